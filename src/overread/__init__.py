@@ -1,0 +1,1 @@
+"""overread: from radiographs of several hospitals to the evidence about a classifier of their findings."""

@@ -1,0 +1,223 @@
+"""The schema of every table, declared once with dataframely."""
+
+from __future__ import annotations
+
+import dataframely as dy
+
+STATES = ("present", "absent", "uncertain")
+SPLITS = ("train", "tune", "test", "")
+VIEWS = ("PA", "AP", "LATERAL", "UNKNOWN")
+
+
+class Images(dy.Schema):
+    """One row is an image."""
+
+    image_id = dy.String(primary_key=True)
+    case_id = dy.String(nullable=False)
+    patient_id = dy.String(nullable=False)
+    site = dy.String(nullable=False)
+    dataset = dy.String(nullable=True)
+    split = dy.Enum(SPLITS, nullable=True)
+    view = dy.Enum(VIEWS, nullable=True)
+    sex = dy.Enum(("F", "M"), nullable=True)
+    age_years = dy.Float64(nullable=True, min=0, max=120)
+    manufacturer = dy.String(nullable=True)
+    device = dy.String(nullable=True)
+    acquired = dy.Date(nullable=True)
+    rows = dy.Int32(nullable=True, min=1)
+    columns_ = dy.Int32(nullable=True, min=1, alias="columns")  # "columns" itself is a method of the schema
+    pixel_mm = dy.Float64(nullable=True, min_exclusive=0)
+    path = dy.String(nullable=True)
+    sha256 = dy.String(nullable=True)
+    stratum = dy.String(nullable=True)
+    weight = dy.Float64(nullable=True, min_exclusive=0)
+    part = dy.Int32(nullable=True, min=0)
+    row = dy.Int32(nullable=True, min=0)
+    pairs_within = dy.String(nullable=True)
+
+
+class Labels(dy.Schema):
+    """One row is what a source states of a finding in a case; nothing stated is no row."""
+
+    case_id = dy.String(primary_key=True)
+    finding = dy.String(primary_key=True)
+    source = dy.String(primary_key=True)
+    state = dy.Enum(STATES, nullable=False)
+
+
+class Regions(dy.Schema):
+    """One row is a box where a finding is, in pixels of the original."""
+
+    image_id = dy.String(primary_key=True)
+    finding = dy.String(primary_key=True)
+    source = dy.String(primary_key=True)
+    number = dy.Int32(primary_key=True)
+    x = dy.Float64(nullable=False)
+    y = dy.Float64(nullable=False)
+    width = dy.Float64(nullable=False, min=0)
+    height = dy.Float64(nullable=False, min=0)
+
+
+class Predictions(dy.Schema):
+    """One row is a model's score of a finding in an image."""
+
+    image_id = dy.String(primary_key=True)
+    finding = dy.String(primary_key=True)
+    model = dy.String(primary_key=True)
+    shift = dy.String(primary_key=True)
+    score = dy.Float64(nullable=False, allow_nan=False, allow_inf=False)
+
+
+class CasePredictions(dy.Schema):
+    """One row is a model's score of a finding in a case: what a vendor's file gives that knows no images."""
+
+    case_id = dy.String(primary_key=True)
+    finding = dy.String(primary_key=True)
+    model = dy.String(primary_key=True)
+    shift = dy.String(primary_key=True)
+    score = dy.Float64(nullable=False, allow_nan=False, allow_inf=False)
+
+
+class Reads(dy.Schema):
+    """One row is a reader's answer on a finding in a case."""
+
+    reader = dy.String(primary_key=True)
+    case_id = dy.String(primary_key=True)
+    finding = dy.String(primary_key=True)
+    arm = dy.String(primary_key=True)
+    round = dy.Int32(primary_key=True)
+    score = dy.Float64(nullable=True, allow_nan=False, allow_inf=False)
+    call = dy.Enum(STATES, nullable=True)
+
+
+class Sittings(dy.Schema):
+    """One row is a case read once by a reader."""
+
+    reader = dy.String(primary_key=True)
+    case_id = dy.String(primary_key=True)
+    arm = dy.String(primary_key=True)
+    round = dy.Int32(primary_key=True)
+    seconds = dy.Float64(nullable=True, min=0)
+    trust = dy.Float64(nullable=True)
+    period = dy.Int32(nullable=True)
+    sequence = dy.String(nullable=True)
+    session = dy.String(nullable=True)
+    position = dy.Int32(nullable=True)
+    read_at = dy.Datetime(nullable=True)
+
+
+class Estimates(dy.Schema):
+    """One row is a number with its interval, its method and its note."""
+
+    analysis = dy.String(primary_key=True)
+    metric = dy.String(primary_key=True)
+    at = dy.String(primary_key=True)
+    finding = dy.String(primary_key=True)
+    rater = dy.String(primary_key=True)
+    arm = dy.String(primary_key=True)
+    contrast = dy.String(primary_key=True)
+    population = dy.String(primary_key=True)
+    subgroup = dy.String(primary_key=True)
+    level = dy.String(primary_key=True)
+    reference = dy.String(primary_key=True)
+    policy = dy.String(primary_key=True)
+    estimate = dy.Float64(nullable=False, allow_nan=True, allow_inf=True)
+    low = dy.Float64(nullable=False, allow_nan=True, allow_inf=True)
+    high = dy.Float64(nullable=False, allow_nan=True, allow_inf=True)
+    se = dy.Float64(nullable=False, allow_nan=True, allow_inf=True)
+    p = dy.Float64(nullable=False, allow_nan=True)
+    p_adjusted = dy.Float64(nullable=False, allow_nan=True)
+    family = dy.String(nullable=True)
+    null = dy.Float64(nullable=True, allow_nan=True)
+    n_present = dy.Int64(nullable=True)
+    n_absent = dy.Int64(nullable=True)
+    n_cases = dy.Int64(nullable=True)
+    n_patients = dy.Int64(nullable=True)
+    n_readers = dy.Int64(nullable=True)
+    confidence = dy.Float64(nullable=True)
+    method = dy.String(nullable=True)
+    note = dy.String(nullable=True)
+
+
+class Verdicts(dy.Schema):
+    """One row is a claim and whether it is supported."""
+
+    hypothesis = dy.String(primary_key=True)
+    claim = dy.String(primary_key=True)
+    rule = dy.String(nullable=False)
+    verdict = dy.Enum(("supported", "not supported", "cannot tell"), nullable=False)
+    reason = dy.String(nullable=False)
+    protocol_hash = dy.String(nullable=True)
+
+
+class Joined(dy.Schema):
+    """One row is a score beside its truth."""
+
+    case_id = dy.String(primary_key=True)
+    finding = dy.String(primary_key=True)
+    rater = dy.String(primary_key=True)
+    arm = dy.String(primary_key=True)
+    population = dy.String(primary_key=True)
+    shift = dy.String(primary_key=True)
+    score = dy.Float64(nullable=True, allow_nan=False)
+    call = dy.Enum(STATES, nullable=True)
+    truth = dy.Bool(nullable=True)
+    patient_id = dy.String(nullable=False)
+    weight = dy.Float64(nullable=True)
+
+
+class Flow(dy.Schema):
+    """One row is a step of selection: how many were left out, or kept, and why."""
+
+    step = dy.String(primary_key=True)
+    unit = dy.String(primary_key=True)
+    reason = dy.String(primary_key=True)
+    count = dy.Int64(nullable=False, min=0)
+    examples = dy.String(nullable=True)
+
+
+class Account(dy.Schema):
+    """One row is a reason for which something was dropped or changed on its way to an estimate."""
+
+    stage = dy.String(primary_key=True)
+    unit = dy.String(primary_key=True)
+    reason = dy.String(primary_key=True)
+    count = dy.Int64(nullable=False, min=0)
+    examples = dy.String(nullable=True)
+
+
+class Curves(dy.Schema):
+    """One row is a plotted point."""
+
+    curve = dy.String(primary_key=True)
+    at = dy.String(primary_key=True)
+    finding = dy.String(primary_key=True)
+    rater = dy.String(primary_key=True)
+    arm = dy.String(primary_key=True)
+    population = dy.String(primary_key=True)
+    subgroup = dy.String(primary_key=True)
+    level = dy.String(primary_key=True)
+    reference = dy.String(primary_key=True)
+    policy = dy.String(primary_key=True)
+    order = dy.Int32(primary_key=True)
+    x = dy.Float64(nullable=False, allow_nan=True)
+    y = dy.Float64(nullable=False, allow_nan=True)
+    low = dy.Float64(nullable=False, allow_nan=True)
+    high = dy.Float64(nullable=False, allow_nan=True)
+
+
+SCHEMAS: dict[str, type[dy.Schema]] = {
+    "images": Images,
+    "labels": Labels,
+    "regions": Regions,
+    "predictions": Predictions,
+    "case_predictions": CasePredictions,
+    "reads": Reads,
+    "sittings": Sittings,
+    "estimates": Estimates,
+    "verdicts": Verdicts,
+    "joined": Joined,
+    "flow": Flow,
+    "account": Account,
+    "curves": Curves,
+}

@@ -1,0 +1,25 @@
+"""What several tests need: real files and reference numbers that lie beside the checkout, where they are present."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(_threads, "1")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Callable[[str], Path]:
+    """The path of a file beside the checkout; a test that asks for one that is absent is skipped with the reason."""
+
+    def find(name: str) -> Path:
+        path = Path(__file__).resolve().parents[2] / "shared" / name
+        if not path.exists():
+            pytest.skip(f"needs shared/{name} beside the checkout")
+        return path
+
+    return find
