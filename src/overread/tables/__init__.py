@@ -228,6 +228,7 @@ def _unknown_findings(own: pl.DataFrame, table: str, place: str) -> list[InputEr
 
 def read(path: Path | str, table: str) -> pl.DataFrame:
     """The table in a CSV (also .csv.gz) or Parquet file, checked; a CSV is read as text first, so "00000001" stays."""
+    schema(table)
     return check(frame_of(path), table, where=path)
 
 
