@@ -1,0 +1,243 @@
+"""A model is a folder: model.json, weights.safetensors, train_patients.txt. It is opened strictly here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from overread import findings as vocabulary
+from overread import runs, tables
+from overread.errors import InputError
+from overread.images.recipe import Recipe
+from overread.learn import network
+
+FORMAT = 1
+"""The format of model.json that is written here; a newer one is refused."""
+
+_REQUIRED = (
+    "name", "kind", "findings", "not_outputs", "recipe", "training_sites", "recalibration", "operating_points",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A frozen model, or an ensemble of such: everything that its folder states, and the patients it was trained on.
+
+    ``findings`` are the network's outputs in order; those in ``not_outputs`` no training source states, and nothing
+    is predicted for them. ``record`` is model.json as it was read.
+    """
+
+    folder: Path
+    name: str
+    kind: str
+    architecture: network.Architecture | None
+    findings: tuple[str, ...]
+    not_outputs: tuple[str, ...]
+    recipe: Recipe
+    recalibration: Mapping[str, Mapping[str, Any]]
+    members: tuple[Model, ...]
+    train_patients: frozenset[str]
+    record: Mapping[str, Any]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The findings that the model predicts, in the network's order."""
+        return tuple(f for f in self.findings if f not in self.not_outputs)
+
+    @property
+    def singles(self) -> tuple[Model, ...]:
+        """The models that are run: the members of an ensemble, else the model itself."""
+        return self.members or (self,)
+
+    @property
+    def columns(self) -> list[int]:
+        """Where the ``outputs`` stand in the network's output."""
+        if self.architecture is not None and self.architecture.outputs == len(self.outputs):
+            return list(range(len(self.outputs)))
+        return [i for i, f in enumerate(self.findings) if f not in self.not_outputs]
+
+    def files(self) -> dict[str, Path]:
+        """The files that the model's predictions depend on, by name: inputs of a run."""
+        own = {"model.json": self.folder / "model.json"}
+        if self.kind == "single":
+            return own | {"weights.safetensors": self.folder / "weights.safetensors"}
+        return own | {
+            f"{member.folder.name}/{name}": path for member in self.members for name, path in member.files().items()
+        }
+
+
+def open_model(folder: Path | str) -> Model:
+    """Open a model folder and check all that it states; weights are read later, by `load_network`.
+
+    Raises InputError where the folder is none, model.json is of a newer format or lacks keys, the weights or the list
+    of training patients are missing, or an ensemble's members do not agree with it or have been changed since.
+    """
+    folder = Path(folder)
+    record = _read_record(folder)
+    problems = _problems(folder / "model.json", record)
+    if problems:
+        raise InputError.all(problems)
+    single = record["kind"] == "single"
+    if single and not (folder / "weights.safetensors").is_file():
+        raise InputError(folder, "a file weights.safetensors beside model.json", "none", do="Train the model again.")
+    return Model(
+        folder=folder,
+        name=record["name"],
+        kind=record["kind"],
+        architecture=network.Architecture.from_dict(record["architecture"]) if single else None,
+        findings=tuple(record["findings"]),
+        not_outputs=tuple(record["not_outputs"]),
+        recipe=Recipe.from_dict(record["recipe"]),
+        recalibration=record["recalibration"],
+        members=() if single else _members(folder, record),
+        train_patients=_train_patients(folder),
+        record=record,
+    )
+
+
+def load_network(model: Model) -> nn.Module:
+    """The network of a single model with its weights, in eval mode and without gradients.
+
+    Raises InputError where the weights file is damaged, or its keys or shapes are not those of the architecture.
+    """
+    if model.architecture is None:
+        raise InputError(model.folder, "a single model", "an ensemble, which has the networks of its members")
+    path = model.folder / "weights.safetensors"
+    weights = _read_weights(path)
+    with torch.random.fork_rng(devices=[]):  # the random weights that are replaced must not move the caller's stream
+        made = network.build(model.architecture)
+    problems = _mismatches(made.state_dict(), weights)
+    if problems:
+        raise InputError(
+            path, f"the weights of {model.architecture.network} with {model.architecture.outputs} outputs",
+            f"{len(problems)} keys that do not fit", examples=problems,
+            do="Take the weights that belong to model.json.",
+        )  # fmt: skip
+    made.load_state_dict(weights, strict=True)
+    return made.eval().requires_grad_(False)
+
+
+def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
+    """Write model.json atomically, with its format; refuses a record that `open_model` would refuse."""
+    path = Path(folder) / "model.json"
+    full = {"format": FORMAT, **record}
+    problems = _problems(path, full)
+    if problems:
+        raise InputError.all(problems)
+    return tables.write_json(path, full)
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    path = folder / "model.json"
+    if not path.is_file():
+        found = "no folder there" if not folder.is_dir() else "no model.json in it"
+        raise InputError(folder, "a model folder (model.json, weights.safetensors, train_patients.txt)", found)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(path, "JSON", str(error)) from error
+    if not isinstance(record, dict):
+        raise InputError(path, "a record of keys and values", type(record).__name__)
+    if record.get("format", FORMAT) != FORMAT:
+        raise InputError(
+            path, f"format {FORMAT}", f"format {record['format']!r}",
+            do="It was written by a newer overread; update this one." if _newer(record["format"]) else "",
+        )  # fmt: skip
+    return record
+
+
+def _newer(value: Any) -> bool:
+    return isinstance(value, int) and value > FORMAT
+
+
+def _problems(path: Path, record: Mapping[str, Any]) -> list[InputError]:
+    """All that a model.json lacks or states wrongly."""
+    kind = record.get("kind")
+    required = _REQUIRED + (("members",) if kind == "ensemble" else ("architecture",))
+    missing = [key for key in required if key not in record]
+    if missing:
+        return [InputError(path, "the keys of a model", f"{len(missing)} missing", examples=missing)]
+    problems = []
+    if kind not in ("single", "ensemble"):
+        problems.append(InputError(path, "kind 'single' or 'ensemble'", repr(kind)))
+    names = list(record["findings"])
+    unknown = [f for f in names if f not in vocabulary.names()]
+    if unknown:
+        problems.append(InputError(path, "findings of the vocabulary", f"{len(unknown)} unknown", examples=unknown))
+    if not names or len(set(names)) != len(names):
+        problems.append(InputError(path, "findings, each once", ", ".join(names) or "none"))
+    outputs = [f for f in names if f not in record["not_outputs"]]
+    for key in ("recalibration", "operating_points"):
+        lacking = [f for f in outputs if f not in record[key]]
+        if lacking:
+            problems.append(InputError(path, f"a {key} for every output", f"{len(lacking)} without", examples=lacking))
+    bad = [f for f in outputs if f in record["recalibration"] and not _usable(record["recalibration"][f])]
+    if bad:
+        problems.append(InputError(path, "a finite intercept and a positive slope", "others", examples=bad))
+    return problems
+
+
+def _usable(line: Mapping[str, Any]) -> bool:
+    intercept, slope = line.get("intercept"), line.get("slope")
+    numbers = isinstance(intercept, int | float) and isinstance(slope, int | float)
+    return numbers and math.isfinite(intercept) and math.isfinite(slope) and slope > 0
+
+
+def _train_patients(folder: Path) -> frozenset[str]:
+    path = folder / "train_patients.txt"
+    if not path.is_file():
+        raise InputError(
+            folder, "a file train_patients.txt, by which test patients are kept apart from training", "none",
+            do="Without it nobody can say whether a test set is independent; train the model again.",
+        )  # fmt: skip
+    return frozenset(line for line in path.read_text(encoding="utf-8").split("\n") if line)
+
+
+def _members(folder: Path, record: Mapping[str, Any]) -> tuple[Model, ...]:
+    path = folder / "model.json"
+    members = tuple(open_model(folder / name) for name in record["members"])
+    if not members:
+        raise InputError(path, "an ensemble of at least one member", "none")
+    if any(member.kind != "single" for member in members):
+        raise InputError(path, "members that are single models", "an ensemble among them")
+    told = (record["findings"], record["not_outputs"], record["recipe"])
+    other = [m.name for m in members if [m.record[k] for k in ("findings", "not_outputs", "recipe")] != list(told)]
+    if other:
+        raise InputError(path, "members with its findings and pixel recipe", f"{len(other)} others", examples=other)
+    hashes = record.get("member_weights", {})
+    changed = [
+        name
+        for name, member in zip(record["members"], members, strict=True)
+        if name in hashes and hashes[name] != runs.file_hash(member.folder / "weights.safetensors")
+    ]
+    if changed:
+        raise InputError(
+            path, "the weights that the ensemble was frozen with", f"{len(changed)} members changed since",
+            examples=changed, do="Combine the members again.",
+        )  # fmt: skip
+    return members
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise InputError(path, "a weights file", "none") from error
+    except SafetensorError as error:
+        raise InputError(path, "a whole safetensors file", f"a damaged one ({error})", do="Copy it again.") from error
+
+
+def _mismatches(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+    problems = [f"{key} missing" for key in own if key not in weights]
+    problems += [f"{key} unknown" for key in weights if key not in own]
+    shared = (key for key in own if key in weights and own[key].shape != weights[key].shape)
+    return problems + [f"{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}" for key in shared]

@@ -1,0 +1,229 @@
+"""The scores and heat maps of a frozen model on a cohort, part by part, so that an interrupted prediction goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from overread import runs, tables
+from overread.cohort import open_cohort
+from overread.errors import InputError, did_you_mean
+from overread.images.store import Store
+from overread.learn.freeze import probability
+from overread.learn.model import Model, open_model
+from overread.learn.parts import Progress, Work, compute_parts, load_members, precision
+
+IMAGES_PER_PART = 1024
+"""How many images one part holds: what a kill costs at most."""
+
+
+def predict(
+    model_folder: Path | str,
+    cohort_folder: Path | str,
+    out: Path | str,
+    *,
+    splits: Sequence[str] = ("tune", "test"),
+    sites: Sequence[str] | None = None,
+    heatmaps: bool = True,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+    part_size: int = IMAGES_PER_PART,
+) -> Path:
+    """Write a frozen model's score of every finding of every image, and its heat map, into the folder ``out``.
+
+    Parameters
+    ----------
+    model_folder, cohort_folder
+        a model (or ensemble) and a cohort whose pixels were made by the model's recipe
+    splits, sites
+        which images; None = every site
+    heatmaps
+        whether Grad-CAM is made for every finding of every image, in the same pass
+    batch_size, part_size
+        images in a pass, and in a part; an interrupted prediction goes on after the last whole part
+    progress
+        called with images done and images in all
+
+    Returns
+    -------
+    ``out``, with ``predictions.parquet`` (score = recalibrated probability, logit = raw output; for an ensemble rows
+    of its mean logit and of every member as ``name/folder``), ``heatmaps/part-00000.npy`` (n, findings, h, w) float16
+    with every map divided by its maximum, ``heatmaps/maximum-00000.npy`` (n, findings) float32, ``heatmaps.parquet``
+    (image_id, part, row), ``heatmaps.json`` and run.json. Where all this is there already, nothing is done again.
+
+    Raises
+    ------
+    InputError
+        pixels of another recipe, a patient who was in training (splits other than train), nothing selected, outputs
+        that are not finite; whatever was in ``out`` before stays
+
+    Assumptions: float32 without TF32 unless model.json asks for "prediction_precision": "bf16-mixed"; equal to the
+    bit for the same machine, versions, thread count and batch size, interrupted or not.
+    """
+    out, model, cohort = Path(out), open_model(model_folder), open_cohort(cohort_folder)
+    images = select(cohort.images, splits=splits, sites=sites)
+    store = cohort.store()
+    check_recipe(model, store, where=cohort_folder)
+    check_patients(model, images)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    config = {
+        "model": model.name, "splits": list(splits), "sites": None if sites is None else list(sites),
+        "heatmaps": heatmaps, "batch_size": batch_size, "part_size": part_size, "device": device,
+        "precision": precision(model), "score": "probability",
+    }  # fmt: skip
+    inputs = {f"model/{name}": path for name, path in model.files().items()}
+    inputs |= {"images": Path(cohort_folder) / "images.parquet", "recipe": Path(cohort_folder) / "pixels/recipe.json"}
+    wanted = runs.fingerprint(config, inputs)
+    if runs.complete(out, wanted):
+        return out
+    with runs.start(out, "predict", config=config, inputs=inputs) as run:
+        staging = _staging(out, wanted)
+        members = load_members(model, store, images, device=device, heatmaps=heatmaps)
+        work = Work(members, store, images, batch_size, part_size)
+        compute_parts(work, staging, progress=progress)
+        _assemble(model, work, staging)
+        for path in _publish(staging, out):
+            run.output(path)
+        run.note("images", len(images))
+        run.note("findings", list(model.outputs))
+    return out
+
+
+def select(images: pl.DataFrame, *, splits: Sequence[str], sites: Sequence[str] | None) -> pl.DataFrame:
+    """The images of these splits and sites, in the order in which their pixels lie on disk."""
+    for what, asked, known in (
+        ("splits", splits, tables.SPLITS),
+        ("sites", sites or (), images["site"].unique().sort().to_list()),
+    ):
+        unknown = [a for a in asked if a not in known]
+        if unknown:
+            raise InputError(what, f"some of {', '.join(map(repr, known))}", ", ".join(map(repr, unknown)),
+                             do=did_you_mean(unknown[0], known))  # fmt: skip
+    chosen = images.filter(pl.col("split").cast(pl.String).is_in(list(splits)))
+    if sites is not None:
+        chosen = chosen.filter(pl.col("site").is_in(list(sites)))
+    if not len(chosen):
+        there = images.group_by("site", "split").len().sort("site", "split").rows()
+        raise InputError(
+            "predict", f"images of splits {', '.join(map(repr, splits))} at {', '.join(sites or ['any site'])}", "none",
+            do="The cohort has " + "; ".join(f"{n} of {site} in '{split}'" for site, split, n in there) + ".",
+        )  # fmt: skip
+    lacking = chosen.filter(pl.col("part").is_null() | pl.col("row").is_null())
+    if len(lacking):
+        raise InputError("predict", "a place in the pixel store for every image", f"{len(lacking)} without",
+                         examples=lacking["image_id"].head(6), do="Build the cohort again.")  # fmt: skip
+    return chosen.sort("part", "row")
+
+
+def check_recipe(model: Model, store: Store, *, where: object) -> None:
+    """Refuse pixels made by another recipe than those the model was trained on."""
+    if store.recipe != model.recipe:
+        raise InputError(
+            where, f"pixels as the model '{model.name}' was trained on ({model.recipe.describe()})",
+            f"pixels made by another recipe ({store.recipe.describe()})",
+            do="Build the cohort with the model's recipe.",
+        )  # fmt: skip
+
+
+def check_patients(model: Model, images: pl.DataFrame) -> None:
+    """Refuse a patient outside the training split whom the model, or a member of it, was trained on."""
+    known = model.train_patients.union(*(m.train_patients for m in model.members))
+    tested = images.filter(pl.col("split").cast(pl.String) != "train")["patient_id"].unique().sort()
+    shared = [p for p in tested if p in known]
+    if shared:
+        raise InputError(
+            "predict", f"no patient whom the model '{model.name}' was trained on",
+            f"{len(shared):,} of {len(tested):,} patients in its train_patients.txt", examples=shared,
+            do="Its performance on them would be too good; split the cohort so that they are not tested.",
+        )  # fmt: skip
+
+
+def _staging(out: Path, wanted: str) -> Path:
+    """The folder of this prediction's parts; parts of any other prediction, and torn files, are cleared away."""
+    staging = out / f".partial-{wanted[:16]}"
+    for other in out.glob(".partial-*"):
+        if other != staging:
+            shutil.rmtree(other)
+    staging.mkdir(parents=True, exist_ok=True)
+    for torn in staging.rglob(".*.part"):
+        torn.unlink()
+    return staging
+
+
+def _assemble(model: Model, work: Work, staging: Path) -> None:
+    """The tables over all parts."""
+    logits = np.concatenate([np.load(p) for p in sorted(staging.glob("logits-*.npy"))], axis=1, dtype=np.float64)
+    names = [model.name] if not model.members else [f"{model.name}/{m.folder.name}" for m in model.members]
+    ids = work.images["image_id"]
+    frames = [
+        frame(ids, single, name, values)
+        for single, name, values in zip(model.singles, names, logits, strict=True)
+    ]  # fmt: skip
+    if model.members:
+        frames.insert(0, frame(ids, model, model.name, logits.mean(0)))
+    tables.write(pl.concat(frames), staging / "predictions.parquet", "predictions")
+    if any(m.target is None for m in work.members):
+        return
+    order = np.arange(len(ids))
+    places = pl.DataFrame({"image_id": ids, "part": order // work.part_size, "row": order % work.part_size})
+    tables.write_frame(places.cast({"part": pl.Int32, "row": pl.Int32}), staging / "heatmaps.parquet")
+    tables.write_json(staging / "heatmaps.json", _describe_maps(model, work, staging))
+
+
+def frame(image_ids: pl.Series, model: Model, name: str, logits: NDArray[np.float64]) -> pl.DataFrame:
+    """Prediction rows of one model: logits (n_images, n_findings) and their frozen recalibrated probabilities."""
+    lines: list[Mapping[str, Any]] = [model.recalibration[f] for f in model.outputs]
+    scores = np.stack([probability(logits[:, j], line) for j, line in enumerate(lines)], axis=1)
+    n, findings = len(image_ids), len(lines)
+    return pl.DataFrame(
+        {
+            "image_id": image_ids.gather(np.repeat(np.arange(n), findings)),
+            "finding": pl.Series(model.outputs).gather(np.tile(np.arange(findings), n)),
+            "model": pl.repeat(name, n * findings, eager=True),
+            "shift": pl.repeat("none", n * findings, eager=True),
+            "score": scores.ravel(),
+            "logit": logits.ravel(),
+        }
+    )
+
+
+def _describe_maps(model: Model, work: Work, staging: Path) -> dict[str, Any]:
+    targets = [m.target for m in work.members if m.target is not None]
+    closed = all(t.head is not None for t in targets)
+    first = np.load(staging / "heatmaps" / "part-00000.npy", mmap_mode="r")
+    return {
+        "model": model.name,
+        "findings": list(model.outputs),
+        "recipe": model.recipe.to_dict(),
+        "shape": list(first.shape[2:]),
+        "module": sorted({t.name for t in targets}),
+        "method": "Grad-CAM, " + ("closed form of the linear head" if closed else "by gradients")
+        + (f", mean over {len(targets)} members before scaling" if len(targets) > 1 else ""),
+        "scale": "each map divided by its maximum (0 = nothing speaks for the finding, 1 = the strongest place of "
+        "this map; maps are not comparable in strength); maximum-*.npy holds the maxima in units of the logit",
+    }  # fmt: skip
+
+
+def _publish(staging: Path, out: Path) -> list[Path]:
+    """Move what is complete into its place; the heat maps of an earlier prediction go, since they are not of this."""
+    maps, old = out / "heatmaps", staging / "replaced"
+    for name in ("heatmaps.parquet", "heatmaps.json"):
+        (out / name).unlink(missing_ok=True)
+    if maps.exists():
+        maps.rename(old)
+    if (staging / "heatmaps").exists():
+        (staging / "heatmaps").rename(maps)
+    for name in ("heatmaps.parquet", "heatmaps.json", "predictions.parquet"):
+        if (staging / name).exists():
+            os.replace(staging / name, out / name)
+    shutil.rmtree(staging)
+    named = [out / "predictions.parquet", out / "heatmaps.parquet", out / "heatmaps.json"]
+    return [p for p in named if p.exists()] + sorted(maps.glob("*.npy"))

@@ -1,0 +1,173 @@
+"""A model folder is opened whole or refused with what is wrong about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from overread.errors import InputError
+from overread.images.recipe import Recipe
+from overread.learn import model as models
+from overread.learn.network import Architecture, build
+
+FINDINGS = ("cardiomegaly", "edema", "nodule")
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    line = {"intercept": -0.5, "slope": 1.2, "note": ""}
+    point = {"threshold": 0.3, "specificity": 0.9, "sensitivity": 0.7, "target": 0.9, "at": "operating_point=spec90"}
+    made = {
+        "name": "pooled", "kind": "single", "findings": list(FINDINGS), "not_outputs": ["nodule"],
+        "architecture": Architecture("densenet-tiny", channels=1, outputs=3).to_dict(),
+        "recipe": Recipe(size=64).to_dict(), "training_sites": ["a", "b"],
+        "recalibration": dict.fromkeys(FINDINGS, line), "operating_points": {f: {"spec90": point} for f in FINDINGS},
+    }  # fmt: skip
+    return made | changes
+
+
+def write_model(folder: Path, *, seed: int = 0, patients: tuple[str, ...] = ("001", "002"), **changes: Any) -> Path:
+    folder.mkdir(parents=True)
+    told = record(**changes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(Architecture.from_dict(told["architecture"]))
+        network.classifier.bias.data.normal_()
+    save_file(network.state_dict(), folder / "weights.safetensors")
+    (folder / "train_patients.txt").write_text("".join(f"{p}\n" for p in patients))
+    models.write_record(folder, told)
+    return folder
+
+
+def test_a_folder_that_was_written_is_opened_with_all_it_states(tmp_path: Path):
+    model = models.open_model(write_model(tmp_path / "m"))
+    assert model.name == "pooled"
+    assert model.findings == FINDINGS
+    assert model.outputs == ("cardiomegaly", "edema")
+    assert model.columns == [0, 1]
+    assert model.recipe == Recipe(size=64)
+    assert model.train_patients == {"001", "002"}
+    assert model.recalibration["edema"]["slope"] == 1.2
+    assert model.record["format"] == models.FORMAT
+
+
+def test_the_network_has_the_weights_of_the_file_and_leaves_the_random_stream_alone(tmp_path: Path):
+    folder = write_model(tmp_path / "m", seed=5)
+    torch.manual_seed(11)
+    before = torch.random.get_rng_state()
+    network = models.load_network(models.open_model(folder))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())
+    stored = load_file(folder / "weights.safetensors")
+    assert all(torch.equal(value, stored[key]) for key, value in network.state_dict().items())
+
+
+def test_no_model_folder(tmp_path: Path):
+    with pytest.raises(InputError, match=r"expected a model folder .*; found no folder there"):
+        models.open_model(tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"found no model.json in it"):
+        models.open_model(tmp_path)
+
+
+def test_a_newer_format_is_refused(tmp_path: Path):
+    folder = write_model(tmp_path / "m")
+    newer = json.loads((folder / "model.json").read_text()) | {"format": 2}
+    (folder / "model.json").write_text(json.dumps(newer))
+    with pytest.raises(InputError, match=r"expected format 1; found format 2\. It was written by a newer overread"):
+        models.open_model(folder)
+
+
+def test_missing_keys_are_named_together(tmp_path: Path):
+    folder = write_model(tmp_path / "m")
+    told = record()
+    del told["recipe"], told["recalibration"]
+    (folder / "model.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match=r"2 missing \(recipe, recalibration\)"):
+        models.open_model(folder)
+
+
+def test_model_json_that_is_no_json(tmp_path: Path):
+    (tmp_path / "model.json").write_text('{"name": ')
+    with pytest.raises(InputError, match=r"model\.json: expected JSON"):
+        models.open_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "train_patients.txt"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str):
+    folder = write_model(tmp_path / "m")
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=name):
+        models.open_model(folder)
+
+
+def test_truncated_weights_are_refused(tmp_path: Path):
+    folder = write_model(tmp_path / "m")
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"weights\.safetensors: expected a whole safetensors file; found a damaged"):
+        models.load_network(models.open_model(folder))
+
+
+def test_weights_of_another_network_are_refused_by_key(tmp_path: Path):
+    folder = write_model(tmp_path / "m")
+    weights = load_file(folder / "weights.safetensors")
+    weights["classifier.weight"] = weights["classifier.weight"][:2].clone()
+    weights["extra"] = weights.pop("classifier.bias")
+    save_file(weights, folder / "weights.safetensors")
+    expected = r"3 keys that do not fit \(classifier.bias missing, extra unknown, classifier.weight \(2, \d+\) for"
+    with pytest.raises(InputError, match=expected):
+        models.load_network(models.open_model(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"findings": ["cardiomegaly", "edma"], "not_outputs": []}, "expected findings of the vocabulary"),
+        ({"findings": ["edema", "edema"]}, "findings, each once"),
+        ({"kind": "double"}, "kind 'single' or 'ensemble'; found 'double'"),
+        ({"recalibration": {"cardiomegaly": {"intercept": 0, "slope": 1}}}, r"a recalibration for every output.*edema"),
+        ({"recalibration": {f: {"intercept": 0, "slope": -1} for f in FINDINGS}}, "a positive slope"),
+        ({"recalibration": {f: {"intercept": None, "slope": 1} for f in FINDINGS}}, "a finite intercept"),
+    ],
+)
+def test_what_a_record_states_wrongly_is_refused_before_it_is_written(tmp_path: Path, changes: Any, message: str):
+    with pytest.raises(InputError, match=message):
+        models.write_record(tmp_path, record(**changes))
+    assert list(tmp_path.iterdir()) == []
+
+
+def write_ensemble(folder: Path, **changes: Any) -> Path:
+    names = ["seed-1", "seed-2"]
+    for seed, name in enumerate(names, 1):
+        write_model(folder / name, seed=seed, name=f"pooled/{name}", patients=(f"00{seed}",))
+    (folder / "train_patients.txt").write_text("001\n002\n")
+    models.write_record(folder, record(kind="ensemble", members=names, **changes))
+    return folder
+
+
+def test_an_ensemble_is_opened_with_its_members(tmp_path: Path):
+    model = models.open_model(write_ensemble(tmp_path / "e"))
+    assert [m.name for m in model.singles] == ["pooled/seed-1", "pooled/seed-2"]
+    assert sorted(model.files()) == [
+        "model.json", "seed-1/model.json", "seed-1/weights.safetensors", "seed-2/model.json",
+        "seed-2/weights.safetensors",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="an ensemble, which has the networks of its members"):
+        models.load_network(model)
+
+
+def test_an_ensemble_whose_member_was_trained_again_is_refused(tmp_path: Path):
+    folder = write_ensemble(tmp_path / "e", member_weights={"seed-1": "0" * 64})
+    with pytest.raises(InputError, match=r"1 members changed since \(seed-1\)"):
+        models.open_model(folder)
+
+
+def test_an_ensemble_of_another_recipe_is_refused(tmp_path: Path):
+    folder = write_ensemble(tmp_path / "e", recipe=Recipe(size=128).to_dict())
+    with pytest.raises(InputError, match=r"members with its findings and pixel recipe; found 2 others"):
+        models.open_model(folder)
