@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from overread.errors import InputError
 from overread.tables import write_json
 
@@ -114,11 +116,7 @@ def read(folder: Path | str) -> dict[str, Any]:
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise InputError(folder, "a folder written by overread, with a run.json", "no run.json in it")
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(path, "JSON", str(error), do="Remove the folder and run the command again.") from error
-    return record
+    return read_json(path)
 
 
 def complete(folder: Path | str, wanted: str) -> bool:
@@ -151,6 +149,23 @@ def input_hash(path: Path | str) -> str:
         record = read(path)
         return text_hash(json.dumps([record["fingerprint"], record["outputs"]], sort_keys=True))
     return file_hash(path)
+
+
+def frame_hash(frame: pl.DataFrame) -> str:
+    """The SHA-256 of a table's content: columns, types and rows in their order."""
+    return text_hash(f"{frame.schema}\n{frame.write_csv()}")
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """The JSON object in a file; InputError where it is missing or damaged."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "a JSON file", "no file there")
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(path, "JSON", str(error), do="Remove the folder and run the command again.") from error
+    return value
 
 
 def file_hash(path: Path | str) -> str:

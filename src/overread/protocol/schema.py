@@ -1,0 +1,268 @@
+"""What a protocol says: one TOML file that states a whole study before its test labels are opened."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from overread import runs
+from overread.cohort import CohortConfig
+from overread.errors import InputError, did_you_mean
+from overread.evaluate.config import EvaluationConfig
+from overread.learn.config import TrainingConfig
+
+SEEDS_TO_CLAIM = 3
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Study(_Section):
+    """What the study is called and asks, and the seeds that its chance hangs on."""
+
+    title: str
+    question: str = ""
+    expected: str = ""
+    seed: int = 1
+    training_seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+
+
+class Governance(_Section):
+    """By whose leave the study is done, and under which terms its data were given."""
+
+    approval_body: str = ""
+    approval_number: str = ""
+    approval_date: str = ""
+    waiver: str = ""
+    data_use: tuple[str, ...] = ()
+
+
+class SourceSpec(_Section):
+    """Where images and labels come from: a reader of overread.datasets, or "simulate", and what it is told."""
+
+    reader: str
+    root: str = "."
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Sites(_Section):
+    """The institutions that train, and those that the trained models never see."""
+
+    internal: tuple[str, ...] = Field(min_length=1)
+    external: tuple[str, ...] = ()
+
+
+class ModelSpec(_Section):
+    """One model: the sites that it learns from, and its part in H1."""
+
+    sites: tuple[str, ...] = Field(min_length=1)
+    role: Literal["pooled", "single", "matched", "other"] = "other"
+
+
+class Labels(_Section):
+    """Whose word is learnt from and whose word is truth, and what "uncertain" is taken for in each place."""
+
+    learn_from: str = ""
+    reference: str = ""
+
+
+class _File(_Section):
+    study: Study
+    governance: Governance = Governance()
+    sources: dict[str, SourceSpec] = Field(min_length=1)
+    cohort: dict[str, Any] = Field(default_factory=dict)
+    sites: Sites
+    labels: Labels = Labels()
+    training: dict[str, Any] = Field(default_factory=dict)
+    models: dict[str, ModelSpec] = Field(default_factory=dict)
+    evaluation: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A protocol that was read and found sound; `hash` is that of everything it states."""
+
+    study: Study
+    governance: Governance
+    sources: Mapping[str, SourceSpec]
+    cohort: CohortConfig
+    sites: Sites
+    training: TrainingConfig
+    models: Mapping[str, ModelSpec]
+    evaluation: EvaluationConfig
+
+    def resolved(self) -> dict[str, Any]:
+        """Everything stated or taken by default, as JSON can say it."""
+        return {f.name: _said(getattr(self, f.name)) for f in fields(self)}
+
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of the resolved protocol."""
+        return runs.fingerprint(self.resolved())
+
+    def warnings(self) -> list[str]:
+        """What weakens the study as it is planned; each reaches the report."""
+        said = []
+        if len(self.sites.external) < 2:
+            said.append(
+                f"{len(self.sites.external)} external site{'s' * (len(self.sites.external) != 1)}: a claim about other "
+                "hospitals needs at least two institutions that the models never saw."
+            )
+        seeds = len(self.study.training_seeds)
+        if self.models and seeds < SEEDS_TO_CLAIM:
+            said.append(
+                f"{seeds} training seed{'s' * (seeds > 1)}: H1 needs at least {SEEDS_TO_CLAIM} to claim anything."
+            )
+        if not (self.governance.approval_number or self.governance.waiver):
+            said.append("Governance: neither an approval nor a waiver is stated.")
+        return said
+
+
+def load(path: Path | str, *, changes: Mapping[str, Any] | None = None) -> Protocol:
+    """Read a protocol; every problem of it is said at once.
+
+    `changes` are values put in place of the file's, by dotted key ({"study.training_seeds": [1]}).
+    Raises InputError for a file that is missing or no TOML, and for keys misspelt, missing or of the wrong kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "a protocol (TOML)", "no file there", do="Check the path.")
+    try:
+        stated = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(path, "TOML", str(error)) from error
+    for key, value in (changes or {}).items():
+        _put(stated, key.split("."), value)
+    return _protocol(stated, str(path))
+
+
+def _protocol(stated: dict[str, Any], where: str) -> Protocol:
+    problems: list[InputError] = []
+    try:
+        file = _File.model_validate(stated)
+    except ValidationError as error:
+        raise InputError.all([_problem(e, stated, where) for e in error.errors()]) from error
+    derived = _derived(file)
+    sections: dict[str, Any] = {}
+    for name, kind in (("cohort", CohortConfig), ("training", TrainingConfig), ("evaluation", EvaluationConfig)):
+        try:
+            sections[name] = _section(kind, getattr(file, name), derived[name], f"{where} [{name}]")
+        except InputError as error:
+            problems.append(error)
+    problems += _crossed(file, where)
+    if problems:
+        raise InputError.all(problems)
+    return Protocol(file.study, file.governance, file.sources, sites=file.sites, models=file.models, **sections)
+
+
+def _derived(file: _File) -> dict[str, dict[str, Any]]:
+    """What the sections take from elsewhere in the protocol, so that nothing is stated twice."""
+    by_role = {m.role: name for name, m in file.models.items() if m.role in ("pooled", "matched")}
+    single = {name: m.sites[0] for name, m in file.models.items() if m.role == "single"}
+    roles = {**by_role, "single": single} if single else dict(by_role)
+    seeds = file.study.training_seeds
+    members = {name: tuple(f"{name}/seed-{s}" for s in seeds) for name in file.models} if len(seeds) > 1 else {}
+    return {
+        "cohort": {"seed": file.study.seed, "external_sites": file.sites.external},
+        "training": {"seed": seeds[0], "label_source": file.labels.learn_from},
+        "evaluation": {
+            "seed": file.study.seed,
+            "reference": file.labels.reference,
+            "internal_sites": file.sites.internal,
+            "external_sites": file.sites.external,
+            "roles": roles,
+            "members": members,
+        },
+    }
+
+
+def _section(kind: Any, stated: dict[str, Any], derived: dict[str, Any], where: str) -> Any:
+    """A configuration from what a section states and what is derived; each key from one place only."""
+    known = {f.name for f in fields(kind)}
+    derived = {k: v for k, v in derived.items() if k in known}
+    problems = []
+    for key in stated:
+        if key in derived:
+            problems.append(InputError(where, f"'{key}' to follow from the rest of the protocol", "it stated here"))
+        elif key not in known:
+            problems.append(_unknown(where, key, known - set(derived)))
+    if problems:
+        raise InputError.all(problems)
+    try:
+        made = TypeAdapter(kind).validate_python(stated)
+    except ValidationError as error:
+        raise InputError.all([_problem(e, stated, where) for e in error.errors()]) from error
+    return replace(made, **derived)
+
+
+def _crossed(file: _File, where: str) -> list[InputError]:
+    problems = []
+    both = sorted(set(file.sites.internal) & set(file.sites.external))
+    if both:
+        problems.append(
+            InputError(f"{where} [sites]", "sites internal or external", "sites that are both", examples=both)
+        )
+    for name, model in file.models.items():
+        for site in model.sites:
+            if site not in file.sites.internal:
+                hint = did_you_mean(site, file.sites.internal) or "Models learn from internal sites only."
+                problems.append(InputError(f"{where} [models.{name}]", "internal sites", f"'{site}'", do=hint))
+        if model.role == "single" and len(model.sites) != 1:
+            problems.append(
+                InputError(f"{where} [models.{name}]", "one site for a single-institution model", f"{len(model.sites)}")
+            )
+    for role in ("pooled", "matched"):
+        having = [n for n, m in file.models.items() if m.role == role]
+        if len(having) > 1:
+            problems.append(InputError(f"{where} [models]", f"one model of role '{role}'", "several", examples=having))
+    return problems
+
+
+def _problem(error: Any, stated: dict[str, Any], where: str) -> InputError:
+    *place, key = [str(p) for p in error["loc"]] or [""]
+    spot = f"{where} [{'.'.join(place)}]" if place else where
+    if error["type"] == "extra_forbidden":
+        return _unknown(spot, key, _known_keys(tuple(place)))
+    if error["type"] == "missing":
+        found = _keys_at(stated, place)
+        return InputError(spot, f"a key '{key}'", f"keys {', '.join(found) or '(none)'}")
+    return InputError(spot, f"{key}: {error['msg']}", repr(error["input"]))
+
+
+def _unknown(where: str, key: str, known: Any) -> InputError:
+    hint = did_you_mean(key, known) or "Known keys: " + ", ".join(sorted(known)) + "."
+    return InputError(where, "a key that a protocol has", f"'{key}'", do=hint)
+
+
+def _known_keys(place: tuple[str, ...]) -> set[str]:
+    kinds: dict[str, type[BaseModel]] = {
+        "": _File, "study": Study, "governance": Governance, "sites": Sites, "labels": Labels,
+        "sources": SourceSpec, "models": ModelSpec,
+    }  # fmt: skip
+    return set(kinds[place[0] if place else ""].model_fields)
+
+
+def _put(stated: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        stated = stated.setdefault(key, {})
+    stated[keys[-1]] = value
+
+
+def _keys_at(stated: Any, place: list[str]) -> list[str]:
+    for key in place:
+        stated = stated.get(key, {}) if isinstance(stated, dict) else {}
+    return list(stated) if isinstance(stated, dict) else []
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {k: _said(v) for k, v in value.items()}
+    return runs.plain(value)
