@@ -1,0 +1,151 @@
+"""From image files to rows of the pixel store, on several processes, in the order of the files.
+
+What a file becomes depends on that file and the recipe alone, so the store's bytes do not depend on the number of
+workers. This module is what a worker process imports: it is kept light.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overread.errors import InputError
+from overread.images.picture import Picture, content, read_bytes
+from overread.images.raster import decode_raster
+from overread.images.recipe import Recipe, render
+
+_CHUNK = 16  # images per task: some hundred milliseconds of work, about a megabyte back
+# A JPEG is unpacked no smaller than twice the recipe's size: the block averages of its decoder then stay within one
+# grey level of the full decode.
+_OVERSAMPLING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of one file: its own rows and columns, its hash, what was converted, or the fault that it has."""
+
+    rows: int | None
+    columns: int | None
+    sha256: str | None
+    note: str = ""
+    fault: str = ""
+
+
+def read_image(path: Path | str, recipe: Recipe) -> NDArray[np.uint8]:
+    """One radiograph (PNG, JPEG or DICOM, told by content) by the recipe: uint8 (size, size), air dark.
+
+    Raises InputError: missing, empty, truncated or broken file, or not a radiograph (a PDF with another name).
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> file = Path(tempfile.mkdtemp()) / "a.png"
+    >>> Image.new("L", (60, 40), 7).save(file)
+    >>> int(read_image(file, Recipe(size=32)).max())
+    7
+    """
+    return render(read_picture(read_bytes(path), path, recipe), recipe)
+
+
+def read_picture(data: bytes, where: Path | str, recipe: Recipe) -> Picture:
+    """The picture in the bytes of a file, with its own display range, before the recipe makes it small."""
+    kind = content(data[:512])
+    if kind == "DICOM":
+        from overread.images.dicom import decode_dicom  # pydicom takes 0.2 s to load: only where there is DICOM
+
+        found = decode_dicom(data, where, voi=recipe.window == "full")
+        rows, columns = found.pixels.shape
+        return Picture(found.pixels, found.black, found.white, rows, columns, "; ".join(found.notes))
+    if kind not in ("PNG", "JPEG"):
+        raise InputError(where, "a PNG, JPEG or DICOM radiograph", f"a file whose content is {kind}")
+    longer = recipe.fit == "pad"
+    return decode_raster(data, where, at_least=_OVERSAMPLING * recipe.size, longer=longer)
+
+
+def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) -> str:
+    """What a part is made of, as one hash: recipe, ids, and each file's path, size and time of change."""
+    digest = hashlib.sha256(repr(sorted(recipe.to_dict().items())).encode())
+    for image_id, path in zip(image_ids, paths, strict=True):
+        try:
+            found = os.stat(path)
+            state = (found.st_size, found.st_mtime_ns)
+        except OSError:
+            state = (-1, -1)
+        digest.update(repr((image_id, str(path), *state)).encode())
+    return digest.hexdigest()
+
+
+def make(paths: Sequence[Path], recipe: Recipe) -> tuple[list[Made], NDArray[np.uint8]]:
+    """Read these files: a record for every one, and the rows of those that could be read."""
+    records, rows = [], []
+    for path in paths:
+        try:
+            data = read_bytes(path)
+            picture = read_picture(data, path, recipe)
+            rows.append(render(picture, recipe))
+            digest = hashlib.sha256(data).hexdigest()
+            records.append(Made(picture.rows, picture.columns, digest, note=picture.converted))
+        except InputError as error:
+            records.append(Made(None, None, None, fault=error.found))
+    return records, np.stack(rows) if rows else np.empty((0, recipe.size, recipe.size), np.uint8)
+
+
+def chunks(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """The files in the portions in which they are handed to workers."""
+    return [tuple(paths[i : i + _CHUNK]) for i in range(0, len(paths), _CHUNK)]
+
+
+def made_in_order(
+    portions: Sequence[tuple[Path, ...]], recipe: Recipe, workers: int
+) -> Generator[tuple[list[Made], NDArray[np.uint8]], None, None]:
+    """What `make` gives for every portion, in their order, worked out on `workers` processes.
+
+    Few portions are under way at a time, so that memory stays bounded. Closing the iterator stops the workers; a worker
+    whose parent is gone ends itself.
+    """
+    if workers <= 1 or len(portions) <= 1:
+        yield from (make(portion, recipe) for portion in portions)
+        return
+    # spawn: a forked copy of a process that has threads (Polars, torch) can hang for ever
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(portions)), mp_context=context, initializer=_begin_worker)
+    waiting: deque[Future[tuple[list[Made], NDArray[np.uint8]]]] = deque()
+    coming = iter(portions)
+    try:
+        for portion in itertools.islice(coming, 3 * workers):
+            waiting.append(pool.submit(make, portion, recipe))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(make, portion, recipe) for portion in itertools.islice(coming, 1))
+    except BrokenProcessPool as error:
+        raise InputError(
+            "reading images", "worker processes that live", "one that was ended from outside (out of memory?)",
+            do="Run it again with fewer workers; parts already made are kept.",
+        ) from error  # fmt: skip
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone (kill -9 leaves nobody to tell the workers)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,117 @@
+"""The pixel recipe: how a radiograph of any size and depth becomes `size` x `size` grey values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from overread.errors import InputError, did_you_mean
+from overread.images.picture import Picture
+
+_FITS = {"crop": "the central square", "pad": "the whole image, its shorter side padded with black"}
+_WINDOWS = {
+    "full": "the display range of the file (for DICOM its first VOI window or LUT)",
+    "percentile": "from the 0.5th to the 99.5th percentile of the image",
+}
+_PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How pixels are made; it is written beside them and travels with every model that was trained on them.
+
+    `size` is the side in pixels; `fit` "crop" (central square) or "pad" (whole image, longer side = size, rest black);
+    `window` "full" (the file's display range) or "percentile" (0.5 % to 99.5 % of the image). Air is dark always.
+
+    >>> Recipe(size=160, fit="pad").describe()
+    '160 x 160 pixels of the whole image, its shorter side padded with black; grey values: the display range of ...'
+    """
+
+    size: int = 224
+    fit: str = "crop"
+    window: str = "full"
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not isinstance(self.size, int) or isinstance(self.size, bool) or not 8 <= self.size <= 4096:
+            problems.append(InputError("recipe.size", "a whole number from 8 to 4096", repr(self.size)))
+        for name, known in (("fit", _FITS), ("window", _WINDOWS)):
+            value = getattr(self, name)
+            if value not in known:
+                expected = f"one of {', '.join(known)}"
+                problems.append(InputError(f"recipe.{name}", expected, repr(value), do=did_you_mean(str(value), known)))
+        if problems:
+            raise InputError.all(problems)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON can say it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """The recipe of a dictionary; an unknown key is an InputError that names the nearest known one."""
+        known = [f.name for f in fields(cls)]
+        unknown = [k for k in values if k not in known]
+        if unknown:
+            raise InputError(
+                "recipe", f"keys {', '.join(known)}", "unknown keys", examples=unknown,
+                do=did_you_mean(unknown[0], known),
+            )  # fmt: skip
+        return cls(**values)
+
+    def describe(self) -> str:
+        """The recipe in words, for the report's methods."""
+        return f"{self.size} x {self.size} pixels of {_FITS[self.fit]}; grey values: {_WINDOWS[self.window]}"
+
+
+def render(picture: Picture, recipe: Recipe) -> NDArray[np.uint8]:
+    """The picture by the recipe: uint8 (size, size), air dark.
+
+    Shrinking averages over the area that falls on a pixel (Pillow's Hamming kernel with its support scaled, within one
+    grey level of the exact area average on radiographs); enlarging is bicubic. Deeper pictures are windowed before they
+    are shrunk, in float32.
+    """
+    values = _windowed(picture, recipe.window)
+    rows, columns = values.shape
+    size = recipe.size
+    source = Image.fromarray(values)
+    if recipe.fit == "crop":
+        side = min(rows, columns)
+        left, top = (columns - side) / 2, (rows - side) / 2
+        return _bytes(_resized(source, (size, size), (left, top, left + side, top + side)))
+    longer = max(rows, columns)
+    width, height = (max(1, round(n * size / longer)) for n in (columns, rows))
+    canvas = np.zeros((size, size), np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    canvas[top : top + height, left : left + width] = _bytes(_resized(source, (width, height), (0, 0, columns, rows)))
+    return canvas
+
+
+def _windowed(picture: Picture, window: str) -> NDArray[np.uint8] | NDArray[np.float32]:
+    low, high = picture.black, picture.white
+    if window == "percentile":
+        low, high = (float(v) for v in np.percentile(picture.pixels, _PERCENTILES))
+    if picture.pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0):
+        return picture.pixels  # type: ignore[return-value]
+    if high <= low:  # one value all over: nothing to spread, and black is the honest picture of it
+        return np.zeros(picture.pixels.shape, np.float32)
+    values = picture.pixels.astype(np.float32)
+    values -= np.float32(low)
+    values *= np.float32(255.0 / (high - low))
+    return np.clip(values, 0.0, 255.0, out=values)
+
+
+def _resized(source: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
+    shrinking = box[2] - box[0] >= size[0]
+    kernel = Image.Resampling.HAMMING if shrinking else Image.Resampling.BICUBIC
+    return source.resize(size, kernel, box=box, reducing_gap=3.0 if shrinking else None)
+
+
+def _bytes(image: Image.Image) -> NDArray[np.uint8]:
+    values = np.asarray(image)
+    return values if values.dtype == np.uint8 else np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -1,0 +1,227 @@
+"""The pixel store: every image of a cohort as `size` x `size` bytes in a few large files, read as memory maps.
+
+A part is written under another name and renamed, and `part-00000.json` beside it says from which files it was made: a
+build that was interrupted, even by kill -9, goes on with the parts that are missing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from overread.errors import InputError
+from overread.images.making import Made, chunks, made_in_order, part_key
+from overread.images.making import read_image as read_image
+from overread.images.recipe import Recipe
+from overread.tables import replacing, write_json
+
+Progress = Callable[[int, int], None]
+
+# Bounded memory while a part is filled, and little lost when a build is interrupted.
+_PART_BYTES, _PART_IMAGES = 64 << 20, 4096
+_UNREADABLE = {"image_id": pl.String, "path": pl.String, "reason": pl.String}
+_ADDED = {"part": pl.Int32, "row": pl.Int32, "rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Pixels of a cohort: the recipe that made them and one memory map (n, size, size) uint8 per part."""
+
+    recipe: Recipe
+    parts: tuple[NDArray[np.uint8], ...]
+
+    def __len__(self) -> int:
+        return sum(len(p) for p in self.parts)
+
+    def gather(self, part: NDArray[np.integer], row: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """The images at these places, in this order: uint8 (n, size, size), a copy.
+
+        Parameters: `part` and `row`, integer (n,), as the columns of the table of images say.
+        """
+        part, row = np.asarray(part), np.asarray(row)
+        out = np.empty((len(row), self.recipe.size, self.recipe.size), np.uint8)
+        for number in np.unique(part):
+            here = np.flatnonzero(part == number)
+            if len(here) == len(row):
+                np.take(self.parts[number], row, axis=0, out=out)
+            else:
+                out[here] = self.parts[number][row[here]]
+        return out
+
+
+def build(
+    images: pl.DataFrame,
+    root: Path | str,
+    folder: Path | str,
+    recipe: Recipe,
+    *,
+    workers: int = 1,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Make the pixel store of these images in `folder`/pixels, on several cores, going on where a build stopped.
+
+    Parameters
+    ----------
+    images: the table of images; `path` is relative to `root` (an absolute path stays itself).
+    workers: processes; the bytes written do not depend on it. 1 = in this process.
+    skip_unreadable: leave unreadable images out and list them, instead of refusing them.
+    progress: called with (images done, images in all).
+
+    Returns the images with part, row, rows, columns, sha256 filled (unreadable ones left out), and the unreadable ones:
+    image_id, path, reason.
+
+    Raises InputError naming all unreadable images at once (parts already made are kept), or that the disk is full.
+    """
+    pixels = Path(folder) / "pixels"
+    table = images.drop([c for c in _ADDED if c in images.columns])
+    parts = _parts(table, Path(root), recipe)
+    made = {p.number: kept for p in parts if (kept := _finished(pixels, p)) is not None}
+    missing = [p for p in parts if p.number not in made]
+    _clear(pixels, keep=[_name(pixels, number) for number in made])
+    done = sum(len(records) for records in made.values())
+    report = progress or (lambda done, total: None)
+    report(done, table.height)
+    with closing(made_in_order([c for p in missing for c in chunks(p.paths)], recipe, workers)) as stream:
+        for part in missing:
+            rows = np.zeros((len(part.paths), recipe.size, recipe.size), np.uint8)
+            records: list[Made] = []
+            filled = 0
+            for new, values in itertools.islice(stream, len(chunks(part.paths))):
+                rows[filled : filled + len(values)] = values
+                records, filled, done = records + new, filled + len(values), done + len(new)
+                report(done, table.height)
+            _finish(pixels, part, rows[:filled], records)
+            made[part.number] = records
+    write_json(pixels / "recipe.json", recipe.to_dict())  # last: a store without it is not whole
+    return _placed(table, sorted(made.items()), skip_unreadable)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of the store to be: its number, the files it is made from, and the key that tells whether it is made."""
+
+    number: int
+    paths: tuple[Path, ...]
+    key: str
+
+
+def _parts(table: pl.DataFrame, root: Path, recipe: Recipe) -> list[Part]:
+    if table.height and table["path"].null_count():
+        examples = table.filter(pl.col("path").is_null())["image_id"].to_list()
+        raise InputError("images", "a path for every image", f"{len(examples):,} without", examples=examples)
+    each = max(1, min(_PART_IMAGES, _PART_BYTES // recipe.size**2))
+    parts = []
+    for number in range(math.ceil(table.height / each)):
+        slice_ = table.slice(number * each, each)
+        paths = tuple(root / p for p in slice_["path"])
+        parts.append(Part(number, paths, part_key(slice_["image_id"].to_list(), paths, recipe)))
+    return parts
+
+
+def _name(pixels: Path, number: int) -> Path:
+    return pixels / f"part-{number:05d}.npy"
+
+
+def _clear(pixels: Path, *, keep: list[Path]) -> None:
+    """Remove what an older or interrupted build left, so that a store is never of two builds."""
+    pixels.mkdir(parents=True, exist_ok=True)
+    kept = {p.name for path in keep for p in (path, path.with_suffix(".json"))}
+    for stale in (pixels / "recipe.json", *pixels.glob("part-*"), *pixels.glob(".*.part")):
+        if stale.name not in kept:
+            stale.unlink(missing_ok=True)
+
+
+def _finished(pixels: Path, part: Part) -> list[Made] | None:
+    """The records of a part that is made already from the same files by the same recipe."""
+    path = _name(pixels, part.number)
+    if not path.is_file() or not path.with_suffix(".json").is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if record.get("key") != part.key or record.get("bytes") != path.stat().st_size:
+        return None
+    return [Made(**entry) for entry in record["images"]]
+
+
+def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Made]) -> None:
+    path = _name(pixels, part.number)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, rows)
+    record = {"key": part.key, "bytes": path.stat().st_size, "images": [asdict(m) for m in records]}
+    write_json(path.with_suffix(".json"), record)
+
+
+def _placed(
+    table: pl.DataFrame, made: list[tuple[int, list[Made]]], skip_unreadable: bool
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    values: dict[str, list[Any]] = {name: [] for name in (*_ADDED, "converted", "fault")}
+    for number, records in made:
+        row = 0
+        for one in records:
+            values["part"].append(number)
+            values["row"].append(row)
+            for name, value in (("rows", one.rows), ("columns", one.columns), ("sha256", one.sha256)):
+                values[name].append(value)
+            values["converted"].append(one.note)
+            values["fault"].append(one.fault)
+            row += not one.fault
+    added = pl.DataFrame(values, schema=_ADDED | {"converted": pl.String, "fault": pl.String})
+    full = table.drop("converted", strict=False).hstack(added)
+    bad = full.filter(pl.col("fault") != "").select("image_id", "path", pl.col("fault").alias("reason"))
+    if bad.height and not skip_unreadable:
+        raise _refusal(bad, full.height)
+    return full.filter(pl.col("fault") == "").drop("fault"), bad.cast(_UNREADABLE)  # type: ignore[arg-type]
+
+
+def _refusal(bad: pl.DataFrame, n_images: int) -> InputError:
+    """All unreadable images in one error, each with its reason."""
+    head = InputError(
+        "images",
+        "files that can be read",
+        f"{bad.height:,} of {n_images:,} that cannot",
+        do="Mend the files, or leave these images out with skip_unreadable.",
+    )
+    rows = bad.iter_rows(named=True)
+    return InputError.all(
+        [head, *(InputError(f"{r['image_id']} ({r['path']})", "a radiograph", r["reason"]) for r in rows)]
+    )
+
+
+def open_store(folder: Path | str) -> Store:
+    """The pixel store of a cohort's folder, opened as memory maps.
+
+    Raises InputError where there is none, or where its parts are torn or of another size than the recipe says.
+    """
+    pixels = Path(folder) / "pixels"
+    if not (pixels / "recipe.json").is_file():
+        raise InputError(folder, "a cohort with pixels/recipe.json", "none there", do="Build the cohort first.")
+    try:
+        recipe = Recipe.from_dict(json.loads((pixels / "recipe.json").read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(pixels / "recipe.json", "a pixel recipe in JSON", str(error)) from error
+    parts = []
+    for number, path in enumerate(sorted(pixels.glob("part-*.npy"))):
+        if path != _name(pixels, number):
+            raise InputError(pixels, f"the file {_name(pixels, number).name}", f"{path.name} in its place")
+        parts.append(_mapped(path, recipe))
+    return Store(recipe, tuple(parts))
+
+
+def _mapped(path: Path, recipe: Recipe) -> NDArray[np.uint8]:
+    try:
+        values = np.load(path, mmap_mode="r")
+    except ValueError as error:
+        raise InputError(path, "a whole part of a pixel store", str(error), do="Build the cohort again.") from error
+    if values.dtype != np.uint8 or values.shape[1:] != (recipe.size, recipe.size):
+        raise InputError(path, f"uint8 (n, {recipe.size}, {recipe.size})", f"{values.dtype} {values.shape}")
+    return values
