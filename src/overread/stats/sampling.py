@@ -1,0 +1,123 @@
+"""How cases were drawn (weights, patients, strata) and the linearised variance that follows from it.
+
+Every estimate that is a smooth function of sums has an influence value per case. Summed per patient (the unit of
+independence) these give the variance, whatever the statistic: the ratio estimator of a proportion, the sandwich of a
+logistic fit and the delta method of F1 are all this one sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from overread.errors import InputError
+from overread.stats.arrays import Bools, Codes, Floats, group_codes, weight_array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampling:
+    """Weight (n_cases,) and patient (n_cases,) of each case, stratum of each patient; None where there are none."""
+
+    n_cases: int
+    n_patients: int  # n_cases where every case is its own patient
+    weights: Floats | None
+    patient: Codes | None  # (n_cases,) codes 0 … n_patients-1
+    stratum: Codes | None  # (n_patients,) codes 0 … n_strata-1
+    note: str = ""  # why there is no variance, or ""
+
+    @property
+    def simple(self) -> bool:
+        """Whether cases are independent, equally weighted and unstratified."""
+        return self.weights is None and self.patient is None and self.stratum is None
+
+    @property
+    def words(self) -> str:
+        """How the variance is named in an estimate's method."""
+        parts = ["linearised variance"]
+        parts += ["clustered by patient"] if self.patient is not None else []
+        parts += ["weighted"] if self.weights is not None else []
+        return ", ".join(parts + (["patients within strata"] if self.stratum is not None else []))
+
+    def weigh(self, values: NDArray[Any]) -> Floats:
+        """Values times weights, as float64 (…, n_cases)."""
+        number = np.asarray(values, dtype=np.float64)
+        return number if self.weights is None else number * self.weights
+
+    def totals(self, values: NDArray[Any]) -> Floats:
+        """Weighted sums per patient: values (n_cases,) or (k, n_cases) -> (n_patients,) or (k, n_patients)."""
+        weighted = self.weigh(values)
+        if self.patient is None:
+            return weighted
+        if weighted.ndim == 1:
+            return np.asarray(np.bincount(self.patient, weighted, minlength=self.n_patients), dtype=np.float64)
+        return np.stack([np.bincount(self.patient, row, minlength=self.n_patients) for row in weighted])
+
+    def variance(self, totals: Floats, n_involved: int) -> float:
+        """Variance of an estimate from its influence values summed per patient (n_patients,).
+
+        n_involved counts the patients who contribute to the estimate; with m of them the factor is m / (m - 1), so that
+        a rate among few patients is not called precise because many others were sampled beside it.
+        """
+        return float(self.covariance(totals[None, :], n_involved)[0, 0])
+
+    def covariance(self, totals: Floats, n_involved: int) -> Floats:
+        """Covariance (k, k) of k estimates from their influence values summed per patient (k, n_patients)."""
+        if n_involved < 2 or self.note:
+            return np.full((len(totals), len(totals)), nan)
+        small = n_involved / (n_involved - 1)
+        if self.stratum is None:
+            return small * (totals @ totals.T)
+        size = np.bincount(self.stratum)
+        mean = np.array([np.bincount(self.stratum, row) for row in totals]) / size
+        deviation = totals - mean[:, self.stratum]
+        within = (deviation * (size / (size - 1))[self.stratum]) @ deviation.T
+        return small * (self.n_patients - 1) / self.n_patients * within  # one stratum: as without strata
+
+
+def sampling(
+    n_cases: int,
+    *,
+    where: str,
+    cluster: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    strata: ArrayLike | None = None,
+) -> Sampling:
+    """How cases were drawn.
+
+    Parameters: cluster (n_cases,), the patient of each case (whole numbers are quickest, any sortable values do);
+    weights (n_cases,), inverse inclusion probabilities; strata (n_cases,), what the patients were drawn within.
+    Raises InputError for other lengths, missing values, weights that are not above 0 and a patient in two strata.
+    Binder (1983) doi:10.2307/1402588.
+
+    >>> sampling(3, where="rate", cluster=["a", "b", "a"]).totals(np.array([1.0, 2.0, 3.0]))
+    array([4., 2.])
+    """
+    patient, n_patients = (None, n_cases) if cluster is None else group_codes(cluster, n_cases, where=where)
+    given = None if weights is None else weight_array(weights, n_cases, where=where)
+    if strata is None or not n_cases:
+        return Sampling(n_cases, n_patients, given, patient, None)
+    stratum, n_strata = group_codes(strata, n_cases, where=where, name="strata")
+    if patient is not None:
+        first = np.empty(n_patients, dtype=np.intp)
+        first[patient] = stratum
+        split = int(np.unique(patient[first[patient] != stratum]).size)
+        if split:
+            raise InputError(f"{where}: strata", "every patient in one stratum", f"{split} patients in several strata")
+        stratum = first
+    alone = int((np.bincount(stratum, minlength=n_strata) == 1).sum())
+    note = f"{alone} strata with one patient: the variance is undefined" if alone else ""
+    return Sampling(n_cases, n_patients, given, patient, stratum, note)
+
+
+def involved(totals: Floats) -> int:
+    """Number of patients who contribute: those whose total (n_patients,) is not 0."""
+    return int(np.count_nonzero(totals))
+
+
+def everyone(n_cases: int) -> Bools:
+    """True for every case (n_cases,)."""
+    return np.ones(n_cases, dtype=bool)
