@@ -30,11 +30,11 @@ def record(**changes: Any) -> dict[str, Any]:
     return made | changes
 
 
-def write_model(folder: Path, *, seed: int = 0, patients: tuple[str, ...] = ("001", "002"), **changes: Any) -> Path:
+def write_model(folder: Path, *, start: int = 0, patients: tuple[str, ...] = ("001", "002"), **changes: Any) -> Path:
     folder.mkdir(parents=True)
     told = record(**changes)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(start)
         network = build(Architecture.from_dict(told["architecture"]))
         network.classifier.bias.data.normal_()
     save_file(network.state_dict(), folder / "weights.safetensors")
@@ -56,7 +56,7 @@ def test_a_folder_that_was_written_is_opened_with_all_it_states(tmp_path: Path):
 
 
 def test_the_network_has_the_weights_of_the_file_and_leaves_the_random_stream_alone(tmp_path: Path):
-    folder = write_model(tmp_path / "m", seed=5)
+    folder = write_model(tmp_path / "m", start=5)
     torch.manual_seed(11)
     before = torch.random.get_rng_state()
     network = models.load_network(models.open_model(folder))
@@ -144,7 +144,7 @@ def test_what_a_record_states_wrongly_is_refused_before_it_is_written(tmp_path: 
 def write_ensemble(folder: Path, **changes: Any) -> Path:
     names = ["seed-1", "seed-2"]
     for seed, name in enumerate(names, 1):
-        write_model(folder / name, seed=seed, name=f"pooled/{name}", patients=(f"00{seed}",))
+        write_model(folder / name, start=seed, name=f"pooled/{name}", patients=(f"00{seed}",))
     (folder / "train_patients.txt").write_text("001\n002\n")
     models.write_record(folder, record(kind="ensemble", members=names, **changes))
     return folder

@@ -107,7 +107,7 @@ def _part(
 ) -> tuple[NDArray[np.float32], NDArray[np.float16] | None, NDArray[np.float32] | None]:
     """Logits (members, n, findings) of a part; maps (n, findings, h, w) and their maxima, or None."""
     logits, maps, maxima, done = [], [], [], 0
-    for pixels in _ahead(work.store, part, work.batch_size):
+    for pixels in read_ahead(work.store, part, work.batch_size):
         made, combined = run_members(work.members, pixels)
         _check_finite(made, part["image_id"][done : done + len(pixels)], work.members)
         logits.append(made)
@@ -147,7 +147,7 @@ def _mean(maps: Sequence[Tensor]) -> Tensor:
     return maps[0] if len(maps) == 1 else torch.stack(list(maps)).mean(0)
 
 
-def _ahead(store: Store, part: pl.DataFrame, batch_size: int) -> Iterator[NDArray[np.uint8]]:
+def read_ahead(store: Store, part: pl.DataFrame, batch_size: int) -> Iterator[NDArray[np.uint8]]:
     """The pixels of a part in batches, the next of which is read while one is worked on."""
     places = [(chunk["part"].to_numpy(), chunk["row"].to_numpy()) for chunk in part.iter_slices(batch_size)]
     with ThreadPoolExecutor(1) as pool:
