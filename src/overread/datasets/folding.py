@@ -1,0 +1,100 @@
+"""Spellings of view, sex and age as sources write them, folded to the words of the tables.
+
+What was not understood and can be left unknown (a view) is noted in the column `source_note`, which the cohort counts;
+what cannot (an age of 411) is an error, unless the source is known for it.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.errors import InputError
+
+NOTE = "source_note"
+
+_VIEWS = {
+    "PA": ("pa", "p a", "posteroanterior", "postero anterior", "posterior anterior", "pa view", "pa erect"),
+    "AP": ("ap", "a p", "anteroposterior", "antero posterior", "anterior posterior", "ap view", "ap supine", "ap erect",
+           "ap portable", "ap semierect", "ap semi erect"),
+    "LATERAL": ("lateral", "lat", "ll", "rl", "l", "left lateral", "right lateral", "lateral view"),
+    "UNKNOWN": ("", "unknown"),
+}  # fmt: skip
+_SEXES = {"F": ("f", "female", "woman", "w"), "M": ("m", "male", "man"), "": ("", "u", "unknown", "o", "other")}
+_AGE = r"^0*([0-9]+(?:\.[0-9]+)?)\s*([ymwdYMWD]?)$"
+_UNITS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+OLDEST = 120.0
+
+
+def _folded(words: pl.Expr) -> pl.Expr:
+    return words.fill_null("").str.to_lowercase().str.replace_all(r"[-_./\s]+", " ").str.strip_chars()
+
+
+def _table(spellings: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    return {word: name for name, words in spellings.items() for word in words}
+
+
+def views(frame: pl.DataFrame) -> pl.DataFrame:
+    """`view` as PA, AP, LATERAL or UNKNOWN; a spelling that is none of these is UNKNOWN and noted.
+
+    >>> views(pl.DataFrame({"view": ["Posteroanterior", "oblique", None]}))["view"].to_list()
+    ['PA', 'UNKNOWN', 'UNKNOWN']
+    """
+    known = _table(_VIEWS)
+    word = _folded(pl.col("view"))
+    strange = ~word.is_in(list(known))
+    note = pl.when(strange).then(pl.format("view '{}' is none of PA, AP, LATERAL: UNKNOWN", pl.col("view")))
+    return noted(frame, note).with_columns(view=word.replace_strict(known, default="UNKNOWN"))
+
+
+def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputError]]:
+    """`sex` as F, M or null (not stated, other); any other spelling is an error."""
+    known = _table(_SEXES)
+    word = _folded(pl.col("sex"))
+    strange = frame.filter(~word.is_in(list(known)))["sex"].unique().sort().to_list()
+    folded = frame.with_columns(sex=word.replace_strict(known, default="").replace("", None))
+    if not strange:
+        return folded, []
+    expected = "a sex: F, M, female, male, or empty"
+    return folded, [InputError(where, expected, f"{len(strange)} other spellings", examples=strange)]
+
+
+def ages(frame: pl.DataFrame, where: object, *, known_errors: bool) -> tuple[pl.DataFrame, list[InputError]]:
+    """`age_years` as numbers: "57", "057Y", "18M" (months), "3W", "12D".
+
+    An age above 120 years is an error that lists them; with `known_errors` it becomes null and is noted.
+    """
+    text = pl.col("age_years").str.strip_chars()
+    number = text.str.extract(_AGE, 1).cast(pl.Float64)
+    unit = text.str.extract(_AGE, 2).str.to_uppercase().replace_strict(_UNITS, default=None)
+    typed = frame.with_columns(_text=pl.col("age_years"), age_years=number * unit)
+    stated = pl.col("_text").is_not_null() & (pl.col("_text").str.strip_chars() != "")
+    typed = typed.with_columns(_unread=stated & pl.col("age_years").is_null(), _old=pl.col("age_years") > OLDEST)
+    problems = _age_problems(typed, where, known_errors)
+    note = pl.when(pl.col("_old")).then(pl.format("age {} is above 120 years: not stated", pl.col("_text")))
+    shown = noted(typed, note).with_columns(age_years=pl.when(~pl.col("_old")).then(pl.col("age_years")))
+    return shown.drop("_text", "_unread", "_old"), problems
+
+
+def _age_problems(typed: pl.DataFrame, where: object, known_errors: bool) -> list[InputError]:
+    problems = []
+    for column, expected in (("_unread", 'an age in years such as "57", "057Y" or "18M"'), ("_old", "an age to 120")):
+        if column == "_old" and known_errors:
+            continue
+        bad = typed.filter(pl.col(column))
+        if bad.height:
+            shown = [f"{r['image_id']}: {r['_text']}" for r in bad.head(6).iter_rows(named=True)]
+            problems.append(
+                InputError(
+                    where, expected, f"{bad.height:,} others", examples=shown, do="Correct them or leave them empty."
+                )
+            )
+    return problems
+
+
+def noted(frame: pl.DataFrame, note: pl.Expr) -> pl.DataFrame:
+    """The frame with `note` (null = none) added to what `source_note` says already."""
+    if NOTE not in frame.columns:
+        return frame.with_columns(note.cast(pl.String).alias(NOTE))
+    return frame.with_columns(
+        pl.concat_str(pl.col(NOTE), note, separator="; ", ignore_nulls=True).replace("", None).alias(NOTE)
+    )
