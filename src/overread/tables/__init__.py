@@ -44,6 +44,7 @@ _REQUIRED = {
     "case_predictions": ("case_id", "finding", "model", "score"),
     "reads": ("reader", "case_id", "finding", "arm"),
     "sittings": ("reader", "case_id", "arm"),
+    "flow": ("step", "unit", "reason", "count"),
 }
 _STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "reads")
 

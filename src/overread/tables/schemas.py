@@ -167,11 +167,15 @@ class Joined(dy.Schema):
 
 
 class Flow(dy.Schema):
-    """One row is a step of selection: how many were left out, or kept, and why."""
+    """One row is a step of selection: how many are left (reason ""), or were left out and why; site "" = all sites.
+
+    Rows of the step "noted" were kept: what was found odd, and how it was taken.
+    """
 
     step = dy.String(primary_key=True)
     unit = dy.String(primary_key=True)
     reason = dy.String(primary_key=True)
+    site = dy.String(primary_key=True)
     count = dy.Int64(nullable=False, min=0)
     examples = dy.String(nullable=True)
 
