@@ -50,10 +50,14 @@ def test_one_member_gives_its_logits_and_maps(tmp_path: Path):
 
 
 def test_bf16_only_where_the_model_asks_for_it(tmp_path: Path):
-    plain = parts.run_members(load(write_model(tmp_path / "a")), PIXELS)[0]
-    asked = parts.run_members(load(write_model(tmp_path / "b", prediction_precision="bf16-mixed")), PIXELS)[0]
+    plain, maps = parts.run_members(load(write_model(tmp_path / "a")), PIXELS)
+    members = load(write_model(tmp_path / "b", prediction_precision="bf16-mixed"))
+    asked, coarse = parts.run_members(members, PIXELS)
     assert not np.array_equal(plain, asked)
     np.testing.assert_allclose(asked, plain, atol=0.1)
+    assert members[0].target.head is not None  # the closed form is recognised in any arithmetic
+    assert coarse.dtype == torch.float32
+    np.testing.assert_allclose(coarse, maps, atol=0.05 * float(maps.max()))
     assert torch.get_autocast_dtype("cpu") == torch.bfloat16
     assert not torch.is_autocast_enabled("cpu")
 

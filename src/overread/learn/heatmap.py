@@ -107,7 +107,9 @@ def predict_with_maps(
     try:
         if target.head is not None:
             with torch.no_grad():
-                return network(images)[:, columns], closed_form(kept[0], target.head.weight[columns])
+                logits = network(images)[:, columns]
+                with torch.autocast(images.device.type, enabled=False):  # the maps in float32 in any arithmetic
+                    return logits, closed_form(kept[0].float(), target.head.weight[columns].float())
         with torch.enable_grad():
             logits = network(images)[:, columns]
             maps = from_gradients(kept[0], logits)
@@ -124,7 +126,7 @@ def closed_form(activations: Tensor, weight: Tensor) -> Tensor:
     >>> closed_form(torch.tensor([[[[1.0, 2.0]], [[3.0, 0.0]]]]), torch.tensor([[1.0, -0.5]])).tolist()
     [[[[0.0, 2.0]]]]
     """
-    maps = torch.matmul(weight.to(activations.dtype), activations.flatten(2))  # (n, findings, h * w)
+    maps = torch.matmul(weight, activations.flatten(2))  # (n, findings, h * w)
     return maps.relu_().unflatten(2, activations.shape[2:])
 
 

@@ -188,8 +188,9 @@ def _problems(path: Path, record: Mapping[str, Any]) -> list[InputError]:
 
 def _usable(line: Mapping[str, Any]) -> bool:
     intercept, slope = line.get("intercept"), line.get("slope")
-    numbers = isinstance(intercept, int | float) and isinstance(slope, int | float)
-    return numbers and math.isfinite(intercept) and math.isfinite(slope) and slope > 0
+    if not isinstance(intercept, int | float) or not isinstance(slope, int | float):
+        return False
+    return math.isfinite(intercept) and math.isfinite(slope) and slope > 0
 
 
 def _train_patients(folder: Path) -> frozenset[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from overread import tables
 from overread.errors import InputError
 from overread.images.store import Store
 from overread.learn import heatmap
+from overread.learn.data import ahead
 from overread.learn.model import Model, load_network
 from overread.learn.network import normalise, to_unit
 
@@ -62,23 +62,23 @@ def load_members(
     members = []
     for single in model.singles:
         layout = torch.channels_last if precision(single) == "bf16-mixed" else torch.contiguous_format
-        net = load_network(single).to(device=device, memory_format=layout)
+        net = load_network(single).to(device).to(memory_format=layout)  # type: ignore[call-overload]
         target = None
         if heatmaps:
-            with _arithmetic(single):
+            with _arithmetic("32-true", device):  # where the maps are taken is found exactly, whatever the arithmetic
                 target = heatmap.find_target(net, _inputs(sample, single, device))
         members.append(Member(single, net, target))
     return tuple(members)
 
 
-def _arithmetic(model: Model) -> AbstractContextManager[Any]:
-    """Plain float32 (no TF32 on a GPU, kernels that repeat), or bfloat16 where model.json asks for it."""
-    stack = ExitStack()
-    stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False))
-    if precision(model) == "bf16-mixed":
-        kind = "cuda" if torch.cuda.is_available() else "cpu"
-        stack.enter_context(torch.autocast(kind, dtype=torch.bfloat16))
-    return stack
+@contextmanager
+def _arithmetic(kind: str, device: str) -> Iterator[None]:
+    """Plain float32 (no TF32 on a GPU, kernels that repeat), or bfloat16 where that is asked for."""
+    with (
+        torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+        torch.autocast(device, dtype=torch.bfloat16, enabled=kind == "bf16-mixed"),
+    ):
+        yield
 
 
 def _inputs(pixels: NDArray[np.uint8], model: Model, device: str) -> Tensor:
@@ -127,7 +127,7 @@ def run_members(members: Sequence[Member], pixels: NDArray[np.uint8]) -> tuple[N
     logits, maps = [], []
     for member in members:
         device = next(member.network.parameters()).device.type
-        with _arithmetic(member.model):
+        with _arithmetic(precision(member.model), device):
             images, columns = _inputs(pixels, member.model, device), member.model.columns
             if member.target is None:
                 with torch.no_grad():
@@ -148,24 +148,19 @@ def _mean(maps: Sequence[Tensor]) -> Tensor:
 
 
 def read_ahead(store: Store, part: pl.DataFrame, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-    """The pixels of a part in batches, the next of which is read while one is worked on."""
+    """The pixels of a part in batches, the next of which are read while one is worked on."""
     places = [(chunk["part"].to_numpy(), chunk["row"].to_numpy()) for chunk in part.iter_slices(batch_size)]
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(store.gather, *places[0])
-        for place in places[1:]:
-            ready = coming.result()
-            coming = pool.submit(store.gather, *place)
-            yield ready
-        yield coming.result()
+    return ahead(lambda place: store.gather(*place), places)
 
 
 def _check_finite(logits: NDArray[np.float32], image_ids: pl.Series, members: Sequence[Member]) -> None:
-    bad = ~np.isfinite(logits).all(2)  # (members, n)
+    bad = np.array([~np.isfinite(own).all(axis=1) for own in logits])  # (members, n)
     if bad.any():
-        models = [m.model.name for m, wrong in zip(members, bad.any(1), strict=True) if wrong]
+        models = [m.model.name for m, wrong in zip(members, bad, strict=True) if wrong.any()]
         raise InputError(
-            "predict", "finite outputs for every image", f"{int(bad.any(0).sum())} images with NaN or infinite outputs "
-            f"of {', '.join(models)}", examples=image_ids.filter(pl.Series(bad.any(0))),
+            "predict", "finite outputs for every image",
+            f"{int(bad.any(axis=0).sum())} images with NaN or infinite outputs of {', '.join(models)}",
+            examples=image_ids.filter(pl.Series(bad.any(axis=0))),
             do="The weights are damaged, or the training diverged.",
         )  # fmt: skip
 
