@@ -1,0 +1,175 @@
+"""Differences: model against model, internal against external, the site alone, and train by test."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import polars as pl
+
+from overread.report.blocks import Block, Cell, Figure, Folded, Footnotes, Section, Table, Text, group, heads
+from overread.report.cells import classes_cell, estimate_cell, p_cells
+from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
+from overread.report.forest import Line, Scale, forest, mark_of
+from overread.report.numbers import number
+
+
+def comparison(evidence: Evidence) -> Section:
+    """Paired comparison of models on the same cases, p adjusted by Holm."""
+    title = "Comparison of models"
+    frame = overall(evidence, "comparison", "auc_difference")
+    if frame.is_empty():
+        return Section("comparison", title, absent="one model only, so there is nothing to compare")
+    blocks: list[Block] = []
+    pairs = frame.select("rater", "contrast").unique(maintain_order=True).rows()
+    for i, (rater, contrast) in enumerate(pairs):
+        part = frame.filter(pl.col("rater") == rater, pl.col("contrast") == contrast)
+        made = _pair(evidence, part, rater, contrast.partition(":")[2], f"comparison-{i}")
+        blocks += made if i == 0 else [Folded(f"“{rater}” against “{contrast.partition(':')[2]}”", tuple(made))]
+    return Section("comparison", title, tuple(blocks))
+
+
+def _pair(evidence: Evidence, frame: pl.DataFrame, a: str, b: str, name: str) -> list[Block]:
+    rows = by(frame, "population", "finding")
+    shown = [p for p in evidence.cast.populations if any(k[0] == p for k in rows)]
+    lines = [
+        Line(
+            finding_title(f),
+            tuple(mark_of(rows.get((p, f)), i, signed=True) for i, p in enumerate(shown)),
+            strong=f == MEAN,
+        )
+        for f in (MEAN, *evidence.cast.findings)
+        if any((p, f) in rows for p in shown)
+    ]
+    caption = f"Difference in AUC, “{a}” minus “{b}”, on the same cases, with intervals."
+    alt = f"Forest plot. {caption} " + "; ".join(f"{r.title}: " + ", ".join(m.label for m in r.marks) for r in lines)
+    scale = Scale("Difference in AUC", null=0.0, signed=True, better=(f"← “{b}” better", f"“{a}” better →"))
+    picture = Figure(forest(lines, [population_title(evidence, p) for p in shown], scale, name=name, alt=alt), caption)
+    return [picture, difference_table(evidence, rows, caption, "Difference")]
+
+
+def difference_table(evidence: Evidence, rows: dict, caption: str, heading: str) -> Table:
+    """Differences per population and finding with p and adjusted p; `rows` keyed by (population, finding)."""
+    notes = Footnotes()
+    body: list[tuple[Cell, ...]] = []
+    populations = [p for p in evidence.cast.populations if any(k[0] == p for k in rows)]
+    for p in populations:
+        if len(populations) > 1:
+            body.append(group(population_title(evidence, p), 5))
+        for f in (*evidence.cast.findings, MEAN):
+            row = rows.get((p, f))
+            if row is not None:
+                cells = (classes_cell(row), estimate_cell(row, notes, signed=True), *p_cells(row))
+                body.append((Cell(finding_title(f), kind="strong" if f == MEAN else ""), *cells))
+    families = {r["family"] for r in rows.values() if r.get("family")}
+    remark = f"Adjusted by Holm within: {'; '.join(sorted(families))}." if families else ""
+    return Table(
+        caption, (heads("Finding", "Present / absent", heading, "p", "p adjusted"),), tuple(body), notes.lines(), remark
+    )
+
+
+def drop(evidence: Evidence) -> Section:
+    """The internal-to-external drop of every model."""
+    title = "From internal to external"
+    frame = overall(evidence, "drop", "auc_drop")
+    if frame.is_empty():
+        return Section("drop", title, absent="no external site, so there is no internal-to-external drop")
+    blocks: list[Block] = [
+        Text(
+            "Drop = internal AUC − external AUC. The internal AUC is the unweighted mean over the training sites of the AUC "
+            "within each site. It is a difference between two groups of patients, not an effect: case mix and the source of "
+            "the labels differ too."
+        )
+    ]
+    for i, rater in enumerate(r for r in evidence.cast.raters if pick(frame, rater=r).height):
+        part = pick(frame, rater=rater).with_columns(
+            pl.col("contrast").str.strip_prefix("population:").alias("external")
+        )
+        made = _drop_blocks(evidence, by(part, "external", "finding"), rater)
+        blocks += made if i == 0 else [Folded(f"Drop of “{rater}”", tuple(made))]
+    return Section("drop", title, tuple(blocks))
+
+
+def _drop_blocks(evidence: Evidence, rows: dict, rater: str) -> list[Block]:
+    shown = [p for p in evidence.cast.external if any(k[0] == p for k in rows)]
+    lines = [
+        Line(
+            finding_title(f),
+            tuple(mark_of(rows.get((p, f)), evidence.cast.populations.index(p), signed=True) for p in shown),
+            strong=f == MEAN,
+        )
+        for f in (MEAN, *evidence.cast.findings)
+        if any((p, f) in rows for p in shown)
+    ]
+    caption = f"Drop in AUC of “{rater}” from the internal test to each external site, with intervals."
+    alt = f"Forest plot. {caption} " + "; ".join(f"{r.title}: " + ", ".join(m.label for m in r.marks) for r in lines)
+    scale = Scale("Internal − external AUC", null=0.0, better=("← better outside", "worse outside →"))
+    names = [population_title(evidence, p) for p in evidence.cast.populations]
+    return [
+        Figure(forest(lines, names, scale, name=f"drop-{rater}", alt=alt), caption),
+        difference_table(evidence, rows, caption, "Internal − external"),
+    ]
+
+
+def site_alone(evidence: Evidence) -> Section:
+    """What the site alone tells: its prevalence as a score, beside the model."""
+    title = "What the site alone tells"
+    frame = pick(evidence.estimates, analysis="site_alone")
+    if frame.is_empty():
+        return Section(
+            "site-alone",
+            title,
+            absent="the prevalence per training site is not known, so the site alone could not be scored",
+        )
+    kinds = frame.select("metric", "at", "rater", "contrast", "population").unique(maintain_order=True).rows()
+    rows = by(frame, "finding", "metric", "at", "rater", "contrast", "population")
+    notes = Footnotes()
+    names = [f for f in (*evidence.cast.findings, MEAN) if any(k[0] == f for k in rows)]
+    body = tuple((Cell(finding_title(f)), *(estimate_cell(rows.get((f, *k)), notes) for k in kinds)) for f in names)
+    lead = Text(
+        "The score here is nothing but the finding's prevalence at the patient's site in the training split. Where that alone "
+        "sorts the mixed test set well, a high AUC over mixed sites proves little; the AUC within sites is the one to read."
+    )
+    titles = [_site_alone_title(*k) for k in kinds]
+    caption = "AUC of the site alone beside the model's, on the internal test of all training sites together."
+    return Section("site-alone", title, (lead, Table(caption, (heads("Finding", *titles),), body, notes.lines())))
+
+
+def _site_alone_title(metric: str, at: str, rater: str, contrast: str, population: str) -> str:
+    if metric != "auc":
+        return f"{metric.replace('_', ' ')} {at}".strip()
+    who = "Site alone" if rater in ("(site)", "site", "site_alone") or "site" in contrast else f"“{rater}”"
+    return f"{who}, {at.replace('_', ' ').replace('=', ' ')}" if at else who
+
+
+def matrix(evidence: Evidence) -> Section:
+    """Train by test: the mean AUC of every model at every site."""
+    title = "Train by test"
+    frame = pick(evidence.estimates, analysis="matrix", metric="auc")
+    if frame.is_empty():
+        return Section("matrix", title, absent="no train-by-test matrix was evaluated")
+    findings = frame["finding"].unique().to_list()
+    first = [MEAN] if MEAN in findings else []
+    blocks: list[Block] = [_matrix_table(evidence, frame, f) for f in first]
+    others = tuple(_matrix_table(evidence, frame, f) for f in evidence.cast.findings if f in findings)
+    blocks += [Folded("Train by test, per finding", others)] if first and others else list(others)
+    return Section("matrix", title, tuple(blocks))
+
+
+def _matrix_table(evidence: Evidence, frame: pl.DataFrame, finding: str) -> Table:
+    part = frame.filter(pl.col("finding") == finding)
+    sites = sorted(part["level"].unique().to_list())
+    rows = by(part, "rater", "level")
+    notes = Footnotes()
+    body = []
+    for rater in (r for r in evidence.cast.raters if any(k[0] == r for k in rows)):
+        cells = []
+        for site in sites:
+            row = rows.get((rater, site))
+            cell = estimate_cell(row, notes)
+            value = number(row["estimate"]) if row else float("nan")
+            inside = row is not None and row["population"] == "internal"
+            shade = None if isnan(value) else min(max((value - 0.5) / 0.5, 0.0), 1.0)
+            cells.append(Cell(cell.text, cell.marks, "num", shade=shade, note="internal" if inside else ""))
+        body.append((Cell(rater), *cells))
+    caption = f"AUC by model (rows) and site of the test patients (columns): {finding_title(finding).lower()}. Darker is higher."
+    return Table(caption, ((Cell("Trained"), *(Cell(f"Tested at {s}") for s in sites)),), tuple(body), notes.lines())

@@ -1,0 +1,143 @@
+"""Curves as small panels, one per finding: receiver operating characteristic, calibration, training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from overread.report.drawing import GREY, RULE, drawing, key, panels, series_colour, series_marker, svg
+from overread.report.evidence import finding_title
+
+_POINTS = 140  # a curve is thinned to about so many points: more cannot be seen at this size
+
+
+def roc_panels(
+    frames: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str], *, labels: dict, name: str, alt: str
+) -> str:
+    """SVG of ROC curves with bands: a panel per finding, a line per series.
+
+    frames : (series, its curve points) in the order of the key; names : findings, one panel each;
+    labels : {(finding, series index): text} printed in the panel's lower right corner.
+    """
+    with drawing():
+        figure, axes = panels(len(names), columns=4, height=2.5)
+        for axis, finding in zip(axes, names, strict=True):
+            axis.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
+            shown = 0
+            for i, (_, frame) in enumerate(frames):
+                part = frame.filter(pl.col("finding") == finding).sort("order")
+                if part.height:
+                    _band(axis, part, series_colour(i))
+                text = labels.get((finding, i), "")
+                if text:
+                    axis.text(0.98, 0.03 + 0.088 * (len(frames) - 1 - i), text, transform=axis.transAxes, ha="right",
+                              color=series_colour(i), fontsize=8)  # fmt: skip
+                    shown += 1
+            _square(axis, finding)
+        _outer(axes, 4, "1 − specificity", "Sensitivity")
+        return _finish(figure, frames, name, alt)
+
+
+def calibration_panels(frames: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str], *, name: str, alt: str) -> str:
+    """SVG of calibration: mean predicted against observed share per bin with intervals, and a smooth curve if there is one.
+
+    frames : (series, its points, of the curves "calibration" and, where there is one, "calibration_smooth").
+    """
+    with drawing():
+        figure, axes = panels(len(names), columns=4, height=2.5, share=False)
+        for axis, finding in zip(axes, names, strict=True):
+            top = _reach(frames, finding)
+            axis.plot([0, top], [0, top], color=GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
+            for i, (_, frame) in enumerate(frames):
+                _bins(axis, frame.filter(pl.col("finding") == finding).sort("order"), i)
+            axis.set_xlim(-0.02 * top, top * 1.02)
+            axis.set_ylim(-0.02 * top, top * 1.02)
+            axis.set_box_aspect(1)
+            axis.set_title(finding_title(finding))
+            axis.locator_params(nbins=4)
+            axis.grid(color=RULE, lw=0.35)
+        _outer(axes, 4, "Predicted probability", "Observed share")
+        return _finish(figure, frames, name, alt)
+
+
+def _bins(axis, part: pl.DataFrame, series: int) -> None:
+    colour = series_colour(series)
+    smooth = part.filter(pl.col("curve") != "calibration").drop_nans(["x", "y"])
+    points = part.filter(pl.col("curve") == "calibration").drop_nans(["x", "y"])
+    if smooth.height:
+        _band(axis, smooth, colour)
+    x, y, low, high = (points[c].to_numpy() for c in ("x", "y", "low", "high"))
+    axis.vlines(x, np.where(np.isnan(low), y, low), np.where(np.isnan(high), y, high), color=colour, lw=0.9, alpha=0.75)
+    style = "" if smooth.height else "-"
+    axis.plot(x, y, style + series_marker(series), ms=3.2, lw=0.9, mfc=colour if series % 2 == 0 else "white",
+              mec=colour, mew=0.9, color=colour)  # fmt: skip
+
+
+def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:
+    """The end of both axes: findings are rare, so a panel shows the range that its points fill."""
+    ends = [0.1]
+    for _, frame in frames:
+        part = frame.filter(pl.col("finding") == finding).select(pl.max_horizontal("x", "y", "high")).to_series()
+        ends += [v for v in part.to_list() if v is not None and np.isfinite(v)]
+    return min(1.0, max(ends) * 1.05)
+
+
+def _band(axis, part: pl.DataFrame, colour: str) -> None:
+    x, y, low, high = (part[c].to_numpy() for c in ("x", "y", "low", "high"))
+    keep = _thin(len(x))
+    if not np.isnan(low).all():
+        axis.fill_between(x[keep], low[keep], high[keep], color=colour, alpha=0.16, lw=0)
+    axis.plot(x[keep], y[keep], color=colour, lw=1.3)
+
+
+def _thin(count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int))
+
+
+def _square(axis, finding: str) -> None:
+    axis.set_xlim(-0.01, 1.01)
+    axis.set_ylim(-0.01, 1.01)
+    axis.set_box_aspect(1)
+    axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axis.grid(color=RULE, lw=0.35)
+    axis.set_title(finding_title(finding))
+
+
+def _outer(axes: Sequence, columns: int, x: str, y: str) -> None:
+    for i, axis in enumerate(axes):
+        if i % columns == 0:
+            axis.set_ylabel(y)
+        if i >= len(axes) - columns:
+            axis.set_xlabel(x)
+
+
+def _finish(figure, frames: Sequence[tuple[str, pl.DataFrame]], name: str, alt: str) -> str:
+    top = 0.4 if len(frames) > 1 else 0.1
+    height = figure.get_size_inches()[1] + top
+    figure.set_size_inches(figure.get_size_inches()[0], height)
+    figure.tight_layout(rect=(0, 0, 1, 1 - top / height), h_pad=1.2, w_pad=1.0)
+    if len(frames) > 1:
+        key(figure, [(s, series_colour(i), series_marker(i)) for i, (s, _) in enumerate(frames)], top=0.18)
+    return svg(figure, name, alt)
+
+
+def training_panels(histories: Sequence[tuple[str, pl.DataFrame]], *, name: str, alt: str) -> str:
+    """SVG of training: loss and mean AUC on the tuning split over the epochs, a line per model."""
+    wanted = [("train_loss", "Training loss"), ("tune_loss", "Loss on tune"), ("tune_auc", "Mean AUC on tune")]
+    kinds = [(c, t) for c, t in wanted if any(c in h.columns for _, h in histories)]
+    with drawing():
+        figure, axes = panels(len(kinds), columns=3, height=2.5, share=False)
+        figure.set_size_inches(9.8 * len(kinds) / 3, 2.4)
+        for axis, (column, title) in zip(axes, kinds, strict=True):
+            for i, (_, history) in enumerate(histories):
+                if column in history.columns:
+                    x = history["epoch"] if "epoch" in history.columns else pl.Series(range(1, history.height + 1))
+                    axis.plot(x, history[column], color=series_colour(i), marker=series_marker(i), ms=3, lw=1.1)
+            axis.set_title(title)
+            axis.set_xlabel("Epoch")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.grid(color=RULE, lw=0.35)
+        return _finish(figure, [(n, h) for n, h in histories], name, alt)

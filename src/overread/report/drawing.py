@@ -1,0 +1,128 @@
+"""Inks, marks and the way from a matplotlib figure to SVG that a page can hold: selectable text, stable ids."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+
+import matplotlib as mpl
+import matplotlib.lines
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, GREY, PALE, RULE = "#1c2126", "#5b646c", "#e9edf0", "#c3cad0"
+# Okabe & Ito's palette, safe for colour-blind readers: internal is blue, external sites follow.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5539", "#1c2126")
+MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
+WIDTH = 9.8  # inches: the width of a page's column
+
+_RC = {
+    "svg.fonttype": "none",  # text stays text: selectable, searchable, read aloud
+    "font.family": ["DejaVu Sans"],  # measured with the font that ships with matplotlib; the page's own is narrower
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8.5,
+    "axes.axisbelow": True,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "butt",
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The house style of a figure, for as long as the block lasts."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def canvas(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of that many inches."""
+    return Figure(figsize=(width, height))
+
+
+def panels(count: int, *, columns: int, height: float, share: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels, that many to a row, each so many inches high."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH * columns / max(columns, 4) if columns < 4 else WIDTH, rows * height))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
+    axes = list(grid.ravel())
+    for spare in axes[count:]:
+        spare.remove()
+    if share:
+        for axis in axes[max(count - columns, 0) : count]:
+            axis.tick_params(labelbottom=True)
+    return figure, axes[:count]
+
+
+def series_colour(index: int) -> str:
+    """The ink of the index-th population (0 = internal)."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def series_marker(index: int) -> str:
+    """The mark of the index-th population, so that colour is never the only sign."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def key(figure: Figure, entries: Sequence[tuple[str, str, str]], *, top: float) -> None:
+    """A key in one line above the panels: (name, colour, marker); `top` is its height in inches from the top edge."""
+    width, height = figure.get_size_inches()
+    x = 0.1
+    for name, colour, marker in entries:
+        mark = mpl.lines.Line2D(
+            [x / width, (x + 0.26) / width], [1 - top / height] * 2, color=colour, lw=1.6, marker=marker,
+            markevery=[0], ms=0 if not marker else 4.6, transform=figure.transFigure, figure=figure,
+        )  # fmt: skip
+        figure.add_artist(mark)
+        figure.text((x + 0.34) / width, 1 - top / height, name, va="center", color=INK)
+        x += 0.34 + 0.082 * len(name) + 0.3
+
+
+def svg(figure: Figure, name: str, alt: str) -> str:
+    """The figure as inline SVG with a title for screen readers; the same figure always gives the same text."""
+    buffer = io.StringIO()
+    with mpl.rc_context({**_RC, "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return tidy(buffer.getvalue(), name, alt, figure.get_size_inches()[0])
+
+
+def tidy(text: str, name: str, alt: str, inches: float) -> str:
+    """The SVG that matplotlib writes, without prologue, metadata, unused ids and fixed size."""
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.S)
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda m: m.group(0) if m.group(1) in used else "", text)
+    text = re.sub(r' (?:d|x|y|transform|points)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m.group(0)), text)
+    text = re.sub(r"\n\s*", "\n", text)
+    box = re.search(r'viewBox="([^"]*)"', text)
+    head = (
+        f'<svg viewBox="{box.group(1) if box else ""}" role="img" aria-labelledby="t-{escape(name)}" '
+        f'style="max-width:{inches * 100:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<title id="t-{escape(name)}">{escape(alt)}</title>'
+    )
+    return head + text[text.index(">", text.index("<svg")) + 1 :].strip()

@@ -1,0 +1,203 @@
+"""What a report is made from: the tables of an evaluation, the cohort beside it, and who plays which part in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from overread import findings, ledger, runs, tables
+from overread.errors import InputError
+
+MEAN = "(mean)"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Raters, findings and populations in the order in which the page names them."""
+
+    raters: tuple[str, ...]  # the leading one first; members of an ensemble are not among them
+    members: tuple[str, ...]
+    findings: tuple[str, ...]
+    populations: tuple[str, ...]
+    roles: Mapping[str, Any]
+    trained: bool  # whether a model.json is known: then "internal" means the sites it was trained on
+
+    @property
+    def lead(self) -> str:
+        """The rater that the page shows first: the pooled model, or else the first one."""
+        return self.raters[0] if self.raters else ""
+
+    @property
+    def external(self) -> tuple[str, ...]:
+        """The external populations."""
+        return tuple(p for p in self.populations if p.startswith("external:"))
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """The models that learned from one site."""
+        return tuple(self.roles.get("single") or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that the sections read. A frame that was not given is empty; `cohort` tells whether one was."""
+
+    estimates: pl.DataFrame
+    verdicts: pl.DataFrame
+    curves: pl.DataFrame
+    joined: pl.DataFrame
+    account: pl.DataFrame
+    flow: pl.DataFrame
+    images: pl.DataFrame
+    labels: pl.DataFrame
+    regions: pl.DataFrame
+    cast: Cast
+    study: Mapping[str, Any]
+    run: Mapping[str, Any]
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    histories: Mapping[str, pl.DataFrame] = field(default_factory=dict)  # of every training run, by its name
+    trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # run.json of every training run
+    heatmaps: bool = False
+    openings: tuple[ledger.Entry, ...] = ()
+    cohort: bool = False
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration of the evaluation."""
+        return self.run.get("config") or {}
+
+
+def read_evidence(
+    folder: Path | str,
+    study: Mapping[str, Any],
+    *,
+    cohort_folder: Path | str | None = None,
+    ledger_path: Path | str | None = None,
+    models: Mapping[str, Path | str] | None = None,
+) -> Evidence:
+    """The tables of an evaluation folder with the cohort, the models and the ledger that belong to it.
+
+    Raises InputError when the folder holds no estimates.
+    """
+    folder = Path(folder)
+    if not (folder / "estimates.parquet").is_file():
+        raise InputError(folder, "a folder written by `overread evaluate`", "no estimates.parquet in it")
+    run = runs.read(folder) if (folder / "run.json").is_file() else {}
+    given = dict(study.get("models") or {}) | {n: _model_json(Path(f)) for n, f in (models or {}).items()}
+    estimates, trained = _table(folder, "estimates"), _training_folders(models or {})
+    return Evidence(
+        estimates=estimates,
+        verdicts=_table(folder, "verdicts"),
+        curves=_table(folder, "curves"),
+        joined=_table(folder, "joined"),
+        account=_table(folder, "account"),
+        flow=_table(cohort_folder, "flow"),
+        images=_table(cohort_folder, "images"),
+        labels=_table(cohort_folder, "labels"),
+        regions=_table(cohort_folder, "regions"),
+        cast=_cast(estimates, run.get("config") or {}, study, given),
+        study=study,
+        run=run,
+        models={name: model for name, model in given.items() if model},
+        histories={
+            n: pl.read_parquet(f / "history.parquet") for n, f in trained.items() if (f / "history.parquet").is_file()
+        },
+        trainings={n: runs.read(f) for n, f in trained.items() if (f / "run.json").is_file()},
+        openings=tuple(ledger.read(ledger_path)) if ledger_path and Path(ledger_path).is_file() else (),
+        cohort=cohort_folder is not None,
+    )
+
+
+def _table(folder: Path | str | None, name: str) -> pl.DataFrame:
+    path = Path(folder) / f"{name}.parquet" if folder is not None else None
+    return tables.read(path, name) if path is not None and path.is_file() else tables.empty(name)
+
+
+def _model_json(folder: Path) -> Mapping[str, Any]:
+    path = folder / "model.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _training_folders(models: Mapping[str, Path | str]) -> dict[str, Path]:
+    """The folder of every training run: a model's own, or those of the seeds below it."""
+    found = {}
+    for name, folder in models.items():
+        seeds = sorted(p for p in Path(folder).glob("seed-*") if p.is_dir())
+        found |= {f"{name}/{p.name}": p for p in seeds} if seeds else {name: Path(folder)}
+    return found
+
+
+def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping) -> Cast:
+    roles = dict(config.get("roles") or study.get("roles") or {})
+    standalone = estimates.filter(pl.col("analysis") == "standalone")
+    raters = (standalone if standalone.height else estimates)["rater"].unique(maintain_order=True).to_list()
+    listed = {m for members in (config.get("members") or {}).values() for m in members}
+    members = tuple(r for r in raters if r in listed or "/seed-" in r)
+    lead = [roles.get("pooled"), *(roles.get("single") or {}), roles.get("matched")]
+    known = [r for r in raters if r not in members and r]
+    ordered = [r for r in lead if r in known] + [r for r in known if r not in lead]
+    named = set(estimates["finding"].unique().to_list()) - {"", MEAN}
+    order = {f.name: i for i, f in enumerate(findings.VOCABULARY)}
+    populations = sorted(p for p in estimates["population"].unique().to_list() if p.startswith("external:"))
+    return Cast(
+        raters=tuple(ordered),
+        members=members,
+        findings=tuple(sorted(named, key=lambda f: (order.get(f, len(order)), f))),
+        populations=("internal", *populations) if "internal" in set(estimates["population"]) else tuple(populations),
+        roles=roles,
+        trained=any(models.values()),
+    )
+
+
+def pick(frame: pl.DataFrame, **equals: str) -> pl.DataFrame:
+    """The rows in which these columns have these values."""
+    return frame.filter(*(pl.col(c) == v for c, v in equals.items())) if equals else frame
+
+
+def overall(evidence: Evidence, analysis: str, metric: str) -> pl.DataFrame:
+    """The rows of one metric that no subgroup restricts."""
+    return pick(evidence.estimates, analysis=analysis, metric=metric, subgroup="all").vstack(
+        pick(evidence.estimates, analysis=analysis, metric=metric, subgroup="")
+    )
+
+
+def by(frame: pl.DataFrame, *keys: str) -> dict[tuple[str, ...], Row]:
+    """The rows found by the values of these columns; of rows with equal values the first."""
+    found: dict[tuple[str, ...], Row] = {}
+    for row in frame.iter_rows(named=True):
+        found.setdefault(tuple(row[k] for k in keys), row)
+    return found
+
+
+def population_title(evidence: Evidence, population: str) -> str:
+    """How a population is headed: internal test, or the external site by name."""
+    if population.startswith("external:"):
+        return f"External: {population.partition(':')[2]}"
+    if population == "internal":
+        return "Internal test" if evidence.cast.trained or evidence.cast.external else "Test set"
+    return population
+
+
+def finding_title(name: str) -> str:
+    """How a finding is headed; the mean over findings says that it is one."""
+    return "Mean over findings" if name == MEAN else findings.title(name)
+
+
+def at_title(at: str) -> str:
+    """What an `at` says in words.
+
+    >>> at_title("operating_point=spec90"), at_title("specificity=0.95")
+    ('threshold frozen for specificity 0.90', 'specificity 0.95')
+    """
+    kind, _, value = at.partition("=")
+    if kind == "operating_point":
+        word = {"spec": "specificity", "sens": "sensitivity"}.get(value[:4], "")
+        digits = value[4:]
+        return f"threshold frozen for {word} 0.{digits}" if word and digits.isdigit() else f"threshold '{value}'"
+    return f"{kind} {value}" if value else at

@@ -1,0 +1,147 @@
+"""Forest plots: a point and its interval per row, the number beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, isnan
+
+from overread.report.drawing import (
+    GREY,
+    INK,
+    PALE,
+    RULE,
+    WIDTH,
+    canvas,
+    drawing,
+    key,
+    series_colour,
+    series_marker,
+    svg,
+)
+from overread.report.numbers import interval, number
+
+_STEP, _GAP, _TOP, _FOOT = 0.178, 0.10, 0.42, 0.48  # inches: a mark's line, the room between rows, key, axis
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An estimate with its interval in one series; `label` is printed beside it instead of the number."""
+
+    series: int
+    value: float
+    low: float
+    high: float
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the plot: its heading and its marks."""
+
+    title: str
+    marks: tuple[Mark, ...]
+    strong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The axis: its words, limits (none: from the data), and the lines that mark no effect or a least gain."""
+
+    label: str
+    null: float | None = None
+    gain: float | None = None
+    limits: tuple[float, float] | None = None
+    signed: bool = False
+    better: tuple[str, str] | None = None
+
+
+def mark_of(row: dict | None, series: int, *, signed: bool = False) -> Mark:
+    """The mark of a row of estimates; a row that is missing or NaN is printed as an em dash."""
+    value, low, high = (number((row or {}).get(k)) for k in ("estimate", "low", "high"))
+    return Mark(series, value, low, high, interval(value, low, high, signed=signed))
+
+
+def forest(lines: Sequence[Line], series: Sequence[str], scale: Scale, *, name: str, alt: str) -> str:
+    """SVG of a forest plot: rows from the top, each with one mark per series, and the numbers in a column."""
+    heights = [max(len(r.marks), 1) * _STEP + _GAP for r in lines]
+    top = _TOP if len(series) > 1 else 0.12
+    height = sum(heights) + top + _FOOT + (0.12 if scale.better else 0)
+    names = max((len(r.title) for r in lines), default=0)
+    left, right = min(0.078 * names + 0.25, 3.4), 1.95
+    with drawing():
+        figure = canvas(height)
+        box = (
+            left / WIDTH,
+            (height - top - sum(heights)) / height,
+            (WIDTH - left - right) / WIDTH,
+            sum(heights) / height,
+        )
+        axes = figure.add_axes(box)
+        axes.set_ylim(sum(heights), 0)
+        axes.set_xlim(*(scale.limits or _limits(lines, scale)))
+        _ground(axes, lines, heights, scale)
+        y = 0.0
+        for line, tall in zip(lines, heights, strict=True):
+            _draw_line(axes, line, y, tall)
+            y += tall
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(scale.label)
+        if scale.better:
+            _sides(axes, scale)
+        if len(series) > 1:
+            key(figure, [(s, series_colour(i), series_marker(i)) for i, s in enumerate(series)], top=0.2)
+        return svg(figure, name, alt)
+
+
+def _limits(lines: Sequence[Line], scale: Scale) -> tuple[float, float]:
+    ends = [x for r in lines for m in r.marks for x in (m.low, m.high, m.value) if isfinite(x)]
+    ends += [x for x in (scale.null, scale.gain) if x is not None]
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    room = 0.04 * (high - low or 1.0)
+    return low - room, high + room
+
+
+def _ground(axes, lines: Sequence[Line], heights: Sequence[float], scale: Scale) -> None:
+    y = 0.0
+    for line, tall in zip(lines, heights, strict=True):
+        if line.strong:
+            axes.axhspan(y, y + tall, color=PALE, lw=0, zorder=0)
+        axes.axhline(y + tall, color=RULE, lw=0.4, zorder=0)
+        y += tall
+    axes.grid(axis="x", color=RULE, lw=0.4)
+    if scale.null is not None:
+        axes.axvline(scale.null, color=INK, lw=0.8, zorder=1)
+    if scale.gain is not None:
+        axes.axvline(scale.gain, color=GREY, lw=0.8, ls=(0, (4, 3)), zorder=1)
+
+
+def _draw_line(axes, line: Line, y: float, tall: float) -> None:
+    low, high = axes.get_xlim()
+    weight = "bold" if line.strong else "normal"
+    axes.annotate(
+        line.title, (0, y + tall / 2), xycoords=("axes fraction", "data"), xytext=(-8, 0), textcoords="offset points",
+        ha="right", va="center", fontweight=weight,
+    )  # fmt: skip
+    for i, m in enumerate(line.marks):
+        at, colour = y + _GAP / 2 + (i + 0.5) * _STEP, series_colour(m.series)
+        axes.annotate(
+            m.label, (1, at), xycoords=("axes fraction", "data"), xytext=(10, 0), textcoords="offset points",
+            ha="left", va="center", fontweight=weight, color=INK if not isnan(m.value) else GREY,
+        )  # fmt: skip
+        if isnan(m.value):
+            continue
+        if isfinite(m.low) and isfinite(m.high):
+            axes.plot([max(m.low, low), min(m.high, high)], [at, at], color=colour, lw=1.3, zorder=2)
+        face = colour if m.series % 2 == 0 else "white"
+        axes.plot([m.value], [at], series_marker(m.series), ms=4.6, mfc=face, mec=colour, mew=1.2, zorder=3)
+
+
+def _sides(axes, scale: Scale) -> None:
+    assert scale.better is not None
+    for x, text, side in ((0.0, scale.better[0], "left"), (1.0, scale.better[1], "right")):
+        axes.annotate(
+            text, (x, 0), xycoords="axes fraction", xytext=(0, -30), textcoords="offset points", ha=side, va="top",
+            color=GREY, fontsize=8,
+        )  # fmt: skip

@@ -1,0 +1,161 @@
+"""H1: whether the pooled model beats every single-institution model at every unseen site, and all that bears on it."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.report.blocks import Block, Cell, Facts, Figure, Folded, Footnotes, Section, Table, Text, heads
+from overread.report.cells import classes_cell, estimate_cell, known, p_cells
+from overread.report.contrasts import difference_table
+from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
+from overread.report.forest import Line, Scale, forest, mark_of
+
+_TITLE = "Hypothesis H1: pooling institutions helps at unseen ones"
+
+
+def h1(evidence: Evidence) -> Section:
+    """The verdict with its rule, D(e, s), the evaluable findings, the size-matched model, the seeds, the findings."""
+    verdicts = evidence.verdicts.filter(pl.col("hypothesis").str.starts_with("H1"))
+    frame = overall(evidence, "H1", "auc_difference")
+    if verdicts.is_empty() and frame.is_empty():
+        return Section("h1", _TITLE, absent="no pooled and single-institution models were compared")
+    blocks: list[Block] = [_verdict(r) for r in verdicts.to_dicts()]
+    mean = pick(frame, finding=MEAN)
+    if mean.height:
+        blocks += _differences(evidence, mean)
+    detail = frame.filter(pl.col("finding") != MEAN)
+    if detail.height:
+        blocks.append(_evaluable(evidence, detail))
+    blocks += _seeds(evidence)
+    blocks += [_per_finding(evidence, detail)] if detail.height else []
+    return Section("h1", _TITLE, tuple(blocks))
+
+
+def _verdict(row: dict) -> Facts:
+    return Facts(
+        (
+            ("Claim", row["claim"]),
+            ("Verdict", str(row["verdict"])),
+            ("Why", row["reason"]),
+            ("Rule, set beforehand", row["rule"]),
+        )
+    )
+
+
+def _contrast(row: dict) -> str:
+    return f"“{row['rater']}” − “{row['contrast'].partition(':')[2]}”"
+
+
+def _differences(evidence: Evidence, mean: pl.DataFrame) -> list[Block]:
+    pooled = evidence.cast.roles.get("pooled") or evidence.cast.lead
+    against = mean.select("rater", "contrast").unique(maintain_order=True).to_dicts()
+    against.sort(key=lambda r: r["rater"] != pooled)
+    rows = by(mean, "population", "rater", "contrast")
+    populations = [p for p in evidence.cast.populations if any(k[0] == p for k in rows)]
+    lines = [
+        Line(
+            f"{p.partition(':')[2]}: {_contrast(a)}",
+            (mark_of(rows.get((p, a["rater"], a["contrast"])), 0, signed=True),),
+        )
+        for p in populations
+        for a in against
+        if (p, a["rater"], a["contrast"]) in rows
+    ]
+    gain = evidence.config.get("smallest_worthwhile_gain")
+    caption = "D(e, s): difference in mean AUC over the evaluable findings at each external site e, same cases." + (
+        f" The dashed line is the smallest worthwhile gain ({gain})." if gain else ""
+    )
+    alt = f"Forest plot. {caption} " + "; ".join(f"{r.title}: {r.marks[0].label}" for r in lines)
+    blocks: list[Block] = []
+    if any(r.marks[0].value == r.marks[0].value for r in lines):
+        scale = Scale(
+            "Difference in mean AUC",
+            null=0.0,
+            gain=gain,
+            signed=True,
+            better=("← other model better", "first model better →"),
+        )
+        blocks.append(Figure(forest(lines, ("D",), scale, name="h1", alt=alt), caption))
+    notes = Footnotes()
+    body = []
+    for p in populations:
+        for a in against:
+            row = rows.get((p, a["rater"], a["contrast"]))
+            if row:
+                n = "—" if row["n_patients"] is None else f"{row['n_patients']:,}"
+                role = _role(evidence, row)
+                cells = (
+                    Cell(_contrast(row), note=role),
+                    Cell(n, kind="num"),
+                    estimate_cell(row, notes, signed=True),
+                    *p_cells(row),
+                )
+                body.append((Cell(p.partition(":")[2]), *cells))
+    head = heads("External site", "Contrast", "Patients", "D (interval)", "p", "p adjusted")
+    return [*blocks, Table("D(e, s), per external site and model.", (head,), tuple(body), notes.lines())]
+
+
+def _role(evidence: Evidence, row: dict) -> str:
+    matched = evidence.cast.roles.get("matched")
+    other = row["contrast"].partition(":")[2]
+    if matched and matched in (row["rater"], other):
+        return "size-matched: as many training images as the largest single institution; decides nothing"
+    site = (evidence.cast.roles.get("single") or {}).get(other)
+    return f"trained at {site} alone" if site else ""
+
+
+def _evaluable(evidence: Evidence, detail: pl.DataFrame) -> Table:
+    """Per finding and external site: evaluable, or why not."""
+    populations = [p for p in evidence.cast.populations if p in set(detail["population"])]
+    least = (evidence.config.get("minimum_present", 20), evidence.config.get("minimum_absent", 20))
+    notes = Footnotes()
+    body = []
+    for f in (f for f in evidence.cast.findings if f in set(detail["finding"])):
+        cells = []
+        for p in populations:
+            rows = detail.filter(pl.col("finding") == f, pl.col("population") == p).to_dicts()
+            good = [r for r in rows if known(r)]
+            row = (good or rows or [None])[0]
+            word = "evaluable" if good and len(good) == len(rows) else "in part" if good else "no"
+            why = [r["note"] for r in rows if not known(r)]
+            n = classes_cell(row).text
+            cells.append(
+                Cell(f"{word}", marks=notes.mark(*dict.fromkeys(why)), note="" if n == "—" else f"{n} present / absent")
+            )
+        body.append((Cell(finding_title(f)), *cells))
+    caption = (
+        f"Evaluable findings: at least {least[0]} patients with it present and {least[1]} absent at the external site, "
+        "scored by every model compared."
+    )
+    head = heads("Finding", *(population_title(evidence, p) for p in populations))
+    return Table(caption, (head,), tuple(body), notes.lines())
+
+
+def _seeds(evidence: Evidence) -> list[Block]:
+    frame = pick(evidence.estimates, analysis="seeds")
+    if frame.is_empty():
+        return [Text("Spread over seeds: not evaluated; there is one training run per model.", kind="small")]
+    mean = pick(frame, finding=MEAN)
+    frame = mean if mean.height else frame
+    notes = Footnotes()
+    body = tuple(
+        (
+            Cell(r["rater"]), Cell(r["metric"].replace("_", " ").replace("auc", "AUC")), Cell(r["contrast"].partition(":")[2] or "—"),
+            Cell(population_title(evidence, r["population"])), Cell(finding_title(r["finding"])), estimate_cell(r, notes),
+        )
+        for r in frame.to_dicts()
+    )  # fmt: skip
+    head = heads("Model", "What", "Against", "Population", "Finding", "Value")
+    table = Table(
+        "Spread over seeds: the same model trained again with another seed.", (head,), body, notes.lines(), compact=True
+    )
+    return [table if len(body) <= 16 else Folded("Spread over seeds", (table,))]
+
+
+def _per_finding(evidence: Evidence, detail: pl.DataFrame) -> Folded:
+    made = []
+    for row in detail.select("rater", "contrast").unique(maintain_order=True).to_dicts():
+        rows = by(pick(detail, **row), "population", "finding")
+        caption = f"Per finding, {_contrast(row)}. Holm over all sites, models and findings; these name findings and decide nothing."
+        made.append(difference_table(evidence, rows, caption, "Difference in AUC"))
+    return Folded("H1 per finding", tuple(made))

@@ -1,0 +1,164 @@
+"""What could not be computed and why, what was dropped, and how all this came about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from overread.report.blocks import Cell, Facts, Folded, Section, Table, Text, heads
+from overread.report.evidence import Evidence, finding_title, population_title
+from overread.report.numbers import MISSING, count, plural, seconds
+
+
+def not_computed(evidence: Evidence) -> Section:
+    """Every note of an estimate, grouped and counted: first those of numbers that are missing, then remarks."""
+    frame = evidence.estimates.with_columns(pl.col("note").fill_null(""))
+    missing = frame.filter(pl.col("estimate").is_nan())
+    half = frame.filter(
+        pl.col("estimate").is_not_nan(), pl.col("low").is_nan() | pl.col("high").is_nan(), pl.col("note") != ""
+    )
+    rest = frame.filter(
+        pl.col("estimate").is_not_nan(), pl.col("low").is_not_nan(), pl.col("high").is_not_nan(), pl.col("note") != ""
+    )
+    blocks: list = [
+        Text(
+            f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed, "
+            f"{count(half.height)} have no interval and say why, {count(rest.height)} carry a remark."
+        )
+    ]
+    for part, title, fold in (
+        (missing, "Not computed, by reason.", False),
+        (half, "No interval, by reason.", True),
+        (rest, "Remarks on numbers that stand.", True),
+    ):
+        if part.height:
+            table = _notes_table(evidence, part, title)
+            blocks.append(
+                Folded(f"{title} ({plural(part.height, 'estimate')})", (table,))
+                if fold or len(table.rows) > 40
+                else table
+            )
+    return Section("not-computed", "What could not be computed", tuple(blocks))
+
+
+def _notes_table(evidence: Evidence, frame: pl.DataFrame, caption: str) -> Table:
+    grouped = frame.group_by("note", maintain_order=True).agg(
+        pl.len(),
+        *(pl.col(c).unique(maintain_order=True) for c in ("analysis", "metric", "finding", "rater", "population")),
+    )
+    rows = []
+    for r in grouped.sort("len", descending=True, maintain_order=True).to_dicts():
+        rows.append(
+            (
+                Cell(r["note"] or "no reason was given"), Cell(count(r["len"]), kind="num"),
+                Cell(_few([a.replace("_", " ") for a in r["analysis"]])), Cell(_few([m.replace("_", " ") for m in r["metric"]])),
+                Cell(_few([finding_title(f) for f in r["finding"] if f])), Cell(_few([x for x in r["rater"] if x])),
+                Cell(_few([population_title(evidence, p) for p in r["population"] if p])),
+            )
+        )  # fmt: skip
+    head = heads("Reason", "Estimates", "Analysis", "Metric", "Finding", "Model", "Population")
+    return Table(caption, (head,), tuple(rows), compact=True)
+
+
+def _few(words: list[str], most: int = 4) -> str:
+    return (
+        ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "") if words else MISSING
+    )
+
+
+def account(evidence: Evidence) -> Section:
+    """What was dropped or changed between the tables and the estimates."""
+    title = "What was dropped on the way"
+    if evidence.account.is_empty():
+        return Section("account", title, (Text("Nothing: every score with a stated truth was used."),))
+    rows = tuple(
+        (
+            Cell(r["reason"]),
+            Cell(count(r["count"]), kind="num"),
+            Cell(r["unit"]),
+            Cell(r["stage"]),
+            Cell(r["examples"] or "", kind="small"),
+        )
+        for r in evidence.account.to_dicts()
+    )
+    head = heads("Reason", "Count", "Unit", "Stage", "Examples")
+    return Section(
+        "account",
+        title,
+        (Table("Account of what was dropped or changed, with up to five examples.", (head,), rows, compact=True),),
+    )
+
+
+def provenance(evidence: Evidence) -> Section:
+    """Versions, machine, durations, hashes, and how to make this again."""
+    runs = {"evaluate": evidence.run, **dict(evidence.study.get("runs") or {})}
+    runs = {stage: run for stage, run in runs.items() if run}
+    items: list[tuple[str, str]] = []
+    versions = {k: v for run in runs.values() for k, v in (run.get("versions") or {}).items()}
+    if versions:
+        items.append(("Software", ", ".join(f"{k} {v}" for k, v in versions.items())))
+    machines = list(dict.fromkeys(_machine(run.get("machine") or {}) for run in runs.values()))
+    items += [("Machine", m) for m in machines if m]
+    seeds = sorted({str(run["seed"]) for run in runs.values() if run.get("seed") is not None})
+    items += [("Seeds", ", ".join(seeds))] if seeds else []
+    blocks: list = [Facts(tuple(items))] if items else []
+    if runs:
+        blocks.append(_runs_table(runs))
+    command = evidence.study.get("command") or (runs.get("run") or {}).get("command_line")
+    if command:
+        blocks += [Text("To make this again:"), Text(str(command), kind="code")]
+    if evidence.study.get("protocol"):
+        blocks.append(Folded("The protocol in full", (Text(_protocol(evidence.study["protocol"]), kind="code"),)))
+    if not blocks:
+        return Section("provenance", "Software and reproduction", absent="no run.json was given")
+    return Section("provenance", "Software and reproduction", tuple(blocks))
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    cpu = re.sub(r"\(R\)|\(TM\)", "", str(machine.get("cpu") or "")).strip()
+    parts = [
+        cpu,
+        f"{machine['cores']} cores" if machine.get("cores") else "",
+        f"{machine['memory_gb']} GB" if machine.get("memory_gb") else "",
+    ]
+    return ", ".join(p for p in (*parts, str(machine.get("device") or ""), str(machine.get("system") or "")) if p)
+
+
+def _runs_table(runs: Mapping[str, Mapping[str, Any]]) -> Table:
+    rows = tuple(
+        (
+            Cell(stage), Cell(str(run.get("status") or MISSING)), Cell(str(run.get("started") or MISSING)[:16].replace("T", " ")),
+            Cell(seconds(run.get("seconds")), kind="num"), Cell(str(run.get("fingerprint") or MISSING)[:16], kind="code"),
+        )
+        for stage, run in runs.items()
+    )  # fmt: skip
+    return Table(
+        "Runs behind this report.",
+        (heads("Stage", "Status", "Started (UTC)", "Time", "Fingerprint"),),
+        rows,
+        compact=True,
+    )
+
+
+def _protocol(protocol: Any, depth: int = 0) -> str:
+    """A resolved protocol as indented text."""
+    if not isinstance(protocol, Mapping):
+        return str(protocol)
+    lines = []
+    for key, value in protocol.items():
+        if isinstance(value, Mapping) and value:
+            lines += ["  " * depth + f"{key}:", _protocol(value, depth + 1)]
+        elif isinstance(value, list | tuple):
+            lines.append("  " * depth + f"{key}: {', '.join(str(v) for v in value) or '(none)'}")
+        else:
+            lines.append("  " * depth + f"{key}: {'(not stated)' if value in (None, '') else value}")
+    return "\n".join(lines)
+
+
+def left_out(sections: list[Section]) -> str:
+    """The sections that are left out, each with its reason, in one line."""
+    words = [f"{s.title.lower()} ({s.absent})" for s in sections if s.absent]
+    return f"Left out: {'; '.join(words)}." if words else ""

@@ -1,0 +1,115 @@
+"""Numbers as they are printed: an estimate with its interval, a p value, a count; what is missing is an em dash."""
+
+from __future__ import annotations
+
+from math import isfinite, isnan
+from typing import Any
+
+MISSING = "—"
+_MINUS = "\u2212"
+
+
+def number(value: Any) -> float:
+    """A value of a table as a float; null is NaN."""
+    return float("nan") if value is None else float(value)
+
+
+def fixed(value: Any, digits: int = 3, *, signed: bool = False) -> str:
+    """A number with that many decimals, a true minus sign, and an em dash for what could not be computed.
+
+    >>> fixed(0.8424), fixed(-0.0312, signed=True), fixed(float("nan"))
+    ('0.842', '−0.031', '—')
+    """
+    x = number(value)
+    if isnan(x):
+        return MISSING
+    if not isfinite(x):
+        return "∞" if x > 0 else f"{_MINUS}∞"
+    text = f"{abs(x):.{digits}f}"
+    zero = not float(text)
+    return (_MINUS if x < 0 and not zero else "+" if signed and not zero else "") + text
+
+
+def interval(value: Any, low: Any, high: Any, digits: int = 3, *, signed: bool = False) -> str:
+    """An estimate with its interval; without one the estimate alone.
+
+    >>> interval(0.8424, 0.8149, 0.8671)
+    '0.842 (0.815–0.867)'
+    >>> interval(0.03, -0.01, 0.07, signed=True)
+    '+0.030 (−0.010 to +0.070)'
+    """
+    if isnan(number(value)):
+        return MISSING
+    middle = fixed(value, digits, signed=signed)
+    if isnan(number(low)) or isnan(number(high)):
+        return middle
+    joint = " to " if signed or number(low) < 0 else "–"
+    return f"{middle} ({fixed(low, digits, signed=signed)}{joint}{fixed(high, digits, signed=signed)})"
+
+
+def p_value(p: Any) -> str:
+    """A p value with as many digits as it deserves.
+
+    >>> p_value(0.2345), p_value(0.0321), p_value(0.00004), p_value(1.0)
+    ('0.23', '0.032', '<0.001', '1.00')
+    """
+    x = number(p)
+    if isnan(x):
+        return MISSING
+    if x < 0.001:
+        return "<0.001"
+    return f"{x:.3f}" if x < 0.0995 else f"{x:.2f}"
+
+
+def count(value: Any) -> str:
+    """A count with thousands separated.
+
+    >>> count(22433), count(None)
+    ('22,433', '—')
+    """
+    return MISSING if value is None or isnan(number(value)) else f"{round(number(value)):,}"
+
+
+def share(part: Any, whole: Any) -> str:
+    """A part of a whole in per cent.
+
+    >>> share(3, 40), share(1, 3000), share(0, 0)
+    ('7.5%', '<0.1%', '—')
+    """
+    if not whole:
+        return MISSING
+    percent = 100 * number(part) / number(whole)
+    return "<0.1%" if 0 < percent < 0.05 else f"{percent:.1f}%"
+
+
+def seconds(value: Any) -> str:
+    """A duration as a person says it.
+
+    >>> seconds(3.21), seconds(754), seconds(7300)
+    ('3.2 s', '12 min 34 s', '2 h 2 min')
+    """
+    s = number(value)
+    if isnan(s):
+        return MISSING
+    if s < 60:
+        return f"{s:.1f} s"
+    minutes, rest = divmod(round(s), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def plural(n: int, noun: str, nouns: str = "") -> str:
+    """A count with its noun.
+
+    >>> plural(1, "site"), plural(3, "site"), plural(0, "study", "studies")
+    ('1 site', '3 sites', '0 studies')
+    """
+    return f"{count(n)} {noun if n == 1 else nouns or noun + 's'}"
+
+
+def listed(words: list[str] | tuple[str, ...]) -> str:
+    """Words as a list in a sentence.
+
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)

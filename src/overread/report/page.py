@@ -1,0 +1,118 @@
+"""The page: every section in its order, drawn by the template into one self-contained file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from overread import tables
+from overread.report import (
+    contrasts,
+    heatmaps,
+    hypothesis,
+    notes,
+    participants,
+    performance,
+    subgroups,
+    summary,
+    training,
+)
+from overread.report.blocks import Section
+from overread.report.evidence import Evidence, read_evidence
+from overread.report.methods import methods
+
+
+def write(
+    evidence_folder: Path | str,
+    out: Path | str,
+    *,
+    study: Mapping[str, Any],
+    cohort_folder: Path | str | None = None,
+    heatmap_folders: Mapping[str, Path | str] | None = None,
+    ledger: Path | str | None = None,
+    models: Mapping[str, Path | str] | None = None,
+) -> Path:
+    """Write `out`/report.html, with estimates.parquet and estimates.json beside it; return the page's path.
+
+    Parameters
+    ----------
+    evidence_folder: what `overread evaluate` wrote: estimates, verdicts, curves, joined, account, run.json.
+    study: "title", "question", "protocol" (resolved), "protocol_hash", "warnings", "governance", "models" (name:
+        model.json), "runs" (stage: run.json), "command"; each may be missing, and the page then says so.
+    cohort_folder: for participants, regions and pixels; heatmap_folders: folders of predictions by model; ledger: the
+        ledger of openings; models: model folders by name, for the course of training.
+
+    Returns the path of report.html. It needs no network and no other file. A section for which there is no data is
+    left out and named in one line. Raises InputError when the folder holds no estimates or the ledger is broken.
+    """
+    out = Path(out)
+    evidence = read_evidence(evidence_folder, study, cohort_folder=cohort_folder, ledger_path=ledger, models=models)
+    looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
+    evidence = replace(evidence, heatmaps=not looked.absent)
+    text = render(evidence, looked)
+    tables.write(evidence.estimates, out / "estimates.parquet", "estimates")
+    tables.write_json(out / "estimates.json", evidence.estimates.to_dicts())
+    return tables.write_text(out / "report.html", text)
+
+
+def render(evidence: Evidence, looked: Section) -> str:
+    """The page as text."""
+    told, cited = methods(evidence)
+    sections = [
+        summary.governance(evidence), participants.participants(evidence), performance.discrimination(evidence),
+        performance.operating(evidence), performance.calibration(evidence), contrasts.comparison(evidence),
+        hypothesis.h1(evidence), contrasts.drop(evidence), contrasts.site_alone(evidence), contrasts.matrix(evidence),
+        subgroups.subgroups(evidence), looked, training.training(evidence), told, notes.not_computed(evidence),
+        notes.account(evidence), notes.provenance(evidence),
+    ]  # fmt: skip
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("overread.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters["cite"] = linked_citations
+    environment.tests["kind"] = lambda block, name: type(block).__name__ == name
+    return environment.get_template("report.html.j2").render(
+        style=Markup(resources.files("overread.report").joinpath("style.css").read_text(encoding="utf-8")),
+        title=str(evidence.study.get("title") or "Evidence report"),
+        paragraph=summary.study_paragraph(evidence),
+        made=_made(evidence),
+        verdicts=summary.verdict_block(evidence),
+        headline=summary.headline(evidence),
+        warnings=summary.warnings(evidence),
+        sections=[s for s in sections if not s.absent],
+        left_out=notes.left_out(sections),
+        references=cited.references,
+    )
+
+
+def _made(evidence: Evidence) -> str:
+    """Which program made it and when: the day of the evaluation, so that the same evidence gives the same page."""
+    version = (evidence.run.get("versions") or {}).get("overread")
+    day = str(evidence.run.get("started") or "")[:10]
+    hashed = str(evidence.study.get("protocol_hash") or "")
+    parts = [
+        "overread" + (f" {version}" if version else ""),
+        f"evaluated {day}" if day else "",
+        f"protocol {hashed[:12]}" if hashed else "",
+    ]
+    return " · ".join(p for p in parts if p)
+
+
+def linked_citations(text: str) -> Markup:
+    """Escaped text whose bracketed numbers lead to the list of references.
+
+    >>> linked_citations("See <it> [1,2].")
+    Markup('See &lt;it&gt; [<a href="#ref-1">1</a>,<a href="#ref-2">2</a>].')
+    """
+
+    def linked(match: re.Match[str]) -> str:
+        return "[" + ",".join(f'<a href="#ref-{n}">{n}</a>' for n in match.group(1).split(",")) + "]"
+
+    return Markup(re.sub(r"\[(\d+(?:,\d+)*)\]", linked, str(escape(text))))

@@ -1,0 +1,161 @@
+"""The literature behind the methods. A report lists those that it cites, in the order in which it does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A paper: authors, title, where, and its DOI ("" where there is none)."""
+
+    text: str
+    doi: str = ""
+
+
+REFERENCES = MappingProxyType(
+    {
+        "stard": Reference(
+            "Bossuyt PM, Reitsma JB, Bruns DE, et al. STARD 2015: an updated list of essential items for reporting "
+            "diagnostic accuracy studies. BMJ 2015;351:h5527.",
+            "10.1136/bmj.h5527",
+        ),
+        "densenet": Reference(
+            "Huang G, Liu Z, van der Maaten L, Weinberger KQ. Densely connected convolutional networks. CVPR 2017.",
+            "10.1109/CVPR.2017.243",
+        ),
+        "adamw": Reference(
+            "Loshchilov I, Hutter F. Decoupled weight decay regularization. ICLR 2019.", "10.48550/arXiv.1711.05101"
+        ),
+        "cosine": Reference(
+            "Loshchilov I, Hutter F. SGDR: stochastic gradient descent with warm restarts. ICLR 2017.",
+            "10.48550/arXiv.1608.03983",
+        ),
+        "imagenet": Reference(
+            "Russakovsky O, Deng J, Su H, et al. ImageNet large scale visual recognition challenge. "
+            "Int J Comput Vis 2015;115:211–252.",
+            "10.1007/s11263-015-0816-y",
+        ),
+        "cox": Reference(
+            "Cox DR. Two further applications of a model for binary regression. Biometrika 1958;45:562–565.",
+            "10.1093/biomet/45.3-4.562",
+        ),
+        "gradcam": Reference(
+            "Selvaraju RR, Cogswell M, Das A, et al. Grad-CAM: visual explanations from deep networks via gradient-based "
+            "localization. Int J Comput Vis 2020;128:336–359.",
+            "10.1007/s11263-019-01228-7",
+        ),
+        "cam": Reference(
+            "Zhou B, Khosla A, Lapedriza A, Oliva A, Torralba A. Learning deep features for discriminative localization. "
+            "CVPR 2016.",
+            "10.1109/CVPR.2016.319",
+        ),
+        "delong": Reference(
+            "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more correlated receiver operating "
+            "characteristic curves: a nonparametric approach. Biometrics 1988;44:837–845.",
+            "10.2307/2531595",
+        ),
+        "obuchowski": Reference(
+            "Obuchowski NA. Nonparametric analysis of clustered ROC curve data. Biometrics 1997;53:567–578.",
+            "10.2307/2533958",
+        ),
+        "satterthwaite": Reference(
+            "Satterthwaite FE. An approximate distribution of estimates of variance components. "
+            "Biometrics Bull 1946;2:110–114.",
+            "10.2307/3002019",
+        ),
+        "efron": Reference(
+            "Efron B. Bootstrap methods: another look at the jackknife. Ann Stat 1979;7:1–26.", "10.1214/aos/1176344552"
+        ),
+        "wilson": Reference(
+            "Wilson EB. Probable inference, the law of succession, and statistical inference. "
+            "J Am Stat Assoc 1927;22:209–212.",
+            "10.1080/01621459.1927.10502953",
+        ),
+        "rao": Reference(
+            "Rao JNK, Scott AJ. A simple method for the analysis of clustered binary data. Biometrics 1992;48:577–585.",
+            "10.2307/2532311",
+        ),
+        "clopper": Reference(
+            "Clopper CJ, Pearson ES. The use of confidence or fiducial limits illustrated in the case of the binomial. "
+            "Biometrika 1934;26:404–413.",
+            "10.1093/biomet/26.4.404",
+        ),
+        "f1": Reference(
+            "Takahashi K, Yamamoto K, Kuchiba A, Koyama T. Confidence interval for micro-averaged F1 and macro-averaged F1 "
+            "scores. Appl Intell 2022;52:4961–4972.",
+            "10.1007/s10489-021-02635-5",
+        ),
+        "simel": Reference(
+            "Simel DL, Samsa GP, Matchar DB. Likelihood ratios with confidence: sample size estimation for diagnostic test "
+            "studies. J Clin Epidemiol 1991;44:763–770.",
+            "10.1016/0895-4356(91)90128-V",
+        ),
+        "binder": Reference(
+            "Binder DA. On the variances of asymptotically normal estimators from complex surveys. "
+            "Int Stat Rev 1983;51:279–292.",
+            "10.2307/1402588",
+        ),
+        "rutter": Reference(
+            "Rutter CM. Bootstrap estimation of diagnostic accuracy with patient-clustered data. "
+            "Acad Radiol 2000;7:413–419.",
+            "10.1016/S1076-6332(00)80381-5",
+        ),
+        "brier": Reference(
+            "Brier GW. Verification of forecasts expressed in terms of probability. Mon Weather Rev 1950;78:1–3.",
+            "10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
+        ),
+        "ece": Reference(
+            "Naeini MP, Cooper GF, Hauskrecht M. Obtaining well calibrated probabilities using Bayesian binning. AAAI 2015.",
+            "10.1609/aaai.v29i1.9602",
+        ),
+        "loess": Reference(
+            "Cleveland WS. Robust locally weighted regression and smoothing scatterplots. J Am Stat Assoc 1979;74:829–836.",
+            "10.1080/01621459.1979.10481038",
+        ),
+        "calibration": Reference(
+            "Van Calster B, McLernon DJ, van Smeden M, Wynants L, Steyerberg EW. Calibration: the Achilles heel of "
+            "predictive analytics. BMC Med 2019;17:230.",
+            "10.1186/s12916-019-1466-7",
+        ),
+        "holm": Reference(
+            "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65–70."
+        ),
+        "berger": Reference(
+            "Berger RL. Multiparameter hypothesis testing and acceptance sampling. Technometrics 1982;24:295–300.",
+            "10.1080/00401706.1982.10487790",
+        ),
+        "zech": Reference(
+            "Zech JR, Badgeley MA, Liu M, et al. Variable generalization performance of a deep learning model to detect "
+            "pneumonia in chest radiographs: a cross-sectional study. PLoS Med 2018;15:e1002683.",
+            "10.1371/journal.pmed.1002683",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """Paragraphs whose citations are numbered, and the references in that order."""
+
+    paragraphs: tuple[tuple[str, str], ...]
+    references: tuple[Reference, ...]
+
+
+def number_citations(paragraphs: Iterable[tuple[str, str]]) -> Cited:
+    """Headed paragraphs with [@key] turned into numbers, in the order of first citation.
+
+    >>> number_citations([("AUC", "As in [@delong,holm]."), ("p", "By [@holm].")]).paragraphs
+    (('AUC', 'As in [1,2].'), ('p', 'By [2].'))
+    """
+    order: dict[str, int] = {}
+
+    def numbered(match: re.Match[str]) -> str:
+        keys = match.group(1).split(",")
+        return "[" + ",".join(str(order.setdefault(k, len(order) + 1)) for k in keys) + "]"
+
+    made = tuple((title, re.sub(r"\[@([a-z0-9,]+)\]", numbered, text)) for title, text in paragraphs)
+    return Cited(made, tuple(REFERENCES[k] for k in order))

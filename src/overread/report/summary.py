@@ -1,0 +1,198 @@
+"""The first page: the study in a paragraph, the verdict, the headline numbers, the warnings, the governance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from overread.report.blocks import Cell, Facts, Folded, Footnotes, Section, Table, Text, heads, words
+from overread.report.cells import classes_cell, estimate_cell
+from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
+from overread.report.numbers import count, listed, plural
+
+NOT_STATED = "not stated"
+
+
+def study_paragraph(evidence: Evidence) -> str:
+    """The study in one paragraph, from what is on disk."""
+    study, cast = evidence.study, evidence.cast
+    parts = [str(study.get("question") or "").strip()]
+    parts.append(_material(evidence))
+    if cast.trained and cast.raters:
+        parts.append(_models(evidence))
+    elif cast.raters:
+        parts.append(
+            f"The predictions of {listed([f'“{r}”' for r in cast.raters])} were made elsewhere and evaluated here."
+        )
+    if cast.external:
+        names = listed([p.partition(":")[2] for p in cast.external])
+        parts.append(f"External validation: {names}, from which no model saw an image before its test.")
+    elif cast.raters:
+        parts.append(
+            "There is no external site: nothing here tells how the models do at a hospital they have not seen."
+        )
+    return " ".join(p if p.endswith((".", "?", "!")) else p + "." for p in parts if p)
+
+
+def _material(evidence: Evidence) -> str:
+    images = evidence.images
+    names = [finding_title(f).lower() if f != "covid_19" else "COVID-19" for f in evidence.cast.findings]
+    what = f"{plural(len(names), 'finding')} ({listed(names)})"
+    if evidence.cohort and images.height:
+        sites = images["site"].n_unique()
+        return (
+            f"{plural(images.height, 'radiograph')} of {plural(images['patient_id'].n_unique(), 'patient')} from "
+            f"{plural(sites, 'site')} were used to study {what}."
+        )
+    rows = evidence.estimates
+    most, people = rows["n_cases"].max(), rows["n_patients"].max()
+    patients = f" of up to {count(people)} patients" if people is not None else ""
+    return (
+        f"Up to {count(most)} test cases{patients} per estimate; {what}." if most is not None else f"Studied: {what}."
+    )
+
+
+def _models(evidence: Evidence) -> str:
+    texts = []
+    for rater in evidence.cast.raters:
+        model = evidence.models.get(rater)
+        if model:
+            sites = [str(s) for s in model.get("training_sites") or ()]
+            n = model.get("n_train_images")
+            texts.append(f"“{rater}” on {listed(sites) or 'sites not stated'}" + (f" ({count(n)} images)" if n else ""))
+    return f"Models and the sites they were trained on: {'; '.join(texts)}." if texts else ""
+
+
+def verdict_block(evidence: Evidence) -> list[dict[str, Any]]:
+    """The verdicts as the box at the top shows them."""
+    return [
+        {
+            "hypothesis": row["hypothesis"],
+            "claim": row["claim"],
+            "verdict": row["verdict"],
+            "css": str(row["verdict"]).replace(" ", "-"),
+            "reason": row["reason"],
+        }
+        for row in evidence.verdicts.iter_rows(named=True)
+    ]
+
+
+def headline(evidence: Evidence) -> Table | None:
+    """Macro AUC of every model at every population."""
+    rows = by(pick(overall(evidence, "standalone", "auc"), finding=MEAN), "rater", "population")
+    if not rows:
+        return None
+    notes = Footnotes()
+    head = heads("Model", *(population_title(evidence, p) for p in evidence.cast.populations))
+    body = tuple(
+        (Cell(r), *(estimate_cell(rows.get((r, p)), notes) for p in evidence.cast.populations))
+        for r in evidence.cast.raters
+    )
+    level = evidence.estimates["confidence"].drop_nulls()
+    percent = f"{100 * level[0]:g}%" if level.len() else "95%"
+    caption = f"Mean AUC over findings ({percent} interval), by model and test population."
+    return Table(caption, (head,), body, notes.lines())
+
+
+def warnings(evidence: Evidence) -> tuple[str, ...]:
+    """What a reader must know before any number: those of the protocol, and those that the data themselves give."""
+    found = [str(w) for w in evidence.study.get("warnings") or ()]
+    if len(evidence.cast.external) < 2 and not any("external" in w for w in found):
+        n = plural(len(evidence.cast.external), "external site")
+        found.append(
+            f"Fewer than two external sites ({n}): no claim about generalisation to other hospitals can be supported."
+        )
+    found += _one_class(evidence)
+    silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
+    if silent:
+        found.append(f"One training run only for {listed(silent)}: the spread between seeds is unknown.")
+    return tuple(dict.fromkeys(found))
+
+
+def _one_class(evidence: Evidence) -> list[str]:
+    rows = overall(evidence, "standalone", "auc").filter(pl.col("finding") != MEAN)
+    found = []
+    for population in evidence.cast.populations:
+        part = pick(rows, population=population)
+        lone = part.filter((pl.col("n_present") == 0) | (pl.col("n_absent") == 0))["finding"].unique().to_list()
+        names = [finding_title(f) for f in evidence.cast.findings if f in lone]
+        if names:
+            title = population_title(evidence, population)
+            found.append(
+                f"{title}: one class only for {listed(names)}; no AUC, sensitivity or specificity can be given there."
+            )
+    return found
+
+
+def governance(evidence: Evidence) -> Section:
+    """Protocol, approval, data-use terms, and how often the test labels were opened."""
+    study = evidence.study
+    given = dict(study.get("governance") or {})
+    approval = given.pop("approval", None) or " ".join(
+        str(given.pop(k)) for k in ("approval_body", "approval_number", "approval_date") if given.get(k)
+    )
+    waiver, terms = given.pop("waiver", None), given.pop("data_use_terms", None) or given.pop("data_use", None)
+    items = [
+        ("Protocol hash", str(study.get("protocol_hash") or "no protocol: this evaluation was not stated beforehand")),
+        ("Ethics approval", str(approval or (f"waived: {waiver}" if waiver else NOT_STATED))),
+        ("Data-use terms", str(terms or NOT_STATED)),
+        *((k.replace("_", " ").capitalize(), str(v)) for k, v in given.items() if v not in (None, "")),
+        ("Test labels opened", _opened(evidence)),
+    ]
+    return Section("governance", "Protocol and governance", (Facts(tuple(items)), *_openings(evidence)))
+
+
+def _opened(evidence: Evidence) -> str:
+    if not evidence.openings:
+        return "no ledger was given: how often the test labels were looked at is not known"
+    first, last = evidence.openings[0].opened, evidence.openings[-1].opened
+    n = len(evidence.openings)
+    when = f"on {first[:10]}" if first[:10] == last[:10] else f"between {first[:10]} and {last[:10]}"
+    return f"{plural(n, 'time')}, {when} (the ledger's chain of hashes is whole)"
+
+
+def _openings(evidence: Evidence) -> tuple[Folded, ...]:
+    if not evidence.openings:
+        return ()
+    rows = tuple(
+        (
+            Cell(str(e.number)), *words(e.opened.replace("T", " ")[:16], e.analysis, ", ".join(e.models)),
+            Cell(count(e.cases), kind="num"), Cell(e.protocol_hash[:12] or "—", kind="code"),
+        )
+        for e in evidence.openings
+    )  # fmt: skip
+    head = heads("No.", "Opened (UTC)", "Analysis", "Models", "Cases", "Protocol")
+    table = Table("Every opening of the test labels, from the ledger.", (head,), rows, compact=True)
+    return (Folded(f"Every opening ({len(rows)})", (table,)),)
+
+
+def outcome_table(evidence: Evidence, rater: str) -> Table | None:
+    """AUC per finding at every population, with how many cases have it present and absent."""
+    rows = by(pick(overall(evidence, "standalone", "auc"), rater=rater), "finding", "population")
+    populations = [p for p in evidence.cast.populations if any(k[1] == p for k in rows)]
+    names = [f for f in evidence.cast.findings if any(k[0] == f for k in rows)]
+    if not names:
+        return None
+    notes = Footnotes()
+    top = (Cell("Finding"), *(Cell(population_title(evidence, p), kind="group", span=2) for p in populations))
+    sub = (Cell(""), *(Cell(t) for _ in populations for t in ("Present / absent", "AUC")))
+    body = []
+    for name in names:
+        cells = [Cell(finding_title(name))]
+        for p in populations:
+            row = rows.get((name, p))
+            cells += [classes_cell(row), estimate_cell(row, notes)]
+        body.append(tuple(cells))
+    if any((MEAN, p) in rows for p in populations):
+        cells = [Cell(finding_title(MEAN), kind="strong")]
+        for p in populations:
+            cells += [Cell("", kind="num"), estimate_cell(rows.get((MEAN, p)), notes)]
+        body.append(tuple(cells))
+    caption = f"AUC of “{rater}” per finding: internal test and each external site."
+    return Table(caption, (top, sub), tuple(body), notes.lines())
+
+
+def leading_texts(evidence: Evidence) -> tuple[Text, ...]:
+    """The warnings as blocks."""
+    return tuple(Text(w, kind="warning") for w in warnings(evidence))

@@ -1,0 +1,104 @@
+"""How the models were trained: network, images, epochs, weights of present labels, and the course of training."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, heads
+from overread.report.curves import training_panels
+from overread.report.evidence import Evidence, finding_title
+from overread.report.numbers import MISSING, count, fixed, listed, seconds
+
+_SHOWN = 8  # lines in one panel
+
+
+def training(evidence: Evidence) -> Section:
+    """What was trained on what, and how training went."""
+    title = "Training"
+    if not evidence.models:
+        return Section("training", title, absent="no model was trained here; the scores were made elsewhere")
+    blocks: list[Block] = [_models_table(evidence)]
+    if evidence.histories:
+        shown = list(evidence.histories.items())[:_SHOWN]
+        caption = "Course of training, one line per training run." + (
+            f" The first {_SHOWN} of {len(evidence.histories)} are drawn." if len(evidence.histories) > _SHOWN else ""
+        )
+        blocks.append(
+            Figure(
+                training_panels(shown, name="training", alt=caption + " The best epoch stands in the table."), caption
+            )
+        )
+        blocks.append(Folded("Training runs", (_runs_table(evidence),)))
+    weights = _weights_table(evidence)
+    return Section("training", title, (*blocks, *weights))
+
+
+def _models_table(evidence: Evidence) -> Table:
+    rows = []
+    for name, m in evidence.models.items():
+        architecture = m.get("architecture") or {}
+        kind = f"mean logit of {len(m.get('members') or ())} runs" if m.get("kind") == "ensemble" else "one run"
+        network = architecture.get("network") or _member_network(evidence, name)
+        out = [finding_title(f) for f in m.get("not_outputs") or ()]
+        rows.append(
+            (
+                Cell(name), Cell(str(network)), Cell(kind), Cell(listed([str(s) for s in m.get("training_sites") or ()])),
+                Cell(count(m.get("n_train_images")), kind="num"), Cell(count(m.get("n_train_patients")), kind="num"),
+                Cell(count(len(m.get("findings") or ())), kind="num", note=f"not learnt: {listed(out)}" if out else ""),
+            )
+        )  # fmt: skip
+    head = heads("Model", "Network", "Kind", "Training sites", "Images", "Patients", "Findings")
+    return Table("Models.", (head,), tuple(rows), remark="A finding that no training source states is not learnt.")
+
+
+def _member_network(evidence: Evidence, name: str) -> str:
+    found = {
+        str(c.get("network"))
+        for run, record in evidence.trainings.items()
+        if run.startswith(f"{name}/")
+        and (c := (record.get("config") or {}).get("training") or record.get("config") or {})
+    } - {"None"}
+    return listed(sorted(found)) or MISSING
+
+
+def _runs_table(evidence: Evidence) -> Table:
+    rows = []
+    for name, history in evidence.histories.items():
+        record = evidence.trainings.get(name) or {}
+        best = _best(history)
+        rows.append(
+            (
+                Cell(name), Cell(count(history.height), kind="num"), Cell(best[0], kind="num"), Cell(best[1], kind="num"),
+                Cell(str(record.get("seed") if record.get("seed") is not None else MISSING), kind="num"),
+                Cell(seconds(record.get("seconds")), kind="num"),
+            )
+        )  # fmt: skip
+    head = heads("Run", "Epochs", "Best epoch", "Mean AUC on tune there", "Seed", "Time")
+    return Table("Training runs. The weights of the best epoch on tune were kept.", (head,), tuple(rows), compact=True)
+
+
+def _best(history: pl.DataFrame) -> tuple[str, str]:
+    if "tune_auc" not in history.columns:
+        return MISSING, MISSING
+    known = history.with_row_index("place").filter(pl.col("tune_auc").is_not_null() & pl.col("tune_auc").is_not_nan())
+    if known.is_empty():
+        return MISSING, MISSING
+    row = known.sort("tune_auc", descending=True, maintain_order=True).row(0, named=True)
+    return str(row.get("epoch", row["place"] + 1)), fixed(row["tune_auc"])
+
+
+def _weights_table(evidence: Evidence) -> list[Block]:
+    found = {n: w for n, m in evidence.models.items() if (w := m.get("positive_weights"))}
+    if not found:
+        return []
+    names = [f for f in evidence.cast.findings if any(f in w for w in found.values())]
+    rows = tuple(
+        (Cell(finding_title(f)), *(Cell(fixed(w.get(f), 1), kind="num") for w in found.values())) for f in names
+    )
+    table = Table(
+        "Weight of a present label in the loss (an absent one weighs 1).",
+        (heads("Finding", *found),),
+        rows,
+        compact=True,
+    )
+    return [Folded("Weights of present labels", (table,))]
