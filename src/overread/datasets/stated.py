@@ -24,7 +24,10 @@ _KEYS = {
 
 
 def labels(rows: pl.DataFrame, spec: Mapping[str, Any], root: Path, where: object) -> pl.DataFrame:
-    """The table of labels that `spec` describes, from `rows` (text, with case_id) or a file of its own."""
+    """The table of labels that `spec` describes, from `rows` (text, with case_id) or a file of its own.
+
+    `spec`: form ("wide", "list", "long"), source (who states them) and what `datasets.table.read` says of each form.
+    """
     form = spec.get("form")
     if form not in _KEYS:
         expected = f"a form, one of {', '.join(_KEYS)}"
@@ -41,7 +44,7 @@ def labels(rows: pl.DataFrame, spec: Mapping[str, Any], root: Path, where: objec
     else:
         long = _from_long(spec, root)
     if "source" not in long.columns:
-        long = long.with_columns(source=pl.lit(spec.get("source", "stated")))
+        long = long.with_columns(source=pl.lit(spec["source"]))
     return tables.check(_one_each(long, where), "labels", where=f"{where}, labels")
 
 

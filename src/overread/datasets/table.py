@@ -21,7 +21,8 @@ def read(
     *,
     images: str,
     columns: Mapping[str, str],
-    labels: Mapping[str, Any] | None = None,
+    labels: Mapping[str, Any] | Sequence[str] | None = None,
+    label_source: str = "stated",
     where: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
     defaults: Mapping[str, str] | None = None,
@@ -34,13 +35,13 @@ def read(
     images: the table's file name: .csv, .csv.gz or .parquet. A CSV is read as text, so "00000001" stays itself.
     columns: our column -> the file's column. image_id, patient_id, site and path are needed (here or in `defaults`);
         case_id is image_id where it is not mapped. Where every image is another patient, map patient_id to the image.
-    labels: how labels are laid out.
-        {form = "wide", columns = ["Effusion", ...] or {"Effusion" = "pleural_effusion"}}: a column per finding, values
-        1 present, 0 absent, -1 uncertain (`present`, `absent`, `uncertain` name others), empty = no row.
+    labels: how labels are laid out. A column per finding: ["Effusion", ...] or {"Effusion" = "pleural_effusion"}, with
+        values 1 present, 0 absent, -1 uncertain, empty = not stated, no row; for other values
+        {form = "wide", columns = ..., present = ["Y"], absent = ["N"], uncertain = ["?"]}.
         {form = "list", column = "Finding Labels", vocabulary = [...], separator = "|"}: a cell lists what is present,
         the rest of the vocabulary is absent.
         {form = "long", file = "labels.csv", columns = {...}}: a row per statement.
-        `source` names who states them ("stated").
+    label_source: who states them, the `source` of the table of labels.
     where: file's column -> the value, or values, of the rows that are read.
     keep: further columns of the file to carry along (a collection, a near_dup_group).
     defaults: our column -> one value for all rows.
@@ -53,7 +54,7 @@ def read(
     >>> root = Path(tempfile.mkdtemp())
     >>> _ = (root / "t.csv").write_text("file,pat,Effusion\\na.png,007,1\\nb.png,008,\\n")
     >>> source = read(root, images="t.csv", columns={"image_id": "file", "path": "file", "patient_id": "pat"},
-    ...               defaults={"site": "a"}, labels={"form": "wide", "columns": ["Effusion"]})
+    ...               defaults={"site": "a"}, labels=["Effusion"])
     >>> source.labels.rows()
     [('a.png', 'pleural_effusion', 'stated', 'present')]
     """
@@ -72,7 +73,8 @@ def read(
     if labels is None:
         return Source(checked, tables.empty("labels"))
     keyed = rows.drop("case_id", strict=False).with_columns(checked["case_id"])
-    return Source(checked, stated.labels(keyed, labels, Path(root), file))
+    spec = labels if isinstance(labels, Mapping) and "form" in labels else {"form": "wide", "columns": labels}
+    return Source(checked, stated.labels(keyed, {**spec, "source": label_source}, Path(root), file))
 
 
 def _check_columns(

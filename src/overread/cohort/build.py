@@ -1,0 +1,194 @@
+"""From sources to a cohort's folder: checked, selected, pixels made, split, put in place as a whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from overread import runs, tables
+from overread.cohort import select as selection
+from overread.cohort.config import CohortConfig, check_columns
+from overread.cohort.merge import merged
+from overread.cohort.split import split
+from overread.errors import InputError
+from overread.images import store
+from overread.tables import Source
+
+_BUILDING = ".building"
+_TABLES = ("images", "labels", "regions", "flow")
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A cohort on disk: its folder and its tables."""
+
+    folder: Path
+    images: pl.DataFrame
+    labels: pl.DataFrame
+    regions: pl.DataFrame
+    flow: pl.DataFrame
+
+    def store(self) -> store.Store:
+        """Its pixels, as memory maps."""
+        return store.open_store(self.folder)
+
+
+def build(
+    source: Source | Sequence[Source],
+    root: Path | str | Sequence[Path | str],
+    out: Path | str,
+    config: CohortConfig,
+    *,
+    workers: int = 1,
+    progress: store.Progress | None = None,
+) -> Cohort:
+    """Build a cohort's folder: check and merge the sources, select with a flow of exclusions, make pixels, split.
+
+    Parameters
+    ----------
+    source: one source or several; several must not share an image_id, case_id or patient_id.
+    root: the folder that the paths of each source are relative to.
+    out: the folder to write. The work is done in `.building` within it and put in place when it is whole: a cohort that
+        was there survives a failure, and what an interrupted build made is used again.
+    workers: processes that read images; the pixels do not depend on it. progress: called with (images done, in all).
+
+    Returns the Cohort. It writes images, labels, regions, flow, splits (patient_id, site, split) and unreadable as
+    Parquet, pixels/ and run.json.
+
+    Raises InputError: whatever is wrong with the tables, all at once; images that cannot be read, all of them (unless
+    `skip_unreadable`); a patient in two splits; no room on the disk.
+    """
+    sources = [source] if isinstance(source, Source) else list(source)
+    roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
+    out = Path(out)
+    whole, base = merged(sources, [Path(r) for r in roots])
+    check_columns(config, whole.images.columns)
+    selected, flow = _selected(whole.images, base, config, workers)
+    labels = whole.labels
+    split(selected, _of(selected, labels, "case_id"), config)  # what is wrong with the split shows before the long work
+    building = out / _BUILDING
+    _reuse_pixels(out, building)
+    with runs.start(building, "cohort", config=config, seed=config.seed) as run:
+        images, unreadable = store.build(
+            selected, base, building, config.recipe,
+            workers=workers, skip_unreadable=config.skip_unreadable, progress=progress,
+        )  # fmt: skip
+        flow += _readable(selected, images, unreadable)
+        images, notes = split(images, _of(images, labels, "case_id"), config)
+        flow += notes + _noted(whole, images, config)
+        regions = tables.empty("regions") if whole.regions is None else _of(images, whole.regions, "image_id")
+        _write(building, run, images, _of(images, labels, "case_id"), regions, pl.concat(flow), unreadable)
+        run.note("root", str(base))
+        run.note("pixels", config.recipe.describe())
+    _put_in_place(building, out)
+    return open_cohort(out)
+
+
+def open_cohort(folder: Path | str) -> Cohort:
+    """Open a cohort's folder.
+
+    Raises InputError where it is none, or where its build did not end.
+    """
+    folder = Path(folder)
+    if not (folder / "images.parquet").is_file():
+        raise InputError(folder, "a cohort's folder, with images.parquet", "none there", do="Build it first.")
+    stamped = (folder / "run.json").is_file()
+    if (not stamped and (folder / _BUILDING).exists()) or (stamped and runs.read(folder)["status"] != "complete"):
+        raise InputError(folder, "a whole cohort", "one whose build did not end", do="Build it again.")
+    read = {name: folder / f"{name}.parquet" for name in _TABLES}
+    frames = {n: tables.read(p, n) if p.is_file() else tables.empty(n) for n, p in read.items()}
+    return Cohort(folder, **frames)
+
+
+def _selected(
+    images: pl.DataFrame, base: Path, config: CohortConfig, workers: int
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    images = selection.same_files(images.sort("image_id"), base, workers=workers)
+    if config.duplicates == "refuse":
+        selection.refuse_same_files(images)
+    return selection.select(images, config)
+
+
+def _of(images: pl.DataFrame, frame: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The rows of a table that belong to these images."""
+    return frame.join(images.select(key).unique(), on=key, how="semi").sort(
+        [c for c in ("case_id", "image_id", "finding", "source", "number") if c in frame.columns]
+    )
+
+
+def _reuse_pixels(out: Path, building: Path) -> None:
+    """Link the parts of the cohort that is there; the store keeps those that are what it would make again."""
+    old, new = out / "pixels", building / "pixels"
+    if not old.is_dir() or new.is_dir():
+        return
+    new.mkdir(parents=True)
+    for part in old.glob("part-*"):
+        try:
+            os.link(part, new / part.name)
+        except OSError:  # a file system without links: the part is made again
+            return
+
+
+def _readable(selected: pl.DataFrame, images: pl.DataFrame, unreadable: pl.DataFrame) -> list[pl.DataFrame]:
+    if not images.height:
+        raise InputError("images", "files that can be read", f"none of {selected.height:,}")
+    lost = selected.join(unreadable.select("image_id", _why=pl.lit("unreadable: ") + pl.col("reason")), on="image_id")
+    return [selection.reasons("readable", lost, "_why"), selection.remaining("readable", images)]
+
+
+def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig) -> list[pl.DataFrame]:
+    """What was odd and is kept: notes of the sources, converted pictures, images without a label, idle exclusions."""
+    notes = [
+        selection.reasons("noted", images, "source_note") if "source_note" in images.columns else None,
+        selection.reasons("noted", _converted(images), "_what"),
+        selection.noted("no label", images.join(whole.labels, on="case_id", how="anti")),
+    ]
+    rows = [n for n in notes if n is not None and n.height]
+    orphans = whole.labels.join(whole.images, on="case_id", how="anti")["case_id"].unique().sort()
+    if len(orphans):
+        rows.append(_count("cases", "labels of a case without image", orphans))
+    for column, values in config.exclude.items():
+        idle = sorted(set(values) - set(whole.images[column].cast(pl.String).drop_nulls()))
+        if idle:
+            rows.append(_count(column, "on the exclusion list, not in the source", pl.Series(idle)))
+    return rows
+
+
+def _converted(images: pl.DataFrame) -> pl.DataFrame:
+    said = pl.when(pl.col("converted") != "").then(pl.lit("made one grey plane: ") + pl.col("converted"))
+    return images.with_columns(_what=said)
+
+
+def _count(unit: str, reason: str, ids: pl.Series) -> pl.DataFrame:
+    examples = ", ".join(ids.head(5).to_list())
+    row = {"step": ["noted"], "unit": [unit], "reason": [reason], "count": [len(ids)], "examples": [examples]}
+    return tables.check(pl.DataFrame(row), "flow")
+
+
+def _write(
+    folder: Path, run: runs.Run, images: pl.DataFrame, labels: pl.DataFrame, regions: pl.DataFrame,
+    flow: pl.DataFrame, unreadable: pl.DataFrame,
+) -> None:  # fmt: skip
+    images = images.drop(selection.SAME_FILE)
+    frames = {"images": images, "labels": labels, "regions": regions, "flow": flow}
+    for name, frame in frames.items():
+        run.output(tables.write(frame, folder / f"{name}.parquet", name))
+    splits = images.select("patient_id", "site", "split").unique().sort("patient_id", "site")
+    run.output(tables.write_frame(splits, folder / "splits.parquet"))
+    run.output(tables.write_frame(unreadable, folder / "unreadable.parquet"))
+    for path in sorted((folder / "pixels").iterdir()):
+        run.output(path)
+
+
+def _put_in_place(building: Path, out: Path) -> None:
+    """Move the finished cohort out of its building place, run.json last: without it a cohort is not whole."""
+    (out / "run.json").unlink(missing_ok=True)
+    shutil.rmtree(out / "pixels", ignore_errors=True)
+    for path in sorted(building.iterdir(), key=lambda p: p.name == "run.json"):
+        os.replace(path, out / path.name)
+    building.rmdir()

@@ -1,0 +1,89 @@
+"""What a cohort is to be: pixel recipe, who is selected, how patients are split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from overread import findings
+from overread.errors import InputError, did_you_mean
+from overread.images.recipe import Recipe
+from overread.tables import VIEWS, schema
+
+_UNITS = ("image", "case", "patient")
+_DUPLICATES = ("together", "drop", "refuse")
+
+
+@dataclass(frozen=True, slots=True)
+class CohortConfig:
+    """How a cohort is selected, split and stored. Nothing is left out unless it is said here.
+
+    recipe: how pixels are made.
+    views: views that are kept, such as ("PA", "AP"); () = all.
+    ages: youngest and oldest age in years that are kept, both included; None = no limit. With a limit, images whose age
+        is not stated are left out.
+    one_per: "image" (all), "case" or "patient": one image of each is drawn by the seed.
+    exclude: column of the table of images -> values whose images are left out, such as {"patient_id": ["17"]}.
+    duplicates: files with the same bytes: "together" (kept, in one split), "drop" (the first image_id stays), "refuse".
+    fractions: shares of patients for train, tune, test.
+    external_sites: sites that are test as a whole.
+    split_column: a column of the source that gives the split (train, tune, test; train_val is divided into train and
+        tune by the fractions); "" = split here.
+    stratify: findings that the split is balanced for, besides the site; () = all that are stated.
+    seed: of the split and of the draw.
+    skip_unreadable: leave unreadable images out and list them, instead of refusing them.
+    """
+
+    recipe: Recipe = field(default_factory=Recipe)
+    views: tuple[str, ...] = ()
+    ages: tuple[float | None, float | None] = (None, None)
+    one_per: str = "image"
+    exclude: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    duplicates: str = "together"
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    external_sites: tuple[str, ...] = ()
+    split_column: str = ""
+    stratify: tuple[str, ...] = ()
+    seed: int = 0
+    skip_unreadable: bool = False
+
+    def __post_init__(self) -> None:
+        problems = [
+            *_unknown("views", self.views, VIEWS),
+            *_unknown("one_per", (self.one_per,), _UNITS),
+            *_unknown("duplicates", (self.duplicates,), _DUPLICATES),
+            *_unknown("stratify", self.stratify, findings.names()),
+        ]
+        f = self.fractions
+        if len(f) != 3 or min(f) < 0 or f[0] == 0 or abs(sum(f) - 1) > 1e-9:
+            expected = "three shares (train, tune, test) that sum to 1, the first above 0"
+            problems.append(InputError("cohort.fractions", expected, str(f)))
+        low, high = self.ages
+        if low is not None and high is not None and low > high:
+            problems.append(InputError("cohort.ages", "the youngest age, then the oldest", str(self.ages)))
+        if not isinstance(self.exclude, Mapping):
+            expected = "columns and their values, such as {patient_id = [...]}"
+            problems.append(InputError("cohort.exclude", expected, repr(self.exclude)))
+        if problems:
+            raise InputError.all(problems)
+
+
+def _unknown(key: str, values: tuple[str, ...], known: tuple[str, ...]) -> list[InputError]:
+    strange = [v for v in values if v not in known]
+    if not strange:
+        return []
+    expected = f"{', '.join(repr(k) for k in known)}"
+    return [InputError(f"cohort.{key}", expected, f"'{strange[0]}'", do=did_you_mean(str(strange[0]), known))]
+
+
+def check_columns(config: CohortConfig, columns: list[str]) -> None:
+    """Refuse a configuration that names columns which the images do not have."""
+    named = [("exclude", c) for c in config.exclude]
+    named += [("split_column", config.split_column)] if config.split_column else []
+    problems = [
+        InputError(f"cohort.{key}", "a column of the images", f"'{c}'", do=did_you_mean(c, columns))
+        for key, c in named
+        if c not in columns and c not in schema("images").column_names()
+    ]
+    if problems:
+        raise InputError.all(problems)

@@ -1,0 +1,190 @@
+"""Train, tune and test by patient: stratified by site and rare finding, the same whatever the order of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from overread.cohort.config import CohortConfig
+from overread.cohort.select import SAME_FILE, draw, noted
+from overread.errors import InputError, did_you_mean
+
+_SPLITS = ("train", "tune", "test")
+_GIVEN = (*_SPLITS, "train_val")
+_NEAR = "near_dup_group"
+
+
+def split(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """The images with their split, and rows of the flow that note what was odd.
+
+    Patients who share a file or a `near_dup_group` are one unit and stay together. Every image of an external site is
+    test. Within a site, units are taken by the rarest finding that they have (present in any label source), then drawn
+    by the seed, and go where they keep patients, images and every finding closest to the fractions.
+
+    Raises InputError: unknown site; a given split that is not whole, or that has a patient in two splits, by name.
+    """
+    _check_sites(images, config)
+    units = _units(images)
+    notes = _together(units)
+    if config.split_column:
+        made = _given(units, labels, config)
+        apart = made.filter(pl.col("split").n_unique().over("_unit") > 1)
+        if apart.height:
+            notes.append(noted("copies of one picture in different splits, as the source gives them", apart))
+    else:
+        external = pl.col("site").is_in(list(config.external_sites)).any().over("_unit")
+        inner = units.filter(~external)
+        fractions = dict(zip(_SPLITS, config.fractions, strict=True))
+        assigned = _assigned(inner, labels, fractions, config)
+        made = units.join(assigned, on="_unit", how="left", maintain_order="left")
+        made = made.with_columns(pl.col("split").fill_null("test"))
+        moved = units.filter(external & ~pl.col("site").is_in(list(config.external_sites)))
+        if moved.height:
+            notes.append(noted("in test, since the patient or a copy of the picture is at an external site", moved))
+    refuse_split_patients(made)
+    return made.drop("_unit", "_given_split").with_columns(pl.col("split").cast(images.schema["split"])), notes
+
+
+def _check_sites(images: pl.DataFrame, config: CohortConfig) -> None:
+    sites = images["site"].unique().sort().to_list()
+    for site in config.external_sites:
+        if site not in sites:
+            hint = did_you_mean(site, sites) or f"The cohort has {', '.join(sites)}."
+            raise InputError("cohort.external_sites", "sites of the cohort", f"'{site}'", do=hint)
+
+
+def _units(images: pl.DataFrame) -> pl.DataFrame:
+    """`_unit` (the least patient_id of it): patients linked by a shared file or near-duplicate group are one unit."""
+    patients = images["patient_id"].unique().sort()
+    code = {p: i for i, p in enumerate(patients)}
+    links = [c for c in (SAME_FILE, _NEAR) if c in images.columns]
+    pairs = [
+        (code[group[0]], code[other])
+        for column in links
+        for group in images.filter(pl.col(column).is_not_null())
+        .group_by(column)
+        .agg("patient_id")["patient_id"]
+        .to_list()
+        for other in group[1:]
+    ]
+    a, b = (np.array([p[i] for p in pairs], np.int64) for i in (0, 1))
+    graph = coo_matrix((np.ones(len(pairs)), (a, b)), shape=(len(patients), len(patients)))
+    component = connected_components(graph, directed=False)[1]
+    table = pl.DataFrame({"patient_id": patients, "_component": component})
+    table = table.with_columns(_unit=pl.col("patient_id").min().over("_component")).drop("_component")
+    kept = images.drop("split").with_columns(_given_split=images["split"].cast(pl.String))
+    return kept.join(table, on="patient_id", how="left", maintain_order="left")
+
+
+def _together(units: pl.DataFrame) -> list[pl.DataFrame]:
+    notes = []
+    for column, what in ((SAME_FILE, "the same file as another image"), (_NEAR, "a near-duplicate of another image")):
+        if column in units.columns:
+            repeated = units.filter(pl.col(column).is_not_null() & pl.col(column).is_duplicated())
+            notes.append(noted(f"{what}; kept in the same split", repeated))
+    several = units.filter(pl.col("site").n_unique().over("patient_id") > 1)
+    notes.append(noted("the patient has images at more than one site; taken as one patient", several))
+    return [n for n in notes if n.height]
+
+
+def _given(units: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
+    """The split that a column of the source gives; train_val is divided into train and tune."""
+    column = "_given_split" if config.split_column == "split" else config.split_column
+    external = pl.col("site").is_in(list(config.external_sites))
+    word = pl.when(external).then(pl.lit("test")).otherwise(pl.col(column).cast(pl.String))
+    made = units.with_columns(split=word)
+    strange = made.filter(~pl.col("split").is_in(_GIVEN).fill_null(False))
+    if strange.height:
+        shown = strange["split"].unique().sort().to_list()
+        raise InputError(
+            f"images, {config.split_column}", f"one of {', '.join(_GIVEN)} for every image",
+            f"{strange.height:,} images with others", examples=[s or "(empty)" for s in shown],
+            do="Correct the column, or leave those images out.",
+        )  # fmt: skip
+    refuse_split_patients(made)
+    train, tune, _ = config.fractions
+    fractions = {"train": train / (train + tune), "tune": tune / (train + tune)}
+    divided = _assigned(made.filter(pl.col("split") == "train_val"), labels, fractions, config)
+    made = made.join(divided.rename({"split": "_of_two"}), on="_unit", how="left", maintain_order="left")
+    chosen = pl.when(pl.col("split") == "train_val").then(pl.col("_of_two")).otherwise(pl.col("split"))
+    return made.with_columns(split=chosen).drop("_of_two")
+
+
+def _assigned(
+    units: pl.DataFrame, labels: pl.DataFrame, fractions: Mapping[str, float], config: CohortConfig
+) -> pl.DataFrame:
+    """_unit, split: the units of every site (a unit of several sites counts for the first) divided by the fractions."""
+    present = labels.filter(pl.col("state").cast(pl.String) == "present").select("case_id", "finding")
+    if config.stratify:
+        present = present.filter(pl.col("finding").cast(pl.String).is_in(list(config.stratify)))
+    whole = units.group_by("_unit").agg(pl.col("site").min(), pl.len().alias("images")).sort("site", "_unit")
+    cases = units.select("case_id", "_unit").unique().join(present, on="case_id")
+    had = cases.group_by("_unit", "finding").len().with_columns(pl.col("finding").cast(pl.String))
+    made = []
+    for site in whole.partition_by("site", maintain_order=True):
+        names = site["_unit"].to_list()
+        lots = np.array([draw(config.seed, name) for name in names], np.uint64)
+        counts = _counts(site, had)
+        order = np.lexsort((lots, _rarest(counts)))
+        dealt = _dealt(counts[order], site["images"].to_numpy()[order], fractions)
+        made.append(pl.DataFrame({"_unit": [names[i] for i in order], "split": dealt}))
+    return pl.concat(made) if made else pl.DataFrame(schema={"_unit": pl.String, "split": pl.String})
+
+
+def _counts(site: pl.DataFrame, had: pl.DataFrame) -> NDArray[np.float64]:
+    """Cases with each finding in each unit, (n_units, n_findings)."""
+    unit = {name: i for i, name in enumerate(site["_unit"])}
+    here = had.filter(pl.col("_unit").is_in(site["_unit"].implode())).sort("_unit", "finding")
+    finding = {name: i for i, name in enumerate(here["finding"].unique().sort())}
+    counts = np.zeros((len(unit), len(finding)))
+    for name, what, n in here.iter_rows():
+        counts[unit[name], finding[what]] = n
+    return counts
+
+
+def _rarest(counts: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The rank of each unit's rarest finding (0 = the rarest of the site), units with none last."""
+    ranks = np.full(len(counts), counts.shape[1], np.int64)
+    order = np.argsort((counts > 0).sum(0), kind="stable")
+    for rank in range(len(order) - 1, -1, -1):
+        ranks[counts[:, order[rank]] > 0] = rank
+    return ranks
+
+
+def _dealt(counts: NDArray[np.float64], images: NDArray[np.int64], fractions: Mapping[str, float]) -> list[str]:
+    """A split for every unit in turn, so that units, images, and units and cases of every finding keep to the shares.
+
+    Each unit goes where the sum of squared distances from the shares, each relative to its total, grows least. Units
+    with rare findings come first, when there is most freedom (after Sechidis et al. 2011,
+    doi:10.1007/978-3-642-23808-6_10).
+    """
+    names, share = list(fractions), np.array(list(fractions.values()))
+    kinds = np.column_stack([counts > 0, counts, np.ones(len(counts)), images]).astype(np.float64)
+    weight = 1 / np.maximum(kinds.sum(0), 1) ** 2
+    ahead = np.zeros((len(names), kinds.shape[1]))  # what each split has beyond its share of what was dealt
+    dealt = []
+    for kind in kinds:
+        short = ahead - share[:, None] * kind
+        growth = ((2 * short * kind + kind**2) * weight).sum(1) / np.where(share > 0, share, np.nan)
+        chosen = int(np.nanargmin(growth))
+        ahead = short
+        ahead[chosen] += kind
+        dealt.append(names[chosen])
+    return dealt
+
+
+def refuse_split_patients(images: pl.DataFrame) -> None:
+    """Refuse a cohort in which a patient has images in two splits; the message names the patients."""
+    words = images.select("patient_id", pl.col("split").cast(pl.String)).unique().sort("patient_id", "split")
+    both = words.group_by("patient_id", maintain_order=True).agg("split").filter(pl.col("split").list.len() > 1)
+    if both.height:
+        raise InputError(
+            "split", "every patient in one split", f"{both.height:,} patients in several",
+            examples=[f"{p}: {' and '.join(s)}" for p, s in both.iter_rows()],
+            do="Correct the split that the source gives: performance on patients seen in training is too good.",
+        )  # fmt: skip
