@@ -152,7 +152,9 @@ def build(architecture: Architecture) -> nn.Module:
     if name.startswith("timm:"):
         return build_timm(architecture)
     if name not in MEMBERS:
-        raise InputError("network", f"one of {', '.join(MEMBERS)} or timm:NAME", repr(name), do=did_you_mean(name, MEMBERS))
+        raise InputError(
+            "network", f"one of {', '.join(MEMBERS)} or timm:NAME", repr(name), do=did_you_mean(name, MEMBERS)
+        )
     blocks, growth, stem = MEMBERS[name]
     return DenseNet(blocks, growth=growth, stem=stem, channels=architecture.channels, outputs=architecture.outputs)
 
@@ -164,7 +166,9 @@ def build_timm(architecture: Architecture) -> nn.Module:
         import timm
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that does not fit this torch
         raise InputError(
-            "network", f"an installed timm for {architecture.network}", f"an import that failed: {error}",
+            "network",
+            f"an installed timm for {architecture.network}",
+            f"an import that failed: {error}",
             do="Install timm and a torchvision made for this torch, or choose densenet121.",
         ) from error
     if not timm.is_model(name):

@@ -1,0 +1,120 @@
+"""Random changes of training images, a batch at a time on its device, in plain torch: affine, tone, noise, blur.
+
+The draws are made on the CPU from a torch.Generator, so that a run repeats itself whatever the device; only the noise,
+which is as large as the batch, is drawn where the images are.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from overread.learn.config import Augmentation
+
+
+def augment(images: Tensor, strengths: Augmentation, generator: torch.Generator) -> Tensor:
+    """Images changed at random: geometry, then blur, tone and noise, as an acquisition would.
+
+    Parameters
+    ----------
+    images
+        float32 (n, 1, height, width), 0 (air) to 1
+    strengths
+        how far each change may go; at zero strength a change is not made at all
+    generator
+        the source of chance, on the CPU
+
+    Returns
+    -------
+    float32 of the same shape, 0 to 1; what moves in from outside is 0, as the border of the pixel recipe
+
+    >>> x = torch.rand(2, 1, 8, 8)
+    >>> torch.equal(augment(x, Augmentation.none(), torch.Generator().manual_seed(0)), x)
+    True
+    """
+    if strengths.rotation or strengths.shift or strengths.scale:
+        images = affine(images, *draw_affine(len(images), strengths, generator))
+    if strengths.blur:
+        sigma = uniform(len(images), 0.0, strengths.blur, generator) * (uniform(len(images), 0, 1, generator) < 0.5)
+        images = blur(images, sigma)
+    if strengths.gamma or strengths.contrast or strengths.brightness:
+        images = tone(images, *draw_tone(len(images), strengths, generator))
+    if strengths.noise:
+        deviation = uniform(len(images), 0.0, strengths.noise, generator)
+        images = add_noise(images, deviation, generator)
+    return images
+
+
+def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """n draws, even from low to high."""
+    return torch.rand(n, generator=generator).mul_(high - low).add_(low)
+
+
+def draw_affine(n: int, strengths: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Angles in radians (n,), scales (n,) and shifts as fractions of the side (n, 2)."""
+    largest = math.radians(strengths.rotation)
+    angle = uniform(n, -largest, largest, generator)
+    scale = uniform(n, -1, 1, generator).mul_(math.log1p(strengths.scale)).exp_()
+    shift = uniform(2 * n, -strengths.shift, strengths.shift, generator).view(n, 2)
+    return angle, scale, shift
+
+
+def affine(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Images turned by `angle` (n,), enlarged by `scale` (n,) about their centre, and moved by `shift` (n, 2: x, y).
+
+    Turned anticlockwise as seen, moved to the right and down for positive shifts; bilinear, zero outside.
+    """
+    height, width = images.shape[-2:]
+    cosine, sine = angle.cos() / scale, angle.sin() / scale
+    # The map from output to input in the grid's units (-1..1 over the side): the inverse of what is done to the image.
+    dx, dy = -2 * shift[:, 0], -2 * shift[:, 1]
+    row_x = torch.stack([cosine, -sine * (height / width), cosine * dx - sine * (height / width) * dy], 1)
+    row_y = torch.stack([sine * (width / height), cosine, sine * (width / height) * dx + cosine * dy], 1)
+    theta = torch.stack([row_x, row_y], 1).to(images)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def draw_tone(n: int, strengths: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Gammas (n,), contrasts (n,), both even on a log scale, and brightnesses (n,)."""
+    gamma = uniform(n, -1, 1, generator).mul_(math.log1p(strengths.gamma)).exp_()
+    contrast = uniform(n, -1, 1, generator).mul_(math.log1p(strengths.contrast)).exp_()
+    return gamma, contrast, uniform(n, -strengths.brightness, strengths.brightness, generator)
+
+
+def tone(images: Tensor, gamma: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:
+    """clip(0.5 + contrast (x^gamma - 0.5) + brightness, 0, 1), parameters (n,) one per image."""
+    gamma, contrast, brightness = (v.to(images).view(-1, 1, 1, 1) for v in (gamma, contrast, brightness))
+    return images.clamp(1e-6, 1).pow_(gamma).sub_(0.5).mul_(contrast).add_(brightness + 0.5).clamp_(0, 1)
+
+
+def add_noise(images: Tensor, deviation: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian noise of `deviation` (n,) added to each image, clipped to 0..1."""
+    on = generator
+    if images.device.type != "cpu":
+        on = torch.Generator(images.device)
+        on.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+    noise = torch.randn(images.shape, generator=on, device=images.device, dtype=images.dtype)
+    return noise.mul_(deviation.to(images).view(-1, 1, 1, 1)).add_(images).clamp_(0, 1)
+
+
+def blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """Each image convolved with a Gaussian of its own `sigma` (n,) in pixels; 0 leaves it as it is; edges repeated."""
+    chosen = torch.nonzero(sigma > 0).flatten().to(images.device)
+    if len(chosen) == 0:
+        return images
+    width = sigma[sigma > 0].to(images)
+    reach = max(1, math.ceil(3 * float(sigma.max())))
+    at = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    kernel = (-0.5 * (at / width.unsqueeze(1)) ** 2).exp()
+    kernel = (kernel / kernel.sum(1, keepdim=True)).view(len(chosen), 1, 1, -1)
+    some = images[chosen].transpose(0, 1)  # (1, m, h, w): each image a channel, each channel its own kernel
+    some = functional.pad(some, (reach, reach, reach, reach), mode="replicate")
+    some = functional.conv2d(some, kernel, groups=len(chosen))
+    some = functional.conv2d(some, kernel.transpose(2, 3), groups=len(chosen))
+    out = images.clone()
+    out[chosen] = some.transpose(0, 1)
+    return out

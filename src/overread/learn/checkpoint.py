@@ -1,0 +1,142 @@
+"""The state of a training on disk, written whole or not at all, so that it goes on as if it had never stopped.
+
+The order of the images and every random draw are functions of (seed, epoch, step, process), so that the place in the
+epoch stands for the states of all generators and of the loader.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from overread import runs
+from overread.errors import InputError
+from overread.tables import replacing
+
+FORMAT = 1
+FOLDER = "checkpoints"
+
+
+@dataclass
+class Position:
+    """Where a training stands: the next step to be done, and what has been reached."""
+
+    epoch: int = 0
+    step: int = 0  # within the epoch
+    best: float = float("-inf")
+    best_epoch: int = -1
+    seconds: float = 0.0  # of this epoch, spent before an interruption
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What changes in training: the network, its averaged copy where one is kept, the optimiser, the epoch's loss."""
+
+    network: nn.Module
+    average: nn.Module | None
+    optimiser: torch.optim.Optimizer
+    loss_sum: Tensor  # float64, one number, on the device
+
+    @property
+    def best_of(self) -> nn.Module:
+        """The network that is tuned and kept."""
+        return self.average if self.average is not None else self.network
+
+
+def circumstances(device: torch.device, processes: int, *, precision: str) -> dict[str, str]:
+    """What must be the same for a resumed training to be equal to the bit."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(runs.machine()["cpu"])
+    made_of = {name: version for name, version in runs.versions().items() if name in ("python", "numpy", "torch")}
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {
+        **made_of, "device": name, "cpu capability": capability, "threads": str(torch.get_num_threads()),
+        "processes": str(processes),
+        "precision": precision,
+    }  # fmt: skip
+
+
+def save(folder: Path, learner: Learner, position: Position, *, fingerprint: str, around: Mapping[str, str]) -> Path:
+    """Write `checkpoints/last.pt` of a run folder atomically; a full disk leaves the one before."""
+    state = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "circumstances": dict(around),
+        "position": asdict(position),
+        "loss_sum": learner.loss_sum,
+        "network": learner.network.state_dict(),
+        "average": None if learner.average is None else learner.average.state_dict(),
+        "optimiser": learner.optimiser.state_dict(),
+    }
+    path = folder / FOLDER / "last.pt"
+    _save(state, path)
+    return path
+
+
+def _save(state: Mapping[str, Any], path: Path) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(dict(state), file)
+        except RuntimeError as error:  # torch hides the operating system's "no space left" in its own error
+            cause: BaseException | None = error
+            while cause is not None:
+                if isinstance(cause, OSError):
+                    raise cause from error
+                cause = cause.__cause__ or cause.__context__
+            raise
+
+
+def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping[str, str]) -> tuple[Position, str]:
+    """Put the state of `checkpoints/last.pt` into the learner, where there is one; says from where training goes on.
+
+    Returns the position and a note: "" for a fresh start, else where it was resumed and whether what follows is equal
+    to the bit. Raises InputError where the checkpoint is of another training, or damaged.
+    """
+    path = folder / FOLDER / "last.pt"
+    if not path.is_file():
+        return Position(), ""
+    state = _read(path, learner.loss_sum.device)
+    if state["fingerprint"] != fingerprint:
+        raise InputError(
+            folder, "the checkpoint of this training", "one of another configuration or cohort",
+            do="Choose another folder, or remove this one.",
+        )  # fmt: skip
+    learner.network.load_state_dict(state["network"])
+    if learner.average is not None:
+        learner.average.load_state_dict(state["average"])
+    learner.optimiser.load_state_dict(state["optimiser"])
+    learner.loss_sum.copy_(state["loss_sum"])
+    position = Position(**state["position"])
+    was = state["circumstances"]
+    changed = [f"{k} {was.get(k, '?')} -> {v}" for k, v in around.items() if was.get(k) != v]
+    place = f"resumed at epoch {position.epoch + 1}, step {position.step + 1}"
+    if not changed:
+        return position, f"{place}, in the same circumstances: equal to the bit to a training without interruption"
+    return position, f"{place}, not equal to the bit to a training without interruption: {'; '.join(changed)}"
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    remove = "Remove it to train from the start."
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise InputError(path, "a checkpoint", f"a damaged one ({type(error).__name__})", do=remove) from error
+    if state.get("format") != FORMAT:
+        raise InputError(path, f"a checkpoint of format {FORMAT}", f"format {state.get('format')!r}", do=remove)
+    return state
+
+
+def save_weights(network: nn.Module, path: Path) -> Path:
+    """Write a network's weights as safetensors, atomically."""
+    state = {k: v.detach().to("cpu", memory_format=torch.contiguous_format).clone() for k, v in
+             network.state_dict().items()}  # fmt: skip
+    with replacing(path) as temporary:
+        save_file(state, temporary)
+    return path

@@ -1,0 +1,56 @@
+"""Where training runs: one CPU or GPU, or the processes that torchrun started; and in which arithmetic."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import torch
+
+from overread.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def fast_bf16() -> str:
+    """What multiplies matrices in bfloat16 here at a gain: "cuda", "AMX", "AVX512-BF16", or "" for nothing."""
+    if torch.cuda.is_available():
+        return "cuda" if torch.cuda.is_bf16_supported(including_emulation=False) else ""
+    if not torch.backends.mkldnn.is_available():
+        return ""
+    for asked, name in (("_is_amx_tile_supported", "AMX"), ("_is_avx512_bf16_supported", "AVX512-BF16")):
+        test = getattr(torch.cpu, asked, None)  # named with an underscore, so it may go or not be there yet
+        if test is not None and test():
+            return name
+    return ""
+
+
+def resolved_precision(precision: str) -> str:
+    """ "auto" as what it stands for here: bf16-mixed where bfloat16 is fast, else 32-true."""
+    return ("bf16-mixed" if fast_bf16() else "32-true") if precision == "auto" else precision
+
+
+def start_fabric(precision: str) -> Fabric:
+    """Lightning Fabric on this machine's GPU or CPU; under torchrun (or `fabric run`), on all its processes.
+
+    Without either it is one process on one device, never all the GPUs there are: starting more processes would run the
+    caller's program again. `precision` is "32-true" or "bf16-mixed".
+    """
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        missing = f"{error.name} missing"
+        raise InputError("train", "lightning-fabric", missing, do="pip install 'overread[train]'") from error
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    processes, nodes, strategy = 1, 1, "auto"
+    if torch.distributed.is_torchelastic_launched():
+        # torchrun tells its processes how many they are in these variables, and in no other way.
+        processes = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // processes
+        strategy = "ddp" if processes * nodes > 1 else "auto"
+    fabric = Fabric(
+        accelerator=accelerator, devices=processes, num_nodes=nodes, strategy=strategy, precision=precision  # type: ignore[arg-type]
+    )  # fmt: skip
+    fabric.launch()
+    return fabric

@@ -1,0 +1,45 @@
+"""The loss: binary cross-entropy over what is stated, present labels of uncommon findings weighed more, up to a cap."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+
+def positive_weights(truth: NDArray[np.float32], *, cap: float) -> NDArray[np.float64]:
+    """What a present label of each finding weighs: absent per present labels in training, from 1 to `cap`.
+
+    `truth` (n_images, n_findings): 1 present, 0 absent, NaN not stated; every finding has both. Returns (n_findings,).
+
+    >>> positive_weights(np.array([[1, 1], [0, 0], [0, 1], [0, np.nan], [np.nan, 1]]), cap=2.5)
+    array([2.5, 1. ])
+    """
+    present, absent = (truth == 1).sum(0), (truth == 0).sum(0)
+    return np.clip(absent / present, 1.0, cap).astype(np.float64)
+
+
+def masked_bce(logits: Tensor, truth: Tensor, positive_weight: Tensor) -> Tensor:
+    """The mean weighted binary cross-entropy over the labels that are stated; 0 where a batch states none.
+
+    Parameters
+    ----------
+    logits, truth
+        (n, n_findings); truth 1 present, 0 absent, NaN not stated, which has neither loss nor gradient
+    positive_weight
+        (n_findings,), the factor of present labels
+
+    Computed in float32 whatever the arithmetic of the network. Checked by hand and against its gradient.
+
+    >>> loss = masked_bce(torch.zeros(1, 2), torch.tensor([[1.0, torch.nan]]), torch.ones(2))
+    >>> round(float(loss), 4)
+    0.6931
+    """
+    stated = ~truth.isnan()
+    target = torch.where(stated, truth, 0.0)  # before the loss: a NaN times zero would still be a NaN in the gradient
+    each = functional.binary_cross_entropy_with_logits(
+        logits.float(), target, weight=stated.float(), pos_weight=positive_weight, reduction="sum"
+    )
+    return each / stated.sum().clamp(min=1)
