@@ -1,6 +1,6 @@
 """A protocol states a whole study in one file; `run` does it."""
 
-from overread.protocol.schema import Protocol, load
-from overread.protocol.study import run
+from overread.protocol.schema import Protocol, load, section
+from overread.protocol.study import demo, run
 
-__all__ = ["Protocol", "load", "run"]
+__all__ = ["Protocol", "demo", "load", "run", "section"]

@@ -152,7 +152,7 @@ def _protocol(stated: dict[str, Any], where: str) -> Protocol:
     sections: dict[str, Any] = {}
     for name, kind in (("cohort", CohortConfig), ("training", TrainingConfig), ("evaluation", EvaluationConfig)):
         try:
-            sections[name] = _section(kind, getattr(file, name), derived[name], f"{where} [{name}]")
+            sections[name] = section(kind, getattr(file, name), f"{where} [{name}]", derived=derived[name])
         except InputError as error:
             problems.append(error)
     problems += _crossed(file, where)
@@ -182,10 +182,14 @@ def _derived(file: _File) -> dict[str, dict[str, Any]]:
     }
 
 
-def _section(kind: Any, stated: dict[str, Any], derived: dict[str, Any], where: str) -> Any:
-    """A configuration from what a section states and what is derived; each key from one place only."""
+def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:
+    """A stage's configuration from what a section of a protocol states.
+
+    `derived` holds values that follow from the rest of the protocol: a section must not state them too.
+    Raises InputError that says every key that is unknown, of the wrong kind, or stated twice.
+    """
     known = {f.name for f in fields(kind)}
-    derived = {k: v for k, v in derived.items() if k in known}
+    derived = {k: v for k, v in (derived or {}).items() if k in known}
     problems = []
     for key in stated:
         if key in derived:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,13 @@ def run(
         _predict(study, name)
     _evaluate(study)
     return _report(study)
+
+
+def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progress: Progress | None = None) -> Path:
+    """The study that ships with the package: five simulated hospitals, from radiographs to the report's path."""
+    changes = {"study.training_seeds": list(range(1, seeds + 1))}
+    with resources.as_file(resources.files("overread.protocols") / "demo.toml") as path:
+        return run(path, out, workers=workers, changes=changes, progress=progress)
 
 
 def _build_cohort(study: _Study) -> None:
@@ -194,7 +202,8 @@ def _train(study: _Study, name: str) -> None:
                 sites=model.sites,
                 max_images=limit,
                 name=name,
-                progress=study.told(f"train {title}"),
+                protocol_hash=study.protocol.hash,
+                progress=lambda done, total, line: study.progress(f"train {title}", done, total),
             ),
             config={"training": config, "sites": model.sites, "max_images": limit, "name": name},
             inputs={"cohort": cohort / STAMP},

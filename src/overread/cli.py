@@ -1,0 +1,230 @@
+"""The commands: each reads, calls the function of the same name, and says where the result is."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from overread.errors import InputError
+
+app = typer.Typer(
+    help="From radiographs of several hospitals to the evidence about a classifier of their findings.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+_errors = Console(stderr=True, highlight=False)
+
+_SECTIONS = {"cohort", "training", "evaluation", "options"}
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for the result.")]
+Config = Annotated[Path | None, typer.Option(help="A TOML file with the section of the same name as in a protocol.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; default: every core.")]
+
+
+def main() -> None:
+    """Run a command; what the user can mend is said in one paragraph (exit 2), a stop by Ctrl-C exits 130."""
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        _errors.print(str(error), style="red", markup=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _errors.print("Stopped. The same command goes on where this one was.", markup=False)
+        sys.exit(130)
+
+
+@app.command()
+def demo(
+    out: Out = Path("overread-demo"),
+    seeds: Annotated[int, typer.Option(min=1, help="Training seeds of each model; H1 needs 3 to claim anything.")] = 1,
+) -> None:
+    """Simulate five hospitals, train on three, test on two more, explain, report: the whole chain in minutes."""
+    from overread.protocol.study import demo
+
+    with _shown() as progress:
+        page = demo(out, seeds=seeds, progress=progress)
+    print(f"Report: {page.resolve()}")
+
+
+@app.command()
+def run(
+    protocol: Annotated[Path, typer.Argument(help="The TOML file that states the study.")],
+    out: Out,
+    data: Annotated[Path | None, typer.Option(help="The folder that the sources' roots are relative to.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Do a whole study from its protocol; what is there and unchanged is not done again."""
+    from overread.protocol import run
+
+    with _shown() as progress:
+        page = run(protocol, out, data=data, workers=workers, progress=progress)
+    print(f"Report: {page.resolve()}")
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a protocol (.toml).")],
+    table: Annotated[str, typer.Option(help="Which table it is; default: by the file's name.")] = "",
+) -> None:
+    """Say every problem of a table or protocol at once."""
+    if file.suffix == ".toml":
+        from overread.protocol import load
+
+        stated = load(file)
+        print(f"{file}: a sound protocol, hash {stated.hash[:12]}")
+        for warning in stated.warnings():
+            print(f"  warning: {warning}")
+        return
+    from overread import tables
+
+    frame = tables.read(file, table or _table_of(file))
+    print(f"{file}: {frame.height:,} rows, no problem found")
+
+
+@app.command()
+def cohort(
+    out: Out,
+    root: Annotated[Path, typer.Option(help="The folder that the images' paths are relative to.")],
+    images: Annotated[Path | None, typer.Option(help="The table of images.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="The table of labels.")] = None,
+    regions: Annotated[Path | None, typer.Option(help="The table of regions.")] = None,
+    reader: Annotated[str, typer.Option(help="Instead of tables: a known source, such as nih14.")] = "",
+    external: Annotated[list[str] | None, typer.Option(help="A site that is test as a whole; may be repeated.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the stored pixels.")] = None,
+    skip_unreadable: Annotated[bool, typer.Option(help="Leave unreadable images out, counted, not refused.")] = False,
+    config: Config = None,
+    workers: Workers = None,
+) -> None:
+    """Select images with an account of who was left out, split by patient, store the pixels."""
+    import os
+
+    from overread import datasets, tables
+    from overread.cohort import CohortConfig, build
+    from overread.protocol import section
+
+    stated = _stated(config, "cohort")
+    if size is not None:
+        stated["recipe"] = {**stated.get("recipe", {}), "size": size}
+    if external:
+        stated["external_sites"] = external
+    if skip_unreadable:
+        stated["skip_unreadable"] = True
+    chosen = section(CohortConfig, stated, "cohort")
+    if reader:
+        source = datasets.load(reader, root, _stated(config, "options", alone=False))
+    elif images is None or labels is None:
+        raise InputError("cohort", "--images and --labels, or --reader", "neither")
+    else:
+        boxes = tables.read(regions, "regions") if regions else None
+        source = tables.Source(tables.read(images, "images"), tables.read(labels, "labels"), boxes)
+    with _line("pixels") as progress:
+        made = build(source, root, out, chosen, workers=workers or os.cpu_count() or 1, progress=progress)
+    counts = made.images.group_by("site", "split").len().sort("site", "split")
+    print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
+    for site, split, count in counts.iter_rows():
+        print(f"  {site:20} {split:6} {count:8,}")
+
+
+@app.command()
+def train(
+    cohort: Annotated[Path, typer.Argument(help="A cohort's folder.")],
+    out: Out,
+    site: Annotated[list[str] | None, typer.Option(help="A site to learn from; may be repeated. Default: all.")] = None,
+    network: Annotated[str, typer.Option(help="densenet121, densenet-small or timm:NAME.")] = "",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation.")] = None,
+    max_images: Annotated[int | None, typer.Option(help="Training images at most, whole patients.")] = None,
+    name: Annotated[str, typer.Option(help="What the model is called.")] = "model",
+    config: Config = None,
+) -> None:
+    """Train on the cohort's train split, choose the epoch on tune, freeze operating points and recalibration."""
+    from overread.learn.config import TrainingConfig
+    from overread.learn.train import train
+    from overread.protocol import section
+
+    given = {"network": network or None, "epochs": epochs, "seed": seed}
+    stated = _stated(config, "training") | {k: v for k, v in given.items() if v is not None}
+    with _shown() as show:
+        train(
+            cohort, out, section(TrainingConfig, stated, "training"), sites=site, max_images=max_images, name=name,
+            progress=lambda done, total, line: show(f"train {name} {line}", done, total),
+        )  # fmt: skip
+    print(f"Model: {out.resolve()}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model's folder.")],
+    cohort: Annotated[Path, typer.Argument(help="A cohort's folder.")],
+    out: Out,
+    site: Annotated[list[str] | None, typer.Option(help="A site; may be repeated. Default: all.")] = None,
+    heatmaps: Annotated[bool, typer.Option(help="Grad-CAM for every finding of every image.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+) -> None:
+    """Score every finding of every tune and test image with a frozen model, heat maps in the same pass."""
+    from overread.learn.predict import predict
+
+    with _line("predict") as progress:
+        predict(model, cohort, out, sites=site, heatmaps=heatmaps, batch_size=batch_size, progress=progress)
+    print(f"Predictions: {(out / 'predictions.parquet').resolve()}")
+
+
+def _table_of(file: Path) -> str:
+    from overread import tables
+
+    stem = file.name.split(".")[0].casefold()
+    if stem not in tables.SCHEMAS:
+        raise InputError(file, "a file named after its table", f"'{stem}'", do="Say which it is: --table labels.")
+    return stem
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[str, int, int], None]]:
+    """A line per kind of work, with how much is done and the time left."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=_errors) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+@contextmanager
+def _line(what: str) -> Iterator[Callable[[int, int], None]]:
+    with _shown() as show:
+        yield lambda done, total: show(what, done, total)
+
+
+def _stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str, Any]:
+    """The section of a configuration file; where it may stand alone, the file may hold its keys at the top."""
+    if config is None:
+        return {}
+    try:
+        stated = tomllib.loads(config.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(config, "a TOML file", "no file there") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(config, "TOML", str(error)) from error
+    inner: dict[str, Any] = stated.get(section, stated if alone and not _SECTIONS & set(stated) else {})
+    return inner

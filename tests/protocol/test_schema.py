@@ -1,0 +1,113 @@
+"""What a protocol may say, and how it is told what it may not."""
+
+from pathlib import Path
+
+import pytest
+
+from overread.errors import InputError
+from overread.protocol import load
+
+ROOT = Path(__file__).resolve().parents[2]
+SOUND = """
+[study]
+title = "T"
+[sources.s]
+reader = "table"
+[sites]
+internal = ["a", "b"]
+external = ["c"]
+[models.pooled]
+sites = ["a", "b"]
+role = "pooled"
+[models.a]
+sites = ["a"]
+role = "single"
+[models.b]
+sites = ["b"]
+role = "single"
+"""
+
+
+def written(tmp_path, text):
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    return path
+
+
+def refused(tmp_path, text):
+    with pytest.raises(InputError) as error:
+        load(written(tmp_path, text))
+    return str(error.value)
+
+
+def test_what_follows_from_elsewhere_is_derived_and_stated_once(tmp_path):
+    protocol = load(written(tmp_path, SOUND.replace('title = "T"', 'title = "T"\nseed = 7\ntraining_seeds = [4, 5]')))
+    assert protocol.evaluation.roles == {"pooled": "pooled", "single": {"a": "a", "b": "b"}}
+    assert protocol.evaluation.members["a"] == ("a/seed-4", "a/seed-5")
+    assert protocol.evaluation.external_sites == protocol.cohort.external_sites == ("c",)
+    assert (protocol.evaluation.seed, protocol.cohort.seed, protocol.training.seed) == (7, 7, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            ("[sites]", "[evaluation]\nspecificites = [0.9]\n[sites]"),
+            "found 'specificites'. Did you mean 'specificities'?",
+        ),
+        (("[sites]", "[training]\nepoch = 2\n[sites]"), "found 'epoch'. Did you mean 'epochs'?"),
+        (
+            ('title = "T"', 'titel = "T"'),
+            "[study]: expected a key that a protocol has; found 'titel'. Did you mean 'title'?",
+        ),
+        (('title = "T"', 'titel = "T"'), "[study]: expected a key 'title'; found keys titel"),
+        (("[sites]", "[governence]\n[sites]"), "found 'governence'. Did you mean 'governance'?"),
+        (("[sites]", "[evaluation]\nseed = 3\n[sites]"), "expected 'seed' to follow from the rest of the protocol"),
+        (("[sites]", "[training]\nepochs = 'many'\n[sites]"), "epochs: "),
+        (('sites = ["a"]', 'sites = ["aa"]'), "[models.a]: expected internal sites; found 'aa'"),
+        (
+            ('external = ["c"]', 'external = ["a"]'),
+            "expected sites internal or external; found sites that are both (a)",
+        ),
+        (
+            ('sites = ["a"]\nrole = "single"', 'sites = ["a", "b"]\nrole = "single"'),
+            "one site for a single-institution model",
+        ),
+        (('role = "single"', 'role = "sngle"'), "role: "),
+        (("[study]", "[study"), "expected TOML"),
+    ],
+)
+def test_every_slip_is_said_with_what_was_meant(tmp_path, change, said):
+    assert said in refused(tmp_path, SOUND.replace(*change, 1))
+
+
+def test_all_problems_are_said_at_once(tmp_path):
+    text = refused(tmp_path, SOUND.replace("[sites]", "[training]\nepoch = 2\n[evaluation]\nreplicats = 5\n[sites]"))
+    assert "Did you mean 'epochs'" in text
+    assert "Did you mean 'replicates'" in text
+
+
+def test_a_file_that_is_not_there_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="no file there"):
+        load(tmp_path / "none.toml")
+
+
+def test_the_hash_changes_with_any_line_and_not_with_a_comment(tmp_path):
+    first = load(written(tmp_path, SOUND)).hash
+    assert load(written(tmp_path, "# said\n" + SOUND)).hash == first
+    assert load(written(tmp_path, SOUND.replace('"T"', '"U"'))).hash != first
+    assert load(written(tmp_path, SOUND + "\n[evaluation]\nreplicates = 500\n")).hash != first
+
+
+def test_fewer_than_two_external_sites_too_few_seeds_and_no_leave_are_warned_of(tmp_path):
+    warnings = " ".join(load(written(tmp_path, SOUND.replace('"T"', '"T"\ntraining_seeds = [1]'))).warnings())
+    assert "1 external site:" in warnings
+    assert "1 training seed:" in warnings
+    assert "neither an approval nor a waiver" in warnings
+
+
+@pytest.mark.parametrize("name", ["protocols/real-four-sites.toml", "src/overread/protocols/demo.toml"])
+def test_the_protocols_that_are_shipped_are_sound(name):
+    protocol = load(ROOT / name)
+    assert len(protocol.sites.external) == 2
+    assert {m.role for m in protocol.models.values()} == {"pooled", "single", "matched"}
