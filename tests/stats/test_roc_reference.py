@@ -189,3 +189,16 @@ def test_clustered_auc_as_in_obuchowski(case, shared):
     close(difference.p, want["p_two_sided"], tol)
     alone = roc.auc_covariance(y, scores, cluster=np.arange(len(y)))
     close(alone.covariance, want["singleton_check"]["cov_matrix"], tol)
+
+
+def test_published_aucs_of_a_network_on_22433_radiographs(shared):
+    truth = pl.read_csv(shared("real/predictions/truth.csv.gz"))
+    scores = pl.read_csv(shared("real/predictions/zech_densenet121.csv.gz"))
+    published = {"Atelectasis": 0.8180, "Cardiomegaly": 0.9090, "Infiltration": 0.7156, "Hernia": 0.9175}
+    joined = truth.join(scores, on="Image Index", suffix="_score", maintain_order="left")
+    patient = joined["Patient ID"].to_numpy()
+    for finding, value in published.items():
+        y, score = joined[finding].to_numpy(), joined[f"{finding}_score"].to_numpy()
+        got = roc.auc(y, score, cluster=patient)
+        assert got.value == pytest.approx(value, abs=5e-5)
+        assert got.se > 1.1 * roc.auc(y, score).se  # several images of a patient are less than as many patients
