@@ -129,6 +129,12 @@ def test_weights_of_another_network_are_refused_by_key(tmp_path: Path):
     [
         ({"findings": ["cardiomegaly", "edma"], "not_outputs": []}, "expected findings of the vocabulary"),
         ({"findings": ["edema", "edema"]}, "findings, each once"),
+        ({"recalibration": None}, r"records where a model has them; found others \(recalibration\)"),
+        ({"architecture": {"network": "densenet-tiny"}}, r"2 missing \(channels, outputs\)"),
+        (
+            {"architecture": {"network": "densenet-tiny", "channels": 1, "outputs": 7}},
+            "an output of the network for every finding; found 7 outputs for 3 findings",
+        ),
         ({"kind": "double"}, "kind 'single' or 'ensemble'; found 'double'"),
         ({"recalibration": {"cardiomegaly": {"intercept": 0, "slope": 1}}}, r"a recalibration for every output.*edema"),
         ({"recalibration": {f: {"intercept": 0, "slope": -1} for f in FINDINGS}}, "a positive slope"),

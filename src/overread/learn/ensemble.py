@@ -18,6 +18,11 @@ from overread.learn.model import Model, open_model, write_record
 
 # What the members must have in common for their mean to be of one thing.
 _SHARED = ("findings", "not_outputs", "recipe", "training_sites", "protocol_hash")
+# What is told of their training, the same of all or not.
+_FACTS = (
+    "seed", "not_outputs_because", "label_sources", "prevalence", "positive_weights", "precision", "n_train_images",
+    "n_train_patients",
+)  # fmt: skip
 
 
 def combine(out: Path | str, members: Sequence[Path | str], name: str) -> Path:
@@ -113,7 +118,7 @@ def _record(out: Path, members: Sequence[Model], name: str) -> dict[str, Any]:
     """model.json but for what is frozen; a fact in which the members differ is kept as their list."""
     kept = {key: members[0].record.get(key) for key in _SHARED}
     facts = {}
-    for key in ("seed", "prevalence", "positive_weights", "n_train_images", "n_train_patients"):
+    for key in _FACTS:
         values = [m.record.get(key) for m in members]
         facts[key] = values[0] if all(v == values[0] for v in values) else values
     paths = [os.path.relpath(m.folder.resolve(), out.resolve()) for m in members]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,12 @@ from overread.learn import network
 FORMAT = 1
 """The format of model.json that is written here; a newer one is refused."""
 
-_REQUIRED = (
-    "name", "kind", "findings", "not_outputs", "recipe", "training_sites", "recalibration", "operating_points",
-)  # fmt: skip
+# Every key that a model must state, and what it is in JSON.
+_REQUIRED: dict[str, type] = {
+    "name": str, "kind": str, "findings": list, "not_outputs": list, "recipe": dict, "training_sites": list,
+    "recalibration": dict, "operating_points": dict,
+}  # fmt: skip
+_ARCHITECTURE = ("network", "channels", "outputs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +165,13 @@ def _newer(value: Any) -> bool:
 def _problems(path: Path, record: Mapping[str, Any]) -> list[InputError]:
     """All that a model.json lacks or states wrongly."""
     kind = record.get("kind")
-    required = _REQUIRED + (("members",) if kind == "ensemble" else ("architecture",))
+    required = _REQUIRED | ({"members": list} if kind == "ensemble" else {"architecture": dict})
     missing = [key for key in required if key not in record]
     if missing:
         return [InputError(path, "the keys of a model", f"{len(missing)} missing", examples=missing)]
+    odd = [key for key, kinds in required.items() if not isinstance(record[key], kinds)]
+    if odd:
+        return [InputError(path, "texts, lists and records where a model has them", "others", examples=odd)]
     problems = []
     if kind not in ("single", "ensemble"):
         problems.append(InputError(path, "kind 'single' or 'ensemble'", repr(kind)))
@@ -183,7 +189,20 @@ def _problems(path: Path, record: Mapping[str, Any]) -> list[InputError]:
     bad = [f for f in outputs if f in record["recalibration"] and not _usable(record["recalibration"][f])]
     if bad:
         problems.append(InputError(path, "a finite intercept and a positive slope", "others", examples=bad))
-    return problems
+    return problems + (_wrong_architecture(path, record, outputs) if kind == "single" else [])
+
+
+def _wrong_architecture(path: Path, record: Mapping[str, Any], outputs: Sequence[str]) -> list[InputError]:
+    told = record["architecture"]
+    missing = [key for key in _ARCHITECTURE if key not in told]
+    if missing:
+        return [
+            InputError(path, "an architecture: network, channels, outputs", f"{len(missing)} missing", examples=missing)
+        ]
+    if told["outputs"] not in (len(outputs), len(record["findings"])):
+        found = f"{told['outputs']} outputs for {len(record['findings'])} findings"
+        return [InputError(path, "an output of the network for every finding", found)]
+    return []
 
 
 def _usable(line: Mapping[str, Any]) -> bool:

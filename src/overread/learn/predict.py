@@ -77,7 +77,7 @@ def predict(
     config = {
         "model": model.name, "splits": list(splits), "sites": None if sites is None else list(sites),
         "heatmaps": heatmaps, "batch_size": batch_size, "part_size": part_size, "device": device,
-        "precision": precision(model), "score": "probability",
+        "precision": precision(model),
     }  # fmt: skip
     inputs = {f"model/{name}": path for name, path in model.files().items()}
     inputs |= {"images": Path(cohort_folder) / "images.parquet", "recipe": Path(cohort_folder) / "pixels/recipe.json"}
@@ -92,6 +92,7 @@ def predict(
         _assemble(model, work, staging)
         for path in _publish(staging, out):
             run.output(path)
+        run.note("scale", "probability")
         run.note("images", len(images))
         run.note("findings", list(model.outputs))
     return out
