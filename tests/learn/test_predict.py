@@ -224,6 +224,14 @@ def test_pixels_of_another_recipe_are_refused_and_both_are_named(model: Path, tm
     assert not (tmp_path / "out").exists()
 
 
+def test_truncated_weights_are_refused_and_nothing_is_written(model: Path, cohort: Path, tmp_path: Path):
+    path = model / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"expected a whole safetensors file; found a damaged one"):
+        predict(model, cohort, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_test_patient_who_was_in_training_is_refused_by_name(cohort: Path, tmp_path: Path):
     trained = tuple(f"p{k:03d}" for k in range(30) if k % 3 == 0)
     assert predict(write_model(tmp_path / "a", patients=trained), cohort, tmp_path / "fine")

@@ -84,10 +84,10 @@ def predict(
     wanted = runs.fingerprint(config, inputs)
     if runs.complete(out, wanted):
         return out
+    members = load_members(model, store, images, device=device, heatmaps=heatmaps)  # refuses before anything is written
+    work = Work(members, store, images, batch_size, part_size)
     with runs.start(out, "predict", config=config, inputs=inputs) as run:
         staging = _staging(out, wanted)
-        members = load_members(model, store, images, device=device, heatmaps=heatmaps)
-        work = Work(members, store, images, batch_size, part_size)
         compute_parts(work, staging, progress=progress)
         _assemble(model, work, staging)
         for path in _publish(staging, out):
