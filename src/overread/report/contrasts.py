@@ -8,7 +8,16 @@ import polars as pl
 
 from overread.report.blocks import Block, Cell, Figure, Folded, Footnotes, Section, Table, Text, group, heads
 from overread.report.cells import classes_cell, estimate_cell, p_cells
-from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
+from overread.report.evidence import (
+    MEAN,
+    Evidence,
+    by,
+    finding_title,
+    in_order,
+    overall,
+    pick,
+    population_title,
+)
 from overread.report.forest import Line, Scale, forest, mark_of
 from overread.report.numbers import number
 
@@ -30,7 +39,7 @@ def comparison(evidence: Evidence) -> Section:
 
 def _pair(evidence: Evidence, frame: pl.DataFrame, a: str, b: str, name: str) -> list[Block]:
     rows = by(frame, "population", "finding")
-    shown = [p for p in evidence.cast.populations if any(k[0] == p for k in rows)]
+    shown = in_order(k[0] for k in rows)
     lines = [
         Line(
             finding_title(f),
@@ -51,7 +60,7 @@ def difference_table(evidence: Evidence, rows: dict, caption: str, heading: str)
     """Differences per population and finding with p and adjusted p; `rows` keyed by (population, finding)."""
     notes = Footnotes()
     body: list[tuple[Cell, ...]] = []
-    populations = [p for p in evidence.cast.populations if any(k[0] == p for k in rows)]
+    populations = in_order(k[0] for k in rows)
     for p in populations:
         if len(populations) > 1:
             body.append(group(population_title(evidence, p), 5))
@@ -75,8 +84,10 @@ def drop(evidence: Evidence) -> Section:
         return Section("drop", title, absent="no external site, so there is no internal-to-external drop")
     blocks: list[Block] = [
         Text(
-            "Drop = internal AUC − external AUC. The internal AUC is the unweighted mean over the training sites of the AUC "
-            "within each site. It is a difference between two groups of patients, not an effect: case mix and the source of "
+            "Drop = internal AUC − external AUC. The internal AUC is the unweighted mean over the training sites of "
+            "the AUC "
+            "within each site. It is a difference between two groups of patients, not an effect: case mix and the "
+            "source of "
             "the labels differ too."
         )
     ]
@@ -90,11 +101,11 @@ def drop(evidence: Evidence) -> Section:
 
 
 def _drop_blocks(evidence: Evidence, rows: dict, rater: str) -> list[Block]:
-    shown = [p for p in evidence.cast.external if any(k[0] == p for k in rows)]
+    shown = in_order(k[0] for k in rows)
     lines = [
         Line(
             finding_title(f),
-            tuple(mark_of(rows.get((p, f)), evidence.cast.populations.index(p), signed=True) for p in shown),
+            tuple(mark_of(rows.get((p, f)), i + 1, signed=True) for i, p in enumerate(shown)),
             strong=f == MEAN,
         )
         for f in (MEAN, *evidence.cast.findings)
@@ -103,7 +114,7 @@ def _drop_blocks(evidence: Evidence, rows: dict, rater: str) -> list[Block]:
     caption = f"Drop in AUC of “{rater}” from the internal test to each external site, with intervals."
     alt = f"Forest plot. {caption} " + "; ".join(f"{r.title}: " + ", ".join(m.label for m in r.marks) for r in lines)
     scale = Scale("Internal − external AUC", null=0.0, better=("← better outside", "worse outside →"))
-    names = [population_title(evidence, p) for p in evidence.cast.populations]
+    names = ["", *(population_title(evidence, p) for p in shown)]
     return [
         Figure(forest(lines, names, scale, name=f"drop-{rater}", alt=alt), caption),
         difference_table(evidence, rows, caption, "Internal − external"),
@@ -126,8 +137,10 @@ def site_alone(evidence: Evidence) -> Section:
     names = [f for f in (*evidence.cast.findings, MEAN) if any(k[0] == f for k in rows)]
     body = tuple((Cell(finding_title(f)), *(estimate_cell(rows.get((f, *k)), notes) for k in kinds)) for f in names)
     lead = Text(
-        "The score here is nothing but the finding's prevalence at the patient's site in the training split. Where that alone "
-        "sorts the mixed test set well, a high AUC over mixed sites proves little; the AUC within sites is the one to read."
+        "The score here is nothing but the finding's prevalence at the patient's site in the training split. Where "
+        "that alone "
+        "sorts the mixed test set well, a high AUC over mixed sites proves little; the AUC within sites is the one to "
+        "read."
     )
     titles = [_site_alone_title(*k) for k in kinds]
     caption = "AUC of the site alone beside the model's, on the internal test of all training sites together."
@@ -171,5 +184,8 @@ def _matrix_table(evidence: Evidence, frame: pl.DataFrame, finding: str) -> Tabl
             shade = None if isnan(value) else min(max((value - 0.5) / 0.5, 0.0), 1.0)
             cells.append(Cell(cell.text, cell.marks, "num", shade=shade, note="internal" if inside else ""))
         body.append((Cell(rater), *cells))
-    caption = f"AUC by model (rows) and site of the test patients (columns): {finding_title(finding).lower()}. Darker is higher."
+    caption = (
+        f"AUC by model (rows) and site of the test patients (columns): {finding_title(finding).lower()}. Darker is "
+        "higher."
+    )
     return Table(caption, ((Cell("Trained"), *(Cell(f"Tested at {s}") for s in sites)),), tuple(body), notes.lines())

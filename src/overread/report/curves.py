@@ -6,8 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from overread.report.drawing import GREY, RULE, drawing, key, panels, series_colour, series_marker, svg
+from overread.report.drawing import (
+    GREY,
+    RULE,
+    WIDTH,
+    columns_for,
+    drawing,
+    key,
+    key_height,
+    panels,
+    series_colour,
+    series_marker,
+    svg,
+)
 from overread.report.evidence import finding_title
 
 _POINTS = 140  # a curve is thinned to about so many points: more cannot be seen at this size
@@ -22,7 +37,8 @@ def roc_panels(
     labels : {(finding, series index): text} printed in the panel's lower right corner.
     """
     with drawing():
-        figure, axes = panels(len(names), columns=4, height=2.5)
+        columns = columns_for(len(names))
+        figure, axes = panels(len(names), columns=columns, height=_tall(columns))
         for axis, finding in zip(axes, names, strict=True):
             axis.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
             shown = 0
@@ -36,17 +52,18 @@ def roc_panels(
                               color=series_colour(i), fontsize=8)  # fmt: skip
                     shown += 1
             _square(axis, finding)
-        _outer(axes, 4, "1 − specificity", "Sensitivity")
+        _outer(axes, columns, "1 − specificity", "Sensitivity")
         return _finish(figure, frames, name, alt)
 
 
 def calibration_panels(frames: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str], *, name: str, alt: str) -> str:
-    """SVG of calibration: mean predicted against observed share per bin with intervals, and a smooth curve if there is one.
+    """SVG of calibration: predicted against observed share per bin with intervals, and a smooth curve if there is one.
 
     frames : (series, its points, of the curves "calibration" and, where there is one, "calibration_smooth").
     """
     with drawing():
-        figure, axes = panels(len(names), columns=4, height=2.5, share=False)
+        columns = columns_for(len(names))
+        figure, axes = panels(len(names), columns=columns, height=_tall(columns), share=False)
         for axis, finding in zip(axes, names, strict=True):
             top = _reach(frames, finding)
             axis.plot([0, top], [0, top], color=GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
@@ -58,11 +75,16 @@ def calibration_panels(frames: Sequence[tuple[str, pl.DataFrame]], names: Sequen
             axis.set_title(finding_title(finding))
             axis.locator_params(nbins=4)
             axis.grid(color=RULE, lw=0.35)
-        _outer(axes, 4, "Predicted probability", "Observed share")
+        _outer(axes, columns, "Predicted probability", "Observed share")
         return _finish(figure, frames, name, alt)
 
 
-def _bins(axis, part: pl.DataFrame, series: int) -> None:
+def _tall(columns: int) -> float:
+    """The height of a row of panels: square panels and their titles."""
+    return min(WIDTH / max(columns, 3) + 0.12, 2.9)
+
+
+def _bins(axis: Axes, part: pl.DataFrame, series: int) -> None:
     colour = series_colour(series)
     smooth = part.filter(pl.col("curve") != "calibration").drop_nans(["x", "y"])
     points = part.filter(pl.col("curve") == "calibration").drop_nans(["x", "y"])
@@ -84,7 +106,7 @@ def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:
     return min(1.0, max(ends) * 1.05)
 
 
-def _band(axis, part: pl.DataFrame, colour: str) -> None:
+def _band(axis: Axes, part: pl.DataFrame, colour: str) -> None:
     x, y, low, high = (part[c].to_numpy() for c in ("x", "y", "low", "high"))
     keep = _thin(len(x))
     if not np.isnan(low).all():
@@ -96,7 +118,7 @@ def _thin(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int))
 
 
-def _square(axis, finding: str) -> None:
+def _square(axis: Axes, finding: str) -> None:
     axis.set_xlim(-0.01, 1.01)
     axis.set_ylim(-0.01, 1.01)
     axis.set_box_aspect(1)
@@ -106,7 +128,7 @@ def _square(axis, finding: str) -> None:
     axis.set_title(finding_title(finding))
 
 
-def _outer(axes: Sequence, columns: int, x: str, y: str) -> None:
+def _outer(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
     for i, axis in enumerate(axes):
         if i % columns == 0:
             axis.set_ylabel(y)
@@ -114,8 +136,8 @@ def _outer(axes: Sequence, columns: int, x: str, y: str) -> None:
             axis.set_xlabel(x)
 
 
-def _finish(figure, frames: Sequence[tuple[str, pl.DataFrame]], name: str, alt: str) -> str:
-    top = 0.4 if len(frames) > 1 else 0.1
+def _finish(figure: Figure, frames: Sequence[tuple[str, pl.DataFrame]], name: str, alt: str) -> str:
+    top = key_height([s for s, _ in frames], figure.get_size_inches()[0])
     height = figure.get_size_inches()[1] + top
     figure.set_size_inches(figure.get_size_inches()[0], height)
     figure.tight_layout(rect=(0, 0, 1, 1 - top / height), h_pad=1.2, w_pad=1.0)
@@ -124,20 +146,20 @@ def _finish(figure, frames: Sequence[tuple[str, pl.DataFrame]], name: str, alt: 
     return svg(figure, name, alt)
 
 
-def training_panels(histories: Sequence[tuple[str, pl.DataFrame]], *, name: str, alt: str) -> str:
-    """SVG of training: loss and mean AUC on the tuning split over the epochs, a line per model."""
+def training_panels(runs: Sequence[tuple[str, Sequence[pl.DataFrame]]], *, name: str, alt: str) -> str:
+    """SVG of training: losses and mean AUC on the tuning split over the epochs; a colour per model, a line per run."""
     wanted = [("train_loss", "Training loss"), ("tune_loss", "Loss on tune"), ("tune_auc", "Mean AUC on tune")]
-    kinds = [(c, t) for c, t in wanted if any(c in h.columns for _, h in histories)]
+    kinds = [(c, t) for c, t in wanted if any(c in h.columns for _, histories in runs for h in histories)]
     with drawing():
         figure, axes = panels(len(kinds), columns=3, height=2.5, share=False)
-        figure.set_size_inches(9.8 * len(kinds) / 3, 2.4)
+        figure.set_size_inches(WIDTH, 2.5)
         for axis, (column, title) in zip(axes, kinds, strict=True):
-            for i, (_, history) in enumerate(histories):
-                if column in history.columns:
-                    x = history["epoch"] if "epoch" in history.columns else pl.Series(range(1, history.height + 1))
-                    axis.plot(x, history[column], color=series_colour(i), marker=series_marker(i), ms=3, lw=1.1)
+            for i, (_, histories) in enumerate(runs):
+                for history in (h for h in histories if column in h.columns):
+                    x = history["epoch"] if "epoch" in history.columns else np.arange(1, history.height + 1)
+                    axis.plot(x, history[column], color=series_colour(i), marker=series_marker(i), ms=2.6, lw=0.9)
             axis.set_title(title)
             axis.set_xlabel("Epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.grid(color=RULE, lw=0.35)
-        return _finish(figure, [(n, h) for n, h in histories], name, alt)
+        return _finish(figure, [(n, h[0]) for n, h in runs], name, alt)

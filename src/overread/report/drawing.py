@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.lines
@@ -18,8 +19,9 @@ INK, GREY, PALE, RULE = "#1c2126", "#5b646c", "#e9edf0", "#c3cad0"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5539", "#1c2126")
 MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
 WIDTH = 9.8  # inches: the width of a page's column
+KEY_LINE = 0.2  # inches
 
-_RC = {
+_RC: Any = {
     "svg.fonttype": "none",  # text stays text: selectable, searchable, read aloud
     "font.family": ["DejaVu Sans"],  # measured with the font that ships with matplotlib; the page's own is narrower
     "font.size": 8.5,
@@ -64,10 +66,10 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
 
 
 def panels(count: int, *, columns: int, height: float, share: bool = True) -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels, that many to a row, each so many inches high."""
+    """A figure of equal panels, so many to a row, each so many inches high."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH * columns / max(columns, 4) if columns < 4 else WIDTH, rows * height))
+    figure = Figure(figsize=(WIDTH * min(columns / 3, 1), rows * height))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
     axes = list(grid.ravel())
     for spare in axes[count:]:
@@ -76,6 +78,17 @@ def panels(count: int, *, columns: int, height: float, share: bool = True) -> tu
         for axis in axes[max(count - columns, 0) : count]:
             axis.tick_params(labelbottom=True)
     return figure, axes[:count]
+
+
+def columns_for(count: int) -> int:
+    """How many panels to set in a row, so that few places stay empty.
+
+    >>> [columns_for(n) for n in (1, 3, 5, 6, 8, 14)]
+    [1, 3, 5, 3, 4, 5]
+    """
+    if count <= 5:
+        return count
+    return 3 if count == 6 else min((4, 5), key=lambda c: (-count % c, -c))
 
 
 def series_colour(index: int) -> str:
@@ -88,18 +101,34 @@ def series_marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
+def key_height(names: Sequence[str], width: float = WIDTH) -> float:
+    """The height in inches that a key of these names takes; none where there is one name only."""
+    if len(names) < 2:
+        return 0.1
+    lines, x = 1, 0.1
+    for name in (n for n in names if n):
+        if x > 0.1 and x + 0.34 + 0.075 * len(name) > width:
+            lines, x = lines + 1, 0.1
+        x += 0.34 + 0.075 * len(name) + 0.3
+    return 0.2 + lines * KEY_LINE
+
+
 def key(figure: Figure, entries: Sequence[tuple[str, str, str]], *, top: float) -> None:
-    """A key in one line above the panels: (name, colour, marker); `top` is its height in inches from the top edge."""
+    """A key above the panels: (name, colour, marker); its first line lies `top` inches below the upper edge."""
     width, height = figure.get_size_inches()
     x = 0.1
     for name, colour, marker in entries:
+        if not name:
+            continue
+        if x > 0.1 and x + 0.34 + 0.075 * len(name) > width:
+            x, top = 0.1, top + KEY_LINE
         mark = mpl.lines.Line2D(
             [x / width, (x + 0.26) / width], [1 - top / height] * 2, color=colour, lw=1.6, marker=marker,
             markevery=[0], ms=0 if not marker else 4.6, transform=figure.transFigure, figure=figure,
         )  # fmt: skip
         figure.add_artist(mark)
         figure.text((x + 0.34) / width, 1 - top / height, name, va="center", color=INK)
-        x += 0.34 + 0.082 * len(name) + 0.3
+        x += 0.34 + 0.075 * len(name) + 0.3
 
 
 def svg(figure: Figure, name: str, alt: str) -> str:

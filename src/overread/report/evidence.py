@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,10 @@ class Cast:
     raters: tuple[str, ...]  # the leading one first; members of an ensemble are not among them
     members: tuple[str, ...]
     findings: tuple[str, ...]
-    populations: tuple[str, ...]
+    populations: tuple[str, ...]  # those of the leading rater, or of all where no pooled model is named
+    own: Mapping[
+        str, tuple[str, ...]
+    ]  # the populations of every rater: to a single-site model other sites are external
     roles: Mapping[str, Any]
     trained: bool  # whether a model.json is known: then "internal" means the sites it was trained on
 
@@ -37,6 +40,10 @@ class Cast:
     def external(self) -> tuple[str, ...]:
         """The external populations."""
         return tuple(p for p in self.populations if p.startswith("external:"))
+
+    def populations_of(self, rater: str) -> tuple[str, ...]:
+        """The populations that a rater was tested on."""
+        return self.own.get(rater, self.populations)
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -126,7 +133,7 @@ def _model_json(folder: Path) -> Mapping[str, Any]:
 
 def _training_folders(models: Mapping[str, Path | str]) -> dict[str, Path]:
     """The folder of every training run: a model's own, or those of the seeds below it."""
-    found = {}
+    found: dict[str, Path] = {}
     for name, folder in models.items():
         seeds = sorted(p for p in Path(folder).glob("seed-*") if p.is_dir())
         found |= {f"{name}/{p.name}": p for p in seeds} if seeds else {name: Path(folder)}
@@ -144,15 +151,26 @@ def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapp
     ordered = [r for r in lead if r in known] + [r for r in known if r not in lead]
     named = set(estimates["finding"].unique().to_list()) - {"", MEAN}
     order = {f.name: i for i, f in enumerate(findings.VOCABULARY)}
-    populations = sorted(p for p in estimates["population"].unique().to_list() if p.startswith("external:"))
+    own = {r: in_order(standalone.filter(pl.col("rater") == r)["population"]) for r in ordered}
+    lead_own = own.get(ordered[0], ()) if ordered and ordered[0] == roles.get("pooled") else ()
     return Cast(
         raters=tuple(ordered),
         members=members,
         findings=tuple(sorted(named, key=lambda f: (order.get(f, len(order)), f))),
-        populations=("internal", *populations) if "internal" in set(estimates["population"]) else tuple(populations),
+        populations=lead_own or in_order((standalone if standalone.height else estimates)["population"]),
+        own={r: p for r, p in own.items() if p},
         roles=roles,
         trained=any(models.values()),
     )
+
+
+def in_order(populations: Iterable[str]) -> tuple[str, ...]:
+    """Populations, each once: internal first, then the external ones by name.
+
+    >>> in_order(["external:b", "internal", "external:a", "internal"])
+    ('internal', 'external:a', 'external:b')
+    """
+    return tuple(sorted({p for p in populations if p}, key=lambda p: (p != "internal", p)))
 
 
 def pick(frame: pl.DataFrame, **equals: str) -> pl.DataFrame:
@@ -199,5 +217,9 @@ def at_title(at: str) -> str:
     if kind == "operating_point":
         word = {"spec": "specificity", "sens": "sensitivity"}.get(value[:4], "")
         digits = value[4:]
-        return f"threshold frozen for {word} 0.{digits}" if word and digits.isdigit() else f"threshold '{value}'"
+        if word and digits.replace(".", "", 1).isdigit():
+            return (
+                f"threshold frozen for {word} {max(f'{float(digits) / 100:.2f}', f'{float(digits) / 100:g}', key=len)}"
+            )
+        return f"threshold '{value}'"
     return f"{kind} {value}" if value else at

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
 from overread.report.drawing import COLOURS, GREY, INK, PALE, RULE, canvas, drawing, svg
@@ -101,11 +102,12 @@ def _wrap(texts: Sequence[str], width: int) -> list[str]:
 
 
 def _box(
-    axes, at: tuple[float, float, float, float], texts: Sequence[str], colour: str, *, strong: bool = True
+    axes: Axes, at: tuple[float, float, float, float], texts: Sequence[str], colour: str, *, strong: bool = True
 ) -> None:
     x, y, width, height = at
-    patch = FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=0.05", fc=PALE if strong else "white",
-                           ec=colour if strong else RULE, lw=0.9)  # fmt: skip
+    style = "round,pad=0,rounding_size=0.05"
+    face, edge = (PALE, colour) if strong else ("white", RULE)
+    patch = FancyBboxPatch((x, y), width, height, boxstyle=style, fc=face, ec=edge, lw=0.9)
     axes.add_patch(patch)
     top = y + (height - len(texts) * _LINE) / 2 + _LINE / 2
     for i, text in enumerate(texts):
@@ -113,7 +115,7 @@ def _box(
         axes.text(x + 0.14, top + i * _LINE, text, va="center", ha="left", fontweight=weight)
 
 
-def _arrow(axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
     axes.annotate(
         "", end, start, arrowprops={"arrowstyle": "-|>", "color": GREY, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
     )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
 
+from matplotlib.axes import Axes
+
 from overread.report.drawing import (
     GREY,
     INK,
@@ -15,13 +17,14 @@ from overread.report.drawing import (
     canvas,
     drawing,
     key,
+    key_height,
     series_colour,
     series_marker,
     svg,
 )
 from overread.report.numbers import interval, number
 
-_STEP, _GAP, _TOP, _FOOT = 0.178, 0.10, 0.42, 0.48  # inches: a mark's line, the room between rows, key, axis
+_STEP, _GAP, _FOOT = 0.178, 0.10, 0.48  # inches: a mark's line, the room between rows, the axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def mark_of(row: dict | None, series: int, *, signed: bool = False) -> Mark:
 def forest(lines: Sequence[Line], series: Sequence[str], scale: Scale, *, name: str, alt: str) -> str:
     """SVG of a forest plot: rows from the top, each with one mark per series, and the numbers in a column."""
     heights = [max(len(r.marks), 1) * _STEP + _GAP for r in lines]
-    top = _TOP if len(series) > 1 else 0.12
+    top = key_height(series) + (0.03 if len(series) > 1 else 0.02)
     height = sum(heights) + top + _FOOT + (0.12 if scale.better else 0)
     names = max((len(r.title) for r in lines), default=0)
     left, right = min(0.078 * names + 0.25, 3.4), 1.95
@@ -103,7 +106,7 @@ def _limits(lines: Sequence[Line], scale: Scale) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _ground(axes, lines: Sequence[Line], heights: Sequence[float], scale: Scale) -> None:
+def _ground(axes: Axes, lines: Sequence[Line], heights: Sequence[float], scale: Scale) -> None:
     y = 0.0
     for line, tall in zip(lines, heights, strict=True):
         if line.strong:
@@ -117,7 +120,7 @@ def _ground(axes, lines: Sequence[Line], heights: Sequence[float], scale: Scale)
         axes.axvline(scale.gain, color=GREY, lw=0.8, ls=(0, (4, 3)), zorder=1)
 
 
-def _draw_line(axes, line: Line, y: float, tall: float) -> None:
+def _draw_line(axes: Axes, line: Line, y: float, tall: float) -> None:
     low, high = axes.get_xlim()
     weight = "bold" if line.strong else "normal"
     axes.annotate(
@@ -138,7 +141,7 @@ def _draw_line(axes, line: Line, y: float, tall: float) -> None:
         axes.plot([m.value], [at], series_marker(m.series), ms=4.6, mfc=face, mec=colour, mew=1.2, zorder=3)
 
 
-def _sides(axes, scale: Scale) -> None:
+def _sides(axes: Axes, scale: Scale) -> None:
     assert scale.better is not None
     for x, text, side in ((0.0, scale.better[0], "left"), (1.0, scale.better[1], "right")):
         axes.annotate(

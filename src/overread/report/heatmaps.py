@@ -73,9 +73,12 @@ def looked_at(evidence: Evidence, cohort_folder: Path | str | None, folders: Map
     if not made:
         return Section("heatmaps", title, absent="no test image was called present at the frozen thresholds")
     lead = Text(
-        f"Grad-CAM of “{rater}” at the last feature map, upsampled bilinearly; it shows where the score came from, not where the "
-        "disease is. Examples are chosen by rule, not by hand: of the test images called present at the frozen threshold, "
-        "the one with the median score among those that have the finding (true positive) and among those that do not (false positive)."
+        f"Grad-CAM of “{rater}” at the last feature map, upsampled bilinearly; it shows where the score came from, not "
+        "where the "
+        "disease is. Examples are chosen by rule, not by hand: of the test images called present at the frozen "
+        "threshold, "
+        "the one with the median score among those that have the finding (true positive) and among those that do not "
+        "(false positive)."
     )
     regions = " Outlined: where the finding is known to be." if evidence.regions.height else ""
     caption = f"Image, and the same image with the heat map over it (yellow strongest).{regions}"
@@ -163,7 +166,7 @@ def grey(image: NDArray[np.uint8]) -> Image.Image:
 def overlay(
     image: NDArray[np.uint8], heat: NDArray[np.floating], boxes: list[tuple[float, float, float, float]]
 ) -> Image.Image:
-    """The radiograph with the heat map over it, transparent where it is cold, and the known boxes (fractions) outlined."""
+    """The radiograph under the heat map, which is clear where it is cold, and the known boxes (fractions) outlined."""
     base = np.asarray(grey(image), dtype=np.float32)[..., None].repeat(3, axis=2)
     warm = upsample(heat, _SHOWN)
     colour = colormaps["plasma"](warm)[..., :3].astype(np.float32) * 255

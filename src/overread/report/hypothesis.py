@@ -7,7 +7,16 @@ import polars as pl
 from overread.report.blocks import Block, Cell, Facts, Figure, Folded, Footnotes, Section, Table, Text, heads
 from overread.report.cells import classes_cell, estimate_cell, known, p_cells
 from overread.report.contrasts import difference_table
-from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
+from overread.report.evidence import (
+    MEAN,
+    Evidence,
+    by,
+    finding_title,
+    in_order,
+    overall,
+    pick,
+    population_title,
+)
 from overread.report.forest import Line, Scale, forest, mark_of
 
 _TITLE = "Hypothesis H1: pooling institutions helps at unseen ones"
@@ -51,11 +60,11 @@ def _differences(evidence: Evidence, mean: pl.DataFrame) -> list[Block]:
     against = mean.select("rater", "contrast").unique(maintain_order=True).to_dicts()
     against.sort(key=lambda r: r["rater"] != pooled)
     rows = by(mean, "population", "rater", "contrast")
-    populations = [p for p in evidence.cast.populations if any(k[0] == p for k in rows)]
+    populations = in_order(k[0] for k in rows)
     lines = [
         Line(
             f"{p.partition(':')[2]}: {_contrast(a)}",
-            (mark_of(rows.get((p, a["rater"], a["contrast"])), 0, signed=True),),
+            (mark_of(rows.get((p, a["rater"], a["contrast"])), int(_matched(evidence, a)), signed=True),),
         )
         for p in populations
         for a in against
@@ -75,7 +84,8 @@ def _differences(evidence: Evidence, mean: pl.DataFrame) -> list[Block]:
             signed=True,
             better=("← other model better", "first model better →"),
         )
-        blocks.append(Figure(forest(lines, ("D",), scale, name="h1", alt=alt), caption))
+        names = ("decides H1", "size-matched, decides nothing") if any(r.marks[0].series for r in lines) else ("D",)
+        blocks.append(Figure(forest(lines, names, scale, name="h1", alt=alt), caption))
     notes = Footnotes()
     body = []
     for p in populations:
@@ -95,10 +105,14 @@ def _differences(evidence: Evidence, mean: pl.DataFrame) -> list[Block]:
     return [*blocks, Table("D(e, s), per external site and model.", (head,), tuple(body), notes.lines())]
 
 
-def _role(evidence: Evidence, row: dict) -> str:
+def _matched(evidence: Evidence, row: dict) -> bool:
     matched = evidence.cast.roles.get("matched")
+    return bool(matched) and matched in (row["rater"], row["contrast"].partition(":")[2])
+
+
+def _role(evidence: Evidence, row: dict) -> str:
     other = row["contrast"].partition(":")[2]
-    if matched and matched in (row["rater"], other):
+    if _matched(evidence, row):
         return "size-matched: as many training images as the largest single institution; decides nothing"
     site = (evidence.cast.roles.get("single") or {}).get(other)
     return f"trained at {site} alone" if site else ""
@@ -106,7 +120,7 @@ def _role(evidence: Evidence, row: dict) -> str:
 
 def _evaluable(evidence: Evidence, detail: pl.DataFrame) -> Table:
     """Per finding and external site: evaluable, or why not."""
-    populations = [p for p in evidence.cast.populations if p in set(detail["population"])]
+    populations = in_order(detail["population"])
     least = (evidence.config.get("minimum_present", 20), evidence.config.get("minimum_absent", 20))
     notes = Footnotes()
     body = []
@@ -115,7 +129,7 @@ def _evaluable(evidence: Evidence, detail: pl.DataFrame) -> Table:
         for p in populations:
             rows = detail.filter(pl.col("finding") == f, pl.col("population") == p).to_dicts()
             good = [r for r in rows if known(r)]
-            row = (good or rows or [None])[0]
+            row = next(iter([*good, *rows]), None)
             word = "evaluable" if good and len(good) == len(rows) else "in part" if good else "no"
             why = [r["note"] for r in rows if not known(r)]
             n = classes_cell(row).text
@@ -140,8 +154,12 @@ def _seeds(evidence: Evidence) -> list[Block]:
     notes = Footnotes()
     body = tuple(
         (
-            Cell(r["rater"]), Cell(r["metric"].replace("_", " ").replace("auc", "AUC")), Cell(r["contrast"].partition(":")[2] or "—"),
-            Cell(population_title(evidence, r["population"])), Cell(finding_title(r["finding"])), estimate_cell(r, notes),
+            Cell(r["rater"]),
+            Cell(r["metric"].replace("_", " ").replace("auc", "AUC")),
+            Cell(r["contrast"].partition(":")[2] or "—"),
+            Cell(population_title(evidence, r["population"])),
+            Cell(finding_title(r["finding"])),
+            estimate_cell(r, notes),
         )
         for r in frame.to_dicts()
     )  # fmt: skip
@@ -156,6 +174,9 @@ def _per_finding(evidence: Evidence, detail: pl.DataFrame) -> Folded:
     made = []
     for row in detail.select("rater", "contrast").unique(maintain_order=True).to_dicts():
         rows = by(pick(detail, **row), "population", "finding")
-        caption = f"Per finding, {_contrast(row)}. Holm over all sites, models and findings; these name findings and decide nothing."
+        caption = (
+            f"Per finding, {_contrast(row)}. Holm over all sites, models and findings; these name findings and "
+            "decide nothing."
+        )
         made.append(difference_table(evidence, rows, caption, "Difference in AUC"))
     return Folded("H1 per finding", tuple(made))

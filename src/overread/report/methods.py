@@ -11,7 +11,7 @@ import polars as pl
 from overread.errors import InputError
 from overread.images.recipe import Recipe
 from overread.report.blocks import Cell, Folded, Section, Table, Text, heads
-from overread.report.evidence import Evidence
+from overread.report.evidence import Evidence, finding_title
 from overread.report.numbers import count, listed
 from overread.report.references import Cited, number_citations
 
@@ -44,7 +44,8 @@ def _paragraphs(evidence: Evidence) -> Iterator[tuple[str, str]]:
     yield (
         "What could not be computed",
         (
-            "A number that could not be computed is an em dash with its reason, never 0; every reason is listed and counted below. "
+            "A number that could not be computed is an em dash with its reason, never 0; every reason is listed and "
+            "counted below. "
             f"Intervals are {_percent(evidence)} intervals; no interval is adjusted for multiplicity unless it says so."
         ),
     )
@@ -111,7 +112,10 @@ def _network(evidence: Evidence) -> str:
     text = f"Network: {listed(networks)}{cite}, one output per finding." if networks else ""
     if ensembles:
         sizes = sorted({len(evidence.models[n].get("members") or ()) for n in ensembles})
-        text += f" {listed([f'“{n}”' for n in ensembles])}: the mean logit of {'–'.join(map(str, sizes))} networks trained from different seeds."
+        text += (
+            f" {listed([f'“{n}”' for n in ensembles])}: the mean logit of {'–'.join(map(str, sizes))} networks "
+            "trained from different seeds."
+        )
     return text
 
 
@@ -128,24 +132,29 @@ def _training(evidence: Evidence) -> str:
         c.get("weights"), f"the weights in {c.get('weights')}"
     )
     text = (
-        f"Training from {start}: binary cross-entropy over the findings, masked where nothing is stated; present labels weighed by "
-        f"absent per present, at most {c.get('positive_weight_cap', '—')}; AdamW [@adamw] with warm-up and cosine decay [@cosine], "
+        f"Training from {start}: binary cross-entropy over the findings, masked where nothing is stated; present "
+        "labels weighed by "
+        f"absent per present, at most {c.get('positive_weight_cap', '—')}; AdamW [@adamw] with warm-up and cosine "
+        "decay [@cosine], "
         f"largest learning rate {c.get('learning_rate')}, batch {c.get('batch_size')}, at most {c.get('epochs')} epochs"
     )
     if c.get("patience"):
         text += f", stopped early after {c['patience']} epochs without a better AUC on tune (mean of within-site AUCs)"
     uncertain = c.get("uncertain")
     if isinstance(uncertain, dict):
-        text += ". Uncertain labels in training: " + ", ".join(
-            f"{'all' if k == '*' else k} {v}" for k, v in uncertain.items()
-        )
+        said = {"ignore": "left out", "absent": "taken as absent", "present": "taken as present"}
+        each = [
+            f"{'uncertain labels' if k == '*' else finding_title(k)} {said.get(v, v)}" for k, v in uncertain.items()
+        ]
+        text += f". In training, {listed(each)}"
     return text + "."
 
 
 def _frozen(evidence: Evidence) -> str:
     if any(m.get("recalibration") for m in evidence.models.values()):
         return (
-            "Scores are probabilities after a logistic recalibration [@cox]; it and the thresholds were fitted on the tuning split and "
+            "Scores are probabilities after a logistic recalibration [@cox]; it and the thresholds were fitted on the "
+            "tuning split and "
             "frozen with the model before any test label was opened."
         )
     return ""
@@ -167,17 +176,24 @@ def _auc(said: dict[str, str], evidence: Evidence) -> str:
     text = said.get("auc", "")
     if not text:
         return ""
-    made = "The AUC is the share of pairs of a present and an absent case that the score orders rightly, ties counting half"
+    made = (
+        "The AUC is the share of pairs of a present and an absent case that the score orders rightly, ties "
+        "counting half"
+    )
     if "DeLong" in text:
         made += "; its variance is DeLong's [@delong]"
         if "Obuchowski" in text:
             made += ", for images clustered in patients Obuchowski's [@obuchowski]"
     made += "."
     if "logit, t" in text:
-        made += " Where a class is small the interval is made on the logit scale with Satterthwaite's degrees of freedom [@satterthwaite]."
+        made += (
+            " Where a class is small the interval is made on the logit scale with Satterthwaite's degrees of "
+            "freedom [@satterthwaite]."
+        )
     if evidence.cast.trained and len(evidence.cast.populations) > 0:
         made += (
-            " The internal AUC of a model trained at several sites is the unweighted mean of the AUCs within each site, "
+            " The internal AUC of a model trained at several sites is the unweighted mean of the AUCs within each "
+            "site, "
             "never one AUC over mixed sites."
         )
     return made
@@ -187,7 +203,10 @@ def _means(said: dict[str, str], evidence: Evidence) -> str:
     rows = evidence.estimates.filter(pl.col("finding") == "(mean)")
     if rows.is_empty():
         return ""
-    text = "Means are over a set of findings fixed beforehand; where a finding cannot be computed the mean says so instead of changing its set."
+    text = (
+        "Means are over a set of findings fixed beforehand; where a finding cannot be computed the mean says so "
+        "instead of changing its set."
+    )
     if rows["method"].str.contains("bootstrap").any():
         text += (
             f" Their intervals come from resampling patients{_replicates(evidence)}, one set of draws for all [@efron]."
@@ -214,7 +233,8 @@ def _rates(said: dict[str, str], evidence: Evidence) -> str:
         parts.append("Likelihood ratios have log intervals [@simel].")
     if "sensitivity_at_specificity" in said or "specificity_at_sensitivity" in said:
         parts.append(
-            "Sensitivity at a fixed specificity (and the reverse) takes the attainable step of the test ROC; its threshold is chosen again "
+            "Sensitivity at a fixed specificity (and the reverse) takes the attainable step of the test ROC; its "
+            "threshold is chosen again "
             f"in every resample of patients{_replicates(evidence)} [@rutter]."
         )
     return " ".join(parts)
@@ -242,7 +262,10 @@ def _comparison(evidence: Evidence) -> str:
         return ""
     clustered = evidence.estimates.filter(pl.col("analysis") == "comparison")["method"].str.contains("Obuchowski").any()
     cite = "[@delong,obuchowski]" if clustered else "[@delong]"
-    return f"Models were compared on the same cases, paired {cite}; p values are adjusted by Holm's method [@holm] within the family that the table names."
+    return (
+        f"Models were compared on the same cases, paired {cite}; p values are adjusted by Holm's method [@holm] "
+        "within the family that the table names."
+    )
 
 
 def _h1(evidence: Evidence) -> str:
@@ -251,12 +274,18 @@ def _h1(evidence: Evidence) -> str:
     c = evidence.config
     least, absent = c.get("minimum_present", 20), c.get("minimum_absent", 20)
     return (
-        f"A finding is evaluable at an external site when at least {least} patients have it present and {absent} absent there and every "
-        "compared model scores it. D(e, s) is the mean over the evaluable findings of AUC(pooled) − AUC(s) on the same cases; its standard "
-        "error comes from influence values summed per patient. H1 is supported when the lower limit of D(e, s) is above 0 for every external "
-        "site e and single-institution model s, at two or more sites (an intersection-union test, which needs no adjustment [@berger]); not "
-        f"supported when an upper limit, Holm over all (e, s), is below the smallest worthwhile gain of {c.get('smallest_worthwhile_gain', 0.01)}; "
-        "otherwise it cannot be told. Contrasts per finding are adjusted by Holm [@holm] over all sites, models and findings and decide nothing."
+        f"A finding is evaluable at an external site when at least {least} patients have it present and {absent} "
+        "absent there and every "
+        "compared model scores it. D(e, s) is the mean over the evaluable findings of AUC(pooled) − AUC(s) on the same "
+        "cases; its standard "
+        "error comes from influence values summed per patient. H1 is supported when the lower limit of D(e, s) is "
+        "above 0 for every external "
+        "site e and single-institution model s, at two or more sites (an intersection-union test, which needs no "
+        "adjustment [@berger]); not "
+        "supported when an upper limit, Holm over all (e, s), is below the smallest worthwhile gain of "
+        f"{c.get('smallest_worthwhile_gain', 0.01)}; "
+        "otherwise it cannot be told. Contrasts per finding are adjusted by Holm [@holm] over all sites, models and "
+        "findings and decide nothing."
     )
 
 
@@ -264,7 +293,8 @@ def _drop(evidence: Evidence) -> str:
     if not _has(evidence, "drop"):
         return ""
     return (
-        "Drop = internal − external AUC, of different patients (checked), so that the variances add. It is a difference, not an effect: "
+        "Drop = internal − external AUC, of different patients (checked), so that the variances add. It is a "
+        "difference, not an effect: "
         "case mix and label source differ too [@zech]."
     )
 
@@ -273,7 +303,8 @@ def _site_alone(evidence: Evidence) -> str:
     if not _has(evidence, "site_alone"):
         return ""
     return (
-        "The site alone was scored by the finding's prevalence at the case's site in the training split, on the internal test of all "
+        "The site alone was scored by the finding's prevalence at the case's site in the training split, on the "
+        "internal test of all "
         "training sites together [@zech]."
     )
 
@@ -294,7 +325,10 @@ def _subgroups(evidence: Evidence) -> str:
 def _heatmaps(evidence: Evidence) -> str:
     if not evidence.heatmaps:
         return ""
-    return "Heat maps are Grad-CAM [@gradcam] at the last feature map, for a network with global average pooling and one linear layer the rectified class activation map [@cam]."
+    return (
+        "Heat maps are Grad-CAM [@gradcam] at the last feature map, for a network with global average pooling and "
+        "one linear layer the rectified class activation map [@cam]."
+    )
 
 
 def _method_table(evidence: Evidence) -> Table:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
 from overread.report.blocks import Cell, Figure, Folded, Section, Table, heads
 from overread.report.evidence import Evidence, finding_title
 from overread.report.flow import flow_diagram
-from overread.report.numbers import MISSING, count, fixed, plural, share
+from overread.report.numbers import MISSING, count, fixed, share
 
 _SPLITS = ("train", "tune", "test", "")
+_WIDE = 6  # columns of counts that fit beside each other in print
 
 
 def participants(evidence: Evidence) -> Section:
@@ -29,7 +30,7 @@ def participants(evidence: Evidence) -> Section:
         blocks.append(Folded("The same as a table", (_flow_table(evidence.flow),)))
     columns = _columns(evidence.images)
     blocks.append(_cohort_table(evidence.images, columns))
-    blocks.append(_prevalence_table(evidence))
+    blocks += _prevalence_tables(evidence)
     return Section("participants", title, tuple(blocks))
 
 
@@ -65,29 +66,33 @@ def _site_heads(columns: Sequence[tuple[str, str]], first: str) -> tuple[tuple[C
     return top, (Cell(""), *(Cell(split or "all") for _, split in columns))
 
 
-def _parts(images: pl.DataFrame, columns: Sequence[tuple[str, str]]) -> list[pl.DataFrame]:
-    split = pl.col("split").cast(pl.String).fill_null("")
-    return [images.filter(pl.col("site") == s, split == p) for s, p in columns]
-
-
 def _cohort_table(images: pl.DataFrame, columns: Sequence[tuple[str, str]]) -> Table:
-    parts = _parts(images, columns)
-    rows: list[tuple[Cell, ...]] = [
-        _line("Images", [count(p.height) for p in parts]),
-        _line("Cases", [count(p["case_id"].n_unique()) for p in parts]),
-        _line("Patients", [count(p["patient_id"].n_unique()) for p in parts]),
-        _line("Age, median (quartiles), years", [_age(p) for p in parts]),
-        _line("Age not stated", [_missing(p, "age_years") for p in parts]),
-        *_shares(parts, "sex", {"F": "Female", "M": "Male"}, "Sex not stated"),
-        *_shares(parts, "view", {"PA": "View PA", "AP": "View AP", "LATERAL": "View lateral"}, "View not stated"),
-        *_devices(parts),
+    """A row per site and split; a column only where something is stated."""
+    split = pl.col("split").cast(pl.String).fill_null("")
+    parts = [(s, p, images.filter(pl.col("site") == s, split == p)) for s, p in columns]
+    kinds: list[tuple[str, Callable[[pl.DataFrame], str]]] = [
+        ("Images", lambda part: count(part.height)),
+        ("Cases", lambda part: count(part["case_id"].n_unique())),
+        ("Patients", lambda part: count(part["patient_id"].n_unique())),
+        ("Age, years: median (quartiles)", _age),
+        *((title, _share_of("sex", value)) for value, title in (("F", "Female"), ("M", "Male"))),
+        *((title, _share_of("view", v)) for v, title in (("PA", "View PA"), ("AP", "View AP"), ("LATERAL", "Lateral"))),
+        ("View unknown", _share_of("view", "UNKNOWN")),
+        *((f"{title} not stated", _missing(c)) for c, title in (("age_years", "Age"), ("sex", "Sex"))),
+        ("Device", _device),
     ]
+    texts = {title: [of(part) for _, _, part in parts] for title, of in kinds}
+    shown = [t for t, values in texts.items() if any(v not in ("", MISSING) for v in values)]
+    rows = tuple(
+        (Cell(site or "(one site)"), Cell(split or "all"), *(_cohort_cell(t, texts[t][i]) for t in shown))
+        for i, (site, split, _) in enumerate(parts)
+    )
     caption = "Cohort, by site and split. Percentages are of images; medians are over images."
-    return Table(caption, _site_heads(columns, "Characteristic"), tuple(rows))
+    return Table(caption, (heads("Site", "Split", *shown),), rows)
 
 
-def _line(title: str, texts: Sequence[str]) -> tuple[Cell, ...]:
-    return (Cell(title), *(Cell(t, kind="num") for t in texts))
+def _cohort_cell(title: str, text: str) -> Cell:
+    return Cell(text or "0", kind="small" if title == "Device" else "num")
 
 
 def _age(part: pl.DataFrame) -> str:
@@ -98,42 +103,31 @@ def _age(part: pl.DataFrame) -> str:
     return f"{fixed(middle, 0)} ({fixed(low, 0)}–{fixed(high, 0)})"
 
 
-def _missing(part: pl.DataFrame, column: str) -> str:
-    n = part[column].null_count()
-    return f"{count(n)} ({share(n, part.height)})" if n else "0"
+def _missing(column: str) -> Callable[[pl.DataFrame], str]:
+    def of(part: pl.DataFrame) -> str:
+        n = part[column].null_count()
+        return f"{count(n)} ({share(n, part.height)})" if n else ""
+
+    return of
 
 
-def _shares(parts: Sequence[pl.DataFrame], column: str, words: dict[str, str], unstated: str) -> list[tuple[Cell, ...]]:
-    rows = []
-    for value, title in words.items():
-        numbers = [int((p[column].cast(pl.String) == value).sum()) for p in parts]
-        if any(numbers):
-            rows.append(
-                _line(title, [f"{count(n)} ({share(n, p.height)})" for n, p in zip(numbers, parts, strict=True)])
-            )
-    known = pl.col(column).cast(pl.String).is_in(list(words))
-    numbers = [p.filter(~known | pl.col(column).is_null()).height for p in parts]
-    if any(numbers):
-        rows.append(
-            _line(unstated, [f"{count(n)} ({share(n, p.height)})" for n, p in zip(numbers, parts, strict=True)])
-        )
-    return rows
+def _share_of(column: str, value: str) -> Callable[[pl.DataFrame], str]:
+    def of(part: pl.DataFrame) -> str:
+        n = int((part[column].cast(pl.String) == value).sum())
+        return f"{count(n)} ({share(n, part.height)})" if n else ""
+
+    return of
 
 
-def _devices(parts: Sequence[pl.DataFrame]) -> list[tuple[Cell, ...]]:
-    names = [
-        sorted({" ".join(x for x in r if x) for r in p.select("manufacturer", "device").unique().rows() if any(r)})
-        for p in parts
-    ]
-    if not any(names):
-        return []
-    texts = [", ".join(n[:2]) + (f" and {len(n) - 2} more" if len(n) > 2 else "") if n else MISSING for n in names]
-    return [(Cell("Device"), *(Cell(t, kind="small") for t in texts))]
+def _device(part: pl.DataFrame) -> str:
+    pairs = part.select("manufacturer", "device").unique().rows()
+    names = sorted({" ".join(x for x in r if x) for r in pairs if any(r)})
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "") if names else MISSING
 
 
-def _prevalence_table(evidence: Evidence) -> Table:
+def _prevalence_tables(evidence: Evidence) -> list[Table]:
+    """Present, absent, uncertain and not stated, per finding; sites side by side, so many to a table as fit."""
     images, labels = evidence.images, evidence.labels
-    columns = _columns(images)
     cases = images.select("case_id", "site", pl.col("split").cast(pl.String).fill_null("")).unique(subset="case_id")
     counts = (
         labels.select("case_id", "finding", pl.col("state").cast(pl.String)).unique()
@@ -143,23 +137,40 @@ def _prevalence_table(evidence: Evidence) -> Table:
     totals = {(s, p): n for s, p, n in cases.group_by("site", "split").len().iter_rows()}
     stated = set(labels["finding"].unique().to_list())
     names = [f for f in evidence.cast.findings if f in stated] or sorted(stated)
-    rows = tuple((Cell(finding_title(f)), *(_state_cell(f, s, p, found, totals) for s, p in columns)) for f in names)
-    more = labels["source"].n_unique() > 1
-    caption = "Findings, by site and split: cases present / absent, and the share present of those stated."
-    remark = "Second line: uncertain, and not stated by the source." + (
-        f" {plural(labels['source'].n_unique(), 'label source')}: a case counts in every state that a source gives it."
-        if more
-        else ""
-    )
-    return Table(caption, _site_heads(columns, "Finding"), rows, remark=remark)
+    chunks = _chunks(_columns(images))
+    made = []
+    for i, columns in enumerate(chunks):
+        part = f" ({i + 1} of {len(chunks)})" if len(chunks) > 1 else ""
+        caption = f"Findings, by site and split{part}: cases present / absent, and the share present of those stated."
+        rows = tuple((Cell(finding_title(f)), *(_state_cell(f, at, found, totals) for at in columns)) for f in names)
+        remark = _state_remark(labels) if i + 1 == len(chunks) else ""
+        made.append(Table(caption, _site_heads(columns, "Finding"), rows, remark=remark))
+    return made
 
 
-def _state_cell(finding: str, site: str, split: str, found: dict, totals: dict) -> Cell:
-    present, absent, uncertain = (found.get((finding, site, split, s), 0) for s in ("present", "absent", "uncertain"))
-    unstated = max(totals.get((site, split), 0) - present - absent - uncertain, 0)
-    rest = [f"{count(n)} {w}" for n, w in ((uncertain, "uncertain"), (unstated, "not stated")) if n]
+def _state_remark(labels: pl.DataFrame) -> str:
+    sources = labels["source"].n_unique()
+    more = f" {sources} label sources: a case counts in every state that one of them gives it." if sources > 1 else ""
+    return "Second line: cases that the source calls uncertain, and cases for which it states nothing." + more
+
+
+def _chunks(columns: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Whole sites together, at most so many columns to a table as a page is wide."""
+    sites: dict[str, list[tuple[str, str]]] = {}
+    for column in columns:
+        sites.setdefault(column[0], []).append(column)
+    made: list[list[tuple[str, str]]] = [[]]
+    for own in sites.values():
+        if made[-1] and len(made[-1]) + len(own) > _WIDE:
+            made.append([])
+        made[-1] += own
+    return made
+
+
+def _state_cell(finding: str, at: tuple[str, str], found: dict, totals: dict) -> Cell:
+    present, absent, uncertain = (found.get((finding, *at, s), 0) for s in ("present", "absent", "uncertain"))
+    unstated = max(totals.get(at, 0) - present - absent - uncertain, 0)
+    rest = ", ".join(f"{count(n)} {w}" for n, w in ((uncertain, "uncertain"), (unstated, "not stated")) if n)
     if present + absent == 0:
-        return Cell(MISSING, kind="num", note=", ".join(rest))
-    return Cell(
-        f"{count(present)} / {count(absent)} ({share(present, present + absent)})", kind="num", note=", ".join(rest)
-    )
+        return Cell(MISSING, kind="num", note=rest)
+    return Cell(f"{count(present)} / {count(absent)} ({share(present, present + absent)})", kind="num", note=rest)

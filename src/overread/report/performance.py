@@ -49,7 +49,7 @@ def discrimination(evidence: Evidence) -> Section:
 
 def _rater_blocks(evidence: Evidence, rater: str) -> list[Block]:
     rows = by(pick(overall(evidence, "standalone", "auc"), rater=rater), "finding", "population")
-    shown = [p for p in evidence.cast.populations if any(k[1] == p for k in rows)]
+    shown = [p for p in evidence.cast.populations_of(rater) if any(k[1] == p for k in rows)]
     lines = [
         Line(finding_title(f), tuple(mark_of(rows.get((f, p)), i) for i, p in enumerate(shown)), strong=f == MEAN)
         for f in (MEAN, *evidence.cast.findings)
@@ -106,7 +106,7 @@ def _roc_blocks(evidence: Evidence) -> list[Block]:
     names = [f for f in evidence.cast.findings if f in there]
     rows = by(overall(evidence, "standalone", "auc"), "finding", "rater", "population")
     labels = {}
-    for i, (_, what, frame) in enumerate(parts):
+    for i, (_, _, frame) in enumerate(parts):
         for f in names:
             key = (f, frame["rater"][0], frame["population"][0])
             if known(rows.get(key)):
@@ -129,7 +129,7 @@ def operating(evidence: Evidence) -> Section:
         made = _frozen_tables(evidence, frozen.filter(pl.col("rater") == rater), rater)
         blocks += made if i == 0 else [Folded(f"Frozen thresholds of “{rater}”", tuple(made))] if made else []
     fixed_rates = [t for r in evidence.cast.raters if (t := _fixed_table(evidence, r))]
-    blocks += [*fixed_rates[:1], *(Folded("The same for: " + r.caption, (r,)) for r in fixed_rates[1:])]
+    blocks += [*fixed_rates[:1], *(Folded(t.caption.partition(" (")[0], (t,)) for t in fixed_rates[1:])]
     if not blocks:
         return Section(
             "operating", title, absent="no threshold was frozen and no rate at a fixed specificity estimated"
@@ -144,17 +144,20 @@ def _frozen_tables(evidence: Evidence, frame: pl.DataFrame, rater: str) -> list[
     points = frame["at"].unique().sort().to_list()
     for i, at in enumerate(points):
         rows = by(pick(frame, at=at), "population", "finding", "metric")
-        table = _rates_table(evidence, rows, f"“{rater}”, {at_title(at)}: rates on the test set, with intervals.")
+        table = _rates_table(
+            evidence, rows, rater, f"“{rater}”, {at_title(at)}: rates on the test set, with intervals."
+        )
         made.append(table if i == 0 else Folded(f"“{rater}”, {at_title(at)}", (table,)))
     return made
 
 
-def _rates_table(evidence: Evidence, rows: dict, caption: str) -> Table:
+def _rates_table(evidence: Evidence, rows: dict, rater: str, caption: str) -> Table:
     notes = Footnotes()
     body: list[tuple[Cell, ...]] = []
-    for p in evidence.cast.populations:
+    shown = evidence.cast.populations_of(rater)
+    for p in shown:
         names = [f for f in (*evidence.cast.findings, MEAN) if any((p, f, m) in rows for m, _ in _RATES)]
-        if names and len(evidence.cast.populations) > 1:
+        if names and len(shown) > 1:
             body.append(group(population_title(evidence, p), len(_RATES) + 2))
         for f in names:
             row = next(rows[p, f, m] for m, _ in _RATES if (p, f, m) in rows)
@@ -177,15 +180,19 @@ def _fixed_table(evidence: Evidence, rater: str) -> Table | None:
     rows = by(frame, "population", "finding", "metric", "at")
     notes = Footnotes()
     body: list[tuple[Cell, ...]] = []
-    for p in evidence.cast.populations:
+    shown = evidence.cast.populations_of(rater)
+    for p in shown:
         names = [f for f in (*evidence.cast.findings, MEAN) if any((p, f, m, at) in rows for m, at in kinds)]
-        if names and len(evidence.cast.populations) > 1:
+        if names and len(shown) > 1:
             body.append(group(population_title(evidence, p), len(kinds) + 1))
         body += [
             (Cell(finding_title(f)), *(estimate_cell(rows.get((p, f, m, a)), notes) for m, a in kinds)) for f in names
         ]
     titles = [f"{m.split('_')[0].capitalize()} at {at_title(a)}" for m, a in kinds]
-    caption = f"“{rater}”: sensitivity at fixed specificity, and the reverse, on the test ROC itself (threshold re-chosen in every resample)."
+    caption = (
+        f"“{rater}”: sensitivity at fixed specificity, and the reverse, on the test ROC itself (threshold re-chosen "
+        "in every resample)."
+    )
     return Table(caption, (heads("Finding", *titles),), tuple(body), notes.lines())
 
 
@@ -201,7 +208,8 @@ def calibration(evidence: Evidence) -> Section:
         names = [f for f in evidence.cast.findings if f in there]
         who = f"“{evidence.cast.lead}”" if len({f["rater"][0] for _, f in frames}) == 1 else "each model"
         caption = (
-            f"Calibration of {who}: observed share against predicted probability, in bins of equal size, with intervals; "
+            f"Calibration of {who}: observed share against predicted probability, in bins of equal size, with "
+            "intervals; "
             "the dashed line is perfect calibration. Each panel shows the range that its points fill."
         )
         blocks.append(
@@ -224,9 +232,10 @@ def _calibration_table(evidence: Evidence, rows: dict, rater: str) -> Table:
     kinds = [(m, t) for m, t in _CALIBRATION if any(k[2] == m for k in rows)]
     notes = Footnotes()
     body: list[tuple[Cell, ...]] = []
-    for p in evidence.cast.populations:
+    shown = evidence.cast.populations_of(rater)
+    for p in shown:
         names = [f for f in (*evidence.cast.findings, MEAN) if any((p, f, m) in rows for m, _ in kinds)]
-        if names and len(evidence.cast.populations) > 1:
+        if names and len(shown) > 1:
             body.append(group(population_title(evidence, p), len(kinds) + 1))
         for f in names:
             cells = [
@@ -236,5 +245,8 @@ def _calibration_table(evidence: Evidence, rows: dict, rater: str) -> Table:
                 for m, _ in kinds
             ]
             body.append((Cell(finding_title(f)), *cells))
-    caption = f"Calibration of “{rater}”: ideal is intercept 0, slope 1, in the large 0; lower is better for Brier score and ECE."
+    caption = (
+        f"Calibration of “{rater}”: ideal is intercept 0, slope 1, in the large 0; lower is better for Brier score "
+        "and ECE."
+    )
     return Table(caption, (heads("Finding", *(t for _, t in kinds)),), tuple(body), notes.lines())

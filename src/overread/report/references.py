@@ -44,17 +44,20 @@ REFERENCES = MappingProxyType(
             "10.1093/biomet/45.3-4.562",
         ),
         "gradcam": Reference(
-            "Selvaraju RR, Cogswell M, Das A, et al. Grad-CAM: visual explanations from deep networks via gradient-based "
+            "Selvaraju RR, Cogswell M, Das A, et al. Grad-CAM: visual explanations from deep networks via "
+            "gradient-based "
             "localization. Int J Comput Vis 2020;128:336–359.",
             "10.1007/s11263-019-01228-7",
         ),
         "cam": Reference(
-            "Zhou B, Khosla A, Lapedriza A, Oliva A, Torralba A. Learning deep features for discriminative localization. "
+            "Zhou B, Khosla A, Lapedriza A, Oliva A, Torralba A. Learning deep features for discriminative "
+            "localization. "
             "CVPR 2016.",
             "10.1109/CVPR.2016.319",
         ),
         "delong": Reference(
-            "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more correlated receiver operating "
+            "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more correlated receiver "
+            "operating "
             "characteristic curves: a nonparametric approach. Biometrics 1988;44:837–845.",
             "10.2307/2531595",
         ),
@@ -85,12 +88,14 @@ REFERENCES = MappingProxyType(
             "10.1093/biomet/26.4.404",
         ),
         "f1": Reference(
-            "Takahashi K, Yamamoto K, Kuchiba A, Koyama T. Confidence interval for micro-averaged F1 and macro-averaged F1 "
+            "Takahashi K, Yamamoto K, Kuchiba A, Koyama T. Confidence interval for micro-averaged F1 and "
+            "macro-averaged F1 "
             "scores. Appl Intell 2022;52:4961–4972.",
             "10.1007/s10489-021-02635-5",
         ),
         "simel": Reference(
-            "Simel DL, Samsa GP, Matchar DB. Likelihood ratios with confidence: sample size estimation for diagnostic test "
+            "Simel DL, Samsa GP, Matchar DB. Likelihood ratios with confidence: sample size estimation for diagnostic "
+            "test "
             "studies. J Clin Epidemiol 1991;44:763–770.",
             "10.1016/0895-4356(91)90128-V",
         ),
@@ -109,11 +114,13 @@ REFERENCES = MappingProxyType(
             "10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
         ),
         "ece": Reference(
-            "Naeini MP, Cooper GF, Hauskrecht M. Obtaining well calibrated probabilities using Bayesian binning. AAAI 2015.",
+            "Naeini MP, Cooper GF, Hauskrecht M. Obtaining well calibrated probabilities using Bayesian binning. AAAI "
+            "2015.",
             "10.1609/aaai.v29i1.9602",
         ),
         "loess": Reference(
-            "Cleveland WS. Robust locally weighted regression and smoothing scatterplots. J Am Stat Assoc 1979;74:829–836.",
+            "Cleveland WS. Robust locally weighted regression and smoothing scatterplots. J Am Stat Assoc "
+            "1979;74:829–836.",
             "10.1080/01621459.1979.10481038",
         ),
         "calibration": Reference(
@@ -129,7 +136,8 @@ REFERENCES = MappingProxyType(
             "10.1080/00401706.1982.10487790",
         ),
         "zech": Reference(
-            "Zech JR, Badgeley MA, Liu M, et al. Variable generalization performance of a deep learning model to detect "
+            "Zech JR, Badgeley MA, Liu M, et al. Variable generalization performance of a deep learning model to "
+            "detect "
             "pneumonia in chest radiographs: a cross-sectional study. PLoS Med 2018;15:e1002683.",
             "10.1371/journal.pmed.1002683",
         ),

@@ -6,7 +6,7 @@ import polars as pl
 
 from overread.report.blocks import Block, Cell, Figure, Folded, Footnotes, Section, Table, Text, group, heads
 from overread.report.cells import classes_cell, estimate_cell, p_cells
-from overread.report.evidence import MEAN, Evidence, Row, finding_title, pick, population_title
+from overread.report.evidence import MEAN, Evidence, Row, finding_title, in_order, pick, population_title
 from overread.report.forest import Line, Scale, forest, mark_of
 
 _TITLES = {
@@ -27,11 +27,12 @@ def subgroups(evidence: Evidence) -> Section:
         return Section("subgroups", title, absent="no subgroup was evaluated")
     blocks: list[Block] = [
         Text(
-            "Groups differ in case mix as well as in how well a model serves them; a gap is a reason to look, not its cause."
+            "Groups differ in case mix as well as in how well a model serves them; a gap is a reason to look, not its "
+            "cause."
         )
     ]
     lead = pick(frame, rater=evidence.cast.lead)
-    for population in (p for p in evidence.cast.populations if p in set(lead["population"])):
+    for population in in_order(lead["population"]):
         blocks += _forest_blocks(evidence, pick(lead, population=population, metric="auc"), population)
     gaps = frame.filter(pl.col("metric").str.starts_with("gap") | pl.col("metric").str.ends_with("_difference"))
     blocks += [_gap_table(evidence, gaps)] if gaps.height else []
@@ -62,7 +63,10 @@ def _forest_blocks(evidence: Evidence, frame: pl.DataFrame, population: str) -> 
         if not any(m.value == m.value for line in lines for m in line.marks):
             continue
         where = population_title(evidence, population)
-        caption = f"AUC of “{evidence.cast.lead}” by subgroup: {finding_title(finding).lower()}, {where.lower() if population == 'internal' else where}."
+        caption = (
+            f"AUC of “{evidence.cast.lead}” by subgroup: {finding_title(finding).lower()}, "
+            f"{where.lower() if population == 'internal' else where}."
+        )
         alt = f"Forest plot. {caption} " + "; ".join(f"{x.title}: {x.marks[0].label}" for x in lines)
         name = f"subgroups-{population}-{finding}"
         blocks.append(Figure(forest(lines, ("AUC",), Scale("AUC"), name=name, alt=alt), caption))
@@ -125,7 +129,7 @@ def _full_table(evidence: Evidence, frame: pl.DataFrame) -> Table:
     rows = {
         (r["population"], r["subgroup"], r["level"], r["finding"], r["metric"], r["at"]): r for r in frame.to_dicts()
     }
-    for population in (p for p in evidence.cast.populations if p in set(frame["population"])):
+    for population in in_order(frame["population"]):
         part = pick(frame, population=population)
         for subgroup, level in _levels(part):
             body.append(

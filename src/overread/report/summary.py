@@ -92,7 +92,12 @@ def headline(evidence: Evidence) -> Table | None:
     level = evidence.estimates["confidence"].drop_nulls()
     percent = f"{100 * level[0]:g}%" if level.len() else "95%"
     caption = f"Mean AUC over findings ({percent} interval), by model and test population."
-    return Table(caption, (head,), body, notes.lines())
+    remark = (
+        "Internal test: the test split of those sites that the model itself was trained on."
+        if evidence.cast.trained and len(evidence.cast.raters) > 1
+        else ""
+    )
+    return Table(caption, (head,), body, notes.lines(), remark)
 
 
 def warnings(evidence: Evidence) -> tuple[str, ...]:
@@ -170,7 +175,7 @@ def _openings(evidence: Evidence) -> tuple[Folded, ...]:
 def outcome_table(evidence: Evidence, rater: str) -> Table | None:
     """AUC per finding at every population, with how many cases have it present and absent."""
     rows = by(pick(overall(evidence, "standalone", "auc"), rater=rater), "finding", "population")
-    populations = [p for p in evidence.cast.populations if any(k[1] == p for k in rows)]
+    populations = [p for p in evidence.cast.populations_of(rater) if any(k[1] == p for k in rows)]
     names = [f for f in evidence.cast.findings if any(k[0] == f for k in rows)]
     if not names:
         return None

@@ -9,7 +9,7 @@ from overread.report.curves import training_panels
 from overread.report.evidence import Evidence, finding_title
 from overread.report.numbers import MISSING, count, fixed, listed, seconds
 
-_SHOWN = 8  # lines in one panel
+_SHOWN = 8  # models: as many as there are inks
 
 
 def training(evidence: Evidence) -> Section:
@@ -19,10 +19,11 @@ def training(evidence: Evidence) -> Section:
         return Section("training", title, absent="no model was trained here; the scores were made elsewhere")
     blocks: list[Block] = [_models_table(evidence)]
     if evidence.histories:
-        shown = list(evidence.histories.items())[:_SHOWN]
-        caption = "Course of training, one line per training run." + (
-            f" The first {_SHOWN} of {len(evidence.histories)} are drawn." if len(evidence.histories) > _SHOWN else ""
+        runs = _by_model(evidence)
+        caption = "Course of training: an ink per model, a line per training run." + (
+            f" The first {_SHOWN} of {len(runs)} models are drawn." if len(runs) > _SHOWN else ""
         )
+        shown = runs[:_SHOWN]
         blocks.append(
             Figure(
                 training_panels(shown, name="training", alt=caption + " The best epoch stands in the table."), caption
@@ -31,6 +32,14 @@ def training(evidence: Evidence) -> Section:
         blocks.append(Folded("Training runs", (_runs_table(evidence),)))
     weights = _weights_table(evidence)
     return Section("training", title, (*blocks, *weights))
+
+
+def _by_model(evidence: Evidence) -> list[tuple[str, list[pl.DataFrame]]]:
+    """The histories of the training runs of every model."""
+    made: dict[str, list[pl.DataFrame]] = {}
+    for run, history in evidence.histories.items():
+        made.setdefault(run.partition("/seed-")[0], []).append(history)
+    return list(made.items())
 
 
 def _models_table(evidence: Evidence) -> Table:
