@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_curve
 
 from overread.errors import InputError
-from overread.stats import bootstrap, roc
+from overread.stats import roc
 
 TINY_Y = np.array([1, 1] + [0] * 8)
 TINY = np.array([0.8, 0.4, 0.1, 0.4, 0.4, 0.35, 0.9, 0.2, 0.8, 0.05])
@@ -105,23 +105,6 @@ def test_strata_lower_the_variance_where_they_explain_the_score():
     assert "within strata" in stratified.method
 
 
-def test_logit_t_is_wider_than_logit_and_stays_inside():
-    logit, t = (roc.auc(TINY_Y, TINY, interval=kind) for kind in ("logit", "logit-t"))
-    assert 0 < t.low < logit.low < logit.high < t.high < 1
-    v10, v01 = 0.017578125 / 2, 0.150669643 / 8
-    assert f"t with {(v10 + v01) ** 2 / (v10**2 + v01**2 / 7):.1f} df" in t.method
-
-
-@pytest.mark.parametrize("interval", ["wald", "logit", "logit-t"])
-@pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95, 0.99])
-def test_the_test_of_one_half_agrees_with_the_interval(interval, confidence):
-    rng = np.random.default_rng(11)
-    for shift in (0.2, 0.5, 0.8):
-        y = rng.random(60) < 0.5
-        got = roc.auc(y, rng.normal(size=60) + shift * y, interval=interval, confidence=confidence)
-        assert (got.p < 1 - confidence) == (not got.low <= 0.5 <= got.high)
-
-
 @pytest.mark.parametrize(
     ("y", "score", "value", "note"),
     [
@@ -149,15 +132,6 @@ def test_one_patient_in_a_class_has_no_variance():
     assert "one patient with the finding present" in got.note
 
 
-@pytest.mark.parametrize(("score", "value"), [([3, 4, 1, 2], 1.0), ([1, 2, 3, 4], 0.0), ([5, 5, 5, 5], 0.5)])
-@pytest.mark.parametrize("interval", ["wald", "logit", "logit-t"])
-def test_no_variance_is_a_zero_width_interval_with_a_note(score, value, interval):
-    got = roc.auc([1, 1, 0, 0], score, interval=interval)
-    assert (got.value, got.low, got.high, got.se) == (value, value, value, 0)
-    assert np.isnan(got.p)
-    assert "understates the uncertainty" in got.note
-
-
 def test_bad_input_is_said():
     with pytest.raises(InputError, match="1 NaN or infinite of 3"):
         roc.auc([1, 0, 0], [1, np.nan, 2])
@@ -169,92 +143,6 @@ def test_bad_input_is_said():
         roc.auc_covariance([1, 0, 0], [[1, 2], [3, 4]])
     with pytest.raises(InputError, match="cluster"):
         roc.auc([1, 0, 0], [1, 2, 3], cluster=[1, 2])
-
-
-@settings(max_examples=60, deadline=None)
-@given(samples())
-def test_influence_gives_delongs_variance_and_covariance(sample):
-    y, a, b = sample
-    results = [roc.influence(y, s) for s in (a, b)]
-    rows = np.array([r[1] for r in results])
-    np.testing.assert_allclose(rows.sum(axis=1), 0, atol=1e-12)
-    want = roc.auc_covariance(y, [a, b])
-    np.testing.assert_allclose([r[0] for r in results], want.aucs)
-    np.testing.assert_allclose(roc.influence_covariance(rows), want.covariance, atol=1e-12)
-
-
-def test_influence_of_patients_is_near_obuchowski_and_carries_over_findings():
-    rng = np.random.default_rng(4)
-    cluster = rng.integers(0, 150, 400)
-    base = rng.normal(size=150)[cluster]
-    y = rng.random((2, 400)) < 0.4
-    scores = base + rng.normal(size=(2, 400)) + y
-    for k in range(2):
-        value, values = roc.influence(y[k], scores[k], cluster=cluster)
-        want = roc.auc(y[k], scores[k], cluster=cluster)
-        assert value == want.value
-        assert np.sqrt(roc.influence_covariance(values, cluster=cluster)[0, 0]) == pytest.approx(want.se, rel=0.003)
-    # The mean of two findings, each stated for other cases of the same patients, against the bootstrap by patient.
-    stated = rng.random((2, 400)) < 0.8
-    rows = np.zeros((2, 400))
-    for k in range(2):
-        rows[k, stated[k]] = roc.influence(y[k, stated[k]], scores[k, stated[k]], cluster=cluster[stated[k]])[1]
-    se = np.sqrt(roc.influence_covariance(rows.mean(axis=0), cluster=cluster)[0, 0])
-    truth = np.where(stated, y, np.nan)
-    replicates = bootstrap.bootstrap_auc(truth, scores[None], rng=rng, cluster=cluster, replicates=4000)
-    assert replicates[:, 0].mean(axis=1).std() == pytest.approx(se, rel=0.06)
-
-
-def test_influence_that_does_not_exist_is_nan():
-    value, values = roc.influence([1, 1], [1, 2])
-    assert np.isnan(value)
-    assert np.isnan(values).all()
-    value, values = roc.influence([1, 0, 0], [2, 1, 3])
-    assert value == 0.5
-    assert np.isnan(values).all()
-
-
-@settings(max_examples=60, deadline=None)
-@given(samples(), st.integers(0, 1000))
-def test_stratified_auc_is_that_of_the_pairs_within(sample, seed):
-    y, score, _ = sample
-    stratum = np.random.default_rng(seed).integers(0, 4, y.size)
-    wins = pairs = 0.0
-    for i in np.flatnonzero(y):
-        for j in np.flatnonzero(~y):
-            if stratum[i] == stratum[j]:
-                pairs += 1
-                wins += (score[i] > score[j]) + 0.5 * (score[i] == score[j])
-    got = roc.stratified_auc(y, score, stratum)
-    assert got.value == pytest.approx(wins / pairs if pairs else np.nan, nan_ok=True, abs=1e-12)
-    single = sum(len(set(y[stratum == s])) == 1 for s in set(stratum))
-    assert (f"{single} of {len(set(stratum))} strata hold one class only" in got.note) == (single > 0)
-    one = roc.stratified_auc(y, score, np.zeros(y.size, int))
-    assert (one.value, one.se) == pytest.approx((roc.auc(y, score).value, roc.auc(y, score).se), abs=1e-12)
-
-
-def test_stratified_auc_ignores_what_only_tells_the_strata_apart():
-    rng = np.random.default_rng(2)
-    site = np.repeat([0, 1], 400)
-    y = rng.random(800) < np.where(site == 0, 0.1, 0.7)
-    score = site + rng.normal(size=800) / 100
-    assert roc.auc(y, score).value > 0.75
-    within = roc.stratified_auc(y, score, site)
-    assert within.low < 0.5 < within.high
-
-
-def test_stratified_standard_error_is_that_of_the_bootstrap_by_patient():
-    rng = np.random.default_rng(12)
-    patient_site = rng.integers(0, 5, 120)
-    cluster = rng.integers(0, 120, 300)
-    site = patient_site[cluster]
-    y = rng.random(300) < 0.2 + 0.1 * site
-    score = rng.normal(size=300) + y * (0.2 + 0.4 * site) + rng.normal(size=120)[cluster]
-    got = roc.stratified_auc(y, score, site, cluster=cluster)
-    replicates = bootstrap.bootstrap(
-        lambda a, b, s: roc.stratified_auc(a, b, s).value, y, score, site, rng=rng, cluster=cluster, replicates=800
-    )
-    assert got.se == pytest.approx(replicates.std(), rel=0.12)
 
 
 def test_curve_agrees_with_sklearn_and_its_area_is_the_auc():
@@ -342,15 +230,3 @@ def test_coverage_with_several_images_of_a_patient(interval):
         naive += covers(roc.auc(y, score, interval=interval), truth)
     assert hits / REPLICATES >= 0.94, hits / REPLICATES
     assert naive / REPLICATES < 0.85  # images taken for patients
-
-
-@pytest.mark.slow
-def test_coverage_within_strata():
-    rng = np.random.default_rng(32)
-    site = np.repeat(np.arange(6), 60)
-    hits = 0
-    for _ in range(REPLICATES):
-        y = rng.random(360) < (0.1 + 0.12 * site)
-        score = site + rng.normal(size=360) + y
-        hits += covers(roc.stratified_auc(y, score, site), norm.cdf(1 / np.sqrt(2)))
-    assert hits / REPLICATES >= 0.94, hits / REPLICATES
