@@ -22,7 +22,6 @@ def read(
     images: str,
     columns: Mapping[str, str],
     labels: Mapping[str, Any] | Sequence[str] | None = None,
-    label_source: str = "stated",
     where: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
     defaults: Mapping[str, str] | None = None,
@@ -41,7 +40,7 @@ def read(
         {form = "list", column = "Finding Labels", vocabulary = [...], separator = "|"}: a cell lists what is present,
         the rest of the vocabulary is absent.
         {form = "long", file = "labels.csv", columns = {...}}: a row per statement.
-    label_source: who states them, the `source` of the table of labels.
+        `source` in it names who states them ("stated").
     where: file's column -> the value, or values, of the rows that are read.
     keep: further columns of the file to carry along (a collection, a near_dup_group).
     defaults: our column -> one value for all rows.
@@ -74,7 +73,7 @@ def read(
         return Source(checked, tables.empty("labels"))
     keyed = rows.drop("case_id", strict=False).with_columns(checked["case_id"])
     spec = labels if isinstance(labels, Mapping) and "form" in labels else {"form": "wide", "columns": labels}
-    return Source(checked, stated.labels(keyed, {**spec, "source": label_source}, Path(root), file))
+    return Source(checked, stated.labels(keyed, {"source": "stated", **spec}, Path(root), file))
 
 
 def _check_columns(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -131,7 +132,9 @@ def _dataset(data: bytes, where: Path | str, *, with_pixels: bool) -> pydicom.Da
     if content(data[:512]) != "DICOM":
         raise InputError(where, "a DICOM file", f"a file whose content is {content(data[:512])}")
     try:
-        return pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=not with_pixels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a file that ends early is told of below, in our words
+            return pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=not with_pixels)
     except _BROKEN as error:
         raise _broken(where, "a whole DICOM file", error) from error
 

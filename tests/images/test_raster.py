@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from overread.errors import InputError
+from overread.images.raster import read_raster
+
+
+def radiograph(rows=48, columns=64, peak=255):
+    """A smooth picture with an edge."""
+    y, x = np.mgrid[0:rows, 0:columns]
+    values = (np.sin(x / 9) + np.cos(y / 7) + (x > columns / 2)) * peak / 4 + peak / 4
+    return np.clip(values, 0, peak)
+
+
+def test_eight_bits_come_back_as_stored(tmp_path):
+    values = radiograph().astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    picture = read_raster(tmp_path / "a.png")
+    np.testing.assert_array_equal(picture.pixels, values)
+    assert (picture.black, picture.white, picture.rows, picture.columns, picture.converted) == (0, 255, 48, 64, "")
+
+
+def test_sixteen_bits_keep_their_depth(tmp_path):
+    values = radiograph(peak=4095).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    picture = read_raster(tmp_path / "a.png")
+    assert picture.pixels.dtype == np.uint16
+    np.testing.assert_array_equal(picture.pixels, values)
+    assert (picture.black, picture.white) == (values.min(), values.max())
+
+
+def test_content_counts_not_the_name(tmp_path):
+    Image.fromarray(radiograph().astype(np.uint8)).save(tmp_path / "a.jpg", format="PNG")
+    assert read_raster(tmp_path / "a.jpg").pixels.shape == (48, 64)
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("RGB", "colour"),
+        ("RGBA", "colour with transparency"),
+        ("P", "palette"),
+        ("LA", "grey with transparency"),
+        ("1", "1-bit"),
+    ],
+)
+def test_colour_palette_and_transparency_become_grey_and_are_said(tmp_path, mode, said):
+    grey = Image.fromarray(radiograph().astype(np.uint8))
+    grey.convert(mode).save(tmp_path / "a.png")
+    picture = read_raster(tmp_path / "a.png")
+    assert picture.converted == said
+    assert picture.pixels.dtype == np.uint8
+    if mode in ("RGB", "RGBA", "LA", "P"):
+        assert np.abs(picture.pixels.astype(int) - np.asarray(grey)).max() <= 3
+
+
+def test_what_is_transparent_is_black(tmp_path):
+    image = Image.new("LA", (10, 10), (200, 0))
+    image.paste((200, 255), (0, 0, 5, 10))
+    image.save(tmp_path / "a.png")
+    pixels = read_raster(tmp_path / "a.png").pixels
+    assert pixels[:, :5].min() == 200
+    assert pixels[:, 5:].max() == 0
+
+
+def test_colour_jpeg_equals_its_luma(tmp_path):
+    grey = Image.fromarray(radiograph(200, 300).astype(np.uint8))
+    grey.convert("RGB").save(tmp_path / "c.jpg", quality=95)
+    picture = read_raster(tmp_path / "c.jpg")
+    assert picture.converted == "colour"
+    assert np.abs(picture.pixels.astype(int) - np.asarray(grey)).mean() < 1.5
+
+
+def test_a_turn_that_exif_asks_for_is_made(tmp_path):
+    values = radiograph(48, 64).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    Image.fromarray(values).save(tmp_path / "a.jpg", quality=100, exif=exif)
+    picture = read_raster(tmp_path / "a.jpg")
+    assert (picture.pixels.shape, picture.rows, picture.columns, picture.converted) == ((64, 48), 64, 48, "turned")
+    assert np.abs(picture.pixels.astype(int) - np.rot90(values, -1)).mean() < 2
+
+
+def test_a_large_jpeg_is_unpacked_smaller_and_says_its_own_size(tmp_path):
+    Image.fromarray(radiograph(800, 1000).astype(np.uint8)).save(tmp_path / "a.jpg", quality=95)
+    small = read_raster(tmp_path / "a.jpg", at_least=200)
+    assert small.pixels.shape == (200, 250)
+    assert (small.rows, small.columns) == (800, 1000)
+    assert read_raster(tmp_path / "a.jpg", at_least=201).pixels.shape == (400, 500)
+    assert read_raster(tmp_path / "a.jpg", at_least=250, longer=True).pixels.shape == (200, 250)
+    full = read_raster(tmp_path / "a.jpg").pixels.astype(float)
+    means = full.reshape(200, 4, 250, 4).mean((1, 3))
+    assert np.abs(small.pixels - means).mean() < 0.7
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
+def test_truncated_files_are_said(tmp_path, kind, share):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (300, 300), dtype=np.uint8)).save(tmp_path / f"a.{kind}")
+    data = (tmp_path / f"a.{kind}").read_bytes()
+    (tmp_path / f"a.{kind}").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(InputError, match=r"cannot be decoded.*Fetch the file again"):
+        read_raster(tmp_path / f"a.{kind}")
+
+
+def test_a_damaged_png_is_said(tmp_path):
+    Image.fromarray(radiograph(300, 300).astype(np.uint8)).save(tmp_path / "a.png")
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(InputError, match="expected a whole PNG image"):
+        read_raster(tmp_path / "a.png")
+
+
+def test_a_pdf_with_another_name_is_said(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%PDF-1.7 and so on")
+    with pytest.raises(InputError, match=r"a.png: expected a PNG or JPEG image; found a file whose content is PDF\."):
+        read_raster(tmp_path / "a.png")
