@@ -22,6 +22,8 @@ from overread.tables import replacing
 
 FORMAT = 1
 FOLDER = "checkpoints"
+# What torch.load raises for a file that is cut off, empty or something else (OSError: a seek before its beginning).
+DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError)
 
 
 @dataclass
@@ -126,7 +128,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     remove = "Remove it to train from the start."
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except DAMAGED as error:
         raise InputError(path, "a checkpoint", f"a damaged one ({type(error).__name__})", do=remove) from error
     if state.get("format") != FORMAT:
         raise InputError(path, f"a checkpoint of format {FORMAT}", f"format {state.get('format')!r}", do=remove)

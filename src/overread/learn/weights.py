@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from overread.errors import InputError
+from overread.learn.checkpoint import DAMAGED
 from overread.tables import replacing
 
 IMAGENET_URL = "https://download.pytorch.org/models/densenet121-a639ec97.pth"
@@ -78,7 +78,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise InputError(path, "a weight file", "none there", do="Check the path.")
     try:
         loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError, ValueError, KeyError) as error:
+    except (*DAMAGED, SafetensorError) as error:
         if "weights_only" in str(error) or "Unsupported" in str(error):
             raise InputError(
                 path, "a file of tensors alone", "one that holds other objects, which would run code when read",

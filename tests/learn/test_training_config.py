@@ -1,0 +1,72 @@
+"""The configuration: what is refused, and how; free of torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import TypeAdapter
+
+from overread import runs
+from overread.errors import InputError
+from overread.learn.config import Augmentation, TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"network": "densenet-smal"}, "Did you mean 'densenet-small'?"),
+        ({"epochs": 0}, "a number from 1 to 10000; found 0"),
+        ({"epochs": 2.5}, "a whole number; found 2.5"),
+        ({"learning_rate": float("nan")}, "training.learning_rate"),
+        ({"channels": 2}, "1 or 3; found 2"),
+        ({"weights": "nowhere.pth"}, "the path of a weight file; found 'nowhere.pth'"),
+        ({"weights": "imagenet", "network": "densenet-small"}, "which is for densenet121 only"),
+        ({"precision": "16-mixed"}, "one of auto, 32-true, bf16-mixed"),
+        ({"findings": ("edma",)}, "Did you mean 'edema'?"),
+        ({"findings": ("edema", "edema")}, "each finding once"),
+        ({"uncertain": {"edema": "postive"}}, "training.uncertain.edema"),
+        ({"uncertain": {"edema": "ignored"}}, "Did you mean 'ignore'?"),
+        ({"augmentation": {"rotate": 3}}, "Did you mean 'rotation'?"),
+        ({"augmentation": {"noise": -0.1}}, "training.augmentation.noise"),
+        ({"specificities": (0.9, 90)}, "fractions between 0 and 1; found 1 others (90)"),
+        ({"positive_weight_cap": 0.5}, "training.positive_weight_cap"),
+    ],
+)
+def test_refused(changes: dict, said: str):
+    with pytest.raises(InputError) as raised:
+        TrainingConfig(**changes)
+    assert said in str(raised.value)
+
+
+def test_all_problems_at_once():
+    with pytest.raises(InputError, match="3 problems"):
+        TrainingConfig(network="x", epochs=-1, precision="y")
+
+
+def test_everything_is_stated_in_what_is_recorded():
+    config = TrainingConfig(augmentation={"noise": 0.0}, uncertain={"edema": "present"})
+    assert runs.plain(config)["augmentation"]["rotation"] == Augmentation().rotation
+    assert config.strengths == Augmentation(noise=0.0)
+    assert (config.policy("edema"), config.policy("mass")) == ("present", "ignore")
+    assert TrainingConfig(**runs.plain(config)).strengths == config.strengths
+
+
+def test_pydantic_reads_it_as_a_protocol_does():
+    stated = {"epochs": 3, "findings": ["edema"], "uncertain": {"*": "absent"}, "augmentation": {"rotation": 0}}
+    config = TypeAdapter(TrainingConfig).validate_python(stated)
+    assert config.findings == ("edema",)
+    assert config.policy("mass") == "absent"
+    assert config.strengths.rotation == 0
+
+
+def test_sources():
+    assert TrainingConfig().sources == ()
+    assert TrainingConfig(label_source="nih").sources == ("nih",)
+    assert TrainingConfig(label_source=("nih", "kermany")).sources == ("nih", "kermany")
+
+
+def test_reading_a_configuration_imports_no_torch():
+    code = "import sys, overread.learn.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,174 @@
+"""Weight files of others: renamed, fitted, refused with the keys named."""
+
+from __future__ import annotations
+
+import urllib.error
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from overread.errors import InputError
+from overread.learn import weights
+from overread.learn.network import Architecture, build
+from overread.learn.weights import load_weights, renamed
+
+
+def network(channels: int = 1, outputs: int = 2) -> torch.nn.Module:
+    return build(Architecture("densenet-tiny", channels, outputs))
+
+
+def state(channels: int = 1, outputs: int = 2) -> dict[str, Tensor]:
+    torch.manual_seed(5)
+    made = network(channels, outputs)
+    return {k: torch.randn(v.shape) if v.is_floating_point() else v for k, v in made.state_dict().items()}
+
+
+def old_style(names: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The names of torchvision before 0.3: norm.1.weight for norm1.weight."""
+    found = {}
+    for key, value in names.items():
+        for part in ("norm1", "norm2", "conv1", "conv2"):
+            if "denselayer" in key:
+                key = key.replace(f".{part}.", f".{part[:-1]}.{part[-1]}.")
+        found[key] = value
+    return found
+
+
+def test_old_names_are_renamed_as_torchvision_does():
+    names = {
+        "features.denseblock4.denselayer16.norm.1.running_mean": 0,
+        "features.denseblock1.denselayer6.conv.2.weight": 1,
+    }
+    new = ["features.denseblock4.denselayer16.norm1.running_mean", "features.denseblock1.denselayer6.conv2.weight"]
+    assert list(renamed(names)) == new  # type: ignore[arg-type]
+    untouched = [
+        "features.transition1.norm.weight",
+        "features.norm5.bias",
+        "classifier.weight",
+        "features.conv0.weight",
+    ]
+    assert list(renamed(dict.fromkeys(untouched, torch.ones(1)))) == untouched
+
+
+def test_every_name_of_densenet121_comes_back_from_its_old_name():
+    names = dict.fromkeys(build(Architecture("densenet121", 3, 1000)).state_dict(), torch.ones(1))
+    assert sum("norm.1." in k or "conv.2." in k for k in old_style(names)) == 58 * 6
+    assert list(renamed(old_style(names))) == list(names)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_of_the_same_network_gives_its_outputs(tmp_path: Path, suffix: str):
+    given, path = state(), tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save(given, path)
+    else:
+        save_file(given, path)
+    made = network()
+    notes = load_weights(made, str(path))
+    assert all(torch.equal(v, given[k]) for k, v in made.state_dict().items())
+    assert notes == ("The classifier of 2 outputs was kept: its findings are taken to be in the same order.",)
+
+
+def test_chexnet_style(tmp_path: Path):
+    given = state(channels=3, outputs=14)
+    chexnet = {
+        f"module.densenet121.{k}".replace("classifier.", "classifier.0."): v for k, v in old_style(given).items()
+    }
+    chexnet = {k: v for k, v in chexnet.items() if "num_batches_tracked" not in k}  # files older than PyTorch 0.4.1
+    torch.save({"epoch": 3, "state_dict": chexnet, "best_loss": 0.1}, tmp_path / "model.pth.tar")
+    made = network(channels=3, outputs=2)
+    start = made.classifier.weight.clone()
+    notes = load_weights(made, str(tmp_path / "model.pth.tar"))
+    assert notes == ("The classifier of 14 outputs was left out; that of 2 outputs starts at random.",)
+    assert torch.equal(made.classifier.weight, start)
+    assert torch.equal(made.features.norm3.weight, given["features.norm3.weight"])
+    key = "features.denseblock2.denselayer2.conv1.weight"
+    assert torch.equal(made.state_dict()[key], given[key])
+
+
+def test_torchxrayvision_style(tmp_path: Path):
+    given = state(channels=1, outputs=18)
+    torch.save({**given, "op_threshs": torch.rand(18)}, tmp_path / "xrv.pt")
+    made = network(channels=1, outputs=18)
+    load_weights(made, str(tmp_path / "xrv.pt"))
+    assert torch.equal(made.classifier.weight, given["classifier.weight"])
+
+
+def test_three_colours_summed_give_what_a_grey_image_gives(tmp_path: Path):
+    torch.save(state(channels=3), tmp_path / "rgb.pth")
+    colour, grey = network(channels=3), network(channels=1)
+    load_weights(colour, str(tmp_path / "rgb.pth"))
+    notes = load_weights(grey, str(tmp_path / "rgb.pth"))
+    assert "summed" in notes[0]
+    x = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(grey.features.conv0(x), colour.features.conv0(x.expand(-1, 3, -1, -1)))
+
+
+def test_one_channel_spread_over_three(tmp_path: Path):
+    torch.save(state(channels=1), tmp_path / "grey.pth")
+    colour, grey = network(channels=3), network(channels=1)
+    load_weights(grey, str(tmp_path / "grey.pth"))
+    assert "spread" in load_weights(colour, str(tmp_path / "grey.pth"))[0]
+    x = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(grey.features.conv0(x), colour.features.conv0(x.expand(-1, 3, -1, -1)))
+
+
+def test_a_mismatch_names_the_keys(tmp_path: Path):
+    given = state()
+    given["features.extra.weight"] = torch.ones(1)
+    del given["features.norm0.weight"]
+    given["features.norm3.bias"] = torch.ones(5)
+    torch.save(given, tmp_path / "other.pth")
+    made = network()
+    before = {k: v.clone() for k, v in made.state_dict().items()}
+    with pytest.raises(InputError) as raised:
+        load_weights(made, str(tmp_path / "other.pth"))
+    said = str(raised.value)
+    assert "3 keys that do not fit" in said
+    assert "features.norm0.weight missing" in said
+    assert "features.extra.weight unknown" in said
+    assert "features.norm3.bias (5,) where (32,) belongs" in said
+    assert all(torch.equal(v, before[k]) for k, v in made.state_dict().items())
+
+
+def test_a_whole_pickled_network_is_refused(tmp_path: Path):
+    torch.save(network(), tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"would run code when read.*torch\.save\(network\.state_dict\(\), FILE\)"):
+        load_weights(network(), str(tmp_path / "model.pt"))
+
+
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.7 not weights", b"PK\x03\x04 truncated"])
+def test_damaged_files(tmp_path: Path, content: bytes):
+    (tmp_path / "bad.pth").write_bytes(content)
+    (tmp_path / "bad.safetensors").write_bytes(content)
+    for name in ("bad.pth", "bad.safetensors"):
+        with pytest.raises(InputError, match=name):
+            load_weights(network(), str(tmp_path / name))
+
+
+def test_a_file_cut_off(tmp_path: Path):
+    torch.save(state(), tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:5000])
+    with pytest.raises(InputError, match="a damaged one"):
+        load_weights(network(), str(tmp_path / "cut.pth"))
+
+
+def test_no_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(url: str, timeout: float) -> None:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(weights.urllib.request, "urlopen", refuse)
+    with pytest.raises(InputError, match=r"Fetch https://download\.pytorch\.org/models/densenet121-a639ec97\.pth"):
+        load_weights(network(), "imagenet", cache=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_is_checked_by_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "source").write_bytes(b"not the weights")
+    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda url, timeout: (tmp_path / "source").open("rb"))
+    with pytest.raises(InputError, match="SHA-256 a639ec97"):
+        load_weights(network(), "imagenet", cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
