@@ -223,8 +223,8 @@ def _rates(said: dict[str, str], evidence: Evidence) -> str:
     text = " ".join(said.get(m, "") for m in ("sensitivity", "specificity", "ppv", "npv"))
     parts = []
     if "Wilson" in text:
-        parts.append("Sensitivity, specificity and predictive values have Wilson intervals [@wilson]"
-                     + (", at the effective sample size of clustered cases [@rao]" if "effective" in text else "") + ".")  # fmt: skip
+        clustered = ", at the effective sample size of clustered cases [@rao]" if "effective" in text else ""
+        parts.append(f"Sensitivity, specificity and predictive values have Wilson intervals [@wilson]{clustered}.")
     if "Clopper" in text or "exact" in text:
         parts.append("Rates have exact intervals [@clopper].")
     if "delta" in said.get("f1", ""):

@@ -54,7 +54,8 @@ def _notes_table(evidence: Evidence, frame: pl.DataFrame, caption: str) -> Table
         rows.append(
             (
                 Cell(r["note"] or "no reason was given"), Cell(count(r["len"]), kind="num"),
-                Cell(_few([a.replace("_", " ") for a in r["analysis"]])), Cell(_few([m.replace("_", " ") for m in r["metric"]])),
+                Cell(_few([a.replace("_", " ") for a in r["analysis"]])),
+                Cell(_few([m.replace("_", " ") for m in r["metric"]])),
                 Cell(_few([finding_title(f) for f in r["finding"] if f])), Cell(_few([x for x in r["rater"] if x])),
                 Cell(_few([population_title(evidence, p) for p in r["population"] if p])),
             )
@@ -130,8 +131,11 @@ def _machine(machine: Mapping[str, Any]) -> str:
 def _runs_table(runs: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = tuple(
         (
-            Cell(stage), Cell(str(run.get("status") or MISSING)), Cell(str(run.get("started") or MISSING)[:16].replace("T", " ")),
-            Cell(seconds(run.get("seconds")), kind="num"), Cell(str(run.get("fingerprint") or MISSING)[:16], kind="code"),
+            Cell(stage),
+            Cell(str(run.get("status") or MISSING)),
+            Cell(str(run.get("started") or MISSING)[:16].replace("T", " ")),
+            Cell(seconds(run.get("seconds")), kind="num"),
+            Cell(str(run.get("fingerprint") or MISSING)[:16], kind="code"),
         )
         for stage, run in runs.items()
     )  # fmt: skip

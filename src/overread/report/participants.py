@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from overread.report.blocks import Cell, Figure, Folded, Section, Table, heads
+from overread.report.blocks import Cell, Figure, Folded, Section, Table, figures, heads, words
 from overread.report.evidence import Evidence, finding_title
 from overread.report.flow import flow_diagram
 from overread.report.numbers import MISSING, count, fixed, share
@@ -25,8 +25,8 @@ def participants(evidence: Evidence) -> Section:
     blocks: list = []
     if evidence.flow.height:
         alt = "Flow diagram of the selection of images: " + "; ".join(_spoken(evidence.flow))
-        blocks.append(Figure(flow_diagram(evidence.flow, evidence.images, name="flow", alt=alt),
-                             "Flow of images, cases and patients from the sources to the splits (after STARD 2015)."))  # fmt: skip
+        caption = "Flow of images, cases and patients from the sources to the splits (after STARD 2015)."
+        blocks.append(Figure(flow_diagram(evidence.flow, evidence.images, name="flow", alt=alt), caption))
         blocks.append(Folded("The same as a table", (_flow_table(evidence.flow),)))
     columns = _columns(evidence.images)
     blocks.append(_cohort_table(evidence.images, columns))
@@ -42,7 +42,7 @@ def _spoken(flow: pl.DataFrame) -> list[str]:
 
 def _flow_table(flow: pl.DataFrame) -> Table:
     rows = tuple(
-        (Cell(r["step"]), Cell(r["reason"] or "kept"), Cell(count(r["count"]), kind="num"), Cell(r["unit"]), Cell(r["examples"] or ""))
+        (*words(r["step"], r["reason"] or "kept"), *figures([count(r["count"])]), *words(r["unit"], r["examples"] or ""))
         for r in flow.iter_rows(named=True)
     )  # fmt: skip
     return Table("Steps of selection.", (heads("Step", "What", "Count", "Unit", "Examples"),), rows, compact=True)

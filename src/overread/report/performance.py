@@ -23,9 +23,12 @@ from overread.report.summary import outcome_table
 
 _RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
 _CALIBRATION = (
-    ("calibration_intercept", "Intercept"), ("calibration_slope", "Slope"), ("calibration_in_the_large", "In the large"),
-    ("brier", "Brier score"), ("ece", "ECE"),
-)  # fmt: skip
+    ("calibration_intercept", "Intercept"),
+    ("calibration_slope", "Slope"),
+    ("calibration_in_the_large", "In the large"),
+    ("brier", "Brier score"),
+    ("ece", "ECE"),
+)
 
 
 def discrimination(evidence: Evidence) -> Section:
@@ -134,8 +137,10 @@ def operating(evidence: Evidence) -> Section:
         return Section(
             "operating", title, absent="no threshold was frozen and no rate at a fixed specificity estimated"
         )
-    lead = Text("A frozen threshold was chosen before the test labels were opened, so the rate that it was chosen for is "
-                "itself a result here. PPV and NPV hold at the prevalence of that population and nowhere else.")  # fmt: skip
+    lead = Text(
+        "A frozen threshold was chosen before the test labels were opened, so the rate that it was chosen for is itself "
+        "a result here. PPV and NPV hold at the prevalence of that population and nowhere else."
+    )
     return Section("operating", title, (lead, *blocks))
 
 

@@ -63,10 +63,8 @@ def _forest_blocks(evidence: Evidence, frame: pl.DataFrame, population: str) -> 
         if not any(m.value == m.value for line in lines for m in line.marks):
             continue
         where = population_title(evidence, population)
-        caption = (
-            f"AUC of “{evidence.cast.lead}” by subgroup: {finding_title(finding).lower()}, "
-            f"{where.lower() if population == 'internal' else where}."
-        )
+        where = where.lower() if population == "internal" else where
+        caption = f"AUC of “{evidence.cast.lead}” by subgroup: {finding_title(finding).lower()}, {where}."
         alt = f"Forest plot. {caption} " + "; ".join(f"{x.title}: {x.marks[0].label}" for x in lines)
         name = f"subgroups-{population}-{finding}"
         blocks.append(Figure(forest(lines, ("AUC",), Scale("AUC"), name=name, alt=alt), caption))
@@ -100,7 +98,7 @@ def _gap_table(evidence: Evidence, frame: pl.DataFrame) -> Table:
         (
             Cell(_title(r["subgroup"])), Cell(_levels_of(r)), Cell(finding_title(r["finding"])),
             Cell(population_title(evidence, r["population"])), Cell(r["rater"]),
-            Cell(r["metric"].removeprefix("gap_").replace("_difference", "").replace("_", " ").replace("auc", "AUC") + _at(r)),
+            Cell(_metric(r)),
             estimate_cell(r, notes, signed=True), *p_cells(r),
         )
         for r in frame.sort("subgroup", "population", "finding", "rater", maintain_order=True).to_dicts()
@@ -115,8 +113,9 @@ def _levels_of(row: Row) -> str:
     return f"{row['level']} − {other}" if other else row["level"]
 
 
-def _at(row: Row) -> str:
-    return f" ({row['at'].partition('=')[2]})" if row["at"] else ""
+def _metric(row: Row) -> str:
+    name = row["metric"].removeprefix("gap_").removesuffix("_difference").replace("_", " ").replace("auc", "AUC")
+    return name + (f" ({row['at'].partition('=')[2]})" if row["at"] else "")
 
 
 def _full_table(evidence: Evidence, frame: pl.DataFrame) -> Table:

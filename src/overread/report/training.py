@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, heads
+from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, figures, heads, words
 from overread.report.curves import training_panels
 from overread.report.evidence import Evidence, finding_title
 from overread.report.numbers import MISSING, count, fixed, listed, seconds
@@ -51,7 +51,8 @@ def _models_table(evidence: Evidence) -> Table:
         out = [finding_title(f) for f in m.get("not_outputs") or ()]
         rows.append(
             (
-                Cell(name), Cell(str(network)), Cell(kind), Cell(listed([str(s) for s in m.get("training_sites") or ()])),
+                *words(name, str(network), kind),
+                Cell(listed([str(s) for s in m.get("training_sites") or ()])),
                 Cell(count(m.get("n_train_images")), kind="num"), Cell(count(m.get("n_train_patients")), kind="num"),
                 Cell(count(len(m.get("findings") or ())), kind="num", note=f"not learnt: {listed(out)}" if out else ""),
             )
@@ -77,7 +78,8 @@ def _runs_table(evidence: Evidence) -> Table:
         best = _best(history)
         rows.append(
             (
-                Cell(name), Cell(count(history.height), kind="num"), Cell(best[0], kind="num"), Cell(best[1], kind="num"),
+                Cell(name),
+                *figures([count(history.height), *best]),
                 Cell(str(record.get("seed") if record.get("seed") is not None else MISSING), kind="num"),
                 Cell(seconds(record.get("seconds")), kind="num"),
             )
