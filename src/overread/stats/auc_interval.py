@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, isnan
 
 from scipy.special import expit, logit
-from scipy.stats import t
 
 from overread.errors import InputError, did_you_mean
 from overread.stats.estimate import Estimate
+from overread.stats.tails import critical, upper
 
 INTERVALS = ("wald", "logit", "logit-t")
 
@@ -19,29 +20,31 @@ def check_interval(interval: str, *, where: str) -> None:
         raise InputError(f"{where}: interval", " or ".join(INTERVALS), interval, do=did_you_mean(interval, INTERVALS))
 
 
-def auc_estimate(
-    value: float, se: float, df: float, *, interval: str, clip: bool, confidence: float, method: str, note: str
-) -> Estimate:
-    """Interval and p on the scale asked for; df infinite = normal quantiles; special cases say why they are.
+def auc_estimate(raw: Estimate, df: float, *, interval: str, clip: bool, confidence: float = 0.95) -> Estimate:
+    """An AUC with value, se, method and note completed by interval and p on the scale asked for.
 
-    >>> auc_estimate(0.8, 0.1, 9.0, interval="logit-t", clip=True, confidence=0.95, method="DeLong", note="").method
+    df infinite = normal quantiles; clip cuts a Wald interval to [0, 1]. Without a variance there is no interval, with a
+    variance of 0 one of zero width and the reason in the note.
+
+    >>> auc_estimate(Estimate(0.8, se=0.1, method="DeLong"), 9.0, interval="logit-t", clip=True).method
     'DeLong, logit, t with 9.0 df'
     """
     name = {"wald": "Wald", "logit": "logit", "logit-t": "logit, t"}[interval]
+    value, se = raw.value, raw.se
     if isnan(se):
-        return Estimate(value, method=f"{method}, {name}", note=note)
+        return replace(raw, method=f"{raw.method}, {name}")
     if se == 0 or value in (0.0, 1.0):
         why = f"AUC of {value:g}: every pair is ordered" if value in (0.0, 1.0) else "the placement values do not vary"
         why += "; the variance is 0 and the zero-width interval understates the uncertainty"
-        note = f"{note}; {why}" if note else why
-        return Estimate(value, value, value, se, method=f"{method}, {name}", note=note)
-    quantile = float(t.isf((1 - confidence) / 2, df))
+        note = f"{raw.note}; {why}" if raw.note else why
+        return replace(raw, low=value, high=value, method=f"{raw.method}, {name}", note=note)
+    times = critical(confidence, df)
     if interval == "wald":
-        low, high, z = value - quantile * se, value + quantile * se, (value - 0.5) / se
+        low, high, z = value - times * se, value + times * se, (value - 0.5) / se
         low, high = (max(low, 0.0), min(high, 1.0)) if clip else (low, high)
     else:
-        centre, spread_ = float(logit(value)), se / (value * (1 - value))
-        low, high = (float(expit(centre + sign * quantile * spread_)) for sign in (-1, 1))
-        z = centre / spread_
+        centre, error = float(logit(value)), se / (value * (1 - value))
+        low, high = (float(expit(centre + sign * times * error)) for sign in (-1, 1))
+        z = centre / error
         name += f" with {df:.1f} df" if df < inf else ""
-    return Estimate(value, low, high, se, 2 * float(t.sf(abs(z), df)), f"{method}, {name}", note)
+    return replace(raw, low=low, high=high, p=2 * upper(abs(z), df), method=f"{raw.method}, {name}")

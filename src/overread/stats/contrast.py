@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, isnan, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t
 
 from overread.errors import InputError, did_you_mean
 from overread.stats.arrays import check_confidence, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
 from overread.stats.placement import centred, describe, groups_of, one_class, placements, spread
+from overread.stats.tails import critical, upper
 
 TESTS = ("difference", "non-inferiority", "equivalence")
 
@@ -73,9 +74,8 @@ def compare_aucs(
     values = centred(truth, difference, placed_a - placed_b, weight)
     variance = spread(values[None], truth, groups)
     se = nan if variance.note else sqrt(max(variance.covariance[0, 0], 0.0))
-    return _tested(
-        difference, se, inf, margin=margin, kind=kind, confidence=confidence, method=method, note=variance.note
-    )
+    raw = Estimate(difference, se=se, method=method, note=variance.note)
+    return _tested(raw, inf, margin=margin, kind=kind, confidence=confidence)
 
 
 def compare_independent_aucs(
@@ -99,8 +99,7 @@ def compare_independent_aucs(
 
     Returns
     -------
-    Estimate: value A - B, interval and p from t with Satterthwaite's df,
-    (V_a + V_b)^2 / (V_a^2/(n_a-1) +
+    Estimate: value A - B, interval and p from t with Satterthwaite's df, (V_a + V_b)^2 / (V_a^2/(n_a-1) +
     V_b^2/(n_b-1)), n = all cases of a set (its patients when clustered), as pROC has it.
 
     Raises
@@ -121,28 +120,31 @@ def compare_independent_aucs(
     check_confidence(confidence, where=where)
     if cluster is not None:
         _refuse_shared(*cluster, where=where)
-    clusters = (None, None) if cluster is None else cluster
-    values, variances, sizes, notes = [], [], [], []
-    for name, y, score, labels in (("A", y_a, score_a, clusters[0]), ("B", y_b, score_b, clusters[1])):
-        truth = truth_array(y, where=f"{where}, set {name}")
-        scores = score_array(score, truth.shape, where=f"{where}, set {name}")
-        groups = groups_of(truth.size, labels, None, where=f"{where}, set {name}")
-        note = one_class(truth)
-        value, variance = nan, nan
-        if not note:
-            value, placed = placements(truth, scores)
-            result = spread(centred(truth, value, placed)[None], truth, groups)
-            variance, note = float(result.covariance[0, 0]), result.note
-        values.append(value)
-        variances.append(max(variance, 0.0) if not isnan(variance) else nan)
-        sizes.append(groups.n_clusters if labels is not None else truth.size)
-        notes.extend([f"set {name}: {note}"] if note else [])
-    total = sum(variances)
-    scaled = sum(v**2 / (n - 1) for v, n in zip(variances, sizes, strict=True) if n > 1)
-    df = total**2 / scaled if scaled > 0 else inf
-    method = f"unpaired {describe(groups, weighted=False)}, t" + (f" with {df:.1f} df" if df < inf else "")
-    return _tested(values[0] - values[1], sqrt(total) if not isnan(total) else nan, df, margin=margin, kind=kind,
-                   confidence=confidence, method=method, note="; ".join(notes))  # fmt: skip
+    cluster_a, cluster_b = (None, None) if cluster is None else cluster
+    a, n_a = _single(y_a, score_a, cluster_a, where=f"{where}, set A")
+    b, n_b = _single(y_b, score_b, cluster_b, where=f"{where}, set B")
+    variance = a.se**2 + b.se**2
+    scaled = sum(one.se**4 / (n - 1) for one, n in ((a, n_a), (b, n_b)) if n > 1)
+    df = variance**2 / scaled if scaled > 0 else inf
+    method = f"unpaired {a.method}, t" + (f" with {df:.1f} df" if df < inf else "")
+    note = "; ".join(f"set {name}: {one.note}" for name, one in (("A", a), ("B", b)) if one.note)
+    raw = Estimate(a.value - b.value, se=sqrt(variance), method=method, note=note)
+    return _tested(raw, df, margin=margin, kind=kind, confidence=confidence)
+
+
+def _single(y: ArrayLike, score: ArrayLike, cluster: ArrayLike | None, *, where: str) -> tuple[Estimate, int]:
+    """The AUC of one set with its error, and how many independent units it has."""
+    truth = truth_array(y, where=where)
+    scores = score_array(score, truth.shape, where=where)
+    groups = groups_of(truth.size, cluster, None, where=where)
+    method = describe(groups, weighted=False)
+    n = truth.size if cluster is None else groups.n_clusters
+    if note := one_class(truth):
+        return Estimate(nan, method=method, note=note), n
+    value, placed = placements(truth, scores)
+    variance = spread(centred(truth, value, placed)[None], truth, groups)
+    se = nan if variance.note else sqrt(max(variance.covariance[0, 0], 0.0))
+    return Estimate(value, se=se, method=method, note=variance.note), n
 
 
 def _kind(margin: float | None, test: str | None, where: str) -> str:
@@ -168,31 +170,22 @@ def _refuse_shared(cluster_a: ArrayLike, cluster_b: ArrayLike, *, where: str) ->
         )
 
 
-def _tested(
-    difference: float,
-    se: float,
-    df: float,
-    *,
-    margin: float | None,
-    kind: str,
-    confidence: float,
-    method: str,
-    note: str,
-) -> Estimate:
-    """Interval and p of a difference; a variance of 0 decides nothing but equality."""
+def _tested(raw: Estimate, df: float, *, margin: float | None, kind: str, confidence: float) -> Estimate:
+    """A difference with value, se, method and note completed; a variance of 0 decides nothing but equality."""
+    difference, se, method = raw.value, raw.se, raw.method
     if margin is not None:
         method += f"; {kind} with margin {margin:g}"
     if isnan(se):
-        return Estimate(difference, method=method, note=note)
+        return replace(raw, method=method)
     if se == 0:
         p = 1.0 if difference == 0 and kind == "difference" else nan
         note = "the difference has no variance: zero-width interval" + ("" if p == 1.0 else ", no test")
-        return Estimate(difference, difference, difference, 0.0, p, method, note)
-    half = float(t.isf((1 - confidence) / 2, df)) * se
+        return replace(raw, low=difference, high=difference, p=p, method=method, note=note)
+    half = critical(confidence, df) * se
     if margin is None:
-        p = 2 * float(t.sf(abs(difference) / se, df))
+        p = 2 * upper(abs(difference) / se, df)
     else:
-        p = float(t.sf((difference + margin) / se, df))
+        p = upper((difference + margin) / se, df)
         if kind == "equivalence":
-            p = max(p, float(t.sf((margin - difference) / se, df)))
-    return Estimate(difference, difference - half, difference + half, se, p, method, note)
+            p = max(p, upper((margin - difference) / se, df))
+    return replace(raw, low=difference - half, high=difference + half, p=p, method=method)

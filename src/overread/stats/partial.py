@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from math import isnan, nan, sqrt
+from math import inf, isnan, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, score_array, truth_array
 from overread.stats.estimate import Estimate
 from overread.stats.placement import describe, groups_of, one_class, spread
+from overread.stats.tails import critical
 
 
 def partial_auc(
@@ -81,7 +81,7 @@ def partial_auc(
     if se == 0:
         note = "the variance is 0 and the zero-width interval understates the uncertainty"
         return Estimate(area, area, area, 0.0, method=method, note=note)
-    half = float(norm.isf((1 - confidence) / 2)) * se
+    half = critical(confidence, inf) * se
     bounds = (area - half, area + half)
     if cluster is None:
         floor = (1 - chance / (high - low - chance)) / 2 if corrected else 0.0

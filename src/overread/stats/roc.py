@@ -108,8 +108,8 @@ def auc(
     variance = spread(values[None], truth, groups)
     se = sqrt(max(variance.covariance[0, 0], 0.0)) if not variance.note else nan
     df = satterthwaite(values, truth, groups) if interval == "logit-t" and se > 0 else inf
-    return auc_estimate(value, se, df, interval=interval, clip=cluster is None, confidence=confidence,
-                         method=method, note=variance.note)  # fmt: skip
+    raw = Estimate(value, se=se, method=method, note=variance.note)
+    return auc_estimate(raw, df, interval=interval, clip=cluster is None, confidence=confidence)
 
 
 def auc_covariance(y: ArrayLike, scores: ArrayLike, *, cluster: ArrayLike | None = None) -> AucCovariance:

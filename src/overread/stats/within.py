@@ -117,5 +117,5 @@ def stratified_auc(
     se = nan if variance.note else sqrt(max(variance.covariance[0, 0], 0.0))
     df = satterthwaite(found.influence[used], truth[used], groups) if interval == "logit-t" and se > 0 else inf
     note = "; ".join(text for text in (found.note, variance.note) if text)
-    return auc_estimate(found.auc, se, df, interval=interval, clip=cluster is None, confidence=confidence,
-                        method=method, note=note)  # fmt: skip
+    raw = Estimate(found.auc, se=se, method=method, note=note)
+    return auc_estimate(raw, df, interval=interval, clip=cluster is None, confidence=confidence)
