@@ -56,7 +56,7 @@ class _Table:
         """Variance of an estimate whose influence value is influence[class], computed on cases of these classes."""
         if self.patients is None:
             return float(self.totals @ influence**2)
-        return self.sample.variance(influence @ self.patients, involved(self.size(classes)))
+        return self.sample.variance(np.einsum("c,cp->p", influence, self.patients), involved(self.size(classes)))
 
 
 def operating_point(

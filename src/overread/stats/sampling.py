@@ -7,7 +7,7 @@ logistic fit and the delta method of F1 are all this one sum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
@@ -47,6 +47,13 @@ class Sampling:
         number = np.asarray(values, dtype=np.float64)
         return number if self.weights is None else number * self.weights
 
+    def sorted_by(self, order: Codes) -> Sampling:
+        """The same cases in another order."""
+        weights = None if self.weights is None else self.weights[order]
+        if self.patient is not None:
+            return replace(self, weights=weights, patient=self.patient[order])
+        return replace(self, weights=weights, stratum=None if self.stratum is None else self.stratum[order])
+
     def totals(self, values: NDArray[Any]) -> Floats:
         """Weighted sums per patient: values (n_cases,) or (k, n_cases) -> (n_patients,) or (k, n_patients)."""
         weighted = self.weigh(values)
@@ -62,20 +69,33 @@ class Sampling:
         n_involved counts the patients who contribute to the estimate; with m of them the factor is m / (m - 1), so that
         a rate among few patients is not called precise because many others were sampled beside it.
         """
-        return float(self.covariance(totals[None, :], n_involved)[0, 0])
+        return float(self.variances(totals[None, :], n_involved)[0])
+
+    def variances(self, totals: Floats, n_involved: int) -> Floats:
+        """Variance (k,) of each of k estimates from their influence values summed per patient (k, n_patients)."""
+        if n_involved < 2 or self.note:
+            return np.full(len(totals), nan)
+        deviation, scale = self._deviation(totals)
+        return self._small(n_involved) * np.einsum("kp,kp->k", deviation * scale, deviation)
 
     def covariance(self, totals: Floats, n_involved: int) -> Floats:
         """Covariance (k, k) of k estimates from their influence values summed per patient (k, n_patients)."""
         if n_involved < 2 or self.note:
             return np.full((len(totals), len(totals)), nan)
-        small = n_involved / (n_involved - 1)
+        deviation, scale = self._deviation(totals)
+        return self._small(n_involved) * np.einsum("ip,jp->ij", deviation * scale, deviation)
+
+    def _deviation(self, totals: Floats) -> tuple[Floats, Floats | float]:
+        """Totals less their stratum's mean, and n_h / (n_h - 1) per patient; without strata the mean is 0 already."""
         if self.stratum is None:
-            return small * (totals @ totals.T)
+            return totals, 1.0
         size = np.bincount(self.stratum)
         mean = np.array([np.bincount(self.stratum, row) for row in totals]) / size
-        deviation = totals - mean[:, self.stratum]
-        within = (deviation * (size / (size - 1))[self.stratum]) @ deviation.T
-        return small * (self.n_patients - 1) / self.n_patients * within  # one stratum: as without strata
+        return totals - mean[:, self.stratum], (size / (size - 1))[self.stratum]
+
+    def _small(self, n_involved: int) -> float:
+        small = n_involved / (n_involved - 1)  # one stratum gives what no strata give
+        return small if self.stratum is None else small * (self.n_patients - 1) / self.n_patients
 
 
 def sampling(
