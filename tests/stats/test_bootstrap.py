@@ -88,6 +88,15 @@ def test_the_same_generator_gives_the_same_draws_whatever_the_threads():
     np.testing.assert_array_equal(one, two)
 
 
+def test_draws_in_parts_are_the_same_draws(monkeypatch):
+    rng = np.random.default_rng(2)
+    y, scores, cluster = (rng.random((2, 200)) < 0.3).astype(float), rng.normal(size=(1, 2, 200)), np.arange(200) // 3
+    whole = bootstrap.bootstrap_auc(y, scores, rng=np.random.default_rng(5), cluster=cluster, replicates=100)
+    monkeypatch.setattr(bootstrap, "DRAWS_AT_ONCE", 67 * 30)
+    parts = bootstrap.bootstrap_auc(y, scores, rng=np.random.default_rng(5), cluster=cluster, replicates=100)
+    np.testing.assert_array_equal(parts, whole)
+
+
 def test_any_statistic_sees_whole_patients():
     cluster = np.array([3, 1, 3, 2, 1, 3])
     seen = bootstrap.bootstrap(

@@ -19,6 +19,7 @@ from overread.stats.resampled import LANES, Ranked, ranked, sum_auc, sum_rates
 
 Counts = NDArray[np.uint16]
 
+DRAWS_AT_ONCE = 2**28  # counts held in memory at once (2 bytes each) by bootstrap_auc; the draws do not depend on it
 UNDEFINED_ALLOWED = 0.01  # share of replicates without a value above which there is no interval
 
 
@@ -124,9 +125,15 @@ def bootstrap_auc(
     (100, 1, 1)
     """
     n_cases = np.asarray(y).shape[-1]
+    _check_replicates(replicates, "bootstrap_auc")
     labels = np.arange(n_cases) if cluster is None else cluster
-    counts = draw_counts(labels, rng=rng, replicates=replicates, strata=strata)
-    return auc_replicates(y, scores, counts, cluster=cluster, weights=weights)
+    codes, n_clusters = group_codes(labels, n_cases, where="bootstrap_auc")
+    step = max(LANES, DRAWS_AT_ONCE // max(n_clusters, 1))
+    parts = []
+    for first in range(0, replicates, step):
+        counts = draw_counts(codes, rng=rng, replicates=min(step, replicates - first), strata=strata)
+        parts.append(auc_replicates(y, scores, counts, cluster=codes, weights=weights))
+    return np.concatenate(parts)
 
 
 def auc_replicates(

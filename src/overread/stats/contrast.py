@@ -113,7 +113,7 @@ def compare_independent_aucs(
 
     >>> result = compare_independent_aucs([1, 1, 0, 0], [4, 2, 3, 1], [1, 1, 0, 0, 0], [5, 1, 3, 4, 2])
     >>> round(result.value, 4), round(result.se, 4), result.method
-    (0.25, 0.6124, 'unpaired DeLong, t with 6.8 df')
+    (0.25, 0.6124, 'unpaired DeLong, t with 6... df')
     """
     where = "compare_independent_aucs"
     kind = _kind(margin, test, where)
