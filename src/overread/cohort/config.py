@@ -55,8 +55,8 @@ class CohortConfig:
             *_unknown("stratify", self.stratify, findings.names()),
         ]
         f = self.fractions
-        if len(f) != 3 or min(f) < 0 or f[0] == 0 or abs(sum(f) - 1) > 1e-9:
-            expected = "three shares (train, tune, test) that sum to 1, the first above 0"
+        if len(f) != 3 or any(0 != s < 0.001 for s in f) or f[0] == 0 or abs(sum(f) - 1) > 1e-9:
+            expected = "three shares (train, tune, test) that sum to 1, each 0 or at least 0.001, the first above 0"
             problems.append(InputError("cohort.fractions", expected, str(f)))
         low, high = self.ages
         if low is not None and high is not None and low > high:

@@ -1,0 +1,185 @@
+import errno
+import json
+import os
+
+import numpy as np
+import polars as pl
+import pytest
+
+from overread import runs
+from overread.cohort import CohortConfig, build, open_cohort
+from overread.errors import InputError
+from overread.images import store
+from overread.images.recipe import Recipe
+from overread.tables import Source
+
+RECIPE = Recipe(8, "pad")
+CONFIG = CohortConfig(recipe=RECIPE, external_sites=("south",), seed=1)
+
+
+@pytest.fixture
+def two(hospital):
+    return [hospital("north", 30, seed=1), hospital("south", 10, seed=2)]
+
+
+def contents(folder):
+    """Bytes of every file but run.json, which holds times."""
+    paths = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "run.json")
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths}
+
+
+def test_the_folder_holds_what_it_should(tmp_path, two):
+    told = []
+    cohort = build(two, tmp_path, tmp_path / "out", CONFIG, progress=lambda a, b: told.append((a, b)))
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"images.parquet", "labels.parquet", "regions.parquet", "flow.parquet", "splits.parquet",
+                     "unreadable.parquet", "pixels", "run.json"}  # fmt: skip
+    images = cohort.images
+    n = sum(s.images.height for s in two)
+    assert images.height == n
+    assert told[-1] == (n, n)
+    assert images["sha256"].null_count() == 0
+    assert set(images.filter(pl.col("site") == "south")["split"].cast(pl.String)) == {"test"}
+    splits = pl.read_parquet(tmp_path / "out/splits.parquet")
+    assert splits.columns == ["patient_id", "site", "split"]
+    assert splits.height == images["patient_id"].n_unique()
+    record = json.loads((tmp_path / "out/run.json").read_text())
+    assert record["status"] == "complete"
+    assert record["outputs"]["splits.parquet"]["sha256"] == runs.file_hash(tmp_path / "out/splits.parquet")
+    opened = cohort.store()
+    assert opened.recipe == RECIPE
+    assert len(opened) == n
+    pixels = opened.gather(images["part"].to_numpy(), images["row"].to_numpy())
+    for path, values in zip(images["path"][:5], pixels, strict=False):
+        np.testing.assert_array_equal(values, store.read_image(tmp_path / path, RECIPE))
+
+
+def test_it_is_the_same_whatever_the_order_of_rows_and_the_workers(tmp_path, two):
+    shuffled = [Source(s.images.sample(fraction=1, shuffle=True, seed=3), s.labels.reverse()) for s in two][::-1]
+    build(two, tmp_path, tmp_path / "one", CONFIG)
+    build(shuffled, tmp_path, tmp_path / "two", CONFIG, workers=2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_unreadable_images_are_refused_all_at_once_and_nothing_is_written(tmp_path, two):
+    bad = two[0].images["path"][:2].to_list()
+    (tmp_path / bad[0]).write_bytes(b"")
+    (tmp_path / bad[1]).unlink()
+    with pytest.raises(InputError, match=r"found 2 of \d+ that cannot") as caught:
+        build(two, tmp_path, tmp_path / "out", CONFIG)
+    assert all(path in str(caught.value) for path in bad)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [".building"]
+    with pytest.raises(InputError, match="none there"):
+        open_cohort(tmp_path / "out")
+
+
+def test_skipped_images_are_counted_and_listed(tmp_path, two):
+    bad = two[0].images["path"][:2].to_list()
+    (tmp_path / bad[0]).write_bytes(b"")
+    (tmp_path / bad[1]).unlink()
+    cohort = build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE, skip_unreadable=True))
+    listed = pl.read_parquet(tmp_path / "out/unreadable.parquet")
+    assert listed["path"].to_list() == sorted(bad)
+    assert cohort.images.height == sum(s.images.height for s in two) - 2
+    step = cohort.flow.filter((pl.col("step") == "readable") & (pl.col("site") == "") & (pl.col("unit") == "images"))
+    assert {r["reason"]: r["count"] for r in step.iter_rows(named=True)} == {
+        "unreadable: an empty file (0 bytes)": 1,
+        "unreadable: no file there": 1,
+        "": cohort.images.height,
+    }
+    assert not set(cohort.labels["case_id"]) & set(listed["image_id"])
+
+
+def test_what_is_odd_and_kept_is_noted(tmp_path, two):
+    north = two[0]
+    first, second = north.images["image_id"][:2]
+    odd = north.images.with_columns(
+        source_note=pl.when(pl.col("image_id") == second).then(pl.lit("view 'x' is none of PA, AP, LATERAL: UNKNOWN"))
+    )
+    labels = pl.concat(
+        [north.labels.filter(pl.col("case_id") != first), north.labels.head(1).with_columns(case_id=pl.lit("z"))]
+    )
+    config = CohortConfig(recipe=RECIPE, exclude={"patient_id": ("nobody",)})
+    flow = build([Source(odd, labels), two[1]], tmp_path, tmp_path / "out", config).flow
+    noted = flow.filter((pl.col("step") == "noted") & (pl.col("site") == ""))
+    assert {r["reason"]: (r["count"], r["examples"]) for r in noted.iter_rows(named=True)} == {
+        "view 'x' is none of PA, AP, LATERAL: UNKNOWN": (1, second),
+        "no label": (1, first),
+        "labels of a case without image": (1, "z"),
+        "on the exclusion list, not in the source": (1, "nobody"),
+    }
+
+
+def test_an_old_cohort_survives_a_failure_and_is_replaced_as_a_whole(tmp_path, two, monkeypatch):
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    before = contents(tmp_path / "out")
+
+    def full(path, frame=None):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    real = pl.DataFrame.write_parquet
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    with pytest.raises(InputError, match="room on the disk; found none left"):
+        build(two[:1], tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE))
+    after = {k: v for k, v in contents(tmp_path / "out").items() if not k.startswith(".building")}
+    assert after == before
+    assert open_cohort(tmp_path / "out").images.height == sum(s.images.height for s in two)
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", real)
+    build(two[:1], tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE))
+    build(two[:1], tmp_path, tmp_path / "fresh", CohortConfig(recipe=RECIPE))
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_another_seed_does_not_read_the_images_again(tmp_path, two, monkeypatch):
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    monkeypatch.setattr(store, "made_in_order", lambda portions, *_: iter_nothing(portions))
+    cohort = build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE, external_sites=("south",), seed=2))
+    assert len(cohort.store()) == cohort.images.height
+
+
+def iter_nothing(portions):
+    assert not portions
+    yield from ()
+
+
+def test_ctrl_c_leaves_the_old_cohort_and_a_state_that_goes_on(tmp_path, two, monkeypatch):
+    monkeypatch.setattr(store, "_PART_BYTES", 8 * 8 * 10)
+
+    def stop(done, total):
+        if done > 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(two, tmp_path, tmp_path / "out", CONFIG, progress=stop)
+    assert json.loads((tmp_path / "out/.building/run.json").read_text())["status"] == "interrupted"
+    kept = (tmp_path / "out/.building/pixels/part-00000.npy").stat().st_ino
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    assert os.stat(tmp_path / "out/pixels/part-00000.npy").st_ino == kept
+    build(two, tmp_path, tmp_path / "fresh", CONFIG)
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_a_split_that_cuts_patients_is_refused_before_the_long_work(tmp_path, two):
+    images = two[0].images
+    word = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("train")).otherwise(pl.lit("test"))
+    cut = Source(images.with_columns(given=word), two[0].labels)
+    with pytest.raises(InputError, match="every patient in one split"):
+        build(cut, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE, split_column="given"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_four_public_sources(tmp_path, shared):
+    """Three images of each: all are read, none is black, the lungs lie in the middle."""
+    from overread import datasets
+
+    root = shared("real/cxr/metadata.csv").parent
+    columns = {"image_id": "image", "path": "image", "patient_id": "patient_id", "site": "source", "view": "view"}
+    sources = [
+        datasets.load("table", root, {"images": "metadata.csv", "columns": columns, "where": {"source": site}})
+        for site in ("nih", "guangzhou", "cohen_covid", "tbx11k")
+    ]
+    few = [Source(s.images.sample(3, seed=1), s.labels) for s in sources]
+    cohort = build(few, [root] * 4, tmp_path / "out", CohortConfig(recipe=Recipe(64, "pad")))
+    pixels = cohort.store().gather(cohort.images["part"].to_numpy(), cohort.images["row"].to_numpy())
+    assert pixels.shape == (12, 64, 64)
+    assert (pixels.reshape(12, -1).std(1) > 20).all()

@@ -1,0 +1,96 @@
+import gzip
+
+import polars as pl
+import pytest
+
+from overread import datasets
+from overread.datasets import nih14
+from overread.errors import InputError
+
+HEADER = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
+)
+ROWS = """00000001_000.png,Cardiomegaly|Effusion,0,1,57,M,PA,2682,2749,0.143,0.143
+00000001_001.png,No Finding,1,1,058Y,M,AP,2682,2749,0.143,0.143
+00000002_000.png,Pleural_Thickening,0,2,411,F,PA,2500,2048,0.168,0.168"""
+BOXES = """Image Index,Finding Label,Bbox [x,y,w,h],,,
+00000001_000.png,Infiltrate,225.0,547.0,86.5,79.0,,,
+00000001_000.png,Infiltrate,25.0,47.0,6.5,9.0,,,
+00000002_000.png,Mass,686.1,131.5,185.4,313.4,,,"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "Data_Entry_2017.csv").write_text(f"{HEADER}\n{ROWS}\n")
+    (tmp_path / "images_001" / "images").mkdir(parents=True)
+    (tmp_path / "images_001" / "images" / "00000001_000.png").touch()
+    return tmp_path
+
+
+def test_every_image_states_all_fifteen(root):
+    source = datasets.load("nih14", root)
+    assert source.labels.height == 3 * 15
+    present = source.labels.filter(pl.col("state").cast(pl.String) == "present").select("case_id", "finding")
+    assert sorted(present.rows()) == [
+        ("00000001_000.png", "cardiomegaly"),
+        ("00000001_000.png", "pleural_effusion"),
+        ("00000001_001.png", "no_finding"),
+        ("00000002_000.png", "pleural_thickening"),
+    ]
+    assert source.labels["source"].unique().to_list() == ["report_text"]
+
+
+def test_paths_ages_and_what_was_resized(root):
+    images = datasets.load("nih14", root).images
+    assert images["path"].to_list()[:2] == ["images_001/images/00000001_000.png", "images/00000001_001.png"]
+    assert images["age_years"].to_list() == [57.0, 58.0, None]
+    assert "age 411 is above 120 years" in images["source_note"][2]
+    assert images["pixel_mm"].null_count() == 3
+    assert images.select("original_columns", "original_rows", "original_pixel_mm").row(0) == (2682, 2749, 0.143)
+    assert "official_split" not in images.columns
+
+
+def test_boxes_and_official_lists(root):
+    (root / "BBox_List_2017.csv.gz").write_bytes(gzip.compress(BOXES.encode()))
+    (root / "train_val_list.txt").write_text("00000001_000.png\n00000001_001.png\n")
+    (root / "test_list.txt").write_text("00000002_000.png\n")
+    source = datasets.load("nih14", root)
+    assert source.images["official_split"].to_list() == ["train_val", "train_val", "test"]
+    assert source.regions.select("finding", "number", "x", "width").rows() == [
+        ("infiltration", 1, 225.0, 86.5),
+        ("infiltration", 2, 25.0, 6.5),
+        ("mass", 1, 686.1, 185.4),
+    ]
+    (root / "test_list.txt").write_text("00000001_000.png\n")
+    with pytest.raises(InputError, match=r"an image in one of the two lists; found 1 in both \(00000001_000.png\)"):
+        datasets.load("nih14", root)
+
+
+def test_missing_tables_and_another_layout_are_said(tmp_path, root):
+    with pytest.raises(InputError, match=r"Data_Entry_2017_v2020.csv \(or .gz\); found none there"):
+        nih14.read(root / "images_001")
+    (root / "Data_Entry_2017.csv").write_text("Image Index,Finding Labels\na.png,Mass\n")
+    with pytest.raises(InputError, match="the columns of Data_Entry_2017; found some missing"):
+        nih14.read(root)
+
+
+def test_the_whole_set_gives_its_published_counts(tmp_path, shared):
+    real = shared("real/labels")
+    for name in ("Data_Entry_2017_v2020.csv.gz", "BBox_List_2017.csv.gz"):
+        (tmp_path / name).symlink_to(real / name)
+    for name in ("test_list.txt.gz", "train_val_list.txt.gz"):
+        (tmp_path / name).symlink_to(real / f"nih_official_{name}")
+    source = nih14.read(tmp_path)
+    images = source.images
+    assert (images.height, images["patient_id"].n_unique(), source.labels.height) == (112_120, 30_805, 112_120 * 15)
+    assert dict(images["official_split"].value_counts().rows()) == {"train_val": 86_524, "test": 25_596}
+    present = source.labels.filter(pl.col("state").cast(pl.String) == "present").group_by("finding").len().rows()
+    counts = {str(f): n for f, n in present}
+    assert counts["no_finding"] == 60_361
+    assert counts["hernia"] == 227
+    assert counts["pleural_effusion"] == 13_317
+    assert source.regions.height == 984
+    assert source.regions["image_id"].n_unique() == 880
+    both = images.group_by("patient_id").agg(pl.col("official_split").n_unique()).filter(pl.col("official_split") > 1)
+    assert both.height == 0
