@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+
+from overread.report.numbers import MISSING
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: its text, the letters of its footnotes, and how it stands."""
+    """One cell: its text, how it stands, and its notes."""
 
     text: str
-    marks: str = ""
     kind: str = ""  # "" words, "num" figures, "group" a heading over several columns or rows, "verdict"
     span: int = 1
     shade: float | None = None  # 0 pale … 1 strong, for heat tables
     note: str = ""  # small second line
+    notes: tuple[str, ...] | None = None  # for the footnotes; None where the cell is no estimate
+    marks: str = ""  # their letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +106,31 @@ class Section:
     absent: str = ""
 
 
-@dataclass
-class Footnotes:
-    """Collects the notes of one table while it is built; equal notes share a letter."""
+def table(
+    caption: str,
+    head: Sequence[Sequence[Cell]],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    remark: str = "",
+    compact: bool = False,
+) -> Table:
+    """A table whose cells' notes became lettered footnotes, equal notes sharing a letter.
 
-    notes: dict[str, str] = field(default_factory=dict)
+    A note that every number of the table carries (three or more) stands once below it instead.
+    """
+    numbers = [c.notes for row in rows for c in row if c.notes is not None and c.text != MISSING]
+    common = [n for n in dict.fromkeys(n for notes in numbers for n in notes) if all(n in notes for notes in numbers)]
+    common = common if len(numbers) >= 3 else []
+    letters: dict[str, str] = {}
 
-    def mark(self, *notes: str | None) -> str:
-        """The letters of these notes, new letters where they are new."""
-        for note in notes:
-            if note and note not in self.notes:
-                self.notes[note] = _letters(len(self.notes))
-        return ",".join(self.notes[n] for n in notes if n)
+    def lettered(cell: Cell) -> Cell:
+        own = [n for n in cell.notes or () if n not in common]
+        return replace(cell, marks=",".join(letters.setdefault(n, _letters(len(letters))) for n in own))
 
-    def lines(self) -> tuple[tuple[str, str], ...]:
-        """Letter and note, in the order in which they first stood."""
-        return tuple((mark, note) for note, mark in self.notes.items())
+    made = tuple(tuple(lettered(c) for c in row) for row in rows)
+    said = [remark, f"Every number: {'; '.join(common)}." if common else ""]
+    footnotes = tuple((mark, note) for note, mark in letters.items())
+    return Table(caption, tuple(map(tuple, head)), made, footnotes, " ".join(s for s in said if s), compact)
 
 
 def _letters(index: int) -> str:
@@ -152,19 +164,3 @@ def figures(texts: Iterable[str]) -> tuple[Cell, ...]:
 def group(text: str, columns: int) -> tuple[Cell, ...]:
     """A row that heads the rows below it."""
     return (Cell(text, kind="group", span=columns),)
-
-
-def without_empty_columns(table: Table) -> Table:
-    """The table without the columns, other than the first, in which no row has a word. One head row only."""
-    wide = [r for r in table.rows if len(r) == len(table.head[-1])]
-    kept = [
-        i for i in range(len(table.head[-1])) if i == 0 or any(r[i].text not in ("", "—") or r[i].marks for r in wide)
-    ]
-    width = len(kept)
-
-    def cut(row: Sequence[Cell]) -> tuple[Cell, ...]:
-        if len(row) != len(table.head[-1]):
-            return tuple(replace(c, span=width) if c.kind == "group" else c for c in row)
-        return tuple(row[i] for i in kept)
-
-    return replace(table, head=tuple(cut(r) for r in table.head), rows=tuple(cut(r) for r in table.rows))

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 from math import isnan
 
-from overread.report.blocks import Cell, Footnotes
+from overread.report.blocks import Cell
 from overread.report.evidence import Row
 from overread.report.numbers import MISSING, count, fixed, interval, number, p_value
 
-ABSENT = "No estimate: this was not evaluated."
+ABSENT = "no estimate: this was not evaluated"
 
 
-def estimate_cell(row: Row | None, notes: Footnotes, *, digits: int = 3, signed: bool = False) -> Cell:
-    """Estimate (interval), with the row's note as a footnote; a row that is missing says so."""
+def estimate_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:
+    """Estimate (interval), with the row's notes as footnotes; a row that is missing says so."""
     if row is None:
-        return Cell(MISSING, marks=notes.mark(ABSENT), kind="num")
+        return Cell(MISSING, "num", notes=(ABSENT,))
     text = interval(row["estimate"], row["low"], row["high"], digits, signed=signed)
-    return Cell(text, marks=notes.mark(row.get("note")), kind="num")
+    return Cell(text, "num", notes=notes_of(row))
 
 
-def value_cell(row: Row | None, notes: Footnotes, *, digits: int = 3) -> Cell:
-    """The estimate alone."""
+def notes_of(row: Row) -> tuple[str, ...]:
+    """The parts of a row's note, which the evaluation joins with semicolons.
+
+    >>> notes_of({"note": "unweighted mean of 2 sites; no interval: few cases"})
+    ('unweighted mean of 2 sites', 'no interval: few cases')
+    """
+    return tuple(part for part in (row.get("note") or "").split("; ") if part)
+
+
+def error_cell(row: Row | None) -> Cell:
+    """A calibration error; what perfect probabilities would show by chance stands below it."""
     if row is None:
-        return Cell(MISSING, marks=notes.mark(ABSENT), kind="num")
-    return Cell(fixed(row["estimate"], digits), marks=notes.mark(row.get("note")), kind="num")
+        return Cell(MISSING, "num", notes=(ABSENT,))
+    words = "perfect probabilities would show "
+    noise = next((n.removeprefix(words) for n in notes_of(row) if n.startswith(words)), "")
+    rest = tuple(n for n in notes_of(row) if not n.startswith(words))
+    below = f"{fixed(float(noise))} if perfect" if noise else ""
+    return Cell(interval(row["estimate"], row["low"], row["high"]), "num", note=below, notes=rest)
 
 
 def classes_cell(row: Row | None) -> Cell:
     """How many cases have it present and absent."""
     if row is None or row.get("n_present") is None:
-        return Cell(MISSING, kind="num")
+        return Cell("", kind="num")
     return Cell(f"{count(row['n_present'])} / {count(row['n_absent'])}", kind="num")
 
 

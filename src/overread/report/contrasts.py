@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Figure, Folded, Footnotes, Section, Table, Text, group, heads
+from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table
 from overread.report.cells import classes_cell, estimate_cell, p_cells
 from overread.report.evidence import (
     MEAN,
@@ -18,7 +19,7 @@ from overread.report.evidence import (
     pick,
     population_title,
 )
-from overread.report.forest import Line, Scale, forest, mark_of
+from overread.report.forest import Line, Scale, forest, mark_of, spoken
 from overread.report.numbers import number
 
 
@@ -50,15 +51,16 @@ def _pair(evidence: Evidence, frame: pl.DataFrame, a: str, b: str, name: str) ->
         if any((p, f) in rows for p in shown)
     ]
     caption = f"Difference in AUC, “{a}” minus “{b}”, on the same cases, with intervals."
-    alt = f"Forest plot. {caption} " + "; ".join(f"{r.title}: " + ", ".join(m.label for m in r.marks) for r in lines)
     scale = Scale("Difference in AUC", null=0.0, signed=True, better=(f"← “{b}” better", f"“{a}” better →"))
-    picture = Figure(forest(lines, [population_title(evidence, p) for p in shown], scale, name=name, alt=alt), caption)
+    picture = Figure(
+        forest(lines, [population_title(evidence, p) for p in shown], scale, name=name, alt=spoken(caption, lines)),
+        caption,
+    )
     return [picture, difference_table(evidence, rows, caption, "Difference")]
 
 
 def difference_table(evidence: Evidence, rows: dict, caption: str, heading: str) -> Table:
     """Differences per population and finding with p and adjusted p; `rows` keyed by (population, finding)."""
-    notes = Footnotes()
     body: list[tuple[Cell, ...]] = []
     populations = in_order(k[0] for k in rows)
     for p in populations:
@@ -67,13 +69,11 @@ def difference_table(evidence: Evidence, rows: dict, caption: str, heading: str)
         for f in (*evidence.cast.findings, MEAN):
             row = rows.get((p, f))
             if row is not None:
-                cells = (classes_cell(row), estimate_cell(row, notes, signed=True), *p_cells(row))
+                cells = (classes_cell(row), estimate_cell(row, signed=True), *p_cells(row))
                 body.append((Cell(finding_title(f), kind="strong" if f == MEAN else ""), *cells))
     families = {r["family"] for r in rows.values() if r.get("family")}
     remark = f"Adjusted by Holm within: {'; '.join(sorted(families))}." if families else ""
-    return Table(
-        caption, (heads("Finding", "Present / absent", heading, "p", "p adjusted"),), tuple(body), notes.lines(), remark
-    )
+    return table(caption, (heads("Finding", "Present / absent", heading, "p", "p adjusted"),), body, remark=remark)
 
 
 def drop(evidence: Evidence) -> Section:
@@ -112,11 +112,10 @@ def _drop_blocks(evidence: Evidence, rows: dict, rater: str) -> list[Block]:
         if any((p, f) in rows for p in shown)
     ]
     caption = f"Drop in AUC of “{rater}” from the internal test to each external site, with intervals."
-    alt = f"Forest plot. {caption} " + "; ".join(f"{r.title}: " + ", ".join(m.label for m in r.marks) for r in lines)
     scale = Scale("Internal − external AUC", null=0.0, better=("← better outside", "worse outside →"))
     names = ["", *(population_title(evidence, p) for p in shown)]
     return [
-        Figure(forest(lines, names, scale, name=f"drop-{rater}", alt=alt), caption),
+        Figure(forest(lines, names, scale, name=f"drop-{rater}", alt=spoken(caption, lines)), caption),
         difference_table(evidence, rows, caption, "Internal − external"),
     ]
 
@@ -133,9 +132,8 @@ def site_alone(evidence: Evidence) -> Section:
         )
     kinds = frame.select("metric", "at", "rater", "contrast", "population").unique(maintain_order=True).rows()
     rows = by(frame, "finding", "metric", "at", "rater", "contrast", "population")
-    notes = Footnotes()
     names = [f for f in (*evidence.cast.findings, MEAN) if any(k[0] == f for k in rows)]
-    body = tuple((Cell(finding_title(f)), *(estimate_cell(rows.get((f, *k)), notes) for k in kinds)) for f in names)
+    body = tuple((Cell(finding_title(f)), *(estimate_cell(rows.get((f, *k))) for k in kinds)) for f in names)
     lead = Text(
         "The score here is nothing but the finding's prevalence at the patient's site in the training split. Where "
         "that alone "
@@ -144,7 +142,7 @@ def site_alone(evidence: Evidence) -> Section:
     )
     titles = [_site_alone_title(*k) for k in kinds]
     caption = "AUC of the site alone beside the model's, on the internal test of all training sites together."
-    return Section("site-alone", title, (lead, Table(caption, (heads("Finding", *titles),), body, notes.lines())))
+    return Section("site-alone", title, (lead, table(caption, (heads("Finding", *titles),), body)))
 
 
 def _site_alone_title(metric: str, at: str, rater: str, contrast: str, population: str) -> str:
@@ -172,20 +170,19 @@ def _matrix_table(evidence: Evidence, frame: pl.DataFrame, finding: str) -> Tabl
     part = frame.filter(pl.col("finding") == finding)
     sites = sorted(part["level"].unique().to_list())
     rows = by(part, "rater", "level")
-    notes = Footnotes()
     body = []
     for rater in (r for r in evidence.cast.raters if any(k[0] == r for k in rows)):
         cells = []
         for site in sites:
             row = rows.get((rater, site))
-            cell = estimate_cell(row, notes)
+            cell = estimate_cell(row)
             value = number(row["estimate"]) if row else float("nan")
             inside = row is not None and row["population"] == "internal"
             shade = None if isnan(value) else min(max((value - 0.5) / 0.5, 0.0), 1.0)
-            cells.append(Cell(cell.text, cell.marks, "num", shade=shade, note="internal" if inside else ""))
+            cells.append(replace(cell, shade=shade, note="internal" if inside else ""))
         body.append((Cell(rater), *cells))
     caption = (
         f"AUC by model (rows) and site of the test patients (columns): {finding_title(finding).lower()}. Darker is "
         "higher."
     )
-    return Table(caption, ((Cell("Trained"), *(Cell(f"Tested at {s}") for s in sites)),), tuple(body), notes.lines())
+    return table(caption, ((Cell("Trained"), *(Cell(f"Tested at {s}") for s in sites)),), tuple(body))

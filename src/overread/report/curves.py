@@ -57,9 +57,9 @@ def roc_panels(
 
 
 def calibration_panels(frames: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str], *, name: str, alt: str) -> str:
-    """SVG of calibration: predicted against observed share per bin with intervals, and a smooth curve if there is one.
+    """SVG of calibration: predicted against observed share per bin with intervals, a panel per finding.
 
-    frames : (series, its points, of the curves "calibration" and, where there is one, "calibration_smooth").
+    frames : (series, its points) in the order of the key; names : findings.
     """
     with drawing():
         columns = columns_for(len(names))
@@ -86,15 +86,11 @@ def _tall(columns: int) -> float:
 
 def _bins(axis: Axes, part: pl.DataFrame, series: int) -> None:
     colour = series_colour(series)
-    smooth = part.filter(pl.col("curve") != "calibration").drop_nans(["x", "y"])
-    points = part.filter(pl.col("curve") == "calibration").drop_nans(["x", "y"])
-    if smooth.height:
-        _band(axis, smooth, colour)
+    points = part.drop_nans(["x", "y"])
     x, y, low, high = (points[c].to_numpy() for c in ("x", "y", "low", "high"))
     axis.vlines(x, np.where(np.isnan(low), y, low), np.where(np.isnan(high), y, high), color=colour, lw=0.9, alpha=0.75)
-    style = "" if smooth.height else "-"
-    axis.plot(x, y, style + series_marker(series), ms=3.2, lw=0.9, mfc=colour if series % 2 == 0 else "white",
-              mec=colour, mew=0.9, color=colour)  # fmt: skip
+    face = colour if series % 2 == 0 else "white"
+    axis.plot(x, y, color=colour, lw=0.9, marker=series_marker(series), ms=3.2, mfc=face, mec=colour, mew=0.9)
 
 
 def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:

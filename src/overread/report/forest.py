@@ -65,6 +65,11 @@ def mark_of(row: dict | None, series: int, *, signed: bool = False) -> Mark:
     return Mark(series, value, low, high, interval(value, low, high, signed=signed))
 
 
+def spoken(caption: str, lines: Sequence[Line]) -> str:
+    """The plot in words, for those who do not see it."""
+    return f"Forest plot. {caption} " + "; ".join(f"{r.title}: " + ", ".join(m.label for m in r.marks) for r in lines)
+
+
 def forest(lines: Sequence[Line], series: Sequence[str], scale: Scale, *, name: str, alt: str) -> str:
     """SVG of a forest plot: rows from the top, each with one mark per series, and the numbers in a column."""
     heights = [max(len(r.marks), 1) * _STEP + _GAP for r in lines]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Facts, Figure, Folded, Footnotes, Section, Table, Text, heads
-from overread.report.cells import classes_cell, estimate_cell, known, p_cells
+from overread.report.blocks import Block, Cell, Facts, Figure, Folded, Section, Table, Text, heads, table
+from overread.report.cells import classes_cell, estimate_cell, known, notes_of, p_cells
 from overread.report.contrasts import difference_table
 from overread.report.evidence import (
     MEAN,
@@ -17,7 +17,7 @@ from overread.report.evidence import (
     pick,
     population_title,
 )
-from overread.report.forest import Line, Scale, forest, mark_of
+from overread.report.forest import Line, Scale, forest, mark_of, spoken
 
 _TITLE = "Hypothesis H1: pooling institutions helps at unseen ones"
 
@@ -74,7 +74,6 @@ def _differences(evidence: Evidence, mean: pl.DataFrame) -> list[Block]:
     caption = "D(e, s): difference in mean AUC over the evaluable findings at each external site e, same cases." + (
         f" The dashed line is the smallest worthwhile gain ({gain})." if gain else ""
     )
-    alt = f"Forest plot. {caption} " + "; ".join(f"{r.title}: {r.marks[0].label}" for r in lines)
     blocks: list[Block] = []
     if any(r.marks[0].value == r.marks[0].value for r in lines):
         scale = Scale(
@@ -85,8 +84,7 @@ def _differences(evidence: Evidence, mean: pl.DataFrame) -> list[Block]:
             better=("← other model better", "first model better →"),
         )
         names = ("decides H1", "size-matched, decides nothing") if any(r.marks[0].series for r in lines) else ("D",)
-        blocks.append(Figure(forest(lines, names, scale, name="h1", alt=alt), caption))
-    notes = Footnotes()
+        blocks.append(Figure(forest(lines, names, scale, name="h1", alt=spoken(caption, lines)), caption))
     body = []
     for p in populations:
         for a in against:
@@ -97,12 +95,12 @@ def _differences(evidence: Evidence, mean: pl.DataFrame) -> list[Block]:
                 cells = (
                     Cell(_contrast(row), note=role),
                     Cell(n, kind="num"),
-                    estimate_cell(row, notes, signed=True),
+                    estimate_cell(row, signed=True),
                     *p_cells(row),
                 )
                 body.append((Cell(p.partition(":")[2]), *cells))
     head = heads("External site", "Contrast", "Patients", "D (interval)", "p", "p adjusted")
-    return [*blocks, Table("D(e, s), per external site and model.", (head,), tuple(body), notes.lines())]
+    return [*blocks, table("D(e, s), per external site and model.", (head,), tuple(body))]
 
 
 def _matched(evidence: Evidence, row: dict) -> bool:
@@ -122,7 +120,6 @@ def _evaluable(evidence: Evidence, detail: pl.DataFrame) -> Table:
     """Per finding and external site: evaluable, or why not."""
     populations = in_order(detail["population"])
     least = (evidence.config.get("minimum_present", 20), evidence.config.get("minimum_absent", 20))
-    notes = Footnotes()
     body = []
     for f in (f for f in evidence.cast.findings if f in set(detail["finding"])):
         cells = []
@@ -131,18 +128,16 @@ def _evaluable(evidence: Evidence, detail: pl.DataFrame) -> Table:
             good = [r for r in rows if known(r)]
             row = next(iter([*good, *rows]), None)
             word = "evaluable" if good and len(good) == len(rows) else "in part" if good else "no"
-            why = [r["note"] for r in rows if not known(r)]
+            why = [n for r in rows if not known(r) for n in notes_of(r)]
             n = classes_cell(row).text
-            cells.append(
-                Cell(f"{word}", marks=notes.mark(*dict.fromkeys(why)), note="" if n == "—" else f"{n} present / absent")
-            )
+            cells.append(Cell(f"{word}", notes=tuple(dict.fromkeys(why)), note=f"{n} present / absent" if n else ""))
         body.append((Cell(finding_title(f)), *cells))
     caption = (
         f"Evaluable findings: at least {least[0]} patients with it present and {least[1]} absent at the external site, "
         "scored by every model compared."
     )
     head = heads("Finding", *(population_title(evidence, p) for p in populations))
-    return Table(caption, (head,), tuple(body), notes.lines())
+    return table(caption, (head,), tuple(body))
 
 
 def _seeds(evidence: Evidence) -> list[Block]:
@@ -151,7 +146,6 @@ def _seeds(evidence: Evidence) -> list[Block]:
         return [Text("Spread over seeds: not evaluated; there is one training run per model.", kind="small")]
     mean = pick(frame, finding=MEAN)
     frame = mean if mean.height else frame
-    notes = Footnotes()
     body = tuple(
         (
             Cell(r["rater"]),
@@ -159,15 +153,13 @@ def _seeds(evidence: Evidence) -> list[Block]:
             Cell(r["contrast"].partition(":")[2] or "—"),
             Cell(population_title(evidence, r["population"])),
             Cell(finding_title(r["finding"])),
-            estimate_cell(r, notes),
+            estimate_cell(r),
         )
         for r in frame.to_dicts()
     )  # fmt: skip
     head = heads("Model", "What", "Against", "Population", "Finding", "Value")
-    table = Table(
-        "Spread over seeds: the same model trained again with another seed.", (head,), body, notes.lines(), compact=True
-    )
-    return [table if len(body) <= 16 else Folded("Spread over seeds", (table,))]
+    seeds = table("Spread over seeds: the same model trained again with another seed.", (head,), body, compact=True)
+    return [seeds if len(body) <= 16 else Folded("Spread over seeds", (seeds,))]
 
 
 def _per_finding(evidence: Evidence, detail: pl.DataFrame) -> Folded:

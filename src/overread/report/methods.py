@@ -10,7 +10,7 @@ import polars as pl
 
 from overread.errors import InputError
 from overread.images.recipe import Recipe
-from overread.report.blocks import Cell, Folded, Section, Table, Text, heads
+from overread.report.blocks import Cell, Folded, Section, Table, Text, heads, table
 from overread.report.evidence import Evidence, finding_title
 from overread.report.numbers import count, listed
 from overread.report.references import Cited, number_citations
@@ -251,9 +251,6 @@ def _calibration(said: dict[str, str], evidence: Evidence) -> str:
         ece = said["ece"] + " ".join(evidence.estimates.filter(pl.col("metric") == "ece")["at"].unique().to_list())
         bins = re.search(r"bins=(\d+)", ece)
         parts.append(f"Expected calibration error over {bins.group(1) if bins else 'the'} bins of equal size [@ece].")
-    kinds = set(evidence.curves["curve"].to_list())
-    if any("smooth" in k for k in kinds):
-        parts.append("The smooth curves are loess [@loess].")
     return " ".join(parts)
 
 
@@ -338,4 +335,4 @@ def _method_table(evidence: Evidence) -> Table:
         rows[analysis, metric, plain] = rows.get((analysis, metric, plain), 0) + 1
     body = tuple((Cell(a), Cell(m), Cell(t), Cell(count(n), kind="num")) for (a, m, t), n in sorted(rows.items()))
     head = heads("Analysis", "Metric", "Method", "Estimates")
-    return Table("Every method that made a number of this report.", (head,), body, compact=True)
+    return table("Every method that made a number of this report.", (head,), body, compact=True)

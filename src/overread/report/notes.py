@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from overread.report.blocks import Cell, Facts, Folded, Section, Table, Text, heads
+from overread.report.blocks import Cell, Facts, Folded, Section, Table, Text, heads, table
 from overread.report.evidence import Evidence, finding_title, population_title
 from overread.report.numbers import MISSING, count, plural, seconds
 
@@ -35,11 +35,9 @@ def not_computed(evidence: Evidence) -> Section:
         (rest, "Remarks on numbers that stand.", True),
     ):
         if part.height:
-            table = _notes_table(evidence, part, title)
+            made = _notes_table(evidence, part, title)
             blocks.append(
-                Folded(f"{title} ({plural(part.height, 'estimate')})", (table,))
-                if fold or len(table.rows) > 40
-                else table
+                Folded(f"{title} ({plural(part.height, 'estimate')})", (made,)) if fold or len(made.rows) > 40 else made
             )
     return Section("not-computed", "What could not be computed", tuple(blocks))
 
@@ -61,7 +59,7 @@ def _notes_table(evidence: Evidence, frame: pl.DataFrame, caption: str) -> Table
             )
         )  # fmt: skip
     head = heads("Reason", "Estimates", "Analysis", "Metric", "Finding", "Model", "Population")
-    return Table(caption, (head,), tuple(rows), compact=True)
+    return table(caption, (head,), tuple(rows), compact=True)
 
 
 def _few(words: list[str], most: int = 4) -> str:
@@ -89,7 +87,7 @@ def account(evidence: Evidence) -> Section:
     return Section(
         "account",
         title,
-        (Table("Account of what was dropped or changed, with up to five examples.", (head,), rows, compact=True),),
+        (table("Account of what was dropped or changed, with up to five examples.", (head,), rows, compact=True),),
     )
 
 
@@ -139,7 +137,7 @@ def _runs_table(runs: Mapping[str, Mapping[str, Any]]) -> Table:
         )
         for stage, run in runs.items()
     )  # fmt: skip
-    return Table(
+    return table(
         "Runs behind this report.",
         (heads("Stage", "Status", "Started (UTC)", "Time", "Fingerprint"),),
         rows,

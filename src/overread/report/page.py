@@ -14,10 +14,12 @@ from markupsafe import Markup, escape
 
 from overread import tables
 from overread.report import (
+    calibration,
     contrasts,
     heatmaps,
     hypothesis,
     notes,
+    operating,
     participants,
     performance,
     subgroups,
@@ -67,7 +69,7 @@ def render(evidence: Evidence, looked: Section) -> str:
     told, cited = methods(evidence)
     sections = [
         summary.governance(evidence), participants.participants(evidence), performance.discrimination(evidence),
-        performance.operating(evidence), performance.calibration(evidence), contrasts.comparison(evidence),
+        operating.operating(evidence), calibration.calibration(evidence), contrasts.comparison(evidence),
         hypothesis.h1(evidence), contrasts.drop(evidence), contrasts.site_alone(evidence), contrasts.matrix(evidence),
         subgroups.subgroups(evidence), looked, training.training(evidence), told, notes.not_computed(evidence),
         notes.account(evidence), notes.provenance(evidence),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from overread.report.blocks import Cell, Figure, Folded, Section, Table, figures, heads, words
+from overread.report.blocks import Cell, Figure, Folded, Section, Table, figures, heads, table, words
 from overread.report.evidence import Evidence, finding_title
 from overread.report.flow import flow_diagram
 from overread.report.numbers import MISSING, count, fixed, share
@@ -42,10 +42,10 @@ def _spoken(flow: pl.DataFrame) -> list[str]:
 
 def _flow_table(flow: pl.DataFrame) -> Table:
     rows = tuple(
-        (*words(r["step"], r["reason"] or "kept"), *figures([count(r["count"])]), *words(r["unit"], r["examples"] or ""))
-        for r in flow.iter_rows(named=True)
-    )  # fmt: skip
-    return Table("Steps of selection.", (heads("Step", "What", "Count", "Unit", "Examples"),), rows, compact=True)
+        (*words(step, reason or "kept"), *figures([count(n)]), *words(unit, examples or ""))
+        for step, reason, n, unit, examples in flow.select("step", "reason", "count", "unit", "examples").iter_rows()
+    )
+    return table("Steps of selection.", (heads("Step", "What", "Count", "Unit", "Examples"),), rows, compact=True)
 
 
 def _columns(images: pl.DataFrame) -> list[tuple[str, str]]:
@@ -88,7 +88,7 @@ def _cohort_table(images: pl.DataFrame, columns: Sequence[tuple[str, str]]) -> T
         for i, (site, split, _) in enumerate(parts)
     )
     caption = "Cohort, by site and split. Percentages are of images; medians are over images."
-    return Table(caption, (heads("Site", "Split", *shown),), rows)
+    return table(caption, (heads("Site", "Split", *shown),), rows)
 
 
 def _cohort_cell(title: str, text: str) -> Cell:
@@ -144,7 +144,7 @@ def _prevalence_tables(evidence: Evidence) -> list[Table]:
         caption = f"Findings, by site and split{part}: cases present / absent, and the share present of those stated."
         rows = tuple((Cell(finding_title(f)), *(_state_cell(f, at, found, totals) for at in columns)) for f in names)
         remark = _state_remark(labels) if i + 1 == len(chunks) else ""
-        made.append(Table(caption, _site_heads(columns, "Finding"), rows, remark=remark))
+        made.append(table(caption, _site_heads(columns, "Finding"), rows, remark=remark))
     return made
 
 

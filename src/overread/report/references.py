@@ -118,11 +118,6 @@ REFERENCES = MappingProxyType(
             "2015.",
             "10.1609/aaai.v29i1.9602",
         ),
-        "loess": Reference(
-            "Cleveland WS. Robust locally weighted regression and smoothing scatterplots. J Am Stat Assoc "
-            "1979;74:829–836.",
-            "10.1080/01621459.1979.10481038",
-        ),
         "calibration": Reference(
             "Van Calster B, McLernon DJ, van Smeden M, Wynants L, Steyerberg EW. Calibration: the Achilles heel of "
             "predictive analytics. BMC Med 2019;17:230.",

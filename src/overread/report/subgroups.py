@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Figure, Folded, Footnotes, Section, Table, Text, group, heads
+from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table, words
 from overread.report.cells import classes_cell, estimate_cell, p_cells
-from overread.report.evidence import MEAN, Evidence, Row, finding_title, in_order, pick, population_title
-from overread.report.forest import Line, Scale, forest, mark_of
+from overread.report.evidence import MEAN, Evidence, by, finding_title, in_order, pick, population_title
+from overread.report.forest import Line, Scale, forest, mark_of, spoken
 
 _TITLES = {
     "sex": "Sex",
@@ -34,12 +34,12 @@ def subgroups(evidence: Evidence) -> Section:
     lead = pick(frame, rater=evidence.cast.lead)
     for population in in_order(lead["population"]):
         blocks += _forest_blocks(evidence, pick(lead, population=population, metric="auc"), population)
-    gaps = frame.filter(pl.col("metric").str.starts_with("gap") | pl.col("metric").str.ends_with("_difference"))
-    blocks += [_gap_table(evidence, gaps)] if gaps.height else []
-    for rater in (r for r in evidence.cast.raters if r in set(frame["rater"])):
-        blocks.append(
-            Folded(f"Every subgroup estimate of “{rater}”", (_full_table(evidence, pick(frame, rater=rater)),))
-        )
+    for i, rater in enumerate(r for r in evidence.cast.raters if r in set(frame["rater"])):
+        own = pick(frame, rater=rater)
+        gaps = _gap_tables(evidence, own, rater)
+        blocks += gaps[:1] if i == 0 else []
+        rest = (*(gaps if i else gaps[1:]), _full_table(evidence, own))
+        blocks.append(Folded(f"Every subgroup of “{rater}”, and gaps per finding", rest))
     return Section("subgroups", title, tuple(blocks))
 
 
@@ -65,9 +65,8 @@ def _forest_blocks(evidence: Evidence, frame: pl.DataFrame, population: str) -> 
         where = population_title(evidence, population)
         where = where.lower() if population == "internal" else where
         caption = f"AUC of “{evidence.cast.lead}” by subgroup: {finding_title(finding).lower()}, {where}."
-        alt = f"Forest plot. {caption} " + "; ".join(f"{x.title}: {x.marks[0].label}" for x in lines)
         name = f"subgroups-{population}-{finding}"
-        blocks.append(Figure(forest(lines, ("AUC",), Scale("AUC"), name=name, alt=alt), caption))
+        blocks.append(Figure(forest(lines, ("AUC",), Scale("AUC"), name=name, alt=spoken(caption, lines)), caption))
     return blocks
 
 
@@ -92,56 +91,70 @@ def _fullest(evidence: Evidence, frame: pl.DataFrame) -> list[str]:
     return [f for f in evidence.cast.findings if f in best]
 
 
-def _gap_table(evidence: Evidence, frame: pl.DataFrame) -> Table:
-    notes = Footnotes()
-    rows = tuple(
-        (
-            Cell(_title(r["subgroup"])), Cell(_levels_of(r)), Cell(finding_title(r["finding"])),
-            Cell(population_title(evidence, r["population"])), Cell(r["rater"]),
-            Cell(_metric(r)),
-            estimate_cell(r, notes, signed=True), *p_cells(r),
-        )
-        for r in frame.sort("subgroup", "population", "finding", "rater", maintain_order=True).to_dicts()
-        if r["finding"] == MEAN or frame["finding"].n_unique() <= 6
-    )  # fmt: skip
-    head = heads("Subgroup", "Groups", "Finding", "Population", "Model", "Metric", "Difference", "p", "p adjusted")
-    return Table("Gaps between groups, with intervals.", (head,), rows, notes.lines(), compact=True)
+def _gap_tables(evidence: Evidence, frame: pl.DataFrame, rater: str) -> list[Table]:
+    """Gaps in mean AUC; then per finding in AUC and, at the first operating point, sensitivity and specificity."""
+    frame = frame.filter(pl.col("metric").str.starts_with("gap_"))
+    if frame.is_empty():
+        return []
+    point = _first_point(frame)
+    kinds = [k for k in (("gap_auc", ""), ("gap_sensitivity", point), ("gap_specificity", point)) if _any(frame, *k)]
+    mean, single = pick(frame, finding=MEAN), frame.filter(pl.col("finding") != MEAN)
+    made = []
+    if mean.height:
+        caption = f"Gaps of “{rater}” in mean AUC between groups; the group that is subtracted has most patients."
+        made.append(_gap_table(evidence, mean, kinds[:1], caption))
+    if single.height:
+        caption = f"Gaps of “{rater}” between groups, per finding. Gaps at other operating points are in the estimates."
+        made.append(_gap_table(evidence, single, kinds, caption))
+    return made
 
 
-def _levels_of(row: Row) -> str:
-    other = row["contrast"].partition(":")[2]
-    return f"{row['level']} − {other}" if other else row["level"]
+def _first_point(frame: pl.DataFrame) -> str:
+    points = frame.filter(pl.col("at").str.starts_with("operating_point="))["at"].unique().to_list()
+    return min(points, key=lambda at: ("sens" in at, at), default="")
 
 
-def _metric(row: Row) -> str:
-    name = row["metric"].removeprefix("gap_").removesuffix("_difference").replace("_", " ").replace("auc", "AUC")
-    return name + (f" ({row['at'].partition('=')[2]})" if row["at"] else "")
+def _any(frame: pl.DataFrame, metric: str, at: str) -> bool:
+    return pick(frame, metric=metric, at=at).height > 0
+
+
+def _gap_table(evidence: Evidence, frame: pl.DataFrame, kinds: list[tuple[str, str]], caption: str) -> Table:
+    keys = ("population", "subgroup", "level", "contrast", "finding")
+    rows = by(frame, *keys, "metric", "at")
+    body: list[tuple[Cell, ...]] = []
+    for key in dict.fromkeys(k[:5] for k in rows):
+        got = [rows.get((*key, m, at)) for m, at in kinds]
+        population, subgroup, level, contrast, finding = key
+        place = (_title(subgroup), f"{level} − {contrast.partition(':')[2]}", population_title(evidence, population))
+        cells = [estimate_cell(r, signed=True) if r else Cell("") for r in got]
+        p = p_cells(got[0])[0] if len(kinds) == 1 else None
+        body.append((*words(*place), Cell(finding_title(finding)), *cells, *([p] if p else [])))
+    body.sort(key=lambda r: (r[0].text, r[2].text))
+    titles = [_kind_title(m, at) for m, at in kinds]
+    head = heads("Subgroup", "Groups", "Population", "Finding", *titles, *(("p",) if len(kinds) == 1 else ()))
+    return table(caption, (head,), body, compact=True)
+
+
+def _kind_title(metric: str, at: str) -> str:
+    name = metric.removeprefix("gap_").replace("auc", "AUC")
+    return f"{name} ({at.partition('=')[2]})" if at else name
 
 
 def _full_table(evidence: Evidence, frame: pl.DataFrame) -> Table:
-    notes = Footnotes()
-    kinds = [
-        (m, a) for m, a in frame.select("metric", "at").unique(maintain_order=True).rows() if not m.startswith("gap")
-    ]
-    kinds = [k for k in kinds if not k[0].endswith("_difference")][:4]
+    point = _first_point(frame)
+    kinds = [k for k in (("auc", ""), ("sensitivity", point), ("specificity", point)) if _any(frame, *k)]
+    rows = by(frame, "population", "subgroup", "level", "finding", "metric", "at")
     body: list[tuple[Cell, ...]] = []
-    rows = {
-        (r["population"], r["subgroup"], r["level"], r["finding"], r["metric"], r["at"]): r for r in frame.to_dicts()
-    }
     for population in in_order(frame["population"]):
-        part = pick(frame, population=population)
-        for subgroup, level in _levels(part):
-            body.append(
-                group(f"{population_title(evidence, population)} · {_title(subgroup)}: {level}", len(kinds) + 2)
-            )
+        for subgroup, level in _levels(pick(frame, population=population)):
+            title = f"{population_title(evidence, population)} · {_title(subgroup)}: {level}"
+            body.append(group(title, len(kinds) + 2))
             for f in (*evidence.cast.findings, MEAN):
                 got = [rows.get((population, subgroup, level, f, *k)) for k in kinds]
-                if any(got):
-                    first = next(r for r in got if r)
-                    cells = (estimate_cell(r, notes) if r else Cell("") for r in got)
+                first = next((r for r in got if r), None)
+                if first:
+                    cells = (estimate_cell(r) if r else Cell("") for r in got)
                     body.append((Cell(finding_title(f)), classes_cell(first), *cells))
-    titles = [
-        f"{m.replace('_', ' ').replace('auc', 'AUC')}{' (' + a.partition('=')[2] + ')' if a else ''}" for m, a in kinds
-    ]
-    caption = "Estimates by population, subgroup and finding."
-    return Table(caption, (heads("Finding", "Present / absent", *titles),), tuple(body), notes.lines(), compact=True)
+    caption = "Every subgroup, per population and finding. Rates at other operating points are in the estimates."
+    head = heads("Finding", "Present / absent", *(_kind_title(m, at) for m, at in kinds))
+    return table(caption, (head,), body, compact=True)

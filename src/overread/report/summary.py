@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from overread.report.blocks import Cell, Facts, Folded, Footnotes, Section, Table, Text, heads, words
+from overread.report.blocks import Cell, Facts, Folded, Section, Table, Text, heads, table, words
 from overread.report.cells import classes_cell, estimate_cell
 from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
 from overread.report.numbers import count, listed, plural
@@ -80,14 +80,12 @@ def verdict_block(evidence: Evidence) -> list[dict[str, Any]]:
 
 def headline(evidence: Evidence) -> Table | None:
     """Macro AUC of every model at every population."""
-    rows = by(pick(overall(evidence, "standalone", "auc"), finding=MEAN), "rater", "population")
+    rows = by(pick(overall(evidence, "standalone", "auc"), finding=MEAN, at=""), "rater", "population")
     if not rows:
         return None
-    notes = Footnotes()
     head = heads("Model", *(population_title(evidence, p) for p in evidence.cast.populations))
     body = tuple(
-        (Cell(r), *(estimate_cell(rows.get((r, p)), notes) for p in evidence.cast.populations))
-        for r in evidence.cast.raters
+        (Cell(r), *(estimate_cell(rows.get((r, p))) for p in evidence.cast.populations)) for r in evidence.cast.raters
     )
     level = evidence.estimates["confidence"].drop_nulls()
     percent = f"{100 * level[0]:g}%" if level.len() else "95%"
@@ -97,7 +95,7 @@ def headline(evidence: Evidence) -> Table | None:
         if evidence.cast.trained and len(evidence.cast.raters) > 1
         else ""
     )
-    return Table(caption, (head,), body, notes.lines(), remark)
+    return table(caption, (head,), body, remark=remark)
 
 
 def warnings(evidence: Evidence) -> tuple[str, ...]:
@@ -168,18 +166,17 @@ def _openings(evidence: Evidence) -> tuple[Folded, ...]:
         for e in evidence.openings
     )  # fmt: skip
     head = heads("No.", "Opened (UTC)", "Analysis", "Models", "Cases", "Protocol")
-    table = Table("Every opening of the test labels, from the ledger.", (head,), rows, compact=True)
-    return (Folded(f"Every opening ({len(rows)})", (table,)),)
+    openings = table("Every opening of the test labels, from the ledger.", (head,), rows, compact=True)
+    return (Folded(f"Every opening ({len(rows)})", (openings,)),)
 
 
 def outcome_table(evidence: Evidence, rater: str) -> Table | None:
     """AUC per finding at every population, with how many cases have it present and absent."""
-    rows = by(pick(overall(evidence, "standalone", "auc"), rater=rater), "finding", "population")
+    rows = by(pick(overall(evidence, "standalone", "auc"), rater=rater, at=""), "finding", "population")
     populations = [p for p in evidence.cast.populations_of(rater) if any(k[1] == p for k in rows)]
     names = [f for f in evidence.cast.findings if any(k[0] == f for k in rows)]
     if not names:
         return None
-    notes = Footnotes()
     top = (Cell("Finding"), *(Cell(population_title(evidence, p), kind="group", span=2) for p in populations))
     sub = (Cell(""), *(Cell(t) for _ in populations for t in ("Present / absent", "AUC")))
     body = []
@@ -187,15 +184,15 @@ def outcome_table(evidence: Evidence, rater: str) -> Table | None:
         cells = [Cell(finding_title(name))]
         for p in populations:
             row = rows.get((name, p))
-            cells += [classes_cell(row), estimate_cell(row, notes)]
+            cells += [classes_cell(row), estimate_cell(row)]
         body.append(tuple(cells))
     if any((MEAN, p) in rows for p in populations):
         cells = [Cell(finding_title(MEAN), kind="strong")]
         for p in populations:
-            cells += [Cell("", kind="num"), estimate_cell(rows.get((MEAN, p)), notes)]
+            cells += [Cell("", kind="num"), estimate_cell(rows.get((MEAN, p)))]
         body.append(tuple(cells))
     caption = f"AUC of “{rater}” per finding: internal test and each external site."
-    return Table(caption, (top, sub), tuple(body), notes.lines())
+    return table(caption, (top, sub), tuple(body))
 
 
 def leading_texts(evidence: Evidence) -> tuple[Text, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, figures, heads, words
+from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, figures, heads, table, words
 from overread.report.curves import training_panels
 from overread.report.evidence import Evidence, finding_title
 from overread.report.numbers import MISSING, count, fixed, listed, seconds
@@ -58,7 +58,7 @@ def _models_table(evidence: Evidence) -> Table:
             )
         )  # fmt: skip
     head = heads("Model", "Network", "Kind", "Training sites", "Images", "Patients", "Findings")
-    return Table("Models.", (head,), tuple(rows), remark="A finding that no training source states is not learnt.")
+    return table("Models.", (head,), tuple(rows), remark="A finding that no training source states is not learnt.")
 
 
 def _member_network(evidence: Evidence, name: str) -> str:
@@ -85,7 +85,7 @@ def _runs_table(evidence: Evidence) -> Table:
             )
         )  # fmt: skip
     head = heads("Run", "Epochs", "Best epoch", "Mean AUC on tune there", "Seed", "Time")
-    return Table("Training runs. The weights of the best epoch on tune were kept.", (head,), tuple(rows), compact=True)
+    return table("Training runs. The weights of the best epoch on tune were kept.", (head,), tuple(rows), compact=True)
 
 
 def _best(history: pl.DataFrame) -> tuple[str, str]:
@@ -106,10 +106,10 @@ def _weights_table(evidence: Evidence) -> list[Block]:
     rows = tuple(
         (Cell(finding_title(f)), *(Cell(fixed(w.get(f), 1), kind="num") for w in found.values())) for f in names
     )
-    table = Table(
+    weights = table(
         "Weight of a present label in the loss (an absent one weighs 1).",
         (heads("Finding", *found),),
         rows,
         compact=True,
     )
-    return [Folded("Weights of present labels", (table,))]
+    return [Folded("Weights of present labels", (weights,))]

@@ -1,0 +1,72 @@
+"""Whether scores mean what they say: calibration curves and figures, as delivered and recalibrated."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, group, heads, table
+from overread.report.cells import error_cell, estimate_cell
+from overread.report.curves import calibration_panels
+from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, population_title
+from overread.report.performance import drawn_findings, series, whose
+
+_METRICS = (
+    ("calibration_intercept", "Intercept"),
+    ("calibration_slope", "Slope"),
+    ("calibration_in_the_large", "In the large"),
+    ("brier", "Brier score"),
+    ("ece", "Calibration error"),
+)
+_KINDS = {"frozen": "recalibration frozen with the model", "none": "scores as delivered", "logistic": "recalibrated"}
+_CURVES = {"calibration": "", "recalibrated": " after logistic recalibration"}
+
+
+def calibration(evidence: Evidence) -> Section:
+    """Calibration curves and figures."""
+    title = "Calibration"
+    frame = pl.concat([overall(evidence, "standalone", m) for m, _ in _METRICS])
+    frame = frame.with_columns(pl.col("at").str.extract(r"recalibration=(\w+)").fill_null("").alias("kind"))
+    blocks: list[Block] = [b for curve in _CURVES if (b := _curves(evidence, curve))]
+    for i, rater in enumerate(evidence.cast.raters):
+        own = frame.filter(pl.col("rater") == rater)
+        tables = [_figures(evidence, own.filter(pl.col("kind") == k), rater, k) for k in own["kind"].unique().sort()]
+        blocks += tables if i == 0 else [Folded(f"Calibration of “{rater}”", tuple(tables))] if tables else []
+    if not blocks:
+        return Section("calibration", title, absent="no probabilities were evaluated")
+    return Section("calibration", title, tuple(blocks))
+
+
+def _curves(evidence: Evidence, curve: str) -> Figure | None:
+    frames = series(evidence, curve)
+    if not frames:
+        return None
+    caption = (
+        f"Calibration of {whose(frames)}{_CURVES[curve]}: observed share against predicted probability, in bins of "
+        "equal size, with intervals; the dashed line is perfect calibration. Each panel shows the range that its points "
+        "fill."
+    )
+    alt = f"{caption} Intercepts, slopes and errors stand in the table."
+    return Figure(calibration_panels(frames, drawn_findings(evidence, frames), name=curve, alt=alt), caption)
+
+
+def _figures(evidence: Evidence, frame: pl.DataFrame, rater: str, kind: str) -> Table:
+    rows = by(frame, "population", "finding", "metric")
+    kinds = [(m, t) for m, t in _METRICS if any(k[2] == m for k in rows)]
+    body: list[tuple[Cell, ...]] = []
+    shown = [p for p in evidence.cast.populations_of(rater) if any(k[0] == p for k in rows)]
+    for p in shown:
+        if len(shown) > 1:
+            body.append(group(population_title(evidence, p), len(kinds) + 1))
+        for f in (*evidence.cast.findings, MEAN):
+            if any((p, f, m) in rows for m, _ in kinds):
+                body.append((Cell(finding_title(f)), *(_cell(rows.get((p, f, m)), m) for m, _ in kinds)))
+    what = f", {_KINDS.get(kind, kind)}" if kind else ""
+    caption = f"Calibration of “{rater}”{what}. Ideal: intercept 0, slope 1, in the large 0."
+    remark = "Brier score and calibration error: lower is better."
+    if "ece" in dict(kinds):
+        remark += " Below the error: what perfect probabilities would show by chance."
+    return table(caption, (heads("Finding", *(t for _, t in kinds)),), body, remark=remark)
+
+
+def _cell(row: dict | None, metric: str) -> Cell:
+    return error_cell(row) if metric == "ece" else estimate_cell(row, digits=2 if "calibration" in metric else 3)
