@@ -56,6 +56,14 @@ def test_isotonic_equals_scikit_learn():
     np.testing.assert_allclose(mine(grid), theirs.predict(grid), rtol=1e-9, atol=1e-12)
 
 
+def test_isotonic_equals_scipy():
+    regression = pytest.importorskip("scipy.optimize").isotonic_regression
+    rng = np.random.default_rng(5)
+    y, weights = rng.random(400) < np.linspace(0.1, 0.6, 400), rng.uniform(0.2, 4, 400)
+    fitted = isotonic_fit(y, np.arange(400.0), weights)
+    np.testing.assert_allclose(fitted, regression(y.astype(float), weights=weights).x, rtol=1e-10, atol=1e-12)
+
+
 def _slow_isotonic(y, score):
     """The min-max formula: max over starts of the min over ends of the mean between them."""
     distinct = np.unique(score)

@@ -8,7 +8,6 @@ from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import bdtr, chdtrc, ndtr, ndtri
 
 from overread.errors import InputError
@@ -19,6 +18,7 @@ from overread.stats.proportions import wilson
 from overread.stats.sampling import Sampling, everyone, involved, sampling
 
 Compared = Callable[[Bools, Bools, Bools, str], Estimate]
+HALVINGS = 54  # of an interval of at most 2: the last one is a rounding wide
 MCNEMAR = ("exact", "mid-p", "asymptotic")
 
 
@@ -250,7 +250,14 @@ def _tango(only_a: int, only_b: int, n: int, confidence: float) -> tuple[float, 
     def limit(sign: int) -> float:
         if sign * value >= edge or sign * score(sign * edge) >= -z:
             return float(sign)
-        return float(brentq(lambda d: score(d) + sign * z, value, sign * edge, xtol=1e-14, rtol=1e-13))
+        inside, outside = value, sign * edge
+        for _ in range(HALVINGS):
+            middle = (inside + outside) / 2
+            if sign * score(middle) >= -z:
+                inside = middle
+            else:
+                outside = middle
+        return (inside + outside) / 2
 
     return limit(-1), limit(1)
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from math import isnan, nan
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
 from overread.errors import InputError
@@ -179,4 +179,21 @@ def _pooled(y: Bools, score: Floats, weights: Floats | None) -> tuple[Floats, np
     distinct, inverse = np.unique(score, return_inverse=True)
     size = np.bincount(inverse, weights).astype(np.float64)
     mean = np.bincount(inverse, y if weights is None else y * weights) / size
-    return distinct, inverse, np.clip(isotonic_regression(mean, weights=size).x, 0.0, 1.0)
+    return distinct, inverse, np.clip(_rising(mean, size), 0.0, 1.0)
+
+
+@numba.njit(cache=True)
+def _rising(mean, size):
+    """Pool adjacent violators: while a block is not above the one before it, they become one block."""
+    level, weight, count = np.empty(mean.size), np.empty(mean.size), np.empty(mean.size, np.int64)
+    last = -1
+    for i in range(mean.size):
+        last += 1
+        level[last], weight[last], count[last] = mean[i], size[i], 1
+        while last > 0 and level[last - 1] >= level[last]:
+            both = weight[last - 1] + weight[last]
+            level[last - 1] = (weight[last - 1] * level[last - 1] + weight[last] * level[last]) / both
+            weight[last - 1] = both
+            count[last - 1] += count[last]
+            last -= 1
+    return np.repeat(level[: last + 1], count[: last + 1])

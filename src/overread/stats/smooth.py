@@ -81,21 +81,30 @@ def smooth_curve(
     order = np.argsort(p, kind="stable")
     arranged = sample.sorted_by(order)
     local = _Local(p[order], truth[order].astype(np.float64), arranged.weigh(np.ones(p.size)), reach)
+    return _curve(local, distinct, points, arranged, method, float(ndtri(0.5 + confidence / 2)))
+
+
+def _curve(local: _Local, distinct: Floats, points: Floats, sample: Sampling, method: str, z: float) -> SmoothCurve:
     rows = local.rows(points)
     observed = rows @ local.y
     if distinct.size <= EXACT:
         at_cases = np.interp(local.x, distinct, local.fit(distinct))
     else:
         at_cases = np.interp(local.x, points, observed)
-    se = _standard_errors(local, rows, at_cases, arranged)
-    half = float(ndtri(0.5 + confidence / 2)) * se
-    low, high = np.clip(observed - half, 0, 1), np.clip(observed + half, 0, 1)
+    half = z * _standard_errors(local, rows, at_cases, sample)
     far = np.abs(at_cases - local.x)
-    summary = quantiles(far, np.array([0.5, 0.9]), arranged.weights)
-    ici = float(np.average(far, weights=arranged.weights))
-    note = "one class only: no band" if truth.all() or not truth.any() else sample.note
+    middle, most = quantiles(far, np.array([0.5, 0.9]), sample.weights)
     return SmoothCurve(
-        points, observed, low, high, ici, float(summary[0]), float(summary[1]), float(far.max()), method, note
+        points,
+        observed,
+        np.clip(observed - half, 0, 1),
+        np.clip(observed + half, 0, 1),
+        ici=float(np.average(far, weights=sample.weights)),
+        e50=float(middle),
+        e90=float(most),
+        emax=float(far.max()),
+        method=method,
+        note="one class only: no band" if local.y.all() or not local.y.any() else sample.note,
     )
 
 
