@@ -29,6 +29,7 @@ class Stage:
 def stages(flow: pl.DataFrame) -> list[Stage]:
     """The steps in the order of the table; a row with a reason is what was left out."""
     made = []
+    flow = flow.filter(pl.col("site") == "") if "site" in flow.columns else flow  # the rows of all sites together
     for step in flow["step"].unique(maintain_order=True).to_list():
         rows = flow.filter(pl.col("step") == step).to_dicts()
         kept = [r for r in rows if str(r["reason"]).lower() in _KEPT]
