@@ -1,0 +1,266 @@
+"""From scores to evidence: one join of scores and truth, then estimates, curves and verdicts, each with its account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from overread import tables
+from overread.errors import InputError
+from overread.evaluate import wide
+from overread.evaluate.account import Dropped, account_frame
+from overread.evaluate.comparison import comparison
+from overread.evaluate.config import EvaluationConfig
+from overread.evaluate.fixed import fixed_rates
+from overread.evaluate.frozen import Frozen, from_half, from_model, from_tune, half_of_patients
+from overread.evaluate.hypotheses import h1
+from overread.evaluate.join import Join, join
+from overread.evaluate.macro import macro_discrimination, macro_operating, site_replicates
+from overread.evaluate.panel import Bools, Panel, panel
+from overread.evaluate.populations import populations
+from overread.evaluate.probabilities import calibration_rows
+from overread.evaluate.resample import draws
+from overread.evaluate.rows import Row, estimates_frame
+from overread.evaluate.setting import Setting, site_areas
+from overread.evaluate.standalone import discrimination, operating
+from overread.evaluate.subgroups import subgroups
+from overread.evaluate.transport import drop, matrix, seeds, site_alone
+
+__all__ = ["EvaluationConfig", "Evidence", "evaluate", "wide", "write"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What an evaluation found: the tables of the design, notes for the reader, and which test labels were opened.
+
+    tuning_patients lists the patients that thresholds were fitted on where half of the test patients was taken for it.
+    """
+
+    estimates: pl.DataFrame
+    verdicts: pl.DataFrame
+    curves: pl.DataFrame
+    joined: pl.DataFrame
+    account: pl.DataFrame
+    notes: tuple[str, ...] = ()
+    opened: tuple[dict[str, Any], ...] = ()
+    tuning_patients: tuple[str, ...] = ()
+
+
+def evaluate(
+    images: pl.DataFrame,
+    labels: pl.DataFrame,
+    predictions: pl.DataFrame,
+    config: EvaluationConfig,
+    *,
+    rng: np.random.Generator,
+    tune: pl.DataFrame | None = None,
+    models: Mapping[str, Mapping[str, Any]] | None = None,
+    protocol_hash: str = "",
+    progress: Progress | None = None,
+) -> Evidence:
+    """The evidence about every rater: estimates with intervals, curves, verdicts, and the account of what was left out.
+
+    images, labels, predictions: the tables of those names. tune: predictions of tuning cases, from which thresholds and
+    recalibrations of raters without a model.json are fitted; without it they come from images of split "tune" that are
+    in predictions, or from half of the patients, drawn with rng. models: model.json by rater. progress is told
+    (steps done, steps in all).
+
+    Raises InputError for all that `join` refuses, a patient in both tune and test, and H1 models without predictions.
+    """
+    models = models or {}
+    images = tables.check(images, "images", where="images")
+    images = _with_tune(images, tune)
+    joined = join(images, labels, predictions, config)
+    ground = panel(joined, policy=_policy(joined, config))
+    half_rng, draw_rng = rng.spawn(2)
+    tuned = _tuning(images, labels, predictions if tune is None else tune, config, ground)
+    half = half_of_patients(ground, rng=half_rng)
+    setting = _setting(ground, config, models, tuned, half, draw_rng)
+    rows, curves, verdicts = _analyses(setting, protocol_hash, progress or (lambda done, total: None))
+    fitted = [f for f in setting.frozen.values() if f.origin == "half"]
+    used = sorted({p for f in fitted for p in ground.patient[~f.tested]})
+    return Evidence(
+        estimates=estimates_frame(rows),
+        verdicts=tables.check(pl.DataFrame(verdicts), "verdicts") if verdicts else tables.empty("verdicts"),
+        curves=tables.check(pl.DataFrame(curves), "curves") if curves else tables.empty("curves"),
+        joined=_joined(joined, setting),
+        account=_account(joined, setting),
+        notes=_notes(setting),
+        opened=tuple(_opened(setting, rows)),
+        tuning_patients=tuple(ground.patients[p] for p in used),
+    )
+
+
+def write(evidence: Evidence, folder: Path | str) -> None:
+    """Write the tables as Parquet, the account also as CSV, and the notes; each file whole or not at all."""
+    folder = Path(folder)
+    for name in ("estimates", "verdicts", "curves", "joined", "account"):
+        tables.write(getattr(evidence, name), folder / f"{name}.parquet", name)
+    tables.write(evidence.account, folder / "account.csv", "account")
+    tables.write_json(folder / "notes.json", {"notes": list(evidence.notes), "opened": list(evidence.opened)})
+    if evidence.tuning_patients:
+        tables.write_text(folder / "tuning_patients.txt", "\n".join(evidence.tuning_patients) + "\n")
+
+
+def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> pl.DataFrame:
+    """The images with those of the tuning predictions marked; a patient in tune and test is refused."""
+    said = pl.col("split").fill_null("").cast(pl.String)
+    if tune is not None:
+        key = "image_id" if "image_id" in tune.columns else "case_id"
+        mine = pl.col(key).is_in(tune[key].unique().to_list())
+        wrong = images.filter(mine & said.is_in(["train", "test"]))
+        if wrong.height:
+            found = f"{wrong.height:,} images of split train or test"
+            raise InputError("tune", "images that are no test images", found, examples=wrong[key].head(5))
+        split = pl.when(mine).then(pl.lit("tune")).when(said == "").then(pl.lit("test")).otherwise(said)
+        images = images.with_columns(split.cast(images.schema["split"]).alias("split"))
+    own = images.with_columns(said.alias("_split"))
+    both = own.filter(pl.col("_split") == "tune").join(
+        own.filter(pl.col("_split") == "test"), on="patient_id", how="semi"
+    )
+    if both.height:
+        shown = both["patient_id"].unique(maintain_order=True)
+        raise InputError(
+            "images", "every patient in one split", f"{shown.len():,} patients in both tune and test",
+            examples=shown[:5], do="Split by patient.",
+        )  # fmt: skip
+    return images
+
+
+def _policy(joined: Join, config: EvaluationConfig) -> str:
+    several = joined.account.filter(pl.col("reason").str.starts_with("scores of several images made one"))
+    return (f"case_score={config.case_score};" if several.height else "") + f"uncertain={config.uncertain}"
+
+
+def _tuning(
+    images: pl.DataFrame, labels: pl.DataFrame, predictions: pl.DataFrame, config: EvaluationConfig, ground: Panel
+) -> Panel | None:
+    """The tuning cases as a panel, None where there are none with predictions and labels."""
+    key = "image_id" if "image_id" in predictions.columns else "case_id"
+    cases = images.filter(pl.col("split").fill_null("").cast(pl.String) == "tune")
+    mine = predictions.join(cases.select(key).unique(), on=key, how="semi")
+    if mine.is_empty():
+        return None
+    return panel(join(images, labels, mine, config, split="tune"), policy=ground.policy)
+
+
+def _setting(
+    ground: Panel,
+    config: EvaluationConfig,
+    models: Mapping[str, Mapping[str, Any]],
+    tuned: Panel | None,
+    half: Bools,
+    rng: np.random.Generator,
+) -> Setting:
+    members = config.member_names()
+    raters = tuple(r for r in ground.raters if r not in members)
+    where = populations(raters, ground.site.levels, config, models)
+    frozen: dict[str, Frozen] = {}
+    for rater in raters:
+        if models.get(rater, {}).get("operating_points"):
+            frozen[rater] = from_model(models[rater], ground)
+        elif tuned is not None:
+            frozen[rater] = from_tune(tuned, rater, ground, config)
+        else:
+            frozen[rater] = from_half(ground, rater, where[rater], half, config)
+    drawn = draws(ground, rng=rng, replicates=config.replicates)
+    areas = site_areas(ground, raters)
+    replicates = site_replicates(ground, drawn, areas, raters, config)
+    return Setting(ground, config, raters, where, models, drawn, frozen, areas, replicates)
+
+
+def _analyses(setting: Setting, protocol_hash: str, progress: Progress) -> tuple[list[Row], list[Row], list[Row]]:
+    """Every analysis in turn: rows of estimates, of curves and of verdicts."""
+    rows: list[Row] = []
+    curves: list[Row] = []
+    verdicts: list[Row] = []
+    plain: Sequence[Callable[[Setting], list[Row]]] = (
+        discrimination, macro_discrimination, operating, macro_operating, comparison, subgroups, drop, site_alone,
+        matrix, seeds,
+    )  # fmt: skip
+    total = len(plain) + 3
+    for done, analysis in enumerate(plain):
+        progress(done, total)
+        rows += analysis(setting)
+    for step, pair in enumerate((fixed_rates, calibration_rows)):
+        progress(len(plain) + step, total)
+        made, points = pair(setting)
+        rows, curves = rows + made, curves + points
+    progress(total - 1, total)
+    made, verdicts = h1(setting, protocol_hash=protocol_hash)
+    progress(total, total)
+    return rows + made, curves, verdicts
+
+
+def _joined(joined: Join, setting: Setting) -> pl.DataFrame:
+    """The joined table: population and call (at the first operating point) added, subgroup columns carried."""
+    inside = pl.DataFrame(
+        [(r, s, p.name) for r, ps in _all_populations(setting).items() for p in ps for s in p.sites],
+        schema=["rater", "site", "population"],
+        orient="row",
+    )
+    frame = joined.scores.join(joined.cases, on="case_id").join(inside, on=["rater", "site"], how="left")
+    first = pl.DataFrame(
+        [
+            (rater, finding, name, t.value)
+            for rater, f in setting.frozen.items()
+            for finding, points in f.thresholds.items()
+            for name, t in list(points.items())[:1]
+            if t.value == t.value
+        ],
+        schema={"rater": pl.String, "finding": pl.String, "call_at": pl.String, "_threshold": pl.Float64},
+        orient="row",
+    )
+    frame = frame.join(first, on=["rater", "finding"], how="left")
+    call = pl.when(pl.col("score") >= pl.col("_threshold")).then(pl.lit("present")).otherwise(pl.lit("absent"))
+    frame = frame.with_columns(
+        pl.when(pl.col("_threshold").is_not_null()).then(call).alias("call"),
+        pl.lit("model").alias("arm"),
+        pl.lit("none").alias("shift"),
+    )
+    return tables.check(frame.drop("_threshold"), "joined", where="joined")
+
+
+def _all_populations(setting: Setting) -> Mapping[str, Any]:
+    members = setting.config.member_names()
+    mine = {m: setting.populations[r] for m, r in members.items() if r in setting.populations}
+    return {**setting.populations, **mine}
+
+
+def _account(joined: Join, setting: Setting) -> pl.DataFrame:
+    """The join's account and, per subgroup column, the cases without a value in it."""
+    lost = []
+    for name, column in setting.panel.groups.items():
+        none = int((column.codes < 0).sum())
+        if none:
+            lost.append(Dropped("cases", f"no value of {name}: in none of its groups", none))
+    return pl.concat([joined.account, account_frame("subgroups", lost)])
+
+
+def _notes(setting: Setting) -> tuple[str, ...]:
+    """What a reader must know beside the numbers."""
+    panel, config = setting.panel, setting.config
+    said = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
+    said += [f"Thresholds of {r}: {f.words}." for r, f in setting.frozen.items()]
+    within = ", within sites" if setting.drawn.within_site else ""
+    said.append(
+        f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for everything."
+    )
+    if config.pooled and config.single and not config.matched:
+        said.append("No size-matched pooled model: size and diversity of the training data are confounded in H1.")
+    return tuple(said)
+
+
+def _opened(setting: Setting, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Which analyses looked at the truth of how many cases, with which raters."""
+    names = dict.fromkeys(r["analysis"] for r in rows)
+    return [
+        {"analysis": name, "models": list(setting.panel.raters), "cases": len(setting.panel.case_id)} for name in names
+    ]

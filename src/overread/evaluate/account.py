@@ -1,0 +1,38 @@
+"""The account: what was dropped or changed between the tables and the estimates: how many, and up to five examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from overread import tables
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """So many of a unit, for a reason, with examples."""
+
+    unit: str
+    reason: str
+    count: int
+    examples: str = ""
+
+
+def examples_of(frame: pl.DataFrame, columns: Sequence[str]) -> str:
+    """Up to five different keys of a frame, as text.
+
+    >>> examples_of(pl.DataFrame({"case_id": ["1", "1", "2"]}), ["case_id"])
+    '1; 2'
+    """
+    rows = frame.select(columns).unique(maintain_order=True).head(5).rows()
+    return "; ".join(" ".join(str(v) for v in row) for row in rows)
+
+
+def account_frame(stage: str, dropped: Sequence[Dropped]) -> pl.DataFrame:
+    """The account table of a stage."""
+    rows = [
+        {"stage": stage, "unit": d.unit, "reason": d.reason, "count": d.count, "examples": d.examples} for d in dropped
+    ]
+    return tables.check(pl.DataFrame(rows), "account") if rows else tables.empty("account")

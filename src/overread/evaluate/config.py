@@ -1,0 +1,148 @@
+"""What an evaluation is told beforehand: the policies of the join, the operating points, the subgroups, the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from overread import findings as vocabulary
+from overread.errors import InputError, did_you_mean
+
+UNCERTAIN = ("ignore", "absent", "present")
+CASE_SCORES = ("mean", "max")
+UNKNOWN = ("refuse", "list")
+_ROLES = ("pooled", "single", "matched")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationConfig:
+    """Everything that decides a number and is not data.
+
+    findings: the set that macro means are over, fixed beforehand; () = every finding that a label states and all raters
+    score. reference: the label source ("" = the only one), or several that never state the same case and finding.
+    uncertain: what an uncertain label is taken for. case_score: how the scores of a case's images become one.
+    missing_allowed: the share of a rater's labelled test cases that may lack a score (then counted, else refused).
+    unknown_images: predictions for images that the images table lacks are refused, or listed in the account.
+    external_sites, internal_sites: for raters that do not say where they were trained. roles: which models H1 compares,
+    {"pooled": name, "single": {name: site}, "matched": name}. members: the seeds behind an ensemble.
+    """
+
+    findings: tuple[str, ...] = ()
+    reference: str | tuple[str, ...] = ""
+    uncertain: str = "ignore"
+    case_score: str = "mean"
+    missing_allowed: float = 0.0
+    unknown_images: str = "refuse"
+    specificities: tuple[float, ...] = (0.90, 0.95)
+    sensitivities: tuple[float, ...] = (0.90, 0.95)
+    subgroups: tuple[str, ...] = ("sex", "age_band", "view")
+    age_bands: tuple[float, ...] = (18, 40, 60, 80)
+    minimum_present: int = 20
+    minimum_absent: int = 20
+    replicates: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+    calibration_bins: int = 10
+    ece_bins: int = 15
+    smallest_worthwhile_gain: float = 0.01
+    external_sites: tuple[str, ...] = ()
+    internal_sites: tuple[str, ...] = ()
+    roles: Mapping[str, Any] = field(default_factory=dict)
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self)]
+        if problems:
+            raise InputError.all(problems)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The label sources named, as a tuple; () = the only one there is."""
+        return ((self.reference,) if self.reference else ()) if isinstance(self.reference, str) else self.reference
+
+    @property
+    def pooled(self) -> str:
+        """The model trained on all training sites together, "" where none is named."""
+        return str(self.roles.get("pooled", ""))
+
+    @property
+    def single(self) -> dict[str, str]:
+        """The single-institution models, each with its site."""
+        return dict(self.roles.get("single", {}))
+
+    @property
+    def matched(self) -> str:
+        """The pooled model trained on as many images as the largest single institution, "" where none is named."""
+        return str(self.roles.get("matched", ""))
+
+    def points(self) -> dict[str, dict[str, float]]:
+        """The operating points by name, each with the rate that fixes it.
+
+        >>> EvaluationConfig(specificities=(0.9,), sensitivities=(0.95,)).points()
+        {'spec90': {'specificity': 0.9}, 'sens95': {'sensitivity': 0.95}}
+        """
+        named = {f"spec{_percent(s)}": {"specificity": s} for s in self.specificities}
+        return named | {f"sens{_percent(s)}": {"sensitivity": s} for s in self.sensitivities}
+
+    def member_names(self) -> dict[str, str]:
+        """Every seed's model, with the ensemble that it belongs to."""
+        return {member: name for name, members in self.members.items() for member in members}
+
+
+def _percent(share: float) -> str:
+    """The share as it stands in an operating point's name: 0.9 is "90", 0.975 is "97.5"."""
+    return f"{round(100 * share, 6):g}"
+
+
+def _word_problems(config: EvaluationConfig) -> list[InputError]:
+    problems = []
+    for name, value, known in (
+        ("uncertain", config.uncertain, UNCERTAIN),
+        ("case_score", config.case_score, CASE_SCORES),
+        ("unknown_images", config.unknown_images, UNKNOWN),
+    ):
+        if value not in known:
+            problems.append(InputError(f"evaluation.{name}", "one of " + ", ".join(known), f"'{value}'"))
+    known_findings = vocabulary.names()
+    for word in config.findings:
+        if word not in known_findings:
+            hint = did_you_mean(word, known_findings)
+            problems.append(InputError("evaluation.findings", "names of the vocabulary", f"'{word}'", do=hint))
+    if len(set(config.findings)) < len(config.findings):
+        problems.append(InputError("evaluation.findings", "each finding once", "a repeat", examples=config.findings))
+    return problems
+
+
+def _number_problems(config: EvaluationConfig) -> list[InputError]:
+    problems = []
+    shares = [("specificities", s) for s in config.specificities] + [("sensitivities", s) for s in config.sensitivities]
+    for name, share in [*shares, ("confidence", config.confidence)]:
+        if not 0 < share < 1:
+            problems.append(InputError(f"evaluation.{name}", "a number between 0 and 1", f"{share}"))
+    if not 0 <= config.missing_allowed < 1:
+        found = f"{config.missing_allowed}"
+        problems.append(InputError("evaluation.missing_allowed", "a share from 0 to below 1", found))
+    for name, least in (("minimum_present", 1), ("minimum_absent", 1), ("replicates", 100), ("calibration_bins", 2)):
+        if getattr(config, name) < least:
+            problems.append(InputError(f"evaluation.{name}", f"at least {least}", f"{getattr(config, name)}"))
+    if config.smallest_worthwhile_gain <= 0:
+        found = f"{config.smallest_worthwhile_gain}"
+        problems.append(InputError("evaluation.smallest_worthwhile_gain", "a gain in AUC above 0", found))
+    if list(config.age_bands) != sorted(set(config.age_bands)):
+        problems.append(InputError("evaluation.age_bands", "ages that rise", f"{config.age_bands}"))
+    return problems
+
+
+def _role_problems(config: EvaluationConfig) -> list[InputError]:
+    problems = []
+    for role in config.roles:
+        if role not in _ROLES:
+            hint = did_you_mean(role, _ROLES)
+            problems.append(InputError("evaluation.roles", "roles " + ", ".join(_ROLES), f"'{role}'", do=hint))
+    both = set(config.external_sites) & set(config.internal_sites)
+    if both:
+        problems.append(InputError("evaluation", "sites external or internal", "sites named as both", examples=both))
+    if config.pooled and not config.single:
+        problems.append(InputError("evaluation.roles", "single-institution models beside the pooled one", "none named"))
+    return problems

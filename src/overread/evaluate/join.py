@@ -1,0 +1,243 @@
+"""The one join: every score next to its truth, and an account of what was dropped on the way and why.
+
+The only place where policies act: which label source is the truth, what "uncertain" is taken for, how the images of a
+case become one score, what happens to a case without a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from overread import tables
+from overread.errors import InputError, did_you_mean
+from overread.evaluate.account import Dropped, account_frame, examples_of
+from overread.evaluate.cases import case_table
+from overread.evaluate.config import EvaluationConfig
+
+KEY = ("case_id", "finding")
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Scores beside truths, the cases behind them, and the account.
+
+    scores: case_id, finding, rater, score, truth (bool), source; one row per score whose truth is stated.
+    cases: one row per evaluated case: case_id, patient_id, site, weight, pairs_within and the subgroup columns.
+    """
+
+    scores: pl.DataFrame
+    cases: pl.DataFrame
+    account: pl.DataFrame
+    findings_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def join(
+    images: pl.DataFrame,
+    labels: pl.DataFrame,
+    predictions: pl.DataFrame,
+    config: EvaluationConfig,
+    *,
+    split: str = "test",
+) -> Join:
+    """Every score of a `split` case beside its truth, under the policies of the configuration.
+
+    images, labels, predictions: the tables of those names (predictions may give case_id in place of image_id). Images
+    that say no split at all are all of split "test".
+
+    Raises InputError: label sources that are several and unnamed, or unknown; predictions for unknown images or cases;
+    labelled cases that a rater did not score beyond the share that is allowed; no score with a truth.
+    """
+    images = tables.check(images, "images", where="images")
+    labels = tables.check(labels, "labels", where="labels")
+    by_image = "image_id" in predictions.columns
+    predictions = tables.check(predictions, "predictions" if by_image else "case_predictions", where="predictions")
+    dropped: list[Dropped] = []
+    chosen = _of_split(images, split, dropped)
+    cases = case_table(chosen, config, dropped)
+    truth = _truth(labels, images, cases, config, dropped)
+    scores = _case_scores(predictions, images, chosen, config, dropped)
+    both = scores.join(truth, on=KEY, how="inner")
+    if both.is_empty():
+        raise InputError(
+            f"join of the {split} cases", "scores whose truth is stated",
+            f"{scores.height:,} scores and {truth.height:,} stated labels, none of the same case and finding",
+            do="Check that labels and predictions name cases and findings alike, and which label source is meant.",
+        )  # fmt: skip
+    findings_of = {str(r): tuple(sorted(f)) for r, f in scores.group_by("rater").agg(pl.col("finding").unique()).rows()}
+    _missing(scores, truth, findings_of, config, dropped)
+    unstated = scores.height - both.height
+    if unstated:
+        lone = scores.join(truth, on=KEY, how="anti")
+        dropped.append(Dropped("predictions", "the truth is not stated", unstated, examples_of(lone, KEY)))
+    used = cases.join(both.select("case_id").unique(), on="case_id", how="semi")
+    if used.height < cases.height:
+        lone = cases.join(used, on="case_id", how="anti")
+        dropped.append(Dropped("cases", "no score with a stated truth", lone.height, examples_of(lone, ("case_id",))))
+    order = [*KEY, "rater", "score", "truth", "source"]
+    return Join(
+        both.select(order).sort(*KEY, "rater"), used.sort("case_id"), account_frame("join", dropped), findings_of
+    )
+
+
+def _of_split(images: pl.DataFrame, split: str, dropped: list[Dropped]) -> pl.DataFrame:
+    """The images of that split; images that say no split are all test."""
+    said = images["split"].fill_null("").cast(pl.String)
+    if not said.is_in(["train", "tune", "test"]).any():
+        return images if split == "test" else images.clear()
+    if split == "test":
+        for other in ("train", "tune", ""):
+            rest = images.filter(said == other)
+            if rest.height:
+                word = f"split {other}: not evaluated" if other else "no split stated: not evaluated"
+                dropped.append(Dropped("images", word, rest.height, examples_of(rest, ("image_id",))))
+    return images.filter(said == split)
+
+
+def _source(labels: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
+    """The labels of the source that is the reference; other sources are counted, never mixed in."""
+    present = dict(labels.group_by("source").len().sort("source").rows())
+    shown = [f"'{s}' ({n:,})" for s, n in present.items()]
+    if not config.sources:
+        if len(present) > 1:
+            raise InputError(
+                "labels", "one label source, or the name of the one that is the reference",
+                f"{len(present)} sources", examples=shown, do="Name it: evaluation.reference.",
+            )  # fmt: skip
+        return labels
+    for name in config.sources:
+        if name not in present:
+            hint = did_you_mean(name, present)
+            raise InputError("labels", f"the label source '{name}'", "other sources", examples=shown, do=hint)
+    chosen = labels.filter(pl.col("source").is_in(list(config.sources)))
+    twice = chosen.filter(pl.struct(KEY).is_duplicated())
+    if twice.height:
+        raise InputError(
+            "labels", "one reference per case and finding",
+            f"{twice.height:,} labels whose case and finding two of the named sources state",
+            examples=examples_of(twice, KEY).split("; "), do="Name the source that decides.",
+        )  # fmt: skip
+    for name, count in present.items():
+        if name not in config.sources:
+            dropped.append(Dropped("labels", f"source '{name}' is not the reference", count))
+    return chosen
+
+
+def _truth(
+    labels: pl.DataFrame,
+    images: pl.DataFrame,
+    cases: pl.DataFrame,
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> pl.DataFrame:
+    """case_id, finding, truth, source of the evaluated cases, "uncertain" taken as the policy says."""
+    labels = _source(labels, config, dropped)
+    unknown = labels.join(images.select("case_id"), on="case_id", how="anti")
+    if unknown.height:
+        count = unknown["case_id"].n_unique()
+        dropped.append(
+            Dropped("cases", "labelled, but not in the images table", count, examples_of(unknown, ("case_id",)))
+        )
+    labels = labels.join(cases.select("case_id"), on="case_id", how="semi")
+    uncertain = labels.filter(pl.col("state") == "uncertain")
+    if uncertain.height:
+        what = "left out" if config.uncertain == "ignore" else f"taken as {config.uncertain}"
+        dropped.append(Dropped("labels", f"uncertain: {what}", uncertain.height, examples_of(uncertain, KEY)))
+    if config.uncertain == "ignore":
+        labels = labels.filter(pl.col("state") != "uncertain")
+    present = ["present", "uncertain"] if config.uncertain == "present" else ["present"]
+    state = pl.col("state").cast(pl.String)
+    return labels.select(*KEY, state.is_in(present).alias("truth"), "source")
+
+
+def _case_scores(
+    predictions: pl.DataFrame,
+    images: pl.DataFrame,
+    chosen: pl.DataFrame,
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> pl.DataFrame:
+    """case_id, finding, rater, score: the scores of each case's images made into one, as the policy says."""
+    unit = "image_id" if "image_id" in predictions.columns else "case_id"
+    shifted = predictions.filter(pl.col("shift") != "none")
+    if shifted.height:
+        dropped.append(Dropped("predictions", "of shifted images: another analysis", shifted.height))
+        predictions = predictions.filter(pl.col("shift") == "none")
+    predictions = _known(predictions, images, unit, config, dropped)
+    place = chosen.select(unit, *({"case_id"} - {unit})).unique()
+    scores = predictions.join(place, on=unit, how="inner").rename({"model": "rater"})
+    outside = predictions.height - scores.height
+    if outside:
+        dropped.append(Dropped("predictions", "of images that are not evaluated here (other split)", outside))
+    scores = scores.select(*KEY, "rater", "score")
+    if unit == "case_id" or chosen["case_id"].n_unique() == chosen.height:
+        return scores
+    how = pl.col("score").mean() if config.case_score == "mean" else pl.col("score").max()
+    made = scores.group_by(*KEY, "rater", maintain_order=True).agg(how, pl.len().alias("_images"))
+    several = made.filter(pl.col("_images") > 1)["case_id"].n_unique()
+    words = f"scores of several images made one: their {config.case_score}"
+    dropped.append(Dropped("cases", words, several))
+    size = chosen.group_by("case_id").len("_size")
+    partly = made.join(size, on="case_id").filter(pl.col("_images") < pl.col("_size"))
+    if partly.height:
+        count = partly["case_id"].n_unique()
+        dropped.append(Dropped("cases", "scored from some of their images", count, examples_of(partly, ("case_id",))))
+    return made.drop("_images")
+
+
+def _known(
+    predictions: pl.DataFrame, images: pl.DataFrame, unit: str, config: EvaluationConfig, dropped: list[Dropped]
+) -> pl.DataFrame:
+    unknown = predictions.join(images.select(unit), on=unit, how="anti")
+    if unknown.is_empty():
+        return predictions
+    count, word = unknown[unit].n_unique(), "images" if unit == "image_id" else "cases"
+    shown = unknown[unit].unique(maintain_order=True).head(5)
+    if config.unknown_images == "refuse":
+        raise InputError(
+            "predictions", f"{word} of the images table", f"predictions for {count:,} {word} that it lacks",
+            examples=shown, do='Check that the files belong together, or set evaluation.unknown_images = "list".',
+        )  # fmt: skip
+    reason = "predictions for ones that the images table lacks"
+    dropped.append(Dropped(word, reason, count, "; ".join(shown)))
+    return predictions.join(images.select(unit), on=unit, how="semi")
+
+
+def _missing(
+    scores: pl.DataFrame,
+    truth: pl.DataFrame,
+    findings_of: Mapping[str, Iterable[str]],
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> None:
+    """Count labelled cases that a rater did not score, over the findings it scores; refuse beyond what is allowed."""
+    problems = []
+    for rater, scored in findings_of.items():
+        wanted = truth.filter(pl.col("finding").is_in(list(scored))).select(KEY)
+        lone = wanted.join(scores.filter(pl.col("rater") == rater), on=KEY, how="anti")
+        silent = sorted(set(truth["finding"].unique()) - set(scored))
+        if silent:
+            words = f"labelled, but not an output of {rater}"
+            dropped.append(Dropped("findings", words, len(silent), "; ".join(silent[:5])))
+        if lone.is_empty():
+            continue
+        cases, of = lone["case_id"].n_unique(), wanted["case_id"].n_unique()
+        if cases > config.missing_allowed * of:
+            problems.append(
+                InputError(
+                    f"predictions of {rater}", "a score for every labelled case and finding",
+                    f"{cases:,} of {of:,} cases ({cases / of:.1%}) without one",
+                    examples=lone.select(pl.format("{} {}", *KEY)).to_series().head(5),
+                    do=f"Score them, or allow it: evaluation.missing_allowed = {_roomy(cases / of)}.",
+                )
+            )  # fmt: skip
+        dropped.append(Dropped("cases", f"labelled, but not scored by {rater}", cases, examples_of(lone, KEY)))
+    if problems:
+        raise InputError.all(problems)
+
+
+def _roomy(share: float) -> str:
+    """The share, rounded up to two figures so that setting it is enough."""
+    return f"{min(share * 1.05 + 0.0001, 0.9999):.2g}"
