@@ -1,4 +1,4 @@
-"""A small study made up for the report: five sites, five findings, five models, with numbers that cannot be computed."""
+"""A small study made up for the report: five sites, five findings, five models, numbers that cannot be computed."""
 
 from __future__ import annotations
 
@@ -36,21 +36,41 @@ class Made:
     def arguments(self) -> dict:
         """The keyword arguments of `report.write`."""
         return {
-            "study": self.study, "cohort_folder": self.cohort, "heatmap_folders": self.heatmaps,
-            "ledger": self.ledger, "models": self.models,
-        }  # fmt: skip
+            "study": self.study,
+            "cohort_folder": self.cohort,
+            "heatmap_folders": self.heatmaps,
+            "ledger": self.ledger,
+            "models": self.models,
+        }
 
 
 def estimate(analysis: str, metric: str, value: float, **more: object) -> dict:
     """A row of estimates; without low and high, an interval of 0.03 either way."""
-    keys = {c: "" for c in ("at", "finding", "rater", "contrast", "population", "reference", "policy")}
+    keys = dict.fromkeys(("at", "finding", "rater", "contrast", "population", "reference", "policy"), "")
     row = {
-        "analysis": analysis, "metric": metric, **keys, "arm": "model", "subgroup": "all", "level": "all",
-        "estimate": value, "low": value - 0.03, "high": value + 0.03, "se": 0.015, "p": float("nan"),
-        "p_adjusted": float("nan"), "family": None, "null": None, "n_present": None, "n_absent": None, "n_cases": None,
-        "n_patients": None, "n_readers": None, "confidence": 0.95, "note": None,
+        "analysis": analysis,
+        "metric": metric,
+        **keys,
+        "arm": "model",
+        "subgroup": "",
+        "level": "",
+        "estimate": value,
+        "low": value - 0.03,
+        "high": value + 0.03,
+        "se": 0.015,
+        "p": float("nan"),
+        "p_adjusted": float("nan"),
+        "family": None,
+        "null": None,
+        "n_present": None,
+        "n_absent": None,
+        "n_cases": None,
+        "n_patients": None,
+        "n_readers": None,
+        "confidence": 0.95,
+        "note": None,
         "method": "DeLong, clustered by patient (Obuchowski 1997), Wald",
-    }  # fmt: skip
+    }
     return {**row, **more}
 
 
@@ -96,7 +116,9 @@ def _labels(rng: np.random.Generator, images: pl.DataFrame) -> pl.DataFrame:
 
 def _joined(rng: np.random.Generator, images: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     test = images.filter(pl.col("split") == "test")
-    stated = labels.filter(pl.col("state") != "uncertain").join(test.select("case_id", "patient_id", "site"), on="case_id")
+    stated = labels.filter(pl.col("state") != "uncertain").join(
+        test.select("case_id", "patient_id", "site"), on="case_id"
+    )
     truth = (stated["state"] == "present").to_numpy()
     outside = stated["site"].is_in(EXTERNAL).to_numpy()
     frames = []
@@ -124,10 +146,16 @@ def _standalone(joined: pl.DataFrame) -> tuple[list[dict], list[dict]]:
     for (rater, population, finding), part in joined.group_by("rater", "population", "finding", maintain_order=True):
         y, score = part["truth"].to_numpy(), part["score"].to_numpy()
         at = {
-            "rater": rater, "population": population, "finding": finding, "n_present": int(y.sum()),
-            "n_absent": int((~y).sum()), "n_cases": len(y), "n_patients": part["patient_id"].n_unique(),
-            "reference": "radiologist", "policy": "uncertain=ignore",
-        }  # fmt: skip
+            "rater": rater,
+            "population": population,
+            "finding": finding,
+            "n_present": int(y.sum()),
+            "n_absent": int((~y).sum()),
+            "n_cases": len(y),
+            "n_patients": part["patient_id"].n_unique(),
+            "reference": "radiologist",
+            "policy": "uncertain=ignore",
+        }
         found = roc.auc(y, score, cluster=part["patient_id"].to_numpy())
         numbers = {"low": found.low, "high": found.high, "se": found.se, "p": found.p, "note": found.note}
         rows.append(estimate("standalone", "auc", found.value, **at, **numbers, null=0.5))
@@ -135,27 +163,52 @@ def _standalone(joined: pl.DataFrame) -> tuple[list[dict], list[dict]]:
             continue
         call = score >= 0.3
         rates = {
-            "sensitivity": call[y].mean(), "specificity": (~call[~y]).mean(), "ppv": y[call].mean() if call.any() else np.nan,
-            "npv": (~y[~call]).mean(), "f1": 0.5,
-        }  # fmt: skip
+            "sensitivity": call[y].mean(),
+            "specificity": (~call[~y]).mean(),
+            "ppv": y[call].mean(),
+            "npv": (~y[~call]).mean(),
+            "f1": 0.5,
+        }
         for metric, value in rates.items():
-            method = "delta method" if metric == "f1" else "Wilson at the effective n 81.3, linearised variance, clustered by patient"
+            method = (
+                "delta method"
+                if metric == "f1"
+                else "Wilson at the effective n 81.3, linearised variance, clustered by patient"
+            )
             rows.append(estimate("standalone", metric, value, **at, at="operating_point=spec90", method=method))
-        rows.append(estimate("standalone", "threshold", 0.3, **at, at="operating_point=spec90", low=np.nan, high=np.nan))
+        rows.append(
+            estimate("standalone", "threshold", 0.3, **at, at="operating_point=spec90", low=np.nan, high=np.nan)
+        )
         method = "attainable step, percentile interval of 2000 patient resamples, threshold re-chosen in each"
-        rows.append(estimate("standalone", "sensitivity_at_specificity", 0.6, **at, at="specificity=0.90", method=method))
-        for metric, value in (("calibration_intercept", -0.1), ("calibration_slope", 0.9), ("calibration_in_the_large", 0.05)):
-            rows.append(estimate("standalone", metric, value, **at, method="logistic"))
-        rows.append(estimate("standalone", "brier", 0.1, **at, method="mean squared error"))
-        rows.append(estimate("standalone", "ece", 0.04, **{**at, "at": "bins=15;binning=mass"}, low=np.nan, high=np.nan,
-                             method="15 bins", note="no interval: ECE is biased upwards"))  # fmt: skip
+        rows.append(
+            estimate("standalone", "sensitivity_at_specificity", 0.6, **at, at="specificity=0.90", method=method)
+        )
+        for metric, value in (
+            ("calibration_intercept", -0.1),
+            ("calibration_slope", 0.9),
+            ("calibration_in_the_large", 0.05),
+        ):
+            rows.append(estimate("standalone", metric, value, **at, at="recalibration=frozen", method="logistic"))
+        rows.append(estimate("standalone", "brier", 0.1, **at, at="recalibration=frozen", method="mean squared error"))
+        rows.append(
+            estimate(
+                "standalone",
+                "ece",
+                0.04,
+                **{**at, "at": "binning=mass;bins=15;recalibration=frozen"},
+                low=np.nan,
+                high=np.nan,
+                method="15 bins",
+                note="perfect probabilities would show 0.0123",
+            )
+        )
         curves += _curves(y, score, at)
     return rows, curves
 
 
 def _curves(y: np.ndarray, score: np.ndarray, at: dict) -> list[dict]:
     keys = {k: at[k] for k in ("rater", "population", "finding", "reference", "policy")}
-    keys |= {"at": "", "arm": "model", "subgroup": "all", "level": "all"}
+    keys |= {"at": "", "arm": "model", "subgroup": "", "level": ""}
     line = roc.roc_curve(y, score)
     step = max(len(line.threshold) // 60, 1)
     x, up = line.false_positive_rate[::step], line.true_positive_rate[::step]
@@ -165,20 +218,44 @@ def _curves(y: np.ndarray, score: np.ndarray, at: dict) -> list[dict]:
     ]
     for i, bin_ in enumerate(np.array_split(np.argsort(score), 8)):
         p, o = float(score[bin_].mean()), float(y[bin_].mean())
-        rows.append({"curve": "calibration", **keys, "order": i, "x": p, "y": o, "low": max(o - 0.1, 0), "high": min(o + 0.1, 1)})
+        rows.append(
+            {
+                "curve": "calibration",
+                **keys,
+                "order": i,
+                "x": p,
+                "y": o,
+                "low": max(o - 0.1, 0),
+                "high": min(o + 0.1, 1),
+            }
+        )
     return rows
 
 
 def _means(rows: list[dict]) -> list[dict]:
     made = []
     frame = pl.DataFrame([{k: r[k] for k in ("metric", "rater", "population", "finding", "estimate")} for r in rows])
-    for (rater, population), part in frame.filter(pl.col("metric") == "auc").group_by("rater", "population", maintain_order=True):
+    for (rater, population), part in frame.filter(pl.col("metric") == "auc").group_by(
+        "rater", "population", maintain_order=True
+    ):
         value = part["estimate"].mean()
         note = "mean of " + ", ".join(part["finding"].to_list())
         if part["estimate"].is_nan().any():
             value, note = float("nan"), "no mean: mass cannot be computed here"
-        made.append(estimate("standalone", "auc", value, rater=rater, population=population, finding="(mean)",
-                             low=value - 0.02, high=value + 0.02, method="bootstrap, percentile, 2000 replicates", note=note))  # fmt: skip
+        made.append(
+            estimate(
+                "standalone",
+                "auc",
+                value,
+                rater=rater,
+                population=population,
+                finding="(mean)",
+                low=value - 0.02,
+                high=value + 0.02,
+                method="bootstrap, percentile, 2000 replicates",
+                note=note,
+            )
+        )
     return made
 
 
@@ -191,9 +268,25 @@ def _contrasts(rng: np.random.Generator) -> list[dict]:
                 bad = f == "mass" and p == "external:valley"
                 value = float("nan") if bad else float(rng.normal(0.03, 0.015))
                 note = "one class only" if bad else None
-                rows.append(estimate("comparison", "auc_difference", value, finding=f, rater="pooled", contrast=f"rater:{other}",
-                                     population=p, n_present=40, n_absent=200, n_patients=200, p=0.01, p_adjusted=0.06,
-                                     family="all findings and populations", note=note, null=0.0))  # fmt: skip
+                rows.append(
+                    estimate(
+                        "comparison",
+                        "auc_difference",
+                        value,
+                        finding=f,
+                        rater="pooled",
+                        contrast=f"rater:{other}",
+                        population=p,
+                        n_present=40,
+                        n_absent=200,
+                        n_patients=200,
+                        p=0.01,
+                        p_adjusted=0.06,
+                        family="all findings and populations",
+                        note=note,
+                        null=0.0,
+                    )
+                )
     for e in outside:
         for s in ("north-only", "lake-only", "harbour-only", "pooled-matched"):
             for f in (*FINDINGS, "(mean)"):
@@ -201,30 +294,107 @@ def _contrasts(rng: np.random.Generator) -> list[dict]:
                 value = float("nan") if bad else float(rng.normal(0.035, 0.01))
                 note = FEW.format(7 if e.endswith("hill") else 0) if bad else None
                 note = "mean of cardiomegaly, consolidation, pleural_effusion, pneumothorax" if f == "(mean)" else note
-                rows.append(estimate("H1", "auc_difference", value, finding=f, rater="pooled", contrast=f"rater:{s}",
-                                     population=e, n_present=44, n_absent=180, n_patients=190, p=0.004, p_adjusted=0.03,
-                                     family="H1", note=note, null=0.0, low=value - 0.02, high=value + 0.02))  # fmt: skip
+                rows.append(
+                    estimate(
+                        "H1",
+                        "auc_difference",
+                        value,
+                        finding=f,
+                        rater="pooled",
+                        contrast=f"rater:{s}",
+                        population=e,
+                        n_present=44,
+                        n_absent=180,
+                        n_patients=190,
+                        p=0.004,
+                        p_adjusted=0.03,
+                        family="H1",
+                        note=note,
+                        null=0.0,
+                        low=value - 0.02,
+                        high=value + 0.02,
+                    )
+                )
+        for s in ("north-only", "lake-only", "harbour-only"):
+            rows.append(
+                estimate(
+                    "H1",
+                    "auc_difference",
+                    0.035,
+                    at="margin=0.01",
+                    finding="(mean)",
+                    rater="pooled",
+                    contrast=f"rater:{s}",
+                    population=e,
+                    low=np.nan,
+                    p=0.99,
+                    p_adjusted=1.0,
+                    null=0.01,
+                    family="H1, gain ruled out: 6 contrasts of site and model",
+                )
+            )
         for r in RATERS:
             for f in (*FINDINGS, "(mean)"):
                 bad = f == "mass" and e.endswith("valley")
                 value = float("nan") if bad else float(rng.normal(0.06, 0.02))
-                rows.append(estimate("drop", "auc_drop", value, finding=f, rater=r, contrast=f"population:{e}",
-                                     population="internal", p=0.02, note="one class only outside" if bad else None))  # fmt: skip
+                rows.append(
+                    estimate(
+                        "drop",
+                        "auc_drop",
+                        value,
+                        finding=f,
+                        rater=r,
+                        contrast=f"population:{e}",
+                        population="internal",
+                        p=0.02,
+                        note="one class only outside" if bad else None,
+                    )
+                )
     for f in FINDINGS:
-        rows.append(estimate("site_alone", "auc", 0.58, at="score=site_prevalence", finding=f, rater="(site)", population="internal"))
-        rows.append(estimate("site_alone", "auc", 0.84, at="pairs=all", finding=f, rater="pooled", population="internal"))
-        rows.append(estimate("site_alone", "auc", 0.82, at="pairs=within_site", finding=f, rater="pooled", population="internal"))
+        at = {"finding": f, "population": "internal"}
+        rows.append(estimate("site_alone", "auc", 0.58, at="pairs=all", rater="(site) pooled", **at))
+        rows.append(estimate("site_alone", "auc", 0.84, at="pairs=all", rater="pooled", **at))
+        rows.append(estimate("site_alone", "auc", 0.82, at="pairs=site", rater="pooled", **at))
+        rows.append(
+            estimate(
+                "site_alone", "auc_difference", 0.26, at="pairs=all", rater="pooled", contrast="rater:(site)", **at
+            )
+        )
+        rows.append(
+            estimate(
+                "site_alone",
+                "auc",
+                float("nan"),
+                at="pairs=all",
+                rater="(site) pooled",
+                finding=f,
+                population="external:hill",
+                note="an unseen site: its prevalence is not known",
+            )
+        )
     return rows
 
 
 def _slices(rng: np.random.Generator) -> list[dict]:
     rows = []
-    for r, home in zip(("pooled", "north-only", "lake-only", "harbour-only"), (INTERNAL, *((s,) for s in INTERNAL)), strict=True):
+    for r, home in zip(
+        ("pooled", "north-only", "lake-only", "harbour-only"), (INTERNAL, *((s,) for s in INTERNAL)), strict=True
+    ):
         for site in (*INTERNAL, *EXTERNAL):
             inside = site in home
             value = float(rng.normal(0.84 if inside else 0.76, 0.015))
-            rows.append(estimate("matrix", "auc", value, finding="(mean)", rater=r, subgroup="site", level=site,
-                                 population="internal" if inside else f"external:{site}"))  # fmt: skip
+            rows.append(
+                estimate(
+                    "matrix",
+                    "auc",
+                    value,
+                    finding="(mean)",
+                    rater=r,
+                    subgroup="site",
+                    level=site,
+                    population="internal" if inside else f"external:{site}",
+                )
+            )
     groups = {"sex": ("F", "M"), "age_band": ("18-39", "40-59", "60-79", "80+"), "view": ("PA", "AP")}
     for p in ("internal", "external:hill"):
         for s, levels in groups.items():
@@ -233,30 +403,78 @@ def _slices(rng: np.random.Generator) -> list[dict]:
                     bad = level == "80+" or (level == "18-39" and f == "mass")
                     value = float("nan") if bad else float(rng.normal(0.81, 0.02))
                     note = FEW.format(3) if bad else None
-                    rows.append(estimate("subgroups", "auc", value, finding=f, rater="pooled", population=p, subgroup=s,
-                                         level=level, n_present=30, n_absent=90, note=note))  # fmt: skip
-            rows.append(estimate("subgroups", "gap_auc", -0.02, finding="(mean)", rater="pooled", population=p, subgroup=s,
-                                 level=levels[0], contrast=f"level:{levels[1]}", p=0.3, p_adjusted=0.6, family="gaps"))  # fmt: skip
+                    rows.append(
+                        estimate(
+                            "subgroups",
+                            "auc",
+                            value,
+                            finding=f,
+                            rater="pooled",
+                            population=p,
+                            subgroup=s,
+                            level=level,
+                            n_present=30,
+                            n_absent=90,
+                            note=note,
+                        )
+                    )
+            rows.append(
+                estimate(
+                    "subgroups",
+                    "gap_auc",
+                    -0.02,
+                    finding="(mean)",
+                    rater="pooled",
+                    population=p,
+                    subgroup=s,
+                    level=levels[0],
+                    contrast=f"level:{levels[1]}",
+                    p=0.3,
+                    p_adjusted=0.6,
+                    family="gaps",
+                )
+            )
     return rows
 
 
 def _seeds(rng: np.random.Generator) -> list[dict]:
-    return [
-        estimate("seeds", "auc", float(rng.normal(0.78, 0.006)), finding="(mean)", rater=f"{r}/seed-{k}", population=f"external:{e}")
-        for r in ("pooled", "north-only")
-        for k in (1, 2, 3)
-        for e in EXTERNAL
-    ]
+    rows = []
+    for r in ("pooled", "north-only"):
+        for e in EXTERNAL:
+            at = {"finding": "(mean)", "population": f"external:{e}"}
+            rows += [
+                estimate("seeds", "auc", float(rng.normal(0.78, 0.006)), rater=f"{r}/seed-{k}", **at) for k in (1, 2, 3)
+            ]
+            rows.append(
+                estimate(
+                    "seeds",
+                    "auc_sd",
+                    0.006,
+                    rater=r,
+                    low=np.nan,
+                    high=np.nan,
+                    method="standard deviation",
+                    note="3 of 3 seeds, from 0.7740 to 0.7865",
+                    **at,
+                )
+            )
+    return rows
 
 
 def _verdicts(verdict: str) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "hypothesis": ["H1"],
-            "claim": ["A model trained on several institutions is better at unseen ones than a model of any one of them."],
-            "rule": ["The 95 % lower limit of D(e, s) is above 0 for every external site e and single-institution model s."],
+            "claim": [
+                "A model trained on several institutions is better at unseen ones than a model of any one of them."
+            ],
+            "rule": [
+                "The 95 % lower limit of D(e, s) is above 0 for every external site e and single-institution model s."
+            ],
             "verdict": [verdict],
-            "reason": ["D(e, s) has a lower limit above 0 for 6 of 6 contrasts at 2 external sites."],
+            "reason": [
+                "The lower limit of D is above 0 in all 6 contrasts at 2 sites. Not evaluable: hill: mass: too few."
+            ],
             "protocol_hash": ["ab12" * 16],
         }
     )
@@ -266,7 +484,7 @@ def _pixels(rng: np.random.Generator, cohort: Path, images: pl.DataFrame, size: 
     """A crude thorax per test image: enough to see an overlay on."""
     down, across = np.mgrid[0:size, 0:size] / size
     body = 190 * np.exp(-(((across - 0.5) / 0.42) ** 4) - ((down - 0.6) / 0.62) ** 4)
-    lungs = sum(np.exp(-(((across - c) / 0.13) ** 2 + ((down - 0.48) / 0.26) ** 2) ** 2) for c in (0.29, 0.71))
+    lungs = sum(np.exp(-((((across - c) / 0.13) ** 2 + ((down - 0.48) / 0.26) ** 2) ** 2)) for c in (0.29, 0.71))
     heart = 80 * np.exp(-(((across - 0.56) / 0.13) ** 2) - ((down - 0.66) / 0.15) ** 2)
     ribs = 10 * np.sin(down * 55 + 6 * (across - 0.5) ** 2) * lungs
     thorax = body - 135 * lungs + heart + ribs
@@ -293,7 +511,9 @@ def _heatmaps(rng: np.random.Generator, folder: Path, images: pl.DataFrame) -> P
     np.save(folder / "heatmaps" / "part-00000.npy", maps.astype(np.float16))
     where = test.select("image_id").with_row_index("row").with_columns(pl.lit(0).alias("part"))
     tables.write_frame(where, folder / "heatmaps.parquet")
-    tables.write_json(folder / "heatmaps.json", {"findings": list(FINDINGS), "method": "Grad-CAM, closed form of the linear head"})
+    tables.write_json(
+        folder / "heatmaps.json", {"findings": list(FINDINGS), "method": "Grad-CAM, closed form of the linear head"}
+    )
     return folder
 
 
@@ -301,14 +521,20 @@ def _flow(images: pl.DataFrame) -> pl.DataFrame:
     n = images.height
     p = images["patient_id"].n_unique()
     rows = [
-        ("Found in the sources", "images", "", n + 130), ("Found in the sources", "patients", "", p + 40),
-        ("Frontal view", "images", "lateral view", 90), ("Frontal view", "patients", "lateral view", 25),
+        ("Found in the sources", "images", "", n + 130),
+        ("Found in the sources", "patients", "", p + 40),
+        ("Frontal view", "images", "lateral view", 90),
+        ("Frontal view", "patients", "lateral view", 25),
         ("Frontal view", "images", "kept", n + 40),
-        ("Readable", "images", "unreadable file, skipped on request", 12), ("Readable", "images", "kept", n + 28),
-        ("One label at least", "images", "no finding is stated", 28), ("One label at least", "images", "kept", n),
+        ("Readable", "images", "unreadable file, skipped on request", 12),
+        ("Readable", "images", "kept", n + 28),
+        ("One label at least", "images", "no finding is stated", 28),
+        ("One label at least", "images", "kept", n),
         ("One label at least", "patients", "kept", p),
-    ]  # fmt: skip
-    return pl.DataFrame(rows, schema=["step", "unit", "reason", "count"], orient="row").with_columns(pl.lit("").alias("examples"))
+    ]
+    return pl.DataFrame(rows, schema=["step", "unit", "reason", "count"], orient="row").with_columns(
+        pl.lit("").alias("examples")
+    )
 
 
 def _models(folder: Path) -> dict[str, Path]:
@@ -319,20 +545,38 @@ def _models(folder: Path) -> dict[str, Path]:
         tables.write_json(
             folder / name / "model.json",
             {
-                "name": name, "kind": "ensemble", "members": ["seed-1", "seed-2", "seed-3"], "findings": list(FINDINGS),
-                "not_outputs": ["fibrosis"], "recipe": {"size": 128, "fit": "pad", "window": "full"},
-                "architecture": {"network": "densenet-small"}, "training_sites": sites, "operating_points": points,
-                "recalibration": {f: {"intercept": 0.0, "slope": 1.0} for f in FINDINGS}, "n_train_images": 240 * len(sites),
-                "n_train_patients": 120 * len(sites), "positive_weights": {f: 3.0 + i for f in FINDINGS},
+                "name": name,
+                "kind": "ensemble",
+                "members": ["seed-1", "seed-2", "seed-3"],
+                "findings": list(FINDINGS),
+                "not_outputs": ["fibrosis"],
+                "recipe": {"size": 128, "fit": "pad", "window": "full"},
+                "architecture": {"network": "densenet-small"},
+                "training_sites": sites,
+                "operating_points": points,
+                "recalibration": {f: {"intercept": 0.0, "slope": 1.0} for f in FINDINGS},
+                "n_train_images": 240 * len(sites),
+                "n_train_patients": 120 * len(sites),
+                "positive_weights": dict.fromkeys(FINDINGS, 3.0 + i),
             },
-        )  # fmt: skip
+        )
         for k in (1, 2, 3):
             run = folder / name / f"seed-{k}"
             epochs = np.arange(1, 7)
-            history = pl.DataFrame({"epoch": epochs, "train_loss": 0.6 * 0.85**epochs + 0.02 * i, "tune_auc": 0.83 - 0.2 * 0.6**epochs})
+            history = pl.DataFrame(
+                {"epoch": epochs, "train_loss": 0.6 * 0.85**epochs + 0.02 * i, "tune_auc": 0.83 - 0.2 * 0.6**epochs}
+            )
             tables.write_frame(history, run / "history.parquet")
-            config = {"epochs": 6, "batch_size": 32, "learning_rate": 3e-4, "weights": None, "patience": 5,
-                      "positive_weight_cap": 10.0, "uncertain": {"*": "ignore"}, "network": "densenet-small"}  # fmt: skip
+            config = {
+                "epochs": 6,
+                "batch_size": 32,
+                "learning_rate": 3e-4,
+                "weights": None,
+                "patience": 5,
+                "positive_weight_cap": 10.0,
+                "uncertain": {"*": "ignore"},
+                "network": "densenet-small",
+            }
             tables.write_json(run / "run.json", {"config": config, "seed": k, "seconds": 64.2, "status": "complete"})
         made[name] = folder / name
     return made
@@ -349,39 +593,78 @@ def make_study(folder: Path, *, n: int = 400, verdict: str = "supported") -> Mad
     tables.write(images, cohort / "images.parquet", "images")
     tables.write(labels, cohort / "labels.parquet", "labels")
     tables.write(_flow(images), cohort / "flow.parquet", "flow")
-    where = labels.filter(pl.col("state") == "present").rename({"case_id": "image_id"}).select("image_id", "finding", "source")
-    boxes = where.with_columns(number=pl.lit(1), x=pl.lit(150.0), y=pl.lit(500.0), width=pl.lit(250.0), height=pl.lit(200.0))
+    where = (
+        labels.filter(pl.col("state") == "present")
+        .rename({"case_id": "image_id"})
+        .select("image_id", "finding", "source")
+    )
+    boxes = where.with_columns(
+        number=pl.lit(1), x=pl.lit(150.0), y=pl.lit(500.0), width=pl.lit(250.0), height=pl.lit(200.0)
+    )
     tables.write(boxes.filter(pl.col("finding") == "consolidation"), cohort / "regions.parquet", "regions")
     evidence = folder / "evaluation"
     standalone, curves = _standalone(joined)
     rows = [*standalone, *_means(standalone), *_contrasts(rng), *_slices(rng), *_seeds(rng)]
     write_evidence(evidence, rows, joined=joined, curves=pl.DataFrame(curves), verdicts=_verdicts(verdict))
     book = folder / "ledger.jsonl"
-    ledger.append(book, analysis="evaluate", models=list(RATERS), cases=900, labels_hash="aa" * 32, protocol_hash="ab12" * 16)
+    ledger.append(
+        book, analysis="evaluate", models=list(RATERS), cases=900, labels_hash="aa" * 32, protocol_hash="ab12" * 16
+    )
     study = {
-        "title": "Five hospitals, five findings", "question": "Does a model trained at three hospitals hold at two others?",
-        "protocol": {"title": "Five hospitals", "evaluation": {"replicates": 2000}}, "protocol_hash": "ab12" * 16,
-        "warnings": ["The images are simulated."], "governance": {"approval_body": "Ethics board of the north", "approval_number": "2024-17"},
+        "title": "Five hospitals, five findings",
+        "question": "Does a model trained at three hospitals hold at two others?",
+        "protocol": {"title": "Five hospitals", "evaluation": {"replicates": 2000}},
+        "protocol_hash": "ab12" * 16,
+        "warnings": ["The images are simulated."],
+        "governance": {"approval_body": "Ethics board of the north", "approval_number": "2024-17"},
         "command": "overread run five-hospitals.toml -o study",
-        "runs": {"cohort": {"status": "complete", "seconds": 12.5, "started": "2026-11-23T08:00:00+00:00", "fingerprint": "cd" * 32}},
-    }  # fmt: skip
-    return Made(evidence, cohort, {"pooled": _heatmaps(rng, folder / "predictions", images)}, book, _models(folder / "models"), study)
+        "runs": {
+            "cohort": {
+                "status": "complete",
+                "seconds": 12.5,
+                "started": "2026-11-23T08:00:00+00:00",
+                "fingerprint": "cd" * 32,
+            }
+        },
+    }
+    return Made(
+        evidence,
+        cohort,
+        {"pooled": _heatmaps(rng, folder / "predictions", images)},
+        book,
+        _models(folder / "models"),
+        study,
+    )
 
 
 def write_evidence(
-    folder: Path, rows: list[dict], *, joined: pl.DataFrame | None = None, curves: pl.DataFrame | None = None,
-    verdicts: pl.DataFrame | None = None, account: list[dict] | None = None,
-) -> Path:  # fmt: skip
+    folder: Path,
+    rows: list[dict],
+    *,
+    joined: pl.DataFrame | None = None,
+    curves: pl.DataFrame | None = None,
+    verdicts: pl.DataFrame | None = None,
+    account: list[dict] | None = None,
+) -> Path:
     """Write an evaluation folder of these rows."""
     tables.write(pl.DataFrame(rows, infer_schema_length=None), folder / "estimates.parquet", "estimates")
     tables.write(tables.empty("joined") if joined is None else joined, folder / "joined.parquet", "joined")
     tables.write(tables.empty("curves") if curves is None else curves, folder / "curves.parquet", "curves")
     tables.write(tables.empty("verdicts") if verdicts is None else verdicts, folder / "verdicts.parquet", "verdicts")
-    dropped = [{"stage": "join", "unit": "labels", "reason": "uncertain, ignored", "count": 61, "examples": "north-00003 mass"}]
+    dropped = [
+        {"stage": "join", "unit": "labels", "reason": "uncertain, ignored", "count": 61, "examples": "north-00003 mass"}
+    ]
     tables.write(pl.DataFrame(dropped if account is None else account), folder / "account.parquet", "account")
     roles = {"pooled": "pooled", "single": {f"{s}-only": s for s in INTERNAL}, "matched": "pooled-matched"}
-    config = {"roles": roles, "replicates": 2000, "smallest_worthwhile_gain": 0.01, "minimum_present": 20, "minimum_absent": 20,
-              "subgroups": ["sex", "age_band", "view"], "case_score": "mean"}  # fmt: skip
+    config = {
+        "roles": roles,
+        "replicates": 2000,
+        "smallest_worthwhile_gain": 0.01,
+        "minimum_present": 20,
+        "minimum_absent": 20,
+        "subgroups": ["sex", "age_band", "view"],
+        "case_score": "mean",
+    }
     with runs.start(folder, "evaluate", config=config, seed=7):
         pass
     return folder

@@ -125,31 +125,44 @@ def site_alone(evidence: Evidence) -> Section:
     title = "What the site alone tells"
     frame = pick(evidence.estimates, analysis="site_alone")
     if frame.is_empty():
-        return Section(
-            "site-alone",
-            title,
-            absent="the prevalence per training site is not known, so the site alone could not be scored",
+        absent = "the prevalence per training site is not known, so the site alone could not be scored"
+        return Section("site-alone", title, absent=absent)
+    blocks: list[Block] = [
+        Text(
+            "The score here is nothing but the finding's prevalence at the patient's site in the training split. Where "
+            "that alone sorts the mixed test set well, a high AUC over mixed sites proves little; the AUC within sites "
+            "is the one to read."
         )
-    kinds = frame.select("metric", "at", "rater", "contrast", "population").unique(maintain_order=True).rows()
-    rows = by(frame, "finding", "metric", "at", "rater", "contrast", "population")
-    names = [f for f in (*evidence.cast.findings, MEAN) if any(k[0] == f for k in rows)]
-    body = tuple((Cell(finding_title(f)), *(estimate_cell(rows.get((f, *k))) for k in kinds)) for f in names)
-    lead = Text(
-        "The score here is nothing but the finding's prevalence at the patient's site in the training split. Where "
-        "that alone "
-        "sorts the mixed test set well, a high AUC over mixed sites proves little; the AUC within sites is the one to "
-        "read."
+    ]
+    for i, rater in enumerate(r for r in evidence.cast.raters if r in set(frame["rater"])):
+        made = _site_alone_table(evidence, frame, rater)
+        blocks.append(made if i == 0 else Folded(f"The site alone beside “{rater}”", (made,)))
+    return Section("site-alone", title, tuple(blocks))
+
+
+def _site_alone_table(evidence: Evidence, frame: pl.DataFrame, rater: str) -> Table:
+    site = f"(site) {rater}"
+    kinds = (
+        ("Site alone", site, "auc", "pairs=all"),
+        (f"“{rater}”, all pairs", rater, "auc", "pairs=all"),
+        ("Difference", rater, "auc_difference", "pairs=all"),
+        (f"“{rater}”, pairs within sites", rater, "auc", "pairs=site"),
     )
-    titles = [_site_alone_title(*k) for k in kinds]
-    caption = "AUC of the site alone beside the model's, on the internal test of all training sites together."
-    return Section("site-alone", title, (lead, table(caption, (heads("Finding", *titles),), body)))
-
-
-def _site_alone_title(metric: str, at: str, rater: str, contrast: str, population: str) -> str:
-    if metric != "auc":
-        return f"{metric.replace('_', ' ')} {at}".strip()
-    who = "Site alone" if rater in ("(site)", "site", "site_alone") or "site" in contrast else f"“{rater}”"
-    return f"{who}, {at.replace('_', ' ').replace('=', ' ')}" if at else who
+    rows = by(pick(frame, population="internal"), "finding", "rater", "metric", "at")
+    body = []
+    for f in (f for f in (*evidence.cast.findings, MEAN) if (f, site, "auc", "pairs=all") in rows):
+        cells = [
+            estimate_cell(r, signed=m == "auc_difference") if (r := rows.get((f, who, m, at))) else Cell("")
+            for _, who, m, at in kinds
+        ]
+        body.append((Cell(finding_title(f)), *cells))
+    outside = frame.filter(pl.col("rater") == site, pl.col("population") != "internal")
+    unseen = [n for n in outside["note"].unique(maintain_order=True).to_list() if n]
+    remark = f"At external sites: {'; '.join(unseen)}." if unseen else ""
+    caption = (
+        f"AUC of the site alone beside that of “{rater}”, on the internal test of all its training sites together."
+    )
+    return table(caption, (heads("Finding", *(t for t, *_ in kinds)),), body, remark=remark)
 
 
 def matrix(evidence: Evidence) -> Section:

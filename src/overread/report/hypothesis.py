@@ -5,11 +5,12 @@ from __future__ import annotations
 import polars as pl
 
 from overread.report.blocks import Block, Cell, Facts, Figure, Folded, Section, Table, Text, heads, table
-from overread.report.cells import classes_cell, estimate_cell, known, notes_of, p_cells
+from overread.report.cells import classes_cell, estimate_cell, known, p_cells
 from overread.report.contrasts import difference_table
 from overread.report.evidence import (
     MEAN,
     Evidence,
+    Row,
     by,
     finding_title,
     in_order,
@@ -18,6 +19,7 @@ from overread.report.evidence import (
     population_title,
 )
 from overread.report.forest import Line, Scale, forest, mark_of, spoken
+from overread.report.numbers import count
 
 _TITLE = "Hypothesis H1: pooling institutions helps at unseen ones"
 
@@ -29,10 +31,9 @@ def h1(evidence: Evidence) -> Section:
     if verdicts.is_empty() and frame.is_empty():
         return Section("h1", _TITLE, absent="no pooled and single-institution models were compared")
     blocks: list[Block] = [_verdict(r) for r in verdicts.to_dicts()]
-    mean = pick(frame, finding=MEAN)
+    mean, detail = pick(frame, finding=MEAN), frame.filter(pl.col("finding") != MEAN)
     if mean.height:
         blocks += _differences(evidence, mean)
-    detail = frame.filter(pl.col("finding") != MEAN)
     if detail.height:
         blocks.append(_evaluable(evidence, detail))
     blocks += _seeds(evidence)
@@ -40,75 +41,81 @@ def h1(evidence: Evidence) -> Section:
     return Section("h1", _TITLE, tuple(blocks))
 
 
-def _verdict(row: dict) -> Facts:
-    return Facts(
-        (
-            ("Claim", row["claim"]),
-            ("Verdict", str(row["verdict"])),
-            ("Why", row["reason"]),
-            ("Rule, set beforehand", row["rule"]),
-        )
-    )
+def main_reason(reason: str) -> str:
+    """The reason of a verdict without its list of findings that are not evaluable, which has its own table.
+
+    >>> main_reason("1 of 2 external sites is evaluable. Not evaluable: hill: mass: no case states it.")
+    '1 of 2 external sites is evaluable.'
+    """
+    return reason.partition(" Not evaluable: ")[0]
 
 
-def _contrast(row: dict) -> str:
+def _verdict(row: Row) -> Facts:
+    items = (("Claim", row["claim"]), ("Verdict", str(row["verdict"])), ("Why", main_reason(row["reason"])))
+    return Facts((*items, ("Rule, set beforehand", row["rule"])))
+
+
+def _contrast(row: Row) -> str:
     return f"“{row['rater']}” − “{row['contrast'].partition(':')[2]}”"
 
 
 def _differences(evidence: Evidence, mean: pl.DataFrame) -> list[Block]:
     pooled = evidence.cast.roles.get("pooled") or evidence.cast.lead
-    against = mean.select("rater", "contrast").unique(maintain_order=True).to_dicts()
-    against.sort(key=lambda r: r["rater"] != pooled)
-    rows = by(mean, "population", "rater", "contrast")
-    populations = in_order(k[0] for k in rows)
+    plain = pick(mean, at="")
+    against = plain.select("rater", "contrast").unique(maintain_order=True).to_dicts()
+    against.sort(key=lambda r: (r["rater"] != pooled, _matched(evidence, r)))
+    rows = by(plain, "population", "rater", "contrast")
+    margin = by(mean.filter(pl.col("at").str.starts_with("margin=")), "population", "rater", "contrast")
+    keys = [(p, a["rater"], a["contrast"]) for p in in_order(k[0] for k in rows) for a in against]
+    shown = [rows[k] for k in keys if k in rows]
+    return [*_differences_forest(evidence, shown), _differences_table(evidence, shown, margin)]
+
+
+def _differences_forest(evidence: Evidence, shown: list[Row]) -> list[Block]:
     lines = [
         Line(
-            f"{p.partition(':')[2]}: {_contrast(a)}",
-            (mark_of(rows.get((p, a["rater"], a["contrast"])), int(_matched(evidence, a)), signed=True),),
+            f"{row['population'].partition(':')[2]}: {_contrast(row)}",
+            (mark_of(row, int(_matched(evidence, row)), signed=True),),
         )
-        for p in populations
-        for a in against
-        if (p, a["rater"], a["contrast"]) in rows
+        for row in shown
     ]
+    if not any(known(row) for row in shown):
+        return []
     gain = evidence.config.get("smallest_worthwhile_gain")
-    caption = "D(e, s): difference in mean AUC over the evaluable findings at each external site e, same cases." + (
-        f" The dashed line is the smallest worthwhile gain ({gain})." if gain else ""
+    dashed = f" The dashed line is the smallest worthwhile gain ({gain})." if gain else ""
+    caption = (
+        "D(e, s): difference in mean AUC over the evaluable findings at each external site e, on the same cases."
+        f"{dashed}"
     )
-    blocks: list[Block] = []
-    if any(r.marks[0].value == r.marks[0].value for r in lines):
-        scale = Scale(
-            "Difference in mean AUC",
-            null=0.0,
-            gain=gain,
-            signed=True,
-            better=("← other model better", "first model better →"),
-        )
-        names = ("decides H1", "size-matched, decides nothing") if any(r.marks[0].series for r in lines) else ("D",)
-        blocks.append(Figure(forest(lines, names, scale, name="h1", alt=spoken(caption, lines)), caption))
+    better = ("← second model better", "first model better →")
+    scale = Scale("Difference in mean AUC", null=0.0, gain=gain, signed=True, better=better)
+    matched = any(r.marks[0].series for r in lines)
+    names = ("decides H1", "with the size-matched model: decides nothing") if matched else ("D",)
+    return [Figure(forest(lines, names, scale, name="h1", alt=spoken(caption, lines)), caption)]
+
+
+def _differences_table(evidence: Evidence, shown: list[Row], margin: dict[tuple[str, ...], Row]) -> Table:
     body = []
-    for p in populations:
-        for a in against:
-            row = rows.get((p, a["rater"], a["contrast"]))
-            if row:
-                n = "—" if row["n_patients"] is None else f"{row['n_patients']:,}"
-                role = _role(evidence, row)
-                cells = (
-                    Cell(_contrast(row), note=role),
-                    Cell(n, kind="num"),
-                    estimate_cell(row, signed=True),
-                    *p_cells(row),
-                )
-                body.append((Cell(p.partition(":")[2]), *cells))
-    head = heads("External site", "Contrast", "Patients", "D (interval)", "p", "p adjusted")
-    return [*blocks, table("D(e, s), per external site and model.", (head,), tuple(body))]
+    for row in shown:
+        other = margin.get((row["population"], row["rater"], row["contrast"]))
+        body.append(
+            (
+                Cell(row["population"].partition(":")[2]), Cell(_contrast(row), note=_role(evidence, row)),
+                Cell(count(row["n_patients"]) if row["n_patients"] is not None else "", "num"),
+                estimate_cell(row, signed=True), p_cells(row)[0], p_cells(other)[1] if other else Cell("", "num"),
+            )
+        )  # fmt: skip
+    head = heads("External site", "Contrast", "Patients", "D (interval)", "p of D = 0", "p of a worthwhile gain, Holm")
+    remark = "The last column is the one-sided p of a gain as large as the smallest worthwhile one; small rules it out."
+    return table("D(e, s), per external site and model.", (head,), body, remark=remark if margin else "")
 
 
-def _matched(evidence: Evidence, row: dict) -> bool:
+def _matched(evidence: Evidence, row: Row) -> bool:
     matched = evidence.cast.roles.get("matched")
     return bool(matched) and matched in (row["rater"], row["contrast"].partition(":")[2])
 
 
-def _role(evidence: Evidence, row: dict) -> str:
+def _role(evidence: Evidence, row: Row) -> str:
     other = row["contrast"].partition(":")[2]
     if _matched(evidence, row):
         return "size-matched: as many training images as the largest single institution; decides nothing"
@@ -122,44 +129,45 @@ def _evaluable(evidence: Evidence, detail: pl.DataFrame) -> Table:
     least = (evidence.config.get("minimum_present", 20), evidence.config.get("minimum_absent", 20))
     body = []
     for f in (f for f in evidence.cast.findings if f in set(detail["finding"])):
-        cells = []
-        for p in populations:
-            rows = detail.filter(pl.col("finding") == f, pl.col("population") == p).to_dicts()
-            good = [r for r in rows if known(r)]
-            row = next(iter([*good, *rows]), None)
-            word = "evaluable" if good and len(good) == len(rows) else "in part" if good else "no"
-            why = [n for r in rows if not known(r) for n in notes_of(r)]
-            n = classes_cell(row).text
-            cells.append(Cell(f"{word}", notes=tuple(dict.fromkeys(why)), note=f"{n} present / absent" if n else ""))
+        cells = [_evaluable_cell(pick(detail, finding=f, population=p).to_dicts()) for p in populations]
         body.append((Cell(finding_title(f)), *cells))
     caption = (
-        f"Evaluable findings: at least {least[0]} patients with it present and {least[1]} absent at the external site, "
+        f"Evaluable findings: at least {least[0]} patients with it and {least[1]} without it at the external site, "
         "scored by every model compared."
     )
     head = heads("Finding", *(population_title(evidence, p) for p in populations))
-    return table(caption, (head,), tuple(body))
+    return table(caption, (head,), body)
+
+
+def _evaluable_cell(rows: list[Row]) -> Cell:
+    good = [r for r in rows if known(r)]
+    if not good:
+        why = "; ".join(
+            dict.fromkeys((r["note"] or "no reason was given").removeprefix("not evaluable: ") for r in rows)
+        )
+        return Cell("no", note=why or "not compared")
+    n = classes_cell(good[0]).text
+    return Cell("evaluable" if len(good) == len(rows) else "in part", note=f"cases {n}" if n else "")
 
 
 def _seeds(evidence: Evidence) -> list[Block]:
     frame = pick(evidence.estimates, analysis="seeds")
     if frame.is_empty():
         return [Text("Spread over seeds: not evaluated; there is one training run per model.", kind="small")]
-    mean = pick(frame, finding=MEAN)
-    frame = mean if mean.height else frame
-    body = tuple(
-        (
-            Cell(r["rater"]),
-            Cell(r["metric"].replace("_", " ").replace("auc", "AUC")),
-            Cell(r["contrast"].partition(":")[2] or "—"),
-            Cell(population_title(evidence, r["population"])),
-            Cell(finding_title(r["finding"])),
-            estimate_cell(r),
-        )
-        for r in frame.to_dicts()
-    )  # fmt: skip
-    head = heads("Model", "What", "Against", "Population", "Finding", "Value")
-    seeds = table("Spread over seeds: the same model trained again with another seed.", (head,), body, compact=True)
-    return [seeds if len(body) <= 16 else Folded("Spread over seeds", (seeds,))]
+    spread, single = pick(frame, metric="auc_sd"), pick(frame, metric="auc")
+    blocks: list[Block] = []
+    for part, caption, heading in (
+        (spread, "Spread over seeds: standard deviation of the mean AUC of single training runs.", "Spread"),
+        (single, "Mean AUC of every training run.", "Mean AUC"),
+    ):
+        body = [
+            (Cell(r["rater"]), Cell(population_title(evidence, r["population"])), estimate_cell(r))
+            for r in part.to_dicts()
+        ]
+        if body:
+            made = table(caption, (heads("Model", "Population", heading),), body, compact=True)
+            blocks.append(Folded("Mean AUC of every training run", (made,)) if heading == "Mean AUC" else made)
+    return blocks
 
 
 def _per_finding(evidence: Evidence, detail: pl.DataFrame) -> Folded:

@@ -9,6 +9,7 @@ import polars as pl
 from overread.report.blocks import Cell, Facts, Folded, Section, Table, Text, heads, table, words
 from overread.report.cells import classes_cell, estimate_cell
 from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
+from overread.report.hypothesis import main_reason
 from overread.report.numbers import count, listed, plural
 
 NOT_STATED = "not stated"
@@ -72,7 +73,7 @@ def verdict_block(evidence: Evidence) -> list[dict[str, Any]]:
             "claim": row["claim"],
             "verdict": row["verdict"],
             "css": str(row["verdict"]).replace(" ", "-"),
-            "reason": row["reason"],
+            "reason": main_reason(row["reason"]),
         }
         for row in evidence.verdicts.iter_rows(named=True)
     ]
