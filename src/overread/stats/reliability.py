@@ -143,7 +143,7 @@ def ece(
     part = np.bincount(code, cases.mass * gap, minlength=used)  # (used,) signed share of the error
     size = np.bincount(code, cases.mass, minlength=used)
     value = float(np.abs(part).sum())
-    mean, spread = _noise(cases, code, used, gap)
+    mean, spread = _noise(cases, code, used, gap - (part / size)[code])
     estimate = _ece_interval(cases, value, np.sign(part)[code] * gap, mean, spread, method, confidence)
     rms = sqrt(float(np.sum(part**2 / size)))
     return CalibrationError(estimate, float(np.max(np.abs(part) / size)), rms, mean, used)
@@ -257,12 +257,15 @@ def _linear(cases: _Cases, value: float, influence: Floats, confidence: float, f
     return Estimate(value, low, high, se=sqrt(variance), method=f"Wald, {cases.sample.words}")
 
 
-def _noise(cases: _Cases, code: Codes, used: int, gap: Floats) -> tuple[float, float]:
-    """Mean and standard deviation of the ECE of perfect probabilities: a sum of absolute normal values."""
+def _noise(cases: _Cases, code: Codes, used: int, residual: Floats) -> tuple[float, float]:
+    """Mean and standard deviation of the ECE of perfect probabilities: a sum of absolute normal values.
+
+    residual (n_cases,) is the error of a case less the mean error of its bin.
+    """
     if cases.sample.patient is None:
         variance = np.bincount(code, cases.mass**2 * cases.p * (1 - cases.p), minlength=used)
     else:  # the patients' own spread: within a patient errors go together
-        variance = (_by_bin(cases, code, used, gap) ** 2).sum(axis=1)
+        variance = (_by_bin(cases, code, used, residual) ** 2).sum(axis=1)
     return float(np.sqrt(2 / pi * variance).sum()), sqrt(float((1 - 2 / pi) * variance.sum()))
 
 
