@@ -66,13 +66,15 @@ def run(
     protocol: Annotated[Path, typer.Argument(help="The TOML file that states the study.")],
     out: Out,
     data: Annotated[Path | None, typer.Option(help="The folder that the sources' roots are relative to.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE in place of the file's.")] = None,
     workers: Workers = None,
 ) -> None:
     """Do a whole study from its protocol; what is there and unchanged is not done again."""
     from overread.protocol import run
 
+    changes = dict(_change(c) for c in change or [])
     with _shown() as progress:
-        page = run(protocol, out, data=data, workers=workers, progress=progress)
+        page = run(protocol, out, data=data, workers=workers, changes=changes, progress=progress)
     print(f"Report: {page.resolve()}")
 
 
@@ -182,6 +184,73 @@ def predict(
     with _line("predict") as progress:
         predict(model, cohort, out, sites=site, heatmaps=heatmaps, batch_size=batch_size, progress=progress)
     print(f"Predictions: {(out / 'predictions.parquet').resolve()}")
+
+
+@app.command()
+def evaluate(
+    images: Annotated[Path, typer.Option(help="Images: who the patient is, site, sex, age, view. Long or wide.")],
+    labels: Annotated[Path, typer.Option(help="Labels: long, or wide with a column per finding (1, 0, -1, empty).")],
+    predictions: Annotated[list[Path], typer.Option(help="A model's scores, long or wide; may be repeated.")],
+    out: Out,
+    tune: Annotated[list[Path] | None, typer.Option(help="Scores of tuning cases, to fit thresholds on.")] = None,
+    finding: Annotated[list[str] | None, typer.Option(help="A finding of the macro mean; may be repeated.")] = None,
+    reference: Annotated[str, typer.Option(help="The label source that is the truth.")] = "",
+    external: Annotated[list[str] | None, typer.Option(help="A site the models never saw; may be repeated.")] = None,
+    subgroup: Annotated[list[str] | None, typer.Option(help="A column of the images; may be repeated.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the half that tunes.")] = None,
+    title: Annotated[str, typer.Option(help="The title of the report.")] = "Evaluation of predictions",
+    config: Config = None,
+) -> None:
+    """Evaluate anyone's predictions and report: AUCs, operating points, calibration, subgroups, comparisons."""
+    from overread.evaluate import EvaluationConfig
+    from overread.protocol import evaluate_files, section
+
+    given = {
+        "findings": finding, "reference": reference or None, "external_sites": external, "subgroups": subgroup,
+        "seed": seed,
+    }  # fmt: skip
+    stated = _stated(config, "evaluation") | {k: v for k, v in given.items() if v}
+    with _line("evaluate") as progress:
+        page = evaluate_files(
+            images, labels, predictions, out, section(EvaluationConfig, stated, "evaluation"),
+            tune=tune or (), title=title, progress=progress,
+        )  # fmt: skip
+    print(f"Report: {page.resolve()}")
+
+
+@app.command()
+def report(
+    evaluation: Annotated[Path, typer.Argument(help="An evaluation's folder.")],
+    out: Out,
+    title: Annotated[str, typer.Option(help="The title of the report.")] = "Evaluation of predictions",
+    cohort: Annotated[Path | None, typer.Option(help="The cohort's folder: participants, pixels.")] = None,
+    heatmaps: Annotated[list[str] | None, typer.Option(help="MODEL=FOLDER of its predictions.")] = None,
+    model: Annotated[list[Path] | None, typer.Option(help="A model's folder; may be repeated.")] = None,
+) -> None:
+    """Write the report of an evaluation: one HTML page, estimates as Parquet and JSON beside it."""
+    from overread.protocol import report_folder
+
+    maps = dict(_pair(h) for h in heatmaps or [])
+    page = report_folder(evaluation, out, title=title, cohort=cohort, heatmaps=maps, models=model or ())
+    print(f"Report: {page.resolve()}")
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """A dotted key and a TOML value; a value that is no TOML is a word."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError("--set", "KEY=VALUE, such as training.epochs=5", f"'{text}'")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _pair(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not equals:
+        raise InputError("--heatmaps", "MODEL=FOLDER", f"'{text}'")
+    return name, Path(folder)
 
 
 def _table_of(file: Path) -> str:

@@ -9,12 +9,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from overread import cohort as cohorts
 from overread import datasets, ledger, runs, simulate, tables
+from overread import evaluate as evaluation
 from overread.errors import InputError
+from overread.protocol.files import open_labels
 from overread.protocol.schema import Protocol, SourceSpec, load
 from overread.protocol.stage import STAMP, stage
 from overread.tables import Source
@@ -240,27 +241,17 @@ def _predict(study: _Study, name: str) -> None:
 
 
 def _evaluate(study: _Study) -> None:
-    from overread import evaluate as evaluation
-
     protocol, cohort = study.protocol, cohorts.open_cohort(study.folder("cohort"))
     folders = {name: study.folder("predictions", name) for name in protocol.models}
 
     def work(part: Path) -> None:
         predictions = pl.concat([tables.read(f / "predictions.parquet", "predictions") for f in folders.values()])
-        test = cohort.images.filter(pl.col("split") == "test")
-        ledger.append(
-            study.folder("ledger.jsonl"),
-            analysis="evaluate",
-            models=list(protocol.models),
-            cases=test["case_id"].n_unique(),
-            labels_hash=runs.frame_hash(cohort.labels),
-            protocol_hash=protocol.hash,
-        )
-        evidence = evaluation.evaluate(
-            cohort.images, cohort.labels, predictions, protocol.evaluation,
-            rng=np.random.default_rng(protocol.evaluation.seed), models=_models(study), protocol_hash=protocol.hash,
-        )  # fmt: skip
-        evaluation.write(evidence, part)
+        with runs.start(part, "evaluate", config=protocol.evaluation, seed=protocol.evaluation.seed):
+            evidence = open_labels(
+                study.folder("ledger.jsonl"), cohort.images, cohort.labels, predictions, protocol.evaluation,
+                models=_models(study), protocol_hash=protocol.hash, progress=study.told("evaluate"),
+            )  # fmt: skip
+            evaluation.write(evidence, part)
 
     stage(
         study.folder("evaluation"),
@@ -275,7 +266,7 @@ def _models(study: _Study) -> dict[str, dict[str, Any]]:
 
 
 def _report(study: _Study) -> Path:
-    from overread import report
+    from overread import report  # plots: not loaded where only a protocol is read
 
     protocol = study.protocol
     told = {
@@ -294,6 +285,7 @@ def _report(study: _Study) -> Path:
             cohort_folder=study.folder("cohort"),
             heatmap_folders=heatmaps,
             ledger=study.folder("ledger.jsonl"),
+            models={name: study.seed_folder(name, study.seeds()[0]) for name in protocol.models},
         ),
         config={"study": {k: v for k, v in told.items() if k != "runs"}, "openings": len(entries)},
         inputs={"evaluation": study.folder("evaluation") / STAMP},

@@ -1,0 +1,126 @@
+"""Stages alone, on files: an evaluation of predictions that someone else made, and the report of any evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from overread import evaluate as evaluation
+from overread import ledger, runs
+from overread.errors import InputError
+from overread.evaluate import EvaluationConfig, wide
+
+
+def evaluate_files(
+    images: Path,
+    labels: Path,
+    predictions: Sequence[Path],
+    out: Path,
+    config: EvaluationConfig,
+    *,
+    tune: Sequence[Path] = (),
+    title: str = "Evaluation of predictions",
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Evaluate predictions in files and write evidence, ledger and report into `out`; returns the report's path.
+
+    Parameters
+    ----------
+    images, labels, predictions
+        the tables, long or wide, CSV or Parquet; a wide file's model is named by the file
+    out
+        the folder; the ledger in it goes on with every evaluation
+    config
+        everything that decides a number and is not data
+    tune
+        predictions of tuning cases that are in `images` and `labels`; without them and without a split "tune",
+        thresholds and recalibration are fitted on half of the patients and tested on the other half
+
+    Raises
+    ------
+    InputError
+        whatever is wrong with the files or does not fit together; nothing is written but the failed run
+    """
+    cases, truth = wide.images(images), wide.labels(labels)
+    scores, tuning = _together(predictions), _together(tune) if tune else None
+    files = {"images": images, "labels": labels, **{f"predictions {p.name}": p for p in predictions}}
+    with runs.start(
+        out, "evaluate", config=config, inputs=files | {f"tune {p.name}": p for p in tune}, seed=config.seed
+    ) as run:
+        evidence = open_labels(
+            out / "ledger.jsonl", cases.frame, truth.frame, scores, config, tune=tuning, progress=progress
+        )
+        evaluation.write(evidence, out)
+        run.note("columns not used", {"images": cases.unused, "labels": truth.unused})
+        for name in ("estimates", "verdicts", "curves", "joined", "account"):
+            run.output(out / f"{name}.parquet")
+    return report_folder(out, out / "report", title=title)
+
+
+def open_labels(
+    path: Path, images: pl.DataFrame, labels: pl.DataFrame, predictions: pl.DataFrame, config: EvaluationConfig,
+    *, tune: pl.DataFrame | None = None, models: Mapping[str, Mapping[str, Any]] | None = None, protocol_hash: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> evaluation.Evidence:  # fmt: skip
+    """Evaluate, the opening of the test labels written into the ledger at `path` first."""
+    test = images.filter(pl.col("split").cast(pl.String).fill_null("").is_in(["test", ""]))
+    ledger.append(
+        path,
+        analysis="evaluate",
+        models=sorted(predictions["model"].unique()),
+        cases=test["case_id"].n_unique(),
+        labels_hash=runs.frame_hash(labels),
+        protocol_hash=protocol_hash,
+    )
+    return evaluation.evaluate(
+        images, labels, predictions, config, rng=np.random.default_rng(config.seed), tune=tune, models=models,
+        protocol_hash=protocol_hash, progress=progress,
+    )  # fmt: skip
+
+
+def report_folder(
+    evaluation: Path,
+    out: Path,
+    *,
+    title: str,
+    cohort: Path | None = None,
+    heatmaps: Mapping[str, Path] | None = None,
+    models: Sequence[Path] = (),
+) -> Path:
+    """The report of an evaluation's folder, with what else is at hand: cohort, heat maps, models."""
+    from overread import report as reporting  # plots: not loaded where only a protocol is read
+
+    records = {name: runs.read(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
+    stated = [runs.read_json(m / "model.json") for m in models]
+    said = {
+        "title": title,
+        "protocol": {"evaluation": records["evaluate"]["config"]},
+        "models": {m["name"]: m for m in stated},
+        "runs": records,
+    }
+    book = evaluation / "ledger.jsonl"
+    return reporting.write(
+        evaluation, out, study=said, cohort_folder=cohort, heatmap_folders=dict(heatmaps or {}),
+        ledger=book if book.is_file() else None, models={m["name"]: f for m, f in zip(stated, models, strict=True)},
+    )  # fmt: skip
+
+
+def _together(files: Sequence[Path]) -> pl.DataFrame:
+    frames = [wide.predictions(f).frame for f in files]
+    units = {"image_id" if "image_id" in f.columns else "case_id" for f in frames}
+    if len(units) > 1:
+        raise InputError("predictions", "files that all score images, or all score cases", "both kinds", examples=files)
+    whole = pl.concat(frames, how="diagonal")
+    repeated = whole.filter(pl.struct(*units, "finding", "model", "shift").is_duplicated())
+    if repeated.height:
+        raise InputError(
+            "predictions", "a model in one file only", "the same scores in several", examples=repeated["model"].unique()
+        )
+    return whole
+
+
+__all__ = ["evaluate_files", "open_labels", "report_folder"]
