@@ -1,0 +1,150 @@
+"""Air and fluid in the chest: intervals along each ray of lung minus dome, heart, vessels and spine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from overread.simulate.rays import Array, Beam, ellipsoid_interval, subtract
+
+
+@dataclass(frozen=True)
+class Lungs:
+    """Lengths (cm) along each ray, all (n, n): aerated lung, free air, pleural fluid, and the visceral pleura.
+
+    `outline` is how deep the chest cavity is there before anything is taken out of it (0 outside); `lateral` runs
+    from 0 at the mediastinum to 1 at the chest wall, NaN outside the cavity.
+    """
+
+    lung: Array
+    air: Array
+    fluid: Array
+    pleura: Array
+    outline: Array
+    lateral: Array
+
+
+@njit(cache=True)
+def cavity(x: float, y: float, wall: Array) -> tuple[float, float]:
+    """Half depth (cm) of one side of the chest cavity at (x, y), and the place 0..1 between mediastinum and wall.
+
+    wall: side, apex y, base y, apex x, lateral x, medial x, half depth, middle z. Half depth 0 means outside.
+    """
+    t = (y - wall[1]) / (wall[2] - wall[1])
+    if t <= 0.0 or t >= 1.0:
+        return 0.0, 0.0
+    rise = 1.0 - t
+    outer = wall[3] + (wall[4] - wall[3]) * (1.0 - rise**2.5) ** 0.56
+    if t > 0.7:
+        outer -= 0.05 * wall[4] * ((t - 0.7) / 0.3) ** 2
+    inner = wall[5]
+    if t < 0.24:
+        near = 1.0 - t / 0.24
+        inner = wall[3] - (wall[3] - wall[5]) * math.sqrt(1.0 - near * near)
+    place = (wall[0] * x - inner) / (outer - inner)
+    if place <= 0.0 or place >= 1.0:
+        return 0.0, 0.0
+    off = abs(2.0 * place - 1.0)
+    # Medially the lung thins out round the spine and the heart; at the chest wall it ends abruptly.
+    power = 2.8 if place > 0.5 else 2.2
+    return wall[6] * (1.0 - rise**2.4) ** 0.6 * math.sqrt(1.0 - off**power) ** 0.9, place
+
+
+@njit(cache=True)
+def _pieces(pieces: Array, z: float, half: float, x: float, y: float, dome: Array) -> int:
+    pieces[0, 0], pieces[0, 1] = z - half, z + half
+    dx, dy = (x - dome[0]) / dome[3], (min(y, dome[1]) - dome[1]) / dome[4]
+    if dx * dome[0] < 0.0:
+        # Towards the midline the domes run out flat under the heart.
+        dx *= 0.55
+    under = 1.0 - dx * dx - dy * dy
+    if under <= 0.0:
+        return 1
+    reach = dome[5] * math.sqrt(under)
+    return subtract(pieces, 1, dome[2] - reach, dome[2] + reach)
+
+
+@njit(cache=True)
+def _trace(  # the arrays of one chest, each with its own meaning, read once per ray
+    u: Array,
+    v: Array,
+    line: Array,
+    walls: Array,
+    domes: Array,
+    solids: Array,
+    fluid: Array,
+    collapsed: Array,
+    out: Array,
+) -> None:
+    pieces = np.zeros((12, 2))
+    shrink = line[0]
+    for i in range(u.shape[0]):
+        for j in range(u.shape[1]):
+            x, y = u[i, j] * shrink, v[i, j] * shrink
+            side = 0 if x < 0 else 1
+            half, place = cavity(x, y, walls[side])
+            out[5, i, j] = np.nan
+            if half <= 0.0:
+                continue
+            out[4, i, j], out[5, i, j] = 2.0 * half, place
+            z = walls[side, 7]
+            retracted = collapsed[side, 6] < walls[side, 6]
+            held = 0.0
+            if retracted:
+                held, _ = cavity(x, y, collapsed[side])
+                out[3, i, j] = held
+            count = _pieces(pieces, z, half, x, y, domes[side])
+            for k in range(solids.shape[0]):
+                if count:
+                    near, far = ellipsoid_interval(solids[k], u[i, j], v[i, j], line[0], line[1])
+                    count = subtract(pieces, count, near, far)
+            length = 0.0
+            for k in range(count):
+                length += pieces[k, 1] - pieces[k, 0]
+            if length <= 0.0:
+                continue
+            lung = length
+            if retracted:
+                lung = 0.0
+                for k in range(count):
+                    lung += max(0.0, min(pieces[k, 1], z + held) - max(pieces[k, 0], z - held))
+            wet = 0.0
+            level, climb, veil, blur = fluid[side, 0], fluid[side, 1], fluid[side, 2], fluid[side, 3]
+            if climb > 0.0 or veil > 0.0:
+                surface = level - climb * (place**5 + 0.15 * (1.0 - place) ** 4)
+                s = min(max((y - surface) / blur + 0.3, 0.0), 1.0)
+                wet = s * s * (3.0 - 2.0 * s)
+                if veil > 0.0:
+                    s = min(max((y + 9.0) / 16.0, 0.0), 1.0)
+                    wet = max(wet, veil * s * (1.0 - 0.35 * (1.0 - place)))
+            out[0, i, j] = lung * (1.0 - wet)
+            out[1, i, j] = (length - lung) * (1.0 - wet)
+            out[2, i, j] = length * wet
+
+
+def lungs(  # geometry in, lengths out: the sides' walls, what displaces lung, and what the disease did
+    u: Array, v: Array, beam: Beam, *, chest: tuple[Array, Array, Array], fluid: Array, collapsed: Array
+) -> Lungs:
+    """Lengths of aerated lung, free air and fluid along every ray.
+
+    chest = (walls (2, 8), domes (2, 6), solids (k, 12)); fluid (2, 4) = surface y, meniscus height, veil 0..1 and
+    softness (cm) per side; collapsed (2, 8) = walls of the lung itself (equal to walls: no pneumothorax).
+    """
+    walls, domes, solids = chest
+    out = np.zeros((6, *u.shape))
+    _trace(u, v, np.array(beam.line), walls, domes, np.ascontiguousarray(solids), fluid, collapsed, out)
+    if np.any(collapsed[:, 6] < walls[:, 6]):
+        out[3] = _sheet(out[3], float(np.hypot(u[0, 1] - u[0, 0], v[0, 1] - v[0, 0]))) * (out[0] + out[1] > 0.5)
+        out[3] *= np.nan_to_num(out[5]) > 0.25
+    return Lungs(*out)
+
+
+def _sheet(held: Array, pitch: float) -> Array:
+    """Chord through a sheet of 1 cm over the retracted lung: long where the lung's depth falls steeply."""
+    slope_y, slope_x = np.gradient(held, pitch)
+    steep: NDArray[np.float64] = 2.0 * np.hypot(slope_x, slope_y) * (np.hypot(slope_x, slope_y) > 1.0)
+    return steep
