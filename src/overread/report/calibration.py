@@ -42,7 +42,7 @@ def _curves(evidence: Evidence, curve: str) -> Figure | None:
         return None
     caption = (
         f"Calibration of {whose(frames)}{_CURVES[curve]}: observed share against predicted probability, in bins of "
-        "equal size, with intervals; the dashed line is perfect calibration. A panel shows the range that its points fill."
+        "equal size, with intervals; dashed: perfect calibration. A panel shows the range that its points fill."
     )
     alt = f"{caption} Intercepts, slopes and errors stand in the table."
     return Figure(calibration_panels(frames, drawn_findings(evidence, frames), name=curve, alt=alt), caption)
