@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from overread.errors import InputError
 from overread.images.picture import Picture
 from overread.images.raster import read_raster
-from overread.images.recipe import Recipe, render
+from overread.images.recipe import Recipe, _percentiles, render
 
 
 def picture(values, black=0.0, white=255.0):
@@ -102,6 +102,20 @@ def test_percentile_window_is_deaf_to_a_bright_marker():
     full, percentile = render(picture_, Recipe(200)), render(picture_, Recipe(200, window="percentile"))
     assert full[10:].max() < 10
     assert percentile[10:].max() - percentile[10:].min() > 200
+
+
+def test_percentiles_of_whole_numbers_are_those_of_numpy():
+    values = np.random.default_rng(6).integers(0, 4096, (113, 97)).astype(np.uint16)
+    expected = np.percentile(values, [0.5, 99.5], method="inverted_cdf")
+    np.testing.assert_array_equal(_percentiles(values), expected)
+    np.testing.assert_array_equal(_percentiles(values.astype(np.float32)), expected)
+
+
+def test_deep_pictures_shrink_alike_as_numbers_of_either_kind():
+    values = (smooth(512, 512, np.random.default_rng(7)).astype(np.uint16) << 4) + 3
+    as_whole = render(picture(values, 3.0, 4083.0), Recipe(64)).astype(int)
+    as_float = render(picture(values.astype(np.float32), 3.0, 4083.0), Recipe(64))
+    assert np.abs(as_whole - as_float).max() <= 1
 
 
 def test_one_value_all_over_is_black():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from overread.errors import InputError, did_you_mean
-from overread.images.picture import Picture
+from overread.images.picture import Picture, Pixels
 
 _FITS = {"crop": "the central square", "pad": "the whole image, its shorter side padded with black"}
 _WINDOWS = {
@@ -73,8 +73,7 @@ def render(picture: Picture, recipe: Recipe) -> NDArray[np.uint8]:
     """The picture by the recipe: uint8 (size, size), air dark.
 
     Shrinking averages over the area that falls on a pixel (Pillow's Hamming kernel with its support scaled, within one
-    grey level of the exact area average on radiographs); enlarging is bicubic. Deeper pictures are windowed before they
-    are shrunk, in float32.
+    grey level of the exact area average on radiographs); enlarging is bicubic. Deeper pictures are windowed first.
     """
     values = _windowed(picture, recipe.window)
     rows, columns = values.shape
@@ -93,17 +92,28 @@ def render(picture: Picture, recipe: Recipe) -> NDArray[np.uint8]:
 
 
 def _windowed(picture: Picture, window: str) -> NDArray[np.uint8] | NDArray[np.float32]:
-    low, high = picture.black, picture.white
+    pixels, low, high = picture.pixels, picture.black, picture.white
     if window == "percentile":
-        low, high = (float(v) for v in np.percentile(picture.pixels, _PERCENTILES))
-    if picture.pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0):
-        return picture.pixels  # type: ignore[return-value]
+        low, high = _percentiles(pixels)
+    if pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0):
+        return pixels  # type: ignore[return-value]
     if high <= low:  # one value all over: nothing to spread, and black is the honest picture of it
-        return np.zeros(picture.pixels.shape, np.float32)
-    values = picture.pixels.astype(np.float32)
-    values -= np.float32(low)
-    values *= np.float32(255.0 / (high - low))
-    return np.clip(values, 0.0, 255.0, out=values)
+        return np.zeros(pixels.shape, np.uint8)
+    scale = 255.0 / (high - low)
+    if pixels.dtype != np.float32:  # one look-up per pixel; averaging afterwards evens the rounding out
+        levels = np.arange(1 << (8 * pixels.dtype.itemsize))
+        table = np.rint(np.clip((levels - low) * scale, 0, 255)).astype(np.uint8)
+        return table[pixels]
+    return np.clip((pixels - np.float32(low)) * np.float32(scale), 0, 255)
+
+
+def _percentiles(pixels: Pixels) -> tuple[float, float]:
+    if pixels.dtype == np.float32:
+        low, high = np.percentile(pixels, _PERCENTILES, method="inverted_cdf")
+        return float(low), float(high)
+    below = np.cumsum(np.bincount(pixels.ravel()))  # (n_levels,): far quicker than sorting for 16 bits
+    low, high = np.searchsorted(below, [q / 100 * pixels.size for q in _PERCENTILES])
+    return float(low), float(high)
 
 
 def _resized(source: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
