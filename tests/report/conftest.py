@@ -381,7 +381,7 @@ def _models(folder: Path) -> dict[str, Path]:
             history = pl.DataFrame(
                 {
                     "epoch": epochs,
-                    "train_loss": 0.6 * 0.85**epochs + 0.02 * i,
+                    "loss": 0.6 * 0.85**epochs + 0.02 * i,
                     "tune_auc": 0.83 - 0.2 * 0.6**epochs + 0.004 * k,
                 }
             )

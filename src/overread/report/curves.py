@@ -144,7 +144,7 @@ def _finish(figure: Figure, frames: Sequence[tuple[str, pl.DataFrame]], name: st
 
 def training_panels(runs: Sequence[tuple[str, Sequence[pl.DataFrame]]], *, name: str, alt: str) -> str:
     """SVG of training: losses and mean AUC on the tuning split over the epochs; a colour per model, a line per run."""
-    wanted = [("train_loss", "Training loss"), ("tune_loss", "Loss on tune"), ("tune_auc", "Mean AUC on tune")]
+    wanted = [("loss", "Training loss"), ("tune_loss", "Loss on tune"), ("tune_auc", "Mean AUC on tune")]
     kinds = [(c, t) for c, t in wanted if any(c in h.columns for _, histories in runs for h in histories)]
     with drawing():
         figure, axes = panels(len(kinds), columns=3, height=2.5, share=False)

@@ -96,7 +96,7 @@ def read_evidence(
     if not (folder / "estimates.parquet").is_file():
         raise InputError(folder, "a folder written by `overread evaluate`", "no estimates.parquet in it")
     run = runs.read(folder) if (folder / "run.json").is_file() else {}
-    given = dict(study.get("models") or {}) | {n: _model_json(Path(f)) for n, f in (models or {}).items()}
+    given = {n: _model_json(Path(f)) for n, f in (models or {}).items()} | dict(study.get("models") or {})
     estimates, trained = _table(folder, "estimates"), _training_folders(models or {})
     return Evidence(
         estimates=estimates,
@@ -132,11 +132,13 @@ def _model_json(folder: Path) -> Mapping[str, Any]:
 
 
 def _training_folders(models: Mapping[str, Path | str]) -> dict[str, Path]:
-    """The folder of every training run: a model's own, or those of the seeds below it."""
+    """The folder of every training run: a model's own, or those of the seeds below or beside it."""
     found: dict[str, Path] = {}
-    for name, folder in models.items():
-        seeds = sorted(p for p in Path(folder).glob("seed-*") if p.is_dir())
-        found |= {f"{name}/{p.name}": p for p in seeds} if seeds else {name: Path(folder)}
+    for name, given in models.items():
+        folder = Path(given)
+        beside = folder.name == "ensemble" or folder.name.startswith("seed-")
+        seeds = sorted(p for p in (folder.parent if beside else folder).glob("seed-*") if p.is_dir())
+        found |= {f"{name}/{p.name}": p for p in seeds} if seeds else {name: folder}
     return found
 
 

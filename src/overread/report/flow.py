@@ -26,10 +26,20 @@ class Stage:
     left: tuple[str, ...]
 
 
+def overall(flow: pl.DataFrame) -> pl.DataFrame:
+    """The rows that count all sites together, without what was noted and kept."""
+    return flow.filter(pl.col("site") == "", pl.col("step") != "noted")
+
+
+def step_title(step: str) -> str:
+    """How a step is headed."""
+    return "Read from the sources" if step == "read" else step[:1].upper() + step[1:]
+
+
 def stages(flow: pl.DataFrame) -> list[Stage]:
     """The steps in the order of the table; a row with a reason is what was left out."""
     made = []
-    flow = flow.filter(pl.col("site") == "") if "site" in flow.columns else flow  # the rows of all sites together
+    flow = overall(flow)
     for step in flow["step"].unique(maintain_order=True).to_list():
         rows = flow.filter(pl.col("step") == step).to_dicts()
         kept = [r for r in rows if str(r["reason"]).lower() in _KEPT]
@@ -39,7 +49,7 @@ def stages(flow: pl.DataFrame) -> list[Stage]:
             reasons.setdefault(r["reason"], []).append(f"{count(r['count'])} {r['unit']}")
         made.append(
             Stage(
-                step,
+                step_title(step),
                 (", ".join(f"{count(r['count'])} {r['unit']}" for r in kept),) if kept else (),
                 tuple(f"{', '.join(v)}: {k}" for k, v in reasons.items()),
             )

@@ -93,8 +93,9 @@ def account(evidence: Evidence) -> Section:
 
 def provenance(evidence: Evidence) -> Section:
     """Versions, machine, durations, hashes, and how to make this again."""
-    runs = {"evaluate": evidence.run, **dict(evidence.study.get("runs") or {})}
-    runs = {stage: run for stage, run in runs.items() if run}
+    runs = {stage: run for stage, run in dict(evidence.study.get("runs") or {}).items() if run}
+    if evidence.run and evidence.run.get("fingerprint") not in [run.get("fingerprint") for run in runs.values()]:
+        runs = {**runs, "evaluate": evidence.run}
     items: list[tuple[str, str]] = []
     versions = {k: v for run in runs.values() for k, v in (run.get("versions") or {}).items()}
     if versions:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from overread.report.blocks import Cell, Figure, Folded, Section, Table, figures, heads, table, words
+from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, figures, heads, table, words
 from overread.report.evidence import Evidence, finding_title
-from overread.report.flow import flow_diagram
+from overread.report.flow import flow_diagram, overall, step_title
 from overread.report.numbers import MISSING, count, fixed, share
 
 _SPLITS = ("train", "tune", "test", "")
@@ -22,12 +22,12 @@ def participants(evidence: Evidence) -> Section:
         return Section(
             "participants", title, absent="no cohort was given, so there is no flow of exclusions and no cohort table"
         )
-    blocks: list = []
+    blocks: list[Block] = []
     if evidence.flow.height:
         alt = "Flow diagram of the selection of images: " + "; ".join(_spoken(evidence.flow))
         caption = "Flow of images, cases and patients from the sources to the splits (after STARD 2015)."
         blocks.append(Figure(flow_diagram(evidence.flow, evidence.images, name="flow", alt=alt), caption))
-        blocks.append(Folded("The same as a table", (_flow_table(evidence.flow),)))
+        blocks += _flow_blocks(evidence.flow)
     columns = _columns(evidence.images)
     blocks.append(_cohort_table(evidence.images, columns))
     blocks += _prevalence_tables(evidence)
@@ -35,17 +35,30 @@ def participants(evidence: Evidence) -> Section:
 
 
 def _spoken(flow: pl.DataFrame) -> list[str]:
-    return [
-        f"{r['step']}, {r['reason'] or 'kept'}: {count(r['count'])} {r['unit']}" for r in flow.iter_rows(named=True)
+    rows = overall(flow).iter_rows(named=True)
+    return [f"{r['step']}, {r['reason'] or 'kept'}: {count(r['count'])} {r['unit']}" for r in rows]
+
+
+def _flow_blocks(flow: pl.DataFrame) -> list[Block]:
+    """The flow as a table, by site; and what was odd about images that were kept."""
+    odd, steps = flow.filter(pl.col("step") == "noted"), flow.filter(pl.col("step") != "noted")
+    blocks: list[Block] = [
+        Folded("The same as a table, by site", (_flow_table(steps, "Steps of selection, by site."),))
     ]
+    if odd.height:
+        blocks.append(_flow_table(odd, "Kept, though something about them is odd."))
+    return blocks
 
 
-def _flow_table(flow: pl.DataFrame) -> Table:
+def _flow_table(flow: pl.DataFrame, caption: str) -> Table:
     rows = tuple(
-        (*words(step, reason or "kept"), *figures([count(n)]), *words(unit, examples or ""))
-        for step, reason, n, unit, examples in flow.select("step", "reason", "count", "unit", "examples").iter_rows()
-    )
-    return table("Steps of selection.", (heads("Step", "What", "Count", "Unit", "Examples"),), rows, compact=True)
+        (
+            *words(step_title(r["step"]), r["site"] or "all", r["reason"] or "kept"), *figures([count(r["count"])]),
+            *words(r["unit"], r["examples"] or ""),
+        )
+        for r in flow.iter_rows(named=True)
+    )  # fmt: skip
+    return table(caption, (heads("Step", "Site", "What", "Count", "Unit", "Examples"),), rows, compact=True)
 
 
 def _columns(images: pl.DataFrame) -> list[tuple[str, str]]:

@@ -140,11 +140,15 @@ def governance(evidence: Evidence) -> Section:
     items = [
         ("Protocol hash", str(study.get("protocol_hash") or "no protocol: this evaluation was not stated beforehand")),
         ("Ethics approval", str(approval or (f"waived: {waiver}" if waiver else NOT_STATED))),
-        ("Data-use terms", str(terms or NOT_STATED)),
-        *((k.replace("_", " ").capitalize(), str(v)) for k, v in given.items() if v not in (None, "")),
+        ("Data-use terms", _said(terms) or NOT_STATED),
+        *((k.replace("_", " ").capitalize(), _said(v)) for k, v in given.items() if _said(v)),
         ("Test labels opened", _opened(evidence)),
     ]
     return Section("governance", "Protocol and governance", (Facts(tuple(items)), *_openings(evidence)))
+
+
+def _said(value: Any) -> str:
+    return "; ".join(str(v) for v in value) if isinstance(value, list | tuple) else str(value or "")
 
 
 def _opened(evidence: Evidence) -> str:

@@ -48,7 +48,8 @@ def _models_table(evidence: Evidence) -> Table:
         architecture = m.get("architecture") or {}
         kind = f"mean logit of {len(m.get('members') or ())} runs" if m.get("kind") == "ensemble" else "one run"
         network = architecture.get("network") or _member_network(evidence, name)
-        out = [finding_title(f) for f in m.get("not_outputs") or ()]
+        because = m.get("not_outputs_because") or {}
+        out = [finding_title(f) + (f" ({because[f]})" if because.get(f) else "") for f in m.get("not_outputs") or ()]
         rows.append(
             (
                 *words(name, str(network), kind),
