@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -475,3 +476,58 @@ def page(made: Made, tmp_path_factory: pytest.TempPathFactory) -> str:
 def evidence_folder(tmp_path: Path) -> Callable[..., Path]:
     """Writes an evaluation folder of given rows."""
     return lambda rows, **more: write_evidence(tmp_path / "evaluation", rows, **more)
+
+
+class PageReader(HTMLParser):
+    """Reads a page: its tables (caption, rows of cell texts without footnote letters and small print), ids, links."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[dict] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self._into: str | None = None
+        self._skip = 0
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "table":
+            self.tables.append({"caption": "", "rows": [], "heads": []})
+        if tag == "caption":
+            self._into = "caption"
+        if tag == "tr":
+            self.tables[-1]["rows"].append([])
+        if tag in ("td", "th"):
+            self._into = "cell"
+            self.tables[-1]["rows"][-1].append("")
+        self._skip += tag in ("sup", "small", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skip -= tag in ("sup", "small", "style")
+        if tag in ("td", "th", "caption"):
+            self._into = None
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._skip or not self._into:
+            return
+        if self._into == "caption":
+            self.tables[-1]["caption"] += data
+        else:
+            self.tables[-1]["rows"][-1][-1] += data
+
+    def table(self, caption: str) -> list[list[str]]:
+        """The rows of the first table whose caption holds these words."""
+        return next(t["rows"] for t in self.tables if caption in t["caption"])
+
+
+@pytest.fixture(scope="session")
+def read_page() -> Callable[[str], PageReader]:
+    """Parses a page."""
+
+    def read(text: str) -> PageReader:
+        reader = PageReader()
+        reader.feed(text)
+        return reader
+
+    return read

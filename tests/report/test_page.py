@@ -1,0 +1,197 @@
+"""The page as a whole: its numbers are those of the estimates, nothing is loaded from elsewhere, nothing is hidden."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import polars as pl
+import pytest
+
+from overread import report, tables
+from overread.errors import InputError
+from overread.report.evidence import finding_title
+from overread.report.numbers import interval
+
+
+def _estimates(made) -> pl.DataFrame:
+    return tables.read(made.evidence / "estimates.parquet", "estimates")
+
+
+def test_headline_numbers_are_those_of_the_estimates(made, page, read_page):
+    rows = read_page(page).table("AUC of “pooled” per finding")
+    shown = {r[0]: r[1:] for r in rows[2:]}
+    auc = _estimates(made).filter(
+        pl.col("analysis") == "standalone", pl.col("metric") == "auc", pl.col("rater") == "pooled"
+    )
+    for row in auc.iter_rows(named=True):
+        place = ["internal", "external:hill", "external:valley"].index(row["population"])
+        want = interval(row["estimate"], row["low"], row["high"])
+        cells = shown[finding_title(row["finding"])][2 * place : 2 * place + 2]
+        assert cells[1] == want
+        if row["finding"] != "(mean)":
+            assert cells[0] == f"{row['n_present']:,} / {row['n_absent']:,}"
+
+
+def test_rates_at_the_frozen_threshold_are_those_of_the_estimates(made, page, read_page):
+    rows = read_page(page).table("“pooled”, threshold frozen for specificity 0.90")
+    first = rows[2 : 2 + 5]  # the five findings of the internal test
+    frame = _estimates(made).filter(
+        pl.col("at") == "operating_point=spec90", pl.col("rater") == "pooled", pl.col("population") == "internal"
+    )
+    for cells in first:
+        for column, metric in ((3, "sensitivity"), (4, "specificity"), (5, "ppv"), (6, "npv"), (7, "f1")):
+            row = next(
+                r
+                for r in frame.to_dicts()
+                if r["metric"] == metric and finding_title(r["finding"]) == cells[0]
+            )  # fmt: skip
+            assert cells[column] == interval(row["estimate"], row["low"], row["high"])
+
+
+def test_every_note_of_a_number_that_is_missing_stands_on_the_page(made, page, read_page):
+    text = read_page(page).text
+    missing = _estimates(made).filter(pl.col("estimate").is_nan())
+    assert missing.height > 40
+    for note in missing["note"].unique().to_list():
+        assert note in text
+
+
+def test_missing_numbers_are_counted(made, page, read_page):
+    estimates = _estimates(made)
+    missing = estimates.filter(pl.col("estimate").is_nan()).height
+    assert f"{estimates.height:,} estimates in all; {missing} could not be computed" in read_page(page).text
+    rows = read_page(page).table("Not computed, by reason.")
+    assert sum(int(r[1].replace(",", "")) for r in rows[1:]) == missing
+
+
+def test_nothing_is_loaded_from_elsewhere(page, read_page):
+    for tag, attributes in read_page(page).tags:
+        assert tag not in ("script", "link", "iframe", "object", "base")
+        for name in ("src", "srcset", "poster", "data"):
+            assert attributes.get(name, "data:").startswith("data:")
+        link = attributes.get("href", "#")
+        assert link.startswith(("#", "https://doi.org/")), link
+        if not link.startswith("#"):
+            assert tag == "a"
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert "@import" not in style
+    assert "url(" not in style
+
+
+def test_page_is_light_and_always_the_same(made, page, tmp_path):
+    assert len(page.encode()) < 3_000_000
+    assert report.write(made.evidence, tmp_path, **made.arguments()).read_text(encoding="utf-8") == page
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page, read_page):
+    tags = read_page(page).tags
+    ids = [a["id"] for _, a in tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    inside = {a["href"][1:] for t, a in tags if t == "a" and a.get("href", "").startswith("#")}
+    assert inside <= set(ids)
+
+
+def test_figures_speak_to_those_who_do_not_see_them(page, read_page):
+    tags = read_page(page).tags
+    svgs = [a for t, a in tags if t == "svg"]
+    titles = {a.get("id") for t, a in tags if t == "title"}
+    assert len(svgs) > 8
+    assert all(a.get("role") == "img" and a["aria-labelledby"] in titles for a in svgs)
+    assert all(a.get("alt") for t, a in tags if t == "img")
+    assert "Forest plot. AUC of “pooled” with intervals, internal test against external sites. Mean over" in page
+
+
+def test_tables_have_captions_and_scoped_heads(page, read_page):
+    reader = read_page(page)
+    assert all(t["caption"].strip() for t in reader.tables)
+    heads = [a for t, a in reader.tags if t == "th"]
+    assert all(a.get("scope") in ("col", "colgroup", "row") for a in heads)
+
+
+def test_page_says_what_the_study_was_and_by_whose_leave(page, read_page):
+    text = read_page(page).text
+    for words in (
+        "Does a model trained at three hospitals hold at two others?", "H1: supported", "The images are simulated.",
+        "Ethics board of the north 2024-17", "ab12" * 16, "1 time, on", "overread run five-hospitals.toml -o study",
+        "90 images, 25 patients: lateral view", "uncertain, ignored", "not learnt: Pulmonary fibrosis",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+def test_estimates_beside_the_page_are_the_estimates(made, page, tmp_path):
+    report.write(made.evidence, tmp_path, **made.arguments())
+    estimates = _estimates(made)
+    assert tables.read(tmp_path / "estimates.parquet", "estimates").equals(estimates, null_equal=True)
+    rows = json.loads((tmp_path / "estimates.json").read_text(encoding="utf-8"))
+    assert len(rows) == estimates.height
+    for said, row in zip(rows, estimates.iter_rows(named=True), strict=True):
+        for key, value in row.items():
+            gone = value is None or (isinstance(value, float) and not math.isfinite(value))
+            assert said[key] == (None if gone else value)
+
+
+def test_names_are_escaped(evidence_folder, made, tmp_path, read_page):
+    name = '<b>&"'
+    rows = [_auc("pooled", "internal", 0.8), _auc("pooled", f"external:{name}", 0.7, note=f"at {name}")]
+    study = {"title": f"Study of {name}", "question": f"Does {name} differ?", "warnings": [f"{name}!"]}
+    text = report.write(evidence_folder(rows), tmp_path, study=study).read_text(encoding="utf-8")
+    assert "<b>&" not in text
+    reader = read_page(text)
+    assert f"External: {name}" in reader.text
+    assert f"Study of {name}" in reader.text
+    assert f"{name}!" in reader.text
+    assert f"at {name}" in reader.text
+
+
+def _auc(rater: str, population: str, value: float, **more) -> dict:
+    keys = {
+        "analysis": "standalone", "metric": "auc", "at": "", "finding": "edema", "arm": "model", "contrast": "",
+        "subgroup": "", "level": "", "reference": "", "policy": "",
+    }  # fmt: skip
+    numbers = {"low": value - 0.1, "high": value + 0.1, "se": 0.05, "p": math.nan, "p_adjusted": math.nan}
+    return {**keys, "rater": rater, "population": population, "estimate": value, **numbers, **more}
+
+
+def test_one_model_and_no_external_site_is_told_and_what_is_lacking_is_named(evidence_folder, tmp_path, read_page):
+    folder = evidence_folder([_auc("acme", "internal", 0.8, method="DeLong", confidence=0.95)])
+    reader = read_page(report.write(folder, tmp_path, study={}).read_text(encoding="utf-8"))
+    assert "Fewer than two external sites (0 external sites)" in reader.text
+    assert "Left out: " in reader.text
+    for words in (
+        "participants (no cohort was given", "comparison of models (one model only", "no subgroup was evaluated",
+        "training (no model was trained here", "what the model looked at (there are no heat maps",
+    ):  # fmt: skip
+        assert words in reader.text, words
+    assert "0.800 (0.700–0.900)" in reader.text
+    assert "no ledger was given" in reader.text
+    assert "Test set" in reader.text  # no site is internal to a model whose training is not known
+
+
+def test_a_folder_without_estimates_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"estimates\.parquet"):
+        report.write(tmp_path, tmp_path / "out", study={})
+    assert not (tmp_path / "out").exists()
+
+
+def test_cannot_tell_shows_the_reason(evidence_folder, tmp_path, read_page):
+    verdict = pl.DataFrame(
+        {
+            "hypothesis": ["H1"], "claim": ["Pooling helps."], "rule": ["Lower limit above 0."],
+            "verdict": ["cannot tell"], "protocol_hash": [""],
+            "reason": ["0 of 2 external sites are evaluable. Not evaluable: x: edema: one class"],
+        }
+    )  # fmt: skip
+    note = "not evaluable: 40 patients with it and 0 without (20 and 20 needed)"
+    more = {"analysis": "H1", "metric": "auc_difference", "contrast": "rater:single", "note": note}
+    lone = _auc("pooled", "external:x", math.nan, **more)
+    folder = evidence_folder([_auc("pooled", "internal", 0.8), lone], verdicts=verdict)
+    text = report.write(folder, tmp_path, study={}).read_text(encoding="utf-8")
+    reader = read_page(text)
+    assert 'class="claim cannot-tell"' in text
+    assert "H1: cannot tell" in reader.text
+    assert "0 of 2 external sites are evaluable." in reader.text
+    rows = reader.table("Evaluable findings")
+    assert rows[1] == ["Pulmonary edema", "no"]
+    assert "40 patients with it and 0 without (20 and 20 needed)" in reader.text
+
