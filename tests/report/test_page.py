@@ -194,4 +194,3 @@ def test_cannot_tell_shows_the_reason(evidence_folder, tmp_path, read_page):
     rows = reader.table("Evaluable findings")
     assert rows[1] == ["Pulmonary edema", "no"]
     assert "40 patients with it and 0 without (20 and 20 needed)" in reader.text
-

@@ -1,0 +1,92 @@
+"""Figures: text stays text, the same figure is the same SVG, what is missing is not drawn, keys fit."""
+
+from __future__ import annotations
+
+import re
+from math import nan
+
+import polars as pl
+
+from overread.report.curves import calibration_panels, roc_panels, training_panels
+from overread.report.drawing import key_height
+from overread.report.flow import stages
+from overread.report.forest import Line, Mark, Scale, forest, mark_of, spoken
+
+
+def _lines() -> list[Line]:
+    row = {"estimate": 0.8123, "low": 0.75, "high": 0.87}
+    return [
+        Line("Mass", (mark_of(row, 0), mark_of(None, 1))),
+        Line("Mean", (Mark(0, nan, nan, nan, "—"),), strong=True),
+    ]
+
+
+def test_forest_prints_its_numbers_and_is_always_the_same():
+    made = [forest(_lines(), ("inside", "outside"), Scale("AUC"), name="f", alt="All <of> it") for _ in range(2)]
+    assert made[0] == made[1]
+    assert ">0.812 (0.750–0.870)</text>" in made[0]
+    assert made[0].count(">—</text>") == 2
+    assert '<title id="t-f">All &lt;of&gt; it</title>' in made[0]
+    for words in ("Mass", "inside", "outside", "AUC"):
+        assert f">{words}</text>" in made[0]
+
+
+def test_words_for_a_forest_plot_hold_its_numbers():
+    assert spoken("AUC.", _lines()) == "Forest plot. AUC. Mass: 0.812 (0.750–0.870), —; Mean: —"
+
+
+def test_svg_text_is_not_shortened_by_the_rounding_of_coordinates():
+    line = [Line("0.98765 of 1.23456", (Mark(0, 0.5, 0.4, 0.6, "0.54321"),))]
+    made = forest(line, ("x",), Scale("AUC 0.123456"), name="n", alt="0.987654")
+    for words in ("0.98765 of 1.23456", "0.54321", "AUC 0.123456", "0.987654"):
+        assert words in made
+    assert not re.search(r' d="[^"]*\.\d{3}', made)
+
+
+def _curve(finding: str) -> pl.DataFrame:
+    x = [0.0, 0.2, 1.0]
+    return pl.DataFrame(
+        {"finding": finding, "order": [0, 1, 2], "x": x, "y": [0.0, 0.7, 1.0], "low": x, "high": [0.1, 0.8, 1.0]}
+    )
+
+
+def test_roc_panels_draw_each_series_and_print_the_auc():
+    frames = [("inside", _curve("mass")), ("outside", _curve("edema"))]
+    made = roc_panels(
+        frames, ["mass", "edema"], labels={("mass", 0): "0.801", ("edema", 1): "0.702"}, name="r", alt="a"
+    )
+    assert ">Mass</text>" in made
+    assert ">Pulmonary edema</text>" in made
+    assert ">0.801</text>" in made
+    assert ">0.702</text>" in made
+    assert made.count("#0072b2; fill-opacity") + made.count("fill: #0072b2; fill-opacity") >= 1  # the band of the first
+
+
+def test_calibration_panels_leave_out_points_that_are_no_numbers():
+    frame = _curve("mass").with_columns(y=pl.Series([0.1, nan, 0.9]))
+    whole, part = (calibration_panels([("a", f)], ["mass"], name="c", alt="a") for f in (_curve("mass"), frame))
+    assert whole.count("<use") > part.count("<use")
+
+
+def test_training_panels_show_what_the_history_holds():
+    history = pl.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.4], "tune_auc": [0.7, 0.8]})
+    made = training_panels([("pooled", [history, history]), ("single", [history])], name="t", alt="a")
+    assert ">Training loss</text>" in made
+    assert ">Mean AUC on tune</text>" in made
+    assert ">Loss on tune</text>" not in made
+    assert ">pooled</text>" in made
+
+
+def test_a_long_key_takes_more_lines():
+    assert key_height(["one"]) < key_height(["a", "b"]) < key_height(["a rather long name of a population"] * 6)
+
+
+def test_flow_tells_what_was_kept_from_what_was_left_out():
+    rows = [
+        ("read", "images", "", "", 10), ("read", "images", "", "north", 6), ("view", "images", "lateral", "", 3),
+        ("view", "images", "", "", 7), ("noted", "images", "odd", "", 2),
+    ]  # fmt: skip
+    flow = pl.DataFrame(rows, schema=["step", "unit", "reason", "site", "count"], orient="row")
+    first, second = stages(flow)
+    assert (first.title, first.kept, first.left) == ("Read from the sources", ("10 images",), ())
+    assert (second.title, second.kept, second.left) == ("View", ("7 images",), ("3 images: lateral",))
