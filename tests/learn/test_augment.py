@@ -110,6 +110,6 @@ def test_draws_stay_within_the_strengths():
 def test_each_strength_alone_changes_the_images_and_not_the_input(strength: str):
     images = torch.rand(8, 1, 32, 32)
     kept = images.clone()
-    only = Augmentation(**{**{f: 0.0 for f in Augmentation.none().__slots__}, strength: 0.5})
+    only = Augmentation(**{**dict.fromkeys(Augmentation.none().__slots__, 0.0), strength: 0.5})
     assert not torch.equal(augment(images, only, generator(1)), kept)
     assert torch.equal(images, kept)

@@ -72,8 +72,8 @@ def test_selection(tmp_path: Path):
         data.select_images(images, split="tune", sites=["nort"])
     with pytest.raises(InputError, match="images in the split 'train' of north; found none"):
         data.select_images(images.filter(pl.col("split") == "test"), split="train", sites=["north"])
+    row = pl.when(pl.col("image_id") == "0000").then(None).otherwise("row").alias("row")
     with pytest.raises(InputError, match="1 images without"):
-        row = pl.when(pl.col("image_id") == "0000").then(None).otherwise("row").alias("row")
         data.select_images(images.with_columns(row), split="train")
 
 

@@ -20,7 +20,7 @@ def test_densenet121_has_the_parameters_of_torchvision():
     assert sum(p.numel() for p in network.parameters()) == 7_978_856
     assert len(found) == 364
     assert len(network.state_dict()) == 364 + 3 * 121
-    assert list(found)[0] == "features.conv0.weight"
+    assert next(iter(found)) == "features.conv0.weight"
     assert found["features.conv0.weight"] == (64, 3, 7, 7)
     assert found["features.norm0.bias"] == (64,)
     assert found["features.denseblock1.denselayer1.norm1.weight"] == (64,)

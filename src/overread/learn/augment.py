@@ -15,6 +15,10 @@ from torch.nn import functional
 from overread.learn.config import Augmentation
 
 
+PIXELS_AT_A_TIME = 2**17
+"""How many are changed at once on a CPU."""
+
+
 def augment(images: Tensor, strengths: Augmentation, generator: torch.Generator) -> Tensor:
     """Images changed at random: geometry, then blur, tone and noise, as an acquisition would.
 
@@ -35,6 +39,21 @@ def augment(images: Tensor, strengths: Augmentation, generator: torch.Generator)
     >>> torch.equal(augment(x, Augmentation.none(), torch.Generator().manual_seed(0)), x)
     True
     """
+    if strengths == Augmentation.none():
+        return images
+    if images.device.type != "cpu":
+        return changed(images, strengths, generator)
+    # A few images at a time stay in the processor's cache, which makes it a quarter faster.
+    few = max(1, PIXELS_AT_A_TIME // images[0].numel())
+    out = torch.empty_like(images)
+    for first in range(0, len(images), few):
+        some = slice(first, first + few)
+        out[some] = changed(images[some], strengths, generator)
+    return out
+
+
+def changed(images: Tensor, strengths: Augmentation, generator: torch.Generator) -> Tensor:
+    """Images (n, 1, height, width) changed at random, all at once."""
     if strengths.rotation or strengths.shift or strengths.scale:
         images = affine(images, *draw_affine(len(images), strengths, generator))
     if strengths.blur:
@@ -68,14 +87,20 @@ def affine(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tenso
     Turned anticlockwise as seen, moved to the right and down for positive shifts; bilinear, zero outside.
     """
     height, width = images.shape[-2:]
-    cosine, sine = angle.cos() / scale, angle.sin() / scale
-    # The map from output to input in the grid's units (-1..1 over the side): the inverse of what is done to the image.
-    dx, dy = -2 * shift[:, 0], -2 * shift[:, 1]
-    row_x = torch.stack([cosine, -sine * (height / width), cosine * dx - sine * (height / width) * dy], 1)
-    row_y = torch.stack([sine * (width / height), cosine, sine * (width / height) * dx + cosine * dy], 1)
-    theta = torch.stack([row_x, row_y], 1).to(images)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    # The grid says of every output pixel where in the input it comes from, in units of -1..1 over the side: the inverse
+    # of what is done to the image. Sums of a row and a column; torch's affine_grid takes four times as long for it.
+    x = centres(width, like=images) - 2 * shift[:, :1].to(images)  # (n, width)
+    y = centres(height, like=images) - 2 * shift[:, 1:].to(images)  # (n, height)
+    cosine, sine = ((f(angle) / scale).to(images).unsqueeze(1) for f in (torch.cos, torch.sin))
+    grid = images.new_empty(len(images), height, width, 2)
+    torch.sub((cosine * x).unsqueeze(1), (sine * (height / width) * y).unsqueeze(2), out=grid[..., 0])
+    torch.add((sine * (width / height) * x).unsqueeze(1), (cosine * y).unsqueeze(2), out=grid[..., 1])
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def centres(n: int, *, like: Tensor) -> Tensor:
+    """Where the n pixels of a side lie, in units of -1..1 over it (n,)."""
+    return (2 * torch.arange(n, device=like.device, dtype=like.dtype) + 1) / n - 1
 
 
 def draw_tone(n: int, strengths: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

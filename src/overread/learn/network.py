@@ -189,7 +189,7 @@ def normalise(unit: Tensor, architecture: Architecture) -> Tensor:
     mean, deviation = NORMALISATIONS[architecture.normalisation]
     if architecture.channels == 1 or len(mean) == 1:
         m, d = sum(mean) / len(mean), sum(deviation) / len(deviation)
-        x = (unit - m) / d
+        x = (unit - m).div_(d)
         return x.expand(-1, architecture.channels, -1, -1) if architecture.channels > 1 else x
     shape = (1, -1, 1, 1)
     return (unit - unit.new_tensor(mean).view(shape)) / unit.new_tensor(deviation).view(shape)

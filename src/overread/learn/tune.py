@@ -61,8 +61,8 @@ def within_site_aucs(examples: Examples, logits: NDArray[np.float32], findings: 
 def mean_auc(aucs: Aucs) -> float:
     """The unweighted mean over the sites and findings whose AUC is a number; NaN where none is.
 
-    >>> mean_auc({"a": {"edema": 0.7, "mass": float("nan")}, "b": {"edema": 0.9, "mass": 0.8}})
-    0.8
+    >>> mean_auc({"a": {"edema": 0.5, "mass": float("nan")}, "b": {"edema": 0.75, "mass": 1.0}})
+    0.75
     """
     values = [v for by_finding in aucs.values() for v in by_finding.values() if isfinite(v)]
     return float(np.mean(values)) if values else float("nan")
