@@ -64,7 +64,7 @@ def label(picture: Array, acquisition: Acquisition, *, rng: np.random.Generator)
         write(
             picture,
             "PORTABLE" if device.marker_style == "circled" else "AP",
-            place=(0.05, 0.035),
+            place=(0.03, 0.015),
             height=0.026,
             thick=0.16,
         )

@@ -80,9 +80,11 @@ def _away(x: Array, y: Array, patch: Patch) -> Array:
 @njit(cache=True)
 def _uneven(x: Array, y: Array, lattice: Array, cell: float, out: Array, gain: float) -> None:
     m = lattice.shape[0]
+    # Each layer lies askew to the others, so that no grid shows.
+    c0, s0 = np.cos(2.4 * cell) / cell, np.sin(2.4 * cell) / cell
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            p, q = x[i, j] / cell + 0.5 * m, y[i, j] / cell + 0.5 * m
+            p, q = c0 * x[i, j] - s0 * y[i, j] + 0.5 * m, s0 * x[i, j] + c0 * y[i, j] + 0.5 * m
             a, b = int(np.floor(p)), int(np.floor(q))
             s, t = p - a, q - b
             s, t = s * s * (3 - 2 * s), t * t * (3 - 2 * t)
@@ -98,10 +100,8 @@ def clouds(x: Array, y: Array, rng: np.random.Generator, cells: tuple[float, ...
     out = np.zeros_like(x)
     total = float(np.sum(np.array(cells) ** 1.2)) ** 0.5
     for cell in cells:
-        # Large shapes are stronger than small ones, as in natural clouds; each layer lies askew to the others.
-        turn = 2.4 * cell
-        p, q = np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y
-        _uneven(p, q, rng.standard_normal((64, 64)), cell, out, 1.35 * cell**0.6 / total)
+        # Large shapes are stronger than small ones, as in natural clouds.
+        _uneven(x, y, rng.standard_normal((64, 64)), cell, out, 1.35 * cell**0.6 / total)
     return out
 
 
