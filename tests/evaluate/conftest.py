@@ -22,7 +22,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Plan:
-    """raters: signal by rater, a number or one by site; sites: patients by site; each patient has `per_patient` images."""
+    """raters: signal by rater, a number or one by site; sites: patients by site, each with `per_patient` images."""
 
     raters: Mapping[str, float | Mapping[str, float]] = field(default_factory=lambda: {"acme": 1.5})
     sites: Mapping[str, int] = field(default_factory=lambda: {"a": 120})
@@ -66,7 +66,7 @@ def make(plan: Plan) -> Made:
     )  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def made() -> Callable[..., Made]:
     """Make a study: made(raters={"acme": 1.5}, sites={"a": 120}, …)."""
     return lambda **plan: make(Plan(**plan))

@@ -65,7 +65,7 @@ def test_several_sources_and_none_named():
 
 
 def test_a_source_that_does_not_exist():
-    with pytest.raises(InputError, match="the label source 'export'.*Did you mean 'expert'"):
+    with pytest.raises(InputError, match=r"the label source 'export'.*Did you mean 'expert'"):
         join(images(), labels(), predictions(), EvaluationConfig(reference="export"))
 
 
@@ -145,7 +145,9 @@ def test_the_images_of_a_case_become_one_score(how, score):
 
 def test_a_case_scored_from_some_of_its_images_is_counted():
     frame = images(case_id=["c1", "c1", "c2"]).with_columns(pl.Series("patient_id", ["p1", "p1", "p3"]))
-    frame = pl.concat([frame, pl.DataFrame({"image_id": ["i4"], "patient_id": ["p3"], "site": ["b"], "case_id": ["c2"]})])
+    frame = pl.concat(
+        [frame, pl.DataFrame({"image_id": ["i4"], "patient_id": ["p3"], "site": ["b"], "case_id": ["c2"]})]
+    )
     given = labels(("c1", "present"), ("c2", "absent"))
     made = join(frame, given, predictions(), EvaluationConfig())
     assert reasons(made)["cases", "scored from some of their images"] == 1

@@ -54,7 +54,9 @@ def test_images_without_patients_are_refused(tmp_path):
 
 def test_a_label_that_is_no_state_is_refused(tmp_path):
     path = write(tmp_path / "t.csv", "Image Index,Effusion\n1.png,2\n2.png,yes\n")
-    with pytest.raises(InputError, match=r"1 \(present\), 0 \(absent\).*2 other values \(2 in pleural_effusion, yes in"):
+    with pytest.raises(
+        InputError, match=r"1 \(present\), 0 \(absent\).*2 other values \(2 in pleural_effusion, yes in"
+    ):
         wide.labels(path)
 
 
@@ -106,7 +108,9 @@ def test_two_columns_of_one_finding_are_refused(tmp_path):
 
 def test_the_same_image_twice_is_refused(tmp_path):
     path = write(tmp_path / "acme.csv", "Image Index,Edema\n1.png,0.5\n1.png,0.4\n")
-    with pytest.raises(InputError, match=r"one row per Image Index; found 2 rows whose key stands more than once \(1.png"):
+    with pytest.raises(
+        InputError, match=r"one row per Image Index; found 2 rows whose key stands more than once \(1.png"
+    ):
         wide.predictions(path)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -18,7 +19,7 @@ from overread.evaluate.panel import NONE, Bools, Codes, Floats, Panel
 from overread.evaluate.rows import Counts, count
 from overread.stats import roc
 from overread.stats.estimate import Estimate
-from overread.stats.placement import factors, groups_of, one_class, placements
+from overread.stats.placement import one_class
 
 FEW_FOR_WALD = 50  # patients of a class below which the interval is on the logit scale with a t quantile
 FEWEST = 10  # patients of a class below which there is no interval
@@ -75,56 +76,21 @@ def area(panel: Panel, rater: str, finding: str, cases: Bools, *, within: bool =
 def _influence(of: Cases) -> tuple[float, Floats, str]:
     if note := one_class(of.truth):
         return nan, np.empty(0), note
-    if of.pairs is None:
-        value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight)
-        return value, influence, _undefined(influence)
-    if of.weight is not None:
-        return nan, np.empty(0), "weights and pairs within strata are not supported together"
-    return within_pairs(of.truth, of.score, of.patient, of.pairs)
-
-
-def within_pairs(truth: Bools, score: Floats, patient: Codes, pairs: Codes) -> tuple[float, Floats, str]:
-    """The AUC over pairs of the same stratum and every case's influence: `roc.stratified_auc`, taken apart.
-
-    Cases in a stratum of one class form no pair and have influence 0.
-    """
-    influence, total, weighted = np.zeros(truth.size), 0.0, 0.0
-    made: list[tuple[Codes, Floats, int, int]] = []
-    for stratum in np.unique(pairs):
-        members = np.flatnonzero(pairs == stratum)
-        m = int(truth[members].sum())
-        n = members.size - m
-        if m and n:
-            value, placed = placements(truth[members], score[members])
-            made.append((members, placed, m, n))
-            total, weighted = total + m * n, weighted + m * n * value
-    if not made:
-        return nan, influence, "no stratum of pairs holds both classes"
-    auc = weighted / total
-    for members, placed, m, n in made:
-        influence[members] = np.where(truth[members], n, m) * (placed - auc) / total
-    used = np.concatenate([members for members, *_ in made])
-    f_present, f_absent, f_both, note = factors(truth[used], groups_of(used.size, patient[used], None, where="pairs"))
-    if note:
-        return auc, np.full(truth.size, nan), note
-    return auc, influence * np.where(truth, sqrt(f_present / f_both), sqrt(f_absent / f_both)), ""
-
-
-def _undefined(influence: Floats) -> str:
-    return (
-        "one patient with the finding present, or absent: the variance is undefined"
-        if np.isnan(influence).any()
-        else ""
-    )
+    value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
+    if np.isnan(value):
+        return nan, np.empty(0), "no stratum of pairs holds both classes"
+    alone = "one patient with the finding, or one without it: the variance is undefined"
+    return value, influence, alone if np.isnan(influence).any() else ""
 
 
 def combined(terms: Iterable[tuple[float, Area]], n_patients: int) -> tuple[float, float]:
-    """The value and standard error of a linear combination of areas, given as (coefficient, area)."""
-    value, total = 0.0, np.zeros(n_patients)
-    for coefficient, one in terms:
-        value += coefficient * one.value
-        np.add.at(total, one.patients, coefficient * one.influence)
-    return value, sqrt(float(total @ total))
+    """The value and standard error of a linear combination of areas, given as (coefficient, area); NaN of none."""
+    given, total = list(terms), np.zeros(n_patients)
+    if not given:
+        return nan, nan
+    for coefficient, one in given:
+        total[one.patients] += coefficient * one.influence
+    return sum(coefficient * one.value for coefficient, one in given), sqrt(float(total @ total))
 
 
 def mean_terms(areas: Sequence[Area], sign: float = 1.0) -> list[tuple[float, Area]]:
@@ -154,13 +120,14 @@ def linear_estimate(
 def auc_estimate(of: Cases, counts: Counts, *, confidence: float) -> Estimate:
     """The AUC as it is reported: clustered DeLong; logit and t below 50 patients of a class; no interval below 10."""
     few = min(counts.patients_present, counts.patients_absent)
-    if of.pairs is not None:
-        made = roc.stratified_auc(of.truth, of.score, of.pairs, cluster=of.patient, confidence=confidence)
+    given: dict[str, Any] = {
+        "cluster": of.patient, "weights": of.weight, "interval": "logit-t" if few < FEW_FOR_WALD else "wald",
+        "confidence": confidence,
+    }  # fmt: skip
+    if of.pairs is None:
+        made = roc.auc(of.truth, of.score, **given)
     else:
-        scale = "logit-t" if few < FEW_FOR_WALD else "wald"
-        made = roc.auc(
-            of.truth, of.score, cluster=of.patient, weights=of.weight, interval=scale, confidence=confidence
-        )  # fmt: skip
+        made = roc.stratified_auc(of.truth, of.score, of.pairs, **given)
     if np.isnan(made.value) or few >= FEWEST:
         return made
     note = (

@@ -93,7 +93,8 @@ def _external(setting: Setting, compared: Sequence[str]) -> list[str]:
         outside = all(any(p.name == f"external:{site}" for p in setting.populations[m]) for m in compared)
         if outside and (not setting.config.external_sites or site in setting.config.external_sites):
             sites.append(site)
-    return sites
+    absent = [s for s in setting.config.external_sites if s not in setting.panel.site.levels]
+    return sites + absent  # a declared site without a case is shown, and why it says nothing
 
 
 def _site(setting: Setting, name: str, compared: Sequence[str]) -> Site:

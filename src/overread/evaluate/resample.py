@@ -94,7 +94,8 @@ def _pair_weighted(panel: Panel, drawn: Draws, spot: Spot, masks: Sequence[Bools
 
 
 def _drawn(drawn: Draws, panel: Panel, mask: Bools) -> Floats:
-    cases = np.bincount(panel.patient[mask], minlength=panel.n_patients).astype(np.float64)
+    weight = None if panel.weight is None else panel.weight[mask]
+    cases = np.bincount(panel.patient[mask], weight, minlength=panel.n_patients).astype(np.float64)
     return totals(drawn, cases[:, None])[:, 0]
 
 

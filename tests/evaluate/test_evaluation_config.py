@@ -16,8 +16,13 @@ def test_every_problem_is_said_at_once():
         EvaluationConfig(uncertain="ignored", findings=("edma",), confidence=95, missing_allowed=1, age_bands=(40, 18))
     text = str(error.value)
     assert text.startswith("5 problems")
-    for part in ("one of ignore, absent, present; found 'ignored'", "Did you mean 'edema'?", "between 0 and 1; found 95",
-                 "missing_allowed: expected a share", "ages that rise"):  # fmt: skip
+    for part in (
+        "one of ignore, absent, present; found 'ignored'",
+        "Did you mean 'edema'?",
+        "between 0 and 1; found 95",
+        "missing_allowed: expected a share",
+        "ages that rise",
+    ):
         assert part in text
 
 
