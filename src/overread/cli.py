@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,11 +162,15 @@ def train(
 
     given = {"network": network or None, "epochs": epochs, "seed": seed}
     stated = _stated(config, "training") | {k: v for k, v in given.items() if v is not None}
+    chosen = section(TrainingConfig, stated, "training")
     with _shown() as show:
-        train(
-            cohort, out, section(TrainingConfig, stated, "training"), sites=site, max_images=max_images, name=name,
-            progress=lambda done, total, line: show(f"train {name} {line}", done, total),
-        )  # fmt: skip
+
+        def told(done: int, total: int, line: str) -> None:
+            show(f"train {name}", done, total)
+            if line:
+                _errors.print(line, markup=False)
+
+        train(cohort, out, chosen, sites=site, max_images=max_images, name=name, progress=told)
     print(f"Model: {out.resolve()}")
 
 
@@ -264,7 +269,10 @@ def _table_of(file: Path) -> str:
 
 @contextmanager
 def _shown() -> Iterator[Callable[[str, int, int], None]]:
-    """A line per kind of work, with how much is done and the time left."""
+    """On a terminal a bar per kind of work, with the time left; in a log a line as each begins, goes on and ends."""
+    if not _errors.is_terminal:
+        yield _logged()
+        return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -277,6 +285,18 @@ def _shown() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield show
+
+
+def _logged(every: float = 15.0) -> Callable[[str, int, int], None]:
+    said: dict[str, float] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if what not in said or now - said[what] > every or done == total:
+            said[what] = now
+            _errors.print(f"{what}: {done:,} of {total:,}", markup=False)
+
+    return show
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def _derived(file: _File) -> dict[str, dict[str, Any]]:
     """What the sections take from elsewhere in the protocol, so that nothing is stated twice."""
     by_role = {m.role: name for name, m in file.models.items() if m.role in ("pooled", "matched")}
     single = {name: m.sites[0] for name, m in file.models.items() if m.role == "single"}
-    roles = {**by_role, "single": single} if single else dict(by_role)
+    roles: dict[str, Any] = {str(role): name for role, name in by_role.items()} | ({"single": single} if single else {})
     seeds = file.study.training_seeds
     members = {name: tuple(f"{name}/seed-{s}" for s in seeds) for name in file.models} if len(seeds) > 1 else {}
     return {
@@ -228,7 +228,7 @@ def _crossed(file: _File, where: str) -> list[InputError]:
     return problems
 
 
-def _problem(error: Any, stated: dict[str, Any], where: str) -> InputError:
+def _problem(error: Any, stated: Mapping[str, Any], where: str) -> InputError:
     *place, key = [str(p) for p in error["loc"]] or [""]
     spot = f"{where} [{'.'.join(place)}]" if place else where
     if error["type"] == "extra_forbidden":

@@ -186,29 +186,9 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 def _train(study: _Study, name: str) -> None:
     from overread.learn.ensemble import combine
-    from overread.learn.train import train
 
-    model = study.protocol.models[name]
-    cohort = study.folder("cohort")
     for seed in study.seeds():
-        config = replace(study.protocol.training, seed=seed)
-        limit = _largest_single(study) if model.role == "matched" else None
-        title = f"{name}, seed {seed}"
-        stage(
-            study.seed_folder(name, seed),
-            lambda part, config=config, limit=limit, title=title: train(
-                cohort,
-                part,
-                config,
-                sites=model.sites,
-                max_images=limit,
-                name=name,
-                protocol_hash=study.protocol.hash,
-                progress=lambda done, total, line: study.progress(f"train {title}", done, total),
-            ),
-            config={"training": config, "sites": model.sites, "max_images": limit, "name": name},
-            inputs={"cohort": cohort / STAMP},
-        )
+        _train_seed(study, name, seed)
     if len(study.seeds()) > 1:
         members = [study.seed_folder(name, seed) for seed in study.seeds()]
         stage(
@@ -217,6 +197,30 @@ def _train(study: _Study, name: str) -> None:
             config={"name": name},
             inputs={m.name: m / STAMP for m in members},
         )
+
+
+def _train_seed(study: _Study, name: str, seed: int) -> None:
+    from overread.learn.train import train
+
+    model, cohort = study.protocol.models[name], study.folder("cohort")
+    config = replace(study.protocol.training, seed=seed)
+    limit = _largest_single(study) if model.role == "matched" else None
+
+    def told(done: int, total: int, _: str) -> None:
+        study.progress(f"train {name}, seed {seed}", done, total)
+
+    def work(part: Path) -> None:
+        train(
+            cohort, part, config, sites=model.sites, max_images=limit, name=name, protocol_hash=study.protocol.hash,
+            progress=told,
+        )  # fmt: skip
+
+    stage(
+        study.seed_folder(name, seed),
+        work,
+        config={"training": config, "sites": model.sites, "max_images": limit, "name": name},
+        inputs={"cohort": cohort / STAMP},
+    )
 
 
 def _largest_single(study: _Study) -> int:
