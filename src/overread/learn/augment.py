@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from overread.learn.config import Augmentation
 
-
 PIXELS_AT_A_TIME = 2**17
 """How many are changed at once on a CPU."""
 
