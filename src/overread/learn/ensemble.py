@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from overread.learn.freeze import freeze, probability
 from overread.learn.model import Model, open_model, write_record
 
 # What the members must have in common for their mean to be of one thing.
-_SHARED = ("findings", "not_outputs", "recipe", "training_sites", "protocol_hash")
+_SHARED = ("findings", "not_outputs", "recipe", "training_sites")
 # What is told of their training, the same of all or not.
 _FACTS = (
-    "seed", "not_outputs_because", "label_sources", "prevalence", "positive_weights", "precision", "n_train_images",
+    "seed", "not_outputs_because", "label_sources", "positive_weights", "precision", "n_train_images",
     "n_train_patients",
 )  # fmt: skip
 
@@ -123,8 +123,23 @@ def _record(out: Path, members: Sequence[Model], name: str) -> dict[str, Any]:
         facts[key] = values[0] if all(v == values[0] for v in values) else values
     paths = [os.path.relpath(m.folder.resolve(), out.resolve()) for m in members]
     weights = [runs.file_hash(m.folder / "weights.safetensors") for m in members]
-    own = {"name": name, "kind": "ensemble", "members": paths, "member_weights": dict(zip(paths, weights, strict=True))}
+    own = {
+        "name": name, "kind": "ensemble", "members": paths, "member_weights": dict(zip(paths, weights, strict=True)),
+        "prevalence": _mean_prevalence([m.record.get("prevalence") or {} for m in members]),
+        "protocol_hash": ", ".join(dict.fromkeys(m.record.get("protocol_hash") or "" for m in members)),
+    }  # fmt: skip
     return own | {"architecture": members[0].record["architecture"]} | kept | facts
+
+
+def _mean_prevalence(stated: Sequence[Mapping[str, Mapping[str, float | None]]]) -> dict[str, dict[str, float | None]]:
+    """Site -> finding -> mean over the members, who may have drawn different training images; null where not stated."""
+    means: dict[str, dict[str, float | None]] = {}
+    for site in dict.fromkeys(s for p in stated for s in p):
+        means[site] = {}
+        for finding in dict.fromkeys(f for p in stated for f in p.get(site, {})):
+            known = [v for p in stated if (v := p.get(site, {}).get(finding)) is not None]
+            means[site][finding] = sum(known) / len(known) if known else None
+    return means
 
 
 def _frozen(tune: pl.DataFrame, members: Sequence[Model]) -> dict[str, Any]:

@@ -62,11 +62,13 @@ def p_value(p: Any) -> str:
 
 
 def count(value: Any) -> str:
-    """A count with thousands separated.
+    """A count with thousands separated; the range of several, as the members of an ensemble may have.
 
-    >>> count(22433), count(None)
-    ('22,433', '—')
+    >>> count(22433), count(None), count([1400, 1380, 1391])
+    ('22,433', '—', '1,380–1,400')
     """
+    if isinstance(value, list | tuple):
+        return f"{count(min(value))}–{count(max(value))}"
     return MISSING if value is None or isnan(number(value)) else f"{round(number(value)):,}"
 
 

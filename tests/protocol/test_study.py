@@ -1,0 +1,150 @@
+"""A whole study: killed and taken up again it ends equal; changed, only what depends on the change is done again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from overread import ledger
+from overread.errors import InputError
+from overread.protocol import run
+
+PROTOCOL = """
+[study]
+title = "Two sites"
+seed = 5
+training_seeds = [1, 2]
+[sources.simulated]
+reader = "simulate"
+[sources.simulated.options]
+images_per_site = { alder = 40, birch = 40, dogwood = 30 }
+size = 64
+findings = ["cardiomegaly", "pleural_effusion"]
+[sites]
+internal = ["alder", "birch"]
+external = ["dogwood"]
+[cohort.recipe]
+size = 64
+[labels]
+learn_from = "report"
+reference = "truth"
+[training]
+network = "densenet-tiny"
+epochs = 2
+batch_size = 8
+[models.pooled]
+sites = ["alder", "birch"]
+role = "pooled"
+[models.alder]
+sites = ["alder"]
+role = "single"
+[models.birch]
+sites = ["birch"]
+role = "single"
+[models.matched]
+sites = ["alder", "birch"]
+role = "matched"
+[evaluation]
+findings = ["cardiomegaly", "pleural_effusion"]
+replicates = 100
+"""
+
+
+@pytest.fixture(scope="module")
+def protocol(tmp_path_factory):
+    path = tmp_path_factory.mktemp("protocol") / "p.toml"
+    path.write_text(PROTOCOL)
+    return path
+
+
+@pytest.fixture(scope="module")
+def study(protocol, tmp_path_factory):
+    """The study done without a stop."""
+    out = tmp_path_factory.mktemp("study") / "s"
+    run(protocol, out, workers=1)
+    return out
+
+
+def times(out):
+    """When each stage was done last."""
+    return {str(p.parent.relative_to(out)): p.stat().st_mtime_ns for p in out.rglob("stage.json")}
+
+
+def estimates(out):
+    return pl.read_parquet(out / "evaluation/estimates.parquet")
+
+
+def test_every_stage_leaves_its_folder_and_the_report_is_one_page(study):
+    assert set(times(study)) == {
+        "simulated", "cohort", "evaluation", "report",
+        *(f"models/{m}/{k}" for m in ("pooled", "alder", "birch", "matched") for k in ("seed-1", "seed-2", "ensemble")),
+        *(f"predictions/{m}" for m in ("pooled", "alder", "birch", "matched")),
+    }  # fmt: skip
+    assert not [p for p in study.rglob(".*") if p.is_dir()], "nothing under way is left"
+    assert "Two sites" in (study / "report/report.html").read_text()
+
+
+def test_the_matched_model_learnt_from_as_many_images_as_the_largest_institution(study):
+    from overread import runs
+
+    record = {
+        m: runs.read_json(study / f"models/{m}/seed-1/model.json") for m in ("alder", "birch", "matched", "pooled")
+    }
+    largest = max(record["alder"]["n_train_images"], record["birch"]["n_train_images"])
+    assert record["matched"]["n_train_images"] <= largest < record["pooled"]["n_train_images"]
+
+
+def test_a_study_that_is_finished_is_not_done_again(study, protocol):
+    before = times(study)
+    run(protocol, study, workers=1)
+    assert times(study) == before
+    assert len(ledger.read(study / "ledger.jsonl")) == 1
+
+
+def test_a_changed_line_redoes_what_depends_on_it_and_every_look_at_the_test_set_is_kept(study, protocol):
+    before = times(study)
+    run(protocol, study, workers=1, changes={"evaluation.replicates": 150})
+    after = times(study)
+    assert {s for s in after if after[s] != before[s]} == {"evaluation", "report"}
+    run(protocol, study, workers=1, changes={"evaluation.replicates": 150, "study.title": "Renamed"})
+    assert {s for s in times(study) if times(study)[s] != after[s]} == {"report"}
+    entries = ledger.read(study / "ledger.jsonl")
+    assert len(entries) == 2
+    assert entries[0].protocol_hash != entries[1].protocol_hash
+    run(protocol, study, workers=1)
+
+
+def test_a_study_killed_again_and_again_ends_equal_to_one_that_was_not(study, protocol, tmp_path):
+    out = tmp_path / "s"
+    command = [Path(sys.executable).parent / "overread", "run", str(protocol), "-o", str(out), "--workers", "1"]
+    for mark in ("simulated/cohort", "models/pooled/.seed-1.part/*.pt*", "models/birch", "predictions/pooled"):
+        _killed_when(command, out, mark.replace("simulated/cohort", ".simulated.part/alder"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    mine, whole = estimates(out), estimates(study)
+    assert mine.drop("note").equals(whole.drop("note"), null_equal=True)
+
+
+def _killed_when(command, out, mark):
+    """Start the study and kill it, without warning, once a file that matches the mark is there."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    patience = time.monotonic() + 120
+    while not list(out.glob(mark)) and process.poll() is None and time.monotonic() < patience:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_sites_that_the_protocol_and_the_sources_do_not_share_are_named(protocol, tmp_path):
+    with pytest.raises(InputError, match=r"expected every site of the sources.*\(dogwood\)"):
+        run(protocol, tmp_path / "s", workers=1, changes={"sites.external": []})
+
+
+def test_a_source_on_disk_needs_to_be_told_where(protocol, tmp_path):
+    with pytest.raises(InputError, match="--data FOLDER"):
+        run(protocol, tmp_path / "s", workers=1, changes={"sources.simulated.reader": "table"})
