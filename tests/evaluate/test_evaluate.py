@@ -1,6 +1,7 @@
 """The whole of an evaluation: what its rows say, that they agree with each other, and what is written."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -470,10 +471,64 @@ def test_the_real_predictions_give_the_published_aucs(shared):
     e = ev.evaluate(images, labels, predictions, config, rng=np.random.default_rng(1))
     published = {
         "atelectasis": 0.8180, "cardiomegaly": 0.9090, "pleural_effusion": 0.8827, "infiltration": 0.7156,
-        "mass": 0.8377, "nodule": 0.7756, "pneumonia": 0.7617, "pneumothorax": 0.8776, "consolidation": 0.8002, "edema": 0.8945,
+        "mass": 0.8377, "nodule": 0.7756, "pneumonia": 0.7617, "pneumothorax": 0.8776, "consolidation": 0.8002,
+        "edema": 0.8945,
         "emphysema": 0.9316, "fibrosis": 0.8251, "pleural_thickening": 0.7889, "hernia": 0.9175, "(mean)": 0.8383,
     }  # fmt: skip
     rows = e.estimates.filter(analysis="standalone", metric="auc", at="", rater="zech_densenet121")
     assert dict(rows.select("finding", "estimate").rows()) == pytest.approx(published, abs=5e-5)
     assert rows.filter(pl.col("finding") != "(mean)")["n_patients"].unique().to_list() == [6187]
     assert e.estimates.filter(analysis="comparison").height == 15
+
+
+def test_the_reference_page_lists_what_is_written(single, several):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "estimates.md").read_text(encoding="utf-8")
+    cells = [
+        [c.strip().strip("`") for c in line.split("|")[1:4]] for line in page.splitlines() if line.startswith("| ")
+    ]
+    listed = {(analysis, metric, at.split("=")[0]) for analysis, metric, at in cells}
+    frames = pl.concat([e.estimates for _, e in (single, several)])
+    written = {(a, m, at.split("=")[0]) for a, m, at in frames.select("analysis", "metric", "at").unique().rows()}
+    assert written <= listed, written - listed
+    wide_only = {("standalone", "auc", "pairs")}  # written where images state strata of pairs
+    headings = {row for row in listed if row[0] in ("analysis", "curve", "---")}
+    curves = {row for row in listed if row[0] in set(pl.concat([e.curves for _, e in (single, several)])["curve"])}
+    assert listed - written - wide_only - headings - curves == set()
+
+
+def test_holes_everywhere_end_in_notes_and_never_in_zeros(made):
+    """A finding not stated at a site, one class at another, an output that a model lacks, two patients at a third."""
+    m = made(
+        raters={"pooled": 1.5, "n1": 1.0},
+        sites={"s1": 60, "s2": 60, "x": 40, "tiny": 2},
+        findings=("edema", "mass", "nodule"),
+    )
+    site = dict(m.images.select("image_id", "site").rows())
+    where = pl.col("case_id").replace_strict(site)
+    kept = m.labels.filter(~((pl.col("finding") == "mass") & (where == "x")))
+    state = (
+        pl.when((pl.col("finding") == "nodule") & (where == "s2"))
+        .then(pl.lit("present"))
+        .otherwise(pl.col("state").cast(pl.String))
+    )
+    labels = kept.with_columns(state=state)
+    predictions = m.predictions.filter(~((pl.col("finding") == "edema") & (pl.col("model") == "n1")))
+    models = {
+        "pooled": {"training_sites": ["s1", "s2"], "prevalence": {"s1": {"edema": 0.2}}},
+        "n1": {"training_sites": ["s1"]},
+    }
+    config = EvaluationConfig(
+        roles={"pooled": "pooled", "single": {"n1": "s1"}}, subgroups=("sex", "age_band", "view", "site"), **QUICK
+    )
+    e = ev.evaluate(m.images, labels, predictions, config, rng=np.random.default_rng(0), models=models)
+    undefined = e.estimates.filter(pl.col("estimate").is_nan())
+    assert undefined.height > 20
+    silent = undefined.filter(pl.col("note") == "")
+    assert silent.is_empty(), silent.select("analysis", "metric", "at", "finding", "population")
+    no_limits = e.estimates.filter(pl.col("low").is_nan(), pl.col("estimate").is_not_nan(), pl.col("note") == "")
+    assert no_limits.is_empty(), no_limits.select("analysis", "metric", "at", "finding", "population", "method")
+    row = one(e.estimates, analysis="standalone", metric="auc", finding="nodule", rater="pooled", population="internal")
+    assert row["note"] == "site s1 alone; too few patients of a class at s2"
+    assert e.verdicts["verdict"].item() == "cannot tell"
+    assert "edema: not an output of n1" in e.verdicts["reason"].item()
+    assert "mass: no case states it" in e.verdicts["reason"].item()

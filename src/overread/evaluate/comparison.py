@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -123,7 +124,7 @@ def _macro(
         share = 1 / (len(used) * len(pairs))
         terms += [t for p in pairs.values() for t in ((share, p[0]), (-share, p[1]))]
     p = linear_estimate(terms, setting.panel.n_patients, confidence=setting.config.confidence, null=0.0).p
-    estimate = Estimate(value, interval.low, interval.high, interval.se, p, interval.method, interval.note)
+    estimate = replace(interval, p=p)
     note = f"p from the influence values; {macro_note(setting, list(used))}"
     test = {"null": 0.0}
     return row(place, "auc_difference", noted(estimate, note), test=test, confidence=setting.config.confidence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -148,8 +148,11 @@ def _mean_gap(setting: Setting, rater: str, population: Population, name: str, p
         return row(place, "gap_auc", Estimate(np.nan, note=macro_note(setting, used)), confidence=confidence)
     value = float(np.mean([group.areas[f].value - base.areas[f].value for f in used]))
     draws = np.mean([group.draws[f] - base.draws[f] for f in used], axis=0)
-    made = percentile_interval(draws, value=value, confidence=confidence)
-    return row(place, "gap_auc", noted(made, macro_note(setting, used)), test={"null": 0.0}, confidence=confidence)
+    interval = percentile_interval(draws, value=value, confidence=confidence)
+    terms = [t for f in used for t in ((1 / len(used), group.areas[f]), (-1 / len(used), base.areas[f]))]
+    p = linear_estimate(terms, setting.panel.n_patients, confidence=confidence, null=0.0).p
+    made = noted(replace(interval, p=p), "p from the influence values", macro_note(setting, used))
+    return row(place, "gap_auc", made, test={"null": 0.0}, confidence=confidence)
 
 
 def _rate_gaps(setting: Setting, place: Place, group: Group, base: Group) -> list[Row]:
