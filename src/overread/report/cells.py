@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isnan
 
 from overread.report.blocks import Cell
-from overread.report.evidence import Row
+from overread.report.evidence import Row, plain_words
 from overread.report.numbers import MISSING, count, fixed, interval, number, p_value
 
 ABSENT = "no estimate: this was not evaluated"
@@ -25,7 +25,7 @@ def notes_of(row: Row) -> tuple[str, ...]:
     >>> notes_of({"note": "unweighted mean of 2 sites; no interval: few cases"})
     ('unweighted mean of 2 sites', 'no interval: few cases')
     """
-    return tuple(part for part in (row.get("note") or "").split("; ") if part)
+    return tuple(plain_words(part) for part in (row.get("note") or "").split("; ") if part)
 
 
 def error_cell(row: Row | None) -> Cell:

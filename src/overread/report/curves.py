@@ -95,7 +95,7 @@ def _bins(axis: Axes, part: pl.DataFrame, series: int) -> None:
 
 def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:
     """The end of both axes: findings are rare, so a panel shows the range that its points fill."""
-    ends = [0.1]
+    ends = [0.02]
     for _, frame in frames:
         part = frame.filter(pl.col("finding") == finding).select(pl.max_horizontal("x", "y", "high")).to_series()
         ends += [v for v in part.to_list() if v is not None and np.isfinite(v)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,7 @@ class Evidence:
     heatmaps: bool = False
     openings: tuple[ledger.Entry, ...] = ()
     cohort: bool = False
+    notes: tuple[str, ...] = ()  # what the evaluation says of itself
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -96,7 +98,7 @@ def read_evidence(
     if not (folder / "estimates.parquet").is_file():
         raise InputError(folder, "a folder written by `overread evaluate`", "no estimates.parquet in it")
     run = runs.read(folder) if (folder / "run.json").is_file() else {}
-    given = {n: _model_json(Path(f)) for n, f in (models or {}).items()} | dict(study.get("models") or {})
+    given = {n: _json(Path(f) / "model.json") for n, f in (models or {}).items()} | dict(study.get("models") or {})
     estimates, trained = _table(folder, "estimates"), _training_folders(models or {})
     return Evidence(
         estimates=estimates,
@@ -118,6 +120,7 @@ def read_evidence(
         trainings={n: runs.read(f) for n, f in trained.items() if (f / "run.json").is_file()},
         openings=tuple(ledger.read(ledger_path)) if ledger_path and Path(ledger_path).is_file() else (),
         cohort=cohort_folder is not None,
+        notes=tuple(_json(folder / "notes.json").get("notes") or ()),
     )
 
 
@@ -126,8 +129,7 @@ def _table(folder: Path | str | None, name: str) -> pl.DataFrame:
     return tables.read(path, name) if path is not None and path.is_file() else tables.empty(name)
 
 
-def _model_json(folder: Path) -> Mapping[str, Any]:
-    path = folder / "model.json"
+def _json(path: Path) -> Mapping[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
@@ -207,6 +209,17 @@ def population_title(evidence: Evidence, population: str) -> str:
 def finding_title(name: str) -> str:
     """How a finding is headed; the mean over findings says that it is one."""
     return "Mean over findings" if name == MEAN else findings.title(name)
+
+
+def plain_words(note: str) -> str:
+    """A note with findings as a reader says them.
+
+    >>> plain_words("mean over 2 findings: pleural_effusion, mass")
+    'mean over 2 findings: pleural effusion, mass'
+    """
+    for name in (f.name for f in findings.VOCABULARY if "_" in f.name):
+        note = re.sub(rf"\b{name}\b", name.replace("_", " "), note)
+    return note
 
 
 def at_title(at: str) -> str:

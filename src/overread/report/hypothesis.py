@@ -16,6 +16,7 @@ from overread.report.evidence import (
     in_order,
     overall,
     pick,
+    plain_words,
     population_title,
 )
 from overread.report.forest import Line, Scale, forest, mark_of, spoken
@@ -51,7 +52,11 @@ def main_reason(reason: str) -> str:
 
 
 def _verdict(row: Row) -> Facts:
-    items = (("Claim", row["claim"]), ("Verdict", str(row["verdict"])), ("Why", main_reason(row["reason"])))
+    items = (
+        ("Claim", row["claim"]),
+        ("Verdict", str(row["verdict"])),
+        ("Why", plain_words(main_reason(row["reason"]))),
+    )
     return Facts((*items, ("Rule, set beforehand", row["rule"])))
 
 
@@ -145,7 +150,7 @@ def _evaluable_cell(rows: list[Row]) -> Cell:
         why = "; ".join(
             dict.fromkeys((r["note"] or "no reason was given").removeprefix("not evaluable: ") for r in rows)
         )
-        return Cell("no", note=why or "not compared")
+        return Cell("no", note=plain_words(why) or "not compared")
     n = classes_cell(good[0]).text
     return Cell("evaluable" if len(good) == len(rows) else "in part", note=f"cases {n}" if n else "")
 

@@ -161,15 +161,15 @@ def _frozen(evidence: Evidence) -> str:
 
 
 def _reference(evidence: Evidence) -> str:
-    config = evidence.config
-    sources = [s for s in evidence.estimates["reference"].unique().sort().to_list() if s]
-    policies = [p for p in evidence.estimates["policy"].unique().sort().to_list() if p]
-    text = f"Reference standard: {listed(sources)}." if sources else ""
-    if policies:
-        text += f" Uncertain labels in the test: {listed(policies)}."
-    if config.get("case_score"):
-        text += f" Several images of a case became one score by their {config['case_score']}."
-    return (text + " A case for which a finding is not stated counts neither as present nor as absent.").strip()
+    sources = [x for x in evidence.estimates["reference"].unique().sort().to_list() if x]
+    taken = {"ignore": "were left out", "absent": "were taken as absent", "present": "were taken as present"}
+    uncertain = taken.get(str(evidence.config.get("uncertain") or ""))
+    parts = [f"Reference standard: {listed(sources)}." if sources else ""]
+    parts.append(f"Labels that are uncertain {uncertain}." if uncertain else "")
+    if evidence.config.get("case_score"):
+        parts.append(f"Where a case has several images, its score is their {evidence.config['case_score']}.")
+    parts.append("A case for which a finding is not stated counts neither as present nor as absent.")
+    return " ".join(p for p in parts if p)
 
 
 def _auc(said: dict[str, str], evidence: Evidence) -> str:
@@ -203,10 +203,10 @@ def _means(said: dict[str, str], evidence: Evidence) -> str:
     rows = evidence.estimates.filter(pl.col("finding") == "(mean)")
     if rows.is_empty():
         return ""
-    text = (
-        "Means are over a set of findings fixed beforehand; where a finding cannot be computed the mean says so "
-        "instead of changing its set."
-    )
+    fixed = evidence.config.get("findings")
+    among = "a set fixed beforehand" if fixed else "all that every model scores"
+    text = f"Means over findings are of {among}, as far as evaluable there; every mean names its findings "
+        "and those left out."
     if rows["method"].str.contains("bootstrap").any():
         text += (
             f" Their intervals come from resampling patients{_replicates(evidence)}, one set of draws for all [@efron]."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import polars as pl
 
-from overread.report.blocks import Cell, Facts, Folded, Section, Table, Text, heads, table
-from overread.report.evidence import Evidence, finding_title, population_title
+from overread.report.blocks import Cell, Facts, Folded, Points, Section, Table, Text, heads, table
+from overread.report.evidence import Evidence, finding_title, plain_words, population_title
 from overread.report.numbers import MISSING, count, plural, seconds
 
 
@@ -29,37 +29,51 @@ def not_computed(evidence: Evidence) -> Section:
             f"{count(half.height)} have no interval and say why, {count(rest.height)} carry a remark."
         )
     ]
-    for part, title, fold in (
-        (missing, "Not computed, by reason.", False),
-        (half, "No interval, by reason.", True),
-        (rest, "Remarks on numbers that stand.", True),
-    ):
+    if missing.height:
+        blocks.append(_notes_table(evidence, missing, "Not computed, by reason.", _pattern))
+        blocks.append(
+            Folded("Every reason in full", (_notes_table(evidence, missing, "Not computed, every reason.", str),))
+        )
+    for part, title in ((half, "No interval, by reason"), (rest, "Remarks on numbers that stand")):
         if part.height:
-            made = _notes_table(evidence, part, title)
-            blocks.append(
-                Folded(f"{title} ({plural(part.height, 'estimate')})", (made,)) if fold or len(made.rows) > 40 else made
-            )
+            made = _notes_table(evidence, part, f"{title}.", _pattern)
+            blocks.append(Folded(f"{title} ({plural(part.height, 'estimate')})", (made,)))
     return Section("not-computed", "What could not be computed", tuple(blocks))
 
 
-def _notes_table(evidence: Evidence, frame: pl.DataFrame, caption: str) -> Table:
+def _pattern(note: str) -> str:
+    """A note without the numbers that differ from row to row; numbers in brackets are limits and stay.
+
+    >>> _pattern("too few: 14 patients with it and 328 without (20 and 20 needed)")
+    'too few: … patients with it and … without (20 and 20 needed)'
+    """
+    inside = re.split(r"(\([^()]*\))", note)
+    return "".join(t if t.startswith("(") else re.sub(r"(?<![\w.])[−-]?\d[\d,.]*(?!\w)", "…", t) for t in inside)
+
+
+def _notes_table(evidence: Evidence, frame: pl.DataFrame, caption: str, said: Callable[[str], str]) -> Table:
+    columns = ("analysis", "metric", "finding", "rater", "population")
+    frame = frame.with_columns(pl.Series("note", [said(n) for n in frame["note"]]))
     grouped = frame.group_by("note", maintain_order=True).agg(
-        pl.len(),
-        *(pl.col(c).unique(maintain_order=True) for c in ("analysis", "metric", "finding", "rater", "population")),
+        pl.len(), *(pl.col(c).unique(maintain_order=True) for c in columns)
     )
-    rows = []
-    for r in grouped.sort("len", descending=True, maintain_order=True).to_dicts():
-        rows.append(
-            (
-                Cell(r["note"] or "no reason was given"), Cell(count(r["len"]), kind="num"),
-                Cell(_few([a.replace("_", " ") for a in r["analysis"]])),
-                Cell(_few([m.replace("_", " ") for m in r["metric"]])),
-                Cell(_few([finding_title(f) for f in r["finding"] if f])), Cell(_few([x for x in r["rater"] if x])),
-                Cell(_few([population_title(evidence, p) for p in r["population"] if p])),
-            )
-        )  # fmt: skip
+    rows = [
+        (
+            Cell(plain_words(r["note"]) or "no reason was given"), Cell(count(r["len"]), kind="num"),
+            *(Cell(_few([_word(evidence, c, v) for v in r[c] if v])) for c in columns),
+        )
+        for r in grouped.sort("len", descending=True, maintain_order=True).to_dicts()
+    ]  # fmt: skip
     head = heads("Reason", "Estimates", "Analysis", "Metric", "Finding", "Model", "Population")
-    return table(caption, (head,), tuple(rows), compact=True)
+    return table(caption, (head,), rows, compact=True)
+
+
+def _word(evidence: Evidence, column: str, value: str) -> str:
+    if column == "finding":
+        return finding_title(value)
+    if column == "population":
+        return population_title(evidence, value)
+    return value if column == "rater" else value.replace("_", " ").replace("auc", "AUC")
 
 
 def _few(words: list[str], most: int = 4) -> str:
@@ -71,8 +85,9 @@ def _few(words: list[str], most: int = 4) -> str:
 def account(evidence: Evidence) -> Section:
     """What was dropped or changed between the tables and the estimates."""
     title = "What was dropped on the way"
+    told = (Text("Notes of the evaluation:"), Points(evidence.notes)) if evidence.notes else ()
     if evidence.account.is_empty():
-        return Section("account", title, (Text("Nothing: every score with a stated truth was used."),))
+        return Section("account", title, (Text("Nothing: every score with a stated truth was used."), *told))
     rows = tuple(
         (
             Cell(r["reason"]),
@@ -87,7 +102,10 @@ def account(evidence: Evidence) -> Section:
     return Section(
         "account",
         title,
-        (table("Account of what was dropped or changed, with up to five examples.", (head,), rows, compact=True),),
+        (
+            table("Account of what was dropped or changed, with up to five examples.", (head,), rows, compact=True),
+            *told,
+        ),
     )
 
 
@@ -111,7 +129,12 @@ def provenance(evidence: Evidence) -> Section:
     if command:
         blocks += [Text("To make this again:"), Text(str(command), kind="code")]
     if evidence.study.get("protocol"):
-        blocks.append(Folded("The protocol in full", (Text(_protocol(evidence.study["protocol"]), kind="code"),)))
+        blocks.append(
+            Folded(
+                "The protocol in full" if evidence.study.get("protocol_hash") else "The configuration in full",
+                (Text(_protocol(evidence.study["protocol"]), kind="code"),),
+            )
+        )
     if not blocks:
         return Section("provenance", "Software and reproduction", absent="no run.json was given")
     return Section("provenance", "Software and reproduction", tuple(blocks))
@@ -163,5 +186,5 @@ def _protocol(protocol: Any, depth: int = 0) -> str:
 
 def left_out(sections: list[Section]) -> str:
     """The sections that are left out, each with its reason, in one line."""
-    words = [f"{s.title.lower()} ({s.absent})" for s in sections if s.absent]
+    words = [f"{s.title[:1].lower()}{s.title[1:]} ({s.absent})" for s in sections if s.absent]
     return f"Left out: {'; '.join(words)}." if words else ""

@@ -88,7 +88,7 @@ def seconds(value: Any) -> str:
     """A duration as a person says it.
 
     >>> seconds(3.21), seconds(754), seconds(7300)
-    ('3.2 s', '12 min 34 s', '2 h 2 min')
+    ('3.2 s', '12 min 34 s', '2 h 1 min')
     """
     s = number(value)
     if isnan(s):

@@ -14,6 +14,8 @@ from overread.report.forest import Line, Scale, forest, mark_of, spoken
 from overread.report.numbers import fixed
 from overread.report.summary import outcome_table
 
+_BESIDE = 3  # models side by side in one table
+
 
 def discrimination(evidence: Evidence) -> Section:
     """AUC per finding: forest plot, table, ROC curves."""
@@ -29,7 +31,13 @@ def discrimination(evidence: Evidence) -> Section:
             blocks.append(Folded("All models side by side, internal test", tuple(_models_forest(evidence))))
     else:
         blocks += _models_forest(evidence)
-        blocks += [t for r in evidence.cast.raters if (t := outcome_table(evidence, r))]
+        population = evidence.cast.populations[0]
+        columns = [(f"“{r}”", r, population) for r in evidence.cast.raters]
+        for i in range(0, len(columns), _BESIDE):
+            made = outcome_table(
+                evidence, columns[i : i + _BESIDE], f"AUC per finding, {_where(evidence, population)}."
+            )
+            blocks += [made] if made else []
     blocks += _all_pairs(evidence)
     blocks += _roc_blocks(evidence)
     return Section("discrimination", title, tuple(blocks))
@@ -48,12 +56,19 @@ def _rater_blocks(evidence: Evidence, rater: str) -> list[Block]:
         if any((f, p) in rows for p in shown)
     ]
     names = [population_title(evidence, p) for p in shown]
-    against = ", internal test against external sites" if len(shown) > 1 else ""
-    caption = f"AUC of “{rater}” with intervals{against}."
+    several = len(shown) > 1
+    caption = f"AUC of “{rater}” with intervals{', internal test against external sites' if several else ''}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
     picture = Figure(forest(lines, names, scale, name=f"forest-{rater}", alt=spoken(caption, lines)), caption)
-    made = outcome_table(evidence, rater)
+    columns = list(zip(names, [rater] * len(names), shown, strict=True))
+    where = "internal test and each external site" if several else _where(evidence, shown[0]) if shown else ""
+    made = outcome_table(evidence, columns, f"AUC of “{rater}” per finding: {where}.")
     return [picture, made] if made else [picture]
+
+
+def _where(evidence: Evidence, population: str) -> str:
+    title = population_title(evidence, population)
+    return title.lower() if population == "internal" else title
 
 
 def _models_forest(evidence: Evidence) -> list[Block]:
@@ -65,7 +80,7 @@ def _models_forest(evidence: Evidence) -> list[Block]:
         for f in (MEAN, *evidence.cast.findings)
         if any((f, r) in rows for r in raters)
     ]
-    caption = f"AUC with intervals, {population_title(evidence, population)}, by model."
+    caption = f"AUC by model with intervals, {_where(evidence, population)}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
     return [Figure(forest(lines, raters, scale, name="forest-models", alt=spoken(caption, lines)), caption)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table, words
@@ -31,9 +33,10 @@ def subgroups(evidence: Evidence) -> Section:
             "cause."
         )
     ]
-    lead = pick(frame, rater=evidence.cast.lead)
-    for population in in_order(lead["population"]):
-        blocks += _forest_blocks(evidence, pick(lead, population=population, metric="auc"), population)
+    raters = evidence.cast.raters[:4] if len(evidence.cast.populations) == 1 else evidence.cast.raters[:1]
+    areas = pick(frame, metric="auc").filter(pl.col("rater").is_in(raters))
+    for population in in_order(areas["population"]):
+        blocks += _forest_blocks(evidence, pick(areas, population=population), raters, population)
     for i, rater in enumerate(r for r in evidence.cast.raters if r in set(frame["rater"])):
         own = pick(frame, rater=rater)
         gaps = _gap_tables(evidence, own, rater)
@@ -47,26 +50,25 @@ def _title(subgroup: str) -> str:
     return _TITLES.get(subgroup, subgroup.replace("_", " ").capitalize())
 
 
-def _forest_blocks(evidence: Evidence, frame: pl.DataFrame, population: str) -> list[Block]:
-    if frame.is_empty():
-        return []
+def _forest_blocks(evidence: Evidence, frame: pl.DataFrame, raters: Sequence[str], population: str) -> list[Block]:
     levels = _levels(frame)
     shown = [MEAN] if (frame["finding"] == MEAN).any() else _fullest(evidence, frame)
     blocks: list[Block] = []
     for finding in shown:
-        rows = {(r["subgroup"], r["level"]): r for r in pick(frame, finding=finding).to_dicts()}
+        rows = by(pick(frame, finding=finding), "subgroup", "level", "rater")
         lines = [
-            Line(f"{_title(s)}: {level}", (mark_of(rows.get((s, level)), 0),))
+            Line(f"{_title(s)}: {level}", tuple(mark_of(rows.get((s, level, r)), i) for i, r in enumerate(raters)))
             for s, level in levels
-            if (s, level) in rows
+            if any((s, level, r) in rows for r in raters)
         ]
         if not any(m.value == m.value for line in lines for m in line.marks):
             continue
         where = population_title(evidence, population)
         where = where.lower() if population == "internal" else where
-        caption = f"AUC of “{evidence.cast.lead}” by subgroup: {finding_title(finding).lower()}, {where}."
+        who = f" of “{raters[0]}”" if len(raters) == 1 else ""
+        caption = f"AUC{who} by subgroup: {finding_title(finding).lower()}, {where}."
         name = f"subgroups-{population}-{finding}"
-        blocks.append(Figure(forest(lines, ("AUC",), Scale("AUC"), name=name, alt=spoken(caption, lines)), caption))
+        blocks.append(Figure(forest(lines, raters, Scale("AUC"), name=name, alt=spoken(caption, lines)), caption))
     return blocks
 
 
@@ -122,16 +124,17 @@ def _gap_table(evidence: Evidence, frame: pl.DataFrame, kinds: list[tuple[str, s
     keys = ("population", "subgroup", "level", "contrast", "finding")
     rows = by(frame, *keys, "metric", "at")
     body: list[tuple[Cell, ...]] = []
+    with_p = len(kinds) == 1 and any(r["p"] == r["p"] for r in rows.values())
     for key in dict.fromkeys(k[:5] for k in rows):
         got = [rows.get((*key, m, at)) for m, at in kinds]
         population, subgroup, level, contrast, finding = key
         place = (_title(subgroup), f"{level} − {contrast.partition(':')[2]}", population_title(evidence, population))
         cells = [estimate_cell(r, signed=True) if r else Cell("") for r in got]
-        p = p_cells(got[0])[0] if len(kinds) == 1 else None
+        p = p_cells(got[0])[0] if with_p else None
         body.append((*words(*place), Cell(finding_title(finding)), *cells, *([p] if p else [])))
     body.sort(key=lambda r: (r[0].text, r[2].text))
     titles = [_kind_title(m, at) for m, at in kinds]
-    head = heads("Subgroup", "Groups", "Population", "Finding", *titles, *(("p",) if len(kinds) == 1 else ()))
+    head = heads("Subgroup", "Groups", "Population", "Finding", *titles, *(("p",) if with_p else ()))
     return table(caption, (head,), body, compact=True)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
-from overread.report.blocks import Cell, Facts, Folded, Section, Table, Text, heads, table, words
+from overread.report.blocks import Cell, Facts, Folded, Section, Table, heads, table, words
 from overread.report.cells import classes_cell, estimate_cell
-from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
+from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, plain_words, population_title
 from overread.report.hypothesis import main_reason
 from overread.report.numbers import count, listed, plural
 
@@ -48,7 +49,7 @@ def _material(evidence: Evidence) -> str:
         )
     rows = evidence.estimates
     most, people = rows["n_cases"].max(), rows["n_patients"].max()
-    patients = f" of up to {count(people)} patients" if people is not None else ""
+    patients = f" of {count(people)} patients" if people is not None else ""
     return (
         f"Up to {count(most)} test cases{patients} per estimate; {what}." if most is not None else f"Studied: {what}."
     )
@@ -73,7 +74,7 @@ def verdict_block(evidence: Evidence) -> list[dict[str, Any]]:
             "claim": row["claim"],
             "verdict": row["verdict"],
             "css": str(row["verdict"]).replace(" ", "-"),
-            "reason": main_reason(row["reason"]),
+            "reason": plain_words(main_reason(row["reason"])),
         }
         for row in evidence.verdicts.iter_rows(named=True)
     ]
@@ -175,31 +176,19 @@ def _openings(evidence: Evidence) -> tuple[Folded, ...]:
     return (Folded(f"Every opening ({len(rows)})", (openings,)),)
 
 
-def outcome_table(evidence: Evidence, rater: str) -> Table | None:
-    """AUC per finding at every population, with how many cases have it present and absent."""
-    rows = by(pick(overall(evidence, "standalone", "auc"), rater=rater, at=""), "finding", "population")
-    populations = [p for p in evidence.cast.populations_of(rater) if any(k[1] == p for k in rows)]
-    names = [f for f in evidence.cast.findings if any(k[0] == f for k in rows)]
+def outcome_table(evidence: Evidence, columns: Sequence[tuple[str, str, str]], caption: str) -> Table | None:
+    """AUC per finding, with how many cases have it present and absent; columns are (heading, rater, population)."""
+    rows = by(pick(overall(evidence, "standalone", "auc"), at=""), "finding", "rater", "population")
+    shown = [c for c in columns if any(k[1:] == c[1:] for k in rows)]
+    names = [f for f in evidence.cast.findings if any((f, *c[1:]) in rows for c in shown)]
     if not names:
         return None
-    top = (Cell("Finding"), *(Cell(population_title(evidence, p), kind="group", span=2) for p in populations))
-    sub = (Cell(""), *(Cell(t) for _ in populations for t in ("Present / absent", "AUC")))
+    top = (Cell("Finding"), *(Cell(title, kind="group", span=2) for title, *_ in shown))
+    sub = (Cell(""), *(Cell(t) for _ in shown for t in ("Present / absent", "AUC")))
     body = []
-    for name in names:
-        cells = [Cell(finding_title(name))]
-        for p in populations:
-            row = rows.get((name, p))
-            cells += [classes_cell(row), estimate_cell(row)]
-        body.append(tuple(cells))
-    if any((MEAN, p) in rows for p in populations):
-        cells = [Cell(finding_title(MEAN), kind="strong")]
-        for p in populations:
-            cells += [Cell("", kind="num"), estimate_cell(rows.get((MEAN, p)))]
-        body.append(tuple(cells))
-    caption = f"AUC of “{rater}” per finding: internal test and each external site."
-    return table(caption, (top, sub), tuple(body))
-
-
-def leading_texts(evidence: Evidence) -> tuple[Text, ...]:
-    """The warnings as blocks."""
-    return tuple(Text(w, kind="warning") for w in warnings(evidence))
+    for name in (*names, MEAN):
+        found = [rows.get((name, *c[1:])) for c in shown]
+        if any(found):
+            cells = [cell for row in found for cell in (classes_cell(row), estimate_cell(row))]
+            body.append((Cell(finding_title(name), kind="strong" if name == MEAN else ""), *cells))
+    return table(caption, (top, sub), body)
