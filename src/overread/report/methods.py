@@ -205,8 +205,10 @@ def _means(said: dict[str, str], evidence: Evidence) -> str:
         return ""
     fixed = evidence.config.get("findings")
     among = "a set fixed beforehand" if fixed else "all that every model scores"
-    text = f"Means over findings are of {among}, as far as evaluable there; every mean names its findings "
+    text = (
+        f"Means over findings are of {among}, as far as evaluable there; every mean names its findings "
         "and those left out."
+    )
     if rows["method"].str.contains("bootstrap").any():
         text += (
             f" Their intervals come from resampling patients{_replicates(evidence)}, one set of draws for all [@efron]."
