@@ -20,7 +20,7 @@ from overread.learn.model import Model, open_model, write_record
 _SHARED = ("findings", "not_outputs", "recipe", "training_sites")
 # What is told of their training, the same of all or not.
 _FACTS = (
-    "seed", "not_outputs_because", "label_sources", "positive_weights", "precision", "n_train_images",
+    "seed", "not_outputs_because", "label_sources", "precision", "n_train_images",
     "n_train_patients",
 )  # fmt: skip
 
@@ -123,22 +123,22 @@ def _record(out: Path, members: Sequence[Model], name: str) -> dict[str, Any]:
         facts[key] = values[0] if all(v == values[0] for v in values) else values
     paths = [os.path.relpath(m.folder.resolve(), out.resolve()) for m in members]
     weights = [runs.file_hash(m.folder / "weights.safetensors") for m in members]
+    prevalences = [m.record.get("prevalence") or {} for m in members]
     own = {
         "name": name, "kind": "ensemble", "members": paths, "member_weights": dict(zip(paths, weights, strict=True)),
-        "prevalence": _mean_prevalence([m.record.get("prevalence") or {} for m in members]),
+        "positive_weights": _means([m.record.get("positive_weights") or {} for m in members]),
+        "prevalence": {site: _means([p.get(site, {}) for p in prevalences]) for site in prevalences[0]},
         "protocol_hash": ", ".join(dict.fromkeys(m.record.get("protocol_hash") or "" for m in members)),
     }  # fmt: skip
     return own | {"architecture": members[0].record["architecture"]} | kept | facts
 
 
-def _mean_prevalence(stated: Sequence[Mapping[str, Mapping[str, float | None]]]) -> dict[str, dict[str, float | None]]:
-    """Site -> finding -> mean over the members, who may have drawn different training images; null where not stated."""
-    means: dict[str, dict[str, float | None]] = {}
-    for site in dict.fromkeys(s for p in stated for s in p):
-        means[site] = {}
-        for finding in dict.fromkeys(f for p in stated for f in p.get(site, {})):
-            known = [v for p in stated if (v := p.get(site, {}).get(finding)) is not None]
-            means[site][finding] = sum(known) / len(known) if known else None
+def _means(stated: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """Key -> mean over the members, who may have drawn different training images; null where no member states it."""
+    means: dict[str, float | None] = {}
+    for key in dict.fromkeys(k for values in stated for k in values):
+        known = [v for values in stated if (v := values.get(key)) is not None]
+        means[key] = sum(known) / len(known) if known else None
     return means
 
 
