@@ -359,7 +359,7 @@ def test_thresholds_from_tune(single):
 def test_a_patient_in_tune_and_test_is_refused(single):
     m, _ = single
     mine = pl.col("image_id") == "000000"
-    with pytest.raises(InputError, match=r"1 patients in both tune and test \(-0\)\. Split by patient"):
+    with pytest.raises(InputError, match=r"1 patients in several \(-0 in tune and test\)\. Split by patient"):
         run(m, predictions=m.predictions.filter(~mine), tune=m.predictions.filter(mine))
 
 

@@ -225,3 +225,14 @@ def test_a_declared_site_without_a_case_is_named():
     found = verdict(setting({"pooled": 2.5, "nih": 1.0, "gz": 0.8}, settings=declared))
     assert found["verdict"] == "supported"
     assert "z: edema: no case states it; mass: no case states it" in found["reason"]
+
+
+def test_a_gain_at_one_site_alone_is_rarely_called_one():
+    """The hardest case of an intersection-union test: a big gain at x, none at y. 2.5 % of studies is its size."""
+    settings = config(roles={"pooled": "pooled", "single": {"nih": "n"}})
+    signals = {"pooled": {"x": 3.5, "y": 1.2}, "nih": 1.2}
+    found = [
+        verdict(setting(signals, patients=60, prevalence=0.3, seed=5000 + s, settings=settings))["verdict"]
+        for s in range(400)
+    ]
+    assert found.count("supported") / 400 <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / 400)

@@ -72,7 +72,7 @@ def evaluate(
     in predictions, or from half of the patients, drawn with rng. models: model.json by rater. progress is told
     (steps done, steps in all).
 
-    Raises InputError for all that `join` refuses, a patient in both tune and test, and H1 models without predictions.
+    Raises InputError for all that `join` refuses, a patient in two splits, and H1 models without predictions.
     """
     models = models or {}
     images = tables.check(images, "images", where="images")
@@ -80,7 +80,8 @@ def evaluate(
     joined = join(images, labels, predictions, config)
     ground = panel(joined, policy=_policy(joined, config))
     half_rng, draw_rng = rng.spawn(2)
-    tuned = _tuning(images, labels, predictions if tune is None else tune, config, ground)
+    wanting = [r for r in ground.raters if not models.get(r, {}).get("operating_points")]
+    tuned = _tuning(images, labels, predictions if tune is None else tune, config, wanting)
     half = half_of_patients(ground, rng=half_rng)
     setting = _setting(ground, config, models, tuned, half, draw_rng)
     rows, curves, verdicts = _analyses(setting, protocol_hash, progress or (lambda done, total: None))
@@ -110,7 +111,7 @@ def write(evidence: Evidence, folder: Path | str) -> None:
 
 
 def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> pl.DataFrame:
-    """The images with those of the tuning predictions marked; a patient in tune and test is refused."""
+    """The images with those of the tuning predictions marked; a patient in two splits is refused."""
     said = pl.col("split").fill_null("").cast(pl.String)
     if tune is not None:
         key = "image_id" if "image_id" in tune.columns else "case_id"
@@ -121,15 +122,15 @@ def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> pl.DataFrame:
             raise InputError("tune", "images that are no test images", found, examples=wrong[key].head(5))
         split = pl.when(mine).then(pl.lit("tune")).when(said == "").then(pl.lit("test")).otherwise(said)
         images = images.with_columns(split.cast(images.schema["split"]).alias("split"))
-    own = images.with_columns(said.alias("_split"))
-    both = own.filter(pl.col("_split") == "tune").join(
-        own.filter(pl.col("_split") == "test"), on="patient_id", how="semi"
-    )
+    splits = images.filter(said != "").group_by("patient_id").agg(said.unique().sort().alias("splits"))
+    both = splits.filter(pl.col("splits").list.len() > 1).sort("patient_id")
     if both.height:
-        shown = both["patient_id"].unique(maintain_order=True)
+        shown = both.select(
+            pl.format("{} in {}", "patient_id", pl.col("splits").cast(pl.List(pl.String)).list.join(" and "))
+        ).to_series()
         raise InputError(
-            "images", "every patient in one split", f"{shown.len():,} patients in both tune and test",
-            examples=shown[:5], do="Split by patient.",
+            "images", "every patient in one split", f"{both.height:,} patients in several", examples=shown.head(6),
+            do="Split by patient.",
         )  # fmt: skip
     return images
 
@@ -140,15 +141,20 @@ def _policy(joined: Join, config: EvaluationConfig) -> str:
 
 
 def _tuning(
-    images: pl.DataFrame, labels: pl.DataFrame, predictions: pl.DataFrame, config: EvaluationConfig, ground: Panel
+    images: pl.DataFrame,
+    labels: pl.DataFrame,
+    predictions: pl.DataFrame,
+    config: EvaluationConfig,
+    wanting: Sequence[str],
 ) -> Panel | None:
-    """The tuning cases as a panel, None where there are none with predictions and labels."""
+    """The tuning cases of the raters that bring no thresholds as a panel, None where there are none."""
     key = "image_id" if "image_id" in predictions.columns else "case_id"
     cases = images.filter(pl.col("split").fill_null("").cast(pl.String) == "tune")
-    mine = predictions.join(cases.select(key).unique(), on=key, how="semi")
+    raters = [r for r in wanting if r not in config.member_names()]
+    mine = predictions.filter(pl.col("model").is_in(raters)).join(cases.select(key).unique(), on=key, how="semi")
     if mine.is_empty():
         return None
-    return panel(join(images, labels, mine, config, split="tune"), policy=ground.policy)
+    return panel(join(images, labels, mine, config, split="tune"))
 
 
 def _setting(
