@@ -40,13 +40,14 @@ Workers = Annotated[int | None, typer.Option(help="Processes; default: every cor
 def main() -> None:
     """Run a command; what the user can mend is said in one paragraph (exit 2), a stop by Ctrl-C exits 130."""
     try:
-        app(standalone_mode=True)
+        app()
     except InputError as error:
         _errors.print(str(error), style="red", markup=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        _errors.print("Stopped. The same command goes on where this one was.", markup=False)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == 130:  # what typer makes of Ctrl-C
+            _errors.print("Stopped. The same command goes on where this one was.", markup=False)
+        raise
 
 
 @app.command()

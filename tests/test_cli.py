@@ -1,0 +1,163 @@
+"""The commands, as a person types them: what they say, how they fail, what they leave behind."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND = Path(sys.executable).parent / "overread"
+
+
+def overread(*arguments, cwd):
+    done = subprocess.run([COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A vendor's three files: 240 images of 120 patients, one finding that the scores tell well, one they do not."""
+    rng = np.random.default_rng(1)
+    n = 240
+    truth = rng.random((n, 2)) < 0.4
+    images = pl.DataFrame(
+        {
+            "Image Index": [f"{i:08d}.png" for i in range(n)],
+            "Patient ID": [f"{i // 2:04d}" for i in range(n)],
+            "Patient Gender": ["F" if i // 2 % 2 else "M" for i in range(n)],
+            "Patient Age": [30 + i // 2 % 50 for i in range(n)],
+            "View Position": ["PA"] * n,
+        }
+    )
+    labels = images.select("Image Index").with_columns(
+        pl.Series("Edema", truth[:, 0].astype(int)), pl.Series("Mass", truth[:, 1].astype(int))
+    )
+    scores = 1 / (1 + np.exp(-(truth * [2.5, 0.3] - 1 + rng.normal(size=(n, 2)))))
+    scores[0, 0] = 0.5
+    predictions = images.select("Image Index").with_columns(
+        pl.Series("Edema", scores[:, 0]), pl.Series("Mass", scores[:, 1])
+    )
+    images.write_csv(tmp_path / "images.csv")
+    labels.write_csv(tmp_path / "labels.csv")
+    predictions.write_csv(tmp_path / "acme.csv")
+    return tmp_path
+
+
+EVALUATE = ("evaluate", "--images", "images.csv", "--labels", "labels.csv", "--predictions", "acme.csv", "-o", "out")
+
+
+def test_a_vendors_files_become_a_report_and_each_look_is_counted(files):
+    for times in (1, 2):
+        code, said = overread(*EVALUATE, cwd=files)
+        assert code == 0, said
+        assert "report.html" in said
+        assert len((files / "out/ledger.jsonl").read_text().splitlines()) == times
+    estimates = pl.read_parquet(files / "out/report/estimates.parquet")
+    auc = estimates.filter((pl.col("metric") == "auc") & (pl.col("analysis") == "standalone"))
+    by_finding = dict(auc.select("finding", "estimate").rows())
+    assert by_finding["edema"] > 0.9 > 0.7 > by_finding["mass"]
+    assert set(auc["n_patients"].drop_nulls()) == {120}
+    assert "120 patients" in (files / "out/report/report.html").read_text()
+
+
+def test_the_report_can_be_written_again_from_the_evaluation_alone(files):
+    overread(*EVALUATE, cwd=files)
+    code, said = overread("report", "out", "-o", "again", "--title", "Renamed", cwd=files)
+    assert code == 0, said
+    assert "<title>Renamed" in (files / "again/report.html").read_text()
+    assert (files / "again/estimates.parquet").read_bytes() == (files / "out/report/estimates.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "none.csv", "--table", "labels"), "none.csv: expected a CSV or Parquet file; found no file there"),
+        (
+            ("check", "acme.csv"),
+            "expected a file named after its table; found 'acme'. Say which it is: --table labels.",
+        ),
+        (("check", "labels.csv"), "expected a column 'case_id'"),
+        (("run", "none.toml", "-o", "s"), "none.toml: expected a protocol (TOML); found no file there"),
+        (("train", "none", "-o", "m"), "none: expected"),
+        (("predict", "none", "none", "-o", "p"), "none: expected"),
+        (("report", "none", "-o", "r"), "none: expected a folder written by overread, with a run.json"),
+        (("cohort", "--root", ".", "-o", "c"), "expected --images and --labels, or --reader; found neither"),
+        (("run", "p.toml", "-o", "s", "--set", "seed"), "expected KEY=VALUE, such as training.epochs=5; found 'seed'"),
+        ((*EVALUATE, "--finding", "edma"), "found 'edma'. Did you mean 'edema'?"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_paragraph_and_exit_2(files, arguments, message):
+    code, said = overread(*arguments, cwd=files)
+    assert code == 2, said
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (
+            "acme.csv",
+            ("png,0.5,", "png,nan,", 1),
+            "expected finite numbers as scores of edema; found 1 that are not (nan)",
+        ),
+        ("acme.csv", ("00000000.png", "unknown.png", 1), "unknown.png"),
+        ("acme.csv", ("00000001.png", "00000000.png", 1), "rows whose key stands more than once (00000000.png)"),
+        ("acme.csv", ("Edema", "Edma", 1), "Did you mean 'edema'?"),
+        ("labels.csv", ("png,1", "png,7", 1), "other values (7 in edema)"),
+        ("labels.csv", ("00000001.png", "00000000.png", 1), "rows whose key stands more than once"),
+        ("images.csv", ("Patient ID", "Person", 1), "expected a column 'patient_id' (or 'Patient ID')"),
+        ("images.csv", (",30,", ",411,", 1), "expected a number in 'age_years' (at most 120); found 1 row (411.0)"),
+        ("images.csv", (",M,", ",X,", 1), "expected one of 'F', 'M' in 'sex'; found 1 row (X)"),
+    ],
+)
+def test_a_file_that_is_wrong_is_said_and_no_estimate_is_written(files, file, change, message):
+    path = files / file
+    path.write_text(path.read_text().replace(*change))
+    code, said = overread(*EVALUATE, cwd=files)
+    assert code == 2, said
+    assert message in said
+    assert not list(files.glob("out/**/*.parquet"))
+
+
+def test_missing_predictions_are_refused_or_counted_never_a_silent_subset(files):
+    path = files / "acme.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-24]) + "\n")
+    code, said = overread(*EVALUATE, cwd=files)
+    assert code == 2
+    assert "24" in said
+    (files / "c.toml").write_text("[evaluation]\nmissing_allowed = 0.2\n")
+    code, said = overread(*EVALUATE, "--config", "c.toml", cwd=files)
+    assert code == 0, said
+    account = pl.read_parquet(files / "out/account.parquet")
+    assert account.filter(pl.col("count") == 24).height >= 1
+
+
+def test_a_stop_by_ctrl_c_says_that_the_same_command_goes_on(tmp_path):
+    process = subprocess.Popen(
+        [COMMAND, "demo", "--out", str(tmp_path / "d")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    patience = time.monotonic() + 60
+    while not list(tmp_path.glob("d/.simulated.part/*/*")) and time.monotonic() < patience:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert "The same command goes on where this one was." in " ".join(said.split())
+    assert "Traceback" not in said
+
+
+def test_every_command_is_in_the_reference_and_no_other():
+    said = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+    offered = set(re.findall(r"^\W{0,3}(\w+)  +\S", said, flags=re.MULTILINE)) - {"help"}
+    written = set(
+        re.findall(r"^\| `overread (\w+)", (ROOT / "docs/reference/commands.md").read_text(), flags=re.MULTILINE)
+    )
+    assert offered >= written
+    assert written == {"demo", "run", "check", "cohort", "train", "predict", "evaluate", "report"}
