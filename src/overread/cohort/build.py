@@ -82,7 +82,9 @@ def build(
         images, notes = split(images, _of(images, labels, "case_id"), config)
         flow += notes + _noted(whole, images, config)
         regions = tables.empty("regions") if whole.regions is None else _of(images, whole.regions, "image_id")
-        _write(building, run, images, _of(images, labels, "case_id"), regions, pl.concat(flow), unreadable)
+        labels = _of(images, labels, "case_id")
+        frames = {"images": images, "labels": labels, "regions": regions, "flow": pl.concat(flow)}
+        _write(run, frames, unreadable)
         run.note("root", str(base))
         run.note("pixels", config.recipe.describe())
     _put_in_place(building, out)
@@ -170,18 +172,15 @@ def _count(unit: str, reason: str, ids: pl.Series) -> pl.DataFrame:
     return tables.check(pl.DataFrame(row), "flow")
 
 
-def _write(
-    folder: Path, run: runs.Run, images: pl.DataFrame, labels: pl.DataFrame, regions: pl.DataFrame,
-    flow: pl.DataFrame, unreadable: pl.DataFrame,
-) -> None:  # fmt: skip
-    images = images.drop(selection.SAME_FILE)
-    frames = {"images": images, "labels": labels, "regions": regions, "flow": flow}
-    for name, frame in frames.items():
-        run.output(tables.write(frame, folder / f"{name}.parquet", name))
+def _write(run: runs.Run, frames: dict[str, pl.DataFrame], unreadable: pl.DataFrame) -> None:
+    """Write the tables into the run's folder and name every file of it as an output."""
+    images = frames["images"].drop(selection.SAME_FILE)
+    for name, frame in (frames | {"images": images}).items():
+        run.output(tables.write(frame, run.folder / f"{name}.parquet", name))
     splits = images.select("patient_id", "site", "split").unique().sort("patient_id", "site")
-    run.output(tables.write_frame(splits, folder / "splits.parquet"))
-    run.output(tables.write_frame(unreadable, folder / "unreadable.parquet"))
-    for path in sorted((folder / "pixels").iterdir()):
+    run.output(tables.write_frame(splits, run.folder / "splits.parquet"))
+    run.output(tables.write_frame(unreadable, run.folder / "unreadable.parquet"))
+    for path in sorted((run.folder / "pixels").iterdir()):
         run.output(path)
 
 
