@@ -194,3 +194,30 @@ def test_cannot_tell_shows_the_reason(evidence_folder, tmp_path, read_page):
     rows = reader.table("Evaluable findings")
     assert rows[1] == ["Pulmonary edema", "no"]
     assert "40 patients with it and 0 without (20 and 20 needed)" in reader.text
+
+
+def test_simulated_images_are_called_so_before_anything_else(evidence_folder, tmp_path, read_page):
+    study = {"protocol": {"sources": {"a": {"reader": "simulate"}}}, "warnings": ["Another."]}
+    text = report.write(evidence_folder([_auc("pooled", "internal", 0.8)]), tmp_path, study=study).read_text("utf-8")
+    first = read_page(text).text.index("The images are simulated")
+    assert first < read_page(text).text.index("Another.")
+
+
+def test_populations_of_the_pooled_model_head_the_page_though_others_have_more(made, page, read_page):
+    rows = read_page(page).table("Mean AUC over findings")
+    assert rows[0] == ["Model", "Internal test", "External: hill", "External: valley"]
+    assert [r[0] for r in rows[1:]] == ["pooled", "north-only", "lake-only", "harbour-only", "pooled-matched"]
+
+
+def test_prevalence_counts_the_labels_of_the_cohort(made, page, read_page):
+    rows = read_page(page).table("Findings, by site and split (1 of 2)")
+    images = tables.read(made.cohort / "images.parquet", "images")
+    labels = tables.read(made.cohort / "labels.parquet", "labels").join(
+        images.select("case_id", "site", pl.col("split").cast(pl.String)), on="case_id"
+    )
+    train = labels.filter(
+        pl.col("site") == "harbour", pl.col("split") == "train", pl.col("finding") == "cardiomegaly"
+    )["state"].cast(pl.String)  # fmt: skip
+    present, absent = (train == "present").sum(), (train == "absent").sum()
+    assert rows[2][0] == "Cardiomegaly"
+    assert rows[2][1].startswith(f"{present} / {absent} (")

@@ -100,6 +100,7 @@ def read_evidence(
     run = runs.read(folder) if (folder / "run.json").is_file() else {}
     given = {n: _json(Path(f) / "model.json") for n, f in (models or {}).items()} | dict(study.get("models") or {})
     estimates, trained = _table(folder, "estimates"), _training_folders(models or {})
+    cast = _cast(estimates, run.get("config") or {}, study, given)
     return Evidence(
         estimates=estimates,
         verdicts=_table(folder, "verdicts"),
@@ -110,10 +111,12 @@ def read_evidence(
         images=_table(cohort_folder, "images"),
         labels=_table(cohort_folder, "labels"),
         regions=_table(cohort_folder, "regions"),
-        cast=_cast(estimates, run.get("config") or {}, study, given),
+        cast=cast,
         study=study,
         run=run,
-        models={name: model for name, model in given.items() if model},
+        models={
+            name: given[name] for name in (*cast.raters, *(n for n in given if n not in cast.raters)) if given.get(name)
+        },
         histories={
             n: pl.read_parquet(f / "history.parquet") for n, f in trained.items() if (f / "history.parquet").is_file()
         },

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from overread.images import store
 from overread.report.blocks import Picture, Pictures, Section, Text
-from overread.report.evidence import Evidence, finding_title, population_title
+from overread.report.evidence import Evidence, finding_title, pick, population_title
 from overread.report.numbers import fixed
 
 _SHOWN = 240  # pixels: the side of a picture on the page
@@ -74,11 +74,9 @@ def looked_at(evidence: Evidence, cohort_folder: Path | str | None, folders: Map
         return Section("heatmaps", title, absent="no test image was called present at the frozen thresholds")
     lead = Text(
         f"Grad-CAM of “{rater}” at the last feature map, upsampled bilinearly; it shows where the score came from, not "
-        "where the "
-        "disease is. Examples are chosen by rule, not by hand: of the test images called present at the frozen "
-        "threshold, "
-        "the one with the median score among those that have the finding (true positive) and among those that do not "
-        "(false positive)."
+        "where the disease is. Examples are chosen by rule, not by hand: of the test images called present at the "
+        "frozen threshold, the one with the median score among those that have the finding (true positive; among those whose "
+        "region is known, where any is) and among those that do not (false positive)."
     )
     regions = " Outlined: where the finding is known to be." if evidence.regions.height else ""
     caption = f"Image, and the same image with the heat map over it (yellow strongest).{regions}"
@@ -99,16 +97,13 @@ def _chosen_findings(evidence: Evidence, rater: str, maps: Maps) -> list[str]:
 
 
 def _threshold(evidence: Evidence, rater: str, finding: str) -> float | None:
+    """The first frozen threshold that there is: specificities before sensitivities, the lower one first."""
     points = (evidence.models.get(rater) or {}).get("operating_points", {}).get(finding) or {}
-    if points:
-        return float(points[sorted(points)[-1]]["threshold"])
-    rows = evidence.estimates.filter(
-        pl.col("metric") == "threshold",
-        pl.col("rater") == rater,
-        pl.col("finding") == finding,
-        pl.col("estimate").is_not_nan(),
-    )
-    return float(rows["estimate"][0]) if rows.height else None
+    for name in sorted(points, key=lambda n: ("sens" in n, n)):
+        if points[name].get("threshold") is not None:
+            return float(points[name]["threshold"])
+    rows = pick(evidence.estimates, metric="threshold", rater=rater, finding=finding).drop_nans("estimate")
+    return float(rows.sort("at", descending=True)["estimate"][0]) if rows.height else None
 
 
 def _example(evidence: Evidence, rater: str, finding: str, kind: str, maps: Maps) -> dict[str, Any] | None:

@@ -37,6 +37,7 @@ def h1(evidence: Evidence) -> Section:
         blocks += _differences(evidence, mean)
     if detail.height:
         blocks.append(_evaluable(evidence, detail))
+    blocks += [Text(note) for note in evidence.notes if "H1" in note]
     blocks += _seeds(evidence)
     blocks += [_per_finding(evidence, detail)] if detail.height else []
     return Section("h1", _TITLE, tuple(blocks))

@@ -146,7 +146,7 @@ def _training(evidence: Evidence) -> str:
         each = [
             f"{'uncertain labels' if k == '*' else finding_title(k)} {said.get(v, v)}" for k, v in uncertain.items()
         ]
-        text += f". In training, {listed(each)}"
+        text += f". In training: {listed(each)}"
     return text + "."
 
 

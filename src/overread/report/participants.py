@@ -9,7 +9,7 @@ import polars as pl
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, figures, heads, table, words
 from overread.report.evidence import Evidence, finding_title
 from overread.report.flow import flow_diagram, overall, step_title
-from overread.report.numbers import MISSING, count, fixed, share
+from overread.report.numbers import MISSING, count, fixed, listed, share
 
 _SPLITS = ("train", "tune", "test", "")
 _WIDE = 6  # columns of counts that fit beside each other in print
@@ -140,7 +140,7 @@ def _device(part: pl.DataFrame) -> str:
 
 def _prevalence_tables(evidence: Evidence) -> list[Table]:
     """Present, absent, uncertain and not stated, per finding; sites side by side, so many to a table as fit."""
-    images, labels = evidence.images, evidence.labels
+    images, labels = evidence.images, _reference_labels(evidence)
     cases = images.select("case_id", "site", pl.col("split").cast(pl.String).fill_null("")).unique(subset="case_id")
     counts = (
         labels.select("case_id", "finding", pl.col("state").cast(pl.String)).unique()
@@ -161,10 +161,18 @@ def _prevalence_tables(evidence: Evidence) -> list[Table]:
     return made
 
 
+def _reference_labels(evidence: Evidence) -> pl.DataFrame:
+    """The labels of the reference standard, where the evaluation names one; else all."""
+    stated = evidence.config.get("reference") or ()
+    sources = [stated] if isinstance(stated, str) else list(stated)
+    chosen = evidence.labels.filter(pl.col("source").is_in(sources))
+    return chosen if chosen.height else evidence.labels
+
+
 def _state_remark(labels: pl.DataFrame) -> str:
-    sources = labels["source"].n_unique()
-    more = f" {sources} label sources: a case counts in every state that one of them gives it." if sources > 1 else ""
-    return "Second line: cases that the source calls uncertain, and cases for which it states nothing." + more
+    sources = labels["source"].unique().sort().to_list()
+    whose = f"Labels of {listed([f'“{s}”' for s in sources])}. " if any(sources) else ""
+    return f"{whose}Second line: cases that the source calls uncertain, and cases for which it states nothing."
 
 
 def _chunks(columns: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:

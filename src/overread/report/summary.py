@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -102,7 +102,7 @@ def headline(evidence: Evidence) -> Table | None:
 
 def warnings(evidence: Evidence) -> tuple[str, ...]:
     """What a reader must know before any number: those of the protocol, and those that the data themselves give."""
-    found = [str(w) for w in evidence.study.get("warnings") or ()]
+    found = [*_simulated(evidence), *(str(w) for w in evidence.study.get("warnings") or ())]
     if len(evidence.cast.external) < 2 and not any("external" in w for w in found):
         n = plural(len(evidence.cast.external), "external site")
         found.append(
@@ -113,6 +113,15 @@ def warnings(evidence: Evidence) -> tuple[str, ...]:
     if silent:
         found.append(f"One training run only for {listed(silent)}: the spread between seeds is unknown.")
     return tuple(dict.fromkeys(found))
+
+
+def _simulated(evidence: Evidence) -> list[str]:
+    sources = (evidence.study.get("protocol") or {}).get("sources") or {}
+    readers = [s.get("reader") for s in sources.values() if isinstance(s, Mapping)]
+    if "simulate" not in readers:
+        return []
+    which = "The images are" if set(readers) == {"simulate"} else "Some of the images are"
+    return [f"{which} simulated: the numbers say how the methods work, and nothing about patients."]
 
 
 def _one_class(evidence: Evidence) -> list[str]:
