@@ -90,7 +90,7 @@ def attenuate(soft: Array, lung: Array, bone: Array) -> Array:
     """Beer-Lambert: the share of primary quanta that passes these lengths (cm) of soft tissue, lung and bone.
 
     >>> import numpy as np
-    >>> float(round(attenuate(np.array(10.0), np.array(0.0), np.array(0.0)), 4))
+    >>> round(float(attenuate(np.array(10.0), np.array(0.0), np.array(0.0))), 4)
     0.1409
     """
     return np.asarray(np.exp(-(SOFT * soft + LUNG * lung + BONE * bone)))

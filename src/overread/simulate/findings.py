@@ -104,9 +104,9 @@ def _effusion(severity: float, body: Thorax, supine: bool, rng: np.random.Genera
         if amount <= 0:
             continue
         sulcus = body.domes[side, 1] - 1.6
-        fluid[side] = (sulcus + 0.8 - 12.5 * amount**1.15, 1.8 + 3.5 * min(amount * 2.0, 1.0), 0.0, 2.4)
+        fluid[side] = (sulcus - 0.4 - 13.0 * amount**1.1, 1.8 + 3.5 * min(amount * 2.0, 1.0), 0.0, 2.4)
         if supine:
-            fluid[side] = (sulcus + 1.2 - 7.0 * amount, 1.5 + 2.0 * amount, 0.10 + 0.5 * amount, 5.0)
+            fluid[side] = (sulcus + 0.4 - 8.0 * amount, 1.5 + 2.0 * amount, 0.14 + 0.5 * amount, 5.0)
     return fluid
 
 
@@ -115,7 +115,7 @@ def _pneumothorax(severity: float, body: Thorax, supine: bool, rng: np.random.Ge
     collapsed = body.walls.copy()
     if severity <= 0:
         return collapsed, 0.0
-    gap = (0.9 + 4.6 * severity**1.3) * flat
+    gap = (1.5 + 5.0 * severity**1.2) * flat
     collapsed[side, 1] += 1.5 * gap
     collapsed[side, 4] -= 0.85 * gap * (1.15 if supine else 1.0)
     collapsed[side, 3] -= 0.25 * gap
@@ -149,10 +149,10 @@ def _consolidation(severity: float, body: Thorax, rng: np.random.Generator) -> l
         size, turn, stretch = rng.uniform(0.85, 1.25), rng.uniform(-0.8, 0.8), rng.uniform(0.75, 1.3)
         if severity <= 0 or (k == 1 and many < 0.5) or (k == 2 and many < 0.8):
             continue
-        radius = (1.9 + 3.3 * severity) * size * (1.0 if k == 0 else 0.75)
-        density = 0.30 + 0.55 * severity
+        radius = (2.5 + 3.2 * severity) * size * (1.0 if k == 0 else 0.75)
+        density = 0.45 + 0.45 * severity
         patches.append(
-            Patch("consolidation", at[0], at[1], radius * stretch, radius / stretch, turn, density, 1.9 * radius, 0.42)
+            Patch("consolidation", at[0], at[1], radius * stretch, radius / stretch, turn, density, 2.2 * radius, 0.42)
         )
     return patches
 

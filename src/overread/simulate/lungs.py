@@ -69,77 +69,78 @@ def _pieces(pieces: Array, z: float, half: float, x: float, y: float, dome: Arra
 
 
 @njit(cache=True)
-def _trace(  # the arrays of one chest, each with its own meaning, read once per ray
-    u: Array,
-    v: Array,
-    line: Array,
-    walls: Array,
-    domes: Array,
-    solids: Array,
-    fluid: Array,
-    collapsed: Array,
-    out: Array,
-) -> None:
-    pieces = np.zeros((12, 2))
-    shrink = line[0]
+def _wetness(place: float, y: float, fluid: Array) -> float:
+    """Share 0..1 of the cavity's depth that is fluid; fluid: surface y, meniscus height, veil, softness (cm)."""
+    if fluid[1] <= 0.0:
+        return 0.0
+    surface = fluid[0] - fluid[1] * (place**5 + 0.15 * (1.0 - place) ** 4)
+    s = min(max((y - surface) / fluid[3] + 0.3, 0.0), 1.0)
+    wet = s * s * (3.0 - 2.0 * s)
+    # In the lying patient fluid spreads behind the lung: a veil over all of it, denser below.
+    s = min(max((y + 9.0) / 16.0, 0.0), 1.0)
+    return max(wet, fluid[2] * s * (1.0 - 0.35 * (1.0 - place)))
+
+
+@njit(cache=True)
+def _reaches(solids: Array) -> Array:
+    """How far (cm) from its centre, in the mid-plane, each solid can meet a ray, however slanted."""
+    reach = np.zeros(solids.shape[0])
+    for k in range(solids.shape[0]):
+        for m in (3, 6):
+            # The rows of the matrix are as long as one over the radii.
+            reach[k] = max(reach[k], 1.0 / math.sqrt(solids[k, m] ** 2 + solids[k, m + 1] ** 2) + 3.5)
+    return reach
+
+
+@njit(cache=True, fastmath={"contract", "arcp", "nsz"})
+def _trace(u: Array, v: Array, line: Array, sides: Array, solids: Array, out: Array) -> None:
+    """Fill out (6, n, m) with the fields of Lungs; sides (2, 26) = walls, domes, fluid, walls of the lung itself."""
+    pieces, reach = np.zeros((12, 2)), _reaches(solids)
     for i in range(u.shape[0]):
         for j in range(u.shape[1]):
-            x, y = u[i, j] * shrink, v[i, j] * shrink
-            side = 0 if x < 0 else 1
-            half, place = cavity(x, y, walls[side])
+            x, y = u[i, j] * line[0], v[i, j] * line[0]
+            own = sides[0] if x < 0 else sides[1]
+            half, place = cavity(x, y, own[:8])
             out[5, i, j] = np.nan
             if half <= 0.0:
                 continue
-            out[4, i, j], out[5, i, j] = 2.0 * half, place
-            z = walls[side, 7]
-            retracted = collapsed[side, 6] < walls[side, 6]
-            held = 0.0
-            if retracted:
-                held, _ = cavity(x, y, collapsed[side])
+            z, held = own[7], half
+            if own[24] < own[6]:
+                held, _ = cavity(x, y, own[18:])
                 out[3, i, j] = held
-            count = _pieces(pieces, z, half, x, y, domes[side])
+            out[4, i, j], out[5, i, j] = 2.0 * half, place
+            count = _pieces(pieces, z, half, x, y, own[8:14])
             for k in range(solids.shape[0]):
-                if count:
+                if count and (x - solids[k, 0]) ** 2 + (y - solids[k, 1]) ** 2 < reach[k] * reach[k]:
                     near, far = ellipsoid_interval(solids[k], u[i, j], v[i, j], line[0], line[1])
                     count = subtract(pieces, count, near, far)
-            length = 0.0
+            length = lung = 0.0
             for k in range(count):
                 length += pieces[k, 1] - pieces[k, 0]
-            if length <= 0.0:
-                continue
-            lung = length
-            if retracted:
-                lung = 0.0
-                for k in range(count):
-                    lung += max(0.0, min(pieces[k, 1], z + held) - max(pieces[k, 0], z - held))
-            wet = 0.0
-            level, climb, veil, blur = fluid[side, 0], fluid[side, 1], fluid[side, 2], fluid[side, 3]
-            if climb > 0.0 or veil > 0.0:
-                surface = level - climb * (place**5 + 0.15 * (1.0 - place) ** 4)
-                s = min(max((y - surface) / blur + 0.3, 0.0), 1.0)
-                wet = s * s * (3.0 - 2.0 * s)
-                if veil > 0.0:
-                    s = min(max((y + 9.0) / 16.0, 0.0), 1.0)
-                    wet = max(wet, veil * s * (1.0 - 0.35 * (1.0 - place)))
+                lung += max(0.0, min(pieces[k, 1], z + held) - max(pieces[k, 0], z - held))
+            wet = _wetness(place, y, own[14:18])
             out[0, i, j] = lung * (1.0 - wet)
             out[1, i, j] = (length - lung) * (1.0 - wet)
             out[2, i, j] = length * wet
 
 
-def lungs(  # geometry in, lengths out: the sides' walls, what displaces lung, and what the disease did
+def lungs(
     u: Array, v: Array, beam: Beam, *, chest: tuple[Array, Array, Array], fluid: Array, collapsed: Array
 ) -> Lungs:
     """Lengths of aerated lung, free air and fluid along every ray.
 
-    chest = (walls (2, 8), domes (2, 6), solids (k, 12)); fluid (2, 4) = surface y, meniscus height, veil 0..1 and
-    softness (cm) per side; collapsed (2, 8) = walls of the lung itself (equal to walls: no pneumothorax).
+    u, v (n, m) detector positions in cm; chest = (walls (2, 8), domes (2, 6), solids (k, 12)); fluid (2, 4) = surface
+    y, meniscus height, veil 0..1 and softness (cm) per side; collapsed (2, 8) = walls of the lung itself (equal to
+    walls: no pneumothorax).
     """
     walls, domes, solids = chest
     out = np.zeros((6, *u.shape))
-    _trace(u, v, np.array(beam.line), walls, domes, np.ascontiguousarray(solids), fluid, collapsed, out)
+    sides = np.concatenate([walls, domes, fluid, collapsed], axis=1)
+    _trace(u, v, np.array(beam.line), sides, np.ascontiguousarray(solids), out)
     if np.any(collapsed[:, 6] < walls[:, 6]):
-        out[3] = _sheet(out[3], float(np.hypot(u[0, 1] - u[0, 0], v[0, 1] - v[0, 0]))) * (out[0] + out[1] > 0.5)
-        out[3] *= np.nan_to_num(out[5]) > 0.25
+        out[3] = _sheet(out[3], float(np.hypot(u[0, 1] - u[0, 0], v[0, 1] - v[0, 0])))
+        # At the mediastinum and the dome the lung's depth ends too, but there is no pleura to be seen against air.
+        out[3] *= (out[0] + out[1] > 0.5) & (np.nan_to_num(out[5]) > 0.25)
     return Lungs(*out)
 
 

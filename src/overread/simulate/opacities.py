@@ -58,7 +58,7 @@ def _filled(film: Film, air: Lungs, sick: Disease, body: Thorax, rng: np.random.
         filled = np.maximum(filled, patch_depth(film.x, film.y, patch, air.lung, rng=stream))
     if sick.haze > 0:
         uneven = np.clip(1.0 + 0.32 * clouds(film.x, film.y, streams[0], (3.6, 1.8, 0.8)), 0.2, 1.8)
-        filled = filled + sick.haze * (0.34 * haze(film.x, film.y, body) * uneven + 0.05) * air.lung
+        filled = filled + sick.haze * (0.46 * haze(film.x, film.y, body) * uneven + 0.07) * air.lung
     return np.minimum(filled, 0.9 * air.lung)
 
 

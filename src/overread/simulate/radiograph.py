@@ -136,7 +136,7 @@ def _transmit(
     dense = opacities(film, air, sick, body, rng=rng)
     soft = np.maximum(whole - air.lung - air.air - gas(body, film, rng=rng), np.minimum(whole, 1.2))
     # Vessels and strands behind much tissue are drowned by it; inside a consolidation they vanish.
-    seen = air.lung / (air.lung + 2.5)
+    seen = air.lung / (air.lung + 2.5) * np.minimum(1.5 * air.lung / np.maximum(air.outline, 0.1), 1.0)
     tree = 1.35 * vessels(body, sick, film, anatomy=anatomy) * (1.0 - 1.15 * dense.hidden)
     extra = (tree + dense.strands) * seen + dense.filled + dense.solid + 0.13 * air.pleura
     texture = 1.0 + 0.05 * clouds(film.x, film.y, rng, (1.6, 0.8, 0.45)) * seen

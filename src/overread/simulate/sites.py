@@ -27,7 +27,7 @@ class Site:
     age: tuple[float, float] = (55.0, 17.0)
     female: float = 0.48
     bmi: float = 26.0
-    severity: float = 0.5
+    severity: float = 0.55
     ap_share: float = 0.3
     ap_link: float = 0.8
     visits: float = 0.18

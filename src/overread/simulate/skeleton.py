@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from overread.simulate.rays import Array, Film, fill, sweep
+from overread.simulate.rays import Array, Film, fill, sweep, sweep_pieces
 from overread.simulate.thorax import Thorax, turned
 
 # Drop (cm) from the back to the front end, end angle (degrees from the spine), half height (cm) of ribs 1 to 12.
@@ -15,6 +15,39 @@ RIBS = np.array(
     ]
 )  # fmt: skip
 MARROW = 0.86
+# Courses of the left shoulder's bones: x, y, z and, for tubes, radius (cm).
+CLAVICLE = np.array(
+    [
+        (1.6, -10.6, 7.0, 1.05), (4.5, -11.1, 7.6, 0.78), (8.0, -11.8, 6.0, 0.66), (11.5, -12.7, 3.0, 0.64),
+        (14.3, -13.2, 0.5, 0.70), (15.8, -13.0, -0.5, 0.68),
+    ]
+)  # fmt: skip
+BLADE = np.array(
+    [
+        (9.2, -10.6, -8.5), (14.6, -9.8, -5.5), (14.9, -7.4, -6.0), (13.3, -2.5, -8.0), (12.2, 2.6, -9.5),
+        (11.2, 2.2, -9.5), (9.7, -4.0, -9.5),
+    ]
+)  # fmt: skip
+LATERAL_RIM = np.array(
+    [
+        (14.8, -7.6, -6.0, 0.50), (13.9, -4.6, -7.2, 0.42), (12.9, -1.0, -8.6, 0.38), (12.1, 2.7, -9.5, 0.42),
+        (11.2, 2.3, -9.6, 0.30),
+    ]
+)  # fmt: skip
+SCAPULAR_SPINE = np.array(
+    [
+        (9.8, -8.2, -9.5, 0.30), (12.5, -10.4, -9.0, 0.45), (15.4, -12.6, -6.0, 0.60), (17.2, -13.0, -2.5, 0.75),
+        (16.6, -13.0, -0.5, 0.60),
+    ]
+)  # fmt: skip
+SOCKET = np.array([(15.0, -10.6, -4.5, 0.7), (15.3, -9.0, -4.5, 0.8), (14.9, -7.6, -5.0, 0.6)])
+HUMERAL_HEAD = np.array([(17.1, -10.3, -2.2, 2.3), (17.9, -9.4, -1.8, 2.3)])
+HUMERUS = np.array(
+    [
+        (17.6, -9.8, -1.5, 1.90), (18.8, -7.2, -0.5, 1.60), (19.6, -1.0, 0.5, 1.20), (20.4, 10.0, 1.0, 1.15),
+        (20.6, 22.0, 2.0, 1.20),
+    ]
+)  # fmt: skip
 
 
 def bones(body: Thorax, film: Film) -> Array:
@@ -83,89 +116,60 @@ def _rib(canvas: Array, film: Film, body: Thorax, which: tuple[int, float]) -> N
 
 
 def _spine(canvas: Array, film: Film, body: Thorax) -> None:
-    for number in range(-3, 17):
-        y, high = float(vertebra_y(number)), float(vertebra_y(number + 0.5) - vertebra_y(number - 0.5))
-        x, wide = float(spine_x(body, y)), 1.35 + 0.045 * max(number, 0)
-        z, half = -6.6, 0.40 * high
-        column = turned(np.array([[x, y - half, z], [x, y + half, z]]), body.turn)
-        sweep(canvas, film, column, wide, 0.045)
+    number = np.arange(-3.0, 17.0)
+    y, high = vertebra_y(number), vertebra_y(number + 0.5) - vertebra_y(number - 0.5)
+    x, wide = spine_x(body, y), 1.35 + 0.045 * np.maximum(number, 0.0)
+    half, z = 0.40 * high, -6.6
+    parts = [
+        _tubes(((x, y - half, z, wide), (x, y + half, z, wide)), 0.045),
+        _tubes(((x, y + 0.4, z - 3.5, 0.24), (x, y + 1.5, z - 4.5, 0.36)), 0.4),
+    ]
+    chest = (number > 0) & (number <= 12)
+    for side in (-1.0, 1.0):
         for edge in (-half, half):
-            plate = turned(
-                np.array([[x - wide, y + edge, z], [x, y + 0.94 * edge, z], [x + wide, y + edge, z]]), body.turn
+            # End plates are a little hollowed, hence two halves that meet lower (or higher) in the middle.
+            parts.append(_tubes(((x + side * wide, y + edge, z, 0.14), (x, y + 0.94 * edge, z, 0.14)), 0.6))
+        for thin, gain in ((0.0, 0.8), (0.16, -MARROW * 0.8)):
+            root = x + side * 0.68 * wide
+            parts.append(_tubes(((root, y - 0.3, z - 2.0, 0.42 - thin), (root, y + 0.3, z - 2.0, 0.42 - thin)), gain))
+        for thin, gain in ((0.0, 0.7), (0.12, -MARROW * 0.7)):
+            ends = (
+                (x + side * 0.9 * wide, y - 0.2, z - 2.6, 0.45 - thin),
+                (x + side * (wide + 1.5), y - 0.7, z - 3.0, 0.38 - thin),
             )
-            sweep(canvas, film, plate, 0.14, 0.6)
-        for side in (-1.0, 1.0):
-            pedicle = turned(
-                np.array([[x + side * 0.68 * wide, y - 0.3, z - 2.0], [x + side * 0.68 * wide, y + 0.3, z - 2.0]]),
-                body.turn,
-            )
-            _hollow(canvas, film, pedicle, np.full(2, 0.42), (0.16, 0.8))
-            if 0 < number <= 12:
-                wing = [[x + side * 0.9 * wide, y - 0.2, z - 2.6], [x + side * (wide + 1.5), y - 0.7, z - 3.0]]
-                _hollow(canvas, film, turned(np.array(wing), body.turn), np.array([0.45, 0.38]), (0.12, 0.7))
-        spinous = turned(np.array([[x, y + 0.4, z - 3.5], [x, y + 1.5, z - 4.5]]), body.turn)
-        sweep(canvas, film, spinous, np.array([0.24, 0.36]), 0.4)
+            tubes, gains = _tubes(ends, gain)
+            parts.append((tubes[chest], gains[chest]))
+    pieces = np.concatenate([tubes for tubes, _ in parts])
+    pieces[:, :, :3] = turned(pieces[:, :, :3], body.turn)
+    sweep_pieces(canvas, film, pieces, np.concatenate([gains for _, gains in parts]))
+
+
+def _tubes(ends: tuple[tuple[Array | float, ...], tuple[Array | float, ...]], gain: float) -> tuple[Array, Array]:
+    """One tube per vertebra between two ends of x, y, z, radius: pieces (k, 2, 4) and their gains (k,)."""
+    start, stop = (np.stack(np.broadcast_arrays(*end), axis=-1) for end in ends)
+    pieces = np.stack([start, stop], axis=1)
+    return pieces, np.full(len(pieces), gain)
+
+
+def _place(body: Thorax, side: float, points: Array, slide: float) -> Array:
+    """Points of the left shoulder on the side asked for, moved outwards with the width of the chest and by `slide`."""
+    moved = points + np.array([0.6 * (body.walls[0, 4] - 13.9) + slide, 0.0, 0.0])
+    return turned(moved * (side, 1.0, 1.0), body.turn)
 
 
 def _shoulder(canvas: Array, film: Film, body: Thorax, side: float) -> None:
     # Arms out: the blades turn off the lungs. Arms at the side: they lie over them.
-    out, wide = body.arms_out, 0.6 * (body.walls[0, 4] - 13.9)
-
-    def place(points: list[tuple[float, float, float]], slide: float = 0.0) -> Array:
-        moved = np.array(points) + np.array([wide + slide, 0.0, 0.0])
-        return turned(moved * (side, 1.0, 1.0), body.turn)
-
-    clavicle = place(
-        [
-            (1.6, -10.6, 7.0),
-            (4.5, -11.1, 7.6),
-            (8.0, -11.8, 6.0),
-            (11.5, -12.7, 3.0),
-            (14.3, -13.2, 0.5),
-            (15.8, -13.0, -0.5),
-        ]
-    )
-    _hollow(canvas, film, clavicle, np.array([1.05, 0.78, 0.66, 0.64, 0.7, 0.68]), (0.2, 1.05))
+    out = body.arms_out
     slide = 1.0 * out - 1.6 * (1.0 - out)
-    blade = [
-        (9.2, -10.6, -8.5),
-        (14.6, -9.8, -5.5),
-        (14.9, -7.4, -6.0),
-        (13.3, -2.5, -8.0),
-        (12.2, 2.6, -9.5),
-        (11.2, 2.2, -9.5),
-        (9.7, -4.0, -9.5),
-    ]
-    fill(canvas, film, place(blade, slide), 0.12)
-    rim = place(
-        [(14.8, -7.6, -6.0), (13.9, -4.6, -7.2), (12.9, -1.0, -8.6), (12.1, 2.7, -9.5), (11.2, 2.3, -9.6)], slide
-    )
-    _hollow(canvas, film, rim, np.array([0.5, 0.42, 0.38, 0.42, 0.3]), (0.15, 0.8))
-    inner = place(
-        [(11.2, 2.3, -9.6), (9.8, -4.0, -9.6), (9.2, -10.6, -8.5), (11.5, -11.3, -7.5), (14.2, -10.6, -5.0)], slide
-    )
-    sweep(canvas, film, inner, 0.22, 0.5)
-    spine = place(
-        [(9.8, -8.2, -9.5), (12.5, -10.4, -9.0), (15.4, -12.6, -6.0), (17.2, -13.0, -2.5), (16.6, -13.0, -0.5)],
-        slide * 0.7,
-    )
-    _hollow(canvas, film, spine, np.array([0.3, 0.45, 0.6, 0.75, 0.6]), (0.14, 0.6))
-    socket = place([(15.0, -10.6, -4.5), (15.3, -9.0, -4.5), (14.9, -7.6, -5.0)], slide * 0.8)
-    _hollow(canvas, film, socket, np.array([0.7, 0.8, 0.6]), (0.15, 0.8))
-    head, fall = (17.6, -9.8), 2.2 * out
-    shaft = place(
-        [
-            (*head, -1.5),
-            (head[0] + 1.2, -7.2, -0.5),
-            (19.6 + 0.4 * fall, -1.0, 0.5),
-            (20.4 + 1.4 * fall, 10.0, 1.0),
-            (20.6 + 2.2 * fall, 22.0, 2.0),
-        ],
-        slide * 0.6,
-    )
-    _hollow(canvas, film, shaft, np.array([1.9, 1.6, 1.2, 1.15, 1.2]), (0.32, 1.0))
-    ball = place([(head[0] - 0.5, head[1] - 0.5, -2.2), (head[0] + 0.3, head[1] + 0.4, -1.8)], slide * 0.6)
-    _hollow(canvas, film, ball, np.array([2.3, 2.3]), (0.16, 1.0))
+    fill(canvas, film, _place(body, side, BLADE, slide), 0.12)
+    sweep(canvas, film, _place(body, side, BLADE[[5, 6, 0, 1]], slide), 0.22, 0.5)
+    for course, shape, share in (
+        (CLAVICLE, (0.2, 1.05), 0.0), (LATERAL_RIM, (0.15, 0.8), 1.0), (SCAPULAR_SPINE, (0.14, 0.6), 0.7),
+        (SOCKET, (0.15, 0.8), 0.8), (HUMERAL_HEAD, (0.16, 1.0), 0.6),
+    ):  # fmt: skip
+        _hollow(canvas, film, _place(body, side, course[:, :3], share * slide), course[:, 3], shape)
+    abducted = HUMERUS[:, :3] + np.array([[0.0], [0.0], [0.9], [3.1], [4.8]]) * (out, 0.0, 0.0)
+    _hollow(canvas, film, _place(body, side, abducted, 0.6 * slide), HUMERUS[:, 3], (0.32, 1.0))
 
 
 def _sternum(canvas: Array, film: Film, body: Thorax) -> None:

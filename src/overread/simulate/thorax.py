@@ -121,9 +121,13 @@ def central(body: Thorax, heart: float, shift: float) -> Array:
     drop = body.domes[1, 1] - body.domes[1, 4] - 11.0
     y, unfold = 0.55 * drop, body.aorta
     parts = [
-        ((2.7 + 1.5 * (h - 1), 6.1 + y + 0.8 * (h - 1), 1.6), (6.4 * h, 4.5 * h, 6.2 * h), body.heart_turn),
+        (
+            (2.7 + 1.5 * (h - 1), 6.1 + y + 0.15 * drop + 0.8 * (h - 1), 1.6),
+            (6.4 * h, 4.5 * h, 6.2 * h),
+            body.heart_turn,
+        ),
         ((-1.0 - 0.8 * (h - 1), 6.0 + y, 1.0), (3.4 * h, 4.9 * h, 5.6 * h), -0.1),
-        ((1.6, 9.2 + y, 1.4), (6.0 * h, 3.0 * h, 6.8 * h), 0.16),
+        ((1.6, 9.2 + 0.95 * drop, 1.4), (6.0 * h, 3.0 * h, 6.8 * h), 0.16),
         ((1.5, 1.6 + 0.7 * y, 2.0), (2.9 * h, 4.6, 2.8), -0.42),
         ((-1.3, -2.2 + 0.5 * y, 1.0), (1.55 + 0.35 * unfold, 7.5, 2.2), 0.06),
         ((1.15 + 0.5 * unfold, -4.3 - 0.3 * unfold, -0.8), (2.1 + 0.25 * unfold, 2.7, 3.4), -0.1),
@@ -180,5 +184,5 @@ def _breasts(body: Thorax, film: Film) -> Array:
         high = np.where(dy < 0, 7.5 + 1.5 * b, 3.0 + 1.7 * b)
         across = np.where(dx < 0, 6.2 + 1.0 * b, 5.4 + 1.3 * b)
         left = np.clip(1.0 - (dx / across) ** 2 - (dy / high) ** 2, 0.0, None)
-        total += 2.9 * b * left ** (0.65 + 0.5 / (1.0 + np.exp(dy / 1.2)))
+        total += 3.3 * b * left ** (0.65 + 0.5 / (1.0 + np.exp(dy / 1.2)))
     return total

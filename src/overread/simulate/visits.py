@@ -119,7 +119,7 @@ def _sickness(site: Site, patient: Patient, before: Mapping[str, float], rng: np
             if effect == name:
                 odds += more * ((now.get(cause, 0.0) > 0) - site.prevalence[cause])
         present = draws[k, 0] < 1.0 / (1.0 + np.exp(-odds)) and not (before and name in CHRONIC and draws[k, 1] < 0.7)
-        now[name] = float(0.05 + 0.95 * strengths[k]) if present else 0.0
+        now[name] = float(0.15 + 0.85 * strengths[k]) if present else 0.0
     return {name: now[name] for name in FINDINGS}
 
 
