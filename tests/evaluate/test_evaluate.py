@@ -248,7 +248,7 @@ def test_a_patient_in_both_populations_forbids_the_drop(made):
     row = one(e.estimates, analysis="drop", metric="auc_drop", finding="edema")
     assert np.isfinite(row["estimate"])
     assert np.isnan(row["se"])
-    assert "1 patients are in both populations" in row["note"]
+    assert "1 patient in both populations" in row["note"]
 
 
 def test_what_the_site_alone_tells(several):
@@ -375,7 +375,7 @@ def test_one_class_only_is_nan_with_a_note_everywhere(single):
     undefined = e.estimates.filter(pl.col("estimate").is_nan())
     assert (undefined["note"].str.len_chars() > 0).all(), undefined.filter(pl.col("note") == "")
     mean = one(e.estimates, analysis="standalone", metric="auc", finding="(mean)", rater="acme")
-    assert mean["note"].startswith("mean over 1 findings: edema; not evaluable")
+    assert mean["note"].startswith("mean over 1 finding: edema; not evaluable")
 
 
 def test_a_subgroup_of_three_says_why_it_has_no_estimate(single):

@@ -129,7 +129,7 @@ def test_a_finding_that_a_model_does_not_score_is_named():
     made.panel.score[made.panel.raters.index("gz"), 1] = np.nan
     rows, verdicts = h1(made)
     assert pick(rows, finding="mass")[0]["note"] == "not evaluable: not an output of gz"
-    assert "mean over 1 evaluable findings: edema" in pick(rows, finding="(mean)")[0]["note"]
+    assert "mean over 1 evaluable finding: edema" in pick(rows, finding="(mean)")[0]["note"]
     assert verdicts[0]["verdict"] == "supported"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from overread.evaluate.panel import NONE, Bools, Codes, Floats, Panel
-from overread.evaluate.rows import Counts, count
+from overread.evaluate.rows import Counts, count, people
 from overread.stats import roc
 from overread.stats.estimate import Estimate
 from overread.stats.placement import one_class
@@ -131,7 +131,7 @@ def auc_estimate(of: Cases, counts: Counts, *, confidence: float) -> Estimate:
     if np.isnan(made.value) or few >= FEWEST:
         return made
     note = (
-        f"no interval: {counts.patients_present} patients with the finding and {counts.patients_absent} without it, "
+        f"no interval: {people(counts.patients_present)} with the finding and {counts.patients_absent} without it, "
         f"and at least {FEWEST} of each are needed"
     )
     return Estimate(made.value, method=made.method, note="; ".join(n for n in (made.note, note) if n))

@@ -13,7 +13,7 @@ from overread.evaluate.macro import evaluable_reaches
 from overread.evaluate.panel import Floats
 from overread.evaluate.populations import Population
 from overread.evaluate.resample import Spot, rate_replicates, whole
-from overread.evaluate.rows import MEAN, Place, Row, noted, row, share_text
+from overread.evaluate.rows import MEAN, Place, Row, noted, people, row, share_text
 from overread.evaluate.setting import Reach, Setting, macro_note, population_counts, reach
 from overread.stats.bootstrap import percentile_interval
 from overread.stats.estimate import Estimate
@@ -122,7 +122,7 @@ def _few(estimate: Estimate, present: int, absent: int) -> Estimate:
         return Estimate(np.nan, method=made.method, note="one class only")
     if min(present, absent) >= FEWEST:
         return made
-    note = f"no interval: {present} patients with the finding and {absent} without it, at least {FEWEST} of each needed"
+    note = f"no interval: {people(present)} with the finding and {absent} without it, at least {FEWEST} of each needed"
     return Estimate(made.value, method=made.method, note=note)
 
 

@@ -17,7 +17,7 @@ from overread.errors import InputError
 from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.panel import Bools, Floats, Panel
 from overread.evaluate.populations import Population
-from overread.evaluate.rows import count
+from overread.evaluate.rows import count, people
 from overread.stats import calibration, rates
 from overread.stats.calibration import Recalibration
 
@@ -137,6 +137,6 @@ def _line(y: Bools, score: Floats, patient: np.ndarray) -> Recalibration:
     counts = count(y.astype(np.float64), patient)
     if counts.reach(FEWEST, FEWEST):
         return calibration.recalibrate(y, score, scale=scale)
-    few = f"{counts.patients_present} patients with the finding and {counts.patients_absent} without"
+    few = f"{people(counts.patients_present)} with the finding and {counts.patients_absent} without"
     note = f"not recalibrated: {few} to fit it on, and {FEWEST} of each are needed"
     return calibration.Recalibration("logistic", scale, note=note)

@@ -17,7 +17,7 @@ from overread.errors import InputError, did_you_mean
 from overread.evaluate.areas import METHOD, Area, area, combined, linear_estimate
 from overread.evaluate.panel import Bools
 from overread.evaluate.populations import Population
-from overread.evaluate.rows import MEAN, Counts, Place, Row, count, noted, row, share_text
+from overread.evaluate.rows import MEAN, Counts, Place, Row, count, noted, people, row, share_text
 from overread.evaluate.setting import Setting
 from overread.stats.estimate import Estimate
 from overread.stats.multiplicity import holm
@@ -138,7 +138,7 @@ def _refused(setting: Setting, counts: Counts, silent: Sequence[str]) -> str:
         reasons.append("no case states it")
     elif not setting.evaluable(counts):
         reasons.append(
-            f"{counts.patients_present} patients with it and {counts.patients_absent} without "
+            f"{people(counts.patients_present)} with it and {counts.patients_absent} without "
             f"({setting.config.minimum_present} and {setting.config.minimum_absent} needed)"
         )
     if silent:
@@ -157,7 +157,7 @@ def _place(setting: Setting, finding: str, a: str, b: str, site: str) -> Place:
 
 
 def _used(site: Site) -> str:
-    told = f"mean over {len(site.areas)} evaluable findings: {', '.join(site.areas)}"
+    told = f"mean over {len(site.areas)} evaluable finding{'s' * (len(site.areas) != 1)}: {', '.join(site.areas)}"
     return told if site.areas else "no finding is evaluable: " + _reasons(site)
 
 

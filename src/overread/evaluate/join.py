@@ -66,7 +66,8 @@ def join(
             f"{scores.height:,} scores and {truth.height:,} stated labels, none of the same case and finding",
             do="Check that labels and predictions name cases and findings alike, and which label source is meant.",
         )  # fmt: skip
-    findings_of = {str(r): tuple(sorted(f)) for r, f in scores.group_by("rater").agg(pl.col("finding").unique()).rows()}
+    scored = scores.group_by("rater").agg(pl.col("finding").unique()).sort("rater").rows()
+    findings_of = {str(rater): tuple(sorted(findings)) for rater, findings in scored}
     _missing(scores, truth, findings_of, config, dropped)
     unstated = scores.height - both.height
     if unstated:
@@ -218,7 +219,7 @@ def _missing(
         wanted = truth.filter(pl.col("finding").is_in(list(scored))).select(KEY)
         lone = wanted.join(scores.filter(pl.col("rater") == rater), on=KEY, how="anti")
         silent = sorted(set(truth["finding"].unique()) - set(scored))
-        if silent:
+        if silent and rater not in config.member_names():  # a seed gives what its ensemble gives: said once
             words = f"labelled, but not an output of {rater}"
             dropped.append(Dropped("findings", words, len(silent), "; ".join(silent[:5])))
         if lone.is_empty():

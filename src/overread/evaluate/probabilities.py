@@ -8,7 +8,7 @@ import numpy as np
 
 from overread.evaluate.areas import FEWEST, Cases, chosen
 from overread.evaluate.fixed import curve_point
-from overread.evaluate.rows import Counts, Place, Row, count, noted, row
+from overread.evaluate.rows import Counts, Place, Row, count, noted, people, row
 from overread.evaluate.setting import Setting, everywhere
 from overread.stats import calibration
 from overread.stats.estimate import Estimate
@@ -34,6 +34,8 @@ def calibration_rows(setting: Setting) -> tuple[list[Row], list[Row]]:
                 place = setting.place("standalone", finding, rater, population)
                 cases = everywhere(setting, population)
                 of = chosen(setting.panel, rater, finding, cases)
+                if not of.truth.size:  # the row of the AUC says that nothing is stated
+                    continue
                 made = _judged(setting, place, of, of.score, (frozen.recalibrated, "calibration", ""))
                 rows, curves = rows + made[0], curves + made[1]
                 line = frozen.lines.get(finding)
@@ -92,7 +94,7 @@ def _unfit(of: Cases, probability: np.ndarray, counts: Counts) -> str:
         return "the scores are not probabilities: they only rank"
     if not counts.reach(FEWEST, FEWEST):
         return (
-            f"{counts.patients_present} patients with the finding and {counts.patients_absent} without it, "
+            f"{people(counts.patients_present)} with the finding and {counts.patients_absent} without it, "
             f"at least {FEWEST} of each needed"
         )
     return ""

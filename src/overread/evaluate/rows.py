@@ -78,6 +78,15 @@ def patients_in(patient: np.ndarray) -> int:
     return int(np.count_nonzero(np.bincount(patient))) if patient.size else 0
 
 
+def people(n: int) -> str:
+    """A number of patients in words.
+
+    >>> people(1), people(1200)
+    ('1 patient', '1,200 patients')
+    """
+    return f"{n:,} patient{'' if n == 1 else 's'}"
+
+
 def counts_at(panel: Panel, rater: str, finding: str, cases: Bools) -> Counts:
     """Counts of the cases in a mask (n_cases,) that the rater scored and whose truth is stated."""
     chosen = np.flatnonzero(cases & panel.stated(rater, finding))

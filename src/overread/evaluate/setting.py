@@ -88,9 +88,12 @@ def site_areas(panel: Panel, raters: Sequence[str]) -> dict[tuple[str, str, str]
 def macro_note(setting: Setting, used: Sequence[str]) -> str:
     """The findings of a mean by name, and those of the set fixed beforehand that could not take part."""
     out = [f for f in setting.macro() if f not in used]
-    note = f"mean over {len(used)} findings: {', '.join(used)}" if used else "no finding is evaluable"
-    least = f"{setting.config.minimum_present} patients with it and {setting.config.minimum_absent} without"
-    return note + (f"; not evaluable (fewer than {least}, or not an output): {', '.join(out)}" if out else "")
+    least = f"fewer than {setting.config.minimum_present} patients with it or {setting.config.minimum_absent} without"
+    left = f"({least}, or not an output): {', '.join(out)}"
+    if not used:
+        return f"no finding is evaluable {left}"
+    note = f"mean over {len(used)} finding{'' if len(used) == 1 else 's'}: {', '.join(used)}"
+    return f"{note}; not evaluable {left}" if out else note
 
 
 def population_counts(setting: Setting, rater: str, finding: str, population: Population) -> Counts:

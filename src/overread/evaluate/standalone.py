@@ -124,9 +124,10 @@ def operating(setting: Setting) -> list[Row]:
             for finding in setting.panel.findings:
                 place = setting.place("standalone", finding, rater, population)
                 cases = everywhere(setting, population)
+                if not (cases & setting.panel.stated(rater, finding)).any():  # the row of the AUC says so
+                    continue
                 for name, threshold in frozen.thresholds.get(finding, {}).items():
-                    if setting.panel.gives(rater, finding):
-                        rows += point_rows(setting, place, name, threshold, cases)
+                    rows += point_rows(setting, place, name, threshold, cases)
     return rows
 
 

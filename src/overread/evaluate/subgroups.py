@@ -13,7 +13,7 @@ from overread.evaluate.cases import band_names
 from overread.evaluate.panel import Bools, Column, Floats
 from overread.evaluate.populations import Population
 from overread.evaluate.resample import Spot, auc_replicates
-from overread.evaluate.rows import MEAN, Place, Row, counts_at, noted, row
+from overread.evaluate.rows import MEAN, Place, Row, counts_at, noted, people, row
 from overread.evaluate.setting import Setting, everywhere, macro_note
 from overread.evaluate.standalone import point_rows
 from overread.stats.bootstrap import percentile_interval
@@ -84,6 +84,8 @@ def _level(setting: Setting, rater: str, population: Population, name: str, grou
     confidence = setting.config.confidence
     for finding, found in group.areas.items():
         place = _place(setting, finding, rater, population, name, group.level)
+        if not found.counts.cases:  # the row of the whole population says where nothing is stated
+            continue
         if setting.evaluable(found.counts):
             of = chosen(setting.panel, rater, finding, group.cases)
             made = auc_estimate(of, found.counts, confidence=confidence)
@@ -111,7 +113,7 @@ def _place(setting: Setting, finding: str, rater: str, population: Population, n
 def _too_few(setting: Setting, found: Area) -> str:
     c = found.counts
     return (
-        f"too few: {c.patients_present} patients with the finding and {c.patients_absent} without it "
+        f"too few: {people(c.patients_present)} with the finding and {c.patients_absent} without it "
         f"({setting.config.minimum_present} and {setting.config.minimum_absent} needed)"
     )
 

@@ -13,7 +13,7 @@ from overread.evaluate.hypotheses import seeds_of
 from overread.evaluate.macro import evaluable_reaches
 from overread.evaluate.panel import Floats
 from overread.evaluate.populations import Population
-from overread.evaluate.rows import MEAN, Row, count, noted, row
+from overread.evaluate.rows import MEAN, Row, count, noted, people, row
 from overread.evaluate.setting import Setting, everywhere, macro_note, population_counts, reach, site_areas
 from overread.stats import roc
 from overread.stats.estimate import Estimate
@@ -36,7 +36,7 @@ def drop(setting: Setting) -> list[Row]:
 def _drops(setting: Setting, rater: str, inside: Population, outside: Population) -> list[Row]:
     panel, confidence = setting.panel, setting.config.confidence
     shared = shared_patients(setting, inside, outside)
-    note = f"{shared} patients are in both populations, so that the variances cannot be summed" if shared else ""
+    note = f"{people(shared)} in both populations, so that the variances cannot be summed" if shared else ""
     rows, terms_of = [], {}
     for finding in (f for f in panel.findings if panel.gives(rater, f)):
         here, there = (reach(setting, rater, finding, p) for p in (inside, outside))
