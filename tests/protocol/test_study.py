@@ -122,8 +122,13 @@ def test_a_changed_line_redoes_what_depends_on_it_and_every_look_at_the_test_set
 def test_a_study_killed_again_and_again_ends_equal_to_one_that_was_not(study, protocol, tmp_path):
     out = tmp_path / "s"
     command = [Path(sys.executable).parent / "overread", "run", str(protocol), "-o", str(out), "--workers", "1"]
-    for mark in ("simulated/cohort", "models/pooled/.seed-1.part/*.pt*", "models/birch", "predictions/pooled"):
-        _killed_when(command, out, mark.replace("simulated/cohort", ".simulated.part/alder"))
+    for mark in (
+        ".simulated.part/alder/*",
+        "models/pooled/.seed-1.part/checkpoints/last.pt",
+        "models/birch",
+        "predictions/pooled",
+    ):
+        _killed_when(command, out, mark)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     mine, whole = estimates(out), estimates(study)
@@ -136,6 +141,7 @@ def _killed_when(command, out, mark):
     patience = time.monotonic() + 120
     while not list(out.glob(mark)) and process.poll() is None and time.monotonic() < patience:
         time.sleep(0.05)
+    assert process.poll() is None, f"it ended before {mark} was seen"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
