@@ -87,7 +87,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Blocks that are folded away on the screen and stand open in print."""
+    """Blocks that are folded away until the reader opens them; what is open is printed."""
 
     summary: str
     blocks: tuple[Block, ...]

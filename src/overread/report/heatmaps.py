@@ -75,7 +75,8 @@ def looked_at(evidence: Evidence, cohort_folder: Path | str | None, folders: Map
     lead = Text(
         f"Grad-CAM of “{rater}” at the last feature map, upsampled bilinearly; it shows where the score came from, not "
         "where the disease is. Examples are chosen by rule, not by hand: of the test images called present at the "
-        "frozen threshold, the one with the median score among those that have the finding (true positive; among those whose "
+        "frozen threshold, the one with the median score among those that have the finding (true positive; among those "
+        "whose "
         "region is known, where any is) and among those that do not (false positive)."
     )
     regions = " Outlined: where the finding is known to be." if evidence.regions.height else ""
