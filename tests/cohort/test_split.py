@@ -167,3 +167,21 @@ def test_any_cohort_is_split_whole(n, seed, tune, test):
     assert made.columns == [*[c for c in images.columns if c != "split"], "split"]
     if tune == 0:
         assert "tune" not in made["split"].cast(pl.String).to_list()
+
+
+def test_what_aucs_compare_within_is_kept_in_proportion():
+    n = 300
+    images = tables.check(
+        pl.DataFrame(
+            {
+                "image_id": [f"i{i}" for i in range(n)],
+                "patient_id": [f"p{i}" for i in range(n)],
+                "site": ["a"] * n,
+                "pairs_within": ["old" if i % 10 == 0 else "new" for i in range(n)],
+            }
+        ),
+        "images",
+    )
+    made, _ = split(images, tables.empty("labels"), CohortConfig(seed=3))
+    old = made.filter(pl.col("pairs_within") == "old")["split"].cast(pl.String).value_counts()
+    assert dict(old.iter_rows()) == {"train": 21, "tune": 3, "test": 6}

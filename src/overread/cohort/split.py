@@ -23,8 +23,9 @@ def split(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> t
     """The images with their split, and rows of the flow that note what was odd.
 
     Patients who share a file or a `near_dup_group` are one unit and stay together. Every image of an external site is
-    test. Within a site, units are taken by the rarest finding that they have (present in any label source), then drawn
-    by the seed, and go where they keep patients, images and every finding closest to the fractions.
+    test. Within a site, units are taken by the rarest finding (present in any label source) or value of `pairs_within`
+    that they have, then drawn by the seed, and go where they keep patients, images and every finding and value closest
+    to the fractions.
 
     Raises InputError: unknown site; a given split that is not whole, or that has a patient in two splits, by name.
     """
@@ -125,6 +126,9 @@ def _assigned(
     whole = units.group_by("_unit").agg(pl.col("site").min(), pl.len().alias("images")).sort("site", "_unit")
     cases = units.select("case_id", "_unit").unique().join(present, on="case_id")
     had = cases.group_by("_unit", "finding").len().with_columns(pl.col("finding").cast(pl.String))
+    if "pairs_within" in units.columns:  # what an AUC compares within is kept in proportion like a finding
+        groups = units.filter(pl.col("pairs_within").is_not_null()).group_by("_unit", "pairs_within").len()
+        had = pl.concat([had, groups.rename({"pairs_within": "finding"})])
     made = []
     for site in whole.partition_by("site", maintain_order=True):
         names = site["_unit"].to_list()
