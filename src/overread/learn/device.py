@@ -39,6 +39,7 @@ def start_fabric(precision: str) -> Fabric:
     """
     try:
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins import MixedPrecision, Precision
     except ImportError as error:
         missing = f"{error.name} missing"
         raise InputError("train", "lightning-fabric", missing, do="pip install 'overread[train]'") from error
@@ -49,8 +50,8 @@ def start_fabric(precision: str) -> Fabric:
         processes = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // processes
         strategy = "ddp" if processes * nodes > 1 else "auto"
-    fabric = Fabric(
-        accelerator=accelerator, devices=processes, num_nodes=nodes, strategy=strategy, precision=precision  # type: ignore[arg-type]
-    )  # fmt: skip
+    # Given as a plugin, since Fabric announces a precision that is given by name on the terminal.
+    plugin = MixedPrecision("bf16-mixed", accelerator) if precision == "bf16-mixed" else Precision()
+    fabric = Fabric(accelerator=accelerator, devices=processes, num_nodes=nodes, strategy=strategy, plugins=plugin)
     fabric.launch()
     return fabric
