@@ -277,6 +277,7 @@ def _report(study: _Study) -> Path:
         "title": protocol.study.title, "question": protocol.study.question, "protocol": protocol.resolved(),
         "protocol_hash": protocol.hash, "warnings": protocol.warnings(), "governance": protocol.governance.model_dump(),
         "models": _models(study), "runs": _run_records(study),
+        "command": "overread run protocol.toml --out STUDY" + (" --data FOLDER" if study.data else ""),
     }  # fmt: skip
     heatmaps = {n: study.folder("predictions", n) for n, m in protocol.models.items() if m.role == "pooled"}
     entries = ledger.read(study.folder("ledger.jsonl"))
