@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -78,3 +81,25 @@ def test_unknown_names_get_a_hint():
 def test_architecture_survives_the_model_file():
     made = Architecture("densenet121", 3, 14, "imagenet")
     assert Architecture.from_dict({**made.to_dict(), "later": 1}) == made
+
+
+def test_timm_by_name(monkeypatch: pytest.MonkeyPatch):
+    asked = {}
+
+    def create_model(name: str, **settings: object) -> torch.nn.Module:
+        asked.update(settings, name=name)
+        return torch.nn.Flatten()
+
+    fake = SimpleNamespace(is_model=lambda n: n == "convnext_atto", list_models=lambda: ["convnext_atto"])
+    fake.create_model = create_model
+    monkeypatch.setitem(sys.modules, "timm", fake)
+    assert isinstance(build(Architecture("timm:convnext_atto", 1, 5)), torch.nn.Flatten)
+    assert asked == {"name": "convnext_atto", "in_chans": 1, "num_classes": 5}
+    with pytest.raises(InputError, match="Did you mean 'convnext_atto'"):
+        build(Architecture("timm:convnext_ato", 1, 5))
+
+
+def test_timm_missing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(InputError, match="an installed timm for timm:vit_tiny"):
+        build(Architecture("timm:vit_tiny", 1, 5))
