@@ -1,4 +1,4 @@
-"""What the ROC statistics take: the arrays of a caller, checked once and in one place, as float64, bool and codes."""
+"""What statistics take: the arrays of a caller, checked once and in one place, as float64, bool and codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from overread.errors import InputError
+from overread.errors import InputError, did_you_mean
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -20,24 +20,35 @@ def truth_array(y: ArrayLike, *, where: str) -> Bools:
     >>> truth_array([1, 0, 1], where="auc").tolist()
     [True, False, True]
     """
-    given = np.asarray(y)
-    if given.ndim != 1:
-        raise InputError(f"{where}: truth", "one value per case", f"an array of shape {given.shape}")
+    do = "Decide what a case without a stated truth means before the statistic."
+    return _yes_or_no(y, None, where=f"{where}: truth", do=do)
+
+
+def call_array(call: ArrayLike, n_cases: int | None, *, where: str, name: str = "call") -> Bools:
+    """Calls as bool (n_cases,); anything but yes/no or 1/0 is refused, by position.
+
+    >>> call_array([1, 0, 1], 3, where="operating_point").tolist()
+    [True, False, True]
+    """
+    do = "Leave out the cases that have no answer, and count them."
+    return _yes_or_no(call, n_cases, where=f"{where}: {name}", do=do)
+
+
+def _yes_or_no(answers: ArrayLike, n_cases: int | None, *, where: str, do: str) -> Bools:
+    given = np.asarray(answers)
+    if given.ndim != 1 or (n_cases is not None and given.size != n_cases):
+        expected = "one value per case" if n_cases is None else f"one value for each of {n_cases} cases"
+        raise InputError(where, expected, f"an array of shape {given.shape}")
     if given.dtype == np.bool_:
         return given
     try:
         value = given.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: truth", "true/false or 1/0", f"values of type {given.dtype}") from error
+        raise InputError(where, "true/false or 1/0", f"values of type {given.dtype}") from error
     wrong = np.flatnonzero((value != 0) & (value != 1))
     if wrong.size:
-        raise InputError(
-            f"{where}: truth",
-            "true/false or 1/0",
-            f"{wrong.size} other values",
-            examples=[f"case {i}: {given[i]}" for i in wrong[:6]],
-            do="Decide what a case without a stated truth means before the statistic.",
-        )
+        shown = [f"case {i}: {given[i]}" for i in wrong[:6]]
+        raise InputError(where, "true/false or 1/0", f"{wrong.size} other values", examples=shown, do=do)
     return value == 1
 
 
@@ -64,6 +75,25 @@ def score_array(score: ArrayLike, shape: tuple[int, ...], *, where: str, name: s
             f"{len(wrong)} NaN or infinite of {value.size}",
             examples=[f"case {i[-1]}: {value[tuple(i)]}" for i in wrong[:6]],
             do="Score every case, or leave the case out and count it.",
+        )
+    return value
+
+
+def probability_array(probability: ArrayLike, n_cases: int, *, where: str) -> Floats:
+    """Probabilities as float64 (n_cases,), each within [0, 1].
+
+    >>> probability_array([0, 0.5], 2, where="brier").tolist()
+    [0.0, 0.5]
+    """
+    value = score_array(probability, (n_cases,), where=where, name="probability")
+    wrong = np.flatnonzero((value < 0) | (value > 1))
+    if wrong.size:
+        raise InputError(
+            f"{where}: probability",
+            "probabilities between 0 and 1",
+            f"{wrong.size} outside",
+            examples=[f"case {i}: {value[i]}" for i in wrong[:6]],
+            do="A score that only ranks has no calibration: recalibrate it on other cases first.",
         )
     return value
 
@@ -110,6 +140,12 @@ def check_confidence(confidence: float, *, where: str) -> None:
     """Refuse a confidence outside (0, 1), such as 95 for 0.95."""
     if not 0 < confidence < 1:
         raise InputError(f"{where}: confidence", "a number between 0 and 1", f"{confidence}", do="Write 0.95 for 95 %.")
+
+
+def check_word(word: str, known: tuple[str, ...], *, where: str, name: str) -> None:
+    """Refuse a word that is not in the list, such as method="wlison"."""
+    if word not in known:
+        raise InputError(f"{where}: {name}", "one of " + ", ".join(known), repr(word), do=did_you_mean(word, known))
 
 
 def _missing(given: NDArray[Any]) -> int:

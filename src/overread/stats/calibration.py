@@ -10,10 +10,9 @@ from numpy.typing import ArrayLike
 from scipy.special import chdtrc, logit, ndtr, ndtri
 
 from overread.errors import InputError
-from overread.stats.arrays import Bools, Floats, check_confidence, truth_array
+from overread.stats.arrays import Bools, Floats, check_confidence, probability_array, truth_array
 from overread.stats.binning import bin_codes
 from overread.stats.estimate import Estimate
-from overread.stats.inputs import probability_array
 from overread.stats.logistic import LogisticFit, logistic_fit, no_level, unfit
 from overread.stats.recalibration import Recalibration, recalibrate
 from overread.stats.reliability import Brier, CalibrationCurve, CalibrationError, brier, calibration_curve, ece

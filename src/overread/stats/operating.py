@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from overread.errors import InputError
-from overread.stats.arrays import Floats, check_confidence, truth_array
+from overread.stats.arrays import Floats, call_array, check_confidence, truth_array
 from overread.stats.estimate import Estimate
-from overread.stats.inputs import call_array
 from overread.stats.proportions import rate, wilson
 from overread.stats.sampling import Sampling, involved, sampling
 

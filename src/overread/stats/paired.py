@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.special import bdtr, chdtrc, ndtr, ndtri
 
 from overread.errors import InputError
-from overread.stats.arrays import Bools, check_confidence, truth_array
+from overread.stats.arrays import Bools, call_array, check_confidence, check_word, truth_array
 from overread.stats.estimate import Estimate
-from overread.stats.inputs import call_array, check_word
 from overread.stats.proportions import wilson
 from overread.stats.sampling import Sampling, everyone, involved, sampling
 

@@ -9,9 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import betaincinv, ndtr, ndtri
 
 from overread.errors import InputError
-from overread.stats.arrays import Floats, check_confidence
+from overread.stats.arrays import Floats, call_array, check_confidence, check_word
 from overread.stats.estimate import Estimate
-from overread.stats.inputs import call_array, check_word
 from overread.stats.sampling import Sampling, everyone, involved, sampling
 
 

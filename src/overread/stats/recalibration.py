@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from overread.errors import InputError
-from overread.stats.arrays import Bools, Floats, score_array, truth_array, weight_array
-from overread.stats.inputs import check_word, probability_array
+from overread.stats.arrays import Bools, Floats, check_word, probability_array, score_array, truth_array, weight_array
 from overread.stats.logistic import logistic_fit, unfit
 
 METHODS = ("logistic", "temperature", "isotonic")

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from overread.stats.arrays import Bools, Codes, Floats, check_confidence, truth_array
+from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, probability_array, truth_array
 from overread.stats.binning import BINNINGS, bin_codes
 from overread.stats.estimate import Estimate
-from overread.stats.inputs import check_word, probability_array
 from overread.stats.proportions import rate, wilson
 from overread.stats.recalibration import isotonic_fit
 from overread.stats.sampling import Sampling, everyone, involved, sampling

@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from overread.errors import InputError
-from overread.stats.arrays import Floats, check_confidence, truth_array
+from overread.stats.arrays import Floats, check_confidence, probability_array, truth_array
 from overread.stats.binning import quantiles
-from overread.stats.inputs import probability_array
 from overread.stats.sampling import Sampling, sampling
 
 POINTS = 200  # of the curve
