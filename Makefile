@@ -10,6 +10,7 @@ demo: setup
 	$(BIN)/overread demo --out overread-demo
 
 test: setup-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules src
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup-test
