@@ -41,7 +41,8 @@ class Disease:
     """What all findings of one radiograph do to the chest; distances in cm, arrays per side (right, left).
 
     fluid and collapsed as in `lungs`; balls (k, 12) are nodules and masses, ball_findings says which; lines (k, 2, 4)
-    are thin structures, line_findings says whose; haze is the strength of alveolar edema, 0..1.
+    are thin structures, line_findings says whose; haze is the strength of alveolar edema, 0..1; packed is how much
+    denser each lung is for having retracted.
     """
 
     heart: float
@@ -57,6 +58,7 @@ class Disease:
     line_findings: tuple[str, ...]
     haze: float
     vessel_gain: float
+    packed: Array
 
 
 def disease(severities: Mapping[str, float], body: Thorax, *, supine: bool, rng: np.random.Generator) -> Disease:
@@ -94,6 +96,7 @@ def disease(severities: Mapping[str, float], body: Thorax, *, supine: bool, rng:
         line_findings=owners,
         haze=acts["edema"],
         vessel_gain=1.0 + 0.7 * acts["edema"],
+        packed=1.0 + 0.22 * np.maximum(body.walls[:, 4] - collapsed[:, 4], 0.0),
     )
 
 
@@ -104,9 +107,9 @@ def _effusion(severity: float, body: Thorax, supine: bool, rng: np.random.Genera
         if amount <= 0:
             continue
         sulcus = body.domes[side, 1] - 1.6
-        fluid[side] = (sulcus - 0.4 - 13.0 * amount**1.1, 1.8 + 3.5 * min(amount * 2.0, 1.0), 0.0, 2.4)
+        fluid[side] = (sulcus - 1.6 - 13.5 * amount**1.1, 2.2 + 3.5 * min(amount * 2.0, 1.0), 0.0, 2.4)
         if supine:
-            fluid[side] = (sulcus + 0.4 - 8.0 * amount, 1.5 + 2.0 * amount, 0.14 + 0.5 * amount, 5.0)
+            fluid[side] = (sulcus - 1.0 - 8.5 * amount, 1.5 + 2.0 * amount, 0.20 + 0.5 * amount, 4.5)
     return fluid
 
 
@@ -115,7 +118,7 @@ def _pneumothorax(severity: float, body: Thorax, supine: bool, rng: np.random.Ge
     collapsed = body.walls.copy()
     if severity <= 0:
         return collapsed, 0.0
-    gap = (1.5 + 5.0 * severity**1.2) * flat
+    gap = (2.1 + 5.0 * severity**1.2) * flat
     collapsed[side, 1] += 1.5 * gap
     collapsed[side, 4] -= 0.85 * gap * (1.15 if supine else 1.0)
     collapsed[side, 3] -= 0.25 * gap
@@ -150,7 +153,7 @@ def _consolidation(severity: float, body: Thorax, rng: np.random.Generator) -> l
         if severity <= 0 or (k == 1 and many < 0.5) or (k == 2 and many < 0.8):
             continue
         radius = (2.5 + 3.2 * severity) * size * (1.0 if k == 0 else 0.75)
-        density = 0.45 + 0.45 * severity
+        density = 0.50 + 0.45 * severity
         patches.append(
             Patch("consolidation", at[0], at[1], radius * stretch, radius / stretch, turn, density, 2.2 * radius, 0.42)
         )

@@ -140,6 +140,8 @@ def _transmit(
     tree = 1.35 * vessels(body, sick, film, anatomy=anatomy) * (1.0 - 1.15 * dense.hidden)
     extra = (tree + dense.strands) * seen + dense.filled + dense.solid + 0.13 * air.pleura
     texture = 1.0 + 0.05 * clouds(film.x, film.y, rng, (1.6, 0.8, 0.45)) * seen
+    # A retracted lung holds the same tissue in less room.
+    texture *= np.where(film.x < 0, *sick.packed)
     bone = bones(body, film)
     if taken.wires:
         wires(bone, film, rng=rng)
