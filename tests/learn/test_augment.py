@@ -113,3 +113,12 @@ def test_each_strength_alone_changes_the_images_and_not_the_input(strength: str)
     only = Augmentation(**{**dict.fromkeys(Augmentation.none().__slots__, 0.0), strength: 0.5})
     assert not torch.equal(augment(images, only, generator(1)), kept)
     assert torch.equal(images, kept)
+
+
+@pytest.mark.parametrize("size", [32, 128, 600])
+def test_half_the_images_have_noise(size: int):
+    images = torch.full((6, 1, size, size), 0.5)
+    made = augment(
+        images, Augmentation(**{**dict.fromkeys(Augmentation.none().__slots__, 0.0), "noise": 0.1}), generator()
+    )
+    assert [bool((m != 0.5).any()) for m in made] == [True, False] * 3

@@ -43,7 +43,7 @@ def augment(images: Tensor, strengths: Augmentation, generator: torch.Generator)
     if images.device.type != "cpu":
         return changed(images, strengths, generator)
     # A few images at a time stay in the processor's cache, which makes it a quarter faster.
-    few = max(1, PIXELS_AT_A_TIME // images[0].numel())
+    few = max(2, PIXELS_AT_A_TIME // images[0].numel() // 2 * 2)  # even, for the half that has noise
     out = torch.empty_like(images)
     for first in range(0, len(images), few):
         some = slice(first, first + few)
@@ -53,6 +53,7 @@ def augment(images: Tensor, strengths: Augmentation, generator: torch.Generator)
 
 def changed(images: Tensor, strengths: Augmentation, generator: torch.Generator) -> Tensor:
     """Images (n, 1, height, width) changed at random, all at once."""
+    given = images
     if strengths.rotation or strengths.shift or strengths.scale:
         images = affine(images, *draw_affine(len(images), strengths, generator))
     if strengths.blur:
@@ -61,8 +62,9 @@ def changed(images: Tensor, strengths: Augmentation, generator: torch.Generator)
     if strengths.gamma or strengths.contrast or strengths.brightness:
         images = tone(images, *draw_tone(len(images), strengths, generator))
     if strengths.noise:
-        deviation = uniform(len(images), 0.0, strengths.noise, generator)
-        images = add_noise(images, deviation, generator)
+        images = images.clone() if images is given else images
+        half = images[::2]  # the order is random, so every second image is a random half; normal draws are dear
+        half.copy_(add_noise(half, uniform(len(half), 0.0, strengths.noise, generator), generator))
     return images
 
 

@@ -23,7 +23,8 @@ class Augmentation:
 
     `rotation` degrees either way; `shift` fraction of the side; `scale` and `gamma`, `contrast` fractions (0.1: from
     1/1.1 to 1.1, even on a log scale); `brightness` and `noise` (standard deviation) in units of the grey range 0..1,
-    the noise's deviation drawn from 0 to it; `blur` the largest standard deviation in pixels, given to half the images.
+    the noise's deviation drawn from 0 to it; `blur` the largest standard deviation in pixels; noise and blur are given
+    to half the images.
     Images are never mirrored: the side that the heart lies on is information.
     """
 
