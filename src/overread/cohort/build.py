@@ -14,6 +14,7 @@ from overread import runs, tables
 from overread.cohort import select as selection
 from overread.cohort.config import CohortConfig, check_columns
 from overread.cohort.merge import merged
+from overread.cohort.parents import with_parents
 from overread.cohort.split import split
 from overread.errors import InputError
 from overread.images import store
@@ -69,7 +70,7 @@ def build(
     whole, base = merged(sources, [Path(r) for r in roots])
     check_columns(config, whole.images.columns)
     selected, flow = _selected(whole.images, base, config, workers)
-    labels = whole.labels
+    labels, implied = with_parents(whole.labels, whole.images)
     split(selected, _of(selected, labels, "case_id"), config)  # what is wrong with the split shows before the long work
     building = out / _BUILDING
     _reuse_pixels(out, building)
@@ -80,7 +81,7 @@ def build(
         )  # fmt: skip
         flow += _readable(selected, images, unreadable)
         images, notes = split(images, _of(images, labels, "case_id"), config)
-        flow += notes + _noted(whole, images, config)
+        flow += notes + _noted(whole, images, config, implied)
         regions = tables.empty("regions") if whole.regions is None else _of(images, whole.regions, "image_id")
         labels = _of(images, labels, "case_id")
         frames = {"images": images, "labels": labels, "regions": regions, "flow": pl.concat(flow)}
@@ -143,11 +144,15 @@ def _readable(selected: pl.DataFrame, images: pl.DataFrame, unreadable: pl.DataF
     return [selection.reasons("readable", lost, "_why"), selection.remaining("readable", images)]
 
 
-def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig) -> list[pl.DataFrame]:
+def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: pl.DataFrame) -> list[pl.DataFrame]:
     """What was odd and is kept: notes of the sources, converted pictures, images without a label, idle exclusions."""
     notes = [
         selection.reasons("noted", images, "source_note") if "source_note" in images.columns else None,
         selection.reasons("noted", _converted(images), "_what"),
+        selection.noted(
+            "a finding is present whose parent was not: the parent is taken as present",
+            images.join(implied, on="case_id", how="semi"),
+        ),
         selection.noted("no label", images.join(whole.labels, on="case_id", how="anti")),
     ]
     rows = [n for n in notes if n is not None and n.height]
