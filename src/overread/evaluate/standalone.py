@@ -11,7 +11,7 @@ from overread.evaluate.areas import auc_estimate, chosen, linear_estimate, mean_
 from overread.evaluate.frozen import Frozen, Threshold
 from overread.evaluate.panel import Bools, Panel
 from overread.evaluate.populations import Population
-from overread.evaluate.rows import Place, Row, count, noted, row
+from overread.evaluate.rows import Place, Row, count, counts_at, noted, row
 from overread.evaluate.setting import Reach, Setting, everywhere, population_counts, reach
 from overread.stats import rates
 from overread.stats.estimate import Estimate
@@ -39,11 +39,12 @@ def _auc_rows(setting: Setting, place: Place, population: Population) -> list[Ro
     if not over.sites:
         missing = Estimate(np.nan, note="the truth of no case is stated")
         return [row(place, "auc", missing, counts=counts, confidence=confidence)]
-    rows = [row(place, "auc", _auc(setting, place, over), counts=counts, confidence=confidence)]
+    used = counts_at(setting.panel, place.rater, place.finding, setting.panel.at(over.sites))
+    rows = [row(place, "auc", _auc(setting, place, over), counts=used, confidence=confidence)]
     prevalence = _prevalence(setting, place, population)
     rows.append(row(place, "prevalence", prevalence, counts=counts, confidence=confidence))
     if (setting.panel.pairs.codes[everywhere(setting, population)] >= 0).any():
-        rows.append(row(place, "auc", _auc_of_all_pairs(setting, place, over), at="pairs=all", counts=counts,
+        rows.append(row(place, "auc", _auc_of_all_pairs(setting, place, over), at="pairs=all", counts=used,
                         confidence=confidence))  # fmt: skip
     if len(population.sites) > 1:
         rows += [_site_row(setting, place, site) for site in population.sites]
