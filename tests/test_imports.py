@@ -12,7 +12,11 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_imports_run_only_downward():
     pytest.importorskip("importlinter")
     done = subprocess.run(
-        [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
