@@ -75,7 +75,7 @@ def test_pneumothorax_darkens_its_mask_and_grows():
         none, some, much = take(seed), take(seed, pneumothorax=0.35), take(seed, pneumothorax=0.9)
         inside = some.masks["pneumothorax"]
         assert some.display[inside].mean() < none.display[inside].mean() - 0.01
-        assert much.masks["pneumothorax"].sum() > 1.5 * inside.sum()
+        assert much.masks["pneumothorax"].sum() > 1.25 * inside.sum()
 
 
 def test_cardiomegaly_widens_the_heart():

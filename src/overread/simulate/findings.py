@@ -118,7 +118,7 @@ def _pneumothorax(severity: float, body: Thorax, supine: bool, rng: np.random.Ge
     collapsed = body.walls.copy()
     if severity <= 0:
         return collapsed, 0.0
-    gap = (2.1 + 5.0 * severity**1.2) * flat
+    gap = (2.7 + 4.8 * severity**1.2) * flat
     collapsed[side, 1] += 1.5 * gap
     collapsed[side, 4] -= 0.85 * gap * (1.15 if supine else 1.0)
     collapsed[side, 3] -= 0.25 * gap
@@ -152,10 +152,10 @@ def _consolidation(severity: float, body: Thorax, rng: np.random.Generator) -> l
         size, turn, stretch = rng.uniform(0.85, 1.25), rng.uniform(-0.8, 0.8), rng.uniform(0.75, 1.3)
         if severity <= 0 or (k == 1 and many < 0.5) or (k == 2 and many < 0.8):
             continue
-        radius = (2.5 + 3.2 * severity) * size * (1.0 if k == 0 else 0.75)
-        density = 0.50 + 0.45 * severity
+        radius = (3.1 + 3.0 * severity) * size * (1.0 if k == 0 else 0.75)
+        density = 0.66 + 0.32 * severity
         patches.append(
-            Patch("consolidation", at[0], at[1], radius * stretch, radius / stretch, turn, density, 2.2 * radius, 0.42)
+            Patch("consolidation", at[0], at[1], radius * stretch, radius / stretch, turn, density, 2.6 * radius, 0.42)
         )
     return patches
 

@@ -28,6 +28,10 @@ LETTERS: Mapping[str, tuple[tuple[tuple[float, float], ...], ...]] = MappingProx
         "M": (((0, 1.5), (0, 0), (0.42, 0.8), (0.85, 0), (0.85, 1.5)),),
     }
 )
+# What two styles of marking write on bedside pictures: words, their place and height as shares of the picture's side.
+WORDS: Mapping[str, tuple[str, tuple[float, float], float]] = MappingProxyType(
+    {"circled": ("PORTABLE", (0.03, 0.015), 0.03), "words": ("AP", (0.18, 0.05), 0.045)}
+)
 
 
 def write(picture: Array, words: str, *, place: tuple[float, float], height: float, thick: float = 0.13) -> None:
@@ -60,14 +64,9 @@ def label(picture: Array, acquisition: Acquisition, *, rng: np.random.Generator)
         height=size,
         thick=0.2 if device.marker_style == "plain" else 0.13,
     )
-    if acquisition.supine and device.marker_style in ("circled", "words"):
-        write(
-            picture,
-            "PORTABLE" if device.marker_style == "circled" else "AP",
-            place=(0.03, 0.015),
-            height=0.026,
-            thick=0.16,
-        )
+    if acquisition.supine and device.marker_style in WORDS:
+        words, place, height = WORDS[device.marker_style]
+        write(picture, words, place=place, height=height, thick=0.16)
 
 
 def _disc(picture: Array, x: float, y: float, radius: float) -> None:

@@ -138,7 +138,7 @@ def _transmit(
     # Vessels and strands behind much tissue are drowned by it; inside a consolidation they vanish.
     seen = air.lung / (air.lung + 2.5) * np.minimum(1.5 * air.lung / np.maximum(air.outline, 0.1), 1.0)
     tree = 1.35 * vessels(body, sick, film, anatomy=anatomy) * (1.0 - 1.15 * dense.hidden)
-    extra = (tree + dense.strands) * seen + dense.filled + dense.solid + 0.13 * air.pleura
+    extra = (tree + dense.strands) * seen + dense.filled + dense.solid + 0.17 * air.pleura
     texture = 1.0 + 0.05 * clouds(film.x, film.y, rng, (1.6, 0.8, 0.45)) * seen
     # A retracted lung holds the same tissue in less room.
     texture *= np.where(film.x < 0, *sick.packed)
