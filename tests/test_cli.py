@@ -161,3 +161,28 @@ def test_every_command_is_in_the_reference_and_no_other():
     )
     assert offered >= written
     assert written == {"demo", "run", "check", "cohort", "train", "predict", "evaluate", "report"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "c", "-o", "m"), "This command needs torch: pip install 'overread[train]'."),
+        (("demo", "--out", "d"), "expected torch, since this protocol trains models; found an installation without it"),
+    ],
+)
+def test_a_base_install_says_what_training_needs_before_anything_is_done(tmp_path, arguments, message):
+    code = (
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
+        "class No:\n"
+        "    def find_spec(self, name, *a):\n"
+        "        if name == 'torch': raise ModuleNotFoundError(name, name='torch')\n"
+        "sys.meta_path.insert(0, No())\n"
+        f"sys.argv = ['overread', *{list(arguments)!r}]\n"
+        "from overread.cli import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []

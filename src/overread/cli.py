@@ -30,6 +30,8 @@ app = typer.Typer(
 )  # fmt: skip
 _errors = Console(stderr=True, highlight=False)
 
+# What only `overread[train]` installs.
+_TRAINING = {"torch", "lightning_fabric", "safetensors"}
 _SECTIONS = {"cohort", "training", "evaluation", "options"}
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for the result.")]
@@ -43,6 +45,11 @@ def main() -> None:
         app()
     except InputError as error:
         _errors.print(str(error), style="red", markup=False, soft_wrap=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name not in _TRAINING:
+            raise
+        _errors.print(f"This command needs {error.name}: pip install 'overread[train]'.", style="red", markup=False)
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == 130:  # what typer makes of Ctrl-C

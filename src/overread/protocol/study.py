@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -85,6 +86,9 @@ def run(
     study = _Study(
         stated, Path(out), Path(data) if data else None, workers or os.cpu_count() or 1, progress or (lambda *_: None)
     )
+    if stated.models and importlib.util.find_spec("torch") is None:
+        do = "pip install 'overread[train]', or evaluate predictions that you have: overread evaluate."
+        raise InputError(protocol, "torch, since this protocol trains models", "an installation without it", do=do)
     study.out.mkdir(parents=True, exist_ok=True)
     tables.write_text(study.folder("protocol.toml"), Path(protocol).read_text(encoding="utf-8"))
     tables.write_json(study.folder("protocol.json"), {"hash": stated.hash, **stated.resolved()})
