@@ -106,7 +106,7 @@ def _site(setting: Setting, name: str, compared: Sequence[str]) -> Site:
         mask = _same_cases(setting, name, finding, [m for m in compared if m not in silent])
         if finding in panel.findings:
             counts[finding] = count(np.where(mask, panel.truths(finding), np.nan), panel.patient)
-        reason = _refused(setting, counts.get(finding, Counts()), silent)
+        reason = _refused(setting, counts.get(finding), silent)
         if reason:
             refused[finding] = reason
         else:
@@ -131,17 +131,19 @@ def _same_cases(setting: Setting, site: str, finding: str, raters: Sequence[str]
     return mask
 
 
-def _refused(setting: Setting, counts: Counts, silent: Sequence[str]) -> str:
-    """Why a finding is not evaluable; "" where it is."""
+def _refused(setting: Setting, counts: Counts | None, silent: Sequence[str]) -> str:
+    """Why a finding is not evaluable; "" where it is. A finding that nobody scores was not counted: counts is None."""
     reasons = []
-    if not counts.cases:
+    if counts is None:
+        reasons.append("no model scores it")
+    elif not counts.cases:
         reasons.append("no case states it")
     elif not setting.evaluable(counts):
         reasons.append(
             f"{people(counts.patients_present)} with it and {counts.patients_absent} without "
             f"({setting.config.minimum_present} and {setting.config.minimum_absent} needed)"
         )
-    if silent:
+    if silent and counts is not None:
         reasons.append(f"not an output of {', '.join(silent)}")
     return "; ".join(reasons)
 
