@@ -45,7 +45,7 @@ def hospitals(  # every argument is a choice of the study, named at the call
     (external; 400 and 300 each unless given); size: side of a picture in pixels; seed: everything random follows from
     it, whatever the number of workers (processes); findings: those that are stated (all nine and no_finding unless
     given; all nine are always there to be seen); site_differences: 1 = sites differ in device, tone, markers, case mix
-    and label habits, 0 = they differ in nothing; label_noise: 0 = reports tell the truth; progress(done, total).
+    and label habits, 0 = in nothing, above 1 = more; label_noise: 0 = reports tell the truth; progress(done, total).
 
     Returns a Source: images (path relative to out), labels with source "report" (what the hospital states) and "truth"
     (what was put in, with its `severity` 0..1), regions (boxes of what is truly there). birch writes DICOM, the others
