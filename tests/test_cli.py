@@ -89,6 +89,12 @@ def test_the_report_can_be_written_again_from_the_evaluation_alone(files):
         (("report", "none", "-o", "r"), "none: expected a folder written by overread, with a run.json"),
         (("cohort", "--root", ".", "-o", "c"), "expected --images and --labels, or --reader; found neither"),
         (("run", "p.toml", "-o", "s", "--set", "seed"), "expected KEY=VALUE, such as training.epochs=5; found 'seed'"),
+        ((*EVALUATE[:-1], "acme.csv"), "acme.csv: expected a folder; found a file. Name another place for the result."),
+        (
+            (*EVALUATE, "--external", "nowhere"),
+            "expected a site 'nowhere', named as internal or external; found sites []",
+        ),
+        ((*EVALUATE, "--subgroup", "ward"), "expected the subgroup column 'ward'"),
         ((*EVALUATE, "--finding", "edma"), "found 'edma'. Did you mean 'edema'?"),
     ],
 )
@@ -109,6 +115,7 @@ def test_what_the_user_can_mend_is_one_paragraph_and_exit_2(files, arguments, me
         ),
         ("acme.csv", ("00000000.png", "unknown.png", 1), "unknown.png"),
         ("acme.csv", ("00000001.png", "00000000.png", 1), "rows whose key stands more than once (00000000.png)"),
+        ("acme.csv", (",", ";"), "acme.csv: expected columns separated by commas; found semicolons."),
         ("acme.csv", ("Edema", "Edma", 1), "Did you mean 'edema'?"),
         ("labels.csv", ("png,1", "png,7", 1), "other values (7 in edema)"),
         ("labels.csv", ("00000001.png", "00000000.png", 1), "rows whose key stands more than once"),

@@ -22,7 +22,7 @@ from typing import Any
 import polars as pl
 
 from overread.errors import InputError
-from overread.tables import write_json
+from overread.tables import make_folder, write_json
 
 _PACKAGES = (
     "overread",
@@ -70,8 +70,7 @@ def start(
 
     `inputs` names the files, or run folders, that the result depends on. A failure is recorded and goes on upwards.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     inputs = inputs or {}
     began, clock = datetime.now(UTC), time.perf_counter()
     record: dict[str, Any] = {

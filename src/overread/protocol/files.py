@@ -11,7 +11,7 @@ import polars as pl
 
 from overread import evaluate as evaluation
 from overread import ledger, runs
-from overread.errors import InputError
+from overread.errors import InputError, did_you_mean
 from overread.evaluate import EvaluationConfig, wide
 
 
@@ -46,6 +46,7 @@ def evaluate_files(
         whatever is wrong with the files or does not fit together; nothing is written but the failed run
     """
     cases, truth = wide.images(images), wide.labels(labels)
+    _check_sites(cases.frame, config, images)
     scores, tuning = _together(predictions), _together(tune) if tune else None
     files = {"images": images, "labels": labels, **{f"predictions {p.name}": p for p in predictions}}
     with runs.start(
@@ -107,6 +108,15 @@ def report_folder(
         evaluation, out, study=said, cohort_folder=cohort, heatmap_folders=dict(heatmaps or {}),
         ledger=book if book.is_file() else None, models={m["name"]: f for m, f in zip(stated, models, strict=True)},
     )  # fmt: skip
+
+
+def _check_sites(images: pl.DataFrame, config: EvaluationConfig, where: Path) -> None:
+    sites = sorted(images["site"].unique())
+    for site in (*config.external_sites, *config.internal_sites):
+        if site not in sites:
+            named = [s for s in sites if s]
+            do = did_you_mean(site, named) or ("" if named else "The images have no column 'site'.")
+            raise InputError(where, f"a site '{site}', named as internal or external", f"sites {named}", do=do)
 
 
 def _together(files: Sequence[Path]) -> pl.DataFrame:

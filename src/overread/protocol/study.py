@@ -89,7 +89,7 @@ def run(
     if stated.models and importlib.util.find_spec("torch") is None:
         do = "pip install 'overread[train]', or evaluate predictions that you have: overread evaluate."
         raise InputError(protocol, "torch, since this protocol trains models", "an installation without it", do=do)
-    study.out.mkdir(parents=True, exist_ok=True)
+    tables.make_folder(study.out)
     tables.write_text(study.folder("protocol.toml"), Path(protocol).read_text(encoding="utf-8"))
     tables.write_json(study.folder("protocol.json"), {"hash": stated.hash, **stated.resolved()})
     _build_cohort(study)

@@ -15,11 +15,11 @@ import polars as pl
 
 from overread import findings
 from overread.errors import InputError, did_you_mean
-from overread.tables.files import replacing, write_json, write_text
+from overread.tables.files import make_folder, replacing, write_json, write_text
 from overread.tables.schemas import SCHEMAS, SPLITS, STATES, VIEWS
 
 __all__ = [
-    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Source", "check", "empty", "fill", "frame_of", "read", "replacing",
+    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Source", "check", "empty", "fill", "frame_of", "make_folder", "read", "replacing",
     "schema", "write", "write_frame", "write_json", "write_text",
 ]  # fmt: skip
 
@@ -243,9 +243,12 @@ def frame_of(path: Path | str) -> pl.DataFrame:
     try:
         if path.name.endswith(".parquet"):
             return pl.read_parquet(path)
-        return pl.read_csv(path, infer_schema=False)
+        frame = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise InputError(path, "a readable CSV or Parquet file", str(error).splitlines()[0]) from error
+    if frame.width == 1 and ";" in frame.columns[0]:
+        raise InputError(path, "columns separated by commas", "semicolons", do="Save it as comma-separated values.")
+    return frame
 
 
 def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:

@@ -13,6 +13,18 @@ from typing import Any
 from overread.errors import InputError
 
 
+def make_folder(folder: Path | str) -> Path:
+    """The folder, made where it is not there; InputError where it cannot be."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(folder, "a folder", "a file", do="Name another place for the result.") from error
+    except PermissionError as error:
+        raise InputError(folder, "a folder that may be written", "no permission", do="Name another place.") from error
+    return folder
+
+
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well; else it is removed.
@@ -20,7 +32,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     A full disk is an InputError that says so; the old file is untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
