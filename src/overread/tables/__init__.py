@@ -19,8 +19,8 @@ from overread.tables.files import make_folder, replacing, write_json, write_text
 from overread.tables.schemas import SCHEMAS, SPLITS, STATES, VIEWS
 
 __all__ = [
-    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Source", "check", "empty", "fill", "frame_of", "make_folder", "read", "replacing",
-    "schema", "write", "write_frame", "write_json", "write_text",
+    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Source", "check", "empty", "fill", "frame_of", "make_folder", "read",
+    "replacing", "schema", "write", "write_frame", "write_json", "write_text",
 ]  # fmt: skip
 
 
