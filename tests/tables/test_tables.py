@@ -136,3 +136,12 @@ def test_nothing_is_written_when_a_table_is_wrong(tmp_path):
 def test_json_says_nan_as_null(tmp_path):
     path = tables.write_json(tmp_path / "x.json", {"a": float("nan"), "b": (1, 2.5)})
     assert path.read_text().split() == ["{", '"a":', "null,", '"b":', "[", "1,", "2.5", "]", "}"]
+
+
+def test_a_folder_that_may_not_be_written_is_an_input_error(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    with pytest.raises(InputError, match="expected a folder that may be written; found no permission"):
+        tables.write_text(tmp_path / "x.txt", "x")

@@ -33,7 +33,12 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     make_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except PermissionError as error:
+        raise InputError(
+            path.parent, "a folder that may be written", "no permission", do="Name another place."
+        ) from error
     os.close(handle)
     temporary = Path(name)
     try:
