@@ -129,7 +129,8 @@ def _one_class(evidence: Evidence) -> list[str]:
     found = []
     for population in evidence.cast.populations:
         part = pick(rows, population=population)
-        lone = part.filter((pl.col("n_present") == 0) | (pl.col("n_absent") == 0))["finding"].unique().to_list()
+        one = (pl.col("n_present") == 0) != (pl.col("n_absent") == 0)  # both 0: nothing is stated there at all
+        lone = part.filter(one)["finding"].unique().to_list()
         names = [finding_title(f) for f in evidence.cast.findings if f in lone]
         if names:
             title = population_title(evidence, population)
