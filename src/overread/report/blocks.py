@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import polars as pl
 
 from overread.report.numbers import MISSING
 
@@ -35,11 +37,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing as inline SVG, with the words that stand for it."""
+    """A drawing as inline SVG, with the words that stand for it, its name on the page and the numbers it draws."""
 
     svg: str
     caption: str
-    narrow: bool = False
+    name: str = ""
+    numbers: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,19 @@ def table(
     said = [remark, f"Every number: {'; '.join(common)}." if common else ""]
     footnotes = tuple((mark, note) for note, mark in letters.items())
     return Table(caption, tuple(map(tuple, head)), made, footnotes, " ".join(s for s in said if s), compact)
+
+
+def within(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks in their order, those that are folded away among them.
+
+    >>> [b.text for b in within([Text("a"), Folded("more", (Text("b"),)), Text("c")])]
+    ['a', 'b', 'c']
+    """
+    for block in blocks:
+        if isinstance(block, Folded):
+            yield from within(block.blocks)
+        else:
+            yield block
 
 
 def _letters(index: int) -> str:

@@ -6,7 +6,7 @@ import polars as pl
 
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, group, heads, table
 from overread.report.cells import error_cell, estimate_cell
-from overread.report.curves import calibration_panels
+from overread.report.curves import calibration_panels, points
 from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, population_title
 from overread.report.performance import drawn_findings, series, whose
 
@@ -45,7 +45,8 @@ def _curves(evidence: Evidence, curve: str) -> Figure | None:
         "equal size, with intervals; dashed: perfect calibration. A panel shows the range that its points fill."
     )
     alt = f"{caption} Intercepts, slopes and errors stand in the table."
-    return Figure(calibration_panels(frames, drawn_findings(evidence, frames), name=curve, alt=alt), caption)
+    drawn = calibration_panels(frames, drawn_findings(evidence, frames), name=curve, alt=alt)
+    return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
 
 
 def _figures(evidence: Evidence, frame: pl.DataFrame, rater: str, kind: str) -> Table:

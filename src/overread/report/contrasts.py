@@ -7,7 +7,7 @@ from math import isnan
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table
+from overread.report.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table
 from overread.report.cells import classes_cell, estimate_cell, p_cells
 from overread.report.evidence import (
     MEAN,
@@ -19,7 +19,7 @@ from overread.report.evidence import (
     pick,
     population_title,
 )
-from overread.report.forest import Line, Scale, forest, mark_of, spoken
+from overread.report.forest import Line, Scale, forest_figure, mark_of
 from overread.report.numbers import number
 
 
@@ -52,10 +52,8 @@ def _pair(evidence: Evidence, frame: pl.DataFrame, a: str, b: str, name: str) ->
     ]
     caption = f"Difference in AUC, “{a}” minus “{b}”, on the same cases, with intervals."
     scale = Scale("Difference in AUC", null=0.0, signed=True, better=(f"← “{b}” better", f"“{a}” better →"))
-    picture = Figure(
-        forest(lines, [population_title(evidence, p) for p in shown], scale, name=name, alt=spoken(caption, lines)),
-        caption,
-    )
+    names = [population_title(evidence, p) for p in shown]
+    picture = forest_figure(lines, names, scale, name=name, caption=caption)
     return [picture, difference_table(evidence, rows, caption, "Difference")]
 
 
@@ -115,7 +113,7 @@ def _drop_blocks(evidence: Evidence, rows: dict, rater: str) -> list[Block]:
     scale = Scale("Internal − external AUC", null=0.0, better=("← better outside", "worse outside →"))
     names = ["", *(population_title(evidence, p) for p in shown)]
     return [
-        Figure(forest(lines, names, scale, name=f"drop-{rater}", alt=spoken(caption, lines)), caption),
+        forest_figure(lines, names, scale, name=f"drop-{rater}", caption=caption),
         difference_table(evidence, rows, caption, "Internal − external"),
     ]
 

@@ -79,6 +79,16 @@ def calibration_panels(frames: Sequence[tuple[str, pl.DataFrame]], names: Sequen
         return _finish(figure, frames, name, alt)
 
 
+def points(frames: Sequence[tuple[str, pl.DataFrame]], *, x: str, y: str) -> pl.DataFrame:
+    """The numbers of curves: series, finding, place along the curve, and the point with its band."""
+    named = pl.col("x").alias(x), pl.col("y").alias(y)
+    parts = [
+        frame.sort("finding", "order").select(pl.lit(series).alias("series"), "finding", "order", *named, "low", "high")
+        for series, frame in frames
+    ]
+    return pl.concat(parts)
+
+
 def _tall(columns: int) -> float:
     """The height of a row of panels: square panels and their titles."""
     return min(WIDTH / max(columns, 3) + 0.12, 2.9)

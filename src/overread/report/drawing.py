@@ -155,3 +155,10 @@ def tidy(text: str, name: str, alt: str, inches: float) -> str:
         f'<title id="t-{escape(name)}">{escape(alt)}</title>'
     )
     return head + text[text.index(">", text.index("<svg")) + 1 :].strip()
+
+
+def standalone(inline: str) -> str:
+    """An inline SVG as a file of its own, in the size at which the page shows it."""
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', inline)
+    size = f' width="{box.group(1)}pt" height="{box.group(2)}pt"' if box else ""
+    return inline.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg"{size} ', 1) + "\n"

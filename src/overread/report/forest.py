@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
 
+import polars as pl
 from matplotlib.axes import Axes
 
+from overread.report.blocks import Figure
 from overread.report.drawing import (
     GREY,
     INK,
@@ -68,6 +70,18 @@ def mark_of(row: dict | None, series: int, *, signed: bool = False) -> Mark:
 def spoken(caption: str, lines: Sequence[Line]) -> str:
     """The plot in words, for those who do not see it."""
     return f"Forest plot. {caption} " + "; ".join(f"{r.title}: " + ", ".join(m.label for m in r.marks) for r in lines)
+
+
+def forest_figure(lines: Sequence[Line], series: Sequence[str], scale: Scale, *, name: str, caption: str) -> Figure:
+    """A forest plot as the page holds it: drawing, words for those who do not see it, and its numbers."""
+    drawn = forest(lines, series, scale, name=name, alt=spoken(caption, lines))
+    return Figure(drawn, caption, name, _numbers(lines, series))
+
+
+def _numbers(lines: Sequence[Line], series: Sequence[str]) -> pl.DataFrame:
+    rows = [(r.title, series[m.series], m.value, m.low, m.high) for r in lines for m in r.marks]
+    kinds = {"row": pl.String, "series": pl.String, "estimate": pl.Float64, "low": pl.Float64, "high": pl.Float64}
+    return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
 def forest(lines: Sequence[Line], series: Sequence[str], scale: Scale, *, name: str, alt: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Facts, Figure, Folded, Section, Table, Text, heads, table
+from overread.report.blocks import Block, Cell, Facts, Folded, Section, Table, Text, heads, table
 from overread.report.cells import classes_cell, estimate_cell, known, p_cells
 from overread.report.contrasts import difference_table
 from overread.report.evidence import (
@@ -19,7 +19,7 @@ from overread.report.evidence import (
     plain_words,
     population_title,
 )
-from overread.report.forest import Line, Scale, forest, mark_of, spoken
+from overread.report.forest import Line, Scale, forest_figure, mark_of
 from overread.report.numbers import count
 
 _TITLE = "Hypothesis H1: pooling institutions helps at unseen ones"
@@ -97,7 +97,7 @@ def _differences_forest(evidence: Evidence, shown: list[Row]) -> list[Block]:
     scale = Scale("Difference in mean AUC", null=0.0, gain=gain, signed=True, better=better)
     matched = any(r.marks[0].series for r in lines)
     names = ("decides H1", "with the size-matched model: decides nothing") if matched else ("D",)
-    return [Figure(forest(lines, names, scale, name="h1", alt=spoken(caption, lines)), caption)]
+    return [forest_figure(lines, names, scale, name="h1", caption=caption)]
 
 
 def _differences_table(evidence: Evidence, shown: list[Row], margin: dict[tuple[str, ...], Row]) -> Table:

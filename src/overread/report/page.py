@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -16,6 +16,7 @@ from overread import tables
 from overread.report import (
     calibration,
     contrasts,
+    exports,
     heatmaps,
     hypothesis,
     notes,
@@ -26,9 +27,10 @@ from overread.report import (
     summary,
     training,
 )
-from overread.report.blocks import Section
+from overread.report.blocks import Section, Table
 from overread.report.evidence import Evidence, read_evidence
 from overread.report.methods import methods
+from overread.report.references import Reference
 
 
 def write(
@@ -41,7 +43,7 @@ def write(
     ledger: Path | str | None = None,
     models: Mapping[str, Path | str] | None = None,
 ) -> Path:
-    """Write `out`/report.html, with estimates.parquet and estimates.json beside it; return the page's path.
+    """Write `out`/report.html with the estimates, tables for Word and the figures beside it; return the page's path.
 
     Parameters
     ----------
@@ -51,21 +53,25 @@ def write(
     cohort_folder: for participants, regions and pixels; heatmap_folders: folders of predictions by model; ledger: the
         ledger of openings; models: model folders by name, for the course of training.
 
-    Returns the path of report.html. It needs no network and no other file. A section for which there is no data is
-    left out and named in one line. Raises InputError when the folder holds no estimates or the ledger is broken.
+    Returns the path of report.html, which needs no network and no other file; estimates.parquet, .json and .csv,
+    tables.docx and figures/ (each as SVG, its numbers as CSV) are for those who go on from there. A section for which
+    there is no data is left out and named in one line. Raises InputError when the folder holds no estimates or the
+    ledger is broken.
     """
     out = Path(out)
     evidence = read_evidence(evidence_folder, study, cohort_folder=cohort_folder, ledger_path=ledger, models=models)
     looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
     evidence = replace(evidence, heatmaps=not looked.absent)
-    text = render(evidence, looked)
-    tables.write(evidence.estimates, out / "estimates.parquet", "estimates")
-    tables.write_json(out / "estimates.json", evidence.estimates.to_dicts())
+    sections, references = compose(evidence, looked)
+    headline = summary.headline(evidence)
+    text = render(evidence, sections, headline, references)
+    top = Section("summary", "Summary", (headline,) if headline else ())
+    exports.write_beside(evidence, [top, *sections], out)
     return tables.write_text(out / "report.html", text)
 
 
-def render(evidence: Evidence, looked: Section) -> str:
-    """The page as text."""
+def compose(evidence: Evidence, looked: Section) -> tuple[list[Section], tuple[Reference, ...]]:
+    """Every section in the order of the page, those without content among them, and the references they cite."""
     told, cited = methods(evidence)
     sections = [
         summary.governance(evidence), participants.participants(evidence), performance.discrimination(evidence),
@@ -74,11 +80,20 @@ def render(evidence: Evidence, looked: Section) -> str:
         subgroups.subgroups(evidence), looked, training.training(evidence), told, notes.not_computed(evidence),
         notes.account(evidence), notes.provenance(evidence),
     ]  # fmt: skip
+    return sections, cited.references
+
+
+def render(
+    evidence: Evidence, sections: Sequence[Section], headline: Table | None, references: Sequence[Reference]
+) -> str:
+    """The page as text."""
+    files = exports.file_names(figure.name for figure in exports.figures_of(sections))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("overread.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters["cite"] = linked_citations
+    environment.filters["file"] = lambda name: files[name]
     environment.tests["kind"] = lambda block, name: type(block).__name__ == name
     return environment.get_template("report.html.j2").render(
         style=Markup(resources.files("overread.report").joinpath("style.css").read_text(encoding="utf-8")),
@@ -86,11 +101,11 @@ def render(evidence: Evidence, looked: Section) -> str:
         paragraph=summary.study_paragraph(evidence),
         made=_made(evidence),
         verdicts=summary.verdict_block(evidence),
-        headline=summary.headline(evidence),
+        headline=headline,
         warnings=summary.warnings(evidence),
         sections=[s for s in sections if not s.absent],
-        left_out=notes.left_out(sections),
-        references=cited.references,
+        left_out=notes.left_out(list(sections)),
+        references=references,
     )
 
 

@@ -26,7 +26,8 @@ def participants(evidence: Evidence) -> Section:
     if evidence.flow.height:
         alt = "Flow diagram of the selection of images: " + "; ".join(_spoken(evidence.flow))
         caption = "Flow of images, cases and patients from the sources to the splits (after STARD 2015)."
-        blocks.append(Figure(flow_diagram(evidence.flow, evidence.images, name="flow", alt=alt), caption))
+        drawn = flow_diagram(evidence.flow, evidence.images, name="flow", alt=alt)
+        blocks.append(Figure(drawn, caption, "flow", overall(evidence.flow).drop("site")))
         blocks += _flow_blocks(evidence.flow)
     columns = _columns(evidence.images)
     blocks.append(_cohort_table(evidence.images, columns))

@@ -8,9 +8,9 @@ import polars as pl
 
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Text, heads, table
 from overread.report.cells import estimate_cell, known
-from overread.report.curves import roc_panels
+from overread.report.curves import points, roc_panels
 from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
-from overread.report.forest import Line, Scale, forest, mark_of, spoken
+from overread.report.forest import Line, Scale, forest_figure, mark_of
 from overread.report.numbers import fixed
 from overread.report.summary import outcome_table
 
@@ -59,7 +59,7 @@ def _rater_blocks(evidence: Evidence, rater: str) -> list[Block]:
     several = len(shown) > 1
     caption = f"AUC of “{rater}” with intervals{', internal test against external sites' if several else ''}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
-    picture = Figure(forest(lines, names, scale, name=f"forest-{rater}", alt=spoken(caption, lines)), caption)
+    picture = forest_figure(lines, names, scale, name=f"forest-{rater}", caption=caption)
     columns = list(zip(names, [rater] * len(names), shown, strict=True))
     where = "internal test and each external site" if several else _where(evidence, shown[0]) if shown else ""
     made = outcome_table(evidence, columns, f"AUC of “{rater}” per finding: {where}.")
@@ -82,7 +82,7 @@ def _models_forest(evidence: Evidence) -> list[Block]:
     ]
     caption = f"AUC by model with intervals, {_where(evidence, population)}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
-    return [Figure(forest(lines, raters, scale, name="forest-models", alt=spoken(caption, lines)), caption)]
+    return [forest_figure(lines, raters, scale, name="forest-models", caption=caption)]
 
 
 def _auc_limits(lines: Sequence[Line]) -> tuple[float, float]:
@@ -148,4 +148,5 @@ def _roc_blocks(evidence: Evidence) -> list[Block]:
         "drawn where a class is missing."
     )
     alt = f"ROC curves per finding. {caption} The AUCs stand in the tables."
-    return [Figure(roc_panels(frames, names, labels=labels, name="roc", alt=alt), caption)]
+    drawn = roc_panels(frames, names, labels=labels, name="roc", alt=alt)
+    return [Figure(drawn, caption, "roc", points(frames, x="1 - specificity", y="sensitivity"))]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table, words
+from overread.report.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table, words
 from overread.report.cells import classes_cell, estimate_cell, p_cells
 from overread.report.evidence import MEAN, Evidence, by, finding_title, in_order, pick, population_title
-from overread.report.forest import Line, Scale, forest, mark_of, spoken
+from overread.report.forest import Line, Scale, forest_figure, mark_of
 
 _TITLES = {
     "sex": "Sex",
@@ -68,7 +68,7 @@ def _forest_blocks(evidence: Evidence, frame: pl.DataFrame, raters: Sequence[str
         who = f" of “{raters[0]}”" if len(raters) == 1 else ""
         caption = f"AUC{who} by subgroup: {finding_title(finding).lower()}, {where}."
         name = f"subgroups-{population}-{finding}"
-        blocks.append(Figure(forest(lines, raters, Scale("AUC"), name=name, alt=spoken(caption, lines)), caption))
+        blocks.append(forest_figure(lines, raters, Scale("AUC"), name=name, caption=caption))
     return blocks
 
 

@@ -24,11 +24,8 @@ def training(evidence: Evidence) -> Section:
             f" The first {_SHOWN} of {len(runs)} models are drawn." if len(runs) > _SHOWN else ""
         )
         shown = runs[:_SHOWN]
-        blocks.append(
-            Figure(
-                training_panels(shown, name="training", alt=caption + " The best epoch stands in the table."), caption
-            )
-        )
+        drawn = training_panels(shown, name="training", alt=caption + " The best epoch stands in the table.")
+        blocks.append(Figure(drawn, caption, "training", _course(evidence, [name for name, _ in shown])))
         blocks.append(Folded("Training runs", (_runs_table(evidence),)))
     weights = _weights_table(evidence)
     return Section("training", title, (*blocks, *weights))
@@ -40,6 +37,14 @@ def _by_model(evidence: Evidence) -> list[tuple[str, list[pl.DataFrame]]]:
     for run, history in evidence.histories.items():
         made.setdefault(run.partition("/seed-")[0], []).append(history)
     return list(made.items())
+
+
+def _course(evidence: Evidence, shown: list[str]) -> pl.DataFrame:
+    """The histories of the models that are drawn, under each other."""
+    runs = {run: h for run, h in evidence.histories.items() if run.partition("/seed-")[0] in shown}
+    return pl.concat(
+        [h.select(pl.lit(run).alias("run"), *h.columns) for run, h in runs.items()], how="diagonal_relaxed"
+    )
 
 
 def _models_table(evidence: Evidence) -> Table:
