@@ -256,9 +256,14 @@ def _notes(setting: Setting) -> tuple[str, ...]:
     said = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
     said += [f"Thresholds of {r}: {f.words}." for r, f in setting.frozen.items()]
     within = ", within sites" if setting.drawn.within_site else ""
+    within += ", within sampling strata" if setting.drawn.within_stratum else ""
     said.append(
         f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for everything."
     )
+    if panel.weight is not None:
+        held = "" if panel.strata is None else f", patients within {np.unique(panel.strata).size} sampling strata"
+        said.append(f"Every estimate is weighted by the inverse sampling probability{held}; counts are not.")
+    said += [f"Sampling strata: {panel.unstratified}."] if panel.unstratified else []
     if config.pooled and config.single and not config.matched:
         said.append("No size-matched pooled model: size and diversity of the training data are confounded in H1.")
     return tuple(said)

@@ -1,8 +1,8 @@
 """AUCs with what every patient contributes to their error, so that any mean or contrast of them has its own error.
 
 An area is the AUC of one rater for one finding on one set of cases, compared only within strata of pairs where these
-are stated. A linear combination of areas (over findings, sites, raters) combines the contributions in the same way, so
-that cases and patients in common are allowed for whatever the combination is.
+are stated; a rate is handled likewise. A linear combination of areas (over findings, sites, raters) combines the
+contributions in the same way, so that cases and patients in common are allowed for whatever the combination is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from scipy.special import ndtr, ndtri
 
 from overread.evaluate.panel import NONE, Bools, Codes, Floats, Panel
 from overread.evaluate.rows import Counts, count, people
+from overread.evaluate.strata import joined_up
 from overread.stats import roc
 from overread.stats.estimate import Estimate
 from overread.stats.placement import one_class
@@ -28,24 +29,35 @@ METHOD = "influence values summed per patient (DeLong 1988; Obuchowski 1997), no
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Area:
-    """An AUC; per patient what that patient adds to its error (the squares sum to the variance)."""
+    """An AUC or a rate; per patient what that patient adds to its error (the squares sum to the variance).
+
+    In a stratified sample the contributions are those within strata, of every patient of the sample. unseen is variance
+    that the sample cannot show: that of a rate of 0 or 1.
+    """
 
     value: float
     patients: Codes  # (k,) codes of the patients behind it
     influence: Floats  # (k,)
     counts: Counts
     note: str = ""
+    unseen: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cases:
-    """The cases of one estimate: truth, score, patient, stratum of pairs and weight, all (n,)."""
+    """The cases of one estimate: truth, score, patient, stratum of pairs, weight and sampling stratum, all (n,)."""
 
     truth: Bools
     score: Floats
     patient: Codes
     pairs: Codes | None
     weight: Floats | None
+    strata: Codes | None = None
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """How the cases came about, as statistics take it: cluster, weights, strata."""
+        return {"cluster": self.patient, "weights": self.weight, "strata": self.strata}
 
 
 def chosen(panel: Panel, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
@@ -58,6 +70,7 @@ def chosen(panel: Panel, rater: str, finding: str, cases: Bools, *, within: bool
         panel.patient[index],
         pairs if within and (pairs != NONE).any() else None,
         None if panel.weight is None else panel.weight[index],
+        None if panel.strata is None else joined_up(panel.strata[index], panel.patient[index]),
     )
 
 
@@ -68,9 +81,28 @@ def area(panel: Panel, rater: str, finding: str, cases: Bools, *, within: bool =
     value, influence, note = _influence(of)
     if note and np.isnan(value):
         return Area(nan, np.empty(0, np.intp), np.empty(0), counts, note)
-    patients, place = np.unique(of.patient, return_inverse=True)
-    scale = sqrt(patients.size / max(patients.size - 1, 1))
-    return Area(value, patients, np.asarray(np.bincount(place, influence) * scale, np.float64), counts, note)
+    return Area(value, *per_patient(panel, of.patient, influence), counts, note)
+
+
+def per_patient(panel: Panel, patient: Codes, influence: Floats) -> tuple[Codes, Floats]:
+    """The patients behind influence values per case (n,), and what each adds, so that the squares sum to the variance.
+
+    With sampling strata the sums of a patient count from the mean of its stratum, of all patients in the sample.
+    """
+    held = np.bincount(patient, minlength=panel.n_patients) > 0
+    summed = np.bincount(patient, influence, minlength=panel.n_patients).astype(np.float64)
+    involved = int(held.sum())
+    scale = sqrt(involved / max(involved - 1, 1))
+    if panel.strata is None:
+        patients = np.flatnonzero(held)
+        return patients, summed[patients] * scale
+    stratum = np.empty(panel.n_patients, np.intp)
+    stratum[panel.patient] = panel.strata
+    size = np.maximum(np.bincount(stratum), 1)
+    within = (summed - (np.bincount(stratum, summed) / size)[stratum]) * np.sqrt(size / np.maximum(size - 1, 1))[
+        stratum
+    ]
+    return np.arange(panel.n_patients), within * scale * sqrt((panel.n_patients - 1) / panel.n_patients)
 
 
 def _influence(of: Cases) -> tuple[float, Floats, str]:
@@ -90,7 +122,8 @@ def combined(terms: Iterable[tuple[float, Area]], n_patients: int) -> tuple[floa
         return nan, nan
     for coefficient, one in given:
         total[one.patients] += coefficient * one.influence
-    return sum(coefficient * one.value for coefficient, one in given), sqrt(float(total @ total))
+    unseen = sum(coefficient**2 * one.unseen for coefficient, one in given)
+    return sum(coefficient * one.value for coefficient, one in given), sqrt(float(total @ total) + unseen)
 
 
 def mean_terms(areas: Sequence[Area], sign: float = 1.0) -> list[tuple[float, Area]]:
@@ -120,13 +153,13 @@ def linear_estimate(
 def auc_estimate(of: Cases, counts: Counts, *, confidence: float) -> Estimate:
     """The AUC as it is reported: clustered DeLong; logit and t below 50 patients of a class; no interval below 10."""
     few = min(counts.patients_present, counts.patients_absent)
-    given: dict[str, Any] = {
-        "cluster": of.patient, "weights": of.weight, "interval": "logit-t" if few < FEW_FOR_WALD else "wald",
-        "confidence": confidence,
+    given: dict[str, Any] = of.drawn | {
+        "interval": "logit-t" if few < FEW_FOR_WALD else "wald", "confidence": confidence,
     }  # fmt: skip
     if of.pairs is None:
         made = roc.auc(of.truth, of.score, **given)
-    else:
+    else:  # no sampling strata beside strata of pairs: the variance is then a little too large
+        given.pop("strata")
         made = roc.stratified_auc(of.truth, of.score, of.pairs, **given)
     if np.isnan(made.value) or few >= FEWEST:
         return made

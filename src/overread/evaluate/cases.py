@@ -8,16 +8,19 @@ from overread.errors import InputError, did_you_mean
 from overread.evaluate.account import Dropped, examples_of
 from overread.evaluate.config import EvaluationConfig
 
-_FIXED = ("patient_id", "site", "weight", "pairs_within")
+_FIXED = ("patient_id", "site", "weight", "pairs_within", "stratum")
 
 
 def case_table(images: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
-    """One row per case: case_id, patient_id, site, weight, pairs_within, and the subgroup columns as text.
+    """One row per case: case_id, patient_id, site, weight, pairs_within, stratum, and the subgroup columns as text.
 
-    A case whose images are of several patients, sites, weights or strata of pairs is refused. A subgroup column in
+    stratum is kept where weights differ: it says what the patients of a weighted sample were drawn within. A case whose
+    images are of several patients, sites, weights, strata of pairs or sampling strata is refused. A subgroup column in
     which the images of a case differ is null there, and counted.
     """
     columns = _subgroup_columns(images, config)
+    if images["weight"].n_unique() < 2:
+        images = images.with_columns(pl.lit(None, pl.String).alias("stratum"))
     wide = images.select("case_id", *_FIXED, *(e.alias(c) for c, e in columns.items()))
     if wide["case_id"].n_unique() == wide.height:
         return wide

@@ -87,9 +87,7 @@ def _difference(setting: Setting, a: str, b: str, finding: str, pairs: dict[str,
         of = chosen(panel, a, finding, _both(setting, a, b, finding, [site]))
         if of.pairs is None:
             other = chosen(panel, b, finding, _both(setting, a, b, finding, [site]))
-            return roc.compare_aucs(
-                of.truth, of.score, other.score, cluster=of.patient, weights=of.weight, confidence=confidence
-            )  # fmt: skip
+            return roc.compare_aucs(of.truth, of.score, other.score, **of.drawn, confidence=confidence)
     defined = [p for p in pairs.values() if p[0].value == p[0].value]
     if not defined:
         return Estimate(np.nan, note=next(iter(pairs.values()))[0].note)

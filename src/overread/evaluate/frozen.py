@@ -117,13 +117,14 @@ def _fit(
     for finding in panel.findings:
         index = np.flatnonzero(cases & panel.stated(rater, finding))
         y, score = panel.truths(finding)[index] == 1, panel.scores(rater, finding)[index]
-        thresholds[finding] = {n: _threshold(y, score, target) for n, target in config.points().items()}
-        lines[finding] = _line(y, score, panel.patient[index])
+        weight = None if panel.weight is None else panel.weight[index]
+        thresholds[finding] = {n: _threshold(y, score, target, weight) for n, target in config.points().items()}
+        lines[finding] = _line(y, score, panel.patient[index], weight)
     return thresholds, lines
 
 
-def _threshold(y: Bools, score: Floats, target: Mapping[str, float]) -> Threshold:
-    step = rates.threshold_at(y, score, **target)
+def _threshold(y: Bools, score: Floats, target: Mapping[str, float], weight: Floats | None) -> Threshold:
+    step = rates.threshold_at(y, score, weights=weight, **target)
     kind, value = next(iter(target.items()))
     counted = int((~y).sum() if kind == "specificity" else y.sum())
     if np.isfinite(step.threshold) and counted * (1 - value) < 1:
@@ -131,12 +132,12 @@ def _threshold(y: Bools, score: Floats, target: Mapping[str, float]) -> Threshol
     return Threshold(step.threshold, step.note)
 
 
-def _line(y: Bools, score: Floats, patient: np.ndarray) -> Recalibration:
+def _line(y: Bools, score: Floats, patient: np.ndarray, weight: Floats | None) -> Recalibration:
     """The logistic recalibration; one without parameters and with a note where these cases do not carry it."""
     scale = "probability" if score.size and score.min() >= 0 and score.max() <= 1 else "score"
     counts = count(y.astype(np.float64), patient)
     if counts.reach(FEWEST, FEWEST):
-        return calibration.recalibrate(y, score, scale=scale)
+        return calibration.recalibrate(y, score, scale=scale, weights=weight)
     few = f"{people(counts.patients_present)} with the finding and {counts.patients_absent} without"
     note = f"not recalibrated: {few} to fit it on, and {FEWEST} of each are needed"
     return calibration.Recalibration("logistic", scale, note=note)

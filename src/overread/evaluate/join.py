@@ -25,7 +25,8 @@ class Join:
     """Scores beside truths, the cases behind them, and the account.
 
     scores: case_id, finding, rater, score, truth (bool), source; one row per score whose truth is stated.
-    cases: one row per evaluated case: case_id, patient_id, site, weight, pairs_within and the subgroup columns.
+    cases: one row per evaluated case: case_id, patient_id, site, weight, pairs_within, stratum and the
+    subgroup columns.
     """
 
     scores: pl.DataFrame

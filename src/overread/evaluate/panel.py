@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from overread import findings as vocabulary
 from overread.evaluate.join import Join
+from overread.evaluate.strata import sampling_strata
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -47,6 +48,8 @@ class Panel:
     score: Floats  # (n_raters, n_findings, n_cases)
     reference: str = ""
     policy: str = ""
+    strata: Codes | None = None  # (n_cases,) what the patients of a weighted sample were drawn within
+    unstratified: str = ""  # why strata that are stated are not used
 
     @property
     def n_patients(self) -> int:
@@ -92,10 +95,13 @@ def panel(joined: Join, *, policy: str = "") -> Panel:
     score = np.full((len(raters), len(findings), cases.height), np.nan)
     score[r, f, c] = place["score"].to_numpy()
     weight = cases["weight"].fill_null(1.0).to_numpy()
-    named = [n for n in cases.columns if n not in ("case_id", "patient_id", "site", "weight", "pairs_within")]
+    fixed = ("case_id", "patient_id", "site", "weight", "pairs_within", "stratum")
+    named = [n for n in cases.columns if n not in fixed]
+    patient = _codes(cases["patient_id"], patients.to_list())
+    strata, unstratified = sampling_strata(cases, patient)
     return Panel(
         case_id=tuple(cases["case_id"]),
-        patient=_codes(cases["patient_id"], patients.to_list()),
+        patient=patient,
         patients=tuple(patients),
         site=column(cases["site"]),
         pairs=column(cases["pairs_within"]),
@@ -107,6 +113,8 @@ def panel(joined: Join, *, policy: str = "") -> Panel:
         score=score,
         reference="+".join(sorted(scores["source"].unique().to_list())),
         policy=policy,
+        strata=strata,
+        unstratified=unstratified,
     )
 
 

@@ -63,7 +63,7 @@ def _judged(
             row(place, m, missing, at=at_ece if m == "ece" else at, counts=counts, confidence=confidence)
             for m in METRICS
         ], []
-    given: dict[str, Any] = {"cluster": of.patient, "weights": of.weight, "confidence": confidence}
+    given: dict[str, Any] = of.drawn | {"confidence": confidence}
     line = calibration.calibration_line(of.truth, probability, **given)
     error = calibration.ece(of.truth, probability, bins=bins, **given)
     values = dict(zip(LINE, (line.intercept, line.slope, line.in_the_large), strict=True))

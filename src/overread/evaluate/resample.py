@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from overread.evaluate.panel import NONE, Bools, Floats, Panel
 from overread.stats import bootstrap
 
+FEWEST_DRAWN = 10  # patients of a stratum that are drawn within it
 _AT_ONCE = 64  # columns per call: bounds the memory of the truths and scores laid out for it
 
 
@@ -20,6 +21,7 @@ class Draws:
 
     counts: NDArray[np.uint16]
     within_site: bool
+    within_stratum: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +34,21 @@ class Spot:
 
 
 def draws(panel: Panel, *, rng: np.random.Generator, replicates: int) -> Draws:
-    """Draw patients with replacement, within sites where no patient is of two sites."""
+    """Draw patients with replacement, within sites where no patient is of two sites, and within sampling strata.
+
+    Strata that hold fewer than ten patients somewhere are not drawn within: a resample of so few varies too little.
+    """
     disjoint = not shared_patients(panel.patient, panel.site.codes)
     strata = panel.site.codes if disjoint and len(panel.site.levels) > 1 else None
-    counts = bootstrap.draw_counts(panel.patient, rng=rng, replicates=replicates, strata=strata)
-    return Draws(counts, strata is not None)
+    finer = None
+    if panel.strata is not None:
+        finer = panel.strata if strata is None else strata * (panel.strata.max() + 1) + panel.strata
+        held = np.bincount(np.unique(np.stack([panel.patient, finer]), axis=1)[1])
+        finer = finer if held[held > 0].min() >= FEWEST_DRAWN else None
+    counts = bootstrap.draw_counts(
+        panel.patient, rng=rng, replicates=replicates, strata=strata if finer is None else finer
+    )
+    return Draws(counts, strata is not None, finer is not None)
 
 
 def shared_patients(patient: np.ndarray, site: np.ndarray) -> int:

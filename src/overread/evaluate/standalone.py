@@ -97,23 +97,24 @@ def _auc_of_all_pairs(setting: Setting, place: Place, over: Reach) -> Estimate:
 
 def _prevalence(setting: Setting, place: Place, population: Population) -> Estimate:
     of = chosen(setting.panel, place.rater, place.finding, everywhere(setting, population))
-    return clustered_proportion(of.truth, cluster=of.patient, weights=of.weight, confidence=setting.config.confidence)
+    return clustered_proportion(of.truth, **of.drawn, confidence=setting.config.confidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calls:
-    """Truth and call of the cases that a threshold may be tested on, with their patients and weights, all (n,)."""
+    """Truth and call of the cases that a threshold may be tested on, with how they came about, all (n,)."""
 
     truth: Bools
     call: Bools
     patient: np.ndarray
     weight: np.ndarray | None
+    strata: np.ndarray | None = None
 
 
 def calls(panel: Panel, frozen: Frozen, place: Place, threshold: Threshold, cases: Bools) -> Calls:
     """The calls at a frozen threshold, on the cases of the mask that it may be tested on."""
     of = chosen(panel, place.rater, place.finding, cases & frozen.tested)
-    return Calls(of.truth, of.score >= threshold.value, of.patient, of.weight)
+    return Calls(of.truth, of.score >= threshold.value, of.patient, of.weight, of.strata)
 
 
 def operating(setting: Setting) -> list[Row]:
@@ -163,5 +164,5 @@ def point_rows(
 def operating_point(made: Calls, confidence: float) -> OperatingPoint:
     """The rates of these calls, patients allowed for."""
     return rates.operating_point(
-        made.truth, made.call, cluster=made.patient, weights=made.weight, confidence=confidence
+        made.truth, made.call, cluster=made.patient, weights=made.weight, strata=made.strata, confidence=confidence
     )  # fmt: skip

@@ -117,14 +117,16 @@ def _site_alone(
     within = _within_sites(of, sites, confidence)
     rows.append(row(place, "auc", within, at="pairs=site", counts=counts, confidence=confidence))
     if known is not None and np.unique(known).size > 1:
-        made = roc.compare_aucs(of.truth, of.score, known, cluster=of.patient, weights=of.weight, confidence=confidence)
+        made = roc.compare_aucs(of.truth, of.score, known, **of.drawn, confidence=confidence)
         test = {"null": 0.0}
         rows.append(row(alone, "auc_difference", made, at="pairs=all", counts=counts, test=test, confidence=confidence))
     return rows
 
 
 def _within_sites(of: Cases, sites: np.ndarray, confidence: float) -> Estimate:
-    return roc.stratified_auc(of.truth, of.score, sites, cluster=of.patient, confidence=confidence)
+    return roc.stratified_auc(
+        of.truth, of.score, sites, cluster=of.patient, weights=of.weight, confidence=confidence
+    )  # fmt: skip
 
 
 def _prevalences(

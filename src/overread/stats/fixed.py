@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from overread.errors import InputError
-from overread.stats.arrays import Bools, Codes, Floats, check_confidence, group_codes, score_array, truth_array
+from overread.stats.arrays import (
+    Bools,
+    Codes,
+    Floats,
+    check_confidence,
+    group_codes,
+    score_array,
+    truth_array,
+    weight_array,
+)
 from overread.stats.bootstrap import draw_counts, percentile_interval, sensitivity_replicates
 from overread.stats.estimate import Estimate
 from overread.stats.placement import one_class
@@ -28,11 +37,17 @@ class AttainedStep:
 
 
 def threshold_at(
-    y: ArrayLike, score: ArrayLike, *, specificity: float | None = None, sensitivity: float | None = None
+    y: ArrayLike,
+    score: ArrayLike,
+    *,
+    specificity: float | None = None,
+    sensitivity: float | None = None,
+    weights: ArrayLike | None = None,
 ) -> AttainedStep:
     """The threshold that reaches a stated specificity (or sensitivity) and gives away no more than it must.
 
-    Parameters: y truth bool (n_cases,); score (n_cases,); exactly one of specificity, sensitivity, in [0, 1].
+    Parameters: y truth bool (n_cases,); score (n_cases,); exactly one of specificity, sensitivity, in [0, 1];
+    weights (n_cases,), inverse inclusion probabilities.
     Returns an AttainedStep: with specificity the lowest threshold whose specificity is at least that, with sensitivity
     the highest one whose sensitivity is at least that. It lies midway between two scores, so that a score recomputed
     elsewhere with another rounding keeps its call; above the highest score nothing is called present.
@@ -47,13 +62,16 @@ def threshold_at(
     target = _one_target(specificity, sensitivity, where)
     truth = truth_array(y, where=where)
     ordered = _ordered(truth, score_array(score, truth.shape, where=where))
-    present, absent = int(truth.sum()), int((~truth).sum())
+    weight = np.ones(truth.size) if weights is None else weight_array(weights, truth.size, where=where)[ordered.order]
+    present, absent = (float(weight[mask].sum()) for mask in (ordered.truth, ~ordered.truth))
     if not (absent if specificity is not None else present):
         missing = "absent" if specificity is not None else "present"
         return AttainedStep(nan, nan, nan, note=f"no case is {missing}")
     ends = np.flatnonzero(ordered.last)
-    called = np.concatenate([[0], np.cumsum(ordered.truth)[ends]])  # present and called, by step
-    wrong = np.concatenate([[0], ends + 1]) - called
+    called, wrong = (  # present and called, absent and called, by step
+        np.concatenate([[0.0], np.cumsum(np.where(mask, weight, 0.0))[ends]])
+        for mask in (ordered.truth, ~ordered.truth)
+    )
     if specificity is not None:
         step = int(np.flatnonzero(wrong / absent <= 1 - target + SLACK)[-1])
     else:
