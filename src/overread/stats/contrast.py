@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import inf, isnan, nan, sqrt
+from math import inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from overread.errors import InputError, did_you_mean
+from overread.errors import InputError
 from overread.stats.arrays import check_confidence, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
+from overread.stats.margin import check_test, tested
 from overread.stats.placement import centred, describe, groups_of, one_class, placements, spread
-from overread.stats.tails import critical, upper
-
-TESTS = ("difference", "non-inferiority", "equivalence")
 
 
 def compare_aucs(
@@ -60,7 +57,7 @@ def compare_aucs(
     (0.3333, 0.3727)
     """
     where = "compare_aucs"
-    kind = _kind(margin, test, where)
+    kind = check_test(margin, test, where=where)
     check_confidence(confidence, where=where)
     truth = truth_array(y, where=where)
     scores = [score_array(s, truth.shape, where=where, name=n) for s, n in ((score_a, "score_a"), (score_b, "score_b"))]
@@ -75,7 +72,7 @@ def compare_aucs(
     variance = spread(values[None], truth, groups)
     se = nan if variance.note else sqrt(max(variance.covariance[0, 0], 0.0))
     raw = Estimate(difference, se=se, method=method, note=variance.note)
-    return _tested(raw, inf, margin=margin, kind=kind, confidence=confidence)
+    return tested(raw, inf, margin=margin, kind=kind, confidence=confidence)
 
 
 def compare_independent_aucs(
@@ -116,7 +113,7 @@ def compare_independent_aucs(
     (0.25, 0.6124, 'unpaired DeLong, t with 6... df')
     """
     where = "compare_independent_aucs"
-    kind = _kind(margin, test, where)
+    kind = check_test(margin, test, where=where)
     check_confidence(confidence, where=where)
     if cluster is not None:
         _refuse_shared(*cluster, where=where)
@@ -129,7 +126,7 @@ def compare_independent_aucs(
     method = f"unpaired {a.method}, t" + (f" with {df:.1f} df" if df < inf else "")
     note = "; ".join(f"set {name}: {one.note}" for name, one in (("A", a), ("B", b)) if one.note)
     raw = Estimate(a.value - b.value, se=sqrt(variance), method=method, note=note)
-    return _tested(raw, df, margin=margin, kind=kind, confidence=confidence)
+    return tested(raw, df, margin=margin, kind=kind, confidence=confidence)
 
 
 def _single(y: ArrayLike, score: ArrayLike, cluster: ArrayLike | None, *, where: str) -> tuple[Estimate, int]:
@@ -147,17 +144,6 @@ def _single(y: ArrayLike, score: ArrayLike, cluster: ArrayLike | None, *, where:
     return Estimate(value, se=se, method=method, note=variance.note), n
 
 
-def _kind(margin: float | None, test: str | None, where: str) -> str:
-    kind = test or ("difference" if margin is None else "non-inferiority")
-    if kind not in TESTS:
-        raise InputError(f"{where}: test", " or ".join(TESTS), kind, do=did_you_mean(kind, TESTS))
-    if kind == "difference" and margin is not None:
-        raise InputError(f"{where}: margin", "no margin for a test of a difference", f"margin {margin}")
-    if kind != "difference" and (margin is None or not margin > 0):
-        raise InputError(f"{where}: margin", f"a margin above 0 for {kind}, in units of AUC", f"{margin}")
-    return kind
-
-
 def _refuse_shared(cluster_a: ArrayLike, cluster_b: ArrayLike, *, where: str) -> None:
     shared = np.intersect1d(np.asarray(cluster_a), np.asarray(cluster_b))
     if shared.size:
@@ -168,24 +154,3 @@ def _refuse_shared(cluster_a: ArrayLike, cluster_b: ArrayLike, *, where: str) ->
             examples=shared[:6].tolist(),
             do="Compare on the same cases with compare_aucs, or put the site before each patient's identifier.",
         )
-
-
-def _tested(raw: Estimate, df: float, *, margin: float | None, kind: str, confidence: float) -> Estimate:
-    """A difference with value, se, method and note completed; a variance of 0 decides nothing but equality."""
-    difference, se, method = raw.value, raw.se, raw.method
-    if margin is not None:
-        method += f"; {kind} with margin {margin:g}"
-    if isnan(se):
-        return replace(raw, method=method)
-    if se == 0:
-        p = 1.0 if difference == 0 and kind == "difference" else nan
-        note = "the difference has no variance: zero-width interval" + ("" if p == 1.0 else ", no test")
-        return replace(raw, low=difference, high=difference, p=p, method=method, note=note)
-    half = critical(confidence, df) * se
-    if margin is None:
-        p = 2 * upper(abs(difference) / se, df)
-    else:
-        p = upper((difference + margin) / se, df)
-        if kind == "equivalence":
-            p = max(p, upper((margin - difference) / se, df))
-    return replace(raw, low=difference - half, high=difference + half, p=p, method=method)
