@@ -1,0 +1,183 @@
+"""Truth and readers' errors estimated together from votes alone (Dawid & Skene)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from overread.errors import InputError
+from overread.stats.arrays import Floats, group_codes
+from overread.stats.majority import known_classes, vote_array
+
+IMPOSSIBLE = -1e9  # stands for log 0: finite, so that it can be multiplied by a count of 0; exp of it is 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DawidSkene:
+    """Posterior of every case and confusion of every reader, at the end of the EM iterations."""
+
+    posterior: Floats  # (n_cases, n_classes); NaN where nobody voted
+    prevalence: Floats  # (n_classes,)
+    confusion: Floats  # (n_readers, n_classes, n_classes) true class, voted class; NaN where no case speaks for it
+    expected_cases: Floats  # (n_readers, n_classes) votes of the reader on cases of each class, by posterior
+    classes: Floats  # (n_classes,) class numbers in rising order
+    readers: NDArray[Any]  # (n_readers,) labels in sorted order
+    log_likelihood: float
+    iterations: int
+    converged: bool
+    note: str
+
+    @property
+    def winner(self) -> Floats:
+        """The likeliest class of each case, (n_cases,); NaN on a tie and where nobody voted."""
+        top = self.posterior.max(axis=1)
+        winner = self.classes[self.posterior.argmax(axis=1)]
+        return np.where((self.posterior == top[:, None]).sum(axis=1) == 1, winner, nan)
+
+    @property
+    def sensitivity(self) -> Floats:
+        """Each reader's estimated chance to call a present case present, (n_readers,); two classes, present higher."""
+        return self._rate(1)
+
+    @property
+    def specificity(self) -> Floats:
+        """Each reader's estimated chance to call an absent case absent, (n_readers,); two classes, absent lower."""
+        return self._rate(0)
+
+    def _rate(self, k: int) -> Floats:
+        if self.classes.size != 2:
+            raise InputError("sensitivity, specificity", "two classes", f"{self.classes.size}: {self.classes.tolist()}",
+                             do="Give classes=[0, 1], or read the diagonal of `confusion`.")  # fmt: skip
+        return np.asarray(self.confusion[:, k, k])
+
+
+def dawid_skene(
+    votes: ArrayLike,
+    *,
+    reader: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    tolerance: float = 1e-13,
+    max_iterations: int = 20_000,
+) -> DawidSkene:
+    """The probability of each class for every case, and each reader's confusion matrix, from votes alone.
+
+    Parameters: votes (n_cases, n_columns), whole class numbers, NaN = no vote; reader (n_columns,), whose votes a
+    column holds, where a reader voted more than once on a case (each column another reader where not given); classes:
+    all possible class numbers, those seen where not given; the iterations end when no posterior moves by `tolerance`.
+
+    Returns a DawidSkene. EM from the shares of the votes, without smoothing; `converged` False and a note where
+    `max_iterations` were not enough. What a reader's votes cannot tell is NaN in `confusion`; the note says so, and
+    where the model is not identified (fewer than three readers on every case) or a class seems to have changed places.
+    Assumes that readers err independently given the class: cases that all find hard break that, and make the readers
+    look better than they are. Dawid & Skene (1979) doi:10.2307/2346806.
+    Checked against an own EM, crowd-kit 1.4.2 and the published class shares of the paper's data.
+
+    >>> d = dawid_skene([[1, 1, 1], [1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0]])
+    >>> d.posterior[:, 1].round(3).tolist(), d.sensitivity.round(3).tolist(), d.converged
+    ([1.0, 1.0, 0.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.667], True)
+    """
+    where = "dawid_skene"
+    table = vote_array(votes, where=where)
+    known = known_classes(table, classes, where=where)
+    labels = np.arange(table.shape[1]) if reader is None else np.asarray(reader)
+    codes, n_readers = group_codes(labels, table.shape[1], where=where, name="reader")
+    tally = _tally(table, codes, n_readers, known)
+    voted = tally.sum(axis=(1, 2)) > 0
+    used = tally[voted]
+    if not used.size or not known.size:
+        return _nothing(len(table), known, np.unique(labels))
+    fit = _iterate(used, tolerance, max_iterations)
+    posterior = np.full((len(table), known.size), nan)
+    posterior[voted] = fit.posterior
+    expected = np.einsum("ik,irv->rk", fit.posterior, used)
+    confusion = np.where(expected[:, :, None] > 0, fit.confusion, nan)
+    note = "; ".join(_notes(fit, used, expected, known, int((~voted).sum()), tolerance))
+    return DawidSkene(
+        posterior, fit.prevalence, confusion, expected, known, np.unique(labels), fit.log_likelihood, fit.iterations,
+        fit.converged, note,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    posterior: Floats  # (n_cases, q)
+    prevalence: Floats  # (q,)
+    confusion: Floats  # (n_readers, q, q), 0 where no case speaks for the row
+    log_likelihood: float
+    iterations: int
+    converged: bool
+
+
+def _tally(table: Floats, codes: NDArray[np.intp], n_readers: int, known: Floats) -> Floats:
+    """How often each reader voted for each class on each case, (n_cases, n_readers, q)."""
+    tally = np.zeros((len(table), n_readers, known.size))
+    for column, reader in enumerate(codes):
+        tally[:, reader] += table[:, column, None] == known
+    return tally
+
+
+def _iterate(tally: Floats, tolerance: float, max_iterations: int) -> _Fit:
+    n, n_readers, q = tally.shape
+    flat = tally.reshape(n, n_readers * q)
+    posterior = tally.sum(axis=1) / tally.sum(axis=(1, 2))[:, None]
+    converged, iterations = False, 0
+    while True:
+        prevalence = posterior.mean(axis=0)
+        votes = (posterior.T @ flat).reshape(q, n_readers, q)  # true class, reader, voted class
+        rows = votes.sum(axis=2, keepdims=True)
+        confusion = np.divide(votes, rows, out=np.zeros_like(votes), where=rows > 0)
+        joint = flat @ _log(confusion.reshape(q, n_readers * q)).T + _log(prevalence)
+        top = joint.max(axis=1, keepdims=True)
+        likelihood = np.exp(joint - top)
+        if converged or iterations == max_iterations:
+            break
+        total = likelihood.sum(axis=1, keepdims=True)
+        before, posterior = posterior, likelihood / total
+        iterations += 1
+        converged = bool(np.abs(posterior - before).max() < tolerance)
+    log_likelihood = float((np.log(likelihood.sum(axis=1)) + top[:, 0]).sum())
+    return _Fit(posterior, prevalence, confusion.transpose(1, 0, 2), log_likelihood, iterations, converged)
+
+
+def _log(probability: Floats) -> Floats:
+    return np.log(probability, out=np.full_like(probability, IMPOSSIBLE), where=probability > 0)
+
+
+def _notes(fit: _Fit, tally: Floats, expected: Floats, known: Floats, unread: int, tolerance: float) -> list[str]:
+    notes = []
+    if unread:
+        notes.append(f"{unread} case{'s' if unread != 1 else ''} without a vote")
+    if not fit.converged:
+        notes.append(f"not converged after {fit.iterations} iterations to {tolerance:g}")
+    if known.size == 1:
+        notes.append("one class only: nothing to tell apart")
+        return notes
+    readers = (tally.sum(axis=2) > 0).sum(axis=1)
+    if readers.max() < 3:
+        notes.append("no case has three readers: votes of two do not identify the model, the start decides")
+    silent = int((expected.sum(axis=1) == 0).sum())
+    if silent:
+        notes.append(f"{silent} reader{'s' if silent != 1 else ''} without a vote")
+    thin = int(((expected < 1).any(axis=1) & (expected.sum(axis=1) > 0)).sum())
+    if thin:
+        notes.append(f"{thin} reader{'s' if thin != 1 else ''} with less than one expected case of a class")
+    pooled = np.einsum("rk,rkv->kv", expected, fit.confusion)
+    moved = [f"{known[k]:g}" for k in range(known.size) if pooled[k].any() and pooled[k].argmax() != k]
+    if moved:
+        notes.append(f"class {', '.join(moved)}: most votes on its cases are for another, the labels may have switched")
+    gone = [f"{known[k]:g}" for k in range(known.size) if fit.prevalence[k] < 1e-6]
+    if gone:
+        notes.append(f"class {', '.join(gone)}: no case is left in it")
+    return notes
+
+
+def _nothing(n_cases: int, known: Floats, readers: NDArray[Any]) -> DawidSkene:
+    q = known.size
+    return DawidSkene(
+        np.full((n_cases, q), nan), np.full(q, nan), np.full((readers.size, q, q), nan), np.zeros((readers.size, q)),
+        known, readers, nan, 0, False, "no votes",
+    )  # fmt: skip
