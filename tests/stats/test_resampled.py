@@ -12,7 +12,7 @@ def test_stretches_by_hand():
     assert got.edge.tolist() == [0, 1, 2, 4, 5, 5, 6]
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float64])
 def test_sums_by_hand_with_counts_and_with_weights(dtype):
     y = np.array([0, 0, 1, 1, 0, 1, 0], dtype=bool)
     order = ranked(y, np.array([0.0, 1, 1, 1, 2, 3, 4]), np.arange(7))
@@ -35,8 +35,8 @@ def test_sums_by_hand_with_counts_and_with_weights(dtype):
 def test_without_present_cases_there_is_nothing():
     order = ranked(np.zeros(3, dtype=bool), np.arange(3.0), np.arange(3))
     out = np.empty(LANES)
-    sum_auc(order.case, order.edge, np.ones((3, LANES), dtype=np.int32), out)
+    sum_auc(order.case, order.edge, np.ones((3, LANES), dtype=np.uint16), out)
     assert np.isnan(out).all()
     empty = ranked(np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0, dtype=int))
-    sum_auc(empty.case, empty.edge, np.ones((1, LANES), dtype=np.int32), out)
+    sum_auc(empty.case, empty.edge, np.ones((1, LANES), dtype=np.uint16), out)
     assert np.isnan(out).all()

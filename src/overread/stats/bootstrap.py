@@ -283,7 +283,7 @@ def _each_block(fill: Callable[[int, NDArray[Any]], None], counts: Counts, codes
             if len(block) < LANES:
                 block = np.concatenate([block, np.zeros((LANES - len(block), counts.shape[1]), counts.dtype)])
             if weight is None:
-                yield first, np.ascontiguousarray(block.T, dtype=np.int32)
+                yield first, np.ascontiguousarray(block.T)
             else:
                 yield first, np.ascontiguousarray(block.T, dtype=np.float64)[codes] * weight[:, None]
 
@@ -292,7 +292,7 @@ def _each_block(fill: Callable[[int, NDArray[Any]], None], counts: Counts, codes
         waiting = []
         for first, table in tables():
             waiting.append(pool.submit(fill, first, table))
-            if len(waiting) > 2 * workers:  # no more tables in memory than are soon worked on
+            if len(waiting) > workers:  # no more tables in memory than are soon worked on
                 waiting.pop(0).result()
         for job in waiting:
             job.result()
