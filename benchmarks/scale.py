@@ -2,9 +2,10 @@
 
     python benchmarks/scale.py [--small 22433] [--large 200000] [--replicates 2000]
 
-Two models, 14 findings, subgroups by sex, age band and view, patients with 1 to 40 images, simulated at both sizes by the
-same rule. Each size runs in a process of its own, so that the peak memory is its own; the kernels of the bootstrap
-are compiled (or loaded) before the clock starts. The report is written from the large evaluation: at most 10 s is asked.
+Two models, 14 findings, subgroups by sex, age band and view, patients with 1 to 40 images, simulated at both sizes by
+the same rule. Each size runs in a process of its own, so that the peak memory is its own; the kernels of the bootstrap
+are compiled (or loaded) before the clock starts. The report is written from the large evaluation: at most 10 s is
+asked.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from overread import findings, runs
 from overread import evaluate as evaluation
+from overread import findings, runs
 
 ASKED_RATIO, ASKED_GIGABYTES, ASKED_REPORT = 12.0, 4.0, 10.0
 MODELS = ("one", "other")
@@ -109,8 +110,8 @@ def main() -> None:
             made[n] = apart(*words)
         m = made[n]
         print(
-            f"{n:9,} images: evaluation {m['seconds']:6.1f} s, report {m['report']:5.1f} s, peak {m['gigabytes']:.2f} GB, "
-            f"{m['estimates']:,.0f} estimates",
+            f"{n:9,} images: evaluation {m['seconds']:6.1f} s, report {m['report']:5.1f} s, "
+            f"peak {m['gigabytes']:.2f} GB, {m['estimates']:,.0f} estimates",
             flush=True,
         )
     ratio = made[given.large]["seconds"] / made[given.small]["seconds"]
