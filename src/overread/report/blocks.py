@@ -21,6 +21,7 @@ class Cell:
     note: str = ""  # small second line
     notes: tuple[str, ...] | None = None  # for the footnotes; None where the cell is no estimate
     marks: str = ""  # their letters
+    link: str = ""  # the section of the page that it leads to
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ def methods(evidence: Evidence) -> tuple[Section, Cited]:
 def _paragraphs(evidence: Evidence) -> Iterator[tuple[str, str]]:
     said = _said(evidence)
     yield "Participants", _participants(evidence)
-    yield "Images", _images(evidence)
-    yield "Models", _models(evidence)
+    yield "Images", pixels_told(evidence)
+    yield "Models", models_told(evidence)
     yield "Reference standard and join", _reference(evidence)
     yield "AUC", _auc(said, evidence)
     yield "Means over findings", _means(said, evidence)
@@ -79,7 +79,8 @@ def _participants(evidence: Evidence) -> str:
     return text
 
 
-def _images(evidence: Evidence) -> str:
+def pixels_told(evidence: Evidence) -> str:
+    """How radiographs became the input of the models, "" where no recipe is known."""
     recipes = {str(m["recipe"]): m["recipe"] for m in evidence.models.values() if m.get("recipe")}
     return " ".join(f"Pixels: {_recipe(r)}; air is dark in every image." for r in recipes.values())
 
@@ -91,7 +92,8 @@ def _recipe(given: dict[str, Any]) -> str:
         return ", ".join(f"{k} {v}" for k, v in given.items())
 
 
-def _models(evidence: Evidence) -> str:
+def models_told(evidence: Evidence) -> str:
+    """Network, training and what was frozen; of scores made elsewhere only that they were."""
     if not evidence.models:
         raters = listed([f"“{r}”" for r in evidence.cast.raters])
         return (

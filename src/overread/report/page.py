@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from overread import tables
 from overread.report import (
     calibration,
+    checklists,
     contrasts,
     exports,
     heatmaps,
@@ -49,14 +50,15 @@ def write(
     ----------
     evidence_folder: what `overread evaluate` wrote: estimates, verdicts, curves, joined, account, run.json.
     study: "title", "question", "protocol" (resolved), "protocol_hash", "warnings", "governance", "models" (name:
-        model.json), "runs" (stage: run.json), "command"; each may be missing, and the page then says so.
+        model.json), "runs" (stage: run.json), "command", "statements" (topic: what only the authors can tell the
+        checklists); each may be missing, and the page then says so.
     cohort_folder: for participants, regions and pixels; heatmap_folders: folders of predictions by model; ledger: the
         ledger of openings; models: model folders by name, for the course of training.
 
     Returns the path of report.html, which needs no network and no other file; estimates.parquet, .json and .csv,
-    tables.docx and figures/ (each as SVG, its numbers as CSV) are for those who go on from there. A section for which
-    there is no data is left out and named in one line. Raises InputError when the folder holds no estimates or the
-    ledger is broken.
+    tables.docx, figures/ (each as SVG, its numbers as CSV) and checklists.csv are for those who go on from there. A
+    section for which there is no data is left out and named in one line. Raises InputError when the folder holds no
+    estimates, the ledger is broken, or a statement is about something that no checklist asks for.
     """
     out = Path(out)
     evidence = read_evidence(evidence_folder, study, cohort_folder=cohort_folder, ledger_path=ledger, models=models)
@@ -67,6 +69,8 @@ def write(
     text = render(evidence, sections, headline, references)
     top = Section("summary", "Summary", (headline,) if headline else ())
     exports.write_beside(evidence, [top, *sections], out)
+    places = checklists.places(evidence, sections)
+    tables.write_frame(checklists.frame(checklists.filled(evidence, places), places), out / "checklists.csv")
     return tables.write_text(out / "report.html", text)
 
 
@@ -80,6 +84,8 @@ def compose(evidence: Evidence, looked: Section) -> tuple[list[Section], tuple[R
         subgroups.subgroups(evidence), looked, training.training(evidence), told, notes.not_computed(evidence),
         notes.account(evidence), notes.provenance(evidence),
     ]  # fmt: skip
+    places = checklists.places(evidence, sections)
+    sections.append(checklists.section(checklists.filled(evidence, places), places))
     return sections, cited.references
 
 
