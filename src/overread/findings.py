@@ -27,6 +27,8 @@ def _both(word: str) -> dict[str, tuple[str, ...]]:
     return {"nih14": (word,), "chexpert": (word,)}
 
 
+# "four_findings": the reads and adjudicated labels of ChestX-ray14 images of Majkowska et al. 2020
+# (doi:10.1148/radiol.2019191293).
 # CheXpert's hierarchy (Irvin et al. 2019, doi:10.1609/aaai.v33i01.3301590, figure 1): cardiomegaly under enlarged
 # cardiomediastinum; edema, consolidation, pneumonia, lung lesion and atelectasis under lung opacity.
 VOCABULARY: tuple[Finding, ...] = (
@@ -45,15 +47,29 @@ VOCABULARY: tuple[Finding, ...] = (
         synonyms={"nih14": ("Effusion",), "chexpert": ("Pleural Effusion",)},
     ),
     Finding("infiltration", "Infiltration", parent="lung_opacity", synonyms={"nih14": ("Infiltration",)}),
-    Finding("lung_opacity", "Lung opacity", synonyms={"chexpert": ("Lung Opacity", "Airspace Opacity")}),
-    Finding("lung_lesion", "Lung lesion", parent="lung_opacity", synonyms={"chexpert": ("Lung Lesion",)}),
+    Finding(
+        "lung_opacity",
+        "Lung opacity",
+        synonyms={"chexpert": ("Lung Opacity", "Airspace Opacity"), "four_findings": ("Airspace opacity",)},
+    ),
+    Finding(
+        "lung_lesion",
+        "Lung lesion",
+        parent="lung_opacity",
+        synonyms={"chexpert": ("Lung Lesion",), "four_findings": ("Nodule/mass", "Nodule or mass")},
+    ),
     Finding("mass", "Mass", code="4147007", parent="lung_lesion", synonyms={"nih14": ("Mass",)}),
     Finding("nodule", "Nodule", code="27925004", parent="lung_lesion", synonyms={"nih14": ("Nodule",)}),
     Finding("pneumonia", "Pneumonia", parent="lung_opacity", synonyms=_both("Pneumonia")),
     Finding("viral_pneumonia", "Viral pneumonia", parent="pneumonia"),
     Finding("bacterial_pneumonia", "Bacterial pneumonia", parent="pneumonia"),
     Finding("covid_19", "COVID-19", parent="viral_pneumonia", synonyms={"": ("COVID-19", "COVID19")}),
-    Finding("pneumothorax", "Pneumothorax", code="36118008", synonyms=_both("Pneumothorax")),
+    Finding(
+        "pneumothorax",
+        "Pneumothorax",
+        code="36118008",
+        synonyms=_both("Pneumothorax") | {"four_findings": ("Pneumothorax",)},
+    ),
     Finding("consolidation", "Consolidation", parent="lung_opacity", synonyms=_both("Consolidation")),
     Finding("edema", "Pulmonary edema", code="19242006", parent="lung_opacity", synonyms=_both("Edema")),
     Finding("emphysema", "Emphysema", synonyms={"nih14": ("Emphysema",)}),
@@ -66,7 +82,7 @@ VOCABULARY: tuple[Finding, ...] = (
     ),
     Finding("pleural_other", "Other pleural abnormality", synonyms={"chexpert": ("Pleural Other",)}),
     Finding("hernia", "Hiatal hernia", synonyms={"nih14": ("Hernia",)}),
-    Finding("fracture", "Fracture", synonyms={"chexpert": ("Fracture",)}),
+    Finding("fracture", "Fracture", synonyms={"chexpert": ("Fracture",), "four_findings": ("Fracture",)}),
     Finding("support_devices", "Support devices", synonyms={"chexpert": ("Support Devices",)}),
     Finding("tuberculosis", "Tuberculosis"),
 )

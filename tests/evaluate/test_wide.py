@@ -53,9 +53,9 @@ def test_images_without_patients_are_refused(tmp_path):
 
 
 def test_a_label_that_is_no_state_is_refused(tmp_path):
-    path = write(tmp_path / "t.csv", "Image Index,Effusion\n1.png,2\n2.png,yes\n")
+    path = write(tmp_path / "t.csv", "Image Index,Effusion\n1.png,2\n2.png,maybe\n")
     with pytest.raises(
-        InputError, match=r"1 \(present\), 0 \(absent\).*2 other values \(2 in pleural_effusion, yes in"
+        InputError, match=r"1 \(present\), 0 \(absent\).*2 other values \(2 in pleural_effusion, maybe in"
     ):
         wide.labels(path)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from overread import findings as vocabulary
 from overread.errors import InputError, did_you_mean
+from overread.evaluate.mapping import Mapped, mappings
 
 UNCERTAIN = ("ignore", "absent", "present")
 CASE_SCORES = ("mean", "max")
@@ -23,9 +24,14 @@ class EvaluationConfig:
     score. reference: the label source ("" = the only one), or several that never state the same case and finding.
     uncertain: what an uncertain label is taken for. case_score: how the scores of a case's images become one.
     missing_allowed: the share of a rater's labelled test cases that may lack a score (then counted, else refused).
+    subgroup_intersections: pairs of columns of `subgroups` whose combinations are groups too.
     unknown_images: predictions for images that the images table lacks are refused, or listed in the account.
     external_sites, internal_sites: for raters that do not say where they were trained. roles: which models H1 compares,
     {"pooled": name, "single": {name: site}, "matched": name}. members: the seeds behind an ensemble.
+    With reads: mapping says which outputs stand for a finding that readers speak of (see `mapping.Mapped`). references:
+    whose word is truth, side by side: label sources, "majority" and "dawid-skene" of the reads; () = all that there
+    are. reader_made: label sources that these readers' own reads went into. uncertain_calls: what a reader's
+    "uncertain" is taken for; the other ways stand beside it.
     """
 
     findings: tuple[str, ...] = ()
@@ -37,6 +43,7 @@ class EvaluationConfig:
     specificities: tuple[float, ...] = (0.90, 0.95)
     sensitivities: tuple[float, ...] = (0.90, 0.95)
     subgroups: tuple[str, ...] = ("sex", "age_band", "view")
+    subgroup_intersections: tuple[tuple[str, str], ...] = ()
     age_bands: tuple[float, ...] = (18, 40, 60, 80)
     minimum_present: int = 20
     minimum_absent: int = 20
@@ -50,11 +57,16 @@ class EvaluationConfig:
     internal_sites: tuple[str, ...] = ()
     roles: Mapping[str, Any] = field(default_factory=dict)
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mapping: tuple[Mapping[str, Any], ...] = ()
+    references: tuple[str, ...] = ()
+    reader_made: tuple[str, ...] = ()
+    uncertain_calls: str = "absent"
 
     def __post_init__(self) -> None:
         problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self)]
         if problems:
             raise InputError.all(problems)
+        self.mapped()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -85,6 +97,10 @@ class EvaluationConfig:
         named = {f"spec{_percent(s)}": {"specificity": s} for s in self.specificities}
         return named | {f"sens{_percent(s)}": {"sensitivity": s} for s in self.sensitivities}
 
+    def mapped(self) -> tuple[Mapped, ...]:
+        """The mappings between vocabularies, checked."""
+        return mappings(self.mapping)
+
     def member_names(self) -> dict[str, str]:
         """Every seed's model, with the ensemble that it belongs to."""
         return {member: name for name, members in self.members.items() for member in members}
@@ -99,6 +115,7 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
     problems = []
     for name, value, known in (
         ("uncertain", config.uncertain, UNCERTAIN),
+        ("uncertain_calls", config.uncertain_calls, UNCERTAIN),
         ("case_score", config.case_score, CASE_SCORES),
         ("unknown_images", config.unknown_images, UNKNOWN),
     ):
@@ -129,6 +146,15 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
     if config.smallest_worthwhile_gain <= 0:
         found = f"{config.smallest_worthwhile_gain}"
         problems.append(InputError("evaluation.smallest_worthwhile_gain", "a gain in AUC above 0", found))
+    for pair in config.subgroup_intersections:
+        lost = [name for name in pair if name not in config.subgroups]
+        if lost or len(set(pair)) < 2:
+            problems.append(
+                InputError(
+                    "evaluation.subgroup_intersections", "pairs of two different columns of evaluation.subgroups",
+                    f"{' and '.join(pair)}", do=did_you_mean(lost[0], config.subgroups) if lost else "",
+                )
+            )  # fmt: skip
     if list(config.age_bands) != sorted(set(config.age_bands)):
         problems.append(InputError("evaluation.age_bands", "ages that rise", f"{config.age_bands}"))
     return problems

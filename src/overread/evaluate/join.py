@@ -1,7 +1,8 @@
 """The one join: every score next to its truth, and an account of what was dropped on the way and why.
 
 The only place where policies act: which label source is the truth, what "uncertain" is taken for, how the images of a
-case become one score, what happens to a case without a score.
+case become one score, what happens to a case without a score, which outputs stand for a finding that readers speak of,
+what a reader's "uncertain" is taken for and whose votes are truth.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from overread.errors import InputError, did_you_mean
 from overread.evaluate.account import Dropped, account_frame, examples_of
 from overread.evaluate.cases import case_table
 from overread.evaluate.config import EvaluationConfig
-
-KEY = ("case_id", "finding")
+from overread.evaluate.mapping import mapped_scores, with_wholes
+from overread.evaluate.reads import ReadJoin, join_reads
+from overread.evaluate.references import KEY, decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Join:
     cases: pl.DataFrame
     account: pl.DataFrame
     findings_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mapped: pl.DataFrame = field(default_factory=pl.DataFrame)
+    reads: ReadJoin | None = None
 
 
 def join(
@@ -42,14 +46,16 @@ def join(
     config: EvaluationConfig,
     *,
     split: str = "test",
+    reads: pl.DataFrame | None = None,
 ) -> Join:
     """Every score of a `split` case beside its truth, under the policies of the configuration.
 
-    images, labels, predictions: the tables of those names (predictions may give case_id in place of image_id). Images
-    that say no split at all are all of split "test".
+    images, labels, predictions, reads: the tables of those names (predictions may give case_id in place of image_id).
+    Images that say no split at all are all of split "test".
 
     Raises InputError: label sources that are several and unnamed, or unknown; predictions for unknown images or cases;
-    labelled cases that a rater did not score beyond the share that is allowed; no score with a truth.
+    labelled cases that a rater did not score beyond the share that is allowed; no score with a truth; what `join_reads`
+    refuses.
     """
     images = tables.check(images, "images", where="images")
     labels = tables.check(labels, "labels", where="labels")
@@ -58,7 +64,8 @@ def join(
     dropped: list[Dropped] = []
     chosen = _of_split(images, split, dropped)
     cases = case_table(chosen, config, dropped)
-    truth = _truth(labels, images, cases, config, dropped)
+    reference = _reference(labels, images, cases, config, dropped)
+    truth = decided(reference, config)
     scores = _case_scores(predictions, images, chosen, config, dropped)
     both = scores.join(truth, on=KEY, how="inner")
     if both.is_empty():
@@ -79,9 +86,29 @@ def join(
         lone = cases.join(used, on="case_id", how="anti")
         dropped.append(Dropped("cases", "no score with a stated truth", lone.height, examples_of(lone, ("case_id",))))
     order = [*KEY, "rater", "score", "truth", "source"]
+    extra, lacking = _mapped(scores, config)
+    if lacking and reads is not None:
+        words = "mapped outputs that a model does not give"
+        dropped.append(Dropped("outputs", words, len(lacking), "; ".join(lacking[:5])))
+    whole = decided(with_wholes(reference, config.mapped()), config)
+    read = None
+    if reads is not None:
+        checked = tables.check(reads, "reads", where="reads")
+        read = join_reads(checked, labels, images, cases, pl.concat([scores, extra]), config)
     return Join(
-        both.select(order).sort(*KEY, "rater"), used.sort("case_id"), account_frame("join", dropped), findings_of
+        both.select(order).sort(*KEY, "rater"),
+        used.sort("case_id"),
+        account_frame("join", dropped),
+        findings_of,
+        mapped=extra.join(whole, on=KEY, how="inner").select(order),
+        reads=read,
     )
+
+
+def _mapped(scores: pl.DataFrame, config: EvaluationConfig) -> tuple[pl.DataFrame, list[str]]:
+    """The scores of mapped outputs, and the models that lack a part of one."""
+    lacking: list[str] = []
+    return mapped_scores(scores, config.mapped(), missing=lacking), lacking
 
 
 def _of_split(images: pl.DataFrame, split: str, dropped: list[Dropped]) -> pl.DataFrame:
@@ -127,14 +154,14 @@ def _source(labels: pl.DataFrame, config: EvaluationConfig, dropped: list[Droppe
     return chosen
 
 
-def _truth(
+def _reference(
     labels: pl.DataFrame,
     images: pl.DataFrame,
     cases: pl.DataFrame,
     config: EvaluationConfig,
     dropped: list[Dropped],
 ) -> pl.DataFrame:
-    """case_id, finding, truth, source of the evaluated cases, "uncertain" taken as the policy says."""
+    """The labels of the evaluated cases by the source that is the reference; uncertain ones are counted."""
     labels = _source(labels, config, dropped)
     unknown = labels.join(images.select("case_id"), on="case_id", how="anti")
     if unknown.height:
@@ -147,11 +174,7 @@ def _truth(
     if uncertain.height:
         what = "left out" if config.uncertain == "ignore" else f"taken as {config.uncertain}"
         dropped.append(Dropped("labels", f"uncertain: {what}", uncertain.height, examples_of(uncertain, KEY)))
-    if config.uncertain == "ignore":
-        labels = labels.filter(pl.col("state") != "uncertain")
-    present = ["present", "uncertain"] if config.uncertain == "present" else ["present"]
-    state = pl.col("state").cast(pl.String)
-    return labels.select(*KEY, state.is_in(present).alias("truth"), "source")
+    return labels
 
 
 def _case_scores(

@@ -1,7 +1,8 @@
 """Wide files, as people have them (one row per image, one column per finding), made into the tables of the design.
 
 A column that names a finding is taken, one that nearly names one is refused as a slip of the pen, any other is left and
-listed. In labels 1 is present, 0 absent, -1 uncertain, and empty means that nothing is stated.
+listed. In labels and reads 1 or YES is present, 0 or NO absent, -1 or HEDGE uncertain, and empty means that nothing is
+stated.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import polars as pl
 from overread import findings, tables
 from overread.errors import InputError, did_you_mean
 
-_IMAGE = ("image_id", "image index", "image", "image_index", "image_name", "filename", "file", "path")
-_CASE = ("case_id", "study_id", "studyinstanceuid", "accession_number")
+_IMAGE = ("image_id", "image id", "image index", "image", "image_index", "image_name", "filename", "file", "path")
+_CASE = ("case_id", "case id", "study_id", "study id", "studyinstanceuid", "accession_number")
 _COLUMNS = {
     "case_id": _CASE,
     "patient_id": ("patient_id", "patient id", "patientid", "subject_id", "patient"),
@@ -24,7 +25,12 @@ _COLUMNS = {
     "sex": ("sex", "patient gender", "patient sex", "gender"),
     "view": ("view", "view position", "viewposition", "ap/pa"),
 }
-_STATE = {"1": "present", "0": "absent", "-1": "uncertain"} | {s: s for s in tables.STATES}
+_READER = ("reader", "reader id", "reader_id", "radiologist", "radiologist id", "radiologist_id")
+_STATE = {
+    "1": "present", "0": "absent", "-1": "uncertain", "yes": "present", "no": "absent", "hedge": "uncertain",
+    **{s: s for s in tables.STATES},
+}  # fmt: skip
+_WORDS = "1 (present), 0 (absent), -1 (uncertain), YES, NO, HEDGE"
 _SEX = {"f": "F", "female": "F", "m": "M", "male": "M"}
 _VIEW = {"pa": "PA", "ap": "AP", "lateral": "LATERAL", "ll": "LATERAL"}
 
@@ -68,24 +74,78 @@ def labels(path: Path | str, *, source: str = "") -> Read:
     if {"finding", "state"} & set(frame.columns):
         return Read(tables.check(frame, "labels", where=path))
     key = _find(frame, _CASE) or _column(frame, _IMAGE, path, "a case or an image per row")
-    taken, unused = _finding_columns(frame, key, path)
+    taken, unused = _finding_columns(frame, (key,), path)
     _once(frame, [key], path)
     frame = frame.rename({c: f for c, f in taken.items() if c != f} | ({key: "case_id"} if key != "case_id" else {}))
     long = frame.select("case_id", *(pl.col(f).cast(pl.String).str.strip_chars() for f in taken.values())).unpivot(
         index="case_id", variable_name="finding", value_name="said"
     )
     long = long.filter(pl.col("said").is_not_null() & (pl.col("said") != ""))
-    said = pl.col("said").str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "$1")
-    long = long.with_columns(said.replace_strict(_STATE, default=None).alias("state"))
+    long = long.with_columns(_state().alias("state"))
     wrong = long.filter(pl.col("state").is_null())
     if wrong.height:
         raise InputError(
-            path, "1 (present), 0 (absent), -1 (uncertain) or nothing in a finding's column",
-            f"{wrong.height:,} other values",
-            examples=wrong.select(pl.format("{} in {}", "said", "finding")).to_series().unique(maintain_order=True)[:5],
-        )  # fmt: skip
+            path, f"{_WORDS} or nothing in a finding's column", f"{wrong.height:,} other values", examples=_said(wrong)
+        )
     long = long.select("case_id", "finding", pl.lit(source or _stem(path)).alias("source"), "state")
     return Read(tables.check(long, "labels", where=path), unused)
+
+
+def reads(path: Path | str, *, arm: str = "unaided") -> Read:
+    """The reads of a long file (reader, case_id, finding, arm, round, score, call) or a wide one, a read per row.
+
+    A wide file names the image or case and the reader, perhaps the arm and the round, and has a column per finding
+    that holds calls (as labels do) or graded scores: numbers, of which some are none of 1, 0 and -1. `arm` stands where
+    no column says it. A reader who reads a case again without a column that counts it gets rounds 1, 2, … in the order
+    of the rows.
+    """
+    frame = tables.frame_of(path)
+    if "finding" in frame.columns:
+        frame = frame if "arm" in frame.columns else frame.with_columns(pl.lit(arm).alias("arm"))
+        return Read(tables.check(_counted(frame, ["reader", "case_id", "finding", "arm"]), "reads", where=path))
+    named = {_find(frame, _CASE) or _column(frame, _IMAGE, path, "a case or an image per row"): "case_id"}
+    named[_column(frame, _READER, path, "the reader ('reader' or 'Reader ID')")] = "reader"
+    named |= {found: name for name in ("arm", "round") if (found := _find(frame, (name,)))}
+    taken, unused = _finding_columns(frame, tuple(named), path)
+    frame = frame.rename(named | taken)
+    frame = frame if "arm" in frame.columns else frame.with_columns(pl.lit(arm).alias("arm"))
+    key = ["reader", "case_id", "arm", "round"]
+    long = _counted(frame, key[:3]).unpivot(
+        [*taken.values()], index=key, variable_name="finding", value_name="said"
+    ).with_columns(pl.col("said").cast(pl.String).str.strip_chars())  # fmt: skip
+    long = _answers(long.filter(pl.col("said").is_not_null() & (pl.col("said") != "")), path)
+    return Read(tables.check(long.drop("said"), "reads", where=path), unused)
+
+
+def _counted(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """The reads with a round: repeats are counted in the order of the rows where no column says the round."""
+    if "round" in frame.columns or not set(key) <= set(frame.columns):
+        return frame
+    return frame.with_columns((pl.int_range(pl.len()).over(key) + 1).cast(pl.Int32).alias("round"))
+
+
+def _answers(long: pl.DataFrame, path: Path | str) -> pl.DataFrame:
+    """The reads with call and score made from what is said; a column of numbers is graded where any number is."""
+    number = pl.col("said").cast(pl.Float64, strict=False)
+    numeric = number.is_not_null() & number.is_finite()
+    graded = long.filter(numeric & ~number.is_in([-1.0, 0.0, 1.0])).height > 0
+    scored = numeric.all().over("finding") if graded else pl.lit(False)
+    long = long.with_columns(pl.when(~scored).then(_state()).alias("call"), pl.when(scored).then(number).alias("score"))
+    wrong = long.filter(pl.col("call").is_null() & pl.col("score").is_null())
+    if wrong.height:
+        expected = f"{_WORDS} or nothing in a finding's column, or finite numbers in the whole of it"
+        raise InputError(path, expected, f"{wrong.height:,} other values", examples=_said(wrong))
+    return long
+
+
+def _state() -> pl.Expr:
+    """The state that a cell says, null where it says none."""
+    said = pl.col("said").str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "$1")
+    return said.replace_strict(_STATE, default=None)
+
+
+def _said(wrong: pl.DataFrame) -> pl.Series:
+    return wrong.select(pl.format("{} in {}", "said", "finding")).to_series().unique(maintain_order=True)[:5]
 
 
 def predictions(path: Path | str, *, model: str = "") -> Read:
@@ -97,7 +157,7 @@ def predictions(path: Path | str, *, model: str = "") -> Read:
     key = _find(frame, _IMAGE)
     unit = "image_id" if key else "case_id"
     key = key or _column(frame, _CASE, path, "an image or a case per row")
-    taken, unused = _finding_columns(frame, key, path)
+    taken, unused = _finding_columns(frame, (key,), path)
     _once(frame, [key], path)
     frame = frame.select(pl.col(key).cast(pl.String).alias(unit), *(pl.col(c).alias(f) for c, f in taken.items()))
     numbers = frame.with_columns(pl.col(f).cast(pl.Float64, strict=False) for f in taken.values())
@@ -121,7 +181,9 @@ def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path
     )  # fmt: skip
 
 
-def _finding_columns(frame: pl.DataFrame, key: str, path: Path | str) -> tuple[dict[str, str], tuple[str, ...]]:
+def _finding_columns(
+    frame: pl.DataFrame, keys: tuple[str, ...], path: Path | str
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """The columns that name findings, each with its name in the vocabulary, and those that do not."""
     known = {w.casefold(): f.name for f in findings.VOCABULARY for w in (f.name, f.title, *_words(f))}
     others = {s for synonyms in (_IMAGE, *_COLUMNS.values()) for s in synonyms}
@@ -129,7 +191,7 @@ def _finding_columns(frame: pl.DataFrame, key: str, path: Path | str) -> tuple[d
     unused, problems = [], []
     for column in frame.columns:
         word = column.strip().casefold()
-        if column == key:
+        if column in keys:
             continue
         if word in known:
             taken[column] = known[word]

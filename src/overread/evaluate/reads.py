@@ -1,0 +1,140 @@
+"""The reads' part of the one join: reads, the outputs that stand for their findings, and truths meet on one key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from overread.errors import InputError
+from overread.evaluate.account import Dropped, account_frame, examples_of
+from overread.evaluate.config import EvaluationConfig
+from overread.evaluate.mapping import with_wholes
+from overread.evaluate.references import KEY, Truths, truths
+
+READ = ("reader", "case_id", "arm", "round")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadJoin:
+    """What the join makes of reads.
+
+    reads: reader, case_id, finding, arm, round, score, call, and under "absent", "present" and "ignore" the call as
+    that policy has it (null = left out). scores: case_id, finding, rater, score of the outputs for the read cases.
+    cases: one row per read case.
+    """
+
+    reads: pl.DataFrame
+    scores: pl.DataFrame
+    cases: pl.DataFrame
+    truths: Truths
+    account: pl.DataFrame
+
+
+def join_reads(
+    reads: pl.DataFrame,
+    labels: pl.DataFrame,
+    images: pl.DataFrame,
+    cases: pl.DataFrame,
+    scores: pl.DataFrame,
+    config: EvaluationConfig,
+) -> ReadJoin:
+    """Reads beside scores and truths, and the account of what was left out.
+
+    labels, images: the whole tables; cases: the evaluated cases; scores: case_id, finding, rater, score of all outputs,
+    mapped ones included. Raises InputError: a read without call and score, reads of unknown cases only, a reference
+    that does not exist.
+    """
+    dropped: list[Dropped] = []
+    reads = _of_cases(_sound(reads, dropped), images, cases, dropped)
+    given = set(scores["finding"].unique())
+    lone = [f for f in reads["finding"].unique().sort() if f not in given]
+    if lone:
+        words = "read, but not scored by any model: agreement among readers only"
+        dropped.append(Dropped("findings", words, len(lone), "; ".join(lone[:5])))
+    reads = _calls(reads, config, dropped)
+    seen = reads.select("case_id").unique()
+    without = cases.join(seen, on="case_id", how="anti")
+    if without.height:
+        dropped.append(Dropped("cases", "without a read", without.height, examples_of(without, ("case_id",))))
+    wanted = reads.select(KEY).unique()
+    stated = with_wholes(labels, config.mapped()).join(wanted, on=list(KEY), how="semi")
+    made = truths(stated, reads, config, dropped)
+    mine = scores.join(wanted, on=list(KEY), how="semi").select(*KEY, "rater", "score")
+    _unscored(mine, reads, dropped)
+    return ReadJoin(
+        reads.sort(*READ, "finding"), mine, cases.join(seen, on="case_id", how="semi").sort("case_id"), made,
+        account_frame("reads", dropped),
+    )  # fmt: skip
+
+
+def _sound(reads: pl.DataFrame, dropped: list[Dropped]) -> pl.DataFrame:
+    """The reads in plain types; those that say nothing are refused, and second readings counted."""
+    empty = reads.filter(pl.col("score").is_null() & pl.col("call").is_null())
+    if empty.height:
+        raise InputError(
+            "reads", "a call or a score in every row", f"{empty.height:,} rows with neither",
+            examples=examples_of(empty, ("reader", "case_id", "finding")).split("; "),
+            do="Leave out the row of a finding that the reader did not answer.",
+        )  # fmt: skip
+    reads = reads.with_columns(pl.col("finding").cast(pl.String), pl.col("call").cast(pl.String))
+    again = reads.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
+    if again.height:
+        words = "a further reading of a case by the same reader: a read of its own, but no second vote"
+        dropped.append(Dropped("reads", words, again.height, examples_of(again, ("reader", "case_id"))))
+    return reads
+
+
+def _of_cases(
+    reads: pl.DataFrame, images: pl.DataFrame, cases: pl.DataFrame, dropped: list[Dropped]
+) -> pl.DataFrame:  # fmt: skip
+    unknown = reads.join(images.select("case_id"), on="case_id", how="anti")
+    kept = reads.join(cases.select("case_id"), on="case_id", how="semi")
+    if kept.is_empty():
+        found = f"{unknown['case_id'].n_unique():,} cases that it lacks"
+        if unknown.height < reads.height:
+            found += f" and {(reads.height - unknown.height):,} answers on cases of another split"
+        raise InputError(
+            "reads", "reads of test cases of the images table", found,
+            examples=reads["case_id"].unique(maintain_order=True).head(5),
+            do="Check that both files name the cases alike.",
+        )  # fmt: skip
+    other = reads.join(unknown.select("case_id").unique(), on="case_id", how="anti")
+    other = other.join(cases.select("case_id"), on="case_id", how="anti")
+    for rows, words in ((unknown, "of cases that the images table lacks"), (other, "of cases of another split")):
+        if rows.height:
+            count = rows.select(READ).n_unique()
+            dropped.append(Dropped("reads", words, count, examples_of(rows, ("case_id",))))
+    return kept
+
+
+def _calls(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
+    """The reads with the call under each policy: true, false, or null where it is left out."""
+    call = pl.col("call")
+    sure = pl.when(call == "present").then(True).when(call == "absent").then(False)
+    made = reads.with_columns(
+        sure.when(call == "uncertain").then(False).alias("absent"),
+        sure.when(call == "uncertain").then(True).alias("present"),
+        sure.alias("ignore"),
+    )
+    main = "left out" if config.uncertain_calls == "ignore" else f"taken as {config.uncertain_calls}"
+    for finding, mine in sorted(made.filter(call == "uncertain").partition_by("finding", as_dict=True).items()):
+        words = f"{finding[0]}: uncertain calls, {main} (the other ways stand beside it)"
+        dropped.append(Dropped("reads", words, mine.height, examples_of(mine, ("reader", "case_id"))))
+    scored = made.filter(call.is_null())
+    if scored.height:
+        words = "scores without a call: no part in sensitivity, specificity and agreement"
+        dropped.append(Dropped("reads", words, scored.select(READ).n_unique(), ""))
+    return made
+
+
+def _unscored(scores: pl.DataFrame, reads: pl.DataFrame, dropped: list[Dropped]) -> None:
+    """Count the read cases that an output lacks: they are left out for every output of the finding and for readers."""
+    for (finding,), mine in sorted(scores.partition_by("finding", as_dict=True).items()):
+        wanted = reads.filter(pl.col("finding") == finding).select("case_id").unique()
+        raters = mine["rater"].n_unique()
+        whole = mine.group_by("case_id").len("raters").filter(pl.col("raters") == raters)
+        lone = wanted.join(whole, on="case_id", how="anti")
+        if lone.height:
+            words = f"{finding}: read, but not scored by every output that stands for it"
+            dropped.append(Dropped("cases", words, lone.height, examples_of(lone.sort("case_id"), ("case_id",))))

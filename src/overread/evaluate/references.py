@@ -1,0 +1,158 @@
+"""Whose word is truth: what label sources state, and what reads make by vote or by Dawid and Skene's model.
+
+A reader's uncertain call is a vote only once a policy says for what, so every derived truth stands under each policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from overread.errors import InputError, did_you_mean
+from overread.evaluate.account import Dropped, examples_of
+from overread.evaluate.config import UNCERTAIN, EvaluationConfig
+from overread.stats import consensus
+from overread.stats.arrays import Floats
+
+KEY = ("case_id", "finding")
+MAJORITY, DAWID_SKENE = "majority", "dawid-skene"
+DERIVED = (MAJORITY, DAWID_SKENE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truths:
+    """Truths of the read findings under every reference.
+
+    frame: case_id, finding, reference, uncertain_call ("" = does not hang on it), truth. names: the references in their
+    order. notes: what a row that rests on one must say, by finding, reference and uncertain_call. estimated: each
+    reader's (sensitivity, specificity) as Dawid and Skene's model has it, by finding and uncertain_call.
+    """
+
+    frame: pl.DataFrame
+    names: tuple[str, ...]
+    notes: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    estimated: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+
+
+def decided(labels: pl.DataFrame, config: EvaluationConfig) -> pl.DataFrame:
+    """case_id, finding, truth, source of labels, "uncertain" taken as the policy says."""
+    if config.uncertain == "ignore":
+        labels = labels.filter(pl.col("state") != "uncertain")
+    present = ["present", "uncertain"] if config.uncertain == "present" else ["present"]
+    return labels.select(*KEY, pl.col("state").cast(pl.String).is_in(present).alias("truth"), "source")
+
+
+def truths(
+    labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]
+) -> Truths:  # fmt: skip
+    """The truth of every read case and finding under every reference.
+
+    labels: those of the read cases and findings, all sources. reads: as the join made them, with the call under each
+    policy. Raises InputError for a reference that is neither a label source nor made from reads.
+    """
+    sources = labels["source"].cast(pl.String).unique().sort().to_list()
+    names = config.references or (*sources, *DERIVED)
+    for name in names:
+        if name not in (*sources, *DERIVED):
+            known = [*sources, *DERIVED]
+            found = f"label sources of the read cases and findings: {', '.join(sources) or 'none'}"
+            raise InputError("evaluation.references", f"a label source or {' or '.join(DERIVED)}", f"'{name}', {found}",
+                             do=did_you_mean(name, known))  # fmt: skip
+    said = decided(labels, config).select(
+        *KEY, pl.col("source").cast(pl.String).alias("reference"), pl.lit("").alias("uncertain_call"), "truth"
+    )
+    frames = [said.filter(pl.col("reference").is_in(list(names)))]
+    votes, arm = _voting(reads)
+    made = _Derived({}, {})
+    for finding in reads["finding"].unique().sort():
+        mine = votes.filter(finding=finding)
+        for policy in UNCERTAIN:
+            for name in (n for n in DERIVED if n in names):
+                counted = dropped if policy == config.uncertain_calls else []
+                frames.append(_derived(mine, (finding, name, policy), made, counted))
+    if arm and any(n in DERIVED for n in names):
+        words = f"votes and Dawid-Skene are made from arm '{arm}', the other arms have no part in them"
+        dropped.append(Dropped("reads", words, votes.select("reader", "case_id").n_unique()))
+    whole = pl.concat(frames, how="vertical_relaxed")
+    _unstated(whole, reads, names, config, dropped)
+    return Truths(whole, tuple(names), made.notes, made.estimated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    notes: dict[tuple[str, str, str], str]
+    estimated: dict[tuple[str, str], Mapping[str, tuple[float, float]]]
+
+
+def _voting(reads: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """One vote per reader and case: the first reading, in "unaided" or the first arm there is; "" = the only one."""
+    arms = reads["arm"].unique().sort().to_list()
+    arm = "unaided" if "unaided" in arms else arms[0]
+    first = reads.filter(arm=arm).sort("round").unique(["reader", *KEY], keep="first", maintain_order=True)
+    return first, arm if len(arms) > 1 else ""
+
+
+def _derived(
+    votes: pl.DataFrame, key: tuple[str, str, str], made: _Derived, dropped: list[Dropped]
+) -> pl.DataFrame:  # fmt: skip
+    finding, name, policy = key
+    cases, readers, table = vote_table(votes, policy)
+    if name == MAJORITY:
+        vote = consensus.majority(table, classes=[0, 1])
+        truth = vote.winner
+        for count, words in (
+            (vote.tied, f"{finding}: a tie of the vote, left out"),
+            (vote.n_votes == 1, f"{finding}: the majority is that of one vote"),
+        ):
+            if count.any():
+                shown = "; ".join(np.array(cases)[count][:5])
+                dropped.append(Dropped("cases", words, int(count.sum()), shown))
+    else:
+        model = consensus.dawid_skene(table, classes=[0, 1])
+        p = model.posterior[:, 1]
+        truth = np.where(np.isnan(p), np.nan, (p >= 0.5).astype(np.float64))
+        rates = zip(readers, model.sensitivity, model.specificity, strict=True)
+        made.estimated[finding, policy] = {r: (float(se), float(sp)) for r, se, sp in rates}
+        words = f"converged after {model.iterations} iterations" if model.converged else "did not converge"
+        made.notes[key] = f"Dawid-Skene {words}" + (f": {model.note}" if model.note else "")
+    keep = ~np.isnan(truth)
+    return pl.DataFrame(
+        {"case_id": np.array(cases, dtype=object)[keep].tolist(), "truth": truth[keep] == 1},
+        schema={"case_id": pl.String, "truth": pl.Boolean},
+    ).select(
+        "case_id", pl.lit(finding).alias("finding"), pl.lit(name).alias("reference"),
+        pl.lit(policy).alias("uncertain_call"), "truth",
+    )  # fmt: skip
+
+
+def vote_table(votes: pl.DataFrame, policy: str) -> tuple[list[str], list[str], Floats]:
+    """Cases, readers and their calls (n_cases, n_readers), 1 present, 0 absent, NaN not read or left out."""
+    cases, readers = (votes[c].unique().sort().to_list() for c in ("case_id", "reader"))
+    table = np.full((len(cases), len(readers)), np.nan)
+    if votes.height:
+        places = [dict(zip(levels, range(len(levels)), strict=True)) for levels in (cases, readers)]
+        i = votes["case_id"].replace_strict(places[0], return_dtype=pl.Int64).to_numpy()
+        j = votes["reader"].replace_strict(places[1], return_dtype=pl.Int64).to_numpy()
+        table[i, j] = votes[policy].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return cases, readers, table
+
+
+def _unstated(
+    frame: pl.DataFrame,
+    reads: pl.DataFrame,
+    names: Sequence[str],
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> None:
+    """Count the read cases whose truth a reference does not state."""
+    wanted = reads.select(KEY).unique(maintain_order=True)
+    policies = pl.col("uncertain_call").is_in(["", config.uncertain_calls])
+    for name in names:
+        stated = frame.filter((pl.col("reference") == name) & policies).select(KEY)
+        lone = wanted.join(stated, on=list(KEY), how="anti")
+        for finding, mine in sorted(lone.partition_by("finding", as_dict=True).items()):
+            words = f"{finding[0]}: read, but the truth is not stated by {name}"
+            dropped.append(Dropped("cases", words, mine.height, examples_of(mine, ("case_id",))))
