@@ -1,0 +1,44 @@
+"""One number per reader: differences of two arms, and the t test that takes the reader as the unit."""
+
+from __future__ import annotations
+
+from math import nan, sqrt
+
+import numpy as np
+
+from overread.stats.arrays import Bools, Codes, Floats
+from overread.stats.mixed_model import Contrast
+from overread.stats.tails import critical, upper
+
+
+def in_both(aided: Bools, codes: Codes, size: int) -> Bools:
+    """Which units (size,) have rows with and without aid."""
+    return (np.bincount(codes[aided], minlength=size) > 0) & (np.bincount(codes[~aided], minlength=size) > 0)
+
+
+def differences(values: Floats, aided: Bools, codes: Codes) -> Floats:
+    """Mean aided minus mean unaided of each unit read in both arms."""
+    size = int(codes.max()) + 1
+    kept = in_both(aided, codes, size)
+    sums = [
+        np.bincount(codes[w], values[w], size)[kept] / np.bincount(codes[w], minlength=size)[kept]
+        for w in (aided, ~aided)
+    ]
+    return sums[0] - sums[1]
+
+
+def paired_t(differences: Floats, *, confidence: float = 0.95) -> Contrast:
+    """The mean of differences, one per reader, with the t test that it is 0; fewer than two: NaN with a note.
+
+    >>> round(paired_t(np.array([1.0, 2, 3])).p, 4)
+    0.0742
+    """
+    n = differences.size
+    value = float(differences.mean()) if n else nan
+    if n < 2:
+        return Contrast(value, nan, nan, nan, nan, nan, nan, note=f"{n} readers in both arms")
+    se, df = float(differences.std(ddof=1)) / sqrt(n), float(n - 1)
+    if se == 0:
+        return Contrast(value, 0.0, df, nan, nan, value, value, note="all readers differ by the same: no spread")
+    half = critical(confidence, df) * se
+    return Contrast(value, se, df, value / se, 2 * upper(abs(value) / se, df), value - half, value + half)
