@@ -169,27 +169,6 @@ def test_curves_start_and_end_where_they_must(single):
     assert at_tenth == pytest.approx(fixed["estimate"])
 
 
-def test_subgroups_and_their_gaps_agree(single):
-    m, e = single
-    women = m.images.filter(sex="F")
-    y, s, patient = arrays(m)
-    mine = np.isin(patient, women["patient_id"])
-    found = pick(e.estimates, analysis="subgroups", metric="auc", finding="edema", rater="acme", subgroup="sex")
-    assert sorted(found["level"]) == ["F", "M"]
-    value = {r["level"]: r for r in found.to_dicts()}
-    assert value["F"]["estimate"] == pytest.approx(roc.auc(y[mine], s[mine]).value)
-    assert value["F"]["n_patients"] == np.unique(patient[mine]).size
-    gap = pick(e.estimates, metric="gap_auc", finding="edema", rater="acme", subgroup="sex").row(0, named=True)
-    other = gap["contrast"].removeprefix("level:")
-    assert gap["estimate"] == pytest.approx(value[gap["level"]]["estimate"] - value[other]["estimate"])
-    assert gap["se"] == pytest.approx(np.hypot(value["F"]["se"], value["M"]["se"]), rel=0.02)
-    rows = pick(e.estimates, analysis="subgroups", at=SPEC90, finding="edema", rater="acme", subgroup="sex")
-    rate = {r["level"]: r for r in rows.filter(metric="sensitivity").to_dicts()}
-    gap = rows.filter(metric="gap_sensitivity").row(0, named=True)
-    assert gap["estimate"] == pytest.approx(rate[gap["level"]]["estimate"] - rate[other]["estimate"])
-    assert gap["se"] == pytest.approx(np.hypot(rate["F"]["se"], rate["M"]["se"]), rel=0.02)
-
-
 def test_the_same_seed_gives_the_same_evidence(single):
     m, e = single
     again = run(m)
@@ -392,6 +371,7 @@ def test_a_subgroup_of_three_says_why_it_has_no_estimate(single):
     assert row["n_patients"] == 3
     gap = pick(e.estimates, metric="gap_auc", rater="acme", finding="(mean)").row(0, named=True)
     assert np.isnan(gap["estimate"])
+    assert gap["note"].startswith("one group alone is evaluable; left out new: fewer than half of the findings")
 
 
 def test_missing_subgroup_values_are_counted(single):

@@ -44,7 +44,7 @@ def test_by_hand_on_three_groups():
 def test_quantile_of_equal_independent_groups_is_the_studentised_range(groups, confidence):
     """Tukey: the range of k standard normals over sqrt 2; SciPy's studentized_range with infinite df is the oracle."""
     oracle = studentized_range.ppf(confidence, groups, np.inf) / np.sqrt(2)
-    tolerance = 1e-5 if groups <= 3 else 0.004
+    tolerance = 1e-5 if groups <= 3 else 0.006
     assert max_t_quantile(np.eye(groups), confidence=confidence) == pytest.approx(oracle, abs=tolerance)
 
 
@@ -90,7 +90,7 @@ def test_order_shift_scale_and_sign(groups, shift, scale, random):
     random.shuffle(order)
     again = largest_gap(value[order], np.diag(error[order] ** 2)).gap
     assert (again.value, again.low, again.high, again.p) == pytest.approx(
-        (found.value, found.low, found.high, found.p), rel=2e-3, abs=2e-3
+        (found.value, found.low, found.high, found.p), rel=3e-3, abs=3e-3
     )  # the directions meet the groups in another order: the quantile's own error
     moved = largest_gap(-scale * value + shift, np.diag((scale * error) ** 2)).gap
     assert (moved.value, moved.low, moved.high) == pytest.approx(

@@ -76,7 +76,11 @@ def chosen(panel: Panel, rater: str, finding: str, cases: Bools, *, within: bool
 
 def area(panel: Panel, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Area:
     """The AUC of the cases in the mask and what each patient adds to its error; NaN with a note where undefined."""
-    of = chosen(panel, rater, finding, cases, within=within)
+    return area_of(panel, chosen(panel, rater, finding, cases, within=within))
+
+
+def area_of(panel: Panel, of: Cases) -> Area:
+    """The AUC of these cases and what each patient adds to its error; NaN with a note where undefined."""
     counts = count(of.truth.astype(np.float64), of.patient)
     value, influence, note = _influence(of)
     if note and np.isnan(value):
@@ -124,6 +128,24 @@ def combined(terms: Iterable[tuple[float, Area]], n_patients: int) -> tuple[floa
         total[one.patients] += coefficient * one.influence
     unseen = sum(coefficient**2 * one.unseen for coefficient, one in given)
     return sum(coefficient * one.value for coefficient, one in given), sqrt(float(total @ total) + unseen)
+
+
+def mean_area(areas: Sequence[Area], n_patients: int) -> Area:
+    """The unweighted mean of areas as an area of its own, to be contrasted with others; its counts are empty."""
+    total = np.zeros(n_patients)
+    for one in areas:
+        total[one.patients] += one.influence / len(areas)
+    value = sum(one.value for one in areas) / len(areas)
+    unseen = sum(one.unseen for one in areas) / len(areas) ** 2
+    return Area(value, np.arange(n_patients), total, Counts(), unseen=unseen)
+
+
+def joint_covariance(areas: Sequence[Area], n_patients: int) -> Floats:
+    """The covariance (k, k) of several areas, patients in common allowed for."""
+    total = np.zeros((len(areas), n_patients))
+    for row, one in zip(total, areas, strict=True):
+        row[one.patients] = one.influence
+    return np.asarray(total @ total.T + np.diag([one.unseen for one in areas]), np.float64)
 
 
 def mean_terms(areas: Sequence[Area], sign: float = 1.0) -> list[tuple[float, Area]]:

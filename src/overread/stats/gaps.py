@@ -14,7 +14,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Floats, check_confidence, score_array
 from overread.stats.estimate import Estimate
 
-DIRECTIONS = 8192  # on the sphere, over which the distribution of the largest |t| is averaged
+DIRECTIONS = 4096  # on the sphere, over which the distribution of the largest |t| is averaged
 _NEGLIGIBLE = 1e-10  # a variance below this share of the largest one is rounding
 
 
@@ -23,8 +23,8 @@ class LargestGap:
     """The largest minus the smallest of k estimates, and the test that all are equal.
 
     gap: value, simultaneous interval, p of the test of equality (its standard error is not defined: NaN). best, worst:
-    the positions of the largest and of the smallest value. critical: the quantile of the largest |t| over all pairs.
-    chi_square, df: of the test of equality.
+    the positions of the largest and of the smallest value (two positions, also where all are equal). critical: the
+    quantile of the largest |t| over all pairs. chi_square, df: of the test of equality.
     """
 
     gap: Estimate
@@ -62,7 +62,7 @@ def largest_gap(values: ArrayLike, covariance: ArrayLike, *, confidence: float =
     always larger than 0. Assumes that the values are jointly normal with the covariance given. All pairs at once:
     Hothorn, Bretz & Westfall (2008) doi:10.1002/bimj.200810425, of which Tukey's and Kramer's intervals are the case of
     independent groups. c is exact for two and three groups; for more the chi distribution of the radius is averaged
-    over 8,192 fixed directions (error below 0.004 up to twelve groups). Checked against the studentised range (SciPy
+    over 4,096 fixed directions (error below 0.006 up to twelve groups). Checked against the studentised range (SciPy
     1.17), a simulated twin, and by coverage.
 
     >>> found = largest_gap([0.90, 0.84, 0.88], np.diag([0.01, 0.01, 0.01]) ** 2)
@@ -74,7 +74,7 @@ def largest_gap(values: ArrayLike, covariance: ArrayLike, *, confidence: float =
     where = "largest_gap"
     check_confidence(confidence, where=where)
     value, joint = _checked(values, covariance, where)
-    best, worst = int(np.argmax(value)), int(np.argmin(value))
+    best, worst = int(np.argmax(value)), value.size - 1 - int(np.argmin(value[::-1]))
     method = f"best minus worst of {value.size}, simultaneous over all pairs (largest |t|)"
     difference, error = _pairs(value, joint)
     if not error.any():
