@@ -34,6 +34,8 @@ class DawidSkene:
     @property
     def winner(self) -> Floats:
         """The likeliest class of each case, (n_cases,); NaN on a tie and where nobody voted."""
+        if not self.classes.size:
+            return np.full(len(self.posterior), nan)
         top = self.posterior.max(axis=1)
         winner = self.classes[self.posterior.argmax(axis=1)]
         return np.where((self.posterior == top[:, None]).sum(axis=1) == 1, winner, nan)
@@ -83,6 +85,8 @@ def dawid_skene(
     where = "dawid_skene"
     table = vote_array(votes, where=where)
     known = known_classes(table, classes, where=where)
+    if not (tolerance > 0 and max_iterations >= 1):
+        raise InputError(where, "a tolerance above 0 and at least 1 iteration", f"{tolerance} and {max_iterations}")
     labels = np.arange(table.shape[1]) if reader is None else np.asarray(reader)
     codes, n_readers = group_codes(labels, table.shape[1], where=where, name="reader")
     tally = _tally(table, codes, n_readers, known)
