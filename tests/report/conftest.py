@@ -478,6 +478,12 @@ def evidence_folder(tmp_path: Path) -> Callable[..., Path]:
     return lambda rows, **more: write_evidence(tmp_path / "evaluation", rows, **more)
 
 
+@pytest.fixture(scope="session")
+def write_folder() -> Callable[..., Path]:
+    """`write_evidence`: an evaluation folder of given rows, wherever it is wanted."""
+    return write_evidence
+
+
 class PageReader(HTMLParser):
     """Reads a page: its tables (caption, rows of cell texts without footnote letters and small print), ids, links."""
 

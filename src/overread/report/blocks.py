@@ -68,7 +68,7 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph; `kind` is "", "warning", "small", "code" or "methods" (bracketed numbers cite references)."""
+    """A paragraph; `kind`: "", "heading", "warning", "small", "code", "methods" (bracketed numbers cite references)."""
 
     text: str
     kind: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import isnan
+from typing import TypeGuard
 
 from overread.report.blocks import Cell
 from overread.report.evidence import Row, plain_words
@@ -52,6 +53,6 @@ def p_cells(row: Row | None) -> tuple[Cell, Cell]:
     return Cell(p_value(values[0]), kind="num"), Cell(p_value(values[1]), kind="num")
 
 
-def known(row: Row | None) -> bool:
+def known(row: Row | None) -> TypeGuard[Row]:
     """Whether there is a number."""
     return row is not None and not isnan(number(row["estimate"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -45,7 +46,7 @@ def roc_panels(
             for i, (_, frame) in enumerate(frames):
                 part = frame.filter(pl.col("finding") == finding).sort("order")
                 if part.height:
-                    _band(axis, part, series_colour(i))
+                    draw_curve(axis, part, series_colour(i))
                 text = labels.get((finding, i), "")
                 if text:
                     axis.text(0.98, 0.03 + 0.088 * (len(frames) - 1 - i), text, transform=axis.transAxes, ha="right",
@@ -112,12 +113,13 @@ def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:
     return min(1.0, max(ends) * 1.05)
 
 
-def _band(axis: Axes, part: pl.DataFrame, colour: str) -> None:
+def draw_curve(axis: Axes, part: pl.DataFrame, colour: str, *, style: Any = "-") -> None:
+    """A curve with its band; `part` holds its points in order."""
     x, y, low, high = (part[c].to_numpy() for c in ("x", "y", "low", "high"))
     keep = _thin(len(x))
     if not np.isnan(low).all():
         axis.fill_between(x[keep], low[keep], high[keep], color=colour, alpha=0.16, lw=0)
-    axis.plot(x[keep], y[keep], color=colour, lw=1.3)
+    axis.plot(x[keep], y[keep], color=colour, lw=1.3, ls=style)
 
 
 def _thin(count: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import matplotlib.lines
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK, GREY, PALE, RULE = "#1c2126", "#5b646c", "#e9edf0", "#c3cad0"
+INK, GREY, PALE, RULE, AMBER = "#1c2126", "#5b646c", "#e9edf0", "#c3cad0", "#8a6100"
 # Okabe & Ito's palette, safe for colour-blind readers: internal is blue, external sites follow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5539", "#1c2126")
 MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")

@@ -15,6 +15,7 @@ from overread import findings, ledger, runs, tables
 from overread.errors import InputError
 
 MEAN = "(mean)"
+FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
 Row = dict[str, Any]
 
 
@@ -149,6 +150,7 @@ def _training_folders(models: Mapping[str, Path | str]) -> dict[str, Path]:
 
 def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping) -> Cast:
     roles = dict(config.get("roles") or study.get("roles") or {})
+    estimates = estimates.filter(~pl.col("analysis").is_in(FROM_READS))
     standalone = estimates.filter(pl.col("analysis") == "standalone")
     raters = (standalone if standalone.height else estimates)["rater"].unique(maintain_order=True).to_list()
     listed = {m for members in (config.get("members") or {}).values() for m in members}
@@ -157,18 +159,27 @@ def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapp
     known = [r for r in raters if r not in members and r]
     ordered = [r for r in lead if r in known] + [r for r in known if r not in lead]
     named = set(estimates["finding"].unique().to_list()) - {"", MEAN}
-    order = {f.name: i for i, f in enumerate(findings.VOCABULARY)}
     own = {r: in_order(standalone.filter(pl.col("rater") == r)["population"]) for r in ordered}
     lead_own = own.get(ordered[0], ()) if ordered and ordered[0] == roles.get("pooled") else ()
     return Cast(
         raters=tuple(ordered),
         members=members,
-        findings=tuple(sorted(named, key=lambda f: (order.get(f, len(order)), f))),
+        findings=in_vocabulary(named),
         populations=lead_own or in_order((standalone if standalone.height else estimates)["population"]),
         own={r: p for r, p in own.items() if p},
         roles=roles,
         trained=any(models.values()),
     )
+
+
+def in_vocabulary(names: Iterable[str]) -> tuple[str, ...]:
+    """Findings in the order of the vocabulary, others behind them.
+
+    >>> in_vocabulary(["mass", "other", "cardiomegaly"])
+    ('cardiomegaly', 'mass', 'other')
+    """
+    order = {f.name: i for i, f in enumerate(findings.VOCABULARY)}
+    return tuple(sorted(names, key=lambda f: (order.get(f, len(order)), f)))
 
 
 def in_order(populations: Iterable[str]) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def h1(evidence: Evidence) -> Section:
     frame = overall(evidence, "H1", "auc_difference")
     if verdicts.is_empty() and frame.is_empty():
         return Section("h1", _TITLE, absent="no pooled and single-institution models were compared")
-    blocks: list[Block] = [_verdict(r) for r in verdicts.to_dicts()]
+    blocks: list[Block] = [verdict_facts(r) for r in verdicts.to_dicts()]
     mean, detail = pick(frame, finding=MEAN), frame.filter(pl.col("finding") != MEAN)
     if mean.height:
         blocks += _differences(evidence, mean)
@@ -52,7 +52,8 @@ def main_reason(reason: str) -> str:
     return reason.partition(" Not evaluable: ")[0]
 
 
-def _verdict(row: Row) -> Facts:
+def verdict_facts(row: Row) -> Facts:
+    """A verdict with its claim, its reason and the rule that was set beforehand."""
     items = (
         ("Claim", row["claim"]),
         ("Verdict", str(row["verdict"])),

@@ -24,6 +24,8 @@ from overread.report import (
     operating,
     participants,
     performance,
+    readers,
+    standards,
     subgroups,
     summary,
     training,
@@ -79,8 +81,9 @@ def compose(evidence: Evidence, looked: Section) -> tuple[list[Section], tuple[R
     told, cited = methods(evidence)
     sections = [
         summary.governance(evidence), participants.participants(evidence), performance.discrimination(evidence),
-        operating.operating(evidence), calibration.calibration(evidence), contrasts.comparison(evidence),
-        hypothesis.h1(evidence), contrasts.drop(evidence), contrasts.site_alone(evidence), contrasts.matrix(evidence),
+        operating.operating(evidence), readers.readers(evidence), calibration.calibration(evidence),
+        contrasts.comparison(evidence), hypothesis.h1(evidence), standards.h2(evidence),
+        contrasts.drop(evidence), contrasts.site_alone(evidence), contrasts.matrix(evidence),
         subgroups.subgroups(evidence), looked, training.training(evidence), told, notes.not_computed(evidence),
         notes.account(evidence), notes.provenance(evidence),
     ]  # fmt: skip

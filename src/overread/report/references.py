@@ -136,6 +136,101 @@ REFERENCES = MappingProxyType(
             "pneumonia in chest radiographs: a cross-sectional study. PLoS Med 2018;15:e1002683.",
             "10.1371/journal.pmed.1002683",
         ),
+        "mercaldo": Reference(
+            "Mercaldo ND, Lau KF, Zhou XH. Confidence intervals for predictive values with an emphasis to case-control "
+            "studies. Stat Med 2007;26:2170–2183.",
+            "10.1002/sim.2677",
+        ),
+        "ici": Reference(
+            "Austin PC, Steyerberg EW. The Integrated Calibration Index (ICI) and related metrics for quantifying the "
+            "calibration of logistic regression models. Stat Med 2019;38:4051–4065.",
+            "10.1002/sim.8281",
+        ),
+        "loess": Reference(
+            "Cleveland WS, Devlin SJ. Locally weighted regression: an approach to regression analysis by local "
+            "fitting. J Am Stat Assoc 1988;83:596–610.",
+            "10.1080/01621459.1988.10478639",
+        ),
+        "spiegelhalter": Reference(
+            "Spiegelhalter DJ. Probabilistic prediction in patient management and clinical trials. "
+            "Stat Med 1986;5:421–433.",
+            "10.1002/sim.4780050506",
+        ),
+        "hosmer": Reference(
+            "Hosmer DW, Lemeshow S. Goodness of fit tests for the multiple logistic regression model. "
+            "Commun Stat Theory Methods 1980;9:1043–1069.",
+            "10.1080/03610928008827941",
+        ),
+        "vickers": Reference(
+            "Vickers AJ, Elkin EB. Decision curve analysis: a novel method for evaluating prediction models. "
+            "Med Decis Making 2006;26:565–574.",
+            "10.1177/0272989X06295361",
+        ),
+        "pfeiffer": Reference(
+            "Pfeiffer RM, Gail MH. Estimating the decision curve and its precision from three study designs. "
+            "Biom J 2020;62:764–776.",
+            "10.1002/bimj.201800240",
+        ),
+        "coull": Reference(
+            "Agresti A, Coull BA. Approximate is better than “exact” for interval estimation of binomial proportions. "
+            "Am Stat 1998;52:119–126.",
+            "10.1080/00031305.1998.10480550",
+        ),
+        "hothorn": Reference(
+            "Hothorn T, Bretz F, Westfall P. Simultaneous inference in general parametric models. "
+            "Biom J 2008;50:346–363.",
+            "10.1002/bimj.200810425",
+        ),
+        "underdiagnosis": Reference(
+            "Seyyed-Kalantari L, Zhang H, McDermott MBA, Chen IY, Ghassemi M. Underdiagnosis bias of artificial "
+            "intelligence algorithms applied to chest radiographs in under-served patient populations. "
+            "Nat Med 2021;27:2176–2182.",
+            "10.1038/s41591-021-01595-0",
+        ),
+        "modelcards": Reference(
+            "Mitchell M, Wu S, Zaldivar A, et al. Model cards for model reporting. FAT* 2019;220–229.",
+            "10.1145/3287560.3287596",
+        ),
+        "owen": Reference("Owen AB. The pigeonhole bootstrap. Ann Appl Stat 2007;1:386–411.", "10.1214/07-AOAS122"),
+        "gallas": Reference(
+            "Gallas BD, Pennello GA, Myers KJ. Multireader multicase variance analysis for binary data. "
+            "J Opt Soc Am A 2007;24:B70–B80.",
+            "10.1364/JOSAA.24.000B70",
+        ),
+        "rockette": Reference(
+            "Obuchowski NA, Rockette HE. Hypothesis testing of diagnostic accuracy for multiple readers and multiple "
+            "tests: an ANOVA approach with dependent observations. Commun Stat Simul Comput 1995;24:285–308.",
+            "10.1080/03610919508813243",
+        ),
+        "hillis": Reference(
+            "Hillis SL. A comparison of denominator degrees of freedom methods for multiple observer ROC analysis. "
+            "Stat Med 2007;26:596–619.",
+            "10.1002/sim.2532",
+        ),
+        "chexnet": Reference(
+            "Rajpurkar P, Irvin J, Zhu K, et al. CheXNet: radiologist-level pneumonia detection on chest X-rays with "
+            "deep learning. 2017.",
+            "10.48550/arXiv.1711.05225",
+        ),
+        "dawid": Reference(
+            "Dawid AP, Skene AM. Maximum likelihood estimation of observer error-rates using the EM algorithm. "
+            "J R Stat Soc C 1979;28:20–28.",
+            "10.2307/2346806",
+        ),
+        "cohen": Reference(
+            "Cohen J. A coefficient of agreement for nominal scales. Educ Psychol Meas 1960;20:37–46.",
+            "10.1177/001316446002000104",
+        ),
+        "gwet": Reference(
+            "Gwet KL. Computing inter-rater reliability and its variance in the presence of high agreement. "
+            "Br J Math Stat Psychol 2008;61:29–48.",
+            "10.1348/000711006X126600",
+        ),
+        "krippendorff": Reference(
+            "Hayes AF, Krippendorff K. Answering the call for a standard reliability measure for coding data. "
+            "Commun Methods Meas 2007;1:77–89.",
+            "10.1080/19312450709336664",
+        ),
     }
 )
 

@@ -12,6 +12,7 @@ from overread.report.cells import classes_cell, estimate_cell
 from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, plain_words, population_title
 from overread.report.hypothesis import main_reason
 from overread.report.numbers import count, listed, plural
+from overread.report.reads import warnings as reads_warnings
 
 NOT_STATED = "not stated"
 
@@ -108,7 +109,7 @@ def warnings(evidence: Evidence) -> tuple[str, ...]:
         found.append(
             f"Fewer than two external sites ({n}): no claim about generalisation to other hospitals can be supported."
         )
-    found += _one_class(evidence)
+    found += [*_one_class(evidence), *reads_warnings(evidence)]
     silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
     if silent:
         found.append(f"One training run only for {listed(silent)}: the spread between seeds is unknown.")

@@ -1,0 +1,84 @@
+"""The methods of the comparison with readers in words: a sentence stands only where its method left a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from overread.report.evidence import FROM_READS, Evidence
+from overread.report.numbers import count, listed
+from overread.report.reads import DAWID_SKENE, FEW, MAJORITY, OTHERS, reference_title, references
+
+_CALLS = {"absent": "taken as absent", "present": "taken as present", "ignore": "left out"}
+
+
+def paragraphs(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Headed paragraphs on readers, agreement and H2, with the keys of the papers they cite; "" where not run."""
+    rows = evidence.estimates.filter(pl.col("analysis").is_in(FROM_READS))
+    yield "Readers", _readers(evidence, rows.filter(pl.col("analysis") == "readers"))
+    yield "Whose word is truth", _truth(evidence, rows)
+    yield "Agreement", _agreement(rows.filter(pl.col("analysis") == "agreement"))
+
+
+def _told(rows: pl.DataFrame) -> str:
+    return " | ".join(rows["method"].drop_nulls().unique().sort().to_list())
+
+
+def _readers(evidence: Evidence, rows: pl.DataFrame) -> str:
+    if rows.is_empty():
+        return ""
+    told, metrics = _told(rows), set(rows["metric"])
+    policy = _CALLS.get(str(evidence.config.get("uncertain_calls") or ""))
+    parts = [
+        "The average reader is all reads pooled, each of weight 1; the model is weighted by the reads of a case. A "
+        "reader's calls are one point, so the model is compared with it at the readers' specificity, at their "
+        "sensitivity, and at thresholds frozen beforehand.",
+        f"Uncertain calls were {policy}." if policy else "",
+        f"A reader with fewer than {FEW} present or {FEW} absent reads has no interval and is not counted as below the "
+        "curve.",
+    ]
+    if "product" in told:
+        n = evidence.config.get("replicates")
+        replicates = f" ({count(n)} replicates)" if n else ""
+        parts.append(
+            "Intervals of what rests on several readers come from the product bootstrap: readers and patients are "
+            f"resampled independently{replicates}, and what is matched is matched again in every replicate [@owen]."
+        )
+    if "Gallas" in told or rows["at"].str.contains("u-statistic").any():
+        parts.append("Random readers and cases without a crossed design: U-statistics of binary calls [@gallas].")
+    if rows["at"].str.contains("obuchowski-rockette").any():
+        parts.append("Graded reads of a crossed design: Obuchowski and Rockette with Hillis's degrees of freedom "
+                     "[@rockette,hillis].")  # fmt: skip
+    if "pairwise_f1" in metrics:
+        parts.append("Pairwise F1: each rater against the calls of every other rater, averaged [@chexnet].")
+    return " ".join(p for p in parts if p)
+
+
+def _truth(evidence: Evidence, rows: pl.DataFrame) -> str:
+    names = references(evidence, rows["reference"])
+    if not names:
+        return ""
+    parts = [f"Read cases were judged by {listed([reference_title(n) for n in names])}, side by side."]
+    if MAJORITY in names:
+        parts.append("Majority: of the reads of a case, ties left out.")
+    if OTHERS in names:
+        parts.append("Majority of the other readers: each reader by those who are not that reader, ties left out.")
+    if DAWID_SKENE in names:
+        parts.append("Dawid–Skene: present where the posterior is at least one half [@dawid].")
+    if (rows["analysis"] == "H2").any():
+        parts.append(
+            "H2 compares the AUC of the same scores on the same cases under two references by resampling patients; "
+            "DeLong's test does not apply, since the truth changes and not the score."
+        )
+    return " ".join(parts)
+
+
+def _agreement(rows: pl.DataFrame) -> str:
+    kinds = {
+        "cohen_kappa": "Cohen's kappa [@cohen]",
+        "gwet_ac1": "Gwet's AC1 [@gwet]",
+        "krippendorff_alpha": "Krippendorff's alpha [@krippendorff]",
+    }
+    named = ["percent agreement", *(words for metric, words in kinds.items() if (rows["metric"] == metric).any())]
+    return f"Agreement: {listed(named)}; patients were resampled." if rows.height else ""

@@ -1,0 +1,199 @@
+"""A model's ROC curve with the readers' operating points on it, a panel per reference standard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, isfinite, isnan, nan
+from typing import Any
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from overread.report.curves import draw_curve
+from overread.report.drawing import AMBER, GREY, INK, RULE, drawing, panels, series_colour, svg
+
+_COLUMNS, _TALL = 3, 3.35
+_FROZEN = ("s", "^", "v", "P")  # the marks of the frozen operating points
+_ENDS = (0.25, 0.4, 0.6, 1.0)  # where the axis of 1 - specificity may end
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a rater works: 1 - specificity and sensitivity, each with its interval (NaN where there is none)."""
+
+    name: str
+    x: float
+    y: float
+    x_interval: tuple[float, float] = (nan, nan)
+    y_interval: tuple[float, float] = (nan, nan)
+    reads: int = 0
+    few: bool = False
+    place: tuple[int, int] = (0, 0)  # of a model's point: which output, which operating point
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What is known under one reference standard: curves per output, readers, their average, frozen points."""
+
+    title: str
+    below: str  # what a reader of the figure must know of this standard
+    curves: tuple[tuple[int, str, pl.DataFrame], ...]  # which output, its name, its points
+    readers: tuple[Point, ...]
+    average: Point | None
+    frozen: tuple[Point, ...]
+    labels: tuple[tuple[int, str], ...] = ()  # which output, what is printed of it
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The words of the key: outputs, operating points, and whether some readers have few reads."""
+
+    outputs: tuple[str, ...]
+    points: tuple[str, ...]
+    few: bool
+
+
+def reader_panels(shown: Sequence[Panel], key: Key, *, name: str, alt: str) -> str:
+    """SVG of the panels, up to three in a row, the key above them."""
+    end = axis_end(shown)
+    with drawing():
+        figure, axes = panels(len(shown), columns=_COLUMNS, height=_TALL, share=True)
+        most = max((p.reads for panel in shown for p in panel.readers), default=1)
+        for axis, panel in zip(axes, shown, strict=True):
+            _draw(axis, panel, end, most)
+        for i, axis in enumerate(axes):
+            axis.tick_params(labelbottom=True, labelleft=True)
+            if i % _COLUMNS == 0:
+                axis.set_ylabel("Sensitivity")
+            axis.set_xlabel("1 − specificity")
+        _legend(figure, key)
+        return svg(figure, name, alt)
+
+
+def axis_end(shown: Sequence[Panel]) -> float:
+    """Where the axis of 1 - specificity ends: all readers with enough reads, their average and their intervals fit.
+
+    >>> axis_end([Panel("", "", (), (Point("r", 0.31, 0.8, (0.2, 0.45)),), None, ())])
+    0.6
+    """
+    some = [p for panel in shown for p in (*panel.readers, *([panel.average] if panel.average else [])) if not p.few]
+    reach = max((x for p in some for x in (p.x, p.x_interval[1]) if isfinite(x)), default=1.0)
+    return next(e for e in _ENDS if reach <= e or e == 1.0)
+
+
+def _draw(axis: Axes, panel: Panel, end: float, most: int) -> None:
+    axis.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
+    for i, _, curve in panel.curves:
+        draw_curve(axis, curve, series_colour(i), style=_style(i))
+    for point in panel.readers:
+        _reader(axis, point, most)
+    for point in panel.frozen:
+        colour, mark = series_colour(point.place[0]), _FROZEN[point.place[1] % len(_FROZEN)]
+        axis.plot([point.x], [point.y], mark, ms=6.2, mfc="white", mec=colour, mew=1.5, zorder=5, clip_on=True)
+    if panel.average:
+        _average(axis, panel.average)
+    for line, (i, text) in enumerate(reversed(panel.labels)):
+        axis.text(0.985, 0.03 + 0.062 * line, text, transform=axis.transAxes, ha="right", color=series_colour(i),
+                  fontsize=8.2, zorder=6)  # fmt: skip
+    axis.set_xlim(-0.012 * end, end)
+    axis.set_ylim(-0.012, 1.012)
+    axis.set_box_aspect(1)
+    axis.grid(color=RULE, lw=0.35)
+    axis.locator_params(axis="x", nbins=5)
+    axis.set_title(panel.title, pad=18 if panel.below else 6)
+    if panel.below:
+        axis.annotate(panel.below, (0, 1), xycoords="axes fraction", xytext=(0, 6), textcoords="offset points",
+                      color=AMBER, fontsize=8)  # fmt: skip
+
+
+def _style(output: int) -> Any:
+    """The line of the index-th output, so that colour is not the only sign."""
+    return ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))[output % 4]
+
+
+def _reader(axis: Axes, point: Point, most: int) -> None:
+    if point.few:
+        axis.plot([point.x], [point.y], "o", ms=3.2, mfc="none", mec=GREY, mew=0.8, zorder=3)
+        return
+    _cross(axis, point, color=GREY, lw=0.8, alpha=0.4, zorder=2)
+    size = 3.2 + 4.8 * (point.reads / most) ** 0.5
+    axis.plot([point.x], [point.y], "o", ms=size, mfc=GREY, mec="white", mew=0.6, alpha=0.85, zorder=3)
+
+
+def _average(axis: Axes, point: Point) -> None:
+    for line in (axis.axvline, axis.axhline):
+        line(point.x if line == axis.axvline else point.y, color=INK, lw=0.7, ls=(0, (1, 2.4)), zorder=1)
+    _cross(axis, point, color=INK, lw=1.8, alpha=1.0, zorder=6)
+    axis.plot([point.x], [point.y], "D", ms=8, mfc=INK, mec="white", mew=1.1, zorder=7)
+
+
+def _cross(axis: Axes, point: Point, **line: Any) -> None:
+    if not isnan(point.x_interval[0]):
+        axis.plot(point.x_interval, [point.y, point.y], solid_capstyle="butt", **line)
+    if not isnan(point.y_interval[0]):
+        axis.plot([point.x, point.x], point.y_interval, solid_capstyle="butt", **line)
+
+
+def _legend(figure: Figure, key: Key) -> None:
+    """The key in two lines above the panels: the models' marks, the readers'."""
+    models: list[Any] = [Line2D([], [], color=series_colour(i), ls=_style(i), lw=1.8) for i in range(len(key.outputs))]
+    models.append(Patch(color=series_colour(0), alpha=0.16, lw=0))
+    first = [*key.outputs, "band (pointwise)"]
+    for i in range(len(key.points)):
+        models.append(Line2D([], [], ls="", marker=_FROZEN[i % 4], ms=6.2, mfc="white", mec=INK, mew=1.3))
+    first += key.points
+    people = [
+        Line2D([], [], color=INK, lw=1.8, marker="D", ms=8, mfc=INK, mec="white"),
+        Line2D([], [], color=GREY, lw=0.8, marker="o", ms=7, mfc=GREY, mec="white"),
+    ]
+    second = ["Average reader", "One reader, larger with more reads; cross: intervals"]
+    if key.few:
+        people.append(Line2D([], [], ls="", marker="o", ms=3.2, mfc="none", mec=GREY))
+        second.append("Reader with few reads")
+    width, height = figure.get_size_inches()
+    lines = _lines(first, width)
+    top = 0.24 * (lines + 1) + 0.12
+    figure.set_size_inches(width, height + top)
+    place: Any = {
+        "loc": "upper left",
+        "frameon": False,
+        "borderaxespad": 0.2,
+        "handletextpad": 0.6,
+        "columnspacing": 1.5,
+    }
+    figure.legend(models, first, ncol=-(-len(first) // lines), bbox_to_anchor=(0.0, 1.0), **place)
+    figure.legend(people, second, ncol=3, bbox_to_anchor=(0.0, 1 - 0.24 * lines / (height + top)), **place)
+    figure.tight_layout(rect=(0, 0, 1, 1 - top / (height + top)), h_pad=2.2, w_pad=1.2)
+
+
+def _lines(words: Sequence[str], width: float) -> int:
+    """How many lines these words of a key take."""
+    return max(1, ceil(sum(0.075 * len(w) + 0.75 for w in words) / width))
+
+
+def numbers(shown: Sequence[Panel], key: Key) -> pl.DataFrame:
+    """What is drawn, as a table: a row per point of a curve, reader, average and frozen operating point."""
+    rows = []
+    for panel in shown:
+        for i, _, curve in panel.curves:
+            for r in curve.sort("order").iter_rows(named=True):
+                band = (nan, nan), (r["low"], r["high"])
+                rows.append(_number(panel, "curve", key.outputs[i], Point("", r["x"], r["y"], *band)))
+        average = [panel.average] if panel.average else []
+        for kind, points in (
+            ("reader", panel.readers),
+            ("average reader", average),
+            ("frozen threshold", panel.frozen),
+        ):
+            rows += [_number(panel, kind, p.name, p) for p in points]
+    kinds = {"reference": pl.String, "what": pl.String, "rater": pl.String, "1 - specificity": pl.Float64}
+    kinds |= dict.fromkeys(("x_low", "x_high", "sensitivity", "low", "high"), pl.Float64) | {"reads": pl.Int64}
+    return pl.DataFrame(rows, schema=kinds, orient="row")
+
+
+def _number(panel: Panel, kind: str, rater: str, p: Point) -> tuple[object, ...]:
+    return panel.title, kind, rater, p.x, *p.x_interval, p.y, *p.y_interval, p.reads or None

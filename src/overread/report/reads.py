@@ -1,0 +1,122 @@
+"""The rows that rest on reads: which arm, whose word is truth, which readers and outputs, in the page's order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from overread.report.evidence import FROM_READS, Evidence, Row, at_title, by, in_vocabulary, pick, plain_words
+from overread.report.numbers import listed
+
+READERS = "(readers)"
+MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
+FEW = 10  # reads of a class: below, a reader is a point without interval
+_DERIVED = {
+    MAJORITY: "Majority of the readers",
+    OTHERS: "Majority of the other readers",
+    DAWID_SKENE: "Dawid–Skene",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The rows of one arm of reads, and under them those that take uncertain calls as the evaluation does."""
+
+    arm: str
+    policy: str  # what uncertain calls are taken for
+    every: pl.DataFrame  # under every policy
+    frame: pl.DataFrame  # under the one
+    references: tuple[str, ...]
+    findings: tuple[str, ...]
+    made: frozenset[str]  # references that these readers' own reads went into
+    models: tuple[str, ...]  # in the page's order
+
+    def outputs(self, finding: str) -> tuple[str, ...]:
+        """The models' outputs that score a finding, leading model first, a model's outputs beside each other."""
+        rows = self.frame.filter(pl.col("finding") == finding, pl.col("arm") == "model")
+        names = rows["rater"].unique(maintain_order=True).to_list()
+        place = {m: i for i, m in enumerate(self.models)}
+        return tuple(sorted(names, key=lambda r: place.get(r.partition(" [")[0], len(place))))
+
+    def readers(self, finding: str) -> tuple[str, ...]:
+        """The readers of a finding, those with most reads first."""
+        mine = pl.col("finding") == finding, pl.col("arm") == self.arm, pl.col("rater") != READERS
+        rows = self.frame.filter(*mine, pl.col("metric") == "sensitivity", pl.col("at") == "")
+        ranked = rows.group_by("rater").agg(pl.col("n_cases").max()).sort("n_cases", "rater", descending=[True, False])
+        return tuple(ranked["rater"].to_list())
+
+    def rows(self, finding: str, reference: str) -> dict[tuple[str, ...], Row]:
+        """The rows of a finding under a reference, by metric, at, rater and contrast."""
+        return by(pick(self.frame, finding=finding, reference=reference), "metric", "at", "rater", "contrast")
+
+    def points(self, finding: str) -> tuple[str, ...]:
+        """The frozen operating points, those of a specificity first."""
+        found = self.frame.filter(pl.col("finding") == finding)["at"].unique().to_list()
+        names = {part for at in found for part in at.split(";") if part.startswith("operating_point=")}
+        return tuple(sorted(names, key=lambda at: ("sens" in at, at)))
+
+
+def arms(evidence: Evidence) -> list[Reads]:
+    """The reads of every arm, unaided ones first."""
+    rows = evidence.estimates.filter(pl.col("analysis") == "readers", pl.col("subgroup") == "read")
+    rows = rows.with_columns(pl.col("policy").str.extract(r"uncertain_call=(\w+)").fill_null("").alias("call"))
+    found = []
+    for arm in sorted(rows["level"].unique().to_list(), key=lambda a: (a != "unaided", a)):
+        every = pick(rows, level=arm)
+        policy = str(evidence.config.get("uncertain_calls") or "absent")
+        policies = every["call"].unique().sort().to_list()
+        policy = policy if policy in policies else policies[0]
+        frame = every.filter(pl.col("call").is_in([policy, ""]))
+        made = frozenset({MAJORITY, OTHERS, DAWID_SKENE, *(evidence.config.get("reader_made") or ())})
+        names = in_vocabulary(frame["finding"].unique().to_list())
+        named = references(evidence, frame["reference"])
+        found.append(Reads(arm, policy, every, frame, named, names, made, evidence.cast.raters))
+    return found
+
+
+def warnings(evidence: Evidence) -> list[str]:
+    """What must be known before the comparison with readers is read."""
+    found = arms(evidence)
+    if not found:
+        return []
+    own = [reference_title(r) for r in found[0].references if r in found[0].made - {MAJORITY, OTHERS, DAWID_SKENE}]
+    said = ["The cases that readers read are a chosen sample: no predictive value can be taken from them."]
+    if own:
+        said.append(
+            f"These readers' own reads went into {listed(own)}: judged by it, readers are favoured over models."
+        )
+    return said
+
+
+def references(evidence: Evidence, names: Iterable[str]) -> tuple[str, ...]:
+    """References in their order: labels made for the comparison, what the reads make, the set's own label last."""
+    rows = evidence.estimates.filter(~pl.col("analysis").is_in(FROM_READS))
+    own = {r for joined in rows["reference"].unique().to_list() for r in joined.split(", ")}
+    place = {MAJORITY: 1, OTHERS: 2, DAWID_SKENE: 3}
+    return tuple(sorted(set(names) - {""}, key=lambda r: (place.get(r, 4 if r in own else 0), r)))
+
+
+def reference_title(reference: str) -> str:
+    """How a reference standard is headed.
+
+    >>> reference_title("majority"), reference_title("adjudicated"), reference_title("nih14")
+    ('Majority of the readers', 'Label “adjudicated”', 'Label “nih14”')
+    """
+    return _DERIVED.get(reference, f"Label “{reference}”")
+
+
+def output_title(rater: str) -> str:
+    """A model's output, its mapping in words."""
+    return plain_words(rater)
+
+
+def point_title(at: str) -> str:
+    """What an `at` of these rows says.
+
+    >>> point_title("specificity=readers"), point_title("operating_point=spec90;test=u-statistic")
+    ('the readers’ specificity', 'threshold frozen for specificity 0.90')
+    """
+    first = at.partition(";")[0]
+    return f"the readers’ {first.partition('=')[0]}" if first.endswith("=readers") else at_title(first)

@@ -1,0 +1,136 @@
+"""H2, first half: the same scores on the same cases, judged by one reference standard and by another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from overread.report.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table
+from overread.report.cells import classes_cell, estimate_cell, p_cells
+from overread.report.evidence import (
+    MEAN,
+    Evidence,
+    by,
+    finding_title,
+    in_order,
+    in_vocabulary,
+    overall,
+    pick,
+    population_title,
+)
+from overread.report.forest import Line, Scale, forest_figure, mark_of
+from overread.report.hypothesis import verdict_facts
+from overread.report.reads import output_title, reference_title, references
+
+_TITLE = "Hypothesis H2, first half: whose word is truth"
+
+
+def h2(evidence: Evidence) -> Section:
+    """The verdict, the AUC under every reference, their differences, and the drops."""
+    frame = pl.concat(
+        [overall(evidence, "H2", m) for m in ("auc", "auc_difference", "auc_drop", "auc_drop_difference")]
+    )
+    verdicts = evidence.verdicts.filter(pl.col("hypothesis").str.starts_with("H2"))
+    if frame.is_empty() and verdicts.is_empty():
+        return Section("h2", _TITLE, absent="no second reference standard was compared")
+    blocks: list[Block] = [verdict_facts(r) for r in verdicts.to_dicts()]
+    blocks.append(
+        Text(
+            "Scores and cases are the same; what changes is whose word is taken for the truth. Only cases whose "
+            "truth every reference states are counted."
+        )
+    )
+    areas = pick(frame, metric="auc", contrast="")
+    for population in in_order(areas["population"]):
+        part = pick(areas, population=population)
+        less = pick(frame, metric="auc_difference", population=population)
+        blocks += _area_blocks(evidence, part, less, population, population_title(evidence, population))
+    blocks += _drops(evidence, frame)
+    return Section("h2", _TITLE, tuple(blocks))
+
+
+def _area_blocks(
+    evidence: Evidence, areas: pl.DataFrame, less: pl.DataFrame, population: str, where: str
+) -> list[Block]:
+    names = references(evidence, areas["reference"])
+    rows = by(areas, "finding", "rater", "reference")
+    pairs = list(dict.fromkeys(k[:2] for k in rows))
+    order = (*in_vocabulary({f for f, _ in pairs} - {MEAN}), MEAN)
+    pairs.sort(key=lambda k: order.index(k[0]))
+    lines = [
+        Line(_row_title(f, r), tuple(mark_of(rows.get((f, r, n)), i) for i, n in enumerate(names))) for f, r in pairs
+    ]
+    caption = f"AUC by reference standard, same scores and cases ({where.lower()}), with intervals."
+    titles = [reference_title(n) for n in names]
+    figure = forest_figure(lines, titles, Scale("AUC"), name=f"h2-{population}", caption=caption)
+    return [figure, _area_table(rows, pairs, names, where), *_difference_tables(less, pairs, where)]
+
+
+def _row_title(finding: str, rater: str) -> str:
+    return f"{finding_title(finding)}: {output_title(rater)}"
+
+
+def _area_table(rows: dict, pairs: list[tuple[str, ...]], names: Sequence[str], where: str) -> Table:
+    body = []
+    for f, r in pairs:
+        got = [rows.get((f, r, n)) for n in names]
+        cells = [cell for row in got for cell in (classes_cell(row), estimate_cell(row) if row else Cell(""))]
+        body.append((Cell(finding_title(f)), Cell(output_title(r)), *cells))
+    top = (Cell(""), Cell(""), *(Cell(reference_title(n), "group", span=2) for n in names))
+    sub = heads("Finding", "Model", *(t for _ in names for t in ("Present / absent", "AUC")))
+    return table(f"AUC under every reference standard ({where.lower()}).", (top, sub), body, compact=True)
+
+
+def _difference_tables(frame: pl.DataFrame, pairs: list[tuple[str, ...]], where: str) -> list[Table]:
+    frame = frame.with_columns(pl.col("contrast").str.strip_prefix("reference:").alias("other"))
+    rows = by(frame, "finding", "rater", "reference", "other")
+    body: list[tuple[Cell, ...]] = []
+    for one, other in dict.fromkeys(k[2:] for k in rows):
+        body.append(group(f"{reference_title(one)} − {reference_title(other)}", 5))
+        for f, r in pairs:
+            row = rows.get((f, r, one, other))
+            if row:
+                cells = (estimate_cell(row, signed=True), *p_cells(row))
+                body.append((Cell(finding_title(f)), Cell(output_title(r)), *cells))
+    head = heads("Finding", "Model", "Difference in AUC", "p", "p adjusted")
+    caption = f"Differences in AUC between reference standards ({where.lower()})."
+    return [table(caption, (head,), body)] if body else []
+
+
+def _drops(evidence: Evidence, frame: pl.DataFrame) -> list[Block]:
+    """Internal minus external under every reference, and how much of it hangs on the reference."""
+    drops = pick(frame, metric="auc_drop").with_columns(pl.col("contrast").alias("external"))
+    less = pick(frame, metric="auc_drop_difference").with_columns(pl.col("at").alias("external"))
+    if drops.is_empty() and less.is_empty():
+        return []
+    blocks: list[Block] = []
+    for part, caption, signed in (
+        (drops, "Drop in AUC (internal − external) under every reference standard.", False),
+        (
+            less,
+            "How much of the drop hangs on the reference standard: drop under one minus drop under the other.",
+            True,
+        ),
+    ):
+        body = [
+            (
+                Cell(finding_title(r["finding"])), Cell(output_title(r["rater"])),
+                Cell(_external(evidence, r["external"])), Cell(_whose(r)),
+                estimate_cell(r, signed=signed), p_cells(r)[0],
+            )
+            for r in part.to_dicts()
+        ]  # fmt: skip
+        if body:
+            head = heads("Finding", "Model", "External site", "Reference", "Difference", "p")
+            blocks.append(table(caption, (head,), body, compact=True))
+    return [Folded("Drop from internal to external, by reference standard", tuple(blocks))]
+
+
+def _external(evidence: Evidence, text: str) -> str:
+    return population_title(evidence, text.removeprefix("population:").removeprefix("population="))
+
+
+def _whose(row: dict) -> str:
+    other = row["contrast"].removeprefix("reference:") if row["contrast"].startswith("reference:") else ""
+    return reference_title(row["reference"]) + (f" − {reference_title(other)}" if other else "")
