@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import exp, isnan, log, nan
+from math import exp, inf, isnan, nan
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -225,21 +225,21 @@ def _by_patient(
 ) -> Estimate:
     """The jackknife over patients on the scale -log(1 - average ICC), where its error varies little."""
     method += ", jackknife over patients"
-    average = replace(form, average=True)
+    squares = _squares(table, np.ones((1, sample.n_cases)), form.one_way)
+    k = 1.0 if form.average else float(squares.k[0])
 
     def scaled(weights: Floats) -> Floats:
+        of_all = form.value(_squares(table, weights, form.one_way))
         with np.errstate(invalid="ignore", divide="ignore"):
-            return -np.log1p(-average.value(_squares(table, weights, form.one_way)))
+            return -np.log1p(-k * of_all / (1 + (k - 1) * of_all))  # k steps a single ICC up to the average of k
 
-    squares = _squares(table, np.ones((1, sample.n_cases)), form.one_way)
-    k, whole = float(squares.k[0]), float(average.value(squares)[0])
     error = jackknife_error(left_out(scaled, sample))
-    if isnan(error) or not np.isfinite(error) or not error > 0 or not whole < 1:
+    if not 0 < error < inf or not value < 1:
         note = joined_notes("the error over patients is undefined: no interval", note)
         return Estimate(value, method=method, note=note)
     half = critical(confidence, sample.n_patients - 1) * error
-    low, high = (1 - exp(log(1 - whole) + sign * half) for sign in (1, -1))
-    # Both units have the same scale, so one step turns limits of the average into limits of the single read.
-    low, high = (e if form.average else e / (k - (k - 1) * e) for e in (low, high))
-    slope = (1 - whole) * (1.0 if form.average else k / (k - (k - 1) * whole) ** 2)
+    centre = float(scaled(np.ones((1, sample.n_cases)))[0])
+    low, high = (1 - exp(-e) for e in (centre - half, centre + half))
+    low, high = (e / (k - (k - 1) * e) for e in (low, high))
+    slope = (1 - value) * (1 + (k - 1) * value) / k
     return Estimate(value, low, high, se=error * slope, method=method, note=note)
