@@ -1,14 +1,39 @@
-"""One number per reader: differences of two arms, and the t test that takes the reader as the unit."""
+"""Two arms, one number per reader: differences, and the t test that takes the reader as the unit."""
 
 from __future__ import annotations
 
 from math import nan, sqrt
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from overread.stats.arrays import Bools, Codes, Floats
+from overread.errors import InputError
+from overread.stats.arrays import Bools, Codes, Floats, group_codes
 from overread.stats.mixed_model import Contrast
 from overread.stats.tails import critical, upper
+
+UNAIDED = "unaided"
+
+
+def two_arms(arm: ArrayLike, n: int, *, where: str) -> tuple[tuple[str, str], Bools]:
+    """The names of the two arms, the compared one first, and which reads are in it.
+
+    >>> two_arms(["unaided", "aided", "aided"], 3, where="reading_time")
+    (('aided', 'unaided'), array([False,  True,  True]))
+    """
+    codes, n_arms = group_codes(arm, n, where=where, name="arm")
+    names = [str(name) for name in levels_of(arm)]
+    if n_arms != 2:
+        do = "Give the reads of two arms; compare more arms two at a time."
+        raise InputError(f"{where}: arm", "two arms", ", ".join(names) or "no reads", do=do)
+    base = names.index(UNAIDED) if UNAIDED in names else 0
+    return (names[1 - base], names[base]), codes != base
+
+
+def levels_of(labels: ArrayLike) -> list[object]:
+    """The distinct labels in the order of `group_codes`."""
+    given = np.asarray(labels)
+    return sorted(set(given.tolist()))
 
 
 def in_both(aided: Bools, codes: Codes, size: int) -> Bools:

@@ -12,9 +12,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, group_codes, score_array, truth_array
 from overread.stats.estimate import Estimate
 from overread.stats.mixed_model import Contrast, MixedModel, mixed_model
-from overread.stats.reader_means import differences, in_both, paired_t
-
-UNAIDED = "unaided"
+from overread.stats.reader_means import differences, in_both, levels_of, paired_t, two_arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def reading_time(
     where = "reading_time"
     check_confidence(confidence, where=where)
     time = _seconds(seconds, where=where)
-    arms, aided = _arms(arm, time.size, where=where)
+    arms, aided = two_arms(arm, time.size, where=where)
     readers, n_readers = group_codes(reader, time.size, where=where, name="reader")
     cases, _ = group_codes(case, time.size, where=where, name="case")
     summary = _summary(time, arms, aided, (readers, cases), confidence=confidence)
@@ -124,23 +122,6 @@ def _seconds(seconds: ArrayLike, *, where: str) -> Floats:
         do = "A time of 0 was not measured: leave the read out, and count it."
         raise InputError(f"{where}: seconds", "times above 0", f"{wrong.size} of {time.size}", examples=shown, do=do)
     return time
-
-
-def _arms(arm: ArrayLike, n: int, *, where: str) -> tuple[tuple[str, str], Bools]:
-    """The names (aided, unaided) and which reads are aided."""
-    codes, n_arms = group_codes(arm, n, where=where, name="arm")
-    names = [str(name) for name in _levels(arm)]
-    if n_arms != 2:
-        do = "Give the reads of two arms; compare more arms two at a time."
-        raise InputError(f"{where}: arm", "two arms", ", ".join(names) or "no reads", do=do)
-    base = names.index(UNAIDED) if UNAIDED in names else 0
-    return (names[1 - base], names[base]), codes != base
-
-
-def _levels(labels: ArrayLike) -> list[object]:
-    """The distinct labels in the order of `group_codes`."""
-    given = np.asarray(labels)
-    return sorted(set(given.tolist()))
 
 
 def _too_few(aided: Bools, readers: Codes, n_readers: int) -> str:
@@ -172,7 +153,7 @@ def _fixed(
         codes, n_levels = group_codes(labels, aided.size, where=where, name=name)
         base = 0 if name == "period" else int(codes[first].min(initial=n_levels - 1))
         first &= codes == base
-        levels = _levels(labels)
+        levels = levels_of(labels)
         columns |= {f"{name} {levels[k]}": (codes == k).astype(np.float64) for k in range(n_levels) if k != base}
     return columns
 
