@@ -319,6 +319,18 @@ def test_the_model_beside_the_average_reader_is_the_estimates(given, seen):
                 assert cells[column] == interval(row["estimate"], row["low"], row["high"], signed=signed)
 
 
+def test_the_difference_at_a_glance_is_the_estimates(given, out):
+    with (out / "figures" / "readers-unaided-difference.csv").open(encoding="utf-8") as file:
+        drawn = {(r["row"], r["series"]): r for r in csv.DictReader(file)}
+    rows = _default(given).filter(metric="sensitivity_difference", at="specificity=readers")
+    assert len(drawn) == rows.height
+    for row in rows.to_dicts():
+        finding = {"pneumothorax": "Pneumothorax", "lung_opacity": "Lung opacity"}[row["finding"]]
+        own = " †" if row["reference"] in ("adjudicated", "majority", "dawid-skene") else ""
+        mark = drawn[f"{finding}: {row['rater']}", reference_title(row["reference"]) + own]
+        assert [float(mark[k]) for k in ("estimate", "low", "high")] == [row[k] for k in ("estimate", "low", "high")]
+
+
 def test_what_uncertain_calls_are_taken_for_stands_side_by_side(given, seen):
     table = seen.table("Pneumothorax: what uncertain calls are taken for")
     assert [r[0] for r in table[2:8]] == ["as absent", "", "as present", "", "left out", ""]
@@ -433,7 +445,7 @@ def test_each_arm_has_its_own_figure(given, write_folder, tmp_path, read_page):
     report.write(both, tmp_path / "out", study={})
     reader = read_page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     names = {p.stem for p in (tmp_path / "out" / "figures").glob("readers-*.svg")}
-    assert names == {f"readers-{a}-{f}" for a in ("unaided", "aided-score") for f in OUTPUTS}
+    assert names == {f"readers-{a}-{f}" for a in ("unaided", "aided-score") for f in (*OUTPUTS, "difference")}
     table = reader.table("Aided against unaided reading")
     assert table[1] == ["Pneumothorax", "Label “adjudicated”", "aided:score − unaided", "Sensitivity",
                         "+0.040 (+0.010 to +0.070)", "0.010"]  # fmt: skip

@@ -8,6 +8,7 @@ from overread.report import reader_roc
 from overread.report.blocks import Block, Cell, Figure, Folded, Points, Section, Table, Text, group, heads, table
 from overread.report.cells import classes_cell, estimate_cell, known, p_cells
 from overread.report.evidence import Evidence, Row, finding_title, pick
+from overread.report.forest import Line, Scale, forest_figure, mark_of
 from overread.report.numbers import count, fixed, listed, number, p_value, plural
 from overread.report.reader_tables import agreement_blocks, others_blocks
 from overread.report.reads import FEW, OTHERS, READERS, Reads, arms, output_title, point_title, reference_title
@@ -25,6 +26,7 @@ def readers(evidence: Evidence) -> Section:
     for reads in found:
         blocks += [Text(f"Reads: {reads.arm}", kind="heading")] if len(found) > 1 else []
         blocks += _words(evidence, reads)
+        blocks += _overview(reads)
         for finding in reads.findings:
             blocks += _finding(reads, finding, evidence)
     blocks += _arms_table(found)
@@ -62,7 +64,7 @@ def _words(evidence: Evidence, reads: Reads) -> list[Block]:
         "The cases that were read are a sample chosen for reading; predictive values would be those of the sample, and "
         "none is given.",
     ]
-    own = [reference_title(r) for r in reads.references if r in reads.made]
+    own = [reference_title(r) for r in reads.references if r in reads.made - {OTHERS}]
     if own:
         said.append(
             f"These readers' own reads went into {listed(own)}: there readers are favoured over any model. "
@@ -77,6 +79,27 @@ def _words(evidence: Evidence, reads: Reads) -> list[Block]:
             "each finding."
         )
     return [Points(tuple(said))]
+
+
+def _overview(reads: Reads) -> list[Block]:
+    """At a glance: model minus average reader in sensitivity, at the readers' specificity, a mark per reference."""
+    lines = []
+    for finding in reads.findings:
+        of = [(r, reads.rows(finding, r)) for r in reads.references]
+        for o in reads.outputs(finding):
+            key = ("sensitivity_difference", _AT_SPECIFICITY, o, _AGAINST)
+            marks = tuple(mark_of(rows[key], i, signed=True) for i, (_, rows) in enumerate(of) if key in rows)
+            lines += [Line(f"{finding_title(finding)}: {output_title(o)}", marks)] if marks else []
+    if not lines:
+        return []
+    own = [reference_title(r) + (" †" if r in reads.made - {OTHERS} else "") for r in reads.references]
+    dagger = " †: made from these readers' own reads, which favours them." if any("†" in o for o in own) else ""
+    caption = (
+        "Each model against the average reader: sensitivity of the model at the readers' specificity minus that of the "
+        f"readers, with intervals, by reference standard.{dagger}"
+    )
+    scale = Scale("Difference in sensitivity", null=0.0, signed=True, better=("← readers better", "model better →"))
+    return [forest_figure(lines, own, scale, name=f"readers-{reads.arm}-difference", caption=caption)]
 
 
 _POLICIES = {"absent": "taken as absent", "present": "taken as present", "ignore": "left out"}
