@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
-from overread.stats.margin import check_test, tested
+from overread.stats.margin import check_test, with_test
 from overread.stats.placement import centred, describe, groups_of, one_class, placements, spread
 
 
@@ -72,7 +72,7 @@ def compare_aucs(
     variance = spread(values[None], truth, groups)
     se = nan if variance.note else sqrt(max(variance.covariance[0, 0], 0.0))
     raw = Estimate(difference, se=se, method=method, note=variance.note)
-    return tested(raw, inf, margin=margin, kind=kind, confidence=confidence)
+    return with_test(raw, inf, margin=margin, kind=kind, confidence=confidence)
 
 
 def compare_independent_aucs(
@@ -126,7 +126,7 @@ def compare_independent_aucs(
     method = f"unpaired {a.method}, t" + (f" with {df:.1f} df" if df < inf else "")
     note = "; ".join(f"set {name}: {one.note}" for name, one in (("A", a), ("B", b)) if one.note)
     raw = Estimate(a.value - b.value, se=sqrt(variance), method=method, note=note)
-    return tested(raw, df, margin=margin, kind=kind, confidence=confidence)
+    return with_test(raw, df, margin=margin, kind=kind, confidence=confidence)
 
 
 def _single(y: ArrayLike, score: ArrayLike, cluster: ArrayLike | None, *, where: str) -> tuple[Estimate, int]:

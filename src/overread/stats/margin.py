@@ -28,10 +28,11 @@ def check_test(margin: float | None, test: str | None, *, where: str) -> str:
     return kind
 
 
-def tested(raw: Estimate, df: float, *, margin: float | None, kind: str, confidence: float) -> Estimate:
+def with_test(raw: Estimate, df: float, *, margin: float | None, kind: str, confidence: float) -> Estimate:
     """A difference with value, se, method and note completed; a variance of 0 decides nothing but equality.
 
-    >>> round(tested(Estimate(0.02, se=0.02), float("inf"), margin=0.05, kind="non-inferiority", confidence=0.95).p, 6)
+    >>> raw = Estimate(0.02, se=0.02)
+    >>> round(with_test(raw, float("inf"), margin=0.05, kind="non-inferiority", confidence=0.95).p, 6)
     0.000233
     """
     difference, se, method = raw.value, raw.se, raw.method
