@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from math import isnan, nan, sqrt
 
 import numpy as np
@@ -59,8 +60,10 @@ def _rates(rng: np.random.Generator, finding: str, reference: str, policy: str, 
             rows.append(_row("readers", metric, value, half, rater=reader, method=WILSON, note=note, n_present=present,
                              n_absent=n - present, n_cases=n, n_patients=n // 2, **at))  # fmt: skip
             sums[k] += value * n / sum(READERS.values())
+    favoured = "; the reference was made from these readers' own reads, which favours them"
+    note = "2,110 reads" + (favoured if reference not in ("nih14", OTHERS) else "")
     for metric, value in zip(("sensitivity", "specificity"), sums, strict=True):
-        rows.append(_row("readers", metric, float(value), 0.05, rater="(readers)", **at))
+        rows.append(_row("readers", metric, float(value), 0.05, rater="(readers)", note=note, **at))
     return rows
 
 
@@ -304,7 +307,7 @@ def test_the_model_beside_the_average_reader_is_the_estimates(given, seen):
         mine = rows.filter(reference=reference)
         up = _only(mine, metric="sensitivity", at="", rater="(readers)")
         assert block[1][0] == "Average reader"
-        assert block[1][3] == interval(up["estimate"], up["low"], up["high"])
+        assert block[1][1:4] == ["120 / 680", "", interval(up["estimate"], up["low"], up["high"])]
         for cells, model in zip(block[2:], ("acme", "beta"), strict=True):
             found = (
                 (2, {"metric": "auc"}), (3, {"metric": "sensitivity_at_specificity"}),
@@ -410,7 +413,7 @@ def test_readers_leak_into_no_other_section(out, seen, given):
 def test_every_note_reaches_the_page(given, seen):
     for note in given[0]["note"].drop_nulls().unique().to_list():
         for part in note.split("; "):
-            assert part in seen.text
+            assert part in seen.text or re.sub(r"[\d,]+", "…", part) in seen.text  # the list of notes counts alike ones
 
 
 def test_methods_name_what_was_done_with_reads_and_its_papers(seen):

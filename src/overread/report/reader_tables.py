@@ -5,10 +5,19 @@ from __future__ import annotations
 import polars as pl
 
 from overread.report.blocks import Block, Cell, Folded, Table, Text, group, heads, table
-from overread.report.cells import classes_cell, estimate_cell
+from overread.report.cells import classes_cell
 from overread.report.evidence import Evidence, by, finding_title, in_vocabulary, pick
 from overread.report.numbers import count
-from overread.report.reads import DAWID_SKENE, OTHERS, READERS, Reads, output_title, point_title, reference_title
+from overread.report.reads import (
+    DAWID_SKENE,
+    OTHERS,
+    READERS,
+    Reads,
+    output_title,
+    point_title,
+    reads_cell,
+    reference_title,
+)
 
 _POLICIES = {"absent": "as absent", "present": "as present", "ignore": "left out"}
 _AMONG = (
@@ -49,7 +58,7 @@ def _below(reads: Reads, finding: str) -> list[Table]:
 
 
 def _of_readers(row: dict | None) -> Cell:
-    cell = estimate_cell(row, digits=0)
+    cell = reads_cell(row, digits=0)
     return cell if row is None else Cell(f"{cell.text} of {count(row['n_readers'])}", cell.kind, notes=cell.notes)
 
 
@@ -64,7 +73,7 @@ def _pairwise(reads: Reads, finding: str) -> list[Table]:
             if own:
                 people = rows.get(("pairwise_f1", f"model={o};{point}", READERS))
                 less = rows.get(("pairwise_f1_difference", point, o))
-                cells = (estimate_cell(own), estimate_cell(people), estimate_cell(less, signed=True))
+                cells = (reads_cell(own), reads_cell(people), reads_cell(less, signed=True))
                 body.append((Cell(output_title(o)), Cell(point_title(point)), *cells))
     caption = f"{finding_title(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
     head = heads("Model", "Threshold", "Model against readers", "Mean reader against all others", "Model − mean reader")
@@ -89,14 +98,14 @@ def _uncertain(reads: Reads, finding: str) -> list[Table]:
                 two = rows.get((p, reference, "specificity_difference", "sensitivity=readers", o))
                 if not any((up, across, one, two)):
                     continue
-                first = (Cell(_POLICIES[p]), estimate_cell(up), estimate_cell(across)) if i == 0 else (Cell(""),) * 3
+                first = (Cell(_POLICIES[p]), reads_cell(up), reads_cell(across)) if i == 0 else (Cell(""),) * 3
                 area = rows.get((p, reference, "auc", "", o))
                 body.append(
                     (
                         *first,
                         Cell(output_title(o)),
-                        estimate_cell(area),
-                        *(estimate_cell(r, signed=True) for r in (one, two)),
+                        reads_cell(area),
+                        *(reads_cell(r, signed=True) for r in (one, two)),
                     )
                 )
     head = heads(
@@ -117,7 +126,7 @@ def _every(reads: Reads, finding: str) -> list[Table]:
             up, across = rows.get(("sensitivity", "", reader)), rows.get(("specificity", "", reader))
             if up or across:
                 more = (
-                    [estimate_cell(rows.get((m, at.format(reader), who or reader))) for _, m, at, who in extra]
+                    [reads_cell(rows.get((m, at.format(reader), who or reader))) for _, m, at, who in extra]
                     if reader != READERS
                     else [Cell("")] * len(extra)
                 )
@@ -126,8 +135,8 @@ def _every(reads: Reads, finding: str) -> list[Table]:
                     (
                         Cell(name, "strong" if reader == READERS else ""),
                         classes_cell(up),
-                        estimate_cell(up),
-                        estimate_cell(across),
+                        reads_cell(up),
+                        reads_cell(across),
                         *more,
                     )
                 )
@@ -180,7 +189,7 @@ def _among(frame: pl.DataFrame, where: str) -> list[Block]:
     rows = by(part, "finding", "metric")
     body = [
         (Cell(finding_title(f)), Cell(count(next((r["n_cases"] for k, r in rows.items() if k[0] == f), None)), "num"),
-         *(estimate_cell(rows.get((f, m))) for m, _ in _AMONG))
+         *(reads_cell(rows.get((f, m))) for m, _ in _AMONG))
         for f in in_vocabulary(part["finding"].unique().to_list())
     ]  # fmt: skip
     head = heads("Finding", "Cases", *(t for _, t in _AMONG))
@@ -212,7 +221,7 @@ def _with_models(frame: pl.DataFrame, where: str) -> list[Block]:
                             Cell(_model_of(at)),
                             Cell(point_title(at)),
                             *name,
-                            *map(estimate_cell, got),
+                            *map(reads_cell, got),
                         )
                     )
         return made

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from overread.report import reader_roc
 from overread.report.blocks import Block, Cell, Figure, Folded, Points, Section, Table, Text, group, heads, table
-from overread.report.cells import classes_cell, estimate_cell, known, p_cells
+from overread.report.cells import classes_cell, known, p_cells
 from overread.report.evidence import Evidence, Row, finding_title, pick
 from overread.report.forest import Line, Scale, forest_figure, mark_of
 from overread.report.numbers import count, fixed, listed, number, p_value, plural
 from overread.report.reader_tables import agreement_blocks, others_blocks
-from overread.report.reads import FEW, OTHERS, READERS, Reads, arms, output_title, point_title, reference_title
+from overread.report.reads import (
+    FEW,
+    OTHERS,
+    READERS,
+    Reads,
+    arms,
+    output_title,
+    point_title,
+    reads_cell,
+    reads_of,
+    reference_title,
+)
 
 _AT_SPECIFICITY, _AT_SENSITIVITY = "specificity=readers", "sensitivity=readers"
 _AGAINST = f"rater:{READERS}"
@@ -46,7 +59,7 @@ def _arms_table(found: list[Reads]) -> list[Block]:
             metric = row["metric"].removesuffix("_difference")
             words = (finding_title(row["finding"]), reference_title(row["reference"]),
                      f"{reads.arm} − {row['contrast'].partition(':')[2]}", names.get(metric, metric))  # fmt: skip
-            body.append((*map(Cell, words), estimate_cell(row, signed=True), p_cells(row)[0]))
+            body.append((*map(Cell, words), reads_cell(row, signed=True), p_cells(row)[0]))
     head = heads("Finding", "Reference", "Arms", "What", "Difference", "p")
     caption = "Aided against unaided reading: the average reader of one arm minus that of the other."
     return [Text("Aided and unaided reading", kind="heading"), table(caption, (head,), body)] if body else []
@@ -205,16 +218,13 @@ def _matched_table(reads: Reads, finding: str) -> Table:
     top = (Cell(""), Cell(""), Cell(""), Cell("at the readers’ specificity", "group", span=2),
            Cell("at the readers’ sensitivity", "group", span=2))  # fmt: skip
     caption = f"{finding_title(finding)}: each model against the average reader, by reference standard."
-    remark = "Present / absent: reads for the average reader, cases for a model."
-    return table(caption, (top, head), body, remark=remark, compact=True)
+    return table(caption, (top, head), body, compact=True)
 
 
 def _average_row(rows: dict[tuple[str, ...], Row]) -> tuple[Cell, ...]:
     up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
-    return (
-        Cell("Average reader", "strong"), classes_cell(up), Cell(""), estimate_cell(up), Cell(""),
-        estimate_cell(across), Cell(""),
-    )  # fmt: skip
+    first = Cell("Average reader", "strong"), replace(classes_cell(up), note=reads_of(up)), Cell("")
+    return *first, reads_cell(up), Cell(""), reads_cell(across), Cell("")
 
 
 def _output_row(rows: dict[tuple[str, ...], Row], output: str) -> tuple[Cell, ...]:
@@ -224,14 +234,14 @@ def _output_row(rows: dict[tuple[str, ...], Row], output: str) -> tuple[Cell, ..
         ("sensitivity", "specificity", _AT_SPECIFICITY),
         ("specificity", "sensitivity", _AT_SENSITIVITY),
     ):
-        cells.append(estimate_cell(rows.get((f"{metric}_at_{other}", at, output, ""))))
+        cells.append(reads_cell(rows.get((f"{metric}_at_{other}", at, output, ""))))
         cells.append(difference_cell(rows.get((f"{metric}_difference", at, output, _AGAINST))))
-    return Cell(output_title(output)), classes_cell(area), estimate_cell(area), *cells
+    return Cell(output_title(output)), classes_cell(area), reads_cell(area), *cells
 
 
 def difference_cell(row: Row | None) -> Cell:
     """A difference with its interval, its p value below it."""
-    cell = estimate_cell(row, signed=True)
+    cell = reads_cell(row, signed=True)
     p = number(row["p"]) if row is not None else float("nan")
     return cell if p != p else Cell(cell.text, cell.kind, note=f"p {_p(p)}", notes=cell.notes)
 
@@ -252,12 +262,13 @@ def _frozen_table(reads: Reads, finding: str, at: str) -> Table:
             continue
         body.append(group(reference_title(reference), 7))
         up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
-        blank = Cell("")
-        body.append((Cell("Average reader"), estimate_cell(up), blank, blank, estimate_cell(across), blank, blank))
+        if up and all(rows["sensitivity", at, o, ""]["n_cases"] == up["n_cases"] for o in mine):
+            blank = Cell("")
+            body.append((Cell("Average reader"), reads_cell(up), blank, blank, reads_cell(across), blank, blank))
         for o in mine:
             cells = []
             for metric in ("sensitivity", "specificity"):
-                cells.append(estimate_cell(rows.get((metric, at, o, ""))))
+                cells.append(reads_cell(rows.get((metric, at, o, ""))))
                 cells.append(difference_cell(rows.get((f"{metric}_difference", at, o, _AGAINST))))
                 other = rows.get((f"{metric}_difference", test, o, _AGAINST))
                 cells.append(difference_cell(other) if other else Cell(""))

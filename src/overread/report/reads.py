@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from overread.report.blocks import Cell
+from overread.report.cells import estimate_cell, known, notes_of
 from overread.report.evidence import FROM_READS, Evidence, Row, at_title, by, in_vocabulary, pick, plain_words
 from overread.report.numbers import listed
 
 READERS = "(readers)"
 MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
 FEW = 10  # reads of a class: below, a reader is a point without interval
+_READS = re.compile(r"[\d,]+ reads?")
+_SAID = re.compile(
+    r"[\d,]+ reads?$|the readers' (sensitivity|specificity) is |attainable step on the ROC|the reference was made from"
+)
 _DERIVED = {
     MAJORITY: "Majority of the readers",
     OTHERS: "Majority of the other readers",
@@ -110,6 +117,24 @@ def reference_title(reference: str) -> str:
 def output_title(rater: str) -> str:
     """A model's output, its mapping in words."""
     return plain_words(rater)
+
+
+def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:
+    """Estimate (interval); notes that the tables of reads say by themselves are left to the list of all notes.
+
+    >>> row = {"estimate": 0.8, "low": 0.7, "high": 0.9, "note": "2,700 reads; threshold 0.31"}
+    >>> reads_cell(row).notes
+    ('threshold 0.31',)
+    """
+    cell = estimate_cell(row, digits=digits, signed=signed)
+    if not known(row):
+        return cell
+    return replace(cell, notes=tuple(n for n in cell.notes or () if not _SAID.match(n)))
+
+
+def reads_of(row: Row | None) -> str:
+    """How many reads a pooled number rests on, in its note's words; "" where it does not say."""
+    return next((n for n in notes_of(row) if _READS.fullmatch(n)), "") if row is not None else ""
 
 
 def point_title(at: str) -> str:
