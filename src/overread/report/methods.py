@@ -10,10 +10,13 @@ import polars as pl
 
 from overread.errors import InputError
 from overread.images.recipe import Recipe
+from overread.report import reader_methods
 from overread.report.blocks import Cell, Folded, Section, Table, Text, heads, table
-from overread.report.evidence import Evidence, finding_title
+from overread.report.evidence import FROM_READS, Evidence, finding_title
 from overread.report.numbers import count, listed
 from overread.report.references import Cited, number_citations
+from overread.report.sentences import kinds, told, untold
+from overread.report.wording import READ, SENTENCES
 
 
 def methods(evidence: Evidence) -> tuple[Section, Cited]:
@@ -25,43 +28,66 @@ def methods(evidence: Evidence) -> tuple[Section, Cited]:
     ), cited
 
 
+def methods_text(cited: Cited) -> str:
+    """The methods with their references as Markdown, to be pasted into a manuscript."""
+    paragraphs = "\n\n".join(f"**{term}.** {text}" for term, text in cited.paragraphs)
+    numbered = "\n".join(
+        f"{n}. {r.text}{f' doi:{r.doi}' if r.doi else ''}" for n, r in enumerate(cited.references, start=1)
+    )
+    return f"# Methods\n\n{paragraphs}\n\n## References\n\n{numbered}\n"
+
+
 def _paragraphs(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    said = _said(evidence)
+    rows = kinds(evidence.estimates)
     yield "Participants", _participants(evidence)
     yield "Images", pixels_told(evidence)
     yield "Models", models_told(evidence)
     yield "Reference standard and join", _reference(evidence)
-    yield "AUC", _auc(said, evidence)
-    yield "Means over findings", _means(said, evidence)
-    yield "Operating points", _rates(said, evidence)
-    yield "Calibration", _calibration(said, evidence)
-    yield "Comparison of models", _comparison(evidence)
-    yield "H1", _h1(evidence)
-    yield "Drop", _drop(evidence)
-    yield "Site alone", _site_alone(evidence)
-    yield "Subgroups", _subgroups(evidence)
+    for term, text in told(rows, SENTENCES, _values(evidence)):
+        yield term, f"{text}{_within_sites(evidence) if term == 'AUC' else ''}"
+    yield from reader_methods.paragraphs(evidence)
     yield "Heat maps", _heatmaps(evidence)
-    yield (
-        "What could not be computed",
-        (
-            "A number that could not be computed is an em dash with its reason, never 0; every reason is listed and "
-            "counted below. "
-            f"Intervals are {_percent(evidence)} intervals; no interval is adjusted for multiplicity unless it says so."
-        ),
+    yield "What could not be computed", _not_computed(evidence, untold(rows, (*SENTENCES, *READ)))
+
+
+def _values(evidence: Evidence) -> dict[str, str]:
+    """What the sentences take from the configuration of the evaluation."""
+    c = evidence.config
+    columns = listed([str(s).replace("_", " ") for s in c.get("subgroups") or ()])
+    least = (
+        f"; a group with fewer than {c['minimum_present']} patients present or {c['minimum_absent']} absent has no AUC"
+        if "minimum_present" in c
+        else ""
+    )
+    binned = evidence.estimates.filter(pl.col("metric") == "ece")["at"].str.extract(r"bins=(\d+)").drop_nulls()
+    return {
+        "replicates": f" ({count(c['replicates'])} replicates)" if c.get("replicates") else "",
+        "findings": "a set fixed beforehand" if c.get("findings") else "all that every model scores",
+        "bins": binned[0] if binned.len() else "the",
+        "columns": f" by {columns}" if columns else "",
+        "least": least,
+        "least_present": str(c.get("minimum_present", 20)),
+        "least_absent": str(c.get("minimum_absent", 20)),
+        "gain": str(c.get("smallest_worthwhile_gain", 0.01)),
+    }
+
+
+def _within_sites(evidence: Evidence) -> str:
+    if not evidence.cast.trained or not evidence.cast.populations:
+        return ""
+    return (
+        " The internal AUC of a model trained at several sites is the unweighted mean of the AUCs within each site, "
+        "never one AUC over mixed sites."
     )
 
 
-def _said(evidence: Evidence) -> dict[str, str]:
-    """Every metric with all methods that its estimates name, in one text."""
-    rows = evidence.estimates.select("metric", "method").unique().drop_nulls().sort("metric", "method")
-    texts: dict[str, str] = {}
-    for metric, method in rows.rows():
-        texts[metric] = f"{texts.get(metric, '')} | {method}"
-    return texts
-
-
-def _has(evidence: Evidence, analysis: str) -> bool:
-    return bool((evidence.estimates["analysis"] == analysis).any())
+def _not_computed(evidence: Evidence, unknown: list[str]) -> str:
+    more = f" Methods without a sentence here: {listed(unknown)}." if unknown else ""
+    return (
+        "A number that could not be computed is an em dash with its reason, never 0; every reason is listed and "
+        f"counted below. Intervals are {_percent(evidence)} intervals; no interval is adjusted for multiplicity unless "
+        f"it says so.{more}"
+    )
 
 
 def _percent(evidence: Evidence) -> str:
@@ -163,7 +189,8 @@ def _frozen(evidence: Evidence) -> str:
 
 
 def _reference(evidence: Evidence) -> str:
-    sources = [x for x in evidence.estimates["reference"].unique().sort().to_list() if x]
+    rows = evidence.estimates.filter(~pl.col("analysis").is_in(FROM_READS))
+    sources = [x for x in rows["reference"].unique().sort().to_list() if x]
     taken = {"ignore": "were left out", "absent": "were taken as absent", "present": "were taken as present"}
     uncertain = taken.get(str(evidence.config.get("uncertain") or ""))
     parts = [f"Reference standard: {listed(sources)}." if sources else ""]
@@ -172,155 +199,6 @@ def _reference(evidence: Evidence) -> str:
         parts.append(f"Where a case has several images, its score is their {evidence.config['case_score']}.")
     parts.append("A case for which a finding is not stated counts neither as present nor as absent.")
     return " ".join(p for p in parts if p)
-
-
-def _auc(said: dict[str, str], evidence: Evidence) -> str:
-    text = said.get("auc", "")
-    if not text:
-        return ""
-    made = (
-        "The AUC is the share of pairs of a present and an absent case that the score orders rightly, ties "
-        "counting half"
-    )
-    if "DeLong" in text:
-        made += "; its variance is DeLong's [@delong]"
-        if "Obuchowski" in text:
-            made += ", for images clustered in patients Obuchowski's [@obuchowski]"
-    made += "."
-    if "logit, t" in text:
-        made += (
-            " Where a class is small the interval is made on the logit scale with Satterthwaite's degrees of "
-            "freedom [@satterthwaite]."
-        )
-    if evidence.cast.trained and len(evidence.cast.populations) > 0:
-        made += (
-            " The internal AUC of a model trained at several sites is the unweighted mean of the AUCs within each "
-            "site, "
-            "never one AUC over mixed sites."
-        )
-    return made
-
-
-def _means(said: dict[str, str], evidence: Evidence) -> str:
-    rows = evidence.estimates.filter(pl.col("finding") == "(mean)")
-    if rows.is_empty():
-        return ""
-    fixed = evidence.config.get("findings")
-    among = "a set fixed beforehand" if fixed else "all that every model scores"
-    text = (
-        f"Means over findings are of {among}, as far as evaluable there; every mean names its findings "
-        "and those left out."
-    )
-    if rows["method"].str.contains("bootstrap").any():
-        text += (
-            f" Their intervals come from resampling patients{_replicates(evidence)}, one set of draws for all [@efron]."
-        )
-    return text
-
-
-def _replicates(evidence: Evidence) -> str:
-    n = evidence.config.get("replicates")
-    return f" ({count(n)} replicates)" if n else ""
-
-
-def _rates(said: dict[str, str], evidence: Evidence) -> str:
-    text = " ".join(said.get(m, "") for m in ("sensitivity", "specificity", "ppv", "npv"))
-    parts = []
-    if "Wilson" in text:
-        clustered = ", at the effective sample size of clustered cases [@rao]" if "effective" in text else ""
-        parts.append(f"Sensitivity, specificity and predictive values have Wilson intervals [@wilson]{clustered}.")
-    if "Clopper" in text or "exact" in text:
-        parts.append("Rates have exact intervals [@clopper].")
-    if "delta" in said.get("f1", ""):
-        parts.append("F1 has a delta-method interval [@f1].")
-    if "Simel" in said.get("lr_positive", ""):
-        parts.append("Likelihood ratios have log intervals [@simel].")
-    if "sensitivity_at_specificity" in said or "specificity_at_sensitivity" in said:
-        parts.append(
-            "Sensitivity at a fixed specificity (and the reverse) takes the attainable step of the test ROC; its "
-            "threshold is chosen again "
-            f"in every resample of patients{_replicates(evidence)} [@rutter]."
-        )
-    return " ".join(parts)
-
-
-def _calibration(said: dict[str, str], evidence: Evidence) -> str:
-    parts = []
-    if "calibration_slope" in said:
-        parts.append("Calibration intercept and slope are of the logistic line of truth on logit [@cox,calibration]; "
-                     "“in the large” is the intercept with the slope held at 1.")  # fmt: skip
-    if "brier" in said:
-        parts.append("Brier score [@brier].")
-    if "ece" in said:
-        ece = said["ece"] + " ".join(evidence.estimates.filter(pl.col("metric") == "ece")["at"].unique().to_list())
-        bins = re.search(r"bins=(\d+)", ece)
-        parts.append(f"Expected calibration error over {bins.group(1) if bins else 'the'} bins of equal size [@ece].")
-    return " ".join(parts)
-
-
-def _comparison(evidence: Evidence) -> str:
-    if not _has(evidence, "comparison"):
-        return ""
-    clustered = evidence.estimates.filter(pl.col("analysis") == "comparison")["method"].str.contains("Obuchowski").any()
-    cite = "[@delong,obuchowski]" if clustered else "[@delong]"
-    return (
-        f"Models were compared on the same cases, paired {cite}; p values are adjusted by Holm's method [@holm] "
-        "within the family that the table names."
-    )
-
-
-def _h1(evidence: Evidence) -> str:
-    if not _has(evidence, "H1"):
-        return ""
-    c = evidence.config
-    least, absent = c.get("minimum_present", 20), c.get("minimum_absent", 20)
-    return (
-        f"A finding is evaluable at an external site when at least {least} patients have it present and {absent} "
-        "absent there and every "
-        "compared model scores it. D(e, s) is the mean over the evaluable findings of AUC(pooled) − AUC(s) on the same "
-        "cases; its standard "
-        "error comes from influence values summed per patient. H1 is supported when the lower limit of D(e, s) is "
-        "above 0 for every external "
-        "site e and single-institution model s, at two or more sites (an intersection-union test, which needs no "
-        "adjustment [@berger]); not "
-        "supported when an upper limit, Holm over all (e, s), is below the smallest worthwhile gain of "
-        f"{c.get('smallest_worthwhile_gain', 0.01)}; "
-        "otherwise it cannot be told. Contrasts per finding are adjusted by Holm [@holm] over all sites, models and "
-        "findings and decide nothing."
-    )
-
-
-def _drop(evidence: Evidence) -> str:
-    if not _has(evidence, "drop"):
-        return ""
-    return (
-        "Drop = internal − external AUC, of different patients (checked), so that the variances add. It is a "
-        "difference, not an effect: "
-        "case mix and label source differ too [@zech]."
-    )
-
-
-def _site_alone(evidence: Evidence) -> str:
-    if not _has(evidence, "site_alone"):
-        return ""
-    return (
-        "The site alone was scored by the finding's prevalence at the case's site in the training split, on the "
-        "internal test of all "
-        "training sites together [@zech]."
-    )
-
-
-def _subgroups(evidence: Evidence) -> str:
-    if not _has(evidence, "subgroups"):
-        return ""
-    c = evidence.config
-    columns = listed([str(s).replace("_", " ") for s in c.get("subgroups") or ()])
-    least = (
-        f"; a group with fewer than {c['minimum_present']} patients present or {c['minimum_absent']} absent has no AUC"
-        if "minimum_present" in c
-        else ""
-    )
-    return f"Subgroups{' by ' + columns if columns else ''} were set beforehand{least}."
 
 
 def _heatmaps(evidence: Evidence) -> str:

@@ -23,6 +23,7 @@ from overread.report import (
     notes,
     operating,
     participants,
+    pasted,
     performance,
     readers,
     standards,
@@ -33,7 +34,7 @@ from overread.report import (
 from overread.report.blocks import Section, Table
 from overread.report.evidence import Evidence, read_evidence
 from overread.report.methods import methods
-from overread.report.references import Reference
+from overread.report.references import Cited, Reference
 
 
 def write(
@@ -58,26 +59,25 @@ def write(
         ledger of openings; models: model folders by name, for the course of training.
 
     Returns the path of report.html, which needs no network and no other file; estimates.parquet, .json and .csv,
-    tables.docx, figures/ (each as SVG, its numbers as CSV) and checklists.csv are for those who go on from there. A
-    section for which there is no data is left out and named in one line. Raises InputError when the folder holds no
-    estimates, the ledger is broken, or a statement is about something that no checklist asks for.
+    tables.docx, figures/ (each as SVG, its numbers as CSV), methods.md, checklists.csv and model-cards/ are for those
+    who go on from there. A section for which there is no data is left out and named in one line. Raises InputError when
+    the folder holds no estimates, the ledger is broken, or a statement is about something that no checklist asks for.
     """
     out = Path(out)
     evidence = read_evidence(evidence_folder, study, cohort_folder=cohort_folder, ledger_path=ledger, models=models)
     looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
     evidence = replace(evidence, heatmaps=not looked.absent)
-    sections, references = compose(evidence, looked)
+    sections, cited = compose(evidence, looked)
     headline = summary.headline(evidence)
-    text = render(evidence, sections, headline, references)
+    text = render(evidence, sections, headline, cited.references)
     top = Section("summary", "Summary", (headline,) if headline else ())
     exports.write_beside(evidence, [top, *sections], out)
-    places = checklists.places(evidence, sections)
-    tables.write_frame(checklists.frame(checklists.filled(evidence, places), places), out / "checklists.csv")
+    pasted.write_pasted(evidence, sections, cited, out)
     return tables.write_text(out / "report.html", text)
 
 
-def compose(evidence: Evidence, looked: Section) -> tuple[list[Section], tuple[Reference, ...]]:
-    """Every section in the order of the page, those without content among them, and the references they cite."""
+def compose(evidence: Evidence, looked: Section) -> tuple[list[Section], Cited]:
+    """Every section in the order of the page, those without content among them, and the methods with what they cite."""
     told, cited = methods(evidence)
     sections = [
         summary.governance(evidence), participants.participants(evidence), performance.discrimination(evidence),
@@ -89,7 +89,7 @@ def compose(evidence: Evidence, looked: Section) -> tuple[list[Section], tuple[R
     ]  # fmt: skip
     places = checklists.places(evidence, sections)
     sections.append(checklists.section(checklists.filled(evidence, places), places))
-    return sections, cited.references
+    return sections, cited
 
 
 def render(

@@ -1,0 +1,250 @@
+"""The sentences on statistics, in the order of the page. In braces: values of the configuration; @: a reference."""
+
+from __future__ import annotations
+
+from overread.report.sentences import Sentence
+
+ALONE = (
+    Sentence(
+        "AUC",
+        "The AUC is the share of pairs of a present and an absent case that the score orders rightly, ties "
+        "counting half.",
+        metric="auc",
+    ),
+    Sentence("AUC", "Its variance is DeLong's [@delong].", metric="auc|auc_difference|auc_drop", method="DeLong"),
+    Sentence(
+        "AUC",
+        "For images clustered in patients it is Obuchowski's [@obuchowski].",
+        method="Obuchowski(?!.{0,5}Rockette)",
+    ),
+    Sentence(
+        "AUC",
+        "Where a class is small the interval is made on the logit scale with Satterthwaite's degrees of freedom "
+        "[@satterthwaite].",
+        method="logit, t",
+    ),
+    Sentence(
+        "AUC",
+        "Where several AUCs meet in one number (a mean, a contrast, a gap) its error comes from influence values "
+        "summed per patient [@delong,obuchowski].",
+        method="influence values",
+    ),
+    Sentence(
+        "AUC",
+        "The AUC within strata counts pairs of the same stratum only.",
+        metric="auc.*",
+        method="pairs within strata",
+    ),
+    Sentence(
+        "Means over findings",
+        "Means over findings are of {findings}, as far as evaluable there; every mean names its findings and those "
+        "left "
+        "out.",
+        finding=r"^\(mean\)$",
+    ),
+    Sentence(
+        "Resampling",
+        "Bootstrap intervals are percentiles of resamples of patients{replicates}, one set of draws for all of them "
+        "[@efron].",
+        method="bootstrap, percentile|percentile interval of|patient bootstrap|patients resampled",
+    ),
+    Sentence(
+        "Operating points",
+        "A threshold was frozen before the test; call = score ≥ threshold.",
+        metric="threshold",
+        method="frozen before the test",
+    ),
+    Sentence(
+        "Operating points",
+        "Sensitivity and specificity at a frozen threshold are of the calls that it makes.",
+        metric="sensitivity|specificity",
+        at="operating_point=",
+    ),
+    Sentence(
+        "Operating points",
+        "Predictive values and accuracy hold at the prevalence of the population tested.",
+        metric="ppv|npv|accuracy|prevalence",
+    ),
+    Sentence("Operating points", "Rates have Wilson intervals [@wilson].", method="Wilson"),
+    Sentence(
+        "Operating points",
+        "Of clustered cases they are made at the effective sample size [@rao].",
+        method="Wilson at the effective",
+    ),
+    Sentence("Operating points", "Rates have exact intervals [@clopper].", method="Clopper"),
+    Sentence("Operating points", "F1 has a delta-method interval [@f1].", metric="f1", method="delta"),
+    Sentence("Operating points", "Likelihood ratios have log intervals [@simel].", metric="lr_.*", method="Simel"),
+    Sentence(
+        "Operating points",
+        "Predictive values at a stated prevalence have logit intervals [@mercaldo].",
+        method="Mercaldo",
+    ),
+    Sentence(
+        "Operating points",
+        "Sensitivity at a fixed specificity (and the reverse) takes the attainable step of the test ROC; its "
+        "threshold is "
+        "chosen again in every resample of patients{replicates} [@rutter].",
+        metric="sensitivity_at_specificity|specificity_at_sensitivity",
+        method="attainable step",
+    ),
+    Sentence(
+        "Calibration",
+        "Calibration intercept and slope are of the logistic line of truth on logit [@cox,calibration]; “in the "
+        "large” is "
+        "the intercept with the slope held at 1.",
+        metric="calibration_.*",
+        method="logistic",
+    ),
+    Sentence(
+        "Calibration",
+        "Their errors are sandwich errors, by patient [@binder].",
+        metric="calibration_.*",
+        method="sandwich",
+    ),
+    Sentence("Calibration", "Brier score [@brier].", metric="brier"),
+    Sentence(
+        "Calibration", "Its error is linearised [@binder].", metric="brier", method="linearised|Wald|mean squared|mean"
+    ),
+    Sentence(
+        "Calibration", "Expected calibration error over {bins} bins of equal size [@ece].", metric="ece", method="bins"
+    ),
+    Sentence(
+        "Calibration",
+        "It has no interval where it is not clear of what perfect probabilities would show by chance.",
+        metric="ece",
+    ),
+    Sentence(
+        "Calibration",
+        "ICI, E50, E90 and Emax are the mean, median, 90th percentile and maximum of the distance between the "
+        "probability and a loess curve (degree 2, span 0.75) of the truth [@ici,loess].",
+        metric="ici|e50|e90|emax",
+    ),
+    Sentence("Calibration", "The curve is a loess fit.", metric="ici|e50|e90|emax|calibration_.*", method="loess"),
+    Sentence(
+        "Calibration",
+        "Spiegelhalter's test of calibration [@spiegelhalter].",
+        metric="spiegelhalter.*",
+        method="Spiegelhalter",
+    ),
+    Sentence(
+        "Calibration",
+        "Hosmer and Lemeshow's test, external degrees of freedom [@hosmer].",
+        metric="hosmer.*",
+        method="Hosmer",
+    ),
+    Sentence(
+        "Decision curves",
+        "Net benefit at a threshold probability weighs false positives by the odds of the threshold, against calling "
+        "all and calling nobody [@vickers].",
+        metric="net_benefit.*|.*net_benefit",
+    ),
+    Sentence(
+        "Decision curves",
+        "Its interval is Wald's, linearised [@pfeiffer].",
+        metric="net_benefit.*|.*net_benefit",
+        method="Wald|linearised",
+    ),
+    Sentence(
+        "Decision curves",
+        "Where hardly anybody is called the interval adds four imaginary patients [@coull].",
+        metric="net_benefit.*|.*net_benefit",
+        method="four imaginary",
+    ),
+)
+
+COMPARED = (
+    Sentence(
+        "Comparison of models", "Models were compared on the same cases, paired [@delong].", analysis="comparison"
+    ),
+    Sentence(
+        "Comparison of models",
+        "p values are adjusted by Holm's method [@holm] within the family that the table names.",
+        analysis="comparison",
+    ),
+    Sentence(
+        "H1",
+        "A finding is evaluable at an external site when at least {least_present} patients have it present and "
+        "{least_absent} absent there and every compared model scores it. D(e, s) is the mean over the evaluable "
+        "findings "
+        "of AUC(pooled) − AUC(s) on the same cases; its standard error comes from influence values summed per "
+        "patient. H1 "
+        "is supported when the lower limit of D(e, s) is above 0 for every external site e and single-institution "
+        "model "
+        "s, at two or more sites (an intersection-union test, which needs no adjustment [@berger]); not supported "
+        "when an "
+        "upper limit, Holm over all (e, s), is below the smallest worthwhile gain of {gain}; otherwise it cannot be "
+        "told. Contrasts per finding are adjusted by Holm [@holm] over all sites, models and findings and decide "
+        "nothing.",
+        analysis="H1",
+    ),
+    Sentence(
+        "H1", "The spread over training seeds is a standard deviation.", analysis="seeds", method="standard deviation"
+    ),
+    Sentence("H1", "The AUC of every seed stands beside that of its ensemble.", analysis="seeds"),
+    Sentence(
+        "Drop",
+        "Drop = internal − external AUC, of different patients (checked), so that the variances add. It is a "
+        "difference, "
+        "not an effect: case mix and label source differ too [@zech].",
+        analysis="drop",
+    ),
+    Sentence(
+        "Site alone",
+        "The site alone was scored by the finding's prevalence at the case's site in the training split, on the "
+        "internal "
+        "test of all training sites together [@zech].",
+        analysis="site_alone",
+    ),
+    Sentence("Site by site", "Every model was tested at every site, within the site.", analysis="matrix"),
+    Sentence("Subgroups", "Subgroups{columns} were set beforehand{least}.", analysis="subgroups"),
+    Sentence(
+        "Subgroups",
+        "A gap is the group minus the group with most patients.",
+        analysis="subgroups",
+        metric="gap_.*",
+    ),
+    Sentence(
+        "Subgroups",
+        "Gaps of rates are differences of ratios, linearised by patient [@binder].",
+        metric="gap_.*",
+        method="difference of ratios",
+    ),
+    Sentence(
+        "Subgroups",
+        "The gap of a column is its best minus its worst group. Its interval holds for all pairs of groups at "
+        "once, from "
+        "the largest |t| over all pairs [@hothorn]: a bootstrap of best minus worst cannot cover where groups are "
+        "equal.",
+        method="best minus worst|largest .t.",
+    ),
+    Sentence(
+        "Subgroups",
+        "Under-diagnosis is a false positive of no finding: a case with a finding that is called free of any "
+        "[@underdiagnosis].",
+        metric=".*under_?diagnosis.*",
+    ),
+    Sentence(
+        "Labels",
+        "The same numbers stand under each way of taking uncertain labels, with what changes.",
+        analysis="policies",
+    ),
+)
+
+SAMPLED = (
+    Sentence(
+        "Weights",
+        "Cases were sampled: every estimate is weighted by the inverse of the chance of being drawn (Hájek), its "
+        "variance linearised [@binder].",
+        method="weighted|Hajek|Hájek",
+    ),
+    Sentence("Weights", "Patients were drawn within strata, and variances are within strata.", method="strata"),
+)
+
+# Told in whole paragraphs by reader_methods: here only which analyses and methods those are.
+READ = (
+    Sentence("", "", analysis="readers|agreement|H2", method="product bootstrap|bootstrap|resampled"),
+    Sentence("", "", analysis="readers", method="Gallas|[Uu]-statistic|Obuchowski.*Rockette|DeLong|Wilson|count"),
+    Sentence("", "", analysis="readers", method="Dawid"),
+)
+
+SENTENCES = (*ALONE, *COMPARED, *SAMPLED)

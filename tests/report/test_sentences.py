@@ -1,0 +1,123 @@
+"""Methods in words: a sentence for every method that an evaluation uses, and for every metric that is documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.special import expit
+
+from overread import evaluate as evaluation
+from overread.evaluate.config import EvaluationConfig
+from overread.report.evidence import read_evidence
+from overread.report.methods import methods, methods_text
+from overread.report.references import REFERENCES
+from overread.report.sentences import Sentence, kinds, told, undefined, untold
+from overread.report.wording import READ, SENTENCES
+
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
+ALL = (*SENTENCES, *READ)
+
+
+def _row(**more):
+    keys = ("analysis", "metric", "at", "finding", "reference", "policy", "method")
+    return {**dict.fromkeys(keys, ""), "analysis": "standalone", "metric": "auc", **more}
+
+
+@pytest.fixture(scope="module")
+def evaluated():
+    """Estimates of a study that uses all that an evaluation without reads can: sites, models, thresholds, subgroups."""
+    rng = np.random.default_rng(5)
+    patients = {"a": 140, "b": 140, "x": 150}
+    site = np.repeat([s for s, n in patients.items() for _ in range(n)], 2)
+    n = len(site)
+    key = [f"{i:04d}" for i in range(n)]
+    people = np.arange(n) // 2
+    images = pl.DataFrame(
+        {"image_id": key, "case_id": key, "patient_id": [f"p{i}" for i in people], "site": site,
+         "sex": rng.choice(["F", "M"], people.max() + 1)[people],
+         "age_years": rng.integers(20, 90, people.max() + 1)[people], "view": rng.choice(["PA", "AP"], n)}
+    )  # fmt: skip
+    labels, scores = [], []
+    for finding in ("edema", "mass"):
+        y = rng.random(n) < 0.4
+        state = np.where(y, "present", "absent")
+        labels.append(pl.DataFrame({"case_id": key, "finding": finding, "source": "expert", "state": state}))
+        for model, strength in {"pooled": 1.8, "a-only": 1.2, "b-only": 1.0, "pooled/seed-1": 1.7}.items():
+            score = expit(strength * y + rng.normal(size=n) - 1)
+            scores.append(
+                pl.DataFrame({"image_id": key, "finding": finding, "model": model, "shift": "none", "score": score})
+            )
+    points = {f: {"spec90": {"threshold": 0.6, "at": "operating_point=spec90"}} for f in ("edema", "mass")}
+    prevalence = {s: {"edema": 0.3, "mass": 0.4} for s in "ab"}
+    homes = {"pooled": ["a", "b"], "a-only": ["a"], "b-only": ["b"]}
+    models = {m: {"training_sites": h, "operating_points": points, "prevalence": prevalence} for m, h in homes.items()}
+    config = EvaluationConfig(
+        replicates=100, roles={"pooled": "pooled", "single": {"a-only": "a", "b-only": "b"}},
+        members={"pooled": ("pooled/seed-1",)}, external_sites=("x",), subgroups=("sex", "age_band"),
+    )  # fmt: skip
+    frames = (images, pl.concat(labels), pl.concat(scores))
+    return evaluation.evaluate(*frames, config, rng=np.random.default_rng(1), models=models).estimates
+
+
+def test_every_method_of_an_evaluation_has_a_sentence(evaluated):
+    assert evaluated["method"].n_unique() > 8
+    assert untold(kinds(evaluated), ALL) == []
+    assert undefined(kinds(evaluated), ALL) == []
+
+
+def test_a_method_without_a_sentence_is_found_and_said(evidence_folder):
+    known = _row(method="DeLong, Wald")
+    new = _row(metric="sensitivity", method="a jackknife of readers")
+    assert untold([known, new], ALL) == ["a jackknife of readers"]
+    assert undefined([_row(metric="kolmogorov")], ALL) == ["standalone kolmogorov"]
+    numbers = dict.fromkeys(("estimate", "low", "high", "se", "p", "p_adjusted"), 0.5)
+    keys = dict.fromkeys(("arm", "contrast", "population", "subgroup", "level"), "")
+    section, _ = methods(read_evidence(evidence_folder([{**new, **keys, **numbers, "rater": "a"}]), {}))
+    assert any("without a sentence here: a jackknife of readers." in b.text for b in section.blocks[:-1])
+
+
+@pytest.mark.parametrize("page", ["estimates.md", "estimates-readers.md"])
+def test_every_metric_that_the_reference_lists_has_a_sentence(page):
+    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
+    cells = [[c.strip().strip("`") for c in line.split("|")[1:3]] for line in lines if line.startswith("| ")]
+    rows = [_row(analysis=c[0], metric=c[1]) for c in cells if c[0] not in ("analysis", "curve", "---")]
+    curves = ("roc", "calibration", "recalibrated", "smooth", "decision")
+    assert len(rows) > 15
+    assert undefined([r for r in rows if r["analysis"] not in curves], ALL) == []
+
+
+def test_a_sentence_stands_only_where_all_its_patterns_fit_one_row():
+    sentence = Sentence("AUC", "By {x}.", metric="auc", method="DeLong")
+    assert sentence.fits(_row(method="paired DeLong"))
+    assert not sentence.fits(_row(metric="auc_drop", method="DeLong"))  # metrics fit as a whole
+    apart = [_row(method="Wilson"), _row(metric="sensitivity", method="DeLong")]
+    assert list(told(apart, [sentence], {"x": "y"})) == []
+    assert list(told([_row(method="DeLong")], [sentence], {"x": "y"})) == [("AUC", "By y.")]
+
+
+def test_sentences_of_a_paragraph_stand_together_in_their_order():
+    said = [
+        Sentence("A", "one.", metric="auc"),
+        Sentence("B", "two.", metric="auc"),
+        Sentence("A", "three.", metric="auc"),
+    ]
+    assert list(told([_row()], said, {})) == [("A", "one. three."), ("B", "two.")]
+
+
+def test_every_reference_that_a_sentence_cites_is_listed():
+    import re
+
+    cited = {k for s in SENTENCES for group in re.findall(r"\[@([a-z0-9,]+)\]", s.text) for k in group.split(",")}
+    assert cited <= set(REFERENCES)
+
+
+def test_the_methods_to_paste_hold_every_paragraph_and_reference(made):
+    _, cited = methods(read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models))
+    text = methods_text(cited)
+    assert all(f"**{term}.** {words}" in text for term, words in cited.paragraphs)
+    assert all(f"\n{n}. {r.text}" in text for n, r in enumerate(cited.references, start=1))
+    assert "doi:10.2307/2531595" in text
+    assert "[@" not in text
