@@ -277,13 +277,28 @@ def _slices(rng: np.random.Generator) -> list[dict]:
                     rows.append(
                         estimate(
                             "subgroups", "auc", value, finding=f, rater="pooled", population=p, subgroup=s,
-                            level=level, n_present=30, n_absent=90, note=note)
+                            level=level, n_present=30, n_absent=90, n_patients=112, note=note)
+                    )
+                if level != "80+":
+                    rows.append(
+                        estimate(
+                            "subgroups", "underdiagnosis", 0.12, rater="pooled", population=p, subgroup=s, level=level,
+                            at="operating_point=spec90", n_cases=30)
                     )
             rows.append(
                 estimate(
-                    "subgroups", "gap_auc", -0.02, finding="(mean)", rater="pooled", population=p, subgroup=s,
-                    level=levels[0], contrast=f"level:{levels[1]}", p=0.3)
+                    "subgroups", "auc", 0.815, finding="(mean)", rater="pooled", population=p, subgroup=s, level="all",
+                    n_patients=224)
             )
+            left = "; left out 80+: fewer than half of the findings are evaluable in this group, 0 of 5"
+            for metric, at, f in (("auc", "", "(mean)"), ("auc", "", "mass"), ("underdiagnosis", "spec90", "")):
+                note = f"between 2 groups: {', '.join(levels[:2])}" + (left if s == "age_band" else "")
+                rows.append(
+                    estimate(
+                        "subgroups", f"gap_{metric}", 0.02, finding=f, rater="pooled", population=p, subgroup=s,
+                        at=f"operating_point={at}" if at else "", level=levels[0], contrast=f"level:{levels[1]}",
+                        low=0.0, high=0.061, p=0.03, p_adjusted=0.09, note=note)
+                )
     return rows
 
 

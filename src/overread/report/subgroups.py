@@ -1,15 +1,18 @@
-"""Subgroups: the AUC in each group, the gaps between groups, and which groups are too small."""
+"""Subgroups: how well each group is served and how far apart they are; the whole at a glance, the rest folded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table, words
-from overread.report.cells import classes_cell, estimate_cell, p_cells
-from overread.report.evidence import MEAN, Evidence, by, finding_title, in_order, pick, population_title
-from overread.report.forest import Line, Scale, forest_figure, mark_of
+from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table, words
+from overread.report.cells import classes_cell, estimate_cell, known, p_cells
+from overread.report.evidence import MEAN, Evidence, Row, at_title, by, finding_title, in_order, pick, population_title
+from overread.report.forest import mark_of
+from overread.report.group_forest import Band, Level, group_forest
+from overread.report.numbers import count, interval, p_value
 
 _TITLES = {
     "sex": "Sex",
@@ -19,10 +22,17 @@ _TITLES = {
     "device": "Device",
     "manufacturer": "Manufacturer",
 }
+_ALL, _CROSS = "all", " × "
+_GAPS = (
+    ("gap_auc", "AUC"),
+    ("gap_sensitivity", "sensitivity (= in false-negative rate)"),
+    ("gap_specificity", "specificity (= in false-positive rate)"),
+    ("gap_underdiagnosis", "under-diagnosis"),
+)  # fmt: skip
 
 
 def subgroups(evidence: Evidence) -> Section:
-    """AUC by subgroup as a forest plot and tables, then the gaps between groups."""
+    """AUC by group as a forest plot, the gaps between groups as a table; everything else folded."""
     title = "Subgroups"
     frame = pick(evidence.estimates, analysis="subgroups")
     if frame.is_empty():
@@ -30,85 +40,100 @@ def subgroups(evidence: Evidence) -> Section:
     blocks: list[Block] = [
         Text(
             "Groups differ in case mix as well as in how well a model serves them; a gap is a reason to look, not its "
-            "cause."
+            "cause. All cases together can exceed every group, where it helps to tell the groups apart."
         )
     ]
-    raters = evidence.cast.raters[:4] if len(evidence.cast.populations) == 1 else evidence.cast.raters[:1]
-    areas = pick(frame, metric="auc").filter(pl.col("rater").is_in(raters))
-    for population in in_order(areas["population"]):
-        blocks += _forest_blocks(evidence, pick(areas, population=population), raters, population)
-    for i, rater in enumerate(r for r in evidence.cast.raters if r in set(frame["rater"])):
+    populations = in_order(frame["population"])
+    raters = evidence.cast.raters[:4] if len(populations) == 1 else evidence.cast.raters[:1]
+    for i, population in enumerate(populations):
+        own = pick(frame, population=population)
+        made: list[Block] = [*_forests(evidence, own, raters, population)]
+        gaps, missed = _gap_table(evidence, own, raters, population), _missed_table(evidence, own, population)
+        made += [gaps] if gaps else []
+        made += [Folded("Under-diagnosis in every group", (missed,))] if missed else []
+        blocks += made if i == 0 else [Folded(population_title(evidence, population), tuple(made))]
+    for rater in (r for r in evidence.cast.raters if r in set(frame["rater"])):
         own = pick(frame, rater=rater)
-        gaps = _gap_tables(evidence, own, rater)
-        blocks += gaps[:1] if i == 0 else []
-        rest = (*(gaps if i else gaps[1:]), _full_table(evidence, own))
-        blocks.append(Folded(f"Every subgroup of “{rater}”, and gaps per finding", rest))
+        rest = (_finding_gaps(evidence, own, rater), _full_table(evidence, own))
+        blocks.append(Folded(f"Gaps of “{rater}” per finding, and every group", tuple(t for t in rest if t)))
     return Section("subgroups", title, tuple(blocks))
 
 
 def _title(subgroup: str) -> str:
-    return _TITLES.get(subgroup, subgroup.replace("_", " ").capitalize())
+    parts = [_TITLES.get(s, s.replace("_", " ").capitalize()) for s in subgroup.split(_CROSS)]
+    return _CROSS.join([parts[0], *(p.lower() for p in parts[1:])])
 
 
-def _forest_blocks(evidence: Evidence, frame: pl.DataFrame, raters: Sequence[str], population: str) -> list[Block]:
-    levels = _levels(frame)
-    shown = [MEAN] if (frame["finding"] == MEAN).any() else _fullest(evidence, frame)
-    blocks: list[Block] = []
-    for finding in shown:
-        rows = by(pick(frame, finding=finding), "subgroup", "level", "rater")
-        lines = [
-            Line(f"{_title(s)}: {level}", tuple(mark_of(rows.get((s, level, r)), i) for i, r in enumerate(raters)))
-            for s, level in levels
-            if any((s, level, r) in rows for r in raters)
+def _forests(evidence: Evidence, frame: pl.DataFrame, raters: Sequence[str], population: str) -> list[Figure]:
+    """The mean over findings by group; where there is none, the three findings with most estimates."""
+    where = population_title(evidence, population)
+    where = where.lower() if population == "internal" else where
+    who = f" of “{raters[0]}”" if len(raters) == 1 else ""
+    made = []
+    mean = pick(frame, metric="auc", finding=MEAN).filter(pl.col("estimate").is_not_nan()).height > 0
+    for finding in [MEAN] if mean else _fullest(evidence, pick(frame, metric="auc")):
+        bands = [
+            b for s in _subgroups(frame) if (b := _band(evidence, pick(frame, subgroup=s, finding=finding), raters))
         ]
-        if not any(m.value == m.value for line in lines for m in line.marks):
+        if not bands:
             continue
-        where = population_title(evidence, population)
-        where = where.lower() if population == "internal" else where
-        who = f" of “{raters[0]}”" if len(raters) == 1 else ""
-        caption = f"AUC{who} by subgroup: {finding_title(finding).lower()}, {where}."
+        what = "mean AUC over findings, the same in every group of a column" if finding == MEAN else (
+            f"AUC for {finding_title(finding).lower()}"
+        )  # fmt: skip
+        whole = ", and of all cases together (bold row, dashed line)" if finding == MEAN else ""
+        caption = (
+            f"Subgroups{who}, {where}: {what}{whole}. Gap: best minus worst group, its interval simultaneous over all "
+            "pairs of groups and never below 0. p: all groups are equal, adjusted by Holm over the columns."
+        )
+        label = "Mean AUC" if finding == MEAN else "AUC"
         name = f"subgroups-{population}-{finding}"
-        blocks.append(forest_figure(lines, raters, Scale("AUC"), name=name, caption=caption))
-    return blocks
+        made.append(group_forest(bands, raters, label=label, name=name, caption=caption))
+    return made
 
 
-def _levels(frame: pl.DataFrame) -> list[tuple[str, str]]:
-    pairs = frame.select("subgroup", "level").unique(maintain_order=True).rows()
-    order = list(dict.fromkeys(s for s, _ in pairs))
-    return sorted(pairs, key=lambda p: (order.index(p[0]), _leading(p[1]), p[1]))
+def _subgroups(frame: pl.DataFrame) -> list[str]:
+    return [s for s in frame["subgroup"].unique(maintain_order=True) if s]
 
 
-def _leading(level: str) -> float:
-    digits = level.partition("-")[0].rstrip("+")
-    return float(digits) if digits.isdigit() else -1.0
+def _band(evidence: Evidence, frame: pl.DataFrame, raters: Sequence[str]) -> Band | None:
+    """A column of the forest plot; none where no group has a value."""
+    areas, gaps = by(pick(frame, metric="auc"), "level", "rater"), by(pick(frame, metric="gap_auc"), "rater")
+    names = [level for level in dict.fromkeys(k[0] for k in areas) if level != _ALL]
+    levels = tuple(_level(level, [areas.get((level, r)) for r in raters]) for level in names)
+    if not any(m.value == m.value for level in levels for m in level.marks):
+        return None
+    subgroup = frame["subgroup"][0]
+    together = _level(_title(subgroup), [areas.get((_ALL, r)) for r in raters])
+    return Band(_title(subgroup), together, levels, tuple(_gap_text(gaps.get((r,))) for r in raters))
+
+
+def _level(title: str, rows: Sequence[Row | None]) -> Level:
+    marks = tuple(mark_of(row, i) for i, row in enumerate(rows))
+    first = next((row for row in rows if row), None)
+    none = first is not None and all(m.value != m.value for m in marks)
+    patients = "" if first is None or first.get("n_patients") is None else count(first["n_patients"])
+    return Level(title, patients, marks, "too few patients" if none else "")
+
+
+def _gap_text(row: Row | None) -> str:
+    """A gap with its interval and p, in a line beside the plot.
+
+    >>> _gap_text({"estimate": 0.052, "low": 0.033, "high": 0.071, "p_adjusted": 0.0004, "p": 0.0002})
+    '0.052 (0.033–0.071), p <0.001'
+    """
+    if row is None or not known(row):
+        return "none: fewer than two groups" if row else ""
+    p = p_value(row["p_adjusted"])
+    return f"{interval(row['estimate'], row['low'], row['high'])}, p {p}"
 
 
 def _fullest(evidence: Evidence, frame: pl.DataFrame) -> list[str]:
-    """Where no mean over findings is given: the three findings with most estimates and most patients who have it."""
     ranked = (
-        frame.filter(pl.col("estimate").is_not_nan()).group_by("finding")
+        frame.filter(pl.col("estimate").is_not_nan(), pl.col("finding") != MEAN).group_by("finding")
         .agg(pl.len(), pl.col("n_present").sum()).sort("len", "n_present", descending=True)
     )  # fmt: skip
     best = ranked["finding"].head(3).to_list()
     return [f for f in evidence.cast.findings if f in best]
-
-
-def _gap_tables(evidence: Evidence, frame: pl.DataFrame, rater: str) -> list[Table]:
-    """Gaps in mean AUC; then per finding in AUC and, at the first operating point, sensitivity and specificity."""
-    frame = frame.filter(pl.col("metric").str.starts_with("gap_"))
-    if frame.is_empty():
-        return []
-    point = _first_point(frame)
-    kinds = [k for k in (("gap_auc", ""), ("gap_sensitivity", point), ("gap_specificity", point)) if _any(frame, *k)]
-    mean, single = pick(frame, finding=MEAN), frame.filter(pl.col("finding") != MEAN)
-    made = []
-    if mean.height:
-        caption = f"Gaps of “{rater}” in mean AUC between groups; the group that is subtracted has most patients."
-        made.append(_gap_table(evidence, mean, kinds[:1], caption))
-    if single.height:
-        caption = f"Gaps of “{rater}” between groups, per finding. Gaps at other operating points are in the estimates."
-        made.append(_gap_table(evidence, single, kinds, caption))
-    return made
 
 
 def _first_point(frame: pl.DataFrame) -> str:
@@ -116,40 +141,103 @@ def _first_point(frame: pl.DataFrame) -> str:
     return min(points, key=lambda at: ("sens" in at, at), default="")
 
 
-def _any(frame: pl.DataFrame, metric: str, at: str) -> bool:
-    return pick(frame, metric=metric, at=at).height > 0
-
-
-def _gap_table(evidence: Evidence, frame: pl.DataFrame, kinds: list[tuple[str, str]], caption: str) -> Table:
-    keys = ("population", "subgroup", "level", "contrast", "finding")
-    rows = by(frame, *keys, "metric", "at")
+def _gap_table(evidence: Evidence, frame: pl.DataFrame, raters: Sequence[str], population: str) -> Table | None:
+    """Gaps in the mean over findings and in under-diagnosis, at the first operating point; two columns per model."""
+    point = _first_point(frame)
+    whole = (pl.col("finding") == MEAN) | (pl.col("metric") == "gap_underdiagnosis")
+    rows = by(frame.filter(pl.col("at").is_in(["", point]), whole), "metric", "subgroup", "rater")
     body: list[tuple[Cell, ...]] = []
-    with_p = len(kinds) == 1 and any(r["p"] == r["p"] for r in rows.values())
-    for key in dict.fromkeys(k[:5] for k in rows):
-        got = [rows.get((*key, m, at)) for m, at in kinds]
-        population, subgroup, level, contrast, finding = key
-        place = (_title(subgroup), f"{level} − {contrast.partition(':')[2]}", population_title(evidence, population))
-        cells = [estimate_cell(r, signed=True) if r else Cell("") for r in got]
-        p = p_cells(got[0])[0] if with_p else None
-        body.append((*words(*place), Cell(finding_title(finding)), *cells, *([p] if p else [])))
-    body.sort(key=lambda r: (r[0].text, r[2].text))
-    titles = [_kind_title(m, at) for m, at in kinds]
-    head = heads("Subgroup", "Groups", "Population", "Finding", *titles, *(("p",) if with_p else ()))
-    return table(caption, (head,), body, compact=True)
+    for metric, title in _GAPS:
+        mine = [s for s in _subgroups(frame) if any((metric, s, r) in rows for r in raters)]
+        body += [group(f"Gap in {title}", 1 + 2 * len(raters))] if mine else []
+        for subgroup in mine:
+            got = [rows.get((metric, subgroup, r)) for r in raters]
+            body.append((Cell(_title(subgroup)), *(c for row in got for c in (_gap_cell(row), p_cells(row)[1]))))
+    if not body:
+        return None
+    where = (
+        population_title(evidence, population).lower()
+        if population == "internal"
+        else population_title(evidence, population)
+    )
+    caption = f"Gaps between groups, {where}: mean over findings; rates at the {at_title(point)}."
+    remark = "p: all groups are equal, adjusted by Holm over the columns. Other operating points are in the estimates."
+    first = (Cell(""), *(Cell(r, kind="group", span=2) for r in raters))
+    return table(caption, (first, heads("", *(("Gap", "p") * len(raters)))), body, remark=remark, compact=True)
 
 
-def _kind_title(metric: str, at: str) -> str:
-    name = metric.removeprefix("gap_").replace("auc", "AUC")
-    return f"{name} ({at.partition('=')[2]})" if at else name
+def _gap_cell(row: Row | None) -> Cell:
+    """A gap with its interval; below it which groups it lies between; as footnotes only which groups were left out."""
+    cell = estimate_cell(row)
+    if row is None:
+        return cell
+    pair = f"{row['level']} − {row['contrast'].partition(':')[2]}" if row["level"] else ""
+    said = tuple(n for n in cell.notes or () if n.startswith(("left out", "no group", "one group", "some differences")))
+    return replace(cell, note=pair, notes=said)
+
+
+def _finding_gaps(evidence: Evidence, frame: pl.DataFrame, rater: str) -> Table | None:
+    """Gaps per finding, every population."""
+    point = _first_point(frame)
+    frame = frame.filter(pl.col("metric").str.starts_with("gap_"), ~pl.col("finding").is_in([MEAN, ""]))
+    kinds = tuple(k for k in _GAPS[:3] if pick(frame, metric=k[0]).height)
+    caption = f"Largest gaps of “{rater}” between groups, per finding; rates at the {at_title(point)}."
+    return _gaps(evidence, frame, (point, kinds), caption) if frame.height else None
+
+
+def _gaps(evidence: Evidence, frame: pl.DataFrame, kinds: tuple[str, Sequence[tuple[str, str]]], caption: str) -> Table:
+    """One row per metric, column, population and finding: the gap, between whom, p and Holm's p."""
+    point, metrics = kinds
+    body: list[tuple[Cell, ...]] = []
+    for metric, title in metrics:
+        rows = pick(frame, metric=metric, at="" if metric == "gap_auc" else point)
+        body += [group(f"Gap in {title}", 6)] if rows.height else []
+        for row in rows.iter_rows(named=True):
+            place = words(
+                finding_title(row["finding"]), _title(row["subgroup"]), population_title(evidence, row["population"])
+            )
+            body.append((*place, _gap_cell(row), *p_cells(row)))
+    return table(caption, (heads("Finding", "Column", "Population", "Gap", "p", "Holm"),), body, compact=True)
+
+
+def _missed_table(evidence: Evidence, frame: pl.DataFrame, population: str) -> Table | None:
+    """Under-diagnosis in every group, a column per model."""
+    point = _first_point(frame)
+    rows = by(pick(frame, metric="underdiagnosis", at=point), "subgroup", "level", "rater")
+    raters = [r for r in evidence.cast.raters if any(k[2] == r for k in rows)]
+    if not rows:
+        return None
+    body: list[tuple[Cell, ...]] = []
+    for subgroup in ("", *_subgroups(frame)):
+        for level in dict.fromkeys(k[1] for k in rows if k[0] == subgroup):
+            got = [rows.get((subgroup, level, r)) for r in raters]
+            first = next(r for r in got if r)
+            name = f"{_title(subgroup)}: {level}" if subgroup else "All cases"
+            body.append((Cell(name), Cell(count(first["n_cases"]), "num"), *(estimate_cell(r) for r in got)))
+    healthy = next(iter(rows.values()))["finding"] != ""
+    what = (
+        "No Finding is called although it is absent"
+        if healthy
+        else "none of its findings is called although one is present"
+    )
+    where = population_title(evidence, population).lower()
+    caption = f"Under-diagnosis, {where}: the share of ill cases in which {what}, at the {at_title(point)}."
+    return table(caption, (heads("Group", "Ill cases", *raters),), body, compact=True)
 
 
 def _full_table(evidence: Evidence, frame: pl.DataFrame) -> Table:
     point = _first_point(frame)
-    kinds = [k for k in (("auc", ""), ("sensitivity", point), ("specificity", point)) if _any(frame, *k)]
+    kinds = [
+        k
+        for k in (("auc", ""), ("sensitivity", point), ("specificity", point))
+        if pick(frame, metric=k[0], at=k[1]).height
+    ]
+    frame = frame.filter(~pl.col("metric").str.starts_with("gap_"), pl.col("level") != _ALL)
     rows = by(frame, "population", "subgroup", "level", "finding", "metric", "at")
     body: list[tuple[Cell, ...]] = []
     for population in in_order(frame["population"]):
-        for subgroup, level in _levels(pick(frame, population=population)):
+        own = pick(frame, population=population).filter(pl.col("level") != "")
+        for subgroup, level in own.select("subgroup", "level").unique(maintain_order=True).rows():
             title = f"{population_title(evidence, population)} · {_title(subgroup)}: {level}"
             body.append(group(title, len(kinds) + 2))
             for f in (*evidence.cast.findings, MEAN):
@@ -158,6 +246,11 @@ def _full_table(evidence: Evidence, frame: pl.DataFrame) -> Table:
                 if first:
                     cells = (estimate_cell(r) if r else Cell("") for r in got)
                     body.append((Cell(finding_title(f)), classes_cell(first), *cells))
-    caption = "Every subgroup, per population and finding. Rates at other operating points are in the estimates."
+    caption = "Every group, per population and finding. Rates at other operating points are in the estimates."
     head = heads("Finding", "Present / absent", *(_kind_title(m, at) for m, at in kinds))
     return table(caption, (head,), body, compact=True)
+
+
+def _kind_title(metric: str, at: str) -> str:
+    name = metric.replace("auc", "AUC")
+    return f"{name} ({at.partition('=')[2]})" if at else name
