@@ -130,7 +130,7 @@ def _scores(y: np.ndarray, p: np.ndarray, want: dict) -> Iterator[Pair]:
         s, w = calibration.smooth_curve(y, p), loess["stats_direct"]
         yield (
             "smooth_curve, summaries",
-            (s.ici, s.e50, s.e90, s.emax),
+            (s.ici.value, s.e50.value, s.e90.value, s.emax.value),
             tuple(w[k] for k in ("ICI", "E50", "E90", "Emax")),
         )
     temperature = calibration.recalibrate(y, p, method="temperature").slope

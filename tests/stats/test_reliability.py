@@ -65,6 +65,14 @@ def test_by_hand():
     assert (e.maximum, e.root_mean_square) == pytest.approx((0.25, sqrt((0.0625 + 0.04) / 2)))
     expected = sqrt(2 / np.pi) * (sqrt(0.16 + 0.21) + sqrt(0.24 + 0.16)) / 4
     assert e.expected_if_calibrated == pytest.approx(expected)
+    left = (0.0625 + 0.04) / 2 - (0.16 + 0.21 + 0.24 + 0.16) / 2**2 / 2  # less than noise alone: nothing is left
+    assert left < 0
+    assert e.debiased == 0
+    many = ece(
+        np.tile(y, 50), np.tile(p, 50), bins=2, binning="width"
+    )  # fifty times the cases, a fiftieth of the noise
+    squared = (0.0625 + 0.04) / 2
+    assert many.debiased == pytest.approx(0.225 * sqrt((squared - (squared - left) / 50) / squared))
     b = brier(y, p, bins=2)
     squares = np.array([0.04, 0.49, 0.36, 0.04])
     assert b.brier.value == pytest.approx(squares.mean())
@@ -232,3 +240,21 @@ def test_coverage_of_brier_and_of_a_clear_ece(clustered):
         covered += [b.brier.low <= truth_brier <= b.brier.high, e.ece.low <= truth_ece <= e.ece.high]
     assert (covered / runs > 0.925).all()
     assert (covered / runs < 0.975).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("level", "slope"), [(0.0, 1.0), (0.3, 1.0), (0.0, 0.6)])
+def test_the_debiased_error_is_nearer_to_the_truth(level, slope):
+    """Of 15 bins and 300 cases: the truth from a million cases."""
+    rng = np.random.default_rng(4)
+    x = np.sort(rng.normal(-1, 1.3, 1_000_000))
+    gap = expit(x) - expit(level + slope * x)
+    want = np.mean([abs(part.mean()) for part in np.array_split(gap, 15)])
+    found = []
+    for _ in range(200):
+        z = rng.normal(-1, 1.3, 300)
+        e = ece(rng.random(300) < expit(level + slope * z), expit(z))
+        found.append((e.ece.value, e.debiased))
+    raw, debiased = np.mean(found, axis=0) - want
+    assert raw > 0.025
+    assert abs(debiased) < 0.6 * raw

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from overread.errors import InputError
 from overread.stats.calibration import smooth_curve
-from overread.stats.smooth import _Local
+from overread.stats.smooth import Local, gather
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "calibration"
 CASES = [c for c in json.loads((REFERENCE / "expected.json").read_text())["cases"] if c["id"] != "multiclass4"]
@@ -24,9 +24,13 @@ def columns(case):
     return data["label"] == 1, data["p"]
 
 
+def _summaries(curve):
+    return curve.ici.value, curve.e50.value, curve.e90.value, curve.emax.value
+
+
 def _local(y, p, span=0.75):
     order = np.argsort(p, kind="stable")
-    return _Local(p[order], y[order].astype(float), np.ones(p.size), int(p.size * span + 1e-5))
+    return gather(p[order], y[order].astype(float), np.ones(p.size), int(p.size * span + 1e-5))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
@@ -36,9 +40,7 @@ def test_loess_equals_r(case):
     grid = np.array(want["grid"])
     np.testing.assert_allclose(local.fit(grid), want["direct"], rtol=1e-6, atol=1e-8)
     curve, stats = smooth_curve(y, p), want["stats_direct"]
-    assert (curve.ici, curve.e50, curve.e90, curve.emax) == pytest.approx(
-        tuple(stats[k] for k in ("ICI", "E50", "E90", "Emax")), rel=1e-6
-    )
+    assert _summaries(curve) == pytest.approx(tuple(stats[k] for k in ("ICI", "E50", "E90", "Emax")), rel=1e-6)
     # R's standard error is one residual scale times the length of the smoother's row: the lengths must agree
     ratio = np.array(want["direct_se"]) / np.sqrt((local.rows(grid) ** 2).sum(axis=1))
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
@@ -88,22 +90,81 @@ def test_band_equals_the_jackknife_nearly():
     np.testing.assert_allclose((curve.high - curve.low)[75] / (alone.high - alone.low)[75], np.sqrt(2), rtol=0.02)
 
 
-def test_many_probabilities_are_interpolated_closely():
+def test_many_probabilities_are_gathered_closely():
     rng = np.random.default_rng(3)
-    p = rng.beta(1, 8, 3000)
+    p = np.sort(rng.beta(1, 8, 3000))
     y = rng.random(3000) < expit(2 * p - 2)
+    curve, every = smooth_curve(y, p), np.arange(3000)
+    exact = Local(p, y.astype(float), np.ones(3000), every, p, int(3000 * 0.75 + 1e-5))  # a group for each case
+    far = np.abs(exact.fit(p) - p)
+    assert _summaries(curve)[:3] == pytest.approx((far.mean(), np.median(far), np.quantile(far, 0.9)), rel=5e-4)
+    assert curve.emax.value == pytest.approx(far.max(), rel=2e-3)
+    np.testing.assert_allclose(curve.observed, exact.fit(curve.probability), atol=1e-4)
+    groups = gather(p, y.astype(float), np.ones(3000), 2250)
+    assert 900 < groups.x.size <= 1000
+    assert np.bincount(groups.group).max() <= 5
+    assert (np.bincount(groups.group, p) / np.bincount(groups.group) == groups.x).all()
+
+
+def test_a_tie_is_a_group_and_changes_nothing():
+    rng = np.random.default_rng(6)
+    p = np.sort(rng.integers(1, 20, 300) / 20)
+    y = (rng.random(300) < p).astype(float)
+    one, many = _local(y, p), Local(p, y, np.ones(300), np.arange(300), p, 225)
+    assert one.x.size == 19
+    np.testing.assert_allclose(one.fit(one.x), many.fit(one.x), rtol=1e-9)
+
+
+@pytest.mark.parametrize("strata", [False, True])
+def test_errors_of_the_summaries_equal_the_jackknife_nearly(strata):
+    """Leave one patient out, value and all: what the linearised errors of ICI and E90 stand for."""
+    rng = np.random.default_rng(12)
+    p = np.repeat(rng.random(200), 2).round(3)
+    y, cluster = np.repeat(rng.random(200), 2) < 0.3 + 0.3 * p, np.repeat(np.arange(200), 2)
+    given_ = {"strata": cluster % 3} if strata else {}
+    curve = smooth_curve(y, p, cluster=cluster, **given_)
+    left = np.array([_summaries(smooth_curve(y[cluster != c], p[cluster != c])) for c in range(200)])
+    if strata:  # within its stratum
+        left -= np.array([left[np.arange(200) % 3 == k].mean(axis=0) for k in range(3)])[np.arange(200) % 3]
+    else:
+        left -= left.mean(axis=0)
+    jackknife = np.sqrt(199 / 200 * (left**2).sum(axis=0))
+    assert curve.ici.se == pytest.approx(jackknife[0], rel=0.08)
+    assert curve.emax.se == pytest.approx(jackknife[3], rel=0.15)
+    alone = smooth_curve(y, p)
+    assert curve.ici.se / alone.ici.se == pytest.approx(np.sqrt(2), rel=0.05)
+
+
+def test_summaries_by_hand():
+    """Two probabilities, 1 of 20 and 12 of 20 seen: distances 0.15 and 0.2, errors of two proportions."""
+    y, p = np.r_[np.arange(20) < 1, np.arange(20) < 12], np.repeat([0.2, 0.4], 20)
     curve = smooth_curve(y, p)
-    exact = _local(y, p).fit(np.sort(p))
-    far = np.abs(exact - np.sort(p))
-    assert (curve.ici, curve.e50, curve.e90, curve.emax) == pytest.approx(
-        (far.mean(), np.median(far), np.quantile(far, 0.9), far.max()), rel=2e-3
+    assert curve.observed == pytest.approx([0.05, 0.6])
+    assert _summaries(curve) == pytest.approx((0.175, 0.175, 0.2, 0.2))
+    assert curve.expected_if_calibrated == pytest.approx(
+        np.sqrt(2 / np.pi) * (np.sqrt(0.16 / 20) + np.sqrt(0.24 / 20)) / 2 * np.sqrt(40 / 39)
     )
+    scatter = 40 * 0.025**2 / 40**2  # which of the two distances the cases have
+    errors = (0.05 * 0.95 / 20 + 0.6 * 0.4 / 20) / 4
+    assert curve.ici.se == pytest.approx(np.sqrt((errors + scatter) * 40 / 39))
+    assert curve.ici.low == pytest.approx(0.175 - 1.959963984540054 * curve.ici.se)
+
+
+def test_no_interval_where_calibration_is_not_rejected():
+    rng = np.random.default_rng(1)
+    p = rng.random(600)
+    curve = smooth_curve(rng.random(600) < p, p)
+    for e in (curve.ici, curve.e50, curve.e90, curve.emax):
+        assert np.isnan([e.low, e.high]).all()
+        assert e.p > 0.05
+        assert "not clear of what perfect probabilities would show" in e.note
+    assert curve.ici.value == pytest.approx(curve.expected_if_calibrated, rel=0.5)
 
 
 def test_a_quadratic_is_reproduced():
     """Local quadratic regression is exact for a quadratic, whatever the span: use it on a y that is not yes or no."""
     x = np.sort(np.random.default_rng(4).random(60))
-    local = _Local(x, 0.2 + 0.3 * x - 0.4 * x**2, np.ones(60), 30)
+    local = gather(x, 0.2 + 0.3 * x - 0.4 * x**2, np.ones(60), 30)
     np.testing.assert_allclose(local.fit(x), local.y, rtol=1e-9)
 
 
@@ -125,7 +186,7 @@ def test_what_cannot_be_computed_is_nan_with_a_note():
     for y, p in (([], []), ([0, 1, 0], [0.1, 0.2, 0.3]), ([0, 1] * 10, [0.5] * 20)):
         curve = smooth_curve(y, p)
         assert curve.observed.size == 0
-        assert isnan(curve.ici)
+        assert isnan(curve.ici.value)
         assert curve.note
     one = smooth_curve(np.zeros(30), np.linspace(0.1, 0.9, 30))
     assert np.isnan(one.low).all()
@@ -144,7 +205,9 @@ def test_present_and_absent_mirror(seed):
     y = rng.random(80) < p
     a, b = smooth_curve(y, p), smooth_curve(~y, 1 - p)
     np.testing.assert_allclose(a.observed, 1 - b.observed[::-1], atol=1e-8)
-    assert (a.ici, a.emax) == pytest.approx((b.ici, b.emax), abs=1e-8)
+    assert _summaries(a) == pytest.approx(_summaries(b), abs=1e-8)
+    for one, other in ((a.ici, b.ici), (a.e90, b.e90)):
+        assert (one.se, one.p) == pytest.approx((other.se, other.p), abs=1e-7)
     heavy = smooth_curve(y, p, weights=np.full(80, 3.0))
     np.testing.assert_allclose(heavy.low, a.low, atol=1e-10)
 
@@ -162,3 +225,19 @@ def test_coverage_of_the_band():
     rate = np.mean(covered, axis=0)
     assert (rate > 0.915).all()
     assert (rate < 0.98).all()
+
+
+@pytest.mark.slow
+def test_coverage_of_the_summaries_and_size_of_their_test():
+    rng, runs, inside, rejected = np.random.default_rng(9), 150, [], []
+    x = np.random.default_rng(1).normal(-1, 1.3, 400_000)
+    far = np.abs(expit(0.4 + 0.8 * x) - expit(x))
+    want = np.array([far.mean(), np.median(far), np.quantile(far, 0.9)])
+    for _ in range(runs):
+        z = rng.normal(-1, 1.3, 800)
+        curve = smooth_curve(rng.random(800) < expit(0.4 + 0.8 * z), expit(z))
+        low, high = np.array([(e.low, e.high) for e in (curve.ici, curve.e50, curve.e90)]).T
+        inside.append((low <= want) & (want <= high))
+        rejected.append(smooth_curve(rng.random(800) < expit(z), expit(z)).ici.p < 0.05)
+    assert (np.mean(inside, axis=0) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / runs)).all()
+    assert np.mean(rejected) == pytest.approx(0.05, abs=3 * np.sqrt(0.95 * 0.05 / runs))

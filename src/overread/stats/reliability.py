@@ -37,6 +37,7 @@ class CalibrationError:
     maximum: float
     root_mean_square: float
     expected_if_calibrated: float  # the ECE that perfect probabilities would show on as many cases
+    debiased: float  # the ECE times the root of the share of its squared error that is not noise
     bins_used: int
 
 
@@ -121,11 +122,12 @@ def ece(
     cluster, weights, strata, see `sampling`.
     Returns a CalibrationError. The ECE is never negative and grows with noise: `expected_if_calibrated` is what perfect
     probabilities would show on as many cases, and `ece.p` (independent cases only) the chance of at least the ECE seen
-    then. The interval is the linearised one for these bins; where the ECE does not stand clear of that noise (one-sided
-    5 %) it would be wrong and is NaN with a note.
+    then; `debiased` takes the noise out: the mean squared error in bins less what noise adds to it (Kumar), 0 where
+    nothing is left, and the ECE shrunk in that proportion. The interval is the linearised one for these bins; where the
+    ECE does not stand clear of noise (one-sided 5 %) it would be wrong and is NaN with a note.
     Assumes independent cases or clusters. Guo et al. (2017) arXiv:1706.04599; Bröcker (2012)
-    doi:10.1007/s00382-011-1191-1.
-    Checked against R 4.2.2 (all four binnings); interval and p by simulation.
+    doi:10.1007/s00382-011-1191-1; Kumar, Liang & Ma (2019) arXiv:1909.10155.
+    Checked against R 4.2.2 (all four binnings); interval, p and debiased value by simulation.
 
     >>> e = ece([0, 0, 1, 1], [0.1, 0.3, 0.6, 0.8], bins=2)
     >>> round(e.ece.value, 3), e.bins_used
@@ -137,15 +139,17 @@ def ece(
     code, used = _binned(cases, bins, binning, where)
     method = f"{bins} bins, {binning}"
     if not used:
-        return CalibrationError(Estimate(nan, method=method, note="no cases"), nan, nan, nan, 0)
+        return CalibrationError(Estimate(nan, method=method, note="no cases"), nan, nan, nan, nan, 0)
     gap = cases.p - cases.truth
     part = np.bincount(code, cases.mass * gap, minlength=used)  # (used,) signed share of the error
     size = np.bincount(code, cases.mass, minlength=used)
     value = float(np.abs(part).sum())
-    mean, spread = _noise(cases, code, used, gap - (part / size)[code])
+    noise = _noise(cases, code, used, gap - (part / size)[code])  # (used,) variance of part
+    mean, spread = float(np.sqrt(2 / pi * noise).sum()), sqrt(float((1 - 2 / pi) * noise.sum()))
     estimate = _ece_interval(cases, value, np.sign(part)[code] * gap, mean, spread, method, confidence)
-    rms = sqrt(float(np.sum(part**2 / size)))
-    return CalibrationError(estimate, float(np.max(np.abs(part) / size)), rms, mean, used)
+    squared, by_noise = float(np.sum(part**2 / size)), float(np.sum(noise / size))
+    left = sqrt(max(1 - by_noise / squared, 0.0)) if squared else 0.0
+    return CalibrationError(estimate, float(np.max(np.abs(part) / size)), sqrt(squared), mean, left * value, used)
 
 
 def brier(
@@ -256,16 +260,15 @@ def _linear(cases: _Cases, value: float, influence: Floats, confidence: float, f
     return Estimate(value, low, high, se=sqrt(variance), method=f"Wald, {cases.sample.words}")
 
 
-def _noise(cases: _Cases, code: Codes, used: int, residual: Floats) -> tuple[float, float]:
-    """Mean and standard deviation of the ECE of perfect probabilities: a sum of absolute normal values.
+def _noise(cases: _Cases, code: Codes, used: int, residual: Floats) -> Floats:
+    """Variance of each bin's share of the error if the probabilities are perfect, (used,).
 
-    residual (n_cases,) is the error of a case less the mean error of its bin.
+    residual (n_cases,) is the error of a case less the mean error of its bin. The ECE of perfect probabilities is a sum
+    of absolute normal values of these variances.
     """
     if cases.sample.patient is None:
-        variance = np.bincount(code, cases.mass**2 * cases.p * (1 - cases.p), minlength=used)
-    else:  # the patients' own spread: within a patient errors go together
-        variance = (_by_bin(cases, code, used, residual) ** 2).sum(axis=1)
-    return float(np.sqrt(2 / pi * variance).sum()), sqrt(float((1 - 2 / pi) * variance.sum()))
+        return np.asarray(np.bincount(code, cases.mass**2 * cases.p * (1 - cases.p), minlength=used), dtype=np.float64)
+    return np.asarray((_by_bin(cases, code, used, residual) ** 2).sum(axis=1))  # within a patient errors go together
 
 
 def _ece_interval(
