@@ -240,7 +240,7 @@ def report(
     heatmaps: Annotated[list[str] | None, typer.Option(help="MODEL=FOLDER of its predictions.")] = None,
     model: Annotated[list[Path] | None, typer.Option(help="A model's folder; may be repeated.")] = None,
 ) -> None:
-    """Write the report of an evaluation: one HTML page, estimates as Parquet and JSON beside it."""
+    """Write the report of an evaluation: one HTML page; estimates, tables for Word and figures beside it."""
     from overread.protocol import report_folder
 
     maps = dict(_pair(h) for h in heatmaps or [])
