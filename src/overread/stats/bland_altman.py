@@ -11,12 +11,11 @@ from scipy.special import stdtr
 
 from overread.errors import InputError
 from overread.stats.arrays import Floats, check_confidence, check_word
-from overread.stats.bootstrap import percentile_interval
 from overread.stats.estimate import Estimate
 from overread.stats.ratings import measured, selected
 from overread.stats.sampling import Sampling
 from overread.stats.tails import critical
-from overread.stats.weighted import NO_SPREAD, NOTHING, jackknife_error, joined_notes, left_out, replicated
+from overread.stats.weighted import NO_SPREAD, NOTHING, jackknife_error, joined_notes, left_out, percentiles, replicated
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def bland_altman(
     if rng is not None:
         drawn = replicated(pair.values, sample, rng=rng, replicates=replicates).T
         bias, lower, upper, concordance = (
-            percentile_interval(d, value=float(v), confidence=confidence) for d, v in zip(drawn, values, strict=True)
+            percentiles(d, float(v), sample, confidence) for d, v in zip(drawn, values, strict=True)
         )
     else:
         errors = pair.errors_by_patient(sample) if cluster is not None else pair.errors(exact=error == "1999")
@@ -185,7 +184,7 @@ def _fisher(value: float, error: float, df: float, confidence: float) -> Estimat
     method = "Lin, Fisher's scale" if df == inf else "jackknife over patients, Fisher's scale"
     if isnan(value):
         return Estimate(nan, method=method, note="neither measurement varies")
-    if isnan(error):
+    if isnan(error) or not abs(value) < 1:
         return Estimate(value, method=method, note="the error is undefined: no interval")
     centre, half = atanh(value), critical(confidence, df) * error
     return Estimate(value, tanh(centre - half), tanh(centre + half), se=error * (1 - value**2), method=method)

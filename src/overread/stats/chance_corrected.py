@@ -149,14 +149,13 @@ def _coefficient(
     agreed = np.zeros(len(counts))
     pairs = reads[several] * (reads[several] - 1)
     agreed[several] = (counts * (counts @ matrix - 1)).sum(axis=1)[several] / pairs
-    agreed = (agreed >= 1) * 1.0 if whole else agreed
+    agreed = np.floor(agreed) if whole else agreed
     statistic = _statistic(agreed, several * 1.0, counts / reads[:, None], chance)
     single = int((~several).sum())
     note = f"{single} case{'s' if single != 1 else ''} with one read" if single else ""
     if asked.rng is not None:
         result = resampled(statistic, sample, rng=asked.rng, replicates=asked.replicates, confidence=asked.confidence)
-        spread = NO_SPREAD if result.low == result.high else ""
-        return replace(result, note=joined_notes(result.note, spread, note, made.note))
+        return replace(result, note=joined_notes(result.note, note, made.note))
     if single:
         note += " (Gwet's error counts these as without agreement and is too large; rng= resamples instead)"
     value, influence = _influence(agreed, several, counts / reads[:, None], chance)
@@ -221,7 +220,7 @@ def _with_null_error(result: Estimate, made: Ratings) -> Estimate:
     """p by the error of Fleiss, Nee & Landis under no agreement beyond chance, for equally many reads per case."""
     counts = made.counts
     reads = counts.sum(axis=1)
-    if isnan(result.value) or (reads != reads[0]).any():
+    if isnan(result.se) or (reads != reads[0]).any():
         return result
     m, n = float(reads[0]), len(reads)
     share = counts.sum(axis=0) / counts.sum()

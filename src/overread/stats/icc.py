@@ -179,7 +179,7 @@ def _by_f(value: float, squares: _Squares, form: _Form, confidence: float, metho
     ms, me, n, k = (float(v[0]) for v in (squares.cases, squares.error, squares.n, squares.k))
     df, error_df = n - 1, n * (k - 1) if form.one_way else (n - 1) * (k - 1)
     if not me > 1e-14 * ms:
-        if form.agreement and squares.readers[0] > 0:
+        if form.agreement and squares.readers[0] > 1e-14 * ms:
             note = joined_notes("readers differ by their level alone: no interval", note)
             return Estimate(value, method=method, note=note)
         return Estimate(value, value, value, se=0.0, method=method, note=joined_notes(NO_SPREAD, note))
@@ -187,6 +187,8 @@ def _by_f(value: float, squares: _Squares, form: _Form, confidence: float, metho
     p = float(fdtrc(df, error_df, f))
     if form.agreement:
         low, high, p_mcgraw_wong = _agreement_limits(squares, form, tail)
+        if isnan(low):
+            note = joined_notes("the degrees of freedom of the readers' level are undefined: no interval", note)
         return Estimate(value, low, high, p=p_mcgraw_wong if form.interval == "mcgraw-wong" else p, method=method,
                         note=note)  # fmt: skip
     ends = [f / float(fdtri(df, error_df, 1 - tail)), f * float(fdtri(error_df, df, 1 - tail))]
@@ -200,11 +202,11 @@ def _agreement_limits(squares: _Squares, form: _Form, tail: float) -> tuple[floa
     stepped = form.average and form.interval == "mcgraw-wong"
     rho = float(form.value(squares)[0]) if stepped else float(squares.single(True)[0])
 
-    def satterthwaite(at: float) -> float:
-        a, b = k * at / (n * (1 - at)), 1 + k * at * (n - 1) / (n * (1 - at))
-        return (a * mr + b * me) ** 2 / ((a * mr) ** 2 / (k - 1) + (b * me) ** 2 / ((n - 1) * (k - 1)))
-
-    v = satterthwaite(rho)
+    a, b = k * rho / (n * (1 - rho)) * mr, (1 + k * rho * (n - 1) / (n * (1 - rho))) * me
+    spread = a**2 / (k - 1) + b**2 / ((n - 1) * (k - 1))
+    if not spread > 0:
+        return nan, nan, nan
+    v = (a + b) ** 2 / spread
     up, down = float(fdtri(n - 1, v, 1 - tail)), float(fdtri(v, n - 1, 1 - tail))
     p = float(fdtrc(n - 1, v, ms / me))
     if stepped:

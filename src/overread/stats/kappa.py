@@ -76,8 +76,7 @@ def cohen_kappa(
         return Estimate(nan, method=method, note=joined_notes("no case was read by both", pair.note))
     if rng is not None:
         result = resampled(pair.statistic, pair.sample, rng=rng, replicates=replicates, confidence=confidence)
-        spread = NO_SPREAD if result.low == result.high else ""
-        return replace(result, note=joined_notes(result.note, spread, pair.note))
+        return replace(result, note=joined_notes(result.note, pair.note))
     return _analytic(pair, clustered, interval, confidence, method)
 
 

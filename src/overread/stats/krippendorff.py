@@ -14,7 +14,7 @@ from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.chance_corrected import linear_estimate
 from overread.stats.estimate import Estimate
 from overread.stats.ratings import measured, rated, selected
-from overread.stats.weighted import NO_SPREAD, joined_notes, resampled
+from overread.stats.weighted import joined_notes, resampled
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
 ROUNDING = 1e-12  # an expected disagreement below this share of its terms is none
@@ -96,8 +96,7 @@ def krippendorff_alpha(
     if rng is None:
         return linear_estimate(alpha, parts.influence(), sample, pair=pair, confidence=confidence, note=note)
     result = resampled(parts.alpha, sample, rng=rng, replicates=replicates, confidence=confidence)
-    spread = NO_SPREAD if result.low == result.high else ""
-    return replace(result, note=joined_notes(result.note, spread, note))
+    return replace(result, note=joined_notes(result.note, note))
 
 
 def _distance(values: Floats, level: str, where: str) -> Floats:

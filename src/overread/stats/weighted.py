@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,7 +51,9 @@ def jackknife_error(without: Floats) -> float:
     1.5275252316519465
     """
     n = without.size
-    return float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())) if n > 1 else float("nan")
+    if n < 2 or not np.isfinite(without).all():
+        return float("nan")
+    return float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
 
 
 def resampled(
@@ -59,7 +62,15 @@ def resampled(
     """The statistic of all cases with the percentile interval of resamples of the patients."""
     value = float(statistic(np.ones((1, sample.n_cases)))[0])
     values = replicated(statistic, sample, rng=rng, replicates=replicates)
-    return percentile_interval(values, value=value, confidence=confidence)
+    return percentiles(values, value, sample, confidence)
+
+
+def percentiles(values: Floats, value: float, sample: Sampling, confidence: float) -> Estimate:
+    """An estimate with the percentile interval of its replicates (n,); says what was drawn and where nothing varies."""
+    made = percentile_interval(values, value=value, confidence=confidence)
+    drawn = "cases" if sample.patient is None else "patients"
+    note = joined_notes(made.note, NO_SPREAD if made.low == made.high else "")
+    return replace(made, method=f"{made.method} of {drawn}", note=note)
 
 
 def joined_notes(*notes: str) -> str:
