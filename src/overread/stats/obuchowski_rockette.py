@@ -29,6 +29,7 @@ class Components:
     cov1: float  # same reader, different arms
     cov2: float  # different readers, same arm
     cov3: float  # different readers, different arms
+    n_cases: int = 0  # that entered the metric (a rate: of its class); what the components shrink with
     reader: float = nan
     ms_arm: float = nan
     ms_reader: float = nan
@@ -61,8 +62,8 @@ def _cleared(variance: float, found: Components) -> float:
     return 0.0 if abs(variance) < ROUNDING * found.error else variance
 
 
-def components_of(values: Floats, covariance: Floats) -> Components:
-    """Values (n_arms, n_readers), covariance of the values, readers taken as fixed (n_arms n_readers, the same)."""
+def components_of(values: Floats, covariance: Floats, n_cases: int) -> Components:
+    """Values (n_arms, n_readers) on n_cases, their covariance (n_arms n_readers, the same) with readers as fixed."""
     n_arms, n_readers = values.shape
     table = covariance.reshape(n_arms, n_readers, n_arms, n_readers)
     same = np.einsum("ijij->ij", table)
@@ -84,6 +85,7 @@ def components_of(values: Floats, covariance: Floats) -> Components:
         cov1=cov1,
         cov2=cov2,
         cov3=cov3,
+        n_cases=n_cases,
         reader=(ms_reader - ms_both) / n_arms - cov1 + cov3,
         ms_arm=ms_arm,
         ms_reader=ms_reader,
