@@ -184,3 +184,20 @@ def test_bad_input_is_said():
         bootstrap.draw_counts([1, 2], rng=rng, replicates=0)
     with pytest.raises(InputError, match="from 0 to 1"):
         bootstrap.sensitivity_replicates(y, scores, np.ones((5, 4), dtype=np.uint16), [95])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_reverse_rate_is_the_rate_with_the_classes_turned_round(weighted):
+    rng = np.random.default_rng(3)
+    y = (rng.random((2, 300)) < 0.3).astype(float)
+    y[1, :40] = np.nan
+    scores = np.round(rng.normal(size=(2, 2, 300)) + np.nan_to_num(y), 1)  # many ties
+    cluster = rng.integers(0, 90, 300)
+    weights = rng.uniform(0.5, 3, 300) if weighted else None
+    counts = bootstrap.draw_counts(cluster, rng=rng, replicates=150)
+    given = {"cluster": cluster, "weights": weights}
+    rates = [0.95, 0.0, 0.9, 1.0]
+    turned = bootstrap.sensitivity_replicates(1 - y, -scores, counts, rates, **given)
+    straight = bootstrap.specificity_replicates(y, scores, counts, rates, **given)
+    assert straight.shape == (150, 2, 2, 4)
+    np.testing.assert_allclose(straight, turned, rtol=1e-12)

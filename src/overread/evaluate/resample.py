@@ -122,13 +122,8 @@ def rate_replicates(
     for a in range(0, len(spots), _AT_ONCE):
         block = spots[a : a + _AT_ONCE]
         truth, score = laid_out(panel, [(s, s.cases & panel.stated(s.rater, s.finding)) for s in block])
-        if reverse:
-            truth, score = 1 - truth, -score
-        made.append(
-            bootstrap.sensitivity_replicates(
-                truth, score[None], drawn.counts, rates, cluster=panel.patient, weights=panel.weight
-            )[:, 0]
-        )
+        chosen = bootstrap.specificity_replicates if reverse else bootstrap.sensitivity_replicates
+        made.append(chosen(truth, score[None], drawn.counts, rates, cluster=panel.patient, weights=panel.weight)[:, 0])
     return np.concatenate(made, axis=1) if made else np.empty((len(drawn.counts), 0, len(rates)))
 
 

@@ -15,7 +15,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, group_codes, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
 from overread.stats.placement import groups_of, stratum_of_cluster
-from overread.stats.resampled import LANES, Ranked, ranked, sum_auc, sum_rates
+from overread.stats.resampled import LANES, Ranked, ranked, sum_auc, sum_rates, sum_reverse
 
 Counts = NDArray[np.uint16]
 
@@ -184,32 +184,71 @@ def sensitivity_replicates(
     Parameters: y, scores, cluster, weights and counts as in `auc_replicates`; specificity float (k,), each in [0, 1].
 
     Returns float64 (replicates, n_raters, n_findings, k): the sensitivity at the lowest threshold whose specificity
-    in the resample is at least the stated one (an attainable step, call = score >= threshold). For the specificity at
-    a stated sensitivity give `1 - y` and `-scores`. Over a grid of specificities its percentiles are the band of an
-    ROC curve.
+    in the resample is at least the stated one (an attainable step, call = score >= threshold). Over a grid of
+    specificities its percentiles are the band of an ROC curve.
 
     >>> counts = np.array([[1, 1, 1, 1], [1, 2, 0, 1]], dtype=np.uint16)
     >>> sensitivity_replicates([[1, 1, 0, 0]], [[[4, 2, 3, 1]]], counts, [0.9])[:, 0, 0, 0].round(4).tolist()
     [0.5, 1.0]
     """
-    where = "sensitivity_replicates"
-    truth, given = _tables(y, scores, where)
-    codes = _codes(truth.shape[1], counts, cluster, where)
-    weight = None if weights is None else weight_array(weights, truth.shape[1], where=where)
-    stated = np.atleast_1d(np.asarray(specificity, dtype=np.float64))
+    stated = _stated_rates(specificity, "sensitivity_replicates: specificity")
+    made = _rate_replicates(y, scores, counts, 1 - stated, (cluster, weights), sum_rates, "sensitivity_replicates")
+    return made
+
+
+def specificity_replicates(
+    y: ArrayLike,
+    scores: ArrayLike,
+    counts: Counts,
+    sensitivity: ArrayLike,
+    *,
+    cluster: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+) -> Floats:
+    """The best specificity at a stated sensitivity or better, its threshold chosen anew in every resample.
+
+    Parameters, returns: as in `sensitivity_replicates`, the two rates exchanged.
+
+    >>> counts = np.array([[1, 1, 1, 1], [1, 2, 0, 1]], dtype=np.uint16)
+    >>> specificity_replicates([[1, 1, 0, 0]], [[[4, 2, 3, 1]]], counts, [0.9])[:, 0, 0, 0].round(4).tolist()
+    [0.5, 1.0]
+    """
+    stated = _stated_rates(sensitivity, "specificity_replicates: sensitivity")
+    made = _rate_replicates(y, scores, counts, stated, (cluster, weights), sum_reverse, "specificity_replicates")
+    return made
+
+
+def _stated_rates(rates: ArrayLike, where: str) -> Floats:
+    stated = np.atleast_1d(np.asarray(rates, dtype=np.float64))
     if not ((stated >= 0) & (stated <= 1)).all():
-        raise InputError(f"{where}: specificity", "numbers from 0 to 1", f"{stated.tolist()}")
-    allowed = np.sort(1 - stated)
-    place = np.argsort(np.argsort(1 - stated, kind="stable"), kind="stable")
+        raise InputError(where, "numbers from 0 to 1", f"{stated.tolist()}")
+    return stated
+
+
+def _rate_replicates(
+    y: ArrayLike,
+    scores: ArrayLike,
+    counts: Counts,
+    steps: Floats,
+    groups: tuple[ArrayLike | None, ArrayLike | None],
+    kernel: Callable[..., None],
+    where: str,
+) -> Floats:
+    """What the kernel finds at each of the steps (k,), which it takes rising: (replicates, n_raters, n_findings, k)."""
+    truth, given = _tables(y, scores, where)
+    codes = _codes(truth.shape[1], counts, groups[0], where)
+    weight = None if groups[1] is None else weight_array(groups[1], truth.shape[1], where=where)
+    rising = np.sort(steps)
+    place = np.argsort(np.argsort(steps, kind="stable"), kind="stable")
     n_raters, n_findings = given.shape[:2]
     columns = [(r, f) for r in range(n_raters) for f in range(n_findings)]
     sorts = [_ranked(truth[f], -given[r, f], codes, weight is not None, where) for r, f in columns]
-    result = np.full((len(counts), n_raters, n_findings, stated.size), nan)
+    result = np.full((len(counts), n_raters, n_findings, steps.size), nan)
 
     def fill(first: int, table: NDArray[Any]) -> None:
-        out = np.empty((LANES, allowed.size))
+        out = np.empty((LANES, rising.size))
         for (r, f), column in zip(columns, sorts, strict=True):
-            sum_rates(column.case, column.edge, table, allowed, out)
+            kernel(column.case, column.edge, table, rising, out)
             kept = min(LANES, len(counts) - first)
             result[first : first + kept, r, f] = out[:kept][:, place]
 

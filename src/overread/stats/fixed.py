@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import nan
 
@@ -19,7 +20,12 @@ from overread.stats.arrays import (
     truth_array,
     weight_array,
 )
-from overread.stats.bootstrap import draw_counts, percentile_interval, sensitivity_replicates
+from overread.stats.bootstrap import (
+    draw_counts,
+    percentile_interval,
+    sensitivity_replicates,
+    specificity_replicates,
+)
 from overread.stats.estimate import Estimate
 from overread.stats.placement import one_class
 
@@ -130,7 +136,7 @@ def sensitivity_at_specificity(
     truth = truth_array(y, where=where)
     given_score = score_array(score, truth.shape, where=where)
     given = {"cluster": cluster, "weights": weights, "strata": strata}
-    return _resampled(truth, given_score, target, where, rng, replicates, confidence, given)
+    return _resampled((truth, given_score), target, sensitivity_replicates, where, rng, replicates, confidence, given)
 
 
 def specificity_at_sensitivity(
@@ -159,20 +165,21 @@ def specificity_at_sensitivity(
     truth = truth_array(y, where=where)
     given_score = score_array(score, truth.shape, where=where)
     given = {"cluster": cluster, "weights": weights, "strata": strata}
-    return _resampled(~truth, -given_score, target, where, rng, replicates, confidence, given)
+    return _resampled((truth, given_score), target, specificity_replicates, where, rng, replicates, confidence, given)
 
 
 def _resampled(
-    truth: Bools,
-    score: Floats,
+    cases: tuple[Bools, Floats],
     target: float,
+    best: Callable[..., Floats],
     where: str,
     rng: np.random.Generator,
     replicates: int,
     confidence: float,
     given: dict[str, ArrayLike | None],
 ) -> Estimate:
-    """The best sensitivity at a specificity of `target`; the caller turns the classes round for the reverse."""
+    """The best rate at a stated other one, `best` in every resample, of cases given as truth and score."""
+    truth, score = cases
     method = f"attainable step, percentile interval of {replicates} patient resamples, threshold re-chosen in each"
     if not truth.any() or truth.all():
         return Estimate(nan, method=method, note=one_class(truth))
@@ -183,7 +190,7 @@ def _resampled(
 
     def rates(drawn: NDArray[np.uint16]) -> Floats:
         y, scores = truth[None].astype(np.float64), score[None, None]
-        return sensitivity_replicates(y, scores, drawn, [target], cluster=codes, weights=given["weights"])[:, 0, 0, 0]
+        return best(y, scores, drawn, [target], cluster=codes, weights=given["weights"])[:, 0, 0, 0]
 
     interval = percentile_interval(rates(counts), value=float(rates(whole)[0]), confidence=confidence)
     return replace(interval, method=method)

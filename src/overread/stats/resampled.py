@@ -113,3 +113,37 @@ def sum_rates(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allow
         out[k, passed[k] :] = 1.0
         if not (absent[k] > 0 and present[k] > 0):
             out[k] = np.nan
+
+
+@njit(nogil=True, cache=True)
+def sum_reverse(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], wanted: Floats, out: Floats) -> None:
+    """Highest specificity at sensitivities `wanted` (k,), rising, into out (LANES, k); scores come negated."""
+    if case.size == 0:
+        out[:] = np.nan
+        return
+    absent, present = _sums(table), _sums(table)
+    n_groups = (edge.size - 1) // 3
+    _add(absent, case, edge[3 * n_groups], case.size, table)
+    for g in range(n_groups):
+        _add(absent, case, edge[3 * g], edge[3 * g + 2], table)
+        _add(present, case, edge[3 * g + 2], edge[3 * g + 3], table)
+    alarms, hits = _sums(table), _sums(table)
+    free = 0  # a sensitivity of 0 is reached where nothing is called
+    while free < wanted.size and wanted[free] <= 1e-12:
+        out[:, free] = 1.0
+        free += 1
+    reached = np.full(LANES, free)
+    for g in range(n_groups):
+        _add(alarms, case, edge[3 * g], edge[3 * g + 2], table)
+        _add(hits, case, edge[3 * g + 2], edge[3 * g + 3], table)
+        open_ = 0
+        for k in range(LANES):
+            while reached[k] < wanted.size and float(hits[k]) >= (wanted[reached[k]] - 1e-12) * float(present[k]):
+                out[k, reached[k]] = float(absent[k] - alarms[k]) / max(float(absent[k]), 1e-300)
+                reached[k] += 1
+            open_ += wanted.size - reached[k]
+        if open_ == 0:
+            break
+    for k in range(LANES):
+        if not (absent[k] > 0 and present[k] > 0):
+            out[k] = np.nan
