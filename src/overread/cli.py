@@ -202,9 +202,10 @@ def predict(
 @app.command()
 def evaluate(
     images: Annotated[Path, typer.Option(help="Images: who the patient is, site, sex, age, view. Long or wide.")],
-    labels: Annotated[Path, typer.Option(help="Labels: long, or wide with a column per finding (1, 0, -1, empty).")],
+    labels: Annotated[list[str], typer.Option(help="FILE or SOURCE=FILE, long or wide (1, 0, -1); may be repeated.")],
     predictions: Annotated[list[Path], typer.Option(help="A model's scores, long or wide; may be repeated.")],
     out: Out,
+    reads: Annotated[Path | None, typer.Option(help="Readers' answers, long, or wide with a read per row.")] = None,
     tune: Annotated[list[Path] | None, typer.Option(help="Scores of tuning cases, to fit thresholds on.")] = None,
     finding: Annotated[list[str] | None, typer.Option(help="A finding of the macro mean; may be repeated.")] = None,
     reference: Annotated[str, typer.Option(help="The label source that is the truth.")] = "",
@@ -226,7 +227,7 @@ def evaluate(
     with _line("evaluate") as progress:
         page = evaluate_files(
             images, labels, predictions, out, section(EvaluationConfig, stated, "evaluation"),
-            tune=tune or (), title=title, progress=progress,
+            tune=tune or (), reads=reads, title=title, progress=progress,
         )  # fmt: skip
     print(f"Report: {page.resolve()}")
 

@@ -22,6 +22,13 @@ def made(truth=TRUTH, reader=READER, case=CASE, call=CALL, patient=PATIENT, **mo
     return pooled.pool(truth[case], call, reader=reader, case=case, patient=patient[case], **more)
 
 
+def matched(p, score, rates, drawn):
+    """The sensitivity at the specificities rates[:, 1], and the specificity at the sensitivities rates[:, 0]."""
+    weight = pooled.cell_weights(p, drawn)
+    found = pooled.matched_rates(p, score, weight, specificity=rates[:, 1:], sensitivity=rates[:, :1])
+    return found[0][:, 0], found[1][:, 0]
+
+
 def test_by_hand():
     """Present reads: 4 (cases 0, 1 by both), 3 of them called; absent: 3 (case 2 twice, 3 once), 2 of them not.
 
@@ -33,11 +40,13 @@ def test_by_hand():
     p, everyone = made(), pooled.once(2, 3)
     rates = pooled.pooled_rates(p, everyone)
     assert rates[0].tolist() == [3 / 4, 2 / 3]
-    assert pooled.score_rates(p, SCORE >= 0.5, everyone)[0].tolist() == pytest.approx([2 / 4, 1 / 3])
-    assert pooled.matched_rates(p, SCORE, rates[:, 1], everyone).tolist() == [0.5]
-    assert pooled.matched_rates(p, SCORE, rates[:, 0], everyone, reverse=True).tolist() == pytest.approx([1 / 3])
-    grid = pooled.matched_rates(p, SCORE, np.array([[1.0, 1 / 3, 0.0]]), everyone)
-    assert grid.tolist() == [[0.5, 1.0, 1.0]]
+    weight = pooled.cell_weights(p, everyone)
+    assert pooled.score_rates(p, [SCORE >= 0.5], weight)[0, 0].tolist() == pytest.approx([2 / 4, 1 / 3])
+    found, back = matched(p, SCORE, rates, everyone)
+    assert (found.tolist(), back.tolist()) == ([0.5], pytest.approx([1 / 3]))
+    grid = {"specificity": [[0.0, 1.0, 1 / 3]], "sensitivity": [[1.0, 0.0, 0.5]]}
+    found, back = pooled.matched_rates(p, SCORE, weight, **grid)
+    assert (found.tolist(), back.tolist()) == ([[1.0, 0.5, 1.0]], [[pytest.approx(1 / 3), 1.0, 1.0]])
 
 
 def test_a_replicate_by_hand():
@@ -90,36 +99,31 @@ def test_the_product_bootstrap_is_resampling_read_by_read(seed):
     p = made(truth, reader, case, call, patient, n_readers=n_readers, n_patients=patient.max() + 1)
     drawn = pooled.product_draws(n_readers, patient.max() + 1, rng=rng, replicates=20)
     rates = pooled.pooled_rates(p, drawn)
-    fast = np.column_stack(
-        [
-            rates,
-            pooled.matched_rates(p, score, rates[:, 1], drawn),
-            pooled.matched_rates(p, score, rates[:, 0], drawn, reverse=True),
-        ]
-    )
+    fast = np.column_stack([rates, *matched(p, score, rates, drawn)])
     for b in range(20):
         rows = _written_out(drawn.readers[b], drawn.patients[b], truth, score, reader, case, call, patient)
         assert fast[b].tolist() == pytest.approx(list(_slow(*rows)), nan_ok=True, abs=1e-12)
 
 
-def test_blocks_change_nothing(monkeypatch):
-    drawn = pooled.product_draws(2, 3, rng=np.random.default_rng(3), replicates=50)
-    rates = pooled.pooled_rates(made(), drawn)[:, 1]
-    whole = pooled.matched_rates(made(), SCORE, rates, drawn)
-    monkeypatch.setattr(pooled, "AT_ONCE", 12)
-    assert pooled.matched_rates(made(), SCORE, rates, drawn).tolist() == pytest.approx(whole.tolist(), nan_ok=True)
-
-
 def test_order_and_monotone_transforms_change_nothing():
     drawn = pooled.product_draws(2, 3, rng=np.random.default_rng(4), replicates=50)
-    rates = np.full(50, 2 / 3)
-    straight = pooled.matched_rates(made(), SCORE, rates, drawn)
-    assert pooled.matched_rates(made(), np.exp(3 * SCORE), rates, drawn).tolist() == pytest.approx(
-        straight.tolist(), nan_ok=True
-    )
+    rates = np.full((50, 2), 2 / 3)
+    straight = [m.tolist() for m in matched(made(), SCORE, rates, drawn)]
     turned = np.random.default_rng(0).permutation(READER.size)
     other = made(reader=READER[turned], case=CASE[turned], call=CALL[turned])
-    assert pooled.matched_rates(other, SCORE, rates, drawn).tolist() == pytest.approx(straight.tolist(), nan_ok=True)
+    for p, score in ((made(), np.exp(3 * SCORE)), (other, SCORE)):
+        for again, first in zip(matched(p, score, rates, drawn), straight, strict=True):
+            assert again.tolist() == pytest.approx(first, nan_ok=True)
+
+
+def test_turning_truth_and_score_round_swaps_the_two_rates():
+    drawn = pooled.product_draws(2, 3, rng=np.random.default_rng(5), replicates=50)
+    rates = np.random.default_rng(6).random((50, 2))
+    found, back = matched(made(), SCORE, rates, drawn)
+    turned = made(truth=~TRUTH, call=~CALL)
+    found_turned, back_turned = matched(turned, -SCORE, rates[:, ::-1], drawn)
+    assert found_turned.tolist() == pytest.approx(back.tolist(), nan_ok=True)
+    assert back_turned.tolist() == pytest.approx(found.tolist(), nan_ok=True)
 
 
 def test_a_weight_of_two_is_a_case_twice():
@@ -127,10 +131,8 @@ def test_a_weight_of_two_is_a_case_twice():
     twice = made(reader=np.r_[READER, 0, 1], case=np.r_[CASE, 2, 2], call=np.r_[CALL, False, True])
     everyone = pooled.once(2, 3)
     assert pooled.pooled_rates(heavy, everyone).tolist() == pooled.pooled_rates(twice, everyone).tolist()
-    assert (
-        pooled.matched_rates(heavy, SCORE, [0.4], everyone).tolist()
-        == pooled.matched_rates(twice, SCORE, [0.4], everyone).tolist()
-    )
+    wanted = np.array([[0.6, 0.4]])
+    assert matched(heavy, SCORE, wanted, everyone) == matched(twice, SCORE, wanted, everyone)
 
 
 def test_a_case_may_have_a_truth_per_reader():
@@ -145,7 +147,11 @@ def test_one_class_has_no_rate_for_the_other():
     rates = pooled.pooled_rates(p, pooled.once(1, 2))
     assert rates[0, 0] == 0.5
     assert np.isnan(rates[0, 1])
-    assert np.isnan(pooled.matched_rates(p, [0.1, 0.2], [0.9], pooled.once(1, 2))).all()
+    assert np.isnan(matched(p, [0.1, 0.2], np.array([[0.9, 0.9]]), pooled.once(1, 2))).all()
+    nowhere = pooled.matched_rates(
+        made(), SCORE, pooled.cell_weights(made(), pooled.once(2, 3)), specificity=[[np.nan]], sensitivity=[[np.nan]]
+    )
+    assert np.isnan(nowhere).all()
 
 
 def test_bad_input_is_said():
@@ -154,9 +160,9 @@ def test_bad_input_is_said():
     with pytest.raises(InputError, match="true/false or 1/0"):
         pooled.pool([1, 2], [1, 0], reader=[0, 1], case=[0, 1], patient=[0, 1])
     with pytest.raises(InputError, match="rates for each of 1 replicates"):
-        pooled.matched_rates(made(), SCORE, [0.5, 0.5], pooled.once(2, 3))
+        matched(made(), SCORE, np.array([[0.5, 0.5], [0.5, 0.5]]), pooled.once(2, 3))
     with pytest.raises(InputError, match="1 NaN or infinite"):
-        pooled.matched_rates(made(), np.array([0.1, np.nan, 0.2, 0.3]), [0.5], pooled.once(2, 3))
+        matched(made(), np.array([0.1, np.nan, 0.2, 0.3]), np.array([[0.5, 0.5]]), pooled.once(2, 3))
     with pytest.raises(InputError, match="at least 1"):
         pooled.product_draws(2, 3, rng=np.random.default_rng(0), replicates=0)
 
@@ -179,7 +185,7 @@ def test_the_interval_covers_with_random_readers_and_patients():
 
     def difference(p, score, drawn):
         rates = pooled.pooled_rates(p, drawn)
-        return pooled.matched_rates(p, score, rates[:, 1], drawn) - rates[:, 0]
+        return matched(p, score, rates, drawn)[0] - rates[:, 0]
 
     values = []
     for _ in range(400):

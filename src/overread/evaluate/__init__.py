@@ -20,10 +20,13 @@ from overread.evaluate.fixed import fixed_rates
 from overread.evaluate.frozen import Frozen, from_half, from_model, from_tune, half_of_patients
 from overread.evaluate.hypotheses import h1
 from overread.evaluate.join import Join, join
+from overread.evaluate.joined_reads import joined_reads
 from overread.evaluate.macro import macro_discrimination, macro_operating, site_replicates
 from overread.evaluate.panel import Bools, Panel, panel
 from overread.evaluate.populations import populations
 from overread.evaluate.probabilities import calibration_rows
+from overread.evaluate.read_analyses import analyse_reads
+from overread.evaluate.read_setting import ReadSetting, read_setting
 from overread.evaluate.resample import draws
 from overread.evaluate.rows import Row, estimates_frame
 from overread.evaluate.setting import Setting, site_areas
@@ -61,6 +64,7 @@ def evaluate(
     *,
     rng: np.random.Generator,
     tune: pl.DataFrame | None = None,
+    reads: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
     protocol_hash: str = "",
     progress: Progress | None = None,
@@ -69,31 +73,32 @@ def evaluate(
 
     images, labels, predictions: the tables of those names. tune: predictions of tuning cases, from which thresholds and
     recalibrations of raters without a model.json are fitted; without it they come from images of split "tune" that are
-    in predictions, or from half of the patients, drawn with rng. models: model.json by rater. progress is told
-    (steps done, steps in all).
+    in predictions, or from half of the patients, drawn with rng. reads: the answers of readers on some of the cases;
+    without them nothing changes. models: model.json by rater. progress is told (steps done, steps in all).
 
     Raises InputError for all that `join` refuses, a patient in two splits, and H1 models without predictions.
     """
     models = models or {}
     images = tables.check(images, "images", where="images")
     images = _with_tune(images, tune)
-    joined = join(images, labels, predictions, config)
+    joined = join(images, labels, predictions, config, reads=reads)
     ground = panel(joined, policy=_policy(joined, config))
     half_rng, draw_rng = rng.spawn(2)
     wanting = [r for r in ground.raters if not models.get(r, {}).get("operating_points")]
     tuned = _tuning(images, labels, predictions if tune is None else tune, config, wanting)
     half = half_of_patients(ground, rng=half_rng)
-    setting = _setting(ground, config, models, tuned, half, draw_rng)
-    rows, curves, verdicts = _analyses(setting, protocol_hash, progress or (lambda done, total: None))
+    setting = _setting(ground, config, models, None if tuned is None else panel(tuned), half, draw_rng)
+    reading = read_setting(joined, setting, tuned, half, rng.spawn(1)[0])
+    rows, curves, verdicts = _analyses(setting, reading, protocol_hash, progress or (lambda done, total: None))
     fitted = [f for f in setting.frozen.values() if f.origin == "half"]
     used = sorted({p for f in fitted for p in ground.patient[~f.tested]})
     return Evidence(
         estimates=estimates_frame(rows),
         verdicts=tables.check(pl.DataFrame(verdicts), "verdicts") if verdicts else tables.empty("verdicts"),
         curves=tables.check(pl.DataFrame(curves), "curves") if curves else tables.empty("curves"),
-        joined=_joined(joined, setting),
+        joined=_joined(joined, setting, reading),
         account=_account(joined, setting),
-        notes=_notes(setting),
+        notes=_notes(setting) + (reading.words() if reading else ()),
         opened=tuple(_opened(setting, rows)),
         tuning_patients=tuple(ground.patients[p] for p in used),
     )
@@ -146,15 +151,15 @@ def _tuning(
     predictions: pl.DataFrame,
     config: EvaluationConfig,
     wanting: Sequence[str],
-) -> Panel | None:
-    """The tuning cases of the raters that bring no thresholds as a panel, None where there are none."""
+) -> Join | None:
+    """The join of the tuning cases of the raters that bring no thresholds, None where there are none."""
     key = "image_id" if "image_id" in predictions.columns else "case_id"
     cases = images.filter(pl.col("split").fill_null("").cast(pl.String) == "tune")
     raters = [r for r in wanting if r not in config.member_names()]
     mine = predictions.filter(pl.col("model").is_in(raters)).join(cases.select(key).unique(), on=key, how="semi")
     if mine.is_empty():
         return None
-    return panel(join(images, labels, mine, config, split="tune"))
+    return join(images, labels, mine, config, split="tune")
 
 
 def _setting(
@@ -182,7 +187,9 @@ def _setting(
     return Setting(ground, config, raters, where, models, drawn, frozen, areas, replicates)
 
 
-def _analyses(setting: Setting, protocol_hash: str, progress: Progress) -> tuple[list[Row], list[Row], list[Row]]:
+def _analyses(
+    setting: Setting, reading: ReadSetting | None, protocol_hash: str, progress: Progress
+) -> tuple[list[Row], list[Row], list[Row]]:
     """Every analysis in turn: rows of estimates, of curves and of verdicts."""
     rows: list[Row] = []
     curves: list[Row] = []
@@ -201,11 +208,15 @@ def _analyses(setting: Setting, protocol_hash: str, progress: Progress) -> tuple
         rows, curves = rows + made, curves + points
     progress(total - 1, total)
     made, verdicts = h1(setting, protocol_hash=protocol_hash)
+    rows += made
+    if reading is not None:
+        made, points, claims = analyse_reads(reading, protocol_hash=protocol_hash)
+        rows, curves, verdicts = rows + made, curves + points, verdicts + claims
     progress(total, total)
-    return rows + made, curves, verdicts
+    return rows, curves, verdicts
 
 
-def _joined(joined: Join, setting: Setting) -> pl.DataFrame:
+def _joined(joined: Join, setting: Setting, reading: ReadSetting | None) -> pl.DataFrame:
     """The joined table: population and call (at the first operating point) added, subgroup columns carried."""
     inside = pl.DataFrame(
         [(r, s, p.name) for r, ps in _all_populations(setting).items() for p in ps for s in p.sites],
@@ -231,7 +242,10 @@ def _joined(joined: Join, setting: Setting) -> pl.DataFrame:
         pl.lit("model").alias("arm"),
         pl.lit("none").alias("shift"),
     )
-    return tables.check(frame.drop("_threshold"), "joined", where="joined")
+    frame = frame.drop("_threshold")
+    if reading is not None:
+        frame = pl.concat([frame, joined_reads(reading)], how="diagonal_relaxed")
+    return tables.check(frame, "joined", where="joined")
 
 
 def _all_populations(setting: Setting) -> Mapping[str, Any]:
@@ -247,7 +261,8 @@ def _account(joined: Join, setting: Setting) -> pl.DataFrame:
         none = int((column.codes < 0).sum())
         if none:
             lost.append(Dropped("cases", f"no value of {name}: in none of its groups", none))
-    return pl.concat([joined.account, account_frame("subgroups", lost)])
+    read = [joined.reads.account] if joined.reads is not None else []
+    return pl.concat([joined.account, *read, account_frame("subgroups", lost)])
 
 
 def _notes(setting: Setting) -> tuple[str, ...]:

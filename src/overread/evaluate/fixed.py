@@ -144,7 +144,7 @@ def _curve(setting: Setting, place: Place, made: Rates) -> list[Row]:
 def curve_point(place: Place, curve: str, order: int, point: tuple[float, float, float, float], at: str = "") -> Row:
     """One row of curves: (x, y, low, high)."""
     made: dict[str, Any] = {
-        "curve": curve, "at": at, "finding": place.finding, "rater": place.rater, "arm": "model",
+        "curve": curve, "at": at, "finding": place.finding, "rater": place.rater, "arm": place.arm,
         "population": place.population, "subgroup": place.subgroup, "level": place.level,
         "reference": place.reference, "policy": place.policy, "order": order,
     }  # fmt: skip

@@ -51,6 +51,7 @@ class Place:
     contrast: str = ""
     reference: str = ""
     policy: str = ""
+    arm: str = "model"
 
     def to(self, **changes: str) -> Place:
         """The same place but for what is named."""
@@ -103,10 +104,10 @@ def row(
     test: Mapping[str, Any] | None = None,
     confidence: float = 0.95,
 ) -> Row:
-    """One row of estimates; `test` may hold p_adjusted, family and null."""
-    numbers: Row = {"n_present": None, "n_absent": None, "n_cases": None, "n_patients": None}
+    """One row of estimates; `test` may hold p_adjusted, family, null and n_readers."""
+    numbers: Row = {"n_present": None, "n_absent": None, "n_cases": None, "n_patients": None, "n_readers": None}
     if counts is not None:
-        numbers = {
+        numbers |= {
             "n_present": counts.present, "n_absent": counts.absent,
             "n_cases": counts.cases, "n_patients": counts.patients,
         }  # fmt: skip
@@ -116,7 +117,7 @@ def row(
         "at": at,
         "finding": place.finding,
         "rater": place.rater,
-        "arm": "model",
+        "arm": place.arm,
         "contrast": place.contrast,
         "population": place.population,
         "subgroup": place.subgroup,

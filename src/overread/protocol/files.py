@@ -10,19 +10,20 @@ import numpy as np
 import polars as pl
 
 from overread import evaluate as evaluation
-from overread import ledger, runs
+from overread import ledger, runs, tables
 from overread.errors import InputError, did_you_mean
 from overread.evaluate import EvaluationConfig, wide
 
 
 def evaluate_files(
     images: Path,
-    labels: Path,
+    labels: Path | str | Sequence[Path | str],
     predictions: Sequence[Path],
     out: Path,
     config: EvaluationConfig,
     *,
     tune: Sequence[Path] = (),
+    reads: Path | None = None,
     title: str = "Evaluation of predictions",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -31,7 +32,8 @@ def evaluate_files(
     Parameters
     ----------
     images, labels, predictions
-        the tables, long or wide, CSV or Parquet; a wide file's model is named by the file
+        the tables, long or wide, CSV or Parquet; a wide file's model is named by the file, its label source by the
+        file or as NAME=FILE; labels may be several files, also of one source
     out
         the folder; the ledger in it goes on with every evaluation
     config
@@ -39,24 +41,31 @@ def evaluate_files(
     tune
         predictions of tuning cases that are in `images` and `labels`; without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half
+    reads
+        the answers of readers, long or wide; with them the model is set beside the readers
 
     Raises
     ------
     InputError
         whatever is wrong with the files or does not fit together; nothing is written but the failed run
     """
-    cases, truth = wide.images(images), wide.labels(labels)
+    named = [_named(f) for f in ([labels] if isinstance(labels, Path | str) else labels)]
+    cases, truth = wide.images(images), _labels(named)
     _check_sites(cases.frame, config, images)
     scores, tuning = _together(predictions), _together(tune) if tune else None
-    files = {"images": images, "labels": labels, **{f"predictions {p.name}": p for p in predictions}}
+    answers = None if reads is None else wide.reads(reads)
+    files = {"images": images, **{f"labels {i}" if i > 1 else "labels": p for i, (_, p) in enumerate(named, 1)}}
+    files |= {f"predictions {p.name}": p for p in predictions} | ({"reads": reads} if reads is not None else {})
     with runs.start(
         out, "evaluate", config=config, inputs=files | {f"tune {p.name}": p for p in tune}, seed=config.seed
     ) as run:
         evidence = open_labels(
-            out / "ledger.jsonl", cases.frame, truth.frame, scores, config, tune=tuning, progress=progress
-        )
+            out / "ledger.jsonl", cases.frame, truth.frame, scores, config, tune=tuning,
+            reads=None if answers is None else answers.frame, progress=progress,
+        )  # fmt: skip
         evaluation.write(evidence, out)
-        run.note("columns not used", {"images": cases.unused, "labels": truth.unused})
+        unused = {"images": cases.unused, "labels": truth.unused}
+        run.note("columns not used", unused if answers is None else unused | {"reads": answers.unused})
         for name in ("estimates", "verdicts", "curves", "joined", "account"):
             run.output(out / f"{name}.parquet")
     return report_folder(out, out / "report", title=title)
@@ -64,22 +73,26 @@ def evaluate_files(
 
 def open_labels(
     path: Path, images: pl.DataFrame, labels: pl.DataFrame, predictions: pl.DataFrame, config: EvaluationConfig,
-    *, tune: pl.DataFrame | None = None, models: Mapping[str, Mapping[str, Any]] | None = None, protocol_hash: str = "",
+    *, tune: pl.DataFrame | None = None, reads: pl.DataFrame | None = None,
+    models: Mapping[str, Mapping[str, Any]] | None = None, protocol_hash: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> evaluation.Evidence:  # fmt: skip
-    """Evaluate, the opening of the test labels written into the ledger at `path` first."""
+    """Evaluate, the opening of the test labels (and reads, whose votes are labels) written into the ledger first."""
+    opened = runs.frame_hash(labels)
+    if reads is not None:
+        opened = runs.text_hash(opened + runs.frame_hash(reads))
     test = images.filter(pl.col("split").cast(pl.String).fill_null("").is_in(["test", ""]))
     ledger.append(
         path,
         analysis="evaluate",
         models=sorted(predictions["model"].unique()),
         cases=test["case_id"].n_unique(),
-        labels_hash=runs.frame_hash(labels),
+        labels_hash=opened,
         protocol_hash=protocol_hash,
     )
     return evaluation.evaluate(
-        images, labels, predictions, config, rng=np.random.default_rng(config.seed), tune=tune, models=models,
-        protocol_hash=protocol_hash, progress=progress,
+        images, labels, predictions, config, rng=np.random.default_rng(config.seed), tune=tune, reads=reads,
+        models=models, protocol_hash=protocol_hash, progress=progress,
     )  # fmt: skip
 
 
@@ -117,6 +130,21 @@ def _check_sites(images: pl.DataFrame, config: EvaluationConfig, where: Path) ->
             named = [s for s in sites if s]
             do = did_you_mean(site, named) or ("" if named else "The images have no column 'site'.")
             raise InputError(where, f"a site '{site}', named as internal or external", f"sites {named}", do=do)
+
+
+def _named(given: Path | str) -> tuple[str, Path]:
+    """The source and the file of NAME=FILE; "" where only a file is given (also one with = in its name)."""
+    name, equals, file = str(given).partition("=")
+    return (name, Path(file)) if equals and not Path(given).exists() else ("", Path(given))
+
+
+def _labels(named: Sequence[tuple[str, Path]]) -> wide.Read:
+    """The labels of all files; two that state the same case and finding for one source are refused."""
+    read = [wide.labels(file, source=name) for name, file in named]
+    whole = pl.concat([r.frame for r in read], how="diagonal_relaxed")
+    if len(read) > 1:
+        whole = tables.check(whole, "labels", where=f"labels {', '.join(str(f) for _, f in named)}")
+    return wide.Read(whole, tuple(dict.fromkeys(c for r in read for c in r.unused)))
 
 
 def _together(files: Sequence[Path]) -> pl.DataFrame:

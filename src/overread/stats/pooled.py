@@ -8,14 +8,16 @@ rates are ratios of sums that are bilinear in the two counts, so that thousands 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike
 
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, call_array, score_array, truth_array, weight_array
 
-AT_ONCE = 2**22  # weights held at once: (replicates, cells)
+TOLERANCE = 1e-12  # of a rate, so that one that is met exactly is met whatever the rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,73 +141,108 @@ def _bilinear(table: Floats, patient: Codes, of: Pool, drawn: ProductDraws) -> F
 def cell_weights(of: Pool, drawn: ProductDraws) -> Floats:
     """How much each cell weighs in every replicate: its reads, as often as reader and patient were drawn.
 
-    Returns float64 (replicates, n_cells).
+    Returns float64 (replicates, n_cells), the ground of `score_rates` and `matched_rates`.
     """
     made: Floats = drawn.readers @ of.reads
     made *= drawn.patients[:, of.patient]
     return made
 
 
-def score_rates(of: Pool, call: ArrayLike, drawn: ProductDraws) -> Floats:
-    """Sensitivity and specificity of calls made from a score, each case as often as it was read: (replicates, 2).
+def score_rates(of: Pool, calls: ArrayLike, weight: Floats) -> Floats:
+    """Sensitivity and specificity of calls made from scores, each case as often as it was read.
 
-    call: bool (n_cases,), indexed by the cases of the reads.
+    Parameters: calls bool (k, n_cases), indexed by the cases of the reads; weight: `cell_weights`. Returns float64
+    (replicates, k, 2), NaN without a class.
 
     >>> p = pool([1, 1, 0], [1, 0, 0], reader=[0, 1, 0], case=[0, 0, 1], patient=[0, 0, 1])
-    >>> score_rates(p, [True, True], once(2, 2)).tolist()
-    [[1.0, 0.0]]
+    >>> score_rates(p, [[True, True]], cell_weights(p, once(2, 2))).tolist()
+    [[[1.0, 0.0]]]
     """
-    called = np.asarray(call, dtype=bool)[of.case]
-    same = Pool(of.truth, of.case, of.patient, of.reads, of.reads * called, of.n_patients)
-    return pooled_rates(same, drawn)
+    called = np.atleast_2d(np.asarray(calls, dtype=bool))[:, of.case]
+    made = np.full((len(weight), len(called), 2), np.nan)
+    for side, chosen in enumerate((of.truth, ~of.truth)):
+        right = called[:, chosen] if side == 0 else ~called[:, chosen]
+        total = weight[:, chosen].sum(axis=1)[:, None]
+        np.divide(weight[:, chosen] @ right.T.astype(np.float64), total, out=made[:, :, side], where=total > 0)
+    return made
 
 
 def matched_rates(
-    of: Pool, score: ArrayLike, rates: ArrayLike, drawn: ProductDraws, *, reverse: bool = False
-) -> Floats:
-    """The sensitivity of a score at a stated specificity or better, threshold chosen anew in every replicate.
+    of: Pool, score: ArrayLike, weight: Floats, *, specificity: ArrayLike, sensitivity: ArrayLike
+) -> tuple[Floats, Floats]:
+    """The sensitivity of a score at stated specificities, and the reverse, thresholds chosen anew in every replicate.
 
-    Parameters: score float (n_cases,), indexed by the cases of the reads, each case as often as it was read; rates
-    (replicates,) or (replicates, k), the specificity to match in each replicate (that of the pooled readers, say), or,
-    with `reverse`, the sensitivity at which the specificity is wanted.
+    Parameters: score float (n_cases,), indexed by the cases of the reads, each case as often as it was read; weight:
+    `cell_weights`; specificity (replicates, k) and sensitivity (replicates, m): the rates to match in each replicate
+    (those of the pooled readers, say).
 
-    Returns float64 of the shape of rates: the rate at the attainable step (call = score >= threshold) whose other rate
-    is at least the stated one; NaN where a class is empty or the stated rate is NaN. Checked against resampling read
-    by read.
+    Returns the sensitivities (replicates, k) and the specificities (replicates, m) at the attainable step (call = score
+    >= threshold) whose other rate is at least the stated one; NaN where a class is empty or the stated rate is NaN.
+    Checked against resampling read by read.
 
     >>> p = pool([1, 1, 0, 0], [1, 0, 0, 0], reader=[0] * 4, case=range(4), patient=range(4))
-    >>> matched_rates(p, [4, 2, 3, 1], [1.0], once(1, 4)).tolist()
-    [0.5]
+    >>> found = matched_rates(p, [4, 2, 3, 1], cell_weights(p, once(1, 4)), specificity=[[1.0]], sensitivity=[[1.0]])
+    >>> [f.tolist() for f in found]
+    [[[0.5]], [[0.5]]]
     """
-    value = score_array(np.asarray(score, dtype=np.float64)[of.case], of.case.shape, where="matched_rates")
-    wanted = np.asarray(rates, dtype=np.float64)
-    if wanted.ndim not in (1, 2) or len(wanted) != len(drawn):
-        raise InputError("matched_rates: rates", f"rates for each of {len(drawn)} replicates", f"shape {wanted.shape}")
-    truth, value = (~of.truth, value) if reverse else (of.truth, -value)
-    order = np.argsort(value, kind="stable")
+    where = "matched_rates"
+    value = score_array(np.asarray(score, dtype=np.float64)[of.case], of.case.shape, where=where)
+    wanted = [np.asarray(w, dtype=np.float64) for w in (specificity, sensitivity)]
+    for w in wanted:
+        if w.ndim != 2 or len(w) != len(weight):
+            expected = f"rates for each of {len(weight)} replicates, (replicates, k)"
+            raise InputError(f"{where}: rates", expected, f"shape {w.shape}")
+    order = np.argsort(-value, kind="stable")
     ranked = value[order]
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if order.size else np.empty(0, np.intp)
-    columns = wanted.reshape(len(drawn), -1)
-    result = np.full(columns.shape, np.nan)
-    step = max(1, AT_ONCE // max(order.size, 1))
-    for first in range(0, len(drawn) if order.size else 0, step):
-        block = slice(first, first + step)
-        part = ProductDraws(drawn.readers[block], drawn.patients[block])
-        weight = cell_weights(of, part)[:, order]
-        result[block] = _best(weight, truth[order], last, columns[block])
-    return result.reshape(wanted.shape)
+    last = np.append(ranked[1:] != ranked[:-1], True) if order.size else np.empty(0, dtype=bool)
+    rows = [np.argsort(-w if k == 0 else w, axis=1, kind="stable") for k, w in enumerate(wanted)]
+    sorted_wanted = [np.take_along_axis(w, r, axis=1) for w, r in zip(wanted, rows, strict=True)]
+    found = [np.full(w.shape, np.nan) for w in wanted]
+    _walk(weight, order, of.truth[order], last, *sorted_wanted, *found)
+    made = []
+    for f, r in zip(found, rows, strict=True):
+        back = np.empty_like(f)
+        np.put_along_axis(back, r, f, axis=1)
+        made.append(back)
+    return made[0], made[1]
 
 
-def _best(weight: Floats, truth: Bools, last: Codes, wanted: Floats) -> Floats:
-    """The share of the true kind taken at the furthest step that keeps the stated share of the other."""
-    other = np.cumsum(np.where(truth, 0.0, weight), axis=1)[:, last]
-    mine = np.cumsum(np.where(truth, weight, 0.0), axis=1)[:, last]
-    all_other, all_mine = other[:, -1:], mine[:, -1:]
-    allowed = (1 - wanted + 1e-12) * all_other
-    steps = np.array([np.searchsorted(row, most, side="right") for row, most in zip(other, allowed, strict=True)])
-    reached = np.where(steps > 0, np.take_along_axis(mine, np.maximum(steps, 1) - 1, axis=1), 0.0)
-    fine = (all_other > 0) & (all_mine > 0) & ~np.isnan(wanted)
-    return np.divide(reached, all_mine, out=np.full(wanted.shape, np.nan), where=fine)
+@njit(nogil=True, cache=True)
+def _walk(
+    weight: Any, order: Any, truth: Any, last: Any, specificity: Any, sensitivity: Any, found: Any, found_back: Any
+) -> None:
+    """Down the scores of every replicate; specificities come falling, sensitivities rising, NaN last."""
+    for b in range(weight.shape[0]):
+        present, absent = 0.0, 0.0
+        for i in range(order.size):
+            if truth[i]:
+                present += weight[b, order[i]]
+            else:
+                absent += weight[b, order[i]]
+        if not (present > 0 and absent > 0):
+            continue
+        hits, alarms, new_hits, new_alarms = 0.0, 0.0, 0.0, 0.0
+        at, back = 0, 0
+        while back < sensitivity.shape[1] and hits >= (sensitivity[b, back] - TOLERANCE) * present:
+            found_back[b, back] = 1.0
+            back += 1
+        for i in range(order.size):
+            if truth[i]:
+                new_hits += weight[b, order[i]]
+            else:
+                new_alarms += weight[b, order[i]]
+            if not last[i]:
+                continue
+            while at < specificity.shape[1] and new_alarms > (1 - specificity[b, at] + TOLERANCE) * absent:
+                found[b, at] = hits / present
+                at += 1
+            hits, alarms = new_hits, new_alarms
+            while back < sensitivity.shape[1] and hits >= (sensitivity[b, back] - TOLERANCE) * present:
+                found_back[b, back] = 1 - alarms / absent
+                back += 1
+        while at < specificity.shape[1] and not np.isnan(specificity[b, at]):
+            found[b, at] = 1.0
+            at += 1
 
 
 __all__ = [

@@ -1,0 +1,179 @@
+"""Pooled readers and a model on the same reads: at frozen thresholds, and at those matched to the readers.
+
+A reader's call gives a point, never an area: sensitivity and specificity are set against the model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from overread.evaluate.areas import FEWEST
+from overread.evaluate.panel import Bools, Floats
+from overread.evaluate.read_setting import READERS, Reads, ReadSetting
+from overread.evaluate.rows import Place, Row, noted, people, row
+from overread.stats.bootstrap import percentile_interval
+from overread.stats.estimate import Estimate
+from overread.stats.pooled import (
+    Pool,
+    ProductDraws,
+    cell_weights,
+    matched_rates,
+    once,
+    pooled_rates,
+    score_rates,
+)
+
+RATES = ("sensitivity", "specificity")
+METHOD = "product bootstrap of readers x patients, percentile"
+_MATCHED = "attainable step on the ROC of the read cases, matched again in every replicate"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A number and the same in every replicate (replicates,)."""
+
+    value: float
+    draws: Floats
+
+    def __sub__(self, other: Drawn) -> Drawn:
+        return Drawn(self.value - other.value, self.draws - other.draws)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One pool of reads as the analyses see it: under which reads and reference, with what to say of every row."""
+
+    setting: ReadSetting
+    reads: Reads
+    reference: str
+    truth: Floats  # (n_reads,) NaN where not stated
+    pool: Pool
+    note: str
+
+    @property
+    def n_readers(self) -> int:
+        """How many readers have a read in the pool."""
+        return int((self.pool.reads.sum(axis=1) > 0).sum())
+
+    @cached_property
+    def weights(self) -> tuple[Floats, Floats]:
+        """What each cell weighs in the estimate itself (1, n_cells) and in every replicate (replicates, n_cells)."""
+        return cell_weights(self.pool, self._everyone), cell_weights(self.pool, self.setting.drawn)
+
+    @cached_property
+    def readers(self) -> tuple[Drawn, Drawn]:
+        """Sensitivity and specificity of the pooled reads."""
+        value, draws = (pooled_rates(self.pool, d) for d in (self._everyone, self.setting.drawn))
+        return Drawn(float(value[0, 0]), draws[:, 0]), Drawn(float(value[0, 1]), draws[:, 1])
+
+    def calls(self, calls: Sequence[Bools]) -> list[tuple[Drawn, Drawn]]:
+        """Sensitivity and specificity of calls made from a score (n_cases,), each case as often as it was read."""
+        if not calls:
+            return []
+        value, draws = (score_rates(self.pool, np.stack(calls), w) for w in self.weights)
+        return [
+            (Drawn(float(value[0, k, 0]), draws[:, k, 0]), Drawn(float(value[0, k, 1]), draws[:, k, 1]))
+            for k in range(len(calls))
+        ]
+
+    def matched(self, score: Floats) -> tuple[Drawn, Drawn]:
+        """The score's sensitivity at the pooled readers' specificity, and its specificity at their sensitivity."""
+        se, sp = self.readers
+        value, draws = (
+            matched_rates(self.pool, score, w, specificity=b[:, None], sensitivity=a[:, None])
+            for w, a, b in zip(
+                self.weights, (np.array([se.value]), se.draws), (np.array([sp.value]), sp.draws), strict=True
+            )
+        )
+        return Drawn(float(value[0][0, 0]), draws[0][:, 0]), Drawn(float(value[1][0, 0]), draws[1][:, 0])
+
+    @property
+    def _everyone(self) -> ProductDraws:
+        return once(len(self.setting.panel.readers), self.setting.panel.n_patients)
+
+    def row(
+        self, place: Place, metric: str, drawn: Drawn, *, at: str = "", note: str = "", classes: str = "both"
+    ) -> Row:  # fmt: skip
+        """A row with the percentile interval of the product bootstrap; none below ten patients of a class it needs."""
+        counts = self.setting.counts(self.pool)
+        confidence = self.setting.config.confidence
+        needed = {"sensitivity": (counts.patients_present,), "specificity": (counts.patients_absent,)}
+        few = min(needed.get(classes, (counts.patients_present, counts.patients_absent)))
+        made = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence)
+        if np.isnan(drawn.value):
+            made = Estimate(np.nan, method=METHOD, note="one class only")
+        elif few < FEWEST:
+            made = Estimate(drawn.value, method=METHOD, note=f"no interval: {people(few)} of a class")
+        elif self.n_readers < 2:
+            made = Estimate(drawn.value, method=METHOD, note="no interval: one reader")
+        else:
+            words = f"{METHOD}, {len(self.setting.drawn)} replicates"
+            made = Estimate(made.value, made.low, made.high, made.se, method=words, note=made.note)
+        said = f"{int(self.pool.reads.sum()):,} reads" if self.setting.panel.weight is None else ""
+        test = {"n_readers": self.n_readers}
+        return row(place, metric, noted(made, said, note, self.note), at=at, counts=counts, test=test,
+                   confidence=confidence)  # fmt: skip
+
+
+def side_of(
+    setting: ReadSetting, reads: Reads, reference: str, truth: Floats, *, cases: Bools | None = None
+) -> Side:  # fmt: skip
+    """The pool of these reads under the truth (n_reads,) of a reference."""
+    made = setting.pooled(reads, truth, cases=cases)
+    sites = np.unique(setting.panel.site.codes[made.case])
+    several = f"cases of {sites.size} sites together" if sites.size > 1 else ""
+    note = "; ".join(n for n in (several, setting.note(reads, reference)) if n)
+    return Side(setting, reads, reference, truth, made, note)
+
+
+def side_by_side(side: Side) -> list[Row]:
+    """The pooled readers, and every output at its frozen thresholds and at those matched to the readers."""
+    rows = []
+    place = side.setting.place(side.reads.finding, READERS, reads=side.reads, reference=side.reference)
+    rows += [side.row(place, m, d, classes=m) for m, d in zip(RATES, side.readers, strict=True)]
+    for rater in side.setting.panel.outputs[side.reads.finding]:
+        rows += _frozen_rows(side, rater) + _matched_rows(side, rater)
+    return rows
+
+
+def _frozen_rows(side: Side, rater: str) -> list[Row]:
+    setting, finding = side.setting, side.reads.finding
+    place = setting.place(finding, rater, reads=side.reads, reference=side.reference)
+    points = setting.points[finding, rater]
+    if not points.tested.all():
+        side = side_of(setting, side.reads, side.reference, side.truth, cases=points.tested)
+    score, against = setting.panel.score[finding, rater], place.to(contrast=f"rater:{READERS}")
+    fixed = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}
+    found = dict(zip(fixed, side.calls([called(score, t.value) for t in fixed.values()]), strict=True))
+    nothing = Drawn(np.nan, np.full(len(setting.drawn), np.nan))
+    rows = []
+    for name, threshold in points.thresholds.items():
+        at, note = f"operating_point={name}", "; ".join(n for n in (points.words, threshold.note) if n)
+        if name in fixed:
+            note = f"threshold {threshold.value:.4g}; {note}"
+        for metric, mine, theirs in zip(RATES, found.get(name, (nothing, nothing)), side.readers, strict=True):
+            rows.append(side.row(place, metric, mine, at=at, note=note, classes=metric))
+            rows.append(side.row(against, f"{metric}_difference", mine - theirs, at=at, note=note, classes=metric))
+    return rows
+
+
+def called(score: Floats, threshold: float) -> Bools:
+    """The calls (n_cases,) of a score at a threshold; no call where there is no score."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(score >= threshold)
+
+
+def _matched_rows(side: Side, rater: str) -> list[Row]:
+    place = side.setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    against = place.to(contrast=f"rater:{READERS}")
+    mine = side.matched(side.setting.panel.score[side.reads.finding, rater])
+    rows = []
+    for k, (metric, fixed) in enumerate((RATES, RATES[::-1])):
+        at, note = f"{fixed}=readers", f"{_MATCHED}; the readers' {fixed} is {side.readers[1 - k].value:.4f}"
+        rows.append(side.row(place, f"{metric}_at_{fixed}", mine[k], at=at, note=note))
+        rows.append(side.row(against, f"{metric}_difference", mine[k] - side.readers[k], at=at, note=note))
+    return rows
