@@ -28,7 +28,7 @@ __all__ = [
     "rater_covariance",
 ]
 
-U_STATISTICS = ("u-statistic", "v-statistic")
+U_STATISTICS = ("u-statistic", "u-centred", "v-statistic")
 COVARIANCE = ("jackknife", "jackknife-all", "delong", "unbiased", *U_STATISTICS)
 CASES = ("random", "fixed", "within readers", "within arms")
 
@@ -54,9 +54,10 @@ def compare_arms(
     scores : float (n_arms, n_readers, n_cases), NaN = not read; 0/1 calls unless metric is "auc".
     metric : "auc", "sensitivity", "specificity" or "youden".
     covariance : Obuchowski-Rockette for "jackknife", "jackknife-all", "delong", "unbiased" (see `rater_covariance`),
-        where every reader reads every case in every arm. Gallas's analysis for "u-statistic" (unbiased; may come out
-        negative, then NaN) and "v-statistic" (biased upwards; iMRMC's MLE), where reads are missing, split or
-        unbalanced: each read, for the AUC each pair of one reader, weighs 1.
+        where every reader reads every case in every arm. Gallas's analysis where reads are missing, split or
+        unbalanced, each read (for the AUC each pair of one reader) weighing 1: "u-statistic", unbiased, as iMRMC,
+        may come out negative, then NaN; "u-centred", the same of deviations from the arm's value: equal to it in a
+        crossed study, far steadier where the arms have other reads; "v-statistic", biased upwards, iMRMC's MLE.
     readers, cases : "random", or "fixed" for a statement about these readers or these cases alone. cases="within
         readers": each reader has cases of their own; "within arms": each arm has; cases are random in both.
     cluster : (n_cases,), the patient of each case: left out as a whole by the jackknife, the unit of independence in

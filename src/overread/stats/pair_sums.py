@@ -34,8 +34,8 @@ class PatientSums:
     crossed: Floats  # (k, k): the same with the roles of the two patients exchanged in the second factor
 
 
-def wins(present: Floats, absent: Floats) -> Floats:
-    """1 where the present case scores higher, one half for a tie, 0 otherwise and where one of them is NaN.
+def wins(present: Floats, absent: Floats, centre: Floats | None = None) -> Floats:
+    """1 where the present case scores higher, one half for a tie, else 0, all less centre (k,); 0 where one is NaN.
 
     >>> wins(np.array([[2.0, np.nan]]), np.array([[1.0, 2.0]])).tolist()
     [[[1.0, 0.5], [0.0, 0.0]]]
@@ -43,16 +43,20 @@ def wins(present: Floats, absent: Floats) -> Floats:
     a, b = present[..., :, None], absent[..., None, :]
     won = (a > b).astype(np.float64)
     won += 0.5 * (a == b)
+    if centre is not None and centre.any():
+        won -= centre[:, None, None]
+        won *= ~np.isnan(a)
+        won *= ~np.isnan(b)
     return won
 
 
-def pair_sums(present: Floats, absent: Floats) -> PairSums:
-    """Present scores (k, n_present), absent scores (k, n_absent), NaN = not read."""
+def pair_sums(present: Floats, absent: Floats, centre: Floats | None = None) -> PairSums:
+    """Present scores (k, n_present), absent scores (k, n_absent), NaN = not read; centre (k,), taken from each win."""
     k, n_present = present.shape
     rows, columns, products = np.empty(present.shape), np.zeros(absent.shape), np.zeros((k, k))
     step = max(1, BLOCK // max(k * absent.shape[1], 1))
     for start in range(0, n_present, step):
-        won = wins(present[:, start : start + step], absent)
+        won = wins(present[:, start : start + step], absent, centre)
         rows[:, start : start + step] = won.sum(axis=2)
         columns += won.sum(axis=1)
         flat = won.reshape(k, -1)
@@ -60,8 +64,8 @@ def pair_sums(present: Floats, absent: Floats) -> PairSums:
     return PairSums(rows, columns, products)
 
 
-def patient_sums(y: Bools, scores: Floats, cluster: Codes, size: int) -> PatientSums:
-    """Truth (n_cases,), scores (k, n_cases) with NaN = not read, patient code of each case."""
+def patient_sums(y: Bools, scores: Floats, cluster: Codes, size: int, centre: Floats | None = None) -> PatientSums:
+    """Truth (n_cases,), scores (k, n_cases) with NaN = not read, patient code of each case, centre (k,) of wins."""
     k = len(scores)
     columns_of = _starts(cluster, ~y)
     absent = scores[:, columns_of.cases]
@@ -72,7 +76,7 @@ def patient_sums(y: Bools, scores: Floats, cluster: Codes, size: int) -> Patient
     step = max(1, BLOCK // max(k * absent.shape[1], 1))
     for patients in _batches(cluster[y], step):
         rows_of = _starts(cluster, y & np.isin(cluster, patients))
-        won = wins(scores[:, rows_of.cases], absent)
+        won = wins(scores[:, rows_of.cases], absent, centre)
         won = np.add.reduceat(np.add.reduceat(won, columns_of.first, axis=2), rows_of.first, axis=1)
         touching[:, rows_of.patients] += won.sum(axis=2)
         touching[:, columns_of.patients] += won.sum(axis=1)

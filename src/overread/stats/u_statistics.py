@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, isnan, nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from overread.stats.arrays import Bools, Codes, Floats
-from overread.stats.pair_sums import PatientSums, pair_sums, patient_counts, patient_sums
+from overread.stats.sharing import shared_looks, totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +58,36 @@ class Moments:
         return c
 
 
-def moments_of(y: Bools, scores: Floats, metric: str, cluster: Codes | None = None) -> Moments:
-    """Truth (n_cases,), scores or calls (n_arms, n_readers, n_cases) with NaN = not read, patient codes (n_cases,)."""
+def moments_of(
+    y: Bools, scores: Floats, metric: str, cluster: Codes | None = None, *, centred: bool = False
+) -> Moments:
+    """Truth (n_cases,), scores or calls (n_arms, n_readers, n_cases) with NaN = not read, patient codes (n_cases,).
+
+    centred: the moments are of looks less the arm's value. The variance to be estimated is the same; its estimate no
+    longer is a small difference of U^2 and a mean product of other weights, for both are near 0.
+    """
     parts = {"auc": ("auc",), "youden": ("sensitivity", "specificity")}.get(metric, (metric,))
-    if cluster is None:
-        wins, counts = _inclusive(y, scores, parts)
-    else:
-        wins, counts = _inclusive_of_patients(y, scores, parts, cluster)
-    by_reader, looked = _apart(wins[0]), _apart(counts[0])
-    pooled = _join(wins), _join(counts)
+    won, looked = totals(y, scores, parts)
+    values = _share(won.sum(axis=1), looked.sum(axis=1), empty=nan)
+    wins, counts = shared_looks(y, scores, parts, np.nan_to_num(values) * centred, cluster)
+    pooled = wins.joined, counts.joined
     unbiased = [_different(of, axes=(-3, -2, -1)) for of in pooled]
     moments, biased = (_share(*of) for of in (unbiased, pooled))
-    everything = pooled[1][..., :1, :1, :1]
-    coefficients = _share(unbiased[1], np.broadcast_to(everything, unbiased[1].shape))
+    coefficients = _share(unbiased[1], np.broadcast_to(pooled[1][..., :1, :1, :1], unbiased[1].shape))
     coefficients[..., 0, 0, 0] -= 1
     none_apart = unbiased[1][..., 0, 0, 0] == 0
-    covariance = np.where(none_apart, nan, (coefficients * moments).sum(axis=(-3, -2, -1)))
-    values = _share(*(np.sqrt(np.einsum("qqrpa->qrpa", of)[:, 0, 0, 0]) for of in pooled), empty=nan)
-    own_values, own = _of_readers(by_reader, looked)
     n_arms, offset = len(scores), -1.0 if metric == "youden" else 0.0
+    own_values = _share(won, looked, empty=nan).reshape(-1, n_arms, won.shape[1]).sum(axis=0) + offset
+    estimates = [np.where(none_apart, nan, (coefficients * of).sum(axis=(-3, -2, -1))) for of in (moments, biased)]
     return Moments(
         values,
         moments,
         biased,
         coefficients,
-        _over_parts(covariance, n_arms),
-        _over_parts(np.where(none_apart, nan, (coefficients * biased).sum(axis=(-3, -2, -1))), n_arms),
-        own_values.reshape(-1, n_arms, own_values.shape[-1]).sum(axis=0) + offset,
-        _over_parts(own, n_arms),
+        _over_parts(estimates[0], n_arms),
+        _over_parts(estimates[1], n_arms),
+        own_values,
+        _over_parts(_of_readers(wins.by_reader, counts.by_reader), n_arms),
         "no two reads of different readers and different cases" if none_apart.any() else "",
     )
 
@@ -149,118 +149,7 @@ def _over_parts(covariance: Floats, n_arms: int) -> Floats:
     return np.asarray(split.sum(axis=(0, 2)))
 
 
-Inclusive = tuple[
-    Floats, Floats
-]  # sums with the same reader (q, q, n_readers, 2, 2), with any two readers (q, q, 2, 2)
-
-
-def _join(sums: Inclusive) -> Floats:
-    """[any, same] reader as one more axis: (q, q, 2, 2, 2)."""
-    return np.stack((sums[1], sums[0].sum(axis=2)), axis=2)
-
-
-def _apart(by_reader: Floats) -> tuple[Floats, Floats]:
-    """Of one reader: sums over all pairs of pairs, and over those that share no case, (q, q, n_readers)."""
-    return by_reader[..., 0, 0], _different(by_reader, axes=(-2, -1))[..., 0, 0]
-
-
-def _of_readers(wins: tuple[Floats, Floats], looked: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    product = _share(wins[0], looked[0], empty=nan)
-    values = np.sqrt(np.einsum("qqj->qj", product))
-    return values, product - _share(wins[1], looked[1], empty=nan)
-
-
-def _inclusive(y: Bools, scores: Floats, parts: tuple[str, ...]) -> tuple[Inclusive, Inclusive]:
-    n_arms, n_readers, _ = scores.shape
-    read = (~np.isnan(scores)).astype(np.float64)
-    present, absent = read[..., y], read[..., ~y]
-    if parts == ("auc",):
-        found = pair_sums(
-            scores[..., y].reshape(n_arms * n_readers, -1), scores[..., ~y].reshape(n_arms * n_readers, -1)
-        )
-        rows, columns = found.rows.reshape(present.shape), found.columns.reshape(absent.shape)
-        n_present, n_absent = present.sum(axis=2, keepdims=True), absent.sum(axis=2, keepdims=True)
-        both = [m.reshape(n_arms * n_readers, -1) for m in (present, absent)]
-        pairs = (both[0] @ both[0].T) * (both[1] @ both[1].T)
-        counted = (present * n_absent, absent * n_present, pairs)
-        return _summed(rows, columns, found.products), _summed(*counted)
-    right = {
-        "sensitivity": np.where(present > 0, scores[..., y], 0),
-        "specificity": np.where(absent > 0, 1 - scores[..., ~y], 0),
-    }
-    reads = {"sensitivity": present, "specificity": absent}
-    return _rates(right, parts), _rates(reads, parts)
-
-
-def _rates(sums: dict[str, Floats], parts: tuple[str, ...]) -> Inclusive:
-    """Rates have no pairs; a sensitivity and a specificity share at most the reader."""
-    nothing = {part: np.zeros_like(of) for part, of in sums.items()}
-    rows = np.concatenate([(sums if part == "sensitivity" else nothing)["sensitivity"] for part in parts])
-    columns = np.concatenate([(sums if part == "specificity" else nothing)["specificity"] for part in parts])
-    return _summed(rows, columns, None, total=rows.sum(axis=2) + columns.sum(axis=2))
-
-
-def _summed(rows: Floats, columns: Floats, products: Floats | None, total: Floats | None = None) -> Inclusive:
-    """Rows (q, n_readers, n_present), columns (q, n_readers, n_absent), products (q n_readers, q n_readers)."""
-    q, n_readers, _ = rows.shape
-    total = rows.sum(axis=2) if total is None else total
-    by_reader, pooled = np.zeros((q, q, n_readers, 2, 2)), np.zeros((q, q, 2, 2))
-    by_reader[..., 0, 0] = total[:, None] * total[None]
-    pooled[..., 0, 0] = np.outer(total.sum(axis=1), total.sum(axis=1))
-    for at, part in (((1, 0), rows), ((0, 1), columns)):
-        by_reader[..., at[0], at[1]] = np.einsum("qju,sju->qsj", part, part)
-        pooled[..., at[0], at[1]] = part.sum(axis=1) @ part.sum(axis=1).T
-    if products is not None:
-        split = products.reshape(q, n_readers, q, n_readers)
-        by_reader[..., 1, 1] = np.einsum("qjsj->qsj", split)
-        pooled[..., 1, 1] = split.sum(axis=(1, 3))
-    return by_reader, pooled
-
-
-def _inclusive_of_patients(
-    y: Bools, scores: Floats, parts: tuple[str, ...], cluster: Codes
-) -> tuple[Inclusive, Inclusive]:
-    n_arms, n_readers, n_cases = scores.shape
-    size = int(cluster.max()) + 1
-    flat = scores.reshape(-1, n_cases)
-    read = ~np.isnan(flat)
-
-    def patients(values: NDArray[Any]) -> Floats:
-        return np.stack([np.bincount(cluster, row, minlength=size) for row in values])
-
-    if parts == ("auc",):
-        present, absent = patients(read & y), patients(read & ~y)
-        whole = (present.sum(axis=1) * absent.sum(axis=1)).reshape(n_arms, n_readers)
-        wins = patient_sums(y, flat, cluster, size)
-        won = (wins.touching.sum(axis=1) / 2).reshape(n_arms, n_readers)
-        return _shared_patient(wins, won), _shared_patient(patient_counts(present, absent), whole)
-    right = np.concatenate(
-        [
-            patients(np.where(read & (y if part == "sensitivity" else ~y), np.where(y, flat, 1 - flat), 0))
-            for part in parts
-        ]
-    )
-    seen = np.concatenate([patients(read & (y if part == "sensitivity" else ~y)) for part in parts])
-    none = np.zeros((len(seen), len(seen)))
-    return tuple(  # type: ignore[return-value]
-        _shared_patient(PatientSums(of, np.zeros_like(of), none, none), of.sum(axis=1).reshape(-1, n_readers))
-        for of in (right, seen)
-    )
-
-
-def _shared_patient(sums: PatientSums, total: Floats) -> Inclusive:
-    """Sums over pairs of pairs that share at least one patient, by inclusion and exclusion over the four ways to."""
-    q, n_readers = total.shape
-    touching, within = (of.reshape(q, n_readers, -1) for of in (sums.touching, sums.within))
-    by_reader, pooled = np.zeros((q, q, n_readers, 2, 2)), np.zeros((q, q, 2, 2))
-    by_reader[..., 0, 0] = total[:, None] * total[None]
-    pooled[..., 0, 0] = np.outer(total.sum(axis=1), total.sum(axis=1))
-    crossed = (sums.products + sums.crossed).reshape(q, n_readers, q, n_readers)
-
-    def any_shared(subscripts: str, m: Floats, d: Floats) -> Floats:
-        mixed = np.einsum(subscripts, m, d) + np.einsum(subscripts, d, m)
-        return np.einsum(subscripts, m, m) - mixed + 3 * np.einsum(subscripts, d, d)
-
-    by_reader[..., 1, 0] = any_shared("qju,sju->qsj", touching, within) - np.einsum("qjsj->qsj", crossed)
-    pooled[..., 1, 0] = any_shared("qu,su->qs", touching.sum(axis=1), within.sum(axis=1)) - crossed.sum(axis=(1, 3))
-    return by_reader, pooled
+def _of_readers(wins: Floats, counts: Floats) -> Floats:
+    """Covariance (q, q, n_readers) of the values of one reader taken as fixed."""
+    apart = [_different(of, axes=(-2, -1))[..., 0, 0] for of in (wins, counts)]
+    return _share(wins[..., 0, 0], counts[..., 0, 0], empty=nan) - _share(*apart, empty=nan)

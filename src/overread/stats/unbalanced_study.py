@@ -30,7 +30,7 @@ ROUNDING = 1e-15  # of a variance that is a difference of moments near 1
 def unbalanced_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: str) -> ReaderStudy:
     """Truth (n_cases,), scores (n_arms, n_readers, n_cases), NaN = not read."""
     n_arms, n_readers, _ = scores.shape
-    found = moments_of(truth, scores, asked.metric, cluster)
+    found = moments_of(truth, scores, asked.metric, cluster, centred=asked.covariance == "u-centred")
     idle = int(np.isnan(found.reader_values).any(axis=0).sum())
     lacking = f"{idle} of {n_readers} readers lack reads of a class in an arm and add nothing there" if idle else ""
     note = joined(class_note(truth, asked.metric) or found.note, lacking, unread)
@@ -61,7 +61,7 @@ def _weighted(
     values: Floats, weights: Floats, found: Moments, asked: Asked, words: tuple[str, str]
 ) -> tuple[Estimate, float]:
     """A weighted sum of arms without its interval, and its degrees of freedom."""
-    covariance = found.covariance if asked.covariance == "u-statistic" else found.covariance_biased
+    covariance = found.covariance_biased if asked.covariance == "v-statistic" else found.covariance
     variance = float(weights @ covariance @ weights)
     variance = 0.0 if abs(variance) < ROUNDING else variance
     df = degrees_of_freedom(found, weights, variance)
