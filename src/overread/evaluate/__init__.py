@@ -20,7 +20,7 @@ from overread.evaluate.fixed import fixed_rates
 from overread.evaluate.frozen import Frozen, from_half, from_model, from_tune, half_of_patients
 from overread.evaluate.hypotheses import h1
 from overread.evaluate.join import Join, join
-from overread.evaluate.joined_reads import joined_reads
+from overread.evaluate.joined import joined_table
 from overread.evaluate.macro import macro_discrimination, macro_operating, site_replicates
 from overread.evaluate.panel import Bools, Panel, panel
 from overread.evaluate.populations import populations
@@ -96,7 +96,7 @@ def evaluate(
         estimates=estimates_frame(rows),
         verdicts=tables.check(pl.DataFrame(verdicts), "verdicts") if verdicts else tables.empty("verdicts"),
         curves=tables.check(pl.DataFrame(curves), "curves") if curves else tables.empty("curves"),
-        joined=_joined(joined, setting, reading),
+        joined=joined_table(joined, setting, reading),
         account=_account(joined, setting),
         notes=_notes(setting) + (reading.words() if reading else ()),
         opened=tuple(_opened(setting, rows)),
@@ -214,44 +214,6 @@ def _analyses(
         rows, curves, verdicts = rows + made, curves + points, verdicts + claims
     progress(total, total)
     return rows, curves, verdicts
-
-
-def _joined(joined: Join, setting: Setting, reading: ReadSetting | None) -> pl.DataFrame:
-    """The joined table: population and call (at the first operating point) added, subgroup columns carried."""
-    inside = pl.DataFrame(
-        [(r, s, p.name) for r, ps in _all_populations(setting).items() for p in ps for s in p.sites],
-        schema=["rater", "site", "population"],
-        orient="row",
-    )
-    frame = joined.scores.join(joined.cases, on="case_id").join(inside, on=["rater", "site"], how="left")
-    first = pl.DataFrame(
-        [
-            (rater, finding, name, t.value)
-            for rater, f in setting.frozen.items()
-            for finding, points in f.thresholds.items()
-            for name, t in list(points.items())[:1]
-            if t.value == t.value
-        ],
-        schema={"rater": pl.String, "finding": pl.String, "call_at": pl.String, "_threshold": pl.Float64},
-        orient="row",
-    )
-    frame = frame.join(first, on=["rater", "finding"], how="left")
-    call = pl.when(pl.col("score") >= pl.col("_threshold")).then(pl.lit("present")).otherwise(pl.lit("absent"))
-    frame = frame.with_columns(
-        pl.when(pl.col("_threshold").is_not_null()).then(call).alias("call"),
-        pl.lit("model").alias("arm"),
-        pl.lit("none").alias("shift"),
-    )
-    frame = frame.drop("_threshold")
-    if reading is not None:
-        frame = pl.concat([frame, joined_reads(reading)], how="diagonal_relaxed")
-    return tables.check(frame, "joined", where="joined")
-
-
-def _all_populations(setting: Setting) -> Mapping[str, Any]:
-    members = setting.config.member_names()
-    mine = {m: setting.populations[r] for m, r in members.items() if r in setting.populations}
-    return {**setting.populations, **mine}
 
 
 def _account(joined: Join, setting: Setting) -> pl.DataFrame:
