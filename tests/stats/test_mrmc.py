@@ -277,8 +277,8 @@ def test_centring_steadies_the_variance_where_the_arms_have_other_reads():
         monte_carlo = np.hypot(found.std() / np.sqrt(len(found)), np.var(values) * np.sqrt(2 / len(found)))
         assert found.mean() == pytest.approx(np.var(values), abs=3 * monte_carlo)
     assert centred.std() < 0.5 * plain.std()
-    assert (plain < 0).mean() > 0.1
-    assert (centred < 0).mean() < 0.01
+    assert (plain < 0).mean() > 0.3
+    assert (centred < 0).mean() < 0.1
 
 
 @settings(max_examples=25, deadline=None)

@@ -34,6 +34,13 @@ def test_no_reference_case_is_left_out():
     assert {*CROSSED, *UNCROSSED, *NESTED, *AGAINST_READERS, *BINARY} == set(CASES)
 
 
+@pytest.mark.parametrize("name", CROSSED)
+def test_no_block_of_a_crossed_case_is_left_out(name):
+    known = {"modality_order", "reader_order", "cov_order", "n_readers", "n_modalities", "n_neg", "n_pos", "auc"}
+    known |= {"modality_means", "MS", "jackknife", "delong", "unbiased", "DBM_jackknife", "iMRMC", "published"}
+    assert set(CASES[name]["expected"]) <= known | {"noninferiority_RRRC_jackknife"}
+
+
 def close(got, expected, tolerance):
     flat = np.array([np.nan if e is None else e for e in np.ravel(np.array(expected, dtype=object))], dtype=float)
     np.testing.assert_allclose(
@@ -153,6 +160,47 @@ def close_components(parts, squares, components, tol):
     assert set(names) == set(components)
     for key, got in names.items():
         close(got, components[key], tol)
+
+
+def test_van_dyke_as_published(shared):
+    """Iowa's OR-DBM MRMC 2.51, to the digits that it prints."""
+    case = CASES["crossed_vandyke"]
+    y, scores, *_ = loaded(case, shared)
+    want = dict(case["expected"]["published"])
+    random, readers_fixed = mrmc.compare_arms(y, scores), mrmc.compare_arms(y, scores, readers="fixed")
+    cases_fixed, parts, k = mrmc.compare_arms(y, scores, cases="fixed"), random.components, y.size
+    got = {
+        "F_RRRC": random.f,
+        "df2_RRRC": random.df[1],
+        "p_RRRC": random.p,
+        "diff": random.difference.value,
+        "se": random.difference.se,
+        "ci": [random.difference.low, random.difference.high],
+        "chisq_FRRC": readers_fixed.f,
+        "p_FRRC": readers_fixed.p,
+        "F_RRFC": cases_fixed.f,
+        "p_RRFC": cases_fixed.p,
+        "Var_R": parts.reader,
+        "Var_TR": parts.reader_by_arm,
+        "Cov1": parts.cov1,
+        "Cov2": parts.cov2,
+        "Cov3": parts.cov3,
+        "Var_error": parts.error,
+        "DBM_VarC": k * parts.cov3,
+        "DBM_VarTC": k * (parts.cov2 - parts.cov3),
+        "DBM_VarRC": k * (parts.cov1 - parts.cov3),
+        "DBM_VarErr": k * (parts.error - parts.cov1 - parts.cov2 + parts.cov3),
+    }
+    assert want.pop("source").startswith("Iowa")
+    single = want.pop("single")
+    got |= {"auc": [e.value for e in random.arms], "se of arms": [e.se for e in random.arms]}
+    want |= {"auc": single["auc"], "se of arms": single["se"]}
+    assert [float(e.method.split()[-2]) for e in random.arms] == pytest.approx(single["df"], abs=0.06)
+    assert set(got) == set(want)
+    for key, value in got.items():
+        for one, printed in zip(np.ravel(value), np.ravel(want[key]), strict=True):
+            digits = len(np.format_float_positional(printed).split(".")[1])
+            assert one == pytest.approx(printed, abs=0.51 * 10.0**-digits), key
 
 
 @pytest.mark.parametrize("name", [n for n in CROSSED if "noninferiority_RRRC_jackknife" in CASES[n]["expected"]])

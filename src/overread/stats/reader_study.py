@@ -160,8 +160,9 @@ def check_design(read: Bools, cases: str, *, where: str) -> None:
             expected,
             found,
             examples=[] if empty else few,
-            do='Use covariance="u-statistic", made for missing reads and readers with other cases; or, where each '
-            'reader or each arm has cases of its own by design, cases="within readers" or "within arms".',
+            do='Use covariance="u-statistic" (steadier: "u-centred"), made for missing reads and readers with other '
+            'cases; or, where each reader or each arm has cases of its own by design, cases="within readers" or '
+            '"within arms".',
         )
 
 
