@@ -38,6 +38,7 @@ class ReadPanel:
     arm: Codes  # (n_reads,)
     finding: Codes  # (n_reads,)
     call: Mapping[str, Floats]  # by policy (n_reads,)
+    others: Mapping[str, Floats]  # by policy (n_reads,), what most of the other readers of the case say
     graded: Floats  # (n_reads,)
     references: tuple[str, ...]
     truth: Mapping[tuple[str, str, str], Floats] = field(default_factory=dict)  # finding, reference, policy
@@ -82,6 +83,7 @@ def read_panel(joined: ReadJoin, *, raters: Sequence[str]) -> ReadPanel:
         arm=_codes(reads["arm"], arms),
         finding=_codes(reads["finding"], findings),
         call={p: reads[p].cast(pl.Float64).fill_null(np.nan).to_numpy() for p in UNCERTAIN},
+        others={p: reads[f"others_{p}"].cast(pl.Float64).fill_null(np.nan).to_numpy() for p in UNCERTAIN},
         graded=reads["score"].fill_null(np.nan).to_numpy(),
         references=joined.truths.names,
         truth=_truths(joined.truths.frame, names),

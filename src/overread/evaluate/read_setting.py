@@ -16,7 +16,7 @@ from overread.evaluate.panel import Bools, Codes, Floats, Panel, panel
 from overread.evaluate.populations import Population
 from overread.evaluate.read_panel import ReadPanel, read_panel
 from overread.evaluate.reads import ReadJoin
-from overread.evaluate.references import DERIVED
+from overread.evaluate.references import DERIVED, OTHERS
 from overread.evaluate.rows import Counts, Place, counts_at, people
 from overread.evaluate.rows import count as counted
 from overread.evaluate.setting import Setting
@@ -62,6 +62,7 @@ class ReadSetting:
     models: Mapping[str, str]  # by output
     points: Mapping[tuple[str, str], Points]  # by finding and output
     drawn: ProductDraws
+    rng: np.random.Generator  # of the resampling that agreement does for itself
 
     def place(self, finding: str, rater: str, *, reads: Reads, reference: str = "", analysis: str = "readers") -> Place:
         """Where an estimate on the read cases belongs; a rater that is no output answers in the arm of the reads."""
@@ -114,8 +115,14 @@ class ReadSetting:
 
     def note(self, reads: Reads, reference: str) -> str:
         """What a row that rests on this reference must say."""
-        made = reference in (*DERIVED, *self.config.reader_made) or reference.startswith("majority")
-        said = self.joined.truths.notes.get((reads.finding, reference, reads.policy), "")
+        if reference == OTHERS:
+            return "the reader who is judged has no part in the reference"
+        return self.note_on(reads.finding, reference, reads.policy)
+
+    def note_on(self, finding: str, reference: str, policy: str = "") -> str:
+        """Whether the readers made this reference themselves, and how Dawid-Skene ended under a policy ("" = main)."""
+        made = reference in (*DERIVED, *self.config.reader_made)
+        said = self.joined.truths.notes.get((finding, reference, policy or self.config.uncertain_calls), "")
         return "; ".join(n for n in (FAVOURED if made else "", said) if n)
 
 
@@ -137,7 +144,7 @@ def read_setting(
     drawn = product_draws(len(made.readers), made.n_patients, rng=rng, replicates=setting.config.replicates)
     return ReadSetting(
         made, joined.reads, setting.config, setting.panel.policy, _population(made, setting), setting.populations,
-        models, _points(joined, made, setting, tuned, half, models), drawn,
+        models, _points(joined, made, setting, tuned, half, models), drawn, rng,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from overread.evaluate.areas import FEWEST
-from overread.evaluate.panel import Bools, Floats
+from overread.evaluate.panel import Bools, Codes, Floats
 from overread.evaluate.read_setting import FEW_READS
 from overread.evaluate.rows import Place, Row, noted, patients_in, people, row
 from overread.evaluate.side_by_side import RATES, Side
@@ -34,13 +34,16 @@ class ReaderPoint:
 
 def point(side: Side, reader: int) -> ReaderPoint | None:
     """The operating point of one reader; None without a read whose truth is stated."""
+    mine = np.flatnonzero((side.reads.reader == reader) & ~np.isnan(side.truth))
+    return rates_of(side, mine, side.reads.call[mine]) if mine.size else None
+
+
+def rates_of(side: Side, mine: Codes, call: Bools) -> ReaderPoint:
+    """The rates of calls on the reads at `mine`, of whoever made them."""
     reads, panel = side.reads, side.setting.panel
-    mine = np.flatnonzero((reads.reader == reader) & ~np.isnan(side.truth))
-    if not mine.size:
-        return None
     y, patient = side.truth[mine] == 1, panel.patient[reads.case[mine]]
     made = rates.operating_point(
-        y, reads.call[mine], cluster=patient,
+        y, call, cluster=patient,
         weights=None if panel.weight is None else panel.weight[reads.case[mine]],
         confidence=side.setting.config.confidence,
     )  # fmt: skip

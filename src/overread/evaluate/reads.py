@@ -10,7 +10,7 @@ from overread.errors import InputError
 from overread.evaluate.account import Dropped, account_frame, examples_of
 from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.mapping import with_wholes
-from overread.evaluate.references import KEY, Truths, truths
+from overread.evaluate.references import KEY, Truths, truths, with_others
 
 READ = ("reader", "case_id", "arm", "round")
 
@@ -19,9 +19,9 @@ READ = ("reader", "case_id", "arm", "round")
 class ReadJoin:
     """What the join makes of reads.
 
-    reads: reader, case_id, finding, arm, round, score, call, and under "absent", "present" and "ignore" the call as
-    that policy has it (null = left out). scores: case_id, finding, rater, score of the outputs for the read cases.
-    cases: one row per read case.
+    reads: reader, case_id, finding, arm, round, score, call, under "absent", "present" and "ignore" the call as that
+    policy has it (null = left out), and under "others_absent" … what most of the other readers of the case say.
+    scores: case_id, finding, rater, score of the outputs for the read cases. cases: one row per read case.
     """
 
     reads: pl.DataFrame
@@ -52,7 +52,7 @@ def join_reads(
     if lone:
         words = "read, but not scored by any model: agreement among readers only"
         dropped.append(Dropped("findings", words, len(lone), "; ".join(lone[:5])))
-    reads = _calls(reads, config, dropped)
+    reads = with_others(_calls(reads, config, dropped), config, dropped)
     seen = reads.select("case_id").unique()
     without = cases.join(seen, on="case_id", how="anti")
     if without.height:

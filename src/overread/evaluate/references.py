@@ -20,6 +20,7 @@ from overread.stats.arrays import Floats
 KEY = ("case_id", "finding")
 MAJORITY, DAWID_SKENE = "majority", "dawid-skene"
 DERIVED = (MAJORITY, DAWID_SKENE)
+OTHERS = "majority of the others"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +127,38 @@ def _derived(
         "case_id", pl.lit(finding).alias("finding"), pl.lit(name).alias("reference"),
         pl.lit(policy).alias("uncertain_call"), "truth",
     )  # fmt: skip
+
+
+def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
+    """The reads with what most of the other readers of the case say, under "others_absent", "others_present", …
+
+    Null at a tie and where nobody else voted. Votes are first readings, as for the majority of all.
+    """
+    votes, key = _voting(reads)[0], list(KEY)
+    for policy in UNCERTAIN:
+        mine = votes.filter(pl.col(policy).is_not_null()).select("reader", *KEY, pl.col(policy).alias("own"))
+        sums = mine.group_by(key).agg(
+            pl.col("own").sum().cast(pl.Int64).alias("yes"), (~pl.col("own")).sum().cast(pl.Int64).alias("no")
+        )
+        own = pl.col("own")
+        placed = reads.join(sums, on=key, how="left", maintain_order="left")
+        placed = placed.join(mine, on=["reader", *KEY], how="left", maintain_order="left").with_columns(
+            pl.col("yes").fill_null(0) - own.fill_null(False).cast(pl.Int64),
+            pl.col("no").fill_null(0) - (~own).fill_null(False).cast(pl.Int64),
+        )
+        yes, no = pl.col("yes"), pl.col("no")
+        said = pl.when(yes > no).then(True).when(yes < no).then(False)
+        if policy == config.uncertain_calls:
+            for rule, words in (
+                ((yes == no) & (yes > 0), "a tie of the other readers' vote, left out where judged by the others"),
+                ((yes == no) & (yes == 0), "no other reader of the case, left out where judged by the others"),
+            ):
+                for (finding,), rows in sorted(placed.filter(rule).partition_by("finding", as_dict=True).items()):
+                    dropped.append(
+                        Dropped("reads", f"{finding}: {words}", rows.height, examples_of(rows, ("reader", "case_id")))
+                    )
+        reads = reads.with_columns(placed.select(said.alias(f"others_{policy}")).to_series())
+    return reads
 
 
 def vote_table(votes: pl.DataFrame, policy: str) -> tuple[list[str], list[str], Floats]:

@@ -160,10 +160,10 @@ def score_rates(of: Pool, calls: ArrayLike, weight: Floats) -> Floats:
     """
     called = np.atleast_2d(np.asarray(calls, dtype=bool))[:, of.case]
     made = np.full((len(weight), len(called), 2), np.nan)
-    for side, chosen in enumerate((of.truth, ~of.truth)):
-        right = called[:, chosen] if side == 0 else ~called[:, chosen]
-        total = weight[:, chosen].sum(axis=1)[:, None]
-        np.divide(weight[:, chosen] @ right.T.astype(np.float64), total, out=made[:, :, side], where=total > 0)
+    for side, (chosen, right) in enumerate(((of.truth, called), (~of.truth, ~called))):
+        total = (weight @ chosen.astype(np.float64))[:, None]
+        hits = weight @ (right & chosen).T.astype(np.float64)
+        np.divide(hits, total, out=made[:, :, side], where=total > 0)
     return made
 
 

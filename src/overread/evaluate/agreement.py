@@ -1,0 +1,107 @@
+"""Agreement among readers, and of each with the model: no truth is needed, and every finding that was read has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from overread.evaluate.areas import FEWEST
+from overread.evaluate.pairwise import CALL_RATE, Model, models_at
+from overread.evaluate.panel import Floats
+from overread.evaluate.read_setting import READERS, Reads, ReadSetting
+from overread.evaluate.reader_tests import Table, first_reads
+from overread.evaluate.rows import Place, Row, noted, patients_in, people, row
+from overread.stats import agreement
+from overread.stats.estimate import Estimate
+
+AMONG: Mapping[str, Callable[..., Estimate]] = MappingProxyType({
+    "percent_agreement": agreement.percent_agreement,
+    "gwet_ac1": agreement.gwet_ac,
+    "krippendorff_alpha": agreement.krippendorff_alpha,
+})  # fmt: skip
+
+
+def _kappa(pair: Floats, **more: Any) -> Estimate:
+    return agreement.cohen_kappa(pair[:, 0], pair[:, 1], **more)
+
+
+BETWEEN: Mapping[str, Callable[..., Estimate]] = MappingProxyType({
+    "percent_agreement": agreement.percent_agreement,
+    "cohen_kappa": _kappa,
+    "gwet_ac1": agreement.gwet_ac,
+})  # fmt: skip
+
+
+def agreement_rows(setting: ReadSetting) -> list[Row]:
+    """Agreement among readers for every finding that was read, and with every output for those that are scored."""
+    rows: list[Row] = []
+    for finding in setting.panel.findings:
+        for arm in setting.panel.arms:
+            reads = setting.reads(finding, arm, setting.config.uncertain_calls, every=True)
+            if reads.index.size:
+                table = first_reads(setting, reads, np.zeros(len(setting.panel.case_id)))
+                rows += _among(setting, reads, table)
+                for rater in setting.panel.outputs.get(finding, ()):
+                    rows += _with_model(setting, reads, table, rater)
+    return rows
+
+
+def _among(setting: ReadSetting, reads: Reads, table: Table) -> list[Row]:
+    """Agreement of all readers: cases with two reads or more, patients resampled."""
+    place = setting.place(reads.finding, READERS, reads=reads, analysis="agreement")
+    several = (~np.isnan(table.answers)).sum(axis=0) > 1
+    ratings, patient = table.answers[:, several].T, table.patient[several]
+    return [_row(setting, place, m, "", made, ratings, patient) for m, made in AMONG.items()]
+
+
+def _with_model(setting: ReadSetting, reads: Reads, table: Table, rater: str) -> list[Row]:
+    """Agreement of the pooled reads with the model at every threshold, of each reader at the readers' call rate.
+
+    Patients are resampled for the pooled reads at the readers' call rate; the other intervals are the linearised ones.
+    """
+    rows = []
+    scored = setting.reads(reads.finding, reads.arm, reads.policy)
+    for model in models_at(setting, scored, rater):
+        at = ";".join(sorted((model.at, f"with={rater}")))
+        pooled = scored.call.astype(np.float64), scored.case
+        rows += _pair_rows(setting, reads, (READERS, at, model), pooled, model.at == CALL_RATE)
+        if model.at != CALL_RATE:
+            continue
+        for reader in np.flatnonzero(table.readers):
+            kept = ~np.isnan(table.answers[reader])
+            mine = table.answers[reader][kept], table.cases[kept]
+            rows += _pair_rows(setting, reads, (setting.panel.readers[reader], at, model), mine, False)
+    return rows
+
+
+def _pair_rows(
+    setting: ReadSetting, reads: Reads, who: tuple[str, str, Model], answers: tuple[Floats, np.ndarray], resample: bool
+) -> list[Row]:  # fmt: skip
+    name, at, model = who
+    call, case = answers
+    pair = np.stack([call, model.call[case]], axis=1)
+    kept = ~np.isnan(pair).any(axis=1)
+    place = setting.place(reads.finding, name, reads=reads, analysis="agreement")
+    return [
+        _row(setting, place, m, at, made, pair[kept], setting.panel.patient[case[kept]], model.words, resample)
+        for m, made in BETWEEN.items()
+    ]
+
+
+def _row(
+    setting: ReadSetting, place: Place, metric: str, at: str, statistic: Callable[..., Estimate], ratings: Floats,
+    patient: np.ndarray, note: str = "", resample: bool = True,
+) -> Row:  # fmt: skip
+    config, patients = setting.config, patients_in(patient)
+    made = Estimate(np.nan, note="no case that two of them called")
+    if ratings.size:
+        more = {"rng": setting.rng, "replicates": config.replicates} if resample else {}
+        made = statistic(ratings, cluster=patient, confidence=config.confidence, **more)
+    if patients < FEWEST and not np.isnan(made.value):
+        made = Estimate(made.value, method=made.method, note=f"no interval: {people(patients)}, {FEWEST} needed")
+    readers = int((~np.isnan(ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None
+    numbers = {"n_readers": readers, "n_cases": len(ratings), "n_patients": patients}
+    return row(place, metric, noted(made, note), at=at, test=numbers, confidence=config.confidence)

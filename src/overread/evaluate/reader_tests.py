@@ -1,0 +1,143 @@
+"""Readers as a sample of readers: the model against them, by the analyses of reader studies.
+
+Calls are compared by U-statistics on sensitivity and specificity, whatever the design. Areas are compared (Obuchowski
+and Rockette) only where reads are graded scores and every reader read every case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from overread.evaluate.areas import FEWEST
+from overread.evaluate.panel import Bools, Floats
+from overread.evaluate.read_setting import READERS, Reads, ReadSetting
+from overread.evaluate.rows import Row, count, noted, people, row
+from overread.evaluate.side_by_side import RATES, called
+from overread.stats import mrmc
+from overread.stats.estimate import Estimate
+
+U_STATISTIC, OBUCHOWSKI_ROCKETTE = "u-statistic", "obuchowski-rockette"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """First reads as a table (n_readers, n_cases), NaN = not read, on the cases whose truth is stated."""
+
+    truth: Bools
+    patient: np.ndarray
+    cases: np.ndarray  # where they stand in the panel
+    answers: Floats
+
+    @property
+    def readers(self) -> Bools:
+        """Which readers have an answer."""
+        return np.asarray((~np.isnan(self.answers)).any(axis=1))
+
+    @property
+    def crossed(self) -> bool:
+        """Whether every reader with an answer answered on every case."""
+        return bool(self.answers.size) and not np.isnan(self.answers[self.readers]).any()
+
+
+def random_reader_rows(setting: ReadSetting) -> list[Row]:
+    """The model against random readers, under every reference."""
+    rows: list[Row] = []
+    policy = setting.config.uncertain_calls
+    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
+        for reference in setting.panel.references:
+            truth = setting.panel.truths(finding, reference, policy)
+            if np.isnan(truth).all():
+                continue
+            for arm in setting.panel.arms:
+                reads = setting.reads(finding, arm, policy)
+                rows += _calls_against_model(setting, reads, reference, truth)
+                rows += _areas_against_model(setting, reads, reference, truth)
+    return rows
+
+
+def first_reads(setting: ReadSetting, reads: Reads, truth: Floats, *, graded: bool = False) -> Table:
+    """The table of first reads: calls, or with `graded` the scores of all reads of the finding in the arm."""
+    of = setting.panel
+    index, answer = reads.index, reads.call.astype(np.float64)
+    if graded:
+        mine = (of.finding == of.findings.index(reads.finding)) & (of.arm == of.arms.index(reads.arm))
+        index = np.flatnonzero(mine & ~np.isnan(of.graded) & of.scored(reads.finding)[of.case])
+        answer = of.graded[index]
+    order = np.argsort(-of.round[index], kind="stable")  # the first round is written last, and stays
+    table = np.full((len(of.readers), len(of.case_id)), np.nan)
+    table[of.reader[index][order], of.case[index][order]] = answer[order]
+    kept = np.flatnonzero(~np.isnan(truth) & ~np.isnan(table).all(axis=0))
+    return Table(truth[kept] == 1, of.patient[kept], kept, table[:, kept])
+
+
+def limited(setting: ReadSetting, table: Table, metric: str) -> str:
+    """Why there is no test, "" where there is one."""
+    n = count(table.truth.astype(np.float64), table.patient)
+    needed = {"sensitivity": (n.patients_present,), "specificity": (n.patients_absent,)}
+    few = min(needed.get(metric, (n.patients_present, n.patients_absent)))
+    if setting.panel.weight is not None:
+        return "no test: it has no place for the weights of a stratified sample"
+    if few < FEWEST:
+        return f"no test: {people(few)} of a class, at least {FEWEST} needed"
+    return "no test: fewer than two readers" if int(table.readers.sum()) < 2 else ""
+
+
+def _calls_against_model(setting: ReadSetting, reads: Reads, reference: str, truth: Floats) -> list[Row]:
+    rows = []
+    for rater in setting.panel.outputs[reads.finding]:
+        points = setting.points[reads.finding, rater]
+        score = setting.panel.score[reads.finding, rater]
+        table = first_reads(setting, reads, np.where(points.tested, truth, np.nan))
+        for name, threshold in points.thresholds.items():
+            at = f"operating_point={name};test={U_STATISTIC}"
+            for metric in RATES:
+                why = limited(setting, table, metric)
+                if np.isnan(threshold.value):
+                    why = threshold.note or "no threshold"
+                made = Estimate(np.nan, note=why)
+                if not why:
+                    call = called(score, threshold.value)[table.cases].astype(np.float64)
+                    made = _against(table, call, metric=metric, covariance=U_STATISTIC, setting=setting)
+                rows.append(_row(setting, reads, (rater, reference), f"{metric}_difference", made, at, table))
+    return rows
+
+
+def _against(table: Table, model: Floats, *, metric: str, covariance: str, setting: ReadSetting) -> Estimate:
+    found = mrmc.model_against_readers(
+        table.truth, model, table.answers[table.readers], metric=metric, covariance=covariance,
+        cluster=table.patient, confidence=setting.config.confidence,
+    )  # fmt: skip
+    return noted(found.difference, "" if found.note in found.difference.note else found.note)
+
+
+def _row(
+    setting: ReadSetting, reads: Reads, who: tuple[str, str], metric: str, made: Estimate, at: str, table: Table
+) -> Row:  # fmt: skip
+    rater, reference = who
+    place = setting.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=f"rater:{READERS}")
+    test: dict[str, Any] = {"n_readers": int(table.readers.sum()), "null": 0.0}
+    counts = count(table.truth.astype(np.float64), table.patient)
+    return row(place, metric, noted(made, setting.note(reads, reference)), at=at, counts=counts, test=test,
+               confidence=setting.config.confidence)  # fmt: skip
+
+
+def _areas_against_model(setting: ReadSetting, reads: Reads, reference: str, truth: Floats) -> list[Row]:
+    """The model's AUC minus the mean reader's; nothing where reads are calls, NaN with the reason where not crossed."""
+    table = first_reads(setting, reads, truth, graded=True)
+    if not table.readers.any():
+        return []
+    rows = []
+    for rater in setting.panel.outputs[reads.finding]:
+        why = limited(setting, table, "auc")
+        if not table.crossed:
+            why = "no Obuchowski-Rockette analysis: not every reader read every case"
+        made = Estimate(np.nan, note=why)
+        if not why:
+            score = setting.panel.score[reads.finding, rater][table.cases]
+            made = _against(table, score, metric="auc", covariance="jackknife", setting=setting)
+        at = f"test={OBUCHOWSKI_ROCKETTE}"
+        rows.append(_row(setting, reads, (rater, reference), "auc_difference", made, at, table))
+    return rows
