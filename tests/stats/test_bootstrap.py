@@ -200,4 +200,5 @@ def test_the_reverse_rate_is_the_rate_with_the_classes_turned_round(weighted):
     turned = bootstrap.sensitivity_replicates(1 - y, -scores, counts, rates, **given)
     straight = bootstrap.specificity_replicates(y, scores, counts, rates, **given)
     assert straight.shape == (150, 2, 2, 4)
-    np.testing.assert_allclose(straight, turned, rtol=1e-12)
+    assert straight.min() >= 0
+    np.testing.assert_allclose(straight, turned, rtol=1e-12, atol=1e-12)  # sums of weights in another order

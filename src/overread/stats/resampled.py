@@ -85,28 +85,42 @@ def sum_auc(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], out: Fl
 
 
 @njit(nogil=True, cache=True)
+def _totals(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Sums (LANES,) over all absent and over all present cases: row by row, for a row stands for several cases."""
+    times = np.zeros((2, table.shape[0]), np.int32)
+    n_groups = (edge.size - 1) // 3
+    for g in range(n_groups):
+        for i in range(edge[3 * g], edge[3 * g + 2]):
+            times[0, case[i]] += 1
+        for i in range(edge[3 * g + 2], edge[3 * g + 3]):
+            times[1, case[i]] += 1
+    for i in range(edge[3 * n_groups], case.size):
+        times[0, case[i]] += 1
+    absent, present = _sums(table), _sums(table)
+    for row in range(table.shape[0]):
+        for total, n in ((absent, times[0, row]), (present, times[1, row])):
+            if n:
+                for k in range(LANES):
+                    total[k] += n * table[row, k]
+    return absent, present
+
+
+@njit(nogil=True, cache=True)
 def sum_rates(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allowed: Floats, out: Floats) -> None:
     """Highest sensitivity at false positive rates `allowed` (k,), rising, into out (LANES, k); scores come negated."""
     if case.size == 0:
         out[:] = np.nan
         return
-    absent, present = _sums(table), _sums(table)
-    n_groups = (edge.size - 1) // 3
-    _add(absent, case, edge[3 * n_groups], case.size, table)
-    for g in range(n_groups):
-        _add(absent, case, edge[3 * g], edge[3 * g + 2], table)
-        _add(present, case, edge[3 * g + 2], edge[3 * g + 3], table)
+    absent, present = _totals(case, edge, table)
     alarms, hits = _sums(table), _sums(table)
     passed = np.zeros(LANES, np.int64)  # how many of the allowed rates the false positives already exceed
-    for g in range(n_groups):
+    limit = (allowed[0] + 1e-12) * absent.astype(np.float64)  # false positives at which the next one is exceeded
+    for g in range((edge.size - 1) // 3):
         _add(alarms, case, edge[3 * g], edge[3 * g + 2], table)
-        open_ = 0
+        over = 0
         for k in range(LANES):
-            while passed[k] < allowed.size and float(alarms[k]) > (allowed[passed[k]] + 1e-12) * float(absent[k]):
-                out[k, passed[k]] = float(hits[k]) / max(float(present[k]), 1e-300)
-                passed[k] += 1
-            open_ += allowed.size - passed[k]
-        if open_ == 0:
+            over += alarms[k] > limit[k]
+        if over and _pass(alarms, hits, absent, present, allowed, passed, limit, out):
             break
         _add(hits, case, edge[3 * g + 2], edge[3 * g + 3], table)
     for k in range(LANES):
@@ -116,30 +130,42 @@ def sum_rates(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allow
 
 
 @njit(nogil=True, cache=True)
+def _pass(alarms, hits, absent, present, allowed, passed, limit, out) -> bool:  # type: ignore[no-untyped-def]
+    """Note the sensitivity of the lanes that have just exceeded an allowed rate; whether all are through."""
+    through = 0
+    for k in range(LANES):
+        while passed[k] < allowed.size and float(alarms[k]) > limit[k]:
+            out[k, passed[k]] = min(float(hits[k]) / max(float(present[k]), 1e-300), 1.0)
+            passed[k] += 1
+            if passed[k] < allowed.size:
+                limit[k] = (allowed[passed[k]] + 1e-12) * float(absent[k])
+            else:
+                limit[k] = np.inf
+        through += passed[k] == allowed.size
+    return through == LANES
+
+
+@njit(nogil=True, cache=True)
 def sum_reverse(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], wanted: Floats, out: Floats) -> None:
     """Highest specificity at sensitivities `wanted` (k,), rising, into out (LANES, k); scores come negated."""
     if case.size == 0:
         out[:] = np.nan
         return
-    absent, present = _sums(table), _sums(table)
-    n_groups = (edge.size - 1) // 3
-    _add(absent, case, edge[3 * n_groups], case.size, table)
-    for g in range(n_groups):
-        _add(absent, case, edge[3 * g], edge[3 * g + 2], table)
-        _add(present, case, edge[3 * g + 2], edge[3 * g + 3], table)
+    absent, present = _totals(case, edge, table)
     alarms, hits = _sums(table), _sums(table)
     free = 0  # a sensitivity of 0 is reached where nothing is called
     while free < wanted.size and wanted[free] <= 1e-12:
         out[:, free] = 1.0
         free += 1
     reached = np.full(LANES, free)
-    for g in range(n_groups):
+    for g in range((edge.size - 1) // 3):
         _add(alarms, case, edge[3 * g], edge[3 * g + 2], table)
         _add(hits, case, edge[3 * g + 2], edge[3 * g + 3], table)
         open_ = 0
         for k in range(LANES):
             while reached[k] < wanted.size and float(hits[k]) >= (wanted[reached[k]] - 1e-12) * float(present[k]):
-                out[k, reached[k]] = float(absent[k] - alarms[k]) / max(float(absent[k]), 1e-300)
+                left = max(float(absent[k] - alarms[k]), 0.0)  # sums of weights may end a rounding apart
+                out[k, reached[k]] = left / max(float(absent[k]), 1e-300)
                 reached[k] += 1
             open_ += wanted.size - reached[k]
         if open_ == 0:
