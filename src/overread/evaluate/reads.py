@@ -57,6 +57,7 @@ def join_reads(
     without = cases.join(seen, on="case_id", how="anti")
     if without.height:
         dropped.append(Dropped("cases", "without a read", without.height, examples_of(without, ("case_id",))))
+    _unknown_labels(labels, images, config, dropped)
     wanted = reads.select(KEY).unique()
     stated = with_wholes(labels, config.mapped()).join(wanted, on=list(KEY), how="semi")
     made = truths(stated, reads, config, dropped)
@@ -126,6 +127,17 @@ def _calls(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]
         words = "scores without a call: no part in sensitivity, specificity and agreement"
         dropped.append(Dropped("reads", words, scored.select(READ).n_unique(), ""))
     return made
+
+
+def _unknown_labels(
+    labels: pl.DataFrame, images: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]
+) -> None:  # fmt: skip
+    """Count the labels of cases that the images table lacks, for the references beside the main one."""
+    unknown = labels.join(images.select("case_id"), on="case_id", how="anti")
+    for (source,), mine in sorted(unknown.partition_by("source", as_dict=True).items()):
+        if source not in config.sources and (not config.references or source in config.references):
+            words = f"labelled by {source}, but not in the images table"
+            dropped.append(Dropped("cases", words, mine["case_id"].n_unique(), examples_of(mine, ("case_id",))))
 
 
 def _unscored(scores: pl.DataFrame, reads: pl.DataFrame, dropped: list[Dropped]) -> None:

@@ -92,8 +92,10 @@ def pool(
 def product_draws(n_readers: int, n_patients: int, *, rng: np.random.Generator, replicates: int = 2000) -> ProductDraws:
     """Readers and patients drawn with replacement, independently of each other.
 
-    Owen (2007) doi:10.1214/07-AOAS122: for means over a table with random rows and columns its variance is right but
-    for a term that makes it slightly too large. Below about five readers the readers themselves are too few.
+    The variance of a mean over readers and patients comes out right for what readers and patients contribute, while
+    the error of the single read (reader by patient) counts three times: the interval errs on the wide side, and the
+    U-statistics of `mrmc` beside it say by how much. Below about five readers the readers themselves are too few.
+    Owen (2007) doi:10.1214/07-AOAS122.
 
     >>> drawn = product_draws(3, 10, rng=np.random.default_rng(0), replicates=5)
     >>> drawn.readers.sum(axis=1).tolist(), drawn.patients.shape
