@@ -112,6 +112,17 @@ def test_one_case_per_patient_is_no_clustering():
         assert [alone.low, alone.se] == pytest.approx([e.low, e.se], rel=1e-12)
 
 
+def test_two_readers_divide_by_n_only_where_both_read_every_case():
+    """As irrCAC's tables of two readers do, and its raw reads with holes do not."""
+    rng = np.random.default_rng(5)
+    pair = rng.integers(0, 2, (20, 2)).astype(float)
+    holed = np.concatenate([pair, [[1, nan]]])
+    for level in LEVELS:
+        complete, single = krippendorff_alpha(pair, level=level), krippendorff_alpha(holed, level=level)
+        assert single.value == pytest.approx(complete.value)
+        assert single.se == pytest.approx(complete.se * np.sqrt(20 / 19))
+
+
 def test_readers_who_read_other_cases_and_readers_without_reads():
     e = krippendorff_alpha([[0, nan, nan], [nan, 1, nan]])
     assert isnan(e.value)

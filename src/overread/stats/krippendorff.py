@@ -13,7 +13,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.chance_corrected import linear_estimate
 from overread.stats.estimate import Estimate
-from overread.stats.ratings import measured, rated, selected
+from overread.stats.ratings import complete_pair, measured, rated, selected
 from overread.stats.weighted import joined_notes, resampled
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
@@ -77,7 +77,7 @@ def krippendorff_alpha(
         numbers = measured(ratings, where=where)
         rows, columns, sample, note = selected(~np.isnan(numbers), where=where, cluster=cluster, least=2)
         table = numbers[rows][:, columns]
-        pair = table.shape[1] == 2 and not np.isnan(table).any()
+        pair = complete_pair(~np.isnan(numbers))
     else:
         made = rated(ratings, where=where, cluster=cluster, numeric=level != "nominal", least=2)
         sample, note, table, pair = made.sample, made.note, made.counts, made.complete_pair

@@ -23,17 +23,13 @@ class Ratings:
     codes: Codes
     values: Floats
     sample: Sampling
+    complete_pair: bool
     note: str
 
     @property
     def n_categories(self) -> int:
         """How many categories there are, used or given."""
         return self.values.size
-
-    @property
-    def complete_pair(self) -> bool:
-        """Whether these are two readers who both read every case."""
-        return self.codes.shape[1] == 2 and bool((self.codes >= 0).all())
 
     @property
     def counts(self) -> Floats:
@@ -65,7 +61,7 @@ def rated(
     """
     codes, values = _coded(_table(ratings, where), categories, where, numeric)
     rows, columns, sample, note = selected(codes >= 0, where=where, cluster=cluster, least=least)
-    return Ratings(codes[rows][:, columns], values, sample, note)
+    return Ratings(codes[rows][:, columns], values, sample, complete_pair(codes >= 0), note)
 
 
 def selected(read: Bools, *, where: str, cluster: ArrayLike | None, least: int) -> tuple[Bools, Bools, Sampling, str]:
@@ -77,12 +73,22 @@ def selected(read: Bools, *, where: str, cluster: ArrayLike | None, least: int) 
     """
     if cluster is not None:
         sampling(len(read), where=where, cluster=cluster)  # before cases go: a wrong length is said as it was given
-    rows, columns = read.sum(axis=1) >= least, read.any(axis=0)
+    rows, columns = np.asarray(read.sum(axis=1) >= least), np.asarray(read.any(axis=0))
     few = "without a read" if least == 1 else "with fewer than two reads"
     lost = ((int((~rows).sum()), "case", few), (int((~columns).sum()), "reader", "without a read"))
     note = "; ".join(f"{n} {noun}{'s' if n != 1 else ''} {what} left out" for n, noun, what in lost if n)
     kept = None if cluster is None else np.asarray(cluster)[rows]
     return rows, columns, sampling(int(rows.sum()), where=where, cluster=kept), note
+
+
+def complete_pair(read: Bools) -> bool:
+    """Whether two readers, and no more, read every case that anyone read.
+
+    >>> complete_pair(np.array([[True, True, False], [False, False, False]])), complete_pair(np.array([[True, False]]))
+    (True, False)
+    """
+    table = read[read.any(axis=1)][:, read.any(axis=0)]
+    return table.shape[1] == 2 and bool(table.all())
 
 
 def measured(ratings: ArrayLike, *, where: str) -> Floats:
