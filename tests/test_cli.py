@@ -1,5 +1,6 @@
 """The commands, as a person types them: what they say, how they fail, what they leave behind."""
 
+import json
 import re
 import signal
 import subprocess
@@ -64,6 +65,37 @@ def test_a_vendors_files_become_a_report_and_each_look_is_counted(files):
     assert by_finding["edema"] > 0.9 > 0.7 > by_finding["mass"]
     assert set(auc["n_patients"].drop_nulls()) == {120}
     assert "120 patients" in (files / "out/report/report.html").read_text()
+
+
+def test_readers_and_several_label_files_go_in_as_they_are(files):
+    """Two label sources, one of them in two files and only for some images, and reads as a public file has them."""
+    images = pl.read_csv(files / "images.csv", infer_schema=False)["Image Index"].to_list()
+    answers = [(i, r, "YES" if (k + j) % 3 == 0 else "HEDGE" if (k + j) % 7 == 0 else "NO")
+               for k, i in enumerate(images[:60]) for j, r in enumerate(("101", "102", "103"))]  # fmt: skip
+    frame = pl.DataFrame(answers, schema=["Image ID", "Reader ID", "Edema"], orient="row")
+    frame.write_csv(files / "reads.csv")
+    for k, part in enumerate((images[:30], images[30:60])):
+        panel = pl.DataFrame({"Image Index": [*part, f"elsewhere{k}"], "Edema": ["YES", "NO"] * 15 + ["NO"]})
+        panel.write_csv(files / f"panel{k}.csv")
+    more = ("--labels", "panel=panel0.csv", "--labels", "panel=panel1.csv", "--reads", "reads.csv")
+    named = tuple("own=labels.csv" if a == "labels.csv" else a for a in EVALUATE)
+    code, said = overread(*named, *more, "--reference", "own", cwd=files)
+    assert code == 0, said
+    estimates = pl.read_parquet(files / "out/estimates.parquet")
+    assert set(estimates.filter(analysis="readers", metric="auc")["reference"]) == {
+        "own", "panel", "majority", "dawid-skene",
+    }  # fmt: skip
+    account = dict(pl.read_parquet(files / "out/account.parquet").select("reason", "count").rows())
+    assert account["labelled by panel, but not in the images table"] == 2
+    run = json.loads((files / "out/run.json").read_text())
+    assert set(run["inputs"]) == {"images", "labels", "labels 2", "labels 3", "predictions acme.csv", "reads"}
+
+
+def test_the_same_label_in_two_files_is_refused(files):
+    named = tuple("own=labels.csv" if a == "labels.csv" else a for a in EVALUATE)
+    code, said = overread(*named, "--labels", "own=labels.csv", cwd=files)
+    assert code == 2, said
+    assert "one row per case_id, finding, source" in said
 
 
 def test_the_report_can_be_written_again_from_the_evaluation_alone(files):
