@@ -32,13 +32,14 @@ def covers(estimate: Estimate, truth: float) -> bool:
 
 def roe_metz(
     rng: np.random.Generator, n_readers: int, classes: tuple[int, int], spread: str, separation: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Truth (n_cases,) and scores (2, n_readers, n_cases)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth (n_cases,), scores (2, n_readers, n_cases) and what a case shows in every arm (n_cases,)."""
     n_present, n_absent = classes
     y = np.arange(n_present + n_absent) < n_present
     reader, by_arm = READERS[spread]
     k = y.size
-    scores = np.sqrt(CASES["case"]) * rng.normal(size=k) + np.sqrt(CASES["arm by case"]) * rng.normal(size=(2, 1, k))
+    shown = np.sqrt(CASES["case"]) * rng.normal(size=k)
+    scores = shown + np.sqrt(CASES["arm by case"]) * rng.normal(size=(2, 1, k))
     scores = scores + np.sqrt(CASES["reader by case"]) * rng.normal(size=(n_readers, k))
     scores = scores + np.sqrt(CASES["error"]) * rng.normal(size=(2, n_readers, k))
     for truth in (False, True):  # readers vary anew in each class, as in the paper
@@ -47,7 +48,7 @@ def roe_metz(
         )
         scores[..., y == truth] += ability
     scores[..., y] += np.array(separation)[:, None, None]
-    return y, scores
+    return y, scores, shown
 
 
 def true_auc(separation: float, spread: str) -> float:
@@ -56,8 +57,8 @@ def true_auc(separation: float, spread: str) -> float:
 
 def crossed(studies: int, rng: np.random.Generator) -> None:
     print("\n## Difference of two arms, every reader reads every case\n")
-    print("| readers | present | absent | readers vary | AUCs | jackknife | delong | u-statistic | v-statistic |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| readers | present | absent | readers vary | AUCs | jackknife | u-statistic | v-statistic |")
+    print("|---|---|---|---|---|---|---|---|")
     for n_readers, classes, spread, apart in (
         (5, (50, 50), "low", (1.5, 1.5)), (5, (50, 50), "high", (1.5, 1.5)), (5, (50, 50), "high", (1.5, 1.2)),
         (5, (50, 200), "high", (1.5, 1.2)), (10, (50, 50), "low", (1.5, 1.2)), (10, (100, 100), "high", (1.5, 1.2)),
@@ -66,9 +67,9 @@ def crossed(studies: int, rng: np.random.Generator) -> None:
     ):  # fmt: skip
         truth = [true_auc(a, spread) for a in apart]
         hits: Counter[str] = Counter()
-        words = ("jackknife", "delong", "u-statistic", "v-statistic")
+        words = ("jackknife", "u-statistic", "v-statistic")
         for _ in range(studies):
-            y, scores = roe_metz(rng, n_readers, classes, spread, apart)
+            y, scores, _ = roe_metz(rng, n_readers, classes, spread, apart)
             for word in words:
                 got = mrmc.compare_arms(y, scores, covariance=word).difference
                 hits[word] += covers(got, truth[0] - truth[1])
@@ -101,7 +102,7 @@ def uncrossed(studies: int, rng: np.random.Generator) -> None:
         for n_readers, classes in ((6, (50, 50)), (10, (100, 100))):
             truth, hits = true_auc(1.5, "high") - true_auc(1.2, "high"), Counter()
             for _ in range(studies):
-                y, scores = roe_metz(rng, n_readers, classes, "high", (1.5, 1.2))
+                y, scores, _ = roe_metz(rng, n_readers, classes, "high", (1.5, 1.2))
                 scores[np.broadcast_to(missing(y, scores.shape), scores.shape)] = np.nan
                 for word in ("u-centred", "u-statistic", "v-statistic"):
                     got = mrmc.compare_arms(y, scores, covariance=word).difference
@@ -128,10 +129,8 @@ def model(studies: int, rng: np.random.Generator) -> None:
         alone = float(norm.cdf(1.5 / np.sqrt(2 * sum(CASES.values()))))  # the model is no sample of models
         truth = alone - true_auc(1.5, spread)
         for _ in range(studies):
-            y, scores = roe_metz(rng, n_readers, classes, spread, (1.5, 1.5))
-            case = scores[1].mean(axis=0)  # only the readers of arm 1 are used; the model shares their cases
-            own = np.sqrt(CASES["case"]) * (case - 1.5 * y) / np.std(case - 1.5 * y)
-            score = own + np.sqrt(sum(CASES.values()) - CASES["case"]) * rng.normal(size=y.size) + 1.5 * y
+            y, scores, shown = roe_metz(rng, n_readers, classes, spread, (1.5, 1.5))
+            score = shown + np.sqrt(sum(CASES.values()) - CASES["case"]) * rng.normal(size=y.size) + 1.5 * y
             for name, kwargs in {
                 "jackknife": {},
                 "u-statistic": {"covariance": "u-statistic"},

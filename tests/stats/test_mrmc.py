@@ -180,6 +180,37 @@ def variance_by_definition(y, arms, metric, cluster, centred):
     return total
 
 
+def centring_by_definition(found, y, arms, metric, cluster, patients):
+    """What is added for centring at the estimate: by readers, by present cases (patients), by absent cases."""
+    parts = range(1 + (metric == "youden"))
+    looks = [
+        (sign, units(y, scores, metric)[part]) for part in parts for sign, scores in zip((1, -1), arms, strict=True)
+    ]
+    total = 0.0
+    for (a, (s, mine)), (b, (t, other)) in product(enumerate(looks), enumerate(looks)):
+        for at in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+            counted = [[u for look in of for u in touched(look, at, y, cluster, patients)] for of in (mine, other)]
+            names = sorted({*counted[0], *counted[1]})
+            v, w = (
+                np.array([c.count(u) / len(of) for u in names]) for c, of in zip(counted, (mine, other), strict=True)
+            )
+            own = (v * w).sum()
+            seen = sum((own - (x**2 * z).sum()) / max(1 - own, 1e-9) for x, z in ((v, w), (w, v))) - own
+            factor = own / seen if seen > 0 else 1.0
+            total += s * t * (factor - 1) * found.component_coefficients[a, b, *at] * found.components[a, b, *at]
+    return total
+
+
+def touched(look, at, y, cluster, patients):
+    """The reader, the present cases (or patients) or the absent cases that a look is counted with."""
+    reader, cases, _ = look
+    if at == (1, 0, 0):
+        return [reader]
+    if patients:
+        return [int(cluster[c]) for c in cases] if at == (0, 1, 0) else []
+    return [int(c) for c in cases if y[c] == (at == (0, 1, 0))]
+
+
 @settings(max_examples=12, deadline=None)
 @given(studies(missing=True), st.sampled_from(METRICS), st.booleans(), st.booleans())
 def test_u_statistic_variance_from_its_definition(study, metric, patients, centred):
@@ -193,12 +224,14 @@ def test_u_statistic_variance_from_its_definition(study, metric, patients, centr
     if np.isnan(got.arms[0].value - got.arms[1].value) or "no two reads" in got.note:
         return
     variance = got.components.covariance
-    for arm in (0, 1):
-        assert variance[arm, arm] == pytest.approx(
-            variance_by_definition(y, scores[[arm]], metric, cluster, centred), abs=1e-12
-        )
     difference = variance[0, 0] + variance[1, 1] - 2 * variance[0, 1]
-    assert difference == pytest.approx(variance_by_definition(y, scores, metric, cluster, centred), abs=1e-12)
+    expected = variance_by_definition(y, scores, metric, cluster, centred)
+    if centred:
+        expected += centring_by_definition(got.components, y, scores, metric, cluster, patients)
+    else:
+        alone = [variance_by_definition(y, scores[[arm]], metric, cluster, False) for arm in (0, 1)]
+        assert np.diag(variance) == pytest.approx(alone, abs=1e-12)
+    assert difference == pytest.approx(expected, abs=1e-12)
     if difference > 1e-12 and not np.isnan(got.df[1]):
         assert got.difference.se**2 == pytest.approx(difference, abs=1e-12)
 

@@ -24,6 +24,7 @@ class Shared:
 
     by_reader: Floats  # (q, q, n_readers, 2, 2), the same reader twice
     pooled: Floats  # (q, q, 2, 2), any two readers
+    of_units: tuple[Floats, Floats]  # (q, n_present or n_patients), (q, n_absent): sum of the looks at each
 
     @property
     def joined(self) -> Floats:
@@ -98,7 +99,7 @@ def _summed(rows: Floats, columns: Floats, products: Floats | None = None) -> Sh
         split = products.reshape(q, n_readers, q, n_readers)
         by_reader[..., 1, 1] = np.einsum("qjsj->qsj", split)
         pooled[..., 1, 1] = split.sum(axis=(1, 3))
-    return Shared(by_reader, pooled)
+    return Shared(by_reader, pooled, (rows.sum(axis=1), columns.sum(axis=1)))
 
 
 def _by_patient(values: NDArray[Any], cluster: Codes) -> Floats:
@@ -133,4 +134,4 @@ def _shared_patient(sums: PatientSums, n_readers: int, *, touches: int) -> Share
 
     by_reader[..., 1, 0] = any_shared("qju,sju->qsj", touching, within) - np.einsum("qjsj->qsj", both)
     pooled[..., 1, 0] = any_shared("qu,su->qs", touching.sum(axis=1), within.sum(axis=1)) - both.sum(axis=(1, 3))
-    return Shared(by_reader, pooled)
+    return Shared(by_reader, pooled, (touching.sum(axis=1), np.zeros((q, 1))))

@@ -51,11 +51,7 @@ class Moments:
     @property
     def component_coefficients(self) -> Floats:
         """Coefficients (q, q, 2, 2, 2) of the components: covariance = their products summed over all but [0,0,0]."""
-        c = self.coefficients
-        for axis in (-3, -2, -1):
-            same = np.take(c, [1], axis=axis)
-            c = np.concatenate((np.take(c, [0], axis=axis) + same, same), axis=axis)
-        return c
+        return _with_same(self.coefficients)
 
 
 def moments_of(
@@ -79,6 +75,10 @@ def moments_of(
     n_arms, offset = len(scores), -1.0 if metric == "youden" else 0.0
     own_values = _share(won, looked, empty=nan).reshape(-1, n_arms, won.shape[1]).sum(axis=0) + offset
     estimates = [np.where(none_apart, nan, (coefficients * of).sum(axis=(-3, -2, -1))) for of in (moments, biased)]
+    if centred:
+        estimates[0] = estimates[0] + _for_centring(
+            moments, coefficients, (looked, *counts.of_units), looked.sum(axis=1)
+        )
     return Moments(
         values,
         moments,
@@ -130,6 +130,14 @@ def _alternating(moments: Floats) -> Floats:
     return moments
 
 
+def _with_same(coefficients: Floats) -> Floats:
+    """From [different, same] to [any, same] along each axis."""
+    for axis in (-3, -2, -1):
+        same = np.take(coefficients, [1], axis=axis)
+        coefficients = np.concatenate((np.take(coefficients, [0], axis=axis) + same, same), axis=axis)
+    return coefficients
+
+
 def _different(inclusive: Floats, *, axes: tuple[int, ...]) -> Floats:
     """From [any, same] to [different, same] along the axes."""
     for axis in axes:
@@ -147,6 +155,25 @@ def _over_parts(covariance: Floats, n_arms: int) -> Floats:
     parts = len(covariance) // n_arms
     split = covariance.reshape(parts, n_arms, parts, n_arms, *covariance.shape[2:])
     return np.asarray(split.sum(axis=(0, 2)))
+
+
+def _for_centring(moments: Floats, coefficients: Floats, sizes: tuple[Floats, ...], looked: Floats) -> Floats:
+    """What centring at the estimate itself takes from the variance (q, q), where readers or cases have unequal shares.
+
+    Centred at U the mean product estimates cov(U, m) + cov(m, U) - var(U), m the mean whose weights are those of the
+    products. Of units (readers, cases, patients) with N_u of N looks var(U) has the coefficient a = sum N_u^2 / N^2 and
+    cov(U, m) nearly (a - sum N_u^3 / N^3) / (1 - a): the same where all N_u are equal.
+    """
+    components, shares = _alternating(moments), _with_same(coefficients)
+    added = np.zeros(moments.shape[:2])
+    for at, of in zip(((1, 0, 0), (0, 1, 0), (0, 0, 1)), sizes, strict=True):
+        share = _share(of, np.broadcast_to(looked[:, None], of.shape))
+        own = share @ share.T
+        mixed = (own - (share**2) @ share.T) / np.maximum(1 - own, 1e-9)
+        seen = mixed + mixed.T - own
+        factor = np.divide(own, seen, out=np.ones(own.shape), where=seen > 0)
+        added += (factor - 1) * shares[..., *at] * components[..., *at]
+    return added
 
 
 def _of_readers(wins: Floats, counts: Floats) -> Floats:
