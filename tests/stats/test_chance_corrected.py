@@ -128,6 +128,9 @@ def test_single_reads_widen_gwet_s_error_and_are_said():
     assert drawn.se == pytest.approx(percent_agreement(ratings).se, rel=0.1)
     assert e.se > 1.5 * drawn.se
     assert drawn.note == "60 cases with one read"
+    by_patient = percent_agreement(alone, cluster=np.arange(120))  # a ratio over patients: nothing to warn of
+    assert by_patient.se == pytest.approx(percent_agreement(ratings).se, rel=0.02)
+    assert by_patient.note == "60 cases with one read"
 
 
 def test_all_readers_always_agree():

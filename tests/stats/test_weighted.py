@@ -54,10 +54,7 @@ def test_resamples_by_weight_equal_resamples_of_rows(name):
     assert quick.value == pytest.approx(function(ratings, **keywords).value, rel=1e-12)
 
 
-LINEAR = [n for n in STATISTICS if n not in ("percent", "fleiss", "ac1")]  # Gwet fixes how many cases have one read
-
-
-@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("name", STATISTICS)
 def test_error_over_patients_is_near_the_jackknife(name):
     """For a few statistics it is the jackknife; the linearised others differ by terms of order 1/patients."""
     function, ratings, keywords = STATISTICS[name]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtr
 
 from overread.errors import InputError
-from overread.stats.arrays import Floats, check_confidence, check_word
+from overread.stats.arrays import Bools, Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
 from overread.stats.ratings import Ratings, agreement_weights, rated
 from overread.stats.sampling import Sampling
@@ -156,9 +156,10 @@ def _coefficient(
     if asked.rng is not None:
         result = resampled(statistic, sample, rng=asked.rng, replicates=asked.replicates, confidence=asked.confidence)
         return replace(result, note=joined_notes(result.note, note, made.note))
-    if single:
+    fixed = sample.patient is None
+    if single and fixed:
         note += " (Gwet's error counts these as without agreement and is too large; rng= resamples instead)"
-    value, influence = _influence(agreed, several, counts / reads[:, None], chance)
+    value, influence = _influence(agreed, several, counts / reads[:, None], chance, fixed=fixed)
     note = joined_notes(note, made.note)
     if isnan(value):
         note = joined_notes("one category only: agreement beyond chance is undefined", note)
@@ -179,20 +180,27 @@ def _statistic(agreed: Floats, several: Floats, share: Floats, chance: Chance | 
     return statistic
 
 
-def _influence(agreed: Floats, several: Floats, share: Floats, chance: Chance | None) -> tuple[float, Floats]:
-    """The coefficient, and n times what each case adds to it, as Gwet linearises it (pairs of a case are fixed)."""
+def _influence(
+    agreed: Floats, several: Bools, share: Floats, chance: Chance | None, *, fixed: bool
+) -> tuple[float, Floats]:
+    """The coefficient, and n times what each case adds to it.
+
+    Gwet divides by a fixed number of cases with two reads, so that a case with one read counts as one without
+    agreement. Over patients (not fixed) that number varies with the sample, as the denominator of any ratio does.
+    """
     scale = several.size / several.sum()
     observed = float(agreed.sum() / several.sum())
+    by_case = scale * agreed - observed if fixed else scale * several * (agreed - observed)
     if chance is None:
-        return observed, scale * agreed - observed
+        return observed, by_case
     expected_all, gradient = chance(share.mean(axis=0)[None, :])
     expected = float(expected_all[0])
     if not expected < 1 - 1e-12:
         return nan, np.full(agreed.size, nan)
     value = (observed - expected) / (1 - expected)
     by_chance = share @ gradient[0]
-    by_case = scale * (agreed - expected * several) / (1 - expected)
-    return value, by_case - (1 - value) * (by_chance - by_chance.mean()) / (1 - expected) - value
+    by_case = by_case - expected * (scale * several - 1) if fixed else by_case
+    return value, (by_case - (1 - value) * (by_chance - by_chance.mean())) / (1 - expected)
 
 
 def linear_estimate(

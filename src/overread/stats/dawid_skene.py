@@ -74,8 +74,8 @@ def dawid_skene(
     Returns a DawidSkene. EM from the shares of the votes, without smoothing; `converged` False and a note where
     `max_iterations` were not enough. What a reader's votes cannot tell is NaN in `confusion`; the note says so, and
     where the model is not identified (fewer than three readers on every case) or a class seems to have changed places.
-    Assumes that readers err independently given the class: cases that all find hard break that, and make the readers
-    look better than they are. Dawid & Skene (1979) doi:10.2307/2346806.
+    Assumes that readers err independently given the class; cases that are hard for all of them break that, and bias
+    posterior and confusion. Dawid & Skene (1979) doi:10.2307/2346806.
     Checked against an own EM, crowd-kit 1.4.2 and the published class shares of the paper's data.
 
     >>> d = dawid_skene([[1, 1, 1], [1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0]])
