@@ -30,8 +30,7 @@ def value(frame, **equals):
     return one(frame, **equals)["estimate"]
 
 
-@pytest.fixture(scope="module")
-def by_hand():
+def small(weight=None):
     """Four read cases a-d of three patients (truth 1 1 0 0, scores .9 .4 .6 .1), and thirty that nobody read.
 
     r0 reads all four and calls a; r1 reads a, b and c and calls all three. The unread thirty score .8 where present and
@@ -61,7 +60,31 @@ def by_hand():
     )  # fmt: skip
     config = EvaluationConfig(replicates=100, specificities=(0.9,), sensitivities=(), subgroups=())
     images = images.with_columns(site=pl.lit(""))
+    if weight is not None:
+        images = images.with_columns(weight=pl.Series([*weight, *[1.0] * 30]))
     return ev.evaluate(images, labels, predictions, config, rng=np.random.default_rng(0), reads=reads)
+
+
+@pytest.fixture(scope="module")
+def by_hand():
+    return small()
+
+
+def test_sampling_weights_reach_the_rates_and_are_said_where_they_have_no_place():
+    """Case b weighs 3: of present reads a counts 1 + 1 and b 3 + 3, called are a twice and b once: 5 of 8.
+
+    The model calls a alone: 2 of 8; its AUC: a beats c and d, b beats d: 2 x 3 + 6 x 1 of 8 x 3.
+    """
+    e = small([1.0, 3.0, 1.0, 1.0]).estimates
+    of = {"analysis": "readers", "finding": "pneumothorax", "reference": "own"}
+    assert value(e, metric="sensitivity", rater="(readers)", **of) == pytest.approx(5 / 8)
+    assert value(e, metric="sensitivity", rater="r0", **of) == pytest.approx(1 / 4)
+    assert value(e, metric="sensitivity", rater="acme", at=SPEC90, **of) == pytest.approx(2 / 8)
+    assert value(e, metric="auc", rater="acme", **of) == pytest.approx(12 / 24)
+    test = one(e, metric="sensitivity_difference", at=f"{SPEC90};test=u-statistic", contrast="rater:(readers)", **of)
+    assert "no place for the weights" in test["note"]
+    agreement = one(e, analysis="agreement", metric="percent_agreement", rater="(readers)")
+    assert "weights of a stratified sample have no part" in agreement["note"]
 
 
 def test_points_pooled_and_matched_by_hand(by_hand):
@@ -409,10 +432,13 @@ def test_a_reader_without_reads_in_an_arm_is_named(reader_study):
     )
     config = EvaluationConfig(replicates=100, specificities=(0.9,), sensitivities=(), subgroups=(), reference="own",
                               references=("panel",))  # fmt: skip
-    e = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(1), reads=fewer).estimates
+    evidence = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(1), reads=fewer)
+    e = evidence.estimates
     row = one(e, analysis="readers", metric="sensitivity", rater="r5", arm="aided:score", reference="panel")
     assert np.isnan(row["estimate"])
     assert row["note"] == "no reads in arm aided:score"
+    said = dict(evidence.account.select("reason", "count").rows())
+    assert said["no read in arm aided:score"] == 1
     area = one(e, metric="auc_difference", rater="(readers)", contrast="arm:unaided", at="test=obuchowski-rockette")
     assert np.isnan(area["estimate"])
     assert "not every reader read every case in both arms" in area["note"]

@@ -120,6 +120,8 @@ def test_what_is_left_out_is_counted():
     assert made["cases", "pneumothorax: read, but the truth is not stated by majority"] == 1
     assert made["cases", "fracture: read, but the truth is not stated by own"] == 1
     assert made["reads", "pneumothorax: no other reader of the case, left out where judged by the others"] == 2
+    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, a point without interval"
+    assert made["readers", few] == 2
 
 
 def test_the_votes_under_each_policy():

@@ -104,4 +104,5 @@ def _row(
         made = Estimate(made.value, method=made.method, note=f"no interval: {people(patients)}, {FEWEST} needed")
     readers = int((~np.isnan(ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None
     numbers = {"n_readers": readers, "n_cases": len(ratings), "n_patients": patients}
-    return row(place, metric, noted(made, note), at=at, test=numbers, confidence=config.confidence)
+    said = noted(made, note, setting.unweighted)
+    return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)

@@ -132,7 +132,8 @@ def _row(
         "n_readers": int(table.readers.sum()) if reader is None else 1, "n_cases": int(read.sum()),
         "n_patients": patients,
     }  # fmt: skip
-    return row(place, metric, noted(made, note), at=at, test=numbers, confidence=setting.config.confidence)
+    said = noted(made, note, setting.unweighted)
+    return row(place, metric, said, at=at, test=numbers, confidence=setting.config.confidence)
 
 
 def averages(calls: Floats, patient: np.ndarray, drawn: Floats) -> Averages:

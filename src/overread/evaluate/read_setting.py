@@ -15,7 +15,7 @@ from overread.evaluate.join import Join
 from overread.evaluate.panel import Bools, Codes, Floats, Panel, panel
 from overread.evaluate.populations import Population
 from overread.evaluate.read_panel import ReadPanel, read_panel
-from overread.evaluate.reads import ReadJoin
+from overread.evaluate.reads import FEW_READS, ReadJoin
 from overread.evaluate.references import DERIVED, OTHERS
 from overread.evaluate.rows import Counts, Place, counts_at, people
 from overread.evaluate.rows import count as counted
@@ -23,7 +23,7 @@ from overread.evaluate.setting import Setting
 from overread.stats.pooled import Pool, ProductDraws, pool, product_draws
 
 READERS = "(readers)"
-FEW_READS = 10  # present or absent reads below which a reader is a point without an interval
+__all__ = ["FAVOURED", "FEW_READS", "READERS", "Points", "ReadSetting", "Reads", "read_setting"]
 FAVOURED = "the reference was made from these readers' own reads, which favours them"
 
 
@@ -112,6 +112,11 @@ class ReadSetting:
         for one in config.mapping:
             said.append(f"Mapping: {one['finding']} is scored by the maximum of {', '.join(one['from'])}.")
         return tuple(said)
+
+    @property
+    def unweighted(self) -> str:
+        """What a row must say that has no place for sampling weights, where there are any."""
+        return "" if self.panel.weight is None else "the weights of a stratified sample have no part in it"
 
     def note(self, reads: Reads, reference: str) -> str:
         """What a row that rests on this reference must say."""

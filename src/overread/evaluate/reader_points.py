@@ -152,8 +152,9 @@ def estimated_rows(side: Side) -> list[Row]:
     rows = []
     for name, values in found.items():
         place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
-        for metric, value in zip(RATES, values, strict=True):
-            note = "" if value == value else "no case speaks for it"
+        for metric, value, cases in zip(RATES, values[:2], values[2:], strict=True):
+            note = f"rests on {cases:.1f} expected cases" if value == value else "no case speaks for it"
+            note += f", fewer than {FEW_READS}: hardly known" if value == value and cases < FEW_READS else ""
             made = Estimate(value, method="Dawid-Skene", note=note)
             rows.append(row(place, f"estimated_{metric}", noted(made, side.note), test={"n_readers": 1},
                             confidence=setting.config.confidence))  # fmt: skip

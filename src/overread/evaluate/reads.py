@@ -13,6 +13,7 @@ from overread.evaluate.mapping import with_wholes
 from overread.evaluate.references import KEY, Truths, truths, with_others
 
 READ = ("reader", "case_id", "arm", "round")
+FEW_READS = 10  # present or absent reads below which a reader is a point without an interval
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +62,7 @@ def join_reads(
     wanted = reads.select(KEY).unique()
     stated = with_wholes(labels, config.mapped()).join(wanted, on=list(KEY), how="semi")
     made = truths(stated, reads, config, dropped)
+    _few(reads, made, config, dropped)
     mine = scores.join(wanted, on=list(KEY), how="semi").select(*KEY, "rater", "score")
     _unscored(mine, reads, dropped)
     return ReadJoin(
@@ -138,6 +140,27 @@ def _unknown_labels(
         if source not in config.sources and (not config.references or source in config.references):
             words = f"labelled by {source}, but not in the images table"
             dropped.append(Dropped("cases", words, mine["case_id"].n_unique(), examples_of(mine, ("case_id",))))
+
+
+def _few(reads: pl.DataFrame, made: Truths, config: EvaluationConfig, dropped: list[Dropped]) -> None:
+    """Count the readers with few present or absent reads under each reference, and those without a read in an arm."""
+    truth = made.frame.filter(pl.col("uncertain_call").is_in(["", config.uncertain_calls]))
+    both = reads.filter(pl.col(config.uncertain_calls).is_not_null()).join(truth, on=list(KEY))
+    counted = both.group_by("finding", "arm", "reference", "reader").agg(
+        pl.col("truth").sum().alias("present"), (~pl.col("truth")).sum().alias("absent")
+    )
+    few = counted.filter(pl.min_horizontal("present", "absent") < FEW_READS)
+    for (finding, arm, reference), mine in sorted(
+        few.partition_by("finding", "arm", "reference", as_dict=True).items()
+    ):
+        words = (
+            f"{finding}, {arm}, {reference}: fewer than {FEW_READS} present or absent reads, a point without interval"
+        )
+        dropped.append(Dropped("readers", words, mine.height, examples_of(mine.sort("reader"), ("reader",))))
+    readers, arms = reads.select("reader").unique(), reads.select("arm").unique()
+    lone = readers.join(arms, how="cross").join(reads, on=["reader", "arm"], how="anti").sort("arm", "reader")
+    for (arm,), mine in sorted(lone.partition_by("arm", as_dict=True).items()):
+        dropped.append(Dropped("readers", f"no read in arm {arm}", mine.height, examples_of(mine, ("reader",))))
 
 
 def _unscored(scores: pl.DataFrame, reads: pl.DataFrame, dropped: list[Dropped]) -> None:

@@ -29,13 +29,14 @@ class Truths:
 
     frame: case_id, finding, reference, uncertain_call ("" = does not hang on it), truth. names: the references in their
     order. notes: what a row that rests on one must say, by finding, reference and uncertain_call. estimated: each
-    reader's (sensitivity, specificity) as Dawid and Skene's model has it, by finding and uncertain_call.
+    reader's sensitivity and specificity as Dawid and Skene's model has them, and the expected present and absent cases
+    that they rest on, by finding and uncertain_call.
     """
 
     frame: pl.DataFrame
     names: tuple[str, ...]
     notes: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
-    estimated: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    estimated: Mapping[tuple[str, str], Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
 
 def decided(labels: pl.DataFrame, config: EvaluationConfig) -> pl.DataFrame:
@@ -85,7 +86,7 @@ def truths(
 @dataclass(frozen=True, slots=True)
 class _Derived:
     notes: dict[tuple[str, str, str], str]
-    estimated: dict[tuple[str, str], Mapping[str, tuple[float, float]]]
+    estimated: dict[tuple[str, str], Mapping[str, tuple[float, ...]]]
 
 
 def _voting(reads: pl.DataFrame) -> tuple[pl.DataFrame, str]:
@@ -115,8 +116,9 @@ def _derived(
         model = consensus.dawid_skene(table, classes=[0, 1])
         p = model.posterior[:, 1]
         truth = np.where(np.isnan(p), np.nan, (p >= 0.5).astype(np.float64))
-        rates = zip(readers, model.sensitivity, model.specificity, strict=True)
-        made.estimated[finding, policy] = {r: (float(se), float(sp)) for r, se, sp in rates}
+        expected = model.expected_cases[:, ::-1]  # present first
+        columns = np.column_stack([model.sensitivity, model.specificity, expected]).tolist()
+        made.estimated[finding, policy] = {r: tuple(c) for r, c in zip(readers, columns, strict=True)}
         words = f"converged after {model.iterations} iterations" if model.converged else "did not converge"
         made.notes[key] = f"Dawid-Skene {words}" + (f": {model.note}" if model.note else "")
     keep = ~np.isnan(truth)
