@@ -312,6 +312,25 @@ def _threshold(study):
     return rates.threshold_at(y, _score(study, unread, "nodule", "mass"), specificity=0.9).threshold
 
 
+def test_graded_reads_alone_give_areas_and_no_rates(reader_study):
+    images, labels, scores, reads, _ = reader_study
+    graded = reads.filter(finding="edema", arm="unaided").with_columns(call=pl.lit(None, dtype=pl.String))
+    config = EvaluationConfig(replicates=100, specificities=(0.9,), sensitivities=(), subgroups=(), reference="own",
+                              references=("panel", "majority"))  # fmt: skip
+    e = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(1), reads=graded)
+    rows = e.estimates.filter(analysis="readers")
+    assert set(rows["metric"]) == {"auc", "auc_difference"}
+    cases, table = _case_table(reader_study, "edema", "unaided", "score")
+    y = _truth(reader_study, "edema", cases)
+    own = one(rows, metric="auc", rater="r3", arm="unaided")
+    expected = roc.auc(y, table[3], cluster=np.arange(len(cases)))
+    assert (own["estimate"], own["low"]) == pytest.approx((expected.value, expected.low))
+    mean = one(rows, metric="auc", rater="(readers)", at="test=obuchowski-rockette")
+    assert mean["estimate"] == pytest.approx(np.mean([roc.auc(y, s).value for s in table]))
+    said = dict(e.account.select("reason", "count").rows())
+    assert said["scores without a call: no part in sensitivity, specificity and agreement"] == 6 * len(cases)
+
+
 def test_calls_are_compared_by_u_statistics(reader_study):
     cases, words = _case_table(reader_study, "lung_lesion", "unaided", "call")
     _, aided = _case_table(reader_study, "lung_lesion", "aided:score", "call")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from overread.evaluate.areas import FEWEST
+from overread.evaluate.areas import FEWEST, Cases, auc_estimate
 from overread.evaluate.panel import Bools, Floats
 from overread.evaluate.read_setting import READERS, Reads, ReadSetting
 from overread.evaluate.rows import Row, count, noted, people, row
@@ -53,8 +53,9 @@ def random_reader_rows(setting: ReadSetting) -> list[Row]:
                 continue
             for arm in setting.panel.arms:
                 reads = setting.reads(finding, arm, policy)
-                rows += _calls_against_model(setting, reads, reference, truth)
-                rows += _areas_against_model(setting, reads, reference, truth)
+                if reads.index.size:
+                    rows += _calls_against_model(setting, reads, reference, truth)
+                rows += _areas(setting, reads, reference, truth)
     return rows
 
 
@@ -100,44 +101,66 @@ def _calls_against_model(setting: ReadSetting, reads: Reads, reference: str, tru
                 made = Estimate(np.nan, note=why)
                 if not why:
                     call = called(score, threshold.value)[table.cases].astype(np.float64)
-                    made = _against(table, call, metric=metric, covariance=U_STATISTIC, setting=setting)
+                    made = _noted(_study(setting, table, call, metric, U_STATISTIC))
                 rows.append(_row(setting, reads, (rater, reference), f"{metric}_difference", made, at, table))
     return rows
 
 
-def _against(table: Table, model: Floats, *, metric: str, covariance: str, setting: ReadSetting) -> Estimate:
-    found = mrmc.model_against_readers(
+def _study(setting: ReadSetting, table: Table, model: Floats, metric: str, covariance: str) -> mrmc.ReaderStudy:
+    return mrmc.model_against_readers(
         table.truth, model, table.answers[table.readers], metric=metric, covariance=covariance,
         cluster=table.patient, confidence=setting.config.confidence,
     )  # fmt: skip
+
+
+def _noted(found: mrmc.ReaderStudy) -> Estimate:
     return noted(found.difference, "" if found.note in found.difference.note else found.note)
 
 
 def _row(
-    setting: ReadSetting, reads: Reads, who: tuple[str, str], metric: str, made: Estimate, at: str, table: Table
+    setting: ReadSetting, reads: Reads, who: tuple[str, str], metric: str, made: Estimate, at: str, table: Table,
+    contrast: str = f"rater:{READERS}",
 ) -> Row:  # fmt: skip
     rater, reference = who
-    place = setting.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=f"rater:{READERS}")
-    test: dict[str, Any] = {"n_readers": int(table.readers.sum()), "null": 0.0}
+    place = setting.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=contrast)
+    test: dict[str, Any] = {"n_readers": int(table.readers.sum())} | ({"null": 0.0} if contrast else {})
     counts = count(table.truth.astype(np.float64), table.patient)
     return row(place, metric, noted(made, setting.note(reads, reference)), at=at, counts=counts, test=test,
                confidence=setting.config.confidence)  # fmt: skip
 
 
-def _areas_against_model(setting: ReadSetting, reads: Reads, reference: str, truth: Floats) -> list[Row]:
-    """The model's AUC minus the mean reader's; nothing where reads are calls, NaN with the reason where not crossed."""
+def _areas(setting: ReadSetting, reads: Reads, reference: str, truth: Floats) -> list[Row]:
+    """AUCs of graded reads: each reader's, the mean reader's beside the model's, and the difference; none of calls."""
     table = first_reads(setting, reads, truth, graded=True)
     if not table.readers.any():
         return []
-    rows = []
+    rows = [_own_area(setting, reads, reference, table, int(r)) for r in np.flatnonzero(table.readers)]
+    at = f"test={OBUCHOWSKI_ROCKETTE}"
     for rater in setting.panel.outputs[reads.finding]:
         why = limited(setting, table, "auc")
         if not table.crossed:
             why = "no Obuchowski-Rockette analysis: not every reader read every case"
-        made = Estimate(np.nan, note=why)
+        made = [Estimate(np.nan, note=why)] * 3
         if not why:
             score = setting.panel.score[reads.finding, rater][table.cases]
-            made = _against(table, score, metric="auc", covariance="jackknife", setting=setting)
-        at = f"test={OBUCHOWSKI_ROCKETTE}"
-        rows.append(_row(setting, reads, (rater, reference), "auc_difference", made, at, table))
+            found = _study(setting, table, score, "auc", "jackknife")
+            made = [*found.arms, _noted(found)]
+        rows.append(_row(setting, reads, (rater, reference), "auc", made[0], at, table, ""))
+        if rater == setting.panel.outputs[reads.finding][0]:
+            rows.append(_row(setting, reads, (READERS, reference), "auc", made[1], at, table, ""))
+        rows.append(_row(setting, reads, (rater, reference), "auc_difference", made[2], at, table))
     return rows
+
+
+def _own_area(setting: ReadSetting, reads: Reads, reference: str, table: Table, reader: int) -> Row:
+    """The AUC of one reader's scores on the cases that the reader read."""
+    kept = ~np.isnan(table.answers[reader])
+    truth, patient = table.truth[kept], table.patient[kept]
+    weight = None if setting.panel.weight is None else setting.panel.weight[table.cases[kept]]
+    counts = count(truth.astype(np.float64), patient)
+    made = auc_estimate(
+        Cases(truth, table.answers[reader][kept], patient, None, weight), counts, confidence=setting.config.confidence
+    )
+    place = setting.place(reads.finding, setting.panel.readers[reader], reads=reads, reference=reference)
+    return row(place, "auc", noted(made, setting.note(reads, reference)), counts=counts, test={"n_readers": 1},
+               confidence=setting.config.confidence)  # fmt: skip
