@@ -127,24 +127,25 @@ def _tally(table: Floats, codes: NDArray[np.intp], n_readers: int, known: Floats
 def _iterate(tally: Floats, tolerance: float, max_iterations: int) -> _Fit:
     n, n_readers, q = tally.shape
     flat = tally.reshape(n, n_readers * q)
-    posterior = tally.sum(axis=1) / tally.sum(axis=(1, 2))[:, None]
+    across = np.ascontiguousarray(flat.T)  # classes come first in what follows: sums over few rows are quick
+    posterior = np.ascontiguousarray((tally.sum(axis=1) / tally.sum(axis=(1, 2))[:, None]).T)
     converged, iterations = False, 0
     while True:
-        prevalence = posterior.mean(axis=0)
-        votes = (posterior.T @ flat).reshape(q, n_readers, q)  # true class, reader, voted class
+        prevalence = posterior.mean(axis=1)
+        votes = (posterior @ flat).reshape(q, n_readers, q)  # true class, reader, voted class
         rows = votes.sum(axis=2, keepdims=True)
         confusion = np.divide(votes, rows, out=np.zeros_like(votes), where=rows > 0)
-        joint = flat @ _log(confusion.reshape(q, n_readers * q)).T + _log(prevalence)
-        top = joint.max(axis=1, keepdims=True)
-        likelihood = np.exp(joint - top)
+        likelihood = _log(confusion.reshape(q, n_readers * q)) @ across + _log(prevalence)[:, None]
+        top = likelihood.max(axis=0)
+        np.exp(likelihood - top, out=likelihood)
+        total = likelihood.sum(axis=0)
         if converged or iterations == max_iterations:
             break
-        total = likelihood.sum(axis=1, keepdims=True)
         before, posterior = posterior, likelihood / total
         iterations += 1
         converged = bool(np.abs(posterior - before).max() < tolerance)
-    log_likelihood = float((np.log(likelihood.sum(axis=1)) + top[:, 0]).sum())
-    return _Fit(posterior, prevalence, confusion.transpose(1, 0, 2), log_likelihood, iterations, converged)
+    log_likelihood = float((np.log(total) + top).sum())
+    return _Fit(posterior.T, prevalence, confusion.transpose(1, 0, 2), log_likelihood, iterations, converged)
 
 
 def _log(probability: Floats) -> Floats:
