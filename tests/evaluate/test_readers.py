@@ -14,6 +14,7 @@ from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.pairwise import averages, threshold_of_rate
 from overread.simulate import readers as simulated
 from overread.stats import mrmc, rates, roc
+from overread.stats.multiplicity import holm
 
 MAIN = "uncertain=ignore;uncertain_call=absent"
 SPEC90 = "operating_point=spec90"
@@ -346,6 +347,9 @@ def test_calls_are_compared_by_u_statistics(reader_study):
         row = one(e, metric=f"{metric}_difference", at=f"{SPEC90};test=u-statistic", rater="acme [either]",
                   level="unaided", contrast="rater:(readers)")  # fmt: skip
         assert (row["estimate"], row["p"]) == pytest.approx((expected.value, expected.p))
+        family = reader_study[4].estimates.filter(family=row["family"])
+        assert "model against unaided readers, panel, operating_point=spec90" in row["family"]
+        assert family["p_adjusted"].to_list() == pytest.approx(list(holm(family["p"].to_list())))
         plain = one(e, metric=f"{metric}_difference", at=SPEC90, rater="acme [either]", level="unaided",
                     contrast="rater:(readers)")  # fmt: skip
         assert plain["estimate"] == pytest.approx(expected.value)

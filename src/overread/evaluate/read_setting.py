@@ -127,7 +127,7 @@ class ReadSetting:
     def note_on(self, finding: str, reference: str, policy: str = "") -> str:
         """Whether the readers made this reference themselves, and how Dawid-Skene ended under a policy ("" = main)."""
         made = reference in (*DERIVED, *self.config.reader_made)
-        said = self.joined.truths.notes.get((finding, reference, policy or self.config.uncertain_calls), "")
+        said = self.joined.truths.note(finding, reference, policy or self.config.uncertain_calls)
         return "; ".join(n for n in (FAVOURED if made else "", said) if n)
 
 

@@ -148,7 +148,7 @@ def attained(truth: Bools, score: Floats, weight: Floats, false_positive_rate: f
 def estimated_rows(side: Side) -> list[Row]:
     """What Dawid and Skene's model makes of each reader."""
     setting = side.setting
-    found = setting.joined.truths.estimated.get((side.reads.finding, side.reads.policy), {})
+    found = setting.joined.truths.rates(side.reads.finding, side.reads.policy)
     rows = []
     for name, values in found.items():
         place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)

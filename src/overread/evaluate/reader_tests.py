@@ -18,6 +18,7 @@ from overread.evaluate.rows import Row, count, noted, people, row
 from overread.evaluate.side_by_side import RATES, called
 from overread.stats import mrmc
 from overread.stats.estimate import Estimate
+from overread.stats.multiplicity import holm
 
 U_STATISTIC, OBUCHOWSKI_ROCKETTE = "u-statistic", "obuchowski-rockette"
 
@@ -56,6 +57,19 @@ def random_reader_rows(setting: ReadSetting) -> list[Row]:
                 if reads.index.size:
                     rows += _calls_against_model(setting, reads, reference, truth)
                 rows += _areas(setting, reads, reference, truth)
+    return _adjusted(rows)
+
+
+def _adjusted(rows: list[Row]) -> list[Row]:
+    """The rows with p adjusted by Holm over findings, outputs and both rates, per arm, reference and threshold."""
+    families: dict[tuple[str, str, str], list[Row]] = {}
+    for made in rows:
+        if made["p"] == made["p"] and made["contrast"]:
+            families.setdefault((made["level"], made["reference"], made["at"]), []).append(made)
+    for (arm, reference, at), family in families.items():
+        words = f"model against {arm} readers, {reference}, {at}: {len(family)} tests"
+        for made, p in zip(family, holm([m["p"] for m in family]), strict=True):
+            made |= {"p_adjusted": float(p), "family": words}
     return rows
 
 

@@ -38,6 +38,14 @@ class Truths:
     notes: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     estimated: Mapping[tuple[str, str], Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
+    def note(self, finding: str, reference: str, policy: str) -> str:
+        """What is to be said of a finding under a reference and a policy of uncertain calls."""
+        return self.notes.get((finding, reference, policy), self.notes.get((finding, reference, ""), ""))
+
+    def rates(self, finding: str, policy: str) -> Mapping[str, tuple[float, ...]]:
+        """Each reader's rates by Dawid and Skene's model, with the expected cases behind them."""
+        return self.estimated.get((finding, policy), self.estimated.get((finding, ""), {}))
+
 
 def decided(labels: pl.DataFrame, config: EvaluationConfig) -> pl.DataFrame:
     """case_id, finding, truth, source of labels, "uncertain" taken as the policy says."""
@@ -71,10 +79,11 @@ def truths(
     made = _Derived({}, {})
     for finding in reads["finding"].unique().sort():
         mine = votes.filter(finding=finding)
-        for policy in UNCERTAIN:
+        unsure = bool((mine["call"] == "uncertain").any())  # else one vote stands for every policy, under ""
+        for policy in UNCERTAIN if unsure else (config.uncertain_calls,):
             for name in (n for n in DERIVED if n in names):
                 counted = dropped if policy == config.uncertain_calls else []
-                frames.append(_derived(mine, (finding, name, policy), made, counted))
+                frames.append(_derived(mine, (finding, name, policy), made, counted, "" if not unsure else policy))
     if arm and any(n in DERIVED for n in names):
         words = f"votes and Dawid-Skene are made from arm '{arm}', the other arms have no part in them"
         dropped.append(Dropped("reads", words, votes.select("reader", "case_id").n_unique()))
@@ -98,7 +107,7 @@ def _voting(reads: pl.DataFrame) -> tuple[pl.DataFrame, str]:
 
 
 def _derived(
-    votes: pl.DataFrame, key: tuple[str, str, str], made: _Derived, dropped: list[Dropped]
+    votes: pl.DataFrame, key: tuple[str, str, str], made: _Derived, dropped: list[Dropped], under: str
 ) -> pl.DataFrame:  # fmt: skip
     finding, name, policy = key
     cases, readers, table = vote_table(votes, policy)
@@ -118,16 +127,16 @@ def _derived(
         truth = np.where(np.isnan(p), np.nan, (p >= 0.5).astype(np.float64))
         expected = model.expected_cases[:, ::-1]  # present first
         columns = np.column_stack([model.sensitivity, model.specificity, expected]).tolist()
-        made.estimated[finding, policy] = {r: tuple(c) for r, c in zip(readers, columns, strict=True)}
+        made.estimated[finding, under] = {r: tuple(c) for r, c in zip(readers, columns, strict=True)}
         words = f"converged after {model.iterations} iterations" if model.converged else "did not converge"
-        made.notes[key] = f"Dawid-Skene {words}" + (f": {model.note}" if model.note else "")
+        made.notes[finding, name, under] = f"Dawid-Skene {words}" + (f": {model.note}" if model.note else "")
     keep = ~np.isnan(truth)
     return pl.DataFrame(
         {"case_id": np.array(cases, dtype=object)[keep].tolist(), "truth": truth[keep] == 1},
         schema={"case_id": pl.String, "truth": pl.Boolean},
     ).select(
         "case_id", pl.lit(finding).alias("finding"), pl.lit(name).alias("reference"),
-        pl.lit(policy).alias("uncertain_call"), "truth",
+        pl.lit(under).alias("uncertain_call"), "truth",
     )  # fmt: skip
 
 

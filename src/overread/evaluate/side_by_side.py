@@ -29,6 +29,9 @@ from overread.stats.pooled import (
 
 RATES = ("sensitivity", "specificity")
 METHOD = "product bootstrap of readers x patients, percentile"
+FEW_READERS = (
+    10  # below which the product bootstrap covers less than it says (validation/product_bootstrap_coverage.py)
+)
 _MATCHED = "attainable step on the ROC of the read cases, matched again in every replicate"
 
 
@@ -114,6 +117,8 @@ class Side:
             words = f"{METHOD}, {len(self.setting.drawn)} replicates"
             made = Estimate(made.value, made.low, made.high, made.se, method=words, note=made.note)
         said = f"{int(self.pool.reads.sum()):,} reads" if self.setting.panel.weight is None else ""
+        if self.n_readers < FEW_READERS and not np.isnan(made.low):
+            said += f"; {self.n_readers} readers say little of how readers vary: the interval may be too narrow"
         test = {"n_readers": self.n_readers}
         return row(place, metric, noted(made, said, note, self.note), at=at, counts=counts, test=test,
                    confidence=confidence)  # fmt: skip
