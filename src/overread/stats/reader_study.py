@@ -16,6 +16,7 @@ from overread.stats.obuchowski_rockette import Components
 from overread.stats.tails import critical, upper
 from overread.stats.u_statistics import Moments
 
+ROUNDING = 1e-15  # a variance this near 0 is 0: it is a difference of means of products near 1
 NULL = {"auc": 0.5, "youden": 0.0}  # what a reader without knowledge attains; sensitivity and specificity have no such
 
 
@@ -112,6 +113,8 @@ def root(variance: float) -> tuple[float, str]:
     """
     if isnan(variance):
         return nan, ""
+    if abs(variance) < ROUNDING:
+        return 0.0, ""
     if variance < 0:
         return nan, f"the variance came out negative ({variance:.3g}): no interval"
     return sqrt(variance), ""

@@ -10,6 +10,7 @@ import numpy as np
 from overread.stats.arrays import Bools, Codes, Floats
 from overread.stats.estimate import Estimate
 from overread.stats.reader_study import (
+    ROUNDING,
     Asked,
     ReaderStudy,
     class_note,
@@ -23,8 +24,6 @@ from overread.stats.reader_study import (
     t_name,
 )
 from overread.stats.u_statistics import Moments, arm_values, degrees_of_freedom, moments_of
-
-ROUNDING = 1e-15  # of a variance that is a difference of moments near 1
 
 
 def unbalanced_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: str) -> ReaderStudy:
@@ -75,7 +74,9 @@ def _weighted(
 def rounded(df: float) -> float:
     """Of BDG degrees of freedom, those of the quantile: rounded down, normal above 50, as iMRMC has it.
 
-    >>> rounded(12.8), rounded(50.1)
-    (12.0, inf)
+    A whole number that arithmetic left a rounding short of itself stays itself.
+
+    >>> rounded(12.8), rounded(50.1), rounded(2 - 1e-12)
+    (12.0, inf, 2.0)
     """
-    return df if isnan(df) else inf if df > 50 else float(floor(df))
+    return df if isnan(df) else inf if df > 50 else float(floor(df * (1 + 1e-9)))
