@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from math import isnan, log, sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,17 @@ from overread.errors import InputError
 from overread.stats.betting import confidence_sequence
 from overread.stats.proportions import wilson
 
+REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "sequential" / "expected.json"
+CASES = json.loads(REFERENCE.read_text())["cases"]
 OUTCOMES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=40)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
+def test_limits_equal_the_authors_own(case):
+    got = confidence_sequence(case["x"], resolution=1e-3, confidence=1 - case["alpha"])
+    at = np.array(case["steps"]) - 1
+    np.testing.assert_allclose(got.low[at], case["low"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(got.high[at], case["high"], rtol=0, atol=1e-9)
 
 
 def written_out(x, means, *, alpha=0.05, share=None):
@@ -135,11 +147,22 @@ def test_what_is_left_when_limits_meet():
     first = int(np.isnan(got.low).argmax())
     assert f"after {first} steps" in got.note
     assert 100 < first < 200
+    assert max(got.excluded_at(m) for m in np.arange(101) / 100) == first + 1  # then at the latest
     # A range narrower than the resolution stays as one cell.
     x = (np.random.default_rng(1).random(9000) < 0.55) * 1.0
     cell = confidence_sequence(x, resolution=0.1)
     assert (cell.low[-1], cell.high[-1]) == pytest.approx((0.5, 0.6))
     assert cell.note == ""
+
+
+def test_long_runs_neither_vanish_nor_overflow():
+    # Blocks multiply plainly: the gambler above 1 % keeps next to nothing after ten thousand zeros.
+    x = np.concatenate((np.zeros(10_000), np.ones(300)))
+    got = confidence_sequence(x, resolution=1e-2, confidence=1 - 1e-9)
+    known = ~np.isnan(got.low)
+    assert (got.low[known] <= got.value[known]).all()
+    out = written_out(x[:400], np.array([0.2, 0.5]), alpha=1e-9)
+    assert [got.excluded_at(m + 1e-9) for m in (0.2, 0.5)] == [int(c.argmax()) + 1 for c in out.T]
 
 
 def test_bad_input_is_said():

@@ -13,7 +13,8 @@ from overread.stats.arrays import Codes, Floats, check_confidence, score_array, 
 from overread.stats.estimate import Estimate
 
 CAUTION = 0.5  # the largest share of the capital that may be lost in one bet, as in the paper
-ROOM = 500_000  # numbers in one block of steps times means
+ROOM = 200_000  # numbers in one block of steps times means
+LONGEST = 256  # steps of a block: within it capitals are plain products, which then can neither vanish nor overflow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +34,7 @@ class ConfidenceSequence:
         >>> confidence_sequence(np.ones(50)).excluded_at(0.5)
         10
         """
-        with np.errstate(invalid="ignore"):
-            out = np.flatnonzero((self.low > null) | (self.high < null))
+        out = np.flatnonzero(~((self.low <= null) & (null <= self.high)))  # where no mean is left, none is inside
         return int(out[0]) + 1 if out.size else None
 
     @property
@@ -159,34 +159,32 @@ def _limits(unit: Floats, share: Floats, bets: Floats, *, threshold: float, cell
     above, below = np.zeros(cells + 1), np.zeros(cells + 1)  # log capitals of what is left
     while start < n and first <= last:
         m = grid[first : last + 1]
-        block = slice(start, min(start + max(ROOM // m.size, 1), n))
+        block = slice(start, min(start + min(max(ROOM // m.size, 1), LONGEST), n))
         gain = share[block, None] * (unit[block, None] - m)  # (steps, means)
-        up, down = _capitals(gain, bets[block], m)
-        up[0] += above
-        down[0] += below
-        np.cumsum(up, axis=0, out=up)
-        np.cumsum(down, axis=0, out=down)
-        from_left, from_right = _left_out(up, threshold), _left_out(down, threshold)
+        up, down = _growth(gain, bets[block], m)
+        from_left, from_right = _left_out(up, threshold - above), _left_out(down, threshold - below)
         kept = from_left + from_right <= m.size  # else what is left out from both sides overlaps
         low[block] = np.where(kept, grid[np.maximum(first + from_left - 1, 0)], nan)
         high[block] = np.where(kept, grid[np.minimum(last - from_right + 1, cells)], nan)
         left, right = int(from_left[-1]), int(from_right[-1])
-        above, below = up[-1, left : m.size - right], down[-1, left : m.size - right]
+        stays = slice(left, max(m.size - right, left))
+        above, below = above[stays] + np.log(up[-1, stays]), below[stays] + np.log(down[-1, stays])
         first, last, start = first + left, last - right, block.stop
     if start < n and first == last + 1:  # all that is left lies between two neighbours
         low[start:], high[start:] = grid[last], grid[first]
     return low, high
 
 
-def _capitals(gain: Floats, bets: Floats, m: Floats) -> tuple[Floats, Floats]:
-    """The logarithm of what each step multiplies the two capitals by, (steps, means)."""
+def _growth(gain: Floats, bets: Floats, m: Floats) -> tuple[Floats, Floats]:
+    """What the two capitals are multiplied by from the start of the block to each step, (steps, means)."""
     with np.errstate(divide="ignore"):
         most = CAUTION / m, CAUTION / (1 - m)
-    return np.log1p(np.minimum(bets[:, None], most[0]) * gain), np.log1p(-np.minimum(bets[:, None], most[1]) * gain)
+    up, down = (1 + sign * np.minimum(bets[:, None], cut) * gain for sign, cut in zip((1, -1), most, strict=True))
+    return np.cumprod(up, axis=0, out=up), np.cumprod(down, axis=0, out=down)
 
 
-def _left_out(capital: Floats, threshold: float) -> Codes:
-    """How many means are left out by each step, from that gambler's side, (steps,)."""
-    reached = capital >= threshold
+def _left_out(growth: Floats, missing: Floats) -> Codes:
+    """How many means are left out by each step, from that gambler's side, (steps,); missing = log of what it takes."""
+    reached = growth >= np.exp(np.minimum(missing, 700.0))
     when = reached.argmax(axis=0)[reached.any(axis=0)]
-    return np.cumsum(np.bincount(when, minlength=len(capital)))
+    return np.cumsum(np.bincount(when, minlength=len(growth)))
