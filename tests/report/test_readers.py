@@ -378,7 +378,7 @@ def test_pairs_of_raters_and_agreement(seen):
 
 def test_the_figure_says_whose_word_the_reference_is(out, seen):
     svg = (out / "figures" / "readers-unaided-pneumothorax.svg").read_text(encoding="utf-8")
-    assert svg.count("made by these readers: they are favoured") == 3  # adjudicated, majority, Dawid-Skene
+    assert svg.count("made by these readers: favours them") == 3  # adjudicated, majority, Dawid-Skene
     assert svg.count("each reader against the others") == 1
     assert "The axis of 1 − specificity ends at" in seen.text
     assert "These readers' own reads went into Label “adjudicated”: judged by it, readers are favoured" in seen.text

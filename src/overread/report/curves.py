@@ -113,12 +113,12 @@ def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:
     return min(1.0, max(ends) * 1.05)
 
 
-def draw_curve(axis: Axes, part: pl.DataFrame, colour: str, *, style: Any = "-") -> None:
+def draw_curve(axis: Axes, part: pl.DataFrame, colour: str, *, style: Any = "-", band: float = 0.16) -> None:
     """A curve with its band; `part` holds its points in order."""
     x, y, low, high = (part[c].to_numpy() for c in ("x", "y", "low", "high"))
     keep = _thin(len(x))
     if not np.isnan(low).all():
-        axis.fill_between(x[keep], low[keep], high[keep], color=colour, alpha=0.16, lw=0)
+        axis.fill_between(x[keep], low[keep], high[keep], color=colour, alpha=band, lw=0)
     axis.plot(x[keep], y[keep], color=colour, lw=1.3, ls=style)
 
 

@@ -14,9 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from overread.report.curves import draw_curve
-from overread.report.drawing import AMBER, GREY, INK, RULE, drawing, panels, series_colour, svg
+from overread.report.drawing import AMBER, GREY, INK, RULE, WIDTH, canvas, drawing, series_colour, svg
 
-_COLUMNS, _TALL = 3, 3.35
+# inches: three panels to a row, room for the words left of, above and below each
+_COLUMNS, _LEFT, _GAP, _HEAD, _FOOT = 3, 0.52, 0.42, 0.5, 0.56
+_SIDE = (WIDTH - _LEFT - 0.1 - 2 * _GAP) / 3
 _FROZEN = ("s", "^", "v", "P")  # the marks of the frozen operating points
 _ENDS = (0.25, 0.4, 0.6, 1.0)  # where the axis of 1 - specificity may end
 
@@ -58,20 +60,37 @@ class Key:
 
 
 def reader_panels(shown: Sequence[Panel], key: Key, *, name: str, alt: str) -> str:
-    """SVG of the panels, up to three in a row, the key above them."""
+    """SVG of the panels, three in a row; the key stands where a panel is spare, else above them."""
     end = axis_end(shown)
+    most = max((p.reads for panel in shown for p in panel.readers), default=1)
+    rows, spare = -(-len(shown) // _COLUMNS), -len(shown) % _COLUMNS
+    top = 0.0 if spare else 0.24 * (_lines(key.outputs + key.points) + 1) + 0.12
+    height = top + rows * (_HEAD + _SIDE + _FOOT)
     with drawing():
-        figure, axes = panels(len(shown), columns=_COLUMNS, height=_TALL, share=True)
-        most = max((p.reads for panel in shown for p in panel.readers), default=1)
-        for axis, panel in zip(axes, shown, strict=True):
+        figure = canvas(height)
+        for i, panel in enumerate(shown):
+            axis = figure.add_axes(_box(i, top, height))
             _draw(axis, panel, end, most)
-        for i, axis in enumerate(axes):
-            axis.tick_params(labelbottom=True, labelleft=True)
+            axis.set_xlabel("1 − specificity")
             if i % _COLUMNS == 0:
                 axis.set_ylabel("Sensitivity")
-            axis.set_xlabel("1 − specificity")
-        _legend(figure, key)
+        if spare:
+            x, _, _, tall = _box(len(shown), top, height)
+            y = _box(len(shown), top, height)[1] + tall
+            _legend(figure, [*_models(key), *_people(key)], (x, y + 0.04 / height), columns=1)
+        else:
+            models = _models(key)
+            lines = _lines(key.outputs + key.points)
+            _legend(figure, models, (0.0, 1.0), columns=-(-len(models) // lines))
+            _legend(figure, _people(key), (0.0, 1 - 0.24 * lines / height), columns=3)
         return svg(figure, name, alt)
+
+
+def _box(place: int, top: float, height: float) -> tuple[float, float, float, float]:
+    """Where the axes of the panel at a place stand, as shares of the figure."""
+    row, column = divmod(place, _COLUMNS)
+    x, y = _LEFT + column * (_SIDE + _GAP), top + row * (_HEAD + _SIDE + _FOOT) + _HEAD + _SIDE
+    return x / WIDTH, 1 - y / height, _SIDE / WIDTH, _SIDE / height
 
 
 def axis_end(shown: Sequence[Panel]) -> float:
@@ -88,7 +107,7 @@ def axis_end(shown: Sequence[Panel]) -> float:
 def _draw(axis: Axes, panel: Panel, end: float, most: int) -> None:
     axis.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
     for i, _, curve in panel.curves:
-        draw_curve(axis, curve, series_colour(i), style=_style(i))
+        draw_curve(axis, curve, series_colour(i), style=_style(i), band=0.16 if len(panel.curves) < 3 else 0.09)
     for point in panel.readers:
         _reader(axis, point, most)
     for point in panel.frozen:
@@ -99,8 +118,8 @@ def _draw(axis: Axes, panel: Panel, end: float, most: int) -> None:
     for line, (i, text) in enumerate(reversed(panel.labels)):
         axis.text(0.985, 0.03 + 0.062 * line, text, transform=axis.transAxes, ha="right", color=series_colour(i),
                   fontsize=8.2, zorder=6)  # fmt: skip
-    axis.set_xlim(-0.012 * end, end)
-    axis.set_ylim(-0.012, 1.012)
+    axis.set_xlim(-0.03 * end, end)
+    axis.set_ylim(-0.02, 1.035)
     axis.set_box_aspect(1)
     axis.grid(color=RULE, lw=0.35)
     axis.locator_params(axis="x", nbins=5)
@@ -138,41 +157,35 @@ def _cross(axis: Axes, point: Point, **line: Any) -> None:
         axis.plot([point.x, point.x], point.y_interval, solid_capstyle="butt", **line)
 
 
-def _legend(figure: Figure, key: Key) -> None:
-    """The key in two lines above the panels: the models' marks, the readers'."""
-    models: list[Any] = [Line2D([], [], color=series_colour(i), ls=_style(i), lw=1.8) for i in range(len(key.outputs))]
-    models.append(Patch(color=series_colour(0), alpha=0.16, lw=0))
-    first = [*key.outputs, "band (pointwise)"]
-    for i in range(len(key.points)):
-        models.append(Line2D([], [], ls="", marker=_FROZEN[i % 4], ms=6.2, mfc="white", mec=INK, mew=1.3))
-    first += key.points
-    people = [
-        Line2D([], [], color=INK, lw=1.8, marker="D", ms=8, mfc=INK, mec="white"),
-        Line2D([], [], color=GREY, lw=0.8, marker="o", ms=7, mfc=GREY, mec="white"),
+def _models(key: Key) -> list[tuple[Any, str]]:
+    """The marks of models, each with its words."""
+    lines = [(Line2D([], [], color=series_colour(i), ls=_style(i), lw=1.8), o) for i, o in enumerate(key.outputs)]
+    band = Patch(color=series_colour(0), alpha=0.16, lw=0), "Band (pointwise)"
+    mark: dict[str, Any] = {"ls": "", "ms": 6.2, "mfc": "white", "mec": INK, "mew": 1.3}
+    points = [
+        (Line2D([], [], marker=_FROZEN[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in enumerate(key.points)
     ]
-    second = ["Average reader", "One reader, larger with more reads; cross: intervals"]
-    if key.few:
-        people.append(Line2D([], [], ls="", marker="o", ms=3.2, mfc="none", mec=GREY))
-        second.append("Reader with few reads")
-    width, height = figure.get_size_inches()
-    lines = _lines(first, width)
-    top = 0.24 * (lines + 1) + 0.12
-    figure.set_size_inches(width, height + top)
-    place: Any = {
-        "loc": "upper left",
-        "frameon": False,
-        "borderaxespad": 0.2,
-        "handletextpad": 0.6,
-        "columnspacing": 1.5,
-    }
-    figure.legend(models, first, ncol=-(-len(first) // lines), bbox_to_anchor=(0.0, 1.0), **place)
-    figure.legend(people, second, ncol=3, bbox_to_anchor=(0.0, 1 - 0.24 * lines / (height + top)), **place)
-    figure.tight_layout(rect=(0, 0, 1, 1 - top / (height + top)), h_pad=2.2, w_pad=1.2)
+    return [*lines, band, *points]
 
 
-def _lines(words: Sequence[str], width: float) -> int:
-    """How many lines these words of a key take."""
-    return max(1, ceil(sum(0.075 * len(w) + 0.75 for w in words) / width))
+def _people(key: Key) -> list[tuple[Any, str]]:
+    """The marks of readers, each with its words."""
+    average = Line2D([], [], color=INK, lw=1.8, marker="D", ms=8, mfc=INK, mec="white")
+    one = Line2D([], [], color=GREY, lw=0.8, marker="o", ms=7, mfc=GREY, mec="white")
+    few = Line2D([], [], ls="", marker="o", ms=3.2, mfc="none", mec=GREY)
+    made = [(average, "Average reader, with intervals"), (one, "A reader; larger with more reads")]
+    return [*made, (few, "A reader with few reads")] if key.few else made
+
+
+def _legend(figure: Figure, entries: Sequence[tuple[Any, str]], at: tuple[float, float], *, columns: int) -> None:
+    marks, words = zip(*entries, strict=True)
+    place: Any = {"loc": "upper left", "borderaxespad": 0.2, "handletextpad": 0.7, "columnspacing": 1.5}
+    figure.legend(marks, words, ncol=columns, bbox_to_anchor=at, labelspacing=0.62, **place)
+
+
+def _lines(words: Sequence[str]) -> int:
+    """How many lines these words of a key take, with that of the band."""
+    return max(1, ceil((sum(0.075 * len(w) + 0.75 for w in words) + 2.0) / WIDTH))
 
 
 def numbers(shown: Sequence[Panel], key: Key) -> pl.DataFrame:

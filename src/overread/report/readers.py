@@ -183,7 +183,7 @@ def _panel(reads: Reads, finding: str, reference: str, evidence: Evidence) -> re
         for i, o in enumerate(outputs)
         if known(row := rows.get(("auc", "", o, "")))
     ]
-    below = "made by these readers: they are favoured" if reference in reads.made else ""
+    below = "made by these readers: favours them" if reference in reads.made else ""
     below = "each reader against the others" if reference == OTHERS else below
     return reader_roc.Panel(
         reference_title(reference), below, curves, tuple(people), average, tuple(frozen), tuple(labels)
