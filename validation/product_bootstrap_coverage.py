@@ -34,7 +34,7 @@ def study(rng: np.random.Generator, n_readers: int, n_patients: int, crossed: bo
     reader, case = np.nonzero(reads)
     made = pooled.pool(
         truth[case], called[reader, case], reader=reader, case=case, patient=patient[case],
-        n_readers=n_readers, n_patients=n_patients,
+        shape=(n_readers, n_patients),
     )  # fmt: skip
     return made, score
 

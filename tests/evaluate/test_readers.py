@@ -414,6 +414,69 @@ def test_the_drop_under_every_reference(reader_study):
     assert evidence.verdicts.filter(hypothesis="H2")["verdict"].item() in ("cannot tell", "not supported", "supported")
 
 
+def _edema(study, images=None, **options):
+    """The study of edema alone, with what is changed."""
+    frames = [
+        images if images is not None else study[0],
+        study[1].filter(finding="edema"),
+        study[2].filter(finding="edema"),
+    ]
+    inner = {k: options.pop(k) for k in ("models", "tune") if k in options}
+    if images is not None:
+        frames[2] = frames[2].join(images.select("image_id"), on="image_id", how="semi")
+    config = EvaluationConfig(replicates=100, specificities=(0.9,), sensitivities=(), subgroups=(), reference="own",
+                              references=("panel",), **options)  # fmt: skip
+    reads = study[3].filter(finding="edema", arm="unaided")
+    return ev.evaluate(*frames, config, rng=np.random.default_rng(1), reads=reads, **inner)
+
+
+def _model_row(e):
+    return one(e.estimates, analysis="readers", metric="sensitivity", rater="acme", at=SPEC90, reference="panel")
+
+
+def test_thresholds_of_a_model_are_its_own(reader_study):
+    record = {"training_sites": ["here"], "operating_points": {"edema": {"spec90": {"threshold": 0.55}}}}
+    e = _edema(reader_study, models={"acme": record})
+    cases, _ = _case_table(reader_study, "edema", "unaided", "call")
+    y, score = _truth(reader_study, "edema", cases), _score(reader_study, cases, "edema")
+    row = _model_row(e)
+    assert row["estimate"] == pytest.approx((score[y] >= 0.55).mean())
+    assert "threshold 0.55; threshold frozen with the model" in row["note"]
+
+
+def test_thresholds_from_tuning_cases(reader_study):
+    """The patients nobody read as the tuning split: thresholds of all of them, both sites, are tested on the rest."""
+    images = reader_study[0].with_columns(
+        split=pl.when(pl.int_range(pl.len()) % 150 >= 100).then(pl.lit("tune")).otherwise(pl.lit("test"))
+    )
+    tune = images.filter(split="tune")["image_id"].to_list()
+    y, score = _truth(reader_study, "edema", tune, "own"), _score(reader_study, tune, "edema")
+    threshold = rates.threshold_at(y, score, specificity=0.9).threshold
+    cases, _ = _case_table(reader_study, "edema", "unaided", "call")
+    truth, mine = _truth(reader_study, "edema", cases), _score(reader_study, cases, "edema")
+    row = _model_row(_edema(reader_study, images))
+    assert row["estimate"] == pytest.approx((mine[truth] >= threshold).mean())
+    assert "fitted on the tuning cases" in row["note"]
+
+
+def test_where_every_patient_was_read_half_of_them_are_spent_on_thresholds(reader_study):
+    """Readers and model are then both judged on the other half, so that the difference is on the same reads."""
+    images = reader_study[0].filter(pl.int_range(pl.len()) % 150 < 100)
+    e = _edema(reader_study, images, external_sites=())
+    row = _model_row(e)
+    assert "drawn at random, for too few have cases that nobody read" in row["note"]
+    assert row["n_patients"] == 100
+    whole = one(e.estimates, analysis="readers", metric="sensitivity", rater="(readers)", reference="panel")
+    assert whole["n_patients"] == 200
+    matched = one(e.estimates, metric="sensitivity_at_specificity", at="specificity=readers", reference="panel")
+    assert matched["n_patients"] == 200
+    other = e.estimates.filter(metric="sensitivity_difference", at=SPEC90, reference="panel").row(0, named=True)
+    tested = set(images["image_id"]) - set(e.tuning_patients)
+    cases, words = _case_table(reader_study, "edema", "unaided", "call")
+    mine = np.array([c in tested for c in cases]) & _truth(reader_study, "edema", cases)
+    assert other["estimate"] == pytest.approx(row["estimate"] - (words[:, mine] == "present").mean())
+
+
 def test_predictive_values_are_nowhere_among_reads(reader_study):
     read = reader_study[4].estimates.filter(subgroup="read")
     assert not set(read["metric"]) & {"ppv", "npv", "prevalence"}

@@ -96,7 +96,7 @@ def test_the_product_bootstrap_is_resampling_read_by_read(seed):
     kept[0] = True
     reader, case = np.r_[reader[kept], reader[0]], np.r_[case[kept], case[0]]  # one case read twice
     call = rng.random(reader.size) < 0.3 + 0.4 * truth[case]
-    p = made(truth, reader, case, call, patient, n_readers=n_readers, n_patients=patient.max() + 1)
+    p = made(truth, reader, case, call, patient, shape=(n_readers, patient.max() + 1))
     drawn = pooled.product_draws(n_readers, patient.max() + 1, rng=rng, replicates=20)
     rates = pooled.pooled_rates(p, drawn)
     fast = np.column_stack([rates, *matched(p, score, rates, drawn)])

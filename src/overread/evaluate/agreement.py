@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -53,8 +54,8 @@ def _among(setting: ReadSetting, reads: Reads, table: Table) -> list[Row]:
     """Agreement of all readers: cases with two reads or more, patients resampled."""
     place = setting.place(reads.finding, READERS, reads=reads, analysis="agreement")
     several = (~np.isnan(table.answers)).sum(axis=0) > 1
-    ratings, patient = table.answers[:, several].T, table.patient[several]
-    return [_row(setting, place, m, "", made, ratings, patient) for m, made in AMONG.items()]
+    of = Rated(setting, table.answers[:, several].T, table.patient[several])
+    return [_row(place, m, "", made, of) for m, made in AMONG.items()]
 
 
 def _with_model(setting: ReadSetting, reads: Reads, table: Table, rater: str) -> list[Row]:
@@ -85,24 +86,30 @@ def _pair_rows(
     pair = np.stack([call, model.call[case]], axis=1)
     kept = ~np.isnan(pair).any(axis=1)
     place = setting.place(reads.finding, name, reads=reads, analysis="agreement")
-    return [
-        _row(setting, place, m, at, made, pair[kept], setting.panel.patient[case[kept]], model.words, resample)
-        for m, made in BETWEEN.items()
-    ]
+    of = Rated(setting, pair[kept], setting.panel.patient[case[kept]], model.words, resample)
+    return [_row(place, m, at, made, of) for m, made in BETWEEN.items()]
 
 
-def _row(
-    setting: ReadSetting, place: Place, metric: str, at: str, statistic: Callable[..., Estimate], ratings: Floats,
-    patient: np.ndarray, note: str = "", resample: bool = True,
-) -> Row:  # fmt: skip
-    config, patients = setting.config, patients_in(patient)
+@dataclass(frozen=True, slots=True, eq=False)
+class Rated:
+    """Ratings (n_cases, n_raters) of patients (n_cases,), whether patients are resampled, and what is to be said."""
+
+    setting: ReadSetting
+    ratings: Floats
+    patient: np.ndarray
+    note: str = ""
+    resample: bool = True
+
+
+def _row(place: Place, metric: str, at: str, statistic: Callable[..., Estimate], of: Rated) -> Row:
+    config, patients = of.setting.config, patients_in(of.patient)
     made = Estimate(np.nan, note="no case that two of them called")
-    if ratings.size:
-        more = {"rng": setting.rng, "replicates": config.replicates} if resample else {}
-        made = statistic(ratings, cluster=patient, confidence=config.confidence, **more)
+    if of.ratings.size:
+        more = {"rng": of.setting.rng, "replicates": config.replicates} if of.resample else {}
+        made = statistic(of.ratings, cluster=of.patient, confidence=config.confidence, **more)
     if patients < FEWEST and not np.isnan(made.value):
         made = Estimate(made.value, method=made.method, note=f"no interval: {people(patients)}, {FEWEST} needed")
-    readers = int((~np.isnan(ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None
-    numbers = {"n_readers": readers, "n_cases": len(ratings), "n_patients": patients}
-    said = noted(made, note, setting.unweighted)
+    readers = int((~np.isnan(of.ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None
+    numbers = {"n_readers": readers, "n_cases": len(of.ratings), "n_patients": patients}
+    said = noted(made, of.note, of.setting.unweighted)
     return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)

@@ -101,39 +101,47 @@ def _rows(setting: ReadSetting, reads: Reads, table: Table, rater: str, model: M
     within = f"model={rater};{model.at}" if model.at > "model" else f"{model.at};model={rater}"
     left = f"{made.left_out} pairs share fewer than {SHARED} cases or have no F1: left out" if made.left_out else ""
     note = "; ".join(n for n in (model.words, left) if n)
+    about = Sample(setting, table, note)
     rows = [
-        _row(setting, place, "pairwise_f1", model.at, (value, mine), table, note),
-        _row(setting, pooled, "pairwise_f1", within, (average, theirs), table, f"mean over readers; {note}"),
-        _row(setting, place.to(contrast=f"rater:{READERS}"), "pairwise_f1_difference", model.at,
-             (value - average, mine - theirs), table, note),
+        _row(place, "pairwise_f1", model.at, (value, mine), about),
+        _row(pooled, "pairwise_f1", within, (average, theirs), Sample(setting, table, f"mean over readers; {note}")),
+        _row(place.to(contrast=f"rater:{READERS}"), "pairwise_f1_difference", model.at,
+             (value - average, mine - theirs), about),
     ]  # fmt: skip
     for k, reader in enumerate(readers):
         own = setting.place(reads.finding, setting.panel.readers[reader], reads=reads)
-        note = f"against {made.pairs[k]} other raters, the model among them"
-        rows.append(_row(setting, own, "pairwise_f1", within, (float(made.value[k]), made.draws[:, k]), table, note,
-                         reader=int(reader)))  # fmt: skip
+        about = Sample(setting, table, f"against {made.pairs[k]} other raters, the model among them", int(reader))
+        rows.append(_row(own, "pairwise_f1", within, (float(made.value[k]), made.draws[:, k]), about))
     return rows
 
 
-def _row(
-    setting: ReadSetting, place: Place, metric: str, at: str, drawn: tuple[float, Floats], table: Table, note: str,
-    reader: int | None = None,
-) -> Row:  # fmt: skip
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """What a mean F1 rests on: the reads of all readers or of one, and what is to be said of it."""
+
+    setting: ReadSetting
+    table: Table
+    note: str
+    reader: int | None = None
+
+
+def _row(place: Place, metric: str, at: str, drawn: tuple[float, Floats], of: Sample) -> Row:
     value, draws = drawn
-    read = ~np.isnan(table.answers[reader]) if reader is not None else np.ones(table.cases.size, dtype=bool)
+    table, config = of.table, of.setting.config
+    read = ~np.isnan(table.answers[of.reader]) if of.reader is not None else np.ones(table.cases.size, dtype=bool)
     patients = patients_in(table.patient[read])
-    made = percentile_interval(draws, value=value, confidence=setting.config.confidence)
+    made = percentile_interval(draws, value=value, confidence=config.confidence)
     if np.isnan(value):
         made = Estimate(np.nan, note=f"no other rater with {SHARED} cases in common and a call of present")
     elif patients < FEWEST:
         made = Estimate(value, note=f"no interval: {people(patients)}")
     made = Estimate(made.value, made.low, made.high, made.se, method=METHOD, note=made.note)
     numbers = {
-        "n_readers": int(table.readers.sum()) if reader is None else 1, "n_cases": int(read.sum()),
+        "n_readers": int(table.readers.sum()) if of.reader is None else 1, "n_cases": int(read.sum()),
         "n_patients": patients,
     }  # fmt: skip
-    said = noted(made, note, setting.unweighted)
-    return row(place, metric, said, at=at, test=numbers, confidence=setting.config.confidence)
+    said = noted(made, of.note, of.setting.unweighted)
+    return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)
 
 
 def averages(calls: Floats, patient: np.ndarray, drawn: Floats) -> Averages:

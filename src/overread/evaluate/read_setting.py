@@ -87,7 +87,7 @@ class ReadSetting:
         return pool(
             truth[kept] == 1, reads.call[kept], reader=reads.reader[kept], case=case, patient=of.patient[case],
             weights=None if of.weight is None else of.weight[case],
-            n_readers=len(of.readers), n_patients=of.n_patients,
+            shape=(len(of.readers), of.n_patients),
         )  # fmt: skip
 
     def truth(self, reads: Reads, reference: str) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from overread.evaluate.areas import FEWEST, Cases, auc_estimate
 from overread.evaluate.panel import Bools, Floats
 from overread.evaluate.read_setting import READERS, Reads, ReadSetting
-from overread.evaluate.rows import Row, count, noted, people, row
+from overread.evaluate.rows import Place, Row, count, noted, people, row
 from overread.evaluate.side_by_side import RATES, called
 from overread.stats import mrmc
 from overread.stats.estimate import Estimate
@@ -106,6 +106,7 @@ def _calls_against_model(setting: ReadSetting, reads: Reads, reference: str, tru
         points = setting.points[reads.finding, rater]
         score = setting.panel.score[reads.finding, rater]
         table = first_reads(setting, reads, np.where(points.tested, truth, np.nan))
+        place = setting.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=f"rater:{READERS}")
         for name, threshold in points.thresholds.items():
             at = f"operating_point={name};test={U_STATISTIC}"
             for metric in RATES:
@@ -116,7 +117,7 @@ def _calls_against_model(setting: ReadSetting, reads: Reads, reference: str, tru
                 if not why:
                     call = called(score, threshold.value)[table.cases].astype(np.float64)
                     made = _noted(_study(setting, table, call, metric, U_STATISTIC))
-                rows.append(_row(setting, reads, (rater, reference), f"{metric}_difference", made, at, table))
+                rows.append(_row(setting, place, f"{metric}_difference", made, at, table))
     return rows
 
 
@@ -131,16 +132,11 @@ def _noted(found: mrmc.ReaderStudy) -> Estimate:
     return noted(found.difference, "" if found.note in found.difference.note else found.note)
 
 
-def _row(
-    setting: ReadSetting, reads: Reads, who: tuple[str, str], metric: str, made: Estimate, at: str, table: Table,
-    contrast: str = f"rater:{READERS}",
-) -> Row:  # fmt: skip
-    rater, reference = who
-    place = setting.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=contrast)
-    test: dict[str, Any] = {"n_readers": int(table.readers.sum())} | ({"null": 0.0} if contrast else {})
+def _row(setting: ReadSetting, place: Place, metric: str, made: Estimate, at: str, table: Table) -> Row:
+    test: dict[str, Any] = {"n_readers": int(table.readers.sum())} | ({"null": 0.0} if place.contrast else {})
     counts = count(table.truth.astype(np.float64), table.patient)
-    return row(place, metric, noted(made, setting.note(reads, reference)), at=at, counts=counts, test=test,
-               confidence=setting.config.confidence)  # fmt: skip
+    said = noted(made, setting.note_on(place.finding, place.reference))
+    return row(place, metric, said, at=at, counts=counts, test=test, confidence=setting.config.confidence)
 
 
 def _areas(setting: ReadSetting, reads: Reads, reference: str, truth: Floats) -> list[Row]:
@@ -159,10 +155,11 @@ def _areas(setting: ReadSetting, reads: Reads, reference: str, truth: Floats) ->
             score = setting.panel.score[reads.finding, rater][table.cases]
             found = _study(setting, table, score, "auc", "jackknife")
             made = [*found.arms, _noted(found)]
-        rows.append(_row(setting, reads, (rater, reference), "auc", made[0], at, table, ""))
+        model, mean = (setting.place(reads.finding, r, reads=reads, reference=reference) for r in (rater, READERS))
+        rows.append(_row(setting, model, "auc", made[0], at, table))
+        rows.append(_row(setting, model.to(contrast=f"rater:{READERS}"), "auc_difference", made[2], at, table))
         if rater == setting.panel.outputs[reads.finding][0]:
-            rows.append(_row(setting, reads, (READERS, reference), "auc", made[1], at, table, ""))
-        rows.append(_row(setting, reads, (rater, reference), "auc_difference", made[2], at, table))
+            rows.append(_row(setting, mean, "auc", made[1], at, table))
     return rows
 
 

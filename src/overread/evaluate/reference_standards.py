@@ -123,11 +123,11 @@ def _area_rows(setting: ReadSetting, standing: Standing) -> list[Row]:
     rows = []
     for reference, drawn in standing.areas.items():
         place = _place(setting, standing, reference)
-        rows.append(_row(setting, place, "auc", drawn, [standing], [reference]))
+        rows.append(_row(setting, place, "auc", drawn, [(standing, reference)]))
     for a, b in combinations(standing.areas, 2):
         place = _place(setting, standing, a).to(contrast=f"reference:{b}")
         drawn = standing.areas[a] - standing.areas[b]
-        rows.append(_row(setting, place, "auc_difference", drawn, [standing], [a, b]))
+        rows.append(_row(setting, place, "auc_difference", drawn, [(standing, b), (standing, a)]))
     return rows
 
 
@@ -142,27 +142,35 @@ def _drop_rows(setting: ReadSetting, inside: Standing, outside: Standing) -> lis
     drops = {r: inside.areas[r] - outside.areas[r] for r in inside.areas if r in outside.areas}
     for reference, drawn in drops.items():
         place = _place(setting, inside, reference).to(contrast=f"population:{name}")
-        rows.append(_row(setting, place, "auc_drop", drawn, [inside, outside], [reference]))
+        rows.append(_row(setting, place, "auc_drop", drawn, [(inside, reference), (outside, reference)]))
     for a, b in combinations(drops, 2):
         place = _place(setting, inside, a).to(contrast=f"reference:{b}")
         drawn, at = drops[a] - drops[b], f"population={name}"
-        rows.append(_row(setting, place, "auc_drop_difference", drawn, [inside, outside], [a, b], at=at))
+        under = [(s, r) for r in (b, a) for s in (inside, outside)]
+        rows.append(_row(setting, place, "auc_drop_difference", drawn, under, at=at))
     return rows
 
 
 def _row(
-    setting: ReadSetting, place: Place, metric: str, drawn: Drawn, standings: Sequence[Standing],
-    references: Sequence[str], *, at: str = "",
-) -> Row:  # fmt: skip
-    counts = standings[-1].counts[references[0]]
-    few = min(min(s.counts[r].patients_present, s.counts[r].patients_absent) for s in standings for r in references)
+    setting: ReadSetting,
+    place: Place,
+    metric: str,
+    drawn: Drawn,
+    under: Sequence[tuple[Standing, str]],
+    *,
+    at: str = "",
+) -> Row:
+    """A row that rests on these standings under these references; counts are those of the last."""
+    standing, reference = under[-1]
+    counts = standing.counts[reference]
+    few = min(min(s.counts[r].patients_present, s.counts[r].patients_absent) for s, r in under)
     made = percentile_interval(drawn.draws, value=drawn.value, confidence=setting.config.confidence)
     if np.isnan(drawn.value):
         made = Estimate(np.nan, note="one class only")
     elif few < FEWEST:
         made = Estimate(drawn.value, note=f"no interval: {people(few)} of a class")
     made = Estimate(made.value, made.low, made.high, made.se, method=_METHOD, note=made.note)
-    notes = [s.note for s in standings] + [setting.note_on(place.finding, r) for r in references]
+    notes = [s.note for s, _ in under] + [setting.note_on(place.finding, r) for _, r in under]
     test = {"null": 0.0} if metric != "auc" else {}
     return row(place, metric, noted(made, *dict.fromkeys(notes)), at=at, counts=counts, test=test,
                confidence=setting.config.confidence)  # fmt: skip

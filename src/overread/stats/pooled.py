@@ -53,14 +53,13 @@ def pool(
     case: ArrayLike,
     patient: ArrayLike,
     weights: ArrayLike | None = None,
-    n_readers: int | None = None,
-    n_patients: int | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> Pool:
     """Reads gathered by case and truth.
 
     Parameters: y truth and call, bool (n_reads,); reader, case and patient of each read, codes 0 … (n_reads,); weights
-    (n_reads,), inverse inclusion probabilities of the cases; n_readers, n_patients: how many there are in all, where
-    some have no read here. Raises InputError on anything but yes and no, or a case of two patients.
+    (n_reads,), inverse inclusion probabilities of the cases; shape (n_readers, n_patients): how many there are in all,
+    where some have no read here. Raises InputError on anything but yes and no, or a case of two patients.
 
     >>> p = pool([1, 1, 0], [1, 0, 0], reader=[0, 1, 0], case=[0, 0, 1], patient=[0, 0, 1])
     >>> p.reads.sum(axis=0).tolist(), p.hits.sum(axis=0).tolist()
@@ -76,16 +75,15 @@ def pool(
     owner[place] = p
     if (owner[place] != p).any():
         raise InputError(f"{where}: patient", "every case of one patient", "a case of several")
-    rows = int(r.max(initial=-1)) + 1 if n_readers is None else n_readers
+    rows, n_patients = (int(r.max(initial=-1)) + 1, int(p.max(initial=-1)) + 1) if shape is None else shape
     flat = r * cells.size + place
-    shape = (rows, cells.size)
     return Pool(
         (cells % 2).astype(bool),
         cells // 2,
         owner,
-        np.bincount(flat, weight, minlength=rows * cells.size).reshape(shape).astype(np.float64),
-        np.bincount(flat, weight * called, minlength=rows * cells.size).reshape(shape).astype(np.float64),
-        int(p.max(initial=-1)) + 1 if n_patients is None else n_patients,
+        np.bincount(flat, weight, minlength=rows * cells.size).reshape(rows, cells.size).astype(np.float64),
+        np.bincount(flat, weight * called, minlength=rows * cells.size).reshape(rows, cells.size).astype(np.float64),
+        n_patients,
     )
 
 
@@ -200,7 +198,7 @@ def matched_rates(
     rows = [np.argsort(-w if k == 0 else w, axis=1, kind="stable") for k, w in enumerate(wanted)]
     sorted_wanted = [np.take_along_axis(w, r, axis=1) for w, r in zip(wanted, rows, strict=True)]
     found = [np.full(w.shape, np.nan) for w in wanted]
-    _walk(weight, order, of.truth[order], last, *sorted_wanted, *found)
+    _walk(weight, order, of.truth[order], last, (*sorted_wanted,), (*found,))
     made = []
     for f, r in zip(found, rows, strict=True):
         back = np.empty_like(f)
@@ -210,10 +208,10 @@ def matched_rates(
 
 
 @njit(nogil=True, cache=True)
-def _walk(
-    weight: Any, order: Any, truth: Any, last: Any, specificity: Any, sensitivity: Any, found: Any, found_back: Any
-) -> None:
+def _walk(weight: Any, order: Any, truth: Any, last: Any, wanted: Any, out: Any) -> None:
     """Down the scores of every replicate; specificities come falling, sensitivities rising, NaN last."""
+    specificity, sensitivity = wanted
+    found, found_back = out
     for b in range(weight.shape[0]):
         present, absent = 0.0, 0.0
         for i in range(order.size):
