@@ -141,6 +141,32 @@ def model(studies: int, rng: np.random.Generator) -> None:
         print(f"| {n_readers} | {classes[0]} | {classes[1]} | {spread} | {row} |", flush=True)
 
 
+def patients(studies: int, rng: np.random.Generator) -> None:
+    print("\n## Difference of two arms, AUC, every reader reads every image, several images of a patient\n")
+    print("| readers | patients | images each | jackknife | delong | u-statistic | jackknife, images as patients |")
+    print("|---|---|---|---|---|---|---|")
+    for n_readers, n_patients, images in ((5, 60, 3), (8, 40, 6)):
+        hits: Counter[str] = Counter()
+        cluster = np.repeat(np.arange(n_patients), images)
+        for _ in range(studies):
+            y = rng.random(cluster.size) < 0.5
+            of_patient = (
+                np.sqrt(0.4) * rng.normal(size=(2, 1, n_patients))[..., cluster]
+            )  # an arm is misled by patients
+            scores = of_patient + np.sqrt(0.2) * rng.normal(size=(2, 1, y.size)) + 1.5 * y
+            scores = scores + np.sqrt(0.4) * rng.normal(size=(2, n_readers, y.size))
+            scores[..., y] += np.sqrt(0.02) * rng.normal(size=(2, n_readers, 1))
+            for name, kwargs in {
+                "jackknife": {"cluster": cluster},
+                "delong": {"cluster": cluster, "covariance": "delong"},
+                "u-statistic": {"cluster": cluster, "covariance": "u-statistic"},
+                "naive": {},
+            }.items():
+                hits[name] += covers(mrmc.compare_arms(y, scores, **kwargs).difference, 0.0)
+        row = " | ".join(f"{hits[k] / studies:.3f}" for k in ("jackknife", "delong", "u-statistic", "naive"))
+        print(f"| {n_readers} | {n_patients} | {images} | {row} |", flush=True)
+
+
 def unbalanced_calls(
     rng: np.random.Generator, n_patients: int, prevalence: float, n_readers: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -214,7 +240,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--part", default="")
     arguments = parser.parse_args()
-    for part in (crossed, uncrossed, model, clustered):
+    for part in (crossed, uncrossed, model, patients, clustered):
         if arguments.part in ("", part.__name__):
             part(arguments.studies, np.random.default_rng(20_26))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from overread.stats.arrays import Bools, Codes, Floats
 
-BLOCK = 4_000_000  # elements of win matrices that are held at a time
+BLOCK = 200_000  # elements of win matrices that are held at a time: they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
