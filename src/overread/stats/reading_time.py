@@ -66,7 +66,7 @@ def reading_time(
     arm : (n_reads,), two names. "unaided" is the denominator; without it the first in order is, see `.arms`.
     reader, case : (n_reads,), labels.
     period, sequence : (n_reads,), labels of a crossover, fixed effects against the first period and the sequence that
-        has the denominator arm in it.
+        starts with the denominator arm.
     truth : bool (n_reads,), whether the case is present; then the ratio may differ between absent and present cases.
 
     Returns
