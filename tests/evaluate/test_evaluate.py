@@ -467,7 +467,12 @@ def test_the_reference_page_lists_what_is_written(single, several):
         [c.strip().strip("`") for c in line.split("|")[1:4]] for line in page.splitlines() if line.startswith("| ")
     ]
     listed = {(analysis, metric, at.split("=")[0]) for analysis, metric, at in cells}
-    frames = pl.concat([e.estimates for _, e in (single, several)])
+    first = pl.col("case_id") == "000003"
+    doubtful = pl.when(first).then(pl.lit("uncertain")).otherwise(pl.col("state").cast(pl.String))
+    m = single[0]
+    labels = m.labels.with_columns(state=doubtful)
+    third = ev.evaluate(m.images, labels, m.predictions, EvaluationConfig(**QUICK), rng=np.random.default_rng(0))
+    frames = pl.concat([e.estimates for e in (single[1], several[1], third)])
     written = {(a, m, at.split("=")[0]) for a, m, at in frames.select("analysis", "metric", "at").unique().rows()}
     assert written <= listed, written - listed
     wide_only = {("standalone", "auc", "pairs")}  # written where images state strata of pairs

@@ -23,6 +23,7 @@ from overread.evaluate.join import Join, join
 from overread.evaluate.joined import joined_table
 from overread.evaluate.macro import macro_discrimination, macro_operating, site_replicates
 from overread.evaluate.panel import Bools, Panel, panel
+from overread.evaluate.policies import policies
 from overread.evaluate.populations import populations
 from overread.evaluate.probabilities import calibration_rows
 from overread.evaluate.read_analyses import analyse_reads
@@ -81,6 +82,7 @@ def evaluate(
     models = models or {}
     images = tables.check(images, "images", where="images")
     images = _with_tune(images, tune)
+    labels = tables.check(labels, "labels", where="labels")
     joined = join(images, labels, predictions, config, reads=reads)
     ground = panel(joined, policy=_policy(joined, config))
     half_rng, draw_rng = rng.spawn(2)
@@ -90,6 +92,10 @@ def evaluate(
     setting = _setting(ground, config, models, None if tuned is None else panel(tuned), half, draw_rng)
     reading = read_setting(joined, setting, tuned, half, rng.spawn(1)[0])
     rows, curves, verdicts = _analyses(setting, reading, protocol_hash, progress or (lambda done, total: None))
+    rows += policies(
+        setting, joined, labels, lambda changed: join(images, labels, predictions, changed),
+        policy=ground.policy, rng=rng.spawn(1)[0],
+    )  # fmt: skip
     fitted = [f for f in setting.frozen.values() if f.origin == "half"]
     used = sorted({p for f in fitted for p in ground.patient[~f.tested]})
     return Evidence(

@@ -90,7 +90,7 @@ def _macro_point(setting: Setting, rater: str, population: Population, name: str
     for metric in ("sensitivity", "specificity"):
         made = Estimate(np.nan)
         if found:
-            columns = [_hits_and_size(setting, c, metric) for c in found.values()]
+            columns = [hits_and_size(setting, c, metric) for c in found.values()]
             value = float(np.mean([hits.sum() / size.sum() for hits, size in columns]))
             drawn = totals(setting.drawn, np.stack([c for pair in columns for c in pair], axis=1))
             hits, size = drawn[:, 0::2], drawn[:, 1::2]
@@ -110,7 +110,7 @@ def _evaluable_calls(setting: Setting, place: Place, population: Population, nam
     return made if setting.evaluable(count(made.truth.astype(np.float64), made.patient)) else None
 
 
-def _hits_and_size(setting: Setting, made: Calls, metric: str) -> tuple[Floats, Floats]:
+def hits_and_size(setting: Setting, made: Calls, metric: str) -> tuple[Floats, Floats]:
     """Per patient the weight of the right calls, and of all, among the cases that the metric is about (n_patients,)."""
     weight = np.ones(made.truth.size) if made.weight is None else made.weight
     among = made.truth if metric == "sensitivity" else ~made.truth

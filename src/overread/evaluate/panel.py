@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from overread import findings as vocabulary
 from overread.evaluate.join import Join
-from overread.evaluate.strata import sampling_strata
+from overread.evaluate.strata import joined_up, sampling_strata
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -115,6 +115,26 @@ def panel(joined: Join, *, policy: str = "") -> Panel:
         policy=policy,
         strata=strata,
         unstratified=unstratified,
+    )
+
+
+def only(whole: Panel, cases: Codes, findings: Sequence[str]) -> Panel:
+    """The panel of these cases, by index and in that order, and of these findings; patients are numbered anew."""
+    kept, patient = np.unique(whole.patient[cases], return_inverse=True)
+    rows = [whole.findings.index(f) for f in findings]
+    return replace(
+        whole,
+        case_id=tuple(whole.case_id[i] for i in cases),
+        patient=patient.astype(np.intp),
+        patients=tuple(whole.patients[i] for i in kept),
+        site=replace(whole.site, codes=whole.site.codes[cases]),
+        pairs=replace(whole.pairs, codes=whole.pairs.codes[cases]),
+        groups={n: replace(c, codes=c.codes[cases]) for n, c in whole.groups.items()},
+        weight=None if whole.weight is None else whole.weight[cases],
+        strata=None if whole.strata is None else joined_up(whole.strata[cases], patient),
+        findings=tuple(findings),
+        truth=whole.truth[np.ix_(rows, cases)],
+        score=whole.score[:, rows][:, :, cases],
     )
 
 

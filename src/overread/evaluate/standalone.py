@@ -40,7 +40,7 @@ def _auc_rows(setting: Setting, place: Place, population: Population) -> list[Ro
         missing = Estimate(np.nan, note="the truth of no case is stated")
         return [row(place, "auc", missing, counts=counts, confidence=confidence)]
     used = counts_at(setting.panel, place.rater, place.finding, setting.panel.at(over.sites))
-    rows = [row(place, "auc", _auc(setting, place, over), counts=used, confidence=confidence)]
+    rows = [row(place, "auc", auc_over(setting, place, over), counts=used, confidence=confidence)]
     prevalence = _prevalence(setting, place, population)
     rows.append(row(place, "prevalence", prevalence, counts=counts, confidence=confidence))
     if (setting.panel.pairs.codes[everywhere(setting, population)] >= 0).any():
@@ -51,7 +51,7 @@ def _auc_rows(setting: Setting, place: Place, population: Population) -> list[Ro
     return rows
 
 
-def _auc(setting: Setting, place: Place, over: Reach) -> Estimate:
+def auc_over(setting: Setting, place: Place, over: Reach) -> Estimate:
     """The AUC at the one site, or the unweighted mean of the within-site AUCs."""
     if len(over.sites) == 1:
         return noted(_within_site(setting, place, over.sites[0]), over.note)
