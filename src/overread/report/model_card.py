@@ -154,11 +154,12 @@ def _gaps(evidence: Evidence, rater: str) -> str:
     largest = gaps.sort(pl.col("estimate").abs(), descending=True, maintain_order=True).head(_GAPS)
     body = [
         [
-            f"{r['metric'].removeprefix('gap_').replace('auc', 'AUC')} of {finding_title(r['finding'])}",
+            f"{r['metric'].removeprefix('gap_').replace('auc', 'AUC')}"
+            + (f" of {finding_title(r['finding'])}" if r["finding"] else ""),
             population_title(evidence, r["population"]),
             r["subgroup"].replace("_", " "),
             f"{r['level']} − {r['contrast'].partition(':')[2]}" if r["level"] else "best − worst",
-            interval(r["estimate"], r["low"], r["high"], signed=True),
+            interval(r["estimate"], r["low"], r["high"]),
         ]
         for r in largest.iter_rows(named=True)
     ]

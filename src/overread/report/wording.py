@@ -199,7 +199,8 @@ COMPARED = (
     Sentence("Subgroups", "Subgroups{columns} were set beforehand{least}.", analysis="subgroups"),
     Sentence(
         "Subgroups",
-        "A gap is the group minus the group with most patients.",
+        "A gap is the largest minus the smallest value, of groups chosen because they are; p tests that all groups are "
+        "equal and is adjusted by Holm [@holm] in the family that the table names.",
         analysis="subgroups",
         metric="gap_.*",
     ),
@@ -211,16 +212,14 @@ COMPARED = (
     ),
     Sentence(
         "Subgroups",
-        "The gap of a column is its best minus its worst group. Its interval holds for all pairs of groups at "
-        "once, from "
-        "the largest |t| over all pairs [@hothorn]: a bootstrap of best minus worst cannot cover where groups are "
-        "equal.",
+        "Its interval holds for all pairs of groups at once, from the largest |t| over all pairs and the joint "
+        "covariance [@hothorn]: a bootstrap of best minus worst cannot cover where groups are equal.",
         method="best minus worst|largest .t.",
     ),
     Sentence(
         "Subgroups",
-        "Under-diagnosis is a false positive of no finding: a case with a finding that is called free of any "
-        "[@underdiagnosis].",
+        "Under-diagnosis is the share of cases with a finding that are called free of any: by the model's own score of "
+        "no finding, or without one because none of its findings is called [@underdiagnosis].",
         metric=".*under_?diagnosis.*",
     ),
     Sentence(

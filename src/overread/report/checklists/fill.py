@@ -120,7 +120,11 @@ def _items(guideline: Guideline, rows: list[Filled], sections: Mapping[str, str]
             last = part
         left = f"Left: {r.left}." if r.left else ""
         where = Cell(sections.get(r.where, r.where), link=r.where if r.where in sections else "")
-        words = (Cell(r.item.number), Cell(r.item.words), Cell(r.answered, kind=r.answered.replace(" ", "-")))
+        words = (
+            Cell(r.item.number, kind="item"),
+            Cell(r.item.words),
+            Cell(r.answered, kind=r.answered.replace(" ", "-")),
+        )
         body.append((*words, where, Cell(r.text, kind="small", note=left)))
     caption = f"{guideline.name} {guideline.year}: {len(rows)} items."
     source = Text(f"{guideline.text} doi:{guideline.doi}. {guideline.scope}", kind="small")

@@ -180,11 +180,10 @@ def _said(row: Row) -> str:
 
 def _gap(row: Row) -> str:
     what = row["metric"].removeprefix("gap_").replace("auc", "AUC").replace("_", " ")
-    where = f"{row['subgroup'].replace('_', ' ')} {row['level']}".strip()
+    of = f" of {finding_title(row['finding']).lower()}" if row["finding"] else ""
     against = row["contrast"].partition(":")[2]
-    name = finding_title(row["finding"]).lower()
-    number = interval(row["estimate"], row["low"], row["high"], signed=True)
-    return f"{what} of {name}, {where}{f' against {against}' if against else ''}: {number}"
+    groups = f"{row['subgroup'].replace('_', ' ')} {row['level']}{f' against {against}' if against else ''}"
+    return f"{what}{of}, {groups}: {interval(row['estimate'], row['low'], row['high'])}"
 
 
 def _has(evidence: Evidence, analysis: str) -> bool:
