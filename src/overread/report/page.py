@@ -25,6 +25,7 @@ from overread.report import (
     participants,
     pasted,
     performance,
+    policies,
     readers,
     standards,
     subgroups,
@@ -82,7 +83,7 @@ def compose(evidence: Evidence, looked: Section) -> tuple[list[Section], Cited]:
     sections = [
         summary.governance(evidence), participants.participants(evidence), performance.discrimination(evidence),
         operating.operating(evidence), readers.readers(evidence), calibration.calibration(evidence),
-        contrasts.comparison(evidence), hypothesis.h1(evidence), standards.h2(evidence),
+        contrasts.comparison(evidence), hypothesis.h1(evidence), standards.h2(evidence), policies.policies(evidence),
         contrasts.drop(evidence), contrasts.site_alone(evidence), contrasts.matrix(evidence),
         subgroups.subgroups(evidence), looked, training.training(evidence), told, notes.not_computed(evidence),
         notes.account(evidence), notes.provenance(evidence),
