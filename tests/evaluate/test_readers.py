@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.special import expit
+from sklearn.metrics import f1_score
 
 from overread import evaluate as ev
 from overread import tables
@@ -202,6 +203,32 @@ def test_pairwise_f1_by_hand(monkeypatch):
     # Case 0 twice, case 1 never: F1(a, b) = 4/4, F1(a, model) = 4/5, F1(b, model) = 4/5.
     assert made.draws[1].tolist() == pytest.approx([0.9, 0.9, 0.8])
     assert made.pairs.tolist() == [2, 2, 2]
+
+
+def test_pairwise_f1_is_the_mean_of_f1_scores(reader_study):
+    """Against scikit-learn, every rater with every other; and in draws against the same on repeated cases."""
+    cases, words = _case_table(reader_study, "edema", "unaided", "call")
+    model = _score(reader_study, cases, "edema") >= 0.6
+    calls = np.vstack([words == "present", model[None]]).astype(float)
+
+    def mean_f1(table):
+        n = len(table)
+        return [np.mean([f1_score(table[j], table[i]) for j in range(n) if j != i]) for i in range(n)]
+
+    drawn = np.random.default_rng(3).multinomial(len(cases), np.full(len(cases), 1 / len(cases)), 3).astype(float)
+    made = averages(calls, np.arange(len(cases)), drawn)
+    assert made.value.tolist() == pytest.approx(mean_f1(calls))
+    for row, times in zip(made.draws, drawn.astype(int), strict=True):
+        assert row.tolist() == pytest.approx(mean_f1(np.repeat(calls, times, axis=1)))
+    e = reader_study[4].estimates.filter(analysis="readers", finding="edema", level="unaided")
+    at = {"at": SPEC90, "reference": ""}
+    mine = value(e, metric="pairwise_f1", rater="acme", **at)
+    theirs = value(e, metric="pairwise_f1", rater="(readers)", reference="", at=f"model=acme;{SPEC90}")
+    gap = value(e, metric="pairwise_f1_difference", rater="acme", contrast="rater:(readers)", **at)
+    assert gap == pytest.approx(mine - theirs)
+    own = e.filter(pl.col("rater").str.starts_with("r"), metric="pairwise_f1", at=f"model=acme;{SPEC90}")
+    assert own.height == 6
+    assert own["estimate"].mean() == pytest.approx(theirs)
 
 
 def test_pairs_that_share_little_are_left_out_and_counted():

@@ -56,8 +56,9 @@ def test_numbers_one_zero_and_minus_one_are_calls(tmp_path):
 
 
 def test_long_reads_pass_through_and_repeats_are_counted(tmp_path):
-    text = "reader,case_id,finding,call\nr1,1,edema,present\nr1,1,edema,absent\n"
-    frame = wide.reads(write(tmp_path / "r.csv", text)).frame
+    for key in ("case_id", "image_id"):
+        text = f"reader,{key},finding,call\nr1,1,edema,present\nr1,1,edema,absent\n"
+        frame = wide.reads(write(tmp_path / "r.csv", text)).frame
     assert frame.select("arm", "round", "call").rows() == [("unaided", 1, "present"), ("unaided", 2, "absent")]
 
 

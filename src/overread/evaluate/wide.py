@@ -101,6 +101,8 @@ def reads(path: Path | str, *, arm: str = "unaided") -> Read:
     """
     frame = tables.frame_of(path)
     if "finding" in frame.columns:
+        if "case_id" not in frame.columns and "image_id" in frame.columns:
+            frame = frame.rename({"image_id": "case_id"})
         frame = frame if "arm" in frame.columns else frame.with_columns(pl.lit(arm).alias("arm"))
         return Read(tables.check(_counted(frame, ["reader", "case_id", "finding", "arm"]), "reads", where=path))
     named = {_find(frame, _CASE) or _column(frame, _IMAGE, path, "a case or an image per row"): "case_id"}
