@@ -16,6 +16,7 @@ from overread.evaluate import wide
 from overread.evaluate.account import Dropped, account_frame
 from overread.evaluate.comparison import comparison
 from overread.evaluate.config import EvaluationConfig
+from overread.evaluate.decisions import decisions
 from overread.evaluate.fixed import fixed_rates
 from overread.evaluate.frozen import Frozen, from_half, from_model, from_tune, half_of_patients
 from overread.evaluate.hypotheses import h1
@@ -204,11 +205,12 @@ def _analyses(
         discrimination, macro_discrimination, operating, macro_operating, comparison, subgroups, drop, site_alone,
         matrix, seeds,
     )  # fmt: skip
-    total = len(plain) + 3
+    pairs = (fixed_rates, calibration_rows, decisions)
+    total = len(plain) + len(pairs) + 1
     for done, analysis in enumerate(plain):
         progress(done, total)
         rows += analysis(setting)
-    for step, pair in enumerate((fixed_rates, calibration_rows)):
+    for step, pair in enumerate(pairs):
         progress(len(plain) + step, total)
         made, points = pair(setting)
         rows, curves = rows + made, curves + points

@@ -24,6 +24,7 @@ class EvaluationConfig:
     score. reference: the label source ("" = the only one), or several that never state the same case and finding.
     uncertain: what an uncertain label is taken for. case_score: how the scores of a case's images become one.
     missing_allowed: the share of a rater's labelled test cases that may lack a score (then counted, else refused).
+    decision_thresholds: probabilities from which on one would act, for net benefit.
     subgroup_intersections: pairs of columns of `subgroups` whose combinations are groups too.
     unknown_images: predictions for images that the images table lacks are refused, or listed in the account.
     external_sites, internal_sites: for raters that do not say where they were trained. roles: which models H1 compares,
@@ -42,6 +43,7 @@ class EvaluationConfig:
     unknown_images: str = "refuse"
     specificities: tuple[float, ...] = (0.90, 0.95)
     sensitivities: tuple[float, ...] = (0.90, 0.95)
+    decision_thresholds: tuple[float, ...] = (0.05, 0.10, 0.20)
     subgroups: tuple[str, ...] = ("sex", "age_band", "view")
     subgroup_intersections: tuple[tuple[str, str], ...] = ()
     age_bands: tuple[float, ...] = (18, 40, 60, 80)
@@ -134,6 +136,7 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
 def _number_problems(config: EvaluationConfig) -> list[InputError]:
     problems = []
     shares = [("specificities", s) for s in config.specificities] + [("sensitivities", s) for s in config.sensitivities]
+    shares += [("decision_thresholds", t) for t in config.decision_thresholds]
     for name, share in [*shares, ("confidence", config.confidence)]:
         if not 0 < share < 1:
             problems.append(InputError(f"evaluation.{name}", "a number between 0 and 1", f"{share}"))

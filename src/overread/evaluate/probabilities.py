@@ -1,20 +1,26 @@
-"""Whether scores mean what they say: calibration line, Brier score, error and curve, as delivered and recalibrated."""
+"""Whether scores mean what they say: calibration line, Brier score, errors and curves, as delivered, recalibrated."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from overread.evaluate.areas import FEWEST, Cases, chosen
 from overread.evaluate.fixed import curve_point
+from overread.evaluate.panel import Floats
 from overread.evaluate.rows import Counts, Place, Row, count, noted, people, row
 from overread.evaluate.setting import Setting, everywhere
 from overread.stats import calibration
 from overread.stats.estimate import Estimate
 
 LINE = ("calibration_intercept", "calibration_slope", "calibration_in_the_large")
-METRICS = (*LINE, "brier", "ece")
+SMOOTH = ("ici", "e50", "e90", "emax")
+TESTS = ("spiegelhalter", "hosmer_lemeshow")
+BINNED = ("ece", "ece_debiased")
+METRICS = (*LINE, "brier", *BINNED, *SMOOTH, *TESTS)
+_NULLS = {"calibration_intercept": 0.0, "calibration_slope": 1.0, "calibration_in_the_large": 0.0}
 
 
 def calibration_rows(setting: Setting) -> tuple[list[Row], list[Row]]:
@@ -50,42 +56,67 @@ def calibration_rows(setting: Setting) -> tuple[list[Row], list[Row]]:
 
 
 def _judged(
-    setting: Setting, place: Place, of: Cases, probability: np.ndarray, words: tuple[str, str, str]
+    setting: Setting, place: Place, of: Cases, probability: Floats, words: tuple[str, str, str]
 ) -> tuple[list[Row], list[Row]]:
     kind, curve, note = words
     counts = count(of.truth.astype(np.float64), of.patient)
-    confidence, bins = setting.config.confidence, setting.config.ece_bins
-    at, at_ece = f"recalibration={kind}", f"binning=mass;bins={bins};recalibration={kind}"
-    why = _unfit(of, probability, counts)
-    if why:
-        missing = Estimate(np.nan, note="; ".join(n for n in (why, note) if n))
+    confidence, at = setting.config.confidence, f"recalibration={kind}"
+
+    def rows_of(values: Mapping[str, Estimate]) -> list[Row]:
+        binned = f"binning=mass;bins={setting.config.ece_bins};{at}"
         return [
-            row(place, m, missing, at=at_ece if m == "ece" else at, counts=counts, confidence=confidence)
-            for m in METRICS
-        ], []
+            row(
+                place, m, noted(e, note), at=binned if m in BINNED else at, counts=counts, confidence=confidence,
+                test={"null": _NULLS[m]} if m in _NULLS else None,
+            )
+            for m, e in values.items()
+        ]  # fmt: skip
+
+    why = unfit(of, probability, counts)
+    if why:
+        return rows_of(dict.fromkeys(METRICS, Estimate(np.nan, note=why))), []
     given: dict[str, Any] = of.drawn | {"confidence": confidence}
     line = calibration.calibration_line(of.truth, probability, **given)
-    error = calibration.ece(of.truth, probability, bins=bins, **given)
     values = dict(zip(LINE, (line.intercept, line.slope, line.in_the_large), strict=True))
-    values |= {"brier": calibration.brier(of.truth, probability, **given).brier, "ece": error.ece}
+    values |= {"brier": calibration.brier(of.truth, probability, **given).brier}
+    values |= _binned_error(of, probability, setting.config.ece_bins, given) | _tests(of, probability)
+    smooth = calibration.smooth_curve(of.truth, probability, **given)
+    noise = f"perfect probabilities would show {smooth.expected_if_calibrated:.4f}"
+    values |= {m: noted(getattr(smooth, m), noise if m == "ici" else "") for m in SMOOTH}
+    binned = calibration.calibration_curve(of.truth, probability, bins=setting.config.calibration_bins, **given)
+    at_curve = f"binning=mass;bins={setting.config.calibration_bins};{at}"
+    points = _points(place, curve, at_curve, (binned.probability, binned.observed, binned.low, binned.high))
+    points += _points(place, f"{curve}_smooth", at, (smooth.probability, smooth.observed, smooth.low, smooth.high))
+    return rows_of(values), points
+
+
+def _points(place: Place, curve: str, at: str, columns: tuple[Floats, Floats, Floats, Floats]) -> list[Row]:
+    drawn = enumerate(zip(*columns, strict=True))
+    return [curve_point(place, curve, i, (float(x), float(y), float(a), float(b)), at) for i, (x, y, a, b) in drawn]
+
+
+def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str, Any]) -> dict[str, Estimate]:
+    """The calibration error in bins as it is, and what is left of it once the noise of the bins is taken out."""
+    error = calibration.ece(of.truth, probability, bins=bins, **given)
     noise = f"perfect probabilities would show {error.expected_if_calibrated:.4f}"
-    rows = [
-        row(
-            place, m, noted(e, noise if m == "ece" else "", note), at=at_ece if m == "ece" else at, counts=counts,
-            confidence=confidence,
-        )
-        for m, e in values.items()
-    ]  # fmt: skip
-    made = calibration.calibration_curve(of.truth, probability, bins=setting.config.calibration_bins, **given)
-    at_curve = f"binning=mass;bins={setting.config.calibration_bins};recalibration={kind}"
-    points = zip(made.probability, made.observed, made.low, made.high, strict=True)
-    return rows, [
-        curve_point(place, curve, i, (float(x), float(y), float(low), float(high)), at_curve)
-        for i, (x, y, low, high) in enumerate(points)
-    ]
+    left = Estimate(
+        error.debiased, method=f"{bins} bins, mass, less the noise of the bins (Kumar)",
+        note="a point: near 0 no interval would hold",
+    )  # fmt: skip
+    return {"ece": noted(error.ece, noise), "ece_debiased": left}
 
 
-def _unfit(of: Cases, probability: np.ndarray, counts: Counts) -> str:
+def _tests(of: Cases, probability: Floats) -> dict[str, Estimate]:
+    """Spiegelhalter's z and Hosmer-Lemeshow's chi-square, which know neither patients nor weights."""
+    if of.weight is not None or np.unique(of.patient).size < of.patient.size:
+        what = "weighted cases" if of.weight is not None else "patients with several cases"
+        return dict.fromkeys(TESTS, Estimate(np.nan, note=f"this test assumes independent cases and there are {what}"))
+    made = {"spiegelhalter": calibration.spiegelhalter, "hosmer_lemeshow": calibration.hosmer_lemeshow}
+    return {name: noted(test(of.truth, probability), "a test: no interval") for name, test in made.items()}
+
+
+def unfit(of: Cases, probability: Floats, counts: Counts) -> str:
+    """Why calibration and net benefit of these probabilities cannot be estimated, or ""."""
     if np.isnan(probability).any():
         return "no recalibration could be fitted"
     if not of.truth.size:

@@ -151,6 +151,9 @@ REFERENCES = MappingProxyType(
             "fitting. J Am Stat Assoc 1988;83:596–610.",
             "10.1080/01621459.1988.10478639",
         ),
+        "kumar": Reference(
+            "Kumar A, Liang P, Ma T. Verified uncertainty calibration. NeurIPS 2019.", "10.48550/arXiv.1909.10155"
+        ),
         "spiegelhalter": Reference(
             "Spiegelhalter DJ. Probabilistic prediction in patient management and clinical trials. "
             "Stat Med 1986;5:421–433.",

@@ -115,6 +115,12 @@ ALONE = (
     ),
     Sentence(
         "Calibration",
+        "Debiased, it is what is left once the noise of the bins is taken out [@kumar].",
+        metric="ece_debiased",
+        method="Kumar",
+    ),
+    Sentence(
+        "Calibration",
         "ICI, E50, E90 and Emax are the mean, median, 90th percentile and maximum of the distance between the "
         "probability and a loess curve (degree 2, span 0.75) of the truth [@ici,loess].",
         metric="ici|e50|e90|emax",
@@ -142,11 +148,12 @@ ALONE = (
         "Decision curves",
         "Its interval is Wald's, linearised [@pfeiffer].",
         metric="net_benefit.*|.*net_benefit",
-        method="Wald|linearised",
+        method="Wald",
     ),
     Sentence(
         "Decision curves",
-        "Where hardly anybody is called the interval adds four imaginary patients [@coull].",
+        "Its interval is linearised, by patient [@pfeiffer], with four imaginary patients added so that it holds where "
+        "hardly anybody is called [@coull].",
         metric="net_benefit.*|.*net_benefit",
         method="four imaginary",
     ),
