@@ -96,13 +96,27 @@ def check(frame: pl.DataFrame, table: str, *, where: object = "") -> pl.DataFram
     if problems:
         raise InputError.all(problems)
     full = fill(frame, table)
+    problems = _partly_weighted(full, place)
     full = full.with_columns(pl.col(c).fill_null(v) for c, v in _DEFAULTS.items() if c in rules.columns())
     own, extra = full.select(rules.column_names()), [c for c in full.columns if c not in rules.columns()]
     typed, bad = _typed(own, table)
-    problems = _bad_values(typed, bad, own, table, place) + _unknown_findings(typed, table, place)
+    problems += _bad_values(typed, bad, own, table, place) + _unknown_findings(typed, table, place)
     if problems:
         raise InputError.all(problems)
     return typed.hstack(full.select(extra)) if extra else typed
+
+
+def _partly_weighted(full: pl.DataFrame, place: str) -> list[InputError]:
+    """A weight that is missing beside others must not become 1: it would count for next to nothing."""
+    if "weight" not in full.columns or full["weight"].null_count() in (0, full.height):
+        return []
+    lone = full.filter(pl.col("weight").is_null())
+    return [
+        InputError(
+            place, "a weight in every row, or in none", f"{lone.height:,} rows without one",
+            examples=lone[full.columns[0]].head(5), do="Give the inverse of each one's probability of inclusion.",
+        )
+    ]  # fmt: skip
 
 
 def _missing_columns(frame: pl.DataFrame, table: str, place: str) -> list[InputError]:
