@@ -37,8 +37,8 @@ def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: As
     n_arms, n_readers, n_cases = scores.shape
     found = covariance_of(truth, scores.reshape(-1, n_cases), asked.metric, asked.covariance, cluster)
     values = found.values.reshape(n_arms, n_readers)
-    entering = {"sensitivity": int(truth.sum()), "specificity": int((~truth).sum())}.get(asked.metric, n_cases)
-    parts = components_of(values, found.covariance, entering)
+    rates = {"sensitivity": int(truth.sum()), "specificity": int((~truth).sum())}
+    parts = components_of(values, found.covariance, rates.get(asked.metric, int(n_cases)))
     few = "one reader: readers cannot be random" if n_readers == 1 and asked.readers == "random" else ""
     note = joined(class_note(truth, asked.metric) or found.note, few, parts.negative, unread)
     unit = "" if cluster is None else " of patients"
