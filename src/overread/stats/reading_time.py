@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, nan
+from math import nan
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -193,8 +193,9 @@ def _ratio(
     deciding = "reader by arm" if f"arm {arms[0]}" in weights else "reader by arm by truth"
     if deciding in model.singular:
         said = [*said, "the degrees of freedom count reads; the paired t test on reader means counts readers"]
-    value = exp(c.value)
-    return Estimate(value, exp(c.low), exp(c.high), se=value * c.se, p=c.p, method=method, note="; ".join(said))
+    with np.errstate(over="ignore"):  # with a fraction of a degree of freedom the limits are 0 and infinity
+        value, low, high = np.exp([c.value, c.low, c.high]).tolist()
+    return Estimate(value, low, high, se=value * c.se, p=c.p, method=method, note="; ".join(said))
 
 
 def _summary(

@@ -16,7 +16,7 @@ import numpy as np
 from overread.stats.arrays import Codes, Floats
 
 STEPS = 200
-LARGE = 1e9  # a variance that many times the residual one: the factors leave no residual
+LARGE = 1e8  # a variance that many times the residual one: the factors leave no residual
 DONE = 1e-13  # the fall in the criterion that another step promises
 
 
@@ -216,14 +216,12 @@ def maximise(data: Products, *, reml: bool) -> tuple[Floats, State, bool]:
             return ratios, here, True
         exact = promise < 0.1
         for halvings in range(40):
-            there = state(data, ratios + step / 2**halvings, reml=reml)
-            if there.criterion <= here.criterion + noise:
+            tried = ratios + step / 2**halvings
+            if tried.max() < LARGE and (there := state(data, tried, reml=reml)).criterion <= here.criterion + noise:
                 break
         else:
             break
-        ratios, here = ratios + step / 2**halvings, there
-        if ratios.max() > LARGE:
-            break
+        ratios, here = tried, there
     return ratios, here, False
 
 
