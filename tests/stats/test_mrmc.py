@@ -476,6 +476,30 @@ def test_what_cannot_be_computed_is_nan_with_a_note(covariance):
     assert "no variance" in same_arms.note
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("covariance", [*COVARIANCES, "jackknife-all"])
+def test_whatever_the_reads_there_is_a_number_or_a_reason(metric, covariance):
+    rng, k = np.random.default_rng(0), 12
+    truths = [np.arange(k) < 0, np.arange(k) >= 0, np.arange(k) == 3, np.arange(k) < 2, np.arange(k) % 2 == 0]
+    for y, missing, images, n_readers in product(truths, (0.0, 0.5, 0.9), (0, 1, 2, k), (1, 3)):
+        scores = np.round(rng.normal(size=(2, n_readers, k)) + y, 1)
+        scores = scores if metric == "auc" else (scores > 0).astype(float)
+        scores[rng.random(scores.shape) < missing] = np.nan
+        cluster = np.arange(k) // images if images else None
+        try:
+            got = mrmc.compare_arms(y, scores, metric=metric, covariance=covariance, cluster=cluster)
+        except InputError:
+            continue
+        for estimate in (*got.arms, got.difference):
+            assert not np.isnan(estimate.low) or estimate.note
+
+
+def test_reads_of_nobody_are_refused():
+    for covariance in COVARIANCES:
+        with pytest.raises(InputError, match="at least one read"):
+            mrmc.compare_arms([1, 0], np.full((2, 2, 2), np.nan), covariance=covariance)
+
+
 def test_one_reader_who_is_fixed_is_the_paired_comparison_of_two_aucs():
     y, scores = crossed(7, (2, 1, 60))
     got = mrmc.compare_arms(y, scores, readers="fixed", covariance="delong")

@@ -69,6 +69,8 @@ def read_array(scores: ArrayLike, n_cases: int, *, metric: str, where: str, dime
     if value.ndim != dimensions or value.shape[-1] != n_cases or not value.size:
         raise InputError(f"{where}: scores", f"an array {shape} with {n_cases} cases", f"shape {value.shape}")
     read = value[~np.isnan(value)]
+    if not read.size:
+        raise InputError(f"{where}: scores", "at least one read", "NaN everywhere")
     wrong = read[np.isinf(read)] if metric == "auc" else read[(read != 0) & (read != 1)]
     if wrong.size:
         expected = "finite scores, NaN = not read" if metric == "auc" else f"calls 0 or 1 for {metric}, NaN = not read"
@@ -144,7 +146,7 @@ def _delong(influence: Floats, scores: Floats, used: list[Bools], cluster: Codes
     total = sum(f * (s @ s.T) for f, s in zip(factor, sums, strict=True))
     if len(used) == 2:
         both = np.unique(cluster).size
-        cross = both / (both - 1) * (sums[0] @ sums[1].T)
+        cross = (both / (both - 1) if both > 1 else nan) * (sums[0] @ sums[1].T)
         total = total + cross + cross.T
     return np.asarray(total)
 
