@@ -13,6 +13,7 @@ import pytest
 
 from overread import report, tables
 from overread.report.evidence import read_evidence
+from overread.report.numbers import fixed as number
 from overread.report.numbers import interval
 from overread.report.reader_methods import paragraphs
 from overread.report.reader_roc import Panel, Point, axis_end
@@ -112,6 +113,7 @@ def _model(rater: str, finding: str, reference: str, policy: str, level: str, ra
                 _row("readers", f"{metric}_difference", value - pooled[metric], 0.06, at=frozen, p=0.2, **less, **at)
             )
             u = {"at": f"{frozen};test=u-statistic", "method": "U-statistics (Gallas)", "p": 0.25}
+            u |= {"p_adjusted": 0.5, "family": f"model against readers, {reference}: 16 tests"}
             rows.append(_row("readers", f"{metric}_difference", value - pooled[metric], 0.07, **u, **less, **at))
     if policy == "absent":
         for cases, k in (("read", 6), ("own", 5)):
@@ -124,25 +126,18 @@ def _pairwise(finding: str, level: str) -> list[dict]:
     at = {"finding": finding, "level": level, "reference": "", "method": "mean over pairs of raters, patient bootstrap"}
     rows = []
     for rater in OUTPUTS[finding]:
-        point = "operating_point=spec90"
-        rows += [
-            _row("readers", "pairwise_f1", 0.52, 0.04, rater=rater, at=point, **at),
-            _row("readers", "pairwise_f1", 0.55, 0.04, rater="(readers)", arm=level, at=f"model={rater};{point}", **at),
-            _row(
-                "readers",
-                "pairwise_f1_difference",
-                -0.03,
-                0.03,
-                rater=rater,
-                at=point,
-                contrast="rater:(readers)",
-                **at,
-            ),
-        ]
-        rows += [
-            _row("readers", "pairwise_f1", 0.5 + i / 100, 0.04, rater=r, arm=level, at=f"model={rater};{point}", **at)
-            for i, r in enumerate(READERS)
-        ]
+        for point, value in (("call_rate=readers", 0.5), ("operating_point=spec90", 0.52)):
+            people = ";".join(sorted((f"model={rater}", point)))
+            less = {"at": point, "contrast": "rater:(readers)", **at}
+            rows += [
+                _row("readers", "pairwise_f1", value, 0.04, rater=rater, at=point, **at),
+                _row("readers", "pairwise_f1", 0.55, 0.04, rater="(readers)", arm=level, at=people, **at),
+                _row("readers", "pairwise_f1_difference", value - 0.55, 0.03, rater=rater, **less),
+            ]
+            rows += [
+                _row("readers", "pairwise_f1", 0.5 + i / 100, 0.04, rater=r, arm=level, at=people, **at)
+                for i, r in enumerate(READERS)
+            ]
     return rows
 
 
@@ -153,10 +148,10 @@ def _agreement(finding: str, level: str) -> list[dict]:
         _row("agreement", k, v, 0.04, rater="(readers)", **at) for k, v in zip(kinds, (0.91, 0.84, 0.58), strict=True)
     ]
     for output in OUTPUTS.get(finding, ()):
-        with_model = f"operating_point=spec90;with={output}"
         for k, v in (("percent_agreement", 0.85), ("cohen_kappa", 0.49), ("gwet_ac1", 0.77)):
-            for r in ("(readers)", *READERS):
-                rows.append(_row("agreement", k, v, 0.03, rater=r, at=with_model, **at))
+            even, frozen = (f"{point};with={output}" for point in ("call_rate=readers", "operating_point=spec90"))
+            rows.append(_row("agreement", k, v - 0.01, 0.03, rater="(readers)", at=frozen, **at))
+            rows += [_row("agreement", k, v, 0.03, rater=r, at=even, **at) for r in ("(readers)", *READERS)]
     return rows
 
 
@@ -364,24 +359,65 @@ def test_readers_below_the_curve_are_counted_of_those_that_can_be(seen):
 
 def test_pairs_of_raters_and_agreement(seen):
     rows = seen.table("Pneumothorax: pairwise F1")
-    assert rows[1] == ["acme", "threshold frozen for specificity 0.90", "0.520 (0.480–0.560)", "0.550 (0.510–0.590)",
-                       "−0.030 (−0.060 to 0.000)"]  # fmt: skip
+    even, frozen = "as many calls as the readers make", "threshold frozen for specificity 0.90"
+    assert rows[1] == ["acme", even, "0.500 (0.460–0.540)", "0.550 (0.510–0.590)", "−0.050 (−0.080 to −0.020)"]
+    assert rows[3] == ["acme", frozen, "0.520 (0.480–0.560)", "0.550 (0.510–0.590)", "−0.030 (−0.060 to 0.000)"]
     among = seen.table("Agreement among readers.")
     assert [r[0] for r in among[1:]] == ["Lung opacity", "Pneumothorax", "Fracture"]  # no model scores fractures
     assert among[1][2:] == ["0.910 (0.870–0.950)", "0.840 (0.800–0.880)", "0.580 (0.540–0.620)"]
-    pooled = seen.table("Agreement of the pooled reads")
     numbers = ["0.850 (0.820–0.880)", "0.490 (0.460–0.520)", "0.770 (0.740–0.800)"]
-    assert ["Pneumothorax", "beta", "threshold frozen for specificity 0.90", *numbers] in pooled
+    pooled, fixed = (t["rows"] for t in seen.tables if "Agreement of the pooled reads" in t["caption"])
+    assert pooled[0] == ["Finding", "Model", "Threshold", "Percent agreement", "Cohen κ", "Gwet AC1"]
+    assert ["Pneumothorax", "beta", even, *numbers] in pooled
+    assert [
+        "Pneumothorax",
+        "beta",
+        frozen,
+        "0.840 (0.810–0.870)",
+        "0.480 (0.450–0.510)",
+        "0.760 (0.730–0.790)",
+    ] in fixed
     each = seen.table("Agreement of every reader")
     assert len(each) == 1 + 5 * len(READERS)
+    assert each[1][3] == "4295367600"
+
+
+def test_at_a_frozen_threshold_the_test_stands_below_the_difference(given, seen):
+    table = seen.table("Pneumothorax, threshold frozen for specificity 0.90")
+    mine = _default(given).filter(finding="pneumothorax", reference="adjudicated", rater="acme")
+    less = _only(mine, metric="sensitivity_difference", at="operating_point=spec90")
+    assert table[3][2] == interval(less["estimate"], less["low"], less["high"], signed=True)
+    tested = _only(mine, metric="sensitivity_difference", at="operating_point=spec90;test=u-statistic")
+    sides = f"U: {number(tested['low'], signed=True)} to {number(tested['high'], signed=True)}, p = 0.25, Holm = 0.50"
+    assert sides in seen.text
+    assert "Holm within the 16 tests of a reference and threshold" in seen.text
+
+
+def test_graded_reads_have_areas(given, write_folder, tmp_path, read_page):
+    test, at = "test=obuchowski-rockette", {"finding": "pneumothorax"}
+    graded = [
+        _row("readers", "auc", 0.91, 0.03, rater="acme", at=test, **at),
+        _row("readers", "auc", 0.88, 0.04, rater="(readers)", arm="unaided", at=test, **at),
+        _row("readers", "auc_difference", 0.03, 0.04, rater="acme", at=test, contrast="rater:(readers)", p=0.14, **at),
+        *(_row("readers", "auc", 0.87, 0.05, rater=r, arm="unaided", **at) for r in READERS),
+    ]
+    folder = write_folder(tmp_path / "evaluation", [*given[0].to_dicts(), *graded], curves=given[1])
+    text = report.write(folder, tmp_path / "out", study={}).read_text(encoding="utf-8")
+    rows = read_page(text).table("Pneumothorax: areas of graded reads")
+    assert rows[2:4] == [
+        ["acme", "0.910 (0.880–0.940)", "+0.030 (−0.010 to +0.070)", "0.14"],
+        ["Mean reader", "0.880 (0.840–0.920)", "", ""],
+    ]
+    assert len(rows) == 4 + len(READERS)
+    assert "Obuchowski NA, Rockette HE" in read_page(text).text
 
 
 def test_the_figure_says_whose_word_the_reference_is(out, seen):
     svg = (out / "figures" / "readers-unaided-pneumothorax.svg").read_text(encoding="utf-8")
     assert svg.count("made by these readers: favours them") == 3  # adjudicated, majority, Dawid-Skene
-    assert svg.count("each reader against the others") == 1
+    assert svg.count("each reader against the others: no one curve") == 1
     assert "The axis of 1 − specificity ends at" in seen.text
-    assert "These readers' own reads went into Label “adjudicated”: judged by it, readers are favoured" in seen.text
+    assert "These readers' own reads went into the label “adjudicated”: judged by it, readers are favoured" in seen.text
     assert "no predictive value" in seen.text
 
 
@@ -466,4 +502,5 @@ def test_the_axis_ends_where_readers_fit():
     near, far = Point("a", 0.1, 0.8, (0.05, 0.2)), Point("b", 0.9, 0.9, few=True)
     panel = Panel("", "", (), (near, far), None, ())
     assert axis_end([panel]) == 0.25  # a reader with few reads does not stretch it
-    assert axis_end([Panel("", "", (), (), Point("m", 0.5, 0.8, (0.4, 0.62)), ())]) == 1.0
+    assert axis_end([Panel("", "", (), (far,), None, ())]) == 1.0
+    assert axis_end([Panel("", "", (), (), Point("m", 0.5, 0.8, (0.4, 0.62)), ())]) == 0.8

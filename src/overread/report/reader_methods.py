@@ -8,7 +8,7 @@ import polars as pl
 
 from overread.report.evidence import FROM_READS, Evidence
 from overread.report.numbers import count, listed
-from overread.report.reads import DAWID_SKENE, FEW, MAJORITY, OTHERS, reference_title, references
+from overread.report.reads import DAWID_SKENE, FEW, MAJORITY, OTHERS, in_sentence, references
 
 _CALLS = {"absent": "taken as absent", "present": "taken as present", "ignore": "left out"}
 
@@ -59,7 +59,7 @@ def _truth(evidence: Evidence, rows: pl.DataFrame) -> str:
     names = references(evidence, rows["reference"])
     if not names:
         return ""
-    parts = [f"Read cases were judged by {listed([reference_title(n) for n in names])}, side by side."]
+    parts = [f"Read cases were judged by {listed([in_sentence(n) for n in names])}, side by side."]
     if MAJORITY in names:
         parts.append("Majority: of the reads of a case, ties left out.")
     if OTHERS in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, isfinite, isnan, nan
+from math import ceil, isfinite, nan
 from typing import Any
 
 import polars as pl
@@ -20,7 +20,7 @@ from overread.report.drawing import AMBER, GREY, INK, RULE, WIDTH, canvas, drawi
 _COLUMNS, _LEFT, _GAP, _HEAD, _FOOT = 3, 0.52, 0.42, 0.5, 0.56
 _SIDE = (WIDTH - _LEFT - 0.1 - 2 * _GAP) / 3
 _FROZEN = ("s", "^", "v", "P")  # the marks of the frozen operating points
-_ENDS = (0.25, 0.4, 0.6, 1.0)  # where the axis of 1 - specificity may end
+_ENDS = (0.25, 0.4, 0.6, 0.8, 1.0)  # where the axis of 1 - specificity may end
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Key:
     """The words of the key: outputs, operating points, and whether some readers have few reads."""
 
     outputs: tuple[str, ...]
-    points: tuple[str, ...]
+    points: tuple[tuple[int, str], ...]  # which operating point, and its words
     few: bool
 
 
@@ -64,7 +64,7 @@ def reader_panels(shown: Sequence[Panel], key: Key, *, name: str, alt: str) -> s
     end = axis_end(shown)
     most = max((p.reads for panel in shown for p in panel.readers), default=1)
     rows, spare = -(-len(shown) // _COLUMNS), -len(shown) % _COLUMNS
-    top = 0.0 if spare else 0.24 * (_lines(key.outputs + key.points) + 1) + 0.12
+    top = 0.0 if spare else 0.24 * (_lines([*key.outputs, *(words for _, words in key.points)]) + 1) + 0.12
     height = top + rows * (_HEAD + _SIDE + _FOOT)
     with drawing():
         figure = canvas(height)
@@ -80,7 +80,7 @@ def reader_panels(shown: Sequence[Panel], key: Key, *, name: str, alt: str) -> s
             _legend(figure, [*_models(key), *_people(key)], (x, y + 0.04 / height), columns=1)
         else:
             models = _models(key)
-            lines = _lines(key.outputs + key.points)
+            lines = _lines([*key.outputs, *(words for _, words in key.points)])
             _legend(figure, models, (0.0, 1.0), columns=-(-len(models) // lines))
             _legend(figure, _people(key), (0.0, 1 - 0.24 * lines / height), columns=3)
         return svg(figure, name, alt)
@@ -108,8 +108,7 @@ def _draw(axis: Axes, panel: Panel, end: float, most: int) -> None:
     axis.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
     for i, _, curve in panel.curves:
         draw_curve(axis, curve, series_colour(i), style=_style(i), band=0.16 if len(panel.curves) < 3 else 0.09)
-    for point in panel.readers:
-        _reader(axis, point, most)
+    _readers(axis, panel.readers, most)
     for point in panel.frozen:
         colour, mark = series_colour(point.place[0]), _FROZEN[point.place[1] % len(_FROZEN)]
         axis.plot([point.x], [point.y], mark, ms=6.2, mfc="white", mec=colour, mew=1.5, zorder=5, clip_on=True)
@@ -134,27 +133,24 @@ def _style(output: int) -> Any:
     return ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))[output % 4]
 
 
-def _reader(axis: Axes, point: Point, most: int) -> None:
-    if point.few:
-        axis.plot([point.x], [point.y], "o", ms=3.2, mfc="none", mec=GREY, mew=0.8, zorder=3)
-        return
-    _cross(axis, point, color=GREY, lw=0.8, alpha=0.4, zorder=2)
-    size = 3.2 + 4.8 * (point.reads / most) ** 0.5
-    axis.plot([point.x], [point.y], "o", ms=size, mfc=GREY, mec="white", mew=0.6, alpha=0.85, zorder=3)
+def _readers(axis: Axes, points: Sequence[Point], most: int) -> None:
+    """Readers with their intervals, larger with more reads; those with few reads hollow, small, without."""
+    few, many = ([p for p in points if p.few == kind] for kind in (True, False))
+    axis.plot([p.x for p in few], [p.y for p in few], "o", ms=3.2, mfc="none", mec=GREY, mew=0.8, zorder=3)
+    x, y = [p.x for p in many], [p.y for p in many]
+    line: Any = {"color": GREY, "lw": 0.8, "alpha": 0.4, "zorder": 2}
+    axis.hlines(y, [p.x_interval[0] for p in many], [p.x_interval[1] for p in many], **line)
+    axis.vlines(x, [p.y_interval[0] for p in many], [p.y_interval[1] for p in many], **line)
+    sizes = [(3.2 + 4.8 * (p.reads / most) ** 0.5) ** 2 for p in many]
+    axis.scatter(x, y, s=sizes, color=GREY, edgecolors="white", lw=0.6, alpha=0.85, zorder=3)
 
 
 def _average(axis: Axes, point: Point) -> None:
-    for line in (axis.axvline, axis.axhline):
-        line(point.x if line == axis.axvline else point.y, color=INK, lw=0.7, ls=(0, (1, 2.4)), zorder=1)
-    _cross(axis, point, color=INK, lw=1.8, alpha=1.0, zorder=6)
+    axis.axvline(point.x, color=INK, lw=0.7, ls=(0, (1, 2.4)), zorder=1)
+    axis.axhline(point.y, color=INK, lw=0.7, ls=(0, (1, 2.4)), zorder=1)
+    axis.hlines([point.y], *point.x_interval, color=INK, lw=1.8, zorder=6)
+    axis.vlines([point.x], *point.y_interval, color=INK, lw=1.8, zorder=6)
     axis.plot([point.x], [point.y], "D", ms=8, mfc=INK, mec="white", mew=1.1, zorder=7)
-
-
-def _cross(axis: Axes, point: Point, **line: Any) -> None:
-    if not isnan(point.x_interval[0]):
-        axis.plot(point.x_interval, [point.y, point.y], solid_capstyle="butt", **line)
-    if not isnan(point.y_interval[0]):
-        axis.plot([point.x, point.x], point.y_interval, solid_capstyle="butt", **line)
 
 
 def _models(key: Key) -> list[tuple[Any, str]]:
@@ -162,9 +158,7 @@ def _models(key: Key) -> list[tuple[Any, str]]:
     lines = [(Line2D([], [], color=series_colour(i), ls=_style(i), lw=1.8), o) for i, o in enumerate(key.outputs)]
     band = Patch(color=series_colour(0), alpha=0.16, lw=0), "Band (pointwise)"
     mark: dict[str, Any] = {"ls": "", "ms": 6.2, "mfc": "white", "mec": INK, "mew": 1.3}
-    points = [
-        (Line2D([], [], marker=_FROZEN[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in enumerate(key.points)
-    ]
+    points = [(Line2D([], [], marker=_FROZEN[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in key.points]
     return [*lines, band, *points]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from overread.report.blocks import Block, Cell, Folded, Table, Text, group, heads, table
-from overread.report.cells import classes_cell
+from overread.report.cells import classes_cell, p_cells
 from overread.report.evidence import Evidence, by, finding_title, in_vocabulary, pick
 from overread.report.numbers import count
 from overread.report.reads import (
+    CALL_RATE,
     DAWID_SKENE,
     OTHERS,
     READERS,
@@ -32,12 +33,33 @@ def others_blocks(reads: Reads, finding: str) -> list[Block]:
     """What is folded below a finding: readers below the curve, pairwise F1, uncertain calls, every reader."""
     title = finding_title(finding)
     made = (
+        (f"{title}: areas of graded reads", _graded(reads, finding)),
         (f"{title}: readers below the curve", _below(reads, finding)),
         (f"{title}: pairwise F1", _pairwise(reads, finding)),
         (f"{title}: uncertain calls as absent, as present, left out", _uncertain(reads, finding)),
         (f"{title}: every reader", _every(reads, finding)),
     )
     return [Folded(words, tuple(blocks)) for words, blocks in made if blocks]
+
+
+def _graded(reads: Reads, finding: str) -> list[Table]:
+    """Only of graded reads: the mean reader's area beside the model's, and every reader's own."""
+    test = "test=obuchowski-rockette"
+    rows = by(pick(reads.frame, finding=finding), "reference", "metric", "at", "rater")
+    body: list[tuple[Cell, ...]] = []
+    for reference in reads.references:
+        people = [("Mean reader", rows.get((reference, "auc", test, READERS)))]
+        people += [(r, rows.get((reference, "auc", "", r))) for r in reads.readers(finding)]
+        models = [(o, rows.get((reference, "auc", test, o))) for o in reads.outputs(finding)]
+        shown = [(name, row) for name, row in (*models, *people) if row]
+        body += [group(reference_title(reference), 4)] if shown else []
+        for name, row in shown:
+            less = rows.get((reference, "auc_difference", test, name))
+            cells = (reads_cell(less, signed=True), p_cells(less)[0]) if less else (Cell(""), Cell(""))
+            body.append((Cell(output_title(name)), reads_cell(row), *cells))
+    head = heads("", "AUC", "Model − mean reader", "p")
+    caption = f"{finding_title(finding)}: areas of graded reads, readers and cases random."
+    return [table(caption, (head,), body, compact=True)] if body else []
 
 
 def _below(reads: Reads, finding: str) -> list[Table]:
@@ -66,12 +88,12 @@ def _pairwise(reads: Reads, finding: str) -> list[Table]:
     """Per operating point: each model's mean F1 against all readers, the readers' own, and the difference."""
     frame = pick(reads.frame, finding=finding).filter(pl.col("metric").str.starts_with("pairwise_f1"))
     body = []
-    for point in reads.points(finding):
+    for point in (CALL_RATE, *reads.points(finding)):
         rows = by(frame, "metric", "at", "rater")
         for o in reads.outputs(finding):
             own = rows.get(("pairwise_f1", point, o))
             if own:
-                people = rows.get(("pairwise_f1", f"model={o};{point}", READERS))
+                people = rows.get(("pairwise_f1", _with_model(point, o), READERS))
                 less = rows.get(("pairwise_f1_difference", point, o))
                 cells = (reads_cell(own), reads_cell(people), reads_cell(less, signed=True))
                 body.append((Cell(output_title(o)), Cell(point_title(point)), *cells))
@@ -79,6 +101,11 @@ def _pairwise(reads: Reads, finding: str) -> list[Table]:
     head = heads("Model", "Threshold", "Model against readers", "Mean reader against all others", "Model − mean reader")
     remark = "No reference standard enters: this is how much raters call alike, not how right they are."
     return [table(caption, (head,), body, remark=remark, compact=True)] if body else []
+
+
+def _with_model(point: str, output: str) -> str:
+    """The `at` of the readers' own numbers at a point of a model, its parts in their order."""
+    return ";".join(sorted((point, f"model={output}")))
 
 
 def _uncertain(reads: Reads, finding: str) -> list[Table]:
@@ -197,50 +224,37 @@ def _among(frame: pl.DataFrame, where: str) -> list[Block]:
 
 
 def _with_models(frame: pl.DataFrame, where: str) -> list[Block]:
-    """Pooled reads with each model's calls at the first frozen point; each reader, and other points, folded."""
+    """Pooled reads with each model's calls where it calls as often as they do; frozen points and each reader folded."""
     part = frame.filter(pl.col("at").str.contains("with="))
     rows = by(part, "finding", "at", "rater", "metric")
     keys = [
         (f, at)
         for f in in_vocabulary(part["finding"].unique().to_list())
-        for at in part.filter(pl.col("finding") == f)["at"].unique(maintain_order=True)
+        for at in pick(part, finding=f)["at"].unique(maintain_order=True)
     ]
-    keys.sort(key=lambda k: "sens" in k[1].partition(";")[0])
-    people = part.filter(pl.col("rater") != READERS)["rater"].unique(maintain_order=True).sort().to_list()
-
-    def body(raters: list[str]) -> list[tuple[Cell, ...]]:
-        made = []
-        for f, at in keys:
-            for r in raters:
-                got = [rows.get((f, at, r, m)) for m, _ in _WITH]
-                if any(got):
-                    name = (Cell(r),) if raters != [READERS] else ()
-                    made.append(
-                        (
-                            Cell(finding_title(f)),
-                            Cell(_model_of(at)),
-                            Cell(point_title(at)),
-                            *name,
-                            *map(reads_cell, got),
-                        )
-                    )
-        return made
-
-    head = ("Finding", "Model", "Threshold")
+    even = [k for k in keys if k[1].startswith(CALL_RATE)]
+    frozen = [k for k in keys if k not in even]
+    people = part.filter(pl.col("rater") != READERS)["rater"].unique().sort().to_list()
     kinds = tuple(t for _, t in _WITH)
-    pooled, each = body([READERS]), body(people)
-    blocks: list[Block] = []
-    if pooled:
-        caption = f"Agreement of the pooled reads with each model's calls{where}."
-        blocks.append(table(caption, (heads(*head, *kinds),), pooled, compact=True))
-    if each:
-        caption = f"Agreement of every reader with each model's calls{where}."
-        blocks.append(
-            Folded(
-                "Agreement of every reader with the models",
-                (table(caption, (heads(*head, "Reader", *kinds),), each, compact=True),),
-            )
-        )
+
+    def made(shown: list[tuple[str, str]], raters: list[str], what: str) -> list[Table]:
+        body = [
+            (Cell(finding_title(f)), Cell(_model_of(at)), Cell(point_title(at)), Cell(r), *map(reads_cell, got))
+            for f, at in shown for r in raters if any(got := [rows.get((f, at, r, m)) for m, _ in _WITH])
+        ]  # fmt: skip
+        alone = raters == [READERS]
+        names = ("Finding", "Model", "Threshold", *(() if alone else ("Reader",)))
+        body = [(*r[:3], *r[4:]) for r in body] if alone else body
+        return [table(f"{what}{where}.", (heads(*names, *kinds),), body, compact=True)] if body else []
+
+    pooled = "Agreement of the pooled reads with each model's calls"
+    first, second = (made(k, [READERS], pooled) for k in ((even, frozen) if even else (frozen, [])))
+    each = made([*even, *frozen], people, "Agreement of every reader with each model's calls")
+    blocks: list[Block] = [*first]
+    blocks += (
+        [Folded("Agreement of the pooled reads with the models at frozen thresholds", tuple(second))] if second else []
+    )
+    blocks += [Folded("Agreement of every reader with the models", tuple(each))] if each else []
     return blocks
 
 

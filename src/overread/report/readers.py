@@ -19,11 +19,13 @@ from overread.report.reads import (
     READERS,
     Reads,
     arms,
+    in_sentence,
     output_title,
     point_title,
     reads_cell,
     reads_of,
     reference_title,
+    threshold_of,
 )
 
 _AT_SPECIFICITY, _AT_SENSITIVITY = "specificity=readers", "sensitivity=readers"
@@ -77,7 +79,7 @@ def _words(evidence: Evidence, reads: Reads) -> list[Block]:
         "The cases that were read are a sample chosen for reading; predictive values would be those of the sample, and "
         "none is given.",
     ]
-    own = [reference_title(r) for r in reads.references if r in reads.made - {OTHERS}]
+    own = [in_sentence(r) for r in reads.references if r in reads.made - {OTHERS}]
     if own:
         said.append(
             f"These readers' own reads went into {listed(own)}: there readers are favoured over any model. "
@@ -143,8 +145,10 @@ def _figure(reads: Reads, finding: str, evidence: Evidence) -> Figure | None:
     if not shown:
         return None
     few = any(p.few for panel in shown for p in panel.readers)
-    key = reader_roc.Key(tuple(map(output_title, outputs)), tuple(map(point_title, points)), few)
     end = reader_roc.axis_end(shown)
+    inside = {p.place[1] for panel in shown for p in panel.frozen if p.x <= end}
+    named = tuple((j, point_title(at)) for j, at in enumerate(points) if j in inside)
+    key = reader_roc.Key(tuple(map(output_title, outputs)), named, few)
     cut = f" The axis of 1 − specificity ends at {end:g}; what lies beyond it stands in the tables." if end < 1 else ""
     caption = (
         f"{finding_title(finding)}: ROC curve of each model on the cases that were read, with pointwise bands, and the "
@@ -184,7 +188,7 @@ def _panel(reads: Reads, finding: str, reference: str, evidence: Evidence) -> re
         if known(row := rows.get(("auc", "", o, "")))
     ]
     below = "made by these readers: favours them" if reference in reads.made else ""
-    below = "each reader against the others" if reference == OTHERS else below
+    below = "each reader against the others: no one curve" if reference == OTHERS else below
     return reader_roc.Panel(
         reference_title(reference), below, curves, tuple(people), average, tuple(frozen), tuple(labels)
     )
@@ -218,7 +222,11 @@ def _matched_table(reads: Reads, finding: str) -> Table:
     top = (Cell(""), Cell(""), Cell(""), Cell("at the readers’ specificity", "group", span=2),
            Cell("at the readers’ sensitivity", "group", span=2))  # fmt: skip
     caption = f"{finding_title(finding)}: each model against the average reader, by reference standard."
-    return table(caption, (top, head), body, compact=True)
+    no_curve = OTHERS in reads.references and ("auc", "", reads.outputs(finding)[0], "") not in reads.rows(
+        finding, OTHERS
+    )
+    remark = "The majority of the other readers changes with the reader: there is no one curve." if no_curve else ""
+    return table(caption, (top, head), body, remark=remark, compact=True)
 
 
 def _average_row(rows: dict[tuple[str, ...], Row]) -> tuple[Cell, ...]:
@@ -229,6 +237,7 @@ def _average_row(rows: dict[tuple[str, ...], Row]) -> tuple[Cell, ...]:
 
 def _output_row(rows: dict[tuple[str, ...], Row], output: str) -> tuple[Cell, ...]:
     area = rows.get(("auc", "", output, ""))
+    counted = area or rows.get(("sensitivity_at_specificity", _AT_SPECIFICITY, output, ""))
     cells: list[Cell] = []
     for metric, other, at in (
         ("sensitivity", "specificity", _AT_SPECIFICITY),
@@ -236,14 +245,17 @@ def _output_row(rows: dict[tuple[str, ...], Row], output: str) -> tuple[Cell, ..
     ):
         cells.append(reads_cell(rows.get((f"{metric}_at_{other}", at, output, ""))))
         cells.append(difference_cell(rows.get((f"{metric}_difference", at, output, _AGAINST))))
-    return Cell(output_title(output)), classes_cell(area), reads_cell(area), *cells
+    return Cell(output_title(output)), classes_cell(counted), reads_cell(area) if area else Cell(""), *cells
 
 
 def difference_cell(row: Row | None) -> Cell:
-    """A difference with its interval, its p value below it."""
+    """A difference with its interval; below it p, and p adjusted by Holm where a family is named."""
     cell = reads_cell(row, signed=True)
-    p = number(row["p"]) if row is not None else float("nan")
-    return cell if p != p else Cell(cell.text, cell.kind, note=f"p {_p(p)}", notes=cell.notes)
+    if row is None or row["p"] != row["p"]:
+        return cell
+    adjusted = number(row["p_adjusted"])
+    holm = f"; Holm {_p(adjusted)}" if adjusted == adjusted else ""
+    return replace(cell, note=f"p {_p(row['p'])}{holm}")
 
 
 def _p(p: float) -> str:
@@ -252,7 +264,7 @@ def _p(p: float) -> str:
 
 
 def _frozen_table(reads: Reads, finding: str, at: str) -> Table:
-    """Rates at a frozen threshold beside the average reader's, with both intervals of the difference."""
+    """Rates at a frozen threshold beside the average reader's; below a difference, the test by U-statistics."""
     test = f"{at};test=u-statistic"
     body: list[tuple[Cell, ...]] = []
     for reference in reads.references:
@@ -260,20 +272,38 @@ def _frozen_table(reads: Reads, finding: str, at: str) -> Table:
         mine = [o for o in reads.outputs(finding) if ("sensitivity", at, o, "") in rows]
         if not mine:
             continue
-        body.append(group(reference_title(reference), 7))
+        body.append(group(reference_title(reference), 5))
         up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
         if up and all(rows["sensitivity", at, o, ""]["n_cases"] == up["n_cases"] for o in mine):
-            blank = Cell("")
-            body.append((Cell("Average reader"), reads_cell(up), blank, blank, reads_cell(across), blank, blank))
+            body.append((Cell("Average reader", "strong"), reads_cell(up), Cell(""), reads_cell(across), Cell("")))
         for o in mine:
             cells = []
             for metric in ("sensitivity", "specificity"):
-                cells.append(reads_cell(rows.get((metric, at, o, ""))))
-                cells.append(difference_cell(rows.get((f"{metric}_difference", at, o, _AGAINST))))
-                other = rows.get((f"{metric}_difference", test, o, _AGAINST))
-                cells.append(difference_cell(other) if other else Cell(""))
-            body.append((Cell(output_title(o)), *cells))
-    names = ("Model − readers", "The same, U-statistics")
-    head = heads("", "Sensitivity", *names, "Specificity", *names)
+                less = reads_cell(rows.get((f"{metric}_difference", at, o, _AGAINST)), signed=True)
+                tested = _tested(rows.get((f"{metric}_difference", test, o, _AGAINST)))
+                cells += [reads_cell(rows.get((metric, at, o, ""))), replace(less, note=tested)]
+            body.append((Cell(output_title(o), note=threshold_of(rows["sensitivity", at, o, ""])), *cells))
+    head = heads("", "Sensitivity", "Model − readers", "Specificity", "Model − readers")
     caption = f"{finding_title(finding)}, {point_title(at)}: each model against the average reader."
-    return table(caption, (head,), body, compact=True)
+    return table(caption, (head,), body, remark=_frozen_remark(reads, finding, test), compact=True)
+
+
+def _tested(row: Row | None) -> str:
+    """The interval and p of the test by U-statistics, with p by Holm where a family is named."""
+    if not known(row):
+        return ""
+    sides = f"U: {fixed(row['low'], signed=True)} to {fixed(row['high'], signed=True)}, p {_p(number(row['p']))}"
+    adjusted = number(row["p_adjusted"])
+    return sides + (f", Holm {_p(adjusted)}" if adjusted == adjusted else "")
+
+
+def _frozen_remark(reads: Reads, finding: str, test: str) -> str:
+    rows = pick(reads.frame, finding=finding, at=test)
+    if rows.is_empty():
+        return ""
+    said = "U: interval and p of the same difference by U-statistics, readers and patients random"
+    families = rows["family"].drop_nulls()
+    sizes = sorted(set(families.str.extract(r"(\d+) tests").drop_nulls()))
+    holm = f"; Holm within the {sizes[0]} tests of a reference and threshold" if len(sizes) == 1 else ""
+    names = f"; Holm within: {'; '.join(sorted(set(families)))}" if families.len() and not holm else ""
+    return f"{said}{holm}{names}."

@@ -15,10 +15,12 @@ from overread.report.numbers import listed
 
 READERS = "(readers)"
 MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
+CALL_RATE = "call_rate=readers"  # the threshold where the model calls present as often as the readers do
 FEW = 10  # reads of a class: below, a reader is a point without interval
 _READS = re.compile(r"[\d,]+ reads?")
 _SAID = re.compile(
     r"[\d,]+ reads?$|the readers' (sensitivity|specificity) is |attainable step on the ROC|the reference was made from"
+    r"|threshold [\d.e-]+$"
 )
 _DERIVED = {
     MAJORITY: "Majority of the readers",
@@ -88,7 +90,7 @@ def warnings(evidence: Evidence) -> list[str]:
     found = arms(evidence)
     if not found:
         return []
-    own = [reference_title(r) for r in found[0].references if r in found[0].made - {MAJORITY, OTHERS, DAWID_SKENE}]
+    own = [in_sentence(r) for r in found[0].references if r in found[0].made - {MAJORITY, OTHERS, DAWID_SKENE}]
     said = ["The cases that readers read are a chosen sample: no predictive value can be taken from them."]
     if own:
         said.append(
@@ -114,6 +116,16 @@ def reference_title(reference: str) -> str:
     return _DERIVED.get(reference, f"Label “{reference}”")
 
 
+def in_sentence(reference: str) -> str:
+    """A reference standard within a sentence.
+
+    >>> in_sentence("majority"), in_sentence("dawid-skene")
+    ('the majority of the readers', 'Dawid–Skene')
+    """
+    title = reference_title(reference)
+    return title if reference == DAWID_SKENE else f"the {title[:1].lower()}{title[1:]}"
+
+
 def output_title(rater: str) -> str:
     """A model's output, its mapping in words."""
     return plain_words(rater)
@@ -122,9 +134,9 @@ def output_title(rater: str) -> str:
 def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:
     """Estimate (interval); notes that the tables of reads say by themselves are left to the list of all notes.
 
-    >>> row = {"estimate": 0.8, "low": 0.7, "high": 0.9, "note": "2,700 reads; threshold 0.31"}
+    >>> row = {"estimate": 0.8, "low": 0.7, "high": 0.9, "note": "2,700 reads; threshold 0.31; one site"}
     >>> reads_cell(row).notes
-    ('threshold 0.31',)
+    ('one site',)
     """
     cell = estimate_cell(row, digits=digits, signed=signed)
     if not known(row):
@@ -137,6 +149,11 @@ def reads_of(row: Row | None) -> str:
     return next((n for n in notes_of(row) if _READS.fullmatch(n)), "") if row is not None else ""
 
 
+def threshold_of(row: Row) -> str:
+    """The frozen threshold that a row's note names; "" where it names none."""
+    return next((n for n in notes_of(row) if re.fullmatch(r"threshold [\d.e-]+", n)), "")
+
+
 def point_title(at: str) -> str:
     """What an `at` of these rows says.
 
@@ -144,4 +161,6 @@ def point_title(at: str) -> str:
     ('the readers’ specificity', 'threshold frozen for specificity 0.90')
     """
     first = at.partition(";")[0]
+    if first == CALL_RATE:
+        return "as many calls as the readers make"
     return f"the readers’ {first.partition('=')[0]}" if first.endswith("=readers") else at_title(first)
