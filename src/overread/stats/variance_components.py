@@ -16,7 +16,7 @@ import numpy as np
 from overread.stats.arrays import Codes, Floats
 
 STEPS = 200
-LARGE = 1e8  # a variance that many times the residual one: the factors leave no residual
+LARGE = 1e9  # a variance that many times the residual one: the factors leave no residual
 DONE = 1e-13  # the fall in the criterion that another step promises
 
 
