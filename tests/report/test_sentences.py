@@ -84,7 +84,9 @@ def test_every_metric_that_the_reference_lists_has_a_sentence(page):
     lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
     cells = [[c.strip().strip("`") for c in line.split("|")[1:3]] for line in lines if line.startswith("| ")]
     rows = [_row(analysis=c[0], metric=c[1]) for c in cells if c[0] not in ("analysis", "curve", "---")]
-    curves = ("roc", "calibration", "recalibrated", "smooth", "decision")
+    curves = (
+        "roc", "calibration", "recalibrated", "calibration_smooth", "recalibrated_smooth", "net_benefit", "treat_all"
+    )  # fmt: skip
     assert len(rows) > 15
     assert undefined([r for r in rows if r["analysis"] not in curves], ALL) == []
 

@@ -16,6 +16,7 @@ _METRICS = (
     ("calibration_in_the_large", "In the large"),
     ("brier", "Brier score"),
     ("ece", "Calibration error"),
+    ("ici", "ICI"),
 )
 _KINDS = {"frozen": "recalibration frozen with the model", "none": "scores as delivered", "logistic": "recalibrated"}
 _CURVES = {"calibration": "", "recalibrated": " after logistic recalibration"}
@@ -40,12 +41,15 @@ def _curves(evidence: Evidence, curve: str) -> Figure | None:
     frames = series(evidence, curve)
     if not frames:
         return None
+    smooth = series(evidence, f"{curve}_smooth")
+    lines = "; line: loess curve with its pointwise band" if smooth else ""
     caption = (
-        f"Calibration of {whose(frames)}{_CURVES[curve]}: observed share against predicted probability, in bins of "
-        "equal size, with intervals; dashed: perfect calibration. A panel shows the range that its points fill."
+        f"Calibration of {whose(frames)}{_CURVES[curve]}: observed share against predicted probability. Points: bins "
+        f"of equal size, with intervals{lines}; dashed: perfect calibration. A panel shows the range that its points "
+        "fill."
     )
     alt = f"{caption} Intercepts, slopes and errors stand in the table."
-    drawn = calibration_panels(frames, drawn_findings(evidence, frames), name=curve, alt=alt)
+    drawn = calibration_panels(frames, drawn_findings(evidence, frames), smooth=smooth, name=curve, alt=alt)
     return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
 
 
@@ -64,9 +68,11 @@ def _figures(evidence: Evidence, frame: pl.DataFrame, rater: str, kind: str) -> 
     caption = f"Calibration of “{rater}”{what}. Ideal: intercept 0, slope 1, in the large 0."
     remark = "Brier score and calibration error: lower is better."
     if "ece" in dict(kinds):
-        remark += " Below the error: what perfect probabilities would show by chance."
-    return table(caption, (heads("Finding", *(t for _, t in kinds)),), body, remark=remark)
+        remark += " Below the error and the ICI (distance from the loess curve): what perfect probabilities would show."
+    return table(caption, (heads("Finding", *(t for _, t in kinds)),), body, remark=remark, compact=True)
 
 
 def _cell(row: dict | None, metric: str) -> Cell:
-    return error_cell(row) if metric == "ece" else estimate_cell(row, digits=2 if "calibration" in metric else 3)
+    return (
+        error_cell(row) if metric in ("ece", "ici") else estimate_cell(row, digits=2 if "calibration" in metric else 3)
+    )

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from overread.report.drawing import (
     GREY,
+    INK,
     RULE,
     WIDTH,
     columns_for,
@@ -57,19 +58,30 @@ def roc_panels(
         return _finish(figure, frames, name, alt)
 
 
-def calibration_panels(frames: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str], *, name: str, alt: str) -> str:
+def calibration_panels(
+    frames: Sequence[tuple[str, pl.DataFrame]],
+    names: Sequence[str],
+    *,
+    smooth: Sequence[tuple[str, pl.DataFrame]] = (),
+    name: str,
+    alt: str,
+) -> str:
     """SVG of calibration: predicted against observed share per bin with intervals, a panel per finding.
 
-    frames : (series, its points) in the order of the key; names : findings.
+    frames : (series, its points) in the order of the key; smooth : (series, its smooth curve with band), drawn as far
+    as the bins reach; names : findings.
     """
+    index, lines = {series: i for i, (series, _) in enumerate(frames)}, dict(smooth)
     with drawing():
         columns = columns_for(len(names))
         figure, axes = panels(len(names), columns=columns, height=_tall(columns), share=False)
         for axis, finding in zip(axes, names, strict=True):
             top = _reach(frames, finding)
             axis.plot([0, top], [0, top], color=GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
-            for i, (_, frame) in enumerate(frames):
-                _bins(axis, frame.filter(pl.col("finding") == finding).sort("order"), i)
+            for series, frame in frames:
+                if (part := _of(lines.get(series), finding)) is not None:
+                    draw_curve(axis, part, series_colour(index[series]), band=0.13)
+                _bins(axis, frame.filter(pl.col("finding") == finding).sort("order"), index[series], joined=not lines)
             axis.set_xlim(-0.02 * top, top * 1.02)
             axis.set_ylim(-0.02 * top, top * 1.02)
             axis.set_box_aspect(1)
@@ -78,6 +90,61 @@ def calibration_panels(frames: Sequence[tuple[str, pl.DataFrame]], names: Sequen
             axis.grid(color=RULE, lw=0.35)
         _outer(axes, columns, "Predicted probability", "Observed share")
         return _finish(figure, frames, name, alt)
+
+
+def decision_panels(
+    frames: Sequence[tuple[str, pl.DataFrame]],
+    everyone: Sequence[tuple[str, pl.DataFrame]],
+    names: Sequence[str],
+    *,
+    name: str,
+    alt: str,
+) -> str:
+    """SVG of decision curves, net benefit per 1,000 cases: a panel per finding, a line per series.
+
+    frames : (series, its curve) in the order of the key; everyone : the same for acting on everyone, drawn dashed, once
+    where it is the same for all; names : findings. A panel ends where no curve is worth looking at any more.
+    """
+    same = len({frame["population"][0] for _, frame in frames}) == 1
+    with drawing():
+        columns = min(3, len(names)) if len(names) <= 6 else columns_for(len(names))
+        figure, axes = panels(len(names), columns=columns, height=2.35 if columns < 4 else _tall(columns), share=False)
+        for axis, finding in zip(axes, names, strict=True):
+            parts = [(i, _of(frame, finding)) for i, (_, frame) in enumerate(frames)]
+            curves = [(i, _per_thousand(part)) for i, part in parts if part is not None]
+            for i, (_, frame) in enumerate(everyone[:1] if same else everyone):
+                if (part := _of(frame, finding)) is not None:
+                    ink = GREY if same else series_colour(i)
+                    axis.plot(part["x"], part["y"] * 1000, color=ink, lw=0.9, ls=(0, (4, 2)), zorder=1)
+            for i, part in curves:
+                draw_curve(axis, part, series_colour(i))
+            axis.axhline(0, color=INK, lw=0.8, zorder=1)
+            _worth_a_look(axis, [part for _, part in curves])
+            axis.set_box_aspect(0.62 if columns < 4 else 0.85)
+            axis.set_title(finding_title(finding))
+            axis.locator_params(nbins=4)
+            axis.grid(color=RULE, lw=0.35)
+        _outer(axes, columns, "Threshold probability", "Net benefit per 1,000")
+        return _finish(figure, frames, name, alt)
+
+
+def _of(frame: pl.DataFrame | None, finding: str) -> pl.DataFrame | None:
+    part = None if frame is None else frame.filter(pl.col("finding") == finding).sort("order")
+    return part if part is not None and part.height else None
+
+
+def _per_thousand(part: pl.DataFrame) -> pl.DataFrame:
+    return part.with_columns(pl.col("y", "low", "high") * 1000)
+
+
+def _worth_a_look(axis: Axes, curves: Sequence[pl.DataFrame]) -> None:
+    """Limits: thresholds up to where every curve has lost 97 % of its top, and as much below 0 as shows a loss."""
+    top = max((float(np.nanmax(part.select("y", "high").to_numpy())) for part in curves), default=1.0)
+    best = max((float(part["y"].to_numpy().max()) for part in curves), default=1.0)
+    kept = [part.filter(pl.col("y") > 0.03 * best)["x"].to_numpy() for part in curves]
+    ends = [float(x.max()) for x in kept if x.size]
+    axis.set_xlim(0, max([*ends, 0.05]) * 1.04)
+    axis.set_ylim(-0.25 * top, 1.08 * top)
 
 
 def points(frames: Sequence[tuple[str, pl.DataFrame]], *, x: str, y: str) -> pl.DataFrame:
@@ -95,13 +162,14 @@ def _tall(columns: int) -> float:
     return min(WIDTH / max(columns, 3) + 0.12, 2.9)
 
 
-def _bins(axis: Axes, part: pl.DataFrame, series: int) -> None:
+def _bins(axis: Axes, part: pl.DataFrame, series: int, *, joined: bool = True) -> None:
     colour = series_colour(series)
     points = part.drop_nans(["x", "y"])
     x, y, low, high = (points[c].to_numpy() for c in ("x", "y", "low", "high"))
     axis.vlines(x, np.where(np.isnan(low), y, low), np.where(np.isnan(high), y, high), color=colour, lw=0.9, alpha=0.75)
     face = colour if series % 2 == 0 else "white"
-    axis.plot(x, y, color=colour, lw=0.9, marker=series_marker(series), ms=3.2, mfc=face, mec=colour, mew=0.9)
+    line = 0.9 if joined else 0.0
+    axis.plot(x, y, color=colour, lw=line, marker=series_marker(series), ms=3.2, mfc=face, mec=colour, mew=0.9)
 
 
 def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:

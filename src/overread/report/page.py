@@ -17,6 +17,7 @@ from overread.report import (
     calibration,
     checklists,
     contrasts,
+    decision,
     exports,
     heatmaps,
     hypothesis,
@@ -83,10 +84,10 @@ def compose(evidence: Evidence, looked: Section) -> tuple[list[Section], Cited]:
     sections = [
         summary.governance(evidence), participants.participants(evidence), performance.discrimination(evidence),
         operating.operating(evidence), readers.readers(evidence), calibration.calibration(evidence),
-        contrasts.comparison(evidence), hypothesis.h1(evidence), standards.h2(evidence), policies.policies(evidence),
-        contrasts.drop(evidence), contrasts.site_alone(evidence), contrasts.matrix(evidence),
-        subgroups.subgroups(evidence), looked, training.training(evidence), told, notes.not_computed(evidence),
-        notes.account(evidence), notes.provenance(evidence),
+        decision.decision(evidence), contrasts.comparison(evidence), hypothesis.h1(evidence), standards.h2(evidence),
+        policies.policies(evidence), contrasts.drop(evidence), contrasts.site_alone(evidence),
+        contrasts.matrix(evidence), subgroups.subgroups(evidence), looked, training.training(evidence), told,
+        notes.not_computed(evidence), notes.account(evidence), notes.provenance(evidence),
     ]  # fmt: skip
     places = checklists.places(evidence, sections)
     sections.append(checklists.section(checklists.filled(evidence, places), places))
