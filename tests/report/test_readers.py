@@ -57,7 +57,8 @@ def _rates(rng: np.random.Generator, finding: str, reference: str, policy: str, 
         ):
             value = float(np.clip(rng.normal(centre - worse, 0.06 / (1 + k)), 0.3, 0.99))
             half = nan if few else 1.96 * sqrt(value * (1 - value) / size)
-            note = f"{present} present reads: fewer than 10, a point without an interval" if few else None
+            counted = f"{present} present and {n - present} absent reads, at least 10 of each needed"
+            note = f"no interval: {counted}" if few else None
             rows.append(_row("readers", metric, value, half, rater=reader, method=WILSON, note=note, n_present=present,
                              n_absent=n - present, n_cases=n, n_patients=n // 2, **at))  # fmt: skip
             sums[k] += value * n / sum(READERS.values())
@@ -170,7 +171,8 @@ def made_reads() -> tuple[list[dict], pl.DataFrame]:
                 curves += _curve(o, finding, reference, "unaided")
         for r in READERS:
             at = {"finding": finding, "rater": r, "arm": "unaided", "reference": "dawid-skene", "method": "Dawid-Skene"}
-            rows.append(_row("readers", "estimated_sensitivity", 0.8, **at))
+            few = "rests on 3.2 expected cases, fewer than 10: hardly known"
+            rows.append(_row("readers", "estimated_sensitivity", 0.8, note=few, **at))
             rows.append(_row("readers", "estimated_specificity", 0.96, **at))
             for o in outputs:
                 at = {"finding": finding, "rater": o, "reference": OTHERS, "at": f"operating_point=spec90;others={r}"}
@@ -342,7 +344,7 @@ def test_what_uncertain_calls_are_taken_for_stands_side_by_side(given, seen):
 def test_every_reader_stands_in_a_table_and_few_reads_say_so(given, seen):
     table = seen.table("Pneumothorax: every reader; reference: Label “adjudicated”")
     assert [r[0] for r in table[1:]] == [*READERS, "Average reader"]
-    assert "2 present reads: fewer than 10, a point without an interval" in seen.text
+    assert "no interval: fewer than 10 present or 10 absent reads" in seen.text
     jointly = seen.table("every reader; reference: Dawid–Skene")
     assert jointly[0][4:] == ["Sensitivity, estimated jointly", "Specificity, estimated jointly"]
     assert jointly[1][4:] == ["0.800", "0.960"]
@@ -446,10 +448,17 @@ def test_readers_leak_into_no_other_section(out, seen, given):
     assert "Reference standard: nih14." in seen.text
 
 
+def test_what_an_estimated_rate_rests_on_stands_below_it(seen):
+    assert "of 3.2 expected cases" in seen.text
+    assert "fewer than 10: hardly known" in seen.text
+
+
 def test_every_note_reaches_the_page(given, seen):
     for note in given[0]["note"].drop_nulls().unique().to_list():
-        for part in note.split("; "):
-            assert part in seen.text or re.sub(r"[\d,]+", "…", part) in seen.text  # the list of notes counts alike ones
+        for part in note.removeprefix("rests on 3.2 expected cases, ").split("; "):
+            counted = r"\d+ present and \d+ absent reads, at least 10 of each needed"  # a table shows these counts
+            said = re.sub(counted, "fewer than 10 present or 10 absent reads", part)
+            assert said in seen.text or re.sub(r"[\d,]+", "…", said) in seen.text  # the list of notes counts alike ones
 
 
 def test_methods_name_what_was_done_with_reads_and_its_papers(seen):

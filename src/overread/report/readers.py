@@ -304,6 +304,6 @@ def _frozen_remark(reads: Reads, finding: str, test: str) -> str:
     said = "U: interval and p of the same difference by U-statistics, readers and patients random"
     families = rows["family"].drop_nulls()
     sizes = sorted(set(families.str.extract(r"(\d+) tests").drop_nulls()))
-    holm = f"; Holm within the {sizes[0]} tests of a reference and threshold" if len(sizes) == 1 else ""
+    holm = f"; Holm within the {' or '.join(sizes)} tests of a reference and threshold" if sizes else ""
     names = f"; Holm within: {'; '.join(sorted(set(families)))}" if families.len() and not holm else ""
     return f"{said}{holm}{names}."

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from overread.report.blocks import Cell
-from overread.report.cells import estimate_cell, known, notes_of
+from overread.report.cells import estimate_cell, notes_of
 from overread.report.evidence import FROM_READS, Evidence, Row, at_title, by, in_vocabulary, pick, plain_words
 from overread.report.numbers import listed
 
@@ -22,6 +22,9 @@ _SAID = re.compile(
     r"[\d,]+ reads?$|the readers' (sensitivity|specificity) is |attainable step on the ROC|the reference was made from"
     r"|threshold [\d.e-]+$"
 )
+_COUNTED = re.compile(r"\d+ present and \d+ absent reads, at least (\d+) of each needed")
+_ENOUGH = r"fewer than \1 present or \1 absent reads"  # the counts stand in the table
+_RESTS = re.compile(r"rests on ([\d.,]+) expected cases(?:, )?")
 _DERIVED = {
     MAJORITY: "Majority of the readers",
     OTHERS: "Majority of the other readers",
@@ -139,9 +142,11 @@ def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cel
     ('one site',)
     """
     cell = estimate_cell(row, digits=digits, signed=signed)
-    if not known(row):
+    if row is None:
         return cell
-    return replace(cell, notes=tuple(n for n in cell.notes or () if not _SAID.match(n)))
+    below = next((m.group(1) for n in cell.notes or () if (m := _RESTS.match(n))), "")
+    notes = (_RESTS.sub("", _COUNTED.sub(_ENOUGH, n)) for n in cell.notes or () if not _SAID.match(n))
+    return replace(cell, note=f"of {below} expected cases" if below else "", notes=tuple(n for n in notes if n))
 
 
 def reads_of(row: Row | None) -> str:
