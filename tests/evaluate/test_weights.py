@@ -32,7 +32,7 @@ def sample(frame, rng):
     share = {("AP", True): 0.6, ("AP", False): 0.15, ("PA", True): 0.3, ("PA", False): 0.03}
     parts = []
     for (view, truth), part in frame.group_by("view", "truth", maintain_order=True):
-        k = int(round(share[view, truth] * part.height))
+        k = round(share[view, truth] * part.height)
         drawn = part[np.sort(rng.choice(part.height, k, replace=False))]
         parts.append(drawn.with_columns(weight=pl.lit(part.height / k), stratum=pl.lit(f"{view} {truth}")))
     return pl.concat(parts).with_columns(image_id=pl.col("patient_id"), site=pl.lit(""))
@@ -76,7 +76,9 @@ WHAT = {
     "specificity": (POINT, lambda y, s: (s[~y] < 0.62).mean()),
     "sensitivity": (POINT, lambda y, s: (s[y] >= 0.62).mean()),
     "ppv": (POINT, lambda y, s: y[s >= 0.62].mean()),
-    "sensitivity_at_specificity": ("specificity=0.90", lambda y, s: rates.threshold_at(y, s, specificity=0.9).sensitivity),
+    "sensitivity_at_specificity": (
+        "specificity=0.90", lambda y, s: rates.threshold_at(y, s, specificity=0.9).sensitivity,
+    ),
     "brier": ("recalibration=frozen", lambda y, s: ((s - y) ** 2).mean()),
 }  # fmt: skip
 

@@ -122,8 +122,8 @@ def _gap(
 
 
 def _no_spread(one: Area) -> str:
-    variance = float(one.influence @ one.influence) + one.unseen
-    return "" if variance > 0 else "no spread is seen in it" if variance == 0 else "its variance is undefined"
+    spread = float(np.abs(one.influence).sum()) + one.unseen
+    return "" if spread > 0 else "no spread is seen in it" if spread == 0 else "its variance is undefined"
 
 
 def _patients(areas: Mapping[str, Area]) -> int:
