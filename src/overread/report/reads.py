@@ -104,10 +104,14 @@ def warnings(evidence: Evidence) -> list[str]:
 
 def references(evidence: Evidence, names: Iterable[str]) -> tuple[str, ...]:
     """References in their order: labels made for the comparison, what the reads make, the set's own label last."""
-    rows = evidence.estimates.filter(~pl.col("analysis").is_in(FROM_READS))
-    own = {r for joined in rows["reference"].unique().to_list() for r in joined.split(", ")}
     place = {MAJORITY: 1, OTHERS: 2, DAWID_SKENE: 3}
-    return tuple(sorted(set(names) - {""}, key=lambda r: (place.get(r, 4 if r in own else 0), r)))
+    return tuple(sorted(set(names) - {""}, key=lambda r: (place.get(r, 4 if own_label(evidence, r) else 0), r)))
+
+
+def own_label(evidence: Evidence, reference: str) -> bool:
+    """Whether it is the label that everything but the comparison with readers is judged by."""
+    rows = evidence.estimates.filter(~pl.col("analysis").is_in(FROM_READS))
+    return any(reference in joined.split(", ") for joined in rows["reference"].unique().to_list())
 
 
 def reference_title(reference: str) -> str:

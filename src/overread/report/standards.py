@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
-from overread.report.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table
-from overread.report.cells import classes_cell, estimate_cell, p_cells
+from overread.report.blocks import Block, Cell, Folded, Section, Table, Text, heads, table
+from overread.report.cells import classes_cell, p_cells
 from overread.report.evidence import (
     MEAN,
     Evidence,
+    Row,
     by,
     finding_title,
     in_order,
     in_vocabulary,
-    overall,
     pick,
     population_title,
 )
 from overread.report.forest import Line, Scale, forest_figure, mark_of
 from overread.report.hypothesis import verdict_facts
-from overread.report.reads import output_title, reference_title, references
+from overread.report.numbers import MISSING
+from overread.report.reads import output_title, own_label, reads_cell, reference_title, references
 
 _TITLE = "Hypothesis H2, first half: whose word is truth"
 
 
 def h2(evidence: Evidence) -> Section:
     """The verdict, the AUC under every reference, their differences, and the drops."""
-    frame = pl.concat(
-        [overall(evidence, "H2", m) for m in ("auc", "auc_difference", "auc_drop", "auc_drop_difference")]
-    )
+    frame = pick(evidence.estimates, analysis="H2")
     verdicts = evidence.verdicts.filter(pl.col("hypothesis").str.starts_with("H2"))
     if frame.is_empty() and verdicts.is_empty():
         return Section("h2", _TITLE, absent="no second reference standard was compared")
@@ -45,14 +45,14 @@ def h2(evidence: Evidence) -> Section:
     for population in in_order(areas["population"]):
         part = pick(areas, population=population)
         less = pick(frame, metric="auc_difference", population=population)
-        blocks += _area_blocks(evidence, part, less, population, population_title(evidence, population))
+        blocks += _area_blocks(evidence, part, less, population)
     blocks += _drops(evidence, frame)
     return Section("h2", _TITLE, tuple(blocks))
 
 
-def _area_blocks(
-    evidence: Evidence, areas: pl.DataFrame, less: pl.DataFrame, population: str, where: str
-) -> list[Block]:
+def _area_blocks(evidence: Evidence, areas: pl.DataFrame, less: pl.DataFrame, population: str) -> list[Block]:
+    where = population_title(evidence, population)
+    where = where.lower() if population == "internal" else where
     names = references(evidence, areas["reference"])
     rows = by(areas, "finding", "rater", "reference")
     pairs = list(dict.fromkeys(k[:2] for k in rows))
@@ -61,10 +61,13 @@ def _area_blocks(
     lines = [
         Line(_row_title(f, r), tuple(mark_of(rows.get((f, r, n)), i) for i, n in enumerate(names))) for f, r in pairs
     ]
-    caption = f"AUC by reference standard, same scores and cases ({where.lower()}), with intervals."
+    caption = f"AUC by reference standard, same scores and cases ({where}), with intervals."
     titles = [reference_title(n) for n in names]
     figure = forest_figure(lines, titles, Scale("AUC"), name=f"h2-{population}", caption=caption)
-    return [figure, _area_table(rows, pairs, names, where), *_difference_tables(less, pairs, where)]
+    differences = _difference_tables(less, pairs, where, [n for n in names if own_label(evidence, n)])
+    others = tuple(differences[1:])
+    folded = [Folded(f"Differences between the other reference standards ({where})", others)] if others else []
+    return [figure, _area_table(rows, pairs, names, where), *differences[:1], *folded]
 
 
 def _row_title(finding: str, rater: str) -> str:
@@ -75,27 +78,40 @@ def _area_table(rows: dict, pairs: list[tuple[str, ...]], names: Sequence[str], 
     body = []
     for f, r in pairs:
         got = [rows.get((f, r, n)) for n in names]
-        cells = [cell for row in got for cell in (classes_cell(row), estimate_cell(row) if row else Cell(""))]
+        cells = [replace(reads_cell(row), note=classes_cell(row).text) if row else Cell("") for row in got]
         body.append((Cell(finding_title(f)), Cell(output_title(r)), *cells))
-    top = (Cell(""), Cell(""), *(Cell(reference_title(n), "group", span=2) for n in names))
-    sub = heads("Finding", "Model", *(t for _ in names for t in ("Present / absent", "AUC")))
-    return table(f"AUC under every reference standard ({where.lower()}).", (top, sub), body, compact=True)
+    head = heads("Finding", "Model", *(reference_title(n) for n in names))
+    remark = "Below an AUC: cases present / absent."
+    return table(f"AUC under every reference standard ({where}).", (head,), body, remark=remark)
 
 
-def _difference_tables(frame: pl.DataFrame, pairs: list[tuple[str, ...]], where: str) -> list[Table]:
+def _difference_tables(
+    frame: pl.DataFrame, pairs: list[tuple[str, ...]], where: str, own: Sequence[str]
+) -> list[Table]:
+    """Differences between references: first those from the set's own label, then the others."""
     frame = frame.with_columns(pl.col("contrast").str.strip_prefix("reference:").alias("other"))
     rows = by(frame, "finding", "rater", "reference", "other")
-    body: list[tuple[Cell, ...]] = []
-    for one, other in dict.fromkeys(k[2:] for k in rows):
-        body.append(group(f"{reference_title(one)} − {reference_title(other)}", 5))
+    between = list(dict.fromkeys(k[2:] for k in rows))
+    first = [k for k in between if set(k) & set(own)] or between
+    made = []
+    for shown in (first, [k for k in between if k not in first]):
+        body = []
         for f, r in pairs:
-            row = rows.get((f, r, one, other))
-            if row:
-                cells = (estimate_cell(row, signed=True), *p_cells(row))
+            got = [rows.get((f, r, *k)) for k in shown]
+            if any(got):
+                cells = (_tested(row) if row else Cell("") for row in got)
                 body.append((Cell(finding_title(f)), Cell(output_title(r)), *cells))
-    head = heads("Finding", "Model", "Difference in AUC", "p", "p adjusted")
-    caption = f"Differences in AUC between reference standards ({where.lower()})."
-    return [table(caption, (head,), body)] if body else []
+        titles = (f"{reference_title(one)} − {reference_title(other)}" for one, other in shown)
+        caption = f"Differences in AUC between reference standards ({where})."
+        made += [table(caption, (heads("Finding", "Model", *titles),), body)] if body else []
+    return made
+
+
+def _tested(row: Row) -> Cell:
+    """A difference; its p below it, where there is one."""
+    p = p_cells(row)[0].text
+    cell = reads_cell(row, signed=True)
+    return cell if p == MISSING else replace(cell, note=f"p {p if p.startswith('<') else f'= {p}'}")
 
 
 def _drops(evidence: Evidence, frame: pl.DataFrame) -> list[Block]:
@@ -117,7 +133,7 @@ def _drops(evidence: Evidence, frame: pl.DataFrame) -> list[Block]:
             (
                 Cell(finding_title(r["finding"])), Cell(output_title(r["rater"])),
                 Cell(_external(evidence, r["external"])), Cell(_whose(r)),
-                estimate_cell(r, signed=signed), p_cells(r)[0],
+                reads_cell(r, signed=signed), p_cells(r)[0],
             )
             for r in part.to_dicts()
         ]  # fmt: skip
