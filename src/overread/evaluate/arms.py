@@ -80,7 +80,7 @@ def _estimate(setting: ReadSetting, whole: Table, answers: Floats, metric: str) 
     if why:
         return Estimate(np.nan, note=why)
     found = mrmc.compare_arms(
-        whole.truth, answers[:, mine], metric=metric, covariance="jackknife" if metric == "auc" else U_STATISTIC,
+        whole.truth, answers[:, mine], metric=metric, covariance="jackknife" if metric == "auc" else "u-centred",
         cluster=whole.patient, confidence=setting.config.confidence,
     )  # fmt: skip
     return noted(found.difference, "" if found.note in found.difference.note else found.note)
