@@ -16,6 +16,7 @@ from overread.report.methods import methods, methods_text
 from overread.report.references import REFERENCES
 from overread.report.sentences import Sentence, kinds, told, undefined, untold
 from overread.report.wording import READ, SENTENCES
+from overread.simulate import readers as simulated
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 ALL = (*SENTENCES, *READ)
@@ -62,10 +63,47 @@ def evaluated():
     return evaluation.evaluate(*frames, config, rng=np.random.default_rng(1), models=models).estimates
 
 
-def test_every_method_of_an_evaluation_has_a_sentence(evaluated):
-    assert evaluated["method"].n_unique() > 8
-    assert untold(kinds(evaluated), ALL) == []
-    assert undefined(kinds(evaluated), ALL) == []
+@pytest.fixture(scope="module")
+def evaluated_with_reads():
+    """Estimates of a study with graded reads of five readers in two arms, and three references."""
+    rng = np.random.default_rng(3)
+    key = [f"{i:03d}" for i in range(200)]
+    severity = np.where(rng.random(200) < 0.45, rng.uniform(0.2, 0.9, 200), 0.0)
+    images = pl.DataFrame({"image_id": key, "case_id": key, "patient_id": key, "site": ""})
+    state = np.where(severity > 0, "present", "absent")
+    labels = pl.DataFrame({"case_id": key, "finding": "edema", "source": "panel", "state": state})
+    score = expit(2 * severity + rng.normal(size=200) - 1)
+    scores = pl.DataFrame({"image_id": key, "finding": "edema", "model": "acme", "shift": "none", "score": score})
+    truth = pl.DataFrame({"case_id": key[:140], "finding": "edema", "severity": severity[:140]})
+    advice = truth.with_columns(score=pl.Series(score[:140]))
+    people = [simulated.Reader(f"r{k}", 2.0 + 0.1 * k, 0.1 * (k - 2), unsure=0.1) for k in range(5)]
+    reads = simulated.reads(truth, people, rng=rng, arms={"unaided": None, "aided:score": advice})
+    config = EvaluationConfig(
+        replicates=100, subgroups=(), references=("panel", "majority", "dawid-skene"), reader_made=()
+    )
+    frames = (images, labels, scores)
+    return evaluation.evaluate(*frames, config, rng=np.random.default_rng(1), reads=reads).estimates
+
+
+@pytest.mark.parametrize("study", ["evaluated", "evaluated_with_reads"])
+def test_every_method_of_an_evaluation_has_a_sentence(study, request):
+    estimates = request.getfixturevalue(study)
+    assert estimates["method"].n_unique() > 8
+    assert untold(kinds(estimates), ALL) == []
+    assert undefined(kinds(estimates), ALL) == []
+
+
+def test_the_methods_of_a_comparison_with_readers_are_told(evaluated_with_reads, evidence_folder):
+    folder = evidence_folder(evaluated_with_reads.to_dicts())
+    _, cited = methods(read_evidence(folder, {}))
+    paragraphs = dict(cited.paragraphs)
+    for term, words in (
+        ("Readers", "product bootstrap"), ("Readers", "U-statistics"), ("Readers", "Obuchowski and Rockette"),
+        ("Agreement", "Gwet's errors, by patient"), ("Whose word is truth", "Dawid–Skene"),
+        ("Decision curves", "imaginary patients"),
+    ):  # fmt: skip
+        assert words in paragraphs[term], (term, words)
+    assert "Weights" not in paragraphs  # reads weigh there: no case was sampled
 
 
 def test_a_method_without_a_sentence_is_found_and_said(evidence_folder):

@@ -50,6 +50,8 @@ def _readers(evidence: Evidence, rows: pl.DataFrame) -> str:
     if rows["at"].str.contains("obuchowski-rockette").any():
         parts.append("Graded reads of a crossed design: Obuchowski and Rockette with Hillis's degrees of freedom "
                      "[@rockette,hillis].")  # fmt: skip
+    if "Hajek" in told:
+        parts.append("The model's AUC, weighted by the reads of a case, has a linearised error, by patient [@binder].")
     if "pairwise_f1" in metrics:
         parts.append("Pairwise F1: each rater against the calls of every other rater, averaged [@chexnet].")
     return " ".join(p for p in parts if p)
@@ -81,4 +83,10 @@ def _agreement(rows: pl.DataFrame) -> str:
         "krippendorff_alpha": "Krippendorff's alpha [@krippendorff]",
     }
     named = ["percent agreement", *(words for metric, words in kinds.items() if (rows["metric"] == metric).any())]
-    return f"Agreement: {listed(named)}; patients were resampled." if rows.height else ""
+    if rows.is_empty():
+        return ""
+    told = _told(rows)
+    errors = ["patients resampled"] if "bootstrap" in told else []
+    errors += ["Gwet's errors, by patient [@gwet]"] if "Gwet's error" in told else []
+    errors += ["Fleiss, Cohen and Everitt's error of kappa, by patient [@everitt]"] if "Everitt" in told else []
+    return f"Agreement: {listed(named)}. Intervals: {listed(errors) or 'none'}."

@@ -224,6 +224,11 @@ REFERENCES = MappingProxyType(
             "Cohen J. A coefficient of agreement for nominal scales. Educ Psychol Meas 1960;20:37–46.",
             "10.1177/001316446002000104",
         ),
+        "everitt": Reference(
+            "Fleiss JL, Cohen J, Everitt BS. Large sample standard errors of kappa and weighted kappa. "
+            "Psychol Bull 1969;72:323–327.",
+            "10.1037/h0028106",
+        ),
         "gwet": Reference(
             "Gwet KL. Computing inter-rater reliability and its variance in the presence of high agreement. "
             "Br J Math Stat Psychol 2008;61:29–48.",

@@ -63,7 +63,7 @@ def untold(rows: Iterable[Mapping[str, str]], said: Iterable[Sentence]) -> list[
 
 def undefined(rows: Iterable[Mapping[str, str]], said: Iterable[Sentence]) -> list[str]:
     """The metrics of these rows that no sentence says the meaning of."""
-    naming = [s for s in said if s.metric or s.analysis]
+    naming = [s for s in said if s.metric or (s.analysis and not s.method)]
     return sorted({f"{r['analysis']} {r['metric']}" for r in rows if not any(_names(s, r) for s in naming)})
 
 

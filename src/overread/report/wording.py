@@ -241,6 +241,7 @@ SAMPLED = (
         "Weights",
         "Cases were sampled: every estimate is weighted by the inverse of the chance of being drawn (Hájek), its "
         "variance linearised [@binder].",
+        analysis="(?!readers|agreement|H2).*",
         method="weighted|Hajek|Hájek",
     ),
     Sentence("Weights", "Patients were drawn within strata, and variances are within strata.", method="strata"),
@@ -248,9 +249,11 @@ SAMPLED = (
 
 # Told in whole paragraphs by reader_methods: here only which analyses and methods those are.
 READ = (
+    Sentence("", "", analysis="readers|agreement|H2"),
     Sentence("", "", analysis="readers|agreement|H2", method="product bootstrap|bootstrap|resampled"),
-    Sentence("", "", analysis="readers", method="Gallas|[Uu]-statistic|Obuchowski.*Rockette|DeLong|Wilson|count"),
-    Sentence("", "", analysis="readers", method="Dawid"),
+    Sentence("", "", analysis="readers", method="[Uu]-(statistic|centred)|Obuchowski.*Rockette|DeLong|Hajek|Wilson"),
+    Sentence("", "", analysis="readers", method="Dawid|under the empirical curve"),
+    Sentence("", "", analysis="agreement", method="Gwet's error|Fleiss, Cohen & Everitt"),
 )
 
 SENTENCES = (*ALONE, *COMPARED, *SAMPLED)
