@@ -94,7 +94,7 @@ def evaluate(
     reading = read_setting(joined, setting, tuned, half, rng.spawn(1)[0])
     rows, curves, verdicts = _analyses(setting, reading, protocol_hash, progress or (lambda done, total: None))
     rows += policies(
-        setting, joined, labels, lambda changed: join(images, labels, predictions, changed),
+        setting, joined, labels=labels, again=lambda changed: join(images, labels, predictions, changed),
         policy=ground.policy, rng=rng.spawn(1)[0],
     )  # fmt: skip
     fitted = [f for f in setting.frozen.values() if f.origin == "half"]

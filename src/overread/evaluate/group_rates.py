@@ -126,8 +126,9 @@ def _missed(setting: Setting, rater: str) -> Iterator[tuple[str, str, Bools, Boo
         elif known:
             scores = np.stack([panel.scores(rater, f) for f in known])  # (n_findings, n_cases)
             called = scores >= np.array(list(known.values()))[:, None]
-            present = np.stack([panel.truths(f) == 1 for f in known]).any(axis=0)
-            yield "", point, present & ~np.isnan(scores).any(axis=0), ~called.any(axis=0)
+            present = np.logical_or.reduce([panel.truths(f) == 1 for f in known])
+            unscored = np.logical_or.reduce(np.isnan(scores))
+            yield "", point, present & ~unscored, ~np.logical_or.reduce(called)
 
 
 def _missed_share(setting: Setting, rater: str, point: str, ill: Bools, missed: Bools) -> Share:

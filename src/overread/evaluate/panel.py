@@ -121,7 +121,7 @@ def panel(joined: Join, *, policy: str = "") -> Panel:
 def only(whole: Panel, cases: Codes, findings: Sequence[str]) -> Panel:
     """The panel of these cases, by index and in that order, and of these findings; patients are numbered anew."""
     kept, patient = np.unique(whole.patient[cases], return_inverse=True)
-    rows = [whole.findings.index(f) for f in findings]
+    rows = np.array([whole.findings.index(f) for f in findings], dtype=np.intp)
     return replace(
         whole,
         case_id=tuple(whole.case_id[i] for i in cases),

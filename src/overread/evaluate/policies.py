@@ -46,7 +46,7 @@ class Pair:
 
 
 def policies(
-    setting: Setting, joined: Join, labels: pl.DataFrame, again: Again, *, policy: str, rng: np.random.Generator
+    setting: Setting, joined: Join, *, labels: pl.DataFrame, again: Again, policy: str, rng: np.random.Generator
 ) -> list[Row]:
     """AUC and frozen rates under every policy for uncertain labels and under every label source, with what changes.
 
