@@ -75,7 +75,7 @@ def _words(evidence: Evidence, reads: Reads) -> list[Block]:
         f"{plural(people, 'reader')}; at most {count(cases)} cases per number. The average reader is all reads pooled: "
         "each read weighs the same. The model is weighted by the reads of a case, so that both meet the same cases.",
         "A reader's calls are one point of sensitivity and specificity, never a curve: a point is compared with the "
-        "model at the same specificity or the same sensitivity, and nothing of a reader is set against its AUC.",
+        "model at the same specificity or the same sensitivity, and no point of a reader is set against its AUC.",
         "The cases that were read are a sample chosen for reading; predictive values would be those of the sample, and "
         "none is given.",
     ]
