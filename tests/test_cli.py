@@ -98,6 +98,19 @@ def test_the_same_label_in_two_files_is_refused(files):
     assert "one row per case_id, finding, source" in said
 
 
+def test_what_only_authors_know_reaches_the_checklists(files):
+    overread(*EVALUATE, cwd=files)
+    (files / "said.toml").write_text('funding = "None."\n')
+    code, said = overread("report", "out", "-o", "said", "--statements", "said.toml", cwd=files)
+    assert code == 0, said
+    rows = (files / "said/checklists.csv").read_text(encoding="utf-8").splitlines()
+    assert sum("stated by the authors,None." in row for row in rows) == 3
+    (files / "said.toml").write_text('fundign = "None."\n')
+    code, said = overread("report", "out", "-o", "wrong", "--statements", "said.toml", cwd=files)
+    assert code == 2
+    assert "funding" in said
+
+
 def test_the_report_can_be_written_again_from_the_evaluation_alone(files):
     overread(*EVALUATE, cwd=files)
     code, said = overread("report", "out", "-o", "again", "--title", "Renamed", cwd=files)

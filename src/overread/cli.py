@@ -240,12 +240,15 @@ def report(
     cohort: Annotated[Path | None, typer.Option(help="The cohort's folder: participants, pixels.")] = None,
     heatmaps: Annotated[list[str] | None, typer.Option(help="MODEL=FOLDER of its predictions.")] = None,
     model: Annotated[list[Path] | None, typer.Option(help="A model's folder; may be repeated.")] = None,
+    statements: Annotated[Path | None, typer.Option(help="TOML: what only authors know, for the checklists.")] = None,
 ) -> None:
     """Write the report of an evaluation: one HTML page; estimates, tables for Word and figures beside it."""
     from overread.protocol import report_folder
 
     maps = dict(_pair(h) for h in heatmaps or [])
-    page = report_folder(evaluation, out, title=title, cohort=cohort, heatmaps=maps, models=model or ())
+    page = report_folder(
+        evaluation, out, title=title, cohort=cohort, heatmaps=maps, models=model or (), statements=statements
+    )
     print(f"Report: {page.resolve()}")
 
 

@@ -99,6 +99,18 @@ def test_the_hash_changes_with_any_line_and_not_with_a_comment(tmp_path):
     assert load(written(tmp_path, SOUND + "\n[evaluation]\nreplicates = 500\n")).hash != first
 
 
+def test_statements_answer_checklists_and_leave_the_hash_alone(tmp_path):
+    plain = load(written(tmp_path, SOUND))
+    stated = load(written(tmp_path, SOUND + '[statements]\nfunding = "None."\n'))
+    assert stated.statements == {"funding": "None."}
+    assert stated.hash == plain.hash
+    assert "statements" not in stated.resolved()
+    said = refused(tmp_path, SOUND + '[statements]\nfundign = "None."\n')
+    assert "[statements]" in said
+    assert "'fundign'" in said
+    assert "funding" in said
+
+
 def test_fewer_than_two_external_sites_too_few_seeds_and_no_leave_are_warned_of(tmp_path):
     warnings = " ".join(load(written(tmp_path, SOUND.replace('"T"', '"T"\ntraining_seeds = [1]'))).warnings())
     assert "1 external site:" in warnings

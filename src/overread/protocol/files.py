@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,9 @@ def report_folder(
     cohort: Path | None = None,
     heatmaps: Mapping[str, Path] | None = None,
     models: Sequence[Path] = (),
+    statements: Path | None = None,
 ) -> Path:
-    """The report of an evaluation's folder, with what else is at hand: cohort, heat maps, models."""
+    """The report of an evaluation's folder, with what else is at hand: cohort, heat maps, models, statements (TOML)."""
     from overread import report as reporting  # plots: not loaded where only a protocol is read
 
     records = {name: runs.read(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
@@ -115,12 +117,23 @@ def report_folder(
         "protocol": {"evaluation": records["evaluate"]["config"]},
         "models": {m["name"]: m for m in stated},
         "runs": records,
+        "statements": _stated(statements) if statements else {},
     }
     book = evaluation / "ledger.jsonl"
     return reporting.write(
         evaluation, out, study=said, cohort_folder=cohort, heatmap_folders=dict(heatmaps or {}),
         ledger=book if book.is_file() else None, models={m["name"]: f for m, f in zip(stated, models, strict=True)},
     )  # fmt: skip
+
+
+def _stated(path: Path) -> dict[str, Any]:
+    """What the authors state for the checklists: a TOML file of topics and texts."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(path, "a TOML file of statements", "no file there", do="Check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(path, 'TOML, such as funding = "None."', str(error)) from error
 
 
 def _check_sites(images: pl.DataFrame, config: EvaluationConfig, where: Path) -> None:

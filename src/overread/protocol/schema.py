@@ -82,11 +82,15 @@ class _File(_Section):
     training: dict[str, Any] = Field(default_factory=dict)
     models: dict[str, ModelSpec] = Field(default_factory=dict)
     evaluation: dict[str, Any] = Field(default_factory=dict)
+    statements: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A protocol that was read and found sound; `hash` is that of everything it states."""
+    """A protocol that was read and found sound; `hash` is that of everything it states, but for the statements.
+
+    Statements (funding, intended use, …) answer the reporting checklists and decide no number.
+    """
 
     study: Study
     governance: Governance
@@ -96,10 +100,11 @@ class Protocol:
     training: TrainingConfig
     models: Mapping[str, ModelSpec]
     evaluation: EvaluationConfig
+    statements: Mapping[str, str]
 
     def resolved(self) -> dict[str, Any]:
-        """Everything stated or taken by default, as JSON can say it."""
-        return {f.name: _said(getattr(self, f.name)) for f in fields(self)}
+        """Everything that decides a number, stated or taken by default, as JSON can say it."""
+        return {f.name: _said(getattr(self, f.name)) for f in fields(self) if f.name != "statements"}
 
     @property
     def hash(self) -> str:
@@ -158,7 +163,14 @@ def _protocol(stated: dict[str, Any], where: str) -> Protocol:
     problems += _crossed(file, where)
     if problems:
         raise InputError.all(problems)
-    return Protocol(file.study, file.governance, file.sources, sites=file.sites, models=file.models, **sections)
+    if file.statements:
+        from overread.report import checklists  # plots: loaded only where there is something to check
+
+        checklists.check_statements(file.statements, f"{where} [statements]")
+    return Protocol(
+        file.study, file.governance, file.sources, sites=file.sites, models=file.models, statements=file.statements,
+        **sections,
+    )  # fmt: skip
 
 
 def _derived(file: _File) -> dict[str, dict[str, Any]]:

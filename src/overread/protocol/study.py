@@ -280,6 +280,7 @@ def _report(study: _Study) -> Path:
     told = {
         "title": protocol.study.title, "question": protocol.study.question, "protocol": protocol.resolved(),
         "protocol_hash": protocol.hash, "warnings": protocol.warnings(), "governance": protocol.governance.model_dump(),
+        "statements": dict(protocol.statements),
         "models": _models(study), "runs": _run_records(study),
         "command": "overread run protocol.toml --out STUDY" + (" --data FOLDER" if study.data else ""),
     }  # fmt: skip

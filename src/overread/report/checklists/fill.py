@@ -53,16 +53,22 @@ def filled(evidence: Evidence, sections: Mapping[str, str]) -> tuple[Filled, ...
     return tuple(_filled(g, i, answers[i.topic]) for g in guidelines() for i in g.items)
 
 
-def _statements(evidence: Evidence) -> Mapping[str, str]:
-    given = {k: str(v).strip() for k, v in (evidence.study.get("statements") or {}).items()}
+def check_statements(given: Mapping[str, str], where: str) -> None:
+    """Refuse statements about what no item asks for, all at once."""
     wrong = [k for k in given if k not in topics()]
     if wrong:
+        known = "Topics: " + ", ".join(topics()) + "."
         raise InputError.all(
             [
-                InputError("statements", "topics that a checklist asks for", f"'{k}'", do=did_you_mean(k, topics()))
+                InputError(where, "topics that a checklist asks for", f"'{k}'", do=did_you_mean(k, topics()) or known)
                 for k in wrong
             ]
         )
+
+
+def _statements(evidence: Evidence) -> Mapping[str, str]:
+    given = {k: str(v).strip() for k, v in (evidence.study.get("statements") or {}).items()}
+    check_statements(given, "statements")
     return {k: v for k, v in given.items() if v}
 
 
