@@ -65,6 +65,7 @@ def _values(evidence: Evidence) -> dict[str, str]:
         "findings": "a set fixed beforehand" if c.get("findings") else "all that every model scores",
         "bins": binned[0] if binned.len() else "the",
         "columns": f" by {columns}" if columns else "",
+        "set": "set beforehand" if evidence.study.get("protocol_hash") else "evaluated, without a protocol beforehand",
         "least": least,
         "least_present": str(c.get("minimum_present", 20)),
         "least_absent": str(c.get("minimum_absent", 20)),

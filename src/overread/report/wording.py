@@ -203,7 +203,7 @@ COMPARED = (
         analysis="site_alone",
     ),
     Sentence("Site by site", "Every model was tested at every site, within the site.", analysis="matrix"),
-    Sentence("Subgroups", "Subgroups{columns} were set beforehand{least}.", analysis="subgroups"),
+    Sentence("Subgroups", "Subgroups{columns} were {set}{least}.", analysis="subgroups"),
     Sentence(
         "Subgroups",
         "A gap is the largest minus the smallest value, of groups chosen because they are; p tests that all groups are "

@@ -128,7 +128,7 @@ def _items(guideline: Guideline, rows: list[Filled], sections: Mapping[str, str]
         where = Cell(sections.get(r.where, r.where), link=r.where if r.where in sections else "")
         words = (
             Cell(r.item.number, kind="item"),
-            Cell(r.item.words),
+            Cell(r.item.words, kind="asked"),
             Cell(r.answered, kind=r.answered.replace(" ", "-")),
         )
         body.append((*words, where, Cell(r.text, kind="small", note=left)))
