@@ -252,6 +252,53 @@ def report(
     print(f"Report: {page.resolve()}")
 
 
+@app.command()
+def plan(
+    auc: Annotated[float, typer.Option(help="The model's AUC as expected.")] = 0.85,
+    auc_width: Annotated[float, typer.Option(help="Width of its interval, from limit to limit.")] = 0.10,
+    auc_least: Annotated[float, typer.Option(help="The AUC that it must be told from.")] = 0.75,
+    auc_other: Annotated[float, typer.Option(help="Another model's AUC on the same cases.")] = 0.80,
+    auc_correlation: Annotated[float, typer.Option(help="Correlation of the two estimates.")] = 0.5,
+    sensitivity: Annotated[float, typer.Option()] = 0.90,
+    specificity: Annotated[float, typer.Option()] = 0.90,
+    half_width: Annotated[float, typer.Option(help="Of the intervals of sensitivity and specificity.")] = 0.05,
+    sensitivity_gain: Annotated[float, typer.Option(help="Of one rater over another, same cases.")] = 0.07,
+    discordant: Annotated[float, typer.Option(help="Share of present cases that the two call differently.")] = 0.17,
+    prevalence: Annotated[float, typer.Option(help="Of the finding among the cases.")] = 0.10,
+    images_per_patient: Annotated[float, typer.Option(help="Mean number.")] = 1.0,
+    image_correlation: Annotated[float, typer.Option(help="Of results on images of one patient.")] = 0.5,
+    readers: Annotated[int, typer.Option(help="Readers in two arms.")] = 10,
+    reader_auc: Annotated[float, typer.Option(help="Mean reader's AUC without aid.")] = 0.80,
+    reader_gain: Annotated[float, typer.Option(help="Gain in AUC of the other arm.")] = 0.06,
+    reader_range: Annotated[float, typer.Option(help="AUC of the best minus that of the worst reader.")] = 0.06,
+    reader_repeat: Annotated[float, typer.Option(help="Difference of a reader's two readings.")] = 0.02,
+    reader_correlation: Annotated[float, typer.Option(help="Of a reader's arms, from sharing the cases.")] = 0.47,
+    present_share: Annotated[float, typer.Option(help="Of present cases among those read.")] = 0.5,
+    power: Annotated[float, typer.Option()] = 0.80,
+    confidence: Annotated[float, typer.Option()] = 0.95,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A folder for plan.csv and plan.txt.")] = None,
+) -> None:
+    """Say how many patients, cases and readers a study needs, with the sentences for its protocol."""
+    expected = dict(locals())
+    folder = expected.pop("out")
+    from rich.table import Table
+
+    from overread import protocol
+
+    made = protocol.plan(protocol.Expected(**expected))
+    shown = Table("Question", "Assumed", "Present", "Absent", "Cases", "Readers", box=None)
+    for column in shown.columns[2:]:
+        column.justify = "right"
+    for question, assumed, *numbers in made.table.select(made.table.columns[:6]).iter_rows():
+        shown.add_row(question, assumed, *("—" if n is None else f"{n:,}" for n in numbers))
+    Console(highlight=False).print(shown)
+    print("\nFor the protocol:\n")
+    for sentence in made.sentences:
+        print(f"- {sentence}")
+    if folder:
+        print(f"\nPlan: {made.write(folder).resolve()}")
+
+
 def _change(text: str) -> tuple[str, Any]:
     """A dotted key and a TOML value; a value that is no TOML is a word."""
     key, equals, value = text.partition("=")
