@@ -90,8 +90,8 @@ def test_order_shift_scale_and_sign(groups, shift, scale, random):
     random.shuffle(order)
     again = largest_gap(value[order], np.diag(error[order] ** 2)).gap
     assert (again.value, again.low, again.high, again.p) == pytest.approx(
-        (found.value, found.low, found.high, found.p), rel=3e-3, abs=3e-3
-    )  # the directions meet the groups in another order: the quantile's own error
+        (found.value, found.low, found.high, found.p), rel=1e-6, abs=1e-6
+    )
     moved = largest_gap(-scale * value + shift, np.diag((scale * error) ** 2)).gap
     assert (moved.value, moved.low, moved.high) == pytest.approx(
         (scale * found.value, scale * found.low, scale * found.high), rel=2e-3, abs=2e-3

@@ -103,7 +103,8 @@ def max_t_quantile(covariance: ArrayLike, *, confidence: float = 0.95) -> float:
     where = "max_t_quantile"
     check_confidence(confidence, where=where)
     joint = _checked(np.zeros(len(np.atleast_1d(covariance))), covariance, where)[1]
-    axes = _axes(joint)
+    order = np.lexsort((joint.sum(axis=1), np.diag(joint)))  # whoever comes first meets the directions first
+    axes = _axes(joint[np.ix_(order, order)])
     pairs = np.array([axes[i] - axes[j] for i, j in combinations(range(len(axes)), 2)])
     length = np.sqrt((pairs**2).sum(axis=1))
     seen = length > np.sqrt(_NEGLIGIBLE) * max(length.max(), np.finfo(float).tiny)
