@@ -7,7 +7,7 @@ import pytest
 
 from overread.errors import InputError
 from overread.protocol import Expected, plan
-from overread.stats import mrmc_power, power
+from overread.stats import power
 
 
 def test_each_row_is_what_the_statistic_says():
@@ -26,8 +26,8 @@ def test_each_row_is_what_the_statistic_says():
     assert rows["sensitivity: precision"]["cases"] == rate.total
     calls = power.mcnemar_sample_size(0.12, 0.05, share=0.2, design_effect=effect)
     assert rows["two raters' sensitivity, same cases"]["present"] == calls.cases
-    guess = mrmc_power.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
-    study = mrmc_power.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess)
+    guess = power.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
+    study = power.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess)
     assert rows["readers in two arms, every case read in both"]["cases"] == study.n_cases
 
 

@@ -34,8 +34,14 @@ def test_no_reference_case_is_left_out():
     assert set(CASES) == {*CURVES, "dca_uncertainty"}
     used = {"thresholds", "all", "none", "prevalence", "max_abs_diff_own_vs_dcurves"}
     for name in CURVES:
-        assert set(CASES[name]["expected"]) == used | set(_scores(CASES[name]))
-    assert set(CASES["dca_uncertainty"]["expected"]) == {"bootstrap", "analytic"}
+        want = CASES[name]["expected"]
+        assert set(want) == used | set(_scores(CASES[name]))
+        assert [set(want[way]) for way in ("all", "none")] == [{"net_benefit"}] * 2
+    want = CASES["dca_uncertainty"]["expected"]
+    assert set(want) == {"bootstrap", "analytic"}
+    assert all(set(at) == {"0.1", "0.2", "0.4"} for at in want.values())
+    assert all(set(w) == {"diff", "boot_se", "ci95_percentile", "se_a", "se_b"} for w in want["bootstrap"].values())
+    assert all(set(w) == {"nb_a", "nb_b", "se_a", "se_b", "se_diff"} for w in want["analytic"].values())
 
 
 @pytest.mark.parametrize("name", CURVES)

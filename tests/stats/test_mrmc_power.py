@@ -49,6 +49,9 @@ def test_power_from_a_pilot_study_as_in_rjafroc(shared):
     for key, name in names.items():
         assert getattr(parts, name) == pytest.approx(want["OR_variance_components"][key], rel=tol)
     for row in want["power_given_JK"]:
+        name = row["analysis"]
+        answered = {f"power{name}", f"ncp{name}", f"df2{name}", "chsqFRRC" if name == "FRRC" else f"f{name}"}
+        assert set(row) == {"J", "K", "effect_size", "analysis"} | answered
         close_power(row, parts, tol)
     for row in want["K_given_J_for_power_0.8"]:
         got = mrmc_sample_size(0.05, n_readers=row["J"], components=parts)
@@ -92,6 +95,9 @@ def test_planning_without_a_pilot_study_as_in_mrmcsamplesize():
     for key, number in numbers.items():
         assert number == pytest.approx(components[key], rel=tol["rel"], abs=tol["abs"])
     sizes = want["ORSampleSizeResults"]
+    of_images = {"ICC": "Not applicable", "nCases_c": None, "DE": None, "s": None}  # one image of each patient
+    assert {key: sizes[key] for key in of_images} == of_images
+    assert set(sizes) == {"nUnits_i", "nControls", "nTotal", "J", "power", "alpha", *of_images}
     assert [got.n_present, got.n_absent, got.n_cases] == [sizes[k] for k in ("nUnits_i", "nControls", "nTotal")]
     assert (sizes["J"], sizes["power"], sizes["alpha"]) == (10, 0.8, 0.05)  # the defaults here
     # Hillis's df need fewer cases than readers - 1, which the plan is made with.

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overread.errors import InputError
-from overread.stats import power, roc
+from overread.stats import mrmc_power, power, roc
 from overread.stats.planned import smallest, whole
 from overread.stats.power import (
     assumed_pair,
@@ -41,6 +41,18 @@ def test_no_reference_case_is_left_out():
         "pROC_power_roc_test_vs_0.5",
     }  # fmt: skip
     assert all(set(w) == asked | answered for w in CASES["single_auc"]["expected"])
+    pilots = CASES["two_auc_paired_pilot"]["expected"].values()
+    assert all(set(w) == {"ncases", "ncontrols", "power", "sig.level"} for w in pilots)
+    want = CASES["proportion_precision_and_mcnemar"]["expected"]
+    assert set(want) == {"p", "half_width", "n_pos_wald", "n_total_at_prevalence_0.1", "mcnemar"}
+    assert set(want["mcnemar"]) == {"p10", "p01", "alpha_two_sided", "power", "n_pairs_connor", "unrounded"}
+
+
+def test_power_of_a_reader_study_is_found_beside_the_others():
+    """One module for whoever plans: the same objects, not others of the same name."""
+    of_readers = ("MrmcPlan", "MrmcPower", "ReaderGuess", "mrmc_plan", "mrmc_power", "mrmc_sample_size")
+    assert all(getattr(power, name) is getattr(mrmc_power, name) for name in of_readers)
+    assert {*of_readers, "Components"} < set(power.__all__)
 
 
 @pytest.mark.parametrize("want", CASES["single_auc"]["expected"], ids=lambda w: f"{w['auc1']}-{w['auc0']}")

@@ -11,7 +11,6 @@ import polars as pl
 
 from overread import tables
 from overread.errors import InputError
-from overread.stats import mrmc_power as readers
 from overread.stats import power as sizes
 
 
@@ -198,9 +197,9 @@ def _calls(e: Expected, given: dict[str, Any]) -> _Row:
 
 
 def _reading(e: Expected) -> _Row:
-    guess = readers.ReaderGuess(between=e.reader_range, within=e.reader_repeat, same_reader=e.reader_correlation)
+    guess = sizes.ReaderGuess(between=e.reader_range, within=e.reader_repeat, same_reader=e.reader_correlation)
     ratio = (1 - e.present_share) / e.present_share
-    made = readers.mrmc_plan(
+    made = sizes.mrmc_plan(
         e.reader_auc, e.reader_gain, n_readers=e.readers, guess=guess, ratio=ratio, power=e.power,
         confidence=e.confidence,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How many patients a study needs: one AUC, sensitivity and specificity, paired calls, paired AUCs."""
+"""How many patients a study needs: one AUC, sensitivity and specificity, paired calls, paired AUCs, readers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from scipy.special import ndtri
 
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, check_word
+from overread.stats.mrmc_power import MrmcPlan, MrmcPower, ReaderGuess, mrmc_plan, mrmc_power, mrmc_sample_size
+from overread.stats.obuchowski_rockette import Components
 from overread.stats.paired_power import (
     AucPair,
     assumed_pair,
@@ -21,12 +23,19 @@ from overread.stats.proportions import wilson
 
 __all__ = [
     "AucPair",
+    "Components",
+    "MrmcPlan",
+    "MrmcPower",
     "Needed",
     "NeededCases",
+    "ReaderGuess",
     "assumed_pair",
     "auc_sample_size",
     "design_effect",
     "mcnemar_sample_size",
+    "mrmc_plan",
+    "mrmc_power",
+    "mrmc_sample_size",
     "paired_auc_power",
     "paired_auc_sample_size",
     "pilot_pair",
