@@ -18,9 +18,15 @@ from overread.evaluate.rows import Place, Row, noted, patients_in, people, row
 from overread.stats import agreement
 from overread.stats.estimate import Estimate
 
+
+def _ac1(ratings: Floats, **more: Any) -> Estimate:
+    """AC1 of calls, which are of two kinds even where only one was used."""
+    return agreement.gwet_ac(ratings, categories=[0.0, 1.0], **more)
+
+
 AMONG: Mapping[str, Callable[..., Estimate]] = MappingProxyType({
     "percent_agreement": agreement.percent_agreement,
-    "gwet_ac1": agreement.gwet_ac,
+    "gwet_ac1": _ac1,
     "krippendorff_alpha": agreement.krippendorff_alpha,
 })  # fmt: skip
 
@@ -32,7 +38,7 @@ def _kappa(pair: Floats, **more: Any) -> Estimate:
 BETWEEN: Mapping[str, Callable[..., Estimate]] = MappingProxyType({
     "percent_agreement": agreement.percent_agreement,
     "cohen_kappa": _kappa,
-    "gwet_ac1": agreement.gwet_ac,
+    "gwet_ac1": _ac1,
 })  # fmt: skip
 
 
