@@ -11,6 +11,7 @@ share a normal effect that the model does not know.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -126,48 +127,65 @@ def scores(y, aucs, rho, noise):
 
 def planned(studies: int) -> None:
     print("\n| what was planned | aim | cases with, without the finding | reached |\n|---|---|---|---|")
+    two_aucs(studies)
+    one_auc(studies)
+    precision(studies)
+    calls(studies)
+
+
+def two_aucs(studies: int) -> None:
+    """Normal scores; planned from what is assumed, and from 40,000 cases of the very scores (a perfect pilot)."""
     for a, b, correlation, ratio in ((0.85, 0.80, 0.5, 1.0), (0.85, 0.80, 0.5, 9.0), (0.92, 0.88, 0.3, 4.0)):
-        plan = power.paired_auc_sample_size(
-            power.assumed_pair(a, b, correlation=correlation, ratio=ratio), null="delong"
-        )
-        rho, rng = correlated(a, b, correlation), np.random.default_rng(int(1000 * a))
-        y, found = np.arange(plan.total) < plan.present, 0
-        for _ in range(studies):
-            found += roc.compare_aucs(y, *scores(y, (a, b), rho, rng.normal(size=(2, y.size)))).p < 0.05
-        what = f"AUC {a} against {b}, correlation {correlation}"
-        print(f"| {what} | power 0.8 | {plan.present:,}, {plan.absent:,} | power {found / studies:.3f} |", flush=True)
+        rho, many = correlated(a, b, correlation), np.arange(40_000) < 20_000
+        noise = np.random.default_rng(11).normal(size=(2, many.size))
+        assumed = power.assumed_pair(a, b, correlation=correlation, ratio=ratio)
+        pilot = replace(power.pilot_pair(many, *scores(many, (a, b), rho, noise)), aucs=(a, b))
+        for pair, words in ((assumed, "assumed"), (pilot, "pilot")):
+            plan = power.paired_auc_sample_size(pair, ratio=ratio, null="delong")
+            y, rng, found = np.arange(plan.total) < plan.present, np.random.default_rng(int(1000 * a)), 0
+            for _ in range(studies):
+                found += roc.compare_aucs(y, *scores(y, (a, b), rho, rng.normal(size=(2, y.size)))).p < 0.05
+            row = f"AUC {a} against {b}, correlation {correlation}, {words} | power 0.8"
+            print(f"| {row} | {plan.present:,}, {plan.absent:,} | power {found / studies:.3f} |", flush=True)
+
+
+def one_auc(studies: int) -> None:
     for auc, ratio in ((0.85, 1.0), (0.85, 9.0), (0.93, 4.0)):
         plan, rng = power.auc_sample_size(auc, width=0.1, ratio=ratio), np.random.default_rng(int(1000 * auc))
         y = np.arange(plan.total) < plan.present
         wide = [_width(roc.auc(y, rng.normal(sqrt(2) * ndtri(auc) * y, 1))) for _ in range(studies)]
         cases = f"{plan.present:,}, {plan.absent:,}"
         print(f"| AUC {auc} | width 0.1 | {cases} | mean width {np.mean(wide):.3f} |", flush=True)
+
+
+def precision(studies: int) -> None:
     for rate, images, together in ((0.9, 1, 0.0), (0.8, 1, 0.0), (0.9, 3, 0.4)):
-        effect = power.design_effect(images, together)
-        plan, rng = (
-            power.rate_sample_size(rate, half_width=0.05, interval="wilson", design_effect=effect),
-            np.random.default_rng(int(100 * rate)),
-        )
+        effect, rng = power.design_effect(images, together), np.random.default_rng(int(100 * rate))
+        plan = power.rate_sample_size(rate, half_width=0.05, interval="wilson", design_effect=effect)
         patients = -(-plan.cases // images)
         cluster, wide, held = np.repeat(np.arange(patients), images), [], 0
         for _ in range(studies):
-            same = (rng.random(patients) < together)[cluster]
+            same = (rng.random(patients) < together)[cluster]  # that all images of a patient go as one
             right = np.where(same, (rng.random(patients) < rate)[cluster], rng.random(cluster.size) < rate)
-            e = rates.clustered_proportion(right, cluster=cluster) if images > 1 else rates.proportion(
-                int(right.sum()), right.size
-            )  # fmt: skip
+            if images > 1:
+                e = rates.clustered_proportion(right, cluster=cluster)
+            else:
+                e = rates.proportion(int(right.sum()), right.size)
             wide.append(_width(e) / 2)
             held += e.low <= rate <= e.high
         what = f"sensitivity {rate}" + (f", {images} images per patient, correlation {together}" if images > 1 else "")
         reached = f"mean half width {np.mean(wide):.4f}, coverage {held / studies:.3f}"
         print(f"| {what} | half width 0.05 | {plan.cases:,}, — | {reached} |", flush=True)
+
+
+def calls(studies: int) -> None:
     for only_a, only_b in ((0.12, 0.05), (0.2, 0.1)):
         plan, rng = power.mcnemar_sample_size(only_a, only_b), np.random.default_rng(int(100 * only_a))
         found = np.zeros(2)
         for _ in range(studies):
             kind = rng.choice(3, plan.cases, p=[only_a, only_b, 1 - only_a - only_b])
-            calls = np.ones(plan.cases, dtype=bool), kind != 1, kind != 0
-            found += [rates.mcnemar(*calls, method=m).sensitivity.p < 0.05 for m in ("asymptotic", "mid-p")]
+            pair = np.ones(plan.cases, dtype=bool), kind != 1, kind != 0
+            found += [rates.mcnemar(*pair, method=m).sensitivity.p < 0.05 for m in ("asymptotic", "mid-p")]
         reached = " and ".join(f"{f / studies:.3f} ({m})" for f, m in zip(found, ("asymptotic", "mid-p"), strict=True))
         what = f"McNemar, {only_a} and {only_b} right alone"
         print(f"| {what} | power 0.8 | {plan.cases:,}, — | power {reached} |", flush=True)
