@@ -132,7 +132,7 @@ def test_in_the_large_survives_separation():
 
 def test_probabilities_of_0_and_1_are_counted():
     line = calibration_line([0, 1, 0, 1, 1, 0], [0.0, 0.0, 0.3, 0.4, 1.0, 0.6])
-    assert line.slope.note == "3 probabilities of exactly 0 or 1 left out, 1 of them wrong"
+    assert line.slope.note == "probabilities of exactly 0 or 1 left out: 3, 1 of them wrong"
 
 
 def test_no_test_where_there_is_none():

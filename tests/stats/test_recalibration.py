@@ -134,7 +134,7 @@ def test_separated_classes_need_platt():
         assert "no finite estimate" in recalibrate(y, p, method=method).note
         assert recalibrate(y, p, method=method, smoothed=True).slope > 0
     assert "higher scores" in recalibrate([1, 1, 0, 1, 0, 0], [0.1, 0.2, 0.3, 0.5, 0.7, 0.8]).note
-    assert "2 probabilities of exactly 0 or 1" in recalibrate([0, 1, 0, 1, 1, 0], [0, 0.4, 0.5, 0.6, 1, 0.7]).note
+    assert "0 or 1 left out of the fit: 2" in recalibrate([0, 1, 0, 1, 1, 0], [0, 0.4, 0.5, 0.6, 1, 0.7]).note
 
 
 def test_bad_input_is_refused():

@@ -156,7 +156,7 @@ def _with_logit(truth: Bools, p: Floats) -> tuple[Floats, Bools, Bools, str]:
         return logit(p), truth, keep, ""
     wrong = int(np.count_nonzero((p == 1) & ~truth) + np.count_nonzero((p == 0) & truth))
     left = int(np.count_nonzero(~keep))
-    note = f"{left} probabilities of exactly 0 or 1 left out, {wrong} of them wrong"
+    note = f"probabilities of exactly 0 or 1 left out: {left}, {wrong} of them wrong"
     return logit(p[keep]), truth[keep], keep, note
 
 

@@ -117,7 +117,7 @@ def recalibrate(
         return _isotonic(truth, given, weight, scale)
     keep = (given > 0) & (given < 1) if scale == "probability" else np.ones(truth.size, dtype=bool)
     left = int(np.count_nonzero(~keep))
-    note = f"{left} probabilities of exactly 0 or 1 left out of the fit" if left else ""
+    note = f"probabilities of exactly 0 or 1 left out of the fit: {left}" if left else ""
     x = logit(given[keep]) if scale == "probability" else given
     return _line(truth[keep], x, None if weight is None else weight[keep], (method, scale, note), smoothed)
 
