@@ -30,7 +30,7 @@ def not_computed(evidence: Evidence) -> Section:
         )
     ]
     if missing.height:
-        blocks.append(_notes_table(evidence, missing, "Not computed, by reason.", _pattern))
+        blocks.append(_notes_table(evidence, missing, "Not computed, by reason.", _reason))
         blocks.append(
             Folded("Every reason in full", (_notes_table(evidence, missing, "Not computed, every reason.", str),))
         )
@@ -49,6 +49,15 @@ def _pattern(note: str) -> str:
     """
     inside = re.split(r"(\([^()]*\))", note)
     return "".join(t if t.startswith("(") else re.sub(r"(?<![\w.])[−-]?\d[\d,.]*(?!\w)", "…", t) for t in inside)
+
+
+def _reason(note: str) -> str:
+    """Why: the first part of a note; remarks follow it.
+
+    >>> _reason("no case is present; fitted on half of the patients")
+    'no case is present'
+    """
+    return _pattern(note.partition("; ")[0])
 
 
 def _notes_table(evidence: Evidence, frame: pl.DataFrame, caption: str, said: Callable[[str], str]) -> Table:
