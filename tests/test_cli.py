@@ -238,3 +238,32 @@ def test_a_base_install_says_what_training_needs_before_anything_is_done(tmp_pat
     assert done.returncode == 2, done.stderr
     assert message in " ".join(done.stderr.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_is_a_table_sentences_and_two_files(tmp_path):
+    code, said = overread("plan", "--readers", 8, "--images-per-patient", 2, "--out", "sizes.csv", cwd=tmp_path)
+    assert code == 0, said
+    rows = pl.read_csv(tmp_path / "sizes.csv")
+    for row in rows.iter_rows(named=True):
+        assert " ".join(f"{row[k]:,}" for k in ("present", "absent", "cases", "patients")) in said
+    sentences = (tmp_path / "sizes.txt").read_text().strip().split("\n\n")
+    assert len(sentences) == rows.height
+    assert all(f"- {s}" in said for s in sentences)
+    assert said.endswith("sizes.csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--prevalence", 10), "plan: prevalence: expected a number between 0 and 1; found 10.0."),
+        (("--readers", 1), "plan: readers: expected 2 readers or more; found 1."),
+        (("--auc", 1, "--power", 80), "2 problems 1. plan: auc: expected a number between 0 and 1; found 1.0. 2. plan"),
+        (("--auc-width", 1e-7), "sample size: expected at most 1,000,000,000 cases; found more. Ask for less."),
+        (("--out", "taken"), "expected a folder; found a file. Name another place for the result."),
+    ],
+)
+def test_a_plan_that_cannot_be_says_why(tmp_path, arguments, message):
+    (tmp_path / "taken").write_text("")
+    code, said = overread("plan", *arguments, cwd=tmp_path)
+    assert (code, message in said) == (2, True), said
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]

@@ -1,6 +1,9 @@
 """The documentation cannot lie: every table, column, finding, command and link in it is checked against the program."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,19 @@ def test_every_link_within_the_project_leads_somewhere(page):
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text())
     missing = [t for t in targets if not (page.parent / t).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if "```console" in p.read_text() and "tutorial" not in p.parts])
+def test_every_command_shown_says_what_the_page_says(page, tmp_path):
+    """Lines may be left out, "…" stands for anything; spaces are those of a narrower or wider terminal."""
+    for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
+        for command, lines in re.findall(r"^\$ overread (.*)\n((?:(?!\$ ).*\n)*)", block, flags=re.MULTILINE):
+            done = subprocess.run(
+                [Path(sys.executable).parent / "overread", *command.split()], cwd=tmp_path, capture_output=True,
+                text=True, check=False, env=os.environ | {"COLUMNS": "120"},
+            )  # fmt: skip
+            said = " ".join((done.stdout + done.stderr).split())
+            for line in filter(None, map(str.strip, lines.splitlines())):
+                pattern = re.escape(" ".join(line.split())).replace("…", ".*")
+                assert re.search(pattern, said), f"{command}\nexpected: {line}\nsaid: {said}"
+            assert (done.returncode == 0) == ("expected" not in lines), said

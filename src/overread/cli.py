@@ -259,13 +259,13 @@ def plan(
     auc_least: Annotated[float, typer.Option(help="The AUC that it must be told from.")] = 0.75,
     auc_other: Annotated[float, typer.Option(help="Another model's AUC on the same cases.")] = 0.80,
     auc_correlation: Annotated[float, typer.Option(help="Correlation of the two estimates.")] = 0.5,
-    sensitivity: Annotated[float, typer.Option()] = 0.90,
-    specificity: Annotated[float, typer.Option()] = 0.90,
+    sensitivity: Annotated[float, typer.Option(help="As expected, at the frozen threshold.")] = 0.90,
+    specificity: Annotated[float, typer.Option(help="As expected, at the frozen threshold.")] = 0.90,
     half_width: Annotated[float, typer.Option(help="Of the intervals of sensitivity and specificity.")] = 0.05,
     sensitivity_gain: Annotated[float, typer.Option(help="Of one rater over another, same cases.")] = 0.07,
     discordant: Annotated[float, typer.Option(help="Share of present cases that the two call differently.")] = 0.17,
     prevalence: Annotated[float, typer.Option(help="Of the finding among the cases.")] = 0.10,
-    images_per_patient: Annotated[float, typer.Option(help="Mean number.")] = 1.0,
+    images_per_patient: Annotated[float, typer.Option(help="Mean number; 1 = one of each.")] = 1.0,
     image_correlation: Annotated[float, typer.Option(help="Of results on images of one patient.")] = 0.5,
     readers: Annotated[int, typer.Option(help="Readers in two arms.")] = 10,
     reader_auc: Annotated[float, typer.Option(help="Mean reader's AUC without aid.")] = 0.80,
@@ -274,29 +274,29 @@ def plan(
     reader_repeat: Annotated[float, typer.Option(help="Difference of a reader's two readings.")] = 0.02,
     reader_correlation: Annotated[float, typer.Option(help="Of a reader's arms, from sharing the cases.")] = 0.47,
     present_share: Annotated[float, typer.Option(help="Of present cases among those read.")] = 0.5,
-    power: Annotated[float, typer.Option()] = 0.80,
-    confidence: Annotated[float, typer.Option()] = 0.95,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="A folder for plan.csv and plan.txt.")] = None,
+    power: Annotated[float, typer.Option(help="The chance to find what is expected.")] = 0.80,
+    confidence: Annotated[float, typer.Option(help="Of intervals; tests are two-sided at 1 less it.")] = 0.95,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="NAME.csv, or a folder for plan.csv, .txt.")] = None,
 ) -> None:
     """Say how many patients, cases and readers a study needs, with the sentences for its protocol."""
     expected = dict(locals())
-    folder = expected.pop("out")
+    where = expected.pop("out")
     from rich.table import Table
 
     from overread import protocol
 
     made = protocol.plan(protocol.Expected(**expected))
-    shown = Table("Question", "Assumed", "Present", "Absent", "Cases", "Readers", box=None)
+    shown = Table("Question", "Assumed", "Present", "Absent", "Cases", "Patients", box=None)
     for column in shown.columns[2:]:
         column.justify = "right"
-    for question, assumed, *numbers in made.table.select(made.table.columns[:6]).iter_rows():
+    for question, assumed, *numbers in made.table[:, :6].iter_rows():
         shown.add_row(question, assumed, *("—" if n is None else f"{n:,}" for n in numbers))
     Console(highlight=False).print(shown)
     print("\nFor the protocol:\n")
     for sentence in made.sentences:
         print(f"- {sentence}")
-    if folder:
-        print(f"\nPlan: {made.write(folder).resolve()}")
+    if where:
+        print(f"\nPlan: {made.write(where).resolve()}")
 
 
 def _change(text: str) -> tuple[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from math import ceil, exp, inf, nan, sqrt
+
 import polars as pl
 import pytest
 
@@ -28,7 +31,7 @@ def test_each_row_is_what_the_statistic_says():
     assert rows["two raters' sensitivity, same cases"]["present"] == calls.cases
     guess = power.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
     study = power.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess)
-    assert rows["readers in two arms, every case read in both"]["cases"] == study.n_cases
+    assert rows["readers in two arms"]["cases"] == study.n_cases
 
 
 def test_sentences_hold_the_numbers_and_name_their_source():
@@ -37,6 +40,34 @@ def test_sentences_hold_the_numbers_and_name_their_source():
         assert f"{row['present'] if 'specificity' not in row['question'] else row['absent']:,}" in said
         assert "doi:10." in said
     assert "inflated by 1.50 for 2 images per patient" in made.sentences[0]
+    patients = made.table["patients"].to_list()
+    assert f"{made.table['cases'][0]:,} images of {patients[0]:,} patients" in made.sentences[0]
+    assert all("level 0.05" in made.sentences[i] for i in (1, 2, 5, 6))
+
+
+def test_sizes_by_hand():
+    """Connor's and Obuchowski's formulas written out; two images of a patient need fewer patients, more images."""
+    z, z80 = 1.959963984540054, 0.8416212335729143
+    one, two = plan(Expected()).table, plan(Expected(images_per_patient=2, image_correlation=0.5)).table
+    pairs = ceil(((z * sqrt(0.17) + z80 * sqrt(0.17 - 0.07**2)) / 0.07) ** 2)
+    assert one.row(5, named=True)["present"] == pairs
+    assert two.row(5, named=True)["present"] == ceil(1.5 * ((z * sqrt(0.17) + z80 * sqrt(0.17 - 0.07**2)) / 0.07) ** 2)
+    a = [1.414 * q for q in (1.0364333894937898, 0.8416212335729143)]  # probits of 0.85 and 0.80
+    v = [0.0099 * exp(-x * x / 2) * (5 * x * x + 8 + (x * x + 8) / 9) for x in a]
+    together = [0.0099 * exp(-(a[0] ** 2 + a[1] ** 2) / 4) * sqrt(f(a[0]) * f(a[1])) for f in (_present, _absent)]
+    spread = sqrt(v[0] + v[1] - 2 * 0.5 * (together[0] + together[1] / 9))
+    assert one.row(2, named=True)["present"] == ceil(((z + z80) * spread / 0.05) ** 2)
+    assert one["patients"].to_list() == one["cases"].to_list()
+    assert two["patients"][:6].to_list() == [ceil(n / 2) for n in two["cases"][:6]]
+    assert two.row(6) == one.row(6)  # readers read one image of each patient
+
+
+def _present(x):
+    return 5 * x * x + 8
+
+
+def _absent(x):
+    return x * x + 8
 
 
 def test_a_study_that_no_number_of_cases_saves_is_said():
@@ -47,11 +78,14 @@ def test_a_study_that_no_number_of_cases_saves_is_said():
     assert made.sentences[-1].startswith("No plan: 4 readers")
 
 
-def test_a_plan_is_written_whole(tmp_path):
+@pytest.mark.parametrize(("out", "table"), [("study", "study/plan.csv"), ("made/sizes.csv", "made/sizes.csv")])
+def test_a_plan_is_written_whole(tmp_path, out, table):
     made = plan(Expected())
-    folder = made.write(tmp_path / "study")
-    assert pl.read_csv(folder / "plan.csv")["present"].to_list() == made.table["present"].to_list()
-    assert (folder / "plan.txt").read_text().split("\n\n")[0] == made.sentences[0]
+    where = made.write(tmp_path / out)
+    assert where == tmp_path / table
+    assert pl.read_csv(where)["patients"].to_list() == made.table["patients"].to_list()
+    assert where.with_suffix(".txt").read_text().strip().split("\n\n") == list(made.sentences)
+    assert {p.suffix for p in where.parent.iterdir()} == {".csv", ".txt"}
 
 
 @pytest.mark.parametrize(
@@ -61,13 +95,25 @@ def test_a_plan_is_written_whole(tmp_path):
         ({"auc_other": 0.85}, "plan: auc_other: expected an AUC other than the model's; found 0.85"),
         ({"sensitivity_gain": 0.3}, "more discordant cases than the gain alone; found a gain of 0.3 among 0.17"),
         ({"reader_gain": 0.3}, "plan: reader_gain: expected an aided AUC below 1; found 0.8 and 0.3 more"),
-        ({"images_per_patient": 0.5}, "design_effect: expected 1 image or more"),
+        ({"images_per_patient": 0.5}, "plan: images_per_patient: expected a mean number, 1 or more; found 0.5"),
+        ({"images_per_patient": inf}, "plan: images_per_patient: expected a mean number, 1 or more; found inf"),
+        ({"image_correlation": 1.5}, "plan: image_correlation: expected a number from 0 to 1; found 1.5"),
+        ({"auc_least": 0.85}, "plan: auc_least: expected an AUC other than the model's; found 0.85"),
+        ({"readers": 1}, "plan: readers: expected 2 readers or more; found 1"),
+        ({"power": nan}, "plan: power: expected a number between 0 and 1; found nan"),
+        ({"auc_width": 1e-7}, "sample size: expected at most 1,000,000,000 cases; found more. Ask for less."),
     ],
 )
 def test_what_no_study_can_have_is_refused(wrong, message):
     with pytest.raises(InputError) as caught:
         plan(Expected(**wrong))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Expected)])
+def test_no_number_is_taken_that_cannot_be(name):
+    with pytest.raises(InputError, match=f"plan: {name}: expected "):
+        plan(Expected(**{name: -1}))
 
 
 def test_every_problem_is_said_at_once():

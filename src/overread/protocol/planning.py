@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import isnan
+from math import ceil, isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +53,29 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The table (question, assumed, present, absent, cases, readers, method) and a sentence for each of its rows."""
+    """A row per question (assumed, present, absent, cases, patients, readers, method, note), a sentence each."""
 
     table: pl.DataFrame
     sentences: tuple[str, ...]
 
-    def write(self, folder: Path | str) -> Path:
-        """Write plan.csv and plan.txt into the folder, each whole or not at all; the folder's path is returned."""
-        folder = Path(folder)
-        tables.write_frame(self.table, folder / "plan.csv")
-        tables.write_text(folder / "plan.txt", "\n\n".join(self.sentences) + "\n")
-        return folder
+    def write(self, out: Path | str) -> Path:
+        """Write the table as CSV and the sentences as text, each whole or not at all; returns the path of the table.
+
+        out: NAME.csv, which puts the sentences beside it as NAME.txt, or a folder for plan.csv and plan.txt.
+        """
+        out = Path(out)
+        table = out if out.suffix == ".csv" else out / "plan.csv"
+        tables.write_frame(self.table, table)
+        tables.write_text(table.with_suffix(".txt"), "\n\n".join(self.sentences) + "\n")
+        return table
 
 
 def plan(expected: Expected) -> Plan:
     """How many cases, with and without the finding, each question of a study needs.
 
     Parameters: expected, see `Expected`. Returns a Plan: an AUC's interval, an AUC against the least acceptable one,
-    two models' AUCs, sensitivity and specificity, paired calls, and readers in two arms. Several images of a patient
-    inflate the numbers by 1 + (images - 1) correlation.
+    two models' AUCs, sensitivity and specificity, paired calls, and readers in two arms. A case is an image; several
+    of a patient inflate the numbers by 1 + (images - 1) correlation. Readers read one image of each patient.
     Raises InputError for what no study can have: every problem at once.
     Each row is one call of `overread.stats.power`, which names paper and check.
 
@@ -85,8 +89,10 @@ def plan(expected: Expected) -> Plan:
     rows = [_width(e, given), _least(e, given), _two_models(e, given)]
     rows += [_rate(e, given, present=True), _rate(e, given, present=False), _calls(e, given), _reading(e)]
     names = ("question", "assumed", "present", "absent", "cases", "readers", "method", "note")
-    frame = pl.DataFrame([r[:8] for r in rows], schema=dict(zip(names, _TYPES, strict=True)), orient="row")
-    return Plan(frame, tuple(r[8] for r in rows))
+    frame = pl.DataFrame([r[:-1] for r in rows], schema=dict(zip(names, _TYPES, strict=True)), orient="row")
+    patients = (pl.col("cases") / pl.when(pl.col("readers").is_null()).then(e.images_per_patient).otherwise(1)).ceil()
+    frame = frame.insert_column(5, frame.select(patients.cast(pl.Int64).alias("patients"))["patients"])
+    return Plan(frame, tuple(r[-1] for r in rows))
 
 
 _TYPES = (pl.String, pl.String, pl.Int64, pl.Int64, pl.Int64, pl.Int64, pl.String, pl.String)
@@ -101,6 +107,14 @@ def _check(e: Expected) -> None:
         for name in sorted(shares)
         if not 0 < getattr(e, name) < 1
     ]
+    if not (isfinite(e.images_per_patient) and e.images_per_patient >= 1):
+        problems.append(InputError("plan: images_per_patient", "a mean number, 1 or more", f"{e.images_per_patient}"))
+    if not 0 <= e.image_correlation <= 1:
+        problems.append(InputError("plan: image_correlation", "a number from 0 to 1", f"{e.image_correlation}"))
+    if e.readers < 2:
+        problems.append(InputError("plan: readers", "2 readers or more", f"{e.readers}"))
+    if e.auc_least == e.auc:
+        problems.append(InputError("plan: auc_least", "an AUC other than the model's", f"{e.auc_least}"))
     if e.auc_other == e.auc:
         problems.append(InputError("plan: auc_other", "an AUC other than the model's", f"{e.auc_other}"))
     if e.sensitivity_gain >= e.discordant:
@@ -117,34 +131,42 @@ def _ratio(e: Expected) -> float:
     return (1 - e.prevalence) / e.prevalence
 
 
-def _images(e: Expected, effect: float) -> str:
-    if effect == 1:
-        return ""
+def _all(total: int, e: Expected) -> str:
+    """All cases, and of how many patients they are where these have several."""
+    if e.images_per_patient == 1:
+        return f"{total:,} at a prevalence of {e.prevalence:g}"
+    effect = sizes.design_effect(e.images_per_patient, e.image_correlation)
     return (
-        f", inflated by {effect:.2f} for {e.images_per_patient:g} images per patient of correlation "
+        f"{total:,} images of {ceil(total / e.images_per_patient):,} patients at a prevalence of {e.prevalence:g}, "
+        f"inflated by {effect:.2f} for {e.images_per_patient:g} images per patient of correlation "
         f"{e.image_correlation:g}"
     )
 
 
-def _sentence(made: sizes.Needed, e: Expected, effect: float, aim: str, source: str) -> str:
-    return (
-        f"{made.present:,} cases with the finding and {made.absent:,} without it ({made.total:,} at a prevalence of "
-        f"{e.prevalence:g}{_images(e, effect)}) {aim} ({source})."
-    )
+def _test(e: Expected) -> str:
+    return f"with {e.power:.0%} power in a two-sided test at level {1 - e.confidence:.2g}"
+
+
+def _sentence(made: sizes.Needed, e: Expected, aim: str, source: str) -> str:
+    cases = f"{made.present:,} cases with the finding and {made.absent:,} without it ({_all(made.total, e)})"
+    return f"{cases} {aim} ({source})."
+
+
+HANLEY = "variance of Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747"
 
 
 def _width(e: Expected, given: dict[str, Any]) -> _Row:
     made = sizes.auc_sample_size(e.auc, width=e.auc_width, ratio=_ratio(e), **given)
-    aim = f"give a {e.confidence:.0%} interval of width {e.auc_width:g} for an expected AUC of {e.auc:g}"
-    said = _sentence(made, e, given["design_effect"], aim, "Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747")
+    aim = f"give a {e.confidence:.0%} Wald interval of width {e.auc_width:g} for an expected AUC of {e.auc:g}"
+    said = _sentence(made, e, aim, HANLEY)
     assumed = f"AUC {e.auc:g}, width {e.auc_width:g}"
     return ("AUC: width of its interval", assumed, *_cases(made), None, made.method, "", said)
 
 
 def _least(e: Expected, given: dict[str, Any]) -> _Row:
     made = sizes.auc_sample_size(e.auc, null=e.auc_least, ratio=_ratio(e), power=e.power, **given)
-    aim = f"tell an expected AUC of {e.auc:g} from {e.auc_least:g} with {e.power:.0%} power"
-    said = _sentence(made, e, given["design_effect"], aim, "Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747")
+    aim = f"tell an expected AUC of {e.auc:g} from {e.auc_least:g} {_test(e)}"
+    said = _sentence(made, e, aim, HANLEY)
     assumed = f"AUC {e.auc:g} against {e.auc_least:g}"
     return ("AUC against the least acceptable", assumed, *_cases(made), None, made.method, "", said)
 
@@ -153,12 +175,15 @@ def _two_models(e: Expected, given: dict[str, Any]) -> _Row:
     pair = sizes.assumed_pair(e.auc, e.auc_other, correlation=e.auc_correlation, ratio=_ratio(e))
     made = sizes.paired_auc_sample_size(pair, power=e.power, null="delong", **given)
     aim = (
-        f"tell AUCs of {e.auc:g} and {e.auc_other:g} on the same cases apart with {e.power:.0%} power, the estimates "
+        f"tell AUCs of {e.auc:g} and {e.auc_other:g} on the same cases apart {_test(e)} (DeLong), the two estimates "
         f"correlated {e.auc_correlation:g}"
     )
-    source = "Obuchowski & McClish 1997, doi:10.1002/(SICI)1097-0258(19970715)16:13<1529::AID-SIM565>3.0.CO;2-H"
+    source = (
+        "Obuchowski & McClish 1997, doi:10.1002/(SICI)1097-0258(19970715)16:13<1529::AID-SIM565>3.0.CO;2-H; variance "
+        "of Obuchowski, Lieber & Wians 2004, doi:10.1373/clinchem.2004.031823"
+    )
     assumed = f"AUCs {e.auc:g} and {e.auc_other:g}, correlation {e.auc_correlation:g}"
-    said = _sentence(made, e, given["design_effect"], aim, source)
+    said = _sentence(made, e, aim, source)
     return ("two models' AUCs, same cases", assumed, *_cases(made), None, made.method, "", said)
 
 
@@ -172,12 +197,11 @@ def _rate(e: Expected, given: dict[str, Any], *, present: bool) -> _Row:
     made = sizes.rate_sample_size(rate, half_width=e.half_width, share=share, interval="wilson", **given)
     other = made.total - made.cases
     split = (made.cases, other) if present else (other, made.cases)
-    kind = "with the finding" if present else "without it"
+    kind = "with" if present else "without"
     said = (
-        f"{made.cases:,} cases {kind} ({made.total:,} at a prevalence of {e.prevalence:g}"
-        f"{_images(e, given['design_effect'])}) give a {e.confidence:.0%} Wilson interval of half width "
-        f"{e.half_width:g} for an expected {name} of {rate:g} (Buderer 1996, "
-        "doi:10.1111/j.1553-2712.1996.tb03538.x)."
+        f"{made.cases:,} cases {kind} the finding ({_all(made.total, e)}) give a {e.confidence:.0%} Wilson interval of "
+        f"half width {e.half_width:g} for an expected {name} of {rate:g} (Buderer 1996, "
+        "doi:10.1111/j.1553-2712.1996.tb03538.x; Wilson 1927, doi:10.1080/01621459.1927.10502953)."
     )
     return (f"{name}: precision", f"{rate:g} ± {e.half_width:g}", *split, made.total, None, made.method, "", said)
 
@@ -186,9 +210,8 @@ def _calls(e: Expected, given: dict[str, Any]) -> _Row:
     only_a, only_b = (e.discordant + e.sensitivity_gain) / 2, (e.discordant - e.sensitivity_gain) / 2
     made = sizes.mcnemar_sample_size(only_a, only_b, power=e.power, share=e.prevalence, **given)
     said = (
-        f"{made.cases:,} cases with the finding ({made.total:,} at a prevalence of {e.prevalence:g}"
-        f"{_images(e, given['design_effect'])}), called by both raters, show a gain in sensitivity of "
-        f"{e.sensitivity_gain:g} with {e.power:.0%} power where {e.discordant:.0%} of calls differ "
+        f"{made.cases:,} cases with the finding ({_all(made.total, e)}), called by both raters, show a gain in "
+        f"sensitivity of {e.sensitivity_gain:g} {_test(e)} (McNemar) where {e.discordant:.0%} of the calls differ "
         "(Connor 1987, doi:10.2307/2531961)."
     )
     assumed = f"gain {e.sensitivity_gain:g}, {e.discordant:g} discordant"
@@ -203,15 +226,16 @@ def _reading(e: Expected) -> _Row:
         e.reader_auc, e.reader_gain, n_readers=e.readers, guess=guess, ratio=ratio, power=e.power,
         confidence=e.confidence,
     )  # fmt: skip
-    assumed = f"AUC {e.reader_auc:g}, gain {e.reader_gain:g}, range {e.reader_range:g}"
-    question = "readers in two arms, every case read in both"
+    assumed = f"{e.readers} readers, AUC {e.reader_auc:g}, gain {e.reader_gain:g}"
+    question = "readers in two arms"
     if isnan(made.n_cases):
         return (question, assumed, None, None, None, e.readers, made.method, made.note, f"No plan: {made.note}.")
     said = (
         f"{e.readers} readers who each read {int(made.n_present):,} cases with the finding and {int(made.n_absent):,} "
-        f"without it in both arms show a gain in AUC of {e.reader_gain:g} from {e.reader_auc:g} with {e.power:.0%} "
-        f"power, readers differing by {e.reader_range:g} from best to worst (Obuchowski-Rockette; Zhou, Obuchowski & "
-        "McClish 2011, doi:10.1002/9780470906514)."
+        f"without it, one of each patient, in both arms show a gain in AUC of {e.reader_gain:g} from {e.reader_auc:g} "
+        f"{_test(e)} (Obuchowski-Rockette, readers and cases random), the best and the worst reader differing by "
+        f"{e.reader_range:g}, a reader's two readings by {e.reader_repeat:g}, a reader's arms correlated "
+        f"{e.reader_correlation:g} (Zhou, Obuchowski & McClish 2011, doi:10.1002/9780470906514)."
     )
     cases = (int(made.n_present), int(made.n_absent), int(made.n_cases))
     return (question, assumed, *cases, e.readers, made.method, made.note, said)

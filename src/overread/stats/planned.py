@@ -33,8 +33,12 @@ def needed(exact: float, ratio: float, effect: float, method: str) -> Needed:
     Needed(present=71, absent=142, exact=70.2, method='by hand')
     """
     present = whole(effect * exact)
-    words = f", design effect {effect:g}" if effect != 1 else ""
-    return Needed(present, whole(ratio * present), exact, method + words)
+    return Needed(present, whole(ratio * present), exact, method + inflated(effect))
+
+
+def inflated(effect: float) -> str:
+    """What a method says of its design effect, nothing where there is none."""
+    return f", design effect {effect:g}" if effect != 1 else ""
 
 
 def whole(number: float) -> int:

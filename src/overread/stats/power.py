@@ -18,7 +18,7 @@ from overread.stats.paired_power import (
     paired_auc_sample_size,
     pilot_pair,
 )
-from overread.stats.planned import Needed, check_design, check_share, needed, smallest, whole
+from overread.stats.planned import Needed, check_design, check_share, inflated, needed, smallest, whole
 from overread.stats.proportions import wilson
 
 __all__ = [
@@ -160,7 +160,7 @@ def rate_sample_size(
     if interval == "wilson":
         exact = float(smallest(lambda n: _wilson_half(rate, n, confidence) <= half_width))
     cases = whole(design_effect * exact)
-    method = f"half width {half_width:g}, {interval} interval, confidence {confidence:g}"
+    method = f"half width {half_width:g}, {interval} interval, confidence {confidence:g}" + inflated(design_effect)
     return NeededCases(cases, whole(cases / share), exact, method)
 
 
@@ -199,7 +199,7 @@ def mcnemar_sample_size(
     discordant, difference = only_a + only_b, only_a - only_b
     exact = ((z * sqrt(discordant) + z_power * sqrt(discordant - difference**2)) / difference) ** 2
     cases = whole(design_effect * exact)
-    method = f"McNemar, power {power:g}, confidence {confidence:g}"
+    method = f"McNemar, power {power:g}, confidence {confidence:g}" + inflated(design_effect)
     return NeededCases(cases, whole(cases / share), exact, method)
 
 
