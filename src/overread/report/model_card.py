@@ -101,7 +101,8 @@ def _evaluated(evidence: Evidence, rater: str) -> str:
 
 
 def _factors(evidence: Evidence, rater: str) -> str:
-    rows = evidence.estimates.filter(pl.col("rater") == rater, ~pl.col("subgroup").is_in(["", "all"]))
+    mine = pl.col("rater") == rater, ~pl.col("subgroup").is_in(["", "all", "read"]), ~pl.col("level").is_in(["", "all"])
+    rows = evidence.estimates.filter(*mine)
     if rows.is_empty():
         return "No subgroup was evaluated."
     levels = [
@@ -132,7 +133,7 @@ def _thresholds(evidence: Evidence, rater: str) -> str:
     rows = by(frame, "at", "population", "finding", "metric")
     places = dict.fromkeys(k[:3] for k in rows if k[2] != MEAN)
     body = []
-    for at, population, finding in sorted(places):
+    for at, population, finding in sorted(places, key=lambda k: ("=sens" in k[0], k)):
         found = {m: rows.get((at, population, finding, m)) for m in metrics}
         threshold = found["threshold"]
         body.append(
