@@ -46,7 +46,7 @@ def truths(images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def curves(studies: int) -> None:
     names = ("model", "model less treating all", "model A less model B")
-    print("| cases | images per patient | interval | difference |", " | ".join(f"at {t:g}" for t in AT), "|")
+    print("\n| cases | images per patient | interval | difference |", " | ".join(f"at {t:g}" for t in AT), "|")
     print("|---|---|---|---|" + "---|" * AT.size)
     for n, images in ((400, 1), (1000, 1), (600, IMAGES)):
         true, rng = truths(images), np.random.default_rng(n)
@@ -73,7 +73,9 @@ def distances(studies: int) -> None:
     print("\n| cases | slope | ICI | E90 | interval of ICI given | ICI, where given | E90, where given | slope's |")
     print("|---|---|---|---|---|---|---|---|")
     logit = 1.2 * np.random.default_rng(5).normal(size=1_000_000) - 1.2
-    for n, bend, shift in ((500, 1.0, 0.0), (500, 0.6, 0.4), (1000, 0.6, 0.4), (1000, 1.0, 0.6), (3000, 0.8, 0.2)):
+    cells = ((500, 1.0, 0.0), (500, 0.85, 0.1), (1000, 0.85, 0.1), (500, 0.6, 0.4), (1000, 0.6, 0.4), (1000, 1.0, 0.6),
+             (3000, 0.8, 0.2))  # fmt: skip
+    for n, bend, shift in cells:
         far = np.abs(expit(bend * logit + shift) - expit(logit))
         ici, e90, rng = far.mean(), np.quantile(far, 0.9), np.random.default_rng(n + int(10 * bend))
         held, given = np.zeros(3), np.zeros(2)
