@@ -21,6 +21,7 @@ from overread.stats import calibration, power, rates, roc
 from overread.stats.decision import compare_net_benefit, net_benefit
 
 AT = np.array([0.05, 0.1, 0.3, 0.8])  # at the last about one case in a hundred is treated
+SPREAD = ", present scores {} times as spread"
 IMAGES, EFFECT = 3, 1.0  # per patient; standard deviation of the patient's effect
 
 
@@ -110,21 +111,26 @@ def errors(studies: int) -> None:
             print(f"| {n} | {true:.4f} | {sums[0] / studies:.4f} | {sums[1] / studies:.4f} |", flush=True)
 
 
-def correlated(auc_a: float, auc_b: float, correlation: float) -> float:
+def correlated(aucs: tuple[float, float], correlation: float, spread: float) -> float:
     """The correlation of two normal scores at which that of their AUC estimates is as asked for."""
     rng, y = np.random.default_rng(4), np.arange(20_000) < 10_000
     noise, low, high = rng.normal(size=(2, y.size)), 0.0, 0.999
     for _ in range(20):
         rho = (low + high) / 2
-        pair = power.pilot_pair(y, *scores(y, (auc_a, auc_b), rho, noise))
+        pair = power.pilot_pair(y, *scores(y, aucs, rho, noise, spread))
         c = pair.present + pair.absent
         low, high = (rho, high) if c[0, 1] / sqrt(c[0, 0] * c[1, 1]) < correlation else (low, rho)
     return (low + high) / 2
 
 
-def scores(y, aucs, rho, noise):
+def scores(y, aucs, rho, noise, spread):
     second = rho * noise[0] + sqrt(1 - rho**2) * noise[1]
-    return tuple(sqrt(2) * ndtri(auc) * y + z for auc, z in zip(aucs, (noise[0], second), strict=True))
+    return tuple(normal(y, auc, z, spread) for auc, z in zip(aucs, (noise[0], second), strict=True))
+
+
+def normal(y, auc, noise, spread):
+    """Normal scores of this AUC, those of present cases `spread` times as spread as those of absent ones."""
+    return np.where(y, sqrt(1 + spread**2) * ndtri(auc) + spread * noise, noise)
 
 
 def planned(studies: int) -> None:
@@ -137,27 +143,31 @@ def planned(studies: int) -> None:
 
 def two_aucs(studies: int) -> None:
     """Normal scores; planned from what is assumed, and from 40,000 cases of the very scores (a perfect pilot)."""
-    for a, b, correlation, ratio in ((0.85, 0.80, 0.5, 1.0), (0.85, 0.80, 0.5, 9.0), (0.92, 0.88, 0.3, 4.0)):
-        rho, many = correlated(a, b, correlation), np.arange(40_000) < 20_000
+    even = ((0.85, 0.80, 0.5, 1, 1), (0.85, 0.80, 0.5, 9, 1), (0.92, 0.88, 0.3, 4, 1))
+    for a, b, correlation, ratio, spread in (*even, (0.85, 0.80, 0.5, 9, 2.5)):
+        rho, many = correlated((a, b), correlation, spread), np.arange(40_000) < 20_000
         noise = np.random.default_rng(11).normal(size=(2, many.size))
         assumed = power.assumed_pair(a, b, correlation=correlation, ratio=ratio)
-        pilot = replace(power.pilot_pair(many, *scores(many, (a, b), rho, noise)), aucs=(a, b))
+        pilot = replace(power.pilot_pair(many, *scores(many, (a, b), rho, noise, spread)), aucs=(a, b))
         for pair, words in ((assumed, "assumed"), (pilot, "pilot")):
             plan = power.paired_auc_sample_size(pair, ratio=ratio, null="delong")
             y, rng, found = np.arange(plan.total) < plan.present, np.random.default_rng(int(1000 * a)), 0
             for _ in range(studies):
-                found += roc.compare_aucs(y, *scores(y, (a, b), rho, rng.normal(size=(2, y.size)))).p < 0.05
-            row = f"AUC {a} against {b}, correlation {correlation}, {words} | power 0.8"
+                found += roc.compare_aucs(y, *scores(y, (a, b), rho, rng.normal(size=(2, y.size)), spread)).p < 0.05
+            wide = SPREAD.format(spread) if spread != 1 else ""
+            row = f"AUC {a} against {b}, correlation {correlation}{wide}, {words} | power 0.8"
             print(f"| {row} | {plan.present:,}, {plan.absent:,} | power {found / studies:.3f} |", flush=True)
 
 
 def one_auc(studies: int) -> None:
-    for auc, ratio in ((0.85, 1.0), (0.85, 9.0), (0.93, 4.0)):
+    even, wide_present = ((0.85, 1, 1), (0.85, 9, 1), (0.93, 4, 1)), ((0.85, 9, 1.5), (0.85, 9, 2.5), (0.93, 4, 2.5))
+    for auc, ratio, spread in even + wide_present:
         plan, rng = power.auc_sample_size(auc, width=0.1, ratio=ratio), np.random.default_rng(int(1000 * auc))
         y = np.arange(plan.total) < plan.present
-        wide = [_width(roc.auc(y, rng.normal(sqrt(2) * ndtri(auc) * y, 1))) for _ in range(studies)]
+        wide = [_width(roc.auc(y, normal(y, auc, rng.normal(size=y.size), spread))) for _ in range(studies)]
         cases = f"{plan.present:,}, {plan.absent:,}"
-        print(f"| AUC {auc} | width 0.1 | {cases} | mean width {np.mean(wide):.3f} |", flush=True)
+        what = f"AUC {auc}" + (SPREAD.format(spread) if spread != 1 else "")
+        print(f"| {what} | width 0.1 | {cases} | mean width {np.mean(wide):.3f} |", flush=True)
 
 
 def precision(studies: int) -> None:
