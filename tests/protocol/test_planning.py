@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from math import ceil, exp, inf, nan, sqrt
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from overread.errors import InputError
 from overread.protocol import Expected, plan
-from overread.stats import power
+from overread.stats import power, rates
 
 
 def test_each_row_is_what_the_statistic_says():
@@ -119,3 +122,23 @@ def test_no_number_is_taken_that_cannot_be(name):
 def test_every_problem_is_said_at_once():
     with pytest.raises(InputError, match="2 problems"):
         plan(Expected(prevalence=1.0, auc=1.2))
+
+
+def test_the_page_on_planning_names_no_option_that_is_not_there():
+    page = Path(__file__).resolve().parents[2] / "docs/how-to/plan-a-study.md"
+    named = {name.replace("-", "_") for name in re.findall(r"--([a-z][a-z-]+)", page.read_text())}
+    assert named - {"help", "out"} < {f.name for f in fields(Expected)}
+
+
+def test_what_the_page_takes_from_a_pilot_is_what_a_plan_asks_for():
+    """Two images of a patient alike with probability 0.4: the standard errors give it back."""
+    rng, patients = np.random.default_rng(5), 20_000
+    cluster = np.repeat(np.arange(patients), 3)
+    alike = (rng.random(patients) < 0.4)[cluster]
+    right = np.where(alike, (rng.random(patients) < 0.8)[cluster], rng.random(cluster.size) < 0.8)
+    clustered = rates.clustered_proportion(right, cluster=cluster)
+    simple = clustered.value * (1 - clustered.value) / cluster.size
+    assert (clustered.se**2 / simple - 1) / 2 == pytest.approx(0.4, abs=0.02)
+    guess = power.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
+    parts = power.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess).components
+    assert parts.cov1 / parts.error == pytest.approx(0.47)
