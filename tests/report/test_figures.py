@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from math import nan
 
+import numpy as np
 import polars as pl
 
-from overread.report.curves import calibration_panels, roc_panels, training_panels
+from overread.report.curves import calibration_panels, decision_panels, roc_panels, training_panels
 from overread.report.drawing import key_height
 from overread.report.flow import stages
 from overread.report.forest import Line, Mark, Scale, forest, mark_of, spoken
@@ -66,6 +67,29 @@ def test_calibration_panels_leave_out_points_that_are_no_numbers():
     frame = _curve("mass").with_columns(y=pl.Series([0.1, nan, 0.9]))
     whole, part = (calibration_panels([("a", f)], ["mass"], name="c", alt="a") for f in (_curve("mass"), frame))
     assert whole.count("<use") > part.count("<use")
+
+
+def test_calibration_panels_set_a_histogram_of_the_scores_above(recwarn):
+    plain, held = (
+        calibration_panels([("a", _curve("mass"))], ["mass"], scores=s, name="c", alt="a")
+        for s in (None, {("a", "mass"): np.array([0.1, 0.1, 0.4, 0.9])})
+    )
+    heights = [float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', made).group(1)) for made in (plain, held)]
+    assert heights[1] > heights[0]
+    assert held.count("fill: #0072b2; opacity: 0.3") == 1
+    assert "opacity: 0.3" not in plain
+    assert not [w for w in recwarn if "layout" in str(w.message)]
+
+
+def test_decision_panels_name_the_lines_of_everyone_and_nobody_once():
+    model = _curve("mass").with_columns(population=pl.lit("internal"))
+    everyone = model.with_columns(y=pl.Series([0.2, -0.1, -0.6]))
+    both = [pl.concat([f, f.with_columns(finding=pl.lit("edema"))]) for f in (model, everyone)]
+    made = decision_panels([("a", both[0])], [("a", both[1])], ["mass", "edema"], name="d", alt="a")
+    assert made.count(">everyone</text>") == 1
+    assert made.count(">nobody</text>") == 1
+    alone = decision_panels([("a", model)], [], ["mass"], name="d", alt="a")
+    assert ">everyone</text>" not in alone
 
 
 def test_training_panels_show_what_the_history_holds():

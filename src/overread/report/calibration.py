@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, group, heads, table
@@ -42,15 +43,33 @@ def _curves(evidence: Evidence, curve: str) -> Figure | None:
     if not frames:
         return None
     smooth = series(evidence, f"{curve}_smooth")
+    scores = _scores(evidence, frames) if curve == "calibration" else {}
+    bars = " Above it: how many cases have such a score, on a square-root scale." if scores else ""
     lines = "; line: loess curve with its pointwise band" if smooth else ""
     caption = (
         f"Calibration of {whose(frames)}{_CURVES[curve]}: observed share against predicted probability. Points: bins "
         f"of equal size, with intervals{lines}; dashed: perfect calibration. A panel shows the range that its points "
-        "fill."
+        f"fill.{bars}"
     )
     alt = f"{caption} Intercepts, slopes and errors stand in the table."
-    drawn = calibration_panels(frames, drawn_findings(evidence, frames), smooth=smooth, name=curve, alt=alt)
+    names = drawn_findings(evidence, frames)
+    drawn = calibration_panels(frames, names, smooth=smooth, scores=scores, name=curve, alt=alt)
     return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
+
+
+def _scores(evidence: Evidence, frames: list[tuple[str, pl.DataFrame]]) -> dict[tuple[str, str], np.ndarray]:
+    """The scores behind each series and finding, as delivered."""
+    known = evidence.joined.filter(pl.col("score").is_not_null(), pl.col("truth").is_not_null(), arm="model")
+    of = {
+        (r, p, f): part["score"].to_numpy()
+        for (r, p, f), part in known.group_by("rater", "population", "finding")
+    }  # fmt: skip
+    made = {}
+    for title, frame in frames:
+        for r, p, f in frame.select("rater", "population", "finding").unique().iter_rows():
+            if (r, p, f) in of:
+                made[title, f] = of[r, p, f]
+    return made
 
 
 def _figures(evidence: Evidence, frame: pl.DataFrame, rater: str, kind: str) -> Table:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from overread.report.drawing import (
@@ -63,18 +64,20 @@ def calibration_panels(
     names: Sequence[str],
     *,
     smooth: Sequence[tuple[str, pl.DataFrame]] = (),
+    scores: Mapping[tuple[str, str], np.ndarray] | None = None,
     name: str,
     alt: str,
 ) -> str:
     """SVG of calibration: predicted against observed share per bin with intervals, a panel per finding.
 
     frames : (series, its points) in the order of the key; smooth : (series, its smooth curve with band), drawn as far
-    as the bins reach; names : findings.
+    as the bins reach; scores : by (series, finding), for the histogram above a panel; names : findings.
     """
     index, lines = {series: i for i, (series, _) in enumerate(frames)}, dict(smooth)
+    held = 0.24 if scores else 0.0  # of a panel's height, for the histogram
     with drawing():
         columns = columns_for(len(names))
-        figure, axes = panels(len(names), columns=columns, height=_tall(columns), share=False)
+        figure, axes = panels(len(names), columns=columns, height=_tall(columns) * (1 + 0.8 * held), share=False)
         for axis, finding in zip(axes, names, strict=True):
             top = _reach(frames, finding)
             axis.plot([0, top], [0, top], color=GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
@@ -83,11 +86,14 @@ def calibration_panels(
                     draw_curve(axis, part, series_colour(index[series]), band=0.13)
                 _bins(axis, frame.filter(pl.col("finding") == finding).sort("order"), index[series], joined=not lines)
             axis.set_xlim(-0.02 * top, top * 1.02)
-            axis.set_ylim(-0.02 * top, top * 1.02)
-            axis.set_box_aspect(1)
+            axis.set_ylim(-0.02 * top, top * (1.02 + held))
+            axis.set_box_aspect(1 + held)
             axis.set_title(finding_title(finding))
             axis.locator_params(nbins=4)
             axis.grid(color=RULE, lw=0.35)
+            if scores:
+                mine = [(i, scores[s, finding]) for s, i in index.items() if (s, finding) in scores]
+                _histogram(axis, mine, top, held)
         _outer(axes, columns, "Predicted probability", "Observed share")
         return _finish(figure, frames, name, alt)
 
@@ -120,12 +126,25 @@ def decision_panels(
                 draw_curve(axis, part, series_colour(i))
             axis.axhline(0, color=INK, lw=0.8, zorder=1)
             _worth_a_look(axis, [part for _, part in curves])
+            if axis is axes[0]:
+                _name_references(axis, _of(everyone[0][1], finding) if everyone else None)
             axis.set_box_aspect(0.62 if columns < 4 else 0.85)
             axis.set_title(finding_title(finding))
             axis.locator_params(nbins=4)
             axis.grid(color=RULE, lw=0.35)
         _outer(axes, columns, "Threshold probability", "Net benefit per 1,000")
         return _finish(figure, frames, name, alt)
+
+
+def _name_references(axis: Axes, everyone: pl.DataFrame | None) -> None:
+    """Say at the lines what acting on nobody and on everyone is; in one panel, for it is the same in all."""
+    right, low = axis.get_xlim()[1], axis.get_ylim()[0]
+    axis.annotate("nobody", (right, 0), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=7.5)
+    if everyone is not None:
+        at = float(np.interp(-0.55 * low, -1000 * everyone["y"].to_numpy(), everyone["x"].to_numpy()))
+        axis.annotate(
+            "everyone", (at, 0.55 * low), (4, 0), textcoords="offset points", va="center", fontsize=7.5, color=GREY
+        )
 
 
 def _of(frame: pl.DataFrame | None, finding: str) -> pl.DataFrame | None:
@@ -170,6 +189,20 @@ def _bins(axis: Axes, part: pl.DataFrame, series: int, *, joined: bool = True) -
     face = colour if series % 2 == 0 else "white"
     line = 0.9 if joined else 0.0
     axis.plot(x, y, color=colour, lw=line, marker=series_marker(series), ms=3.2, mfc=face, mec=colour, mew=0.9)
+
+
+def _histogram(axis: Axes, scores: Sequence[tuple[int, np.ndarray]], top: float, held: float) -> None:
+    """Above a panel: how many cases have such a score, as roots, for most findings are rare and most scores low."""
+    base, edges = top * 1.05, np.linspace(0, top, 33)
+    for drawn in (*axis.lines, *axis.collections):  # curves end where the histogram begins
+        drawn.set_clip_path(Rectangle((-0.02 * top, -0.02 * top), 1.04 * top, 1.04 * top, transform=axis.transData))
+    roots = [(i, np.sqrt(np.histogram(values, edges)[0])) for i, values in scores]
+    most = max((float(r.max()) for _, r in roots), default=0.0) or 1.0
+    for i, root in roots:
+        bars = base + root / most * top * (held - 0.05)
+        axis.stairs(bars, edges, baseline=base, fill=True, color=series_colour(i), alpha=0.3, lw=0)
+        axis.stairs(bars, edges, baseline=base, color=series_colour(i), lw=0.7)
+    axis.set_yticks([t for t in axis.get_yticks() if 0 <= t <= top * 1.001])
 
 
 def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:
