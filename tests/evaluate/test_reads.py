@@ -1,8 +1,10 @@
 """Reads: files as people have them, the reads' part of the join, and its account."""
 
+import numpy as np
 import polars as pl
 import pytest
 
+from overread import evaluate as ev
 from overread import tables
 from overread.errors import InputError
 from overread.evaluate import wide
@@ -161,6 +163,7 @@ def test_labels_of_several_sources_and_an_unstated_part():
         ([(None, "c1", "pneumothorax", "present")], {}, "a value in every row of 'reader'"),
         ([("r1", "c1", "pneumothorx", "present")], {}, r"Did you mean 'pneumothorax'\?"),
         ([("r1", "c1", "pneumothorax", "present")] * 2, {}, "one row per reader, case_id, finding, arm, round"),
+        ([("(readers)", "c1", "pneumothorax", "present")], {}, r"readers other than \(readers\) and \(mean\)"),
     ],
 )
 def test_bad_reads_are_said(reads, config, message):
@@ -179,3 +182,44 @@ def test_reads_of_other_splits_are_counted_and_alone_refused():
 def test_a_wrong_word_for_uncertain_calls():
     with pytest.raises(InputError, match=r"evaluation\.uncertain_calls: expected one of ignore, absent, present"):
         EvaluationConfig(uncertain_calls="maybe")
+
+
+def test_arms_that_differ_in_capitals_only_are_refused(made):
+    m = made(raters={"acme": 1.5}, sites={"": 40})
+    reads = pl.DataFrame(
+        {"reader": "r", "case_id": ["000000", "000001"], "finding": "edema", "arm": ["Unaided", "unaided"], "round": 1,
+         "score": None, "call": "present"}
+    )  # fmt: skip
+    with pytest.raises(InputError, match="each arm written in one way; found arms that differ in capitals"):
+        join(m.images, m.labels, m.predictions, EvaluationConfig(), reads=reads)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"references": ("majority",)}, r"references: expected reads to make it from; found 'majority' and no reads"),
+        ({"references": ("gold",)}, r"references: expected a label source; found 'gold'; sources: expert"),
+        ({"reader_made": ("experts",)}, r"reader_made: expected a label source; .* Did you mean 'expert'\?"),
+    ],
+)
+def test_a_reference_that_is_not_there_is_refused(made, config, message):
+    m = made(raters={"acme": 1.5}, sites={"": 40})
+    with pytest.raises(InputError, match=message):
+        ev.evaluate(m.images, m.labels, m.predictions, EvaluationConfig(**config), rng=np.random.default_rng(0))
+
+
+def test_arms_without_a_case_in_common_have_no_area_and_say_so(made):
+    m = made(raters={"acme": 1.5}, sites={"": 60}, findings=("edema",))
+    cases = m.images["image_id"].to_list()
+    rng = np.random.default_rng(1)
+    rows = [
+        {"reader": f"r{k}", "case_id": c, "finding": "edema", "arm": arm, "round": 1, "score": float(rng.random()),
+         "call": None}
+        for k in range(3) for arm, mine in (("unaided", cases[:60]), ("aided", cases[60:])) for c in mine
+    ]  # fmt: skip
+    config = EvaluationConfig(replicates=100)
+    e = ev.evaluate(m.images, m.labels, m.predictions, config, rng=rng, reads=pl.DataFrame(rows))
+    both = e.estimates.filter(pl.col("contrast").str.starts_with("arm:"), metric="auc_difference")
+    assert both.height > 0
+    assert both["estimate"].is_nan().all()
+    assert (both["note"] != "").all()

@@ -29,6 +29,7 @@ from overread.evaluate.populations import populations
 from overread.evaluate.probabilities import calibration_rows
 from overread.evaluate.read_analyses import analyse_reads
 from overread.evaluate.read_setting import ReadSetting, read_setting
+from overread.evaluate.references import check_names
 from overread.evaluate.resample import draws
 from overread.evaluate.rows import Row, estimates_frame
 from overread.evaluate.setting import Setting, site_areas
@@ -84,6 +85,7 @@ def evaluate(
     images = tables.check(images, "images", where="images")
     images = _with_tune(images, tune)
     labels = tables.check(labels, "labels", where="labels")
+    check_names(tables.check(labels, "labels", where="labels"), config, reads=reads is not None)
     joined = join(images, labels, predictions, config, reads=reads)
     ground = panel(joined, policy=_policy(joined, config))
     half_rng, draw_rng = rng.spawn(2)

@@ -66,7 +66,7 @@ def _stacked(setting: ReadSetting, tables: list[Table], *, common: bool) -> tupl
     for k, table in enumerate(tables):
         at = np.flatnonzero(np.isin(table.cases, kept))
         answers[k][:, np.searchsorted(kept, table.cases[at])] = table.answers[:, at]
-    flat = answers.reshape(-1, kept.size)
+    flat = answers.reshape(2 * len(setting.panel.readers), kept.size)
     return Table(np.zeros(kept.size, dtype=bool), setting.panel.patient[kept], kept, flat), answers
 
 

@@ -15,14 +15,13 @@ from overread.evaluate.join import Join
 from overread.evaluate.panel import Bools, Codes, Floats, Panel, panel
 from overread.evaluate.populations import Population
 from overread.evaluate.read_panel import ReadPanel, read_panel
-from overread.evaluate.reads import FEW_READS, ReadJoin
+from overread.evaluate.reads import FEW_READS, READERS, ReadJoin
 from overread.evaluate.references import DERIVED, OTHERS
 from overread.evaluate.rows import Counts, Place, counts_at, people
 from overread.evaluate.rows import count as counted
 from overread.evaluate.setting import Setting
 from overread.stats.pooled import Pool, ProductDraws, pool, product_draws
 
-READERS = "(readers)"
 __all__ = ["FAVOURED", "FEW_READS", "READERS", "Points", "ReadSetting", "Reads", "read_setting"]
 FAVOURED = "the reference was made from these readers' own reads, which favours them"
 

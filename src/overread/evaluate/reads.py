@@ -13,6 +13,8 @@ from overread.evaluate.mapping import with_wholes
 from overread.evaluate.references import KEY, Truths, truths, with_others
 
 READ = ("reader", "case_id", "arm", "round")
+READERS = "(readers)"  # the average reader, where a row names one
+RESERVED = (READERS, "(mean)")
 FEW_READS = 10  # present or absent reads below which a reader is a point without an interval
 
 
@@ -81,11 +83,25 @@ def _sound(reads: pl.DataFrame, dropped: list[Dropped]) -> pl.DataFrame:
             do="Leave out the row of a finding that the reader did not answer.",
         )  # fmt: skip
     reads = reads.with_columns(pl.col("finding").cast(pl.String), pl.col("call").cast(pl.String))
+    _plain_names(reads)
     again = reads.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
     if again.height:
         words = "a further reading of a case by the same reader: a read of its own, but no second vote"
         dropped.append(Dropped("reads", words, again.height, examples_of(again, ("reader", "case_id"))))
     return reads
+
+
+def _plain_names(reads: pl.DataFrame) -> None:
+    """Refuse readers named like the average reader or a mean, and arms that differ in their capitals only."""
+    taken = [r for r in reads["reader"].unique().sort() if r in RESERVED]
+    if taken:
+        do = "Name the reader otherwise."
+        raise InputError("reads", f"readers other than {' and '.join(RESERVED)}", "a reader of that name",
+                         examples=taken, do=do)  # fmt: skip
+    arms = reads["arm"].cast(pl.String).unique().sort().to_list()
+    if len({a.strip().casefold() for a in arms}) < len(arms):
+        raise InputError("reads", "each arm written in one way", "arms that differ in capitals or spaces only",
+                         examples=[repr(a) for a in arms])  # fmt: skip
 
 
 def _of_cases(

@@ -47,6 +47,24 @@ class Truths:
         return self.estimated.get((finding, policy), self.estimated.get((finding, ""), {}))
 
 
+def check_names(labels: pl.DataFrame, config: EvaluationConfig, *, reads: bool) -> None:
+    """Refuse references and reader-made sources that no label states, and what only reads could make without them."""
+    sources = labels["source"].cast(pl.String).unique().sort().to_list()
+    problems = []
+    for key, names, known in (
+        ("references", config.references, [*sources, *DERIVED]), ("reader_made", config.reader_made, sources)
+    ):  # fmt: skip
+        for name in names:
+            if name not in known:
+                found, do = f"'{name}'; sources: {', '.join(sources)}", did_you_mean(name, known)
+                problems.append(InputError(f"evaluation.{key}", "a label source", found, do=do))
+            elif name in DERIVED and name not in sources and not reads:
+                found, do = f"'{name}' and no reads", "Give the reads: --reads."
+                problems.append(InputError(f"evaluation.{key}", "reads to make it from", found, do=do))
+    if problems:
+        raise InputError.all(problems)
+
+
 def decided(labels: pl.DataFrame, config: EvaluationConfig) -> pl.DataFrame:
     """case_id, finding, truth, source of labels, "uncertain" taken as the policy says."""
     if config.uncertain == "ignore":
