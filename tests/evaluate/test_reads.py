@@ -163,6 +163,12 @@ def test_labels_of_several_sources_and_an_unstated_part():
         ([(None, "c1", "pneumothorax", "present")], {}, "a value in every row of 'reader'"),
         ([("r1", "c1", "pneumothorx", "present")], {}, r"Did you mean 'pneumothorax'\?"),
         ([("r1", "c1", "pneumothorax", "present")] * 2, {}, "one row per reader, case_id, finding, arm, round"),
+        ([("acme", "c1", "pneumothorax", "present")], {}, r"found a reader and a model of one name \(acme\)"),
+        (
+            [("r", "c1", "pneumothorax", "present"), ("r ", "c2", "pneumothorax", "present")],
+            {},
+            "each reader written in one way; found readers that differ in spaces only",
+        ),
         ([("(readers)", "c1", "pneumothorax", "present")], {}, r"readers other than \(readers\) and \(mean\)"),
     ],
 )
@@ -223,3 +229,33 @@ def test_arms_without_a_case_in_common_have_no_area_and_say_so(made):
     assert both.height > 0
     assert both["estimate"].is_nan().all()
     assert (both["note"] != "").all()
+
+
+def test_a_label_source_may_not_be_named_like_what_reads_make(made):
+    m = made(raters={"acme": 1.5}, sites={"": 40})
+    labels = m.labels.with_columns(source=pl.lit("majority"))
+    reads = pl.DataFrame({"reader": "r", "case_id": ["000000"], "finding": "edema", "arm": "unaided", "round": 1,
+                          "score": None, "call": "present"})  # fmt: skip
+    with pytest.raises(InputError, match="label sources of other names; found a source named 'majority'"):
+        ev.evaluate(m.images, labels, m.predictions, EvaluationConfig(), rng=np.random.default_rng(0), reads=reads)
+
+
+def test_a_reference_named_twice():
+    with pytest.raises(InputError, match=r"evaluation\.references: expected each name once"):
+        EvaluationConfig(references=("own", "own"))
+
+
+def test_uncertain_beside_grades_is_ambiguous(tmp_path):
+    file = write(tmp_path / "r.csv", "image_id,reader,edema\na,r,1\nb,r,-1\nc,r,3\n")
+    with pytest.raises(InputError, match=r"not both; found -1 \(uncertain\) beside 1 other numbers \(3 in edema\)"):
+        wide.reads(file)
+
+
+def test_reads_by_image_where_a_case_has_another_name(made):
+    m = made(raters={"acme": 1.5}, sites={"": 40})
+    images = m.images.with_columns(case_id="study " + pl.col("image_id"))
+    labels = m.labels.with_columns(case_id="study " + pl.col("case_id"))
+    reads = pl.DataFrame({"reader": "r", "case_id": ["000000"], "finding": "edema", "arm": "unaided", "round": 1,
+                          "score": None, "call": "present"})  # fmt: skip
+    with pytest.raises(InputError, match="These are images, and a case of this table has another name"):
+        join(images, labels, m.predictions, EvaluationConfig(), reads=reads)

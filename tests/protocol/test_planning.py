@@ -101,7 +101,7 @@ def test_a_plan_is_written_whole(tmp_path, out, table):
         ({"images_per_patient": 0.5}, "plan: images_per_patient: expected a mean number, 1 or more; found 0.5"),
         ({"images_per_patient": inf}, "plan: images_per_patient: expected a mean number, 1 or more; found inf"),
         ({"image_correlation": 1.5}, "plan: image_correlation: expected a number from 0 to 1; found 1.5"),
-        ({"auc_least": 0.85}, "plan: auc_least: expected an AUC other than the model's; found 0.85"),
+        ({"auc_least": 0.85}, "plan: auc_least: expected an AUC below the model's; found 0.85"),
         ({"readers": 1}, "plan: readers: expected 2 readers or more; found 1"),
         ({"power": nan}, "plan: power: expected a number between 0 and 1; found nan"),
         ({"auc_width": 1e-7}, "sample size: expected at most 1,000,000,000 cases; found more. Ask for less."),

@@ -80,3 +80,8 @@ def test_weights_are_positive_and_finite(weights, words):
 def test_confidence_is_a_share():
     with pytest.raises(InputError, match=r"Write 0\.95"):
         check_confidence(95, where="auc")
+
+
+def test_weights_that_are_further_apart_than_a_million_are_a_slip():
+    with pytest.raises(InputError, match=r"within a factor of 1,000,000; found weights from 1 to 1e\+09"):
+        weight_array([1.0, 2.0, 1e9], 3, where="auc")

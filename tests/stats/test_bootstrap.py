@@ -202,3 +202,10 @@ def test_the_reverse_rate_is_the_rate_with_the_classes_turned_round(weighted):
     assert straight.shape == (150, 2, 2, 4)
     assert straight.min() >= 0
     np.testing.assert_allclose(straight, turned, rtol=1e-12, atol=1e-12)  # sums of weights in another order
+
+
+def test_replicates_that_are_all_alike_give_no_interval():
+    made = bootstrap.percentile_interval(np.full(200, 0.5), value=0.5)
+    assert made.value == 0.5
+    assert np.isnan(made.low)
+    assert made.note == "no spread is seen in the resamples: no interval"

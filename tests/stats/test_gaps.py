@@ -190,3 +190,15 @@ def test_the_naive_bootstrap_covers_no_equality():
             drawn.append(max(resampled) - min(resampled))
         naive += np.quantile(drawn, 0.025) <= 0
     assert (hits >= 36, naive) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("covariance", "message"),
+    [
+        ([[0.1, 0.2], [0.0, 0.1]], "a symmetric matrix"),
+        ([[0.01, 0.02], [0.02, 0.01]], "no negative eigenvalue"),
+    ],
+)
+def test_what_is_no_covariance_is_refused(covariance, message):
+    with pytest.raises(InputError, match=message):
+        largest_gap([0.8, 0.7], covariance)

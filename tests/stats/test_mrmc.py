@@ -610,3 +610,11 @@ def test_coverage_of_a_model_against_readers_who_read_a_few_images_of_the_same_p
             hits[name] += got.low <= 0 <= got.high
     assert 0.94 - 2 * 0.01 <= hits["patients"] / total <= 0.985
     assert hits["images"] / total < 0.90
+
+
+def test_calls_of_readers_have_no_area_beside_a_graded_model():
+    rng = np.random.default_rng(0)
+    y = np.arange(60) < 30
+    calls = (rng.normal(size=(3, 60)) + y > 0.5).astype(float)
+    with pytest.raises(InputError, match="graded scores of readers beside a graded model; found two values only"):
+        mrmc.model_against_readers(y, rng.normal(size=60) + y, calls)

@@ -145,3 +145,16 @@ def test_a_folder_that_may_not_be_written_is_an_input_error(tmp_path, monkeypatc
     monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
     with pytest.raises(InputError, match="expected a folder that may be written; found no permission"):
         tables.write_text(tmp_path / "x.txt", "x")
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    file = tmp_path / "p.csv"
+    file.write_text("image_id,edema,edema\na,0.1,0.9\n")
+    with pytest.raises(InputError, match=r"every column once; found column names that stand twice \(edema\)"):
+        tables.frame_of(file)
+
+
+def test_empty_lines_of_a_spreadsheet_are_no_rows(tmp_path):
+    file = tmp_path / "p.csv"
+    file.write_text("image_id,edema\na,0.1\n,\n\n,\n")
+    assert tables.frame_of(file).rows() == [("a", "0.1")]

@@ -128,8 +128,11 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
         if word not in known_findings:
             hint = did_you_mean(word, known_findings)
             problems.append(InputError("evaluation.findings", "names of the vocabulary", f"'{word}'", do=hint))
-    if len(set(config.findings)) < len(config.findings):
-        problems.append(InputError("evaluation.findings", "each finding once", "a repeat", examples=config.findings))
+    for name, words in (
+        ("findings", config.findings), ("references", config.references), ("reader_made", config.reader_made)
+    ):  # fmt: skip
+        if len(set(words)) < len(words):
+            problems.append(InputError(f"evaluation.{name}", "each name once", "a repeat", examples=words))
     return problems
 
 

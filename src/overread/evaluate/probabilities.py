@@ -81,7 +81,7 @@ def _judged(
     values |= {"brier": calibration.brier(of.truth, probability, **given).brier}
     values |= _binned_error(of, probability, setting.config.ece_bins, given) | _tests(of, probability)
     smooth = calibration.smooth_curve(of.truth, probability, **given)
-    noise = f"perfect probabilities would show {smooth.expected_if_calibrated:.4f}"
+    noise = _noise(smooth.expected_if_calibrated)
     values |= {m: noted(getattr(smooth, m), noise if m == "ici" else "") for m in SMOOTH}
     binned = calibration.calibration_curve(of.truth, probability, bins=setting.config.calibration_bins, **given)
     at_curve = f"binning=mass;bins={setting.config.calibration_bins};{at}"
@@ -95,10 +95,14 @@ def _points(place: Place, curve: str, at: str, columns: tuple[Floats, Floats, Fl
     return [curve_point(place, curve, i, (float(x), float(y), float(a), float(b)), at) for i, (x, y, a, b) in drawn]
 
 
+def _noise(expected: float) -> str:
+    return "" if np.isnan(expected) else f"perfect probabilities would show {expected:.4f}"
+
+
 def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str, Any]) -> dict[str, Estimate]:
     """The calibration error in bins as it is, and what is left of it once the noise of the bins is taken out."""
     error = calibration.ece(of.truth, probability, bins=bins, **given)
-    noise = f"perfect probabilities would show {error.expected_if_calibrated:.4f}"
+    noise = _noise(error.expected_if_calibrated)
     left = Estimate(
         error.debiased, method=f"{bins} bins, mass, less the noise of the bins (Kumar)",
         note="a point: near 0 no interval would hold",

@@ -49,7 +49,9 @@ def join_reads(
     that does not exist.
     """
     dropped: list[Dropped] = []
-    reads = _of_cases(_sound(reads, dropped), images, cases, dropped)
+    sound = _sound(reads, dropped)
+    _not_models(sound, scores)
+    reads = _of_cases(sound, images, cases, dropped)
     given = set(scores["finding"].unique())
     lone = [f for f in reads["finding"].unique().sort() if f not in given]
     if lone:
@@ -102,6 +104,18 @@ def _plain_names(reads: pl.DataFrame) -> None:
     if len({a.strip().casefold() for a in arms}) < len(arms):
         raise InputError("reads", "each arm written in one way", "arms that differ in capitals or spaces only",
                          examples=[repr(a) for a in arms])  # fmt: skip
+    readers = reads["reader"].unique().sort().to_list()
+    if len({r.strip() for r in readers}) < len(readers):
+        raise InputError("reads", "each reader written in one way", "readers that differ in spaces only",
+                         examples=[repr(r) for r in readers if r != r.strip()])  # fmt: skip
+
+
+def _not_models(reads: pl.DataFrame, scores: pl.DataFrame) -> None:
+    """Refuse a reader and a model of one name: their rows could not be told apart."""
+    both = sorted(set(reads["reader"].unique()) & set(scores["rater"].unique()))
+    if both:
+        raise InputError("reads", "readers named otherwise than the models", "a reader and a model of one name",
+                         examples=both, do="A wide file of scores is named as its model is: rename it.")  # fmt: skip
 
 
 def _of_cases(
@@ -113,10 +127,12 @@ def _of_cases(
         found = f"{unknown['case_id'].n_unique():,} cases that it lacks"
         if unknown.height < reads.height:
             found += f" and {(reads.height - unknown.height):,} answers on cases of another split"
+        do = "Check that both files name the cases alike."
+        if unknown["case_id"].is_in(images["image_id"].to_list()).any():
+            do = "These are images, and a case of this table has another name: give the case of each read (case_id)."
         raise InputError(
             "reads", "reads of test cases of the images table", found,
-            examples=reads["case_id"].unique(maintain_order=True).head(5),
-            do="Check that both files name the cases alike.",
+            examples=reads["case_id"].unique(maintain_order=True).head(5), do=do,
         )  # fmt: skip
     other = reads.join(unknown.select("case_id").unique(), on="case_id", how="anti")
     other = other.join(cases.select("case_id"), on="case_id", how="anti")

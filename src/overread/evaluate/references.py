@@ -61,6 +61,9 @@ def check_names(labels: pl.DataFrame, config: EvaluationConfig, *, reads: bool) 
             elif name in DERIVED and name not in sources and not reads:
                 found, do = f"'{name}' and no reads", "Give the reads: --reads."
                 problems.append(InputError(f"evaluation.{key}", "reads to make it from", found, do=do))
+    for name in (n for n in sources if n in DERIVED and reads):
+        found, do = f"a source named '{name}', which the reads make too", "Name the source otherwise: NAME=FILE."
+        problems.append(InputError("labels", "label sources of other names", found, do=do))
     if problems:
         raise InputError.all(problems)
 

@@ -178,7 +178,9 @@ def _matched_rows(side: Side, rater: str) -> list[Row]:
     mine = side.matched(side.setting.panel.score[side.reads.finding, rater])
     rows = []
     for k, (metric, fixed) in enumerate((RATES, RATES[::-1])):
-        at, note = f"{fixed}=readers", f"{_MATCHED}; the readers' {fixed} is {side.readers[1 - k].value:.4f}"
+        mark = side.readers[1 - k].value
+        said = f"the readers' {fixed} is {mark:.4f}" if mark == mark else f"the readers have no {fixed} here"
+        at, note = f"{fixed}=readers", f"{_MATCHED}; {said}"
         rows.append(side.row(place, f"{metric}_at_{fixed}", mine[k], at=at, note=note))
         rows.append(side.row(against, f"{metric}_difference", mine[k] - side.readers[k], at=at, note=note))
     return rows

@@ -132,6 +132,11 @@ def _answers(long: pl.DataFrame, path: Path | str) -> pl.DataFrame:
     numeric = number.is_not_null() & number.is_finite()
     graded = long.filter(numeric & ~number.is_in([-1.0, 0.0, 1.0])).height > 0
     scored = numeric.all().over("finding") if graded else pl.lit(False)
+    negative = long.filter(numeric & (number < 0))["said"].cast(pl.Float64)
+    if graded and negative.len() and (negative == -1).all():
+        odd = long.filter(numeric & ~number.is_in([-1.0, 0.0, 1.0]))
+        found = f"-1 (uncertain) beside {odd.height:,} other numbers"
+        raise InputError(path, "calls (1, 0, -1) or graded scores, not both", found, examples=_said(odd))
     long = long.with_columns(pl.when(~scored).then(_state()).alias("call"), pl.when(scored).then(number).alias("score"))
     wrong = long.filter(pl.col("call").is_null() & pl.col("score").is_null())
     if wrong.height:

@@ -53,7 +53,7 @@ def evaluate_files(
     named = [_named(f) for f in ([labels] if isinstance(labels, Path | str) else labels)]
     cases, truth = wide.images(images), _labels(named)
     _check_sites(cases.frame, config, images)
-    scores, tuning = _together(predictions), _together(tune) if tune else None
+    given, tuning = _together(predictions), _together(tune).frame if tune else None
     answers = None if reads is None else wide.reads(reads)
     files = {"images": images, **{f"labels {i}" if i > 1 else "labels": p for i, (_, p) in enumerate(named, 1)}}
     files |= {f"predictions {p.name}": p for p in predictions} | ({"reads": reads} if reads is not None else {})
@@ -61,11 +61,11 @@ def evaluate_files(
         out, "evaluate", config=config, inputs=files | {f"tune {p.name}": p for p in tune}, seed=config.seed
     ) as run:
         evidence = open_labels(
-            out / "ledger.jsonl", cases.frame, truth.frame, scores, config, tune=tuning,
+            out / "ledger.jsonl", cases.frame, truth.frame, given.frame, config, tune=tuning,
             reads=None if answers is None else answers.frame, progress=progress,
         )  # fmt: skip
         evaluation.write(evidence, out)
-        unused = {"images": cases.unused, "labels": truth.unused}
+        unused = {"images": cases.unused, "labels": truth.unused, "predictions": given.unused}
         run.note("columns not used", unused if answers is None else unused | {"reads": answers.unused})
         for name in ("estimates", "verdicts", "curves", "joined", "account"):
             run.output(out / f"{name}.parquet")
@@ -160,8 +160,15 @@ def _labels(named: Sequence[tuple[str, Path]]) -> wide.Read:
     return wide.Read(whole, tuple(dict.fromkeys(c for r in read for c in r.unused)))
 
 
-def _together(files: Sequence[Path]) -> pl.DataFrame:
-    frames = [wide.predictions(f).frame for f in files]
+def _together(files: Sequence[Path]) -> wide.Read:
+    """The scores of all files; a model in two of them, or two wide files of one name, are refused."""
+    read = [wide.predictions(f) for f in files]
+    frames = [r.frame for r in read]
+    stems = [f.name.split(".")[0] for f, r in zip(files, read, strict=True) if _by_file(r.frame, f)]
+    alike = sorted({s for s in stems if stems.count(s) > 1})
+    if alike:
+        do = "A wide file is named as its model is: rename one, or add a column 'model'."
+        raise InputError("predictions", "files of different names", "files named alike", examples=alike, do=do)
     units = {"image_id" if "image_id" in f.columns else "case_id" for f in frames}
     if len(units) > 1:
         raise InputError("predictions", "files that all score images, or all score cases", "both kinds", examples=files)
@@ -171,7 +178,12 @@ def _together(files: Sequence[Path]) -> pl.DataFrame:
         raise InputError(
             "predictions", "a model in one file only", "the same scores in several", examples=repeated["model"].unique()
         )
-    return whole
+    return wide.Read(whole, tuple(dict.fromkeys(c for r in read for c in r.unused)))
+
+
+def _by_file(frame: pl.DataFrame, file: Path) -> bool:
+    """Whether all scores are of a model of the file's name."""
+    return frame["model"].unique().to_list() == [file.name.split(".")[0]]
 
 
 __all__ = ["evaluate_files", "open_labels", "report_folder"]

@@ -113,8 +113,8 @@ def _check(e: Expected) -> None:
         problems.append(InputError("plan: image_correlation", "a number from 0 to 1", f"{e.image_correlation}"))
     if e.readers < 2:
         problems.append(InputError("plan: readers", "2 readers or more", f"{e.readers}"))
-    if e.auc_least == e.auc:
-        problems.append(InputError("plan: auc_least", "an AUC other than the model's", f"{e.auc_least}"))
+    if e.auc_least >= e.auc:
+        problems.append(InputError("plan: auc_least", "an AUC below the model's", f"{e.auc_least}"))
     if e.auc_other == e.auc:
         problems.append(InputError("plan: auc_other", "an AUC other than the model's", f"{e.auc_other}"))
     if e.sensitivity_gain >= e.discordant:

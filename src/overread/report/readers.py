@@ -70,7 +70,10 @@ def _arms_table(found: list[Reads]) -> list[Block]:
 def _words(evidence: Evidence, reads: Reads) -> list[Block]:
     """What must be known before these numbers."""
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
-    cases = reads.frame["n_cases"].max()
+    whole = (
+        pl.col("reference") != "majority of the others"
+    )  # there a case can be present for one reader, absent for another
+    cases = reads.frame.filter(whole)["n_cases"].max()
     said = [
         f"{plural(people, 'reader')}; at most {count(cases)} cases per number. The average reader is all reads pooled: "
         "each read weighs the same. The model is weighted by the reads of a case, so that both meet the same cases.",

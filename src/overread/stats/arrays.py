@@ -12,6 +12,7 @@ from overread.errors import InputError, did_you_mean
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
+MOST_UNEQUAL = 1_000_000  # weights further apart are a slip, and no sum of them keeps the small ones
 
 
 def truth_array(y: ArrayLike, *, where: str) -> Bools:
@@ -123,7 +124,7 @@ def group_codes(labels: ArrayLike, n_cases: int, *, where: str, name: str = "clu
 
 
 def weight_array(weights: ArrayLike, n_cases: int, *, where: str) -> Floats:
-    """Inverse inclusion probabilities as float64 (n_cases,), each finite and above 0."""
+    """Inverse inclusion probabilities as float64 (n_cases,), each finite and above 0, within a factor of a million."""
     value = score_array(weights, (n_cases,), where=where, name="weights")
     if n_cases and value.min() <= 0:
         wrong = np.flatnonzero(value <= 0)
@@ -133,6 +134,10 @@ def weight_array(weights: ArrayLike, n_cases: int, *, where: str) -> Floats:
             f"{wrong.size} that are 0 or negative",
             examples=[f"case {i}: {value[i]}" for i in wrong[:6]],
         )
+    if n_cases and value.max() > MOST_UNEQUAL * value.min():
+        found = f"weights from {value.min():g} to {value.max():g}"
+        raise InputError(f"{where}: weights", f"weights within a factor of {MOST_UNEQUAL:,}", found,
+                         do="No case stands for so many others: look for a slip in the table of images.")  # fmt: skip
     return value
 
 

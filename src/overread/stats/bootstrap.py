@@ -275,6 +275,9 @@ def percentile_interval(replicates: ArrayLike, *, value: float = nan, confidence
     if defined.size < 2 or undefined > UNDEFINED_ALLOWED * values.size:
         reason = "more than 1 %" if defined.size >= 2 else "fewer than two values"
         return Estimate(value, method=method, note=f"{note or 'no spread'}, {reason}: no interval")
+    if defined.min() == defined.max():
+        still = "no spread is seen in the resamples: no interval"
+        return Estimate(value, method=method, note=f"{note}; {still}" if note else still)
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(value, float(low), float(high), float(defined.std(ddof=1)), method=method, note=note)
 

@@ -139,6 +139,13 @@ def _checked(values: ArrayLike, covariance: ArrayLike, where: str) -> tuple[Floa
     joint = score_array(covariance, (value.size, value.size), where=where, name="covariance")
     if (np.diag(joint) < 0).any():
         raise InputError(f"{where}: covariance", "variances of 0 or more", f"{np.diag(joint).min()}")
+    scale = max(float(np.abs(joint).max()), np.finfo(float).tiny)
+    if np.abs(joint - joint.T).max() > 1e-8 * scale:
+        raise InputError(f"{where}: covariance", "a symmetric matrix", "one that is not")
+    least = float(np.linalg.eigvalsh((joint + joint.T) / 2).min())
+    if least < -1e-8 * scale:
+        found = f"a smallest eigenvalue of {least:.3g}"
+        raise InputError(f"{where}: covariance", "a covariance (no negative eigenvalue)", found)
     return value, (joint + joint.T) / 2
 
 

@@ -155,9 +155,22 @@ def model_against_readers(
         shown = [f"case {i}" for i in unscored[:6]]
         do = "Leave the case out for both, and count it."
         raise InputError(f"{where}: model_score", "a score of every case that was read", "NaN", examples=shown, do=do)
+    if metric == "auc" and kinds(read) <= 2 < kinds(model):
+        do = 'Compare rates at a threshold of the model: metric="sensitivity" and "specificity".'
+        raise InputError(f"{where}: reader_scores", "graded scores of readers beside a graded model", "two values only",
+                         do=f"A call is a point, not an area. {do}")  # fmt: skip
     alone = np.where(np.isnan(read), nan, model)
     codes = None if cluster is None else group_codes(cluster, truth.size, where=where)[0]
     return _study(truth, np.stack((alone, read)), codes, asked, where)
+
+
+def kinds(scores: Floats) -> int:
+    """How many different values there are, NaN not counted.
+
+    >>> kinds(np.array([0.0, 1.0, np.nan, 1.0]))
+    2
+    """
+    return int(np.unique(scores[~np.isnan(scores)]).size)
 
 
 def _ask(

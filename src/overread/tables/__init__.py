@@ -6,6 +6,7 @@ are said at once, and extra columns are carried through.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,14 @@ def frame_of(path: Path | str) -> pl.DataFrame:
             return pl.read_parquet(path)
         frame = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise InputError(path, "a readable CSV or Parquet file", str(error).splitlines()[0]) from error
+        said, do = str(error).splitlines()[0].removeprefix("found "), "Save it as UTF-8 text, commas between columns."
+        raise InputError(path, "a readable CSV or Parquet file", said, do=do) from error
+    twice = [c for c in frame.columns if re.fullmatch(r".*_duplicated_\d+", c)]  # what polars makes of a repeat
+    if twice:
+        names = sorted({c.rpartition("_duplicated_")[0] for c in twice})
+        raise InputError(path, "every column once", "column names that stand twice", examples=names,
+                         do="Keep the one that is meant.")  # fmt: skip
+    frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # the empty lines that spreadsheets leave
     if frame.width == 1 and ";" in frame.columns[0]:
         raise InputError(path, "columns separated by commas", "semicolons", do="Save it as comma-separated values.")
     return frame
