@@ -419,7 +419,8 @@ def test_the_figure_says_whose_word_the_reference_is(out, seen):
     assert svg.count("made by these readers: favours them") == 3  # adjudicated, majority, Dawid-Skene
     assert svg.count("each reader against the others: no one curve") == 1
     assert "The axis of 1 − specificity ends at" in seen.text
-    assert "These readers' own reads went into the label “adjudicated”: judged by it, readers are favoured" in seen.text
+    own = "the label “adjudicated”, the majority of the readers and Dawid–Skene"
+    assert f"These readers' own reads went into {own}: judged by these, readers are favoured" in seen.text
     assert "no predictive value" in seen.text
 
 
@@ -518,3 +519,16 @@ def test_the_axis_ends_where_readers_fit():
     assert axis_end([panel]) == 0.25  # a reader with few reads does not stretch it
     assert axis_end([Panel("", "", (), (far,), None, ())]) == 1.0
     assert axis_end([Panel("", "", (), (), Point("m", 0.5, 0.8, (0.4, 0.62)), ())]) == 0.8
+
+
+def test_the_first_page_counts_where_a_model_is_lower_and_higher(given, out):
+    rows = _default(given).filter(
+        metric="sensitivity_difference", at="specificity=readers", contrast="rater:(readers)", level="unaided"
+    )
+    page = (out / "report.html").read_text(encoding="utf-8")
+    said = re.search(r"Beside readers(?: \(unaided\))?: (.*?) \(comparisons", page).group(1)
+    mine = rows.filter(reference="adjudicated")
+    lower, higher = int((mine["high"] < 0).sum()), int((mine["low"] > 0).sum())
+    assert mine.height == 5
+    assert f"lower in {lower} and higher in {higher} of 5 by the label “adjudicated”" in said
+    assert said.count(" and higher in ") == rows["reference"].n_unique()

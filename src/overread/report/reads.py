@@ -93,12 +93,34 @@ def warnings(evidence: Evidence) -> list[str]:
     found = arms(evidence)
     if not found:
         return []
-    own = [in_sentence(r) for r in found[0].references if r in found[0].made - {MAJORITY, OTHERS, DAWID_SKENE}]
+    own = [in_sentence(r) for r in found[0].references if r in found[0].made - {OTHERS}]
     said = ["The cases that readers read are a chosen sample: no predictive value can be taken from them."]
     if own:
+        by_these = "it" if len(own) == 1 else "these"
         said.append(
-            f"These readers' own reads went into {listed(own)}: judged by it, readers are favoured over models."
+            f"These readers' own reads went into {listed(own)}: judged by {by_these}, readers are favoured over models."
         )
+    return said
+
+
+def told(evidence: Evidence) -> list[str]:
+    """The comparison with the average reader, a sentence per arm: how often a model is lower, and how often higher."""
+    said = []
+    for of in arms(evidence):
+        rows = pick(of.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
+        rows = rows.filter(pl.col("low").is_not_nan(), pl.col("high").is_not_nan())
+        parts = []
+        for reference in of.references:
+            mine = pick(rows, reference=reference)
+            lower, higher = int((mine["high"] < 0).sum()), int((mine["low"] > 0).sum())
+            counted = f"lower in {lower} and higher in {higher} of {mine.height}"
+            parts += [f"{counted} by {in_sentence(reference)}"] if mine.height else []
+        if parts:
+            where = f" ({of.arm})" if len(arms(evidence)) > 1 else ""
+            said.append(
+                f"Beside readers{where}: at the average reader’s specificity the sensitivity of a model is "
+                f"{'; '.join(parts)} (comparisons of a finding and an output whose interval excludes 0)."
+            )
     return said
 
 

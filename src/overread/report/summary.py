@@ -9,9 +9,20 @@ import polars as pl
 
 from overread.report.blocks import Cell, Facts, Folded, Section, Table, heads, table, words
 from overread.report.cells import classes_cell, estimate_cell
-from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, plain_words, population_title
+from overread.report.evidence import (
+    FROM_READS,
+    MEAN,
+    Evidence,
+    by,
+    finding_title,
+    overall,
+    pick,
+    plain_words,
+    population_title,
+)
 from overread.report.hypothesis import main_reason
 from overread.report.numbers import count, listed, plural
+from overread.report.reads import told
 from overread.report.reads import warnings as reads_warnings
 
 NOT_STATED = "not stated"
@@ -35,6 +46,7 @@ def study_paragraph(evidence: Evidence) -> str:
         parts.append(
             "There is no external site: nothing here tells how the models do at a hospital they have not seen."
         )
+    parts += told(evidence)
     return " ".join(p if p.endswith((".", "?", "!")) else p + "." for p in parts if p)
 
 
@@ -48,7 +60,7 @@ def _material(evidence: Evidence) -> str:
             f"{plural(images.height, 'radiograph')} of {plural(images['patient_id'].n_unique(), 'patient')} from "
             f"{plural(sites, 'site')} were used to study {what}."
         )
-    rows = evidence.estimates
+    rows = evidence.estimates.filter(~pl.col("analysis").is_in(FROM_READS))
     most, people = rows["n_cases"].max(), rows["n_patients"].max()
     patients = f" of {count(people)} patients" if people is not None else ""
     return (
