@@ -168,7 +168,7 @@ def patients(studies: int, rng: np.random.Generator) -> None:
 
 
 def unbalanced_calls(
-    rng: np.random.Generator, n_patients: int, prevalence: float, n_readers: int
+    rng: np.random.Generator, n_patients: int, prevalence: float, n_readers: int, own: float = 0.55
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Truth, model's calls, readers' calls with NaN, patients: three reads an image, readers with a few to hundreds."""
     images = 1 + rng.geometric(0.45, size=n_patients) - 1
@@ -183,11 +183,11 @@ def unbalanced_calls(
     threshold = THRESHOLD + 0.3 * rng.normal(size=(n_readers, 1))
     calls = (seen + 0.6 * rng.normal(size=read.shape) > threshold).astype(float)
     model_only = 0.6 * rng.normal(size=n_patients)[patient] + 0.3 * rng.normal(size=y.size)
-    model_call = (seen + model_only > MODEL_THRESHOLD).astype(float)
+    model_call = (seen + model_only > own).astype(float)
     return y, model_call, np.where(read, calls, np.nan), patient
 
 
-THRESHOLD, MODEL_THRESHOLD = 0.7, 0.55
+THRESHOLD = 0.7  # of the mean reader; `own` is the model's
 
 
 def seen_by_all(rng: np.random.Generator, patient: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -195,11 +195,11 @@ def seen_by_all(rng: np.random.Generator, patient: np.ndarray, y: np.ndarray) ->
     return 1.5 * y + 0.6 * rng.normal(size=patient.max() + 1)[patient] + 0.5 * rng.normal(size=y.size)
 
 
-def true_rate(metric: str) -> tuple[float, float]:
+def true_rate(metric: str, own: float = 0.55) -> tuple[float, float]:
     """Sensitivity (specificity) of the model and of a reader drawn at random."""
     mean = 1.5 if metric == "sensitivity" else 0.0
     spread = np.sqrt(0.6**2 + 0.5**2 + 0.6**2 + 0.3**2)  # of the model and of a reader alike
-    positive = norm.sf((np.array([MODEL_THRESHOLD, THRESHOLD]) - mean) / spread)
+    positive = norm.sf((np.array([own, THRESHOLD]) - mean) / spread)
     rates = positive if metric == "sensitivity" else 1 - positive
     return float(rates[0]), float(rates[1])
 
@@ -235,12 +235,39 @@ def clustered(studies: int, rng: np.random.Generator) -> None:
             print(f"| {n_patients} | {mean[0]:.0f} | {mean[1]:.0f} | {n_readers} | {metric} | {row} |", flush=True)
 
 
+def far(studies: int, rng: np.random.Generator) -> None:
+    print("\n## The same where the model's threshold is far from the readers': specificity, 21 readers, 350 patients\n")
+    print(
+        "| true difference | u-centred | mean width | u-statistic | no interval | mean width |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for own in (-0.9, -0.1, 0.7, 2.0):
+        hits: Counter[str] = Counter()
+        model_rate, reader_rate = true_rate("specificity", own)
+        for _ in range(studies):
+            y, model_call, calls, patient = unbalanced_calls(rng, 350, 0.3, 21, own)
+            for word in ("u-centred", "u-statistic"):
+                got = mrmc.model_against_readers(
+                    y, model_call, calls, metric="specificity", covariance=word, cluster=patient
+                ).difference
+                hits[word] += covers(got, model_rate - reader_rate)
+                hits[f"none {word}"] += np.isnan(got.se)
+                hits[f"width {word}"] += 0.0 if np.isnan(got.se) else got.high - got.low
+        given = {w: studies - hits[f"none {w}"] for w in ("u-centred", "u-statistic")}
+        print(
+            f"| {model_rate - reader_rate:+.2f} | {hits['u-centred'] / studies:.3f} "
+            f"| {hits['width u-centred'] / given['u-centred']:.3f} | {hits['u-statistic'] / studies:.3f} "
+            f"| {hits['none u-statistic'] / studies:.3f} | {hits['width u-statistic'] / given['u-statistic']:.3f} |",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--part", default="")
     arguments = parser.parse_args()
-    for part in (crossed, uncrossed, model, patients, clustered):
+    for part in (crossed, uncrossed, model, patients, clustered, far):
         if arguments.part in ("", part.__name__):
             part(arguments.studies, np.random.default_rng(20_26))
 

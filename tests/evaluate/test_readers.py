@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 
 from overread import evaluate as ev
 from overread import tables
-from overread.evaluate import reader_points
+from overread.evaluate import reader_points, reader_tests
 from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.pairwise import averages, threshold_of_rate
 from overread.simulate import readers as simulated
@@ -369,7 +369,7 @@ def test_calls_are_compared_by_u_statistics(reader_study):
     patient = np.arange(len(cases))
     for metric in ("sensitivity", "specificity"):
         expected = mrmc.model_against_readers(
-            y, called, calls, metric=metric, covariance="u-statistic", cluster=patient
+            y, called, calls, metric=metric, covariance="u-centred", cluster=patient
         ).difference
         row = one(e, metric=f"{metric}_difference", at=f"{SPEC90};test=u-statistic", rater="acme [either]",
                   level="unaided", contrast="rater:(readers)")  # fmt: skip
@@ -381,9 +381,7 @@ def test_calls_are_compared_by_u_statistics(reader_study):
                     contrast="rater:(readers)")  # fmt: skip
         assert plain["estimate"] == pytest.approx(expected.value)
         assert 0.9 * expected.se < plain["se"] < 3**0.5 * expected.se  # the single read's error counts up to thrice
-        arms = mrmc.compare_arms(
-            y, [helped, calls], metric=metric, covariance="u-statistic", cluster=patient
-        ).difference
+        arms = mrmc.compare_arms(y, [helped, calls], metric=metric, covariance="u-centred", cluster=patient).difference
         row = one(e, metric=f"{metric}_difference", at="test=u-statistic", rater="(readers)", arm="aided:score",
                   contrast="arm:unaided")  # fmt: skip
         assert (row["estimate"], row["p"]) == pytest.approx((arms.value, arms.p))
@@ -580,3 +578,14 @@ def _kind(at):
     """What `at` fixes, with the values that stand in for names left out."""
     fixed = ("specificity=readers", "sensitivity=readers", "call_rate=readers", "test=", "cases=")
     return tuple(p if p.startswith(fixed) else p.split("=")[0] for p in at.split(";"))
+
+
+def test_a_difference_that_cannot_be_tested_makes_the_others_no_easier():
+    place = {"level": "unaided", "reference": "panel", "at": "operating_point=spec90", "contrast": "rater:(readers)"}
+    rows = [place | {"estimate": 0.1, "p": p} for p in (0.01, 0.03, np.nan)]
+    rows.append(place | {"estimate": np.nan, "p": np.nan})  # no estimate: nothing was asked of it
+    made = reader_tests._adjusted(rows)
+    assert [r["p_adjusted"] for r in made[:2]] == pytest.approx(list(holm([0.01, 0.03, 1.0]))[:2])
+    assert np.isnan(made[2]["p_adjusted"])
+    assert made[0]["family"].endswith("3 tests")
+    assert "family" not in made[3]

@@ -8,7 +8,14 @@ import numpy as np
 
 from overread.evaluate.panel import Floats
 from overread.evaluate.read_setting import READERS, Reads, ReadSetting
-from overread.evaluate.reader_tests import OBUCHOWSKI_ROCKETTE, U_STATISTIC, Table, first_reads, limited
+from overread.evaluate.reader_tests import (
+    CENTRED,
+    OBUCHOWSKI_ROCKETTE,
+    U_STATISTIC,
+    Table,
+    first_reads,
+    limited,
+)
 from overread.evaluate.rows import Row, count, noted, row
 from overread.evaluate.side_by_side import RATES
 from overread.stats import mrmc
@@ -80,7 +87,7 @@ def _estimate(setting: ReadSetting, whole: Table, answers: Floats, metric: str) 
     if why:
         return Estimate(np.nan, note=why)
     found = mrmc.compare_arms(
-        whole.truth, answers[:, mine], metric=metric, covariance="jackknife" if metric == "auc" else "u-centred",
+        whole.truth, answers[:, mine], metric=metric, covariance="jackknife" if metric == "auc" else CENTRED,
         cluster=whole.patient, confidence=setting.config.confidence,
     )  # fmt: skip
     return noted(found.difference, "" if found.note in found.difference.note else found.note)

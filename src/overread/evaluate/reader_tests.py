@@ -21,6 +21,7 @@ from overread.stats.estimate import Estimate
 from overread.stats.multiplicity import holm
 
 U_STATISTIC, OBUCHOWSKI_ROCKETTE = "u-statistic", "obuchowski-rockette"
+CENTRED = "u-centred"  # the U-statistics that hold where a difference is far from 0, or arms have other reads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +62,19 @@ def random_reader_rows(setting: ReadSetting) -> list[Row]:
 
 
 def _adjusted(rows: list[Row]) -> list[Row]:
-    """The rows with p adjusted by Holm over findings, outputs and both rates, per arm, reference and threshold."""
+    """The rows with p adjusted by Holm over findings, outputs and both rates, per arm, reference and threshold.
+
+    A difference whose test could not be made counts as one that was not found (p = 1): the others are no easier for it.
+    """
     families: dict[tuple[str, str, str], list[Row]] = {}
     for made in rows:
-        if made["p"] == made["p"] and made["contrast"]:
+        if made["estimate"] == made["estimate"] and made["contrast"]:
             families.setdefault((made["level"], made["reference"], made["at"]), []).append(made)
     for (arm, reference, at), family in families.items():
         words = f"model against {arm} readers, {reference}, {at}: {len(family)} tests"
-        for made, p in zip(family, holm([m["p"] for m in family]), strict=True):
-            made |= {"p_adjusted": float(p), "family": words}
+        tested = [1.0 if m["p"] != m["p"] else m["p"] for m in family]
+        for made, p in zip(family, holm(tested), strict=True):
+            made |= {"p_adjusted": float(p) if made["p"] == made["p"] else np.nan, "family": words}
     return rows
 
 
@@ -116,7 +121,7 @@ def _calls_against_model(setting: ReadSetting, reads: Reads, reference: str, tru
                 made = Estimate(np.nan, note=why)
                 if not why:
                     call = called(score, threshold.value)[table.cases].astype(np.float64)
-                    made = _noted(_study(setting, table, call, metric, U_STATISTIC))
+                    made = _noted(_study(setting, table, call, metric, CENTRED))
                 rows.append(_row(setting, place, f"{metric}_difference", made, at, table))
     return rows
 

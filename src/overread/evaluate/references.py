@@ -143,14 +143,20 @@ def _derived(
                 shown = "; ".join(np.array(cases)[count][:5])
                 dropped.append(Dropped("cases", words, int(count.sum()), shown))
     else:
-        model = consensus.dawid_skene(table, classes=[0, 1])
+        model = consensus.dawid_skene(table, classes=[0, 1], start="best")
         p = model.posterior[:, 1]
         truth = np.where(np.isnan(p), np.nan, (p >= 0.5).astype(np.float64))
         expected = model.expected_cases[:, ::-1]  # present first
         columns = np.column_stack([model.sensitivity, model.specificity, expected]).tolist()
         made.estimated[finding, under] = {r: tuple(c) for r, c in zip(readers, columns, strict=True)}
         words = f"converged after {model.iterations} iterations" if model.converged else "did not converge"
-        made.notes[finding, name, under] = f"Dawid-Skene {words}" + (f": {model.note}" if model.note else "")
+        most = consensus.majority(table, classes=[0, 1]).winner
+        other = [int(((most == k) & (truth == 1 - k)).sum()) for k in (0, 1)]  # NaN (a tie) equals neither
+        against = f"against the majority {other[0]} more and {other[1]} fewer cases are present"
+        said = ", ".join(
+            n for n in (f"prevalence {model.prevalence[1]:.3f}", against, model.note.replace("; ", ", ")) if n
+        )
+        made.notes[finding, name, under] = f"Dawid-Skene {words}: {said}"
     keep = ~np.isnan(truth)
     return pl.DataFrame(
         {"case_id": np.array(cases, dtype=object)[keep].tolist(), "truth": truth[keep] == 1},

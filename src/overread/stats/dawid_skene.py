@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from overread.errors import InputError
-from overread.stats.arrays import Floats, group_codes
+from overread.stats.arrays import Floats, check_word, group_codes
 from overread.stats.majority import known_classes, vote_array
 
 IMPOSSIBLE = -1e9  # stands for log 0: finite, so that it can be multiplied by a count of 0; exp of it is 0
+INNER = 0.02  # how far an inner start is drawn from the shares of the votes towards equal ones
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +63,7 @@ def dawid_skene(
     *,
     reader: ArrayLike | None = None,
     classes: ArrayLike | None = None,
+    start: str = "shares",
     tolerance: float = 1e-13,
     max_iterations: int = 20_000,
 ) -> DawidSkene:
@@ -69,11 +71,14 @@ def dawid_skene(
 
     Parameters: votes (n_cases, n_columns), whole class numbers, NaN = no vote; reader (n_columns,), whose votes a
     column holds, where a reader voted more than once on a case (each column another reader where not given); classes:
-    all possible class numbers, those seen where not given; the iterations end when no posterior moves by `tolerance`.
+    all possible class numbers, those seen where not given; the iterations end when no posterior moves by `tolerance`;
+    start "shares" (of the votes of a case, as in the paper) or "best": also from shares drawn a little towards each
+    other, and the more likely of the two solutions. From the shares alone a rate of 0 or 1 can never move, and with few
+    reads of a reader EM may end far below the best likelihood; the note says where the starts end apart.
 
-    Returns a DawidSkene. EM from the shares of the votes, without smoothing; `converged` False and a note where
-    `max_iterations` were not enough. What a reader's votes cannot tell is NaN in `confusion`; the note says so, and
-    where the model is not identified (fewer than three readers on every case) or a class seems to have changed places.
+    Returns a DawidSkene. No smoothing; `converged` False and a note where `max_iterations` were not enough. What a
+    reader's votes cannot tell is NaN in `confusion`; the note says so, and where the model is not identified (fewer
+    than three readers on every case) or a class seems to have changed places.
     Assumes that readers err independently given the class; cases that are hard for all of them break that, and bias
     posterior and confusion. Dawid & Skene (1979) doi:10.2307/2346806.
     Checked against an own EM, crowd-kit 1.4.2 and the published class shares of the paper's data.
@@ -85,6 +90,7 @@ def dawid_skene(
     where = "dawid_skene"
     table = vote_array(votes, where=where)
     known = known_classes(table, classes, where=where)
+    check_word(start, ("shares", "best"), where=where, name="start")
     if not (tolerance > 0 and max_iterations >= 1):
         raise InputError(where, "a tolerance above 0 and at least 1 iteration", f"{tolerance} and {max_iterations}")
     labels = np.arange(table.shape[1]) if reader is None else np.asarray(reader)
@@ -94,12 +100,12 @@ def dawid_skene(
     used = tally[voted]
     if not used.size or not known.size:
         return _nothing(len(table), known, np.unique(labels))
-    fit = _iterate(used, tolerance, max_iterations)
+    fit, apart = _best(used, start, tolerance, max_iterations)
     posterior = np.full((len(table), known.size), nan)
     posterior[voted] = fit.posterior
     expected = np.einsum("ik,irv->rk", fit.posterior, used)
     confusion = np.where(expected[:, :, None] > 0, fit.confusion, nan)
-    note = "; ".join(_notes(fit, used, expected, known, int((~voted).sum()), tolerance))
+    note = "; ".join([*_notes(fit, used, expected, known, int((~voted).sum()), tolerance), *apart])
     return DawidSkene(
         posterior, fit.prevalence, confusion, expected, known, np.unique(labels), fit.log_likelihood, fit.iterations,
         fit.converged, note,
@@ -124,11 +130,27 @@ def _tally(table: Floats, codes: NDArray[np.intp], n_readers: int, known: Floats
     return tally
 
 
-def _iterate(tally: Floats, tolerance: float, max_iterations: int) -> _Fit:
+def _best(tally: Floats, start: str, tolerance: float, max_iterations: int) -> tuple[_Fit, list[str]]:
+    """The fit from the shares, or the more likely of that and the one from inner shares; and what is to be said."""
+    shares = tally.sum(axis=1) / tally.sum(axis=(1, 2))[:, None]
+    first = _iterate(tally, shares, tolerance, max_iterations)
+    if start == "shares":
+        return first, []
+    inner = _iterate(tally, (1 - INNER) * shares + INNER / shares.shape[1], tolerance, max_iterations)
+    gain = inner.log_likelihood - first.log_likelihood
+    if abs(gain) < 1e-6 * max(1.0, abs(first.log_likelihood)):
+        return first, []
+    best, other = (inner, first) if gain > 0 else (first, inner)
+    return best, [
+        f"the start decides: log likelihood {best.log_likelihood:.2f} here, {other.log_likelihood:.2f} from another"
+    ]
+
+
+def _iterate(tally: Floats, shares: Floats, tolerance: float, max_iterations: int) -> _Fit:
     n, n_readers, q = tally.shape
     flat = tally.reshape(n, n_readers * q)
     across = np.ascontiguousarray(flat.T)  # classes come first in what follows: sums over few rows are quick
-    posterior = np.ascontiguousarray((tally.sum(axis=1) / tally.sum(axis=(1, 2))[:, None]).T)
+    posterior = np.ascontiguousarray(shares.T)
     converged, iterations = False, 0
     while True:
         prevalence = posterior.mean(axis=1)
