@@ -27,12 +27,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a source of data hands over: its images and labels, and where it has them its regions and reads."""
+    """What a source of data hands over: its images and labels, and where it has them its regions and reads.
+
+    `notes` are facts about the set as a whole, such as a count that is not the published one; the flow shows them.
+    """
 
     images: pl.DataFrame
     labels: pl.DataFrame
     regions: pl.DataFrame | None = None
     reads: pl.DataFrame | None = None
+    notes: tuple[str, ...] = ()
 
 
 # A column that may be left out of a file; what stands in its place (null where no value is named).

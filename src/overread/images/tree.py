@@ -1,0 +1,76 @@
+"""The files of a folder and of all folders within it: links that lead in circles are cut, what cannot be read is said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from overread.errors import InputError
+from overread.images.picture import content
+
+
+def files(root: Path | str, *, suffixes: tuple[str, ...] = ()) -> list[Path]:
+    """Every file below `root`, sorted by its path; `suffixes` (lower case, such as ".png") keeps only those.
+
+    A folder that was entered already (a symbolic link back up) is not entered again, so that a loop ends; a link to a
+    folder elsewhere is followed. Names may hold anything that the file system allows.
+
+    Raises InputError: no folder there (a file or an archive in its place is named), folders that may not be read (all
+    of them).
+
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> (root / "a").mkdir(); (root / "a" / "back").symlink_to(root)
+    >>> _ = (root / "a" / "one.PNG").write_bytes(b"")
+    >>> [p.name for p in files(root, suffixes=(".png",))]
+    ['one.PNG']
+    """
+    root = folder(root)
+    found: list[Path] = []
+    closed: list[str] = []
+    entered: set[tuple[int, int]] = set()
+    waiting = [root]
+    while waiting:
+        place = waiting.pop()
+        try:
+            state = place.stat()
+            if (state.st_dev, state.st_ino) in entered:
+                continue
+            entered.add((state.st_dev, state.st_ino))
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if _is_folder(entry):
+                        waiting.append(Path(entry.path))
+                    elif not suffixes or entry.name.lower().endswith(suffixes):
+                        found.append(Path(entry.path))
+        except PermissionError:
+            closed.append(str(place.relative_to(root)))
+    if closed:
+        raise InputError(
+            root, "folders that may be read", f"{len(closed):,} that may not", examples=sorted(closed),
+            do="Ask for the permission to read them, or leave them out by another root.",
+        )  # fmt: skip
+    return sorted(found)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself: neither file nor folder; reading it will say so
+        return False
+
+
+def folder(root: Path | str) -> Path:
+    """The folder itself; InputError where it is missing, a file, an archive that was not unpacked, or closed to us."""
+    root = Path(root)
+    if root.is_dir():
+        if not os.access(root, os.R_OK | os.X_OK):
+            raise InputError(root, "a folder that may be read", "no permission", do="Ask for the permission to read.")
+        return root
+    if not root.exists():
+        raise InputError(root, "a folder", "nothing there", do="Check the path.")
+    with root.open("rb") as file:
+        kind = content(file.read(512))
+    if "ZIP" in kind or "gzip" in kind or root.name.endswith((".tar", ".7z")):
+        raise InputError(root, "a folder", "an archive", do="Unpack it and give the folder.")
+    raise InputError(root, "a folder", "a file", do="Give the folder that holds it.")
