@@ -1,4 +1,4 @@
-"""The files of a folder and of all folders within it: links that lead in circles are cut, what cannot be read is said."""
+"""The files of a folder and of all folders within it: links that lead in circles are cut, closed folders are said."""
 
 from __future__ import annotations
 
