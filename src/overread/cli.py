@@ -34,6 +34,28 @@ _errors = Console(stderr=True, highlight=False)
 _TRAINING = {"torch", "lightning_fabric", "safetensors"}
 _SECTIONS = {"cohort", "training", "evaluation", "options"}
 
+
+class Pace:
+    """How fast work goes, from when it began; what an earlier run had done already does not count as fast work."""
+
+    def __init__(self, done: int) -> None:
+        self._first, self._since = done, time.monotonic()
+
+    def rate(self, done: int) -> str:
+        """So many per second."""
+        seconds = time.monotonic() - self._since
+        per_second = (done - self._first) / seconds if seconds > 0 else 0.0
+        return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s" if per_second > 0 else ""
+
+    def said(self, done: int, total: int) -> str:
+        """The rate and the time left, for a line of a log."""
+        if done <= self._first:
+            return ""
+        left = (total - done) * (time.monotonic() - self._since) / (done - self._first)
+        hours, rest = divmod(round(left), 3600)
+        return f", {self.rate(done)}" + (f", {hours}:{rest // 60:02}:{rest % 60:02} left" if done < total else "")
+
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for the result.")]
 Config = Annotated[Path | None, typer.Option(help="A TOML file with the section of the same name as in a protocol.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; default: every core.")]
@@ -117,9 +139,10 @@ def cohort(
     reader: Annotated[str, typer.Option(help="Instead of tables: a known source, such as nih14.")] = "",
     external: Annotated[list[str] | None, typer.Option(help="A site that is test as a whole; may be repeated.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the stored pixels.")] = None,
-    skip_unreadable: Annotated[bool, typer.Option(help="Leave unreadable images out, counted, not refused.")] = False,
+    max_unreadable: Annotated[float | None, typer.Option(help="Share of images that may be absent or broken.")] = None,
     config: Config = None,
     workers: Workers = None,
+    cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler (tcp://host:8786), for --workers.")] = "",
 ) -> None:
     """Select images with an account of who was left out, split by patient, store the pixels."""
     import os
@@ -133,8 +156,8 @@ def cohort(
         stated["recipe"] = {**stated.get("recipe", {}), "size": size}
     if external:
         stated["external_sites"] = external
-    if skip_unreadable:
-        stated["skip_unreadable"] = True
+    if max_unreadable is not None:
+        stated["max_unreadable"] = max_unreadable
     chosen = section(CohortConfig, stated, "cohort")
     if reader:
         source = datasets.load(reader, root, _stated(config, "options", alone=False))
@@ -143,8 +166,10 @@ def cohort(
     else:
         boxes = tables.read(regions, "regions") if regions else None
         source = tables.Source(tables.read(images, "images"), tables.read(labels, "labels"), boxes)
+    if cluster and workers:
+        raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
     with _line("pixels") as progress:
-        made = build(source, root, out, chosen, workers=workers or os.cpu_count() or 1, progress=progress)
+        made = build(source, root, out, chosen, workers=cluster or workers or os.cpu_count() or 1, progress=progress)
     counts = made.images.group_by("site", "split").len().sort("site", "split")
     print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
     for site, split, count in counts.iter_rows():
@@ -333,27 +358,32 @@ def _shown() -> Iterator[Callable[[str, int, int], None]]:
         yield _logged()
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=_errors) as bars:
         tasks: dict[str, TaskID] = {}
+        paces: dict[str, Pace] = {}
 
         def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+                tasks[what] = bars.add_task(what, total=total, rate="")
+                paces[what] = Pace(done)
+            bars.update(tasks[what], completed=done, total=total, rate=paces[what].rate(done))
 
         yield show
 
 
 def _logged(every: float = 15.0) -> Callable[[str, int, int], None]:
     said: dict[str, float] = {}
+    paces: dict[str, Pace] = {}
 
     def show(what: str, done: int, total: int) -> None:
         now = time.monotonic()
+        pace = paces.setdefault(what, Pace(done))
         if what not in said or now - said[what] > every or done == total:
             said[what] = now
-            _errors.print(f"{what}: {done:,} of {total:,}", markup=False)
+            _errors.print(f"{what}: {done:,} of {total:,}{pace.said(done, total)}", markup=False)
 
     return show
 

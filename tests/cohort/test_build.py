@@ -32,7 +32,7 @@ def test_the_folder_holds_what_it_should(tmp_path, two):
     told = []
     cohort = build(two, tmp_path, tmp_path / "out", CONFIG, progress=lambda a, b: told.append((a, b)))
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"images.parquet", "labels.parquet", "regions.parquet", "flow.parquet", "splits.parquet",
+    assert names == {"images.parquet", "labels.parquet", "regions.parquet", "reads.parquet", "flow.parquet", "splits.parquet",
                      "unreadable.parquet", "pixels", "run.json"}  # fmt: skip
     images = cohort.images
     n = sum(s.images.height for s in two)
@@ -64,7 +64,7 @@ def test_it_is_the_same_whatever_the_order_of_rows_and_the_workers(tmp_path, two
 def test_unreadable_images_are_refused_all_at_once_and_nothing_is_written(tmp_path, two):
     bad = two[0].images["path"][:2].to_list()
     (tmp_path / bad[0]).write_bytes(b"")
-    (tmp_path / bad[1]).unlink()
+    (tmp_path / bad[1]).write_bytes(b"%PDF-1.4")
     with pytest.raises(InputError, match=r"found 2 of \d+ that cannot") as caught:
         build(two, tmp_path, tmp_path / "out", CONFIG)
     assert all(path in str(caught.value) for path in bad)
@@ -77,7 +77,7 @@ def test_skipped_images_are_counted_and_listed(tmp_path, two):
     bad = two[0].images["path"][:2].to_list()
     (tmp_path / bad[0]).write_bytes(b"")
     (tmp_path / bad[1]).unlink()
-    cohort = build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE, skip_unreadable=True))
+    cohort = build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE, max_unreadable=0.1))
     listed = pl.read_parquet(tmp_path / "out/unreadable.parquet")
     assert listed["path"].to_list() == sorted(bad)
     assert cohort.images.height == sum(s.images.height for s in two) - 2
@@ -110,6 +110,23 @@ def test_what_is_odd_and_kept_is_noted(tmp_path, two):
     }
 
 
+def test_reads_and_notes_of_a_source_reach_the_cohort(tmp_path, two):
+    north = two[0]
+    kept, gone = north.images["case_id"][:2]
+    answers = pl.DataFrame({"reader": ["r1", "r1", "r2"], "case_id": [kept, gone, kept], "finding": ["edema"] * 3,
+                            "arm": ["unaided"] * 3, "call": ["present", "absent", "uncertain"]})  # fmt: skip
+    said = Source(north.images, north.labels, reads=answers, notes=("A looks whole, but is not",))
+    config = CohortConfig(recipe=RECIPE, exclude={"case_id": (gone,)})
+    cohort = build([said, two[1]], tmp_path, tmp_path / "out", config)
+    assert cohort.reads.select("reader", "case_id", "call").rows() == [
+        ("r1", kept, "present"), ("r2", kept, "uncertain"),
+    ]  # fmt: skip
+    row = cohort.flow.filter(unit="sources")
+    assert row.select("step", "reason", "count").rows() == [("noted", "A looks whole, but is not", 1)]
+    with pytest.raises(InputError, match="source 1, reads: expected a column 'arm'"):
+        build(Source(north.images, north.labels, reads=answers.drop("arm")), tmp_path, tmp_path / "no", config)
+
+
 def test_an_old_cohort_survives_a_failure_and_is_replaced_as_a_whole(tmp_path, two, monkeypatch):
     build(two, tmp_path, tmp_path / "out", CONFIG)
     before = contents(tmp_path / "out")
@@ -132,7 +149,7 @@ def test_an_old_cohort_survives_a_failure_and_is_replaced_as_a_whole(tmp_path, t
 
 def test_another_seed_does_not_read_the_images_again(tmp_path, two, monkeypatch):
     build(two, tmp_path, tmp_path / "out", CONFIG)
-    monkeypatch.setattr(store, "made_in_order", lambda portions, *_: iter_nothing(portions))
+    monkeypatch.setattr(store, "made_in_order", lambda parts, *_, **__: iter_nothing(list(parts)))
     cohort = build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE, external_sites=("south",), seed=2))
     assert len(cohort.store()) == cohort.images.height
 

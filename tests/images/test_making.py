@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from overread.errors import InputError
-from overread.images.making import chunks, made_in_order, make, part_key, read_image
+from overread.images.making import made_in_order, make, part_key, portions, read_image
 from overread.images.recipe import Recipe
 
 RECIPE = Recipe(32, "pad")
@@ -46,9 +46,10 @@ def test_make_goes_on_past_what_it_cannot_read(tmp_path):
 
 
 def test_order_and_values_do_not_depend_on_the_workers(tmp_path):
-    portions = chunks(files(tmp_path, 50))
-    assert [len(p) for p in portions] == [16, 16, 16, 2]
-    alone, both = (list(made_in_order(portions, RECIPE, workers)) for workers in (1, 2))
+    paths = files(tmp_path, 50)
+    assert [len(p) for p in portions(paths)] == [16, 16, 16, 2]
+    alone, both = (list(made_in_order([paths[:20], paths[20:]], RECIPE, workers)) for workers in (1, 2))
+    assert [len(records) for records, _ in alone] == [16, 4, 16, 14]
     assert [records for records, _ in alone] == [records for records, _ in both]
     for (_, a), (_, b) in zip(alone, both, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -57,7 +58,9 @@ def test_order_and_values_do_not_depend_on_the_workers(tmp_path):
 def test_the_key_changes_with_what_a_part_is_made_of(tmp_path):
     paths = files(tmp_path, 2)
     key = part_key(["a", "b"], paths, RECIPE)
+    assert key[1] == []
     assert part_key(["a", "b"], paths, RECIPE) == key
+    assert part_key(["a", "b"], [paths[0], tmp_path / "none"], RECIPE)[1] == [1]
     assert part_key(["a", "c"], paths, RECIPE) != key
     assert part_key(["a", "b"], paths, Recipe(33, "pad")) != key
     paths[0].write_bytes(b"changed")

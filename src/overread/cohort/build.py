@@ -21,7 +21,7 @@ from overread.images import store
 from overread.tables import Source
 
 _BUILDING = ".building"
-_TABLES = ("images", "labels", "regions", "flow")
+_TABLES = ("images", "labels", "regions", "reads", "flow")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Cohort:
     images: pl.DataFrame
     labels: pl.DataFrame
     regions: pl.DataFrame
+    reads: pl.DataFrame
     flow: pl.DataFrame
 
     def store(self) -> store.Store:
@@ -45,7 +46,7 @@ def build(
     out: Path | str,
     config: CohortConfig,
     *,
-    workers: int = 1,
+    workers: int | str = 1,
     progress: store.Progress | None = None,
 ) -> Cohort:
     """Build a cohort's folder: check and merge the sources, select with a flow of exclusions, make pixels, split.
@@ -56,13 +57,14 @@ def build(
     root: the folder that the paths of each source are relative to.
     out: the folder to write. The work is done in `.building` within it and put in place when it is whole: a cohort that
         was there survives a failure, and what an interrupted build made is used again.
-    workers: processes that read images; the pixels do not depend on it. progress: called with (images done, in all).
+    workers: processes that read images, or the address of a Dask scheduler; the pixels do not depend on it.
+    progress: called with (images done, in all).
 
-    Returns the Cohort. It writes images, labels, regions, flow, splits (patient_id, site, split) and unreadable as
-    Parquet, pixels/ and run.json.
+    Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split) and unreadable
+    as Parquet, pixels/ and run.json.
 
-    Raises InputError: whatever is wrong with the tables, all at once; images that cannot be read, all of them (unless
-    `skip_unreadable`); a patient in two splits; no room on the disk.
+    Raises InputError: whatever is wrong with the tables, all at once; images absent or unreadable beyond the
+    share stated (`max_unreadable`); a patient in two splits; no room on the disk.
     """
     sources = [source] if isinstance(source, Source) else list(source)
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
@@ -77,14 +79,15 @@ def build(
     with runs.start(building, "cohort", config=config, seed=config.seed) as run:
         images, unreadable = store.build(
             selected, base, building, config.recipe,
-            workers=workers, skip_unreadable=config.skip_unreadable, progress=progress,
+            workers=workers, max_unreadable=config.max_unreadable, progress=progress,
         )  # fmt: skip
         flow += _readable(selected, images, unreadable)
         images, notes = split(images, _of(images, labels, "case_id"), config)
         flow += notes + _noted(whole, images, config, implied)
         regions = tables.empty("regions") if whole.regions is None else _of(images, whole.regions, "image_id")
+        reads = tables.empty("reads") if whole.reads is None else _of(images, whole.reads, "case_id")
         labels = _of(images, labels, "case_id")
-        frames = {"images": images, "labels": labels, "regions": regions, "flow": pl.concat(flow)}
+        frames = {"images": images, "labels": labels, "regions": regions, "reads": reads, "flow": pl.concat(flow)}
         _write(run, frames, unreadable)
         run.note("root", str(base))
         run.note("pixels", config.recipe.describe())
@@ -109,9 +112,10 @@ def open_cohort(folder: Path | str) -> Cohort:
 
 
 def _selected(
-    images: pl.DataFrame, base: Path, config: CohortConfig, workers: int
+    images: pl.DataFrame, base: Path, config: CohortConfig, workers: int | str
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    images = selection.same_files(images.sort("image_id"), base, workers=workers)
+    threads = workers if isinstance(workers, int) else os.cpu_count() or 1
+    images = selection.same_files(images.sort("image_id"), base, workers=threads)
     if config.duplicates == "refuse":
         selection.refuse_same_files(images)
     return selection.select(images, config)
@@ -120,7 +124,7 @@ def _selected(
 def _of(images: pl.DataFrame, frame: pl.DataFrame, key: str) -> pl.DataFrame:
     """The rows of a table that belong to these images."""
     return frame.join(images.select(key).unique(), on=key, how="semi").sort(
-        [c for c in ("case_id", "image_id", "finding", "source", "number") if c in frame.columns]
+        [c for c in ("case_id", "image_id", "finding", "source", "reader", "arm", "number", "round") if c in frame]
     )
 
 
@@ -156,6 +160,7 @@ def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: p
         selection.noted("no label", images.join(whole.labels, on="case_id", how="anti")),
     ]
     rows = [n for n in notes if n is not None and n.height]
+    rows += [_count("sources", note, pl.Series([""])) for note in whole.notes]
     orphans = whole.labels.join(whole.images, on="case_id", how="anti")["case_id"].unique().sort()
     if len(orphans):
         rows.append(_count("cases", "labels of a case without image", orphans))

@@ -31,7 +31,7 @@ class CohortConfig:
         tune by the fractions); "" = split here.
     stratify: findings that the split is balanced for, besides the site; () = all that are stated.
     seed: of the split and of the draw.
-    skip_unreadable: leave unreadable images out and list them, instead of refusing them.
+    max_unreadable: share of images that may be absent or unreadable; they are left out and listed. Above it: refused.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -45,7 +45,7 @@ class CohortConfig:
     split_column: str = ""
     stratify: tuple[str, ...] = ()
     seed: int = 0
-    skip_unreadable: bool = False
+    max_unreadable: float = 0.0
 
     def __post_init__(self) -> None:
         problems = [
@@ -58,6 +58,8 @@ class CohortConfig:
         if len(f) != 3 or any(0 != s < 0.001 for s in f) or f[0] == 0 or abs(sum(f) - 1) > 1e-9:
             expected = "three shares (train, tune, test) that sum to 1, each 0 or at least 0.001, the first above 0"
             problems.append(InputError("cohort.fractions", expected, str(f)))
+        if not 0 <= self.max_unreadable < 1:
+            problems.append(InputError("cohort.max_unreadable", "a share from 0, below 1", repr(self.max_unreadable)))
         low, high = self.ages
         if low is not None and high is not None and low > high:
             problems.append(InputError("cohort.ages", "the youngest age, then the oldest", str(self.ages)))

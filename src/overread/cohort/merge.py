@@ -28,10 +28,13 @@ def merged(sources: Sequence[Source], roots: Sequence[Path]) -> tuple[Source, Pa
     base = Path(os.path.commonpath([root.resolve() for root in roots]))
     images = [_rooted(s.images, Path(os.path.relpath(r.resolve(), base))) for s, r in zip(checked, roots, strict=True)]
     regions = [s.regions for s in checked if s.regions is not None]
+    reads = [s.reads for s in checked if s.reads is not None]
     whole = Source(
         images=pl.concat(images, how="diagonal_relaxed"),
         labels=pl.concat([s.labels.select(tables.empty("labels").columns) for s in checked]),
         regions=pl.concat(regions, how="diagonal_relaxed") if regions else None,
+        reads=pl.concat(reads, how="diagonal_relaxed") if reads else None,
+        notes=tuple(note for s in checked for note in s.notes),
     )
     _refuse_mixed_cases(whole.images)
     return whole, base
@@ -43,7 +46,9 @@ def _checked(source: Source, number: int) -> Source:
     if not images.height:
         raise InputError(f"{where}, images", "at least one image", "none")
     regions = None if source.regions is None else tables.check(source.regions, "regions", where=f"{where}, regions")
-    return Source(images, tables.check(source.labels, "labels", where=f"{where}, labels"), regions)
+    reads = None if source.reads is None else tables.check(source.reads, "reads", where=f"{where}, reads")
+    labels = tables.check(source.labels, "labels", where=f"{where}, labels")
+    return Source(images, labels, regions, reads, source.notes)
 
 
 def _refuse_collisions(sources: Sequence[Source]) -> None:

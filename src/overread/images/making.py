@@ -7,15 +7,8 @@ workers. This module is what a worker process imports: it is kept light.
 from __future__ import annotations
 
 import hashlib
-import itertools
-import multiprocessing
 import os
-import signal
-import threading
-from collections import deque
-from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +19,9 @@ from overread.errors import InputError
 from overread.images.picture import Picture, content, read_bytes
 from overread.images.raster import decode_raster
 from overread.images.recipe import Recipe, render
+from overread.images.workers import in_order
 
-_CHUNK = 16  # images per task: some hundred milliseconds of work, about a megabyte back
+_PORTION = 16  # images per task: some hundred milliseconds of work, about a megabyte back
 # A JPEG is unpacked no smaller than twice the recipe's size: the block averages of its decoder then stay within one
 # grey level of the full decode.
 _OVERSAMPLING = 2
@@ -74,17 +68,24 @@ def read_picture(data: bytes, where: Path | str, recipe: Recipe) -> Picture:
     return decode_raster(data, where, at_least=_OVERSAMPLING * recipe.size, longer=longer)
 
 
-def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) -> str:
-    """What a part is made of, as one hash: recipe, ids, and each file's path, size and time of change."""
+def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) -> tuple[str, list[int]]:
+    """What a part is made of, as one hash (recipe, ids, each file's path, size and time of change); which are absent.
+
+    Returns the hash and the numbers of the files that are not there.
+    """
     digest = hashlib.sha256(repr(sorted(recipe.to_dict().items())).encode())
-    for image_id, path in zip(image_ids, paths, strict=True):
+    absent = []
+    for number, (image_id, path) in enumerate(zip(image_ids, paths, strict=True)):
+        state = (-1, -1)
         try:
             found = os.stat(path)
             state = (found.st_size, found.st_mtime_ns)
-        except OSError:
-            state = (-1, -1)
+        except (FileNotFoundError, NotADirectoryError):
+            absent.append(number)
+        except OSError:  # there, but closed to us or a link to itself: reading it will say which
+            pass
         digest.update(repr((image_id, str(path), *state)).encode())
-    return digest.hexdigest()
+    return digest.hexdigest(), absent
 
 
 def make(paths: Sequence[Path], recipe: Recipe) -> tuple[list[Made], NDArray[np.uint8]]:
@@ -102,50 +103,14 @@ def make(paths: Sequence[Path], recipe: Recipe) -> tuple[list[Made], NDArray[np.
     return records, np.stack(rows) if rows else np.empty((0, recipe.size, recipe.size), np.uint8)
 
 
-def chunks(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """The files in the portions in which they are handed to workers."""
-    return [tuple(paths[i : i + _CHUNK]) for i in range(0, len(paths), _CHUNK)]
-
-
 def made_in_order(
-    portions: Sequence[tuple[Path, ...]], recipe: Recipe, workers: int
+    parts: Iterable[Sequence[Path]], recipe: Recipe, workers: int | str, *, sees: Path | str = "."
 ) -> Generator[tuple[list[Made], NDArray[np.uint8]], None, None]:
-    """What `make` gives for every portion, in their order, worked out on `workers` processes.
-
-    Few portions are under way at a time, so that memory stays bounded. Closing the iterator stops the workers; a worker
-    whose parent is gone ends itself.
-    """
-    if workers <= 1 or len(portions) <= 1:
-        yield from (make(portion, recipe) for portion in portions)
-        return
-    # spawn: a forked copy of a process that has threads (Polars, torch) can hang for ever
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(portions)), mp_context=context, initializer=_begin_worker)
-    waiting: deque[Future[tuple[list[Made], NDArray[np.uint8]]]] = deque()
-    coming = iter(portions)
-    try:
-        for portion in itertools.islice(coming, 3 * workers):
-            waiting.append(pool.submit(make, portion, recipe))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(make, portion, recipe) for portion in itertools.islice(coming, 1))
-    except BrokenProcessPool as error:
-        raise InputError(
-            "reading images", "worker processes that live", "one that was ended from outside (out of memory?)",
-            do="Run it again with fewer workers; parts already made are kept.",
-        ) from error  # fmt: skip
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    """What `make` gives for the files of every part, in portions and in their order; see `workers.in_order`."""
+    tasks = ((portion, recipe) for paths in parts for portion in portions(paths))
+    return in_order(make, tasks, workers, sees=sees)
 
 
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone (kill -9 leaves nobody to tell the workers)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def portions(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """The files of a part in the portions in which they are handed to workers."""
+    return [tuple(paths[i : i + _PORTION]) for i in range(0, len(paths), _PORTION)]

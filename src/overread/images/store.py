@@ -6,7 +6,6 @@ build that was interrupted, even by kill -9, goes on with the parts that are mis
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Callable
@@ -20,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from overread.errors import InputError
-from overread.images.making import Made, chunks, made_in_order, part_key
+from overread.images.making import Made, made_in_order, part_key
 from overread.images.making import read_image as read_image
 from overread.images.recipe import Recipe
 from overread.tables import replacing, write_json
@@ -29,8 +28,10 @@ Progress = Callable[[int, int], None]
 
 # Bounded memory while a part is filled, and little lost when a build is interrupted.
 _PART_BYTES, _PART_IMAGES = 64 << 20, 4096
+_SHOWN = 100  # images named in one error
 _UNREADABLE = {"image_id": pl.String, "path": pl.String, "reason": pl.String}
 _ADDED = {"part": pl.Int32, "row": pl.Int32, "rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String}
+_RECORD = {"rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String, "note": pl.String, "fault": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ def build(
     folder: Path | str,
     recipe: Recipe,
     *,
-    workers: int = 1,
-    skip_unreadable: bool = False,
+    workers: int | str = 1,
+    max_unreadable: float = 0.0,
     progress: Progress | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Make the pixel store of these images in `folder`/pixels, on several cores, going on where a build stopped.
@@ -74,58 +75,69 @@ def build(
     Parameters
     ----------
     images: the table of images; `path` is relative to `root` (an absolute path stays itself).
-    workers: processes; the bytes written do not depend on it. 1 = in this process.
-    skip_unreadable: leave unreadable images out and list them, instead of refusing them.
+    workers: processes, or the address of a Dask scheduler; the bytes written do not depend on it. 1 = in this process.
+    max_unreadable: the share of images that may be absent or unreadable: they are left out and listed. 0 = none.
     progress: called with (images done, images in all).
 
     Returns the images with part, row, rows, columns, sha256 filled (unreadable ones left out), and the unreadable ones:
-    image_id, path, reason.
+    image_id, path, reason. Memory: one part and a few portions, and some hundred bytes per image.
 
-    Raises InputError naming all unreadable images at once (parts already made are kept), or that the disk is full.
+    Raises InputError: too many absent (before anything is read) or unreadable images, all of them named (parts already
+    made are kept); the disk is full.
     """
-    pixels = Path(folder) / "pixels"
+    pixels, root = Path(folder) / "pixels", Path(root)
     table = images.drop([c for c in _ADDED if c in images.columns])
-    parts = _parts(table, Path(root), recipe)
+    parts = _parts(table, root, recipe, max_unreadable)
     made = {p.number: kept for p in parts if (kept := _finished(pixels, p)) is not None}
     missing = [p for p in parts if p.number not in made]
     _clear(pixels, keep=[_name(pixels, number) for number in made])
-    done = sum(len(records) for records in made.values())
+    done = sum(records.height for records in made.values())
     report = progress or (lambda done, total: None)
     report(done, table.height)
-    with closing(made_in_order([c for p in missing for c in chunks(p.paths)], recipe, workers)) as stream:
+    with closing(made_in_order((p.paths(table, root) for p in missing), recipe, workers, sees=root)) as stream:
         for part in missing:
-            rows = np.zeros((len(part.paths), recipe.size, recipe.size), np.uint8)
+            rows = np.zeros((part.length, recipe.size, recipe.size), np.uint8)
             records: list[Made] = []
             filled = 0
-            for new, values in itertools.islice(stream, len(chunks(part.paths))):
+            while len(records) < part.length:
+                new, values = next(stream)
                 rows[filled : filled + len(values)] = values
                 records, filled, done = records + new, filled + len(values), done + len(new)
                 report(done, table.height)
             _finish(pixels, part, rows[:filled], records)
-            made[part.number] = records
+            made[part.number] = _frame(records)
     write_json(pixels / "recipe.json", recipe.to_dict())  # last: a store without it is not whole
-    return _placed(table, sorted(made.items()), skip_unreadable)
+    return _placed(table, made, max_unreadable)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of the store to be: its number, the files it is made from, and the key that tells whether it is made."""
+    """One file of the store to be: its number, its rows in the table, and the key that tells whether it is made."""
 
     number: int
-    paths: tuple[Path, ...]
+    start: int
+    length: int
     key: str
 
+    def paths(self, table: pl.DataFrame, root: Path) -> list[Path]:
+        """The files that it is made from."""
+        return [root / p for p in table["path"].slice(self.start, self.length)]
 
-def _parts(table: pl.DataFrame, root: Path, recipe: Recipe) -> list[Part]:
+
+def _parts(table: pl.DataFrame, root: Path, recipe: Recipe, max_unreadable: float) -> list[Part]:
     if table.height and table["path"].null_count():
         examples = table.filter(pl.col("path").is_null())["image_id"].to_list()
         raise InputError("images", "a path for every image", f"{len(examples):,} without", examples=examples)
     each = max(1, min(_PART_IMAGES, _PART_BYTES // recipe.size**2))
-    parts = []
+    parts, absent = [], []
     for number in range(math.ceil(table.height / each)):
         slice_ = table.slice(number * each, each)
-        paths = tuple(root / p for p in slice_["path"])
-        parts.append(Part(number, paths, part_key(slice_["image_id"].to_list(), paths, recipe)))
+        key, holes = part_key(slice_["image_id"].to_list(), [root / p for p in slice_["path"]], recipe)
+        parts.append(Part(number, number * each, slice_.height, key))
+        absent += [number * each + hole for hole in holes]
+    if len(absent) > max_unreadable * table.height:
+        bad = table[absent].select("image_id", "path", reason=pl.lit("no file there"))
+        raise _refusal(bad, table.height, "files that are there", "that are not", root)
     return parts
 
 
@@ -142,7 +154,7 @@ def _clear(pixels: Path, *, keep: list[Path]) -> None:
             stale.unlink(missing_ok=True)
 
 
-def _finished(pixels: Path, part: Part) -> list[Made] | None:
+def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
     """The records of a part that is made already from the same files by the same recipe."""
     path = _name(pixels, part.number)
     if not path.is_file() or not path.with_suffix(".json").is_file():
@@ -150,7 +162,7 @@ def _finished(pixels: Path, part: Part) -> list[Made] | None:
     record: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if record.get("key") != part.key or record.get("bytes") != path.stat().st_size:
         return None
-    return [Made(**entry) for entry in record["images"]]
+    return _frame([Made(**entry) for entry in record["images"]])
 
 
 def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Made]) -> None:
@@ -161,37 +173,38 @@ def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Mad
     write_json(path.with_suffix(".json"), record)
 
 
+def _frame(records: list[Made]) -> pl.DataFrame:
+    """Records as columns: a fraction of the memory that objects take, and there is one per image of the cohort."""
+    return pl.DataFrame([asdict(m) for m in records], schema=_RECORD)
+
+
 def _placed(
-    table: pl.DataFrame, made: list[tuple[int, list[Made]]], skip_unreadable: bool
+    table: pl.DataFrame, made: dict[int, pl.DataFrame], max_unreadable: float
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    values: dict[str, list[Any]] = {name: [] for name in (*_ADDED, "converted", "fault")}
-    for number, records in made:
-        row = 0
-        for one in records:
-            values["part"].append(number)
-            values["row"].append(row)
-            for name, value in (("rows", one.rows), ("columns", one.columns), ("sha256", one.sha256)):
-                values[name].append(value)
-            values["converted"].append(one.note)
-            values["fault"].append(one.fault)
-            row += not one.fault
-    added = pl.DataFrame(values, schema=_ADDED | {"converted": pl.String, "fault": pl.String})
-    full = table.drop("converted", strict=False).hstack(added)
-    bad = full.filter(pl.col("fault") != "").select("image_id", "path", pl.col("fault").alias("reason"))
-    if bad.height and not skip_unreadable:
-        raise _refusal(bad, full.height)
-    return full.filter(pl.col("fault") == "").drop("fault"), bad.cast(_UNREADABLE)  # type: ignore[arg-type]
-
-
-def _refusal(bad: pl.DataFrame, n_images: int) -> InputError:
-    """All unreadable images in one error, each with its reason."""
-    head = InputError(
-        "images",
-        "files that can be read",
-        f"{bad.height:,} of {n_images:,} that cannot",
-        do="Mend the files, or leave these images out with skip_unreadable.",
+    readable = pl.col("fault") == ""
+    placed = [
+        records.with_columns(part=pl.lit(number, pl.Int32), row=(readable.cum_sum() - readable.cast(pl.UInt32)))
+        for number, records in sorted(made.items())
+    ]
+    added = (pl.concat(placed) if placed else pl.DataFrame(schema=_RECORD | _ADDED)).rename({"note": "converted"})
+    full = table.drop("converted", strict=False).hstack(
+        added.select(*(pl.col(c).cast(t) for c, t in _ADDED.items()), "converted", "fault")
     )
-    rows = bad.iter_rows(named=True)
+    bad = full.filter(~readable).select("image_id", "path", pl.col("fault").alias("reason"))
+    if bad.height > max_unreadable * full.height:
+        raise _refusal(bad, full.height, "files that can be read", "that cannot")
+    return full.filter(readable).drop("fault"), bad.cast(_UNREADABLE)  # type: ignore[arg-type]
+
+
+def _refusal(bad: pl.DataFrame, n_images: int, expected: str, found: str, root: Path | None = None) -> InputError:
+    """Images that are absent or unreadable in one error, each with its reason; of thousands, how many have which."""
+    counts = bad["reason"].value_counts(sort=True).head(5)
+    head = InputError(
+        f"images in {root}" if root else "images", expected, f"{bad.height:,} of {n_images:,} {found}",
+        examples=[f"{n:,}: {reason}" for reason, n in counts.iter_rows()] if bad.height > _SHOWN else (),
+        do="Mend the files, or state the share that may be left out: max_unreadable.",
+    )  # fmt: skip
+    rows = bad.head(_SHOWN).iter_rows(named=True)
     return InputError.all(
         [head, *(InputError(f"{r['image_id']} ({r['path']})", "a radiograph", r["reason"]) for r in rows)]
     )

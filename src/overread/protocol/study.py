@@ -178,7 +178,7 @@ def _check_sites(study: _Study, sources: list[Source]) -> None:
 
 def _content(source: Source, root: Path) -> dict[str, Any]:
     """What a cohort is made of: the tables' rows, and each image file's size and time (not its every byte)."""
-    frames = {"images": source.images, "labels": source.labels, "regions": source.regions}
+    frames = {"images": source.images, "labels": source.labels, "regions": source.regions, "reads": source.reads}
     hashes = {name: runs.frame_hash(frame) for name, frame in frames.items() if frame is not None}
     files = [(p, _size_and_time(root / p)) for p in source.images["path"].drop_nulls()]
     return {**hashes, "files": runs.fingerprint(files)}
@@ -257,7 +257,8 @@ def _evaluate(study: _Study) -> None:
         with runs.start(part, "evaluate", config=protocol.evaluation, seed=protocol.evaluation.seed):
             evidence = open_labels(
                 study.folder("ledger.jsonl"), cohort.images, cohort.labels, predictions, protocol.evaluation,
-                models=_models(study), protocol_hash=protocol.hash, progress=study.told("evaluate"),
+                reads=cohort.reads if cohort.reads.height else None, models=_models(study), protocol_hash=protocol.hash,
+                progress=study.told("evaluate"),
             )  # fmt: skip
             evaluation.write(evidence, part)
 

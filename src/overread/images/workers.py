@@ -1,0 +1,168 @@
+"""Who does the work: processes of this machine, or the workers of a Dask cluster on several; one interface for both.
+
+Results come in the order of the tasks and depend on the tasks alone, so what is built is the same whoever did the work.
+This module is what a worker process imports: it is kept light.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from overread.errors import InputError
+
+Task = TypeVar("Task")
+Made = TypeVar("Made")
+
+# Tasks under way per worker: enough that none waits, few enough that memory stays bounded.
+_AHEAD = 3
+_WAIT_FOR_WORKERS = 60.0  # seconds; a queueing system may take its time to start them
+
+
+def in_order(
+    function: Callable[..., Made], tasks: Iterable[tuple[Any, ...]], workers: int | str, *, sees: Path | str = "."
+) -> Generator[Made, None, None]:
+    """What `function(*task)` gives for every task, in their order.
+
+    Parameters
+    ----------
+    function: a function of a module (workers import it), its result decided by the task alone.
+    tasks: taken as they are needed: few are under way at a time, so that memory stays bounded.
+    workers: processes on this machine (1 = in this process), or the address of a Dask scheduler ("tcp://host:8786").
+    sees: a folder that every worker of a cluster must see under this very path.
+
+    Closing the generator stops the work; a local worker whose parent is gone ends itself.
+
+    Raises InputError: workers that were ended from outside; a scheduler that cannot be reached, has no workers, or has
+    workers with another version of overread or without the folder.
+    """
+    coming = iter(tasks)
+    first = list(itertools.islice(coming, 2))
+    if workers == 1 or (isinstance(workers, int) and len(first) < 2):
+        yield from (function(*task) for task in itertools.chain(first, coming))
+        return
+    coming = itertools.chain(first, coming)
+    if isinstance(workers, str):
+        yield from _on_cluster(function, coming, workers, str(Path(sees).resolve()))
+        return
+    # spawn: a forked copy of a process that has threads (Polars, torch) can hang for ever
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
+    try:
+        yield from _submitted(pool, function, coming, lambda: workers)
+    except BrokenProcessPool as error:
+        raise InputError(
+            "worker processes", "all of them to live", "one that was ended from outside (out of memory?)",
+            do="Run it again with fewer workers; parts already made are kept.",
+        ) from error  # fmt: skip
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(
+    pool: Executor, function: Callable[..., Made], tasks: Iterable[tuple[Any, ...]], slots: Callable[[], int]
+) -> Generator[Made, None, None]:
+    waiting: deque[Future[Made]] = deque()
+    coming = iter(tasks)
+    for number in itertools.count():
+        if number % 64 == 0:  # a cluster may have grown or shrunk
+            ahead = _AHEAD * max(1, slots())
+        waiting.extend(pool.submit(function, *task) for task in itertools.islice(coming, ahead - len(waiting)))
+        if not waiting:
+            return
+        yield waiting.popleft().result()
+
+
+def _on_cluster(
+    function: Callable[..., Made], tasks: Iterable[tuple[Any, ...]], address: str, sees: str
+) -> Generator[Made, None, None]:
+    distributed = _distributed()
+    with closing(_client(distributed, address)) as client:
+        _check_workers(client, address, sees)
+        pool = client.get_executor(pure=False, retries=2)
+        try:
+            yield from _submitted(pool, function, tasks, lambda: sum(client.nthreads().values()))
+        except (CancelledError, distributed.scheduler.KilledWorker, distributed.comm.CommClosedError, OSError) as error:
+            raise InputError(
+                f"cluster {address}", "a scheduler and workers that live", f"one that was lost ({_said(error)})",
+                do="Look at its log, start it again and run the same command; parts already made are kept.",
+            ) from error  # fmt: skip
+        finally:
+            pool.shutdown(wait=False)
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ModuleNotFoundError as error:
+        do = "pip install 'overread[cluster]', here and on every worker."
+        raise InputError("--cluster", "Dask", "an installation without it", do=do) from error
+    return distributed
+
+
+def _client(distributed: Any, address: str) -> Any:
+    try:
+        return distributed.Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(
+            "--cluster", "the address of a Dask scheduler that runs, such as tcp://host:8786", f"'{address}'",
+            do=f"It could not be reached ({_said(error)}).",
+        ) from error  # fmt: skip
+
+
+def _check_workers(client: Any, address: str, sees: str) -> None:
+    where = f"cluster {address}"
+    try:
+        client.wait_for_workers(1, timeout=_WAIT_FOR_WORKERS)
+    except TimeoutError as error:
+        do = f"Start some: dask worker {address}"
+        raise InputError(where, "workers", f"none within {_WAIT_FOR_WORKERS:.0f} s", do=do) from error
+    answers = client.run(_found, sees, on_error="return")
+    mine = importlib.metadata.version("overread")
+    without = sorted(w for w, a in answers.items() if not isinstance(a, tuple))
+    other = sorted(f"{w}: {a[0]}" for w, a in answers.items() if isinstance(a, tuple) and a[0] != mine)
+    blind = sorted(w for w, a in answers.items() if isinstance(a, tuple) and not a[1])
+    problems = []
+    if without:
+        problems.append(InputError(where, "overread on every worker", "workers without it", examples=without,
+                                   do=f"pip install overread=={mine} there."))  # fmt: skip
+    if other:
+        problems.append(InputError(where, f"overread {mine} on every worker", "other versions", examples=other))
+    if blind:
+        problems.append(InputError(where, f"every worker to see {sees}", f"{len(blind)} that do not", examples=blind,
+                                   do="Put the data on storage that all machines mount under one path."))  # fmt: skip
+    if problems:
+        raise InputError.all(problems)
+
+
+def _found(folder: str) -> tuple[str, bool]:
+    """The version of overread that is installed here, and whether the folder is there."""
+    return importlib.metadata.version("overread"), os.path.isdir(folder)
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone (kill -9 leaves nobody to tell the workers)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
