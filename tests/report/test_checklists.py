@@ -12,7 +12,7 @@ import pytest
 from overread import report, tables
 from overread.errors import InputError
 from overread.report import checklists
-from overread.report.checklists import Found
+from overread.report.checklists import Found, study
 from overread.report.evidence import read_evidence
 
 TRIPOD = (
@@ -193,3 +193,10 @@ def test_the_items_travel_with_the_package(tmp_path):
     held = {p.name for p in resources.files("overread.report.checklists").iterdir()}
     assert {"tripod-ai.toml", "stard-ai.toml", "claim.toml", "decide-ai.toml"} <= held
     assert tables.write_text(tmp_path / "x", "").exists()
+
+
+def test_without_a_protocol_that_is_said_and_no_claim_is_an_objective(whole):
+    alone = replace(whole, study={"title": "A"})
+    assert study.protocol(alone).text == "No protocol was given to this evaluation."
+    assert study.objectives(alone) is None
+    assert study.objectives(replace(whole, study={"protocol_hash": "ab" * 32})) is not None

@@ -79,7 +79,7 @@ def test_every_method_that_made_a_number_is_in_the_table(made):
     section, _ = methods(evidence)
     table = section.blocks[-1].blocks[0]
     assert sum(int(row[3].text.replace(",", "")) for row in table.rows) == evidence.estimates.height
-    assert any("effective n n," in row[2].text for row in table.rows)  # numbers that differ per row are left out
+    assert any("effective n," in row[2].text for row in table.rows)  # numbers that differ per row are left out
 
 
 def test_citations_are_numbered_in_the_order_of_first_mention():

@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 # Bounded memory while a part is filled, and little lost when a build is interrupted.
 _PART_BYTES, _PART_IMAGES = 64 << 20, 4096
-_SHOWN = 100  # images named in one error
+_SHOWN = 20  # images named in one error
 _UNREADABLE = {"image_id": pl.String, "path": pl.String, "reason": pl.String}
 _ADDED = {"part": pl.Int32, "row": pl.Int32, "rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String}
 _RECORD = {"rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String, "note": pl.String, "fault": pl.String}

@@ -53,13 +53,14 @@ def main_reason(reason: str) -> str:
 
 
 def verdict_facts(row: Row) -> Facts:
-    """A verdict with its claim, its reason and the rule that was set beforehand."""
+    """A verdict with its claim, its reason and its rule, which was set beforehand where there is a protocol."""
+    set_when = "Rule, set beforehand" if row["protocol_hash"] else "Rule (no protocol set it beforehand)"
     items = (
         ("Claim", row["claim"]),
         ("Verdict", str(row["verdict"])),
         ("Why", plain_words(main_reason(row["reason"]))),
     )
-    return Facts((*items, ("Rule, set beforehand", row["rule"])))
+    return Facts((*items, (set_when, row["rule"])))
 
 
 def _contrast(row: Row) -> str:

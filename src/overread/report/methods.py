@@ -214,7 +214,9 @@ def _heatmaps(evidence: Evidence) -> str:
 def _method_table(evidence: Evidence) -> Table:
     rows: dict[tuple[str, str, str], int] = {}
     for analysis, metric, method in evidence.estimates.select("analysis", "metric", "method").rows():
-        plain = re.sub(r"\d+(\.\d+)?(?= df)|(?<=effective n )\d+(\.\d+)?", "n", method or "not stated")
+        plain = re.sub(
+            r"(?<=effective n) \d+(\.\d+)?", "", re.sub(r"\d+(\.\d+)?(?= df)", "its", method or "not stated")
+        )
         rows[analysis, metric, plain] = rows.get((analysis, metric, plain), 0) + 1
     body = tuple((Cell(a), Cell(m), Cell(t), Cell(count(n), kind="num")) for (a, m, t), n in sorted(rows.items()))
     head = heads("Analysis", "Metric", "Method", "Estimates")

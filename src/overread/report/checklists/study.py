@@ -24,9 +24,9 @@ def summary(evidence: Evidence) -> Found | None:
 
 
 def objectives(evidence: Evidence) -> Found | None:
-    """The study's question, and the claims that were tested."""
+    """The study's question, and the claims that its protocol set out to test."""
     stated = str(evidence.study.get("question") or "").strip()
-    claims = evidence.verdicts["claim"].to_list()
+    claims = evidence.verdicts["claim"].to_list() if evidence.study.get("protocol_hash") else []
     return Found("top", " ".join([t for t in (stated, *claims) if t])) if stated or claims else None
 
 
@@ -42,8 +42,12 @@ def ethics(evidence: Evidence) -> Found | None:
 
 
 def protocol(evidence: Evidence) -> Found | None:
-    """The hash of the protocol, which stands in full on the page."""
+    """The hash of the protocol, which stands in full on the page; or that there was none."""
     hashed = evidence.study.get("protocol_hash")
+    if not hashed and not evidence.study.get("protocol") and evidence.estimates.height:
+        return Found(
+            "provenance", "No protocol was given to this evaluation.", "where one can be read, if there is one"
+        )
     if not hashed or not evidence.study.get("protocol"):
         return None
     return Found("provenance", f"The protocol in full, with its hash {str(hashed)[:12]}…")
