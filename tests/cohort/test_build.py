@@ -1,6 +1,9 @@
 import errno
 import json
 import os
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -200,3 +203,37 @@ def test_the_four_public_sources(tmp_path, shared):
     pixels = cohort.store().gather(cohort.images["part"].to_numpy(), cohort.images["row"].to_numpy())
     assert pixels.shape == (12, 64, 64)
     assert (pixels.reshape(12, -1).std(1) > 20).all()
+
+
+PROGRAM = """
+import pickle, sys
+from overread.cohort import CohortConfig, build
+from overread.images import store
+from overread.images.recipe import Recipe
+
+if __name__ == "__main__":
+    store._PART_BYTES = 8 * 8 * 10
+    sources = pickle.loads(open("sources.pickle", "rb").read())
+    config = CohortConfig(recipe=Recipe(8, "pad"), external_sites=("south",), seed=1)
+    build(sources, ".", sys.argv[1], config, workers=2, progress=lambda done, total: print(done, flush=True))
+"""
+
+
+def test_a_build_killed_again_and_again_loses_a_part_at_most_and_ends_with_the_same_bytes(tmp_path, two):
+    (tmp_path / "sources.pickle").write_bytes(pickle.dumps(two))
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = [sys.executable, "program.py"]
+    whole = subprocess.run([*command, "whole"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    total = int(whole.stdout.split()[-1])
+    before = 0
+    for moment in (5, 25, 45, total):  # images done; at `total` the tables are being written
+        process = subprocess.Popen([*command, "killed"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        done = int(process.stdout.readline())
+        assert done >= before - 10  # what was done is there again, but for a part
+        while done < moment:
+            done = int(process.stdout.readline())
+        process.kill()
+        process.communicate()
+        before = done
+    subprocess.run([*command, "killed"], cwd=tmp_path, check=True, capture_output=True)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
