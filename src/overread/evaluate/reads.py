@@ -49,7 +49,7 @@ def join_reads(
     that does not exist.
     """
     dropped: list[Dropped] = []
-    sound = _sound(reads, dropped)
+    sound = _sound(reads)
     _not_models(sound, scores)
     reads = _of_cases(sound, images, cases, dropped)
     given = set(scores["finding"].unique())
@@ -75,8 +75,8 @@ def join_reads(
     )  # fmt: skip
 
 
-def _sound(reads: pl.DataFrame, dropped: list[Dropped]) -> pl.DataFrame:
-    """The reads in plain types; those that say nothing are refused, and second readings counted."""
+def _sound(reads: pl.DataFrame) -> pl.DataFrame:
+    """The reads in plain types; those that say nothing are refused."""
     empty = reads.filter(pl.col("score").is_null() & pl.col("call").is_null())
     if empty.height:
         raise InputError(
@@ -86,10 +86,6 @@ def _sound(reads: pl.DataFrame, dropped: list[Dropped]) -> pl.DataFrame:
         )  # fmt: skip
     reads = reads.with_columns(pl.col("finding").cast(pl.String), pl.col("call").cast(pl.String))
     _plain_names(reads)
-    again = reads.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
-    if again.height:
-        words = "a further reading of a case by the same reader: a read of its own, but no second vote"
-        dropped.append(Dropped("reads", words, again.height, examples_of(again, ("reader", "case_id"))))
     return reads
 
 
@@ -140,6 +136,10 @@ def _of_cases(
         if rows.height:
             count = rows.select(READ).n_unique()
             dropped.append(Dropped("reads", words, count, examples_of(rows, ("case_id",))))
+    again = kept.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
+    if again.height:
+        words = "a further reading of a case by the same reader: a read of its own, but no second vote"
+        dropped.append(Dropped("reads", words, again.height, examples_of(again, ("reader", "case_id"))))
     return kept
 
 
