@@ -63,15 +63,15 @@ def test_boxes_and_official_lists(root):
         ("mass", 1, 686.1, 185.4),
     ]
     (root / "test_list.txt").write_text("00000001_000.png\n")
-    with pytest.raises(InputError, match=r"an image in one of the two lists; found 1 in both \(00000001_000.png\)"):
+    with pytest.raises(InputError, match=r"an image in one list only; found 1 in several \(00000001_000.png\)"):
         datasets.load("nih14", root)
 
 
 def test_missing_tables_and_another_layout_are_said(tmp_path, root):
-    with pytest.raises(InputError, match=r"Data_Entry_2017_v2020.csv \(or .gz\); found none there"):
+    with pytest.raises(InputError, match=r"Data_Entry_2017_v2020.csv of NIH ChestX-ray14; found images"):
         nih14.read(root / "images_001")
     (root / "Data_Entry_2017.csv").write_text("Image Index,Finding Labels\na.png,Mass\n")
-    with pytest.raises(InputError, match="the columns of Data_Entry_2017; found some missing"):
+    with pytest.raises(InputError, match="the columns of NIH ChestX-ray14; found 8 missing"):
         nih14.read(root)
 
 
@@ -82,15 +82,45 @@ def test_the_whole_set_gives_its_published_counts(tmp_path, shared):
     for name in ("test_list.txt.gz", "train_val_list.txt.gz"):
         (tmp_path / name).symlink_to(real / f"nih_official_{name}")
     source = nih14.read(tmp_path)
+    assert source.notes == ()
     images = source.images
     assert (images.height, images["patient_id"].n_unique(), source.labels.height) == (112_120, 30_805, 112_120 * 15)
     assert dict(images["official_split"].value_counts().rows()) == {"train_val": 86_524, "test": 25_596}
     present = source.labels.filter(pl.col("state").cast(pl.String) == "present").group_by("finding").len().rows()
     counts = {str(f): n for f, n in present}
-    assert counts["no_finding"] == 60_361
-    assert counts["hernia"] == 227
-    assert counts["pleural_effusion"] == 13_317
+    assert counts == {
+        "no_finding": 60_361, "atelectasis": 11_559, "cardiomegaly": 2_776, "pleural_effusion": 13_317,
+        "infiltration": 19_894, "mass": 5_782, "nodule": 6_331, "pneumonia": 1_431, "pneumothorax": 5_302,
+        "consolidation": 4_667, "edema": 2_303, "emphysema": 2_516, "fibrosis": 1_686, "pleural_thickening": 3_385,
+        "hernia": 227,
+    }  # fmt: skip
     assert source.regions.height == 984
     assert source.regions["image_id"].n_unique() == 880
     both = images.group_by("patient_id").agg(pl.col("official_split").n_unique()).filter(pl.col("official_split") > 1)
     assert both.height == 0
+
+
+def test_a_split_of_ones_own_as_lists_or_folds(root):
+    (root / "train_list.txt").write_text("00000001_000.png 0 1 0\n00000001_001.png 0 0 0\n")
+    (root / "test.csv").write_text("Image Index,label\n00000002_000.png,1\n")
+    source = datasets.load("nih14", root, {"lists": {"train": "train_list.txt", "test": "test.csv"}})
+    assert source.images["list_split"].to_list() == ["train", "train", "test"]
+    (root / "folds.csv").write_text("Image Index,fold\n00000001_000.png,val\n00000002_000.png,test\n")
+    source = datasets.load("nih14", root, {"lists": "folds.csv"})
+    assert source.images["list_split"].to_list() == ["tune", None, "test"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "text", "message"),
+    [
+        ({"train": "a.txt"}, "00000009_000.png\n", r"images of the table; found 1 that it lacks \(00000009_000.png\)"),
+        ({"train": "b.txt"}, "", "a list of images; found no file there"),
+        ({"learn": "a.txt"}, "00000002_000.png\n", r"folds train, tune, val, .*; found others \(learn\)"),
+        ("a.txt", "Image Index,fold\n00000002_000.png,\n", r"found others \(\(empty\)\)"),
+        ({"train": "a.txt", "test": "a.txt"}, "00000002_000.png\n", "an image in one list only; found 1 in several"),
+    ],
+)
+def test_lists_that_cannot_be_used_are_said(root, lists, text, message):
+    (root / "a.txt").write_text(text)
+    with pytest.raises(InputError, match=message):
+        datasets.load("nih14", root, {"lists": lists})

@@ -6,18 +6,34 @@ by a radiologist for 880 of the images.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from overread import tables
-from overread.datasets import folding, stated
+from overread.datasets import folding, shipped, stated
 from overread.errors import InputError
 from overread.tables import Source
 
+ABOUT = shipped.About(
+    title="NIH ChestX-ray14",
+    citation="Wang et al. 2017, ChestX-ray8",
+    doi="10.1109/CVPR.2017.369",
+    url="https://nihcc.app.box.com/v/ChestXray-NIHCC",
+    licence="no restriction on use",
+    terms="attribution to the NIH Clinical Center and the paper is asked for",
+    marks=("Data_Entry_2017*.csv*",),
+    images=112_120,
+    patients=30_805,
+)
 _ENTRIES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
-_BOXES, _LISTS = "BBox_List_2017.csv", {"train_val": "train_val_list.txt", "test": "test_list.txt"}
+_BOXES = "BBox_List_2017.csv"
+_LISTS = {
+    "train_val": ("train_val_list.txt", "nih_official_train_val_list.txt"),
+    "test": ("test_list.txt", "nih_official_test_list.txt"),
+}
+_FOLDS = {"train": "train", "tune": "tune", "val": "tune", "valid": "tune", "validation": "tune", "test": "test"}
 _VOCABULARY = (
     "No Finding", "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia",
     "Pneumothorax", "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia",
@@ -28,10 +44,12 @@ _NAMES = {
     "OriginalImage[Width": "original_columns", "Height]": "original_rows",
     "OriginalImagePixelSpacing[x": "original_pixel_mm",
 }  # fmt: skip
-_EXTRA = ("follow_up", "original_columns", "original_rows", "original_pixel_mm")
+COLUMNS = tuple(_NAMES)
 
 
-def read(root: Path, *, site: str = "nih", label_source: str = "report_text") -> Source:
+def read(
+    root: Path, *, site: str = "nih", label_source: str = "report_text", lists: Mapping[str, str] | str = ""
+) -> Source:
     """Read ChestX-ray14 from the folder that holds its tables and its images (images/, or images_001/ ... as unpacked).
 
     Parameters
@@ -39,42 +57,45 @@ def read(root: Path, *, site: str = "nih", label_source: str = "report_text") ->
     root: folder with Data_Entry_2017_v2020.csv (or the older Data_Entry_2017.csv), and where present
         BBox_List_2017.csv, train_val_list.txt, test_list.txt; each may be gzipped (.gz).
     site, label_source: what the tables call the institution and who states the labels.
+    lists: a published split of one's own, such as the 70/10/20 split by patient that reproductions use: a file for each
+        of train, tune, test whose lines begin with an image's name, or one CSV with the columns "Image Index" and
+        "fold" (train, val, test).
 
     Returns a Source: every image states all 14 findings and no_finding; boxes as regions (source "radiologist", pixels
-    of the 1024 x 1024 files); `official_split` = train_val or test where the lists are there. Every image is a case.
-    pixel_mm is null: the files were resized to a square, so the spacing stated for the original (kept, as are its rows
-    and columns, in original_*) is not theirs. Ages above 120, an error known from the older table, become null, noted.
+    of the 1024 x 1024 files); `official_split` = train_val or test where NIH's lists are there; `list_split` = train,
+    tune, test or null (not listed) with `lists`. Every image is a case. pixel_mm is null: the files were resized to a
+    square, so the spacing stated for the original (kept, as are its rows and columns, in original_*) is not theirs.
+    Ages above 120, an error known from the older table, become null, noted.
 
-    Raises InputError: tables missing or of another layout, findings unknown, images in both lists.
+    Raises InputError: no such folder, tables missing or of another layout, findings unknown, images in two lists or
+    listed and not in the table.
     """
     root = Path(root)
-    file = _found(root, *_ENTRIES)
-    if file is None:
-        raise InputError(root, f"{_ENTRIES[0]} (or .gz)", "none there", do="Give the folder that holds NIH's tables.")
-    rows = tables.frame_of(file)
-    missing = [c for c in _NAMES if c not in rows.columns]
-    if missing:
-        raise InputError(file, "the columns of Data_Entry_2017", "some missing", examples=missing)
-    rows = rows.select(pl.col(old).alias(new) for old, new in _NAMES.items()).with_columns(case_id=pl.col("image_id"))
+    file, table = shipped.table(root, _ENTRIES, _NAMES, ABOUT)
+    rows = renamed(table)
     spec = {"form": "list", "column": "finding_labels", "vocabulary": _VOCABULARY, "source": label_source}
+    images = _split_by(images_of(rows, root, file, site), root, lists)
     return Source(
-        images=_images(rows, root, file, site),
+        images=images,
         labels=stated.labels(rows, spec, root, file),
         regions=_regions(root),
+        notes=shipped.counts_note(images, ABOUT),
     )
 
 
-def _found(root: Path, *names: str) -> Path | None:
-    return next((root / f for n in names for f in (n, f"{n}.gz") if (root / f).is_file()), None)
+def renamed(table: pl.DataFrame) -> pl.DataFrame:
+    """The columns of NIH's table by our names; every image is a case."""
+    return table.select(pl.col(old).alias(new) for old, new in _NAMES.items()).with_columns(case_id=pl.col("image_id"))
 
 
-def _images(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataFrame:
+def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataFrame:
+    """The table of images from the rows of NIH's table, as `renamed`."""
     frame = folding.views(rows)
     frame, strange = folding.sexes(frame, file)
     frame, unread = folding.ages(frame, file, known_errors=True)
     if strange or unread:
         raise InputError.all([*strange, *unread])
-    where = _index(root)
+    where = shipped.paths(root, (".png",), below=[f for f in sorted(root.glob("images*")) if f.is_dir()])
     frame = frame.with_columns(
         pl.col("image_id").replace_strict(where, default=pl.format("images/{}", "image_id")).alias("path"),
         site=pl.lit(site),
@@ -83,43 +104,59 @@ def _images(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataFra
         original_rows=pl.col("original_rows").cast(pl.Int32),
         original_pixel_mm=pl.col("original_pixel_mm").cast(pl.Float64),
     ).drop("finding_labels")
-    split = _official(root)
-    if split is not None:
-        frame = frame.join(split, on="image_id", how="left", maintain_order="left")
     return tables.check(frame, "images", where=file)
 
 
-def _index(root: Path) -> dict[str, str]:
-    """Where every image lies, relative to the root: images/, images_001/ or images_001/images/, as unpacked."""
-    found: dict[str, str] = {}
-    for folder in sorted(root.glob("images*")):
-        for inner in (folder, folder / "images"):
-            if inner.is_dir():
-                relative = inner.relative_to(root).as_posix()
-                found |= {e.name: f"{relative}/{e.name}" for e in os.scandir(inner) if e.name.endswith(".png")}
-    return found
+def _split_by(images: pl.DataFrame, root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
+    official = {name: path for name, files in _LISTS.items() if (path := shipped.found(root, files)) is not None}
+    if official:
+        listed = [_names(path).with_columns(official_split=pl.lit(name)) for name, path in official.items()]
+        images = images.join(_once(pl.concat(listed), root), on="image_id", how="left", maintain_order="left")
+    if not lists:
+        return images
+    own = _once(_folds(root, lists), root)
+    unknown = own.join(images, on="image_id", how="anti")["image_id"].sort()
+    if len(unknown):
+        raise InputError("lists", "images of the table", f"{len(unknown):,} that it lacks", examples=unknown)
+    return images.join(own, on="image_id", how="left", maintain_order="left")
 
 
-def _official(root: Path) -> pl.DataFrame | None:
-    """image_id, official_split by NIH's own lists; None where they are not there."""
-    parts = []
-    for name, file in _LISTS.items():
-        path = _found(root, file)
-        if path is not None:
-            lines = pl.read_csv(path, has_header=False, new_columns=["image_id"], infer_schema=False)
-            parts.append(lines.select(pl.col("image_id").str.strip_chars(), official_split=pl.lit(name)))
-    if not parts:
-        return None
-    lists = pl.concat(parts).unique()
+def _folds(root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
+    """image_id, list_split of a split of one's own."""
+    if isinstance(lists, str):
+        path, frame = shipped.table(root, [lists], ("Image Index", "fold"), ABOUT)
+        made = frame.select(image_id="Image Index", list_split="fold")
+    else:
+        path = root
+        made = pl.concat([_names(root / file).with_columns(list_split=pl.lit(name)) for name, file in lists.items()])
+    strange = made.filter(~pl.col("list_split").is_in(list(_FOLDS)).fill_null(False))["list_split"].unique().sort()
+    if len(strange):
+        raise InputError(path, f"folds {', '.join(_FOLDS)}", "others", examples=[s or "(empty)" for s in strange])
+    return made.with_columns(pl.col("list_split").replace_strict(_FOLDS))
+
+
+def _names(path: Path) -> pl.DataFrame:
+    """The image's name at the head of every line."""
+    if not path.is_file():
+        raise InputError(path, "a list of images", "no file there", do="Give its path relative to the root.")
+    lines = pl.read_csv(
+        path, has_header=False, new_columns=["line"], separator="\n", quote_char=None, infer_schema=False
+    )
+    names = lines.select(pl.col("line").str.extract(r"^\s*([^\s,]+)").alias("image_id")).drop_nulls()
+    return names.filter(pl.col("image_id").str.ends_with(".png"))
+
+
+def _once(lists: pl.DataFrame, root: Path) -> pl.DataFrame:
+    lists = lists.unique()
     both = lists.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort().to_list()
     if both:
-        raise InputError(root, "an image in one of the two lists", f"{len(both):,} in both", examples=both)
+        raise InputError(root, "an image in one list only", f"{len(both):,} in several", examples=both)
     return lists
 
 
 def _regions(root: Path) -> pl.DataFrame | None:
     """NIH's boxes; their header has a comma within its brackets, so columns are taken by position."""
-    path = _found(root, _BOXES)
+    path = shipped.found(root, [_BOXES])
     if path is None:
         return None
     rows = pl.read_csv(path, has_header=False, skip_rows=1, infer_schema=False, truncate_ragged_lines=True)
