@@ -14,7 +14,7 @@ import overread.datasets
 from overread import tables
 from overread.datasets import stated
 from overread.errors import InputError, did_you_mean
-from overread.images import tree
+from overread.images import tree as tree
 
 # A set is taken to be whole where its table has at least this share of the images published.
 _WHOLE = 0.95
