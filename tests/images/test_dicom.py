@@ -31,7 +31,9 @@ def test_stored_values_of_public_files_have_the_published_hashes(shared):
 
 def test_a_stream_that_no_decoder_takes_is_said(shared):
     path = shared("real/dicom/RG3_leg_JPEG_extended12.dcm")
-    with pytest.raises(InputError, match=r"pixel data \(7FE0,0010\) in JPEG Extended.*cannot be decoded \(.*pydicom"):
+    with pytest.raises(
+        InputError, match=r"JPEG Extended.*the scan header states coefficients 0 to 0, a sequential JPEG has 0"
+    ):
         read_dicom(path)
 
 

@@ -4,6 +4,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_windowing
 
+from overread.errors import InputError
 from overread.images.dicom import read_dicom
 
 RAMP = np.arange(0, 4096, dtype=np.uint16).reshape(64, 64)
@@ -74,9 +75,36 @@ def test_a_window_of_no_use_is_left_out_and_noted(write_dicom):
         assert said in got.notes[0]
 
 
-def test_colour_secondary_captures_become_grey(write_dicom):
+def test_grey_stored_as_colour_is_read_and_colour_refused(write_dicom):
     colour = np.repeat((RAMP >> 4).astype(np.uint8)[:, :, None], 3, axis=2)
-    path = write_dicom(colour, bits=8, photometric="RGB", SamplesPerPixel=3, PlanarConfiguration=0)
-    got = read_dicom(path)
+    rgb = {"bits": 8, "photometric": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+    got = read_dicom(write_dicom(colour, **rgb))
     np.testing.assert_array_equal(got.pixels, RAMP >> 4)
-    assert "colour made grey" in got.notes[0]
+    assert "RGB with nothing but grey in it: one plane taken" in got.notes
+    tinted = colour.copy()
+    tinted[5, 5, 2] ^= 1
+    with pytest.raises(InputError, match="is RGB with colour, a radiograph is grey"):
+        read_dicom(write_dicom(tinted, **rgb))
+    chroma = np.stack([colour[..., 0], np.full((64, 64), 128, np.uint8), np.full((64, 64), 128, np.uint8)], axis=-1)
+    got = read_dicom(write_dicom(chroma, **(rgb | {"photometric": "YBR_FULL"})))
+    np.testing.assert_array_equal(got.pixels, RAMP >> 4)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turned"),
+    [
+        (["L", "F"], RAMP), (["R", "F"], RAMP[:, ::-1]), (["L", "H"], RAMP[::-1]), (["R", "H"], RAMP[::-1, ::-1]),
+        (["F", "L"], RAMP.T), (["H", "R"], RAMP.T[::-1, ::-1]), (["A", "F"], RAMP), (["", ""], RAMP), ("L", RAMP),
+        (["RPF", "FLH"], RAMP[:, ::-1]),
+    ],
+)  # fmt: skip
+def test_a_frontal_picture_is_hung_with_its_right_side_on_the_left(write_dicom, orientation, turned):
+    got = read_dicom(write_dicom(RAMP, PatientOrientation=orientation))
+    np.testing.assert_array_equal(got.pixels, turned)
+    assert any("turned to L and F" in note for note in got.notes) == (turned is not RAMP)
+
+
+def test_overlays_in_the_high_bits_are_masked(write_dicom):
+    drawn = RAMP | (np.uint16(1) << 15)
+    drawn[::3] |= np.uint16(1) << 12
+    np.testing.assert_array_equal(read_dicom(write_dicom(drawn)).pixels, RAMP)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,48 +10,62 @@ from numpy.typing import NDArray
 from pydicom.encaps import get_frame
 
 from overread.errors import InputError
+from overread.images.header import BROKEN, said
+from overread.images.stream import check_stream
 
 _LITTLE_ENDIAN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99")
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _RLE = "1.2.840.10008.1.2.5"
 _CODECS = {
-    "1.2.840.10008.1.2.4.50": "jpeg8_decode",
+    "1.2.840.10008.1.2.4.50": "jpeg8_decode",  # baseline, 8 bits
+    "1.2.840.10008.1.2.4.51": "jpeg8_decode",  # extended, 8 or 12 bits (libjpeg-turbo reads both)
     "1.2.840.10008.1.2.4.57": "ljpeg_decode",
     "1.2.840.10008.1.2.4.70": "ljpeg_decode",
     "1.2.840.10008.1.2.4.80": "jpegls_decode",
     "1.2.840.10008.1.2.4.81": "jpegls_decode",
     "1.2.840.10008.1.2.4.90": "jpeg2k_decode",
     "1.2.840.10008.1.2.4.91": "jpeg2k_decode",
+    "1.2.840.10008.1.2.4.201": "htj2k_decode",
+    "1.2.840.10008.1.2.4.202": "htj2k_decode",
+    "1.2.840.10008.1.2.4.203": "htj2k_decode",
 }
-# Errors of imagecodecs are RuntimeError, those of pydicom's plugins any of these.
-_BROKEN = (AttributeError, EOFError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
-           IndexError, struct.error)  # fmt: skip
+# What a lossy decoder gives may lie beyond the stored bits, by a level or two: it is clipped, not masked.
+_LOSSY = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203"))
 
 
 def stored(dataset: pydicom.Dataset, where: Path | str) -> NDArray[np.generic]:
     """The stored values, (rows, columns) or (rows, columns, 3), in the file's own integer type.
 
-    Raises InputError that names the encoding and what both decoders said of it.
+    Raises InputError that names the encoding and what the decoders said of it.
     """
-    syntax = _syntax(dataset)
-    shape = _shape(dataset)
-    if syntax in _LITTLE_ENDIAN and dataset.BitsAllocated in (8, 16) and len(shape) == 2:
-        return _plain(dataset, where)
+    syntax, shape = _syntax(dataset), _shape(dataset)
+    grey = dataset.BitsAllocated in (8, 16) and len(shape) == 2
+    if grey and (syntax in _LITTLE_ENDIAN or (syntax == _BIG_ENDIAN and dataset.BitsAllocated == 16)):
+        return _plain(dataset, where, big=syntax == _BIG_ENDIAN)
     failures = []
-    if (syntax in _CODECS or syntax == _RLE) and dataset.BitsAllocated in (8, 16) and len(shape) == 2:
+    try:
+        frame = _frame(dataset, syntax, shape)
+    except BROKEN as error:
+        raise _refused(where, syntax, [said(error)]) from error
+    if grey and frame is not None and (syntax in _CODECS or syntax == _RLE):
         try:
-            values = _decoded(dataset, syntax)
+            values = _decoded(dataset, frame, syntax)
             if values.shape == shape:
-                return _typed(values, dataset)
+                return _typed(values, dataset, lossy=syntax in _LOSSY)
             failures.append(f"imagecodecs: {values.shape} values for {shape}")
-        except _BROKEN as error:
-            failures.append(f"imagecodecs: {_said(error)}")
+        except BROKEN as error:
+            failures.append(f"imagecodecs: {said(error)}")
     try:
         return _by_pydicom(dataset)
-    except _BROKEN as error:
-        failures.append(f"pydicom: {_said(error)}")
-    name = pydicom.uid.UID(syntax).name
-    raise InputError(
-        where, f"pixel data (7FE0,0010) in {name}", f"a stream that cannot be decoded ({'; '.join(failures)})",
+    except BROKEN as error:
+        failures.append(f"pydicom: {said(error)}")
+    raise _refused(where, syntax, failures)
+
+
+def _refused(where: Path | str, syntax: str, failures: list[str]) -> InputError:
+    return InputError(
+        where, f"pixel data (7FE0,0010) in {pydicom.uid.UID(syntax).name}",
+        f"a stream that cannot be decoded ({'; '.join(failures)})",
         do="Fetch the file again, or send it uncompressed.",
     )  # fmt: skip
 
@@ -73,8 +86,8 @@ def _shape(dataset: pydicom.Dataset) -> tuple[int, ...]:
     return (dataset.Rows, dataset.Columns) if planes == 1 else (dataset.Rows, dataset.Columns, planes)
 
 
-def _plain(dataset: pydicom.Dataset, where: Path | str) -> NDArray[np.generic]:
-    dtype = np.dtype("u1" if dataset.BitsAllocated == 8 else "<u2")
+def _plain(dataset: pydicom.Dataset, where: Path | str, *, big: bool) -> NDArray[np.generic]:
+    dtype = np.dtype("u1" if dataset.BitsAllocated == 8 else ">u2" if big else "<u2")
     wanted, data = int(dataset.Rows) * int(dataset.Columns) * dtype.itemsize, dataset.PixelData
     if len(data) < wanted:
         raise InputError(
@@ -82,23 +95,32 @@ def _plain(dataset: pydicom.Dataset, where: Path | str) -> NDArray[np.generic]:
             do="Fetch the file again.",
         )  # fmt: skip
     values = np.frombuffer(data, dtype, count=wanted // dtype.itemsize).reshape(dataset.Rows, dataset.Columns)
-    return _typed(values, dataset)
+    return _typed(values.astype(dtype.newbyteorder("="), copy=False), dataset)
 
 
-def _decoded(dataset: pydicom.Dataset, syntax: str) -> NDArray[np.generic]:
+def _frame(dataset: pydicom.Dataset, syntax: str, shape: tuple[int, ...]) -> bytes | None:
+    """The compressed frame, its header checked before a decoder makes room for what a forged one asks; None = plain."""
+    if syntax not in _CODECS and syntax != _RLE:
+        return None
+    frame: bytes = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if syntax != _RLE:
+        if b"\xff\xd9" not in frame[-16:]:  # several decoders fill a cut stream with grey and say nothing
+            raise ValueError("the stream has no end marker: the file is truncated")
+        check_stream(frame, *shape)
+    return frame
+
+
+def _decoded(dataset: pydicom.Dataset, frame: bytes, syntax: str) -> NDArray[np.generic]:
     import imagecodecs  # loads its libraries as they are asked for; no cost for a cohort of PNG files
 
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax == _RLE:
         dtype = np.dtype("u1" if dataset.BitsAllocated == 8 else "<u2")
         flat = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype), dtype)
         return flat[: dataset.Rows * dataset.Columns].reshape(dataset.Rows, dataset.Columns)
-    if b"\xff\xd9" not in frame[-16:]:  # several decoders fill a cut stream with grey and say nothing
-        raise ValueError("the stream has no end marker: the file is truncated")
     return np.asarray(getattr(imagecodecs, _CODECS[syntax])(frame))
 
 
-def _typed(values: NDArray[np.generic], dataset: pydicom.Dataset) -> NDArray[np.generic]:
+def _typed(values: NDArray[np.generic], dataset: pydicom.Dataset, *, lossy: bool = False) -> NDArray[np.generic]:
     """Only the bits that are stored, moved to the low end, signed where the file says so."""
     bits, allocated = int(dataset.BitsStored), 8 if values.dtype.itemsize == 1 else 16
     high = int(dataset.get("HighBit", bits - 1))
@@ -106,6 +128,8 @@ def _typed(values: NDArray[np.generic], dataset: pydicom.Dataset) -> NDArray[np.
     shift = max(0, high + 1 - bits)
     if shift:
         unsigned = unsigned >> shift
+    if lossy and bits < allocated and not dataset.get("PixelRepresentation"):
+        return np.minimum(unsigned, unsigned.dtype.type((1 << bits) - 1))
     if bits < allocated:
         unsigned = unsigned & unsigned.dtype.type((1 << bits) - 1)
     if not dataset.get("PixelRepresentation"):
@@ -119,7 +143,3 @@ def _by_pydicom(dataset: pydicom.Dataset) -> NDArray[np.generic]:
         dataset.file_meta = pydicom.dataset.FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(_syntax(dataset))
     return np.asarray(dataset.pixel_array)
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

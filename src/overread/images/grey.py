@@ -36,8 +36,8 @@ def displayed(dataset: pydicom.Dataset, stored: NDArray[Any], *, voi: bool) -> P
     if photometric == "PALETTE COLOR":
         raise ValueError("photometric interpretation (0028,0004) is PALETTE COLOR, a radiograph is grey")
     if stored.ndim == 3:
-        notes.append("colour made grey (Rec. 601 luma)")
-        stored = np.rint(stored @ np.array([0.299, 0.587, 0.114])).astype(stored.dtype)
+        stored = _one_plane(stored, photometric)
+        notes.append(f"{photometric} with nothing but grey in it: one plane taken")
     levels = np.arange(int(stored.min()), int(stored.max()) + 1).astype(stored.dtype)  # (n_levels,)
     padding = _padding(dataset, levels)
     values = np.asarray(apply_modality_lut(levels, dataset), np.float64)
@@ -50,7 +50,36 @@ def displayed(dataset: pydicom.Dataset, stored: NDArray[Any], *, voi: bool) -> P
         table = least + greatest - table
     table = np.clip(np.where(padding, least, table), least, greatest)
     pixels = _whole(table) if shown is not None or _fits_uint16(table) else table.astype(np.float32)
-    return Plane(_taken(pixels, levels, stored), least, greatest, tuple(notes))
+    return Plane(_upright(_taken(pixels, levels, stored), dataset, notes), least, greatest, tuple(notes))
+
+
+def _one_plane(stored: NDArray[Any], photometric: str) -> NDArray[Any]:
+    """The grey plane of a picture that is stored as colour but has none; a picture with colour is no radiograph."""
+    first, second, third = (stored[..., i] for i in range(3))
+    plain = bool((first == second).all() and (second == third).all())
+    if photometric.startswith("YBR"):  # where the decoder left it: a chroma of one half is none
+        middle = 1 << (8 * stored.dtype.itemsize - 1)
+        plain = plain or bool((np.abs(stored[..., 1:].astype(np.int32) - middle) <= 1).all())
+    if not plain:
+        raise ValueError(f"photometric interpretation (0028,0004) is {photometric} with colour, a radiograph is grey")
+    return np.ascontiguousarray(first)
+
+
+def _upright(pixels: Pixels, dataset: pydicom.Dataset, notes: list[str]) -> Pixels:
+    """The picture as it is hung, rows to the patient's left and columns to the feet: PatientOrientation (0020,0020).
+
+    Only a frontal picture (left or right, and head or feet) is turned; where the tag is empty the picture stays.
+    """
+    given = dataset.get("PatientOrientation")
+    words = [str(w).strip().upper()[:1] for w in given] if given and not isinstance(given, str) else []
+    if len(words) != 2 or {"L", "R"}.isdisjoint(words) or {"F", "H"}.isdisjoint(words) or words == ["L", "F"]:
+        return pixels
+    notes.append(f"stored with its rows to {words[0]} and its columns to {words[1]}: turned to L and F")
+    if words[0] in "FH":
+        pixels, words = pixels.T, words[::-1]
+    pixels = pixels[:, ::-1] if words[0] == "R" else pixels
+    pixels = pixels[::-1] if words[1] == "H" else pixels
+    return np.ascontiguousarray(pixels)  # type: ignore[return-value]
 
 
 def _taken(table: Pixels, levels: NDArray[Any], stored: NDArray[Any]) -> Pixels:

@@ -1,0 +1,274 @@
+"""What the header of a DICOM radiograph says: who, when, on which device, which view, how large a pixel is.
+
+Each rule stands once. What was odd is noted, never mended in silence; None or "" is what the header does not say.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from overread.errors import InputError
+from overread.images.picture import MAX_PIXELS, content
+
+# What pydicom raises on files that are not what they say; anything else is our fault and stays a traceback.
+BROKEN = (
+    InvalidDicomError, AttributeError, EOFError, KeyError, NotImplementedError, OSError, OverflowError, RecursionError,
+    RuntimeError, TypeError, ValueError, IndexError, struct.error, zlib.error, MemoryError,
+    AssertionError,
+)  # fmt: skip
+_HEAD = 1 << 20
+_LARGEST = 2 * MAX_PIXELS + (1 << 24)  # bytes of the largest picture that is read, and of a long header
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_VIEWS = {"PA": "PA", "AP": "AP", "LL": "LATERAL", "RL": "LATERAL", "LATERAL": "LATERAL", "LAT": "LATERAL"}
+# PS3.16 CID 4010 (DX View): SNOMED CT, and the SNOMED RT codes of older files.
+_VIEW_CODES = {
+    "399348003": "AP", "R-10206": "AP", "272479007": "PA", "R-10214": "PA", "R-40888": "PA",
+    "399067008": "LATERAL", "R-102CD": "LATERAL", "399173006": "LATERAL", "R-10236": "LATERAL",
+    "399198007": "LATERAL", "R-10232": "LATERAL",
+}  # fmt: skip
+_AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds .7.1 to .7.4
+TAGS = (
+    "SOPClassUID", "SOPInstanceUID", "AcquisitionDate", "StudyDate", "ContentDate", "AccessionNumber", "Modality",
+    "ConversionType", "Manufacturer", "StationName", "ManufacturerModelName", "PatientID", "IssuerOfPatientID",
+    "PatientBirthDate", "PatientSex", "PatientAge", "BodyPartExamined", "ViewPosition", "ViewCodeSequence",
+    "ImageType", "Laterality", "ImageLaterality", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns",
+    "NumberOfFrames", "PhotometricInterpretation", "PatientOrientation", "BurnedInAnnotation",
+    "PixelSpacingCalibrationType", "EstimatedRadiographicMagnificationFactor", *_SPACINGS,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a radiograph's header says; None or "" where it does not say it.
+
+    `study`, `series`, `image` are instance UIDs; `issuer` says who gave the patient_id; `burned_in` is YES, NO or "";
+    `secondary` is a secondary capture (a screenshot, a digitised film), whatever its modality says; `notes` name what
+    was odd.
+    """
+
+    patient_id: str
+    issuer: str
+    study: str
+    series: str
+    image: str
+    accession: str
+    sop_class: str
+    modality: str
+    view: str
+    laterality: str
+    body_part: str
+    sex: str | None
+    age_years: float | None
+    manufacturer: str
+    device: str
+    station: str
+    acquired: date | None
+    pixel_mm: float | None
+    rows: int
+    columns: int
+    frames: int
+    photometric: str
+    transfer_syntax: str
+    burned_in: str
+    secondary: bool
+    notes: tuple[str, ...] = ()
+
+
+def read_header(path: Path | str) -> Header:
+    """Read what the header says, without the pixels.
+
+    Raises InputError where the file is missing or is not DICOM.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise InputError(path, "a DICOM file", f"one that cannot be opened: {error.strerror or error}") from error
+    with pydicom.config.disable_value_validation():
+        return header_of(dataset_of(head, path, with_pixels=False), path)
+
+
+def dataset_of(
+    data: bytes, where: Path | str, *, with_pixels: bool, tags: Iterable[str] | None = None
+) -> pydicom.Dataset:
+    """The data set in these bytes, with or without preamble and meta information; `tags` reads only those.
+
+    Raises InputError: not DICOM, or broken before anything could be read.
+    """
+    if content(data[:512]) != "DICOM":
+        raise InputError(where, "a DICOM file", f"a file whose content is {content(data[:512])}")
+    _check_deflated(data, where)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a file that ends early is told of later, in our words
+            return pydicom.dcmread(
+                BytesIO(data), force=True, stop_before_pixels=not with_pixels,
+                specific_tags=None if tags is None else list(tags),
+            )  # fmt: skip
+    except BROKEN as error:
+        raise broken(where, "a whole DICOM file", error) from error
+
+
+def _check_deflated(data: bytes, where: Path | str) -> None:
+    """Refuse a deflated data set that is far larger than any radiograph, before pydicom inflates the whole of it."""
+    if data[128:136] != b"DICM\x02\x00\x00\x00" or _DEFLATED not in data[144:2048]:
+        return
+    start = 144 + int.from_bytes(data[140:144], "little")
+    inflater, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
+    try:
+        while rest and not inflater.eof and size <= _LARGEST:
+            size += len(inflater.decompress(rest, 1 << 22))
+            rest = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise broken(where, "a whole deflated DICOM file", error) from error
+    if size > _LARGEST:
+        raise InputError(where, f"at most {_LARGEST:,} bytes when inflated", "more: no radiograph is of that size")
+
+
+def broken(where: Path | str, expected: str, error: BaseException) -> InputError:
+    """The InputError of a file that is not what it says."""
+    return InputError(where, expected, f"one that cannot be read: {said(error)}", do="Fetch the file again.")
+
+
+def said(error: BaseException) -> str:
+    """What an error says, in one short line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def header_of(dataset: pydicom.Dataset, where: Path | str) -> Header:
+    """What a data set says, whatever else it holds. Raises InputError where tags cannot be read at all."""
+    notes: list[str] = []
+    try:
+        meta = getattr(dataset, "file_meta", None)
+        syntax = str(getattr(meta, "TransferSyntaxUID", "") or "")
+        if getattr(dataset, "preamble", None) is None:
+            notes.append("no preamble")
+        if not syntax:
+            notes.append("no file meta information: the encoding was found out")
+        sop_class = _text(dataset, "SOPClassUID")
+        return Header(
+            patient_id=_text(dataset, "PatientID"),
+            issuer=_text(dataset, "IssuerOfPatientID"),
+            study=_text(dataset, "StudyInstanceUID"),
+            series=_text(dataset, "SeriesInstanceUID"),
+            image=_text(dataset, "SOPInstanceUID"),
+            accession=_text(dataset, "AccessionNumber"),
+            sop_class=sop_class,
+            modality=_text(dataset, "Modality"),
+            view=_view(dataset, notes),
+            laterality=_text(dataset, "ImageLaterality") or _text(dataset, "Laterality"),
+            body_part=_text(dataset, "BodyPartExamined"),
+            sex=_sex(dataset, notes),
+            age_years=_age_years(dataset, notes),
+            manufacturer=_text(dataset, "Manufacturer"),
+            device=_text(dataset, "ManufacturerModelName"),
+            station=_text(dataset, "StationName"),
+            acquired=_day(dataset, "AcquisitionDate") or _day(dataset, "StudyDate") or _day(dataset, "ContentDate"),
+            pixel_mm=_pixel_mm(dataset, notes),
+            rows=_whole(dataset, "Rows"),
+            columns=_whole(dataset, "Columns"),
+            frames=_whole(dataset, "NumberOfFrames") or 1,
+            photometric=_text(dataset, "PhotometricInterpretation"),
+            transfer_syntax=syntax,
+            burned_in=_text(dataset, "BurnedInAnnotation").upper(),
+            secondary=sop_class.startswith(_SECONDARY_CAPTURE) or bool(_text(dataset, "ConversionType")),
+            notes=tuple(notes),
+        )
+    except BROKEN as error:
+        raise broken(where, "a header that can be read", error) from error
+
+
+def _text(dataset: pydicom.Dataset, tag: str) -> str:
+    value = dataset.get(tag)
+    return "" if value is None else str(value).strip()
+
+
+def _whole(dataset: pydicom.Dataset, tag: str) -> int:
+    value = dataset.get(tag)
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _view(dataset: pydicom.Dataset, notes: list[str]) -> str:
+    """ViewPosition (0018,5101), else the first code of ViewCodeSequence (0054,0220); two that differ are noted."""
+    word = _text(dataset, "ViewPosition").upper()
+    stated = _VIEWS.get(word, "UNKNOWN")
+    codes = dataset.get("ViewCodeSequence")
+    coded = _VIEW_CODES.get(_text(codes[0], "CodeValue"), "UNKNOWN") if codes else "UNKNOWN"
+    if "UNKNOWN" not in (stated, coded) and stated != coded:
+        notes.append(f"view position says {stated}, view code {coded}: {stated} is taken")
+    if stated == "UNKNOWN" and coded != "UNKNOWN":
+        notes.append("view taken from the view code")
+        return coded
+    if stated == "UNKNOWN" and word:
+        notes.append(f"view position '{word}' is none of PA, AP, lateral: UNKNOWN")
+    return stated
+
+
+def _sex(dataset: pydicom.Dataset, notes: list[str]) -> str | None:
+    word = _text(dataset, "PatientSex").upper()
+    if word in ("F", "M"):
+        return word
+    if word not in ("", "O"):
+        notes.append(f"patient sex '{word}' is none of F, M, O: not stated")
+    return None
+
+
+def _day(dataset: pydicom.Dataset, tag: str) -> date | None:
+    digits = _text(dataset, tag).replace(".", "")[:8]
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
+    except ValueError:
+        return None
+
+
+def _age_years(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
+    """The age as stated ("034Y", "018M"), else from birth to study; one no human reaches is not stated at all."""
+    text = _text(dataset, "PatientAge").upper()
+    born, seen = _day(dataset, "PatientBirthDate"), _day(dataset, "StudyDate")
+    years: float | None = None
+    if text[-1:] in _AGE_UNITS and text[:-1].isdigit():
+        years = int(text[:-1]) * _AGE_UNITS[text[-1]]
+    elif born and seen:
+        years = (seen - born).days / 365.25
+    if years is not None and not 0 <= years <= 120:
+        notes.append(f"age {years:.0f} years: not stated")
+        return None
+    return years
+
+
+def _pixel_mm(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
+    """The size of a pixel by its right tag; 0 is not a size.
+
+    PixelSpacing (0028,0030), calibrated or at the detector (its calibration type says which); else ImagerPixelSpacing
+    (0018,1164), at the detector, divided by the magnification (0018,1114) where it is stated; else, for digitised film,
+    NominalScannedPixelSpacing (0018,2010). PS3.3 10.7.1.3 and C.8.11.
+    """
+    for tag in _SPACINGS:
+        value: Any = dataset.get(tag)
+        if value and len(value) == 2 and float(value[0]) > 0:
+            size = float(value[0])
+            larger = dataset.get("EstimatedRadiographicMagnificationFactor")
+            if tag == "ImagerPixelSpacing" and larger and float(larger) >= 1:
+                notes.append("pixel size at the detector divided by the magnification")
+                return size / float(larger)
+            if abs(float(value[1]) - size) > 0.01 * size:
+                notes.append("pixels are not square: the row spacing is taken")
+            return size
+    return None
