@@ -88,6 +88,14 @@ def test_every_plain_encoding_comes_back_bit_for_bit(tmp_path, write_dicom, name
     np.testing.assert_array_equal(stored_values(tmp_path / "b.dcm"), values)
 
 
+def test_a_broken_htj2k_stream_is_not_served_half_black(encoded):
+    values = np.random.default_rng(5).integers(0, 4096, (64, 64)).astype(np.uint16)
+    stream = imagecodecs.htj2k_encode(values, reversible=True)
+    cut = stream[: len(stream) // 2] + b"\xff\xd9"
+    with pytest.raises(InputError, match=r"High-Throughput JPEG 2000.*cannot be decoded"):
+        stored_values(encoded(values, "1.2.840.10008.1.2.4.201", cut))
+
+
 def test_a_deflate_bomb_is_refused(write_dicom, monkeypatch):
     path = write_dicom(np.zeros((400, 560), np.uint16))
     dataset = pydicom.dcmread(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +119,22 @@ def _decoded(dataset: pydicom.Dataset, frame: bytes, syntax: str) -> NDArray[np.
         dtype = np.dtype("u1" if dataset.BitsAllocated == 8 else "<u2")
         flat = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype), dtype)
         return flat[: dataset.Rows * dataset.Columns].reshape(dataset.Rows, dataset.Columns)
-    return np.asarray(getattr(imagecodecs, _CODECS[syntax])(frame))
+    decode = getattr(imagecodecs, _CODECS[syntax])
+    return _strictly(decode, frame) if _CODECS[syntax] == "htj2k_decode" else np.asarray(decode(frame))
+
+
+def _strictly(decode: Callable[[bytes], NDArray[np.generic]], frame: bytes) -> NDArray[np.generic]:
+    """What a decoder gives that says of its errors only that they were ignored, and hands over what it had by then."""
+    ignored: list[str] = []
+    usual = sys.unraisablehook
+    sys.unraisablehook = lambda told: ignored.append(said(told.exc_value or RuntimeError("a broken stream")))
+    try:
+        values = np.asarray(decode(frame))
+    finally:
+        sys.unraisablehook = usual
+    if ignored:
+        raise ValueError(ignored[0])
+    return values
 
 
 def _typed(values: NDArray[np.generic], dataset: pydicom.Dataset, *, lossy: bool = False) -> NDArray[np.generic]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from overread.errors import InputError
 from overread.images import codecs, grey
-from overread.images.header import BROKEN, Header, dataset_of, header_of, said
+from overread.images.header import BROKEN, Header, dataset_of, header_of, readable, said
 from overread.images.header import read_header as read_header
 from overread.images.picture import Pixels, check_size, read_bytes
 
@@ -61,7 +61,8 @@ def decode_dicom(data: bytes, where: Path | str, *, voi: bool = True) -> Radiogr
         pydicom.config.disable_value_validation()
     ):  # odd values are common in real headers; what matters is checked here
         dataset = dataset_of(data, where, with_pixels=True)
-        stored = _stored(dataset, where)
+        with readable(where, "tags that can be read"):
+            stored = _stored(dataset, where)
         try:
             plane = grey.displayed(dataset, stored, voi=voi)
         except BROKEN as error:
@@ -77,7 +78,9 @@ def stored_values(path: Path | str) -> NDArray[np.generic]:
     dtype('int16')
     """
     with pydicom.config.disable_value_validation():
-        return _stored(dataset_of(read_bytes(path), path, with_pixels=True), path)
+        dataset = dataset_of(read_bytes(path), path, with_pixels=True)
+        with readable(path, "tags that can be read"):
+            return _stored(dataset, path)
 
 
 def _stored(dataset: pydicom.Dataset, where: Path | str) -> NDArray[np.generic]:

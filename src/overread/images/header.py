@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
@@ -16,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from overread.errors import InputError
 from overread.images.picture import MAX_PIXELS, content
 
 # What pydicom raises on files that are not what they say; anything else is our fault and stays a traceback.
 BROKEN = (
-    InvalidDicomError, AttributeError, EOFError, KeyError, NotImplementedError, OSError, OverflowError, RecursionError,
-    RuntimeError, TypeError, ValueError, IndexError, struct.error, zlib.error, MemoryError,
-    AssertionError,
+    InvalidDicomError, BytesLengthException, AttributeError, EOFError, KeyError, NotImplementedError, OSError,
+    OverflowError, RecursionError, RuntimeError, TypeError, ValueError, IndexError, struct.error, zlib.error,
+    MemoryError, AssertionError,
 )  # fmt: skip
 _HEAD = 1 << 20
 _LARGEST = 2 * MAX_PIXELS + (1 << 24)  # bytes of the largest picture that is read, and of a long header
@@ -112,15 +113,12 @@ def dataset_of(
     if content(data[:512]) != "DICOM":
         raise InputError(where, "a DICOM file", f"a file whose content is {content(data[:512])}")
     _check_deflated(data, where)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a file that ends early is told of later, in our words
-            return pydicom.dcmread(
-                BytesIO(data), force=True, stop_before_pixels=not with_pixels,
-                specific_tags=None if tags is None else list(tags),
-            )  # fmt: skip
-    except BROKEN as error:
-        raise broken(where, "a whole DICOM file", error) from error
+    with readable(where, "a whole DICOM file"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a file that ends early is told of later, in our words
+        return pydicom.dcmread(
+            BytesIO(data), force=True, stop_before_pixels=not with_pixels,
+            specific_tags=None if tags is None else list(tags),
+        )  # fmt: skip
 
 
 def _check_deflated(data: bytes, where: Path | str) -> None:
@@ -129,19 +127,22 @@ def _check_deflated(data: bytes, where: Path | str) -> None:
         return
     start = 144 + int.from_bytes(data[140:144], "little")
     inflater, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
-    try:
+    with readable(where, "a whole deflated DICOM file"):
         while rest and not inflater.eof and size <= _LARGEST:
             size += len(inflater.decompress(rest, 1 << 22))
             rest = inflater.unconsumed_tail
-    except zlib.error as error:
-        raise broken(where, "a whole deflated DICOM file", error) from error
     if size > _LARGEST:
         raise InputError(where, f"at most {_LARGEST:,} bytes when inflated", "more: no radiograph is of that size")
 
 
-def broken(where: Path | str, expected: str, error: BaseException) -> InputError:
-    """The InputError of a file that is not what it says."""
-    return InputError(where, expected, f"one that cannot be read: {said(error)}", do="Fetch the file again.")
+@contextmanager
+def readable(where: Path | str, expected: str) -> Iterator[None]:
+    """Whatever a broken file makes its readers raise is an InputError that says what they said of it."""
+    try:
+        yield
+    except BROKEN as error:
+        found = f"one that cannot be read: {said(error)}"
+        raise InputError(where, expected, found, do="Fetch the file again.") from error
 
 
 def said(error: BaseException) -> str:
@@ -152,7 +153,7 @@ def said(error: BaseException) -> str:
 def header_of(dataset: pydicom.Dataset, where: Path | str) -> Header:
     """What a data set says, whatever else it holds. Raises InputError where tags cannot be read at all."""
     notes: list[str] = []
-    try:
+    with readable(where, "a header that can be read"):
         meta = getattr(dataset, "file_meta", None)
         syntax = str(getattr(meta, "TransferSyntaxUID", "") or "")
         if getattr(dataset, "preamble", None) is None:
@@ -188,8 +189,6 @@ def header_of(dataset: pydicom.Dataset, where: Path | str) -> Header:
             secondary=sop_class.startswith(_SECONDARY_CAPTURE) or bool(_text(dataset, "ConversionType")),
             notes=tuple(notes),
         )
-    except BROKEN as error:
-        raise broken(where, "a header that can be read", error) from error
 
 
 def _text(dataset: pydicom.Dataset, tag: str) -> str:

@@ -8,6 +8,7 @@ _JPEG, _CODESTREAM = b"\xff\xd8", b"\xff\x4f\xff\x51"
 # Start of frame: JPEG baseline, extended, progressive, lossless (and their arithmetic kinds), JPEG-LS.
 _FRAME = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA, 0xCB, 0xF7}
 _SEQUENTIAL = {0xC0, 0xC1}
+_TILE, _END = b"\xff\x90", b"\xff\xd9"
 _SCAN, _ALONE = 0xDA, {0xD8, 0x01, *range(0xD0, 0xD8)}
 
 
@@ -71,4 +72,18 @@ def _jpeg2000_size(stream: bytes, place: int, planes: int) -> tuple[int, int]:
     (components,) = struct.unpack_from(">H", stream, place + 36)
     if components != planes:
         raise ValueError(f"the stream has {components} components, the file states {planes}")
+    _check_tiles(stream, place - 2)
     return bottom - top, right - left
+
+
+def _check_tiles(stream: bytes, place: int) -> None:
+    """Every tile part must be as long as it says (SOT, A.4.2): a cut stream decodes to a blurred picture otherwise."""
+    while place + 4 <= len(stream) and stream[place : place + 2] != _TILE:
+        place += 2 + struct.unpack_from(">H", stream, place + 2)[0]
+    while place + 12 <= len(stream) and stream[place : place + 2] == _TILE:
+        (length,) = struct.unpack_from(">I", stream, place + 6)
+        if length == 0:  # the last one may say that it goes on to the end
+            return
+        place += length
+    if stream[place : place + 2] != _END:
+        raise ValueError("a tile of the stream does not end where it says: the file is truncated")

@@ -1,0 +1,131 @@
+"""The headers of many DICOM files as one table: only the first bytes of each are read, on every core, resumable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pydicom
+
+from overread.errors import InputError
+from overread.images.header import TAGS, dataset_of, header_of
+from overread.images.picture import content
+from overread.images.workers import in_order
+from overread.tables import write_frame
+
+_PORTION = 256
+_FIRST, _MOST = 1 << 13, 1 << 23  # bytes read at first; given up beyond (a header of 8 MB is none)
+_PIXELS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
+_KEEP_EVERY = 40  # portions after which the cache is written
+SCHEMA = {
+    "path": pl.String, "size": pl.Int64, "changed": pl.Int64, "fault": pl.String, "kind": pl.String,
+    **dict.fromkeys(
+        ("patient_id", "issuer", "study", "series", "image", "accession", "sop_class", "modality", "view",
+         "laterality", "body_part", "sex", "manufacturer", "device", "station", "photometric", "transfer_syntax",
+         "burned_in", "notes"),
+        pl.String,
+    ),
+    "age_years": pl.Float64, "pixel_mm": pl.Float64, "acquired": pl.Date, "secondary": pl.Boolean,
+    "rows": pl.Int64, "columns": pl.Int64, "frames": pl.Int64,
+}  # fmt: skip
+
+
+def scan(
+    paths: Sequence[Path],
+    *,
+    workers: int | str = 1,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> pl.DataFrame:
+    """Read the headers of these files: a row for every file, in their order.
+
+    Parameters
+    ----------
+    paths: the files, of any kind; what is no DICOM file gets its `kind` by content, what cannot be read its `fault`.
+    workers: processes, or the address of a Dask scheduler.
+    cache: a Parquet file that keeps what was read: files of the same size and time of change are not read again, so
+        that an interrupted scan of a slow share goes on. It is written as the scan proceeds.
+    progress: called with (files done, files in all).
+
+    Returns a table with the columns of `SCHEMA`: path, size, changed (nanoseconds), kind ("DICOM", "PNG", …), fault,
+    and the fields of `header.Header`, its notes joined by "; ".
+    """
+    stated = pl.DataFrame([_state(p) for p in paths], schema=_STATE, orient="row")
+    known = _known(cache, stated)
+    missing = stated.join(known, on="path", how="anti", maintain_order="left")
+    names = missing["path"].to_list()
+    tasks = ((tuple(names[i : i + _PORTION]),) for i in range(0, len(names), _PORTION))
+    made, done = [known], known.height
+    report = progress or (lambda done, total: None)
+    report(done, stated.height)
+    with closing(in_order(headers, tasks, workers)) as stream:
+        for number, part in enumerate(stream, 1):
+            made.append(part)
+            done += part.height
+            report(done, stated.height)
+            if cache is not None and number % _KEEP_EVERY == 0:
+                write_frame(pl.concat(made), cache)
+    whole = pl.concat(made)
+    if cache is not None and names:
+        write_frame(whole, cache)
+    return stated.select("path").join(whole, on="path", how="left", maintain_order="left")
+
+
+_STATE = {"path": pl.String, "size": pl.Int64, "changed": pl.Int64}
+
+
+def _state(path: Path | str) -> tuple[str, int, int]:
+    try:
+        found = os.stat(path)
+        return str(path), found.st_size, found.st_mtime_ns
+    except OSError:
+        return str(path), -1, -1
+
+
+def _known(cache: Path | None, stated: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the cache whose files are still the same."""
+    if cache is None or not cache.is_file():
+        return pl.DataFrame(schema=SCHEMA)
+    kept = pl.read_parquet(cache)
+    if dict(kept.schema) != SCHEMA:  # of another version: read again
+        return pl.DataFrame(schema=SCHEMA)
+    return kept.join(stated, on=list(_STATE), how="semi", nulls_equal=True)
+
+
+def headers(paths: Sequence[str]) -> pl.DataFrame:
+    """The rows of these files."""
+    rows: list[dict[str, Any]] = []
+    for name in paths:
+        path, size, changed = _state(name)
+        row: dict[str, Any] = {"path": path, "size": size, "changed": changed, "fault": "", "kind": ""}
+        try:
+            head = _head(Path(path), size)
+            row["kind"] = content(head[:512])
+            if row["kind"] == "DICOM":
+                with pydicom.config.disable_value_validation():
+                    found = header_of(dataset_of(head, path, with_pixels=False, tags=TAGS), path)
+                row |= asdict(found) | {"notes": "; ".join(found.notes)}
+        except InputError as error:
+            row["fault"] = error.found
+        except OSError as error:
+            row["fault"] = f"a file that cannot be opened: {error.strerror or error}"
+        rows.append(row)
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _head(path: Path, size: int) -> bytes:
+    """As much of the file as its header takes: more is read until its pixels begin."""
+    with path.open("rb", buffering=0) as file:
+        head = file.read(_FIRST)
+        while len(head) < min(size, _MOST) and _goes_on(head):
+            head += file.read(7 * len(head))
+    return head
+
+
+def _goes_on(head: bytes) -> bool:
+    return content(head[:512]) == "DICOM" and not any(tag in head for tag in _PIXELS)

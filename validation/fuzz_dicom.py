@@ -1,0 +1,202 @@
+"""Mutated DICOM files against the reader: every one must give an image or an InputError, in bounded time and memory.
+
+    python validation/fuzz_dicom.py [--files 2000] [--seed 1] [--seconds 20] [--folder REAL_FILES]
+
+Seeds are small files in every transfer syntax (made here) and, with --folder, the .dcm files in it. Each is cut,
+overwritten, given wrong lengths and absurd sizes, nested sequences, fragments without end, or a deflate bomb. Files are
+read in worker processes whose address space may grow by 1 GB and no more; a worker that dies, hangs or raises anything
+but InputError is a failure, and the file is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import io
+import multiprocessing
+import resource
+import struct
+import time
+import traceback
+import zlib
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+
+ENCODE = {
+    "1.2.840.10008.1.2.4.50": lambda v: imagecodecs.jpeg8_encode((v >> 4).astype(np.uint8), level=90),
+    "1.2.840.10008.1.2.4.51": lambda v: imagecodecs.jpeg8_encode(v, level=90, bitspersample=12),
+    "1.2.840.10008.1.2.4.70": lambda v: imagecodecs.ljpeg_encode(v, bitspersample=12),
+    "1.2.840.10008.1.2.4.80": imagecodecs.jpegls_encode,
+    "1.2.840.10008.1.2.4.90": lambda v: imagecodecs.jpeg2k_encode(v, level=0, codecformat="j2k"),
+    "1.2.840.10008.1.2.4.201": lambda v: imagecodecs.htj2k_encode(v, reversible=True),
+}
+PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
+GIGABYTE = 1 << 30
+
+
+def picture(syntax: str, rng: np.random.Generator) -> bytes:
+    """A small radiograph in this transfer syntax."""
+    values = (np.add.outer(np.arange(96), np.arange(80)) * 20 + rng.integers(0, 30, (96, 80))).astype(np.uint16) % 4096
+    bits = 8 if syntax.endswith(".4.50") else 12
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset.PatientID, dataset.PatientName, dataset.Modality = "17", "Doe^Jane", "DX"
+    dataset.Rows, dataset.Columns = values.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME1"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = (8 if bits == 8 else 16), bits, bits - 1
+    dataset.PixelRepresentation = 0
+    dataset.WindowCenter, dataset.WindowWidth = 2000, 3000
+    lut = Dataset()
+    lut.LUTDescriptor, lut.LUTData = [4096, 0, 12], list(range(4096))
+    lut.add_new("LUTDescriptor", "US", [4096, 0, 12])
+    lut.add_new("LUTData", "US", list(range(4096)))
+    if rng.random() < 0.3:
+        dataset.VOILUTSequence = [lut]
+    plain = syntax in PLAIN
+    order = ">u2" if syntax == PLAIN[2] else "<u2"
+    dataset.PixelData = values.astype(order).tobytes() if plain else encapsulate([ENCODE[syntax](values)])
+    dataset["PixelData"].VR = "OW" if plain else "OB"
+    dataset["PixelData"].is_undefined_length = not plain
+    held = io.BytesIO()
+    uid = dataset.file_meta.TransferSyntaxUID
+    pydicom.dcmwrite(held, dataset, enforce_file_format=True, little_endian=uid.is_little_endian,
+                     implicit_vr=uid.is_implicit_VR)  # fmt: skip
+    return held.getvalue()
+
+
+def nested(depth: int) -> bytes:
+    """A sequence in a sequence in a sequence …, explicit little endian, undefined lengths."""
+    tag = b"\x08\x00\x40\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    return tag * depth
+
+
+def mutated(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
+    """The file with one kind of harm done to it."""
+    kind = str(rng.choice(["cut", "flip", "lengths", "sizes", "nest", "fragments", "bomb", "splice", "zero"]))
+    body = bytearray(data)
+    start = 132
+    if kind == "cut":
+        return kind, data[: int(rng.integers(1, len(data)))]
+    if kind == "flip":
+        for place in rng.integers(0, len(body), int(rng.integers(1, 40))):
+            body[place] ^= int(rng.integers(1, 256))
+    elif kind == "lengths":
+        for place in rng.integers(start, min(len(body), 2000) - 4, int(rng.integers(1, 4))):
+            body[place : place + 4] = rng.choice([b"\xff\xff\xff\xff", b"\xfe\xff\xff\xff", b"\x00\x00\x00\x80"])
+    elif kind == "sizes":
+        for tag in (b"\x28\x00\x10\x00", b"\x28\x00\x11\x00", b"\x28\x00\x08\x00", b"\x28\x00\x00\x01",
+                    b"\x28\x00\x01\x01", b"\x28\x00\x02\x00", b"\x28\x00\x02\x30"):  # fmt: skip
+            if (at := data.find(tag, start)) >= 0 and rng.random() < 0.5:
+                body[at + 8 : at + 10] = struct.pack("<H", int(rng.choice([0, 1, 2, 7, 255, 32768, 65535])))
+    elif kind == "nest":
+        at = int(rng.integers(start, min(len(data), 800)))
+        return kind, data[:at] + nested(int(rng.choice([10, 300, 3000, 20_000]))) + data[at:]
+    elif kind == "fragments":
+        at = data.find(b"\xe0\x7f\x10\x00", start)
+        return kind, data[: at + 12] + b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * int(rng.choice([10, 100_000])) + data[
+            at + 20 :
+        ]
+    elif kind == "bomb":
+        held = data.replace(b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008.1.2.1.99")
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        return kind, held[:400] + packer.compress(bytes(int(rng.choice([1 << 20, 400 << 20])))) + packer.flush()
+    elif kind == "splice":
+        a, b = sorted(int(x) for x in rng.integers(start, len(data), 2))
+        return kind, data[:a] + data[b:]
+    else:
+        at = int(rng.integers(start, len(data)))
+        body[at : at + int(rng.integers(1, 4000))] = bytes(10)
+    return kind, bytes(body)
+
+
+def work(pipe: Connection, limit: int) -> None:
+    """Read what comes through the pipe until nothing comes."""
+    from overread.errors import InputError
+    from overread.images.dicom import decode_dicom
+    from overread.images.header import dataset_of, header_of
+
+    decode_dicom(picture(PLAIN[1], np.random.default_rng(0)), "warm")  # what loads lazily is loaded
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + limit, used + limit))
+    while (data := pipe.recv_bytes()) != b"":
+        try:
+            with pydicom.config.disable_value_validation():
+                header_of(dataset_of(data[: 1 << 20], "fuzz", with_pixels=False), "fuzz")
+            shape = decode_dicom(data, "fuzz").pixels.shape
+            pipe.send(("image", str(shape)))
+        except InputError as error:
+            pipe.send(("refused", error.found[:60]))
+        except BaseException:  # noqa: BLE001 - whatever it is, it is what this program looks for
+            pipe.send(("FAILED", traceback.format_exc(limit=-3)))
+
+
+def run(files: int, seed: int, seconds: float, folder: Path | None, kept: Path | None = None) -> collections.Counter:
+    """Counts of outcomes by kind of harm; failures are printed and, with `kept`, their files written there."""
+    rng = np.random.default_rng(seed)
+    seeds = [picture(s, rng) for s in (*PLAIN, *ENCODE)]
+    seeds += [p.read_bytes() for p in sorted(folder.glob("*.dcm"))] if folder else []
+    counts: collections.Counter = collections.Counter()
+    context = multiprocessing.get_context("spawn")
+    process, pipe = _started(context)
+    for number in range(files):
+        kind, data = mutated(seeds[int(rng.integers(len(seeds)))], rng)
+        begun = time.perf_counter()
+        outcome, said = "HUNG", ""
+        try:
+            pipe.send_bytes(data)
+            if pipe.poll(seconds):
+                outcome, said = pipe.recv()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            outcome, said = "CRASHED", str(process.exitcode)
+        counts[kind, outcome] += 1
+        counts["slowest ms", ""] = max(counts["slowest ms", ""], round(1000 * (time.perf_counter() - begun)))
+        if outcome.isupper():
+            print(f"file {number}, {kind}: {outcome} {said}")
+            if kept is not None:
+                kept.mkdir(parents=True, exist_ok=True)
+                (kept / f"{seed}-{number}-{kind}.dcm").write_bytes(data)
+            process.kill()
+            process, pipe = _started(context)
+    pipe.send_bytes(b"")
+    process.join(5)
+    return counts
+
+
+def _started(context: multiprocessing.context.SpawnContext) -> tuple[multiprocessing.process.BaseProcess, Connection]:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, GIGABYTE), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--keep", type=Path)
+    given = parser.parse_args()
+    counts = run(given.files, given.seed, given.seconds, given.folder, given.keep)
+    slowest = counts.pop(("slowest ms", ""))
+    outcomes = sorted({o for _, o in counts})
+    print(f"{'':10}" + "".join(f"{o:>10}" for o in outcomes))
+    for kind in sorted({k for k, _ in counts}):
+        print(f"{kind:10}" + "".join(f"{counts[kind, o]:10}" for o in outcomes))
+    print(f"slowest file: {slowest} ms")
+    if any(o.isupper() for o in outcomes):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
