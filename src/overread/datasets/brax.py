@@ -1,0 +1,72 @@
+"""BRAX, the folder as PhysioNet ships it: 40,967 radiographs of a Brazilian hospital, 14 observations of reports.
+
+Reis et al. 2022, doi:10.1038/s41597-022-01608-8. Labels were mined from Portuguese reports by a translated CheXpert.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from overread import tables
+from overread.datasets import folding, shipped, stated
+from overread.errors import InputError
+from overread.tables import Source
+
+ABOUT = shipped.About(
+    title="BRAX",
+    citation="Reis et al. 2022, BRAX",
+    doi="10.1038/s41597-022-01608-8",
+    url="https://physionet.org/content/brax/",
+    licence="PhysioNet Credentialed Health Data License 1.5.0",
+    terms="credentialed users who completed training; not to be passed on",
+    marks=("master_spreadsheet*.csv*",),
+    images=40_967,
+)
+_TABLE = ("master_spreadsheet_update.csv", "master_spreadsheet.csv")
+_OBSERVATIONS = (
+    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Lesion", "Lung Opacity", "Edema",
+    "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture",
+    "Support Devices",
+)  # fmt: skip
+_OTHER = ("DicomPath", "PngPath", "PatientID", "PatientSex", "PatientAge", "AccessionNumber", "StudyDate",
+          "ViewPosition", "Rows", "Columns", "Manufacturer")  # fmt: skip
+
+
+def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
+    """Read BRAX from the folder with its master spreadsheet.
+
+    Parameters: `files` "png" or "dicom", which of the two forms of every image is read.
+
+    Returns a Source. A study (accession number) is a case; labels of source "report_text", -1 uncertain, empty not
+    stated. Ages are published in steps of five years and top-coded: "85 or more" becomes 85, noted. Dates are shifted
+    by the owner.
+
+    Raises InputError: no such folder, another set's, columns that changed, labels other than 1, 0, -1 or empty.
+    """
+    root = Path(root)
+    if files not in ("png", "dicom"):
+        raise InputError("brax, files", "png or dicom", f"'{files}'")
+    file, rows = shipped.table(root, _TABLE, (*_OTHER, *_OBSERVATIONS), ABOUT)
+    older = pl.col("PatientAge").str.extract(r"^(\d+) or more$")
+    frame = rows.select(
+        pl.col("DicomPath").str.extract(r"([^/]+)$").str.strip_suffix(".dcm").alias("image_id"),
+        case_id="AccessionNumber", patient_id="PatientID", site=pl.lit(site), dataset=pl.lit("brax"),
+        view="ViewPosition", sex="PatientSex", age_years=pl.coalesce(older, "PatientAge"), manufacturer="Manufacturer",
+        acquired=pl.coalesce(pl.col("StudyDate").str.to_date(form, strict=False) for form in ("%Y%m%d", "%Y-%m-%d")),
+        original_rows=pl.col("Rows").cast(pl.Float64).cast(pl.Int32),
+        original_columns=pl.col("Columns").cast(pl.Float64).cast(pl.Int32),
+        path=pl.col("PngPath" if files == "png" else "DicomPath"),
+        _older=older,
+    )  # fmt: skip
+    frame = folding.noted(frame, pl.when(pl.col("_older").is_not_null()).then(pl.format("age {} or more", "_older")))
+    frame = folding.views(frame.drop("_older"))
+    frame, strange = folding.sexes(frame, file)
+    frame, unread = folding.ages(frame, file, known_errors=False)
+    if strange or unread:
+        raise InputError.all([*strange, *unread])
+    images = tables.check(frame, "images", where=file)
+    spec = {"form": "wide", "columns": list(_OBSERVATIONS), "vocabulary": "chexpert", "source": "report_text"}
+    labels = stated.labels(rows.with_columns(case_id="AccessionNumber"), spec, root, file)
+    return Source(images, labels, notes=shipped.counts_note(images, ABOUT))

@@ -1,0 +1,23 @@
+"""What the DICOM headers of a set's files say of view, sex, age and device, beside what its table says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from overread.images.scan import scan
+
+_SAID = ("view", "sex", "age_years", "manufacturer", "device", "acquired", "pixel_mm")
+
+
+def stated(images: pl.DataFrame, root: Path, *, workers: int = 1) -> pl.DataFrame:
+    """The images with view, sex, age, device, date and pixel size from the headers of their files.
+
+    A file that is not there or cannot be read leaves its columns empty: the cohort's build says so.
+    """
+    found = scan([root / p for p in images["path"]], workers=workers)
+    own = found.select(*_SAID, _note=pl.col("notes").replace("", None))
+    own = own.with_columns(pl.col("view").fill_null("UNKNOWN"), pl.col("manufacturer", "device").replace("", None))
+    kept = images.drop([c for c in _SAID if c in images.columns]).hstack(own.drop("_note"))
+    return kept.with_columns(source_note=own["_note"])

@@ -1,0 +1,166 @@
+"""VinDr-CXR, the folder as PhysioNet or Kaggle ships it: 18,000 radiographs, boxes and findings by 17 radiologists.
+
+Nguyen et al. 2022, doi:10.1038/s41597-022-01498-w. Each of 15,000 training images was read by three radiologists, each
+of 3,000 test images by five in consensus.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from overread import tables
+from overread.datasets import headers, shipped
+from overread.errors import InputError, did_you_mean
+from overread.images import tree
+from overread.tables import Source
+
+ABOUT = shipped.About(
+    title="VinDr-CXR",
+    citation="Nguyen et al. 2022, VinDr-CXR",
+    doi="10.1038/s41597-022-01498-w",
+    url="https://physionet.org/content/vindr-cxr/",
+    licence="PhysioNet Credentialed Health Data License 1.5.0",
+    terms="credentialed users who completed training; not to be passed on",
+    marks=("annotations/annotations_train.csv*", "annotations/image_labels_train.csv*", "annotations_train.csv*"),
+    images=18_000,
+)
+# The set's words; those that the vocabulary has no word for are "".
+_WORDS = {
+    "Aortic enlargement": "", "Atelectasis": "atelectasis", "Calcification": "", "Cardiomegaly": "cardiomegaly",
+    "Clavicle fracture": "fracture", "Consolidation": "consolidation", "Edema": "edema", "Emphysema": "emphysema",
+    "Enlarged PA": "", "ILD": "", "Infiltration": "infiltration", "Lung Opacity": "lung_opacity", "Lung cavity": "",
+    "Lung cyst": "", "Mediastinal shift": "", "Nodule/Mass": "lung_lesion", "Pleural effusion": "pleural_effusion",
+    "Pleural thickening": "pleural_thickening", "Pneumothorax": "pneumothorax", "Pulmonary fibrosis": "fibrosis",
+    "Rib fracture": "fracture", "Other lesion": "", "COPD": "", "Lung tumor": "", "Pneumonia": "pneumonia",
+    "Tuberculosis": "tuberculosis", "Other disease": "", "Other diseases": "", "No finding": "no_finding",
+}  # fmt: skip
+_BOX = ("x_min", "y_min", "x_max", "y_max")
+_SUFFIXES = (".dicom", ".dcm", ".png", ".jpg")
+
+
+def read(root: Path, *, site: str = "vindr") -> Source:
+    """Read VinDr-CXR from the folder with annotations/ and train/, test/ (or Kaggle's train.csv).
+
+    Returns a Source. What a radiologist said of a training image is a read (reader = rad_id, arm "unaided") of every
+    finding; it is no label: a majority is made in the evaluation, where it is stated. What the five said of a test
+    image is a label of source "consensus". Boxes are regions, their source the radiologist or "consensus". Two words
+    of the set that mean one finding of ours (rib and clavicle fracture) are present where one of them is. Words that
+    the vocabulary lacks are counted in a note. Patients are not told by the set. View, sex and age come from the DICOM
+    headers.
+
+    Raises InputError: no such folder, another set's, columns or words that the set does not have.
+    """
+    root = Path(root)
+    folder = root / "annotations" if (root / "annotations").is_dir() else root
+    boxes, answers = _tables(folder, root)
+    ids = pl.concat([f.select("image_id", "official_split") for f in (*boxes, *answers)]).unique(maintain_order=True)
+    where = {p.stem: p.relative_to(root).as_posix() for p in tree.files(root, suffixes=_SUFFIXES)}
+    absent = pl.format("{}/{}.dicom", pl.col("official_split"), "image_id")
+    images = ids.with_columns(
+        patient_id="image_id", site=pl.lit(site), dataset=pl.lit("vindr"),
+        path=pl.col("image_id").replace_strict(where, default=absent),
+    )  # fmt: skip
+    images = tables.check(headers.stated(images, root), "images", where=root)
+    said = pl.concat(answers)
+    reads = said.filter(pl.col("rad_id") != "consensus").select(
+        reader="rad_id", case_id="image_id", finding="finding", arm=pl.lit("unaided"), call="state"
+    )
+    labels = said.filter(pl.col("rad_id") == "consensus").select(
+        "finding", "state", case_id="image_id", source=pl.lit("consensus")
+    )
+    notes = (
+        "the set does not tell patients: every image counts as one",
+        *_spare(boxes),
+        *shipped.counts_note(images, ABOUT),
+    )
+    return Source(
+        images, tables.check(labels, "labels", where=folder), _regions(boxes, folder),
+        tables.check(reads, "reads", where=folder), notes=notes,
+    )  # fmt: skip
+
+
+def _tables(folder: Path, root: Path) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
+    """Boxes and answers of every split, long: image_id, rad_id, official_split and what was said."""
+    if shipped.found(folder, ["annotations_train.csv"]) is None and shipped.found(root, ["train.csv"]) is not None:
+        path, rows = shipped.table(root, ["train.csv"], ("image_id", "class_name", "rad_id", *_BOX), ABOUT)
+        boxes = _named(rows.with_columns(official_split=pl.lit("train")), path)
+        return [boxes], [_of_boxes(boxes)]
+    boxes_, answers = [], []
+    for split in ("train", "test"):
+        reader = ("rad_id",) if split == "train" else ()
+        if shipped.found(folder, [f"annotations_{split}.csv"]) is None and split == "test":
+            continue
+        path, rows = shipped.table(
+            folder, [f"annotations_{split}.csv"], ("image_id", "class_name", *_BOX, *reader), ABOUT
+        )
+        boxes_.append(_named(_who(rows, split), path))
+        path, rows = shipped.table(folder, [f"image_labels_{split}.csv"], ("image_id", *reader), ABOUT)
+        answers.append(_of_columns(_who(rows, split), path))
+    return boxes_, answers
+
+
+def _who(rows: pl.DataFrame, split: str) -> pl.DataFrame:
+    rows = rows.with_columns(official_split=pl.lit(split))
+    return rows.with_columns(rad_id=pl.lit("consensus")) if split == "test" else rows
+
+
+def _check_words(words: list[str], path: Path) -> None:
+    if strange := [w for w in words if w not in _WORDS]:
+        raise InputError(path, "findings of VinDr-CXR", "others", examples=strange, do=did_you_mean(strange[0], _WORDS))
+
+
+def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
+    _check_words(rows["class_name"].unique().sort().to_list(), path)
+    return rows.select(
+        "image_id", "rad_id", "official_split", "class_name", *(pl.col(c).cast(pl.Float64, strict=False) for c in _BOX),
+        finding=pl.col("class_name").replace_strict(_WORDS),
+    )  # fmt: skip
+
+
+def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Answers from a column of 0 and 1 per word."""
+    words = [c for c in rows.columns if c not in ("image_id", "rad_id", "rad_ID", "official_split")]
+    _check_words(words, path)
+    long = rows.unpivot(words, index=["image_id", "rad_id", "official_split"], variable_name="word", value_name="said")
+    said = pl.col("said").str.strip_chars().str.replace(r"\.0+$", "")
+    odd = long.filter(~said.is_in(["0", "1"]).fill_null(True))
+    if odd.height:
+        raise InputError(path, "0 or 1", f"{odd.height:,} others", examples=odd["said"].head(5))
+    long = long.filter(pl.col("said").is_not_null())
+    return _answers(long.with_columns(finding=pl.col("word").replace_strict(_WORDS), yes=said == "1"))
+
+
+def _of_boxes(boxes: pl.DataFrame) -> pl.DataFrame:
+    """Answers where only boxes are given: a reader states every word of the boxes, those without a box are absent."""
+    local = sorted({f for f in _WORDS.values() if f} - {"pneumonia", "tuberculosis"})
+    who = boxes.select("image_id", "rad_id", "official_split").unique()
+    drawn = boxes.select("image_id", "rad_id", "finding").filter(pl.col("finding") != "").unique()
+    every = who.join(pl.DataFrame({"finding": local}), how="cross")
+    found = every.join(drawn.with_columns(yes=True), on=["image_id", "rad_id", "finding"], how="left")
+    return _answers(found.with_columns(pl.col("yes").fill_null(False)))
+
+
+def _answers(long: pl.DataFrame) -> pl.DataFrame:
+    keys = ["image_id", "rad_id", "official_split", "finding"]
+    once = long.filter(pl.col("finding") != "").group_by(keys, maintain_order=True).agg(pl.col("yes").any())
+    return once.with_columns(state=pl.when("yes").then(pl.lit("present")).otherwise(pl.lit("absent"))).drop("yes")
+
+
+def _regions(boxes: list[pl.DataFrame], where: Path) -> pl.DataFrame:
+    drawn = pl.concat(boxes).filter(pl.col("finding") != "", pl.col("x_min").is_not_null())
+    made = drawn.select(
+        "image_id", "finding", source="rad_id", x="x_min", y="y_min", width=pl.col("x_max") - pl.col("x_min"),
+        height=pl.col("y_max") - pl.col("y_min"),
+        number=pl.int_range(1, pl.len() + 1).over("image_id", "finding", "rad_id").cast(pl.Int32),
+    )  # fmt: skip
+    return tables.check(made, "regions", where=where)
+
+
+def _spare(boxes: list[pl.DataFrame]) -> tuple[str, ...]:
+    counts = pl.concat(boxes).filter(pl.col("finding") == "")["class_name"].value_counts(sort=True)
+    if not counts.height:
+        return ()
+    shown = ", ".join(f"{word} {n:,}" for word, n in counts.head(5).iter_rows())
+    return (f"{counts['count'].sum():,} boxes of findings that the vocabulary has no word for ({shown}): left out",)

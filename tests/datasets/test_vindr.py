@@ -1,0 +1,72 @@
+import polars as pl
+import pytest
+
+from overread import datasets
+from overread.errors import InputError
+
+WORDS = "Cardiomegaly,Clavicle fracture,Rib fracture,Aortic enlargement,Nodule/Mass,No finding"
+FILES = {
+    "annotations_train": "image_id,rad_id,class_name,x_min,y_min,x_max,y_max\n"
+    "t1,R9,Cardiomegaly,100.0,200.0,300.0,250.0\nt1,R9,Aortic enlargement,1,2,3,4\nt1,R8,No finding,,,,\n",
+    "annotations_test": "image_id,class_name,x_min,y_min,x_max,y_max\ne1,Nodule/Mass,10,20,40,60\n",
+    "image_labels_train": f"image_id,rad_id,{WORDS}\nt1,R9,1,0,1,1,0,0\nt1,R8,0,0,0,0,0,1\n",
+    "image_labels_test": f"image_id,{WORDS}\ne1,0,0,0,0,1.0,0\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path, dicom_file):
+    (tmp_path / "annotations").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / "annotations" / f"{name}.csv").write_text(text)
+    dicom_file(tmp_path / "train" / "t1.dicom", ViewPosition="PA")
+    return tmp_path
+
+
+def test_radiologists_are_reads_and_the_consensus_is_a_label(root):
+    source = datasets.load("vindr", root)
+    reads = {(r["reader"], r["finding"]): r["call"] for r in source.reads.iter_rows(named=True)}
+    assert reads == {
+        ("R9", "cardiomegaly"): "present", ("R9", "fracture"): "present", ("R9", "lung_lesion"): "absent",
+        ("R9", "no_finding"): "absent", ("R8", "cardiomegaly"): "absent", ("R8", "fracture"): "absent",
+        ("R8", "lung_lesion"): "absent", ("R8", "no_finding"): "present",
+    }  # fmt: skip
+    assert source.labels.filter(pl.col("state").cast(pl.String) == "present").rows() == [
+        ("e1", "lung_lesion", "consensus", "present")
+    ]
+    assert source.labels["case_id"].unique().to_list() == ["e1"]
+    assert source.regions.select("image_id", "finding", "source", "x", "y", "width", "height").rows() == [
+        ("t1", "cardiomegaly", "R9", 100, 200, 200, 50), ("e1", "lung_lesion", "consensus", 10, 20, 30, 40),
+    ]  # fmt: skip
+    assert "1 boxes of findings that the vocabulary has no word for (Aortic enlargement 1): left out" in source.notes
+    images = source.images
+    assert images.select("image_id", "path", "view", "official_split").rows() == [
+        ("t1", "train/t1.dicom", "PA", "train"), ("e1", "test/e1.dicom", "UNKNOWN", "test"),
+    ]  # fmt: skip
+
+
+def test_the_form_of_kaggle(tmp_path):
+    (tmp_path / "train.csv").write_text(
+        "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\n"
+        "k1,No finding,14,R1,,,,\nk1,Pleural thickening,11,R2,1,2,3,5\n"
+    )
+    source = datasets.load("vindr", tmp_path)
+    calls = {(r["reader"], r["finding"]): r["call"] for r in source.reads.iter_rows(named=True)}
+    assert calls["R1", "no_finding"] == "present"
+    assert calls["R2", "pleural_thickening"] == "present"
+    assert calls["R1", "pleural_thickening"] == "absent"
+    assert ("R1", "pneumonia") not in calls  # a finding of the whole picture: the boxes do not state it
+    assert source.labels.height == 0
+
+
+def test_what_is_wrong_is_said(root):
+    file = root / "annotations" / "image_labels_train.csv"
+    file.write_text(FILES["image_labels_train"].replace("Rib fracture", "Ribs fracture"))
+    with pytest.raises(InputError, match=r"findings of VinDr-CXR; found others \(Ribs fracture\). Did you mean 'Rib"):
+        datasets.load("vindr", root)
+    file.write_text(FILES["image_labels_train"].replace("1,0,1,1,0,0", "1,0,1,1,0,2"))
+    with pytest.raises(InputError, match=r"0 or 1; found 1 others \(2\)"):
+        datasets.load("vindr", root)
+    file.unlink()
+    with pytest.raises(InputError, match=r"image_labels_train.csv of VinDr-CXR"):
+        datasets.load("vindr", root)
