@@ -16,7 +16,7 @@ from overread.errors import InputError, did_you_mean
 from overread.tables import Source
 
 # Modules of this package that help to read and are no source themselves.
-_HELPERS = ("folding", "headers", "shipped", "stated")
+_HELPERS = ("devices", "folding", "headers", "shipped", "stated")
 
 
 def names() -> tuple[str, ...]:

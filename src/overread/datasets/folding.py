@@ -23,6 +23,7 @@ _SEXES = {"F": ("f", "female", "woman", "w"), "M": ("m", "male", "man"), "": (""
 _AGE = r"^0*([0-9]+(?:\.[0-9]+)?)\s*([ymwdYMWD]?)$"
 _UNITS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 OLDEST = 120.0
+_PLAIN_DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y.%m.%d")
 
 
 def _folded(words: pl.Expr) -> pl.Expr:
@@ -55,7 +56,8 @@ def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputE
     if not strange:
         return folded, []
     expected = "a sex: F, M, female, male, or empty"
-    return folded, [InputError(where, expected, f"{len(strange)} other spellings", examples=strange)]
+    do = "Write what they stand for: sources number the sexes differently."
+    return folded, [InputError(where, expected, f"{len(strange)} other spellings", examples=strange, do=do)]
 
 
 def ages(frame: pl.DataFrame, where: object, *, known_errors: bool) -> tuple[pl.DataFrame, list[InputError]]:
@@ -89,6 +91,39 @@ def _age_problems(typed: pl.DataFrame, where: object, known_errors: bool) -> lis
                 )
             )
     return problems
+
+
+def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:
+    """The column as dates: 2017-01-31, 20170131, 31.01.2017, 31/01/2017 or 01/31/2017, each value as it can be read.
+
+    Whether 03/04/2017 is in March or April is settled by the column's other values: one with a number above 12 in
+    either place tells; where none does, or two contradict, the column is refused.
+
+    Raises InputError: values that are no dates (all of them), day and month that cannot be told.
+
+    >>> dates(pl.DataFrame({"day": ["20170131", "2017-02-01", "3/2/2017", "31/1/2017"]}), "day", "a.csv")["day"][2]
+    datetime.date(2017, 2, 3)
+    """
+    text = pl.col(column).str.strip_chars().replace("", None)
+    plain = pl.coalesce(text.str.to_date(form, strict=False, exact=True) for form in _PLAIN_DATES)
+    parts = text.str.extract_groups(r"^(\d{1,2})[./](\d{1,2})[./](\d{4})$")
+    first, second = (parts.struct.field(str(i)).cast(pl.Int32) for i in (1, 2))
+    seen = frame.select(_text=text, _plain=plain, _first=first, _second=second, _year=parts.struct.field("3"))
+    loose = seen.filter(pl.col("_first").is_not_null())
+    day_first, month_first = loose.filter(pl.col("_first") > 12).height, loose.filter(pl.col("_second") > 12).height
+    if loose.height and bool(day_first) == bool(month_first):
+        found = f"{loose.height:,} dates of which day and month cannot be told"
+        do = "Write them as 2017-01-31."
+        raise InputError(where, f"dates in '{column}'", found, examples=loose["_text"].head(5), do=do)
+    day, month = ("_first", "_second") if day_first else ("_second", "_first")
+    told = pl.date(pl.col("_year").cast(pl.Int32), pl.col(month), pl.col(day))
+    valid = pl.col(month).is_between(1, 12) & pl.col(day).is_between(1, 31)
+    made = seen.with_columns(_date=pl.coalesce("_plain", pl.when(valid).then(told)))
+    bad = made.filter(pl.col("_text").is_not_null() & pl.col("_date").is_null())
+    if bad.height:
+        expected = f"dates in '{column}', such as 2017-01-31"
+        raise InputError(where, expected, f"{bad.height:,} others", examples=bad["_text"].head(5))
+    return frame.with_columns(made["_date"].alias(column))
 
 
 def noted(frame: pl.DataFrame, note: pl.Expr) -> pl.DataFrame:
