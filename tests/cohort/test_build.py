@@ -35,7 +35,8 @@ def test_the_folder_holds_what_it_should(tmp_path, two):
     told = []
     cohort = build(two, tmp_path, tmp_path / "out", CONFIG, progress=lambda a, b: told.append((a, b)))
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"images.parquet", "labels.parquet", "regions.parquet", "reads.parquet", "flow.parquet", "splits.parquet",
+    assert names == {"images.parquet", "labels.parquet", "regions.parquet", "reads.parquet",
+                     "flow.parquet", "splits.parquet",
                      "unreadable.parquet", "pixels", "run.json"}  # fmt: skip
     images = cohort.images
     n = sum(s.images.height for s in two)
