@@ -25,9 +25,9 @@ def test_sexes_are_folded_and_strange_ones_listed():
     assert made["sex"].to_list() == ["F", "F", "M", None, None, None]
     assert not problems
     _, problems = sexes(pl.DataFrame({"sex": ["F", "1", "0"]}), "t")
-    assert (
-        str(problems[0])
-        == "t: expected a sex: F, M, female, male, or empty; found 2 other spellings (0, 1). Write what they stand for: sources number the sexes differently."
+    assert str(problems[0]) == (
+        "t: expected a sex: F, M, female, male, or empty; found 2 other spellings (0, 1). Say what they stand for (of "
+        'a table: spellings = { sex = { "1" = "M", "2" = "F" } }): sources number the sexes differently.'
     )
 
 
@@ -62,7 +62,7 @@ def test_notes_add_up():
 def test_dates_in_three_formats_are_read_and_order_is_told_by_the_others():
     from datetime import date
 
-    frame = pl.DataFrame({"d": ["2020-02-03", "20200203", "3.2.2020", "31/01/2020", None, " "]})
+    frame = pl.DataFrame({"d": ["2020-02-03", "20200203", "3.2.2020 10:05", "31/01/2020", None, " "]})
     assert dates(frame, "d", "x")["d"].to_list() == [date(2020, 2, 3)] * 3 + [date(2020, 1, 31), None, None]
     american = pl.DataFrame({"d": ["3/2/2020", "1/31/2020"]})
     assert dates(american, "d", "x")["d"].to_list() == [date(2020, 3, 2), date(2020, 1, 31)]
@@ -74,7 +74,9 @@ def test_dates_in_three_formats_are_read_and_order_is_told_by_the_others():
         (["3/2/2020", "4/5/2020"], "2 dates of which day and month cannot be told"),
         (["31/1/2020", "1/31/2020"], "2 dates of which day and month cannot be told"),
         (["2020-13-01"], r"1 others \(2020-13-01\)"),
-        (["31/13/2020"], "1 others|cannot be told"),
+        (["31/13/2020"], "1 dates of which day and month cannot be told"),
+        (["31.02.2020", "13/01/2020"], r"such as 2017-01-31; found 1 others \(31.02.2020\)"),
+        (["99/99/2020"], "cannot be told"),
     ],
 )
 def test_dates_that_cannot_be_read_are_said(values, message):

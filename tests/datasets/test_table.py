@@ -174,3 +174,26 @@ def test_the_four_public_sources_give_their_counts(shared):
         "tbx11k": (137, 137, {}),
     }  # fmt: skip
     assert json.dumps(counts, sort_keys=True) == json.dumps(expected, sort_keys=True)
+
+
+def test_what_numbers_stand_for_is_said_by_the_user(tmp_path):
+    columns = COLUMNS | {"sex": "gender", "view": "projection"}
+    write(tmp_path, gender=["1", "2", None])
+    with pytest.raises(InputError, match=r"found 2 other spellings \(1, 2\). Say what they stand for"):
+        table.read(tmp_path, images="t.csv", columns=columns)
+    spellings = {"sex": {"1": "M", "2": "F"}, "view": {"weird": "AP"}}
+    images = table.read(tmp_path, images="t.csv", columns=columns, spellings=spellings).images
+    assert images["sex"].to_list() == ["M", "F", None]
+    assert images["view"].to_list() == ["PA", "AP", "UNKNOWN"]
+    with pytest.raises(InputError, match=r"spellings: expected columns that are mapped; found 'sexes'"):
+        table.read(tmp_path, images="t.csv", columns=columns, spellings={"sexes": {}})
+
+
+def test_dates_of_a_table_are_read_in_the_usual_forms(tmp_path):
+    columns = COLUMNS | {"acquired": "day"}
+    write(tmp_path, day=["31.01.2017", "2017-02-03", "20170204"])
+    images = table.read(tmp_path, images="t.csv", columns=columns).images
+    assert [str(d) for d in images["acquired"]] == ["2017-01-31", "2017-02-03", "2017-02-04"]
+    write(tmp_path, day=["3/4/2017", None, None])
+    with pytest.raises(InputError, match="1 dates of which day and month cannot be told"):
+        table.read(tmp_path, images="t.csv", columns=columns)

@@ -23,6 +23,7 @@ _SEXES = {"F": ("f", "female", "woman", "w"), "M": ("m", "male", "man"), "": (""
 _AGE = r"^0*([0-9]+(?:\.[0-9]+)?)\s*([ymwdYMWD]?)$"
 _UNITS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 OLDEST = 120.0
+_TIME = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$"
 _PLAIN_DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y.%m.%d")
 
 
@@ -48,7 +49,11 @@ def views(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputError]]:
-    """`sex` as F, M or null (not stated, other); any other spelling is an error."""
+    """`sex` as F, M or null (not stated, other); any other spelling is an error.
+
+    Numbers are such: 1 and 2 are male and female by ISO 5218, but sources number the sexes in every way. What they
+    stand for is said by whoever knows the source.
+    """
     known = _table(_SEXES)
     word = _folded(pl.col("sex"))
     strange = frame.filter(~word.is_in(list(known)))["sex"].unique().sort().to_list()
@@ -56,7 +61,8 @@ def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputE
     if not strange:
         return folded, []
     expected = "a sex: F, M, female, male, or empty"
-    do = "Write what they stand for: sources number the sexes differently."
+    do = 'Say what they stand for (of a table: spellings = { sex = { "1" = "M", "2" = "F" } }): sources number the '
+    do += "sexes differently."
     return folded, [InputError(where, expected, f"{len(strange)} other spellings", examples=strange, do=do)]
 
 
@@ -94,7 +100,8 @@ def _age_problems(typed: pl.DataFrame, where: object, known_errors: bool) -> lis
 
 
 def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:
-    """The column as dates: 2017-01-31, 20170131, 31.01.2017, 31/01/2017 or 01/31/2017, each value as it can be read.
+    """The column as dates: 2017-01-31, 20170131, 31.01.2017, 31/01/2017 or 01/31/2017, each value as it can be read; a time of
+    day after it is left out.
 
     Whether 03/04/2017 is in March or April is settled by the column's other values: one with a number above 12 in
     either place tells; where none does, or two contradict, the column is refused.
@@ -104,7 +111,7 @@ def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:
     >>> dates(pl.DataFrame({"day": ["20170131", "2017-02-01", "3/2/2017", "31/1/2017"]}), "day", "a.csv")["day"][2]
     datetime.date(2017, 2, 3)
     """
-    text = pl.col(column).str.strip_chars().replace("", None)
+    text = pl.col(column).str.strip_chars().str.replace(_TIME, "").replace("", None)
     plain = pl.coalesce(text.str.to_date(form, strict=False, exact=True) for form in _PLAIN_DATES)
     parts = text.str.extract_groups(r"^(\d{1,2})[./](\d{1,2})[./](\d{4})$")
     first, second = (parts.struct.field(str(i)).cast(pl.Int32) for i in (1, 2))
@@ -116,9 +123,9 @@ def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:
         do = "Write them as 2017-01-31."
         raise InputError(where, f"dates in '{column}'", found, examples=loose["_text"].head(5), do=do)
     day, month = ("_first", "_second") if day_first else ("_second", "_first")
-    told = pl.date(pl.col("_year").cast(pl.Int32), pl.col(month), pl.col(day))
-    valid = pl.col(month).is_between(1, 12) & pl.col(day).is_between(1, 31)
-    made = seen.with_columns(_date=pl.coalesce("_plain", pl.when(valid).then(told)))
+    padded = (pl.col(part).cast(pl.String).str.zfill(2) for part in (month, day))
+    told = pl.concat_str("_year", *padded, separator="-").str.to_date("%Y-%m-%d", strict=False)
+    made = seen.with_columns(_date=pl.coalesce("_plain", told))
     bad = made.filter(pl.col("_text").is_not_null() & pl.col("_date").is_null())
     if bad.height:
         expected = f"dates in '{column}', such as 2017-01-31"

@@ -25,6 +25,7 @@ def read(
     where: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
     defaults: Mapping[str, str] | None = None,
+    spellings: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Source:
     """Read a source from a table of images of any layout.
 
@@ -44,6 +45,8 @@ def read(
     where: file's column -> the value, or values, of the rows that are read.
     keep: further columns of the file to carry along (a collection, a near_dup_group).
     defaults: our column -> one value for all rows.
+    spellings: our column -> the file's word -> ours, for words that only its owner understands: {"sex": {"1": "M",
+        "2": "F"}}. Views, sexes, ages and dates in the usual spellings need none.
 
     Returns a Source. Views that are not understood are UNKNOWN and noted in `source_note`, which the cohort counts.
 
@@ -66,6 +69,7 @@ def read(
         *(pl.lit(value).alias(name) for name, value in (defaults or {}).items()),
         *(pl.col(column) for column in keep),
     )
+    frame = _respelt(frame, spellings or {})
     if "dataset" not in frame.columns:
         frame = frame.with_columns(dataset=pl.lit("table"))
     checked = tables.check(_folded(frame, file), "images", where=file)
@@ -122,6 +126,15 @@ def _chosen(rows: pl.DataFrame, where: Mapping[str, Any], file: Path) -> pl.Data
     return rows
 
 
+def _respelt(frame: pl.DataFrame, spellings: Mapping[str, Mapping[str, str]]) -> pl.DataFrame:
+    for name, words in spellings.items():
+        if name not in frame.columns:
+            raise InputError("spellings", "columns that are mapped", f"'{name}'", do=did_you_mean(name, frame.columns))
+        ours = {str(theirs): str(our) for theirs, our in words.items()}
+        frame = frame.with_columns(pl.col(name).str.strip_chars().replace(ours))
+    return frame
+
+
 def _folded(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
     problems: list[InputError] = []
     if "view" in frame.columns:
@@ -134,4 +147,4 @@ def _folded(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
         problems += found
     if problems:
         raise InputError.all(problems)
-    return frame
+    return folding.dates(frame, "acquired", file) if "acquired" in frame.columns else frame
