@@ -76,7 +76,7 @@ def test_unknown_answers_and_columns_are_said(root):
     with pytest.raises(InputError, match=r"'Fractur'.*Did you mean 'Fracture'"):
         datasets.load("google_nih", root)
     file.unlink()
-    with pytest.raises(InputError, match=r"individual_readers.csv of Four findings in ChestX-ray14"):
+    with pytest.raises(InputError, match=r"individual_readers.csv of Expert labels of ChestX-ray14"):
         datasets.load("google_nih", root)
 
 
@@ -91,18 +91,71 @@ def test_the_real_tables(shared, tmp_path):
     assert reads["reader"].n_unique() == 22
     assert reads.select("reader", "case_id", "round").unique().height == 13_081
     assert reads.filter(pl.col("round") == 2).select("reader", "case_id").unique().height == 4
-    air = source.labels.filter(finding="pneumothorax")["state"].cast(pl.String).value_counts().sort("state").rows()
-    assert air == [("absent", 1767 + 2371), ("present", 195 + 43)]
-    hedged = reads.filter(pl.col("call").cast(pl.String) == "uncertain")["finding"].value_counts().sort("finding")
-    assert hedged["count"].sum() == sum(_hedges(shared("real/readers/individual_readers.csv.gz")).values())
+    assert source.images["patient_id"].n_unique() == 1695
+    said = source.labels.group_by("finding", "state").len()
+    assert {(f, str(s)): n for f, s, n in said.rows()} == {
+        ("fracture", "present"): 72 + 114, ("fracture", "absent"): 1890 + 2300,
+        ("pneumothorax", "present"): 195 + 43, ("pneumothorax", "absent"): 1767 + 2371,
+        ("lung_opacity", "present"): 1135 + 1031, ("lung_opacity", "absent"): 827 + 1383,
+        ("lung_lesion", "present"): 295 + 310, ("lung_lesion", "absent"): 1667 + 2104,
+    }  # fmt: skip
+    read = {(f, str(c)): n for f, c, n in reads.group_by("finding", "call").len().rows()}
+    assert read == {
+        ("fracture", "present"): 351, ("fracture", "absent"): 12_730,
+        ("pneumothorax", "present"): 708, ("pneumothorax", "absent"): 12_208, ("pneumothorax", "uncertain"): 165,
+        ("lung_opacity", "present"): 5_815, ("lung_opacity", "absent"): 7_266,
+        ("lung_lesion", "present"): 1_559, ("lung_lesion", "absent"): 11_261, ("lung_lesion", "uncertain"): 261,
+    }  # fmt: skip
 
 
-def _hedges(path):
-    import csv
-    import gzip
+def test_with_the_whole_of_nih(shared, tmp_path):
+    for name in ("individual_readers", "test_labels", "validation_labels"):
+        (tmp_path / f"{name}.csv.gz").symlink_to(shared(f"real/readers/{name}.csv.gz"))
+    (tmp_path / "nih").mkdir()
+    entries = "Data_Entry_2017_v2020.csv.gz"
+    (tmp_path / "nih" / entries).symlink_to(shared("real/labels") / entries)
+    source = datasets.load("google_nih", tmp_path, {"nih": "nih"})
+    assert source.images.height == 112_120
+    assert source.labels.group_by("source").len().sort("source").rows() == [
+        ("adjudicated", 4 * 4376), ("report_text", 15 * 112_120),
+    ]  # fmt: skip
 
-    with gzip.open(path, "rt") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        c: sum(r[c] == "HEDGE" for r in rows) for c in ("Fracture", "Pneumothorax", "Airspace opacity", "Nodule/mass")
-    }
+
+FOURTEEN = ("Abnormal,Atelectasis,Cardiomegaly,Effusion,Infiltration,Mass,Nodule,Pneumonia,Pneumothorax,Consolidation,"
+            "Edema,Emphysema,Fibrosis,Pleural Thickening,Hernia,Other")  # fmt: skip
+
+
+def test_the_folder_as_downloaded_with_all_fourteen_findings(root):
+    four, every = root / "four_findings_expert_labels", root / "all_findings_expert_labels"
+    four.mkdir()
+    every.mkdir()
+    for name in ("test_labels.csv", "validation_labels.csv", "individual_readers.csv"):
+        (root / name).rename(four / f"{four.name}_{name}")
+    a = next(iter(ROWS))
+    (every / f"{every.name}_test_individual_readers.csv").write_text(
+        f"Image ID,Patient ID,Reader ID,{FOURTEEN}\n{a},13,901,0{',NO' * 15}\n{a},13,902,1,YES{',NO' * 13},YES\n"
+    )
+    (every / f"{every.name}_test_labels.csv").write_text(f"Image ID,Patient ID,{FOURTEEN}\n{a},13,NO{',NO' * 15}\n")
+    source = datasets.load("google_nih", root)
+    assert source.labels.group_by("source").len().sort("source").rows() == [
+        ("adjudicated", 8), ("majority_of_three", 15),
+    ]  # fmt: skip
+    normal = source.reads.filter(finding="no_finding").select("reader", "case_id", "call").rows()
+    assert normal == [("901", a, "present"), ("902", a, "absent")]
+    present = source.reads.filter(pl.col("reader") == "902", pl.col("call").cast(pl.String) == "present")
+    assert present["finding"].to_list() == ["atelectasis"]
+    assert source.reads.height == 4 * 4 + 2 * 15
+    assert source.notes == (
+        "1 reads name an abnormality outside the fourteen findings: the vocabulary has no word for it",
+    )
+    file = every / f"{every.name}_test_labels.csv"
+    file.write_text(f"Image ID,Patient ID,{FOURTEEN}\n{a},13,perhaps{',NO' * 15}\n")
+    with pytest.raises(InputError, match=r"in Abnormal YES, 1, NO, 0; found others \(perhaps\)"):
+        datasets.load("google_nih", root)
+
+
+def test_reads_of_other_images_are_said(root):
+    with (root / "individual_readers.csv").open("a") as file:
+        file.write("9,00000009_000.png,77,NO,NO,NO,YES,val\n")
+    with pytest.raises(InputError, match=r"reads of images that are labelled; found 1 others \(00000009_000.png\)"):
+        datasets.load("google_nih", root)

@@ -100,8 +100,9 @@ def _age_problems(typed: pl.DataFrame, where: object, known_errors: bool) -> lis
 
 
 def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:
-    """The column as dates: 2017-01-31, 20170131, 31.01.2017, 31/01/2017 or 01/31/2017, each value as it can be read; a time of
-    day after it is left out.
+    """The column as dates: 2017-01-31, 20170131, 31.01.2017, 31/01/2017 or 01/31/2017, each value as it can be read.
+
+    A time of day after the date is left out.
 
     Whether 03/04/2017 is in March or April is settled by the column's other values: one with a number above 12 in
     either place tells; where none does, or two contradict, the column is refused.

@@ -1,10 +1,12 @@
-"""Google's reads of ChestX-ray14: four findings in 4,376 NIH images, read by radiologists and adjudicated by panels.
+"""Google's expert labels of ChestX-ray14: four findings in 4,376 images by panels, fourteen in 810 by five readers.
 
-Majkowska et al. 2020, doi:10.1148/radiol.2019191293. Images are NIH's; what is here is what radiologists said of them.
+Four findings: Majkowska et al. 2020, doi:10.1148/radiol.2019191293. All findings: Nabulsi et al. 2021,
+doi:10.1038/s41598-021-93967-2. The images are NIH's; what is here is what radiologists said of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,21 +18,22 @@ from overread.errors import InputError
 from overread.tables import Source
 
 ABOUT = shipped.About(
-    title="Four findings in ChestX-ray14 (Google)",
+    title="Expert labels of ChestX-ray14 (Google)",
     citation="Majkowska et al. 2020, Chest radiograph interpretation with deep learning models",
     doi="10.1148/radiol.2019191293",
     url="https://cloud.google.com/healthcare-api/docs/resources/public-datasets/nih-chest",
     licence="research and educational purposes only",
     terms="the images are NIH's: pooled with ChestX-ray14 under other ids they would leak",
-    marks=("individual_readers.csv*", "test_labels.csv*"),
+    marks=("individual_readers.csv*", "four_findings_expert_labels*", "all_findings_expert_labels*"),
     images=4_376,
+    patients=1_695,
 )
+_FOUR, _ALL = "four_findings_expert_labels", "all_findings_expert_labels"
 _STATES = {"YES": "present", "NO": "absent", "HEDGE": "uncertain"}
-_LABELS = ("test_labels.csv", "validation_labels.csv")
+# "Abnormal" of the fourteen asks for any potentially actionable finding; the vocabulary has its contrary.
+_NORMAL = {"YES": "NO", "1": "NO", "NO": "YES", "0": "YES"}
 _KEYS = ("Image ID", "Reader ID")
-_OTHER = (*_KEYS, "Patient ID", "Set ID", "Set Id", "Image Index", "Finding Labels", "Follow-up #", "Patient Age",
-          "Patient Gender", "View Position", "OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x",
-          "y]")  # fmt: skip
+_OTHER = (*nih14.COLUMNS, *_KEYS, "Set ID", "Set Id", "y]")
 
 
 def read(root: Path, *, nih: str = "", site: str = "nih") -> Source:
@@ -38,44 +41,86 @@ def read(root: Path, *, nih: str = "", site: str = "nih") -> Source:
 
     Parameters
     ----------
-    root: folder with test_labels.csv, validation_labels.csv and individual_readers.csv, as downloaded (.gz too).
+    root: the folder as downloaded, with four_findings_expert_labels/ (its three files may also lie in the root, under
+        their long names or as test_labels.csv, validation_labels.csv, individual_readers.csv; .gz too) and, where it
+        is there, all_findings_expert_labels/.
     nih: the ChestX-ray14 folder, relative to `root`: all its images, labels and boxes come with Google's beside them.
         Without it only the images that Google labelled, below images/.
     site: what the tables call the institution.
 
-    Returns a Source: labels of source "adjudicated" (the panel's answer after discussion), with `google_split` (test,
-    val) in the images; reads of the single radiologists (arm "unaided"), HEDGE = uncertain. A reader who read an image
-    again has a further `round`, in the order of the file.
+    Returns a Source: labels of source "adjudicated" (the four findings: the panel's answer after discussion), with
+    `google_split` (test, val) in the images; reads of the single radiologists (arm "unaided"), HEDGE = uncertain. A
+    reader who read an image again has a further `round`, in the order of the file. Of the fourteen findings: reads of
+    the same five radiologists on every one of 810 test images, and labels of source "majority_of_three", which were
+    made from the reads of the readers 4343882785, 4343883593 and 4343883996: only the other two are independent of
+    them. "Abnormal" is no_finding's contrary; "Other" has no word in the vocabulary and is counted in a note.
 
     Raises InputError: files missing, answers other than YES, NO, HEDGE, an image that NIH's folder lacks.
     """
     root = Path(root)
-    parts = [shipped.table(root, [name], (*nih14.COLUMNS, "Set Id"), ABOUT) for name in _LABELS]
+    parts = [
+        shipped.table(root, _places(_FOUR, name), (*nih14.COLUMNS, "Set Id"), ABOUT)
+        for name in ("test_labels.csv", "validation_labels.csv")
+    ]
     table = pl.concat([frame for _, frame in parts], how="diagonal")
-    labels = _answers(table, "Image Index", parts[0][0]).with_columns(source=pl.lit("adjudicated"))
-    reads = _reads(*shipped.table(root, ["individual_readers.csv"], _KEYS, ABOUT))
+    said = [_answers(table, "Image Index", parts[0][0], "four_findings").with_columns(source=pl.lit("adjudicated"))]
+    reads = [_reads(*shipped.table(root, _places(_FOUR, "individual_readers.csv"), _KEYS, ABOUT), "four_findings")]
+    notes: tuple[str, ...] = ()
+    if shipped.found(root, _places(_ALL, "test_individual_readers.csv")) is not None:
+        notes = _with_all(root, said, reads)
+    labels = pl.concat(said).drop("_line")
+    whole = _images(root, nih, site, table, parts[0][0])
+    both = tables.check(
+        pl.concat([whole.labels, labels.select(whole.labels.columns)], how="vertical_relaxed"), "labels"
+    )
+    return replace(whole, labels=both, reads=_known(pl.concat(reads), whole.images, root), notes=whole.notes + notes)
+
+
+def _places(part: str, name: str) -> Sequence[str]:
+    """Where a file of one of the two parts may lie, by which names; the bare name in the root is the four findings'."""
+    return (*((name,) if part == _FOUR else ()), f"{part}_{name}", f"{part}/{part}_{name}", f"{part}/{name}")
+
+
+def _with_all(root: Path, said: list[pl.DataFrame], reads: list[pl.DataFrame]) -> tuple[str, ...]:
+    """Add what was said of all fourteen findings; returns the note on what the vocabulary has no word for."""
+    path, rows = shipped.table(root, _places(_ALL, "test_individual_readers.csv"), (*_KEYS, "Abnormal"), ABOUT)
+    reads.append(_reads(path, _normal(rows, path), "nih14"))
+    if shipped.found(root, _places(_ALL, "test_labels.csv")) is not None:
+        file, table = shipped.table(root, _places(_ALL, "test_labels.csv"), ("Image ID", "Abnormal"), ABOUT)
+        made = _answers(_normal(table, file), "Image ID", file, "nih14")
+        said.append(made.with_columns(source=pl.lit("majority_of_three")))
+    other = rows.filter(pl.col("Other") == "YES").height if "Other" in rows.columns else 0
+    return (f"{other:,} reads name an abnormality outside the fourteen findings: the vocabulary has no word for it",)
+
+
+def _normal(rows: pl.DataFrame, where: Path) -> pl.DataFrame:
+    strange = rows.filter(~pl.col("Abnormal").is_in(list(_NORMAL)).fill_null(False))["Abnormal"].unique().sort()
+    if len(strange):
+        examples = [s or "(empty)" for s in strange]
+        raise InputError(where, f"in Abnormal {', '.join(_NORMAL)}", "others", examples=examples)
+    kept = rows.drop("Abnormal", "Other", strict=False)
+    return kept.with_columns(rows["Abnormal"].replace_strict(_NORMAL).alias("No Finding"))
+
+
+def _images(root: Path, nih: str, site: str, table: pl.DataFrame, file: Path) -> Source:
+    """The images with `google_split`: Google's own, or all of NIH's with what NIH states."""
     split = table.select(image_id="Image Index", google_split="Set Id")
     if not nih:
-        images = nih14.images_of(nih14.renamed(table), root, parts[0][0], site)
-        images = images.with_columns(dataset=pl.lit("google_nih")).join(split, on="image_id", how="left")
-        checked = tables.check(labels, "labels", where=root)
-        return Source(images, checked, reads=reads, notes=shipped.counts_note(images, ABOUT))
+        images = nih14.images_of(nih14.renamed(table), root, file, site).with_columns(dataset=pl.lit("google_nih"))
+        images = images.join(split, on="image_id", how="left", maintain_order="left")
+        return Source(images, tables.empty("labels"), notes=shipped.counts_note(images, ABOUT))
     whole = nih14.read(root / nih, site=site)
     lacking = split.join(whole.images, on="image_id", how="anti")["image_id"].sort()
     if len(lacking):
         raise InputError(root / nih, "the images that Google labelled", f"{len(lacking):,} missing", examples=lacking)
-    moved = whole.images.with_columns(path=pl.format("{}/{}", pl.lit(nih.rstrip("/")), "path"))
-    both = tables.check(
-        pl.concat([whole.labels, labels.select(whole.labels.columns)], how="vertical_relaxed"), "labels"
-    )
-    images = moved.join(split, on="image_id", how="left", maintain_order="left")
-    return replace(whole, images=images, labels=both, reads=reads)
+    images = whole.images.with_columns(path=pl.format("{}/{}", pl.lit(nih.rstrip("/")), "path"))
+    return replace(whole, images=images.join(split, on="image_id", how="left", maintain_order="left"))
 
 
-def _answers(table: pl.DataFrame, key: str, where: Path) -> pl.DataFrame:
-    """case_id, finding, state of every answer; each finding's column is known by its synonym."""
+def _answers(table: pl.DataFrame, key: str, where: Path, vocabulary: str) -> pl.DataFrame:
+    """case_id, finding, state of every answer, and the line it stands in; columns are findings by their synonyms."""
     columns = [c for c in table.columns if c not in _OTHER]
-    names = stated.resolved(columns, "four_findings", where)
+    names = stated.resolved(columns, vocabulary, where)
     long = table.with_row_index("_line").unpivot(
         columns, index=["_line", key], variable_name="finding", value_name="word"
     )
@@ -89,11 +134,18 @@ def _answers(table: pl.DataFrame, key: str, where: Path) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _reads(path: Path, table: pl.DataFrame) -> pl.DataFrame:
+def _reads(path: Path, table: pl.DataFrame, vocabulary: str) -> pl.DataFrame:
     """The table of reads; the second line of one reader on one image is round 2."""
-    made = _answers(table, "Image ID", path)
+    made = _answers(table, "Image ID", path, vocabulary)
     line = table.with_row_index("_line").select(
         "_line", reader="Reader ID", round=pl.int_range(1, pl.len() + 1).over("Reader ID", "Image ID").cast(pl.Int32)
     )
     reads = made.join(line, on="_line", maintain_order="left").rename({"state": "call"}).drop("_line")
     return tables.check(reads.with_columns(arm=pl.lit("unaided")), "reads", where=path)
+
+
+def _known(reads: pl.DataFrame, images: pl.DataFrame, root: Path) -> pl.DataFrame:
+    orphans = reads.join(images, on="case_id", how="anti")["case_id"].unique().sort()
+    if len(orphans):
+        raise InputError(root, "reads of images that are labelled", f"{len(orphans):,} others", examples=orphans)
+    return tables.check(reads, "reads", where=root)
