@@ -1,3 +1,5 @@
+import json
+
 import polars as pl
 import pytest
 
@@ -90,13 +92,80 @@ def test_batches_and_the_test_set(tmp_path):
 
 def test_chexpert_plus_says_who_the_patients_are(root):
     (root / "df_chexpert_plus_240401.csv").write_text(
-        "path_to_image,path_to_dcm,race,ethnicity,interpreter_needed,insurance_type,recent_bmi,deceased,"
-        "patient_report_date_order\n"
-        "train/patient00002/study2/view1_frontal.jpg,a.dcm,Asian,Non-Hispanic,No,Medicare,22.5,No,3\n"
+        ",path_to_image,path_to_dcm,frontal_lateral,ap_pa,deid_patient_id,patient_report_date_order,report,"
+        "section_findings,section_impression,age,sex,race,ethnicity,interpreter_needed,insurance_type,recent_bmi,"
+        "deceased,split\n"
+        '0,train/patient00002/study2/view1_frontal.jpg,a.dcm,Frontal,AP,patient2,3,"FINDINGS:\nlarge effusion",'
+        "large effusion,,68.0,Male,Asian,Non-Hispanic,No,Medicare,22.5,No,train\n"
     )
-    images = datasets.load("chexpert", root).images
+    source = datasets.load("chexpert", root)
+    images = source.images
     assert images["race"].to_list() == [None, "Asian", None, None, None]
     assert images["path"][1] == f"{SMALL}/train/patient00002/study2/view1_frontal.jpg"
+    assert source.notes == ("CheXpert Plus does not tell of 4 images who the patients are",)
+    assert "report" not in images.columns
+    images = datasets.load("chexpert", root, {"reports": True}).images
+    assert images.select("report", "section_findings").row(1) == ("FINDINGS:\nlarge effusion", "large effusion")
+    file = root / "df_chexpert_plus_240401.csv"
+    file.write_text(file.read_text() + file.read_text().split("\n", 1)[1].replace("Asian", "Other"))
+    with pytest.raises(InputError, match="one row per image; found 1 images with several"):
+        datasets.load("chexpert", root)
+
+
+def test_further_programs_are_sources_of_their_own(root):
+    (root / "train_cheXbert.csv").write_text(f"{HEADER}\n{TRAIN}".replace("-1.0", "0.0"))
+    (root / "chexbert_labels").mkdir()
+    names = HEADER.split(",")[5:]
+    lines = [
+        {"path_to_image": "train/patient00002/study2/view1_frontal.jpg", **dict.fromkeys(names), "Edema": -1.0},
+        {"path_to_image": "train/patient00009/study1/view1_frontal.jpg", **dict.fromkeys(names), "Fracture": 1.0},
+    ]
+    file = root / "chexbert_labels" / "impression_fixed.json"
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+    source = datasets.load("chexpert", root)
+    labels = source.labels.with_columns(pl.col("state").cast(pl.String))
+    edema = labels.filter(case_id="patient00002/study2", finding="edema").select("source", "state").sort("source")
+    assert edema.rows() == [("chexbert", "absent"), ("chexbert_impression", "uncertain"), ("report_text", "uncertain")]
+    assert source.notes == ("labels by chexbert_impression of 1 studies without image",)
+    file.write_text("{broken")
+    with pytest.raises(InputError, match=r"impression_fixed.json: expected a JSON object in every line"):
+        datasets.load("chexpert", root)
+
+
+def test_two_copies_of_the_set_are_refused(root):
+    (root / "CheXpert-v1.0").mkdir()
+    (root / "CheXpert-v1.0" / "train.csv").write_text(f"{HEADER}\n{TRAIN}".replace("-small", ""))
+    with pytest.raises(InputError, match=r"one copy of CheXpert; found 2 tables of the same images \(CheXpert-v1.0/tr"):
+        datasets.load("chexpert", root)
+
+
+def test_a_test_table_by_study_without_its_folders_is_noted(tmp_path):
+    names = HEADER.split(",")[5:]
+    (tmp_path / "groundtruth.csv").write_text(
+        ",".join(["Study", *names]) + "\nCheXpert-v1.0/test/patient64741/study1" + ",0.0" * 14 + "\n"
+    )
+    images = datasets.load("chexpert", tmp_path).images
+    assert images["source_note"].to_list() == ["its study's folder is not there: one frontal image assumed"]
+    assert images["official_split"].to_list() == ["test"]
+
+
+def test_the_labels_of_chexlocalize(tmp_path):
+    """Tables without sex, age and view: val/ and test/ below CheXpert/."""
+    (tmp_path / "val" / "patient64541" / "study1").mkdir(parents=True)
+    names = HEADER.split(",")[6:]
+    head = ",".join(["Path", *names])
+    (tmp_path / "val_labels.csv").write_text(
+        f"{head}\nCheXpert-v1.0/valid/patient64541/study1/view1_frontal.jpg" + ",1.0" * 13 + "\n"
+    )
+    (tmp_path / "test_labels.csv").write_text(
+        f"{head}\ntest/patient64741/study1/view2_lateral.jpg" + ",0.0" * 13 + "\n"
+    )
+    source = datasets.load("chexpert", tmp_path)
+    assert source.images.select("path", "view", "official_split", "age_years").rows() == [
+        ("val/patient64541/study1/view1_frontal.jpg", "UNKNOWN", "tune", None),
+        ("test/patient64741/study1/view2_lateral.jpg", "LATERAL", "test", None),
+    ]
+    assert source.labels["source"].unique().to_list() == ["radiologists"]
 
 
 def test_what_is_wrong_is_said(root, tmp_path):

@@ -67,6 +67,14 @@ def test_sex_and_age_come_from_the_table_of_patients(root):
     )
     images = datasets.load("mimic_cxr", root, {"patients": "patients.csv"}).images
     assert images.select("sex", "age_years").rows() == [("F", 52.0)] * 2 + [("M", 87.0)] * 2
+    (root / "patients.csv").write_text(
+        "subject_id,gender,anchor_age,anchor_year\n10000032,F,91,2179\n10000764,M,30,2170\n"
+    )
+    images = datasets.load("mimic_cxr", root, {"patients": "patients.csv"}).images
+    assert images["age_years"].to_list() == [91.0, 91.0, None, None]
+    assert images["source_note"].to_list()[1:3] == [
+        "age over 89 in the anchor year: written as 91", "age below 0 or above 120 years: not stated",
+    ]  # fmt: skip
 
 
 def test_what_is_wrong_is_said(root):

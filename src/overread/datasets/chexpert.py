@@ -1,11 +1,13 @@
 """CheXpert, the folder as Stanford ships it: 224,316 radiographs of 65,240 patients, 14 observations.
 
 Irvin et al. 2019, doi:10.1609/aaai.v33i01.3301590. Labels of train were mined from reports and know "uncertain"; those
-of valid and test are radiologists' consensus. CheXpert Plus (Chambon et al. 2024) adds who the patients are.
+of valid and test are radiologists' consensus. CheXpert Plus (Chambon et al. 2024, arXiv:2405.19538) adds who the
+patients are, and the reports.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +31,15 @@ ABOUT = shipped.About(
     patients=65_240,
 )
 _PUBLISHED = {"train": (223_414, 64_540), "valid": (234, 200), "test": (668, 500)}
-_TABLES = {"train": ("train.csv",), "valid": ("valid.csv",), "test": ("test_labels.csv", "groundtruth.csv", "test.csv")}
+_TABLES = {
+    "train": ("train.csv",),
+    "valid": ("valid.csv", "val_labels.csv"),
+    "test": ("test_labels.csv", "groundtruth.csv", "test.csv"),
+}
+# Labels of train by programs other than the first one, in files beside: of CheXpert, and of CheXpert Plus.
+_PROGRAMS = {"chexbert": "train_cheXbert.csv", "visual_chexbert": "train_visualCheXbert.csv"}
+_SECTIONS = {"chexbert_impression": "impression_fixed.json", "chexbert_findings": "findings_fixed.json",
+             "chexbert_report": "report_fixed.json"}  # fmt: skip
 _OBSERVATIONS = (
     "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema",
     "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture",
@@ -40,38 +50,59 @@ _PLUS = ("race", "ethnicity", "interpreter_needed", "insurance_type", "recent_bm
          "patient_report_date_order", "path_to_dcm")  # fmt: skip
 
 
-def read(root: Path, *, site: str = "stanford") -> Source:
+def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source:
     """Read CheXpert (full size, small, or in batches) from the folder in which it was unpacked, or the one above.
+
+    Parameters
+    ----------
+    root: folder with train.csv and valid.csv, and where they are there the tables of the test set (test_labels.csv,
+        groundtruth.csv), of further programs (train_cheXbert.csv, train_visualCheXbert.csv) and of CheXpert Plus
+        (df_chexpert_plus_240401.csv, chexbert_labels/).
+    site: what the tables call the institution.
+    reports: take the report of CheXpert Plus and its sections as columns too: they are long.
 
     Returns a Source. A study is a case: its images share its labels. `official_split` is train, tune (valid) or test.
     Labels of train are of source "report_text", those of valid and test of source "radiologists"; an empty cell is not
-    stated, -1 is uncertain. An image whose AP/PA is neither is UNKNOWN and noted. Age 0, which stands for "not known"
-    in this set of adults, becomes null and is noted; 90 is 90 or older. Where the table of CheXpert Plus lies beside,
-    its race, ethnicity, insurance and the like are columns of the images.
+    stated, -1 is uncertain. Further programs are sources of their own: "chexbert", "visual_chexbert", and of CheXpert
+    Plus "chexbert_impression", "chexbert_findings", "chexbert_report" by the part of the report that was read. An image
+    whose AP/PA is neither is UNKNOWN and noted. Age 0, which stands for "not known" in this set of adults, becomes null
+    and is noted; 90 is 90 or older. Race, ethnicity, insurance and the like of CheXpert Plus are columns of the images.
 
-    Raises InputError: no such folder, another set's, columns that changed, labels other than 1, 0, -1 or empty.
+    Raises InputError: no such folder, another set's, two copies of the set, columns that changed, labels other than 1,
+    0, -1 or empty.
     """
     root = Path(root)
     places = _places(root)
-    parts = [_part(place, split) for split in _TABLES for place in places]
-    found = [p for p in parts if p is not None]
+    found = [part for split in _TABLES for place in places if (part := _part(place, split)) is not None]
     if not found:
         shipped.table(root, ["train.csv"], (), ABOUT)  # says what stands there instead
+    _one_copy(found, root)
     where = _patients(places)
     images, labels = [], []
     notes: list[str] = []
-    for split, path, rows in {(s, p): (s, p, r) for s, p, r in found}.values():
+    for split, path, rows in found:
         made = _images(rows, path, where, root, split).with_columns(
             site=pl.lit(site), official_split=pl.lit(split.replace("valid", "tune"))
         )
-        source = "report_text" if split == "train" else "radiologists"
-        spec = {"form": "wide", "columns": list(_stated(rows)), "vocabulary": "chexpert", "source": source}
-        labels.append(stated.labels(rows, spec, root, path))
+        labels.append(_labels(rows, path, "report_text" if split == "train" else "radiologists"))
         images.append(made)
         n, patients = _PUBLISHED[split]
         notes += shipped.counts_note(made, replace(ABOUT, title=f"CheXpert, {split}", images=n, patients=patients))
-    whole = _with_plus(tables.check(pl.concat(images, how="diagonal"), "images", where=root), places)
-    return Source(whole, tables.check(pl.concat(labels), "labels", where=root), notes=tuple(notes))
+    whole = tables.check(pl.concat(images, how="diagonal"), "images", where=root)
+    more, without = _further(places, whole)
+    whole, spare = _with_plus(whole, places, reports)
+    stated_labels = tables.check(pl.concat([*labels, *more]), "labels", where=root)
+    return Source(whole, stated_labels, notes=(*notes, *without, *spare))
+
+
+def _one_copy(found: list[tuple[str, Path, pl.DataFrame]], root: Path) -> None:
+    splits = [split for split, _, _ in found]
+    twice = [path for split, path, _ in found if splits.count(split) > 1]
+    if twice:
+        raise InputError(
+            root, "one copy of CheXpert", f"{len(twice)} tables of the same images",
+            examples=[p.relative_to(root) for p in twice], do="Give the folder of one of them.",
+        )  # fmt: skip
 
 
 def _places(root: Path) -> list[Path]:
@@ -87,26 +118,68 @@ def _part(place: Path, split: str) -> tuple[str, Path, pl.DataFrame] | None:
     rows = stated.as_text(tables.frame_of(path))
     if "Study" in rows.columns and "Path" not in rows.columns:  # the test's ground truth is by study
         rows = rows.rename({"Study": "Path"})
-    wanted = ("Path", *_OBSERVATIONS[1:]) if split == "test" else ("Path", *_WHO, *_OBSERVATIONS)
-    shipped.check_columns(rows, path, wanted, ABOUT)
-    key = pl.col("Path").str.extract(r"(patient\d+/study\d+)")
-    rows = rows.with_columns(case_id=key)
-    odd = rows.filter(pl.col("case_id").is_null())["Path"]
+    shipped.check_columns(rows, path, _columns(path), ABOUT)
+    return split, path, _with_case(rows, path)
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    """The columns that a table must have: those of the test set and of CheXlocalize say not who the patients are."""
+    whole = path.name.startswith(("train", "valid"))
+    return ("Path", *_WHO, *_OBSERVATIONS) if whole else ("Path", *_OBSERVATIONS[1:])
+
+
+def _with_case(rows: pl.DataFrame, path: Path, column: str = "Path") -> pl.DataFrame:
+    rows = rows.with_columns(case_id=pl.col(column).str.extract(r"(patient\d+/study\d+)"))
+    odd = rows.filter(pl.col("case_id").is_null())[column]
     if len(odd):
         expected = "paths with patientN/studyN"
         raise InputError(path, expected, f"{len(odd):,} others", examples=[str(o) for o in odd.head(5)])
-    return split, path, rows
+    return rows
 
 
-def _stated(rows: pl.DataFrame) -> tuple[str, ...]:
-    return tuple(c for c in _OBSERVATIONS if c in rows.columns)
+def _labels(rows: pl.DataFrame, path: Path, source: str) -> pl.DataFrame:
+    columns = [c for c in _OBSERVATIONS if c in rows.columns]
+    spec = {"form": "wide", "columns": columns, "vocabulary": "chexpert", "source": source}
+    return stated.labels(rows, spec, path.parent, path)
+
+
+def _further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFrame], tuple[str, ...]]:
+    """The labels of further programs, each a source; a note counts the studies in them that have no image here."""
+    made = []
+    for place in places:
+        for source, name in _PROGRAMS.items():
+            if (path := shipped.found(place, [name])) is not None:
+                rows = stated.as_text(tables.frame_of(path))
+                shipped.check_columns(rows, path, _columns(path), ABOUT)
+                made.append(_labels(_with_case(rows, path), path, source))
+        for source, name in _SECTIONS.items():
+            if (path := shipped.found(place, [f"chexbert_labels/{name}", name])) is not None:
+                rows = _lines(path)
+                shipped.check_columns(rows, path, ("path_to_image", *_OBSERVATIONS), ABOUT)
+                made.append(_labels(_with_case(rows, path, "path_to_image"), path, source))
+    cases = images.select("case_id").unique()
+    kept = [m.join(cases, on="case_id", how="semi") for m in made]
+    orphans = [m.join(cases, on="case_id", how="anti")["case_id"].n_unique() for m in made]
+    notes = tuple(
+        f"labels by {m['source'][0]} of {n:,} studies without image" for m, n in zip(made, orphans, strict=True) if n
+    )
+    return kept, notes
+
+
+def _lines(path: Path) -> pl.DataFrame:
+    """A file with a JSON object per line, as text."""
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(path, "a JSON object in every line", str(error)) from error
+    return stated.as_text(pl.DataFrame(rows, infer_schema_length=None))
 
 
 def _patients(places: list[Path]) -> dict[str, Path]:
     """In which folder each patient's folder lies: train/, valid/, test/ or a batch's own."""
     found: dict[str, Path] = {}
     for place in places:
-        for folder in (place / "test", place / "valid", place / "train", place):
+        for folder in (place / "test", place / "val", place / "valid", place / "train", place):
             if folder.is_dir():
                 found |= {e.name: folder for e in os.scandir(folder) if e.name.startswith("patient")}
     return found
@@ -124,8 +197,10 @@ def _images(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path, 
         inner.str.strip_suffix(".jpg").alias("image_id"), "case_id", patient.alias("patient_id"),
         dataset=pl.lit("chexpert"), sex="Sex", age_years="Age", view=side,
         path=pl.format("{}/{}", patient.replace_strict(folders, default=absent), inner).str.strip_prefix("./"),
+        _assumed="_assumed",
     )  # fmt: skip
-    frame = _views(frame)
+    assumed = pl.when(pl.col("_assumed")).then(pl.lit("its study's folder is not there: one frontal image assumed"))
+    frame = _views(folding.noted(frame, assumed).drop("_assumed"))
     frame, strange = folding.sexes(frame, path)
     frame, unread = folding.ages(frame, path, known_errors=False)
     if strange or unread:
@@ -140,15 +215,16 @@ def _by_image(rows: pl.DataFrame, where: dict[str, Path]) -> pl.DataFrame:
     rows = rows.with_columns(pl.lit(None, pl.String).alias(c) for c in _WHO if c not in rows.columns)
     if rows["Path"].str.ends_with(".jpg").all():
         named = pl.when(pl.col("Path").str.contains("lateral")).then(pl.lit("Lateral")).otherwise(pl.lit("Frontal"))
-        return rows.with_columns(pl.col("Frontal/Lateral").fill_null(named))
+        return rows.with_columns(pl.col("Frontal/Lateral").fill_null(named), _assumed=pl.lit(False))
     made = []
     for row in rows.iter_rows(named=True):
         patient, study = row["case_id"].split("/")
         folder = where.get(patient, Path("/nonexistent")) / patient / study
         names = sorted(p.name for p in folder.glob("*.jpg")) if folder.is_dir() else ["view1_frontal.jpg"]
         side = {n: "Lateral" if "lateral" in n else "Frontal" for n in names}
-        made += [row | {"Path": f"{row['case_id']}/{n}", "Frontal/Lateral": side[n]} for n in names]
-    return pl.DataFrame(made, schema=rows.schema)
+        known = {"_assumed": not folder.is_dir()}
+        made += [row | known | {"Path": f"{row['case_id']}/{n}", "Frontal/Lateral": side[n]} for n in names]
+    return pl.DataFrame(made, schema=rows.schema | {"_assumed": pl.Boolean})
 
 
 def _views(frame: pl.DataFrame) -> pl.DataFrame:
@@ -159,12 +235,19 @@ def _views(frame: pl.DataFrame) -> pl.DataFrame:
     return folding.noted(frame, note).with_columns(view=known)
 
 
-def _with_plus(images: pl.DataFrame, places: list[Path]) -> pl.DataFrame:
-    """Who the patients are, where the table of CheXpert Plus lies beside."""
+def _with_plus(images: pl.DataFrame, places: list[Path], reports: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Who the patients are, where the table of CheXpert Plus lies beside, and a note on the images it does not tell."""
     path = next((p for place in places if (p := shipped.found(place, ["df_chexpert_plus_*.csv"])) is not None), None)
     if path is None:
-        return images
+        return images, ()
     rows = stated.as_text(tables.frame_of(path))
     shipped.check_columns(rows, path, ("path_to_image", *_PLUS), ABOUT)
+    text = [c for c in rows.columns if c == "report" or c.startswith("section_")] if reports else []
     key = pl.col("path_to_image").str.extract(r"(patient\d+/.*)\.\w+$").alias("image_id")
-    return images.join(rows.select(key, *_PLUS).unique("image_id"), on="image_id", how="left", maintain_order="left")
+    told = rows.select(key, *_PLUS, *text).unique()
+    twice = told.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort()
+    if len(twice):
+        raise InputError(path, "one row per image", f"{len(twice):,} images with several", examples=twice)
+    without = images.join(told, on="image_id", how="anti").height
+    note = (f"CheXpert Plus does not tell of {without:,} images who the patients are",) if without else ()
+    return images.join(told, on="image_id", how="left", maintain_order="left"), note

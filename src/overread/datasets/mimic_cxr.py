@@ -30,6 +30,7 @@ _METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition", "Rows", "Colu
 _VIEW_NAMES = "ViewCodeSequence_CodeMeaning"
 _PROGRAMS = {"chexpert": "mimic-cxr-2*-chexpert.csv", "negbio": "mimic-cxr-2*-negbio.csv"}
 _RADIOLOGIST = "mimic-cxr-2*-test-set-labeled.csv"
+_TOP = 91  # what MIMIC-IV writes for whoever was over 89 in the anchor year
 _SPLITS = {"train": "train", "validate": "tune", "test": "test"}
 
 
@@ -41,8 +42,9 @@ def read(root: Path, *, site: str = "bidmc", patients: str = "") -> Source:
     root: folder with mimic-cxr-2.x.x-metadata.csv.gz and, where they are there, -split, -chexpert, -negbio and
         -test-set-labeled (.csv or .csv.gz).
     site: what the tables call the institution.
-    patients: MIMIC-IV's table patients.csv(.gz), relative to the root, for sex and age (anchor age moved to the year of
-        the study); without it both are null.
+    patients: MIMIC-IV's table patients.csv(.gz), relative to the root, for sex and age; without it both are null. The
+        age is that of the anchor year moved to the year of the study; whoever was over 89 in the anchor year is 91
+        in MIMIC-IV and stays so, noted. An age below 0 or above 120 becomes null and is noted.
 
     Returns a Source. A study is a case. Labels of the sources "chexpert" and "negbio" (programs on the report: -1 is
     uncertain, empty not stated) and "radiologist" (the labelled test set). `official_split` is train, tune (validate)
@@ -101,7 +103,7 @@ def _with_split(images: pl.DataFrame, root: Path) -> pl.DataFrame:
 
 
 def _with_patients(images: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Sex and age from MIMIC-IV: the age in the anchor year, moved by the years to the study; 91 stands for older."""
+    """Sex and age from MIMIC-IV: the age in the anchor year, moved by the years to the study."""
     rows = stated.as_text(tables.frame_of(path))
     shipped.check_columns(rows, path, ("subject_id", "gender", "anchor_age", "anchor_year"), ABOUT)
     who = rows.select(
@@ -112,8 +114,12 @@ def _with_patients(images: pl.DataFrame, path: Path) -> pl.DataFrame:
     if strange:
         raise InputError.all(strange)
     joined = images.join(who, on="patient_id", how="left", maintain_order="left")
-    age = pl.col("_age") + (pl.col("acquired").dt.year() - pl.col("_year"))
-    return joined.with_columns(age_years=pl.when(age.is_between(0, 120)).then(age)).drop("_age", "_year")
+    old = pl.col("_age") >= _TOP
+    age = pl.when(old).then("_age").otherwise(pl.col("_age") + (pl.col("acquired").dt.year() - pl.col("_year")))
+    fits = age.is_between(0, folding.OLDEST)
+    joined = folding.noted(joined, pl.when(~fits).then(pl.lit("age below 0 or above 120 years: not stated")))
+    joined = folding.noted(joined, pl.when(old).then(pl.lit("age over 89 in the anchor year: written as 91")))
+    return joined.with_columns(age_years=pl.when(fits).then(age)).drop("_age", "_year")
 
 
 def _labels(root: Path, pattern: str, source: str) -> pl.DataFrame | None:
