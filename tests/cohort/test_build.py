@@ -37,7 +37,7 @@ def test_the_folder_holds_what_it_should(tmp_path, two):
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {"images.parquet", "labels.parquet", "regions.parquet", "reads.parquet",
                      "flow.parquet", "splits.parquet",
-                     "unreadable.parquet", "pixels", "run.json"}  # fmt: skip
+                     "unreadable.parquet", "duplicates.parquet", "pixels", "run.json"}  # fmt: skip
     images = cohort.images
     n = sum(s.images.height for s in two)
     assert images.height == n

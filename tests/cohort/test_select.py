@@ -3,7 +3,7 @@ import pytest
 
 from overread import tables
 from overread.cohort import CohortConfig
-from overread.cohort.select import SAME_FILE, draw, refuse_same_files, same_files, select
+from overread.cohort.select import draw, select
 from overread.errors import InputError
 
 
@@ -11,7 +11,7 @@ def table(**columns):
     n = len(next(iter(columns.values())))
     base = {"image_id": [f"i{k}" for k in range(n)], "patient_id": [f"p{k}" for k in range(n)], "site": ["a"] * n}
     frame = tables.check(pl.DataFrame(base | columns), "images")
-    return frame.with_columns(pl.lit(None, dtype=pl.String).alias(SAME_FILE))
+    return frame
 
 
 def counts(flow, site=""):
@@ -54,7 +54,7 @@ def test_the_flow_adds_up_by_hand():
 
 
 def test_at_every_step_what_was_left_out_is_the_difference(hospital):
-    images = hospital("north", 40, write=False).images.with_columns(pl.lit(None, dtype=pl.String).alias(SAME_FILE))
+    images = hospital("north", 40, write=False).images
     config = CohortConfig(views=("PA", "AP"), ages=(20, None), one_per="patient", seed=3)
     _, flow = select(images, config)
     rows = pl.concat(flow).filter((pl.col("site") == "") & (pl.col("unit") == "images"))
@@ -68,7 +68,7 @@ def test_at_every_step_what_was_left_out_is_the_difference(hospital):
 
 
 def test_one_per_patient_is_a_draw_by_the_seed_whatever_the_order(hospital):
-    images = hospital("north", 60, write=False).images.with_columns(pl.lit(None, dtype=pl.String).alias(SAME_FILE))
+    images = hospital("north", 60, write=False).images
     one, two, other = (
         select(frame, CohortConfig(one_per="patient", seed=seed))[0]
         for frame, seed in ((images, 1), (images.sample(fraction=1, shuffle=True, seed=9), 1), (images, 2))
@@ -87,17 +87,3 @@ def test_the_draw_is_even():
 def test_a_step_that_leaves_nothing_is_said():
     with pytest.raises(InputError, match=r"step 'view': expected images to be left; found none \(2: view PA\)"):
         select(table(view=["PA", "PA"]), CohortConfig(views=("LATERAL",)))
-
-
-def test_same_files_are_found_by_their_bytes(tmp_path):
-    for name, data in {"a": b"12345", "b": b"12345", "c": b"54321", "d": b"1"}.items():
-        (tmp_path / name).write_bytes(data)
-    images = table(path=["a", "b", "c", "d", "missing"]).drop(SAME_FILE)
-    found = same_files(images, tmp_path, workers=2)
-    assert found[SAME_FILE].is_not_null().to_list() == [True, True, False, False, False]
-    assert found[SAME_FILE][0] == found[SAME_FILE][1]
-    kept, flow = select(found, CohortConfig(duplicates="drop"))
-    assert kept["image_id"].to_list() == ["i0", "i2", "i3", "i4"]
-    assert ("same file", "the same file as another image", 1) in counts(flow)
-    with pytest.raises(InputError, match=r"2 images that share their bytes \(i0 = i1\)"):
-        refuse_same_files(found)

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from overread import tables
 from overread.cohort import CohortConfig
-from overread.cohort.select import SAME_FILE
 from overread.cohort.split import split
 from overread.errors import InputError
 
@@ -27,7 +26,7 @@ def source(n=300, sites=("a", "b"), seed=0, **prevalence):
                 }
                 for f, share in (prevalence or {"edema": 0.3, "hernia": 0.04, "mass": 0.1}).items()
             ]
-    images = tables.check(pl.DataFrame(rows), "images").with_columns(pl.lit(None, dtype=pl.String).alias(SAME_FILE))
+    images = tables.check(pl.DataFrame(rows), "images")
     return images, tables.check(pl.DataFrame(labels), "labels")
 
 
@@ -67,19 +66,14 @@ def test_external_sites_are_test_as_a_whole():
         split(images, labels, CohortConfig(external_sites=("bb",)))
 
 
-def test_near_duplicates_and_same_files_stay_together_and_are_noted():
+def test_copies_of_one_picture_stay_together_and_are_noted():
     images, labels = source(200, sites=("a",))
     ids = images["patient_id"].unique().sort()
     group = pl.col("patient_id").replace_strict({ids[i]: f"g{i // 2}" for i in range(40)}, default=None)
-    file = pl.when(pl.col("patient_id").is_in([ids[1], ids[2]])).then(pl.lit("hash"))
-    linked = images.with_columns(near_dup_group=group).with_columns(file.alias(SAME_FILE))
-    made, notes = split(linked, labels, CohortConfig(seed=4))
+    made, notes = split(images.with_columns(near_dup_group=group), labels, CohortConfig(seed=4))
     assert made.group_by("near_dup_group").agg(pl.col("split").n_unique()).drop_nulls()["split"].max() == 1
-    chain = made.filter(pl.col("patient_id").is_in(ids[:4].implode()))
-    assert chain["split"].n_unique() == 1  # 0-1 and 2-3 are groups, 1 and 2 share a file
     said = pl.concat(notes).filter(pl.col("site") == "")["reason"].to_list()
-    assert any("near-duplicate" in s for s in said)
-    assert any("same file" in s for s in said)
+    assert "one picture with another image; kept in the same split" in said
     assert "_unit" not in made.columns
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from overread import runs, tables
+from overread.cohort import duplicates
 from overread.cohort import select as selection
 from overread.cohort.config import CohortConfig, check_columns
 from overread.cohort.merge import merged
@@ -60,8 +61,8 @@ def build(
     workers: processes that read images, or the address of a Dask scheduler; the pixels do not depend on it.
     progress: called with (images done, in all).
 
-    Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split) and unreadable
-    as Parquet, pixels/ and run.json.
+    Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split), unreadable
+    and duplicates (pairs of images that are one picture) as Parquet, pixels/ and run.json.
 
     Raises InputError: whatever is wrong with the tables, all at once; images absent or unreadable beyond the
     share stated (`max_unreadable`); a patient in two splits; no room on the disk.
@@ -71,7 +72,7 @@ def build(
     out = Path(out)
     whole, base = merged(sources, [Path(r) for r in roots])
     check_columns(config, whole.images.columns)
-    selected, flow = _selected(whole.images, base, config, workers)
+    selected, flow = selection.select(whole.images.sort("image_id"), config)
     labels, implied = with_parents(whole.labels, whole.images)
     split(selected, _of(selected, labels, "case_id"), config)  # what is wrong with the split shows before the long work
     building = out / _BUILDING
@@ -82,13 +83,16 @@ def build(
             workers=workers, max_unreadable=config.max_unreadable, progress=progress,
         )  # fmt: skip
         flow += _readable(selected, images, unreadable)
+        pairs = duplicates.find(images, store.open_store(building))
+        images, found = duplicates.applied(images, pairs, config.duplicates)
+        flow += [f for f in found if f["step"][0] != "noted"]
         images, notes = split(images, _of(images, labels, "case_id"), config)
-        flow += notes + _noted(whole, images, config, implied)
+        flow += [f for f in found if f["step"][0] == "noted"] + notes + _noted(whole, images, config, implied)
         regions = tables.empty("regions") if whole.regions is None else _of(images, whole.regions, "image_id")
         reads = tables.empty("reads") if whole.reads is None else _of(images, whole.reads, "case_id")
         labels = _of(images, labels, "case_id")
         frames = {"images": images, "labels": labels, "regions": regions, "reads": reads, "flow": pl.concat(flow)}
-        _write(run, frames, unreadable)
+        _write(run, frames, {"unreadable": unreadable, "duplicates": pairs})
         run.note("root", str(base))
         run.note("pixels", config.recipe.describe())
     _put_in_place(building, out)
@@ -109,16 +113,6 @@ def open_cohort(folder: Path | str) -> Cohort:
     read = {name: folder / f"{name}.parquet" for name in _TABLES}
     frames = {n: tables.read(p, n) if p.is_file() else tables.empty(n) for n, p in read.items()}
     return Cohort(folder, **frames)
-
-
-def _selected(
-    images: pl.DataFrame, base: Path, config: CohortConfig, workers: int | str
-) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    threads = workers if isinstance(workers, int) else os.cpu_count() or 1
-    images = selection.same_files(images.sort("image_id"), base, workers=threads)
-    if config.duplicates == "refuse":
-        selection.refuse_same_files(images)
-    return selection.select(images, config)
 
 
 def _of(images: pl.DataFrame, frame: pl.DataFrame, key: str) -> pl.DataFrame:
@@ -182,14 +176,15 @@ def _count(unit: str, reason: str, ids: pl.Series) -> pl.DataFrame:
     return tables.check(pl.DataFrame(row), "flow")
 
 
-def _write(run: runs.Run, frames: dict[str, pl.DataFrame], unreadable: pl.DataFrame) -> None:
+def _write(run: runs.Run, frames: dict[str, pl.DataFrame], others: dict[str, pl.DataFrame]) -> None:
     """Write the tables into the run's folder and name every file of it as an output."""
-    images = frames["images"].drop(selection.SAME_FILE)
-    for name, frame in (frames | {"images": images}).items():
+    images = frames["images"]
+    for name, frame in frames.items():
         run.output(tables.write(frame, run.folder / f"{name}.parquet", name))
     splits = images.select("patient_id", "site", "split").unique().sort("patient_id", "site")
     run.output(tables.write_frame(splits, run.folder / "splits.parquet"))
-    run.output(tables.write_frame(unreadable, run.folder / "unreadable.parquet"))
+    for name, frame in others.items():
+        run.output(tables.write_frame(frame, run.folder / f"{name}.parquet"))
     for path in sorted((run.folder / "pixels").iterdir()):
         run.output(path)
 

@@ -24,7 +24,8 @@ class CohortConfig:
         is not stated are left out.
     one_per: "image" (all), "case" or "patient": one image of each is drawn by the seed.
     exclude: column of the table of images -> values whose images are left out, such as {"patient_id": ["17"]}.
-    duplicates: files with the same bytes: "together" (kept, in one split), "drop" (the first image_id stays), "refuse".
+    duplicates: images that are one picture, or nearly (see cohort/duplicates.py): "together" (kept, marked, in one
+        split), "drop" (the least image_id stays) or "refuse".
     fractions: shares of patients for train, tune, test.
     external_sites: sites that are test as a whole.
     split_column: a column of the source that gives the split (train, tune, test; train_val is divided into train and

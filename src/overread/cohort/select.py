@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import polars as pl
 
@@ -14,14 +12,13 @@ from overread.cohort.config import CohortConfig
 from overread.errors import InputError
 
 _UNITS = {"images": "image_id", "cases": "case_id", "patients": "patient_id"}
-_REASON, SAME_FILE = "_reason", "_same_file"
+_REASON = "_reason"
 
 
 def select(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The images that are selected, and the rows of the flow, one frame per step.
 
-    `images` has the column `_same_file` (see `same_files`). Steps: view, age, exclusion list, same file, one per case
-    or patient; a step that is not asked for makes no row.
+    Steps: view, age, exclusion list, one per case or patient; a step that is not asked for makes no row.
     """
     flow = [remaining("read", images)]
     for step, reasons in _steps(config):
@@ -40,7 +37,6 @@ def _steps(config: CohortConfig) -> list[tuple[str, Callable[[pl.DataFrame, Coho
         ("view", _by_view, bool(config.views)),
         ("age", _by_age, config.ages != (None, None)),
         ("exclusion list", _by_list, bool(config.exclude)),
-        ("same file", _by_file, config.duplicates == "drop"),
         (f"one per {config.one_per}", _by_draw, config.one_per != "image"),
     ]
     return [(name, function) for name, function, wanted in steps if wanted]
@@ -69,12 +65,6 @@ def _by_list(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
     return images.with_columns(reason.alias(_REASON))
 
 
-def _by_file(images: pl.DataFrame, _: CohortConfig) -> pl.DataFrame:
-    first = pl.col("image_id") == pl.col("image_id").min().over(SAME_FILE)
-    repeat = pl.col(SAME_FILE).is_not_null() & ~first
-    return images.with_columns(pl.when(repeat).then(pl.lit("the same file as another image")).alias(_REASON))
-
-
 def _by_draw(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
     """One image of each case or patient, drawn by the seed: the same whatever the order of the rows."""
     key = f"{config.one_per}_id"
@@ -91,50 +81,6 @@ def _by_draw(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
 def draw(seed: int, name: str) -> int:
     """A number from 0 to 2^64 that hangs on the seed and the name alone."""
     return int.from_bytes(hashlib.blake2b(f"{seed}\x1f{name}".encode(), digest_size=8).digest(), "big")
-
-
-def same_files(images: pl.DataFrame, base: Path, *, workers: int) -> pl.DataFrame:
-    """The images with `_same_file`: what files of the same bytes share, null where a file is the only one of its kind.
-
-    Only files of the same size are read for this; files that are missing are left for the pixel store to report.
-    """
-    sizes = [_size(base / p) if p else None for p in images["path"]]
-    sized = images.select("path").with_columns(size=pl.Series(sizes, dtype=pl.Int64))
-    alike = (
-        sized.filter(pl.col("size").is_not_null() & pl.col("size").is_duplicated())["path"].unique().sort().to_list()
-    )
-    with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing frees the interpreter
-        hashes = dict(zip(alike, pool.map(lambda p: _hash(base / p), alike), strict=True))
-    digest = pl.Series(SAME_FILE, [hashes.get(p) for p in images["path"]], dtype=pl.String)
-    repeated = pl.col(SAME_FILE).is_not_null() & pl.col(SAME_FILE).is_duplicated()
-    return images.with_columns(digest).with_columns(pl.when(repeated).then(pl.col(SAME_FILE)).alias(SAME_FILE))
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _hash(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def refuse_same_files(images: pl.DataFrame) -> None:
-    """Refuse a cohort in which two images are the same file."""
-    repeated = images.filter(pl.col(SAME_FILE).is_not_null()).sort(SAME_FILE, "image_id")
-    if repeated.height:
-        pairs = repeated.group_by(SAME_FILE, maintain_order=True).agg("image_id")["image_id"]
-        examples = [" = ".join(ids.to_list()[:3]) for ids in pairs]
-        raise InputError(
-            "images", "every image to be another file", f"{repeated.height:,} images that share their bytes",
-            examples=examples, do="Set duplicates to 'together' (one split) or 'drop'.",
-        )  # fmt: skip
 
 
 def remaining(step: str, images: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from overread.cohort.config import CohortConfig
-from overread.cohort.select import SAME_FILE, draw, noted
+from overread.cohort.select import draw, noted
 from overread.errors import InputError, did_you_mean
 
 _SPLITS = ("train", "tune", "test")
@@ -22,7 +22,7 @@ _NEAR = "near_dup_group"
 def split(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The images with their split, and rows of the flow that note what was odd.
 
-    Patients who share a file or a `near_dup_group` are one unit and stay together. Every image of an external site is
+    Patients who share a `near_dup_group` are one unit and stay together. Every image of an external site is
     test. Within a site, units are taken by the rarest finding (present in any label source) or value of `pairs_within`
     that they have, then drawn by the seed, and go where they keep patients, images and every finding and value closest
     to the fractions.
@@ -60,15 +60,14 @@ def _check_sites(images: pl.DataFrame, config: CohortConfig) -> None:
 
 
 def _units(images: pl.DataFrame) -> pl.DataFrame:
-    """`_unit` (the least patient_id of it): patients linked by a shared file or near-duplicate group are one unit."""
+    """`_unit` (the least patient_id of it): patients linked by a group of near-duplicates are one unit."""
     patients = images["patient_id"].unique().sort()
     code = {p: i for i, p in enumerate(patients)}
-    links = [c for c in (SAME_FILE, _NEAR) if c in images.columns]
+    linked = images if _NEAR in images.columns else images.with_columns(pl.lit(None, pl.String).alias(_NEAR))
     pairs = [
         (code[group[0]], code[other])
-        for column in links
-        for group in images.filter(pl.col(column).is_not_null())
-        .group_by(column)
+        for group in linked.filter(pl.col(_NEAR).is_not_null())
+        .group_by(_NEAR)
         .agg("patient_id")["patient_id"]
         .to_list()
         for other in group[1:]
@@ -84,10 +83,9 @@ def _units(images: pl.DataFrame) -> pl.DataFrame:
 
 def _together(units: pl.DataFrame) -> list[pl.DataFrame]:
     notes = []
-    for column, what in ((SAME_FILE, "the same file as another image"), (_NEAR, "a near-duplicate of another image")):
-        if column in units.columns:
-            repeated = units.filter(pl.col(column).is_not_null() & pl.col(column).is_duplicated())
-            notes.append(noted(f"{what}; kept in the same split", repeated))
+    if _NEAR in units.columns:
+        repeated = units.filter(pl.col(_NEAR).is_not_null() & pl.col(_NEAR).is_duplicated())
+        notes.append(noted("one picture with another image; kept in the same split", repeated))
     several = units.filter(pl.col("site").n_unique().over("patient_id") > 1)
     notes.append(noted("the patient has images at more than one site; taken as one patient", several))
     return [n for n in notes if n.height]

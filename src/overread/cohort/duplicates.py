@@ -1,0 +1,183 @@
+"""Pictures that stand in a cohort more than once: the same pixels, or nearly the same, wherever they come from.
+
+A picture in training and again in test is leakage; twice in test it counts twice. One word of the configuration says
+what is done: kept and marked, in one split; dropped but for one; or refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from overread.cohort.select import left, noted, remaining
+from overread.errors import InputError
+from overread.images import fingerprint
+from overread.images.store import Store
+
+GROUP = "near_dup_group"
+SAME, NEAR = "same pixels", "nearly the same"
+_REASON = "_reason"
+_BATCH = 4096
+_IDS = ("image_id", "case_id", "patient_id", "site")
+PAIRS = {
+    "image_a": pl.String, "image_b": pl.String, "kind": pl.String, "place": pl.String, "distance": pl.Int64,
+    "correlation": pl.Float64, "patient_a": pl.String, "patient_b": pl.String, "site_a": pl.String, "site_b": pl.String,
+    "part_a": pl.Int32, "row_a": pl.Int32, "part_b": pl.Int32, "row_b": pl.Int32,
+}  # fmt: skip
+
+Progress = Callable[[int, int], None]
+
+
+def find(images: pl.DataFrame, store: Store, *, progress: Progress | None = None) -> pl.DataFrame:
+    """All pairs of stored pictures that are one picture, with where they stand: the columns of `PAIRS`.
+
+    Parameters
+    ----------
+    images: the table of images with part and row in the store; its order does not matter.
+    store: the pixels. Below 64 x 64 pixels only the same pixels are found, not nearly the same ones.
+    progress: called with (pictures read, pictures in all).
+
+    `kind` is "same pixels" (each linked to the first of its like) or "nearly the same" (fingerprints at most 61 of 254
+    bits apart, and details that correlate at 0.90 or better; see images/fingerprint.py). `place` is the strongest thing
+    that the pair crosses: "two sites", "two patients of one site" (one patient under two numbers, or one file under two
+    names), "one patient", "one case". A picture of one grey value is like no other. What was measured about both kinds
+    stands in docs/reference/duplicates.md.
+    """
+    ordered = images.sort("image_id")
+    part, row = ordered["part"].to_numpy(), ordered["row"].to_numpy()
+    big = store.recipe.size >= fingerprint.LEAST_SIZE
+    digests: list[bytes] = []
+    prints: list[NDArray[np.uint64]] = []
+    for at in _batches(len(part)):
+        pixels = store.gather(part[at], row[at])
+        digests += [
+            b"" if p.min() == p.max() else hashlib.blake2b(p.tobytes(), digest_size=16).digest() for p in pixels
+        ]
+        if big:
+            prints.append(fingerprint.fingerprints(pixels))
+        if progress:
+            progress(min(at.stop, len(part)), len(part))
+    same = _same(digests)
+    frames = [_table(ordered, same, SAME, np.zeros(len(same), np.int64), np.ones(len(same)))]
+    if big and len(part) > 1:
+        pairs, distance = fingerprint.near(np.concatenate(prints))
+        alike = _alike(store, part, row, pairs)
+        known = np.array([digests[i] == digests[j] for i, j in pairs], bool)
+        kept = (alike >= fingerprint.ALIKE) & ~known
+        frames.append(_table(ordered, pairs[kept], NEAR, distance[kept], alike[kept]))
+    return pl.concat(frames).sort("kind", "image_a", "image_b")
+
+
+def _digest(picture: NDArray[np.uint8]) -> bytes:
+    flat = picture.min() == picture.max()
+    return b"" if flat else hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
+
+
+def _batches(n: int) -> Iterator[slice]:
+    return (slice(i, min(i + _BATCH, n)) for i in range(0, n, _BATCH))
+
+
+def _same(digests: list[bytes]) -> NDArray[np.int64]:
+    """Each picture linked to the first of the same pixels."""
+    first: dict[bytes, int] = {}
+    pairs = [(first[d], i) for i, d in enumerate(digests) if d and first.setdefault(d, i) != i]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _alike(
+    store: Store, part: NDArray[np.integer], row: NDArray[np.integer], pairs: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    found = np.empty(len(pairs))
+    for at in _batches(len(pairs)):
+        a, b = (store.gather(part[pairs[at, k]], row[pairs[at, k]]) for k in (0, 1))
+        found[at] = fingerprint.correlation(a, b)
+    return found
+
+
+def _table(
+    images: pl.DataFrame, pairs: NDArray[np.int64], kind: str, distance: NDArray[np.int64], alike: NDArray[np.float64]
+) -> pl.DataFrame:
+    a, b = (images[pairs[:, k]] for k in (0, 1))
+    sides = {
+        f"{name}_{side}": frame[column].cast(pl.String if column in _IDS else pl.Int32)
+        for side, frame in (("a", a), ("b", b))
+        for name, column in (("image", "image_id"), ("case", "case_id"), ("patient", "patient_id"), ("site", "site"),
+                             ("part", "part"), ("row", "row"))
+    }  # fmt: skip
+    made = pl.DataFrame(sides).with_columns(
+        kind=pl.lit(kind), distance=pl.Series(distance, dtype=pl.Int64), correlation=pl.Series(alike, dtype=pl.Float64),
+        place=pl.when(pl.col("site_a") != pl.col("site_b")).then(pl.lit("two sites"))
+        .when(pl.col("patient_a") != pl.col("patient_b")).then(pl.lit("two patients of one site"))
+        .when(pl.col("case_a") != pl.col("case_b")).then(pl.lit("one patient")).otherwise(pl.lit("one case")),
+    )  # fmt: skip
+    return made.select(pl.col(c).cast(t) for c, t in PAIRS.items())
+
+
+def applied(images: pl.DataFrame, pairs: pl.DataFrame, policy: str) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """The images under the policy, and rows of the flow that say what was found and left out.
+
+    "together": all stay; `near_dup_group` (the least image_id of the group, united with groups that a source states)
+    keeps them in one split. "drop": of every group the least image_id stays. "refuse": InputError that names the pairs.
+    """
+    if policy == "refuse" and pairs.height:
+        worst = pairs.sort(pl.col("place").replace_strict(_ORDER, return_dtype=pl.Int32), "image_a")
+        examples = [f"{a} = {b} ({place})" for a, b, place in worst.select("image_a", "image_b", "place").rows()]
+        raise InputError(
+            "images", "every picture once", f"{pairs.height:,} pairs of one picture", examples=examples,
+            do="Set duplicates to 'together' (one split) or 'drop'.",
+        )  # fmt: skip
+    grouped = _grouped(images, pairs)
+    told = pairs.select("kind", "place", "image_a", "image_b").unpivot(
+        ["image_a", "image_b"], index=["kind", "place"], value_name="image_id"
+    )
+    notes = []
+    for kind, place in told.select("kind", "place").unique().sort("kind", "place").rows():
+        of = told.filter(pl.col("kind") == kind, pl.col("place") == place).select("image_id").unique()
+        what = "the same picture" if kind == SAME else "nearly the same picture"
+        notes.append(noted(f"{what} as another image, {_PLACES[place]}", grouped.join(of, on="image_id", how="semi")))
+    if policy != "drop":
+        return grouped, notes
+    found = pl.col("image_id").is_in(told["image_id"].unique().implode())
+    repeat = found & (pl.col("image_id") != pl.col("image_id").filter(found).min().over(GROUP))
+    judged = grouped.with_columns(pl.when(repeat).then(pl.lit("the same picture as another image")).alias(_REASON))
+    kept = judged.filter(pl.col(_REASON).is_null()).drop(_REASON)
+    out = judged.filter(pl.col(_REASON).is_not_null())
+    return kept, [left("duplicates", out), remaining("duplicates", kept)] if out.height else []
+
+
+_ORDER = {"two sites": 0, "two patients of one site": 1, "one patient": 2, "one case": 3}
+_PLACES = {"two sites": "at another site", "two patients of one site": "of another patient of the site",
+           "one patient": "of the same patient", "one case": "of the same case"}  # fmt: skip
+
+
+def _grouped(images: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    """`near_dup_group`: connected pairs, and what a source states to be one group, bear the least image_id of them."""
+    stated = GROUP in images.columns and images[GROUP].null_count() < images.height
+    if not pairs.height and not stated:
+        return images if GROUP in images.columns else images.with_columns(pl.lit(None, pl.String).alias(GROUP))
+    ids = images["image_id"].sort()
+    code = {name: i for i, name in enumerate(ids)}
+    links = [(code[a], code[b]) for a, b in pairs.select("image_a", "image_b").rows() if a in code and b in code]
+    alone: dict[int, str] = {}
+    if stated:
+        for group, members in images.filter(pl.col(GROUP).is_not_null()).group_by(GROUP).agg("image_id").rows():
+            links += [(code[members[0]], code[m]) for m in members[1:]]
+            alone |= {code[members[0]]: str(group)} if len(members) == 1 else {}
+    a, b = (np.array([pair[k] for pair in links], np.int64) for k in (0, 1))
+    n = len(ids)
+    component = connected_components(coo_matrix((np.ones(len(links)), (a, b)), shape=(n, n)), directed=False)[1]
+    table = pl.DataFrame({"image_id": ids, "_component": component})
+    least = pl.col("image_id").min().over("_component")
+    table = table.with_columns(pl.when(pl.len().over("_component") > 1).then(least).alias(GROUP)).drop("_component")
+    own = pl.DataFrame({"image_id": [ids[i] for i in alone], "_own": list(alone.values())},
+                       schema={"image_id": pl.String, "_own": pl.String})  # fmt: skip
+    table = (
+        table.join(own, on="image_id", how="left").with_columns(pl.coalesce(GROUP, "_own").alias(GROUP)).drop("_own")
+    )
+    return images.drop(GROUP, strict=False).join(table, on="image_id", how="left", maintain_order="left")
