@@ -1,6 +1,11 @@
+import importlib
+import re
+from pathlib import Path
+
 import polars as pl
 import pytest
 
+from overread import datasets
 from overread.datasets import shipped
 from overread.errors import InputError
 
@@ -63,3 +68,60 @@ def test_counts_are_noted_only_where_the_set_looks_whole():
         "The Set looks whole, but has 101 images where 100 were published",
         "The Set looks whole, but has 49 patients where 50 were published",
     )
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/reference/sources.md"
+
+
+def _modules():
+    made = {name: importlib.import_module(f"overread.datasets.{name}") for name in datasets.names()}
+    return {name: module for name, module in made.items() if hasattr(module, "ABOUT")}
+
+
+def _row(name, about):
+    title = f"[{about.title}]({about.url})" + (f", [doi](https://doi.org/{about.doi})" if about.doi else "")
+    counts = [f"{n:,}" if n else "" for n in (about.images, about.patients)]
+    return " | ".join([f"| `{name}`", title, about.licence, about.terms, *counts])
+
+
+def test_the_page_of_sources_says_what_every_source_says_of_itself():
+    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    public = [line for line in rows if line.count(" | ") == 6]
+    assert [line.rsplit(" | ", 1)[0] for line in public] == [_row(n, m.ABOUT) for n, m in _modules().items()]
+    assert {re.match(r"\| `(\w+)`", line).group(1) for line in rows} == set(datasets.names())
+
+
+def test_the_sources_of_labels_named_on_the_page_are_those_of_the_modules():
+    for line in PAGE.read_text().splitlines():
+        if line.count(" | ") == 6 and line.startswith("| `"):
+            name, gives = re.match(r"\| `(\w+)`", line).group(1), line.rsplit(" | ", 1)[1]
+            code = Path(_modules()[name].__file__).read_text()
+            words = re.findall(r"`(\w+)`", gives)
+            assert words or "labels" not in gives
+            assert [w for w in words if not re.search(rf'["=(.]{w}\b|\b{w}[:=]', code)] == [], name
+
+
+@pytest.mark.parametrize("name", _modules())
+def test_the_head_of_a_source_cites_its_paper_and_gives_its_counts(name):
+    module = _modules()[name]
+    said = f"{module.__doc__}\n{module.read.__doc__}"
+    assert module.ABOUT.doi in module.__doc__
+    assert f"{module.ABOUT.images:,}" in said
+    assert module.ABOUT.patients is None or f"{module.ABOUT.patients:,}" in said
+    assert "Raises InputError" in said
+
+
+def test_the_source_that_the_how_to_shows_reads_its_folder(tmp_path):
+    page = (PAGE.parents[1] / "how-to/add-a-source.md").read_text()
+    shown = next(b for b in re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL) if "ABOUT" in b)
+    (tmp_path / "train_labels.csv").write_text("image,patient,sex,Effusion\na.png,1,F,1\nb.png,2,2,\n")
+    module = {}
+    exec(shown, module)  # the example is a module of its own
+    with pytest.raises(InputError, match="Say what they stand for"):
+        module["read"](tmp_path)
+    (tmp_path / "train_labels.csv").write_text("image,patient,sex,Effusion\na.png,1,F,1\nb.png,2,,\n")
+    source = module["read"](tmp_path)
+    assert source.images.select("image_id", "sex", "path").rows() == [
+        ("a.png", "F", "images/a.png"), ("b.png", None, "images/b.png"),
+    ]  # fmt: skip
+    assert source.labels.rows() == [("a.png", "pleural_effusion", "report_text", "present")]

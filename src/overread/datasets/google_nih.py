@@ -1,4 +1,4 @@
-"""Google's expert labels of ChestX-ray14: four findings in 4,376 images by panels, fourteen in 810 by five readers.
+"""Google's expert labels of ChestX-ray14: 4,376 images of 1,695 patients, four findings by panels, fourteen by five.
 
 Four findings: Majkowska et al. 2020, doi:10.1148/radiol.2019191293. All findings: Nabulsi et al. 2021,
 doi:10.1038/s41598-021-93967-2. The images are NIH's; what is here is what radiologists said of them.
