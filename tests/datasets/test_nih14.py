@@ -108,6 +108,25 @@ def test_a_split_of_ones_own_as_lists_or_folds(root):
     (root / "folds.csv").write_text("Image Index,fold\n00000001_000.png,val\n00000002_000.png,test\n")
     source = datasets.load("nih14", root, {"lists": "folds.csv"})
     assert source.images["list_split"].to_list() == ["tune", None, "test"]
+    (root / "train_list.txt").write_text("images_001/00000001_000.png 0 1 0\n")
+    (root / "test.csv").write_text(',Image Index,label\n0,"00000002_000.png",1\n')
+    source = datasets.load("nih14", root, {"lists": {"tune": "train_list.txt", "test": "test.csv"}})
+    assert source.images["list_split"].to_list() == ["tune", None, "test"]
+
+
+def test_what_lists_and_table_do_not_share_is_noted(root):
+    (root / "nih_official_train_val_list.txt").write_text("00000001_000.png\n00000009_000.png\n")
+    source = datasets.load("nih14", root)
+    assert source.images["official_split"].to_list() == ["train_val", None, None]
+    assert source.notes == (
+        "NIH's lists name 1 images that the table lacks", "2 images are in none of NIH's lists",
+    )  # fmt: skip
+
+
+def test_a_patient_or_image_that_stands_twice_is_said(root):
+    (root / "Data_Entry_2017.csv").write_text(f"{HEADER}\n{ROWS}\n{ROWS.splitlines()[0].replace(',1,57', ',7,57')}\n")
+    with pytest.raises(InputError, match=r"00000001_000\.png"):
+        datasets.load("nih14", root)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +136,8 @@ def test_a_split_of_ones_own_as_lists_or_folds(root):
         ({"train": "b.txt"}, "", "a list of images; found no file there"),
         ({"learn": "a.txt"}, "00000002_000.png\n", r"folds train, tune, val, .*; found others \(learn\)"),
         ("a.txt", "Image Index,fold\n00000002_000.png,\n", r"found others \(\(empty\)\)"),
+        ({"train": "a.txt"}, "00000002_000.png\n00000001_000.jpg\n", r"1 lines without \(00000001_000.jpg\)"),
+        ({"train": "a.txt"}, "Image Index\n", "the name of an image .* in every line; found none"),
         ({"train": "a.txt", "test": "a.txt"}, "00000002_000.png\n", "an image in one list only; found 1 in several"),
     ],
 )

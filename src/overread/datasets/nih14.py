@@ -1,7 +1,8 @@
 """NIH ChestX-ray14, the folder as NIH ships it: 112,120 frontal radiographs of 30,805 patients, 14 findings.
 
-Wang et al. 2017, doi:10.1109/CVPR.2017.369. The labels were mined from the reports by text rules; the boxes were drawn
-by a radiologist for 880 of the images.
+Wang et al. 2017, doi:10.1109/CVPR.2017.369. The labels were mined from the reports by text rules, and are less exact
+than stated (Oakden-Rayner 2020, doi:10.1016/j.acra.2019.10.006: a radiologist who looked found positive predictive
+values mostly 10 to 30 % lower); the boxes were drawn by a radiologist for 880 of the images.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def read(
         BBox_List_2017.csv, train_val_list.txt, test_list.txt; each may be gzipped (.gz).
     site, label_source: what the tables call the institution and who states the labels.
     lists: a published split of one's own, such as the 70/10/20 split by patient that reproductions use: a file for each
-        of train, tune, test whose lines begin with an image's name, or one CSV with the columns "Image Index" and
+        of train, tune, test (text or CSV) whose lines name an image each, or one CSV with the columns "Image Index" and
         "fold" (train, val, test).
 
     Returns a Source: every image states all 14 findings and no_finding; boxes as regions (source "radiologist", pixels
@@ -74,13 +75,10 @@ def read(
     file, table = shipped.table(root, _ENTRIES, _NAMES, ABOUT)
     rows = renamed(table)
     spec = {"form": "list", "column": "finding_labels", "vocabulary": _VOCABULARY, "source": label_source}
-    images = _split_by(images_of(rows, root, file, site), root, lists)
-    return Source(
-        images=images,
-        labels=stated.labels(rows, spec, root, file),
-        regions=_regions(root),
-        notes=shipped.counts_note(images, ABOUT),
-    )
+    images, notes = _official(images_of(rows, root, file, site), root)
+    images = _own_split(images, root, lists) if lists else images
+    labels = stated.labels(rows, spec, root, file)
+    return Source(images, labels, _regions(root), notes=shipped.counts_note(images, ABOUT) + notes)
 
 
 def renamed(table: pl.DataFrame) -> pl.DataFrame:
@@ -107,13 +105,19 @@ def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataF
     return tables.check(frame, "images", where=file)
 
 
-def _split_by(images: pl.DataFrame, root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
-    official = {name: path for name, files in _LISTS.items() if (path := shipped.found(root, files)) is not None}
-    if official:
-        listed = [_names(path).with_columns(official_split=pl.lit(name)) for name, path in official.items()]
-        images = images.join(_once(pl.concat(listed), root), on="image_id", how="left", maintain_order="left")
-    if not lists:
-        return images
+def _official(images: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The images with `official_split` where NIH's lists are there, and notes on what lists and table do not share."""
+    files = {name: path for name, these in _LISTS.items() if (path := shipped.found(root, these)) is not None}
+    if not files:
+        return images, ()
+    listed = _once(pl.concat([_names(p).with_columns(official_split=pl.lit(n)) for n, p in files.items()]), root)
+    joined = images.join(listed, on="image_id", how="left", maintain_order="left")
+    spare, without = listed.join(images, on="image_id", how="anti").height, joined["official_split"].null_count()
+    notes = (f"NIH's lists name {spare:,} images that the table lacks",) if spare else ()
+    return joined, notes + ((f"{without:,} images are in none of NIH's lists",) if without else ())
+
+
+def _own_split(images: pl.DataFrame, root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
     own = _once(_folds(root, lists), root)
     unknown = own.join(images, on="image_id", how="anti")["image_id"].sort()
     if len(unknown):
@@ -136,14 +140,18 @@ def _folds(root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
 
 
 def _names(path: Path) -> pl.DataFrame:
-    """The image's name at the head of every line."""
+    """The image that every line names, whatever stands beside it (labels, a folder); the first may be a header."""
     if not path.is_file():
         raise InputError(path, "a list of images", "no file there", do="Give its path relative to the root.")
     lines = pl.read_csv(
         path, has_header=False, new_columns=["line"], separator="\n", quote_char=None, infer_schema=False
     )
-    names = lines.select(pl.col("line").str.extract(r"^\s*([^\s,]+)").alias("image_id")).drop_nulls()
-    return names.filter(pl.col("image_id").str.ends_with(".png"))
+    names = lines.select("line", image_id=pl.col("line").str.extract(r"([^\s,;/\\\"]+\.png)")).with_row_index("_number")
+    odd = names.filter(pl.col("image_id").is_null() & pl.col("line").is_not_null() & (pl.col("_number") > 0))
+    if odd.height or names["image_id"].null_count() == names.height:
+        found = f"{odd.height:,} lines without" if odd.height else "none"
+        raise InputError(path, "the name of an image (.png) in every line", found, examples=odd["line"].head(5))
+    return names.select("image_id").drop_nulls()
 
 
 def _once(lists: pl.DataFrame, root: Path) -> pl.DataFrame:
