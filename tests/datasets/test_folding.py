@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from overread.datasets.folding import NOTE, ages, dates, noted, sexes, views
+from overread.datasets.folding import NOTE, ages, dates, noted, numbers, sexes, views
 from overread.errors import InputError
 
 
@@ -82,3 +82,15 @@ def test_dates_in_three_formats_are_read_and_order_is_told_by_the_others():
 def test_dates_that_cannot_be_read_are_said(values, message):
     with pytest.raises(InputError, match=message):
         dates(pl.DataFrame({"d": values}), "d", "x")
+
+
+def test_numbers_are_read_and_what_is_none_is_said_of_all_columns():
+    made = numbers(pl.DataFrame({"a": ["1", "2.5", None, ""], "b": ["2048", "2048.0", None, " "]}), ["a"], "x")
+    assert made["a"].to_list() == [1.0, 2.5, None, None]
+    assert numbers(made, ["b"], "x", whole=True)["b"].to_list() == [2048, 2048, None, None]
+    with pytest.raises(
+        InputError, match=r"(?s)numbers in 'a'; found 2 others \(x, inf\).*numbers in 'b'; found 1 others"
+    ):
+        numbers(pl.DataFrame({"a": ["x", "inf"], "b": ["1", "1,5"]}), ["a", "b"], "x")
+    with pytest.raises(InputError, match=r"whole numbers in 'b'; found 1 others \(1.5\)"):
+        numbers(pl.DataFrame({"b": ["1.5"]}), ["b"], "x", whole=True)

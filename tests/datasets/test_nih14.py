@@ -73,6 +73,9 @@ def test_missing_tables_and_another_layout_are_said(tmp_path, root):
     (root / "Data_Entry_2017.csv").write_text("Image Index,Finding Labels\na.png,Mass\n")
     with pytest.raises(InputError, match="the columns of NIH ChestX-ray14; found 8 missing"):
         nih14.read(root)
+    (root / "Data_Entry_2017.csv").write_text(f"{HEADER}\n{ROWS.replace('2682', 'wide', 1)}\n")
+    with pytest.raises(InputError, match=r"whole numbers in 'original_columns'; found 1 others \(wide\)"):
+        nih14.read(root)
 
 
 def test_the_whole_set_gives_its_published_counts(tmp_path, shared):

@@ -6,6 +6,8 @@ what cannot (an age of 411) is an error, unless the source is known for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from overread.errors import InputError
@@ -132,6 +134,29 @@ def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:
         expected = f"dates in '{column}', such as 2017-01-31"
         raise InputError(where, expected, f"{bad.height:,} others", examples=bad["_text"].head(5))
     return frame.with_columns(made["_date"].alias(column))
+
+
+def numbers(frame: pl.DataFrame, columns: Sequence[str], where: object, *, whole: bool = False) -> pl.DataFrame:
+    """The columns of text as numbers (`whole`: as whole ones, "2500.0" is 2500); an empty cell is null.
+
+    Raises InputError: values that are none, of all columns at once.
+
+    >>> numbers(pl.DataFrame({"rows": ["2500.0", " ", None]}), ["rows"], "a.csv", whole=True)["rows"].to_list()
+    [2500, None, None]
+    """
+    problems, made = [], []
+    for column in columns:
+        text = frame[column].str.strip_chars().replace("", None)
+        number = text.cast(pl.Float64, strict=False)
+        fits = number.is_finite() & ((number == number.round()) if whole else True)
+        bad = text.filter(text.is_not_null() & ~fits.fill_null(False))
+        expected = f"{'whole ' if whole else ''}numbers in '{column}'"
+        if len(bad):
+            problems.append(InputError(where, expected, f"{len(bad):,} others", examples=bad.head(5)))
+        made.append(number.cast(pl.Int32, strict=False) if whole else number)
+    if problems:
+        raise InputError.all(problems)
+    return frame.with_columns(made)
 
 
 def noted(frame: pl.DataFrame, note: pl.Expr) -> pl.DataFrame:

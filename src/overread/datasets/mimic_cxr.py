@@ -79,8 +79,8 @@ def _images(rows: pl.DataFrame, file: Path, site: str) -> pl.DataFrame:
     frame = rows.select(
         pl.col("dicom_id").alias("image_id"), study.alias("case_id"), patient.alias("patient_id"),
         site=pl.lit(site), dataset=pl.lit("mimic_cxr"), view=view,
-        acquired=pl.col("StudyDate").str.to_date("%Y%m%d", strict=False), original_rows=pl.col("Rows").cast(pl.Int32),
-        original_columns=pl.col("Columns").cast(pl.Int32),
+        acquired=pl.col("StudyDate").str.to_date("%Y%m%d", strict=False),
+        original_rows="Rows", original_columns="Columns",
         path=pl.format("files/{}/{}/{}/{}.jpg", patient.str.head(3), patient, study, "dicom_id"),
     )  # fmt: skip
     undated = rows.filter(frame["acquired"].is_null() & rows["StudyDate"].is_not_null())
@@ -88,7 +88,7 @@ def _images(rows: pl.DataFrame, file: Path, site: str) -> pl.DataFrame:
         raise InputError(
             file, "StudyDate as YYYYMMDD", f"{undated.height:,} others", examples=undated["StudyDate"].head(5)
         )
-    return folding.views(frame)
+    return folding.views(folding.numbers(frame, ["original_rows", "original_columns"], file, whole=True))
 
 
 def _with_split(images: pl.DataFrame, root: Path) -> pl.DataFrame:
@@ -108,8 +108,9 @@ def _with_patients(images: pl.DataFrame, path: Path) -> pl.DataFrame:
     shipped.check_columns(rows, path, ("subject_id", "gender", "anchor_age", "anchor_year"), ABOUT)
     who = rows.select(
         pl.format("p{}", "subject_id").alias("patient_id"), sex="gender",
-        _age=pl.col("anchor_age").cast(pl.Float64), _year=pl.col("anchor_year").cast(pl.Int32),
+        _age="anchor_age", _year="anchor_year",
     )  # fmt: skip
+    who = folding.numbers(who, ["_age", "_year"], path)
     who, strange = folding.sexes(who, path)
     if strange:
         raise InputError.all(strange)

@@ -98,10 +98,9 @@ def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataF
         pl.col("image_id").replace_strict(where, default=pl.format("images/{}", "image_id")).alias("path"),
         site=pl.lit(site),
         dataset=pl.lit("nih14"),
-        original_columns=pl.col("original_columns").cast(pl.Int32),
-        original_rows=pl.col("original_rows").cast(pl.Int32),
-        original_pixel_mm=pl.col("original_pixel_mm").cast(pl.Float64),
     ).drop("finding_labels")
+    frame = folding.numbers(frame, ["original_columns", "original_rows"], file, whole=True)
+    frame = folding.numbers(frame, ["original_pixel_mm"], file)
     return tables.check(frame, "images", where=file)
 
 
