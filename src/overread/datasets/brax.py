@@ -54,13 +54,14 @@ def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
         pl.col("DicomPath").str.extract(r"([^/]+)$").str.strip_suffix(".dcm").alias("image_id"),
         case_id="AccessionNumber", patient_id="PatientID", site=pl.lit(site), dataset=pl.lit("brax"),
         view="ViewPosition", sex="PatientSex", age_years=pl.coalesce(older, "PatientAge"), manufacturer="Manufacturer",
-        acquired=pl.coalesce(pl.col("StudyDate").str.to_date(form, strict=False) for form in ("%Y%m%d", "%Y-%m-%d")),
-        original_rows=pl.col("Rows").cast(pl.Float64).cast(pl.Int32),
-        original_columns=pl.col("Columns").cast(pl.Float64).cast(pl.Int32),
+        acquired="StudyDate", original_rows="Rows", original_columns="Columns",
         path=pl.col("PngPath" if files == "png" else "DicomPath"),
         _older=older,
     )  # fmt: skip
     frame = folding.noted(frame, pl.when(pl.col("_older").is_not_null()).then(pl.format("age {} or more", "_older")))
+    frame = folding.numbers(
+        folding.dates(frame, "acquired", file), ["original_rows", "original_columns"], file, whole=True
+    )
     frame = folding.views(frame.drop("_older"))
     frame, strange = folding.sexes(frame, file)
     frame, unread = folding.ages(frame, file, known_errors=False)

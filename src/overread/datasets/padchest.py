@@ -70,11 +70,11 @@ def _images(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataFra
     frame = rows.select(
         image_id="ImageID", case_id="StudyID", patient_id="PatientID", site=pl.lit(site), dataset=pl.lit("padchest"),
         view=folded, sex="PatientSex_DICOM", age_years=pl.when(~odd).then(age), manufacturer="Manufacturer_DICOM",
-        acquired=date, original_rows=pl.col("Rows_DICOM").cast(pl.Float64).cast(pl.Int32),
-        original_columns=pl.col("Columns_DICOM").cast(pl.Float64).cast(pl.Int32), report="Report",
+        acquired=date, original_rows="Rows_DICOM", original_columns="Columns_DICOM", report="Report",
         padchest_labels="Labels", _strange=strange, _projection="Projection", _odd=odd,
         path=pl.col("ImageID").replace_strict(where, default=pl.format("{}/{}", "ImageDir", "ImageID")),
     )  # fmt: skip
+    frame = folding.numbers(frame, ["original_rows", "original_columns"], file, whole=True)
     note = pl.format("projection '{}': view UNKNOWN", pl.col("_projection").fill_null(""))
     frame = folding.noted(frame, pl.when("_strange").then(note))
     frame = folding.noted(frame, pl.when("_odd").then(pl.lit("age below 0 or above 120 years: not stated")))
