@@ -150,3 +150,14 @@ def test_a_recipe_survives_json_and_refuses_what_it_does_not_know():
         Recipe(2, "squash", "percent")
     assert "3 problems" in str(caught.value)
     assert "Did you mean 'percentile'?" in str(caught.value)
+
+
+@pytest.mark.parametrize("window", ["full", "percentile"])
+@pytest.mark.parametrize("grey", [np.uint16, np.float32])
+def test_a_picture_with_a_table_is_the_picture_that_the_table_shows(window, grey):
+    rng = np.random.default_rng(4)
+    numbers = rng.integers(0, 4096, (90, 70)).astype(np.uint16)
+    table = (60000 - 9.7 * np.arange(65536).clip(max=4095)).astype(grey)  # falling, as MONOCHROME1
+    shown = picture(table[numbers], 20000.0, 60000.0)
+    stored = Picture(numbers, 20000.0, 60000.0, 90, 70, table=table)
+    np.testing.assert_array_equal(render(stored, Recipe(32, window=window)), render(shown, Recipe(32, window=window)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -13,6 +14,7 @@ from overread.errors import InputError
 from overread.images import codecs, grey
 from overread.images.header import BROKEN, Header, dataset_of, header_of, readable, said
 from overread.images.header import read_header as read_header
+from overread.images.lookup import looked_up
 from overread.images.picture import Pixels, check_size, read_bytes
 
 
@@ -20,14 +22,22 @@ from overread.images.picture import Pixels, check_size, read_bytes
 class Radiograph:
     """A DICOM radiograph: `pixels` (rows, columns) with air dark, shown from `black` to `white`; its header; notes.
 
-    `notes` name what was odd in the file and how it was taken, such as a window of no width.
+    `stored` are the stored values, hung as the picture is, `table` the grey of each pattern of their bits: whoever
+    changes greys changes the table and looks up once. `notes` name what was odd in the file and how it was taken, such
+    as a window of no width.
     """
 
-    pixels: Pixels
+    stored: NDArray[Any]
+    table: Pixels
     black: float
     white: float
     header: Header
     notes: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> Pixels:
+        """What is shown, (rows, columns)."""
+        return looked_up(self.stored, self.table)
 
 
 def read_dicom(path: Path | str, *, voi: bool = True) -> Radiograph:
@@ -67,7 +77,8 @@ def decode_dicom(data: bytes, where: Path | str, *, voi: bool = True) -> Radiogr
             plane = grey.displayed(dataset, stored, voi=voi)
         except BROKEN as error:
             raise InputError(where, "grey scale tags that can be applied", said(error)) from error
-        return Radiograph(plane.pixels, plane.black, plane.white, header_of(dataset, where), plane.notes)
+        header = header_of(dataset, where)
+        return Radiograph(plane.stored, plane.table, plane.black, plane.white, header, plane.notes)
 
 
 def stored_values(path: Path | str) -> NDArray[np.generic]:

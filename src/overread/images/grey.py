@@ -14,6 +14,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.pixels import apply_modality_lut
 
+from overread.images.lookup import counted
 from overread.images.picture import Pixels
 
 _WHITE = 65535
@@ -21,9 +22,13 @@ _WHITE = 65535
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Grey values (rows, columns), air dark, the values shown as black and as white, and notes on odd tags."""
+    """Stored values (rows, columns), the grey that each pattern of their bits shows, air dark, and notes on odd tags.
 
-    pixels: Pixels
+    `black` and `white` are the values of the table that are shown as such.
+    """
+
+    stored: NDArray[Any]
+    table: Pixels
     black: float
     white: float
     notes: tuple[str, ...] = ()
@@ -49,8 +54,8 @@ def displayed(dataset: pydicom.Dataset, stored: NDArray[Any], *, voi: bool) -> P
     if photometric == "MONOCHROME1" or str(dataset.get("PresentationLUTShape", "")).strip() == "INVERSE":
         table = least + greatest - table
     table = np.clip(np.where(padding, least, table), least, greatest)
-    pixels = _whole(table) if shown is not None or _fits_uint16(table) else table.astype(np.float32)
-    return Plane(_upright(_taken(pixels, levels, stored), dataset, notes), least, greatest, tuple(notes))
+    greys = _whole(table) if shown is not None or _fits_uint16(table) else table.astype(np.float32)
+    return Plane(_upright(stored, dataset, notes), _by_bits(greys, levels), least, greatest, tuple(notes))
 
 
 def _one_plane(stored: NDArray[Any], photometric: str) -> NDArray[Any]:
@@ -65,7 +70,7 @@ def _one_plane(stored: NDArray[Any], photometric: str) -> NDArray[Any]:
     return np.ascontiguousarray(first)
 
 
-def _upright(pixels: Pixels, dataset: pydicom.Dataset, notes: list[str]) -> Pixels:
+def _upright(pixels: NDArray[Any], dataset: pydicom.Dataset, notes: list[str]) -> NDArray[Any]:
     """The picture as it is hung, rows to the patient's left and columns to the feet: PatientOrientation (0020,0020).
 
     Only a frontal picture (left or right, and head or feet) is turned; where the tag is empty the picture stays.
@@ -79,15 +84,14 @@ def _upright(pixels: Pixels, dataset: pydicom.Dataset, notes: list[str]) -> Pixe
         pixels, words = pixels.T, words[::-1]
     pixels = pixels[:, ::-1] if words[0] == "R" else pixels
     pixels = pixels[::-1] if words[1] == "H" else pixels
-    return np.ascontiguousarray(pixels)  # type: ignore[return-value]
+    return np.ascontiguousarray(pixels)
 
 
-def _taken(table: Pixels, levels: NDArray[Any], stored: NDArray[Any]) -> Pixels:
-    """The table's value of every pixel; signed values are looked up by their bits, so that nothing is copied."""
-    bits = f"u{stored.dtype.itemsize}"
-    whole = np.zeros(1 << (8 * stored.dtype.itemsize), table.dtype)
-    whole[levels.view(bits)] = table
-    return np.take(whole, stored.view(bits))
+def _by_bits(greys: Pixels, levels: NDArray[Any]) -> Pixels:
+    """The greys of the levels at the places of their bits, so that signed values are looked up without a copy."""
+    table = np.zeros(1 << (8 * levels.dtype.itemsize), greys.dtype)
+    table[levels.view(f"u{levels.dtype.itemsize}")] = greys
+    return table
 
 
 def _range(seen: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:
@@ -105,8 +109,7 @@ def _fits_uint16(values: NDArray[np.float64]) -> bool:
 
 def _occurring(stored: NDArray[Any], levels: NDArray[Any]) -> NDArray[np.bool_]:
     """Which of the levels occur in the image at all."""
-    bits = f"u{stored.dtype.itemsize}"
-    return np.bincount(stored.view(bits).ravel(), minlength=1 << (8 * stored.dtype.itemsize))[levels.view(bits)] > 0
+    return counted(stored)[levels.view(f"u{levels.dtype.itemsize}")] > 0
 
 
 def _padding(dataset: pydicom.Dataset, levels: NDArray[Any]) -> NDArray[np.bool_]:

@@ -60,8 +60,9 @@ def read_picture(data: bytes, where: Path | str, recipe: Recipe) -> Picture:
         from overread.images.dicom import decode_dicom  # pydicom takes 0.2 s to load: only where there is DICOM
 
         found = decode_dicom(data, where, voi=recipe.window == "full")
-        rows, columns = found.pixels.shape
-        return Picture(found.pixels, found.black, found.white, rows, columns, "; ".join(found.notes))
+        rows, columns = found.stored.shape
+        notes = "; ".join(found.notes)
+        return Picture(found.stored, found.black, found.white, rows, columns, notes, table=found.table)
     if kind not in ("PNG", "JPEG"):
         raise InputError(where, "a PNG, JPEG or DICOM radiograph", f"a file whose content is {kind}")
     longer = recipe.fit == "pad"

@@ -29,7 +29,8 @@ class Picture:
     """A radiograph as values: `pixels` (rows, columns), air dark, `black` and `white` the values shown as such.
 
     `rows` and `columns` are the file's own, also where a JPEG was unpacked at a smaller scale. `converted` says what
-    was done to get one grey plane ("" = nothing).
+    was done to get one grey plane ("" = nothing). Where there is a `table`, pixels are numbers whose grey stands in it
+    (see `lookup.looked_up`).
     """
 
     pixels: Pixels
@@ -38,6 +39,7 @@ class Picture:
     rows: int
     columns: int
     converted: str = ""
+    table: Pixels | None = None
 
 
 def content(head: bytes) -> str:

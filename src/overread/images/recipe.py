@@ -94,26 +94,42 @@ def render(picture: Picture, recipe: Recipe) -> NDArray[np.uint8]:
 def _windowed(picture: Picture, window: str) -> NDArray[np.uint8] | NDArray[np.float32]:
     pixels, low, high = picture.pixels, picture.black, picture.white
     if window == "percentile":
-        low, high = _percentiles(pixels)
-    if pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0):
+        low, high = _percentiles(pixels, picture.table)
+    if pixels.dtype == np.uint8 and picture.table is None and (low, high) == (0.0, 255.0):
         return pixels  # type: ignore[return-value]
     if high <= low:  # one value all over: nothing to spread, and black is the honest picture of it
         return np.zeros(pixels.shape, np.uint8)
+    if picture.table is None and pixels.dtype == np.float32:
+        return _spread(pixels, low, high)
+    from overread.images.lookup import looked_up  # numba takes 0.3 s to load: only where greys are deep
+
+    table = _levels(pixels) if picture.table is None else picture.table
+    return looked_up(pixels, _spread(table, low, high))  # once per pixel; averaging afterwards evens the rounding out
+
+
+def _spread(greys: NDArray[Any], low: float, high: float) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Greys from `low` to `high` as 0 to 255: whole ones rounded, others as they are."""
     scale = 255.0 / (high - low)
-    if pixels.dtype != np.float32:  # one look-up per pixel; averaging afterwards evens the rounding out
-        levels = np.arange(1 << (8 * pixels.dtype.itemsize))
-        table = np.rint(np.clip((levels - low) * scale, 0, 255)).astype(np.uint8)
-        return table[pixels]
-    return np.clip((pixels - np.float32(low)) * np.float32(scale), 0, 255)
+    if greys.dtype == np.float32:
+        return np.clip((greys - np.float32(low)) * np.float32(scale), 0, 255)
+    return np.rint(np.clip((greys - low) * scale, 0, 255)).astype(np.uint8)
 
 
-def _percentiles(pixels: Pixels) -> tuple[float, float]:
+def _levels(pixels: Pixels) -> NDArray[np.int64]:
+    return np.arange(1 << (8 * pixels.dtype.itemsize))
+
+
+def _percentiles(pixels: Pixels, table: Pixels | None = None) -> tuple[float, float]:
     if pixels.dtype == np.float32:
         low, high = np.percentile(pixels, _PERCENTILES, method="inverted_cdf")
         return float(low), float(high)
-    below = np.cumsum(np.bincount(pixels.ravel()))  # (n_levels,): far quicker than sorting for 16 bits
+    from overread.images.lookup import counted
+
+    greys: NDArray[Any] = _levels(pixels) if table is None else table
+    order = np.argsort(greys, kind="stable")
+    below = np.cumsum(counted(pixels)[order])  # (n_levels,): far quicker than sorting pixels
     low, high = np.searchsorted(below, [q / 100 * pixels.size for q in _PERCENTILES])
-    return float(low), float(high)
+    return float(greys[order[low]]), float(greys[order[high]])
 
 
 def _resized(source: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
