@@ -3,57 +3,24 @@
 from __future__ import annotations
 
 import sys
-import time
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
+from overread.cli.progress import line, say, shown
 from overread.errors import InputError
 
 app = typer.Typer(
     help="From radiographs of several hospitals to the evidence about a classifier of their findings.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
-_errors = Console(stderr=True, highlight=False)
 
 # What only `overread[train]` installs.
 _TRAINING = {"torch", "lightning_fabric", "safetensors"}
-_SECTIONS = {"cohort", "training", "evaluation", "options"}
-
-
-class Pace:
-    """How fast work goes, from when it began; what an earlier run had done already does not count as fast work."""
-
-    def __init__(self, done: int) -> None:
-        self._first, self._since = done, time.monotonic()
-
-    def rate(self, done: int) -> str:
-        """So many per second."""
-        seconds = time.monotonic() - self._since
-        per_second = (done - self._first) / seconds if seconds > 0 else 0.0
-        return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s" if per_second > 0 else ""
-
-    def said(self, done: int, total: int) -> str:
-        """The rate and the time left, for a line of a log."""
-        if done <= self._first:
-            return ""
-        left = (total - done) * (time.monotonic() - self._since) / (done - self._first)
-        hours, rest = divmod(round(left), 3600)
-        return f", {self.rate(done)}" + (f", {hours}:{rest // 60:02}:{rest % 60:02} left" if done < total else "")
+_SECTIONS = {"cohort", "sample", "training", "evaluation", "options"}
 
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for the result.")]
@@ -66,16 +33,16 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        _errors.print(str(error), style="red", markup=False, soft_wrap=True)
+        say(str(error), red=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name not in _TRAINING:
             raise
-        _errors.print(f"This command needs {error.name}: pip install 'overread[train]'.", style="red", markup=False)
+        say(f"This command needs {error.name}: pip install 'overread[train]'.", red=True)
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == 130:  # what typer makes of Ctrl-C
-            _errors.print("Stopped. The same command goes on where this one was.", markup=False)
+            say("Stopped. The same command goes on where this one was.")
         raise
 
 
@@ -87,7 +54,7 @@ def demo(
     """Simulate five hospitals, train on three, test on two more, explain, report: the whole chain in minutes."""
     from overread.protocol.study import demo
 
-    with _shown() as progress:
+    with shown() as progress:
         page = demo(out, seeds=seeds, progress=progress)
     print(f"Report: {page.resolve()}")
 
@@ -104,7 +71,7 @@ def run(
     from overread.protocol import run
 
     changes = dict(_change(c) for c in change or [])
-    with _shown() as progress:
+    with shown() as progress:
         page = run(protocol, out, data=data, workers=workers, changes=changes, progress=progress)
     print(f"Report: {page.resolve()}")
 
@@ -168,12 +135,34 @@ def cohort(
         source = tables.Source(tables.read(images, "images"), tables.read(labels, "labels"), boxes)
     if cluster and workers:
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
-    with _line("pixels") as progress:
+    with line("pixels") as progress:
         made = build(source, root, out, chosen, workers=cluster or workers or os.cpu_count() or 1, progress=progress)
     counts = made.images.group_by("site", "split").len().sort("site", "split")
     print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
     for site, split, count in counts.iter_rows():
         print(f"  {site:20} {split:6} {count:8,}")
+
+
+@app.command()
+def sample(
+    cohort: Annotated[Path, typer.Argument(help="A cohort's folder.")],
+    out: Out,
+    size: Annotated[int | None, typer.Option(help="Cases in all. Default: 2,000.")] = None,
+    floor: Annotated[int | None, typer.Option(help="Cases of every stratum at least.")] = None,
+    label_source: Annotated[str, typer.Option(help="Whose labels say which finding is present.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
+    config: Config = None,
+) -> None:
+    """Draw a stratified random sample of cases for readers, weighed back to the population."""
+    from overread.cohort.sample import SampleConfig, draw
+    from overread.protocol import section
+
+    given = {"n": size, "floor": floor, "label_source": label_source or None, "seed": seed}
+    stated = _stated(config, "sample") | {k: v for k, v in given.items() if v is not None}
+    made = draw(cohort, out, section(SampleConfig, stated, "sample"))
+    for note in made.notes:
+        print(note)
+    print(f"Sample: {(out / 'images.parquet').resolve()}, hash {made.hash[:12]}")
 
 
 @app.command()
@@ -196,12 +185,12 @@ def train(
     given = {"network": network or None, "epochs": epochs, "seed": seed}
     stated = _stated(config, "training") | {k: v for k, v in given.items() if v is not None}
     chosen = section(TrainingConfig, stated, "training")
-    with _shown() as show:
+    with shown() as show:
 
         def told(done: int, total: int, line: str) -> None:
             show(f"train {name}", done, total)
             if line:
-                _errors.print(line, markup=False)
+                say(line)
 
         train(cohort, out, chosen, sites=site, max_images=max_images, name=name, progress=told)
     print(f"Model: {out.resolve()}")
@@ -219,7 +208,7 @@ def predict(
     """Score every finding of every tune and test image with a frozen model, heat maps in the same pass."""
     from overread.learn.predict import predict
 
-    with _line("predict") as progress:
+    with line("predict") as progress:
         predict(model, cohort, out, sites=site, heatmaps=heatmaps, batch_size=batch_size, progress=progress)
     print(f"Predictions: {(out / 'predictions.parquet').resolve()}")
 
@@ -249,7 +238,7 @@ def evaluate(
         "seed": seed,
     }  # fmt: skip
     stated = _stated(config, "evaluation") | {k: v for k, v in given.items() if v}
-    with _line("evaluate") as progress:
+    with line("evaluate") as progress:
         page = evaluate_files(
             images, labels, predictions, out, section(EvaluationConfig, stated, "evaluation"),
             tune=tune or (), reads=reads, title=title, progress=progress,
@@ -349,49 +338,6 @@ def _table_of(file: Path) -> str:
     if stem not in tables.SCHEMAS:
         raise InputError(file, "a file named after its table", f"'{stem}'", do="Say which it is: --table labels.")
     return stem
-
-
-@contextmanager
-def _shown() -> Iterator[Callable[[str, int, int], None]]:
-    """On a terminal a bar per kind of work, with the time left; in a log a line as each begins, goes on and ends."""
-    if not _errors.is_terminal:
-        yield _logged()
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=_errors) as bars:
-        tasks: dict[str, TaskID] = {}
-        paces: dict[str, Pace] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total, rate="")
-                paces[what] = Pace(done)
-            bars.update(tasks[what], completed=done, total=total, rate=paces[what].rate(done))
-
-        yield show
-
-
-def _logged(every: float = 15.0) -> Callable[[str, int, int], None]:
-    said: dict[str, float] = {}
-    paces: dict[str, Pace] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        pace = paces.setdefault(what, Pace(done))
-        if what not in said or now - said[what] > every or done == total:
-            said[what] = now
-            _errors.print(f"{what}: {done:,} of {total:,}{pace.said(done, total)}", markup=False)
-
-    return show
-
-
-@contextmanager
-def _line(what: str) -> Iterator[Callable[[int, int], None]]:
-    with _shown() as show:
-        yield lambda done, total: show(what, done, total)
 
 
 def _stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str, Any]:
