@@ -67,6 +67,30 @@ def test_boxes_and_official_lists(root):
         datasets.load("nih14", root)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("BBox_List_2017.csv", b"", "BBox_List_2017.csv: expected a text of lines; found empty CSV"),
+        (
+            "test_list.txt",
+            b"00000001_000.png\n\xff\xfe",
+            "test_list.txt: expected a text of lines; found invalid utf-8",
+        ),
+        (
+            "BBox_List_2017.csv",
+            BOXES.replace("Mass", "").encode(),
+            "BBox_List_2017.csv: expected a known finding; found ''",
+        ),
+        ("BBox_List_2017.csv", b"a,b\nx.png,Mass\n", "columns image_id, finding, x, y, width, height; found 2 columns"),
+        ("BBox_List_2017.csv", BOXES.replace("686.1", "left").encode(), "left"),
+    ],
+)
+def test_broken_tables_are_said(root, name, content, message):
+    (root / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        datasets.load("nih14", root)
+
+
 def test_missing_tables_and_another_layout_are_said(tmp_path, root):
     with pytest.raises(InputError, match=r"Data_Entry_2017_v2020.csv of NIH ChestX-ray14; found images"):
         nih14.read(root / "images_001")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -142,15 +143,21 @@ def _names(path: Path) -> pl.DataFrame:
     """The image that every line names, whatever stands beside it (labels, a folder); the first may be a header."""
     if not path.is_file():
         raise InputError(path, "a list of images", "no file there", do="Give its path relative to the root.")
-    lines = pl.read_csv(
-        path, has_header=False, new_columns=["line"], separator="\n", quote_char=None, infer_schema=False
-    )
+    lines = _rows(path, new_columns=["line"], separator="\n", quote_char=None)
     names = lines.select("line", image_id=pl.col("line").str.extract(r"([^\s,;/\\\"]+\.png)")).with_row_index("_number")
     odd = names.filter(pl.col("image_id").is_null() & pl.col("line").is_not_null() & (pl.col("_number") > 0))
     if odd.height or names["image_id"].null_count() == names.height:
         found = f"{odd.height:,} lines without" if odd.height else "none"
         raise InputError(path, "the name of an image (.png) in every line", found, examples=odd["line"].head(5))
     return names.select("image_id").drop_nulls()
+
+
+def _rows(path: Path, **how: Any) -> pl.DataFrame:
+    """The rows of a file whose header is no header, as text."""
+    try:
+        return pl.read_csv(path, has_header=False, infer_schema=False, **how)
+    except (pl.exceptions.NoDataError, pl.exceptions.ComputeError) as error:
+        raise InputError(path, "a text of lines", str(error).splitlines()[0], do="Get the file anew.") from error
 
 
 def _once(lists: pl.DataFrame, root: Path) -> pl.DataFrame:
@@ -166,12 +173,12 @@ def _regions(root: Path) -> pl.DataFrame | None:
     path = shipped.found(root, [_BOXES])
     if path is None:
         return None
-    rows = pl.read_csv(path, has_header=False, skip_rows=1, infer_schema=False, truncate_ragged_lines=True)
+    rows = _rows(path, skip_rows=1, truncate_ragged_lines=True)
     names = ("image_id", "finding", "x", "y", "width", "height")
     if rows.width < len(names):
         raise InputError(path, f"columns {', '.join(names)}", f"{rows.width} columns")
     boxes = rows.select(pl.col(rows.columns[i]).alias(name) for i, name in enumerate(names))
-    words = boxes["finding"].unique().sort().to_list()
+    words = boxes["finding"].fill_null("").unique().sort().to_list()
     known = {"Infiltrate": "infiltration"}  # this table's own word
     known |= stated.resolved([w for w in words if w not in known], "nih14", path)
     boxes = boxes.with_columns(pl.col("finding").replace_strict(known), source=pl.lit("radiologist"))
