@@ -51,6 +51,17 @@ def test_paths_ages_and_what_was_resized(root):
     assert "official_split" not in images.columns
 
 
+def test_a_resized_copy_does_not_take_the_place_of_what_is_shipped(root):
+    name = "00000001_000.png"
+    (root / "images-224").mkdir()
+    (root / "images-224" / name).touch()
+    assert datasets.load("nih14", root).images["path"][0] == f"images_001/images/{name}"
+    (root / "images_001" / "images" / name).unlink()
+    (root / "images_001" / "images").rmdir()
+    (root / "images_001").rmdir()
+    assert datasets.load("nih14", root).images["path"][0] == f"images-224/{name}"
+
+
 def test_boxes_and_official_lists(root):
     (root / "BBox_List_2017.csv.gz").write_bytes(gzip.compress(BOXES.encode()))
     (root / "train_val_list.txt").write_text("00000001_000.png\n00000001_001.png\n")

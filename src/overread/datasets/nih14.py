@@ -7,6 +7,7 @@ values mostly 10 to 30 % lower); the boxes were drawn by a radiologist for 880 o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataF
     frame, unread = folding.ages(frame, file, known_errors=True)
     if strange or unread:
         raise InputError.all([*strange, *unread])
-    where = shipped.paths(root, (".png",), below=[f for f in sorted(root.glob("images*")) if f.is_dir()])
+    where = shipped.paths(root, (".png",), below=_folders(root))
     frame = frame.with_columns(
         pl.col("image_id").replace_strict(where, default=pl.format("images/{}", "image_id")).alias("path"),
         site=pl.lit(site),
@@ -103,6 +104,12 @@ def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataF
     frame = folding.numbers(frame, ["original_columns", "original_rows"], file, whole=True)
     frame = folding.numbers(frame, ["original_pixel_mm"], file)
     return tables.check(frame, "images", where=file)
+
+
+def _folders(root: Path) -> list[Path]:
+    """images/ and images_001/ ... as shipped; only where there is none, others such as a resized copy's images-224/."""
+    there = [f for f in sorted(root.glob("images*")) if f.is_dir()]
+    return [f for f in there if re.fullmatch(r"images(_\d+)?", f.name)] or there
 
 
 def _official(images: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
