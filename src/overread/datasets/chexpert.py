@@ -26,7 +26,7 @@ ABOUT = shipped.About(
     url="https://stanfordmlgroup.github.io/competitions/chexpert/",
     licence="Stanford University Dataset Research Use Agreement",
     terms="non-commercial research; no attempt to identify anyone; not to be passed on",
-    marks=("CheXpert*", "df_chexpert_plus_*.csv*"),
+    marks=("CheXpert*", "train_cheXbert.csv*"),
     images=224_316,
     patients=65_240,
 )
@@ -46,7 +46,7 @@ _OBSERVATIONS = (
     "Support Devices",
 )  # fmt: skip
 _WHO = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
-_PLUS = ("race", "ethnicity", "interpreter_needed", "insurance_type", "recent_bmi", "deceased",
+PLUS = ("race", "ethnicity", "interpreter_needed", "insurance_type", "recent_bmi", "deceased",
          "patient_report_date_order", "path_to_dcm")  # fmt: skip
 
 
@@ -77,11 +77,11 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source
     if not found:
         shipped.table(root, ["train.csv"], (), ABOUT)  # says what stands there instead
     _one_copy(found, root)
-    where = _patients(places)
+    where = folders_of(places)
     images, labels = [], []
     notes: list[str] = []
     for split, path, rows in found:
-        made = _images(rows, path, where, root, split).with_columns(
+        made = images_of(rows, path, where, root, path.parent / split).with_columns(
             site=pl.lit(site), official_split=pl.lit(split.replace("valid", "tune"))
         )
         labels.append(_labels(rows, path, "report_text" if split == "train" else "radiologists"))
@@ -89,8 +89,8 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source
         n, patients = _PUBLISHED[split]
         notes += shipped.counts_note(made, replace(ABOUT, title=f"CheXpert, {split}", images=n, patients=patients))
     whole = tables.check(pl.concat(images, how="diagonal"), "images", where=root)
-    more, without = _further(places, whole)
-    whole, spare = _with_plus(whole, places, reports)
+    more, without = further(places, whole)
+    whole, spare = with_plus(whole, places, reports)
     stated_labels = tables.check(pl.concat([*labels, *more]), "labels", where=root)
     return Source(whole, stated_labels, notes=(*notes, *without, *spare))
 
@@ -119,7 +119,7 @@ def _part(place: Path, split: str) -> tuple[str, Path, pl.DataFrame] | None:
     if "Study" in rows.columns and "Path" not in rows.columns:  # the test's ground truth is by study
         rows = rows.rename({"Study": "Path"})
     shipped.check_columns(rows, path, _columns(path), ABOUT)
-    return split, path, _with_case(rows, path)
+    return split, path, with_case(rows, path)
 
 
 def _columns(path: Path) -> tuple[str, ...]:
@@ -128,7 +128,8 @@ def _columns(path: Path) -> tuple[str, ...]:
     return ("Path", *_WHO, *_OBSERVATIONS) if whole else ("Path", *_OBSERVATIONS[1:])
 
 
-def _with_case(rows: pl.DataFrame, path: Path, column: str = "Path") -> pl.DataFrame:
+def with_case(rows: pl.DataFrame, path: Path, column: str = "Path") -> pl.DataFrame:
+    """The rows with the study that the path in `column` names as case_id."""
     rows = rows.with_columns(case_id=pl.col(column).str.extract(r"(patient\d+/study\d+)"))
     odd = rows.filter(pl.col("case_id").is_null())[column]
     if len(odd):
@@ -143,7 +144,7 @@ def _labels(rows: pl.DataFrame, path: Path, source: str) -> pl.DataFrame:
     return stated.labels(rows, spec, path.parent, path)
 
 
-def _further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFrame], tuple[str, ...]]:
+def further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFrame], tuple[str, ...]]:
     """The labels of further programs, each a source; a note counts the studies in them that have no image here."""
     made = []
     for place in places:
@@ -151,12 +152,12 @@ def _further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFram
             if (path := shipped.found(place, [name])) is not None:
                 rows = stated.as_text(tables.frame_of(path))
                 shipped.check_columns(rows, path, _columns(path), ABOUT)
-                made.append(_labels(_with_case(rows, path), path, source))
+                made.append(_labels(with_case(rows, path), path, source))
         for source, name in _SECTIONS.items():
             if (path := shipped.found(place, [f"chexbert_labels/{name}", name])) is not None:
                 rows = _lines(path)
                 shipped.check_columns(rows, path, ("path_to_image", *_OBSERVATIONS), ABOUT)
-                made.append(_labels(_with_case(rows, path, "path_to_image"), path, source))
+                made.append(_labels(with_case(rows, path, "path_to_image"), path, source))
     cases = images.select("case_id").unique()
     kept = [m.join(cases, on="case_id", how="semi") for m in made]
     orphans = [m.join(cases, on="case_id", how="anti")["case_id"].n_unique() for m in made]
@@ -175,7 +176,7 @@ def _lines(path: Path) -> pl.DataFrame:
     return stated.as_text(pl.DataFrame(rows, infer_schema_length=None))
 
 
-def _patients(places: list[Path]) -> dict[str, Path]:
+def folders_of(places: list[Path]) -> dict[str, Path]:
     """In which folder each patient's folder lies: train/, valid/, test/ or a batch's own."""
     found: dict[str, Path] = {}
     for place in places:
@@ -185,18 +186,19 @@ def _patients(places: list[Path]) -> dict[str, Path]:
     return found
 
 
-def _images(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path, split: str) -> pl.DataFrame:
+def images_of(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path, absent: Path) -> pl.DataFrame:
+    """The images of one table, without their site; `where` each patient's folder lies, else below `absent`."""
     rows = _by_image(rows, where)
     patient = pl.col("case_id").str.extract(r"(patient\d+)")
     inner = pl.col("Path").str.extract(r"(patient\d+/.*)$")
     folders = {p: f.relative_to(root).as_posix() for p, f in where.items()}
-    absent = (path.parent / split).relative_to(root).as_posix()
+    other = absent.relative_to(root).as_posix()
     frontal = pl.col("Frontal/Lateral").fill_null("").str.to_lowercase()
     side = pl.when(frontal == "lateral").then(pl.lit("LATERAL")).otherwise(pl.col("AP/PA"))
     frame = rows.select(
-        inner.str.strip_suffix(".jpg").alias("image_id"), "case_id", patient.alias("patient_id"),
+        inner.str.replace(r"\.(jpg|png)$", "").alias("image_id"), "case_id", patient.alias("patient_id"),
         dataset=pl.lit("chexpert"), sex="Sex", age_years="Age", view=side,
-        path=pl.format("{}/{}", patient.replace_strict(folders, default=absent), inner).str.strip_prefix("./"),
+        path=pl.format("{}/{}", patient.replace_strict(folders, default=other), inner).str.strip_prefix("./"),
         _assumed="_assumed",
     )  # fmt: skip
     assumed = pl.when(pl.col("_assumed")).then(pl.lit("its study's folder is not there: one frontal image assumed"))
@@ -213,7 +215,7 @@ def _images(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path, 
 def _by_image(rows: pl.DataFrame, where: dict[str, Path]) -> pl.DataFrame:
     """A row per image also where the table is by study: the files of its folder say which images it has."""
     rows = rows.with_columns(pl.lit(None, pl.String).alias(c) for c in _WHO if c not in rows.columns)
-    if rows["Path"].str.ends_with(".jpg").all():
+    if rows["Path"].str.contains(r"\.(?:jpg|png)$").all():
         named = pl.when(pl.col("Path").str.contains("lateral")).then(pl.lit("Lateral")).otherwise(pl.lit("Frontal"))
         return rows.with_columns(pl.col("Frontal/Lateral").fill_null(named), _assumed=pl.lit(False))
     made = []
@@ -235,19 +237,25 @@ def _views(frame: pl.DataFrame) -> pl.DataFrame:
     return folding.noted(frame, note).with_columns(view=known)
 
 
-def _with_plus(images: pl.DataFrame, places: list[Path], reports: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def with_plus(images: pl.DataFrame, places: list[Path], reports: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Who the patients are, where the table of CheXpert Plus lies beside, and a note on the images it does not tell."""
     path = next((p for place in places if (p := shipped.found(place, ["df_chexpert_plus_*.csv"])) is not None), None)
     if path is None:
         return images, ()
     rows = stated.as_text(tables.frame_of(path))
-    shipped.check_columns(rows, path, ("path_to_image", *_PLUS), ABOUT)
-    text = [c for c in rows.columns if c == "report" or c.startswith("section_")] if reports else []
-    key = pl.col("path_to_image").str.extract(r"(patient\d+/.*)\.\w+$").alias("image_id")
-    told = rows.select(key, *_PLUS, *text).unique()
-    twice = told.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort()
-    if len(twice):
-        raise InputError(path, "one row per image", f"{len(twice):,} images with several", examples=twice)
+    shipped.check_columns(rows, path, ("path_to_image", *PLUS), ABOUT)
+    told = told_by(rows, path, reports)
     without = images.join(told, on="image_id", how="anti").height
     note = (f"CheXpert Plus does not tell of {without:,} images who the patients are",) if without else ()
     return images.join(told, on="image_id", how="left", maintain_order="left"), note
+
+
+def told_by(rows: pl.DataFrame, path: Path, reports: bool) -> pl.DataFrame:
+    """What the table of CheXpert Plus tells of every image; `reports`: the report and its sections too."""
+    text = [c for c in rows.columns if c == "report" or c.startswith("section_")] if reports else []
+    key = pl.col("path_to_image").str.extract(r"(patient\d+/.*)\.\w+$").alias("image_id")
+    told = rows.select(key, *PLUS, *text).unique()
+    twice = told.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort()
+    if len(twice):
+        raise InputError(path, "one row per image", f"{len(twice):,} images with several", examples=twice)
+    return told
