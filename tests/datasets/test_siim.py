@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overread import datasets
-from overread.datasets.siim import mask_of
+from overread.datasets.siim import _box, mask_of
 from overread.errors import InputError
 
 TABLE = "ImageId, EncodedPixels\n1.2.3, -1\n1.2.4, 1025 3 1021 3\n1.2.4, 5242880 10\n1.2.5, -1\n"
@@ -16,7 +16,7 @@ TABLE = TABLE.replace("5242880", "524288")
 def root(tmp_path, dicom_file):
     (tmp_path / "train-rle.csv").write_text(TABLE)
     dicom_file(tmp_path / "dicom-images-train" / "1" / "2" / "1.2.4.dcm", ViewPosition="AP", PatientSex="F",
-               PatientAge="051")  # fmt: skip
+               PatientAge="051Y")  # fmt: skip
     return tmp_path
 
 
@@ -50,7 +50,13 @@ def slow_mask(runs, side):
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 5)), min_size=1, max_size=8))
 def test_the_mask_equals_its_slow_twin(pairs):
     runs = " ".join(f"{a} {b}" for a, b in pairs)
-    np.testing.assert_array_equal(mask_of(runs, 10), slow_mask(runs, 10))
+    mask = slow_mask(runs, 12)
+    np.testing.assert_array_equal(mask_of(runs, 12), mask)
+    rows, columns = np.nonzero(mask)
+    assert _box(runs, "", 12) == {
+        "x": columns.min(), "y": rows.min(), "width": np.ptp(columns) + 1, "height": np.ptp(rows) + 1,
+        "mask_pixels": mask.sum(),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -60,6 +66,7 @@ def test_the_mask_equals_its_slow_twin(pairs):
         ("1 0", "pairs of a skip and a length above 0"),
         ("-5 3", "pairs of a skip and a length above 0"),
         ("a b", "run lengths; found 'a b'"),
+        ("0 9223372036854775807 1 9223372036854775807", "runs within 1024 x 1024 pixels"),
         ("0 1048577", "runs within 1024 x 1024 pixels; found 1,048,577 pixels"),
     ],
 )
@@ -73,3 +80,21 @@ def test_other_columns_are_said(root):
     (root / "train-rle.csv").write_text("ImageId,Mask\na,1\n")
     with pytest.raises(InputError, match=r"SIIM-ACR Pneumothorax; found 1 missing \(EncodedPixels\)"):
         datasets.load("siim", root)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1.2.3,", r"run lengths or -1 in every row, .*; found 1 empty cells \(1\.2\.3\)"),
+        ("1.2.3,-1\n1.2.3,5 2", r"not both of one image; found 1 images with both \(1\.2\.3\)"),
+    ],
+)
+def test_a_row_that_does_not_say_and_one_that_contradicts_are_said(root, rows, message):
+    (root / "train-rle.csv").write_text(f"ImageId, EncodedPixels\n{rows}\n")
+    with pytest.raises(InputError, match=message):
+        datasets.load("siim", root)
+
+
+def test_files_that_the_table_lacks_are_counted(root, dicom_file):
+    dicom_file(root / "dicom-images-test" / "1.2.9.dcm")
+    assert "1 files are not in the table, which labels them not: left out" in datasets.load("siim", root).notes

@@ -38,7 +38,10 @@ def read(root: Path, *, site: str = "nih") -> Source:
     outlined part as a region, its bounding box in pixels of the 1024 x 1024 files, `mask_pixels` its area. View, sex
     and age are the DICOM header's where the files are there. Patients are not told by the set: each image is its own.
 
-    Raises InputError: no such folder, another set's, run lengths that are none or leave the picture.
+    The table of 12,047 images outlines 3,576 parts in 2,669 of them.
+
+    Raises InputError: no such folder, another set's, run lengths that are none or leave the picture, an empty cell, an
+    image both outlined and without.
     """
     root = Path(root)
     file, rows = shipped.table(root, ("stage_2_train.csv", "train-rle.csv"), (), ABOUT)
@@ -51,8 +54,10 @@ def read(root: Path, *, site: str = "nih") -> Source:
         path=pl.col("image_id").replace_strict(where, default=pl.format("dicom-images-train/{}.dcm", "image_id"))
     )
     images = tables.check(headers.stated(images, root), "images", where=file)
-    parts = rows.filter(~pl.col("EncodedPixels").is_in(["-1", ""]).fill_null(True))
-    boxes = [_box(name, runs, file) for name, runs in parts.select("ImageId", "EncodedPixels").iter_rows()]
+    parts = _parts(rows, file)
+    boxes = [
+        {"image_id": n, **_box(r, f"{file}, {n}")} for n, r in parts.select("ImageId", "EncodedPixels").iter_rows()
+    ]
     regions = None
     if boxes:
         number = pl.int_range(1, pl.len() + 1).over("image_id").cast(pl.Int32)
@@ -63,16 +68,51 @@ def read(root: Path, *, site: str = "nih") -> Source:
         pl.col("image_id").alias("case_id"), finding=pl.lit("pneumothorax"), source=pl.lit("radiologist"),
         state=pl.when(present).then(pl.lit("present")).otherwise(pl.lit("absent")),
     )  # fmt: skip
-    note = "the set does not tell patients: every image counts as one"
-    return Source(images, tables.check(labels, "labels"), regions, notes=(note, *shipped.counts_note(images, ABOUT)))
+    notes: tuple[str, ...] = ("the set does not tell patients: every image counts as one",)
+    if spare := len(set(where) - set(names)):
+        notes += (f"{spare:,} files are not in the table, which labels them not: left out",)
+    notes += shipped.counts_note(images, ABOUT)
+    return Source(images, tables.check(labels, "labels"), regions, notes=notes)
 
 
-def _box(image_id: str, runs: str, where: Path) -> dict[str, str | float | int]:
-    mask = mask_of(runs, where=f"{where}, {image_id}")
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+def _parts(rows: pl.DataFrame, file: Path) -> pl.DataFrame:
+    """The rows that outline something; a row says a mask or -1, and an image not both."""
+    silent = rows.filter(pl.col("EncodedPixels").fill_null("") == "")
+    none = pl.col("EncodedPixels") == "-1"
+    parts = rows.filter(~none.fill_null(False))
+    both = parts.join(rows.filter(none), on="ImageId", how="semi")["ImageId"].unique(maintain_order=True)
+    expected = "run lengths or -1 in every row, and not both of one image"
+    if silent.height:
+        raise InputError(file, expected, f"{silent.height:,} empty cells", examples=silent["ImageId"].head(5))
+    if len(both):
+        raise InputError(file, expected, f"{len(both):,} images with both", examples=both.head(5))
+    return parts
+
+
+def _runs(text: str, side: int, where: object) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where every run starts and ends (the pixel after its last), counted down the columns."""
+    try:
+        numbers = np.array(text.split(), dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise InputError(where, "run lengths", f"'{text[:40]}'") from error
+    if numbers.size < 2 or numbers.size % 2 or (numbers < 0).any() or (numbers[1::2] == 0).any():
+        raise InputError(where, "pairs of a skip and a length above 0", f"'{text[:40]}'")
+    ends = np.cumsum(numbers)
+    if (numbers > side * side).any() or ends[-1] > side * side:
+        raise InputError(where, f"runs within {side} x {side} pixels", f"{max(int(numbers.max()), int(ends[-1])):,} pixels")
+    return ends[0::2], ends[1::2]
+
+
+def _box(text: str, where: object, side: int = SIDE) -> dict[str, float | int]:
+    """The least box around a mask and the mask's pixels, from its runs alone."""
+    start, end = _runs(text, side, where)
+    left, top = start // side, start % side
+    right, bottom = (end - 1) // side, (end - 1) % side
+    turns = right > left  # a run that goes on in the next column touches the lower edge and the upper one
+    y, below = int(np.where(turns, 0, top).min()), int(np.where(turns, side - 1, bottom).max())
     return {
-        "image_id": image_id, "x": float(columns[0]), "y": float(rows[0]), "width": float(columns[-1] - columns[0] + 1),
-        "height": float(rows[-1] - rows[0] + 1), "mask_pixels": int(mask.sum()),
+        "x": float(left.min()), "y": float(y), "width": float(right.max() - left.min() + 1),
+        "height": float(below - y + 1), "mask_pixels": int((end - start).sum()),
     }  # fmt: skip
 
 
@@ -86,16 +126,8 @@ def mask_of(runs: str, side: int = SIDE, *, where: object = "run lengths") -> ND
 
     Raises InputError: no whole numbers, an odd count of them, runs of no length, runs that leave the picture.
     """
-    try:
-        numbers = np.array(runs.split(), dtype=np.int64)
-    except (ValueError, OverflowError) as error:
-        raise InputError(where, "run lengths", f"'{runs[:40]}'") from error
-    if numbers.size < 2 or numbers.size % 2 or (numbers < 0).any() or (numbers[1::2] == 0).any():
-        raise InputError(where, "pairs of a skip and a length above 0", f"'{runs[:40]}'")
-    ends = np.cumsum(numbers)
-    if ends[-1] > side * side:
-        raise InputError(where, f"runs within {side} x {side} pixels", f"{ends[-1]:,} pixels")
+    start, end = _runs(runs, side, where)
     change = np.zeros(side * side + 1, np.int64)
-    np.add.at(change, ends[0::2], 1)
-    np.add.at(change, ends[1::2], -1)
+    np.add.at(change, start, 1)
+    np.add.at(change, end, -1)
     return np.cumsum(change[:-1]).astype(bool).reshape(side, side).T
