@@ -20,6 +20,8 @@ import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from overread.errors import InputError
+from overread.images.deflated import SYNTAX as DEFLATED
+from overread.images.deflated import inflated
 from overread.images.picture import MAX_PIXELS, content
 
 # What pydicom raises on files that are not what they say; anything else is our fault and stays a traceback.
@@ -30,7 +32,6 @@ BROKEN = (
 )  # fmt: skip
 _HEAD = 1 << 20
 _LARGEST = 2 * MAX_PIXELS + (1 << 24)  # bytes of the largest picture that is read, and of a long header
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _VIEWS = {"PA": "PA", "AP": "AP", "LL": "LATERAL", "RL": "LATERAL", "LATERAL": "LATERAL", "LAT": "LATERAL"}
 # PS3.16 CID 4010 (DX View): SNOMED CT, and the SNOMED RT codes of older files.
 _VIEW_CODES = {
@@ -112,27 +113,16 @@ def dataset_of(
     """
     if content(data[:512]) != "DICOM":
         raise InputError(where, "a DICOM file", f"a file whose content is {content(data[:512])}")
-    _check_deflated(data, where)
+    plain = inflated(data, where, most=_LARGEST if with_pixels else _HEAD, whole=with_pixels)
     with readable(where, "a whole DICOM file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a file that ends early is told of later, in our words
-        return pydicom.dcmread(
-            BytesIO(data), force=True, stop_before_pixels=not with_pixels,
+        dataset = pydicom.dcmread(
+            BytesIO(data if plain is None else plain), force=True, stop_before_pixels=not with_pixels,
             specific_tags=None if tags is None else list(tags),
         )  # fmt: skip
-
-
-def _check_deflated(data: bytes, where: Path | str) -> None:
-    """Refuse a deflated data set that is far larger than any radiograph, before pydicom inflates the whole of it."""
-    if data[128:136] != b"DICM\x02\x00\x00\x00" or _DEFLATED not in data[144:2048]:
-        return
-    start = 144 + int.from_bytes(data[140:144], "little")
-    inflater, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
-    with readable(where, "a whole deflated DICOM file"):
-        while rest and not inflater.eof and size <= _LARGEST:
-            size += len(inflater.decompress(rest, 1 << 22))
-            rest = inflater.unconsumed_tail
-    if size > _LARGEST:
-        raise InputError(where, f"at most {_LARGEST:,} bytes when inflated", "more: no radiograph is of that size")
+        if plain is not None:
+            dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(DEFLATED)
+        return dataset
 
 
 @contextmanager
