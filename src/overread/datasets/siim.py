@@ -99,7 +99,8 @@ def _runs(text: str, side: int, where: object) -> tuple[NDArray[np.int64], NDArr
         raise InputError(where, "pairs of a skip and a length above 0", f"'{text[:40]}'")
     ends = np.cumsum(numbers)
     if (numbers > side * side).any() or ends[-1] > side * side:
-        raise InputError(where, f"runs within {side} x {side} pixels", f"{max(int(numbers.max()), int(ends[-1])):,} pixels")
+        last = max(int(numbers.max()), int(ends[-1]))
+        raise InputError(where, f"runs within {side} x {side} pixels", f"{last:,} pixels")
     return ends[0::2], ends[1::2]
 
 
