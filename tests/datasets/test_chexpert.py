@@ -127,6 +127,9 @@ def test_further_programs_are_sources_of_their_own(root):
     edema = labels.filter(case_id="patient00002/study2", finding="edema").select("source", "state").sort("source")
     assert edema.rows() == [("chexbert", "absent"), ("chexbert_impression", "uncertain"), ("report_text", "uncertain")]
     assert source.notes == ("labels by chexbert_impression of 1 studies without image",)
+    file.write_text("[1, 2]\n{}")
+    with pytest.raises(InputError, match=r"a JSON object in every line; found 1 others \(\[1, 2\]\)"):
+        datasets.load("chexpert", root)
     file.write_text("{broken")
     with pytest.raises(InputError, match=r"impression_fixed.json: expected a JSON object in every line"):
         datasets.load("chexpert", root)

@@ -173,6 +173,8 @@ def _lines(path: Path) -> pl.DataFrame:
         rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(path, "a JSON object in every line", str(error)) from error
+    if odd := [row for row in rows if not isinstance(row, dict)]:
+        raise InputError(path, "a JSON object in every line", f"{len(odd):,} others", examples=[str(o) for o in odd])
     return stated.as_text(pl.DataFrame(rows, infer_schema_length=None))
 
 
