@@ -48,6 +48,15 @@ def test_columns_that_changed_are_said_all_at_once(tmp_path):
         shipped.table(tmp_path, ["the_set.csv"], ["image", "Age", "sex"], ABOUT)
 
 
+def test_a_header_alone_and_empty_cells_are_said(tmp_path):
+    (tmp_path / "the_set.csv").write_text("image,age\n")
+    with pytest.raises(InputError, match="the rows of The Set; found a header alone"):
+        shipped.table(tmp_path, ["the_set.csv"], ["image"], ABOUT)
+    frame = pl.DataFrame({"a": ["1", "", None], "b": ["x", " ", "y"], "c": [None, None, None]})
+    with pytest.raises(InputError, match=r"(?s)row of 'a'; found 2 empty cells \(line 3, line 4\).*'b'; found 1 empty"):
+        shipped.check_filled(frame, "t.csv", ["a", "b"])
+
+
 def test_names_with_spaces_umlauts_and_newlines_are_found(tmp_path):
     odd = ["a b.png", "größe.png", "new\nline.png", "plain.PNG"]
     (tmp_path / "deep" / "er").mkdir(parents=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from overread import tables
-from overread.datasets import headers, shipped
+from overread.datasets import folding, headers, shipped
 from overread.errors import InputError
 from overread.images import tree
 from overread.tables import Source
@@ -44,6 +44,9 @@ def read(root: Path, *, site: str = "nih") -> Source:
     root = Path(root)
     file, rows = shipped.table(root, ["stage_2_train_labels.csv"], ("patientId", *_BOX, "Target"), ABOUT)
     classes_file, classes = shipped.table(root, ["stage_2_detailed_class_info.csv"], ("patientId", "class"), ABOUT)
+    shipped.check_filled(rows, file, ("patientId", "Target"))
+    shipped.check_filled(classes, classes_file, ("patientId", "class"))
+    rows = folding.numbers(rows, _BOX, file)
     if strange := [c for c in classes["class"].unique().sort().to_list() if c not in _CLASSES]:
         raise InputError(classes_file, f"classes {', '.join(_CLASSES)}", "others", examples=[str(s) for s in strange])
     odd = rows.filter(
@@ -61,7 +64,7 @@ def read(root: Path, *, site: str = "nih") -> Source:
     images = tables.check(headers.stated(images, root), "images", where=file)
     boxed = rows.filter(pl.col("Target") == "1")
     regions = boxed.select(
-        *(pl.col(c).cast(pl.Float64) for c in _BOX), image_id="patientId", finding=pl.lit("lung_opacity"),
+        *_BOX, image_id="patientId", finding=pl.lit("lung_opacity"),
         source=pl.lit("radiologist"), number=pl.int_range(1, pl.len() + 1).over("patientId").cast(pl.Int32),
     )  # fmt: skip
     labels = pl.concat([

@@ -43,7 +43,8 @@ def table(root: Path, names: Sequence[str], needed: Iterable[str], about: About)
     """The file of the first of these names (or its .gz) below the root, read as text, its columns checked.
 
     Raises InputError: no such folder, an archive in its place, a folder of another set (which one), no such file,
-    columns that are missing (the owner may have changed the table: all of them, with the nearest that is there).
+    columns that are missing (the owner may have changed the table: all of them, with the nearest that is there), a
+    header without rows.
     """
     path = found(root, names)
     if path is None:
@@ -52,6 +53,8 @@ def table(root: Path, names: Sequence[str], needed: Iterable[str], about: About)
         )
     frame = stated.as_text(tables.frame_of(path))
     check_columns(frame, path, needed, about)
+    if not frame.height:
+        raise InputError(path, f"the rows of {about.title}", "a header alone", do="Get the file anew.")
     return path, frame
 
 
@@ -76,6 +79,23 @@ def check_columns(frame: pl.DataFrame, where: object, needed: Iterable[str], abo
     hints = [h for c in missing if (h := did_you_mean(c, spare))]
     do = " ".join(hints) or f"It has {', '.join(frame.columns[:12])}{', …' if frame.width > 12 else ''}."
     raise InputError(where, f"the columns of {about.title}", f"{len(missing)} missing", examples=missing, do=do)
+
+
+def check_filled(frame: pl.DataFrame, where: object, columns: Iterable[str]) -> None:
+    """Refuse a table that leaves cells of these columns empty; all such columns and their first lines are said."""
+    empty = {
+        c: frame.with_row_index("_line", 2).filter(pl.col(c).fill_null("").str.strip_chars() == "") for c in columns
+    }
+    problems = [
+        InputError(
+            where, f"a value in every row of '{column}'", f"{rows.height:,} empty cells",
+            examples=[f"line {n}" for n in rows["_line"].head(5)],
+        )
+        for column, rows in empty.items()
+        if rows.height
+    ]  # fmt: skip
+    if problems:
+        raise InputError.all(problems)
 
 
 def _instead(root: Path, about: About) -> str:

@@ -47,6 +47,7 @@ def read(root: Path, *, site: str = "nih") -> Source:
     file, rows = shipped.table(root, ("stage_2_train.csv", "train-rle.csv"), (), ABOUT)
     rows = rows.rename({c: c.strip() for c in rows.columns})  # the file has a space before its second column
     shipped.check_columns(rows, file, ("ImageId", "EncodedPixels"), ABOUT)
+    shipped.check_filled(rows, file, ("ImageId",))
     rows = rows.with_columns(pl.col("EncodedPixels").str.strip_chars())
     where = {p.stem: p.relative_to(root).as_posix() for p in tree.files(root, suffixes=(".dcm",))}
     names = rows["ImageId"].unique(maintain_order=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from overread import tables
-from overread.datasets import headers, shipped
+from overread.datasets import folding, headers, shipped
 from overread.errors import InputError, did_you_mean
 from overread.images import tree
 from overread.tables import Source
@@ -112,9 +112,10 @@ def _check_words(words: list[str], path: Path) -> None:
 
 
 def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
+    shipped.check_filled(rows, path, ("image_id", "rad_id", "class_name"))
     _check_words(rows["class_name"].unique().sort().to_list(), path)
-    return rows.select(
-        "image_id", "rad_id", "official_split", "class_name", *(pl.col(c).cast(pl.Float64, strict=False) for c in _BOX),
+    return folding.numbers(rows, _BOX, path).select(
+        "image_id", "rad_id", "official_split", "class_name", *_BOX,
         finding=pl.col("class_name").replace_strict(_WORDS),
     )  # fmt: skip
 
@@ -123,6 +124,7 @@ def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Answers from a column of 0 and 1 per word."""
     words = [c for c in rows.columns if c not in ("image_id", "rad_id", "rad_ID", "official_split")]
     _check_words(words, path)
+    shipped.check_filled(rows, path, ("image_id", "rad_id"))
     long = rows.unpivot(words, index=["image_id", "rad_id", "official_split"], variable_name="word", value_name="said")
     said = pl.col("said").str.strip_chars().str.replace(r"\.0+$", "")
     odd = long.filter(~said.is_in(["0", "1"]).fill_null(True))
