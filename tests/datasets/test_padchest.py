@@ -49,17 +49,52 @@ def test_lists_state_the_whole_vocabulary_and_who_labelled_is_the_source(root):
         ("s1", "fracture", "physician"), ("s1", "pleural_effusion", "physician"), ("s2", "no_finding", "report_text"),
     ]  # fmt: skip
     assert labels.filter(case_id="s3").height == 0  # excluded: it states nothing
-    assert labels.filter(case_id="s1").height == labels.filter(case_id="s2").height == 20
-    assert "1 labels have no word in the vocabulary (goiter 1, …): kept in padchest_labels" in source.notes
+    assert labels.filter(case_id="s1").height == labels.filter(case_id="s2").height == 18
+    assert source.notes == (
+        "1 labels have no word in the vocabulary (goiter 1): kept in padchest_labels",
+        "1 studies are marked 'exclude': they state nothing",
+    )
     assert "goiter" in source.images["padchest_labels"][0]
+
+
+@pytest.mark.parametrize(
+    ("listed", "finding", "state"),
+    [
+        ("['hydropneumothorax']", "pneumothorax", "present"),
+        ("['hydropneumothorax']", "pleural_effusion", "present"),
+        ("['air bronchogram']", "infiltration", "present"),
+        ("['nodule']", "mass", "absent"),
+        ("['mass']", "mass", None),  # of which organ is not said
+        ("['mass', 'pulmonary mass']", "mass", "present"),
+        ("['unchanged', 'cardiomegaly']", "cardiomegaly", "present"),
+        ("['unchanged', 'cardiomegaly']", "pneumonia", None),
+        ("['suboptimal study']", "no_finding", None),
+        ("['COVID 19']", "covid_19", "present"),
+        ("['COVID 19 uncertain']", "covid_19", "uncertain"),
+        ("['viral pneumonia']", "pneumonia", "present"),
+        ("['normal']", "covid_19", None),  # a word of a later edition
+        ("[]", "no_finding", None),
+        ("['']", "no_finding", None),
+        ("[\"air trapping\", 'normal']", "no_finding", "present"),
+    ],
+)
+def test_what_a_list_states(root, listed, finding, state):
+    rows = ROWS.splitlines()[2].replace("\"['normal']\"", '"' + listed.replace('"', '""') + '"')
+    (root / NAME).write_text(f"{HEADER}\n{rows}\n")
+    source = datasets.load("padchest", root)
+    stated = {str(f): str(s) for f, s in source.labels.select("finding", "state").rows()}
+    assert stated.get(finding) == state
+    assert ("1 images are of studies without labels" in source.notes) == (listed in ("[]", "['']"))
 
 
 def test_the_shipped_labels_are_words_of_the_vocabulary():
     shipped = pl.read_csv(Path(padchest.__file__).with_name("padchest_labels.csv"), comment_prefix="#")
-    assert shipped["label"].is_unique().all()
+    assert not shipped.is_duplicated().any()
     assert set(shipped["finding"].drop_nulls()) <= set(findings.names())
+    assert set(shipped["state"].drop_nulls()) == {"present", "uncertain", "open", "named"}
+    assert (shipped["finding"].is_null() == shipped["state"].is_null()).all()
     assert (shipped["label"] == shipped["label"].str.to_lowercase()).all()
-    means = dict(shipped.rows())
+    means = dict(shipped.select("label", "finding").rows())
     assert means["subcutaneous emphysema"] is None  # air under the skin is no emphysema of the lung
     assert means["breast mass"] is None
     assert means["laminar atelectasis"] == "atelectasis"
@@ -75,4 +110,13 @@ def test_what_is_wrong_is_said(root):
         datasets.load("padchest", root)
     file.write_text(f"{HEADER}\n{ROWS}".replace("Projection,MethodP", "Projektion,MethodP"))
     with pytest.raises(InputError, match=r"PadChest; found 1 missing \(Projection\)"):
+        datasets.load("padchest", root)
+    file.write_text(f"{HEADER}\n{ROWS}".replace("\"['normal']\"", "normal"))
+    with pytest.raises(InputError, match=r"lists of labels such as .*; found 1 other cells \(normal\)"):
+        datasets.load("padchest", root)
+    file.write_text(f"{HEADER}\n{ROWS}".replace("20140916", "2014-16"))
+    with pytest.raises(InputError, match=r"dates in 'StudyDate_DICOM'.*; found 1 others \(2014-16\)"):
+        datasets.load("padchest", root)
+    file.write_text(f"{HEADER}\n{ROWS}".replace("1700.0", "old"))
+    with pytest.raises(InputError, match=r"numbers in 'PatientBirth'; found 1 others \(old\)"):
         datasets.load("padchest", root)
