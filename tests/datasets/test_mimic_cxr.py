@@ -39,6 +39,9 @@ def test_images_have_paths_views_and_shifted_dates(root):
     assert str(images["acquired"][0]) == "2180-05-06"
     assert images["official_split"].to_list() == ["train", None, "tune", None]
     assert images["age_years"].null_count() == 4
+    assert images.select("procedure", "orientation").rows()[1:3] == [
+        ("CHEST (PA AND LAT)", "Erect"), ("CHEST (PORTABLE AP)", None),
+    ]  # fmt: skip
 
 
 def test_two_programs_are_two_sources(root):

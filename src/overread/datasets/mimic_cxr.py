@@ -27,6 +27,8 @@ ABOUT = shipped.About(
     patients=65_379,
 )
 _METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition", "Rows", "Columns", "StudyDate")
+_KEPT = {"PerformedProcedureStepDescription": "procedure",
+         "PatientOrientationCodeSequence_CodeMeaning": "orientation"}  # fmt: skip
 _VIEW_NAMES = "ViewCodeSequence_CodeMeaning"
 _PROGRAMS = {"chexpert": "mimic-cxr-2*-chexpert.csv", "negbio": "mimic-cxr-2*-negbio.csv"}
 _RADIOLOGIST = "mimic-cxr-2*-test-set-labeled.csv"
@@ -48,7 +50,8 @@ def read(root: Path, *, site: str = "bidmc", patients: str = "") -> Source:
 
     Returns a Source. A study is a case. Labels of the sources "chexpert" and "negbio" (programs on the report: -1 is
     uncertain, empty not stated) and "radiologist" (the labelled test set). `official_split` is train, tune (validate)
-    or test. `acquired` holds the shifted date. A view that ViewPosition leaves empty is taken from the view's code.
+    or test. `acquired` holds the shifted date; what was asked for (`procedure`, where portable stands) and how the
+    patient stood or lay (`orientation`) are columns. A view that ViewPosition leaves empty is taken from its code.
 
     Raises InputError: no such folder, another set's, columns that changed, labels or splits with other words.
     """
@@ -82,6 +85,7 @@ def _images(rows: pl.DataFrame, file: Path, site: str) -> pl.DataFrame:
         acquired=pl.col("StudyDate").str.to_date("%Y%m%d", strict=False),
         original_rows="Rows", original_columns="Columns",
         path=pl.format("files/{}/{}/{}/{}.jpg", patient.str.head(3), patient, study, "dicom_id"),
+        **{ours: theirs for theirs, ours in _KEPT.items() if theirs in rows.columns},
     )  # fmt: skip
     undated = rows.filter(frame["acquired"].is_null() & rows["StudyDate"].is_not_null())
     if undated.height:
