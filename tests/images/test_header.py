@@ -40,11 +40,15 @@ def test_the_view_comes_from_the_position_then_the_code(write_dicom, tags, view,
     [
         ({"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.1, 0.1]}, 0.2, ""),
         ({"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 1.25}, 0.16, "magnification"),
-        ({"PixelSpacing": [0, 0], "NominalScannedPixelSpacing": [0.3, 0.3]}, 0.3, ""),
+        ({"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.2, 0.2],
+          "EstimatedRadiographicMagnificationFactor": 1.25}, 0.16, "magnification"),
+        ({"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.2, 0.2], "PixelSpacingCalibrationType": "FIDUCIAL",
+          "EstimatedRadiographicMagnificationFactor": 1.25}, 0.2, ""),
+        ({"PixelSpacing": [0, 0], "NominalScannedPixelSpacing": [0.3, 0.3]}, 0.3, "that of the film scanner"),
         ({"PixelSpacing": [0.2, 0.3]}, 0.2, "not square"),
         ({}, None, ""),
     ],
-)
+)  # fmt: skip
 def test_the_pixel_size_comes_from_its_right_tag(write_dicom, tags, size, note):
     header = read_header(write_dicom(FLAT, **tags))
     assert header.pixel_mm == (None if size is None else pytest.approx(size))

@@ -147,7 +147,7 @@ def _typed(values: NDArray[np.generic], dataset: pydicom.Dataset, *, lossy: bool
         unsigned = unsigned >> shift
     if lossy and bits < allocated and not dataset.get("PixelRepresentation"):
         return np.minimum(unsigned, unsigned.dtype.type((1 << bits) - 1))
-    if bits < allocated:
+    if bits < allocated and int(unsigned.max()) >> bits:
         unsigned = unsigned & unsigned.dtype.type((1 << bits) - 1)
     if not dataset.get("PixelRepresentation"):
         return unsigned

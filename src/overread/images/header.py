@@ -245,19 +245,29 @@ def _age_years(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
 def _pixel_mm(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
     """The size of a pixel by its right tag; 0 is not a size.
 
-    PixelSpacing (0028,0030), calibrated or at the detector (its calibration type says which); else ImagerPixelSpacing
-    (0018,1164), at the detector, divided by the magnification (0018,1114) where it is stated; else, for digitised film,
-    NominalScannedPixelSpacing (0018,2010). PS3.3 10.7.1.3 and C.8.11.
+    PixelSpacing (0028,0030); else ImagerPixelSpacing (0018,1164), which is at the detector; else, for digitised film,
+    NominalScannedPixelSpacing (0018,2010). A PixelSpacing that says no calibration (0028,0A02) and equals that at the
+    detector is one at the detector. Those are divided by the magnification (0018,1114) where it is stated. PS3.3 10.7.
     """
-    for tag in _SPACINGS:
-        value: Any = dataset.get(tag)
-        if value and len(value) == 2 and float(value[0]) > 0:
-            size = float(value[0])
-            larger = dataset.get("EstimatedRadiographicMagnificationFactor")
-            if tag == "ImagerPixelSpacing" and larger and float(larger) >= 1:
-                notes.append("pixel size at the detector divided by the magnification")
-                return size / float(larger)
-            if abs(float(value[1]) - size) > 0.01 * size:
-                notes.append("pixels are not square: the row spacing is taken")
-            return size
-    return None
+    found = {tag: pair for tag in _SPACINGS if (pair := _spacing(dataset, tag)) is not None}
+    if not found:
+        return None
+    tag, (size, across) = next(iter(found.items()))
+    if abs(across - size) > 0.01 * size:
+        notes.append("pixels are not square: the row spacing is taken")
+    if tag == "NominalScannedPixelSpacing":
+        notes.append("pixel size that of the film scanner")
+    larger: Any = dataset.get("EstimatedRadiographicMagnificationFactor")
+    calibrated = _text(dataset, "PixelSpacingCalibrationType")
+    at_detector = not calibrated and found[tag] == found.get("ImagerPixelSpacing")
+    if at_detector and larger and float(larger) > 1:
+        notes.append("pixel size at the detector divided by the magnification")
+        return size / float(larger)
+    return size
+
+
+def _spacing(dataset: pydicom.Dataset, tag: str) -> tuple[float, float] | None:
+    value: Any = dataset.get(tag)
+    if not value or isinstance(value, str) or len(value) != 2 or not float(value[0]) > 0:
+        return None
+    return float(value[0]), float(value[1])
