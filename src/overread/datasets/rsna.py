@@ -6,6 +6,7 @@ RSNA and the STR. The radiographs are ChestX-ray14's under new names: pooled wit
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +29,7 @@ ABOUT = shipped.About(
 )
 _CLASSES = ("Lung Opacity", "Normal", "No Lung Opacity / Not Normal")
 _BOX = ("x", "y", "width", "height")
+_MAPPINGS = "pneumonia-challenge-dataset-mappings*.json"
 
 
 def read(root: Path, *, site: str = "nih") -> Source:
@@ -35,11 +37,13 @@ def read(root: Path, *, site: str = "nih") -> Source:
 
     Returns a Source: lung_opacity (the challenge boxes "opacities suspicious for pneumonia": a sign, not the disease)
     and no_finding (class "Normal") by source "radiologist"; boxes as regions in pixels of the 1024 x 1024 files. View,
-    sex and age are the DICOM header's where the files are there. What the challenge calls a patient is an image; whose
-    it is the set does not tell, so every image counts as one. 26,684 images have labels as published.
+    sex and age are the DICOM header's where the files are there. What the challenge calls a patient is an image. Whose
+    it is the organisers' mappings tell (pneumonia-challenge-dataset-mappings_2018.json, in the folder or not): with
+    them patient_id is NIH's own number, as `nih14` has it, and `nih_image` the file that the image was made of; without
+    them every image counts as a patient. 26,684 images have labels as published.
 
     Raises InputError: no such folder, another set's, columns or classes that the set does not have, a target that its
-    boxes contradict.
+    boxes or its class contradict, images in one table only, mappings that lack an image.
     """
     root = Path(root)
     file, rows = shipped.table(root, ["stage_2_train_labels.csv"], ("patientId", *_BOX, "Target"), ABOUT)
@@ -48,20 +52,9 @@ def read(root: Path, *, site: str = "nih") -> Source:
     shipped.check_filled(classes, classes_file, ("patientId", "class"))
     rows = folding.numbers(rows, _BOX, file)
     if strange := [c for c in classes["class"].unique().sort().to_list() if c not in _CLASSES]:
-        raise InputError(classes_file, f"classes {', '.join(_CLASSES)}", "others", examples=[str(s) for s in strange])
-    odd = rows.filter(
-        ~pl.col("Target").is_in(["0", "1"]).fill_null(False) | (pl.col("x").is_null() == (pl.col("Target") == "1"))
-    )
-    if odd.height:
-        raise InputError(
-            file, "Target 1 with a box, or 0 without", f"{odd.height:,} others", examples=odd["patientId"].head(5)
-        )
-    where = {p.stem: p.relative_to(root).as_posix() for p in tree.files(root, suffixes=(".dcm", ".png", ".jpg"))}
-    names = rows["patientId"].unique(maintain_order=True)
-    images = pl.DataFrame({"image_id": names, "patient_id": names, "site": site, "dataset": "rsna"}).with_columns(
-        path=pl.col("image_id").replace_strict(where, default=pl.format("stage_2_train_images/{}.dcm", "image_id"))
-    )
-    images = tables.check(headers.stated(images, root), "images", where=file)
+        raise InputError(classes_file, f"classes {', '.join(_CLASSES)}", "others", examples=strange)
+    _check(rows, classes, file, classes_file)
+    images, notes = _images(rows["patientId"].unique(maintain_order=True), root, file, site)
     boxed = rows.filter(pl.col("Target") == "1")
     regions = boxed.select(
         *_BOX, image_id="patientId", finding=pl.lit("lung_opacity"),
@@ -71,11 +64,70 @@ def read(root: Path, *, site: str = "nih") -> Source:
         _said(rows, "lung_opacity", pl.col("Target") == "1"),
         _said(classes, "no_finding", pl.col("class") == "Normal"),
     ])  # fmt: skip
-    note = "the set does not tell patients: every image counts as one"
     return Source(
         images, tables.check(labels, "labels", where=file), tables.check(regions, "regions", where=file),
-        notes=(note, *shipped.counts_note(images, ABOUT)),
+        notes=notes + shipped.counts_note(images, ABOUT),
     )  # fmt: skip
+
+
+def _check(rows: pl.DataFrame, classes: pl.DataFrame, file: Path, classes_file: Path) -> None:
+    """Refuse tables that contradict themselves or each other: all of it is said."""
+    boxed = pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX)
+    bare = pl.all_horizontal(pl.col(c).is_null() for c in _BOX)
+    fits = ((pl.col("Target") == "1") & boxed) | ((pl.col("Target") == "0") & bare)
+    both = rows.join(classes, on="patientId").filter(
+        (pl.col("Target") == "1") != (pl.col("class") == "Lung Opacity"), pl.col("Target").is_in(["0", "1"])
+    )
+    found = [
+        (file, "Target 1 with a box, or 0 without", rows.filter(~fits)),
+        (file, "every image in both tables", rows.join(classes, on="patientId", how="anti")),
+        (classes_file, "every image in both tables", classes.join(rows, on="patientId", how="anti")),
+        (classes_file, "the class 'Lung Opacity' where Target is 1, and only there", both),
+        (file, "one Target of an image", _several(rows, "Target")),
+        (classes_file, "one class of an image", _several(classes, "class")),
+    ]
+    problems = [
+        InputError(where, expected, f"{odd.height:,} others", examples=odd["patientId"].unique(maintain_order=True))
+        for where, expected, odd in found
+        if odd.height
+    ]
+    if problems:
+        raise InputError.all(problems)
+
+
+def _several(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    return rows.group_by("patientId", maintain_order=True).agg(pl.col(column).n_unique()).filter(pl.col(column) > 1)
+
+
+def _images(names: pl.Series, root: Path, file: Path, site: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    where = {p.stem: p.relative_to(root).as_posix() for p in tree.files(root, suffixes=(".dcm", ".png", ".jpg"))}
+    images = pl.DataFrame({"image_id": names, "patient_id": names, "site": site, "dataset": "rsna"}).with_columns(
+        path=pl.col("image_id").replace_strict(where, default=pl.format("stage_2_train_images/{}.dcm", "image_id"))
+    )
+    notes: tuple[str, ...] = ("the tables do not tell patients, and no mappings are there: every image counts as one",)
+    if (mappings := shipped.found(root, [_MAPPINGS])) is not None:
+        images, notes = _mapped(images, mappings), ()
+    if spare := len(set(where) - set(names)):
+        notes += (f"{spare:,} files are not in the tables, which label them not: left out",)
+    return tables.check(headers.stated(images, root), "images", where=file), notes
+
+
+def _mapped(images: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The images with NIH's number of the patient and the name of NIH's image."""
+    try:
+        entries = json.loads(path.read_bytes())
+        nih = {e["subset_img_id"]: e["img_id"] for e in entries}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(path, "a list of entries with subset_img_id and img_id", "something else") from error
+    named = pl.col("image_id").replace_strict(nih, default=None, return_dtype=pl.String)
+    images = images.with_columns(nih_image=named)
+    number = pl.col("nih_image").str.extract(r"^0*(\d+)_\d+\.png$")
+    images = images.with_columns(patient_id=number)
+    lost = images.filter(pl.col("patient_id").is_null())["image_id"]
+    if len(lost):
+        expected = "an NIH image such as 00000001_000.png for every image"
+        raise InputError(path, expected, f"{len(lost):,} without", examples=lost.head(5))
+    return images
 
 
 def _said(rows: pl.DataFrame, finding: str, present: pl.Expr) -> pl.DataFrame:
