@@ -38,10 +38,15 @@ def test_radiologists_are_reads_and_the_consensus_is_a_label(root):
     assert source.regions.select("image_id", "finding", "source", "x", "y", "width", "height").rows() == [
         ("t1", "cardiomegaly", "R9", 100, 200, 200, 50), ("e1", "lung_lesion", "consensus", 10, 20, 30, 40),
     ]  # fmt: skip
-    assert "1 boxes of findings that the vocabulary has no word for (Aortic enlargement 1): left out" in source.notes
+    assert source.notes == (
+        "the set does not tell patients: every image counts as one",
+        "1 images have no view in a header: PA, as the set was published",
+        "1 answers are of findings without a word in the vocabulary (Aortic enlargement 1): left out",
+        "1 boxes are of findings without a word in the vocabulary (Aortic enlargement 1): left out",
+    )
     images = source.images
     assert images.select("image_id", "path", "view", "official_split").rows() == [
-        ("t1", "train/t1.dicom", "PA", "train"), ("e1", "test/e1.dicom", "UNKNOWN", "test"),
+        ("t1", "train/t1.dicom", "PA", "train"), ("e1", "test/e1.dicom", "PA", "test"),
     ]  # fmt: skip
 
 
@@ -56,7 +61,26 @@ def test_the_form_of_kaggle(tmp_path):
     assert calls["R2", "pleural_thickening"] == "present"
     assert calls["R1", "pleural_thickening"] == "absent"
     assert ("R1", "pneumonia") not in calls  # a finding of the whole picture: the boxes do not state it
+    assert ("R1", "fracture") not in calls  # nor a finding that Kaggle had no class for
     assert source.labels.height == 0
+    (tmp_path / "train.csv").write_text(
+        "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\nk1,Edema,7,R1,1,2,3,4\n"
+    )
+    with pytest.raises(InputError, match=r"Kaggle's classes Aortic enlargement, .*; found others \(Edema\)"):
+        datasets.load("vindr", tmp_path)
+
+
+def test_a_header_that_tells_another_view_is_believed(root, dicom_file):
+    dicom_file(root / "test" / "e1.dicom", ViewPosition="LL")
+    assert datasets.load("vindr", root).images["view"].to_list() == ["PA", "LATERAL"]
+
+
+@pytest.mark.parametrize("box", [",,,", "3,2,1,4", "1,,3,4"])
+def test_a_finding_without_a_box_is_said(root, box):
+    file = root / "annotations" / "annotations_train.csv"
+    file.write_text(FILES["annotations_train"].replace("1,2,3,4", box))
+    with pytest.raises(InputError, match=r"of every finding; found 1 rows without \(t1\)"):
+        datasets.load("vindr", root)
 
 
 def test_what_is_wrong_is_said(root):

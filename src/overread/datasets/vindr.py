@@ -36,6 +36,12 @@ _WORDS = {
     "Rib fracture": "fracture", "Other lesion": "", "COPD": "", "Lung tumor": "", "Pneumonia": "pneumonia",
     "Tuberculosis": "tuberculosis", "Other disease": "", "Other diseases": "", "No finding": "no_finding",
 }  # fmt: skip
+# The classes of Kaggle's form: what a radiologist had to box there. Other findings were "Other lesion" or nothing.
+_KAGGLE = (
+    "Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Consolidation", "ILD", "Infiltration",
+    "Lung Opacity", "Nodule/Mass", "Other lesion", "Pleural effusion", "Pleural thickening", "Pneumothorax",
+    "Pulmonary fibrosis", "No finding",
+)  # fmt: skip
 _BOX = ("x_min", "y_min", "x_max", "y_max")
 _SUFFIXES = (".dicom", ".dcm", ".png", ".jpg")
 
@@ -46,15 +52,16 @@ def read(root: Path, *, site: str = "vindr") -> Source:
     Returns a Source. What a radiologist said of a training image is a read (reader = rad_id, arm "unaided") of every
     finding; it is no label: a majority is made in the evaluation, where it is stated. What the five said of a test
     image is a label of source "consensus". Boxes are regions, their source the radiologist or "consensus". Two words
-    of the set that mean one finding of ours (rib and clavicle fracture) are present where one of them is. Words that
-    the vocabulary lacks are counted in a note. Patients are not told by the set. View, sex and age come from the DICOM
-    headers.
+    of the set that mean one finding of ours (rib and clavicle fracture) are present where one of them is. Kaggle's form
+    has boxes of fourteen findings and "No finding": a radiologist states those, absent where no box is. Words that the
+    vocabulary lacks are counted in a note. Patients are not told by the set. Sex, age and view come from the DICOM
+    headers; the set was published as postero-anterior, so that where a header has no view it is PA, noted.
 
-    Raises InputError: no such folder, another set's, columns or words that the set does not have.
+    Raises InputError: no such folder, another set's, columns or words that the set does not have, boxes that are none.
     """
     root = Path(root)
     folder = root / "annotations" if (root / "annotations").is_dir() else root
-    boxes, answers = _tables(folder, root)
+    boxes, answers, wordless = _tables(folder, root)
     ids = pl.concat([f.select("image_id", "official_split") for f in (*boxes, *answers)]).unique(maintain_order=True)
     where = {p.stem: p.relative_to(root).as_posix() for p in tree.files(root, suffixes=_SUFFIXES)}
     absent = pl.format("{}/{}.dicom", pl.col("official_split"), "image_id")
@@ -62,7 +69,9 @@ def read(root: Path, *, site: str = "vindr") -> Source:
         patient_id="image_id", site=pl.lit(site), dataset=pl.lit("vindr"),
         path=pl.col("image_id").replace_strict(where, default=absent),
     )  # fmt: skip
-    images = tables.check(headers.stated(images, root), "images", where=root)
+    images = headers.stated(images, root)
+    bare = images.filter(pl.col("view") == "UNKNOWN").height
+    images = tables.check(images.with_columns(pl.col("view").replace("UNKNOWN", "PA")), "images", where=root)
     said = pl.concat(answers)
     reads = said.filter(pl.col("rad_id") != "consensus").select(
         reader="rad_id", case_id="image_id", finding="finding", arm=pl.lit("unaided"), call="state"
@@ -70,24 +79,26 @@ def read(root: Path, *, site: str = "vindr") -> Source:
     labels = said.filter(pl.col("rad_id") == "consensus").select(
         "finding", "state", case_id="image_id", source=pl.lit("consensus")
     )
-    notes = (
-        "the set does not tell patients: every image counts as one",
-        *_spare(boxes),
-        *shipped.counts_note(images, ABOUT),
+    notes: tuple[str, ...] = ("the set does not tell patients: every image counts as one",)
+    if bare:
+        notes += (f"{bare:,} images have no view in a header: PA, as the set was published",)
+    notes += _spare(wordless, "answers") + _spare(
+        [b.filter(pl.col("finding") == "")["class_name"] for b in boxes], "boxes"
     )
+    notes += shipped.counts_note(images, ABOUT)
     return Source(
         images, tables.check(labels, "labels", where=folder), _regions(boxes, folder),
         tables.check(reads, "reads", where=folder), notes=notes,
     )  # fmt: skip
 
 
-def _tables(folder: Path, root: Path) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
-    """Boxes and answers of every split, long: image_id, rad_id, official_split and what was said."""
+def _tables(folder: Path, root: Path) -> tuple[list[pl.DataFrame], list[pl.DataFrame], list[pl.Series]]:
+    """Boxes and answers of every split, long: image_id, rad_id, official_split and what was said; wordless answers."""
     if shipped.found(folder, ["annotations_train.csv"]) is None and shipped.found(root, ["train.csv"]) is not None:
         path, rows = shipped.table(root, ["train.csv"], ("image_id", "class_name", "rad_id", *_BOX), ABOUT)
         boxes = _named(rows.with_columns(official_split=pl.lit("train")), path)
-        return [boxes], [_of_boxes(boxes)]
-    boxes_, answers = [], []
+        return [boxes], [_of_boxes(boxes, path)], []
+    boxes_, answers, wordless = [], [], []
     for split in ("train", "test"):
         reader = ("rad_id",) if split == "train" else ()
         if shipped.found(folder, [f"annotations_{split}.csv"]) is None and split == "test":
@@ -97,8 +108,10 @@ def _tables(folder: Path, root: Path) -> tuple[list[pl.DataFrame], list[pl.DataF
         )
         boxes_.append(_named(_who(rows, split), path))
         path, rows = shipped.table(folder, [f"image_labels_{split}.csv"], ("image_id", *reader), ABOUT)
-        answers.append(_of_columns(_who(rows, split), path))
-    return boxes_, answers
+        answered = _of_columns(_who(rows, split), path)
+        answers.append(_answers(answered))
+        wordless.append(answered.filter(pl.col("yes"), pl.col("finding") == "")["word"])
+    return boxes_, answers, wordless
 
 
 def _who(rows: pl.DataFrame, split: str) -> pl.DataFrame:
@@ -114,15 +127,23 @@ def _check_words(words: list[str], path: Path) -> None:
 def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     shipped.check_filled(rows, path, ("image_id", "rad_id", "class_name"))
     _check_words(rows["class_name"].unique().sort().to_list(), path)
-    return folding.numbers(rows, _BOX, path).select(
+    rows = folding.numbers(rows, _BOX, path)
+    whole = pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX)
+    whole &= (pl.col("x_max") > pl.col("x_min")) & (pl.col("y_max") > pl.col("y_min"))
+    bare = pl.all_horizontal(pl.col(c).is_null() for c in _BOX) & (pl.col("class_name") == "No finding")
+    odd = rows.filter(~(whole | bare).fill_null(False))
+    if odd.height:
+        expected = "a box (x_min < x_max, y_min < y_max) of every finding"
+        raise InputError(path, expected, f"{odd.height:,} rows without", examples=odd["image_id"].head(5))
+    return rows.select(
         "image_id", "rad_id", "official_split", "class_name", *_BOX,
         finding=pl.col("class_name").replace_strict(_WORDS),
     )  # fmt: skip
 
 
 def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Answers from a column of 0 and 1 per word."""
-    words = [c for c in rows.columns if c not in ("image_id", "rad_id", "rad_ID", "official_split")]
+    """Every cell of the columns of 0 and 1, a column per word: word, finding ("" = no word of ours) and yes."""
+    words = [c for c in rows.columns if c not in ("image_id", "rad_id", "official_split")]
     _check_words(words, path)
     shipped.check_filled(rows, path, ("image_id", "rad_id"))
     long = rows.unpivot(words, index=["image_id", "rad_id", "official_split"], variable_name="word", value_name="said")
@@ -131,12 +152,14 @@ def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     if odd.height:
         raise InputError(path, "0 or 1", f"{odd.height:,} others", examples=odd["said"].head(5))
     long = long.filter(pl.col("said").is_not_null())
-    return _answers(long.with_columns(finding=pl.col("word").replace_strict(_WORDS), yes=said == "1"))
+    return long.with_columns(finding=pl.col("word").replace_strict(_WORDS), yes=said == "1")
 
 
-def _of_boxes(boxes: pl.DataFrame) -> pl.DataFrame:
-    """Answers where only boxes are given: a reader states every word of the boxes, those without a box are absent."""
-    local = sorted({f for f in _WORDS.values() if f} - {"pneumonia", "tuberculosis"})
+def _of_boxes(boxes: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Answers where only boxes are given: a reader states every class of them, absent where there is no box."""
+    if strange := sorted(set(boxes["class_name"]) - set(_KAGGLE)):
+        raise InputError(path, f"Kaggle's classes {', '.join(_KAGGLE)}", "others", examples=strange)
+    local = sorted({_WORDS[w] for w in _KAGGLE if _WORDS[w]})
     who = boxes.select("image_id", "rad_id", "official_split").unique()
     drawn = boxes.select("image_id", "rad_id", "finding").filter(pl.col("finding") != "").unique()
     every = who.join(pl.DataFrame({"finding": local}), how="cross")
@@ -160,9 +183,11 @@ def _regions(boxes: list[pl.DataFrame], where: Path) -> pl.DataFrame:
     return tables.check(made, "regions", where=where)
 
 
-def _spare(boxes: list[pl.DataFrame]) -> tuple[str, ...]:
-    counts = pl.concat(boxes).filter(pl.col("finding") == "")["class_name"].value_counts(sort=True)
+def _spare(words: list[pl.Series], what: str) -> tuple[str, ...]:
+    counts = pl.concat([w.rename("word") for w in words]).value_counts(sort=True) if words else pl.DataFrame()
     if not counts.height:
         return ()
-    shown = ", ".join(f"{word} {n:,}" for word, n in counts.head(5).iter_rows())
-    return (f"{counts['count'].sum():,} boxes of findings that the vocabulary has no word for ({shown}): left out",)
+    shown = ", ".join(
+        f"{word} {n:,}" for word, n in counts.sort("count", "word", descending=[True, False]).head(5).rows()
+    )
+    return (f"{counts['count'].sum():,} {what} are of findings without a word in the vocabulary ({shown}): left out",)
