@@ -26,3 +26,20 @@ def test_columns_that_the_images_lack_are_said():
         check_columns(config, ["image_id", "collection", "official_split"])
     assert "'collecton'. Did you mean 'collection'?" in str(caught.value)
     assert "'official'. Did you mean 'official_split'?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rule": "frist"}, "Did you mean 'first'"),
+        ({"minimum_size": (512,)}, "the least rows and columns"),
+        ({"split_by": "time", "split_file": "a.csv"}, "one way to split; found split_file and split_by = 'time'"),
+        ({"split_dates": ("2016-01-01", "2017-01-01")}, "a split by time; found split_by 'patient'"),
+        ({"split_by": "time", "split_dates": ("2017-01-01", "2016-01-01")}, "as YYYY-MM-DD"),
+        ({"split_by": "time", "split_dates": ("2017", "2018")}, "as YYYY-MM-DD"),
+        ({"split_unlisted": "rest"}, "cohort.split_unlisted"),
+    ],
+)
+def test_rules_and_splits_that_cannot_be_are_said(given, message):
+    with pytest.raises(InputError, match=message):
+        CohortConfig(**given)

@@ -3,7 +3,7 @@ import pytest
 
 from overread import tables
 from overread.cohort import CohortConfig
-from overread.cohort.select import draw, select
+from overread.cohort.select import draw, exclusions, large_enough, select
 from overread.errors import InputError
 
 
@@ -87,3 +87,73 @@ def test_the_draw_is_even():
 def test_a_step_that_leaves_nothing_is_said():
     with pytest.raises(InputError, match=r"step 'view': expected images to be left; found none \(2: view PA\)"):
         select(table(view=["PA", "PA"]), CohortConfig(views=("LATERAL",)))
+
+
+def test_one_per_patient_by_each_rule():
+    images = table(
+        patient_id=["p", "p", "p", "q", "q", "r"],
+        acquired=[None, "2020-05-02", "2019-01-01", "2021-01-01", "2021-01-01", None],
+        rows=[900, 500, 500, 500, None, 10],
+        columns=[900, 500, 500, 500, 500, 10],
+    )
+    kept = {
+        rule: select(images, CohortConfig(one_per="patient", rule=rule))[0]["image_id"].to_list()
+        for rule in ("first", "last", "largest")
+    }
+    assert kept == {"first": ["i2", "i3", "i5"], "last": ["i1", "i3", "i5"], "largest": ["i0", "i3", "i5"]}
+
+
+def test_what_the_rule_cannot_go_by_is_noted_and_the_reason_is_said():
+    images = table(patient_id=["p", "p", "q"], acquired=[None, "2020-05-02", None])
+    _, flow = select(images, CohortConfig(one_per="patient", rule="first"))
+    assert counts(flow)[1:] == [
+        ("one per patient", "another image of the patient is earlier", 1),
+        ("one per patient", "", 2),
+        ("noted", "no date: placed last by the rule 'first'", 1),
+    ]
+
+
+def test_small_images_go_where_their_size_is_known_and_the_others_once_they_are_read():
+    images = table(rows=[400, 600, None], columns=[600, 600, None])
+    config = CohortConfig(minimum_size=(500, 500))
+    kept, flow = select(images, config)
+    assert kept["image_id"].to_list() == ["i1", "i2"]
+    assert counts(flow)[1:] == [("size", "fewer than 500 rows or 500 columns", 1), ("size", "", 2)]
+    read = kept.with_columns(pl.Series("rows", [600, 300], pl.Int32), pl.Series("columns", [600, 300], pl.Int32))
+    last, more = large_enough(read, config)
+    assert last["image_id"].to_list() == ["i1"]
+    assert counts(more) == [("size as read", "fewer than 500 rows or 500 columns", 1), ("size as read", "", 1)]
+    assert large_enough(last, config) == (last, [])
+    with pytest.raises(InputError, match="none: all 1 are smaller"):
+        large_enough(read.tail(1), config)
+
+
+def test_exclusion_files_say_why_and_names_that_are_not_there_are_noted(tmp_path):
+    one, two = tmp_path / "broken.csv", tmp_path / "patients.csv"
+    one.write_text("image_id,reason\ni0,lead apron\ni1,\ni77,lost\n")
+    two.write_text("patient_id\np2\np0\n")
+    kept, flow = select(table(age_years=[1, 2, 3, 4]), CohortConfig(exclude_files=(str(one), str(two))))
+    assert kept["image_id"].to_list() == ["i3"]
+    assert counts(flow)[1:] == [
+        ("exclusion list", "excluded: lead apron", 1),
+        ("exclusion list", "image_id on the exclusion list", 1),
+        ("exclusion list", "patient_id on the exclusion list", 1),
+        ("exclusion list", "", 1),
+    ]
+    note = ("noted", "image_id", "on the exclusion list broken.csv, not here", 1, "i77")
+    assert pl.concat(flow).select("step", "unit", "reason", "count", "examples").row(-1) == note
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name\nx\n", "one column of image_id, case_id or patient_id; found columns name"),
+        ("image_id,patient_id\na,b\n", "found image_id, patient_id"),
+        ("image_id,reason\n,why\n", "a name in every row of 'image_id'; found 1 rows without"),
+    ],
+)
+def test_exclusion_files_that_name_nobody_are_refused(tmp_path, text, message):
+    path = tmp_path / "list.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        exclusions(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from overread import findings
 from overread.errors import InputError, did_you_mean
@@ -11,6 +12,8 @@ from overread.images.recipe import Recipe
 from overread.tables import VIEWS, schema
 
 _UNITS = ("image", "case", "patient")
+_RULES = ("random", "first", "last", "largest")
+_SPLIT_BY = ("patient", "time")
 _DUPLICATES = ("together", "drop", "refuse")
 
 
@@ -22,14 +25,25 @@ class CohortConfig:
     views: views that are kept, such as ("PA", "AP"); () = all.
     ages: youngest and oldest age in years that are kept, both included; None = no limit. With a limit, images whose age
         is not stated are left out.
-    one_per: "image" (all), "case" or "patient": one image of each is drawn by the seed.
+    minimum_size: rows and columns that an image must have at least. Where the source does not state them, they are
+        looked at once the pixels are read.
+    one_per: "image" (all), "case" or "patient": one image of each is kept.
+    rule: which one: "random" (drawn by the seed), "first" or "last" (by `acquired`; those without a date come after
+        those with one), "largest" (rows x columns, unknown counts as 0); ties by image_id.
     exclude: column of the table of images -> values whose images are left out, such as {"patient_id": ["17"]}.
+    exclude_files: CSV or Parquet files of names that are left out: one column of image_id, case_id or patient_id, and
+        perhaps `reason`, which the flow shows.
     duplicates: images that are one picture, or nearly (see cohort/duplicates.py): "together" (kept, marked, in one
         split), "drop" (the least image_id stays) or "refuse".
     fractions: shares of patients for train, tune, test.
     external_sites: sites that are test as a whole.
     split_column: a column of the source that gives the split (train, tune, test; train_val is divided into train and
         tune by the fractions); "" = split here.
+    split_file: a published list, CSV or Parquet: image_id or patient_id, and split (the same words).
+    split_unlisted: the split of images that the list lacks; "" = they are refused.
+    split_by: "patient" (dealt by the seed) or "time": by the date of a patient's latest image, the latest are test.
+    split_dates: with "time", the first day of tune and the first of test, such as ("2016-01-01", "2017-01-01"); () =
+        the days that divide the patients by the fractions.
     stratify: findings that the split is balanced for, besides the site; () = all that are stated.
     seed: of the split and of the draw.
     max_unreadable: share of images that may be absent or unreadable; they are left out and listed. Above it: refused.
@@ -38,12 +52,19 @@ class CohortConfig:
     recipe: Recipe = field(default_factory=Recipe)
     views: tuple[str, ...] = ()
     ages: tuple[float | None, float | None] = (None, None)
+    minimum_size: tuple[int, int] = (0, 0)
     one_per: str = "image"
+    rule: str = "random"
     exclude: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exclude_files: tuple[str, ...] = ()
     duplicates: str = "together"
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
     external_sites: tuple[str, ...] = ()
     split_column: str = ""
+    split_file: str = ""
+    split_unlisted: str = ""
+    split_by: str = "patient"
+    split_dates: tuple[str, ...] = ()
     stratify: tuple[str, ...] = ()
     seed: int = 0
     max_unreadable: float = 0.0
@@ -53,7 +74,11 @@ class CohortConfig:
             *_unknown("views", self.views, VIEWS),
             *_unknown("one_per", (self.one_per,), _UNITS),
             *_unknown("duplicates", (self.duplicates,), _DUPLICATES),
+            *_unknown("rule", (self.rule,), _RULES),
+            *_unknown("split_by", (self.split_by,), _SPLIT_BY),
+            *_unknown("split_unlisted", (self.split_unlisted,), ("", "train", "tune", "test")),
             *_unknown("stratify", self.stratify, findings.names()),
+            *_split_problems(self),
         ]
         f = self.fractions
         if len(f) != 3 or any(0 != s < 0.001 for s in f) or f[0] == 0 or abs(sum(f) - 1) > 1e-9:
@@ -61,6 +86,9 @@ class CohortConfig:
             problems.append(InputError("cohort.fractions", expected, str(f)))
         if not 0 <= self.max_unreadable < 1:
             problems.append(InputError("cohort.max_unreadable", "a share from 0, below 1", repr(self.max_unreadable)))
+        if len(self.minimum_size) != 2 or any(not isinstance(v, int) or v < 0 for v in self.minimum_size):
+            expected = "the least rows and columns, such as [512, 512]"
+            problems.append(InputError("cohort.minimum_size", expected, str(self.minimum_size)))
         low, high = self.ages
         if low is not None and high is not None and low > high:
             problems.append(InputError("cohort.ages", "the youngest age, then the oldest", str(self.ages)))
@@ -69,6 +97,35 @@ class CohortConfig:
             problems.append(InputError("cohort.exclude", expected, repr(self.exclude)))
         if problems:
             raise InputError.all(problems)
+
+
+def _split_problems(config: CohortConfig) -> list[InputError]:
+    """Ways of splitting that exclude each other, and dates that are none or do not rise."""
+    said = {
+        "split_column": config.split_column,
+        "split_file": config.split_file,
+        "split_by = 'time'": config.split_by == "time",
+    }
+    named = [key for key, value in said.items() if value]
+    problems = []
+    if len(named) > 1:
+        problems.append(InputError("cohort", "one way to split", " and ".join(named), do="Keep the one that is meant."))
+    if config.split_dates:
+        if config.split_by != "time":
+            do = "Add split_by = 'time', or leave the dates out."
+            problems.append(InputError("cohort.split_dates", "a split by time", f"split_by '{config.split_by}'", do=do))
+        if not _rising_dates(config.split_dates):
+            expected = "the first day of tune, then of test, as YYYY-MM-DD"
+            problems.append(InputError("cohort.split_dates", expected, str(config.split_dates)))
+    return problems
+
+
+def _rising_dates(days: tuple[str, ...]) -> bool:
+    try:
+        tune, test = (date.fromisoformat(day) for day in days)
+    except (TypeError, ValueError):
+        return False
+    return tune <= test
 
 
 def _unknown(key: str, values: tuple[str, ...], known: tuple[str, ...]) -> list[InputError]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
 
@@ -18,9 +19,11 @@ _REASON = "_reason"
 def select(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The images that are selected, and the rows of the flow, one frame per step.
 
-    Steps: view, age, exclusion list, one per case or patient; a step that is not asked for makes no row.
+    Steps: view, age, size, exclusion list, one per case or patient; a step that is not asked for makes no row. Names of
+    an exclusion file that no image has, and images without what `rule` goes by, are noted at the end.
     """
     flow = [remaining("read", images)]
+    notes = idle(images, config)
     for step, reasons in _steps(config):
         judged = reasons(images, config)
         left_out = judged.filter(pl.col(_REASON).is_not_null())
@@ -29,15 +32,33 @@ def select(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, li
         if not images.height:
             reason = left_out.group_by(_REASON).len().sort("len", descending=True)[_REASON][0]
             raise InputError(f"cohort, step '{step}'", "images to be left", f"none ({left_out.height:,}: {reason})")
-    return images, flow
+        if step.startswith("one per"):
+            notes += _unranked(judged, config)
+    return images, flow + notes
+
+
+def large_enough(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """The images of the least size or more once their pixels were read, and the rows of the flow for that.
+
+    For images whose source does not state rows and columns, which `select` lets pass.
+    """
+    judged = _by_size(images, config)
+    left_out = judged.filter(pl.col(_REASON).is_not_null())
+    if not left_out.height:
+        return images, []
+    kept = judged.filter(pl.col(_REASON).is_null()).drop(_REASON)
+    if not kept.height:
+        raise InputError("cohort.minimum_size", "images to be left", f"none: all {left_out.height:,} are smaller")
+    return kept, [left("size as read", left_out), remaining("size as read", kept)]
 
 
 def _steps(config: CohortConfig) -> list[tuple[str, Callable[[pl.DataFrame, CohortConfig], pl.DataFrame]]]:
     steps: list[tuple[str, Callable[[pl.DataFrame, CohortConfig], pl.DataFrame], bool]] = [
         ("view", _by_view, bool(config.views)),
         ("age", _by_age, config.ages != (None, None)),
-        ("exclusion list", _by_list, bool(config.exclude)),
-        (f"one per {config.one_per}", _by_draw, config.one_per != "image"),
+        ("size", _by_size, config.minimum_size != (0, 0)),
+        ("exclusion list", _by_list, bool(config.exclude or config.exclude_files)),
+        (f"one per {config.one_per}", _by_rule, config.one_per != "image"),
     ]
     return [(name, function) for name, function, wanted in steps if wanted]
 
@@ -60,22 +81,92 @@ def _by_age(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
 def _by_list(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
     reason = pl.lit(None, dtype=pl.String)
     for column, values in config.exclude.items():
-        listed = pl.col(column).cast(pl.String).is_in(list(values))
-        reason = pl.when(reason.is_null() & listed).then(pl.lit(f"{column} on the exclusion list")).otherwise(reason)
-    return images.with_columns(reason.alias(_REASON))
+        named = pl.col(column).cast(pl.String).is_in(list(values))
+        reason = pl.when(reason.is_null() & named).then(pl.lit(f"{column} on the exclusion list")).otherwise(reason)
+    judged = images.with_columns(reason.alias(_REASON))
+    for path in config.exclude_files:
+        key, listed = exclusions(path)
+        judged = judged.join(listed, on=key, how="left", maintain_order="left")
+        judged = judged.with_columns(pl.coalesce(_REASON, "_listed").alias(_REASON)).drop("_listed")
+    return judged
 
 
-def _by_draw(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
-    """One image of each case or patient, drawn by the seed: the same whatever the order of the rows."""
+def exclusions(path: str | Path) -> tuple[str, pl.DataFrame]:
+    """The column that an exclusion file names images by, and its names with `_listed`, why they are left out.
+
+    Raises InputError: no such file; not exactly one column of image_id, case_id, patient_id; an empty name.
+    """
+    given = tables.frame_of(path)
+    columns = [c for c in _UNITS.values() if c in given.columns]
+    if len(columns) != 1:
+        found = ", ".join(columns) or f"columns {', '.join(given.columns)}"
+        raise InputError(path, "one column of image_id, case_id or patient_id", found)
+    column = columns[0]
+    names = given.with_columns(pl.col(column).cast(pl.String))
+    if names[column].null_count():
+        raise InputError(path, f"a name in every row of '{column}'", f"{names[column].null_count():,} rows without")
+    why = pl.lit(f"{column} on the exclusion list")
+    if "reason" in names.columns:
+        why = pl.when(pl.col("reason").is_not_null()).then(pl.format("excluded: {}", "reason")).otherwise(why)
+    listed = names.select(column, why.alias("_listed")).sort(column, "_listed").unique(column, keep="first")
+    return column, listed
+
+
+def idle(images: pl.DataFrame, config: CohortConfig) -> list[pl.DataFrame]:
+    """Rows of the flow that note the names of exclusion files which no image of the source has."""
+    made = []
+    for path in config.exclude_files:
+        column, listed = exclusions(path)
+        names = listed.join(images, on=column, how="anti")[column].sort()
+        if len(names):
+            said = {
+                "step": ["noted"],
+                "unit": [column],
+                "reason": [f"on the exclusion list {Path(path).name}, not here"],
+            }
+            row = pl.DataFrame(said | {"count": [len(names)], "examples": [", ".join(names.head(5))]})
+            made.append(tables.check(row, "flow"))
+    return made
+
+
+def _by_size(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
+    """Images known to be too small; where rows and columns are not stated, `large_enough` looks again."""
+    rows, columns = config.minimum_size
+    small = (pl.col("rows") < rows) | (pl.col("columns") < columns)
+    reason = pl.lit(f"fewer than {rows} rows or {columns} columns")
+    return images.with_columns(pl.when(small.fill_null(False)).then(reason).alias(_REASON))
+
+
+def _by_rule(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
+    """One image of each case or patient, by the rule: the same whatever the order of the rows."""
     key = f"{config.one_per}_id"
-    lots = [draw(config.seed, image_id) for image_id in images["image_id"]]
-    drawn = pl.col("_lot") == pl.col("_lot").min().over(key)
-    reason = pl.lit(f"another image of the {config.one_per} was drawn (seed {config.seed})")
-    return (
-        images.with_columns(pl.Series("_lot", lots, dtype=pl.UInt64))
-        .with_columns(pl.when(~drawn).then(reason).alias(_REASON))
-        .drop("_lot")
-    )
+    order: pl.Expr | pl.Series
+    if config.rule == "random":
+        lots = pl.Series("_lot", [draw(config.seed, i) for i in images["image_id"]], dtype=pl.UInt64)
+        order, reason = lots, f"another image of the {config.one_per} was drawn (seed {config.seed})"
+    elif config.rule == "largest":
+        size = pl.col("rows").cast(pl.Int64) * pl.col("columns")
+        order, reason = -size.fill_null(0), f"another image of the {config.one_per} is larger"
+    else:
+        days = pl.col("acquired").cast(pl.Int32)
+        order = days if config.rule == "first" else -days
+        word = "earlier" if config.rule == "first" else "later"
+        reason = f"another image of the {config.one_per} is {word}"
+    ranked = images.select("image_id", key, order.alias("_rank")).sort("_rank", "image_id", nulls_last=True)
+    kept = ranked.unique(key, keep="first").select("image_id", _kept=pl.lit(True))
+    judged = images.join(kept, on="image_id", how="left", maintain_order="left")
+    return judged.with_columns(pl.when(pl.col("_kept").is_null()).then(pl.lit(reason)).alias(_REASON)).drop("_kept")
+
+
+def _unranked(images: pl.DataFrame, config: CohortConfig) -> list[pl.DataFrame]:
+    """Images of a case or patient with several that lack what the rule goes by."""
+    lacks = {"first": ("date", ["acquired"]), "last": ("date", ["acquired"]), "largest": ("size", ["rows", "columns"])}
+    if config.rule not in lacks:
+        return []
+    what, columns = lacks[config.rule]
+    several = pl.len().over(f"{config.one_per}_id") > 1
+    lacking = images.filter(several & pl.any_horizontal(pl.col(c).is_null() for c in columns)).drop(_REASON)
+    return [noted(f"no {what}: placed last by the rule '{config.rule}'", lacking)] if lacking.height else []
 
 
 def draw(seed: int, name: str) -> int:
