@@ -37,6 +37,44 @@ def test_studies_ages_in_steps_and_three_states(root):
     assert datasets.load("brax", root, {"files": "dicom"}).images["path"][0].endswith("image-111.dcm")
 
 
+def test_an_accession_number_of_two_patients_is_two_cases(root):
+    (root / "master_spreadsheet_update.csv").write_text(f"{HEADER}\n{ROWS}".replace("acc2", "acc1"))
+    source = datasets.load("brax", root)
+    assert source.images["case_id"].to_list() == ["id_a acc1", "id_a acc1", "id_b acc1"]
+    assert source.labels["case_id"].to_list() == ["id_a acc1", "id_b acc1", "id_b acc1", "id_b acc1"]
+    assert source.notes == ("1 accession numbers are shared by patients: the patient stands before them",)
+
+
+def test_views_of_its_table(root):
+    file = root / "master_spreadsheet_update.csv"
+    for word, view in (("AP", "AP"), ("LL", "LATERAL"), ("RL", "LATERAL"), ("RLD", "UNKNOWN"), ("LLO", "UNKNOWN")):
+        file.write_text(f"{HEADER}\n{ROWS}".replace(",L,2000.0", f",{word},2000.0"))
+        images = datasets.load("brax", root).images
+        assert images["view"][1] == view
+        assert (f"view '{word}' is none of" in images["source_note"][1]) == (view == "UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",-1.0,,1.0,", ",-1.0,,2,", r"label values .* or empty; found 1 others \(acc2, lung_opacity: '2'\)"),
+        ("20150721", "once", r"dates in 'acquired'.*; found 2 others \(once, once\)"),
+        ("85 or more", "very old", r"an age in years .*; found 2 others \(image-111: very old"),
+        (",id_b,", ",,", r"a value in every row of 'PatientID'; found 1 empty cells \(line 4\)"),
+        ("2000.0", "tall", r"whole numbers in 'original_rows'; found 3 others"),
+        (
+            "acc1,20150721,1.0,,,,,,,,,,,,,,L",
+            "acc1,20150721,0,,,,,,,,,,,,,,L",
+            "one state per case and finding; found 2",
+        ),
+    ],
+)
+def test_values_that_cannot_be_read_are_said(root, old, new, message):
+    (root / "master_spreadsheet_update.csv").write_text(f"{HEADER}\n{ROWS}".replace(old, new))
+    with pytest.raises(InputError, match=message):
+        datasets.load("brax", root)
+
+
 def test_what_is_wrong_is_said(root):
     with pytest.raises(InputError, match="png or dicom; found 'jpg'"):
         datasets.load("brax", root, {"files": "jpg"})

@@ -39,20 +39,26 @@ def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
 
     Parameters: `files` "png" or "dicom", which of the two forms of every image is read.
 
-    Returns a Source. A study (accession number) is a case; labels of source "report_text", -1 uncertain, empty not
-    stated. Ages are published in steps of five years and top-coded: "85 or more" becomes 85, noted. Dates are shifted
-    by the owner.
+    Returns a Source. A study (accession number) is a case; the numbers were drawn at random, so where two patients
+    share one, the patient stands before it, noted. Labels of source "report_text", -1 uncertain, empty not stated. Ages are
+    published in steps of five years and top-coded: "85 or more" becomes 85, noted. Dates are fictitious, manufacturers
+    numbers. Oblique and decubitus views are UNKNOWN, noted.
 
-    Raises InputError: no such folder, another set's, columns that changed, labels other than 1, 0, -1 or empty.
+    Raises InputError: no such folder, another set's, columns that changed, empty cells where a name belongs, labels
+    other than 1, 0, -1 or empty.
     """
     root = Path(root)
     if files not in ("png", "dicom"):
         raise InputError("brax, files", "png or dicom", f"'{files}'")
     file, rows = shipped.table(root, _TABLE, (*_OTHER, *_OBSERVATIONS), ABOUT)
+    shipped.check_filled(rows, file, ("DicomPath", "PngPath", "PatientID", "AccessionNumber"))
+    shared = pl.col("PatientID").n_unique().over("AccessionNumber") > 1
+    own = pl.format("{} {}", "PatientID", "AccessionNumber")
+    rows = rows.with_columns(case_id=pl.when(shared).then(own).otherwise("AccessionNumber"))
     older = pl.col("PatientAge").str.extract(r"^(\d+) or more$")
     frame = rows.select(
         pl.col("DicomPath").str.extract(r"([^/]+)$").str.strip_suffix(".dcm").alias("image_id"),
-        case_id="AccessionNumber", patient_id="PatientID", site=pl.lit(site), dataset=pl.lit("brax"),
+        case_id="case_id", patient_id="PatientID", site=pl.lit(site), dataset=pl.lit("brax"),
         view="ViewPosition", sex="PatientSex", age_years=pl.coalesce(older, "PatientAge"), manufacturer="Manufacturer",
         acquired="StudyDate", original_rows="Rows", original_columns="Columns",
         path=pl.col("PngPath" if files == "png" else "DicomPath"),
@@ -69,5 +75,7 @@ def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
         raise InputError.all([*strange, *unread])
     images = tables.check(frame, "images", where=file)
     spec = {"form": "wide", "columns": list(_OBSERVATIONS), "vocabulary": "chexpert", "source": "report_text"}
-    labels = stated.labels(rows.with_columns(case_id="AccessionNumber"), spec, root, file)
-    return Source(images, labels, notes=shipped.counts_note(images, ABOUT))
+    labels = stated.labels(rows, spec, root, file)
+    twice = rows.filter(pl.col("case_id") != pl.col("AccessionNumber"))["AccessionNumber"].n_unique()
+    notes = (f"{twice:,} accession numbers are shared by patients: the patient stands before them",) if twice else ()
+    return Source(images, labels, notes=notes + shipped.counts_note(images, ABOUT))

@@ -55,6 +55,7 @@ def read(root: Path, *, site: str = "san_juan") -> Source:
     """
     root = Path(root)
     file, rows = shipped.table(root, _TABLE, _COLUMNS, ABOUT)
+    shipped.check_filled(rows, file, ("ImageID", "StudyID", "PatientID"))
     means = pl.read_csv(Path(__file__).with_name("padchest_labels.csv"), comment_prefix="#", infer_schema=False)
     images = _images(rows, root, file, site)
     cells = _cells(rows, means["label"].unique().to_list(), file)
