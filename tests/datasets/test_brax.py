@@ -84,3 +84,9 @@ def test_what_is_wrong_is_said(root):
     (root / "master_spreadsheet_update.csv").write_text(f"{HEADER}\n{ROWS}".replace("PngPath", "Png"))
     with pytest.raises(InputError, match="the columns of BRAX; found 1 missing"):
         datasets.load("brax", root)
+
+
+def test_a_folder_of_another_set_is_named(tmp_path):
+    (tmp_path / "Data_Entry_2017.csv").touch()
+    with pytest.raises(InputError, match="found a folder that looks like NIH ChestX-ray14"):
+        datasets.load("brax", tmp_path)

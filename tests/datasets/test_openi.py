@@ -106,3 +106,9 @@ def test_what_is_wrong_is_said(root):
         datasets.load("openi", root)
     with pytest.raises(InputError, match=r"found CXR2_a.png"):
         datasets.load("openi", root / "NLMCXR_png")
+
+
+def test_a_folder_of_another_set_is_named(tmp_path):
+    (tmp_path / "Data_Entry_2017.csv").touch()
+    with pytest.raises(InputError, match="found a folder that looks like NIH ChestX-ray14"):
+        datasets.load("openi", tmp_path)

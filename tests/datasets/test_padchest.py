@@ -114,9 +114,18 @@ def test_what_is_wrong_is_said(root):
     file.write_text(f"{HEADER}\n{ROWS}".replace("\"['normal']\"", "normal"))
     with pytest.raises(InputError, match=r"lists of labels such as .*; found 1 other cells \(normal\)"):
         datasets.load("padchest", root)
+    file.write_text(f"{HEADER}\n{ROWS}".replace(",s2,", ",,"))
+    with pytest.raises(InputError, match=r"a value in every row of 'StudyID'; found 1 empty cells \(line 4\)"):
+        datasets.load("padchest", root)
     file.write_text(f"{HEADER}\n{ROWS}".replace("20140916", "2014-16"))
     with pytest.raises(InputError, match=r"dates in 'StudyDate_DICOM'.*; found 1 others \(2014-16\)"):
         datasets.load("padchest", root)
     file.write_text(f"{HEADER}\n{ROWS}".replace("1700.0", "old"))
     with pytest.raises(InputError, match=r"numbers in 'PatientBirth'; found 1 others \(old\)"):
         datasets.load("padchest", root)
+
+
+def test_a_folder_of_another_set_is_named(tmp_path):
+    (tmp_path / "Data_Entry_2017.csv").touch()
+    with pytest.raises(InputError, match="found a folder that looks like NIH ChestX-ray14"):
+        datasets.load("padchest", tmp_path)

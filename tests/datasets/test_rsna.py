@@ -95,3 +95,9 @@ def test_what_is_wrong_is_said(root):
     (root / "stage_2_detailed_class_info.csv").unlink()
     with pytest.raises(InputError, match=r"stage_2_detailed_class_info.csv of RSNA"):
         datasets.load("rsna", root)
+
+
+def test_a_folder_of_another_set_is_named(tmp_path):
+    (tmp_path / "Data_Entry_2017.csv").touch()
+    with pytest.raises(InputError, match="found a folder that looks like NIH ChestX-ray14"):
+        datasets.load("rsna", tmp_path)

@@ -98,3 +98,9 @@ def test_a_row_that_does_not_say_and_one_that_contradicts_are_said(root, rows, m
 def test_files_that_the_table_lacks_are_counted(root, dicom_file):
     dicom_file(root / "dicom-images-test" / "1.2.9.dcm")
     assert "1 files are not in the table, which labels them not: left out" in datasets.load("siim", root).notes
+
+
+def test_a_folder_of_another_set_is_named(tmp_path):
+    (tmp_path / "Data_Entry_2017.csv").touch()
+    with pytest.raises(InputError, match="found a folder that looks like NIH ChestX-ray14"):
+        datasets.load("siim", tmp_path)

@@ -94,3 +94,9 @@ def test_what_is_wrong_is_said(root):
     file.unlink()
     with pytest.raises(InputError, match=r"image_labels_train.csv of VinDr-CXR"):
         datasets.load("vindr", root)
+
+
+def test_a_folder_of_another_set_is_named(tmp_path):
+    (tmp_path / "Data_Entry_2017.csv").touch()
+    with pytest.raises(InputError, match="found a folder that looks like NIH ChestX-ray14"):
+        datasets.load("vindr", tmp_path)

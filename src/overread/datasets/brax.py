@@ -40,9 +40,9 @@ def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
     Parameters: `files` "png" or "dicom", which of the two forms of every image is read.
 
     Returns a Source. A study (accession number) is a case; the numbers were drawn at random, so where two patients
-    share one, the patient stands before it, noted. Labels of source "report_text", -1 uncertain, empty not stated. Ages are
-    published in steps of five years and top-coded: "85 or more" becomes 85, noted. Dates are fictitious, manufacturers
-    numbers. Oblique and decubitus views are UNKNOWN, noted.
+    share one, the patient stands before it, noted. Labels of source "report_text", -1 uncertain, empty not stated.
+    Ages are published in steps of five years and top-coded: "85 or more" becomes 85, noted. Dates are fictitious,
+    manufacturers numbers. Oblique and decubitus views are UNKNOWN, noted.
 
     Raises InputError: no such folder, another set's, columns that changed, empty cells where a name belongs, labels
     other than 1, 0, -1 or empty.

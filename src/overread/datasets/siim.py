@@ -1,7 +1,7 @@
 """SIIM-ACR Pneumothorax, the folder as Kaggle ships it: 12,047 NIH radiographs with the pneumothorax outlined.
 
-The masks were drawn by radiologists of the Society of Thoracic Radiology. The radiographs are ChestX-ray14's under new
-names: pooled with it, patients would be in two splits.
+Filice et al. 2020, doi:10.1007/s10278-019-00299-9. Radiologists outlined and adjudicated, in part beginning from what
+a model had drawn. The radiographs are ChestX-ray14's under new names: pooled with it, patients would be in two splits.
 """
 
 from __future__ import annotations
