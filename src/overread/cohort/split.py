@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from overread import runs
 from overread.cohort.config import CohortConfig
 from overread.cohort.select import draw, noted
+from overread.cohort.split_list import LISTED, listed
+from overread.cohort.split_time import by_time
 from overread.errors import InputError, did_you_mean
 
 _SPLITS = ("train", "tune", "test")
@@ -25,30 +28,51 @@ def split(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> t
     Patients who share a `near_dup_group` are one unit and stay together. Every image of an external site is
     test. Within a site, units are taken by the rarest finding (present in any label source) or value of `pairs_within`
     that they have, then drawn by the seed, and go where they keep patients, images and every finding and value closest
-    to the fractions.
+    to the fractions. With `split_by` "time" units go by the date of their latest image, see `split_time.by_time`; with
+    `split_file` by a published list, see `split_list.listed`.
 
-    Raises InputError: unknown site; a given split that is not whole, or that has a patient in two splits, by name.
+    Raises InputError: unknown site; a given split that is not whole, or that has a patient in two splits, by name; a
+    split by time with images that have no date.
     """
     _check_sites(images, config)
     units = _units(images)
     notes = _together(units)
-    if config.split_column:
+    external = pl.col("site").is_in(list(config.external_sites)).any().over("_unit")
+    if config.split_column or config.split_file:
+        if config.split_file:
+            units, more = listed(units, config)
+            notes += more
         made = _given(units, labels, config)
         apart = made.filter(pl.col("split").n_unique().over("_unit") > 1)
         if apart.height:
             notes.append(noted("copies of one picture in different splits, as the source gives them", apart))
     else:
-        external = pl.col("site").is_in(list(config.external_sites)).any().over("_unit")
         inner = units.filter(~external)
-        fractions = dict(zip(_SPLITS, config.fractions, strict=True))
-        assigned = _assigned(inner, labels, fractions, config)
+        if config.split_by == "time":
+            assigned, more = by_time(inner, config)
+            notes += more
+        else:
+            assigned = _assigned(inner, labels, dict(zip(_SPLITS, config.fractions, strict=True)), config)
         made = units.join(assigned, on="_unit", how="left", maintain_order="left")
         made = made.with_columns(pl.col("split").fill_null("test"))
         moved = units.filter(external & ~pl.col("site").is_in(list(config.external_sites)))
         if moved.height:
             notes.append(noted("in test, since the patient or a copy of the picture is at an external site", moved))
     refuse_split_patients(made)
-    return made.drop("_unit", "_given_split").with_columns(pl.col("split").cast(images.schema["split"])), notes
+    return made.drop("_unit", "_given_split", LISTED, strict=False).with_columns(
+        pl.col("split").cast(images.schema["split"])
+    ), notes
+
+
+def split_hash(frame: pl.DataFrame) -> str:
+    """The SHA-256 of who is in which split: of patient_id and split alone, whatever the order of the rows.
+
+    >>> one = pl.DataFrame({"patient_id": ["a", "b"], "split": ["train", "test"]})
+    >>> split_hash(one) == split_hash(one.reverse()), split_hash(one.head(1)) == split_hash(one)
+    (True, False)
+    """
+    who = frame.select("patient_id", pl.col("split").cast(pl.String)).unique().sort("patient_id", "split")
+    return runs.frame_hash(who)
 
 
 def _check_sites(images: pl.DataFrame, config: CohortConfig) -> None:
@@ -94,6 +118,7 @@ def _together(units: pl.DataFrame) -> list[pl.DataFrame]:
 def _given(units: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
     """The split that a column of the source gives; train_val is divided into train and tune."""
     column = "_given_split" if config.split_column == "split" else config.split_column
+    column = LISTED if config.split_file else column
     external = pl.col("site").is_in(list(config.external_sites))
     word = pl.when(external).then(pl.lit("test")).otherwise(pl.col(column).cast(pl.String))
     made = units.with_columns(split=word)
@@ -101,7 +126,7 @@ def _given(units: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> p
     if strange.height:
         shown = strange["split"].unique().sort().to_list()
         raise InputError(
-            f"images, {config.split_column}", f"one of {', '.join(_GIVEN)} for every image",
+            f"images, {config.split_column or config.split_file}", f"one of {', '.join(_GIVEN)} for every image",
             f"{strange.height:,} images with others", examples=[s or "(empty)" for s in shown],
             do="Correct the column, or leave those images out.",
         )  # fmt: skip
