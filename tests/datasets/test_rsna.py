@@ -19,7 +19,8 @@ CLASSES = "patientId,class\na1,No Lung Opacity / Not Normal\nb2,Lung Opacity\nb2
 def root(tmp_path, dicom_file):
     (tmp_path / "stage_2_train_labels.csv").write_text(LABELS)
     (tmp_path / "stage_2_detailed_class_info.csv").write_text(CLASSES)
-    dicom_file(tmp_path / "stage_2_train_images" / "b2.dcm", ViewPosition="PA", PatientSex="M", PatientAge="051Y")
+    dicom_file(tmp_path / "stage_2_train_images" / "b2.dcm", ViewPosition="PA", PatientSex="M", PatientAge="51",
+               PixelSpacing=[0.143, 0.143])  # fmt: skip
     return tmp_path
 
 
@@ -36,6 +37,7 @@ def test_opacities_and_normal_pictures(root):
     ]
     row = source.images.filter(pl.col("image_id") == "b2").row(0, named=True)
     assert (row["view"], row["sex"], row["age_years"], row["path"]) == ("PA", "M", 51.0, "stage_2_train_images/b2.dcm")
+    assert (row["pixel_mm"], row["original_pixel_mm"]) == (None, 0.143)
 
 
 def test_the_mappings_tell_whose_image_it_is(root):

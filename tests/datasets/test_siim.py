@@ -16,7 +16,7 @@ TABLE = TABLE.replace("5242880", "524288")
 def root(tmp_path, dicom_file):
     (tmp_path / "train-rle.csv").write_text(TABLE)
     dicom_file(tmp_path / "dicom-images-train" / "1" / "2" / "1.2.4.dcm", ViewPosition="AP", PatientSex="F",
-               PatientAge="051Y")  # fmt: skip
+               PatientAge="51")  # fmt: skip
     return tmp_path
 
 
@@ -32,6 +32,7 @@ def test_masks_become_regions_and_a_stroke_of_minus_one_is_absent(root):
     assert images["path"].to_list()[:2] == ["dicom-images-train/1.2.3.dcm", "dicom-images-train/1/2/1.2.4.dcm"]
     assert images["view"].to_list() == ["UNKNOWN", "AP", "UNKNOWN"]
     assert images["sex"].to_list() == [None, "F", None]
+    assert images["age_years"].to_list() == [None, 51, None]
     assert "every image counts as one" in source.notes[0]
 
 

@@ -70,6 +70,10 @@ def test_what_is_odd_is_noted(write_dicom):
     assert header.notes == ("patient sex '2' is none of F, M, O: not stated", "age 411 years: not stated")
     assert (header.sex, header.age_years, header.burned_in) == (None, None, "YES")
     assert read_header(write_dicom(FLAT, PatientSex="O")).notes == ()
+    bare = read_header(write_dicom(FLAT, PatientAge="58"))
+    assert (bare.age_years, bare.notes) == (58, ("age without a unit: taken as years",))
+    old = read_header(write_dicom(FLAT, PatientAge="155"))
+    assert (old.age_years, old.notes[1]) == (None, "age 155 years: not stated")
 
 
 def test_a_file_without_preamble_and_meta_information_is_read_and_noted(write_dicom):

@@ -37,10 +37,11 @@ def read(root: Path, *, site: str = "nih") -> Source:
 
     Returns a Source: lung_opacity (the challenge boxes "opacities suspicious for pneumonia": a sign, not the disease)
     and no_finding (class "Normal") by source "radiologist"; boxes as regions in pixels of the 1024 x 1024 files. View,
-    sex and age are the DICOM header's where the files are there. What the challenge calls a patient is an image. Whose
-    it is the organisers' mappings tell (pneumonia-challenge-dataset-mappings_2018.json, in the folder or not): with
-    them patient_id is NIH's own number, as `nih14` has it, and `nih_image` the file that the image was made of; without
-    them every image counts as a patient. 26,684 images have labels as published.
+    sex and age are the DICOM header's where the files are there; its pixel size is that of NIH's original, and stands
+    in `original_pixel_mm`. What the challenge calls a patient is an image. Whose it is the organisers' mappings tell
+    (pneumonia-challenge-dataset-mappings_2018.json, in the folder or not): with them patient_id is NIH's own number, as
+    `nih14` has it, and `nih_image` the file that the image was made of; without them every image counts as a patient.
+    26,684 images have labels as published.
 
     Raises InputError: no such folder, another set's, columns or classes that the set does not have, a target that its
     boxes or its class contradict, images in one table only, mappings that lack an image.
@@ -109,7 +110,7 @@ def _images(names: pl.Series, root: Path, file: Path, site: str) -> tuple[pl.Dat
         images, notes = _mapped(images, mappings), ()
     if spare := len(set(where) - set(names)):
         notes += (f"{spare:,} files are not in the tables, which label them not: left out",)
-    return tables.check(headers.stated(images, root), "images", where=file), notes
+    return tables.check(headers.of_original(headers.stated(images, root)), "images", where=file), notes
 
 
 def _mapped(images: pl.DataFrame, path: Path) -> pl.DataFrame:

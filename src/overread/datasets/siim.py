@@ -36,7 +36,8 @@ def read(root: Path, *, site: str = "nih") -> Source:
 
     Returns a Source of the images that the table names: pneumothorax present or absent (source "radiologist"), every
     outlined part as a region, its bounding box in pixels of the 1024 x 1024 files, `mask_pixels` its area. View, sex
-    and age are the DICOM header's where the files are there. Patients are not told by the set: each image is its own.
+    and age are the DICOM header's where the files are there; its pixel size is that of NIH's original, and stands in
+    `original_pixel_mm`. Patients are not told by the set: each image is its own.
 
     The table of 12,047 images outlines 3,576 parts in 2,669 of them.
 
@@ -54,7 +55,7 @@ def read(root: Path, *, site: str = "nih") -> Source:
     images = pl.DataFrame({"image_id": names, "patient_id": names, "site": site, "dataset": "siim"}).with_columns(
         path=pl.col("image_id").replace_strict(where, default=pl.format("dicom-images-train/{}.dcm", "image_id"))
     )
-    images = tables.check(headers.stated(images, root), "images", where=file)
+    images = tables.check(headers.of_original(headers.stated(images, root)), "images", where=file)
     parts = _parts(rows, file)
     boxes = [
         {"image_id": n, **_box(r, f"{file}, {n}")} for n, r in parts.select("ImageId", "EncodedPixels").iter_rows()

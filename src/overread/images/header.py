@@ -234,6 +234,9 @@ def _age_years(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
     years: float | None = None
     if text[-1:] in _AGE_UNITS and text[:-1].isdigit():
         years = int(text[:-1]) * _AGE_UNITS[text[-1]]
+    elif text.isdecimal() and len(text) <= 3:  # against the standard, but all 26,684 files of RSNA's challenge are so
+        years = float(text)
+        notes.append("age without a unit: taken as years")
     elif born and seen:
         years = (seen - born).days / 365.25
     if years is not None and not 0 <= years <= 120:
