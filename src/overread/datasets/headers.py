@@ -26,7 +26,7 @@ def stated(images: pl.DataFrame, root: Path, *, workers: int = 1) -> pl.DataFram
 def of_original(images: pl.DataFrame) -> pl.DataFrame:
     """The images with the headers' pixel size as `original_pixel_mm`: these files were resized and kept the old size.
 
-    The files that were made of ChestX-ray14's 1024 x 1024 images state NIH's size of a pixel of the original (0.143,
-    0.168 mm); 1024 such pixels would be less than a chest.
+    RSNA's files of 1024 x 1024 pixels state NIH's sizes of a pixel of the originals (0.143, 0.168 mm): 1024 such pixels
+    would be less than a chest.
     """
     return images.with_columns(original_pixel_mm="pixel_mm", pixel_mm=pl.lit(None, pl.Float64))

@@ -36,8 +36,8 @@ def read(root: Path, *, site: str = "nih") -> Source:
 
     Returns a Source of the images that the table names: pneumothorax present or absent (source "radiologist"), every
     outlined part as a region, its bounding box in pixels of the 1024 x 1024 files, `mask_pixels` its area. View, sex
-    and age are the DICOM header's where the files are there; its pixel size is that of NIH's original, and stands in
-    `original_pixel_mm`. Patients are not told by the set: each image is its own.
+    and age are the DICOM header's where the files are there; its pixel size is taken for that of NIH's original, as
+    RSNA's is, and stands in `original_pixel_mm`. Patients are not told by the set: each image is its own.
 
     The table of 12,047 images outlines 3,576 parts in 2,669 of them.
 
