@@ -60,7 +60,8 @@ def read(root: Path, *, site: str = "indiana") -> Source:
     word in the vocabulary are counted in a note; a report that was not coded states nothing. The report's sections and
     its entries (`mesh`) are columns. The reports tell no view, sex or age: where the DICOM files are there, their
     headers do, also where the PNG is what is read; else the view is UNKNOWN. A third of the headers (2,586 of 7,469)
-    have no view, and torchxrayvision found the others noisy.
+    have no view, and torchxrayvision found the others noisy. The real reports give 7,470 images of 3,851 reports, 1,379
+    of them normal, 98 not coded.
 
     Raises InputError: no such folder, no reports in it, XML that is broken or that defines entities, two reports of one
     number, images of two reports.

@@ -41,7 +41,7 @@ def read(root: Path, *, site: str = "nih") -> Source:
     in `original_pixel_mm`. What the challenge calls a patient is an image. Whose it is the organisers' mappings tell
     (pneumonia-challenge-dataset-mappings_2018.json, in the folder or not): with them patient_id is NIH's own number, as
     `nih14` has it, and `nih_image` the file that the image was made of; without them every image counts as a patient.
-    26,684 images have labels as published.
+    26,684 images have labels as published; the real table gives 9,555 boxes in 6,012 of them.
 
     Raises InputError: no such folder, another set's, columns or classes that the set does not have, a target that its
     boxes or its class contradict, images in one table only, mappings that lack an image.

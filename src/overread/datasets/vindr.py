@@ -55,7 +55,8 @@ def read(root: Path, *, site: str = "vindr") -> Source:
     of the set that mean one finding of ours (rib and clavicle fracture) are present where one of them is. Kaggle's form
     has boxes of fourteen findings and "No finding": a radiologist states those, absent where no box is. Words that the
     vocabulary lacks are counted in a note. Patients are not told by the set. Sex, age and view come from the DICOM
-    headers; the set was published as postero-anterior, so that where a header has no view it is PA, noted.
+    headers; the set was published as postero-anterior, so that where a header has no view it is PA, noted. Kaggle's
+    real table gives 15,000 images, each of three of 17 radiologists, and 36,096 boxes.
 
     Raises InputError: no such folder, another set's, columns or words that the set does not have, boxes that are none.
     """
