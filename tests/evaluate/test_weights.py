@@ -175,3 +175,27 @@ def test_strata_of_one_patient_are_taken_together():
     codes, patient = np.array([0, 0, 1, 2, 3, 3, 3]), np.arange(7)
     assert joined_up(codes, patient).tolist() == [0, 0, 0, 0, 3, 3, 3]
     assert joined_up(np.array([0, 1, 2]), np.arange(3)) is None
+
+
+def test_a_finite_population_narrows_what_is_linearised_and_moves_no_estimate(drawn):
+    _, part, weighted, _ = drawn
+    finite = run(tabled(part), finite_population=True)
+    y, s, w = (part[c].to_numpy() for c in ("truth", "score", "weight"))
+    strata = part["stratum"].to_numpy()
+    for metric, at in (("auc", ""), ("sensitivity", POINT), ("brier", "recalibration=frozen")):
+        a, b = (one(e.estimates, analysis="standalone", metric=metric, at=at) for e in (finite, weighted))
+        assert a["estimate"] == pytest.approx(b["estimate"])
+        assert a["se"] < b["se"]
+        assert "finite population" in a["method"]
+    area = one(finite.estimates, analysis="standalone", metric="auc")
+    assert area["se"] == pytest.approx(roc.auc(y, s, weights=w, strata=strata, finite=True).se)
+    gap, endless = (e.estimates.filter(metric="gap_auc", finding="edema", subgroup="sex") for e in (finite, weighted))
+    assert gap["high"].item() < endless["high"].item()
+    said = f"estimates are about the {w.sum():,.0f} cases that were drawn from"
+    assert said in " ".join(finite.notes)
+
+
+def test_a_finite_population_without_weights_is_refused(drawn):
+    _, part, _, _ = drawn
+    with pytest.raises(InputError, match=r"weights of the images.*found none, or 1 everywhere"):
+        run(tabled(part.drop("weight", "stratum")), finite_population=True)

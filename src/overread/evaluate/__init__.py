@@ -87,7 +87,7 @@ def evaluate(
     labels = tables.check(labels, "labels", where="labels")
     check_names(tables.check(labels, "labels", where="labels"), config, reads=reads is not None)
     joined = join(images, labels, predictions, config, reads=reads)
-    ground = panel(joined, policy=_policy(joined, config))
+    ground = panel(joined, policy=_policy(joined, config), finite=config.finite_population)
     half_rng, draw_rng = rng.spawn(2)
     wanting = [r for r in ground.raters if not models.get(r, {}).get("operating_points")]
     tuned = _tuning(images, labels, predictions if tune is None else tune, config, wanting)
@@ -250,6 +250,10 @@ def _notes(setting: Setting) -> tuple[str, ...]:
     if panel.weight is not None:
         held = "" if panel.strata is None else f", patients within {np.unique(panel.strata).size} sampling strata"
         said.append(f"Every estimate is weighted by the inverse sampling probability{held}; counts are not.")
+    if panel.finite and panel.weight is not None:
+        population = f"{panel.weight.sum():,.0f} cases that were drawn from"
+        resampled = "intervals from the bootstrap or over pairs within strata are not corrected, and too wide"
+        said.append(f"Finite population: estimates are about the {population}; {resampled}.")
     said += [f"Sampling strata: {panel.unstratified}."] if panel.unstratified else []
     if config.pooled and config.single and not config.matched:
         said.append("No size-matched pooled model: size and diversity of the training data are confounded in H1.")

@@ -21,6 +21,7 @@ from overread.evaluate.strata import joined_up
 from overread.stats import roc
 from overread.stats.estimate import Estimate
 from overread.stats.placement import one_class
+from overread.stats.sampling import undrawn
 
 FEW_FOR_WALD = 50  # patients of a class below which the interval is on the logit scale with a t quantile
 FEWEST = 10  # patients of a class below which there is no interval
@@ -53,11 +54,12 @@ class Cases:
     pairs: Codes | None
     weight: Floats | None
     strata: Codes | None = None
+    finite: bool = False
 
     @property
     def drawn(self) -> dict[str, Any]:
-        """How the cases came about, as statistics take it: cluster, weights, strata."""
-        return {"cluster": self.patient, "weights": self.weight, "strata": self.strata}
+        """How the cases came about, as statistics take it: cluster, weights, strata, finite."""
+        return {"cluster": self.patient, "weights": self.weight, "strata": self.strata, "finite": self.finite}
 
 
 def chosen(panel: Panel, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
@@ -71,6 +73,7 @@ def chosen(panel: Panel, rater: str, finding: str, cases: Bools, *, within: bool
         pairs if within and (pairs != NONE).any() else None,
         None if panel.weight is None else panel.weight[index],
         None if panel.strata is None else joined_up(panel.strata[index], panel.patient[index]),
+        panel.finite,
     )
 
 
@@ -97,16 +100,24 @@ def per_patient(panel: Panel, patient: Codes, influence: Floats) -> tuple[Codes,
     summed = np.bincount(patient, influence, minlength=panel.n_patients).astype(np.float64)
     involved = int(held.sum())
     scale = sqrt(involved / max(involved - 1, 1))
+    left = _undrawn(panel)
     if panel.strata is None:
         patients = np.flatnonzero(held)
-        return patients, summed[patients] * scale
+        return patients, summed[patients] * scale * sqrt(float(left[0]))
     stratum = np.empty(panel.n_patients, np.intp)
     stratum[panel.patient] = panel.strata
     size = np.maximum(np.bincount(stratum), 1)
-    within = (summed - (np.bincount(stratum, summed) / size)[stratum]) * np.sqrt(size / np.maximum(size - 1, 1))[
-        stratum
-    ]
+    spread = np.sqrt(left * size / np.maximum(size - 1, 1))
+    within = (summed - (np.bincount(stratum, summed) / size)[stratum]) * spread[stratum]
     return np.arange(panel.n_patients), within * scale * sqrt((panel.n_patients - 1) / panel.n_patients)
+
+
+def _undrawn(panel: Panel) -> Floats:
+    """The share of every sampling stratum that was not drawn, (n_strata,) or (1,); 1 of an endless population."""
+    stratum = np.zeros(panel.patient.size, np.intp) if panel.strata is None else panel.strata
+    if not panel.finite:
+        return np.ones(int(stratum.max(initial=0)) + 1)
+    return undrawn(panel.weight, stratum, where="evaluation.finite_population")
 
 
 def _influence(of: Cases) -> tuple[float, Floats, str]:
@@ -180,8 +191,9 @@ def auc_estimate(of: Cases, counts: Counts, *, confidence: float) -> Estimate:
     }  # fmt: skip
     if of.pairs is None:
         made = roc.auc(of.truth, of.score, **given)
-    else:  # no sampling strata beside strata of pairs: the variance is then a little too large
+    else:  # no sampling strata or finite population beside strata of pairs: the variance is then a little too large
         given.pop("strata")
+        given.pop("finite")
         made = roc.stratified_auc(of.truth, of.score, of.pairs, **given)
     if np.isnan(made.value) or few >= FEWEST:
         return made

@@ -32,7 +32,9 @@ class EvaluationConfig:
     With reads: mapping says which outputs stand for a finding that readers speak of (see `mapping.Mapped`). references:
     whose word is truth, side by side: label sources, "majority" and "dawid-skene" of the reads; () = all that there
     are. reader_made: label sources that these readers' own reads went into. uncertain_calls: what a reader's
-    "uncertain" is taken for; the other ways stand beside it.
+    "uncertain" is taken for; the other ways stand beside it. finite_population: estimates of a weighted sample are
+    about the cases that it was drawn from, as many as its weights sum to, and not about a larger population: intervals
+    are narrower, and a stratum that was taken whole adds nothing to them.
     """
 
     findings: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class EvaluationConfig:
     references: tuple[str, ...] = ()
     reader_made: tuple[str, ...] = ()
     uncertain_calls: str = "absent"
+    finite_population: bool = False
 
     def __post_init__(self) -> None:
         problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self)]

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from overread import findings as vocabulary
+from overread.errors import InputError
 from overread.evaluate.join import Join
 from overread.evaluate.strata import joined_up, sampling_strata
 
@@ -50,6 +51,7 @@ class Panel:
     policy: str = ""
     strata: Codes | None = None  # (n_cases,) what the patients of a weighted sample were drawn within
     unstratified: str = ""  # why strata that are stated are not used
+    finite: bool = False  # estimates are about the population that was drawn from, as large as the sum of the weights
 
     @property
     def n_patients(self) -> int:
@@ -79,7 +81,7 @@ class Panel:
         return finding in self.findings and bool((~np.isnan(self.scores(rater, finding))).any())
 
 
-def panel(joined: Join, *, policy: str = "") -> Panel:
+def panel(joined: Join, *, policy: str = "", finite: bool = False) -> Panel:
     """The joined scores as arrays."""
     cases, scores = joined.cases, joined.scores
     order = {f: i for i, f in enumerate(vocabulary.names())}
@@ -95,6 +97,12 @@ def panel(joined: Join, *, policy: str = "") -> Panel:
     score = np.full((len(raters), len(findings), cases.height), np.nan)
     score[r, f, c] = place["score"].to_numpy()
     weight = cases["weight"].fill_null(1.0).to_numpy()
+    if finite and (weight == 1).all():
+        raise InputError(
+            "evaluation.finite_population", "weights of the images, which sum to the population",
+            "none, or 1 everywhere",
+            do="Draw the sample with `overread sample`, or leave finite_population out.",
+        )  # fmt: skip
     fixed = ("case_id", "patient_id", "site", "weight", "pairs_within", "stratum")
     named = [n for n in cases.columns if n not in fixed]
     patient = _codes(cases["patient_id"], patients.to_list())
@@ -106,7 +114,7 @@ def panel(joined: Join, *, policy: str = "") -> Panel:
         site=column(cases["site"]),
         pairs=column(cases["pairs_within"]),
         groups={n: column(cases[n]) for n in named},
-        weight=None if (weight == weight[0]).all() else weight,
+        weight=None if (weight == weight[0]).all() and not finite else weight,
         findings=tuple(findings),
         raters=tuple(raters),
         truth=truth,
@@ -115,6 +123,7 @@ def panel(joined: Join, *, policy: str = "") -> Panel:
         policy=policy,
         strata=strata,
         unstratified=unstratified,
+        finite=finite,
     )
 
 

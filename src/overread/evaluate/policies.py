@@ -72,7 +72,9 @@ def _by_uncertain(
         # what a rater did not score of the labels that now count is counted, not refused: the main table stands
         made = again(replace(setting.config, uncertain=word, missing_allowed=0.9999))
         text = policy.replace(f"uncertain={setting.config.uncertain}", f"uncertain={word}")
-        yield _paired(setting, panel(made, policy=text), f"policy:{policy}", _unscored(made), rng)
+        yield _paired(
+            setting, panel(made, policy=text, finite=setting.panel.finite), f"policy:{policy}", _unscored(made), rng
+        )
 
 
 def _by_source(setting: Setting, labels: pl.DataFrame, again: Again, rng: np.random.Generator) -> Iterator[Pair]:
@@ -82,7 +84,7 @@ def _by_source(setting: Setting, labels: pl.DataFrame, again: Again, rng: np.ran
         if source in ground.reference.split("+") or (config.references and source not in config.references):
             continue
         made = again(replace(config, reference=source, missing_allowed=0.9999))
-        here, there = _on_common(ground, panel(made, policy=ground.policy))
+        here, there = _on_common(ground, panel(made, policy=ground.policy, finite=ground.finite))
         if not len(here.case_id):
             continue
         note = f"on the {len(here.case_id):,} cases with a finding that {ground.reference} states too"

@@ -35,4 +35,6 @@ def rate_estimate(panel: Panel, index: Codes, hit: Bools, *, confidence: float) 
     patient = panel.patient[index]
     weights: Floats | None = None if panel.weight is None else panel.weight[index]
     strata = None if panel.strata is None else joined_up(panel.strata[index], patient)
-    return clustered_proportion(hit, cluster=patient, weights=weights, strata=strata, confidence=confidence)
+    return clustered_proportion(
+        hit, cluster=patient, weights=weights, strata=strata, finite=panel.finite, confidence=confidence
+    )

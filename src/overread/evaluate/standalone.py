@@ -109,12 +109,13 @@ class Calls:
     patient: np.ndarray
     weight: np.ndarray | None
     strata: np.ndarray | None = None
+    finite: bool = False
 
 
 def calls(panel: Panel, frozen: Frozen, place: Place, threshold: Threshold, cases: Bools) -> Calls:
     """The calls at a frozen threshold, on the cases of the mask that it may be tested on."""
     of = chosen(panel, place.rater, place.finding, cases & frozen.tested)
-    return Calls(of.truth, of.score >= threshold.value, of.patient, of.weight, of.strata)
+    return Calls(of.truth, of.score >= threshold.value, of.patient, of.weight, of.strata, of.finite)
 
 
 def operating(setting: Setting) -> list[Row]:
@@ -164,5 +165,6 @@ def point_rows(
 def operating_point(made: Calls, confidence: float) -> OperatingPoint:
     """The rates of these calls, patients allowed for."""
     return rates.operating_point(
-        made.truth, made.call, cluster=made.patient, weights=made.weight, strata=made.strata, confidence=confidence
+        made.truth, made.call, cluster=made.patient, weights=made.weight, strata=made.strata, finite=made.finite,
+        confidence=confidence,
     )  # fmt: skip

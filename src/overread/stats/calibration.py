@@ -54,12 +54,13 @@ def calibration_line(
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     confidence: float = 0.95,
 ) -> CalibrationLine:
     """Calibration intercept and slope (fitted jointly) and calibration in the large (slope fixed at 1).
 
     Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,); cluster, patient; weights, inverse inclusion
-    probabilities, and strata, see `sampling`.
+    probabilities, strata and finite, see `sampling`.
     Returns a CalibrationLine; slope 1 and intercepts 0 are perfect, and `p` tests just that (Wald). Standard errors are
     the model's; with cluster, weights or strata the sandwich's. Probabilities of exactly 0 or 1 have no logit: they are
     left out of the fits, and the note counts them and those among them that were wrong. One class, equal
@@ -76,7 +77,7 @@ def calibration_line(
     check_confidence(confidence, where=where)
     truth = truth_array(y, where=where)
     p = probability_array(probability, truth.size, where=where)
-    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata)
+    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
     x, y_used, keep, note = _with_logit(truth, p)
     no_line, flat = unfit(y_used, x), no_level(y_used)
     z = float(ndtri(0.5 + confidence / 2))
@@ -174,6 +175,9 @@ def _wald(value: float, variance: float, null: float, z: float, sample: Sampling
     method = "logistic fit" if sample.simple else f"logistic fit, sandwich, {sample.words}"
     if isnan(value):
         return Estimate(nan, method=method, note=_joined("the fit did not converge", note))
+    if sample.census:
+        note = _joined("everyone of the population was drawn", note)
+        return Estimate(float(value), float(value), float(value), se=0.0, method=method, note=note)
     if not variance > 0:
         return Estimate(float(value), method=method, note=_joined(sample.note or "one patient: no interval", note))
     se, value = sqrt(variance), float(value)

@@ -24,6 +24,7 @@ def compare_aucs(
     test: str | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     confidence: float = 0.95,
 ) -> Estimate:
     """The difference AUC(A) - AUC(B) of two scores on the same cases, its interval and test.
@@ -35,7 +36,7 @@ def compare_aucs(
     margin : > 0, in units of AUC. test : "difference" (two-sided H0: A = B; the default without margin),
         "non-inferiority" (one-sided H0: A - B <= -margin; the default with one) or "equivalence" (two one-sided tests
         of |A - B| >= margin; p is the larger one). The two-sided 95 % interval above -margin is p < 0.025.
-    weights, strata : as in `auc`.
+    weights, strata, finite : as in `auc`.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def compare_aucs(
     truth = truth_array(y, where=where)
     scores = [score_array(s, truth.shape, where=where, name=n) for s, n in ((score_a, "score_a"), (score_b, "score_b"))]
     weight = None if weights is None else weight_array(weights, truth.size, where=where)
-    groups = groups_of(truth.size, cluster, strata, where=where)
+    groups = groups_of(truth.size, cluster, strata, where=where, weights=weight, finite=finite)
     method = f"paired {describe(groups, weighted=weight is not None)}, normal"
     if note := one_class(truth):
         return Estimate(nan, method=method, note=note)

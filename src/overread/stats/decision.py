@@ -75,6 +75,7 @@ def net_benefit(
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     confidence: float = 0.95,
 ) -> DecisionCurve:
     """True positives less false positives weighed by the odds of the threshold, per case: the decision curve.
@@ -82,7 +83,7 @@ def net_benefit(
     Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,); thresholds (n_thresholds,) in [0, 1): the
     probability from which on one would treat (treated = probability >= threshold), so that a needless treatment is
     counted as t / (1 - t) of a missed case; prevalence, where cases were sampled by their truth (case-control);
-    interval, see below; cluster, weights, strata, see `sampling`.
+    interval, see below; cluster, weights, strata, finite, see `sampling`.
     Returns a DecisionCurve: `model`, `treat_all`, `treat_none` (0) and `minus_all` (model less treating all). `se` is
     linearised; the pointwise interval "adjusted" adds four imaginary patients, one of each kind (present or absent,
     treated or not), as Agresti and Coull do for one proportion, and so holds where hardly anybody is treated; "wald"
@@ -99,7 +100,7 @@ def net_benefit(
     ([0.3, 0.0], [0.25, -0.2])
     """
     where = "net_benefit"
-    ground = _ground(y, thresholds, (cluster, weights, strata), prevalence, where=where)
+    ground = _ground(y, thresholds, (cluster, weights, strata, finite), prevalence, where=where)
     p = probability_array(probability, ground.truth.size, where=where)
     check_confidence(confidence, where=where)
     check_word(interval, INTERVALS, where=where, name="interval")
@@ -137,6 +138,7 @@ def compare_net_benefit(
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     confidence: float = 0.95,
 ) -> NetBenefitDifference:
     """The net benefit of acting on model A minus that of acting on model B, same cases, at each threshold.
@@ -152,7 +154,7 @@ def compare_net_benefit(
     ([0.5], [0.289])
     """
     where = "compare_net_benefit"
-    ground = _ground(y, thresholds, (cluster, weights, strata), prevalence, where=where)
+    ground = _ground(y, thresholds, (cluster, weights, strata, finite), prevalence, where=where)
     a, b = (probability_array(p, ground.truth.size, where=where) for p in (probability_a, probability_b))
     check_confidence(confidence, where=where)
     check_word(interval, INTERVALS, where=where, name="interval")
@@ -269,7 +271,7 @@ class _Ground:
 def _ground(
     y: ArrayLike,
     thresholds: ArrayLike,
-    drawn: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None],
+    drawn: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None, bool],
     prevalence: float | None,
     *,
     where: str,
@@ -277,8 +279,8 @@ def _ground(
     truth, at = truth_array(y, where=where), _threshold_array(thresholds, where=where)
     if prevalence is not None and not 0 < prevalence < 1:
         raise InputError(f"{where}: prevalence", "a number between 0 and 1", f"{prevalence}")
-    cluster, weights, strata = drawn
-    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata)
+    cluster, weights, strata, finite = drawn
+    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
     mass = sample.weigh(everyone(truth.size))
     why = no_level(truth) if prevalence is not None or not truth.size else ""
     if why:

@@ -65,13 +65,14 @@ def operating_point(
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     prevalence: float | None = None,
     confidence: float = 0.95,
 ) -> OperatingPoint:
     """Sensitivity, specificity, PPV, NPV, F1, accuracy and likelihood ratios of yes/no calls.
 
     Parameters: y truth and call, bool (n_cases,); cluster, patient of each case; weights, inverse inclusion
-    probabilities, and strata, see `sampling`; prevalence in (0, 1): PPV and NPV as they would be there, from
+    probabilities, strata and finite, see `sampling`; prevalence in (0, 1): PPV and NPV as they would be there, from
     sensitivity and specificity (Mercaldo's logit interval), not as they are in the sample.
     Returns an OperatingPoint. Rates: Wilson; with cluster or weights Wilson at the effective sample size of the ratio
     estimator. F1: delta method, cut to [0, 1]. Likelihood ratios: Simel's log interval. A rate whose denominator is
@@ -91,7 +92,7 @@ def operating_point(
         raise InputError(f"{where}: prevalence", "a number between 0 and 1", str(prevalence))
     truth = truth_array(y, where=where)
     called = call_array(call, truth.size, where=where)
-    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata)
+    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
     table = _table(truth, called, sample, confidence)
     ppv = _rate(table, TP, FP, "no case was called present")
     npv = _rate(table, TN, FN, "no case was called absent")

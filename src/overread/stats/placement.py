@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, group_codes
+from overread.stats.sampling import undrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Groups:
     n_clusters: int = 0
     stratum: Codes | None = None  # (n_cases,) codes 0 … n_strata-1; constant within a patient
     n_strata: int = 0
+    undrawn: Floats | None = None  # (n_strata,) or (1,), see `sampling.undrawn`
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,28 @@ class Spread:
     note: str = ""
 
 
-def groups_of(n_cases: int, cluster: ArrayLike | None, strata: ArrayLike | None, *, where: str) -> Groups:
+def groups_of(
+    n_cases: int,
+    cluster: ArrayLike | None,
+    strata: ArrayLike | None,
+    *,
+    where: str,
+    weights: Floats | None = None,
+    finite: bool = False,
+) -> Groups:
     """The groups that a caller's labels state; None = every case is its own patient, no strata.
+
+    finite: variances are those of a finite population, as large as the sum of the weights (n_cases,).
 
     >>> groups_of(3, ["a", "b", "a"], None, where="auc").n_clusters
     2
     """
     codes, n_clusters = (None, 0) if cluster is None else group_codes(cluster, n_cases, where=where)
     stratum, n_strata = (None, 0) if strata is None else group_codes(strata, n_cases, where=where, name="strata")
-    return Groups(codes, n_clusters, stratum, n_strata)
+    left = None
+    if finite and n_cases:
+        left = undrawn(weights, np.zeros(n_cases, np.intp) if stratum is None else stratum, where=where)
+    return Groups(codes, n_clusters, stratum, n_strata, left)
 
 
 def placements(y: Bools, score: Floats, weights: Floats | None = None) -> tuple[float, Floats]:
@@ -140,7 +155,7 @@ def spread(values: Floats, y: Bools, groups: Groups) -> Spread:
     if groups.cluster is not None:
         cross = f_both * (present @ absent.T)
         covariance = covariance + cross + cross.T
-    return Spread(covariance)
+    return Spread(covariance if groups.undrawn is None else covariance * groups.undrawn[0])
 
 
 def _stratified_spread(values: Floats, y: Bools, groups: Groups) -> Spread:
@@ -148,12 +163,14 @@ def _stratified_spread(values: Floats, y: Bools, groups: Groups) -> Spread:
     totals = present + absent
     stratum = stratum_of_cluster(groups)
     size = np.bincount(stratum, minlength=groups.n_strata)
-    if (size == 1).any():
-        note = f"{int((size == 1).sum())} strata with one patient: the variance is undefined"
+    left = np.ones(groups.n_strata) if groups.undrawn is None else groups.undrawn
+    alone = (size == 1) & (left > 0)
+    if alone.any():
+        note = f"{int(alone.sum())} strata with one patient: the variance is undefined"
         return Spread(np.full((len(values), len(values)), nan), note)
     mean = np.array([np.bincount(stratum, row, minlength=groups.n_strata) for row in totals]) / size
     deviation = totals - mean[:, stratum]
-    return Spread((deviation * (size / (size - 1))[stratum]) @ deviation.T)
+    return Spread((deviation * (left * size / np.maximum(size - 1, 1))[stratum]) @ deviation.T)
 
 
 def stratum_of_cluster(groups: Groups) -> Codes:
@@ -218,5 +235,6 @@ def describe(groups: Groups, *, weighted: bool) -> str:
     if groups.stratum is not None or weighted:
         parts = ["Hajek" if weighted else "unweighted", "linearised variance"]
         parts += ["patients within strata"] if groups.stratum is not None else []
+        parts += ["finite population"] if groups.undrawn is not None else []
         return ", ".join(parts + (["clustered by patient"] if clustered else []))
     return "DeLong, clustered by patient (Obuchowski 1997)" if clustered else "DeLong"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan, nan, sqrt
+from math import inf, isnan, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -65,12 +65,13 @@ def clustered_proportion(
     cluster: ArrayLike,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     method: str = "wilson",
     confidence: float = 0.95,
 ) -> Estimate:
     """The probability of success when a patient (cluster) has several trials.
 
-    Parameters: success bool (n,); cluster (n,); weights and strata (n,), see `sampling`; method "wilson" (score
+    Parameters: success bool (n,); cluster (n,); weights, strata (n,) and finite, see `sampling`; method "wilson" (score
     interval at the effective sample size, n over the design effect, never above n) or "wald".
     Returns an Estimate; `se` is that of the ratio estimator, with the factor C/(C-1) of C clusters. At 0 % or 100 %,
     or with one cluster, the design effect cannot be seen; then the trials of a patient are taken as one (conservative).
@@ -86,7 +87,9 @@ def clustered_proportion(
     check_word(method, ("wilson", "wald"), where="clustered_proportion", name="method")
     check_confidence(confidence, where="clustered_proportion")
     hits = call_array(success, None, where="clustered_proportion", name="success")
-    sample = sampling(hits.size, where="clustered_proportion", cluster=cluster, weights=weights, strata=strata)
+    sample = sampling(
+        hits.size, where="clustered_proportion", cluster=cluster, weights=weights, strata=strata, finite=finite
+    )
     if not hits.size:
         return Estimate(nan, method="ratio estimator", note="no trials")
     size, right = sample.totals(everyone(hits.size)), sample.totals(hits)  # (n_patients,)
@@ -110,9 +113,11 @@ def rate(p: float, variance: float, n_cases: int, size: Floats, sample: Sampling
     """
     if sample.note:
         return Estimate(p, method=f"Wilson, {sample.words}", note=sample.note)
-    note = ""
+    if sample.census:
+        return Estimate(p, p, p, se=0.0, method=f"census, {sample.words}", note="everyone of the population was drawn")
+    note, most = "", float(n_cases) if sample.undrawn is None else inf
     if 0 < p < 1 and variance >= 0:
-        effective = min(p * (1 - p) / variance, float(n_cases)) if variance > 0 else float(n_cases)
+        effective = min(p * (1 - p) / variance, most) if variance > 0 else float(n_cases)
     else:
         effective, note = kish(size), "no spread between patients is seen: the cases of a patient count as one"
     low, high = wilson(p, effective, confidence)

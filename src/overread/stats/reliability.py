@@ -71,14 +71,15 @@ def calibration_curve(
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     confidence: float = 0.95,
 ) -> CalibrationCurve:
     """The rate of present cases among those given about the same probability.
 
     Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,); bins; binning "mass" (equal numbers, ties
-    together), "width" (right-closed), "width-left", "mass-rank", see `binning`; cluster, weights and strata, see
-    `sampling`. Returns a CalibrationCurve of the bins that hold cases, with Wilson intervals (at the effective sample
-    size with cluster or weights), pointwise, for the bins as they are. Raises InputError for probabilities
+    together), "width" (right-closed), "width-left", "mass-rank", see `binning`; cluster, weights, strata and finite,
+    see `sampling`. Returns a CalibrationCurve of the bins that hold cases, with Wilson intervals (at the effective
+    sample size with cluster or weights), pointwise, for the bins as they are. Raises InputError for probabilities
     outside [0, 1]. Assumes independent cases or clusters. Bröcker & Smith (2007) doi:10.1175/WAF993.1.
     Checked against R 4.2.2 and a slow twin.
 
@@ -88,7 +89,7 @@ def calibration_curve(
     """
     where = "calibration_curve"
     check_confidence(confidence, where=where)
-    cases = _cases(y, probability, sampling_of=(cluster, weights, strata), where=where)
+    cases = _cases(y, probability, sampling_of=(cluster, weights, strata, finite), where=where)
     code, used = _binned(cases, bins, binning, where)
     size = np.bincount(code, cases.mass, minlength=used)
     mean = np.bincount(code, cases.mass * cases.p, minlength=used) / size
@@ -114,12 +115,13 @@ def ece(
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     confidence: float = 0.95,
 ) -> CalibrationError:
     """Expected calibration error: the mean distance, over bins of cases, between probability and observed rate.
 
     Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,); bins and binning, see `calibration_curve`;
-    cluster, weights, strata, see `sampling`.
+    cluster, weights, strata, finite, see `sampling`.
     Returns a CalibrationError. The ECE is never negative and grows with noise: `expected_if_calibrated` is what perfect
     probabilities would show on as many cases, and `ece.p` (independent cases only) the chance of at least the ECE seen
     then; `debiased` takes the noise out: the mean squared error in bins less what noise adds to it (Kumar), 0 where
@@ -135,7 +137,7 @@ def ece(
     """
     where = "ece"
     check_confidence(confidence, where=where)
-    cases = _cases(y, probability, sampling_of=(cluster, weights, strata), where=where)
+    cases = _cases(y, probability, sampling_of=(cluster, weights, strata, finite), where=where)
     code, used = _binned(cases, bins, binning, where)
     method = f"{bins} bins, {binning}"
     if not used:
@@ -161,12 +163,13 @@ def brier(
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     confidence: float = 0.95,
 ) -> Brier:
     """The mean squared distance between probability and truth, and its parts.
 
     Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,); bins and binning of Murphy's parts, see
-    `calibration_curve`; cluster, weights, strata, see `sampling`.
+    `calibration_curve`; cluster, weights, strata, finite, see `sampling`.
     Returns a Brier: `brier` and `scaled` = 1 - Brier / (prevalence (1 - prevalence)) with linearised intervals;
     Murphy's reliability (0 is best), resolution and uncertainty, Brier = reliability - resolution + uncertainty up to
     the spread within bins; and, without bins, miscalibration and discrimination from the isotonic fit, Brier =
@@ -181,7 +184,7 @@ def brier(
     """
     where = "brier"
     check_confidence(confidence, where=where)
-    cases = _cases(y, probability, sampling_of=(cluster, weights, strata), where=where)
+    cases = _cases(y, probability, sampling_of=(cluster, weights, strata, finite), where=where)
     code, used = _binned(cases, bins, binning, where)
     if not used:
         empty = Estimate(nan, method="linearised", note="no cases")
@@ -209,13 +212,13 @@ def _cases(
     y: ArrayLike,
     probability: ArrayLike,
     *,
-    sampling_of: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None],
+    sampling_of: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None, bool],
     where: str,
 ) -> _Cases:
     truth = truth_array(y, where=where)
     p = probability_array(probability, truth.size, where=where)
-    cluster, weights, strata = sampling_of
-    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata)
+    cluster, weights, strata, finite = sampling_of
+    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
     weight = sample.weigh(everyone(truth.size))
     return _Cases(truth, p, sample, weight / weight.sum() if weight.size else weight)
 

@@ -60,6 +60,7 @@ def auc(
     interval: str = "wald",
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     confidence: float = 0.95,
 ) -> Estimate:
     """Area under the ROC curve: the chance that a case with the finding scores above one without it, ties one half.
@@ -74,6 +75,8 @@ def auc(
         ((S10/m)^2/(m-1) + (S01/n)^2/(n-1)), for few cases of a class; with patients see `placement.satterthwaite`.
     weights : float (n_cases,), inverse inclusion probabilities: the Hajek estimate, linearised variance.
     strata : (n_cases,), sampling strata; patients are drawn within them, n_h/(n_h-1) centred sums of squares.
+    finite : the estimate is about the population that was drawn from, as large as the sum of the weights: the variance
+        of each stratum times 1 - n_h/N_h, 0 where it was taken whole; see `sampling.undrawn`.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def auc(
     truth = truth_array(y, where=where)
     scores = score_array(score, truth.shape, where=where)
     weight = None if weights is None else weight_array(weights, truth.size, where=where)
-    groups = groups_of(truth.size, cluster, strata, where=where)
+    groups = groups_of(truth.size, cluster, strata, where=where, weights=weight, finite=finite)
     method = describe(groups, weighted=weight is not None)
     if note := one_class(truth):
         return Estimate(nan, method=method, note=note)

@@ -28,6 +28,7 @@ class Sampling:
     patient: Codes | None  # (n_cases,) codes 0 … n_patients-1
     stratum: Codes | None  # (n_patients,) codes 0 … n_strata-1
     note: str = ""  # why there is no variance, or ""
+    undrawn: Floats | None = None  # (n_strata,) or (1,), see `undrawn`; None = a sample of an endless population
 
     @property
     def simple(self) -> bool:
@@ -40,7 +41,13 @@ class Sampling:
         parts = ["linearised variance"]
         parts += ["clustered by patient"] if self.patient is not None else []
         parts += ["weighted"] if self.weights is not None else []
-        return ", ".join(parts + (["patients within strata"] if self.stratum is not None else []))
+        parts += ["patients within strata"] if self.stratum is not None else []
+        return ", ".join(parts + (["finite population"] if self.undrawn is not None else []))
+
+    @property
+    def census(self) -> bool:
+        """Whether everyone of a finite population was drawn, so that nothing is uncertain."""
+        return self.undrawn is not None and not self.undrawn.any()
 
     def weigh(self, values: NDArray[Any]) -> Floats:
         """Values times weights, as float64 (…, n_cases)."""
@@ -88,10 +95,11 @@ class Sampling:
     def _deviation(self, totals: Floats) -> tuple[Floats, Floats | float]:
         """Totals less their stratum's mean, and n_h / (n_h - 1) per patient; without strata the mean is 0 already."""
         if self.stratum is None:
-            return totals, 1.0
+            return totals, 1.0 if self.undrawn is None else float(self.undrawn[0])
         size = np.bincount(self.stratum)
         mean = np.array([np.bincount(self.stratum, row) for row in totals]) / size
-        return totals - mean[:, self.stratum], (size / (size - 1))[self.stratum]
+        scale = size / np.maximum(size - 1, 1) * (1.0 if self.undrawn is None else self.undrawn)
+        return totals - mean[:, self.stratum], scale[self.stratum]
 
     def _small(self, n_involved: int) -> float:
         small = n_involved / (n_involved - 1)  # one stratum gives what no strata give
@@ -105,11 +113,13 @@ def sampling(
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
 ) -> Sampling:
     """How cases were drawn.
 
     Parameters: cluster (n_cases,), the patient of each case (whole numbers are quickest, any sortable values do);
-    weights (n_cases,), inverse inclusion probabilities; strata (n_cases,), what the patients were drawn within.
+    weights (n_cases,), inverse inclusion probabilities; strata (n_cases,), what the patients were drawn within;
+    finite: the estimate is about the population that was drawn from, no larger one, see `undrawn`.
     Raises InputError for other lengths, missing values, weights that are not above 0 and a patient in two strata.
     Binder (1983) doi:10.2307/1402588.
 
@@ -119,8 +129,10 @@ def sampling(
     patient, n_patients = (None, n_cases) if cluster is None else group_codes(cluster, n_cases, where=where)
     given = None if weights is None else weight_array(weights, n_cases, where=where)
     if strata is None or not n_cases:
-        return Sampling(n_cases, n_patients, given, patient, None)
+        left = undrawn(given, np.zeros(n_cases, np.intp), where=where) if finite else None
+        return Sampling(n_cases, n_patients, given, patient, None, undrawn=left)
     stratum, n_strata = group_codes(strata, n_cases, where=where, name="strata")
+    left = undrawn(given, stratum, where=where) if finite else None
     if patient is not None:
         first = np.empty(n_patients, dtype=np.intp)
         first[patient] = stratum
@@ -128,9 +140,30 @@ def sampling(
         if split:
             raise InputError(f"{where}: strata", "every patient in one stratum", f"{split} patients in several strata")
         stratum = first
-    alone = int((np.bincount(stratum, minlength=n_strata) == 1).sum())
+    alone = int(((np.bincount(stratum, minlength=n_strata) == 1) & (True if left is None else left > 0)).sum())
     note = f"{alone} strata with one patient: the variance is undefined" if alone else ""
-    return Sampling(n_cases, n_patients, given, patient, stratum, note)
+    return Sampling(n_cases, n_patients, given, patient, stratum, note, left)
+
+
+def undrawn(weights: Floats | None, stratum: Codes, *, where: str) -> Floats:
+    """The share of each stratum that was not drawn, 1 - n_h / N_h, (n_strata,): the finite-population correction.
+
+    N_h is the sum of the weights in the stratum. The variance within a stratum drawn without replacement is this much
+    of what it is for an endless population; a stratum taken whole adds none. Cochran 1977, Sampling Techniques, 2.8,
+    5.6 (theorem 5.3). Raises InputError without weights, or where they sum to less than the cases.
+
+    >>> undrawn(np.array([1.0, 1.0, 4.0, 4.0]), np.array([0, 0, 1, 1]), where="auc").tolist()
+    [0.0, 0.75]
+    """
+    if weights is None:
+        raise InputError(f"{where}: finite", "weights, which sum to the population", "none")
+    total, drawn = np.bincount(stratum, weights), np.bincount(stratum)
+    left = 1 - drawn / np.where(drawn > 0, total, 1.0)
+    if (left < -1e-9).any():
+        found = f"{int((left < -1e-9).sum())} strata whose weights sum to less"
+        raise InputError(f"{where}: finite", "weights that sum to the cases of a stratum at least", found,
+                         do="Give the inverse of each one's probability of inclusion.")  # fmt: skip
+    return np.where(left < 1e-12, 0.0, left)
 
 
 def involved(totals: Floats) -> int:

@@ -47,12 +47,13 @@ def smooth_curve(
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    finite: bool = False,
     confidence: float = 0.95,
 ) -> SmoothCurve:
     """The rate of present cases as a smooth function of the probability, and how far it is from the probability.
 
     Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,); span in (0, 1], the share of cases in each
-    local fit (degree 2, tricube weights); cluster, weights, strata, see `sampling`.
+    local fit (degree 2, tricube weights); cluster, weights, strata, finite, see `sampling`.
     Returns a SmoothCurve at the quantiles of the probability, at most 200; pointwise band from the residuals (summed
     per patient with cluster), cut to [0, 1]; ICI, E50, E90 and Emax are mean, median, 90 % quantile and maximum over
     the cases of |curve - probability|, with linearised intervals. More than 1000 distinct probabilities are first
@@ -77,7 +78,7 @@ def smooth_curve(
         raise InputError(f"{where}: span", "a number above 0, up to 1", str(span))
     truth = truth_array(y, where=where)
     p = probability_array(probability, truth.size, where=where)
-    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata)
+    sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
     reach, method = int(truth.size * span + 1e-5), f"loess, degree 2, span {span:g}"
     if reach < 3 or p.min() == p.max():
         empty, note = np.zeros(0), "fewer cases than a local fit needs, or equal probabilities"
