@@ -1,0 +1,178 @@
+"""De-identification of DICOM by PS3.15 Annex E: a folder in, clean files out, what cannot be checked is kept back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from overread import runs, tables
+from overread.errors import InputError
+from overread.images import tree
+from overread.images.deidentify.file import deidentify_file
+from overread.images.deidentify.key import Key, new_key, read_key
+from overread.images.deidentify.profile import Deidentification
+from overread.images.deidentify.text import tesseract
+from overread.images.workers import in_order
+
+__all__ = ["Deidentification", "Key", "Result", "deidentify", "new_key", "read_key"]
+
+_PORTION = 8
+_FILES = {"source": pl.String, "kind": pl.String, "path": pl.String, "reason": pl.String, "patient": pl.String,
+          "identity": pl.String, "blackened": pl.Int64}  # fmt: skip
+_AUDIT = {"path": pl.String, "tag": pl.String, "action": pl.String, "count": pl.Int64}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was done: how many files are clean, kept back, or no DICOM; where the clean ones and the lists are."""
+
+    clean: int
+    quarantined: int
+    other: int
+    folder: Path
+    quarantine: Path
+
+
+def deidentify(
+    source: Path | str,
+    out: Path | str,
+    key: Key | Path | str,
+    options: Deidentification | None = None,
+    *,
+    mapping: Path | str | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Result:
+    """De-identify every DICOM file below `source` into `out`.
+
+    Parameters
+    ----------
+    source: a folder; what is in it is only read.
+    out: the folder for what may leave: images/PATIENT/STUDY/INSTANCE.dcm, audit.parquet and audit.csv (which tag was
+        treated how, by new names), run.json.
+    key: the key, or the file that holds it. The same key gives the same pseudonyms; it is never written down.
+    options: what is kept beyond the basic profile.
+    mapping: a CSV file for old and new patient numbers, if wanted; it must lie outside `out`, as must the key.
+    workers: processes. progress: called with (files done, files in all).
+
+    Beside `out`, not in it, lies OUT-quarantine.csv: the files that were kept back, by their own names, and why. Work
+    under way lies in OUT-work and is removed at the end; an interrupted run goes on from there. A file appears in `out`
+    only after it was written aside, read again and found free of all that was taken out of it.
+
+    Raises InputError: no such folder, no DICOM in it, a key that is missing, too short or in `out`, `out` that is
+    `source`, in it, or holds other things.
+    """
+    source, out = tree.folder(source), Path(out)
+    secret = _checked(source, out, key, mapping)
+    options = options or Deidentification()
+    work = out.with_name(f"{out.name}-work")
+    aside = tables.make_folder(work / "aside")
+    shutil.rmtree(aside)  # what an interrupted run had not finished
+    tables.make_folder(aside)
+    files = [p for p in tree.files(source) if work not in p.parents and out not in p.parents]
+    with runs.start(out, "deidentify", config=options) as run:
+        whole, audit = _all(files, (out / "images", aside), secret, options, work, workers, progress)
+        if not (whole["kind"] != "no DICOM").any():
+            do = "Give the folder that holds them."
+            raise InputError(source, "DICOM files", f"none among {len(files):,} files", do=do)
+        _write(run, out, whole, audit, source, mapping)
+        run.note("key", secret.fingerprint)
+        run.note("text check", "Tesseract" if tesseract() else "none: all pictures are quarantined")
+        counts = dict(whole["kind"].value_counts().rows())
+        run.note("files", counts)
+    shutil.rmtree(work)
+    return Result(
+        counts.get("clean", 0), counts.get("quarantined", 0), counts.get("no DICOM", 0), out / "images",
+        _beside(out),
+    )  # fmt: skip
+
+
+def _beside(out: Path) -> Path:
+    return out.with_name(f"{out.name}-quarantine.csv")
+
+
+def _checked(source: Path, out: Path, key: Key | Path | str, mapping: Path | str | None) -> Key:
+    here, there = out.resolve(), source.resolve()
+    if here == there or there in here.parents or here in there.parents:
+        raise InputError(out, "a folder apart from the source", "one that holds it or lies in it")
+    if out.is_dir() and (strange := [p.name for p in out.iterdir() if p.name not in _OURS]):
+        raise InputError(out, "a new folder, or one of an earlier run", "other things in it", examples=strange)
+    for name, path in (("key", key), ("mapping", mapping)):
+        if isinstance(path, str | Path) and here in Path(path).resolve().parents:
+            raise InputError(path, f"a {name} outside the folder that leaves the hospital", "it in there")
+    return key if isinstance(key, Key) else read_key(key)
+
+
+_OURS = ("images", "audit.parquet", "audit.csv", "run.json")
+
+
+def _all(
+    files: Sequence[Path], folders: tuple[Path, Path], key: Key, options: Deidentification, work: Path, workers: int,
+    progress: Progress | None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+    """Files and audit of all portions; those that an earlier run finished are taken as they are."""
+    report = progress or (lambda done, total: None)
+    portions = [tuple(files[i : i + _PORTION]) for i in range(0, len(files), _PORTION)]
+    names = [work / _portion_key(p, key, options) for p in portions]
+    missing = [k for k, name in enumerate(names) if not name.with_suffix(".audit").is_file()]
+    done = sum(len(portions[k]) for k in range(len(portions)) if k not in set(missing))
+    report(done, len(files))
+    tasks = ((portions[k], folders, key, options) for k in missing)
+    with closing(in_order(portion, tasks, workers)) as stream:
+        for k, (rows, audit) in zip(missing, stream, strict=True):
+            tables.write_frame(rows, names[k].with_suffix(".files"))
+            tables.write_frame(audit, names[k].with_suffix(".audit"))  # last: without it the portion is not done
+            done += len(portions[k])
+            report(done, len(files))
+    whole = [pl.read_parquet(n.with_suffix(".files")) for n in names] or [pl.DataFrame(schema=_FILES)]
+    audits = [pl.read_parquet(n.with_suffix(".audit")) for n in names] or [pl.DataFrame(schema=_AUDIT)]
+    return pl.concat(whole), pl.concat(audits)
+
+
+def _portion_key(paths: Sequence[Path], key: Key, options: Deidentification) -> str:
+    digest = hashlib.sha256(f"{key.fingerprint}{options}{tesseract() is not None}".encode())
+    for path in paths:
+        try:
+            state = os.stat(path)
+            digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}".encode())
+        except OSError:
+            digest.update(f"{path}\0".encode())
+    return digest.hexdigest()[:32]
+
+
+def portion(
+    paths: Sequence[Path], folders: tuple[Path, Path], key: Key, options: Deidentification
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What became of these files, and what was done in the clean ones."""
+    rows, audit = [], []
+    for path in paths:
+        made = deidentify_file(path, folders, key, options)
+        rows.append({"source": str(path), **{c: getattr(made, c) for c in _FILES if c != "source"}})
+        audit += [{"path": made.path, "tag": t, "action": a, "count": n} for t, a, n in made.done]
+    return pl.DataFrame(rows, schema=_FILES), pl.DataFrame(audit, schema=_AUDIT)
+
+
+def _write(
+    run: runs.Run, out: Path, whole: pl.DataFrame, audit: pl.DataFrame, source: Path, mapping: Path | str | None
+) -> None:
+    clean = whole.filter(pl.col("kind") == "clean")
+    burned = clean.filter(pl.col("blackened") > 0).select(
+        "path", tag=pl.lit("7fe0,0010"), action=pl.lit("text blacked out"), count="blackened"
+    )
+    told = pl.concat([audit, burned]).sort("path", "tag", "action")
+    run.output(tables.write_frame(told, out / "audit.parquet"))
+    run.output(tables.write_frame(told, out / "audit.csv"))
+    kept = whole.filter(pl.col("kind") != "clean").select("source", "kind", "reason").sort("source")
+    tables.write_frame(kept, _beside(out))
+    if mapping is not None:
+        pairs = clean.select("identity", "patient").unique().sort("identity")
+        tables.write_frame(pairs, Path(mapping).with_suffix(".csv"))

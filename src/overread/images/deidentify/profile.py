@@ -1,0 +1,92 @@
+"""What is done to an attribute: the table of the standard (profile.csv), and the options that a study takes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import polars as pl
+
+from overread.errors import InputError, did_you_mean
+
+REMOVE, EMPTY, REPLACE, NEW_UID, KEEP, CLEAN = "X", "Z", "D", "U", "K", "C"
+# Where the standard lets the object decide (X/Z/D by whether it needs the attribute), what keeps any object valid.
+_CHOICE = {"X/Z": EMPTY, "X/D": REPLACE, "X/Z/D": REPLACE, "Z/D": REPLACE, "X/Z/U*": NEW_UID}
+_DATES, _PIXELS = ("shift", "remove"), ("blacken", "quarantine")
+
+
+@dataclass(frozen=True, slots=True)
+class Deidentification:
+    """What is kept beyond the Basic Application Level Confidentiality Profile of PS3.15 Annex E.
+
+    device: keep the device's identity (Retain Device Identity Option): maker, model, station, detector, software.
+    patient: keep what a study needs of the patient (Retain Patient Characteristics): sex, age, size, weight, …; an age
+        above 89 becomes 90. An age that only birth date and study date tell is worked out before they go.
+    institution: keep the institution's name and address (Retain Institution Identity).
+    dates: "shift" (Retain Longitudinal Temporal Information, Modified Dates: each patient's dates are moved by one
+        keyed number of days, times stay) or "remove".
+    descriptors: keep of free text the words that a list of radiography's words holds (Clean Descriptors); without it
+        free text goes.
+    pixels: text that is burned in is "blacken"ed, or its file put into "quarantine".
+    """
+
+    device: bool = True
+    patient: bool = True
+    institution: bool = False
+    dates: str = "shift"
+    descriptors: bool = True
+    pixels: str = "blacken"
+
+    def __post_init__(self) -> None:
+        problems = [
+            InputError(f"deidentification.{name}", " or ".join(known), repr(value), do=did_you_mean(str(value), known))
+            for name, value, known in (("dates", self.dates, _DATES), ("pixels", self.pixels, _PIXELS))
+            if value not in known
+        ]
+        if problems:
+            raise InputError.all(problems)
+
+    def options(self) -> tuple[str, ...]:
+        """The columns of the table whose actions take the place of the basic one, in this order."""
+        taken = [("device", self.device), ("patient", self.patient), ("institution", self.institution),
+                 ("modified_dates", self.dates == "shift"), ("descriptors", self.descriptors)]  # fmt: skip
+        return tuple(name for name, wanted in taken if wanted)
+
+
+@cache
+def table() -> dict[str, dict[str, str]]:
+    """The rows of the standard's table by tag ("0010,0010"): the basic action, and that of every option ("" = none).
+
+    >>> table()["0010,0010"]["basic"], table()["0010,0040"]["patient"]
+    ('Z', 'K')
+    """
+    text = resources.files(__package__).joinpath("profile.csv").read_bytes()
+    frame = pl.read_csv(text, infer_schema=False, comment_prefix="#").fill_null("")
+    return {row["tag"]: row for row in frame.iter_rows(named=True)}
+
+
+def action(group: int, element: int, options: Deidentification) -> str:
+    """What is done to this attribute; attributes that the table does not name are kept, private ones removed.
+
+    >>> action(0x0010, 0x0010, Deidentification()), action(0x0009, 0x1001, Deidentification())
+    ('Z', 'X')
+    """
+    if group % 2:
+        return REMOVE
+    row = _row(group, element)
+    if row is None:
+        return KEEP
+    stated = next((row[o] for o in options.options() if row[o]), row["basic"])
+    return _CHOICE.get(stated, stated)
+
+
+def _row(group: int, element: int) -> dict[str, str] | None:
+    named = table().get(f"{group:04x},{element:04x}")
+    if named is not None:
+        return named
+    if group & 0xFF00 == 0x5000:
+        return table()["50xx,xxxx"]
+    if group & 0xFF00 == 0x6000 and element in (0x3000, 0x4000):
+        return table()[f"60xx,{element:04x}"]
+    return None
