@@ -193,13 +193,14 @@ def _dealt(counts: NDArray[np.float64], images: NDArray[np.int64], fractions: Ma
     names, share = list(fractions), np.array(list(fractions.values()))
     kinds = np.column_stack([counts > 0, counts, np.ones(len(counts)), images]).astype(np.float64)
     weight = 1 / np.maximum(kinds.sum(0), 1) ** 2
+    takes = np.flatnonzero(share > 0)
     ahead = np.zeros((len(names), kinds.shape[1]))  # what each split has beyond its share of what was dealt
+    column, taken = share[:, None], share[takes]
     dealt = []
-    for kind in kinds:
-        short = ahead - share[:, None] * kind
-        growth = ((2 * short * kind + kind**2) * weight).sum(1) / np.where(share > 0, share, np.nan)
-        chosen = int(np.nanargmin(growth))
-        ahead = short
+    for kind, square in zip(kinds, kinds**2, strict=True):
+        ahead -= column * kind
+        growth = ((2 * ahead * kind + square) * weight).sum(1)[takes] / taken
+        chosen = int(takes[growth.argmin()])
         ahead[chosen] += kind
         dealt.append(names[chosen])
     return dealt
