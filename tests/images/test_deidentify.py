@@ -285,6 +285,12 @@ def test_side_markers_stay(folder, tmp_path):
     assert "text blacked out" not in pl.read_parquet(tmp_path / "out" / "audit.parquet")["action"].to_list()
 
 
+@needs_tesseract
+def test_a_short_name_counts_where_it_is_the_patients():
+    picture = (lettered("LEE ANN") >> 4).astype(np.uint8)
+    assert [b.text for b in texts.find_text(picture, frozenset({"lee"}))] != []
+
+
 def test_without_tesseract_no_picture_passes(folder, tmp_path, monkeypatch):
     source, _ = folder
     monkeypatch.setattr("overread.images.deidentify.file.tesseract", lambda: None)

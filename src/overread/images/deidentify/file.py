@@ -27,6 +27,7 @@ from overread.images.picture import content, read_bytes
 
 _INDEX = "1.2.840.10008.1.3.10"  # media storage directory (DICOMDIR)
 _DONE_BEFORE = "overread: "
+_WHO = ("PatientName", "PatientID", "AccessionNumber", "OtherPatientIDs", "PatientBirthDate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ def _checked_pixels(dataset: Dataset, path: Path, options: Deidentification) -> 
         values = stored_of(dataset, path)
         if values.ndim != 2:
             return [], "the pixels could not be checked for text: a colour picture"
-        boxes = find_text(_seen(values))
+        known = frozenset(w for t in _WHO for w in words_of(str(dataset.get(t) or "")) if len(w) >= 3)
+        boxes = find_text(_seen(values), known)
     except InputError as error:
         return [], f"the pixels could not be checked for text: {error.found}"[:300]
     except (OSError, subprocess.SubprocessError, *BROKEN) as error:
@@ -125,7 +127,7 @@ def _checked_pixels(dataset: Dataset, path: Path, options: Deidentification) -> 
     if boxes:
         dark = int(values.max() if _light_is_low(dataset) else values.min())
         values = blackened(values, boxes, dark)
-        again = find_text(_seen(values))
+        again = find_text(_seen(values), known)
         if again:
             return [], "text is burned in that could not be blacked out"
     if boxes or _bits_beyond(dataset):

@@ -44,8 +44,11 @@ def tesseract() -> str | None:
     return shutil.which("tesseract")
 
 
-def find_text(picture: Grey) -> list[Box]:
+def find_text(picture: Grey, known: frozenset[str] = frozenset()) -> list[Box]:
     """The lines of text in a picture (rows, columns) uint8 that say more than a side or a projection.
+
+    `known`: words that tell who the patient is, in small letters (names, numbers of the header): a line that holds one
+    counts however short it is.
 
     Raises OSError or subprocess.SubprocessError where Tesseract does not do its work.
     """
@@ -53,7 +56,7 @@ def find_text(picture: Grey) -> list[Box]:
     regions = candidates(picture)
     told: dict[int, list[str]] = {}
     for words, k in _read(picture, regions):
-        if _tells(" ".join(words)):
+        if _tells(" ".join(words), known):
             told.setdefault(k, []).extend(words)
     pad = round(_MARGIN * scale)
     return [
@@ -63,12 +66,12 @@ def find_text(picture: Grey) -> list[Box]:
     ]  # fmt: skip
 
 
-def _tells(text: str) -> bool:
-    """Whether a text may tell who the patient is: a word of three letters that radiography does not use, a number."""
+def _tells(text: str, known: frozenset[str]) -> bool:
+    """Whether a text may tell who the patient is: five letters of words that radiography does not use, or a number."""
     words = words_of(text)
-    letters = [w for w in words if len(w) >= 3 and w not in KNOWN and any(c.isalpha() for c in w)]
+    letters = sum(len(w) for w in words if len(w) >= 3 and w not in KNOWN and any(c.isalpha() for c in w))
     digits = sum(len(w) for w in words if w.isdigit())
-    return bool(letters) or digits >= 3
+    return letters >= 5 or digits >= 3 or bool(known & set(words))
 
 
 def candidates(picture: Grey) -> list[tuple[int, int, int, int]]:
