@@ -70,7 +70,7 @@ def test_the_draw_hangs_on_the_seed_alone():
     assert sample(images, labels, SampleConfig(n=300, seed=1)).hash != one.hash
 
 
-@pytest.mark.parametrize("allocation", ["proportional", "equal"])
+@pytest.mark.parametrize("allocation", ["proportional", "root", "equal"])
 @pytest.mark.parametrize("n", [7, 50, 333, 999, 2000])
 def test_allocations_sum_to_n_and_keep_floors_and_sizes(allocation, n):
     sizes = np.array([1, 2, 5, 40, 300, 652])
@@ -82,6 +82,56 @@ def test_allocations_sum_to_n_and_keep_floors_and_sizes(allocation, n):
 
 def test_equal_allocation_fills_the_small_strata_first():
     assert _allocated(np.array([10, 100, 1000]), SampleConfig(n=90, allocation="equal")).tolist() == [10, 40, 40]
+
+
+def test_root_allocation_is_by_square_roots():
+    assert _allocated(np.array([102, 402, 902]), SampleConfig(n=126, allocation="root")).tolist() == [22, 42, 62]
+
+
+def test_combinations_without_a_case_are_counted():
+    images, labels = population(200)
+    only = images.with_columns(view=pl.when(pl.col("site") == "b").then(pl.lit("PA")).otherwise("view")).with_columns(
+        pl.col("view").cast(images.schema["view"])
+    )
+    made = sample(only, labels, SampleConfig(n=50, by=("site", "view")))
+    assert made.notes[-1] == "1 of 4 combinations of site, view hold no case"
+
+
+def visits(n=800, seed=4):
+    """The population with one to three cases of each patient."""
+    images, labels = population(n, seed)
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(n), rng.integers(1, 4, n))[:n]
+    return images.with_columns(pl.Series("patient_id", patient).cast(pl.String)), labels
+
+
+def test_one_case_of_each_patient_has_the_probability_of_both_stages():
+    images, labels = visits()
+    made = sample(images, labels, SampleConfig(n=150, one_per_patient=True))
+    assert made.images["patient_id"].is_unique().all()
+    assert made.images["case_id"].n_unique() == 150
+    assert made.strata["size"].sum() == images["patient_id"].n_unique()
+    cases = dict(images.group_by("patient_id").len().rows())
+    size = dict(made.strata.select("stratum", pl.col("drawn") / pl.col("size")).rows())
+    for row in made.images.iter_rows(named=True):
+        assert row["inclusion_probability"] == pytest.approx(size[row["stratum"]] / cases[row["patient_id"]])
+        assert row["weight"] == pytest.approx(1 / row["inclusion_probability"])
+    assert made.notes[0].startswith("150 of ")
+    assert "cases, one of each patient, drawn in" in made.notes[0]
+
+
+@pytest.mark.slow
+def test_totals_of_one_case_per_patient_are_unbiased():
+    images, labels = visits()
+    present = labels.filter(finding="pleural_effusion", state="present")["case_id"]
+    totals = []
+    for seed in range(300):
+        made = sample(images, labels, SampleConfig(n=150, one_per_patient=True, seed=seed)).images
+        totals.append((made["weight"].sum(), made.filter(pl.col("case_id").is_in(present.implode()))["weight"].sum()))
+    error = np.std(totals, axis=0) / 300**0.5
+    assert np.abs(np.mean(totals, axis=0) - [images.height, present.len()]) == pytest.approx(
+        [0, 0], abs=3 * error.max()
+    )
 
 
 def test_images_of_a_case_share_its_weight():

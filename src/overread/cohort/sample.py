@@ -20,7 +20,7 @@ from overread.cohort.select import draw as lot
 from overread.cohort.select import left, remaining
 from overread.errors import InputError, did_you_mean
 
-_ALLOCATIONS = ("proportional", "equal")
+_ALLOCATIONS = ("proportional", "root", "equal")
 _NONE, _UNSTATED = "none present", "not stated"
 _STRATA = {"stratum": pl.String, "size": pl.Int64, "drawn": pl.Int64, "probability": pl.Float64, "weight": pl.Float64}
 
@@ -34,7 +34,10 @@ class SampleConfig:
         "site" and "view".
     floor: cases of every stratum at least, or all of it where it has fewer; at least 2, below which its variance cannot
         be estimated.
-    allocation: how the cases beyond the floors are dealt: "proportional" to what is left of each stratum, or "equal".
+    allocation: how the cases beyond the floors are dealt: "proportional" to what is left of each stratum, to its square
+        "root" (between the other two), or "equal".
+    one_per_patient: draw one case of each patient first, so that no reader sees a patient twice and cases are
+        independent; the weight of a case is then its patient's number of cases times that of the stratum.
     label_source: whose labels say which findings are present; "" = the only source there is.
     split: the split that is the population; "" = every case.
     seed: of the draw.
@@ -44,6 +47,7 @@ class SampleConfig:
     by: tuple[str, ...] = ("finding", "site", "view")
     floor: int = 2
     allocation: str = "proportional"
+    one_per_patient: bool = False
     label_source: str = ""
     split: str = "test"
     seed: int = 0
@@ -81,11 +85,15 @@ def sample(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig) -> 
 
     Within each stratum h of N_h cases, n_h are drawn with equal probability n_h / N_h, the inverse of which is the
     weight of the case (constant over its images), so that weights of a stratum sum to N_h exactly. Sizes n_h: first the
-    floor (or the whole stratum), then the rest by the allocation with largest remainders; they sum to n.
+    floor (or the whole stratum), then the rest by the allocation with largest remainders; they sum to n. With
+    `one_per_patient` one of a patient's m cases is drawn first and strata are made of those: the probability is
+    n_h / (N_h m), weights are unbiased for the cases of the population but sum to their number only on average.
 
     Raises InputError: no such split, column or label source; several label sources and none named; more floors than n.
     """
     population = _cases(images, labels, config)
+    empty = _empty_cells(population, config)
+    population = _of_patients(population, images, config)
     sizes = population.group_by("stratum").len().sort("stratum")
     n_drawn = _allocated(sizes["len"].to_numpy().astype(np.int64), config)
     strata = sizes.select(
@@ -95,14 +103,17 @@ def sample(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig) -> 
     ranked = population.with_columns(lots).join(strata, on="stratum")
     rank = pl.col("_lot").rank("ordinal").over("stratum", order_by="case_id")
     drawn = ranked.with_columns(_rank=rank).filter(pl.col("_rank") <= pl.col("drawn"))
-    kept = drawn.select("case_id", "stratum", stratum_size="size", inclusion_probability="probability", weight="weight")
+    kept = drawn.select(
+        "case_id", "stratum", stratum_size="size", inclusion_probability=pl.col("probability") / pl.col("_cases"),
+        weight=pl.col("weight") * pl.col("_cases"),
+    )  # fmt: skip
     whole = images.drop(kept.columns[1:], strict=False).join(kept, on="case_id", maintain_order="left")
     order = [*images.columns, "stratum_size", "inclusion_probability"]
     whole = whole.select([c for c in dict.fromkeys([*order, *kept.columns]) if c in whole.columns])
     design = {"config": runs.plain(config), "cases": sorted(kept["case_id"].to_list())}
     whole = tables.check(whole, "images", where="the sample")
     strata = strata.select(pl.col(c).cast(t) for c, t in _STRATA.items())
-    return Sample(whole, strata, _notes(strata, config), runs.fingerprint(design))
+    return Sample(whole, strata, (*_notes(strata, config), *empty), runs.fingerprint(design))
 
 
 def _cases(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig) -> pl.DataFrame:
@@ -124,7 +135,25 @@ def _cases(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig) -> 
     if "finding" in config.by:
         cases = cases.join(_rarest(labels, cases, config.label_source), on="case_id", how="left")
         cases = cases.with_columns(pl.col("finding").fill_null(_UNSTATED))
-    return cases.select("case_id", stratum=pl.concat_str(*config.by, separator=" / "))
+    return cases.select("case_id", *config.by, stratum=pl.concat_str(*config.by, separator=" / "))
+
+
+def _empty_cells(population: pl.DataFrame, config: SampleConfig) -> tuple[str, ...]:
+    """Says how many combinations of what strata are made of hold no case."""
+    cells = int(np.prod([population[c].n_unique() for c in config.by]))
+    empty = cells - population["stratum"].n_unique()
+    return (f"{empty} of {cells} combinations of {', '.join(config.by)} hold no case",) if empty else ()
+
+
+def _of_patients(population: pl.DataFrame, images: pl.DataFrame, config: SampleConfig) -> pl.DataFrame:
+    """case_id, stratum and `_cases`: 1, or with `one_per_patient` the number that the patient's one case stands for."""
+    if not config.one_per_patient:
+        return population.select("case_id", "stratum", _cases=pl.lit(1))
+    cases = population.join(images.select("case_id", "patient_id").unique("case_id"), on="case_id")
+    # lots of their own: those of the second stage must not hang on them
+    lots = pl.Series("_first", [lot(config.seed, f"one of a patient {c}") for c in cases["case_id"]], dtype=pl.UInt64)
+    cases = cases.with_columns(lots, _cases=pl.len().over("patient_id")).sort("_first", "case_id")
+    return cases.unique("patient_id", keep="first").select("case_id", "stratum", "_cases")
 
 
 def _rarest(labels: pl.DataFrame, cases: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -161,7 +190,8 @@ def _allocated(sizes: NDArray[np.int64], config: SampleConfig) -> NDArray[np.int
         )  # fmt: skip
     while (rest := n - int(drawn.sum())) > 0:
         room = sizes - drawn
-        share = room.astype(float) if config.allocation == "proportional" else (room > 0).astype(float)
+        power = {"proportional": 1.0, "root": 0.5, "equal": 0.0}[config.allocation]
+        share = np.where(room > 0, room.astype(float) ** power, 0.0)
         wanted = np.minimum(rest * share / share.sum(), room)
         more = np.floor(wanted).astype(np.int64)
         short = rest - int(more.sum())
@@ -174,7 +204,8 @@ def _allocated(sizes: NDArray[np.int64], config: SampleConfig) -> NDArray[np.int
 
 def _notes(strata: pl.DataFrame, config: SampleConfig) -> tuple[str, ...]:
     total, drawn = int(strata["size"].sum()), int(strata["drawn"].sum())
-    notes = [f"{drawn:,} of {total:,} cases drawn in {strata.height} strata ({', '.join(config.by)})"]
+    what = "cases, one of each patient," if config.one_per_patient else "cases"
+    notes = [f"{drawn:,} of {total:,} {what} drawn in {strata.height} strata ({', '.join(config.by)})"]
     if config.n > total:
         notes.append(f"{config.n:,} were asked for: the whole population was taken")
     whole = strata.filter(pl.col("size") == pl.col("drawn")).height
