@@ -122,7 +122,7 @@ def bare(path: Path) -> Callable[[], object]:
         return lambda: imagecodecs.dicomrle_decode(frame, "<u2")
     if syntax.endswith(".99"):
         return lambda: pydicom.dcmread(path).PixelData  # zlib, by pydicom
-    return lambda: np.frombuffer(dataset.PixelData, "u2").copy()
+    return lambda: np.frombuffer(dataset.PixelData, "u1").copy()
 
 
 def peers(size: int) -> dict[str, Read]:
