@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ from overread.report.drawing import COLOURS, GREY, INK, PALE, RULE, canvas, draw
 from overread.report.numbers import count
 
 _LINE, _PAD, _SPACE = 0.165, 0.12, 0.24  # inches
+_REASONS = 10  # in a box
 _KEPT = ("", "kept", "remaining", "found", "included", "selected", "total")
 
 
@@ -45,16 +47,36 @@ def stages(flow: pl.DataFrame) -> list[Stage]:
         kept = [r for r in rows if str(r["reason"]).lower() in _KEPT]
         left = [r for r in rows if r not in kept and r["count"]]
         reasons: dict[str, list[str]] = {}
-        for r in left:
+        shown = _most(left)
+        for r in sorted((r for r in left if r["reason"] in shown), key=lambda r: shown.index(r["reason"])):
             reasons.setdefault(r["reason"], []).append(f"{count(r['count'])} {r['unit']}")
         made.append(
             Stage(
                 step_title(step),
                 (", ".join(f"{count(r['count'])} {r['unit']}" for r in kept),) if kept else (),
-                tuple(f"{', '.join(v)}: {k}" for k, v in reasons.items()),
+                (*(f"{', '.join(v)}: {k}" for k, v in reasons.items()), *_others(left)),
             )
         )
     return made
+
+
+def _most(left: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The reasons that a box shows: all, or the commonest where a list of exclusions gives a great many."""
+    names = list(dict.fromkeys(r["reason"] for r in left))
+    if len(names) <= _REASONS:
+        return names
+    total = {name: sum(r["count"] for r in left if r["reason"] == name) for name in names}
+    return sorted(names, key=lambda name: -total[name])[: _REASONS - 1]
+
+
+def _others(left: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What stands for the reasons that a box has no room for."""
+    rest = [r for r in left if r["reason"] not in _most(left)]
+    units: dict[str, int] = {}
+    for r in rest:
+        units[r["unit"]] = units.get(r["unit"], 0) + r["count"]
+    counted = ", ".join(f"{count(n)} {unit}" for unit, n in units.items())
+    return [f"{counted}: {len({r['reason'] for r in rest})} other reasons, see the flow table"] if rest else []
 
 
 def flow_diagram(flow: pl.DataFrame, images: pl.DataFrame, *, name: str, alt: str) -> str:
