@@ -1,7 +1,11 @@
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from overread.cohort import CohortConfig
 from overread.cohort.config import check_columns
+from overread.cohort.sample import SampleConfig
 from overread.errors import InputError
 
 
@@ -43,3 +47,9 @@ def test_columns_that_the_images_lack_are_said():
 def test_rules_and_splits_that_cannot_be_are_said(given, message):
     with pytest.raises(InputError, match=message):
         CohortConfig(**given)
+
+
+@pytest.mark.parametrize("config", [CohortConfig, SampleConfig])
+def test_the_page_on_cohorts_has_every_field(config):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "cohort.md").read_text()
+    assert [f.name for f in fields(config) if f"| `{f.name}` |" not in page] == []
