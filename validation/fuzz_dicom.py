@@ -106,9 +106,10 @@ def mutated(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
             at + 20 :
         ]
     elif kind == "bomb":
-        held = data.replace(b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008.1.2.1.99")
+        end = start + 12 + int.from_bytes(data[140:144], "little") if data[128:132] == b"DICM" else 400
+        meta = data[:end].replace(b"UI\x14\x001.2.840.10008.1.2.1\x00", b"UI\x16\x001.2.840.10008.1.2.1.99")
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-        return kind, held[:400] + packer.compress(bytes(int(rng.choice([1 << 20, 400 << 20])))) + packer.flush()
+        return kind, meta + packer.compress(bytes(int(rng.choice([1 << 20, 400 << 20])))) + packer.flush()
     elif kind == "splice":
         a, b = sorted(int(x) for x in rng.integers(start, len(data), 2))
         return kind, data[:a] + data[b:]
