@@ -20,7 +20,7 @@ app = typer.Typer(
 
 # What only `overread[train]` installs.
 _TRAINING = {"torch", "lightning_fabric", "safetensors"}
-_SECTIONS = {"cohort", "sample", "training", "evaluation", "options"}
+_SECTIONS = {"cohort", "deidentification", "sample", "training", "evaluation", "options"}
 
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for the result.")]
@@ -141,6 +141,50 @@ def cohort(
     print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
     for site, split, count in counts.iter_rows():
         print(f"  {site:20} {split:6} {count:8,}")
+
+
+@app.command()
+def deidentify(
+    source: Annotated[Path, typer.Argument(help="A folder of DICOM files; it is only read.")],
+    out: Out,
+    key: Annotated[Path, typer.Option(help="The file that holds the key; it stays at the hospital.")],
+    new_key: Annotated[bool, typer.Option(help="Make the key first.")] = False,
+    mapping: Annotated[Path | None, typer.Option(help="A CSV of old and new patient numbers, if wanted.")] = None,
+    config: Config = None,
+    workers: Workers = None,
+) -> None:
+    """Take out of DICOM files what tells who the patient is; what cannot be checked is kept back and listed."""
+    import os
+
+    from overread.images import deidentify as package
+    from overread.protocol import section
+
+    if new_key:
+        package.new_key(key)
+    stated = section(package.Deidentification, _stated(config, "deidentification"), "deidentification")
+    with line("de-identify") as progress:
+        made = package.deidentify(
+            source, out, key, stated, mapping=mapping, workers=workers or os.cpu_count() or 1, progress=progress
+        )
+    print(f"{made.clean:,} files are clean: {made.folder.resolve()}")
+    print(f"{made.quarantined:,} were kept back, {made.other:,} are no DICOM: {made.quarantine.resolve()} says why.")
+
+
+@app.command()
+def splits(
+    cohort: Annotated[Path, typer.Argument(help="A cohort's folder.")],
+    out: Out,
+    config: Config = None,
+) -> None:
+    """Write for every site the split that leaves it out: test as a whole, the others train and tune."""
+    from overread.cohort import CohortConfig
+    from overread.cohort.leave_site_out import write_splits
+    from overread.protocol import section
+
+    made = write_splits(cohort, out, section(CohortConfig, _stated(config, "cohort"), "cohort"))
+    for site, hashed in made.items():
+        print(f"{site}: {hashed[:12]}")
+    print(f"Splits, each a split_file for a cohort of its own: {out.resolve()}")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from overread.cohort import select as selection
 from overread.cohort.config import CohortConfig, check_columns
 from overread.cohort.merge import merged
 from overread.cohort.parents import with_parents
-from overread.cohort.split import split
+from overread.cohort.split import split, split_hash
 from overread.errors import InputError
 from overread.images import store
 from overread.tables import Source
@@ -77,12 +77,15 @@ def build(
     split(selected, _of(selected, labels, "case_id"), config)  # what is wrong with the split shows before the long work
     building = out / _BUILDING
     _reuse_pixels(out, building)
-    with runs.start(building, "cohort", config=config, seed=config.seed) as run:
+    lists = {str(p): p for p in (*config.exclude_files, config.split_file) if p}
+    with runs.start(building, "cohort", config=config, inputs=lists, seed=config.seed) as run:
         images, unreadable = store.build(
             selected, base, building, config.recipe,
             workers=workers, max_unreadable=config.max_unreadable, progress=progress,
         )  # fmt: skip
         flow += _readable(selected, images, unreadable)
+        images, small = selection.large_enough(images, config)
+        flow += small
         pairs = duplicates.find(images, store.open_store(building))
         images, found = duplicates.applied(images, pairs, config.duplicates)
         flow += [f for f in found if f["step"][0] != "noted"]
@@ -94,6 +97,7 @@ def build(
         frames = {"images": images, "labels": labels, "regions": regions, "reads": reads, "flow": pl.concat(flow)}
         _write(run, frames, {"unreadable": unreadable, "duplicates": pairs})
         run.note("root", str(base))
+        run.note("split_hash", split_hash(images))
         run.note("pixels", config.recipe.describe())
     _put_in_place(building, out)
     return open_cohort(out)

@@ -115,6 +115,19 @@ def known() -> tuple[About, ...]:
     return tuple(m.ABOUT for m in modules if hasattr(m, "ABOUT"))
 
 
+def about(name: str) -> About | None:
+    """What is known of the set that is read under this name; None where it is no public set.
+
+    >>> about("nih14").patients, about("table")
+    (30805, None)
+    """
+    known_names = {m.name for m in pkgutil.iter_modules(overread.datasets.__path__)}
+    if name not in known_names:
+        return None
+    found: About | None = getattr(importlib.import_module(f"{overread.datasets.__name__}.{name}"), "ABOUT", None)
+    return found
+
+
 def paths(root: Path, suffixes: tuple[str, ...], *, below: Iterable[Path] | None = None) -> dict[str, str]:
     """Where every image file lies: its name -> its path relative to the root; of a repeated name the first path.
 

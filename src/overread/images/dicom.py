@@ -72,7 +72,7 @@ def decode_dicom(data: bytes, where: Path | str, *, voi: bool = True) -> Radiogr
     ):  # odd values are common in real headers; what matters is checked here
         dataset = dataset_of(data, where, with_pixels=True)
         with readable(where, "tags that can be read"):
-            stored = _stored(dataset, where)
+            stored = stored_of(dataset, where)
         try:
             plane = grey.displayed(dataset, stored, voi=voi)
         except BROKEN as error:
@@ -91,10 +91,11 @@ def stored_values(path: Path | str) -> NDArray[np.generic]:
     with pydicom.config.disable_value_validation():
         dataset = dataset_of(read_bytes(path), path, with_pixels=True)
         with readable(path, "tags that can be read"):
-            return _stored(dataset, path)
+            return stored_of(dataset, path)
 
 
-def _stored(dataset: pydicom.Dataset, where: Path | str) -> NDArray[np.generic]:
+def stored_of(dataset: pydicom.Dataset, where: Path | str) -> NDArray[np.generic]:
+    """The stored values of a data set, once what the file says of them makes sense; InputError where it does not."""
     if "PixelData" not in dataset and (not len(dataset) or "Rows" in dataset):  # pydicom gives what it had read so far
         raise InputError(
             where,

@@ -19,7 +19,7 @@ from overread.errors import InputError
 BITS, WORDS = 254, 4
 LEAST_SIZE = 64  # pixels: below it a stored picture does not tell one chest from another
 # Fingerprints nearer than this are compared as pictures; pictures that correlate at least so well are one. Of pairs of
-# different patients about 1 in 100,000 is a candidate.
+# pictures about 1 in 38,000 is a candidate.
 NEAREST, ALIKE = 61, 0.90
 _SIDE, _DETAIL, _BLUR, _REACH = 32, 64, 3.0, 4
 _FLAT = 1.0  # standard deviation in grey levels: a picture of one grey value has no fingerprint

@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.tag import Tag
 
 from overread.errors import InputError
 from overread.images.deflated import SYNTAX as DEFLATED
@@ -50,6 +53,9 @@ TAGS = (
     "NumberOfFrames", "PhotometricInterpretation", "PatientOrientation", "BurnedInAnnotation",
     "PixelSpacingCalibrationType", "EstimatedRadiographicMagnificationFactor", *_SPACINGS,
 )  # fmt: skip
+_PLACES = {name: Tag(name) for name in (*TAGS, "CodeValue")}
+_KINDS = {name: dictionary_VR(tag) for name, tag in _PLACES.items()}
+_PLAIN = ("AE", "AS", "CS", "DA", "DS", "IS", "LO", "SH", "UI")  # text, one value of plain letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ def dataset_of(
         warnings.simplefilter("ignore")  # a file that ends early is told of later, in our words
         dataset = pydicom.dcmread(
             BytesIO(data if plain is None else plain), force=True, stop_before_pixels=not with_pixels,
-            specific_tags=None if tags is None else list(tags),
+            specific_tags=None if tags is None else [_PLACES[t] for t in tags],
         )  # fmt: skip
         if plain is not None:
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(DEFLATED)
@@ -182,6 +188,12 @@ def header_of(dataset: pydicom.Dataset, where: Path | str) -> Header:
 
 
 def _text(dataset: pydicom.Dataset, tag: str) -> str:
+    raw = dataset.get_item(_PLACES[tag])
+    if raw is None:
+        return ""
+    plain = isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and (raw.VR or _KINDS[tag]) in _PLAIN
+    if plain and raw.value.isascii() and b"\\" not in raw.value:  # by far the most: no element need be made of it
+        return str(raw.value.decode("ascii").strip(" \0\t\r\n"))
     value = dataset.get(tag)
     return "" if value is None else str(value).strip()
 

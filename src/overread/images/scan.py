@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import polars as pl
 import pydicom
 
 from overread.errors import InputError
-from overread.images.header import TAGS, dataset_of, header_of
+from overread.images.header import TAGS, Header, dataset_of, header_of
 from overread.images.picture import content
 from overread.images.workers import in_order
 from overread.tables import write_frame
@@ -33,6 +33,8 @@ SCHEMA = {
     "age_years": pl.Float64, "pixel_mm": pl.Float64, "acquired": pl.Date, "secondary": pl.Boolean,
     "rows": pl.Int64, "columns": pl.Int64, "frames": pl.Int64,
 }  # fmt: skip
+
+_FIELDS = tuple(f.name for f in fields(Header) if f.name != "notes")
 
 
 def scan(
@@ -109,7 +111,8 @@ def headers(paths: Sequence[str]) -> pl.DataFrame:
             if row["kind"] == "DICOM":
                 with pydicom.config.disable_value_validation():
                     found = header_of(dataset_of(head, path, with_pixels=False, tags=TAGS), path)
-                row |= asdict(found) | {"notes": "; ".join(found.notes)}
+                row |= {name: getattr(found, name) for name in _FIELDS}
+                row["notes"] = "; ".join(found.notes)
         except InputError as error:
             row["fault"] = error.found
         except OSError as error:

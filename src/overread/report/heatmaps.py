@@ -141,8 +141,8 @@ def _picture(evidence: Evidence, pixels: store.Store, maps: Maps, case: dict[str
         f"Chest radiograph {case['image_id']}: {finding_title(finding)} {truth} by the label, called present ({kind})."
     )
     return Picture(
-        title=finding_title(finding), kind=kind.capitalize(), image=_uri(grey(image), "PNG"),
-        overlay=_uri(overlay(image, heat, boxes), "JPEG"), alt=alt, lines=lines,
+        title=finding_title(finding), kind=kind.capitalize(), image=data_uri(grey(image), "PNG"),
+        overlay=data_uri(overlay(image, heat, boxes), "JPEG"), alt=alt, lines=lines,
     )  # fmt: skip
 
 
@@ -203,7 +203,8 @@ def placed(
     return a, b, c, d
 
 
-def _uri(image: Image.Image, kind: str) -> str:
+def data_uri(image: Image.Image, kind: str) -> str:
+    """A picture as the page holds it."""
     buffer = io.BytesIO()
     options = {"optimize": True} if kind == "PNG" else {"quality": 88, "optimize": True}
     image.save(buffer, kind, **options)

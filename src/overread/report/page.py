@@ -18,6 +18,7 @@ from overread.report import (
     checklists,
     contrasts,
     decision,
+    duplicates,
     exports,
     heatmaps,
     hypothesis,
@@ -69,7 +70,8 @@ def write(
     evidence = read_evidence(evidence_folder, study, cohort_folder=cohort_folder, ledger_path=ledger, models=models)
     looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
     evidence = replace(evidence, heatmaps=not looked.absent)
-    sections, cited = compose(evidence, looked)
+    copies = duplicates.duplicates(evidence, cohort_folder)
+    sections, cited = compose(evidence, copies, looked)
     headline = summary.headline(evidence)
     text = render(evidence, sections, headline, cited.references)
     top = Section("summary", "Summary", (headline,) if headline else ())
@@ -78,11 +80,12 @@ def write(
     return tables.write_text(out / "report.html", text)
 
 
-def compose(evidence: Evidence, looked: Section) -> tuple[list[Section], Cited]:
+def compose(evidence: Evidence, copies: Section, looked: Section) -> tuple[list[Section], Cited]:
     """Every section in the order of the page, those without content among them, and the methods with what they cite."""
     told, cited = methods(evidence)
     sections = [
-        summary.governance(evidence), participants.participants(evidence), performance.discrimination(evidence),
+        summary.governance(evidence), participants.participants(evidence), copies,
+        performance.discrimination(evidence),
         operating.operating(evidence), readers.readers(evidence), calibration.calibration(evidence),
         decision.decision(evidence), contrasts.comparison(evidence), hypothesis.h1(evidence), standards.h2(evidence),
         policies.policies(evidence), contrasts.drop(evidence), contrasts.site_alone(evidence),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from overread.datasets import shipped
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, figures, heads, table, words
 from overread.report.evidence import Evidence, finding_title
 from overread.report.flow import flow_diagram, overall, step_title
@@ -29,10 +30,29 @@ def participants(evidence: Evidence) -> Section:
         drawn = flow_diagram(evidence.flow, evidence.images, name="flow", alt=alt)
         blocks.append(Figure(drawn, caption, "flow", overall(evidence.flow).drop("site")))
         blocks += _flow_blocks(evidence.flow)
+    blocks += _sets(evidence.images)
     columns = _columns(evidence.images)
     blocks.append(_cohort_table(evidence.images, columns))
     blocks += _prevalence_tables(evidence)
     return Section("participants", title, tuple(blocks))
+
+
+def _sets(images: pl.DataFrame) -> list[Block]:
+    """The public sets that images are from, with their papers and the terms under which they are given."""
+    counts = images.group_by("dataset").len().drop_nulls().sort("dataset").rows()
+    known = [(about, n) for name, n in counts if (about := shipped.about(str(name))) is not None]
+    if not known:
+        return []
+    rows = tuple(
+        (
+            *words(a.title),
+            *figures([count(n)]),
+            *words(f"{a.citation}{f', doi:{a.doi}' if a.doi else ''}", a.licence, a.terms),
+        )
+        for a, n in known
+    )
+    head = heads("Set", "Images", "Source", "Licence", "Terms")
+    return [table("Public sets, and the terms under which they are given.", (head,), rows, compact=True)]
 
 
 def _spoken(flow: pl.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def candidates(picture: Grey) -> list[tuple[int, int, int, int]]:
             noise = float(np.median(np.abs(hat[::4, ::4] - middle)))
             mask |= hat > max(middle + _NOISE * 1.4826 * noise, _LEAST)
             strokes = np.maximum(strokes, hat)
-        joined, _ = ndimage.label(ndimage.binary_dilation(mask, np.ones((3, 17), bool)))
+        joined, _ = ndimage.label(_running(np.maximum, mask, (3, 17)))  # the letters of a word run together
         for where in ndimage.find_objects(joined):
             if _is_row(strokes[where]):
                 pad = 6
@@ -127,13 +128,14 @@ def _merged(regions: list[tuple[int, int, int, int]]) -> list[tuple[int, int, in
     return merged
 
 
-def _running(least: np.ufunc, values: Grey, size: int) -> Grey:
-    """The running minimum (or maximum) over squares of `size`, an odd number, in about log2(size) passes an axis."""
-    padded = np.pad(values, size // 2, mode="edge")
-    for axis in (0, 1):
+def _running(least: np.ufunc, values: Any, window: int | tuple[int, int]) -> Any:
+    """The running minimum (or maximum) over rectangles of odd sides, in about log2(side) passes an axis."""
+    sides = (window, window) if isinstance(window, int) else window
+    padded = np.pad(values, [(s // 2, s // 2) for s in sides], mode="edge")
+    for axis, side in enumerate(sides):
         done = 1
-        while done < size:
-            step = min(done, size - done)
+        while done < side:
+            step = min(done, side - done)
             length = padded.shape[axis] - step
             padded = least(padded[:length], padded[step:]) if axis == 0 else least(padded[:, :length], padded[:, step:])
             done += step
