@@ -16,8 +16,8 @@ _TITLE = "One picture twice"
 _SHOWN = 6  # pairs side by side
 _PLACES = ("two sites", "two patients of one site", "one patient", "one case")
 _HOW = (
-    "Every stored picture was compared with every other: by its pixels, and by a fingerprint that another format, size or "
-    "contrast does not change, confirmed by the correlation of details (at least 0.90). Another crop is not found."
+    "Every stored picture was compared with every other: by its pixels, and by a fingerprint that another format, size "
+    "or contrast does not change, confirmed by the correlation of details (at least 0.90). Another crop is not found."
 )
 
 
@@ -36,7 +36,7 @@ def duplicates(evidence: Evidence, cohort_folder: Path | str | None) -> Section:
 
 
 def _with_splits(pairs: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
-    """The pairs with the split of each side ("" = left out since), the worst first: across splits, then across places."""
+    """The pairs with the split of each side ("" = left out since), the worst first: across splits, then by place."""
     split = images.select("image_id", pl.col("split").cast(pl.String).fill_null(""))
     for side in ("a", "b"):
         own = split.rename({"image_id": f"image_{side}", "split": f"split_{side}"})
@@ -45,9 +45,8 @@ def _with_splits(pairs: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
     crossed = (pl.col("split_a") != pl.col("split_b")) & (pl.col("split_a") != "") & (pl.col("split_b") != "")
     rank = pl.col("place").replace_strict({p: i for i, p in enumerate(_PLACES)}, return_dtype=pl.Int32)
     ordered = pairs.with_columns(across=crossed, _rank=rank)
-    return ordered.sort("across", "_rank", "correlation", "image_a", descending=[True, False, True, False]).drop(
-        "_rank"
-    )
+    worst = ("across", "_rank", "correlation", "image_a")
+    return ordered.sort(*worst, descending=[True, False, True, False]).drop("_rank")
 
 
 def _counts(pairs: pl.DataFrame) -> Table:

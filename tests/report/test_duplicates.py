@@ -1,0 +1,75 @@
+"""The section on pictures that stand twice: the worst pairs first, with where they stand."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from overread import tables
+from overread.cohort import CohortConfig, build
+from overread.images.recipe import Recipe
+from overread.report.duplicates import duplicates
+from overread.report.evidence import read_evidence
+from overread.report.participants import participants
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Six pictures of two sites; a stands again at the other site, b again under another patient."""
+    rng = np.random.default_rng(0)
+    made = {}
+    for name in "abcd":
+        coarse = Image.fromarray(rng.integers(0, 255, (9, 9), dtype=np.uint8))
+        made[name] = coarse.resize((80, 80), Image.Resampling.BICUBIC)
+    made |= {"e": made["a"], "f": made["b"]}
+    for name, image in made.items():
+        image.save(tmp_path / f"{name}.png")
+    images = pl.DataFrame(
+        {"image_id": list("abcdef"), "patient_id": list("uvwxyz"), "site": ["n", "n", "n", "s", "s", "n"],
+         "path": [f"{n}.png" for n in "abcdef"], "given": ["train", "train", "train", "test", "test", "train"],
+         "dataset": ["nih14"] * 4 + ["table"] * 2}
+    )  # fmt: skip
+    source = tables.Source(tables.check(images, "images"), tables.empty("labels"))
+    build(source, tmp_path, tmp_path / "cohort", CohortConfig(recipe=Recipe(64), split_column="given"))
+    return tmp_path / "cohort"
+
+
+@pytest.fixture
+def evidence(made, cohort):
+    whole = read_evidence(made.evidence, made.study, cohort_folder=made.cohort)
+    return replace(whole, images=tables.read(cohort / "images.parquet", "images"))
+
+
+def test_the_worst_pair_comes_first_and_says_where_it_stands(evidence, cohort):
+    section = duplicates(evidence, cohort)
+    counts, shown = section.blocks[1], section.blocks[2]
+    assert [[c.text for c in row] for row in counts.rows] == [
+        ["two sites", "1", "1"], ["two patients of one site", "1", "0"],
+    ]  # fmt: skip
+    assert counts.remark.startswith("Across splits")
+    first, second = shown.items
+    assert (first.title, first.kind) == ("Two sites", "across splits")
+    assert first.lines == ("a: n, patient u, train", "e: s, patient y, test", "correlation 1.00")
+    assert first.image == first.overlay  # the same pixels
+    assert second.title == "Two patients of one site"
+    assert first.image.startswith("data:image/jpeg;base64,")
+
+
+def test_no_pairs_and_no_search_are_said(evidence, cohort, tmp_path):
+    assert "no cohort was given" in duplicates(evidence, None).absent
+    assert "no cohort was given" in duplicates(evidence, tmp_path / "nowhere").absent
+    pl.read_parquet(cohort / "duplicates.parquet").clear().write_parquet(cohort / "duplicates.parquet")
+    section = duplicates(evidence, cohort)
+    assert len(section.blocks) == 1
+    assert section.blocks[0].text.endswith("None was found.")
+
+
+def test_public_sets_bring_their_terms(evidence):
+    told = next(b for b in participants(evidence).blocks if getattr(b, "caption", "").startswith("Public sets"))
+    row = [c.text for c in told.rows[0]]
+    assert row[0] == "NIH ChestX-ray14"
+    assert row[1] == "4"
+    assert "10.1109/CVPR.2017.369" in row[2]
+    assert len(told.rows) == 1
