@@ -3,8 +3,8 @@
     python validation/near_duplicates.py FOLDER_OF_PICTURES [--pictures 200] [--strangers 1000] [--size 128]
 
 Every picture is stored by the usual recipe, then changed; its fingerprint and its correlation are compared with those
-of the unchanged one. Strangers: all pairs of the pictures that were drawn (one per file; some may be of one patient), how
-many pass the first step, and how alike the closest are.
+of the unchanged one. Strangers: all pairs of the pictures that were drawn (one per file; some may be of one patient):
+how many pass the first step, and how alike the closest are.
 """
 
 from __future__ import annotations
