@@ -74,7 +74,7 @@ def _pictures(pairs: pl.DataFrame, folder: Path) -> tuple[Picture, ...]:
         where = [f"{row[f'site_{s}']}, patient {row[f'patient_{s}']}, {row[f'split_{s}'] or 'left out'}" for s in "ab"]
         lines = (f"{row['image_a']}: {where[0]}", f"{row['image_b']}: {where[1]}",
                  f"correlation {fixed(row['correlation'], 2)}")  # fmt: skip
-        kind = "across splits" if row["across"] else ""
+        kind = "across splits" if row["across"] else "one split"
         alt = f"Two radiographs that are one picture: {row['image_a']} and {row['image_b']}"
         made.append(
             Picture(row["place"].capitalize(), kind, data_uri(one, "JPEG"), data_uri(other, "JPEG"), alt, lines)
