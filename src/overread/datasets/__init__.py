@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from overread.datasets import devices
 from overread.errors import InputError, did_you_mean
 from overread.tables import Source
 
@@ -62,6 +63,7 @@ def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None) 
     if unknown:
         raise InputError.all(unknown)
     source: Source = read(Path(root), **given)
+    source = replace(source, images=devices.folded(source.images))
     return prefixed(source, prefix) if prefix else source
 
 

@@ -20,7 +20,7 @@ def folded(images: pl.DataFrame) -> pl.DataFrame:
     >>> found["source_note"].to_list()
     [None, None, "manufacturer 'Acme X' is not in the table of devices: kept as it is", None]
     """
-    if "manufacturer" not in images.columns:
+    if "manufacturer" not in images.columns or images["manufacturer"].null_count() == images.height:
         return images
     table = pl.read_csv(Path(__file__).with_name("devices.csv"), infer_schema=False, comment_prefix="#")
     names = {_plain_word(spelling): name for spelling, name in table.rows()}

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from overread import tables
-from overread.datasets import devices, folding, stated
+from overread.datasets import folding, stated
 from overread.errors import InputError, did_you_mean
 from overread.images import tree
 from overread.images.scan import scan
@@ -144,7 +144,7 @@ def _images(kept: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
     frame = frame.with_columns(path=pl.Series(relative, dtype=pl.String))
     marked = pl.when("secondary").then(pl.lit("secondary capture, no detector's own image"))
     burned = pl.when(pl.col("burned_in") == "YES").then(pl.lit("text is burned in, says the file"))
-    return devices.folded(folding.noted(folding.noted(frame, marked), burned))
+    return folding.noted(folding.noted(frame, marked), burned)
 
 
 def _labels(
