@@ -21,7 +21,7 @@ from overread.tables import Source
 ABOUT = shipped.About(
     title="SIIM-ACR Pneumothorax",
     citation="SIIM-ACR Pneumothorax Segmentation, Kaggle 2019",
-    doi="",
+    doi="10.1007/s10278-019-00299-9",
     url="https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation",
     licence="rules of the competition: non-commercial and research use",
     terms="the images are ChestX-ray14's under new names: pooled with it they would leak",
