@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import polars as pl
 
 from overread import tables
 from overread.errors import InputError, did_you_mean
+from overread.images.workers import in_order
 from overread.simulate.files import write_dicom, write_png, write_regions
 from overread.simulate.findings import FINDINGS, STRENGTH
 from overread.simulate.radiograph import radiograph
@@ -145,34 +145,11 @@ def _render_all(
 ) -> None:
     left = [job for job in jobs if not ((out / job.path).is_file() and _regions_path(out, job).is_file())]
     done = len(jobs) - len(left)
-    for _ in _worked(left, out, size, workers):
-        done += 1
-        if progress:
-            progress(done, len(jobs))
-
-
-def _worked(left: list[_Job], out: Path, size: int, workers: int) -> Iterator[None]:
-    if workers <= 1 or len(left) < 2:
-        for job in left:
-            _render(job, out, size)
-            yield
-        return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    try:
-        # Only a few jobs wait at a time, so that an interruption does not leave hundreds behind it.
-        queue, running = iter(left), set()
-        for job in queue:
-            running.add(pool.submit(_render, job, out, size))
-            if len(running) >= 4 * workers:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                    yield
-        for future in running:
-            future.result()
-            yield
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with closing(in_order(_render, ((job, out, size) for job in left), workers)) as stream:
+        for _ in stream:
+            done += 1
+            if progress:
+                progress(done, len(jobs))
 
 
 def _source(jobs: list[_Job], out: Path, size: int, stated: Sequence[str]) -> Source:
