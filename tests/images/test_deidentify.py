@@ -126,7 +126,7 @@ def test_what_is_kept_moved_and_taken_out():
     assert made.StudyInstanceUID == KEY.uid("1.2.99.1")
     for gone in ("PatientAddress", "InstitutionAddress", "ReferringPhysicianName"):
         assert not made.get(gone)
-    assert not made.AccessionNumber
+    assert made.AccessionNumber == KEY.word("ACC4711")
     assert made.PatientIdentityRemoved == "YES"
     codes = [c.CodeValue for c in made.DeidentificationMethodCodeSequence]
     assert codes == ["113100", "113101", "113109", "113108", "113107", "113105"]

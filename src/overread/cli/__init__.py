@@ -149,7 +149,7 @@ def deidentify(
     out: Out,
     key: Annotated[Path, typer.Option(help="The file that holds the key; it stays at the hospital.")],
     new_key: Annotated[bool, typer.Option(help="Make the key first.")] = False,
-    mapping: Annotated[Path | None, typer.Option(help="A CSV of old and new patient numbers, if wanted.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="A CSV of old and new numbers, if wanted.")] = None,
     config: Config = None,
     workers: Workers = None,
 ) -> None:

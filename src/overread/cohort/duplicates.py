@@ -23,7 +23,7 @@ from overread.images.store import Store
 GROUP = "near_dup_group"
 SAME, NEAR = "same pixels", "nearly the same"
 _REASON = "_reason"
-_BATCH = 4096
+_BATCH_BYTES = 8 << 20  # pixels held at a time
 _IDS = ("image_id", "case_id", "patient_id", "site")
 PAIRS = {
     "image_a": pl.String, "image_b": pl.String, "kind": pl.String, "place": pl.String, "distance": pl.Int64,
@@ -54,22 +54,21 @@ def find(images: pl.DataFrame, store: Store, *, progress: Progress | None = None
     big = store.recipe.size >= fingerprint.LEAST_SIZE
     digests: list[bytes] = []
     prints: list[NDArray[np.uint64]] = []
-    for at in _batches(len(part)):
+    for at in _batches(len(part), store.recipe.size):
         pixels = store.gather(part[at], row[at])
-        digests += [
-            b"" if p.min() == p.max() else hashlib.blake2b(p.tobytes(), digest_size=16).digest() for p in pixels
-        ]
+        digests += [_digest(p) for p in pixels]
         if big:
             prints.append(fingerprint.fingerprints(pixels))
         if progress:
             progress(min(at.stop, len(part)), len(part))
     same = _same(digests)
     frames = [_table(ordered, same, SAME, np.zeros(len(same), np.int64), np.ones(len(same)))]
-    if big and len(part) > 1:
-        pairs, distance = fingerprint.near(np.concatenate(prints))
+    alone = np.setdiff1d(np.arange(len(part)), same[:, 1])  # of pictures with the same pixels the first stands for all
+    if big and len(alone) > 1:
+        found, distance = fingerprint.near(np.concatenate(prints)[alone])
+        pairs = alone[found]
         alike = _alike(store, part, row, pairs)
-        known = np.array([digests[i] == digests[j] for i, j in pairs], bool)
-        kept = (alike >= fingerprint.ALIKE) & ~known
+        kept = alike >= fingerprint.ALIKE
         frames.append(_table(ordered, pairs[kept], NEAR, distance[kept], alike[kept]))
     return pl.concat(frames).sort("kind", "image_a", "image_b")
 
@@ -79,8 +78,9 @@ def _digest(picture: NDArray[np.uint8]) -> bytes:
     return b"" if flat else hashlib.blake2b(picture.tobytes(), digest_size=16).digest()
 
 
-def _batches(n: int) -> Iterator[slice]:
-    return (slice(i, min(i + _BATCH, n)) for i in range(0, n, _BATCH))
+def _batches(n: int, size: int) -> Iterator[slice]:
+    each = max(1, _BATCH_BYTES // size**2)
+    return (slice(i, min(i + each, n)) for i in range(0, n, each))
 
 
 def _same(digests: list[bytes]) -> NDArray[np.int64]:
@@ -94,7 +94,7 @@ def _alike(
     store: Store, part: NDArray[np.integer], row: NDArray[np.integer], pairs: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     found = np.empty(len(pairs))
-    for at in _batches(len(pairs)):
+    for at in _batches(len(pairs), store.recipe.size):
         a, b = (store.gather(part[pairs[at, k]], row[pairs[at, k]]) for k in (0, 1))
         found[at] = fingerprint.correlation(a, b)
     return found

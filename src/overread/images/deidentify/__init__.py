@@ -25,7 +25,7 @@ __all__ = ["Deidentification", "Key", "Result", "deidentify", "new_key", "read_k
 
 _PORTION = 8
 _FILES = {"source": pl.String, "kind": pl.String, "path": pl.String, "reason": pl.String, "patient": pl.String,
-          "identity": pl.String, "blackened": pl.Int64}  # fmt: skip
+          "identity": pl.String, "accession": pl.String, "blackened": pl.Int64}  # fmt: skip
 _AUDIT = {"path": pl.String, "tag": pl.String, "action": pl.String, "count": pl.Int64}
 
 Progress = Callable[[int, int], None]
@@ -61,7 +61,7 @@ def deidentify(
         treated how, by new names), run.json.
     key: the key, or the file that holds it. The same key gives the same pseudonyms; it is never written down.
     options: what is kept beyond the basic profile.
-    mapping: a CSV file for old and new patient numbers, if wanted; it must lie outside `out`, as must the key.
+    mapping: a CSV file for old and new patient and accession numbers, if wanted; it lies outside `out`, as does the key.
     workers: processes. progress: called with (files done, files in all).
 
     Beside `out`, not in it, lies OUT-quarantine.csv: the files that were kept back, by their own names, and why. Work
@@ -84,7 +84,7 @@ def deidentify(
         if not (whole["kind"] != "no DICOM").any():
             do = "Give the folder that holds them."
             raise InputError(source, "DICOM files", f"none among {len(files):,} files", do=do)
-        _write(run, out, whole, audit, source, mapping)
+        _write(run, out, whole, audit, secret, mapping)
         run.note("key", secret.fingerprint)
         run.note("text check", "Tesseract" if tesseract() else "none: all pictures are quarantined")
         counts = dict(whole["kind"].value_counts().rows())
@@ -162,7 +162,7 @@ def portion(
 
 
 def _write(
-    run: runs.Run, out: Path, whole: pl.DataFrame, audit: pl.DataFrame, source: Path, mapping: Path | str | None
+    run: runs.Run, out: Path, whole: pl.DataFrame, audit: pl.DataFrame, key: Key, mapping: Path | str | None
 ) -> None:
     clean = whole.filter(pl.col("kind") == "clean")
     burned = clean.filter(pl.col("blackened") > 0).select(
@@ -174,5 +174,15 @@ def _write(
     kept = whole.filter(pl.col("kind") != "clean").select("source", "kind", "reason").sort("source")
     tables.write_frame(kept, _beside(out))
     if mapping is not None:
-        pairs = clean.select("identity", "patient").unique().sort("identity")
-        tables.write_frame(pairs, Path(mapping).with_suffix(".csv"))
+        tables.write_frame(_pairs(clean, key), Path(mapping).with_suffix(".csv"))
+
+
+def _pairs(clean: pl.DataFrame, key: Key) -> pl.DataFrame:
+    """What patients and accession numbers were called and are called: kind, old, new."""
+    patients = clean.select(kind=pl.lit("patient"), old="identity", new="patient")
+    held = clean["accession"].filter(clean["accession"] != "").unique()
+    accessions = pl.DataFrame(
+        {"old": held, "new": [key.word(a) for a in held]}, schema={"old": pl.String, "new": pl.String}
+    )
+    both = pl.concat([patients, accessions.select(kind=pl.lit("accession"), old="old", new="new")])
+    return both.unique().sort("kind", "old", descending=[True, False])

@@ -69,8 +69,11 @@ def cleaned(dataset: Dataset, key: Key, options: Deidentification) -> tuple[Data
     state = Cleaning(key, options, identity_of(dataset))
     if options.patient:
         _age(dataset)
-    known = {str(dataset.get("PatientID") or ""), str(dataset.get("StudyInstanceUID") or "")}
+    known = {str(dataset.get(t) or "").strip() for t in ("PatientID", "StudyInstanceUID", "AccessionNumber")}
+    accession = str(dataset.get("AccessionNumber") or "").strip()
     _go_through(dataset, state, depth=0)
+    if accession:  # emptied by the profile, which lets a dummy stand in its place: this one joins labels to images
+        dataset.AccessionNumber = key.word(accession)
     dataset.PatientID = key.patient(state.identity)
     dataset.PatientName = dataset.PatientID
     state.whole |= {k for k in known if k}

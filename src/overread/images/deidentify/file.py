@@ -39,6 +39,7 @@ class Outcome:
     reason: str = ""
     patient: str = ""
     identity: str = ""
+    accession: str = ""  # as it was
     blackened: int = 0
     done: tuple[tuple[str, str, int], ...] = ()  # tag, action, times
 
@@ -70,6 +71,7 @@ def _cleaned_file(data: bytes, path: Path, folders: tuple[Path, Path], key: Key,
     boxes, why = _checked_pixels(dataset, path, options)
     if why:
         return Outcome("quarantined", reason=why)
+    accession = str(dataset.get("AccessionNumber") or "").strip()
     dataset, state = cleaned(dataset, key, options)
     dataset.BurnedInAnnotation = "NO"
     place = Path(str(dataset.PatientID)) / str(dataset.StudyInstanceUID) / f"{dataset.SOPInstanceUID}.dcm"
@@ -88,7 +90,7 @@ def _cleaned_file(data: bytes, path: Path, folders: tuple[Path, Path], key: Key,
         return Outcome("quarantined", reason=why)
     done = tuple((tag, what, n) for (tag, what), n in sorted(state.done.items()))
     return Outcome("clean", place.as_posix(), patient=str(dataset.PatientID), identity=state.identity,
-                   blackened=len(boxes), done=done)  # fmt: skip
+                   accession=accession, blackened=len(boxes), done=done)  # fmt: skip
 
 
 def _unfit(dataset: Dataset) -> str:
