@@ -236,8 +236,9 @@ def test_a_folder_becomes_clean_files_and_lists(folder, tmp_path):
     assert set(audit.filter(tag="0010,0010")["action"]) == {"emptied"}
     assert audit["path"].n_unique() == 3
     assert pl.read_csv(tmp_path / "map.csv").rows() == [
-        ("MRN00871", KEY.patient("MRN00871")),
-        ("MRN2", KEY.patient("MRN2")),
+        ("patient", "MRN00871", KEY.patient("MRN00871")),
+        ("patient", "MRN2", KEY.patient("MRN2")),
+        ("accession", "ACC4711", KEY.word("ACC4711")),
     ]
     assert not (tmp_path / "out-work").exists()
 

@@ -61,7 +61,7 @@ def deidentify(
         treated how, by new names), run.json.
     key: the key, or the file that holds it. The same key gives the same pseudonyms; it is never written down.
     options: what is kept beyond the basic profile.
-    mapping: a CSV file for old and new patient and accession numbers, if wanted; it lies outside `out`, as does the key.
+    mapping: a CSV file for old and new patient and accession numbers, if wanted; it lies outside `out`, like the key.
     workers: processes. progress: called with (files done, files in all).
 
     Beside `out`, not in it, lies OUT-quarantine.csv: the files that were kept back, by their own names, and why. Work
