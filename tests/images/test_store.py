@@ -212,3 +212,12 @@ def test_an_image_without_a_path_is_said(tmp_path, images):
     holes = images.with_columns(path=pl.when(pl.col("image_id") != "i4").then("path"))
     with pytest.raises(InputError, match=r"a path for every image; found 1 without \(i4\)"):
         build(holes, tmp_path / "in", tmp_path / "out", RECIPE)
+
+
+def test_pages_that_were_let_go_are_read_again(tmp_path, images):
+    made, _ = build(images, tmp_path / "in", tmp_path / "out", RECIPE)
+    opened = open_store(tmp_path / "out")
+    before = opened.gather(made["part"].to_numpy(), made["row"].to_numpy())
+    opened.release()
+    np.testing.assert_array_equal(opened.gather(made["part"].to_numpy(), made["row"].to_numpy()), before)
+    store.Store(RECIPE, (before,)).release()  # in memory there is nothing to let go of

@@ -59,6 +59,7 @@ def find(images: pl.DataFrame, store: Store, *, progress: Progress | None = None
         digests += [_digest(p) for p in pixels]
         if big:
             prints.append(fingerprint.fingerprints(pixels))
+        store.release()
         if progress:
             progress(min(at.stop, len(part)), len(part))
     same = _same(digests)
@@ -97,6 +98,7 @@ def _alike(
     for at in _batches(len(pairs), store.recipe.size):
         a, b = (store.gather(part[pairs[at, k]], row[pairs[at, k]]) for k in (0, 1))
         found[at] = fingerprint.correlation(a, b)
+        store.release()
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -58,6 +59,13 @@ class Store:
             else:
                 out[here] = self.parts[number][row[here]]
         return out
+
+    def release(self) -> None:
+        """Let go of the pages that were read: whoever walks through a large store once keeps none of it in memory."""
+        for part in self.parts:
+            held = getattr(part, "_mmap", None)  # an array made in memory has none
+            if held is not None and hasattr(held, "madvise"):
+                held.madvise(mmap.MADV_DONTNEED)
 
 
 def build(
