@@ -125,6 +125,8 @@ def test_reads_and_notes_of_a_source_reach_the_cohort(tmp_path, two):
     assert cohort.reads.select("reader", "case_id", "call").rows() == [
         ("r1", kept, "present"), ("r2", kept, "uncertain"),
     ]  # fmt: skip
+    lost = cohort.flow.filter(reason="of cases that were left out").select("unit", "count").rows()
+    assert lost == [("labels", north.labels.filter(pl.col("case_id") == gone).height), ("reads", 1)]
     row = cohort.flow.filter(unit="sources")
     assert row.select("step", "reason", "count").rows() == [("noted", "A looks whole, but is not", 1)]
     with pytest.raises(InputError, match="source 1, reads: expected a column 'arm'"):

@@ -23,7 +23,8 @@ def test_every_site_is_test_once_and_the_others_are_split(hospital):
 
 
 def test_each_file_is_the_split_of_a_cohort_of_its_own(hospital, tmp_path):
-    sources = [hospital("north", 8), hospital("söuth/1", 6, write=False, path=pl.lit("north-000-0.png"))]
+    (tmp_path / "söuth").mkdir()
+    sources = [hospital("north", 8), hospital("söuth/1", 6)]
     config = CohortConfig(recipe=Recipe(8), seed=2)
     build(sources, [tmp_path, tmp_path], tmp_path / "cohort", config)
     hashes = write_splits(tmp_path / "cohort", tmp_path / "splits", CohortConfig(seed=2))

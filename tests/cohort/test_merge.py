@@ -48,3 +48,11 @@ def test_no_images_or_a_missing_folder_are_said(hospital, tmp_path):
         merged([Source(a.images.clear(), a.labels)], [tmp_path])
     with pytest.raises(InputError, match="a folder for every source; found 1 sources, 2 folders"):
         merged([a], [tmp_path, tmp_path])
+
+
+def test_one_file_of_two_patients_is_refused(hospital, tmp_path):
+    one = hospital("north", 5)
+    third = pl.col("patient_id") == "north-003"
+    same = one.images.with_columns(path=pl.when(third).then(pl.lit(one.images["path"][0])).otherwise("path"))
+    with pytest.raises(InputError, match=r"to be of one patient; found 1 that two patients share \(nor"):
+        merged([Source(same, one.labels)], [tmp_path])

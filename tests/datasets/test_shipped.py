@@ -33,6 +33,7 @@ def test_no_two_sets_are_known_by_one_file():
         (lambda p: p.write_text("a,b"), r"a folder; found a file. Give the folder that holds it."),
         (lambda p: p.mkdir(), r"the_set.csv of The Set; found an empty folder"),
         (lambda p: [p.mkdir(), (p / "a.txt").touch()], r"the_set.csv of The Set; found a.txt"),
+        (lambda p: [p.mkdir(), (p / "a.zip").touch()], r"found an archive that was not unpacked \(a.zip\)"),
         (lambda p: [p.mkdir(), (p / "Data_Entry_2017.csv").touch()], "found a folder that looks like NIH ChestX-ray14"),
     ],
 )

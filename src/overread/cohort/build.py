@@ -87,7 +87,7 @@ def build(
         images, small = selection.large_enough(images, config)
         flow += small
         pairs = duplicates.find(images, store.open_store(building))
-        images, found = duplicates.applied(images, pairs, config.duplicates)
+        images, found = duplicates.applied(images, pairs, config.duplicates, labelled=labels)
         flow += [f for f in found if f["step"][0] != "noted"]
         images, notes = split(images, _of(images, labels, "case_id"), config)
         flow += [f for f in found if f["step"][0] == "noted"] + notes + _noted(whole, images, config, implied)
@@ -158,6 +158,7 @@ def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: p
         selection.noted("no label", images.join(whole.labels, on="case_id", how="anti")),
     ]
     rows = [n for n in notes if n is not None and n.height]
+    rows += _lost(whole, images)
     rows += [_count("sources", note, pl.Series([""])) for note in whole.notes]
     orphans = whole.labels.join(whole.images, on="case_id", how="anti")["case_id"].unique().sort()
     if len(orphans):
@@ -167,6 +168,20 @@ def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: p
         if idle:
             rows.append(_count(column, "on the exclusion list, not in the source", pl.Series(idle)))
     return rows
+
+
+def _lost(whole: Source, images: pl.DataFrame) -> list[pl.DataFrame]:
+    """How many labels and reads went with the cases that were left out."""
+    gone = whole.images.select("case_id").unique().join(images, on="case_id", how="anti")
+    made = []
+    for unit, frame in (("labels", whole.labels), ("reads", whole.reads)):
+        own = None if frame is None else frame.join(gone, on="case_id", how="semi")
+        if own is not None and own.height:
+            examples = ", ".join(own["case_id"].unique().sort().head(5).to_list())
+            row = {"step": ["noted"], "unit": [unit], "reason": ["of cases that were left out"], "count": [own.height],
+                   "examples": [examples]}  # fmt: skip
+            made.append(tables.check(pl.DataFrame(row), "flow"))
+    return made
 
 
 def _converted(images: pl.DataFrame) -> pl.DataFrame:

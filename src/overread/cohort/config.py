@@ -34,7 +34,7 @@ class CohortConfig:
     exclude_files: CSV or Parquet files of names that are left out: one column of image_id, case_id or patient_id, and
         perhaps `reason`, which the flow shows.
     duplicates: images that are one picture, or nearly (see cohort/duplicates.py): "together" (kept, marked, in one
-        split), "drop" (the least image_id stays) or "refuse".
+        split), "drop" (one stays: the least image_id, of a case with labels if any) or "refuse".
     fractions: shares of patients for train, tune, test.
     external_sites: sites that are test as a whole.
     split_column: a column of the source that gives the split (train, tune, test; train_val is divided into train and
@@ -84,8 +84,8 @@ class CohortConfig:
         if len(f) != 3 or any(0 != s < 0.001 for s in f) or f[0] == 0 or abs(sum(f) - 1) > 1e-9:
             expected = "three shares (train, tune, test) that sum to 1, each 0 or at least 0.001, the first above 0"
             problems.append(InputError("cohort.fractions", expected, str(f)))
-        if not 0 <= self.max_unreadable < 1:
-            problems.append(InputError("cohort.max_unreadable", "a share from 0, below 1", repr(self.max_unreadable)))
+        if not 0 <= self.max_unreadable <= 1:
+            problems.append(InputError("cohort.max_unreadable", "a share from 0 to 1", repr(self.max_unreadable)))
         if len(self.minimum_size) != 2 or any(not isinstance(v, int) or v < 0 for v in self.minimum_size):
             expected = "the least rows and columns, such as [512, 512]"
             problems.append(InputError("cohort.minimum_size", expected, str(self.minimum_size)))

@@ -121,11 +121,14 @@ def _table(
     return made.select(pl.col(c).cast(t) for c, t in PAIRS.items())
 
 
-def applied(images: pl.DataFrame, pairs: pl.DataFrame, policy: str) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+def applied(
+    images: pl.DataFrame, pairs: pl.DataFrame, policy: str, *, labelled: pl.DataFrame | None = None
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The images under the policy, and rows of the flow that say what was found and left out.
 
     "together": all stay; `near_dup_group` (the least image_id of the group, united with groups that a source states)
-    keeps them in one split. "drop": of every group the least image_id stays. "refuse": InputError that names the pairs.
+    keeps them in one split. "drop": of every group the least image_id stays, one of a case with labels (`labelled`: its
+    case_ids) before one without. "refuse": InputError that names the pairs.
     """
     if policy == "refuse" and pairs.height:
         worst = pairs.sort(pl.col("place").replace_strict(_ORDER, return_dtype=pl.Int32), "image_a")
@@ -146,8 +149,15 @@ def applied(images: pl.DataFrame, pairs: pl.DataFrame, policy: str) -> tuple[pl.
     if policy != "drop":
         return grouped, notes
     found = pl.col("image_id").is_in(told["image_id"].unique().implode())
-    repeat = found & (pl.col("image_id") != pl.col("image_id").filter(found).min().over(GROUP))
-    judged = grouped.with_columns(pl.when(repeat).then(pl.lit("the same picture as another image")).alias(_REASON))
+    known = [] if labelled is None else labelled["case_id"].unique().to_list()
+    place = pl.struct(~pl.col("case_id").is_in(known), "image_id").rank("ordinal")
+    ranked = grouped.with_columns(_place=place, _found=found)
+    first = pl.col("_place").filter(pl.col("_found")).min().over(GROUP)
+    exact = told.filter(pl.col("kind") == SAME)["image_id"].unique()
+    alike = pl.when(pl.col("image_id").is_in(exact.implode())).then(pl.lit("the same picture as another image"))
+    reason = alike.otherwise(pl.lit("nearly the same picture as another image"))
+    judged = ranked.with_columns(pl.when(pl.col("_found") & (pl.col("_place") != first)).then(reason).alias(_REASON))
+    judged = judged.drop("_place", "_found")
     kept = judged.filter(pl.col(_REASON).is_null()).drop(_REASON)
     out = judged.filter(pl.col(_REASON).is_not_null())
     return kept, [left("duplicates", out), remaining("duplicates", kept)] if out.height else []

@@ -45,10 +45,22 @@ def _checked(source: Source, number: int) -> Source:
     images = tables.check(source.images, "images", where=f"{where}, images")
     if not images.height:
         raise InputError(f"{where}, images", "at least one image", "none")
+    _refuse_shared_files(images, f"{where}, images")
     regions = None if source.regions is None else tables.check(source.regions, "regions", where=f"{where}, regions")
     reads = None if source.reads is None else tables.check(source.reads, "reads", where=f"{where}, reads")
     labels = tables.check(source.labels, "labels", where=f"{where}, labels")
     return Source(images, labels, regions, reads, source.notes)
+
+
+def _refuse_shared_files(images: pl.DataFrame, where: str) -> None:
+    """Refuse a table in which one file is the picture of two patients."""
+    stated = images.filter(pl.col("path").is_not_null())
+    shared = stated.group_by("path").agg(pl.col("patient_id").unique().sort())
+    shared = shared.filter(pl.col("patient_id").list.len() > 1).sort("path")
+    if shared.height:
+        examples = [f"{path}: {', '.join(who[:3])}" for path, who in shared.head(6).rows()]
+        expected = "every image file to be of one patient"
+        raise InputError(where, expected, f"{shared.height:,} that two patients share", examples=examples)
 
 
 def _refuse_collisions(sources: Sequence[Source]) -> None:

@@ -103,6 +103,9 @@ def _instead(root: Path, about: About) -> str:
     if alike:
         return f"a folder that looks like {' or '.join(alike)}"
     there = sorted(p.name for p in root.iterdir())
+    packed = [name for name in there if name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".7z"))]
+    if packed:
+        return f"an archive that was not unpacked ({', '.join(packed[:3])})"
     return f"{', '.join(there[:5])}{', …' if len(there) > 5 else ''}" if there else "an empty folder"
 
 

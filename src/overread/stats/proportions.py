@@ -115,7 +115,14 @@ def rate(p: float, variance: float, n_cases: int, size: Floats, sample: Sampling
         return Estimate(p, method=f"Wilson, {sample.words}", note=sample.note)
     if sample.census:
         return Estimate(p, p, p, se=0.0, method=f"census, {sample.words}", note="everyone of the population was drawn")
+    if variance <= 1e-20 * p * (1 - p):  # rounding, where every stratum is all hits or none
+        variance = 0.0
+    if variance == 0 and 0 < p < 1 and sample.undrawn is not None:
+        alike = "every stratum is of one kind: nothing hangs on who was drawn"
+        return Estimate(p, p, p, se=0.0, method=f"no sampling variance, {sample.words}", note=alike)
     note, most = "", float(n_cases) if sample.undrawn is None else inf
+    if variance == 0 and 0 < p < 1 and sample.stratum is not None:
+        note = "no spread within strata is seen (se 0): the interval is that of as many independent cases"
     if 0 < p < 1 and variance >= 0:
         effective = min(p * (1 - p) / variance, most) if variance > 0 else float(n_cases)
     else:

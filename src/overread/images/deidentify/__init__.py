@@ -21,7 +21,7 @@ from overread.images.deidentify.profile import Deidentification
 from overread.images.deidentify.text import tesseract
 from overread.images.workers import in_order
 
-__all__ = ["Deidentification", "Key", "Result", "deidentify", "new_key", "read_key"]
+__all__ = ["Deidentification", "Key", "Result", "check_places", "deidentify", "new_key", "read_key"]
 
 _PORTION = 8
 _FILES = {"source": pl.String, "kind": pl.String, "path": pl.String, "reason": pl.String, "patient": pl.String,
@@ -33,11 +33,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Result:
-    """What was done: how many files are clean, kept back, or no DICOM; where the clean ones and the lists are."""
+    """What was done: files clean, kept back, no DICOM, copies of clean ones; those in which text was blacked out."""
 
     clean: int
     quarantined: int
     other: int
+    copies: int
+    blackened: int
     folder: Path
     quarantine: Path
 
@@ -72,7 +74,8 @@ def deidentify(
     `source`, in it, or holds other things.
     """
     source, out = tree.folder(source), Path(out)
-    secret = _checked(source, out, key, mapping)
+    check_places(source, out, key, mapping)
+    secret = key if isinstance(key, Key) else read_key(key)
     options = options or Deidentification()
     work = out.with_name(f"{out.name}-work")
     aside = tables.make_folder(work / "aside")
@@ -81,6 +84,8 @@ def deidentify(
     files = [p for p in tree.files(source) if work not in p.parents and out not in p.parents]
     with runs.start(out, "deidentify", config=options) as run:
         whole, audit = _all(files, (out / "images", aside), secret, options, work, workers, progress)
+        again = pl.col("path").is_first_distinct() | (pl.col("kind") != "clean")
+        whole = whole.with_columns(kind=pl.when(again).then("kind").otherwise(pl.lit("copy")))
         if not (whole["kind"] != "no DICOM").any():
             do = "Give the folder that holds them."
             raise InputError(source, "DICOM files", f"none among {len(files):,} files", do=do)
@@ -91,7 +96,8 @@ def deidentify(
         run.note("files", counts)
     shutil.rmtree(work)
     return Result(
-        counts.get("clean", 0), counts.get("quarantined", 0), counts.get("no DICOM", 0), out / "images",
+        counts.get("clean", 0), counts.get("quarantined", 0), counts.get("no DICOM", 0),
+        counts.get("copy", 0), int((whole.filter(pl.col("kind") == "clean")["blackened"] > 0).sum()), out / "images",
         _beside(out),
     )  # fmt: skip
 
@@ -100,16 +106,16 @@ def _beside(out: Path) -> Path:
     return out.with_name(f"{out.name}-quarantine.csv")
 
 
-def _checked(source: Path, out: Path, key: Key | Path | str, mapping: Path | str | None) -> Key:
+def check_places(source: Path, out: Path, key: Key | Path | str, mapping: Path | str | None = None) -> None:
+    """Refuse places that would carry out of the hospital what must stay: before anything is written."""
     here, there = out.resolve(), source.resolve()
     if here == there or there in here.parents or here in there.parents:
         raise InputError(out, "a folder apart from the source", "one that holds it or lies in it")
-    if out.is_dir() and (strange := [p.name for p in out.iterdir() if p.name not in _OURS]):
-        raise InputError(out, "a new folder, or one of an earlier run", "other things in it", examples=strange)
     for name, path in (("key", key), ("mapping", mapping)):
         if isinstance(path, str | Path) and here in Path(path).resolve().parents:
             raise InputError(path, f"a {name} outside the folder that leaves the hospital", "it in there")
-    return key if isinstance(key, Key) else read_key(key)
+    if out.is_dir() and (strange := [p.name for p in out.iterdir() if p.name not in _OURS]):
+        raise InputError(out, "a new folder, or one of an earlier run", "other things in it", examples=strange)
 
 
 _OURS = ("images", "audit.parquet", "audit.csv", "run.json")
@@ -168,10 +174,13 @@ def _write(
     burned = clean.filter(pl.col("blackened") > 0).select(
         "path", tag=pl.lit("7fe0,0010"), action=pl.lit("text blacked out"), count="blackened"
     )
-    told = pl.concat([audit, burned]).sort("path", "tag", "action")
+    told = pl.concat([audit.unique(), burned]).sort("path", "tag", "action")
     run.output(tables.write_frame(told, out / "audit.parquet"))
     run.output(tables.write_frame(told, out / "audit.csv"))
-    kept = whole.filter(pl.col("kind") != "clean").select("source", "kind", "reason").sort("source")
+    same = (
+        pl.when(pl.col("kind") == "copy").then(pl.lit("the same as a file that is clean already")).otherwise("reason")
+    )
+    kept = whole.filter(pl.col("kind") != "clean").select("source", "kind", reason=same).sort("source")
     tables.write_frame(kept, _beside(out))
     if mapping is not None:
         tables.write_frame(_pairs(clean, key), Path(mapping).with_suffix(".csv"))

@@ -74,8 +74,10 @@ def cleaned(dataset: Dataset, key: Key, options: Deidentification) -> tuple[Data
     _go_through(dataset, state, depth=0)
     if accession:  # emptied by the profile, which lets a dummy stand in its place: this one joins labels to images
         dataset.AccessionNumber = key.word(accession)
+        _renamed(state, "0008,0050")
     dataset.PatientID = key.patient(state.identity)
     dataset.PatientName = dataset.PatientID
+    _renamed(state, "0010,0010")
     state.whole |= {k for k in known if k}
     _say_so(dataset, options)
     _meta(dataset)
@@ -269,6 +271,12 @@ def _meta(dataset: Dataset) -> None:
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.file_meta = meta
     dataset.preamble = bytes(128)
+
+
+def _renamed(state: Cleaning, tag: str) -> None:
+    """What was emptied by the table and bears a pseudonym since is told as replaced."""
+    state.done.pop((tag, "emptied"), None)
+    state.done[tag, "replaced"] = 1
 
 
 def _noted(state: Cleaning, tag: Any, what: str) -> None:

@@ -124,6 +124,8 @@ def _checked_pixels(dataset: Dataset, path: Path, options: Deidentification) -> 
         return [], f"the pixels could not be checked for text: {error.found}"[:300]
     except (OSError, subprocess.SubprocessError, *BROKEN) as error:
         return [], f"the pixels could not be checked for text: {said(error)}"
+    if not boxes and str(dataset.get("BurnedInAnnotation") or "").strip().upper() == "YES":
+        return [], "the file says that text is burned in, and none was found"
     if boxes and options.pixels == "quarantine":
         return [], f"{len(boxes)} lines of text are burned in"
     if boxes:

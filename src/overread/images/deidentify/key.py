@@ -30,7 +30,7 @@ class Key:
 
     def __post_init__(self) -> None:
         if len(self.secret) < _LEAST:
-            do = "Make one with overread.images.deidentify.new_key."
+            do = "Make one: overread deidentify … --key FILE --new-key."
             raise InputError("key", f"at least {_LEAST} bytes", f"{len(self.secret)}", do=do)
 
     def __repr__(self) -> str:
@@ -78,7 +78,7 @@ def read_key(path: Path | str) -> Key:
     """The key in a file; InputError where it is missing or too short."""
     path = Path(path)
     if not path.is_file():
-        do = "Make one: python -c \"from overread.images import deidentify; deidentify.new_key('KEY')\""
+        do = "Make one: overread deidentify … --key FILE --new-key."
         raise InputError(path, "a file that holds the key", "no file there", do=do)
     return Key(path.read_bytes().strip())
 

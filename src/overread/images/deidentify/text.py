@@ -26,6 +26,7 @@ _SURE = 60.0  # Tesseract's confidence from which a word counts
 _CROSSED = 4  # strokes that a line along a row of text crosses at least
 _FRAME = 12  # pixels of white around a page
 _GAP = 16  # pixels between the regions that are read together
+_ALONG = 12  # heights of a line by which its box goes on to either side
 _MARGIN = 6  # pixels around a line
 
 
@@ -53,18 +54,34 @@ def find_text(picture: Grey, known: frozenset[str] = frozenset()) -> list[Box]:
 
     Raises OSError or subprocess.SubprocessError where Tesseract does not do its work.
     """
-    scale = max(1.0, max(picture.shape) / _SIDE)
+    return _lying(picture, known) + [_turned(b, picture.shape[1]) for b in _lying(np.rot90(picture), known)]
+
+
+def _lying(picture: Grey, known: frozenset[str]) -> list[Box]:
+    """The lines that run along the rows, upright or upside down.
+
+    Where a line is found, letters too faint for it may go on beside it: the box is drawn along the whole line.
+    """
     regions = candidates(picture)
     told: dict[int, list[str]] = {}
-    for words, k in _read(picture, regions):
+    for words, k in _read(picture, regions) if regions else []:
         if _tells(" ".join(words), known):
             told.setdefault(k, []).extend(words)
-    pad = round(_MARGIN * scale)
-    return [
-        Box(max(0, top - pad), max(0, left - pad), min(picture.shape[0], bottom + pad),
-            min(picture.shape[1], right + pad), " ".join(told[k]))
-        for k, (top, left, bottom, right) in enumerate(regions) if k in told
-    ]  # fmt: skip
+    pad = round(_MARGIN * max(1.0, max(picture.shape) / _SIDE))
+    boxes = []
+    for k in sorted(told):
+        top, left, bottom, right = regions[k]
+        along = _ALONG * (bottom - top)
+        boxes.append(
+            Box(max(0, top - pad), max(0, left - along), min(picture.shape[0], bottom + pad),
+                min(picture.shape[1], right + along), " ".join(told[k]))
+        )  # fmt: skip
+    return boxes
+
+
+def _turned(box: Box, columns: int) -> Box:
+    """A box of the picture turned by a quarter (counter-clockwise), in pixels of the picture as it is."""
+    return Box(box.left, columns - box.bottom, box.right, columns - box.top, box.text)
 
 
 def _tells(text: str, known: frozenset[str]) -> bool:
@@ -155,14 +172,17 @@ def _small(picture: Grey) -> tuple[Grey, float]:
 def _read(picture: Grey, regions: list[tuple[int, int, int, int]]) -> list[tuple[list[str], int]]:
     """The lines that Tesseract reads, each with the number of its region; all regions are read on one page.
 
-    Letters may be light or dark, with a border or not: the page is read as strokes and as it is, in both polarities.
+    Letters may be light or dark, with a border or not: the page is read as strokes and as it is, in both
+    polarities, upright and upside down.
     """
     program = tesseract()
     if program is None:
         raise FileNotFoundError("tesseract")
     lines: list[tuple[list[str], int]] = []
-    for black, strokes in ((False, True), (True, True), (False, False), (True, False)) if regions else ():
+    ways = [(black, strokes, over) for over in (False, True) for strokes in (True, False) for black in (False, True)]
+    for black, strokes, over in ways:
         pieces = [_ink(picture[t:b, left:r], black, strokes) for t, left, b, r in regions]
+        pieces = [p[::-1, ::-1] for p in pieces] if over else pieces
         page = np.full((sum(len(p) + _GAP for p in pieces), max(p.shape[1] for p in pieces)), 255, np.uint8)
         starts = np.cumsum([0, *(len(p) + _GAP for p in pieces)])
         for start, piece in zip(starts, pieces, strict=False):
