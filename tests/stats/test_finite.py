@@ -147,3 +147,17 @@ def test_intervals_cover_the_value_of_the_finite_population_itself():
             hits[finite] += made.low <= truth <= made.high
     assert hits[True] / 2000 == pytest.approx(0.95, abs=0.015)
     assert hits[False] / 2000 > 0.965
+
+
+def test_strata_of_one_kind_leave_no_sampling_variance_and_no_rounding_noise():
+    success = np.array([True] * 3 + [False] * 30)
+    strata = np.array(["hit"] * 3 + ["miss"] * 30)
+    weights = np.array([1.7] * 3 + [3.1] * 30)
+    finite = clustered_proportion(success, cluster=np.arange(33), weights=weights, strata=strata, finite=True)
+    assert (finite.se, finite.low, finite.high) == (0.0, finite.value, finite.value)
+    assert finite.method.startswith("no sampling variance")
+    assert "nothing hangs on who was drawn" in finite.note
+    drawn = clustered_proportion(success, cluster=np.arange(33), weights=weights, strata=strata)
+    assert drawn.se == 0.0
+    assert drawn.low < drawn.value < drawn.high
+    assert "the interval is that of as many independent cases" in drawn.note
