@@ -158,3 +158,12 @@ def test_empty_lines_of_a_spreadsheet_are_no_rows(tmp_path):
     file = tmp_path / "p.csv"
     file.write_text("image_id,edema\na,0.1\n,\n\n,\n")
     assert tables.frame_of(file).rows() == [("a", "0.1")]
+
+
+def test_the_words_of_public_sets_are_translated_all_at_once():
+    rows = pl.DataFrame({"case_id": ["1", "2", "3"], "finding": ["Effusion", "Edema", "Nonsense"], "source": "s",
+                         "state": "present"})  # fmt: skip
+    with pytest.raises(
+        InputError, match=r"found 3 unknown .*Here 'Edema' is 'edema', 'Effusion' is 'pleural_effusion'\."
+    ):
+        tables.check(rows, "labels")

@@ -238,12 +238,23 @@ def _unknown_findings(own: pl.DataFrame, table: str, place: str) -> list[InputEr
     unknown = [f for f in stated if f not in known]
     if not unknown:
         return []
-    hint = did_you_mean(unknown[0], known) or "The vocabulary: " + ", ".join(known) + "."
+    hint = _named(unknown) or did_you_mean(unknown[0], known) or "The vocabulary: " + ", ".join(known) + "."
     return [
         InputError(
             place, "findings of the vocabulary in 'finding'", f"{len(unknown)} unknown", examples=unknown, do=hint
         )
     ]
+
+
+def _named(unknown: list[str]) -> str:
+    """What words of public sets are called here, all at once; "" where none is known."""
+    called = []
+    for word in unknown[:20]:
+        try:
+            called.append(f"'{word}' is '{findings.resolve(word)}'")
+        except InputError:
+            continue
+    return f"Here {', '.join(called)}." if called else ""
 
 
 def read(path: Path | str, table: str) -> pl.DataFrame:
