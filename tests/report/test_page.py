@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 from overread import report, tables
 from overread.errors import InputError
-from overread.report.evidence import finding_title
+from overread.report import summary
+from overread.report.evidence import finding_title, read_evidence
 from overread.report.numbers import interval
 
 
@@ -221,3 +223,14 @@ def test_prevalence_counts_the_labels_of_the_cohort(made, page, read_page):
     present, absent = (train == "present").sum(), (train == "absent").sum()
     assert rows[2][0] == "Cardiomegaly"
     assert rows[2][1].startswith(f"{present} / {absent} (")
+
+
+def test_a_weighted_sample_says_how_many_it_stands_for(made):
+    whole = read_evidence(made.evidence, made.study, cohort_folder=made.cohort)
+    assert "weighted sample" not in summary.study_paragraph(whole)
+    ids = whole.joined["case_id"].unique().sort()
+    weights = pl.DataFrame({"case_id": ids, "weight": [1.0 if i % 2 else 4.0 for i in range(len(ids))]})
+    joined = whole.joined.drop("weight").join(weights, on="case_id")
+    stands = round(weights["weight"].sum())
+    said = summary.study_paragraph(replace(whole, joined=joined))
+    assert f"a weighted sample: {len(ids):,} that stand for {stands:,}; estimates are weighed back" in said

@@ -33,6 +33,7 @@ def study_paragraph(evidence: Evidence) -> str:
     study, cast = evidence.study, evidence.cast
     parts = [str(study.get("question") or "").strip()]
     parts.append(_material(evidence))
+    parts.append(_weighted(evidence))
     if cast.trained and cast.raters:
         parts.append(_models(evidence))
     elif cast.raters:
@@ -65,6 +66,18 @@ def _material(evidence: Evidence) -> str:
     patients = f" of {count(people)} patients" if people is not None else ""
     return (
         f"Up to {count(most)} test cases{patients} per estimate; {what}." if most is not None else f"Studied: {what}."
+    )
+
+
+def _weighted(evidence: Evidence) -> str:
+    """That the test cases are a sample, how many they are and how many they stand for; "" where all weigh the same."""
+    cases = evidence.joined.filter(pl.col("shift") == "none").select("case_id", "weight").unique("case_id")
+    if cases.is_empty() or cases["weight"].null_count() == cases.height or cases["weight"].n_unique() < 2:
+        return ""
+    whole = float(cases["weight"].sum())
+    return (
+        f"The test cases are a weighted sample: {count(cases.height)} that stand for {count(round(whole))}; "
+        "estimates are weighed back to these"
     )
 
 
