@@ -137,3 +137,17 @@ def test_closing_stops_the_work():
     assert next(stream) == 1
     stream.close()
     assert threading.active_count() <= before + 1
+
+
+def test_ctrl_c_is_heard_after_a_worker_was_started():
+    heard = []
+
+    def started():
+        with workers._undisturbed():
+            os.kill(os.getpid(), signal.SIGINT)
+            heard.append("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        started()
+    assert heard == ["went on"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

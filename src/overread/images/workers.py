@@ -13,10 +13,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,10 +78,27 @@ def _submitted(
     for number in itertools.count():
         if number % 64 == 0:  # a cluster may have grown or shrunk
             ahead = _AHEAD * max(1, slots())
-        waiting.extend(pool.submit(function, *task) for task in itertools.islice(coming, ahead - len(waiting)))
+        with _undisturbed():
+            waiting.extend(pool.submit(function, *task) for task in itertools.islice(coming, ahead - len(waiting)))
         if not waiting:
             return
         yield waiting.popleft().result()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C is heard after the block: a worker that is being started must get all of what it is told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[tuple[int, Any]] = []
+    usual = signal.signal(signal.SIGINT, lambda number, frame: heard.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if heard and callable(usual):
+        usual(*heard[0])
 
 
 def _on_cluster(
