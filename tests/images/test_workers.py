@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import threading
@@ -96,6 +97,26 @@ def test_a_scheduler_that_is_not_there_is_said(monkeypatch):
         list(in_order(pow, [(1, 1)] * 3, "tcp://127.0.0.1:9"))
     with pytest.raises(InputError, match="found 'nonsense'"):
         list(in_order(pow, [(1, 1)] * 3, "nonsense"))
+
+
+def test_a_scheduler_that_is_not_there_leaves_nothing_that_hangs_the_next_one(cluster, monkeypatch):
+    """A client that could not connect, collected in the thread that the next one starts, makes both wait for a lock."""
+    import distributed.utils
+
+    usual = distributed.utils.asyncio_run
+
+    def collecting(*given, **named):
+        gc.collect()
+        return usual(*given, **named)
+
+    gc.disable()
+    try:
+        with pytest.raises(InputError, match="a Dask scheduler that runs"):
+            list(in_order(pow, [(1, 1)] * 3, "nonsense"))
+        monkeypatch.setattr(distributed.utils, "asyncio_run", collecting)
+        assert list(in_order(pow, [(2, n) for n in range(3)], cluster.scheduler_address)) == [1, 2, 4]
+    finally:
+        gc.enable()
 
 
 def test_workers_that_cannot_do_the_work_are_said(cluster, monkeypatch, tmp_path):

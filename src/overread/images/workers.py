@@ -6,6 +6,7 @@ This module is what a worker process imports: it is kept light.
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import itertools
 import multiprocessing
@@ -132,10 +133,14 @@ def _client(distributed: Any, address: str) -> Any:
     try:
         return distributed.Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        raise InputError(
-            "--cluster", "the address of a Dask scheduler that runs, such as tcp://host:8786", f"'{address}'",
-            do=f"It could not be reached ({_said(error)}).",
-        ) from error  # fmt: skip
+        why = _said(error)
+    # The client that failed is ended here: were it collected while the next one starts its thread, each would wait for
+    # the other's lock, and the next would fail too.
+    gc.collect()
+    raise InputError(
+        "--cluster", "the address of a Dask scheduler that runs, such as tcp://host:8786", f"'{address}'",
+        do=f"It could not be reached ({why}).",
+    )  # fmt: skip
 
 
 def _check_workers(client: Any, address: str, sees: str) -> None:
