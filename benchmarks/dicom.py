@@ -36,6 +36,7 @@ from store import picture
 from overread import runs
 from overread.images import codecs
 from overread.images.making import made_in_order, make, read_image
+from overread.images.memory import keep_freed_memory
 from overread.images.recipe import Recipe
 
 SYNTAXES: dict[str, tuple[str, Callable[[np.ndarray], bytes]]] = {
@@ -110,6 +111,8 @@ def bare(path: Path) -> Callable[[], object]:
     """The decoder alone, its stream already in memory."""
     if path.suffix != ".dcm":
         data = path.read_bytes()
+        if path.suffix == ".png":
+            return lambda: imagecodecs.png_decode(data)
         return lambda: np.asarray(Image.open(io.BytesIO(data)))
     dataset = pydicom.dcmread(path, force=True)
     syntax = codecs._syntax(dataset)
@@ -121,7 +124,8 @@ def bare(path: Path) -> Callable[[], object]:
         frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
         return lambda: imagecodecs.dicomrle_decode(frame, "<u2")
     if syntax.endswith(".99"):
-        return lambda: pydicom.dcmread(path).PixelData  # zlib, by pydicom
+        body = path.read_bytes()[144 + dataset.file_meta.FileMetaInformationGroupLength :]
+        return lambda: imagecodecs.deflate_decode(body, raw=True, out=1 << 28)
     return lambda: np.frombuffer(dataset.PixelData, "u1").copy()
 
 
@@ -206,6 +210,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
+    keep_freed_memory()  # as in a worker; every side profits
     recipe, others = Recipe(asked.size), peers(asked.size)
     print({k: v for k, v in runs.machine().items() if k != "system"})
     with tempfile.TemporaryDirectory() as name:

@@ -1,3 +1,7 @@
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -118,3 +122,40 @@ def test_a_pdf_with_another_name_is_said(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%PDF-1.7 and so on")
     with pytest.raises(InputError, match=r"a.png: expected a PNG or JPEG image; found a file whose content is PDF\."):
         read_raster(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("extra", [None, b"eXIf", b"tRNS", b"acTL"])
+def test_grey_pngs_are_what_pillow_says_they_are(tmp_path, bits, extra):
+    dtype = np.dtype(f"u{bits // 8}")
+    values = np.random.default_rng(3).integers(0, 1 << bits, (31, 47)).astype(dtype)
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {b"eXIf": {"exif": exif}, b"tRNS": {"transparency": 5}}.get(extra, {})
+    Image.fromarray(values).save(buffer, "PNG", **options)
+    data = buffer.getvalue()
+    if extra == b"acTL":
+        chunk = b"acTL" + struct.pack(">II", 1, 0)
+        data = data[:33] + struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+    assert extra is None or extra in data
+    (tmp_path / "a.png").write_bytes(data)
+    found = read_raster(tmp_path / "a.png")
+    if extra == b"eXIf":
+        assert (found.rows, found.columns) == (47, 31)
+        np.testing.assert_array_equal(found.pixels, np.rot90(values, -1))
+    elif extra == b"tRNS" and bits == 8:
+        np.testing.assert_array_equal(found.pixels, np.where(values == 5, 0, values))
+    else:
+        assert found.pixels.dtype == dtype
+        np.testing.assert_array_equal(found.pixels, values)
+
+
+def test_a_grey_png_cut_anywhere_is_refused(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(radiograph(60, 60).astype(np.uint8)).save(buffer, "PNG")
+    data, path = buffer.getvalue(), tmp_path / "a.png"
+    for end in range(40, data.index(b"IEND") - 12, 97):
+        path.write_bytes(data[:end])
+        with pytest.raises(InputError, match="expected a whole PNG image"):
+            read_raster(path)

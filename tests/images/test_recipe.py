@@ -55,6 +55,24 @@ def test_real_radiographs_shrink_to_their_area_average(shared):
         assert np.abs(render(picture(square), Recipe(100)) - area_average(square.astype(float), 100)).mean() < 1.0
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+@given(
+    rows=st.integers(1, 900),
+    columns=st.integers(1, 900),
+    size=st.integers(8, 70),
+    deep=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=80, deadline=None)
+def test_greys_in_a_table_are_shrunk_to_the_same_bits_as_the_picture_written_out(fit, rows, columns, size, deep, seed):
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(0, 4096 if deep else 256, (rows, columns)).astype(np.uint16 if deep else np.uint8)
+    table = rng.integers(0, 256, 65536 if deep else 256).astype(np.uint16)
+    in_table = Picture(numbers, 0.0, 255.0, rows, columns, table=table)
+    written_out = picture(table[numbers].astype(np.uint8))
+    np.testing.assert_array_equal(render(in_table, Recipe(size, fit)), render(written_out, Recipe(size, fit)))
+
+
 def test_the_mean_is_kept():
     values = smooth(600, 600, np.random.default_rng(2))
     assert abs(render(picture(values), Recipe(150)).mean() - values.mean()) < 0.3

@@ -27,9 +27,26 @@ def inflated(data: bytes, where: Path | str, *, most: int, whole: bool) -> bytes
     start, at, syntax = _meta(data, 132 if data[128:132] == b"DICM" else 0)
     if syntax.rstrip(b"\x00 ") != SYNTAX.encode():
         return None
+    body = _all_at_once(data[start:], most) if whole else None
+    if body is None:
+        body = _inflated(data[start:], where, most, whole=whole)
+    return b"".join((data[:at], _PLAIN.ljust(len(syntax), b"\x00"), data[at + len(syntax) : start], body))
+
+
+def _all_at_once(stream: bytes, most: int) -> bytes | None:
+    """By libdeflate, nearly twice as fast as zlib; None where it finds a fault, which zlib can name."""
+    import imagecodecs  # loads its libraries as they are asked for
+
+    try:
+        return bytes(imagecodecs.deflate_decode(stream, raw=True, out=most))
+    except (imagecodecs.DeflateError, MemoryError):
+        return None
+
+
+def _inflated(stream: bytes, where: Path | str, most: int, *, whole: bool) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        body = inflater.decompress(data[start:], most + 1)
+        body = inflater.decompress(stream, most + 1)
     except zlib.error as error:
         raise InputError(where, "a whole deflated DICOM file", f"a broken stream: {error}") from error
     if whole and len(body) > most:
@@ -39,7 +56,7 @@ def inflated(data: bytes, where: Path | str, *, most: int, whole: bool) -> bytes
             where, "a whole deflated DICOM file", "a stream without its end: the file is truncated",
             do="Fetch the file again.",
         )  # fmt: skip
-    return b"".join((data[:at], _PLAIN.ljust(len(syntax), b"\x00"), data[at + len(syntax) : start], body[:most]))
+    return body[:most]
 
 
 def _meta(data: bytes, place: int) -> tuple[int, int, bytes]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from overread.errors import InputError
+from overread.images.memory import keep_freed_memory
 from overread.images.picture import Picture, content, read_bytes
 from overread.images.raster import decode_raster
 from overread.images.recipe import Recipe, render
@@ -91,6 +92,7 @@ def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) ->
 
 def make(paths: Sequence[Path], recipe: Recipe) -> tuple[list[Made], NDArray[np.uint8]]:
     """Read these files: a record for every one, and the rows of those that could be read."""
+    keep_freed_memory()
     records, rows = [], []
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""PNG and JPEG radiographs, told by their content, read with Pillow to one grey plane."""
+"""PNG and JPEG radiographs, told by their content, read with Pillow (plain grey PNG: libpng) to one grey plane."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from overread.errors import InputError
@@ -16,6 +17,8 @@ from overread.images.picture import Picture, check_size, content, read_bytes
 
 _GREY8, _GREY16 = ("L",), ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _EXIF_ORIENTATION = 0x0112
+_GREY_PNG = (b"\x08\x00", b"\x10\x00")  # bit depth and colour type, as its header (which comes first) states them
+_PNG_EXTRAS = (b"eXIf", b"tRNS", b"acTL")  # a turn, transparency, several frames
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
@@ -53,15 +56,7 @@ def decode_raster(data: bytes, where: Path | str, *, at_least: int = 0, longer: 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit that counts is check_size's
             return _decode(data, where, at_least, longer)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        struct.error,
-        zlib.error,
-        Image.DecompressionBombError,
-    ) as error:
+    except _BROKEN as error:
         raise InputError(
             where, f"a whole {kind} image", f"one that cannot be decoded: {_reason(error)}", do="Fetch the file again."
         ) from error
@@ -83,6 +78,10 @@ def _decode(data: bytes, where: Path | str, at_least: int, longer: bool) -> Pict
         image.draft("L" if mode in ("L", "RGB") else mode, (-(-columns // scale), -(-rows // scale)))
     elif image.format == "JPEG" and mode == "RGB":
         image.draft("L", image.size)  # luma is what a JPEG stores: no need to make colour of it first
+    if (plain := _grey_png(data, image)) is not None:
+        deep = plain.dtype == np.uint16
+        black, white = (float(plain.min()), float(plain.max())) if deep else (0.0, 255.0)
+        return Picture(plain, black, white, rows, columns)
     image.load()
     turned = image.getexif().get(_EXIF_ORIENTATION, 1) not in (0, 1)
     if turned:
@@ -94,6 +93,21 @@ def _decode(data: bytes, where: Path | str, at_least: int, longer: bool) -> Pict
     converted = [] if mode in _GREY8 and "transparency" not in image.info else [_colour(mode, image)]
     values8 = np.asarray(_grey(image))
     return Picture(values8, 0.0, 255.0, rows, columns, " and ".join(converted + ["turned"] * turned))
+
+
+def _grey_png(data: bytes, image: Image.Image) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
+    """The pixels of a PNG of grey and nothing else, by libpng alone; None where Pillow must look, or say what is wrong.
+
+    libpng is half again as fast as Pillow's own reader, and refuses all that Pillow refuses.
+    """
+    if image.format != "PNG" or data[24:26] not in _GREY_PNG or any(chunk in data for chunk in _PNG_EXTRAS):
+        return None
+    import imagecodecs  # loads its libraries as they are asked for
+
+    try:
+        return np.asarray(imagecodecs.png_decode(data))
+    except imagecodecs.PngError:
+        return None
 
 
 def _colour(mode: str, image: Image.Image) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -19,6 +20,8 @@ _WINDOWS = {
     "percentile": "from the 0.5th to the 99.5th percentile of the image",
 }
 _PERCENTILES = (0.5, 99.5)
+_GAP = 3.0  # blocks are averaged as long as three pixels or more remain for one of the result
+_Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +78,67 @@ def render(picture: Picture, recipe: Recipe) -> NDArray[np.uint8]:
     Shrinking averages over the area that falls on a pixel (Pillow's Hamming kernel with its support scaled, within one
     grey level of the exact area average on radiographs); enlarging is bicubic. Deeper pictures are windowed first.
     """
-    values = _windowed(picture, recipe.window)
-    rows, columns = values.shape
+    rows, columns = picture.pixels.shape
     size = recipe.size
-    source = Image.fromarray(values)
     if recipe.fit == "crop":
         side = min(rows, columns)
         left, top = (columns - side) / 2, (rows - side) / 2
-        return _bytes(_resized(source, (size, size), (left, top, left + side, top + side)))
+        return _bytes(_resized(picture, recipe.window, (size, size), (left, top, left + side, top + side)))
     longer = max(rows, columns)
     width, height = (max(1, round(n * size / longer)) for n in (columns, rows))
+    whole = _bytes(_resized(picture, recipe.window, (width, height), (0, 0, columns, rows)))
     canvas = np.zeros((size, size), np.uint8)
     top, left = (size - height) // 2, (size - width) // 2
-    canvas[top : top + height, left : left + width] = _bytes(_resized(source, (width, height), (0, 0, columns, rows)))
+    canvas[top : top + height, left : left + width] = whole
     return canvas
 
 
-def _windowed(picture: Picture, window: str) -> NDArray[np.uint8] | NDArray[np.float32]:
+def _resized(picture: Picture, window: str, size: tuple[int, int], box: _Box) -> Image.Image:
+    """What the window shows of the box, (width, height) = `size`.
+
+    Large pictures are averaged over whole blocks first, as Pillow's `reducing_gap` does it, to the same bits; where
+    greys are looked up, both are one pass.
+    """
+    values, table = _windowed(picture, window)
+    kernel = Image.Resampling.HAMMING if box[2] - box[0] >= size[0] else Image.Resampling.BICUBIC
+    if table is None:
+        return Image.fromarray(values).resize(size, kernel, box=box, reducing_gap=_GAP)
+    from overread.images.lookup import averaged, looked_up  # numba takes 0.3 s to load: only where greys are deep
+
+    wide, tall = (max(1, int((box[i + 2] - box[i]) / size[i] / _GAP)) for i in (0, 1))
+    if wide == tall == 1:
+        return Image.fromarray(looked_up(values, table)).resize(size, kernel, box=box)
+    around = left, top, _, _ = _around(values.shape, size, box)
+    blocks = averaged(values, table, (tall, wide), around)
+    inner = (box[0] - left) / wide, (box[1] - top) / tall, (box[2] - left) / wide, (box[3] - top) / tall
+    return Image.fromarray(blocks).resize(size, kernel, box=inner)
+
+
+def _around(shape: tuple[int, ...], size: tuple[int, int], box: _Box) -> tuple[int, int, int, int]:
+    """The whole pixels that the kernel, half a pixel of the result wider than the box, can reach."""
+    reach = [(box[i + 2] - box[i]) / size[i] / 2 for i in (0, 1)]
+    left, top = (max(0, int(box[i] - reach[i])) for i in (0, 1))
+    right, bottom = (min(shape[1 - i], math.ceil(box[i + 2] + reach[i])) for i in (0, 1))
+    return left, top, right, bottom
+
+
+def _windowed(picture: Picture, window: str) -> tuple[Pixels, NDArray[np.uint8] | None]:
+    """Greys from 0 to 255: as they are, or as numbers and the table that says what each of them shows."""
     pixels, low, high = picture.pixels, picture.black, picture.white
     if window == "percentile":
         low, high = _percentiles(pixels, picture.table)
     if pixels.dtype == np.uint8 and picture.table is None and (low, high) == (0.0, 255.0):
-        return pixels  # type: ignore[return-value]
+        return pixels, None
     if high <= low:  # one value all over: nothing to spread, and black is the honest picture of it
-        return np.zeros(pixels.shape, np.uint8)
+        return np.zeros(pixels.shape, np.uint8), None
     if picture.table is None and pixels.dtype == np.float32:
-        return _spread(pixels, low, high)
-    from overread.images.lookup import looked_up  # numba takes 0.3 s to load: only where greys are deep
+        return _spread(pixels, low, high), None
+    table = _spread(_levels(pixels) if picture.table is None else picture.table, low, high)
+    if table.dtype == np.float32:  # modality values that are no whole numbers keep their fractions
+        from overread.images.lookup import looked_up
 
-    table = _levels(pixels) if picture.table is None else picture.table
-    return looked_up(pixels, _spread(table, low, high))  # once per pixel; averaging afterwards evens the rounding out
+        return looked_up(pixels, table), None
+    return pixels, table  # type: ignore[return-value]
 
 
 def _spread(greys: NDArray[Any], low: float, high: float) -> NDArray[np.uint8] | NDArray[np.float32]:
@@ -130,12 +164,6 @@ def _percentiles(pixels: Pixels, table: Pixels | None = None) -> tuple[float, fl
     below = np.cumsum(counted(pixels)[order])  # (n_levels,): far quicker than sorting pixels
     low, high = np.searchsorted(below, [q / 100 * pixels.size for q in _PERCENTILES])
     return float(greys[order[low]]), float(greys[order[high]])
-
-
-def _resized(source: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
-    shrinking = box[2] - box[0] >= size[0]
-    kernel = Image.Resampling.HAMMING if shrinking else Image.Resampling.BICUBIC
-    return source.resize(size, kernel, box=box, reducing_gap=3.0 if shrinking else None)
 
 
 def _bytes(image: Image.Image) -> NDArray[np.uint8]:
