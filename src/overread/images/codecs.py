@@ -145,10 +145,10 @@ def _typed(values: NDArray[np.generic], dataset: pydicom.Dataset, *, lossy: bool
     shift = max(0, high + 1 - bits)
     if shift:
         unsigned = unsigned >> shift
-    if lossy and bits < allocated and not dataset.get("PixelRepresentation"):
-        return np.minimum(unsigned, unsigned.dtype.type((1 << bits) - 1))
     if bits < allocated and int(unsigned.max()) >> bits:
-        unsigned = unsigned & unsigned.dtype.type((1 << bits) - 1)
+        most = unsigned.dtype.type((1 << bits) - 1)
+        clipped = lossy and not dataset.get("PixelRepresentation")
+        unsigned = np.minimum(unsigned, most) if clipped else unsigned & most
     if not dataset.get("PixelRepresentation"):
         return unsigned
     signed = unsigned.view(f"i{values.dtype.itemsize}")

@@ -6,6 +6,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from overread.images.picture import Picture, check_size, content, read_bytes
 _GREY8, _GREY16 = ("L",), ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _EXIF_ORIENTATION = 0x0112
 _GREY_PNG = (b"\x08\x00", b"\x10\x00")  # bit depth and colour type, as its header (which comes first) states them
-_PNG_EXTRAS = (b"eXIf", b"tRNS", b"acTL")  # a turn, transparency, several frames
+_PNG_EXTRAS = {b"eXIf", b"tRNS", b"acTL"}  # a turn, transparency, several frames
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
@@ -100,7 +101,7 @@ def _grey_png(data: bytes, image: Image.Image) -> NDArray[np.uint8] | NDArray[np
 
     libpng is half again as fast as Pillow's own reader, and refuses all that Pillow refuses.
     """
-    if image.format != "PNG" or data[24:26] not in _GREY_PNG or any(chunk in data for chunk in _PNG_EXTRAS):
+    if image.format != "PNG" or data[24:26] not in _GREY_PNG or not _PNG_EXTRAS.isdisjoint(_chunks(data)):
         return None
     import imagecodecs  # loads its libraries as they are asked for
 
@@ -108,6 +109,15 @@ def _grey_png(data: bytes, image: Image.Image) -> NDArray[np.uint8] | NDArray[np
         return np.asarray(imagecodecs.png_decode(data))
     except imagecodecs.PngError:
         return None
+
+
+def _chunks(data: bytes) -> Iterator[bytes]:
+    """The names of a PNG's chunks, as far as it goes."""
+    place = 8
+    while place + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, place)
+        yield name
+        place += 12 + length
 
 
 def _colour(mode: str, image: Image.Image) -> str:
