@@ -51,6 +51,13 @@ def test_paths_ages_and_what_was_resized(root):
     assert "official_split" not in images.columns
 
 
+def test_images_that_are_known_to_be_wrong_are_noted(root):
+    row = "00013774_015.png,Effusion,15,13774,77,F,PA,2500,2048,0.168,0.168"
+    (root / "Data_Entry_2017.csv").write_text(f"{HEADER}\n{ROWS}\n{row}\n")
+    images = datasets.load("nih14", root).images.filter(pl.col("image_id") == "00013774_015.png")
+    assert images["source_note"].to_list() == ["known error: a lateral view stated as PA"]
+
+
 def test_a_resized_copy_does_not_take_the_place_of_what_is_shipped(root):
     name = "00000001_000.png"
     (root / "images-224").mkdir()
@@ -124,6 +131,7 @@ def test_the_whole_set_gives_its_published_counts(tmp_path, shared):
     images = source.images
     assert (images.height, images["patient_id"].n_unique(), source.labels.height) == (112_120, 30_805, 112_120 * 15)
     assert dict(images["official_split"].value_counts().rows()) == {"train_val": 86_524, "test": 25_596}
+    assert images.filter(pl.col("source_note").str.contains("known error")).height == 5
     present = source.labels.filter(pl.col("state").cast(pl.String) == "present").group_by("finding").len().rows()
     counts = {str(f): n for f, n in present}
     assert counts == {

@@ -68,7 +68,8 @@ def read(
     of the 1024 x 1024 files); `official_split` = train_val or test where NIH's lists are there; `list_split` = train,
     tune, test or null (not listed) with `lists`. Every image is a case. pixel_mm is null: the files were resized to a
     square, so the spacing stated for the original (kept, as are its rows and columns, in original_*) is not theirs.
-    Ages above 120, an error known from the older table, become null, noted.
+    Ages above 120, an error known from the older table, become null, noted; so are images that are known to be wrong
+    (nih14_errors.csv).
 
     Raises InputError: no such folder, tables missing or of another layout, findings unknown, images in two lists or
     listed and not in the table.
@@ -103,7 +104,7 @@ def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataF
     ).drop("finding_labels")
     frame = folding.numbers(frame, ["original_columns", "original_rows"], file, whole=True)
     frame = folding.numbers(frame, ["original_pixel_mm"], file)
-    return tables.check(frame, "images", where=file)
+    return tables.check(shipped.known_errors(frame, "nih14"), "images", where=file)
 
 
 def _folders(root: Path) -> list[Path]:
