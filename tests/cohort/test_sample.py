@@ -218,8 +218,10 @@ def test_from_a_cohort_to_weighted_estimates(tmp_path):
     assert runs.read(tmp_path / "sample")["notes"]["hash"] == made.hash
     flow = pl.read_parquet(tmp_path / "sample" / "flow.parquet").filter(site="", unit="images")
     assert flow.select("step", "reason", "count").rows() == [
-        ("read", "", 300), ("sample", "not drawn", 180), ("sample", "", 120),
+        *cohort.flow.filter(pl.col("step") != "noted", site="", unit="images").select("step", "reason", "count").rows(),
+        ("sample", "not drawn", 180), ("sample", "", 120),
     ]  # fmt: skip
+    assert flow["step"][0] == "read"
     own = tables.read(tmp_path / "sample" / "labels.parquet", "labels")
     scores = pl.concat(
         pl.DataFrame({"image_id": held["image_id"], "finding": f, "model": "m", "shift": "none",

@@ -14,6 +14,7 @@ from overread.errors import InputError
 from overread.report import summary
 from overread.report.evidence import finding_title, read_evidence
 from overread.report.numbers import interval
+from overread.report.participants import participants
 
 
 def _estimates(made) -> pl.DataFrame:
@@ -223,6 +224,15 @@ def test_prevalence_counts_the_labels_of_the_cohort(made, page, read_page):
     present, absent = (train == "present").sum(), (train == "absent").sum()
     assert rows[2][0] == "Cardiomegaly"
     assert rows[2][1].startswith(f"{present} / {absent} (")
+
+
+def test_the_findings_of_a_weighted_sample_say_whose_shares_they_are(made):
+    whole = read_evidence(made.evidence, made.study, cohort_folder=made.cohort)
+    told = "shares are those of the sample, not of the population"
+    assert told not in participants(whole).blocks[-1].remark
+    weights = pl.Series("weight", [1.0 if i % 2 else 4.0 for i in range(whole.images.height)])
+    drawn = replace(whole, images=whole.images.with_columns(weights))
+    assert told in participants(drawn).blocks[-1].remark
 
 
 def test_a_weighted_sample_says_how_many_it_stands_for(made):

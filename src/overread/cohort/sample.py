@@ -222,7 +222,8 @@ def _notes(strata: pl.DataFrame, config: SampleConfig) -> tuple[str, ...]:
 def draw(cohort: Path | str, out: Path | str, config: SampleConfig) -> Sample:
     """Draw a sample from a cohort's folder and write it: images, labels, strata, flow as Parquet, and run.json.
 
-    `overread evaluate --images OUT/images.parquet` then weighs every estimate back to the population.
+    `overread evaluate --images OUT/images.parquet` then weighs every estimate back to the population. The flow is the
+    cohort's, from its sources on, and goes on to what was drawn: a report that takes OUT as its cohort shows it whole.
     """
     held, out = open_cohort(cohort), Path(out)
     made = sample(held.images, held.labels, config)
@@ -234,7 +235,9 @@ def draw(cohort: Path | str, out: Path | str, config: SampleConfig) -> Sample:
         out_of = held.images.join(cases, on="case_id", how="anti")
         reason = pl.when(pl.col("split").cast(pl.String).fill_null("") == config.split).then(pl.lit("not drawn"))
         judged = out_of.with_columns(_reason=reason.otherwise(pl.lit("of another split")))
-        flow = pl.concat([remaining("read", held.images), left("sample", judged), remaining("sample", made.images)])
+        noted = pl.col("step") == "noted"
+        drawn = [left("sample", judged), remaining("sample", made.images)]
+        flow = pl.concat([held.flow.filter(~noted), *drawn, held.flow.filter(noted)])
         for name, frame in (("images", made.images), ("labels", labels), ("reads", reads), ("flow", flow)):
             run.output(tables.write(frame, out / f"{name}.parquet", name))
         run.output(tables.write_frame(made.strata, out / "strata.parquet"))

@@ -103,7 +103,7 @@ def flow_diagram(flow: pl.DataFrame, images: pl.DataFrame, *, name: str, alt: st
             y += h + _SPACE
         wide = 9.6 / max(len(foot), 1)
         if len(foot) > 1:
-            axes.plot([0.1 + wide / 2, 9.7 - wide / 2], [y, y], color=GREY, lw=0.8)
+            axes.plot([min(0.1 + wide / 2, 2.25), 9.7 - wide / 2], [y, y], color=GREY, lw=0.8)  # from the arrow on
         for i, texts in enumerate(foot):
             top = y + (0.12 if len(foot) > 1 else 0)
             if len(foot) > 1:

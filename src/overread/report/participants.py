@@ -177,7 +177,7 @@ def _prevalence_tables(evidence: Evidence) -> list[Table]:
         part = f" ({i + 1} of {len(chunks)})" if len(chunks) > 1 else ""
         caption = f"Findings, by site and split{part}: cases present / absent, and the share present of those stated."
         rows = tuple((Cell(finding_title(f)), *(_state_cell(f, at, found, totals) for at in columns)) for f in names)
-        remark = _state_remark(labels) if i + 1 == len(chunks) else ""
+        remark = _state_remark(labels, images) if i + 1 == len(chunks) else ""
         made.append(table(caption, _site_heads(columns, "Finding"), rows, remark=remark))
     return made
 
@@ -190,9 +190,11 @@ def _reference_labels(evidence: Evidence) -> pl.DataFrame:
     return chosen if chosen.height else evidence.labels
 
 
-def _state_remark(labels: pl.DataFrame) -> str:
+def _state_remark(labels: pl.DataFrame, images: pl.DataFrame) -> str:
     sources = labels["source"].unique().sort().to_list()
     whose = f"Labels of {listed([f'“{s}”' for s in sources])}. " if any(sources) else ""
+    drawn = "Cases were sampled by strata: shares are those of the sample, not of the population. "
+    whose += drawn if images["weight"].drop_nulls().n_unique() > 1 else ""
     return f"{whose}Second line: cases that the source calls uncertain, and cases for which it states nothing."
 
 
