@@ -8,6 +8,7 @@ it are read. Times are processor time per file, the sides taking turns in one pr
 - bare: the decoder that we use alone, from bytes in memory to an array that is thrown away (for plain files a copy);
 - ours: from the path to uint8 (size, size): file, header, decoder, grey scale, resize;
 - MONAI: LoadImage with its PydicomReader (or its PILReader) and Resize in area mode, where MONAI is installed;
+- usual: for PNG and deflated files, the bare decoder that most use (Pillow, zlib), where ours is another;
 - skimage: pydicom's pixel_array (or Pillow), and scikit-image's resize with anti-aliasing, where it is installed.
 At last the same files through one process and through several, by the clock on the wall.
 """
@@ -20,6 +21,7 @@ import statistics
 import tempfile
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -129,6 +131,17 @@ def bare(path: Path) -> Callable[[], object]:
     return lambda: np.frombuffer(dataset.PixelData, "u1").copy()
 
 
+def usual(path: Path) -> Callable[[], object] | None:
+    """The decoder that most use, alone, where the one that we use is another."""
+    data = path.read_bytes()
+    if path.suffix == ".png":
+        return lambda: np.asarray(Image.open(io.BytesIO(data)))
+    if path.suffix == ".dcm" and codecs._syntax(dataset := pydicom.dcmread(path, force=True)).endswith(".99"):
+        body = data[144 + dataset.file_meta.FileMetaInformationGroupLength :]
+        return lambda: zlib.decompress(body, -zlib.MAX_WBITS)
+    return None
+
+
 def peers(size: int) -> dict[str, Read]:
     """What others do with a path, as far as they are installed."""
     found: dict[str, Read] = {}
@@ -179,11 +192,15 @@ def one_kind(name: str, paths: Sequence[Path], recipe: Recipe, rounds: int, othe
         "bare": lambda: [d() for d in decoders],
         "ours": lambda: [read_image(p, recipe) for p in paths],
     }
+    if all(others_use := [usual(p) for p in paths]):
+        sides["usual"] = lambda: [d() for d in others_use if d]
     sides |= {other: (lambda read=read: [read(p) for p in paths]) for other, read in others.items()}
     ms = {k: v / len(paths) * 1000 for k, v in taking_turns(sides, rounds).items()}
     ratio = ms["bare"] / ms["ours"]
     against = "".join(f"{ms[o]:9.1f} {ms[o] / ms['ours']:6.1f}x" for o in others)
     print(f"{name:16}{ms['bare']:9.1f}{ms['ours']:9.1f}{ratio:8.2f}{'' if ratio >= ASKED_BARE else '*':1}{against}")
+    if "usual" in ms:
+        print(f"{'  usual decoder':16}{ms['usual']:9.1f}{'':9}{ms['usual'] / ms['ours']:8.2f}")
 
 
 def workers(paths: Sequence[Path], recipe: Recipe, n: int) -> float:

@@ -68,8 +68,8 @@ def read(
     of the 1024 x 1024 files); `official_split` = train_val or test where NIH's lists are there; `list_split` = train,
     tune, test or null (not listed) with `lists`. Every image is a case. pixel_mm is null: the files were resized to a
     square, so the spacing stated for the original (kept, as are its rows and columns, in original_*) is not theirs.
-    Ages above 120, an error known from the older table, become null, noted; so are images that are known to be wrong
-    (nih14_errors.csv).
+    Ages above 120, an error known from the older table, become null, noted. Images known to be wrong (nih14_errors.csv)
+    are noted and kept.
 
     Raises InputError: no such folder, tables missing or of another layout, findings unknown, images in two lists or
     listed and not in the table.

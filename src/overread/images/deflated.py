@@ -27,9 +27,10 @@ def inflated(data: bytes, where: Path | str, *, most: int, whole: bool) -> bytes
     start, at, syntax = _meta(data, 132 if data[128:132] == b"DICM" else 0)
     if syntax.rstrip(b"\x00 ") != SYNTAX.encode():
         return None
-    body = _all_at_once(data[start:], most) if whole else None
+    stream = data[start:]
+    body = _all_at_once(stream, most) if whole else None
     if body is None:
-        body = _inflated(data[start:], where, most, whole=whole)
+        body = _inflated(stream, where, most, whole=whole)
     return b"".join((data[:at], _PLAIN.ljust(len(syntax), b"\x00"), data[at + len(syntax) : start], body))
 
 
@@ -44,6 +45,7 @@ def _all_at_once(stream: bytes, most: int) -> bytes | None:
 
 
 def _inflated(stream: bytes, where: Path | str, most: int, *, whole: bool) -> bytes:
+    """By zlib, which can stop at the first `most` bytes and says what is wrong."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         body = inflater.decompress(stream, most + 1)

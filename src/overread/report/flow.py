@@ -16,6 +16,7 @@ from overread.report.numbers import count
 
 _LINE, _PAD, _SPACE = 0.165, 0.12, 0.24  # inches
 _REASONS = 10  # in a box
+_DOWN = 2.25  # where the arrows from step to step stand
 _KEPT = ("", "kept", "remaining", "found", "included", "selected", "total")
 
 
@@ -99,11 +100,11 @@ def flow_diagram(flow: pl.DataFrame, images: pl.DataFrame, *, name: str, alt: st
             if left:
                 _box(axes, (4.95, y, 4.75, h), left, GREY, strong=False)
                 _arrow(axes, (4.4, y + h / 2), (4.95, y + h / 2))
-            _arrow(axes, (2.25, y + h), (2.25, y + h + _SPACE))
+            _arrow(axes, (_DOWN, y + h), (_DOWN, y + h + _SPACE))
             y += h + _SPACE
         wide = 9.6 / max(len(foot), 1)
         if len(foot) > 1:
-            axes.plot([min(0.1 + wide / 2, 2.25), 9.7 - wide / 2], [y, y], color=GREY, lw=0.8)  # from the arrow on
+            axes.plot([min(0.1 + wide / 2, _DOWN), 9.7 - wide / 2], [y, y], color=GREY, lw=0.8)  # from the arrow on
         for i, texts in enumerate(foot):
             top = y + (0.12 if len(foot) > 1 else 0)
             if len(foot) > 1:

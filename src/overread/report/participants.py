@@ -193,9 +193,11 @@ def _reference_labels(evidence: Evidence) -> pl.DataFrame:
 def _state_remark(labels: pl.DataFrame, images: pl.DataFrame) -> str:
     sources = labels["source"].unique().sort().to_list()
     whose = f"Labels of {listed([f'“{s}”' for s in sources])}. " if any(sources) else ""
-    drawn = "Cases were sampled by strata: shares are those of the sample, not of the population. "
-    whose += drawn if images["weight"].drop_nulls().n_unique() > 1 else ""
-    return f"{whose}Second line: cases that the source calls uncertain, and cases for which it states nothing."
+    weighted = images["weight"].drop_nulls().n_unique() > 1
+    drawn = (
+        "The cases are a weighted sample: shares are those of the sample, not of the population. " if weighted else ""
+    )
+    return f"{whose}{drawn}Second line: cases that the source calls uncertain, and cases for which it states nothing."
 
 
 def _chunks(columns: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:

@@ -19,7 +19,6 @@ from overread.images.deidentify.file import deidentify_file
 from overread.images.deidentify.key import Key, new_key, read_key
 from overread.images.deidentify.profile import Deidentification
 from overread.images.deidentify.text import tesseract
-from overread.images.memory import keep_freed_memory
 from overread.images.workers import in_order
 
 __all__ = ["Deidentification", "Key", "Result", "check_places", "deidentify", "new_key", "read_key"]
@@ -160,7 +159,6 @@ def portion(
     paths: Sequence[Path], folders: tuple[Path, Path], key: Key, options: Deidentification
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What became of these files, and what was done in the clean ones."""
-    keep_freed_memory()
     rows, audit = [], []
     for path in paths:
         made = deidentify_file(path, folders, key, options)
