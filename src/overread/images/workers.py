@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from overread.errors import InputError
+from overread.threads import limit_spinning
 
 Task = TypeVar("Task")
 Made = TypeVar("Made")
@@ -58,6 +59,7 @@ def in_order(
         yield from _on_cluster(function, coming, workers, str(Path(sees).resolve()))
         return
     # spawn: a forked copy of a process that has threads (Polars, torch) can hang for ever
+    limit_spinning()  # inherited by the workers
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
     try:
