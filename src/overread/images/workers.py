@@ -61,7 +61,7 @@ def in_order(
     # spawn: a forked copy of a process that has threads (Polars, torch) can hang for ever
     limit_spinning()  # inherited by the workers
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
     try:
         yield from _submitted(pool, function, coming, lambda: workers)
     except BrokenProcessPool as error:
@@ -81,7 +81,7 @@ def _submitted(
     for number in itertools.count():
         if number % 64 == 0:  # a cluster may have grown or shrunk
             ahead = _AHEAD * max(1, slots())
-        with _undisturbed():
+        with undisturbed():
             waiting.extend(pool.submit(function, *task) for task in itertools.islice(coming, ahead - len(waiting)))
         if not waiting:
             return
@@ -89,7 +89,7 @@ def _submitted(
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Ctrl-C is heard after the block: a worker that is being started must get all of what it is told."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -179,7 +179,7 @@ def _said(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _begin_worker() -> None:
+def begin_worker() -> None:
     """Leave Ctrl-C to the parent, and end when the parent is gone (kill -9 leaves nobody to tell the workers)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
