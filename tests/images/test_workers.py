@@ -164,7 +164,7 @@ def test_ctrl_c_is_heard_after_a_worker_was_started():
     heard = []
 
     def started():
-        with workers._undisturbed():
+        with workers.undisturbed():
             os.kill(os.getpid(), signal.SIGINT)
             heard.append("went on")
 
