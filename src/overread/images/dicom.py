@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from overread.errors import InputError
 from overread.images import codecs, grey
-from overread.images.faults import BROKEN, readable, said
+from overread.images.faults import BROKEN, lenient, readable, said
 from overread.images.header import Header, dataset_of, header_of
 from overread.images.header import read_header as read_header
 from overread.images.layout import layout_of
@@ -69,9 +69,7 @@ def read_dicom(path: Path | str, *, voi: bool = True) -> Radiograph:
 
 def decode_dicom(data: bytes, where: Path | str, *, voi: bool = True) -> Radiograph:
     """The same for bytes already read; `where` is what errors call them."""
-    with (
-        pydicom.config.disable_value_validation()
-    ):  # odd values are common in real headers; what matters is checked here
+    with lenient():  # odd values are common in real headers; what matters is checked here
         dataset = dataset_of(data, where, with_pixels=True)
         notes: list[str] = []
         with readable(where, "tags that can be read"):
@@ -91,7 +89,7 @@ def stored_values(path: Path | str) -> NDArray[np.generic]:
     >>> stored_values(get_testdata_file("CT_small.dcm")).dtype
     dtype('int16')
     """
-    with pydicom.config.disable_value_validation():
+    with lenient():
         dataset = dataset_of(read_bytes(path), path, with_pixels=True)
         with readable(path, "tags that can be read"):
             return stored_of(dataset, path)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from overread.errors import InputError
@@ -49,6 +51,14 @@ def said(error: BaseException) -> str:
     if isinstance(error, InputError):
         return error.found
     return next((words for kinds, words in _WORDS if isinstance(error, kinds)), "its structure is broken")
+
+
+@contextmanager
+def lenient() -> Iterator[None]:
+    """Let pydicom read values that break the rules of their type without a warning: they are checked here."""
+    with pydicom.config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def _padding(dataset: pydicom.Dataset, levels: _Levels, notes: list[str]) -> NDA
     else:
         lost = contrast.lost(before, contrast.spread(np.where(inside, before[~inside].min(), before)) / 255)
     if lost:
-        notes.append(tags.left_out("PixelPaddingValue", f"{low} to {high}", f"it leaves {lost}"))
+        notes.append(tags.left_out("PixelPaddingValue", f"{low} to {high}", f"the picture would show {lost} only"))
         return none
     return padding
 
@@ -195,14 +195,15 @@ def _modality(
         lost = contrast.lost(levels[seen], contrast.spread(values[seen]) / 255) if seen.size else ""
         if not lost:
             return values
-        notes.append(f"{tags.name('ModalityLUTSequence')} leaves {lost}: left out")
+        notes.append(f"{tags.name('ModalityLUTSequence')} shows {lost} only: left out")
     slope, intercept = (tags.number(dataset, k, notes) for k in ("RescaleSlope", "RescaleIntercept"))
     if slope is None and intercept is None:
         return levels
     slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         values = levels * slope + intercept
-        if slope and np.diff(values.astype(np.float32)).all():  # no two levels become one
+        single = values.astype(np.float32)  # in which they are kept: no two levels may become one
+        if slope and np.isfinite(single).all() and np.diff(single).all():
             return values
     notes.append(f"{tags.name('RescaleSlope')} is '{slope:g}', intercept '{intercept:g}': the rescale was left out")
     return levels

@@ -5,7 +5,6 @@ Each rule stands once. What was odd is noted, never mended in silence; None or "
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +21,7 @@ from overread.images import tags
 from overread.images.deflated import SYNTAX as DEFLATED
 from overread.images.deflated import inflated
 from overread.images.faults import BROKEN as BROKEN
+from overread.images.faults import lenient
 from overread.images.faults import readable as readable
 from overread.images.faults import said as said
 from overread.images.picture import MAX_PIXELS, content
@@ -100,7 +100,7 @@ def read_header(path: Path | str) -> Header:
             head = file.read(_HEAD)
     except OSError as error:
         raise InputError(path, "a DICOM file", f"one that cannot be opened: {error.strerror or error}") from error
-    with pydicom.config.disable_value_validation():
+    with lenient():
         return header_of(dataset_of(head, path, with_pixels=False), path)
 
 
@@ -114,8 +114,7 @@ def dataset_of(
     if content(data[:512]) != "DICOM":
         raise InputError(where, "a DICOM file", f"a file whose content is {content(data[:512])}")
     plain = inflated(data, where, most=_LARGEST if with_pixels else _HEAD, whole=with_pixels)
-    with readable(where, "a whole DICOM file"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a file that ends early is told of later, in our words
+    with readable(where, "a whole DICOM file"), lenient():  # a file that ends early is refused later
         dataset = pydicom.dcmread(
             BytesIO(data if plain is None else plain), force=True, stop_before_pixels=not with_pixels,
             specific_tags=None if tags is None else [_PLACES[t] for t in tags],
@@ -196,7 +195,7 @@ def _view(dataset: pydicom.Dataset, notes: list[str]) -> str:
         notes.append("view taken from the view code")
         return coded
     if stated == "UNKNOWN" and word:
-        notes.append(f"view position '{word}' is none of PA, AP, lateral: UNKNOWN")
+        notes.append(f"view position {tags.quoted(word)} is none of PA, AP, lateral: UNKNOWN")
     return stated
 
 
@@ -205,7 +204,7 @@ def _sex(dataset: pydicom.Dataset, notes: list[str]) -> str | None:
     if word in ("F", "M"):
         return word
     if word not in ("", "O"):
-        notes.append(f"patient sex '{word}' is none of F, M, O: not stated")
+        notes.append(f"patient sex {tags.quoted(word)} is none of F, M, O: not stated")
     return None
 
 
