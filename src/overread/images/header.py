@@ -252,7 +252,7 @@ def _born(dataset: pydicom.Dataset, notes: list[str]) -> date | None:
     born = _day(dataset, "PatientBirthDate")
     if born is None or (born.year >= 1880 and born not in _PLACEHOLDERS):
         return born
-    notes.append(f"birth date '{born:%Y%m%d}' is a placeholder: not stated")
+    notes.append(f"birth date '{born.isoformat().replace('-', '')}' is a placeholder: not stated")
     return None
 
 

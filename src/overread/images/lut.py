@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -121,7 +122,7 @@ def _words(item: pydicom.Dataset) -> NDArray[np.uint16]:
         if isinstance(value, bytes):
             words = np.frombuffer(value + bytes(len(value) % 2), order).astype(np.uint16)
         else:
-            given = [] if value is None or isinstance(value, Sequence) else np.atleast_1d(value)
+            given: Any = [] if value is None or isinstance(value, Sequence) else np.atleast_1d(value)
             words = (np.asarray(given, np.int64) & 0xFFFF).astype(np.uint16)
     except BROKEN as error:
         raise Fault("its data (0028,3006) cannot be read") from error

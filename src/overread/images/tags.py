@@ -25,6 +25,7 @@ _TEXT = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST",
 # PS3.5 6.2; where the dictionary leaves the sign open ("US or SS"), the value is read as unsigned.
 _FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "US or SS": "H"}
 _PADDING = " \0\t\r\n"
+_LARGEST = 1 << 32
 _LONGEST = 40  # characters of a value that a note quotes
 
 
@@ -123,9 +124,9 @@ def number(dataset: pydicom.Dataset, keyword: str, notes: list[str]) -> float | 
 
 
 def whole(dataset: pydicom.Dataset, keyword: str, notes: list[str]) -> int | None:
-    """The element's first value as a whole number; a fraction is left out and noted."""
+    """The element's first value as a whole number of at most 32 bits; any other is left out and noted."""
     value = number(dataset, keyword, notes)
-    if value is not None and value != round(value):
+    if value is not None and (value != round(value) or abs(value) > _LARGEST):
         notes.append(left_out(keyword, pieces(dataset, keyword)[0], "not a whole number"))
         return None
     return None if value is None else int(value)
