@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from overread import runs
 from overread.cohort import CohortConfig, build, open_cohort
@@ -112,6 +113,23 @@ def test_what_is_odd_and_kept_is_noted(tmp_path, two):
         "labels of a case without image": (1, "z"),
         "on the exclusion list, not in the source": (1, "nobody"),
     }
+
+
+def test_pictures_without_contrast_are_refused_or_counted_in_the_flow(tmp_path, two):
+    first, second, third = two[0].images["path"][:3]
+    with Image.open(tmp_path / first) as image:
+        size = image.size
+    mask = Image.linear_gradient("L").resize(size).point(lambda v: 255 if v > 99 else 0)
+    Image.new("L", size).save(tmp_path / first)
+    mask.save(tmp_path / second)
+    mask.convert("RGB").save(tmp_path / third)
+    with pytest.raises(InputError, match=r"a radiograph; found one grey value \(0 of 255\) all over"):
+        build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE))
+    flow = build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE, max_unreadable=0.1)).flow
+    counts = {(r["step"], r["reason"]): r["count"] for r in flow.filter(pl.col("site") == "").iter_rows(named=True)}
+    assert counts["readable", "unreadable: one grey value (0 of 255) all over"] == 1
+    assert counts["noted", "the picture has fewer than 16 grey values"] == 2
+    assert counts["noted", "made one grey plane: colour"] == 1
 
 
 def test_reads_and_notes_of_a_source_reach_the_cohort(tmp_path, two):

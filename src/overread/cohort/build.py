@@ -19,6 +19,7 @@ from overread.cohort.parents import with_parents
 from overread.cohort.split import split, split_hash
 from overread.errors import InputError
 from overread.images import store
+from overread.images.making import SEPARATOR
 from overread.tables import Source
 
 _BUILDING = ".building"
@@ -147,10 +148,10 @@ def _readable(selected: pl.DataFrame, images: pl.DataFrame, unreadable: pl.DataF
 
 
 def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: pl.DataFrame) -> list[pl.DataFrame]:
-    """What was odd and is kept: notes of the sources, converted pictures, images without a label, idle exclusions."""
+    """What was odd and is kept: notes of the sources and on pixels, images without a label, idle exclusions."""
     notes = [
         selection.reasons("noted", images, "source_note") if "source_note" in images.columns else None,
-        selection.reasons("noted", _converted(images), "_what"),
+        selection.reasons("noted", _pixel_notes(images), "pixel_note"),
         selection.noted(
             "a finding is present whose parent was not: the parent is taken as present",
             images.join(implied, on="case_id", how="semi"),
@@ -184,9 +185,13 @@ def _lost(whole: Source, images: pl.DataFrame) -> list[pl.DataFrame]:
     return made
 
 
-def _converted(images: pl.DataFrame) -> pl.DataFrame:
-    said = pl.when(pl.col("converted") != "").then(pl.lit("made one grey plane: ") + pl.col("converted"))
-    return images.with_columns(_what=said)
+def _pixel_notes(images: pl.DataFrame) -> pl.DataFrame:
+    """A row for every note on the pixels of an image: what was converted, left out, or lacks contrast."""
+    return (
+        images.with_columns(pl.col("pixel_note").str.split(SEPARATOR))
+        .explode("pixel_note")
+        .filter(pl.col("pixel_note") != "")
+    )
 
 
 def _count(unit: str, reason: str, ids: pl.Series) -> pl.DataFrame:

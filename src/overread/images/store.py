@@ -194,9 +194,9 @@ def _placed(
         records.with_columns(part=pl.lit(number, pl.Int32), row=(readable.cum_sum() - readable.cast(pl.UInt32)))
         for number, records in sorted(made.items())
     ]
-    added = (pl.concat(placed) if placed else pl.DataFrame(schema=_RECORD | _ADDED)).rename({"note": "converted"})
-    full = table.drop("converted", strict=False).hstack(
-        added.select(*(pl.col(c).cast(t) for c, t in _ADDED.items()), "converted", "fault")
+    added = (pl.concat(placed) if placed else pl.DataFrame(schema=_RECORD | _ADDED)).rename({"note": "pixel_note"})
+    full = table.drop("pixel_note", strict=False).hstack(
+        added.select(*(pl.col(c).cast(t) for c, t in _ADDED.items()), "pixel_note", "fault")
     )
     bad = full.filter(~readable).select("image_id", "path", pl.col("fault").alias("reason"))
     if bad.height > max_unreadable * full.height:
