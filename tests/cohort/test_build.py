@@ -142,7 +142,7 @@ def test_an_old_cohort_survives_a_failure_and_is_replaced_as_a_whole(tmp_path, t
 
     real = pl.DataFrame.write_parquet
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
-    with pytest.raises(InputError, match="room on the disk; found none left"):
+    with pytest.raises(InputError, match="free space on the disk; found a full disk"):
         build(two[:1], tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE))
     after = {k: v for k, v in contents(tmp_path / "out").items() if not k.startswith(".building")}
     assert after == before

@@ -123,7 +123,7 @@ def test_a_full_disk_is_said_and_the_parts_before_it_stay(tmp_path, images, monk
         real(file, values)
 
     monkeypatch.setattr(store.np, "save", full)
-    with pytest.raises(InputError, match="room on the disk; found none left"):
+    with pytest.raises(InputError, match="free space on the disk; found a full disk"):
         build(images, tmp_path / "in", tmp_path / "out", RECIPE)
     assert sorted(parts(tmp_path / "out")) == ["part-00000.json", "part-00000.npy"]
     with pytest.raises(InputError, match=r"a cohort with pixels/recipe.json"):

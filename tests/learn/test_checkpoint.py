@@ -88,7 +88,7 @@ def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest
         raise cause
 
     monkeypatch.setattr(checkpoint.torch, "save", full)
-    with pytest.raises(InputError, match="room on the disk"):
+    with pytest.raises(InputError, match="free space on the disk"):
         saved(tmp_path)
     assert (tmp_path / "checkpoints/last.pt").read_bytes() == before
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["last.pt"]

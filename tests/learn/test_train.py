@@ -243,7 +243,7 @@ def test_a_full_disk_is_said_and_the_last_state_stays(
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint.torch, "save", full)
-        with pytest.raises(InputError, match="room on the disk"):
+        with pytest.raises(InputError, match="free space on the disk"):
             train(cohort, tmp_path / "model", tiny(ema=0.9))
     train(cohort, tmp_path / "model", tiny(ema=0.9))
     assert "resumed at epoch 3, step 1" in runs.read(tmp_path / "model")["notes"]["resumed"]

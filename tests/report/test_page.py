@@ -167,7 +167,7 @@ def test_one_model_and_no_external_site_is_told_and_what_is_lacking_is_named(evi
     ):  # fmt: skip
         assert words in reader.text, words
     assert "0.800 (0.700–0.900)" in reader.text
-    assert "no ledger was given" in reader.text
+    assert "no ledger was given: the number of accesses" in reader.text
     assert "Test set" in reader.text  # no site is internal to a model whose training is not known
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from overread.cohort.config import CohortConfig, check_columns
 from overread.cohort.merge import merged
 from overread.cohort.parents import with_parents
 from overread.cohort.split import split, split_hash
-from overread.errors import InputError
+from overread.errors import InputError, WriteError
 from overread.images import store
 from overread.tables import Source
 
@@ -65,7 +64,7 @@ def build(
     and duplicates (pairs of images that are one picture) as Parquet, pixels/ and run.json.
 
     Raises InputError: whatever is wrong with the tables, all at once; images absent or unreadable beyond the
-    share stated (`max_unreadable`); a patient in two splits; no room on the disk.
+    share stated (`max_unreadable`); a patient in two splits; a full disk.
     """
     sources = [source] if isinstance(source, Source) else list(source)
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
@@ -131,11 +130,12 @@ def _reuse_pixels(out: Path, building: Path) -> None:
     old, new = out / "pixels", building / "pixels"
     if not old.is_dir() or new.is_dir():
         return
-    new.mkdir(parents=True)
+    tables.make_folder(new)
     for part in old.glob("part-*"):
         try:
-            os.link(part, new / part.name)
-        except OSError:  # a file system without links: the part is made again
+            with tables.writing(new):
+                os.link(part, new / part.name)
+        except WriteError:  # a file system without links: the part is made again
             return
 
 
@@ -210,8 +210,8 @@ def _write(run: runs.Run, frames: dict[str, pl.DataFrame], others: dict[str, pl.
 
 def _put_in_place(building: Path, out: Path) -> None:
     """Move the finished cohort out of its building place, run.json last: without it a cohort is not whole."""
-    (out / "run.json").unlink(missing_ok=True)
-    shutil.rmtree(out / "pixels", ignore_errors=True)
+    tables.remove(out / "run.json")
+    tables.remove(out / "pixels")
     for path in sorted(building.iterdir(), key=lambda p: p.name == "run.json"):
-        os.replace(path, out / path.name)
-    building.rmdir()
+        tables.move(path, out / path.name)
+    tables.remove(building)

@@ -47,6 +47,7 @@ class Evidence:
     """What an evaluation found: the tables of the design, notes for the reader, and which test labels were opened.
 
     tuning_patients lists the patients that thresholds were fitted on where half of the test patients was taken for it.
+    ledger_head is the number and hash of the ledger's entry for this evaluation, None where no ledger was kept.
     """
 
     estimates: pl.DataFrame
@@ -57,6 +58,7 @@ class Evidence:
     notes: tuple[str, ...] = ()
     opened: tuple[dict[str, Any], ...] = ()
     tuning_patients: tuple[str, ...] = ()
+    ledger_head: Mapping[str, Any] | None = None
 
 
 def evaluate(
@@ -119,7 +121,8 @@ def write(evidence: Evidence, folder: Path | str) -> None:
     for name in ("estimates", "verdicts", "curves", "joined", "account"):
         tables.write(getattr(evidence, name), folder / f"{name}.parquet", name)
     tables.write(evidence.account, folder / "account.csv", "account")
-    tables.write_json(folder / "notes.json", {"notes": list(evidence.notes), "opened": list(evidence.opened)})
+    notes = {"notes": list(evidence.notes), "opened": list(evidence.opened), "ledger": evidence.ledger_head}
+    tables.write_json(folder / "notes.json", notes)
     if evidence.tuning_patients:
         tables.write_text(folder / "tuning_patients.txt", "\n".join(evidence.tuning_patients) + "\n")
 

@@ -84,15 +84,7 @@ def save(folder: Path, learner: Learner, position: Position, *, fingerprint: str
 
 def _save(state: Mapping[str, Any], path: Path) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save(dict(state), file)
-        except RuntimeError as error:  # torch hides the operating system's "no space left" in its own error
-            cause: BaseException | None = error
-            while cause is not None:
-                if isinstance(cause, OSError):
-                    raise cause from error
-                cause = cause.__cause__ or cause.__context__
-            raise
+        torch.save(dict(state), file)
 
 
 def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping[str, str]) -> tuple[Position, str]:
