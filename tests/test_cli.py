@@ -191,6 +191,7 @@ def test_missing_predictions_are_refused_or_counted_never_a_silent_subset(files)
     assert account.filter(pl.col("count") == 24).height >= 1
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_stop_by_ctrl_c_says_that_the_same_command_goes_on(tmp_path):
     process = subprocess.Popen(
         [COMMAND, "demo", "--out", str(tmp_path / "d")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

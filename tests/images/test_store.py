@@ -150,6 +150,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_build_that_was_killed_goes_on_and_gives_the_same_bytes(tmp_path, images, monkeypatch, how):
     small_parts(monkeypatch)

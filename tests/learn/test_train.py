@@ -305,7 +305,7 @@ def test_no_cohort(tmp_path: Path):
 
 
 def test_starting_from_a_weight_file(cohort: Path, straight: Path, tmp_path: Path):
-    config = tiny(epochs=1, weights=str(straight / "weights.safetensors"), findings=("mass",))
+    config = tiny(epochs=1, weights=str(straight / "weights.safetensors"), normalisation="unit", findings=("mass",))
     folder = train(cohort, tmp_path / "model", config)
     notes = runs.read(folder)["notes"]
     assert notes["weights"] == ["The classifier of 2 outputs was left out; that of 1 outputs starts at random."]
