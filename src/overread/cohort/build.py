@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,8 @@ from overread.cohort.split import split, split_hash
 from overread.errors import InputError, WriteError
 from overread.images import store
 from overread.tables import Source
+
+Progress = Callable[[str, int, int], None]
 
 _BUILDING = ".building"
 _TABLES = ("images", "labels", "regions", "reads", "flow")
@@ -47,7 +50,7 @@ def build(
     config: CohortConfig,
     *,
     workers: int | str = 1,
-    progress: store.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Cohort:
     """Build a cohort's folder: check and merge the sources, select with a flow of exclusions, make pixels, split.
 
@@ -58,7 +61,7 @@ def build(
     out: the folder to write. The work is done in `.building` within it and put in place when it is whole: a cohort that
         was there survives a failure, and what an interrupted build made is used again.
     workers: processes that read images, or the address of a Dask scheduler; the pixels do not depend on it.
-    progress: called with (images done, in all).
+    progress: called with (what is being done, images done, in all): "pixels", then "duplicates".
 
     Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split), unreadable
     and duplicates (pairs of images that are one picture) as Parquet, pixels/ and run.json.
@@ -66,6 +69,7 @@ def build(
     Raises InputError: whatever is wrong with the tables, all at once; images absent or unreadable beyond the
     share stated (`max_unreadable`); a patient in two splits; a full disk.
     """
+    report = progress or (lambda what, done, total: None)
     sources = [source] if isinstance(source, Source) else list(source)
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
     out = Path(out)
@@ -80,12 +84,12 @@ def build(
     with runs.start(building, "cohort", config=config, inputs=lists, seed=config.seed) as run:
         images, unreadable = store.build(
             selected, base, building, config.recipe,
-            workers=workers, max_unreadable=config.max_unreadable, progress=progress,
+            workers=workers, max_unreadable=config.max_unreadable, progress=partial(report, "pixels"),
         )  # fmt: skip
         flow += _readable(selected, images, unreadable)
         images, small = selection.large_enough(images, config)
         flow += small
-        pairs = duplicates.find(images, store.open_store(building))
+        pairs = duplicates.find(images, store.open_store(building), progress=partial(report, "duplicates"))
         images, found = duplicates.applied(images, pairs, config.duplicates, labelled=labels)
         flow += [f for f in found if f["step"][0] != "noted"]
         images, notes = split(images, _of(images, labels, "case_id"), config)

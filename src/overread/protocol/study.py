@@ -119,7 +119,7 @@ def _build_cohort(study: _Study) -> None:
     stage(
         study.folder("cohort"),
         lambda part: cohorts.build(
-            sources, roots, part, study.protocol.cohort, workers=study.workers, progress=study.told("pixels")
+            sources, roots, part, study.protocol.cohort, workers=study.workers, progress=study.progress
         ),
         config=config,
     )
