@@ -58,7 +58,10 @@ def test_a_vendors_files_become_a_report_and_each_look_is_counted(files):
         code, said = overread(*EVALUATE, cwd=files)
         assert code == 0, said
         assert "report.html" in said
-        assert len((files / "out/ledger.jsonl").read_text().splitlines()) == times
+        entries = [json.loads(line) for line in (files / "out/ledger.jsonl").read_text().splitlines()]
+        assert [e["kind"] for e in entries] == ["access to test labels"] * times
+        head = json.loads((files / "out/notes.json").read_text())["ledger"]
+        assert head == {"number": times, "hash": entries[-1]["hash"]}
     estimates = pl.read_parquet(files / "out/report/estimates.parquet")
     auc = estimates.filter((pl.col("metric") == "auc") & (pl.col("analysis") == "standalone"))
     by_finding = dict(auc.select("finding", "estimate").rows())
