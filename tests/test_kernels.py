@@ -1,6 +1,7 @@
 """Kernels are compiled also where the compiled code cannot be kept."""
 
 import errno
+from types import SimpleNamespace
 
 import numba
 import pytest
@@ -20,7 +21,7 @@ def test_without_a_folder_that_can_be_written_a_kernel_is_compiled_in_memory(mon
             raise RuntimeError("cannot cache function 'add': no locator available for file 'x.py'")
         return real(**options)
 
-    monkeypatch.setattr(kernels.numba, "njit", refuse)
+    monkeypatch.setattr(kernels, "numba", SimpleNamespace(njit=refuse))
     assert kernels.njit(nogil=True)(add)(2, 3) == 5
 
 
