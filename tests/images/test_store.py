@@ -123,7 +123,7 @@ def test_a_full_disk_is_said_and_the_parts_before_it_stay(tmp_path, images, monk
         real(file, values)
 
     monkeypatch.setattr(store.np, "save", full)
-    with pytest.raises(InputError, match="room on the disk; found none left"):
+    with pytest.raises(InputError, match="free space on the disk; found a full disk"):
         build(images, tmp_path / "in", tmp_path / "out", RECIPE)
     assert sorted(parts(tmp_path / "out")) == ["part-00000.json", "part-00000.npy"]
     with pytest.raises(InputError, match=r"a cohort with pixels/recipe.json"):
@@ -150,6 +150,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_build_that_was_killed_goes_on_and_gives_the_same_bytes(tmp_path, images, monkeypatch, how):
     small_parts(monkeypatch)
