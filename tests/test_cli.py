@@ -58,7 +58,10 @@ def test_a_vendors_files_become_a_report_and_each_look_is_counted(files):
         code, said = overread(*EVALUATE, cwd=files)
         assert code == 0, said
         assert "report.html" in said
-        assert len((files / "out/ledger.jsonl").read_text().splitlines()) == times
+        entries = [json.loads(line) for line in (files / "out/ledger.jsonl").read_text().splitlines()]
+        assert [e["kind"] for e in entries] == ["access to test labels"] * times
+        head = json.loads((files / "out/notes.json").read_text())["ledger"]
+        assert head == {"number": times, "hash": entries[-1]["hash"]}
     estimates = pl.read_parquet(files / "out/report/estimates.parquet")
     auc = estimates.filter((pl.col("metric") == "auc") & (pl.col("analysis") == "standalone"))
     by_finding = dict(auc.select("finding", "estimate").rows())
@@ -191,6 +194,7 @@ def test_missing_predictions_are_refused_or_counted_never_a_silent_subset(files)
     assert account.filter(pl.col("count") == 24).height >= 1
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_stop_by_ctrl_c_says_that_the_same_command_goes_on(tmp_path):
     process = subprocess.Popen(
         [COMMAND, "demo", "--out", str(tmp_path / "d")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

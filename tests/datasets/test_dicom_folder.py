@@ -18,8 +18,9 @@ WIDE = {"form": "wide", "columns": ["Effusion"]}
 def root(tmp_path, dicom_file):
     folder = tmp_path / "pacs"
     for i, (patient, day) in enumerate([("007", "20200131"), ("007", "20200305"), ("012", "20200131")]):
-        dicom_file(folder / f"{patient} ü" / f"{i}" / "IM000", np.full((8, 8), 40 * i, np.uint8), PatientID=patient,
-                   StudyDate=day, AccessionNumber=f"A{i}", StudyInstanceUID=f"1.2.{i}", SOPInstanceUID=f"1.2.{i}.1",
+        values = np.arange(64, dtype=np.uint8).reshape(8, 8) + 40 * i
+        dicom_file(folder / f"{patient} ü" / f"{i}" / "IM000", values, PatientID=patient, StudyDate=day,
+                   AccessionNumber=f"A{i}", StudyInstanceUID=f"1.2.{i}", SOPInstanceUID=f"1.2.{i}.1",
                    ViewPosition="PA", PatientSex="F", PatientAge="050Y", Manufacturer="SIEMENS",
                    PixelSpacing=[0.2, 0.2])  # fmt: skip
     dicom_file(folder / "ct" / "1.dcm", PatientID="012", Modality="CT", SOPInstanceUID="1.2.9.1")

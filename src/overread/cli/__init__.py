@@ -139,7 +139,7 @@ def cohort(
         source = tables.Source(table.plain(images), tables.read(labels, "labels"), boxes)
     if cluster and workers:
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
-    with line("pixels") as progress:
+    with shown() as progress:
         made = build(source, root, out, chosen, workers=cluster or workers or os.cpu_count() or 1, progress=progress)
     counts = made.images.group_by("site", "split").len().sort("site", "split")
     print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")

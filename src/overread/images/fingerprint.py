@@ -9,12 +9,13 @@ docs/reference/duplicates.md.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 
 from overread.errors import InputError
+from overread.kernels import njit
 
 BITS, WORDS = 254, 4
 LEAST_SIZE = 64  # pixels: below it a stored picture does not tell one chest from another
@@ -83,7 +84,7 @@ def near(prints: NDArray[np.uint64], *, within: int = NEAREST) -> tuple[NDArray[
     return pairs, distance
 
 
-@njit(cache=True)
+@njit()
 def _ones(x):  # bits set in a 64-bit word
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
@@ -91,7 +92,7 @@ def _ones(x):  # bits set in a 64-bit word
     return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@njit(cache=True)
+@njit()
 def _apart(prints, i, j):
     total = np.uint64(0)
     for w in range(prints.shape[1]):
@@ -99,7 +100,7 @@ def _apart(prints, i, j):
     return np.int64(total)
 
 
-@njit(cache=True)
+@njit()
 def _none(prints, i):
     held = np.uint64(0)
     for w in range(prints.shape[1]):
@@ -107,7 +108,7 @@ def _none(prints, i):
     return held == 0
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _counted(prints, within):
     n = len(prints)
     counts = np.zeros(n, np.int64)
@@ -123,7 +124,7 @@ def _counted(prints, within):
     return counts
 
 
-@njit(cache=True)
+@njit()
 def _filled(prints, within, rows, starts, pairs, distance):
     for r in range(len(rows)):
         i, place = rows[r], starts[r]

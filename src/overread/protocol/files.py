@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,15 @@ def open_labels(
     models: Mapping[str, Mapping[str, Any]] | None = None, protocol_hash: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> evaluation.Evidence:  # fmt: skip
-    """Evaluate, the opening of the test labels (and reads, whose votes are labels) written into the ledger first."""
+    """Evaluate; the access to the test labels (and reads, whose votes are labels) is recorded in the ledger first.
+
+    The evidence keeps the head of the ledger, the number and hash of that entry.
+    """
     opened = runs.frame_hash(labels)
     if reads is not None:
         opened = runs.text_hash(opened + runs.frame_hash(reads))
     test = images.filter(pl.col("split").cast(pl.String).fill_null("").is_in(["test", ""]))
-    ledger.append(
+    entry = ledger.append(
         path,
         analysis="evaluate",
         models=sorted(predictions["model"].unique()),
@@ -91,10 +95,11 @@ def open_labels(
         labels_hash=opened,
         protocol_hash=protocol_hash,
     )
-    return evaluation.evaluate(
+    evidence = evaluation.evaluate(
         images, labels, predictions, config, rng=np.random.default_rng(config.seed), tune=tune, reads=reads,
         models=models, protocol_hash=protocol_hash, progress=progress,
     )  # fmt: skip
+    return replace(evidence, ledger_head=entry.head)
 
 
 def report_folder(

@@ -16,12 +16,24 @@ import polars as pl
 
 from overread import findings
 from overread.errors import InputError, did_you_mean
-from overread.tables.files import make_folder, replacing, write_json, write_text
+from overread.tables.files import (
+    locked,
+    make_folder,
+    move,
+    remove,
+    replacing,
+    write_array,
+    write_json,
+    write_new,
+    write_text,
+    writing,
+)
 from overread.tables.schemas import SCHEMAS, SPLITS, STATES, VIEWS
 
 __all__ = [
-    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Source", "check", "empty", "fill", "frame_of", "make_folder", "read",
-    "replacing", "schema", "write", "write_frame", "write_json", "write_text",
+    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Source", "check", "empty", "fill", "frame_of", "locked", "make_folder",
+    "move", "read", "remove", "replacing", "schema", "write", "write_array", "write_frame", "write_json", "write_new",
+    "write_text", "writing",
 ]  # fmt: skip
 
 
