@@ -129,7 +129,7 @@ def test_copies_in_different_given_splits_are_noted():
     group = pl.when(pl.col("patient_id").is_in(["p0000", "p0001"])).then(pl.lit("g"))
     linked = images.with_columns(official=word, near_dup_group=group)
     _, notes = split(linked, labels, CohortConfig(split_column="official"))
-    assert any("copies of one picture in different splits" in r for r in pl.concat(notes)["reason"])
+    assert any("copies of one picture, or patients that look alike" in r for r in pl.concat(notes)["reason"])
 
 
 def test_a_patient_at_two_sites_is_one_patient_and_noted():

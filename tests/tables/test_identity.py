@@ -50,7 +50,7 @@ def test_missing_words_are_no_identifiers(word):
 
 def test_a_name_may_be_none_but_not_nan():
     names = pl.Series(["none", "unknown", "NaN", ""])
-    assert identity.is_missing(names, names=True).to_list() == [False, False, True, True]
+    assert identity.is_missing(names, identity.WORD).to_list() == [False, False, True, True]
 
 
 def keys(*files):
