@@ -8,6 +8,7 @@ import pytest
 
 from overread import datasets
 from overread.cohort import CohortConfig, build
+from overread.cohort.split import split
 from overread.errors import InputError
 from overread.images.recipe import Recipe
 
@@ -119,6 +120,20 @@ def test_two_issuers_may_number_alike(tmp_path, dicom_file):
     dicom_file(tmp_path / "4.dcm", PatientID="7", SOPInstanceUID="1.4", StudyInstanceUID="2.4")
     with pytest.raises(InputError, match=r"a number that several issuers gave; found 1 files without \('4.dcm'\)"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_missing_issuers_leave_thirty_patients_in_one_split_each(tmp_path, dicom_file, share):
+    rng = np.random.default_rng(7)
+    for number in range(60):
+        issuer = {} if rng.random() < share else {"IssuerOfPatientID": "KH Nord"}
+        dicom_file(tmp_path / f"{number}.dcm", PatientID=f"{number // 2:03d}", SOPInstanceUID=f"1.{number}",
+                   StudyInstanceUID=f"2.{number}", Modality="DX", **issuer)  # fmt: skip
+    source = load(tmp_path)
+    assert source.images["patient_id"].n_unique() == 30
+    made, _ = split(source.images, source.labels, CohortConfig(fractions=(0.5, 0.2, 0.3)))
+    number = pl.col("patient_id").str.extract(r"(\d{3})$")
+    assert made.group_by(number).agg(pl.col("split").n_unique())["split"].max() == 1
 
 
 @pytest.mark.parametrize("word", ["NONE", "Anonymous", "N/A", "?"])
