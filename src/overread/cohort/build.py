@@ -168,7 +168,8 @@ def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: p
         hint = tables.spelling_hint(orphans, whole.images["case_id"])
         rows.append(_count("cases", f"labels of a case without image{hint and f': {hint}'}", orphans))
     for column, values in config.exclude.items():
-        idle = sorted(set(canonical(pl.Series(values))) - set(whole.images[column].cast(pl.String).drop_nulls()))
+        names = canonical(pl.Series(values, dtype=pl.String))
+        idle = sorted(set(names) - set(whole.images[column].cast(pl.String).drop_nulls()))
         if idle:
             rows.append(_count(column, "on the exclusion list, not in the source", pl.Series(idle)))
     return rows
