@@ -1,5 +1,6 @@
 """The commands, as a person types them: what they say, how they fail, what they leave behind."""
 
+import html
 import json
 import re
 import signal
@@ -68,6 +69,21 @@ def test_a_vendors_files_become_a_report_and_each_look_is_counted(files):
     assert by_finding["edema"] > 0.9 > 0.7 > by_finding["mass"]
     assert set(auc["n_patients"].drop_nulls()) == {120}
     assert "120 patients" in (files / "out/report/report.html").read_text()
+
+
+def test_changed_identifiers_are_counted_on_the_terminal_and_on_the_first_page(files):
+    images = pl.read_csv(files / "images.csv", infer_schema=False)
+    padded = pl.when(pl.int_range(pl.len()) % 2 == 1).then(pl.format("{} ", "Patient ID")).otherwise("Patient ID")
+    images.with_columns(padded.alias("Patient ID")).write_csv(files / "images.csv")
+    code, said = overread(*EVALUATE, cwd=files)
+    note = "images: 120 values of 'patient_id' had white space around them: removed ('0000 '; '0001 '; '0002 '"
+    assert code == 0
+    assert f"Note: {note}" in said
+    page = html.unescape((files / "out/report/report.html").read_text(encoding="utf-8"))
+    first = page[page.index("Read this first") :]
+    assert note in first[: first.index("</section>")]
+    estimates = pl.read_parquet(files / "out/estimates.parquet")
+    assert estimates["n_patients"].max() <= 120
 
 
 def test_readers_and_several_label_files_go_in_as_they_are(files):

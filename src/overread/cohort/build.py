@@ -21,6 +21,8 @@ from overread.errors import InputError, WriteError
 from overread.images import store
 from overread.images.making import SEPARATOR
 from overread.tables import Source
+from overread.tables.identity import canonical
+from overread.tables.notes import combined
 
 Progress = Callable[[str, int, int], None]
 
@@ -164,12 +166,15 @@ def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: p
     ]
     rows = [n for n in notes if n is not None and n.height]
     rows += _lost(whole, images)
-    rows += [_count("sources", note, pl.Series([""])) for note in whole.notes]
+    rows += [_count("sources", note, pl.Series([""])) for note in whole.notes if isinstance(note, str)]
+    rows += [selection.identifiers(n) for n in combined(n for n in whole.notes if isinstance(n, tables.Note))]
     orphans = whole.labels.join(whole.images, on="case_id", how="anti")["case_id"].unique().sort()
     if len(orphans):
-        rows.append(_count("cases", "labels of a case without image", orphans))
+        hint = tables.spelling_hint(orphans, whole.images["case_id"])
+        rows.append(_count("cases", f"labels of a case without image{hint and f': {hint}'}", orphans))
     for column, values in config.exclude.items():
-        idle = sorted(set(values) - set(whole.images[column].cast(pl.String).drop_nulls()))
+        names = canonical(pl.Series(values, dtype=pl.String))
+        idle = sorted(set(names) - set(whole.images[column].cast(pl.String).drop_nulls()))
         if idle:
             rows.append(_count(column, "on the exclusion list, not in the source", pl.Series(idle)))
     return rows

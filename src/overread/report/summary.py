@@ -24,6 +24,7 @@ from overread.report.hypothesis import main_reason
 from overread.report.numbers import count, listed, plural
 from overread.report.reads import told
 from overread.report.reads import warnings as reads_warnings
+from overread.tables.notes import IDENTIFIERS, sentences
 
 NOT_STATED = "not stated"
 
@@ -134,11 +135,17 @@ def warnings(evidence: Evidence) -> tuple[str, ...]:
         found.append(
             f"Fewer than two external sites ({n}): no claim about generalisation to other hospitals can be supported."
         )
-    found += [*_one_class(evidence), *reads_warnings(evidence), *evidence.ledger_faults]
+    found += [*_one_class(evidence), *reads_warnings(evidence), *_identifiers(evidence), *evidence.ledger_faults]
     silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
     if silent:
         found.append(f"One training run only for {listed(silent)}: the spread between seeds is unknown.")
     return tuple(dict.fromkeys(found))
+
+
+def _identifiers(evidence: Evidence) -> list[str]:
+    """What was changed in identifiers, or may be one identifier in two spellings, in the evaluation and the cohort."""
+    flow = evidence.flow.filter(pl.col("step") == "noted", pl.col("unit") == IDENTIFIERS, pl.col("site") == "")
+    return [*sentences(evidence.account), *(f"{reason}." for reason in flow["reason"])]
 
 
 def _simulated(evidence: Evidence) -> list[str]:
