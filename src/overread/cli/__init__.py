@@ -117,7 +117,7 @@ def cohort(
     import os
 
     from overread import datasets, tables
-    from overread.cohort import CohortConfig, build
+    from overread.cohort import CohortConfig, build, summary
     from overread.datasets import table
     from overread.protocol import section
 
@@ -130,7 +130,8 @@ def cohort(
         stated["max_unreadable"] = max_unreadable
     chosen = section(CohortConfig, stated, "cohort")
     if reader:
-        source = datasets.load(reader, root, _stated(config, "options", alone=False))
+        place = f"[options] of {config}" if config else "[options] of a TOML file, given as --config FILE"
+        source = datasets.load(reader, root, _stated(config, "options", alone=False), where=place)
     elif images is None or labels is None:
         found = "--images alone" if images else "--labels alone" if labels else "neither"
         raise InputError("cohort", "--images and --labels, or --reader", found)
@@ -141,6 +142,8 @@ def cohort(
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
     with line("pixels") as progress:
         made = build(source, root, out, chosen, workers=cluster or workers or os.cpu_count() or 1, progress=progress)
+    for sentence in summary(made.flow):
+        say(sentence)
     counts = made.images.group_by("site", "split").len().sort("site", "split")
     print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
     for site, split, count in counts.iter_rows():
