@@ -9,6 +9,7 @@ import pytest
 
 from overread import datasets
 from overread.cohort import CohortConfig, build
+from overread.datasets import dicom_folder
 from overread.errors import InputError
 from overread.images.recipe import Recipe
 
@@ -251,6 +252,16 @@ def test_files_that_cannot_be_used_are_listed_and_left_out(root, dicom_file, tmp
     assert cohort.images.height == 3
     assert not (tmp_path / "cohort" / "refused.csv").exists()
     assert pl.read_csv(tmp_path / "cohort" / "unreadable.csv", infer_schema=False).equals(listed)
+
+
+def test_a_stated_patient_id_of_no_certain_patient_is_listed_as_such(root, monkeypatch):
+    def patients(found):
+        return found.select(pl.when(pl.col("patient_id") != "007").then("patient_id")).to_series()
+
+    monkeypatch.setattr(dicom_folder, "_patients", patients)
+    listed = load(root).excluded.filter("unreadable")
+    assert listed["path"].to_list() == ["007 ü/0/IM000", "007 ü/1/IM000"]
+    assert listed["reason"].str.starts_with("a patient ID (0010,0020) of no certain patient: ").all()
 
 
 def test_a_share_of_the_source_takes_the_place_of_that_of_the_cohort(root, dicom_file, tmp_path):

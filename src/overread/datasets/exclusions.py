@@ -121,8 +121,12 @@ def _modality() -> pl.Expr:
 
 
 def _no_identifier() -> pl.Expr:
+    nobody = pl.col("patient").fill_null("") == ""
+    stated = pl.col("patient_id").fill_null("").str.strip_chars() != ""
+    unclear = "a patient ID (0010,0020) of no certain patient: a word for missing, or an ambiguous issuer (0010,0021)"
     return pl.coalesce(
-        _because(pl.col("patient").fill_null("") == "", pl.lit("no patient ID (0010,0020)"), unreadable=True),
+        _because(nobody & stated, pl.lit(unclear), unreadable=True),
+        _because(nobody, pl.lit("no patient ID (0010,0020)"), unreadable=True),
         _because(pl.col("image").fill_null("") == "", pl.lit("no SOP instance UID (0008,0018)"), unreadable=True),
     )
 
