@@ -242,10 +242,10 @@ def noted(what: str, images: pl.DataFrame) -> pl.DataFrame:
 def reasons(step: str, images: pl.DataFrame, column: str) -> pl.DataFrame:
     """Rows of the flow that count images by what `column` says, in all and by site, with up to five image_ids.
 
-    Several notes of one image are separated by "; " and are counted one by one.
+    Several notes of one image in `source_note` are separated by "; " and are counted one by one.
     """
     stated = images.filter(pl.col(column).is_not_null()).sort("image_id").select("image_id", "site", column)
-    if step == "noted":
+    if column == "source_note":
         stated = stated.with_columns(pl.col(column).str.split("; ")).explode(column).unique(maintain_order=True)
     counted = [pl.len().alias("count"), pl.col("image_id").head(5).str.join(", ").alias("examples")]
     every = stated.group_by(column).agg(counted).with_columns(site=pl.lit(""))

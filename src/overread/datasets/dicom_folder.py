@@ -130,7 +130,8 @@ def _labels(
     keyed = rows.rename({c: f"_{o}" for o, c in names.items()}) if form else rows
     on = [f"_{o}" for o in ours]
     side = images.select("image_id", "case_id", "patient_id", *(pl.col(o).alias(f"_{o}") for o in ours)).unique()
-    shared = side.filter(pl.col("patient_id").n_unique().over(on) > 1, pl.all_horizontal(pl.col(on) != ""))
+    numbered = side.filter(pl.col("_accession") != "") if key == "accession" else side.clear()
+    shared = numbered.filter(pl.col("patient_id").n_unique().over(on) > 1)
     side = side.join(shared, on=on, how="anti", nulls_equal=True).drop("patient_id")
     joined = keyed.with_columns(pl.col(o).str.strip_chars() for o in on if keyed[o].dtype == pl.String)
     joined = joined.with_row_index("_line").join(side, on=on, how="inner")
