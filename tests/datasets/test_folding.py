@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from overread.datasets.folding import NOTE, ages, dates, noted, numbers, sexes, views
+from overread.datasets.folding import NOTE, ages, body_parts, dates, modalities, noted, numbers, sexes, views
 from overread.errors import InputError
 
 
@@ -18,6 +18,30 @@ def test_views_are_folded(word, view):
 def test_a_view_not_understood_is_noted_and_an_empty_one_is_not():
     made = views(pl.DataFrame({"view": ["oblique", None, "PA", "UNKNOWN"]}))
     assert made[NOTE].to_list() == ["view 'oblique' is none of PA, AP, LATERAL: UNKNOWN", None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("word", "part"),
+    [("CHEST", "CHEST"), ("Thorax", "CHEST"), ("TORAX", "CHEST"), ("TÓRAX", "CHEST"), ("PORT CHEST", "CHEST"),
+     ("chest_pa", "CHEST"), ("LUNG", "CHEST"), ("胸部", "CHEST"), ("HAND", "HAND"), ("Extremity", "EXTREMITY"),
+     ("THORACIC SPINE", "THORACIC SPINE"), ("TSPINE", "TSPINE"), ("ABDOMEN", "ABDOMEN"), ("TOOTH", "TOOTH"),
+     ("", None), (None, None), ("UNKNOWN", None), ("N/A", None)],
+)  # fmt: skip
+def test_body_parts_are_folded(word, part):
+    made = body_parts(pl.DataFrame({"body_part": [word]}, schema={"body_part": pl.String}))
+    assert made["body_part"].item() == part
+    assert made[NOTE].item() == (None if part else "body part not stated")
+
+
+@pytest.mark.parametrize(
+    ("word", "modality"),
+    [("CR", "CR"), ("dx ", "DX"), ("DR", "DX"), ("XR", "RG"), ("X-ray", "RG"), ("CT", "CT"), ("OT", "OT"), ("", None),
+     (None, None), ("unknown", None)],
+)  # fmt: skip
+def test_modalities_are_folded(word, modality):
+    made = modalities(pl.DataFrame({"modality": [word]}, schema={"modality": pl.String}))
+    assert made["modality"].item() == modality
+    assert made[NOTE].item() == (None if modality else "modality not stated")
 
 
 def test_sexes_are_folded_and_strange_ones_listed():

@@ -120,7 +120,7 @@ def cohort(
     import os
 
     from overread import datasets, tables
-    from overread.cohort import CohortConfig, build
+    from overread.cohort import CohortConfig, build, summary
     from overread.datasets import table
     from overread.protocol import section
     from overread.tables.notes import IDENTIFIERS
@@ -134,7 +134,8 @@ def cohort(
         stated["max_unreadable"] = max_unreadable
     chosen = section(CohortConfig, stated, "cohort")
     if reader:
-        source = datasets.load(reader, root, _stated(config, "options", alone=False))
+        place = f"[options] of {config}" if config else "[options] of a TOML file, given as --config FILE"
+        source = datasets.load(reader, root, _stated(config, "options", alone=False), where=place)
     elif images is None or labels is None:
         found = "--images alone" if images else "--labels alone" if labels else "neither"
         raise InputError("cohort", "--images and --labels, or --reader", found)
@@ -147,6 +148,8 @@ def cohort(
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
     with shown() as progress:
         made = build(source, root, out, chosen, workers=cluster or workers or os.cpu_count() or 1, progress=progress)
+    for sentence in summary(made.flow):
+        say(sentence)
     counts = made.images.group_by("site", "split").len().sort("site", "split")
     for note in made.flow.filter(step="noted", unit=IDENTIFIERS)["reason"]:
         say(f"Note: {note}.")

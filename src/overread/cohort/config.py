@@ -9,7 +9,7 @@ from datetime import date
 from overread import findings
 from overread.errors import InputError, did_you_mean
 from overread.images.recipe import Recipe
-from overread.tables import VIEWS, schema
+from overread.tables import CHEST, RADIOGRAPHS, VIEWS, schema
 
 _UNITS = ("image", "case", "patient")
 _RULES = ("random", "first", "last", "largest")
@@ -22,6 +22,9 @@ class CohortConfig:
     """How a cohort is selected, split and stored. Nothing is left out unless it is said here.
 
     recipe: how pixels are made.
+    modalities: modalities (0008,0060) that are kept; () = all. An image whose modality is not stated is kept.
+    body_parts: body parts (0018,0015) that are kept; () = all. "CHEST" covers its spellings in other languages. An
+        image whose body part is not stated is kept.
     views: views that are kept, such as ("PA", "AP"); () = all.
     ages: youngest and oldest age in years that are kept, both included; None = no limit. With a limit, images whose age
         is not stated are left out.
@@ -46,10 +49,13 @@ class CohortConfig:
         the days that divide the patients by the fractions.
     stratify: findings that the split is balanced for, besides the site; () = all that are stated.
     seed: of the split and of the draw.
-    max_unreadable: share of images that may be absent or unreadable; they are left out and listed. Above it: refused.
+    max_unreadable: share of each source's images that may be missing or unreadable; they are left out and listed in
+        unreadable.csv. Above it the cohort is refused. A source may have a share of its own.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
+    modalities: tuple[str, ...] = RADIOGRAPHS
+    body_parts: tuple[str, ...] = (CHEST,)
     views: tuple[str, ...] = ()
     ages: tuple[float | None, float | None] = (None, None)
     minimum_size: tuple[int, int] = (0, 0)

@@ -30,12 +30,12 @@ from overread.tables.files import (
 )
 from overread.tables.key_columns import identified, spelling_hint
 from overread.tables.notes import Note
-from overread.tables.schemas import SCHEMAS, SPLITS, STATES, VIEWS
+from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
 
 __all__ = [
-    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Note", "Source", "check", "empty", "fill", "frame_of", "identify",
-    "locked", "make_folder", "move", "read", "remove", "replacing", "schema", "spelling_hint", "write", "write_array",
-    "write_frame", "write_json", "write_new", "write_text", "writing",
+    "CHEST", "RADIOGRAPHS", "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Note", "Source", "check", "empty", "fill",
+    "frame_of", "identify", "locked", "make_folder", "move", "read", "remove", "replacing", "schema",
+    "spelling_hint", "write", "write_array", "write_frame", "write_json", "write_new", "write_text", "writing",
 ]  # fmt: skip
 
 
@@ -44,6 +44,9 @@ class Source:
     """What a source of data hands over: its images and labels, and where it has them its regions and reads.
 
     `notes` are facts about the set as a whole, such as a count that is not the published one; the flow shows them.
+    `excluded` lists the files that the source left out, each with its reason (see the schema "excluded"). `name` is the
+    source's name in a protocol. `max_unreadable` is the share of this source's images that may be missing or
+    unreadable; None = the cohort's share.
     """
 
     images: pl.DataFrame
@@ -51,6 +54,9 @@ class Source:
     regions: pl.DataFrame | None = None
     reads: pl.DataFrame | None = None
     notes: tuple[str | Note, ...] = ()
+    excluded: pl.DataFrame | None = None
+    name: str = ""
+    max_unreadable: float | None = None
 
 
 # A column that may be left out of a file; what stands in its place (null where no value is named).
@@ -64,6 +70,7 @@ _REQUIRED = {
     "reads": ("reader", "case_id", "finding", "arm"),
     "sittings": ("reader", "case_id", "arm"),
     "flow": ("step", "unit", "reason", "count"),
+    "excluded": ("path", "reason", "unreadable"),
 }
 _STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "reads")
 
@@ -308,8 +315,8 @@ def read(path: Path | str, table: str, *, notes: list[Note] | None = None) -> pl
     return check(frame_of(path), table, where=path, notes=notes)
 
 
-def frame_of(path: Path | str) -> pl.DataFrame:
-    """The bare frame of a CSV (as text, empty = null) or Parquet file."""
+def frame_of(path: Path | str, *, encoding: str = "") -> pl.DataFrame:
+    """The bare frame of a CSV (as text, empty = null) or Parquet file; `encoding` is that of the text ("" = UTF-8)."""
     path = Path(path)
     if not path.is_file():
         raise InputError(path, "a CSV or Parquet file", "no file there", do="Check the path.")
@@ -318,7 +325,9 @@ def frame_of(path: Path | str) -> pl.DataFrame:
     try:
         if path.name.endswith(".parquet"):
             return pl.read_parquet(path)
-        frame = pl.read_csv(path, infer_schema=False)
+        frame = pl.read_csv(path, infer_schema=False, encoding=encoding or "utf8")
+    except LookupError as error:
+        raise InputError(path, "an encoding such as utf-8 or cp1252", f"'{encoding}'") from error
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         said, do = str(error).splitlines()[0].removeprefix("found "), "Save it as UTF-8 text, commas between columns."
         raise InputError(path, "a readable CSV or Parquet file", said, do=do) from error

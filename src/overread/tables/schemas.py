@@ -11,6 +11,9 @@ SPLITS = ("train", "tune", "test", "")
 VIEWS = ("PA", "AP", "LATERAL", "UNKNOWN")
 # What the values of a column identify: they have one canonical form.
 _IDENTIFIER, _NAME, _WORD, _TERM = {KIND: IDENTIFIER}, {KIND: NAME}, {KIND: WORD}, {KIND: TERM}
+# Values of Modality (0008,0060) whose images are radiographs: PS3.3 C.7.3.1.1.1.
+RADIOGRAPHS = ("CR", "DX", "RG")
+CHEST = "CHEST"
 
 
 class Images(dy.Schema):
@@ -23,6 +26,8 @@ class Images(dy.Schema):
     dataset = dy.String(nullable=True, metadata=_WORD)
     split = dy.Enum(SPLITS, nullable=True)
     view = dy.Enum(VIEWS, nullable=True)
+    modality = dy.String(nullable=True)
+    body_part = dy.String(nullable=True)
     sex = dy.Enum(("F", "M"), nullable=True)
     age_years = dy.Float64(nullable=True, min=0, max=120)
     manufacturer = dy.String(nullable=True)
@@ -184,6 +189,16 @@ class Flow(dy.Schema):
     examples = dy.String(nullable=True)
 
 
+class Excluded(dy.Schema):
+    """One row is a file that a source left out, and why; `unreadable` ones count towards `max_unreadable`."""
+
+    path = dy.String(nullable=False)
+    site = dy.String(nullable=True)
+    reason = dy.String(nullable=False)
+    detail = dy.String(nullable=True)
+    unreadable = dy.Bool(nullable=False)
+
+
 class Account(dy.Schema):
     """One row is a reason for which something was dropped or changed on its way to an estimate."""
 
@@ -226,6 +241,7 @@ SCHEMAS: dict[str, type[dy.Schema]] = {
     "verdicts": Verdicts,
     "joined": Joined,
     "flow": Flow,
+    "excluded": Excluded,
     "account": Account,
     "curves": Curves,
 }
