@@ -16,7 +16,8 @@ def bin_codes(probability: Floats, bins: int, binning: str, weights: Floats | No
 
     "mass": equal numbers of cases, edges at quantiles (type 7), right-closed; equal probabilities are never split, so
     that the order of cases does not matter, and a probability whose ties would fill several bins (two at the lowest or
-    highest value, three in between) has a bin of its own; "mass-rank": equal numbers exactly, ties cut in the order given; "width": equal width, right-closed
+    highest value, three in between) has a bin of its own; "mass-rank": equal numbers exactly, ties cut in the order
+    given; "width": equal width, right-closed
     (Guo et al. 2017); "width-left": equal width, left-closed.
 
     >>> bin_codes(np.array([0.1, 0.2, 0.2, 0.9]), 10, "width")
