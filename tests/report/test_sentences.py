@@ -23,7 +23,7 @@ ALL = (*SENTENCES, *READ)
 
 
 def _row(**more):
-    keys = ("analysis", "metric", "at", "finding", "reference", "policy", "method")
+    keys = ("analysis", "metric", "at", "finding", "reference", "policy", "method", "note")
     return {**dict.fromkeys(keys, ""), "analysis": "standalone", "metric": "auc", **more}
 
 
@@ -161,3 +161,65 @@ def test_the_methods_to_paste_hold_every_paragraph_and_reference(made):
     assert all(f"\n{n}. {r.text}" in text for n, r in enumerate(cited.references, start=1))
     assert "doi:10.2307/2531595" in text
     assert "[@" not in text
+
+
+def _texts(*rows):
+    values = dict.fromkeys(("replicates", "findings", "bins", "columns", "set", "least", "gain"), "")
+    values |= {"least_present": "20", "least_absent": "20"}
+    return " ".join(text for _, text in told(rows, SENTENCES, values))
+
+
+@pytest.mark.parametrize(
+    ("words", "cause", "other"),
+    [
+        ("Patients were drawn within strata", {"method": "Hajek, linearised variance, patients within strata"},
+         {"method": "pairs within strata, DeLong, clustered by patient (Obuchowski 1997)"}),
+        ("Its variance is DeLong's", {"method": "DeLong, Wald"}, {"method": "Hajek, linearised variance"}),
+        ("Its variance is DeLong's", {"method": "DeLong, clustered by patient (Obuchowski 1997), Wald"},
+         {"method": "influence values summed per patient (DeLong 1988; Obuchowski 1997), normal"}),
+        ("Its variance is DeLong's", {"method": "paired DeLong"},
+         {"method": "patients resampled (DeLong does not apply: the truth changes)"}),
+        ("the variance of the AUC is linearised", {"method": "Hajek, linearised variance"}, {"method": "DeLong"}),
+        ("frozen with the model", {"metric": "threshold", "method": "frozen with the model"},
+         {"metric": "threshold", "method": "fitted on half of the test patients"}),
+        ("random half of the test patients", {"metric": "threshold", "method": "fitted on half of the test patients"},
+         {"metric": "threshold", "method": "fitted on tuning cases"}),
+        ("fitted on tuning cases", {"metric": "threshold", "method": "fitted on tuning cases"},
+         {"metric": "threshold", "method": "frozen with the model"}),
+        ("the variances are added", {"analysis": "drop", "metric": "auc_drop", "method": "DeLong", "note": ""},
+         {"analysis": "drop", "metric": "auc_drop", "method": "DeLong",
+          "note": "n patients in both populations, so that the variances cannot be summed"}),
+        ("finite population", {"method": "Hajek, linearised variance, patients within strata, finite population"},
+         {"method": "Hajek, linearised variance, patients within strata"}),
+    ],
+)  # fmt: skip
+def test_a_sentence_stands_where_its_cause_is_and_nowhere_else(words, cause, other):
+    assert words in _texts(_row(**cause))
+    assert words not in _texts(_row(**other))
+
+
+def _methods(evidence_folder, rows, **more):
+    numbers = dict.fromkeys(("estimate", "low", "high", "se", "p", "p_adjusted"), 0.5)
+    keys = dict.fromkeys(("arm", "contrast", "population", "subgroup", "level"), "") | {"rater": "a"}
+    _, cited = methods(read_evidence(evidence_folder([{**_row(), **keys, **numbers, **r} for r in rows]), {}))
+    return dict(cited.paragraphs)
+
+
+def test_the_reference_standard_is_that_of_the_main_analysis(evidence_folder):
+    rows = [{"reference": "report"}, {"analysis": "policies", "reference": "panel"}]
+    assert "Reference standard: report." in _methods(evidence_folder, rows)["Reference standard and join"]
+
+
+def test_a_mean_within_sites_is_stated_where_a_population_has_several_sites(evidence_folder):
+    words = "The AUC of a population of several sites is the unweighted mean"
+    assert words not in _methods(evidence_folder, [{"method": "DeLong"}])["AUC"]
+    several = [{"method": "DeLong"}, {"method": "DeLong", "subgroup": "site", "level": "north"}]
+    assert words in _methods(evidence_folder, several)["AUC"]
+
+
+@pytest.mark.parametrize("test", ["u-statistic", "obuchowski-rockette"])
+def test_a_reader_test_that_gave_no_number_is_not_in_the_methods(evidence_folder, test):
+    words = {"u-statistic": "U-statistics", "obuchowski-rockette": "Obuchowski and Rockette"}[test]
+    row = {"analysis": "readers", "metric": "sensitivity_difference", "at": f"test={test}"}
+    assert words in _methods(evidence_folder, [row])["Readers"]
+    assert words not in _methods(evidence_folder, [row | {"estimate": float("nan")}])["Readers"]
