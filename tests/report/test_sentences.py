@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,7 +14,7 @@ from scipy.special import expit
 from overread import evaluate as evaluation
 from overread.evaluate.config import EvaluationConfig
 from overread.report.evidence import read_evidence
-from overread.report.methods import methods, methods_text
+from overread.report.methods import _training, methods, methods_text
 from overread.report.references import REFERENCES
 from overread.report.sentences import Sentence, kinds, told, undefined, untold
 from overread.report.wording import READ, SENTENCES
@@ -223,3 +225,29 @@ def test_a_reader_test_that_gave_no_number_is_not_in_the_methods(evidence_folder
     row = {"analysis": "readers", "metric": "sensitivity_difference", "at": f"test={test}"}
     assert words in _methods(evidence_folder, [row])["Readers"]
     assert words not in _methods(evidence_folder, [row | {"estimate": float("nan")}])["Readers"]
+
+
+def test_models_that_were_trained_differently_are_told_apart():
+    one, other = {"epochs": 5, "batch_size": 8}, {"epochs": 9, "batch_size": 8}
+    same = SimpleNamespace(trainings={"a": {"config": {"training": one}}, "b": {"config": one}})
+    assert _training(same).startswith("Training from random weights")
+    apart = SimpleNamespace(trainings={"a": {"config": one}, "b": {"config": other}})
+    assert "“a”: Training" in _training(apart)
+    assert "at most 9 epochs" in _training(apart).partition("“b”: ")[2]
+
+
+def test_subgroup_columns_that_have_no_estimate_are_not_in_the_methods(evidence_folder):
+    folder = evidence_folder([_subgroup("sex")])
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record.setdefault("config", {})["subgroups"] = ["sex", "age_band"]
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    _, cited = methods(read_evidence(folder, {}))
+    text = dict(cited.paragraphs)["Subgroups"]
+    assert "Subgroups by sex were" in text
+    assert "age" not in text
+
+
+def _subgroup(name):
+    numbers = dict.fromkeys(("estimate", "low", "high", "se", "p", "p_adjusted"), 0.5)
+    keys = dict.fromkeys(("arm", "contrast", "population"), "")
+    return {**_row(analysis="subgroups"), **keys, **numbers, "rater": "a", "subgroup": name, "level": "x"}
