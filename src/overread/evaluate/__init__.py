@@ -298,7 +298,8 @@ def _notes(setting: Setting) -> tuple[str, ...]:
     within = ", within sites" if setting.drawn.within_site else ""
     within += ", within sampling strata" if setting.drawn.within_stratum else ""
     said.append(
-        f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for everything."
+        f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for all "
+        "analyses of these cases; reads and other label policies have their own."
     )
     if panel.weight is not None:
         held = "" if panel.strata is None else f", patients within {np.unique(panel.strata).size} sampling strata"

@@ -43,10 +43,12 @@ def study_paragraph(evidence: Evidence) -> str:
         )
     if cast.external:
         names = listed([p.partition(":")[2] for p in cast.external])
-        parts.append(f"External validation: {names}, from which no model saw an image before its test.")
+        known = "" if cast.trained else ", as the study declares"
+        parts.append(f"External test: {names}{known}.")
     elif cast.raters:
         parts.append(
-            "There is no external site: nothing here tells how the models do at a hospital they have not seen."
+            "No site is declared as external, so that no result is known to be from a hospital that the models have "
+            "not seen."
         )
     parts += told(evidence)
     return " ".join(p if p.endswith((".", "?", "!")) else p + "." for p in parts if p)
