@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -86,7 +86,8 @@ def deidentify(
     tables.make_folder(aside)
     files = [p for p in tree.files(source) if work not in p.parents and out not in p.parents]
     patients = read_patients(files, options.issuer, workers=workers)
-    with runs.start(out, "deidentify", config=options) as run:
+    named = replace(options, issuer=secret.word(options.issuer)) if options.issuer else options  # it names the hospital
+    with runs.start(out, "deidentify", config=named) as run:
         tasks = _tasks(files, patients, (out / "images", aside), secret, options)
         whole, audit = _all(tasks, work, workers, progress)
         again = pl.col("path").is_first_distinct() | (pl.col("kind") != "clean")

@@ -12,7 +12,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 
 from overread.images.deidentify import codes, lut, statement
 from overread.images.deidentify.key import Key
@@ -49,6 +49,7 @@ _DATE = re.compile(r"(?P<day>\d{4}[.-]?\d{2}[.-]?\d{2})")
 _DATE_TIME = re.compile(r"(?P<day>\d{4}(\d{2}(\d{2})?)?)(?P<rest>(?<=\d{8})\d{0,6}(\.\d{1,6})?([+-]\d{4})?)?")
 _UID_LETTERS = frozenset("0123456789.")
 _OLDEST = 89
+_AGE_TAGS = ("PatientAge", "PatientBirthDate", "StudyDate")
 PIXEL_DATA = 0x7FE00010
 _CHARACTER_SET = 0x00080005
 
@@ -236,7 +237,9 @@ def _dummy(vr: str, values: list[Any], state: Cleaning) -> Any:
 
 def _age(dataset: Dataset, made: Dataset) -> None:
     """Patient's Age computed where only dates state it; 90 stands for 90 and older."""
-    years = header_of(dataset, "").age_years
+    stated = Dataset()
+    stated.update({t: e for t in map(Tag, _AGE_TAGS) if t in dataset and (e := element_of(dataset, t)) is not None})
+    years = header_of(stated, "").age_years
     text = str(dataset.get("PatientAge") or "").strip()
     if years is not None and years > _OLDEST:
         made.PatientAge = "090Y"

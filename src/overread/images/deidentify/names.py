@@ -17,56 +17,11 @@ _PLAIN = str.maketrans({"ø": "o", "æ": "a", "œ": "o", "ł": "l", "đ": "d", "
 _LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "œ": "oe", "đ": "dj"})
 _COLLAPSED = (("ae", "a"), ("oe", "o"), ("ue", "u"), ("aa", "a"), ("dj", "d"))
 # Titles and particles: too common to be searched alone; they count where they are joined to a name.
-_PARTICLES = frozenset(
-    [
-        "al",
-        "bin",
-        "ibn",
-        "da",
-        "de",
-        "del",
-        "den",
-        "der",
-        "di",
-        "do",
-        "dos",
-        "du",
-        "el",
-        "la",
-        "las",
-        "le",
-        "los",
-        "van",
-        "von",
-        "vom",
-        "zu",
-        "zur",
-        "ten",
-        "ter",
-        "y",
-        "e",
-        "dr",
-        "prof",
-        "med",
-        "mr",
-        "mrs",
-        "ms",
-        "miss",
-        "jr",
-        "sr",
-        "ii",
-        "iii",
-        "iv",
-        "md",
-        "phd",
-        "msc",
-        "bsc",
-        "herr",
-        "frau",
-        "hr",
-        "fr",
-    ]
-)
+_TITLES = """
+al bin ibn da de del den der di do dos du el la las le los van von vom zu zur ten ter y e
+dr prof med mr mrs ms miss jr sr ii iii iv md phd msc bsc herr frau hr fr
+"""
+_PARTICLES = frozenset(_TITLES.split())
 # Scripts without spaces between words: Thai to Khmer, Hangul Jamo, ideographs, kana, Hangul.
 _UNSPACED = ((0x0E00, 0x10A0), (0x1100, 0x1200), (0x1780, 0x1800), (0x2E80, 0xA000), (0xAC00, 0xD7B0),
              (0xF900, 0xFB00), (0x20000, 0x323B0))  # fmt: skip
@@ -114,11 +69,15 @@ def unspaced(word: str) -> bool:
 
 @dataclass(slots=True)
 class Names:
-    """What is searched: `whole` words, `parts` of words, and `joined` words that are found across word boundaries."""
+    """What is searched: `whole` words, `parts` of words, and `joined` words that are found across word boundaries.
+
+    `written` are words and joined words with their diacritics, which are searched among bytes.
+    """
 
     whole: set[str] = field(default_factory=set)
     parts: set[str] = field(default_factory=set)
     joined: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
 
     def add_person(self, text: str) -> None:
         """Add a person name (PS3.5 6.2.1): its components alone, and joined in either order, in each of its groups."""
@@ -141,6 +100,7 @@ class Names:
             return
         held = forms(word)
         self.whole |= held
+        self.written.add(word)
         if unspaced(word):
             self.joined |= {f for f in held if len(f) >= 2}
         elif not word.isdigit():
@@ -148,6 +108,7 @@ class Names:
 
     def _add_joined(self, word: str) -> None:
         held = forms(word)
+        self.written.add(word)
         self.joined |= {f for f in held if len(f) >= (2 if unspaced(f) else _JOINED)}
         self.whole |= {f for f in held if len(f) >= 4}
 
@@ -156,12 +117,14 @@ class Names:
         self.whole -= taken
         self.parts -= taken
         self.joined -= taken
+        self.written -= taken
 
     def merge(self, other: Names) -> None:
         """Add what another has."""
         self.whole |= other.whole
         self.parts |= other.parts
         self.joined |= other.joined
+        self.written |= other.written
 
     def find(self, text: str, known: frozenset[str] = frozenset()) -> set[str]:
         """What of the names the text holds; `known` words of the text do not count.

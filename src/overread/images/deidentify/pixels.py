@@ -64,6 +64,8 @@ def _stored(dataset: Dataset, path: Path) -> NDArray[Any]:
     wide = () if photometric in _GREY else (3,)
     if values.shape != (dataset.Rows, dataset.Columns, *wide) or values.dtype.kind not in "iu":
         raise ValueError(f"{values.dtype} values of shape {values.shape} for a picture in {photometric}")
+    if wide and int(dataset.get("HighBit", dataset.BitsStored - 1)) != dataset.BitsStored - 1:
+        raise ValueError("colour whose values are not in the lowest bits (0028,0102)")
     if values.dtype.itemsize > 2:
         raise ValueError(f"{8 * values.dtype.itemsize} bits allocated; at most 16 can be examined")
     return _stored_bits(values, int(dataset.BitsStored))

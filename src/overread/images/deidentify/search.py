@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
@@ -14,7 +15,8 @@ from overread.images.deidentify.removed import Removed
 _ENCODINGS = ("utf_8", "utf_16_le", "utf_16_be", "latin_1", "gb18030", "big5", "shift_jis", "euc_jp", "iso2022_jp",
               "euc_kr", "iso2022_kr", "iso8859_5", "koi8_r", "cp1251", "iso8859_6", "cp1256", "iso8859_7", "iso8859_8",
               "cp1250", "cp1254", "tis_620", "utf_32_le")  # fmt: skip
-_LETTERS, _IDEOGRAPHS, _BYTES = 4, 2, 4  # letters and bytes from which a word is searched among bytes
+# Letters and bytes from which a word is searched among bytes: shorter ones occur by chance in pseudonyms.
+_LATIN, _LETTERS, _IDEOGRAPHS, _BYTES = 5, 4, 2, 4
 _CHANCE = 1e-3  # expected coincidences among pixels up to which a match is none
 _HITS = 4096
 # ASCII capitals as small letters.
@@ -28,15 +30,22 @@ def needles(removed: Removed, shown: str = "") -> list[bytes]:
     `shown`: text of the standard that a cleaned file holds in any case, in small letters; words in it are left out.
     """
     names = removed.names
-    words = {w for w in names.whole | names.joined if len(w) >= (_IDEOGRAPHS if unspaced(w) else _LETTERS)}
+    words = {
+        w for w in names.whole | names.joined | names.written if len(w) >= (_IDEOGRAPHS if unspaced(w) else _LETTERS)
+    }
     words |= {w.casefold() for w in removed.numbers | removed.whole if len(w) > _LETTERS and "." not in w}
     found = {r for r in removed.raw if len(r) >= _BYTES}
     for word in words:
         if word in shown:
             continue
-        for form in {word} if word.isascii() else {word, word.upper(), word.title()}:
+        upper = {word.upper(), word.title(), unicodedata.normalize("NFD", word)}
+        for form in {word} if word.isascii() else {word, *upper}:
             found |= set(_encoded(form))
     return sorted(n.translate(_FOLD.tobytes()) for n in found if len(n) >= _BYTES)
+
+
+def _least(word: str) -> int:
+    return _LATIN if word.isascii() else _IDEOGRAPHS if unspaced(word) else _LETTERS
 
 
 def _encoded(word: str) -> Iterable[bytes]:

@@ -9,7 +9,6 @@ from pydicom.sequence import Sequence
 from overread.images.deidentify.profile import Deidentification
 
 METHOD = "overread: PS3.15 Annex E, Basic Profile and options by code"
-ATTRIBUTES = (0x00120062, 0x00120063, 0x00120064, 0x00280303)
 _METHODS = {
     "basic": ("113100", "Basic Application Confidentiality Profile"),
     "pixels": ("113101", "Clean Pixel Data Option"),
@@ -23,6 +22,7 @@ _METHODS = {
 
 def add_to(dataset: Dataset, options: Deidentification) -> None:
     """State the methods that were applied."""
+    dataset.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, which has every letter that an option may keep
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = METHOD
     items = []

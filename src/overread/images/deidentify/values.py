@@ -62,7 +62,7 @@ def checked(tag: int, vr: str, values: Sequence[Any]) -> list[Any] | None:
     if not _count_allowed(tag, len(values)):
         return None
     if vr in ("DS", "IS"):
-        texts = [str(getattr(v, "original_string", v)).strip(" \0") for v in values]
+        texts = [str(getattr(v, "original_string", v)).replace(",", ".").strip(" \0") for v in values]
         number = _REAL if vr == "DS" else _WHOLE
         fits = all((not t or number.fullmatch(t)) and len(t) <= 16 for t in texts)
         return (texts if any(texts) else []) if fits else None
