@@ -17,6 +17,7 @@ from overread.images.deidentify.text import Box, blackened, find_text, tesseract
 from overread.images.deidentify.words import words_of
 from overread.images.dicom import stored_of
 from overread.images.header import BROKEN, said
+from overread.images.lookup import looked_up
 
 _WHO = ("PatientName", "PatientID", "AccessionNumber", "OtherPatientIDs", "PatientBirthDate")
 _GREY, _COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
@@ -74,6 +75,8 @@ def _stored(dataset: Dataset, path: Path) -> NDArray[Any]:
 def _stored_bits(values: NDArray[Any], bits: int) -> NDArray[Any]:
     """Without the bits above those that are stored: an overlay of old may lie there."""
     unused = 8 * values.dtype.itemsize - bits
+    if values.dtype.kind == "u" and not int(values.max()) >> bits:
+        return values
     return (values << unused) >> unused if unused > 0 else values
 
 
@@ -95,7 +98,7 @@ def _seen(values: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = levels[order][np.searchsorted(np.cumsum(counts[order]), counts.sum() * np.array([0.001, 0.999]))]
     high = max(high, low + 1)
     table = np.clip((levels - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
-    return np.take(table, bits)
+    return looked_up(values, table)
 
 
 def _light_is_low(dataset: Dataset) -> bool:
