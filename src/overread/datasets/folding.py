@@ -1,7 +1,7 @@
 """Spellings of view, sex and age as sources write them, folded to the words of the tables.
 
 What was not understood and can be left unknown (a view) is noted in the column `source_note`, which the cohort counts;
-what cannot (an age of 411) is an error, unless the source is known for it.
+an age that cannot be (411 years) is set missing and noted; what cannot be read at all is an error.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from overread import tables
 from overread.errors import InputError
 
 NOTE = "source_note"
@@ -19,12 +20,17 @@ _VIEWS = {
     "AP": ("ap", "a p", "anteroposterior", "antero posterior", "anterior posterior", "ap view", "ap supine", "ap erect",
            "ap portable", "ap semierect", "ap semi erect"),
     "LATERAL": ("lateral", "lat", "ll", "rl", "l", "left lateral", "right lateral", "lateral view"),
-    "UNKNOWN": ("", "unknown"),
+    "UNKNOWN": ("", "unknown", "unk", "na", "n a", "nan", "null", "not stated"),
 }  # fmt: skip
-_SEXES = {"F": ("f", "female", "woman", "w"), "M": ("m", "male", "man"), "": ("", "u", "unknown", "o", "other")}
+# "W" is weiblich, as in German records; "M" is männlich as well as male.
+_SEXES = {
+    "F": ("f", "female", "woman", "w", "weiblich", "frau"), "M": ("m", "male", "man", "männlich", "maennlich", "mann"),
+    "": ("", "u", "unk", "unknown", "o", "other", "na", "n a", "nan", "null", "not stated"),
+}  # fmt: skip
 _AGE = r"^0*([0-9]+(?:\.[0-9]+)?)\s*([ymwdYMWD]?)$"
 _UNITS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-OLDEST = 120.0
+OLDEST = tables.OLDEST
+_NO_AGE = ("na", "n a", "nan", "null", "unk", "unknown", "not stated")
 _TIME = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$"
 _PLAIN_DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y.%m.%d")
 
@@ -68,37 +74,33 @@ def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputE
     return folded, [InputError(where, expected, f"{len(strange)} other spellings", examples=strange, do=do)]
 
 
-def ages(frame: pl.DataFrame, where: object, *, known_errors: bool) -> tuple[pl.DataFrame, list[InputError]]:
+def ages(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputError]]:
     """`age_years` as numbers: "57", "057Y", "18M" (months), "3W", "12D".
 
-    An age above 120 years is an error that lists them; with `known_errors` it becomes null and is noted.
+    An age above 120 years becomes null and is noted (`tables.check` does the same for ages that are numbers already).
     """
     text = pl.col("age_years").str.strip_chars()
     number = text.str.extract(_AGE, 1).cast(pl.Float64)
     unit = text.str.extract(_AGE, 2).str.to_uppercase().replace_strict(_UNITS, default=None)
     typed = frame.with_columns(_text=pl.col("age_years"), age_years=number * unit)
-    stated = pl.col("_text").is_not_null() & (pl.col("_text").str.strip_chars() != "")
+    stated = ~_folded(pl.col("_text")).is_in(["", *_NO_AGE])
     typed = typed.with_columns(_unread=stated & pl.col("age_years").is_null(), _old=pl.col("age_years") > OLDEST)
-    problems = _age_problems(typed, where, known_errors)
     note = pl.when(pl.col("_old")).then(pl.format("age {} is above 120 years: not stated", pl.col("_text")))
     shown = noted(typed, note).with_columns(age_years=pl.when(~pl.col("_old")).then(pl.col("age_years")))
-    return shown.drop("_text", "_unread", "_old"), problems
+    return shown.drop("_text", "_unread", "_old"), _age_problems(typed, where)
 
 
-def _age_problems(typed: pl.DataFrame, where: object, known_errors: bool) -> list[InputError]:
-    problems = []
-    for column, expected in (("_unread", 'an age in years such as "57", "057Y" or "18M"'), ("_old", "an age to 120")):
-        if column == "_old" and known_errors:
-            continue
-        bad = typed.filter(pl.col(column))
-        if bad.height:
-            shown = [f"{r['image_id']}: {r['_text']}" for r in bad.head(6).iter_rows(named=True)]
-            problems.append(
-                InputError(
-                    where, expected, f"{bad.height:,} others", examples=shown, do="Correct them or leave them empty."
-                )
-            )
-    return problems
+def _age_problems(typed: pl.DataFrame, where: object) -> list[InputError]:
+    bad = typed.filter(pl.col("_unread"))
+    if bad.is_empty():
+        return []
+    shown = [f"{r['image_id']}: {r['_text']}" for r in bad.head(6).iter_rows(named=True)]
+    return [
+        InputError(
+            where, 'an age in years such as "57", "057Y" or "18M"', f"{bad.height:,} others", examples=shown,
+            do="Correct them or leave them empty.",
+        )
+    ]  # fmt: skip
 
 
 def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:

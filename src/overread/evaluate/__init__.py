@@ -36,6 +36,7 @@ from overread.evaluate.setting import Setting, site_areas
 from overread.evaluate.standalone import discrimination, operating
 from overread.evaluate.subgroups import subgroups
 from overread.evaluate.transport import drop, matrix, seeds, site_alone
+from overread.evaluate.unmatched import matched
 
 __all__ = ["EvaluationConfig", "Evidence", "evaluate", "wide", "write"]
 
@@ -83,6 +84,10 @@ def evaluate(
     """
     models = models or {}
     images = tables.check(images, "images", where="images")
+    lost: list[Dropped] = []
+    if tune is not None:
+        key = "image_id" if "image_id" in tune.columns else "case_id"
+        tune, lost = matched(tune, images, config.allowance("tune"), name="tune predictions", key=key)
     images = _with_tune(images, tune)
     labels = tables.check(labels, "labels", where="labels")
     check_names(tables.check(labels, "labels", where="labels"), config, reads=reads is not None)
@@ -106,7 +111,7 @@ def evaluate(
         verdicts=tables.check(pl.DataFrame(verdicts), "verdicts") if verdicts else tables.empty("verdicts"),
         curves=tables.check(pl.DataFrame(curves), "curves") if curves else tables.empty("curves"),
         joined=joined_table(joined, setting, reading),
-        account=_account(joined, setting),
+        account=pl.concat([account_frame("join", lost), _account(joined, setting)]),
         notes=_notes(setting) + (reading.words() if reading else ()),
         opened=tuple(_opened(setting, rows)),
         tuning_patients=tuple(ground.patients[p] for p in used),
