@@ -141,10 +141,8 @@ def _uniform(head: Header) -> pl.DataFrame | None:
     Polars fills short lines with nulls and does not say so: delimiters and line feeds are counted here.
     """
     text, start = head.text, head.start
-    rows = _count(text, "\n", start) + (not text.endswith(b"\n"))
     quoted = text.find(b'"', start) >= 0
-    delimiters = _count(text, head.delimiter, start)
-    if delimiters != rows * (len(head.names) - 1) or (quoted and text.find(b'""', start) >= 0):
+    if quoted and text.find(b'""', start) >= 0:
         return None
     names = [str(i) for i in range(len(head.names))]
     try:
@@ -154,8 +152,12 @@ def _uniform(head: Header) -> pl.DataFrame | None:
         )  # fmt: skip
     except pl.exceptions.PolarsError:
         return None
-    if frame.height != rows or (quoted and frame[names[-1]].null_count()):  # a quoted delimiter, a short line
+    if _count(text, head.delimiter, start) != frame.height * (len(names) - 1):
         return None
+    if quoted:  # a quoted delimiter may make up for a short line, which ends in a null
+        rows = _count(text, "\n", start) + (not text.endswith(b"\n"))
+        if frame.height != rows or frame[names[-1]].null_count():
+            return None
     return frame
 
 
