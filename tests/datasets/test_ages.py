@@ -64,7 +64,7 @@ def test_a_decade_gives_an_age_within_it(tens, part, ending):
 
 def test_approximate_ages_are_noted_with_text_and_number():
     frame = pl.DataFrame({"image_id": ["a", "b", "c"], "age_years": ["50+", "<18", "7"]})
-    made, problems = folding.ages(frame, "t.csv", known_errors=False)
+    made, problems = folding.ages(frame, "t.csv")
     assert problems == []
     assert made["age_years"].to_list() == [50.0, None, 7.0]
     assert made["source_note"].to_list() == [

@@ -51,6 +51,8 @@ class CohortConfig:
     seed: of the split and of the draw.
     max_unreadable: share of each source's images that may be missing or unreadable; they are left out and listed in
         unreadable.csv. Above it the cohort is refused. A source may have a share of its own.
+    missing_allowed: share of the cases of `--labels` and of the images of `--regions` that `--images` may lack (1 = the
+        images are a stated subset). Above it: refused.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -74,6 +76,7 @@ class CohortConfig:
     stratify: tuple[str, ...] = ()
     seed: int = 0
     max_unreadable: float = 0.0
+    missing_allowed: float = 0.01
 
     def __post_init__(self) -> None:
         problems = [
@@ -92,6 +95,8 @@ class CohortConfig:
             problems.append(InputError("cohort.fractions", expected, str(f)))
         if not 0 <= self.max_unreadable <= 1:
             problems.append(InputError("cohort.max_unreadable", "a share from 0 to 1", repr(self.max_unreadable)))
+        if not 0 <= self.missing_allowed <= 1:
+            problems.append(InputError("cohort.missing_allowed", "a share from 0 to 1", repr(self.missing_allowed)))
         if len(self.minimum_size) != 2 or any(not isinstance(v, int) or v < 0 for v in self.minimum_size):
             expected = "the least rows and columns, such as [512, 512]"
             problems.append(InputError("cohort.minimum_size", expected, str(self.minimum_size)))

@@ -223,8 +223,13 @@ def summary(flow: pl.DataFrame) -> list[str]:
     left, odd = every.filter(pl.col("step") != "noted"), every.filter(pl.col("step") == "noted")
     odd = odd.sort("count", descending=True, maintain_order=True)
     said = [f"{r['step']}: {_counted(r)} left out ({r['reason']})" for r in left.iter_rows(named=True)]
-    said += [f"noted: {_counted(r)}: {r['reason']}" for r in odd.head(_NOTES).iter_rows(named=True)]
+    said += [f"noted: {_note(r)}" for r in odd.head(_NOTES).iter_rows(named=True)]
     return said + ([f"noted: {odd.height - _NOTES:,} further kinds, see flow.parquet"] if odd.height > _NOTES else [])
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    """A row of the flow that notes something; a note on identifiers, or on a source, holds its count itself."""
+    return row["reason"] if row["unit"] in (IDENTIFIERS, "sources") else f"{_counted(row)}: {row['reason']}"
 
 
 def _counted(row: Mapping[str, Any]) -> str:

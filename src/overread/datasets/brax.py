@@ -67,7 +67,7 @@ def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
     )
     frame = folding.views(frame)
     frame, strange = folding.sexes(frame, file)
-    frame, unread = folding.ages(frame, file, known_errors=False)
+    frame, unread = folding.ages(frame, file)
     if strange or unread:
         raise InputError.all([*strange, *unread])
     images = tables.check(frame, "images", where=file)

@@ -1,7 +1,7 @@
 """Spellings of view, modality, body part, sex and age as sources write them, folded to the words of the tables.
 
 What was not understood and can be left unknown (a view) is noted in the column `source_note`, which the cohort counts;
-what cannot (an age of 411) is an error, unless the source is known for it.
+an age that cannot be (411 years) is set missing and noted; what cannot be read at all is an error.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from overread import tables
 from overread.datasets import ages as spellings
 from overread.errors import InputError
 from overread.tables import CHEST
@@ -21,9 +22,13 @@ _VIEWS = {
     "AP": ("ap", "a p", "anteroposterior", "antero posterior", "anterior posterior", "ap view", "ap supine", "ap erect",
            "ap portable", "ap semierect", "ap semi erect"),
     "LATERAL": ("lateral", "lat", "ll", "rl", "l", "left lateral", "right lateral", "lateral view"),
-    "UNKNOWN": ("", "unknown"),
+    "UNKNOWN": ("", "unknown", "unk", "na", "n a", "nan", "null", "not stated"),
 }  # fmt: skip
-_SEXES = {"F": ("f", "female", "woman", "w"), "M": ("m", "male", "man"), "": ("", "u", "unknown", "o", "other")}
+# "W" is weiblich, as in German records; "M" is männlich as well as male.
+_SEXES = {
+    "F": ("f", "female", "woman", "w", "weiblich", "frau"), "M": ("m", "male", "man", "männlich", "maennlich", "mann"),
+    "": ("", "u", "unk", "unknown", "o", "other", "na", "n a", "nan", "null", "not stated"),
+}  # fmt: skip
 _MODALITIES = {
     "CR": ("cr", "computed radiography"),
     "DX": ("dx", "dr", "digital radiography"),
@@ -38,7 +43,7 @@ _CHEST = (
 )  # fmt: skip
 _SPINE = ("spine", "vertebra", "vertebrae", "column", "columna", "columna vertebral", "wirbelsäule", "aorta")
 _NOT_STATED = ("", "unknown", "none", "n a", "na", "nan", "null", "unspecified", "not stated", "undefined", "default")
-OLDEST = 120.0
+OLDEST = tables.OLDEST
 _TIME = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$"
 _PLAIN_DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y.%m.%d")
 
@@ -116,17 +121,17 @@ def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputE
     return folded, [InputError(where, expected, f"{len(strange)} other spellings", examples=strange, do=do)]
 
 
-def ages(frame: pl.DataFrame, where: object, *, known_errors: bool) -> tuple[pl.DataFrame, list[InputError]]:
+def ages(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputError]]:
     """`age_years` as numbers: "57", "057Y", "18M" (months), "3W", "12D"; see `ages.years` for further spellings.
 
-    An approximate age ("50+", "early 40s") becomes a number and is noted. An age that cannot be read is an error that
-    lists it. So is an age above 120 years; with `known_errors` it becomes null and is noted.
+    An approximate age ("50+", "early 40s") becomes a number and is noted. An age above 120 years becomes null and is
+    noted (`tables.check` does the same for ages that are numbers already). An age that cannot be read is an error.
     """
     years, approximate, missing = spellings.years(pl.col("age_years").cast(pl.String))
     typed = frame.with_columns(_text=pl.col("age_years"), age_years=years, _approximate=approximate, _missing=missing)
     unread = ~pl.col("_missing") & ~pl.col("_approximate") & pl.col("age_years").is_null()
     typed = typed.with_columns(_unread=unread, _old=pl.col("age_years") > OLDEST)
-    problems = _age_problems(typed, where, known_errors)
+    problems = _age_problems(typed, where)
     taken = pl.col("age_years").round(1).cast(pl.String).str.strip_suffix(".0")
     note = (
         pl.when(pl.col("_old")).then(pl.format("age {} is above 120 years: not stated", pl.col("_text")))
@@ -138,23 +143,17 @@ def ages(frame: pl.DataFrame, where: object, *, known_errors: bool) -> tuple[pl.
     return shown.drop("_text", "_unread", "_old", "_approximate", "_missing"), problems
 
 
-def _age_problems(typed: pl.DataFrame, where: object, known_errors: bool) -> list[InputError]:
-    problems = []
-    for column, expected in (
-        ("_unread", 'an age such as "57", "057Y", "18M", "50+" or "early 40s"'),
-        ("_old", "an age to 120"),
-    ):
-        if column == "_old" and known_errors:
-            continue
-        bad = typed.filter(pl.col(column))
-        if bad.height:
-            shown = [f"{r['image_id']}: {r['_text']}" for r in bad.head(6).iter_rows(named=True)]
-            problems.append(
-                InputError(
-                    where, expected, f"{bad.height:,} others", examples=shown, do="Correct them or leave them empty."
-                )
-            )
-    return problems
+def _age_problems(typed: pl.DataFrame, where: object) -> list[InputError]:
+    bad = typed.filter(pl.col("_unread"))
+    if bad.is_empty():
+        return []
+    shown = [f"{r['image_id']}: {r['_text']}" for r in bad.head(6).iter_rows(named=True)]
+    return [
+        InputError(
+            where, 'an age such as "57", "057Y", "18M", "50+" or "early 40s"', f"{bad.height:,} others", examples=shown,
+            do="Correct them or leave them empty.",
+        )
+    ]  # fmt: skip
 
 
 def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:

@@ -213,17 +213,6 @@ def _respelt(frame: pl.DataFrame, spellings: Mapping[str, Mapping[str, str]]) ->
     return frame
 
 
-def plain(path: Path, *, notes: list[tables.Note] | None = None) -> pl.DataFrame:
-    """A table of images whose columns are ours already; in a CSV view, sex, age and date may be spelt as people do.
-
-    Raises InputError as `read` does, and for columns that are missing.
-    """
-    frame = tables.frame_of(path)
-    if path.name.endswith(".parquet") or "image_id" not in frame.columns:
-        return tables.check(frame, "images", where=path, notes=notes)
-    return tables.check(_folded(frame, path), "images", where=path, notes=notes)
-
-
 def _folded(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
     problems: list[InputError] = []
     if "view" in frame.columns:
@@ -236,7 +225,7 @@ def _folded(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
         frame, found = folding.sexes(frame, file)
         problems += found
     if "age_years" in frame.columns:
-        frame, found = folding.ages(frame, file, known_errors=False)
+        frame, found = folding.ages(frame, file)
         problems += found
     if problems:
         raise InputError.all(problems)

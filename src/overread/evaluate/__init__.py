@@ -37,6 +37,7 @@ from overread.evaluate.setting import Setting, site_areas
 from overread.evaluate.standalone import discrimination, operating
 from overread.evaluate.subgroups import subgroups
 from overread.evaluate.transport import drop, matrix, seeds, site_alone
+from overread.evaluate.unmatched import matched
 
 __all__ = ["EvaluationConfig", "Evidence", "evaluate", "wide", "write"]
 
@@ -109,6 +110,10 @@ def _evaluate(
     predictions = _identified(predictions, "predictions", found)
     tune = None if tune is None else _identified(tune, "tune", found)
     reads = None if reads is None else tables.identify(reads, "reads", where="reads", notes=found)
+    lost: list[Dropped] = []
+    if tune is not None:
+        key = "image_id" if "image_id" in tune.columns else "case_id"
+        tune, lost = matched(tune, images, config.allowance("tune"), name="tune predictions", key=key)
     images = _with_tune(images, tune)
     check_names(labels, config, reads=reads is not None)
     joined = join(images, labels, predictions, config, reads=reads)
@@ -128,17 +133,17 @@ def _evaluate(
         policy=ground.policy, rng=rng.spawn(1)[0],
     )  # fmt: skip
     next(stages)
-    evidence = _evidence(setting, joined, reading, (rows, curves, verdicts), found)
+    evidence = _evidence(setting, joined, reading, (rows, curves, verdicts), (found, lost))
     next(stages, None)
     return evidence
 
 
 def _evidence(
     setting: Setting, joined: Join, reading: ReadSetting | None, made: tuple[list[Row], list[Row], list[Row]],
-    notes: Sequence[tables.Note],
+    read: tuple[Sequence[tables.Note], Sequence[Dropped]],
 ) -> Evidence:  # fmt: skip
-    """The rows of all analyses as tables, with notes and accounts."""
-    (rows, curves, verdicts), ground = made, setting.panel
+    """The rows of all analyses as tables, with notes and accounts; `read` is what reading the tables found."""
+    (rows, curves, verdicts), ground, (notes, lost) = made, setting.panel, read
     fitted = [f for f in setting.frozen.values() if f.origin == "half"]
     used = sorted({p for f in fitted for p in ground.patient[~f.tested]})
     return Evidence(
@@ -146,7 +151,7 @@ def _evidence(
         verdicts=tables.check(pl.DataFrame(verdicts), "verdicts") if verdicts else tables.empty("verdicts"),
         curves=tables.check(pl.DataFrame(curves), "curves") if curves else tables.empty("curves"),
         joined=joined_table(joined, setting, reading),
-        account=pl.concat([identifiers(notes), _account(joined, setting)]),
+        account=pl.concat([identifiers(notes), account_frame("join", lost), _account(joined, setting)]),
         notes=_notes(setting) + (reading.words() if reading else ()),
         opened=tuple(_opened(setting, rows)),
         tuning_patients=tuple(ground.patients[p] for p in used),

@@ -137,7 +137,10 @@ def warnings(evidence: Evidence) -> tuple[str, ...]:
         found.append(
             f"Fewer than two external sites ({n}): no claim about generalisation to other hospitals can be supported."
         )
-    found += [*_one_class(evidence), *reads_warnings(evidence), *_identifiers(evidence), *evidence.ledger_faults]
+    found += [
+        *_unmatched(evidence), *_one_class(evidence), *reads_warnings(evidence), *_identifiers(evidence),
+        *evidence.ledger_faults,
+    ]  # fmt: skip
     silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
     if silent:
         found.append(f"One training run only for {listed(silent)}: the spread between seeds is unknown.")
@@ -148,6 +151,16 @@ def _identifiers(evidence: Evidence) -> list[str]:
     """What was changed in identifiers, or may be one identifier in two spellings, in the evaluation and the cohort."""
     flow = evidence.flow.filter(pl.col("step") == "noted", pl.col("unit") == IDENTIFIERS, pl.col("site") == "")
     return [*sentences(evidence.account), *(f"{reason}." for reason in flow["reason"])]
+
+
+def _unmatched(evidence: Evidence) -> list[str]:
+    """Rows that were left out because the images table lacks their case or image, in the words of the account."""
+    if evidence.account.is_empty():
+        return []
+    rows = evidence.account.filter(pl.col("stage") == "unmatched").iter_rows(named=True)
+    return [
+        f"{plural(r['count'], r['unit'].removesuffix('s'))} left out, {r['reason']}: {r['examples']}." for r in rows
+    ]
 
 
 def _simulated(evidence: Evidence) -> list[str]:

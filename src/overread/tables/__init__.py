@@ -6,7 +6,6 @@ are said at once, and extra columns are carried through.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import polars as pl
 
 from overread import findings
 from overread.errors import InputError, did_you_mean
+from overread.tables.delimited import Loaded, load, number_advice
 from overread.tables.files import (
     locked,
     make_folder,
@@ -33,9 +33,37 @@ from overread.tables.notes import Note
 from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
 
 __all__ = [
-    "CHEST", "RADIOGRAPHS", "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Note", "Source", "check", "empty", "fill",
-    "frame_of", "identify", "locked", "make_folder", "move", "read", "remove", "replacing", "schema",
-    "spelling_hint", "write", "write_array", "write_frame", "write_json", "write_new", "write_text", "writing",
+    "CHEST",
+    "RADIOGRAPHS",
+    "SCHEMAS",
+    "SPLITS",
+    "STATES",
+    "VIEWS",
+    "Loaded",
+    "Note",
+    "Source",
+    "check",
+    "empty",
+    "fill",
+    "frame_of",
+    "identify",
+    "load",
+    "locked",
+    "make_folder",
+    "move",
+    "number_advice",
+    "read",
+    "remove",
+    "replacing",
+    "schema",
+    "spelling_hint",
+    "write",
+    "write_array",
+    "write_frame",
+    "write_json",
+    "write_new",
+    "write_text",
+    "writing",
 ]  # fmt: skip
 
 
@@ -58,6 +86,8 @@ class Source:
     name: str = ""
     max_unreadable: float | None = None
 
+
+OLDEST = 120.0  # years: the oldest age that is taken for one
 
 # A column that may be left out of a file; what stands in its place (null where no value is named).
 _DEFAULTS: dict[str, Any] = {"shift": "none", "weight": 1.0, "view": "UNKNOWN", "split": "", "round": 1, "number": 1}
@@ -152,7 +182,7 @@ def check(
     if problems:
         raise InputError.all(problems)
     frame, problems = identified(frame, table, rules.columns(), where=place, notes=notes)
-    full = fill(frame, table)
+    full = _without_old_ages(fill(frame, table)) if table == "images" else fill(frame, table)
     problems += _partly_weighted(full, place)
     full = full.with_columns(pl.col(c).fill_null(v) for c, v in _DEFAULTS.items() if c in rules.columns())
     own, extra = full.select(rules.column_names()), [c for c in full.columns if c not in rules.columns()]
@@ -161,6 +191,27 @@ def check(
     if problems:
         raise InputError.all(problems)
     return typed.hstack(full.select(extra)) if extra else typed
+
+
+def _without_old_ages(images: pl.DataFrame) -> pl.DataFrame:
+    """The images, ages above 120 years set missing and noted in `source_note`: cohort and evaluation count the notes.
+
+    An impossible age says nothing of the image: ChestX-ray14 has ages of 148 and more, and one of 155 is common.
+    """
+    age = images["age_years"].cast(pl.Float64, strict=False)
+    old = (age > OLDEST).fill_null(False) & age.is_finite().fill_null(False)
+    if not old.any():
+        return images
+    text = images["age_years"].cast(pl.String).str.replace(r"\.0$", "")
+    note = pl.when(old).then(pl.format("age {} is above 120 years: not stated", text))
+    said = (
+        pl.concat_str("source_note", note, separator="; ", ignore_nulls=True)
+        if "source_note" in images.columns
+        else note
+    )
+    return images.with_columns(
+        pl.when(~old).then(pl.col("age_years")).alias("age_years"), said.replace("", None).alias("source_note")
+    )
 
 
 def _partly_weighted(full: pl.DataFrame, place: str) -> list[InputError]:
@@ -260,6 +311,8 @@ def _problem(rule: str, count: int, rows: pl.DataFrame, rules: type[dy.Schema], 
         "dtype": f"{_kind(column)} in '{name}'",
     }.get(kind, f"{_kind(column)} in '{name}' ({_limit(column, kind)})")
     do = did_you_mean(str(shown[0]), column.categories) if isinstance(column, dy.Enum) and shown[0] is not None else ""
+    if kind == "dtype" and column.dtype.is_numeric():
+        do = number_advice(shown)
     return InputError(
         place,
         expected,
@@ -316,30 +369,8 @@ def read(path: Path | str, table: str, *, notes: list[Note] | None = None) -> pl
 
 
 def frame_of(path: Path | str, *, encoding: str = "") -> pl.DataFrame:
-    """The bare frame of a CSV (as text, empty = null) or Parquet file; `encoding` is that of the text ("" = UTF-8)."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "a CSV or Parquet file", "no file there", do="Check the path.")
-    if path.stat().st_size == 0:
-        raise InputError(path, "a CSV or Parquet file", "an empty file (0 bytes)")
-    try:
-        if path.name.endswith(".parquet"):
-            return pl.read_parquet(path)
-        frame = pl.read_csv(path, infer_schema=False, encoding=encoding or "utf8")
-    except LookupError as error:
-        raise InputError(path, "an encoding such as utf-8 or cp1252", f"'{encoding}'") from error
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        said, do = str(error).splitlines()[0].removeprefix("found "), "Save it as UTF-8 text, commas between columns."
-        raise InputError(path, "a readable CSV or Parquet file", said, do=do) from error
-    twice = [c for c in frame.columns if re.fullmatch(r".*_duplicated_\d+", c)]  # what polars makes of a repeat
-    if twice:
-        names = sorted({c.rpartition("_duplicated_")[0] for c in twice})
-        raise InputError(path, "every column once", "column names that stand twice", examples=names,
-                         do="Keep the one that is meant.")  # fmt: skip
-    frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # the empty lines that spreadsheets leave
-    if frame.width == 1 and ";" in frame.columns[0]:
-        raise InputError(path, "columns separated by commas", "semicolons", do="Save it as comma-separated values.")
-    return frame
+    """The bare frame of a CSV (as text, empty = null) or Parquet file; see `load` for what its dialect is."""
+    return load(path, encoding=encoding).frame
 
 
 def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:
