@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overread import findings
 from overread.errors import InputError, WriteError, did_you_mean
 
 
@@ -56,3 +57,33 @@ def test_a_worker_process_raises_it_in_the_parent():
         pool.submit(_raise, joined).result(timeout=60)
     assert str(raised.value) == str(joined)
     assert [type(p) for p in raised.value.problems] == [InputError, WriteError]
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [("Efusion", "Effusion"), ("atelectsais", "atelectasis"), ("Pnuemothorax", "pneumothorax"),
+     ("pleural thickning", "pleural_thickening"), ("lungopacity", "lung_opacity"), ("oedema", "edema"), ("PAA", "PA")],
+)  # fmt: skip
+def test_a_near_spelling_of_the_same_word_is_named(word, known):
+    assert did_you_mean(word, ["mass", known]) == f"Did you mean '{known}'?"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["Calcification", "Empyema", "Hemothorax", "Hydropneumothorax", "Pericardial effusion", "Pleural plaque",
+     "Fungal pneumonia", "Pneumonitis", "Bronchiectasis", "Cardiomyopathy", "Hepatomegaly", "Granuloma",
+     "Infusion", "Diffusion", "Cirrhosis", "Anemia", "Scoliosis", "COVID-20", "Rib fracture", "Hilar mass",
+     "Tuberculoma", "Pneumomediastinum", "Cavitation"],
+)  # fmt: skip
+def test_another_disease_is_never_named(word):
+    known = [w for f in findings.VOCABULARY for w in (f.name, f.title, *(s for t in f.synonyms.values() for s in t))]
+    assert did_you_mean(word, known) == ""
+
+
+@given(st.sampled_from([n for n in findings.names() if min(map(len, n.split("_"))) > 3]), st.data())
+def test_one_slip_of_the_pen_in_a_finding_is_understood(name, data):
+    at = data.draw(st.sampled_from([i for i, c in enumerate(name) if c.isalpha()]))
+    before, letter, after = name[:at], name[at], name[at + 1 :]
+    written = data.draw(st.sampled_from([before + after, before + "q" + letter + after, before + "q" + after]))
+    hint = did_you_mean(written, findings.names())
+    assert hint == f"Did you mean '{name}'?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -63,12 +63,54 @@ def _restore(kind: type[InputError], args: tuple[Any, ...], attributes: Mapping[
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known word, or "" where none is near.
+    """A hint that names the known word that is a near spelling of the same word, or "" where none is.
+
+    Notes
+    -----
+    Every part of the word (divided by spaces, underscores, hyphens) must be the same but for one letter that is
+    missing, added, replaced or exchanged with its neighbour, or two in a part of ten letters and more. Words that only
+    look alike are never named: empyema is not emphysema, "north" is not "south".
 
     >>> did_you_mean("Efusion", ["Effusion", "Edema"])
     "Did you mean 'Effusion'?"
-    >>> did_you_mean("xyz", ["Effusion"])
+    >>> did_you_mean("Calcification", ["Infiltration", "Consolidation"])
     ''
     """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"Did you mean '{near[0]}'?" if near else ""
+    near = [(slips, k) for k in known if (slips := _slips(word, k)) is not None]
+    return f"Did you mean '{min(near, key=lambda pair: pair[0])[1]}'?" if near else ""
+
+
+def _parts(word: str) -> list[str]:
+    return re.split(r"[\s_\-./]+", word.strip().casefold())
+
+
+def _slips(word: str, known: str) -> int | None:
+    """How many slips of the pen lie between two spellings of one word, None where they are different words."""
+    left, right = _parts(word), _parts(known)
+    if len(left) != len(right):  # a space too few or too many
+        left, right = ["".join(left)], ["".join(right)]
+        return 0 if left == right else None
+    total = 0
+    for a, b in zip(left, right, strict=True):
+        slips = 0 if a == b else _distance(a, b)
+        short = min(len(a), len(b))
+        if slips > (2 if short >= 10 else 1 if short >= 2 and not any(c.isdigit() for c in a + b) else 0):
+            return None
+        total += slips
+    return total
+
+
+def _distance(a: str, b: str) -> int:
+    """The optimal string alignment distance: insertions, deletions, substitutions, exchanges of neighbours."""
+    if abs(len(a) - len(b)) > 2:
+        return 3
+    rows = [list(range(len(b) + 1))]
+    for i, x in enumerate(a, 1):
+        row = [i]
+        for j, y in enumerate(b, 1):
+            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                best = min(best, rows[-2][j - 2] + 1)
+            row.append(best)
+        rows.append(row)
+    return rows[-1][-1]

@@ -38,7 +38,7 @@ def test_the_folder_holds_what_it_should(tmp_path, two):
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {"images.parquet", "labels.parquet", "regions.parquet", "reads.parquet",
                      "flow.parquet", "splits.parquet",
-                     "unreadable.parquet", "duplicates.parquet", "pixels", "run.json"}  # fmt: skip
+                     "unreadable.csv", "duplicates.parquet", "pixels", "run.json"}  # fmt: skip
     images = cohort.images
     n = sum(s.images.height for s in two)
     assert images.height == n
@@ -71,10 +71,11 @@ def test_unreadable_images_are_refused_all_at_once_and_nothing_is_written(tmp_pa
     bad = two[0].images["path"][:2].to_list()
     (tmp_path / bad[0]).write_bytes(b"")
     (tmp_path / bad[1]).write_bytes(b"%PDF-1.4")
-    with pytest.raises(InputError, match=r"found 2 of \d+ that cannot") as caught:
+    with pytest.raises(InputError, match=r"found 2 of \d+ \(.* %\) that cannot be used") as caught:
         build(two, tmp_path, tmp_path / "out", CONFIG)
     assert all(path in str(caught.value) for path in bad)
-    assert [p.name for p in (tmp_path / "out").iterdir()] == [".building"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".building", "refused.csv"]
+    assert sorted(pl.read_csv(tmp_path / "out/refused.csv")["path"]) == sorted(bad)
     with pytest.raises(InputError, match="none there"):
         open_cohort(tmp_path / "out")
 
@@ -84,7 +85,7 @@ def test_skipped_images_are_counted_and_listed(tmp_path, two):
     (tmp_path / bad[0]).write_bytes(b"")
     (tmp_path / bad[1]).unlink()
     cohort = build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE, max_unreadable=0.1))
-    listed = pl.read_parquet(tmp_path / "out/unreadable.parquet")
+    listed = pl.read_csv(tmp_path / "out/unreadable.csv")
     assert listed["path"].to_list() == sorted(bad)
     assert cohort.images.height == sum(s.images.height for s in two) - 2
     step = cohort.flow.filter((pl.col("step") == "readable") & (pl.col("site") == "") & (pl.col("unit") == "images"))

@@ -25,11 +25,11 @@ def test_all_problems_are_said_at_once():
 
 
 def test_columns_that_the_images_lack_are_said():
-    config = CohortConfig(exclude={"collecton": ("x",)}, split_column="official")
+    config = CohortConfig(exclude={"collecton": ("x",)}, split_column="oficial_split")
     with pytest.raises(InputError) as caught:
         check_columns(config, ["image_id", "collection", "official_split"])
     assert "'collecton'. Did you mean 'collection'?" in str(caught.value)
-    assert "'official'. Did you mean 'official_split'?" in str(caught.value)
+    assert "'oficial_split'. Did you mean 'official_split'?" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,15 @@
 import polars as pl
 import pytest
 
-from overread.cohort.merge import merged
+from overread.cohort import merge
 from overread.datasets import prefixed
 from overread.errors import InputError
 from overread.tables import Source
+
+
+def merged(sources, roots):
+    placed, base = merge.rooted(sources, roots)
+    return merge.merged(placed), base
 
 
 def test_paths_become_relative_to_what_the_folders_share(hospital, tmp_path):

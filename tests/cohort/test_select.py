@@ -3,7 +3,7 @@ import pytest
 
 from overread import tables
 from overread.cohort import CohortConfig
-from overread.cohort.select import draw, exclusions, large_enough, select
+from overread.cohort.select import draw, exclusions, large_enough, reasons, select
 from overread.errors import InputError
 
 
@@ -17,6 +17,30 @@ def table(**columns):
 def counts(flow, site=""):
     rows = pl.concat(flow).filter((pl.col("site") == site) & (pl.col("unit") == "images"))
     return [(r["step"], r["reason"], r["count"]) for r in rows.iter_rows(named=True)]
+
+
+def test_radiographs_of_the_chest_are_kept_by_default_and_what_is_not_stated_too():
+    images = table(
+        modality=["CR", "CT", None, "dx", "RG", "MG"], body_part=["CHEST", "CHEST", None, "HAND", "LEG", "HAND"]
+    )
+    kept, flow = select(images, CohortConfig())
+    assert kept["image_id"].to_list() == ["i0", "i2"]
+    assert counts(flow) == [
+        ("read", "", 6),
+        ("modality", "modality CT", 1), ("modality", "modality MG", 1), ("modality", "", 4),
+        ("body part", "body part HAND", 1), ("body part", "body part LEG", 1), ("body part", "", 2),
+    ]  # fmt: skip
+    kept, _ = select(images, CohortConfig(modalities=("DX",), body_parts=("hand", "CHEST")))
+    assert kept["image_id"].to_list() == ["i2", "i3"]
+    kept, flow = select(images, CohortConfig(modalities=(), body_parts=()))
+    assert counts(flow) == [("read", "", 6)]
+    assert counts(select(images.drop("modality", "body_part"), CohortConfig())[1]) == [("read", "", 6)]
+
+
+def test_notes_of_one_image_are_counted_one_by_one():
+    images = table(source_note=["b; a", "a", None])
+    rows = reasons("noted", images, "source_note").filter(site="").select("reason", "count", "examples").rows()
+    assert rows == [("a", 2, "i0, i1"), ("b", 1, "i0")]
 
 
 def test_the_flow_adds_up_by_hand():
@@ -157,3 +181,14 @@ def test_exclusion_files_that_name_nobody_are_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         exclusions(path)
+
+
+def test_padded_names_of_an_exclusion_file_exclude_and_are_counted(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("image_id\ni1 \n\u00a0i2\nI3\n", encoding="utf-8")
+    config = CohortConfig(exclude_files=(str(path),), exclude={"patient_id": ("p0 ",)})
+    kept, flow = select(table(age_years=[1, 2, 3, 4]), config)
+    assert kept["image_id"].to_list() == ["i3"]
+    reasons = pl.concat(flow).filter(pl.col("step") == "noted").sort("unit")["reason"].to_list()
+    assert reasons[0].startswith("list.csv: 2 values of 'image_id' had white space around them: removed ('i1 '")
+    assert "not here: 1 of 1 differs from one there only in letter case" in reasons[1]

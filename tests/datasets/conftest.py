@@ -9,7 +9,7 @@ def dicom_file():
     """Write a small DICOM radiograph; keywords are tags."""
 
     def write(path, stored=None, **tags):
-        values = np.zeros((8, 8), np.uint8) if stored is None else stored
+        values = np.arange(64, dtype=np.uint8).reshape(8, 8) if stored is None else stored
         dataset = Dataset()
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian

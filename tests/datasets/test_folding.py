@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from overread.datasets.folding import NOTE, ages, dates, noted, numbers, sexes, views
+from overread.datasets.folding import NOTE, ages, body_parts, dates, modalities, noted, numbers, sexes, views
 from overread.errors import InputError
 
 
@@ -20,6 +20,30 @@ def test_a_view_not_understood_is_noted_and_an_empty_one_is_not():
     assert made[NOTE].to_list() == ["view 'oblique' is none of PA, AP, LATERAL: UNKNOWN", None, None, None]
 
 
+@pytest.mark.parametrize(
+    ("word", "part"),
+    [("CHEST", "CHEST"), ("Thorax", "CHEST"), ("TORAX", "CHEST"), ("TÓRAX", "CHEST"), ("PORT CHEST", "CHEST"),
+     ("chest_pa", "CHEST"), ("LUNG", "CHEST"), ("胸部", "CHEST"), ("HAND", "HAND"), ("Extremity", "EXTREMITY"),
+     ("THORACIC SPINE", "THORACIC SPINE"), ("TSPINE", "TSPINE"), ("ABDOMEN", "ABDOMEN"), ("TOOTH", "TOOTH"),
+     ("", None), (None, None), ("UNKNOWN", None), ("N/A", None)],
+)  # fmt: skip
+def test_body_parts_are_folded(word, part):
+    made = body_parts(pl.DataFrame({"body_part": [word]}, schema={"body_part": pl.String}))
+    assert made["body_part"].item() == part
+    assert made[NOTE].item() == (None if part else "body part not stated")
+
+
+@pytest.mark.parametrize(
+    ("word", "modality"),
+    [("CR", "CR"), ("dx ", "DX"), ("DR", "DX"), ("XR", "RG"), ("X-ray", "RG"), ("CT", "CT"), ("OT", "OT"), ("", None),
+     (None, None), ("unknown", None)],
+)  # fmt: skip
+def test_modalities_are_folded(word, modality):
+    made = modalities(pl.DataFrame({"modality": [word]}, schema={"modality": pl.String}))
+    assert made["modality"].item() == modality
+    assert made[NOTE].item() == (None if modality else "modality not stated")
+
+
 def test_sexes_are_folded_and_strange_ones_listed():
     made, problems = sexes(pl.DataFrame({"sex": ["F", "female", "MALE", None, "U", "other"]}), "t")
     assert made["sex"].to_list() == ["F", "F", "M", None, None, None]
@@ -36,21 +60,19 @@ def frame(*values):
 
 
 def test_ages_in_their_spellings():
-    made, problems = ages(frame("57", "057Y", "71.0", "018M", "26W", "365D", None, ""), "t", known_errors=False)
+    made, problems = ages(frame("57", "057Y", "71.0", "018M", "26W", "365D", None, ""), "t")
     expected = [57, 57, 71, 1.5, 26 * 7 / 365.25, 365 / 365.25, None, None]
     assert made["age_years"].to_list() == pytest.approx(expected)
     assert not problems
 
 
-def test_impossible_ages_are_listed_or_where_they_are_known_noted():
-    _, problems = ages(frame("411", "57", "-3", "old"), "t", known_errors=False)
-    assert [p.found for p in problems] == ["2 others", "1 others"]
-    assert problems[0].examples == ("i2: -3", "i3: old")
-    assert problems[1].examples == ("i0: 411",)
-    made, problems = ages(frame("411", "57"), "t", known_errors=True)
-    assert made["age_years"].to_list() == [None, 57.0]
-    assert made[NOTE].to_list() == ["age 411 is above 120 years: not stated", None]
+def test_an_impossible_age_is_noted_and_an_unreadable_one_refused():
+    made, problems = ages(frame("411", "57", "unk"), "t")
+    assert made["age_years"].to_list() == [None, 57.0, None]
+    assert made[NOTE].to_list() == ["age 411 is above 120 years: not stated", None, None]
     assert not problems
+    _, problems = ages(frame("411", "57", "-3", "old"), "t")
+    assert [(p.found, p.examples) for p in problems] == [("2 others", ("i2: -3", "i3: old"))]
 
 
 def test_notes_add_up():

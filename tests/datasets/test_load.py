@@ -37,7 +37,16 @@ def test_unknown_source_and_options_are_said_with_the_nearest(root):
         datasets.load("table", root, {"imagse": "t.csv"})
     message = str(caught.value)
     assert "'imagse'. Did you mean 'images'?" in message
-    assert "expected the option columns; found it left out" in message
+    assert "expected the option 'columns'; found no such key. Add columns = { … } under [options]." in message
+
+
+def test_a_missing_site_names_the_key_and_its_section(tmp_path):
+    with pytest.raises(InputError, match=r"'site'; found no such key. Add site = \"…\" under \[options\]."):
+        datasets.load("dicom_folder", tmp_path)
+    with pytest.raises(InputError, match=r"Add site = \"…\" under \[sources.north.options\]."):
+        datasets.load("dicom_folder", tmp_path, where="[sources.north.options]")
+    with pytest.raises(InputError, match=r'Write it as columns = \{ path = "…" \}.'):
+        datasets.load("table", tmp_path, OPTIONS | {"path": "png/{image_id}.png"})
 
 
 def test_helpers_are_no_sources():

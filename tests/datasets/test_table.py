@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -64,7 +65,7 @@ def test_list_labels_state_the_whole_vocabulary(tmp_path):
     assert labels.height == 6
     present = labels.filter(pl.col("state").cast(pl.String) == "present").select("case_id", "finding")
     assert sorted(present.rows()) == [("a.png", "edema"), ("a.png", "mass"), ("b.png", "no_finding")]
-    with pytest.raises(InputError, match=r"others \(Edema\)"):
+    with pytest.raises(InputError, match=r"1 other words \(Edema\). .* \{ \"Edema\" = \"edema\" \}"):
         table.read(tmp_path, images="t.csv", columns=COLUMNS, labels=spec | {"vocabulary": ["Mass", "No Finding"]})
 
 
@@ -119,12 +120,12 @@ def test_all_problems_of_the_columns_are_said_at_once(tmp_path):
         assert line in message, line
 
 
-def test_impossible_ages_and_sexes_are_refused_together(tmp_path):
-    write(tmp_path, age=["411", "5", "6"], gender=["F", "?", "M"])
+def test_unreadable_ages_and_sexes_are_refused_together(tmp_path):
+    write(tmp_path, age=["old", "5", "6"], gender=["F", "?", "M"])
     columns = COLUMNS | {"age_years": "age", "sex": "gender"}
     with pytest.raises(InputError) as caught:
         table.read(tmp_path, images="t.csv", columns=columns)
-    assert "an age to 120; found 1 others (a.png: 411)" in str(caught.value)
+    assert "found 1 others (a.png: old)" in str(caught.value)
     assert "found 1 other spellings (?)" in str(caught.value)
 
 
@@ -134,7 +135,9 @@ def test_unknown_findings_states_and_forms(tmp_path):
         table.read(tmp_path, images="t.csv", columns=COLUMNS, labels=["Efusion"])
     with pytest.raises(InputError, match=r"label values .* or empty; found 1 others \(b.png, mass: 'maybe'\)"):
         table.read(tmp_path, images="t.csv", columns=COLUMNS, labels=["Mass"])
-    with pytest.raises(InputError, match=r"a form, one of wide, list, long; found 'wid'. Did you mean 'wide'"):
+    with pytest.raises(
+        InputError, match=r"a form, one of wide, list, long, constant; found 'wid'. Did you mean 'wide'"
+    ):
         table.read(tmp_path, images="t.csv", columns=COLUMNS, labels={"form": "wid"})
     with pytest.raises(InputError, match=r"unknown keys \(column\). Did you mean 'columns'"):
         table.read(tmp_path, images="t.csv", columns=COLUMNS, labels={"form": "wide", "column": ["Mass"]})
@@ -199,19 +202,151 @@ def test_dates_of_a_table_are_read_in_the_usual_forms(tmp_path):
         table.read(tmp_path, images="t.csv", columns=columns)
 
 
-def test_a_table_with_our_columns_may_be_spelt_as_people_do(tmp_path):
-    (tmp_path / "t.csv").write_text(
-        "image_id,patient_id,site,view,sex,age_years,acquired\n01,1,a,portable,female,057Y,31.01.2017\n"
-        "02,2,a,Posteroanterior,M,12M,20170201\n"
-    )
-    made = table.plain(tmp_path / "t.csv")
-    assert made.select("image_id", "view", "sex", "age_years").rows() == [
-        ("01", "UNKNOWN", "F", 57.0), ("02", "PA", "M", 1.0),
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+
+
+def test_a_path_is_made_from_columns_and_a_missing_one_is_the_image_id(tmp_path):
+    write(tmp_path, file=["1", "2", "3"])
+    for name in ("png/1.png", "png/2.png", "png/3.png", "mask/1.png"):
+        picture(tmp_path / name)
+    columns = {"image_id": "file", "patient_id": "patient", "site": "hospital", "path": "png/{image_id}.png",
+               "case_id": "{patient}_{batch}"}  # fmt: skip
+    source = table.read(tmp_path, images="t.csv", columns=columns, labels=["Effusion"])
+    assert source.images["path"].to_list() == ["png/1.png", "png/2.png", "png/3.png"]
+    assert source.images["case_id"].to_list() == ["00000001_x", "2_y", "2_z"]
+    assert source.labels["case_id"].to_list() == ["00000001_x", "2_y"]
+    assert source.notes == ()
+    (tmp_path / "mask/1.png").unlink()
+    without = {k: v for k, v in columns.items() if k != "path"}
+    source = table.read(tmp_path, images="t.csv", columns=without)
+    assert source.images["path"].to_list() == ["png/1.png", "png/2.png", "png/3.png"]
+    assert source.notes[0].startswith("3 files were found by their name without folder or extension ('1' is png/1.png")
+    with pytest.raises(InputError, match=r"columns of the table in 'png/{imge}.png'; found '{imge}'"):
+        table.read(tmp_path, images="t.csv", columns=columns | {"path": "png/{imge}.png"})
+
+
+def test_only_what_is_there_of_a_larger_set(tmp_path):
+    write(tmp_path)
+    picture(tmp_path / "b.png")
+    options = {"images": "t.csv", "columns": COLUMNS, "labels": ["Effusion"]}
+    assert table.read(tmp_path, **options).images.height == 3
+    source = table.read(tmp_path, **options, subset=True)
+    assert source.images["image_id"].to_list() == ["b.png"]
+    assert source.labels["case_id"].to_list() == ["b.png"]
+    assert source.excluded.select("path", "site", "reason", "unreadable").rows() == [
+        (name, site, "no file there: the folder holds a part of the set", False)
+        for name, site in (("a.png", "north"), ("c.png", "south"))
     ]  # fmt: skip
-    assert [str(d) for d in made["acquired"]] == ["2017-01-31", "2017-02-01"]
-    assert "portable" in made["source_note"][0]
-    made.write_parquet(tmp_path / "t.parquet")
-    assert table.plain(tmp_path / "t.parquet").equals(made)
-    (tmp_path / "t.csv").write_text("image,patient_id,site\n1,1,a\n")
-    with pytest.raises(InputError, match="a column 'image_id'"):
-        table.plain(tmp_path / "t.csv")
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(InputError, match=r"files of some of the images below the root; found none of 3 \(a.png"):
+        table.read(tmp_path, **options, subset=True)
+
+
+def test_labels_of_a_long_file_go_with_the_images_that_are_not_there(tmp_path):
+    write(tmp_path)
+    picture(tmp_path / "b.png")
+    (tmp_path / "l.csv").write_text("case_id,finding,state\na.png,Mass,1\nb.png,Mass,0\nother,Mass,0\n")
+    labels = {"form": "long", "file": "l.csv"}
+    source = table.read(tmp_path, images="t.csv", columns=COLUMNS, labels=labels, subset=True)
+    assert source.labels["case_id"].to_list() == ["b.png", "other"]
+
+
+def test_a_constant_label_and_constant_columns(tmp_path):
+    write(tmp_path)
+    columns = {"image_id": "file", "patient_id": "patient"}
+    labels = {"form": "constant", "findings": {"Tuberculosis": "present", "No Finding": "absent"}, "source": "owner"}
+    constants = {"site": "x", "view": "posteroanterior", "collection": "A"}
+    source = table.read(tmp_path, images="t.csv", columns=columns, defaults=constants, labels=labels)
+    assert source.images.select("site", "view", "collection").unique().rows() == [("x", "PA", "A")]
+    assert source.labels.height == 6
+    assert source.labels.filter(case_id="c.png").rows() == [
+        ("c.png", "tuberculosis", "owner", "present"), ("c.png", "no_finding", "owner", "absent"),
+    ]  # fmt: skip
+    for wrong, message in (
+        ({"Mass": "yes"}, "states present, absent, uncertain; found 1 others"),
+        ({}, "findings and"),
+    ):
+        with pytest.raises(InputError, match=message):
+            table.read(tmp_path, images="t.csv", columns=COLUMNS, labels=labels | {"findings": wrong})
+    with pytest.raises(InputError, match=r"defaults: .*found 'viw'. Did you mean 'view'"):
+        table.read(tmp_path, images="t.csv", columns=COLUMNS, defaults={"viw": "PA"})
+
+
+def test_a_map_of_the_words_of_a_table_to_findings(tmp_path):
+    write(tmp_path, Effusion=["Pneumonia/Viral/COVID-19", "Normal", "todo"])
+    words = {"Pneumonia/Viral/COVID-19": ["covid_19", "pneumonia"], "Normal": "no_finding", "todo": ""}
+    labels = {"form": "list", "column": "Effusion", "vocabulary": words}
+    source = table.read(tmp_path, images="t.csv", columns=COLUMNS, labels=labels)
+    present = source.labels.filter(pl.col("state").cast(pl.String) == "present").select("case_id", "finding")
+    assert present.rows() == [("a.png", "covid_19"), ("a.png", "pneumonia"), ("b.png", "no_finding")]
+    assert source.labels.height == 9
+    with pytest.raises(InputError, match=r"found 1 other words \(todo\). Add each .*: \{ \"todo\" = \"\" \}."):
+        table.read(tmp_path, images="t.csv", columns=COLUMNS,
+                   labels=labels | {"vocabulary": {w: f for w, f in words.items() if f}})  # fmt: skip
+    (tmp_path / "l.csv").write_text("case_id,finding,state\na.png,TB,1\nb.png,odd,1\n")
+    long = {"form": "long", "file": "l.csv", "vocabulary": {"TB": "tuberculosis", "odd": ""}}
+    both = table.read(tmp_path, images="t.csv", columns=COLUMNS, labels=[labels, long | {"source": "lab"}]).labels
+    assert both.filter(source="lab").select("case_id", "finding").rows() == [("a.png", "tuberculosis")]
+    with pytest.raises(InputError, match=r"findings of the vocabulary; found 1 other words \(odd\)"):
+        table.read(tmp_path, images="t.csv", columns=COLUMNS, labels=long | {"vocabulary": {"TB": "tuberculosis"}})
+
+
+def test_an_encoding_and_ages_that_are_approximate(tmp_path):
+    text = "file,patient,hospital,age,part\na.png,1,Köln,early 40s,Thorax\nb.png,2,Köln,50+,Hand\nc.png,3,Köln,7,\n"
+    (tmp_path / "t.csv").write_bytes(text.encode("cp1252"))
+    columns = COLUMNS | {"age_years": "age", "body_part": "part"}
+    images = table.read(tmp_path, images="t.csv", columns=columns, encoding="cp1252").images
+    assert images["site"].unique().to_list() == ["Köln"]
+    assert images["age_years"].to_list() == [42.0, 50.0, 7.0]
+    assert images["body_part"].to_list() == ["CHEST", "HAND", None]
+    assert images["source_note"].to_list() == [
+        "age 'early 40s' is approximate: 42 is taken", "age '50+' is approximate: 50 is taken", "body part not stated",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"an encoding such as .*; found 'cp12520'"):
+        table.read(tmp_path, images="t.csv", columns=columns, encoding="cp12520")
+
+
+def test_computed_tomography_of_a_table_is_left_out_by_the_cohort(tmp_path):
+    from PIL import Image
+
+    from overread.cohort import CohortConfig, build
+    from overread.images.recipe import Recipe
+
+    write(tmp_path, modality=["X-ray", "CT", ""])
+    for n, name in enumerate("abc"):
+        values = np.arange(81, dtype=np.uint8).reshape(9, 9) + 60 * n
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    source = table.read(tmp_path, images="t.csv", columns=COLUMNS | {"modality": "modality"})
+    assert source.images["modality"].to_list() == ["RG", "CT", None]
+    cohort = build(source, tmp_path, tmp_path / "out", CohortConfig(recipe=Recipe(8), fractions=(1, 0, 0)))
+    assert cohort.images["image_id"].to_list() == ["a.png", "c.png"]
+    flow = cohort.flow.filter(step="modality", site="").select("reason", "unit", "count").rows()
+    assert flow == [("modality CT", "images", 1), ("", "images", 2), ("", "cases", 2), ("", "patients", 2)]
+
+
+def test_folders_as_classes_need_no_table(tmp_path):
+    files = ("NORMAL/IM-0115-0001.jpeg", "PNEUMONIA/person1_bacteria_1.jpeg", "PNEUMONIA/person1_bacteria_2.jpeg")
+    for name in (*(f"train/{file}" for file in files), "test/NORMAL/IM-0001-0001.jpeg", "train/notes.txt"):
+        picture(tmp_path / name)
+    columns = {"image_id": "stem", "patient_id": "{stem:^(?:person|IM-)[0-9]+}"}
+    labels = {"form": "list", "column": "folder", "vocabulary": {"NORMAL": "no_finding", "PNEUMONIA": "pneumonia"}}
+    options = {"columns": columns, "labels": labels, "defaults": {"site": "guangzhou"}}
+    source = table.read(tmp_path, images="train/*/*.jpeg", **options)
+    assert source.images.select("image_id", "patient_id", "path").rows() == [
+        ("IM-0115-0001", "IM-0115", "train/NORMAL/IM-0115-0001.jpeg"),
+        ("person1_bacteria_1", "person1", "train/PNEUMONIA/person1_bacteria_1.jpeg"),
+        ("person1_bacteria_2", "person1", "train/PNEUMONIA/person1_bacteria_2.jpeg"),
+    ]
+    assert source.labels.filter(case_id="IM-0115-0001").select("finding", "state").rows() == [
+        ("no_finding", "present"), ("pneumonia", "absent"),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"files of the pattern 'val/\*'; found none of 4. Images .* are test/"):
+        table.read(tmp_path, images="val/*", **options)
+    with pytest.raises(InputError, match=r"columns, patient_id: expected a regular expression; found '\(\['"):
+        table.read(tmp_path, images="train/*", **options | {"columns": columns | {"patient_id": "{stem:([}"}})
+    with pytest.raises(InputError, match="a value in every row of 'patient_id'"):
+        table.read(
+            tmp_path, images="train/*", **options | {"columns": columns | {"patient_id": "{stem:^person[0-9]+}"}}
+        )

@@ -13,7 +13,9 @@ def test_points_are_named_by_their_rate():
 
 def test_every_problem_is_said_at_once():
     with pytest.raises(InputError) as error:
-        EvaluationConfig(uncertain="ignored", findings=("edma",), confidence=95, missing_allowed=1, age_bands=(40, 18))
+        EvaluationConfig(
+            uncertain="ignored", findings=("edma",), confidence=95, missing_allowed=1.5, age_bands=(40, 18)
+        )
     text = str(error.value)
     assert text.startswith("5 problems")
     for part in (

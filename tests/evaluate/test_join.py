@@ -87,17 +87,17 @@ def test_several_sources_named_must_not_state_the_same():
 
 def test_predictions_for_unknown_images_are_refused_or_listed():
     given = predictions({"i1": 0.9, "i2": 0.1, "i3": 0.5, "i9": 0.2})
-    with pytest.raises(InputError, match=r"predictions for 1 images that it lacks \(i9\).*unknown_images"):
+    with pytest.raises(InputError, match=r"1 of 4 images \(25.0%\) .*\('i9'\).*missing_allowed.predictions = 0.26"):
         join(images(), labels(), given, EvaluationConfig())
-    made = join(images(), labels(), given, EvaluationConfig(unknown_images="list"))
-    assert reasons(made)["images", "predictions for ones that the images table lacks"] == 1
+    made = join(images(), labels(), given, EvaluationConfig(missing_allowed={"predictions": 0.26}))
+    assert reasons(made)["images", "predictions: not in the images table (25% of 4)"] == 1
 
 
 def test_missing_predictions_are_refused_and_counted_where_allowed():
     given = predictions({"i1": 0.9, "i2": 0.1})
-    with pytest.raises(InputError, match=r"1 of 3 cases \(33.3%\) without one \(i3 edema\).*missing_allowed = 0.35"):
+    with pytest.raises(InputError, match=r"1 of 3 cases \(33.3%\) .*\(i3 edema\).*missing_allowed.scores = 0.35"):
         join(images(), labels(), given, EvaluationConfig())
-    made = join(images(), labels(), given, EvaluationConfig(missing_allowed=0.35))
+    made = join(images(), labels(), given, EvaluationConfig(missing_allowed={"scores": 0.35}))
     assert reasons(made)["cases", "labelled, but not scored by acme"] == 1
 
 
@@ -131,7 +131,7 @@ def test_an_unknown_state():
 
 def test_nothing_in_common():
     with pytest.raises(InputError, match="none of the same case and finding"):
-        join(images(), labels(("x", "present")), predictions(), EvaluationConfig())
+        join(images(), labels(("x", "present")), predictions(), EvaluationConfig(missing_allowed=1))
 
 
 @pytest.mark.parametrize(("how", "score"), [("mean", 0.5), ("max", 0.9)])
@@ -181,5 +181,7 @@ def test_shifted_predictions_are_another_analysis():
 
 def test_labels_of_cases_that_are_no_images_are_counted():
     given = pl.concat([labels(), labels(("i9", "present"))])
-    made = join(images(), given, predictions(), EvaluationConfig())
-    assert reasons(made)["cases", "labelled, but not in the images table"] == 1
+    with pytest.raises(InputError, match=r"labels of source 'expert': .* found 1 of 4 cases \(25.0%\) .*\('i9'\)"):
+        join(images(), given, predictions(), EvaluationConfig())
+    made = join(images(), given, predictions(), EvaluationConfig(missing_allowed={"labels": 0.26}))
+    assert reasons(made)["cases", "labels of source 'expert': not in the images table (25% of 4)"] == 1

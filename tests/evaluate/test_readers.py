@@ -119,7 +119,9 @@ def test_the_area_and_the_curve_weigh_a_case_by_its_reads(by_hand):
     made = value(by_hand.estimates, analysis="readers", metric="auc", rater="acme", reference="own")
     assert made == pytest.approx(8 / 12)
     curve = by_hand.curves.filter(curve="roc", subgroup="read", reference="own").sort("order")
-    assert (curve["y"][0], curve["y"][-1], curve["level"][0]) == (0.5, 1.0, "unaided")
+    assert (curve["y"][0], curve["y"][1], curve["y"][-1], curve["level"][0]) == (0.0, 0.5, 1.0, "unaided")
+    x, y = curve["x"].to_numpy(), curve["y"].to_numpy()
+    assert np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) == pytest.approx(made)
     assert curve.filter((pl.col("x") - 0.7).abs() < 1e-9)["y"].item() == 1.0
 
 

@@ -44,7 +44,7 @@ def test_rate_replicates_choose_the_threshold_again(ground, reverse):
     p = ground
     drawn = draws(p, rng=np.random.default_rng(2), replicates=5)
     spots = [Spot("acme", "edema", p.at(["b"]))]
-    values = rate_replicates(p, drawn, spots, [0.9, 0.6], reverse=reverse)
+    values = rate_replicates(p, drawn, spots, [0.9, 0.6], kind="specificity" if reverse else "sensitivity")
     for r in range(5):
         index = written_out(drawn.counts[r], p.patient)
         mine = index[spots[0].cases[index]]

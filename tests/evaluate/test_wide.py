@@ -5,6 +5,7 @@ import gzip
 import polars as pl
 import pytest
 
+from overread import tables
 from overread.errors import InputError
 from overread.evaluate import wide
 
@@ -42,7 +43,7 @@ def test_images_of_a_public_label_file(tmp_path):
 
 def test_a_strange_sex_is_refused_with_the_value(tmp_path):
     path = write(tmp_path / "t.csv", "Image Index,Patient ID,Patient Gender\n1.png,1,X\n")
-    with pytest.raises(InputError, match=r"one of 'F', 'M' in 'sex'; found 1 row \(X\)"):
+    with pytest.raises(InputError, match=r"a sex: F, M, female, male, or empty; found 1 other spellings \(X\)"):
         wide.images(path)
 
 
@@ -91,7 +92,7 @@ def test_a_score_that_is_no_finite_number_is_refused(tmp_path, cell):
 
 def test_a_column_that_nearly_names_a_finding_is_refused(tmp_path):
     path = write(tmp_path / "acme.csv", "Image Index,Efusion,comment\n1.png,0.5,x\n")
-    with pytest.raises(InputError, match=r"found 'Efusion'\. Did you mean 'effusion'\?"):
+    with pytest.raises(InputError, match=r"found 'Efusion'\. Did you mean 'Effusion'\?"):
         wide.predictions(path)
 
 
@@ -102,7 +103,7 @@ def test_a_column_that_names_nothing_is_listed(tmp_path):
 
 def test_two_columns_of_one_finding_are_refused(tmp_path):
     path = write(tmp_path / "acme.csv", "Image Index,Effusion,Pleural Effusion\n1.png,0.5,0.4\n")
-    with pytest.raises(InputError, match="one column per finding"):
+    with pytest.raises(InputError, match=r"one column for pleural_effusion; .* \('Effusion', 'Pleural Effusion'\)"):
         wide.predictions(path)
 
 
@@ -135,3 +136,114 @@ def test_a_parquet_file_reads_as_its_csv(tmp_path):
     frame.write_csv(tmp_path / "acme.csv")
     frame.write_parquet(tmp_path / "acme.parquet")
     assert wide.predictions(tmp_path / "acme.csv").frame.equals(wide.predictions(tmp_path / "acme.parquet").frame)
+
+
+def test_a_table_with_our_columns_may_be_spelt_as_people_do(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "image_id,patient_id,site,view,sex,age_years,acquired\n01,1,a,portable,female,057Y,31.01.2017\n"
+        "02,2,a,Posteroanterior,M,12M,20170201\n"
+    )
+    made = wide.images(tmp_path / "t.csv").frame
+    assert made.select("image_id", "view", "sex", "age_years").rows() == [
+        ("01", "UNKNOWN", "F", 57.0), ("02", "PA", "M", 1.0),
+    ]  # fmt: skip
+    assert [str(d) for d in made["acquired"]] == ["2017-01-31", "2017-02-01"]
+    assert "portable" in made["source_note"][0]
+    made.write_parquet(tmp_path / "t.parquet")
+    assert wide.images(tmp_path / "t.parquet").frame.equals(made)
+
+
+@pytest.mark.parametrize(
+    ("column", "meaning"),
+    [
+        ("Study", "case_id"), ("StudyInstanceUID", "case_id"), ("Accession Number", "case_id"), ("study-id", "case_id"),
+        ("Image Index", "image_id"), ("IMAGE_ID", "image_id"), ("SOPInstanceUID", "image_id"), ("filename", "image_id"),
+    ],
+)  # fmt: skip
+def test_column_names_of_the_field(tmp_path, column, meaning):
+    made = wide.predictions(write(tmp_path / "acme.csv", f"{column},Edema\n1,0.5\n"))
+    assert made.frame.columns[0] == meaning
+    assert made.columns == {column: meaning, "Edema": "finding edema"}
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["prob_Effusion", "p_Effusion", "Effusion_prob", "pred-effusion", "score Effusion", "EFFUSION_SCORE",
+     "p(Pleural Effusion)", "logit_effusion", "Effusion.pred"],
+)  # fmt: skip
+def test_affixes_of_scores(tmp_path, column):
+    frame = wide.predictions(write(tmp_path / "acme.csv", f"Image Index,{column}\n1,0.5\n")).frame
+    assert frame["finding"].to_list() == ["pleural_effusion"]
+
+
+def test_scores_beside_labels_are_not_taken_for_labels(tmp_path):
+    path = write(tmp_path / "t.csv", "Image Index,Edema,prob_Edema,prob_Mass,Geschlecht\n1,1,0.5,0.2,W\n")
+    made = wide.labels(path)
+    assert made.frame.select("finding", "state").rows() == [("edema", "present")]
+    assert made.unused == ("Geschlecht",)
+    with pytest.raises(InputError, match=r"one column for edema; found 2 \('Edema', 'prob_Edema'\)"):
+        wide.predictions(path)
+
+
+def test_two_columns_of_one_meaning_are_refused_unless_one_has_its_name(tmp_path):
+    path = write(tmp_path / "acme.csv", "Study,Accession Number,Edema\n1,2,0.5\n")
+    with pytest.raises(InputError, match=r"of the meaning 'case_id'; found 2 \('Study', 'Accession Number'\)"):
+        wide.predictions(path)
+    path = write(tmp_path / "acme.csv", "Study,case_id,Edema\n1,2,0.5\n")
+    assert wide.predictions(path).frame["case_id"].to_list() == ["2"]
+
+
+def test_words_of_the_field(tmp_path):
+    text = "Study,Patient ID,Sex,View,Age,Edema\n1,1,W,p.a.,155,t\n"
+    path = write(
+        tmp_path / "t.csv", text.replace("50+", "155") + "2,2,M,AP,NaN,False\n3,3,unk,,45,unk\n4,4,f,LL,045Y,NA\n"
+    )
+    made = wide.images(path)
+    assert made.frame.select("image_id", "case_id", "sex", "view", "age_years").rows() == [
+        ("1", "1", "F", "PA", None), ("2", "2", "M", "AP", None), ("3", "3", None, "UNKNOWN", 45.0),
+        ("4", "4", "F", "LATERAL", 45.0),
+    ]  # fmt: skip
+    assert made.frame["source_note"].to_list() == ["age 155 is above 120 years: not stated", None, None, None]
+    labels = wide.labels(path)
+    assert labels.frame.select("case_id", "state").rows() == [("1", "present"), ("2", "absent")]
+    assert [(d.count, d.examples) for d in labels.dropped] == [(2, "'unk'; 'NA'")]
+
+
+def test_an_impossible_age_is_missing_wherever_a_table_is_checked():
+    frame = pl.DataFrame({"image_id": ["a", "b"], "patient_id": ["1", "2"], "site": "s", "age_years": [155.0, 119.0]})
+    made = tables.check(frame, "images")
+    assert made["age_years"].to_list() == [None, 119.0]
+    assert made["source_note"].to_list() == ["age 155 is above 120 years: not stated", None]
+
+
+def test_spellings_are_those_of_the_owner(tmp_path):
+    path = write(tmp_path / "t.csv", "Image Index,Patient ID,Sex,Erguss\n1,1,1,+\n2,2,2,-\n")
+    spellings = {"sex": {"1": "M", "2": "F"}, "state": {"+": "present", "-": "absent"},
+                 "finding": {"Erguss": "pleural_effusion"}}  # fmt: skip
+    assert wide.images(path, spellings=spellings).frame["sex"].to_list() == ["M", "F"]
+    made = wide.labels(path, spellings=spellings).frame
+    assert made.select("finding", "state").rows() == [("pleural_effusion", "present"), ("pleural_effusion", "absent")]
+    with pytest.raises(InputError, match="a column 'vew', which spellings name"):
+        wide.images(path, spellings={"vew": {"x": "PA"}})
+
+
+def test_exact_repeats_of_a_row_are_dropped_and_counted(tmp_path):
+    long = "case_id,finding,source,state\n1,edema,a,present\n1,edema,a,present\n"
+    made = wide.labels(write(tmp_path / "l.csv", long))
+    assert made.frame.height == 1
+    assert [(d.unit, d.count, d.examples) for d in made.dropped] == [("rows", 1, "1")]
+    with pytest.raises(InputError, match="one row per case_id, finding, source"):
+        wide.labels(write(tmp_path / "l.csv", long[:-8] + "absent\n"))
+
+
+def test_a_studys_labels_beside_each_of_its_images_are_one(tmp_path):
+    made = wide.labels(write(tmp_path / "l.csv", "Study,Image Index,Edema\ns,1,1\ns,2,1\n"))
+    assert made.frame.select("case_id", "state").rows() == [("s", "present")]
+    assert [(d.unit, d.count) for d in made.dropped] == [("labels", 1)]
+
+
+def test_long_files_may_use_the_words_of_public_sets_and_leave_out_their_own_name(tmp_path):
+    made = wide.labels(write(tmp_path / "nlp.csv", "Study,Finding,State\n1,Effusion,yes\n2,Effusion,NaN\n"))
+    assert made.frame.rows() == [("1", "pleural_effusion", "nlp", "present")]
+    made = wide.predictions(write(tmp_path / "acme.csv", "Image Index;Finding;Score\n1;Effusion;0,5\n"))
+    assert made.frame.select("finding", "model", "score").row(0) == ("pleural_effusion", "acme", 0.5)

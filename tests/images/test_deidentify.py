@@ -22,8 +22,9 @@ from overread.errors import InputError
 from overread.images import deidentify as package
 from overread.images.deidentify import Deidentification, Key, deidentify, new_key, read_key
 from overread.images.deidentify import text as texts
-from overread.images.deidentify.clean import cleaned, spellings
+from overread.images.deidentify.clean import cleaned
 from overread.images.deidentify.profile import action, table
+from overread.images.deidentify.removed import spellings
 from overread.images.deidentify.residual import residual
 from overread.images.dicom import read_dicom, stored_values
 
@@ -36,7 +37,7 @@ WHO = {
     "Manufacturer": "SIEMENS", "ManufacturerModelName": "Ysio", "StudyDescription": "Chest PA, Fr. Meierhofer",
     "PatientAddress": "Elm Street 5", "PatientWeight": 71, "OperatorsName": "Smithson", "StationName": "RAD07",
 }  # fmt: skip
-needs_tesseract = pytest.mark.skipif(texts.tesseract() is None, reason="Tesseract is not installed")
+needs_tesseract = pytest.mark.skipif(texts.tesseract() is None, reason="needs Tesseract: apt-get install tesseract-ocr")
 
 
 def noise(rows=240, columns=300, seed=0):
@@ -130,7 +131,7 @@ def test_what_is_kept_moved_and_taken_out():
     assert made.PatientIdentityRemoved == "YES"
     codes = [c.CodeValue for c in made.DeidentificationMethodCodeSequence]
     assert codes == ["113100", "113101", "113109", "113108", "113107", "113105"]
-    assert residual(made, state.names, state.whole) == []
+    assert residual(made, state.removed) == []
     basic = Deidentification(device=False, patient=False, dates="remove", descriptors=False)
     bare, _ = cleaned(dataset(), KEY, basic)
     assert not bare.StudyDate
@@ -164,7 +165,7 @@ def test_nested_names_go_where_another_tool_leaves_them():
     assert "Meierhofer" in str(theirs)
     ours, state = cleaned(make(), KEY, Deidentification())
     assert "Meierhofer" not in str(ours)
-    assert residual(ours, state.names, state.whole) == []
+    assert residual(ours, state.removed) == []
 
 
 def test_every_top_level_attribute_that_another_tool_empties_or_removes_is_gone_here_too():
@@ -192,17 +193,17 @@ def test_a_name_put_anywhere_is_not_found_again(name, depth, tag):
     made.add_new(0x00191001, "UN", f"QQ{name}".encode())
     ours, state = cleaned(made, KEY, Deidentification())
     assert f"qq{name}".casefold() not in str(ours).casefold()
-    assert residual(ours, state.names, state.whole) == []
+    assert residual(ours, state.removed) == []
 
 
 def test_the_residual_check_sees_what_was_left_anywhere():
     made, state = cleaned(dataset(), KEY, Deidentification())
-    assert residual(made, state.names, state.whole, place="clean/Meierhofer.dcm") == ["file name"]
+    assert residual(made, state.removed, place="clean/Meierhofer.dcm") == ["file name"]
     made.ContentLabel = "SEEN MEIERHOFER"
     made.ReferencedStudySequence = Sequence([nested(1, ReferencedSOPInstanceUID="1.2.99.1")])
     made.ImageComments = "born 31.01.1928"
     made.add_new(0x00091010, "OB", b"acc4711")
-    found = residual(made, state.names, state.whole)
+    found = residual(made, state.removed)
     assert found == ["0008,1110/0040,a043/0008,1155", "0009,1010", "0020,4000", "0070,0080"]
     assert "19280131" in spellings("19280131")
     assert "1928-01-31" in spellings("1928.01.31")
@@ -327,7 +328,7 @@ def test_a_short_name_counts_where_it_is_the_patients():
 
 def test_without_tesseract_no_picture_passes(folder, tmp_path, monkeypatch):
     source, _ = folder
-    monkeypatch.setattr("overread.images.deidentify.file.tesseract", lambda: None)
+    monkeypatch.setattr("overread.images.deidentify.pixels.tesseract", lambda: None)
     made = deidentify(source, tmp_path / "out", KEY)
     assert (made.clean, made.quarantined) == (0, 4)
     reasons = pl.read_csv(made.quarantine).filter(pl.col("kind") == "quarantined")["reason"].to_list()
@@ -341,7 +342,7 @@ def test_without_tesseract_no_picture_passes(folder, tmp_path, monkeypatch):
         ({"PatientID": ""}, "no patient ID"),
         ({"NumberOfFrames": 3}, "could not be checked for text: 3 frames"),
         ({"StudyInstanceUID": ""}, "no StudyInstanceUID"),
-        ({"ContentLabel": "MEIERHOFER"}, "what was taken out is in it still (0070,0080)"),
+        ({"StationName": "RAD MEIERHOFER"}, "what was taken out is in it still (0008,1010)"),
     ],
 )
 def test_files_that_cannot_be_cleaned_are_kept_back_and_why(folder, tmp_path, tags, reason):

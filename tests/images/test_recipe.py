@@ -165,7 +165,7 @@ def test_a_recipe_survives_json_and_refuses_what_it_does_not_know():
     with pytest.raises(InputError, match=r"unknown keys.*Did you mean 'window'"):
         Recipe.from_dict({"windw": "full"})
     with pytest.raises(InputError) as caught:
-        Recipe(2, "squash", "percent")
+        Recipe(2, "squash", "percentil")
     assert "3 problems" in str(caught.value)
     assert "Did you mean 'percentile'?" in str(caught.value)
 

@@ -85,7 +85,7 @@ def test_all_unreadable_images_are_said_at_once(tmp_path, images):
     with pytest.raises(InputError) as caught:
         build(images, folder, tmp_path / "out", RECIPE)
     message = str(caught.value)
-    assert "files that are there; found 1 of 40 that are not" in message
+    assert "expected every image to be read; found 1 of 40 (2.5 %) that cannot be used (1: no file there)" in message
     assert "i9 (9.png): expected a radiograph; found no file there." in message
     assert not (tmp_path / "out" / "pixels").exists()  # absent images are said before anything is read
     Image.new("L", (9, 9), 77).save(folder / "9.png")
@@ -93,7 +93,7 @@ def test_all_unreadable_images_are_said_at_once(tmp_path, images):
     with pytest.raises(InputError) as caught:
         build(images, folder, tmp_path / "out", RECIPE)
     message = str(caught.value)
-    assert "files that can be read; found 4 of 40 that cannot" in message
+    assert "found 4 of 40 (10 %) that cannot be used" in message
     for line in (
         "i3 (3.png): expected a radiograph; found an empty file (0 bytes).",
         "i5 (5.png): expected a radiograph; found a file whose content is PDF.",
@@ -101,10 +101,10 @@ def test_all_unreadable_images_are_said_at_once(tmp_path, images):
         "i9 (9.png): expected a radiograph; found one that cannot be decoded:",
     ):
         assert line in message
-    made, bad = build(images, folder, tmp_path / "out", RECIPE, max_unreadable=0.1)
+    seen = []
+    made, bad = build(images, folder, tmp_path / "out", RECIPE, check=seen.append)
     assert bad["image_id"].to_list() == ["i3", "i5", "i7", "i9"]
-    with pytest.raises(InputError, match="found 4 of 40"):
-        build(images, folder, tmp_path / "out", RECIPE, max_unreadable=0.09)
+    assert [frame.height for frame in seen] == [0, 4]
     assert bad.columns == ["image_id", "path", "reason"]
     assert made.height == 36
     assert made["row"].to_list() == list(range(36))

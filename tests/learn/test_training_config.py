@@ -29,7 +29,7 @@ from overread.learn.config import Augmentation, TrainingConfig
         ({"findings": ("edema", "edema")}, "each finding once"),
         ({"uncertain": {"edema": "postive"}}, "training.uncertain.edema"),
         ({"uncertain": {"edema": "ignored"}}, "Did you mean 'ignore'?"),
-        ({"augmentation": {"rotate": 3}}, "Did you mean 'rotation'?"),
+        ({"augmentation": {"rotaton": 3}}, "Did you mean 'rotation'?"),
         ({"augmentation": {"noise": -0.1}}, "training.augmentation.noise"),
         ({"specificities": (0.9, 90)}, "fractions between 0 and 1; found 1 others (90)"),
         ({"positive_weight_cap": 0.5}, "training.positive_weight_cap"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from PIL import Image
 
 from overread import ledger
 from overread.errors import InputError
@@ -154,3 +155,32 @@ def test_sites_that_the_protocol_and_the_sources_do_not_share_are_named(protocol
 def test_a_source_on_disk_needs_to_be_told_where(protocol, tmp_path):
     with pytest.raises(InputError, match="--data FOLDER"):
         run(protocol, tmp_path / "s", workers=1, changes={"sources.simulated.reader": "table"})
+
+
+def test_the_options_that_a_source_lacks_are_named_with_their_section(protocol, tmp_path):
+    changes = {"sources.simulated.reader": "dicom_folder", "sources.simulated.options": {}}
+    with pytest.raises(
+        InputError, match=r"'site'; found no such key. Add site = \"…\" under \[sources.simulated.options\]"
+    ):
+        run(protocol, tmp_path / "s", data=tmp_path, workers=1, changes=changes)
+
+
+def test_a_source_has_a_share_of_unreadable_images_of_its_own(protocol, tmp_path):
+    for site in ("alder", "birch", "dogwood"):
+        for n in range(3):
+            Image.new("L", (9, 9), 40 * n + 9).save(tmp_path / f"{site}{n}.png")
+    rows = [f"{s}{n},{s}{n},{s}" for s in ("alder", "birch", "dogwood") for n in range(4)]
+    (tmp_path / "t.csv").write_text("\n".join(["image,patient,site", *rows]) + "\n")
+    changes = {
+        "sources.simulated.reader": "table", "cohort.max_unreadable": 0.9, "sources.simulated.max_unreadable": 0.2,
+        "sources.simulated.options": {
+            "images": "t.csv", "columns": {"image_id": "image", "patient_id": "patient", "site": "site"},
+        },
+    }  # fmt: skip
+    expected = (
+        r"simulated: expected at most 20 % .*; found 3 of 12 .*max_unreadable under \[sources.simulated\] \(now 0.2\)"
+    )
+    with pytest.raises(InputError, match=expected):
+        run(protocol, tmp_path / "s", data=tmp_path, workers=1, changes=changes)
+    with pytest.raises(InputError, match=r"\[sources.simulated\]: expected max_unreadable"):
+        run(protocol, tmp_path / "s", workers=1, changes=changes | {"sources.simulated.max_unreadable": 2})

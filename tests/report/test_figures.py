@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from math import nan
 
+import matplotlib.figure
 import numpy as np
 import polars as pl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from overread.report.curves import calibration_panels, decision_panels, roc_panels, training_panels
-from overread.report.drawing import key_height
+from overread.report.drawing import key_height, series_colour, series_dash, series_marker
 from overread.report.flow import stages
-from overread.report.forest import Line, Mark, Scale, forest, mark_of, spoken
+from overread.report.forest import Line, Mark, Scale, forest, forest_figure, mark_of, spoken
+from overread.report.group_forest import Band, Level, group_forest
 
 
 def _lines() -> list[Line]:
@@ -114,3 +119,57 @@ def test_flow_tells_what_was_kept_from_what_was_left_out():
     first, second = stages(flow)
     assert (first.title, first.kept, first.left) == ("Read from the sources", ("10 images",), ())
     assert (second.title, second.kept, second.left) == ("View", ("7 images",), ("3 images: lateral",))
+
+
+def test_series_up_to_32_differ_in_colour_and_marker_and_in_colour_and_line_style():
+    n = range(32)
+    assert len({(series_colour(i), series_marker(i)) for i in n}) == 32
+    assert len({(series_colour(i), series_dash(i)) for i in n}) == 32
+
+
+def test_a_mark_without_an_interval_is_hollow_and_the_caption_says_so():
+    given = Mark(0, 0.8, 0.7, 0.9, "0.800"), Mark(1, 0.7, 0.6, 0.8, "0.700")
+    without = Mark(0, 0.8, nan, nan, "0.800"), Mark(1, 1.0, 1.0, 1.0, "1.000")
+    words = "AUC. A hollow marker has no confidence interval, or one of zero width."
+    for marks, hollow in ((given, 0), (without, 2)):
+        plot = forest_figure([Line("Mass", marks)], ("a", "b"), Scale("AUC"), name="f", caption="AUC.")
+        assert plot.svg.count("fill: #ffffff; stroke") == hollow
+        assert plot.caption == (words if hollow else "AUC.")
+        all_cases = Level("All", "10", marks)
+        groups = group_forest([Band("Sex", all_cases, (), ("", ""))], ("a", "b"), label="AUC", name="g", caption="AUC.")
+        assert groups.svg.count("fill: #ffffff; stroke") == hollow
+        assert groups.caption == (words if hollow else "AUC.")
+
+
+@pytest.fixture
+def outside(monkeypatch):
+    """The texts, ticks aside, that a saved figure does not hold whole."""
+    found: list[str] = []
+    save = matplotlib.figure.Figure.savefig
+
+    def checked(figure, *args, **more):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        for text in figure.findobj(lambda a: isinstance(a, Text) and a.get_text().strip("\u22120123456789. ") != ""):
+            box = text.get_window_extent(canvas.get_renderer())
+            inside = min(box.x0, box.y0) >= -0.5 and box.x1 <= figure.bbox.width + 0.5 and box.y1 <= figure.bbox.height
+            found.extend([] if inside else [text.get_text()])
+        return save(figure, *args, **more)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", checked)
+    return found
+
+
+@pytest.mark.parametrize("panels", [1, 3, 5, 7])
+def test_no_word_of_a_figure_is_cut_at_an_edge(outside, panels):
+    names = ["mass", "edema", "consolidation", "pneumonia", "pneumothorax", "atelectasis", "fracture"][:panels]
+    frame = pl.concat([_curve(f) for f in names]).with_columns(population=pl.lit("internal"))
+    frames = [(f"model {i}", frame) for i in range(12 if panels == 3 else 2)]
+    roc_panels(frames, names, labels={}, name="r", alt="a")
+    calibration_panels(frames, names, smooth=frames, scores={("model 0", "mass"): np.array([0.1])}, name="c", alt="a")
+    decision_panels(frames, frames, names, name="d", alt="a")
+    training_panels([("a", [pl.DataFrame({"loss": [0.5], "tune_auc": [0.7]})])], name="t", alt="a")
+    marks = (Mark(0, 0.8, 0.7, 0.9, "0.800 (0.700\u20130.900)"),)
+    forest([Line("Mass", marks)], ("a",), Scale("gap", better=("worse", "better")), name="f", alt="a")
+    group_forest([Band("Sex", Level("All", "10", marks), (), ("",))], ("a",), label="gap", name="g", caption="AUC.")
+    assert outside == []

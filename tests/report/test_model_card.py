@@ -52,7 +52,7 @@ def test_what_nobody_said_is_not_stated(whole):
 
 def test_thresholds_gaps_caveats_and_what_is_missing(whole):
     card = model_card(whole, "pooled")
-    assert "| threshold frozen for specificity 0.90 | Internal test | Cardiomegaly | 0.300 |" in card
+    assert "| threshold frozen for specificity 0.90 | Internal test | Cardiomegaly | 0.3 |" in card
     assert "0.020 (0.000–0.061)" in _part(card, "Subgroup gaps")
     assert "- The images are simulated." in _part(card, "Caveats")
     rows = whole.estimates.filter(pl.col("rater") == "pooled")

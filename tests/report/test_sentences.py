@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,7 +14,7 @@ from scipy.special import expit
 from overread import evaluate as evaluation
 from overread.evaluate.config import EvaluationConfig
 from overread.report.evidence import read_evidence
-from overread.report.methods import methods, methods_text
+from overread.report.methods import _training, methods, methods_text
 from overread.report.references import REFERENCES
 from overread.report.sentences import Sentence, kinds, told, undefined, untold
 from overread.report.wording import READ, SENTENCES
@@ -23,7 +25,7 @@ ALL = (*SENTENCES, *READ)
 
 
 def _row(**more):
-    keys = ("analysis", "metric", "at", "finding", "reference", "policy", "method")
+    keys = ("analysis", "metric", "at", "finding", "reference", "policy", "method", "note")
     return {**dict.fromkeys(keys, ""), "analysis": "standalone", "metric": "auc", **more}
 
 
@@ -161,3 +163,91 @@ def test_the_methods_to_paste_hold_every_paragraph_and_reference(made):
     assert all(f"\n{n}. {r.text}" in text for n, r in enumerate(cited.references, start=1))
     assert "doi:10.2307/2531595" in text
     assert "[@" not in text
+
+
+def _texts(*rows):
+    values = dict.fromkeys(("replicates", "findings", "bins", "columns", "set", "least", "gain"), "")
+    values |= {"least_present": "20", "least_absent": "20"}
+    return " ".join(text for _, text in told(rows, SENTENCES, values))
+
+
+@pytest.mark.parametrize(
+    ("words", "cause", "other"),
+    [
+        ("Patients were drawn within strata", {"method": "Hajek, linearised variance, patients within strata"},
+         {"method": "pairs within strata, DeLong, clustered by patient (Obuchowski 1997)"}),
+        ("Its variance is DeLong's", {"method": "DeLong, Wald"}, {"method": "Hajek, linearised variance"}),
+        ("Its variance is DeLong's", {"method": "DeLong, clustered by patient (Obuchowski 1997), Wald"},
+         {"method": "influence values summed per patient (DeLong 1988; Obuchowski 1997), normal"}),
+        ("Its variance is DeLong's", {"method": "paired DeLong"},
+         {"method": "patients resampled (DeLong does not apply: the truth changes)"}),
+        ("the variance of the AUC is linearised", {"method": "Hajek, linearised variance"}, {"method": "DeLong"}),
+        ("frozen with the model", {"metric": "threshold", "method": "frozen with the model"},
+         {"metric": "threshold", "method": "fitted on half of the test patients"}),
+        ("random half of the test patients", {"metric": "threshold", "method": "fitted on half of the test patients"},
+         {"metric": "threshold", "method": "fitted on tuning cases"}),
+        ("fitted on tuning cases", {"metric": "threshold", "method": "fitted on tuning cases"},
+         {"metric": "threshold", "method": "frozen with the model"}),
+        ("the variances are added", {"analysis": "drop", "metric": "auc_drop", "method": "DeLong", "note": ""},
+         {"analysis": "drop", "metric": "auc_drop", "method": "DeLong",
+          "note": "n patients in both populations, so that the variances cannot be summed"}),
+        ("finite population", {"method": "Hajek, linearised variance, patients within strata, finite population"},
+         {"method": "Hajek, linearised variance, patients within strata"}),
+    ],
+)  # fmt: skip
+def test_a_sentence_stands_where_its_cause_is_and_nowhere_else(words, cause, other):
+    assert words in _texts(_row(**cause))
+    assert words not in _texts(_row(**other))
+
+
+def _methods(evidence_folder, rows, **more):
+    numbers = dict.fromkeys(("estimate", "low", "high", "se", "p", "p_adjusted"), 0.5)
+    keys = dict.fromkeys(("arm", "contrast", "population", "subgroup", "level"), "") | {"rater": "a"}
+    _, cited = methods(read_evidence(evidence_folder([{**_row(), **keys, **numbers, **r} for r in rows]), {}))
+    return dict(cited.paragraphs)
+
+
+def test_the_reference_standard_is_that_of_the_main_analysis(evidence_folder):
+    rows = [{"reference": "report"}, {"analysis": "policies", "reference": "panel"}]
+    assert "Reference standard: report." in _methods(evidence_folder, rows)["Reference standard and join"]
+
+
+def test_a_mean_within_sites_is_stated_where_a_population_has_several_sites(evidence_folder):
+    words = "The AUC of a population of several sites is the unweighted mean"
+    assert words not in _methods(evidence_folder, [{"method": "DeLong"}])["AUC"]
+    several = [{"method": "DeLong"}, {"method": "DeLong", "subgroup": "site", "level": "north"}]
+    assert words in _methods(evidence_folder, several)["AUC"]
+
+
+@pytest.mark.parametrize("test", ["u-statistic", "obuchowski-rockette"])
+def test_a_reader_test_that_gave_no_number_is_not_in_the_methods(evidence_folder, test):
+    words = {"u-statistic": "U-statistics", "obuchowski-rockette": "Obuchowski and Rockette"}[test]
+    row = {"analysis": "readers", "metric": "sensitivity_difference", "at": f"test={test}"}
+    assert words in _methods(evidence_folder, [row])["Readers"]
+    assert words not in _methods(evidence_folder, [row | {"estimate": float("nan")}])["Readers"]
+
+
+def test_models_that_were_trained_differently_are_told_apart():
+    one, other = {"epochs": 5, "batch_size": 8}, {"epochs": 9, "batch_size": 8}
+    same = SimpleNamespace(trainings={"a": {"config": {"training": one}}, "b": {"config": one}})
+    assert _training(same).startswith("Training from random weights")
+    apart = SimpleNamespace(trainings={"a": {"config": one}, "b": {"config": other}})
+    assert "“a”: Training" in _training(apart)
+    assert "at most 9 epochs" in _training(apart).partition("“b”: ")[2]
+
+
+def test_subgroup_columns_that_have_no_estimate_are_not_in_the_methods(evidence_folder):
+    folder = evidence_folder([_subgroup("sex")])
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record.setdefault("config", {})["subgroups"] = ["sex", "age_band"]
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    _, cited = methods(read_evidence(folder, {}))
+    text = dict(cited.paragraphs)["Subgroups"]
+    assert "Subgroups by sex were" in text
+    assert "age" not in text
+
+
+def _subgroup(name):
+    numbers = dict.fromkeys(("estimate", "low", "high", "se", "p", "p_adjusted"), 0.5)
+    keys = dict.fromkeys(("arm", "contrast", "population"), "")
+    return {**_row(analysis="subgroups"), **keys, **numbers, "rater": "a", "subgroup": name, "level": "x"}

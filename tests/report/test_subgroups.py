@@ -8,6 +8,7 @@ import polars as pl
 
 from overread.report.forest import Mark
 from overread.report.group_forest import Band, Level, group_forest
+from overread.report.subgroups import _findings_of_means
 
 ALL = Level("Sex", "250", (Mark(0, 0.82, 0.80, 0.84, "0.820 (0.800–0.840)"),))
 BAND = Band(
@@ -57,3 +58,20 @@ def test_a_page_without_a_mean_shows_findings_instead(made, evidence_folder, tmp
     folder = evidence_folder(single)
     text = report.write(folder, tmp_path / "out", study={}).read_text(encoding="utf-8")
     assert "Subgroups of “pooled”, internal test: AUC for " in text
+
+
+def _mean(subgroup, findings, rater="acme"):
+    note = f"mean over {len(findings)} findings: {', '.join(findings)}"
+    return {"subgroup": subgroup, "rater": rater, "level": "all", "estimate": 0.8, "note": note}
+
+
+def test_the_caption_says_over_which_findings_the_means_of_each_column_are():
+    same = pl.DataFrame([_mean("sex", ["mass", "edema"]), _mean("age_band", ["mass", "edema"])])
+    assert _findings_of_means(same) == " Mean over 2 findings: mass, edema."
+    apart = pl.DataFrame([_mean("sex", ["mass", "edema"]), _mean("age_band", ["edema", "fracture"])])
+    assert _findings_of_means(apart) == (
+        " Sex: mean over 2 findings: mass, edema. Age: mean over 2 findings: edema, fracture. Means of different "
+        "findings cannot be compared."
+    )
+    raters = pl.DataFrame([_mean("sex", ["mass", "edema"]), _mean("sex", ["mass", "hernia"], "other")])
+    assert "Sex (\u201cother\u201d): mean over 2 findings: mass, hernia." in _findings_of_means(raters)

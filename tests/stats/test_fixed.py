@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overread.errors import InputError
+from overread.report.numbers import exact
 from overread.stats.rates import (
     operating_point,
     sensitivity_at_specificity,
     specificity_at_sensitivity,
     threshold_at,
+    unattained,
 )
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "roc"
@@ -50,7 +52,10 @@ def test_by_hand():
     assert (step.threshold, step.sensitivity, step.specificity) == (4.5, 0.5, 1.0)
     step = threshold_at(y, score, sensitivity=0.5)
     assert (step.threshold, step.sensitivity, step.specificity) == (4.5, 0.5, 1.0)
-    assert threshold_at([0, 1], [2.0, 1.0], specificity=1.0).threshold > 2.0
+    alone = threshold_at([0, 1], [2.0, 1.0], specificity=1.0)
+    assert isnan(alone.threshold)
+    assert (alone.sensitivity, alone.specificity) == (0.0, 1.0)
+    assert alone.note == "not attainable: 100.0% of the absent cases have the highest score, 2.0"
     assert threshold_at([0, 1], [2.0, 1.0], specificity=0.0).threshold == 1.0
 
 
@@ -172,3 +177,26 @@ def test_coverage_of_sensitivity_at_fixed_specificity():
         e = sensitivity_at_specificity(y, score, 0.8, rng=rng, replicates=400, cluster=cluster)
         covered += e.low <= truth <= e.high
     assert 0.91 < covered / runs < 0.98
+
+
+@pytest.mark.parametrize(
+    ("score", "share"), [([0.5] * 10, "100.0%"), ([0, 0, 1, 1, 1, 1, 1, 0, 0, 0], "40.0%"), ([2.0**-60] * 10, "100.0%")]
+)
+def test_a_specificity_that_tied_scores_do_not_attain_has_no_threshold(score, share):
+    y = np.arange(10) >= 5
+    score = np.array(score if share != "40.0%" else [1, 1, 0, 0, 0, 1, 1, 1, 1, 0], dtype=float)
+    step = threshold_at(y, score, specificity=0.9)
+    assert isnan(step.threshold)
+    assert step.note == f"not attainable: {share} of the absent cases have the highest score, {float(score.max())!r}"
+    assert step.note == unattained(y, score, specificity=0.9)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, np.nextafter(0.1, 1), np.float32(0.1), 0.3, 1.0]))))
+def test_the_printed_threshold_makes_the_same_calls(cases):
+    if len({y for y, _ in cases}) < 2:
+        return
+    y, score = (np.array(v) for v in zip(*cases, strict=True))
+    step = threshold_at(y, score.astype(float), specificity=0.5)
+    printed = float(exact(step.threshold).replace("\u2014", "nan"))
+    made = operating_point(y, score >= printed)
+    assert (made.sensitivity.value, made.specificity.value) == pytest.approx((step.sensitivity, step.specificity))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overread.errors import InputError
+from overread.stats.operating import operating_point
 from overread.stats.proportions import clustered_proportion, independent_difference, proportion, wilson
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "proportions"
@@ -166,3 +167,23 @@ def test_coverage_of_the_clustered_interval():
         naive += low <= 0.8 <= high
     assert 0.925 < covered / 1500 < 0.97
     assert naive / 1500 < 0.90  # what an interval that does not know patients gives
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=60))
+def test_independent_cases_have_the_wilson_interval_of_their_number(hits):
+    """One case for each patient is no clustering: 20 of 29 gives the interval of n = 29, not of 28."""
+    made = clustered_proportion(hits, cluster=np.arange(len(hits)))
+    assert (made.low, made.high) == pytest.approx(wilson(np.mean(hits), len(hits)))
+    assert (made.method, made.note) == ("Wilson", "")
+    y = np.append(hits, [True, True])
+    call = np.append(hits, [False, False])
+    point = operating_point(y, call, cluster=np.arange(y.size))
+    plain = operating_point(y, call)
+    for rate in ("sensitivity", "specificity", "ppv", "npv", "accuracy"):
+        a, b = getattr(point, rate), getattr(plain, rate)
+        assert (a.low, a.high) == pytest.approx((b.low, b.high), nan_ok=True)
+
+
+def test_two_cases_of_a_patient_keep_the_effective_size():
+    made = clustered_proportion([1, 1, 0, 1, 0, 1], cluster=[1, 1, 2, 3, 4, 5])
+    assert made.method.startswith("Wilson at the effective n")

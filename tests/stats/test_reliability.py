@@ -258,3 +258,40 @@ def test_the_debiased_error_is_nearer_to_the_truth(level, slope):
     raw, debiased = np.mean(found, axis=0) - want
     assert raw > 0.025
     assert abs(debiased) < 0.6 * raw
+
+
+TIED = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.0, 0.0, 0.2, 0.5, 0.50001, 1.0, 1.0])), min_size=1)
+
+
+def slow_mass_bins(p, bins):
+    """Bins by the definition, one case at a time: between quantiles, right-closed; a filling value stands alone."""
+    at = [float(np.quantile(p, k / bins)) for k in range(bins + 1)]
+    filling = {a for a in at if at.count(a) >= min(3 if a in (at[0], at[-1]) else 4, max(bins, 2))}
+    inner = {a for a in at if at[0] < a < at[-1]}
+    names = [(sum(a < v for a in inner), "alone" if v in filling else v > max(filling, default=-1)) for v in p.tolist()]
+    return [sorted(set(names), key=lambda n: min(p[i] for i, m in enumerate(names) if m == n)).index(n) for n in names]
+
+
+@settings(max_examples=200, deadline=None)
+@given(TIED, st.integers(1, 20))
+def test_equal_mass_bins_of_tied_probabilities_equal_the_definition(cases, bins):
+    y, p = (np.array(column) for column in zip(*cases, strict=True))
+    slow = np.array(slow_mass_bins(p, bins))
+    gaps = [abs((p[slow == k] - y[slow == k]).sum()) for k in set(slow.tolist())]
+    assert ece(y, p, bins=bins).ece.value == pytest.approx(sum(gaps) / len(y), abs=1e-12)
+    curve = calibration_curve(y, p, bins=bins)
+    assert curve.n.tolist() == np.bincount(slow).tolist()
+    assert curve.n.sum() == len(y)
+    mirrored = calibration_curve(~y, 1 - p, bins=bins)
+    if len(set(p.tolist())) <= 2:  # with more, right-closed edges are not the mirror image of left-closed ones
+        assert mirrored.n[::-1].tolist() == curve.n.tolist()
+
+
+@pytest.mark.parametrize("top", [False, True])
+@pytest.mark.parametrize("bins", [2, 10, 15])
+def test_probabilities_that_tie_at_the_lowest_or_highest_value_have_a_bin_of_their_own(bins, top):
+    """190 of 200 scores are 0, of which 4 present (2.1 %), and 10 are 0.4, of which none: (4 + 4) / 200 = 0.04."""
+    y = np.concatenate([np.arange(190) < 4, np.zeros(10, bool)])
+    p = np.concatenate([np.zeros(190), np.full(10, 0.4)])
+    e = ece(~y, 1 - p, bins=bins) if top else ece(y, p, bins=bins)
+    assert (e.ece.value, e.bins_used) == (pytest.approx(0.04), 2)

@@ -65,7 +65,12 @@ def test_an_unknown_state_an_unknown_finding_a_repeated_key_and_a_null_key_are_s
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("age_years", "411", "expected a number in 'age_years' (at most 120); found 1 row (411.0)"),
+        ("age_years", "-3", "expected a number in 'age_years' (at least 0); found 1 row (-3.0)"),
+        (
+            "age_years",
+            "4,1",
+            "a number in 'age_years'; found 1 row (4,1). Write numbers with a decimal point.",
+        ),
         ("age_years", "old", "expected a number in 'age_years'; found 1 row (old)"),
         ("sex", "female", "expected one of 'F', 'M' in 'sex'; found 1 row (female)"),
         ("view", "PAA", "in 'view'; found 1 row (PAA). Did you mean 'PA'?"),
@@ -150,7 +155,7 @@ def test_a_folder_that_may_not_be_written_is_an_input_error(tmp_path, monkeypatc
 def test_a_column_that_stands_twice_is_refused(tmp_path):
     file = tmp_path / "p.csv"
     file.write_text("image_id,edema,edema\na,0.1,0.9\n")
-    with pytest.raises(InputError, match=r"every column once; found column names that stand twice \(edema\)"):
+    with pytest.raises(InputError, match=r"every column once; found column names that occur twice \(edema\)"):
         tables.frame_of(file)
 
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from overread.cli.given import change as _change
 from overread.cli.given import pair as _pair
 from overread.cli.given import stated as _stated
-from overread.cli.given import table_of as _table_of
 from overread.cli.progress import line, say, shown
 from overread.errors import InputError
 
@@ -70,32 +69,26 @@ def run(
     workers: Workers = None,
 ) -> None:
     """Do a whole study from its protocol; what is there and unchanged is not done again."""
-    from overread.protocol import run
+    from overread.protocol import remarks, run
 
     changes = dict(_change(c) for c in change or [])
     with shown() as progress:
         page = run(protocol, out, data=data, workers=workers, changes=changes, progress=progress)
+    for remark in remarks(out / "evaluation"):
+        print(remark)
     print(f"Report: {page.resolve()}")
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a protocol (.toml).")],
-    table: Annotated[str, typer.Option(help="Which table it is; default: by the file's name.")] = "",
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, a protocol or configuration (.toml).")],
+    table: Annotated[str, typer.Option(help="Which table it is; default: by its name or columns.")] = "",
 ) -> None:
-    """Say every problem of a table or protocol at once."""
-    if file.suffix == ".toml":
-        from overread.protocol import load
+    """Check a table, protocol or configuration as the commands read it; say what each column is taken for."""
+    from overread.protocol import check
 
-        stated = load(file)
-        print(f"{file}: a sound protocol, hash {stated.hash[:12]}")
-        for warning in stated.warnings():
-            print(f"  warning: {warning}")
-        return
-    from overread import tables
-
-    frame = tables.read(file, table or _table_of(file))
-    print(f"{file}: {frame.height:,} rows, no problem found")
+    for said in check(file, table):
+        print(said)
 
 
 @app.command()
@@ -116,10 +109,9 @@ def cohort(
     """Select images with an account of who was left out, split by patient, store the pixels."""
     import os
 
-    from overread import datasets, tables
-    from overread.cohort import CohortConfig, build
-    from overread.datasets import table
-    from overread.protocol import section
+    from overread import datasets
+    from overread.cohort import CohortConfig, build, summary
+    from overread.protocol import cohort_tables, section
 
     stated = _stated(config, "cohort")
     if size is not None:
@@ -130,17 +122,21 @@ def cohort(
         stated["max_unreadable"] = max_unreadable
     chosen = section(CohortConfig, stated, "cohort")
     if reader:
-        source = datasets.load(reader, root, _stated(config, "options", alone=False))
+        place = f"[options] of {config}" if config else "[options] of a TOML file, given as --config FILE"
+        source = datasets.load(reader, root, _stated(config, "options", alone=False), where=place)
     elif images is None or labels is None:
         found = "--images alone" if images else "--labels alone" if labels else "neither"
         raise InputError("cohort", "--images and --labels, or --reader", found)
     else:
-        boxes = tables.read(regions, "regions") if regions else None
-        source = tables.Source(table.plain(images), tables.read(labels, "labels"), boxes)
+        source, said = cohort_tables(images, labels, regions, allowed=chosen.missing_allowed)
+        for remark in said:
+            print(remark)
     if cluster and workers:
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
     with shown() as progress:
         made = build(source, root, out, chosen, workers=cluster or workers or os.cpu_count() or 1, progress=progress)
+    for sentence in summary(made.flow):
+        say(sentence)
     counts = made.images.group_by("site", "split").len().sort("site", "split")
     print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
     for site, split, count in counts.iter_rows():
@@ -282,7 +278,7 @@ def evaluate(
 ) -> None:
     """Evaluate anyone's predictions and report: AUCs, operating points, calibration, subgroups, comparisons."""
     from overread.evaluate import EvaluationConfig
-    from overread.protocol import evaluate_files, section
+    from overread.protocol import evaluate_files, remarks, section
 
     given = {
         "findings": finding, "reference": reference or None, "external_sites": external, "subgroups": subgroup,
@@ -294,6 +290,8 @@ def evaluate(
             images, labels, predictions, out, section(EvaluationConfig, stated, "evaluation"),
             tune=tune or (), reads=reads, title=title, progress=progress,
         )  # fmt: skip
+    for remark in remarks(out):
+        print(remark)
     print(f"Report: {page.resolve()}")
 
 

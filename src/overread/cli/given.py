@@ -30,16 +30,6 @@ def pair(text: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-def table_of(file: Path) -> str:
-    """Which table a file is, by its name."""
-    from overread import tables
-
-    stem = file.name.split(".")[0].casefold()
-    if stem not in tables.SCHEMAS:
-        raise InputError(file, "a file named after its table", f"'{stem}'", do="Say which it is: --table labels.")
-    return stem
-
-
 def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str, Any]:
     """The section of a configuration file; where it may stand alone, the file may hold its keys at the top."""
     if config is None:

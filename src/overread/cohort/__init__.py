@@ -2,5 +2,6 @@
 
 from overread.cohort.build import Cohort, build, open_cohort
 from overread.cohort.config import CohortConfig
+from overread.cohort.select import summary
 
-__all__ = ["Cohort", "CohortConfig", "build", "open_cohort"]
+__all__ = ["Cohort", "CohortConfig", "build", "open_cohort", "summary"]

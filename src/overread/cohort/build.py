@@ -14,13 +14,17 @@ from overread import runs, tables
 from overread.cohort import duplicates
 from overread.cohort import select as selection
 from overread.cohort.config import CohortConfig, check_columns
-from overread.cohort.merge import merged
+from overread.cohort.merge import merged, rooted
 from overread.cohort.parents import with_parents
 from overread.cohort.split import split, split_hash
+from overread.cohort.unreadable import LIST, REFUSED, Allowance, listing
+from overread.cohort.unreadable import flow as excluded_flow
 from overread.errors import InputError, WriteError
 from overread.images import store
 from overread.images.making import SEPARATOR
 from overread.tables import Source
+from overread.tables.identity import canonical
+from overread.tables.notes import combined
 
 Progress = Callable[[str, int, int], None]
 
@@ -64,19 +68,22 @@ def build(
     workers: processes that read images, or the address of a Dask scheduler; the pixels do not depend on it.
     progress: called with (what is being done, images done, in all): "pixels", then "duplicates".
 
-    Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split), unreadable
-    and duplicates (pairs of images that are one picture) as Parquet, pixels/ and run.json.
+    Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split) and duplicates
+    (pairs of images that are one picture) as Parquet, unreadable.csv (site, image_id, path and reason of every file
+    that could not be used), pixels/ and run.json.
 
-    Raises InputError: whatever is wrong with the tables, all at once; images absent or unreadable beyond the
-    share stated (`max_unreadable`); a patient in two splits; a full disk.
+    Raises InputError: whatever is wrong with the tables, all at once; more images missing or unreadable than
+    `max_unreadable` allows (then refused.csv lists them); a patient in two splits; a full disk.
     """
     report = progress or (lambda what, done, total: None)
     sources = [source] if isinstance(source, Source) else list(source)
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
     out = Path(out)
-    whole, base = merged(sources, [Path(r) for r in roots])
+    sources, base = rooted(sources, [Path(r) for r in roots])
+    whole = merged(sources)
     check_columns(config, whole.images.columns)
     selected, flow = selection.select(whole.images.sort("image_id"), config)
+    flow = excluded_flow(whole) + flow
     labels, implied = with_parents(whole.labels, whole.images)
     split(selected, _of(selected, labels, "case_id"), config)  # what is wrong with the split shows before the long work
     building = out / _BUILDING
@@ -85,7 +92,8 @@ def build(
     with runs.start(building, "cohort", config=config, inputs=lists, seed=config.seed) as run:
         images, unreadable = store.build(
             selected, base, building, config.recipe,
-            workers=workers, max_unreadable=config.max_unreadable, progress=partial(report, "pixels"),
+            workers=workers, check=Allowance(sources, selected, config.max_unreadable, out).check,
+            progress=partial(report, "pixels"),
         )  # fmt: skip
         flow += _readable(selected, images, unreadable)
         images, small = selection.large_enough(images, config)
@@ -99,11 +107,12 @@ def build(
         reads = tables.empty("reads") if whole.reads is None else _of(images, whole.reads, "case_id")
         labels = _of(images, labels, "case_id")
         frames = {"images": images, "labels": labels, "regions": regions, "reads": reads, "flow": pl.concat(flow)}
-        _write(run, frames, {"unreadable": unreadable, "duplicates": pairs})
+        _write(run, frames, {LIST: listing(sources, selected, unreadable), "duplicates.parquet": pairs})
         run.note("root", str(base))
         run.note("split_hash", split_hash(images))
         run.note("pixels", config.recipe.describe())
     _put_in_place(building, out)
+    (out / REFUSED).unlink(missing_ok=True)
     return open_cohort(out)
 
 
@@ -164,12 +173,15 @@ def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: p
     ]
     rows = [n for n in notes if n is not None and n.height]
     rows += _lost(whole, images)
-    rows += [_count("sources", note, pl.Series([""])) for note in whole.notes]
+    rows += [_count("sources", note, pl.Series([""])) for note in whole.notes if isinstance(note, str)]
+    rows += [selection.identifiers(n) for n in combined(n for n in whole.notes if isinstance(n, tables.Note))]
     orphans = whole.labels.join(whole.images, on="case_id", how="anti")["case_id"].unique().sort()
     if len(orphans):
-        rows.append(_count("cases", "labels of a case without image", orphans))
+        hint = tables.spelling_hint(orphans, whole.images["case_id"])
+        rows.append(_count("cases", f"labels of a case without image{hint and f': {hint}'}", orphans))
     for column, values in config.exclude.items():
-        idle = sorted(set(values) - set(whole.images[column].cast(pl.String).drop_nulls()))
+        names = canonical(pl.Series(values, dtype=pl.String))
+        idle = sorted(set(names) - set(whole.images[column].cast(pl.String).drop_nulls()))
         if idle:
             rows.append(_count(column, "on the exclusion list, not in the source", pl.Series(idle)))
     return rows
@@ -212,7 +224,7 @@ def _write(run: runs.Run, frames: dict[str, pl.DataFrame], others: dict[str, pl.
     splits = images.select("patient_id", "site", "split").unique().sort("patient_id", "site")
     run.output(tables.write_frame(splits, run.folder / "splits.parquet"))
     for name, frame in others.items():
-        run.output(tables.write_frame(frame, run.folder / f"{name}.parquet"))
+        run.output(tables.write_frame(frame, run.folder / name))
     for path in sorted((run.folder / "pixels").iterdir()):
         run.output(path)
 

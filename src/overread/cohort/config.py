@@ -9,7 +9,7 @@ from datetime import date
 from overread import findings
 from overread.errors import InputError, did_you_mean
 from overread.images.recipe import Recipe
-from overread.tables import VIEWS, schema
+from overread.tables import CHEST, RADIOGRAPHS, VIEWS, schema
 
 _UNITS = ("image", "case", "patient")
 _RULES = ("random", "first", "last", "largest")
@@ -22,6 +22,9 @@ class CohortConfig:
     """How a cohort is selected, split and stored. Nothing is left out unless it is said here.
 
     recipe: how pixels are made.
+    modalities: modalities (0008,0060) that are kept; () = all. An image whose modality is not stated is kept.
+    body_parts: body parts (0018,0015) that are kept; () = all. "CHEST" covers its spellings in other languages. An
+        image whose body part is not stated is kept.
     views: views that are kept, such as ("PA", "AP"); () = all.
     ages: youngest and oldest age in years that are kept, both included; None = no limit. With a limit, images whose age
         is not stated are left out.
@@ -46,10 +49,15 @@ class CohortConfig:
         the days that divide the patients by the fractions.
     stratify: findings that the split is balanced for, besides the site; () = all that are stated.
     seed: of the split and of the draw.
-    max_unreadable: share of images that may be absent or unreadable; they are left out and listed. Above it: refused.
+    max_unreadable: share of each source's images that may be missing or unreadable; they are left out and listed in
+        unreadable.csv. Above it the cohort is refused. A source may have a share of its own.
+    missing_allowed: share of the cases of `--labels` and of the images of `--regions` that `--images` may lack (1 = the
+        images are a stated subset). Above it: refused.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
+    modalities: tuple[str, ...] = RADIOGRAPHS
+    body_parts: tuple[str, ...] = (CHEST,)
     views: tuple[str, ...] = ()
     ages: tuple[float | None, float | None] = (None, None)
     minimum_size: tuple[int, int] = (0, 0)
@@ -68,6 +76,7 @@ class CohortConfig:
     stratify: tuple[str, ...] = ()
     seed: int = 0
     max_unreadable: float = 0.0
+    missing_allowed: float = 0.01
 
     def __post_init__(self) -> None:
         problems = [
@@ -86,6 +95,8 @@ class CohortConfig:
             problems.append(InputError("cohort.fractions", expected, str(f)))
         if not 0 <= self.max_unreadable <= 1:
             problems.append(InputError("cohort.max_unreadable", "a share from 0 to 1", repr(self.max_unreadable)))
+        if not 0 <= self.missing_allowed <= 1:
+            problems.append(InputError("cohort.missing_allowed", "a share from 0 to 1", repr(self.missing_allowed)))
         if len(self.minimum_size) != 2 or any(not isinstance(v, int) or v < 0 for v in self.minimum_size):
             expected = "the least rows and columns, such as [512, 512]"
             problems.append(InputError("cohort.minimum_size", expected, str(self.minimum_size)))

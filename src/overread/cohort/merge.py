@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,41 +16,68 @@ from overread.tables import Source
 _IDS = ("image_id", "case_id", "patient_id")
 
 
-def merged(sources: Sequence[Source], roots: Sequence[Path]) -> tuple[Source, Path]:
-    """One source of them all, and the folder that its paths are relative to.
+def rooted(sources: Sequence[Source], roots: Sequence[Path]) -> tuple[list[Source], Path]:
+    """The sources, checked, with paths relative to one folder; and that folder.
 
-    Raises InputError: a table is wrong; two sources share an image_id, case_id or patient_id; a case has images of two
-    patients or sites.
+    Raises InputError: a table is wrong; there are not as many folders as sources.
     """
     if not sources or len(sources) != len(roots):
         raise InputError("cohort", "a folder for every source", f"{len(sources)} sources, {len(roots)} folders")
     checked = [_checked(source, number) for number, source in enumerate(sources, 1)]
-    _refuse_collisions(checked)
     base = Path(os.path.commonpath([root.resolve() for root in roots]))
-    images = [_rooted(s.images, Path(os.path.relpath(r.resolve(), base))) for s, r in zip(checked, roots, strict=True)]
-    regions = [s.regions for s in checked if s.regions is not None]
-    reads = [s.reads for s in checked if s.reads is not None]
+    folders = [Path(os.path.relpath(root.resolve(), base)) for root in roots]
+    moved = [
+        replace(
+            source,
+            images=_below(folder, source.images),
+            excluded=None if source.excluded is None else _below(folder, source.excluded),
+        )
+        for source, folder in zip(checked, folders, strict=True)
+    ]
+    return moved, base
+
+
+def merged(sources: Sequence[Source]) -> Source:
+    """One source of them all.
+
+    Raises InputError: two sources share an image_id, case_id or patient_id; a case has images of two patients or sites.
+    """
+    _refuse_collisions(sources)
+    images = [s.images for s in sources]
+    regions = [s.regions for s in sources if s.regions is not None]
+    reads = [s.reads for s in sources if s.reads is not None]
+    excluded = [s.excluded for s in sources if s.excluded is not None]
     whole = Source(
         images=pl.concat(images, how="diagonal_relaxed"),
-        labels=pl.concat([s.labels.select(tables.empty("labels").columns) for s in checked]),
+        labels=pl.concat([s.labels.select(tables.empty("labels").columns) for s in sources]),
         regions=pl.concat(regions, how="diagonal_relaxed") if regions else None,
         reads=pl.concat(reads, how="diagonal_relaxed") if reads else None,
-        notes=tuple(note for s in checked for note in s.notes),
+        notes=tuple(note for s in sources for note in s.notes),
+        excluded=pl.concat(excluded) if excluded else None,
     )
     _refuse_mixed_cases(whole.images)
-    return whole, base
+    return whole
 
 
 def _checked(source: Source, number: int) -> Source:
     where = f"source {number}"
-    images = tables.check(source.images, "images", where=f"{where}, images")
+    notes: list[tables.Note] = []
+    images = tables.check(source.images, "images", where=f"{where}, images", notes=notes)
     if not images.height:
         raise InputError(f"{where}, images", "at least one image", "none")
     _refuse_shared_files(images, f"{where}, images")
-    regions = None if source.regions is None else tables.check(source.regions, "regions", where=f"{where}, regions")
-    reads = None if source.reads is None else tables.check(source.reads, "reads", where=f"{where}, reads")
-    labels = tables.check(source.labels, "labels", where=f"{where}, labels")
-    return Source(images, labels, regions, reads, source.notes)
+
+    def checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+        return tables.check(frame, table, where=f"{where}, {table}", notes=notes)
+
+    labels = checked(source.labels, "labels")
+    regions = None if source.regions is None else checked(source.regions, "regions")
+    reads = None if source.reads is None else checked(source.reads, "reads")
+    excluded = None if source.excluded is None else checked(source.excluded, "excluded")
+    return replace(
+        source, images=images, labels=labels, regions=regions, reads=reads, excluded=excluded,
+        notes=(*source.notes, *notes),
+    )  # fmt: skip
 
 
 def _refuse_shared_files(images: pl.DataFrame, where: str) -> None:
@@ -79,11 +107,12 @@ def _refuse_collisions(sources: Sequence[Source]) -> None:
         raise InputError.all(problems)
 
 
-def _rooted(images: pl.DataFrame, folder: Path) -> pl.DataFrame:
+def _below(folder: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with `path` below this folder."""
     if folder == Path():
-        return images
-    paths = [None if p is None else (folder / p).as_posix() for p in images["path"]]
-    return images.with_columns(pl.Series("path", paths, dtype=pl.String))
+        return frame
+    paths = [None if p is None else (folder / p).as_posix() for p in frame["path"]]
+    return frame.with_columns(pl.Series("path", paths, dtype=pl.String))
 
 
 def _refuse_mixed_cases(images: pl.DataFrame) -> None:

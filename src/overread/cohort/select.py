@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from overread import tables
 from overread.cohort.config import CohortConfig
 from overread.errors import InputError
+from overread.tables.identity import canonical
+from overread.tables.notes import IDENTIFIERS
 
 _UNITS = {"images": "image_id", "cases": "case_id", "patients": "patient_id"}
 _REASON = "_reason"
+_NOTES = 12  # kinds of notes that the terminal shows
 
 
 def select(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The images that are selected, and the rows of the flow, one frame per step.
 
-    Steps: view, age, size, exclusion list, one per case or patient; a step that is not asked for makes no row. Names of
-    an exclusion file that no image has, and images without what `rule` goes by, are noted at the end.
+    Steps: modality, body part, view, age, size, exclusion list, one per case or patient. A step that is not asked for
+    makes no row, nor does modality or body part if no image states it. Names of an exclusion file that no image has,
+    and images without what `rule` goes by, are noted at the end.
     """
     flow = [remaining("read", images)]
     notes = idle(images, config)
-    for step, reasons in _steps(config):
+    for step, reasons in _steps(images, config):
         judged = reasons(images, config)
         left_out = judged.filter(pl.col(_REASON).is_not_null())
         images = judged.filter(pl.col(_REASON).is_null()).drop(_REASON)
@@ -52,8 +58,12 @@ def large_enough(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFra
     return kept, [left("size as read", left_out), remaining("size as read", kept)]
 
 
-def _steps(config: CohortConfig) -> list[tuple[str, Callable[[pl.DataFrame, CohortConfig], pl.DataFrame]]]:
+def _steps(
+    images: pl.DataFrame, config: CohortConfig
+) -> list[tuple[str, Callable[[pl.DataFrame, CohortConfig], pl.DataFrame]]]:
     steps: list[tuple[str, Callable[[pl.DataFrame, CohortConfig], pl.DataFrame], bool]] = [
+        ("modality", _by_modality, bool(config.modalities) and _stated(images, "modality")),
+        ("body part", _by_body_part, bool(config.body_parts) and _stated(images, "body_part")),
         ("view", _by_view, bool(config.views)),
         ("age", _by_age, config.ages != (None, None)),
         ("size", _by_size, config.minimum_size != (0, 0)),
@@ -61,6 +71,25 @@ def _steps(config: CohortConfig) -> list[tuple[str, Callable[[pl.DataFrame, Coho
         (f"one per {config.one_per}", _by_rule, config.one_per != "image"),
     ]
     return [(name, function) for name, function, wanted in steps if wanted]
+
+
+def _stated(images: pl.DataFrame, column: str) -> bool:
+    return column in images.columns and images[column].null_count() < images.height
+
+
+def _by_modality(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
+    return images.with_columns(_other("modality", config.modalities).alias(_REASON))
+
+
+def _by_body_part(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
+    return images.with_columns(_other("body_part", config.body_parts).alias(_REASON))
+
+
+def _other(column: str, kept: tuple[str, ...]) -> pl.Expr:
+    """The reason to leave out an image that states another value than these; null if it states none."""
+    value = pl.col(column)
+    other = value.is_not_null() & ~value.str.to_uppercase().is_in([word.upper() for word in kept])
+    return pl.when(other).then(pl.format("{} {}", pl.lit(column.replace("_", " ")), value))
 
 
 def _by_view(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
@@ -81,7 +110,7 @@ def _by_age(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
 def _by_list(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
     reason = pl.lit(None, dtype=pl.String)
     for column, values in config.exclude.items():
-        named = pl.col(column).cast(pl.String).is_in(list(values))
+        named = pl.col(column).cast(pl.String).is_in(canonical(pl.Series(values, dtype=pl.String)).to_list())
         reason = pl.when(reason.is_null() & named).then(pl.lit(f"{column} on the exclusion list")).otherwise(reason)
     judged = images.with_columns(reason.alias(_REASON))
     for path in config.exclude_files:
@@ -91,7 +120,7 @@ def _by_list(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
     return judged
 
 
-def exclusions(path: str | Path) -> tuple[str, pl.DataFrame]:
+def exclusions(path: str | Path, *, notes: list[tables.Note] | None = None) -> tuple[str, pl.DataFrame]:
     """The column that an exclusion file names images by, and its names with `_listed`, why they are left out.
 
     Raises InputError: no such file; not exactly one column of image_id, case_id, patient_id; an empty name.
@@ -102,9 +131,9 @@ def exclusions(path: str | Path) -> tuple[str, pl.DataFrame]:
         found = ", ".join(columns) or f"columns {', '.join(given.columns)}"
         raise InputError(path, "one column of image_id, case_id or patient_id", found)
     column = columns[0]
-    names = given.with_columns(pl.col(column).cast(pl.String))
-    if names[column].null_count():
-        raise InputError(path, f"a name in every row of '{column}'", f"{names[column].null_count():,} rows without")
+    if given[column].null_count():
+        raise InputError(path, f"a name in every row of '{column}'", f"{given[column].null_count():,} rows without")
+    names = tables.identify(given, "images", where=path, notes=notes)
     why = pl.lit(f"{column} on the exclusion list")
     if "reason" in names.columns:
         why = pl.when(pl.col("reason").is_not_null()).then(pl.format("excluded: {}", "reason")).otherwise(why)
@@ -116,13 +145,16 @@ def idle(images: pl.DataFrame, config: CohortConfig) -> list[pl.DataFrame]:
     """Rows of the flow that note the names of exclusion files which no image of the source has."""
     made = []
     for path in config.exclude_files:
-        column, listed = exclusions(path)
+        found: list[tables.Note] = []
+        column, listed = exclusions(path, notes=found)
+        made += [identifiers(replace(n, table=Path(path).name)) for n in found]
         names = listed.join(images, on=column, how="anti")[column].sort()
         if len(names):
+            hint = tables.spelling_hint(names, images[column])
             said = {
                 "step": ["noted"],
                 "unit": [column],
-                "reason": [f"on the exclusion list {Path(path).name}, not here"],
+                "reason": [f"on the exclusion list {Path(path).name}, not here{hint and f': {hint}'}"],
             }
             row = pl.DataFrame(said | {"count": [len(names)], "examples": [", ".join(names.head(5))]})
             made.append(tables.check(row, "flow"))
@@ -174,6 +206,36 @@ def draw(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}\x1f{name}".encode(), digest_size=8).digest(), "big")
 
 
+def identifiers(note: tables.Note) -> pl.DataFrame:
+    """The row of the flow for a note on identifiers."""
+    row = {"step": ["noted"], "unit": [IDENTIFIERS], "reason": [str(note)], "count": [note.count]}
+    return tables.check(pl.DataFrame(row), "flow")
+
+
+def summary(flow: pl.DataFrame) -> list[str]:
+    """What the terminal shows of a flow: every reason for which images or files were left out, and what was noted.
+
+    >>> row = {"step": "view", "unit": "images", "reason": "view LATERAL", "site": "", "count": 12}
+    >>> summary(tables.check(pl.DataFrame([row]), "flow"))
+    ['view: 12 images left out (view LATERAL)']
+    """
+    every = flow.filter(pl.col("site") == "", pl.col("reason") != "", pl.col("count") > 0)
+    left, odd = every.filter(pl.col("step") != "noted"), every.filter(pl.col("step") == "noted")
+    odd = odd.sort("count", descending=True, maintain_order=True)
+    said = [f"{r['step']}: {_counted(r)} left out ({r['reason']})" for r in left.iter_rows(named=True)]
+    said += [f"noted: {_note(r)}" for r in odd.head(_NOTES).iter_rows(named=True)]
+    return said + ([f"noted: {odd.height - _NOTES:,} further kinds, see flow.parquet"] if odd.height > _NOTES else [])
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    """A row of the flow that notes something; a note on identifiers, or on a source, holds its count itself."""
+    return row["reason"] if row["unit"] in (IDENTIFIERS, "sources") else f"{_counted(row)}: {row['reason']}"
+
+
+def _counted(row: Mapping[str, Any]) -> str:
+    return f"{row['count']:,} {row['unit'][: -1 if row['count'] == 1 else None]}"
+
+
 def remaining(step: str, images: pl.DataFrame) -> pl.DataFrame:
     """Rows of the flow: how many images, cases and patients are left after a step, in all and by site."""
     counts = [pl.col(column).n_unique().alias(unit) for unit, column in _UNITS.items()]
@@ -195,8 +257,13 @@ def noted(what: str, images: pl.DataFrame) -> pl.DataFrame:
 
 
 def reasons(step: str, images: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Rows of the flow that count images by what `column` says, in all and by site, with up to five image_ids."""
-    stated = images.filter(pl.col(column).is_not_null()).sort("image_id")
+    """Rows of the flow that count images by what `column` says, in all and by site, with up to five image_ids.
+
+    Several notes of one image in `source_note` are separated by "; " and are counted one by one.
+    """
+    stated = images.filter(pl.col(column).is_not_null()).sort("image_id").select("image_id", "site", column)
+    if column == "source_note":
+        stated = stated.with_columns(pl.col(column).str.split("; ")).explode(column).unique(maintain_order=True)
     counted = [pl.len().alias("count"), pl.col("image_id").head(5).str.join(", ").alias("examples")]
     every = stated.group_by(column).agg(counted).with_columns(site=pl.lit(""))
     sites = stated.group_by(column, "site").agg(counted)

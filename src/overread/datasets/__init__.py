@@ -5,19 +5,20 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from overread import tables
 from overread.datasets import devices
 from overread.errors import InputError, did_you_mean
 from overread.tables import Source
 
 # Modules of this package that help to read and are no source themselves.
-_HELPERS = ("devices", "folding", "headers", "shipped", "stated")
+_HELPERS = ("ages", "devices", "exclusions", "folding", "headers", "locations", "shipped", "stated")
 
 
 def names() -> tuple[str, ...]:
@@ -29,7 +30,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _HELPERS))
 
 
-def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None) -> Source:
+def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None, *, where: str = "[options]") -> Source:
     """Read a source by its name.
 
     Parameters
@@ -38,6 +39,7 @@ def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None) 
     root: the folder in which the source lies.
     options: what that `read` takes by keyword; for every source also `prefix`, set before image_id, case_id and
         patient_id, so that two hospitals that number alike can be merged.
+    where: the section of the user's file that holds the options, for messages.
 
     Raises InputError: no such source or option (with the nearest known one), or whatever the source finds wrong.
     """
@@ -49,22 +51,50 @@ def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None) 
         )  # fmt: skip
     read = importlib.import_module(f"{__name__}.{name}").read
     given = dict(options or {})
+    problems = _option_problems(name, read, given, where)
+    if problems:
+        raise InputError.all(problems)
     prefix = given.pop("prefix", "")
-    if not isinstance(prefix, str):
-        raise InputError(f"source {name}, prefix", "text", repr(prefix))
-    taken = [p for p in inspect.signature(read).parameters if p != "root"]
-    unknown = [
-        InputError(f"source {name}", f"options {', '.join([*taken, 'prefix'])}", f"'{o}'", do=did_you_mean(o, taken))
-        for o in given
-        if o not in taken
-    ]
-    needed = [p.name for p in inspect.signature(read).parameters.values() if p.default is p.empty and p.name != "root"]
-    unknown += [InputError(f"source {name}", f"the option {o}", "it left out") for o in needed if o not in given]
-    if unknown:
-        raise InputError.all(unknown)
     source: Source = read(Path(root), **given)
     source = replace(source, images=devices.folded(source.images))
     return prefixed(source, prefix) if prefix else source
+
+
+def _option_problems(name: str, read: Callable[..., Source], given: Mapping[str, Any], where: str) -> list[InputError]:
+    """Options that the reader does not have, options that it needs, and a prefix that is no text."""
+    parameters = [p for p in inspect.signature(read).parameters.values() if p.name != "root"]
+    taken = [*(p.name for p in parameters), "prefix"]
+    needed = [p for p in parameters if p.default is p.empty and p.name not in given]
+    place = f"source {name}"
+    problems = [
+        InputError(
+            f"{place}, {where}",
+            f"one of the options {', '.join(taken)}",
+            f"'{o}'",
+            do=did_you_mean(o, taken) or _hint(o, read),
+        )
+        for o in given
+        if o not in taken
+    ]
+    problems += [
+        InputError(place, f"the option '{p.name}'", "no such key", do=f"Add {p.name} = {_example(p)} under {where}.")
+        for p in needed
+    ]
+    if not isinstance(given.get("prefix", ""), str):
+        problems.append(InputError(f"{place}, prefix", "text", repr(given["prefix"])))
+    return problems
+
+
+def _example(parameter: inspect.Parameter) -> str:
+    """How a value of this option is written in TOML."""
+    return "{ … }" if "Mapping" in str(parameter.annotation) else '"…"'
+
+
+def _hint(option: str, read: Callable[..., Source]) -> str:
+    """What to do about an unknown option that is a column of the images: map it, where the reader maps columns."""
+    if option in tables.schema("images").column_names() and "columns" in inspect.signature(read).parameters:
+        return f'Write it as columns = {{ {option} = "…" }}.'
+    return ""
 
 
 def prefixed(source: Source, prefix: str) -> Source:

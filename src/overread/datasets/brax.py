@@ -41,8 +41,8 @@ def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
 
     Returns a Source. A study (accession number) is a case; the numbers were drawn at random, so where two patients
     share one, the patient stands before it, noted. Labels of source "report_text", -1 uncertain, empty not stated.
-    Ages are published in steps of five years and top-coded: "85 or more" becomes 85, noted. Dates are fictitious,
-    manufacturers numbers. Oblique and decubitus views are UNKNOWN, noted.
+    Ages are published in steps of five years and top-coded: "85 or more" is taken as 85 and noted. Dates are
+    fictitious, manufacturers numbers. Oblique and decubitus views are UNKNOWN, noted.
 
     Raises InputError: no such folder, another set's, columns that changed, empty cells where a name belongs, labels
     other than 1, 0, -1 or empty.
@@ -55,22 +55,19 @@ def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
     shared = pl.col("PatientID").n_unique().over("AccessionNumber") > 1
     own = pl.format("{} {}", "PatientID", "AccessionNumber")
     rows = rows.with_columns(case_id=pl.when(shared).then(own).otherwise("AccessionNumber"))
-    older = pl.col("PatientAge").str.extract(r"^(\d+) or more$")
     frame = rows.select(
         pl.col("DicomPath").str.extract(r"([^/]+)$").str.strip_suffix(".dcm").alias("image_id"),
         case_id="case_id", patient_id="PatientID", site=pl.lit(site), dataset=pl.lit("brax"),
-        view="ViewPosition", sex="PatientSex", age_years=pl.coalesce(older, "PatientAge"), manufacturer="Manufacturer",
+        view="ViewPosition", sex="PatientSex", age_years="PatientAge", manufacturer="Manufacturer",
         acquired="StudyDate", original_rows="Rows", original_columns="Columns",
         path=pl.col("PngPath" if files == "png" else "DicomPath"),
-        _older=older,
     )  # fmt: skip
-    frame = folding.noted(frame, pl.when(pl.col("_older").is_not_null()).then(pl.format("age {} or more", "_older")))
     frame = folding.numbers(
         folding.dates(frame, "acquired", file), ["original_rows", "original_columns"], file, whole=True
     )
-    frame = folding.views(frame.drop("_older"))
+    frame = folding.views(frame)
     frame, strange = folding.sexes(frame, file)
-    frame, unread = folding.ages(frame, file, known_errors=False)
+    frame, unread = folding.ages(frame, file)
     if strange or unread:
         raise InputError.all([*strange, *unread])
     images = tables.check(frame, "images", where=file)

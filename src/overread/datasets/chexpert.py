@@ -206,7 +206,7 @@ def images_of(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path
     assumed = pl.when(pl.col("_assumed")).then(pl.lit("its study's folder is not there: one frontal image assumed"))
     frame = _views(folding.noted(frame, assumed).drop("_assumed"))
     frame, strange = folding.sexes(frame, path)
-    frame, unread = folding.ages(frame, path, known_errors=False)
+    frame, unread = folding.ages(frame, path)
     if strange or unread:
         raise InputError.all([*strange, *unread])
     none = pl.col("age_years") == 0

@@ -4,24 +4,24 @@ day."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from overread import tables
-from overread.datasets import folding, stated
+from overread.datasets import exclusions, folding, stated
 from overread.errors import InputError, did_you_mean
 from overread.images import tree
 from overread.images.scan import scan
-from overread.tables import Source
+from overread.tables import Source, identity
 
 # How a row of labels finds its images: what it is joined by, on the side of the images.
 KEYS = {"accession": ("accession",), "image": ("image_id",), "study": ("case_id",), "patient": ("patient_id",),
         "patient+date": ("patient_id", "acquired")}  # fmt: skip
-_RADIOGRAPHS = ("CR", "DX", "DR", "RG", "XR", "")
-_EXTRA = ("series", "accession", "laterality", "body_part", "burned_in", "secondary", "transfer_syntax", "station")
+_EXTRA = ("series", "accession", "laterality", "burned_in", "secondary", "transfer_syntax", "station", "sop_class")
+_CACHE = ".overread-headers.parquet"
 
 
 def read(
@@ -32,6 +32,7 @@ def read(
     key: str = "accession",
     columns: Mapping[str, str] | None = None,
     form: Mapping[str, Any] | None = None,
+    modalities: Sequence[str] = tables.RADIOGRAPHS,
     workers: int = 0,
 ) -> Source:
     """Read a tree of DICOM files and the labels that a table states of them.
@@ -46,105 +47,78 @@ def read(
     columns: the key -> the file's column: {"accession": "AccNo"}, {"patient_id": "MRN", "date": "Exam"}. Default: a
         column of the key's own name. Dates may be 2017-01-31, 20170131, 31.01.2017 or 01/31/2017.
     form: how the labels are laid out, as `datasets.table.read` says: {"form": "wide", "columns": [...]} and the like.
+    modalities: what is read, in DICOM's words. Add "OT" for digitised films that are stored as such; the cohort's
+        `modalities` must then name it too.
     workers: processes that read headers; 0 = every core.
 
-    Returns a Source of the radiographs (CR, DX, and files that state no modality; secondary captures are marked in the
-    column `secondary`). A study is a case, an instance an image. Other objects (CT, reports, presentation states) and
-    files that are no DICOM are counted in its notes, as are labels without image and images without label.
-    Manufacturers are folded by devices.csv. The headers that were read are kept in the root's
-    `.overread-headers.parquet` where it may be written, so that an interrupted scan goes on.
+    Returns
+    -------
+    A Source of the radiographs: images whose modality is one of these, or not stated, and whose SOP class is that of
+    a radiograph or a secondary capture (marked in `secondary`). A study is a case, an instance an image. Every other
+    file is in `excluded` with its reason. Files of another kind (no DICOM, CT, reports, captures of other modalities,
+    copies of a file) are counted; files that should be radiographs and cannot be used (broken, without patient ID, one
+    instance or study of two patients, one instance in files that differ) count towards the cohort's `max_unreadable`.
+    Labels without image and images without label are counted in the notes. Manufacturers are folded by devices.csv.
+    The headers that were read are kept in the root's `.overread-headers.parquet` if it may be written, so that an
+    interrupted scan goes on.
 
-    Raises InputError: no such folder, no radiograph in it, one instance in two files that differ or of two patients,
-    labels whose key finds nothing (with values of both sides), columns or values that cannot be read.
+    Raises
+    ------
+    InputError
+        No such folder, no radiograph in it, labels whose key finds nothing (with values of both sides), columns or
+        values that cannot be read.
     """
     root = tree.folder(root)
     if key not in KEYS:
         raise InputError("dicom_folder, key", f"one of {', '.join(KEYS)}", f"'{key}'", do=did_you_mean(key, KEYS))
-    found = scan(tree.files(root), workers=workers or os.cpu_count() or 1, cache=_cache(root))
-    kept, notes = _radiographs(found, root)
-    images = tables.check(_images(_once(kept, root), root, site), "images", where=root)
+    files = [p for p in tree.files(root) if p.name != _CACHE]
+    found = scan(files, workers=workers or os.cpu_count() or 1, cache=_cache(root))
+    who = identity.patients(found["patient_id"], found["issuer"])
+    found = found.with_columns(identity.known(found["image"]), number=who.numbers, known_issuer=who.issuers)
+    usable, excluded = exclusions.divided(found, root, who.keys, modalities)
+    notes: list[tables.Note] = _identifier_notes(usable)
+    images = tables.check(_images(usable, site), "images", where=root, notes=notes)
+    excluded = tables.check(excluded.with_columns(site=pl.lit(site)), "excluded", where=root)
     if not labels:
-        return Source(images, tables.empty("labels"), notes=tuple(notes))
+        return Source(images, tables.empty("labels"), notes=tuple(notes), excluded=excluded)
     made, more = _labels(images, root / labels, key, columns or {}, form or {})
-    return Source(images, made, notes=(*notes, *more))
+    return Source(images, made, notes=(*notes, *more), excluded=excluded)
 
 
 def _cache(root: Path) -> Path | None:
-    return root / ".overread-headers.parquet" if os.access(root, os.W_OK) else None
+    return root / _CACHE if os.access(root, os.W_OK) else None
 
 
-def _radiographs(found: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
-    """The rows that are radiographs; notes on how many files are something else, by what they are."""
-    found = found.filter(~pl.col("path").str.ends_with(".overread-headers.parquet"))
-    whole = (pl.col("kind") == "DICOM") & (pl.col("fault") == "")
-    notes = [
-        f"{n:,} files are no DICOM ({kind})"
-        for kind, n in found.filter((pl.col("kind") != "DICOM") & (pl.col("fault") == ""))["kind"]
-        .value_counts(sort=True)
-        .rows()
-    ]
-    faults = found.filter(pl.col("fault") != "")
-    if faults.height:
-        shown = Path(faults["path"][0]).relative_to(root).as_posix()
-        notes.append(f"{faults.height:,} files cannot be read ({shown}: {faults['fault'][0]})")
-    good = found.filter(whole)
-    picture = pl.col("modality").fill_null("").is_in(_RADIOGRAPHS) | pl.col("secondary")
-    seen = picture & (pl.col("rows") > 0) & (pl.col("columns") > 0)
-    notes += [
-        f"{n:,} DICOM objects are no radiographs (modality {modality or 'not stated'})"
-        for modality, n in good.filter(~seen)["modality"].value_counts(sort=True).rows()
-    ]
-    kept = good.filter(seen)
-    if not kept.height:
-        what = "; ".join(notes) or "an empty folder"
-        raise InputError(root, "DICOM radiographs (CR, DX)", f"none: {what}", do="Give the folder that holds them.")
-    unnamed = kept.filter((pl.col("image").fill_null("") == "") | (pl.col("patient_id").fill_null("") == ""))
-    if unnamed.height:
-        examples = [Path(p).relative_to(root).as_posix() for p in unnamed["path"].head(5)]
-        expected = "a patient ID and a SOP instance UID in every file"
-        raise InputError(root, expected, f"{unnamed.height:,} files without", examples=examples)
-    return kept, notes
-
-
-def _once(kept: pl.DataFrame, root: Path) -> pl.DataFrame:
-    """One row per instance: copies of the same bytes are one; one instance in files that differ is refused."""
-    twice = kept.filter(pl.col("image").is_duplicated())
-    if not twice.height:
-        return kept
-    mixed = twice.filter(pl.col("patient_id").n_unique().over("image") > 1)
-    problems = [_pairs(mixed, root, "every instance of one patient", "instances of two")] if mixed.height else []
-    digest = pl.Series([Path(p).read_bytes() for p in twice["path"]], dtype=pl.Binary).hash()
-    differ = twice.with_columns(_digest=digest).filter(pl.col("_digest").n_unique().over("image") > 1)
-    if differ.height:
-        problems.append(_pairs(differ, root, "one file per SOP instance UID", "instances in files that differ"))
-    if problems:
-        raise InputError.all(problems)
-    return kept.sort("path").unique("image", keep="first", maintain_order=True)
-
-
-def _pairs(rows: pl.DataFrame, root: Path, expected: str, found: str) -> InputError:
-    examples = [
-        " = ".join(Path(p).relative_to(root).as_posix() for p in paths[:2])
-        for paths in rows.group_by("image", maintain_order=True).agg("path")["path"]
-    ]
-    return InputError(root, expected, f"{len(examples):,} {found}", examples=examples, do="Leave the wrong ones out.")
-
-
-def _images(kept: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
-    relative = [Path(p).relative_to(root).as_posix() for p in kept["path"]]
-    issued = pl.when(pl.col("issuer").fill_null("") != "").then(pl.format("{}:{}", "issuer", "patient_id"))
-    several = kept["issuer"].fill_null("").n_unique() > 1  # only then may two patients bear one number
-    frame = kept.select(
-        image_id="image", case_id=pl.when(pl.col("study") != "").then("study").otherwise("image"),
-        patient_id=pl.coalesce(issued, "patient_id") if several else pl.col("patient_id"),
-        site=pl.lit(site), dataset=pl.lit("dicom_folder"), view="view", sex="sex", age_years="age_years",
-        manufacturer="manufacturer", device="device", acquired="acquired", pixel_mm="pixel_mm",
-        source_note=pl.col("notes").replace("", None), **{c: pl.col(c) for c in _EXTRA},
+def _identifier_notes(usable: pl.DataFrame) -> list[tables.Note]:
+    """What was changed in the patient numbers of the usable files, and which issuers were completed."""
+    number, stated = usable["number"], identity.known(usable["issuer"])
+    changes = (
+        (number.ne_missing(usable["patient_id"]), usable["patient_id"],
+         "values of 'patient_id' had white space or invisible characters, or another Unicode form: converted"),
+        (stated.is_null() & (usable["known_issuer"].fill_null("") != ""), number,
+         "files lack the issuer of the patient ID that other files with this number report: taken as one patient"),
     )  # fmt: skip
-    frame = frame.with_columns(path=pl.Series(relative, dtype=pl.String))
+    notes = []
+    for changed, values, what in changes:
+        if changed.any():
+            shown = tuple(repr(v) for v in values.filter(changed).unique().sort().head(5))
+            notes.append(tables.Note("images", "patient_id", what, int(changed.sum()), shown))
+    return notes
+
+
+def _images(usable: pl.DataFrame, site: str) -> pl.DataFrame:
+    frame = usable.select(
+        image_id="image", case_id=pl.when(pl.col("study").fill_null("") != "").then("study").otherwise("image"),
+        patient_id="patient", site=pl.lit(site), dataset=pl.lit("dicom_folder"), view="view", modality="modality",
+        body_part="body_part", sex="sex", age_years="age_years", manufacturer="manufacturer", device="device",
+        acquired="acquired", pixel_mm="pixel_mm", path="path",
+        source_note=pl.concat_str(pl.col("notes").replace("", None), folding.NOTE, separator="; ", ignore_nulls=True)
+        .replace("", None),
+        **{c: pl.col(c) for c in _EXTRA},
+    )  # fmt: skip
     marked = pl.when("secondary").then(pl.lit("secondary capture, no detector's own image"))
     burned = pl.when(pl.col("burned_in") == "YES").then(pl.lit("text is burned in, says the file"))
-    return folding.noted(folding.noted(frame, marked), burned)
+    return folding.body_parts(folding.noted(folding.noted(frame, marked), burned))
 
 
 def _labels(
@@ -164,20 +138,34 @@ def _labels(
     if "acquired" in ours:
         rows = folding.dates(rows, names["acquired"], file)
     keyed = rows.rename({c: f"_{o}" for o, c in names.items()}) if form else rows
-    side = images.select("image_id", "case_id", *(pl.col(o).alias(f"_{o}") for o in ours)).unique()
     on = [f"_{o}" for o in ours]
-    joined = keyed.with_columns(pl.col(o).str.strip_chars() for o in on if keyed[o].dtype == pl.String)
-    joined = joined.with_row_index("_line").join(side, on=on, how="inner")
+    side = images.select("image_id", "case_id", "patient_id", *(pl.col(o).alias(f"_{o}") for o in ours)).unique()
+    keyed, side = (f.with_columns(identity.known(f[o]) for o in on if f[o].dtype == pl.String) for f in (keyed, side))
+    numbered = side.filter(pl.col("_accession").is_not_null()) if key == "accession" else side.clear()
+    shared = numbered.filter(pl.col("patient_id").n_unique().over(on) > 1)
+    side = side.join(shared, on=on, how="anti", nulls_equal=True).drop("patient_id")
+    joined = keyed.with_row_index("_line").join(side, on=on, how="inner")
     if not joined.height:
         theirs, mine = (_shown(f, on) for f in (keyed, side))
-        do = "Are leading zeros lost, or is it another number?"
+        do = _hint(keyed, side, on) or "Check that it is the same number."
         raise InputError(file, f"rows whose {key} is that of an image ({mine})", f"none ({theirs})", do=do)
     idle = keyed.height - joined["_line"].n_unique()
     bare = images.join(joined, on="case_id", how="anti")["case_id"].n_unique()
     spec = {"source": "hospital", **form}
     made = stated.labels(joined.drop("image_id", "_line"), spec, file.parent, file)
-    notes = [f"{idle:,} rows of {file.name} find no image"] if idle else []
+    lone = keyed.join(side, on=on, how="anti")
+    hint = _hint(lone, side, on)
+    notes = [f"{idle:,} rows of {file.name} find no image{hint and f': {hint}'}"] if idle else []
+    if shared.height:
+        examples = ", ".join(str(v) for v in shared[on[0]].unique().sort().head(3))
+        notes += [f"{shared.select(on).n_unique():,} values of {key} are those of several patients: no label is "
+                  f"taken for them ({examples})"]  # fmt: skip
     return made, notes + ([f"{bare:,} studies have no row in {file.name}"] if bare else [])
+
+
+def _hint(rows: pl.DataFrame, images: pl.DataFrame, on: list[str]) -> str:
+    """Which keys of the rows are those of an image in another spelling."""
+    return tables.spelling_hint(rows[on[0]], images[on[0]]) if rows[on[0]].dtype == pl.String else ""
 
 
 def _usual(ours: str) -> str:
@@ -185,4 +173,4 @@ def _usual(ours: str) -> str:
 
 
 def _shown(frame: pl.DataFrame, on: list[str]) -> str:
-    return ", ".join(" ".join(str(v) for v in row) for row in frame.select(on).head(3).rows())
+    return ", ".join(" ".join(repr(str(v)) for v in row) for row in frame.select(on).head(3).rows())

@@ -8,9 +8,9 @@ from typing import Any
 
 from overread.datasets import dicom_folder
 from overread.errors import InputError
-from overread.tables import Source, make_folder, replacing
+from overread.tables import RADIOGRAPHS, Source, make_folder, replacing
 
-_MODALITIES = ("CR", "DX", "DR")
+_MODALITIES = (*RADIOGRAPHS, "DR", "XR")  # the last two are no terms of DICOM, but devices write them
 _ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored: nothing is encoded anew on the way
 _STUDY, _SERIES, _INSTANCE, _MODALITY = "0020000D", "0020000E", "00080018", "00080060"
 

@@ -1,7 +1,7 @@
-"""Spellings of view, sex and age as sources write them, folded to the words of the tables.
+"""Spellings of view, modality, body part, sex and age as sources write them, folded to the words of the tables.
 
 What was not understood and can be left unknown (a view) is noted in the column `source_note`, which the cohort counts;
-what cannot (an age of 411) is an error, unless the source is known for it.
+an age that cannot be (411 years) is set missing and noted; what cannot be read at all is an error.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from overread import tables
+from overread.datasets import ages as spellings
 from overread.errors import InputError
+from overread.tables import CHEST
 
 NOTE = "source_note"
 
@@ -19,12 +22,28 @@ _VIEWS = {
     "AP": ("ap", "a p", "anteroposterior", "antero posterior", "anterior posterior", "ap view", "ap supine", "ap erect",
            "ap portable", "ap semierect", "ap semi erect"),
     "LATERAL": ("lateral", "lat", "ll", "rl", "l", "left lateral", "right lateral", "lateral view"),
-    "UNKNOWN": ("", "unknown"),
+    "UNKNOWN": ("", "unknown", "unk", "na", "n a", "nan", "null", "not stated"),
 }  # fmt: skip
-_SEXES = {"F": ("f", "female", "woman", "w"), "M": ("m", "male", "man"), "": ("", "u", "unknown", "o", "other")}
-_AGE = r"^0*([0-9]+(?:\.[0-9]+)?)\s*([ymwdYMWD]?)$"
-_UNITS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-OLDEST = 120.0
+# "W" is weiblich, as in German records; "M" is männlich as well as male.
+_SEXES = {
+    "F": ("f", "female", "woman", "w", "weiblich", "frau"), "M": ("m", "male", "man", "männlich", "maennlich", "mann"),
+    "": ("", "u", "unk", "unknown", "o", "other", "na", "n a", "nan", "null", "not stated"),
+}  # fmt: skip
+_MODALITIES = {
+    "CR": ("cr", "computed radiography"),
+    "DX": ("dx", "dr", "digital radiography"),
+    "RG": ("rg", "xr", "x ray", "xray", "radiograph", "radiography", "plain radiograph", "plain radiography"),
+}  # fmt: skip
+# Spellings of the chest by manufacturers and in the languages of public sets and hospitals.
+_CHEST = (
+    "chest", "cxr", "thorax", "thoracic", "lung", "lungs", "torax", "tórax", "toraks", "torace", "brust", "brustkorb",
+    "lunge", "lungen", "poumon", "poumons", "pulmon", "pulmón", "pulmao", "pulmão", "borst", "borstkas", "longen",
+    "bröstkorg", "lungor", "brystkasse", "keuhkot", "klatka", "hrudnik", "hrudník", "mellkas", "göğüs", "грудь",
+    "грудной", "грудная", "легкие", "лёгкие", "胸部", "胸", "肺", "흉부", "الصدر",
+)  # fmt: skip
+_SPINE = ("spine", "vertebra", "vertebrae", "column", "columna", "columna vertebral", "wirbelsäule", "aorta")
+_NOT_STATED = ("", "unknown", "none", "n a", "na", "nan", "null", "unspecified", "not stated", "undefined", "default")
+OLDEST = tables.OLDEST
 _TIME = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$"
 _PLAIN_DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y.%m.%d")
 
@@ -50,6 +69,40 @@ def views(frame: pl.DataFrame) -> pl.DataFrame:
     return noted(frame, note).with_columns(view=word.replace_strict(known, default="UNKNOWN"))
 
 
+def modalities(frame: pl.DataFrame) -> pl.DataFrame:
+    """`modality` in DICOM's words, in capitals: CR, DX, RG for radiographs; null and a note where it is not stated.
+
+    >>> modalities(pl.DataFrame({"modality": ["X-ray", "dr", "CT", ""]}))["modality"].to_list()
+    ['RG', 'DX', 'CT', None]
+    """
+    word = _folded(pl.col("modality"))
+    missing = word.is_in(_NOT_STATED)
+    frame = noted(frame, pl.when(missing).then(pl.lit("modality not stated")))
+    stated = word.replace_strict(_table(_MODALITIES), default=pl.col("modality").str.strip_chars().str.to_uppercase())
+    return frame.with_columns(modality=pl.when(~missing).then(stated))
+
+
+def body_parts(frame: pl.DataFrame) -> pl.DataFrame:
+    """`body_part` in capitals, CHEST for every spelling of it; null and a note where it is not stated.
+
+    A text that holds a word for the chest is the chest ("PORT CHEST", "Thorax pa"), unless it names the spine.
+
+    >>> frame = pl.DataFrame({"body_part": ["Thorax ap", "TORAX", "Hand", "THORACIC_SPINE", " "]})
+    >>> body_parts(frame)["body_part"].to_list()
+    ['CHEST', 'CHEST', 'HAND', 'THORACIC_SPINE', None]
+    """
+    word = _folded(pl.col("body_part"))
+    missing = word.is_in(_NOT_STATED)
+    words = word.str.split(" ")
+    chest = (words.list.set_intersection(list(_CHEST)).list.len() > 0) & (
+        words.list.set_intersection(list(_SPINE)).list.len() == 0
+    )
+    frame = noted(frame, pl.when(missing).then(pl.lit("body part not stated")))
+    plain = pl.col("body_part").str.strip_chars().str.to_uppercase()
+    part = pl.when(chest).then(pl.lit(CHEST)).otherwise(plain)
+    return frame.with_columns(body_part=pl.when(~missing).then(part))
+
+
 def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputError]]:
     """`sex` as F, M or null (not stated, other); any other spelling is an error.
 
@@ -68,37 +121,39 @@ def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputE
     return folded, [InputError(where, expected, f"{len(strange)} other spellings", examples=strange, do=do)]
 
 
-def ages(frame: pl.DataFrame, where: object, *, known_errors: bool) -> tuple[pl.DataFrame, list[InputError]]:
-    """`age_years` as numbers: "57", "057Y", "18M" (months), "3W", "12D".
+def ages(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputError]]:
+    """`age_years` as numbers: "57", "057Y", "18M" (months), "3W", "12D"; see `ages.years` for further spellings.
 
-    An age above 120 years is an error that lists them; with `known_errors` it becomes null and is noted.
+    An approximate age ("50+", "early 40s") becomes a number and is noted. An age above 120 years becomes null and is
+    noted (`tables.check` does the same for ages that are numbers already). An age that cannot be read is an error.
     """
-    text = pl.col("age_years").str.strip_chars()
-    number = text.str.extract(_AGE, 1).cast(pl.Float64)
-    unit = text.str.extract(_AGE, 2).str.to_uppercase().replace_strict(_UNITS, default=None)
-    typed = frame.with_columns(_text=pl.col("age_years"), age_years=number * unit)
-    stated = pl.col("_text").is_not_null() & (pl.col("_text").str.strip_chars() != "")
-    typed = typed.with_columns(_unread=stated & pl.col("age_years").is_null(), _old=pl.col("age_years") > OLDEST)
-    problems = _age_problems(typed, where, known_errors)
-    note = pl.when(pl.col("_old")).then(pl.format("age {} is above 120 years: not stated", pl.col("_text")))
+    years, approximate, missing = spellings.years(pl.col("age_years").cast(pl.String))
+    typed = frame.with_columns(_text=pl.col("age_years"), age_years=years, _approximate=approximate, _missing=missing)
+    unread = ~pl.col("_missing") & ~pl.col("_approximate") & pl.col("age_years").is_null()
+    typed = typed.with_columns(_unread=unread, _old=pl.col("age_years") > OLDEST)
+    problems = _age_problems(typed, where)
+    taken = pl.col("age_years").round(1).cast(pl.String).str.strip_suffix(".0")
+    note = (
+        pl.when(pl.col("_old")).then(pl.format("age {} is above 120 years: not stated", pl.col("_text")))
+        .when(pl.col("_approximate") & pl.col("age_years").is_null())
+        .then(pl.format("age '{}' is an upper limit only: not stated", pl.col("_text")))
+        .when(pl.col("_approximate")).then(pl.format("age '{}' is approximate: {} is taken", pl.col("_text"), taken))
+    )  # fmt: skip
     shown = noted(typed, note).with_columns(age_years=pl.when(~pl.col("_old")).then(pl.col("age_years")))
-    return shown.drop("_text", "_unread", "_old"), problems
+    return shown.drop("_text", "_unread", "_old", "_approximate", "_missing"), problems
 
 
-def _age_problems(typed: pl.DataFrame, where: object, known_errors: bool) -> list[InputError]:
-    problems = []
-    for column, expected in (("_unread", 'an age in years such as "57", "057Y" or "18M"'), ("_old", "an age to 120")):
-        if column == "_old" and known_errors:
-            continue
-        bad = typed.filter(pl.col(column))
-        if bad.height:
-            shown = [f"{r['image_id']}: {r['_text']}" for r in bad.head(6).iter_rows(named=True)]
-            problems.append(
-                InputError(
-                    where, expected, f"{bad.height:,} others", examples=shown, do="Correct them or leave them empty."
-                )
-            )
-    return problems
+def _age_problems(typed: pl.DataFrame, where: object) -> list[InputError]:
+    bad = typed.filter(pl.col("_unread"))
+    if bad.is_empty():
+        return []
+    shown = [f"{r['image_id']}: {r['_text']}" for r in bad.head(6).iter_rows(named=True)]
+    return [
+        InputError(
+            where, 'an age such as "57", "057Y", "18M", "50+" or "early 40s"', f"{bad.height:,} others", examples=shown,
+            do="Correct them or leave them empty.",
+        )
+    ]  # fmt: skip
 
 
 def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:

@@ -93,7 +93,7 @@ def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataF
     """The table of images from the rows of NIH's table, as `renamed`."""
     frame = folding.views(rows)
     frame, strange = folding.sexes(frame, file)
-    frame, unread = folding.ages(frame, file, known_errors=True)
+    frame, unread = folding.ages(frame, file)
     if strange or unread:
         raise InputError.all([*strange, *unread])
     where = shipped.paths(root, (".png",), below=_folders(root))

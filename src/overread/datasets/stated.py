@@ -6,7 +6,7 @@ does not name is absent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,23 @@ from overread import findings, tables
 from overread.errors import InputError, did_you_mean
 
 _STATES = ("present", "absent", "uncertain")
+_LISTED = 60  # words that a message suggests entries for
 _KEYS = {
     "wide": ("form", "columns", "source", "vocabulary", *_STATES),
     "list": ("form", "column", "separator", "vocabulary", "source"),
     "long": ("form", "file", "columns", "source", "vocabulary", *_STATES),
+    "constant": ("form", "findings", "source", "vocabulary"),
 }
 
 
-def labels(rows: pl.DataFrame, spec: Mapping[str, Any], root: Path, where: object) -> pl.DataFrame:
+def labels(
+    rows: pl.DataFrame, spec: Mapping[str, Any], root: Path, where: object, *, encoding: str = "",
+    notes: list[tables.Note] | None = None,
+) -> pl.DataFrame:  # fmt: skip
     """The table of labels that `spec` describes, from `rows` (text, with case_id) or a file of its own.
 
-    `spec`: form ("wide", "list", "long"), source (who states them) and what `datasets.table.read` says of each form.
+    `spec`: form ("wide", "list", "long", "constant"), source (who states them) and what `datasets.table.read` says of
+    each form. `encoding`: that of a file of its own. `notes` takes what was changed in identifiers.
     """
     form = spec.get("form")
     if form not in _KEYS:
@@ -41,10 +47,13 @@ def labels(rows: pl.DataFrame, spec: Mapping[str, Any], root: Path, where: objec
         long = from_list(rows, spec, where)
     elif form == "wide":
         long = _from_wide(rows, spec, where)
+    elif form == "constant":
+        long = _constant(rows, spec, where)
     else:
-        long = _from_long(spec, root)
+        long = _from_long(spec, root, encoding)
     if "source" not in long.columns:
         long = long.with_columns(source=pl.lit(spec["source"]))
+    long = tables.identify(long, "labels", where=f"{where}, labels", notes=notes)
     return tables.check(_one_each(long, where), "labels", where=f"{where}, labels")
 
 
@@ -61,30 +70,76 @@ def resolved(words: Sequence[str], source: str, where: object) -> dict[str, str]
     return found
 
 
+def _constant(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
+    """The same findings in the same state for every case."""
+    given = spec.get("findings")
+    place = f"{where}, labels"
+    if not isinstance(given, Mapping) or not given:
+        raise InputError(place, 'findings and their states, { tuberculosis = "present" }', repr(given))
+    strange = [f"{finding} = {state!r}" for finding, state in given.items() if state not in _STATES]
+    if strange:
+        raise InputError(place, f"states {', '.join(_STATES)}", f"{len(strange)} others", examples=strange)
+    names = resolved(list(given), str(spec.get("vocabulary", "")), place)
+    states = pl.DataFrame({"finding": [names[word] for word in given], "state": list(given.values())})
+    return rows.select("case_id").unique(maintain_order=True).join(states, how="cross")
+
+
+def word_findings(words: Mapping[str, Any], where: object) -> pl.DataFrame:
+    """The findings of a source's words, a row for each: word, finding; a word that means several has several rows.
+
+    `words`: {word: finding, [findings] or "" for none}; the names may be any that the vocabulary knows.
+    """
+    pairs = [(w, f) for w, given in words.items() for f in ([given] if isinstance(given, str) else given) if f]
+    names = resolved(list(dict.fromkeys(f for _, f in pairs)), "", where)
+    return pl.DataFrame(
+        [(word, names[f]) for word, f in pairs], schema={"word": pl.String, "finding": pl.String}, orient="row"
+    ).unique(maintain_order=True)
+
+
+def _entries(words: Sequence[str], known: Iterable[str]) -> str:
+    """What to add to a vocabulary for these words, ready to paste: each with its finding, "" where none is known."""
+    entries = []
+    for word in words[:_LISTED]:
+        try:
+            finding = findings.resolve(word)
+        except InputError:
+            finding = ""
+        entries.append(f'"{word}" = "{finding}"')
+    more = ", …" if len(words) > _LISTED else ""
+    near = did_you_mean(words[0], known)
+    return (
+        f"{near + ' ' if near else ''}Add each to the vocabulary with the finding, or findings, that it means "
+        f'("" = none): {{ {", ".join(entries)}{more} }}.'
+    )
+
+
 def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
     """Labels from one cell per row that lists what is present: "Effusion|Mass" states the whole vocabulary.
 
-    `spec`: column, vocabulary (the set that the source states for every row), separator ("|").
+    `spec`: column, vocabulary (the set that the source states for every row: words, or words and their findings),
+    separator ("|").
     """
     column = str(spec.get("column", ""))
     if column not in rows.columns:
         raise InputError(where, f"a column '{column}' for the labels", "none", do=did_you_mean(column, rows.columns))
-    words = list(spec.get("vocabulary", ()))
+    given = spec.get("vocabulary", ())
+    words = list(given)
     if not words:
         raise InputError(f"{where}, labels", "the vocabulary that each list states in full", "none given")
-    names = resolved(words, "", f"{where}, vocabulary")
+    meanings = word_findings(given if isinstance(given, Mapping) else {w: w for w in words}, f"{where}, vocabulary")
     cells = rows.select("case_id", word=pl.col(column).str.split(spec.get("separator", "|"))).explode("word")
     cells = cells.with_columns(pl.col("word").str.strip_chars()).filter(
         pl.col("word").is_not_null(), pl.col("word") != ""
     )
     strange = cells.filter(~pl.col("word").is_in(words))["word"].unique().sort().to_list()
     if strange:
-        do = did_you_mean(strange[0], words) or "Add them to the vocabulary if the source states them for every image."
-        raise InputError(where, f"findings of the vocabulary in '{column}'", "others", examples=strange, do=do)
-    present = cells.select("case_id", finding=pl.col("word").replace_strict(names)).unique()
-    stated = rows.filter(pl.col(column).is_not_null()).select("case_id").unique()
-    every = stated.join(pl.DataFrame({"finding": list(dict.fromkeys(names.values()))}), how="cross")
-    full = every.join(present.with_columns(state=pl.lit("present")), on=["case_id", "finding"], how="left")
+        expected, found = f"findings of the vocabulary in '{column}'", f"{len(strange):,} other words"
+        raise InputError(where, expected, found, examples=strange, do=_entries(strange, words))
+    present = cells.join(meanings, on="word").select("case_id", "finding").unique()
+    stated = rows.filter(pl.col(column).is_not_null()).select("case_id").unique(maintain_order=True)
+    every = stated.join(meanings.select("finding").unique(maintain_order=True), how="cross")
+    named = present.with_columns(state=pl.lit("present"))
+    full = every.join(named, on=["case_id", "finding"], how="left", maintain_order="left")
     return full.with_columns(pl.col("state").fill_null("absent"))
 
 
@@ -106,10 +161,10 @@ def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl
     return _states(long, spec, where).select("case_id", "finding", "state")
 
 
-def _from_long(spec: Mapping[str, Any], root: Path) -> pl.DataFrame:
+def _from_long(spec: Mapping[str, Any], root: Path, encoding: str) -> pl.DataFrame:
     """Labels from a file of its own with a row per statement; `columns` says how its columns are called."""
     path = root / str(spec.get("file", ""))
-    rows = as_text(tables.frame_of(path))
+    rows = as_text(tables.frame_of(path, encoding=encoding))
     given = {"case_id": "case_id", "finding": "finding", "state": "state"} | dict(spec.get("columns", {}))
     problems = [
         InputError(path, f"a column '{column}' for {name}", "none", do=did_you_mean(column, rows.columns))
@@ -119,8 +174,17 @@ def _from_long(spec: Mapping[str, Any], root: Path) -> pl.DataFrame:
     if problems:
         raise InputError.all(problems)
     long = rows.select(pl.col(column).alias(name) for name, column in given.items())
-    names = resolved(long["finding"].drop_nulls().unique().sort().to_list(), str(spec.get("vocabulary", "")), path)
-    return _states(long, spec, path).with_columns(pl.col("finding").replace_strict(names))
+    words = long["finding"].drop_nulls().unique().sort().to_list()
+    vocabulary = spec.get("vocabulary", "")
+    if not isinstance(vocabulary, Mapping):
+        names = resolved(words, str(vocabulary), path)
+        return _states(long, spec, path).with_columns(pl.col("finding").replace_strict(names))
+    if strange := [w for w in words if w not in vocabulary]:
+        found = f"{len(strange):,} other words"
+        raise InputError(path, "findings of the vocabulary", found, examples=strange, do=_entries(strange, vocabulary))
+    meanings = word_findings(vocabulary, f"{path}, vocabulary")
+    said = _states(long, spec, path).rename({"finding": "word"}).join(meanings, on="word").drop("word")
+    return said.select([c for c in long.columns if c in said.columns])
 
 
 def _states(long: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:

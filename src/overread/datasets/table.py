@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from overread import tables
-from overread.datasets import folding, stated
+from overread.datasets import folding, locations, stated
 from overread.errors import InputError, did_you_mean
 from overread.tables import Source
 
-_NEEDED = ("image_id", "patient_id", "site", "path")
+_NEEDED = ("image_id", "patient_id", "site")
+_NO_FILE = "no file there: the folder holds a part of the set"
 
 
 def read(
@@ -21,36 +23,51 @@ def read(
     *,
     images: str,
     columns: Mapping[str, str],
-    labels: Mapping[str, Any] | Sequence[str] | None = None,
+    labels: Mapping[str, Any] | Sequence[Any] | None = None,
     where: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
     defaults: Mapping[str, str] | None = None,
     spellings: Mapping[str, Mapping[str, str]] | None = None,
+    encoding: str = "",
+    subset: bool = False,
 ) -> Source:
     """Read a source from a table of images of any layout.
 
     Parameters
     ----------
     root: the folder; `images` and the paths in the table are relative to it.
-    images: the table's file name: .csv, .csv.gz or .parquet. A CSV is read as text, so "00000001" stays itself.
-    columns: our column -> the file's column. image_id, patient_id, site and path are needed (here or in `defaults`);
-        case_id is image_id where it is not mapped. Where every image is another patient, map patient_id to the image.
+    images: the table's file name: .csv, .csv.gz or .parquet. A CSV is read as text, so "00000001" stays itself. For a
+        set without a table a pattern of its image files, such as "train/*/*.jpeg": the table then has the columns path,
+        file, stem and folder (the name of the file, without extension, and of the folder that it lies in).
+    columns: our column -> the file's column, or a text with columns in braces: {"path" = "png/{image_id}.png",
+        "case_id" = "{patient}_{visit}"}. The braces name columns of ours that are mapped, or the file's;
+        {stem:^person[0-9]+} is the part of the value that the regular expression finds. image_id, patient_id and site
+        are needed (here or in `defaults`). case_id is image_id where it is not mapped. Where every image is another
+        patient, map patient_id to the image. path is image_id where it is not mapped. A path that is not there is found
+        by its name without extension, see `locations.located`.
     labels: how labels are laid out. A column per finding: ["Effusion", ...] or {"Effusion" = "pleural_effusion"}, with
         values 1 present, 0 absent, -1 uncertain, empty = not stated, no row; for other values
         {form = "wide", columns = ..., present = ["Y"], absent = ["N"], uncertain = ["?"]}.
         {form = "list", column = "Finding Labels", vocabulary = [...], separator = "|"}: a cell lists what is present,
-        the rest of the vocabulary is absent.
-        {form = "long", file = "labels.csv", columns = {...}}: a row per statement.
-        `source` in it names who states them ("stated").
+        the rest of the vocabulary is absent. A vocabulary {"COVID-19" = "covid_19", "Normal" = "no_finding"} maps the
+        file's words to findings: one, several ([...]) or none ("").
+        {form = "long", file = "labels.csv", columns = {...}}: a row per statement. It takes such a vocabulary too.
+        {form = "constant", findings = {tuberculosis = "present"}}: the same for every image.
+        `source` in it names who states them ("stated"). Several of these layouts can be given as a list.
     where: file's column -> the value, or values, of the rows that are read.
     keep: further columns of the file to carry along (a collection, a near_dup_group).
-    defaults: our column -> one value for all rows.
+    defaults: a column -> one value for all rows: {"site" = "north", "view" = "PA", "collection" = "A"}.
     spellings: our column -> the file's word -> ours, for words that only its owner understands: {"sex": {"1": "M",
-        "2": "F"}}. Views, sexes, ages and dates in the usual spellings need none.
+        "2": "F"}}. Views, sexes, ages, modalities, body parts and dates in the usual spellings need none.
+    encoding: of the text, such as "cp1252"; "" = as `tables.frame_of` finds it.
+    subset: whether the folder holds a part of the set only. Rows without file are then left out and counted in the
+        flow. Otherwise they count as missing images (`max_unreadable` of the cohort).
 
-    Returns a Source. Views that are not understood are UNKNOWN and noted in `source_note`, which the cohort counts.
+    Returns a Source. Views that are not understood are UNKNOWN and noted in `source_note`, as are approximate ages
+    ("50+", "early 40s"). The cohort counts these notes.
 
-    Raises InputError with all problems of a kind at once: columns, ages, spellings of sex, findings, label values.
+    Raises InputError with all problems of a kind at once: columns, ages, spellings of sex, findings, label values,
+    files.
 
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
@@ -61,42 +78,103 @@ def read(
     [('a.png', 'pleural_effusion', 'stated', 'present')]
     """
     file = Path(root) / images
-    rows = stated.as_text(tables.frame_of(file))
+    if any(c in images for c in "*?["):
+        rows, columns = locations.listing(Path(root), images), {"path": "path", **columns}
+    else:
+        rows = stated.as_text(tables.frame_of(file, encoding=encoding))
     _check_columns(rows, file, columns, keep, defaults or {})
     rows = _chosen(rows, where or {}, file)
-    frame = rows.select(
-        *(pl.col(column).alias(name) for name, column in columns.items()),
-        *(pl.lit(value).alias(name) for name, value in (defaults or {}).items()),
-        *(pl.col(column) for column in keep),
-    )
+    frame = _mapped(rows, columns, keep, defaults or {})
     frame = _respelt(frame, spellings or {})
     if "dataset" not in frame.columns:
         frame = frame.with_columns(dataset=pl.lit("table"))
-    checked = tables.check(_folded(frame, file), "images", where=file)
-    if labels is None:
-        return Source(checked, tables.empty("labels"))
-    keyed = rows.drop("case_id", strict=False).with_columns(checked["case_id"])
-    spec = labels if isinstance(labels, Mapping) and "form" in labels else {"form": "wide", "columns": labels}
-    return Source(checked, stated.labels(keyed, {"source": "stated", **spec}, Path(root), file))
+    notes: list[tables.Note] = []
+    checked = tables.check(_folded(frame, file), "images", where=file, notes=notes)
+    places = locations.located(checked["path"], Path(root), file)
+    checked = checked.with_columns(places.paths.alias("path"))
+    made = tables.empty("labels")
+    if labels is not None:
+        keyed = rows.drop("case_id", strict=False).with_columns(checked["case_id"])
+        made = _labels(keyed, labels, Path(root), file, encoding, notes)
+    source = Source(checked, made, notes=(*notes, *places.notes))
+    return _present(source, places.present, file) if subset else source
+
+
+def _mapped(
+    rows: pl.DataFrame, columns: Mapping[str, str], keep: Sequence[str], defaults: Mapping[str, str]
+) -> pl.DataFrame:
+    """The table of images: columns under our names, constants, and texts filled from both."""
+    templates = {name: text for name, text in _with_path(columns, defaults).items() if locations.fields(text)}
+    plain = rows.select(
+        *(pl.col(column).alias(name) for name, column in columns.items() if name not in templates),
+        *(pl.lit(value).cast(pl.String).alias(name) for name, value in defaults.items()),
+        *(pl.col(column) for column in keep),
+    )
+    both = plain.hstack(rows.select(pl.all().name.prefix("_file ")))
+    names = {c: f"_file {c}" for c in rows.columns} | {c: c for c in plain.columns}
+    return both.select(*plain.columns, *(locations.filled(text, names).alias(name) for name, text in templates.items()))
+
+
+def _with_path(columns: Mapping[str, str], defaults: Mapping[str, str]) -> Mapping[str, str]:
+    return columns if "path" in columns or "path" in defaults else {**columns, "path": "{image_id}"}
+
+
+def _labels(
+    rows: pl.DataFrame, labels: Any, root: Path, file: Path, encoding: str, notes: list[tables.Note]
+) -> pl.DataFrame:
+    """The labels of every layout that is given."""
+    several = isinstance(labels, Sequence) and bool(labels) and all(isinstance(part, Mapping) for part in labels)
+    made = []
+    for part in labels if several else [labels]:
+        spec = part if isinstance(part, Mapping) and "form" in part else {"form": "wide", "columns": part}
+        made.append(stated.labels(rows, {"source": "stated", **spec}, root, file, encoding=encoding, notes=notes))
+    return tables.check(pl.concat(made), "labels", where=f"{file}, labels")
+
+
+def _present(source: Source, present: pl.Series, file: Path) -> Source:
+    """The source without the images whose file is not there, which are counted as left out."""
+    lost = source.images.filter(~present)
+    if lost.height == source.images.height:
+        do = 'Check the root and `path`: columns = { path = "png/{image_id}.png" }.'
+        expected = "files of some of the images below the root"
+        raise InputError(file, expected, f"none of {lost.height:,}", examples=lost["path"].head(5), do=do)
+    gone = lost.join(source.images.filter(present), on="case_id", how="anti").select("case_id").unique()
+    excluded = lost.select(
+        pl.coalesce("path", "image_id").alias("path"), "site", reason=pl.lit(_NO_FILE), unreadable=pl.lit(False)
+    )
+    return replace(
+        source,
+        images=source.images.filter(present),
+        labels=source.labels.join(gone, on="case_id", how="anti"),
+        excluded=tables.check(excluded, "excluded", where=file),
+    )
 
 
 def _check_columns(
     rows: pl.DataFrame, file: Path, columns: Mapping[str, str], keep: Sequence[str], defaults: Mapping[str, str]
 ) -> None:
     ours = tables.schema("images").column_names()
+    templates = {name: text for name, text in columns.items() if locations.fields(text)}
+    plain = [name for name in [*columns, *defaults] if name not in templates]
     problems = [
         InputError(file, f"a column '{column}'", "none", do=did_you_mean(column, rows.columns))
-        for column in dict.fromkeys([*columns.values(), *keep])
+        for column in dict.fromkeys([*(c for n, c in columns.items() if n not in templates), *keep])
         if column not in rows.columns
     ]
+    problems += locations.check_fields(templates, [*rows.columns, *plain], "columns")
     problems += [
         InputError(
-            "columns" if name in columns else "defaults", "columns of the table of images", f"'{name}'",
+            "columns", "columns of the table of images", f"'{name}'",
             do=did_you_mean(name, ours) or "Name columns of your own in `keep`.",
         )
-        for name in [*columns, *defaults]
+        for name in columns
         if name not in ours
     ]  # fmt: skip
+    problems += [
+        InputError("defaults", "a column of the table of images, or one of your own", f"'{name}'", do=hint)
+        for name in defaults
+        if name not in ours and (hint := did_you_mean(name, ours))
+    ]
     problems += [
         InputError("columns", f"a column for {name}", "none", do="Map it in `columns` or give it in `defaults`.")
         for name in _NEEDED
@@ -135,26 +213,19 @@ def _respelt(frame: pl.DataFrame, spellings: Mapping[str, Mapping[str, str]]) ->
     return frame
 
 
-def plain(path: Path) -> pl.DataFrame:
-    """A table of images whose columns are ours already; in a CSV view, sex, age and date may be spelt as people do.
-
-    Raises InputError as `read` does, and for columns that are missing.
-    """
-    frame = tables.frame_of(path)
-    if path.name.endswith(".parquet") or "image_id" not in frame.columns:
-        return tables.check(frame, "images", where=path)
-    return tables.check(_folded(frame, path), "images", where=path)
-
-
 def _folded(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
     problems: list[InputError] = []
     if "view" in frame.columns:
         frame = folding.views(frame)
+    if "modality" in frame.columns:
+        frame = folding.modalities(frame)
+    if "body_part" in frame.columns:
+        frame = folding.body_parts(frame)
     if "sex" in frame.columns:
         frame, found = folding.sexes(frame, file)
         problems += found
     if "age_years" in frame.columns:
-        frame, found = folding.ages(frame, file, known_errors=False)
+        frame, found = folding.ages(frame, file)
         problems += found
     if problems:
         raise InputError.all(problems)

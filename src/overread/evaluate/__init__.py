@@ -13,7 +13,7 @@ import polars as pl
 from overread import tables
 from overread.errors import InputError
 from overread.evaluate import wide
-from overread.evaluate.account import Dropped, account_frame
+from overread.evaluate.account import Dropped, account_frame, identifiers
 from overread.evaluate.comparison import comparison
 from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.decisions import decisions
@@ -37,6 +37,7 @@ from overread.evaluate.setting import Setting, site_areas
 from overread.evaluate.standalone import discrimination, operating
 from overread.evaluate.subgroups import subgroups
 from overread.evaluate.transport import drop, matrix, seeds, site_alone
+from overread.evaluate.unmatched import matched
 
 __all__ = ["EvaluationConfig", "Evidence", "evaluate", "wide", "write"]
 
@@ -71,6 +72,7 @@ def evaluate(
     reads: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
     protocol_hash: str = "",
+    notes: Sequence[tables.Note] = (),
     progress: Progress | None = None,
 ) -> Evidence:
     """The evidence about every rater: estimates with intervals, curves, verdicts, and the account of what was left out.
@@ -78,13 +80,14 @@ def evaluate(
     images, labels, predictions: the tables of those names. tune: predictions of tuning cases, from which thresholds and
     recalibrations of raters without a model.json are fitted; without it they come from images of split "tune" that are
     in predictions, or from half of the patients, drawn with rng. reads: the answers of readers on some of the cases;
-    without them nothing changes. models: model.json by rater. progress is called with (per cent of the time, 100).
+    without them nothing changes. models: model.json by rater. notes: what was changed in identifiers when the tables
+    were read; with what is changed here they are in the account. progress is called with (per cent of the time, 100).
 
     Raises InputError for all that `join` refuses, a patient in two splits, and H1 models without predictions.
     """
     with reporting(progress):
         return _evaluate(
-            images, labels, predictions, config, rng=rng, tune=tune, reads=reads, models=models or {},
+            images, labels, predictions, config, rng=rng, tune=tune, reads=reads, models=models or {}, notes=notes,
             protocol_hash=protocol_hash,
         )  # fmt: skip
 
@@ -96,15 +99,23 @@ _STAGES = {"join": 3.0, "resamples": 10.0, "analyses": 80.0, "policies": 6.0, "t
 def _evaluate(
     images: pl.DataFrame, labels: pl.DataFrame, predictions: pl.DataFrame, config: EvaluationConfig, *,
     rng: np.random.Generator, tune: pl.DataFrame | None, reads: pl.DataFrame | None,
-    models: Mapping[str, Mapping[str, Any]], protocol_hash: str,
+    models: Mapping[str, Mapping[str, Any]], notes: Sequence[tables.Note], protocol_hash: str,
 ) -> Evidence:  # fmt: skip
     """The work of `evaluate`, stage by stage."""
     stages = advancing(_STAGES, list(_STAGES.values()))
     next(stages)
-    images = tables.check(images, "images", where="images")
+    found = list(notes)
+    images = tables.check(images, "images", where="images", notes=found)
+    labels = tables.check(labels, "labels", where="labels", notes=found)
+    predictions = _identified(predictions, "predictions", found)
+    tune = None if tune is None else _identified(tune, "tune", found)
+    reads = None if reads is None else tables.identify(reads, "reads", where="reads", notes=found)
+    lost: list[Dropped] = []
+    if tune is not None:
+        key = "image_id" if "image_id" in tune.columns else "case_id"
+        tune, lost = matched(tune, images, config.allowance("tune"), name="tune predictions", key=key)
     images = _with_tune(images, tune)
-    labels = tables.check(labels, "labels", where="labels")
-    check_names(tables.check(labels, "labels", where="labels"), config, reads=reads is not None)
+    check_names(labels, config, reads=reads is not None)
     joined = join(images, labels, predictions, config, reads=reads)
     ground = panel(joined, policy=_policy(joined, config), finite=config.finite_population)
     half_rng, draw_rng = rng.spawn(2)
@@ -122,16 +133,17 @@ def _evaluate(
         policy=ground.policy, rng=rng.spawn(1)[0],
     )  # fmt: skip
     next(stages)
-    evidence = _evidence(setting, joined, reading, (rows, curves, verdicts))
+    evidence = _evidence(setting, joined, reading, (rows, curves, verdicts), (found, lost))
     next(stages, None)
     return evidence
 
 
 def _evidence(
-    setting: Setting, joined: Join, reading: ReadSetting | None, made: tuple[list[Row], list[Row], list[Row]]
-) -> Evidence:
-    """The rows of all analyses as tables, with notes and accounts."""
-    (rows, curves, verdicts), ground = made, setting.panel
+    setting: Setting, joined: Join, reading: ReadSetting | None, made: tuple[list[Row], list[Row], list[Row]],
+    read: tuple[Sequence[tables.Note], Sequence[Dropped]],
+) -> Evidence:  # fmt: skip
+    """The rows of all analyses as tables, with notes and accounts; `read` is what reading the tables found."""
+    (rows, curves, verdicts), ground, (notes, lost) = made, setting.panel, read
     fitted = [f for f in setting.frozen.values() if f.origin == "half"]
     used = sorted({p for f in fitted for p in ground.patient[~f.tested]})
     return Evidence(
@@ -139,7 +151,7 @@ def _evidence(
         verdicts=tables.check(pl.DataFrame(verdicts), "verdicts") if verdicts else tables.empty("verdicts"),
         curves=tables.check(pl.DataFrame(curves), "curves") if curves else tables.empty("curves"),
         joined=joined_table(joined, setting, reading),
-        account=_account(joined, setting),
+        account=pl.concat([identifiers(notes), account_frame("join", lost), _account(joined, setting)]),
         notes=_notes(setting) + (reading.words() if reading else ()),
         opened=tuple(_opened(setting, rows)),
         tuning_patients=tuple(ground.patients[p] for p in used),
@@ -156,6 +168,11 @@ def write(evidence: Evidence, folder: Path | str) -> None:
     tables.write_json(folder / "notes.json", notes)
     if evidence.tuning_patients:
         tables.write_text(folder / "tuning_patients.txt", "\n".join(evidence.tuning_patients) + "\n")
+
+
+def _identified(predictions: pl.DataFrame, where: str, notes: list[tables.Note]) -> pl.DataFrame:
+    table = "predictions" if "image_id" in predictions.columns else "case_predictions"
+    return tables.identify(predictions, table, where=where, notes=notes)
 
 
 def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> pl.DataFrame:
@@ -286,7 +303,8 @@ def _notes(setting: Setting) -> tuple[str, ...]:
     within = ", within sites" if setting.drawn.within_site else ""
     within += ", within sampling strata" if setting.drawn.within_stratum else ""
     said.append(
-        f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for everything."
+        f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for all "
+        "analyses of these cases; reads and other label policies have their own."
     )
     if panel.weight is not None:
         held = "" if panel.strata is None else f", patients within {np.unique(panel.strata).size} sampling strata"

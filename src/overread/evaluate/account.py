@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from overread import tables
+from overread.tables.notes import IDENTIFIERS
+from overread.tables.notes import combined as notes_combined
+
+# Stages of the account that commands print and the report repeats.
+TABLES = "tables"  # what was changed or left out when files were read
+UNMATCHED = "unmatched"  # rows that were left out because the images table lacks their image or case
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """So many of a unit, for a reason, with examples."""
+    """A count of a unit that was left out or changed, the reason, examples, and the stage where it is not the usual."""
 
     unit: str
     reason: str
     count: int
     examples: str = ""
+    stage: str = ""
 
 
 def examples_of(frame: pl.DataFrame, columns: Sequence[str]) -> str:
@@ -33,6 +40,13 @@ def examples_of(frame: pl.DataFrame, columns: Sequence[str]) -> str:
 def account_frame(stage: str, dropped: Sequence[Dropped]) -> pl.DataFrame:
     """The account table of a stage."""
     rows = [
-        {"stage": stage, "unit": d.unit, "reason": d.reason, "count": d.count, "examples": d.examples} for d in dropped
+        {"stage": d.stage or stage, "unit": d.unit, "reason": d.reason, "count": d.count, "examples": d.examples}
+        for d in dropped
     ]
     return tables.check(pl.DataFrame(rows), "account") if rows else tables.empty("account")
+
+
+def identifiers(notes: Iterable[tables.Note]) -> pl.DataFrame:
+    """The account of what was changed in identifiers or found unusual in them."""
+    found = [Dropped(n.table, n.what, n.count, "; ".join(n.examples)) for n in notes_combined(notes)]
+    return account_frame(IDENTIFIERS, found)

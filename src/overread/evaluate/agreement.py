@@ -57,11 +57,19 @@ def agreement_rows(setting: ReadSetting) -> list[Row]:
 
 
 def _among(setting: ReadSetting, reads: Reads, table: Table) -> list[Row]:
-    """Agreement of all readers: cases with two reads or more, patients resampled."""
+    """Agreement of all readers, patients resampled.
+
+    Cases with two reads or more show agreement. Cases with one read count in the category shares of AC1, from which its
+    chance agreement comes (Gwet 2014; irrCAC), and nowhere else.
+    """
     place = setting.place(reads.finding, READERS, reads=reads, analysis="agreement")
-    several = (~np.isnan(table.answers)).sum(axis=0) > 1
-    of = Rated(setting, table.answers[:, several].T, table.patient[several])
-    return [_row(place, m, "", made, of) for m, made in AMONG.items()]
+    count = (~np.isnan(table.answers)).sum(axis=0)
+    rows = []
+    for metric, made in AMONG.items():
+        kept = count > 0 if metric == "gwet_ac1" and (count > 1).any() else count > 1
+        of = Rated(setting, table.answers[:, kept].T, table.patient[kept])
+        rows.append(_row(place, metric, "", made, of))
+    return rows
 
 
 def _with_model(setting: ReadSetting, reads: Reads, table: Table, rater: str) -> list[Row]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from overread import findings as vocabulary
 from overread.errors import InputError, did_you_mean
 from overread.evaluate.mapping import Mapped, mappings
+from overread.evaluate.unmatched import Allowance
+from overread.tables import STATES
 
 UNCERTAIN = ("ignore", "absent", "present")
 CASE_SCORES = ("mean", "max")
-UNKNOWN = ("refuse", "list")
+# Shares of rows that may lack their partner in another table: then counted, above it refused.
+ALLOWANCES: Mapping[str, float] = {"labels": 0.01, "reads": 0.01, "predictions": 0.01, "tune": 0.01, "scores": 0.0}
 _ROLES = ("pooled", "single", "matched")
 
 
@@ -23,10 +26,14 @@ class EvaluationConfig:
     findings: the set that macro means are over, fixed beforehand; () = every finding that a label states and all raters
     score. reference: the label source ("" = the only one), or several that never state the same case and finding.
     uncertain: what an uncertain label is taken for. case_score: how the scores of a case's images become one.
-    missing_allowed: the share of a rater's labelled test cases that may lack a score (then counted, else refused).
+    missing_allowed: shares by table, or one for all tables. labels, reads, predictions, tune: of what that table names,
+        the share whose case or image the images table may lack (0.01; 1 = the images are a stated subset); scores: of a
+        rater's labelled test cases, the share that may lack a score (0). What is missing is counted; beyond the share
+        the evaluation is refused.
+    spellings: column -> the file's word -> overread's, for words that only its owner understands: {"sex": {"1": "M"}};
+        "state", "call" and "finding" hold words of labels, of reads, and for findings.
     decision_thresholds: probabilities from which on one would act, for net benefit.
     subgroup_intersections: pairs of columns of `subgroups` whose combinations are groups too.
-    unknown_images: predictions for images that the images table lacks are refused, or listed in the account.
     external_sites, internal_sites: for raters that do not say where they were trained. roles: which models H1 compares,
     {"pooled": name, "single": {name: site}, "matched": name}. members: the seeds behind an ensemble.
     With reads: mapping says which outputs stand for a finding that readers speak of (see `mapping.Mapped`). references:
@@ -41,8 +48,8 @@ class EvaluationConfig:
     reference: str | tuple[str, ...] = ""
     uncertain: str = "ignore"
     case_score: str = "mean"
-    missing_allowed: float = 0.0
-    unknown_images: str = "refuse"
+    missing_allowed: float | Mapping[str, float] = field(default_factory=dict)
+    spellings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     specificities: tuple[float, ...] = (0.90, 0.95)
     sensitivities: tuple[float, ...] = (0.90, 0.95)
     decision_thresholds: tuple[float, ...] = (0.05, 0.10, 0.20)
@@ -68,7 +75,7 @@ class EvaluationConfig:
     finite_population: bool = False
 
     def __post_init__(self) -> None:
-        problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self)]
+        problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self), *_table_problems(self)]
         if problems:
             raise InputError.all(problems)
         self.mapped()
@@ -92,6 +99,21 @@ class EvaluationConfig:
     def matched(self) -> str:
         """The pooled model trained on as many images as the largest single institution, "" where none is named."""
         return str(self.roles.get("matched", ""))
+
+    def allowance(self, table: str) -> Allowance:
+        """The share of a table's rows that may lack their partner.
+
+        >>> EvaluationConfig(missing_allowed={"labels": 0.5}).allowance("labels").share
+        0.5
+        """
+        share = self.missing_allowed
+        if isinstance(share, Mapping):
+            share = share.get(table, ALLOWANCES[table])
+        return Allowance(f"evaluation.missing_allowed.{table}", share)
+
+    def allowing_all(self) -> EvaluationConfig:
+        """The same configuration that counts what is missing and refuses nothing, for policies beside the main one."""
+        return replace(self, missing_allowed=1.0)
 
     def points(self) -> dict[str, dict[str, float]]:
         """The operating points by name, each with the rate that fixes it.
@@ -122,7 +144,6 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
         ("uncertain", config.uncertain, UNCERTAIN),
         ("uncertain_calls", config.uncertain_calls, UNCERTAIN),
         ("case_score", config.case_score, CASE_SCORES),
-        ("unknown_images", config.unknown_images, UNKNOWN),
     ):
         if value not in known:
             problems.append(InputError(f"evaluation.{name}", "one of " + ", ".join(known), f"'{value}'"))
@@ -146,9 +167,6 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
     for name, share in [*shares, ("confidence", config.confidence)]:
         if not 0 < share < 1:
             problems.append(InputError(f"evaluation.{name}", "a number between 0 and 1", f"{share}"))
-    if not 0 <= config.missing_allowed < 1:
-        found = f"{config.missing_allowed}"
-        problems.append(InputError("evaluation.missing_allowed", "a share from 0 to below 1", found))
     for name, least in (("minimum_present", 1), ("minimum_absent", 1), ("replicates", 100), ("calibration_bins", 2)):
         if getattr(config, name) < least:
             problems.append(InputError(f"evaluation.{name}", f"at least {least}", f"{getattr(config, name)}"))
@@ -166,6 +184,25 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
             )  # fmt: skip
     if list(config.age_bands) != sorted(set(config.age_bands)):
         problems.append(InputError("evaluation.age_bands", "ages that rise", f"{config.age_bands}"))
+    return problems
+
+
+def _table_problems(config: EvaluationConfig) -> list[InputError]:
+    """What is wrong with the shares that may be missing and with the user's own words."""
+    problems = []
+    allowed = config.missing_allowed if isinstance(config.missing_allowed, Mapping) else {"": config.missing_allowed}
+    for table, share in allowed.items():
+        if table and table not in ALLOWANCES:
+            expected, hint = "tables " + ", ".join(ALLOWANCES), did_you_mean(table, ALLOWANCES)
+            problems.append(InputError("evaluation.missing_allowed", expected, f"'{table}'", do=hint))
+        elif not 0 <= share <= 1:
+            where = "evaluation.missing_allowed" + (f".{table}" if table else "")
+            problems.append(InputError(where, "a share from 0 to 1", f"{share}"))
+    for column, known in (("state", STATES), ("call", STATES), ("finding", vocabulary.names())):
+        for word in config.spellings.get(column, {}).values():
+            if word not in known:
+                hint = did_you_mean(word, known)
+                problems.append(InputError(f"evaluation.spellings.{column}", "words of overread", f"'{word}'", do=hint))
     return problems
 
 

@@ -19,6 +19,7 @@ from overread.evaluate.setting import Setting, everywhere
 from overread.stats.decision import DecisionCurve, NetBenefitDifference, compare_net_benefit, net_benefit
 from overread.stats.estimate import Estimate
 from overread.stats.multiplicity import holm
+from overread.stats.sampling import sampling
 
 # Where decision curves are drawn: densely where screening happens, up to one half.
 GRID = np.unique(np.concatenate([np.linspace(0.005, 0.05, 10), np.linspace(0.06, 0.2, 15), np.linspace(0.22, 0.5, 15)]))
@@ -143,13 +144,17 @@ def _adjusted(
     for (place, of, made), p in zip(found, adjusted, strict=True):
         family = f"net benefit of {place.rater} against {place.contrast[6:]}, {place.population}, {at}"
         test = {"null": 0.0, "p_adjusted": float(p), "family": f"{family}: {len(found)} findings"}
-        method = "net benefit, four imaginary patients, same cases, linearised variance, clustered by patient"
+        method = f"net benefit, four imaginary patients, same cases, {_words(of)}"
         counts = count(of.truth.astype(np.float64), of.patient)
         made_row = _difference(made, i, method)
         rows.append(
             row(place, "net_benefit_difference", made_row, at=at, counts=counts, test=test, confidence=confidence)
         )
     return rows
+
+
+def _words(of: Cases) -> str:
+    return sampling(of.truth.size, where="decisions", **of.drawn).words
 
 
 def _at(threshold: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from overread.evaluate.areas import FEWEST
+from overread.evaluate.areas import FEWEST, Cases, chosen
 from overread.evaluate.macro import evaluable_reaches
 from overread.evaluate.panel import Floats
 from overread.evaluate.populations import Population
@@ -16,7 +16,9 @@ from overread.evaluate.progress import advancing
 from overread.evaluate.resample import STEP, Spot, rate_replicates, whole
 from overread.evaluate.rows import MEAN, Place, Row, noted, people, row, share_text
 from overread.evaluate.setting import Reach, Setting, macro_note, population_counts, reach
+from overread.stats import rates, roc
 from overread.stats.bootstrap import percentile_interval
+from overread.stats.curve import mean_curve
 from overread.stats.estimate import Estimate
 
 # Where the ROC curve is drawn: every half per cent up to 10 % false alarms, where screening works, then every per cent.
@@ -30,6 +32,15 @@ class Rates:
 
     value: Floats
     draws: Floats
+    reasons: Sequence[str] = ()  # why a rate is not attainable, "" where it is
+
+
+def _unattained(of: Cases, target: float, kind: str) -> str:
+    """Why only calling nobody, or everyone, reaches the target; "" where a threshold does."""
+    if kind == "sensitivity":
+        return rates.unattained(of.truth, of.score, specificity=target, weights=of.weight)
+    why = rates.unattained(~of.truth, -of.score, specificity=target, weights=of.weight)
+    return why and "not attainable: only calling every case present reaches this sensitivity"
 
 
 def fixed_rates(setting: Setting) -> tuple[list[Row], list[Row]]:
@@ -43,23 +54,25 @@ def fixed_rates(setting: Setting) -> tuple[list[Row], list[Row]]:
                 for f in setting.panel.findings
                 if setting.panel.gives(rater, f) and (r := reach(setting, rater, f, population)).sites
             }
-            grid = [*setting.config.specificities, *(1 - GRID)]
-            directions = advancing(("forward", "backward"), (20.0, 1.0))
-            next(directions)
-            forward = _rates(setting, rater, reaches, grid, reverse=False)
-            next(directions)
-            backward = _rates(setting, rater, reaches, setting.config.sensitivities, reverse=True)
-            next(directions, None)
+            kinds = advancing(("sensitivity", "specificity", "curve"), (4.0, 1.0, 20.0))
+            next(kinds)
+            forward = _rates(setting, rater, reaches, setting.config.specificities, kind="sensitivity")
+            next(kinds)
+            backward = _rates(setting, rater, reaches, setting.config.sensitivities, kind="specificity")
+            next(kinds)
+            drawn_curves = _rates(setting, rater, reaches, 1 - GRID, kind="curve")
+            next(kinds, None)
             rows += _rows(setting, rater, population, reaches, (forward, backward))
-            first = len(setting.config.specificities)
-            for finding, made in forward.items():
+            for finding, made in drawn_curves.items():
                 place = setting.place("standalone", finding, rater, population)
-                curves += _curve(setting, place, Rates(made.value[first:], made.draws[:, first:]))
+                cases = [chosen(setting.panel, rater, finding, setting.panel.at([s])) for s in reaches[finding].sites]
+                drawn = mean_curve([roc.roc_curve(of.truth, of.score, weights=of.weight) for of in cases], GRID)
+                curves += curve_rows(place, drawn, made.draws, setting.config.confidence)
     return rows, curves
 
 
 def _rates(
-    setting: Setting, rater: str, reaches: dict[str, Reach], grid: Sequence[float], *, reverse: bool
+    setting: Setting, rater: str, reaches: dict[str, Reach], grid: Sequence[float] | Floats, *, kind: str
 ) -> dict[str, Rates]:
     """By finding: the rate at each fixed rate, the mean over the sites of the finding's reach."""
     masks = {s: setting.panel.at([s]) for s in setting.panel.site.levels}
@@ -67,15 +80,20 @@ def _rates(
     spots = [Spot(rater, f, masks[s]) for f, s in owners]
     if not spots or not len(grid):
         return {}
-    value = rate_replicates(setting.panel, whole(setting.panel), spots, grid, reverse=reverse)[0]
+    value = rate_replicates(setting.panel, whole(setting.panel), spots, list(grid), kind=kind)[0]
     steps = [spots[a : a + STEP] for a in range(0, len(spots), STEP)]
     draws = np.concatenate(
-        [rate_replicates(setting.panel, setting.drawn, s, grid, reverse=reverse) for s in advancing(steps)], axis=1
+        [rate_replicates(setting.panel, setting.drawn, s, list(grid), kind=kind) for s in advancing(steps)], axis=1
     )
     made = {}
     for finding in reaches:
         mine = [i for i, (f, _) in enumerate(owners) if f == finding]
-        made[finding] = Rates(value[mine].mean(axis=0), draws[:, mine].mean(axis=1))
+        cases = (
+            [] if kind == "curve" else [chosen(setting.panel, rater, f, masks[s]) for f, s in (owners[i] for i in mine)]
+        )
+        reasons = [next((n for of in cases if (n := _unattained(of, g, kind))), "") for g in grid]
+        known = np.array([not reason for reason in reasons])
+        made[finding] = Rates(np.where(known, value[mine].mean(axis=0), np.nan), draws[:, mine].mean(axis=1), reasons)
     return made
 
 
@@ -89,25 +107,25 @@ def _rows(
     rows: list[Row] = []
     confidence = setting.config.confidence
     macro = list(evaluable_reaches(setting, rater, population))
-    for metric, fixed, rates, targets in (
+    for metric, fixed, found, targets in (
         ("sensitivity_at_specificity", "specificity", both[0], setting.config.specificities),
         ("specificity_at_sensitivity", "sensitivity", both[1], setting.config.sensitivities),
     ):
         for k, target in enumerate(targets):
             at = f"{fixed}={share_text(target)}"
-            for finding, made in rates.items():
+            for finding, made in found.items():
                 place = setting.place("standalone", finding, rater, population)
                 counts = population_counts(setting, rater, finding, population)
                 estimate = percentile_interval(made.draws[:, k], value=float(made.value[k]), confidence=confidence)
-                estimate = _few(estimate, counts.patients_present, counts.patients_absent)
+                estimate = _few(estimate, counts.patients_present, counts.patients_absent, made.reasons[k])
                 note = reaches[finding].note
                 rows.append(row(place, metric, noted(estimate, note), at=at, counts=counts, confidence=confidence))
             place = setting.place("standalone", MEAN, rater, population)
-            used = [f for f in macro if f in rates]
+            used = [f for f in macro if f in found and not np.isnan(found[f].value[k])]
             estimate = Estimate(np.nan)
             if used:
-                draws = np.mean([rates[f].draws[:, k] for f in used], axis=0)
-                value = float(np.mean([rates[f].value[k] for f in used]))
+                draws = np.mean([found[f].draws[:, k] for f in used], axis=0)
+                value = float(np.mean([found[f].value[k] for f in used]))
                 estimate = percentile_interval(draws, value=value, confidence=confidence)
             made_row = row(
                 place, metric, noted(estimate, _RULE, macro_note(setting, used)), at=at, confidence=confidence
@@ -116,8 +134,8 @@ def _rows(
     return rows
 
 
-def _few(estimate: Estimate, present: int, absent: int) -> Estimate:
-    """Without an interval where fewer than ten patients are of a class."""
+def _few(estimate: Estimate, present: int, absent: int, reason: str) -> Estimate:
+    """Without an interval where fewer than ten patients are of a class; NaN with the reason where not attainable."""
     made = Estimate(
         estimate.value,
         estimate.low,
@@ -127,26 +145,29 @@ def _few(estimate: Estimate, present: int, absent: int) -> Estimate:
         note=estimate.note,
     )
     if np.isnan(made.value):
-        return Estimate(np.nan, method=made.method, note="one class only")
+        return Estimate(np.nan, method=made.method, note=reason or "one class only")
     if min(present, absent) >= FEWEST:
         return made
     note = f"no interval: {people(present)} with the finding and {absent} without it, at least {FEWEST} of each needed"
     return Estimate(made.value, method=made.method, note=note)
 
 
-def _curve(setting: Setting, place: Place, made: Rates) -> list[Row]:
-    """The points of an ROC curve with the pointwise percentile band; none where a class is missing."""
-    if np.isnan(made.value).all():
+def curve_rows(place: Place, drawn: tuple[Floats, Floats], draws: Floats, confidence: float) -> list[Row]:
+    """The points of an ROC curve with its pointwise percentile band; none where a class is missing.
+
+    drawn: the points (x, y) of the curve; draws (replicates, grid points): the curve at `GRID` in every replicate.
+    """
+    x, y = drawn
+    if not x.size:
         return []
-    edge = (1 - setting.config.confidence) / 2
-    defined = ~np.isnan(made.draws[:, 0])
-    low, high = np.full(GRID.size, np.nan), np.full(GRID.size, np.nan)
+    edge = (1 - confidence) / 2
+    defined = ~np.isnan(draws[:, 0])
+    low, high = np.full(x.size, np.nan), np.full(x.size, np.nan)
     if defined.mean() >= 0.99:
-        low, high = np.quantile(made.draws[defined], [edge, 1 - edge], axis=0)
-    return [
-        curve_point(place, "roc", i, (float(GRID[i]), float(made.value[i]), float(low[i]), float(high[i])))
-        for i in range(GRID.size)
-    ]
+        band = np.quantile(draws[defined], [edge, 1 - edge], axis=0)
+        low, high = (np.interp(x, GRID, limit) for limit in band)
+    points = zip(x.tolist(), y.tolist(), low.tolist(), high.tolist(), strict=True)
+    return [curve_point(place, "roc", i, point) for i, point in enumerate(points)]
 
 
 def curve_point(place: Place, curve: str, order: int, point: tuple[float, float, float, float], at: str = "") -> Row:

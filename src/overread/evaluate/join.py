@@ -14,12 +14,13 @@ import polars as pl
 
 from overread import tables
 from overread.errors import InputError, did_you_mean
-from overread.evaluate.account import Dropped, account_frame, examples_of
+from overread.evaluate.account import TABLES, Dropped, account_frame, examples_of
 from overread.evaluate.cases import case_table
 from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.mapping import mapped_scores, with_wholes
 from overread.evaluate.reads import ReadJoin, join_reads
 from overread.evaluate.references import KEY, decided
+from overread.evaluate.unmatched import matched, roomy
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,15 @@ def join(
     images, labels, predictions, reads: the tables of those names (predictions may give case_id in place of image_id).
     Images that say no split at all are all of split "test".
 
-    Raises InputError: label sources that are several and unnamed, or unknown; predictions for unknown images or cases;
-    labelled cases that a rater did not score beyond the share that is allowed; no score with a truth; what `join_reads`
-    refuses.
+    Raises InputError: label sources that are several and unnamed, or unknown; labels, reads or predictions of images or
+    cases that the images table lacks, and labelled cases that a rater did not score, beyond the share that is allowed;
+    no score with a truth; what `join_reads` refuses.
     """
     images = tables.check(images, "images", where="images")
     labels = tables.check(labels, "labels", where="labels")
     by_image = "image_id" in predictions.columns
     predictions = tables.check(predictions, "predictions" if by_image else "case_predictions", where="predictions")
-    dropped: list[Dropped] = []
+    dropped: list[Dropped] = _noted(images)
     chosen = _of_split(images, split, dropped)
     cases = case_table(chosen, config, dropped)
     reference = _reference(labels, images, cases, config, dropped)
@@ -69,10 +70,12 @@ def join(
     scores = _case_scores(predictions, images, chosen, config, dropped)
     both = scores.join(truth, on=KEY, how="inner")
     if both.is_empty():
+        hint = tables.spelling_hint(labels["case_id"], images["case_id"])
         raise InputError(
             f"join of the {split} cases", "scores whose truth is stated",
             f"{scores.height:,} scores and {truth.height:,} stated labels, none of the same case and finding",
-            do="Check that labels and predictions name cases and findings alike, and which label source is meant.",
+            do=f"{hint and f'{hint} '}Check that labels and predictions name cases and findings alike, and which label "
+            "source is meant.",
         )  # fmt: skip
     scored = scores.group_by("rater").agg(pl.col("finding").unique()).sort("rater").rows()
     findings_of = {str(rater): tuple(sorted(findings)) for rater, findings in scored}
@@ -103,6 +106,15 @@ def join(
         mapped=extra.join(whole, on=KEY, how="inner").select(order),
         reads=read,
     )
+
+
+def _noted(images: pl.DataFrame) -> list[Dropped]:
+    """What was found odd in the images when they were read: an impossible age, a view that was not understood."""
+    if "source_note" not in images.columns:
+        return []
+    notes = images.select("image_id", pl.col("source_note").cast(pl.String).str.split("; ")).explode("source_note")
+    groups = notes.drop_nulls().partition_by("source_note", as_dict=True, maintain_order=True)
+    return [Dropped("images", str(n), g.height, examples_of(g, ("image_id",)), TABLES) for (n,), g in groups.items()]
 
 
 def _mapped(scores: pl.DataFrame, config: EvaluationConfig) -> tuple[pl.DataFrame, list[str]]:
@@ -162,13 +174,10 @@ def _reference(
     dropped: list[Dropped],
 ) -> pl.DataFrame:
     """The labels of the evaluated cases by the source that is the reference; uncertain ones are counted."""
+    for (source,), mine in sorted(labels.partition_by("source", as_dict=True).items()):
+        if not config.sources or source in (*config.sources, *(config.references or [source])):
+            dropped += matched(mine, images, config.allowance("labels"), name=f"labels of source '{source}'")[1]
     labels = _source(labels, config, dropped)
-    unknown = labels.join(images.select("case_id"), on="case_id", how="anti")
-    if unknown.height:
-        count = unknown["case_id"].n_unique()
-        dropped.append(
-            Dropped("cases", "labelled, but not in the images table", count, examples_of(unknown, ("case_id",)))
-        )
     labels = labels.join(cases.select("case_id"), on="case_id", how="semi")
     uncertain = labels.filter(pl.col("state") == "uncertain")
     if uncertain.height:
@@ -190,7 +199,8 @@ def _case_scores(
     if shifted.height:
         dropped.append(Dropped("predictions", "of shifted images: another analysis", shifted.height))
         predictions = predictions.filter(pl.col("shift") == "none")
-    predictions = _known(predictions, images, unit, config, dropped)
+    predictions, lost = matched(predictions, images, config.allowance("predictions"), name="predictions", key=unit)
+    dropped += lost
     place = chosen.select(unit, *({"case_id"} - {unit})).unique()
     scores = predictions.join(place, on=unit, how="inner").rename({"model": "rater"})
     outside = predictions.height - scores.height
@@ -212,24 +222,6 @@ def _case_scores(
     return made.drop("_images")
 
 
-def _known(
-    predictions: pl.DataFrame, images: pl.DataFrame, unit: str, config: EvaluationConfig, dropped: list[Dropped]
-) -> pl.DataFrame:
-    unknown = predictions.join(images.select(unit), on=unit, how="anti")
-    if unknown.is_empty():
-        return predictions
-    count, word = unknown[unit].n_unique(), "images" if unit == "image_id" else "cases"
-    shown = unknown[unit].unique(maintain_order=True).head(5)
-    if config.unknown_images == "refuse":
-        raise InputError(
-            "predictions", f"{word} of the images table", f"predictions for {count:,} {word} that it lacks",
-            examples=shown, do='Check that the files belong together, or set evaluation.unknown_images = "list".',
-        )  # fmt: skip
-    reason = "predictions for ones that the images table lacks"
-    dropped.append(Dropped(word, reason, count, "; ".join(shown)))
-    return predictions.join(images.select(unit), on=unit, how="semi")
-
-
 def _missing(
     scores: pl.DataFrame,
     truth: pl.DataFrame,
@@ -249,20 +241,15 @@ def _missing(
         if lone.is_empty():
             continue
         cases, of = lone["case_id"].n_unique(), wanted["case_id"].n_unique()
-        if cases > config.missing_allowed * of:
+        if cases > config.allowance("scores").share * of:
             problems.append(
                 InputError(
                     f"predictions of {rater}", "a score for every labelled case and finding",
                     f"{cases:,} of {of:,} cases ({cases / of:.1%}) without one",
                     examples=lone.select(pl.format("{} {}", *KEY)).to_series().head(5),
-                    do=f"Score them, or allow it: evaluation.missing_allowed = {_roomy(cases / of)}.",
+                    do=f"Score them, or allow it: evaluation.missing_allowed.scores = {roomy(cases / of)}.",
                 )
             )  # fmt: skip
         dropped.append(Dropped("cases", f"labelled, but not scored by {rater}", cases, examples_of(lone, KEY)))
     if problems:
         raise InputError.all(problems)
-
-
-def _roomy(share: float) -> str:
-    """The share, rounded up to two figures so that setting it is enough."""
-    return f"{min(share * 1.05 + 0.0001, 0.9999):.2g}"

@@ -57,6 +57,9 @@ def models_at(setting: ReadSetting, reads: Reads, rater: str) -> list[Model]:
         "threshold where the model calls present as often as the readers do: chosen on these cases without any truth"
     )
     usable = np.where((weight > 0) & ~np.isnan(score), called(score, threshold), np.nan)
+    if np.isinf(threshold):
+        usable[:] = np.nan
+        words = "not attainable: more cases share the highest score than the readers call present"
     return [*made, Model(CALL_RATE, usable, words)]
 
 

@@ -70,7 +70,7 @@ def _by_uncertain(
         return
     for word in (w for w in UNCERTAIN if w != setting.config.uncertain):
         # what a rater did not score of the labels that now count is counted, not refused: the main table stands
-        made = again(replace(setting.config, uncertain=word, missing_allowed=0.9999))
+        made = again(replace(setting.config.allowing_all(), uncertain=word))
         text = policy.replace(f"uncertain={setting.config.uncertain}", f"uncertain={word}")
         yield _paired(
             setting, panel(made, policy=text, finite=setting.panel.finite), f"policy:{policy}", _unscored(made), rng
@@ -83,7 +83,7 @@ def _by_source(setting: Setting, labels: pl.DataFrame, again: Again, rng: np.ran
     for source in stated["source"].cast(pl.String).unique().sort():
         if source in ground.reference.split("+") or (config.references and source not in config.references):
             continue
-        made = again(replace(config, reference=source, missing_allowed=0.9999))
+        made = again(replace(config.allowing_all(), reference=source))
         here, there = _on_common(ground, panel(made, policy=ground.policy, finite=ground.finite))
         if not len(here.case_id):
             continue

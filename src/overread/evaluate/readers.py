@@ -6,13 +6,15 @@ import numpy as np
 
 from overread.evaluate.areas import Cases, auc_estimate
 from overread.evaluate.config import UNCERTAIN
-from overread.evaluate.fixed import GRID, curve_point
+from overread.evaluate.fixed import GRID, curve_rows
 from overread.evaluate.progress import advancing
 from overread.evaluate.read_setting import Reads, ReadSetting
 from overread.evaluate.reader_points import below_rows, estimated_rows, point, reader_point_rows
 from overread.evaluate.references import DAWID_SKENE
 from overread.evaluate.rows import Row, noted, row
 from overread.evaluate.side_by_side import Side, side_by_side, side_of
+from overread.stats import roc
+from overread.stats.curve import mean_curve
 from overread.stats.pooled import matched_rates
 
 
@@ -83,18 +85,9 @@ def _curve(side: Side, rater: str) -> list[Row]:
     setting, of = side.setting, side.pool
     place = setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
     score = setting.panel.score[side.reads.finding, rater]
-    value, draws = (
-        matched_rates(of, score, w, specificity=np.tile(1 - GRID, (len(w), 1)), sensitivity=np.empty((len(w), 0)))[0]
-        for w in side.weights
-    )
-    value = value[0]
-    if np.isnan(value).all():
-        return []
-    edge, defined = (1 - setting.config.confidence) / 2, ~np.isnan(draws[:, 0])
-    low, high = np.full(GRID.size, np.nan), np.full(GRID.size, np.nan)
-    if defined.mean() >= 0.99:
-        low, high = np.quantile(draws[defined], [edge, 1 - edge], axis=0)
-    return [
-        curve_point(place, "roc", i, (float(GRID[i]), float(value[i]), float(low[i]), float(high[i])))
-        for i in range(GRID.size)
-    ]
+    once, drawn = side.weights
+    wanted = np.tile(1 - GRID, (len(drawn), 1))
+    draws = matched_rates(of, score, drawn, specificity=wanted, sensitivity=np.empty((len(drawn), 0)), lines=True)[0]
+    kept = once[0] > 0
+    curve = roc.roc_curve(of.truth[kept], score[of.case][kept], weights=once[0][kept])
+    return curve_rows(place, mean_curve([curve], GRID), draws, setting.config.confidence)

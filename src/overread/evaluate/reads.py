@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from overread import tables
 from overread.errors import InputError
 from overread.evaluate.account import Dropped, account_frame, examples_of
 from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.mapping import with_wholes
 from overread.evaluate.references import KEY, Truths, truths, with_others
+from overread.evaluate.unmatched import matched
 
 READ = ("reader", "case_id", "arm", "round")
 READERS = "(readers)"  # the average reader, where a row names one
@@ -51,7 +53,7 @@ def join_reads(
     dropped: list[Dropped] = []
     sound = _sound(reads)
     _not_models(sound, scores)
-    reads = _of_cases(sound, images, cases, dropped)
+    reads = _of_cases(sound, images, cases, config, dropped)
     given = set(scores["finding"].unique())
     lone = [f for f in reads["finding"].unique().sort() if f not in given]
     if lone:
@@ -62,7 +64,6 @@ def join_reads(
     without = cases.join(seen, on="case_id", how="anti")
     if without.height:
         dropped.append(Dropped("cases", "without a read", without.height, examples_of(without, ("case_id",))))
-    _unknown_labels(labels, images, config, dropped)
     wanted = reads.select(KEY).unique()
     stated = with_wholes(labels, config.mapped()).join(wanted, on=list(KEY), how="semi")
     made = truths(stated, reads, config, dropped)
@@ -90,20 +91,12 @@ def _sound(reads: pl.DataFrame) -> pl.DataFrame:
 
 
 def _plain_names(reads: pl.DataFrame) -> None:
-    """Refuse readers named like the average reader or a mean, and arms that differ in their capitals only."""
+    """Refuse readers named like the average reader or a mean."""
     taken = [r for r in reads["reader"].unique().sort() if r in RESERVED]
     if taken:
         do = "Name the reader otherwise."
         raise InputError("reads", f"readers other than {' and '.join(RESERVED)}", "a reader of that name",
                          examples=taken, do=do)  # fmt: skip
-    arms = reads["arm"].cast(pl.String).unique().sort().to_list()
-    if len({a.strip().casefold() for a in arms}) < len(arms):
-        raise InputError("reads", "each arm written in one way", "arms that differ in capitals or spaces only",
-                         examples=[repr(a) for a in arms])  # fmt: skip
-    readers = reads["reader"].unique().sort().to_list()
-    if len({r.strip() for r in readers}) < len(readers):
-        raise InputError("reads", "each reader written in one way", "readers that differ in spaces only",
-                         examples=[repr(r) for r in readers if r != r.strip()])  # fmt: skip
 
 
 def _not_models(reads: pl.DataFrame, scores: pl.DataFrame) -> None:
@@ -115,27 +108,32 @@ def _not_models(reads: pl.DataFrame, scores: pl.DataFrame) -> None:
 
 
 def _of_cases(
-    reads: pl.DataFrame, images: pl.DataFrame, cases: pl.DataFrame, dropped: list[Dropped]
-) -> pl.DataFrame:  # fmt: skip
+    reads: pl.DataFrame,
+    images: pl.DataFrame,
+    cases: pl.DataFrame,
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> pl.DataFrame:
     unknown = reads.join(images.select("case_id"), on="case_id", how="anti")
     kept = reads.join(cases.select("case_id"), on="case_id", how="semi")
     if kept.is_empty():
         found = f"{unknown['case_id'].n_unique():,} cases that it lacks"
         if unknown.height < reads.height:
             found += f" and {(reads.height - unknown.height):,} answers on cases of another split"
-        do = "Check that both files name the cases alike."
+        hint = tables.spelling_hint(unknown["case_id"], images["case_id"])
+        do = f"{hint} Check that both files name the cases alike.".strip()
         if unknown["case_id"].is_in(images["image_id"].to_list()).any():
             do = "These are images, and a case of this table has another name: give the case of each read (case_id)."
         raise InputError(
             "reads", "reads of test cases of the images table", found,
             examples=reads["case_id"].unique(maintain_order=True).head(5), do=do,
         )  # fmt: skip
-    other = reads.join(unknown.select("case_id").unique(), on="case_id", how="anti")
-    other = other.join(cases.select("case_id"), on="case_id", how="anti")
-    for rows, words in ((unknown, "of cases that the images table lacks"), (other, "of cases of another split")):
-        if rows.height:
-            count = rows.select(READ).n_unique()
-            dropped.append(Dropped("reads", words, count, examples_of(rows, ("case_id",))))
+    known, lost = matched(reads, images, config.allowance("reads"), name="reads", unit=READ)
+    dropped += lost
+    other = known.join(cases.select("case_id"), on="case_id", how="anti")
+    if other.height:
+        shown = examples_of(other, ("case_id",))
+        dropped.append(Dropped("reads", "of cases of another split", other.select(READ).n_unique(), shown))
     again = kept.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
     if again.height:
         words = "a further reading of a case by the same reader: a read of its own, but no second vote"
@@ -161,17 +159,6 @@ def _calls(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]
         words = "scores without a call: no part in sensitivity, specificity and agreement"
         dropped.append(Dropped("reads", words, scored.select(READ).n_unique(), ""))
     return made
-
-
-def _unknown_labels(
-    labels: pl.DataFrame, images: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]
-) -> None:  # fmt: skip
-    """Count the labels of cases that the images table lacks, for the references beside the main one."""
-    unknown = labels.join(images.select("case_id"), on="case_id", how="anti")
-    for (source,), mine in sorted(unknown.partition_by("source", as_dict=True).items()):
-        if source not in config.sources and (not config.references or source in config.references):
-            words = f"labelled by {source}, but not in the images table"
-            dropped.append(Dropped("cases", words, mine["case_id"].n_unique(), examples_of(mine, ("case_id",))))
 
 
 def _few(reads: pl.DataFrame, made: Truths, config: EvaluationConfig, dropped: list[Dropped]) -> None:

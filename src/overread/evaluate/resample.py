@@ -113,17 +113,17 @@ def _drawn(drawn: Draws, panel: Panel, mask: Bools) -> Floats:
 
 
 def rate_replicates(
-    panel: Panel, drawn: Draws, spots: Sequence[Spot], rates: Sequence[float], *, reverse: bool = False
+    panel: Panel, drawn: Draws, spots: Sequence[Spot], rates: Sequence[float], *, kind: str = "sensitivity"
 ) -> Floats:
     """The sensitivity at each specificity in `rates`, threshold re-chosen in every replicate: (replicates, n_spots, k).
 
-    `reverse`: the specificity at each sensitivity.
+    kind "specificity": the specificity at each sensitivity; "curve": the sensitivity on the ROC curve.
     """
     made = []
     for a in range(0, len(spots), _AT_ONCE):
         block = spots[a : a + _AT_ONCE]
         truth, score = laid_out(panel, [(s, s.cases & panel.stated(s.rater, s.finding)) for s in block])
-        chosen = bootstrap.specificity_replicates if reverse else bootstrap.sensitivity_replicates
+        chosen = getattr(bootstrap, f"{kind}_replicates")
         made.append(chosen(truth, score[None], drawn.counts, rates, cluster=panel.patient, weights=panel.weight)[:, 0])
     return np.concatenate(made, axis=1) if made else np.empty((len(drawn.counts), 0, len(rates)))
 

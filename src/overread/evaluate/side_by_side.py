@@ -15,6 +15,7 @@ from overread.evaluate.areas import FEWEST
 from overread.evaluate.panel import Bools, Floats
 from overread.evaluate.read_setting import READERS, Reads, ReadSetting
 from overread.evaluate.rows import Place, Row, noted, people, row
+from overread.stats import rates
 from overread.stats.bootstrap import percentile_interval
 from overread.stats.estimate import Estimate
 from overread.stats.pooled import (
@@ -32,6 +33,8 @@ METHOD = "product bootstrap of readers x patients, percentile"
 FEW_READERS = (
     10  # below which the product bootstrap covers less than it says (validation/product_bootstrap_coverage.py)
 )
+_NOBODY = "not attainable: only calling no case present reaches the readers' specificity"
+_EVERYONE = "not attainable: only calling every case present reaches the readers' sensitivity"
 _MATCHED = "attainable step on the ROC of the read cases, matched again in every replicate"
 
 
@@ -41,9 +44,10 @@ class Drawn:
 
     value: float
     draws: Floats
+    reason: str = ""  # why there is no number
 
     def __sub__(self, other: Drawn) -> Drawn:
-        return Drawn(self.value - other.value, self.draws - other.draws)
+        return Drawn(self.value - other.value, self.draws - other.draws, self.reason or other.reason)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,19 @@ class Side:
                 self.weights, (np.array([se.value]), se.draws), (np.array([sp.value]), sp.draws), strict=True
             )
         )
-        return Drawn(float(value[0][0, 0]), draws[0][:, 0]), Drawn(float(value[1][0, 0]), draws[1][:, 0])
+        given, weight = np.asarray(score)[self.pool.case], self.weights[0][0]
+        cases = {"y": self.pool.truth[weight > 0], "weights": weight[weight > 0]}
+        given, made = given[weight > 0], []
+        # Calling everyone is to sensitivity what calling nobody is to specificity: the same rule, classes exchanged.
+        for k, (rate, y, scores) in enumerate(((sp, cases["y"], given), (se, ~cases["y"], -given))):
+            why = (
+                ""
+                if np.isnan(rate.value)
+                else rates.unattained(y, scores, specificity=rate.value, weights=cases["weights"])
+            )
+            why = why and (_NOBODY, _EVERYONE)[k]
+            made.append(Drawn(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
+        return made[0], made[1]
 
     @property
     def _everyone(self) -> ProductDraws:
@@ -108,7 +124,7 @@ class Side:
         few = min(needed.get(classes, (counts.patients_present, counts.patients_absent)))
         made = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence)
         if np.isnan(drawn.value):
-            made = Estimate(np.nan, method=METHOD, note="one class only")
+            made = Estimate(np.nan, method=METHOD, note=drawn.reason or "one class only")
         elif few < FEWEST:
             made = Estimate(drawn.value, method=METHOD, note=f"no interval: {people(few)} of a class")
         elif self.n_readers < 2:
@@ -154,12 +170,12 @@ def _frozen_rows(side: Side, rater: str) -> list[Row]:
     score, against = setting.panel.score[finding, rater], place.to(contrast=f"rater:{READERS}")
     fixed = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}
     found = dict(zip(fixed, side.calls([called(score, t.value) for t in fixed.values()]), strict=True))
-    nothing = Drawn(np.nan, np.full(len(setting.drawn), np.nan))
     rows = []
     for name, threshold in points.thresholds.items():
         at, note = f"operating_point={name}", "; ".join(n for n in (points.words, threshold.note) if n)
         if name in fixed:
-            note = f"threshold {threshold.value:.4g}; {note}"
+            note = f"threshold {threshold.value!r}; {note}"
+        nothing = Drawn(np.nan, np.full(len(setting.drawn), np.nan), threshold.note or "no threshold")
         for metric, mine, theirs in zip(RATES, found.get(name, (nothing, nothing)), side.readers, strict=True):
             rows.append(side.row(place, metric, mine, at=at, note=note, classes=metric))
             rows.append(side.row(against, f"{metric}_difference", mine - theirs, at=at, note=note, classes=metric))

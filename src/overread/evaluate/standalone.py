@@ -19,6 +19,11 @@ from overread.stats.estimate import Estimate
 from overread.stats.operating import OperatingPoint
 from overread.stats.proportions import clustered_proportion
 
+_ORIGINS = {
+    "model.json": "frozen with the model",
+    "tune": "fitted on tuning cases",
+    "half": "fitted on half of the test patients",
+}
 RATES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "lr_positive", "lr_negative")
 
 
@@ -151,7 +156,7 @@ def point_rows(
     counts = count(made.truth.astype(np.float64), made.patient)
     rows = []
     if metrics == RATES:
-        value = Estimate(threshold.value, method="frozen before the test", note=words)
+        value = Estimate(threshold.value, method=_ORIGINS[frozen.origin], note=words)
         rows.append(row(place, "threshold", value, at=at, confidence=confidence))
     if np.isnan(threshold.value):
         missing = Estimate(np.nan, note=threshold.note or "no threshold could be had")

@@ -1,122 +1,199 @@
-"""Wide files, as people have them (one row per image, one column per finding), made into the tables of the design.
+"""Tables as people have them, long or wide (one row per image, one column per finding), made into overread's tables.
 
-A column that names a finding is taken, one that nearly names one is refused as a slip of the pen, any other is left and
-listed. In labels and reads 1 or YES is present, 0 or NO absent, -1 or HEDGE uncertain, and empty means that nothing is
-stated.
+Columns are recognised by their names (`columns`), words by their meaning (`cells`). A column that nearly names a
+finding is refused; one of no known meaning is left and listed. Exact repeats of a row are dropped and counted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from overread import findings, tables
+from overread import tables
+from overread.datasets import folding
 from overread.errors import InputError, did_you_mean
+from overread.evaluate.account import TABLES, Dropped
+from overread.evaluate.cells import WORDS, examples, missing_as_null, spelt, state, without_missing
+from overread.evaluate.columns import (
+    MEANINGS,
+    find,
+    find_any,
+    finding_columns,
+    finding_words,
+    names_a_finding,
+    plain,
+    renamed,
+)
 
-_IMAGE = ("image_id", "image id", "image index", "image", "image_index", "image_name", "filename", "file", "path")
-_CASE = ("case_id", "case id", "study_id", "study id", "studyinstanceuid", "accession_number")
-_COLUMNS = {
-    "case_id": _CASE,
-    "patient_id": ("patient_id", "patient id", "patientid", "subject_id", "patient"),
-    "site": ("site", "institution", "hospital"),
-    "age_years": ("age_years", "patient age", "age"),
-    "sex": ("sex", "patient gender", "patient sex", "gender"),
-    "view": ("view", "view position", "viewposition", "ap/pa"),
-}
-_READER = ("reader", "reader id", "reader_id", "radiologist", "radiologist id", "radiologist_id")
-_STATE = {
-    "1": "present", "0": "absent", "-1": "uncertain", "yes": "present", "no": "absent", "hedge": "uncertain",
-    **{s: s for s in tables.STATES},
-}  # fmt: skip
-_WORDS = "1 (present), 0 (absent), -1 (uncertain), YES, NO, HEDGE"
-_SEX = {"f": "F", "female": "F", "m": "M", "male": "M"}
-_VIEW = {"pa": "PA", "ap": "AP", "lateral": "LATERAL", "ll": "LATERAL"}
+Spellings = Mapping[str, Mapping[str, str]]
+_WORDS_OF_TABLES = ("state", "call", "finding")  # spellings of labels, reads and all tables of findings
+_IMAGES = ("image_id", "case_id", "patient_id", "site", "age_years", "sex", "view")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """A table and the columns of its file that were not used."""
+    """A table, and how its file was understood.
+
+    unused: columns that were not used. columns: what each column was taken for. dialect: departures of the text from
+    UTF-8 with commas. dropped: what was left out or changed. notes: what was changed in identifiers.
+    """
 
     frame: pl.DataFrame
     unused: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    dialect: tuple[str, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    notes: tuple[tables.Note, ...] = ()
 
 
-def images(path: Path | str) -> Read:
-    """The images of a file: the design's columns, or the names that public label files use ("Image Index", …).
+def images(path: Path | str, *, spellings: Spellings | None = None) -> Read:
+    """The images of a file, under overread's names or those of public files ("Image Index", "StudyInstanceUID", …).
 
-    A file without a site column is one site, "". Extra columns are kept: they may be subgroups.
+    A file without a site column is one site, ""; one that names cases and no images has an image per case. Extra
+    columns are kept: they may be subgroups. Spellings of view, sex, age and date are read as for a cohort.
     """
-    frame = tables.frame_of(path)
-    named = {"image_id": _column(frame, _IMAGE, path, "an image per row ('image_id' or 'Image Index')")}
-    for name, synonyms in _COLUMNS.items():
-        found = _find(frame, synonyms)
-        if found:
-            named[name] = found
-    frame = frame.rename({old: new for new, old in named.items() if old != new})
+    file = tables.load(path)
+    frame, dropped = _distinct(file.frame, "images")
+    taken = renamed(frame.columns, _IMAGES, path)
+    if "image_id" not in taken.values() and "case_id" not in taken.values():
+        find_any(frame.columns, ("image_id", "case_id"), path, "an image per row ('image_id' or 'Image Index')")
+    frame = frame.rename(taken)
+    if "image_id" not in frame.columns:
+        frame = frame.with_columns(pl.col("case_id").alias("image_id"))
     if "patient_id" not in frame.columns:
         raise InputError(
-            path, "a column 'patient_id' (or 'Patient ID')", f"columns {', '.join(frame.columns)}",
+            path, "a column 'patient_id' (or 'Patient ID')", f"columns {', '.join(file.frame.columns)}",
             do="Intervals must know which images are of one patient; name the column.",
         )  # fmt: skip
     if "site" not in frame.columns:
         frame = frame.with_columns(pl.lit("").alias("site"))
-    return Read(tables.check(frame.with_columns(_plain_words(frame)), "images", where=path))
+    frame = _folded(_respelt(frame, spellings or {}, path), path)
+    notes: list[tables.Note] = []
+    made = tables.check(frame, "images", where=path, notes=notes)
+    own = set(tables.schema("images").column_names()) | {folding.NOTE}
+    words = finding_words()
+    extra = tuple(c for c in made.columns if c not in own and not names_a_finding(c, words))
+    columns = {c: taken.get(c, c) for c in file.frame.columns if taken.get(c, c) in own}
+    return Read(made, extra, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
-def labels(path: Path | str, *, source: str = "") -> Read:
-    """The labels of a long file (case_id, finding, source, state) or a wide one; `source` names a wide file's source.
+def _respelt(frame: pl.DataFrame, spellings: Spellings, path: Path | str) -> pl.DataFrame:
+    for name, words in spellings.items():
+        if name in _WORDS_OF_TABLES:
+            continue
+        if name not in frame.columns:
+            hint = did_you_mean(name, frame.columns)
+            raise InputError(path, f"a column '{name}', which spellings name", "none", do=hint)
+        frame = frame.with_columns(spelt(name, words).alias(name))
+    return frame
 
-    A wide file's rows are images; where it has a case column (case_id, study_id) that is the case.
+
+def _folded(frame: pl.DataFrame, path: Path | str) -> pl.DataFrame:
+    """View, sex, age and date in the words of the tables; what was not understood stands in `source_note`."""
+    text = [c for c in ("view", "sex", "age_years", "acquired") if c in frame.columns]
+    frame = frame.with_columns(pl.col(text).cast(pl.String))
+    problems: list[InputError] = []
+    if "view" in text:
+        frame = folding.views(frame)
+    if "sex" in text:
+        frame, found = folding.sexes(frame, path)
+        problems += found
+    if "age_years" in text:
+        frame, found = folding.ages(frame, path)
+        problems += found
+    if problems:
+        raise InputError.all(problems)
+    if "acquired" in text:
+        frame = folding.dates(frame, "acquired", path)
+    noted = folding.NOTE in frame.columns and frame[folding.NOTE].null_count() < frame.height
+    return frame if noted else frame.drop(folding.NOTE, strict=False)
+
+
+def labels(path: Path | str, *, source: str = "", spellings: Spellings | None = None) -> Read:
+    """The labels of a long file (case_id, finding, source, state) or a wide one; `source` names a source of no column.
+
+    A wide file's rows are images; where it has a case column (case_id, Study) that is the case.
     """
-    frame = tables.frame_of(path)
-    if {"finding", "state"} & set(frame.columns):
-        return Read(tables.check(frame, "labels", where=path))
-    key = _find(frame, _CASE) or _column(frame, _IMAGE, path, "a case or an image per row")
-    taken, unused = _finding_columns(frame, (key,), path)
-    _once(frame, [key], path)
-    frame = frame.rename({c: f for c, f in taken.items() if c != f} | ({key: "case_id"} if key != "case_id" else {}))
-    long = frame.select("case_id", *(pl.col(f).cast(pl.String).str.strip_chars() for f in taken.values())).unpivot(
-        index="case_id", variable_name="finding", value_name="said"
-    )
-    long = long.filter(pl.col("said").is_not_null() & (pl.col("said") != ""))
-    long = long.with_columns(_state().alias("state"))
-    wrong = long.filter(pl.col("state").is_null())
+    file, given = tables.load(path), spellings or {}
+    frame, dropped = _distinct(file.frame, "labels")
+    words = finding_words(given.get("finding"))
+    notes: list[tables.Note] = []
+    long_form = bool(renamed(frame.columns, ("finding", "state"), path))
+    if long_form:
+        long, columns, unused = _long(frame, "labels", path, words)
+        long = tables.identify(long, "labels", where=path, notes=notes)
+    else:
+        key = find_any(frame.columns, ("case_id", "image_id"), path, "a case or an image per row")
+        frame = _identified(frame, {key: "case_id"}, "labels", path, notes)
+        long, columns, unused = _unpivoted(frame, "labels", path, {key: "case_id"}, words)
+        long = long.rename({"said": "state"})
+    if "source" not in long.columns:
+        long = long.with_columns(pl.lit(source or _stem(path)).alias("source"))
+    if "state" in long.columns:
+        long = long.with_columns(spelt("state", given.get("state")).alias("said"))
+        long, empty = without_missing(long, "labels")
+        _refuse_strange(long.filter(state().is_null()), path, long_form=long_form)
+        long = long.with_columns(state().alias("state")).drop("said")
+        dropped += empty
+    if not long_form:
+        once = long.unique(maintain_order=True)  # a study's labels stand beside each of its images
+        if once.height < long.height:
+            reason = "repeated with the same state: kept once"
+            dropped.append(Dropped("labels", reason, long.height - once.height, stage=TABLES))
+        long = once.select("case_id", "finding", "source", "state")
+    checked = tables.check(long, "labels", where=path)
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+
+
+def _refuse_strange(wrong: pl.DataFrame, path: Path | str, *, long_form: bool) -> None:
+    if wrong.height and long_form:
+        tables.check(wrong.with_columns(pl.col("said").alias("state")), "labels", where=path)
     if wrong.height:
-        raise InputError(
-            path, f"{_WORDS} or nothing in a finding's column", f"{wrong.height:,} other values", examples=_said(wrong)
-        )
-    long = long.select("case_id", "finding", pl.lit(source or _stem(path)).alias("source"), "state")
-    return Read(tables.check(long, "labels", where=path), unused)
+        do = "Say what your own words mean: evaluation.spellings.state."
+        raise InputError(path, f"{WORDS} or nothing in a finding's column", f"{wrong.height:,} other values",
+                         examples=examples(wrong), do=do)  # fmt: skip
 
 
-def reads(path: Path | str, *, arm: str = "unaided") -> Read:
+def reads(path: Path | str, *, arm: str = "unaided", spellings: Spellings | None = None) -> Read:
     """The reads of a long file (reader, case_id, finding, arm, round, score, call) or a wide one, a read per row.
 
     A wide file names the image or case and the reader, perhaps the arm and the round, and has a column per finding
     that holds calls (as labels do) or graded scores: numbers, of which some are none of 1, 0 and -1. `arm` stands where
     no column says it. A reader who reads a case again without a column that counts it gets rounds 1, 2, … in the order
-    of the rows.
+    of the rows; with such a column exact repeats of a row are dropped.
     """
-    frame = tables.frame_of(path)
-    if "finding" in frame.columns:
-        if "case_id" not in frame.columns and "image_id" in frame.columns:
-            frame = frame.rename({"image_id": "case_id"})
-        frame = frame if "arm" in frame.columns else frame.with_columns(pl.lit(arm).alias("arm"))
-        return Read(tables.check(_counted(frame, ["reader", "case_id", "finding", "arm"]), "reads", where=path))
-    named = {_find(frame, _CASE) or _column(frame, _IMAGE, path, "a case or an image per row"): "case_id"}
-    named[_column(frame, _READER, path, "the reader ('reader' or 'Reader ID')")] = "reader"
-    named |= {found: name for name in ("arm", "round") if (found := _find(frame, (name,)))}
-    taken, unused = _finding_columns(frame, tuple(named), path)
-    frame = frame.rename(named | taken)
-    frame = frame if "arm" in frame.columns else frame.with_columns(pl.lit(arm).alias("arm"))
-    key = ["reader", "case_id", "arm", "round"]
-    long = _counted(frame, key[:3]).unpivot(
-        [*taken.values()], index=key, variable_name="finding", value_name="said"
-    ).with_columns(pl.col("said").cast(pl.String).str.strip_chars())  # fmt: skip
-    long = _answers(long.filter(pl.col("said").is_not_null() & (pl.col("said") != "")), path)
-    return Read(tables.check(long.drop("said"), "reads", where=path), unused)
+    file, given = tables.load(path), spellings or {}
+    counts = bool(find(file.frame.columns, "round", path))
+    frame, dropped = _distinct(file.frame, "reads") if counts else (file.frame, [])
+    words = finding_words(given.get("finding"))
+    notes: list[tables.Note] = []
+    if find(frame.columns, "finding", path):
+        long, columns, unused = _long(frame, "reads", path, words)
+        long = long if "arm" in long.columns else long.with_columns(pl.lit(arm).alias("arm"))
+        long = tables.identify(long, "reads", where=path, notes=notes)  # before repeated reads are counted
+        long = _counted(long, ["reader", "case_id", "finding", "arm"])
+        if "call" in long.columns:
+            said = long.with_columns(spelt("call", given.get("call")).alias("said"))
+            long = said.with_columns(pl.coalesce(state(), missing_as_null()).alias("call")).drop("said")
+    else:
+        keys = {find_any(frame.columns, ("case_id", "image_id"), path, "a case or an image per row"): "case_id"}
+        keys[find_any(frame.columns, ("reader",), path, "the reader ('reader' or 'Reader ID')")] = "reader"
+        keys |= renamed(frame.columns, ("arm", "round"), path)
+        if "arm" not in keys.values():
+            frame, keys = frame.with_columns(pl.lit(arm).alias("arm")), keys | {"arm": "arm"}
+        frame = tables.identify(frame.rename(keys), "reads", where=path, notes=notes)
+        frame = _counted(frame, ["reader", "case_id", "arm"])
+        own = {new: new for new in keys.values()} | {"round": "round"}
+        long, columns, unused = _unpivoted(frame, "reads", path, own, words)
+        columns = keys | {c: t for c, t in columns.items() if c not in own}
+        columns = {c: t for c, t in columns.items() if c in file.frame.columns}
+        long, empty = without_missing(long.with_columns(spelt("said", given.get("call"))), "reads")
+        long, dropped = _answers(long, path).drop("said"), dropped + empty
+    checked = tables.check(long, "reads", where=path)
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
 def _counted(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
@@ -136,45 +213,64 @@ def _answers(long: pl.DataFrame, path: Path | str) -> pl.DataFrame:
     if graded and negative.len() and (negative == -1).all():
         odd = long.filter(numeric & ~number.is_in([-1.0, 0.0, 1.0]))
         found = f"-1 (uncertain) beside {odd.height:,} other numbers"
-        raise InputError(path, "calls (1, 0, -1) or graded scores, not both", found, examples=_said(odd))
-    long = long.with_columns(pl.when(~scored).then(_state()).alias("call"), pl.when(scored).then(number).alias("score"))
+        raise InputError(path, "calls (1, 0, -1) or graded scores, not both", found, examples=examples(odd))
+    long = long.with_columns(pl.when(~scored).then(state()).alias("call"), pl.when(scored).then(number).alias("score"))
     wrong = long.filter(pl.col("call").is_null() & pl.col("score").is_null())
     if wrong.height:
-        expected = f"{_WORDS} or nothing in a finding's column, or finite numbers in the whole of it"
-        raise InputError(path, expected, f"{wrong.height:,} other values", examples=_said(wrong))
+        expected = f"{WORDS} or nothing in a finding's column, or finite numbers in the whole of it"
+        do = tables.number_advice(wrong["said"]) or "Say what your own words mean: evaluation.spellings.call."
+        raise InputError(path, expected, f"{wrong.height:,} other values", examples=examples(wrong), do=do)
     return long
 
 
-def _state() -> pl.Expr:
-    """The state that a cell says, null where it says none."""
-    said = pl.col("said").str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "$1")
-    return said.replace_strict(_STATE, default=None)
-
-
-def _said(wrong: pl.DataFrame) -> pl.Series:
-    return wrong.select(pl.format("{} in {}", "said", "finding")).to_series().unique(maintain_order=True)[:5]
-
-
-def predictions(path: Path | str, *, model: str = "") -> Read:
+def predictions(path: Path | str, *, model: str = "", spellings: Spellings | None = None) -> Read:
     """The scores of a long file (image_id or case_id, finding, model, score) or of a wide one named as its model is."""
-    frame = tables.frame_of(path)
-    if {"finding", "score"} & set(frame.columns):
-        by_image = "image_id" in frame.columns or "case_id" not in frame.columns
-        return Read(tables.check(frame, "predictions" if by_image else "case_predictions", where=path))
-    key = _find(frame, _IMAGE)
-    unit = "image_id" if key else "case_id"
-    key = key or _column(frame, _CASE, path, "an image or a case per row")
-    taken, unused = _finding_columns(frame, (key,), path)
-    _once(frame, [key], path)
-    frame = frame.select(pl.col(key).cast(pl.String).alias(unit), *(pl.col(c).alias(f) for c, f in taken.items()))
-    numbers = frame.with_columns(pl.col(f).cast(pl.Float64, strict=False) for f in taken.values())
-    problems = [p for f in taken.values() if (p := _score_problem(frame[f], numbers[f], f, path))]
+    file, given = tables.load(path), spellings or {}
+    frame, dropped = _distinct(file.frame, "predictions")
+    words = finding_words(given.get("finding"))
+    by_image = bool(find(frame.columns, "image_id", path)) or not find(frame.columns, "case_id", path)
+    unit = "image_id" if by_image else "case_id"
+    table = "predictions" if by_image else "case_predictions"
+    notes: list[tables.Note] = []
+    if renamed(frame.columns, ("finding", "score"), path):
+        long, columns, unused = _long(frame, table, path, words)
+        long = tables.identify(long, table, where=path, notes=notes)
+        if "score" in long.columns and long.schema["score"] == pl.String:
+            long = long.with_columns(pl.col("score").str.strip_chars())
+    else:
+        key = find_any(frame.columns, (unit, "case_id"), path, "an image or a case per row")
+        frame = _identified(frame, {key: unit}, table, path, notes)
+        _once(frame, key, path)
+        long, columns, unused = _unpivoted(_scores(frame, path, key, words), "predictions", path, {key: unit}, words)
+        long = long.rename({"said": "score"}).drop_nulls("score")
+    if "model" not in long.columns:
+        long = long.with_columns(pl.lit(model or _stem(path)).alias("model"))
+    if "shift" not in long.columns:
+        long = long.with_columns(pl.lit("none").alias("shift"))
+    checked = tables.check(long, table, where=path)
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+
+
+def regions(path: Path | str) -> Read:
+    """The boxes of a file (image_id, finding, source, x, y, width, height)."""
+    file = tables.load(path)
+    frame, dropped = _distinct(file.frame, "regions")
+    long, columns, unused = _long(frame, "regions", path, finding_words())
+    notes: list[tables.Note] = []
+    checked = tables.check(long, "regions", where=path, notes=notes)
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+
+
+def _scores(frame: pl.DataFrame, path: Path | str, key: str, words: Mapping[str, str]) -> pl.DataFrame:
+    """The frame with scores as numbers; every column with text that is none is named."""
+    names, _ = finding_columns(frame.columns, "predictions", path, keys=(key,), words=words)
+    text = [c for c in names if frame.schema[c] == pl.String]
+    stripped = frame.with_columns(pl.col(text).str.strip_chars().replace("", None))
+    numbers = stripped.with_columns(pl.col(c).cast(pl.Float64, strict=False) for c in names)
+    problems = [p for c, f in names.items() if (p := _score_problem(stripped[c], numbers[c], f, path))]
     if problems:
         raise InputError.all(problems)
-    long = numbers.unpivot(index=unit, variable_name="finding", value_name="score").drop_nulls("score")
-    long = long.with_columns(pl.lit(model or _stem(path)).alias("model"), pl.lit("none").alias("shift"))
-    table = "predictions" if unit == "image_id" else "case_predictions"
-    return Read(tables.check(long, table, where=path), unused)
+    return numbers
 
 
 def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path | str) -> InputError | None:
@@ -182,81 +278,69 @@ def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path
     if not wrong.any():
         return None
     shown = given.filter(wrong).cast(pl.String).unique(maintain_order=True).head(5)
-    return InputError(
-        path, f"finite numbers as scores of {finding}", f"{int(wrong.sum()):,} that are not", examples=shown,
-        do="Score these images again, or leave the cell empty: it is then counted as not scored.",
-    )  # fmt: skip
+    do = tables.number_advice(shown) or "Score these images again, or leave the cell empty: it is then not scored."
+    return InputError(path, f"finite numbers as scores of {finding}", f"{int(wrong.sum()):,} that are not",
+                      examples=shown, do=do)  # fmt: skip
 
 
-def _finding_columns(
-    frame: pl.DataFrame, keys: tuple[str, ...], path: Path | str
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The columns that name findings, each with its name in the vocabulary, and those that do not."""
-    known = {w.casefold(): f.name for f in findings.VOCABULARY for w in (f.name, f.title, *_words(f))}
-    others = {s for synonyms in (_IMAGE, *_COLUMNS.values()) for s in synonyms}
-    taken: dict[str, str] = {}
-    unused, problems = [], []
-    for column in frame.columns:
-        word = column.strip().casefold()
-        if column in keys:
-            continue
-        if word in known:
-            taken[column] = known[word]
-        elif word not in others and (hint := did_you_mean(word, known)):
-            problems.append(InputError(path, "columns that name findings", f"'{column}'", do=hint))
-        elif word not in others:
-            unused.append(column)
-    if len(set(taken.values())) < len(taken):
-        problems.append(InputError(path, "one column per finding", "two columns of the same", examples=taken))
-    if not taken and not problems:
-        found = f"columns {', '.join(frame.columns)}"
-        problems.append(InputError(path, "columns that name findings", found, do="Or give a long table."))
-    if problems:
-        raise InputError.all(problems)
-    return taken, tuple(unused)
+def _long(
+    frame: pl.DataFrame, table: str, path: Path | str, words: Mapping[str, str]
+) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
+    """A long file under the names of the table, findings by their names in the vocabulary; columns taken and unused."""
+    own = tables.schema(table).column_names()
+    taken = renamed(frame.columns, [c for c in own if c in MEANINGS], path)
+    if "case_id" in own and "case_id" not in taken.values() and (image := find(frame.columns, "image_id", path)):
+        taken[image] = "case_id"  # labels and reads of images: the image is the case
+    long = frame.rename(taken)
+    if "finding" in long.columns:
+        stated = long["finding"].cast(pl.String).unique().drop_nulls()
+        names = {word: words[plain(word)] for word in stated if plain(word) in words}
+        long = long.with_columns(pl.col("finding").cast(pl.String).replace(names))
+    columns = dict(taken) | {c: c for c in frame.columns if c in own}
+    return long, columns, tuple(c for c in frame.columns if c not in columns)
 
 
-def _words(finding: findings.Finding) -> list[str]:
-    return [w for words in finding.synonyms.values() for w in words]
+def _unpivoted(
+    frame: pl.DataFrame, table: str, path: Path | str, keys: Mapping[str, str], words: Mapping[str, str]
+) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
+    """A row per key and finding with the cell's content in `said`; columns taken and unused."""
+    names, unused = finding_columns(frame.columns, table, path, keys=keys, words=words)
+    wide = frame.select(
+        *(pl.col(c).alias(new) for c, new in keys.items()), *(pl.col(c).alias(f) for c, f in names.items())
+    )
+    long = wide.unpivot(list(names.values()), index=list(keys.values()), variable_name="finding", value_name="said")
+    return long, dict(keys) | {c: f"finding {f}" for c, f in names.items()}, unused
 
 
-def _plain_words(frame: pl.DataFrame) -> list[pl.Expr]:
-    """Age, sex and view in the words of the design; a word that is none of them stays, so that the check names it."""
-    made = []
-    text = {c for c in ("age_years", "sex", "view") if c in frame.columns and frame.schema[c] == pl.String}
-    if "age_years" in text:  # ChestX-ray14 wrote ages as 058Y for a while; months and days are rounded down to years
-        age = pl.col("age_years").str.strip_chars()
-        number = age.str.strip_chars_end("YyMmDd").cast(pl.Float64, strict=False)
-        months = pl.when(age.str.contains("[Mm]$")).then(number / 12)
-        years = months.when(age.str.contains("[Dd]$")).then(number / 365.25).otherwise(number)
-        made.append(pl.coalesce(years.cast(pl.String), age).alias("age_years"))
-    for column, words in (("sex", _SEX), ("view", _VIEW)):
-        if column in text:
-            said = pl.col(column).str.strip_chars()
-            made.append(said.str.to_lowercase().replace_strict(words, default=said).alias(column))
-    return made
+def _identified(
+    frame: pl.DataFrame, keys: Mapping[str, str], table: str, path: Path | str, notes: list[tables.Note]
+) -> pl.DataFrame:
+    """The frame with the key columns of a wide file (its name: the table's name) in canonical form."""
+    own = frame.select(pl.col(column).alias(name) for column, name in keys.items())
+    own = tables.identify(own, table, where=path, notes=notes)
+    return frame.with_columns(own[name].alias(column) for column, name in keys.items())
 
 
-def _find(frame: pl.DataFrame, synonyms: tuple[str, ...]) -> str:
-    """The column of that meaning, the first synonym first; "" where there is none."""
-    lower = {c.strip().casefold(): c for c in reversed(frame.columns)}
-    return next((lower[s] for s in synonyms if s in lower), "")
+def _distinct(frame: pl.DataFrame, table: str) -> tuple[pl.DataFrame, list[Dropped]]:
+    """The frame without exact repeats of a row, and how many there were."""
+    first = frame.to_series(0) if frame.width else pl.Series([])
+    if first.n_unique() == first.len():
+        return frame, []
+    once = frame.unique(maintain_order=True)
+    count = frame.height - once.height
+    if not count:
+        return frame, []
+    shown = frame.filter(frame.is_duplicated()).to_series(0).unique(maintain_order=True).head(5)
+    reason = f"exact repeats of a row of {table}: dropped"
+    return once, [Dropped("rows", reason, count, "; ".join(str(v) for v in shown), TABLES)]
 
 
-def _column(frame: pl.DataFrame, synonyms: tuple[str, ...], path: Path | str, expected: str) -> str:
-    found = _find(frame, synonyms)
-    if not found:
-        hint = next((h for c in frame.columns if (h := did_you_mean(c.casefold(), synonyms))), "")
-        raise InputError(path, f"a column that names {expected}", f"columns {', '.join(frame.columns)}", do=hint)
-    return found
-
-
-def _once(frame: pl.DataFrame, key: list[str], path: Path | str) -> None:
-    repeats = frame.filter(pl.struct(key).is_duplicated())
+def _once(frame: pl.DataFrame, key: str, path: Path | str) -> None:
+    repeats = frame.filter(pl.col(key).is_duplicated())
     if repeats.height:
         raise InputError(
-            path, f"one row per {key[0]}", f"{repeats.height:,} rows whose key stands more than once",
-            examples=repeats[key[0]].unique(maintain_order=True).head(5), do="Remove the repeats.",
+            path, f"one row per {key}", f"{repeats.height:,} rows whose key stands more than once",
+            examples=repeats[key].unique(maintain_order=True).head(5), do="Remove the repeats.",
         )  # fmt: skip
 
 

@@ -23,14 +23,15 @@ from overread.errors import InputError
 from overread.images.making import Made, made_in_order, part_key
 from overread.images.making import read_image as read_image
 from overread.images.recipe import Recipe
+from overread.images.unreadable import SCHEMA as _UNREADABLE
+from overread.images.unreadable import problems
 from overread.tables import make_folder, remove, write_array, write_json
 
 Progress = Callable[[int, int], None]
+Check = Callable[[pl.DataFrame], None]
 
 # Bounded memory while a part is filled, and little lost when a build is interrupted.
 _PART_BYTES, _PART_IMAGES = 64 << 20, 4096
-_SHOWN = 20  # images named in one error
-_UNREADABLE = {"image_id": pl.String, "path": pl.String, "reason": pl.String}
 _ADDED = {"part": pl.Int32, "row": pl.Int32, "rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String}
 _RECORD = {"rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String, "note": pl.String, "fault": pl.String}
 
@@ -75,7 +76,7 @@ def build(
     recipe: Recipe,
     *,
     workers: int | str = 1,
-    max_unreadable: float = 0.0,
+    check: Check | None = None,
     progress: Progress | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Make the pixel store of these images in `folder`/pixels, on several cores, going on where a build stopped.
@@ -84,18 +85,20 @@ def build(
     ----------
     images: the table of images; `path` is relative to `root` (an absolute path stays itself).
     workers: processes, or the address of a Dask scheduler; the bytes written do not depend on it. 1 = in this process.
-    max_unreadable: the share of images that may be absent or unreadable: they are left out and listed. 0 = none.
+    check: called with the images that are missing (image_id, path, reason) before any image is read, and with all that
+        are missing or unreadable at the end; it raises InputError if they are too many. None = one is too many.
     progress: called with (images done, images in all).
 
     Returns the images with part, row, rows, columns, sha256 filled (unreadable ones left out), and the unreadable ones:
     image_id, path, reason. Memory: one part and a few portions, and some hundred bytes per image.
 
-    Raises InputError: too many absent (before anything is read) or unreadable images, all of them named (parts already
-    made are kept); the disk is full.
+    Raises InputError: what `check` raises (parts already made are kept); the disk is full.
     """
     pixels, root = Path(folder) / "pixels", Path(root)
     table = images.drop([c for c in _ADDED if c in images.columns])
-    parts = _parts(table, root, recipe, max_unreadable)
+    refuse = check or (lambda bad: _refuse(bad, table.height, root))
+    parts, absent = _parts(table, root, recipe)
+    refuse(absent)
     made = {p.number: kept for p in parts if (kept := _finished(pixels, p)) is not None}
     missing = [p for p in parts if p.number not in made]
     _clear(pixels, keep=[_name(pixels, number) for number in made])
@@ -115,7 +118,14 @@ def build(
             _finish(pixels, part, rows[:filled], records)
             made[part.number] = _frame(records)
     write_json(pixels / "recipe.json", recipe.to_dict())  # last: a store without it is not whole
-    return _placed(table, made, max_unreadable)
+    full, unreadable = _placed(table, made)
+    refuse(unreadable)
+    return full, unreadable
+
+
+def _refuse(unreadable: pl.DataFrame, n_images: int, root: Path) -> None:
+    if found := problems(unreadable, n_images, where=f"images in {root}"):
+        raise InputError.all(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +142,8 @@ class Part:
         return [root / p for p in table["path"].slice(self.start, self.length)]
 
 
-def _parts(table: pl.DataFrame, root: Path, recipe: Recipe, max_unreadable: float) -> list[Part]:
+def _parts(table: pl.DataFrame, root: Path, recipe: Recipe) -> tuple[list[Part], pl.DataFrame]:
+    """The parts of the store to be, and the images whose file is missing."""
     if table.height and table["path"].null_count():
         examples = table.filter(pl.col("path").is_null())["image_id"].to_list()
         raise InputError("images", "a path for every image", f"{len(examples):,} without", examples=examples)
@@ -143,10 +154,7 @@ def _parts(table: pl.DataFrame, root: Path, recipe: Recipe, max_unreadable: floa
         key, holes = part_key(slice_["image_id"].to_list(), [root / p for p in slice_["path"]], recipe)
         parts.append(Part(number, number * each, slice_.height, key))
         absent += [number * each + hole for hole in holes]
-    if len(absent) > max_unreadable * table.height:
-        bad = table[absent].select("image_id", "path", reason=pl.lit("no file there"))
-        raise _refusal(bad, table.height, "files that are there", "that are not", root)
-    return parts
+    return parts, table[absent].select("image_id", "path", reason=pl.lit("no file there"))
 
 
 def _name(pixels: Path, number: int) -> Path:
@@ -185,9 +193,7 @@ def _frame(records: list[Made]) -> pl.DataFrame:
     return pl.DataFrame([asdict(m) for m in records], schema=_RECORD)
 
 
-def _placed(
-    table: pl.DataFrame, made: dict[int, pl.DataFrame], max_unreadable: float
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _placed(table: pl.DataFrame, made: dict[int, pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
     readable = pl.col("fault") == ""
     placed = [
         records.with_columns(part=pl.lit(number, pl.Int32), row=(readable.cum_sum() - readable.cast(pl.UInt32)))
@@ -198,23 +204,7 @@ def _placed(
         added.select(*(pl.col(c).cast(t) for c, t in _ADDED.items()), "pixel_note", "fault")
     )
     bad = full.filter(~readable).select("image_id", "path", pl.col("fault").alias("reason"))
-    if bad.height > max_unreadable * full.height:
-        raise _refusal(bad, full.height, "files that can be read", "that cannot")
     return full.filter(readable).drop("fault"), bad.cast(_UNREADABLE)  # type: ignore[arg-type]
-
-
-def _refusal(bad: pl.DataFrame, n_images: int, expected: str, found: str, root: Path | None = None) -> InputError:
-    """Images that are absent or unreadable in one error, each with its reason; of thousands, how many have which."""
-    counts = bad["reason"].value_counts(sort=True).head(5)
-    head = InputError(
-        f"images in {root}" if root else "images", expected, f"{bad.height:,} of {n_images:,} {found}",
-        examples=[f"{n:,}: {reason}" for reason, n in counts.iter_rows()] if bad.height > _SHOWN else (),
-        do="Mend the files, or state the share that may be left out: max_unreadable.",
-    )  # fmt: skip
-    rows = bad.head(_SHOWN).iter_rows(named=True)
-    return InputError.all(
-        [head, *(InputError(f"{r['image_id']} ({r['path']})", "a radiograph", r["reason"]) for r in rows)]
-    )
 
 
 def open_store(folder: Path | str) -> Store:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from overread.errors import InputError
 from overread.images.picture import content
 
 
-def files(root: Path | str, *, suffixes: tuple[str, ...] = ()) -> list[Path]:
+def files(
+    root: Path | str, *, suffixes: tuple[str, ...] = (), closed: Literal["refuse", "skip"] = "refuse"
+) -> list[Path]:
     """Every file below `root`, sorted by its path; `suffixes` (lower case, such as ".png") keeps only those.
 
     A folder that was entered already (a symbolic link back up) is not entered again, so that a loop ends; a link to a
     folder elsewhere is followed. Names may hold anything that the file system allows.
 
     Raises InputError: no folder there (a file or an archive in its place is named), folders that may not be read (all
-    of them).
+    of them; with closed="skip" they are passed over).
 
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
@@ -27,7 +30,7 @@ def files(root: Path | str, *, suffixes: tuple[str, ...] = ()) -> list[Path]:
     """
     root = folder(root)
     found: list[Path] = []
-    closed: list[str] = []
+    forbidden: list[str] = []
     entered: set[tuple[int, int]] = set()
     waiting = [root]
     while waiting:
@@ -44,10 +47,10 @@ def files(root: Path | str, *, suffixes: tuple[str, ...] = ()) -> list[Path]:
                     elif not suffixes or entry.name.lower().endswith(suffixes):
                         found.append(Path(entry.path))
         except PermissionError:
-            closed.append(str(place.relative_to(root)))
-    if closed:
+            forbidden.append(str(place.relative_to(root)))
+    if forbidden and closed == "refuse":
         raise InputError(
-            root, "folders that may be read", f"{len(closed):,} that may not", examples=sorted(closed),
+            root, "folders that may be read", f"{len(forbidden):,} that may not", examples=sorted(forbidden),
             do="Ask for the permission to read them, or leave them out by another root.",
         )  # fmt: skip
     return sorted(found)

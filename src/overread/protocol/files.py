@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from overread import evaluate as evaluation
 from overread import ledger, runs, tables
 from overread.errors import InputError, did_you_mean
 from overread.evaluate import EvaluationConfig, wide
+from overread.evaluate.account import TABLES, UNMATCHED, Dropped, account_frame
+from overread.evaluate.unmatched import Allowance, matched
+from overread.tables.notes import sentences
 
 
 def evaluate_files(
@@ -52,22 +56,29 @@ def evaluate_files(
         whatever is wrong with the files or does not fit together; nothing is written but the failed run
     """
     named = [_named(f) for f in ([labels] if isinstance(labels, Path | str) else labels)]
-    cases, truth = wide.images(images), _labels(named)
+    words = config.spellings
+    cases = wide.images(images, spellings=words)
     _check_sites(cases.frame, config, images)
-    given, tuning = _together(predictions), _together(tune).frame if tune else None
-    answers = None if reads is None else wide.reads(reads)
+    truths = [(f, wide.labels(f, source=name, spellings=words)) for name, f in named]
+    scores, tuned = ([(f, wide.predictions(f, spellings=words)) for f in given] for given in (predictions, tune))
+    answers = [] if reads is None else [(reads, wide.reads(reads, spellings=words))]
+    truth, given, tuning = _stacked_labels(truths), _together(scores), _together(tuned) if tuned else None
+    unused = [c for c in cases.unused if c not in {*config.subgroups, *chain(*config.subgroup_intersections)}]
+    understood = [(images, replace(cases, unused=tuple(unused)))]
+    understood += [*truths, *scores, *tuned, *answers]
     files = {"images": images, **{f"labels {i}" if i > 1 else "labels": p for i, (_, p) in enumerate(named, 1)}}
     files |= {f"predictions {p.name}": p for p in predictions} | ({"reads": reads} if reads is not None else {})
     with runs.start(
         out, "evaluate", config=config, inputs=files | {f"tune {p.name}": p for p in tune}, seed=config.seed
     ) as run:
         evidence = open_labels(
-            out / "ledger.jsonl", cases.frame, truth.frame, given.frame, config, tune=tuning,
-            reads=None if answers is None else answers.frame, progress=progress,
+            out / "ledger.jsonl", cases.frame, truth, given, config, tune=tuning,
+            reads=answers[0][1].frame if answers else None, progress=progress,
+            notes=[note for _, read in understood for note in read.notes],
         )  # fmt: skip
+        evidence = replace(evidence, account=pl.concat([_account(understood), evidence.account]))
         evaluation.write(evidence, out)
-        unused = {"images": cases.unused, "labels": truth.unused, "predictions": given.unused}
-        run.note("columns not used", unused if answers is None else unused | {"reads": answers.unused})
+        run.note("files as read", {str(f): _understood(r) for f, r in understood})
         for name in ("estimates", "verdicts", "curves", "joined", "account"):
             run.output(out / f"{name}.parquet")
     return report_folder(out, out / "report", title=title)
@@ -76,7 +87,7 @@ def evaluate_files(
 def open_labels(
     path: Path, images: pl.DataFrame, labels: pl.DataFrame, predictions: pl.DataFrame, config: EvaluationConfig,
     *, tune: pl.DataFrame | None = None, reads: pl.DataFrame | None = None,
-    models: Mapping[str, Mapping[str, Any]] | None = None, protocol_hash: str = "",
+    models: Mapping[str, Mapping[str, Any]] | None = None, protocol_hash: str = "", notes: Sequence[tables.Note] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> evaluation.Evidence:  # fmt: skip
     """Evaluate; the access to the test labels (and reads, whose votes are labels) is recorded in the ledger first.
@@ -97,7 +108,7 @@ def open_labels(
     )
     evidence = evaluation.evaluate(
         images, labels, predictions, config, rng=np.random.default_rng(config.seed), tune=tune, reads=reads,
-        models=models, protocol_hash=protocol_hash, progress=progress,
+        models=models, protocol_hash=protocol_hash, notes=notes, progress=progress,
     )  # fmt: skip
     return replace(evidence, ledger_head=entry.head)
 
@@ -156,34 +167,33 @@ def _named(given: Path | str) -> tuple[str, Path]:
     return (name, Path(file)) if equals and not Path(given).exists() else ("", Path(given))
 
 
-def _labels(named: Sequence[tuple[str, Path]]) -> wide.Read:
+def _stacked_labels(read: Sequence[tuple[Path, wide.Read]]) -> pl.DataFrame:
     """The labels of all files; two that state the same case and finding for one source are refused."""
-    read = [wide.labels(file, source=name) for name, file in named]
-    whole = pl.concat([r.frame for r in read], how="diagonal_relaxed")
+    whole = pl.concat([r.frame for _, r in read], how="diagonal_relaxed")
     if len(read) > 1:
-        whole = tables.check(whole, "labels", where=f"labels {', '.join(str(f) for _, f in named)}")
-    return wide.Read(whole, tuple(dict.fromkeys(c for r in read for c in r.unused)))
+        whole = tables.check(whole, "labels", where=f"labels {', '.join(str(f) for f, _ in read)}")
+    return whole
 
 
-def _together(files: Sequence[Path]) -> wide.Read:
+def _together(read: Sequence[tuple[Path, wide.Read]]) -> pl.DataFrame:
     """The scores of all files; a model in two of them, or two wide files of one name, are refused."""
-    read = [wide.predictions(f) for f in files]
-    frames = [r.frame for r in read]
-    stems = [f.name.split(".")[0] for f, r in zip(files, read, strict=True) if _by_file(r.frame, f)]
+    frames = [r.frame for _, r in read]
+    stems = [f.name.split(".")[0] for f, r in read if _by_file(r.frame, f)]
     alike = sorted({s for s in stems if stems.count(s) > 1})
     if alike:
         do = "A wide file is named as its model is: rename one, or add a column 'model'."
         raise InputError("predictions", "files of different names", "files named alike", examples=alike, do=do)
     units = {"image_id" if "image_id" in f.columns else "case_id" for f in frames}
     if len(units) > 1:
-        raise InputError("predictions", "files that all score images, or all score cases", "both kinds", examples=files)
+        raise InputError("predictions", "files that all score images, or all score cases", "both kinds",
+                         examples=[f for f, _ in read])  # fmt: skip
     whole = pl.concat(frames, how="diagonal")
     repeated = whole.filter(pl.struct(*units, "finding", "model", "shift").is_duplicated())
     if repeated.height:
         raise InputError(
             "predictions", "a model in one file only", "the same scores in several", examples=repeated["model"].unique()
         )
-    return wide.Read(whole, tuple(dict.fromkeys(c for r in read for c in r.unused)))
+    return whole
 
 
 def _by_file(frame: pl.DataFrame, file: Path) -> bool:
@@ -191,4 +201,84 @@ def _by_file(frame: pl.DataFrame, file: Path) -> bool:
     return frame["model"].unique().to_list() == [file.name.split(".")[0]]
 
 
-__all__ = ["evaluate_files", "open_labels", "report_folder"]
+def _understood(read: wide.Read) -> dict[str, Any]:
+    """How a file was understood, for run.json."""
+    return {"text": list(read.dialect), "columns": dict(read.columns), "columns not used": list(read.unused)}
+
+
+def _account(understood: Sequence[tuple[Path, wide.Read]]) -> pl.DataFrame:
+    """What was left out or changed when the files were read, each row with the name of its file."""
+    rows: dict[tuple[str, str], Dropped] = {}
+    for file, read in understood:
+        unused = Dropped("columns", "not used", len(read.unused), "; ".join(read.unused[:5]))
+        for row in (*read.dropped, *([unused] if read.unused else [])):
+            reason = f"{file.name}: {row.reason}"
+            before = rows.get((row.unit, reason))  # files of one name in two folders: counted together
+            rows[row.unit, reason] = replace(row, reason=reason, count=row.count + (before.count if before else 0))
+    return account_frame(TABLES, list(rows.values()))
+
+
+def cohort_tables(
+    images: Path, labels: Path, regions: Path | None = None, *, allowed: float = 0.01
+) -> tuple[tables.Source, list[str]]:
+    """Read the tables of a cohort as an evaluation reads them; what was left out or changed is in its notes.
+
+    The second value describes the text of the files where it is not UTF-8 with commas.
+
+    Parameters
+    ----------
+    images, labels, regions : Path
+        The tables, long or wide.
+    allowed : float
+        The share of labelled cases, and of images with regions, that `images` may lack.
+
+    Raises
+    ------
+    InputError
+        What `wide` refuses, images without a site, and labels or regions of images that are not there.
+    """
+    read = {"images": wide.images(images), "labels": wide.labels(labels)}
+    if regions is not None:
+        read["regions"] = wide.regions(regions)
+    if "site" not in read["images"].columns.values():
+        expected = "a column 'site'"
+        raise InputError(images, expected, "none", do="Add it: sites are never mixed between training and test.")
+    frame = read["images"].frame
+    lost: list[Dropped] = []
+    allowance = Allowance("cohort.missing_allowed", allowed)
+    for name, key in (("labels", "case_id"), ("regions", "image_id")):
+        if name in read:
+            rows, dropped = matched(read[name].frame, frame, allowance, name=name, key=key)
+            read[name], lost = replace(read[name], frame=rows), lost + dropped
+    paths = {"images": images, "labels": labels, "regions": regions}
+    understood = [(Path(str(paths[name])), r) for name, r in read.items()]
+    account = pl.concat([_account(understood), account_frame(UNMATCHED, lost)])
+    notes: tuple[str | tables.Note, ...] = (*_sentences(account), *(note for r in read.values() for note in r.notes))
+    said = [f"{f.name}: read as text with {'; '.join(r.dialect)}." for f, r in understood if r.dialect]
+    boxes = read["regions"].frame if "regions" in read else None
+    return tables.Source(frame, read["labels"].frame, boxes, notes=notes), said
+
+
+def _sentences(account: pl.DataFrame) -> list[str]:
+    rows = account.filter(pl.col("stage").is_in([TABLES, UNMATCHED])).iter_rows(named=True)
+    shown = [(r, f" ({r['examples']})" if r["examples"] else "") for r in rows]
+    return [f"{r['count']:,} {r['unit']}, {r['reason']}{examples}." for r, examples in shown]
+
+
+def remarks(folder: Path) -> list[str]:
+    """What a person who ran an evaluation must know of its tables.
+
+    Dialects of text, columns that were not used, rows that were left out, identifiers that were changed.
+
+    Parameters
+    ----------
+    folder : Path
+        The evaluation's folder, with run.json and account.parquet.
+    """
+    files: dict[str, Any] = runs.read(folder)["notes"].get("files as read", {})
+    said = [f"{Path(f).name}: read as text with {'; '.join(r['text'])}." for f, r in files.items() if r["text"]]
+    account = tables.read(folder / "account.parquet", "account")
+    return [*said, *_sentences(account), *sentences(account)]
+
+
+__all__ = ["cohort_tables", "evaluate_files", "open_labels", "remarks", "report_folder"]

@@ -44,10 +44,14 @@ class Governance(_Section):
 
 
 class SourceSpec(_Section):
-    """Where images and labels come from: a reader of overread.datasets, or "simulate", and what it is told."""
+    """Where images and labels come from: a reader of overread.datasets, or "simulate", and its options.
+
+    `max_unreadable` is the share of this source's images that may be missing or unreadable; None = that of [cohort].
+    """
 
     reader: str
     root: str = "."
+    max_unreadable: float | None = Field(None, ge=0, le=1)
     options: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -115,6 +115,7 @@ def _build_cohort(study: _Study) -> None:
     config = {
         "cohort": study.protocol.cohort,
         "sources": [_content(source, root) for source, root in loaded],
+        "max_unreadable": {name: spec.max_unreadable for name, spec in study.protocol.sources.items()},
     }
     stage(
         study.folder("cohort"),
@@ -133,7 +134,8 @@ def _load_source(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Pa
             f"source '{name}'", "the folder of its data", "none given", do="Say where it is with --data FOLDER."
         )
     root = study.data / spec.root
-    return datasets.load(spec.reader, root, spec.options), root
+    source = datasets.load(spec.reader, root, spec.options, where=f"[sources.{name}.options]")
+    return replace(source, name=name, max_unreadable=spec.max_unreadable), root
 
 
 def _simulate(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]:
@@ -178,7 +180,8 @@ def _check_sites(study: _Study, sources: list[Source]) -> None:
 
 def _content(source: Source, root: Path) -> dict[str, Any]:
     """What a cohort is made of: the tables' rows, and each image file's size and time (not its every byte)."""
-    frames = {"images": source.images, "labels": source.labels, "regions": source.regions, "reads": source.reads}
+    frames = {"images": source.images, "labels": source.labels, "regions": source.regions, "reads": source.reads,
+              "excluded": source.excluded}  # fmt: skip
     hashes = {name: runs.frame_hash(frame) for name, frame in frames.items() if frame is not None}
     files = [(p, _size_and_time(root / p)) for p in source.images["path"].drop_nulls()]
     return {**hashes, "files": runs.fingerprint(files)}

@@ -23,11 +23,13 @@ from overread.report.drawing import (
     key_height,
     panels,
     series_colour,
+    series_dash,
     series_marker,
     svg,
 )
 from overread.report.evidence import finding_title
 
+_LEFT, _RIGHT, _TITLE, _FOOT, _BETWEEN = 0.62, 0.1, 0.3, 0.5, 0.18  # inches around and between panels
 _POINTS = 140  # a curve is thinned to about so many points: more cannot be seen at this size
 
 
@@ -48,7 +50,7 @@ def roc_panels(
             for i, (_, frame) in enumerate(frames):
                 part = frame.filter(pl.col("finding") == finding).sort("order")
                 if part.height:
-                    draw_curve(axis, part, series_colour(i))
+                    draw_curve(axis, part, series_colour(i), style=series_dash(i))
                 text = labels.get((finding, i), "")
                 if text:
                     axis.text(0.98, 0.03 + 0.088 * (len(frames) - 1 - i), text, transform=axis.transAxes, ha="right",
@@ -83,7 +85,7 @@ def calibration_panels(
             axis.plot([0, top], [0, top], color=GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
             for series, frame in frames:
                 if (part := _of(lines.get(series), finding)) is not None:
-                    draw_curve(axis, part, series_colour(index[series]), band=0.13)
+                    draw_curve(axis, part, series_colour(index[series]), style=series_dash(index[series]), band=0.13)
                 _bins(axis, frame.filter(pl.col("finding") == finding).sort("order"), index[series], joined=not lines)
             axis.set_xlim(-0.02 * top, top * 1.02)
             axis.set_ylim(-0.02 * top, top * (1.02 + held))
@@ -123,7 +125,7 @@ def decision_panels(
                     ink = GREY if same else series_colour(i)
                     axis.plot(part["x"], part["y"] * 1000, color=ink, lw=0.9, ls=(0, (4, 2)), zorder=1)
             for i, part in curves:
-                draw_curve(axis, part, series_colour(i))
+                draw_curve(axis, part, series_colour(i), style=series_dash(i))
             axis.axhline(0, color=INK, lw=0.8, zorder=1)
             _worth_a_look(axis, [part for _, part in curves])
             if axis is axes[0]:
@@ -142,9 +144,11 @@ def _name_references(axis: Axes, everyone: pl.DataFrame | None) -> None:
     axis.annotate("nobody", (right, 0), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=7.5)
     if everyone is not None:
         at = float(np.interp(-0.55 * low, -1000 * everyone["y"].to_numpy(), everyone["x"].to_numpy()))
+        left = at < 0.8 * right  # the words stay inside the panel
         axis.annotate(
-            "everyone", (at, 0.55 * low), (4, 0), textcoords="offset points", va="center", fontsize=7.5, color=GREY
-        )
+            "everyone", (at, 0.55 * low), (4 if left else -4, 0), textcoords="offset points", va="center",
+            ha="left" if left else "right", fontsize=7.5, color=GREY,
+        )  # fmt: skip
 
 
 def _of(frame: pl.DataFrame | None, finding: str) -> pl.DataFrame | None:
@@ -186,9 +190,11 @@ def _bins(axis: Axes, part: pl.DataFrame, series: int, *, joined: bool = True) -
     points = part.drop_nans(["x", "y"])
     x, y, low, high = (points[c].to_numpy() for c in ("x", "y", "low", "high"))
     axis.vlines(x, np.where(np.isnan(low), y, low), np.where(np.isnan(high), y, high), color=colour, lw=0.9, alpha=0.75)
-    face = colour if series % 2 == 0 else "white"
-    line = 0.9 if joined else 0.0
-    axis.plot(x, y, color=colour, lw=line, marker=series_marker(series), ms=3.2, mfc=face, mec=colour, mew=0.9)
+    if joined:
+        axis.plot(x, y, color=colour, lw=0.9, ls=series_dash(series))
+    known = np.isfinite(low) & np.isfinite(high)
+    for chosen, face in ((known, colour), (~known, "white")):  # hollow: no interval
+        axis.plot(x[chosen], y[chosen], series_marker(series), ms=3.2, mfc=face, mec=colour, mew=0.9)
 
 
 def _histogram(axis: Axes, scores: Sequence[tuple[int, np.ndarray]], top: float, held: float) -> None:
@@ -246,13 +252,34 @@ def _outer(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
 
 
 def _finish(figure: Figure, frames: Sequence[tuple[str, pl.DataFrame]], name: str, alt: str) -> str:
-    top = key_height([s for s, _ in frames], figure.get_size_inches()[0])
-    height = figure.get_size_inches()[1] + top
-    figure.set_size_inches(figure.get_size_inches()[0], height)
-    figure.tight_layout(rect=(0, 0, 1, 1 - top / height), h_pad=1.2, w_pad=1.0)
-    if len(frames) > 1:
-        key(figure, [(s, series_colour(i), series_marker(i)) for i, (s, _) in enumerate(frames)], top=0.18)
+    names = [series for series, _ in frames]
+    _place(figure, key_height(names, figure.get_size_inches()[0]))
+    if len(names) > 1:
+        key(figure, names, top=0.18)
     return svg(figure, name, alt)
+
+
+def _place(figure: Figure, top: float) -> None:
+    """Set the panels at fixed margins below a key of `top` inches; the height of the figure follows from them.
+
+    Every panel has the width of its column and the height that its aspect asks for, so that the titles of the lowest
+    axes stay inside the figure.
+    """
+    axes, width = figure.axes, figure.get_size_inches()[0]
+    spec = axes[0].get_subplotspec()
+    assert spec is not None  # panels are made by subplots
+    grid = spec.get_gridspec()
+    shared = axes[0].get_shared_y_axes().joined(axes[0], axes[-1]) and len(axes) > 1
+    between = _BETWEEN if shared else _BETWEEN + 0.3
+    below = _TITLE + (_FOOT if len(axes) % grid.ncols else 0.1 if shared else 0.28)  # an upper row may hold axis titles
+    side = (width - _LEFT - _RIGHT - (grid.ncols - 1) * between) / grid.ncols
+    tall = side * float(axes[0].get_box_aspect() or 0.62)
+    height = top + _TITLE + grid.nrows * tall + (grid.nrows - 1) * below + _FOOT
+    figure.set_size_inches(width, height)
+    figure.subplots_adjust(
+        left=_LEFT / width, right=1 - _RIGHT / width, bottom=_FOOT / height, top=1 - (top + _TITLE) / height,
+        wspace=between / side, hspace=below / tall,
+    )  # fmt: skip
 
 
 def training_panels(runs: Sequence[tuple[str, Sequence[pl.DataFrame]]], *, name: str, alt: str) -> str:
@@ -266,7 +293,8 @@ def training_panels(runs: Sequence[tuple[str, Sequence[pl.DataFrame]]], *, name:
             for i, (_, histories) in enumerate(runs):
                 for history in (h for h in histories if column in h.columns):
                     x = history["epoch"] if "epoch" in history.columns else np.arange(1, history.height + 1)
-                    axis.plot(x, history[column], color=series_colour(i), marker=series_marker(i), ms=2.6, lw=0.9)
+                    axis.plot(x, history[column], color=series_colour(i), ls=series_dash(i),
+                              marker=series_marker(i), ms=2.6, lw=0.9)  # fmt: skip
             axis.set_title(title)
             axis.set_xlabel("Epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -18,6 +18,8 @@ INK, GREY, PALE, RULE, AMBER = "#1c2126", "#5b646c", "#e9edf0", "#c3cad0", "#8a6
 # Okabe & Ito's palette, safe for colour-blind readers: internal is blue, external sites follow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5539", "#1c2126")
 MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
+# Lines: solid first. A plain dash comes last, because decision curves use it for treating everyone.
+DASHES: tuple[Any, ...] = ("-", (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (5, 1.6)))
 WIDTH = 9.8  # inches: the width of a page's column
 KEY_LINE = 0.2  # inches
 
@@ -92,13 +94,26 @@ def columns_for(count: int) -> int:
 
 
 def series_colour(index: int) -> str:
-    """The ink of the index-th population (0 = internal)."""
+    """The colour of the index-th series (a population or a model; 0 = internal)."""
     return COLOURS[index % len(COLOURS)]
 
 
 def series_marker(index: int) -> str:
-    """The mark of the index-th population, so that colour is never the only sign."""
-    return MARKERS[index % len(MARKERS)]
+    """The marker of the index-th series; colour and marker together are unique for 64 series.
+
+    >>> series_marker(0), series_marker(8)
+    ('o', 'D')
+    """
+    return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+
+
+def series_dash(index: int) -> Any:
+    """The line style of the index-th series; colour and line style together are unique for 32 series.
+
+    >>> series_dash(0) == series_dash(7), series_dash(7) == series_dash(8)
+    (True, False)
+    """
+    return DASHES[index // len(COLOURS) % len(DASHES)]
 
 
 def key_height(names: Sequence[str], width: float = WIDTH) -> float:
@@ -113,18 +128,18 @@ def key_height(names: Sequence[str], width: float = WIDTH) -> float:
     return 0.2 + lines * KEY_LINE
 
 
-def key(figure: Figure, entries: Sequence[tuple[str, str, str]], *, top: float) -> None:
-    """A key above the panels: (name, colour, marker); its first line lies `top` inches below the upper edge."""
+def key(figure: Figure, names: Sequence[str], *, top: float) -> None:
+    """A key of the series above the panels; its first line lies `top` inches below the upper edge."""
     width, height = figure.get_size_inches()
     x = 0.1
-    for name, colour, marker in entries:
+    for i, name in enumerate(names):
         if not name:
             continue
         if x > 0.1 and x + 0.34 + 0.075 * len(name) > width:
             x, top = 0.1, top + KEY_LINE
         mark = mpl.lines.Line2D(
-            [x / width, (x + 0.26) / width], [1 - top / height] * 2, color=colour, lw=1.6, marker=marker,
-            markevery=[0], ms=0 if not marker else 4.6, transform=figure.transFigure, figure=figure,
+            [x / width, (x + 0.26) / width], [1 - top / height] * 2, color=series_colour(i), lw=1.6, ls=series_dash(i),
+            marker=series_marker(i), markevery=[0], ms=4.6, transform=figure.transFigure, figure=figure,
         )  # fmt: skip
         figure.add_artist(mark)
         figure.text((x + 0.34) / width, 1 - top / height, name, va="center", color=INK)

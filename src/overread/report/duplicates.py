@@ -58,9 +58,7 @@ def _counts(pairs: pl.DataFrame) -> Table:
             cells = [count(own.filter(pl.col("kind") == k).height) for k in kinds]
             body.append((*words(place), *figures([*cells, count(int(own["across"].sum()))])))
     head = heads("The two pictures are of", *(k.capitalize() for k in kinds), "Across splits")
-    remark = "Across splits: one of the two was learnt from or tuned on, the other tested on." * bool(
-        pairs["across"].any()
-    )
+    remark = "Across splits: the two images are in different splits." * bool(pairs["across"].any())
     return table("Pairs of images that are one picture.", (head,), body, remark=remark)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
 
@@ -21,6 +21,7 @@ from overread.report.drawing import (
     key,
     key_height,
     series_colour,
+    series_dash,
     series_marker,
     svg,
 )
@@ -38,6 +39,11 @@ class Mark:
     low: float
     high: float
     label: str = ""
+
+    @property
+    def interval(self) -> bool:
+        """Whether there is an interval with a width: one of zero width shows no uncertainty."""
+        return isfinite(self.low) and isfinite(self.high) and self.low < self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ def spoken(caption: str, lines: Sequence[Line]) -> str:
 
 def forest_figure(lines: Sequence[Line], series: Sequence[str], scale: Scale, *, name: str, caption: str) -> Figure:
     """A forest plot as the page holds it: drawing, words for those who do not see it, and its numbers."""
+    caption = with_hollow(caption, (m for line in lines for m in line.marks))
     drawn = forest(lines, series, scale, name=name, alt=spoken(caption, lines))
     return Figure(drawn, caption, name, _numbers(lines, series))
 
@@ -113,7 +120,7 @@ def forest(lines: Sequence[Line], series: Sequence[str], scale: Scale, *, name: 
         if scale.better:
             _sides(axes, scale)
         if len(series) > 1:
-            key(figure, [(s, series_colour(i), series_marker(i)) for i, s in enumerate(series)], top=0.2)
+            key(figure, series, top=0.2)
         return svg(figure, name, alt)
 
 
@@ -140,24 +147,41 @@ def _ground(axes: Axes, lines: Sequence[Line], heights: Sequence[float], scale: 
 
 
 def _draw_line(axes: Axes, line: Line, y: float, tall: float) -> None:
-    low, high = axes.get_xlim()
     weight = "bold" if line.strong else "normal"
     axes.annotate(
         line.title, (0, y + tall / 2), xycoords=("axes fraction", "data"), xytext=(-8, 0), textcoords="offset points",
         ha="right", va="center", fontweight=weight,
     )  # fmt: skip
     for i, m in enumerate(line.marks):
-        at, colour = y + _GAP / 2 + (i + 0.5) * _STEP, series_colour(m.series)
+        at = y + _GAP / 2 + (i + 0.5) * _STEP
         axes.annotate(
             m.label, (1, at), xycoords=("axes fraction", "data"), xytext=(10, 0), textcoords="offset points",
             ha="left", va="center", fontweight=weight, color=INK if not isnan(m.value) else GREY,
         )  # fmt: skip
-        if isnan(m.value):
-            continue
-        if isfinite(m.low) and isfinite(m.high):
-            axes.plot([max(m.low, low), min(m.high, high)], [at, at], color=colour, lw=1.3, zorder=2)
-        face = colour if m.series % 2 == 0 else "white"
-        axes.plot([m.value], [at], series_marker(m.series), ms=4.6, mfc=face, mec=colour, mew=1.2, zorder=3)
+        draw_mark(axes, m, at)
+
+
+def draw_mark(axes: Axes, mark: Mark, at: float) -> None:
+    """Draw the marker with its interval at a height of the axes; the marker is hollow where there is no interval."""
+    if isnan(mark.value):
+        return
+    low, high = axes.get_xlim()
+    colour = series_colour(mark.series)
+    if mark.interval:
+        ends = [max(mark.low, low), min(mark.high, high)]
+        axes.plot(ends, [at, at], color=colour, ls=series_dash(mark.series), lw=1.3, zorder=2)
+    face = colour if mark.interval else "white"
+    axes.plot([mark.value], [at], series_marker(mark.series), ms=4.6, mfc=face, mec=colour, mew=1.2, zorder=3)
+
+
+def with_hollow(caption: str, marks: Iterable[Mark]) -> str:
+    """The caption, with the meaning of hollow markers where one is drawn.
+
+    >>> with_hollow("AUC.", [Mark(0, 0.8, float("nan"), float("nan"))])
+    'AUC. A hollow marker has no confidence interval, or one of zero width.'
+    """
+    hollow = any(isfinite(m.value) and not m.interval for m in marks)
+    return f"{caption} A hollow marker has no confidence interval, or one of zero width." if hollow else caption
 
 
 def _sides(axes: Axes, scale: Scale) -> None:

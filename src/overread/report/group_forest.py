@@ -22,10 +22,9 @@ from overread.report.drawing import (
     key,
     key_height,
     series_colour,
-    series_marker,
     svg,
 )
-from overread.report.forest import Mark
+from overread.report.forest import Mark, draw_mark, with_hollow
 
 _STEP, _GAP, _HEAD, _FOOT = 0.162, 0.07, 0.24, 0.46  # inches: a mark's line, room between rows, headings, axis
 _PATIENTS, _PLOT, _NUMBER, _LAST = 2.05, 2.25, 6.1, 7.75  # inches from the left: where the columns stand
@@ -53,6 +52,7 @@ class Band:
 
 def group_forest(bands: Sequence[Band], series: Sequence[str], *, label: str, name: str, caption: str) -> Drawn:
     """The drawing with its numbers and the words that stand for it."""
+    caption = with_hollow(caption, (m for b in bands for level in (b.together, *b.levels) for m in level.marks))
     top = key_height(series) if len(series) > 1 else 0.05
     rows = [(b, level) for b in bands for level in (b.together, *b.levels)]
     heights = [max(len(level.marks), 1) * _STEP + _GAP for _, level in rows]
@@ -69,7 +69,7 @@ def group_forest(bands: Sequence[Band], series: Sequence[str], *, label: str, na
         axes.set_xlabel(label)
         _headings(figure, height, top, label)
         if len(series) > 1:
-            key(figure, [(s, series_colour(i), series_marker(i)) for i, s in enumerate(series)], top=0.2)
+            key(figure, series, top=0.2)
         drawn = svg(figure, name, _spoken(caption, bands, series))
     return Drawn(drawn, caption, name, _numbers(bands, series))
 
@@ -120,14 +120,9 @@ def _row(axes: Axes, level: Level, y: float, tall: float, *, strong: bool) -> No
         _text(axes, level.why, _NUMBER, middle, GREY)
         return
     for i, m in enumerate(level.marks):
-        at, colour = y + _GAP / 2 + (i + 0.5) * _STEP, series_colour(m.series)
+        at = y + _GAP / 2 + (i + 0.5) * _STEP
         _text(axes, m.label, _NUMBER, at, GREY if isnan(m.value) else INK, weight=weight)
-        if isnan(m.value):
-            continue
-        if isfinite(m.low) and isfinite(m.high):
-            axes.plot([m.low, m.high], [at, at], color=colour, lw=1.3, zorder=2)
-        face = colour if m.series % 2 == 0 else "white"
-        axes.plot([m.value], [at], series_marker(m.series), ms=4.6, mfc=face, mec=colour, mew=1.2, zorder=3)
+        draw_mark(axes, m, at)
 
 
 def _text(axes: Axes, text: str, x: float, y: float, ink: str, *, side: str = "left", weight: str = "normal") -> None:

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from overread.images import store
 from overread.report.blocks import Picture, Pictures, Section, Text
 from overread.report.evidence import Evidence, finding_title, pick, population_title
-from overread.report.numbers import fixed
+from overread.report.numbers import exact
 
 _SHOWN = 240  # pixels: the side of a picture on the page
 _FINDINGS = 5
@@ -134,7 +134,7 @@ def _picture(evidence: Evidence, pixels: store.Store, maps: Maps, case: dict[str
     where = population_title(evidence, case["population"])
     truth = "present" if case["truth"] else "absent"
     lines = (
-        f"Score {fixed(case['score'])}, threshold {fixed(case['threshold'])}",
+        f"Score {exact(case['score'])}, threshold {exact(case['threshold'])}",
         f"{where} · image {case['image_id']}",
     )
     alt = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -12,7 +12,7 @@ from overread.errors import InputError
 from overread.images.recipe import Recipe
 from overread.report import reader_methods
 from overread.report.blocks import Cell, Folded, Section, Table, Text, heads, table
-from overread.report.evidence import FROM_READS, Evidence, finding_title
+from overread.report.evidence import Evidence, finding_title
 from overread.report.numbers import count, listed
 from overread.report.references import Cited, number_citations
 from overread.report.sentences import kinds, told, untold
@@ -53,7 +53,8 @@ def _paragraphs(evidence: Evidence) -> Iterator[tuple[str, str]]:
 def _values(evidence: Evidence) -> dict[str, str]:
     """What the sentences take from the configuration of the evaluation."""
     c = evidence.config
-    columns = listed([str(s).replace("_", " ") for s in c.get("subgroups") or ()])
+    shown = set(evidence.estimates.filter(pl.col("analysis") == "subgroups")["subgroup"].drop_nulls())
+    columns = listed([str(s).replace("_", " ") for s in c.get("subgroups") or () if s in shown])
     least = (
         f"; a group with fewer than {c['minimum_present']} patients present or {c['minimum_absent']} absent has no AUC"
         if "minimum_present" in c
@@ -74,11 +75,12 @@ def _values(evidence: Evidence) -> dict[str, str]:
 
 
 def _within_sites(evidence: Evidence) -> str:
-    if not evidence.cast.trained or not evidence.cast.populations:
+    several = evidence.estimates.filter(pl.col("analysis") == "standalone", pl.col("subgroup") == "site")
+    if several.is_empty():
         return ""
     return (
-        " The internal AUC of a model trained at several sites is the unweighted mean of the AUCs within each site, "
-        "never one AUC over mixed sites."
+        " The AUC of a population of several sites is the unweighted mean of the AUCs within each site, except where "
+        "“all pairs” is stated."
     )
 
 
@@ -100,7 +102,7 @@ def _participants(evidence: Evidence) -> str:
     if not evidence.cohort:
         return ""
     splits = set(evidence.images["split"].cast(pl.String).drop_nulls().to_list()) - {""}
-    text = "Images were selected by rules stated beforehand; every exclusion is counted in the flow diagram [@stard]."
+    text = "Images were selected by the rules of the cohort; every exclusion is counted in the flow diagram [@stard]."
     if len(splits) > 1:
         text += f" Patients, not images, were split ({listed(sorted(splits))}), so that no patient is in two splits."
     return text
@@ -149,14 +151,18 @@ def _network(evidence: Evidence) -> str:
 
 
 def _training(evidence: Evidence) -> str:
-    configs = [
-        c
-        for r in evidence.trainings.values()
-        if (c := (r.get("config") or {}).get("training") or r.get("config")) and "epochs" in c
-    ]
-    if not configs:
-        return ""
-    c = configs[0]
+    told: dict[str, list[str]] = {}
+    for name, record in evidence.trainings.items():
+        c = (record.get("config") or {}).get("training") or record.get("config")
+        if c and "epochs" in c:
+            told.setdefault(_training_of(c), []).append(name)
+    if len(told) == 1:
+        return next(iter(told))
+    return " ".join(f"{listed([f'“{n}”' for n in names])}: {text}" for text, names in told.items())
+
+
+def _training_of(c: Mapping[str, Any]) -> str:
+    """How a model was trained, from its configuration."""
     start = {None: "random weights", "imagenet": "ImageNet weights [@imagenet]"}.get(
         c.get("weights"), f"the weights in {c.get('weights')}"
     )
@@ -180,17 +186,18 @@ def _training(evidence: Evidence) -> str:
 
 
 def _frozen(evidence: Evidence) -> str:
-    if any(m.get("recalibration") for m in evidence.models.values()):
+    fitted = [n for n, m in evidence.models.items() if m.get("recalibration")]
+    if fitted:
+        whose = "" if len(fitted) == len(evidence.models) else f" of {listed([f'“{n}”' for n in fitted])}"
         return (
-            "Scores are probabilities after a logistic recalibration [@cox]; it and the thresholds were fitted on the "
-            "tuning split and "
-            "frozen with the model before any test label was opened."
+            f"Scores{whose} are probabilities after a logistic recalibration [@cox]; it and the thresholds were fitted "
+            "on the tuning split and stored with the model."
         )
     return ""
 
 
 def _reference(evidence: Evidence) -> str:
-    rows = evidence.estimates.filter(~pl.col("analysis").is_in(FROM_READS))
+    rows = evidence.estimates.filter(pl.col("analysis") == "standalone")
     sources = [x for x in rows["reference"].unique().sort().to_list() if x]
     taken = {"ignore": "were left out", "absent": "were taken as absent", "present": "were taken as present"}
     uncertain = taken.get(str(evidence.config.get("uncertain") or ""))

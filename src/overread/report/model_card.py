@@ -19,7 +19,7 @@ from overread.report.evidence import (
     plain_words,
     population_title,
 )
-from overread.report.numbers import MISSING, count, fixed, interval, listed, plural
+from overread.report.numbers import MISSING, count, exact, interval, listed, plural
 from overread.report.references import REFERENCES
 from overread.report.summary import NOT_STATED, warnings
 
@@ -138,7 +138,7 @@ def _thresholds(evidence: Evidence, rater: str) -> str:
         threshold = found["threshold"]
         body.append(
             [at_title(at), population_title(evidence, population), finding_title(finding),
-             fixed(threshold["estimate"]) if threshold else MISSING,
+             exact(threshold["estimate"]) if threshold else MISSING,
              _number(found["sensitivity"]), _number(found["specificity"])]
         )  # fmt: skip
     if not body:

@@ -14,6 +14,16 @@ def number(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
+def exact(value: Any) -> str:
+    """A threshold with the fewest digits that give the same number back, so that no call changes.
+
+    >>> exact(0.1 + 0.2), exact(0.5), exact(None)
+    ('0.30000000000000004', '0.5', '—')
+    """
+    x = number(value)
+    return repr(x) if isfinite(x) else fixed(x)
+
+
 def fixed(value: Any, digits: int = 3, *, signed: bool = False) -> str:
     """A number with that many decimals, a true minus sign, and an em dash for what could not be computed.
 

@@ -16,7 +16,7 @@ from overread.report.evidence import (
     pick,
     population_title,
 )
-from overread.report.numbers import fixed
+from overread.report.numbers import exact
 
 _RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
 _FIXED = ("sensitivity_at_specificity", "specificity_at_sensitivity")
@@ -67,7 +67,7 @@ def _rates_table(evidence: Evidence, rows: dict, rater: str, caption: str) -> Ta
             cells = [Cell(finding_title(f), "strong" if f == MEAN else ""), classes_cell(first)]
             if thresholds:
                 row = rows.get((p, f, "threshold"))
-                cells.append(Cell(fixed(row["estimate"]) if row else "", "num"))
+                cells.append(Cell(exact(row["estimate"]) if row else "", "num"))
             # a mean over findings is given for sensitivity and specificity only: the other cells stay empty
             cells += [estimate_cell(r) if (r := rows.get((p, f, m))) or f != MEAN else Cell("") for m, _ in _RATES]
             body.append(tuple(cells))

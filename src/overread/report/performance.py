@@ -104,7 +104,7 @@ def _all_pairs(evidence: Evidence) -> list[Block]:
         for (r, p, f), row in rows.items()
     ]  # fmt: skip
     head = heads("Finding", "Model", "Population", "Pairs within strata (used)", "All pairs")
-    caption = "AUC of pairs within the strata of a site, which is used throughout, beside that of all pairs."
+    caption = "AUC of pairs within the strata of a site beside that of all pairs."
     return [Folded("What comparing pairs across strata would show", (table(caption, (head,), body, compact=True),))]
 
 

@@ -31,12 +31,12 @@ def _readers(evidence: Evidence, rows: pl.DataFrame) -> str:
     told, metrics = _told(rows), set(rows["metric"])
     policy = _CALLS.get(str(evidence.config.get("uncertain_calls") or ""))
     parts = [
-        "The average reader is all reads pooled, each of weight 1; the model is weighted by the reads of a case. A "
+        "The average reader is all reads pooled; the model is weighted by the reads of a case. A "
         "reader's calls are one point, so the model is compared with it at the readers' specificity, at their "
         "sensitivity, and at thresholds frozen beforehand.",
         f"Uncertain calls were {policy}." if policy else "",
-        f"A reader with fewer than {FEW} present or {FEW} absent reads has no interval and is not counted as below the "
-        "curve.",
+        f"A reader with fewer than {FEW} present or {FEW} absent reads has no interval and is left out of the count of "
+        "readers below the curve and of its denominator.",
     ]
     if "product" in told:
         n = evidence.config.get("replicates")
@@ -45,9 +45,10 @@ def _readers(evidence: Evidence, rows: pl.DataFrame) -> str:
             "Intervals of what rests on several readers come from the product bootstrap: readers and patients are "
             f"resampled independently{replicates}, and what is matched is matched again in every replicate [@owen]."
         )
-    if "Gallas" in told or rows["at"].str.contains("u-statistic").any():
+    tested = rows.filter(pl.col("estimate").is_not_nan() & pl.col("estimate").is_not_null())
+    if "Gallas" in told or tested["at"].str.contains("u-statistic").any():
         parts.append("Random readers and cases without a crossed design: U-statistics of binary calls [@gallas].")
-    if rows["at"].str.contains("obuchowski-rockette").any():
+    if tested["at"].str.contains("obuchowski-rockette").any():
         parts.append("Graded reads of a crossed design: Obuchowski and Rockette with Hillis's degrees of freedom "
                      "[@rockette,hillis].")  # fmt: skip
     if "Hajek" in told:

@@ -14,11 +14,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from overread.report.curves import draw_curve
-from overread.report.drawing import AMBER, GREY, INK, RULE, WIDTH, canvas, drawing, series_colour, svg
+from overread.report.drawing import AMBER, COLOURS, DASHES, GREY, INK, RULE, WIDTH, canvas, drawing, series_colour, svg
 
 # inches: three panels to a row, room for the words left of, above and below each
 _COLUMNS, _LEFT, _GAP, _HEAD, _FOOT = 3, 0.52, 0.42, 0.5, 0.56
 _SIDE = (WIDTH - _LEFT - 0.1 - 2 * _GAP) / 3
+_SPARE = 12  # entries of the key that fit beside the panels
 _FROZEN = ("s", "^", "v", "P")  # the marks of the frozen operating points
 _ENDS = (0.25, 0.4, 0.6, 0.8, 1.0)  # where the axis of 1 - specificity may end
 
@@ -60,10 +61,11 @@ class Key:
 
 
 def reader_panels(shown: Sequence[Panel], key: Key, *, name: str, alt: str) -> str:
-    """SVG of the panels, three in a row; the key stands where a panel is spare, else above them."""
+    """SVG of the panels, three in a row; the key stands in place of a spare panel where it fits, else above them."""
     end = axis_end(shown)
     most = max((p.reads for panel in shown for p in panel.readers), default=1)
     rows, spare = -(-len(shown) // _COLUMNS), -len(shown) % _COLUMNS
+    spare = spare if len(_models(key)) + len(_people(key)) <= _SPARE else 0
     top = 0.0 if spare else 0.24 * (_lines([*key.outputs, *(words for _, words in key.points)]) + 1) + 0.12
     height = top + rows * (_HEAD + _SIDE + _FOOT)
     with drawing():
@@ -130,7 +132,7 @@ def _draw(axis: Axes, panel: Panel, end: float, most: int) -> None:
 
 def _style(output: int) -> Any:
     """The line of the index-th output, so that colour is not the only sign."""
-    return ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))[output % 4]
+    return DASHES[(output + output // len(COLOURS)) % len(DASHES)]
 
 
 def _readers(axis: Axes, points: Sequence[Point], most: int) -> None:

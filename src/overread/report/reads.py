@@ -182,7 +182,7 @@ def reads_of(row: Row | None) -> str:
 
 def threshold_of(row: Row) -> str:
     """The frozen threshold that a row's note names; "" where it names none."""
-    return next((n for n in notes_of(row) if re.fullmatch(r"threshold [\d.e-]+", n)), "")
+    return next((n for n in notes_of(row) if re.fullmatch(r"threshold [\d.e+-]+", n)), "")
 
 
 def point_title(at: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-_COLUMNS = ("analysis", "metric", "at", "finding", "reference", "policy", "method")
+_COLUMNS = ("analysis", "metric", "at", "finding", "reference", "policy", "method", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Sentence:
     reference: str = ""
     policy: str = ""
     method: str = ""
+    note: str = ""
 
     def fits(self, row: Mapping[str, str]) -> bool:
         """Whether it is about this estimate."""
@@ -39,7 +40,10 @@ class Sentence:
 def kinds(estimates: pl.DataFrame) -> list[dict[str, str]]:
     """The estimates by kind: rows that differ in their numbers only (degrees of freedom, effective n) are one."""
     plain = pl.col("method").str.replace_all(r"\d+(\.\d+)?", "n")
-    return estimates.select(*_COLUMNS[:-1], plain).fill_null("").unique(maintain_order=True).to_dicts()
+    # Only of drops and label policies a sentence reads the note: other notes would make every row a kind of its own.
+    note = pl.when(pl.col("analysis") == "drop").then("note").str.replace_all(r"\d+", "n").alias("note")
+    kept = estimates.select(*_COLUMNS[:-2], plain, note)
+    return kept.fill_null("").unique(maintain_order=True).to_dicts()
 
 
 def told(

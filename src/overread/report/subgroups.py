@@ -8,11 +8,11 @@ from dataclasses import replace
 import polars as pl
 
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table, words
-from overread.report.cells import classes_cell, estimate_cell, known, p_cells
+from overread.report.cells import classes_cell, estimate_cell, known, notes_of, p_cells
 from overread.report.evidence import MEAN, Evidence, Row, at_title, by, finding_title, in_order, pick, population_title
 from overread.report.forest import mark_of
 from overread.report.group_forest import Band, Level, group_forest
-from overread.report.numbers import count, interval, p_value
+from overread.report.numbers import count, interval, listed, p_value
 
 _TITLES = {
     "sex": "Sex",
@@ -29,6 +29,9 @@ _GAPS = (
     ("gap_specificity", "specificity (= in false-positive rate)"),
     ("gap_underdiagnosis", "under-diagnosis"),
 )  # fmt: skip
+
+
+_MEAN_OVER = "mean over"  # how the note of a mean begins, which names its findings
 
 
 def subgroups(evidence: Evidence) -> Section:
@@ -81,14 +84,29 @@ def _forests(evidence: Evidence, frame: pl.DataFrame, raters: Sequence[str], pop
             f"AUC for {finding_title(finding).lower()}"
         )  # fmt: skip
         whole = ", and of all cases together (bold row, dashed line)" if finding == MEAN else ""
+        over = _findings_of_means(pick(frame, finding=MEAN, metric="auc")) if finding == MEAN else ""
         caption = (
             f"Subgroups{who}, {where}: {what}{whole}. Gap: best minus worst group, its interval simultaneous over all "
-            "pairs of groups and never below 0. p: all groups are equal, adjusted by Holm over the columns."
+            f"pairs of groups and never below 0. p: all groups are equal, adjusted by Holm over the columns.{over}"
         )
         label = "Mean AUC" if finding == MEAN else "AUC"
         name = f"subgroups-{population}-{finding}"
         made.append(group_forest(bands, raters, label=label, name=name, caption=caption))
     return made
+
+
+def _findings_of_means(frame: pl.DataFrame) -> str:
+    """Over which findings the mean of each column and model is, as its row states; columns differ in it."""
+    stated: dict[str, list[str]] = {}
+    for (subgroup, rater), row in by(frame.filter(pl.col("estimate").is_not_nan()), "subgroup", "rater").items():
+        whose = f"{_title(str(subgroup))} (“{rater}”)" if frame["rater"].n_unique() > 1 else _title(str(subgroup))
+        for note in notes_of(row):
+            if note.startswith(_MEAN_OVER) and whose not in stated.setdefault(note, []):
+                stated[note].append(whose)
+    if len(stated) < 2:
+        return "".join(f" {note[:1].upper()}{note[1:]}." for note in stated)
+    each = " ".join(f"{listed(names)}: {note}." for note, names in stated.items())
+    return f" {each} Means of different findings cannot be compared."
 
 
 def _subgroups(frame: pl.DataFrame) -> list[str]:
@@ -172,7 +190,11 @@ def _gap_cell(row: Row | None) -> Cell:
     if row is None:
         return cell
     pair = f"{row['level']} − {row['contrast'].partition(':')[2]}" if row["level"] else ""
-    said = tuple(n for n in cell.notes or () if n.startswith(("left out", "no group", "one group", "some differences")))
+    said = tuple(
+        n
+        for n in cell.notes or ()
+        if n.startswith((_MEAN_OVER, "left out", "no group", "one group", "some differences"))
+    )
     return replace(cell, note=pair, notes=said)
 
 

@@ -24,6 +24,7 @@ from overread.report.hypothesis import main_reason
 from overread.report.numbers import count, listed, plural
 from overread.report.reads import told
 from overread.report.reads import warnings as reads_warnings
+from overread.tables.notes import IDENTIFIERS, sentences
 
 NOT_STATED = "not stated"
 
@@ -42,10 +43,12 @@ def study_paragraph(evidence: Evidence) -> str:
         )
     if cast.external:
         names = listed([p.partition(":")[2] for p in cast.external])
-        parts.append(f"External validation: {names}, from which no model saw an image before its test.")
+        known = "" if cast.trained else ", as the study declares"
+        parts.append(f"External test: {names}{known}.")
     elif cast.raters:
         parts.append(
-            "There is no external site: nothing here tells how the models do at a hospital they have not seen."
+            "No site is declared as external, so that no result is known to be from a hospital that the models have "
+            "not seen."
         )
     parts += told(evidence)
     return " ".join(p if p.endswith((".", "?", "!")) else p + "." for p in parts if p)
@@ -134,11 +137,30 @@ def warnings(evidence: Evidence) -> tuple[str, ...]:
         found.append(
             f"Fewer than two external sites ({n}): no claim about generalisation to other hospitals can be supported."
         )
-    found += [*_one_class(evidence), *reads_warnings(evidence), *evidence.ledger_faults]
+    found += [
+        *_unmatched(evidence), *_one_class(evidence), *reads_warnings(evidence), *_identifiers(evidence),
+        *evidence.ledger_faults,
+    ]  # fmt: skip
     silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
     if silent:
         found.append(f"One training run only for {listed(silent)}: the spread between seeds is unknown.")
     return tuple(dict.fromkeys(found))
+
+
+def _identifiers(evidence: Evidence) -> list[str]:
+    """What was changed in identifiers, or may be one identifier in two spellings, in the evaluation and the cohort."""
+    flow = evidence.flow.filter(pl.col("step") == "noted", pl.col("unit") == IDENTIFIERS, pl.col("site") == "")
+    return [*sentences(evidence.account), *(f"{reason}." for reason in flow["reason"])]
+
+
+def _unmatched(evidence: Evidence) -> list[str]:
+    """Rows that were left out because the images table lacks their case or image, in the words of the account."""
+    if evidence.account.is_empty():
+        return []
+    rows = evidence.account.filter(pl.col("stage") == "unmatched").iter_rows(named=True)
+    return [
+        f"{plural(r['count'], r['unit'].removesuffix('s'))} left out, {r['reason']}: {r['examples']}." for r in rows
+    ]
 
 
 def _simulated(evidence: Evidence) -> list[str]:

@@ -11,7 +11,18 @@ ALONE = (
         "counting half.",
         metric="auc",
     ),
-    Sentence("AUC", "Its variance is DeLong's [@delong].", metric="auc|auc_difference|auc_drop", method="DeLong"),
+    Sentence(
+        "AUC",
+        "Its variance is DeLong's [@delong].",
+        metric="auc|auc_difference|auc_drop",
+        method=r"^(?!.*(not apply|influence values)).*DeLong",
+    ),
+    Sentence(
+        "AUC",
+        "Of weighted or stratified samples the variance of the AUC is linearised (Hájek) [@binder].",
+        metric="auc|auc_difference|auc_drop",
+        method="^(Hajek|unweighted), linearised variance",
+    ),
     Sentence(
         "AUC",
         "For images clustered in patients it is Obuchowski's [@obuchowski].",
@@ -44,19 +55,32 @@ ALONE = (
     ),
     Sentence(
         "Resampling",
-        "Bootstrap intervals are percentiles of resamples of patients{replicates}, one set of draws for all of them "
-        "[@efron].",
+        "Bootstrap intervals are percentiles of resamples of patients{replicates}, drawn within sites or sampling "
+        "strata where these are given [@efron].",
         method="bootstrap, percentile|percentile interval of|patient bootstrap|patients resampled",
     ),
     Sentence(
         "Operating points",
-        "A threshold was frozen before the test; call = score ≥ threshold.",
+        "Thresholds were frozen with the model on the tuning split of its training sites; call = score ≥ threshold.",
         metric="threshold",
-        method="frozen before the test",
+        method="frozen with the model",
     ),
     Sentence(
         "Operating points",
-        "Sensitivity and specificity at a frozen threshold are of the calls that it makes.",
+        "Thresholds were fitted on tuning cases, which are not test cases; call = score ≥ threshold.",
+        metric="threshold",
+        method="fitted on tuning cases",
+    ),
+    Sentence(
+        "Operating points",
+        "Thresholds were fitted on a random half of the test patients with their labels, and the rates at them were "
+        "computed on the other patients only; call = score ≥ threshold.",
+        metric="threshold",
+        method="fitted on half of the test patients",
+    ),
+    Sentence(
+        "Operating points",
+        "Sensitivity and specificity were computed from the calls at these thresholds.",
         metric="sensitivity|specificity",
         at="operating_point=",
     ),
@@ -175,9 +199,9 @@ COMPARED = (
         "findings "
         "of AUC(pooled) − AUC(s) on the same cases; its standard error comes from influence values summed per "
         "patient. H1 "
-        "is supported when the lower limit of D(e, s) is above 0 for every external site e and single-institution "
-        "model "
-        "s, at two or more sites (an intersection-union test, which needs no adjustment [@berger]); not supported "
+        "is supported when the lower limit of D(e, s) is above 0 for every evaluable external site e and "
+        "single-institution model s, with two or more such sites and three or more training seeds (an "
+        "intersection-union test, which needs no adjustment [@berger]); not supported "
         "when an "
         "upper limit, Holm over all (e, s), is below the smallest worthwhile gain of {gain}; otherwise it cannot be "
         "told. Contrasts per finding are adjusted by Holm [@holm] over all sites, models and findings and decide "
@@ -190,10 +214,16 @@ COMPARED = (
     Sentence("H1", "The AUC of every seed stands beside that of its ensemble.", analysis="seeds"),
     Sentence(
         "Drop",
-        "Drop = internal − external AUC, of different patients (checked), so that the variances add. It is a "
-        "difference, "
-        "not an effect: case mix and label source differ too [@zech].",
+        "Drop = internal − external AUC. It is a difference between two groups of patients, not an effect: case mix "
+        "and label source may differ too [@zech].",
         analysis="drop",
+    ),
+    Sentence(
+        "Drop",
+        "Where no patient is in both populations (checked), the variances are added.",
+        analysis="drop",
+        note="^(?!.*cannot be summed)",
+        method=".",
     ),
     Sentence(
         "Site alone",
@@ -213,12 +243,6 @@ COMPARED = (
     ),
     Sentence(
         "Subgroups",
-        "Gaps of rates are differences of ratios, linearised by patient [@binder].",
-        metric="gap_.*",
-        method="difference of ratios",
-    ),
-    Sentence(
-        "Subgroups",
         "Its interval holds for all pairs of groups at once, from the largest |t| over all pairs and the joint "
         "covariance [@hothorn]: a bootstrap of best minus worst cannot cover where groups are equal.",
         method="best minus worst|largest .t.",
@@ -231,7 +255,7 @@ COMPARED = (
     ),
     Sentence(
         "Labels",
-        "The same numbers stand under each way of taking uncertain labels, with what changes.",
+        "The same numbers were computed under the other label policies and label sources, with the change.",
         analysis="policies",
     ),
 )
@@ -239,12 +263,22 @@ COMPARED = (
 SAMPLED = (
     Sentence(
         "Weights",
-        "Cases were sampled: every estimate is weighted by the inverse of the chance of being drawn (Hájek), its "
-        "variance linearised [@binder].",
+        "Cases were sampled: estimates whose method is “weighted” or “Hájek” weigh each case by the inverse of its "
+        "chance of being drawn, with a linearised variance [@binder].",
         analysis="(?!readers|agreement|H2).*",
         method="weighted|Hajek|Hájek",
     ),
-    Sentence("Weights", "Patients were drawn within strata, and variances are within strata.", method="strata"),
+    Sentence(
+        "Weights",
+        "Patients were drawn within strata, and variances are within strata.",
+        method="patients within strata",
+    ),
+    Sentence(
+        "Weights",
+        "The estimates are about the finite population that the cases were drawn from: variances are multiplied by the "
+        "share of each stratum that was not drawn.",
+        method="finite population",
+    ),
 )
 
 # Told in whole paragraphs by reader_methods: here only which analyses and methods those are.

@@ -14,18 +14,30 @@ EDGE = 1e-12  # a probability this near to an edge is on it: 0.3 is 2.9999999999
 def bin_codes(probability: Floats, bins: int, binning: str, weights: Floats | None = None) -> tuple[Codes, int]:
     """Codes 0 … k-1 of the bins that hold a case, and k <= bins.
 
-    "mass": equal numbers of cases, edges at quantiles (type 7), right-closed, ties together, so that the order of cases
-    does not matter; "mass-rank": equal numbers exactly, ties cut in the order given; "width": equal width, right-closed
+    "mass": equal numbers of cases, edges at quantiles (type 7), right-closed; equal probabilities are never split, so
+    that the order of cases does not matter, and a probability whose ties would fill several bins (two at the lowest or
+    highest value, three in between) has a bin of its own; "mass-rank": equal numbers exactly, ties cut in the order
+    given; "width": equal width, right-closed
     (Guo et al. 2017); "width-left": equal width, left-closed.
 
     >>> bin_codes(np.array([0.1, 0.2, 0.2, 0.9]), 10, "width")
     (array([0, 1, 1, 2]), 3)
+    >>> bin_codes(np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.7]), 3, "mass")
+    (array([0, 0, 0, 0, 0, 1]), 2)
     """
     if bins != int(bins) or bins < 1:
         raise InputError("bins", "a whole number, 1 or more", str(bins))
     if binning == "mass":
-        edges = np.unique(quantiles(probability, np.arange(bins + 1) / bins, weights))[1:-1]
+        at = quantiles(probability, np.arange(bins + 1) / bins, weights)
+        values, count = np.unique(at, return_counts=True)
+        # Ties that fill whole bins have a bin of their own: two bins at the lowest or highest value, three in between.
+        # Fewer ties share a bin with their neighbours, as in R's cut(unique(quantile(...)), include.lowest = TRUE).
+        least = np.full(values.size, 4)
+        least[[0, -1]] = 3
+        filling = values[count >= np.minimum(least, max(bins, 2))]
+        edges = np.unique(np.concatenate([values[1:-1], filling]))
         code = np.searchsorted(edges + EDGE, probability, side="left")
+        code += np.searchsorted(filling - EDGE, probability, side="right")
     elif binning == "mass-rank":
         if weights is not None:
             raise InputError("binning", "mass, width or width-left with weights", "mass-rank")

@@ -15,7 +15,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, group_codes, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
 from overread.stats.placement import groups_of, stratum_of_cluster
-from overread.stats.resampled import LANES, Ranked, ranked, sum_auc, sum_rates, sum_reverse
+from overread.stats.resampled import LANES, Ranked, ranked, sum_auc, sum_lines, sum_rates, sum_reverse
 
 Counts = NDArray[np.uint16]
 
@@ -194,6 +194,28 @@ def sensitivity_replicates(
     stated = _stated_rates(specificity, "sensitivity_replicates: specificity")
     made = _rate_replicates(y, scores, counts, 1 - stated, (cluster, weights), sum_rates, "sensitivity_replicates")
     return made
+
+
+def curve_replicates(
+    y: ArrayLike,
+    scores: ArrayLike,
+    counts: Counts,
+    specificity: ArrayLike,
+    *,
+    cluster: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+) -> Floats:
+    """The sensitivity on the ROC curve at stated specificities in every resample, for the band of a drawn curve.
+
+    Parameters, returns: as in `sensitivity_replicates`. The attainable points are joined by straight lines, as in the
+    trapezium area; between them no threshold exists. Fawcett (2006) doi:10.1016/j.patrec.2005.10.010.
+
+    >>> counts = np.array([[1, 1, 1, 1]], dtype=np.uint16)
+    >>> curve_replicates([[1, 1, 0, 0]], [[[1, 0, 1, 0]]], counts, [0.75, 0.5])[0, 0, 0].tolist()
+    [0.25, 0.5]
+    """
+    stated = _stated_rates(specificity, "curve_replicates: specificity")
+    return _rate_replicates(y, scores, counts, 1 - stated, (cluster, weights), sum_lines, "curve_replicates")
 
 
 def specificity_replicates(

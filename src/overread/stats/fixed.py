@@ -56,8 +56,9 @@ def threshold_at(
     weights (n_cases,), inverse inclusion probabilities.
     Returns an AttainedStep: with specificity the lowest threshold whose specificity is at least that, with sensitivity
     the highest one whose sensitivity is at least that. It lies midway between two scores, so that a score recomputed
-    elsewhere with another rounding keeps its call; above the highest score nothing is called present.
-    Without a case of the class that the target speaks of: NaN with a note.
+    elsewhere with another rounding keeps its call. Where a specificity is reached only by
+    calling nothing present, the threshold is NaN with a note and the rates are those of that step (0 and 1). Where no
+    case is of the class that the target is about: NaN with a note.
     Raises InputError for missing or infinite scores. Assumes that the threshold is used on other cases.
     Checked against pROC 1.18.0 (`coords`, attainable steps) and a slow twin.
 
@@ -80,8 +81,13 @@ def threshold_at(
     )
     if specificity is not None:
         step = int(np.flatnonzero(wrong / absent <= 1 - target + SLACK)[-1])
+        if not step:  # the first step is above every score: it has rates, and no threshold
+            why = _tied_above(float(ordered.score[0]), wrong[1] / absent)
+            return AttainedStep(nan, 0.0 if present else nan, 1.0, note=why if present else "one class only")
     else:
         step = int(np.flatnonzero(called / present >= target - SLACK)[0])
+        if not step:
+            return AttainedStep(nan, 0.0, 1.0 if absent else nan, note="only calling no case present: no threshold")
     return AttainedStep(
         _between(ordered.score[ends], step),
         float(called[step] / present) if present else nan,
@@ -92,13 +98,35 @@ def threshold_at(
 
 def _between(distinct: Floats, step: int) -> float:
     """Midway between the distinct score that is still called at this step and the next lower one."""
-    if step == 0:
-        return float(np.nextafter(distinct[0], np.inf))
     if step == distinct.size:
         return float(distinct[-1])
     upper, lower = distinct[step - 1], distinct[step]
     middle = lower + (upper - lower) / 2
     return float(middle if middle > lower else upper)
+
+
+def unattained(y: ArrayLike, score: ArrayLike, *, specificity: float, weights: ArrayLike | None = None) -> str:
+    """Why no threshold at or below the highest score has this specificity, or "" where one has.
+
+    Parameters: as in `threshold_at`. For a sensitivity exchange the classes and turn the scores.
+
+    >>> unattained([0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], specificity=0.9)
+    'not attainable: 100.0% of the absent cases have the highest score, 0.5'
+    >>> unattained([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], specificity=0.9)
+    ''
+    """
+    truth = truth_array(y, where="unattained")
+    given = score_array(score, truth.shape, where="unattained")
+    weight = np.ones(truth.size) if weights is None else weight_array(weights, truth.size, where="unattained")
+    if not truth.any() or truth.all():
+        return ""  # the estimate itself says that a class is missing
+    highest = float(given.max())
+    share = float(weight[~truth & (given == highest)].sum() / weight[~truth].sum())
+    return _tied_above(highest, share) if share > 1 - specificity + SLACK else ""
+
+
+def _tied_above(highest: float, share: float) -> str:
+    return f"not attainable: {share:.1%} of the absent cases have the highest score, {highest!r}"
 
 
 def sensitivity_at_specificity(

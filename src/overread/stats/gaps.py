@@ -95,16 +95,17 @@ def max_t_quantile(covariance: ArrayLike, *, confidence: float = 0.95) -> float:
 
     t_ij = r |a_ij . u| with r^2 chi-square with k - 1 degrees of freedom, u uniform on the sphere and a_ij a unit
     vector; so P(largest |t| <= c) is the mean over u of the chi-square probability of (c / largest |a_ij . u|)^2.
+    The a_ij follow from the variances of the differences, on a common scale and with the groups in a canonical order,
+    so that the order of the groups, the scale and what all groups share do not change the result.
     Two groups: the normal quantile. No difference with a spread: NaN.
 
     >>> round(max_t_quantile(np.diag([1.0, 1.0])), 4), round(max_t_quantile(np.eye(4)), 3)
-    (1.96, 2.569)
+    (1.96, 2.57)
     """
     where = "max_t_quantile"
     check_confidence(confidence, where=where)
     joint = _checked(np.zeros(len(np.atleast_1d(covariance))), covariance, where)[1]
-    order = np.lexsort((joint.sum(axis=1), np.diag(joint)))  # whoever comes first meets the directions first
-    axes = _axes(joint[np.ix_(order, order)])
+    axes = _axes(joint)
     pairs = np.array([axes[i] - axes[j] for i, j in combinations(range(len(axes)), 2)])
     length = np.sqrt((pairs**2).sum(axis=1))
     seen = length > np.sqrt(_NEGLIGIBLE) * max(length.max(), np.finfo(float).tiny)
@@ -164,11 +165,37 @@ def _contrasts(joint: Floats) -> Floats:
 
 
 def _axes(joint: Floats) -> Floats:
-    """A point (k, rank) for every group such that the squared distance of two is the variance of their difference."""
-    root, vectors = np.linalg.eigh(_contrasts(joint))
-    kept = root > _NEGLIGIBLE * max(float(root.max()), np.finfo(float).tiny)
-    points = vectors[:, kept] * np.sqrt(root[kept])
-    return np.vstack([np.zeros(points.shape[1]), points])
+    """A point (k, rank) for every group such that the squared distance of two is the variance of their difference.
+
+    Variances are shares of their mean. The points are the rows of the Cholesky factor of the inner products, which is
+    unique for an order of the groups; eigenvectors would be free to turn where variances are equal.
+    """
+    spread = np.diag(joint)
+    distance = spread[:, None] + spread[None, :] - 2 * joint
+    distance = distance / max(float(distance.mean()), np.finfo(float).tiny)
+    order = _canonical(np.round(distance, 9))
+    distance = distance[np.ix_(order, order)]
+    left = (distance[:1].T + distance[:1] - distance) / 2  # inner products of the points seen from the first
+    least, columns = _NEGLIGIBLE * float(np.diag(left).max()), []
+    for i in range(len(left)):
+        if left[i, i] > least:
+            columns.append(left[:, i] / np.sqrt(left[i, i]))
+            left = left - np.outer(columns[-1], columns[-1])
+    return np.stack(columns, axis=1) if columns else np.zeros((len(left), 0))
+
+
+def _canonical(distance: Floats) -> list[int]:
+    """An order of the groups that their distances (k, k) alone decide, up to groups that may be exchanged.
+
+    >>> _canonical(np.array([[0.0, 2.0, 3.0], [2.0, 0.0, 1.0], [3.0, 1.0, 0.0]]))
+    [1, 2, 0]
+    """
+    rows = [tuple(np.sort(row).tolist()) for row in distance]
+    order = [min(range(len(rows)), key=lambda i: rows[i])]
+    while len(order) < len(rows):
+        rest = (i for i in range(len(rows)) if i not in order)
+        order.append(min(rest, key=lambda i: (*distance[i, order].tolist(), *rows[i])))
+    return order
 
 
 def _directions(size: int) -> Floats:

@@ -168,12 +168,13 @@ def score_rates(of: Pool, calls: ArrayLike, weight: Floats) -> Floats:
 
 
 def matched_rates(
-    of: Pool, score: ArrayLike, weight: Floats, *, specificity: ArrayLike, sensitivity: ArrayLike
+    of: Pool, score: ArrayLike, weight: Floats, *, specificity: ArrayLike, sensitivity: ArrayLike, lines: bool = False
 ) -> tuple[Floats, Floats]:
     """The sensitivity of a score at stated specificities, and the reverse, thresholds chosen anew in every replicate.
 
     Parameters: score float (n_cases,), indexed by the cases of the reads, each case as often as it was read; weight:
-    `cell_weights`; specificity (replicates, k) and sensitivity (replicates, m): the rates to match in each replicate
+    `cell_weights`; lines: sensitivities on the ROC curve, its points joined by straight lines, in place of attainable
+    steps; specificity (replicates, k) and sensitivity (replicates, m): the rates to match in each replicate
     (those of the pooled readers, say).
 
     Returns the sensitivities (replicates, k) and the specificities (replicates, m) at the attainable step (call = score
@@ -198,7 +199,7 @@ def matched_rates(
     rows = [np.argsort(-w if k == 0 else w, axis=1, kind="stable") for k, w in enumerate(wanted)]
     sorted_wanted = [np.take_along_axis(w, r, axis=1) for w, r in zip(wanted, rows, strict=True)]
     found = [np.full(w.shape, np.nan) for w in wanted]
-    _walk(weight, order, of.truth[order], last, (*sorted_wanted,), (*found,))
+    _walk(weight, order, of.truth[order], last, (*sorted_wanted,), (*found,), lines)
     made = []
     for f, r in zip(found, rows, strict=True):
         back = np.empty_like(f)
@@ -208,7 +209,7 @@ def matched_rates(
 
 
 @njit(nogil=True)
-def _walk(weight: Any, order: Any, truth: Any, last: Any, wanted: Any, out: Any) -> None:
+def _walk(weight: Any, order: Any, truth: Any, last: Any, wanted: Any, out: Any, lines: bool) -> None:
     """Down the scores of every replicate; specificities come falling, sensitivities rising, NaN last."""
     specificity, sensitivity = wanted
     found, found_back = out
@@ -234,7 +235,10 @@ def _walk(weight: Any, order: Any, truth: Any, last: Any, wanted: Any, out: Any)
             if not last[i]:
                 continue
             while at < specificity.shape[1] and new_alarms > (1 - specificity[b, at] + TOLERANCE) * absent:
-                found[b, at] = hits / present
+                share = 0.0
+                if lines:
+                    share = max((1 - specificity[b, at]) * absent - alarms, 0.0) / (new_alarms - alarms)
+                found[b, at] = (hits + share * (new_hits - hits)) / present
                 at += 1
             hits, alarms = new_hits, new_alarms
             while back < sensitivity.shape[1] and hits >= (sensitivity[b, back] - TOLERANCE) * present:

@@ -72,7 +72,8 @@ def clustered_proportion(
     """The probability of success when a patient (cluster) has several trials.
 
     Parameters: success bool (n,); cluster (n,); weights, strata (n,) and finite, see `sampling`; method "wilson" (score
-    interval at the effective sample size, n over the design effect, never above n) or "wald".
+    interval at the effective sample size, n over the design effect, never above n; n where every patient has one trial)
+    or "wald".
     Returns an Estimate; `se` is that of the ratio estimator, with the factor C/(C-1) of C clusters. At 0 % or 100 %,
     or with one cluster, the design effect cannot be seen; then the trials of a patient are taken as one (conservative).
     Assumes independent clusters, enough of them (about 20) for the variance.
@@ -108,11 +109,16 @@ def rate(p: float, variance: float, n_cases: int, size: Floats, sample: Sampling
     Parameters: p; its linearised variance; n_cases in the denominator; size (n_patients,), the weight of each patient
     in the denominator, from which Kish's size is taken where no spread between patients can be seen; sample.
 
-    >>> rate(0.5, 0.0125, 40, np.ones(40), sampling(40, where="rate"), confidence=0.95).method
-    'Wilson at the effective n 20.0, linearised variance'
+    >>> pairs = sampling(40, where="rate", cluster=np.arange(40) // 2)
+    >>> rate(0.5, 0.0125, 40, np.full(20, 2.0), pairs, confidence=0.95).method
+    'Wilson at the effective n 20.0, linearised variance, clustered by patient'
     """
     if sample.note:
         return Estimate(p, method=f"Wilson, {sample.words}", note=sample.note)
+    drawn_alike = sample.weights is None and sample.stratum is None and sample.undrawn is None
+    if drawn_alike and involved(size) == n_cases:  # a patient has one case here: n independent trials
+        low, high = wilson(p, n_cases, confidence)
+        return Estimate(p, low, high, se=sqrt(variance), method="Wilson")
     if sample.census:
         return Estimate(p, p, p, se=0.0, method=f"census, {sample.words}", note="everyone of the population was drawn")
     if variance <= 1e-20 * p * (1 - p):  # rounding, where every stratum is all hits or none

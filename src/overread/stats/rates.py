@@ -5,6 +5,7 @@ from overread.stats.fixed import (
     sensitivity_at_specificity,
     specificity_at_sensitivity,
     threshold_at,
+    unattained,
 )
 from overread.stats.operating import OperatingPoint, operating_point
 from overread.stats.paired import (
@@ -35,4 +36,5 @@ __all__ = [
     "sensitivity_at_specificity",
     "specificity_at_sensitivity",
     "threshold_at",
+    "unattained",
 ]

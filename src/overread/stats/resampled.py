@@ -146,6 +146,44 @@ def _pass(alarms, hits, absent, present, allowed, passed, limit, out) -> bool:  
 
 
 @njit(nogil=True)
+def sum_lines(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allowed: Floats, out: Floats) -> None:
+    """Sensitivity on the ROC curve at false positive rates `allowed` (k,), rising, into out (LANES, k).
+
+    The attainable points are joined by straight lines, so that tied scores add a sloping line. Scores come negated.
+    """
+    if case.size == 0:
+        out[:] = np.nan
+        return
+    absent, present = _totals(case, edge, table)
+    alarms, hits = _sums(table), _sums(table)
+    passed = np.zeros(LANES, np.int64)
+    for g in range((edge.size - 1) // 3):
+        before = alarms.copy()
+        _add(alarms, case, edge[3 * g], edge[3 * g + 1], table)  # absent cases alone: a level line
+        _join((before, hits), (alarms, hits), absent, present, allowed, passed, out)
+        before, hits_before = alarms.copy(), hits.copy()
+        _add(alarms, case, edge[3 * g + 1], edge[3 * g + 2], table)
+        _add(hits, case, edge[3 * g + 2], edge[3 * g + 3], table)
+        _join((before, hits_before), (alarms, hits), absent, present, allowed, passed, out)
+    for k in range(LANES):
+        out[k, passed[k] :] = 1.0
+        if not (absent[k] > 0 and present[k] > 0):
+            out[k] = np.nan
+
+
+@njit(nogil=True)
+def _join(start, end, absent, present, allowed, passed, out) -> None:  # type: ignore[no-untyped-def]
+    """Note the height of the line from start to end, (alarms, hits) each, at the allowed rates that it passes."""
+    for k in range(LANES):
+        while passed[k] < allowed.size and float(end[0][k]) > (allowed[passed[k]] + 1e-12) * float(absent[k]):
+            width = float(end[0][k]) - float(start[0][k])
+            share = max(allowed[passed[k]] * float(absent[k]) - float(start[0][k]), 0.0) / width
+            height = float(start[1][k]) + share * (float(end[1][k]) - float(start[1][k]))
+            out[k, passed[k]] = min(height / max(float(present[k]), 1e-300), 1.0)
+            passed[k] += 1
+
+
+@njit(nogil=True)
 def sum_reverse(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], wanted: Floats, out: Floats) -> None:
     """Highest specificity at sensitivities `wanted` (k,), rising, into out (LANES, k); scores come negated."""
     if case.size == 0:

@@ -6,7 +6,6 @@ are said at once, and extra columns are carried through.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import polars as pl
 
 from overread import findings
 from overread.errors import InputError, did_you_mean
+from overread.tables.delimited import Loaded, load, number_advice
 from overread.tables.files import (
     locked,
     make_folder,
@@ -28,12 +28,42 @@ from overread.tables.files import (
     write_text,
     writing,
 )
-from overread.tables.schemas import SCHEMAS, SPLITS, STATES, VIEWS
+from overread.tables.key_columns import identified, spelling_hint
+from overread.tables.notes import Note
+from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
 
 __all__ = [
-    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Source", "check", "empty", "fill", "frame_of", "locked", "make_folder",
-    "move", "read", "remove", "replacing", "schema", "write", "write_array", "write_frame", "write_json", "write_new",
-    "write_text", "writing",
+    "CHEST",
+    "RADIOGRAPHS",
+    "SCHEMAS",
+    "SPLITS",
+    "STATES",
+    "VIEWS",
+    "Loaded",
+    "Note",
+    "Source",
+    "check",
+    "empty",
+    "fill",
+    "frame_of",
+    "identify",
+    "load",
+    "locked",
+    "make_folder",
+    "move",
+    "number_advice",
+    "read",
+    "remove",
+    "replacing",
+    "schema",
+    "spelling_hint",
+    "write",
+    "write_array",
+    "write_frame",
+    "write_json",
+    "write_new",
+    "write_text",
+    "writing",
 ]  # fmt: skip
 
 
@@ -42,14 +72,22 @@ class Source:
     """What a source of data hands over: its images and labels, and where it has them its regions and reads.
 
     `notes` are facts about the set as a whole, such as a count that is not the published one; the flow shows them.
+    `excluded` lists the files that the source left out, each with its reason (see the schema "excluded"). `name` is the
+    source's name in a protocol. `max_unreadable` is the share of this source's images that may be missing or
+    unreadable; None = the cohort's share.
     """
 
     images: pl.DataFrame
     labels: pl.DataFrame
     regions: pl.DataFrame | None = None
     reads: pl.DataFrame | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Note, ...] = ()
+    excluded: pl.DataFrame | None = None
+    name: str = ""
+    max_unreadable: float | None = None
 
+
+OLDEST = 120.0  # years: the oldest age that is taken for one
 
 # A column that may be left out of a file; what stands in its place (null where no value is named).
 _DEFAULTS: dict[str, Any] = {"shift": "none", "weight": 1.0, "view": "UNKNOWN", "split": "", "round": 1, "number": 1}
@@ -62,6 +100,7 @@ _REQUIRED = {
     "reads": ("reader", "case_id", "finding", "arm"),
     "sittings": ("reader", "case_id", "arm"),
     "flow": ("step", "unit", "reason", "count"),
+    "excluded": ("path", "reason", "unreadable"),
 }
 _STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "reads")
 
@@ -101,19 +140,50 @@ def fill(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     return frame.with_columns(made).select(order)
 
 
-def check(frame: pl.DataFrame, table: str, *, where: object = "") -> pl.DataFrame:
-    """The frame with the table's types and all its columns, extra columns kept.
+def identify(
+    frame: pl.DataFrame, table: str, *, where: object = "", notes: list[Note] | None = None
+) -> pl.DataFrame:  # fmt: skip
+    """Convert the identifying columns of a table that the frame has to canonical text, see `tables.identity`.
 
-    Raises InputError that says every problem of the table at once: columns missing or misspelt, values of the wrong
-    kind, unknown words, keys that are null or stand twice.
+    `check` does the same; this is for a frame whose other columns are not those of the table yet.
+
+    Raises
+    ------
+    InputError
+        For values that identify nothing: missing words, rounded numbers, dates.
+    """
+    made, problems = identified(frame, table, schema(table).columns(), where=str(where) or table, notes=notes)
+    if problems:
+        raise InputError.all(problems)
+    return made
+
+
+def check(
+    frame: pl.DataFrame, table: str, *, where: object = "", notes: list[Note] | None = None
+) -> pl.DataFrame:  # fmt: skip
+    """Return the frame with the types and all columns of the table; extra columns are kept.
+
+    Parameters
+    ----------
+    frame: the rows.
+    table: the name of the table.
+    where: what messages name as the place.
+    notes: takes a note for everything that was changed in identifiers, and for identifiers that look alike.
+
+    Raises
+    ------
+    InputError
+        All problems of the table at once: columns that are missing or misspelt, values of the wrong kind, unknown
+        words, values that identify nothing, keys that are null or repeated.
     """
     place = str(where) or table
     rules = schema(table)
     problems = _missing_columns(frame, table, place)
     if problems:
         raise InputError.all(problems)
-    full = fill(frame, table)
-    problems = _partly_weighted(full, place)
+    frame, problems = identified(frame, table, rules.columns(), where=place, notes=notes)
+    full = _without_old_ages(fill(frame, table)) if table == "images" else fill(frame, table)
+    problems += _partly_weighted(full, place)
     full = full.with_columns(pl.col(c).fill_null(v) for c, v in _DEFAULTS.items() if c in rules.columns())
     own, extra = full.select(rules.column_names()), [c for c in full.columns if c not in rules.columns()]
     typed, bad = _typed(own, table)
@@ -121,6 +191,27 @@ def check(frame: pl.DataFrame, table: str, *, where: object = "") -> pl.DataFram
     if problems:
         raise InputError.all(problems)
     return typed.hstack(full.select(extra)) if extra else typed
+
+
+def _without_old_ages(images: pl.DataFrame) -> pl.DataFrame:
+    """The images, ages above 120 years set missing and noted in `source_note`: cohort and evaluation count the notes.
+
+    An impossible age says nothing of the image: ChestX-ray14 has ages of 148 and more, and one of 155 is common.
+    """
+    age = images["age_years"].cast(pl.Float64, strict=False)
+    old = (age > OLDEST).fill_null(False) & age.is_finite().fill_null(False)
+    if not old.any():
+        return images
+    text = images["age_years"].cast(pl.String).str.replace(r"\.0$", "")
+    note = pl.when(old).then(pl.format("age {} is above 120 years: not stated", text))
+    said = (
+        pl.concat_str("source_note", note, separator="; ", ignore_nulls=True)
+        if "source_note" in images.columns
+        else note
+    )
+    return images.with_columns(
+        pl.when(~old).then(pl.col("age_years")).alias("age_years"), said.replace("", None).alias("source_note")
+    )
 
 
 def _partly_weighted(full: pl.DataFrame, place: str) -> list[InputError]:
@@ -220,6 +311,8 @@ def _problem(rule: str, count: int, rows: pl.DataFrame, rules: type[dy.Schema], 
         "dtype": f"{_kind(column)} in '{name}'",
     }.get(kind, f"{_kind(column)} in '{name}' ({_limit(column, kind)})")
     do = did_you_mean(str(shown[0]), column.categories) if isinstance(column, dy.Enum) and shown[0] is not None else ""
+    if kind == "dtype" and column.dtype.is_numeric():
+        do = number_advice(shown)
     return InputError(
         place,
         expected,
@@ -269,35 +362,15 @@ def _named(unknown: list[str]) -> str:
     return f"Here {', '.join(called)}." if called else ""
 
 
-def read(path: Path | str, table: str) -> pl.DataFrame:
+def read(path: Path | str, table: str, *, notes: list[Note] | None = None) -> pl.DataFrame:
     """The table in a CSV (also .csv.gz) or Parquet file, checked; a CSV is read as text first, so "00000001" stays."""
     schema(table)
-    return check(frame_of(path), table, where=path)
+    return check(frame_of(path), table, where=path, notes=notes)
 
 
-def frame_of(path: Path | str) -> pl.DataFrame:
-    """The bare frame of a CSV (as text, empty = null) or Parquet file."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "a CSV or Parquet file", "no file there", do="Check the path.")
-    if path.stat().st_size == 0:
-        raise InputError(path, "a CSV or Parquet file", "an empty file (0 bytes)")
-    try:
-        if path.name.endswith(".parquet"):
-            return pl.read_parquet(path)
-        frame = pl.read_csv(path, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        said, do = str(error).splitlines()[0].removeprefix("found "), "Save it as UTF-8 text, commas between columns."
-        raise InputError(path, "a readable CSV or Parquet file", said, do=do) from error
-    twice = [c for c in frame.columns if re.fullmatch(r".*_duplicated_\d+", c)]  # what polars makes of a repeat
-    if twice:
-        names = sorted({c.rpartition("_duplicated_")[0] for c in twice})
-        raise InputError(path, "every column once", "column names that stand twice", examples=names,
-                         do="Keep the one that is meant.")  # fmt: skip
-    frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # the empty lines that spreadsheets leave
-    if frame.width == 1 and ";" in frame.columns[0]:
-        raise InputError(path, "columns separated by commas", "semicolons", do="Save it as comma-separated values.")
-    return frame
+def frame_of(path: Path | str, *, encoding: str = "") -> pl.DataFrame:
+    """The bare frame of a CSV (as text, empty = null) or Parquet file; see `load` for what its dialect is."""
+    return load(path, encoding=encoding).frame
 
 
 def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,7 @@ from overread.errors import InputError
 from overread.images import tree
 from overread.images.deidentify.file import deidentify_file
 from overread.images.deidentify.key import Key, new_key, read_key
+from overread.images.deidentify.patients import Patient, read_patients
 from overread.images.deidentify.profile import Deidentification
 from overread.images.deidentify.text import tesseract
 from overread.images.workers import in_order
@@ -28,6 +30,7 @@ _FILES = {"source": pl.String, "kind": pl.String, "path": pl.String, "reason": p
 _AUDIT = {"path": pl.String, "tag": pl.String, "action": pl.String, "count": pl.Int64}
 
 Progress = Callable[[int, int], None]
+Task = tuple[tuple[Path, ...], tuple[Patient, ...], tuple[Path, Path], Key, Deidentification]
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,11 @@ def deidentify(
     tables.remove(aside)  # what an interrupted run had not finished
     tables.make_folder(aside)
     files = [p for p in tree.files(source) if work not in p.parents and out not in p.parents]
-    with runs.start(out, "deidentify", config=options) as run:
-        whole, audit = _all(files, (out / "images", aside), secret, options, work, workers, progress)
+    patients = read_patients(files, options.issuer, workers=workers)
+    named = replace(options, issuer=secret.word(options.issuer)) if options.issuer else options  # it names the hospital
+    with runs.start(out, "deidentify", config=named) as run:
+        tasks = _tasks(files, patients, (out / "images", aside), secret, options)
+        whole, audit = _all(tasks, work, workers, progress)
         again = pl.col("path").is_first_distinct() | (pl.col("kind") != "clean")
         whole = whole.with_columns(kind=pl.when(again).then("kind").otherwise(pl.lit("copy")))
         if not (whole["kind"] != "no DICOM").any():
@@ -120,31 +126,39 @@ def check_places(source: Path, out: Path, key: Key | Path | str, mapping: Path |
 _OURS = ("images", "audit.parquet", "audit.csv", "run.json")
 
 
+def _tasks(
+    files: Sequence[Path], patients: Sequence[Patient], folders: tuple[Path, Path], key: Key, options: Deidentification
+) -> list[Task]:
+    starts = range(0, len(files), _PORTION)
+    return [(tuple(files[i : i + _PORTION]), tuple(patients[i : i + _PORTION]), folders, key, options) for i in starts]
+
+
 def _all(
-    files: Sequence[Path], folders: tuple[Path, Path], key: Key, options: Deidentification, work: Path, workers: int,
-    progress: Progress | None,
-) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+    tasks: Sequence[Task], work: Path, workers: int, progress: Progress | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Files and audit of all portions; those that an earlier run finished are taken as they are."""
     report = progress or (lambda done, total: None)
-    portions = [tuple(files[i : i + _PORTION]) for i in range(0, len(files), _PORTION)]
-    names = [work / _portion_key(p, key, options) for p in portions]
+    total = sum(len(task[0]) for task in tasks)
+    names = [work / _portion_key(task) for task in tasks]
     missing = [k for k, name in enumerate(names) if not name.with_suffix(".audit").is_file()]
-    done = sum(len(portions[k]) for k in range(len(portions)) if k not in set(missing))
-    report(done, len(files))
-    tasks = ((portions[k], folders, key, options) for k in missing)
-    with closing(in_order(portion, tasks, workers)) as stream:
+    done = total - sum(len(tasks[k][0]) for k in missing)
+    report(done, total)
+    with closing(in_order(portion, (tasks[k] for k in missing), workers)) as stream:
         for k, (rows, audit) in zip(missing, stream, strict=True):
             tables.write_frame(rows, names[k].with_suffix(".files"))
             tables.write_frame(audit, names[k].with_suffix(".audit"))  # last: without it the portion is not done
-            done += len(portions[k])
-            report(done, len(files))
+            done += len(tasks[k][0])
+            report(done, total)
     whole = [pl.read_parquet(n.with_suffix(".files")) for n in names] or [pl.DataFrame(schema=_FILES)]
     audits = [pl.read_parquet(n.with_suffix(".audit")) for n in names] or [pl.DataFrame(schema=_AUDIT)]
     return pl.concat(whole), pl.concat(audits)
 
 
-def _portion_key(paths: Sequence[Path], key: Key, options: Deidentification) -> str:
-    digest = hashlib.sha256(f"{key.fingerprint}{options}{tesseract() is not None}".encode())
+def _portion_key(task: Task) -> str:
+    """What the result of a portion depends on: the files, whose they are, the key, the options, the programs."""
+    paths, patients, _, key, options = task
+    program = (importlib.metadata.version("overread"), tesseract() is not None)
+    digest = hashlib.sha256(f"{key.fingerprint}{options}{patients}{program}".encode())
     for path in paths:
         try:
             state = os.stat(path)
@@ -155,12 +169,12 @@ def _portion_key(paths: Sequence[Path], key: Key, options: Deidentification) -> 
 
 
 def portion(
-    paths: Sequence[Path], folders: tuple[Path, Path], key: Key, options: Deidentification
+    paths: Sequence[Path], patients: Sequence[Patient], folders: tuple[Path, Path], key: Key, options: Deidentification
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What became of these files, and what was done in the clean ones."""
     rows, audit = [], []
-    for path in paths:
-        made = deidentify_file(path, folders, key, options)
+    for path, patient in zip(paths, patients, strict=True):
+        made = deidentify_file(path, folders, key, options, patient)
         rows.append({"source": str(path), **{c: getattr(made, c) for c in _FILES if c != "source"}})
         audit += [{"path": made.path, "tag": t, "action": a, "count": n} for t, a, n in made.done]
     return pl.DataFrame(rows, schema=_FILES), pl.DataFrame(audit, schema=_AUDIT)

@@ -1,46 +1,58 @@
-"""One data set made free of what tells who the patient is, nested sequences and private attributes included."""
+"""One data set made anew without what tells who the patient is, nested sequences and private attributes included."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import pydicom
-from pydicom.datadict import dictionary_has_tag, keyword_for_tag
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
 
+from overread.images.deidentify import codes, lut, statement
 from overread.images.deidentify.key import Key
-from overread.images.deidentify.profile import CLEAN, EMPTY, KEEP, NEW_UID, REMOVE, REPLACE, Deidentification, action
-from overread.images.deidentify.words import KNOWN, kept, words_of
+from overread.images.deidentify.patients import patient_of
+from overread.images.deidentify.profile import (
+    CLEAN,
+    EMPTY,
+    KEEP,
+    REMOVE,
+    REPLACE,
+    Deidentification,
+    action,
+    keeps_text,
+)  # fmt: skip
+from overread.images.deidentify.removed import Removed, collect, element_of
+from overread.images.deidentify.values import (
+    BYTES,
+    INTEGERS,
+    REALS,
+    TEXTS,
+    UNITS,
+    checked,
+    known_vr,
+    number_texts,
+    registered,
+    values_of,
+)  # fmt: skip
+from overread.images.deidentify.words import kept
+from overread.images.faults import said
+from overread.images.header import header_of
 
 _DUMMY: dict[str, Any] = {"PN": "ANONYMOUS", "DA": "19000101", "TM": "000000", "DT": "19000101000000", "IS": "0",
                           "DS": "0", "AS": "000Y", "UR": "http://localhost", "AE": "ANONYMOUS"}  # fmt: skip
-_NUMBERS = ("US", "UL", "SS", "SL", "FL", "FD", "UV", "SV", "AT")
-_BYTES = ("OB", "OW", "OF", "OD", "OL", "OV", "UN")
-_TEXTS = ("SH", "LO", "ST", "LT", "UT", "UC", "CS")
+_DATE = re.compile(r"(?P<day>\d{4}[.-]?\d{2}[.-]?\d{2})")
+_DATE_TIME = re.compile(r"(?P<day>\d{4}(\d{2}(\d{2})?)?)(?P<rest>(?<=\d{8})\d{0,6}(\.\d{1,6})?([+-]\d{4})?)?")
+_UID_LETTERS = frozenset("0123456789.")
 _OLDEST = 89
-# CID 7050, the methods that were applied.
-_METHODS = {
-    "basic": ("113100", "Basic Application Confidentiality Profile"),
-    "pixels": ("113101", "Clean Pixel Data Option"),
-    "descriptors": ("113105", "Clean Descriptors Option"),
-    "modified_dates": ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
-    "patient": ("113108", "Retain Patient Characteristics Option"),
-    "device": ("113109", "Retain Device Identity Option"),
-    "institution": ("113112", "Retain Institution Identity Option"),
-}  # fmt: skip
-# Attributes whose words are looked for afterwards, by what their keyword holds.
-_IDENTIFYING = (
-    "PatientID", "OtherPatientID", "AccessionNumber", "StudyID", "Institution", "Address", "Telephone", "Physician",
-    "Operator", "Residence", "Insurance", "MedicalRecord", "AdmissionID", "IssuerOf", "BirthName", "PlacerOrder",
-    "FillerOrder", "RequestedProcedureID", "PerformedProcedureStepID", "ScheduledProcedureStepID", "NamesOf",
-    "PersonName", "Occupation", "MilitaryRank", "BranchOfService", "Religious",
-)  # fmt: skip
-_PIXEL_DATA = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_AGE_TAGS = ("PatientAge", "PatientBirthDate", "StudyDate")
+PIXEL_DATA = 0x7FE00010
+_CHARACTER_SET = 0x00080005
 
 
 @dataclass(slots=True)
@@ -51,233 +63,200 @@ class Cleaning:
     options: Deidentification
     identity: str
     done: Counter[tuple[str, str]] = field(default_factory=Counter)  # (tag, action) -> times
-    names: set[str] = field(default_factory=set)  # words that were taken out
-    whole: set[str] = field(default_factory=set)  # identifiers and dates as they were written
+    removed: Removed = field(default_factory=Removed)
+    little: bool = True
 
 
-def identity_of(dataset: Dataset) -> str:
-    """What a patient is known by: number and issuer; "" where the file names no patient."""
-    number, issuer = (str(dataset.get(t) or "").strip() for t in ("PatientID", "IssuerOfPatientID"))
-    return f"{issuer}:{number}" if number and issuer else number
+class Unclean(Exception):
+    """Why a data set cannot be cleaned."""
 
 
-def cleaned(dataset: Dataset, key: Key, options: Deidentification) -> tuple[Dataset, Cleaning]:
-    """The data set by the profile, and what was done to it; the one that was given is changed on the way.
+def cleaned(dataset: Dataset, key: Key, options: Deidentification, *, identity: str = "") -> tuple[Dataset, Cleaning]:
+    """A new data set by the profile, and what was done.
 
-    The pixels are not looked at here. Sequences are gone through to any depth, whatever the table says of them.
+    Parameters
+    ----------
+    dataset: the data set; its pixel data is left to the caller, and is not in the result.
+    identity: what the patient's pseudonym is made of; by default what the data set alone states.
+
+    Raises Unclean: a look-up table that may be text.
     """
-    state = Cleaning(key, options, identity_of(dataset))
+    little = bool(getattr(dataset, "original_encoding", (False, True))[1] is not False)
+    state = Cleaning(key, options, identity or patient_of(dataset, options.issuer).identity, little=little)
+    collect(dataset, state.removed, lambda tag: action(tag.group, tag.element, options) == KEEP)
+    made = _anew(dataset, state)
     if options.patient:
-        _age(dataset)
-    known = {str(dataset.get(t) or "").strip() for t in ("PatientID", "StudyInstanceUID", "AccessionNumber")}
+        _age(dataset, made)
     accession = str(dataset.get("AccessionNumber") or "").strip()
-    _go_through(dataset, state, depth=0)
     if accession:  # emptied by the profile, which lets a dummy stand in its place: this one joins labels to images
-        dataset.AccessionNumber = key.word(accession)
+        made.AccessionNumber = key.word(accession)
         _renamed(state, "0008,0050")
-    dataset.PatientID = key.patient(state.identity)
-    dataset.PatientName = dataset.PatientID
+    made.PatientID = key.patient(state.identity)
+    made.PatientName = made.PatientID
     _renamed(state, "0010,0010")
-    state.whole |= {k for k in known if k}
-    _say_so(dataset, options)
-    _meta(dataset)
-    return dataset, state
+    statement.add_to(made, options)
+    return made, state
 
 
-def _go_through(dataset: Dataset, state: Cleaning, *, depth: int) -> None:
-    for tag in list(dataset.keys()):
-        if int(tag) in _PIXEL_DATA and depth == 0:
+def _anew(dataset: Dataset, state: Cleaning, depth: int = 0) -> Dataset:
+    """A data set of what may stay; whatever is not made anew here does not leave."""
+    made = Dataset()
+    for tag in sorted(dataset.keys()):
+        if (int(tag) in (PIXEL_DATA, _CHARACTER_SET) and depth == 0) or tag.element == 0:  # 0: the length of a group
             continue
-        element = _element(dataset, tag)
-        if element is None or not (tag.is_private or dictionary_has_tag(tag) or tag.group & 0xFF00 in (0x5000, 0x6000)):
-            _noted(state, tag, "removed: not a known attribute")
-            if element is not None:
-                _remember(element, state)
-            del dataset[tag]
+        texts = number_texts(dataset.get_item(tag))
+        element = element_of(dataset, tag)
+        if element is None and texts is None:
+            _noted(state, tag, "removed: not a value of its kind")
             continue
+        vr = element.VR if element is not None else dictionary_VR(tag)
         what = action(tag.group, tag.element, state.options)
-        if int(tag) in _PIXEL_DATA:
-            what = REMOVE  # the picture within an icon or a referenced image was not looked at
-        _apply(dataset, element, what, state, depth)
+        if what == REMOVE or vr in BYTES or tag.group < 8 or not known_vr(tag, vr):
+            new = _noted(state, tag, "removed")
+        elif vr == "SQ" and element is not None:
+            new = _items(element, what, state, depth)
+        else:
+            values = texts if texts is not None else values_of(element) if element is not None else []
+            new = _treated(tag, vr, values, what, state)
+        if new is not None:
+            made[tag] = new
+    return made
 
 
-def _element(dataset: Dataset, tag: Any) -> DataElement | None:
-    """The element, or None where its bytes are no value of what it says it is."""
-    try:
-        element = dataset[tag]
-        str(element.value)
-        return element
-    except (ValueError, TypeError, KeyError, NotImplementedError, AttributeError, OverflowError, RuntimeError,
-            pydicom.errors.BytesLengthException):  # fmt: skip
-        return None
-
-
-def _apply(dataset: Dataset, element: DataElement, what: str, state: Cleaning, depth: int) -> None:
-    tag, sequence = element.tag, element.VR == "SQ"
-    if element.VR == "UN" and what in (KEEP, CLEAN):  # what cannot be read cannot be cleaned
-        what = REMOVE
-    if what == KEEP and not sequence:
-        return
-    if what in (REMOVE, EMPTY, REPLACE, NEW_UID) and not (sequence and what in (REPLACE, NEW_UID)):
-        _remember(element, state)
-    if sequence and what in (KEEP, CLEAN, REPLACE, NEW_UID):
-        for item in element.value or []:
-            _go_through(item, state, depth=depth + 1)
-        _noted(state, tag, "items cleaned")
-    elif what == REMOVE:
-        _noted(state, tag, "removed")
-        del dataset[tag]
-    elif what == EMPTY:
-        _noted(state, tag, "emptied")
-        dataset[tag] = DataElement(tag, element.VR, Sequence() if sequence else None)
-    elif what == NEW_UID:
-        _noted(state, tag, "new identifier")
-        dataset[tag] = DataElement(tag, element.VR, _new_uids(element, state))
-    elif what == REPLACE:
-        _noted(state, tag, "replaced")
-        dataset[tag] = DataElement(tag, element.VR, _dummy(element, state))
-    else:
-        _clean(dataset, element, state)
-
-
-def _clean(dataset: Dataset, element: DataElement, state: Cleaning) -> None:
-    """Dates of the patient moved, known words of free text kept, anything else removed."""
+def _items(element: DataElement, what: str, state: Cleaning, depth: int) -> DataElement | None:
+    """The items of a sequence, each cleaned; look-up tables and coded entries made anew as a whole."""
     tag = element.tag
-    if element.VR in ("DA", "DT", "TM"):
-        _remember(element, state)
-        value = [_moved(str(v), element.VR, state) for v in _values(element)]
-        _noted(state, tag, "date moved" if element.VR != "TM" else "time kept")
-        dataset[tag] = DataElement(tag, element.VR, value if len(value) > 1 else (value[0] if value else None))
-    elif element.VR in _TEXTS:
-        _remember(element, state)
-        text = " ".join(str(v) for v in _values(element))
-        _noted(state, tag, "known words kept")
-        dataset[tag] = DataElement(tag, element.VR, kept(text)[: 16 if element.VR in ("SH", "CS") else 64])
+    if what in (REPLACE, EMPTY):  # REPLACE: no image needs what such a sequence holds (PS3.15 E.1.1)
+        _noted(state, tag, "emptied" if what == EMPTY else "removed")
+        return DataElement(tag, "SQ", Sequence()) if what == EMPTY else None
+    items = []
+    for item in element.value or []:
+        if int(tag) in lut.SEQUENCES:
+            items.append(_table(item, state))
+            continue
+        if codes.is_code(item):
+            made = codes.standard_code(item)
+            if made is None:
+                continue
+            nested = Dataset()
+            nested.update({t: e for t in item if (e := element_of(item, t)) is not None and e.VR == "SQ"})
+            made.update(_anew(nested, state, depth + 1))
+        else:
+            made = _anew(item, state, depth + 1)
+        if len(made):
+            items.append(made)
+    if not items and element.value:
+        return _noted(state, tag, "removed")
+    _noted(state, tag, "items cleaned")
+    return DataElement(tag, "SQ", Sequence(items))
+
+
+def _table(item: Dataset, state: Cleaning) -> Dataset:
+    try:
+        return lut.rebuilt(item, little=state.little)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise Unclean(f"a look-up table that cannot be examined: {said(error)}") from error
+
+
+def _treated(tag: BaseTag, vr: str, values: list[Any], what: str, state: Cleaning) -> DataElement | None:
+    """One element that is no sequence, by the action of the table and what its value representation allows."""
+    text_stays = keeps_text(tag.group, tag.element, state.options)
+    if what == EMPTY:
+        _noted(state, tag, "emptied")
+        return DataElement(tag, vr, None)
+    if vr == "UI":
+        return _uids(tag, values, what, state)
+    if what == REPLACE:
+        _noted(state, tag, "replaced")
+        return DataElement(tag, vr, _dummy(vr, values, state))
+    if vr in ("DA", "DT", "TM") and (what == CLEAN or not text_stays):
+        return _date(tag, vr, values, state)
+    if vr == "PN" or (vr in TEXTS and int(tag) not in UNITS):
+        return _text(tag, vr, values, what, state) if text_stays and vr != "PN" else _noted(state, tag, "removed")
+    new = None if what == CLEAN and vr != "CS" else checked(int(tag), vr, values)
+    if new is None:
+        return _noted(state, tag, "removed: not a value of its kind")
+    return _with(tag, vr, new)
+
+
+def _with(tag: BaseTag, vr: str, values: list[Any]) -> DataElement:
+    return DataElement(tag, vr, values if len(values) > 1 else (values[0] if values else None))
+
+
+def _uids(tag: BaseTag, values: list[Any], what: str, state: Cleaning) -> DataElement:
+    """UIDs of the standard as they are, all others replaced, unless an option keeps them."""
+    texts = [str(v).strip(" \0") for v in values]
+    if what == KEEP and keeps_text(tag.group, tag.element, state.options):
+        return _with(tag, "UI", [t for t in texts if set(t) <= _UID_LETTERS])
+    new = [t if registered(t) or not t else state.key.uid(t) for t in texts]
+    if new != texts:
+        _noted(state, tag, "new identifier")
+    return _with(tag, "UI", new)
+
+
+def _date(tag: BaseTag, vr: str, values: list[Any], state: Cleaning) -> DataElement | None:
+    """Dates of the patient moved and times kept, where the option says so; otherwise removed."""
+    if state.options.dates != "shift":
+        return _noted(state, tag, "removed")
+    if vr == "TM":
+        new = checked(int(tag), vr, values)
+        if new is None:
+            return _noted(state, tag, "removed: not a value of its kind")
     else:
-        _remember(element, state)
-        _noted(state, tag, "removed")
-        del dataset[tag]
-
-
-def _values(element: DataElement) -> list[Any]:
-    value = element.value
-    if value is None or value == "":
-        return []
-    return list(value) if isinstance(value, list | pydicom.multival.MultiValue) else [value]
+        new = [_moved(str(getattr(v, "original_string", v)), vr, state) for v in values]
+    _noted(state, tag, "date moved" if vr != "TM" else "time kept")
+    return _with(tag, vr, new)
 
 
 def _moved(text: str, vr: str, state: Cleaning) -> str:
-    if vr == "TM":
-        return text
-    digits = text.replace(".", "").replace("-", "")[:8]
+    found = (_DATE if vr == "DA" else _DATE_TIME).fullmatch(text.strip(" \0"))
+    if found is None:
+        return ""
+    digits = found["day"].replace(".", "").replace("-", "")
     try:
         day = date(int(digits[:4]), int(digits[4:6] or 1), int(digits[6:8] or 1))
-    except ValueError:
+        new = state.key.moved(day, state.identity)
+    except (ValueError, OverflowError):
         return ""
-    new = state.key.moved(day, state.identity)
-    return f"{new:%Y%m%d}" + (text[8:] if vr == "DT" else "")
+    return f"{new:%Y%m%d}" + ((found["rest"] or "") if vr == "DT" else "")
 
 
-def _new_uids(element: DataElement, state: Cleaning) -> Any:
-    new = [state.key.uid(str(v)) for v in _values(element)]
-    return new if len(new) > 1 else (new[0] if new else None)
+def _text(tag: BaseTag, vr: str, values: list[Any], what: str, state: Cleaning) -> DataElement:
+    """Free text that an option keeps, on one line; of descriptors the known words that are no name."""
+    text = " ".join(" ".join(str(v).split()) for v in values)
+    if what == CLEAN:
+        _noted(state, tag, "known words kept")
+        text = kept(text, frozenset(state.removed.names.whole))
+    return DataElement(tag, vr, "".join(c for c in text if c.isprintable())[: 16 if vr in ("SH", "AE") else 64])
 
 
-def _dummy(element: DataElement, state: Cleaning) -> Any:
-    vr = element.VR
-    if vr == "UI":
-        return _new_uids(element, state)
-    if vr in ("LO", "SH", "UC") and _values(element):
-        return state.key.word(str(_values(element)[0]))
-    if vr in _BYTES:
-        return b"\0\0"
-    return 0 if vr in _NUMBERS else _DUMMY.get(vr, "REMOVED")
+def _dummy(vr: str, values: list[Any], state: Cleaning) -> Any:
+    if vr in ("LO", "SH", "UC") and values:
+        return state.key.word(str(values[0]))
+    return 0 if vr in (*INTEGERS, *REALS) else _DUMMY.get(vr, "REMOVED")
 
 
-def _remember(element: DataElement, state: Cleaning) -> None:
-    """Keep what is taken out, so that the residual check can look for it."""
-    if element.VR == "SQ":
-        for item in element.value or []:
-            for inner in item:
-                _remember(inner, state)
-        return
-    if element.VR in _NUMBERS or (element.VR in _BYTES and len(element.value or b"") > 4096):
-        return
-    for value in _values(element):
-        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        text = text.strip(" \0")
-        if element.VR == "UI":
-            state.whole.add(text)
-        elif element.VR in ("DA", "DT"):
-            state.whole |= spellings(text)
-        elif _names_someone(element):
-            state.names |= {w for w in words_of(text) if len(w) >= 3 and w not in KNOWN}
-
-
-def _names_someone(element: DataElement) -> bool:
-    """Whether an attribute holds who or where somebody is, and not how a picture was made."""
-    word = keyword_for_tag(element.tag)
-    return element.VR == "PN" or any(part in word for part in _IDENTIFYING)
-
-
-def spellings(text: str) -> set[str]:
-    """A date in the forms in which people and machines write it; none where it is no date.
-
-    >>> sorted(spellings("19500131"))[:3]
-    ['01/31/1950', '1950-01-31', '1950.01.31']
-    """
-    digits = text.replace(".", "").replace("-", "")[:8]
-    try:
-        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
-    except ValueError:
-        return set()
-    forms = ("%Y%m%d", "%Y-%m-%d", "%Y.%m.%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y")
-    return {day.strftime(f) for f in forms}
-
-
-def _age(dataset: Dataset) -> None:
-    """Patient's Age worked out where only dates tell it; 90 stands for 90 and older."""
-    from overread.images.header import header_of
-
-    years = header_of(dataset, "").age_years
+def _age(dataset: Dataset, made: Dataset) -> None:
+    """Patient's Age computed where only dates state it; 90 stands for 90 and older."""
+    stated = Dataset()
+    stated.update({t: e for t in map(Tag, _AGE_TAGS) if t in dataset and (e := element_of(dataset, t)) is not None})
+    years = header_of(stated, "").age_years
     text = str(dataset.get("PatientAge") or "").strip()
     if years is not None and years > _OLDEST:
-        dataset.PatientAge = "090Y"
+        made.PatientAge = "090Y"
     elif years is not None and not text:
-        dataset.PatientAge = f"{int(years):03d}Y" if years >= 2 else f"{int(years * 12):03d}M"
+        made.PatientAge = f"{int(years):03d}Y" if years >= 2 else f"{int(years * 12):03d}M"
     elif text and years is None:
-        dataset.PatientAge = ""
-
-
-def _say_so(dataset: Dataset, options: Deidentification) -> None:
-    dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = "overread: PS3.15 Annex E, Basic Profile and options by code"
-    items = []
-    for name in ("basic", "pixels", *options.options()):
-        item = Dataset()
-        item.CodeValue, item.CodeMeaning = _METHODS[name]
-        item.CodingSchemeDesignator = "DCM"
-        items.append(item)
-    dataset.DeidentificationMethodCodeSequence = Sequence(items)
-    dataset.LongitudinalTemporalInformationModified = "MODIFIED" if options.dates == "shift" else "REMOVED"
-
-
-def _meta(dataset: Dataset) -> None:
-    """New file meta information: nothing of the old one but the encoding; the preamble is zeros."""
-    old = getattr(dataset, "file_meta", None)
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = pydicom.uid.UID(str(getattr(old, "TransferSyntaxUID", "") or "1.2.840.10008.1.2"))
-    meta.MediaStorageSOPClassUID = pydicom.uid.UID(str(dataset.SOPClassUID))
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.file_meta = meta
-    dataset.preamble = bytes(128)
+        made.PatientAge = ""
 
 
 def _renamed(state: Cleaning, tag: str) -> None:
-    """What was emptied by the table and bears a pseudonym since is told as replaced."""
+    """What was emptied by the table and has a pseudonym since is noted as replaced."""
     state.done.pop((tag, "emptied"), None)
     state.done[tag, "replaced"] = 1
 
 
-def _noted(state: Cleaning, tag: Any, what: str) -> None:
+def _noted(state: Cleaning, tag: BaseTag, what: str) -> DataElement | None:
+    """Count what was done; the value is that of an element that is left out."""
     state.done[f"{tag.group:04x},{tag.element:04x}", what] += 1
+    return None

@@ -13,6 +13,8 @@ from overread.errors import InputError, did_you_mean
 REMOVE, EMPTY, REPLACE, NEW_UID, KEEP, CLEAN = "X", "Z", "D", "U", "K", "C"
 # Where the standard lets the object decide (X/Z/D by whether it needs the attribute), what keeps any object valid.
 _CHOICE = {"X/Z": EMPTY, "X/D": REPLACE, "X/Z/D": REPLACE, "Z/D": REPLACE, "X/Z/U*": NEW_UID}
+# Free text that the table does not name, and that the option `device` keeps: manufacturer, model, software.
+_DEVICE_TEXT = ("0008,0070", "0008,1090", "0018,1020")
 _DATES, _PIXELS = ("shift", "remove"), ("blacken", "quarantine")
 
 
@@ -29,6 +31,9 @@ class Deidentification:
     descriptors: keep of free text the words that a list of radiography's words holds (Clean Descriptors); without it
         free text goes.
     pixels: text that is burned in is "blacken"ed, or its file put into "quarantine".
+    issuer: the authority that issued the patient IDs of files that state none (Issuer of Patient ID). The pseudonym
+        depends on the issuer, so one that is given here keeps pseudonyms the same in runs whose files state it and in
+        runs whose files do not.
     """
 
     device: bool = True
@@ -37,6 +42,7 @@ class Deidentification:
     dates: str = "shift"
     descriptors: bool = True
     pixels: str = "blacken"
+    issuer: str = ""
 
     def __post_init__(self) -> None:
         problems = [
@@ -67,26 +73,36 @@ def table() -> dict[str, dict[str, str]]:
 
 
 def action(group: int, element: int, options: Deidentification) -> str:
-    """What is done to this attribute; attributes that the table does not name are kept, private ones removed.
+    """What is done to this attribute; private ones are removed.
+
+    Attributes that the table does not name are kept as far as their value representation allows (see `keeps_text`).
 
     >>> action(0x0010, 0x0010, Deidentification()), action(0x0009, 0x1001, Deidentification())
     ('Z', 'X')
     """
     if group % 2:
         return REMOVE
-    row = _row(group, element)
+    if group & 0xFF00 in (0x5000, 0x6000):  # curves and overlays as a whole
+        return REMOVE
+    row = table().get(f"{group:04x},{element:04x}")
     if row is None:
         return KEEP
     stated = next((row[o] for o in options.options() if row[o]), row["basic"])
     return _CHOICE.get(stated, stated)
 
 
-def _row(group: int, element: int) -> dict[str, str] | None:
-    named = table().get(f"{group:04x},{element:04x}")
-    if named is not None:
-        return named
-    if group & 0xFF00 == 0x5000:
-        return table()["50xx,xxxx"]
-    if group & 0xFF00 == 0x6000 and element in (0x3000, 0x4000):
-        return table()[f"60xx,{element:04x}"]
-    return None
+def keeps_text(group: int, element: int, options: Deidentification) -> bool:
+    """Whether free text of this attribute may stay: only where the table or the option `device` says so.
+
+    >>> keeps_text(0x0008, 0x0070, Deidentification()), keeps_text(0x0008, 0x0104, Deidentification())
+    (True, False)
+    """
+    tag = f"{group:04x},{element:04x}"
+    return tag in table() or (options.device and tag in _DEVICE_TEXT)
+
+
+@cache
+def image_classes() -> frozenset[str]:
+    """The SOP classes whose objects are cleaned (sop_classes.csv)."""
+    text = resources.files(__package__).joinpath("sop_classes.csv").read_bytes()
+    return frozenset(pl.read_csv(text, infer_schema=False, comment_prefix="#")["uid"])

@@ -1,36 +1,61 @@
-"""Whether what was taken out of a data set is in it still: every element, nested, in the file's name, in its pixels."""
+"""Whether what was taken out of a data set is in it still: every element, nested, in the file's name, in its bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from overread.images.deidentify.words import KNOWN, words_of
+from overread.images.deidentify.codes import is_code, standard_code
+from overread.images.deidentify.removed import Removed
+from overread.images.deidentify.statement import METHOD, is_ours
+from overread.images.deidentify.values import BYTES, INTEGERS, REALS, values_of
+from overread.images.deidentify.words import KNOWN, is_term, words_of
 
-_NOT_SEARCHED = ("US", "UL", "SS", "SL", "FL", "FD", "AT", "OW", "OF", "OD")
-_NUMBERS = ("DS", "IS", "TM")  # where a short number is a measurement, not an identifier
-_LONG = 4096  # bytes: pixel data and tables of grey values are no text
+_LEAST_DIGITS = 6  # of a number that is searched among measurements
+_CLOSED = ("UI", "DA", "TM", "DT", "AS")  # made anew by rules that let no name pass
 
 
-def residual(dataset: Dataset, names: Iterable[str], whole: Iterable[str], *, place: str = "") -> list[str]:
-    """Where the words (`names`) or the identifiers and dates (`whole`) that were taken out are found: tags, sorted.
+def residual(dataset: Dataset, removed: Removed, *, place: str = "") -> list[str]:
+    """Where anything that was taken out is found: tags, sorted, and "file name".
 
-    Words of three letters and more are looked for as whole words, whatever their case; identifiers and dates as they
-    stand, and within longer text. `place` is the path of the file, which is looked through too.
+    Names are compared as `names.Names` does; numbers, UIDs and dates as they were written, where they are not part of a
+    longer number; numbers without their punctuation, too. Lists of numbers are also read as letters. `place` is the
+    path of the file.
     """
-    words, texts = {n for n in names if n not in KNOWN}, {w for w in whole if len(w) >= 3}
-    found = set()
-    for path, vr, text in _texts(dataset, ""):
-        held = set(words_of(text))
-        hit = held & words
-        if vr in _NUMBERS:
-            hit = {w for w in hit if len(w) >= 6}
-        if hit or any(_within(t, text) for t in texts):
-            found.add(path)
-    if set(words_of(place)) & words or any(_within(t, place) for t in texts):
+    texts = {w for w in removed.whole if len(w) >= 3}
+    found = {path for path, element in _elements(dataset, "") if _holds(element, removed, texts)}
+    if removed.names.find(place) or any(_within(t, place) for t in texts):
         found.add("file name")
     return sorted(found)
+
+
+def _holds(element: DataElement, removed: Removed, texts: set[str]) -> bool:
+    vr, values = element.VR, values_of(element)
+    if vr in (*INTEGERS, *REALS, "DS", "IS", "AT"):
+        return _numbers_hold(values, removed, texts)
+    held = [v.decode("latin-1") if isinstance(v, bytes) else str(v) for v in values]
+    if vr in BYTES:
+        held = [t.replace("\0", "") for t in held]
+    text = " ".join(held)
+    if any(_within(t, text) for t in texts):
+        return True
+    if vr in _CLOSED or (vr == "CS" and is_term(text)):
+        return False
+    squeezed = "".join(words_of(text))
+    return bool(removed.names.find(text, KNOWN)) or any(n in squeezed for n in removed.numbers)
+
+
+def _numbers_hold(values: list[Any], removed: Removed, texts: set[str]) -> bool:
+    """Numbers as they are written, and a list of them as letters."""
+    written = {str(v) for v in values} | {f"{v:.0f}" for v in values if isinstance(v, float)}
+    wanted = removed.numbers | removed.names.whole | texts
+    if any(len(w) >= _LEAST_DIGITS and w in wanted for w in written):
+        return True
+    codes = [int(v) for v in values if 32 <= float(v) < 0x110000] if len(values) > 1 else []
+    return len(codes) > 1 and bool(removed.names.find("".join(map(chr, codes))))
 
 
 def _within(wanted: str, text: str) -> bool:
@@ -44,19 +69,24 @@ def _within(wanted: str, text: str) -> bool:
     return False
 
 
-def _texts(dataset: Dataset, above: str) -> Iterable[tuple[str, str, str]]:
-    """Tag path, VR and text of every element that can hold text, nested ones and the meta information included."""
+def closed_text(dataset: Dataset) -> str:
+    """The text of a cleaned data set that no patient decides, in small letters: terms, coded entries, our statement."""
+    held = [METHOD, str(getattr(dataset, "file_meta", "")), *KNOWN, *(str(e.value) for e in dataset if e.VR == "CS")]
+    codes = (item for e in dataset if e.VR == "SQ" for item in e.value or [] if is_code(item))
+    return " ".join([*held, *(str(c.get("CodeMeaning") or "") for c in codes)]).casefold()
+
+
+def _elements(dataset: Dataset, above: str) -> Iterator[tuple[str, DataElement]]:
+    """Tag path and element of everything but pixel data and what is known to be the standard's or ours."""
     meta = getattr(dataset, "file_meta", None) if not above else None
+    coded = is_code(dataset) and standard_code(dataset)
     for part in (meta, dataset):
         for element in part or ():
             path = f"{above}{element.tag.group:04x},{element.tag.element:04x}"
             if element.VR == "SQ":
                 for item in element.value or []:
-                    yield from _texts(item, f"{path}/")
-            elif element.VR not in _NOT_SEARCHED:
-                value = element.value
-                if isinstance(value, bytes):
-                    if len(value) <= _LONG:
-                        yield path, element.VR, value.decode("latin-1")
-                else:
-                    yield path, element.VR, str(value)
+                    yield from _elements(item, f"{path}/")
+            elif coded and coded.get(element.tag) is not None and coded[element.tag].value == element.value:
+                continue
+            elif int(element.tag) != 0x7FE00010 and not is_ours(int(element.tag), element.value):
+                yield path, element

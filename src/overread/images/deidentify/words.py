@@ -1,9 +1,11 @@
-"""Words that radiography uses and that tell of nobody: kept in descriptors and beside the picture, never searched
-for."""
+"""Words that tell of nobody: those of radiography, kept in descriptors, and those of DICOM's code strings."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import cache
+from importlib import resources
 
 # Body, projection, posture, side, examination, device class, state of the picture.
 _LIST = """
@@ -21,21 +23,46 @@ corporation department electric general gmbh healthcare hospital inc ltd medical
 anonymous removed yes no other adult
 """
 KNOWN = frozenset(_LIST.split())
+# Parts of code strings that are no words: sizes of cassettes and fields ("35CMX43CM"), numbers of up to three digits.
+_SIZE = re.compile(r"\d{1,3}|(?:\d{1,2}(?:cm|in|mm)?x\d{1,2}(?:cm|in|mm)?)")
 
 
-def words_of(text: str) -> list[str]:
-    """The words and numbers of a text, in small letters.
+def words_of(text: str, *, fold: bool = True) -> list[str]:
+    """The words and numbers of a text, normalised (NFKC) and case-folded, without invisible characters.
 
-    >>> words_of("DOE^Jane (12.03.1950)")
-    ['doe', 'jane', '12', '03', '1950']
+    Without `fold` the letters are only made small: "ß" stays, which case folding replaces by "ss".
+
+    >>> words_of("DOE^Jane (12.03.1950)"), words_of("Groß"), words_of("Groß", fold=False)
+    (['doe', 'jane', '12', '03', '1950'], ['gross'], ['groß'])
     """
-    return re.findall(r"[^\W_]+", text.casefold())
+    plain = unicodedata.normalize("NFKC", text)
+    plain = plain.casefold() if fold else plain.lower()
+    if plain.isascii():
+        return re.findall(r"[^\W_]+", plain)
+    kinds = ((c, unicodedata.category(c)) for c in unicodedata.normalize("NFKC", plain))
+    return "".join(c if kind[0] in "LNM" else " " for c, kind in kinds if kind != "Cf").split()
 
 
-def kept(text: str) -> str:
-    """Of a descriptor the known words only, in its order.
+def kept(text: str, taken: frozenset[str] = frozenset()) -> str:
+    """Of a descriptor the known words only, in its order; `taken` are words of names, which are left out.
 
-    >>> kept("Chest PA Dr. Smith 14:30")
-    'CHEST PA DR'
+    >>> kept("Chest PA Dr. Smith 14:30"), kept("Hand, Mr Hand", frozenset({"hand"}))
+    ('CHEST PA DR', '')
     """
-    return " ".join(w for w in words_of(text) if w in KNOWN).upper()
+    return " ".join(w for w in words_of(text) if w in KNOWN and w not in taken).upper()
+
+
+@cache
+def terms() -> frozenset[str]:
+    """The words of defined terms (terms.txt) and of radiography."""
+    lines = resources.files(__package__).joinpath("terms.txt").read_text("ascii").splitlines()
+    return KNOWN | {w for line in lines if not line.startswith("#") for w in line.split()}
+
+
+def is_term(text: str) -> bool:
+    """Whether a code string consists of words of defined terms, sizes and small numbers.
+
+    >>> is_term("FOR PRESENTATION"), is_term("35CMX43CM"), is_term("MEIERHOFER"), is_term("")
+    (True, True, False, True)
+    """
+    return all(w in terms() or _SIZE.fullmatch(w) for w in words_of(text))

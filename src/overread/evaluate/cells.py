@@ -1,0 +1,53 @@
+"""The words in the cells of labels and reads: present, absent, uncertain, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from overread import tables
+from overread.evaluate.account import TABLES, Dropped
+
+_STATES = {
+    "1": "present", "yes": "present", "y": "present", "true": "present", "t": "present", "positive": "present",
+    "pos": "present", "0": "absent", "no": "absent", "n": "absent", "false": "absent", "f": "absent",
+    "negative": "absent", "neg": "absent", "-1": "uncertain", "hedge": "uncertain", **{s: s for s in tables.STATES},
+}  # fmt: skip
+MISSING = ("na", "n/a", "nan", "<na>", "null", "unk", "unknown", "not stated")
+WORDS = "1 (present), 0 (absent), -1 (uncertain), YES, NO, HEDGE, true, false"
+
+
+def spelt(column: str, spellings: Mapping[str, str] | None) -> pl.Expr:
+    """The column as text without white space around it, the user's words replaced by overread's."""
+    text = pl.col(column).cast(pl.String).str.strip_chars()
+    return text.replace({str(k): str(v) for k, v in spellings.items()}) if spellings else text
+
+
+def without_missing(long: pl.DataFrame, unit: str, column: str = "said") -> tuple[pl.DataFrame, list[Dropped]]:
+    """The rows whose cell states something; words for "nothing is stated" are counted."""
+    word = pl.col(column).str.to_lowercase()
+    long = long.filter(pl.col(column).is_not_null() & (pl.col(column) != ""))
+    missing = long.filter(word.is_in(MISSING))
+    if missing.is_empty():
+        return long, []
+    shown = [f"'{w}'" for w in missing[column].unique(maintain_order=True).head(5)]
+    reason = "cells with a word for a missing value, which state nothing"
+    return long.filter(~word.is_in(MISSING)), [Dropped(unit, reason, missing.height, "; ".join(shown), TABLES)]
+
+
+def state(column: str = "said") -> pl.Expr:
+    """The state that a cell's text names, null where it names none."""
+    word = pl.col(column).str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "$1")
+    return word.replace_strict(_STATES, default=None)
+
+
+def missing_as_null(column: str = "said") -> pl.Expr:
+    """The cell's text, null where it is empty or a word for a missing value."""
+    word = pl.col(column).str.to_lowercase()
+    return pl.when(~word.is_in([*MISSING, ""])).then(pl.col(column))
+
+
+def examples(wrong: pl.DataFrame) -> pl.Series:
+    """Up to five cells with their findings."""
+    return wrong.select(pl.format("{} in {}", "said", "finding")).to_series().unique(maintain_order=True)[:5]

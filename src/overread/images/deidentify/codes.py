@@ -1,0 +1,40 @@
+"""Coded entries (PS3.3 8.8) whose code is one of public terminologies; their meaning is taken from there."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+_SNOMED_RT = ("SRT", "SNM3", "99SDM")
+# In use for PA (header.py), missing from pydicom's dictionaries.
+_MORE = {("SRT", "R-10214"): "Postero-anterior"}
+
+
+@cache
+def _meanings() -> dict[tuple[str, str], str]:
+    """The meaning of every code, by terminology and code (PS3.16, as shipped by pydicom)."""
+    from pydicom.sr._concepts_dict import concepts  # 0.3 s to load, and most files have no codes
+    from pydicom.sr._snomed_dict import mapping
+
+    table: Any = concepts
+    found = {(s, code): held[0] for s, words in table.items() for c in words.values() for code, held in c.items()}
+    old = {("SRT", rt): found[("SCT", ct)] for rt, ct in mapping["SRT"].items() if ("SCT", ct) in found}
+    return _MORE | old | found
+
+
+def is_code(item: Dataset) -> bool:
+    """Whether the item of a sequence is a coded entry."""
+    return any(word in item for word in ("CodeValue", "LongCodeValue", "URNCodeValue"))
+
+
+def standard_code(item: Dataset) -> Dataset | None:
+    """The coded entry made anew from the terminology; None where its code is a local one or unknown."""
+    code, scheme = (str(item.get(w) or "").strip(" \0") for w in ("CodeValue", "CodingSchemeDesignator"))
+    meaning = _meanings().get(("SRT" if scheme in _SNOMED_RT else scheme, code))
+    if meaning is None:
+        return None
+    made = Dataset()
+    made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = code, scheme, meaning[:64]
+    return made

@@ -1,0 +1,143 @@
+"""`overread check`: whether a file is what a command would accept, and what each of its columns is taken for."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from overread import tables
+from overread.cohort import CohortConfig
+from overread.cohort.sample import SampleConfig
+from overread.errors import InputError, did_you_mean
+from overread.evaluate import EvaluationConfig, wide
+from overread.evaluate.cells import state
+from overread.evaluate.columns import finding_of, finding_words, renamed
+from overread.images.deidentify import Deidentification
+from overread.learn.config import TrainingConfig
+from overread.protocol.schema import load, section
+
+# The sections that a command's --config may hold. What [options] may hold depends on the reader that they are for.
+SECTIONS: dict[str, Any] = {
+    "cohort": CohortConfig, "deidentification": Deidentification, "sample": SampleConfig, "training": TrainingConfig,
+    "evaluation": EvaluationConfig, "options": dict,
+}  # fmt: skip
+_READERS: dict[str, Callable[[Path], wide.Read]] = {
+    "images": wide.images, "labels": wide.labels, "predictions": wide.predictions, "case_predictions": wide.predictions,
+    "reads": wide.reads,
+}  # fmt: skip
+
+
+def check(file: Path, table: str = "") -> list[str]:
+    """Check a table, a protocol or a configuration exactly as the commands read it.
+
+    Parameters
+    ----------
+    file : Path
+        A CSV or Parquet file, long or wide, or a TOML file.
+    table : str
+        Which table it is; "" = by the file's name, else by its columns. One file may be several tables.
+
+    Returns
+    -------
+    list of str
+        What was found: rows, the text's dialect, what each column is taken for, columns that are not used.
+
+    Raises
+    ------
+    InputError
+        Every problem of the file at once.
+    """
+    if file.suffix == ".toml":
+        return _check_toml(file)
+    names = [table] if table else _tables_of(file)
+    return [line for name in names for line in _check_table(file, name)]
+
+
+def _check_table(file: Path, name: str) -> list[str]:
+    tables.schema(name)
+    if name not in _READERS:
+        loaded = tables.load(file)
+        changed: list[tables.Note] = []
+        frame = tables.check(loaded.frame, name, where=file, notes=changed)
+        own = tables.schema(name).columns()
+        unused = tuple(c for c in loaded.frame.columns if c not in own)
+        read = wide.Read(frame, unused, {}, loaded.dialect, notes=tuple(changed))
+    else:
+        read = _READERS[name](file)
+    said = [f"{file}: a table of {name}, {read.frame.height:,} rows, no problem found"]
+    said += [f"  text: {'; '.join(read.dialect)}"] if read.dialect else []
+    said += [f"  column '{column}': {meaning}" for column, meaning in read.columns.items()]
+    said += [f"  column '{column}': not used" for column in read.unused]
+    said += [f"  {d.count:,} {d.unit}: {d.reason}" + (f" ({d.examples})" if d.examples else "") for d in read.dropped]
+    said += [f"  {note}" for note in read.notes]
+    if "source_note" in read.frame.columns:
+        notes = read.frame["source_note"].drop_nulls().value_counts(sort=True)
+        said += [f"  {count:,} images: {note}" for note, count in notes.head(5).iter_rows()]
+    return said
+
+
+def _tables_of(file: Path) -> list[str]:
+    """Which tables a file is: by its name, else by its columns; a table of patients with findings is two."""
+    stem = file.name.split(".")[0].casefold()
+    if stem in tables.SCHEMAS:
+        return [stem]
+    frame, words = tables.frame_of(file), finding_words()
+    columns = frame.columns
+    named = set(renamed(columns, ("reader", "finding", "state", "score", "patient_id"), file).values())
+    if "reader" in named:
+        return ["reads"]
+    if {"finding", "state"} <= named:
+        return ["labels"]
+    if {"finding", "score"} <= named:
+        return ["predictions"]
+    found = ["images"] if "patient_id" in named else []
+    scores = [c for c in columns if finding_of(c, "predictions", words)]
+    stated = [c for c in columns if finding_of(c, "labels", words)]
+    if stated and all(frame.select(state(c).is_not_null().any() | frame[c].is_null().all()).item() for c in stated):
+        found.append("labels")
+    elif scores:
+        found.append("predictions")
+    if found:
+        return found
+    do = f"Say which it is, such as --table labels; or name a column for what it holds. Columns: {', '.join(columns)}."
+    raise InputError(file, "a file named after its table, or columns that tell which it is", f"'{stem}'", do=do)
+
+
+def _check_toml(file: Path) -> list[str]:
+    try:
+        stated = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(file, "a TOML file", "no file there", do="Check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(file, "TOML", str(error)) from error
+    if {"study", "sources", "sites", "models"} & set(stated) or not stated:
+        protocol = load(file)
+        said = [f"{file}: the protocol is valid, hash {protocol.hash[:12]}"]
+        return said + [f"  warning: {warning}" for warning in protocol.warnings()]
+    given = {name: stated[name] for name in SECTIONS if name in stated}
+    if not given:
+        given = {_section_of(stated): stated}
+    problems = []
+    for name, values in given.items():
+        try:
+            if name != "options":
+                section(SECTIONS[name], values, f"{file} [{name}]")
+        except InputError as error:
+            problems.append(error)
+    strange = [k for k in stated if len(given) and k in stated and k not in SECTIONS and stated not in given.values()]
+    if strange:
+        expected = "sections " + ", ".join(f"[{s}]" for s in SECTIONS)
+        problems.append(InputError(file, expected, "others", examples=strange))
+    if problems:
+        raise InputError.all(problems)
+    said = [f"{file}: a configuration, section{'s' * (len(given) > 1)} {', '.join(given)}, no problem found"]
+    return said + (["  [options] is checked by the reader that it is for"] if "options" in given else [])
+
+
+def _section_of(stated: dict[str, Any]) -> str:
+    """The section whose keys stand at the top of a file: the one that knows most of them."""
+    known = {name: set(kind.__dataclass_fields__) for name, kind in SECTIONS.items() if name != "options"}
+    near = {name: sum(bool(did_you_mean(k, keys)) for k in stated) for name, keys in known.items()}
+    return max(known, key=lambda name: (len(known[name] & set(stated)), near[name]))
