@@ -32,7 +32,9 @@ def _estimates(made) -> pl.DataFrame:
 
 
 def test_the_csv_holds_every_estimate_to_the_last_digit(made, out):
-    assert tables.read(out / "estimates.csv", "estimates").equals(_estimates(made), null_equal=True)
+    free = pl.col("family", "method", "note").fill_null("")  # text files do not tell empty from missing
+    written = tables.read(out / "estimates.csv", "estimates").with_columns(free)
+    assert written.equals(_estimates(made).with_columns(free), null_equal=True)
     first = (out / "estimates.csv").read_bytes()[:9]
     assert first == b"analysis,"  # UTF-8 without a mark before it
 

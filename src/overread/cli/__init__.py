@@ -275,8 +275,11 @@ def evaluate(
     seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the half that tunes.")] = None,
     title: Annotated[str, typer.Option(help="The title of the report.")] = "Evaluation of predictions",
     config: Config = None,
+    workers: Workers = None,
 ) -> None:
     """Evaluate anyone's predictions and report: AUCs, operating points, calibration, subgroups, comparisons."""
+    import os
+
     from overread.evaluate import EvaluationConfig
     from overread.protocol import evaluate_files, remarks, section
 
@@ -288,7 +291,7 @@ def evaluate(
     with line("evaluate") as progress:
         page = evaluate_files(
             images, labels, predictions, out, section(EvaluationConfig, stated, "evaluation"),
-            tune=tune or (), reads=reads, title=title, progress=progress,
+            tune=tune or (), reads=reads, title=title, workers=workers or os.cpu_count() or 1, progress=progress,
         )  # fmt: skip
     for remark in remarks(out):
         print(remark)
@@ -304,14 +307,20 @@ def report(
     heatmaps: Annotated[list[str] | None, typer.Option(help="MODEL=FOLDER of its predictions.")] = None,
     model: Annotated[list[Path] | None, typer.Option(help="A model's folder; may be repeated.")] = None,
     statements: Annotated[Path | None, typer.Option(help="TOML: what only authors know, for the checklists.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Write the report of an evaluation: one HTML page; estimates, tables for Word and figures beside it."""
+    import os
+
     from overread.protocol import report_folder
+    from overread.report.drawing_pool import drawing_pool
 
     maps = dict(_pair(h) for h in heatmaps or [])
-    page = report_folder(
-        evaluation, out, title=title, cohort=cohort, heatmaps=maps, models=model or (), statements=statements
-    )
+    with drawing_pool(workers or os.cpu_count() or 1) as pool:
+        page = report_folder(
+            evaluation, out, title=title, cohort=cohort, heatmaps=maps, models=model or (), statements=statements,
+            pool=pool,
+        )  # fmt: skip
     print(f"Report: {page.resolve()}")
 
 

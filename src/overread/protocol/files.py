@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -18,6 +19,7 @@ from overread.errors import InputError, did_you_mean
 from overread.evaluate import EvaluationConfig, wide
 from overread.evaluate.account import TABLES, UNMATCHED, Dropped, account_frame
 from overread.evaluate.unmatched import Allowance, matched
+from overread.report.drawing_pool import drawing_pool
 from overread.tables.notes import sentences
 
 
@@ -31,6 +33,7 @@ def evaluate_files(
     tune: Sequence[Path] = (),
     reads: Path | None = None,
     title: str = "Evaluation of predictions",
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Evaluate predictions in files and write evidence, ledger and report into `out`; returns the report's path.
@@ -49,12 +52,25 @@ def evaluate_files(
         thresholds and recalibration are fitted on half of the patients and tested on the other half
     reads
         the answers of readers, long or wide; with them the model is set beside the readers
+    workers
+        processes that draw the figures of the report; more than one needs a main module that can be imported
 
     Raises
     ------
     InputError
         whatever is wrong with the files or does not fit together; nothing is written but the failed run
     """
+    with drawing_pool(workers) as pool:
+        _evaluate_files(images, labels, predictions, out, config, tune=tune, reads=reads, progress=progress)
+        return report_folder(out, out / "report", title=title, pool=pool)
+
+
+def _evaluate_files(
+    images: Path, labels: Path | str | Sequence[Path | str], predictions: Sequence[Path], out: Path,
+    config: EvaluationConfig, *, tune: Sequence[Path], reads: Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:  # fmt: skip
+    """Read the files, evaluate, and write evidence and ledger."""
     named = [_named(f) for f in ([labels] if isinstance(labels, Path | str) else labels)]
     words = config.spellings
     cases = wide.images(images, spellings=words)
@@ -81,7 +97,6 @@ def evaluate_files(
         run.note("files as read", {str(f): _understood(r) for f, r in understood})
         for name in ("estimates", "verdicts", "curves", "joined", "account"):
             run.output(out / f"{name}.parquet")
-    return report_folder(out, out / "report", title=title)
 
 
 def open_labels(
@@ -122,8 +137,12 @@ def report_folder(
     heatmaps: Mapping[str, Path] | None = None,
     models: Sequence[Path] = (),
     statements: Path | None = None,
+    pool: Executor | None = None,
 ) -> Path:
-    """The report of an evaluation's folder, with what else is at hand: cohort, heat maps, models, statements (TOML)."""
+    """The report of an evaluation's folder, with what else is at hand: cohort, heat maps, models, statements (TOML).
+
+    `pool` is that of `report.drawing_pool`, processes that draw figures beside this one.
+    """
     from overread import report as reporting  # plots: not loaded where only a protocol is read
 
     records = {name: runs.read(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
@@ -139,6 +158,7 @@ def report_folder(
     return reporting.write(
         evaluation, out, study=said, cohort_folder=cohort, heatmap_folders=dict(heatmaps or {}),
         ledger=book if book.is_file() else None, models={m["name"]: f for m, f in zip(stated, models, strict=True)},
+        pool=pool,
     )  # fmt: skip
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from overread import runs
 from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluate.config import EvaluationConfig
 from overread.learn.config import TrainingConfig
+from overread.protocol.configuration import problem, section
 
 SEEDS_TO_CLAIM = 3
 
@@ -156,7 +157,7 @@ def _protocol(stated: dict[str, Any], where: str) -> Protocol:
     try:
         file = _File.model_validate(stated)
     except ValidationError as error:
-        raise InputError.all([_problem(e, stated, where) for e in error.errors()]) from error
+        raise InputError.all([problem(e, stated, where, _known_keys) for e in error.errors()]) from error
     derived = _derived(file)
     sections: dict[str, Any] = {}
     for name, kind in (("cohort", CohortConfig), ("training", TrainingConfig), ("evaluation", EvaluationConfig)):
@@ -198,29 +199,6 @@ def _derived(file: _File) -> dict[str, dict[str, Any]]:
     }
 
 
-def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:
-    """A stage's configuration from what a section of a protocol states.
-
-    `derived` holds values that follow from the rest of the protocol: a section must not state them too.
-    Raises InputError that says every key that is unknown, of the wrong kind, or stated twice.
-    """
-    known = {f.name for f in fields(kind)}
-    derived = {k: v for k, v in (derived or {}).items() if k in known}
-    problems = []
-    for key in stated:
-        if key in derived:
-            problems.append(InputError(where, f"'{key}' to follow from the rest of the protocol", "it stated here"))
-        elif key not in known:
-            problems.append(_unknown(where, key, known - set(derived)))
-    if problems:
-        raise InputError.all(problems)
-    try:
-        made = TypeAdapter(kind).validate_python(stated)
-    except ValidationError as error:
-        raise InputError.all([_problem(e, stated, where) for e in error.errors()]) from error
-    return replace(made, **derived)
-
-
 def _crossed(file: _File, where: str) -> list[InputError]:
     problems = []
     both = sorted(set(file.sites.internal) & set(file.sites.external))
@@ -244,22 +222,6 @@ def _crossed(file: _File, where: str) -> list[InputError]:
     return problems
 
 
-def _problem(error: Any, stated: Mapping[str, Any], where: str) -> InputError:
-    *place, key = [str(p) for p in error["loc"]] or [""]
-    spot = f"{where} [{'.'.join(place)}]" if place else where
-    if error["type"] == "extra_forbidden":
-        return _unknown(spot, key, _known_keys(tuple(place)))
-    if error["type"] == "missing":
-        found = _keys_at(stated, place)
-        return InputError(spot, f"a key '{key}'", f"keys {', '.join(found) or '(none)'}")
-    return InputError(spot, f"{key}: {error['msg']}", repr(error["input"]))
-
-
-def _unknown(where: str, key: str, known: Any) -> InputError:
-    hint = did_you_mean(key, known) or "Known keys: " + ", ".join(sorted(known)) + "."
-    return InputError(where, "a key that a protocol has", f"'{key}'", do=hint)
-
-
 def _known_keys(place: tuple[str, ...]) -> set[str]:
     kinds: dict[str, type[BaseModel]] = {
         "": _File, "study": Study, "governance": Governance, "sites": Sites, "labels": Labels,
@@ -272,12 +234,6 @@ def _put(stated: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         stated = stated.setdefault(key, {})
     stated[keys[-1]] = value
-
-
-def _keys_at(stated: Any, place: list[str]) -> list[str]:
-    for key in place:
-        stated = stated.get(key, {}) if isinstance(stated, dict) else {}
-    return list(stated) if isinstance(stated, dict) else []
 
 
 def _said(value: Any) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import polars as pl
 
+from overread.report.drawing_pool import Delayed, draw
 from overread.report.numbers import MISSING
 
 
@@ -38,12 +40,17 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing as inline SVG, with the words that stand for it, its name on the page and the numbers it draws."""
+    """A drawing as inline SVG, or what makes it, with its caption, its name on the page and the numbers it draws."""
 
-    svg: str
+    drawing: str | Delayed
     caption: str
     name: str = ""
     numbers: pl.DataFrame | None = None
+
+    @property
+    def svg(self) -> str:
+        """The drawing as inline SVG."""
+        return self.drawing if isinstance(self.drawing, str) else self.drawing.draw()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,26 @@ def within(blocks: Iterable[Block]) -> Iterator[Block]:
             yield from within(block.blocks)
         else:
             yield block
+
+
+def drawn(sections: Sequence[Section], pool: Executor | None) -> list[Section]:
+    """The sections with every figure drawn, by the processes of the pool and this one."""
+    figures = [b for s in sections for b in within(s.blocks) if isinstance(b, Figure)]
+    waiting = {id(b): b.drawing for b in figures if isinstance(b.drawing, Delayed)}
+    done = dict(zip(waiting, draw(list(waiting.values()), pool), strict=True))
+
+    def with_drawings(blocks: Iterable[Block]) -> tuple[Block, ...]:
+        made: list[Block] = []
+        for block in blocks:
+            if isinstance(block, Folded):
+                made.append(replace(block, blocks=with_drawings(block.blocks)))
+            elif isinstance(block, Figure):
+                made.append(replace(block, drawing=done.get(id(block), block.drawing)))
+            else:
+                made.append(block)
+        return tuple(made)
+
+    return [replace(s, blocks=with_drawings(s.blocks)) for s in sections]
 
 
 def _letters(index: int) -> str:

@@ -8,6 +8,7 @@ import polars as pl
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, group, heads, table
 from overread.report.cells import error_cell, estimate_cell
 from overread.report.curves import calibration_panels, points
+from overread.report.drawing_pool import delayed
 from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, population_title
 from overread.report.performance import drawn_findings, series, whose
 
@@ -53,7 +54,7 @@ def _curves(evidence: Evidence, curve: str) -> Figure | None:
     )
     alt = f"{caption} Intercepts, slopes and errors stand in the table."
     names = drawn_findings(evidence, frames)
-    drawn = calibration_panels(frames, names, smooth=smooth, scores=scores, name=curve, alt=alt)
+    drawn = delayed(calibration_panels, frames, names, smooth=smooth, scores=scores, name=curve, alt=alt)
     return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
 
 

@@ -7,6 +7,7 @@ import polars as pl
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table
 from overread.report.cells import notes_of, p_cells
 from overread.report.curves import decision_panels, points
+from overread.report.drawing_pool import delayed
 from overread.report.evidence import Evidence, by, finding_title, overall, population_title
 from overread.report.numbers import interval, number
 from overread.report.performance import drawn_findings, series, whose
@@ -68,7 +69,7 @@ def _figure(
         "the line at 0: acting on nobody. A panel ends where no curve is worth looking at."
     )
     alt = f"Decision curves per finding. {caption} The numbers stand in the tables."
-    drawn = decision_panels(frames, everyone, names, name=name, alt=alt)
+    drawn = delayed(decision_panels, frames, everyone, names, name=name, alt=alt)
     mine = [(s, f.filter(pl.col("finding").is_in(names))) for s, f in frames]
     all_of = [(f"everyone, {s}", f.filter(pl.col("finding").is_in(names))) for s, f in everyone]
     return Figure(drawn, caption, name, points([*mine, *all_of], x="threshold", y="net_benefit"))

@@ -8,29 +8,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from overread.images.workers import begin_worker, undisturbed
 from overread.threads import limit_spinning
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+@dataclass(frozen=True, slots=True, eq=False)
+class Delayed:
     """A figure that is not drawn yet: a function of a module that returns SVG, and its arguments."""
 
     function: Callable[..., str]
-    arguments: tuple[Any, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
 
     def draw(self) -> str:
         """Return the figure as SVG."""
         return self.function(*self.arguments, **self.options)
 
 
-def drawing(function: Callable[..., str], *arguments: Any, **options: Any) -> Drawing:
+def delayed(function: Callable[..., str], *arguments: Any, **options: Any) -> Delayed:
     """Return the call of a drawing function, to be made by `draw`."""
-    return Drawing(function, arguments, options)
+    return Delayed(function, arguments, options)
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def drawing_pool(workers: int) -> Iterator[Executor | None]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def draw(drawings: Sequence[Drawing], pool: Executor | None) -> list[str]:
+def draw(drawings: Sequence[Delayed], pool: Executor | None) -> list[str]:
     """Return the SVG of every figure, in order; the result does not depend on who drew it.
 
     The calling process draws from the end what no other process has begun. Figures of a process that was ended from

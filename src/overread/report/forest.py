@@ -25,6 +25,7 @@ from overread.report.drawing import (
     series_marker,
     svg,
 )
+from overread.report.drawing_pool import delayed
 from overread.report.numbers import interval, number
 
 _STEP, _GAP, _FOOT = 0.178, 0.10, 0.48  # inches: a mark's line, the room between rows, the axis
@@ -81,7 +82,7 @@ def spoken(caption: str, lines: Sequence[Line]) -> str:
 def forest_figure(lines: Sequence[Line], series: Sequence[str], scale: Scale, *, name: str, caption: str) -> Figure:
     """A forest plot as the page holds it: drawing, words for those who do not see it, and its numbers."""
     caption = with_hollow(caption, (m for line in lines for m in line.marks))
-    drawn = forest(lines, series, scale, name=name, alt=spoken(caption, lines))
+    drawn = delayed(forest, lines, series, scale, name=name, alt=spoken(caption, lines))
     return Figure(drawn, caption, name, _numbers(lines, series))
 
 

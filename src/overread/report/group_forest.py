@@ -24,6 +24,7 @@ from overread.report.drawing import (
     series_colour,
     svg,
 )
+from overread.report.drawing_pool import delayed
 from overread.report.forest import Mark, draw_mark, with_hollow
 
 _STEP, _GAP, _HEAD, _FOOT = 0.162, 0.07, 0.24, 0.46  # inches: a mark's line, room between rows, headings, axis
@@ -53,6 +54,13 @@ class Band:
 def group_forest(bands: Sequence[Band], series: Sequence[str], *, label: str, name: str, caption: str) -> Drawn:
     """The drawing with its numbers and the words that stand for it."""
     caption = with_hollow(caption, (m for b in bands for level in (b.together, *b.levels) for m in level.marks))
+    alt = _spoken(caption, bands, series)
+    return Drawn(
+        delayed(_forest, bands, series, label=label, name=name, alt=alt), caption, name, _numbers(bands, series)
+    )
+
+
+def _forest(bands: Sequence[Band], series: Sequence[str], *, label: str, name: str, alt: str) -> str:
     top = key_height(series) if len(series) > 1 else 0.05
     rows = [(b, level) for b in bands for level in (b.together, *b.levels)]
     heights = [max(len(level.marks), 1) * _STEP + _GAP for _, level in rows]
@@ -70,8 +78,7 @@ def group_forest(bands: Sequence[Band], series: Sequence[str], *, label: str, na
         _headings(figure, height, top, label)
         if len(series) > 1:
             key(figure, series, top=0.2)
-        drawn = svg(figure, name, _spoken(caption, bands, series))
-    return Drawn(drawn, caption, name, _numbers(bands, series))
+        return svg(figure, name, alt)
 
 
 def _limits(bands: Sequence[Band]) -> tuple[float, float]:

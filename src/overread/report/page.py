@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -34,7 +35,7 @@ from overread.report import (
     summary,
     training,
 )
-from overread.report.blocks import Section, Table
+from overread.report.blocks import Section, Table, drawn
 from overread.report.evidence import Evidence, read_evidence
 from overread.report.methods import methods
 from overread.report.references import Cited, Reference
@@ -49,6 +50,7 @@ def write(
     heatmap_folders: Mapping[str, Path | str] | None = None,
     ledger: Path | str | None = None,
     models: Mapping[str, Path | str] | None = None,
+    pool: Executor | None = None,
 ) -> Path:
     """Write `out`/report.html with the estimates, tables for Word and the figures beside it; return the page's path.
 
@@ -60,6 +62,7 @@ def write(
         checklists); each may be missing, and the page then says so.
     cohort_folder: for participants, regions and pixels; heatmap_folders: folders of predictions by model; ledger: the
         ledger of openings; models: model folders by name, for the course of training.
+    pool: processes that draw figures beside this one, see `drawing_pool`.
 
     Returns the path of report.html, which needs no network and no other file; estimates.parquet, .json and .csv,
     tables.docx, figures/ (each as SVG, its numbers as CSV), methods.md, checklists.csv and model-cards/ are for those
@@ -72,6 +75,7 @@ def write(
     evidence = replace(evidence, heatmaps=not looked.absent)
     copies = duplicates.duplicates(evidence, cohort_folder)
     sections, cited = compose(evidence, copies, looked)
+    sections = drawn(sections, pool)
     headline = summary.headline(evidence)
     text = render(evidence, sections, headline, cited.references)
     top = Section("summary", "Summary", (headline,) if headline else ())

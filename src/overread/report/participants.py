@@ -8,6 +8,7 @@ import polars as pl
 
 from overread.datasets import shipped
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, figures, heads, table, words
+from overread.report.drawing_pool import delayed
 from overread.report.evidence import Evidence, finding_title
 from overread.report.flow import flow_diagram, overall, step_title
 from overread.report.numbers import MISSING, count, fixed, listed, share
@@ -27,7 +28,7 @@ def participants(evidence: Evidence) -> Section:
     if evidence.flow.height:
         alt = "Flow diagram of the selection of images: " + "; ".join(_spoken(evidence.flow))
         caption = "Flow of images, cases and patients from the sources to the splits (after STARD 2015)."
-        drawn = flow_diagram(evidence.flow, evidence.images, name="flow", alt=alt)
+        drawn = delayed(flow_diagram, evidence.flow, evidence.images, name="flow", alt=alt)
         blocks.append(Figure(drawn, caption, "flow", overall(evidence.flow).drop("site")))
         blocks += _flow_blocks(evidence.flow)
     blocks += _sets(evidence.images)

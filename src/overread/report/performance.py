@@ -9,6 +9,7 @@ import polars as pl
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Text, heads, table
 from overread.report.cells import estimate_cell, known
 from overread.report.curves import points, roc_panels
+from overread.report.drawing_pool import delayed
 from overread.report.evidence import MEAN, Evidence, by, finding_title, overall, pick, population_title
 from overread.report.forest import Line, Scale, forest_figure, mark_of
 from overread.report.numbers import fixed
@@ -148,5 +149,5 @@ def _roc_blocks(evidence: Evidence) -> list[Block]:
         "drawn where a class is missing."
     )
     alt = f"ROC curves per finding. {caption} The AUCs stand in the tables."
-    drawn = roc_panels(frames, names, labels=labels, name="roc", alt=alt)
+    drawn = delayed(roc_panels, frames, names, labels=labels, name="roc", alt=alt)
     return [Figure(drawn, caption, "roc", points(frames, x="1 - specificity", y="sensitivity"))]

@@ -9,6 +9,7 @@ import polars as pl
 from overread.report import reader_roc
 from overread.report.blocks import Block, Cell, Figure, Folded, Points, Section, Table, Text, group, heads, table
 from overread.report.cells import classes_cell, known, p_cells
+from overread.report.drawing_pool import delayed
 from overread.report.evidence import Evidence, Row, finding_title, pick
 from overread.report.forest import Line, Scale, forest_figure, mark_of
 from overread.report.numbers import count, fixed, listed, number, p_value, plural
@@ -161,7 +162,7 @@ def _figure(reads: Reads, finding: str, evidence: Evidence) -> Figure | None:
     )
     name = f"readers-{reads.arm}-{finding}"
     said = "; ".join(f"{p.title}: {_spoken(p)}" for p in shown)
-    drawn = reader_roc.reader_panels(shown, key, name=name, alt=f"{caption} {said}.")
+    drawn = delayed(reader_roc.reader_panels, shown, key, name=name, alt=f"{caption} {said}.")
     return Figure(drawn, caption, name, reader_roc.numbers(shown, key))
 
 

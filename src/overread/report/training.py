@@ -6,6 +6,7 @@ import polars as pl
 
 from overread.report.blocks import Block, Cell, Figure, Folded, Section, Table, figures, heads, table, words
 from overread.report.curves import training_panels
+from overread.report.drawing_pool import delayed
 from overread.report.evidence import Evidence, finding_title
 from overread.report.numbers import MISSING, count, fixed, listed, seconds
 
@@ -24,7 +25,7 @@ def training(evidence: Evidence) -> Section:
             f" The first {_SHOWN} of {len(runs)} models are drawn." if len(runs) > _SHOWN else ""
         )
         shown = runs[:_SHOWN]
-        drawn = training_panels(shown, name="training", alt=caption + " The best epoch stands in the table.")
+        drawn = delayed(training_panels, shown, name="training", alt=caption + " The best epoch stands in the table.")
         blocks.append(Figure(drawn, caption, "training", _course(evidence, [name for name, _ in shown])))
         blocks.append(Folded("Training runs", (_runs_table(evidence),)))
     weights = _weights_table(evidence)

@@ -28,6 +28,7 @@ from overread.tables.files import (
     write_text,
     writing,
 )
+from overread.tables.identity import KIND
 from overread.tables.key_columns import identified, spelling_hint
 from overread.tables.notes import Note
 from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
@@ -184,13 +185,20 @@ def check(
     frame, problems = identified(frame, table, rules.columns(), where=place, notes=notes)
     full = _without_old_ages(fill(frame, table)) if table == "images" else fill(frame, table)
     problems += _partly_weighted(full, place)
-    full = full.with_columns(pl.col(c).fill_null(v) for c, v in _DEFAULTS.items() if c in rules.columns())
+    defaults = {c: v for c, v in _DEFAULTS.items() if c in rules.columns()} | dict.fromkeys(_words(rules), "")
+    full = full.with_columns(pl.col(c).fill_null(v) for c, v in defaults.items())
     own, extra = full.select(rules.column_names()), [c for c in full.columns if c not in rules.columns()]
     typed, bad = _typed(own, table)
     problems += _bad_values(typed, bad, own, table, place) + _unknown_findings(typed, table, place)
     if problems:
         raise InputError.all(problems)
     return typed.hstack(full.select(extra)) if extra else typed
+
+
+def _words(rules: type[dy.Schema]) -> list[str]:
+    """The key columns of text that identify nothing outside of results: null in a file is "", "does not apply"."""
+    text = {c: column for c, column in rules.columns().items() if column.dtype == pl.String}
+    return [c for c in rules.primary_key() if c in text and KIND not in (text[c].metadata or {})]
 
 
 def _without_old_ages(images: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,62 @@
+"""The configuration of a stage from what a person states: a section of a protocol or of a TOML file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from overread.errors import InputError, did_you_mean
+
+
+def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:
+    """A stage's configuration from what a section of a protocol states.
+
+    `derived` holds values that follow from the rest of the protocol: a section must not state them too.
+    Raises InputError that says every key that is unknown, of the wrong kind, or stated twice.
+    """
+    known = {f.name for f in fields(kind)}
+    derived = {k: v for k, v in (derived or {}).items() if k in known}
+    problems = []
+    for key in stated:
+        if key in derived:
+            problems.append(InputError(where, f"'{key}' to follow from the rest of the protocol", "it stated here"))
+        elif key not in known:
+            problems.append(_unknown(where, key, known - set(derived)))
+    if problems:
+        raise InputError.all(problems)
+    try:
+        made = TypeAdapter(kind).validate_python(stated)
+    except ValidationError as error:
+        raise InputError.all([problem(e, stated, where) for e in error.errors()]) from error
+    return replace(made, **derived)
+
+
+def problem(
+    error: Any,
+    stated: Mapping[str, Any],
+    where: str,
+    known_keys: Callable[[tuple[str, ...]], Collection[str]] = lambda place: (),
+) -> InputError:
+    """A validation error of pydantic as the user reads it; `known_keys` are those of a section, by its place."""
+    *place, key = [str(p) for p in error["loc"]] or [""]
+    spot = f"{where} [{'.'.join(place)}]" if place else where
+    if error["type"] == "extra_forbidden":
+        return _unknown(spot, key, known_keys(tuple(place)))
+    if error["type"] == "missing":
+        found = _keys_at(stated, place)
+        return InputError(spot, f"a key '{key}'", f"keys {', '.join(found) or '(none)'}")
+    return InputError(spot, f"{key}: {error['msg']}", repr(error["input"]))
+
+
+def _unknown(where: str, key: str, known: Any) -> InputError:
+    hint = did_you_mean(key, known) or "Known keys: " + ", ".join(sorted(known)) + "."
+    return InputError(where, "a key that a protocol has", f"'{key}'", do=hint)
+
+
+def _keys_at(stated: Any, place: list[str]) -> list[str]:
+    for key in place:
+        stated = stated.get(key, {}) if isinstance(stated, dict) else {}
+    return list(stated) if isinstance(stated, dict) else []
