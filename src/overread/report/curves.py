@@ -30,7 +30,6 @@ from overread.report.drawing import (
 from overread.report.evidence import finding_title
 
 _LEFT, _RIGHT, _TITLE, _FOOT, _BETWEEN = 0.62, 0.1, 0.3, 0.5, 0.18  # inches around and between panels
-_POINTS = 140  # a curve is thinned to about so many points: more cannot be seen at this size
 
 
 def roc_panels(
@@ -223,14 +222,9 @@ def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:
 def draw_curve(axis: Axes, part: pl.DataFrame, colour: str, *, style: Any = "-", band: float = 0.16) -> None:
     """A curve with its band; `part` holds its points in order."""
     x, y, low, high = (part[c].to_numpy() for c in ("x", "y", "low", "high"))
-    keep = _thin(len(x))
     if not np.isnan(low).all():
-        axis.fill_between(x[keep], low[keep], high[keep], color=colour, alpha=band, lw=0)
-    axis.plot(x[keep], y[keep], color=colour, lw=1.3, ls=style)
-
-
-def _thin(count: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int))
+        axis.fill_between(x, low, high, color=colour, alpha=band, lw=0)
+    axis.plot(x, y, color=colour, lw=1.3, ls=style)
 
 
 def _square(axis: Axes, finding: str) -> None:
