@@ -38,8 +38,8 @@ def load(tmp_path, content, name="t.csv"):
     ("content", "dialect"),
     [
         (text_of(CLEAN).encode(), ()),
-        (gzip.compress(text_of(CLEAN).encode()), ()),
-        (gzip.compress(text_of(CLEAN).encode()[:20]) + gzip.compress(text_of(CLEAN).encode()[20:]), ()),
+        (gzip.compress(text_of(CLEAN).encode(), mtime=0), ()),
+        (gzip.compress(text_of(CLEAN).encode()[:20], mtime=0) + gzip.compress(text_of(CLEAN).encode()[20:], mtime=0), ()),
         (text_of(CLEAN, ";", ",").encode(), ("semicolons between columns", "decimal commas in score")),
         (text_of(CLEAN, "\t").encode(), ("tabs between columns",)),
         (text_of(CLEAN, "|").encode(), ("vertical bars between columns",)),
