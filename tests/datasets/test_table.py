@@ -121,12 +121,12 @@ def test_all_problems_of_the_columns_are_said_at_once(tmp_path):
 
 
 def test_unreadable_ages_and_sexes_are_refused_together(tmp_path):
-    write(tmp_path, age=["old", "5", "6"], gender=["F", "?", "M"])
+    write(tmp_path, age=["old", "5", "6"], gender=["F", "x", "M"])
     columns = COLUMNS | {"age_years": "age", "sex": "gender"}
     with pytest.raises(InputError) as caught:
         table.read(tmp_path, images="t.csv", columns=columns)
     assert "found 1 others (a.png: old)" in str(caught.value)
-    assert "found 1 other spellings (?)" in str(caught.value)
+    assert "found 1 other spellings (x)" in str(caught.value)
 
 
 def test_unknown_findings_states_and_forms(tmp_path):
@@ -304,7 +304,7 @@ def test_an_encoding_and_ages_that_are_approximate(tmp_path):
     assert images["source_note"].to_list() == [
         "age 'early 40s' is approximate: 42 is taken", "age '50+' is approximate: 50 is taken", "body part not stated",
     ]  # fmt: skip
-    with pytest.raises(InputError, match=r"an encoding such as .*; found 'cp12520'"):
+    with pytest.raises(InputError, match=r"an encoding that Python knows; found 'cp12520'"):
         table.read(tmp_path, images="t.csv", columns=columns, encoding="cp12520")
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from overread.tables.missing import EVERY
+
 _NUMBER = r"([0-9]+(?:[.,][0-9]+)?)"
 _UNIT = r"(y|yrs?|years?|yo|y o|a|j|jahre?|ans?|años?|anos?|anni|m|mos?|mths?|months?|w|wks?|weeks?|d|days?)"
 _PER_YEAR = {"m": 12.0, "w": 365.25 / 7, "d": 365.25}
@@ -24,7 +26,6 @@ _PART = {"early": 2.0, "mid": 5.0, "middle": 5.0, "late": 8.0, "": 5.0}
 _DECADES = {"teens": "10s", "twenties": "20s", "thirties": "30s", "forties": "40s", "fifties": "50s", "sixties": "60s",
             "seventies": "70s", "eighties": "80s", "nineties": "90s"}  # fmt: skip
 _BELOW = rf"^(?:<=?|≤|under|below|younger than|less than|up to) ?{_NUMBER} ?{_UNIT}?$"
-_NOT_STATED = ("", "na", "n/a", "nan", "none", "null", "unknown", "unk", "not stated", "not available", "-", "?")
 
 
 def years(text: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
@@ -52,7 +53,7 @@ def years(text: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     """
     plain = text.fill_null("").str.to_lowercase().str.replace_all(r"[\s_]+", " ").str.replace_all(r"\.$|\.(?: |$)", " ")
     plain = plain.str.strip_chars()
-    missing = plain.is_in(_NOT_STATED)
+    missing = plain.is_in(EVERY)
     unit = plain.str.extract(_EXACT, 2).fill_null("").str.slice(0, 2)
     # "mo", "mt" and "m" are months; "w" weeks; "d" days; every other unit is years.
     divisor = unit.str.slice(0, 1).replace_strict(_PER_YEAR, default=1.0)

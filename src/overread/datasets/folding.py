@@ -6,6 +6,7 @@ an age that cannot be (411 years) is set missing and noted; what cannot be read 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import polars as pl
@@ -14,20 +15,24 @@ from overread import tables
 from overread.datasets import ages as spellings
 from overread.errors import InputError
 from overread.tables import CHEST
+from overread.tables.missing import EVERY
 
 NOTE = "source_note"
+
+# As `_folded` leaves them: punctuation is white space, so that marks are empty. "Default" is of DICOM devices.
+_NOT_STATED = ("default", *dict.fromkeys(re.sub(r"[-_./\s]+", " ", word).strip() for word in EVERY))
 
 _VIEWS = {
     "PA": ("pa", "p a", "posteroanterior", "postero anterior", "posterior anterior", "pa view", "pa erect"),
     "AP": ("ap", "a p", "anteroposterior", "antero posterior", "anterior posterior", "ap view", "ap supine", "ap erect",
            "ap portable", "ap semierect", "ap semi erect"),
     "LATERAL": ("lateral", "lat", "ll", "rl", "l", "left lateral", "right lateral", "lateral view"),
-    "UNKNOWN": ("", "unknown", "unk", "na", "n a", "nan", "null", "not stated"),
+    "UNKNOWN": _NOT_STATED,
 }  # fmt: skip
 # "W" is weiblich, as in German records; "M" is männlich as well as male.
 _SEXES = {
     "F": ("f", "female", "woman", "w", "weiblich", "frau"), "M": ("m", "male", "man", "männlich", "maennlich", "mann"),
-    "": ("", "u", "unk", "unknown", "o", "other", "na", "n a", "nan", "null", "not stated"),
+    "": ("u", "o", "other", *_NOT_STATED),
 }  # fmt: skip
 _MODALITIES = {
     "CR": ("cr", "computed radiography"),
@@ -42,7 +47,6 @@ _CHEST = (
     "грудной", "грудная", "легкие", "лёгкие", "胸部", "胸", "肺", "흉부", "الصدر",
 )  # fmt: skip
 _SPINE = ("spine", "vertebra", "vertebrae", "column", "columna", "columna vertebral", "wirbelsäule", "aorta")
-_NOT_STATED = ("", "unknown", "none", "n a", "na", "nan", "null", "unspecified", "not stated", "undefined", "default")
 OLDEST = tables.OLDEST
 _TIME = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$"
 _PLAIN_DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y.%m.%d")

@@ -8,13 +8,14 @@ import polars as pl
 
 from overread import tables
 from overread.evaluate.account import TABLES, Dropped
+from overread.tables.missing import PROGRAMS, UNKNOWN
 
 _STATES = {
     "1": "present", "yes": "present", "y": "present", "true": "present", "t": "present", "positive": "present",
     "pos": "present", "0": "absent", "no": "absent", "n": "absent", "false": "absent", "f": "absent",
     "negative": "absent", "neg": "absent", "-1": "uncertain", "hedge": "uncertain", **{s: s for s in tables.STATES},
 }  # fmt: skip
-MISSING = ("na", "n/a", "nan", "<na>", "null", "unk", "unknown", "not stated")
+MISSING = (*PROGRAMS, *UNKNOWN)
 WORDS = "1 (present), 0 (absent), -1 (uncertain), YES, NO, HEDGE, true, false"
 
 

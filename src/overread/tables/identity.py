@@ -11,12 +11,12 @@ from typing import Literal
 
 import polars as pl
 
+from overread.tables.missing import MARKS, PHRASES, PROGRAMS
+
 # Words that programs and people write where an identifier is missing, in lower case.
-NOT_A_VALUE = ("", "na", "n/a", "#n/a", "<na>", "n.a.", "nan", "nat", "null", "#null!", "#value!", "#ref!", "#name?",
-               "-", "--", "?", "??", "???", ".", "..", "...")  # fmt: skip
+NOT_A_VALUE = ("", *PROGRAMS, *MARKS)
 # Words that may be the name of an arm or of a label source, but not that of a person, a case or an institution.
-NO_IDENTIFIER = ("none", "nil", "unknown", "unk", "missing", "undefined", "unspecified", "not available",
-                 "not applicable", "not stated", "anonymous", "anonymized", "anonymised", "anon")  # fmt: skip
+NO_IDENTIFIER = (*PHRASES, "anonymous", "anonymized", "anonymised", "anon")
 
 _SAMPLE = 1000  # values that show whether a column repeats its values
 

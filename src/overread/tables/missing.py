@@ -1,0 +1,15 @@
+"""Words that programs and people write where a value is missing, in lower case.
+
+Every reader of tables uses these lists, so that a word means the same in every column. They differ by purpose: a label
+"none" may mean absent, and "-" may be the opposite of "+", so that labels are not read with `MARKS` or `PHRASES`.
+"""
+
+from __future__ import annotations
+
+# Written by spreadsheets, R, pandas and databases.
+PROGRAMS = ("na", "n/a", "#n/a", "<na>", "n.a.", "nan", "nat", "null", "#null!", "#value!", "#ref!", "#name?")
+# Written by people: they state that nothing is known.
+UNKNOWN = ("unknown", "unk", "not stated", "not available", "not applicable", "unspecified", "undefined", "missing")
+PHRASES = ("none", "nil", *UNKNOWN)
+MARKS = ("-", "--", "?", "??", "???", ".", "..", "...")
+EVERY = ("", *PROGRAMS, *PHRASES, *MARKS)
