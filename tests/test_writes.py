@@ -70,6 +70,8 @@ def _writes(call: ast.Call, buffers: set[str]) -> bool:
     if name == "write_csv" and not call.args:  # returns the text
         return False
     if name == "rename":  # of a path: target is a path; of a data frame: a dictionary or a word
+        if owner in ("frame", "long", "rows"):
+            return False
         target = call.args[0] if call.args else None
         return (isinstance(target, ast.Name) and target.id.islower() and not target.id.startswith("_")) or (
             isinstance(target, ast.BinOp) and isinstance(target.op, ast.Div)

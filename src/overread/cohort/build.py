@@ -112,7 +112,7 @@ def build(
         run.note("split_hash", split_hash(images))
         run.note("pixels", config.recipe.describe())
     _put_in_place(building, out)
-    (out / REFUSED).unlink(missing_ok=True)
+    tables.remove(out / REFUSED)
     return open_cohort(out)
 
 
