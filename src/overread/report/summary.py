@@ -9,6 +9,7 @@ import polars as pl
 
 from overread.report.blocks import Cell, Facts, Folded, Section, Table, heads, table, words
 from overread.report.cells import classes_cell, estimate_cell
+from overread.report.duplicates import excluded_duplicates
 from overread.report.evidence import (
     FROM_READS,
     MEAN,
@@ -42,7 +43,7 @@ def study_paragraph(evidence: Evidence) -> str:
         )
     if cast.external:
         names = listed([p.partition(":")[2] for p in cast.external])
-        parts.append(f"External validation: {names}, from which no model saw an image before its test.")
+        parts.append(f"External validation: {names}. {excluded_duplicates(evidence)}")
     elif cast.raters:
         parts.append(
             "There is no external site: nothing here tells how the models do at a hospital they have not seen."
