@@ -1,9 +1,8 @@
-"""All near pairs of 112,120 fingerprints: at most 60 s are asked; beside XOR and popcount in NumPy, block by block.
+"""The search for near-duplicates: the proposal of pairs among all images, and the alignment of proposed pairs.
 
-    python benchmarks/duplicates.py [--images 112120] [--numpy-rows 2000]
+    python benchmarks/duplicates.py [--images 112120]
 
-Fingerprints are random, with copies of a few bits' difference planted. NumPy compares the first rows with all others;
-its time for all pairs is worked out from them. Then the two other steps, per picture: fingerprints and correlations.
+Images are smooth noise with as many frequencies as a chest; copies of 200 of them, cropped, are planted.
 """
 
 from __future__ import annotations
@@ -13,44 +12,41 @@ import time
 
 import numpy as np
 
-from overread.images.fingerprint import correlation, fingerprints, near
-
-
-def numpy_near(prints: np.ndarray, rows: int, within: int) -> int:
-    found = 0
-    for i in range(rows):
-        apart = np.bitwise_count(prints[i + 1 :] ^ prints[i]).sum(1)
-        found += int((apart <= within).sum())
-    return found
+from overread.images import alignment, fingerprint, near_duplicates, neighbours
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=112_120)
-    parser.add_argument("--numpy-rows", type=int, default=2000)
     given = parser.parse_args()
     rng = np.random.default_rng(0)
-    prints = rng.integers(0, 2**63, (given.images, 4), dtype=np.uint64)
-    copies = rng.choice(given.images, 200, replace=False)
-    prints[copies[:100]] = prints[copies[100:]] ^ np.uint64(3)
-    near(prints[:50])  # compiled before the clock starts
+    side = fingerprint.SIDE
+    smooth = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(256, side, side))) / (1 + np.arange(side // 2 + 1)) ** 1.5)
+    weights = rng.normal(size=(given.images, 256)).astype(np.float32)
+    thumbs = np.empty((given.images, side, side), np.uint8)
+    for at in range(0, given.images, 4096):
+        values = (weights[at : at + 4096] @ smooth.reshape(256, -1).astype(np.float32)).reshape(-1, side, side)
+        deviation = values.std(axis=(1, 2), keepdims=True)
+        thumbs[at : at + 4096] = np.clip(128 + 50 * values / deviation, 0, 255)
+    shapes = np.tile(np.int64([side, side]), (given.images, 1))
     begun = time.perf_counter()
-    pairs, _ = near(prints)
-    ours = time.perf_counter() - begun
+    views = fingerprint.view_boxes(side, side)
+    white = neighbours.Whitening.of(1, np.zeros(fingerprint.LENGTH), np.eye(fingerprint.LENGTH))
+    for at in range(0, 1024, 256):
+        white(fingerprint.describe(thumbs[at : at + 256], views).reshape(-1, fingerprint.LENGTH))
+    each = (time.perf_counter() - begun) / 1024
+    print(f"descriptions: {1 / each:,.0f} images per second, {len(views)} views each")
     begun = time.perf_counter()
-    numpy_near(prints, given.numpy_rows, 61)
-    share = 1 - (1 - given.numpy_rows / given.images) ** 2
-    theirs = (time.perf_counter() - begun) / share
-    print(f"{given.images:,} fingerprints: {ours:.1f} s, {len(pairs)} pairs")
-    print(f"NumPy: {theirs:.0f} s (from {given.numpy_rows} rows), {theirs / ours:.1f}x")
-    pixels = rng.integers(0, 255, (320, 224, 224), dtype=np.uint8)  # as a build does it: a few megabytes at a time
-    for name, work, n in (("fingerprints", lambda: fingerprints(pixels[:160]), 160),
-                          ("correlations", lambda: correlation(pixels[:160], pixels[160:]), 160)):  # fmt: skip
-        work()
+    pairs, *_ = near_duplicates._proposed(thumbs, shapes)
+    taken = time.perf_counter() - begun
+    print(f"{given.images:,} images: {taken:.1f} s to propose {len(pairs):,} pairs, descriptions included", flush=True)
+    some = np.tile(rng.integers(0, given.images, 2000)[:, None], 2)
+    whole = np.tile([0.0, 0.0, 1.0, 1.0], (2000, 1))
+    for points in (alignment.COARSE, alignment.FINE):
+        alignment.align(thumbs, thumbs, some[:2], alignment.view_map(whole[:2]), whole[:2], points=points)
         begun = time.perf_counter()
-        for _ in range(10):
-            work()
-        print(f"{name} at 224 px: {10 * n / (time.perf_counter() - begun):,.0f} per second")
+        alignment.align(thumbs, thumbs, some, alignment.view_map(whole), whole, points=points)
+        print(f"alignment on {points} x {points} points: {2000 / (time.perf_counter() - begun):,.0f} pairs per second")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_pairs_say_what_they_are_and_what_they_cross(held):
         ("f", "g", "same pixels", "one case"),
     ]
     near = pairs.row(0, named=True)
-    assert near["distance"] <= 12
+    assert near["similarity"] > 0.95
     assert near["correlation"] > 0.99
 
 
@@ -81,7 +81,7 @@ def test_together_marks_groups_and_drop_keeps_the_first_of_each(held):
 
 def test_refuse_names_the_worst_pairs_first(held):
     images, store = held
-    with pytest.raises(InputError, match=r"found 4 pairs of one picture \(a = c \(two sites\), a = b"):
+    with pytest.raises(InputError, match=r"found 4 pairs of duplicate images \(a = c \(two sites\), a = b"):
         applied(images, find(images, store), "refuse")
     assert applied(images, find(images, store).clear(), "refuse")[0].height == 9
 
@@ -93,6 +93,21 @@ def test_groups_of_the_source_are_united_and_never_dropped(held):
     assert marked["near_dup_group"].to_list() == ["a", "a", "a", "d", "d", "f", "f", "a", "lone"]
     kept, _ = applied(stated, find(images, store), "drop")
     assert "h" in kept["image_id"].to_list()
+
+
+def test_a_file_name_that_two_sites_share_is_noted(held):
+    images, store = held
+    paths = ["n/x1.png", "n/a.png", "s/c.png", "n/COVID-22.png", "n/e.png", "n/i/image.png", "n/k/image.png", "n/q.png",
+             "n/r.png"]  # fmt: skip
+    images = images.with_columns(path=pl.Series(paths))
+    other = images.filter(pl.col("image_id") == "c").with_columns(path=pl.lit("s\\covid-22.JPG"))
+    images = pl.concat([images.filter(pl.col("image_id") != "c"), other])
+    _, notes = applied(images, find(images, store), "together")
+    said = {r["reason"]: r["examples"] for r in pl.concat(notes).filter(site="").iter_rows(named=True)}
+    assert said["the file has the name of a file of another site"] == "c, d"
+    same = images.with_columns(path=pl.when(pl.col("image_id").is_in(["a", "c"])).then(pl.lit("one.png")))
+    _, notes = applied(same, find(same, store), "together")  # duplicates that the pixels show are noted as such only
+    assert not any("file has the name" in r for r in pl.concat(notes)["reason"])
 
 
 def test_small_pictures_are_compared_by_their_pixels_only():
@@ -115,7 +130,7 @@ def test_one_word_governs_a_build(tmp_path, policy):
     source = Source(check(pl.DataFrame(rows), "images"), empty("labels"))
     config = CohortConfig(recipe=Recipe(64), external_sites=("s",), duplicates=policy)
     if policy == "refuse":
-        with pytest.raises(InputError, match=r"1 pairs of one picture \(a = e \(two sites\)\)"):
+        with pytest.raises(InputError, match=r"1 pairs of duplicate images \(a = e \(two sites\)\)"):
             build(source, tmp_path, tmp_path / "out", config)
         return
     cohort = build(source, tmp_path, tmp_path / "out", config)

@@ -103,7 +103,8 @@ def _table(
                              ("part", "part"), ("row", "row"))
     }  # fmt: skip
     made = pl.DataFrame(sides).with_columns(
-        kind=pl.lit(kind), similarity=pl.Series(similarity, dtype=pl.Float64), correlation=pl.Series(alike, dtype=pl.Float64),
+        kind=pl.lit(kind), similarity=pl.Series(similarity, dtype=pl.Float64),
+        correlation=pl.Series(alike, dtype=pl.Float64),
         place=pl.when(pl.col("site_a") != pl.col("site_b")).then(pl.lit("two sites"))
         .when(pl.col("patient_a") != pl.col("patient_b")).then(pl.lit("two patients of one site"))
         .when(pl.col("case_a") != pl.col("case_b")).then(pl.lit("one patient")).otherwise(pl.lit("one case")),

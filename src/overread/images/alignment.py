@@ -36,7 +36,7 @@ def align(
     ----------
     first, second : thumbnails (n, side, side) and (m, side, side).
     pairs : (k, 2), an image of each.
-    maps : (k, 2, 3), the affine transformation from the unit square to shares of `first`'s height and width to start at.
+    maps : (k, 2, 3), the affine transformation to start at, from the unit square to shares of `first`.
     views : (k, 4), top, left, height, width of the view of `second`, as shares.
     points : of the grid, per side.
 

@@ -17,7 +17,7 @@ from overread.images.store import Store
 _NEIGHBOURS, _SIMILAR = 4, 0.6  # proposed per query, and the cosine that they exceed
 _COARSELY_ALIKE = 0.88  # correlation on the coarse grid below which a pair is not aligned on the fine one
 _DETAILED = 2 * alignment.FINE  # pixels per side of the images that are aligned finely
-_LEAST_OTHERS = 20  # images that make a mean image, the two compared ones not among them
+_LEAST_OTHERS = 8  # images that make a mean image, the two compared ones not among them
 _BATCH_BYTES = 8 << 20  # pixels held at a time
 _BLOCK, _SAMPLE = 8192, 2048  # images whose views are held at a time; images that determine the whitening
 
@@ -56,17 +56,13 @@ def find(
     if not len(proposed[0]):
         return np.empty((0, 2), np.int64), np.empty(0), np.empty(0)
     pairs, similarity, own, asked = proposed
-    correlation, maps = alignment.align(
-        thumbs, thumbs, pairs, alignment.view_map(own), asked, points=alignment.COARSE
-    )
+    correlation, maps = alignment.align(thumbs, thumbs, pairs, alignment.view_map(own), asked, points=alignment.COARSE)
     likely = correlation >= _COARSELY_ALIKE
     pairs, similarity, maps, asked = pairs[likely], similarity[likely], maps[likely], asked[likely]
     means = _Means(thumbs, np.asarray(sites))
     judged = np.full(len(pairs), np.nan)
     for at in _batches(len(pairs), 4 * _DETAILED):
-        first, second = (
-            _detailed(store, part, row, boxes, pairs[at, side]) for side in (0, 1)
-        )
+        first, second = (_detailed(store, part, row, boxes, pairs[at, side]) for side in (0, 1))
         each = np.tile(np.arange(len(first))[:, None], 2)
         _, fine = alignment.align(first, second, each, maps[at], asked[at], points=alignment.FINE)
         shared = (means.of(pairs[at, 0], pairs[at, 1]), means.of(pairs[at, 1], pairs[at, 0]))

@@ -56,7 +56,7 @@ class Whitening:
 
 @dataclass(slots=True)
 class Nearest:
-    """For each query its nearest images so far: similarity (q, k), image (q, k) and view (q, k), -1 where there is none."""
+    """The nearest images of each query so far: similarity, image and view, each (q, k); -1 where there is none."""
 
     similarity: Array
     image: NDArray[np.int32]

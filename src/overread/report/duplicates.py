@@ -22,8 +22,8 @@ _HOW = (
     f"their details correlate at {ALIKE:.2f} or better. "
 )
 _SMALL = (
-    f"The stored images are smaller than {LEAST_COMPARED} x {LEAST_COMPARED} pixels. Only images with the same pixels were "
-    "searched for; near-duplicates cannot be excluded. "
+    f"The stored images are smaller than {LEAST_COMPARED} x {LEAST_COMPARED} pixels. Only images with the same pixels "
+    "were searched for; near-duplicates cannot be excluded. "
 )
 # Measured by validation/near_duplicates.py; see docs/reference/duplicates.md.
 _LIMITS = (
@@ -31,7 +31,7 @@ _LIMITS = (
     "side, and crops of up to 25 % from each side; in its validation it found {recall}. Copies that were cropped "
     "further, mirrored, inverted, rotated by more than about 3 degrees or retouched cannot be excluded."
 )
-_RECALL = "RECALLTEXT"
+_RECALL = "80 of 82 copies in two public collections"
 
 
 def excluded_duplicates(evidence: Evidence) -> str:
