@@ -27,11 +27,11 @@ _SMALL = (
 )
 # Measured by validation/near_duplicates.py; see docs/reference/duplicates.md.
 _LIMITS = (
-    "The search finds copies in another file format, size, contrast, gamma or tint, with borders of up to 10 % of a "
-    "side, and crops of up to 25 % from each side; in its validation it found {recall}. Copies that were cropped "
-    "further, mirrored, inverted, rotated by more than about 3 degrees or retouched cannot be excluded."
+    "The search is for copies in another contrast or gamma, with borders of up to 10 % of a side, and crops of up to "
+    "25 % from each side; in its validation it found {recall}. Copies that were cropped "
+    "further, mirrored, inverted, rotated or retouched, or changed in several ways at once, cannot be excluded."
 )
-_RECALL = "80 of 82 copies in two public collections"
+_RECALL = "80 of 82 copies in two public collections, and 48 to 50 of 50 copies with one such change"
 
 
 def excluded_duplicates(evidence: Evidence) -> str:
