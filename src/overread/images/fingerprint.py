@@ -139,7 +139,7 @@ def view_boxes(tall: int, wide: int) -> NDArray[np.float64]:
     """
     shorter = min(tall, wide)
     middle = ((tall - shorter) / 2, (wide - shorter) / 2, shorter, shorter)
-    views = [(0.0, 0.0, tall, wide), middle]
+    views: list[tuple[float, float, float, float]] = [(0.0, 0.0, tall, wide), middle]
     side = float(shorter)
     while side >= _LEAST_VIEW * shorter:
         views += [(y, x, side, side) for y in _offsets(tall, side) for x in _offsets(wide, side)]

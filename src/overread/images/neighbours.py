@@ -106,7 +106,7 @@ def search(
     return found
 
 
-def _compare(found: Nearest, asked: tuple, held: tuple) -> None:  # type: ignore[type-arg]
+def _compare(found: Nearest, asked: tuple, held: tuple) -> None:
     queries, owners, who = asked
     views, images, numbers = held
     for at in range(0, len(who), 1024):
