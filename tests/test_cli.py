@@ -1,5 +1,6 @@
 """The commands, as a person types them: what they say, how they fail, what they leave behind."""
 
+import html
 import json
 import re
 import signal
@@ -58,13 +59,31 @@ def test_a_vendors_files_become_a_report_and_each_look_is_counted(files):
         code, said = overread(*EVALUATE, cwd=files)
         assert code == 0, said
         assert "report.html" in said
-        assert len((files / "out/ledger.jsonl").read_text().splitlines()) == times
+        entries = [json.loads(line) for line in (files / "out/ledger.jsonl").read_text().splitlines()]
+        assert [e["kind"] for e in entries] == ["access to test labels"] * times
+        head = json.loads((files / "out/notes.json").read_text())["ledger"]
+        assert head == {"number": times, "hash": entries[-1]["hash"]}
     estimates = pl.read_parquet(files / "out/report/estimates.parquet")
     auc = estimates.filter((pl.col("metric") == "auc") & (pl.col("analysis") == "standalone"))
     by_finding = dict(auc.select("finding", "estimate").rows())
     assert by_finding["edema"] > 0.9 > 0.7 > by_finding["mass"]
     assert set(auc["n_patients"].drop_nulls()) == {120}
     assert "120 patients" in (files / "out/report/report.html").read_text()
+
+
+def test_changed_identifiers_are_counted_on_the_terminal_and_on_the_first_page(files):
+    images = pl.read_csv(files / "images.csv", infer_schema=False)
+    padded = pl.when(pl.int_range(pl.len()) % 2 == 1).then(pl.format("{} ", "Patient ID")).otherwise("Patient ID")
+    images.with_columns(padded.alias("Patient ID")).write_csv(files / "images.csv")
+    code, said = overread(*EVALUATE, cwd=files)
+    note = "images: 120 values of 'patient_id' had white space around them: removed ('0000 '; '0001 '; '0002 '"
+    assert code == 0
+    assert f"Note: {note}" in said
+    page = html.unescape((files / "out/report/report.html").read_text(encoding="utf-8"))
+    first = page[page.index("Read this first") :]
+    assert note in first[: first.index("</section>")]
+    estimates = pl.read_parquet(files / "out/estimates.parquet")
+    assert estimates["n_patients"].max() <= 120
 
 
 def test_readers_and_several_label_files_go_in_as_they_are(files):
@@ -191,6 +210,7 @@ def test_missing_predictions_are_refused_or_counted_never_a_silent_subset(files)
     assert account.filter(pl.col("count") == 24).height >= 1
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_stop_by_ctrl_c_says_that_the_same_command_goes_on(tmp_path):
     process = subprocess.Popen(
         [COMMAND, "demo", "--out", str(tmp_path / "d")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

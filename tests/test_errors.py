@@ -1,4 +1,12 @@
-from overread.errors import InputError, did_you_mean
+import copy
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overread.errors import InputError, WriteError, did_you_mean
 
 
 def test_a_message_says_where_expected_found_examples_and_what_to_do():
@@ -17,3 +25,34 @@ def test_many_problems_are_said_at_once_and_one_alone_stays_itself():
 def test_did_you_mean_names_the_nearest_or_nothing():
     assert did_you_mean("edma", ["edema", "mass"]) == "Did you mean 'edema'?"
     assert did_you_mean("zzz", ["edema", "mass"]) == ""
+
+
+def _raise(error):
+    raise error
+
+
+TEXT = st.text(max_size=20)
+ERRORS = st.builds(
+    lambda kind, where, expected, found, examples, do: kind(where, expected, found, examples=examples, do=do),
+    st.sampled_from([InputError, WriteError]), TEXT, TEXT, TEXT, st.lists(TEXT, max_size=7), TEXT,
+)  # fmt: skip
+
+
+def parts(error):
+    return type(error), str(error), error.where, error.expected, error.found, error.examples, error.do
+
+
+@given(st.lists(ERRORS, min_size=1, max_size=4))
+def test_an_error_survives_pickling_and_copying_with_all_that_it_states(errors):
+    joined = InputError.all(errors)
+    for again in (pickle.loads(pickle.dumps(joined)), copy.copy(joined), copy.deepcopy(joined)):
+        assert parts(again) == parts(joined)
+        assert [parts(p) for p in again.problems] == [parts(e) for e in errors]
+
+
+def test_a_worker_process_raises_it_in_the_parent():
+    joined = InputError.all([InputError("a", "b", "c", examples=["x"], do="d."), WriteError("e", "f", "g")])
+    with ProcessPoolExecutor(1) as pool, pytest.raises(InputError) as raised:
+        pool.submit(_raise, joined).result(timeout=60)
+    assert str(raised.value) == str(joined)
+    assert [type(p) for p in raised.value.problems] == [InputError, WriteError]

@@ -1,20 +1,27 @@
 import json
+import multiprocessing
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from overread import ledger
-from overread.errors import InputError
+from overread.errors import InputError, WriteError
 
-OPENING = {"analysis": "evaluate", "models": ["b", "a"], "cases": 100, "labels_hash": "l", "protocol_hash": "p"}
-
-
-def opened(path, times):
-    return [ledger.append(path, **OPENING) for _ in range(times)]
+ACCESS = {"analysis": "evaluate", "models": ["b", "a"], "cases": 100, "labels_hash": "l", "protocol_hash": "p"}
 
 
-def test_every_opening_is_kept_in_order_and_chained(tmp_path):
+def append(path, times):
+    return [ledger.append(path, **ACCESS) for _ in range(times)]
+
+
+def test_every_access_is_kept_in_order_and_chained(tmp_path):
     path = tmp_path / "ledger.jsonl"
-    written = opened(path, 3)
+    written = append(path, 3)
     entries = ledger.read(path)
     assert entries == written
     assert [e.number for e in entries] == [1, 2, 3]
@@ -25,7 +32,7 @@ def test_every_opening_is_kept_in_order_and_chained(tmp_path):
 @pytest.mark.parametrize("damage", ["change", "remove first", "remove middle", "insert", "reorder", "no json"])
 def test_a_line_that_was_touched_is_named(tmp_path, damage):
     path = tmp_path / "ledger.jsonl"
-    opened(path, 3)
+    append(path, 3)
     lines = path.read_text().splitlines()
     if damage == "change":
         lines[1] = json.dumps({**json.loads(lines[1]), "cases": 1})
@@ -38,5 +45,140 @@ def test_a_line_that_was_touched_is_named(tmp_path, damage):
     expected = 1 if damage in ("remove first", "reorder") else 2
     with pytest.raises(InputError, match=f"line {expected}: "):
         ledger.read(path)
-    with pytest.raises(InputError):
-        ledger.append(path, **OPENING)
+
+
+def test_appending_reads_only_the_end_and_names_a_changed_last_line(tmp_path, monkeypatch):
+    path = tmp_path / "ledger.jsonl"
+    append(path, 40)
+    read = []
+    real = ledger._read
+    monkeypatch.setattr(ledger, "_read", lambda file, size: read.append(size) or real(file, size))
+    append(path, 1)
+    assert sum(read) <= ledger._BLOCK < path.stat().st_size
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], json.dumps({**json.loads(lines[-1]), "cases": 1})]) + "\n")
+    with pytest.raises(InputError, match="last line: expected an entry of the ledger with its hash; found a line"):
+        ledger.append(path, **ACCESS)
+
+
+def test_an_entry_longer_than_a_block_is_read_whole(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    long = {**ACCESS, "models": [f"model-{k:05d}" for k in range(3000)]}
+    ledger.append(path, **long)
+    ledger.append(path, **long)
+    assert [e.number for e in ledger.read(path)] == [1, 2]
+
+
+def test_entries_have_a_kind_and_one_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    append(path, 1)
+    line = json.loads(path.read_text())
+    assert line["kind"] == "access to test labels"
+    path.write_text(json.dumps({k: v for k, v in line.items() if k != "kind"}) + "\n")
+    with pytest.raises(InputError, match="line 1"):
+        ledger.read(path)
+
+
+@given(st.integers(0, 5), st.data())
+def test_a_file_cut_anywhere_goes_on_as_one_chain_and_nothing_cut_off_is_lost(tmp_path_factory, entries, data):
+    path = tmp_path_factory.mktemp("cut") / "ledger.jsonl"
+    path.touch()
+    append(path, entries)
+    whole = path.read_bytes()
+    cut = data.draw(st.integers(0, len(whole)))
+    path.write_bytes(whole[:cut])
+    ended, _, fragment = whole[:cut].rpartition(b"\n")
+    assert len(ledger.read(path)) == ended.count(b"\n") + bool(ended) + (whole[cut : cut + 1] == b"\n")
+    ledger.append(path, **ACCESS)
+    found = ledger.read(path)
+    torn = [e for e in found if e.kind == ledger.TORN_TAIL]
+    kept = [p.read_bytes() for p in path.parent.glob("ledger.jsonl.torn-*")]
+    if fragment and whole[cut : cut + 1] != b"\n":
+        assert kept == [fragment]
+        assert [found[-2].kind, found[-1].kind] == [ledger.TORN_TAIL, ledger.ACCESS]
+        assert (path.parent / f"ledger.jsonl.torn-{torn[0].fragment[:12]}").read_bytes() == fragment
+        assert ledger.faults(path, None) == [
+            "The ledger records 1 half-written entry (torn tail): an access to test labels may have been interrupted."
+        ]
+    else:
+        assert (torn, kept, ledger.faults(path, None)) == ([], [], [])
+
+
+def test_a_torn_tail_is_reported_before_it_is_set_aside(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    append(path, 2)
+    path.write_bytes(path.read_bytes() + b'{"number": 3, "ti')
+    assert len(ledger.read(path)) == 2
+    assert ledger.faults(path, None) == ["The last line of the ledger is half-written (17 bytes)."]
+
+
+def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "ledger.jsonl"
+    append(path, 2)
+    before = path.read_bytes()
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ledger.os, "fsync", fail)
+    with pytest.raises(WriteError, match=r"ledger\.jsonl: expected free space on the disk; found a full disk\."):
+        ledger.append(path, **ACCESS)
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    append(path, 1)
+    assert [e.number for e in ledger.read(path)] == [1, 2, 3]
+
+
+def test_four_processes_keep_one_chain(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=append, args=(path, 50)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [w.exitcode for w in writers] == [0] * 4
+    assert [e.number for e in ledger.read(path)] == list(range(1, 201))
+
+
+WRITER = """
+import sys
+from overread import ledger
+while True:
+    ledger.append(sys.argv[1], analysis="x", models=["m" * 3000], cases=1, labels_hash="l", protocol_hash="p")
+    print("done", flush=True)
+"""
+
+
+def test_kill_9_while_appending_leaves_a_chain_that_goes_on(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    reported = 0
+    for _ in range(3):
+        child = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(20):
+            reported += child.stdout.readline() == "done\n"
+        child.send_signal(signal.SIGKILL)
+        reported += child.communicate()[0].count("done\n")
+    append(path, 1)
+    accesses = [e for e in ledger.read(path) if e.kind == ledger.ACCESS]
+    assert len(accesses) >= reported + 1  # every entry that was reported as written is there
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_cut_tail_is_noticed_by_the_head_that_an_evaluation_keeps(tmp_path, left):
+    path = tmp_path / "ledger.jsonl"
+    head = append(path, 3)[-1].head
+    assert ledger.faults(path, head) == []
+    append(path, 1)
+    assert ledger.faults(path, head) == [], "a later access changes nothing"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:left]))
+    assert len(ledger.read(path)) == left
+    (said,) = ledger.faults(path, head)
+    assert said.startswith(
+        f"The ledger does not contain entry 3 (hash {head['hash'][:12]}), which this evaluation wrote"
+    )
+    ledger.append(path, **{**ACCESS, "cases": 7})
+    append(path, 3)
+    assert ledger.faults(path, head) == [said], "an entry of the same number but another hash is another one"
+    Path(path).unlink()
+    assert ledger.faults(path, head) == ["There is no ledger: entry 3, written by this evaluation, was not checked."]

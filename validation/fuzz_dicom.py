@@ -3,9 +3,9 @@
     python validation/fuzz_dicom.py [--files 2000] [--seed 1] [--seconds 20] [--folder REAL_FILES]
 
 Seeds are small files in every transfer syntax (made here) and, with --folder, the .dcm files in it. Each is cut,
-overwritten, given wrong lengths and absurd sizes, nested sequences, fragments without end, or a deflate bomb. Files are
-read in worker processes whose address space may grow by 1 GB and no more; a worker that dies, hangs or raises anything
-but InputError is a failure, and the file is kept.
+overwritten, given wrong lengths, absurd sizes and odd values, nested sequences, fragments without end, or a deflate
+bomb. Files are read in worker processes whose address space may grow by 1 GB and no more; a worker that dies, hangs or
+raises anything but InputError is a failure, and so is a message in the words of a library; the file is kept.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import collections
 import io
 import multiprocessing
+import re
 import resource
 import struct
 import time
@@ -38,6 +39,9 @@ ENCODE = {
 }
 PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
 GIGABYTE = 1 << 30
+# What Python and the libraries say in their own messages: none of it may enter ours.
+FOREIGN = re.compile(r"Error|Exception|pydicom|imagecodecs|numpy|python|NoneType|could not convert|codec can't|unpack|"
+                     r"invalid literal|has no attribute|<class", re.IGNORECASE)  # fmt: skip
 
 
 def picture(syntax: str, rng: np.random.Generator) -> bytes:
@@ -81,7 +85,7 @@ def nested(depth: int) -> bytes:
 
 def mutated(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
     """The file with one kind of harm done to it."""
-    kind = str(rng.choice(["cut", "flip", "lengths", "sizes", "nest", "fragments", "bomb", "splice", "zero"]))
+    kind = str(rng.choice(["cut", "flip", "lengths", "sizes", "nest", "fragments", "bomb", "splice", "zero", "odd"]))
     body = bytearray(data)
     start = 132
     if kind == "cut":
@@ -97,6 +101,12 @@ def mutated(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
                     b"\x28\x00\x01\x01", b"\x28\x00\x02\x00", b"\x28\x00\x02\x30"):  # fmt: skip
             if (at := data.find(tag, start)) >= 0 and rng.random() < 0.5:
                 body[at + 8 : at + 10] = struct.pack("<H", int(rng.choice([0, 1, 2, 7, 255, 32768, 65535])))
+    elif kind == "odd":  # the text of window and age
+        for tag in (b"\x28\x00\x50\x10DS", b"\x28\x00\x51\x10DS", b"\x08\x00\x60\x00CS", b"\x28\x00\x04\x00CS"):
+            if (at := data.find(tag, start)) >= 0:
+                length = int.from_bytes(data[at + 6 : at + 8], "little")
+                if length < 64:
+                    body[at + 8 : at + 8 + length] = bytes(rng.choice([*b"0123456789,.-e \\\0anif"], length).tolist())
     elif kind == "nest":
         at = int(rng.integers(start, min(len(data), 800)))
         return kind, data[:at] + nested(int(rng.choice([10, 300, 3000, 20_000]))) + data[at:]
@@ -135,7 +145,8 @@ def work(pipe: Connection, limit: int) -> None:
             shape = decode_dicom(data, "fuzz").pixels.shape
             pipe.send(("image", str(shape)))
         except InputError as error:
-            pipe.send(("refused", error.found[:60]))
+            foreign = FOREIGN.search(str(error))
+            pipe.send(("FOREIGN WORDS", str(error)) if foreign else ("refused", error.found[:60]))
         except BaseException:  # noqa: BLE001 - whatever it is, it is what this program looks for
             pipe.send(("FAILED", traceback.format_exc(limit=-3)))
 

@@ -1,7 +1,8 @@
-"""The ledger: every opening of test labels, appended to one file, each line chained to the last by its hash.
+"""The ledger: a record of every access to test labels, one JSON line per entry, each with the hash of the one before.
 
-A line that is changed, removed or put in later breaks the chain, and `read` names it. The ledger shows how often a test
-set was looked at; it cannot show that nobody looked without it.
+A line that is changed, removed or inserted later breaks the chain, and `read` names it. Removed lines at the end do not
+break it: every evaluation therefore keeps the head (number and hash of its entry), and `faults` compares them. The
+ledger shows how often test labels were used; it cannot show that nobody used them without it.
 """
 
 from __future__ import annotations
@@ -9,88 +10,234 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from overread.errors import InputError
+from overread.tables import locked, replacing
+
+ACCESS = "access to test labels"
+TORN_TAIL = "torn tail"
+KINDS = (ACCESS, TORN_TAIL)
 
 _FIRST = "0" * 64
+_BLOCK = 4096  # bytes read from the end at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One opening of test labels: when, for which analysis and models, of how many cases, under which protocol."""
+    """An entry: what happened and when, for which analysis, models and number of cases, under which protocol.
+
+    An entry of kind "torn tail" states that a half-written line (after a crash) was moved to the file
+    `LEDGER.torn-FRAGMENT`, where FRAGMENT is the beginning of `fragment`, the SHA-256 of its bytes.
+    """
 
     number: int
-    opened: str
+    time: str
+    kind: str
     analysis: str
     models: tuple[str, ...]
     cases: int
     labels_hash: str
     protocol_hash: str
+    fragment: str
     previous: str
     hash: str
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """Number and hash, by which the entry is found again."""
+        return {"number": self.number, "hash": self.hash}
 
 
 def append(
     path: Path | str, *, analysis: str, models: Sequence[str], cases: int, labels_hash: str, protocol_hash: str
 ) -> Entry:
-    """Record an opening of test labels, before they are joined to scores. The chain is verified first."""
+    """Record an access to test labels, before they are joined to scores.
+
+    Only the end of the file is read, under a lock, so that the cost does not grow with the ledger and several processes
+    keep one chain. A half-written last line is set aside and recorded as an entry of its own. The entry is on the disk
+    when the function returns; if it cannot be written, the ledger is unchanged.
+
+    Raises
+    ------
+    WriteError
+        the disk is full, the file system read-only and the like
+    InputError
+        the last line is no entry or was changed
+    """
     path = Path(path)
-    entries = read(path) if path.exists() else []
     body = {
-        "number": len(entries) + 1,
-        "opened": datetime.now(UTC).isoformat(timespec="seconds"),
-        "analysis": analysis,
-        "models": sorted(models),
-        "cases": cases,
-        "labels_hash": labels_hash,
+        "analysis": analysis, "models": sorted(models), "cases": cases, "labels_hash": labels_hash,
         "protocol_hash": protocol_hash,
-        "previous": entries[-1].hash if entries else _FIRST,
-    }
-    line = {**body, "hash": _hash(body)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return _entry(line)
+    }  # fmt: skip
+    with locked(path) as file:
+        line, fragment, end = _tail(file)
+        last = _last_entry(path, line) if end else None
+        whole = _parsed(fragment, last)
+        if whole is not None:  # only the end of the line is missing
+            last, end = whole, end + len(fragment)
+            _write(file, end, b"\n")
+            end += 1
+        elif fragment:
+            last, end = _write_entry(file, end, last, {"kind": TORN_TAIL, "fragment": _set_aside(path, fragment)})
+        return _write_entry(file, end, last, {"kind": ACCESS, **body})[0]
 
 
 def read(path: Path | str) -> list[Entry]:
-    """The entries of a ledger, its chain verified.
+    """All whole entries of a ledger, the chain verified from the first to the last; [] where there is no file.
 
-    Raises InputError that names the first line that was changed, lost or cannot be read.
+    A half-written last line is left out; `faults` reports it.
+
+    Raises
+    ------
+    InputError
+        names the first line that was changed, removed or inserted, or that cannot be read
     """
     path = Path(path)
     entries: list[Entry] = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            line = json.loads(text)
-            body = {k: v for k, v in line.items() if k != "hash"}
-            entry = _entry(line)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}, line {number}", "an entry of the ledger", f"{error}") from error
-        previous = entries[-1].hash if entries else _FIRST
-        if entry.hash != _hash(body) or entry.previous != previous or entry.number != number:
+    lines, _ = _lines(path)
+    for number, line in enumerate(lines, 1):
+        entry = _parsed(line, entries[-1] if entries else None)
+        if entry is None:
             raise InputError(
-                f"{path}, line {number}", "a line chained to the one before it", "a changed, lost or inserted line",
-                do="The record of openings is no longer whole; restore the file from a copy.",
+                f"{path}, line {number}", "an entry that continues the chain of hashes",
+                "a line that was changed, removed, inserted or damaged", do="Restore the ledger from a copy.",
             )  # fmt: skip
         entries.append(entry)
     return entries
 
 
-def _entry(line: dict) -> Entry:
-    return Entry(**{**line, "models": tuple(line["models"])})
+def faults(path: Path | str | None, head: Mapping[str, Any] | None) -> list[str]:
+    """What is missing in a ledger, as sentences for a report; [] where nothing is.
+
+    Parameters
+    ----------
+    path
+        the ledger, None where none was given
+    head
+        number and hash of the entry that the evaluation wrote, None where it wrote none
+    """
+    entries = [] if path is None else read(path)
+    found = []
+    if head and (path is None or not Path(path).is_file()):
+        found.append(f"There is no ledger: entry {head['number']}, written by this evaluation, was not checked.")
+    elif head and head["hash"] not in {e.hash for e in entries if e.number == head["number"]}:
+        found.append(
+            f"The ledger does not contain entry {head['number']} (hash {head['hash'][:12]}), which this evaluation "
+            "wrote: entries were removed, or it is the ledger of another study."
+        )  # fmt: skip
+    torn = sum(e.kind == TORN_TAIL for e in entries)
+    if torn:
+        found.append(f"The ledger records {torn} half-written entr{'y' if torn == 1 else 'ies'} (torn tail): an access "
+                     "to test labels may have been interrupted.")  # fmt: skip
+    if path is not None and (fragment := _lines(Path(path))[1]):
+        found.append(f"The last line of the ledger is half-written ({len(fragment)} bytes).")
+    return found
 
 
-def _hash(body: dict) -> str:
+def _lines(path: Path) -> tuple[list[bytes], bytes]:
+    """The whole lines, and what follows the last of them. A last line that lacks only its end counts as whole."""
+    if not path.is_file():
+        return [], b""
+    *lines, rest = path.read_bytes().split(b"\n")
+    try:
+        json.loads(rest)
+    except ValueError:
+        return lines, rest
+    return [*lines, rest], b""
+
+
+def _tail(file: BinaryIO) -> tuple[bytes, bytes, int]:
+    """The last whole line, the bytes behind it, and where these begin."""
+    size = start = file.seek(0, os.SEEK_END)
+    data = b""
+    while start > 0 and data.count(b"\n") < 2:
+        step = min(_BLOCK, start)
+        start -= step
+        file.seek(start)
+        data = _read(file, step) + data
+    before, _, fragment = data.rpartition(b"\n")
+    return before.rpartition(b"\n")[2], fragment, size - len(fragment)
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """Exactly `size` bytes: an unbuffered file may return fewer at a time."""
+    data = b""
+    while len(data) < size and (block := file.read(size - len(data))):
+        data += block
+    return data
+
+
+def _last_entry(path: Path, line: bytes) -> Entry:
+    entry = _parsed(line)
+    if entry is None:
+        raise InputError(
+            f"{path}, last line", "an entry of the ledger with its hash", "a line that was changed or damaged",
+            do="Restore the ledger from a copy.",
+        )  # fmt: skip
+    return entry
+
+
+_ANY = object()
+
+
+def _parsed(line: bytes, previous: Entry | object | None = _ANY) -> Entry | None:
+    """The entry in a line; None where it is none, its hash is wrong, or it does not follow `previous`."""
+    try:
+        record = json.loads(line)
+        entry = Entry(**{**record, "models": tuple(record["models"])})
+    except (ValueError, TypeError, KeyError):
+        return None
+    if entry.kind not in KINDS or entry.hash != _hash({k: v for k, v in record.items() if k != "hash"}):
+        return None
+    if previous is not _ANY:
+        before = previous if isinstance(previous, Entry) else None
+        if (entry.number, entry.previous) != (before.number + 1 if before else 1, before.hash if before else _FIRST):
+            return None
+    return entry
+
+
+def _write_entry(file: BinaryIO, end: int, last: Entry | None, given: Mapping[str, Any]) -> tuple[Entry, int]:
+    """Write an entry at `end`, over whatever is there; the entry and the new end."""
+    body = {
+        "number": last.number + 1 if last else 1, "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kind": "", "analysis": "", "models": [], "cases": 0, "labels_hash": "", "protocol_hash": "", "fragment": "",
+        **given, "previous": last.hash if last else _FIRST,
+    }  # fmt: skip
+    record = {**body, "hash": _hash(body)}
+    line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    _write(file, end, line)
+    return Entry(**{**record, "models": tuple(record["models"])}), end + len(line)
+
+
+def _write(file: BinaryIO, end: int, data: bytes) -> None:
+    """Write bytes at `end` as the last of the file; where that fails the file keeps its size."""
+    size = file.seek(0, os.SEEK_END)
+    try:
+        file.seek(end)
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
+        file.truncate()
+        os.fsync(file.fileno())
+    except OSError:
+        with suppress(OSError):
+            file.truncate(size)
+        raise
+
+
+def _set_aside(path: Path, fragment: bytes) -> str:
+    """Keep a half-written line in a file beside the ledger; its hash."""
+    digest = hashlib.sha256(fragment).hexdigest()
+    with replacing(path.with_name(f"{path.name}.torn-{digest[:12]}")) as temporary:
+        temporary.write_bytes(fragment)
+    return digest
+
+
+def _hash(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def summary(entries: Sequence[Entry]) -> list[dict]:
-    """The entries as rows for a report."""
-    return [asdict(e) for e in entries]

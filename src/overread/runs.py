@@ -105,9 +105,9 @@ def start(
 def _write(folder: Path, record: dict[str, Any]) -> None:
     try:
         write_json(folder / "run.json", record)
-    except InputError:
+    except Exception:
         if record["status"] == "complete":
-            raise  # otherwise the failure under way is the one to be told
+            raise  # otherwise the failure under way is the one to report
 
 
 def read(folder: Path | str) -> dict[str, Any]:

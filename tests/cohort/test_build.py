@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from overread import runs
 from overread.cohort import CohortConfig, build, open_cohort
@@ -33,7 +34,7 @@ def contents(folder):
 
 def test_the_folder_holds_what_it_should(tmp_path, two):
     told = []
-    cohort = build(two, tmp_path, tmp_path / "out", CONFIG, progress=lambda a, b: told.append((a, b)))
+    cohort = build(two, tmp_path, tmp_path / "out", CONFIG, progress=lambda *step: told.append(step))
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {"images.parquet", "labels.parquet", "regions.parquet", "reads.parquet",
                      "flow.parquet", "splits.parquet",
@@ -41,7 +42,8 @@ def test_the_folder_holds_what_it_should(tmp_path, two):
     images = cohort.images
     n = sum(s.images.height for s in two)
     assert images.height == n
-    assert told[-1] == (n, n)
+    assert ("pixels", n, n) in told
+    assert told[-1] == ("duplicates", n, n)
     assert images["sha256"].null_count() == 0
     assert set(images.filter(pl.col("site") == "south")["split"].cast(pl.String)) == {"test"}
     splits = pl.read_parquet(tmp_path / "out/splits.parquet")
@@ -114,6 +116,23 @@ def test_what_is_odd_and_kept_is_noted(tmp_path, two):
     }
 
 
+def test_pictures_without_contrast_are_refused_or_counted_in_the_flow(tmp_path, two):
+    first, second, third = two[0].images["path"][:3]
+    with Image.open(tmp_path / first) as image:
+        size = image.size
+    mask = Image.linear_gradient("L").resize(size).point(lambda v: 255 if v > 99 else 0)
+    Image.new("L", size).save(tmp_path / first)
+    mask.save(tmp_path / second)
+    mask.convert("RGB").save(tmp_path / third)
+    with pytest.raises(InputError, match=r"a radiograph; found one grey value \(0 of 255\) all over"):
+        build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE))
+    flow = build(two, tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE, max_unreadable=0.1)).flow
+    counts = {(r["step"], r["reason"]): r["count"] for r in flow.filter(pl.col("site") == "").iter_rows(named=True)}
+    assert counts["readable", "unreadable: one grey value (0 of 255) all over"] == 1
+    assert counts["noted", "the picture has fewer than 16 grey values"] == 2
+    assert counts["noted", "made one grey plane: colour"] == 1
+
+
 def test_reads_and_notes_of_a_source_reach_the_cohort(tmp_path, two):
     north = two[0]
     kept, gone = north.images["case_id"][:2]
@@ -142,7 +161,7 @@ def test_an_old_cohort_survives_a_failure_and_is_replaced_as_a_whole(tmp_path, t
 
     real = pl.DataFrame.write_parquet
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
-    with pytest.raises(InputError, match="room on the disk; found none left"):
+    with pytest.raises(InputError, match="free space on the disk; found a full disk"):
         build(two[:1], tmp_path, tmp_path / "out", CohortConfig(recipe=RECIPE))
     after = {k: v for k, v in contents(tmp_path / "out").items() if not k.startswith(".building")}
     assert after == before
@@ -168,7 +187,7 @@ def iter_nothing(portions):
 def test_ctrl_c_leaves_the_old_cohort_and_a_state_that_goes_on(tmp_path, two, monkeypatch):
     monkeypatch.setattr(store, "_PART_BYTES", 8 * 8 * 10)
 
-    def stop(done, total):
+    def stop(what, done, total):
         if done > 25:
             raise KeyboardInterrupt
 
@@ -218,7 +237,7 @@ if __name__ == "__main__":
     store._PART_BYTES = 8 * 8 * 10
     sources = pickle.loads(open("sources.pickle", "rb").read())
     config = CohortConfig(recipe=Recipe(8, "pad"), external_sites=("south",), seed=1)
-    build(sources, ".", sys.argv[1], config, workers=2, progress=lambda done, total: print(done, flush=True))
+    build(sources, ".", sys.argv[1], config, workers=2, progress=lambda what, done, total: print(done, flush=True))
 """
 
 

@@ -157,3 +157,14 @@ def test_exclusion_files_that_name_nobody_are_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         exclusions(path)
+
+
+def test_padded_names_of_an_exclusion_file_exclude_and_are_counted(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("image_id\ni1 \n\u00a0i2\nI3\n", encoding="utf-8")
+    config = CohortConfig(exclude_files=(str(path),), exclude={"patient_id": ("p0 ",)})
+    kept, flow = select(table(age_years=[1, 2, 3, 4]), config)
+    assert kept["image_id"].to_list() == ["i3"]
+    reasons = pl.concat(flow).filter(pl.col("step") == "noted").sort("unit")["reason"].to_list()
+    assert reasons[0].startswith("list.csv: 2 values of 'image_id' had white space around them: removed ('i1 '")
+    assert "not here: 1 of 1 differs from one there only in letter case" in reasons[1]

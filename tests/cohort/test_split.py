@@ -34,6 +34,20 @@ def of(images):
     return dict(images.select("image_id", pl.col("split").cast(pl.String)).rows())
 
 
+def test_patients_that_look_alike_stay_in_one_split():
+    images, labels = source(60)
+    number = pl.col("patient_id").str.slice(1)
+    written = pl.when(pl.int_range(pl.len()) % 2 == 0).then(number).otherwise(number.str.strip_chars_start("0") + ".0")
+    images = images.filter(pl.col("patient_id") != "p0000").with_columns(written.alias("patient_id"))
+    assert images["patient_id"].n_unique() > 80
+    made, notes = split(images, labels, CohortConfig(seed=1))
+    patient = pl.col("patient_id").str.replace(r"\.0$", "").cast(pl.Int64)
+    assert made.group_by(patient).agg(pl.col("split").n_unique())["split"].max() == 1
+    assert "the patient's identifier looks like that of another patient; kept in the same split" in set(
+        pl.concat(notes)["reason"]
+    )
+
+
 def test_every_patient_is_in_one_split_and_the_shares_hold_by_site_and_finding():
     images, labels = source(600)
     made, _ = split(images, labels, CohortConfig(seed=1))
@@ -129,7 +143,7 @@ def test_copies_in_different_given_splits_are_noted():
     group = pl.when(pl.col("patient_id").is_in(["p0000", "p0001"])).then(pl.lit("g"))
     linked = images.with_columns(official=word, near_dup_group=group)
     _, notes = split(linked, labels, CohortConfig(split_column="official"))
-    assert any("copies of one picture in different splits" in r for r in pl.concat(notes)["reason"])
+    assert any("copies of one picture, or patients that look alike" in r for r in pl.concat(notes)["reason"])
 
 
 def test_a_patient_at_two_sites_is_one_patient_and_noted():

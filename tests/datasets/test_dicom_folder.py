@@ -8,6 +8,7 @@ import pytest
 
 from overread import datasets
 from overread.cohort import CohortConfig, build
+from overread.cohort.split import split
 from overread.errors import InputError
 from overread.images.recipe import Recipe
 
@@ -18,8 +19,9 @@ WIDE = {"form": "wide", "columns": ["Effusion"]}
 def root(tmp_path, dicom_file):
     folder = tmp_path / "pacs"
     for i, (patient, day) in enumerate([("007", "20200131"), ("007", "20200305"), ("012", "20200131")]):
-        dicom_file(folder / f"{patient} ü" / f"{i}" / "IM000", np.full((8, 8), 40 * i, np.uint8), PatientID=patient,
-                   StudyDate=day, AccessionNumber=f"A{i}", StudyInstanceUID=f"1.2.{i}", SOPInstanceUID=f"1.2.{i}.1",
+        values = np.arange(64, dtype=np.uint8).reshape(8, 8) + 40 * i
+        dicom_file(folder / f"{patient} ü" / f"{i}" / "IM000", values, PatientID=patient, StudyDate=day,
+                   AccessionNumber=f"A{i}", StudyInstanceUID=f"1.2.{i}", SOPInstanceUID=f"1.2.{i}.1",
                    ViewPosition="PA", PatientSex="F", PatientAge="050Y", Manufacturer="SIEMENS",
                    PixelSpacing=[0.2, 0.2])  # fmt: skip
     dicom_file(folder / "ct" / "1.dcm", PatientID="012", Modality="CT", SOPInstanceUID="1.2.9.1")
@@ -76,7 +78,8 @@ def test_labels_find_their_images_by_every_key(root, tmp_path, options, text):
     [
         ({}, "Accession,Effusion\nA0,1\n", r"a column 'accession' for the key 'accession'; found none."),
         ({"key": "patient"}, "patient_id,Effusion\n7,1\n12,0\n",
-         r"rows whose patient is that of an image \(0.*found none \(7, 12\). Are leading zeros lost"),
+         r"rows whose patient is that of an image \('0.*found none \('7', '12'\). "
+         r"2 of 2 differ from one there only in .*leading zeros.* \('12' and '012'; '7' and '007'\)"),
         ({"key": "acession"}, "accession,Effusion\n", r"one of accession, .*found 'acession'."),
         ({"key": "patient+date"}, "patient_id,date,Effusion\n007,3/4/2020,1\n",
          r"1 dates of which day and month cannot be told \(3/4/2020\). Write them as 2017-01-31"),
@@ -102,9 +105,44 @@ def test_copies_are_one_and_contradictions_are_named(root, dicom_file):
     assert "one file per SOP instance UID; found 1 instances in files that differ" in str(caught.value)
 
 
-def test_two_issuers_may_number_alike(root, dicom_file):
+def test_issuer_missing_in_some_files_is_one_patient(root, dicom_file):
     dicom_file(root / "b.dcm", PatientID="007", IssuerOfPatientID="B", SOPInstanceUID="1.9", StudyInstanceUID="1.8")
-    assert sorted(set(load(root).images["patient_id"])) == ["007", "012", "B:007"]
+    source = load(root)
+    assert sorted(set(source.images["patient_id"])) == ["007", "012"]
+    assert "2 files lack the issuer of the patient ID that other files with this number report: taken as one patient " \
+           "('007')" in "\n".join(map(str, source.notes))  # fmt: skip
+
+
+def test_two_issuers_may_number_alike(tmp_path, dicom_file):
+    for number, issuer in enumerate(("A", "B", "B", "")):
+        dicom_file(tmp_path / f"{number}.dcm", PatientID="7" if number < 3 else "8", IssuerOfPatientID=issuer,
+                   SOPInstanceUID=f"1.{number}", StudyInstanceUID=f"2.{number}")  # fmt: skip
+    assert load(tmp_path).images.sort("image_id")["patient_id"].to_list() == ["A:7", "B:7", "B:7", "8"]
+    dicom_file(tmp_path / "4.dcm", PatientID="7", SOPInstanceUID="1.4", StudyInstanceUID="2.4")
+    with pytest.raises(InputError, match=r"a number that several issuers gave; found 1 files without \('4.dcm'\)"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_missing_issuers_leave_thirty_patients_in_one_split_each(tmp_path, dicom_file, share):
+    rng = np.random.default_rng(7)
+    for number in range(60):
+        issuer = {} if rng.random() < share else {"IssuerOfPatientID": "KH Nord"}
+        dicom_file(tmp_path / f"{number}.dcm", PatientID=f"{number // 2:03d}", SOPInstanceUID=f"1.{number}",
+                   StudyInstanceUID=f"2.{number}", Modality="DX", **issuer)  # fmt: skip
+    source = load(tmp_path)
+    assert source.images["patient_id"].n_unique() == 30
+    made, _ = split(source.images, source.labels, CohortConfig(fractions=(0.5, 0.2, 0.3)))
+    number = pl.col("patient_id").str.extract(r"(\d{3})$")
+    assert made.group_by(number).agg(pl.col("split").n_unique())["split"].max() == 1
+
+
+@pytest.mark.parametrize("word", ["NONE", "Anonymous", "N/A", "?"])
+def test_a_word_for_a_missing_patient_is_no_patient(tmp_path, dicom_file, word):
+    for number in range(3):
+        dicom_file(tmp_path / f"{number}.dcm", PatientID=word, SOPInstanceUID=f"1.{number}")
+    with pytest.raises(InputError, match="a patient ID and a SOP instance UID in every file; found 3 files without"):
+        load(tmp_path)
 
 
 def test_what_is_no_folder_of_dicom_is_said(tmp_path, root, monkeypatch):
@@ -138,7 +176,7 @@ def test_odd_headers_are_noted_and_nameless_files_refused(root, dicom_file):
     for part in ("sex '2'", "age 411", "secondary capture", "text is burned in", "'Acme' is not in the table"):
         assert part in note
     dicom_file(root / "nameless.dcm", Modality="DX")
-    with pytest.raises(InputError, match=r"in every file; found 1 files without \(nameless.dcm\)"):
+    with pytest.raises(InputError, match=r"in every file; found 1 files without \('nameless.dcm'\)"):
         load(root)
 
 

@@ -87,7 +87,7 @@ def test_several_sources_named_must_not_state_the_same():
 
 def test_predictions_for_unknown_images_are_refused_or_listed():
     given = predictions({"i1": 0.9, "i2": 0.1, "i3": 0.5, "i9": 0.2})
-    with pytest.raises(InputError, match=r"predictions for 1 images that it lacks \(i9\).*unknown_images"):
+    with pytest.raises(InputError, match=r"predictions for 1 images that it lacks \('i9'\).*unknown_images"):
         join(images(), labels(), given, EvaluationConfig())
     made = join(images(), labels(), given, EvaluationConfig(unknown_images="list"))
     assert reasons(made)["images", "predictions for ones that the images table lacks"] == 1

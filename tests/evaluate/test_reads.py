@@ -165,9 +165,9 @@ def test_labels_of_several_sources_and_an_unstated_part():
         ([("r1", "c1", "pneumothorax", "present")] * 2, {}, "one row per reader, case_id, finding, arm, round"),
         ([("acme", "c1", "pneumothorax", "present")], {}, r"found a reader and a model of one name \(acme\)"),
         (
-            [("r", "c1", "pneumothorax", "present"), ("r ", "c2", "pneumothorax", "present")],
+            [("r", "c1", "pneumothorax", "present"), ("R", "c2", "pneumothorax", "present")],
             {},
-            "each reader written in one way; found readers that differ in spaces only",
+            r"each value of 'reader' in one spelling; found 1 that is spelt in several ways \('R' and 'r'\)",
         ),
         ([("(readers)", "c1", "pneumothorax", "present")], {}, r"readers other than \(readers\) and \(mean\)"),
     ],
@@ -196,7 +196,7 @@ def test_arms_that_differ_in_capitals_only_are_refused(made):
         {"reader": "r", "case_id": ["000000", "000001"], "finding": "edema", "arm": ["Unaided", "unaided"], "round": 1,
          "score": None, "call": "present"}
     )  # fmt: skip
-    with pytest.raises(InputError, match="each arm written in one way; found arms that differ in capitals"):
+    with pytest.raises(InputError, match="each value of 'arm' in one spelling; found 1 that is spelt in several ways"):
         join(m.images, m.labels, m.predictions, EvaluationConfig(), reads=reads)
 
 

@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pydicom
 import pytest
@@ -30,3 +32,40 @@ def write_dicom(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def write_raw(write_dicom):
+    """Write a small DX file whose elements have these bytes, whatever their type allows; keywords are tags.
+
+    A value is (type, bytes); an item of `sequences` is a tag and the data set that is its only item.
+    """
+
+    def write(stored, name="a.dcm", *, bits=12, big=False, sequences=(), **raw):
+        path = write_dicom(stored, name, bits=bits)
+        if sequences or big:
+            dataset = pydicom.dcmread(path)
+            for keyword, item in sequences:
+                setattr(dataset, keyword, [item])
+            if big:
+                dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+                dataset.PixelData = stored.astype(stored.dtype.newbyteorder(">")).tobytes()
+            pydicom.dcmwrite(path, dataset, implicit_vr=False, little_endian=not big)
+        data = path.read_bytes()
+        read = pydicom.dcmread(path)
+        elements = {e.tag: (e.VR, e.value) for e in map(read.get_item, read.keys())}
+        elements |= {pydicom.tag.Tag(keyword): element for keyword, element in raw.items()}
+        start = 144 + int.from_bytes(data[140:144], "little")
+        body = (_element(tag, *elements[tag], ">" if big else "<") for tag in sorted(elements))
+        path.write_bytes(data[:start] + b"".join(body))
+        return path
+
+    return write
+
+
+def _element(tag, kind, value, order):
+    """An element with explicit type (PS3.5, 7.1.2)."""
+    value = value or b""
+    long = kind in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UC", "UN", "UR", "UT")
+    head = struct.pack(f"{order}HH", tag.group, tag.element) + kind.encode()
+    return head + (bytes(2) if long else b"") + struct.pack(f"{order}{'I' if long else 'H'}", len(value)) + value

@@ -60,5 +60,5 @@ def test_a_cut_or_broken_stream_is_said(deflated):
     with pytest.raises(InputError, match="a stream without its end: the file is truncated"):
         inflated(data[:-50], "a.dcm", most=1 << 20, whole=True)
     start = 144 + int.from_bytes(data[140:144], "little")
-    with pytest.raises(InputError, match="a broken stream: Error -3"):
+    with pytest.raises(InputError, match="found a broken stream"):
         inflated(data[:start] + b"\xff" * 50, "a.dcm", most=1 << 20, whole=True)

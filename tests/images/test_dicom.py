@@ -4,6 +4,7 @@ import hashlib
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
 
 from overread.errors import InputError
 from overread.images.dicom import decode_dicom, read_dicom, read_header, stored_values
@@ -105,3 +106,59 @@ def test_what_is_no_radiograph_is_said(write_dicom, tmp_path):
     (tmp_path / "a.png").write_bytes(b"%PDF-1.4")
     with pytest.raises(InputError, match="expected a DICOM file; found a file whose content is PDF"):
         read_dicom(tmp_path / "a.png")
+
+
+def deep(tmp_path, values, **tags):
+    """A file of 32 bits per pixel."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    dataset.Rows, dataset.Columns = values.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 32, 32, 31
+    dataset.PixelRepresentation = int(values.dtype.kind == "i")
+    dataset.PixelData = values.tobytes()
+    dataset["PixelData"].VR = "OW"
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
+    pydicom.dcmwrite(tmp_path / "deep.dcm", dataset, enforce_file_format=True)
+    return tmp_path / "deep.dcm"
+
+
+@pytest.mark.parametrize("offset", [0, 70_000, -5, (1 << 31) - 4096])
+def test_32_stored_bits_are_read_where_their_values_are_few_enough(tmp_path, offset):
+    values = (RAMP.astype(np.int64) + offset).astype(np.int32)
+    np.testing.assert_array_equal(stored_values(deep(tmp_path, values)), values)
+    got = read_dicom(deep(tmp_path, values, WindowCenter=offset + 2048, WindowWidth=4096))
+    np.testing.assert_allclose(got.pixels / 65535, RAMP / 4095, atol=1e-4)
+    np.testing.assert_allclose(read_dicom(deep(tmp_path, values)).pixels - float(offset), RAMP, atol=64)
+
+
+def test_32_stored_bits_of_too_many_values_are_refused_before_a_table_is_made(tmp_path):
+    values = np.array([[0, 1], [7, (1 << 32) - 1]], np.uint32)
+    with pytest.raises(InputError, match=r"stored values of 32 bits from 0 to 4,294,967,295, a radiograph has at most"):
+        read_dicom(deep(tmp_path, values))
+
+
+@pytest.mark.parametrize("keyword", ["FloatPixelData", "DoubleFloatPixelData"])
+def test_floating_point_pixels_are_refused_as_such(write_dicom, keyword):
+    dataset = pydicom.dcmread(write_dicom(RAMP))
+    del dataset.PixelData
+    setattr(dataset, keyword, RAMP.astype(np.float32 if keyword.startswith("F") else np.float64).tobytes())
+    dataset.save_as(dataset.filename)
+    with pytest.raises(InputError, match=r"Pixel Data \(7FE0,000[89]\): a map of floating-point numbers"):
+        read_dicom(dataset.filename)
+
+
+def test_a_file_that_was_sent_without_pixels_is_not_called_truncated(write_dicom):
+    path = write_dicom(RAMP, BurnedInAnnotation="NO")
+    dataset = pydicom.dcmread(path)
+    del dataset.PixelData
+    dataset.save_as(path)
+    with pytest.raises(InputError, match=r"a DICOM object without pixels \(modality DX\)"):
+        read_dicom(path)
+    data = path.read_bytes()
+    with pytest.raises(InputError, match="ends before its pixel data: it is truncated"):
+        decode_dicom(data[:-1], "a.dcm")

@@ -102,3 +102,27 @@ def test_files_that_are_not_there_or_no_dicom_are_said(tmp_path):
     (tmp_path / "a.dcm").write_bytes(b"%PDF")
     with pytest.raises(InputError, match="content is PDF"):
         read_header(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize(
+    ("tags", "years", "note"),
+    [
+        ({"PatientBirthDate": "19000101"}, None, "birth date '19000101' is a placeholder: not stated"),
+        ({"PatientBirthDate": "18991230"}, None, "birth date '18991230' is a placeholder: not stated"),
+        ({"PatientBirthDate": "00010101"}, None, "birth date '00010101' is a placeholder: not stated"),
+        ({"PatientBirthDate": "11111111"}, None, "birth date '11111111' is a placeholder: not stated"),
+        ({"PatientBirthDate": "99991231"}, None, "years: not stated"),
+        ({"PatientBirthDate": "19000102"}, 120, ""),
+        ({"PatientAge": "000Y"}, None, "age '000Y' is a placeholder: not stated"),
+        ({"PatientAge": "0"}, None, "age '0' is a placeholder: not stated"),
+        ({"PatientAge": "000D"}, 0, ""),
+        ({"PatientAge": "000Y", "PatientBirthDate": "20190901"}, 0.33, "age '000Y' is a placeholder: not stated"),
+        ({"PatientAge": "000Y", "PatientBirthDate": "19000101"}, None, "birth date '19000101' is a placeholder"),
+        ({"PatientAge": "unk", "PatientBirthDate": "19500101"}, 70, "age 'UNK' is not a number of years"),
+        ({"PatientAge": "", "PatientBirthDate": ""}, None, ""),
+    ],
+)
+def test_placeholders_are_no_ages(write_dicom, tags, years, note):
+    header = read_header(write_dicom(FLAT, StudyDate="20200101", **tags))
+    assert header.age_years == (None if years is None else pytest.approx(years, abs=0.01))
+    assert (note in "; ".join(header.notes)) if note else header.notes == ()

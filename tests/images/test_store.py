@@ -66,12 +66,12 @@ def test_parts_that_are_there_are_kept_and_stale_ones_made_again(tmp_path, image
     build(images, tmp_path / "in", tmp_path / "out", RECIPE)
     times = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out/pixels").glob("*.npy")}
     (tmp_path / "out/pixels/part-00001.npy").unlink()
-    Image.new("L", (9, 9), 77).save(tmp_path / "in/39.png")
+    Image.linear_gradient("L").resize((9, 20)).point(lambda v: v * 77 // 255).save(tmp_path / "in/39.png")
     made, _ = build(images, tmp_path / "in", tmp_path / "out", RECIPE)
     now = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out/pixels").glob("*.npy")}
     assert now["part-00000.npy"] == times["part-00000.npy"]
     assert now["part-00002.npy"] != times["part-00002.npy"]
-    assert open_store(tmp_path / "out").gather(made["part"][39:], made["row"][39:]).max() == 77
+    assert 60 < open_store(tmp_path / "out").gather(made["part"][39:], made["row"][39:]).max() <= 77
     build(images.head(5), tmp_path / "in", tmp_path / "out", RECIPE)
     assert len(open_store(tmp_path / "out")) == 5
 
@@ -123,7 +123,7 @@ def test_a_full_disk_is_said_and_the_parts_before_it_stay(tmp_path, images, monk
         real(file, values)
 
     monkeypatch.setattr(store.np, "save", full)
-    with pytest.raises(InputError, match="room on the disk; found none left"):
+    with pytest.raises(InputError, match="free space on the disk; found a full disk"):
         build(images, tmp_path / "in", tmp_path / "out", RECIPE)
     assert sorted(parts(tmp_path / "out")) == ["part-00000.json", "part-00000.npy"]
     with pytest.raises(InputError, match=r"a cohort with pixels/recipe.json"):
@@ -150,6 +150,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_build_that_was_killed_goes_on_and_gives_the_same_bytes(tmp_path, images, monkeypatch, how):
     small_parts(monkeypatch)

@@ -160,6 +160,7 @@ def test_closing_stops_the_work():
     assert threading.active_count() <= before + 1
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_heard_after_a_worker_was_started():
     heard = []
 

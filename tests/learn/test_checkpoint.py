@@ -76,6 +76,17 @@ def test_a_truncated_file_says_so(tmp_path: Path, keep: int):
         checkpoint.restore(tmp_path, learner(), fingerprint="f", around=HERE)
 
 
+def test_a_checkpoint_that_is_not_finite_is_refused(tmp_path: Path):
+    saved(tmp_path)
+    path = tmp_path / "checkpoints/last.pt"
+    state = torch.load(path, weights_only=True)
+    name = next(iter(state["network"]))
+    state["network"][name].flatten()[0] = float("nan")
+    torch.save(state, path)
+    with pytest.raises(InputError, match=rf"expected finite weights; .*\(network\.{name}\).*remove it to train"):
+        checkpoint.restore(tmp_path, learner(), fingerprint="f", around=HERE)
+
+
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: bool):
     saved(tmp_path)
@@ -88,7 +99,7 @@ def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest
         raise cause
 
     monkeypatch.setattr(checkpoint.torch, "save", full)
-    with pytest.raises(InputError, match="room on the disk"):
+    with pytest.raises(InputError, match="free space on the disk"):
         saved(tmp_path)
     assert (tmp_path / "checkpoints/last.pt").read_bytes() == before
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["last.pt"]

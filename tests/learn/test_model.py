@@ -113,6 +113,16 @@ def test_truncated_weights_are_refused(tmp_path: Path):
         models.load_network(models.open_model(folder))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float):
+    folder = write_model(tmp_path / "m")
+    weights = load_file(folder / "weights.safetensors")
+    weights["classifier.bias"][0] = value
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(InputError, match=r"weights\.safetensors: expected finite weights; .* \(classifier\.bias\)"):
+        models.load_network(models.open_model(folder))
+
+
 def test_weights_of_another_network_are_refused_by_key(tmp_path: Path):
     folder = write_model(tmp_path / "m")
     weights = load_file(folder / "weights.safetensors")

@@ -101,5 +101,5 @@ def test_timm_by_name(monkeypatch: pytest.MonkeyPatch):
 
 def test_timm_missing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(InputError, match="an installed timm for timm:vit_tiny"):
+    with pytest.raises(InputError, match=r"an installed timm for timm:vit_tiny.*pip install 'overread\[timm\]'"):
         build(Architecture("timm:vit_tiny", 1, 5))

@@ -264,7 +264,7 @@ def test_a_full_disk_is_said_and_the_old_result_survives(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("overread.learn.parts.np.save", full)
-    with pytest.raises(InputError, match="room on the disk"):
+    with pytest.raises(InputError, match="free space on the disk"):
         predict(model, cohort, out, batch_size=5)
     assert {k: v for k, v in everything(out).items() if not k.startswith(".partial")} == before
 

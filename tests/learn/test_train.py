@@ -243,7 +243,7 @@ def test_a_full_disk_is_said_and_the_last_state_stays(
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint.torch, "save", full)
-        with pytest.raises(InputError, match="room on the disk"):
+        with pytest.raises(InputError, match="free space on the disk"):
             train(cohort, tmp_path / "model", tiny(ema=0.9))
     train(cohort, tmp_path / "model", tiny(ema=0.9))
     assert "resumed at epoch 3, step 1" in runs.read(tmp_path / "model")["notes"]["resumed"]
@@ -305,7 +305,7 @@ def test_no_cohort(tmp_path: Path):
 
 
 def test_starting_from_a_weight_file(cohort: Path, straight: Path, tmp_path: Path):
-    config = tiny(epochs=1, weights=str(straight / "weights.safetensors"), findings=("mass",))
+    config = tiny(epochs=1, weights=str(straight / "weights.safetensors"), normalisation="unit", findings=("mass",))
     folder = train(cohort, tmp_path / "model", config)
     notes = runs.read(folder)["notes"]
     assert notes["weights"] == ["The classifier of 2 outputs was left out; that of 1 outputs starts at random."]

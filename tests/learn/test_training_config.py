@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from overread import runs
 from overread.errors import InputError
+from overread.learn import config
 from overread.learn.config import Augmentation, TrainingConfig
 
 
@@ -70,3 +71,29 @@ def test_sources():
 def test_reading_a_configuration_imports_no_torch():
     code = "import sys, overread.learn.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_that_is_imagenets_gets_its_normalisation_whatever_its_name(tmp_path, monkeypatch):
+    file = tmp_path / "renamed.pth"
+    file.write_bytes(b"weights")
+    monkeypatch.setitem(config.NORMALISATION_OF_FILE, runs.file_hash(file)[:8], "imagenet")
+    assert TrainingConfig(weights=str(file)).input_normalisation == "imagenet"
+    assert TrainingConfig(weights=str(file), normalisation="unit").input_normalisation == "unit", "as the user says"
+    assert TrainingConfig(weights="imagenet").input_normalisation == "imagenet"
+    assert TrainingConfig().input_normalisation == "unit"
+
+
+def test_torchvisions_file_is_known_by_the_digits_in_its_public_name():
+    assert config.NORMALISATION_OF_FILE == {"a639ec97": "imagenet"}
+
+
+def test_the_normalisation_of_an_unknown_file_must_be_given(tmp_path):
+    file = tmp_path / "densenet121-a639ec97.pth"  # its name is not its content
+    file.write_bytes(b"other weights")
+    with pytest.raises(InputError) as raised:
+        TrainingConfig(weights=str(file))
+    assert str(raised.value).startswith(
+        f"training.normalisation: expected one of unit, imagenet, torchxrayvision, as the network of {file} expects; "
+        "found none, and the file is not one whose normalisation is known."
+    )
+    assert TrainingConfig(weights=str(file), normalisation="torchxrayvision").input_normalisation == "torchxrayvision"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
 from overread.errors import InputError
 from overread.learn import weights
+from overread.learn.checkpoint import check_finite
 from overread.learn.network import Architecture, build
-from overread.learn.weights import load_weights, renamed
+from overread.learn.weights import load_weights, matched
 
 
 def network(channels: int = 1, outputs: int = 2) -> torch.nn.Module:
@@ -43,20 +47,20 @@ def test_old_names_are_renamed_as_torchvision_does():
         "features.denseblock1.denselayer6.conv.2.weight": 1,
     }
     new = ["features.denseblock4.denselayer16.norm1.running_mean", "features.denseblock1.denselayer6.conv2.weight"]
-    assert list(renamed(names)) == new  # type: ignore[arg-type]
+    assert list(matched(names, new).values()) == new
     untouched = [
         "features.transition1.norm.weight",
         "features.norm5.bias",
         "classifier.weight",
         "features.conv0.weight",
     ]
-    assert list(renamed(dict.fromkeys(untouched, torch.ones(1)))) == untouched
+    assert list(matched(untouched, untouched).values()) == untouched
 
 
 def test_every_name_of_densenet121_comes_back_from_its_old_name():
     names = dict.fromkeys(build(Architecture("densenet121", 3, 1000)).state_dict(), torch.ones(1))
     assert sum("norm.1." in k or "conv.2." in k for k in old_style(names)) == 58 * 6
-    assert list(renamed(old_style(names))) == list(names)
+    assert list(matched(old_style(names), names).values()) == list(names)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -127,10 +131,11 @@ def test_a_mismatch_names_the_keys(tmp_path: Path):
     with pytest.raises(InputError) as raised:
         load_weights(made, str(tmp_path / "other.pth"))
     said = str(raised.value)
-    assert "3 keys that do not fit" in said
-    assert "features.norm0.weight missing" in said
-    assert "features.extra.weight unknown" in said
-    assert "features.norm3.bias (5,) where (32,) belongs" in said
+    assert f"expected the {len(before)} tensors of the network (1 missing: 'features.norm0.weight')" in said
+    assert (
+        f"found {len(before)} tensors (1 unknown: 'features.extra.weight'; 1 of another shape: "
+        "'features.norm3.bias' (5,) instead of (32,))" in said
+    )
     assert all(torch.equal(v, before[k]) for k, v in made.state_dict().items())
 
 
@@ -172,3 +177,91 @@ def test_a_download_is_checked_by_its_hash(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError, match="SHA-256 a639ec97"):
         load_weights(network(), "imagenet", cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def monai(names: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The names of MONAI's DenseNet: the layers of a dense layer and the classifier one level deeper."""
+    return {
+        re.sub(r"(denselayer\d+)\.", r"\1.layers.", k).replace("classifier.", "class_layers.out."): v
+        for k, v in names.items()
+    }
+
+
+def same(names: dict[str, Tensor]) -> dict[str, Tensor]:
+    return names
+
+
+PARTS = st.sampled_from(
+    ["_orig_mod", "module", "model", "net", "backbone", "encoder", "densenet121", "0", "image_model"]
+)
+
+
+@drawn(
+    prefix=st.lists(PARTS, max_size=4), style=st.sampled_from([same, old_style, monai]), where=st.integers(0, 2),
+    inserted=st.sampled_from(["", "_orig_mod", "module"]),
+)  # fmt: skip
+def test_any_prefix_in_any_style_is_resolved(prefix: list[str], style, where: int, inserted: str):
+    own = list(network().state_dict())
+
+    def wrapped(name: str) -> str:
+        parts = name.split(".")
+        if inserted and len(parts) > where:
+            parts.insert(where, inserted)
+        return ".".join([*prefix, *parts])
+
+    names = {wrapped(k): None for k in style(dict.fromkeys(own))}
+    assert list(matched(names, own).values()) == own
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "network", "net", None])
+def test_a_wrapped_monai_file_gives_the_same_network(tmp_path: Path, wrapper: str | None):
+    given = state(outputs=2)
+    names = {f"_orig_mod.module.backbone.{k}": v for k, v in monai(given).items()}
+    torch.save({wrapper: names, "epoch": 3, "optimizer": {"state": {}}} if wrapper else names, tmp_path / "monai.pt")
+    made = network()
+    load_weights(made, str(tmp_path / "monai.pt"))
+    assert all(torch.equal(v, given[k]) for k, v in made.state_dict().items())
+
+
+def test_a_file_without_classifier_is_said_so(tmp_path: Path):
+    given = {f"encoder.{k}": v for k, v in state().items() if "classifier" not in k}
+    torch.save(given, tmp_path / "trunk.pth")
+    assert load_weights(network(), str(tmp_path / "trunk.pth")) == (
+        "The file has no classifier; that of 2 outputs starts at random.",
+    )
+
+
+def test_two_networks_in_one_file_are_not_mixed(tmp_path: Path):
+    student, teacher = state(), {k: v + 1 for k, v in state().items()}
+    both = {f"student.{k}": v for k, v in student.items()} | {f"teacher.{k}": v for k, v in teacher.items()}
+    torch.save(both, tmp_path / "both.pth")
+    with pytest.raises(InputError, match=rf"{len(student)} unknown: '(student|teacher)\.features\.conv0\.weight'"):
+        load_weights(network(), str(tmp_path / "both.pth"))
+    torch.save({"generator": student, "discriminator": teacher}, tmp_path / "two.pth")
+    with pytest.raises(InputError, match=r"expected one set of weights; found 2 of them \(generator, discriminator\)"):
+        load_weights(network(), str(tmp_path / "two.pth"))
+
+
+def test_a_file_of_another_network_shows_both_sides(tmp_path: Path):
+    torch.save({"layer1.0.conv1.weight": torch.ones(1), "fc.weight": torch.ones(1)}, tmp_path / "resnet.pth")
+    with pytest.raises(InputError) as raised:
+        load_weights(network(), str(tmp_path / "resnet.pth"))
+    said = str(raised.value)
+    assert "missing: 'features.conv0.weight', 'features.norm0.weight', 'features.norm0.bias', …)" in said
+    assert "found 2 tensors (2 unknown: 'layer1.0.conv1.weight', 'fc.weight')" in said
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float):
+    given = state()
+    given["features.norm0.running_var"][3] = value
+    torch.save({f"net.{k}": v for k, v in given.items()}, tmp_path / "bad.pth")
+    made = network()
+    before = {k: v.clone() for k, v in made.state_dict().items()}
+    with pytest.raises(
+        InputError, match=r"finite weights; found 1 tensors with NaN .* \(features\.norm0\.running_var\)"
+    ):
+        load_weights(made, str(tmp_path / "bad.pth"))
+    assert all(torch.equal(v, before[k]) for k, v in made.state_dict().items())
+    with pytest.raises(InputError, match=r"optimiser\.state\.0\.exp_avg"):
+        check_finite(tmp_path, {"optimiser": {"state": {0: {"exp_avg": torch.tensor([value])}}}}, do="")

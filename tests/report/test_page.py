@@ -9,7 +9,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from overread import report, tables
+from overread import ledger, report, tables
 from overread.errors import InputError
 from overread.report import summary
 from overread.report.evidence import finding_title, read_evidence
@@ -167,7 +167,7 @@ def test_one_model_and_no_external_site_is_told_and_what_is_lacking_is_named(evi
     ):  # fmt: skip
         assert words in reader.text, words
     assert "0.800 (0.700–0.900)" in reader.text
-    assert "no ledger was given" in reader.text
+    assert "no ledger was given: the number of accesses" in reader.text
     assert "Test set" in reader.text  # no site is internal to a model whose training is not known
 
 
@@ -244,3 +244,21 @@ def test_a_weighted_sample_says_how_many_it_stands_for(made):
     stands = round(weights["weight"].sum())
     said = summary.study_paragraph(replace(whole, joined=joined))
     assert f"a weighted sample: {len(ids):,} that stand for {stands:,}; estimates are weighed back" in said
+
+
+def test_a_ledger_whose_tail_was_cut_off_is_a_warning(evidence_folder, tmp_path, read_page):
+    folder, book = evidence_folder([_auc("acme", "internal", 0.8)]), tmp_path / "ledger.jsonl"
+    access = {"analysis": "evaluate", "models": ["acme"], "cases": 9, "labels_hash": "l", "protocol_hash": "p"}
+    heads = [ledger.append(book, **access).head for _ in range(2)]
+    tables.write_json(folder / "notes.json", {"notes": [], "opened": [], "ledger": heads[1]})
+
+    def page(name):
+        return read_page(report.write(folder, tmp_path / name, study={}, ledger=book).read_text("utf-8")).text
+
+    whole = page("whole")
+    assert f"entry of this evaluation: 2, hash {heads[1]['hash'][:12]}" in whole
+    assert "The ledger does not contain" not in whole
+    book.write_text(book.read_text().splitlines(keepends=True)[0])
+    assert f"The ledger does not contain entry 2 (hash {heads[1]['hash'][:12]})" in page("cut")
+    book.unlink()
+    assert "There is no ledger: entry 2, written by this evaluation, was not checked." in page("gone")

@@ -121,7 +121,7 @@ def _fill_the_disk(path):
 
 def test_the_old_file_survives_a_full_disk(tmp_path):
     path = tables.write_text(tmp_path / "result.txt", "old")
-    with pytest.raises(InputError, match="expected room on the disk; found none left"):
+    with pytest.raises(InputError, match="expected free space on the disk; found a full disk"):
         _fill_the_disk(path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["result.txt"]
@@ -143,7 +143,7 @@ def test_a_folder_that_may_not_be_written_is_an_input_error(tmp_path, monkeypatc
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
-    with pytest.raises(InputError, match="expected a folder that may be written; found no permission"):
+    with pytest.raises(InputError, match="expected permission to write; found permission denied"):
         tables.write_text(tmp_path / "x.txt", "x")
 
 

@@ -94,7 +94,10 @@ def check(
         return
     from overread import tables
 
-    frame = tables.read(file, table or _table_of(file))
+    notes: list[tables.Note] = []
+    frame = tables.read(file, table or _table_of(file), notes=notes)
+    for note in notes:
+        print(f"Note: {note}.")
     print(f"{file}: {frame.height:,} rows, no problem found")
 
 
@@ -120,6 +123,7 @@ def cohort(
     from overread.cohort import CohortConfig, build
     from overread.datasets import table
     from overread.protocol import section
+    from overread.tables.notes import IDENTIFIERS
 
     stated = _stated(config, "cohort")
     if size is not None:
@@ -135,13 +139,17 @@ def cohort(
         found = "--images alone" if images else "--labels alone" if labels else "neither"
         raise InputError("cohort", "--images and --labels, or --reader", found)
     else:
-        boxes = tables.read(regions, "regions") if regions else None
-        source = tables.Source(table.plain(images), tables.read(labels, "labels"), boxes)
+        notes: list[tables.Note] = []
+        boxes = tables.read(regions, "regions", notes=notes) if regions else None
+        truth = tables.read(labels, "labels", notes=notes)
+        source = tables.Source(table.plain(images, notes=notes), truth, boxes, notes=tuple(notes))
     if cluster and workers:
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
-    with line("pixels") as progress:
+    with shown() as progress:
         made = build(source, root, out, chosen, workers=cluster or workers or os.cpu_count() or 1, progress=progress)
     counts = made.images.group_by("site", "split").len().sort("site", "split")
+    for note in made.flow.filter(step="noted", unit=IDENTIFIERS)["reason"]:
+        say(f"Note: {note}.")
     print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
     for site, split, count in counts.iter_rows():
         print(f"  {site:20} {split:6} {count:8,}")
@@ -281,8 +289,10 @@ def evaluate(
     config: Config = None,
 ) -> None:
     """Evaluate anyone's predictions and report: AUCs, operating points, calibration, subgroups, comparisons."""
+    from overread import tables
     from overread.evaluate import EvaluationConfig
     from overread.protocol import evaluate_files, section
+    from overread.tables.notes import sentences
 
     given = {
         "findings": finding, "reference": reference or None, "external_sites": external, "subgroups": subgroup,
@@ -294,6 +304,8 @@ def evaluate(
             images, labels, predictions, out, section(EvaluationConfig, stated, "evaluation"),
             tune=tune or (), reads=reads, title=title, progress=progress,
         )  # fmt: skip
+    for sentence in sentences(tables.read(out / "account.parquet", "account")):
+        say(f"Note: {sentence}")
     print(f"Report: {page.resolve()}")
 
 

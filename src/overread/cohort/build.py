@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -17,9 +17,14 @@ from overread.cohort.config import CohortConfig, check_columns
 from overread.cohort.merge import merged
 from overread.cohort.parents import with_parents
 from overread.cohort.split import split, split_hash
-from overread.errors import InputError
+from overread.errors import InputError, WriteError
 from overread.images import store
+from overread.images.making import SEPARATOR
 from overread.tables import Source
+from overread.tables.identity import canonical
+from overread.tables.notes import combined
+
+Progress = Callable[[str, int, int], None]
 
 _BUILDING = ".building"
 _TABLES = ("images", "labels", "regions", "reads", "flow")
@@ -48,7 +53,7 @@ def build(
     config: CohortConfig,
     *,
     workers: int | str = 1,
-    progress: store.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Cohort:
     """Build a cohort's folder: check and merge the sources, select with a flow of exclusions, make pixels, split.
 
@@ -59,14 +64,15 @@ def build(
     out: the folder to write. The work is done in `.building` within it and put in place when it is whole: a cohort that
         was there survives a failure, and what an interrupted build made is used again.
     workers: processes that read images, or the address of a Dask scheduler; the pixels do not depend on it.
-    progress: called with (images done, in all).
+    progress: called with (what is being done, images done, in all): "pixels", then "duplicates".
 
     Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split), unreadable
     and duplicates (pairs of images that are one picture) as Parquet, pixels/ and run.json.
 
     Raises InputError: whatever is wrong with the tables, all at once; images absent or unreadable beyond the
-    share stated (`max_unreadable`); a patient in two splits; no room on the disk.
+    share stated (`max_unreadable`); a patient in two splits; a full disk.
     """
+    report = progress or (lambda what, done, total: None)
     sources = [source] if isinstance(source, Source) else list(source)
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
     out = Path(out)
@@ -81,12 +87,12 @@ def build(
     with runs.start(building, "cohort", config=config, inputs=lists, seed=config.seed) as run:
         images, unreadable = store.build(
             selected, base, building, config.recipe,
-            workers=workers, max_unreadable=config.max_unreadable, progress=progress,
+            workers=workers, max_unreadable=config.max_unreadable, progress=partial(report, "pixels"),
         )  # fmt: skip
         flow += _readable(selected, images, unreadable)
         images, small = selection.large_enough(images, config)
         flow += small
-        pairs = duplicates.find(images, store.open_store(building))
+        pairs = duplicates.find(images, store.open_store(building), progress=partial(report, "duplicates"))
         images, found = duplicates.applied(images, pairs, config.duplicates, labelled=labels)
         flow += [f for f in found if f["step"][0] != "noted"]
         images, notes = split(images, _of(images, labels, "case_id"), config)
@@ -131,11 +137,12 @@ def _reuse_pixels(out: Path, building: Path) -> None:
     old, new = out / "pixels", building / "pixels"
     if not old.is_dir() or new.is_dir():
         return
-    new.mkdir(parents=True)
+    tables.make_folder(new)
     for part in old.glob("part-*"):
         try:
-            os.link(part, new / part.name)
-        except OSError:  # a file system without links: the part is made again
+            with tables.writing(new):
+                os.link(part, new / part.name)
+        except WriteError:  # a file system without links: the part is made again
             return
 
 
@@ -147,10 +154,10 @@ def _readable(selected: pl.DataFrame, images: pl.DataFrame, unreadable: pl.DataF
 
 
 def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: pl.DataFrame) -> list[pl.DataFrame]:
-    """What was odd and is kept: notes of the sources, converted pictures, images without a label, idle exclusions."""
+    """What was odd and is kept: notes of the sources and on pixels, images without a label, idle exclusions."""
     notes = [
         selection.reasons("noted", images, "source_note") if "source_note" in images.columns else None,
-        selection.reasons("noted", _converted(images), "_what"),
+        selection.reasons("noted", _pixel_notes(images), "pixel_note"),
         selection.noted(
             "a finding is present whose parent was not: the parent is taken as present",
             images.join(implied, on="case_id", how="semi"),
@@ -159,12 +166,15 @@ def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: p
     ]
     rows = [n for n in notes if n is not None and n.height]
     rows += _lost(whole, images)
-    rows += [_count("sources", note, pl.Series([""])) for note in whole.notes]
+    rows += [_count("sources", note, pl.Series([""])) for note in whole.notes if isinstance(note, str)]
+    rows += [selection.identifiers(n) for n in combined(n for n in whole.notes if isinstance(n, tables.Note))]
     orphans = whole.labels.join(whole.images, on="case_id", how="anti")["case_id"].unique().sort()
     if len(orphans):
-        rows.append(_count("cases", "labels of a case without image", orphans))
+        hint = tables.spelling_hint(orphans, whole.images["case_id"])
+        rows.append(_count("cases", f"labels of a case without image{hint and f': {hint}'}", orphans))
     for column, values in config.exclude.items():
-        idle = sorted(set(values) - set(whole.images[column].cast(pl.String).drop_nulls()))
+        names = canonical(pl.Series(values, dtype=pl.String))
+        idle = sorted(set(names) - set(whole.images[column].cast(pl.String).drop_nulls()))
         if idle:
             rows.append(_count(column, "on the exclusion list, not in the source", pl.Series(idle)))
     return rows
@@ -184,9 +194,13 @@ def _lost(whole: Source, images: pl.DataFrame) -> list[pl.DataFrame]:
     return made
 
 
-def _converted(images: pl.DataFrame) -> pl.DataFrame:
-    said = pl.when(pl.col("converted") != "").then(pl.lit("made one grey plane: ") + pl.col("converted"))
-    return images.with_columns(_what=said)
+def _pixel_notes(images: pl.DataFrame) -> pl.DataFrame:
+    """A row for every note on the pixels of an image: what was converted, left out, or lacks contrast."""
+    return (
+        images.with_columns(pl.col("pixel_note").str.split(SEPARATOR))
+        .explode("pixel_note")
+        .filter(pl.col("pixel_note") != "")
+    )
 
 
 def _count(unit: str, reason: str, ids: pl.Series) -> pl.DataFrame:
@@ -210,8 +224,8 @@ def _write(run: runs.Run, frames: dict[str, pl.DataFrame], others: dict[str, pl.
 
 def _put_in_place(building: Path, out: Path) -> None:
     """Move the finished cohort out of its building place, run.json last: without it a cohort is not whole."""
-    (out / "run.json").unlink(missing_ok=True)
-    shutil.rmtree(out / "pixels", ignore_errors=True)
+    tables.remove(out / "run.json")
+    tables.remove(out / "pixels")
     for path in sorted(building.iterdir(), key=lambda p: p.name == "run.json"):
-        os.replace(path, out / path.name)
-    building.rmdir()
+        tables.move(path, out / path.name)
+    tables.remove(building)

@@ -42,14 +42,19 @@ def merged(sources: Sequence[Source], roots: Sequence[Path]) -> tuple[Source, Pa
 
 def _checked(source: Source, number: int) -> Source:
     where = f"source {number}"
-    images = tables.check(source.images, "images", where=f"{where}, images")
+    notes: list[tables.Note] = []
+    images = tables.check(source.images, "images", where=f"{where}, images", notes=notes)
     if not images.height:
         raise InputError(f"{where}, images", "at least one image", "none")
     _refuse_shared_files(images, f"{where}, images")
-    regions = None if source.regions is None else tables.check(source.regions, "regions", where=f"{where}, regions")
-    reads = None if source.reads is None else tables.check(source.reads, "reads", where=f"{where}, reads")
-    labels = tables.check(source.labels, "labels", where=f"{where}, labels")
-    return Source(images, labels, regions, reads, source.notes)
+
+    def checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+        return tables.check(frame, table, where=f"{where}, {table}", notes=notes)
+
+    regions = None if source.regions is None else checked(source.regions, "regions")
+    reads = None if source.reads is None else checked(source.reads, "reads")
+    labels = checked(source.labels, "labels")
+    return Source(images, labels, regions, reads, (*source.notes, *notes))
 
 
 def _refuse_shared_files(images: pl.DataFrame, where: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,8 @@ import polars as pl
 from overread import tables
 from overread.cohort.config import CohortConfig
 from overread.errors import InputError
+from overread.tables.identity import canonical
+from overread.tables.notes import IDENTIFIERS
 
 _UNITS = {"images": "image_id", "cases": "case_id", "patients": "patient_id"}
 _REASON = "_reason"
@@ -81,7 +84,7 @@ def _by_age(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
 def _by_list(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
     reason = pl.lit(None, dtype=pl.String)
     for column, values in config.exclude.items():
-        named = pl.col(column).cast(pl.String).is_in(list(values))
+        named = pl.col(column).cast(pl.String).is_in(canonical(pl.Series(values, dtype=pl.String)).to_list())
         reason = pl.when(reason.is_null() & named).then(pl.lit(f"{column} on the exclusion list")).otherwise(reason)
     judged = images.with_columns(reason.alias(_REASON))
     for path in config.exclude_files:
@@ -91,7 +94,7 @@ def _by_list(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
     return judged
 
 
-def exclusions(path: str | Path) -> tuple[str, pl.DataFrame]:
+def exclusions(path: str | Path, *, notes: list[tables.Note] | None = None) -> tuple[str, pl.DataFrame]:
     """The column that an exclusion file names images by, and its names with `_listed`, why they are left out.
 
     Raises InputError: no such file; not exactly one column of image_id, case_id, patient_id; an empty name.
@@ -102,9 +105,9 @@ def exclusions(path: str | Path) -> tuple[str, pl.DataFrame]:
         found = ", ".join(columns) or f"columns {', '.join(given.columns)}"
         raise InputError(path, "one column of image_id, case_id or patient_id", found)
     column = columns[0]
-    names = given.with_columns(pl.col(column).cast(pl.String))
-    if names[column].null_count():
-        raise InputError(path, f"a name in every row of '{column}'", f"{names[column].null_count():,} rows without")
+    if given[column].null_count():
+        raise InputError(path, f"a name in every row of '{column}'", f"{given[column].null_count():,} rows without")
+    names = tables.identify(given, "images", where=path, notes=notes)
     why = pl.lit(f"{column} on the exclusion list")
     if "reason" in names.columns:
         why = pl.when(pl.col("reason").is_not_null()).then(pl.format("excluded: {}", "reason")).otherwise(why)
@@ -116,13 +119,16 @@ def idle(images: pl.DataFrame, config: CohortConfig) -> list[pl.DataFrame]:
     """Rows of the flow that note the names of exclusion files which no image of the source has."""
     made = []
     for path in config.exclude_files:
-        column, listed = exclusions(path)
+        found: list[tables.Note] = []
+        column, listed = exclusions(path, notes=found)
+        made += [identifiers(replace(n, table=Path(path).name)) for n in found]
         names = listed.join(images, on=column, how="anti")[column].sort()
         if len(names):
+            hint = tables.spelling_hint(names, images[column])
             said = {
                 "step": ["noted"],
                 "unit": [column],
-                "reason": [f"on the exclusion list {Path(path).name}, not here"],
+                "reason": [f"on the exclusion list {Path(path).name}, not here{hint and f': {hint}'}"],
             }
             row = pl.DataFrame(said | {"count": [len(names)], "examples": [", ".join(names.head(5))]})
             made.append(tables.check(row, "flow"))
@@ -172,6 +178,12 @@ def _unranked(images: pl.DataFrame, config: CohortConfig) -> list[pl.DataFrame]:
 def draw(seed: int, name: str) -> int:
     """A number from 0 to 2^64 that hangs on the seed and the name alone."""
     return int.from_bytes(hashlib.blake2b(f"{seed}\x1f{name}".encode(), digest_size=8).digest(), "big")
+
+
+def identifiers(note: tables.Note) -> pl.DataFrame:
+    """The row of the flow for a note on identifiers."""
+    row = {"step": ["noted"], "unit": [IDENTIFIERS], "reason": [str(note)], "count": [note.count]}
+    return tables.check(pl.DataFrame(row), "flow")
 
 
 def remaining(step: str, images: pl.DataFrame) -> pl.DataFrame:

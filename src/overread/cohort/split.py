@@ -16,6 +16,7 @@ from overread.cohort.select import draw, noted
 from overread.cohort.split_list import LISTED, listed
 from overread.cohort.split_time import by_time
 from overread.errors import InputError, did_you_mean
+from overread.tables.identity import look_alikes
 
 _SPLITS = ("train", "tune", "test")
 _GIVEN = (*_SPLITS, "train_val")
@@ -25,11 +26,11 @@ _NEAR = "near_dup_group"
 def split(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The images with their split, and rows of the flow that note what was odd.
 
-    Patients who share a `near_dup_group` are one unit and stay together. Every image of an external site is
-    test. Within a site, units are taken by the rarest finding (present in any label source) or value of `pairs_within`
-    that they have, then drawn by the seed, and go where they keep patients, images and every finding and value closest
-    to the fractions. With `split_by` "time" units go by the date of their latest image, see `split_time.by_time`; with
-    `split_file` by a published list, see `split_list.listed`.
+    Patients who share a `near_dup_group`, or whose identifiers look alike, are one unit and stay together. Every image
+    of an external site is test. Within a site, units are taken by the rarest finding (present in any label source) or
+    value of `pairs_within` that they have, then drawn by the seed, and go where they keep patients, images and every
+    finding and value closest to the fractions. With `split_by` "time" units go by the date of their latest image, see
+    `split_time.by_time`; with `split_file` by a published list, see `split_list.listed`.
 
     Raises InputError: unknown site; a given split that is not whole, or that has a patient in two splits, by name; a
     split by time with images that have no date.
@@ -45,7 +46,8 @@ def split(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> t
         made = _given(units, labels, config)
         apart = made.filter(pl.col("split").n_unique().over("_unit") > 1)
         if apart.height:
-            notes.append(noted("copies of one picture in different splits, as the source gives them", apart))
+            what = "copies of one picture, or patients that look alike, in different splits, as the source gives them"
+            notes.append(noted(what, apart))
     else:
         inner = units.filter(~external)
         if config.split_by == "time":
@@ -84,7 +86,10 @@ def _check_sites(images: pl.DataFrame, config: CohortConfig) -> None:
 
 
 def _units(images: pl.DataFrame) -> pl.DataFrame:
-    """`_unit` (the least patient_id of it): patients linked by a group of near-duplicates are one unit."""
+    """Add `_unit`, the least patient_id of those that must stay in one split.
+
+    Patients are linked by a group of near-duplicate images, or because their identifiers look alike and may be one.
+    """
     patients = images["patient_id"].unique().sort()
     code = {p: i for i, p in enumerate(patients)}
     linked = images if _NEAR in images.columns else images.with_columns(pl.lit(None, pl.String).alias(_NEAR))
@@ -96,6 +101,7 @@ def _units(images: pl.DataFrame) -> pl.DataFrame:
         .to_list()
         for other in group[1:]
     ]
+    pairs += [(code[group[0]], code[other]) for group in look_alikes(patients) for other in group[1:]]
     a, b = (np.array([p[i] for p in pairs], np.int64) for i in (0, 1))
     graph = coo_matrix((np.ones(len(pairs)), (a, b)), shape=(len(patients), len(patients)))
     component = connected_components(graph, directed=False)[1]
@@ -112,6 +118,9 @@ def _together(units: pl.DataFrame) -> list[pl.DataFrame]:
         notes.append(noted("one picture with another image; kept in the same split", repeated))
     several = units.filter(pl.col("site").n_unique().over("patient_id") > 1)
     notes.append(noted("the patient has images at more than one site; taken as one patient", several))
+    alike = [p for group in look_alikes(units["patient_id"].unique()) for p in group]
+    what = "the patient's identifier looks like that of another patient; kept in the same split"
+    notes.append(noted(what, units.filter(pl.col("patient_id").is_in(alike))))
     return [n for n in notes if n.height]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from overread import tables
 from overread.cohort.config import CohortConfig
+from overread.cohort.select import identifiers
 from overread.errors import InputError
 
 LISTED = "_listed_split"
@@ -28,6 +30,8 @@ def listed(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, li
     key = next((k for k in _KEYS if k in given.columns), "")
     if not key or "split" not in given.columns:
         raise InputError(path, "the columns image_id or patient_id, and split", f"columns {', '.join(given.columns)}")
+    found: list[tables.Note] = []
+    given = tables.identify(given, "images", where=path, notes=found)
     rows = given.select(pl.col(key).cast(pl.String), pl.col("split").cast(pl.String).str.strip_chars().alias(LISTED))
     rows = rows.unique().sort(key, LISTED)
     twice = rows.group_by(key, maintain_order=True).agg(LISTED).filter(pl.col(LISTED).list.len() > 1)
@@ -39,16 +43,17 @@ def listed(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, li
     external = pl.col("site").is_in(list(config.external_sites))
     unlisted = made.filter(pl.col(LISTED).is_null() & ~external)["image_id"]
     if len(unlisted) and not config.split_unlisted:
+        hint = tables.spelling_hint(made.filter(pl.col(LISTED).is_null() & ~external)[key], rows[key])
         raise InputError(
             path, "a split for every image of the cohort", f"{len(unlisted):,} of {images.height:,} images not listed",
             examples=unlisted.sort().head(5).to_list(),
-            do="Leave them out, or name the split they get in split_unlisted.",
+            do=f"{hint} Leave them out, or name the split they get in split_unlisted.".strip(),
         )  # fmt: skip
     if len(unlisted):
         made = made.with_columns(pl.col(LISTED).fill_null(config.split_unlisted))
         what = f"not in the list {path.name}: in {config.split_unlisted}, as split_unlisted says"
         notes.append(_row("images", what, unlisted))
-    return made, [n for n in notes if n.height]
+    return made, [n for n in notes if n.height] + [identifiers(replace(n, table=path.name)) for n in found]
 
 
 def _row(unit: str, reason: str, names: pl.Series) -> pl.DataFrame:

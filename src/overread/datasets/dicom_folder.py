@@ -15,7 +15,7 @@ from overread.datasets import folding, stated
 from overread.errors import InputError, did_you_mean
 from overread.images import tree
 from overread.images.scan import scan
-from overread.tables import Source
+from overread.tables import Source, identity
 
 # How a row of labels finds its images: what it is joined by, on the side of the images.
 KEYS = {"accession": ("accession",), "image": ("image_id",), "study": ("case_id",), "patient": ("patient_id",),
@@ -62,7 +62,9 @@ def read(
         raise InputError("dicom_folder, key", f"one of {', '.join(KEYS)}", f"'{key}'", do=did_you_mean(key, KEYS))
     found = scan(tree.files(root), workers=workers or os.cpu_count() or 1, cache=_cache(root))
     kept, notes = _radiographs(found, root)
-    images = tables.check(_images(_once(kept, root), root, site), "images", where=root)
+    changed: list[tables.Note] = []
+    images = tables.check(_images(_once(kept, root), root, site), "images", where=root, notes=changed)
+    notes += changed
     if not labels:
         return Source(images, tables.empty("labels"), notes=tuple(notes))
     made, more = _labels(images, root / labels, key, columns or {}, form or {})
@@ -73,7 +75,7 @@ def _cache(root: Path) -> Path | None:
     return root / ".overread-headers.parquet" if os.access(root, os.W_OK) else None
 
 
-def _radiographs(found: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
+def _radiographs(found: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str | tables.Note]]:
     """The rows that are radiographs; notes on how many files are something else, by what they are."""
     found = found.filter(~pl.col("path").str.ends_with(".overread-headers.parquet"))
     whole = (pl.col("kind") == "DICOM") & (pl.col("fault") == "")
@@ -98,12 +100,41 @@ def _radiographs(found: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[st
     if not kept.height:
         what = "; ".join(notes) or "an empty folder"
         raise InputError(root, "DICOM radiographs (CR, DX)", f"none: {what}", do="Give the folder that holds them.")
-    unnamed = kept.filter((pl.col("image").fill_null("") == "") | (pl.col("patient_id").fill_null("") == ""))
-    if unnamed.height:
-        examples = [Path(p).relative_to(root).as_posix() for p in unnamed["path"].head(5)]
-        expected = "a patient ID and a SOP instance UID in every file"
-        raise InputError(root, expected, f"{unnamed.height:,} files without", examples=examples)
-    return kept, notes
+    kept, more = _identified(kept, root)
+    return kept, [*notes, *more]
+
+
+def _identified(kept: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str | tables.Note]]:
+    """The files with the patient of each in `patient_id`, and notes; files without patient or instance are refused."""
+    found = identity.patients(kept["patient_id"], kept["issuer"])
+    image = identity.canonical(kept["image"])
+    lacking = found.numbers.is_null() | identity.is_missing(image)
+    problems = [
+        InputError(
+            root, expected, f"{int(mask.sum()):,} files without", do=do,
+            examples=[repr(Path(p).relative_to(root).as_posix()) for p in kept["path"].filter(mask).head(5)],
+        )
+        for mask, expected, do in (
+            (lacking, "a patient ID and a SOP instance UID in every file", "Words such as 'NONE' are no patient ID."),
+            (found.ambiguous, "the issuer of the patient ID in every file of a number that several issuers gave",
+             "Without it the patient is not known: leave these files out."),
+        )
+        if mask.any()
+    ]  # fmt: skip
+    if problems:
+        raise InputError.all(problems)
+    notes: list[str | tables.Note] = []
+    changed = found.numbers.ne_missing(kept["patient_id"])
+    if changed.any():
+        what = "values of 'patient_id' had white space or invisible characters, or another Unicode form: converted"
+        shown = tuple(repr(v) for v in kept["patient_id"].filter(changed).unique().sort().head(5))
+        notes.append(tables.Note("images", "patient_id", what, int(changed.sum()), shown))
+    silent = identity.is_missing(identity.canonical(kept["issuer"].fill_null(""))) & (found.issuers != "")
+    if silent.any():
+        what = "files lack the issuer of the patient ID that other files with this number report: taken as one patient"
+        shown = tuple(repr(v) for v in found.numbers.filter(silent).unique().sort().head(5))
+        notes.append(tables.Note("images", "patient_id", what, int(silent.sum()), shown))
+    return kept.with_columns(patient_id=found.keys, image=image), notes
 
 
 def _once(kept: pl.DataFrame, root: Path) -> pl.DataFrame:
@@ -132,12 +163,10 @@ def _pairs(rows: pl.DataFrame, root: Path, expected: str, found: str) -> InputEr
 
 def _images(kept: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
     relative = [Path(p).relative_to(root).as_posix() for p in kept["path"]]
-    issued = pl.when(pl.col("issuer").fill_null("") != "").then(pl.format("{}:{}", "issuer", "patient_id"))
-    several = kept["issuer"].fill_null("").n_unique() > 1  # only then may two patients bear one number
     frame = kept.select(
         image_id="image", case_id=pl.when(pl.col("study") != "").then("study").otherwise("image"),
-        patient_id=pl.coalesce(issued, "patient_id") if several else pl.col("patient_id"),
-        site=pl.lit(site), dataset=pl.lit("dicom_folder"), view="view", sex="sex", age_years="age_years",
+        patient_id="patient_id", site=pl.lit(site),
+        dataset=pl.lit("dicom_folder"), view="view", sex="sex", age_years="age_years",
         manufacturer="manufacturer", device="device", acquired="acquired", pixel_mm="pixel_mm",
         source_note=pl.col("notes").replace("", None), **{c: pl.col(c) for c in _EXTRA},
     )  # fmt: skip
@@ -166,18 +195,25 @@ def _labels(
     keyed = rows.rename({c: f"_{o}" for o, c in names.items()}) if form else rows
     side = images.select("image_id", "case_id", *(pl.col(o).alias(f"_{o}") for o in ours)).unique()
     on = [f"_{o}" for o in ours]
-    joined = keyed.with_columns(pl.col(o).str.strip_chars() for o in on if keyed[o].dtype == pl.String)
-    joined = joined.with_row_index("_line").join(side, on=on, how="inner")
+    keyed, side = (f.with_columns(identity.known(f[o]) for o in on if f[o].dtype == pl.String) for f in (keyed, side))
+    joined = keyed.with_row_index("_line").join(side, on=on, how="inner")
     if not joined.height:
         theirs, mine = (_shown(f, on) for f in (keyed, side))
-        do = "Are leading zeros lost, or is it another number?"
+        do = _hint(keyed, side, on) or "Check that it is the same number."
         raise InputError(file, f"rows whose {key} is that of an image ({mine})", f"none ({theirs})", do=do)
     idle = keyed.height - joined["_line"].n_unique()
     bare = images.join(joined, on="case_id", how="anti")["case_id"].n_unique()
     spec = {"source": "hospital", **form}
     made = stated.labels(joined.drop("image_id", "_line"), spec, file.parent, file)
-    notes = [f"{idle:,} rows of {file.name} find no image"] if idle else []
+    lone = keyed.join(side, on=on, how="anti")
+    hint = _hint(lone, side, on)
+    notes = [f"{idle:,} rows of {file.name} find no image{hint and f': {hint}'}"] if idle else []
     return made, notes + ([f"{bare:,} studies have no row in {file.name}"] if bare else [])
+
+
+def _hint(rows: pl.DataFrame, images: pl.DataFrame, on: list[str]) -> str:
+    """Which keys of the rows are those of an image in another spelling."""
+    return tables.spelling_hint(rows[on[0]], images[on[0]]) if rows[on[0]].dtype == pl.String else ""
 
 
 def _usual(ours: str) -> str:
@@ -185,4 +221,4 @@ def _usual(ours: str) -> str:
 
 
 def _shown(frame: pl.DataFrame, on: list[str]) -> str:
-    return ", ".join(" ".join(str(v) for v in row) for row in frame.select(on).head(3).rows())
+    return ", ".join(" ".join(repr(str(v)) for v in row) for row in frame.select(on).head(3).rows())

@@ -15,6 +15,7 @@ from overread import tables
 from overread.datasets import stated
 from overread.errors import InputError, did_you_mean
 from overread.images import tree as tree
+from overread.tables.identity import canonical, is_missing
 
 # A set is taken to be whole where its table has at least this share of the images published.
 _WHOLE = 0.95
@@ -83,9 +84,7 @@ def check_columns(frame: pl.DataFrame, where: object, needed: Iterable[str], abo
 
 def check_filled(frame: pl.DataFrame, where: object, columns: Iterable[str]) -> None:
     """Refuse a table that leaves cells of these columns empty; all such columns and their first lines are said."""
-    empty = {
-        c: frame.with_row_index("_line", 2).filter(pl.col(c).fill_null("").str.strip_chars() == "") for c in columns
-    }
+    empty = {c: frame.with_row_index("_line", 2).filter(is_missing(canonical(frame[c]))) for c in columns}
     problems = [
         InputError(
             where, f"a value in every row of '{column}'", f"{rows.height:,} empty cells",

@@ -23,10 +23,13 @@ _KEYS = {
 }
 
 
-def labels(rows: pl.DataFrame, spec: Mapping[str, Any], root: Path, where: object) -> pl.DataFrame:
+def labels(
+    rows: pl.DataFrame, spec: Mapping[str, Any], root: Path, where: object, *, notes: list[tables.Note] | None = None
+) -> pl.DataFrame:  # fmt: skip
     """The table of labels that `spec` describes, from `rows` (text, with case_id) or a file of its own.
 
     `spec`: form ("wide", "list", "long"), source (who states them) and what `datasets.table.read` says of each form.
+    `notes` takes what was changed in identifiers.
     """
     form = spec.get("form")
     if form not in _KEYS:
@@ -45,6 +48,7 @@ def labels(rows: pl.DataFrame, spec: Mapping[str, Any], root: Path, where: objec
         long = _from_long(spec, root)
     if "source" not in long.columns:
         long = long.with_columns(source=pl.lit(spec["source"]))
+    long = tables.identify(long, "labels", where=f"{where}, labels", notes=notes)
     return tables.check(_one_each(long, where), "labels", where=f"{where}, labels")
 
 

@@ -72,12 +72,14 @@ def read(
     frame = _respelt(frame, spellings or {})
     if "dataset" not in frame.columns:
         frame = frame.with_columns(dataset=pl.lit("table"))
-    checked = tables.check(_folded(frame, file), "images", where=file)
+    notes: list[tables.Note] = []
+    checked = tables.check(_folded(frame, file), "images", where=file, notes=notes)
     if labels is None:
-        return Source(checked, tables.empty("labels"))
+        return Source(checked, tables.empty("labels"), notes=tuple(notes))
     keyed = rows.drop("case_id", strict=False).with_columns(checked["case_id"])
     spec = labels if isinstance(labels, Mapping) and "form" in labels else {"form": "wide", "columns": labels}
-    return Source(checked, stated.labels(keyed, {"source": "stated", **spec}, Path(root), file))
+    found = stated.labels(keyed, {"source": "stated", **spec}, Path(root), file, notes=notes)
+    return Source(checked, found, notes=tuple(notes))
 
 
 def _check_columns(
@@ -135,15 +137,15 @@ def _respelt(frame: pl.DataFrame, spellings: Mapping[str, Mapping[str, str]]) ->
     return frame
 
 
-def plain(path: Path) -> pl.DataFrame:
+def plain(path: Path, *, notes: list[tables.Note] | None = None) -> pl.DataFrame:
     """A table of images whose columns are ours already; in a CSV view, sex, age and date may be spelt as people do.
 
     Raises InputError as `read` does, and for columns that are missing.
     """
     frame = tables.frame_of(path)
     if path.name.endswith(".parquet") or "image_id" not in frame.columns:
-        return tables.check(frame, "images", where=path)
-    return tables.check(_folded(frame, path), "images", where=path)
+        return tables.check(frame, "images", where=path, notes=notes)
+    return tables.check(_folded(frame, path), "images", where=path, notes=notes)
 
 
 def _folded(frame: pl.DataFrame, file: Path) -> pl.DataFrame:

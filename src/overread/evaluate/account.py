@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from overread import tables
+from overread.tables.notes import IDENTIFIERS
+from overread.tables.notes import combined as notes_combined
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +38,9 @@ def account_frame(stage: str, dropped: Sequence[Dropped]) -> pl.DataFrame:
         {"stage": stage, "unit": d.unit, "reason": d.reason, "count": d.count, "examples": d.examples} for d in dropped
     ]
     return tables.check(pl.DataFrame(rows), "account") if rows else tables.empty("account")
+
+
+def identifiers(notes: Iterable[tables.Note]) -> pl.DataFrame:
+    """The account of what was changed in identifiers or found unusual in them."""
+    found = [Dropped(n.table, n.what, n.count, "; ".join(n.examples)) for n in notes_combined(notes)]
+    return account_frame(IDENTIFIERS, found)

@@ -11,6 +11,7 @@ import numpy as np
 from overread.evaluate.areas import Area, area, chosen, linear_estimate, mean_terms
 from overread.evaluate.panel import Bools, Floats
 from overread.evaluate.populations import Population
+from overread.evaluate.progress import advancing
 from overread.evaluate.resample import Spot, auc_replicates
 from overread.evaluate.rows import MEAN, Place, Row, counts_at, noted, row
 from overread.evaluate.setting import Setting, macro_note
@@ -23,7 +24,7 @@ from overread.stats.multiplicity import holm
 def comparison(setting: Setting) -> list[Row]:
     """AUC(A) - AUC(B) of every pair of raters in every population that both share, and the mean over findings."""
     rows: list[Row] = []
-    for a, b in combinations(_ordered(setting), 2):
+    for a, b in advancing(combinations(_ordered(setting), 2)):
         for population in setting.populations[a]:
             if population in setting.populations[b]:  # the same name and the same sites: the same cases
                 rows += _pair(setting, a, b, population)

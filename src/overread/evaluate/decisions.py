@@ -13,6 +13,7 @@ from overread.evaluate.fixed import curve_point
 from overread.evaluate.panel import Floats
 from overread.evaluate.populations import Population
 from overread.evaluate.probabilities import unfit
+from overread.evaluate.progress import advancing
 from overread.evaluate.rows import Place, Row, count, noted, row, share_text
 from overread.evaluate.setting import Setting, everywhere
 from overread.stats.decision import DecisionCurve, NetBenefitDifference, compare_net_benefit, net_benefit
@@ -37,13 +38,18 @@ def decisions(setting: Setting) -> tuple[list[Row], list[Row]]:
     """Net benefit of every rater, against treating everyone and against other raters, and the decision curves."""
     rows: list[Row] = []
     curves: list[Row] = []
-    for rater in setting.raters:
-        for population in setting.populations[rater]:
-            for finding in setting.panel.findings:
+    steps = advancing(("raters", "pairs"), (len(setting.raters), len(setting.raters) - 1))
+    next(steps)
+    for rater in advancing(setting.raters):
+        for population in advancing(setting.populations[rater]):
+            for finding in advancing(setting.panel.findings):
                 if setting.panel.gives(rater, finding):
                     made = _of_rater(setting, setting.place("decision", finding, rater, population), population)
                     rows, curves = rows + made[0], curves + made[1]
-    return rows + _between(setting), curves
+    next(steps)
+    rows += _between(setting)
+    next(steps, None)
+    return rows, curves
 
 
 def _stated(setting: Setting) -> Floats:

@@ -12,7 +12,8 @@ from overread.evaluate.areas import FEWEST
 from overread.evaluate.macro import evaluable_reaches
 from overread.evaluate.panel import Floats
 from overread.evaluate.populations import Population
-from overread.evaluate.resample import Spot, rate_replicates, whole
+from overread.evaluate.progress import advancing
+from overread.evaluate.resample import STEP, Spot, rate_replicates, whole
 from overread.evaluate.rows import MEAN, Place, Row, noted, people, row, share_text
 from overread.evaluate.setting import Reach, Setting, macro_note, population_counts, reach
 from overread.stats.bootstrap import percentile_interval
@@ -35,16 +36,20 @@ def fixed_rates(setting: Setting) -> tuple[list[Row], list[Row]]:
     """Rows of the rates at every fixed rate, and the points of the ROC curves, for every rater and population."""
     rows: list[Row] = []
     curves: list[Row] = []
-    for rater in setting.raters:
-        for population in setting.populations[rater]:
+    for rater in advancing(setting.raters):
+        for population in advancing(setting.populations[rater]):
             reaches = {
                 f: r
                 for f in setting.panel.findings
                 if setting.panel.gives(rater, f) and (r := reach(setting, rater, f, population)).sites
             }
             grid = [*setting.config.specificities, *(1 - GRID)]
+            directions = advancing(("forward", "backward"), (20.0, 1.0))
+            next(directions)
             forward = _rates(setting, rater, reaches, grid, reverse=False)
+            next(directions)
             backward = _rates(setting, rater, reaches, setting.config.sensitivities, reverse=True)
+            next(directions, None)
             rows += _rows(setting, rater, population, reaches, (forward, backward))
             first = len(setting.config.specificities)
             for finding, made in forward.items():
@@ -63,7 +68,10 @@ def _rates(
     if not spots or not len(grid):
         return {}
     value = rate_replicates(setting.panel, whole(setting.panel), spots, grid, reverse=reverse)[0]
-    draws = rate_replicates(setting.panel, setting.drawn, spots, grid, reverse=reverse)
+    steps = [spots[a : a + STEP] for a in range(0, len(spots), STEP)]
+    draws = np.concatenate(
+        [rate_replicates(setting.panel, setting.drawn, s, grid, reverse=reverse) for s in advancing(steps)], axis=1
+    )
     made = {}
     for finding in reaches:
         mine = [i for i, (f, _) in enumerate(owners) if f == finding]

@@ -69,10 +69,12 @@ def join(
     scores = _case_scores(predictions, images, chosen, config, dropped)
     both = scores.join(truth, on=KEY, how="inner")
     if both.is_empty():
+        hint = tables.spelling_hint(labels["case_id"], images["case_id"])
         raise InputError(
             f"join of the {split} cases", "scores whose truth is stated",
             f"{scores.height:,} scores and {truth.height:,} stated labels, none of the same case and finding",
-            do="Check that labels and predictions name cases and findings alike, and which label source is meant.",
+            do=f"{hint and f'{hint} '}Check that labels and predictions name cases and findings alike, and which label "
+            "source is meant.",
         )  # fmt: skip
     scored = scores.group_by("rater").agg(pl.col("finding").unique()).sort("rater").rows()
     findings_of = {str(rater): tuple(sorted(findings)) for rater, findings in scored}
@@ -166,9 +168,9 @@ def _reference(
     unknown = labels.join(images.select("case_id"), on="case_id", how="anti")
     if unknown.height:
         count = unknown["case_id"].n_unique()
-        dropped.append(
-            Dropped("cases", "labelled, but not in the images table", count, examples_of(unknown, ("case_id",)))
-        )
+        hint = tables.spelling_hint(unknown["case_id"], images["case_id"])
+        reason = f"labelled, but not in the images table{hint and f': {hint}'}"
+        dropped.append(Dropped("cases", reason, count, examples_of(unknown, ("case_id",))))
     labels = labels.join(cases.select("case_id"), on="case_id", how="semi")
     uncertain = labels.filter(pl.col("state") == "uncertain")
     if uncertain.height:
@@ -221,9 +223,11 @@ def _known(
     count, word = unknown[unit].n_unique(), "images" if unit == "image_id" else "cases"
     shown = unknown[unit].unique(maintain_order=True).head(5)
     if config.unknown_images == "refuse":
+        hint = tables.spelling_hint(unknown[unit], images[unit])
         raise InputError(
             "predictions", f"{word} of the images table", f"predictions for {count:,} {word} that it lacks",
-            examples=shown, do='Check that the files belong together, or set evaluation.unknown_images = "list".',
+            examples=[repr(s) for s in shown],
+            do=f'{hint and f"{hint} "}Check that the files belong together, or set evaluation.unknown_images = "list".',
         )  # fmt: skip
     reason = "predictions for ones that the images table lacks"
     dropped.append(Dropped(word, reason, count, "; ".join(shown)))

@@ -10,7 +10,8 @@ from overread.evaluate.areas import Area
 from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.panel import Floats, Panel
 from overread.evaluate.populations import Population
-from overread.evaluate.resample import Draws, Spot, auc_replicates, totals
+from overread.evaluate.progress import advancing
+from overread.evaluate.resample import STEP, Draws, Spot, auc_replicates, totals
 from overread.evaluate.rows import MEAN, Place, Row, count, noted, row
 from overread.evaluate.setting import Reach, Setting, everywhere, macro_note, reach
 from overread.evaluate.standalone import Calls, calls
@@ -30,8 +31,12 @@ def site_replicates(
         k for k, a in areas.items() if k[0] in raters and a.counts.reach(config.minimum_present, config.minimum_absent)
     ]
     masks = {s: panel.at([s]) for s in panel.site.levels}
-    values = auc_replicates(panel, drawn, [Spot(r, f, masks[s]) for r, f, s in keys])
-    return {k: values[:, i] for i, k in enumerate(keys)}
+    made: dict[tuple[str, str, str], Floats] = {}
+    for a in advancing(range(0, len(keys), STEP)):
+        step = keys[a : a + STEP]
+        values = auc_replicates(panel, drawn, [Spot(r, f, masks[s]) for r, f, s in step])
+        made |= {k: values[:, i] for i, k in enumerate(step)}
+    return made
 
 
 def evaluable_reaches(
@@ -70,8 +75,8 @@ def macro_discrimination(setting: Setting) -> list[Row]:
 def macro_operating(setting: Setting) -> list[Row]:
     """The mean over findings of sensitivity and specificity at every frozen operating point."""
     rows: list[Row] = []
-    for rater in setting.raters:
-        for population in setting.populations[rater]:
+    for rater in advancing(setting.raters):
+        for population in advancing(setting.populations[rater]):
             for name in _points(setting, rater):
                 rows += _macro_point(setting, rater, population, name)
     return rows

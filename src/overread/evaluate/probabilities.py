@@ -10,6 +10,7 @@ import numpy as np
 from overread.evaluate.areas import FEWEST, Cases, chosen
 from overread.evaluate.fixed import curve_point
 from overread.evaluate.panel import Floats
+from overread.evaluate.progress import advancing
 from overread.evaluate.rows import Counts, Place, Row, count, noted, people, row
 from overread.evaluate.setting import Setting, everywhere
 from overread.stats import calibration
@@ -31,10 +32,10 @@ def calibration_rows(setting: Setting) -> tuple[list[Row], list[Row]]:
     """
     rows: list[Row] = []
     curves: list[Row] = []
-    for rater in setting.raters:
+    for rater in advancing(setting.raters):
         frozen = setting.frozen[rater]
-        for population in setting.populations[rater]:
-            for finding in setting.panel.findings:
+        for population in advancing(setting.populations[rater]):
+            for finding in advancing(setting.panel.findings):
                 if not setting.panel.gives(rater, finding):
                     continue
                 place = setting.place("standalone", finding, rater, population)

@@ -7,6 +7,7 @@ import numpy as np
 from overread.evaluate.areas import Cases, auc_estimate
 from overread.evaluate.config import UNCERTAIN
 from overread.evaluate.fixed import GRID, curve_point
+from overread.evaluate.progress import advancing
 from overread.evaluate.read_setting import Reads, ReadSetting
 from overread.evaluate.reader_points import below_rows, estimated_rows, point, reader_point_rows
 from overread.evaluate.references import DAWID_SKENE
@@ -19,7 +20,7 @@ def reader_rows(setting: ReadSetting) -> tuple[list[Row], list[Row]]:
     """Rows and curves of every scored finding, arm, policy of uncertain calls and reference."""
     rows: list[Row] = []
     curves: list[Row] = []
-    for reads in every_reads(setting):
+    for reads in advancing(every_reads(setting)):
         main = reads.policy == setting.config.uncertain_calls
         for reference in setting.panel.references:
             truth = setting.truth(reads, reference)

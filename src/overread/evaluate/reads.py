@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from overread import tables
 from overread.errors import InputError
 from overread.evaluate.account import Dropped, account_frame, examples_of
 from overread.evaluate.config import EvaluationConfig
@@ -90,20 +91,12 @@ def _sound(reads: pl.DataFrame) -> pl.DataFrame:
 
 
 def _plain_names(reads: pl.DataFrame) -> None:
-    """Refuse readers named like the average reader or a mean, and arms that differ in their capitals only."""
+    """Refuse readers named like the average reader or a mean."""
     taken = [r for r in reads["reader"].unique().sort() if r in RESERVED]
     if taken:
         do = "Name the reader otherwise."
         raise InputError("reads", f"readers other than {' and '.join(RESERVED)}", "a reader of that name",
                          examples=taken, do=do)  # fmt: skip
-    arms = reads["arm"].cast(pl.String).unique().sort().to_list()
-    if len({a.strip().casefold() for a in arms}) < len(arms):
-        raise InputError("reads", "each arm written in one way", "arms that differ in capitals or spaces only",
-                         examples=[repr(a) for a in arms])  # fmt: skip
-    readers = reads["reader"].unique().sort().to_list()
-    if len({r.strip() for r in readers}) < len(readers):
-        raise InputError("reads", "each reader written in one way", "readers that differ in spaces only",
-                         examples=[repr(r) for r in readers if r != r.strip()])  # fmt: skip
 
 
 def _not_models(reads: pl.DataFrame, scores: pl.DataFrame) -> None:
@@ -123,7 +116,8 @@ def _of_cases(
         found = f"{unknown['case_id'].n_unique():,} cases that it lacks"
         if unknown.height < reads.height:
             found += f" and {(reads.height - unknown.height):,} answers on cases of another split"
-        do = "Check that both files name the cases alike."
+        hint = tables.spelling_hint(unknown["case_id"], images["case_id"])
+        do = f"{hint} Check that both files name the cases alike.".strip()
         if unknown["case_id"].is_in(images["image_id"].to_list()).any():
             do = "These are images, and a case of this table has another name: give the case of each read (case_id)."
         raise InputError(
@@ -135,6 +129,8 @@ def _of_cases(
     for rows, words in ((unknown, "of cases that the images table lacks"), (other, "of cases of another split")):
         if rows.height:
             count = rows.select(READ).n_unique()
+            hint = tables.spelling_hint(rows["case_id"], images["case_id"]) if rows is unknown else ""
+            words += hint and f": {hint}"
             dropped.append(Dropped("reads", words, count, examples_of(rows, ("case_id",))))
     again = kept.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
     if again.height:

@@ -13,6 +13,7 @@ from overread.stats import bootstrap
 
 FEWEST_DRAWN = 10  # patients of a stratum that are drawn within it
 _AT_ONCE = 64  # columns per call: bounds the memory of the truths and scores laid out for it
+STEP = 8  # columns between two reports of progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from overread.evaluate.areas import auc_estimate, chosen, linear_estimate, mean_
 from overread.evaluate.frozen import Frozen, Threshold
 from overread.evaluate.panel import Bools, Panel
 from overread.evaluate.populations import Population
+from overread.evaluate.progress import advancing
 from overread.evaluate.rows import Place, Row, count, counts_at, noted, row
 from overread.evaluate.setting import Reach, Setting, everywhere, population_counts, reach
 from overread.stats import rates
@@ -24,9 +25,9 @@ RATES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "lr_posit
 def discrimination(setting: Setting) -> list[Row]:
     """The AUC of every rater, population and finding; per site where an internal population has several."""
     rows: list[Row] = []
-    for rater in setting.raters:
-        for population in setting.populations[rater]:
-            for finding in setting.panel.findings:
+    for rater in advancing(setting.raters):
+        for population in advancing(setting.populations[rater]):
+            for finding in advancing(setting.panel.findings):
                 if setting.panel.gives(rater, finding):
                     rows += _auc_rows(setting, setting.place("standalone", finding, rater, population), population)
     return rows
@@ -121,10 +122,10 @@ def calls(panel: Panel, frozen: Frozen, place: Place, threshold: Threshold, case
 def operating(setting: Setting) -> list[Row]:
     """Sensitivity, specificity, PPV, NPV, F1, accuracy and likelihood ratios at every frozen threshold."""
     rows: list[Row] = []
-    for rater in setting.raters:
+    for rater in advancing(setting.raters):
         frozen = setting.frozen[rater]
-        for population in setting.populations[rater]:
-            for finding in setting.panel.findings:
+        for population in advancing(setting.populations[rater]):
+            for finding in advancing(setting.panel.findings):
                 place = setting.place("standalone", finding, rater, population)
                 cases = everywhere(setting, population)
                 if not (cases & setting.panel.stated(rater, finding)).any():  # the row of the AUC says so

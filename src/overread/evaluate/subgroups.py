@@ -11,6 +11,7 @@ from overread.evaluate.gaps import ALL, Measure, adjusted, gap_rows, mean_rows, 
 from overread.evaluate.group_rates import rate_rows, underdiagnosis, underdiagnosis_rows
 from overread.evaluate.groups import Groups, few, parted
 from overread.evaluate.panel import Bools
+from overread.evaluate.progress import advancing
 from overread.evaluate.rows import Row, count, row
 from overread.evaluate.setting import Setting
 from overread.stats.estimate import Estimate
@@ -19,11 +20,12 @@ from overread.stats.estimate import Estimate
 def subgroups(setting: Setting) -> list[Row]:
     """AUC, frozen rates and under-diagnosis in every group; the gaps between groups, with Holm-adjusted p."""
     rows: list[Row] = []
-    for rater in setting.raters:
-        for population in setting.populations[rater]:
+    for rater in advancing(setting.raters):
+        for population in advancing(setting.populations[rater]):
             mine: list[Row] = []
-            for groups in parted(setting, rater, population):
-                mine += auc_rows(setting, groups) + rate_rows(setting, groups) + underdiagnosis_rows(setting, groups)
+            for groups in advancing(parted(setting, rater, population)):
+                for analysis in advancing((auc_rows, rate_rows, underdiagnosis_rows)):
+                    mine += analysis(setting, groups)
             mine += underdiagnosis(setting, rater, population) if mine else []
             rows += adjusted(mine, f"{rater}, {population.name}")
     return rows
@@ -33,7 +35,7 @@ def auc_rows(setting: Setting, groups: Groups) -> list[Row]:
     """The AUC of every finding in every group, their mean in every group and over all of them, and the gaps."""
     rows, confidence = [], setting.config.confidence
     found: dict[str, dict[str, Area | str]] = {}
-    for finding in groups.findings(setting):
+    for finding in advancing(groups.findings(setting)):
         for level, mask in groups.levels.items():
             of = _cases(setting, groups, finding, mask)
             counts = count(of.truth.astype(np.float64), of.patient)

@@ -37,10 +37,11 @@ _VIEW = {"pa": "PA", "ap": "AP", "lateral": "LATERAL", "ll": "LATERAL"}
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A table and the columns of its file that were not used."""
+    """A table, the columns of its file that were not used, and notes on its identifiers."""
 
     frame: pl.DataFrame
     unused: tuple[str, ...] = ()
+    notes: tuple[tables.Note, ...] = ()
 
 
 def images(path: Path | str) -> Read:
@@ -62,7 +63,9 @@ def images(path: Path | str) -> Read:
         )  # fmt: skip
     if "site" not in frame.columns:
         frame = frame.with_columns(pl.lit("").alias("site"))
-    return Read(tables.check(frame.with_columns(_plain_words(frame)), "images", where=path))
+    notes: list[tables.Note] = []
+    checked = tables.check(frame.with_columns(_plain_words(frame)), "images", where=path, notes=notes)
+    return Read(checked, notes=tuple(notes))
 
 
 def labels(path: Path | str, *, source: str = "") -> Read:
@@ -70,13 +73,16 @@ def labels(path: Path | str, *, source: str = "") -> Read:
 
     A wide file's rows are images; where it has a case column (case_id, study_id) that is the case.
     """
+    notes: list[tables.Note] = []
     frame = tables.frame_of(path)
     if {"finding", "state"} & set(frame.columns):
-        return Read(tables.check(frame, "labels", where=path))
+        checked = tables.check(frame, "labels", where=path, notes=notes)
+        return Read(checked, notes=tuple(notes))
     key = _find(frame, _CASE) or _column(frame, _IMAGE, path, "a case or an image per row")
     taken, unused = _finding_columns(frame, (key,), path)
-    _once(frame, [key], path)
     frame = frame.rename({c: f for c, f in taken.items() if c != f} | ({key: "case_id"} if key != "case_id" else {}))
+    frame = tables.identify(frame, "labels", where=path, notes=notes)
+    _once(frame, "case_id", path, key)
     long = frame.select("case_id", *(pl.col(f).cast(pl.String).str.strip_chars() for f in taken.values())).unpivot(
         index="case_id", variable_name="finding", value_name="said"
     )
@@ -88,7 +94,7 @@ def labels(path: Path | str, *, source: str = "") -> Read:
             path, f"{_WORDS} or nothing in a finding's column", f"{wrong.height:,} other values", examples=_said(wrong)
         )
     long = long.select("case_id", "finding", pl.lit(source or _stem(path)).alias("source"), "state")
-    return Read(tables.check(long, "labels", where=path), unused)
+    return Read(tables.check(long, "labels", where=path), unused, tuple(notes))
 
 
 def reads(path: Path | str, *, arm: str = "unaided") -> Read:
@@ -99,24 +105,28 @@ def reads(path: Path | str, *, arm: str = "unaided") -> Read:
     no column says it. A reader who reads a case again without a column that counts it gets rounds 1, 2, … in the order
     of the rows.
     """
+    notes: list[tables.Note] = []
     frame = tables.frame_of(path)
     if "finding" in frame.columns:
         if "case_id" not in frame.columns and "image_id" in frame.columns:
             frame = frame.rename({"image_id": "case_id"})
         frame = frame if "arm" in frame.columns else frame.with_columns(pl.lit(arm).alias("arm"))
-        return Read(tables.check(_counted(frame, ["reader", "case_id", "finding", "arm"]), "reads", where=path))
+        frame = tables.identify(frame, "reads", where=path, notes=notes)  # before repeated reads are counted
+        checked = tables.check(_counted(frame, ["reader", "case_id", "finding", "arm"]), "reads", where=path)
+        return Read(checked, notes=tuple(notes))
     named = {_find(frame, _CASE) or _column(frame, _IMAGE, path, "a case or an image per row"): "case_id"}
     named[_column(frame, _READER, path, "the reader ('reader' or 'Reader ID')")] = "reader"
     named |= {found: name for name in ("arm", "round") if (found := _find(frame, (name,)))}
     taken, unused = _finding_columns(frame, tuple(named), path)
     frame = frame.rename(named | taken)
     frame = frame if "arm" in frame.columns else frame.with_columns(pl.lit(arm).alias("arm"))
+    frame = tables.identify(frame, "reads", where=path, notes=notes)
     key = ["reader", "case_id", "arm", "round"]
     long = _counted(frame, key[:3]).unpivot(
         [*taken.values()], index=key, variable_name="finding", value_name="said"
     ).with_columns(pl.col("said").cast(pl.String).str.strip_chars())  # fmt: skip
     long = _answers(long.filter(pl.col("said").is_not_null() & (pl.col("said") != "")), path)
-    return Read(tables.check(long.drop("said"), "reads", where=path), unused)
+    return Read(tables.check(long.drop("said"), "reads", where=path), unused, tuple(notes))
 
 
 def _counted(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
@@ -157,24 +167,28 @@ def _said(wrong: pl.DataFrame) -> pl.Series:
 
 def predictions(path: Path | str, *, model: str = "") -> Read:
     """The scores of a long file (image_id or case_id, finding, model, score) or of a wide one named as its model is."""
+    notes: list[tables.Note] = []
     frame = tables.frame_of(path)
     if {"finding", "score"} & set(frame.columns):
         by_image = "image_id" in frame.columns or "case_id" not in frame.columns
-        return Read(tables.check(frame, "predictions" if by_image else "case_predictions", where=path))
+        table = "predictions" if by_image else "case_predictions"
+        checked = tables.check(frame, table, where=path, notes=notes)
+        return Read(checked, notes=tuple(notes))
     key = _find(frame, _IMAGE)
     unit = "image_id" if key else "case_id"
     key = key or _column(frame, _CASE, path, "an image or a case per row")
+    table = "predictions" if unit == "image_id" else "case_predictions"
     taken, unused = _finding_columns(frame, (key,), path)
-    _once(frame, [key], path)
-    frame = frame.select(pl.col(key).cast(pl.String).alias(unit), *(pl.col(c).alias(f) for c, f in taken.items()))
+    frame = frame.select(pl.col(key).alias(unit), *(pl.col(c).alias(f) for c, f in taken.items()))
+    frame = tables.identify(frame, table, where=path, notes=notes)
+    _once(frame, unit, path, key)
     numbers = frame.with_columns(pl.col(f).cast(pl.Float64, strict=False) for f in taken.values())
     problems = [p for f in taken.values() if (p := _score_problem(frame[f], numbers[f], f, path))]
     if problems:
         raise InputError.all(problems)
     long = numbers.unpivot(index=unit, variable_name="finding", value_name="score").drop_nulls("score")
     long = long.with_columns(pl.lit(model or _stem(path)).alias("model"), pl.lit("none").alias("shift"))
-    table = "predictions" if unit == "image_id" else "case_predictions"
-    return Read(tables.check(long, table, where=path), unused)
+    return Read(tables.check(long, table, where=path), unused, tuple(notes))
 
 
 def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path | str) -> InputError | None:
@@ -251,12 +265,13 @@ def _column(frame: pl.DataFrame, synonyms: tuple[str, ...], path: Path | str, ex
     return found
 
 
-def _once(frame: pl.DataFrame, key: list[str], path: Path | str) -> None:
-    repeats = frame.filter(pl.struct(key).is_duplicated())
+def _once(frame: pl.DataFrame, unit: str, path: Path | str, column: str) -> None:
+    """Refuse a file that has a unit in two rows; `column` is what the file calls it."""
+    repeats = frame.filter(pl.col(unit).is_duplicated())
     if repeats.height:
         raise InputError(
-            path, f"one row per {key[0]}", f"{repeats.height:,} rows whose key stands more than once",
-            examples=repeats[key[0]].unique(maintain_order=True).head(5), do="Remove the repeats.",
+            path, f"one row per {column}", f"{repeats.height:,} rows whose key stands more than once",
+            examples=repeats[unit].unique(maintain_order=True).head(5), do="Remove the repeats.",
         )  # fmt: skip
 
 

@@ -12,8 +12,10 @@ algorithm; here with images of mean 0 and length 1, as brightness and contrast o
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from overread.kernels import njit
 
 COARSE, FINE = 20, 48  # points per side of the grid on which images are compared
 _BLUR = 0.12  # standard deviation of the Gaussian whose result is subtracted, as a share of the side
@@ -124,7 +126,7 @@ def _sampled(
     return out, inside
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _sample(images, which, maps, out, inside):
     points = out.shape[1]
     tall, wide = images.shape[1], images.shape[2]

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from pydicom.encaps import get_frame
 
 from overread.errors import InputError
-from overread.images.header import BROKEN, said
+from overread.images.faults import BROKEN, Fault, said
+from overread.images.layout import Layout
 from overread.images.stream import check_stream
+from overread.images.tags import quoted
 
 _LITTLE_ENDIAN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99")
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -35,39 +37,46 @@ _CODECS = {
 _LOSSY = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203"))
 
 
-def stored(dataset: pydicom.Dataset, where: Path | str) -> NDArray[np.generic]:
+def stored(dataset: pydicom.Dataset, layout: Layout, where: Path | str) -> NDArray[np.generic]:
     """The stored values, (rows, columns) or (rows, columns, 3), in the file's own integer type.
 
-    Raises InputError that names the encoding and what the decoders said of it.
+    Raises InputError that names the encoding and what was wrong with the stream.
     """
-    syntax, shape = _syntax(dataset), _shape(dataset)
-    grey = dataset.BitsAllocated in (8, 16) and len(shape) == 2
-    if grey and (syntax in _LITTLE_ENDIAN or (syntax == _BIG_ENDIAN and dataset.BitsAllocated == 16)):
-        return _plain(dataset, where, big=syntax == _BIG_ENDIAN)
-    failures = []
+    syntax = _syntax(dataset)
+    grey = layout.allocated in (8, 16) and layout.samples == 1
+    if syntax in _LITTLE_ENDIAN and layout.samples == 1:
+        return _plain(dataset, layout, where, big=False)
+    if syntax == _BIG_ENDIAN and layout.samples == 1 and layout.allocated > 8:
+        return _plain(dataset, layout, where, big=True)
+    faults = []
     try:
-        frame = _frame(dataset, syntax, shape)
+        frame = _frame(dataset, syntax, layout.shape)
     except BROKEN as error:
         raise _refused(where, syntax, [said(error)]) from error
-    if grey and frame is not None and (syntax in _CODECS or syntax == _RLE):
+    if grey and frame is not None:
         try:
-            values = _decoded(dataset, frame, syntax)
-            if values.shape == shape:
-                return _typed(values, dataset, lossy=syntax in _LOSSY)
-            failures.append(f"imagecodecs: {values.shape} values for {shape}")
+            values = _decoded(frame, layout, syntax)
+            if values.shape == layout.shape:
+                return _typed(values, layout, lossy=syntax in _LOSSY)
+            faults.append(f"{_times(values.shape)} pixels, the file states {_times(layout.shape)}")
         except BROKEN as error:
-            failures.append(f"imagecodecs: {said(error)}")
+            faults.append(said(error))
     try:
         return _by_pydicom(dataset)
     except BROKEN as error:
-        failures.append(f"pydicom: {said(error)}")
-    raise _refused(where, syntax, failures)
+        faults.append(said(error))
+    raise _refused(where, syntax, faults)
 
 
-def _refused(where: Path | str, syntax: str, failures: list[str]) -> InputError:
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in shape)
+
+
+def _refused(where: Path | str, syntax: str, faults: list[str]) -> InputError:
+    name = pydicom.uid.UID(syntax).name
     return InputError(
-        where, f"pixel data (7FE0,0010) in {pydicom.uid.UID(syntax).name}",
-        f"a stream that cannot be decoded ({'; '.join(failures)})",
+        where, f"pixel data (7FE0,0010) in {name if name[:1].isalpha() else quoted(name)}",
+        f"a stream that cannot be decoded ({'; '.join(dict.fromkeys(faults))})",
         do="Fetch the file again, or send it uncompressed.",
     )  # fmt: skip
 
@@ -83,21 +92,16 @@ def _syntax(dataset: pydicom.Dataset) -> str:
     return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
 
 
-def _shape(dataset: pydicom.Dataset) -> tuple[int, ...]:
-    planes = int(dataset.get("SamplesPerPixel") or 1)
-    return (dataset.Rows, dataset.Columns) if planes == 1 else (dataset.Rows, dataset.Columns, planes)
-
-
-def _plain(dataset: pydicom.Dataset, where: Path | str, *, big: bool) -> NDArray[np.generic]:
-    dtype = np.dtype("u1" if dataset.BitsAllocated == 8 else ">u2" if big else "<u2")
-    wanted, data = int(dataset.Rows) * int(dataset.Columns) * dtype.itemsize, dataset.PixelData
+def _plain(dataset: pydicom.Dataset, layout: Layout, where: Path | str, *, big: bool) -> NDArray[np.generic]:
+    dtype = np.dtype(f"{'>' if big else '<'}u{layout.allocated // 8}")
+    wanted, data = layout.rows * layout.columns * dtype.itemsize, dataset.PixelData
     if len(data) < wanted:
         raise InputError(
             where, f"{wanted:,} bytes of pixel data (7FE0,0010)", f"{len(data):,}: the file is truncated",
             do="Fetch the file again.",
         )  # fmt: skip
-    values = np.frombuffer(data, dtype, count=wanted // dtype.itemsize).reshape(dataset.Rows, dataset.Columns)
-    return _typed(values.astype(dtype.newbyteorder("="), copy=False), dataset)
+    values = np.frombuffer(data, dtype, count=wanted // dtype.itemsize).reshape(layout.shape)
+    return _typed(values.astype(dtype.newbyteorder("="), copy=False), layout)
 
 
 def _frame(dataset: pydicom.Dataset, syntax: str, shape: tuple[int, ...]) -> bytes | None:
@@ -107,18 +111,18 @@ def _frame(dataset: pydicom.Dataset, syntax: str, shape: tuple[int, ...]) -> byt
     frame: bytes = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax != _RLE:
         if b"\xff\xd9" not in frame[-16:]:  # several decoders fill a cut stream with grey and say nothing
-            raise ValueError("the stream has no end marker: the file is truncated")
+            raise Fault("the stream has no end marker: the file is truncated")
         check_stream(frame, *shape)
     return frame
 
 
-def _decoded(dataset: pydicom.Dataset, frame: bytes, syntax: str) -> NDArray[np.generic]:
+def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[np.generic]:
     import imagecodecs  # loads its libraries as they are asked for; no cost for a cohort of PNG files
 
     if syntax == _RLE:
-        dtype = np.dtype("u1" if dataset.BitsAllocated == 8 else "<u2")
+        dtype = np.dtype("u1" if layout.allocated == 8 else "<u2")
         flat = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype), dtype)
-        return flat[: dataset.Rows * dataset.Columns].reshape(dataset.Rows, dataset.Columns)
+        return flat[: layout.rows * layout.columns].reshape(layout.shape)
     decode = getattr(imagecodecs, _CODECS[syntax])
     return _strictly(decode, frame) if _CODECS[syntax] == "htj2k_decode" else np.asarray(decode(frame))
 
@@ -133,26 +137,25 @@ def _strictly(decode: Callable[[bytes], NDArray[np.generic]], frame: bytes) -> N
     finally:
         sys.unraisablehook = usual
     if ignored:
-        raise ValueError(ignored[0])
+        raise Fault(ignored[0])
     return values
 
 
-def _typed(values: NDArray[np.generic], dataset: pydicom.Dataset, *, lossy: bool = False) -> NDArray[np.generic]:
+def _typed(values: NDArray[np.generic], layout: Layout, *, lossy: bool = False) -> NDArray[np.generic]:
     """Only the bits that are stored, moved to the low end, signed where the file says so."""
-    bits, allocated = int(dataset.BitsStored), 8 if values.dtype.itemsize == 1 else 16
-    high = int(dataset.get("HighBit", bits - 1))
+    bits, width = layout.stored, 8 * values.dtype.itemsize
     unsigned = values.view(f"u{values.dtype.itemsize}")
-    shift = max(0, high + 1 - bits)
+    shift = layout.high + 1 - bits
     if shift:
         unsigned = unsigned >> shift
-    if bits < allocated and int(unsigned.max()) >> bits:
+    if bits < width and int(unsigned.max()) >> bits:
         most = unsigned.dtype.type((1 << bits) - 1)
-        clipped = lossy and not dataset.get("PixelRepresentation")
+        clipped = lossy and not layout.signed
         unsigned = np.minimum(unsigned, most) if clipped else unsigned & most
-    if not dataset.get("PixelRepresentation"):
+    if not layout.signed:
         return unsigned
     signed = unsigned.view(f"i{values.dtype.itemsize}")
-    return (signed << (allocated - bits)) >> (allocated - bits) if bits < allocated else signed
+    return (signed << (width - bits)) >> (width - bits) if bits < width else signed
 
 
 def _by_pydicom(dataset: pydicom.Dataset) -> NDArray[np.generic]:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from overread.errors import InputError
 from overread.images import codecs, grey
-from overread.images.header import BROKEN, Header, dataset_of, header_of, readable, said
+from overread.images.faults import BROKEN, lenient, readable, said
+from overread.images.header import Header, dataset_of, header_of
 from overread.images.header import read_header as read_header
+from overread.images.layout import layout_of
 from overread.images.lookup import looked_up
-from overread.images.picture import Pixels, check_size, read_bytes
+from overread.images.picture import Pixels, read_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +69,17 @@ def read_dicom(path: Path | str, *, voi: bool = True) -> Radiograph:
 
 def decode_dicom(data: bytes, where: Path | str, *, voi: bool = True) -> Radiograph:
     """The same for bytes already read; `where` is what errors call them."""
-    with (
-        pydicom.config.disable_value_validation()
-    ):  # odd values are common in real headers; what matters is checked here
+    with lenient():  # odd values are common in real headers; what matters is checked here
         dataset = dataset_of(data, where, with_pixels=True)
+        notes: list[str] = []
         with readable(where, "tags that can be read"):
-            stored = stored_of(dataset, where)
+            stored = stored_of(dataset, where, notes)
         try:
             plane = grey.displayed(dataset, stored, voi=voi)
         except BROKEN as error:
             raise InputError(where, "grey scale tags that can be applied", said(error)) from error
         header = header_of(dataset, where)
-        return Radiograph(plane.stored, plane.table, plane.black, plane.white, header, plane.notes)
+        return Radiograph(plane.stored, plane.table, plane.black, plane.white, header, (*notes, *plane.notes))
 
 
 def stored_values(path: Path | str) -> NDArray[np.generic]:
@@ -88,29 +89,15 @@ def stored_values(path: Path | str) -> NDArray[np.generic]:
     >>> stored_values(get_testdata_file("CT_small.dcm")).dtype
     dtype('int16')
     """
-    with pydicom.config.disable_value_validation():
+    with lenient():
         dataset = dataset_of(read_bytes(path), path, with_pixels=True)
         with readable(path, "tags that can be read"):
             return stored_of(dataset, path)
 
 
-def stored_of(dataset: pydicom.Dataset, where: Path | str) -> NDArray[np.generic]:
-    """The stored values of a data set, once what the file says of them makes sense; InputError where it does not."""
-    if "PixelData" not in dataset and (not len(dataset) or "Rows" in dataset):  # pydicom gives what it had read so far
-        raise InputError(
-            where,
-            "a whole DICOM file",
-            "one that ends before its pixel data: it is truncated",
-            do="Fetch the file again.",
-        )
-    if "PixelData" not in dataset:
-        found = f"a DICOM object without pixels (modality {dataset.get('Modality') or 'not stated'})"
-        raise InputError(where, "a radiograph with pixel data (7FE0,0010)", found)
-    missing = [k for k in ("Rows", "Columns", "BitsAllocated", "BitsStored") if not isinstance(dataset.get(k), int)]
-    if missing:
-        raise InputError(where, "tags that say how pixels are stored", "some missing", examples=missing)
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    if frames != 1:
-        raise InputError(where, "one radiograph", f"{frames} frames (0028,0008)", do="Split it into single images.")
-    check_size(where, int(dataset.Rows), int(dataset.Columns))
-    return codecs.stored(dataset, where)
+def stored_of(dataset: pydicom.Dataset, where: Path | str, notes: list[str] | None = None) -> NDArray[np.generic]:
+    """The stored values of a data set, in the file's own integer type; `notes` takes what was odd.
+
+    Raises InputError: see `layout.layout_of` and `codecs.stored`.
+    """
+    return codecs.stored(dataset, layout_of(dataset, where, [] if notes is None else notes), where)

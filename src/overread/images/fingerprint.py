@@ -11,12 +11,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 from scipy.fft import dct
 
 from overread.errors import InputError
 from overread.images.picture import LEAST_COMPARED
+from overread.kernels import njit
 
 SIDE = 48  # pixels of a thumbnail
 
@@ -58,7 +59,7 @@ def content_boxes(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return _trimmed(pixels, _UNIFORM, int(_LONGEST_BORDER * size), int(np.ceil(_EDGE * size)))
 
 
-@njit(cache=True)
+@njit()
 def _line_deviation(values):
     mean, squares = 0.0, 0.0
     for v in values:
@@ -69,7 +70,7 @@ def _line_deviation(values):
     return np.sqrt(squares / len(values))
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _trimmed(pixels, uniform, most, edge):
     n, size = pixels.shape[0], pixels.shape[1]
     boxes = np.empty((n, 4), np.int64)
@@ -95,7 +96,7 @@ def _trimmed(pixels, uniform, most, edge):
     return boxes
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def thumbnails(pixels, boxes, side):
     """The content of images, stretched to `side` x `side`: each value is the mean over its area, uint8."""
     n = len(pixels)

@@ -5,34 +5,27 @@ Each rule stands once. What was odd is noted, never mended in silence; None or "
 
 from __future__ import annotations
 
-import struct
-import warnings
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pydicom
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 
 from overread.errors import InputError
+from overread.images import tags
 from overread.images.deflated import SYNTAX as DEFLATED
 from overread.images.deflated import inflated
+from overread.images.faults import BROKEN as BROKEN
+from overread.images.faults import lenient
+from overread.images.faults import readable as readable
+from overread.images.faults import said as said
 from overread.images.picture import MAX_PIXELS, content
 
-# What pydicom raises on files that are not what they say; anything else is our fault and stays a traceback.
-BROKEN = (
-    InvalidDicomError, BytesLengthException, AttributeError, EOFError, KeyError, NotImplementedError, OSError,
-    OverflowError, RecursionError, RuntimeError, TypeError, ValueError, IndexError, struct.error, zlib.error,
-    MemoryError, AssertionError,
-)  # fmt: skip
 _HEAD = 1 << 20
 _LARGEST = 2 * MAX_PIXELS + (1 << 24)  # bytes of the largest picture that is read, and of a long header
 _VIEWS = {"PA": "PA", "AP": "AP", "LL": "LATERAL", "RL": "LATERAL", "LATERAL": "LATERAL", "LAT": "LATERAL"}
@@ -44,6 +37,7 @@ _VIEW_CODES = {
 }  # fmt: skip
 _AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+_PLACEHOLDERS = (date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1))  # birth dates that stand for none
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds .7.1 to .7.4
 TAGS = (
     "SOPClassUID", "SOPInstanceUID", "AcquisitionDate", "StudyDate", "ContentDate", "AccessionNumber", "Modality",
@@ -106,7 +100,7 @@ def read_header(path: Path | str) -> Header:
             head = file.read(_HEAD)
     except OSError as error:
         raise InputError(path, "a DICOM file", f"one that cannot be opened: {error.strerror or error}") from error
-    with pydicom.config.disable_value_validation():
+    with lenient():
         return header_of(dataset_of(head, path, with_pixels=False), path)
 
 
@@ -120,8 +114,7 @@ def dataset_of(
     if content(data[:512]) != "DICOM":
         raise InputError(where, "a DICOM file", f"a file whose content is {content(data[:512])}")
     plain = inflated(data, where, most=_LARGEST if with_pixels else _HEAD, whole=with_pixels)
-    with readable(where, "a whole DICOM file"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a file that ends early is told of later, in our words
+    with readable(where, "a whole DICOM file"), lenient():  # a file that ends early is refused later
         dataset = pydicom.dcmread(
             BytesIO(data if plain is None else plain), force=True, stop_before_pixels=not with_pixels,
             specific_tags=None if tags is None else [_PLACES[t] for t in tags],
@@ -129,21 +122,6 @@ def dataset_of(
         if plain is not None:
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(DEFLATED)
         return dataset
-
-
-@contextmanager
-def readable(where: Path | str, expected: str) -> Iterator[None]:
-    """Whatever a broken file makes its readers raise is an InputError that says what they said of it."""
-    try:
-        yield
-    except BROKEN as error:
-        found = f"one that cannot be read: {said(error)}"
-        raise InputError(where, expected, found, do="Fetch the file again.") from error
-
-
-def said(error: BaseException) -> str:
-    """What an error says, in one short line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def header_of(dataset: pydicom.Dataset, where: Path | str) -> Header:
@@ -194,23 +172,22 @@ def _text(dataset: pydicom.Dataset, tag: str) -> str:
     plain = isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and (raw.VR or _KINDS[tag]) in _PLAIN
     if plain and raw.value.isascii() and b"\\" not in raw.value:  # by far the most: no element need be made of it
         return str(raw.value.decode("ascii").strip(" \0\t\r\n"))
-    value = dataset.get(tag)
+    try:
+        value = dataset.get(tag)
+    except BROKEN:  # of another type than it should have, or in letters that nothing names: as its bytes read
+        return tags.pieces(dataset, tag)[0] if tags.pieces(dataset, tag) else ""
     return "" if value is None else str(value).strip()
 
 
 def _whole(dataset: pydicom.Dataset, tag: str) -> int:
-    value = dataset.get(tag)
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        return 0
+    return tags.whole(dataset, tag, []) or 0  # what is odd in it is noted where the pixels are read
 
 
 def _view(dataset: pydicom.Dataset, notes: list[str]) -> str:
     """ViewPosition (0018,5101), else the first code of ViewCodeSequence (0054,0220); two that differ are noted."""
     word = _text(dataset, "ViewPosition").upper()
     stated = _VIEWS.get(word, "UNKNOWN")
-    codes = dataset.get("ViewCodeSequence")
+    codes = tags.items(dataset, "ViewCodeSequence", notes)
     coded = _VIEW_CODES.get(_text(codes[0], "CodeValue"), "UNKNOWN") if codes else "UNKNOWN"
     if "UNKNOWN" not in (stated, coded) and stated != coded:
         notes.append(f"view position says {stated}, view code {coded}: {stated} is taken")
@@ -218,7 +195,7 @@ def _view(dataset: pydicom.Dataset, notes: list[str]) -> str:
         notes.append("view taken from the view code")
         return coded
     if stated == "UNKNOWN" and word:
-        notes.append(f"view position '{word}' is none of PA, AP, lateral: UNKNOWN")
+        notes.append(f"view position {tags.quoted(word)} is none of PA, AP, lateral: UNKNOWN")
     return stated
 
 
@@ -227,7 +204,7 @@ def _sex(dataset: pydicom.Dataset, notes: list[str]) -> str | None:
     if word in ("F", "M"):
         return word
     if word not in ("", "O"):
-        notes.append(f"patient sex '{word}' is none of F, M, O: not stated")
+        notes.append(f"patient sex {tags.quoted(word)} is none of F, M, O: not stated")
     return None
 
 
@@ -240,21 +217,43 @@ def _day(dataset: pydicom.Dataset, tag: str) -> date | None:
 
 
 def _age_years(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
-    """The age as stated ("034Y", "018M"), else from birth to study; one no human reaches is not stated at all."""
-    text = _text(dataset, "PatientAge").upper()
-    born, seen = _day(dataset, "PatientBirthDate"), _day(dataset, "StudyDate")
-    years: float | None = None
-    if text[-1:] in _AGE_UNITS and text[:-1].isdigit():
-        years = int(text[:-1]) * _AGE_UNITS[text[-1]]
-    elif text.isdecimal() and len(text) <= 3:  # against the standard, but all 26,684 files of RSNA's challenge are so
-        years = float(text)
-        notes.append("age without a unit: taken as years")
-    elif born and seen:
-        years = (seen - born).days / 365.25
-    if years is not None and not 0 <= years <= 120:
-        notes.append(f"age {years:.0f} years: not stated")
-        return None
-    return years
+    """The age as given ("034Y", "018M"), otherwise from birth to study; ages outside 0 to 120 years are missing.
+
+    Placeholders are missing, too: an age of 0 years (a newborn has days or months), the birth date 1 January 1900
+    and its like.
+    """
+    text, years = _text(dataset, "PatientAge").upper(), None
+    number, unit = (text, "") if text.isdecimal() else (text[:-1], text[-1:])
+    if number.isdecimal() and number.isascii() and len(number) <= 3 and (not unit or unit in _AGE_UNITS):
+        if not unit:  # against the standard, but all 26,684 files of RSNA's challenge are so
+            notes.append("age without a unit: taken as years")
+        years = int(number) * _AGE_UNITS.get(unit, 1.0)
+        if years == 0 and unit in ("Y", ""):
+            notes.append(f"age {tags.quoted(text)} is a placeholder: not stated")
+            years = None
+    elif text:
+        notes.append(f"age {tags.quoted(text)} is not a number of years, months, weeks or days: not stated")
+    years = _possible(years, notes)
+    if years is not None:
+        return years
+    born, seen = _born(dataset, notes), _day(dataset, "StudyDate")
+    return _possible((seen - born).days / 365.25, notes) if born and seen else None
+
+
+def _possible(years: float | None, notes: list[str]) -> float | None:
+    if years is None or 0 <= years <= 120:
+        return years
+    notes.append(f"age {years:.0f} years: not stated")
+    return None
+
+
+def _born(dataset: pydicom.Dataset, notes: list[str]) -> date | None:
+    """The birth date, unless it is one that systems write where none is known."""
+    born = _day(dataset, "PatientBirthDate")
+    if born is None or (born.year >= 1880 and born not in _PLACEHOLDERS):
+        return born
+    notes.append(f"birth date '{born.isoformat().replace('-', '')}' is a placeholder: not stated")
+    return None
 
 
 def _pixel_mm(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
@@ -264,7 +263,7 @@ def _pixel_mm(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
     NominalScannedPixelSpacing (0018,2010). A PixelSpacing that says no calibration (0028,0A02) and equals that at the
     detector is one at the detector. Those are divided by the magnification (0018,1114) where it is stated. PS3.3 10.7.
     """
-    found = {tag: pair for tag in _SPACINGS if (pair := _spacing(dataset, tag)) is not None}
+    found = {tag: pair for tag in _SPACINGS if (pair := _spacing(dataset, tag, notes)) is not None}
     if not found:
         return None
     tag, (size, across) = next(iter(found.items()))
@@ -272,17 +271,23 @@ def _pixel_mm(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
         notes.append("pixels are not square: the row spacing is taken")
     if tag == "NominalScannedPixelSpacing":
         notes.append("pixel size that of the film scanner")
-    larger: Any = dataset.get("EstimatedRadiographicMagnificationFactor")
+    larger = tags.number(dataset, "EstimatedRadiographicMagnificationFactor", notes)
     calibrated = _text(dataset, "PixelSpacingCalibrationType")
     at_detector = not calibrated and found[tag] == found.get("ImagerPixelSpacing")
-    if at_detector and larger and float(larger) > 1:
+    if at_detector and larger and larger > 1:
         notes.append("pixel size at the detector divided by the magnification")
-        return size / float(larger)
+        return size / larger
     return size
 
 
-def _spacing(dataset: pydicom.Dataset, tag: str) -> tuple[float, float] | None:
-    value: Any = dataset.get(tag)
-    if not value or isinstance(value, str) or len(value) != 2 or not float(value[0]) > 0:
-        return None
-    return float(value[0]), float(value[1])
+def _spacing(dataset: pydicom.Dataset, tag: str, notes: list[str]) -> tuple[float, float] | None:
+    """The row and column spacing; one value alone is taken for both and noted, 0 is no size."""
+    values = tags.numbers(dataset, tag, notes)
+    if len(values) == 1 and values[0] > 0:
+        notes.append(f"{tags.name(tag)} has one value: taken for rows and columns")
+        values *= 2
+    if len(values) == 2 and values[0] > 0 and values[1] > 0:
+        return values[0], values[1]
+    if values and any(values):
+        notes.append(tags.left_out(tag, "\\".join(tags.pieces(dataset, tag)), "not two sizes"))
+    return None

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from overread.kernels import njit
 
 
 def looked_up(numbers: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
@@ -67,13 +68,13 @@ def counted(numbers: NDArray[Any]) -> NDArray[np.int64]:
     return counts
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _look_up(bits: NDArray[Any], table: NDArray[Any], found: NDArray[Any]) -> None:  # pragma: no cover - compiled
     for i in range(bits.size):
         found[i] = table[bits[i]]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _average(
     bits: NDArray[Any], columns: int, left: int, right: int, table: NDArray[np.uint8], tall: int, wide: int,
     found: NDArray[np.uint8],
@@ -91,7 +92,7 @@ def _average(
             _mean(sums[full:], (last - first) * rest, found[block, full:])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _add(
     row: NDArray[Any], table: NDArray[np.uint8], wide: np.uint64, full: int, sums: NDArray[np.uint32]
 ) -> None:  # pragma: no cover - compiled
@@ -115,14 +116,14 @@ def _add(
         sums[full] += table[row[last]]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _mean(sums: NDArray[np.uint32], n: int, found: NDArray[np.uint8]) -> None:  # pragma: no cover - compiled
     half, scale = np.uint32(n // 2), np.uint32((1 << 24) // n)
     for i in range(sums.size):
         found[i] = ((sums[i] + half) * scale) >> np.uint32(24)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _count(bits: NDArray[Any], counts: NDArray[np.int64]) -> None:  # pragma: no cover - compiled
     for i in range(bits.size):
         counts[bits[i]] += 1

@@ -16,21 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from overread.errors import InputError
+from overread.images.contrast import ONE
 from overread.images.memory import keep_freed_memory
 from overread.images.picture import Picture, content, read_bytes
 from overread.images.raster import decode_raster
-from overread.images.recipe import Recipe, render
+from overread.images.recipe import Recipe, render, uniformity
 from overread.images.workers import in_order
 
 _PORTION = 16  # images per task: some hundred milliseconds of work, about a megabyte back
 # A JPEG is unpacked no smaller than twice the recipe's size: the block averages of its decoder then stay within one
 # grey level of the full decode.
 _OVERSAMPLING = 2
+_RULES = 2  # raised where the rules of reading change: parts made by older rules are made again
+SEPARATOR = "; "  # between the notes of one image
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one file: its own rows and columns, its hash, what was converted, or the fault that it has."""
+    """What became of one file: its own rows and columns, its hash, notes on what was odd, or the fault that it has."""
 
     rows: int | None
     columns: int | None
@@ -42,16 +45,17 @@ class Made:
 def read_image(path: Path | str, recipe: Recipe) -> NDArray[np.uint8]:
     """One radiograph (PNG, JPEG or DICOM, told by content) by the recipe: uint8 (size, size), air dark.
 
-    Raises InputError: missing, empty, truncated or broken file, or not a radiograph (a PDF with another name).
+    Raises InputError: missing, empty, truncated or broken file, not a radiograph (a PDF with another name), or a
+    picture of one grey value.
 
     >>> import tempfile
     >>> from PIL import Image
     >>> file = Path(tempfile.mkdtemp()) / "a.png"
-    >>> Image.new("L", (60, 40), 7).save(file)
-    >>> int(read_image(file, Recipe(size=32)).max())
-    7
+    >>> Image.linear_gradient("L").save(file)
+    >>> read_image(file, Recipe(size=32)).shape
+    (32, 32)
     """
-    return render(read_picture(read_bytes(path), path, recipe), recipe)
+    return _rendered(read_picture(read_bytes(path), path, recipe), path, recipe)[0]
 
 
 def read_picture(data: bytes, where: Path | str, recipe: Recipe) -> Picture:
@@ -62,12 +66,25 @@ def read_picture(data: bytes, where: Path | str, recipe: Recipe) -> Picture:
 
         found = decode_dicom(data, where, voi=recipe.window == "full")
         rows, columns = found.stored.shape
-        notes = "; ".join(found.notes)
-        return Picture(found.stored, found.black, found.white, rows, columns, notes, table=found.table)
+        return Picture(found.stored, found.black, found.white, rows, columns, table=found.table, notes=found.notes)
     if kind not in ("PNG", "JPEG"):
         raise InputError(where, "a PNG, JPEG or DICOM radiograph", f"a file whose content is {kind}")
     longer = recipe.fit == "pad"
     return decode_raster(data, where, at_least=_OVERSAMPLING * recipe.size, longer=longer)
+
+
+def _rendered(picture: Picture, where: Path | str, recipe: Recipe) -> tuple[NDArray[np.uint8], list[str]]:
+    """The picture by the recipe, and notes: what was odd in the file, what was converted, whether it lacks contrast.
+
+    Raises InputError where it is of one grey value: nothing can be learnt from it or found in it.
+    """
+    pixels = render(picture, recipe)
+    poor = uniformity(picture, pixels, recipe)
+    if poor == ONE:
+        found = f"{poor} ({int(pixels.max())} of 255) all over"
+        raise InputError(where, "a picture with contrast", found, do="Check how it was exported.")
+    converted = [f"made one grey plane: {picture.converted}"] if picture.converted else []
+    return pixels, [*converted, *picture.notes, *([f"the picture has {poor}"] if poor else [])]
 
 
 def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) -> tuple[str, list[int]]:
@@ -75,7 +92,7 @@ def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) ->
 
     Returns the hash and the numbers of the files that are not there.
     """
-    digest = hashlib.sha256(repr(sorted(recipe.to_dict().items())).encode())
+    digest = hashlib.sha256(repr((_RULES, sorted(recipe.to_dict().items()))).encode())
     absent = []
     for number, (image_id, path) in enumerate(zip(image_ids, paths, strict=True)):
         state = (-1, -1)
@@ -98,9 +115,10 @@ def make(paths: Sequence[Path], recipe: Recipe) -> tuple[list[Made], NDArray[np.
         try:
             data = read_bytes(path)
             picture = read_picture(data, path, recipe)
-            rows.append(render(picture, recipe))
+            pixels, notes = _rendered(picture, path, recipe)
+            rows.append(pixels)
             digest = hashlib.sha256(data).hexdigest()
-            records.append(Made(picture.rows, picture.columns, digest, note=picture.converted))
+            records.append(Made(picture.rows, picture.columns, digest, note=SEPARATOR.join(notes)))
         except InputError as error:
             records.append(Made(None, None, None, fault=error.found))
     return records, np.stack(rows) if rows else np.empty((0, recipe.size, recipe.size), np.uint8)

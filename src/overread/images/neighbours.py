@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from overread.kernels import njit
 
 Array = NDArray[np.float32]
 
@@ -118,7 +120,7 @@ def _compare(found: Nearest, asked: tuple, held: tuple) -> None:
                   found.similarity, found.image, found.view)  # fmt: skip
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _kept(similarity, who, owners, images, numbers, best, image, view):
     k = best.shape[1]
     for r in prange(len(who)):

@@ -38,7 +38,7 @@ class Picture:
 
     `rows` and `columns` are the file's own, also where a JPEG was unpacked at a smaller scale. `converted` says what
     was done to get one grey plane ("" = nothing). Where there is a `table`, pixels are numbers whose grey stands in it
-    (see `lookup.looked_up`).
+    (see `lookup.looked_up`). `notes` name what was odd in the file and how it was read.
     """
 
     pixels: Pixels
@@ -48,6 +48,7 @@ class Picture:
     columns: int
     converted: str = ""
     table: Pixels | None = None
+    notes: tuple[str, ...] = ()
 
 
 def content(head: bytes) -> str:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from overread.errors import InputError
-from overread.images.picture import Picture, check_size, content, read_bytes
+from overread.images.picture import MAX_PIXELS, Picture, check_size, content, read_bytes
 
 _GREY8, _GREY16 = ("L",), ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _EXIF_ORIENTATION = 0x0112
 _GREY_PNG = (b"\x08\x00", b"\x10\x00")  # bit depth and colour type, as its header (which comes first) states them
 _PNG_EXTRAS = {b"eXIf", b"tRNS", b"acTL"}  # a turn, transparency, several frames
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}  # without its end mark a file is truncated
 
 
 def read_raster(path: Path | str, *, at_least: int = 0, longer: bool = False) -> Picture:
@@ -57,15 +58,13 @@ def decode_raster(data: bytes, where: Path | str, *, at_least: int = 0, longer: 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit that counts is check_size's
             return _decode(data, where, at_least, longer)
+    except Image.DecompressionBombError as error:
+        raise InputError(where, f"at most {MAX_PIXELS:,} pixels", "more") from error
     except _BROKEN as error:
+        found = "a truncated file" if data.rfind(_ENDS[kind]) < 0 else "a broken file"
         raise InputError(
-            where, f"a whole {kind} image", f"one that cannot be decoded: {_reason(error)}", do="Fetch the file again."
+            where, f"a whole {kind} image", f"one that cannot be decoded: {found}", do="Fetch the file again."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return "a truncated file" if "truncated" in text or "Truncated" in text else text.splitlines()[0]
 
 
 def _decode(data: bytes, where: Path | str, at_least: int, longer: bool) -> Picture:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from overread.errors import InputError, did_you_mean
+from overread.images import contrast
 from overread.images.picture import Picture, Pixels
 
 _FITS = {"crop": "the central square", "pad": "the whole image, its shorter side padded with black"}
@@ -84,13 +85,42 @@ def render(picture: Picture, recipe: Recipe) -> NDArray[np.uint8]:
         side = min(rows, columns)
         left, top = (columns - side) / 2, (rows - side) / 2
         return _bytes(_resized(picture, recipe.window, (size, size), (left, top, left + side, top + side)))
-    longer = max(rows, columns)
-    width, height = (max(1, round(n * size / longer)) for n in (columns, rows))
+    height, width = inner = _inner(rows, columns, size)
     whole = _bytes(_resized(picture, recipe.window, (width, height), (0, 0, columns, rows)))
     canvas = np.zeros((size, size), np.uint8)
-    top, left = (size - height) // 2, (size - width) // 2
-    canvas[top : top + height, left : left + width] = whole
+    canvas[_centred(inner, size)] = whole
     return canvas
+
+
+def uniformity(picture: Picture, pixels: NDArray[np.uint8], recipe: Recipe) -> str:
+    """What is wrong with the contrast of a rendered picture (see `contrast.flatness`); "" where nothing is.
+
+    Parameters
+    ----------
+    picture : Picture
+        The picture as it was read: averaging hides that a mask has two grey values, so they are counted in it.
+    pixels : ndarray of uint8, (size, size)
+        What `render` made of it. Bars that pad it are left out.
+    recipe : Recipe
+        The recipe that made it.
+    """
+    rows, columns = picture.pixels.shape
+    if recipe.fit == "pad":
+        pixels = pixels[_centred(_inner(rows, columns, recipe.size), recipe.size)]
+    found = contrast.flatness(pixels)
+    few = not found and contrast.few(picture.pixels, picture.table)
+    return contrast.FEW if few else found
+
+
+def _inner(rows: int, columns: int, size: int) -> tuple[int, int]:
+    """The rows and columns of a padded picture without its bars."""
+    longer = max(rows, columns)
+    return max(1, round(rows * size / longer)), max(1, round(columns * size / longer))
+
+
+def _centred(inner: tuple[int, int], size: int) -> tuple[slice, slice]:
+    top, left = ((size - n) // 2 for n in inner)
+    return slice(top, top + inner[0]), slice(left, left + inner[1])
 
 
 def _resized(picture: Picture, window: str, size: tuple[int, int], box: _Box) -> Image.Image:

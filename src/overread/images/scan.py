@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pydicom
 
 from overread.errors import InputError
+from overread.images.faults import lenient
 from overread.images.header import TAGS, Header, dataset_of, header_of
 from overread.images.picture import content
 from overread.images.workers import in_order
@@ -109,7 +109,7 @@ def headers(paths: Sequence[str]) -> pl.DataFrame:
             head = _head(Path(path), size)
             row["kind"] = content(head[:512])
             if row["kind"] == "DICOM":
-                with pydicom.config.disable_value_validation():
+                with lenient():
                     found = header_of(dataset_of(head, path, with_pixels=False, tags=TAGS), path)
                 row |= {name: getattr(found, name) for name in _FIELDS}
                 row["notes"] = "; ".join(found.notes)

@@ -23,7 +23,7 @@ from overread.errors import InputError
 from overread.images.making import Made, made_in_order, part_key
 from overread.images.making import read_image as read_image
 from overread.images.recipe import Recipe
-from overread.tables import replacing, write_json
+from overread.tables import make_folder, remove, write_array, write_json
 
 Progress = Callable[[int, int], None]
 
@@ -155,11 +155,11 @@ def _name(pixels: Path, number: int) -> Path:
 
 def _clear(pixels: Path, *, keep: list[Path]) -> None:
     """Remove what an older or interrupted build left, so that a store is never of two builds."""
-    pixels.mkdir(parents=True, exist_ok=True)
+    make_folder(pixels)
     kept = {p.name for path in keep for p in (path, path.with_suffix(".json"))}
     for stale in (pixels / "recipe.json", *pixels.glob("part-*"), *pixels.glob(".*.part")):
         if stale.name not in kept:
-            stale.unlink(missing_ok=True)
+            remove(stale)
 
 
 def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
@@ -175,8 +175,7 @@ def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
 
 def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Made]) -> None:
     path = _name(pixels, part.number)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, rows)
+    write_array(path, rows)
     record = {"key": part.key, "bytes": path.stat().st_size, "images": [asdict(m) for m in records]}
     write_json(path.with_suffix(".json"), record)
 
@@ -194,9 +193,9 @@ def _placed(
         records.with_columns(part=pl.lit(number, pl.Int32), row=(readable.cum_sum() - readable.cast(pl.UInt32)))
         for number, records in sorted(made.items())
     ]
-    added = (pl.concat(placed) if placed else pl.DataFrame(schema=_RECORD | _ADDED)).rename({"note": "converted"})
-    full = table.drop("converted", strict=False).hstack(
-        added.select(*(pl.col(c).cast(t) for c, t in _ADDED.items()), "converted", "fault")
+    added = (pl.concat(placed) if placed else pl.DataFrame(schema=_RECORD | _ADDED)).rename({"note": "pixel_note"})
+    full = table.drop("pixel_note", strict=False).hstack(
+        added.select(*(pl.col(c).cast(t) for c, t in _ADDED.items()), "pixel_note", "fault")
     )
     bad = full.filter(~readable).select("image_id", "path", pl.col("fault").alias("reason"))
     if bad.height > max_unreadable * full.height:

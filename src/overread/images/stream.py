@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from overread.images.faults import Fault
+
 _JPEG, _CODESTREAM = b"\xff\xd8", b"\xff\x4f\xff\x51"
 # Start of frame: JPEG baseline, extended, progressive, lossless (and their arithmetic kinds), JPEG-LS.
 _FRAME = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA, 0xCB, 0xF7}
@@ -15,28 +17,28 @@ _SCAN, _ALONE = 0xDA, {0xD8, 0x01, *range(0xD0, 0xD8)}
 def check_stream(stream: bytes, rows: int, columns: int, planes: int = 1) -> None:
     """Refuse a JPEG, JPEG-LS or JPEG 2000 stream that is of another size, or that no standard describes.
 
-    Raises ValueError: another number of rows or columns than stated, another number of components, no frame header, a
+    Raises Fault: another number of rows or columns than stated, another number of components, no frame header, a
     scan of a sequential JPEG that leaves coefficients out (some decoders guess the rest and say nothing).
 
     >>> check_stream(b"\\xff\\xd8\\xff\\xc0\\x00\\x0b\\x08\\xff\\xff\\x00\\x08\\x01\\x01\\x11\\x00", 8, 8)
     Traceback (most recent call last):
-    ValueError: the stream is of 65535 x 8 pixels, the file states 8 x 8
+    overread.images.faults.Fault: the stream is of 65535 x 8 pixels, the file states 8 x 8
     """
     if stream[:2] == _JPEG:
         found = _jpeg_size(stream, planes)
     elif (start := stream.find(_CODESTREAM, 0, 4096)) >= 0:  # bare, or within the boxes of a JP2 file
         found = _jpeg2000_size(stream, start + 4, planes)
     else:
-        raise ValueError(f"a stream that begins with {stream[:4].hex(' ')}: neither JPEG nor JPEG 2000")
+        raise Fault(f"a stream that begins with {stream[:4].hex(' ')}: neither JPEG nor JPEG 2000")
     if found != (rows, columns):
-        raise ValueError(f"the stream is of {found[0]} x {found[1]} pixels, the file states {rows} x {columns}")
+        raise Fault(f"the stream is of {found[0]} x {found[1]} pixels, the file states {rows} x {columns}")
 
 
 def _jpeg_size(stream: bytes, planes: int) -> tuple[int, int]:
     place, size, kind = 0, None, 0
     while place + 4 <= len(stream):
         if stream[place] != 0xFF:
-            raise ValueError(f"no marker at byte {place} of the stream")
+            raise Fault(f"no marker at byte {place} of the stream")
         marker = stream[place + 1]
         if marker == 0xFF:  # fill bytes may stand before a marker
             place += 1
@@ -48,7 +50,7 @@ def _jpeg_size(stream: bytes, planes: int) -> tuple[int, int]:
         if marker in _FRAME:
             _, rows, columns, components = struct.unpack_from(">BHHB", stream, place + 4)
             if components != planes:
-                raise ValueError(f"the stream has {components} components, the file states {planes}")
+                raise Fault(f"the stream has {components} components, the file states {planes}")
             size, kind = (rows, columns), marker
         if marker == _SCAN:
             if kind in _SEQUENTIAL:
@@ -56,14 +58,14 @@ def _jpeg_size(stream: bytes, planes: int) -> tuple[int, int]:
             break
         place += 2 + length
     if size is None:
-        raise ValueError("the stream has no frame header")
+        raise Fault("the stream has no frame header")
     return size
 
 
 def _check_scan(header: bytes) -> None:
     first, last = header[-3:-1].ljust(2, b"\x00")
     if (first, last) != (0, 63):
-        raise ValueError(f"the scan header states coefficients {first} to {last}, a sequential JPEG has 0 to 63")
+        raise Fault(f"the scan header states coefficients {first} to {last}, a sequential JPEG has 0 to 63")
 
 
 def _jpeg2000_size(stream: bytes, place: int, planes: int) -> tuple[int, int]:
@@ -71,7 +73,7 @@ def _jpeg2000_size(stream: bytes, place: int, planes: int) -> tuple[int, int]:
     _, _, right, bottom, left, top = struct.unpack_from(">HHIIII", stream, place)
     (components,) = struct.unpack_from(">H", stream, place + 36)
     if components != planes:
-        raise ValueError(f"the stream has {components} components, the file states {planes}")
+        raise Fault(f"the stream has {components} components, the file states {planes}")
     _check_tiles(stream, place - 2)
     return bottom - top, right - left
 
@@ -86,4 +88,4 @@ def _check_tiles(stream: bytes, place: int) -> None:
             return
         place += length
     if stream[place : place + 2] != _END:
-        raise ValueError("a tile of the stream does not end where it says: the file is truncated")
+        raise Fault("a tile of the stream does not end where it says: the file is truncated")

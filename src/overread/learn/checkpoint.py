@@ -7,7 +7,7 @@ epoch stands for the states of all generators and of the loader.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,15 +84,23 @@ def save(folder: Path, learner: Learner, position: Position, *, fingerprint: str
 
 def _save(state: Mapping[str, Any], path: Path) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save(dict(state), file)
-        except RuntimeError as error:  # torch hides the operating system's "no space left" in its own error
-            cause: BaseException | None = error
-            while cause is not None:
-                if isinstance(cause, OSError):
-                    raise cause from error
-                cause = cause.__cause__ or cause.__context__
-            raise
+        torch.save(dict(state), file)
+
+
+def check_finite(path: Path, state: Any, *, do: str) -> None:
+    """Refuse NaN and infinite values in the tensors of a file, however nested; the message names the tensors."""
+    bad = list(_not_finite(state, ""))
+    if bad:
+        raise InputError(path, "finite weights", f"{len(bad)} tensors with NaN or infinite values", examples=bad, do=do)
+
+
+def _not_finite(value: Any, name: str) -> Iterator[str]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            yield name
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _not_finite(item, f"{name}.{key}" if name else str(key))
 
 
 def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping[str, str]) -> tuple[Position, str]:
@@ -110,6 +118,8 @@ def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping
             folder, "the checkpoint of this training", "one of another configuration or cohort",
             do="Choose another folder, or remove this one.",
         )  # fmt: skip
+    states = {key: state[key] for key in ("network", "average", "optimiser")}
+    check_finite(path, states, do="The training diverged, or the file is damaged: remove it to train from the start.")
     learner.network.load_state_dict(state["network"])
     if learner.average is not None:
         learner.average.load_state_dict(state["average"])

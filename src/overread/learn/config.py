@@ -10,11 +10,15 @@ from typing import Any
 
 from overread import findings as vocabulary
 from overread.errors import InputError, did_you_mean
+from overread.runs import file_hash
 
 NETWORKS = ("densenet121", "densenet-small", "densenet-tiny")
 POLICIES = ("ignore", "absent", "present")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 NORMALISATIONS = ("unit", "imagenet", "torchxrayvision")
+IMAGENET_HASH = "a639ec97"  # the first digits of the SHA-256 of torchvision's file, as its public name gives them
+# Normalisation of the images that a weight file was trained on, by the first digits of the file's SHA-256.
+NORMALISATION_OF_FILE = {IMAGENET_HASH: "imagenet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class TrainingConfig:
         "densenet121", "densenet-small", "densenet-tiny" (for tests) or "timm:NAME"; 1 or 3 channels
     weights, normalisation
         what training starts from: None (random), "imagenet" (downloaded) or the path of a weight file; and how grey
-        values enter the network, "" = "imagenet" for those weights, else "unit"
+        values enter the network: "" = "imagenet" for torchvision's ImageNet weights (a file is recognised by its
+        SHA-256), "unit" for random weights; for any other file it must be given
     epochs, batch_size
         passes over the training images; images in a step, over all processes together
     learning_rate, weight_decay, warmup_fraction, clip
@@ -126,8 +131,8 @@ class TrainingConfig:
 
     @property
     def input_normalisation(self) -> str:
-        """The normalisation that is used where none is stated."""
-        return self.normalisation or ("imagenet" if self.weights == "imagenet" else "unit")
+        """The normalisation of the network's input: as given, or that of the weights."""
+        return self.normalisation or _normalisation_of(self.weights) or "unit"
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -150,6 +155,13 @@ def _problems(config: TrainingConfig) -> Iterator[InputError]:
     if config.weights not in (None, "imagenet") and not Path(str(config.weights)).is_file():
         expected = "None, 'imagenet' or the path of a weight file"
         yield InputError("training.weights", expected, repr(config.weights), do="No file is there.")
+    elif config.weights and not config.normalisation and not _normalisation_of(config.weights):
+        yield InputError(
+            "training.normalisation", f"one of {', '.join(NORMALISATIONS)}, as the network of {config.weights} expects",
+            "none, and the file is not one whose normalisation is known",
+            do="unit: mean 0.5, deviation 0.25; imagenet: torchvision's means and deviations; torchxrayvision: values "
+            "from -1024 to 1024.",
+        )  # fmt: skip
     if config.weights == "imagenet" and config.network != "densenet121":
         yield InputError(
             "training.weights", "a file made for that network", "'imagenet', which is for densenet121 only"
@@ -165,6 +177,13 @@ def _problems(config: TrainingConfig) -> Iterator[InputError]:
             hint = did_you_mean(str(policy), POLICIES)
             yield InputError(f"training.uncertain.{name}", f"one of {', '.join(POLICIES)}", repr(policy), do=hint)
     yield from _wrong_strengths(config.augmentation)
+
+
+def _normalisation_of(weights: str | None) -> str:
+    """The normalisation that belongs to a source of weights, "" where it is not known."""
+    if weights is None or weights == "imagenet":
+        return weights or "unit"
+    return NORMALISATION_OF_FILE.get(file_hash(weights)[: len(IMAGENET_HASH)], "")
 
 
 def _wrong_numbers(config: TrainingConfig) -> Iterator[InputError]:

@@ -19,6 +19,7 @@ from overread import runs, tables
 from overread.errors import InputError
 from overread.images.recipe import Recipe
 from overread.learn import network
+from overread.learn.checkpoint import check_finite
 
 FORMAT = 1
 """The format of model.json that is written here; a newer one is refused."""
@@ -125,6 +126,7 @@ def load_network(model: Model) -> nn.Module:
             f"{len(problems)} keys that do not fit", examples=problems,
             do="Take the weights that belong to model.json.",
         )  # fmt: skip
+    check_finite(path, weights, do="The training diverged, or the file is damaged: copy it again or train again.")
     made.load_state_dict(weights, strict=True)
     return made.eval().requires_grad_(False)
 

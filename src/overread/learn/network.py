@@ -169,7 +169,7 @@ def build_timm(architecture: Architecture) -> nn.Module:
             "network",
             f"an installed timm for {architecture.network}",
             f"an import that failed: {error}",
-            do="Install timm and a torchvision made for this torch, or choose densenet121.",
+            do="pip install 'overread[timm]', with a torchvision for this version of torch, or choose densenet121.",
         ) from error
     if not timm.is_model(name):
         raise InputError("network", "a network that timm knows", repr(name), do=did_you_mean(name, timm.list_models()))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -95,9 +94,10 @@ def compute_parts(work: Work, staging: Path, *, progress: Progress | None) -> No
         if not mark.exists():
             logits, maps, maxima = _part(work, part, first=first, progress=progress)
             if maps is not None:
-                _save(staging / "heatmaps" / f"part-{number:05d}.npy", maps)
-                _save(staging / "heatmaps" / f"maximum-{number:05d}.npy", maxima)
-            _save(mark, logits)
+                assert maxima is not None
+                tables.write_array(staging / "heatmaps" / f"part-{number:05d}.npy", maps)
+                tables.write_array(staging / "heatmaps" / f"maximum-{number:05d}.npy", maxima)
+            tables.write_array(mark, logits)
         if progress is not None:
             progress(first + len(part), total)
 
@@ -163,9 +163,3 @@ def _check_finite(logits: NDArray[np.float32], image_ids: pl.Series, members: Se
             examples=image_ids.filter(pl.Series(bad.any(axis=0))),
             do="The weights are damaged, or the training diverged.",
         )  # fmt: skip
-
-
-def _save(path: Path, array: NDArray[Any] | None) -> None:
-    assert array is not None
-    with tables.replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -152,10 +150,10 @@ def _staging(out: Path, wanted: str) -> Path:
     staging = out / f".partial-{wanted[:16]}"
     for other in out.glob(".partial-*"):
         if other != staging:
-            shutil.rmtree(other)
-    staging.mkdir(parents=True, exist_ok=True)
+            tables.remove(other)
+    tables.make_folder(staging)
     for torn in staging.rglob(".*.part"):
-        torn.unlink()
+        tables.remove(torn)
     return staging
 
 
@@ -217,14 +215,14 @@ def _publish(staging: Path, out: Path) -> list[Path]:
     """Move what is complete into its place; the heat maps of an earlier prediction go, since they are not of this."""
     maps, old = out / "heatmaps", staging / "replaced"
     for name in ("heatmaps.parquet", "heatmaps.json"):
-        (out / name).unlink(missing_ok=True)
+        tables.remove(out / name)
     if maps.exists():
-        maps.rename(old)
+        tables.move(maps, old)
     if (staging / "heatmaps").exists():
-        (staging / "heatmaps").rename(maps)
+        tables.move(staging / "heatmaps", maps)
     for name in ("heatmaps.parquet", "heatmaps.json", "predictions.parquet"):
         if (staging / name).exists():
-            os.replace(staging / name, out / name)
-    shutil.rmtree(staging)
+            tables.move(staging / name, out / name)
+    tables.remove(staging)
     named = [out / "predictions.parquet", out / "heatmaps.parquet", out / "heatmaps.json"]
     return [p for p in named if p.exists()] + sorted(maps.glob("*.npy"))

@@ -183,9 +183,7 @@ def finish(
         "n_train_images": len(task.train), "n_train_patients": len(patients), **facts, **frozen,
     }  # fmt: skip
     paths.append(write_record(out, record))
-    for path in (out / checkpoint.FOLDER).iterdir():
-        path.unlink()
-    (out / checkpoint.FOLDER).rmdir()
+    tables.remove(out / checkpoint.FOLDER)
     return paths
 
 

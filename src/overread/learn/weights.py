@@ -1,12 +1,12 @@
-"""Public weight files for DenseNet-121 (torchvision's, CheXNet's, torchxrayvision's), loaded by key, strictly."""
+"""Weight files of others for DenseNet-121 (torchvision, CheXNet, torchxrayvision, MONAI), loaded strictly by name."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,25 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from overread.errors import InputError
-from overread.learn.checkpoint import DAMAGED
+from overread.learn.checkpoint import DAMAGED, check_finite
+from overread.learn.config import IMAGENET_HASH
+from overread.runs import file_hash
 from overread.tables import replacing
 
-IMAGENET_URL = "https://download.pytorch.org/models/densenet121-a639ec97.pth"
-IMAGENET_HASH = "a639ec97"  # the first digits of the file's SHA-256, as its public name says
+IMAGENET_URL = f"https://download.pytorch.org/models/densenet121-{IMAGENET_HASH}.pth"
 
 _OLD = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..+)$")  # 'norm.1.weight' for 'norm1.weight'
-_PREFIXES = ("module.", "densenet121.", "model.")  # a parallel wrapper; CheXNet's name of its network; other wrappers
+_MONAI = re.compile(r"^(.*denselayer\d+)\.layers\.(.+)$")
+_HEAD = re.compile(r"^(.*?)(?:class_layers\.out|classifier\.\d+)\.(weight|bias)$")  # MONAI; Sequential(..., Linear)
+# What torch.compile and its parallel wrappers insert, anywhere in a name.
+_INSERTED = ("_orig_mod", "module")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # What torchxrayvision keeps beside the weights: operating points of its own findings.
 _IGNORED = ("op_threshs",)
 
 
 def load_weights(network: nn.Module, source: str, *, cache: Path | None = None) -> tuple[str, ...]:
-    """Start a network from a weight file, strictly by key; says what could not be taken over.
+    """Initialise a network from a weight file, strictly by name.
 
     Parameters
     ----------
@@ -38,8 +42,8 @@ def load_weights(network: nn.Module, source: str, *, cache: Path | None = None) 
         a DenseNet-121 with torchvision's parameter names; its classifier and stem may differ from the file's
     source
         "imagenet" (downloaded once and checked by its hash) or the path of a .safetensors, .pth or .pt file: a
-        mapping of names to tensors, as such or under "state_dict"; names of torchvision (old and new), CheXNet
-        (`module.densenet121.`) and torchxrayvision
+        mapping of names to tensors, as such or under a key such as "state_dict"; names of torchvision (old and new),
+        CheXNet, torchxrayvision and MONAI, with any prefix that all of them share (`model.`, `backbone.`, ...)
     cache
         where a download is kept; torch's own hub folder by default
 
@@ -50,26 +54,49 @@ def load_weights(network: nn.Module, source: str, *, cache: Path | None = None) 
     Raises
     ------
     InputError
-        keys missing, unknown or of another shape, each named; no network; a file that is damaged, or that holds more
-        than tensors (it would run code when read)
+        tensors missing, unknown or of another shape, with names of both sides; NaN or infinite weights; no network
+        connection; a file that is damaged, or that holds more than tensors (it would run code when read)
 
+    Notes
+    -----
     A one-channel stem is the sum over the colours of the file's (a grey image in all three gives the same); a
     three-channel stem from a one-channel file is a third of it in each.
     """
     path = download_imagenet(cache) if source == "imagenet" else Path(source)
-    state, own = renamed(read_state(path)), network.state_dict()
+    own = network.state_dict()
+    given = read_state(path)
+    names = matched(given, own)
+    state = {new: given[old] for old, new in names.items()}
+    check_finite(path, state, do="Take another copy of the file; the training that made it may have diverged.")
     notes = [*fit_stem(state, own), *fit_classifier(state, own)]
-    problems = [f"{k} missing" for k in own if k not in state and not k.endswith("num_batches_tracked")]
-    problems += [f"{k} unknown" for k in state if k not in own]
-    both = [k for k in own if k in state and own[k].shape != state[k].shape]
-    problems += [f"{k} {tuple(state[k].shape)} where {tuple(own[k].shape)} belongs" for k in both]
-    if problems:
-        raise InputError(
-            path, f"weights for a network of {len(own)} tensors", f"{len(problems)} keys that do not fit",
-            examples=problems, do="Take the file of the same network, or train without it.",
-        )  # fmt: skip
+    _check_fit(path, state, own, {new: old for old, new in names.items()})
     network.load_state_dict({**own, **state}, strict=True)
     return tuple(notes)
+
+
+def _check_fit(path: Path, state: Mapping[str, Tensor], own: Mapping[str, Tensor], original: Mapping[str, str]) -> None:
+    """Refuse tensors that are missing, unknown or of another shape; the message has names of both sides."""
+    missing = [f"'{k}'" for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    unknown = [f"'{original.get(k, k)}'" for k in state if k not in own]
+    other = [
+        f"'{original.get(k, k)}' {tuple(state[k].shape)} instead of {tuple(own[k].shape)}"
+        for k in own if k in state and own[k].shape != state[k].shape
+    ]  # fmt: skip
+    if not (missing or unknown or other):
+        return
+    wants = _some(missing, "missing") or _some([f"'{k}'" for k in own], "such as")
+    has = "; ".join(s for s in (_some(unknown, "unknown"), _some(other, "of another shape")) if s)
+    has = has or _some([f"'{k}'" for k in original.values()], "such as")
+    raise InputError(
+        path, f"the {len(own)} tensors of the network ({wants})", f"{len(original)} tensors ({has})",
+        do="Give the file of the same network, rename its tensors, or train without it.",
+    )  # fmt: skip
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    """How many, with up to three examples; "" for none."""
+    shown = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+    return (f"such as {shown}" if what == "such as" else f"{len(names)} {what}: {shown}") if names else ""
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -86,34 +113,60 @@ def read_state(path: Path) -> dict[str, Tensor]:
                 "there, and give that file.",
             ) from error  # fmt: skip
         raise InputError(path, "a weight file", f"a damaged one ({_first(error)})", do="Copy it again.") from error
-    for wrapper in _WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
-    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
+    if isinstance(loaded, Mapping) and not _of_tensors(loaded):
+        nested = {str(k): v for k, v in loaded.items() if _of_tensors(v)}
+        chosen = [k for k in _WRAPPERS if k in nested] or list(nested)
+        if len(chosen) > 1 and chosen[0] not in _WRAPPERS:
+            do = "Save one of them in a file of its own."
+            raise InputError(path, "one set of weights", f"{len(nested)} of them", examples=nested, do=do)
+        loaded = nested[chosen[0]] if chosen else loaded
+    if not _of_tensors(loaded):
         raise InputError(
             path, "names and tensors, as such or under 'state_dict'", f"a {type(loaded).__name__} of others"
         )
     return dict(loaded)
 
 
-def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under torchvision's present names.
+def _of_tensors(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(v, Tensor) for v in value.values())
 
-    >>> list(renamed({"module.densenet121.features.denseblock1.denselayer1.norm.1.weight": torch.ones(1)}))
-    ['features.denseblock1.denselayer1.norm1.weight']
+
+def matched(names: Iterable[str], own: Iterable[str]) -> dict[str, str]:
+    """The names of a file with those of the network, as far as they can be found out.
+
+    Names in the style of other libraries are translated; then the one prefix is taken away under which most names of
+    the network are found. Two names that become one stay as they are, so that they are reported as unknown.
+
+    >>> matched(["_orig_mod.backbone.features.norm.weight", "fc.bias"], ["features.norm.weight"])
+    {'_orig_mod.backbone.features.norm.weight': 'features.norm.weight', 'fc.bias': 'fc.bias'}
     """
-    found = {}
-    for key, value in state.items():
-        name, last = key, ""
-        while name != last:
-            last = name
-            for prefix in _PREFIXES:
-                name = name.removeprefix(prefix)
-        name = _OLD.sub(r"\1\2", name)
-        name = re.sub(r"^classifier\.0\.", "classifier.", name)  # CheXNet: Sequential(Linear, Sigmoid)
-        if name not in _IGNORED:
-            found[name] = value
-    return found
+    known = set(own)
+    plain = {old: translated(old) for old in names if old not in _IGNORED}
+    prefixes = Counter(
+        ".".join(parts[:cut]) + "."
+        for parts in (new.split(".") for new in plain.values())
+        for cut in range(1, len(parts))
+        if ".".join(parts[cut:]) in known
+    )
+    prefix = max(prefixes, key=lambda p: (prefixes[p], -len(p)), default="")
+    if prefixes[prefix] <= sum(new in known for new in plain.values()):
+        prefix = ""
+    found = {old: new.removeprefix(prefix) if new not in known else new for old, new in plain.items()}
+    found = {old: new for old, new in found.items() if new not in _IGNORED}
+    times = Counter(found.values())
+    return {old: new if times[new] == 1 else old for old, new in found.items()}
+
+
+def translated(name: str) -> str:
+    """A name as torchvision has it today, apart from prefixes.
+
+    >>> translated("module.densenet121.features.denseblock1.denselayer1.norm.1.weight")
+    'densenet121.features.denseblock1.denselayer1.norm1.weight'
+    >>> translated("features.denseblock1.denselayer1.layers.norm1.weight"), translated("class_layers.out.bias")
+    ('features.denseblock1.denselayer1.norm1.weight', 'classifier.bias')
+    """
+    name = ".".join(part for part in name.split(".") if part not in _INSERTED)
+    return _HEAD.sub(r"\1classifier.\2", _OLD.sub(r"\1\2", _MONAI.sub(r"\1.\2", name)))
 
 
 def fit_stem(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
@@ -141,6 +194,8 @@ def fit_classifier(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[
         return [f"The classifier of {given} outputs was kept: its findings are taken to be in the same order."]
     for key in (weight, bias):
         state[key] = own[key]
+    if not given:
+        return [f"The file has no classifier; that of {wanted} outputs starts at random."]
     return [f"The classifier of {given} outputs was left out; that of {wanted} outputs starts at random."]
 
 
@@ -148,7 +203,7 @@ def download_imagenet(cache: Path | None = None) -> Path:
     """The ImageNet weights of torchvision's DenseNet-121, downloaded once, its SHA-256 checked against its name."""
     folder = cache or Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / IMAGENET_URL.rpartition("/")[2]
-    if path.is_file() and _digest(path).startswith(IMAGENET_HASH):
+    if path.is_file() and file_hash(path).startswith(IMAGENET_HASH):
         return path
     offline = f"Fetch {IMAGENET_URL} elsewhere and give its path as weights."
     try:
@@ -156,17 +211,12 @@ def download_imagenet(cache: Path | None = None) -> Path:
             with urllib.request.urlopen(IMAGENET_URL, timeout=30) as response, temporary.open("wb") as file:
                 while block := response.read(1 << 20):
                     file.write(block)
-            found = _digest(temporary)
+            found = file_hash(temporary)
             if not found.startswith(IMAGENET_HASH):
                 raise InputError(IMAGENET_URL, f"SHA-256 {IMAGENET_HASH}…", f"{found[:8]}…", do=offline)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise InputError(IMAGENET_URL, "a network connection", str(error), do=offline) from error
     return path
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first(error: Exception) -> str:

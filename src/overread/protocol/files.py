@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def evaluate_files(
     named = [_named(f) for f in ([labels] if isinstance(labels, Path | str) else labels)]
     cases, truth = wide.images(images), _labels(named)
     _check_sites(cases.frame, config, images)
-    given, tuning = _together(predictions), _together(tune).frame if tune else None
+    given, tuned = _together(predictions), _together(tune) if tune else None
     answers = None if reads is None else wide.reads(reads)
     files = {"images": images, **{f"labels {i}" if i > 1 else "labels": p for i, (_, p) in enumerate(named, 1)}}
     files |= {f"predictions {p.name}": p for p in predictions} | ({"reads": reads} if reads is not None else {})
@@ -61,8 +62,10 @@ def evaluate_files(
         out, "evaluate", config=config, inputs=files | {f"tune {p.name}": p for p in tune}, seed=config.seed
     ) as run:
         evidence = open_labels(
-            out / "ledger.jsonl", cases.frame, truth.frame, given.frame, config, tune=tuning,
+            out / "ledger.jsonl", cases.frame, truth.frame, given.frame, config,
+            tune=None if tuned is None else tuned.frame,
             reads=None if answers is None else answers.frame, progress=progress,
+            notes=[n for r in (cases, truth, given, tuned, answers) if r is not None for n in r.notes],
         )  # fmt: skip
         evaluation.write(evidence, out)
         unused = {"images": cases.unused, "labels": truth.unused, "predictions": given.unused}
@@ -75,15 +78,18 @@ def evaluate_files(
 def open_labels(
     path: Path, images: pl.DataFrame, labels: pl.DataFrame, predictions: pl.DataFrame, config: EvaluationConfig,
     *, tune: pl.DataFrame | None = None, reads: pl.DataFrame | None = None,
-    models: Mapping[str, Mapping[str, Any]] | None = None, protocol_hash: str = "",
+    models: Mapping[str, Mapping[str, Any]] | None = None, protocol_hash: str = "", notes: Sequence[tables.Note] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> evaluation.Evidence:  # fmt: skip
-    """Evaluate, the opening of the test labels (and reads, whose votes are labels) written into the ledger first."""
+    """Evaluate; the access to the test labels (and reads, whose votes are labels) is recorded in the ledger first.
+
+    The evidence keeps the head of the ledger, the number and hash of that entry.
+    """
     opened = runs.frame_hash(labels)
     if reads is not None:
         opened = runs.text_hash(opened + runs.frame_hash(reads))
     test = images.filter(pl.col("split").cast(pl.String).fill_null("").is_in(["test", ""]))
-    ledger.append(
+    entry = ledger.append(
         path,
         analysis="evaluate",
         models=sorted(predictions["model"].unique()),
@@ -91,10 +97,11 @@ def open_labels(
         labels_hash=opened,
         protocol_hash=protocol_hash,
     )
-    return evaluation.evaluate(
+    evidence = evaluation.evaluate(
         images, labels, predictions, config, rng=np.random.default_rng(config.seed), tune=tune, reads=reads,
-        models=models, protocol_hash=protocol_hash, progress=progress,
+        models=models, protocol_hash=protocol_hash, notes=notes, progress=progress,
     )  # fmt: skip
+    return replace(evidence, ledger_head=entry.head)
 
 
 def report_folder(
@@ -157,7 +164,7 @@ def _labels(named: Sequence[tuple[str, Path]]) -> wide.Read:
     whole = pl.concat([r.frame for r in read], how="diagonal_relaxed")
     if len(read) > 1:
         whole = tables.check(whole, "labels", where=f"labels {', '.join(str(f) for _, f in named)}")
-    return wide.Read(whole, tuple(dict.fromkeys(c for r in read for c in r.unused)))
+    return wide.Read(whole, tuple(dict.fromkeys(c for r in read for c in r.unused)), _notes(read))
 
 
 def _together(files: Sequence[Path]) -> wide.Read:
@@ -178,7 +185,11 @@ def _together(files: Sequence[Path]) -> wide.Read:
         raise InputError(
             "predictions", "a model in one file only", "the same scores in several", examples=repeated["model"].unique()
         )
-    return wide.Read(whole, tuple(dict.fromkeys(c for r in read for c in r.unused)))
+    return wide.Read(whole, tuple(dict.fromkeys(c for r in read for c in r.unused)), _notes(read))
+
+
+def _notes(read: Sequence[wide.Read]) -> tuple[tables.Note, ...]:
+    return tuple(note for r in read for note in r.notes)
 
 
 def _by_file(frame: pl.DataFrame, file: Path) -> bool:

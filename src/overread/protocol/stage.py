@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from overread import runs
-from overread.tables import write_json
+from overread.tables import make_folder, move, remove, write_json
 
 STAMP = "stage.json"
 
@@ -28,8 +26,8 @@ def stage(
         return False
     part = folder.with_name(f".{folder.name}.part")
     if part.exists() and _stamp(part, under_way=True) != wanted:
-        shutil.rmtree(part)
-    part.mkdir(parents=True, exist_ok=True)
+        remove(part)
+    make_folder(part)
     write_json(part / STAMP, {"under_way": wanted})
     work(part)
     write_json(part / STAMP, {"done": wanted})
@@ -39,11 +37,11 @@ def stage(
 
 def _put_in_place(part: Path, folder: Path) -> None:
     old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
     if folder.exists():
-        os.replace(folder, old)
-    os.replace(part, folder)
-    shutil.rmtree(old, ignore_errors=True)
+        move(folder, old)
+    move(part, folder)
+    remove(old)
 
 
 def _stamp(folder: Path, *, under_way: bool = False) -> str:

@@ -119,7 +119,7 @@ def _build_cohort(study: _Study) -> None:
     stage(
         study.folder("cohort"),
         lambda part: cohorts.build(
-            sources, roots, part, study.protocol.cohort, workers=study.workers, progress=study.told("pixels")
+            sources, roots, part, study.protocol.cohort, workers=study.workers, progress=study.progress
         ),
         config=config,
     )
@@ -298,7 +298,10 @@ def _report(study: _Study) -> Path:
             ledger=study.folder("ledger.jsonl"),
             models={name: study.seed_folder(name, study.seeds()[0]) for name in protocol.models},
         ),
-        config={"study": {k: v for k, v in told.items() if k != "runs"}, "openings": len(entries)},
+        config={
+            "study": {k: v for k, v in told.items() if k != "runs"},
+            "ledger": [e.hash for e in entries],
+        },
         inputs={"evaluation": study.folder("evaluation") / STAMP},
     )
     return study.folder("report", "report.html")

@@ -73,7 +73,9 @@ class Evidence:
     histories: Mapping[str, pl.DataFrame] = field(default_factory=dict)  # of every training run, by its name
     trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # run.json of every training run
     heatmaps: bool = False
-    openings: tuple[ledger.Entry, ...] = ()
+    openings: tuple[ledger.Entry, ...] = ()  # accesses to the test labels
+    ledger_head: Mapping[str, Any] | None = None  # number and hash of the entry that the evaluation wrote
+    ledger_faults: tuple[str, ...] = ()  # what is missing in the ledger
     cohort: bool = False
     duplicates: pl.DataFrame | None = None  # pairs of duplicate images; None where the cohort was not searched
     stored_size: int | None = None  # side of the stored images in pixels
@@ -104,6 +106,8 @@ def read_evidence(
     given = {n: _json(Path(f) / "model.json") for n, f in (models or {}).items()} | dict(study.get("models") or {})
     estimates, trained = _table(folder, "estimates"), _training_folders(models or {})
     cast = _cast(estimates, run.get("config") or {}, study, given)
+    stated = _json(folder / "notes.json")
+    head = stated.get("ledger")
     return Evidence(
         estimates=estimates,
         verdicts=_table(folder, "verdicts"),
@@ -124,12 +128,20 @@ def read_evidence(
             n: pl.read_parquet(f / "history.parquet") for n, f in trained.items() if (f / "history.parquet").is_file()
         },
         trainings={n: runs.read(f) for n, f in trained.items() if (f / "run.json").is_file()},
-        openings=tuple(ledger.read(ledger_path)) if ledger_path and Path(ledger_path).is_file() else (),
+        openings=_accesses(ledger_path),
+        ledger_head=head,
+        ledger_faults=tuple(ledger.faults(ledger_path, head)),
         cohort=cohort_folder is not None,
         duplicates=_pairs(cohort_folder),
         stored_size=_stored_size(cohort_folder),
-        notes=tuple(_json(folder / "notes.json").get("notes") or ()),
+        notes=tuple(stated.get("notes") or ()),
     )
+
+
+def _accesses(path: Path | str | None) -> tuple[ledger.Entry, ...]:
+    """The accesses to test labels in a ledger, () where there is none."""
+    entries = [] if path is None else ledger.read(path)
+    return tuple(entry for entry in entries if entry.kind == ledger.ACCESS)
 
 
 def _table(folder: Path | str | None, name: str) -> pl.DataFrame:

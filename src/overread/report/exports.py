@@ -28,7 +28,7 @@ def write_beside(evidence: Evidence, sections: Sequence[Section], out: Path) -> 
             tables.write_frame(figure.numbers, place.with_name(f"{place.name}.csv"))
     for old in [*(out / "figures").glob("*.svg"), *(out / "figures").glob("*.csv")]:
         if old.name[:-4] not in files.values():
-            old.unlink()
+            tables.remove(old)
 
 
 def figures_of(sections: Iterable[Section]) -> list[Figure]:

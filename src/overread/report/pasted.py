@@ -25,4 +25,4 @@ def write_pasted(evidence: Evidence, sections: Sequence[Section], cited: Cited, 
         tables.write_text(out / "model-cards" / f"{file}.md", model_card(evidence, rater))
     for old in (out / "model-cards").glob("*.md"):
         if old.name.removesuffix(".md") not in files.values():
-            old.unlink()
+            tables.remove(old)

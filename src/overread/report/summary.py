@@ -25,6 +25,7 @@ from overread.report.hypothesis import main_reason
 from overread.report.numbers import count, listed, plural
 from overread.report.reads import told
 from overread.report.reads import warnings as reads_warnings
+from overread.tables.notes import IDENTIFIERS, sentences
 
 NOT_STATED = "not stated"
 
@@ -135,11 +136,17 @@ def warnings(evidence: Evidence) -> tuple[str, ...]:
         found.append(
             f"Fewer than two external sites ({n}): no claim about generalisation to other hospitals can be supported."
         )
-    found += [*_one_class(evidence), *reads_warnings(evidence)]
+    found += [*_one_class(evidence), *reads_warnings(evidence), *_identifiers(evidence), *evidence.ledger_faults]
     silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
     if silent:
         found.append(f"One training run only for {listed(silent)}: the spread between seeds is unknown.")
     return tuple(dict.fromkeys(found))
+
+
+def _identifiers(evidence: Evidence) -> list[str]:
+    """What was changed in identifiers, or may be one identifier in two spellings, in the evaluation and the cohort."""
+    flow = evidence.flow.filter(pl.col("step") == "noted", pl.col("unit") == IDENTIFIERS, pl.col("site") == "")
+    return [*sentences(evidence.account), *(f"{reason}." for reason in flow["reason"])]
 
 
 def _simulated(evidence: Evidence) -> list[str]:
@@ -168,7 +175,7 @@ def _one_class(evidence: Evidence) -> list[str]:
 
 
 def governance(evidence: Evidence) -> Section:
-    """Protocol, approval, data-use terms, and how often the test labels were opened."""
+    """Protocol, approval, data-use terms, and the accesses to the test labels."""
     study = evidence.study
     given = dict(study.get("governance") or {})
     approval = given.pop("approval", None) or " ".join(
@@ -180,7 +187,7 @@ def governance(evidence: Evidence) -> Section:
         ("Ethics approval", str(approval or (f"waived: {waiver}" if waiver else NOT_STATED))),
         ("Data-use terms", _said(terms) or NOT_STATED),
         *((k.replace("_", " ").capitalize(), _said(v)) for k, v in given.items() if _said(v)),
-        ("Test labels opened", _opened(evidence)),
+        ("Accesses to test labels", _opened(evidence)),
     ]
     return Section("governance", "Protocol and governance", (Facts(tuple(items)), *_openings(evidence)))
 
@@ -191,11 +198,13 @@ def _said(value: Any) -> str:
 
 def _opened(evidence: Evidence) -> str:
     if not evidence.openings:
-        return "no ledger was given: how often the test labels were looked at is not known"
-    first, last = evidence.openings[0].opened, evidence.openings[-1].opened
+        return "no ledger was given: the number of accesses to the test labels is not known"
+    first, last = evidence.openings[0].time, evidence.openings[-1].time
     n = len(evidence.openings)
     when = f"on {first[:10]}" if first[:10] == last[:10] else f"between {first[:10]} and {last[:10]}"
-    return f"{plural(n, 'time')}, {when} (the ledger's chain of hashes is whole)"
+    head = evidence.ledger_head
+    own = f"; entry of this evaluation: {head['number']}, hash {head['hash'][:12]}" if head else ""
+    return f"{plural(n, 'time')}, {when} (the ledger's chain of hashes is complete{own})"
 
 
 def _openings(evidence: Evidence) -> tuple[Folded, ...]:
@@ -203,14 +212,14 @@ def _openings(evidence: Evidence) -> tuple[Folded, ...]:
         return ()
     rows = tuple(
         (
-            Cell(str(e.number)), *words(e.opened.replace("T", " ")[:16], e.analysis, ", ".join(e.models)),
+            Cell(str(e.number)), *words(e.time.replace("T", " ")[:16], e.analysis, ", ".join(e.models)),
             Cell(count(e.cases), kind="num"), Cell(e.protocol_hash[:12] or "—", kind="code"),
         )
         for e in evidence.openings
     )  # fmt: skip
-    head = heads("No.", "Opened (UTC)", "Analysis", "Models", "Cases", "Protocol")
-    openings = table("Every opening of the test labels, from the ledger.", (head,), rows, compact=True)
-    return (Folded(f"Every opening ({len(rows)})", (openings,)),)
+    head = heads("No.", "Time (UTC)", "Analysis", "Models", "Cases", "Protocol")
+    openings = table("Accesses to the test labels, from the ledger.", (head,), rows, compact=True)
+    return (Folded(f"Accesses to the test labels ({len(rows)})", (openings,)),)
 
 
 def outcome_table(evidence: Evidence, columns: Sequence[tuple[str, str, str]], caption: str) -> Table | None:

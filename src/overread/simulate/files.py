@@ -76,5 +76,4 @@ def _pixels(ds: Dataset, picture: Radiography, visit: Visit) -> None:
 def write_regions(picture: Radiography, path: Path) -> None:
     """Write where the findings are, beside the pictures: finding -> boxes (x, y, width, height in pixels)."""
     found = {f: [(b.x, b.y, b.width, b.height) for b in picture.boxes(f)] for f in picture.masks}
-    with tables.replacing(path) as part:
-        part.write_text(json.dumps(found, sort_keys=True))
+    tables.write_text(path, json.dumps(found, sort_keys=True))

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from overread.kernels import njit
 from overread.simulate.rays import Array, Beam, ellipsoid_interval, subtract
 
 
@@ -28,7 +28,7 @@ class Lungs:
     lateral: Array
 
 
-@njit(cache=True)
+@njit()
 def cavity(x: float, y: float, wall: Array) -> tuple[float, float]:
     """Half depth (cm) of one side of the chest cavity at (x, y), and the place 0..1 between mediastinum and wall.
 
@@ -54,7 +54,7 @@ def cavity(x: float, y: float, wall: Array) -> tuple[float, float]:
     return wall[6] * (1.0 - rise**2.4) ** 0.6 * math.sqrt(1.0 - off**power) ** 0.9, place
 
 
-@njit(cache=True)
+@njit()
 def _pieces(pieces: Array, z: float, half: float, x: float, y: float, dome: Array) -> int:
     pieces[0, 0], pieces[0, 1] = z - half, z + half
     dx, dy = (x - dome[0]) / dome[3], (min(y, dome[1]) - dome[1]) / dome[4]
@@ -68,7 +68,7 @@ def _pieces(pieces: Array, z: float, half: float, x: float, y: float, dome: Arra
     return subtract(pieces, 1, dome[2] - reach, dome[2] + reach)
 
 
-@njit(cache=True)
+@njit()
 def _wetness(place: float, y: float, fluid: Array) -> float:
     """Share 0..1 of the cavity's depth that is fluid; fluid: surface y, meniscus height, veil, softness (cm)."""
     if fluid[1] <= 0.0:
@@ -81,7 +81,7 @@ def _wetness(place: float, y: float, fluid: Array) -> float:
     return max(wet, fluid[2] * s * (1.0 - 0.35 * (1.0 - place)))
 
 
-@njit(cache=True)
+@njit()
 def _reaches(solids: Array) -> Array:
     """How far (cm) from its centre, in the mid-plane, each solid can meet a ray, however slanted."""
     reach = np.zeros(solids.shape[0])
@@ -92,7 +92,7 @@ def _reaches(solids: Array) -> Array:
     return reach
 
 
-@njit(cache=True, fastmath={"contract", "arcp", "nsz"})
+@njit(fastmath={"contract", "arcp", "nsz"})
 def _trace(u: Array, v: Array, line: Array, sides: Array, solids: Array, out: Array) -> None:
     """Fill out (6, n, m) with the fields of Lungs; sides (2, 26) = walls, domes, fluid, walls of the lung itself."""
     pieces, reach = np.zeros((12, 2)), _reaches(solids)

@@ -66,8 +66,8 @@ def hospitals(  # every argument is a choice of the study, named at the call
         if site.name in wanted:
             jobs += _jobs(site, wanted[site.name], (seed, numbers[site.name]), label_noise)
     for folder in {Path(job.path).parent for job in jobs}:
-        (out / folder).mkdir(parents=True, exist_ok=True)
-        (out / "regions" / folder).mkdir(parents=True, exist_ok=True)
+        tables.make_folder(out / folder)
+        tables.make_folder(out / "regions" / folder)
     _render_all(jobs, out, size, workers, progress)
     return _source(jobs, out, size, stated)
 
@@ -98,7 +98,7 @@ def _check(wanted: Mapping[str, int], stated: Sequence[str], size: int) -> None:
 
 def _claim(out: Path, configuration: dict[str, object]) -> None:
     """Say in the folder what it is a simulation of, or refuse one that is of something else."""
-    out.mkdir(parents=True, exist_ok=True)
+    tables.make_folder(out)
     mark = out / "simulation.json"
     plain = json.loads(json.dumps(configuration))
     if mark.is_file():

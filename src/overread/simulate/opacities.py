@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from overread.kernels import njit
 from overread.simulate.findings import Disease, Patch, haze
 from overread.simulate.lungs import Lungs
 from overread.simulate.rays import Array, Film, chords, sweep_pieces
@@ -77,7 +77,7 @@ def _away(x: Array, y: Array, patch: Patch) -> Array:
     return np.asarray(((c * dx + s * dy) / patch.radius_x) ** 2 + ((c * dy - s * dx) / patch.radius_y) ** 2)
 
 
-@njit(cache=True)
+@njit()
 def _uneven(x: Array, y: Array, lattice: Array, cell: float, out: Array, gain: float) -> None:
     m = lattice.shape[0]
     # Each layer lies askew to the others, so that no grid shows.

@@ -11,8 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from overread.kernels import njit
 
 Array = NDArray[np.float64]
 
@@ -105,7 +106,7 @@ def ellipsoid(centre: tuple[float, float, float], radii: tuple[float, float, flo
     return np.concatenate([np.asarray(centre, dtype=np.float64), axes.ravel()])
 
 
-@njit(cache=True)
+@njit()
 def ellipsoid_interval(body: Array, u: float, v: float, a: float, b: float) -> tuple[float, float]:
     """Depths z (cm) at which the ray (u, v) enters and leaves an ellipsoid; (0, 0) where it misses."""
     ox, oy, oz = u * a - body[0], v * a - body[1], -body[2]
@@ -126,7 +127,7 @@ def ellipsoid_interval(body: Array, u: float, v: float, a: float, b: float) -> t
     return (-qb - root) / qa, (-qb + root) / qa
 
 
-@njit(cache=True)
+@njit()
 def _chords(bodies: Array, u: Array, v: Array, a: float, b: float) -> Array:
     out = np.zeros(u.shape)
     for i in range(u.shape[0]):
@@ -152,7 +153,7 @@ def chords(bodies: Array, u: Array, v: Array, beam: Beam) -> Array:
     return np.asarray(_chords(np.ascontiguousarray(bodies), u, v, a, b))
 
 
-@njit(cache=True)
+@njit()
 def subtract(pieces: Array, count: int, near: float, far: float) -> int:
     """Take the depths near..far out of `count` intervals (rows of pieces, changed in place); how many are left."""
     if far <= near:
@@ -181,7 +182,7 @@ def subtract(pieces: Array, count: int, near: float, far: float) -> int:
     return left
 
 
-@njit(cache=True)
+@njit()
 def _sweep(canvas: Array, column: Array, row: Array, radius: Array, length: Array, gain: float) -> None:
     n = canvas.shape[0]
     for k in range(column.shape[0] - 1):
@@ -228,7 +229,7 @@ def sweep(canvas: Array, film: Film, points: Array, radius: Array | float, gain:
     _sweep(canvas, column, row, np.ascontiguousarray(wide), length, gain)
 
 
-@njit(cache=True)
+@njit()
 def _sweep_pieces(canvas: Array, column: Array, row: Array, radius: Array, length: Array, gain: Array) -> None:
     for k in range(column.shape[0]):
         _sweep(canvas, column[k], row[k], radius[k], length[k : k + 1], gain[k])
@@ -245,7 +246,7 @@ def sweep_pieces(canvas: Array, film: Film, pieces: Array, gain: Array | float =
     _sweep_pieces(canvas, column, row, np.ascontiguousarray(wide), length, np.ascontiguousarray(gains))
 
 
-@njit(cache=True)
+@njit()
 def _fill(canvas: Array, column: Array, row: Array, value: float) -> None:
     n, sides = canvas.shape[0], column.shape[0]
     for i in range(max(0, math.ceil(row.min())), min(n - 1, math.floor(row.max())) + 1):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from overread.kernels import njit
 from overread.simulate.findings import Disease
 from overread.simulate.lungs import cavity
 from overread.simulate.rays import Array, Film, sweep_pieces
@@ -23,7 +23,7 @@ SMALLEST = 0.05
 MOST = 9000
 
 
-@njit(cache=True)
+@njit()
 def _grow(starts: Array, wall: Array, noise: Array) -> Array:
     stack = np.zeros((256, 9))
     out = np.zeros((MOST, 2, 4))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import nan
 
-import numba
 import numpy as np
 
+from overread.kernels import njit
 from overread.stats.arrays import Bools, Floats
 
 STEPS = 200
@@ -63,7 +63,7 @@ def logistic_fit(
     return LogisticFit(coefficients[:k], covariance, residual)
 
 
-@numba.njit(cache=True)
+@njit()
 def _sums(first, second, shift, y, scale, a, b, residual):
     """Gradient and information of the likelihood in one pass, five times faster than array by array."""
     g0, g1, h00, h01, h11 = 0.0, 0.0, 0.0, 0.0, 0.0

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
 from overread.errors import InputError
+from overread.kernels import njit
 from overread.stats.arrays import Bools, Codes, Floats, call_array, score_array, truth_array, weight_array
 
 TOLERANCE = 1e-12  # of a rate, so that one that is met exactly is met whatever the rounding
@@ -207,7 +207,7 @@ def matched_rates(
     return made[0], made[1]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _walk(weight: Any, order: Any, truth: Any, last: Any, wanted: Any, out: Any) -> None:
     """Down the scores of every replicate; specificities come falling, sensitivities rising, NaN last."""
     specificity, sensitivity = wanted

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from math import isnan, nan
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from overread.errors import InputError
+from overread.kernels import njit
 from overread.stats.arrays import Bools, Floats, check_word, probability_array, score_array, truth_array, weight_array
 from overread.stats.logistic import logistic_fit, unfit
 
@@ -181,7 +181,7 @@ def _pooled(y: Bools, score: Floats, weights: Floats | None) -> tuple[Floats, np
     return distinct, inverse, np.clip(_rising(mean, size), 0.0, 1.0)
 
 
-@numba.njit(cache=True)
+@njit()
 def _rising(mean, size):
     """Pool adjacent violators: while a block is not above the one before it, they become one block."""
     level, weight, count = np.empty(mean.size), np.empty(mean.size), np.empty(mean.size, np.int64)

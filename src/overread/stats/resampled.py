@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from overread.kernels import njit
 from overread.stats.arrays import Bools, Codes, Floats
 
 LANES = 64  # resamples worked on together: a row of 64 counts of 2 bytes is two neighbouring cache lines
@@ -46,13 +46,13 @@ def ranked(y: Bools, score: Floats, row: Codes) -> Ranked:
     return Ranked(row[order].astype(np.int32), edge.astype(np.int32))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _sums(table: NDArray[Any]) -> NDArray[Any]:
     """Zeros (LANES,) to sum rows of the table in: whole numbers of 8 bytes for counts, floats for weights."""
     return np.full(LANES, 0 * table[0, 0])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _add(total: NDArray[Any], case: NDArray[Any], a: int, b: int, table: NDArray[Any]) -> None:
     for i in range(a, b):
         row = case[i]
@@ -60,7 +60,7 @@ def _add(total: NDArray[Any], case: NDArray[Any], a: int, b: int, table: NDArray
             total[k] += table[row, k]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def sum_auc(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], out: Floats) -> None:
     """AUC of LANES resamples into out (LANES,); table (rows, LANES) how much a case counts; NaN without a class."""
     if case.size == 0:
@@ -84,7 +84,7 @@ def sum_auc(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], out: Fl
         out[k] = beaten[k] / pairs if pairs > 0 else np.nan
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _totals(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Sums (LANES,) over all absent and over all present cases: row by row, for a row stands for several cases."""
     times = np.zeros((2, table.shape[0]), np.int32)
@@ -105,7 +105,7 @@ def _totals(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any]) -> tupl
     return absent, present
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def sum_rates(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allowed: Floats, out: Floats) -> None:
     """Highest sensitivity at false positive rates `allowed` (k,), rising, into out (LANES, k); scores come negated."""
     if case.size == 0:
@@ -129,7 +129,7 @@ def sum_rates(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allow
             out[k] = np.nan
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _pass(alarms, hits, absent, present, allowed, passed, limit, out) -> bool:  # type: ignore[no-untyped-def]
     """Note the sensitivity of the lanes that have just exceeded an allowed rate; whether all are through."""
     through = 0
@@ -145,7 +145,7 @@ def _pass(alarms, hits, absent, present, allowed, passed, limit, out) -> bool:  
     return through == LANES
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def sum_reverse(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], wanted: Floats, out: Floats) -> None:
     """Highest specificity at sensitivities `wanted` (k,), rising, into out (LANES, k); scores come negated."""
     if case.size == 0:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import nan
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.special import ndtri
 
 from overread.errors import InputError
+from overread.kernels import njit
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, probability_array, truth_array
 from overread.stats.binning import quantiles
 from overread.stats.distance import Distances, Errors, summaries
@@ -168,7 +168,7 @@ def gather(p: Floats, y: Floats, weights: Floats, reach: int) -> Local:
     )
 
 
-@numba.njit(cache=True)
+@njit()
 def _smoother(points, cases, reach, x, weights, out):
     """Rows of the local quadratic smoother into out, which holds zeros; all of points, cases and x rise."""
     start, left = 0, 0
@@ -202,7 +202,7 @@ def _smoother(points, cases, reach, x, weights, out):
             out[k, i] *= c0 + c1 * u + c2 * u * u
 
 
-@numba.njit(cache=True)
+@njit()
 def _first_row(s):
     """First row of the inverse of [[s0,s1,s2],[s1,s2,s3],[s2,s3,s4]]; of a line's or the mean's where it has none."""
     spread = s[2] - s[1] * s[1] / s[0]

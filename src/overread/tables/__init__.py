@@ -16,12 +16,26 @@ import polars as pl
 
 from overread import findings
 from overread.errors import InputError, did_you_mean
-from overread.tables.files import make_folder, replacing, write_json, write_text
+from overread.tables.files import (
+    locked,
+    make_folder,
+    move,
+    remove,
+    replacing,
+    write_array,
+    write_json,
+    write_new,
+    write_text,
+    writing,
+)
+from overread.tables.key_columns import identified, spelling_hint
+from overread.tables.notes import Note
 from overread.tables.schemas import SCHEMAS, SPLITS, STATES, VIEWS
 
 __all__ = [
-    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Source", "check", "empty", "fill", "frame_of", "make_folder", "read",
-    "replacing", "schema", "write", "write_frame", "write_json", "write_text",
+    "SCHEMAS", "SPLITS", "STATES", "VIEWS", "Note", "Source", "check", "empty", "fill", "frame_of", "identify",
+    "locked", "make_folder", "move", "read", "remove", "replacing", "schema", "spelling_hint", "write", "write_array",
+    "write_frame", "write_json", "write_new", "write_text", "writing",
 ]  # fmt: skip
 
 
@@ -36,7 +50,7 @@ class Source:
     labels: pl.DataFrame
     regions: pl.DataFrame | None = None
     reads: pl.DataFrame | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Note, ...] = ()
 
 
 # A column that may be left out of a file; what stands in its place (null where no value is named).
@@ -89,19 +103,50 @@ def fill(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     return frame.with_columns(made).select(order)
 
 
-def check(frame: pl.DataFrame, table: str, *, where: object = "") -> pl.DataFrame:
-    """The frame with the table's types and all its columns, extra columns kept.
+def identify(
+    frame: pl.DataFrame, table: str, *, where: object = "", notes: list[Note] | None = None
+) -> pl.DataFrame:  # fmt: skip
+    """Convert the identifying columns of a table that the frame has to canonical text, see `tables.identity`.
 
-    Raises InputError that says every problem of the table at once: columns missing or misspelt, values of the wrong
-    kind, unknown words, keys that are null or stand twice.
+    `check` does the same; this is for a frame whose other columns are not those of the table yet.
+
+    Raises
+    ------
+    InputError
+        For values that identify nothing: missing words, rounded numbers, dates.
+    """
+    made, problems = identified(frame, table, schema(table).columns(), where=str(where) or table, notes=notes)
+    if problems:
+        raise InputError.all(problems)
+    return made
+
+
+def check(
+    frame: pl.DataFrame, table: str, *, where: object = "", notes: list[Note] | None = None
+) -> pl.DataFrame:  # fmt: skip
+    """Return the frame with the types and all columns of the table; extra columns are kept.
+
+    Parameters
+    ----------
+    frame: the rows.
+    table: the name of the table.
+    where: what messages name as the place.
+    notes: takes a note for everything that was changed in identifiers, and for identifiers that look alike.
+
+    Raises
+    ------
+    InputError
+        All problems of the table at once: columns that are missing or misspelt, values of the wrong kind, unknown
+        words, values that identify nothing, keys that are null or repeated.
     """
     place = str(where) or table
     rules = schema(table)
     problems = _missing_columns(frame, table, place)
     if problems:
         raise InputError.all(problems)
+    frame, problems = identified(frame, table, rules.columns(), where=place, notes=notes)
     full = fill(frame, table)
-    problems = _partly_weighted(full, place)
+    problems += _partly_weighted(full, place)
     full = full.with_columns(pl.col(c).fill_null(v) for c, v in _DEFAULTS.items() if c in rules.columns())
     own, extra = full.select(rules.column_names()), [c for c in full.columns if c not in rules.columns()]
     typed, bad = _typed(own, table)
@@ -257,10 +302,10 @@ def _named(unknown: list[str]) -> str:
     return f"Here {', '.join(called)}." if called else ""
 
 
-def read(path: Path | str, table: str) -> pl.DataFrame:
+def read(path: Path | str, table: str, *, notes: list[Note] | None = None) -> pl.DataFrame:
     """The table in a CSV (also .csv.gz) or Parquet file, checked; a CSV is read as text first, so "00000001" stays."""
     schema(table)
-    return check(frame_of(path), table, where=path)
+    return check(frame_of(path), table, where=path, notes=notes)
 
 
 def frame_of(path: Path | str) -> pl.DataFrame:

@@ -1,62 +1,159 @@
-"""Files that are replaced whole or not at all."""
+"""Writing of files and folders: every write of the package goes through this module.
+
+A failure is a `WriteError` that names the path and the cause in plain words (full disk, quota, read-only file system,
+missing permission, input/output error). A file is replaced as a whole or not at all.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from overread.errors import InputError
+from overread.tables.write_errors import error_code, probe, write_error
+
+try:
+    import fcntl
+except ImportError:  # Windows: `locked` opens without a lock
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Raise a `WriteError` that names `path` for any error of the operating system in the block.
+
+    The block must only write: an error of reading would be reported as one of writing.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error.errno) from error
 
 
 def make_folder(folder: Path | str) -> Path:
-    """The folder, made where it is not there; InputError where it cannot be."""
+    """Create a folder and its parents where they are missing.
+
+    Raises
+    ------
+    WriteError
+        a file of that name is there, or the folder cannot be created
+    """
     folder = Path(folder)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(folder, "a folder", "a file", do="Name another place for the result.") from error
-    except PermissionError as error:
-        raise InputError(folder, "a folder that may be written", "no permission", do="Name another place.") from error
     return folder
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well; else it is removed.
+    """Yield a temporary path beside `path`; it replaces `path` when the block ends without an exception.
 
-    A full disk is an InputError that says so; the old file is untouched.
+    Otherwise the temporary file is removed and the old file is unchanged.
+
+    Raises
+    ------
+    WriteError
+        the operating system refused to write, also where Polars, NumPy, torch or safetensors report that in an
+        exception of their own; any other exception passes unchanged
     """
     path = Path(path)
     make_folder(path.parent)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except PermissionError as error:
-        raise InputError(
-            path.parent, "a folder that may be written", "no permission", do="Name another place."
-        ) from error
-    os.close(handle)
+    outer = sys.exception()
+    with writing(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+        os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno == 28:
-            raise InputError(path, "room on the disk", "none left", do="Free some space and run it again.") from error
+        with writing(path):
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            with suppress(OSError):  # a file system without permissions
+                temporary.chmod(0o644)
+            os.replace(temporary, path)
+    except InputError:
         raise
+    except Exception as error:
+        code = error_code(error, path=temporary, outer=outer) or probe(temporary)
+        if code is None:
+            raise
+        raise write_error(path, code) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path | str) -> Iterator[BinaryIO]:
+    """Open a file for reading and writing, created where it is missing, under an exclusive lock of the file.
+
+    Other processes and threads that call `locked` wait until the block ends; the end of a process, also by kill -9,
+    releases its lock. On Windows and on file systems without locks the file is opened without one.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    with writing(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+    with os.fdopen(descriptor, "rb+", buffering=0) as file:
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        with writing(path):
+            yield file
+
+
+def remove(path: Path | str) -> None:
+    """Remove a file, or a folder with everything in it; a missing one is no error."""
+    path = Path(path)
+    with writing(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def move(source: Path | str, target: Path | str) -> None:
+    """Rename a file or folder within a file system; a file at `target` is replaced."""
+    with writing(target):
+        os.replace(source, target)
+
+
+def write_new(path: Path | str, data: bytes) -> Path:
+    """Write a file that must not exist yet and that only its owner may read; a failure leaves no part of it."""
+    path = Path(path)
+    make_folder(path.parent)
+    with writing(path):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink()
+            raise
+    return path
+
+
+def write_array(path: Path | str, array: np.ndarray) -> Path:
+    """Write an array as .npy atomically."""
+    path = Path(path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
+    return path
 
 
 def write_text(path: Path | str, text: str) -> Path:
-    """Write text atomically."""
+    """Write text atomically, as UTF-8."""
     path = Path(path)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataframely as dy
 
+from overread.tables.identity import IDENTIFIER, KIND, NAME, TERM, WORD
+
 STATES = ("present", "absent", "uncertain")
 SPLITS = ("train", "tune", "test", "")
 VIEWS = ("PA", "AP", "LATERAL", "UNKNOWN")
+# What the values of a column identify: they have one canonical form.
+_IDENTIFIER, _NAME, _WORD, _TERM = {KIND: IDENTIFIER}, {KIND: NAME}, {KIND: WORD}, {KIND: TERM}
 
 
 class Images(dy.Schema):
     """One row is an image."""
 
-    image_id = dy.String(primary_key=True)
-    case_id = dy.String(nullable=False)
-    patient_id = dy.String(nullable=False)
-    site = dy.String(nullable=False)
-    dataset = dy.String(nullable=True)
+    image_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
+    case_id = dy.String(nullable=False, metadata=_IDENTIFIER)
+    patient_id = dy.String(nullable=False, metadata=_IDENTIFIER)
+    site = dy.String(nullable=False, metadata=_NAME)
+    dataset = dy.String(nullable=True, metadata=_WORD)
     split = dy.Enum(SPLITS, nullable=True)
     view = dy.Enum(VIEWS, nullable=True)
     sex = dy.Enum(("F", "M"), nullable=True)
@@ -29,28 +33,28 @@ class Images(dy.Schema):
     pixel_mm = dy.Float64(nullable=True, min_exclusive=0)
     path = dy.String(nullable=True)
     sha256 = dy.String(nullable=True)
-    stratum = dy.String(nullable=True)
+    stratum = dy.String(nullable=True, metadata=_WORD)
     weight = dy.Float64(nullable=True, min_exclusive=0)
     part = dy.Int32(nullable=True, min=0)
     row = dy.Int32(nullable=True, min=0)
-    pairs_within = dy.String(nullable=True)
+    pairs_within = dy.String(nullable=True, metadata=_WORD)
 
 
 class Labels(dy.Schema):
     """One row is what a source states of a finding in a case; nothing stated is no row."""
 
-    case_id = dy.String(primary_key=True)
-    finding = dy.String(primary_key=True)
-    source = dy.String(primary_key=True)
+    case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
+    finding = dy.String(primary_key=True, metadata=_TERM)
+    source = dy.String(primary_key=True, metadata=_WORD)
     state = dy.Enum(STATES, nullable=False)
 
 
 class Regions(dy.Schema):
     """One row is a box where a finding is, in pixels of the original."""
 
-    image_id = dy.String(primary_key=True)
-    finding = dy.String(primary_key=True)
-    source = dy.String(primary_key=True)
+    image_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
+    finding = dy.String(primary_key=True, metadata=_TERM)
+    source = dy.String(primary_key=True, metadata=_WORD)
     number = dy.Int32(primary_key=True)
     x = dy.Float64(nullable=False)
     y = dy.Float64(nullable=False)
@@ -61,30 +65,30 @@ class Regions(dy.Schema):
 class Predictions(dy.Schema):
     """One row is a model's score of a finding in an image."""
 
-    image_id = dy.String(primary_key=True)
-    finding = dy.String(primary_key=True)
-    model = dy.String(primary_key=True)
-    shift = dy.String(primary_key=True)
+    image_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
+    finding = dy.String(primary_key=True, metadata=_TERM)
+    model = dy.String(primary_key=True, metadata=_NAME)
+    shift = dy.String(primary_key=True, metadata=_WORD)
     score = dy.Float64(nullable=False, allow_nan=False, allow_inf=False)
 
 
 class CasePredictions(dy.Schema):
     """One row is a model's score of a finding in a case: what a vendor's file gives that knows no images."""
 
-    case_id = dy.String(primary_key=True)
-    finding = dy.String(primary_key=True)
-    model = dy.String(primary_key=True)
-    shift = dy.String(primary_key=True)
+    case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
+    finding = dy.String(primary_key=True, metadata=_TERM)
+    model = dy.String(primary_key=True, metadata=_NAME)
+    shift = dy.String(primary_key=True, metadata=_WORD)
     score = dy.Float64(nullable=False, allow_nan=False, allow_inf=False)
 
 
 class Reads(dy.Schema):
     """One row is a reader's answer on a finding in a case."""
 
-    reader = dy.String(primary_key=True)
-    case_id = dy.String(primary_key=True)
-    finding = dy.String(primary_key=True)
-    arm = dy.String(primary_key=True)
+    reader = dy.String(primary_key=True, metadata=_NAME)
+    case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
+    finding = dy.String(primary_key=True, metadata=_TERM)
+    arm = dy.String(primary_key=True, metadata=_WORD)
     round = dy.Int32(primary_key=True)
     score = dy.Float64(nullable=True, allow_nan=False, allow_inf=False)
     call = dy.Enum(STATES, nullable=True)
@@ -93,15 +97,15 @@ class Reads(dy.Schema):
 class Sittings(dy.Schema):
     """One row is a case read once by a reader."""
 
-    reader = dy.String(primary_key=True)
-    case_id = dy.String(primary_key=True)
-    arm = dy.String(primary_key=True)
+    reader = dy.String(primary_key=True, metadata=_NAME)
+    case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
+    arm = dy.String(primary_key=True, metadata=_WORD)
     round = dy.Int32(primary_key=True)
     seconds = dy.Float64(nullable=True, min=0)
     trust = dy.Float64(nullable=True)
     period = dy.Int32(nullable=True)
-    sequence = dy.String(nullable=True)
-    session = dy.String(nullable=True)
+    sequence = dy.String(nullable=True, metadata=_WORD)
+    session = dy.String(nullable=True, metadata=_WORD)
     position = dy.Int32(nullable=True)
     read_at = dy.Datetime(nullable=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -79,7 +78,7 @@ def deidentify(
     options = options or Deidentification()
     work = out.with_name(f"{out.name}-work")
     aside = tables.make_folder(work / "aside")
-    shutil.rmtree(aside)  # what an interrupted run had not finished
+    tables.remove(aside)  # what an interrupted run had not finished
     tables.make_folder(aside)
     files = [p for p in tree.files(source) if work not in p.parents and out not in p.parents]
     with runs.start(out, "deidentify", config=options) as run:
@@ -94,7 +93,7 @@ def deidentify(
         run.note("text check", "Tesseract" if tesseract() else "none: all pictures are quarantined")
         counts = dict(whole["kind"].value_counts().rows())
         run.note("files", counts)
-    shutil.rmtree(work)
+    tables.remove(work)
     return Result(
         counts.get("clean", 0), counts.get("quarantined", 0), counts.get("no DICOM", 0),
         counts.get("copy", 0), int((whole.filter(pl.col("kind") == "clean")["blackened"] > 0).sum()), out / "images",

@@ -14,7 +14,8 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from overread.errors import InputError
+from overread import tables
+from overread.errors import InputError, WriteError
 from overread.images.deidentify.clean import Cleaning, cleaned, identity_of
 from overread.images.deidentify.key import Key
 from overread.images.deidentify.profile import Deidentification
@@ -59,6 +60,8 @@ def deidentify_file(path: Path, folders: tuple[Path, Path], key: Key, options: D
     try:
         with pydicom.config.disable_value_validation(), readable(path, "a DICOM file that can be cleaned"):
             return _cleaned_file(data, path, folders, key, options)
+    except WriteError:  # the result cannot be written: the run must stop, not quarantine every file
+        raise
     except InputError as error:
         return Outcome("quarantined", reason=f"{error.expected}: {error.found}"[:300])
 
@@ -78,14 +81,15 @@ def _cleaned_file(data: bytes, path: Path, folders: tuple[Path, Path], key: Key,
     state.names |= {w for b in boxes for w in words_of(b.text) if len(w) >= 3}
     aside = folders[1] / hashlib.sha256(str(path).encode()).hexdigest()
     try:
-        dataset.save_as(aside, enforce_file_format=True)
+        with tables.writing(aside):
+            dataset.save_as(aside, enforce_file_format=True)
         left = _found_again(aside, state, place)
         if left:
             shown = ", ".join(left[:5])
             return Outcome("quarantined", reason=f"what was taken out is in it still ({shown})")
         why = _put(aside, folders[0] / place)
     finally:
-        aside.unlink(missing_ok=True)
+        tables.remove(aside)
     if why:
         return Outcome("quarantined", reason=why)
     done = tuple((tag, what, n) for (tag, what), n in sorted(state.done.items()))
@@ -191,11 +195,12 @@ def _found_again(aside: Path, state: Cleaning, place: Path) -> list[str]:
 
 def _put(aside: Path, place: Path) -> str:
     """Move the clean file to its place; why not, where another file is that instance already."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+    tables.make_folder(place.parent)
     if place.exists():
         same = place.read_bytes() == aside.read_bytes()
         return "" if same else "another file is this instance already"
-    with aside.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(aside, place)
+    with tables.writing(place):
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, place)
     return ""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import secrets
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from overread import tables
 from overread.errors import InputError
 
 _LEAST = 32  # bytes
@@ -88,7 +88,4 @@ def new_key(path: Path | str) -> Path:
     path = Path(path)
     if path.exists():
         raise InputError(path, "a new file for the key", "one that is there", do="A key is never overwritten.")
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_hex(_LEAST).encode())
-    return path
+    return tables.write_new(path, secrets.token_hex(_LEAST).encode())

@@ -76,11 +76,11 @@ def software(evidence: Evidence) -> Found | None:
 
 
 def openings(evidence: Evidence) -> Found | None:
-    """The ledger of openings of the test labels, beside the estimates that came of them."""
+    """The ledger of accesses to the test labels, and the estimates."""
     if not evidence.openings:
         return None
-    n = plural(len(evidence.openings), "opening")
-    return Found("governance", f"{n} of the test labels in a ledger chained by hashes; every estimate in a table.")
+    n = plural(len(evidence.openings), "access", "accesses")
+    return Found("governance", f"{n} to the test labels in a ledger chained by hashes; every estimate in a table.")
 
 
 def limitations(evidence: Evidence) -> Found | None:

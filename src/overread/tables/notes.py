@@ -1,0 +1,59 @@
+"""Notes: what was changed or found unusual in a table when it was read, counted, with examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+IDENTIFIERS = "identifiers"  # the stage of the account, and the unit of the flow, under which notes stand
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that was changed or found unusual in one column of a table.
+
+    Attributes
+    ----------
+    table, column: where.
+    what: what was found and what was done about it; `count` values are its subject.
+    count: rows, or identifiers where `changed` is false.
+    examples: up to five, in quotes.
+    changed: whether values were changed.
+    """
+
+    table: str
+    column: str
+    what: str
+    count: int
+    examples: tuple[str, ...] = ()
+    changed: bool = True
+
+    def __str__(self) -> str:
+        shown = f" ({'; '.join(self.examples)})" if self.examples else ""
+        return f"{self.table}: {self.count:,} {self.what}{shown}"
+
+
+def sentences(account: pl.DataFrame) -> list[str]:
+    """The notes of an account table, each as a sentence."""
+    rows = account.filter(pl.col("stage") == IDENTIFIERS)
+    return [
+        f"{unit}: {count:,} {reason}{f' ({shown})' if shown else ''}."
+        for unit, reason, count, shown in rows.select("unit", "reason", "count", "examples").rows()
+    ]
+
+
+def combined(notes: Iterable[Note]) -> list[Note]:
+    """One note for each table, column and finding: counts of changed rows are added, repeated findings kept once."""
+    found: dict[tuple[str, str, str], Note] = {}
+    for note in notes:
+        key = (note.table, note.column, note.what)
+        if key not in found:
+            found[key] = note
+        elif note.changed:
+            examples = tuple(dict.fromkeys((*found[key].examples, *note.examples)))[:5]
+            found[key] = replace(found[key], count=found[key].count + note.count, examples=examples)
+        elif note.count > found[key].count:
+            found[key] = note
+    return list(found.values())
