@@ -25,11 +25,11 @@ _FLAT = 1.0  # standard deviation in grey levels: an image of one grey value has
 _UNIFORM = 0.08  # a line belongs to the border if its standard deviation is below this share of the image's
 _LONGEST_BORDER = 0.3  # share of the side that may be trimmed from each edge
 _EDGE = 0.02  # share of the side beside a border that is trimmed too
-_FREQUENCIES, _LOWEST, _HIGHEST = 8, 1.9, 7.1  # half cycles per view
+_FREQUENCIES, _LOWEST, _HIGHEST = 7, 0.9, 6.1  # half cycles per view
 _POINTS = 24
 # Smallest view (share of the shorter side), ratio of one side length to the next, step between positions (share of the
 # side of the view), and the largest share of an image that lies before a view.
-_LEAST_VIEW, _RATIO, _STEP, _LARGEST_OFFSET = 0.48, 1.11, 0.1, 0.27
+_LEAST_VIEW, _RATIO, _STEP, _LARGEST_OFFSET = 0.48, 1.12, 0.12, 0.3
 
 Array = NDArray[np.float32]
 
@@ -132,23 +132,26 @@ def _offsets(length: float, side: float) -> list[float]:
     return [float(o) for o in np.linspace(first, last, steps + 1)]
 
 
+def query_boxes(tall: int, wide: int) -> NDArray[np.float64]:
+    """The views that are compared with all views of other images: the whole, and the central square of an oblong."""
+    shorter = min(tall, wide)
+    whole, middle = (0.0, 0.0, tall, wide), ((tall - shorter) / 2, (wide - shorter) / 2, shorter, shorter)
+    return np.array([whole, middle][: 1 + (tall != wide)]) / (tall, wide, tall, wide)
+
+
 @lru_cache(maxsize=256)
 def view_boxes(tall: int, wide: int) -> NDArray[np.float64]:
     """Views of an image whose content is `tall` x `wide`, as shares of it: (v, 4) of top, left, height, width.
 
-    The first is the whole, stretched to a square; the second is the central square; the others are smaller or aside.
+    The first are those of `query_boxes`, the others are smaller or aside.
     """
     shorter = min(tall, wide)
-    middle = ((tall - shorter) / 2, (wide - shorter) / 2, shorter, shorter)
-    views: list[tuple[float, float, float, float]] = [(0.0, 0.0, tall, wide), middle]
-    side = float(shorter)
+    views = []
+    side = float(shorter) / (_RATIO if tall == wide else 1)
     while side >= _LEAST_VIEW * shorter:
         views += [(y, x, side, side) for y in _offsets(tall, side) for x in _offsets(wide, side)]
         side /= _RATIO
-    return np.array(views) / (tall, wide, tall, wide)
-
-
-QUERIES = 2  # of these views the first ones are looked for among all views of the other images
+    return np.concatenate([query_boxes(tall, wide), np.array(views) / (tall, wide, tall, wide)])
 
 
 def _selected() -> NDArray[np.bool_]:

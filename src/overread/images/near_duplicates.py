@@ -6,6 +6,7 @@ What the search finds and misses was measured by validation/near_duplicates.py; 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,12 @@ from overread.images import alignment, fingerprint, neighbours
 from overread.images.picture import ALIKE
 from overread.images.store import Store
 
-_NEIGHBOURS, _SIMILAR = 4, 0.6  # proposed per query, and the cosine that they exceed
-_COARSELY_ALIKE = 0.88  # correlation on the coarse grid below which a pair is not aligned on the fine one
+_NEIGHBOURS, _SIMILAR = 3, 0.75  # proposed per query, and the cosine that they exceed
+# Correlation on the coarse grid, and partial correlation, below which a pair is not aligned on the fine one.
+_COARSELY_ALIKE, _COARSELY_PARTIAL = 0.9, 0.8
 _DETAILED = 2 * alignment.FINE  # pixels per side of the images that are aligned finely
 _LEAST_OTHERS = 8  # images that make a mean image, the two compared ones not among them
+_PAIRS = 1024  # aligned at a time
 _BATCH_BYTES = 8 << 20  # pixels held at a time
 _BLOCK, _SAMPLE = 8192, 2048  # images whose views are held at a time; images that determine the whitening
 
@@ -52,23 +55,47 @@ def find(
     """
     boxes, thumbs = _read(store, part, row, progress)
     shapes = _shapes(boxes)
-    proposed = _proposed(thumbs, shapes)
-    if not len(proposed[0]):
-        return np.empty((0, 2), np.int64), np.empty(0), np.empty(0)
-    pairs, similarity, own, asked = proposed
-    correlation, maps = alignment.align(thumbs, thumbs, pairs, alignment.view_map(own), asked, points=alignment.COARSE)
-    likely = correlation >= _COARSELY_ALIKE
-    pairs, similarity, maps, asked = pairs[likely], similarity[likely], maps[likely], asked[likely]
     means = _Means(thumbs, np.asarray(sites))
-    judged = np.full(len(pairs), np.nan)
-    for at in _batches(len(pairs), 4 * _DETAILED):
-        first, second = (_detailed(store, part, row, boxes, pairs[at, side]) for side in (0, 1))
+    likely = _likely(thumbs, means, _proposed(thumbs, shapes))
+    judged = np.full(len(likely.pairs), np.nan)
+    for at in _batches(len(judged), 4 * _DETAILED):
+        some = likely.take(at)
+        first, second = (_detailed(store, part, row, boxes, some.pairs[:, side]) for side in (0, 1))
         each = np.tile(np.arange(len(first))[:, None], 2)
-        _, fine = alignment.align(first, second, each, maps[at], asked[at], points=alignment.FINE)
-        shared = (means.of(pairs[at, 0], pairs[at, 1]), means.of(pairs[at, 1], pairs[at, 0]))
-        judged[at] = alignment.partial_correlation((first, second), shared, each, fine, asked[at])
+        _, maps = alignment.align(first, second, each, some.maps, some.views, points=alignment.FINE)
+        judged[at] = alignment.partial_correlation(
+            (first, second), means.of_both(some.pairs), each, maps, some.views, points=alignment.FINE
+        )
         store.release()
-    return _best(pairs, similarity, judged)
+    return _best(likely.pairs, likely.similarity, judged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Pairs (k, 2) that may be duplicates: similarity (k,) of their views, view (k, 4) of the second, map (k, 2, 3)."""
+
+    pairs: NDArray[np.int64]
+    similarity: NDArray[np.float64]
+    views: NDArray[np.float64]
+    maps: NDArray[np.float64]
+
+    def take(self, which: slice | NDArray[np.generic]) -> _Candidates:
+        return _Candidates(self.pairs[which], self.similarity[which], self.views[which], self.maps[which])
+
+
+def _likely(thumbs: NDArray[np.uint8], means: _Means, proposed: _Candidates) -> _Candidates:
+    """The candidates that are alike on the coarse grid, with the transformations that align them there."""
+    kept = [proposed.take(slice(0))]
+    for begin in range(0, len(proposed.pairs), _PAIRS):
+        some = proposed.take(slice(begin, begin + _PAIRS))
+        points = alignment.COARSE
+        correlation, maps = alignment.align(thumbs, thumbs, some.pairs, some.maps, some.views, points=points)
+        some = replace(some, maps=maps).take(correlation >= _COARSELY_ALIKE)
+        partial = alignment.partial_correlation(
+            (thumbs, thumbs), means.of_both(some.pairs), some.pairs, some.maps, some.views, points=points
+        )
+        kept.append(some.take(partial >= _COARSELY_PARTIAL))
+    return _Candidates(*(np.concatenate([getattr(c, f.name) for c in kept]) for f in fields(_Candidates)))
 
 
 def _read(
@@ -104,7 +131,7 @@ def _described(
     parts = []
     for shape in np.unique(shapes[chosen], axis=0):
         members = chosen[(shapes[chosen] == shape).all(axis=1)]
-        views = fingerprint.view_boxes(*shape.tolist())[: fingerprint.QUERIES if queries else None]
+        views = (fingerprint.query_boxes if queries else fingerprint.view_boxes)(*shape.tolist())
         for at in range(0, len(members), 256):
             some = members[at : at + 256]
             described = fingerprint.describe(thumbs[some], views).reshape(-1, fingerprint.LENGTH)
@@ -114,10 +141,8 @@ def _described(
     return np.concatenate(first), np.concatenate(second), np.concatenate(third)
 
 
-def _proposed(
-    thumbs: NDArray[np.uint8], shapes: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Pairs (k, 2), similarity (k,), and the boxes (k, 4) of the views of the first and the second image."""
+def _proposed(thumbs: NDArray[np.uint8], shapes: NDArray[np.int64]) -> _Candidates:
+    """The nearest images of each image: the view of the first image (as a map) that looks like a view of the second."""
     n = len(thumbs)
     some = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64))
     sample = _described(thumbs, shapes, some, queries=False)[0].astype(np.float64)
@@ -131,10 +156,22 @@ def _proposed(
     found = neighbours.search(whitening(described), owners, blocks, k=_NEIGHBOURS, least=_SIMILAR)
     query, place = np.nonzero(found.image >= 0)
     first, second = found.image[query, place].astype(np.int64), owners[query].astype(np.int64)
-    own = [fingerprint.view_boxes(*shapes[i].tolist())[v] for i, v in zip(first, found.view[query, place], strict=True)]
-    other = [fingerprint.view_boxes(*shapes[j].tolist())[v] for j, v in zip(second, asked[query], strict=True)]
     similarity = found.similarity[query, place].astype(np.float64)
-    return np.stack([first, second], axis=1), similarity, np.array(own), np.array(other)
+    order = np.lexsort((-similarity, second, first))  # of two views of one image that propose the same pair, the better
+    new = np.diff(first[order], prepend=-1).astype(bool) | np.diff(second[order], prepend=-1).astype(bool)
+    chosen = order[new]
+    query, place, first, second = query[chosen], place[chosen], first[chosen], second[chosen]
+    own = _boxes(shapes[first], found.view[query, place])
+    return _Candidates(
+        np.stack([first, second], axis=1), similarity[chosen], _boxes(shapes[second], asked[query]),
+        alignment.view_map(own),
+    )  # fmt: skip
+
+
+def _boxes(shapes: NDArray[np.int64], numbers: NDArray[np.int32]) -> NDArray[np.float64]:
+    """The views (k, 4) with these numbers, of images with these shapes (k, 2)."""
+    views = [fingerprint.view_boxes(*shape)[v] for shape, v in zip(shapes.tolist(), numbers, strict=True)]
+    return np.array(views, float).reshape(-1, 4)
 
 
 def _detailed(
@@ -158,7 +195,11 @@ class _Means:
                 self._sums[number] += _standardised(thumbs[members[at : at + 4096]]).sum(axis=0)
         self._sums[-1] = self._sums[:-1].sum(axis=0)
 
-    def of(self, own: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float32]:
+    def of_both(self, pairs: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The mean images for the first and for the second image of each pair (k, 2)."""
+        return self._of(pairs[:, 0], pairs[:, 1]), self._of(pairs[:, 1], pairs[:, 0])
+
+    def _of(self, own: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float32]:
         """The mean images (k, side, side) for the images `own` compared with `other`; 0 where there are too few."""
         group = np.where(self._counts[self._site[own]] - 2 >= _LEAST_OTHERS, self._site[own], len(self._counts) - 1)
         both = (self._site[other] == group) | (group == len(self._counts) - 1)

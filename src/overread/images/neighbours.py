@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 
 _PRIOR = 200  # the average variance counts as much as that many views: a few images do not determine a covariance
 _CELL = 4096  # views per cell of the inverted file, on average
-_PROBED = 0.06  # share of the cells that are searched for each query, but at least _LEAST_PROBED
+_PROBED = 0.05  # share of the cells that are searched for each query, but at least _LEAST_PROBED
 _LEAST_PROBED = 12
 _ROUNDS = 6
 _SAMPLE = 64  # views per cell that place its centre
