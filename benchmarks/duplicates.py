@@ -1,52 +1,76 @@
-"""The search for near-duplicates: the proposal of pairs among all images, and the alignment of proposed pairs.
+"""The search for near-duplicates: processor time per image and memory.
 
     python benchmarks/duplicates.py [--images 112120]
 
-Images are smooth noise with as many frequencies as a chest; copies of 200 of them, cropped, are planted.
+Images are smooth noise with as many frequencies as a chest; cropped copies of 200 of them are among them. They are made
+when they are read, as the pixels of a large cohort would not fit into memory beside the search.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import time
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from overread.images import alignment, fingerprint, near_duplicates, neighbours
+from overread.images import near_duplicates
+from overread.images.recipe import Recipe
+
+_COPIES, _SIDE, _WAVES = 200, 160, 256
+
+
+class Noise:
+    """A store of images that are made when they are read; the last ones are crops of the first ones."""
+
+    def __init__(self, images: int) -> None:
+        self.recipe, self.images = Recipe(_SIDE, "pad"), images
+        rng = np.random.default_rng(0)
+        spectrum = np.fft.rfft2(rng.normal(size=(_WAVES, _SIDE, _SIDE)))
+        frequency = np.hypot(np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)) * _SIDE
+        waves = np.fft.irfft2(spectrum / (1 + frequency) ** 1.8, (_SIDE, _SIDE)).astype(np.float32)
+        self._waves = waves.reshape(_WAVES, -1)
+        self.seconds = 0.0  # of processor time that making images took
+
+    def gather(self, part: np.ndarray, row: np.ndarray) -> np.ndarray:
+        begun = time.process_time()
+        source = np.where(row < self.images - _COPIES, row, row - self.images + _COPIES)
+        weights = np.stack([np.random.default_rng(k).normal(size=_WAVES).astype(np.float32) for k in source.tolist()])
+        values = (weights @ self._waves).reshape(-1, _SIDE, _SIDE)
+        greys = np.clip(128 + 50 * values / values.std(axis=(1, 2), keepdims=True), 0, 255).astype(np.uint8)
+        for k in np.flatnonzero(source != row):
+            left, top, right, bottom = np.random.default_rng(int(row[k])).integers(4, 24, 4)
+            crop = Image.fromarray(greys[k]).crop((left, top, _SIDE - right, _SIDE - bottom))
+            greys[k] = np.asarray(crop.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
+        self.seconds += time.process_time() - begun
+        return greys
+
+    def release(self) -> None:
+        pass
+
+
+def resident() -> float:
+    """Resident memory of this process in GB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e9
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=112_120)
-    given = parser.parse_args()
-    rng = np.random.default_rng(0)
-    side = fingerprint.SIDE
-    smooth = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(256, side, side))) / (1 + np.arange(side // 2 + 1)) ** 1.5)
-    weights = rng.normal(size=(given.images, 256)).astype(np.float32)
-    thumbs = np.empty((given.images, side, side), np.uint8)
-    for at in range(0, given.images, 4096):
-        values = (weights[at : at + 4096] @ smooth.reshape(256, -1).astype(np.float32)).reshape(-1, side, side)
-        deviation = values.std(axis=(1, 2), keepdims=True)
-        thumbs[at : at + 4096] = np.clip(128 + 50 * values / deviation, 0, 255)
-    shapes = np.tile(np.int64([side, side]), (given.images, 1))
-    begun = time.perf_counter()
-    views = fingerprint.view_boxes(side, side)
-    white = neighbours.Whitening.of(1, np.zeros(fingerprint.LENGTH), np.eye(fingerprint.LENGTH))
-    for at in range(0, 1024, 256):
-        white(fingerprint.describe(thumbs[at : at + 256], views).reshape(-1, fingerprint.LENGTH))
-    each = (time.perf_counter() - begun) / 1024
-    print(f"descriptions: {1 / each:,.0f} images per second, {len(views)} views each")
-    begun = time.perf_counter()
-    pairs, *_ = near_duplicates._proposed(thumbs, shapes)
-    taken = time.perf_counter() - begun
-    print(f"{given.images:,} images: {taken:.1f} s to propose {len(pairs):,} pairs, descriptions included", flush=True)
-    some = np.tile(rng.integers(0, given.images, 2000)[:, None], 2)
-    whole = np.tile([0.0, 0.0, 1.0, 1.0], (2000, 1))
-    for points in (alignment.COARSE, alignment.FINE):
-        alignment.align(thumbs, thumbs, some[:2], alignment.view_map(whole[:2]), whole[:2], points=points)
-        begun = time.perf_counter()
-        alignment.align(thumbs, thumbs, some, alignment.view_map(whole), whole, points=points)
-        print(f"alignment on {points} x {points} points: {2000 / (time.perf_counter() - begun):,.0f} pairs per second")
+    count = parser.parse_args().images
+    near_duplicates.find(Noise(512), np.zeros(512, int), np.arange(512), ["one"] * 512)  # compiles
+    store, before = Noise(count), resident()
+    wall, processor = time.perf_counter(), time.process_time()
+    pairs, *_ = near_duplicates.find(store, np.zeros(count, int), np.arange(count), ["one"] * count)
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor - store.seconds
+    true = sum(j - i == count - _COPIES for i, j in pairs.tolist())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{count:,} images: {processor:.1f} s of processor time, {1e3 * processor / count:.2f} ms per image; "
+          f"{wall:.1f} s in all with making the images; memory {before:.2f} GB before, {peak:.2f} GB at most; "
+          f"{true} of {_COPIES} crops and {len(pairs) - true} other pairs found")  # fmt: skip
 
 
 if __name__ == "__main__":

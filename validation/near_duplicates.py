@@ -1,16 +1,20 @@
 """Near-duplicates: the share of changed copies that the search finds, and the pairs that it finds among originals.
 
     python validation/near_duplicates.py FOLDER_OF_IMAGES [--copies 100] [--images 1000] [--size 160] [--fit pad]
+    python validation/near_duplicates.py ../shared/real/cxr --table ../shared/real/cxr/metadata.csv --half 1
 
 Images are drawn from the folder and stored by the usual recipe. Copies of some of them are changed at the resolution of
 their files, and stored as images of another site. Pairs among the originals are listed with their correlation, so that
-a person can look at them.
+a person can look at them. With a table (columns image and patient_id) only the images of one half of the patients are
+used: the parameters of the search were chosen on half 0, so that half 1 checks them.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +73,17 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--fit", default="pad")
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--half", type=int, choices=(0, 1), default=1)
     given = parser.parse_args()
     recipe, rng = Recipe(given.size, given.fit), np.random.default_rng(0)
     files = sorted(p for p in given.folder.rglob("*") if p.suffix in (".png", ".jpg", ".jpeg"))
+    if given.table:
+        with given.table.open(encoding="utf-8", newline="") as table:
+            names = {
+                r["image"] for r in csv.DictReader(table) if zlib.crc32(r["patient_id"].encode()) % 2 == given.half
+            }
+        files = [f for f in files if f.relative_to(given.folder).as_posix() in names]
     chosen = rng.choice(np.array(files, dtype=object), min(given.images, len(files)), replace=False)
     originals = np.stack([read_image(f, recipe) for f in chosen])
     n, few = len(originals), min(given.copies, len(originals))

@@ -110,6 +110,19 @@ def test_a_file_name_that_two_sites_share_is_noted(held):
     assert not any("file has the name" in r for r in pl.concat(notes)["reason"])
 
 
+def test_two_days_of_one_patient_are_not_duplicates(monkeypatch, held):
+    """Near pairs of one patient are listed from 0.995 on, of two patients as the search proposes them."""
+    images, store = held
+    of_one = images.with_columns(
+        patient_id=pl.when(pl.col("image_id") == "e").then(pl.lit("p4")).otherwise("patient_id")
+    )
+    for correlation, expected in ((0.99, 0), (0.996, 1)):
+        near = (np.array([[1, 2]]), np.array([0.9]), np.array([correlation]))  # d and e, copies of others left out
+        monkeypatch.setattr("overread.cohort.duplicates.near_duplicates.find", lambda *_, near=near: near)
+        assert find(images, store).filter(kind="nearly the same").height == 1
+        assert find(of_one, store).filter(kind="nearly the same").height == expected
+
+
 def test_small_pictures_are_compared_by_their_pixels_only():
     pixels = np.stack([chest(1, 32), chest(1, 32), np.clip(chest(1, 32) * 0.9, 0, 255).astype(np.uint8)])
     images = pl.DataFrame(

@@ -24,6 +24,9 @@ from overread.images.store import Store
 GROUP = "near_dup_group"
 SAME, NEAR = "same pixels", "nearly the same"
 _REASON = "_reason"
+# Radiographs of one patient on different days are alike: simulated ones correlate at up to 0.988. They stay in one
+# split anyway, so only nearly perfect copies among them are listed.
+ALIKE_OF_ONE_PATIENT = 0.995
 _BATCH_BYTES = 8 << 20  # pixels held at a time
 _IDS = ("image_id", "case_id", "patient_id", "site")
 PAIRS = {
@@ -48,9 +51,9 @@ def find(images: pl.DataFrame, store: Store, *, progress: Progress | None = None
     -------
     DataFrame
         `kind` is "same pixels" (each image linked to the first with these pixels) or "nearly the same" (see
-        images/near_duplicates.py). `place` is the strongest boundary that the pair crosses: "two sites", "two patients
-        of one site" (one patient under two numbers, or one file under two names), "one patient", "one case". An image
-        of one grey value is a duplicate of no other.
+        images/near_duplicates.py; of one patient only if the correlation is 0.995 or better). `place` is the strongest
+        boundary that the pair crosses: "two sites", "two patients of one site" (one patient under two numbers, or one
+        file under two names), "one patient", "one case". An image of one grey value is a duplicate of no other.
 
     Notes
     -----
@@ -70,7 +73,9 @@ def find(images: pl.DataFrame, store: Store, *, progress: Progress | None = None
     if store.recipe.size >= LEAST_COMPARED and len(alone) > 1:
         sites = ordered["site"].fill_null("").to_list()
         pairs, similarity, alike = near_duplicates.find(store, part[alone], row[alone], [sites[i] for i in alone])
-        frames.append(_table(ordered, alone[pairs], NEAR, similarity, alike))
+        near = _table(ordered, alone[pairs], NEAR, similarity, alike)
+        of_two = pl.col("patient_a").ne_missing(pl.col("patient_b")) | (pl.col("site_a") != pl.col("site_b"))
+        frames.append(near.filter(of_two | (pl.col("correlation") >= ALIKE_OF_ONE_PATIENT)))
     return pl.concat(frames).sort("kind", "image_a", "image_b")
 
 

@@ -15,11 +15,12 @@ from overread.images import alignment, fingerprint, neighbours
 from overread.images.picture import ALIKE
 from overread.images.store import Store
 
-_NEIGHBOURS, _SIMILAR = 3, 0.75  # proposed per query, and the cosine that they exceed
+_NEIGHBOURS, _SIMILAR = 3, 0.8  # proposed per query, and the cosine that they exceed
 # Correlation on the coarse grid, and partial correlation, below which a pair is not aligned on the fine one.
-_COARSELY_ALIKE, _COARSELY_PARTIAL = 0.9, 0.8
+_COARSELY_ALIKE, _COARSELY_PARTIAL = 0.92, 0.85
 _DETAILED = 2 * alignment.FINE  # pixels per side of the images that are aligned finely
-_LEAST_OTHERS = 8  # images that make a mean image, the two compared ones not among them
+_LEAST_OTHERS = 8  # images that make the mean image of a site, the two compared ones not among them
+_ALIKE_ALONE = 0.995  # correlation of duplicates where there is no third image, and so no mean image
 _PAIRS = 1024  # aligned at a time
 _BATCH_BYTES = 8 << 20  # pixels held at a time
 _BLOCK, _SAMPLE = 8192, 2048  # images whose views are held at a time; images that determine the whitening
@@ -67,7 +68,7 @@ def find(
             (first, second), means.of_both(some.pairs), each, maps, some.views, points=alignment.FINE
         )
         store.release()
-    return _best(likely.pairs, likely.similarity, judged)
+    return _best(likely, judged, ALIKE if len(part) > 2 else _ALIKE_ALONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def _detailed(
 
 
 class _Means:
-    """Mean images of sites, without the two images that are compared; of all images where a site has too few."""
+    """Mean images of sites, without the two images that are compared; of all images where a site has too few others."""
 
     def __init__(self, thumbs: NDArray[np.uint8], sites: NDArray[np.str_]) -> None:
         names, self._site = np.unique(sites, return_inverse=True)
@@ -200,15 +201,13 @@ class _Means:
         return self._of(pairs[:, 0], pairs[:, 1]), self._of(pairs[:, 1], pairs[:, 0])
 
     def _of(self, own: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The mean images (k, side, side) for the images `own` compared with `other`; 0 where there are too few."""
+        """The mean images (k, side, side) for the images `own` compared with `other`; 0 where there is no other."""
         group = np.where(self._counts[self._site[own]] - 2 >= _LEAST_OTHERS, self._site[own], len(self._counts) - 1)
         both = (self._site[other] == group) | (group == len(self._counts) - 1)
         sums = self._sums[group] - _standardised(self._thumbs[own])
         sums -= np.where(both[:, None, None], _standardised(self._thumbs[other]), 0)
         left = self._counts[group] - 1 - both
-        return np.where(left[:, None, None] >= _LEAST_OTHERS, sums / np.maximum(left, 1)[:, None, None], 0).astype(
-            np.float32
-        )
+        return np.where(left[:, None, None] > 0, sums / np.maximum(left, 1)[:, None, None], 0).astype(np.float32)
 
 
 def _standardised(thumbs: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -218,11 +217,11 @@ def _standardised(thumbs: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _best(
-    pairs: NDArray[np.int64], similarity: NDArray[np.float64], judged: NDArray[np.float64]
+    likely: _Candidates, judged: NDArray[np.float64], least: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """The pairs that are alike, each once, with the best of its correlations."""
-    alike = np.flatnonzero(judged >= ALIKE)
-    ordered = np.sort(pairs[alike], axis=1)
+    """The pairs whose correlation is at least this, each once, with the best of its correlations."""
+    alike = np.flatnonzero(judged >= least)
+    ordered = np.sort(likely.pairs[alike], axis=1)
     by = alike[np.lexsort((-judged[alike], ordered[:, 1], ordered[:, 0]))]
-    unique, first = np.unique(np.sort(pairs[by], axis=1), axis=0, return_index=True)
-    return unique.reshape(-1, 2), similarity[by][first], judged[by][first]
+    unique, first = np.unique(np.sort(likely.pairs[by], axis=1), axis=0, return_index=True)
+    return unique.reshape(-1, 2), likely.similarity[by][first], judged[by][first]
