@@ -17,9 +17,9 @@ _TITLE = "Duplicate images"
 _SHOWN = 6  # pairs side by side
 _PLACES = ("two sites", "two patients of one site", "one patient", "one case")
 _HOW = (
-    "Every stored image was compared with every other: by its pixels, and by fingerprints of many views of it, so that "
-    "crops and images with borders are compared too. Pairs of views that look alike were aligned and are listed if "
-    f"their details correlate at {ALIKE:.2f} or better. "
+    "Stored images were compared by their pixels, and by fingerprints of many views of each, so that crops and images "
+    "with borders are compared too. Pairs of views that look alike were aligned and are listed if their details "
+    f"correlate at {ALIKE:.2f} or better (two images of one patient at 0.995). "
 )
 _SMALL = (
     f"The stored images are smaller than {LEAST_COMPARED} x {LEAST_COMPARED} pixels. Only images with the same pixels "
