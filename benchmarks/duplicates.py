@@ -1,56 +1,76 @@
-"""All near pairs of 112,120 fingerprints: at most 60 s are asked; beside XOR and popcount in NumPy, block by block.
+"""The search for near-duplicates: processor time per image and memory.
 
-    python benchmarks/duplicates.py [--images 112120] [--numpy-rows 2000]
+    python benchmarks/duplicates.py [--images 112120]
 
-Fingerprints are random, with copies of a few bits' difference planted. NumPy compares the first rows with all others;
-its time for all pairs is worked out from them. Then the two other steps, per picture: fingerprints and correlations.
+Images are smooth noise with as many frequencies as a chest; cropped copies of 200 of them are among them. They are made
+when they are read, as the pixels of a large cohort would not fit into memory beside the search.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import time
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from overread.images.fingerprint import correlation, fingerprints, near
+from overread.images import near_duplicates
+from overread.images.recipe import Recipe
+
+_COPIES, _SIDE, _WAVES = 200, 160, 256
 
 
-def numpy_near(prints: np.ndarray, rows: int, within: int) -> int:
-    found = 0
-    for i in range(rows):
-        apart = np.bitwise_count(prints[i + 1 :] ^ prints[i]).sum(1)
-        found += int((apart <= within).sum())
-    return found
+class Noise:
+    """A store of images that are made when they are read; the last ones are crops of the first ones."""
+
+    def __init__(self, images: int) -> None:
+        self.recipe, self.images = Recipe(_SIDE, "pad"), images
+        rng = np.random.default_rng(0)
+        spectrum = np.fft.rfft2(rng.normal(size=(_WAVES, _SIDE, _SIDE)))
+        frequency = np.hypot(np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)) * _SIDE
+        waves = np.fft.irfft2(spectrum / (1 + frequency) ** 1.8, (_SIDE, _SIDE)).astype(np.float32)
+        self._waves = waves.reshape(_WAVES, -1)
+        self.seconds = 0.0  # of processor time that making images took
+
+    def gather(self, part: np.ndarray, row: np.ndarray) -> np.ndarray:
+        begun = time.process_time()
+        source = np.where(row < self.images - _COPIES, row, row - self.images + _COPIES)
+        weights = np.stack([np.random.default_rng(k).normal(size=_WAVES).astype(np.float32) for k in source.tolist()])
+        values = (weights @ self._waves).reshape(-1, _SIDE, _SIDE)
+        greys = np.clip(128 + 50 * values / values.std(axis=(1, 2), keepdims=True), 0, 255).astype(np.uint8)
+        for k in np.flatnonzero(source != row):
+            left, top, right, bottom = np.random.default_rng(int(row[k])).integers(4, 24, 4)
+            crop = Image.fromarray(greys[k]).crop((left, top, _SIDE - right, _SIDE - bottom))
+            greys[k] = np.asarray(crop.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
+        self.seconds += time.process_time() - begun
+        return greys
+
+    def release(self) -> None:
+        pass
+
+
+def resident() -> float:
+    """Resident memory of this process in GB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e9
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=112_120)
-    parser.add_argument("--numpy-rows", type=int, default=2000)
-    given = parser.parse_args()
-    rng = np.random.default_rng(0)
-    prints = rng.integers(0, 2**63, (given.images, 4), dtype=np.uint64)
-    copies = rng.choice(given.images, 200, replace=False)
-    prints[copies[:100]] = prints[copies[100:]] ^ np.uint64(3)
-    near(prints[:50])  # compiled before the clock starts
-    begun = time.perf_counter()
-    pairs, _ = near(prints)
-    ours = time.perf_counter() - begun
-    begun = time.perf_counter()
-    numpy_near(prints, given.numpy_rows, 61)
-    share = 1 - (1 - given.numpy_rows / given.images) ** 2
-    theirs = (time.perf_counter() - begun) / share
-    print(f"{given.images:,} fingerprints: {ours:.1f} s, {len(pairs)} pairs")
-    print(f"NumPy: {theirs:.0f} s (from {given.numpy_rows} rows), {theirs / ours:.1f}x")
-    pixels = rng.integers(0, 255, (320, 224, 224), dtype=np.uint8)  # as a build does it: a few megabytes at a time
-    for name, work, n in (("fingerprints", lambda: fingerprints(pixels[:160]), 160),
-                          ("correlations", lambda: correlation(pixels[:160], pixels[160:]), 160)):  # fmt: skip
-        work()
-        begun = time.perf_counter()
-        for _ in range(10):
-            work()
-        print(f"{name} at 224 px: {10 * n / (time.perf_counter() - begun):,.0f} per second")
+    count = parser.parse_args().images
+    near_duplicates.find(Noise(512), np.zeros(512, int), np.arange(512), ["one"] * 512)  # compiles
+    store, before = Noise(count), resident()
+    wall, processor = time.perf_counter(), time.process_time()
+    pairs, *_ = near_duplicates.find(store, np.zeros(count, int), np.arange(count), ["one"] * count)
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor - store.seconds
+    true = sum(j - i == count - _COPIES for i, j in pairs.tolist())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{count:,} images: {processor:.1f} s of processor time, {1e3 * processor / count:.2f} ms per image; "
+          f"{wall:.1f} s in all with making the images; memory {before:.2f} GB before, {peak:.2f} GB at most; "
+          f"{true} of {_COPIES} crops and {len(pairs) - true} other pairs found")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from PIL import Image
 from overread import tables
 from overread.cohort import CohortConfig, build
 from overread.images.recipe import Recipe
-from overread.report.duplicates import duplicates
+from overread.report.duplicates import duplicates, excluded_duplicates
 from overread.report.evidence import read_evidence
 from overread.report.participants import participants
+from overread.report.summary import study_paragraph
 
 
 @pytest.fixture
@@ -39,7 +40,9 @@ def cohort(tmp_path):
 @pytest.fixture
 def evidence(made, cohort):
     whole = read_evidence(made.evidence, made.study, cohort_folder=made.cohort)
-    return replace(whole, images=tables.read(cohort / "images.parquet", "images"))
+    pairs = pl.read_parquet(cohort / "duplicates.parquet")
+    images = tables.read(cohort / "images.parquet", "images")
+    return replace(whole, images=images, duplicates=pairs, stored_size=64)
 
 
 def test_the_worst_pair_comes_first_and_says_where_it_stands(evidence, cohort):
@@ -64,6 +67,20 @@ def test_no_pairs_and_no_search_are_said(evidence, cohort, tmp_path):
     section = duplicates(evidence, cohort)
     assert len(section.blocks) == 1
     assert section.blocks[0].text.endswith("None was found.")
+
+
+def test_page_one_says_what_was_and_was_not_excluded(evidence, made):
+    said = excluded_duplicates(evidence)
+    assert said.startswith("Of the duplicate images that the search found, 1 pair cross")
+    assert "cannot be excluded" in said
+    none = replace(evidence, duplicates=evidence.duplicates.clear())
+    said = excluded_duplicates(none)
+    assert said.startswith("The search for duplicate images found no test image among the training and tuning images.")
+    assert "mirrored, inverted" in said
+    assert "near-duplicates cannot be excluded" in excluded_duplicates(replace(none, stored_size=32))
+    assert excluded_duplicates(replace(none, duplicates=None)).startswith("No search for duplicate images was made")
+    whole = read_evidence(made.evidence, made.study, cohort_folder=made.cohort)
+    assert "no model saw an image" not in study_paragraph(whole)
 
 
 def test_public_sets_bring_their_terms(evidence):

@@ -1,6 +1,6 @@
-"""Pictures that stand in a cohort more than once: the same pixels, or nearly the same, wherever they come from.
+"""Duplicate and near-duplicate images of a cohort, within a source and across sources.
 
-A picture in training and again in test is leakage; twice in test it counts twice. One word of the configuration says
+An image in training and again in test is leakage; twice in test it counts twice. One word of the configuration says
 what is done: kept and marked, in one split; dropped but for one; or refused.
 """
 
@@ -17,16 +17,20 @@ from scipy.sparse.csgraph import connected_components
 
 from overread.cohort.select import left, noted, remaining
 from overread.errors import InputError
-from overread.images import fingerprint
+from overread.images import near_duplicates
+from overread.images.picture import LEAST_COMPARED
 from overread.images.store import Store
 
 GROUP = "near_dup_group"
 SAME, NEAR = "same pixels", "nearly the same"
 _REASON = "_reason"
+# Radiographs of one patient on different days are alike: simulated ones correlate at up to 0.988. They stay in one
+# split anyway, so only nearly perfect copies among them are listed.
+ALIKE_OF_ONE_PATIENT = 0.995
 _BATCH_BYTES = 8 << 20  # pixels held at a time
 _IDS = ("image_id", "case_id", "patient_id", "site")
 PAIRS = {
-    "image_a": pl.String, "image_b": pl.String, "kind": pl.String, "place": pl.String, "distance": pl.Int64,
+    "image_a": pl.String, "image_b": pl.String, "kind": pl.String, "place": pl.String, "similarity": pl.Float64,
     "correlation": pl.Float64, "patient_a": pl.String, "patient_b": pl.String, "site_a": pl.String, "site_b": pl.String,
     "part_a": pl.Int32, "row_a": pl.Int32, "part_b": pl.Int32, "row_b": pl.Int32,
 }  # fmt: skip
@@ -35,42 +39,43 @@ Progress = Callable[[int, int], None]
 
 
 def find(images: pl.DataFrame, store: Store, *, progress: Progress | None = None) -> pl.DataFrame:
-    """All pairs of stored pictures that are one picture, with where they stand: the columns of `PAIRS`.
+    """All pairs of duplicate and near-duplicate images that the search finds: the columns of `PAIRS`.
 
     Parameters
     ----------
-    images: the table of images with part and row in the store; its order does not matter.
-    store: the pixels. Below 64 x 64 pixels only the same pixels are found, not nearly the same ones.
-    progress: called with (pictures read, pictures in all).
+    images : the table of images with part and row in the store; its order does not matter.
+    store : the pixels. Below 64 x 64 pixels only the same pixels are found, not near-duplicates.
+    progress : called with (images read, images in all).
 
-    `kind` is "same pixels" (each linked to the first of its like) or "nearly the same" (fingerprints at most 61 of 254
-    bits apart, and details that correlate at 0.90 or better; see images/fingerprint.py). `place` is the strongest thing
-    that the pair crosses: "two sites", "two patients of one site" (one patient under two numbers, or one file under two
-    names), "one patient", "one case". A picture of one grey value is like no other. What was measured about both kinds
-    stands in docs/reference/duplicates.md.
+    Returns
+    -------
+    DataFrame
+        `kind` is "same pixels" (each image linked to the first with these pixels) or "nearly the same" (see
+        images/near_duplicates.py; of one patient only if the correlation is 0.995 or better). `place` is the strongest
+        boundary that the pair crosses: "two sites", "two patients of one site" (one patient under two numbers, or one
+        file under two names), "one patient", "one case". An image of one grey value is a duplicate of no other.
+
+    Notes
+    -----
+    The measured recall and the number of false pairs are given in docs/reference/duplicates.md.
     """
     ordered = images.sort("image_id")
     part, row = ordered["part"].to_numpy(), ordered["row"].to_numpy()
-    big = store.recipe.size >= fingerprint.LEAST_SIZE
     digests: list[bytes] = []
-    prints: list[NDArray[np.uint64]] = []
     for at in _batches(len(part), store.recipe.size):
-        pixels = store.gather(part[at], row[at])
-        digests += [_digest(p) for p in pixels]
-        if big:
-            prints.append(fingerprint.fingerprints(pixels))
+        digests += [_digest(p) for p in store.gather(part[at], row[at])]
         store.release()
         if progress:
             progress(min(at.stop, len(part)), len(part))
     same = _same(digests)
-    frames = [_table(ordered, same, SAME, np.zeros(len(same), np.int64), np.ones(len(same)))]
-    alone = np.setdiff1d(np.arange(len(part)), same[:, 1])  # of pictures with the same pixels the first stands for all
-    if big and len(alone) > 1:
-        found, distance = fingerprint.near(np.concatenate(prints)[alone])
-        pairs = alone[found]
-        alike = _alike(store, part, row, pairs)
-        kept = alike >= fingerprint.ALIKE
-        frames.append(_table(ordered, pairs[kept], NEAR, distance[kept], alike[kept]))
+    frames = [_table(ordered, same, SAME, np.ones(len(same)), np.ones(len(same)))]
+    alone = np.setdiff1d(np.arange(len(part)), same[:, 1])  # of images with the same pixels the first represents all
+    if store.recipe.size >= LEAST_COMPARED and len(alone) > 1:
+        sites = ordered["site"].fill_null("").to_list()
+        pairs, similarity, alike = near_duplicates.find(store, part[alone], row[alone], [sites[i] for i in alone])
+        near = _table(ordered, alone[pairs], NEAR, similarity, alike)
+        of_two = pl.col("patient_a").ne_missing(pl.col("patient_b")) | (pl.col("site_a") != pl.col("site_b"))
+        frames.append(near.filter(of_two | (pl.col("correlation") >= ALIKE_OF_ONE_PATIENT)))
     return pl.concat(frames).sort("kind", "image_a", "image_b")
 
 
@@ -91,20 +96,10 @@ def _same(digests: list[bytes]) -> NDArray[np.int64]:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _alike(
-    store: Store, part: NDArray[np.integer], row: NDArray[np.integer], pairs: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    found = np.empty(len(pairs))
-    for at in _batches(len(pairs), store.recipe.size):
-        a, b = (store.gather(part[pairs[at, k]], row[pairs[at, k]]) for k in (0, 1))
-        found[at] = fingerprint.correlation(a, b)
-        store.release()
-    return found
-
-
 def _table(
-    images: pl.DataFrame, pairs: NDArray[np.int64], kind: str, distance: NDArray[np.int64], alike: NDArray[np.float64]
-) -> pl.DataFrame:
+    images: pl.DataFrame, pairs: NDArray[np.int64], kind: str, similarity: NDArray[np.float64],
+    alike: NDArray[np.float64],
+) -> pl.DataFrame:  # fmt: skip
     a, b = (images[pairs[:, k]] for k in (0, 1))
     sides = {
         f"{name}_{side}": frame[column].cast(pl.String if column in _IDS else pl.Int32)
@@ -113,7 +108,8 @@ def _table(
                              ("part", "part"), ("row", "row"))
     }  # fmt: skip
     made = pl.DataFrame(sides).with_columns(
-        kind=pl.lit(kind), distance=pl.Series(distance, dtype=pl.Int64), correlation=pl.Series(alike, dtype=pl.Float64),
+        kind=pl.lit(kind), similarity=pl.Series(similarity, dtype=pl.Float64),
+        correlation=pl.Series(alike, dtype=pl.Float64),
         place=pl.when(pl.col("site_a") != pl.col("site_b")).then(pl.lit("two sites"))
         .when(pl.col("patient_a") != pl.col("patient_b")).then(pl.lit("two patients of one site"))
         .when(pl.col("case_a") != pl.col("case_b")).then(pl.lit("one patient")).otherwise(pl.lit("one case")),
@@ -134,7 +130,7 @@ def applied(
         worst = pairs.sort(pl.col("place").replace_strict(_ORDER, return_dtype=pl.Int32), "image_a")
         examples = [f"{a} = {b} ({place})" for a, b, place in worst.select("image_a", "image_b", "place").rows()]
         raise InputError(
-            "images", "every picture once", f"{pairs.height:,} pairs of one picture", examples=examples,
+            "images", "every image once", f"{pairs.height:,} pairs of duplicate images", examples=examples,
             do="Set duplicates to 'together' (one split) or 'drop'.",
         )  # fmt: skip
     grouped = _grouped(images, pairs)
@@ -146,8 +142,9 @@ def applied(
         of = told.filter(pl.col("kind") == kind, pl.col("place") == place).select("image_id").unique()
         what = "the same picture" if kind == SAME else "nearly the same picture"
         notes.append(noted(f"{what} as another image, {_PLACES[place]}", grouped.join(of, on="image_id", how="semi")))
+    stems = _shared_stems(grouped)
     if policy != "drop":
-        return grouped, notes
+        return grouped, notes + stems
     found = pl.col("image_id").is_in(told["image_id"].unique().implode())
     known = [] if labelled is None else labelled["case_id"].unique().to_list()
     place = pl.struct(~pl.col("case_id").is_in(known), "image_id").rank("ordinal")
@@ -160,7 +157,21 @@ def applied(
     judged = judged.drop("_place", "_found")
     kept = judged.filter(pl.col(_REASON).is_null()).drop(_REASON)
     out = judged.filter(pl.col(_REASON).is_not_null())
-    return kept, [left("duplicates", out), remaining("duplicates", kept)] if out.height else []
+    return kept, [left("duplicates", out), remaining("duplicates", kept), *stems] if out.height else stems
+
+
+def _shared_stems(images: pl.DataFrame) -> list[pl.DataFrame]:
+    """A note on images whose file has the name of a file of another site, unless they are known duplicates.
+
+    Collections that pass images on often keep their file names. Names that a site uses several times ("image.dcm") do
+    not identify an image and are ignored.
+    """
+    stem = pl.col("path").str.replace_all(r"\\", "/").str.extract(r"([^/]+?)(?:\.[^./]*)?$").str.to_lowercase()
+    named = images.filter(pl.col("path").is_not_null()).with_columns(_stem=stem)
+    alone = named.filter(pl.len().over("_stem", "site") == 1)
+    known = (pl.col(GROUP).n_unique() == 1) & (pl.col(GROUP).null_count() == 0)
+    shared = alone.filter((pl.len().over("_stem") > 1) & ~known.over("_stem"))
+    return [noted("the file has the name of a file of another site", shared)] if shared.height else []
 
 
 _ORDER = {"two sites": 0, "two patients of one site": 1, "one patient": 2, "one case": 3}

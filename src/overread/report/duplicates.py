@@ -1,4 +1,4 @@
-"""One picture twice: how many pairs there are, what they cross, and the worst of them side by side."""
+"""Duplicate images: how many pairs there are, what they cross, the worst side by side, and what is not excluded."""
 
 from __future__ import annotations
 
@@ -7,31 +7,69 @@ from pathlib import Path
 import polars as pl
 
 from overread.images import store
+from overread.images.picture import ALIKE, LEAST_COMPARED
 from overread.report.blocks import Block, Picture, Pictures, Section, Table, Text, figures, heads, table, words
 from overread.report.evidence import Evidence
 from overread.report.heatmaps import data_uri, grey
-from overread.report.numbers import count, fixed
+from overread.report.numbers import count, fixed, plural
 
-_TITLE = "One picture twice"
+_TITLE = "Duplicate images"
 _SHOWN = 6  # pairs side by side
 _PLACES = ("two sites", "two patients of one site", "one patient", "one case")
 _HOW = (
-    "Every stored picture was compared with every other: by its pixels, and by a fingerprint that another format, size "
-    "or contrast does not change, confirmed by the correlation of details (at least 0.90). Another crop is not found."
+    "Stored images were compared by their pixels, and by fingerprints of many views of each, so that crops and images "
+    "with borders are compared too. Pairs of views that look alike were aligned and are listed if their details "
+    f"correlate at {ALIKE:.2f} or better (two images of one patient at 0.995). "
 )
+_SMALL = (
+    f"The stored images are smaller than {LEAST_COMPARED} x {LEAST_COMPARED} pixels. Only images with the same pixels "
+    "were searched for; near-duplicates cannot be excluded. "
+)
+# Measured by validation/near_duplicates.py; see docs/reference/duplicates.md.
+_LIMITS = (
+    "The search is for copies in another contrast or gamma, with borders of up to 10 % of a side, and crops of up to "
+    "25 % from each side. In its validation it found {recall}. Copies that were cropped "
+    "further, mirrored, inverted, rotated or retouched, or changed in several ways at once, cannot be excluded."
+)
+_RECALL = "94 to 100 of 100 radiographs with one such change, and 72 of 100 with all of them at once"
+
+
+def excluded_duplicates(evidence: Evidence) -> str:
+    """What the search for duplicate images did and did not exclude between training and external test images."""
+    pairs = evidence.duplicates
+    if pairs is None:
+        return (
+            "No search for duplicate images was made: it cannot be excluded that images of these sites were used in "
+            "training."
+        )
+    shared = _with_splits(pairs, evidence.images)
+    crossing = shared.filter(pl.col("across")).height
+    found = (
+        f"Of the duplicate images that the search found, {plural(crossing, 'pair')} cross from training or tuning "
+        "images to test images."
+        if crossing
+        else "The search for duplicate images found no test image among the training and tuning images."
+    )
+    return f"{found} {_limits(evidence)}"
+
+
+def _limits(evidence: Evidence) -> str:
+    small = evidence.stored_size is None or evidence.stored_size < LEAST_COMPARED
+    return _SMALL.strip() if small else _LIMITS.format(recall=_RECALL)
 
 
 def duplicates(evidence: Evidence, cohort_folder: Path | str | None) -> Section:
     """The pairs by kind and by what they cross, those that cross splits counted apart; the worst as pictures."""
     file = None if cohort_folder is None else Path(cohort_folder) / "duplicates.parquet"
     if file is None or not file.is_file():
-        return Section("duplicates", _TITLE, absent="no cohort was given that was searched for copies of one picture")
+        return Section("duplicates", _TITLE, absent="no cohort was given that was searched for duplicate images")
     pairs = _with_splits(pl.read_parquet(file), evidence.images)
+    how = _limits(evidence) if (evidence.stored_size or 0) < LEAST_COMPARED else _HOW + _limits(evidence)
     if pairs.is_empty():
-        return Section("duplicates", _TITLE, (Text(f"{_HOW} None was found."),))
-    blocks: list[Block] = [Text(_HOW), _counts(pairs)]
+        return Section("duplicates", _TITLE, (Text(f"{how} None was found."),))
+    blocks: list[Block] = [Text(how), _counts(pairs)]
     shown = _pictures(pairs, Path(cohort_folder or ""))
-    blocks += [Pictures("The pairs that cross most, first picture and second.", shown)] if shown else []
+    blocks += [Pictures("The pairs that cross most: first and second image.", shown)] if shown else []
     return Section("duplicates", _TITLE, tuple(blocks))
 
 
@@ -57,9 +95,9 @@ def _counts(pairs: pl.DataFrame) -> Table:
         if own.height:
             cells = [count(own.filter(pl.col("kind") == k).height) for k in kinds]
             body.append((*words(place), *figures([*cells, count(int(own["across"].sum()))])))
-    head = heads("The two pictures are of", *(k.capitalize() for k in kinds), "Across splits")
+    head = heads("The two images are of", *(k.capitalize() for k in kinds), "Across splits")
     remark = "Across splits: the two images are in different splits." * bool(pairs["across"].any())
-    return table("Pairs of images that are one picture.", (head,), body, remark=remark)
+    return table("Pairs of duplicate images.", (head,), body, remark=remark)
 
 
 def _pictures(pairs: pl.DataFrame, folder: Path) -> tuple[Picture, ...]:
@@ -73,7 +111,7 @@ def _pictures(pairs: pl.DataFrame, folder: Path) -> tuple[Picture, ...]:
         lines = (f"{row['image_a']}: {where[0]}", f"{row['image_b']}: {where[1]}",
                  f"correlation {fixed(row['correlation'], 2)}")  # fmt: skip
         kind = "across splits" if row["across"] else "one split"
-        alt = f"Two radiographs that are one picture: {row['image_a']} and {row['image_b']}"
+        alt = f"Two files of one radiograph: {row['image_a']} and {row['image_b']}"
         made.append(
             Picture(row["place"].capitalize(), kind, data_uri(one, "JPEG"), data_uri(other, "JPEG"), alt, lines)
         )

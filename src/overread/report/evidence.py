@@ -77,6 +77,8 @@ class Evidence:
     ledger_head: Mapping[str, Any] | None = None  # number and hash of the entry that the evaluation wrote
     ledger_faults: tuple[str, ...] = ()  # what is missing in the ledger
     cohort: bool = False
+    duplicates: pl.DataFrame | None = None  # pairs of duplicate images; None where the cohort was not searched
+    stored_size: int | None = None  # side of the stored images in pixels
     notes: tuple[str, ...] = ()  # what the evaluation says of itself
 
     @property
@@ -130,6 +132,8 @@ def read_evidence(
         ledger_head=head,
         ledger_faults=tuple(ledger.faults(ledger_path, head)),
         cohort=cohort_folder is not None,
+        duplicates=_pairs(cohort_folder),
+        stored_size=_stored_size(cohort_folder),
         notes=tuple(stated.get("notes") or ()),
     )
 
@@ -158,6 +162,18 @@ def _training_folders(models: Mapping[str, Path | str]) -> dict[str, Path]:
         seeds = sorted(p for p in (folder.parent if beside else folder).glob("seed-*") if p.is_dir())
         found |= {f"{name}/{p.name}": p for p in seeds} if seeds else {name: folder}
     return found
+
+
+def _pairs(cohort_folder: Path | str | None) -> pl.DataFrame | None:
+    file = Path(cohort_folder or "") / "duplicates.parquet"
+    return pl.read_parquet(file) if cohort_folder is not None and file.is_file() else None
+
+
+def _stored_size(cohort_folder: Path | str | None) -> int | None:
+    file = Path(cohort_folder or "") / "pixels" / "recipe.json"
+    if cohort_folder is None or not file.is_file():
+        return None
+    return int(json.loads(file.read_text(encoding="utf-8"))["size"])
 
 
 def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping) -> Cast:

@@ -9,6 +9,7 @@ import polars as pl
 
 from overread.report.blocks import Cell, Facts, Folded, Section, Table, heads, table, words
 from overread.report.cells import classes_cell, estimate_cell
+from overread.report.duplicates import excluded_duplicates
 from overread.report.evidence import (
     FROM_READS,
     MEAN,
@@ -44,7 +45,7 @@ def study_paragraph(evidence: Evidence) -> str:
     if cast.external:
         names = listed([p.partition(":")[2] for p in cast.external])
         known = "" if cast.trained else ", as the study declares"
-        parts.append(f"External test: {names}{known}.")
+        parts.append(f"External test: {names}{known}. {excluded_duplicates(evidence)}")
     elif cast.raters:
         parts.append(
             "No site is declared as external, so that no result is known to be from a hospital that the models have "
