@@ -34,12 +34,15 @@ def load(tmp_path, content, name="t.csv"):
     return tables.load(path)
 
 
+CLEAN_BYTES = text_of(CLEAN).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "dialect"),
     [
         (text_of(CLEAN).encode(), ()),
-        (gzip.compress(text_of(CLEAN).encode(), mtime=0), ()),
-        (gzip.compress(text_of(CLEAN).encode()[:20], mtime=0) + gzip.compress(text_of(CLEAN).encode()[20:], mtime=0), ()),
+        (gzip.compress(CLEAN_BYTES, mtime=0), ()),
+        (b"".join(gzip.compress(part, mtime=0) for part in (CLEAN_BYTES[:20], CLEAN_BYTES[20:])), ()),
         (text_of(CLEAN, ";", ",").encode(), ("semicolons between columns", "decimal commas in score")),
         (text_of(CLEAN, "\t").encode(), ("tabs between columns",)),
         (text_of(CLEAN, "|").encode(), ("vertical bars between columns",)),
