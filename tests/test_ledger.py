@@ -182,3 +182,14 @@ def test_a_cut_tail_is_noticed_by_the_head_that_an_evaluation_keeps(tmp_path, le
     assert ledger.faults(path, head) == [said], "an entry of the same number but another hash is another one"
     Path(path).unlink()
     assert ledger.faults(path, head) == ["There is no ledger: entry 3, written by this evaluation, was not checked."]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\n\n", b"\r\n\n"])
+def test_empty_lines_at_the_end_are_no_entries(tmp_path, end):
+    path = tmp_path / "ledger.jsonl"
+    append(path, 2)
+    path.write_bytes(path.read_bytes() + end)
+    assert len(ledger.read(path)) == 2
+    append(path, 1)
+    assert [e.number for e in ledger.read(path)] == [1, 2, 3]
+    assert ledger.faults(path, ledger.read(path)[-1].head) == []

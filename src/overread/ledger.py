@@ -145,6 +145,8 @@ def _lines(path: Path) -> tuple[list[bytes], bytes]:
     if not path.is_file():
         return [], b""
     *lines, rest = path.read_bytes().split(b"\n")
+    while lines and not lines[-1].strip() and not rest.strip():  # empty lines at the end, such as an editor leaves
+        rest = lines.pop()
     try:
         json.loads(rest)
     except ValueError:
@@ -156,11 +158,14 @@ def _tail(file: BinaryIO) -> tuple[bytes, bytes, int]:
     """The last whole line, the bytes behind it, and where these begin."""
     size = start = file.seek(0, os.SEEK_END)
     data = b""
-    while start > 0 and data.count(b"\n") < 2:
+    while start > 0 and data.rstrip(b"\r\n").count(b"\n") < 1:
         step = min(_BLOCK, start)
         start -= step
         file.seek(start)
         data = _read(file, step) + data
+    whole = data.rstrip(b"\r\n")
+    if len(data) - len(whole) > 1:  # empty lines at the end, such as an editor leaves: written over
+        return whole.rpartition(b"\n")[2], b"", size - len(data) + len(whole) + 1
     before, _, fragment = data.rpartition(b"\n")
     return before.rpartition(b"\n")[2], fragment, size - len(fragment)
 

@@ -22,6 +22,8 @@ from overread.evaluate.unmatched import Allowance, matched
 from overread.report.drawing_pool import drawing_pool
 from overread.tables.notes import sentences
 
+_EVALUATION = 60  # per cent of the time; the rest is the report
+
 
 def evaluate_files(
     images: Path,
@@ -61,8 +63,14 @@ def evaluate_files(
         whatever is wrong with the files or does not fit together; nothing is written but the failed run
     """
     with drawing_pool(workers) as pool:
-        _evaluate_files(images, labels, predictions, out, config, tune=tune, reads=reads, progress=progress)
-        return report_folder(out, out / "report", title=title, pool=pool)
+        told = progress or (lambda done, total: None)
+        _evaluate_files(
+            images, labels, predictions, out, config, tune=tune, reads=reads,
+            progress=lambda done, total: told(round(_EVALUATION * done / total), 100),
+        )  # fmt: skip
+        page = report_folder(out, out / "report", title=title, pool=pool)
+        told(100, 100)
+        return page
 
 
 def _evaluate_files(

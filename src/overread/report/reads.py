@@ -94,13 +94,23 @@ def warnings(evidence: Evidence) -> list[str]:
     if not found:
         return []
     own = [in_sentence(r) for r in found[0].references if r in found[0].made - {OTHERS}]
-    said = ["The cases that readers read are a chosen sample: no predictive value can be taken from them."]
+    read, tested = (_most_cases(f) for f in (found[0].frame, pick(evidence.estimates, analysis="standalone")))
+    said = []
+    if read < tested:
+        said.append(
+            f"Readers read {read:,} of {tested:,} test cases. Unless these were drawn at random, predictive values "
+            "cannot be estimated from them."
+        )
     if own:
         by_these = "it" if len(own) == 1 else "these"
         said.append(
             f"These readers' own reads went into {listed(own)}: judged by {by_these}, readers are favoured over models."
         )
     return said
+
+
+def _most_cases(rows: pl.DataFrame) -> int:
+    return max((n for n in rows["n_cases"] if n is not None), default=0)
 
 
 def told(evidence: Evidence) -> list[str]:

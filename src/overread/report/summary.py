@@ -212,14 +212,16 @@ def _said(value: Any) -> str:
 
 
 def _opened(evidence: Evidence) -> str:
+    head = evidence.ledger_head
     if not evidence.openings:
-        return "no ledger was given: the number of accesses to the test labels is not known"
+        why = "the ledger does not contain the entry of this evaluation" if head else "no ledger was given"
+        return f"{why}: the number of accesses to the test labels is not known"
     first, last = evidence.openings[0].time, evidence.openings[-1].time
     n = len(evidence.openings)
     when = f"on {first[:10]}" if first[:10] == last[:10] else f"between {first[:10]} and {last[:10]}"
-    head = evidence.ledger_head
     own = f"; entry of this evaluation: {head['number']}, hash {head['hash'][:12]}" if head else ""
-    return f"{plural(n, 'time')}, {when} (the ledger's chain of hashes is complete{own})"
+    whole = f"the ledger's chain of hashes is complete{own}"
+    return f"{plural(n, 'time')}, {when} ({'incomplete, see Read this first' if evidence.ledger_faults else whole})"
 
 
 def _openings(evidence: Evidence) -> tuple[Folded, ...]:
