@@ -22,7 +22,7 @@ def write(path, text):
 def test_four_findings_reads_as_they_are(tmp_path):
     path = write(tmp_path / "reads.csv", FOUR + "13,a.png,429,NO,YES,,HEDGE,test\n13,a.png,429,NO,NO,YES,NO,test\n")
     made = wide.reads(path)
-    assert made.unused == ("Set ID",)
+    assert made.unused == ("Patient ID", "Set ID")
     assert sorted(made.frame.select("finding", "round", "call", "reader", "case_id", "arm").rows()) == [
         ("fracture", 1, "absent", "429", "a.png", "unaided"), ("fracture", 2, "absent", "429", "a.png", "unaided"),
         ("lung_lesion", 1, "uncertain", "429", "a.png", "unaided"),

@@ -5,7 +5,7 @@ Which columns identify something, and what, is declared in the schema of the tab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dataframely as dy
 import polars as pl
@@ -209,6 +209,19 @@ def spelling_hint(values: pl.Series, known: pl.Series) -> str:
     shown = "; ".join(f"{a!r} and {b!r}" for a, b in pairs.select("value", "other").head(3).rows())
     verb = "differs" if pairs.height == 1 else "differ"
     return f"{pairs.height:,} of {mine.len():,} {verb} from one there only in {_DIFFERENCES} ({shown})."
+
+
+def repeats_advice(rows: pl.DataFrame, keys: Sequence[str]) -> str:
+    """What to do about rows of which several have one key.
+
+    Examples
+    --------
+    >>> repeats_advice(pl.DataFrame({"image_id": ["1", "1"], "score": [0.1, 0.2]}), ["image_id"])
+    'The rows of one key have different values: keep the one that is right.'
+    """
+    if rows.n_unique() > rows.n_unique(keys):
+        return "The rows of one key have different values: keep the one that is right."
+    return "Remove the repeats."
 
 
 def _quoted(values: pl.Series) -> list[str]:
