@@ -8,6 +8,7 @@ import pytest
 from overread import tables
 from overread.errors import InputError
 from overread.evaluate import wide
+from overread.tables.missing import PROGRAMS
 
 HEAD = "Image Index,Patient ID,Patient Age,Patient Gender,View Position,Follow-up #,Effusion,Pleural_Thickening\n"
 
@@ -83,7 +84,7 @@ def test_predictions_by_case(tmp_path):
     assert wide.predictions(path).frame.columns[0] == "case_id"
 
 
-@pytest.mark.parametrize("cell", ["nan", "inf", "-inf", "high"])
+@pytest.mark.parametrize("cell", ["inf", "-inf", "high", "unknown", "-"])
 def test_a_score_that_is_no_finite_number_is_refused(tmp_path, cell):
     path = write(tmp_path / "acme.csv", f"Image Index,Edema\n1.png,{cell}\n2.png,0.5\n")
     with pytest.raises(InputError, match=rf"finite numbers as scores of edema; found 1 that are not \({cell}\)"):
@@ -286,3 +287,23 @@ def test_sources_of_a_wide_file_are_used(tmp_path):
 def test_a_known_column_that_predictions_cannot_use_is_named(tmp_path, name):
     path = write(tmp_path / "acme.csv", f"Image Index,Edema,{name}\n1.png,0.5,1\n")
     assert wide.predictions(path).unused == (name,)
+
+
+@pytest.mark.parametrize("word", PROGRAMS)
+def test_a_missing_score_is_left_out_and_counted(tmp_path, word):
+    cells = f"1.png,0.5,{word}\n2.png, {word.upper()} ,0.25\n"
+    made = wide.predictions(write(tmp_path / "acme.csv", f"Image Index,Edema,Mass\n{cells}"))
+    assert made.frame.select("image_id", "score").rows() == [("1.png", 0.5), ("2.png", 0.25)]
+    long = "image_id,finding,model,score\n1.png,edema,acme,0.5\n2.png,edema,acme,{w}\n3.png,edema,acme,{w}\n"
+    rows = wide.predictions(write(tmp_path / "long.csv", long.format(w=word)))
+    assert rows.frame["image_id"].to_list() == ["1.png"]
+    for read in (made, rows):
+        assert [(d.count, d.reason) for d in read.dropped] == [
+            (2, "cells with a word for a missing value, which hold no score")
+        ]  # fmt: skip
+
+
+def test_an_empty_score_of_a_long_file_is_refused(tmp_path):
+    text = "image_id,finding,model,score\n1.png,edema,acme,0.5\n2.png,edema,acme,\n"
+    with pytest.raises(InputError, match="a value in every row of 'score'"):
+        wide.predictions(write(tmp_path / "long.csv", text))

@@ -16,7 +16,7 @@ from overread import tables
 from overread.datasets import folding
 from overread.errors import InputError, did_you_mean
 from overread.evaluate.account import TABLES, Dropped, examples_of
-from overread.evaluate.cells import WORDS, examples, missing_as_null, spelt, state, without_missing
+from overread.evaluate.cells import WORDS, examples, missing_as_null, spelt, state, unscored, without_missing
 from overread.evaluate.columns import (
     MEANINGS,
     find,
@@ -240,14 +240,18 @@ def predictions(path: Path | str, *, model: str = "", spellings: Spellings | Non
     if renamed(frame.columns, ("finding", "score"), path):
         long, columns, unused = _long(frame, table, path, words)
         long = tables.identify(long, table, where=path, notes=notes)
-        if "score" in long.columns and long.schema["score"] == pl.String:
-            long = long.with_columns(pl.col("score").str.strip_chars())
+        if "score" in long.columns:
+            said = long["score"].is_null()  # an empty cell of a long file is refused
+            long, empty = unscored(long, ["score"])
+            long, dropped = long.filter(pl.col("score").is_not_null() | said), dropped + empty
     else:
         key = find_any(frame.columns, (unit, "case_id"), path, "an image or a case per row")
         keys = {key: unit} | renamed(frame.columns, ("model", "shift"), path)
         frame = _identified(frame, keys, table, path, notes)
         _once(frame, list(keys), path)
-        long, columns, unused = _unpivoted(_scores(frame, path, keys, words), "predictions", path, keys, words)
+        frame, empty = _scores(frame, path, keys, words)
+        long, columns, unused = _unpivoted(frame, "predictions", path, keys, words)
+        dropped += empty
         long = long.rename({"said": "score"}).drop_nulls("score")
     if "model" not in long.columns:
         long = long.with_columns(pl.lit(model or _stem(path)).alias("model"))
@@ -267,16 +271,19 @@ def regions(path: Path | str) -> Read:
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
-def _scores(frame: pl.DataFrame, path: Path | str, keys: Mapping[str, str], words: Mapping[str, str]) -> pl.DataFrame:
-    """The frame with scores as numbers; every column with text that is none is named."""
+def _scores(
+    frame: pl.DataFrame, path: Path | str, keys: Mapping[str, str], words: Mapping[str, str]
+) -> tuple[pl.DataFrame, list[Dropped]]:
+    """The frame with scores as numbers, and the missing ones; every column with text that is no number is named."""
     names, _ = finding_columns(frame.columns, "predictions", path, keys=keys, words=words)
+    stripped, empty = unscored(frame, list(names))
     text = [c for c in names if frame.schema[c] == pl.String]
-    stripped = frame.with_columns(pl.col(text).str.strip_chars().replace("", None))
+    stripped = stripped.with_columns(pl.col(text).replace("", None))
     numbers = stripped.with_columns(pl.col(c).cast(pl.Float64, strict=False) for c in names)
     problems = [p for c, f in names.items() if (p := _score_problem(stripped[c], numbers[c], f, path))]
     if problems:
         raise InputError.all(problems)
-    return numbers
+    return numbers, empty
 
 
 def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path | str) -> InputError | None:
