@@ -147,7 +147,10 @@ def test_labels_of_several_sources_and_an_unstated_part():
     assert frame.rows() == [("own", "c1", False), ("own", "c2", True), ("panel", "c2", True)]
     assert account(made)["cases", "pneumothorax: read, but the truth is not stated by panel"] == 1
     lost = made.account.filter(stage="unmatched").select("unit", "reason", "count").rows()
-    assert lost == [("cases", "labels of source 'panel': not in the images table (33% of 3)", 1)]
+    assert lost == [
+        ("cases", "labels of source 'panel': not in the images table (33% of 3)", 1),
+        ("cases", "scored, but no truth is stated (67% of 6)", 4),
+    ]
 
 
 @pytest.mark.parametrize(
