@@ -47,3 +47,11 @@ def test_reference_as_one_or_several_sources():
     assert EvaluationConfig().sources == ()
     assert EvaluationConfig(reference="nih").sources == ("nih",)
     assert EvaluationConfig(reference=("nih", "guangzhou")).sources == ("nih", "guangzhou")
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("Effusion", "pleural_effusion"), ("pleural effusion", "pleural_effusion"), ("edma", "edema")]
+)
+def test_a_finding_by_another_name_is_refused_with_its_own(word, hint):
+    with pytest.raises(InputError, match=f"Did you mean '{hint}'"):
+        EvaluationConfig(findings=(word,))

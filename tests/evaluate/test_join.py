@@ -56,6 +56,14 @@ def test_nothing_stated_is_not_absent():
     assert made.scores["case_id"].to_list() == ["i1", "i2"]
     assert reasons(made)["predictions", "the truth is not stated"] == 1
     assert reasons(made)["cases", "no score with a stated truth"] == 1
+    assert made.account.filter(stage="unmatched").select("reason", "count", "examples").rows() == [
+        ("scored, but no truth is stated (33% of 3)", 1, "i3")
+    ]  # fmt: skip
+
+
+def test_cases_that_are_uncertain_have_a_stated_truth():
+    given = labels(("i1", "present"), ("i2", "absent"), ("i3", "uncertain"))
+    assert join(images(), given, predictions(), EvaluationConfig()).account.filter(stage="unmatched").is_empty()
 
 
 def test_several_sources_and_none_named():
@@ -98,7 +106,18 @@ def test_missing_predictions_are_refused_and_counted_where_allowed():
     with pytest.raises(InputError, match=r"1 of 3 cases \(33.3%\) .*\(i3 edema\).*missing_allowed.scores = 0.35"):
         join(images(), labels(), given, EvaluationConfig())
     made = join(images(), labels(), given, EvaluationConfig(missing_allowed={"scores": 0.35}))
-    assert reasons(made)["cases", "labelled, but not scored by acme"] == 1
+    assert reasons(made)["cases", "labelled, but not scored by acme (33% of 3)"] == 1
+    assert made.account.filter(stage="unmatched")["examples"].to_list() == ["i3 edema"]
+
+
+def test_members_of_an_ensemble_do_not_repeat_its_missing_scores():
+    part = {"i1": 0.9, "i2": 0.1}
+    given = pl.concat([predictions(part), predictions(part, model="seed1"), predictions({"i1": 0.9}, model="seed2")])
+    config = EvaluationConfig(missing_allowed={"scores": 0.7}, members={"acme": ("seed1", "seed2")})
+    found = join(images(), labels(), given, config).account.filter(stage="unmatched")
+    assert found["reason"].to_list() == [
+        "labelled, but not scored by acme (33% of 3)", "labelled, but not scored by seed2 (67% of 3)",
+    ]  # fmt: skip
 
 
 def test_missing_predictions_are_counted_for_each_rater():

@@ -22,7 +22,7 @@ def write(path, text):
 def test_four_findings_reads_as_they_are(tmp_path):
     path = write(tmp_path / "reads.csv", FOUR + "13,a.png,429,NO,YES,,HEDGE,test\n13,a.png,429,NO,NO,YES,NO,test\n")
     made = wide.reads(path)
-    assert made.unused == ("Set ID",)
+    assert made.unused == ("Patient ID", "Set ID")
     assert sorted(made.frame.select("finding", "round", "call", "reader", "case_id", "arm").rows()) == [
         ("fracture", 1, "absent", "429", "a.png", "unaided"), ("fracture", 2, "absent", "429", "a.png", "unaided"),
         ("lung_lesion", 1, "uncertain", "429", "a.png", "unaided"),
@@ -147,7 +147,10 @@ def test_labels_of_several_sources_and_an_unstated_part():
     assert frame.rows() == [("own", "c1", False), ("own", "c2", True), ("panel", "c2", True)]
     assert account(made)["cases", "pneumothorax: read, but the truth is not stated by panel"] == 1
     lost = made.account.filter(stage="unmatched").select("unit", "reason", "count").rows()
-    assert lost == [("cases", "labels of source 'panel': not in the images table (33% of 3)", 1)]
+    assert lost == [
+        ("cases", "labels of source 'panel': not in the images table (33% of 3)", 1),
+        ("cases", "scored, but no truth is stated (67% of 6)", 4),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -60,5 +60,14 @@ def test_tuning_predictions_of_images_that_are_not_there_are_refused(made):
 
     m = made(raters={"acme": 1.5}, sites={"": 60}, findings=("edema",))
     strange = m.predictions.head(10).with_columns(pl.lit("elsewhere").alias("image_id") + pl.col("image_id"))
-    with pytest.raises(InputError, match=r"tune predictions: .* found 10 of 10 images .*missing_allowed.tune"):
+    with pytest.raises(InputError, match=r"tune predictions: .* found 10 of 10 images .* tune predictions have 'else"):
         ev.evaluate(m.images, m.labels, m.predictions, EvaluationConfig(), rng=np.random.default_rng(0), tune=strange)
+
+
+def test_tables_without_a_common_case_show_both_ways_to_name_them():
+    rows = pl.DataFrame({"case_id": ["x0.png", "x1.png"]})
+    with pytest.raises(InputError) as caught:
+        matched(rows, IMAGES.rename({"image_id": "case_id"}), Allowance("here", 0.01), name="predictions")
+    text = str(caught.value)
+    assert "2 of 2 cases (100.0%)" in text
+    assert text.endswith("Check that both files name the cases alike: predictions have 'x0.png', images have 'i0'.")

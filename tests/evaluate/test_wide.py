@@ -8,6 +8,7 @@ import pytest
 from overread import tables
 from overread.errors import InputError
 from overread.evaluate import wide
+from overread.tables.missing import PROGRAMS
 
 HEAD = "Image Index,Patient ID,Patient Age,Patient Gender,View Position,Follow-up #,Effusion,Pleural_Thickening\n"
 
@@ -20,7 +21,7 @@ def write(path, text):
 def test_labels_of_a_wide_file(tmp_path):
     path = write(tmp_path / "truth.csv", HEAD + "1.png,007,58,F,PA,0,1,0\n2.png,007,58,F,AP,1,-1,\n")
     made = wide.labels(path)
-    assert made.unused == ("Follow-up #",)
+    assert made.unused == ("Patient ID", "Patient Age", "Patient Gender", "View Position", "Follow-up #")
     assert sorted(made.frame.rows()) == [
         ("1.png", "pleural_effusion", "truth", "present"),
         ("1.png", "pleural_thickening", "truth", "absent"),
@@ -83,7 +84,7 @@ def test_predictions_by_case(tmp_path):
     assert wide.predictions(path).frame.columns[0] == "case_id"
 
 
-@pytest.mark.parametrize("cell", ["nan", "inf", "-inf", "high"])
+@pytest.mark.parametrize("cell", ["inf", "-inf", "high", "unknown", "-"])
 def test_a_score_that_is_no_finite_number_is_refused(tmp_path, cell):
     path = write(tmp_path / "acme.csv", f"Image Index,Edema\n1.png,{cell}\n2.png,0.5\n")
     with pytest.raises(InputError, match=rf"finite numbers as scores of edema; found 1 that are not \({cell}\)"):
@@ -180,7 +181,7 @@ def test_scores_beside_labels_are_not_taken_for_labels(tmp_path):
     path = write(tmp_path / "t.csv", "Image Index,Edema,prob_Edema,prob_Mass,Geschlecht\n1,1,0.5,0.2,W\n")
     made = wide.labels(path)
     assert made.frame.select("finding", "state").rows() == [("edema", "present")]
-    assert made.unused == ("Geschlecht",)
+    assert made.unused == ("prob_Edema", "prob_Mass", "Geschlecht")
     with pytest.raises(InputError, match=r"one column for edema; found 2 \('Edema', 'prob_Edema'\)"):
         wide.predictions(path)
 
@@ -247,3 +248,62 @@ def test_long_files_may_use_the_words_of_public_sets_and_leave_out_their_own_nam
     assert made.frame.rows() == [("1", "pleural_effusion", "nlp", "present")]
     made = wide.predictions(write(tmp_path / "acme.csv", "Image Index;Finding;Score\n1;Effusion;0,5\n"))
     assert made.frame.select("finding", "model", "score").row(0) == ("pleural_effusion", "acme", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "models"), [("model", ["a", "b"]), ("Model Name", ["a", "b"]), ("Algorithm", ["b", "c"])]
+)
+def test_a_wide_file_of_several_models_keeps_them_apart(tmp_path, name, models):
+    rows = "".join(f"{k}.png,{m},0.{k}\n" for k in (1, 2) for m in models)
+    made = wide.predictions(write(tmp_path / "scores.csv", f"Image Index,{name},Edema\n{rows}"))
+    assert sorted(made.frame.select("image_id", "model").rows()) == [
+        (f"{k}.png", m) for k in (1, 2) for m in models
+    ]  # fmt: skip
+    assert made.columns[name] == "model"
+
+
+def test_shifts_of_a_wide_file_are_used(tmp_path):
+    rows = "1.png,none,0.5\n1.png,blur,0.4\n2.png,none,0.3\n"
+    made = wide.predictions(write(tmp_path / "acme.csv", f"Image Index,Shift,Edema\n{rows}"))
+    assert sorted(made.frame.select("shift", "score").rows()) == [("blur", 0.4), ("none", 0.3), ("none", 0.5)]
+
+
+def test_a_wide_row_is_unique_per_model(tmp_path):
+    path = write(tmp_path / "acme.csv", "Image Index,model,Edema\n1.png,a,0.5\n1.png,b,0.5\n1.png,a,0.4\n")
+    with pytest.raises(
+        InputError, match=r"one row per Image Index, model; found 2 rows .*\(1.png a\).*different values"
+    ):
+        wide.predictions(path)
+
+
+def test_sources_of_a_wide_file_are_used(tmp_path):
+    path = write(tmp_path / "l.csv", "Image Index,Label Source,Edema\n1.png,report,1\n1.png,expert,0\n")
+    assert sorted(wide.labels(path, source="other").frame.rows()) == [
+        ("1.png", "edema", "expert", "absent"), ("1.png", "edema", "report", "present"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Effusion_label", "Reader ID", "Patient ID", "Label Source", "site"])
+def test_a_known_column_that_predictions_cannot_use_is_named(tmp_path, name):
+    path = write(tmp_path / "acme.csv", f"Image Index,Edema,{name}\n1.png,0.5,1\n")
+    assert wide.predictions(path).unused == (name,)
+
+
+@pytest.mark.parametrize("word", PROGRAMS)
+def test_a_missing_score_is_left_out_and_counted(tmp_path, word):
+    cells = f"1.png,0.5,{word}\n2.png, {word.upper()} ,0.25\n"
+    made = wide.predictions(write(tmp_path / "acme.csv", f"Image Index,Edema,Mass\n{cells}"))
+    assert made.frame.select("image_id", "score").rows() == [("1.png", 0.5), ("2.png", 0.25)]
+    long = "image_id,finding,model,score\n1.png,edema,acme,0.5\n2.png,edema,acme,{w}\n3.png,edema,acme,{w}\n"
+    rows = wide.predictions(write(tmp_path / "long.csv", long.format(w=word)))
+    assert rows.frame["image_id"].to_list() == ["1.png"]
+    for read in (made, rows):
+        assert [(d.count, d.reason) for d in read.dropped] == [
+            (2, "cells with a word for a missing value, which hold no score")
+        ]  # fmt: skip
+
+
+def test_an_empty_score_of_a_long_file_is_refused(tmp_path):
+    text = "image_id,finding,model,score\n1.png,edema,acme,0.5\n2.png,edema,acme,\n"
+    with pytest.raises(InputError, match="a value in every row of 'score'"):
+        wide.predictions(write(tmp_path / "long.csv", text))

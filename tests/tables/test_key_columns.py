@@ -174,3 +174,50 @@ def test_a_hint_names_both_spellings():
     assert hint.startswith("2 of 3 differ from one there only in letter case")
     assert hint.endswith("('17' and '00017'; '17.0' and '00017').")
     assert tables.spelling_hint(pl.Series(["17"]), pl.Series(["18"])) == ""
+
+
+@pytest.mark.parametrize("written", ["1.2346E+09", "1,2346E+09", "2.1e+5"])
+@pytest.mark.parametrize("column", ["reader", "site", "model"])
+def test_scientific_notation_is_refused_in_names(column, written):
+    made = {
+        "reader": pl.DataFrame({"reader": [written], "case_id": "c", "finding": "edema", "arm": "unaided", "round": 1,
+                                "call": "present"}),
+        "site": images(["p1"]).with_columns(site=pl.lit(written)),
+        "model": pl.DataFrame({"image_id": ["1"], "finding": "edema", "model": written, "score": 0.5}),
+    }[column]  # fmt: skip
+    table = {"reader": "reads", "site": "images", "model": "predictions"}[column]
+    with pytest.raises(InputError) as caught:
+        tables.check(made, table)
+    expected = f"whole names in '{column}'; found 1 number in scientific notation ('{written}'). A spreadsheet"
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["1e5", "1E5", "1e+5", "v1.5e+3x", "1.5e3"])
+def test_a_model_may_be_called_like_a_number(name):
+    made = pl.DataFrame({"image_id": ["1"], "finding": "edema", "model": name, "score": 0.5})
+    assert tables.check(made, "predictions")["model"].item() == name
+
+
+@pytest.mark.parametrize("written", ["'123", '="123"', '=" 123 "', '="\'123"', " '123 "])
+def test_marks_of_a_spreadsheet_are_no_part_of_an_identifier(written):
+    made, notes = checked(images([written, "123"]))
+    assert made["patient_id"].to_list() == ["123", "123"]
+    assert [n.split(": ")[1].split(" ")[0] for n in notes] == ["1"]
+    assert "marks of a spreadsheet" in notes[0]
+
+
+@pytest.mark.parametrize("hyphen", "\u2010\u2011\u2012\u2013\u2212")
+def test_typographic_hyphens_are_one(hyphen):
+    made, notes = checked(images([f"p{hyphen}1", "p-1"]))
+    assert made["patient_id"].to_list() == ["p-1", "p-1"]
+    assert notes[0].startswith("images: 1 values of 'patient_id' had typographic hyphens")
+
+
+def test_one_patient_with_most_images_is_noted():
+    usual = [f"p{k}" for k in range(73) for _ in range(4)]
+    _, notes = checked(images([*usual, *["XXX"] * 60]))
+    assert notes == [
+        "images: 60 of 352 images are of one patient ('XXX'); the next has 4: is it a word for a missing identifier?"
+    ]
+    for count in (20, 40):
+        assert checked(images([*usual, *["XXX"] * count]))[1] == []

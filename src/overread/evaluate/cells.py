@@ -37,6 +37,25 @@ def without_missing(long: pl.DataFrame, unit: str, column: str = "said") -> tupl
     return long.filter(~word.is_in(MISSING)), [Dropped(unit, reason, missing.height, "; ".join(shown), TABLES)]
 
 
+def unscored(frame: pl.DataFrame, columns: list[str]) -> tuple[pl.DataFrame, list[Dropped]]:
+    """The frame without white space around the text of its score columns, null for a program's word for no value.
+
+    Returns
+    -------
+    The frame, and the count of such words.
+    """
+    text = [c for c in columns if frame.schema[c] == pl.String]
+    frame = frame.with_columns(pl.col(text).str.strip_chars())
+    made = frame.with_columns(pl.when(~pl.col(c).str.to_lowercase().is_in(PROGRAMS)).then(c).alias(c) for c in text)
+    words = pl.concat([pl.Series("said", [], pl.String), *(frame[c].filter(made[c].is_null()) for c in text)])
+    words = words.drop_nulls()
+    if words.is_empty():
+        return made, []
+    shown = "; ".join(f"'{w}'" for w in words.unique(maintain_order=True).head(5))
+    reason = "cells with a word for a missing value, which hold no score"
+    return made, [Dropped("predictions", reason, words.len(), shown, TABLES)]
+
+
 def state(column: str = "said") -> pl.Expr:
     """The state that a cell's text names, null where it names none."""
     word = pl.col(column).str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "$1")

@@ -147,7 +147,7 @@ def names_a_finding(column: str, words: Mapping[str, str]) -> bool:
 def finding_columns(
     columns: Sequence[str], table: str, path: Path | str, *, keys: Collection[str], words: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The columns that name findings, each with the finding, and the columns of no known meaning.
+    """The columns that name findings, each with the finding, and the columns that are not used.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def finding_columns(
         if finding := finding_of(column, table, words):
             taken[column] = finding
         elif plain(column) in _KNOWN or names_a_finding(column, words):
-            continue
+            unused.append(column)  # of a known meaning that this table has no place for
         elif hint := did_you_mean(" ".join(_without_affixes(column, table)), spelt):
             problems.append(InputError(path, "columns that name findings", f"'{column}'", do=hint))
         else:

@@ -150,7 +150,10 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
     known_findings = vocabulary.names()
     for word in config.findings:
         if word not in known_findings:
-            hint = did_you_mean(word, known_findings)
+            try:  # a synonym is no near spelling of its finding
+                hint = did_you_mean(vocabulary.resolve(word), known_findings)
+            except InputError:
+                hint = did_you_mean(word, known_findings)
             problems.append(InputError("evaluation.findings", "names of the vocabulary", f"'{word}'", do=hint))
     for name, words in (
         ("findings", config.findings), ("references", config.references), ("reader_made", config.reader_made)

@@ -14,13 +14,13 @@ import polars as pl
 
 from overread import tables
 from overread.errors import InputError, did_you_mean
-from overread.evaluate.account import TABLES, Dropped, account_frame, examples_of
+from overread.evaluate.account import TABLES, UNMATCHED, Dropped, account_frame, examples_of
 from overread.evaluate.cases import case_table
 from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.mapping import mapped_scores, with_wholes
 from overread.evaluate.reads import ReadJoin, join_reads
 from overread.evaluate.references import KEY, decided
-from overread.evaluate.unmatched import matched, roomy
+from overread.evaluate.unmatched import matched, roomy, share_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ def join(
     scored = scores.group_by("rater").agg(pl.col("finding").unique()).sort("rater").rows()
     findings_of = {str(rater): tuple(sorted(findings)) for rater, findings in scored}
     _missing(scores, truth, findings_of, config, dropped)
+    dropped += _unlabelled(scores, reference)
     unstated = scores.height - both.height
     if unstated:
         lone = scores.join(truth, on=KEY, how="anti")
@@ -230,12 +231,13 @@ def _missing(
     dropped: list[Dropped],
 ) -> None:
     """Count labelled cases that a rater did not score, over the findings it scores; refuse beyond what is allowed."""
-    problems = []
+    problems, found = [], {}
+    members = config.member_names()
     for rater, scored in findings_of.items():
         wanted = truth.filter(pl.col("finding").is_in(list(scored))).select(KEY)
         lone = wanted.join(scores.filter(pl.col("rater") == rater), on=KEY, how="anti")
         silent = sorted(set(truth["finding"].unique()) - set(scored))
-        if silent and rater not in config.member_names():  # a seed gives what its ensemble gives: said once
+        if silent and rater not in members:  # a seed gives what its ensemble gives: said once
             words = f"labelled, but not an output of {rater}"
             dropped.append(Dropped("findings", words, len(silent), "; ".join(silent[:5])))
         if lone.is_empty():
@@ -250,6 +252,21 @@ def _missing(
                     do=f"Score them, or allow it: evaluation.missing_allowed.scores = {roomy(cases / of)}.",
                 )
             )  # fmt: skip
-        dropped.append(Dropped("cases", f"labelled, but not scored by {rater}", cases, examples_of(lone, KEY)))
+        reason = f"labelled, but not scored by {rater} ({share_of(cases, of)})"
+        found[rater] = Dropped("cases", reason, cases, examples_of(lone, KEY), UNMATCHED), lone
     if problems:
         raise InputError.all(problems)
+    for rater, (line, lone) in found.items():
+        whole = found.get(members.get(rater, ""))
+        if whole is None or lone.join(whole[1], on=KEY, how="anti").height:  # what its ensemble lacks is said once
+            dropped.append(line)
+
+
+def _unlabelled(scores: pl.DataFrame, reference: pl.DataFrame) -> list[Dropped]:
+    """The cases that are scored and of which the reference states nothing at all."""
+    scored = scores.select("case_id").unique(maintain_order=True)
+    lone = scored.join(reference, on="case_id", how="anti")
+    if lone.is_empty():
+        return []
+    reason = f"scored, but no truth is stated ({share_of(lone.height, scored.height)})"
+    return [Dropped("cases", reason, lone.height, examples_of(lone, ("case_id",)), UNMATCHED)]

@@ -58,16 +58,28 @@ def matched(
     hint = tables.spelling_hint(lone[key], images[key])
     if count > allowance.share * of:
         shown = lone[key].unique(maintain_order=True).head(6)
-        do = f"{hint and f'{hint} '}Check that both files name the {'images' if key == 'image_id' else 'cases'} alike. "
-        do += f"If the images are a subset on purpose, state it: {allowance.setting} = {roomy(count / of)}."
+        do = f"{hint and f'{hint} '}Check that both files name the {'images' if key == 'image_id' else 'cases'} alike"
+        if count == of and images.height:  # two ways to name them, and no subset
+            do += f": {name} have '{shown[0]}', images have '{images[key].drop_nulls()[0]}'."
+        else:
+            do += f". If the images are a subset on purpose, state it: {allowance.setting} = {roomy(count / of)}."
         raise InputError(
             name, f"{what} of the images table", f"{count:,} of {of:,} {what} ({count / of:.1%}) that it lacks",
             examples=[f"'{s}'" for s in shown], do=do,
         )  # fmt: skip
-    reason = f"{name}: not in the images table ({100 * count / of:.2g}% of {of:,})"
+    reason = f"{name}: not in the images table ({share_of(count, of)})"
     reason += hint and f": {hint}"
     kept = rows.join(images.select(key).unique(), on=key, how="semi")
     return kept, [Dropped(what, reason, count, examples_of(lone, (key,)), UNMATCHED)]
+
+
+def share_of(count: int, of: int) -> str:
+    """The share in words of the account.
+
+    >>> share_of(176, 352)
+    '50% of 352'
+    """
+    return f"{100 * count / of:.2g}% of {of:,}"
 
 
 def roomy(share: float) -> str:

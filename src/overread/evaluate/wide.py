@@ -15,8 +15,8 @@ import polars as pl
 from overread import tables
 from overread.datasets import folding
 from overread.errors import InputError, did_you_mean
-from overread.evaluate.account import TABLES, Dropped
-from overread.evaluate.cells import WORDS, examples, missing_as_null, spelt, state, without_missing
+from overread.evaluate.account import TABLES, Dropped, examples_of
+from overread.evaluate.cells import WORDS, examples, missing_as_null, spelt, state, unscored, without_missing
 from overread.evaluate.columns import (
     MEANINGS,
     find,
@@ -115,7 +115,8 @@ def _folded(frame: pl.DataFrame, path: Path | str) -> pl.DataFrame:
 def labels(path: Path | str, *, source: str = "", spellings: Spellings | None = None) -> Read:
     """The labels of a long file (case_id, finding, source, state) or a wide one; `source` names a source of no column.
 
-    A wide file's rows are images; where it has a case column (case_id, Study) that is the case.
+    A wide file's rows are images; where it has a case column (case_id, Study) that is the case. Its `source` column is
+    used where it has one.
     """
     file, given = tables.load(path), spellings or {}
     frame, dropped = _distinct(file.frame, "labels")
@@ -127,8 +128,9 @@ def labels(path: Path | str, *, source: str = "", spellings: Spellings | None = 
         long = tables.identify(long, "labels", where=path, notes=notes)
     else:
         key = find_any(frame.columns, ("case_id", "image_id"), path, "a case or an image per row")
-        frame = _identified(frame, {key: "case_id"}, "labels", path, notes)
-        long, columns, unused = _unpivoted(frame, "labels", path, {key: "case_id"}, words)
+        keys = {key: "case_id"} | renamed(frame.columns, ("source",), path)
+        frame = _identified(frame, keys, "labels", path, notes)
+        long, columns, unused = _unpivoted(frame, "labels", path, keys, words)
         long = long.rename({"said": "state"})
     if "source" not in long.columns:
         long = long.with_columns(pl.lit(source or _stem(path)).alias("source"))
@@ -224,7 +226,10 @@ def _answers(long: pl.DataFrame, path: Path | str) -> pl.DataFrame:
 
 
 def predictions(path: Path | str, *, model: str = "", spellings: Spellings | None = None) -> Read:
-    """The scores of a long file (image_id or case_id, finding, model, score) or of a wide one named as its model is."""
+    """The scores of a long file (image_id or case_id, finding, model, score) or of a wide one.
+
+    A wide file has a row per image or case, model and shift; without a `model` column it is named as its model is.
+    """
     file, given = tables.load(path), spellings or {}
     frame, dropped = _distinct(file.frame, "predictions")
     words = finding_words(given.get("finding"))
@@ -235,13 +240,18 @@ def predictions(path: Path | str, *, model: str = "", spellings: Spellings | Non
     if renamed(frame.columns, ("finding", "score"), path):
         long, columns, unused = _long(frame, table, path, words)
         long = tables.identify(long, table, where=path, notes=notes)
-        if "score" in long.columns and long.schema["score"] == pl.String:
-            long = long.with_columns(pl.col("score").str.strip_chars())
+        if "score" in long.columns:
+            said = long["score"].is_null()  # an empty cell of a long file is refused
+            long, empty = unscored(long, ["score"])
+            long, dropped = long.filter(pl.col("score").is_not_null() | said), dropped + empty
     else:
         key = find_any(frame.columns, (unit, "case_id"), path, "an image or a case per row")
-        frame = _identified(frame, {key: unit}, table, path, notes)
-        _once(frame, key, path)
-        long, columns, unused = _unpivoted(_scores(frame, path, key, words), "predictions", path, {key: unit}, words)
+        keys = {key: unit} | renamed(frame.columns, ("model", "shift"), path)
+        frame = _identified(frame, keys, table, path, notes)
+        _once(frame, list(keys), path)
+        frame, empty = _scores(frame, path, keys, words)
+        long, columns, unused = _unpivoted(frame, "predictions", path, keys, words)
+        dropped += empty
         long = long.rename({"said": "score"}).drop_nulls("score")
     if "model" not in long.columns:
         long = long.with_columns(pl.lit(model or _stem(path)).alias("model"))
@@ -261,16 +271,19 @@ def regions(path: Path | str) -> Read:
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
-def _scores(frame: pl.DataFrame, path: Path | str, key: str, words: Mapping[str, str]) -> pl.DataFrame:
-    """The frame with scores as numbers; every column with text that is none is named."""
-    names, _ = finding_columns(frame.columns, "predictions", path, keys=(key,), words=words)
+def _scores(
+    frame: pl.DataFrame, path: Path | str, keys: Mapping[str, str], words: Mapping[str, str]
+) -> tuple[pl.DataFrame, list[Dropped]]:
+    """The frame with scores as numbers, and the missing ones; every column with text that is no number is named."""
+    names, _ = finding_columns(frame.columns, "predictions", path, keys=keys, words=words)
+    stripped, empty = unscored(frame, list(names))
     text = [c for c in names if frame.schema[c] == pl.String]
-    stripped = frame.with_columns(pl.col(text).str.strip_chars().replace("", None))
+    stripped = stripped.with_columns(pl.col(text).replace("", None))
     numbers = stripped.with_columns(pl.col(c).cast(pl.Float64, strict=False) for c in names)
     problems = [p for c, f in names.items() if (p := _score_problem(stripped[c], numbers[c], f, path))]
     if problems:
         raise InputError.all(problems)
-    return numbers
+    return numbers, empty
 
 
 def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path | str) -> InputError | None:
@@ -335,12 +348,12 @@ def _distinct(frame: pl.DataFrame, table: str) -> tuple[pl.DataFrame, list[Dropp
     return once, [Dropped("rows", reason, count, "; ".join(str(v) for v in shown), TABLES)]
 
 
-def _once(frame: pl.DataFrame, key: str, path: Path | str) -> None:
-    repeats = frame.filter(pl.col(key).is_duplicated())
+def _once(frame: pl.DataFrame, keys: list[str], path: Path | str) -> None:
+    repeats = frame.filter(pl.struct(keys).is_duplicated())
     if repeats.height:
         raise InputError(
-            path, f"one row per {key}", f"{repeats.height:,} rows whose key stands more than once",
-            examples=repeats[key].unique(maintain_order=True).head(5), do="Remove the repeats.",
+            path, f"one row per {', '.join(keys)}", f"{repeats.height:,} rows whose key stands more than once",
+            examples=examples_of(repeats, keys).split("; "), do=tables.repeats_advice(repeats, keys),
         )  # fmt: skip
 
 

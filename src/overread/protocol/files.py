@@ -238,8 +238,10 @@ def _account(understood: Sequence[tuple[Path, wide.Read]]) -> pl.DataFrame:
     """What was left out or changed when the files were read, each row with the name of its file."""
     rows: dict[tuple[str, str], Dropped] = {}
     for file, read in understood:
-        unused = Dropped("columns", "not used", len(read.unused), "; ".join(read.unused[:5]))
-        for row in (*read.dropped, *([unused] if read.unused else [])):
+        used = {c for other, r in understood if other == file for c in r.columns}  # one file may be several tables
+        left = [c for c in read.unused if c not in used]
+        unused = Dropped("columns", "not used", len(left), "; ".join(left[:5]))
+        for row in (*read.dropped, *([unused] if left else [])):
             reason = f"{file.name}: {row.reason}"
             before = rows.get((row.unit, reason))  # files of one name in two folders: counted together
             rows[row.unit, reason] = replace(row, reason=reason, count=row.count + (before.count if before else 0))

@@ -29,7 +29,7 @@ from overread.tables.files import (
     writing,
 )
 from overread.tables.identity import KIND
-from overread.tables.key_columns import identified, spelling_hint
+from overread.tables.key_columns import identified, repeats_advice, spelling_hint
 from overread.tables.notes import Note
 from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
 
@@ -55,6 +55,7 @@ __all__ = [
     "number_advice",
     "read",
     "remove",
+    "repeats_advice",
     "replacing",
     "schema",
     "spelling_hint",
@@ -307,7 +308,7 @@ def _problem(rule: str, count: int, rows: pl.DataFrame, rules: type[dy.Schema], 
         examples = [" / ".join(str(v) for v in r) for r in rows.select(keys).unique(maintain_order=True).head(5).rows()]
         return InputError(
             place, f"one row per {', '.join(keys)}", f"{count:,} rows whose key stands more than once",
-            examples=examples, do="Remove the repeats.",
+            examples=examples, do=repeats_advice(rows.select(rules.column_names()), keys),
         )  # fmt: skip
     name, _, kind = rule.partition("|")
     column = rules.columns()[name]
@@ -321,13 +322,8 @@ def _problem(rule: str, count: int, rows: pl.DataFrame, rules: type[dy.Schema], 
     do = did_you_mean(str(shown[0]), column.categories) if isinstance(column, dy.Enum) and shown[0] is not None else ""
     if kind == "dtype" and column.dtype.is_numeric():
         do = number_advice(shown)
-    return InputError(
-        place,
-        expected,
-        f"{count:,} row{'s' * (count > 1)}",
-        examples=["(empty)" if s is None else s for s in shown],
-        do=do,
-    )
+    found = f"{count:,} row{'s' * (count > 1)}"
+    return InputError(place, expected, found, examples=["(empty)" if s is None else s for s in shown], do=do)
 
 
 def _kind(column: dy.Column) -> str:

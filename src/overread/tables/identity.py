@@ -25,6 +25,10 @@ _PLAIN = r"^(?:[!-~]+(?: [!-~]+)*)?$"
 # Characters without a picture: control characters, byte order mark, zero-width space, Hangul filler and their like.
 # The joiners U+200C and U+200D separate letters of some scripts, so that they are removed at the ends only.
 _INVISIBLE = r"[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Cc}--[\u{200C}\u{200D}\t\n\u{0B}\f\r\u{85}]]"
+# Ways to write one hyphen: hyphen, non-breaking hyphen, figure dash, en dash (word processors insert it), minus sign.
+HYPHENS = r"[\u{2010}-\u{2013}\u{2212}]"
+# Marks with which spreadsheets keep a number as text: '123 and ="123".
+_AS_TEXT = r"""^'(\d+)$|^="([^"]*)"$"""
 _ENDS = r"^[\s\u{200C}\u{200D}\u{2800}]+|[\s\u{200C}\u{200D}\u{2800}]+$"
 
 
@@ -63,15 +67,18 @@ def canonical(values: pl.Series) -> pl.Series:
     Returns
     -------
     The same Series if every value is in canonical form. Otherwise a new Series: Unicode normalisation form C, control
-    and zero-width characters removed, white space removed at both ends and every other run of it replaced by one space.
-    Letter case, leading zeros and missing words are kept, see `is_missing`.
+    and zero-width characters removed, white space removed at both ends and every other run of it replaced by one space,
+    typographic hyphens and en dashes as "-", and without the marks of a spreadsheet that keep a number as text ('12,
+    ="12"). Letter case, leading zeros and missing words are kept, see `is_missing`.
 
     Examples
     --------
     >>> canonical(pl.Series(["p1 ", "\\u00a0p1\\u200b", "St.\\u3000Mary", "e\\u0301", None])).to_list()
     ['p1', 'p1', 'St. Mary', 'é', None]
+    >>> canonical(pl.Series(["'012", '="012"', "p\\u20111", "O'Hara"])).to_list()
+    ['012', '012', 'p-1', "O'Hara"]
     """
-    odd = ~values.str.contains(_PLAIN).fill_null(True)
+    odd = ~values.str.contains(_PLAIN).fill_null(True) | values.str.contains(_AS_TEXT).fill_null(False)
     if not odd.any():
         return values
     written = values.filter(odd)
@@ -83,11 +90,15 @@ def canonical(values: pl.Series) -> pl.Series:
 
 def _converted(values: pl.Series) -> pl.Series:
     plain = values.str.strip_chars()
-    if plain.str.contains(_PLAIN).fill_null(True).all():
+    if not plain.str.contains(_PLAIN).fill_null(True).all():
+        plain = plain.str.replace_all(_INVISIBLE, "").str.replace_all(r"\s+", " ").str.replace_all(_ENDS, "")
+        plain = plain.str.replace_all(HYPHENS, "-")
+        # Last, because removing an invisible character can bring a letter and its accent together.
+        plain = plain.str.normalize("NFC") if plain.str.contains(r"[^ -~]").any() else plain
+    marked = plain.str.contains(_AS_TEXT).fill_null(False)
+    if not marked.any():
         return plain
-    plain = plain.str.replace_all(_INVISIBLE, "").str.replace_all(r"\s+", " ").str.replace_all(_ENDS, "")
-    # Last, because removing an invisible character can bring a letter and its accent together.
-    return plain.str.normalize("NFC") if plain.str.contains(r"[^ -~]").any() else plain
+    return _converted(plain.zip_with(~marked, plain.str.replace(_AS_TEXT, "${1}${2}")))  # ="'12" and =" 12 "
 
 
 def is_missing(values: pl.Series, kind: Kind = IDENTIFIER) -> pl.Series:

@@ -5,17 +5,22 @@ Which columns identify something, and what, is declared in the schema of the tab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dataframely as dy
 import polars as pl
 
 from overread.errors import InputError
-from overread.tables.identity import IDENTIFIER, KIND, Kind, canonical, folded, is_missing, look_alikes
+from overread.tables.identity import HYPHENS, IDENTIFIER, KIND, NAME, Kind, canonical, folded, is_missing, look_alikes
 from overread.tables.notes import Note
 
 # Numbers as spreadsheets and floating-point numbers are printed: 1.67683E+12, 1,67683E+12, 1e+16.
 _SCIENTIFIC = r"[+-]?\d(?:[.,]\d+[eE]\+?\d{1,3}|[eE]\+\d{1,3})"
+_EXPONENT = r"[+-]?\d[.,]\d+[eE]\+\d{1,3}"  # of names, which may look like numbers
+_MANY, _TIMES = (
+    20,
+    10,
+)  # images of one patient that are unusual: more than 20, and more than 10 times the next patient's
 _EXACT = 2.0**53  # above, a floating-point number of 64 bits does not hold every whole number
 _FEW = 5  # distinct long numbers that all end in zeros: fewer can be chance
 _TYPES = {pl.Boolean: "true and false", pl.Date: "dates", pl.Datetime: "dates and times", pl.Time: "times"}
@@ -53,10 +58,13 @@ def identified(
         values = _without_missing(values, kind, column.nullable, table, where, notes, problems)
         if kind is IDENTIFIER:
             problems += _rounded(values, where)
+        elif kind is NAME:
+            problems += _exponents(values.unique(), where)
         if kind.strict:
             problems += _spellings(values.unique(), where)
         elif kind is IDENTIFIER and notes is not None and table == "images":  # the others are joined with it
             notes += _look_alikes(table, values)
+            notes += _outlying(values) if name == "patient_id" else []
         if values is not given:
             made.append(values)
     return (frame.with_columns(made) if made else frame), problems
@@ -102,10 +110,12 @@ def _changes(table: str, given: pl.Series, text: pl.Series, values: pl.Series) -
         return notes
     changed = text.ne_missing(values)
     padded = changed & (text.str.strip_chars() == values)
+    marked = changed & ~padded & (text.str.contains(HYPHENS) | text.str.contains(r"^\W*'\d|=")).fill_null(False)
     for mask, what in (
         (padded, f"values of '{name}' had white space around them: removed"),
-        (changed & ~padded, f"values of '{name}' had invisible characters, repeated white space or another Unicode "
-                            "normalisation form: converted"),
+        (marked, f"values of '{name}' had typographic hyphens or marks of a spreadsheet: converted"),
+        (changed & ~padded & ~marked, f"values of '{name}' had invisible characters, repeated white space or another "
+                                      "Unicode normalisation form: converted"),
     ):  # fmt: skip
         if mask.any():
             notes.append(Note(table, name, what, int(mask.sum()), tuple(_quoted(text.filter(mask)))))
@@ -164,6 +174,28 @@ def _rounded(values: pl.Series, where: object) -> list[InputError]:
     return [InputError(where, f"whole identifiers in '{values.name}'", found, examples=_quoted(shown), do=do)]
 
 
+def _exponents(names: pl.Series, where: object) -> list[InputError]:
+    """The problem of names in scientific notation; "1e5" may be the name of a model, "1.5E+05" is not."""
+    shown = names.filter(names.str.contains(rf"^(?:{_EXPONENT})$").fill_null(False)).sort()
+    if not shown.len():
+        return []
+    do = "A spreadsheet has rounded these. Export the table again with the column as text."
+    found = f"{shown.len():,} number{'s' * (shown.len() > 1)} in scientific notation"
+    return [InputError(where, f"whole names in '{names.name}'", found, examples=_quoted(shown), do=do)]
+
+
+def _outlying(patients: pl.Series) -> list[Note]:
+    """The note on one patient who has far more images than every other: perhaps a word for a missing identifier."""
+    counts = patients.drop_nulls().value_counts(sort=True).head(2)
+    if counts.height < 2:
+        return []
+    (most, images), (_, others) = counts.rows()
+    if images <= _MANY or images <= _TIMES * others:
+        return []
+    what = f"of {patients.len():,} images are of one patient ({most!r}); the next has {others:,}: is it a word for a "
+    return [Note("images", patients.name, f"{what}missing identifier?", images, changed=False)]
+
+
 def _spellings(values: pl.Series, where: object) -> list[InputError]:
     """The problem of names that are spelt in several ways."""
     groups = look_alikes(values)
@@ -209,6 +241,19 @@ def spelling_hint(values: pl.Series, known: pl.Series) -> str:
     shown = "; ".join(f"{a!r} and {b!r}" for a, b in pairs.select("value", "other").head(3).rows())
     verb = "differs" if pairs.height == 1 else "differ"
     return f"{pairs.height:,} of {mine.len():,} {verb} from one there only in {_DIFFERENCES} ({shown})."
+
+
+def repeats_advice(rows: pl.DataFrame, keys: Sequence[str]) -> str:
+    """What to do about rows of which several have one key.
+
+    Examples
+    --------
+    >>> repeats_advice(pl.DataFrame({"image_id": ["1", "1"], "score": [0.1, 0.2]}), ["image_id"])
+    'The rows of one key have different values: keep the one that is right.'
+    """
+    if rows.n_unique() > rows.n_unique(keys):
+        return "The rows of one key have different values: keep the one that is right."
+    return "Remove the repeats."
 
 
 def _quoted(values: pl.Series) -> list[str]:
