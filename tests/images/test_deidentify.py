@@ -23,6 +23,7 @@ from overread.images import deidentify as package
 from overread.images.deidentify import Deidentification, Key, deidentify, new_key, read_key
 from overread.images.deidentify import text as texts
 from overread.images.deidentify.clean import cleaned
+from overread.images.deidentify.pixels import _known as known_words
 from overread.images.deidentify.profile import action, table
 from overread.images.deidentify.removed import spellings
 from overread.images.deidentify.residual import residual
@@ -245,6 +246,26 @@ def test_a_folder_becomes_clean_files_and_lists(folder, tmp_path):
 
 
 @needs_tesseract
+def test_what_names_patients_is_read_by_its_owner_alone(folder, tmp_path):
+    source, _ = folder
+    made = deidentify(source, tmp_path / "out", KEY, mapping=tmp_path / "map.csv")
+    for path in (made.quarantine, tmp_path / "map.csv"):
+        assert path.stat().st_mode & 0o777 == 0o600, path
+    assert (tmp_path / "out" / "audit.csv").stat().st_mode & 0o777 == 0o644
+
+
+@needs_tesseract
+def test_several_values_of_a_number_are_joined_as_dicom_does(folder, tmp_path):
+    source, write = folder
+    write("several.dcm", PatientID=["AB1", "x"], IssuerOfPatientID=["hosp", "x"], AccessionNumber=["C1", "C2"],
+          SOPInstanceUID="1.2.99.9")  # fmt: skip
+    deidentify(source, tmp_path / "out", KEY, mapping=tmp_path / "map.csv")
+    pairs = pl.read_csv(tmp_path / "map.csv")
+    assert ("patient", "hosp\\x:AB1\\x", KEY.patient("hosp\\x:AB1\\x")) in pairs.rows()
+    assert ("accession", "C1\\C2", KEY.word("C1\\C2")) in pairs.rows()
+
+
+@needs_tesseract
 def test_again_gives_the_same_bytes_and_its_own_output_is_refused(folder, tmp_path):
     source, _ = folder
     for name in ("one", "two"):
@@ -324,6 +345,24 @@ def test_side_markers_stay(folder, tmp_path):
 def test_a_short_name_counts_where_it_is_the_patients():
     picture = (lettered("LEE ANN") >> 4).astype(np.uint8)
     assert [b.text for b in texts.find_text(picture, frozenset({"lee"}))] != []
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"),
+    [("NG BO", True), ("Bo", True), ("bo ng", True), ("NG PA", False), ("PA", False), ("BO 7", False), ("", False),
+     ("PA Lee", True)],
+)  # fmt: skip
+def test_words_of_two_letters_of_the_name_count_where_they_are_the_line(line, counts):
+    assert texts._tells(line, known_words(dataset(PatientName="Ng^Bo^Lee", PatientID="PA"))) is counts
+
+
+@needs_tesseract
+def test_a_name_of_two_letters_is_blacked_out(folder, tmp_path):
+    source, write = folder
+    write("short.dcm", lettered("NG BO"), SOPInstanceUID="1.2.99.9", PatientID="MRN9", PatientName="Ng^Bo")
+    deidentify(source, tmp_path / "out", KEY)
+    path = next((tmp_path / "out" / "images" / KEY.patient("MRN9")).rglob("*.dcm"))
+    assert stored_values(path)[190:].max() < 4095
 
 
 def test_without_tesseract_no_picture_passes(folder, tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ from overread.images.workers import in_order
 __all__ = ["Deidentification", "Key", "Result", "check_places", "deidentify", "new_key", "read_key"]
 
 _PORTION = 8
+_PRIVATE = 0o600  # what names patients is read by its owner alone
 _FILES = {"source": pl.String, "kind": pl.String, "path": pl.String, "reason": pl.String, "patient": pl.String,
           "identity": pl.String, "accession": pl.String, "blackened": pl.Int64}  # fmt: skip
 _AUDIT = {"path": pl.String, "tag": pl.String, "action": pl.String, "count": pl.Int64}
@@ -145,8 +146,10 @@ def _all(
     report(done, total)
     with closing(in_order(portion, (tasks[k] for k in missing), workers)) as stream:
         for k, (rows, audit) in zip(missing, stream, strict=True):
-            tables.write_frame(rows, names[k].with_suffix(".files"))
-            tables.write_frame(audit, names[k].with_suffix(".audit"))  # last: without it the portion is not done
+            tables.write_frame(rows, names[k].with_suffix(".files"), mode=_PRIVATE)
+            tables.write_frame(
+                audit, names[k].with_suffix(".audit"), mode=_PRIVATE
+            )  # last: without it the portion is not done
             done += len(tasks[k][0])
             report(done, total)
     whole = [pl.read_parquet(n.with_suffix(".files")) for n in names] or [pl.DataFrame(schema=_FILES)]
@@ -194,9 +197,9 @@ def _write(
         pl.when(pl.col("kind") == "copy").then(pl.lit("the same as a file that is clean already")).otherwise("reason")
     )
     kept = whole.filter(pl.col("kind") != "clean").select("source", "kind", reason=same).sort("source")
-    tables.write_frame(kept, _beside(out))
+    tables.write_frame(kept, _beside(out), mode=_PRIVATE)
     if mapping is not None:
-        tables.write_frame(_pairs(clean, key), Path(mapping).with_suffix(".csv"))
+        tables.write_frame(_pairs(clean, key), Path(mapping).with_suffix(".csv"), mode=_PRIVATE)
 
 
 def _pairs(clean: pl.DataFrame, key: Key) -> pl.DataFrame:

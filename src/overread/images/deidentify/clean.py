@@ -38,6 +38,7 @@ from overread.images.deidentify.values import (
     known_vr,
     number_texts,
     registered,
+    text_of,
     values_of,
 )  # fmt: skip
 from overread.images.deidentify.words import kept
@@ -87,7 +88,7 @@ def cleaned(dataset: Dataset, key: Key, options: Deidentification, *, identity: 
     made = _anew(dataset, state)
     if options.patient:
         _age(dataset, made)
-    accession = str(dataset.get("AccessionNumber") or "").strip()
+    accession = text_of(dataset, "AccessionNumber")
     if accession:  # emptied by the profile, which lets a dummy stand in its place: this one joins labels to images
         made.AccessionNumber = key.word(accession)
         _renamed(state, "0008,0050")
