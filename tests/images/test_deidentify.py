@@ -120,7 +120,7 @@ def test_what_is_kept_moved_and_taken_out():
     made, state = cleaned(dataset(), KEY, Deidentification())
     assert made.PatientID == made.PatientName == KEY.patient("MRN00871")
     assert (made.PatientSex, made.PatientAge, made.PatientWeight) == ("F", "090Y", 71)  # 92 years become 90
-    assert (made.Manufacturer, made.ManufacturerModelName, made.StationName) == ("SIEMENS", "Ysio", "RAD07")
+    assert (made.Manufacturer, made.ManufacturerModelName, made.StationName) == ("SIEMENS", "Ysio", KEY.word("RAD07"))
     assert made.StudyTime == "143000"
     moved = KEY.moved(pydicom.valuerep.DA("20200315"), "MRN00871")
     assert made.StudyDate == f"{moved:%Y%m%d}"
@@ -243,6 +243,61 @@ def test_a_folder_becomes_clean_files_and_lists(folder, tmp_path):
         ("accession", "ACC4711", KEY.word("ACC4711")),
     ]
     assert not (tmp_path / "out-work").exists()
+
+
+def kept_in(out):
+    return sorted(p.relative_to(out / "images").as_posix() for p in (out / "images").rglob("*") if p.is_file())
+
+
+@needs_tesseract
+def test_images_holds_what_this_run_found_clean_and_nothing_else(folder, tmp_path, monkeypatch):
+    source, _ = folder
+    deidentify(source, tmp_path / "out", KEY)
+    before = {p: p.read_bytes() for p in source.rglob("*")}
+    first = kept_in(tmp_path / "out")
+    (source / "2.dcm").unlink()  # a file that the second run does not find
+    old = tmp_path / "out" / "images" / first[0]
+    old.write_bytes(b"of an earlier version")
+    stray = tmp_path / "out" / "images" / KEY.patient("x") / "2.25.1" / "2.25.2.dcm"
+    stray.parent.mkdir(parents=True)
+    stray.touch()
+    made = deidentify(source, tmp_path / "out", KEY)
+    audit = pl.read_csv(tmp_path / "out" / "audit.csv")
+    assert made.clean == 2
+    assert kept_in(tmp_path / "out") == sorted(audit["path"].unique()) == [p for p in first if p in set(audit["path"])]
+    assert not stray.parent.parent.exists()
+    assert {p: p.read_bytes() for p in source.rglob("*")} == {p: d for p, d in before.items() if p.name != "2.dcm"}
+    monkeypatch.setattr("overread.images.deidentify.pixels.tesseract", lambda: None)
+    assert deidentify(source, tmp_path / "out", KEY).clean == 0  # rules that became stricter
+    assert kept_in(tmp_path / "out") == []
+
+
+@needs_tesseract
+def test_a_folder_of_another_run_is_refused_and_stays(folder, tmp_path):
+    source, _ = folder
+    shutil.copytree(source, tmp_path / "other")
+    deidentify(source, tmp_path / "out", KEY)
+    held = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    for changed, place, key, options in [
+        ("device", source, KEY, Deidentification(device=False)), ("source", tmp_path / "other", KEY, None),
+        ("key, source", source, Key(bytes(range(1, 33))), None),
+    ]:  # fmt: skip
+        with pytest.raises(InputError, match=f"found a run with another {changed}. Give a new folder"):
+            deidentify(place, tmp_path / "out", key, options)
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == held
+
+
+def test_images_of_others_are_never_removed(folder, tmp_path):
+    source, _ = folder
+    (tmp_path / "out" / "images").mkdir(parents=True)
+    (tmp_path / "out" / "images" / "original.dcm").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"files of an earlier run alone; found 1 others \(original.dcm\)"):
+        deidentify(source, tmp_path / "out", KEY)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "images").symlink_to(source)
+    with pytest.raises(InputError, match="a folder of an earlier run; found a link or a file"):
+        deidentify(source, tmp_path / "linked", KEY)
+    assert len(list(source.iterdir())) == 5
 
 
 @needs_tesseract
@@ -381,7 +436,7 @@ def test_without_tesseract_no_picture_passes(folder, tmp_path, monkeypatch):
         ({"PatientID": ""}, "no patient ID"),
         ({"NumberOfFrames": 3}, "could not be checked for text: 3 frames"),
         ({"StudyInstanceUID": ""}, "no StudyInstanceUID"),
-        ({"StationName": "RAD MEIERHOFER"}, "what was taken out is in it still (0008,1010)"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "an object of a class that is not cleaned"),
     ],
 )
 def test_files_that_cannot_be_cleaned_are_kept_back_and_why(folder, tmp_path, tags, reason):
