@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import given as drawn
+from hypothesis import settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
@@ -196,6 +197,7 @@ PARTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @drawn(
     prefix=st.lists(PARTS, max_size=4), style=st.sampled_from([same, old_style, monai]), where=st.integers(0, 2),
     inserted=st.sampled_from(["", "_orig_mod", "module"]),
@@ -268,6 +270,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float):
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+@settings(deadline=None)
 @drawn(data=st.one_of(st.binary(max_size=300), st.binary(max_size=300).map(lambda b: b"\x80\x02" + b)))
 def test_random_bytes_are_refused_in_plain_words(tmp_path_factory, suffix: str, data: bytes):
     path = tmp_path_factory.mktemp("junk") / f"junk{suffix}"
