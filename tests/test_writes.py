@@ -356,3 +356,27 @@ def test_a_full_disk_stops_de_identification_and_quarantines_nothing(tmp_path, m
     monkeypatch.setattr(module, "_cleaned_file", full)
     with pytest.raises(WriteError):
         module.deidentify_file(tmp_path / "a.dcm", (tmp_path, tmp_path), Key(b"0" * 64), Deidentification())
+
+
+def test_a_code_that_a_library_lost_is_found_in_the_error_behind_its_own(tmp_path):
+    """pydicom's writer raises an OSError with a text alone, from the one of the operating system."""
+    wrapped = OSError("(7FE0,0010) [Errno 28] No space left on device")
+    wrapped.__cause__ = OSError(28, "No space left on device")
+    with (
+        pytest.raises(WriteError, match="expected free space on the disk; found a full disk"),
+        tables.writing(tmp_path),
+    ):
+        raise wrapped
+
+
+def test_pydicom_on_a_full_disk_is_said_so(disk):
+    import pydicom
+
+    made = pydicom.Dataset()
+    made.file_meta = pydicom.dataset.FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    made.SOPClassUID, made.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3"
+    made.add_new(0x7FE00010, "OW", bytes(3_000_000))
+    with pytest.raises(WriteError, match="found a full disk"), tables.writing(disk / "a.dcm"):
+        made.save_as(disk / "a.dcm", enforce_file_format=True)
+    (disk / "a.dcm").unlink()

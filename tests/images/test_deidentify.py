@@ -23,6 +23,7 @@ from overread.images import deidentify as package
 from overread.images.deidentify import Deidentification, Key, deidentify, new_key, read_key
 from overread.images.deidentify import text as texts
 from overread.images.deidentify.clean import cleaned
+from overread.images.deidentify.pixels import _known as known_words
 from overread.images.deidentify.profile import action, table
 from overread.images.deidentify.removed import spellings
 from overread.images.deidentify.residual import residual
@@ -119,7 +120,7 @@ def test_what_is_kept_moved_and_taken_out():
     made, state = cleaned(dataset(), KEY, Deidentification())
     assert made.PatientID == made.PatientName == KEY.patient("MRN00871")
     assert (made.PatientSex, made.PatientAge, made.PatientWeight) == ("F", "090Y", 71)  # 92 years become 90
-    assert (made.Manufacturer, made.ManufacturerModelName, made.StationName) == ("SIEMENS", "Ysio", "RAD07")
+    assert (made.Manufacturer, made.ManufacturerModelName, made.StationName) == ("SIEMENS", "Ysio", KEY.word("RAD07"))
     assert made.StudyTime == "143000"
     moved = KEY.moved(pydicom.valuerep.DA("20200315"), "MRN00871")
     assert made.StudyDate == f"{moved:%Y%m%d}"
@@ -244,6 +245,81 @@ def test_a_folder_becomes_clean_files_and_lists(folder, tmp_path):
     assert not (tmp_path / "out-work").exists()
 
 
+def kept_in(out):
+    return sorted(p.relative_to(out / "images").as_posix() for p in (out / "images").rglob("*") if p.is_file())
+
+
+@needs_tesseract
+def test_images_holds_what_this_run_found_clean_and_nothing_else(folder, tmp_path, monkeypatch):
+    source, _ = folder
+    deidentify(source, tmp_path / "out", KEY)
+    before = {p: p.read_bytes() for p in source.rglob("*")}
+    first = kept_in(tmp_path / "out")
+    (source / "2.dcm").unlink()  # a file that the second run does not find
+    old = tmp_path / "out" / "images" / first[0]
+    old.write_bytes(b"of an earlier version")
+    stray = tmp_path / "out" / "images" / KEY.patient("x") / "2.25.1" / "2.25.2.dcm"
+    stray.parent.mkdir(parents=True)
+    stray.touch()
+    made = deidentify(source, tmp_path / "out", KEY)
+    audit = pl.read_csv(tmp_path / "out" / "audit.csv")
+    assert made.clean == 2
+    assert kept_in(tmp_path / "out") == sorted(audit["path"].unique()) == [p for p in first if p in set(audit["path"])]
+    assert not stray.parent.parent.exists()
+    assert {p: p.read_bytes() for p in source.rglob("*")} == {p: d for p, d in before.items() if p.name != "2.dcm"}
+    monkeypatch.setattr("overread.images.deidentify.pixels.tesseract", lambda: None)
+    assert deidentify(source, tmp_path / "out", KEY).clean == 0  # rules that became stricter
+    assert kept_in(tmp_path / "out") == []
+
+
+@needs_tesseract
+def test_a_folder_of_another_run_is_refused_and_stays(folder, tmp_path):
+    source, _ = folder
+    shutil.copytree(source, tmp_path / "other")
+    deidentify(source, tmp_path / "out", KEY)
+    held = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    for changed, place, key, options in [
+        ("device", source, KEY, Deidentification(device=False)), ("source", tmp_path / "other", KEY, None),
+        ("key, source", source, Key(bytes(range(1, 33))), None),
+    ]:  # fmt: skip
+        with pytest.raises(InputError, match=f"found a run with another {changed}. Give a new folder"):
+            deidentify(place, tmp_path / "out", key, options)
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == held
+
+
+def test_images_of_others_are_never_removed(folder, tmp_path):
+    source, _ = folder
+    (tmp_path / "out" / "images").mkdir(parents=True)
+    (tmp_path / "out" / "images" / "original.dcm").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"files of an earlier run alone; found 1 others \(original.dcm\)"):
+        deidentify(source, tmp_path / "out", KEY)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "images").symlink_to(source)
+    with pytest.raises(InputError, match="a folder of an earlier run; found a link or a file"):
+        deidentify(source, tmp_path / "linked", KEY)
+    assert len(list(source.iterdir())) == 5
+
+
+@needs_tesseract
+def test_what_names_patients_is_read_by_its_owner_alone(folder, tmp_path):
+    source, _ = folder
+    made = deidentify(source, tmp_path / "out", KEY, mapping=tmp_path / "map.csv")
+    for path in (made.quarantine, tmp_path / "map.csv"):
+        assert path.stat().st_mode & 0o777 == 0o600, path
+    assert (tmp_path / "out" / "audit.csv").stat().st_mode & 0o777 == 0o644
+
+
+@needs_tesseract
+def test_several_values_of_a_number_are_joined_as_dicom_does(folder, tmp_path):
+    source, write = folder
+    write("several.dcm", PatientID=["AB1", "x"], IssuerOfPatientID=["hosp", "x"], AccessionNumber=["C1", "C2"],
+          SOPInstanceUID="1.2.99.9")  # fmt: skip
+    deidentify(source, tmp_path / "out", KEY, mapping=tmp_path / "map.csv")
+    pairs = pl.read_csv(tmp_path / "map.csv")
+    assert ("patient", "hosp\\x:AB1\\x", KEY.patient("hosp\\x:AB1\\x")) in pairs.rows()
+    assert ("accession", "C1\\C2", KEY.word("C1\\C2")) in pairs.rows()
+
+
 @needs_tesseract
 def test_again_gives_the_same_bytes_and_its_own_output_is_refused(folder, tmp_path):
     source, _ = folder
@@ -326,6 +402,24 @@ def test_a_short_name_counts_where_it_is_the_patients():
     assert [b.text for b in texts.find_text(picture, frozenset({"lee"}))] != []
 
 
+@pytest.mark.parametrize(
+    ("line", "counts"),
+    [("NG BO", True), ("Bo", True), ("bo ng", True), ("NG PA", False), ("PA", False), ("BO 7", False), ("", False),
+     ("PA Lee", True)],
+)  # fmt: skip
+def test_words_of_two_letters_of_the_name_count_where_they_are_the_line(line, counts):
+    assert texts._tells(line, known_words(dataset(PatientName="Ng^Bo^Lee", PatientID="PA"))) is counts
+
+
+@needs_tesseract
+def test_a_name_of_two_letters_is_blacked_out(folder, tmp_path):
+    source, write = folder
+    write("short.dcm", lettered("NG BO"), SOPInstanceUID="1.2.99.9", PatientID="MRN9", PatientName="Ng^Bo")
+    deidentify(source, tmp_path / "out", KEY)
+    path = next((tmp_path / "out" / "images" / KEY.patient("MRN9")).rglob("*.dcm"))
+    assert stored_values(path)[190:].max() < 4095
+
+
 def test_without_tesseract_no_picture_passes(folder, tmp_path, monkeypatch):
     source, _ = folder
     monkeypatch.setattr("overread.images.deidentify.pixels.tesseract", lambda: None)
@@ -342,7 +436,7 @@ def test_without_tesseract_no_picture_passes(folder, tmp_path, monkeypatch):
         ({"PatientID": ""}, "no patient ID"),
         ({"NumberOfFrames": 3}, "could not be checked for text: 3 frames"),
         ({"StudyInstanceUID": ""}, "no StudyInstanceUID"),
-        ({"StationName": "RAD MEIERHOFER"}, "what was taken out is in it still (0008,1010)"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "an object of a class that is not cleaned"),
     ],
 )
 def test_files_that_cannot_be_cleaned_are_kept_back_and_why(folder, tmp_path, tags, reason):

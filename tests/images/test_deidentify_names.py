@@ -161,8 +161,58 @@ def test_words_of_the_standard_and_of_the_manufacturer_are_no_false_alarm(tags):
     assert residual(clean, state.removed) == []
 
 
-def test_a_patient_named_like_the_manufacturer_of_the_device_is_quarantined():
-    assert left(header(PatientName="Varian^Ottilie", Manufacturer="Varian")) == ["0008,0070"]
+def test_the_manufacturer_of_the_device_is_removed_where_a_patient_is_named_like_it():
+    clean, state = cleaned(header(PatientName="Varian^Ottilie", Manufacturer="Varian"), KEY, Deidentification())
+    assert "Manufacturer" not in clean
+    assert state.done["0008,0070", "removed: may name a person"] == 1
+    assert residual(clean, state.removed) == []
+
+
+PRODUCT = ["Manufacturer", "ManufacturerModelName", "SoftwareVersions"]
+STATION = ["StationName", "DeviceSerialNumber", "DetectorID", "PlateID", "CassetteID", "DeviceDescription",
+           "StationAETitle", "PerformedStationName", "LensMake"]  # fmt: skip
+
+
+@pytest.mark.parametrize("tag", STATION)
+@settings(max_examples=20, deadline=None)
+@given(
+    st.text(
+        st.characters(min_codepoint=33, max_codepoint=0x3FF, exclude_categories=("C", "Z"), exclude_characters="\\"),
+        min_size=1,
+        max_size=16,
+    )
+)
+def test_text_of_a_device_is_a_pseudonym_that_keeps_devices_apart(tag, text):
+    made = [cleaned(header(**{tag: t}), KEY, Deidentification())[0].get(tag) for t in (text, text, f"{text[:15]}~")]
+    assert made[0] == made[1] == KEY.word(" ".join(text.split()))
+    assert (made[0] == made[2]) == (text == f"{text[:15]}~")
+
+
+@pytest.mark.parametrize("tag", PRODUCT)
+@pytest.mark.parametrize(
+    "text",
+    ["h.zwiebel@klinik.de", "http://klinik", "+49 6221", "Ext 4711822", "born 31.1.1950", "31.01.50", "1950-01-31",
+     "1950/1/31", "31Jan1950", "31. Januar 1950", "Jan 31, 1950", "Dr Zwiebel", "DR. ZWIEBEL", "Prof.Zwiebel",
+     "Herr Zwiebel", "Frau Zwiebel", "Mr Zwiebel", "MRS ZWIEBEL", "geb. Zwiebel", "Zumbach", "ZUMB", "Zumbachs",
+     "Müllerin", "MUELL", "OTTILIEZUMBACH", "３１．０１．１９５０", "31_01_1950"],
+)  # fmt: skip
+def test_a_product_that_may_name_a_person_is_removed(tag, text):
+    made = header(SpecificCharacterSet="ISO_IR 192", PatientName="Zumbach^Ottilie^Müller", **{tag: text})
+    clean, state = cleaned(made, KEY, Deidentification())
+    assert tag not in clean
+    assert [n for (_, what), n in state.done.items() if what == "removed: may name a person"] == [1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SIEMENS", "Siemens Healthineers", "GE Healthcare", "AGFA DR", "DR 600", "Optima XR640", "Philips Medical Systems",
+     "DigitalDiagnost C90", "VF22A", "4.1.5.17", "PMS81.101.1.1 GXR", "DRX-Evolution", "AXIOM Aristos FX", "MR 450",
+     "Fluorospot Compact FD", "Samsung Electronics", "Ysio"],
+)  # fmt: skip
+def test_products_stay_as_they_are(text):
+    tags = dict.fromkeys(PRODUCT, text)
+    clean, _ = cleaned(header(PatientName="Zumbach^Ottilie", **tags), KEY, Deidentification())
+    assert [clean.get(tag) for tag in PRODUCT] == [text] * 3
 
 
 def test_descriptors_keep_known_words_that_are_no_name_of_the_file():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import given as drawn
+from hypothesis import settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
@@ -196,6 +197,7 @@ PARTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @drawn(
     prefix=st.lists(PARTS, max_size=4), style=st.sampled_from([same, old_style, monai]), where=st.integers(0, 2),
     inserted=st.sampled_from(["", "_orig_mod", "module"]),
@@ -265,3 +267,23 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float):
     assert all(torch.equal(v, before[k]) for k, v in made.state_dict().items())
     with pytest.raises(InputError, match=r"optimiser\.state\.0\.exp_avg"):
         check_finite(tmp_path, {"optimiser": {"state": {0: {"exp_avg": torch.tensor([value])}}}}, do="")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+@settings(deadline=None)
+@drawn(data=st.one_of(st.binary(max_size=300), st.binary(max_size=300).map(lambda b: b"\x80\x02" + b)))
+def test_random_bytes_are_refused_in_plain_words(tmp_path_factory, suffix: str, data: bytes):
+    path = tmp_path_factory.mktemp("junk") / f"junk{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"expected (a weight file|a file of tensors|names and tensors)"):
+        load_weights(network(), str(path))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.999])
+def test_a_truncated_file_is_said_to_be_damaged(tmp_path: Path, suffix: str, part: float):
+    path = tmp_path / f"weights{suffix}"
+    torch.save(state(), path) if suffix == ".pth" else save_file(state(), path)
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    with pytest.raises(InputError, match="expected a weight file; found a damaged one"):
+        load_weights(network(), str(path))

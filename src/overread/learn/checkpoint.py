@@ -6,7 +6,6 @@ epoch stands for the states of all generators and of the loader.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,8 +21,6 @@ from overread.tables import replacing
 
 FORMAT = 1
 FOLDER = "checkpoints"
-# What torch.load raises for a file that is cut off, empty or something else (OSError: a seek before its beginning).
-DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError)
 
 
 @dataclass
@@ -138,7 +135,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     remove = "Remove it to train from the start."
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except DAMAGED as error:
+    except Exception as error:  # the unpickler runs into any of Python's errors in a damaged file
         raise InputError(path, "a checkpoint", f"a damaged one ({type(error).__name__})", do=remove) from error
     if state.get("format") != FORMAT:
         raise InputError(path, f"a checkpoint of format {FORMAT}", f"format {state.get('format')!r}", do=remove)

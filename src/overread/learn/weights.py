@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from overread.errors import InputError
-from overread.learn.checkpoint import DAMAGED, check_finite
+from overread.learn.checkpoint import check_finite
 from overread.learn.config import IMAGENET_HASH
 from overread.runs import file_hash
 from overread.tables import replacing
@@ -105,8 +104,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise InputError(path, "a weight file", "none there", do="Check the path.")
     try:
         loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (*DAMAGED, SafetensorError) as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+    except Exception as error:  # the unpickler runs into any of Python's errors in a file of random bytes
+        if _is_torch(path) and ("weights_only" in str(error) or "Unsupported" in str(error)):
             raise InputError(
                 path, "a file of tensors alone", "one that holds other objects, which would run code when read",
                 do="Where you trust it: load it in the software that made it, torch.save(network.state_dict(), FILE) "
@@ -127,8 +126,19 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return dict(loaded)
 
 
+def _is_torch(path: Path) -> bool:
+    """Whether a file begins as those of torch.save do: as a ZIP archive or a pickle."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    return head == b"PK" or head[:1] == b"\x80"
+
+
 def _of_tensors(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(isinstance(v, Tensor) for v in value.values())
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+    )
 
 
 def matched(names: Iterable[str], own: Iterable[str]) -> dict[str, str]:

@@ -385,10 +385,10 @@ def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:
     return path
 
 
-def write_frame(frame: pl.DataFrame, path: Path | str) -> Path:
-    """Write any frame atomically, as Parquet or CSV by the path's ending."""
+def write_frame(frame: pl.DataFrame, path: Path | str, *, mode: int = 0o644) -> Path:
+    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` are the file's permissions."""
     path = Path(path)
-    with replacing(path) as temporary:
+    with replacing(path, mode=mode) as temporary:
         if path.name.endswith(".csv"):
             frame.write_csv(temporary)
         else:

@@ -36,7 +36,9 @@ def writing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise write_error(path, error.errno) from error
+        # pydicom raises an OSError of its own without the code, from the one of the operating system
+        code = error.errno if error.errno is not None else error_code(error, path=Path(path))
+        raise write_error(path, code) from error
 
 
 def make_folder(folder: Path | str) -> Path:
@@ -54,10 +56,10 @@ def make_folder(folder: Path | str) -> Path:
 
 
 @contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
+def replacing(path: Path | str, *, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` when the block ends without an exception.
 
-    Otherwise the temporary file is removed and the old file is unchanged.
+    Otherwise the temporary file is removed and the old file is unchanged. `mode` are the permissions of the new file.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             with suppress(OSError):  # a file system without permissions
-                temporary.chmod(0o644)
+                temporary.chmod(mode)
             os.replace(temporary, path)
     except InputError:
         raise

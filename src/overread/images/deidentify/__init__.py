@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -25,6 +27,7 @@ from overread.images.workers import in_order
 __all__ = ["Deidentification", "Key", "Result", "check_places", "deidentify", "new_key", "read_key"]
 
 _PORTION = 8
+_PRIVATE = 0o600  # what names patients is read by its owner alone
 _FILES = {"source": pl.String, "kind": pl.String, "path": pl.String, "reason": pl.String, "patient": pl.String,
           "identity": pl.String, "accession": pl.String, "blackened": pl.Int64}  # fmt: skip
 _AUDIT = {"path": pl.String, "tag": pl.String, "action": pl.String, "count": pl.Int64}
@@ -70,24 +73,28 @@ def deidentify(
 
     Beside `out`, not in it, lies OUT-quarantine.csv: the files that were kept back, by their own names, and why. Work
     under way lies in OUT-work and is removed at the end; an interrupted run goes on from there. A file appears in `out`
-    only after it was written aside, read again and found free of all that was taken out of it.
+    only after it was written aside, read again and found free of all that was taken out of it. At the end, images holds
+    exactly the files that this run found clean: those of an earlier run that it did not are removed.
 
     Raises InputError: no such folder, no DICOM in it, a key that is missing, too short or in `out`, `out` that is
-    `source`, in it, or holds other things.
+    `source`, in it, holds other things, or the files of a run with another source, key or options.
     """
     source, out = tree.folder(source), Path(out)
     check_places(source, out, key, mapping)
     secret = key if isinstance(key, Key) else read_key(key)
     options = options or Deidentification()
+    named = replace(options, issuer=secret.word(options.issuer)) if options.issuer else options  # it names the hospital
+    config = {**runs.plain(named), "key": secret.fingerprint, "source": secret.word(str(source.resolve()))}
+    _check_earlier(out, config)
     work = out.with_name(f"{out.name}-work")
     aside = tables.make_folder(work / "aside")
     tables.remove(aside)  # what an interrupted run had not finished
     tables.make_folder(aside)
     files = [p for p in tree.files(source) if work not in p.parents and out not in p.parents]
     patients = read_patients(files, options.issuer, workers=workers)
-    named = replace(options, issuer=secret.word(options.issuer)) if options.issuer else options  # it names the hospital
-    with runs.start(out, "deidentify", config=named) as run:
-        tasks = _tasks(files, patients, (out / "images", aside), secret, options)
+    tasks = _tasks(files, patients, (out / "images", aside), secret, options)
+    _keep_only(out, _finished(tasks, work))
+    with runs.start(out, "deidentify", config=config) as run:
         whole, audit = _all(tasks, work, workers, progress)
         again = pl.col("path").is_first_distinct() | (pl.col("kind") != "clean")
         whole = whole.with_columns(kind=pl.when(again).then("kind").otherwise(pl.lit("copy")))
@@ -121,9 +128,75 @@ def check_places(source: Path, out: Path, key: Key | Path | str, mapping: Path |
             raise InputError(path, f"a {name} outside the folder that leaves the hospital", "it in there")
     if out.is_dir() and (strange := [p.name for p in out.iterdir() if p.name not in _OURS]):
         raise InputError(out, "a new folder, or one of an earlier run", "other things in it", examples=strange)
+    images = out / "images"
+    if images.is_symlink() or (images.exists() and not images.is_dir()):
+        raise InputError(images, "a folder of an earlier run", "a link or a file", do="Give a new folder.")
+    if strange := [p.relative_to(images).as_posix() for p in _held(images) if not _is_ours(p, images)]:
+        do = "Give a new folder."
+        raise InputError(images, "files of an earlier run alone", f"{len(strange):,} others", examples=strange, do=do)
 
 
-_OURS = ("images", "audit.parquet", "audit.csv", "run.json")
+_LISTS = ("audit.parquet", "audit.csv", "run.json")
+_OURS = ("images", *_LISTS)
+_PLACE = re.compile(r"[A-Z2-7]{16}/[0-9.]+/[0-9.]+\.dcm")  # patient, study, instance
+
+
+def _held(folder: Path) -> list[Path]:
+    """The files and links below a folder; links are not followed."""
+    held = []
+    for top, folders, names in os.walk(folder):
+        links = [f for f in folders if (Path(top) / f).is_symlink()]
+        held += [Path(top) / name for name in (*names, *links)]
+    return sorted(held)
+
+
+def _is_ours(path: Path, images: Path) -> bool:
+    """Whether a file has the place that this package gives to a clean file."""
+    return not path.is_symlink() and bool(_PLACE.fullmatch(path.relative_to(images).as_posix()))
+
+
+def _check_earlier(out: Path, config: dict[str, Any]) -> None:
+    """Refuse a folder that holds the files of another source, key or options: its lists would not cover them."""
+    if not (out / "run.json").is_file() or not _held(out / "images"):
+        return
+    earlier = runs.read(out).get("config")
+    earlier = earlier if isinstance(earlier, dict) else {}
+    other = [name for name, value in config.items() if earlier.get(name) != value]
+    if other:
+        do = "Give a new folder, or remove this one first."
+        raise InputError(out, "a new folder, or that of the same run", f"a run with another {', '.join(other)}", do=do)
+
+
+def _finished(tasks: Sequence[Task], work: Path) -> set[str]:
+    """The clean files of the portions that an interrupted run finished, by their place in images."""
+    clean = (_clean_files(work / _portion_key(task)) for task in tasks)
+    return {path for paths in clean for path in paths or ()}
+
+
+def _clean_files(name: Path) -> list[str] | None:
+    """The clean files of a portion by its result; None where the portion is not finished."""
+    if not name.with_suffix(".audit").is_file():
+        return None
+    return pl.read_parquet(name.with_suffix(".files")).filter(kind="clean")["path"].to_list()
+
+
+def _is_done(name: Path, images: Path) -> bool:
+    """Whether a portion is finished and its clean files are in their place still."""
+    clean = _clean_files(name)
+    return clean is not None and all((images / path).is_file() for path in clean)
+
+
+def _keep_only(out: Path, clean: set[str]) -> None:
+    """Remove the lists and clean files of an earlier run; those of finished portions of this one stay."""
+    images = out / "images"
+    for name in _LISTS:
+        tables.remove(out / name)
+    for path in _held(images):
+        if path.relative_to(images).as_posix() not in clean and _is_ours(path, images):
+            tables.remove(path)
+    for top, _, _ in os.walk(images, topdown=False):
+        if Path(top) != images and not os.listdir(top):
+            tables.remove(top)
 
 
 def _tasks(
@@ -140,13 +213,15 @@ def _all(
     report = progress or (lambda done, total: None)
     total = sum(len(task[0]) for task in tasks)
     names = [work / _portion_key(task) for task in tasks]
-    missing = [k for k, name in enumerate(names) if not name.with_suffix(".audit").is_file()]
+    missing = [k for k, name in enumerate(names) if not _is_done(name, tasks[k][2][0])]
     done = total - sum(len(tasks[k][0]) for k in missing)
     report(done, total)
     with closing(in_order(portion, (tasks[k] for k in missing), workers)) as stream:
         for k, (rows, audit) in zip(missing, stream, strict=True):
-            tables.write_frame(rows, names[k].with_suffix(".files"))
-            tables.write_frame(audit, names[k].with_suffix(".audit"))  # last: without it the portion is not done
+            tables.write_frame(rows, names[k].with_suffix(".files"), mode=_PRIVATE)
+            tables.write_frame(
+                audit, names[k].with_suffix(".audit"), mode=_PRIVATE
+            )  # last: without it the portion is not done
             done += len(tasks[k][0])
             report(done, total)
     whole = [pl.read_parquet(n.with_suffix(".files")) for n in names] or [pl.DataFrame(schema=_FILES)]
@@ -194,9 +269,9 @@ def _write(
         pl.when(pl.col("kind") == "copy").then(pl.lit("the same as a file that is clean already")).otherwise("reason")
     )
     kept = whole.filter(pl.col("kind") != "clean").select("source", "kind", reason=same).sort("source")
-    tables.write_frame(kept, _beside(out))
+    tables.write_frame(kept, _beside(out), mode=_PRIVATE)
     if mapping is not None:
-        tables.write_frame(_pairs(clean, key), Path(mapping).with_suffix(".csv"))
+        tables.write_frame(_pairs(clean, key), Path(mapping).with_suffix(".csv"), mode=_PRIVATE)
 
 
 def _pairs(clean: pl.DataFrame, key: Key) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from pydicom.tag import BaseTag, Tag
 from overread.images.deidentify import codes, lut, statement
 from overread.images.deidentify.key import Key
 from overread.images.deidentify.patients import patient_of
+from overread.images.deidentify.persons import may_name
 from overread.images.deidentify.profile import (
     CLEAN,
     EMPTY,
@@ -25,6 +26,8 @@ from overread.images.deidentify.profile import (
     REPLACE,
     Deidentification,
     action,
+    is_device,
+    is_product,
     keeps_text,
 )  # fmt: skip
 from overread.images.deidentify.removed import Removed, collect, element_of
@@ -38,6 +41,7 @@ from overread.images.deidentify.values import (
     known_vr,
     number_texts,
     registered,
+    text_of,
     values_of,
 )  # fmt: skip
 from overread.images.deidentify.words import kept
@@ -87,7 +91,7 @@ def cleaned(dataset: Dataset, key: Key, options: Deidentification, *, identity: 
     made = _anew(dataset, state)
     if options.patient:
         _age(dataset, made)
-    accession = str(dataset.get("AccessionNumber") or "").strip()
+    accession = text_of(dataset, "AccessionNumber")
     if accession:  # emptied by the profile, which lets a dummy stand in its place: this one joins labels to images
         made.AccessionNumber = key.word(accession)
         _renamed(state, "0008,0050")
@@ -164,6 +168,8 @@ def _treated(tag: BaseTag, vr: str, values: list[Any], what: str, state: Cleanin
     if what == EMPTY:
         _noted(state, tag, "emptied")
         return DataElement(tag, vr, None)
+    if vr in TEXTS and is_device(tag.group, tag.element, state.options):
+        return _device(tag, vr, values, state)
     if vr == "UI":
         return _uids(tag, values, what, state)
     if what == REPLACE:
@@ -177,6 +183,19 @@ def _treated(tag: BaseTag, vr: str, values: list[Any], what: str, state: Cleanin
     if new is None:
         return _noted(state, tag, "removed: not a value of its kind")
     return _with(tag, vr, new)
+
+
+def _device(tag: BaseTag, vr: str, values: list[Any], state: Cleaning) -> DataElement | None:
+    """Text of a device: a product's where it can name nobody, any other as a pseudonym, which keeps devices apart."""
+    texts = [t for t in (" ".join(str(v).split()) for v in values) if t]
+    if not texts:
+        return DataElement(tag, vr, None)
+    if not is_product(tag.group, tag.element):
+        _noted(state, tag, "replaced")
+        return DataElement(tag, vr, state.key.word("\\".join(texts)))
+    if may_name(" ".join(texts), state.removed.names):
+        return _noted(state, tag, "removed: may name a person")
+    return _text(tag, vr, texts, KEEP, state)
 
 
 def _with(tag: BaseTag, vr: str, values: list[Any]) -> DataElement:

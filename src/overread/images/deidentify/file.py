@@ -20,6 +20,7 @@ from overread.images.deidentify.profile import Deidentification, image_classes
 from overread.images.deidentify.residual import closed_text, residual
 from overread.images.deidentify.search import found_in, needles
 from overread.images.deidentify.statement import add_meta
+from overread.images.deidentify.values import text_of
 from overread.images.deidentify.words import KNOWN
 from overread.images.header import dataset_of, readable
 from overread.images.picture import content, read_bytes
@@ -75,7 +76,7 @@ def _cleaned_file(
     why = _unfit(dataset) or patient.reason
     if why:
         return Outcome("quarantined", reason=why)
-    accession = str(dataset.get("AccessionNumber") or "").strip()
+    accession = text_of(dataset, "AccessionNumber")
     try:
         clean, state = cleaned(dataset, key, options, identity=patient.identity)
         values, boxes = examined(dataset, path, options)

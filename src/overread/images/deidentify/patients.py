@@ -12,6 +12,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from overread.errors import InputError
+from overread.images.deidentify.values import text_of
 from overread.images.header import dataset_of
 from overread.images.picture import content
 from overread.images.workers import in_order
@@ -91,5 +92,5 @@ def _pair(path: Path) -> tuple[str, str]:
 
 
 def _stated(dataset: Dataset) -> tuple[str, str]:
-    number, issuer = (str(dataset.get(tag) or "") for tag in _TAGS)
+    number, issuer = (text_of(dataset, tag) for tag in _TAGS)
     return number, issuer

@@ -38,7 +38,7 @@ def examined(dataset: Dataset, path: Path, options: Deidentification) -> tuple[N
         raise Unchecked(f"{_UNCHECKED}: Tesseract is not installed")
     try:
         values = _stored(dataset, path)
-        known = frozenset(f for t in _WHO for w in words_of(str(dataset.get(t) or "")) if len(w) >= 3 for f in forms(w))
+        known = _known(dataset)
         boxes = _text(values, known)
     except InputError as error:
         raise Unchecked(f"{_UNCHECKED}: {error.found}"[:300]) from error
@@ -54,6 +54,12 @@ def examined(dataset: Dataset, path: Path, options: Deidentification) -> tuple[N
         if _text(values, known):
             raise Unchecked("text is burned in that could not be blacked out")
     return values, boxes
+
+
+def _known(dataset: Dataset) -> frozenset[str]:
+    """The words that tell who the patient is: of the name those of two letters and more, of numbers those of three."""
+    words = {w for t in _WHO for w in words_of(str(dataset.get(t) or "")) if len(w) >= (2 if t == "PatientName" else 3)}
+    return frozenset(f for w in words for f in forms(w))
 
 
 def _stored(dataset: Dataset, path: Path) -> NDArray[Any]:

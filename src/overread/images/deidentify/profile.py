@@ -22,7 +22,8 @@ _DATES, _PIXELS = ("shift", "remove"), ("blacken", "quarantine")
 class Deidentification:
     """What is kept beyond the Basic Application Level Confidentiality Profile of PS3.15 Annex E.
 
-    device: keep the device's identity (Retain Device Identity Option): maker, model, station, detector, software.
+    device: keep what tells devices apart (Retain Device Identity Option): manufacturer, model and software as they are
+        where they can name nobody, all other text (station, serial numbers, detector, ...) as keyed pseudonyms.
     patient: keep what a study needs of the patient (Retain Patient Characteristics): sex, age, size, weight, …; an age
         above 89 becomes 90. An age that only birth date and study date tell is worked out before they go.
     institution: keep the institution's name and address (Retain Institution Identity).
@@ -99,6 +100,21 @@ def keeps_text(group: int, element: int, options: Deidentification) -> bool:
     """
     tag = f"{group:04x},{element:04x}"
     return tag in table() or (options.device and tag in _DEVICE_TEXT)
+
+
+def is_device(group: int, element: int, options: Deidentification) -> bool:
+    """Whether the option `device` decides on this attribute.
+
+    >>> is_device(0x0008, 0x1010, Deidentification()), is_device(0x0008, 0x0080, Deidentification())
+    (True, False)
+    """
+    tag = f"{group:04x},{element:04x}"
+    return options.device and (tag in _DEVICE_TEXT or bool(table().get(tag, {}).get("device")))
+
+
+def is_product(group: int, element: int) -> bool:
+    """Whether the attribute names a product (manufacturer, model, software), which is the same in many hospitals."""
+    return f"{group:04x},{element:04x}" in _DEVICE_TEXT
 
 
 @cache

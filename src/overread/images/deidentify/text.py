@@ -50,7 +50,7 @@ def find_text(picture: Grey, known: frozenset[str] = frozenset()) -> list[Box]:
     """The lines of text in a picture (rows, columns) uint8 that say more than a side or a projection.
 
     `known`: words that tell who the patient is, in small letters (names, numbers of the header): a line that holds one
-    counts however short it is.
+    counts however short it is; one word of two letters counts only where the line consists of such words.
 
     Raises OSError or subprocess.SubprocessError where Tesseract does not do its work.
     """
@@ -89,7 +89,15 @@ def _tells(text: str, known: frozenset[str]) -> bool:
     words = words_of(text)
     letters = sum(len(w) for w in words if len(w) >= 3 and w not in KNOWN and any(c.isalpha() for c in w))
     digits = sum(len(w) for w in words if w.isdigit())
-    return letters >= 5 or digits >= 3 or bool(known & set(words))
+    named = [w in known for w in words]
+    return (
+        letters >= 5
+        or digits >= 3
+        or any(n and len(w) >= 3 for n, w in zip(named, words, strict=True))
+        or (
+            bool(named) and all(named)  # words of two letters are read by chance: they count where they are the line
+        )
+    )
 
 
 def candidates(picture: Grey) -> list[tuple[int, int, int, int]]:

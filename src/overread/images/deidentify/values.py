@@ -10,6 +10,7 @@ from typing import Any
 import pydicom
 from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
 from pydicom.uid import UID_dictionary
 
 from overread.images.deidentify.words import is_term
@@ -32,6 +33,13 @@ def values_of(element: DataElement) -> list[Any]:
     if value is None or value == "":
         return []
     return list(value) if isinstance(value, list | pydicom.multival.MultiValue) else [value]
+
+
+def text_of(dataset: Dataset, keyword: str) -> str:
+    """The text of an attribute, "" where it is missing; several values are joined with a backslash as DICOM does."""
+    value = dataset.get(keyword)
+    held = value if isinstance(value, list | pydicom.multival.MultiValue) else [value]
+    return "\\".join(str(v or "").strip() for v in held)
 
 
 def known_vr(tag: int, vr: str) -> bool:
