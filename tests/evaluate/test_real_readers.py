@@ -54,7 +54,7 @@ def test_what_the_files_hold(real):
     account = _account(evidence)
     again = "a further reading of a case by the same reader: a read of its own, but no second vote"
     assert account["reads", again] == 1
-    assert account["reads", "of cases that the images table lacks"] == 13_081 - 2_796
+    assert account["reads", "reads: not in the images table (79% of 13,081)"] == 13_081 - 2_796
     assert account["cases", "without a read"] == 22_433 - 935
     assert account["findings", "read, but not scored by any model: agreement among readers only"] == 1
     assert account["reads", "pneumothorax: uncertain calls, taken as absent (the other ways stand beside it)"] == 21

@@ -100,7 +100,7 @@ def test_the_store_leaves_them_out_and_notes_the_others(tmp_path):
     images = pl.DataFrame({"image_id": names, "path": names})
     with pytest.raises(InputError, match=r"black.png.*found one grey value \(0 of 255\) all over"):
         build(images, folder, tmp_path / "out", Recipe(32))
-    made, bad = build(images, folder, tmp_path / "out", Recipe(32), max_unreadable=0.1)
+    made, bad = build(images, folder, tmp_path / "out", Recipe(32), check=lambda unreadable: None)
     assert bad["image_id"].to_list() == ["black.png"]
     noted = made.filter(pl.col("pixel_note") != "").select("image_id", "pixel_note").rows()
     assert noted == [("mask.png", "the picture has fewer than 16 grey values")]
