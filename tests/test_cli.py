@@ -157,7 +157,7 @@ def test_the_report_can_be_written_again_from_the_evaluation_alone(files):
         (("report", "none", "-o", "r"), "none: expected a folder written by overread, with a run.json"),
         (("cohort", "--root", ".", "-o", "c"), "expected --images and --labels, or --reader; found neither"),
         (("run", "p.toml", "-o", "s", "--set", "seed"), "expected KEY=VALUE, such as training.epochs=5; found 'seed'"),
-        ((*EVALUATE[:-1], "acme.csv"), "acme.csv: expected a folder; found a file. Name another place for the result."),
+        ((*EVALUATE[:-1], "acme.csv"), "acme.csv: expected a folder; found a file. Choose another folder."),
         (
             (*EVALUATE, "--external", "nowhere"),
             "expected a site 'nowhere', named as internal or external; found sites []",
@@ -179,7 +179,7 @@ def test_what_the_user_can_mend_is_one_paragraph_and_exit_2(files, arguments, me
         (
             "acme.csv",
             ("png,0.5,", "png,nan,", 1),
-            "expected finite numbers as scores of edema; found 1 that are not (nan)",
+            "expected a score for every labelled case and finding; found 1 of 240 cases (0.4%) without one",
         ),
         ("acme.csv", ("00000000.png", "unknown.png", 1), "00000000.png edema"),
         ("labels.csv", ("0000000", "x000000"), "10 of 240 cases (4.2%) that it lacks ('x0000000.png',"),
@@ -193,7 +193,7 @@ def test_what_the_user_can_mend_is_one_paragraph_and_exit_2(files, arguments, me
         ("labels.csv", ("png,1", "png,7", 1), "other values (7 in edema)"),
         ("labels.csv", ("00000001.png", "00000000.png", 1), "rows whose key stands more than once"),
         ("images.csv", ("Patient ID", "Person", 1), "expected a column 'patient_id' (or 'Patient ID')"),
-        ("images.csv", (",30,", ",old,", 1), "expected an age in years such as"),
+        ("images.csv", (",30,", ",old,", 1), 'expected an age such as "57"'),
         ("images.csv", (",M,", ",X,", 1), "expected a sex: F, M, female, male, or empty; found 1 other spellings (X)"),
     ],
 )
@@ -325,7 +325,7 @@ def test_a_plan_is_a_table_sentences_and_two_files(tmp_path):
         (("--readers", 1), "plan: readers: expected 2 readers or more; found 1."),
         (("--auc", 1, "--power", 80), "2 problems 1. plan: auc: expected a number between 0 and 1; found 1.0. 2. plan"),
         (("--auc-width", 1e-7), "sample size: expected at most 1,000,000,000 cases; found more. Ask for less."),
-        (("--out", "taken"), "expected a folder; found a file. Name another place for the result."),
+        (("--out", "taken"), "expected a folder; found a file. Choose another folder."),
     ],
 )
 def test_a_plan_that_cannot_be_says_why(tmp_path, arguments, message):

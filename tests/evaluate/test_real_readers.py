@@ -35,7 +35,9 @@ def real(shared):
 
 
 def _account(evidence):
-    rows = evidence.account.filter(stage="reads").select("unit", "reason", "count").rows()
+    rows = (
+        evidence.account.filter(pl.col("stage").is_in(["reads", "unmatched"])).select("unit", "reason", "count").rows()
+    )
     return {(u, r): n for u, r, n in rows}
 
 
