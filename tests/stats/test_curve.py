@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from overread.stats.bootstrap import curve_replicates, sensitivity_replicates
@@ -55,6 +55,7 @@ def test_a_curve_of_many_corners_prints_its_auc():
     assert f"{area(points):.3f}" == f"{auc(y, score).value:.3f}"
 
 
+@example([(False, 0), (True, 1), *((False, k) for k in range(2, 7))])  # a rise at 5/6, which is not 1 - 1/6
 @settings(max_examples=50, deadline=None)
 @given(SCORES)
 def test_replicates_of_the_curve_equal_the_curve_and_are_at_or_above_the_step(cases):
@@ -67,7 +68,7 @@ def test_replicates_of_the_curve_equal_the_curve_and_are_at_or_above_the_step(ca
     step = sensitivity_replicates(y[None], score[None, None], counts, 1 - at)[0, 0, 0]
     curve = roc_curve(y == 1, score)
     x, height = mean_curve([curve], at)
-    upper = [height[np.flatnonzero(x == a)[-1]] for a in at]
+    upper = [height[np.flatnonzero(x == a)[-1]] for a in np.round(at, 12)]
     np.testing.assert_allclose(line, upper, atol=1e-9)
     assert (line >= step - 1e-12).all()
     one = pool(y == 1, y == 1, reader=np.zeros(y.size, int), case=np.arange(y.size), patient=np.arange(y.size))

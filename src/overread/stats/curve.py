@@ -9,6 +9,7 @@ import numpy as np
 from overread.stats.arrays import Floats
 from overread.stats.roc import RocCurve
 
+DIGITS = 12
 CORNERS = 150  # corners up to which a curve is drawn through each of them; a finer one is drawn on the grid alone
 
 
@@ -34,9 +35,11 @@ def mean_curve(curves: Sequence[RocCurve], grid: Floats) -> tuple[Floats, Floats
     >>> [a.tolist() for a in mean_curve([tied], np.array([0.0, 0.5, 1.0]))]
     [[0.0, 0.2, 0.5, 1.0], [0.0, 0.8, 0.875, 1.0]]
     """
-    known = [(c.false_positive_rate, c.true_positive_rate) for c in curves if not c.note]
+    # Rates that differ by rounding only (5/6 and 1 - 1/6) are one: a curve may rise vertically there.
+    known = [(np.round(c.false_positive_rate, DIGITS), c.true_positive_rate) for c in curves if not c.note]
     if not known:
         return np.empty(0), np.empty(0)
+    grid = np.round(grid, DIGITS)
     corners = np.unique(np.concatenate([_corners(x, y) for x, y in known]))
     at = np.union1d(grid, corners) if corners.size <= CORNERS else grid
     low, high = (np.mean([_height(x, y, at, side) for x, y in known], axis=0) for side in ("left", "right"))
