@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
@@ -265,15 +265,18 @@ TIED = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.0, 0.0, 0.2, 0.
 
 def slow_mass_bins(p, bins):
     """Bins by the definition, one case at a time: between quantiles, right-closed; a filling value stands alone."""
-    at = [float(np.quantile(p, k / bins)) for k in range(bins + 1)]
+    at = [round(float(np.quantile(p, k / bins)), 12) for k in range(bins + 1)]
     filling = {a for a in at if at.count(a) >= min(3 if a in (at[0], at[-1]) else 4, max(bins, 2))}
     inner = {a for a in at if at[0] < a < at[-1]}
-    names = [(sum(a < v for a in inner), "alone" if v in filling else v > max(filling, default=-1)) for v in p.tolist()]
+    names = [
+        (sum(a < v for a in inner), ("alone", v) if v in filling else v > max(filling, default=-1)) for v in p.tolist()
+    ]
     return [sorted(set(names), key=lambda n: min(p[i] for i, m in enumerate(names) if m == n)).index(n) for n in names]
 
 
 @settings(max_examples=200, deadline=None)
 @given(TIED, st.integers(1, 20))
+@example([(False, 0.0)] * 4 + [(True, 0.2)] * 3, 6)  # both values fill bins of their own
 def test_equal_mass_bins_of_tied_probabilities_equal_the_definition(cases, bins):
     y, p = (np.array(column) for column in zip(*cases, strict=True))
     slow = np.array(slow_mass_bins(p, bins))

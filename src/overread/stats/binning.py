@@ -8,6 +8,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats
 
 BINNINGS = ("mass", "width", "width-left", "mass-rank")
+DIGITS = 12
 EDGE = 1e-12  # a probability this near to an edge is on it: 0.3 is 2.9999999999999996 tenths
 
 
@@ -28,7 +29,8 @@ def bin_codes(probability: Floats, bins: int, binning: str, weights: Floats | No
     if bins != int(bins) or bins < 1:
         raise InputError("bins", "a whole number, 1 or more", str(bins))
     if binning == "mass":
-        at = quantiles(probability, np.arange(bins + 1) / bins, weights)
+        # Quantiles of ties differ by rounding where 5/6 of 6 steps is not 5: equal ones must be counted as equal.
+        at = np.round(quantiles(probability, np.arange(bins + 1) / bins, weights), DIGITS)
         values, count = np.unique(at, return_counts=True)
         # Ties that fill whole bins have a bin of their own: two bins at the lowest or highest value, three in between.
         # Fewer ties share a bin with their neighbours, as in R's cut(unique(quantile(...)), include.lowest = TRUE).
