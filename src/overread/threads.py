@@ -15,14 +15,16 @@ def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> bool:
     At the end of every parallel loop a thread of GNU OpenMP spins until the others are done, by default for several
     billion iterations while there are as many cores as threads. Beside another busy program the thread that the others
     wait for has no core, because the waiting threads occupy it, and a training step takes ten times as long.
-    After `SPINS` iterations a thread now sleeps. On an idle machine the wait ends before that.
+    After `SPINS` iterations a thread now sleeps.
 
     The libraries read the setting when they are loaded, so this is called before torch is imported and before worker
     processes, which inherit it, are started. A setting of the user is kept.
 
     Notes
     -----
-    `SPINS` was chosen with benchmarks/busy.py.
+    `SPINS` lies between two measured settings, on 2 cores and small convolutions: 100,000 spins cost nothing alone and
+    gave 2.5 times the speed beside one busy program; 10,000 cost 5 % alone and gave 3.6 times. The value itself is to
+    be confirmed with benchmarks/busy.py on an idle machine.
 
     Examples
     --------
