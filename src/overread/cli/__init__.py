@@ -83,11 +83,14 @@ def run(
 def check(
     file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, a protocol or configuration (.toml).")],
     table: Annotated[str, typer.Option(help="Which table it is; default: by its name or columns.")] = "",
+    config: Config = None,
 ) -> None:
     """Check a table, protocol or configuration as the commands read it; say what each column is taken for."""
-    from overread.protocol import check
+    from overread.evaluate import EvaluationConfig
+    from overread.protocol import check, section
 
-    for said in check(file, table):
+    stated = section(EvaluationConfig, _stated(config, "evaluation"), "evaluation") if config else None
+    for said in check(file, table, evaluation=stated):
         print(said)
 
 
