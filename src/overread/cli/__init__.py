@@ -173,6 +173,8 @@ def deidentify(
     print(f"{made.clean:,} files are clean: {made.folder.resolve()}")
     print(f"{made.quarantined:,} were kept back, {made.other:,} are no DICOM, {made.copies:,} are copies: "
           f"{made.quarantine.resolve()} says why.")  # fmt: skip
+    for note in made.notes:
+        print(note)
     print(f"Text was blacked out in {made.blackened:,}. About one burned-in line in five is missed: look at a sample.")
 
 

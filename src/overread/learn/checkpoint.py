@@ -135,7 +135,12 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     remove = "Remove it to train from the start."
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # the unpickler runs into any of Python's errors in a damaged file
+    except torch.OutOfMemoryError:
+        raise  # of the device: the file may be whole, and must not be removed
+    except OSError as error:
+        do = f"Check its permissions and the disk. {remove}"
+        raise InputError(path, "a checkpoint that can be read", error.strerror or str(error), do=do) from error
+    except Exception as error:  # any other: in a damaged file the unpickler runs into every kind of Python's errors
         raise InputError(path, "a checkpoint", f"a damaged one ({type(error).__name__})", do=remove) from error
     if state.get("format") != FORMAT:
         raise InputError(path, f"a checkpoint of format {FORMAT}", f"format {state.get('format')!r}", do=remove)

@@ -104,7 +104,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise InputError(path, "a weight file", "none there", do="Check the path.")
     try:
         loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # the unpickler runs into any of Python's errors in a file of random bytes
+    except OSError as error:
+        do = "Check its permissions and the disk, or copy it again."
+        raise InputError(path, "a weight file that can be read", error.strerror or str(error), do=do) from error
+    except Exception as error:  # any other: in a file of random bytes the unpickler runs into every kind of errors
         if _is_torch(path) and ("weights_only" in str(error) or "Unsupported" in str(error)):
             raise InputError(
                 path, "a file of tensors alone", "one that holds other objects, which would run code when read",

@@ -17,6 +17,10 @@ from overread.stats.recalibration import isotonic_fit
 from overread.stats.sampling import Sampling, everyone, involved, sampling
 
 
+_NO_SPREAD = 1e-13  # a standard error that is a rounding of 0
+_ALIKE = "every case has the same error; the variance is 0 and the zero-width interval understates the uncertainty"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibrationCurve:
     """Per bin that holds a case: mean probability, observed rate with its interval, and the number of cases."""
@@ -258,9 +262,13 @@ def _linear(cases: _Cases, value: float, influence: Floats, confidence: float, f
     variance = cases.sample.variance(totals, cases.sample.n_patients)
     if not variance >= 0:
         return Estimate(value, method=cases.sample.words, note=cases.sample.note or "one patient: no interval")
-    half = float(ndtri(0.5 + confidence / 2)) * sqrt(variance)
-    low, high = max(value - half, floor), min(value + half, 1.0)
-    return Estimate(value, low, high, se=sqrt(variance), method=f"Wald, {cases.sample.words}")
+    value = min(max(value, floor), 1.0)  # a sum of fractions may end a rounding beyond its range, and its limit not
+    method, se = f"Wald, {cases.sample.words}", sqrt(variance)
+    if se < _NO_SPREAD:
+        note = "everyone of the population was drawn" if cases.sample.census else _ALIKE
+        return Estimate(value, value, value, se=0.0, method=method, note=note)
+    half = float(ndtri(0.5 + confidence / 2)) * se
+    return Estimate(value, max(value - half, floor), min(value + half, 1.0), se=se, method=method)
 
 
 def _noise(cases: _Cases, code: Codes, used: int, residual: Floats) -> Floats:
