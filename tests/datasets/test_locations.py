@@ -45,7 +45,9 @@ def test_a_file_of_another_name_or_folder_is_not_taken(tmp_path, stated):
 
 
 def test_the_stated_folder_wins_over_one_below_it_and_two_below_it_are_unclear(tmp_path):
-    root = make(tmp_path, "png/part1/a.png", "png/part2/b.png", "png/b.jpg", "mask/png2/c.png", "png/1/d.png", "png/2/d.png")
+    root = make(
+        tmp_path, "png/part1/a.png", "png/part2/b.png", "png/b.jpg", "mask/png2/c.png", "png/1/d.png", "png/2/d.png"
+    )
     assert find(root, "png/a.png", "png/b.png", "png/c.png")[0] == ["png/part1/a.png", "png/b.jpg", "png/c.png"]
     with pytest.raises(InputError, match=r"1 images with several \(png/d.png: png/1/d.png, png/2/d.png\)"):
         find(root, "png/d.png")

@@ -1,4 +1,4 @@
-"""Numbers of the patient in values that stay: measurements, code strings, text of devices; and the notes on look-alikes."""
+"""Numbers of the patient in values that stay (measurements, code strings, text of devices), and notes on look-alikes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ WHO = {
 }  # fmt: skip
 ORDINARY = {
     "PatientWeight": "71.5", "PatientSize": "1.68", "KVP": "125", "ExposureInuAs": "12500", "ExposureTime": "8",
-    "DistanceSourceToDetector": "1800.00", "DistanceSourceToPatient": "1750", "ImagerPixelSpacing": ["0.1389", "0.1389"],
+    "DistanceSourceToDetector": "1800.00", "DistanceSourceToPatient": "1750",
+    "ImagerPixelSpacing": ["0.1389", "0.1389"],
     "WindowCenter": "2047.5", "WindowWidth": "4096", "RescaleSlope": "1", "RescaleIntercept": "-1024",
     "Sensitivity": "400.123", "RelativeXRayExposure": "1234", "ImageAndFluoroscopyAreaDoseProduct": "0.87123",
-    "Manufacturer": "SIEMENS", "ManufacturerModelName": "Fluorospot Compact FD 43", "SoftwareVersions": "VF22A 4.1.5.17",
+    "Manufacturer": "SIEMENS", "ManufacturerModelName": "Fluorospot Compact FD 43",
+    "SoftwareVersions": "VF22A 4.1.5.17",
     "ImageType": ["ORIGINAL", "PRIMARY", "", "35CMX43CM"], "SeriesNumber": "12", "InstanceNumber": "1",
 }  # fmt: skip
 
@@ -108,7 +110,7 @@ def test_only_what_was_done_is_stated_by_code():
         assert "113109" not in codes  # serial numbers and station names are not retained
         assert {"113100", "113101"} <= codes
         held = made["DeidentificationMethod"]
-        assert held.VM == said
+        assert said == held.VM
         assert all(len(text) <= 64 for text in (held.value if said > 1 else [held.value]))
 
 

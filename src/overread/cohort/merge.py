@@ -50,7 +50,9 @@ def merged(sources: Sequence[Source]) -> Source:
     whole = Source(
         images=pl.concat(images, how="diagonal_relaxed"),
         # One file may hold the labels of several sources: what two of them read from it is one statement.
-        labels=pl.concat([s.labels.select(tables.empty("labels").columns) for s in sources]).unique(maintain_order=True),
+        labels=pl.concat([s.labels.select(tables.empty("labels").columns) for s in sources]).unique(
+            maintain_order=True
+        ),
         regions=pl.concat(regions, how="diagonal_relaxed") if regions else None,
         reads=pl.concat(reads, how="diagonal_relaxed") if reads else None,
         notes=tuple(note for s in sources for note in s.notes),

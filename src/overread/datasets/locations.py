@@ -101,8 +101,8 @@ def located(paths: pl.Series, root: Path, where: object) -> Located:
     """Find the file of every path below the root, by one walk through its folders.
 
     A path that is there stays as it is. Otherwise the file is found by its name without extension: in the folder that
-    the path states or below it, anywhere below the root if it states none or an absolute one of another computer. A file
-    that another row names is not taken. What is found so is counted in the notes.
+    the path states or below it, anywhere below the root if it states none or an absolute one of another computer. A
+    file that another row names is not taken. What is found so is counted in the notes.
 
     Raises InputError: several files, of which none is the one that the path states; two rows that would share one file.
     """

@@ -55,8 +55,8 @@ def read(
         {form = "long", file = "labels.csv", columns = {...}}: a row per statement. It takes such a vocabulary too.
         {form = "constant", findings = {tuberculosis = "present"}}: the same for every image.
         `source` in it names who states them ("stated"). Several of these layouts can be given as a list.
-    where: file's column -> the value, or values, of the rows that are read. Labels of a file of their own that are about
-        the other rows are left out and counted: one file may hold the labels of several sources.
+    where: file's column -> the value, or values, of the rows that are read. Labels of a file of their own that are
+        about the other rows are left out and counted: one file may hold the labels of several sources.
     keep: further columns of the file to carry along (a collection, a near_dup_group).
     defaults: a column -> one value for all rows: {"site" = "north", "view" = "PA", "collection" = "A"}.
     spellings: our column -> the file's word -> ours, for words that only its owner understands: {"sex": {"1": "M",

@@ -247,7 +247,9 @@ def _mean(setting: Setting, rater: str, population: Population, findings: list[s
     if findings:
         value, drawn = mean_over(setting, rater, {f: reach(setting, rater, f, population) for f in findings})
         made = percentile_interval(drawn, value=value, confidence=confidence)
-    return mean_row(place, "auc", noted(made, macro_note(setting, findings), note), over=findings, confidence=confidence)
+    return mean_row(
+        place, "auc", noted(made, macro_note(setting, findings), note), over=findings, confidence=confidence
+    )
 
 
 def _mean_difference(pair: Pair, rater: str, population: Population, findings: list[str]) -> Row:

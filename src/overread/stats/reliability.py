@@ -16,7 +16,6 @@ from overread.stats.proportions import rate, wilson
 from overread.stats.recalibration import isotonic_fit
 from overread.stats.sampling import Sampling, everyone, involved, sampling
 
-
 _NO_SPREAD = 1e-13  # a standard error that is a rounding of 0
 _ALIKE = "every case has the same error; the variance is 0 and the zero-width interval understates the uncertainty"
 

@@ -41,8 +41,8 @@ Task = tuple[tuple[Path, ...], tuple[Patient, ...], tuple[Path, Path], Key, Deid
 class Result:
     """What was done: files clean, kept back, no DICOM, copies of clean ones; those in which text was blacked out.
 
-    notes: numbers of patients and accessions that may be two spellings of one. They stay at the hospital: no file that may
-    leave holds them.
+    notes: numbers of patients and accessions that may be two spellings of one. They stay at the hospital: no file that
+    may leave holds them.
     """
 
     clean: int

@@ -23,8 +23,8 @@ def residual(dataset: Dataset, removed: Removed, *, place: str = "") -> list[str
     """Where anything that was taken out is found: tags, sorted, and "file name".
 
     Names are compared as `names.Names` does; numbers, UIDs and dates as they were written, where they are not part of a
-    longer number; numbers without their punctuation, and by their digits alone, too (`digits`). Lists of numbers are also
-    read as letters. `place` is the path of the file.
+    longer number; numbers without their punctuation, and by their digits alone, too (`digits`). Lists of numbers are
+    also read as letters. `place` is the path of the file.
     """
     texts = {w for w in removed.whole if len(w) >= 3}
     found = {path for path, element in _elements(dataset, "") if _holds(element, removed, texts)}
@@ -81,7 +81,13 @@ def _within(wanted: str, text: str) -> bool:
 
 def closed_text(dataset: Dataset) -> str:
     """The text of a cleaned data set that no patient decides, in small letters: terms, coded entries, our statement."""
-    held = [METHOD, DEVICE, str(getattr(dataset, "file_meta", "")), *KNOWN, *(str(e.value) for e in dataset if e.VR == "CS")]
+    held = [
+        METHOD,
+        DEVICE,
+        str(getattr(dataset, "file_meta", "")),
+        *KNOWN,
+        *(str(e.value) for e in dataset if e.VR == "CS"),
+    ]
     codes = (item for e in dataset if e.VR == "SQ" for item in e.value or [] if is_code(item))
     return " ".join([*held, *(str(c.get("CodeMeaning") or "") for c in codes)]).casefold()
 
