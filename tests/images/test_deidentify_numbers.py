@@ -1,4 +1,4 @@
-"""Numbers of the patient in values that stay (measurements, code strings, text of devices), and notes on look-alikes."""
+"""Numbers of the patient in values that stay (measurements, code strings, device text), and notes on look-alikes."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def unattained(
     sensitivity: float | None = None,
     weights: ArrayLike | None = None,
 ) -> str:
-    """Why only calling nobody has this specificity, or only calling everyone this sensitivity; "" where a threshold has.
+    """Why only calling nobody has this specificity, or only calling everyone this sensitivity; "" where it is attained.
 
     Parameters: as in `threshold_at`; exactly one of specificity and sensitivity.
 
