@@ -22,7 +22,7 @@ from overread.images.deidentify.residual import residual
 KEY = Key(bytes(range(32)))
 WHO = {
     "PatientID": "MRN-0087122", "PatientName": "Meierhofer^Hannelore", "AccessionNumber": "ACC 4711.83",
-    "PatientTelephoneNumbers": "+49 (30) 123-4567", "StudyInstanceUID": "1.2.99.1", "SeriesInstanceUID": "1.2.99.2",
+    "PatientTelephoneNumbers": "+49 30 123-4567", "StudyInstanceUID": "1.2.99.1", "SeriesInstanceUID": "1.2.99.2",
     "SOPInstanceUID": "1.2.99.3", "MedicalRecordLocator": "5550123",
 }  # fmt: skip
 ORDINARY = {
@@ -71,7 +71,7 @@ def test_ordinary_values_hold_no_number_of_the_patient():
         ("ExposureInuAs", "77009113", "0018,1153"),  # another number of the patient, nested
         ("DistanceSourceToDetector", "8577009113.25", "0018,1110"),  # within a longer number, as it is long
         ("SoftwareVersions", "VF 87-122", "0018,1020"),
-        ("ManufacturerModelName", "Ysio 4711 83", "0008,1090"),
+        ("ManufacturerModelName", "Ysio 471-183", "0008,1090"),
         ("SoftwareVersions", "٨٧١٢٢", "0018,1020"),  # digits of another script
         ("ImageType", ["ORIGINAL", "PRIMARY", "871", "22"], "0008,0008"),
     ],
@@ -88,7 +88,8 @@ def test_every_number_of_five_digits_is_found_as_a_measurement_and_in_text(numbe
     assert digits == {str(number)}
     assert in_numbers([form.format(number)], digits)
     assert in_text(f"unit {' '.join(str(number))}, room", digits)
-    assert not in_numbers([form.format(number + 1)], digits)
+    if number < 10_000_000:  # longer ones count within others
+        assert not in_numbers([form.format(number + 1)], digits)
 
 
 @given(st.integers(10_000, 9_999_999), st.lists(st.integers(0, 9999).map(lambda v: f"0.{v:04d}"), max_size=32))
