@@ -15,16 +15,17 @@ NUMBERS = ["estimate", "low", "high", "se", "p", "method"]
 KEY = ["analysis", "metric", "at", "rater", "arm", "contrast", "population", "subgroup", "level", "reference", "policy"]
 
 
-def evidence(made, findings, **options):
-    m = made(raters={"acme": 1.5, "other": 0.9}, sites={"a": 60, "b": 60}, findings=findings)
+def evidence(made, scored, **options):
+    m = made(raters={"acme": 1.5, "other": 0.9}, sites={"a": 60, "b": 60}, findings=scored)
     config = EvaluationConfig(replicates=100, minimum_present=8, minimum_absent=8, external_sites=("b",), **options)
     return ev.evaluate(m.images, m.labels, m.predictions, config, rng=np.random.default_rng(1)).estimates
 
 
 @pytest.mark.parametrize("fixed", [(), ("edema",)])
 def test_a_mean_over_one_finding_is_that_finding_wherever_both_stand(made, fixed):
-    findings = ("edema",) if not fixed else ("edema", "mass")
-    rows = evidence(made, findings, findings=fixed).filter(~pl.col("metric").str.starts_with("gap_"))
+    rows = evidence(made, ("edema", "mass") if fixed else ("edema",), findings=fixed).filter(
+        ~pl.col("metric").str.starts_with("gap_")
+    )
     means = rows.filter(pl.col("finding") == MEAN)
     own = rows.filter(pl.col("finding") == "edema")
     both = means.join(own, on=KEY, suffix="_own", nulls_equal=True)

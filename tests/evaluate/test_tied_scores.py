@@ -68,7 +68,7 @@ def test_decisions_are_not_called_worse_than_readers_at_a_rate_that_they_do_not_
 
 @pytest.mark.parametrize(("wrong", "interval"), [(8, False), (1, True), (14, None)])
 def test_decisions_delivered_as_scores_have_an_interval_where_the_fixed_rate_is_attained(wrong, interval):
-    """100 patients with the finding and 100 without, `wrong` of them called: 0.9 is near, far below, or not attained."""
+    """100 patients with the finding and 100 without, `wrong` of them called: 0.9 is near, far off, or not attained."""
     call = np.r_[np.ones(80), np.zeros(20), np.ones(wrong), np.zeros(100 - wrong)]
     image = [f"i{k}" for k in range(200)]
     images = pl.DataFrame({"image_id": image, "patient_id": image, "site": "a"})

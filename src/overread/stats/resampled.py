@@ -161,7 +161,7 @@ def drop_unattained(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _tied_at_end(case, level, turn, table, k, lowest):  # type: ignore[no-untyped-def]
+def _tied_at_end(case, level, turn, table, k, lowest):
     """How much the absent (with `lowest` the present) cases at the first (last) score drawn weigh, and all of them.
 
     The first is 0 where one case alone has that score.
