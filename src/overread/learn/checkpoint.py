@@ -135,8 +135,8 @@ def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping
 def unreadable(error: Exception) -> str:
     """Why the system could not read a file; "" where what is in the file is at fault.
 
-    >>> unreadable(OSError(5, "Input/output error")), unreadable(OSError(22, "Invalid argument")), unreadable(EOFError())
-    ('Input/output error', '', '')
+    >>> unreadable(OSError(5, "I/O error")), unreadable(OSError(22, "Invalid argument")), unreadable(EOFError())
+    ('I/O error', '', '')
     """
     if not isinstance(error, OSError) or error.errno in (None, errno.EINVAL):  # a seek to where a damaged file points
         return ""
