@@ -57,7 +57,7 @@ def test_what_commands_refuse_is_refused(tmp_path, name, text, message):
         assert part in str(caught.value)
 
 
-SPELLINGS = {"state": {"Befund": "present", "oB": "absent"}, "finding": {"Stauung": "edema"}, "call": {"ja": "YES"}}
+SPELLINGS = {"state": {"Befund": "present", "oB": "absent"}, "finding": {"Stauung": "edema"}, "call": {"ja": "present"}}
 
 
 @pytest.mark.parametrize(
