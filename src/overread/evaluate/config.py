@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 from overread import findings as vocabulary
@@ -100,14 +99,6 @@ class EvaluationConfig:
     def matched(self) -> str:
         """The pooled model trained on as many images as the largest single institution, "" where none is named."""
         return str(self.roles.get("matched", ""))
-
-    def columns(self) -> set[str]:
-        """The columns of the images that subgroups are made of.
-
-        >>> sorted(EvaluationConfig(subgroups=("sex",), subgroup_intersections=(("sex", "view"),)).columns())
-        ['sex', 'view']
-        """
-        return {*self.subgroups, *chain(*self.subgroup_intersections)}
 
     def allowance(self, table: str) -> Allowance:
         """The share of a table's rows that may lack their partner.

@@ -86,7 +86,7 @@ def _evaluate_files(
     scores, tuned = ([(f, wide.predictions(f, spellings=words)) for f in given] for given in (predictions, tune))
     answers = [] if reads is None else [(reads, wide.reads(reads, spellings=words))]
     truth, given, tuning = _stacked_labels(truths), _together(scores), _together(tuned) if tuned else None
-    cases = replace(cases, unused=tuple(c for c in cases.unused if c not in config.columns()))
+    cases = replace(cases, unused=tuple(c for c in cases.unused if c not in config.subgroups))
     understood = _without_used([(images, cases), *truths, *scores, *tuned, *answers])
     files = {"images": images, **{f"labels {i}" if i > 1 else "labels": p for i, (_, p) in enumerate(named, 1)}}
     files |= {f"predictions {p.name}": p for p in predictions} | ({"reads": reads} if reads is not None else {})

@@ -80,7 +80,7 @@ def _read(file: Path, name: str, config: EvaluationConfig) -> wide.Read:
     if name != "images":
         return read
     check_sites(read.frame, config, file)
-    return replace(read, unused=tuple(c for c in read.unused if c not in config.columns()))
+    return replace(read, unused=tuple(c for c in read.unused if c not in config.subgroups))
 
 
 def _found(file: Path, name: str, read: wide.Read, used: set[str]) -> list[str]:

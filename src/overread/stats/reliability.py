@@ -257,11 +257,11 @@ def _effective_limits(
 
 def _linear(cases: _Cases, value: float, influence: Floats, confidence: float, floor: float = 0.0) -> Estimate:
     """A mean with its Wald interval; influence (n_cases,) has mean 0; cut to [floor, 1]."""
+    value = min(max(value, floor), 1.0)  # a sum of fractions may end a rounding beyond its range, and its limit not
     totals = cases.sample.totals(influence) / cases.sample.weigh(everyone(influence.size)).sum()
     variance = cases.sample.variance(totals, cases.sample.n_patients)
     if not variance >= 0:
         return Estimate(value, method=cases.sample.words, note=cases.sample.note or "one patient: no interval")
-    value = min(max(value, floor), 1.0)  # a sum of fractions may end a rounding beyond its range, and its limit not
     method, se = f"Wald, {cases.sample.words}", sqrt(variance)
     if se < _NO_SPREAD:
         note = "everyone of the population was drawn" if cases.sample.census else _ALIKE
@@ -289,5 +289,5 @@ def _ece_interval(
     p = float(ndtr(-excess)) if cases.sample.patient is None else nan
     if excess < 1.6448536269514722:
         note = "not clear of what perfect probabilities would show on as many cases: no interval"
-        return Estimate(value, se=e.se, p=p, method=method, note=note)
-    return Estimate(value, e.low, e.high, se=e.se, p=p, method=f"{method}, {e.method}", note=e.note)
+        return Estimate(e.value, se=e.se, p=p, method=method, note=note)
+    return Estimate(e.value, e.low, e.high, se=e.se, p=p, method=f"{method}, {e.method}", note=e.note)
