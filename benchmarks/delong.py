@@ -74,7 +74,7 @@ def resampling(rounds: int) -> None:
             {
                 "draws of 2,000 replicates": lambda: bootstrap.draw_counts(cluster, rng=rng),
                 "AUC": lambda s=scores, c=counts: bootstrap.auc_replicates(y, s, c, cluster=cluster),
-                "sensitivity at 2 specificities": lambda s=scores, c=counts: bootstrap.sensitivity_replicates(
+                "sensitivity at 2 specificities": lambda s=scores, c=counts: bootstrap.rate_replicates(
                     y, s, c, [0.9, 0.95], cluster=cluster
                 ),
             },

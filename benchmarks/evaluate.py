@@ -44,7 +44,7 @@ def compile_seconds() -> float:
 
     counts = np.ones((2, 4), dtype=np.uint16)
     begin = time.perf_counter()
-    for run in (bootstrap.auc_replicates, lambda y, s, c: bootstrap.sensitivity_replicates(y, s, c, [0.9])):
+    for run in (bootstrap.auc_replicates, lambda y, s, c: bootstrap.rate_replicates(y, s, c, [0.9])):
         run([[1, 0, 1, 0]], [[[4.0, 3.0, 2.0, 1.0]]], counts)
     return time.perf_counter() - begin
 

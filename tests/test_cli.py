@@ -255,6 +255,26 @@ def test_check_accepts_what_evaluate_accepts_and_says_what_each_column_is(files)
     assert set(account["count"]) == {1}
 
 
+def test_columns_that_no_table_of_a_file_uses_are_named_once(files):
+    truth = pl.read_csv(files / "images.csv").join(pl.read_csv(files / "labels.csv"), on="Image Index")
+    truth = truth.with_columns(pl.lit(0.5).alias("prob_Pneumonia"), pl.lit("x").alias("ward"))
+    truth.write_csv(files / "truth.csv")
+    given = ["truth.csv" if a in ("images.csv", "labels.csv") else a for a in EVALUATE]
+    code, said = overread(*given, cwd=files)
+    assert code == 0, said
+    assert "2 columns, truth.csv: not used (prob_Pneumonia; ward)." in said
+
+
+def test_check_takes_the_words_of_a_configuration(files):
+    labels = files / "labels.csv"
+    labels.write_text(labels.read_text().replace(",1", ",Befund").replace(",0", ",oB"))
+    (files / "c.toml").write_text('[evaluation.spellings.state]\nBefund = "present"\noB = "absent"\n')
+    assert overread("check", "labels.csv", "--table", "labels", cwd=files)[0] == 2
+    for command in (("check", "labels.csv"), EVALUATE):
+        code, said = overread(*command, "--config", "c.toml", cwd=files)
+        assert code == 0, said
+
+
 @pytest.mark.usefixtures("interruptible")
 def test_a_stop_by_ctrl_c_says_that_the_same_command_goes_on(tmp_path):
     process = subprocess.Popen(

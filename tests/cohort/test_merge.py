@@ -61,3 +61,12 @@ def test_one_file_of_two_patients_is_refused(hospital, tmp_path):
     same = one.images.with_columns(path=pl.when(third).then(pl.lit(one.images["path"][0])).otherwise("path"))
     with pytest.raises(InputError, match=r"to be of one patient; found 1 that two patients share \(nor"):
         merged([Source(same, one.labels)], [tmp_path])
+
+
+def test_a_statement_that_two_sources_read_from_one_file_is_one_and_a_contradiction_stays(hospital, tmp_path):
+    a, b = hospital("a", 2, write=False), hospital("b", 2, write=False)
+    lost = a.labels.head(1).with_columns(case_id=pl.lit("lost"))
+    placed, _ = merge.rooted([Source(s.images, pl.concat([s.labels, lost])) for s in (a, b)], [tmp_path] * 2)
+    labels = merge.merged(placed).labels
+    assert labels.filter(case_id="lost").height == 1
+    assert labels.height == a.labels.height + b.labels.height + 1

@@ -27,6 +27,7 @@ def find(root, *paths):
     [
         ("a", "a.png"), ("a.png", "a.jpg"), ("a.PNG", "a.png"), ("a", "deep/er/a.jpeg"), ("img/a.dcm", "img/a.png"),
         ("img/a.png", "a.png"), ("1.2.3.4", "1.2.3.4.dcm"), ("1.2.3.4.dcm", "1.2.3.4"), (r"img\a.png", "img/a.png"),
+        ("png/a.png", "png/part1/a.png"), ("png/a.png", "png/x/y/a.jpg"), ("set/png/a.png", "png/part1/a.png"),
         (r"C:\data\img\a.png", "img/a.jpg"), ("/home/x/img/a.png", "img/a.png"), ("./a.png", "a.png"),
     ],
 )  # fmt: skip
@@ -41,6 +42,15 @@ def test_a_file_is_found_by_its_stem(tmp_path, stated, file):
 def test_a_file_of_another_name_or_folder_is_not_taken(tmp_path, stated):
     root = make(tmp_path, "masks/a.png", "a_mask_2.png", "A.png")
     assert find(root, stated) == ([stated], [False], ())
+
+
+def test_the_stated_folder_wins_over_one_below_it_and_two_below_it_are_unclear(tmp_path):
+    root = make(
+        tmp_path, "png/part1/a.png", "png/part2/b.png", "png/b.jpg", "mask/png2/c.png", "png/1/d.png", "png/2/d.png"
+    )
+    assert find(root, "png/a.png", "png/b.png", "png/c.png")[0] == ["png/part1/a.png", "png/b.jpg", "png/c.png"]
+    with pytest.raises(InputError, match=r"1 images with several \(png/d.png: png/1/d.png, png/2/d.png\)"):
+        find(root, "png/d.png")
 
 
 def test_the_stated_path_wins_and_a_named_file_is_not_given_to_another_row(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from overread.cohort import merge
 from overread.datasets import table
 from overread.errors import InputError
 
@@ -350,3 +351,27 @@ def test_folders_as_classes_need_no_table(tmp_path):
         table.read(
             tmp_path, images="train/*", **options | {"columns": columns | {"patient_id": "{stem:^person[0-9]+}"}}
         )
+
+
+LONG = {"form": "long", "file": "labels.csv"}
+
+
+@pytest.mark.parametrize("case", [None, "patient"])
+def test_one_file_of_labels_serves_sources_that_where_tells_apart(tmp_path, case):
+    write(tmp_path, patient=["1 ", "2", "3"])
+    names = ("1", "2", "3", "9") if case else ("a.png", "b.png", "c.png", "lost.png")
+    rows = {"case_id": names, "finding": ["Effusion"] * 4, "state": ["1", "0", "1", "1"]}
+    pl.DataFrame(rows).write_csv(tmp_path / "labels.csv")
+    columns = COLUMNS | ({"case_id": case} if case else {})
+    read = [
+        table.read(tmp_path, images="t.csv", columns=columns, where={"hospital": h}, labels=LONG)
+        for h in ("north", "south")
+    ]
+    assert [s.labels["case_id"].to_list() for s in read] == [[*names[:2], names[3]], [names[2], names[3]]]
+    for source, left in zip(read, (1, 2), strict=True):
+        assert f"{left:,} labels are about rows of the table that `where` leaves out: left out" in source.notes
+    whole = merge.merged(merge.rooted(read, [tmp_path] * 2)[0])
+    assert whole.labels["case_id"].to_list() == [*names[:2], names[3], names[2]]  # one the table lacks counts once
+    every = table.read(tmp_path, images="t.csv", columns=columns, labels=LONG)
+    assert every.labels.height == 4
+    assert not any("leaves out" in str(note) for note in every.notes)

@@ -160,6 +160,7 @@ def test_the_images_of_a_case_become_one_score(how, score):
     made = join(frame, given, predictions(), EvaluationConfig(case_score=how))
     assert made.scores.filter(case_id="c1")["score"].item() == pytest.approx(score)
     assert reasons(made)["cases", f"scores of several images made one: their {how}"] == 1
+    assert made.several_images
 
 
 def test_a_case_scored_from_some_of_its_images_is_counted():
@@ -204,3 +205,14 @@ def test_labels_of_cases_that_are_no_images_are_counted():
         join(images(), given, predictions(), EvaluationConfig())
     made = join(images(), given, predictions(), EvaluationConfig(missing_allowed={"labels": 0.26}))
     assert reasons(made)["cases", "labels of source 'expert': not in the images table (25% of 4)"] == 1
+
+
+def test_what_other_policies_depend_on_is_stated_by_value_and_not_read_from_the_account():
+    plain = join(images(), labels(), predictions(), EvaluationConfig())
+    assert (plain.several_images, plain.uncertain, plain.unscored) == (False, 0, ())
+    given = labels(("i1", "present"), ("i2", "absent"), ("i3", "uncertain"))
+    config = EvaluationConfig(uncertain="present", missing_allowed={"scores": 0.5})
+    made = join(images(), given, predictions({"i1": 0.9, "i2": 0.1}), config)
+    assert made.uncertain == 1
+    assert [(line.unit, line.count) for line in made.unscored] == [("cases", 1)]
+    assert made.unscored[0].reason in made.account["reason"].to_list()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
-from overread.evaluate import agreement
+from overread.evaluate import agreement, evaluate
 from overread.evaluate.agreement import _among
+from overread.evaluate.config import EvaluationConfig
 from overread.evaluate.fixed import _unattained
 from overread.evaluate.frozen import _threshold
 from overread.evaluate.rows import Place
@@ -62,6 +64,30 @@ def test_decisions_are_not_called_worse_than_readers_at_a_rate_that_they_do_not_
     assert np.isnan(difference.value)
     assert difference.reason == at_specificity.reason
     assert side(0.8).matched(DECISIONS)[0].value == 0.8
+
+
+@pytest.mark.parametrize(("wrong", "interval"), [(8, False), (1, True), (14, None)])
+def test_decisions_delivered_as_scores_have_an_interval_where_the_fixed_rate_is_attained(wrong, interval):
+    """100 patients with the finding and 100 without, `wrong` of them called: 0.9 is near, far off, or not attained."""
+    call = np.r_[np.ones(80), np.zeros(20), np.ones(wrong), np.zeros(100 - wrong)]
+    image = [f"i{k}" for k in range(200)]
+    images = pl.DataFrame({"image_id": image, "patient_id": image, "site": "a"})
+    state = ["present"] * 100 + ["absent"] * 100
+    labels = pl.DataFrame({"case_id": image, "finding": "edema", "source": "x", "state": state})
+    scores = {"image_id": image, "finding": "edema", "model": "acme", "shift": "none", "score": call}
+    config = EvaluationConfig(specificities=(0.9,), sensitivities=(), replicates=400)
+    made = evaluate(images, labels, pl.DataFrame(scores), config, rng=np.random.default_rng(1)).estimates
+    rows = made.filter(metric="sensitivity_at_specificity").to_dicts()
+    assert {r["finding"] for r in rows} == {"edema", "(mean)"}
+    for row in rows if interval is not None else rows[:1]:
+        assert row["estimate"] == pytest.approx(0.8 if interval is not None else np.nan, nan_ok=True)
+        assert (row["low"] == row["low"]) == bool(interval)
+        if interval:
+            assert 0.65 < row["low"] < 0.8 < row["high"] < 0.95
+        elif interval is False:
+            assert "ties leave no threshold that attains the fixed rate" in row["note"]
+        else:
+            assert row["note"].startswith("not attainable: 14.0% of the absent cases have the highest score")
 
 
 def test_cases_read_once_count_in_the_category_shares_of_ac1():

@@ -76,6 +76,23 @@ def test_a_truncated_file_says_so(tmp_path: Path, keep: int):
         checkpoint.restore(tmp_path, learner(), fingerprint="f", around=HERE)
 
 
+def test_a_checkpoint_that_cannot_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    saved(tmp_path)
+
+    def fails(error: Exception):
+        def load(*args, **options):
+            raise error
+
+        return load
+
+    monkeypatch.setattr(torch, "load", fails(OSError(errno.EIO, "Input/output error")))
+    with pytest.raises(InputError, match=r"a checkpoint that can be read; found Input/output error\. Check"):
+        checkpoint.restore(tmp_path, learner(), fingerprint="f", around=HERE)
+    monkeypatch.setattr(torch, "load", fails(torch.OutOfMemoryError("device")))
+    with pytest.raises(torch.OutOfMemoryError):  # nobody is told to remove a checkpoint that is whole
+        checkpoint.restore(tmp_path, learner(), fingerprint="f", around=HERE)
+
+
 def test_a_checkpoint_that_is_not_finite_is_refused(tmp_path: Path):
     saved(tmp_path)
     path = tmp_path / "checkpoints/last.pt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import urllib.error
 from pathlib import Path
@@ -153,6 +154,18 @@ def test_damaged_files(tmp_path: Path, content: bytes):
     for name in ("bad.pth", "bad.safetensors"):
         with pytest.raises(InputError, match=name):
             load_weights(network(), str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_weights_that_cannot_be_read_are_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    def load(*args, **options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / name).write_bytes(b"x")
+    monkeypatch.setattr(torch, "load", load)
+    monkeypatch.setattr("overread.learn.weights.load_file", load)
+    with pytest.raises(InputError, match=r"a weight file that can be read; found Input/output error\. Check"):
+        load_weights(network(), str(tmp_path / name))
 
 
 def test_a_file_cut_off(tmp_path: Path):

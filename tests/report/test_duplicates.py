@@ -78,6 +78,9 @@ def test_page_one_says_what_was_and_was_not_excluded(evidence, made):
     assert said.startswith("The search for duplicate images found no test image among the training and tuning images.")
     assert "mirrored, inverted" in said
     assert "near-duplicates cannot be excluded" in excluded_duplicates(replace(none, stored_size=32))
+    unknown = excluded_duplicates(replace(none, stored_size=None))
+    assert "The size of the stored images is not known to this report" in unknown
+    assert "The stored images are smaller than" not in unknown
     assert excluded_duplicates(replace(none, duplicates=None)).startswith("No search for duplicate images was made")
     whole = read_evidence(made.evidence, made.study, cohort_folder=made.cohort)
     assert "no model saw an image" not in study_paragraph(whole)

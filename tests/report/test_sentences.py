@@ -165,6 +165,9 @@ def test_the_methods_to_paste_hold_every_paragraph_and_reference(made):
     assert "[@" not in text
 
 
+SOURCE = Path(__file__).parents[2] / "src/overread"
+
+
 def _texts(*rows):
     values = dict.fromkeys(("replicates", "findings", "bins", "columns", "set", "least", "gain"), "")
     values |= {"least_present": "20", "least_absent": "20"}
@@ -191,6 +194,11 @@ def _texts(*rows):
         ("the variances are added", {"analysis": "drop", "metric": "auc_drop", "method": "DeLong", "note": ""},
          {"analysis": "drop", "metric": "auc_drop", "method": "DeLong",
           "note": "n patients in both populations, so that the variances cannot be summed"}),
+        ("The interval of a mean difference over several findings is a bootstrap interval",
+         {"analysis": "comparison", "metric": "auc_difference", "finding": "(mean)", "method": "bootstrap, percentile"},
+         {"analysis": "comparison", "metric": "auc_difference", "finding": "(mean)", "method": "paired DeLong"}),
+        ("tied scores leave no threshold", {"metric": "sensitivity_at_specificity", "method": "attainable step on it"},
+         {"metric": "sensitivity", "method": "Wilson"}),
         ("finite population", {"method": "Hajek, linearised variance, patients within strata, finite population"},
          {"method": "Hajek, linearised variance, patients within strata"}),
     ],
@@ -217,6 +225,21 @@ def test_a_mean_within_sites_is_stated_where_a_population_has_several_sites(evid
     assert words not in _methods(evidence_folder, [{"method": "DeLong"}])["AUC"]
     several = [{"method": "DeLong"}, {"method": "DeLong", "subgroup": "site", "level": "north"}]
     assert words in _methods(evidence_folder, several)["AUC"]
+    assert "a threshold of its own at each site" in _methods(evidence_folder, several)["AUC"]
+
+
+def test_no_sentence_names_a_method_that_no_evaluation_uses():
+    """Exact intervals of rates and predictive values at a stated prevalence are functions, and in no evaluation."""
+    evaluated = "".join(p.read_text(encoding="utf-8") for p in (SOURCE / "evaluate").glob("*.py"))
+    assert "Clopper" not in evaluated
+    assert not [s for s in SENTENCES if "Clopper" in s.method or "Mercaldo" in s.method]
+
+
+def test_families_of_reader_tests_are_in_the_methods_where_p_is_adjusted(evidence_folder):
+    row = {"analysis": "readers", "metric": "sensitivity_difference", "at": "test=u-statistic"}
+    words = "adjusted by Holm's method"
+    assert words in _methods(evidence_folder, [row])["Readers"]
+    assert words not in _methods(evidence_folder, [row | {"p_adjusted": float("nan")}])["Readers"]
 
 
 @pytest.mark.parametrize("test", ["u-statistic", "obuchowski-rockette"])

@@ -28,16 +28,21 @@ def slow_auc(y, score, times):
 
 
 def slow_sensitivity(y, score, times, specificity):
-    """The highest sensitivity of a threshold whose specificity is at least the stated one; calling nobody counts."""
+    """The highest sensitivity of a threshold whose specificity is at least the stated one.
+
+    Where none has it, NaN if several cases share the highest score that was drawn, and 0 if one case alone has it.
+    """
     present, absent = times[y == 1].sum(), times[y == 0].sum()
     if not present or not absent:
         return np.nan
-    best = 0.0
-    for threshold in np.unique(score[~np.isnan(y)]):
+    best, attained = 0.0, False
+    for threshold in np.unique(score[~np.isnan(y) & (times > 0)]):
         called = score >= threshold
         if times[(y == 0) & ~called].sum() >= (specificity - 1e-12) * absent:
+            attained = True
             best = max(best, times[(y == 1) & called].sum() / present)
-    return best
+    highest = score[~np.isnan(y) & (times > 0)].max()
+    return best if attained or (score[~np.isnan(y)] == highest).sum() == 1 else np.nan
 
 
 @settings(max_examples=40, deadline=None)
@@ -49,7 +54,7 @@ def test_every_replicate_is_that_of_its_draw(problem, weighted):
     w = weights if weighted else None
     got = bootstrap.auc_replicates(y, scores, counts, cluster=cluster, weights=w)
     levels = [0.9, 0.5, 1.0, 0.0]
-    sensitivity = bootstrap.sensitivity_replicates(y, scores, counts, levels, cluster=cluster, weights=w)
+    sensitivity = bootstrap.rate_replicates(y, scores, counts, levels, cluster=cluster, weights=w)
     assert got.shape == (19, *scores.shape[:2])
     assert sensitivity.shape == (19, *scores.shape[:2], 4)
     for b in range(19):
@@ -183,7 +188,7 @@ def test_bad_input_is_said():
     with pytest.raises(InputError, match="at least 1"):
         bootstrap.draw_counts([1, 2], rng=rng, replicates=0)
     with pytest.raises(InputError, match="from 0 to 1"):
-        bootstrap.sensitivity_replicates(y, scores, np.ones((5, 4), dtype=np.uint16), [95])
+        bootstrap.rate_replicates(y, scores, np.ones((5, 4), dtype=np.uint16), [95])
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -197,10 +202,10 @@ def test_the_reverse_rate_is_the_rate_with_the_classes_turned_round(weighted):
     counts = bootstrap.draw_counts(cluster, rng=rng, replicates=150)
     given = {"cluster": cluster, "weights": weights}
     rates = [0.95, 0.0, 0.9, 1.0]
-    turned = bootstrap.sensitivity_replicates(1 - y, -scores, counts, rates, **given)
-    straight = bootstrap.specificity_replicates(y, scores, counts, rates, **given)
+    turned = bootstrap.rate_replicates(1 - y, -scores, counts, rates, **given)
+    straight = bootstrap.rate_replicates(y, scores, counts, rates, kind="specificity", **given)
     assert straight.shape == (150, 2, 2, 4)
-    assert straight.min() >= 0
+    assert np.nanmin(straight) >= 0
     np.testing.assert_allclose(straight, turned, rtol=1e-12, atol=1e-12)  # sums of weights in another order
 
 
@@ -209,3 +214,44 @@ def test_replicates_that_are_all_alike_give_no_interval():
     assert made.value == 0.5
     assert np.isnan(made.low)
     assert made.note == "no spread is seen in the resamples: no interval"
+
+
+def test_a_fixed_rate_that_a_resample_of_decisions_does_not_attain_has_no_value():
+    """By hand: 2 present called, 1 not; 1 of 4 absent called. Specificity 0.7 needs at most 1.2 of 4 called."""
+    y, call = [[1, 1, 1, 0, 0, 0, 0]], [[[1, 1, 0, 1, 0, 0, 0]]]
+    counts = np.array(
+        [[1] * 7, [1, 1, 1, 2, 0, 1, 1], [1, 0, 2, 0, 2, 1, 1], [0, 0, 3, 1, 1, 1, 1], [0, 0, 0, 1, 2, 2, 2]], np.uint16
+    )
+    at_specificity = bootstrap.rate_replicates(y, call, counts, [0.7])[:, 0, 0, 0]
+    np.testing.assert_allclose(at_specificity, [2 / 3, np.nan, 1 / 3, 0, np.nan])
+    at_sensitivity = bootstrap.rate_replicates(y, call, counts, [0.6], kind="specificity")[:, 0, 0, 0]
+    np.testing.assert_allclose(at_sensitivity, [3 / 4, 2 / 4, np.nan, np.nan, np.nan])
+
+
+def test_one_case_drawn_several_times_is_no_tie():
+    y, score = [[1, 1, 0, 0]], [[[2, 1, 3, 0]]]
+    counts = np.array([[1, 1, 1, 1], [1, 1, 2, 0], [2, 1, 0, 1]], dtype=np.uint16)
+    assert bootstrap.rate_replicates(y, score, counts, [0.9])[:, 0, 0, 0].tolist() == [0.0, 0.0, 1.0]
+    tied = [[[3, 1, 3, 0]]]
+    np.testing.assert_equal(bootstrap.rate_replicates(y, tied, counts, [0.9])[:, 0, 0, 0], [np.nan, np.nan, 1.0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 5), st.booleans())
+def test_rates_of_untied_scores_are_defined_in_every_resample_with_both_classes(seed, levels, weighted):
+    rng = np.random.default_rng(seed)
+    y = (np.arange(16) < 8).astype(float)[None]
+    untied, tied = rng.permutation(16).astype(float), rng.integers(0, levels, 16).astype(float)
+    counts = bootstrap.draw_counts(np.arange(16), rng=rng, replicates=70)
+    weights = rng.uniform(0.5, 3, 16) if weighted else None
+    both = (counts[:, :8].sum(axis=1) > 0) & (counts[:, 8:].sum(axis=1) > 0)
+    for kind in ("sensitivity", "specificity"):
+        fixed = bootstrap.rate_replicates(y, untied[None, None], counts, [0.9, 0.5], kind=kind, weights=weights)
+        assert (np.isnan(fixed[:, 0, 0]) == ~both[:, None]).all()
+        defined = bootstrap.rate_replicates(y, tied[None, None], counts, [0.9, 0.0], kind=kind, weights=weights)
+        assert (np.isnan(defined[:, 0, 0, 1]) == ~both).all()  # a rate of 0 is always attained
+
+
+def test_a_word_that_is_no_kind_of_rate_is_refused():
+    with pytest.raises(InputError, match="one of sensitivity, specificity, curve"):
+        bootstrap.rate_replicates([[1, 0]], [[[1, 0]]], np.ones((1, 2), np.uint16), [0.9], kind="ppv")

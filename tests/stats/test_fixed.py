@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from math import inf, isnan
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def test_attainable_steps_equal_proc(case):
         step = threshold_at(y, score, specificity=float(target))
         assert step.sensitivity == pytest.approx(want, rel=1e-9)
         e = sensitivity_at_specificity(y, score, float(target), rng=np.random.default_rng(0), replicates=2)
-        assert e.value == pytest.approx(want, rel=1e-9)
+        if isnan(step.threshold):  # pROC gives the 0 of calling nobody
+            want = np.nan
+        assert e.value == pytest.approx(want, rel=1e-9, nan_ok=True)
     for target, want in case["expected"]["spec_at_sens_step"].items():
         assert threshold_at(y, score, sensitivity=float(target)).specificity == pytest.approx(want, rel=1e-9)
         e = specificity_at_sensitivity(y, score, float(target), rng=np.random.default_rng(0), replicates=2)
@@ -117,7 +120,8 @@ def test_only_the_order_of_scores_matters(cases, target):
     draws = {"rng": np.random.default_rng(0), "replicates": 20}
     e = sensitivity_at_specificity(y, score, target, **draws)
     f = specificity_at_sensitivity(~y, -score.astype(float), target, **draws)
-    assert e.value == pytest.approx(f.value) == pytest.approx(a.sensitivity)
+    assert e.value == pytest.approx(f.value, nan_ok=True)
+    assert e.value == pytest.approx(np.nan if isnan(a.threshold) else a.sensitivity, nan_ok=True)
 
 
 @pytest.mark.parametrize("clustered", [False, True])
@@ -161,6 +165,40 @@ def test_undefined_resamples_are_counted():
     assert e.value == 1.0
     assert isnan(e.low)
     assert "undefined" in e.note
+
+
+def test_decisions_near_the_fixed_rate_have_a_value_and_no_interval():
+    """8 of 100 false positives: some 20 % of the resamples have more than 10, and no threshold of specificity 0.9."""
+    y = np.repeat([True, False], 100)
+    call = np.r_[np.ones(80), np.zeros(20), np.ones(8), np.zeros(92)]
+    e = sensitivity_at_specificity(y, call, 0.9, rng=np.random.default_rng(1), replicates=1000)
+    assert e.value == 0.8
+    assert isnan(e.low)
+    found = re.match(r"(\d+) of 1000 replicates undefined \(.*ties leave no threshold.*\), more than 1 %", e.note)
+    assert 100 < int(found[1]) < 300
+    f = specificity_at_sensitivity(~y, -call, 0.9, rng=np.random.default_rng(1), replicates=1000)
+    assert (f.value, isnan(f.low)) == (0.8, True)
+
+
+def test_decisions_far_from_the_fixed_rate_keep_their_interval():
+    y = np.repeat([True, False], 100)
+    call = np.r_[np.ones(80), np.zeros(20), np.ones(1), np.zeros(99)]
+    e = sensitivity_at_specificity(y, call, 0.9, rng=np.random.default_rng(1), replicates=1000)
+    assert 0.7 < e.low < 0.8 < e.high < 0.9
+    assert e.note == ""
+
+
+@pytest.mark.parametrize("score", [[0.5] * 20, [1.0] * 10 + [1.0] * 3 + [0.0] * 7])
+def test_a_rate_that_is_not_attainable_is_missing_with_the_reason(score):
+    y = np.repeat([True, False], 10)
+    rng = np.random.default_rng(1)
+    for e in (
+        sensitivity_at_specificity(y, np.array(score), 0.9, rng=rng, replicates=50),
+        specificity_at_sensitivity(~y, -np.array(score), 0.9, rng=rng, replicates=50),
+    ):
+        assert isnan(e.value)
+        assert isnan(e.low)
+        assert e.note.startswith("not attainable")
 
 
 @pytest.mark.slow

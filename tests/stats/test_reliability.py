@@ -298,3 +298,45 @@ def test_probabilities_that_tie_at_the_lowest_or_highest_value_have_a_bin_of_the
     p = np.concatenate([np.zeros(190), np.full(10, 0.4)])
     e = ece(~y, 1 - p, bins=bins) if top else ece(y, p, bins=bins)
     assert (e.ece.value, e.bins_used) == (pytest.approx(0.04), 2)
+
+
+@given(
+    st.lists(st.booleans(), min_size=2, max_size=60),
+    st.sampled_from([0.0, 1.0, 0.5, 0.3, 0.1, 0.7, "truth", "wrong", "near"]),
+    st.integers(0, 10_000),
+    st.booleans(),
+    st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_intervals_of_constant_and_perfect_scores_contain_the_estimate(cases, kind, seed, clustered, weighted):
+    rng, y = np.random.default_rng(seed), np.array(cases)
+    p = {"truth": y * 1.0, "wrong": 1.0 - y, "near": y * 0.8 + 0.1}.get(kind)
+    p = np.full(y.size, kind) if p is None else p
+    given_ = {
+        "cluster": rng.integers(0, max(y.size // 2, 1), y.size) if clustered else None,
+        "weights": rng.uniform(0.5, 3, y.size) if weighted else None,
+    }
+    b = brier(y, p, **given_)
+    for e in (b.brier, b.scaled, ece(y, p, **given_).ece):
+        assert isnan(e.low) or e.low <= e.value <= e.high
+        assert isnan(e.value) or e.value <= 1.0
+        assert e.se != 0 or "zero-width" in e.note or isnan(e.low)
+
+
+def test_a_score_of_one_half_has_one_brier_score_and_says_so():
+    e = brier(np.arange(40) < 13, np.full(40, 0.5)).brier
+    assert (e.value, e.low, e.high, e.se) == (0.25, 0.25, 0.25, 0.0)
+    assert "the zero-width interval understates the uncertainty" in e.note
+
+
+def test_a_sum_of_weights_does_not_take_an_error_above_one():
+    """All cases present and scored 0, with these weights: the shares sum to a rounding above 1."""
+    above = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        weights = rng.uniform(0.5, 3, 46)
+        above += float((weights / weights.sum()).sum()) > 1
+        e = brier(np.ones(46, dtype=bool), np.zeros(46), weights=weights).brier
+        assert (e.value, e.low, e.high) == (pytest.approx(1.0), e.value, e.value)
+        assert e.value <= 1
+    assert above

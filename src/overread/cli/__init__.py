@@ -83,11 +83,14 @@ def run(
 def check(
     file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, a protocol or configuration (.toml).")],
     table: Annotated[str, typer.Option(help="Which table it is; default: by its name or columns.")] = "",
+    config: Config = None,
 ) -> None:
     """Check a table, protocol or configuration as the commands read it; say what each column is taken for."""
-    from overread.protocol import check
+    from overread.evaluate import EvaluationConfig
+    from overread.protocol import check, section
 
-    for said in check(file, table):
+    stated = section(EvaluationConfig, _stated(config, "evaluation"), "evaluation") if config else None
+    for said in check(file, table, evaluation=stated):
         print(said)
 
 
@@ -170,6 +173,8 @@ def deidentify(
     print(f"{made.clean:,} files are clean: {made.folder.resolve()}")
     print(f"{made.quarantined:,} were kept back, {made.other:,} are no DICOM, {made.copies:,} are copies: "
           f"{made.quarantine.resolve()} says why.")  # fmt: skip
+    for note in made.notes:
+        print(note)
     print(f"Text was blacked out in {made.blackened:,}. About one burned-in line in five is missed: look at a sample.")
 
 

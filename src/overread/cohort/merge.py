@@ -49,7 +49,10 @@ def merged(sources: Sequence[Source]) -> Source:
     excluded = [s.excluded for s in sources if s.excluded is not None]
     whole = Source(
         images=pl.concat(images, how="diagonal_relaxed"),
-        labels=pl.concat([s.labels.select(tables.empty("labels").columns) for s in sources]),
+        # One file may hold the labels of several sources: what two of them read from it is one statement.
+        labels=pl.concat([s.labels.select(tables.empty("labels").columns) for s in sources]).unique(
+            maintain_order=True
+        ),
         regions=pl.concat(regions, how="diagonal_relaxed") if regions else None,
         reads=pl.concat(reads, how="diagonal_relaxed") if reads else None,
         notes=tuple(note for s in sources for note in s.notes),

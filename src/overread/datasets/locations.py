@@ -101,8 +101,8 @@ def located(paths: pl.Series, root: Path, where: object) -> Located:
     """Find the file of every path below the root, by one walk through its folders.
 
     A path that is there stays as it is. Otherwise the file is found by its name without extension: in the folder that
-    the path states, anywhere below the root if it states none or an absolute one of another computer. A file that
-    another row names is not taken. What is found so is counted in the notes.
+    the path states or below it, anywhere below the root if it states none or an absolute one of another computer. A
+    file that another row names is not taken. What is found so is counted in the notes.
 
     Raises InputError: several files, of which none is the one that the path states; two rows that would share one file.
     """
@@ -156,10 +156,19 @@ def _best(path: str, index: Mapping[str, list[str]], root: Path) -> list[str]:
         (_agreement(folders, list(PurePosixPath(f).parent.parts)), f)
         for f in index.get(place.name.removesuffix(ending), ())
     ]
-    if folders and not elsewhere:  # the stated folder, or the root itself
-        ranked = [(n, f) for n, f in ranked if n or "/" not in f]
+    if folders and not elsewhere:  # the stated folder, one below it, or the root itself
+        ranked = [(n, f) for n, f in ranked if n or "/" not in f or _below(folders, PurePosixPath(f).parent.parts)]
     most = max((n for n, _ in ranked), default=0)
     return [f for n, f in ranked if n == most]
+
+
+def _below(stated: list[str], actual: tuple[str, ...]) -> bool:
+    """Whether the actual folder lies below the stated one, which may begin with folders above the root.
+
+    >>> _below(["png"], ("png", "part1")), _below(["set", "png"], ("png", "part1")), _below(["png"], ("mask", "png2"))
+    (True, True, False)
+    """
+    return any(actual[: len(stated) - k] == tuple(stated[k:]) for k in range(len(stated)))
 
 
 def _agreement(stated: list[str], actual: list[str]) -> int:

@@ -13,6 +13,7 @@ from overread import tables
 from overread.datasets import folding, locations, stated
 from overread.errors import InputError, did_you_mean
 from overread.tables import Source
+from overread.tables.identity import canonical
 
 _NEEDED = ("image_id", "patient_id", "site")
 _NO_FILE = "no file there: the folder holds a part of the set"
@@ -54,7 +55,8 @@ def read(
         {form = "long", file = "labels.csv", columns = {...}}: a row per statement. It takes such a vocabulary too.
         {form = "constant", findings = {tuberculosis = "present"}}: the same for every image.
         `source` in it names who states them ("stated"). Several of these layouts can be given as a list.
-    where: file's column -> the value, or values, of the rows that are read.
+    where: file's column -> the value, or values, of the rows that are read. Labels of a file of their own that are
+        about the other rows are left out and counted: one file may hold the labels of several sources.
     keep: further columns of the file to carry along (a collection, a near_dup_group).
     defaults: a column -> one value for all rows: {"site" = "north", "view" = "PA", "collection" = "A"}.
     spellings: our column -> the file's word -> ours, for words that only its owner understands: {"sex": {"1": "M",
@@ -83,7 +85,7 @@ def read(
     else:
         rows = stated.as_text(tables.frame_of(file, encoding=encoding))
     _check_columns(rows, file, columns, keep, defaults or {})
-    rows = _chosen(rows, where or {}, file)
+    every, rows = rows, _chosen(rows, where or {}, file)
     frame = _mapped(rows, columns, keep, defaults or {})
     frame = _respelt(frame, spellings or {})
     if "dataset" not in frame.columns:
@@ -96,7 +98,8 @@ def read(
     if labels is not None:
         keyed = rows.drop("case_id", strict=False).with_columns(checked["case_id"])
         made = _labels(keyed, labels, Path(root), file, encoding, notes)
-    source = Source(checked, made, notes=(*notes, *places.notes))
+    made, said = _of_these(made, checked, _mapped(every, columns, keep, defaults or {})) if where else (made, ())
+    source = Source(checked, made, notes=(*notes, *places.notes, *said))
     return _present(source, places.present, file) if subset else source
 
 
@@ -129,6 +132,18 @@ def _labels(
         spec = part if isinstance(part, Mapping) and "form" in part else {"form": "wide", "columns": part}
         made.append(stated.labels(rows, {"source": "stated", **spec}, root, file, encoding=encoding, notes=notes))
     return tables.check(pl.concat(made), "labels", where=f"{file}, labels")
+
+
+def _of_these(labels: pl.DataFrame, images: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The labels without those of cases that other rows of the table hold, and a note on these.
+
+    Labels of cases that the table does not hold at all stay, and are counted by the cohort.
+    """
+    cases = canonical(every["case_id" if "case_id" in every.columns else "image_id"])
+    others = cases.filter(~cases.is_in(images["case_id"].implode())).unique()
+    mine = labels.filter(~pl.col("case_id").is_in(others.implode()))
+    n = labels.height - mine.height
+    return mine, (f"{n:,} labels are about rows of the table that `where` leaves out: left out",) if n else ()
 
 
 def _present(source: Source, present: pl.Series, file: Path) -> Source:

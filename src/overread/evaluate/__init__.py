@@ -32,7 +32,7 @@ from overread.evaluate.read_analyses import analyse_reads
 from overread.evaluate.read_setting import ReadSetting, read_setting
 from overread.evaluate.references import check_names
 from overread.evaluate.resample import draws
-from overread.evaluate.rows import Row, estimates_frame
+from overread.evaluate.rows import Row, estimates_frame, means_of_one
 from overread.evaluate.setting import Setting, site_areas
 from overread.evaluate.standalone import discrimination, operating
 from overread.evaluate.subgroups import subgroups
@@ -133,7 +133,7 @@ def _evaluate(
         policy=ground.policy, rng=rng.spawn(1)[0],
     )  # fmt: skip
     next(stages)
-    evidence = _evidence(setting, joined, reading, (rows, curves, verdicts), (found, lost))
+    evidence = _evidence(setting, joined, reading, (means_of_one(rows), curves, verdicts), (found, lost))
     next(stages, None)
     return evidence
 
@@ -201,8 +201,7 @@ def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> pl.DataFrame:
 
 
 def _policy(joined: Join, config: EvaluationConfig) -> str:
-    several = joined.account.filter(pl.col("reason").str.starts_with("scores of several images made one"))
-    return (f"case_score={config.case_score};" if several.height else "") + f"uncertain={config.uncertain}"
+    return (f"case_score={config.case_score};" if joined.several_images else "") + f"uncertain={config.uncertain}"
 
 
 def _tuning(

@@ -13,7 +13,7 @@ from overread.evaluate.panel import Bools, Floats
 from overread.evaluate.populations import Population
 from overread.evaluate.progress import advancing
 from overread.evaluate.resample import Spot, auc_replicates
-from overread.evaluate.rows import MEAN, Place, Row, counts_at, noted, row
+from overread.evaluate.rows import MEAN, Place, Row, counts_at, mean_row, noted, row
 from overread.evaluate.setting import Setting, macro_note
 from overread.stats import roc
 from overread.stats.bootstrap import percentile_interval
@@ -124,9 +124,9 @@ def _macro(
         terms += [t for p in pairs.values() for t in ((share, p[0]), (-share, p[1]))]
     p = linear_estimate(terms, setting.panel.n_patients, confidence=setting.config.confidence, null=0.0).p
     estimate = replace(interval, p=p)
-    note = f"p from the influence values; {macro_note(setting, list(used))}"
-    test = {"null": 0.0}
-    return row(place, "auc_difference", noted(estimate, note), test=test, confidence=setting.config.confidence)
+    estimate = noted(estimate, "p from the influence values" if len(used) > 1 else "", macro_note(setting, list(used)))
+    test, confidence = {"null": 0.0}, setting.config.confidence
+    return mean_row(place, "auc_difference", estimate, over=list(used), test=test, confidence=confidence)
 
 
 def _draws(setting: Setting, a: str, b: str, finding: str, site: str) -> Floats:

@@ -14,12 +14,13 @@ from overread.evaluate.panel import Floats
 from overread.evaluate.populations import Population
 from overread.evaluate.progress import advancing
 from overread.evaluate.resample import STEP, Spot, rate_replicates, whole
-from overread.evaluate.rows import MEAN, Place, Row, noted, people, row, share_text
+from overread.evaluate.rows import MEAN, Place, Row, mean_row, noted, people, row, share_text
 from overread.evaluate.setting import Reach, Setting, macro_note, population_counts, reach
 from overread.stats import rates, roc
 from overread.stats.bootstrap import percentile_interval
 from overread.stats.curve import mean_curve
 from overread.stats.estimate import Estimate
+from overread.stats.fixed import UNDEFINED
 
 # Where the ROC curve is drawn: every half per cent up to 10 % false alarms, where screening works, then every per cent.
 GRID = np.unique(np.concatenate([np.linspace(0, 0.1, 21), np.linspace(0, 1, 101)]).round(6))
@@ -37,10 +38,8 @@ class Rates:
 
 def _unattained(of: Cases, target: float, kind: str) -> str:
     """Why only calling nobody, or everyone, reaches the target; "" where a threshold does."""
-    if kind == "sensitivity":
-        return rates.unattained(of.truth, of.score, specificity=target, weights=of.weight)
-    why = rates.unattained(~of.truth, -of.score, specificity=target, weights=of.weight)
-    return why and "not attainable: only calling every case present reaches this sensitivity"
+    fixed = {"specificity" if kind == "sensitivity" else "sensitivity": target}
+    return rates.unattained(of.truth, of.score, weights=of.weight, **fixed)
 
 
 def fixed_rates(setting: Setting) -> tuple[list[Row], list[Row]]:
@@ -116,7 +115,7 @@ def _rows(
             for finding, made in found.items():
                 place = setting.place("standalone", finding, rater, population)
                 counts = population_counts(setting, rater, finding, population)
-                estimate = percentile_interval(made.draws[:, k], value=float(made.value[k]), confidence=confidence)
+                estimate = _interval(made.draws[:, k], float(made.value[k]), confidence)
                 estimate = _few(estimate, counts.patients_present, counts.patients_absent, made.reasons[k])
                 note = reaches[finding].note
                 rows.append(row(place, metric, noted(estimate, note), at=at, counts=counts, confidence=confidence))
@@ -126,12 +125,14 @@ def _rows(
             if used:
                 draws = np.mean([found[f].draws[:, k] for f in used], axis=0)
                 value = float(np.mean([found[f].value[k] for f in used]))
-                estimate = percentile_interval(draws, value=value, confidence=confidence)
-            made_row = row(
-                place, metric, noted(estimate, _RULE, macro_note(setting, used)), at=at, confidence=confidence
-            )
-            rows.append(made_row)
+                estimate = _interval(draws, value, confidence)
+            estimate = noted(estimate, _RULE if len(used) > 1 else "", macro_note(setting, used))
+            rows.append(mean_row(place, metric, estimate, over=used, at=at, confidence=confidence))
     return rows
+
+
+def _interval(draws: Floats, value: float, confidence: float) -> Estimate:
+    return percentile_interval(draws, value=value, confidence=confidence, undefined_because=UNDEFINED)
 
 
 def _few(estimate: Estimate, present: int, absent: int, reason: str) -> Estimate:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from overread.evaluate.areas import Area, joint_covariance, linear_estimate, mean_area
-from overread.evaluate.rows import MEAN, Counts, Place, Row, noted, row
+from overread.evaluate.rows import MEAN, Counts, Place, Row, mean_row, noted, row
 from overread.evaluate.setting import Setting, macro_note
 from overread.stats.estimate import Estimate
 from overread.stats.gaps import largest_gap
@@ -73,9 +73,9 @@ def mean_rows(
         if mean is not None:
             made = linear_estimate([(1.0, mean)], n_patients, confidence=confidence)
         made = noted(made, "" if mean is None and level in part.lost else note, measure.note)
-        rows.append(
-            row(place.to(finding=MEAN, level=level), measure.metric, made, at=measure.at, confidence=confidence)
-        )
+        over = part.findings if mean is not None else ()
+        spot = place.to(level=level)
+        rows.append(mean_row(spot, measure.metric, made, over=over, at=measure.at, confidence=confidence))
     of_mean = replace(measure, note="; ".join(n for n in (note, measure.note) if n))
     return [*rows, _gap(setting, place.to(finding=MEAN), of_mean, means, part.lost)]
 

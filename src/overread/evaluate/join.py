@@ -30,6 +30,8 @@ class Join:
     scores: case_id, finding, rater, score, truth (bool), source; one row per score whose truth is stated.
     cases: one row per evaluated case: case_id, patient_id, site, weight, pairs_within, stratum and the
     subgroup columns.
+    several_images: cases have several images, so that the policy on their scores acts. uncertain: how many labels of
+    the reference are uncertain. unscored: the lines of the account about labelled cases that a rater did not score.
     """
 
     scores: pl.DataFrame
@@ -38,6 +40,9 @@ class Join:
     findings_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mapped: pl.DataFrame = field(default_factory=pl.DataFrame)
     reads: ReadJoin | None = None
+    several_images: bool = False
+    uncertain: int = 0
+    unscored: tuple[Dropped, ...] = ()
 
 
 def join(
@@ -79,7 +84,8 @@ def join(
         )  # fmt: skip
     scored = scores.group_by("rater").agg(pl.col("finding").unique()).sort("rater").rows()
     findings_of = {str(rater): tuple(sorted(findings)) for rater, findings in scored}
-    _missing(scores, truth, findings_of, config, dropped)
+    unscored = _missing(scores, truth, findings_of, config, dropped)
+    dropped += unscored
     dropped += _unlabelled(scores, reference)
     unstated = scores.height - both.height
     if unstated:
@@ -106,6 +112,9 @@ def join(
         findings_of,
         mapped=extra.join(whole, on=KEY, how="inner").select(order),
         reads=read,
+        several_images=by_image and chosen["case_id"].n_unique() < chosen.height,
+        uncertain=int((reference["state"] == "uncertain").sum()),
+        unscored=tuple(unscored),
     )
 
 
@@ -229,8 +238,11 @@ def _missing(
     findings_of: Mapping[str, Iterable[str]],
     config: EvaluationConfig,
     dropped: list[Dropped],
-) -> None:
-    """Count labelled cases that a rater did not score, over the findings it scores; refuse beyond what is allowed."""
+) -> list[Dropped]:
+    """Labelled cases that a rater did not score, over the findings it scores; refused beyond what is allowed.
+
+    Findings that it does not score at all are added to `dropped`.
+    """
     problems, found = [], {}
     members = config.member_names()
     for rater, scored in findings_of.items():
@@ -256,10 +268,12 @@ def _missing(
         found[rater] = Dropped("cases", reason, cases, examples_of(lone, KEY), UNMATCHED), lone
     if problems:
         raise InputError.all(problems)
+    kept = []
     for rater, (line, lone) in found.items():
         whole = found.get(members.get(rater, ""))
         if whole is None or lone.join(whole[1], on=KEY, how="anti").height:  # what its ensemble lacks is said once
-            dropped.append(line)
+            kept.append(line)
+    return kept
 
 
 def _unlabelled(scores: pl.DataFrame, reference: pl.DataFrame) -> list[Dropped]:

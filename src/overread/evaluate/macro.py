@@ -12,7 +12,7 @@ from overread.evaluate.panel import Floats, Panel
 from overread.evaluate.populations import Population
 from overread.evaluate.progress import advancing
 from overread.evaluate.resample import STEP, Draws, Spot, auc_replicates, totals
-from overread.evaluate.rows import MEAN, Place, Row, count, noted, row
+from overread.evaluate.rows import MEAN, Place, Row, count, mean_row, noted
 from overread.evaluate.setting import Reach, Setting, everywhere, macro_note, reach
 from overread.evaluate.standalone import Calls, calls
 from overread.stats.bootstrap import percentile_interval
@@ -68,7 +68,8 @@ def macro_discrimination(setting: Setting) -> list[Row]:
                 made = percentile_interval(draws, value=value, confidence=setting.config.confidence)
             else:
                 made = Estimate(np.nan)
-            rows.append(row(place, "auc", noted(made, note), confidence=setting.config.confidence))
+            made = noted(made, note)
+            rows.append(mean_row(place, "auc", made, over=list(reaches), confidence=setting.config.confidence))
     return rows
 
 
@@ -102,7 +103,8 @@ def _macro_point(setting: Setting, rater: str, population: Population, name: str
             rates = np.divide(hits, size, out=np.full(hits.shape, np.nan), where=size > 0)
             made = percentile_interval(rates.mean(axis=1), value=value, confidence=setting.config.confidence)
         at = f"operating_point={name}"
-        rows.append(row(place, metric, noted(made, frozen.words, note), at=at, confidence=setting.config.confidence))
+        made = noted(made, note if len(found) == 1 else f"{frozen.words}; {note}")
+        rows.append(mean_row(place, metric, made, over=list(found), at=at, confidence=setting.config.confidence))
     return rows
 
 

@@ -18,7 +18,7 @@ from overread.evaluate.macro import hits_and_size, mean_over, site_replicates
 from overread.evaluate.panel import Floats, Panel, only, panel
 from overread.evaluate.populations import Population
 from overread.evaluate.resample import Draws, draws, totals
-from overread.evaluate.rows import MEAN, Counts, Place, Row, count, noted, row
+from overread.evaluate.rows import MEAN, Counts, Place, Row, count, mean_row, noted, row
 from overread.evaluate.setting import Setting, everywhere, macro_note, population_counts, reach, site_areas
 from overread.evaluate.standalone import auc_over, calls, point_rows
 from overread.stats.bootstrap import percentile_interval
@@ -66,7 +66,7 @@ def policies(
 def _by_uncertain(
     setting: Setting, joined: Join, again: Again, policy: str, rng: np.random.Generator
 ) -> Iterator[Pair]:  # fmt: skip
-    if not joined.account["reason"].str.starts_with("uncertain: ").any():
+    if not joined.uncertain:
         return
     for word in (w for w in UNCERTAIN if w != setting.config.uncertain):
         # what a rater did not score of the labels that now count is counted, not refused: the main table stands
@@ -94,8 +94,7 @@ def _by_source(setting: Setting, labels: pl.DataFrame, again: Again, rng: np.ran
 
 
 def _unscored(made: Join) -> str:
-    lost = made.account.filter(pl.col("reason").str.starts_with("labelled, but not scored by"))
-    return "; ".join(f"{n:,} cases {reason}" for reason, n in lost.select("reason", "count").rows())
+    return "; ".join(f"{line.count:,} cases {line.reason}" for line in made.unscored)
 
 
 def _on_common(main: Panel, other: Panel) -> tuple[Panel, Panel]:
@@ -248,7 +247,9 @@ def _mean(setting: Setting, rater: str, population: Population, findings: list[s
     if findings:
         value, drawn = mean_over(setting, rater, {f: reach(setting, rater, f, population) for f in findings})
         made = percentile_interval(drawn, value=value, confidence=confidence)
-    return row(place, "auc", noted(made, macro_note(setting, findings), note), confidence=confidence)
+    return mean_row(
+        place, "auc", noted(made, macro_note(setting, findings), note), over=findings, confidence=confidence
+    )
 
 
 def _mean_difference(pair: Pair, rater: str, population: Population, findings: list[str]) -> Row:

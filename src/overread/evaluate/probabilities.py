@@ -49,7 +49,7 @@ def calibration_rows(setting: Setting) -> tuple[list[Row], list[Row]]:
                 if line is None:
                     continue
                 of = chosen(setting.panel, rater, finding, cases & frozen.tested)
-                score = line(of.score) if not line.note.startswith("not ") else np.full(of.score.size, np.nan)
+                score = np.full(of.score.size, np.nan) if np.isnan(line.slope) else line(of.score)
                 note = f"{frozen.words}; {line.note}".removesuffix("; ")
                 made = _judged(setting, place, of, score, ("logistic", "recalibrated", note))
                 rows, curves = rows + made[0], curves + made[1]

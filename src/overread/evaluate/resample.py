@@ -123,8 +123,8 @@ def rate_replicates(
     for a in range(0, len(spots), _AT_ONCE):
         block = spots[a : a + _AT_ONCE]
         truth, score = laid_out(panel, [(s, s.cases & panel.stated(s.rater, s.finding)) for s in block])
-        chosen = getattr(bootstrap, f"{kind}_replicates")
-        made.append(chosen(truth, score[None], drawn.counts, rates, cluster=panel.patient, weights=panel.weight)[:, 0])
+        given = {"cluster": panel.patient, "weights": panel.weight}
+        made.append(bootstrap.rate_replicates(truth, score[None], drawn.counts, rates, kind=kind, **given)[:, 0])
     return np.concatenate(made, axis=1) if made else np.empty((len(drawn.counts), 0, len(rates)))
 
 

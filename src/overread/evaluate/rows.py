@@ -140,6 +140,40 @@ def row(
     }
 
 
+def mean_row(
+    place: Place,
+    metric: str,
+    estimate: Estimate,
+    *,
+    over: Sequence[str],
+    at: str = "",
+    test: Mapping[str, Any] | None = None,
+    confidence: float = 0.95,
+) -> Row:
+    """A row of a mean, with the findings that it is over, which the table does not keep."""
+    return row(place.to(finding=MEAN), metric, estimate, at=at, test=test, confidence=confidence) | {"over": (*over,)}
+
+
+def means_of_one(rows: Sequence[Row]) -> list[Row]:
+    """The rows, in which a mean over one finding has the numbers and the method of that finding's own row.
+
+    It is the same quantity. A mean over several has another interval (the bootstrap, or influence values) than a single
+    finding (DeLong, Wilson), and one number must not have two intervals.
+    """
+    names = ("analysis", "metric", "at", "rater", "arm", "contrast", "population", "subgroup", "level", "reference",
+             "policy")  # fmt: skip
+    own = {(*(r[n] for n in names), r["finding"]): r for r in rows if r["finding"] != MEAN}
+    made = []
+    for one in rows:
+        over = one.get("over", ())
+        kept = {k: v for k, v in one.items() if k != "over"}
+        if len(over) == 1 and (same := own.get((*(one[n] for n in names), over[0]))):
+            kept |= {k: same[k] for k in ("estimate", "low", "high", "se", "p", "method")}
+            kept["note"] = "; ".join(dict.fromkeys(n for n in (same["note"], one["note"]) if n))
+        made.append(kept)
+    return made
+
+
 def estimates_frame(rows: Sequence[Row]) -> pl.DataFrame:
     """The estimates table of these rows, in their order; the table's own check refuses a key that stands twice."""
     if not rows:

@@ -18,6 +18,7 @@ from overread.evaluate.rows import Place, Row, noted, people, row
 from overread.stats import rates
 from overread.stats.bootstrap import percentile_interval
 from overread.stats.estimate import Estimate
+from overread.stats.fixed import UNDEFINED
 from overread.stats.pooled import (
     Pool,
     ProductDraws,
@@ -97,16 +98,12 @@ class Side:
             )
         )
         given, weight = np.asarray(score)[self.pool.case], self.weights[0][0]
-        cases = {"y": self.pool.truth[weight > 0], "weights": weight[weight > 0]}
-        given, made = given[weight > 0], []
-        # Calling everyone is to sensitivity what calling nobody is to specificity: the same rule, classes exchanged.
-        for k, (rate, y, scores) in enumerate(((sp, cases["y"], given), (se, ~cases["y"], -given))):
-            why = (
-                ""
-                if np.isnan(rate.value)
-                else rates.unattained(y, scores, specificity=rate.value, weights=cases["weights"])
-            )
-            why = why and (_NOBODY, _EVERYONE)[k]
+        held, made = weight > 0, []
+        for k, (fixed, rate, reason) in enumerate((("specificity", sp, _NOBODY), ("sensitivity", se, _EVERYONE))):
+            why = ""
+            if not np.isnan(rate.value):
+                at = {fixed: rate.value, "weights": weight[held]}
+                why = reason if rates.unattained(self.pool.truth[held], given[held], **at) else ""
             made.append(Drawn(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
         return made[0], made[1]
 
@@ -122,7 +119,8 @@ class Side:
         confidence = self.setting.config.confidence
         needed = {"sensitivity": (counts.patients_present,), "specificity": (counts.patients_absent,)}
         few = min(needed.get(classes, (counts.patients_present, counts.patients_absent)))
-        made = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence)
+        because = UNDEFINED if at.endswith("=readers") else ""
+        made = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence, undefined_because=because)
         if np.isnan(drawn.value):
             made = Estimate(np.nan, method=METHOD, note=drawn.reason or "one class only")
         elif few < FEWEST:

@@ -13,7 +13,7 @@ from overread.evaluate.hypotheses import seeds_of
 from overread.evaluate.macro import evaluable_reaches
 from overread.evaluate.panel import Floats
 from overread.evaluate.populations import Population
-from overread.evaluate.rows import MEAN, Row, count, noted, people, row
+from overread.evaluate.rows import MEAN, Row, count, mean_row, noted, people, row
 from overread.evaluate.setting import Setting, everywhere, macro_note, population_counts, reach, site_areas
 from overread.stats import roc
 from overread.stats.estimate import Estimate
@@ -167,8 +167,9 @@ def matrix(setting: Setting) -> list[Row]:
                 if used:
                     terms = mean_terms([a for _, a in used])
                     mean = linear_estimate(terms, setting.panel.n_patients, confidence=confidence)
-                mean = noted(mean, macro_note(setting, [f for f, _ in used]))
-                rows.append(row(place, "auc", mean, confidence=confidence))
+                over = [f for f, _ in used]
+                mean = noted(mean, macro_note(setting, over))
+                rows.append(mean_row(place, "auc", mean, over=over, confidence=confidence))
     return rows
 
 

@@ -23,7 +23,6 @@ from overread.evaluate.columns import (
     find_any,
     finding_columns,
     finding_words,
-    names_a_finding,
     plain,
     renamed,
 )
@@ -74,8 +73,7 @@ def images(path: Path | str, *, spellings: Spellings | None = None) -> Read:
     notes: list[tables.Note] = []
     made = tables.check(frame, "images", where=path, notes=notes)
     own = set(tables.schema("images").column_names()) | {folding.NOTE}
-    words = finding_words()
-    extra = tuple(c for c in made.columns if c not in own and not names_a_finding(c, words))
+    extra = tuple(c for c in made.columns if c not in own)
     columns = {c: taken.get(c, c) for c in file.frame.columns if taken.get(c, c) in own}
     return Read(made, extra, columns, file.dialect, tuple(dropped), tuple(notes))
 

@@ -6,6 +6,7 @@ epoch stands for the states of all generators and of the loader.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -131,11 +132,27 @@ def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping
     return position, f"{place}, not equal to the bit to a training without interruption: {'; '.join(changed)}"
 
 
+def unreadable(error: Exception) -> str:
+    """Why the system could not read a file; "" where what is in the file is at fault.
+
+    >>> unreadable(OSError(5, "I/O error")), unreadable(OSError(22, "Invalid argument")), unreadable(EOFError())
+    ('I/O error', '', '')
+    """
+    if not isinstance(error, OSError) or error.errno in (None, errno.EINVAL):  # a seek to where a damaged file points
+        return ""
+    return error.strerror or str(error)
+
+
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
     remove = "Remove it to train from the start."
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # the unpickler runs into any of Python's errors in a damaged file
+    except torch.OutOfMemoryError:
+        raise  # of the device: the file may be whole, and must not be removed
+    except Exception as error:  # in a damaged file the unpickler runs into any of Python's errors
+        if why := unreadable(error):
+            do = "Check its permissions and the disk."
+            raise InputError(path, "a checkpoint that can be read", why, do=do) from error
         raise InputError(path, "a checkpoint", f"a damaged one ({type(error).__name__})", do=remove) from error
     if state.get("format") != FORMAT:
         raise InputError(path, f"a checkpoint of format {FORMAT}", f"format {state.get('format')!r}", do=remove)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from overread.errors import InputError
-from overread.learn.checkpoint import check_finite
+from overread.learn.checkpoint import check_finite, unreadable
 from overread.learn.config import IMAGENET_HASH
 from overread.runs import file_hash
 from overread.tables import replacing
@@ -105,6 +105,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # the unpickler runs into any of Python's errors in a file of random bytes
+        if why := unreadable(error):
+            do = "Check its permissions and the disk."
+            raise InputError(path, "a weight file that can be read", why, do=do) from error
         if _is_torch(path) and ("weights_only" in str(error) or "Unsupported" in str(error)):
             raise InputError(
                 path, "a file of tensors alone", "one that holds other objects, which would run code when read",

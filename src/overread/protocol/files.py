@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +81,13 @@ def _evaluate_files(
     named = [_named(f) for f in ([labels] if isinstance(labels, Path | str) else labels)]
     words = config.spellings
     cases = wide.images(images, spellings=words)
-    _check_sites(cases.frame, config, images)
+    check_sites(cases.frame, config, images)
     truths = [(f, wide.labels(f, source=name, spellings=words)) for name, f in named]
     scores, tuned = ([(f, wide.predictions(f, spellings=words)) for f in given] for given in (predictions, tune))
     answers = [] if reads is None else [(reads, wide.reads(reads, spellings=words))]
     truth, given, tuning = _stacked_labels(truths), _together(scores), _together(tuned) if tuned else None
-    unused = [c for c in cases.unused if c not in {*config.subgroups, *chain(*config.subgroup_intersections)}]
-    understood = [(images, replace(cases, unused=tuple(unused)))]
-    understood += [*truths, *scores, *tuned, *answers]
+    cases = replace(cases, unused=tuple(c for c in cases.unused if c not in config.subgroups))
+    understood = _without_used([(images, cases), *truths, *scores, *tuned, *answers])
     files = {"images": images, **{f"labels {i}" if i > 1 else "labels": p for i, (_, p) in enumerate(named, 1)}}
     files |= {f"predictions {p.name}": p for p in predictions} | ({"reads": reads} if reads is not None else {})
     with runs.start(
@@ -180,7 +178,8 @@ def _stated(path: Path) -> dict[str, Any]:
         raise InputError(path, 'TOML, such as funding = "None."', str(error)) from error
 
 
-def _check_sites(images: pl.DataFrame, config: EvaluationConfig, where: Path) -> None:
+def check_sites(images: pl.DataFrame, config: EvaluationConfig, where: Path) -> None:
+    """Refuse a configuration that names a site which the images do not have."""
     sites = sorted(images["site"].unique())
     for site in (*config.external_sites, *config.internal_sites):
         if site not in sites:
@@ -234,14 +233,25 @@ def _understood(read: wide.Read) -> dict[str, Any]:
     return {"text": list(read.dialect), "columns": dict(read.columns), "columns not used": list(read.unused)}
 
 
+def _without_used(understood: Sequence[tuple[Path, wide.Read]]) -> list[tuple[Path, wide.Read]]:
+    """The tables, each column of a file that none of them uses listed once: one file may be several tables."""
+    known: dict[Path, set[str]] = {}
+    for file, read in understood:
+        known.setdefault(file.resolve(), set()).update(read.columns)
+    made = []
+    for file, read in understood:
+        left = tuple(c for c in read.unused if c not in known[file.resolve()])
+        known[file.resolve()].update(left)
+        made.append((file, replace(read, unused=left)))
+    return made
+
+
 def _account(understood: Sequence[tuple[Path, wide.Read]]) -> pl.DataFrame:
     """What was left out or changed when the files were read, each row with the name of its file."""
     rows: dict[tuple[str, str], Dropped] = {}
     for file, read in understood:
-        used = {c for other, r in understood if other == file for c in r.columns}  # one file may be several tables
-        left = [c for c in read.unused if c not in used]
-        unused = Dropped("columns", "not used", len(left), "; ".join(left[:5]))
-        for row in (*read.dropped, *([unused] if left else [])):
+        unused = Dropped("columns", "not used", len(read.unused), "; ".join(read.unused[:5]))
+        for row in (*read.dropped, *([unused] if read.unused else [])):
             reason = f"{file.name}: {row.reason}"
             before = rows.get((row.unit, reason))  # files of one name in two folders: counted together
             rows[row.unit, reason] = replace(row, reason=reason, count=row.count + (before.count if before else 0))
@@ -281,7 +291,7 @@ def cohort_tables(
             rows, dropped = matched(read[name].frame, frame, allowance, name=name, key=key)
             read[name], lost = replace(read[name], frame=rows), lost + dropped
     paths = {"images": images, "labels": labels, "regions": regions}
-    understood = [(Path(str(paths[name])), r) for name, r in read.items()]
+    understood = _without_used([(Path(str(paths[name])), r) for name, r in read.items()])
     account = pl.concat([_account(understood), account_frame(UNMATCHED, lost)])
     notes: tuple[str | tables.Note, ...] = (*_sentences(account), *(note for r in read.values() for note in r.notes))
     said = [f"{f.name}: read as text with {'; '.join(r.dialect)}." for f, r in understood if r.dialect]

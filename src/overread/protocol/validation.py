@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from overread.cohort import CohortConfig
 from overread.cohort.sample import SampleConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluate import EvaluationConfig, wide
-from overread.evaluate.cells import state
+from overread.evaluate.cells import spelt, state
 from overread.evaluate.columns import finding_of, finding_words, renamed
 from overread.images.deidentify import Deidentification
 from overread.learn.config import TrainingConfig
+from overread.protocol.files import check_sites
 from overread.protocol.schema import load, section
 
 # The sections that a command's --config may hold. What [options] may hold depends on the reader that they are for.
@@ -23,13 +25,13 @@ SECTIONS: dict[str, Any] = {
     "cohort": CohortConfig, "deidentification": Deidentification, "sample": SampleConfig, "training": TrainingConfig,
     "evaluation": EvaluationConfig, "options": dict,
 }  # fmt: skip
-_READERS: dict[str, Callable[[Path], wide.Read]] = {
+_READERS: dict[str, Callable[..., wide.Read]] = {
     "images": wide.images, "labels": wide.labels, "predictions": wide.predictions, "case_predictions": wide.predictions,
     "reads": wide.reads,
 }  # fmt: skip
 
 
-def check(file: Path, table: str = "") -> list[str]:
+def check(file: Path, table: str = "", *, evaluation: EvaluationConfig | None = None) -> list[str]:
     """Check a table, a protocol or a configuration exactly as the commands read it.
 
     Parameters
@@ -38,6 +40,8 @@ def check(file: Path, table: str = "") -> list[str]:
         A CSV or Parquet file, long or wide, or a TOML file.
     table : str
         Which table it is; "" = by the file's name, else by its columns. One file may be several tables.
+    evaluation : EvaluationConfig, optional
+        The configuration with which `evaluate` will read the table: its spellings, and the sites that it names.
 
     Returns
     -------
@@ -50,26 +54,41 @@ def check(file: Path, table: str = "") -> list[str]:
         Every problem of the file at once.
     """
     if file.suffix == ".toml":
+        if evaluation is not None:
+            raise InputError(file, "a table to be read with --config", "a TOML file", do="Leave --config out.")
         return _check_toml(file)
-    names = [table] if table else _tables_of(file)
-    return [line for name in names for line in _check_table(file, name)]
+    config = evaluation or EvaluationConfig()
+    names = [table] if table else _tables_of(file, config.spellings)
+    read = {name: _read(file, name, config) for name in names}
+    used = {column for r in read.values() for column in r.columns}
+    return [line for name, r in read.items() for line in _found(file, name, r, used)]
 
 
-def _check_table(file: Path, name: str) -> list[str]:
+def _read(file: Path, name: str, config: EvaluationConfig) -> wide.Read:
+    """The table as the commands read it."""
     tables.schema(name)
+    if name == "regions":
+        return wide.regions(file)
     if name not in _READERS:
         loaded = tables.load(file)
         changed: list[tables.Note] = []
         frame = tables.check(loaded.frame, name, where=file, notes=changed)
         own = tables.schema(name).columns()
         unused = tuple(c for c in loaded.frame.columns if c not in own)
-        read = wide.Read(frame, unused, {}, loaded.dialect, notes=tuple(changed))
-    else:
-        read = _READERS[name](file)
+        return wide.Read(frame, unused, {}, loaded.dialect, notes=tuple(changed))
+    read = _READERS[name](file, spellings=config.spellings)
+    if name != "images":
+        return read
+    check_sites(read.frame, config, file)
+    return replace(read, unused=tuple(c for c in read.unused if c not in config.subgroups))
+
+
+def _found(file: Path, name: str, read: wide.Read, used: set[str]) -> list[str]:
+    """What was found in a table, in lines; `used` are the columns that some table of the file uses."""
     said = [f"{file}: a table of {name}, {read.frame.height:,} rows, no problem found"]
     said += [f"  text: {'; '.join(read.dialect)}"] if read.dialect else []
     said += [f"  column '{column}': {meaning}" for column, meaning in read.columns.items()]
-    said += [f"  column '{column}': not used" for column in read.unused]
+    said += [f"  column '{column}': not used" for column in read.unused if column not in used]
     said += [f"  {d.count:,} {d.unit}: {d.reason}" + (f" ({d.examples})" if d.examples else "") for d in read.dropped]
     said += [f"  {note}" for note in read.notes]
     if "source_note" in read.frame.columns:
@@ -78,12 +97,12 @@ def _check_table(file: Path, name: str) -> list[str]:
     return said
 
 
-def _tables_of(file: Path) -> list[str]:
+def _tables_of(file: Path, spellings: wide.Spellings) -> list[str]:
     """Which tables a file is: by its name, else by its columns; a table of patients with findings is two."""
     stem = file.name.split(".")[0].casefold()
     if stem in tables.SCHEMAS:
         return [stem]
-    frame, words = tables.frame_of(file), finding_words()
+    frame, words = tables.frame_of(file), finding_words(spellings.get("finding"))
     columns = frame.columns
     named = set(renamed(columns, ("reader", "finding", "state", "score", "patient_id"), file).values())
     if "reader" in named:
@@ -95,7 +114,8 @@ def _tables_of(file: Path) -> list[str]:
     found = ["images"] if "patient_id" in named else []
     scores = [c for c in columns if finding_of(c, "predictions", words)]
     stated = [c for c in columns if finding_of(c, "labels", words)]
-    if stated and all(frame.select(state(c).is_not_null().any() | frame[c].is_null().all()).item() for c in stated):
+    said = frame.with_columns(spelt(c, spellings.get("state")).alias(c) for c in stated)
+    if stated and all(said.select(state(c).is_not_null().any() | said[c].is_null().all()).item() for c in stated):
         found.append("labels")
     elif scores:
         found.append("predictions")

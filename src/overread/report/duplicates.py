@@ -25,6 +25,10 @@ _SMALL = (
     f"The stored images are smaller than {LEAST_COMPARED} x {LEAST_COMPARED} pixels. Only images with the same pixels "
     "were searched for; near-duplicates cannot be excluded. "
 )
+_UNKNOWN = (
+    "The size of the stored images is not known to this report: below "
+    f"{LEAST_COMPARED} x {LEAST_COMPARED} pixels only images with the same pixels are searched for. "
+)
 # Measured by validation/near_duplicates.py; see docs/reference/duplicates.md.
 _LIMITS = (
     "The search is for copies in another contrast or gamma, with borders of up to 10 % of a side, and crops of up to "
@@ -54,8 +58,10 @@ def excluded_duplicates(evidence: Evidence) -> str:
 
 
 def _limits(evidence: Evidence) -> str:
-    small = evidence.stored_size is None or evidence.stored_size < LEAST_COMPARED
-    return _SMALL.strip() if small else _LIMITS.format(recall=_RECALL)
+    limits = _LIMITS.format(recall=_RECALL)
+    if evidence.stored_size is None:
+        return _UNKNOWN + limits
+    return _SMALL.strip() if evidence.stored_size < LEAST_COMPARED else limits
 
 
 def duplicates(evidence: Evidence, cohort_folder: Path | str | None) -> Section:
@@ -64,7 +70,8 @@ def duplicates(evidence: Evidence, cohort_folder: Path | str | None) -> Section:
     if file is None or not file.is_file():
         return Section("duplicates", _TITLE, absent="no cohort was given that was searched for duplicate images")
     pairs = _with_splits(pl.read_parquet(file), evidence.images)
-    how = _limits(evidence) if (evidence.stored_size or 0) < LEAST_COMPARED else _HOW + _limits(evidence)
+    fingerprinted = evidence.stored_size is not None and evidence.stored_size >= LEAST_COMPARED
+    how = (_HOW if fingerprinted else "") + _limits(evidence)
     if pairs.is_empty():
         return Section("duplicates", _TITLE, (Text(f"{how} None was found."),))
     blocks: list[Block] = [Text(how), _counts(pairs)]

@@ -80,7 +80,9 @@ def _within_sites(evidence: Evidence) -> str:
         return ""
     return (
         " The AUC of a population of several sites is the unweighted mean of the AUCs within each site, except where "
-        "“all pairs” is stated."
+        "“all pairs” is stated. Its ROC curve and its rates at a fixed specificity or sensitivity are such means too, "
+        "with a threshold of its own at each site; rates at frozen thresholds, calibration and net benefit are those "
+        "of the cases of all sites together."
     )
 
 

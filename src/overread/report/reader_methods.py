@@ -51,6 +51,11 @@ def _readers(evidence: Evidence, rows: pl.DataFrame) -> str:
     if tested["at"].str.contains("obuchowski-rockette").any():
         parts.append("Graded reads of a crossed design: Obuchowski and Rockette with Hillis's degrees of freedom "
                      "[@rockette,hillis].")  # fmt: skip
+    if tested["p_adjusted"].is_not_nan().any():
+        parts.append(
+            "P values of the model against the readers are adjusted by Holm's method [@holm] within the family that "
+            "the table names: one arm of readers, one reference standard, one test or threshold."
+        )
     if "Hajek" in told:
         parts.append("The model's AUC, weighted by the reads of a case, has a linearised error, by patient [@binder].")
     if "pairwise_f1" in metrics:
@@ -72,7 +77,8 @@ def _truth(evidence: Evidence, rows: pl.DataFrame) -> str:
     if (rows["analysis"] == "H2").any():
         parts.append(
             "H2 compares the AUC of the same scores on the same cases under two references by resampling patients; "
-            "DeLong's test does not apply, since the truth changes and not the score."
+            "DeLong's test does not apply, since the truth changes and not the score. Intervals of H2 are not adjusted "
+            "for multiplicity."
         )
     return " ".join(parts)
 

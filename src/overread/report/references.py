@@ -82,11 +82,6 @@ REFERENCES = MappingProxyType(
             "Rao JNK, Scott AJ. A simple method for the analysis of clustered binary data. Biometrics 1992;48:577–585.",
             "10.2307/2532311",
         ),
-        "clopper": Reference(
-            "Clopper CJ, Pearson ES. The use of confidence or fiducial limits illustrated in the case of the binomial. "
-            "Biometrika 1934;26:404–413.",
-            "10.1093/biomet/26.4.404",
-        ),
         "f1": Reference(
             "Takahashi K, Yamamoto K, Kuchiba A, Koyama T. Confidence interval for micro-averaged F1 and "
             "macro-averaged F1 "
@@ -135,11 +130,6 @@ REFERENCES = MappingProxyType(
             "detect "
             "pneumonia in chest radiographs: a cross-sectional study. PLoS Med 2018;15:e1002683.",
             "10.1371/journal.pmed.1002683",
-        ),
-        "mercaldo": Reference(
-            "Mercaldo ND, Lau KF, Zhou XH. Confidence intervals for predictive values with an emphasis to case-control "
-            "studies. Stat Med 2007;26:2170–2183.",
-            "10.1002/sim.2677",
         ),
         "ici": Reference(
             "Austin PC, Steyerberg EW. The Integrated Calibration Index (ICI) and related metrics for quantifying the "

@@ -30,8 +30,8 @@ ALONE = (
     ),
     Sentence(
         "AUC",
-        "Where a class is small the interval is made on the logit scale with Satterthwaite's degrees of freedom "
-        "[@satterthwaite].",
+        "With fewer than 50 patients of a class the interval is computed on the logit scale with Satterthwaite's "
+        "degrees of freedom [@satterthwaite]; with fewer than 10 none is given.",
         method="logit, t",
     ),
     Sentence(
@@ -95,19 +95,14 @@ ALONE = (
         "Of clustered cases they are made at the effective sample size [@rao].",
         method="Wilson at the effective",
     ),
-    Sentence("Operating points", "Rates have exact intervals [@clopper].", method="Clopper"),
     Sentence("Operating points", "F1 has a delta-method interval [@f1].", metric="f1", method="delta"),
     Sentence("Operating points", "Likelihood ratios have log intervals [@simel].", metric="lr_.*", method="Simel"),
     Sentence(
         "Operating points",
-        "Predictive values at a stated prevalence have logit intervals [@mercaldo].",
-        method="Mercaldo",
-    ),
-    Sentence(
-        "Operating points",
         "Sensitivity at a fixed specificity (and the reverse) takes the attainable step of the test ROC; its "
         "threshold is "
-        "chosen again in every resample of patients{replicates} [@rutter].",
+        "chosen again in every resample of patients{replicates} [@rutter]. Resamples in which tied scores leave no "
+        "threshold that attains the fixed rate have no value; above 1% of them there is no interval.",
         metric="sensitivity_at_specificity|specificity_at_sensitivity",
         method="attainable step",
     ),
@@ -191,6 +186,14 @@ COMPARED = (
         "Comparison of models",
         "p values are adjusted by Holm's method [@holm] within the family that the table names.",
         analysis="comparison",
+    ),
+    Sentence(
+        "Comparison of models",
+        "The interval of a mean difference over several findings is a bootstrap interval; its p value is that of a "
+        "Wald test with a standard error from influence values.",
+        analysis="comparison",
+        finding=r"^\(mean\)$",
+        method="bootstrap",
     ),
     Sentence(
         "H1",

@@ -12,10 +12,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from overread.errors import InputError
-from overread.stats.arrays import Codes, Floats, check_confidence, group_codes, score_array, truth_array, weight_array
+from overread.stats.arrays import (
+    Codes,
+    Floats,
+    check_confidence,
+    check_word,
+    group_codes,
+    score_array,
+    truth_array,
+    weight_array,
+)
 from overread.stats.estimate import Estimate
 from overread.stats.placement import groups_of, stratum_of_cluster
-from overread.stats.resampled import LANES, Ranked, ranked, sum_auc, sum_lines, sum_rates, sum_reverse
+from overread.stats.resampled import LANES, Ranked, drop_unattained, ranked, sum_auc, sum_lines, sum_rates, sum_reverse
 
 Counts = NDArray[np.uint16]
 
@@ -170,120 +179,94 @@ def auc_replicates(
     return result
 
 
-def sensitivity_replicates(
+def rate_replicates(
     y: ArrayLike,
     scores: ArrayLike,
     counts: Counts,
-    specificity: ArrayLike,
+    fixed: ArrayLike,
     *,
+    kind: str = "sensitivity",
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
 ) -> Floats:
-    """The best sensitivity at a stated specificity or better, its threshold chosen anew in every resample.
+    """The best rate where the other one is fixed, its threshold chosen anew in every resample.
 
-    Parameters: y, scores, cluster, weights and counts as in `auc_replicates`; specificity float (k,), each in [0, 1].
+    Parameters: y, scores, cluster, weights and counts as in `auc_replicates`; fixed float (k,), each in [0, 1], the
+    rate to be reached; kind: "sensitivity" at these specificities, "specificity" at these sensitivities, "curve":
+    sensitivity on the ROC curve at these specificities, its attainable points joined by straight lines as in the
+    trapezium area (for the band of a drawn curve; between the points no threshold exists).
 
-    Returns float64 (replicates, n_raters, n_findings, k): the sensitivity at the lowest threshold whose specificity
-    in the resample is at least the stated one (an attainable step, call = score >= threshold). Over a grid of
-    specificities its percentiles are the band of an ROC curve.
+    Returns float64 (replicates, n_raters, n_findings, k): the rate at the attainable step (call = score >= threshold)
+    that has at least the fixed rate and gives away no more than it must.
+
+    NaN where a class is empty in the resample and where no threshold attains the fixed rate in it, because too many
+    absent cases tie at its highest score (present ones at its lowest): decisions delivered as scores, or saturated
+    outputs. Calling nobody present has any specificity, and is no decision of that rater: a sensitivity of 0 would only
+    pull the interval down. Where one case alone has that score and is drawn several times, the rate is 0: there the
+    drawing makes the tie, and a threshold beside that score exists. "curve" attains every rate.
+    Fawcett (2006) doi:10.1016/j.patrec.2005.10.010.
 
     >>> counts = np.array([[1, 1, 1, 1], [1, 2, 0, 1]], dtype=np.uint16)
-    >>> sensitivity_replicates([[1, 1, 0, 0]], [[[4, 2, 3, 1]]], counts, [0.9])[:, 0, 0, 0].round(4).tolist()
+    >>> rate_replicates([[1, 1, 0, 0]], [[[4, 2, 3, 1]]], counts, [0.9])[:, 0, 0, 0].round(4).tolist()
     [0.5, 1.0]
-    """
-    stated = _stated_rates(specificity, "sensitivity_replicates: specificity")
-    made = _rate_replicates(y, scores, counts, 1 - stated, (cluster, weights), sum_rates, "sensitivity_replicates")
-    return made
-
-
-def curve_replicates(
-    y: ArrayLike,
-    scores: ArrayLike,
-    counts: Counts,
-    specificity: ArrayLike,
-    *,
-    cluster: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-) -> Floats:
-    """The sensitivity on the ROC curve at stated specificities in every resample, for the band of a drawn curve.
-
-    Parameters, returns: as in `sensitivity_replicates`. The attainable points are joined by straight lines, as in the
-    trapezium area; between them no threshold exists. Fawcett (2006) doi:10.1016/j.patrec.2005.10.010.
-
-    >>> counts = np.array([[1, 1, 1, 1]], dtype=np.uint16)
-    >>> curve_replicates([[1, 1, 0, 0]], [[[1, 0, 1, 0]]], counts, [0.75, 0.5])[0, 0, 0].tolist()
+    >>> decisions = [[[1, 0, 1, 0]]]  # in the second resample the false positive is not drawn
+    >>> rate_replicates([[1, 1, 0, 0]], decisions, counts, [0.9])[:, 0, 0, 0].round(4).tolist()
+    [nan, 0.3333]
+    >>> rate_replicates([[1, 1, 0, 0]], decisions, counts, [0.75, 0.5], kind="curve")[0, 0, 0].tolist()
     [0.25, 0.5]
     """
-    stated = _stated_rates(specificity, "curve_replicates: specificity")
-    return _rate_replicates(y, scores, counts, 1 - stated, (cluster, weights), sum_lines, "curve_replicates")
-
-
-def specificity_replicates(
-    y: ArrayLike,
-    scores: ArrayLike,
-    counts: Counts,
-    sensitivity: ArrayLike,
-    *,
-    cluster: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-) -> Floats:
-    """The best specificity at a stated sensitivity or better, its threshold chosen anew in every resample.
-
-    Parameters, returns: as in `sensitivity_replicates`, the two rates exchanged.
-
-    >>> counts = np.array([[1, 1, 1, 1], [1, 2, 0, 1]], dtype=np.uint16)
-    >>> specificity_replicates([[1, 1, 0, 0]], [[[4, 2, 3, 1]]], counts, [0.9])[:, 0, 0, 0].round(4).tolist()
-    [0.5, 1.0]
-    """
-    stated = _stated_rates(sensitivity, "specificity_replicates: sensitivity")
-    made = _rate_replicates(y, scores, counts, stated, (cluster, weights), sum_reverse, "specificity_replicates")
-    return made
-
-
-def _stated_rates(rates: ArrayLike, where: str) -> Floats:
-    stated = np.atleast_1d(np.asarray(rates, dtype=np.float64))
-    if not ((stated >= 0) & (stated <= 1)).all():
-        raise InputError(where, "numbers from 0 to 1", f"{stated.tolist()}")
-    return stated
-
-
-def _rate_replicates(
-    y: ArrayLike,
-    scores: ArrayLike,
-    counts: Counts,
-    steps: Floats,
-    groups: tuple[ArrayLike | None, ArrayLike | None],
-    kernel: Callable[..., None],
-    where: str,
-) -> Floats:
-    """What the kernel finds at each of the steps (k,), which it takes rising: (replicates, n_raters, n_findings, k)."""
+    where = "rate_replicates"
+    check_word(kind, tuple(_KERNELS), where=where, name="kind")
+    rates = _fixed_rates(fixed, where)
+    steps = rates if kind == "specificity" else 1 - rates
     truth, given = _tables(y, scores, where)
-    codes = _codes(truth.shape[1], counts, groups[0], where)
-    weight = None if groups[1] is None else weight_array(groups[1], truth.shape[1], where=where)
-    rising = np.sort(steps)
-    place = np.argsort(np.argsort(steps, kind="stable"), kind="stable")
+    codes = _codes(truth.shape[1], counts, cluster, where)
+    weight = None if weights is None else weight_array(weights, truth.shape[1], where=where)
     n_raters, n_findings = given.shape[:2]
     columns = [(r, f) for r in range(n_raters) for f in range(n_findings)]
     sorts = [_ranked(truth[f], -given[r, f], codes, weight is not None, where) for r, f in columns]
     result = np.full((len(counts), n_raters, n_findings, steps.size), nan)
 
     def fill(first: int, table: NDArray[Any]) -> None:
-        out = np.empty((LANES, rising.size))
         for (r, f), column in zip(columns, sorts, strict=True):
-            kernel(column.case, column.edge, table, rising, out)
             kept = min(LANES, len(counts) - first)
-            result[first : first + kept, r, f] = out[:kept][:, place]
+            result[first : first + kept, r, f] = _rates_of(column, table, steps, kind)[:kept]
 
     _each_block(fill, counts, codes, weight)
     return result
 
 
-def percentile_interval(replicates: ArrayLike, *, value: float = nan, confidence: float = 0.95) -> Estimate:
+_KERNELS: dict[str, Callable[..., None]] = {"sensitivity": sum_rates, "specificity": sum_reverse, "curve": sum_lines}
+
+
+def _rates_of(column: Ranked, table: NDArray[Any], steps: Floats, kind: str) -> Floats:
+    """What the kernel, which takes steps rising, finds at each of them (k,) in the resamples of a table: (LANES, k)."""
+    order = np.argsort(steps, kind="stable")
+    rising, found, made = steps[order], np.empty((LANES, steps.size)), np.empty((LANES, steps.size))
+    _KERNELS[kind](column.case, column.edge, table, rising, found)
+    if kind != "curve":
+        lowest = kind == "specificity"
+        drop_unattained(column.case, column.level, column.turn, table, 1 - rising if lowest else rising, found, lowest)
+    made[:, order] = found
+    return made
+
+
+def _fixed_rates(fixed: ArrayLike, where: str) -> Floats:
+    rates = np.atleast_1d(np.asarray(fixed, dtype=np.float64))
+    if not ((rates >= 0) & (rates <= 1)).all():
+        raise InputError(f"{where}: fixed", "numbers from 0 to 1", f"{rates.tolist()}")
+    return rates
+
+
+def percentile_interval(
+    replicates: ArrayLike, *, value: float = nan, confidence: float = 0.95, undefined_because: str = ""
+) -> Estimate:
     """The percentile interval and standard error of bootstrap replicates (n,); undefined replicates are counted.
 
     Up to 1 % undefined (NaN) replicates are left out and the note says how many; above that the interval is NaN, for
     the resamples that have a value are no longer like those that have none. `value` is the estimate itself, carried
-    through. Efron (1979) doi:10.1214/aos/1176344552.
+    through; `undefined_because` says in the note why replicates can be undefined. Efron (1979)
+    doi:10.1214/aos/1176344552.
 
     >>> percentile_interval([1.0, 2.0, 3.0, 4.0, 5.0], value=3.0, confidence=0.5)
     Estimate(value=3.0, low=2.0, high=4.0, se=1.58..., p=nan, method='bootstrap, percentile, 5 replicates', note='')
@@ -293,7 +276,8 @@ def percentile_interval(replicates: ArrayLike, *, value: float = nan, confidence
     defined = values[~np.isnan(values)]
     method = f"bootstrap, percentile, {values.size} replicates"
     undefined = values.size - defined.size
-    note = f"{undefined} of {values.size} replicates undefined" if undefined else ""
+    because = f" ({undefined_because})" if undefined_because else ""
+    note = f"{undefined} of {values.size} replicates undefined{because}" if undefined else ""
     if defined.size < 2 or undefined > UNDEFINED_ALLOWED * values.size:
         reason = "more than 1 %" if defined.size >= 2 else "fewer than two values"
         return Estimate(value, method=method, note=f"{note or 'no spread'}, {reason}: no interval")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import nan
 
@@ -20,15 +19,11 @@ from overread.stats.arrays import (
     truth_array,
     weight_array,
 )
-from overread.stats.bootstrap import (
-    draw_counts,
-    percentile_interval,
-    sensitivity_replicates,
-    specificity_replicates,
-)
+from overread.stats.bootstrap import draw_counts, percentile_interval, rate_replicates
 from overread.stats.estimate import Estimate
 from overread.stats.placement import one_class
 
+UNDEFINED = "a class is empty, or ties leave no threshold that attains the fixed rate"  # of a resample
 SLACK = 1e-12  # 1 - 0.9 is a hair below 0.1: a step that reaches the target up to rounding reaches it
 
 
@@ -105,24 +100,38 @@ def _between(distinct: Floats, step: int) -> float:
     return float(middle if middle > lower else upper)
 
 
-def unattained(y: ArrayLike, score: ArrayLike, *, specificity: float, weights: ArrayLike | None = None) -> str:
-    """Why no threshold at or below the highest score has this specificity, or "" where one has.
+def unattained(
+    y: ArrayLike,
+    score: ArrayLike,
+    *,
+    specificity: float | None = None,
+    sensitivity: float | None = None,
+    weights: ArrayLike | None = None,
+) -> str:
+    """Why only calling nobody has this specificity, or only calling everyone this sensitivity; "" where it is attained.
 
-    Parameters: as in `threshold_at`. For a sensitivity exchange the classes and turn the scores.
+    Parameters: as in `threshold_at`; exactly one of specificity and sensitivity.
 
     >>> unattained([0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], specificity=0.9)
     'not attainable: 100.0% of the absent cases have the highest score, 0.5'
     >>> unattained([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], specificity=0.9)
     ''
+    >>> unattained([0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], sensitivity=0.9)
+    'not attainable: only calling every case present reaches this sensitivity'
     """
+    target = _one_target(specificity, sensitivity, "unattained")
     truth = truth_array(y, where="unattained")
     given = score_array(score, truth.shape, where="unattained")
     weight = np.ones(truth.size) if weights is None else weight_array(weights, truth.size, where="unattained")
     if not truth.any() or truth.all():
         return ""  # the estimate itself says that a class is missing
-    highest = float(given.max())
-    share = float(weight[~truth & (given == highest)].sum() / weight[~truth].sum())
-    return _tied_above(highest, share) if share > 1 - specificity + SLACK else ""
+    asked, end = (~truth, given.max()) if specificity is not None else (truth, given.min())
+    share = float(weight[asked & (given == end)].sum() / weight[asked].sum())
+    if share <= 1 - target + SLACK:
+        return ""
+    if specificity is not None:
+        return _tied_above(float(end), share)
+    return "not attainable: only calling every case present reaches this sensitivity"
 
 
 def _tied_above(highest: float, share: float) -> str:
@@ -147,9 +156,13 @@ def sensitivity_at_specificity(
     resamples; cluster (n_cases,), the patient, who is resampled with all cases, within strata (n_cases,) where given;
     weights (n_cases,), inverse inclusion probabilities.
     Returns an Estimate: attainable step, never interpolated; percentile interval of resamples in each of which the
-    threshold is chosen again, so that its uncertainty is in the interval; `se` their standard deviation. Resamples
-    without both classes are counted in the note; above 1 % of them there is no interval.
-    For many raters and findings draw once: `bootstrap.draw_counts`, `bootstrap.sensitivity_replicates`.
+    threshold is chosen again, so that its uncertainty is in the interval; `se` their standard deviation. Where no
+    threshold attains the specificity (`unattained`): NaN with a note, never the 0 of calling nobody. Resamples without
+    both classes, and those whose ties leave no such threshold (`bootstrap.rate_replicates`), have no value: they are
+    counted in the note, and above 1 % of them there is no interval, because the rest are the resamples that happened
+    to have few false positives. So decisions whose specificity is close to the stated one have no interval; their
+    sensitivity and specificity as they are have (`operating_point`).
+    For many raters and findings draw once: `bootstrap.draw_counts`, `bootstrap.rate_replicates`.
     Assumes independent patients; the value is a little optimistic, as its threshold is chosen on the same cases: for a
     frozen threshold use `operating_point`. Rutter (2000) doi:10.1016/S1076-6332(00)80381-5 (resampling patients).
     Checked against pROC 1.18.0 (`coords`), a slow twin, and by simulated coverage.
@@ -164,7 +177,7 @@ def sensitivity_at_specificity(
     truth = truth_array(y, where=where)
     given_score = score_array(score, truth.shape, where=where)
     given = {"cluster": cluster, "weights": weights, "strata": strata}
-    return _resampled((truth, given_score), target, sensitivity_replicates, where, rng, replicates, confidence, given)
+    return _resampled((truth, given_score), target, "sensitivity", where, rng, replicates, confidence, given)
 
 
 def specificity_at_sensitivity(
@@ -193,24 +206,26 @@ def specificity_at_sensitivity(
     truth = truth_array(y, where=where)
     given_score = score_array(score, truth.shape, where=where)
     given = {"cluster": cluster, "weights": weights, "strata": strata}
-    return _resampled((truth, given_score), target, specificity_replicates, where, rng, replicates, confidence, given)
+    return _resampled((truth, given_score), target, "specificity", where, rng, replicates, confidence, given)
 
 
 def _resampled(
     cases: tuple[Bools, Floats],
     target: float,
-    best: Callable[..., Floats],
+    kind: str,
     where: str,
     rng: np.random.Generator,
     replicates: int,
     confidence: float,
     given: dict[str, ArrayLike | None],
 ) -> Estimate:
-    """The best rate at a stated other one, `best` in every resample, of cases given as truth and score."""
+    """The best rate of this kind at a stated other one, in every resample, of cases given as truth and score."""
     truth, score = cases
     method = f"attainable step, percentile interval of {replicates} patient resamples, threshold re-chosen in each"
     if not truth.any() or truth.all():
         return Estimate(nan, method=method, note=one_class(truth))
+    if why := unattained(truth, score, weights=given["weights"], **{_OTHER[kind]: target}):
+        return Estimate(nan, method=method, note=why)
     labels = np.arange(truth.size) if given["cluster"] is None else np.asarray(given["cluster"])
     codes, n_patients = group_codes(labels, truth.size, where=where)
     counts = draw_counts(codes, rng=rng, replicates=replicates, strata=given["strata"])
@@ -218,9 +233,11 @@ def _resampled(
 
     def rates(drawn: NDArray[np.uint16]) -> Floats:
         y, scores = truth[None].astype(np.float64), score[None, None]
-        return best(y, scores, drawn, [target], cluster=codes, weights=given["weights"])[:, 0, 0, 0]
+        made = rate_replicates(y, scores, drawn, [target], kind=kind, cluster=codes, weights=given["weights"])
+        return made[:, 0, 0, 0]
 
-    interval = percentile_interval(rates(counts), value=float(rates(whole)[0]), confidence=confidence)
+    value = float(rates(whole)[0])
+    interval = percentile_interval(rates(counts), value=value, confidence=confidence, undefined_because=UNDEFINED)
     return replace(interval, method=method)
 
 
@@ -238,6 +255,9 @@ def _ordered(truth: Bools, score: Floats) -> _Ordered:
     order = np.argsort(-score, kind="stable")
     down = score[order]
     return _Ordered(order, down, truth[order], np.append(down[1:] != down[:-1], True)[: down.size])
+
+
+_OTHER = {"sensitivity": "specificity", "specificity": "sensitivity"}  # the rate that is fixed, by the one wanted
 
 
 def _one_target(specificity: float | None, sensitivity: float | None, where: str) -> float:

@@ -178,7 +178,8 @@ def matched_rates(
     (those of the pooled readers, say).
 
     Returns the sensitivities (replicates, k) and the specificities (replicates, m) at the attainable step (call = score
-    >= threshold) whose other rate is at least the stated one; NaN where a class is empty or the stated rate is NaN.
+    >= threshold) whose other rate is at least the stated one; NaN where a class is empty, where the stated rate is NaN
+    and where ties leave no threshold that attains it, as in `bootstrap.rate_replicates`.
     Checked against resampling read by read.
 
     >>> p = pool([1, 1, 0, 0], [1, 0, 0, 0], reader=[0] * 4, case=range(4), patient=range(4))
@@ -196,10 +197,16 @@ def matched_rates(
     order = np.argsort(-value, kind="stable")
     ranked = value[order]
     last = np.append(ranked[1:] != ranked[:-1], True) if order.size else np.empty(0, dtype=bool)
+    group = np.cumsum(last) - last
+    held = np.unique(np.stack([group, of.case[order]]), axis=1)[0]  # a case may have a cell of either truth
+    shared = np.bincount(held, minlength=int(last.sum()))[group] > 1  # several cases have this score
     rows = [np.argsort(-w if k == 0 else w, axis=1, kind="stable") for k, w in enumerate(wanted)]
     sorted_wanted = [np.take_along_axis(w, r, axis=1) for w, r in zip(wanted, rows, strict=True)]
     found = [np.full(w.shape, np.nan) for w in wanted]
-    _walk(weight, order, of.truth[order], last, (*sorted_wanted,), (*found,), lines)
+    truth = of.truth[order]
+    _walk(weight, order, truth, last, (*sorted_wanted,), (*found,), lines)
+    if not lines:
+        _drop_unattained(weight, order, truth, (last, shared), (*sorted_wanted,), (*found,))
     made = []
     for f, r in zip(found, rows, strict=True):
         back = np.empty_like(f)
@@ -247,6 +254,36 @@ def _walk(weight: Any, order: Any, truth: Any, last: Any, wanted: Any, out: Any,
         while at < specificity.shape[1] and not np.isnan(specificity[b, at]):
             found[b, at] = 1.0
             at += 1
+
+
+@njit(nogil=True)
+def _drop_unattained(weight: Any, order: Any, truth: Any, groups: Any, wanted: Any, out: Any) -> None:
+    """NaN where only calling nobody (everyone) attains the stated rate because several cases tie at the end."""
+    last, shared = groups
+    for b in range(weight.shape[0]):
+        present, absent, highest, lowest, seen = 0.0, 0.0, 0.0, 0.0, False
+        group_present, group_absent = 0.0, 0.0
+        for i in range(order.size):
+            if truth[i]:
+                group_present += weight[b, order[i]]
+            else:
+                group_absent += weight[b, order[i]]
+            if not last[i]:
+                continue
+            present += group_present
+            absent += group_absent
+            if group_present + group_absent > 0:
+                if not seen:
+                    highest = group_absent if shared[i] else 0.0
+                seen = True
+                lowest = group_present if shared[i] else 0.0
+            group_present, group_absent = 0.0, 0.0
+        for k in range(wanted[0].shape[1]):
+            if highest > (1 - wanted[0][b, k] + TOLERANCE) * absent:
+                out[0][b, k] = np.nan
+        for k in range(wanted[1].shape[1]):
+            if lowest > (1 - wanted[1][b, k] + TOLERANCE) * present:
+                out[1][b, k] = np.nan
 
 
 __all__ = [

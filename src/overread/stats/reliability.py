@@ -16,6 +16,9 @@ from overread.stats.proportions import rate, wilson
 from overread.stats.recalibration import isotonic_fit
 from overread.stats.sampling import Sampling, everyone, involved, sampling
 
+_NO_SPREAD = 1e-13  # a standard error that is a rounding of 0
+_ALIKE = "every case has the same error; the variance is 0 and the zero-width interval understates the uncertainty"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibrationCurve:
@@ -254,13 +257,17 @@ def _effective_limits(
 
 def _linear(cases: _Cases, value: float, influence: Floats, confidence: float, floor: float = 0.0) -> Estimate:
     """A mean with its Wald interval; influence (n_cases,) has mean 0; cut to [floor, 1]."""
+    value = min(max(value, floor), 1.0)  # a sum of fractions may end a rounding beyond its range, and its limit not
     totals = cases.sample.totals(influence) / cases.sample.weigh(everyone(influence.size)).sum()
     variance = cases.sample.variance(totals, cases.sample.n_patients)
     if not variance >= 0:
         return Estimate(value, method=cases.sample.words, note=cases.sample.note or "one patient: no interval")
-    half = float(ndtri(0.5 + confidence / 2)) * sqrt(variance)
-    low, high = max(value - half, floor), min(value + half, 1.0)
-    return Estimate(value, low, high, se=sqrt(variance), method=f"Wald, {cases.sample.words}")
+    method, se = f"Wald, {cases.sample.words}", sqrt(variance)
+    if se < _NO_SPREAD:
+        note = "everyone of the population was drawn" if cases.sample.census else _ALIKE
+        return Estimate(value, value, value, se=0.0, method=method, note=note)
+    half = float(ndtri(0.5 + confidence / 2)) * se
+    return Estimate(value, max(value - half, floor), min(value + half, 1.0), se=se, method=method)
 
 
 def _noise(cases: _Cases, code: Codes, used: int, residual: Floats) -> Floats:
@@ -282,5 +289,5 @@ def _ece_interval(
     p = float(ndtr(-excess)) if cases.sample.patient is None else nan
     if excess < 1.6448536269514722:
         note = "not clear of what perfect probabilities would show on as many cases: no interval"
-        return Estimate(value, se=e.se, p=p, method=method, note=note)
-    return Estimate(value, e.low, e.high, se=e.se, p=p, method=f"{method}, {e.method}", note=e.note)
+        return Estimate(e.value, se=e.se, p=p, method=method, note=note)
+    return Estimate(e.value, e.low, e.high, se=e.se, p=p, method=f"{method}, {e.method}", note=e.note)

@@ -20,30 +20,38 @@ class Ranked:
 
     `case` holds rows of a table of multiplicities: absent cases below a score at which a present case stands, then the
     absent ones at that score, then the present ones at it, and so on; the absent ones above the last follow at the end.
-    `edge` (3 n_groups + 1,) says where these stretches begin and where the last one ends.
+    `edge` (3 n_groups + 1,) says where these stretches begin and where the last one ends. `level` (n_scores + 1,) says
+    where each distinct score begins and where the last one ends, `turn` (n_scores,) where its present cases begin.
     """
 
     case: NDArray[np.int32]
     edge: NDArray[np.int32]
+    level: NDArray[np.int32]
+    turn: NDArray[np.int32]
 
 
 def ranked(y: Bools, score: Floats, row: Codes) -> Ranked:
     """Sort the cases (score, absent before present) and find the stretches.
 
     >>> ranked(np.array([True, False, False]), np.array([1.0, 1.0, 0.0]), np.array([0, 1, 2]))
-    Ranked(case=array([2, 1, 0], dtype=int32), edge=array([0, 1, 2, 3], dtype=int32))
+    Ranked(case=array([2, 1, 0], dtype=int32), edge=array([0, 1, 2, 3], dtype=int32),
+           level=array([0, 1, 3], dtype=int32), turn=array([1, 2], dtype=int32))
     """
     order = np.lexsort((y, score))
     s, present = score[order], y[order]
+    begins = np.flatnonzero(np.concatenate(([True], s[1:] != s[:-1]))[: s.size])
+    level = np.append(begins, s.size)
+    turn = level[1:] - (np.add.reduceat(present, begins, dtype=np.intp) if s.size else 0)
+    steps = (level.astype(np.int32), turn.astype(np.int32))
     where = np.flatnonzero(present)
     if where.size == 0:
-        return Ranked(row[order].astype(np.int32), np.zeros(1, dtype=np.int32))
+        return Ranked(row[order].astype(np.int32), np.zeros(1, dtype=np.int32), *steps)
     first = where[np.concatenate(([True], s[where[1:]] != s[where[:-1]]))]  # first present case at each of their scores
     below = np.searchsorted(s, s[first], side="left")
     above = np.searchsorted(s, s[first], side="right")
     start = np.concatenate(([0], above[:-1]))
     edge = np.concatenate((np.stack([start, below, first], axis=1).reshape(-1), above[-1:]))
-    return Ranked(row[order].astype(np.int32), edge.astype(np.int32))
+    return Ranked(row[order].astype(np.int32), edge.astype(np.int32), *steps)
 
 
 @njit(nogil=True)
@@ -127,6 +135,51 @@ def sum_rates(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allow
         out[k, passed[k] :] = 1.0
         if not (absent[k] > 0 and present[k] > 0):
             out[k] = np.nan
+
+
+@njit(nogil=True)
+def drop_unattained(  # type: ignore[no-untyped-def]
+    case, level, turn, table, freedom: Floats, out: Floats, lowest: bool
+) -> None:
+    """NaN in out (LANES, k) where no threshold attains the fixed rate in the resample.
+
+    That is where the absent cases at the highest score that was drawn exceed the false positives allowed, `freedom`
+    (k,) the share of them, so that only calling nobody has the specificity; with `lowest` the present cases at the
+    lowest score and the misses allowed. A score that one case alone has is left: what ties there is that case with
+    itself, because it was drawn several times, and a threshold beside it exists. Scores come negated.
+    """
+    for k in range(LANES):
+        doubtful = False
+        for j in range(freedom.size):
+            doubtful |= out[k, j] <= 1e-9  # calling nobody (everyone) has a rate of 0; sums of weights a rounding above
+        if not doubtful:
+            continue
+        tied, total = _tied_at_end(case, level, turn, table, k, lowest)
+        for j in range(freedom.size):
+            if tied > (freedom[j] + 1e-12) * total:
+                out[k, j] = np.nan
+
+
+@njit(nogil=True)
+def _tied_at_end(case, level, turn, table, k, lowest):
+    """How much the absent (with `lowest` the present) cases at the first (last) score drawn weigh, and all of them.
+
+    The first is 0 where one case alone has that score.
+    """
+    tied, total, found = 0.0, 0.0, False
+    for step in range(turn.size):
+        d = turn.size - 1 - step if lowest else step
+        absent, present = 0.0, 0.0
+        for i in range(level[d], turn[d]):
+            absent += table[case[i], k]
+        for i in range(turn[d], level[d + 1]):
+            present += table[case[i], k]
+        total += present if lowest else absent
+        if not found and absent + present > 0:
+            found = True
+            if level[d + 1] - level[d] > 1:
+                tied = present if lowest else absent
+    return tied, total
 
 
 @njit(nogil=True)

@@ -63,7 +63,7 @@ def identified(
         if kind.strict:
             problems += _spellings(values.unique(), where)
         elif kind is IDENTIFIER and notes is not None and table == "images":  # the others are joined with it
-            notes += _look_alikes(table, values)
+            notes += look_alike_notes(table, values)
             notes += _outlying(values) if name == "patient_id" else []
         if values is not given:
             made.append(values)
@@ -207,7 +207,7 @@ def _spellings(values: pl.Series, where: object) -> list[InputError]:
     return [InputError(where, expected, found, examples=_pairs(groups), do=do)]
 
 
-def _look_alikes(table: str, values: pl.Series) -> list[Note]:
+def look_alike_notes(table: str, values: pl.Series) -> list[Note]:
     """The note on identifiers that may be two spellings of one."""
     groups = look_alikes(values)
     if not groups:

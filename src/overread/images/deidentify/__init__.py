@@ -23,6 +23,7 @@ from overread.images.deidentify.patients import Patient, read_patients
 from overread.images.deidentify.profile import Deidentification
 from overread.images.deidentify.text import tesseract
 from overread.images.workers import in_order
+from overread.tables.key_columns import look_alike_notes
 
 __all__ = ["Deidentification", "Key", "Result", "check_places", "deidentify", "new_key", "read_key"]
 
@@ -38,7 +39,11 @@ Task = tuple[tuple[Path, ...], tuple[Patient, ...], tuple[Path, Path], Key, Deid
 
 @dataclass(frozen=True)
 class Result:
-    """What was done: files clean, kept back, no DICOM, copies of clean ones; those in which text was blacked out."""
+    """What was done: files clean, kept back, no DICOM, copies of clean ones; those in which text was blacked out.
+
+    notes: numbers of patients and accessions that may be two spellings of one. They stay at the hospital: no file that
+    may leave holds them.
+    """
 
     clean: int
     quarantined: int
@@ -47,6 +52,7 @@ class Result:
     blackened: int
     folder: Path
     quarantine: Path
+    notes: tuple[tables.Note, ...] = ()
 
 
 def deidentify(
@@ -102,6 +108,8 @@ def deidentify(
             do = "Give the folder that holds them."
             raise InputError(source, "DICOM files", f"none among {len(files):,} files", do=do)
         _write(run, out, whole, audit, secret, mapping)
+        similar = _similar(patients, whole["accession"])
+        run.note("similar numbers", sum(note.count for note in similar))
         run.note("key", secret.fingerprint)
         run.note("text check", "Tesseract" if tesseract() else "none: all pictures are quarantined")
         counts = dict(whole["kind"].value_counts().rows())
@@ -110,8 +118,15 @@ def deidentify(
     return Result(
         counts.get("clean", 0), counts.get("quarantined", 0), counts.get("no DICOM", 0),
         counts.get("copy", 0), int((whole.filter(pl.col("kind") == "clean")["blackened"] > 0).sum()), out / "images",
-        _beside(out),
+        _beside(out), tuple(similar),
     )  # fmt: skip
+
+
+def _similar(patients: Sequence[Patient], accessions: pl.Series) -> list[tables.Note]:
+    """Numbers that got separate pseudonyms and differ only in what two spellings of one often differ in."""
+    identities = [p.identity for p in patients if p.identity]
+    held = {"patient_id": pl.Series(identities, dtype=pl.String), "accession": accessions.replace("", None)}
+    return [n for name, values in held.items() for n in look_alike_notes("files", values.unique().rename(name))]
 
 
 def _beside(out: Path) -> Path:

@@ -120,7 +120,7 @@ def _unfit(dataset: Dataset) -> str:
         return f"an object of a class that is not cleaned: {pydicom.uid.UID(kind).name} (0008,0016)"
     if "PixelData" not in dataset:
         return "no pixel data (7FE0,0010)"
-    if str(dataset.get("DeidentificationMethod") or "").startswith(_DONE_BEFORE):
+    if text_of(dataset, "DeidentificationMethod").startswith(_DONE_BEFORE):
         return "de-identified already"
     return ""
 

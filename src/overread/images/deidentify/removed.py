@@ -10,6 +10,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
+from overread.images.deidentify.digits import numbers_of
 from overread.images.deidentify.names import Names
 from overread.images.deidentify.values import BYTES, INTEGERS, REALS, registered, values_of
 from overread.images.deidentify.words import KNOWN, words_of
@@ -33,11 +34,13 @@ class Removed:
 
     names: Names = field(default_factory=Names)
     numbers: set[str] = field(default_factory=set)
+    digits: set[str] = field(default_factory=set)  # of the same numbers, without leading zeros
     whole: set[str] = field(default_factory=set)  # numbers, UIDs, and dates in all spellings
     raw: set[bytes] = field(default_factory=set)  # names in the encoding of the file
 
-    def add_number(self, text: str) -> None:
-        """Add a number or code of the hospital: as it is written, its words, and without punctuation."""
+    def add_number(self, text: str, *, telephone: bool = False) -> None:
+        """Add a number or code of the hospital: as it is written, its words, without punctuation, and its digits."""
+        self.digits |= numbers_of(text, telephone=telephone)
         self.names.add_words(text, KNOWN)
         if len(text) >= 3 and text.casefold() not in KNOWN:
             self.whole.add(text)
@@ -119,7 +122,7 @@ def _other(element: DataElement, removed: Removed, places: Names) -> None:
         elif vr in ("DA", "DT"):
             removed.whole |= spellings(text)
         elif any(part in keyword for part in _NUMBERS):
-            removed.add_number(text)
+            removed.add_number(text, telephone="Tele" in keyword)
         elif any(part in keyword for part in _PLACES):
             places.add_words(text, KNOWN)
 

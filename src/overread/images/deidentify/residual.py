@@ -9,8 +9,9 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from overread.images.deidentify.codes import is_code, standard_code
+from overread.images.deidentify.digits import in_numbers, in_text
 from overread.images.deidentify.removed import Removed
-from overread.images.deidentify.statement import METHOD, is_ours
+from overread.images.deidentify.statement import DEVICE, METHOD, is_ours
 from overread.images.deidentify.values import BYTES, INTEGERS, REALS, values_of
 from overread.images.deidentify.words import KNOWN, is_term, words_of
 
@@ -22,8 +23,8 @@ def residual(dataset: Dataset, removed: Removed, *, place: str = "") -> list[str
     """Where anything that was taken out is found: tags, sorted, and "file name".
 
     Names are compared as `names.Names` does; numbers, UIDs and dates as they were written, where they are not part of a
-    longer number; numbers without their punctuation, too. Lists of numbers are also read as letters. `place` is the
-    path of the file.
+    longer number; numbers without their punctuation, and by their digits alone, too (`digits`). Lists of numbers are
+    also read as letters. `place` is the path of the file.
     """
     texts = {w for w in removed.whole if len(w) >= 3}
     found = {path for path, element in _elements(dataset, "") if _holds(element, removed, texts)}
@@ -42,7 +43,11 @@ def _holds(element: DataElement, removed: Removed, texts: set[str]) -> bool:
     text = " ".join(held)
     if any(_within(t, text) for t in texts):
         return True
-    if vr in _CLOSED or (vr == "CS" and is_term(text)):
+    if vr in _CLOSED:
+        return False
+    if in_text(text, removed.digits):
+        return True
+    if vr == "CS" and is_term(text):
         return False
     squeezed = "".join(words_of(text))
     return bool(removed.names.find(text, KNOWN)) or any(n in squeezed for n in removed.numbers)
@@ -52,10 +57,15 @@ def _numbers_hold(values: list[Any], removed: Removed, texts: set[str]) -> bool:
     """Numbers as they are written, and a list of them as letters."""
     written = {str(v) for v in values} | {f"{v:.0f}" for v in values if isinstance(v, float)}
     wanted = removed.numbers | removed.names.whole | texts
-    if any(len(w) >= _LEAST_DIGITS and w in wanted for w in written):
+    if any(len(w) >= _LEAST_DIGITS and w in wanted for w in written) or in_numbers(_written(values), removed.digits):
         return True
     codes = [int(v) for v in values if 32 <= float(v) < 0x110000] if len(values) > 1 else []
     return len(codes) > 1 and bool(removed.names.find("".join(map(chr, codes))))
+
+
+def _written(values: list[Any]) -> list[str]:
+    """Numbers as the file writes them, in which zeros at the beginning and the end stay."""
+    return [str(getattr(v, "original_string", v)) for v in values]
 
 
 def _within(wanted: str, text: str) -> bool:
@@ -71,7 +81,13 @@ def _within(wanted: str, text: str) -> bool:
 
 def closed_text(dataset: Dataset) -> str:
     """The text of a cleaned data set that no patient decides, in small letters: terms, coded entries, our statement."""
-    held = [METHOD, str(getattr(dataset, "file_meta", "")), *KNOWN, *(str(e.value) for e in dataset if e.VR == "CS")]
+    held = [
+        METHOD,
+        DEVICE,
+        str(getattr(dataset, "file_meta", "")),
+        *KNOWN,
+        *(str(e.value) for e in dataset if e.VR == "CS"),
+    ]
     codes = (item for e in dataset if e.VR == "SQ" for item in e.value or [] if is_code(item))
     return " ".join([*held, *(str(c.get("CodeMeaning") or "") for c in codes)]).casefold()
 
