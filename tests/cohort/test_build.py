@@ -260,3 +260,28 @@ def test_a_build_killed_again_and_again_loses_a_part_at_most_and_ends_with_the_s
         before = done
     subprocess.run([*command, "killed"], cwd=tmp_path, check=True, capture_output=True)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["labels.parquet", "splits.parquet", "images.parquet", "pixels/part-00000.npy"])
+def test_a_cohort_that_was_altered_is_not_opened(tmp_path, two, name):
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    open_cohort(tmp_path / "out")
+    path = tmp_path / "out" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"{name}: changed"):
+        open_cohort(tmp_path / "out")
+    path.unlink()
+    with pytest.raises(InputError, match=path.name):
+        open_cohort(tmp_path / "out")
+
+
+def test_a_cohort_built_again_over_altered_pixels_notices(tmp_path, two):
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    part = tmp_path / "out/pixels/part-00000.npy"
+    state = part.stat()
+    np.save(part, 255 - np.load(part))
+    os.utime(part, ns=(state.st_atime_ns, state.st_mtime_ns))
+    with pytest.raises(InputError, match=r"part-00000\.npy: changed"):
+        build(two, tmp_path, tmp_path / "out", CONFIG)

@@ -119,14 +119,14 @@ def build(
 def open_cohort(folder: Path | str) -> Cohort:
     """Open a cohort's folder.
 
-    Raises InputError where it is none, or where its build did not end.
+    Raises InputError where it is none, where its build did not end, or where a file of it was altered since.
     """
     folder = Path(folder)
     if not (folder / "images.parquet").is_file():
         raise InputError(folder, "a cohort's folder, with images.parquet", "none there", do="Build it first.")
-    stamped = (folder / "run.json").is_file()
-    if (not stamped and (folder / _BUILDING).exists()) or (stamped and runs.read(folder)["status"] != "complete"):
+    if not (folder / "run.json").is_file() and (folder / _BUILDING).exists():
         raise InputError(folder, "a whole cohort", "one whose build did not end", do="Build it again.")
+    runs.check(folder)
     read = {name: folder / f"{name}.parquet" for name in _TABLES}
     frames = {n: tables.read(p, n) if p.is_file() else tables.empty(n) for n, p in read.items()}
     return Cohort(folder, **frames)
