@@ -35,20 +35,21 @@ def named(folder: Path) -> dict[str, list[str]]:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """Two stages and what only a run of its own wrote."""
-    for name in ("one", "two"):
-        stage(
-            tmp_path / "all" / name, lambda part: write_run(part, "table.csv", "pixels/part-0.npy"), config={"a": name}
-        )
-    write_run(tmp_path / "all" / "alone", "notes.json")
-    return tmp_path / "all"
+    """A study of two stages, and the folder of a single command in it."""
+    root = tmp_path / "all"
+    with runs.start(root, "run", config={}) as done:
+        for name in ("one", "two"):
+            stage(root / name, lambda part: write_run(part, "table.csv", "pixels/part-0.npy"), config={"a": name})
+            done.output(root / name / STAMP)
+    write_run(root / "alone", "notes.json")
+    return root
 
 
 def test_what_nobody_touched_is_unchanged_wherever_it_is_copied_to(made, tmp_path):
     assert named(made) == {}
     shutil.copytree(made, tmp_path / "copy", copy_function=shutil.copyfile)
     assert named(tmp_path / "copy") == {}
-    assert [f.files for f in verify(made)] == [2, 4, 4]
+    assert [f.files for f in verify(made)] == [3, 2, 4, 4]
     refuse_altered(made, None, tmp_path / "nowhere")
 
 
@@ -72,20 +73,30 @@ def test_every_changed_and_missing_file_is_named(made, name, difference):
     assert named(made) == {folder: [f"{difference}: missing"]}
 
 
-@pytest.mark.parametrize("stamp", ["run.json", STAMP])
-def test_a_record_that_was_removed_edited_or_is_of_another_stage_is_named(made, stamp):
-    path = made / "one" / stamp
+def test_a_record_that_was_removed_edited_or_is_of_another_stage_is_named(made):
+    path = made / "one/run.json"
     whole = path.read_text()
     path.unlink()
-    assert named(made)["one"] == [f"{stamp}: missing"]
-    path.write_text(json.dumps(json.loads(whole) | {"command": "y"}))
-    assert f"{stamp}: changed" in named(made)["one"]
-    path.write_text("")
-    assert f"{stamp}: changed" in named(made)["one"]
-    path.write_text((made / "two" / stamp).read_text())
-    assert "run.json: changed" in named(made)["one"]
+    assert named(made) == {"one": ["run.json: missing"]}
+    for text in (json.dumps(json.loads(whole) | {"command": "y"}), "", (made / "two/run.json").read_text(), "[1]"):
+        path.write_text(text)
+        assert named(made)["one"][0] == "run.json: changed"
     path.write_text(whole)
     assert named(made) == {}
+
+
+def test_a_stamp_that_was_removed_edited_or_is_of_another_stage_is_named(made):
+    path = made / "one" / STAMP
+    whole = path.read_text()
+    path.unlink()
+    assert named(made) == {"all": [f"one/{STAMP}: missing"]}
+    for text in (json.dumps(json.loads(whole) | {"done": "0" * 64}), ""):
+        path.write_text(text)
+        assert named(made) == {"all": [f"one/{STAMP}: changed"], "one": [f"{STAMP}: changed"]}
+    path.write_text((made / "two" / STAMP).read_text())
+    assert named(made)["all"] == [f"one/{STAMP}: changed"]
+    shutil.rmtree(made / "one")
+    assert named(made) == {"all": [f"one/{STAMP}: missing"]}
 
 
 def test_a_file_that_nobody_wrote_is_a_difference_only_among_parts(made):

@@ -83,7 +83,7 @@ def _evaluate_files(
     named = [_named(f) for f in ([labels] if isinstance(labels, Path | str) else labels)]
     for file in (images, *(f for _, f in named), *predictions, *tune, *([reads] if reads else [])):
         runs.check_file(file)
-    known = earlier_heads(out)
+    known = earlier_heads(out / "ledger.jsonl", out, out / "report")
     words = config.spellings
     cases = wide.images(images, spellings=words)
     _check_sites(cases.frame, config, images)
@@ -150,11 +150,14 @@ def open_labels(
     return replace(evidence, ledger_head=entry.head)
 
 
-def earlier_heads(folder: Path) -> list[dict[str, Any]]:
-    """The heads of the ledger that the evaluation in a folder, and the report below or beside it, have kept."""
-    places = [p for p in (folder, folder / "report", folder.parent / "report") if (p / "run.json").is_file()]
-    heads = [runs.read(place)["notes"].get("ledger") for place in places]
-    return [head for head in heads if head]
+def earlier_heads(ledger_path: Path, *folders: Path) -> list[dict[str, Any]]:
+    """The heads of a ledger that the runs in these folders, an evaluation and its report, have kept."""
+    found = []
+    for folder in folders:
+        head = runs.read(folder).get("notes", {}).get("ledger") if (folder / "run.json").is_file() else None
+        if head and (folder / head["file"]).resolve() == ledger_path.resolve():
+            found.append(head)
+    return found
 
 
 def report_folder(
@@ -321,17 +324,21 @@ def _sentences(account: pl.DataFrame) -> list[str]:
 def remarks(folder: Path) -> list[str]:
     """What a person who ran an evaluation must know of its tables.
 
-    Dialects of text, columns that were not used, rows that were left out, identifiers that were changed.
+    Dialects of text, columns that were not used, rows that were left out, identifiers that were changed, and what is
+    missing in the ledger.
 
     Parameters
     ----------
     folder : Path
         The evaluation's folder, with run.json and account.parquet.
     """
-    files: dict[str, Any] = runs.read(folder)["notes"].get("files as read", {})
+    notes = runs.read(folder)["notes"]
+    files: dict[str, Any] = notes.get("files as read", {})
     said = [f"{Path(f).name}: read as text with {'; '.join(r['text'])}." for f, r in files.items() if r["text"]]
     account = tables.read(folder / "account.parquet", "account")
-    return [*said, *_sentences(account), *sentences(account)]
+    head = notes.get("ledger")
+    lost = ledger.faults(folder / head["file"], head) if head else []
+    return [*said, *_sentences(account), *sentences(account), *lost]
 
 
 __all__ = [

@@ -272,16 +272,18 @@ def _predict(study: _Study, name: str) -> None:
 def _evaluate(study: _Study) -> None:
     protocol, cohort = study.protocol, cohorts.open_cohort(study.folder("cohort"))
     folders = {name: study.folder("predictions", name) for name in protocol.models}
+    book = study.folder("ledger.jsonl")
 
     def work(part: Path) -> None:
         predictions = pl.concat([tables.read(f / "predictions.parquet", "predictions") for f in folders.values()])
         with runs.start(part, "evaluate", config=protocol.evaluation, seed=protocol.evaluation.seed) as run:
             evidence = open_labels(
-                study.folder("ledger.jsonl"), cohort.images, cohort.labels, predictions, protocol.evaluation,
+                book, cohort.images, cohort.labels, predictions, protocol.evaluation,
                 reads=cohort.reads if cohort.reads.height else None, models=_models(study), protocol_hash=protocol.hash,
-                progress=study.told("evaluate"), known=earlier_heads(study.folder("evaluation")),
+                progress=study.told("evaluate"),
+                known=earlier_heads(book, study.folder("evaluation"), study.folder("report")),
             )  # fmt: skip
-            record_evidence(run, evidence, ledger_path=study.folder("ledger.jsonl"))
+            record_evidence(run, evidence, ledger_path=book)
 
     stage(
         study.folder("evaluation"),

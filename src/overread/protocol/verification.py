@@ -137,6 +137,7 @@ def _verified(top: Path, files: list[Path]) -> Verified:
     faults = _ledger_faults(top, record)
     known = {RECORD, STAMP, *entries, *_model_files(top)}
     others = [p for p in files if p.relative_to(top).as_posix() not in known and not _of_ledger(p, top)]
+    others = others if record or (top / MODEL).is_file() else []  # without a record all would be additional
     inside = [p for p in others if p.parent.name in _CLOSED or (p.parent / MODEL).is_file()]
     found += [Difference(p.relative_to(top).as_posix(), ADDITIONAL) for p in inside]
     compared = sum((top / name).is_file() for name in {*known, LEDGER})
