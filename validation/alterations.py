@@ -55,7 +55,7 @@ epochs = 1
 batch_size = 8
 [models.pooled]
 sites = ["alder", "birch"]
-role = "pooled"
+role = "other"
 [evaluation]
 findings = ["cardiomegaly", "pleural_effusion"]
 replicates = 100

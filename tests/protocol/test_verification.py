@@ -276,3 +276,16 @@ def test_the_seal_of_a_record_is_kept_when_its_folder_moves(made, tmp_path):
     shutil.move(made, tmp_path / "moved")
     assert named(tmp_path / "moved") == {}
     assert integrity.sealed(tmp_path / "moved/one/run.json")
+
+
+def test_verify_before_a_command_finds_what_kept_its_size_and_time(evidence, tmp_path):
+    path = evidence / "notes.json"
+    state = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"Truth", b"TRUTH"))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    command = [Path(sys.executable).parent / "overread", "report", str(evidence), "-o", str(tmp_path / "page")]
+    done = subprocess.run([*command, "--verify"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "notes.json: changed" in " ".join(done.stderr.split())
+    assert not (tmp_path / "page").exists()
+    report_folder(evidence, tmp_path / "page", title="the fast comparison takes it as unchanged")
