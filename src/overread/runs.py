@@ -151,8 +151,20 @@ def _compare(folder: Path, record: Mapping[str, Any]) -> None:
 
 def check_if_run(folder: Path | str) -> None:
     """As `check`, for a folder that need not be one of overread: without a run.json it is taken as it is."""
-    if (Path(folder) / "run.json").is_file():
+    if is_run(folder):
         check(folder)
+
+
+def is_run(folder: Path | str) -> bool:
+    """Whether the folder has a run.json that is not of another program; a damaged one counts as ours."""
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        return False
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError:
+        return True
+    return isinstance(value, dict) and {"command", "status", "outputs"} & value.keys() != set()
 
 
 def check_file(path: Path | str) -> None:
@@ -161,7 +173,7 @@ def check_file(path: Path | str) -> None:
     Raises InputError where it was changed.
     """
     path = Path(path)
-    if (path.parent / "run.json").is_file() and path.is_file():
+    if path.is_file() and is_run(path.parent):
         own = read(path.parent).get("outputs", {}).get(path.name)
         kind = integrity.difference(path, own) if own else ""
         integrity.refuse(path.parent, [integrity.Difference(path.name, kind)] if kind else [])

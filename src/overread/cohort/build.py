@@ -79,6 +79,7 @@ def build(
     sources = [source] if isinstance(source, Source) else list(source)
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
     out = Path(out)
+    _check_given(roots, config)
     sources, base = rooted(sources, [Path(r) for r in roots])
     whole = merged(sources)
     check_columns(config, whole.images.columns)
@@ -114,6 +115,16 @@ def build(
     _put_in_place(building, out)
     tables.remove(out / REFUSED)
     return open_cohort(out)
+
+
+def _check_given(roots: Sequence[Path | str], config: CohortConfig) -> None:
+    """Refuse altered lists, and altered images, where it was overread that wrote them."""
+    for path in (*config.exclude_files, config.split_file):
+        if path:
+            runs.check_file(path)
+    for folder in dict.fromkeys(p for root in roots for p in (Path(root), Path(root).parent)):
+        if runs.is_run(folder) and runs.read(folder).get("command") in ("deidentify", "simulate"):
+            runs.check(folder)
 
 
 def open_cohort(folder: Path | str) -> Cohort:
