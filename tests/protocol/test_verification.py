@@ -89,7 +89,7 @@ def test_a_stamp_that_was_removed_edited_or_is_of_another_stage_is_named(made):
     path = made / "one" / STAMP
     whole = path.read_text()
     path.unlink()
-    assert named(made) == {"all": [f"one/{STAMP}: missing"]}
+    assert named(made) == {"all": [f"one/{STAMP}: missing"], "one": [f"{STAMP}: missing"]}
     for text in (json.dumps(json.loads(whole) | {"done": "0" * 64}), ""):
         path.write_text(text)
         assert named(made) == {"all": [f"one/{STAMP}: changed"], "one": [f"{STAMP}: changed"]}

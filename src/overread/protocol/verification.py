@@ -173,7 +173,10 @@ def _record(top: Path) -> tuple[dict[str, Any], list[Difference]]:
         return {}, found if alone else [*found, Difference(RECORD, MISSING)]
     if not integrity.sealed(path):
         found.append(Difference(RECORD, CHANGED))
-    return _read(path), found
+    record = _read(path)
+    if record.get("stage") and not stamp.is_file():
+        found.append(Difference(STAMP, MISSING))
+    return record, found
 
 
 def _read(path: Path) -> dict[str, Any]:
