@@ -8,9 +8,10 @@ of the other study, one value of a table changed, one value of a record changed,
 replaced by a link, exchanged with another file, a file added, and touched without a change. After each alteration the
 whole study is verified, then `overread run` opens it again; the study is then put back. Printed: alterations of each
 way, how many were named by `verify`, how many were refused, by name, by the command, and those that neither names.
-A byte changed with size and time kept is found by `verify` (and by the seals of records and models) alone: the commands
-compare size and time first. Copies in the study that no command reads again (protocol.toml, the report) are opened by
-`verify` alone too.
+A byte changed with size and time kept is found by `verify` (and by the seals of records) alone: the commands compare
+size and time first; of models it is `predict` that must refuse it, which always hashes them. Of two files that were
+exchanged either may be named. Copies in the study that no command reads again (protocol.toml, run.json of the study, the
+ledger) are opened by `verify` alone too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pathlib import Path
 import polars as pl
 
 from overread.errors import InputError
+from overread.learn.model import open_model
 from overread.protocol import run, verify
 
 PROTOCOL = """
@@ -178,6 +180,7 @@ WAYS: dict[str, Alter] = {
     "a link to an altered copy": link, "exchanged with another file": swap,
 }  # fmt: skip
 SEALED = ("run.json", "stage.json", "model.json", "weights.safetensors", "train_patients.txt")
+MODEL = SEALED[2:]
 
 
 def conduct(folder: Path) -> tuple[Path, Path, Path]:
@@ -219,21 +222,32 @@ def altered(case: Case, study: Path, other: Path, protocol: Path) -> tuple[bool,
         if not WAYS[case.way](path, other / case.name):
             return None
         found = [str(d) for each in verify(study) for d in (*each.differences, *each.faults)]
-        return any(path.name in text for text in found), refused(case, path, study, protocol), not case.quiet
+        names = mates(path) if case.way == "exchanged with another file" else {path.name}
+        named = any(name in text for text in found for name in names)
+        return named, refused(case, path, study, protocol, names), not case.quiet
     finally:
         shutil.rmtree(study)
         shutil.copytree(kept, study)
 
 
-def refused(case: Case, path: Path, study: Path, protocol: Path) -> bool:
-    """Whether `overread run` stops and names the file; a case that only `verify` finds is not run."""
+def refused(case: Case, path: Path, study: Path, protocol: Path, names: set[str]) -> bool:
+    """Whether the next command stops and names the file; a case that only `verify` finds is not run."""
     if case.quiet:
         return False
     try:
-        run(protocol, study, workers=1)
+        if case.way == "a byte changed, size and time kept" and path.name in MODEL:
+            open_model(path.parent)
+        else:
+            run(protocol, study, workers=1)
     except InputError as error:
-        return path.name in str(error)
+        return any(name in str(error) for name in names)
     return False
+
+
+def mates(path: Path) -> set[str]:
+    """The names of a file and of the one that it is exchanged with."""
+    of_kind = sorted(p.name for p in path.parent.glob(f"*{path.suffix}") if p.is_file())
+    return {path.name, of_kind[(of_kind.index(path.name) + 1) % len(of_kind)]}
 
 
 def additions(study: Path) -> Iterator[tuple[str, bool]]:

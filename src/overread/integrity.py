@@ -22,6 +22,7 @@ from overread.errors import InputError
 from overread.tables import json_text, write_text
 
 CHANGED, MISSING, LINK, ADDITIONAL = "changed", "missing", "a link in its place", "additional"
+OTHER_RUN = "of another run"
 
 _BLANK = "0" * 64
 _END = '"\n}\n'
@@ -30,7 +31,7 @@ _SEAL = re.compile(rb'"hash": "([0-9a-f]{64})"\n\}\n\Z')
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a file differs from its entry: `name` within the folder, and CHANGED, MISSING, LINK or ADDITIONAL."""
+    """How a file differs from its entry: `name` within the folder, and one of the kinds above."""
 
     name: str
     kind: str

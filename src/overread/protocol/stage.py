@@ -55,6 +55,8 @@ def stamp_differences(folder: Path) -> list[integrity.Difference]:
         return [integrity.Difference(STAMP, integrity.MISSING)] if found else []
     if found == runs.read_json(folder / STAMP).get("run.json"):
         return []
+    if found and integrity.sealed(folder / "run.json"):  # both are whole: either may be the one that was replaced
+        return [integrity.Difference(f"run.json or {STAMP}", integrity.OTHER_RUN)]
     return [integrity.Difference("run.json", integrity.CHANGED if found else integrity.MISSING)]
 
 

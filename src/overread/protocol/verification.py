@@ -131,7 +131,10 @@ def _owner(top: Path, names: list[str], owners: dict[Path, list[Path]]) -> Path 
 def _verified(top: Path, files: list[Path]) -> Verified:
     record, found = _record(top)
     entries = _entries(record)
-    found += integrity.differences(top, entries, thorough=True)
+    outputs = integrity.differences(top, entries, thorough=True)
+    if len(outputs) == len(entries) > 1:  # nothing is as it says
+        found.append(Difference(RECORD, integrity.OTHER_RUN))
+    found += outputs
     found += [Difference(n, integrity.LINK) for n in _linked_parents(top, entries)]
     found += _model_differences(top)
     faults = _ledger_faults(top, record)
