@@ -10,8 +10,8 @@ whole study is verified, then `overread run` opens it again; the study is then p
 way, how many were named by `verify`, how many were refused, by name, by the command, and those that neither names.
 A byte changed with size and time kept is found by `verify` (and by the seals of records) alone: the commands compare
 size and time first; of models it is `predict` that must refuse it, which always hashes them. Of two files that were
-exchanged either may be named. Copies in the study that no command reads again (protocol.toml, run.json of the study, the
-ledger) are opened by `verify` alone too.
+exchanged either may be named. Copies in the study that no command reads again (protocol.toml, run.json of the study,
+the ledger) are opened by `verify` alone too.
 """
 
 from __future__ import annotations
