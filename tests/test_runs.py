@@ -26,7 +26,7 @@ def test_a_run_records_what_went_in_what_came_out_and_how_long(tmp_path):
     assert not runs.complete(tmp_path / "run", runs.fingerprint({"epochs": 3}, {"table": source}))
 
 
-def test_a_changed_input_or_a_lost_output_makes_a_run_incomplete(tmp_path):
+def test_a_changed_input_makes_a_run_incomplete_and_a_changed_output_is_refused_by_name(tmp_path):
     source = tmp_path / "in.csv"
     source.write_text("a")
     with runs.start(tmp_path / "run", "x", config={}, inputs={"table": source}) as run:
@@ -37,7 +37,11 @@ def test_a_changed_input_or_a_lost_output_makes_a_run_incomplete(tmp_path):
     source.write_text("b")
     assert runs.fingerprint({}, {"table": source}) != before
     (tmp_path / "run/out.txt").write_text("xy")
-    assert not runs.complete(tmp_path / "run", before)
+    with pytest.raises(InputError, match=r"1 that differ \(out\.txt: changed\)"):
+        runs.complete(tmp_path / "run", before)
+    (tmp_path / "run/out.txt").unlink()
+    with pytest.raises(InputError, match=r"1 that differ \(out\.txt: missing\)"):
+        runs.complete(tmp_path / "run", before)
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (ValueError, "failed")])

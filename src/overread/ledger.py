@@ -22,7 +22,8 @@ from overread.tables import locked, replacing
 
 ACCESS = "access to test labels"
 TORN_TAIL = "torn tail"
-KINDS = (ACCESS, TORN_TAIL)
+MISSING = "missing entry"
+KINDS = (ACCESS, TORN_TAIL, MISSING)
 
 _FIRST = "0" * 64
 _BLOCK = 4096  # bytes read from the end at a time
@@ -33,7 +34,8 @@ class Entry:
     """An entry: what happened and when, for which analysis, models and number of cases, under which protocol.
 
     An entry of kind "torn tail" states that a half-written line (after a crash) was moved to the file
-    `LEDGER.torn-FRAGMENT`, where FRAGMENT is the beginning of `fragment`, the SHA-256 of its bytes.
+    `LEDGER.torn-FRAGMENT`, where FRAGMENT is the beginning of `fragment`, the SHA-256 of its bytes. One of kind
+    "missing entry" states that the entry of hash `fragment`, kept by an earlier evaluation, is no longer in the ledger.
     """
 
     number: int
@@ -76,16 +78,47 @@ def append(
         "protocol_hash": protocol_hash,
     }  # fmt: skip
     with locked(path) as file:
-        line, fragment, end = _tail(file)
-        last = _last_entry(path, line) if end else None
-        whole = _parsed(fragment, last)
-        if whole is not None:  # only the end of the line is missing
-            last, end = whole, end + len(fragment)
-            _write(file, end, b"\n")
-            end += 1
-        elif fragment:
-            last, end = _write_entry(file, end, last, {"kind": TORN_TAIL, "fragment": _set_aside(path, fragment)})
+        last, end = _settled(file, path)
         return _write_entry(file, end, last, {"kind": ACCESS, **body})[0]
+
+
+def _settled(file: BinaryIO, path: Path) -> tuple[Entry | None, int]:
+    """The last entry and the end of the file, after a half-written last line was completed or set aside."""
+    line, fragment, end = _tail(file)
+    last = _last_entry(path, line) if end else None
+    whole = _parsed(fragment, last)
+    if whole is not None:  # only the end of the line is missing
+        _write(file, end + len(fragment), b"\n")
+        return whole, end + len(fragment) + 1
+    if fragment:
+        return _write_entry(file, end, last, {"kind": TORN_TAIL, "fragment": _set_aside(path, fragment)})
+    return last, end
+
+
+def record_missing(path: Path | str, heads: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Record that entries which earlier evaluations wrote are gone: the ledger was emptied, cut or replaced.
+
+    Parameters
+    ----------
+    heads
+        number and hash of entries that were kept elsewhere
+
+    Raises
+    ------
+    InputError
+        as `read`
+    """
+    path = Path(path)
+    entries = read(path) if heads else []
+    known = {e.hash for e in entries} | {e.fragment for e in entries if e.kind == MISSING}
+    lost = {head["hash"]: head["number"] for head in heads if head["hash"] not in known}
+    written: list[Entry] = []
+    for digest, number in sorted(lost.items(), key=lambda pair: pair[1]):
+        with locked(path) as file:
+            last, end = _settled(file, path)
+            given = {"kind": MISSING, "fragment": digest, "analysis": f"entry {number}"}
+            written.append(_write_entry(file, end, last, given)[0])
+    return written
 
 
 def read(path: Path | str) -> list[Entry]:
@@ -131,6 +164,12 @@ def faults(path: Path | str | None, head: Mapping[str, Any] | None) -> list[str]
             f"The ledger does not contain entry {head['number']} (hash {head['hash'][:12]}), which this evaluation "
             "wrote: entries were removed, or it is the ledger of another study."
         )  # fmt: skip
+    found += [
+        f"Before entry {e.number} ({e.time[:10]}) the ledger lost {e.analysis} (hash {e.fragment[:12]}), which an "
+        "earlier evaluation had written: it was emptied, cut or replaced, and accesses to test labels may be missing."
+        for e in entries
+        if e.kind == MISSING
+    ]
     torn = sum(e.kind == TORN_TAIL for e in entries)
     if torn:
         found.append(f"The ledger records {torn} half-written entr{'y' if torn == 1 else 'ies'} (torn tail): an access "

@@ -21,8 +21,10 @@ from typing import Any
 
 import polars as pl
 
+from overread import integrity
 from overread.errors import InputError
-from overread.tables import make_folder, write_json
+from overread.integrity import file_hash as file_hash
+from overread.tables import make_folder
 
 _PACKAGES = (
     "overread",
@@ -49,11 +51,11 @@ class Run:
         """Keep a fact of this run, such as what a resumed training found changed."""
         self.record["notes"][key] = value
 
-    def output(self, path: Path | str) -> Path:
-        """Name a file of the run folder that the run has written; its size and hash are recorded."""
+    def output(self, path: Path | str, *, sha256: str = "") -> Path:
+        """Name a file of the run folder that the run has written; its size, time and hash are recorded."""
         path = Path(path)
-        name = str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
-        self.record["outputs"][name] = {"bytes": path.stat().st_size, "sha256": file_hash(path)}
+        name = path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
+        self.record["outputs"][name] = integrity.entry(path, sha256=sha256)
         return path
 
 
@@ -104,31 +106,89 @@ def start(
 
 def _write(folder: Path, record: dict[str, Any]) -> None:
     try:
-        write_json(folder / "run.json", record)
+        integrity.write_sealed(folder / "run.json", record)
     except Exception:
         if record["status"] == "complete":
             raise  # otherwise the failure under way is the one to report
 
 
 def read(folder: Path | str) -> dict[str, Any]:
-    """The run.json of a folder."""
+    """The run.json of a folder; InputError where there is none or it was changed."""
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise InputError(folder, "a folder written by overread, with a run.json", "no run.json in it")
-    return read_json(path)
+    return read_sealed(path)
+
+
+def read_sealed(path: Path | str) -> dict[str, Any]:
+    """The record in a file that carries its own hash; InputError where it is damaged or was changed."""
+    record = read_json(path)
+    integrity.check_seal(path)
+    return record
+
+
+def check(folder: Path | str) -> dict[str, Any]:
+    """The run.json of a folder that is about to be used, its outputs compared with their entries.
+
+    A file of the recorded size and time is taken as unchanged; `overread verify` compares every byte.
+
+    Raises
+    ------
+    InputError
+        the run did not end, or names the files that were changed or are missing
+    """
+    record = read(folder)
+    status = record.get("status")
+    if status != "complete":
+        raise InputError(folder, "a finished run", f"one with status '{status}'", do="Run the command again.")
+    _compare(Path(folder), record)
+    return record
+
+
+def _compare(folder: Path, record: Mapping[str, Any]) -> None:
+    integrity.refuse(folder, integrity.differences(folder, record.get("outputs", {})))
+
+
+def check_if_run(folder: Path | str) -> None:
+    """As `check`, for a folder that need not be one of overread: without a run.json it is taken as it is."""
+    if is_run(folder):
+        check(folder)
+
+
+def is_run(folder: Path | str) -> bool:
+    """Whether the folder has a run.json that is not of another program; a damaged one counts as ours."""
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        return False
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError:
+        return True
+    return isinstance(value, dict) and {"command", "status", "outputs"} & value.keys() != set()
+
+
+def check_file(path: Path | str) -> None:
+    """Compare one file with the entry of the run that wrote it; a file that no run.json beside it names is taken as is.
+
+    Raises InputError where it was changed.
+    """
+    path = Path(path)
+    if path.is_file() and is_run(path.parent):
+        own = read(path.parent).get("outputs", {}).get(path.name)
+        kind = integrity.difference(path, own) if own else ""
+        integrity.refuse(path.parent, [integrity.Difference(path.name, kind)] if kind else [])
 
 
 def complete(folder: Path | str, wanted: str) -> bool:
-    """Whether the folder holds the finished run of that fingerprint, all its outputs there in full size."""
+    """Whether the folder holds the finished run of that fingerprint; InputError where its outputs were altered."""
     folder = Path(folder)
     if not (folder / "run.json").is_file():
         return False
     record = read(folder)
-    whole = all(
-        (folder / name).is_file() and (folder / name).stat().st_size == output["bytes"]
-        for name, output in record.get("outputs", {}).items()
-    )
-    return record.get("status") == "complete" and record.get("fingerprint") == wanted and whole
+    if record.get("status") != "complete" or record.get("fingerprint") != wanted:
+        return False
+    _compare(folder, record)
+    return True
 
 
 def fingerprint(config: Any, inputs: Mapping[str, Path | str] | None = None) -> str:
@@ -146,7 +206,8 @@ def input_hash(path: Path | str) -> str:
     path = Path(path)
     if path.is_dir():
         record = read(path)
-        return text_hash(json.dumps([record["fingerprint"], record["outputs"]], sort_keys=True))
+        outputs = {name: [own["bytes"], own["sha256"]] for name, own in record["outputs"].items()}
+        return text_hash(json.dumps([record["fingerprint"], outputs], sort_keys=True))
     return file_hash(path)
 
 
@@ -165,12 +226,6 @@ def read_json(path: Path | str) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(path, "JSON", str(error), do="Remove the folder and run the command again.") from error
     return value
-
-
-def file_hash(path: Path | str) -> str:
-    """The SHA-256 of a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def text_hash(text: str) -> str:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from overread import runs
 from overread.cohort import CohortConfig, build, open_cohort
+from overread.cohort.leave_site_out import write_splits
 from overread.errors import InputError
 from overread.images import store
 from overread.images.recipe import Recipe
@@ -260,3 +261,53 @@ def test_a_build_killed_again_and_again_loses_a_part_at_most_and_ends_with_the_s
         before = done
     subprocess.run([*command, "killed"], cwd=tmp_path, check=True, capture_output=True)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["labels.parquet", "splits.parquet", "images.parquet", "pixels/part-00000.npy"])
+def test_a_cohort_that_was_altered_is_not_opened(tmp_path, two, name):
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    open_cohort(tmp_path / "out")
+    path = tmp_path / "out" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"{name}: changed"):
+        open_cohort(tmp_path / "out")
+    path.unlink()
+    with pytest.raises(InputError, match=path.name):
+        open_cohort(tmp_path / "out")
+
+
+def test_images_that_a_run_wrote_and_that_were_altered_since_are_refused(tmp_path, two):
+    with runs.start(tmp_path, "deidentify", config={}) as run:
+        for path in two[0].images["path"]:
+            run.output(tmp_path / path)
+    (tmp_path / "run.json").rename(tmp_path / "kept.json")
+    (tmp_path / "run.json").write_text('{"of": "another program"}')
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    (tmp_path / "kept.json").rename(tmp_path / "run.json")
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    first = tmp_path / two[0].images["path"][0]
+    first.write_bytes((tmp_path / two[0].images["path"][1]).read_bytes())
+    with pytest.raises(InputError, match=f"{first.name}: changed"):
+        build(two, tmp_path, tmp_path / "out", CONFIG)
+
+
+def test_a_list_of_splits_that_a_run_wrote_and_that_was_altered_since_is_refused(tmp_path, two):
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    write_splits(tmp_path / "out", tmp_path / "lists", CohortConfig(recipe=RECIPE, seed=1))
+    given = CohortConfig(recipe=RECIPE, split_file=str(tmp_path / "lists/north.parquet"))
+    build(two, tmp_path, tmp_path / "again", given)
+    pl.read_parquet(given.split_file).with_columns(split=pl.lit("train")).write_parquet(given.split_file)
+    with pytest.raises(InputError, match=r"north\.parquet: changed"):
+        build(two, tmp_path, tmp_path / "again", given)
+
+
+def test_a_cohort_built_again_over_altered_pixels_notices(tmp_path, two):
+    build(two, tmp_path, tmp_path / "out", CONFIG)
+    part = tmp_path / "out/pixels/part-00000.npy"
+    state = part.stat()
+    np.save(part, 255 - np.load(part))
+    os.utime(part, ns=(state.st_atime_ns, state.st_mtime_ns))
+    with pytest.raises(InputError, match=r"part-00000\.npy: changed"):
+        build(two, tmp_path, tmp_path / "out", CONFIG)

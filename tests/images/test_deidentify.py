@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from overread import runs
 from overread.errors import InputError
 from overread.images import deidentify as package
 from overread.images.deidentify import Deidentification, Key, deidentify, new_key, read_key
@@ -495,6 +496,43 @@ def test_a_run_that_was_killed_leaves_only_clean_files_and_goes_on(folder, tmp_p
     assert {f.name: f.read_bytes() for f in clean_files(tmp_path / "killed")} == wanted
     audits = [pl.read_parquet(tmp_path / n / "audit.parquet") for n in ("killed", "whole")]
     assert audits[0].equals(audits[1])
+
+
+@needs_tesseract
+def test_every_clean_file_is_recorded_and_one_that_was_altered_is_named(folder, tmp_path):
+    source, write = folder
+    for i in range(10):
+        write(f"n{i:02d}.dcm", noise(seed=i), SOPInstanceUID=f"1.2.98.{i}")
+    deidentify(source, tmp_path / "out", KEY)
+    outputs = runs.check(tmp_path / "out")["outputs"]
+    clean = {f.relative_to(tmp_path / "out").as_posix(): f for f in clean_files(tmp_path / "out")}
+    assert set(outputs) == {"audit.parquet", "audit.csv", *clean}
+    name, path = next(iter(clean.items()))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"{name}: changed"):
+        runs.check(tmp_path / "out")
+
+
+@needs_tesseract
+def test_a_clean_file_that_was_altered_while_a_run_was_interrupted_is_refused(folder, tmp_path):
+    source, write = folder
+    for i in range(20):
+        write(f"n{i:02d}.dcm", noise(seed=i), SOPInstanceUID=f"1.2.98.{i}")
+
+    def stop(done, total):
+        if done >= 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        deidentify(source, tmp_path / "out", KEY, progress=stop)
+    path = clean_files(tmp_path / "out")[0]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"{path.name}: changed. Remove them to have them made again"):
+        deidentify(source, tmp_path / "out", KEY)
 
 
 def test_places_that_cannot_be_are_said(folder, tmp_path):

@@ -222,3 +222,22 @@ def test_pages_that_were_let_go_are_read_again(tmp_path, images):
     opened.release()
     np.testing.assert_array_equal(opened.gather(made["part"].to_numpy(), made["row"].to_numpy()), before)
     store.Store(RECIPE, (before,)).release()  # in memory there is nothing to let go of
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), [(n, w) for n in ("part-00000.npy", "part-00001.json") for w in ("byte", "cut")]
+    + [("part-00000.npy", "part-00001.npy")],
+)  # fmt: skip
+def test_parts_that_were_altered_are_neither_believed_nor_made_again(tmp_path, images, monkeypatch, name, way):
+    small_parts(monkeypatch)
+    whole, _ = build(images, tmp_path / "in", tmp_path / "out", RECIPE)
+    path = tmp_path / "out/pixels" / name
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1
+    altered = {"byte": bytes(data), "cut": bytes(data[:-9])}
+    path.write_bytes(altered[way] if way in altered else (path.parent / way).read_bytes())
+    with pytest.raises(InputError, match=rf"{name}.*Remove this file to have the part made again"):
+        build(images, tmp_path / "in", tmp_path / "out", RECIPE)
+    path.unlink()
+    again, _ = build(images, tmp_path / "in", tmp_path / "out", RECIPE)
+    assert again.equals(whole)

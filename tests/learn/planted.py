@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from overread import tables
+from overread import runs, tables
 from overread.images.recipe import Recipe
 from overread.learn.config import TrainingConfig
 
@@ -61,6 +61,8 @@ def make_planted(folder: Path, *, n: int = 120, size: int = SIZE, signal: float 
     )
     tables.write(tables.fill(images.sort("row"), "images"), folder / "images.parquet", "images")
     tables.write(frame, folder / "labels.parquet", "labels")
+    with runs.start(folder, "cohort", config={}):
+        pass
     return folder
 
 

@@ -43,6 +43,11 @@ def write_model(folder: Path, *, start: int = 0, patients: tuple[str, ...] = ("0
     return folder
 
 
+def written_again(folder: Path) -> None:
+    """Write model.json anew, with the hashes of the files as they are now."""
+    models.write_record(folder, json.loads((folder / "model.json").read_text()))
+
+
 def test_a_folder_that_was_written_is_opened_with_all_it_states(tmp_path: Path):
     model = models.open_model(write_model(tmp_path / "m"))
     assert model.name == "pooled"
@@ -109,6 +114,7 @@ def test_truncated_weights_are_refused(tmp_path: Path):
     folder = write_model(tmp_path / "m")
     path = folder / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
+    written_again(folder)
     with pytest.raises(InputError, match=r"weights\.safetensors: expected a whole safetensors file; found a damaged"):
         models.load_network(models.open_model(folder))
 
@@ -119,6 +125,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float):
     weights = load_file(folder / "weights.safetensors")
     weights["classifier.bias"][0] = value
     save_file(weights, folder / "weights.safetensors")
+    written_again(folder)
     with pytest.raises(InputError, match=r"weights\.safetensors: expected finite weights; .* \(classifier\.bias\)"):
         models.load_network(models.open_model(folder))
 
@@ -129,6 +136,7 @@ def test_weights_of_another_network_are_refused_by_key(tmp_path: Path):
     weights["classifier.weight"] = weights["classifier.weight"][:2].clone()
     weights["extra"] = weights.pop("classifier.bias")
     save_file(weights, folder / "weights.safetensors")
+    written_again(folder)
     expected = r"3 keys that do not fit \(classifier.bias missing, extra unknown, classifier.weight \(2, \d+\) for"
     with pytest.raises(InputError, match=expected):
         models.load_network(models.open_model(folder))
@@ -186,4 +194,40 @@ def test_an_ensemble_whose_member_was_trained_again_is_refused(tmp_path: Path):
 def test_an_ensemble_of_another_recipe_is_refused(tmp_path: Path):
     folder = write_ensemble(tmp_path / "e", recipe=Recipe(size=128).to_dict())
     with pytest.raises(InputError, match=r"members with its findings and pixel recipe; found 2 others"):
+        models.open_model(folder)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "train_patients.txt"])
+@pytest.mark.parametrize("way", ["empty", "cut", "byte", "other"])
+def test_weights_and_patients_that_were_altered_are_refused_by_name(tmp_path: Path, name: str, way: str):
+    folder = write_model(tmp_path / "m")
+    other = write_model(tmp_path / "o", start=1, patients=("003",))
+    data = (folder / name).read_bytes()
+    altered = {"empty": b"", "cut": data[:-1], "byte": data[:-2] + b"9\n", "other": (other / name).read_bytes()}
+    (folder / name).write_bytes(altered[way])
+    with pytest.raises(InputError, match=rf"1 that differ \({name}: changed\)"):
+        models.open_model(folder)
+
+
+def test_a_threshold_that_was_edited_in_model_json_is_refused(tmp_path: Path):
+    folder = write_model(tmp_path / "m")
+    path = folder / "model.json"
+    path.write_text(path.read_text().replace('"threshold": 0.3', '"threshold": 0.9'))
+    with pytest.raises(InputError, match=r"model\.json: expected a record as it was written"):
+        models.open_model(folder)
+
+
+def test_a_model_without_hashes_is_refused(tmp_path: Path):
+    folder = write_model(tmp_path / "m")
+    told = json.loads((folder / "model.json").read_text())
+    for lacking in ("hash", "files"):
+        (folder / "model.json").write_text(json.dumps({k: v for k, v in told.items() if k != lacking}, indent=1) + "\n")
+        with pytest.raises(InputError, match="one that was changed, or has no hash"):
+            models.open_model(folder)
+
+
+def test_a_patient_list_of_a_member_that_was_emptied_is_refused_by_the_ensemble(tmp_path: Path):
+    folder = write_ensemble(tmp_path / "e")
+    (folder / "seed-2/train_patients.txt").write_text("")
+    with pytest.raises(InputError, match=r"seed-2: .*train_patients\.txt: changed"):
         models.open_model(folder)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from scipy.special import expit
-from test_model import write_model
+from test_model import write_model, written_again
 
 from overread import runs, tables
 from overread.errors import InputError
@@ -191,6 +191,46 @@ def test_kill_9_costs_one_part(model: Path, cohort: Path, tmp_path: Path):
     assert everything(out) == whole
 
 
+@pytest.mark.parametrize("name", ["logits-00000.npy", "heatmaps/part-00000.npy", "done-00000.json"])
+def test_a_part_that_was_altered_while_a_prediction_was_interrupted_is_refused(
+    model: Path, cohort: Path, tmp_path: Path, name: str
+):
+    options: dict[str, Any] = {"batch_size": 3, "part_size": 6}
+    with pytest.raises(KeyboardInterrupt):
+        predict(model, cohort, tmp_path / "out", progress=stop_after(9), **options)
+    path = next((tmp_path / "out").glob(".partial-*")) / name
+    data = bytearray(path.read_bytes())
+    data[-7] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=Path(name).name):
+        predict(model, cohort, tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "heatmaps/part-00000.npy", "run.json"])
+def test_a_finished_prediction_that_was_altered_is_refused_not_made_again(
+    model: Path, cohort: Path, tmp_path: Path, name: str
+):
+    out = predict(model, cohort, tmp_path / "out")
+    data = bytearray((out / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (out / name).write_bytes(data)
+    with pytest.raises(InputError, match=Path(name).name):
+        predict(model, cohort, out)
+    assert (out / name).read_bytes() == data
+
+
+def test_a_cohort_that_was_altered_is_not_predicted(model: Path, cohort: Path, tmp_path: Path):
+    with runs.start(cohort, "cohort", config={}) as run:
+        for path in (cohort / "labels.parquet", cohort / "pixels/part-00001.npy"):
+            run.output(path)
+    predict(model, cohort, tmp_path / "fine")
+    pixels = np.load(cohort / "pixels/part-00001.npy")
+    np.save(cohort / "pixels/part-00001.npy", 255 - pixels)
+    with pytest.raises(InputError, match=r"pixels/part-00001\.npy: changed"):
+        predict(model, cohort, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_there_and_unchanged_is_not_done_again(model: Path, cohort: Path, tmp_path: Path):
     out = predict(model, cohort, tmp_path / "out")
     written = (out / "run.json").read_bytes()
@@ -205,6 +245,7 @@ def test_a_changed_model_is_predicted_anew_and_old_parts_go(model: Path, cohort:
     weights = load_file(model / "weights.safetensors")
     weights["classifier.bias"] += 1
     save_file(weights, model / "weights.safetensors")
+    written_again(model)
     predict(model, cohort, out, part_size=4)
     fresh = predict(model, cohort, tmp_path / "fresh", part_size=4)
     assert everything(out) == everything(fresh)
@@ -227,6 +268,7 @@ def test_pixels_of_another_recipe_are_refused_and_both_are_named(model: Path, tm
 def test_truncated_weights_are_refused_and_nothing_is_written(model: Path, cohort: Path, tmp_path: Path):
     path = model / "weights.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    written_again(model)
     with pytest.raises(InputError, match=r"expected a whole safetensors file; found a damaged one"):
         predict(model, cohort, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -248,6 +290,7 @@ def test_outputs_that_are_not_finite_are_refused_and_the_old_result_survives(mod
     weights = load_file(model / "weights.safetensors")
     weights["classifier.weight"][0] = 3e38  # finite itself
     save_file(weights, model / "weights.safetensors")
+    written_again(model)
     with pytest.raises(InputError, match=r"finite outputs.*20 images with NaN or infinite outputs of pooled \(i001,"):
         predict(model, cohort, out)
     assert {k: v for k, v in everything(out).items() if not k.startswith(".partial")} == before
@@ -325,5 +368,6 @@ def test_the_heat_map_of_an_ensemble_is_the_mean_of_the_members_raw_maps(cohort:
 def test_a_patient_of_any_member_is_refused(cohort: Path, tmp_path: Path):
     ensemble = write_ensemble(tmp_path / "ensemble")
     (ensemble / "seed-2" / "train_patients.txt").write_text("p004\n")
+    written_again(ensemble / "seed-2")
     with pytest.raises(InputError, match=r"1 of 20 patients in its train_patients.txt \(p004\)"):
         predict(ensemble, cohort, tmp_path / "out")

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from overread import ledger
+from overread import ledger, runs
 from overread.errors import InputError
-from overread.protocol import run
+from overread.protocol import run, verify
 
 PROTOCOL = """
 [study]
@@ -91,8 +91,6 @@ def test_every_stage_leaves_its_folder_and_the_report_is_one_page(study):
 
 
 def test_the_matched_model_learnt_from_as_many_images_as_the_largest_institution(study):
-    from overread import runs
-
     record = {
         m: runs.read_json(study / f"models/{m}/seed-1/model.json") for m in ("alder", "birch", "matched", "pooled")
     }
@@ -105,6 +103,45 @@ def test_a_study_that_is_finished_is_not_done_again(study, protocol):
     run(protocol, study, workers=1)
     assert times(study) == before
     assert len(ledger.read(study / "ledger.jsonl")) == 1
+
+
+ALTERED = (
+    "models/pooled/seed-1/train_patients.txt", "models/pooled/ensemble/model.json", "models/alder/seed-2/tune.parquet",
+    "cohort/pixels/part-00000.npy", "cohort/labels.parquet", "predictions/matched/predictions.parquet",
+    "evaluation/estimates.parquet", "evaluation/notes.json", "report/report.html", "simulated/labels.parquet",
+    "cohort/run.json", "evaluation/stage.json",
+)  # fmt: skip
+
+
+def test_what_is_altered_in_a_finished_study_is_named_and_refused_until_it_is_restored(study, protocol):
+    assert [str(f.folder) for f in verify(study) if not f.unchanged] == []
+    before = times(study)
+    for name in ALTERED:
+        path = study / name
+        data, state = path.read_bytes(), path.stat()
+        for altered in (b"", data[:-1], data.replace(b"0", b"1"), None):
+            if altered is None:
+                path.unlink()
+            else:
+                path.write_bytes(altered)
+            named = {f.folder / d.name for f in verify(study) for d in f.differences}
+            assert path in named, name
+            with pytest.raises(InputError, match=path.name):
+                run(protocol, study, workers=1)
+        path.write_bytes(data)
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    run(protocol, study, workers=1)
+    assert times(study) == before
+    assert [str(f.folder) for f in verify(study) if not f.unchanged] == []
+
+
+def test_a_folder_of_another_command_is_not_taken_for_a_study(protocol, tmp_path):
+    with runs.start(tmp_path / "x", "cohort", config={}):
+        pass
+    record = (tmp_path / "x/run.json").read_bytes()
+    with pytest.raises(InputError, match="found the folder of `overread cohort`"):
+        run(protocol, tmp_path / "x")
+    assert (tmp_path / "x/run.json").read_bytes() == record
 
 
 def test_a_changed_line_redoes_what_depends_on_it_and_every_look_at_the_test_set_is_kept(study, protocol):

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from overread import ledger, runs, tables
+from overread import integrity, ledger, runs, tables
 from overread.stats import roc
 
 # fmt: off
@@ -405,7 +405,8 @@ def _models(folder: Path) -> dict[str, Path]:
             config = {
                 "epochs": 6, "batch_size": 32, "learning_rate": 3e-4, "weights": None, "patience": 5,
                 "positive_weight_cap": 10.0, "uncertain": {"*": "ignore"}, "network": "densenet-small"}
-            tables.write_json(run / "run.json", {"config": config, "seed": k, "seconds": 64.2, "status": "complete"})
+            record = {"config": config, "seed": k, "seconds": 64.2, "status": "complete"}
+            integrity.write_sealed(run / "run.json", record)
         made[name] = folder / name
     return made
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from overread import report, tables
+from overread import integrity, report
 from overread.report.evidence import read_evidence
 from overread.report.numbers import fixed as number
 from overread.report.numbers import interval
@@ -234,7 +234,7 @@ def out(given, tmp_path_factory, write_folder):
     evidence = write_folder(folder / "evaluation", estimates.to_dicts(), curves=curves, verdicts=VERDICT)
     run = json.loads((evidence / "run.json").read_text(encoding="utf-8"))
     run["config"] |= {"uncertain_calls": "absent", "reader_made": ["adjudicated"], "roles": {}}
-    tables.write_json(evidence / "run.json", run)
+    integrity.write_sealed(evidence / "run.json", run)
     report.write(evidence, folder / "out", study={"title": "Reads"})
     return folder / "out"
 

@@ -12,6 +12,7 @@ import pytest
 from scipy.special import expit
 
 from overread import evaluate as evaluation
+from overread import integrity
 from overread.evaluate.config import EvaluationConfig
 from overread.report.evidence import read_evidence
 from overread.report.methods import _training, methods, methods_text
@@ -263,7 +264,7 @@ def test_subgroup_columns_that_have_no_estimate_are_not_in_the_methods(evidence_
     folder = evidence_folder([_subgroup("sex")])
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     record.setdefault("config", {})["subgroups"] = ["sex", "age_band"]
-    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    integrity.write_sealed(folder / "run.json", record)
     _, cited = methods(read_evidence(folder, {}))
     text = dict(cited.paragraphs)["Subgroups"]
     assert "Subgroups by sex were" in text

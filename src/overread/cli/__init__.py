@@ -12,6 +12,7 @@ from rich.console import Console
 from overread.cli.given import change as _change
 from overread.cli.given import pair as _pair
 from overread.cli.given import stated as _stated
+from overread.cli.given import verified as _verified
 from overread.cli.progress import line, say, shown
 from overread.errors import InputError
 
@@ -27,6 +28,7 @@ _TRAINING = {"torch", "lightning_fabric", "safetensors"}
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for the result.")]
 Config = Annotated[Path | None, typer.Option(help="A TOML file with the section of the same name as in a protocol.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; default: every core.")]
+Verify = Annotated[bool, typer.Option("--verify", help="First compare every byte of what is read with its hash.")]
 
 
 def main() -> None:
@@ -67,10 +69,13 @@ def run(
     data: Annotated[Path | None, typer.Option(help="The folder that the sources' roots are relative to.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE in place of the file's.")] = None,
     workers: Workers = None,
+    verify: Verify = False,
 ) -> None:
     """Do a whole study from its protocol; what is there and unchanged is not done again."""
     from overread.protocol import remarks, run
+    from overread.protocol.stage import stamps
 
+    _verified(verify, *stamps(out))
     changes = dict(_change(c) for c in change or [])
     with shown() as progress:
         page = run(protocol, out, data=data, workers=workers, changes=changes, progress=progress)
@@ -183,12 +188,14 @@ def splits(
     cohort: Annotated[Path, typer.Argument(help="A cohort's folder.")],
     out: Out,
     config: Config = None,
+    verify: Verify = False,
 ) -> None:
     """Write for every site the split that leaves it out: test as a whole, the others train and tune."""
     from overread.cohort import CohortConfig
     from overread.cohort.leave_site_out import write_splits
     from overread.protocol import section
 
+    _verified(verify, cohort)
     made = write_splits(cohort, out, section(CohortConfig, _stated(config, "cohort"), "cohort"))
     for site, hashed in made.items():
         print(f"{site}: {hashed[:12]}")
@@ -204,11 +211,13 @@ def sample(
     label_source: Annotated[str, typer.Option(help="Whose labels say which finding is present.")] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
     config: Config = None,
+    verify: Verify = False,
 ) -> None:
     """Draw a stratified random sample of cases for readers, weighed back to the population."""
     from overread.cohort.sample import SampleConfig, draw
     from overread.protocol import section
 
+    _verified(verify, cohort)
     given = {"n": size, "floor": floor, "label_source": label_source or None, "seed": seed}
     stated = _stated(config, "sample") | {k: v for k, v in given.items() if v is not None}
     made = draw(cohort, out, section(SampleConfig, stated, "sample"))
@@ -228,12 +237,14 @@ def train(
     max_images: Annotated[int | None, typer.Option(help="Training images at most, whole patients.")] = None,
     name: Annotated[str, typer.Option(help="What the model is called.")] = "model",
     config: Config = None,
+    verify: Verify = False,
 ) -> None:
     """Train on the cohort's train split, choose the epoch on tune, freeze operating points and recalibration."""
     from overread.learn.config import TrainingConfig
     from overread.learn.train import train
     from overread.protocol import section
 
+    _verified(verify, cohort)
     given = {"network": network or None, "epochs": epochs, "seed": seed}
     stated = _stated(config, "training") | {k: v for k, v in given.items() if v is not None}
     chosen = section(TrainingConfig, stated, "training")
@@ -256,10 +267,12 @@ def predict(
     site: Annotated[list[str] | None, typer.Option(help="A site; may be repeated. Default: all.")] = None,
     heatmaps: Annotated[bool, typer.Option(help="Grad-CAM for every finding of every image.")] = True,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    verify: Verify = False,
 ) -> None:
     """Score every finding of every tune and test image with a frozen model, heat maps in the same pass."""
     from overread.learn.predict import predict
 
+    _verified(verify, model, cohort)
     with line("predict") as progress:
         predict(model, cohort, out, sites=site, heatmaps=heatmaps, batch_size=batch_size, progress=progress)
     print(f"Predictions: {(out / 'predictions.parquet').resolve()}")
@@ -281,6 +294,7 @@ def evaluate(
     title: Annotated[str, typer.Option(help="The title of the report.")] = "Evaluation of predictions",
     config: Config = None,
     workers: Workers = None,
+    verify: Verify = False,
 ) -> None:
     """Evaluate anyone's predictions and report: AUCs, operating points, calibration, subgroups, comparisons."""
     import os
@@ -288,6 +302,7 @@ def evaluate(
     from overread.evaluate import EvaluationConfig
     from overread.protocol import evaluate_files, remarks, section
 
+    _verified(verify, out / "run.json", images, *(label.partition("=")[2] or label for label in labels), *predictions)
     given = {
         "findings": finding, "reference": reference or None, "external_sites": external, "subgroups": subgroup,
         "seed": seed,
@@ -313,6 +328,7 @@ def report(
     model: Annotated[list[Path] | None, typer.Option(help="A model's folder; may be repeated.")] = None,
     statements: Annotated[Path | None, typer.Option(help="TOML: what only authors know, for the checklists.")] = None,
     workers: Workers = None,
+    verify: Verify = False,
 ) -> None:
     """Write the report of an evaluation: one HTML page; estimates, tables for Word and figures beside it."""
     import os
@@ -320,6 +336,7 @@ def report(
     from overread.protocol import report_folder
     from overread.report.drawing_pool import drawing_pool
 
+    _verified(verify, evaluation, cohort, *(m.partition("=")[2] for m in heatmaps or []), *(model or []))
     maps = dict(_pair(h) for h in heatmaps or [])
     with drawing_pool(workers or os.cpu_count() or 1) as pool:
         page = report_folder(
@@ -327,6 +344,23 @@ def report(
             pool=pool,
         )  # fmt: skip
     print(f"Report: {page.resolve()}")
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A study, the folder of one command, or a folder that holds such.")],
+) -> None:
+    """Compare every file below a folder with the record of the run that wrote it; name what was altered."""
+    from overread.protocol import verify
+
+    found = verify(folder)
+    for each in found:
+        for sentence in each.sentences():
+            print(sentence)
+    altered = [each.folder for each in found if not each.unchanged]
+    if altered:
+        raise InputError(folder, "every file as it was written", f"differences in {len(altered)} folders")
+    print("Everything is as it was written.")
 
 
 @app.command()

@@ -42,3 +42,11 @@ def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str
         raise InputError(config, "TOML", str(error)) from error
     inner: dict[str, Any] = stated.get(section, stated if alone and not SECTIONS & set(stated) else {})
     return inner
+
+
+def verified(wanted: bool, *paths: Path | str | None) -> None:
+    """Compare every byte of these folders, and of those in which these files lie, where `--verify` was given."""
+    if wanted:
+        from overread.protocol import refuse_altered
+
+        refuse_altered(*paths)

@@ -79,6 +79,7 @@ def build(
     sources = [source] if isinstance(source, Source) else list(source)
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
     out = Path(out)
+    _check_given(roots, config)
     sources, base = rooted(sources, [Path(r) for r in roots])
     whole = merged(sources)
     check_columns(config, whole.images.columns)
@@ -116,17 +117,27 @@ def build(
     return open_cohort(out)
 
 
+def _check_given(roots: Sequence[Path | str], config: CohortConfig) -> None:
+    """Refuse altered lists, and altered images, where it was overread that wrote them."""
+    for path in (*config.exclude_files, config.split_file):
+        if path:
+            runs.check_file(path)
+    for folder in dict.fromkeys(p for root in roots for p in (Path(root), Path(root).parent)):
+        if runs.is_run(folder) and runs.read(folder).get("command") in ("deidentify", "simulate"):
+            runs.check(folder)
+
+
 def open_cohort(folder: Path | str) -> Cohort:
     """Open a cohort's folder.
 
-    Raises InputError where it is none, or where its build did not end.
+    Raises InputError where it is none, where its build did not end, or where a file of it was altered since.
     """
     folder = Path(folder)
     if not (folder / "images.parquet").is_file():
         raise InputError(folder, "a cohort's folder, with images.parquet", "none there", do="Build it first.")
-    stamped = (folder / "run.json").is_file()
-    if (not stamped and (folder / _BUILDING).exists()) or (stamped and runs.read(folder)["status"] != "complete"):
+    if not (folder / "run.json").is_file() and (folder / _BUILDING).exists():
         raise InputError(folder, "a whole cohort", "one whose build did not end", do="Build it again.")
+    runs.check(folder)
     read = {name: folder / f"{name}.parquet" for name in _TABLES}
     frames = {n: tables.read(p, n) if p.is_file() else tables.empty(n) for n, p in read.items()}
     return Cohort(folder, **frames)

@@ -158,16 +158,25 @@ def _evidence(
     )
 
 
-def write(evidence: Evidence, folder: Path | str) -> None:
-    """Write the tables as Parquet, the account also as CSV, and the notes; each file whole or not at all."""
+def write(evidence: Evidence, folder: Path | str) -> list[Path]:
+    """Write the tables as Parquet, the account also as CSV, and the notes; each file whole or not at all.
+
+    Returns the paths of the files.
+    """
     folder = Path(folder)
-    for name in ("estimates", "verdicts", "curves", "joined", "account"):
+    written = [
         tables.write(getattr(evidence, name), folder / f"{name}.parquet", name)
-    tables.write(evidence.account, folder / "account.csv", "account")
+        for name in ("estimates", "verdicts", "curves", "joined", "account")
+    ]
+    written.append(tables.write(evidence.account, folder / "account.csv", "account"))
     notes = {"notes": list(evidence.notes), "opened": list(evidence.opened), "ledger": evidence.ledger_head}
-    tables.write_json(folder / "notes.json", notes)
+    written.append(tables.write_json(folder / "notes.json", notes))
+    patients = folder / "tuning_patients.txt"
     if evidence.tuning_patients:
-        tables.write_text(folder / "tuning_patients.txt", "\n".join(evidence.tuning_patients) + "\n")
+        written.append(tables.write_text(patients, "\n".join(evidence.tuning_patients) + "\n"))
+    else:
+        tables.remove(patients)  # of an earlier evaluation in this folder
+    return written
 
 
 def _identified(predictions: pl.DataFrame, where: str, notes: list[tables.Note]) -> pl.DataFrame:

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from overread import integrity
 from overread.errors import InputError
 from overread.images.making import Made, made_in_order, part_key
 from overread.images.making import read_image as read_image
@@ -32,6 +33,7 @@ Check = Callable[[pl.DataFrame], None]
 
 # Bounded memory while a part is filled, and little lost when a build is interrupted.
 _PART_BYTES, _PART_IMAGES = 64 << 20, 4096
+_REMOVE = "Remove this file to have the part made again."
 _ADDED = {"part": pl.Int32, "row": pl.Int32, "rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String}
 _RECORD = {"rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String, "note": pl.String, "fault": pl.String}
 
@@ -171,21 +173,29 @@ def _clear(pixels: Path, *, keep: list[Path]) -> None:
 
 
 def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
-    """The records of a part that is made already from the same files by the same recipe."""
+    """The records of a part that is made already from the same files by the same recipe.
+
+    Raises InputError where it was altered since: it is neither believed nor made again unasked.
+    """
     path = _name(pixels, part.number)
-    if not path.is_file() or not path.with_suffix(".json").is_file():
+    beside = path.with_suffix(".json")
+    if not path.is_file() or not beside.is_file():
         return None
-    record: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    if record.get("key") != part.key or record.get("bytes") != path.stat().st_size:
+    integrity.check_seal(beside, do=_REMOVE)
+    record: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
+    if record.get("key") != part.key:
         return None
+    kind = integrity.difference(path, record["file"], thorough=True)
+    integrity.refuse(pixels, [integrity.Difference(path.name, kind)] if kind else [], do=_REMOVE)
     return _frame([Made(**entry) for entry in record["images"]])
 
 
 def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Made]) -> None:
     path = _name(pixels, part.number)
     write_array(path, rows)
-    record = {"key": part.key, "bytes": path.stat().st_size, "images": [asdict(m) for m in records]}
-    write_json(path.with_suffix(".json"), record)
+    file = {"bytes": path.stat().st_size, "sha256": integrity.file_hash(path)}  # no time: equal work has equal bytes
+    record = {"key": part.key, "file": file, "images": [asdict(m) for m in records]}
+    integrity.write_sealed(path.with_suffix(".json"), record)
 
 
 def _frame(records: list[Made]) -> pl.DataFrame:

@@ -51,6 +51,8 @@ def combine(out: Path | str, members: Sequence[Path | str], name: str) -> Path:
     out, folders = Path(out), [Path(m) for m in members]
     _check_folders(folders)
     opened = [open_model(folder) for folder in folders]
+    for folder in folders:
+        runs.check_if_run(folder)
     _check_agreement(opened)
     config = {"name": name, "members": [f.name for f in folders]}
     inputs = {f"{m.folder.name}/{key}": path for m in opened for key, path in m.files().items()}

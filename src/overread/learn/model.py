@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from overread import findings as vocabulary
-from overread import runs, tables
+from overread import integrity
 from overread.errors import InputError
 from overread.images.recipe import Recipe
 from overread.learn import network
@@ -23,6 +23,11 @@ from overread.learn.checkpoint import check_finite
 
 FORMAT = 1
 """The format of model.json that is written here; a newer one is refused."""
+
+HASHED = ("weights.safetensors", "train_patients.txt")
+"""The files whose hashes stand in model.json."""
+
+_AGAIN = "Copy the model again, all its files together, or train it again."
 
 # Every key that a model must state, and what it is in JSON.
 _REQUIRED: dict[str, type] = {
@@ -83,7 +88,8 @@ def open_model(folder: Path | str) -> Model:
     """Open a model folder and check all that it states; weights are read later, by `load_network`.
 
     Raises InputError where the folder is none, model.json is of a newer format or lacks keys, the weights or the list
-    of training patients are missing, or an ensemble's members do not agree with it or have been changed since.
+    of training patients are missing, they or model.json were changed since they were written, or an ensemble's members
+    do not agree with it or have been changed since.
     """
     folder = Path(folder)
     record = _read_record(folder)
@@ -93,6 +99,8 @@ def open_model(folder: Path | str) -> Model:
     single = record["kind"] == "single"
     if single and not (folder / "weights.safetensors").is_file():
         raise InputError(folder, "a file weights.safetensors beside model.json", "none", do="Train the model again.")
+    patients = _train_patients(folder)
+    check_files(folder, record)
     return Model(
         folder=folder,
         name=record["name"],
@@ -103,7 +111,7 @@ def open_model(folder: Path | str) -> Model:
         recipe=Recipe.from_dict(record["recipe"]),
         recalibration=record["recalibration"],
         members=() if single else _members(folder, record),
-        train_patients=_train_patients(folder),
+        train_patients=patients,
         record=record,
     )
 
@@ -132,13 +140,30 @@ def load_network(model: Model) -> nn.Module:
 
 
 def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
-    """Write model.json atomically, with its format; refuses a record that `open_model` would refuse."""
-    path = Path(folder) / "model.json"
+    """Write model.json atomically, with its format, the hashes of weights and training patients, and its own hash.
+
+    It is written after them; refuses a record that `open_model` would refuse.
+    """
+    folder = Path(folder)
+    path = folder / "model.json"
     full = {"format": FORMAT, **record}
     problems = _problems(path, full)
     if problems:
         raise InputError.all(problems)
-    return tables.write_json(path, full)
+    hashes = {name: integrity.file_hash(folder / name) for name in HASHED if (folder / name).is_file()}
+    return integrity.write_sealed(path, {**full, "files": hashes})
+
+
+def check_files(folder: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a model whose record, weights or list of training patients are not those that were written together."""
+    integrity.check_seal(folder / "model.json", do=_AGAIN)
+    hashes = record.get("files") or {}
+    changed = [
+        integrity.Difference(name, integrity.CHANGED)
+        for name in HASHED
+        if (folder / name).is_file() and hashes.get(name) != integrity.file_hash(folder / name)
+    ]
+    integrity.refuse(folder, changed, do=_AGAIN)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
@@ -239,7 +264,7 @@ def _members(folder: Path, record: Mapping[str, Any]) -> tuple[Model, ...]:
     changed = [
         name
         for name, member in zip(record["members"], members, strict=True)
-        if name in hashes and hashes[name] != runs.file_hash(member.folder / "weights.safetensors")
+        if name in hashes and hashes[name] != member.record["files"]["weights.safetensors"]
     ]
     if changed:
         raise InputError(

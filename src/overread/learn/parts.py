@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from overread import tables
+from overread import integrity, runs, tables
 from overread.errors import InputError
 from overread.images.store import Store
 from overread.learn import heatmap
@@ -86,18 +86,26 @@ def _inputs(pixels: NDArray[np.uint8], model: Model, device: str) -> Tensor:
 
 
 def compute_parts(work: Work, staging: Path, *, progress: Progress | None) -> None:
-    """Run the networks over every part that is not whole yet; its logits, written last, are the mark that it is."""
+    """Run the networks over every part that is not whole yet; its record, written last, is the mark that it is.
+
+    Raises InputError where a part that an interrupted run finished was altered since.
+    """
     total = len(work.images)
     for number, first in enumerate(range(0, total, work.part_size)):
-        mark = staging / f"logits-{number:05d}.npy"
+        mark = staging / f"done-{number:05d}.json"
         part = work.images.slice(first, work.part_size)
-        if not mark.exists():
+        if mark.exists():
+            found = integrity.differences(staging, runs.read_sealed(mark)["files"], thorough=True)
+            integrity.refuse(staging, found, do="Remove this folder to predict from the start.")
+        else:
             logits, maps, maxima = _part(work, part, first=first, progress=progress)
+            written = [tables.write_array(staging / f"logits-{number:05d}.npy", logits)]
             if maps is not None:
                 assert maxima is not None
-                tables.write_array(staging / "heatmaps" / f"part-{number:05d}.npy", maps)
-                tables.write_array(staging / "heatmaps" / f"maximum-{number:05d}.npy", maxima)
-            tables.write_array(mark, logits)
+                written.append(tables.write_array(staging / "heatmaps" / f"part-{number:05d}.npy", maps))
+                written.append(tables.write_array(staging / "heatmaps" / f"maximum-{number:05d}.npy", maxima))
+            entries = {p.relative_to(staging).as_posix(): integrity.entry(p) for p in written}
+            integrity.write_sealed(mark, {"files": entries})
         if progress is not None:
             progress(first + len(part), total)
 

@@ -100,6 +100,7 @@ def train(
     inputs = {key: cohort_folder / file for key, file in _FILES.items()}
     if config.weights not in (None, "imagenet"):
         inputs["weights"] = Path(str(config.weights))
+        runs.check_file(inputs["weights"])
     _check_cohort(cohort_folder)
     wanted = runs.fingerprint(said, inputs)
     if runs.complete(out, wanted):
@@ -237,6 +238,7 @@ def _check_cohort(folder: Path) -> None:
     missing = [file for file in _FILES.values() if not (folder / file).is_file()]
     if missing:
         raise InputError(folder, "a cohort folder", f"{len(missing)} files missing", examples=missing)
+    runs.check(folder)
 
 
 def _check_out(out: Path, wanted: str) -> None:

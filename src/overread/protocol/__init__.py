@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from overread.protocol.schema import Protocol, load
     from overread.protocol.study import demo, run
     from overread.protocol.validation import check
+    from overread.protocol.verification import Verified, refuse_altered, verify
 
 __all__ = [
-    "Expected", "Protocol", "check", "cohort_tables", "demo", "evaluate_files", "load", "plan", "remarks",
-    "report_folder", "run", "section",
+    "Expected", "Protocol", "Verified", "check", "cohort_tables", "demo", "evaluate_files", "load", "plan",
+    "refuse_altered", "remarks", "report_folder", "run", "section", "verify",
 ]  # fmt: skip
 
 _MODULES = {
@@ -26,6 +27,7 @@ _MODULES = {
     "schema": ("Protocol", "load"),
     "study": ("demo", "run"),
     "validation": ("check",),
+    "verification": ("Verified", "refuse_altered", "verify"),
 }
 
 

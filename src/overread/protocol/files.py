@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -79,6 +80,9 @@ def _evaluate_files(
 ) -> None:  # fmt: skip
     """Read the files, evaluate, and write evidence and ledger."""
     named = [_named(f) for f in ([labels] if isinstance(labels, Path | str) else labels)]
+    for file in (images, *(f for _, f in named), *predictions, *tune, *([reads] if reads else [])):
+        runs.check_file(file)
+    known = earlier_heads(out / "ledger.jsonl", out, out / "report")
     words = config.spellings
     cases = wide.images(images, spellings=words)
     check_sites(cases.frame, config, images)
@@ -93,32 +97,42 @@ def _evaluate_files(
     with runs.start(
         out, "evaluate", config=config, inputs=files | {f"tune {p.name}": p for p in tune}, seed=config.seed
     ) as run:
+        if known:
+            run.note("ledger", known[0])  # kept also by a run that fails
         evidence = open_labels(
             out / "ledger.jsonl", cases.frame, truth, given, config, tune=tuning,
             reads=answers[0][1].frame if answers else None, progress=progress,
-            notes=[note for _, read in understood for note in read.notes],
+            notes=[note for _, read in understood for note in read.notes], known=known,
         )  # fmt: skip
         evidence = replace(evidence, account=pl.concat([_account(understood), evidence.account]))
-        evaluation.write(evidence, out)
         run.note("files as read", {str(f): _understood(r) for f, r in understood})
-        for name in ("estimates", "verdicts", "curves", "joined", "account"):
-            run.output(out / f"{name}.parquet")
+        record_evidence(run, evidence, ledger_path=out / "ledger.jsonl")
+
+
+def record_evidence(run: runs.Run, evidence: evaluation.Evidence, *, ledger_path: Path) -> None:
+    """Write the evidence into the run's folder; run.json keeps its hashes, and where the head of the ledger is."""
+    for path in evaluation.write(evidence, run.folder):
+        run.output(path)
+    if evidence.ledger_head:
+        run.note("ledger", {**evidence.ledger_head, "file": os.path.relpath(ledger_path, run.folder)})
 
 
 def open_labels(
     path: Path, images: pl.DataFrame, labels: pl.DataFrame, predictions: pl.DataFrame, config: EvaluationConfig,
     *, tune: pl.DataFrame | None = None, reads: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None, protocol_hash: str = "", notes: Sequence[tables.Note] = (),
-    progress: Callable[[int, int], None] | None = None,
+    known: Sequence[Mapping[str, Any]] = (), progress: Callable[[int, int], None] | None = None,
 ) -> evaluation.Evidence:  # fmt: skip
     """Evaluate; the access to the test labels (and reads, whose votes are labels) is recorded in the ledger first.
 
-    The evidence keeps the head of the ledger, the number and hash of that entry.
+    The evidence keeps the head of the ledger, the number and hash of that entry. `known` are heads that were kept
+    earlier, see `earlier_heads`: entries that the ledger has lost since are recorded in it.
     """
     opened = runs.frame_hash(labels)
     if reads is not None:
         opened = runs.text_hash(opened + runs.frame_hash(reads))
     test = images.filter(pl.col("split").cast(pl.String).fill_null("").is_in(["test", ""]))
+    ledger.record_missing(path, known)
     entry = ledger.append(
         path,
         analysis="evaluate",
@@ -132,6 +146,16 @@ def open_labels(
         models=models, protocol_hash=protocol_hash, notes=notes, progress=progress,
     )  # fmt: skip
     return replace(evidence, ledger_head=entry.head)
+
+
+def earlier_heads(ledger_path: Path, *folders: Path) -> list[dict[str, Any]]:
+    """The heads of a ledger that the runs in these folders, an evaluation and its report, have kept."""
+    found = []
+    for folder in folders:
+        head = runs.read(folder).get("notes", {}).get("ledger") if (folder / "run.json").is_file() else None
+        if head and (folder / head["file"]).resolve() == ledger_path.resolve():
+            found.append(head)
+    return found
 
 
 def report_folder(
@@ -151,8 +175,10 @@ def report_folder(
     """
     from overread import report as reporting  # plots: not loaded where only a protocol is read
 
-    records = {name: runs.read(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
-    stated = [runs.read_json(m / "model.json") for m in models]
+    records = {name: runs.check(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
+    for folder in (heatmaps or {}).values():
+        runs.check(folder)
+    stated = [runs.read_sealed(m / "model.json") for m in models]
     said = {
         "title": title,
         "protocol": {"evaluation": records["evaluate"]["config"]},
@@ -308,17 +334,23 @@ def _sentences(account: pl.DataFrame) -> list[str]:
 def remarks(folder: Path) -> list[str]:
     """What a person who ran an evaluation must know of its tables.
 
-    Dialects of text, columns that were not used, rows that were left out, identifiers that were changed.
+    Dialects of text, columns that were not used, rows that were left out, identifiers that were changed, and what is
+    missing in the ledger.
 
     Parameters
     ----------
     folder : Path
         The evaluation's folder, with run.json and account.parquet.
     """
-    files: dict[str, Any] = runs.read(folder)["notes"].get("files as read", {})
+    notes = runs.read(folder)["notes"]
+    files: dict[str, Any] = notes.get("files as read", {})
     said = [f"{Path(f).name}: read as text with {'; '.join(r['text'])}." for f, r in files.items() if r["text"]]
     account = tables.read(folder / "account.parquet", "account")
-    return [*said, *_sentences(account), *sentences(account)]
+    head = notes.get("ledger")
+    lost = ledger.faults(folder / head["file"], head) if head else []
+    return [*said, *_sentences(account), *sentences(account), *lost]
 
 
-__all__ = ["cohort_tables", "evaluate_files", "open_labels", "remarks", "report_folder"]
+__all__ = [
+    "cohort_tables", "earlier_heads", "evaluate_files", "open_labels", "record_evidence", "remarks", "report_folder",
+]  # fmt: skip

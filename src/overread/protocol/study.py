@@ -14,11 +14,10 @@ import polars as pl
 
 from overread import cohort as cohorts
 from overread import datasets, ledger, runs, simulate, tables
-from overread import evaluate as evaluation
 from overread.errors import InputError
-from overread.protocol.files import open_labels
+from overread.protocol.files import earlier_heads, open_labels, record_evidence
 from overread.protocol.schema import Protocol, SourceSpec, load
-from overread.protocol.stage import STAMP, stage
+from overread.protocol.stage import STAMP, stage, stamps
 from overread.tables import Source
 
 Progress = Callable[[str, int, int], None]
@@ -90,15 +89,31 @@ def run(
         do = "pip install 'overread[train]', or evaluate predictions that you have: overread evaluate."
         raise InputError(protocol, "torch, since this protocol trains models", "an installation without it", do=do)
     tables.make_folder(study.out)
-    tables.write_text(study.folder("protocol.toml"), Path(protocol).read_text(encoding="utf-8"))
-    tables.write_json(study.folder("protocol.json"), {"hash": stated.hash, **stated.resolved()})
-    _build_cohort(study)
-    for name in stated.models:
-        _train(study, name)
-    for name in stated.models:
-        _predict(study, name)
-    _evaluate(study)
-    return _report(study)
+    text = Path(protocol).read_text(encoding="utf-8")
+    _begin(study)
+    with runs.start(study.out, "run", config=stated.resolved(), seed=stated.study.seed) as done:
+        done.output(tables.write_text(study.folder("protocol.toml"), text))
+        done.output(tables.write_json(study.folder("protocol.json"), {"hash": stated.hash, **stated.resolved()}))
+        _build_cohort(study)
+        for name in stated.models:
+            _train(study, name)
+        for name in stated.models:
+            _predict(study, name)
+        _evaluate(study)
+        page = _report(study)
+        for stamp in stamps(study.out):
+            done.output(stamp)
+    return page
+
+
+def _begin(study: _Study) -> None:
+    """Take the record of an earlier run away: a study without one is not finished."""
+    record = study.folder("run.json")
+    command = runs.read_json(record).get("command") if record.is_file() else "run"
+    if command != "run":
+        found = f"the folder of `overread {command}`"
+        raise InputError(study.out, "a new folder, or that of a study", found, do="Give another folder.")
+    tables.remove(record)
 
 
 def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progress: Progress | None = None) -> Path:
@@ -142,17 +157,20 @@ def _simulate(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]
     folder = study.folder(name)
 
     def work(part: Path) -> None:
-        made = simulate.hospitals(
-            part,
-            seed=study.protocol.study.seed,
-            workers=study.workers,
-            progress=study.told("radiographs"),
-            **spec.options,
-        )
-        tables.write(made.images, part / "images.parquet", "images")
-        tables.write(made.labels, part / "labels.parquet", "labels")
-        if made.regions is not None:
-            tables.write(made.regions, part / "regions.parquet", "regions")
+        with runs.start(part, "simulate", config=spec.options, seed=study.protocol.study.seed) as run:
+            made = simulate.hospitals(
+                part,
+                seed=study.protocol.study.seed,
+                workers=study.workers,
+                progress=study.told("radiographs"),
+                **spec.options,
+            )
+            tables.write(made.images, part / "images.parquet", "images")
+            tables.write(made.labels, part / "labels.parquet", "labels")
+            if made.regions is not None:
+                tables.write(made.regions, part / "regions.parquet", "regions")
+            for path in sorted(p for p in part.rglob("*") if p.is_file() and p.name not in (STAMP, "run.json")):
+                run.output(path)
 
     stage(folder, work, config={"options": spec.options, "seed": study.protocol.study.seed})
     regions = folder / "regions.parquet"
@@ -254,16 +272,18 @@ def _predict(study: _Study, name: str) -> None:
 def _evaluate(study: _Study) -> None:
     protocol, cohort = study.protocol, cohorts.open_cohort(study.folder("cohort"))
     folders = {name: study.folder("predictions", name) for name in protocol.models}
+    book = study.folder("ledger.jsonl")
 
     def work(part: Path) -> None:
         predictions = pl.concat([tables.read(f / "predictions.parquet", "predictions") for f in folders.values()])
-        with runs.start(part, "evaluate", config=protocol.evaluation, seed=protocol.evaluation.seed):
+        with runs.start(part, "evaluate", config=protocol.evaluation, seed=protocol.evaluation.seed) as run:
             evidence = open_labels(
-                study.folder("ledger.jsonl"), cohort.images, cohort.labels, predictions, protocol.evaluation,
+                book, cohort.images, cohort.labels, predictions, protocol.evaluation,
                 reads=cohort.reads if cohort.reads.height else None, models=_models(study), protocol_hash=protocol.hash,
                 progress=study.told("evaluate"),
+                known=earlier_heads(book, study.folder("evaluation"), study.folder("report")),
             )  # fmt: skip
-            evaluation.write(evidence, part)
+            record_evidence(run, evidence, ledger_path=book)
 
     stage(
         study.folder("evaluation"),
@@ -274,7 +294,7 @@ def _evaluate(study: _Study) -> None:
 
 
 def _models(study: _Study) -> dict[str, dict[str, Any]]:
-    return {name: runs.read_json(study.model_folder(name) / "model.json") for name in study.protocol.models}
+    return {name: runs.read_sealed(study.model_folder(name) / "model.json") for name in study.protocol.models}
 
 
 def _report(study: _Study) -> Path:
@@ -314,6 +334,6 @@ def _run_records(study: _Study) -> dict[str, dict[str, Any]]:
     found = {}
     for path in sorted(study.out.rglob("run.json")):
         where = path.parent.relative_to(study.out)
-        if not any(part.startswith(".") for part in where.parts) and where.parts[0] != "report":
+        if where.parts and where.parts[0] != "report" and not any(part.startswith(".") for part in where.parts):
             found[str(where)] = runs.read(path.parent)
     return found

@@ -13,22 +13,28 @@ from overread.report.evidence import Evidence
 from overread.report.word import write_tables
 
 
-def write_beside(evidence: Evidence, sections: Sequence[Section], out: Path) -> None:
-    """Write estimates (Parquet, JSON, CSV), tables.docx and figures/ into `out`; a figure of an earlier report goes."""
-    tables.write(evidence.estimates, out / "estimates.parquet", "estimates")
-    tables.write(evidence.estimates, out / "estimates.csv", "estimates")
-    tables.write_json(out / "estimates.json", evidence.estimates.to_dicts())
-    write_tables(sections, out / "tables.docx")
+def write_beside(evidence: Evidence, sections: Sequence[Section], out: Path) -> list[Path]:
+    """Write estimates (Parquet, JSON, CSV), tables.docx and figures/ into `out`; a figure of an earlier report goes.
+
+    Returns the paths of the files.
+    """
+    written = [
+        tables.write(evidence.estimates, out / "estimates.parquet", "estimates"),
+        tables.write(evidence.estimates, out / "estimates.csv", "estimates"),
+        tables.write_json(out / "estimates.json", evidence.estimates.to_dicts()),
+        write_tables(sections, out / "tables.docx"),
+    ]
     drawn = figures_of(sections)
     files = file_names(figure.name for figure in drawn)
     for figure in drawn:
         place = out / "figures" / files[figure.name]
-        tables.write_text(place.with_name(f"{place.name}.svg"), standalone(figure.svg))
+        written.append(tables.write_text(place.with_name(f"{place.name}.svg"), standalone(figure.svg)))
         if figure.numbers is not None:
-            tables.write_frame(figure.numbers, place.with_name(f"{place.name}.csv"))
+            written.append(tables.write_frame(figure.numbers, place.with_name(f"{place.name}.csv")))
     for old in [*(out / "figures").glob("*.svg"), *(out / "figures").glob("*.csv")]:
         if old.name[:-4] not in files.values():
             tables.remove(old)
+    return written
 
 
 def figures_of(sections: Iterable[Section]) -> list[Figure]:

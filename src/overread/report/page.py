@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -13,7 +14,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from overread import tables
+from overread import runs, tables
+from overread.ledger import read as read_ledger
 from overread.report import (
     calibration,
     checklists,
@@ -67,21 +69,36 @@ def write(
     Returns the path of report.html, which needs no network and no other file; estimates.parquet, .json and .csv,
     tables.docx, figures/ (each as SVG, its numbers as CSV), methods.md, checklists.csv and model-cards/ are for those
     who go on from there. A section for which there is no data is left out and named in one line. Raises InputError when
-    the folder holds no estimates, the ledger is broken, or a statement is about something that no checklist asks for.
+    the folder holds no estimates, a file of it, of the cohort, of the predictions or of a model was altered, the ledger
+    is broken, or a statement is about something that no checklist asks for. The hashes of all that is written are in
+    run.json, with the number and hash of the last entry of the ledger.
     """
     out = Path(out)
+    for folder in (evidence_folder, cohort_folder, *(heatmap_folders or {}).values(), *(models or {}).values()):
+        if folder is not None:
+            runs.check_if_run(folder)
     evidence = read_evidence(evidence_folder, study, cohort_folder=cohort_folder, ledger_path=ledger, models=models)
-    looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
-    evidence = replace(evidence, heatmaps=not looked.absent)
-    copies = duplicates.duplicates(evidence, cohort_folder)
-    sections, cited = compose(evidence, copies, looked)
-    sections = drawn(sections, pool)
+    entries = [] if ledger is None else read_ledger(ledger)
+    config = {key: study.get(key) for key in ("title", "protocol_hash", "statements")}
+    with runs.start(out, "report", config=config) as run:
+        looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
+        evidence = replace(evidence, heatmaps=not looked.absent)
+        sections, cited = compose(evidence, duplicates.duplicates(evidence, cohort_folder), looked)
+        for path in _write_files(evidence, drawn(sections, pool), cited, out):
+            run.output(path)
+        if ledger is not None and entries:
+            run.note("ledger", {**entries[-1].head, "file": os.path.relpath(ledger, out)})
+    return out / "report.html"
+
+
+def _write_files(evidence: Evidence, sections: list[Section], cited: Cited, out: Path) -> list[Path]:
+    """Write the page, last, and what stands beside it; their paths."""
     headline = summary.headline(evidence)
     text = render(evidence, sections, headline, cited.references)
     top = Section("summary", "Summary", (headline,) if headline else ())
-    exports.write_beside(evidence, [top, *sections], out)
-    pasted.write_pasted(evidence, sections, cited, out)
-    return tables.write_text(out / "report.html", text)
+    written = exports.write_beside(evidence, [top, *sections], out)
+    written += pasted.write_pasted(evidence, sections, cited, out)
+    return [*written, tables.write_text(out / "report.html", text)]
 
 
 def compose(evidence: Evidence, copies: Section, looked: Section) -> tuple[list[Section], Cited]:

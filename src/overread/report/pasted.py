@@ -15,14 +15,21 @@ from overread.report.model_card import model_card
 from overread.report.references import Cited
 
 
-def write_pasted(evidence: Evidence, sections: Sequence[Section], cited: Cited, out: Path) -> None:
-    """Write methods.md, checklists.csv and model-cards/ into `out`; a card of an earlier report goes."""
-    tables.write_text(out / "methods.md", methods_text(cited))
+def write_pasted(evidence: Evidence, sections: Sequence[Section], cited: Cited, out: Path) -> list[Path]:
+    """Write methods.md, checklists.csv and model-cards/ into `out`; a card of an earlier report goes.
+
+    Returns the paths of the files.
+    """
     places = checklists.places(evidence, sections)
-    tables.write_frame(checklists.frame(checklists.filled(evidence, places), places), out / "checklists.csv")
+    rows = checklists.frame(checklists.filled(evidence, places), places)
+    written = [
+        tables.write_text(out / "methods.md", methods_text(cited)),
+        tables.write_frame(rows, out / "checklists.csv"),
+    ]
     files = file_names(evidence.cast.raters)
     for rater, file in files.items():
-        tables.write_text(out / "model-cards" / f"{file}.md", model_card(evidence, rater))
+        written.append(tables.write_text(out / "model-cards" / f"{file}.md", model_card(evidence, rater)))
     for old in (out / "model-cards").glob("*.md"):
         if old.name.removesuffix(".md") not in files.values():
             tables.remove(old)
+    return written

@@ -17,6 +17,7 @@ from overread import findings
 from overread.errors import InputError, did_you_mean
 from overread.tables.delimited import Loaded, load, number_advice
 from overread.tables.files import (
+    json_text,
     locked,
     make_folder,
     move,
@@ -48,6 +49,7 @@ __all__ = [
     "fill",
     "frame_of",
     "identify",
+    "json_text",
     "load",
     "locked",
     "make_folder",

@@ -164,7 +164,12 @@ def write_text(path: Path | str, text: str) -> Path:
 
 def write_json(path: Path | str, value: Any) -> Path:
     """Write JSON atomically, NaN as null, with sorted keys left as given."""
-    return write_text(path, json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """The text that `write_json` writes."""
+    return json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:

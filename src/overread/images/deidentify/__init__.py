@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from overread import runs, tables
+from overread import integrity, runs, tables
 from overread.errors import InputError
 from overread.images import tree
 from overread.images.deidentify.file import deidentify_file
@@ -30,7 +30,7 @@ __all__ = ["Deidentification", "Key", "Result", "check_places", "deidentify", "n
 _PORTION = 8
 _PRIVATE = 0o600  # what names patients is read by its owner alone
 _FILES = {"source": pl.String, "kind": pl.String, "path": pl.String, "reason": pl.String, "patient": pl.String,
-          "identity": pl.String, "accession": pl.String, "blackened": pl.Int64}  # fmt: skip
+          "identity": pl.String, "accession": pl.String, "blackened": pl.Int64, "sha256": pl.String}  # fmt: skip
 _AUDIT = {"path": pl.String, "tag": pl.String, "action": pl.String, "count": pl.Int64}
 
 Progress = Callable[[int, int], None]
@@ -188,17 +188,23 @@ def _finished(tasks: Sequence[Task], work: Path) -> set[str]:
     return {path for paths in clean for path in paths or ()}
 
 
-def _clean_files(name: Path) -> list[str] | None:
-    """The clean files of a portion by its result; None where the portion is not finished."""
+def _clean_files(name: Path) -> dict[str, str] | None:
+    """The clean files of a portion by its result, with their hashes; None where the portion is not finished."""
     if not name.with_suffix(".audit").is_file():
         return None
-    return pl.read_parquet(name.with_suffix(".files")).filter(kind="clean")["path"].to_list()
+    clean = pl.read_parquet(name.with_suffix(".files")).filter(kind="clean")
+    return dict(clean.select("path", "sha256").iter_rows())
 
 
 def _is_done(name: Path, images: Path) -> bool:
-    """Whether a portion is finished and its clean files are in their place still."""
+    """Whether a portion is finished and its clean files are in their place still; InputError where one was altered."""
     clean = _clean_files(name)
-    return clean is not None and all((images / path).is_file() for path in clean)
+    if clean is None or not all((images / path).is_file() for path in clean):
+        return False
+    changed = [path for path, sha256 in clean.items() if integrity.file_hash(images / path) != sha256]
+    found = [integrity.Difference(path, integrity.CHANGED) for path in changed]
+    integrity.refuse(images, found, do="Remove them to have them made again.")
+    return True
 
 
 def _keep_only(out: Path, clean: set[str]) -> None:
@@ -280,6 +286,8 @@ def _write(
     told = pl.concat([audit.unique(), burned]).sort("path", "tag", "action")
     run.output(tables.write_frame(told, out / "audit.parquet"))
     run.output(tables.write_frame(told, out / "audit.csv"))
+    for path, sha256 in clean.unique("path").sort("path").select("path", "sha256").iter_rows():
+        run.output(out / "images" / path, sha256=sha256)
     same = (
         pl.when(pl.col("kind") == "copy").then(pl.lit("the same as a file that is clean already")).otherwise("reason")
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from overread import tables
+from overread import integrity, tables
 from overread.errors import InputError, WriteError
 from overread.images.deidentify.clean import Cleaning, Unclean, cleaned
 from overread.images.deidentify.key import Key
@@ -31,7 +31,7 @@ _DONE_BEFORE = "overread: "
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: `path` of the clean one within the clean folder, or why there is none."""
+    """What became of one file: `path` and `sha256` of the clean one within the clean folder, or why there is none."""
 
     kind: str  # "clean", "quarantined", "no DICOM"
     path: str = ""
@@ -41,6 +41,7 @@ class Outcome:
     accession: str = ""  # as it was
     blackened: int = 0
     done: tuple[tuple[str, str, int], ...] = ()  # tag, action, times
+    sha256: str = ""
 
 
 def deidentify_file(
@@ -97,6 +98,7 @@ def _cleaned_file(
         if left:
             shown = ", ".join(left[:5])
             return Outcome("quarantined", reason=f"what was taken out is in it still ({shown})")
+        digest = integrity.file_hash(aside)
         why = _put(aside, folders[0] / place)
     finally:
         tables.remove(aside)
@@ -104,7 +106,7 @@ def _cleaned_file(
         return Outcome("quarantined", reason=why)
     done = tuple((tag, what, n) for (tag, what), n in sorted(state.done.items()))
     return Outcome("clean", place.as_posix(), patient=str(clean.PatientID), identity=state.identity,
-                   accession=accession, blackened=len(boxes), done=done)  # fmt: skip
+                   accession=accession, blackened=len(boxes), done=done, sha256=digest)  # fmt: skip
 
 
 def _unfit(dataset: Dataset) -> str:

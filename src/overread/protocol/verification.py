@@ -1,0 +1,237 @@
+"""Whether the folders of a study, or of single commands, are as they were written: every byte, stamp and ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from overread import integrity, ledger, runs
+from overread.errors import InputError
+from overread.integrity import ADDITIONAL, CHANGED, MISSING, Difference
+from overread.protocol.stage import STAMP, stamp_differences
+
+RECORD, LEDGER, MODEL = "run.json", "ledger.jsonl", "model.json"
+
+# Where a file that nobody wrote there may be taken for one of the run's: parts of pixels and heat maps, a model.
+_CLOSED = ("pixels", "heatmaps")
+# Files that only a run writes, by which its folder is known when run.json was removed.
+_MARKS = (
+    "protocol.json", "simulation.json", "flow.parquet", "strata.parquet", "heatmaps.json", "notes.json", "report.html",
+    "audit.parquet", LEDGER,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found in one folder: the files compared, how they differ, what is wrong with its ledger.
+
+    `remarks` name what is no difference: files that no run wrote, which count as differences only among pixels, heat
+    maps and in models, and a run that did not end.
+    """
+
+    folder: Path
+    files: int
+    differences: tuple[Difference, ...] = ()
+    faults: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether everything that was written is as it was written."""
+        return not self.differences and not self.faults
+
+    def sentences(self) -> list[str]:
+        """The folder in words: how many files, and every difference."""
+        counted = f"{self.files:,} file{'' if self.files == 1 else 's'}"
+        if self.unchanged:
+            said = [f"{self.folder}: {counted}, unchanged"]
+        else:
+            said = [f"{self.folder}: {counted}, {len(self.differences) + len(self.faults):,} differ"]
+            said += [f"  {each}" for each in (*self.differences, *self.faults)]
+        return said + [f"  {remark}" for remark in self.remarks]
+
+
+def verify(folder: Path | str) -> list[Verified]:
+    """Compare every file below a folder with the record of the run that wrote it, byte for byte.
+
+    Parameters
+    ----------
+    folder
+        a study, the folder of one command, or a folder that holds such
+
+    Returns
+    -------
+    What was found in each folder that a command wrote, in order.
+
+    Raises
+    ------
+    InputError
+        no folder that a command wrote is there
+
+    Notes
+    -----
+    Compared are the hashes in run.json, the hash of run.json itself, in stages also that in stage.json, in a study
+    those of its stages' stamps, in a model those in model.json, and the head of the ledger that the evaluation and the
+    report have kept. A person who alters a file and redoes all of these is not noticed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(folder, "a folder", "none there", do="Check the path.")
+    owners: dict[Path, list[Path]] = {}
+    for top, names in _walk(folder):
+        mine = _owner(top, names, owners)
+        if mine is not None:
+            owners.setdefault(mine, []).extend(top / name for name in names)
+    if not owners:
+        raise InputError(folder, "a folder written by overread, with a run.json", "none in it or below it")
+    return [_verified(top, files) for top, files in sorted(owners.items())]
+
+
+def refuse_altered(*paths: Path | str | None) -> None:
+    """Raise an InputError that names what was altered in these folders, every byte compared.
+
+    Of a file its folder is compared, where a command wrote that; None and what is not there are passed over.
+    """
+    given = [Path(p) for p in paths if p is not None]
+    beside = [p.parent for p in given if p.is_file() and (p.parent / RECORD).is_file()]
+    folders = dict.fromkeys([*(p for p in given if p.is_dir() and any(p.iterdir())), *beside])
+    found = [each for folder in folders for each in verify(folder) if not each.unchanged]
+    if found:
+        raise InputError.all([_problem(each) for each in found])
+
+
+def _problem(found: Verified) -> InputError:
+    named = [str(each) for each in (*found.differences, *found.faults)]
+    return InputError(
+        found.folder, "the files as they were written", f"{len(named):,} that differ", examples=named,
+        do="Restore them from a copy, or remove the folder and make it again.",
+    )  # fmt: skip
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder with the names of its files; a linked folder counts as a file, work under way as one too."""
+    for top, folders, files in os.walk(folder):
+        place = Path(top)
+        closed = [f for f in folders if (place / f).is_symlink() or f.startswith(".")]
+        folders[:] = sorted(f for f in folders if f not in closed)
+        yield place, sorted([*files, *closed])
+
+
+def _owner(top: Path, names: list[str], owners: dict[Path, list[Path]]) -> Path | None:
+    """The folder of the run that this folder belongs to: itself, the nearest above, or None."""
+    if RECORD in names or STAMP in names or MODEL in names:
+        return top
+    above = next((p for p in top.parents if p in owners), None)
+    return top if above is None and any(mark in names for mark in _MARKS) else above
+
+
+def _verified(top: Path, files: list[Path]) -> Verified:
+    record, found = _record(top)
+    entries = _entries(record)
+    outputs = integrity.differences(top, entries, thorough=True)
+    if len(outputs) == len(entries) > 1:  # nothing is as it says
+        found.append(Difference(RECORD, integrity.OTHER_RUN))
+    found += outputs
+    found += [Difference(n, integrity.LINK) for n in _linked_parents(top, entries)]
+    found += _model_differences(top)
+    faults = _ledger_faults(top, record)
+    known = {RECORD, STAMP, *entries, *_model_files(top)}
+    others = [p for p in files if p.relative_to(top).as_posix() not in known and not _of_ledger(p, top)]
+    others = others if record or (top / MODEL).is_file() else []  # without a record all would be additional
+    inside = [p for p in others if p.parent.name in _CLOSED or (p.parent / MODEL).is_file()]
+    found += [Difference(p.relative_to(top).as_posix(), ADDITIONAL) for p in inside]
+    compared = sum((top / name).is_file() for name in {*known, LEDGER})
+    return Verified(
+        top, compared, tuple(dict.fromkeys(found)),
+        tuple(faults), tuple(_remarks(top, record, [p for p in others if p not in inside])),
+    )  # fmt: skip
+
+
+def _remarks(top: Path, record: dict[str, Any], others: list[Path]) -> list[str]:
+    ended = record.get("status") in (None, "complete")
+    said = [] if ended else [f"{RECORD}: the run did not end ({record['status']})"]
+    return said + [f"{p.relative_to(top).as_posix()}: {ADDITIONAL}, not compared" for p in others]
+
+
+def _entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The outputs that a record names; {} where it was damaged, which is named already."""
+    outputs = record.get("outputs")
+    return {n: own for n, own in outputs.items() if isinstance(own, dict)} if isinstance(outputs, dict) else {}
+
+
+def _record(top: Path) -> tuple[dict[str, Any], list[Difference]]:
+    """The run.json of a folder, and what is wrong with it and with the stamp."""
+    path, stamp = top / RECORD, top / STAMP
+    found = []
+    if stamp.is_file() and not integrity.sealed(stamp):
+        found.append(Difference(STAMP, CHANGED))
+    elif stamp.is_file():
+        found += stamp_differences(top)
+    found += [Difference(p.name, integrity.LINK) for p in (path, stamp) if p.is_symlink()]
+    if not path.is_file():
+        alone = (top / MODEL).is_file() and not stamp.is_file()  # a model may travel without
+        return {}, found if alone else [*found, Difference(RECORD, MISSING)]
+    if not integrity.sealed(path):
+        found.append(Difference(RECORD, CHANGED))
+    record = _read(path)
+    if record.get("stage") and not stamp.is_file():
+        found.append(Difference(STAMP, MISSING))
+    return record, found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A record, {} where it is damaged, which its seal tells."""
+    try:
+        record = runs.read_json(path)
+    except InputError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _linked_parents(top: Path, entries: dict[str, dict[str, Any]]) -> list[str]:
+    """Folders between a run's folder and its files that are links."""
+    between = {parent for name in entries for parent in Path(name).parents if parent != Path(".")}
+    return sorted(p.as_posix() for p in between if (top / p).is_symlink())
+
+
+def _model_files(top: Path) -> dict[str, str]:
+    """What a model consists of, as its model.json states it: name -> SHA-256; {} where there is no model."""
+    if not (top / MODEL).is_file():
+        return {}
+    files = _read(top / MODEL).get("files")
+    return {MODEL: "", **({str(n): str(h) for n, h in files.items()} if isinstance(files, dict) else {})}
+
+
+def _model_differences(top: Path) -> list[Difference]:
+    """How a model differs from what its own model.json states; it may have no run.json."""
+    if not (top / MODEL).is_file():
+        return []
+    if not integrity.sealed(top / MODEL):
+        return [Difference(MODEL, CHANGED)]
+    found = []
+    for name, digest in _model_files(top).items():
+        if not (top / name).is_file():
+            found.append(Difference(name, MISSING))
+        elif digest and integrity.file_hash(top / name) != digest:
+            found.append(Difference(name, CHANGED))
+    return found
+
+
+def _of_ledger(path: Path, top: Path) -> bool:
+    return path.parent == top and (path.name == LEDGER or path.name.startswith(f"{LEDGER}.torn-"))
+
+
+def _ledger_faults(top: Path, record: dict[str, Any]) -> list[str]:
+    """What is wrong with the ledger that lies in a folder, or in which the run of the folder has an entry."""
+    notes = record.get("notes")
+    head = notes.get("ledger") if isinstance(notes, dict) else None
+    book = top / str(head["file"]) if isinstance(head, dict) else top / LEDGER
+    if not book.is_file() and (head is None or record.get("command") == "report"):
+        return []  # a report may travel without the ledger
+    try:
+        return [f"{book.name}: {fault}" for fault in ledger.faults(book, head)]
+    except InputError as error:
+        return [f"{book.name}: {error}"]
