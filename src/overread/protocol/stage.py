@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from overread import runs
+from overread import runs, threads
 from overread.tables import make_folder, move, remove, write_json
 
 STAMP = "stage.json"
@@ -28,9 +29,9 @@ def stage(
     if part.exists() and _stamp(part, under_way=True) != wanted:
         remove(part)
     make_folder(part)
-    write_json(part / STAMP, {"under_way": wanted})
+    write_json(part / STAMP, {"under_way": wanted, "computing": threads.record()})
     work(part)
-    write_json(part / STAMP, {"done": wanted})
+    write_json(part / STAMP, {"done": wanted, "computing": threads.record()})
     _put_in_place(part, folder)
     return True
 
@@ -49,8 +50,18 @@ def _stamp(folder: Path, *, under_way: bool = False) -> str:
     path = folder / STAMP
     if not path.is_file():
         return ""
-    stamp: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return stamp.get("under_way" if under_way else "done", "")
+    stamp: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return str(stamp.get("under_way" if under_way else "done", ""))
+
+
+def begun_with(study: Path) -> int | None:
+    """The number of threads of the last stage that was begun in a study's folder, None where there is none."""
+    found = sorted((path.stat().st_mtime_ns, path) for path in study.rglob(STAMP))
+    for _, path in reversed(found):
+        with suppress(ValueError, AttributeError):  # a damaged stamp, or one without a record
+            if count := threads.recorded(json.loads(path.read_text(encoding="utf-8")).get("computing", {})):
+                return count
+    return None
 
 
 def content(folder: Path) -> dict[str, Path]:

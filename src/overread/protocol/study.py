@@ -13,12 +13,12 @@ from typing import Any
 import polars as pl
 
 from overread import cohort as cohorts
-from overread import datasets, ledger, runs, simulate, tables
+from overread import datasets, ledger, runs, simulate, tables, threads
 from overread import evaluate as evaluation
 from overread.errors import InputError
 from overread.protocol.files import open_labels
 from overread.protocol.schema import Protocol, SourceSpec, load
-from overread.protocol.stage import STAMP, stage
+from overread.protocol.stage import STAMP, begun_with, stage
 from overread.tables import Source
 
 Progress = Callable[[str, int, int], None]
@@ -92,13 +92,14 @@ def run(
     tables.make_folder(study.out)
     tables.write_text(study.folder("protocol.toml"), Path(protocol).read_text(encoding="utf-8"))
     tables.write_json(study.folder("protocol.json"), {"hash": stated.hash, **stated.resolved()})
-    _build_cohort(study)
-    for name in stated.models:
-        _train(study, name)
-    for name in stated.models:
-        _predict(study, name)
-    _evaluate(study)
-    return _report(study)
+    with threads.computing(threads.resumed(f"The study in {study.out}", begun_with(study.out))):
+        _build_cohort(study)
+        for name in stated.models:
+            _train(study, name)
+        for name in stated.models:
+            _predict(study, name)
+        _evaluate(study)
+        return _report(study)
 
 
 def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progress: Progress | None = None) -> Path:
