@@ -68,18 +68,21 @@ _RECORDS = ("run.json", "stage.json", "computing.json", "ledger.jsonl", "protoco
 
 
 def contents(study: Path) -> dict[str, str]:
-    """The hash of each file of a study by its path; of a table that of its rows, without times."""
+    """The hash of each file of a study by its path; of a table that of its rows, without times.
+
+    Hidden files, such as a write that was killed leaves, do not count.
+    """
     found = {}
     for path in sorted(study.rglob("*")):
         name = path.relative_to(study).as_posix()
-        if not path.is_file() or path.name in _RECORDS or name.startswith("report/"):
+        if not path.is_file() or path.name.startswith(".") or path.name in _RECORDS or name.startswith("report/"):
             continue
         if path.suffix == ".parquet":
             frame = pl.read_parquet(path)
             columns = [c for c in frame.columns if c not in _TIMES]
             data = f"{frame.schema}{frame.select(columns).rows()}".encode()
-        elif name == "evaluation/evidence.json":
-            data = json.dumps(json.loads(path.read_bytes()) | {"ledger_head": None}, sort_keys=True).encode()
+        elif name == "evaluation/notes.json":  # an evaluation that was killed and repeated opened the labels twice
+            data = json.dumps(json.loads(path.read_bytes()) | {"ledger": None}, sort_keys=True).encode()
         else:
             data = path.read_bytes()
         found[name] = hashlib.sha256(data).hexdigest()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from overread import threads
 from overread.errors import InputError
-from overread.learn.circumstances import changes
+from overread.learn.circumstances import changes, warn
 from overread.tables import replacing
 
 FORMAT = 1
@@ -113,6 +113,7 @@ def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping
     learner.loss_sum.copy_(state["loss_sum"])
     position = Position(**state["position"])
     changed = changes(state["circumstances"], around)
+    warn(f"The training in {folder}", changed)
     place = f"resumed at epoch {position.epoch + 1}, step {position.step + 1}"
     if not changed:
         return position, f"{place}, in the same circumstances: equal to the bit to a training without interruption"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from overread import runs, tables, threads
+
+_LOG = logging.getLogger("overread")
 
 # What a result does not depend on, but a person who looks for the reason of a difference wants to see.
 _ASIDE = ("numba threading layer",)
@@ -30,6 +33,14 @@ def changes(was: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
     ['threads 2 -> 1']
     """
     return [f"{k} {was.get(k, '?')} -> {v}" for k, v in now.items() if k not in _ASIDE and was.get(k) != v]
+
+
+def warn(what: str, changed: Sequence[str]) -> None:
+    """Log, before interrupted work goes on, what is not as it was; the threads `threads.resumed` has logged already."""
+    others = [change for change in changed if not change.startswith("threads ")]
+    if others:
+        _LOG.warning("%s goes on in other circumstances; its last bits may differ from those of a run without "
+                     "interruption: %s", what, "; ".join(others))  # fmt: skip
 
 
 def kept(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from overread import runs, tables, threads
 from overread.cohort import open_cohort
 from overread.errors import InputError, did_you_mean
 from overread.images.store import Store
-from overread.learn.circumstances import circumstances, keep, kept
+from overread.learn.circumstances import circumstances, keep, kept, warn
 from overread.learn.freeze import probability
 from overread.learn.model import Model, open_model
 from overread.learn.parts import Progress, Work, compute_parts, load_members, precision
@@ -25,7 +24,6 @@ IMAGES_PER_PART = 1024
 """How many images one part holds: what a kill costs at most."""
 
 _COMPUTING = "computing.json"
-_LOG = logging.getLogger("overread")
 
 
 def predict(
@@ -94,24 +92,24 @@ def predict(
         # Refuses before anything is written.
         members = load_members(model, store, images, device=device, heatmaps=heatmaps)
         work = Work(members, store, images, batch_size, part_size)
-        _write(work, model, out, staging, config=config, inputs=inputs, progress=progress)
+        _write(work, model, staging, config=config, inputs=inputs, progress=progress)
     return out
 
 
 def _write(
-    work: Work, model: Model, out: Path, staging: Path, *, config: Mapping[str, Any], inputs: Mapping[str, Path],
+    work: Work, model: Model, staging: Path, *, config: Mapping[str, Any], inputs: Mapping[str, Path],
     progress: Progress | None,
 ) -> None:  # fmt: skip
     """Compute what is not there yet and put it in place, as one run."""
+    out = staging.parent
     with runs.start(out, "predict", config=config, inputs=inputs) as run:
         _clear_staging(out, staging)
         if work.members[0].target is not None:
             _take_back(out / "heatmaps", staging)
         around = circumstances(config["device"], precision=config["precision"])
         if changed := keep(staging / _COMPUTING, around):
-            said = f"not equal to the bit to a prediction without interruption: {'; '.join(changed)}"
-            _LOG.warning("The prediction in %s goes on, %s", out, said)
-            run.note("resumed", said)
+            warn(f"The prediction in {out}", changed)
+            run.note("resumed", f"not equal to the bit to a prediction without interruption: {'; '.join(changed)}")
         run.note("computing", around)
         compute_parts(work, staging, progress=progress)
         _assemble(model, work, staging)
