@@ -1,6 +1,6 @@
 """Studies that are killed at random moments and resumed, compared with studies that are not.
 
-    python validation/kills.py [--kills 50] [--seed 1] [--settings unset 1 3 1-unset]
+    python validation/kills.py [--kills 50] [--minutes 60] [--seed 1] [--settings unset 1 3 1-unset]
 
 A setting is what OMP_NUM_THREADS is: "unset", a number, or "1-unset" for a study that is begun with 1 and resumed
 without it. For each setting one study runs without interruption; its files are the reference. Then studies are started
@@ -154,6 +154,7 @@ def differences(study: Path, reference: dict[str, str]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--minutes", type=float, default=60, help="after which no other study is started")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--settings", nargs="+", default=["unset", "1", str((os.cpu_count() or 1) + 1), "1-unset"])
     given = parser.parse_args()
@@ -172,7 +173,7 @@ def main() -> None:
             references[setting] = contents(study)
             print(f"{setting}: {seconds:.0f} s without interruption, {len(references[setting])} files", flush=True)
         number = 0
-        while (left := given.kills - sum(stages.values())) > 0:
+        while (left := given.kills - sum(stages.values())) > 0 and time.monotonic() - begun < 60 * given.minutes:
             setting = given.settings[number % len(given.settings)]
             study = Path(folder) / f"killed-{number}"
             killed = study_with_kills(protocol, study, setting, seconds=seconds, chance=chance, most=min(MOST, left))
