@@ -1,12 +1,31 @@
-"""How threads wait for each other, set before the libraries that start them are loaded."""
+"""How many threads compute, set in one place for torch, numba and BLAS; and how threads wait for each other.
+
+The sums of a training depend on the number of threads in their last bits. Left alone, that number depends on what ran
+before in the process: the first parallel numba kernel raises the OpenMP threads of the whole process, those of torch
+too, to the number of cores, whatever OMP_NUM_THREADS says.
+
+Nothing is imported here to be set: a library that no module has imported has no threads yet.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import MutableMapping
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from overread.errors import InputError
 
 SPINS = 10_000
 _WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+_ASKED = "OMP_NUM_THREADS"
+_HELD: ContextVar[int | None] = ContextVar("threads of the computation under way", default=None)
+_LOG = logging.getLogger("overread")
 
 
 def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> bool:
@@ -35,3 +54,148 @@ def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> bool:
         return False
     environment["GOMP_SPINCOUNT"] = str(SPINS)
     return True
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def asked(environment: Mapping[str, str] = os.environ) -> int | None:
+    """The number of threads in OMP_NUM_THREADS, None where it is not set.
+
+    OpenMP allows a list, one number per level of nested loops; the first is that of a loop that is not nested.
+
+    Raises
+    ------
+    InputError
+        it is no number, or less than 1; OpenMP would ignore it and use every core
+
+    Examples
+    --------
+    >>> asked({"OMP_NUM_THREADS": "4,2"}), asked({})
+    (4, None)
+    """
+    text = environment.get(_ASKED, "").strip()
+    if not text:
+        return None
+    count = _positive(text.partition(",")[0].strip())
+    if count is None:
+        raise InputError(_ASKED, "a whole number of threads, at least 1", repr(text), do="Set it, or unset it.")
+    return count
+
+
+def _positive(text: str) -> int | None:
+    """A whole number of 1 to 99,999 in ASCII digits, None for everything else."""
+    count = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
+    return count or None
+
+
+def number(begun: int | None = None) -> int:
+    """The number of threads to compute with.
+
+    In this order: that of the `computing` block that this is called in; OMP_NUM_THREADS; the number that the work was
+    begun with, `begun`, where there are as many cores; the cores that the process may use.
+    """
+    chosen = _HELD.get() or asked()
+    if chosen is not None:
+        return chosen
+    return begun if begun is not None and 1 <= begun <= cores() else cores()
+
+
+@contextmanager
+def computing(count: int | None = None) -> Iterator[int]:
+    """Compute with this number of threads (default: `number()`); afterwards the libraries have theirs again.
+
+    torch and numba, where loaded, compute with `count` threads. BLAS, the matrix products of NumPy and SciPy, computes
+    with one: its sums depend on the number of threads, and the tables that an evaluation writes shall not. What numba
+    computes here does not depend on it, so that training and prediction alone do.
+
+    Examples
+    --------
+    >>> with computing(1):
+    ...     number()
+    1
+    """
+    usual = asked() or cores()
+    chosen = count or number()
+    token, openmp = _HELD.set(chosen), {c.filepath: c.num_threads for c in _openmp()}
+    numba, torch = sys.modules.get("numba"), sys.modules.get("torch")
+    threads_of_torch = torch.get_num_threads() if torch else 0  # before numba, which may change it
+    threads_of_numba = _set_numba(numba, chosen) if numba else 0
+    try:
+        if torch:
+            torch.set_num_threads(chosen)
+        with threadpool_limits(1, user_api="blas"):
+            yield chosen
+    finally:
+        _HELD.reset(token)
+        if numba:
+            _set_numba(numba, threads_of_numba)
+        for library in _openmp():  # numba raises those of all, also for a torch that is not loaded yet
+            library.set_num_threads(openmp.get(library.filepath, usual))
+        if torch:
+            torch.set_num_threads(threads_of_torch)
+
+
+def _openmp() -> list[Any]:
+    """The OpenMP libraries that are loaded."""
+    found: list[Any] = ThreadpoolController().select(user_api="openmp").lib_controllers
+    return found
+
+
+def _set_numba(numba: Any, count: int) -> int:
+    """Set the threads of numba, which has at most as many as it was started with; return what they were before."""
+    before: int = numba.get_num_threads()
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    return before
+
+
+def record(count: int | None = None) -> dict[str, str]:
+    """What a result may depend on in its last bits, as stage.json, run.json and checkpoints keep it.
+
+    The number of threads and the threading layer of numba; where torch is loaded its version and the instructions of
+    the processor that it uses ("AVX512").
+    """
+    kept = {"threads": str(count or number())}
+    if torch := sys.modules.get("torch"):
+        kept |= {"torch": str(torch.__version__), "cpu capability": torch.backends.cpu.get_cpu_capability()}
+    if numba := sys.modules.get("numba"):
+        try:
+            kept["numba threading layer"] = numba.threading_layer()
+        except ValueError:  # no parallel kernel has run yet
+            kept["numba threading layer"] = "none"
+    return kept
+
+
+def recorded(kept: Mapping[str, Any]) -> int | None:
+    """The number of threads in such a record, None where it has none.
+
+    >>> recorded({"threads": "2"}), recorded({})
+    (2, None)
+    """
+    return _positive(str(kept.get("threads", "")))
+
+
+def resumed(what: str, begun: int | None) -> int:
+    """The number of threads with which work that was begun with `begun` goes on; says so where it is not the usual one.
+
+    `what` names the work at the beginning of a sentence ("The training in out/model").
+    """
+    used = number(begun)
+    if begun is None or begun == used == number():
+        return used
+    if used == begun:
+        _LOG.warning("%s goes on with %s, as it was begun; %d cores are available. Set %s to use another number.",
+                     what, _counted(used), cores(), _ASKED)  # fmt: skip
+    else:
+        _LOG.warning(
+            "%s was begun with %s and goes on with %s: trainings and predictions may differ in the last bits from "
+            "those of a run without interruption. Set %s=%d to go on as it was begun.",
+            what, _counted(begun), _counted(used), _ASKED, begun,
+        )  # fmt: skip
+    return used
+
+
+def _counted(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from overread import threads
 from overread.errors import InputError
 from overread.images import alignment, fingerprint, near_duplicates, neighbours
 from overread.images.recipe import Recipe
@@ -175,3 +176,16 @@ def test_the_search_equals_comparing_all(n, k, seed):
         expected = np.sort(best[best > -2])[::-1][:k]
         mine = np.sort(nearest.similarity[q][nearest.image[q] >= 0])[::-1]
         np.testing.assert_allclose(mine, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (255, 700), (256, 3), (1000, 4097)])
+def test_products_do_not_depend_on_the_number_of_threads(shape):
+    rng = np.random.default_rng(shape)
+    rows, columns = (rng.normal(size=(n, 30)).astype(np.float32) for n in shape)
+    found = []
+    for count in (1, 2, 5):
+        with threads.computing(count):
+            found.append(neighbours._products(rows, columns))
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+    np.testing.assert_allclose(found[0], rows.astype(float) @ columns.T.astype(float), atol=1e-4)

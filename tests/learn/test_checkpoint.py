@@ -54,11 +54,18 @@ def test_a_fresh_start_says_nothing(tmp_path: Path):
     assert checkpoint.restore(tmp_path, learner(), fingerprint="f", around=HERE) == (Position(), "")
 
 
-def test_other_circumstances_are_named(tmp_path: Path):
+def test_other_circumstances_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     saved(tmp_path)
     _, note = checkpoint.restore(tmp_path, learner(), fingerprint="f", around={"torch": "3", "threads": "1"})
     assert note.startswith("resumed at epoch 3, step 4, not equal to the bit")
     assert note.endswith("torch 2 -> 3")
+    assert [m.endswith("interruption: torch 2 -> 3") for m in caplog.messages] == [True]
+
+
+def test_the_threads_of_a_checkpoint_are_known_without_its_tensors(tmp_path: Path):
+    assert checkpoint.begun_with(tmp_path) is None
+    saved(tmp_path)
+    assert checkpoint.begun_with(tmp_path) == 1
 
 
 def test_another_training_is_refused(tmp_path: Path):

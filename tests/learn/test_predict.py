@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,55 @@ def test_a_cohort_that_was_altered_is_not_predicted(model: Path, cohort: Path, t
     with pytest.raises(InputError, match=r"pixels/part-00001\.npy: changed"):
         predict(model, cohort, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+class Killed(Exception):
+    """What a test stops a prediction with."""
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("moves", range(6))
+def test_a_kill_while_results_are_put_in_place_costs_nothing(
+    model: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int, earlier: bool
+):
+    whole = everything(predict(model, cohort, tmp_path / "whole"))
+    out, real, done = tmp_path / "out", tables.move, []
+    if earlier:
+        predict(model, cohort, out, splits=["test"])
+
+    def move(source: Path, target: Path) -> None:
+        if len(done) == moves:
+            raise Killed
+        done.append(target)
+        real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "move", move)
+        with suppress(Killed):
+            predict(model, cohort, out)
+    (out / "run.json").unlink()
+    predict(model, cohort, out)
+    assert everything(out) == whole
+    assert not list(out.glob(".partial-*"))
+
+
+@pytest.mark.parametrize(("users", "used"), [(None, "1"), ("2", "2")])
+def test_a_prediction_goes_on_with_the_threads_it_was_begun_with_or_says_so(
+    model: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    users: str | None, used: str,
+):  # fmt: skip
+    options: dict[str, Any] = {"batch_size": 3, "part_size": 6}
+    monkeypatch.setattr("overread.threads.cores", lambda: 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(KeyboardInterrupt):
+        predict(model, cohort, tmp_path / "out", progress=stop_after(9), **options)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if users:
+        monkeypatch.setenv("OMP_NUM_THREADS", users)
+    notes = runs.read(predict(model, cohort, tmp_path / "out", **options))["notes"]
+    assert notes["computing"]["threads"] == used
+    assert ("threads 1 -> 2" in notes.get("resumed", "")) == (used == "2")
+    assert ("was begun with 1 thread and goes on with 2" if users else "as it was begun") in caplog.text
 
 
 def test_what_is_there_and_unchanged_is_not_done_again(model: Path, cohort: Path, tmp_path: Path):

@@ -21,7 +21,7 @@ from overread.errors import InputError
 from overread.learn import checkpoint
 from overread.learn.model import load_network, open_model
 from overread.learn.network import normalise, to_unit
-from overread.learn.train import train
+from overread.learn.train import finish, train
 from overread.stats import roc
 
 HERE = Path(__file__).resolve().parent
@@ -221,13 +221,52 @@ def test_a_killed_process_goes_on_to_the_bit(straight: Path, cohort: Path, tmp_p
     assert same_weights(straight, tmp_path / "model")
 
 
-def test_a_resumed_run_says_what_changed(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_resumed_run_says_what_changed(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     with pytest.raises(Stop):
         train(cohort, tmp_path / "model", tiny(epochs=2), progress=stop_at(7))
-    real = checkpoint.circumstances
-    monkeypatch.setattr(checkpoint, "circumstances", lambda *a, **k: real(*a, **k) | {"threads": "48"})
-    train(cohort, tmp_path / "model", tiny(epochs=2))
-    assert runs.read(tmp_path / "model")["notes"]["resumed"].endswith("threads 1 -> 48")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    before: list[int] = []
+    train(cohort, tmp_path / "model", tiny(epochs=2), progress=lambda *_: before.append(len(caplog.messages)))
+    assert runs.read(tmp_path / "model")["notes"]["resumed"].endswith("threads 1 -> 3")
+    assert before[0] == 1, "it is said before training goes on"
+    assert "was begun with 1 thread and goes on with 3 threads" in caplog.messages[0]
+    assert runs.read(tmp_path / "model")["notes"]["computing"]["threads"] == "3"
+
+
+def test_a_training_goes_on_with_the_threads_it_was_begun_with(
+    straight: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(Stop):
+        train(cohort, tmp_path / "model", tiny(ema=0.9), progress=stop_at(7))
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("overread.threads.cores", lambda: 3)
+    torch.set_num_threads(2)  # whatever ran before
+    train(cohort, tmp_path / "model", tiny(ema=0.9))
+    assert torch.get_num_threads() == 2
+    assert same_weights(straight, tmp_path / "model")
+    note = runs.read(tmp_path / "model")["notes"]
+    assert "equal to the bit" in note["resumed"]
+    assert note["computing"].keys() >= {"threads", "cpu capability", "torch", "numba threading layer"}
+
+
+def test_a_kill_before_run_json_costs_no_epoch(
+    straight: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def killed(*_: object, **__: object) -> None:
+        raise Stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr("overread.learn.train.finish", lambda *a, **k: (finish(*a, **k), killed()))
+        with pytest.raises(Stop):
+            train(cohort, tmp_path / "model", tiny(ema=0.9))
+    (tmp_path / "model/run.json").unlink()
+    steps: list[int] = []
+    train(cohort, tmp_path / "model", tiny(ema=0.9), progress=lambda done, *_: steps.append(done))
+    assert not steps
+    assert same_weights(straight, tmp_path / "model")
+    assert not (tmp_path / "model/checkpoints").exists()
 
 
 def test_a_full_disk_is_said_and_the_last_state_stays(

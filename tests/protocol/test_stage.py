@@ -1,8 +1,10 @@
 """A stage is done once, goes on where it stopped, is done again when its inputs change; no old result is lost."""
 
+import json
+
 import pytest
 
-from overread.protocol.stage import stage
+from overread.protocol.stage import begun_with, stage
 
 
 def counted(log, text="x", fail_after=None):
@@ -58,3 +60,27 @@ def test_the_old_result_survives_a_new_one_that_fails(tmp_path):
         stage(tmp_path / "s", counted([], text="new", fail_after=1), config={"a": 2})
     assert {p.read_text() for p in (tmp_path / "s").glob("*.txt")} == {"old"}
     assert not stage(tmp_path / "s", counted([]), config={"a": 1}), "and it still counts as done"
+
+
+def test_a_stage_records_with_how_many_threads_it_computes(tmp_path, monkeypatch):
+    assert begun_with(tmp_path) is None
+    for count, folder in enumerate(("b", "a", "c"), start=2):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(count))
+        stage(tmp_path / folder, counted([]), config={})
+        assert json.loads((tmp_path / folder / "stage.json").read_text())["computing"]["threads"] == str(count)
+        assert begun_with(tmp_path) == count
+    monkeypatch.setenv("OMP_NUM_THREADS", "9")
+    with pytest.raises(KeyboardInterrupt):
+        stage(tmp_path / "d", counted([], fail_after=1), config={})
+    assert begun_with(tmp_path) == 9
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"done": "x"}', '{"computing": {"threads": "many"}}', '{"computing": 3}']
+)
+def test_a_stamp_without_a_number_of_threads_is_passed_over(tmp_path, text, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    stage(tmp_path / "s", counted([]), config={})
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/stage.json").write_text(text)
+    assert begun_with(tmp_path) == 3

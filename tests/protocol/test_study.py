@@ -15,6 +15,10 @@ from overread import ledger, runs
 from overread.errors import InputError
 from overread.protocol import run, verify
 
+
+from overread.protocol import run
+from overread.threads import cores
+
 PROTOCOL = """
 [study]
 title = "Two sites"
@@ -158,24 +162,37 @@ def test_a_changed_line_redoes_what_depends_on_it_and_every_look_at_the_test_set
 
 
 def test_a_study_killed_again_and_again_ends_equal_to_one_that_was_not(study, protocol, tmp_path):
+    # Here the kernels of a cohort have more threads than OMP_NUM_THREADS, which only the first process is given.
     out = tmp_path / "s"
     command = [Path(sys.executable).parent / "overread", "run", str(protocol), "-o", str(out), "--workers", "1"]
+    clean = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    environment = clean | {"OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"]}
     for mark in (
         ".simulated.part/alder/*",
         "models/pooled/.seed-1.part/checkpoints/last.pt",
         "models/birch",
         "predictions/pooled",
     ):
-        _killed_when(command, out, mark)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+        _killed_when(command, out, mark, environment)
+        environment = clean
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
+    if cores() > 1:
+        assert "goes on with 1 thread, as it was begun" in done.stderr
+    assert weights(out) == weights(study)
     mine, whole = estimates(out), estimates(study)
     assert mine.drop("note").equals(whole.drop("note"), null_equal=True)
 
 
-def _killed_when(command, out, mark):
+def weights(out):
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*.safetensors")}
+
+
+def _killed_when(command, out, mark, environment):
     """Start the study and kill it, without warning, once a file that matches the mark is there."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=environment
+    )
     patience = time.monotonic() + 120
     while not list(out.glob(mark)) and process.poll() is None and time.monotonic() < patience:
         time.sleep(0.05)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from overread import runs, tables
+from overread import runs, tables, threads
 from overread.cohort import duplicates
 from overread.cohort import select as selection
 from overread.cohort.config import CohortConfig, check_columns
@@ -90,7 +90,7 @@ def build(
     building = out / _BUILDING
     _reuse_pixels(out, building)
     lists = {str(p): p for p in (*config.exclude_files, config.split_file) if p}
-    with runs.start(building, "cohort", config=config, inputs=lists, seed=config.seed) as run:
+    with threads.computing(), runs.start(building, "cohort", config=config, inputs=lists, seed=config.seed) as run:
         images, unreadable = store.build(
             selected, base, building, config.recipe,
             workers=workers, check=Allowance(sources, selected, config.max_unreadable, out).check,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overread import tables
+from overread import tables, threads
 from overread.errors import InputError
 from overread.evaluate import wide
 from overread.evaluate.account import Dropped, account_frame, identifiers
@@ -83,9 +83,11 @@ def evaluate(
     without them nothing changes. models: model.json by rater. notes: what was changed in identifiers when the tables
     were read; with what is changed here they are in the account. progress is called with (per cent of the time, 100).
 
+    Matrix products are computed by one thread, so that the evidence does not depend on how many there are.
+
     Raises InputError for all that `join` refuses, a patient in two splits, and H1 models without predictions.
     """
-    with reporting(progress):
+    with threads.computing(), reporting(progress):
         return _evaluate(
             images, labels, predictions, config, rng=rng, tune=tune, reads=reads, models=models or {}, notes=notes,
             protocol_hash=protocol_hash,

@@ -9,12 +9,14 @@ Jégou, Douze, Schmid: Product quantization for nearest neighbor search. IEEE TP
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from overread import threads
 from overread.kernels import njit
 
 Array = NDArray[np.float32]
@@ -24,6 +26,7 @@ _CELL = 4096  # views per cell of the inverted file, on average
 _PROBED = 0.05  # share of the cells that are searched for each query, but at least _LEAST_PROBED
 _LEAST_PROBED = 12
 _ROUNDS = 6
+_ROWS = 256  # of a matrix product that one thread computes
 _SAMPLE = 64  # views per cell that place its centre
 
 
@@ -115,9 +118,27 @@ def _compare(found: Nearest, asked: tuple, held: tuple) -> None:
         part = who[at : at + 1024]
         for begin in range(0, len(views), 8192):
             piece = slice(begin, begin + 8192)
-            similarity = queries[part] @ views[piece].T
+            similarity = _products(queries[part], views[piece])
             _kept(similarity, part, owners[part], images[piece], numbers[piece],
                   found.similarity, found.image, found.view)  # fmt: skip
+
+
+def _products(rows: Array, columns: Array) -> Array:
+    """rows @ columns.T, by as many threads as compute, each a matrix of its own for a BLAS of one thread.
+
+    A BLAS of several threads divides the sums by their number: the last bits, and with them pairs near the least
+    similarity, would depend on it.
+    """
+    out = np.empty((len(rows), len(columns)), np.float32)
+    pieces = [slice(i, i + _ROWS) for i in range(0, len(rows), _ROWS)]
+    count = min(threads.number(), len(pieces))
+    if count < 2:
+        for piece in pieces:
+            np.matmul(rows[piece], columns.T, out=out[piece])
+        return out
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(lambda piece: np.matmul(rows[piece], columns.T, out=out[piece]), pieces))
+    return out
 
 
 @njit(parallel=True)

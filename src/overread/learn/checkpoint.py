@@ -16,8 +16,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from overread import runs
+from overread import threads
 from overread.errors import InputError
+from overread.learn.circumstances import changes, warn
 from overread.tables import replacing
 
 FORMAT = 1
@@ -49,18 +50,6 @@ class Learner:
     def best_of(self) -> nn.Module:
         """The network that is tuned and kept."""
         return self.average if self.average is not None else self.network
-
-
-def circumstances(device: torch.device, processes: int, *, precision: str) -> dict[str, str]:
-    """What must be the same for a resumed training to be equal to the bit."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(runs.machine()["cpu"])
-    made_of = {name: version for name, version in runs.versions().items() if name in ("python", "numpy", "torch")}
-    capability = torch.backends.cpu.get_cpu_capability()
-    return {
-        **made_of, "device": name, "cpu capability": capability, "threads": str(torch.get_num_threads()),
-        "processes": str(processes),
-        "precision": precision,
-    }  # fmt: skip
 
 
 def save(folder: Path, learner: Learner, position: Position, *, fingerprint: str, around: Mapping[str, str]) -> Path:
@@ -124,8 +113,8 @@ def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping
     learner.optimiser.load_state_dict(state["optimiser"])
     learner.loss_sum.copy_(state["loss_sum"])
     position = Position(**state["position"])
-    was = state["circumstances"]
-    changed = [f"{k} {was.get(k, '?')} -> {v}" for k, v in around.items() if was.get(k) != v]
+    changed = changes(state["circumstances"], around)
+    warn(f"The training in {folder}", changed)
     place = f"resumed at epoch {position.epoch + 1}, step {position.step + 1}"
     if not changed:
         return position, f"{place}, in the same circumstances: equal to the bit to a training without interruption"
@@ -143,10 +132,17 @@ def unreadable(error: Exception) -> str:
     return error.strerror or str(error)
 
 
-def _read(path: Path, device: torch.device) -> dict[str, Any]:
+def begun_with(folder: Path) -> int | None:
+    """The number of threads with which the training in `checkpoints/last.pt` was begun, None where there is none."""
+    path = folder / FOLDER / "last.pt"
+    return threads.recorded(_read(path, torch.device("cpu"), mapped=True)["circumstances"]) if path.is_file() else None
+
+
+def _read(path: Path, device: torch.device, *, mapped: bool = False) -> dict[str, Any]:
+    """The state in a file; `mapped` leaves its tensors on disk until they are used."""
     remove = "Remove it to train from the start."
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True, mmap=mapped)
     except torch.OutOfMemoryError:
         raise  # of the device: the file may be whole, and must not be removed
     except Exception as error:  # in a damaged file the unpickler runs into any of Python's errors

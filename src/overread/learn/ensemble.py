@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from overread import runs, tables
+from overread import runs, tables, threads
 from overread.errors import InputError
 from overread.learn.freeze import freeze, probability
 from overread.learn.model import Model, open_model, write_record
@@ -60,7 +60,7 @@ def combine(out: Path | str, members: Sequence[Path | str], name: str) -> Path:
     tune = mean_tune([f / "tune.parquet" for f in folders], findings=opened[0].outputs)
     if runs.complete(out, runs.fingerprint(config, inputs)):
         return out
-    with runs.start(out, "ensemble", config=config, inputs=inputs) as run:
+    with threads.computing(), runs.start(out, "ensemble", config=config, inputs=inputs) as run:
         record = _record(out, opened, name) | _frozen(tune, opened)
         patients = sorted(frozenset[str]().union(*(m.train_patients for m in opened)))
         run.output(tables.write_text(out / "train_patients.txt", "".join(f"{p}\n" for p in patients)))

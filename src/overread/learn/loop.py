@@ -21,6 +21,7 @@ from overread.images.store import Store
 from overread.learn import checkpoint, tune
 from overread.learn.augment import augment
 from overread.learn.checkpoint import Learner, Position
+from overread.learn.circumstances import circumstances
 from overread.learn.config import TrainingConfig
 from overread.learn.data import Examples, batches, epoch_order
 from overread.learn.loss import masked_bce
@@ -55,11 +56,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training came to: its history, and a note where it was resumed."""
+    """What a training came to: its history, a note where it was resumed, why it stopped, what it was computed with."""
 
     position: Position
     resumed: str
     stopped: str
+    around: dict[str, str]
 
 
 def fit(task: Task, network: nn.Module, fabric: Fabric, *, precision: str, progress: Progress | None = None) -> Fitted:
@@ -74,7 +76,7 @@ def fit(task: Task, network: nn.Module, fabric: Fabric, *, precision: str, progr
     model, wrapped = fabric.setup(network, optimiser)
     average = copy.deepcopy(network).requires_grad_(False) if config.ema else None
     learner = Learner(network, average, optimiser, torch.zeros((), dtype=torch.float64, device=fabric.device))
-    around = checkpoint.circumstances(fabric.device, fabric.world_size, precision=precision)
+    around = circumstances(fabric.device, processes=fabric.world_size, precision=precision)
     position, resumed = checkpoint.restore(task.folder, learner, fingerprint=task.fingerprint, around=around)
     fabric.barrier()  # all have read the state before the first writes it again
 
@@ -92,7 +94,7 @@ def fit(task: Task, network: nn.Module, fabric: Fabric, *, precision: str, progr
                 position.epoch * task.steps_per_epoch, config.epochs * task.steps_per_epoch, _line(position, config)
             )
         stopped = _why_stop(position, config)
-    return Fitted(position, resumed, stopped)
+    return Fitted(position, resumed, stopped, around)
 
 
 def train_epoch(

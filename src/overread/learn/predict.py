@@ -11,16 +11,19 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from overread import runs, tables
+from overread import runs, tables, threads
 from overread.cohort import open_cohort
 from overread.errors import InputError, did_you_mean
 from overread.images.store import Store
+from overread.learn.circumstances import circumstances, keep, kept, warn
 from overread.learn.freeze import probability
 from overread.learn.model import Model, open_model
 from overread.learn.parts import Progress, Work, compute_parts, load_members, precision
 
 IMAGES_PER_PART = 1024
 """How many images one part holds: what a kill costs at most."""
+
+_COMPUTING = "computing.json"
 
 
 def predict(
@@ -64,7 +67,8 @@ def predict(
         that are not finite; whatever was in ``out`` before stays
 
     Assumptions: float32 without TF32 unless model.json asks for "prediction_precision": "bf16-mixed"; equal to the
-    bit for the same machine, versions, thread count and batch size, interrupted or not.
+    bit for the same machine, versions, thread count and batch size, interrupted or not. An interrupted prediction goes
+    on with the number of threads that it was begun with, unless OMP_NUM_THREADS gives another.
     """
     out, model, cohort = Path(out), open_model(model_folder), open_cohort(cohort_folder)
     images = select(cohort.images, splits=splits, sites=sites)
@@ -82,18 +86,38 @@ def predict(
     wanted = runs.fingerprint(config, inputs)
     if runs.complete(out, wanted):
         return out
-    members = load_members(model, store, images, device=device, heatmaps=heatmaps)  # refuses before anything is written
-    work = Work(members, store, images, batch_size, part_size)
+    staging = out / f".partial-{wanted[:16]}"
+    count = threads.resumed(f"The prediction in {out}", threads.recorded(kept(staging / _COMPUTING)))
+    with threads.computing(count):
+        # Refuses before anything is written.
+        members = load_members(model, store, images, device=device, heatmaps=heatmaps)
+        work = Work(members, store, images, batch_size, part_size)
+        _write(work, model, staging, config=config, inputs=inputs, progress=progress)
+    return out
+
+
+def _write(
+    work: Work, model: Model, staging: Path, *, config: Mapping[str, Any], inputs: Mapping[str, Path],
+    progress: Progress | None,
+) -> None:  # fmt: skip
+    """Compute what is not there yet and put it in place, as one run."""
+    out = staging.parent
     with runs.start(out, "predict", config=config, inputs=inputs) as run:
-        staging = _staging(out, wanted)
+        _clear_staging(out, staging)
+        if work.members[0].target is not None:
+            _take_back(out / "heatmaps", staging)
+        around = circumstances(config["device"], precision=config["precision"])
+        if changed := keep(staging / _COMPUTING, around):
+            warn(f"The prediction in {out}", changed)
+            run.note("resumed", f"not equal to the bit to a prediction without interruption: {'; '.join(changed)}")
+        run.note("computing", around)
         compute_parts(work, staging, progress=progress)
         _assemble(model, work, staging)
         for path in _publish(staging, out):
             run.output(path)
         run.note("scale", "probability")
-        run.note("images", len(images))
+        run.note("images", len(work.images))
         run.note("findings", list(model.outputs))
-    return out
 
 
 def select(images: pl.DataFrame, *, splits: Sequence[str], sites: Sequence[str] | None) -> pl.DataFrame:
@@ -145,16 +169,20 @@ def check_patients(model: Model, images: pl.DataFrame) -> None:
         )  # fmt: skip
 
 
-def _staging(out: Path, wanted: str) -> Path:
-    """The folder of this prediction's parts; parts of any other prediction, and torn files, are cleared away."""
-    staging = out / f".partial-{wanted[:16]}"
+def _clear_staging(out: Path, staging: Path) -> None:
+    """Make the folder of this prediction's parts; parts of any other prediction, and torn files, are cleared away."""
     for other in out.glob(".partial-*"):
         if other != staging:
             tables.remove(other)
     tables.make_folder(staging)
     for torn in staging.rglob(".*.part"):
         tables.remove(torn)
-    return staging
+
+
+def _take_back(maps: Path, staging: Path) -> None:
+    """Undo what a kill during `_publish` left: a part's maps are there before its logits, so these were moved."""
+    if not (staging / "heatmaps").exists() and any(staging.glob("logits-*.npy")) and maps.exists():
+        tables.move(maps, staging / "heatmaps")
 
 
 def _assemble(model: Model, work: Work, staging: Path) -> None:

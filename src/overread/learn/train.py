@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from overread import runs, tables
+from overread import runs, tables, threads
 from overread.errors import InputError
 from overread.images.store import open_store
 from overread.learn import checkpoint, tune
@@ -80,8 +80,9 @@ def train(
     -------
     ``out``, with weights.safetensors, model.json, train_patients.txt, history.parquet (an epoch a row), tune.parquet
     (logit, score and truth of every tune image and finding) and run.json. Where all this is there already, nothing is
-    done again; where training was interrupted it goes on, equal to the bit on the same machine, versions and threads,
-    and otherwise says so in run.json.
+    done again; where training was interrupted it goes on, equal to the bit on the same machine and versions: with the
+    number of threads that it was begun with, unless OMP_NUM_THREADS gives another. What is not as it was is logged
+    before training goes on, and noted in run.json.
 
     Raises
     ------
@@ -104,9 +105,12 @@ def train(
     _check_cohort(cohort_folder)
     wanted = runs.fingerprint(said, inputs)
     if runs.complete(out, wanted):
+        with contextlib.suppress(FileNotFoundError):  # several processes may come here at once
+            tables.remove(out / checkpoint.FOLDER)  # where the run was killed before the last line
         return out
     _check_out(out, wanted)
-    with repeatable():
+    count = threads.resumed(f"The training in {out}", checkpoint.begun_with(out))
+    with threads.computing(count), repeatable():
         fabric = start_fabric(precision)
         with _run(fabric, out, said, inputs, config.seed) as run:
             task, facts = prepare(cohort_folder, out, config, selection, fingerprint=wanted)
@@ -119,6 +123,8 @@ def train(
                 for path in finish(task, network, fitted, facts | {"precision": precision}, fabric=fabric):
                     run.output(path)
         fabric.barrier()
+        if run is not None:
+            tables.remove(out / checkpoint.FOLDER)  # after run.json: until then a kill costs no epoch
     return out
 
 
@@ -183,9 +189,7 @@ def finish(
         "seed": config.seed, "best_epoch": fitted.position.best_epoch, "epochs": fitted.position.epoch,
         "n_train_images": len(task.train), "n_train_patients": len(patients), **facts, **frozen,
     }  # fmt: skip
-    paths.append(write_record(out, record))
-    tables.remove(out / checkpoint.FOLDER)
-    return paths
+    return [*paths, write_record(out, record)]
 
 
 def tune_frame(task: Task, logits: NDArray[np.float64], frozen: dict[str, Any], name: str) -> pl.DataFrame:
@@ -230,7 +234,8 @@ def _note(run: runs.Run, task: Task, fitted: Fitted, facts: dict[str, Any], prec
     run.note("positive_weights", facts["positive_weights"])
     run.note("not_outputs", facts["not_outputs"])
     run.note("weights", facts["weights"])
-    run.note("precision", {"used": precision, "fast_bf16": fast_bf16(), "threads": torch.get_num_threads()})
+    run.note("precision", {"used": precision, "fast_bf16": fast_bf16()})
+    run.note("computing", fitted.around)
     run.note("images", {"train": len(task.train), "tune": len(task.tune)})
 
 

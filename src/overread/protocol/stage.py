@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from overread import integrity, runs
+from overread import integrity, runs, threads
 from overread.tables import make_folder, move, remove, write_json
 
 STAMP = "stage.json"
@@ -32,11 +33,11 @@ def stage(
     if part.exists() and _stamp(part, under_way=True) != wanted:
         remove(part)
     make_folder(part)
-    write_json(part / STAMP, {"under_way": wanted})
+    write_json(part / STAMP, {"under_way": wanted, "computing": threads.record()})
     work(part)
     if (part / "run.json").is_file():  # by which a stamp that is removed later is missed
         integrity.write_sealed(part / "run.json", {**runs.read(part), "stage": wanted})
-    integrity.write_sealed(part / STAMP, {"done": wanted, "run.json": _record_hash(part)})
+    integrity.write_sealed(part / STAMP, {"done": wanted, "run.json": _record_hash(part), "computing": threads.record()})
     _put_in_place(part, folder)
     return True
 
@@ -86,10 +87,20 @@ def _stamp(folder: Path, *, under_way: bool = False) -> str:
     if not path.is_file():
         return ""
     try:
-        stamp: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        stamp: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return ""
-    return stamp.get("under_way" if under_way else "done", "")
+    return str(stamp.get("under_way" if under_way else "done", ""))
+
+
+def begun_with(study: Path) -> int | None:
+    """The number of threads of the last stage that was begun in a study's folder, None where there is none."""
+    found = sorted((path.stat().st_mtime_ns, path) for path in study.rglob(STAMP))
+    for _, path in reversed(found):
+        with suppress(ValueError, AttributeError):  # a damaged stamp, or one without a record
+            if count := threads.recorded(json.loads(path.read_text(encoding="utf-8")).get("computing", {})):
+                return count
+    return None
 
 
 def content(folder: Path) -> dict[str, Path]:

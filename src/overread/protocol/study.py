@@ -13,11 +13,11 @@ from typing import Any
 import polars as pl
 
 from overread import cohort as cohorts
-from overread import datasets, ledger, runs, simulate, tables
+from overread import datasets, ledger, runs, simulate, tables, threads
 from overread.errors import InputError
 from overread.protocol.files import earlier_heads, open_labels, record_evidence
 from overread.protocol.schema import Protocol, SourceSpec, load
-from overread.protocol.stage import STAMP, stage, stamps
+from overread.protocol.stage import STAMP, begun_with, stage, stamps
 from overread.tables import Source
 
 Progress = Callable[[str, int, int], None]
@@ -91,7 +91,10 @@ def run(
     tables.make_folder(study.out)
     text = Path(protocol).read_text(encoding="utf-8")
     _begin(study)
-    with runs.start(study.out, "run", config=stated.resolved(), seed=stated.study.seed) as done:
+    with (
+        threads.computing(threads.resumed(f"The study in {study.out}", begun_with(study.out))),
+        runs.start(study.out, "run", config=stated.resolved(), seed=stated.study.seed) as done,
+    ):
         done.output(tables.write_text(study.folder("protocol.toml"), text))
         done.output(tables.write_json(study.folder("protocol.json"), {"hash": stated.hash, **stated.resolved()}))
         _build_cohort(study)
