@@ -12,7 +12,7 @@ SOUND = """
 [study]
 title = "T"
 [sources.s]
-reader = "table"
+reader = "simulate"
 [sites]
 internal = ["a", "b"]
 external = ["c"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,11 @@ from overread.images.store import Store
 from overread.learn.freeze import probability
 from overread.learn.model import Model, open_model
 from overread.learn.parts import Progress, Work, compute_parts, load_members, precision
+from overread.tables.names import below
+
+_WRITTEN = ("predictions.parquet", "heatmaps.parquet", "heatmaps.json", "heatmaps")
+_MAPS = re.compile(r"(part|maximum)-[0-9]{5}\.npy")
+_STAGING = re.compile(r"\.partial-[0-9a-f]{16}")
 
 IMAGES_PER_PART = 1024
 """How many images one part holds: what a kill costs at most."""
@@ -84,7 +91,11 @@ def predict(
         return out
     members = load_members(model, store, images, device=device, heatmaps=heatmaps)  # refuses before anything is written
     work = Work(members, store, images, batch_size, part_size)
-    with runs.start(out, "predict", config=config, inputs=inputs) as run:
+    with (
+        runs.claimed(out, "predict", _WRITTEN),
+        _only_maps(out / "heatmaps"),
+        runs.start(out, "predict", config=config, inputs=inputs) as run,
+    ):
         staging = _staging(out, wanted)
         compute_parts(work, staging, progress=progress)
         _assemble(model, work, staging)
@@ -94,6 +105,16 @@ def predict(
         run.note("images", len(images))
         run.note("findings", list(model.outputs))
     return out
+
+
+@contextmanager
+def _only_maps(maps: Path) -> Iterator[None]:
+    """Refuse a folder of heat maps with other files in it: it is about to be replaced as a whole."""
+    strange = [p.name for p in maps.iterdir() if not _MAPS.fullmatch(p.name)] if maps.is_dir() else []
+    if strange:
+        do = "Move them elsewhere: this folder is replaced."
+        raise InputError(maps, "the files of heat maps alone", f"{len(strange)} others", examples=strange, do=do)
+    yield
 
 
 def select(images: pl.DataFrame, *, splits: Sequence[str], sites: Sequence[str] | None) -> pl.DataFrame:
@@ -149,11 +170,10 @@ def _staging(out: Path, wanted: str) -> Path:
     """The folder of this prediction's parts; parts of any other prediction, and torn files, are cleared away."""
     staging = out / f".partial-{wanted[:16]}"
     for other in out.glob(".partial-*"):
-        if other != staging:
+        if other != staging and _STAGING.fullmatch(other.name):
             tables.remove(other)
-    tables.make_folder(staging)
-    for torn in staging.rglob(".*.part"):
-        tables.remove(torn)
+    tables.make_folder(below(out, staging.name))
+    tables.clear_temporary(staging, below=True)
     return staging
 
 
@@ -213,7 +233,7 @@ def _describe_maps(model: Model, work: Work, staging: Path) -> dict[str, Any]:
 
 def _publish(staging: Path, out: Path) -> list[Path]:
     """Move what is complete into its place; the heat maps of an earlier prediction go, since they are not of this."""
-    maps, old = out / "heatmaps", staging / "replaced"
+    maps, old = out / "heatmaps", staging / "replaced"  # `_only_maps`: nothing but heat maps is in it
     for name in ("heatmaps.parquet", "heatmaps.json"):
         tables.remove(out / name)
     if maps.exists():

@@ -121,6 +121,8 @@ def train(
     return out
 
 
+_WRITTEN = ("weights.safetensors", "model.json", "train_patients.txt", "history.parquet", "tune.parquet",
+            checkpoint.FOLDER)  # fmt: skip
 _FILES = {"images": "images.parquet", "labels": "labels.parquet", "recipe": "pixels/recipe.json"}
 
 
@@ -183,7 +185,7 @@ def finish(
         "n_train_images": len(task.train), "n_train_patients": len(patients), **facts, **frozen,
     }  # fmt: skip
     paths.append(write_record(out, record))
-    tables.remove(out / checkpoint.FOLDER)
+    checkpoint.remove(out)
     return paths
 
 
@@ -213,8 +215,10 @@ def _run(
     if not fabric.is_global_zero:
         yield None
         return
-    with runs.start(out, "train", config=config, inputs=inputs, seed=seed) as run:
-        yield run
+    with runs.claimed(out, "train", _WRITTEN):
+        _check_out(out, runs.fingerprint(config, inputs))  # again: another process may have ended meanwhile
+        with runs.start(out, "train", config=config, inputs=inputs, seed=seed) as run:
+            yield run
 
 
 def _note(run: runs.Run, task: Task, fitted: Fitted, facts: dict[str, Any], precision: str) -> None:

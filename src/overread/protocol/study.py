@@ -16,10 +16,12 @@ from overread import cohort as cohorts
 from overread import datasets, ledger, runs, simulate, tables
 from overread import evaluate as evaluation
 from overread.errors import InputError
+from overread.images import tree
 from overread.protocol.files import open_labels
-from overread.protocol.schema import Protocol, SourceSpec, load
-from overread.protocol.stage import STAMP, stage
+from overread.protocol.schema import SIMULATED, Protocol, SourceSpec, load
+from overread.protocol.stage import STAMP, clear_left, stage
 from overread.tables import Source
+from overread.tables.names import below
 
 Progress = Callable[[str, int, int], None]
 
@@ -33,12 +35,20 @@ class _Study:
     data: Path | None
     workers: int
     progress: Progress
+    allow_outside: bool = False
 
     def told(self, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(what, done, total)
 
     def folder(self, *names: str) -> Path:
-        return self.out.joinpath(*names)
+        return below(self.out, *names)
+
+    def stages(self) -> set[Path]:
+        """The folders of all its stages, whether they are made or not."""
+        kinds = [f"seed-{seed}" for seed in self.seeds()] + (["ensemble"] if len(self.seeds()) > 1 else [])
+        models = {self.folder("models", m, kind) for m in self.protocol.models for kind in kinds}
+        own = {self.folder(name) for name in (*self.protocol.sources, "cohort", "evaluation", "report")}
+        return own | models | {self.folder("predictions", m) for m in self.protocol.models}
 
     def seeds(self) -> tuple[int, ...]:
         return self.protocol.study.training_seeds
@@ -58,6 +68,7 @@ def run(
     data: Path | str | None = None,
     workers: int | None = None,
     changes: Mapping[str, Any] | None = None,
+    allow_outside: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Do a whole study: cohort, training, prediction, evaluation, report; returns the report's path.
@@ -74,31 +85,49 @@ def run(
         processes for images (default: every core)
     changes
         values put in place of the file's, by dotted key
+    allow_outside
+        whether roots may lie outside `data`, tables and images outside their root (absolute paths, "..", links)
     progress
         called with what is being done, how much is done, how much there is
 
     Raises
     ------
     InputError
-        whatever is wrong with the protocol, the data or the folder; finished stages stay as they are
+        whatever is wrong with the protocol, the data or the folder; finished stages stay as they are. Another process
+        writes to the folder, or something in it that no study made would be replaced
     """
     stated = load(protocol, changes=changes)
     study = _Study(
-        stated, Path(out), Path(data) if data else None, workers or os.cpu_count() or 1, progress or (lambda *_: None)
-    )
+        stated, Path(out), Path(data) if data else None, workers or os.cpu_count() or 1, progress or (lambda *_: None),
+        allow_outside,
+    )  # fmt: skip
     if stated.models and importlib.util.find_spec("torch") is None:
         do = "pip install 'overread[train]', or evaluate predictions that you have: overread evaluate."
         raise InputError(protocol, "torch, since this protocol trains models", "an installation without it", do=do)
-    tables.make_folder(study.out)
-    tables.write_text(study.folder("protocol.toml"), Path(protocol).read_text(encoding="utf-8"))
-    tables.write_json(study.folder("protocol.json"), {"hash": stated.hash, **stated.resolved()})
-    _build_cohort(study)
-    for name in stated.models:
-        _train(study, name)
-    for name in stated.models:
-        _predict(study, name)
-    _evaluate(study)
-    return _report(study)
+    text = Path(protocol).read_text(encoding="utf-8")
+    with tables.holding(study.out, "run"):
+        _begin(study, text)
+        _build_cohort(study)
+        for name in stated.models:
+            _train(study, name)
+        for name in stated.models:
+            _predict(study, name)
+        _evaluate(study)
+        return _report(study)
+
+
+def _begin(study: _Study, text: str) -> None:
+    """Keep the protocol in the study's folder; what interrupted runs left for stages of an earlier one is removed."""
+    copy, resolved = study.folder("protocol.toml"), study.folder("protocol.json")
+    if copy.exists() and not resolved.exists() and copy.read_bytes() != text.encode():
+        do = "Choose another folder for the study, or move the protocol elsewhere."
+        raise InputError(copy, "a new folder, or that of a study", "another protocol, which would be replaced", do=do)
+    tables.write_text(copy, text)
+    tables.write_json(resolved, {"hash": study.protocol.hash, **study.protocol.resolved()})
+    stages = study.stages()
+    for parent in {folder.parent for folder in stages} | {*study.folder("models").glob("*")}:
+        if parent.is_dir() and not parent.is_symlink():
+            clear_left(parent, stages)
 
 
 def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progress: Progress | None = None) -> Path:
@@ -120,21 +149,31 @@ def _build_cohort(study: _Study) -> None:
     stage(
         study.folder("cohort"),
         lambda part: cohorts.build(
-            sources, roots, part, study.protocol.cohort, workers=study.workers, progress=study.progress
+            sources,
+            roots,
+            part,
+            study.protocol.cohort,
+            workers=study.workers,
+            allow_outside=study.allow_outside,
+            progress=study.progress,
         ),
         config=config,
     )
 
 
 def _load_source(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]:
-    if spec.reader == "simulate":
+    if spec.reader == SIMULATED:
         return _simulate(study, name, spec)
     if study.data is None:
         raise InputError(
             f"source '{name}'", "the folder of its data", "none given", do="Say where it is with --data FOLDER."
         )
     root = study.data / spec.root
-    source = datasets.load(spec.reader, root, spec.options, where=f"[sources.{name}.options]")
+    if not study.allow_outside and tree.outside(study.data, [spec.root]):
+        do = "Give the folder that holds them all as --data, or allow it with --allow-outside."
+        raise InputError(f"[sources.{name}] root", f"a folder below {study.data}", f"{spec.root!r}", do=do)
+    where = f"[sources.{name}.options]"
+    source = datasets.load(spec.reader, root, spec.options, where=where, allow_outside=study.allow_outside)
     return replace(source, name=name, max_unreadable=spec.max_unreadable), root
 
 

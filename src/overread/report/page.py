@@ -37,6 +37,7 @@ from overread.report import (
 )
 from overread.report.blocks import Section, Table, drawn
 from overread.report.evidence import Evidence, read_evidence
+from overread.report.folder import PAGE, replacing_report
 from overread.report.methods import methods
 from overread.report.references import Cited, Reference
 
@@ -67,7 +68,8 @@ def write(
     Returns the path of report.html, which needs no network and no other file; estimates.parquet, .json and .csv,
     tables.docx, figures/ (each as SVG, its numbers as CSV), methods.md, checklists.csv and model-cards/ are for those
     who go on from there. A section for which there is no data is left out and named in one line. Raises InputError when
-    the folder holds no estimates, the ledger is broken, or a statement is about something that no checklist asks for.
+    the folder holds no estimates, the ledger is broken, a statement is about something that no checklist asks for, or
+    `out` holds files that no report wrote and this one would replace.
     """
     out = Path(out)
     evidence = read_evidence(evidence_folder, study, cohort_folder=cohort_folder, ledger_path=ledger, models=models)
@@ -79,9 +81,10 @@ def write(
     headline = summary.headline(evidence)
     text = render(evidence, sections, headline, cited.references)
     top = Section("summary", "Summary", (headline,) if headline else ())
-    exports.write_beside(evidence, [top, *sections], out)
-    pasted.write_pasted(evidence, sections, cited, out)
-    return tables.write_text(out / "report.html", text)
+    with replacing_report(out, [*exports.names([top, *sections]), *pasted.names(evidence), PAGE]):
+        exports.write_beside(evidence, [top, *sections], out)
+        pasted.write_pasted(evidence, sections, cited, out)
+        return tables.write_text(out / PAGE, text)
 
 
 def compose(evidence: Evidence, copies: Section, looked: Section) -> tuple[list[Section], Cited]:
@@ -105,7 +108,7 @@ def render(
     evidence: Evidence, sections: Sequence[Section], headline: Table | None, references: Sequence[Reference]
 ) -> str:
     """The page as text."""
-    files = exports.file_names(figure.name for figure in exports.figures_of(sections))
+    files = tables.file_names(figure.name for figure in exports.figures_of(sections))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("overread.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,

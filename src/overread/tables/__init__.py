@@ -17,6 +17,8 @@ from overread import findings
 from overread.errors import InputError, did_you_mean
 from overread.tables.delimited import Loaded, load, number_advice
 from overread.tables.files import (
+    clear_temporary,
+    is_temporary,
     locked,
     make_folder,
     move,
@@ -30,6 +32,8 @@ from overread.tables.files import (
 )
 from overread.tables.identity import KIND
 from overread.tables.key_columns import identified, repeats_advice, spelling_hint
+from overread.tables.locks import holding
+from overread.tables.names import check_names, file_names
 from overread.tables.notes import Note
 from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
 
@@ -44,10 +48,15 @@ __all__ = [
     "Note",
     "Source",
     "check",
+    "check_names",
+    "clear_temporary",
     "empty",
+    "file_names",
     "fill",
     "frame_of",
+    "holding",
     "identify",
+    "is_temporary",
     "load",
     "locked",
     "make_folder",
@@ -385,8 +394,8 @@ def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:
     return path
 
 
-def write_frame(frame: pl.DataFrame, path: Path | str, *, mode: int = 0o644) -> Path:
-    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` are the file's permissions."""
+def write_frame(frame: pl.DataFrame, path: Path | str, *, mode: int = 0o666) -> Path:
+    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` less the umask is that of the file."""
     path = Path(path)
     with replacing(path, mode=mode) as temporary:
         if path.name.endswith(".csv"):
