@@ -65,7 +65,7 @@ def _problems(stated: Any, where: str, key: str = "") -> Iterator[InputError]:
             elif secret:
                 yield InputError(place, "no password, token or user", "one, which is not shown", do=_DO)
             else:
-                yield from _problems(value, place, name)
+                yield from _problems(value, place, key if key in _OF_DATA else name)
     elif isinstance(stated, list | tuple):
         for value in stated:
             yield from _problems(value, where, key)

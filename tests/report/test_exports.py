@@ -14,7 +14,6 @@ import pytest
 from overread import report, tables
 from overread.report.blocks import Cell, Section, figures, heads, table
 from overread.report.evidence import finding_title
-from overread.report.exports import file_names
 from overread.report.word import write_tables
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -146,8 +145,3 @@ def test_a_table_in_word_keeps_figures_marks_heads_and_shades(tmp_path):
         t.text for r in document.iter(f"{W}r") if r.find(f"{W}rPr/{W}vertAlign") is not None for t in r.iter(f"{W}t")
     ]
     assert raised == ["a", "b", "a ", "b "]
-
-
-def test_names_of_files_are_plain_and_differ():
-    made = file_names(["Roc", "roc", "a:b/(c)", "a b c", "…"])
-    assert made == {"Roc": "Roc", "roc": "roc-2", "a:b/(c)": "a-b-c", "a b c": "a-b-c-2", "…": "figure"}

@@ -13,9 +13,10 @@ from overread.tables.names import below, check_names, fault, file_names
 
 HOSTILE = [
     "", ".", "..", "...", "../x", "..\\x", "/etc", "a/b", "a\\b", "C:x", "C:\\x", "\\\\host\\share", "~", "~root",
-    "-rf", "--out", ".hidden", ".cohort.part", "a.", "a..", "a ", " a", "a\n", "a\0b", "a\x1b[2J", "CON", "con.txt", "NUL",
-    "Aux.parquet", "COM1", "lpt9.csv", "CONIN$", "a:b", "a*", "a?", "a|b", "a<b", 'a"b', "$HOME", "`id`", "$(id)", "%2e%2e",
-    "\u202eabc", "\u200b", "é", "北", "x" * 65, "x" * 5000, "a\u0301", "\ufeffa", "a\tb", "a;b", "a&b", "{image_id}", "\ud800",
+    "-rf", "--out", ".hidden", ".cohort.part", "a.", "a..", "a ", " a", "a\n", "a\0b", "a\x1b[2J", "CON", "con.txt",
+    "NUL", "Aux.parquet", "COM1", "lpt9.csv", "CONIN$", "a:b", "a*", "a?", "a|b", "a<b", 'a"b', "$HOME", "`id`",
+    "$(id)", "%2e%2e", "\u202eabc", "\u200b", "é", "北", "x" * 65, "x" * 5000, "a\u0301", "\ufeffa", "a\tb", "a;b",
+    "a&b", "{image_id}", "\ud800",
 ]  # fmt: skip
 GOOD = ["a", "north", "North-2", "a.b", "a_b", "0", "x" * 64, "seed-1", "com", "console", "nul0", "a..b", "auxiliary"]
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

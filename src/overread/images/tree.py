@@ -78,7 +78,7 @@ def outside(root: Path | str, paths: Iterable[str]) -> list[str]:
             if parent not in inner:
                 inner[parent] = _is_below(os.path.realpath(parent), top)
             beyond = os.path.basename(whole) in ("", ".", "..") or os.path.islink(whole)
-            if not (_is_below(os.path.realpath(whole), top) if beyond else inner[parent]):
+            if "\0" in path or not (_is_below(os.path.realpath(whole), top) if beyond else inner[parent]):
                 found.append(path)
         except ValueError:
             found.append(path)
