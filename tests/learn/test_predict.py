@@ -184,7 +184,7 @@ def test_kill_9_costs_one_part(model: Path, cohort: Path, tmp_path: Path):
     killed = subprocess.run(arguments, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     assert killed.returncode == -signal.SIGKILL
     assert len(list(out.rglob("logits-*.npy"))) == 2
-    (next(out.glob(".partial-*")) / "heatmaps" / ".part-00002.npy.x.part").write_bytes(b"torn")
+    (next(out.glob(".partial-*")) / "heatmaps" / ".part-00002.npy.0123abcd.part").write_bytes(b"torn")
     seen: list[int] = []
     predict(model, cohort, out, progress=lambda done, _: seen.append(done), **options)
     assert seen[:3] == [6, 12, 15]

@@ -65,7 +65,7 @@ def given(tmp_path_factory):
     new_key(folder / "key")
     evaluate_files(
         folder / "images.parquet", folder / "labels.parquet", [folder / "predictions.parquet"], folder / "evaluation",
-        EvaluationConfig(replicates=20),
+        EvaluationConfig(replicates=100),
     )  # fmt: skip
     return folder
 
@@ -78,7 +78,7 @@ COMMANDS = {
     ),
     "evaluate": lambda given, out: evaluate_files(
         given / "images.parquet", given / "labels.parquet", [given / "predictions.parquet"], out,
-        EvaluationConfig(replicates=20),
+        EvaluationConfig(replicates=100),
     ),
     "report": lambda given, out: report_folder(given / "evaluation", out, title="T"),
     "sample": lambda given, out: draw(given / "cohort", out, SampleConfig(n=10, by=("site",))),

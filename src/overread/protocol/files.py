@@ -21,6 +21,7 @@ from overread.evaluate.account import TABLES, UNMATCHED, Dropped, account_frame
 from overread.evaluate.unmatched import Allowance, matched
 from overread.report.drawing_pool import drawing_pool
 from overread.report.folder import check_report_folder
+from overread.tables.names import below
 from overread.tables.notes import sentences
 
 _EVALUATION = 60  # per cent of the time; the rest is the report
@@ -66,6 +67,7 @@ def evaluate_files(
     """
     told = progress or (lambda done, total: None)
     with runs.claimed(out, "evaluate", evaluation.FILES), drawing_pool(workers) as pool:
+        below(out, "ledger.jsonl")
         check_report_folder(out / "report")
         _evaluate_files(
             images, labels, predictions, out, config, tune=tune, reads=reads,

@@ -119,15 +119,25 @@ def run(
 def _begin(study: _Study, text: str) -> None:
     """Keep the protocol in the study's folder; what interrupted runs left for stages of an earlier one is removed."""
     copy, resolved = study.folder("protocol.toml"), study.folder("protocol.json")
-    if copy.exists() and not resolved.exists() and copy.read_bytes() != text.encode():
-        do = "Choose another folder for the study, or move the protocol elsewhere."
-        raise InputError(copy, "a new folder, or that of a study", "another protocol, which would be replaced", do=do)
+    taken = [resolved] if resolved.exists() and not _is_resolved(resolved) else []
+    taken += [copy] if copy.exists() and not _is_resolved(resolved) and copy.read_bytes() != text.encode() else []
+    if taken:
+        do = "Choose another folder for the study, or move it elsewhere."
+        raise InputError(taken[0], "a new folder, or that of a study", "a file that would be replaced", do=do)
     tables.write_text(copy, text)
     tables.write_json(resolved, {"hash": study.protocol.hash, **study.protocol.resolved()})
     stages = study.stages()
     for parent in {folder.parent for folder in stages} | {*study.folder("models").glob("*")}:
         if parent.is_dir() and not parent.is_symlink():
             clear_left(parent, stages)
+
+
+def _is_resolved(path: Path) -> bool:
+    """Whether a file is the protocol that a study keeps beside its copy."""
+    try:
+        return {"hash", "study", "sources", "sites"} <= set(runs.read_json(path))
+    except (InputError, TypeError):
+        return False
 
 
 def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progress: Progress | None = None) -> Path:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from overread.errors import InputError
+from overread.errors import InputError, WriteError
 from overread.tables.files import clear_temporary, make_folder, writing
 
 try:
@@ -58,8 +58,8 @@ def holding(folder: Path | str, command: str) -> Iterator[Path]:
     finally:
         if fcntl is None:  # Windows removes no open file
             os.close(descriptor)
-        with suppress(OSError):
-            path.unlink()
+        with suppress(WriteError), writing(path):
+            path.unlink(missing_ok=True)
         if fcntl is not None:  # removed first: whoever opened the file before finds that it is no longer this one
             os.close(descriptor)
 
