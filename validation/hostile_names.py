@@ -296,7 +296,9 @@ def evaluated(trial: Trial, names: list[str], root: Path) -> None:
         images.write_parquet(files[0])
         labels.write_parquet(files[1])
         scores = [
-            images.select("image_id", finding=pl.lit("edema"), model=pl.lit(name)).with_columns(score=rng.random(60))
+            images.select("image_id", finding=pl.lit("edema"), model=pl.lit(name)).with_columns(
+                pl.Series("score", rng.random(60))
+            )
             for name in names
         ]
         pl.concat(scores).write_parquet(files[2])

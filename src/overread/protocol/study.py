@@ -118,6 +118,7 @@ def run(
 
 def _begin(study: _Study, text: str) -> None:
     """Keep the protocol in the study's folder; what interrupted runs left for stages of an earlier one is removed."""
+    stages = study.stages()  # refuses links before anything is written
     copy, resolved = study.folder("protocol.toml"), study.folder("protocol.json")
     taken = [resolved] if resolved.exists() and not _is_resolved(resolved) else []
     taken += [copy] if copy.exists() and not _is_resolved(resolved) and copy.read_bytes() != text.encode() else []
@@ -126,7 +127,6 @@ def _begin(study: _Study, text: str) -> None:
         raise InputError(taken[0], "a new folder, or that of a study", "a file that would be replaced", do=do)
     tables.write_text(copy, text)
     tables.write_json(resolved, {"hash": study.protocol.hash, **study.protocol.resolved()})
-    stages = study.stages()
     for parent in {folder.parent for folder in stages} | {*study.folder("models").glob("*")}:
         if parent.is_dir() and not parent.is_symlink():
             clear_left(parent, stages)
