@@ -20,6 +20,7 @@ from overread.images.store import Store
 from overread.learn.freeze import probability
 from overread.learn.model import Model, open_model
 from overread.learn.parts import Progress, Work, compute_parts, load_members, precision
+from overread.tables.files import clear_temporary
 from overread.tables.names import below
 
 _WRITTEN = ("predictions.parquet", "heatmaps.parquet", "heatmaps.json", "heatmaps")
@@ -173,7 +174,7 @@ def _staging(out: Path, wanted: str) -> Path:
         if other != staging and _STAGING.fullmatch(other.name):
             tables.remove(other)
     tables.make_folder(below(out, staging.name))
-    tables.clear_temporary(staging, below=True)
+    clear_temporary(staging, below=True)
     return staging
 
 

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from overread import credentials, datasets, runs, tables
+from overread import credentials, datasets, runs
 from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluate.config import EvaluationConfig
 from overread.learn.config import TrainingConfig
 from overread.protocol.configuration import problem, section
+from overread.tables.names import check_names
 
 SEEDS_TO_CLAIM = 3
 SIMULATED = "simulate"  # the reader of sources that need no data
@@ -206,8 +207,8 @@ def _derived(file: _File) -> dict[str, dict[str, Any]]:
 
 
 def _crossed(file: _File, where: str) -> list[InputError]:
-    problems = tables.check_names(file.sources, f"{where} [sources]", taken=_FOLDERS)
-    problems += tables.check_names(file.models, f"{where} [models]")
+    problems = check_names(file.sources, f"{where} [sources]", taken=_FOLDERS)
+    problems += check_names(file.models, f"{where} [models]")
     for name, source in file.sources.items():
         problems += _source_problems(source, f"{where} [sources.{name}.options]")
     both = sorted(set(file.sites.internal) & set(file.sites.external))

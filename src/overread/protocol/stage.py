@@ -9,7 +9,8 @@ from typing import Any
 
 from overread import runs
 from overread.errors import InputError
-from overread.tables import clear_temporary, made, make_folder, move, write_json
+from overread.tables import made, make_folder, move, write_json
+from overread.tables.files import clear_temporary
 from overread.tables.made import STAMP
 
 _PART, _OLD = ".part", ".old"

@@ -17,8 +17,6 @@ from overread import findings
 from overread.errors import InputError, did_you_mean
 from overread.tables.delimited import Loaded, load, number_advice
 from overread.tables.files import (
-    clear_temporary,
-    is_temporary,
     locked,
     make_folder,
     move,
@@ -33,7 +31,7 @@ from overread.tables.files import (
 from overread.tables.identity import KIND
 from overread.tables.key_columns import identified, repeats_advice, spelling_hint
 from overread.tables.locks import holding
-from overread.tables.names import check_names, file_names
+from overread.tables.names import file_names
 from overread.tables.notes import Note
 from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
 
@@ -48,15 +46,12 @@ __all__ = [
     "Note",
     "Source",
     "check",
-    "check_names",
-    "clear_temporary",
     "empty",
     "file_names",
     "fill",
     "frame_of",
     "holding",
     "identify",
-    "is_temporary",
     "load",
     "locked",
     "make_folder",

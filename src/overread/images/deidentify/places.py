@@ -14,6 +14,7 @@ from overread import runs, tables
 from overread.errors import InputError
 from overread.images.deidentify.key import Key
 from overread.tables import made
+from overread.tables.files import clear_temporary, is_temporary
 from overread.tables.locks import LOCK
 
 LISTS = ("audit.parquet", "audit.csv", "run.json")
@@ -53,7 +54,7 @@ def check_places(source: Path, out: Path, key: Key | Path | str, mapping: Path |
 
 
 def _check_out(out: Path) -> None:
-    present = [p.name for p in out.iterdir() if not tables.is_temporary(p)] if out.is_dir() else []
+    present = [p.name for p in out.iterdir() if not is_temporary(p)] if out.is_dir() else []
     if strange := [name for name in present if name not in _OURS]:
         raise InputError(out, "a new folder, or one of an earlier run", "other things in it", examples=strange)
     images = out / "images"
@@ -104,7 +105,7 @@ def begin_work(out: Path, mapping: Path | str | None) -> Path:
     lists = [quarantine(out), *([Path(mapping).with_suffix(".csv")] if mapping is not None else [])]
     for path in lists:
         _clear_beside(path)
-    tables.clear_temporary(out)
+    clear_temporary(out)
     return work
 
 
@@ -112,7 +113,7 @@ def _clear_beside(path: Path) -> None:
     """Remove the files under way that a killed process left of one file."""
     if path.parent.is_dir():
         for other in path.parent.iterdir():
-            if other.name.startswith(f".{path.name[:40]}.") and tables.is_temporary(other) and other.is_file():
+            if other.name.startswith(f".{path.name[:40]}.") and is_temporary(other) and other.is_file():
                 tables.remove(other)
 
 
