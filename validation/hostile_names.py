@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import io
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -151,8 +152,10 @@ class Watch:
             touched = [path] if writes or (isinstance(mode, str) and set(mode) & set("wax+")) else []
         elif event in ("os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "shutil.rmtree"):
             touched = [arguments[0]]
-        elif event in ("os.rename", "os.link", "os.symlink"):
-            touched = [p for p in arguments[:2] if isinstance(p, str | bytes | os.PathLike)]
+        elif event == "os.rename":
+            touched = list(arguments[:2])
+        elif event in ("os.link", "os.symlink"):  # the first is what is linked to
+            touched = [arguments[1]]
         else:
             return
         allowed, self.allowed = self.allowed, None
@@ -185,21 +188,20 @@ class Trial:
             if (out / "mine" / "canary.txt").read_text() != "mine":
                 raise AssertionError("the canary inside")
 
-    def call(self, place: str, names: list[str], action: Callable[[Path], object]) -> None:
-        """One call for these names: refused, accepted or a traceback, and what changed elsewhere."""
+    def call(self, place: str, names: list[str], action: Callable[[Path], object]) -> str:
+        """One call for these names: "refused", "accepted" or "tracebacks", and whether anything changed elsewhere."""
         counts = self.counts.setdefault(place, Counter())
-        counts["names"] += len(names)
+        outcome = "accepted"
         before = contents(self.base)
         with self.out() as out:
             self.watch.allowed, self.watch.outside = out, []
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     action(out)
-                counts["accepted"] += len(names)
             except InputError:
-                counts["refused"] += len(names)
+                outcome = "refused"
             except Exception:  # noqa: BLE001  what is counted
-                counts["tracebacks"] += 1
+                outcome = "tracebacks"
                 self.problems.append(f"{place} {names[:3]!r:.200}\n{traceback.format_exc()[-1500:]}")
             finally:
                 self.watch.allowed = None
@@ -209,6 +211,10 @@ class Trial:
         if contents(self.base) != before:
             counts["canaries changed"] += 1
             self.problems.append(f"{place} {names[:3]!r:.200}: a canary has changed")
+        if outcome != "refused" or len(names) == 1:  # of several names, one may have been refused: see `evaluated`
+            counts[outcome] += len(names)
+            counts["names"] += len(names)
+        return outcome
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -261,14 +267,14 @@ def cohorts(trial: Trial, name: str, root: Path) -> None:
         write_splits(out / "cohort", out / "splits", config)
 
     def image(out: Path) -> None:
+        given = out / "given"
+        shutil.copytree(root, given, symlinks=True)
         table = images.with_columns(site=pl.lit("a"), image_id=pl.Series([name, *ids[1:]])).drop("path")
-        with contextlib.suppress(OSError):
-            table.write_csv(out / "images.csv")
-        options = {"images": "images.csv", "columns": {"image_id": "image_id", "patient_id": "patient_id",
+        table.write_parquet(given / "images.parquet")
+        options = {"images": "images.parquet", "columns": {"image_id": "image_id", "patient_id": "patient_id",
                    "site": "site", "path": "png/{image_id}.png"}}  # fmt: skip
-        (out / "png").symlink_to(root / "png")
-        source = datasets.load("table", out, options, allow_outside=True)
-        build(source, out, out / "cohort", CohortConfig(recipe=Recipe(8), max_unreadable=0.5), allow_outside=False)
+        source = datasets.load("table", given, options)
+        build(source, given, out / "cohort", CohortConfig(recipe=Recipe(8), max_unreadable=0.5))
 
     def linked(out: Path) -> None:
         made = images.with_columns(path=pl.Series([f"png/{name}.png", *images["path"][1:]]))
@@ -307,7 +313,11 @@ def evaluated(trial: Trial, names: list[str], root: Path) -> None:
 
         report_folder(out / "evaluation", out / "again", title=names[0], heatmaps=dict.fromkeys(names, root))
 
-    trial.call("model column, report MODEL=", names, action)
+    outcome = trial.call("model column, report MODEL=", names, action)
+    if outcome == "refused" and len(names) > 1:
+        middle = len(names) // 2
+        evaluated(trial, names[:middle], root)
+        evaluated(trial, names[middle:], root)
 
 
 def trained(trial: Trial, name: str, cohort: Path) -> None:

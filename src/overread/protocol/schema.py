@@ -210,7 +210,7 @@ def _crossed(file: _File, where: str) -> list[InputError]:
     problems = check_names(file.sources, f"{where} [sources]", taken=_FOLDERS)
     problems += check_names(file.models, f"{where} [models]")
     for name, source in file.sources.items():
-        problems += _source_problems(source, f"{where} [sources.{name}.options]")
+        problems += _source_problems(source, f"[sources.{name}.options]")
     both = sorted(set(file.sites.internal) & set(file.sites.external))
     if both:
         problems.append(
