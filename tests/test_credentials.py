@@ -83,6 +83,15 @@ def test_addresses_with_a_secret_are_in_no_file_and_no_message(tmp_path, url):
         assert TOKEN not in str(error.value)
 
 
+def test_a_configuration_with_a_token_is_refused_unseen(tmp_path):
+    path = tmp_path / "c.toml"
+    for text in (f'[options]\ntoken = "{TOKEN}"\n', f'[cohort]\nseed = 1\n[options.folder]\napi_key = "{TOKEN}"\n'):
+        path.write_text(text)
+        with pytest.raises(InputError, match="which is not shown") as error:
+            check(path)
+        assert TOKEN not in str(error.value)
+
+
 def test_places_of_credentials_and_plain_options_are_accepted(tmp_path):
     for place in ("env:PACS_TOKEN", "netrc", "netrc:/safe/netrc", "file:/safe/token"):
         assert load(protocol(tmp_path, options=f'credentials = "{place}"')).sources

@@ -81,11 +81,14 @@ def test_every_figure_of_the_page_is_a_file_with_its_numbers(page, out, read_pag
 def test_the_same_evidence_gives_the_same_files(made, out, tmp_path):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "earlier.svg").write_text("<svg/>")
-    (tmp_path / "figures" / "mine.txt").write_text("kept")
+    (tmp_path / "made.json").write_text('{"files": {"figures/earlier.svg": 6}}')
+    mine = {"figures/mine.txt", "figures/mine.svg"}
+    for name in mine:
+        (tmp_path / name).write_text("kept")
     report.write(made.evidence, tmp_path, **made.arguments())
     names = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
-    assert names == {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()} | {"figures/mine.txt"}
-    for name in names - {"figures/mine.txt"}:
+    assert names == {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()} | mine
+    for name in names - mine:
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
 
 
