@@ -191,7 +191,7 @@ class Trial:
     def call(self, place: str, names: list[str], action: Callable[[Path], object]) -> str:
         """One call for these names: "refused", "accepted" or "tracebacks", and whether anything changed elsewhere."""
         counts = self.counts.setdefault(place, Counter())
-        outcome = "accepted"
+        outcome, began = "accepted", time.monotonic()
         before = contents(self.base)
         with self.out() as out:
             self.watch.allowed, self.watch.outside = out, []
@@ -214,6 +214,7 @@ class Trial:
         if outcome != "refused" or len(names) == 1:  # of several names, one may have been refused: see `evaluated`
             counts[outcome] += len(names)
             counts["names"] += len(names)
+        counts["ms"] += round(1000 * (time.monotonic() - began))
         return outcome
 
 
@@ -382,9 +383,10 @@ def main() -> None:
 def report(trial: Trial, n_names: int, seconds: float) -> None:
     """The table, the problems, and an error where there are any."""
     columns = ("names", "refused", "accepted", "written outside", "canaries changed", "tracebacks")
-    print(f"{n_names} names, {seconds:.0f} s\n\n| place | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}")
+    print(f"{n_names} names, {seconds:.0f} s\n")
+    print(f"| place | {' | '.join(columns)} | seconds |\n|---|{'---:|' * (len(columns) + 1)}")
     for place, counts in trial.counts.items():
-        print(f"| {place} | {' | '.join(str(counts[c]) for c in columns)} |")
+        print(f"| {place} | {' | '.join(str(counts[c]) for c in columns)} | {counts['ms'] / 1000:.0f} |")
     for problem in trial.problems:
         print(f"\n{problem}", file=sys.stderr)
     sys.exit(1 if trial.problems else 0)
