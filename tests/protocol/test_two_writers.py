@@ -133,6 +133,19 @@ def test_the_refusal_names_the_files_that_are_in_the_way(given, tmp_path, comman
         COMMANDS[command](given, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["report", "ledger.jsonl", "estimates.parquet", "report/figures"])
+def test_a_link_in_the_folder_of_an_evaluation_is_not_followed(given, tmp_path, name):
+    out, precious = tmp_path / "out", tmp_path / "precious"
+    precious.mkdir()
+    (precious / "a").write_text("mine")
+    (out / name).parent.mkdir(parents=True)
+    (out / name).symlink_to(precious)
+    with pytest.raises(InputError, match="link"):
+        COMMANDS["evaluate"](given, out)
+    assert everything(precious) == {"a": b"mine"}
+    assert not (out / "run.json").exists()
+
+
 def test_training_and_prediction_are_refused_too(tmp_path):
     from overread.learn.predict import predict
     from overread.learn.train import train

@@ -67,7 +67,8 @@ def evaluate_files(
     """
     told = progress or (lambda done, total: None)
     with runs.claimed(out, "evaluate", evaluation.FILES), drawing_pool(workers) as pool:
-        below(out, "ledger.jsonl")
+        for name in ("ledger.jsonl", "report"):
+            below(out, name)
         check_report_folder(out / "report")
         _evaluate_files(
             images, labels, predictions, out, config, tune=tune, reads=reads,
