@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ import polars as pl
 from overread import integrity
 from overread.errors import InputError
 from overread.integrity import file_hash as file_hash
-from overread.tables import make_folder
+from overread.tables import holding, make_folder
 
 _PACKAGES = (
     "overread",
@@ -68,7 +68,7 @@ def start(
     inputs: Mapping[str, Path | str] | None = None,
     seed: int | None = None,
 ) -> Iterator[Run]:
-    """Run a command in its folder; run.json is written when the block ends, well ("complete") or not.
+    """Run a command in its folder; run.json is written at once and when the block ends, well ("complete") or not.
 
     `inputs` names the files, or run folders, that the result depends on. A failure is recorded and goes on upwards.
     """
@@ -89,6 +89,7 @@ def start(
         "outputs": {},
     }
     run = Run(folder, record)
+    _write(folder, record)  # from now on the folder shows whose files lie in it, also after kill -9: see `claim`
     try:
         yield run
         record["status"] = "complete"
@@ -102,6 +103,55 @@ def start(
     finally:
         record["seconds"] = round(time.perf_counter() - clock, 3)
         _write(folder, record)
+
+
+@contextmanager
+def claimed(folder: Path | str, command: str, names: Iterable[str]) -> Iterator[Path]:
+    """Hold a folder for a command, see `tables.holding`, after `claim`."""
+    with holding(folder, command) as held:
+        claim(held, command, names)
+        yield held
+
+
+def claim(folder: Path | str, command: str, names: Iterable[str]) -> None:
+    """Refuse a folder in which a command would replace or remove what it did not write.
+
+    The files are the command's own if the folder's run.json is that of an earlier run of the same command.
+
+    Parameters
+    ----------
+    folder
+        the folder that the command is about to write
+    command
+        the command, as `start` records it
+    names
+        the files and folders in it that the command writes
+
+    Raises
+    ------
+    InputError
+        names the files that are in the way; links among them are refused in any case
+    """
+    folder = Path(folder)
+    there = [folder / name for name in (*names, "run.json") if os.path.lexists(folder / name)]
+    links = [path.name for path in there if path.is_symlink()]
+    if links:
+        do = "Remove them, or choose another folder."
+        raise InputError(folder, "files and folders of its own", f"{len(links)} links", examples=links, do=do)
+    taken = [path for path in there if not (path.is_dir() and not any(path.iterdir()))]
+    if taken and _command(folder) != command:
+        do = "Choose another folder, or move them elsewhere."
+        expected = f"a new folder, or that of an earlier run of the command ({command})"
+        found = f"{len(taken)} other files that it would replace"
+        raise InputError(folder, expected, found, examples=[path.name for path in taken], do=do)
+
+
+def _command(folder: Path) -> str:
+    """The command that wrote a folder, "" where none did."""
+    try:
+        return str(read(folder)["command"])
+    except (InputError, KeyError, TypeError):
+        return ""
 
 
 def _write(folder: Path, record: dict[str, Any]) -> None:

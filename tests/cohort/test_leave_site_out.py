@@ -29,9 +29,11 @@ def test_each_file_is_the_split_of_a_cohort_of_its_own(hospital, tmp_path):
     build(sources, [tmp_path, tmp_path], tmp_path / "cohort", config)
     hashes = write_splits(tmp_path / "cohort", tmp_path / "splits", CohortConfig(seed=2))
     assert sorted(p.name for p in (tmp_path / "splits").iterdir()) == [
-        "north.parquet", "run.json", "s%C3%B6uth%2F1.parquet",
+        "north.parquet", "run.json", "south-1.parquet",
     ]  # fmt: skip
-    assert runs.read(tmp_path / "splits")["notes"]["split_hash"] == hashes
+    notes = runs.read(tmp_path / "splits")["notes"]
+    assert notes["split_hash"] == hashes
+    assert notes["file"] == {"north": "north.parquet", "söuth/1": "south-1.parquet"}
     again = CohortConfig(recipe=Recipe(8), split_file=str(tmp_path / "splits" / "north.parquet"))
     made = build(sources, [tmp_path, tmp_path], tmp_path / "second", again)
     assert split_hash(made.images) == hashes["north"]

@@ -32,7 +32,15 @@ def root(tmp_path, dicom_file):
 
 
 def load(root, **options):
-    return datasets.load("dicom_folder", root, {"site": "north", "workers": 1, **options})
+    """The source; the labels of the tests lie beside the root, not in it."""
+    return datasets.load("dicom_folder", root, {"site": "north", "workers": 1, **options}, allow_outside=True)
+
+
+def test_labels_that_lie_elsewhere_are_refused_unless_allowed(tmp_path):
+    (tmp_path / "pacs").mkdir()
+    for labels in (str(tmp_path / "labels.csv"), "../labels.csv", "/etc/passwd"):
+        with pytest.raises(InputError, match=r"tables below .*paths that lead out of it .*--allow-outside"):
+            datasets.load("dicom_folder", tmp_path / "pacs", {"site": "north", "labels": labels})
 
 
 def test_headers_become_the_table_of_images(root):

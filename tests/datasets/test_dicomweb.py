@@ -129,17 +129,56 @@ def test_a_cut_instance_is_not_kept(pacs):
     assert not list((pacs.folder / "fetched").rglob("*.part"))
 
 
-def test_credentials_come_from_a_file(pacs, tmp_path):
+def test_credentials_come_from_a_place_that_the_user_names(pacs, tmp_path, monkeypatch):
     pacs.auth = "Bearer secret"
-    with pytest.raises(InputError, match=r"401 Unauthorized. Give `credentials`, a file"):
+    with pytest.raises(InputError, match=r"401 Unauthorized. Give `credentials`: env:NAME, netrc"):
         load(pacs)
-    (tmp_path / "token").write_text("secret\n")
-    assert load(pacs, credentials=str(tmp_path / "token")).images.height == 2
+    file = tmp_path / "token"
+    file.write_text("secret\n")
+    file.chmod(0o600)
+    assert load(pacs, credentials=f"file:{file}").images.height == 2
+    monkeypatch.setenv("PACS_TOKEN", "secret")
+    assert load(pacs, credentials="env:PACS_TOKEN").images.height == 2
     pacs.auth = "Basic dTpw"
-    (tmp_path / "token").write_text("u:p")
-    assert load(pacs, credentials=str(tmp_path / "token")).images.height == 2
-    with pytest.raises(InputError, match="no file there"):
-        load(pacs, credentials=str(tmp_path / "gone"))
+    file.write_text("u:p")
+    assert load(pacs, credentials=f"file:{file}").images.height == 2
+    file.write_text("machine 127.0.0.1 login u password p\n")
+    assert load(pacs, credentials=f"netrc:{file}").images.height == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "mode", "said"),
+    [
+        ("file:{}", None, 0o600, "no file there"),
+        ("file:{}", "hunter2", 0o640, "permissions 0640.*chmod 600 '"),
+        ("netrc:{}", "machine 127.0.0.1 login u password hunter2", 0o604, "permissions 0604"),
+        (
+            "netrc:{}",
+            "machine elsewhere login u password hunter2",
+            0o600,
+            "an entry for the host 127.0.0.1; found none",
+        ),
+        ("netrc:{}", "machine 127.0.0.1 hunter2", 0o600, "a netrc file; found an error"),
+        ("env:NOT_SET_ANYWHERE", None, 0o600, "NOT_SET_ANYWHERE; found nothing"),
+        ("hunter2", None, 0o600, "another text, which is not shown"),
+    ],
+)
+def test_credentials_that_are_missing_or_open_to_others_are_refused_unseen(pacs, tmp_path, place, text, mode, said):
+    file = tmp_path / "secret"
+    if text is not None:
+        file.write_text(text)
+        file.chmod(mode)
+    with pytest.raises(InputError, match=said) as error:
+        load(pacs, credentials=place.format(file))
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["http://u:hunter2@127.0.0.1/d", "http://127.0.0.1/d?token=hunter2", "//hunter2@h",
+                                 "http://127.0.0.1/d#hunter2"])  # fmt: skip
+def test_an_address_with_a_secret_is_refused_and_not_shown(pacs, url):
+    with pytest.raises(InputError) as error:
+        load(pacs, url=url)
+    assert "hunter2" not in str(error.value)
 
 
 def test_services_and_queries_that_give_nothing_are_said(pacs):
@@ -155,3 +194,6 @@ def test_services_and_queries_that_give_nothing_are_said(pacs):
 def test_an_identifier_that_leads_out_of_the_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="unique identifiers of digits and dots"):
         dicomweb._place(tmp_path, ("1.2", "../..", "1"))
+    for uid in ("..", ".", "", "1..2", "1.", ".1", "1/2", "1\n", "1" * 65):
+        with pytest.raises(InputError, match="unique identifiers of digits and dots"):
+            dicomweb._place(tmp_path, ("1.2", "1.3", uid))

@@ -185,7 +185,7 @@ def test_kill_9_costs_one_part(model: Path, cohort: Path, tmp_path: Path):
     killed = subprocess.run(arguments, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     assert killed.returncode == -signal.SIGKILL
     assert len(list(out.rglob("logits-*.npy"))) == 2
-    (next(out.glob(".partial-*")) / "heatmaps" / ".part-00002.npy.x.part").write_bytes(b"torn")
+    (next(out.glob(".partial-*")) / "heatmaps" / ".part-00002.npy.0123abcd.part").write_bytes(b"torn")
     seen: list[int] = []
     predict(model, cohort, out, progress=lambda done, _: seen.append(done), **options)
     assert seen[:3] == [6, 12, 15]
@@ -421,3 +421,22 @@ def test_a_patient_of_any_member_is_refused(cohort: Path, tmp_path: Path):
     written_again(ensemble / "seed-2")
     with pytest.raises(InputError, match=r"1 of 20 patients in its train_patients.txt \(p004\)"):
         predict(ensemble, cohort, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "heatmaps/mine.npy", "heatmaps.json"])
+def test_files_that_no_prediction_wrote_are_refused_and_stay(model: Path, cohort: Path, tmp_path: Path, name: str):
+    out = tmp_path / "out"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("mine")
+    with pytest.raises(InputError, match="other files that it would replace"):
+        predict(model, cohort, out)
+    assert {p.relative_to(out).as_posix(): p.read_text() for p in out.rglob("*") if p.is_file()} == {name: "mine"}
+
+
+def test_a_file_among_the_heat_maps_is_named_and_stays(model: Path, cohort: Path, tmp_path: Path):
+    predict(model, cohort, tmp_path / "out")
+    mine = tmp_path / "out" / "heatmaps" / "mine.txt"
+    mine.write_text("mine")
+    with pytest.raises(InputError, match=r"heat maps alone; found 1 others \(mine\.txt\)"):
+        predict(model, cohort, tmp_path / "out", splits=("test",))
+    assert mine.read_text() == "mine"

@@ -12,7 +12,7 @@ SOUND = """
 [study]
 title = "T"
 [sources.s]
-reader = "table"
+reader = "simulate"
 [sites]
 internal = ["a", "b"]
 external = ["c"]
@@ -123,3 +123,43 @@ def test_the_protocols_that_are_shipped_are_sound(name):
     protocol = load(ROOT / name)
     assert len(protocol.sites.external) == 2
     assert {m.role for m in protocol.models.values()} == {"pooled", "single", "matched"}
+
+
+HOSTILE = [
+    "../../home/precious", "/abs/path", ".", "..", "a/b", "a\\\\b", "cohort", "Models", "REPORT", "ledger.jsonl", "CON",
+    "nul.txt", "a.", ".hidden", "-o", "a b", "é", "", "x" * 65, "protocol.toml", "a\\u0000b", ".cohort.part",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_source_whose_name_is_no_safe_folder_is_refused_by_load_check_and_run(tmp_path, name):
+    from overread.protocol import check, run
+
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "a").write_text("mine")
+    path = written(tmp_path, SOUND.replace("[sources.s]", f'[sources."{name}"]'))
+    for call in (lambda: load(path), lambda: check(path), lambda: run(path, tmp_path / "out")):
+        with pytest.raises(InputError, match=r"\[sources\]: expected a name of letters A to Z"):
+            call()
+    assert not (tmp_path / "out").exists()
+    assert (precious / "a").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", [n for n in HOSTILE if n.casefold() not in (
+    "cohort", "models", "report", "ledger.jsonl", "protocol.toml")])  # fmt: skip
+def test_a_model_whose_name_is_no_safe_folder_is_refused(tmp_path, name):
+    said = refused(tmp_path, SOUND.replace("[models.pooled]", f'[models."{name}"]'))
+    assert "[models]: expected a name of letters A to Z" in said
+
+
+def test_names_that_differ_in_letter_case_only_are_refused(tmp_path):
+    said = refused(tmp_path, SOUND + '[models.Pooled]\nsites = ["a"]\n[sources.S]\nreader = "simulate"\n')
+    assert "[sources]: expected names that differ in more than letter case; found names that do not (S, s)" in said
+    assert "(Pooled, pooled)" in said
+
+
+def test_an_unknown_reader_or_option_is_refused_before_anything_is_read(tmp_path):
+    assert "Did you mean 'table'?" in refused(tmp_path, SOUND.replace('"simulate"', '"tabel"'))
+    text = SOUND.replace('"simulate"', '"nih14"\noptions = { sit = "a" }')
+    assert "Did you mean 'site'?" in refused(tmp_path, text)

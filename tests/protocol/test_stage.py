@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from overread.protocol.stage import begun_with, stage
+from overread.errors import InputError
+from overread.protocol.stage import begun_with, clear_left, stage
 
 
 def counted(log, text="x", fail_after=None):
@@ -84,3 +85,95 @@ def test_a_stamp_without_a_number_of_threads_is_passed_over(tmp_path, text, monk
     (tmp_path / "t").mkdir()
     (tmp_path / "t/stage.json").write_text(text)
     assert begun_with(tmp_path) == 3
+
+
+@pytest.mark.parametrize("made_by", ["hand", "a stage and by hand"])
+def test_a_folder_with_what_no_stage_made_is_refused_before_the_work_and_stays(tmp_path, made_by):
+    folder, log = tmp_path / "s", []
+    if made_by != "hand":
+        stage(folder, counted([]), config={"a": 1})
+    folder.mkdir(exist_ok=True)
+    (folder / "precious.txt").write_text("mine")
+    before = {p.name: p.read_text() for p in folder.iterdir()}
+    with pytest.raises(InputError, match=r"precious\.txt"):
+        stage(folder, counted(log), config={"a": 2})
+    assert log == []
+    assert {p.name: p.read_text() for p in folder.iterdir()} == before
+
+
+def test_a_file_that_appears_during_the_work_is_not_removed_and_the_work_is_not_lost(tmp_path):
+    folder, log = tmp_path / "s", []
+    stage(folder, counted([], text="old"), config={"a": 1})
+
+    def work(part):
+        counted(log, text="new")(part)
+        (folder / "precious.txt").write_text("mine")
+
+    with pytest.raises(InputError, match=r"precious\.txt"):
+        stage(folder, work, config={"a": 2})
+    assert (folder / "precious.txt").read_text() == "mine"
+    (folder / "precious.txt").rename(tmp_path / "precious.txt")
+    stage(folder, work, config={"a": 2})
+    assert log == [0, 1, 2]
+    assert (folder / "0.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["s", ".s.part", ".s.old"])
+def test_links_and_folders_of_the_user_are_neither_written_to_nor_removed(tmp_path, name):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "a").write_text("mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).symlink_to(precious)
+    with pytest.raises(InputError):
+        stage(out / "s", counted([]), config={})
+    (out / name).unlink()
+    (out / name).mkdir()
+    (out / name / "b").write_text("mine")
+    with pytest.raises(InputError):
+        stage(out / "s", counted([]), config={})
+    assert ((precious / "a").read_text(), (out / name / "b").read_text()) == ("mine", "mine")
+    assert [p.name for p in precious.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("killed_at", range(1, 12))
+def test_a_kill_while_the_result_is_put_in_place_costs_nothing(tmp_path, monkeypatch, killed_at):
+    from overread.protocol import stage as module
+    from overread.tables import made
+
+    stage(tmp_path / "s", counted([], text="old"), config={"a": 1})
+    steps = [0]
+
+    def counting(real):
+        def step(*args):
+            steps[0] += 1
+            if steps[0] == killed_at:
+                raise KeyboardInterrupt
+            return real(*args)
+
+        return step
+
+    monkeypatch.setattr(module, "move", counting(module.move))
+    monkeypatch.setattr(made, "remove", counting(made.remove))
+    log = []
+    try:
+        stage(tmp_path / "s", counted(log, text="new"), config={"a": 2})
+    except KeyboardInterrupt:
+        monkeypatch.undo()
+        stage(tmp_path / "s", counted(log, text="new"), config={"a": 2})
+    monkeypatch.undo()
+    assert log == [0, 1, 2]
+    assert {p.read_text() for p in (tmp_path / "s").glob("*.txt")} == {"new"}
+    stage(tmp_path / "s", counted(log, text="newer"), config={"a": 3})
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+def test_work_of_stages_that_the_protocol_no_longer_has_is_removed_and_other_folders_stay(tmp_path):
+    for name in ("now", "then"):
+        with pytest.raises(KeyboardInterrupt):
+            stage(tmp_path / name, counted([], fail_after=2), config={})
+    (tmp_path / ".mine.part").mkdir()
+    (tmp_path / ".mine.part" / "a").write_text("mine")
+    clear_left(tmp_path, {tmp_path / "now"})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.part", ".now.part"]

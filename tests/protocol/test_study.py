@@ -14,9 +14,6 @@ from PIL import Image
 from overread import ledger, runs
 from overread.errors import InputError
 from overread.protocol import run, verify
-
-
-from overread.protocol import run
 from overread.threads import cores
 
 PROTOCOL = """
@@ -207,8 +204,10 @@ def test_sites_that_the_protocol_and_the_sources_do_not_share_are_named(protocol
 
 
 def test_a_source_on_disk_needs_to_be_told_where(protocol, tmp_path):
+    options = {"images": "t.csv", "columns": {}}
+    changes = {"sources.simulated.reader": "table", "sources.simulated.options": options}
     with pytest.raises(InputError, match="--data FOLDER"):
-        run(protocol, tmp_path / "s", workers=1, changes={"sources.simulated.reader": "table"})
+        run(protocol, tmp_path / "s", workers=1, changes=changes)
 
 
 def test_the_options_that_a_source_lacks_are_named_with_their_section(protocol, tmp_path):

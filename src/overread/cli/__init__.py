@@ -29,6 +29,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for the resul
 Config = Annotated[Path | None, typer.Option(help="A TOML file with the section of the same name as in a protocol.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; default: every core.")]
 Verify = Annotated[bool, typer.Option("--verify", help="First compare every byte of what is read with its hash.")]
+Outside = Annotated[bool, typer.Option("--allow-outside", help="Allow paths that lead out of the folder of the data.")]
 
 
 def main() -> None:
@@ -68,6 +69,7 @@ def run(
     out: Out,
     data: Annotated[Path | None, typer.Option(help="The folder that the sources' roots are relative to.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE in place of the file's.")] = None,
+    allow_outside: Outside = False,
     workers: Workers = None,
     verify: Verify = False,
 ) -> None:
@@ -78,7 +80,9 @@ def run(
     _verified(verify, *stamps(out))
     changes = dict(_change(c) for c in change or [])
     with shown() as progress:
-        page = run(protocol, out, data=data, workers=workers, changes=changes, progress=progress)
+        page = run(
+            protocol, out, data=data, workers=workers, changes=changes, allow_outside=allow_outside, progress=progress
+        )  # fmt: skip
     for remark in remarks(out / "evaluation"):
         print(remark)
     print(f"Report: {page.resolve()}")
@@ -113,6 +117,7 @@ def cohort(
     config: Config = None,
     workers: Workers = None,
     cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler (tcp://host:8786), for --workers.")] = "",
+    allow_outside: Outside = False,
 ) -> None:
     """Select images with an account of who was left out, split by patient, store the pixels."""
     import os
@@ -131,7 +136,8 @@ def cohort(
     chosen = section(CohortConfig, stated, "cohort")
     if reader:
         place = f"[options] of {config}" if config else "[options] of a TOML file, given as --config FILE"
-        source = datasets.load(reader, root, _stated(config, "options", alone=False), where=place)
+        options = _stated(config, "options", alone=False)
+        source = datasets.load(reader, root, options, where=place, allow_outside=allow_outside)
     elif images is None or labels is None:
         found = "--images alone" if images else "--labels alone" if labels else "neither"
         raise InputError("cohort", "--images and --labels, or --reader", found)
@@ -142,7 +148,10 @@ def cohort(
     if cluster and workers:
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
     with shown() as progress:
-        made = build(source, root, out, chosen, workers=cluster or workers or os.cpu_count() or 1, progress=progress)
+        made = build(
+            source, root, out, chosen, workers=cluster or workers or os.cpu_count() or 1, allow_outside=allow_outside,
+            progress=progress,
+        )  # fmt: skip
     for sentence in summary(made.flow):
         say(sentence)
     counts = made.images.group_by("site", "split").len().sort("site", "split")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,15 +10,15 @@ from pathlib import Path
 import polars as pl
 
 from overread import runs, tables, threads
-from overread.cohort import duplicates
+from overread.cohort import duplicates, places
 from overread.cohort import select as selection
 from overread.cohort.config import CohortConfig, check_columns
 from overread.cohort.merge import merged, rooted
 from overread.cohort.parents import with_parents
 from overread.cohort.split import split, split_hash
-from overread.cohort.unreadable import LIST, REFUSED, Allowance, listing
+from overread.cohort.unreadable import Allowance, listing
 from overread.cohort.unreadable import flow as excluded_flow
-from overread.errors import InputError, WriteError
+from overread.errors import InputError
 from overread.images import store
 from overread.images.making import SEPARATOR
 from overread.tables import Source
@@ -27,9 +26,6 @@ from overread.tables.identity import canonical
 from overread.tables.notes import combined
 
 Progress = Callable[[str, int, int], None]
-
-_BUILDING = ".building"
-_TABLES = ("images", "labels", "regions", "reads", "flow")
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,7 @@ def build(
     config: CohortConfig,
     *,
     workers: int | str = 1,
+    allow_outside: bool = False,
     progress: Progress | None = None,
 ) -> Cohort:
     """Build a cohort's folder: check and merge the sources, select with a flow of exclusions, make pixels, split.
@@ -66,6 +63,7 @@ def build(
     out: the folder to write. The work is done in `.building` within it and put in place when it is whole: a cohort that
         was there survives a failure, and what an interrupted build made is used again.
     workers: processes that read images, or the address of a Dask scheduler; the pixels do not depend on it.
+    allow_outside: whether paths may lead out of the folder of their source (absolute, "..", links).
     progress: called with (what is being done, images done, in all): "pixels", then "duplicates".
 
     Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split) and duplicates
@@ -73,24 +71,29 @@ def build(
     that could not be used), pixels/ and run.json.
 
     Raises InputError: whatever is wrong with the tables, all at once; more images missing or unreadable than
-    `max_unreadable` allows (then refused.csv lists them); a patient in two splits; a full disk.
+    `max_unreadable` allows (then refused.csv lists them); a patient in two splits; a full disk; `out` holds files that
+    no cohort wrote and this one would replace, or another process writes to it.
     """
     report = progress or (lambda what, done, total: None)
     sources = [source] if isinstance(source, Source) else list(source)
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
     out = Path(out)
     _check_given(roots, config)
-    sources, base = rooted(sources, [Path(r) for r in roots])
+    sources, base = rooted(sources, [Path(r) for r in roots], allow_outside=allow_outside)
     whole = merged(sources)
     check_columns(config, whole.images.columns)
     selected, flow = selection.select(whole.images.sort("image_id"), config)
     flow = excluded_flow(whole) + flow
     labels, implied = with_parents(whole.labels, whole.images)
     split(selected, _of(selected, labels, "case_id"), config)  # what is wrong with the split shows before the long work
-    building = out / _BUILDING
-    _reuse_pixels(out, building)
     lists = {str(p): p for p in (*config.exclude_files, config.split_file) if p}
-    with threads.computing(), runs.start(building, "cohort", config=config, inputs=lists, seed=config.seed) as run:
+    with (
+        tables.holding(out, places.COMMAND),
+        places.placing(out) as building,
+        threads.computing(),
+        runs.start(building, places.COMMAND, config=config, inputs=lists, seed=config.seed) as run,
+    ):
+        places.reuse_pixels(out, building)
         images, unreadable = store.build(
             selected, base, building, config.recipe,
             workers=workers, check=Allowance(sources, selected, config.max_unreadable, out).check,
@@ -108,12 +111,10 @@ def build(
         reads = tables.empty("reads") if whole.reads is None else _of(images, whole.reads, "case_id")
         labels = _of(images, labels, "case_id")
         frames = {"images": images, "labels": labels, "regions": regions, "reads": reads, "flow": pl.concat(flow)}
-        _write(run, frames, {LIST: listing(sources, selected, unreadable), "duplicates.parquet": pairs})
+        _write(run, frames, {places.LIST: listing(sources, selected, unreadable), "duplicates.parquet": pairs})
         run.note("root", str(base))
         run.note("split_hash", split_hash(images))
         run.note("pixels", config.recipe.describe())
-    _put_in_place(building, out)
-    tables.remove(out / REFUSED)
     return open_cohort(out)
 
 
@@ -135,10 +136,10 @@ def open_cohort(folder: Path | str) -> Cohort:
     folder = Path(folder)
     if not (folder / "images.parquet").is_file():
         raise InputError(folder, "a cohort's folder, with images.parquet", "none there", do="Build it first.")
-    if not (folder / "run.json").is_file() and (folder / _BUILDING).exists():
+    if not places.is_whole(folder):
         raise InputError(folder, "a whole cohort", "one whose build did not end", do="Build it again.")
     runs.check(folder)
-    read = {name: folder / f"{name}.parquet" for name in _TABLES}
+    read = {name: folder / f"{name}.parquet" for name in places.TABLES}
     frames = {n: tables.read(p, n) if p.is_file() else tables.empty(n) for n, p in read.items()}
     return Cohort(folder, **frames)
 
@@ -148,20 +149,6 @@ def _of(images: pl.DataFrame, frame: pl.DataFrame, key: str) -> pl.DataFrame:
     return frame.join(images.select(key).unique(), on=key, how="semi").sort(
         [c for c in ("case_id", "image_id", "finding", "source", "reader", "arm", "number", "round") if c in frame]
     )
-
-
-def _reuse_pixels(out: Path, building: Path) -> None:
-    """Link the parts of the cohort that is there; the store keeps those that are what it would make again."""
-    old, new = out / "pixels", building / "pixels"
-    if not old.is_dir() or new.is_dir():
-        return
-    tables.make_folder(new)
-    for part in old.glob("part-*"):
-        try:
-            with tables.writing(new):
-                os.link(part, new / part.name)
-        except WriteError:  # a file system without links: the part is made again
-            return
 
 
 def _readable(selected: pl.DataFrame, images: pl.DataFrame, unreadable: pl.DataFrame) -> list[pl.DataFrame]:
@@ -238,12 +225,3 @@ def _write(run: runs.Run, frames: dict[str, pl.DataFrame], others: dict[str, pl.
         run.output(tables.write_frame(frame, run.folder / name))
     for path in sorted((run.folder / "pixels").iterdir()):
         run.output(path)
-
-
-def _put_in_place(building: Path, out: Path) -> None:
-    """Move the finished cohort out of its building place, run.json last: without it a cohort is not whole."""
-    tables.remove(out / "run.json")
-    tables.remove(out / "pixels")
-    for path in sorted(building.iterdir(), key=lambda p: p.name == "run.json"):
-        tables.move(path, out / path.name)
-    tables.remove(building)

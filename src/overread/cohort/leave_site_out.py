@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote
 
 import polars as pl
 
@@ -13,6 +12,8 @@ from overread.cohort.build import open_cohort
 from overread.cohort.config import CohortConfig
 from overread.cohort.split import split, split_hash
 from overread.errors import InputError
+
+_COMMAND = "leave one site out"
 
 
 def leave_one_site_out(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> dict[str, pl.DataFrame]:
@@ -37,15 +38,21 @@ def leave_one_site_out(images: pl.DataFrame, labels: pl.DataFrame, config: Cohor
 
 
 def write_splits(cohort: Path | str, out: Path | str, config: CohortConfig) -> dict[str, str]:
-    """Write SITE.parquet for every site of a cohort's folder, and run.json with the hash of each split.
+    """Write SITE.parquet for every site of a cohort's folder, and run.json with the hash and the file of each split.
 
-    Each is a `split_file` for a cohort of its own. Returns the hash of every site's split.
+    A site whose name cannot be that of a file has a similar one, see `tables.file_names`. Each is a `split_file` for a
+    cohort of its own. Returns the hash of every site's split.
     """
     held = open_cohort(cohort)
     made = leave_one_site_out(held.images, held.labels, config)
-    with runs.start(out, "leave one site out", config=config, inputs={"cohort": cohort}, seed=config.seed) as run:
+    files = {site: f"{file}.parquet" for site, file in tables.file_names(made).items()}
+    with (
+        runs.claimed(out, _COMMAND, files.values()),
+        runs.start(out, _COMMAND, config=config, inputs={"cohort": cohort}, seed=config.seed) as run,
+    ):
         for site, frame in made.items():
-            run.output(tables.write_frame(frame, run.folder / f"{quote(site, safe=' ')}.parquet"))
+            run.output(tables.write_frame(frame, run.folder / files[site]))
         hashes = {site: split_hash(frame) for site, frame in made.items()}
+        run.note("file", files)
         run.note("split_hash", hashes)
     return hashes

@@ -11,19 +11,25 @@ import polars as pl
 
 from overread import tables
 from overread.errors import InputError
+from overread.images import tree
 from overread.tables import Source
 
 _IDS = ("image_id", "case_id", "patient_id")
 
 
-def rooted(sources: Sequence[Source], roots: Sequence[Path]) -> tuple[list[Source], Path]:
+def rooted(
+    sources: Sequence[Source], roots: Sequence[Path], *, allow_outside: bool = False
+) -> tuple[list[Source], Path]:
     """The sources, checked, with paths relative to one folder; and that folder.
 
-    Raises InputError: a table is wrong; there are not as many folders as sources.
+    Raises InputError: a table is wrong; there are not as many folders as sources; files that do not lie in the folder
+    of their source, unless `allow_outside`.
     """
     if not sources or len(sources) != len(roots):
         raise InputError("cohort", "a folder for every source", f"{len(sources)} sources, {len(roots)} folders")
     checked = [_checked(source, number) for number, source in enumerate(sources, 1)]
+    if not allow_outside:
+        _refuse_outside(checked, roots)
     base = Path(os.path.commonpath([root.resolve() for root in roots]))
     folders = [Path(os.path.relpath(root.resolve(), base)) for root in roots]
     moved = [
@@ -81,6 +87,23 @@ def _checked(source: Source, number: int) -> Source:
         source, images=images, labels=labels, regions=regions, reads=reads, excluded=excluded,
         notes=(*source.notes, *notes),
     )  # fmt: skip
+
+
+def _refuse_outside(sources: Sequence[Source], roots: Sequence[Path]) -> None:
+    """Refuse paths that lead out of the folder of their source: a table could name any file of this machine."""
+    problems = []
+    for number, (source, root) in enumerate(zip(sources, roots, strict=True), 1):
+        found = tree.outside(root, source.images["path"].drop_nulls())
+        if found:
+            problems.append(
+                InputError(
+                    f"{source.name or f'source {number}'}, images", f"files below {root}",
+                    f"{len(found):,} paths that lead out of it (absolute, '..', or a link)", examples=map(repr, found),
+                    do="Give the folder that holds them all as root, or allow them with --allow-outside.",
+                )
+            )  # fmt: skip
+    if problems:
+        raise InputError.all(problems)
 
 
 def _refuse_shared_files(images: pl.DataFrame, where: str) -> None:

@@ -228,7 +228,10 @@ def draw(cohort: Path | str, out: Path | str, config: SampleConfig) -> Sample:
     held, out = open_cohort(cohort), Path(out)
     made = sample(held.images, held.labels, config)
     inputs = {"cohort": Path(cohort)}
-    with runs.start(out, "sample", config=config, inputs=inputs, seed=config.seed) as run:
+    with (
+        runs.claimed(out, "sample", (f"{n}.parquet" for n in ("images", "labels", "reads", "flow", "strata"))),
+        runs.start(out, "sample", config=config, inputs=inputs, seed=config.seed) as run,
+    ):
         cases = made.images.select("case_id").unique()
         labels = held.labels.join(cases, on="case_id", how="semi")
         reads = held.reads.join(cases, on="case_id", how="semi")

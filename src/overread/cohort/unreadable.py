@@ -9,12 +9,10 @@ from pathlib import Path
 import polars as pl
 
 from overread import tables
+from overread.cohort.places import REFUSED
 from overread.errors import InputError
 from overread.images.unreadable import problems
 from overread.tables import Source
-
-LIST = "unreadable.csv"
-REFUSED = "refused.csv"
 
 
 @dataclass(frozen=True, slots=True)

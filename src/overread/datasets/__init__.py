@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from overread import tables
+from overread import credentials, tables
 from overread.datasets import devices
 from overread.errors import InputError, did_you_mean
+from overread.images import tree
 from overread.tables import Source
 
+# The options, of any source, that name a table or a folder below the root.
+_TABLES = ("file", "images", "labels", "lists", "nih", "patients")
 # Modules of this package that help to read and are no source themselves.
 _HELPERS = ("ages", "devices", "exclusions", "folding", "headers", "locations", "shipped", "stated")
 
@@ -30,7 +33,14 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _HELPERS))
 
 
-def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None, *, where: str = "[options]") -> Source:
+def load(
+    name: str,
+    root: Path | str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    where: str = "[options]",
+    allow_outside: bool = False,
+) -> Source:
     """Read a source by its name.
 
     Parameters
@@ -40,8 +50,26 @@ def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None, 
     options: what that `read` takes by keyword; for every source also `prefix`, set before image_id, case_id and
         patient_id, so that two hospitals that number alike can be merged.
     where: the section of the user's file that holds the options, for messages.
+    allow_outside: whether options may name tables that do not lie below `root`.
 
-    Raises InputError: no such source or option (with the nearest known one), or whatever the source finds wrong.
+    Raises InputError: no such source or option (with the nearest known one), a table elsewhere, a password or token
+    among the options, or whatever the source finds wrong.
+    """
+    given = dict(options or {})
+    check(name, given, where=where)
+    if not allow_outside and (found := tree.outside(root, _tables_in(given))):
+        do = "Give the folder that holds them all as root, or allow them with --allow-outside."
+        raise InputError(where, f"tables below {root}", "paths that lead out of it", examples=map(repr, found), do=do)
+    prefix = given.pop("prefix", "")
+    source: Source = _reader(name)(Path(root), **given)
+    source = replace(source, images=devices.folded(source.images))
+    return prefixed(source, prefix) if prefix else source
+
+
+def check(name: str, options: Mapping[str, Any], *, where: str = "[options]") -> None:
+    """Check the name of a source and its options, without reading anything.
+
+    Raises InputError: no such source or option, an option that is needed, a password or token among the options.
     """
     known = names()
     if name not in known:
@@ -49,15 +77,26 @@ def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None, 
             "source", f"one of {', '.join(known)}", f"'{name}'",
             do=did_you_mean(name, known) or "Read docs/how-to/add-a-source.md to add one.",
         )  # fmt: skip
-    read = importlib.import_module(f"{__name__}.{name}").read
-    given = dict(options or {})
-    problems = _option_problems(name, read, given, where)
+    problems = credentials.problems(options, where) or _option_problems(name, _reader(name), options, where)
     if problems:
         raise InputError.all(problems)
-    prefix = given.pop("prefix", "")
-    source: Source = read(Path(root), **given)
-    source = replace(source, images=devices.folded(source.images))
-    return prefixed(source, prefix) if prefix else source
+
+
+def _reader(name: str) -> Callable[..., Source]:
+    read: Callable[..., Source] = importlib.import_module(f"{__name__}.{name}").read
+    return read
+
+
+def _tables_in(options: Any) -> Iterator[str]:
+    """The paths of tables among the options of a source, however nested."""
+    if isinstance(options, Mapping):
+        for key, value in options.items():
+            yield from [value] if key in _TABLES and isinstance(value, str) else _tables_in(value)
+            if key == "lists" and isinstance(value, Mapping):
+                yield from (file for file in value.values() if isinstance(file, str))
+    elif isinstance(options, list | tuple):
+        for value in options:
+            yield from _tables_in(value)
 
 
 def _option_problems(name: str, read: Callable[..., Source], given: Mapping[str, Any], where: str) -> list[InputError]:

@@ -41,7 +41,7 @@ def read(
     ----------
     root: the folder; every file in it is looked at, whatever its name.
     site: what the tables call the institution.
-    labels: a CSV or Parquet file, relative to the root (or a full path); "" = no labels.
+    labels: a CSV or Parquet file, relative to the root; "" = no labels.
     key: how a row of it finds its images: "accession", "image" (SOP instance UID), "study", "patient" or
     "patient+date".
     columns: the key -> the file's column: {"accession": "AccNo"}, {"patient_id": "MRN", "date": "Exam"}. Default: a

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from overread.credentials import PLACES, check_address
+from overread.credentials import read as read_credentials
 from overread.datasets import dicom_folder
 from overread.errors import InputError
 from overread.tables import RADIOGRAPHS, Source, make_folder, replacing
@@ -13,6 +17,8 @@ from overread.tables import RADIOGRAPHS, Source, make_folder, replacing
 _MODALITIES = (*RADIOGRAPHS, "DR", "XR")  # the last two are no terms of DICOM, but devices write them
 _ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored: nothing is encoded anew on the way
 _STUDY, _SERIES, _INSTANCE, _MODALITY = "0020000D", "0020000E", "00080018", "00080060"
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)  # PS3.5, section 9.1
 
 _PAGE = 500
 
@@ -36,7 +42,8 @@ def read(
     url: of the DICOMweb service, such as "https://pacs.hospital/dicom-web".
     site: what the tables call the institution.
     query: of the studies, in DICOM's words: {"StudyDate": "20200101-20201231", "ModalitiesInStudy": "DX"}.
-    credentials: a file with one line, "user:password" or a bearer token; never a value on the command line.
+    credentials: where user:password or a bearer token is: "env:NAME" an environment variable, "netrc" or "netrc:FILE"
+        the entry of the host, "file:PATH" a file that its owner alone may read. Never the value itself.
     folder: the options of `dicom_folder` (labels, key, columns, form, workers).
 
     Raises InputError: a service that cannot be reached or refuses, a query that finds nothing, instances that could not
@@ -81,17 +88,16 @@ def _client(url: str, credentials: str) -> Any:
     except ModuleNotFoundError as error:
         do = "pip install 'overread[clinic]'."
         raise InputError("dicomweb", "dicomweb-client", "an installation without it", do=do) from error
+    check_address(url, "dicomweb, url")
     session = requests.Session()
     if credentials:
-        path = Path(credentials)
-        if not path.is_file():
-            raise InputError(path, "a file with user:password or a token", "no file there")
-        secret = path.read_text(encoding="utf-8").strip()
-        user, colon, password = secret.partition(":")
-        if colon:
+        user, password = read_credentials(
+            credentials, host=urlsplit(url).hostname or "", where="dicomweb, credentials"
+        )  # fmt: skip
+        if user:
             session.auth = (user, password)
         else:
-            session.headers["Authorization"] = f"Bearer {secret}"
+            session.headers["Authorization"] = f"Bearer {password}"
     try:
         client = DICOMwebClient(url=url, session=session, timeout=60)
     except (ValueError, TypeError) as error:
@@ -114,7 +120,7 @@ def _found(client: Any, url: str, query: Mapping[str, Any]) -> list[tuple[str, s
     except requests.exceptions.HTTPError as error:
         answer = error.response
         code, reason = (0, "") if answer is None else (answer.status_code, answer.reason)
-        do = "Give `credentials`, a file with user:password or a token." if code in (401, 403) else "Check the query."
+        do = f"Give `credentials`: {PLACES}." if code in (401, 403) else "Check the query."
         raise InputError(url, "an answer to the query", f"{code} {reason}", do=do) from error
     except (requests.exceptions.RequestException, ValueError) as error:
         text = " ".join(str(error).split())[:200]
@@ -141,8 +147,8 @@ def _value(record: Mapping[str, Any], tag: str) -> str:
 
 def _place(root: Path, ids: tuple[str, str, str]) -> Path:
     for uid in ids:
-        if not uid or set(uid) - set("0123456789."):  # a name that could lead out of the folder is none
-            raise InputError("dicomweb", "unique identifiers of digits and dots", repr(uid))
+        if len(uid) > 64 or not _UID.fullmatch(uid):  # ".." would lead out of the folder
+            raise InputError("dicomweb", "unique identifiers of digits and dots", f"{uid!r:.80}")
     return root / ids[0] / ids[1] / f"{ids[2]}.dcm"
 
 

@@ -39,7 +39,7 @@ from overread.evaluate.subgroups import subgroups
 from overread.evaluate.transport import drop, matrix, seeds, site_alone
 from overread.evaluate.unmatched import matched
 
-__all__ = ["EvaluationConfig", "Evidence", "evaluate", "wide", "write"]
+__all__ = ["FILES", "EvaluationConfig", "Evidence", "evaluate", "wide", "write"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,6 +158,11 @@ def _evidence(
         opened=tuple(_opened(setting, rows)),
         tuning_patients=tuple(ground.patients[p] for p in used),
     )
+
+
+FILES = (*(f"{name}.parquet" for name in ("estimates", "verdicts", "curves", "joined", "account")), "account.csv",
+         "notes.json", "tuning_patients.txt")  # fmt: skip
+"""The files that `write` writes."""
 
 
 def write(evidence: Evidence, folder: Path | str) -> list[Path]:

@@ -99,7 +99,7 @@ def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) ->
         try:
             found = os.stat(path)
             state = (found.st_size, found.st_mtime_ns)
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: no file can have such a name
             absent.append(number)
         except OSError:  # there, but closed to us or a link to itself: reading it will say which
             pass

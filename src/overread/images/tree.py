@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +55,38 @@ def files(
             do="Ask for the permission to read them, or leave them out by another root.",
         )  # fmt: skip
     return sorted(found)
+
+
+def outside(root: Path | str, paths: Iterable[str]) -> list[str]:
+    """The paths, relative to `root`, that lead out of it: absolute, through "..", through a symbolic link.
+
+    A path that no file can have (with a null character) counts as one of them.
+
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> (root / "up").symlink_to(root.parent)
+    >>> outside(root, ["a.png", "a/../b.png", "../a.png", "/etc/a.png", "up/a.png"])
+    ['../a.png', '/etc/a.png', 'up/a.png']
+    """
+    top = os.path.realpath(root)
+    inner: dict[str, bool] = {}  # folders: a cohort has far fewer of them than files
+    found = []
+    for path in paths:
+        whole = os.path.join(root, path)
+        parent = os.path.dirname(whole)
+        try:
+            if parent not in inner:
+                inner[parent] = _is_below(os.path.realpath(parent), top)
+            beyond = os.path.basename(whole) in ("", ".", "..") or os.path.islink(whole)
+            if "\0" in path or not (_is_below(os.path.realpath(whole), top) if beyond else inner[parent]):
+                found.append(path)
+        except ValueError:
+            found.append(path)
+    return found
+
+
+def _is_below(path: str, top: str) -> bool:
+    return path == top or path.startswith(top if top.endswith(os.sep) else top + os.sep)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

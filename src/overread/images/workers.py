@@ -21,6 +21,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from overread.credentials import check_address
 from overread.errors import InputError
 from overread.threads import limit_spinning
 
@@ -132,6 +133,7 @@ def _distributed() -> Any:
 
 
 def _client(distributed: Any, address: str) -> Any:
+    check_address(address, "--cluster")
     try:
         return distributed.Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

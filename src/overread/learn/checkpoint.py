@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from overread import threads
 from overread.errors import InputError
 from overread.learn.circumstances import changes, warn
+from overread.tables import remove as remove_file
 from overread.tables import replacing
 
 FORMAT = 1
@@ -153,6 +154,15 @@ def _read(path: Path, device: torch.device, *, mapped: bool = False) -> dict[str
     if state.get("format") != FORMAT:
         raise InputError(path, f"a checkpoint of format {FORMAT}", f"format {state.get('format')!r}", do=remove)
     return state
+
+
+def remove(folder: Path) -> None:
+    """Remove the checkpoints of a run folder, and their folder unless something else is in it."""
+    inner = folder / FOLDER
+    for name in ("last.pt", "best.safetensors"):
+        remove_file(inner / name)
+    if inner.is_dir() and not any(inner.iterdir()):
+        remove_file(inner)
 
 
 def save_weights(network: nn.Module, path: Path) -> Path:

@@ -60,7 +60,11 @@ def combine(out: Path | str, members: Sequence[Path | str], name: str) -> Path:
     tune = mean_tune([f / "tune.parquet" for f in folders], findings=opened[0].outputs)
     if runs.complete(out, runs.fingerprint(config, inputs)):
         return out
-    with threads.computing(), runs.start(out, "ensemble", config=config, inputs=inputs) as run:
+    with (
+        threads.computing(),
+        runs.claimed(out, "ensemble", ("model.json", "train_patients.txt", "tune.parquet")),
+        runs.start(out, "ensemble", config=config, inputs=inputs) as run,
+    ):
         record = _record(out, opened, name) | _frozen(tune, opened)
         patients = sorted(frozenset[str]().union(*(m.train_patients for m in opened)))
         run.output(tables.write_text(out / "train_patients.txt", "".join(f"{p}\n" for p in patients)))

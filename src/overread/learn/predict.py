@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,12 @@ from overread.learn.circumstances import circumstances, keep, kept, warn
 from overread.learn.freeze import probability
 from overread.learn.model import Model, open_model
 from overread.learn.parts import Progress, Work, compute_parts, load_members, precision
+from overread.tables.files import clear_temporary
+from overread.tables.names import below
+
+_WRITTEN = ("predictions.parquet", "heatmaps.parquet", "heatmaps.json", "heatmaps")
+_MAPS = re.compile(r"(part|maximum)-[0-9]{5}\.npy")
+_STAGING = re.compile(r"\.partial-[0-9a-f]{16}")
 
 IMAGES_PER_PART = 1024
 """How many images one part holds: what a kill costs at most."""
@@ -102,7 +110,11 @@ def _write(
 ) -> None:  # fmt: skip
     """Compute what is not there yet and put it in place, as one run."""
     out = staging.parent
-    with runs.start(out, "predict", config=config, inputs=inputs) as run:
+    with (
+        runs.claimed(out, "predict", _WRITTEN),
+        _only_maps(out / "heatmaps"),
+        runs.start(out, "predict", config=config, inputs=inputs) as run,
+    ):
         _clear_staging(out, staging)
         if work.members[0].target is not None:
             _take_back(out / "heatmaps", staging)
@@ -118,6 +130,16 @@ def _write(
         run.note("scale", "probability")
         run.note("images", len(work.images))
         run.note("findings", list(model.outputs))
+
+
+@contextmanager
+def _only_maps(maps: Path) -> Iterator[None]:
+    """Refuse a folder of heat maps with other files in it: it is about to be replaced as a whole."""
+    strange = [p.name for p in maps.iterdir() if not _MAPS.fullmatch(p.name)] if maps.is_dir() else []
+    if strange:
+        do = "Move them elsewhere: this folder is replaced."
+        raise InputError(maps, "the files of heat maps alone", f"{len(strange)} others", examples=strange, do=do)
+    yield
 
 
 def select(images: pl.DataFrame, *, splits: Sequence[str], sites: Sequence[str] | None) -> pl.DataFrame:
@@ -172,11 +194,10 @@ def check_patients(model: Model, images: pl.DataFrame) -> None:
 def _clear_staging(out: Path, staging: Path) -> None:
     """Make the folder of this prediction's parts; parts of any other prediction, and torn files, are cleared away."""
     for other in out.glob(".partial-*"):
-        if other != staging:
+        if other != staging and _STAGING.fullmatch(other.name):
             tables.remove(other)
-    tables.make_folder(staging)
-    for torn in staging.rglob(".*.part"):
-        tables.remove(torn)
+    tables.make_folder(below(out, staging.name))
+    clear_temporary(staging, below=True)
 
 
 def _take_back(maps: Path, staging: Path) -> None:
@@ -241,7 +262,7 @@ def _describe_maps(model: Model, work: Work, staging: Path) -> dict[str, Any]:
 
 def _publish(staging: Path, out: Path) -> list[Path]:
     """Move what is complete into its place; the heat maps of an earlier prediction go, since they are not of this."""
-    maps, old = out / "heatmaps", staging / "replaced"
+    maps, old = out / "heatmaps", staging / "replaced"  # `_only_maps`: nothing but heat maps is in it
     for name in ("heatmaps.parquet", "heatmaps.json"):
         tables.remove(out / name)
     if maps.exists():

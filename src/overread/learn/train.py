@@ -128,6 +128,8 @@ def train(
     return out
 
 
+_WRITTEN = ("weights.safetensors", "model.json", "train_patients.txt", "history.parquet", "tune.parquet",
+            checkpoint.FOLDER)  # fmt: skip
 _FILES = {"images": "images.parquet", "labels": "labels.parquet", "recipe": "pixels/recipe.json"}
 
 
@@ -189,7 +191,9 @@ def finish(
         "seed": config.seed, "best_epoch": fitted.position.best_epoch, "epochs": fitted.position.epoch,
         "n_train_images": len(task.train), "n_train_patients": len(patients), **facts, **frozen,
     }  # fmt: skip
-    return [*paths, write_record(out, record)]
+    paths.append(write_record(out, record))
+    checkpoint.remove(out)
+    return paths
 
 
 def tune_frame(task: Task, logits: NDArray[np.float64], frozen: dict[str, Any], name: str) -> pl.DataFrame:
@@ -218,8 +222,10 @@ def _run(
     if not fabric.is_global_zero:
         yield None
         return
-    with runs.start(out, "train", config=config, inputs=inputs, seed=seed) as run:
-        yield run
+    with runs.claimed(out, "train", _WRITTEN):
+        _check_out(out, runs.fingerprint(config, inputs))  # again: another process may have ended meanwhile
+        with runs.start(out, "train", config=config, inputs=inputs, seed=seed) as run:
+            yield run
 
 
 def _note(run: runs.Run, task: Task, fitted: Fitted, facts: dict[str, Any], precision: str) -> None:

@@ -20,6 +20,8 @@ from overread.evaluate import EvaluationConfig, wide
 from overread.evaluate.account import TABLES, UNMATCHED, Dropped, account_frame
 from overread.evaluate.unmatched import Allowance, matched
 from overread.report.drawing_pool import drawing_pool
+from overread.report.folder import check_report_folder
+from overread.tables.names import below
 from overread.tables.notes import sentences
 
 _EVALUATION = 60  # per cent of the time; the rest is the report
@@ -60,10 +62,14 @@ def evaluate_files(
     Raises
     ------
     InputError
-        whatever is wrong with the files or does not fit together; nothing is written but the failed run
+        whatever is wrong with the files or does not fit together; nothing is written but the failed run. `out` holds
+        files that no evaluation wrote and this one would replace, or another process writes to it
     """
-    with drawing_pool(workers) as pool:
-        told = progress or (lambda done, total: None)
+    told = progress or (lambda done, total: None)
+    with runs.claimed(out, "evaluate", evaluation.FILES), drawing_pool(workers) as pool:
+        for name in ("ledger.jsonl", "report"):
+            below(out, name)
+        check_report_folder(out / "report")
         _evaluate_files(
             images, labels, predictions, out, config, tune=tune, reads=reads,
             progress=lambda done, total: told(round(_EVALUATION * done / total), 100),
@@ -175,6 +181,7 @@ def report_folder(
     """
     from overread import report as reporting  # plots: not loaded where only a protocol is read
 
+    check_report_folder(out)
     records = {name: runs.check(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
     for folder in (heatmaps or {}).values():
         runs.check(folder)
@@ -187,11 +194,12 @@ def report_folder(
         "statements": _stated(statements) if statements else {},
     }
     book = evaluation / "ledger.jsonl"
-    return reporting.write(
-        evaluation, out, study=said, cohort_folder=cohort, heatmap_folders=dict(heatmaps or {}),
-        ledger=book if book.is_file() else None, models={m["name"]: f for m, f in zip(stated, models, strict=True)},
-        pool=pool,
-    )  # fmt: skip
+    with tables.holding(out, "report"):
+        return reporting.write(
+            evaluation, out, study=said, cohort_folder=cohort, heatmap_folders=dict(heatmaps or {}),
+            ledger=book if book.is_file() else None, models={m["name"]: f for m, f in zip(stated, models, strict=True)},
+            pool=pool,
+        )  # fmt: skip
 
 
 def _stated(path: Path) -> dict[str, Any]:

@@ -62,11 +62,18 @@ class Plan:
         """Write the table as CSV and the sentences as text, each whole or not at all; returns the path of the table.
 
         out: NAME.csv, which puts the sentences beside it as NAME.txt, or a folder for plan.csv and plan.txt.
+        Raises InputError where files of these names are not those of an earlier plan.
         """
         out = Path(out)
         table = out if out.suffix == ".csv" else out / "plan.csv"
+        text = table.with_suffix(".txt")
+        if table.exists() or text.exists():
+            first = table.read_bytes().partition(b"\n")[0] if table.is_file() else b""
+            if first != ",".join(self.table.columns).encode():
+                raise InputError(table, f"no files {table.name} and {text.name}, or those of an earlier plan", "others",
+                                 do="Choose another name.")  # fmt: skip
         tables.write_frame(self.table, table)
-        tables.write_text(table.with_suffix(".txt"), "\n\n".join(self.sentences) + "\n")
+        tables.write_text(text, "\n\n".join(self.sentences) + "\n")
         return table
 
 

@@ -10,14 +10,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from overread import runs
+from overread import credentials, datasets, runs
 from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluate.config import EvaluationConfig
 from overread.learn.config import TrainingConfig
 from overread.protocol.configuration import problem, section
+from overread.tables.names import check_names
 
 SEEDS_TO_CLAIM = 3
+SIMULATED = "simulate"  # the reader of sources that need no data
+# What else lies in the folder of a study, beside the folders of its sources.
+_FOLDERS = ("cohort", "models", "predictions", "evaluation", "report", "ledger", "ledger.jsonl", "protocol",
+            "protocol.toml", "protocol.json", "run.json", "stage.json", "made.json")  # fmt: skip
 
 
 class _Section(BaseModel):
@@ -149,6 +154,8 @@ def load(path: Path | str, *, changes: Mapping[str, Any] | None = None) -> Proto
         raise InputError(path, "TOML", str(error)) from error
     for key, value in (changes or {}).items():
         _put(stated, key.split("."), value)
+    if secrets := credentials.problems(stated, str(path)):  # first: a message about another fault could show them
+        raise InputError.all(secrets)
     return _protocol(stated, str(path))
 
 
@@ -200,7 +207,10 @@ def _derived(file: _File) -> dict[str, dict[str, Any]]:
 
 
 def _crossed(file: _File, where: str) -> list[InputError]:
-    problems = []
+    problems = check_names(file.sources, f"{where} [sources]", taken=_FOLDERS)
+    problems += check_names(file.models, f"{where} [models]")
+    for name, source in file.sources.items():
+        problems += _source_problems(source, f"[sources.{name}.options]")
     both = sorted(set(file.sites.internal) & set(file.sites.external))
     if both:
         problems.append(
@@ -220,6 +230,17 @@ def _crossed(file: _File, where: str) -> list[InputError]:
         if len(having) > 1:
             problems.append(InputError(f"{where} [models]", f"one model of role '{role}'", "several", examples=having))
     return problems
+
+
+def _source_problems(source: SourceSpec, where: str) -> list[InputError]:
+    """What is wrong with a source's reader and the names of its options."""
+    if source.reader == SIMULATED:
+        return []
+    try:
+        datasets.check(source.reader, source.options, where=where)
+    except InputError as error:
+        return list(error.problems)
+    return []
 
 
 def _known_keys(place: tuple[str, ...]) -> set[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from overread import integrity, runs, threads
-from overread.tables import make_folder, move, remove, write_json
+from overread.errors import InputError
+from overread.tables import made, make_folder, move, write_json
+from overread.tables.files import clear_temporary
+from overread.tables.made import STAMP
 
-STAMP = "stage.json"
+_PART, _OLD = ".part", ".old"
 
 
 def stage(
@@ -22,23 +25,34 @@ def stage(
     The work is done in a folder beside it (`.name.part`), which an interrupted run leaves and the same run takes up
     again; it takes the place of an older result only when it is whole, so that no result is lost to one that fails.
 
-    Raises InputError where the finished stage was altered: it is neither believed nor made again unasked.
+    Raises
+    ------
+    InputError
+        the folder to be replaced holds what no stage made (a file that its made.json does not list, a changed file, a
+        link): nothing is removed, and the work is not begun
+        the finished stage was altered: it is neither believed nor made again unasked
     """
     wanted = runs.fingerprint({"config": runs.plain(config), "inputs": _made_for(inputs or {})})
     check_stamp(folder)
     if _stamp(folder) == wanted:
         runs.check_if_run(folder)
         return False
-    part = folder.with_name(f".{folder.name}.part")
-    if part.exists() and _stamp(part, under_way=True) != wanted:
-        remove(part)
-    make_folder(part)
-    write_json(part / STAMP, {"under_way": wanted, "computing": threads.record()})
-    work(part)
-    if (part / "run.json").is_file():  # by which a stamp that is removed later is missed
-        integrity.write_sealed(part / "run.json", {**runs.read(part), "stage": wanted})
-    integrity.write_sealed(part / STAMP, {"done": wanted, "run.json": _record_hash(part), "computing": threads.record()})
-    _put_in_place(part, folder)
+    part, old = _beside(folder, _PART), _beside(folder, _OLD)
+    for replaced in (folder, old):
+        made.check_own(replaced)
+    if _stamp(part) != wanted:
+        if _stamp(part, under_way=True) != wanted:
+            _clear(part)
+        make_folder(part)
+        write_json(part / STAMP, {"under_way": wanted, "computing": threads.record()})
+        clear_temporary(part, below=True)
+        work(part)
+        if (part / "run.json").is_file():  # by which a stamp that is removed later is missed
+            integrity.write_sealed(part / "run.json", {**runs.read(part), "stage": wanted})
+        made.write_list(part)
+        done = {"done": wanted, "run.json": _record_hash(part), "computing": threads.record()}
+        integrity.write_sealed(part / STAMP, done)
+    _put_in_place(part, folder, old)
     return True
 
 
@@ -72,13 +86,36 @@ def _made_for(inputs: Mapping[str, Path]) -> dict[str, str]:
     return {n: _stamp(p.parent) if p.name == STAMP else runs.input_hash(p) for n, p in inputs.items()}
 
 
-def _put_in_place(part: Path, folder: Path) -> None:
-    old = folder.with_name(f".{folder.name}.old")
-    remove(old)
+def clear_left(parent: Path, stages: Collection[Path]) -> None:
+    """Remove what interrupted runs left in a folder for stages that are no longer among these."""
+    for part in parent.glob(f".*{_PART}"):
+        if parent / part.name[1 : -len(_PART)] not in stages and _is_work(part):
+            _clear(part)
+
+
+def _beside(folder: Path, ending: str) -> Path:
+    return folder.with_name(f".{folder.name}{ending}")
+
+
+def _is_work(part: Path) -> bool:
+    return part.is_dir() and not part.is_symlink() and (part / STAMP).is_file()
+
+
+def _clear(part: Path) -> None:
+    """Remove a folder of work under way, which its stamp shows to be one; another that is not empty is refused."""
+    if part.is_symlink() or (part.exists() and not _is_work(part) and (not part.is_dir() or any(part.iterdir()))):
+        do = "Move it elsewhere: results are made in a folder of this name."
+        raise InputError(part, "nothing, or what an interrupted run left", "something without stage.json", do=do)
+    made.remove_but_last(part, STAMP)
+
+
+def _put_in_place(part: Path, folder: Path, old: Path) -> None:
+    made.remove_own(old)
+    made.check_own(folder)  # again: the work may have taken days
     if folder.exists():
         move(folder, old)
     move(part, folder)
-    remove(old)
+    made.remove_own(old)
 
 
 def _stamp(folder: Path, *, under_way: bool = False) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -15,10 +16,12 @@ import polars as pl
 from overread import cohort as cohorts
 from overread import datasets, ledger, runs, simulate, tables, threads
 from overread.errors import InputError
+from overread.images import tree
 from overread.protocol.files import earlier_heads, open_labels, record_evidence
-from overread.protocol.schema import Protocol, SourceSpec, load
-from overread.protocol.stage import STAMP, begun_with, stage, stamps
+from overread.protocol.schema import SIMULATED, Protocol, SourceSpec, load
+from overread.protocol.stage import STAMP, begun_with, clear_left, stage, stamps
 from overread.tables import Source
+from overread.tables.names import below
 
 Progress = Callable[[str, int, int], None]
 
@@ -32,12 +35,20 @@ class _Study:
     data: Path | None
     workers: int
     progress: Progress
+    allow_outside: bool = False
 
     def told(self, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(what, done, total)
 
     def folder(self, *names: str) -> Path:
-        return self.out.joinpath(*names)
+        return below(self.out, *names)
+
+    def stages(self) -> set[Path]:
+        """The folders of all its stages, whether they are made or not."""
+        kinds = [f"seed-{seed}" for seed in self.seeds()] + (["ensemble"] if len(self.seeds()) > 1 else [])
+        models = {self.folder("models", m, kind) for m in self.protocol.models for kind in kinds}
+        own = {self.folder(name) for name in (*self.protocol.sources, "cohort", "evaluation", "report")}
+        return own | models | {self.folder("predictions", m) for m in self.protocol.models}
 
     def seeds(self) -> tuple[int, ...]:
         return self.protocol.study.training_seeds
@@ -57,6 +68,7 @@ def run(
     data: Path | str | None = None,
     workers: int | None = None,
     changes: Mapping[str, Any] | None = None,
+    allow_outside: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Do a whole study: cohort, training, prediction, evaluation, report; returns the report's path.
@@ -73,30 +85,31 @@ def run(
         processes for images (default: every core)
     changes
         values put in place of the file's, by dotted key
+    allow_outside
+        whether roots may lie outside `data`, tables and images outside their root (absolute paths, "..", links)
     progress
         called with what is being done, how much is done, how much there is
 
     Raises
     ------
     InputError
-        whatever is wrong with the protocol, the data or the folder; finished stages stay as they are
+        whatever is wrong with the protocol, the data or the folder; finished stages stay as they are. Another process
+        writes to the folder, or something in it that no study made would be replaced
     """
     stated = load(protocol, changes=changes)
     study = _Study(
-        stated, Path(out), Path(data) if data else None, workers or os.cpu_count() or 1, progress or (lambda *_: None)
-    )
+        stated, Path(out), Path(data) if data else None, workers or os.cpu_count() or 1, progress or (lambda *_: None),
+        allow_outside,
+    )  # fmt: skip
     if stated.models and importlib.util.find_spec("torch") is None:
         do = "pip install 'overread[train]', or evaluate predictions that you have: overread evaluate."
         raise InputError(protocol, "torch, since this protocol trains models", "an installation without it", do=do)
-    tables.make_folder(study.out)
     text = Path(protocol).read_text(encoding="utf-8")
-    _begin(study)
     with (
+        tables.holding(study.out, "run"),
         threads.computing(threads.resumed(f"The study in {study.out}", begun_with(study.out))),
-        runs.start(study.out, "run", config=stated.resolved(), seed=stated.study.seed) as done,
+        _begun(study, text) as done,
     ):
-        done.output(tables.write_text(study.folder("protocol.toml"), text))
-        done.output(tables.write_json(study.folder("protocol.json"), {"hash": stated.hash, **stated.resolved()}))
         _build_cohort(study)
         for name in stated.models:
             _train(study, name)
@@ -109,14 +122,33 @@ def run(
     return page
 
 
-def _begin(study: _Study) -> None:
-    """Take the record of an earlier run away: a study without one is not finished."""
-    record = study.folder("run.json")
-    command = runs.read_json(record).get("command") if record.is_file() else "run"
-    if command != "run":
-        found = f"the folder of `overread {command}`"
-        raise InputError(study.out, "a new folder, or that of a study", found, do="Give another folder.")
-    tables.remove(record)
+@contextmanager
+def _begun(study: _Study, text: str) -> Iterator[runs.Run]:
+    """Keep the protocol in the study's folder; what interrupted runs left for stages of an earlier one is removed."""
+    stages = study.stages()  # refuses links before anything is written
+    copy, resolved = study.folder("protocol.toml"), study.folder("protocol.json")
+    runs.claim(study.out, "run", [])
+    taken = [resolved] if resolved.exists() and not _is_resolved(resolved) else []
+    taken += [copy] if copy.exists() and not _is_resolved(resolved) and copy.read_bytes() != text.encode() else []
+    if taken:
+        do = "Choose another folder for the study, or move it elsewhere."
+        raise InputError(taken[0], "a new folder, or that of a study", "a file that would be replaced", do=do)
+    stated = study.protocol
+    with runs.start(study.out, "run", config=stated.resolved(), seed=stated.study.seed) as run:
+        run.output(tables.write_text(copy, text))
+        run.output(tables.write_json(resolved, {"hash": stated.hash, **stated.resolved()}))
+        for parent in {folder.parent for folder in stages} | {*study.folder("models").glob("*")}:
+            if parent.is_dir() and not parent.is_symlink():
+                clear_left(parent, stages)
+        yield run
+
+
+def _is_resolved(path: Path) -> bool:
+    """Whether a file is the protocol that a study keeps beside its copy."""
+    try:
+        return {"hash", "study", "sources", "sites"} <= set(runs.read_json(path))
+    except (InputError, TypeError):
+        return False
 
 
 def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progress: Progress | None = None) -> Path:
@@ -138,21 +170,31 @@ def _build_cohort(study: _Study) -> None:
     stage(
         study.folder("cohort"),
         lambda part: cohorts.build(
-            sources, roots, part, study.protocol.cohort, workers=study.workers, progress=study.progress
+            sources,
+            roots,
+            part,
+            study.protocol.cohort,
+            workers=study.workers,
+            allow_outside=study.allow_outside,
+            progress=study.progress,
         ),
         config=config,
     )
 
 
 def _load_source(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]:
-    if spec.reader == "simulate":
+    if spec.reader == SIMULATED:
         return _simulate(study, name, spec)
     if study.data is None:
         raise InputError(
             f"source '{name}'", "the folder of its data", "none given", do="Say where it is with --data FOLDER."
         )
     root = study.data / spec.root
-    source = datasets.load(spec.reader, root, spec.options, where=f"[sources.{name}.options]")
+    if not study.allow_outside and tree.outside(study.data, [spec.root]):
+        do = "Give the folder that holds them all as --data, or allow it with --allow-outside."
+        raise InputError(f"[sources.{name}] root", f"a folder below {study.data}", f"{spec.root!r}", do=do)
+    where = f"[sources.{name}.options]"
+    source = datasets.load(spec.reader, root, spec.options, where=where, allow_outside=study.allow_outside)
     return replace(source, name=name, max_unreadable=spec.max_unreadable), root
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from overread import tables
+from overread import credentials, tables
 from overread.cohort import CohortConfig
 from overread.cohort.sample import SampleConfig
 from overread.errors import InputError, did_you_mean
@@ -136,6 +136,8 @@ def _check_toml(file: Path) -> list[str]:
         protocol = load(file)
         said = [f"{file}: the protocol is valid, hash {protocol.hash[:12]}"]
         return said + [f"  warning: {warning}" for warning in protocol.warnings()]
+    if secrets := credentials.problems(stated, str(file)):
+        raise InputError.all(secrets)
     given = {name: stated[name] for name in SECTIONS if name in stated}
     if not given:
         given = {_section_of(stated): stated}

@@ -12,8 +12,12 @@ from overread import integrity, ledger, runs
 from overread.errors import InputError
 from overread.integrity import ADDITIONAL, CHANGED, MISSING, Difference
 from overread.protocol.stage import STAMP, stamp_differences
+from overread.tables.locks import LOCK
+from overread.tables.made import MADE
 
 RECORD, LEDGER, MODEL = "run.json", "ledger.jsonl", "model.json"
+# Files that a command keeps for itself; nothing is read from them but whose folder it is.
+_OWN = (LOCK, MADE)
 
 # Where a file that nobody wrote there may be taken for one of the run's: parts of pixels and heat maps, a model.
 _CLOSED = ("pixels", "heatmaps")
@@ -139,7 +143,9 @@ def _verified(top: Path, files: list[Path]) -> Verified:
     found += _model_differences(top)
     faults = _ledger_faults(top, record)
     known = {RECORD, STAMP, *entries, *_model_files(top)}
-    others = [p for p in files if p.relative_to(top).as_posix() not in known and not _of_ledger(p, top)]
+    others = [
+        p for p in files if p.relative_to(top).as_posix() not in known and not _of_ledger(p, top) and p.name not in _OWN
+    ]
     others = others if record or (top / MODEL).is_file() else []  # without a record all would be additional
     inside = [p for p in others if p.parent.name in _CLOSED or (p.parent / MODEL).is_file()]
     found += [Difference(p.relative_to(top).as_posix(), ADDITIONAL) for p in inside]
@@ -220,7 +226,10 @@ def _model_differences(top: Path) -> list[Difference]:
     return found
 
 
-def _of_ledger(path: Path, top: Path) -> bool:
+def _is_own(path: Path, top: Path) -> bool:
+    """Whether a file is of the ledger, which is compared by its chain, or one that a command keeps for itself."""
+    if path.name in _OWN:
+        return True
     return path.parent == top and (path.name == LEDGER or path.name.startswith(f"{LEDGER}.torn-"))
 
 

@@ -39,6 +39,7 @@ from overread.report import (
 )
 from overread.report.blocks import Section, Table, drawn
 from overread.report.evidence import Evidence, read_evidence
+from overread.report.folder import PAGE, replacing_report
 from overread.report.methods import methods
 from overread.report.references import Cited, Reference
 
@@ -70,8 +71,9 @@ def write(
     tables.docx, figures/ (each as SVG, its numbers as CSV), methods.md, checklists.csv and model-cards/ are for those
     who go on from there. A section for which there is no data is left out and named in one line. Raises InputError when
     the folder holds no estimates, a file of it, of the cohort, of the predictions or of a model was altered, the ledger
-    is broken, or a statement is about something that no checklist asks for. The hashes of all that is written are in
-    run.json, with the number and hash of the last entry of the ledger.
+    is broken, a statement is about something that no checklist asks for, or `out` holds files that no report wrote and
+    this one would replace. The hashes of all that is written are in run.json, with the number and hash of the last
+    entry of the ledger.
     """
     out = Path(out)
     for folder in (evidence_folder, cohort_folder, *(heatmap_folders or {}).values(), *(models or {}).values()):
@@ -96,9 +98,10 @@ def _write_files(evidence: Evidence, sections: list[Section], cited: Cited, out:
     headline = summary.headline(evidence)
     text = render(evidence, sections, headline, cited.references)
     top = Section("summary", "Summary", (headline,) if headline else ())
-    written = exports.write_beside(evidence, [top, *sections], out)
-    written += pasted.write_pasted(evidence, sections, cited, out)
-    return [*written, tables.write_text(out / "report.html", text)]
+    with replacing_report(out, [*exports.names([top, *sections]), *pasted.names(evidence), PAGE]):
+        written = exports.write_beside(evidence, [top, *sections], out)
+        written += pasted.write_pasted(evidence, sections, cited, out)
+        return [*written, tables.write_text(out / PAGE, text)]
 
 
 def compose(evidence: Evidence, copies: Section, looked: Section) -> tuple[list[Section], Cited]:
@@ -122,7 +125,7 @@ def render(
     evidence: Evidence, sections: Sequence[Section], headline: Table | None, references: Sequence[Reference]
 ) -> str:
     """The page as text."""
-    files = exports.file_names(figure.name for figure in exports.figures_of(sections))
+    files = tables.file_names(figure.name for figure in exports.figures_of(sections))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("overread.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,

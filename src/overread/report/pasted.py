@@ -9,14 +9,14 @@ from overread import tables
 from overread.report import checklists
 from overread.report.blocks import Section
 from overread.report.evidence import Evidence
-from overread.report.exports import file_names
+from overread.report.folder import CARDS, PASTED
 from overread.report.methods import methods_text
 from overread.report.model_card import model_card
 from overread.report.references import Cited
 
 
 def write_pasted(evidence: Evidence, sections: Sequence[Section], cited: Cited, out: Path) -> list[Path]:
-    """Write methods.md, checklists.csv and model-cards/ into `out`; a card of an earlier report goes.
+    """Write methods.md, checklists.csv and model-cards/ into `out`.
 
     Returns the paths of the files.
     """
@@ -26,10 +26,11 @@ def write_pasted(evidence: Evidence, sections: Sequence[Section], cited: Cited, 
         tables.write_text(out / "methods.md", methods_text(cited)),
         tables.write_frame(rows, out / "checklists.csv"),
     ]
-    files = file_names(evidence.cast.raters)
-    for rater, file in files.items():
-        written.append(tables.write_text(out / "model-cards" / f"{file}.md", model_card(evidence, rater)))
-    for old in (out / "model-cards").glob("*.md"):
-        if old.name.removesuffix(".md") not in files.values():
-            tables.remove(old)
+    for rater, file in tables.file_names(evidence.cast.raters).items():
+        written.append(tables.write_text(out / CARDS / f"{file}.md", model_card(evidence, rater)))
     return written
+
+
+def names(evidence: Evidence) -> list[str]:
+    """The files that `write_pasted` writes, within the folder of the report."""
+    return [*PASTED, *(f"{CARDS}/{file}.md" for file in tables.file_names(evidence.cast.raters).values())]

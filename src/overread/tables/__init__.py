@@ -31,6 +31,8 @@ from overread.tables.files import (
 )
 from overread.tables.identity import KIND
 from overread.tables.key_columns import identified, repeats_advice, spelling_hint
+from overread.tables.locks import holding
+from overread.tables.names import file_names
 from overread.tables.notes import Note
 from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
 
@@ -46,8 +48,10 @@ __all__ = [
     "Source",
     "check",
     "empty",
+    "file_names",
     "fill",
     "frame_of",
+    "holding",
     "identify",
     "json_text",
     "load",
@@ -387,8 +391,8 @@ def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:
     return path
 
 
-def write_frame(frame: pl.DataFrame, path: Path | str, *, mode: int = 0o644) -> Path:
-    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` are the file's permissions."""
+def write_frame(frame: pl.DataFrame, path: Path | str, *, mode: int = 0o666) -> Path:
+    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` less the umask is that of the file."""
     path = Path(path)
     with replacing(path, mode=mode) as temporary:
         if path.name.endswith(".csv"):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,10 @@ except ImportError:  # Windows: `locked` opens without a lock
     fcntl = None  # type: ignore[assignment]
 
 
+# The name of a file under way: `.NAME.8 hexadecimal digits.part`, beside the file that it will be.
+_PART = re.compile(r"\..{1,40}\.[0-9a-f]{8}\.part", re.DOTALL)
+
+
 @contextmanager
 def writing(path: Path | str) -> Iterator[None]:
     """Raise a `WriteError` that names `path` for any error of the operating system in the block.
@@ -41,8 +46,8 @@ def writing(path: Path | str) -> Iterator[None]:
         raise write_error(path, code) from error
 
 
-def make_folder(folder: Path | str) -> Path:
-    """Create a folder and its parents where they are missing.
+def make_folder(folder: Path | str, *, mode: int = 0o777) -> Path:
+    """Create a folder and its parents where they are missing; `mode` less the umask are the new folder's permissions.
 
     Raises
     ------
@@ -51,15 +56,16 @@ def make_folder(folder: Path | str) -> Path:
     """
     folder = Path(folder)
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
     return folder
 
 
 @contextmanager
-def replacing(path: Path | str, *, mode: int = 0o644) -> Iterator[Path]:
+def replacing(path: Path | str, *, mode: int = 0o666) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` when the block ends without an exception.
 
-    Otherwise the temporary file is removed and the old file is unchanged. `mode` are the permissions of the new file.
+    Otherwise the temporary file is removed and the old file is unchanged. `mode` less the umask of the process are the
+    permissions of the file, from its first byte on.
 
     Raises
     ------
@@ -70,17 +76,14 @@ def replacing(path: Path | str, *, mode: int = 0o644) -> Iterator[Path]:
     path = Path(path)
     make_folder(path.parent)
     outer = sys.exception()
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
     with writing(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-    temporary = Path(name)
+        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
     try:
         yield temporary
         with writing(path):
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            with suppress(OSError):  # a file system without permissions
-                temporary.chmod(mode)
             os.replace(temporary, path)
     except InputError:
         raise
@@ -104,13 +107,35 @@ def locked(path: Path | str) -> Iterator[BinaryIO]:
     path = Path(path)
     make_folder(path.parent)
     with writing(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
     with os.fdopen(descriptor, "rb+", buffering=0) as file:
         if fcntl is not None:
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
         with writing(path):
             yield file
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has the name that `replacing` gives to a file under way.
+
+    >>> is_temporary(Path("a/.run.json.0f3c9a1e.part")), is_temporary(Path("a/.video.part"))
+    (True, False)
+    """
+    return _PART.fullmatch(path.name) is not None
+
+
+def clear_temporary(folder: Path | str, *, below: bool = False) -> None:
+    """Remove the files that `replacing` left in a folder when its process was killed; `below`: in all its folders too.
+
+    Only its caller may write there meanwhile. Links are neither followed nor removed.
+    """
+    for top, folders, names in os.walk(folder):
+        for path in (Path(top) / name for name in names):
+            if is_temporary(path) and path.is_file() and not path.is_symlink():
+                remove(path)
+        if not below:
+            folders.clear()
 
 
 def remove(path: Path | str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,9 +16,11 @@ import polars as pl
 from overread import integrity, runs, tables
 from overread.errors import InputError
 from overread.images import tree
+from overread.images.deidentify import places
 from overread.images.deidentify.file import deidentify_file
 from overread.images.deidentify.key import Key, new_key, read_key
 from overread.images.deidentify.patients import Patient, read_patients
+from overread.images.deidentify.places import check_places
 from overread.images.deidentify.profile import Deidentification
 from overread.images.deidentify.text import tesseract
 from overread.images.workers import in_order
@@ -83,23 +84,37 @@ def deidentify(
     exactly the files that this run found clean: those of an earlier run that it did not are removed.
 
     Raises InputError: no such folder, no DICOM in it, a key that is missing, too short or in `out`, `out` that is
-    `source`, in it, holds other things, or the files of a run with another source, key or options.
+    `source`, in it, holds other things, or the files of a run with another source, key or options; a work folder or a
+    list that would replace something else; another process that writes to `out`.
     """
     source, out = tree.folder(source), Path(out)
     check_places(source, out, key, mapping)
     secret = key if isinstance(key, Key) else read_key(key)
-    options = options or Deidentification()
-    named = replace(options, issuer=secret.word(options.issuer)) if options.issuer else options  # it names the hospital
-    config = {**runs.plain(named), "key": secret.fingerprint, "source": secret.word(str(source.resolve()))}
+    work = tables.make_folder(places.work_folder(out), mode=0o700)
+    try:
+        with tables.holding(work, "deidentify"):
+            places.check_places(source, out, key, mapping)  # again: another process may have ended meanwhile
+            result = _deidentify(
+                source, out, secret, options or Deidentification(), mapping=mapping, workers=workers, progress=progress
+            )  # fmt: skip
+            places.end_work(work)
+    finally:
+        places.remove_empty(work)
+    return result
+
+
+def _deidentify(
+    source: Path, out: Path, key: Key, options: Deidentification, *, mapping: Path | str | None, workers: int,
+    progress: Progress | None,
+) -> Result:  # fmt: skip
+    named = replace(options, issuer=key.word(options.issuer)) if options.issuer else options  # it names the hospital
+    config = {**runs.plain(named), "key": key.fingerprint, "source": key.word(str(source.resolve()))}
     _check_earlier(out, config)
-    work = out.with_name(f"{out.name}-work")
-    aside = tables.make_folder(work / "aside")
-    tables.remove(aside)  # what an interrupted run had not finished
-    tables.make_folder(aside)
+    work = places.begin_work(out, mapping)
     files = [p for p in tree.files(source) if work not in p.parents and out not in p.parents]
     patients = read_patients(files, options.issuer, workers=workers)
-    tasks = _tasks(files, patients, (out / "images", aside), secret, options)
-    _keep_only(out, _finished(tasks, work))
+    tasks = _tasks(files, patients, (out / "images", work / "aside"), key, options)
+    places.keep_only(out, _finished(tasks, work))
     with runs.start(out, "deidentify", config=config) as run:
         whole, audit = _all(tasks, work, workers, progress)
         again = pl.col("path").is_first_distinct() | (pl.col("kind") != "clean")
@@ -107,18 +122,17 @@ def deidentify(
         if not (whole["kind"] != "no DICOM").any():
             do = "Give the folder that holds them."
             raise InputError(source, "DICOM files", f"none among {len(files):,} files", do=do)
-        _write(run, out, whole, audit, secret, mapping)
+        _write(run, out, whole, audit, key, mapping)
         similar = _similar(patients, whole["accession"])
         run.note("similar numbers", sum(note.count for note in similar))
-        run.note("key", secret.fingerprint)
+        run.note("key", key.fingerprint)
         run.note("text check", "Tesseract" if tesseract() else "none: all pictures are quarantined")
         counts = dict(whole["kind"].value_counts().rows())
         run.note("files", counts)
-    tables.remove(work)
     return Result(
         counts.get("clean", 0), counts.get("quarantined", 0), counts.get("no DICOM", 0),
         counts.get("copy", 0), int((whole.filter(pl.col("kind") == "clean")["blackened"] > 0).sum()), out / "images",
-        _beside(out), tuple(similar),
+        places.quarantine(out), tuple(similar),
     )  # fmt: skip
 
 
@@ -129,50 +143,9 @@ def _similar(patients: Sequence[Patient], accessions: pl.Series) -> list[tables.
     return [n for name, values in held.items() for n in look_alike_notes("files", values.unique().rename(name))]
 
 
-def _beside(out: Path) -> Path:
-    return out.with_name(f"{out.name}-quarantine.csv")
-
-
-def check_places(source: Path, out: Path, key: Key | Path | str, mapping: Path | str | None = None) -> None:
-    """Refuse places that would carry out of the hospital what must stay: before anything is written."""
-    here, there = out.resolve(), source.resolve()
-    if here == there or there in here.parents or here in there.parents:
-        raise InputError(out, "a folder apart from the source", "one that holds it or lies in it")
-    for name, path in (("key", key), ("mapping", mapping)):
-        if isinstance(path, str | Path) and here in Path(path).resolve().parents:
-            raise InputError(path, f"a {name} outside the folder that leaves the hospital", "it in there")
-    if out.is_dir() and (strange := [p.name for p in out.iterdir() if p.name not in _OURS]):
-        raise InputError(out, "a new folder, or one of an earlier run", "other things in it", examples=strange)
-    images = out / "images"
-    if images.is_symlink() or (images.exists() and not images.is_dir()):
-        raise InputError(images, "a folder of an earlier run", "a link or a file", do="Give a new folder.")
-    if strange := [p.relative_to(images).as_posix() for p in _held(images) if not _is_ours(p, images)]:
-        do = "Give a new folder."
-        raise InputError(images, "files of an earlier run alone", f"{len(strange):,} others", examples=strange, do=do)
-
-
-_LISTS = ("audit.parquet", "audit.csv", "run.json")
-_OURS = ("images", *_LISTS)
-_PLACE = re.compile(r"[A-Z2-7]{16}/[0-9.]+/[0-9.]+\.dcm")  # patient, study, instance
-
-
-def _held(folder: Path) -> list[Path]:
-    """The files and links below a folder; links are not followed."""
-    held = []
-    for top, folders, names in os.walk(folder):
-        links = [f for f in folders if (Path(top) / f).is_symlink()]
-        held += [Path(top) / name for name in (*names, *links)]
-    return sorted(held)
-
-
-def _is_ours(path: Path, images: Path) -> bool:
-    """Whether a file has the place that this package gives to a clean file."""
-    return not path.is_symlink() and bool(_PLACE.fullmatch(path.relative_to(images).as_posix()))
-
-
 def _check_earlier(out: Path, config: dict[str, Any]) -> None:
     """Refuse a folder that holds the files of another source, key or options: its lists would not cover them."""
-    if not (out / "run.json").is_file() or not _held(out / "images"):
+    if not (out / "run.json").is_file() or not places.held(out / "images"):
         return
     earlier = runs.read(out).get("config")
     earlier = earlier if isinstance(earlier, dict) else {}
@@ -205,19 +178,6 @@ def _is_done(name: Path, images: Path) -> bool:
     found = [integrity.Difference(path, integrity.CHANGED) for path in changed]
     integrity.refuse(images, found, do="Remove them to have them made again.")
     return True
-
-
-def _keep_only(out: Path, clean: set[str]) -> None:
-    """Remove the lists and clean files of an earlier run; those of finished portions of this one stay."""
-    images = out / "images"
-    for name in _LISTS:
-        tables.remove(out / name)
-    for path in _held(images):
-        if path.relative_to(images).as_posix() not in clean and _is_ours(path, images):
-            tables.remove(path)
-    for top, _, _ in os.walk(images, topdown=False):
-        if Path(top) != images and not os.listdir(top):
-            tables.remove(top)
 
 
 def _tasks(
@@ -292,7 +252,7 @@ def _write(
         pl.when(pl.col("kind") == "copy").then(pl.lit("the same as a file that is clean already")).otherwise("reason")
     )
     kept = whole.filter(pl.col("kind") != "clean").select("source", "kind", reason=same).sort("source")
-    tables.write_frame(kept, _beside(out), mode=_PRIVATE)
+    tables.write_frame(kept, places.quarantine(out), mode=_PRIVATE)
     if mapping is not None:
         tables.write_frame(_pairs(clean, key), Path(mapping).with_suffix(".csv"), mode=_PRIVATE)
 

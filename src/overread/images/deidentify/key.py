@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from overread import tables
+from overread.credentials import check_private
 from overread.errors import InputError
 
 _LEAST = 32  # bytes
@@ -75,11 +76,12 @@ class Key:
 
 
 def read_key(path: Path | str) -> Key:
-    """The key in a file; InputError where it is missing or too short."""
+    """The key in a file; InputError where it is missing or too short, or where others than its owner may read it."""
     path = Path(path)
     if not path.is_file():
         do = "Make one: overread deidentify … --key FILE --new-key."
         raise InputError(path, "a file that holds the key", "no file there", do=do)
+    check_private(path, "a key")
     return Key(path.read_bytes().strip())
 
 
