@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 
+from overread import limits, regular
 from overread.errors import InputError
 from overread.tables import make_folder, write_json
 
@@ -161,7 +162,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(path, "a JSON file", "no file there")
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = json.loads(regular.text(path, most=limits.JSON_BYTES))
     except ValueError as error:
         raise InputError(path, "JSON", str(error), do="Remove the folder and run the command again.") from error
     return value
@@ -169,7 +170,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
 
 def file_hash(path: Path | str) -> str:
     """The SHA-256 of a file's bytes."""
-    with Path(path).open("rb") as file:
+    with regular.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -26,7 +26,7 @@ _TRAINING = {"torch", "lightning_fabric", "safetensors"}
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for the result.")]
 Config = Annotated[Path | None, typer.Option(help="A TOML file with the section of the same name as in a protocol.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; default: every core.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; default: every core.")]
 
 
 def main() -> None:
@@ -50,7 +50,9 @@ def main() -> None:
 @app.command()
 def demo(
     out: Out = Path("overread-demo"),
-    seeds: Annotated[int, typer.Option(min=1, help="Training seeds of each model; H1 needs 3 to claim anything.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=100, help="Training seeds of each model; H1 needs 3 to claim anything.")
+    ] = 1,
 ) -> None:
     """Simulate five hospitals, train on three, test on two more, explain, report: the whole chain in minutes."""
     from overread.protocol.study import demo
@@ -123,7 +125,8 @@ def cohort(
     chosen = section(CohortConfig, stated, "cohort")
     if reader:
         place = f"[options] of {config}" if config else "[options] of a TOML file, given as --config FILE"
-        source = datasets.load(reader, root, _stated(config, "options", alone=False), where=place)
+        options = _stated(config, "options", alone=False)
+        source = datasets.load(reader, root, options, where=place, cache=out / ".headers.parquet")
     elif images is None or labels is None:
         found = "--images alone" if images else "--labels alone" if labels else "neither"
         raise InputError("cohort", "--images and --labels, or --reader", found)

@@ -22,6 +22,7 @@ from overread.cohort.unreadable import flow as excluded_flow
 from overread.errors import InputError, WriteError
 from overread.images import store
 from overread.images.making import SEPARATOR
+from overread.limits import Bounds
 from overread.tables import Source
 from overread.tables.identity import canonical
 from overread.tables.notes import combined
@@ -54,7 +55,7 @@ def build(
     out: Path | str,
     config: CohortConfig,
     *,
-    workers: int | str = 1,
+    workers: int | str = 0,
     progress: Progress | None = None,
 ) -> Cohort:
     """Build a cohort's folder: check and merge the sources, select with a flow of exclusions, make pixels, split.
@@ -65,7 +66,8 @@ def build(
     root: the folder that the paths of each source are relative to.
     out: the folder to write. The work is done in `.building` within it and put in place when it is whole: a cohort that
         was there survives a failure, and what an interrupted build made is used again.
-    workers: processes that read images, or the address of a Dask scheduler; the pixels do not depend on it.
+    workers: processes that read images, each of them bounded in time and memory (see `limits`); 0 = in this process, or
+        the address of a Dask scheduler, both without these bounds. The pixels do not depend on it.
     progress: called with (what is being done, images done, in all): "pixels", then "duplicates".
 
     Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split) and duplicates
@@ -92,7 +94,8 @@ def build(
     with runs.start(building, "cohort", config=config, inputs=lists, seed=config.seed) as run:
         images, unreadable = store.build(
             selected, base, building, config.recipe,
-            workers=workers, check=Allowance(sources, selected, config.max_unreadable, out).check,
+            workers=workers, bounds=Bounds(config.file_seconds, config.file_memory_mb),
+            check=Allowance(sources, selected, config.max_unreadable, out).check,
             progress=partial(report, "pixels"),
         )  # fmt: skip
         flow += _readable(selected, images, unreadable)

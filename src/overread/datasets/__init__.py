@@ -20,6 +20,8 @@ from overread.tables import Source
 # Modules of this package that help to read and are no source themselves.
 _HELPERS = ("ages", "devices", "exclusions", "folding", "headers", "locations", "shipped", "stated")
 
+_CACHE = "cache"  # a parameter of some readers that is the caller's, no option of the user
+
 
 def names() -> tuple[str, ...]:
     """The names of the sources that can be loaded.
@@ -30,7 +32,10 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _HELPERS))
 
 
-def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None, *, where: str = "[options]") -> Source:
+def load(
+    name: str, root: Path | str, options: Mapping[str, Any] | None = None, *, where: str = "[options]",
+    cache: Path | None = None,
+) -> Source:  # fmt: skip
     """Read a source by its name.
 
     Parameters
@@ -40,6 +45,8 @@ def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None, 
     options: what that `read` takes by keyword; for every source also `prefix`, set before image_id, case_id and
         patient_id, so that two hospitals that number alike can be merged.
     where: the section of the user's file that holds the options, for messages.
+    cache: a file of the caller's own that keeps the headers of DICOM files, so that an interrupted reading goes on. It
+        lies with the results, never with the data, which others deliver.
 
     Raises InputError: no such source or option (with the nearest known one), or whatever the source finds wrong.
     """
@@ -51,18 +58,19 @@ def load(name: str, root: Path | str, options: Mapping[str, Any] | None = None, 
         )  # fmt: skip
     read = importlib.import_module(f"{__name__}.{name}").read
     given = dict(options or {})
+    caching = _CACHE in inspect.signature(read).parameters
     problems = _option_problems(name, read, given, where)
     if problems:
         raise InputError.all(problems)
     prefix = given.pop("prefix", "")
-    source: Source = read(Path(root), **given)
+    source: Source = read(Path(root), **given, **({_CACHE: cache} if caching else {}))
     source = replace(source, images=devices.folded(source.images))
     return prefixed(source, prefix) if prefix else source
 
 
 def _option_problems(name: str, read: Callable[..., Source], given: Mapping[str, Any], where: str) -> list[InputError]:
     """Options that the reader does not have, options that it needs, and a prefix that is no text."""
-    parameters = [p for p in inspect.signature(read).parameters.values() if p.name != "root"]
+    parameters = [p for p in inspect.signature(read).parameters.values() if p.name not in ("root", _CACHE)]
     taken = [*(p.name for p in parameters), "prefix"]
     needed = [p for p in parameters if p.default is p.empty and p.name not in given]
     place = f"source {name}"

@@ -33,6 +33,7 @@ _CODECS = {
     "1.2.840.10008.1.2.4.202": "htj2k_decode",
     "1.2.840.10008.1.2.4.203": "htj2k_decode",
 }
+_SURPLUS = 1 << 16  # bytes that a run may write beyond the picture
 # What a lossy decoder gives may lie beyond the stored bits, by a level or two: it is clipped, not masked.
 _LOSSY = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203"))
 
@@ -121,7 +122,8 @@ def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[np.generic]:
 
     if syntax == _RLE:
         dtype = np.dtype("u1" if layout.allocated == 8 else "<u2")
-        flat = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype), dtype)
+        most = layout.rows * layout.columns * dtype.itemsize + _SURPLUS  # runs of a few bytes could fill all memory
+        flat = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype, out=most), dtype)
         return flat[: layout.rows * layout.columns].reshape(layout.shape)
     decode = getattr(imagecodecs, _CODECS[syntax])
     return _strictly(decode, frame) if _CODECS[syntax] == "htj2k_decode" else np.asarray(decode(frame))

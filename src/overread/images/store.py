@@ -20,17 +20,21 @@ import polars as pl
 from numpy.typing import NDArray
 
 from overread.errors import InputError
+from overread.images.faults import MEMORY
 from overread.images.making import Made, made_in_order, part_key
 from overread.images.making import read_image as read_image
+from overread.images.pool import ENDED
 from overread.images.recipe import Recipe
 from overread.images.unreadable import SCHEMA as _UNREADABLE
 from overread.images.unreadable import problems
+from overread.limits import Bounds
 from overread.tables import make_folder, remove, write_array, write_json
 
 Progress = Callable[[int, int], None]
 Check = Callable[[pl.DataFrame], None]
 
 # Bounded memory while a part is filled, and little lost when a build is interrupted.
+_BOUNDS = Bounds()
 _PART_BYTES, _PART_IMAGES = 64 << 20, 4096
 _ADDED = {"part": pl.Int32, "row": pl.Int32, "rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String}
 _RECORD = {"rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String, "note": pl.String, "fault": pl.String}
@@ -75,7 +79,8 @@ def build(
     folder: Path | str,
     recipe: Recipe,
     *,
-    workers: int | str = 1,
+    workers: int | str = 0,
+    bounds: Bounds = _BOUNDS,
     check: Check | None = None,
     progress: Progress | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -84,7 +89,9 @@ def build(
     Parameters
     ----------
     images: the table of images; `path` is relative to `root` (an absolute path stays itself).
-    workers: processes, or the address of a Dask scheduler; the bytes written do not depend on it. 1 = in this process.
+    workers: processes, in which each file is bounded in time and memory; 0 = in this process, or the address of a Dask
+        scheduler, both without these bounds. The bytes written do not depend on it.
+    bounds: of the time and memory that one file may take in these processes; one that takes more is unreadable.
     check: called with the images that are missing (image_id, path, reason) before any image is read, and with all that
         are missing or unreadable at the end; it raises InputError if they are too many. None = one is too many.
     progress: called with (images done, images in all).
@@ -105,7 +112,8 @@ def build(
     done = sum(records.height for records in made.values())
     report = progress or (lambda done, total: None)
     report(done, table.height)
-    with closing(made_in_order((p.paths(table, root) for p in missing), recipe, workers, sees=root)) as stream:
+    files = (p.paths(table, root) for p in missing)
+    with closing(made_in_order(files, recipe, workers, sees=root, bounds=bounds)) as stream:
         for part in missing:
             rows = np.zeros((part.length, recipe.size, recipe.size), np.uint8)
             records: list[Made] = []
@@ -171,14 +179,18 @@ def _clear(pixels: Path, *, keep: list[Path]) -> None:
 
 
 def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
-    """The records of a part that is made already from the same files by the same recipe."""
+    """The records of a part that is made already from the same files by the same recipe.
+
+    One with a file whose reading was ended is made again: the bounds, or the machine, may be others now.
+    """
     path = _name(pixels, part.number)
     if not path.is_file() or not path.with_suffix(".json").is_file():
         return None
     record: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if record.get("key") != part.key or record.get("bytes") != path.stat().st_size:
         return None
-    return _frame([Made(**entry) for entry in record["images"]])
+    records = [Made(**entry) for entry in record["images"]]
+    return None if any(word in r.fault for r in records for word in (ENDED, MEMORY)) else _frame(records)
 
 
 def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Made]) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from overread import regular
 from overread.errors import InputError
 from overread.images.picture import content
 
@@ -72,7 +73,7 @@ def folder(root: Path | str) -> Path:
         return root
     if not root.exists():
         raise InputError(root, "a folder", "nothing there", do="Check the path.")
-    with root.open("rb") as file:
+    with regular.opened(root) as file:
         kind = content(file.read(512))
     if "ZIP" in kind or "gzip" in kind or root.name.endswith((".tar", ".7z")):
         raise InputError(root, "a folder", "an archive", do="Unpack it and give the folder.")

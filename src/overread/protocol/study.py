@@ -134,7 +134,8 @@ def _load_source(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Pa
             f"source '{name}'", "the folder of its data", "none given", do="Say where it is with --data FOLDER."
         )
     root = study.data / spec.root
-    source = datasets.load(spec.reader, root, spec.options, where=f"[sources.{name}.options]")
+    cache = study.folder(f".headers-{runs.text_hash(name)[:16]}.parquet")  # a source's name may be no file name
+    source = datasets.load(spec.reader, root, spec.options, where=f"[sources.{name}.options]", cache=cache)
     return replace(source, name=name, max_unreadable=spec.max_unreadable), root
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from overread import tables
+from overread import limits, regular, tables
 from overread.errors import InputError
 
 _LEAST = 32  # bytes
@@ -80,7 +80,7 @@ def read_key(path: Path | str) -> Key:
     if not path.is_file():
         do = "Make one: overread deidentify … --key FILE --new-key."
         raise InputError(path, "a file that holds the key", "no file there", do=do)
-    return Key(path.read_bytes().strip())
+    return Key(regular.content(path, most=limits.DOCUMENT_BYTES).strip())
 
 
 def new_key(path: Path | str) -> Path:
