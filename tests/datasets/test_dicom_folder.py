@@ -53,8 +53,35 @@ def test_headers_become_the_table_of_images(root):
         ("ct/1.dcm", "north", "modality CT", None, False),
         ("readme.txt", "north", "no DICOM file (unknown data)", None, False),
     ]
-    assert (root / ".overread-headers.parquet").is_file()
-    assert load(root).images.equals(source.images)
+
+
+def test_headers_are_kept_where_the_caller_says_and_never_with_the_data(root, tmp_path):
+    before = sorted(root.rglob("*"))
+    cache = tmp_path / "out" / ".headers.parquet"
+    options = {"site": "north", "workers": 1}
+    source = datasets.load("dicom_folder", root, options, cache=cache)
+    assert cache.is_file()
+    assert sorted(root.rglob("*")) == before
+    assert datasets.load("dicom_folder", root, options, cache=cache).images.equals(source.images)
+    cache.write_bytes(b"PAR1 damaged")
+    assert datasets.load("dicom_folder", root, options, cache=cache).images.equals(source.images)
+    with pytest.raises(InputError, match="one of the options"):
+        load(root, cache="x")
+
+
+@pytest.mark.parametrize("name", [".overread-headers.parquet", ".headers.parquet", "headers.parquet"])
+def test_what_a_supplier_states_of_headers_is_not_believed(root, tmp_path, name):
+    """A forged list in the data changed patient, view and age, and hid files that contradict each other."""
+    honest = load(root).images
+    cache = tmp_path / "own.parquet"
+    datasets.load("dicom_folder", root, {"site": "north", "workers": 1}, cache=cache)
+    forged = pl.read_parquet(cache).with_columns(
+        patient_id=pl.lit("999"), view=pl.lit("LATERAL"), age_years=pl.lit(20.0)
+    )
+    forged.write_parquet(root / name)
+    assert load(root).images.equals(honest)
+    again = datasets.load("dicom_folder", root, {"site": "north", "workers": 1}, cache=tmp_path / "new.parquet")
+    assert again.images.equals(honest)
 
 
 @pytest.mark.parametrize(

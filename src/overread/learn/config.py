@@ -207,7 +207,12 @@ def _wrong_numbers(config: TrainingConfig) -> Iterator[InputError]:
         if len(getattr(config, name)) > _POINTS:
             yield InputError(f"training.{name}", f"at most {_POINTS}", f"{len(getattr(config, name)):,}")
         if wrong:
-            yield InputError(f"training.{name}", "fractions between 0 and 1", f"{len(wrong)} others", examples=map(limits.shown, wrong))
+            yield InputError(
+                f"training.{name}",
+                "fractions between 0 and 1",
+                f"{len(wrong)} others",
+                examples=map(limits.shown, wrong),
+            )
 
 
 def _wrong_strengths(given: Mapping[str, Any]) -> Iterator[InputError]:
