@@ -31,8 +31,8 @@ LINE_BYTES = 1 << 20  # the line of column names
 COLUMNS = 10_000
 CELLS = 250_000_000
 
-# Configurations, protocols, reports and keys are a few kB; records (JSON) that overread or an owner of data writes, up to
-# some MB.
+# Configurations, protocols, reports and keys are a few kB; records (JSON) that overread or an owner of data writes,
+# up to some MB.
 DOCUMENT_BYTES = 4 << 20
 JSON_BYTES = 256 << 20
 # Patients of a training set, a line each: 10 million of them.
@@ -51,8 +51,8 @@ PROCESSES = 1024
 SEED = 2**32 - 1  # what every generator of random numbers in use accepts
 
 
-# One file in a worker process. A radiograph takes 10 ms to 1 s of processor time and below 200 MB of memory; 100 million
-# pixels of JPEG 2000 take about 12 s.
+# One file in a worker process. A radiograph takes 10 ms to 1 s of processor time and below 200 MB of memory; 100
+# million pixels of JPEG 2000 take about 20 s.
 FILE_SECONDS = 30.0
 FILE_MEMORY_MB = 1536
 

@@ -126,6 +126,32 @@ def test_labels_that_cannot_be_joined_are_said(root, tmp_path, options, text, me
         load(root, labels=str(tmp_path / "labels.csv"), form=WIDE, **options)
 
 
+@pytest.mark.parametrize("share", [0.99, 0.9, 0.7])
+@pytest.mark.parametrize("name", ["0.dcm", "zz.dcm"])
+def test_a_cut_copy_does_not_cost_the_whole_file(root, name, share):
+    """A transfer that broke off and was repeated leaves both; the whole one is read wherever the other one lies."""
+    whole = root / "007 ü" / "0" / "IM000"
+    data = whole.read_bytes()
+    expected = load(root)
+    (root / name).write_bytes(data[: int(share * len(data))])
+    shutil.copy(root / name, root / f"again-{name}")
+    shutil.copy(whole, root / "second whole.dcm")
+    source = load(root)
+    assert source.images.drop("path").equals(expected.images.drop("path"))
+    kept = "007 ü/0/IM000"
+    cut = ("north", "a copy of another file that was cut short", f"the file that is kept: {kept}", False)
+    assert source.excluded.filter(pl.col("path").is_in([name, f"again-{name}"])).drop("path").rows() == [cut, cut]
+    assert source.images["path"].to_list() == expected.images["path"].to_list()
+
+
+def test_a_shorter_file_of_other_content_is_a_contradiction_still(root):
+    data = bytearray((root / "007 ü" / "0" / "IM000").read_bytes()[:-8])
+    data[-1] ^= 1
+    (root / "short.dcm").write_bytes(data)
+    reasons = dict(load(root).excluded.select("path", "reason").rows())
+    assert reasons["short.dcm"] == reasons["007 ü/0/IM000"] == "its SOP instance UID is in files of different content"
+
+
 def test_copies_are_one_and_contradictions_are_left_out_and_listed(root, dicom_file):
     first = root / "007 ü" / "0" / "IM000"
     shutil.copy(first, root / "copy.dcm")
