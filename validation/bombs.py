@@ -227,9 +227,12 @@ def strange(root: Path) -> None:
     (root / "a" / "up").symlink_to(root.parent)
     (root / "self").symlink_to(root / "self")
     (root / ("n" * 250)).touch()
-    (Path(os.fsdecode(os.fsencode(root) + b"/\xff\xfe name.dcm"))).write_bytes(b"no dicom")
     with (root / "sparse.dcm").open("wb") as file:
         file.truncate(1 << 40)
+
+
+def unnamed(root: Path) -> None:
+    Path(os.fsdecode(os.fsencode(root) + b"/\xff\xfe name.dcm")).write_bytes(b"no dicom")
 
 
 def many(root: Path) -> None:
@@ -292,6 +295,9 @@ def bombs() -> list[Bomb]:
     whole += [Bomb(f"{name}, de-identified", in_tree(make), CLEAN) for name, make in dicom_files.items()]
     whole += [
         Bomb("pipes, devices, sockets, loops in a tree", lambda p: tree(p, strange), TREE),
+        Bomb("a name that is not UTF-8 in a tree", lambda p: tree(p, unnamed), TREE),
+        Bomb("the same, de-identified", lambda p: tree(p, unnamed), CLEAN),
+        Bomb("pipes, devices, sockets, loops, de-identified", lambda p: tree(p, strange), CLEAN),
         Bomb("100,000 empty files in a tree", lambda p: tree(p, many), TREE),
         Bomb("pipe as a picture", os.mkfifo, COHORT),
         Bomb("device as a picture", lambda p: p.symlink_to("/dev/zero"), COHORT),

@@ -53,10 +53,12 @@ def divided(
     files = found.with_columns(pl.Series("path", paths), patients.alias("patient"))
     files = folding.modalities(files.with_columns(_file=found["path"]))
     reason = pl.coalesce(_not_readable(), _no_picture(modalities), _other_modality(modalities), _no_identifier())
-    judged = files.with_columns(reason.struct.unnest()).with_columns(detail=pl.lit(None, pl.String))
-    out = [judged.filter(pl.col("reason").is_not_null())]
+    marked = _cut_copies(files)  # before they are judged: a header may be cut, too
+    out = [marked.filter(pl.col("reason").is_not_null())]
+    judged = marked.filter(pl.col("reason").is_null()).with_columns(reason.struct.unnest())
+    out.append(judged.filter(pl.col("reason").is_not_null()))
     kept = judged.filter(pl.col("reason").is_null())
-    for marking in (_cut_copies, _instances, _copies, _studies):
+    for marking in (_instances, _copies, _studies):
         marked = marking(kept)
         out.append(marked.filter(pl.col("reason").is_not_null()))
         kept = marked.filter(pl.col("reason").is_null())
@@ -143,7 +145,8 @@ def _names() -> Mapping[str, str]:
 
 def _cut_copies(kept: pl.DataFrame) -> pl.DataFrame:
     """Mark every file that is the beginning of another file of its SOP instance: a copy that was cut short."""
-    order = kept.select("image", "path", "_file", "size").filter(pl.col("image").is_duplicated())
+    order = kept.select("image", "path", "_file", "size").filter(pl.col("image").fill_null("") != "")
+    order = order.filter(pl.col("image").is_duplicated())
     whole: dict[str, str] = {}
     for (_,), group in order.sort("size", "path", descending=[True, False]).group_by("image", maintain_order=True):
         longest, *others = group.rows(named=True)

@@ -87,7 +87,7 @@ def _pair(path: Path) -> tuple[str, str]:
                 return "", ""
             found = _stated(dataset_of(head, path, with_pixels=False, tags=_TAGS))
             if not found[0]:  # a long private group may come before it
-                found = _stated(dataset_of(head + file.read(), path, with_pixels=False, tags=_TAGS))
+                found = _stated(dataset_of(head + file.read(limits.HEADER_BYTES), path, with_pixels=False, tags=_TAGS))
             return found
     except (OSError, InputError):
         return "", ""
