@@ -28,8 +28,10 @@ HEADER_ITEMS = 20_000
 TABLE_BYTES = 4 << 30
 TEXT_BYTES = 1 << 30
 LINE_BYTES = 1 << 20  # the line of column names
+ROW_BYTES = 8 << 20  # any other line; the longest reports have some kB
 COLUMNS = 10_000
 CELLS = 250_000_000
+QUOTED_CELLS = 20_000_000  # of a text that has to be divided record by record, at 100 bytes a cell
 
 # Configurations, protocols, reports and keys are a few kB; records (JSON) that overread or an owner of data writes,
 # up to some MB.
@@ -44,7 +46,7 @@ WEIGHT_BYTES = 4 << 30
 OBJECT_BYTES = 1 << 30
 ANSWER_BYTES = 64 << 20
 REQUEST_SECONDS = 600.0
-FOUND = 5_000_000
+FOUND = 1_000_000
 REDIRECTS = 5
 
 PROCESSES = 1024

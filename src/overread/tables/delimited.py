@@ -167,8 +167,13 @@ def _parquet(path: Path) -> tuple[pl.DataFrame, list[str]]:
 
 
 def _check_text(head: Header, path: Path) -> None:
-    """Refuse a text of more cells than a table may have, also where its lines are short of them: they are filled."""
+    """Refuse a line without end, and more cells than a table may have, also where lines are short: they are filled."""
     size, columns = len(head.text) - head.start, len(head.names)
+    for place in range(head.start, len(head.text) - limits.ROW_BYTES, limits.ROW_BYTES):
+        if head.text.find(b"\n", place, place + limits.ROW_BYTES) < 0:
+            found = f"a longer one around byte {place:,}"
+            raise InputError(path, f"lines of at most {limits.ROW_BYTES:,} bytes", found,
+                             do="Check that its lines end where they should.")  # fmt: skip
     if columns > limits.COLUMNS or size * columns > limits.CELLS:  # else it cannot have so many, whatever is in it
         lines = _count(head.text, "\n", head.start) + 1
         delimiters = _count(head.text, head.delimiter, head.start) if size > limits.CELLS else 0
@@ -228,6 +233,12 @@ def _count(text: bytes, character: str, start: int) -> int:
 
 def _by_line(head: Header, path: Path) -> tuple[pl.DataFrame, list[str]]:
     """The cells, record by record; a record of another number of fields is an error that names its line."""
+    cells = max(
+        (_count(head.text, "\n", head.start) + 1) * len(head.names), _count(head.text, head.delimiter, head.start)
+    )
+    if cells > limits.QUOTED_CELLS:
+        found = f"{cells:,}, with quotes within quotes, or in lines of unequal length"
+        raise InputError(path, f"at most {limits.QUOTED_CELLS:,} cells of such text", found, do="Save it as Parquet.")
     records, starts, before = [], [], 0
     reader = csv.reader(
         io.TextIOWrapper(io.BytesIO(head.text[head.start :]), "utf-8", newline=""),

@@ -159,6 +159,8 @@ def _names(sample: str, delimiter: str, path: Path) -> tuple[list[str], int]:
     reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
     try:
         names = [n.strip() for n in next(reader)]
+        if reader.line_num > 1:  # a line break within a name, or a quote that is open to the end of the sample
+            next(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise InputError(path, "quotes that are closed", "a header whose quotes are not") from error
     return names, reader.line_num
