@@ -36,6 +36,7 @@ from fuzz_dicom import nested, picture
 from PIL import Image
 
 PLAIN, DEFLATED, RLE, JPEG, J2K = (f"1.2.840.10008.1.2{end}" for end in (".1", ".1.99", ".5", ".4.50", ".4.90"))
+UIDS = "2.25.329800735698586629295641978511506172918"
 PRETENDED = (60_000, 60_000)
 
 
@@ -103,6 +104,7 @@ def scans(n: int) -> bytes:
 
 def dicom(syntax: str = PLAIN, **tags: object) -> pydicom.Dataset:
     dataset = pydicom.dcmread(io.BytesIO(picture(syntax, np.random.default_rng(3))))
+    dataset.StudyInstanceUID, dataset.SOPInstanceUID = f"{UIDS}.1", f"{UIDS}.2"
     for tag, value in tags.items():
         setattr(dataset, tag, value)
     return dataset
@@ -115,7 +117,7 @@ def saved(dataset: pydicom.Dataset) -> bytes:
 
 
 def deflate_bomb() -> bytes:
-    data = picture(PLAIN, np.random.default_rng(3))
+    data = saved(dicom())
     end = 144 + int.from_bytes(data[140:144], "little")
     meta = data[:end].replace(b"UI\x14\x001.2.840.10008.1.2.1\x00", b"UI\x16\x001.2.840.10008.1.2.1.99")
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -124,7 +126,7 @@ def deflate_bomb() -> bytes:
 
 def with_header(extra: bytes) -> bytes:
     """A radiograph with these bytes between its meta information and its data set."""
-    data = picture(PLAIN, np.random.default_rng(3))
+    data = saved(dicom())
     end = 144 + int.from_bytes(data[140:144], "little")
     return data[:end] + extra + data[end:]
 
@@ -208,7 +210,8 @@ def tree(path: Path, write: Callable[[Path], object]) -> None:
     )
     for i in range(3):
         dataset = pydicom.dcmread(io.BytesIO(picture(PLAIN, np.random.default_rng(i))))
-        dataset.PatientID, dataset.SOPInstanceUID, dataset.StudyInstanceUID = f"p{i}", f"1.2.{i}", f"1.3.{i}"
+        dataset.PatientID = f"patient-{i}"
+        dataset.StudyInstanceUID, dataset.SOPInstanceUID = f"{UIDS}.{i}0", f"{UIDS}.{i}1"
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.save_as(root / f"{i}.dcm")
     write(root)
