@@ -88,6 +88,10 @@ def plan(expected: Expected) -> Plan:
     given: dict[str, Any] = {"design_effect": effect, "confidence": e.confidence}
     rows = [_width(e, given), _least(e, given), _two_models(e, given)]
     rows += [_rate(e, given, present=True), _rate(e, given, present=False), _calls(e, given), _reading(e)]
+    for question, assumed, *_, cases in (row[:5] for row in rows):
+        if cases is not None and cases > _MOST:
+            do = "Expect a larger difference or a wider interval."
+            raise InputError(f"plan: {question}", f"a study of at most {_MOST:,} cases", f"more for {assumed}", do=do)
     names = ("question", "assumed", "present", "absent", "cases", "readers", "method", "note")
     frame = pl.DataFrame([r[:-1] for r in rows], schema=dict(zip(names, _TYPES, strict=True)), orient="row")
     patients = (pl.col("cases") / pl.when(pl.col("readers").is_null()).then(e.images_per_patient).otherwise(1)).ceil()
@@ -96,6 +100,7 @@ def plan(expected: Expected) -> Plan:
 
 
 _TYPES = (pl.String, pl.String, pl.Int64, pl.Int64, pl.Int64, pl.Int64, pl.String, pl.String)
+_MOST = 10**12  # cases; more people than there are
 _LEAST = 1e-9  # of any share, and how far it is from 1 at least
 _Row = tuple[str, str, int | None, int | None, int | None, int | None, str, str, str]
 
