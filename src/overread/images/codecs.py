@@ -131,7 +131,7 @@ def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[np.generic]:
         most = layout.rows * layout.columns * dtype.itemsize + _SURPLUS  # runs of a few bytes could fill all memory
         try:
             flat = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype, out=most), dtype)
-        except imagecodecs.ImcdError as error:
+        except RuntimeError as error:
             if "OUTPUT_TOO_SMALL" in str(error):  # pydicom, which is asked next, would unpack all of it
                 raise _Excess("its runs are longer than the picture") from error
             raise
