@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.error
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
+from overread import limits
 from overread.errors import InputError
 from overread.learn import weights
 from overread.learn.checkpoint import check_finite
@@ -153,6 +155,15 @@ def test_damaged_files(tmp_path: Path, content: bytes):
     for name in ("bad.pth", "bad.safetensors"):
         with pytest.raises(InputError, match=name):
             load_weights(network(), str(tmp_path / name))
+
+
+def test_an_archive_that_unpacks_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(2_000_000))
+    monkeypatch.setattr(limits, "WEIGHT_BYTES", 1_000_000)
+    with pytest.raises(InputError, match="at most 1,000,000 bytes of weights; found an archive of 2,000,000 bytes"):
+        load_weights(network(), str(path))
 
 
 def test_a_file_cut_off(tmp_path: Path):
