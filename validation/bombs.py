@@ -211,7 +211,7 @@ def tree(path: Path, write: Callable[[Path], object]) -> None:
     for i in range(3):
         dataset = pydicom.dcmread(io.BytesIO(picture(PLAIN, np.random.default_rng(i))))
         dataset.PatientID = f"patient-{i}"
-        dataset.StudyInstanceUID, dataset.SOPInstanceUID = f"{UIDS}.{i}0", f"{UIDS}.{i}1"
+        dataset.StudyInstanceUID, dataset.SOPInstanceUID = f"{UIDS}.{i + 1}0", f"{UIDS}.{i + 1}1"
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.save_as(root / f"{i}.dcm")
     write(root)
