@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from overread import regular
 from overread.errors import InputError
 from overread.tables import json_text, write_text
 
@@ -42,7 +43,7 @@ class Difference:
 
 def file_hash(path: Path | str) -> str:
     """The SHA-256 of a file's bytes."""
-    with Path(path).open("rb") as file:
+    with regular.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

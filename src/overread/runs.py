@@ -21,7 +21,7 @@ from typing import Any
 
 import polars as pl
 
-from overread import integrity
+from overread import integrity, limits, regular
 from overread.errors import InputError
 from overread.integrity import file_hash as file_hash
 from overread.tables import holding, make_folder
@@ -272,7 +272,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(path, "a JSON file", "no file there")
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = json.loads(regular.text(path, most=limits.JSON_BYTES))
     except ValueError as error:
         raise InputError(path, "JSON", str(error), do="Remove the folder and run the command again.") from error
     return value

@@ -61,8 +61,35 @@ def test_headers_become_the_table_of_images(root):
         ("ct/1.dcm", "north", "modality CT", None, False),
         ("readme.txt", "north", "no DICOM file (unknown data)", None, False),
     ]
-    assert (root / ".overread-headers.parquet").is_file()
-    assert load(root).images.equals(source.images)
+
+
+def test_headers_are_kept_where_the_caller_says_and_never_with_the_data(root, tmp_path):
+    before = sorted(root.rglob("*"))
+    cache = tmp_path / "out" / ".headers.parquet"
+    options = {"site": "north", "workers": 1}
+    source = datasets.load("dicom_folder", root, options, cache=cache)
+    assert cache.is_file()
+    assert sorted(root.rglob("*")) == before
+    assert datasets.load("dicom_folder", root, options, cache=cache).images.equals(source.images)
+    cache.write_bytes(b"PAR1 damaged")
+    assert datasets.load("dicom_folder", root, options, cache=cache).images.equals(source.images)
+    with pytest.raises(InputError, match="one of the options"):
+        load(root, cache="x")
+
+
+@pytest.mark.parametrize("name", [".overread-headers.parquet", ".headers.parquet", "headers.parquet"])
+def test_what_a_supplier_states_of_headers_is_not_believed(root, tmp_path, name):
+    """A forged list in the data changed patient, view and age, and hid files that contradict each other."""
+    honest = load(root).images
+    cache = tmp_path / "own.parquet"
+    datasets.load("dicom_folder", root, {"site": "north", "workers": 1}, cache=cache)
+    forged = pl.read_parquet(cache).with_columns(
+        patient_id=pl.lit("999"), view=pl.lit("LATERAL"), age_years=pl.lit(20.0)
+    )
+    forged.write_parquet(root / name)
+    assert load(root).images.equals(honest)
+    again = datasets.load("dicom_folder", root, {"site": "north", "workers": 1}, cache=tmp_path / "new.parquet")
+    assert again.images.equals(honest)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +132,32 @@ def test_labels_that_cannot_be_joined_are_said(root, tmp_path, options, text, me
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         load(root, labels=str(tmp_path / "labels.csv"), form=WIDE, **options)
+
+
+@pytest.mark.parametrize("share", [0.99, 0.9, 0.7])
+@pytest.mark.parametrize("name", ["0.dcm", "zz.dcm"])
+def test_a_cut_copy_does_not_cost_the_whole_file(root, name, share):
+    """A transfer that broke off and was repeated leaves both; the whole one is read wherever the other one lies."""
+    whole = root / "007 ü" / "0" / "IM000"
+    data = whole.read_bytes()
+    expected = load(root)
+    (root / name).write_bytes(data[: int(share * len(data))])
+    shutil.copy(root / name, root / f"again-{name}")
+    shutil.copy(whole, root / "second whole.dcm")
+    source = load(root)
+    assert source.images.drop("path").equals(expected.images.drop("path"))
+    kept = "007 ü/0/IM000"
+    cut = ("north", "a copy of another file that was cut short", f"the file that is kept: {kept}", False)
+    assert source.excluded.filter(pl.col("path").is_in([name, f"again-{name}"])).drop("path").rows() == [cut, cut]
+    assert source.images["path"].to_list() == expected.images["path"].to_list()
+
+
+def test_a_shorter_file_of_other_content_is_a_contradiction_still(root):
+    data = bytearray((root / "007 ü" / "0" / "IM000").read_bytes()[:-8])
+    data[-1] ^= 1
+    (root / "short.dcm").write_bytes(data)
+    reasons = dict(load(root).excluded.select("path", "reason").rows())
+    assert reasons["short.dcm"] == reasons["007 ü/0/IM000"] == "its SOP instance UID is in files of different content"
 
 
 def test_copies_are_one_and_contradictions_are_left_out_and_listed(root, dicom_file):

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 
-from overread import datasets
+from overread import datasets, limits
 from overread.datasets import dicomweb
 from overread.errors import InputError
 
@@ -17,7 +17,7 @@ class Pacs:
 
     def __init__(self, folder):
         self.files, self.asked, self.fail, self.busy, self.cut, self.auth = {}, [], set(), 0, set(), ""
-        self.folder = folder
+        self.folder, self.location = folder, ""
 
     def answer(self, handler):
         url = urlparse(handler.path)
@@ -67,6 +67,8 @@ def pacs(tmp_path, dicom_file, monkeypatch):
             status, kind, body = held.answer(self)
             self.send_response(status)
             self.send_header("Content-Type", kind)
+            if held.location:
+                self.send_header("Location", held.location)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -92,6 +94,54 @@ def pacs(tmp_path, dicom_file, monkeypatch):
 def load(pacs, **options):
     given = {"url": pacs.url, "site": "north", "folder": {"workers": 1}, **options}
     return datasets.load("dicomweb", pacs.folder / "fetched", given)
+
+
+@pytest.mark.parametrize("kind", ["application/dicom+json", "text/plain"])
+def test_an_answer_beyond_its_bytes_or_time_is_refused(pacs, monkeypatch, kind):
+    monkeypatch.setattr(limits, "ANSWER_BYTES", 1000)
+    monkeypatch.setattr(limits, "OBJECT_BYTES", 2000)
+    monkeypatch.setattr(pacs, "answer", lambda handler: (200, kind, b"[" + b" " * 5000 + b"]"))
+    with pytest.raises(InputError, match=r"an answer within .* bytes and 600 s; found an answer beyond"):
+        load(pacs)
+    monkeypatch.undo()
+    monkeypatch.setattr(limits, "REQUEST_SECONDS", -1)
+    with pytest.raises(InputError, match=r"an answer within .* bytes and -1 s"):
+        load(pacs)
+
+
+def test_one_object_beyond_its_bytes_is_named_and_the_others_are_fetched(pacs, monkeypatch):
+    ids, (data, modality) = next(iter(pacs.files.items()))
+    pacs.files[ids] = (data + bytes(100_000), modality)
+    monkeypatch.setattr(limits, "OBJECT_BYTES", 50_000)
+    with pytest.raises(
+        InputError, match=r"1 of 2 that could not be fetched \(1.2.0.1.1: an answer beyond 50,000 bytes"
+    ):
+        load(pacs)
+    assert [p.name for p in (pacs.folder / "fetched").rglob("*.dcm")] == ["1.2.1.1.1.dcm"]
+
+
+def test_redirections_and_pages_without_end_are_refused(pacs, monkeypatch):
+    def found(handler):
+        rows = [{"0020000D": {"vr": "UI", "Value": [f"1.{len(pacs.asked)}.{n}"]}} for n in range(500)]
+        pacs.asked.append(handler.path)
+        return Pacs._json(rows)
+
+    monkeypatch.setattr(pacs, "answer", found)
+    monkeypatch.setattr(limits, "FOUND", 2000)
+    with pytest.raises(InputError, match=r"at most 2,000 answers; found more. Narrow the query"):
+        load(pacs)
+    assert len(pacs.asked) == 5
+    pacs.asked.clear()
+    monkeypatch.setattr(pacs, "answer", lambda handler: (302, "text/plain", pacs.asked.append(1) or b""))
+    monkeypatch.setattr(pacs, "location", "/again")
+    with pytest.raises(InputError, match="redirects"):
+        load(pacs)
+    assert len(pacs.asked) <= 4 * (limits.REDIRECTS + 1)
+
+
+def test_options_of_the_folder_are_checked(pacs):
+    with pytest.raises(InputError, match=r"options of dicom_folder .*found others \(lables\). Did you mean 'labels'"):
+        load(pacs, folder={"lables": "a.csv"})
 
 
 def test_radiographs_are_fetched_once_and_read(pacs):

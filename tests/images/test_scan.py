@@ -64,19 +64,19 @@ def test_the_cache_reads_only_what_changed_and_keeps_what_was_read(files, tmp_pa
     monkeypatch.setattr(scanning, "_PORTION", 2)
     monkeypatch.setattr(scanning, "_KEEP_EVERY", 1)
     cache, read = tmp_path / "kept" / "headers.parquet", []
-    real = scanning.headers
+    real = scanning._row
 
-    def counted(paths):
-        if len(read) == 2:
+    def counted(path):
+        if len(read) == 4:
             raise KeyboardInterrupt
-        read.append(paths)
-        return real(paths)
+        read.append(path)
+        return real(path)
 
-    monkeypatch.setattr(scanning, "headers", counted)
+    monkeypatch.setattr(scanning, "_row", counted)
     with pytest.raises(KeyboardInterrupt):
         scan(files, cache=cache)
     assert pl.read_parquet(cache).height == 4
-    monkeypatch.setattr(scanning, "headers", lambda paths: read.append(paths) or real(paths))
+    monkeypatch.setattr(scanning, "_row", lambda path: read.append(path) or real(path))
     told = []
     whole = scan(files, cache=cache, progress=lambda a, b: told.append((a, b)))
     assert told[0] == (4, 9)
@@ -84,4 +84,4 @@ def test_the_cache_reads_only_what_changed_and_keeps_what_was_read(files, tmp_pa
     files[5].write_text("changed")
     read.clear()
     scan(files, cache=cache)
-    assert read == [(str(files[5]),)]
+    assert read == [str(files[5])]

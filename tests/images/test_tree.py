@@ -38,3 +38,15 @@ def test_a_root_that_may_not_be_read_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(tree.os, "access", lambda *_: False)
     with pytest.raises(InputError, match="a folder that may be read; found no permission"):
         tree.folder(tmp_path)
+
+
+@pytest.mark.parametrize("place", [b"\xff\xfe.dcm", b"caf\xe9/a.dcm", b"\x80"])
+def test_names_that_are_no_text_are_refused_and_shown(tmp_path, place):
+    path = os.fsencode(tmp_path) + b"/" + place
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(b"x")
+    (tmp_path / "Übersicht ☃.dcm").touch()
+    with pytest.raises(InputError, match=r"names of files in UTF-8; found 1 that are not \(.*\\x|\\udc"):
+        tree.files(tmp_path)
+    assert len(tree.files(tmp_path, suffixes=(".none",))) == 0

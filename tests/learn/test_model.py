@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,33 @@ def test_truncated_weights_are_refused(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-100])
     written_again(folder)
     with pytest.raises(InputError, match=r"weights\.safetensors: expected a whole safetensors file; found a damaged"):
+        models.load_network(models.open_model(folder))
+
+
+@pytest.mark.parametrize("claimed", [2**60, 2**63 - 1, 2**64 - 1, 2**40, 200_000_000])
+def test_a_header_of_weights_that_claims_more_than_there_is_is_refused(tmp_path: Path, claimed: int):
+    folder = write_model(tmp_path / "m")
+    path = folder / "weights.safetensors"
+    path.write_bytes(claimed.to_bytes(8, "little") + path.read_bytes()[8:])
+    with pytest.raises(InputError, match=r"weights\.safetensors: expected a whole safetensors file; found a damaged"):
+        models.load_network(models.open_model(folder))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "train_patients.txt", "model.json"])
+@pytest.mark.parametrize("what", ["a pipe", "a device", "too large"])
+def test_what_is_no_file_or_too_large_is_refused(tmp_path: Path, name: str, what: str):
+    folder = write_model(tmp_path / "m")
+    path = folder / name
+    if what == "too large":
+        with path.open("ab") as file:
+            file.truncate(1 << 40)
+    else:
+        path.unlink()
+        if what == "a pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=re.escape(str(folder))):
         models.load_network(models.open_model(folder))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import urllib.error
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
+from overread import limits
 from overread.errors import InputError
 from overread.learn import weights
 from overread.learn.checkpoint import check_finite
@@ -166,6 +168,15 @@ def test_weights_that_cannot_be_read_are_not_called_damaged(tmp_path: Path, monk
     monkeypatch.setattr("overread.learn.weights.load_file", load)
     with pytest.raises(InputError, match=r"a weight file that can be read; found Input/output error\. Check"):
         load_weights(network(), str(tmp_path / name))
+
+
+def test_an_archive_that_unpacks_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(2_000_000))
+    monkeypatch.setattr(limits, "WEIGHT_BYTES", 1_000_000)
+    with pytest.raises(InputError, match="at most 1,000,000 bytes of weights; found an archive of 2,000,000 bytes"):
+        load_weights(network(), str(path))
 
 
 def test_a_file_cut_off(tmp_path: Path):

@@ -157,5 +157,5 @@ def test_unknown_sites_and_findings_are_named_together(tmp_path):
         simulate.hospitals(tmp_path / "x", images_per_site={"adler": 3, "elm": 0}, size=64, seed=1, findings=["oedema"])
     assert "Did you mean 'alder'?" in str(caught.value)
     assert "oedema" in str(caught.value)
-    assert "above 0" in str(caught.value)
+    assert "images_per_site of elm: expected a whole number from 1 to 1,000,000; found 0" in str(caught.value)
     assert not (tmp_path / "x").exists()

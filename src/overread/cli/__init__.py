@@ -27,7 +27,7 @@ _TRAINING = {"torch", "lightning_fabric", "safetensors"}
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder for the result.")]
 Config = Annotated[Path | None, typer.Option(help="A TOML file with the section of the same name as in a protocol.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; default: every core.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Processes; default: every core.")]
 Verify = Annotated[bool, typer.Option("--verify", help="First compare every byte of what is read with its hash.")]
 Outside = Annotated[bool, typer.Option("--allow-outside", help="Allow paths that lead out of the folder of the data.")]
 
@@ -53,7 +53,9 @@ def main() -> None:
 @app.command()
 def demo(
     out: Out = Path("overread-demo"),
-    seeds: Annotated[int, typer.Option(min=1, help="Training seeds of each model; H1 needs 3 to claim anything.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=100, help="Training seeds of each model; H1 needs 3 to claim anything.")
+    ] = 1,
 ) -> None:
     """Simulate five hospitals, train on three, test on two more, explain, report: the whole chain in minutes."""
     from overread.protocol.study import demo
@@ -137,7 +139,9 @@ def cohort(
     if reader:
         place = f"[options] of {config}" if config else "[options] of a TOML file, given as --config FILE"
         options = _stated(config, "options", alone=False)
-        source = datasets.load(reader, root, options, where=place, allow_outside=allow_outside)
+        source = datasets.load(
+            reader, root, options, where=place, allow_outside=allow_outside, cache=out / ".headers.parquet"
+        )
     elif images is None or labels is None:
         found = "--images alone" if images else "--labels alone" if labels else "neither"
         raise InputError("cohort", "--images and --labels, or --reader", found)

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from overread import limits, regular
 from overread.errors import InputError
 
 SECTIONS = {"cohort", "deidentification", "sample", "training", "evaluation", "options"}
@@ -35,7 +36,7 @@ def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str
     if config is None:
         return {}
     try:
-        stated = tomllib.loads(config.read_text(encoding="utf-8"))
+        stated = tomllib.loads(regular.text(config, most=limits.DOCUMENT_BYTES))
     except FileNotFoundError as error:
         raise InputError(config, "a TOML file", "no file there") from error
     except tomllib.TOMLDecodeError as error:

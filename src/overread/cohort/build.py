@@ -21,6 +21,7 @@ from overread.cohort.unreadable import flow as excluded_flow
 from overread.errors import InputError
 from overread.images import store
 from overread.images.making import SEPARATOR
+from overread.limits import Bounds
 from overread.tables import Source
 from overread.tables.identity import canonical
 from overread.tables.notes import combined
@@ -50,7 +51,7 @@ def build(
     out: Path | str,
     config: CohortConfig,
     *,
-    workers: int | str = 1,
+    workers: int | str = 0,
     allow_outside: bool = False,
     progress: Progress | None = None,
 ) -> Cohort:
@@ -62,7 +63,8 @@ def build(
     root: the folder that the paths of each source are relative to.
     out: the folder to write. The work is done in `.building` within it and put in place when it is whole: a cohort that
         was there survives a failure, and what an interrupted build made is used again.
-    workers: processes that read images, or the address of a Dask scheduler; the pixels do not depend on it.
+    workers: processes that read images, each of them bounded in time and memory (see `limits`); 0 = in this process, or
+        the address of a Dask scheduler, both without these bounds. The pixels do not depend on it.
     allow_outside: whether paths may lead out of the folder of their source (absolute, "..", links).
     progress: called with (what is being done, images done, in all): "pixels", then "duplicates".
 
@@ -96,7 +98,8 @@ def build(
         places.reuse_pixels(out, building)
         images, unreadable = store.build(
             selected, base, building, config.recipe,
-            workers=workers, check=Allowance(sources, selected, config.max_unreadable, out).check,
+            workers=workers, bounds=Bounds(config.file_seconds, config.file_memory_mb),
+            check=Allowance(sources, selected, config.max_unreadable, out).check,
             progress=partial(report, "pixels"),
         )  # fmt: skip
         flow += _readable(selected, images, unreadable)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from overread import findings
+from overread import findings, limits
 from overread.errors import InputError, did_you_mean
 from overread.images.recipe import Recipe
-from overread.tables import CHEST, RADIOGRAPHS, VIEWS, schema
+from overread.tables import CHEST, OLDEST, RADIOGRAPHS, VIEWS, schema
 
 _UNITS = ("image", "case", "patient")
 _RULES = ("random", "first", "last", "largest")
@@ -51,6 +51,8 @@ class CohortConfig:
     seed: of the split and of the draw.
     max_unreadable: share of each source's images that may be missing or unreadable; they are left out and listed in
         unreadable.csv. Above it the cohort is refused. A source may have a share of its own.
+    file_seconds, file_memory_mb: processor time and memory that reading one file may take in a worker process; a file
+        that takes more is unreadable. Raise them for pictures that are larger than radiographs.
     missing_allowed: share of the cases of `--labels` and of the images of `--regions` that `--images` may lack (1 = the
         images are a stated subset). Above it: refused.
     """
@@ -77,6 +79,8 @@ class CohortConfig:
     seed: int = 0
     max_unreadable: float = 0.0
     missing_allowed: float = 0.01
+    file_seconds: float = limits.FILE_SECONDS
+    file_memory_mb: int = limits.FILE_MEMORY_MB
 
     def __post_init__(self) -> None:
         problems = [
@@ -90,24 +94,35 @@ class CohortConfig:
             *_split_problems(self),
         ]
         f = self.fractions
-        if len(f) != 3 or any(0 != s < 0.001 for s in f) or f[0] == 0 or abs(sum(f) - 1) > 1e-9:
+        sound = len(f) == 3 and all(limits.is_number(s) and (s == 0 or 0.001 <= s <= 1) for s in f)
+        if not sound or f[0] == 0 or abs(sum(f) - 1) > 1e-9:
             expected = "three shares (train, tune, test) that sum to 1, each 0 or at least 0.001, the first above 0"
-            problems.append(InputError("cohort.fractions", expected, str(f)))
-        if not 0 <= self.max_unreadable <= 1:
-            problems.append(InputError("cohort.max_unreadable", "a share from 0 to 1", repr(self.max_unreadable)))
-        if not 0 <= self.missing_allowed <= 1:
-            problems.append(InputError("cohort.missing_allowed", "a share from 0 to 1", repr(self.missing_allowed)))
-        if len(self.minimum_size) != 2 or any(not isinstance(v, int) or v < 0 for v in self.minimum_size):
-            expected = "the least rows and columns, such as [512, 512]"
-            problems.append(InputError("cohort.minimum_size", expected, str(self.minimum_size)))
-        low, high = self.ages
-        if low is not None and high is not None and low > high:
-            problems.append(InputError("cohort.ages", "the youngest age, then the oldest", str(self.ages)))
+            problems.append(InputError("cohort.fractions", expected, limits.shown(f)))
+        for name in ("max_unreadable", "missing_allowed"):
+            if not limits.is_number(getattr(self, name)) or not 0 <= getattr(self, name) <= 1:
+                problems.append(InputError(f"cohort.{name}", "a share from 0 to 1", limits.shown(getattr(self, name))))
+        problems += limits.outside("cohort.seed", self.seed, 0, limits.SEED, whole=True)
+        problems += limits.outside("cohort.file_seconds", self.file_seconds, 1, 86_400)
+        problems += limits.outside("cohort.file_memory_mb", self.file_memory_mb, 256, 1_000_000, whole=True)
+        problems += _range_problems(self)
         if not isinstance(self.exclude, Mapping):
             expected = "columns and their values, such as {patient_id = [...]}"
             problems.append(InputError("cohort.exclude", expected, repr(self.exclude)))
         if problems:
             raise InputError.all(problems)
+
+
+def _range_problems(config: CohortConfig) -> list[InputError]:
+    """What is wrong with the least size and the ages."""
+    problems = []
+    if len(config.minimum_size) != 2 or any(limits.outside("", v, 0, 100_000, whole=True) for v in config.minimum_size):
+        expected = "the least rows and columns, such as [512, 512], each from 0 to 100,000"
+        problems.append(InputError("cohort.minimum_size", expected, limits.shown(config.minimum_size)))
+    stated = [age for age in config.ages if age is not None]
+    problems += [p for age in stated for p in limits.outside("cohort.ages", age, 0, OLDEST)]
+    if not problems and len(stated) == 2 and stated[0] > stated[1]:
+        problems.append(InputError("cohort.ages", "the youngest age, then the oldest", str(config.ages)))
+    return problems
 
 
 def _split_problems(config: CohortConfig) -> list[InputError]:

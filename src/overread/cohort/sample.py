@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from overread import findings, runs, tables
+from overread import findings, limits, runs, tables
 from overread.cohort.build import open_cohort
 from overread.cohort.select import draw as lot
 from overread.cohort.select import left, remaining
@@ -53,11 +53,10 @@ class SampleConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        problems = []
-        if not isinstance(self.n, int) or self.n < 1:
-            problems.append(InputError("sample.n", "a whole number of cases from 1", repr(self.n)))
-        if not isinstance(self.floor, int) or self.floor < 2:
-            problems.append(InputError("sample.floor", "a whole number from 2", repr(self.floor)))
+        problems: list[InputError] = []
+        problems += limits.outside("sample.n", self.n, 1, 100_000_000, whole=True)
+        problems += limits.outside("sample.floor", self.floor, 2, 1_000_000, whole=True)
+        problems += limits.outside("sample.seed", self.seed, 0, limits.SEED, whole=True)
         if self.allocation not in _ALLOCATIONS:
             hint = did_you_mean(str(self.allocation), _ALLOCATIONS)
             problems.append(InputError("sample.allocation", " or ".join(_ALLOCATIONS), repr(self.allocation), do=hint))

@@ -23,6 +23,8 @@ _TABLES = ("file", "images", "labels", "lists", "nih", "patients")
 # Modules of this package that help to read and are no source themselves.
 _HELPERS = ("ages", "devices", "exclusions", "folding", "headers", "locations", "shipped", "stated")
 
+_CACHE = "cache"  # a parameter of some readers that is the caller's, no option of the user
+
 
 def names() -> tuple[str, ...]:
     """The names of the sources that can be loaded.
@@ -40,6 +42,7 @@ def load(
     *,
     where: str = "[options]",
     allow_outside: bool = False,
+    cache: Path | None = None,
 ) -> Source:
     """Read a source by its name.
 
@@ -51,6 +54,8 @@ def load(
         patient_id, so that two hospitals that number alike can be merged.
     where: the section of the user's file that holds the options, for messages.
     allow_outside: whether options may name tables that do not lie below `root`.
+    cache: a file of the caller's own that keeps the headers of DICOM files, so that an interrupted reading goes on. It
+        lies with the results, never with the data, which others deliver.
 
     Raises InputError: no such source or option (with the nearest known one), a table elsewhere, a password or token
     among the options, or whatever the source finds wrong.
@@ -61,7 +66,9 @@ def load(
         do = "Give the folder that holds them all as root, or allow them with --allow-outside."
         raise InputError(where, f"tables below {root}", "paths that lead out of it", examples=map(repr, found), do=do)
     prefix = given.pop("prefix", "")
-    source: Source = _reader(name)(Path(root), **given)
+    read = _reader(name)
+    caching = _CACHE in inspect.signature(read).parameters
+    source: Source = read(Path(root), **given, **({_CACHE: cache} if caching else {}))
     source = replace(source, images=devices.folded(source.images))
     return prefixed(source, prefix) if prefix else source
 
@@ -101,7 +108,7 @@ def _tables_in(options: Any) -> Iterator[str]:
 
 def _option_problems(name: str, read: Callable[..., Source], given: Mapping[str, Any], where: str) -> list[InputError]:
     """Options that the reader does not have, options that it needs, and a prefix that is no text."""
-    parameters = [p for p in inspect.signature(read).parameters.values() if p.name != "root"]
+    parameters = [p for p in inspect.signature(read).parameters.values() if p.name not in ("root", _CACHE)]
     taken = [*(p.name for p in parameters), "prefix"]
     needed = [p for p in parameters if p.default is p.empty and p.name not in given]
     place = f"source {name}"

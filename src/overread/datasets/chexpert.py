@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from overread import tables
+from overread import limits, regular, tables
 from overread.datasets import folding, shipped, stated
 from overread.errors import InputError
 from overread.tables import Source
@@ -170,7 +170,7 @@ def further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFrame
 def _lines(path: Path) -> pl.DataFrame:
     """A file with a JSON object per line, as text."""
     try:
-        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        rows = [json.loads(line) for line in regular.text(path, most=limits.TEXT_BYTES).splitlines() if line.strip()]
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(path, "a JSON object in every line", str(error)) from error
     if odd := [row for row in rows if not isinstance(row, dict)]:

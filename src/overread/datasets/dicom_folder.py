@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from overread import tables
+from overread import limits, tables
 from overread.datasets import exclusions, folding, stated
 from overread.errors import InputError, did_you_mean
 from overread.images import tree
@@ -21,7 +21,6 @@ from overread.tables import Source, identity
 KEYS = {"accession": ("accession",), "image": ("image_id",), "study": ("case_id",), "patient": ("patient_id",),
         "patient+date": ("patient_id", "acquired")}  # fmt: skip
 _EXTRA = ("series", "accession", "laterality", "burned_in", "secondary", "transfer_syntax", "station", "sop_class")
-_CACHE = ".overread-headers.parquet"
 
 
 def read(
@@ -34,6 +33,7 @@ def read(
     form: Mapping[str, Any] | None = None,
     modalities: Sequence[str] = tables.RADIOGRAPHS,
     workers: int = 0,
+    cache: Path | None = None,
 ) -> Source:
     """Read a tree of DICOM files and the labels that a table states of them.
 
@@ -50,6 +50,7 @@ def read(
     modalities: what is read, in DICOM's words. Add "OT" for digitised films that are stored as such; the cohort's
         `modalities` must then name it too.
     workers: processes that read headers; 0 = every core.
+    cache: a Parquet file outside the root that keeps the headers that were read: an interrupted reading goes on.
 
     Returns
     -------
@@ -59,8 +60,6 @@ def read(
     copies of a file) are counted; files that should be radiographs and cannot be used (broken, without patient ID, one
     instance or study of two patients, one instance in files that differ) count towards the cohort's `max_unreadable`.
     Labels without image and images without label are counted in the notes. Manufacturers are folded by devices.csv.
-    The headers that were read are kept in the root's `.overread-headers.parquet` if it may be written, so that an
-    interrupted scan goes on.
 
     Raises
     ------
@@ -71,8 +70,9 @@ def read(
     root = tree.folder(root)
     if key not in KEYS:
         raise InputError("dicom_folder, key", f"one of {', '.join(KEYS)}", f"'{key}'", do=did_you_mean(key, KEYS))
-    files = [p for p in tree.files(root) if p.name != _CACHE]
-    found = scan(files, workers=workers or os.cpu_count() or 1, cache=_cache(root))
+    if problems := limits.outside("dicom_folder, workers", workers, 0, limits.PROCESSES, whole=True):
+        raise InputError.all(problems)
+    found = scan(tree.files(root), workers=workers or os.cpu_count() or 1, cache=cache)
     who = identity.patients(found["patient_id"], found["issuer"])
     found = found.with_columns(identity.known(found["image"]), number=who.numbers, known_issuer=who.issuers)
     usable, excluded = exclusions.divided(found, root, who.keys, modalities)
@@ -83,10 +83,6 @@ def read(
         return Source(images, tables.empty("labels"), notes=tuple(notes), excluded=excluded)
     made, more = _labels(images, root / labels, key, columns or {}, form or {})
     return Source(images, made, notes=(*notes, *more), excluded=excluded)
-
-
-def _cache(root: Path) -> Path | None:
-    return root / _CACHE if os.access(root, os.W_OK) else None
 
 
 def _identifier_notes(usable: pl.DataFrame) -> list[tables.Note]:

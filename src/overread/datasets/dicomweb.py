@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from overread import limits
 from overread.credentials import PLACES, check_address
 from overread.credentials import read as read_credentials
 from overread.datasets import dicom_folder
-from overread.errors import InputError
+from overread.errors import InputError, did_you_mean
 from overread.tables import RADIOGRAPHS, Source, make_folder, replacing
 
 _MODALITIES = (*RADIOGRAPHS, "DR", "XR")  # the last two are no terms of DICOM, but devices write them
@@ -33,6 +36,7 @@ def read(
     query: Mapping[str, Any] | None = None,
     credentials: str = "",
     folder: Mapping[str, Any] | None = None,
+    cache: Path | None = None,
 ) -> Source:
     """Fetch the radiographs that a query finds, then read them with `dicom_folder`.
 
@@ -45,12 +49,18 @@ def read(
     credentials: where user:password or a bearer token is: "env:NAME" an environment variable, "netrc" or "netrc:FILE"
         the entry of the host, "file:PATH" a file that its owner alone may read. Never the value itself.
     folder: the options of `dicom_folder` (labels, key, columns, form, workers).
+    cache: see `dicom_folder`.
 
     Raises InputError: a service that cannot be reached or refuses, a query that finds nothing, instances that could not
     be fetched (what was fetched stays; run it again for the rest), and what `dicom_folder` raises.
     """
     fetch(url, root, query or {}, credentials=credentials)
-    return dicom_folder.read(root, site=site, **dict(folder or {}))
+    given = dict(folder or {})
+    known = [p for p in inspect.signature(dicom_folder.read).parameters if p not in ("root", "site", "cache")]
+    if unknown := [key for key in given if key not in known]:
+        expected, do = f"options of dicom_folder ({', '.join(known)})", did_you_mean(str(unknown[0]), known)
+        raise InputError("dicomweb, folder", expected, "others", examples=unknown, do=do)
+    return dicom_folder.read(root, site=site, cache=cache, **given)
 
 
 def fetch(
@@ -90,6 +100,8 @@ def _client(url: str, credentials: str) -> Any:
         raise InputError("dicomweb", "dicomweb-client", "an installation without it", do=do) from error
     check_address(url, "dicomweb, url")
     session = requests.Session()
+    session.max_redirects = limits.REDIRECTS
+    session.hooks["response"].append(_reader())
     if credentials:
         user, password = read_credentials(
             credentials, host=urlsplit(url).hostname or "", where="dicomweb, credentials"
@@ -104,6 +116,37 @@ def _client(url: str, credentials: str) -> Any:
         raise InputError("dicomweb, url", "the address of a DICOMweb service", f"'{url}' ({error})") from error
     client.set_http_retry_params(max_attempts=4, wait_exponential_multiplier=500)
     return client
+
+
+def _reader() -> Callable[..., None]:
+    """What reads every answer: never more bytes, nor for longer, than an answer may take.
+
+    The service decides how much it sends, and how slowly; the time-out of the session is that of one piece.
+    """
+    import requests
+    import urllib3
+
+    refused: set[str] = set()  # dicomweb-client asks again whatever went wrong
+
+    def read(response: Any, *_: Any, **__: Any) -> None:
+        json = "json" in response.headers.get("Content-Type", "")
+        most = limits.ANSWER_BYTES if json else limits.OBJECT_BYTES
+        begun, body = time.monotonic(), bytearray()
+        try:
+            while response.url not in refused and (piece := response.raw.read1(1 << 20, decode_content=True)):
+                body += piece
+                if len(body) > most or time.monotonic() > begun + limits.REQUEST_SECONDS:
+                    refused.add(response.url)
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.exceptions.ConnectionError(error) from error
+        if response.url in refused:
+            response.close()
+            most_of_it = f"{most:,} bytes and {limits.REQUEST_SECONDS:g} s"
+            raise InputError(response.url, f"an answer within {most_of_it}", f"an answer beyond {most_of_it}",
+                             do="Ask those who run the service.")  # fmt: skip
+        response._content, response._content_consumed = bytes(body), True  # as `Response.content` sets them
+
+    return read
 
 
 def _found(client: Any, url: str, query: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -136,6 +179,8 @@ def _all(tag: str, search: Callable[..., Any], *of: str, **given: Any) -> list[t
         new = {_value(r, tag): _value(r, _MODALITY) for r in page}
         known = len(found)
         found |= new
+        if len(found) > limits.FOUND:
+            raise InputError("dicomweb, query", f"at most {limits.FOUND:,} answers", "more", do="Narrow the query.")
         if len(page) < _PAGE or len(found) == known:
             return list(found.items())
 
@@ -159,6 +204,8 @@ def _fetched(client: Any, ids: tuple[str, str, str], path: Path) -> str:
 
     try:
         dataset = client.retrieve_instance(*ids, media_types=_ANY_SYNTAX)
+    except InputError as error:
+        return error.found
     except (requests.exceptions.RequestException, InvalidDicomError, ValueError, OSError, EOFError) as error:
         return " ".join(str(error).split())[:120] or type(error).__name__
     if str(dataset.get("SOPInstanceUID", "")) != ids[2]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 from pydicom.uid import UID, UID_dictionary
 
-from overread import tables
+from overread import regular, tables
 from overread.datasets import folding
 from overread.errors import InputError
 from overread.runs import file_hash
@@ -22,6 +22,7 @@ _STORAGE = "1.2.840.10008.5.1.4.1.1."
 # CR image, DX image for presentation and for processing, secondary capture and its multi-frame kinds.
 _RADIOGRAPHS = tuple(_STORAGE + end for end in ("1", "1.1", "1.1.1", "7", "7.1", "7.2", "7.3", "7.4"))
 _CAPTURE = _STORAGE + "7"
+_BLOCK = 1 << 20  # bytes that are compared at a time
 _SUFFIXES = (".dcm", ".dicom")
 _CASE = pl.when(pl.col("study").fill_null("") != "").then("study").otherwise("image")
 
@@ -52,11 +53,13 @@ def divided(
     files = found.with_columns(pl.Series("path", paths), patients.alias("patient"))
     files = folding.modalities(files.with_columns(_file=found["path"]))
     reason = pl.coalesce(_not_readable(), _no_picture(modalities), _other_modality(modalities), _no_identifier())
-    judged = files.with_columns(reason.struct.unnest()).with_columns(detail=pl.lit(None, pl.String))
-    out = [judged.filter(pl.col("reason").is_not_null())]
+    marked = _cut_copies(files)  # before they are judged: a header may be cut, too
+    out = [marked.filter(pl.col("reason").is_not_null())]
+    judged = marked.filter(pl.col("reason").is_null()).with_columns(reason.struct.unnest())
+    out.append(judged.filter(pl.col("reason").is_not_null()))
     kept = judged.filter(pl.col("reason").is_null())
-    for contradictory in (_instances, _copies, _studies):
-        marked = contradictory(kept)
+    for marking in (_instances, _copies, _studies):
+        marked = marking(kept)
         out.append(marked.filter(pl.col("reason").is_not_null()))
         kept = marked.filter(pl.col("reason").is_null())
     columns = ["path", "reason", "detail", "unreadable"]
@@ -138,6 +141,34 @@ def _of_radiograph() -> pl.Expr:
 def _names() -> Mapping[str, str]:
     """The names of the SOP classes that DICOM defines."""
     return {uid: UID(uid).name for uid in UID_dictionary if uid.startswith("1.2.840.10008.")}
+
+
+def _cut_copies(kept: pl.DataFrame) -> pl.DataFrame:
+    """Mark every file that is the beginning of another file of its SOP instance: a copy that was cut short."""
+    order = kept.select("image", "path", "_file", "size").filter(pl.col("image").fill_null("") != "")
+    order = order.filter(pl.col("image").is_duplicated())
+    whole: dict[str, str] = {}
+    for (_,), group in order.sort("size", "path", descending=[True, False]).group_by("image", maintain_order=True):
+        longest, *others = group.rows(named=True)
+        shorter = [
+            r for r in others if r["size"] < longest["size"] and _begins(longest["_file"], r["_file"], r["size"])
+        ]
+        whole |= {r["path"]: longest["path"] for r in shorter}
+    other = pl.col("path").replace_strict(whole, default=None, return_dtype=pl.String)
+    return kept.with_columns(
+        reason=pl.when(other.is_not_null()).then(pl.lit("a copy of another file that was cut short")),
+        unreadable=pl.lit(False), detail=pl.lit("the file that is kept: ") + other,
+    )  # fmt: skip
+
+
+def _begins(longer: str, shorter: str, size: int) -> bool:
+    """Whether the first `size` bytes of one file are the other file."""
+    with regular.opened(longer) as first, regular.opened(shorter) as second:
+        for place in range(0, size, _BLOCK):
+            length = min(_BLOCK, size - place)
+            if first.read(length) != second.read(length):
+                return False
+    return True
 
 
 def _instances(kept: pl.DataFrame) -> pl.DataFrame:

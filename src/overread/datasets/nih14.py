@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from overread import tables
+from overread import limits, regular, tables
 from overread.datasets import folding, shipped, stated
 from overread.errors import InputError
 from overread.tables import Source
@@ -163,7 +163,7 @@ def _names(path: Path) -> pl.DataFrame:
 def _rows(path: Path, **how: Any) -> pl.DataFrame:
     """The rows of a file whose header is no header, as text."""
     try:
-        return pl.read_csv(path, has_header=False, infer_schema=False, **how)
+        return pl.read_csv(regular.content(path, most=limits.TEXT_BYTES), has_header=False, infer_schema=False, **how)
     except (pl.exceptions.NoDataError, pl.exceptions.ComputeError) as error:
         raise InputError(path, "a text of lines", str(error).splitlines()[0], do="Get the file anew.") from error
 

@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 import polars as pl
 
-from overread import findings, tables
+from overread import findings, limits, regular, tables
 from overread.datasets import headers, shipped
 from overread.errors import InputError
 from overread.images import tree
@@ -118,7 +118,7 @@ def _placed(rows: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
 
 def _report(path: Path) -> tuple[dict[str, str | None], list[str]]:
     """A report's number, its sections, its coded entries (joined by |); and its images."""
-    data = path.read_bytes()
+    data = regular.content(path, most=limits.DOCUMENT_BYTES)
     _refuse_doctype(data, path)
     top = ElementTree.fromstring(data)
     uid = top.find("./uId")

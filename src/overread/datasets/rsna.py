@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from overread import tables
+from overread import limits, regular, tables
 from overread.datasets import folding, headers, shipped
 from overread.errors import InputError
 from overread.images import tree
@@ -116,7 +116,7 @@ def _images(names: pl.Series, root: Path, file: Path, site: str) -> tuple[pl.Dat
 def _mapped(images: pl.DataFrame, path: Path) -> pl.DataFrame:
     """The images with NIH's number of the patient and the name of NIH's image."""
     try:
-        entries = json.loads(path.read_bytes())
+        entries = json.loads(regular.content(path, most=limits.JSON_BYTES))
         nih = {e["subset_img_id"]: e["img_id"] for e in entries}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(path, "a list of entries with subset_img_id and img_id", "something else") from error

@@ -7,15 +7,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from overread import findings as vocabulary
+from overread import limits
 from overread.errors import InputError, did_you_mean
 from overread.evaluate.mapping import Mapped, mappings
 from overread.evaluate.unmatched import Allowance
-from overread.tables import STATES
+from overread.tables import OLDEST, STATES
 
 UNCERTAIN = ("ignore", "absent", "present")
 CASE_SCORES = ("mean", "max")
 # Shares of rows that may lack their partner in another table: then counted, above it refused.
 ALLOWANCES: Mapping[str, float] = {"labels": 0.01, "reads": 0.01, "predictions": 0.01, "tune": 0.01, "scores": 0.0}
+# Numbers from where they mean something to where a slip of the pen is likelier than intent: 100,000 replicates give
+# limits of intervals to a third digit, more bins than cases none.
+_WHOLE = {
+    "minimum_present": (1, 10**9), "minimum_absent": (1, 10**9), "replicates": (100, 100_000),
+    "calibration_bins": (2, 1000), "ece_bins": (1, 1000), "seed": (0, limits.SEED),
+}  # fmt: skip
+_LONGEST = 100  # operating points, thresholds, bands, subgroups
 _ROLES = ("pooled", "single", "matched")
 
 
@@ -168,14 +176,21 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
     shares = [("specificities", s) for s in config.specificities] + [("sensitivities", s) for s in config.sensitivities]
     shares += [("decision_thresholds", t) for t in config.decision_thresholds]
     for name, share in [*shares, ("confidence", config.confidence)]:
-        if not 0 < share < 1:
-            problems.append(InputError(f"evaluation.{name}", "a number between 0 and 1", f"{share}"))
-    for name, least in (("minimum_present", 1), ("minimum_absent", 1), ("replicates", 100), ("calibration_bins", 2)):
-        if getattr(config, name) < least:
-            problems.append(InputError(f"evaluation.{name}", f"at least {least}", f"{getattr(config, name)}"))
-    if config.smallest_worthwhile_gain <= 0:
-        found = f"{config.smallest_worthwhile_gain}"
-        problems.append(InputError("evaluation.smallest_worthwhile_gain", "a gain in AUC above 0", found))
+        if not limits.is_number(share) or not 0 < share < 1:
+            problems.append(InputError(f"evaluation.{name}", "a number between 0 and 1", limits.shown(share)))
+    for name, (least, most) in _WHOLE.items():
+        problems += limits.outside(f"evaluation.{name}", getattr(config, name), least, most, whole=True)
+    for name in ("specificities", "sensitivities", "decision_thresholds", "age_bands", "subgroups"):
+        if (count := len(getattr(config, name))) > _LONGEST:
+            problems.append(InputError(f"evaluation.{name}", f"at most {_LONGEST}", f"{count:,}"))
+    gain = config.smallest_worthwhile_gain
+    if not limits.is_number(gain) or not 0 < gain <= 1:
+        problems.append(
+            InputError("evaluation.smallest_worthwhile_gain", "a gain in AUC above 0, at most 1", limits.shown(gain))
+        )
+    problems += [
+        p for age in config.age_bands[:_LONGEST] for p in limits.outside("evaluation.age_bands", age, 0, OLDEST)
+    ]
     for pair in config.subgroup_intersections:
         lost = [name for name in pair if name not in config.subgroups]
         if lost or len(set(pair)) < 2:
@@ -186,7 +201,7 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
                 )
             )  # fmt: skip
     if list(config.age_bands) != sorted(set(config.age_bands)):
-        problems.append(InputError("evaluation.age_bands", "ages that rise", f"{config.age_bands}"))
+        problems.append(InputError("evaluation.age_bands", "ages that rise", limits.shown(config.age_bands)))
     return problems
 
 
@@ -198,9 +213,9 @@ def _table_problems(config: EvaluationConfig) -> list[InputError]:
         if table and table not in ALLOWANCES:
             expected, hint = "tables " + ", ".join(ALLOWANCES), did_you_mean(table, ALLOWANCES)
             problems.append(InputError("evaluation.missing_allowed", expected, f"'{table}'", do=hint))
-        elif not 0 <= share <= 1:
+        elif not limits.is_number(share) or not 0 <= share <= 1:
             where = "evaluation.missing_allowed" + (f".{table}" if table else "")
-            problems.append(InputError(where, "a share from 0 to 1", f"{share}"))
+            problems.append(InputError(where, "a share from 0 to 1", limits.shown(share)))
     for column, known in (("state", STATES), ("call", STATES), ("finding", vocabulary.names())):
         for word in config.spellings.get(column, {}).values():
             if word not in known:

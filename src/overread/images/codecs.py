@@ -33,8 +33,13 @@ _CODECS = {
     "1.2.840.10008.1.2.4.202": "htj2k_decode",
     "1.2.840.10008.1.2.4.203": "htj2k_decode",
 }
+_SURPLUS = 1 << 16  # bytes that a run may write beyond the picture
 # What a lossy decoder gives may lie beyond the stored bits, by a level or two: it is clipped, not masked.
 _LOSSY = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203"))
+
+
+class _Excess(Fault):
+    """A stream that gives more than the picture has: no other decoder is asked."""
 
 
 def stored(dataset: pydicom.Dataset, layout: Layout, where: Path | str) -> NDArray[np.generic]:
@@ -59,6 +64,8 @@ def stored(dataset: pydicom.Dataset, layout: Layout, where: Path | str) -> NDArr
             if values.shape == layout.shape:
                 return _typed(values, layout, lossy=syntax in _LOSSY)
             faults.append(f"{_times(values.shape)} pixels, the file states {_times(layout.shape)}")
+        except _Excess as error:
+            raise _refused(where, syntax, [said(error)]) from error
         except BROKEN as error:
             faults.append(said(error))
     try:
@@ -121,7 +128,13 @@ def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[np.generic]:
 
     if syntax == _RLE:
         dtype = np.dtype("u1" if layout.allocated == 8 else "<u2")
-        flat = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype), dtype)
+        most = layout.rows * layout.columns * dtype.itemsize + _SURPLUS  # runs of a few bytes could fill all memory
+        try:
+            flat = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype, out=most), dtype)
+        except RuntimeError as error:
+            if "OUTPUT_TOO_SMALL" in str(error):  # pydicom, which is asked next, would unpack all of it
+                raise _Excess("its runs are longer than the picture") from error
+            raise
         return flat[: layout.rows * layout.columns].reshape(layout.shape)
     decode = getattr(imagecodecs, _CODECS[syntax])
     return _strictly(decode, frame) if _CODECS[syntax] == "htj2k_decode" else np.asarray(decode(frame))

@@ -21,10 +21,11 @@ BROKEN = (
     OverflowError, RecursionError, RuntimeError, TypeError, ValueError, struct.error, zlib.error, MemoryError,
     AssertionError,
 )  # fmt: skip
+MEMORY = "it asks for more memory than there is"
 # The first class that fits names the fault. RecursionError and NotImplementedError are RuntimeErrors, so they stand
 # before it.
 _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-    (MemoryError, "it asks for more memory than there is"),
+    (MemoryError, MEMORY),
     (RecursionError, "its sequences are nested too deeply"),
     (NotImplementedError, "it uses an encoding that is not supported"),
     ((EOFError, struct.error, BytesLengthException), "an element is shorter or longer than its type allows"),

@@ -16,6 +16,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
+from overread import limits, regular
 from overread.errors import InputError
 from overread.images import tags
 from overread.images.deflated import SYNTAX as DEFLATED
@@ -96,7 +97,7 @@ def read_header(path: Path | str) -> Header:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with regular.opened(path) as file:
             head = file.read(_HEAD)
     except OSError as error:
         raise InputError(path, "a DICOM file", f"one that cannot be opened: {error.strerror or error}") from error
@@ -114,6 +115,7 @@ def dataset_of(
     if content(data[:512]) != "DICOM":
         raise InputError(where, "a DICOM file", f"a file whose content is {content(data[:512])}")
     plain = inflated(data, where, most=_LARGEST if with_pixels else _HEAD, whole=with_pixels)
+    _check_items(data if plain is None else plain, where)
     with readable(where, "a whole DICOM file"), lenient():  # a file that ends early is refused later
         dataset = pydicom.dcmread(
             BytesIO(data if plain is None else plain), force=True, stop_before_pixels=not with_pixels,
@@ -122,6 +124,17 @@ def dataset_of(
         if plain is not None:
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(DEFLATED)
         return dataset
+
+
+def _check_items(data: bytes, where: Path | str) -> None:
+    """Refuse more items of sequences than a header has: each takes pydicom as long as a hundred bytes of plain text."""
+    for pixels, item in ((b"\xe0\x7f\x10\x00", b"\xfe\xff\x00\xe0"), (b"\x7f\xe0\x00\x10", b"\xff\xfe\xe0\x00")):
+        end = data.find(pixels)
+        found = data.count(item, 0, len(data) if end < 0 else end)
+        if found > limits.HEADER_ITEMS:
+            raise InputError(
+                where, f"at most {limits.HEADER_ITEMS:,} items of sequences", f"{found:,} items of sequences"
+            )
 
 
 def header_of(dataset: pydicom.Dataset, where: Path | str) -> Header:

@@ -19,10 +19,13 @@ from overread.errors import InputError
 from overread.images.contrast import ONE
 from overread.images.memory import keep_freed_memory
 from overread.images.picture import Picture, content, read_bytes
+from overread.images.pool import Work
 from overread.images.raster import decode_raster
 from overread.images.recipe import Recipe, render, uniformity
-from overread.images.workers import in_order
+from overread.images.workers import in_portions
+from overread.limits import Bounds
 
+_BOUNDS = Bounds()
 _PORTION = 16  # images per task: some hundred milliseconds of work, about a megabyte back
 # A JPEG is unpacked no smaller than twice the recipe's size: the block averages of its decoder then stay within one
 # grey level of the full decode.
@@ -101,7 +104,7 @@ def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) ->
             state = (found.st_size, found.st_mtime_ns)
         except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: no file can have such a name
             absent.append(number)
-        except OSError:  # there, but closed to us or a link to itself: reading it will say which
+        except OSError:  # there, but closed to us, a link to itself: reading it will say which
             pass
         digest.update(repr((image_id, str(path), *state)).encode())
     return digest.hexdigest(), absent
@@ -109,27 +112,47 @@ def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) ->
 
 def make(paths: Sequence[Path], recipe: Recipe) -> tuple[list[Made], NDArray[np.uint8]]:
     """Read these files: a record for every one, and the rows of those that could be read."""
+    return _gathered([_one(path, recipe) for path in paths], recipe)
+
+
+def _one(path: Path, recipe: Recipe) -> tuple[Made, NDArray[np.uint8] | None]:
     keep_freed_memory()
-    records, rows = [], []
-    for path in paths:
-        try:
-            data = read_bytes(path)
-            picture = read_picture(data, path, recipe)
-            pixels, notes = _rendered(picture, path, recipe)
-            rows.append(pixels)
-            digest = hashlib.sha256(data).hexdigest()
-            records.append(Made(picture.rows, picture.columns, digest, note=SEPARATOR.join(notes)))
-        except InputError as error:
-            records.append(Made(None, None, None, fault=error.found))
-    return records, np.stack(rows) if rows else np.empty((0, recipe.size, recipe.size), np.uint8)
+    try:
+        data = read_bytes(path)
+        picture = read_picture(data, path, recipe)
+        pixels, notes = _rendered(picture, path, recipe)
+    except InputError as error:
+        return _lost(path, error.found)
+    digest = hashlib.sha256(data).hexdigest()
+    return Made(picture.rows, picture.columns, digest, note=SEPARATOR.join(notes)), pixels
+
+
+def _lost(path: Path, why: str) -> tuple[Made, None]:
+    return Made(None, None, None, fault=why), None
+
+
+def _gathered(
+    made: Sequence[tuple[Made, NDArray[np.uint8] | None]], recipe: Recipe
+) -> tuple[list[Made], NDArray[np.uint8]]:
+    rows = [pixels for _, pixels in made if pixels is not None]
+    stacked = np.stack(rows) if rows else np.empty((0, recipe.size, recipe.size), np.uint8)
+    return [record for record, _ in made], stacked
 
 
 def made_in_order(
-    parts: Iterable[Sequence[Path]], recipe: Recipe, workers: int | str, *, sees: Path | str = "."
+    parts: Iterable[Sequence[Path]],
+    recipe: Recipe,
+    workers: int | str,
+    *,
+    sees: Path | str = ".",
+    bounds: Bounds = _BOUNDS,
 ) -> Generator[tuple[list[Made], NDArray[np.uint8]], None, None]:
-    """What `make` gives for the files of every part, in portions and in their order; see `workers.in_order`."""
-    tasks = ((portion, recipe) for paths in parts for portion in portions(paths))
-    return in_order(make, tasks, workers, sees=sees)
+    """What `make` gives for the files of every part, in portions and in their order; see `workers.in_portions`.
+
+    A file that takes more time or memory than `bounds` is a record with this fault.
+    """
+    work = Work(_one, _gathered, _lost, (recipe,), bounds)
+    return in_portions(work, (p for paths in parts for p in portions(paths)), workers, sees=sees)
 
 
 def portions(paths: Sequence[Path]) -> list[tuple[Path, ...]]:

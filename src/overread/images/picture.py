@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from overread import limits, regular
 from overread.errors import InputError
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 
-# Pictures beyond this are refused before they are unpacked: a forged header could ask for all memory there is. The
-# largest detectors in use give about 20 million pixels.
-MAX_PIXELS = 100_000_000
+# Pictures beyond this are refused before they are unpacked: a forged header could ask for all memory there is.
+MAX_PIXELS = limits.PIXELS
 
 # Near-duplicates are searched for among stored images of at least so many pixels per side: a smaller one does not
 # distinguish one chest from another. The report names both numbers, and must not load the search for them.
@@ -70,10 +70,10 @@ def content(head: bytes) -> str:
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """All bytes of an image file; InputError where it is missing, empty or cannot be opened."""
+    """All bytes of an image file; InputError where it is missing, empty, too large, no file or cannot be opened."""
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = regular.content(path, most=limits.IMAGE_BYTES)
     except FileNotFoundError as error:
         raise InputError(path, "an image file", "no file there", do="Check the path and the root folder.") from error
     except OSError as error:

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from overread import limits
 from overread.errors import InputError
+from overread.images.faults import MEMORY
 from overread.images.picture import MAX_PIXELS, Picture, check_size, content, read_bytes
 
 _GREY8, _GREY16 = ("L",), ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -21,6 +23,7 @@ _EXIF_ORIENTATION = 0x0112
 _GREY_PNG = (b"\x08\x00", b"\x10\x00")  # bit depth and colour type, as its header (which comes first) states them
 _PNG_EXTRAS = {b"eXIf", b"tRNS", b"acTL"}  # a turn, transparency, several frames
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_SCAN = b"\xff\xda"  # within a scan the byte FF is followed by 00, so that this is a marker
 _ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}  # without its end mark a file is truncated
 
 
@@ -60,6 +63,8 @@ def decode_raster(data: bytes, where: Path | str, *, at_least: int = 0, longer: 
             return _decode(data, where, at_least, longer)
     except Image.DecompressionBombError as error:
         raise InputError(where, f"at most {MAX_PIXELS:,} pixels", "more") from error
+    except MemoryError as error:
+        raise InputError(where, f"a {kind} image", MEMORY) from error
     except _BROKEN as error:
         found = "a truncated file" if data.rfind(_ENDS[kind]) < 0 else "a broken file"
         raise InputError(
@@ -68,6 +73,7 @@ def decode_raster(data: bytes, where: Path | str, *, at_least: int = 0, longer: 
 
 
 def _decode(data: bytes, where: Path | str, at_least: int, longer: bool) -> Picture:
+    _check_scans(data, where)
     image: Image.Image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
     columns, rows = image.size
     check_size(where, rows, columns)
@@ -117,6 +123,13 @@ def _chunks(data: bytes) -> Iterator[bytes]:
         length, name = struct.unpack_from(">I4s", data, place)
         yield name
         place += 12 + length
+
+
+def _check_scans(data: bytes, where: Path | str) -> None:
+    """Refuse a JPEG of more scans than any picture needs: each costs the decoder a pass over the whole picture."""
+    found = data.count(_SCAN) if data.startswith(b"\xff\xd8") else 0
+    if found > limits.JPEG_SCANS:
+        raise InputError(where, f"a JPEG of at most {limits.JPEG_SCANS} scans", f"a JPEG of {found:,} scans")
 
 
 def _colour(mode: str, image: Image.Image) -> str:

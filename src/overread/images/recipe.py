@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from overread import limits
 from overread.errors import InputError, did_you_mean
 from overread.images import contrast
 from overread.images.picture import Picture, Pixels
@@ -43,7 +44,7 @@ class Recipe:
     def __post_init__(self) -> None:
         problems = []
         if not isinstance(self.size, int) or isinstance(self.size, bool) or not 8 <= self.size <= 4096:
-            problems.append(InputError("recipe.size", "a whole number from 8 to 4096", repr(self.size)))
+            problems.append(InputError("recipe.size", "a whole number from 8 to 4096", limits.shown(self.size)))
         for name, known in (("fit", _FITS), ("window", _WINDOWS)):
             value = getattr(self, name)
             if value not in known:

@@ -11,15 +11,17 @@ from typing import Any
 
 import polars as pl
 
+from overread import limits, regular
 from overread.errors import InputError
 from overread.images.faults import lenient
 from overread.images.header import TAGS, Header, dataset_of, header_of
 from overread.images.picture import content
-from overread.images.workers import in_order
+from overread.images.pool import Work
+from overread.images.workers import in_portions
 from overread.tables import write_frame
 
 _PORTION = 256
-_FIRST, _MOST = 1 << 13, 1 << 23  # bytes read at first; given up beyond (a header of 8 MB is none)
+_FIRST = 1 << 13  # bytes read at first
 _PIXELS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 _KEEP_EVERY = 40  # portions after which the cache is written
 SCHEMA = {
@@ -49,7 +51,8 @@ def scan(
     Parameters
     ----------
     paths: the files, of any kind; what is no DICOM file gets its `kind` by content, what cannot be read its `fault`.
-    workers: processes, or the address of a Dask scheduler.
+    workers: processes (1 = in this process: no decoder is asked, and the bytes that are read of a file are bounded), or
+        the address of a Dask scheduler.
     cache: a Parquet file that keeps what was read: files of the same size and time of change are not read again, so
         that an interrupted scan of a slow share goes on. It is written as the scan proceeds.
     progress: called with (files done, files in all).
@@ -61,11 +64,12 @@ def scan(
     known = _known(cache, stated)
     missing = stated.join(known, on="path", how="anti", maintain_order="left")
     names = missing["path"].to_list()
-    tasks = ((tuple(names[i : i + _PORTION]),) for i in range(0, len(names), _PORTION))
+    portions = (tuple(names[i : i + _PORTION]) for i in range(0, len(names), _PORTION))
     made, done = [known], known.height
     report = progress or (lambda done, total: None)
     report(done, stated.height)
-    with closing(in_order(headers, tasks, workers)) as stream:
+    processes = 0 if workers == 1 or len(names) <= _PORTION else workers
+    with closing(in_portions(Work(_row, _gathered, _lost), portions, processes)) as stream:
         for number, part in enumerate(stream, 1):
             made.append(part)
             done += part.height
@@ -93,7 +97,10 @@ def _known(cache: Path | None, stated: pl.DataFrame) -> pl.DataFrame:
     """The rows of the cache whose files are still the same."""
     if cache is None or not cache.is_file():
         return pl.DataFrame(schema=SCHEMA)
-    kept = pl.read_parquet(cache)
+    try:
+        kept = pl.read_parquet(cache)
+    except (pl.exceptions.PolarsError, OSError):  # damaged: read again
+        return pl.DataFrame(schema=SCHEMA)
     if dict(kept.schema) != SCHEMA:  # of another version: read again
         return pl.DataFrame(schema=SCHEMA)
     return kept.join(stated, on=list(_STATE), how="semi", nulls_equal=True)
@@ -101,31 +108,43 @@ def _known(cache: Path | None, stated: pl.DataFrame) -> pl.DataFrame:
 
 def headers(paths: Sequence[str]) -> pl.DataFrame:
     """The rows of these files."""
-    rows: list[dict[str, Any]] = []
-    for name in paths:
-        path, size, changed = _state(name)
-        row: dict[str, Any] = {"path": path, "size": size, "changed": changed, "fault": "", "kind": ""}
-        try:
-            head = _head(Path(path), size)
-            row["kind"] = content(head[:512])
-            if row["kind"] == "DICOM":
-                with lenient():
-                    found = header_of(dataset_of(head, path, with_pixels=False, tags=TAGS), path)
-                row |= {name: getattr(found, name) for name in _FIELDS}
-                row["notes"] = "; ".join(found.notes)
-        except InputError as error:
-            row["fault"] = error.found
-        except OSError as error:
-            row["fault"] = f"a file that cannot be opened: {error.strerror or error}"
-        rows.append(row)
+    return _gathered([_row(path) for path in paths])
+
+
+def _row(name: str) -> dict[str, Any]:
+    path, size, changed = _state(name)
+    row: dict[str, Any] = {"path": path, "size": size, "changed": changed, "fault": "", "kind": ""}
+    try:
+        head = _head(Path(path), size)
+        row["kind"] = content(head[:512])
+        if row["kind"] == "DICOM":
+            with lenient():
+                found = header_of(dataset_of(head, path, with_pixels=False, tags=TAGS), path)
+            row |= {name: getattr(found, name) for name in _FIELDS}
+            row["notes"] = "; ".join(found.notes)
+    except regular.NotRegular as error:
+        row["kind"] = error.found
+    except InputError as error:
+        row["fault"] = error.found
+    except OSError as error:
+        row["fault"] = f"a file that cannot be opened: {error.strerror or error}"
+    return row
+
+
+def _lost(name: str, why: str) -> dict[str, Any]:
+    path, size, changed = _state(name)
+    return {"path": path, "size": size, "changed": changed, "fault": why, "kind": ""}
+
+
+def _gathered(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
 def _head(path: Path, size: int) -> bytes:
     """As much of the file as its header takes: more is read until its pixels begin."""
-    with path.open("rb", buffering=0) as file:
+    with regular.opened(path) as file:
         head = file.read(_FIRST)
-        while len(head) < min(size, _MOST) and _goes_on(head):
+        while len(head) < min(size, limits.HEADER_BYTES) and _goes_on(head):
             head += file.read(7 * len(head))
     return head
 

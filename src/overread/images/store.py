@@ -21,17 +21,21 @@ from numpy.typing import NDArray
 
 from overread import integrity
 from overread.errors import InputError
+from overread.images.faults import MEMORY
 from overread.images.making import Made, made_in_order, part_key
 from overread.images.making import read_image as read_image
+from overread.images.pool import ENDED
 from overread.images.recipe import Recipe
 from overread.images.unreadable import SCHEMA as _UNREADABLE
 from overread.images.unreadable import problems
+from overread.limits import Bounds
 from overread.tables import make_folder, remove, write_array, write_json
 
 Progress = Callable[[int, int], None]
 Check = Callable[[pl.DataFrame], None]
 
 # Bounded memory while a part is filled, and little lost when a build is interrupted.
+_BOUNDS = Bounds()
 _PART_BYTES, _PART_IMAGES = 64 << 20, 4096
 _REMOVE = "Remove this file to have the part made again."
 _ADDED = {"part": pl.Int32, "row": pl.Int32, "rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String}
@@ -77,7 +81,8 @@ def build(
     folder: Path | str,
     recipe: Recipe,
     *,
-    workers: int | str = 1,
+    workers: int | str = 0,
+    bounds: Bounds = _BOUNDS,
     check: Check | None = None,
     progress: Progress | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -86,7 +91,9 @@ def build(
     Parameters
     ----------
     images: the table of images; `path` is relative to `root` (an absolute path stays itself).
-    workers: processes, or the address of a Dask scheduler; the bytes written do not depend on it. 1 = in this process.
+    workers: processes, in which each file is bounded in time and memory; 0 = in this process, or the address of a Dask
+        scheduler, both without these bounds. The bytes written do not depend on it.
+    bounds: of the time and memory that one file may take in these processes; one that takes more is unreadable.
     check: called with the images that are missing (image_id, path, reason) before any image is read, and with all that
         are missing or unreadable at the end; it raises InputError if they are too many. None = one is too many.
     progress: called with (images done, images in all).
@@ -107,7 +114,8 @@ def build(
     done = sum(records.height for records in made.values())
     report = progress or (lambda done, total: None)
     report(done, table.height)
-    with closing(made_in_order((p.paths(table, root) for p in missing), recipe, workers, sees=root)) as stream:
+    files = (p.paths(table, root) for p in missing)
+    with closing(made_in_order(files, recipe, workers, sees=root, bounds=bounds)) as stream:
         for part in missing:
             rows = np.zeros((part.length, recipe.size, recipe.size), np.uint8)
             records: list[Made] = []
@@ -176,6 +184,7 @@ def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
     """The records of a part that is made already from the same files by the same recipe.
 
     Raises InputError where it was altered since: it is neither believed nor made again unasked.
+    One with a file whose reading was ended is made again: the bounds, or the machine, may be others now.
     """
     path = _name(pixels, part.number)
     beside = path.with_suffix(".json")
@@ -187,7 +196,8 @@ def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
         return None
     kind = integrity.difference(path, record["file"], thorough=True)
     integrity.refuse(pixels, [integrity.Difference(path.name, kind)] if kind else [], do=_REMOVE)
-    return _frame([Made(**entry) for entry in record["images"]])
+    records = [Made(**entry) for entry in record["images"]]
+    return None if any(word in r.fault for r in records for word in (ENDED, MEMORY)) else _frame(records)
 
 
 def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Made]) -> None:

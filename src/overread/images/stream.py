@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from overread import limits
 from overread.images.faults import Fault
 
 _JPEG, _CODESTREAM = b"\xff\xd8", b"\xff\x4f\xff\x51"
@@ -11,6 +12,7 @@ _JPEG, _CODESTREAM = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _FRAME = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA, 0xCB, 0xF7}
 _SEQUENTIAL = {0xC0, 0xC1}
 _TILE, _END = b"\xff\x90", b"\xff\xd9"
+_SCANS = b"\xff\xda"
 _SCAN, _ALONE = 0xDA, {0xD8, 0x01, *range(0xD0, 0xD8)}
 
 
@@ -25,6 +27,8 @@ def check_stream(stream: bytes, rows: int, columns: int, planes: int = 1) -> Non
     overread.images.faults.Fault: the stream is of 65535 x 8 pixels, the file states 8 x 8
     """
     if stream[:2] == _JPEG:
+        if (scans := stream.count(_SCANS)) > limits.JPEG_SCANS:
+            raise Fault(f"the stream has {scans:,} scans, a picture needs at most {limits.JPEG_SCANS}")
         found = _jpeg_size(stream, planes)
     elif (start := stream.find(_CODESTREAM, 0, 4096)) >= 0:  # bare, or within the boxes of a JP2 file
         found = _jpeg2000_size(stream, start + 4, planes)

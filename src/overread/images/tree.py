@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from overread import regular
 from overread.errors import InputError
 from overread.images.picture import content
 
@@ -20,7 +21,7 @@ def files(
     folder elsewhere is followed. Names may hold anything that the file system allows.
 
     Raises InputError: no folder there (a file or an archive in its place is named), folders that may not be read (all
-    of them; with closed="skip" they are passed over).
+    of them; with closed="skip" they are passed over), names that are not UTF-8.
 
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
@@ -54,6 +55,7 @@ def files(
             root, "folders that may be read", f"{len(forbidden):,} that may not", examples=sorted(forbidden),
             do="Ask for the permission to read them, or leave them out by another root.",
         )  # fmt: skip
+    _refuse_names(root, found)
     return sorted(found)
 
 
@@ -89,6 +91,26 @@ def _is_below(path: str, top: str) -> bool:
     return path == top or path.startswith(top if top.endswith(os.sep) else top + os.sep)
 
 
+def _refuse_names(root: Path, found: list[Path]) -> None:
+    """Refuse names that are no text: no table could hold them, and no file be found by them again."""
+    odd = sorted(
+        str(p.relative_to(root)).encode("utf-8", "backslashreplace").decode() for p in found if not _is_text(p)
+    )
+    if odd:
+        raise InputError(
+            root, "names of files in UTF-8", f"{len(odd):,} that are not", examples=odd,
+            do="Rename them, or leave them out.",
+        )  # fmt: skip
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -105,7 +127,7 @@ def folder(root: Path | str) -> Path:
         return root
     if not root.exists():
         raise InputError(root, "a folder", "nothing there", do="Check the path.")
-    with root.open("rb") as file:
+    with regular.opened(root) as file:
         kind = content(file.read(512))
     if "ZIP" in kind or "gzip" in kind or root.name.endswith((".tar", ".7z")):
         raise InputError(root, "a folder", "an archive", do="Unpack it and give the folder.")

@@ -9,23 +9,22 @@ from __future__ import annotations
 import gc
 import importlib.metadata
 import itertools
-import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from overread.credentials import check_address
 from overread.errors import InputError
+from overread.images.pool import Pool, Work
 from overread.threads import limit_spinning
 
-Task = TypeVar("Task")
+Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 # Tasks under way per worker: enough that none waits, few enough that memory stays bounded.
@@ -42,36 +41,59 @@ def in_order(
     ----------
     function: a function of a module (workers import it), its result decided by the task alone.
     tasks: taken as they are needed: few are under way at a time, so that memory stays bounded.
-    workers: processes on this machine (1 = in this process), or the address of a Dask scheduler ("tcp://host:8786").
+    workers: processes on this machine (1, or a single task = in this process), or the address of a Dask scheduler
+        ("tcp://host:8786").
     sees: a folder that every worker of a cluster must see under this very path.
 
-    Closing the generator stops the work; a local worker whose parent is gone ends itself.
+    Closing the generator ends the work at once; a local worker whose parent is gone ends itself.
 
     Raises InputError: workers that were ended from outside; a scheduler that cannot be reached, has no workers, or has
     workers with another version of overread or without the folder.
     """
     coming = iter(tasks)
     first = list(itertools.islice(coming, 2))
-    if workers == 1 or (isinstance(workers, int) and len(first) < 2):
-        yield from (function(*task) for task in itertools.chain(first, coming))
-        return
-    coming = itertools.chain(first, coming)
+    if isinstance(workers, int) and (workers == 1 or len(first) < 2):
+        workers = 0
+    work: Work[tuple[Any, ...], Made] = Work(_called, _only, given=(function,))
+    return in_portions(work, ((task,) for task in itertools.chain(first, coming)), workers, sees=sees)
+
+
+def _called(task: tuple[Any, ...], function: Callable[..., Made]) -> Made:
+    return function(*task)
+
+
+def _only(results: list[Made], function: Callable[..., Made]) -> Made:
+    return results[0]
+
+
+def in_portions(
+    work: Work[Item, Made], portions: Iterable[Sequence[Item]], workers: int | str, *, sees: Path | str = "."
+) -> Generator[Made, None, None]:
+    """What `work` makes of every portion, in their order.
+
+    Parameters
+    ----------
+    work: what is done with each item, such as a file; see `pool.Work`.
+    portions: taken as they are needed.
+    workers: processes on this machine, in which each item is bounded in time and memory; 0 = in this process, or the
+        address of a Dask scheduler, both without these bounds.
+    sees: a folder that every worker of a cluster must see under this very path.
+
+    Closing the generator ends the work at once. Raises InputError as `in_order`.
+    """
     if isinstance(workers, str):
-        yield from _on_cluster(function, coming, workers, str(Path(sees).resolve()))
-        return
-    # spawn: a forked copy of a process that has threads (Polars, torch) can hang for ever
-    limit_spinning()  # inherited by the workers
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
-    try:
-        yield from _submitted(pool, function, coming, lambda: workers)
-    except BrokenProcessPool as error:
-        raise InputError(
-            "worker processes", "all of them to live", "one that was ended from outside (out of memory?)",
-            do="Run it again with fewer workers; parts already made are kept.",
-        ) from error  # fmt: skip
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        tasks = ((items,) for items in portions)
+        yield from _on_cluster(work.do, tasks, workers, str(Path(sees).resolve()))
+    elif workers == 0:
+        yield from (work.do(items) for items in portions)
+    else:
+        limit_spinning()  # inherited by the workers
+        pool, threads = Pool(workers, work), ThreadPoolExecutor(workers)
+        try:
+            yield from _submitted(threads, pool.do, ((items,) for items in portions), lambda: workers)
+        finally:
+            pool.close()
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _submitted(
@@ -179,16 +201,3 @@ def _found(folder: str) -> tuple[str, bool]:
 
 def _said(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone (kill -9 leaves nobody to tell the workers)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

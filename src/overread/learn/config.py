@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from overread import findings as vocabulary
+from overread import limits
 from overread.errors import InputError, did_you_mean
 from overread.runs import file_hash
 
 NETWORKS = ("densenet121", "densenet-small", "densenet-tiny")
 POLICIES = ("ignore", "absent", "present")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
+_POINTS = 100  # operating points of one kind
 NORMALISATIONS = ("unit", "imagenet", "torchxrayvision")
 IMAGENET_HASH = "a639ec97"  # the first digits of the SHA-256 of torchvision's file, as its public name gives them
 # Normalisation of the images that a weight file was trained on, by the first digits of the file's SHA-256.
@@ -191,32 +192,35 @@ def _wrong_numbers(config: TrainingConfig) -> Iterator[InputError]:
     ranges: dict[str, tuple[float, float]] = {
         "epochs": (1, 10_000), "batch_size": (2, 65_536), "learning_rate": (1e-8, 10), "weight_decay": (0, 10),
         "warmup_fraction": (0, 0.9), "clip": (0, 1e6), "ema": (0, 0.99999), "patience": (0, 10_000),
-        "seed": (0, 2**32 - 1), "positive_weight_cap": (1, 1e6), "checkpoint_minutes": (0.001, 1e6),
+        "seed": (0, limits.SEED), "positive_weight_cap": (1, 1e6), "checkpoint_minutes": (0.001, 1e6),
     }  # fmt: skip
     for name, (low, high) in ranges.items():
         value = getattr(config, name)
-        if not _number(value) or not low <= value <= high:
-            yield InputError(f"training.{name}", f"a number from {low:g} to {high:g}", repr(value))
+        if not limits.is_number(value) or not low <= value <= high:
+            yield InputError(f"training.{name}", f"a number from {low:g} to {high:g}", limits.shown(value))
         elif name in ("epochs", "batch_size", "patience", "seed") and value != int(value):
             yield InputError(f"training.{name}", "a whole number", repr(value))
     if config.channels not in (1, 3):
-        yield InputError("training.channels", "1 or 3", repr(config.channels))
+        yield InputError("training.channels", "1 or 3", limits.shown(config.channels))
     for name in ("specificities", "sensitivities"):
-        wrong = [v for v in getattr(config, name) if not _number(v) or not 0 < v < 1]
+        wrong = [v for v in getattr(config, name) if not limits.is_number(v) or not 0 < v < 1]
+        if len(getattr(config, name)) > _POINTS:
+            yield InputError(f"training.{name}", f"at most {_POINTS}", f"{len(getattr(config, name)):,}")
         if wrong:
-            yield InputError(f"training.{name}", "fractions between 0 and 1", f"{len(wrong)} others", examples=wrong)
+            yield InputError(
+                f"training.{name}",
+                "fractions between 0 and 1",
+                f"{len(wrong)} others",
+                examples=map(limits.shown, wrong),
+            )
 
 
 def _wrong_strengths(given: Mapping[str, Any]) -> Iterator[InputError]:
     known = [f.name for f in fields(Augmentation)]
-    limits = {"rotation": 180.0, "shift": 1.0, "scale": 4.0, "gamma": 4.0, "contrast": 4.0, "blur": 20.0}
+    largest = {"rotation": 180.0, "shift": 1.0, "scale": 4.0, "gamma": 4.0, "contrast": 4.0, "blur": 20.0}
     for name, value in given.items():
         where = "training.augmentation"
         if name not in known:
             yield InputError(where, f"any of {', '.join(known)}", repr(name), do=did_you_mean(name, known))
-        elif not _number(value) or not 0 <= value <= limits.get(name, 1.0):
-            yield InputError(f"{where}.{name}", f"a number from 0 to {limits.get(name, 1.0):g}", repr(value))
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        elif not limits.is_number(value) or not 0 <= value <= largest.get(name, 1.0):
+            yield InputError(f"{where}.{name}", f"a number from 0 to {largest.get(name, 1.0):g}", limits.shown(value))

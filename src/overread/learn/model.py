@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from overread import findings as vocabulary
-from overread import integrity
+from overread import integrity, limits, regular
 from overread.errors import InputError
 from overread.images.recipe import Recipe
 from overread.learn import network
@@ -172,7 +172,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
         found = "no folder there" if not folder.is_dir() else "no model.json in it"
         raise InputError(folder, "a model folder (model.json, weights.safetensors, train_patients.txt)", found)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(regular.text(path, most=limits.JSON_BYTES))
     except ValueError as error:
         raise InputError(path, "JSON", str(error)) from error
     if not isinstance(record, dict):
@@ -246,7 +246,7 @@ def _train_patients(folder: Path) -> frozenset[str]:
             folder, "a file train_patients.txt, by which test patients are kept apart from training", "none",
             do="Without it nobody can say whether a test set is independent; train the model again.",
         )  # fmt: skip
-    return frozenset(line for line in path.read_text(encoding="utf-8").split("\n") if line)
+    return frozenset(line for line in regular.text(path, most=limits.LIST_BYTES).split("\n") if line)
 
 
 def _members(folder: Path, record: Mapping[str, Any]) -> tuple[Model, ...]:
@@ -276,7 +276,8 @@ def _members(folder: Path, record: Mapping[str, Any]) -> tuple[Model, ...]:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        with regular.opened(path, most=limits.WEIGHT_BYTES):
+            return load_file(path)
     except FileNotFoundError as error:
         raise InputError(path, "a weights file", "none") from error
     except SafetensorError as error:

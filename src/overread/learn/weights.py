@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import urllib.error
 import urllib.request
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from overread import limits, regular
 from overread.errors import InputError
 from overread.learn.checkpoint import check_finite, unreadable
 from overread.learn.config import IMAGENET_HASH
@@ -102,6 +104,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a weight file by name; nothing in the file is ever run."""
     if not path.is_file():
         raise InputError(path, "a weight file", "none there", do="Check the path.")
+    with regular.opened(path, most=limits.WEIGHT_BYTES):
+        _check_unpacked(path)
     try:
         loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # the unpickler runs into any of Python's errors in a file of random bytes
@@ -127,6 +131,18 @@ def read_state(path: Path) -> dict[str, Tensor]:
             path, "names and tensors, as such or under 'state_dict'", f"a {type(loaded).__name__} of others"
         )
     return dict(loaded)
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuse an archive (torch.save makes one) whose members are compressed to many times their size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # none, or a damaged one: reading it says so
+    if size > limits.WEIGHT_BYTES:
+        expected = f"at most {limits.WEIGHT_BYTES:,} bytes of weights"
+        raise InputError(path, expected, f"an archive of {size:,} bytes when unpacked")
 
 
 def _is_torch(path: Path) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from overread import evaluate as evaluation
-from overread import ledger, runs, tables
+from overread import ledger, limits, regular, runs, tables
 from overread.errors import InputError, did_you_mean
 from overread.evaluate import EvaluationConfig, wide
 from overread.evaluate.account import TABLES, UNMATCHED, Dropped, account_frame
@@ -205,7 +205,7 @@ def report_folder(
 def _stated(path: Path) -> dict[str, Any]:
     """What the authors state for the checklists: a TOML file of topics and texts."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(regular.text(path, most=limits.DOCUMENT_BYTES))
     except FileNotFoundError as error:
         raise InputError(path, "a TOML file of statements", "no file there", do="Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import ceil, isfinite, isnan
+from math import ceil, isnan
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from overread import tables
+from overread import limits, tables
 from overread.errors import InputError
 from overread.stats import power as sizes
 
@@ -95,6 +95,10 @@ def plan(expected: Expected) -> Plan:
     given: dict[str, Any] = {"design_effect": effect, "confidence": e.confidence}
     rows = [_width(e, given), _least(e, given), _two_models(e, given)]
     rows += [_rate(e, given, present=True), _rate(e, given, present=False), _calls(e, given), _reading(e)]
+    for question, assumed, *_, cases in (row[:5] for row in rows):
+        if cases is not None and cases > _MOST:
+            do = "Expect a larger difference or a wider interval."
+            raise InputError(f"plan: {question}", f"a study of at most {_MOST:,} cases", f"more for {assumed}", do=do)
     names = ("question", "assumed", "present", "absent", "cases", "readers", "method", "note")
     frame = pl.DataFrame([r[:-1] for r in rows], schema=dict(zip(names, _TYPES, strict=True)), orient="row")
     patients = (pl.col("cases") / pl.when(pl.col("readers").is_null()).then(e.images_per_patient).otherwise(1)).ceil()
@@ -103,6 +107,8 @@ def plan(expected: Expected) -> Plan:
 
 
 _TYPES = (pl.String, pl.String, pl.Int64, pl.Int64, pl.Int64, pl.Int64, pl.String, pl.String)
+_MOST = 10**12  # cases; more people than there are
+_LEAST = 1e-9  # of any share, and how far it is from 1 at least
 _Row = tuple[str, str, int | None, int | None, int | None, int | None, str, str, str]
 
 
@@ -110,24 +116,23 @@ def _check(e: Expected) -> None:
     """Refuse what is no share, and what cannot be together; the statistics check the rest."""
     shares = {f.name for f in fields(e)} - {"images_per_patient", "image_correlation", "readers"}
     problems = [
-        InputError(f"plan: {name}", "a number between 0 and 1", f"{getattr(e, name)}")
+        InputError(f"plan: {name}", "a number between 0 and 1", limits.shown(getattr(e, name)))
         for name in sorted(shares)
-        if not 0 < getattr(e, name) < 1
+        if not limits.is_number(getattr(e, name)) or not _LEAST <= getattr(e, name) <= 1 - _LEAST
     ]
-    if not (isfinite(e.images_per_patient) and e.images_per_patient >= 1):
-        problems.append(InputError("plan: images_per_patient", "a mean number, 1 or more", f"{e.images_per_patient}"))
-    if not 0 <= e.image_correlation <= 1:
-        problems.append(InputError("plan: image_correlation", "a number from 0 to 1", f"{e.image_correlation}"))
-    if e.readers < 2:
-        problems.append(InputError("plan: readers", "2 readers or more", f"{e.readers}"))
-    if e.auc_least >= e.auc:
+    problems += limits.outside("plan: images_per_patient", e.images_per_patient, 1, 1000)
+    problems += limits.outside("plan: image_correlation", e.image_correlation, 0, 1)
+    problems += limits.outside("plan: readers", e.readers, 2, 1000, whole=True)
+    if problems:
+        raise InputError.all(problems)
+    if e.auc - e.auc_least < _LEAST:
         problems.append(InputError("plan: auc_least", "an AUC below the model's", f"{e.auc_least}"))
-    if e.auc_other == e.auc:
+    if abs(e.auc_other - e.auc) < _LEAST:
         problems.append(InputError("plan: auc_other", "an AUC other than the model's", f"{e.auc_other}"))
-    if e.sensitivity_gain >= e.discordant:
+    if e.discordant - e.sensitivity_gain < _LEAST:
         found = f"a gain of {e.sensitivity_gain:g} among {e.discordant:g} discordant"
         problems.append(InputError("plan: discordant", "more discordant cases than the gain alone", found))
-    if e.reader_auc + e.reader_gain >= 1:
+    if e.reader_auc + e.reader_gain > 1 - _LEAST:
         found = f"{e.reader_auc:g} and {e.reader_gain:g} more"
         problems.append(InputError("plan: reader_gain", "an aided AUC below 1", found))
     if problems:

@@ -6,11 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from overread import credentials, datasets, runs
+from overread import credentials, datasets, limits, regular, runs
 from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluate.config import EvaluationConfig
@@ -35,8 +35,10 @@ class Study(_Section):
     title: str
     question: str = ""
     expected: str = ""
-    seed: int = 1
-    training_seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+    seed: int = Field(1, ge=0, le=limits.SEED)
+    training_seeds: tuple[Annotated[int, Field(ge=0, le=limits.SEED)], ...] = Field(
+        (1, 2, 3), min_length=1, max_length=100
+    )
 
 
 class Governance(_Section):
@@ -149,7 +151,7 @@ def load(path: Path | str, *, changes: Mapping[str, Any] | None = None) -> Proto
     if not path.is_file():
         raise InputError(path, "a protocol (TOML)", "no file there", do="Check the path.")
     try:
-        stated = tomllib.loads(path.read_text(encoding="utf-8"))
+        stated = tomllib.loads(regular.text(path, most=limits.DOCUMENT_BYTES))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(path, "TOML", str(error)) from error
     for key, value in (changes or {}).items():

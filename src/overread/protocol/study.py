@@ -194,7 +194,10 @@ def _load_source(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Pa
         do = "Give the folder that holds them all as --data, or allow it with --allow-outside."
         raise InputError(f"[sources.{name}] root", f"a folder below {study.data}", f"{spec.root!r}", do=do)
     where = f"[sources.{name}.options]"
-    source = datasets.load(spec.reader, root, spec.options, where=where, allow_outside=study.allow_outside)
+    source = datasets.load(
+        spec.reader, root, spec.options, where=where, allow_outside=study.allow_outside,
+        cache=study.folder(f".headers-{name}.parquet"),
+    )  # fmt: skip
     return replace(source, name=name, max_unreadable=spec.max_unreadable), root
 
 

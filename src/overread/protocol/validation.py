@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from overread import credentials, tables
+from overread import credentials, limits, regular, tables
 from overread.cohort import CohortConfig
 from overread.cohort.sample import SampleConfig
 from overread.errors import InputError, did_you_mean
@@ -127,7 +127,7 @@ def _tables_of(file: Path, spellings: wide.Spellings) -> list[str]:
 
 def _check_toml(file: Path) -> list[str]:
     try:
-        stated = tomllib.loads(file.read_text(encoding="utf-8"))
+        stated = tomllib.loads(regular.text(file, most=limits.DOCUMENT_BYTES))
     except FileNotFoundError as error:
         raise InputError(file, "a TOML file", "no file there", do="Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

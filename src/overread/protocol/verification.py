@@ -143,9 +143,7 @@ def _verified(top: Path, files: list[Path]) -> Verified:
     found += _model_differences(top)
     faults = _ledger_faults(top, record)
     known = {RECORD, STAMP, *entries, *_model_files(top)}
-    others = [
-        p for p in files if p.relative_to(top).as_posix() not in known and not _of_ledger(p, top) and p.name not in _OWN
-    ]
+    others = [p for p in files if p.relative_to(top).as_posix() not in known and not _is_own(p, top)]
     others = others if record or (top / MODEL).is_file() else []  # without a record all would be additional
     inside = [p for p in others if p.parent.name in _CLOSED or (p.parent / MODEL).is_file()]
     found += [Difference(p.relative_to(top).as_posix(), ADDITIONAL) for p in inside]
@@ -228,7 +226,7 @@ def _model_differences(top: Path) -> list[Difference]:
 
 def _is_own(path: Path, top: Path) -> bool:
     """Whether a file is of the ledger, which is compared by its chain, or one that a command keeps for itself."""
-    if path.name in _OWN:
+    if path.name in _OWN or path.name.startswith(".headers"):
         return True
     return path.parent == top and (path.name == LEDGER or path.name.startswith(f"{LEDGER}.torn-"))
 

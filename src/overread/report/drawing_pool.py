@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from overread.images.workers import begin_worker, undisturbed
+from overread.images.pool import begin_worker
+from overread.images.workers import undisturbed
 from overread.threads import limit_spinning
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from overread import tables
+from overread import limits, tables
 from overread.errors import InputError, did_you_mean
 from overread.images.workers import in_order
 from overread.simulate.files import write_dicom, write_png, write_regions
@@ -54,7 +54,7 @@ def hospitals(  # every argument is a choice of the study, named at the call
     """
     wanted = dict(images_per_site or IMAGES_PER_SITE)
     stated = tuple(findings) if findings is not None else ("no_finding", *FINDINGS)
-    _check(wanted, stated, size)
+    _check(wanted, stated, size, seed=seed, site_differences=site_differences, label_noise=label_noise)
     configuration = {
         "recipe": RECIPE, "images_per_site": wanted, "size": size, "seed": seed, "site_differences": site_differences,
         "label_noise": label_noise, "strength": dict(STRENGTH),
@@ -72,7 +72,10 @@ def hospitals(  # every argument is a choice of the study, named at the call
     return _source(jobs, out, size, stated)
 
 
-def _check(wanted: Mapping[str, int], stated: Sequence[str], size: int) -> None:
+def _check(
+    wanted: Mapping[str, int], stated: Sequence[str], size: int, *, seed: int, site_differences: float,
+    label_noise: float,
+) -> None:  # fmt: skip
     names = [site.name for site in SITES]
     problems = [
         InputError("images_per_site", f"sites among {', '.join(names)}", name, do=did_you_mean(name, names))
@@ -85,13 +88,12 @@ def _check(wanted: Mapping[str, int], stated: Sequence[str], size: int) -> None:
         for name in stated
         if name not in known
     ]
-    problems += [
-        InputError(f"images_per_site of {name}", "a whole number above 0", str(count))
-        for name, count in wanted.items()
-        if count < 1
-    ]
-    if size < 32:
-        problems.append(InputError("size", "at least 32 pixels", str(size)))
+    for name, count in wanted.items():
+        problems += limits.outside(f"images_per_site of {name}", count, 1, 1_000_000, whole=True)
+    problems += limits.outside("size", size, 32, 4096, whole=True)
+    problems += limits.outside("seed", seed, 0, limits.SEED, whole=True)
+    for name, value in (("site_differences", site_differences), ("label_noise", label_noise)):
+        problems += limits.outside(name, value, 0, 10)
     if problems:
         raise InputError.all(problems)
 

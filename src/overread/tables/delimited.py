@@ -8,23 +8,26 @@ from UTF-8 text with commas. What cannot be read is an InputError that names the
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import zlib
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from overread import limits, regular
 from overread.errors import InputError
 from overread.tables.dialect import DELIMITERS, Header, header, row_numbers
 from overread.tables.encoding import decoded
 from overread.tables.signatures import EXPECTED, refuse_binary, refuse_markup
 
 _BLOCK = 262_144
+_PIECE = 1 << 24  # bytes that are unpacked at a time
+_LARGER = "Divide it by site or by finding, or save only the columns that are needed."
 _MISSING = r"(?i:na|nan|n/a|null|none|-)"
 _DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
 _LOCAL_NUMBER = rf"^\s*([+-]?(\d+|\d*,\d+)([eE][+-]?\d+)?|{_MISSING})\s*$"
@@ -63,7 +66,8 @@ def load(path: Path | str, *, encoding: str = "") -> Loaded:
     path = Path(path)
     content = _content(path)
     if content.startswith(b"PAR1") or path.name.endswith(".parquet"):
-        return Loaded(_parquet(path))
+        frame, words = _parquet(path)
+        return Loaded(frame, tuple(words))
     refuse_binary(content, path)
     text, words = decoded(content, path, encoding)
     refuse_markup(text[:1000].decode("utf-8", "ignore"), path)
@@ -71,6 +75,7 @@ def load(path: Path | str, *, encoding: str = "") -> Loaded:
         words += [] if b"\n" in text else ["lines that end in carriage returns only"]
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     head = header(text, path)
+    _check_text(head, path)
     frame, names = _cells(head, path)
     frame, naming = _named(frame, names)
     if frame.width and frame.to_series(0).null_count():
@@ -93,15 +98,22 @@ def number_advice(values: Iterable[str | None]) -> str:
 
 
 def _content(path: Path) -> bytes:
+    if regular.kind(path):
+        with regular.opened(path):  # raises
+            pass
     if not path.is_file():
         raise InputError(path, "a CSV or Parquet file", "no file there", do="Check the path.")
     try:
-        content = path.read_bytes()
+        with regular.opened(path, most=limits.TABLE_BYTES) as file:
+            head = file.read(4)
+        if head == b"PAR1":
+            return head
+        content = regular.content(path, most=limits.TEXT_BYTES)
         if content.startswith(b"\x1f\x8b"):
-            content = _unpacked(content)
+            content = _unpacked(content, path)
     except PermissionError as error:
         raise InputError(path, EXPECTED, "no permission to read it") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error) as error:
         do = "Copy or download it again."
         raise InputError(path, EXPECTED, "a gzip file that is damaged or cut short", do=do) from error
     except OSError as error:
@@ -111,20 +123,71 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _unpacked(content: bytes) -> bytes:
-    """The content of a gzip file; of one member in a buffer of the size that it states, at half the time."""
-    size = int.from_bytes(content[-4:], "little")
-    if content.count(b"\x1f\x8b\x08") > 1 or not 0 < size < 1100 * len(content):  # deflate packs by 1,032 at most
-        return gzip.decompress(content)
-    return zlib.decompress(content, wbits=31, bufsize=size)
+def _unpacked(content: bytes, path: Path) -> bytes:
+    """The content of a gzip file, never more than a table may have.
+
+    Of one member in a buffer of the size that it states, by libdeflate; of several, or one that states a wrong size or
+    is damaged, piece by piece by zlib.
+    """
+    most, size = limits.TEXT_BYTES, int.from_bytes(content[-4:], "little")
+    one = content.count(b"\x1f\x8b\x08") == 1 and 0 < size < 1100 * len(content)  # deflate packs by 1,032 at most
+    if one and size <= most:
+        import imagecodecs  # loads its libraries as they are asked for
+
+        with suppress(imagecodecs.GzipError, MemoryError):
+            return bytes(imagecodecs.gzip_decode(content, out=size))
+    pieces, length = [], 0
+    while content:
+        inflater = zlib.decompressobj(wbits=31)
+        while not inflater.eof:
+            piece = inflater.decompress(content, _PIECE)
+            content = inflater.unconsumed_tail
+            if not piece and not content and not inflater.eof:
+                raise EOFError
+            length += len(piece)
+            if length > most:
+                raise InputError(path, f"at most {most:,} bytes of text when unpacked", "more", do=_LARGER)
+            pieces.append(piece)
+        content = inflater.unused_data.lstrip(b"\0")
+    return b"".join(pieces)
 
 
-def _parquet(path: Path) -> pl.DataFrame:
+def _parquet(path: Path) -> tuple[pl.DataFrame, list[str]]:
+    """The table, and what of it was not read; its size is looked at first: few bytes can be many rows."""
     try:
-        return pl.read_parquet(path)
+        lazy = pl.scan_parquet(path, glob=False)
+        schema = lazy.collect_schema()
+        _check_size(path, int(lazy.select(pl.len()).collect().item()), len(schema))
+        nested = [name for name, kind in schema.items() if kind.is_nested()]
+        frame = pl.read_parquet(path, columns=[name for name in schema if name not in nested], glob=False)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         do = "Write it again, or give a CSV file whose name ends in .csv."
         raise InputError(path, EXPECTED, "no Parquet file, or a damaged one", do=do) from error
+    return frame, [f"columns of lists or records left out ({', '.join(nested[:5])})"] if nested else []
+
+
+def _check_text(head: Header, path: Path) -> None:
+    """Refuse a line without end, and more cells than a table may have, also where lines are short: they are filled."""
+    size, columns = len(head.text) - head.start, len(head.names)
+    for place in range(head.start, len(head.text) - limits.ROW_BYTES, limits.ROW_BYTES):
+        if head.text.find(b"\n", place, place + limits.ROW_BYTES) < 0:
+            found = f"a longer one around byte {place:,}"
+            raise InputError(path, f"lines of at most {limits.ROW_BYTES:,} bytes", found,
+                             do="Check that its lines end where they should.")  # fmt: skip
+    if columns > limits.COLUMNS or size * columns > limits.CELLS:  # else it cannot have so many, whatever is in it
+        lines = _count(head.text, "\n", head.start) + 1
+        delimiters = _count(head.text, head.delimiter, head.start) if size > limits.CELLS else 0
+        _check_size(path, max(lines, delimiters // columns), columns)
+
+
+def _check_size(path: Path, rows: int, columns: int) -> None:
+    """Refuse a table whose cells, or columns alone, would take all memory."""
+    if columns > limits.COLUMNS:
+        do = "Give one row for each finding, with the columns image_id, finding and so on."
+        raise InputError(path, f"a table of at most {limits.COLUMNS:,} columns", f"{columns:,}", do=do)
+    if rows * columns > limits.CELLS:
+        found = f"{rows:,} rows of {columns:,}"
+        raise InputError(path, f"a table of at most {limits.CELLS:,} cells", found, do=_LARGER)
 
 
 def _cells(head: Header, path: Path) -> tuple[pl.DataFrame, list[str]]:
@@ -170,9 +233,17 @@ def _count(text: bytes, character: str, start: int) -> int:
 
 def _by_line(head: Header, path: Path) -> tuple[pl.DataFrame, list[str]]:
     """The cells, record by record; a record of another number of fields is an error that names its line."""
+    cells = max(
+        (_count(head.text, "\n", head.start) + 1) * len(head.names), _count(head.text, head.delimiter, head.start)
+    )
+    if cells > limits.QUOTED_CELLS:
+        found = f"{cells:,}, with quotes within quotes, or in lines of unequal length"
+        raise InputError(path, f"at most {limits.QUOTED_CELLS:,} cells of such text", found, do="Save it as Parquet.")
     records, starts, before = [], [], 0
     reader = csv.reader(
-        io.StringIO(head.text[head.start :].decode("utf-8"), newline=""), delimiter=head.delimiter, strict=True
+        io.TextIOWrapper(io.BytesIO(head.text[head.start :]), "utf-8", newline=""),
+        delimiter=head.delimiter,
+        strict=True,
     )
     try:
         for record in reader:

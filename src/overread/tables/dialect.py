@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from overread import limits
 from overread.errors import InputError
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SAMPLE = 32_768  # bytes in which the dialect is looked for
 _RECORDS = 50
+_COMMENTS = 10_000
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 
 
@@ -41,12 +43,13 @@ def header(text: bytes, path: Path) -> Header:
     InputError
         No header, values in its place, spaces between columns, a name that occurs twice, quotes that do not close.
     """
-    comments, separator, start, line = _preamble(text)
+    comments, separator, start, line = _preamble(text, path)
     commented = _commented_header(comments, text[start : start + _SAMPLE])
     if commented:
         comments, text, line, start = comments[:-1], commented.encode() + b"\n" + text[start:], line - 1, 0
     if start >= len(text):
         raise InputError(path, "a line of column names", "no line that is not a comment", do="Check the file.")
+    _check_line(text, start, path)
     sample = _sample(text, start)
     delimiter = separator or _delimiter(sample)
     names, used = _names(sample, delimiter, path)
@@ -58,7 +61,17 @@ def header(text: bytes, path: Path) -> Header:
     return Header(names, delimiter, text, start, line + used, found)
 
 
-def _preamble(text: bytes) -> tuple[list[str], str, int, int]:
+def _check_line(text: bytes, start: int, path: Path) -> None:
+    """Refuse a first line that is too long for names of columns, before it is divided."""
+    end = text.find(b"\n", start)
+    length = (len(text) if end < 0 else end) - start
+    if length > limits.LINE_BYTES:
+        found = f"one of {length:,} bytes"
+        raise InputError(path, f"a first line of column names, of at most {limits.LINE_BYTES:,} bytes", found,
+                         do="Check that its lines end where they should.")  # fmt: skip
+
+
+def _preamble(text: bytes, path: Path) -> tuple[list[str], str, int, int]:
     """Comment lines, the delimiter of a line `sep=`, where the text goes on, and the number of the line there."""
     comments: list[str] = []
     separator, start, line = "", 0, 1
@@ -68,6 +81,9 @@ def _preamble(text: bytes) -> tuple[list[str], str, int, int]:
         first = text[start:end]
         if first.startswith((b"#", b'"#')):
             comments.append(first.decode("utf-8"))
+            if len(comments) > _COMMENTS:
+                found = f"more than {_COMMENTS:,} comment lines above it"
+                raise InputError(path, "a line of column names", found, do="Remove them.")
         elif re.fullmatch(rb'"?sep=[,;|\t]"?', first.rstrip(b" ")):
             separator = first.strip(b' "')[-1:].decode()
         elif first.strip(b" \t,;|"):
@@ -143,6 +159,8 @@ def _names(sample: str, delimiter: str, path: Path) -> tuple[list[str], int]:
     reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
     try:
         names = [n.strip() for n in next(reader)]
+        if reader.line_num > 1:  # a line break within a name, or a quote that is open to the end of the sample
+            next(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise InputError(path, "quotes that are closed", "a header whose quotes are not") from error
     return names, reader.line_num

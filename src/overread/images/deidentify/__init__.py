@@ -17,13 +17,14 @@ from overread import integrity, runs, tables
 from overread.errors import InputError
 from overread.images import tree
 from overread.images.deidentify import places
-from overread.images.deidentify.file import deidentify_file
+from overread.images.deidentify.file import Outcome, deidentify_file
 from overread.images.deidentify.key import Key, new_key, read_key
 from overread.images.deidentify.patients import Patient, read_patients
 from overread.images.deidentify.places import check_places
 from overread.images.deidentify.profile import Deidentification
 from overread.images.deidentify.text import tesseract
-from overread.images.workers import in_order
+from overread.images.pool import Work
+from overread.images.workers import in_portions
 from overread.tables.key_columns import look_alike_notes
 
 __all__ = ["Deidentification", "Key", "Result", "check_places", "deidentify", "new_key", "read_key"]
@@ -36,6 +37,7 @@ _AUDIT = {"path": pl.String, "tag": pl.String, "action": pl.String, "count": pl.
 
 Progress = Callable[[int, int], None]
 Task = tuple[tuple[Path, ...], tuple[Patient, ...], tuple[Path, Path], Key, Deidentification]
+Item = tuple[Path, Patient, tuple[tuple[Path, Path], Key, Deidentification]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def deidentify(
     options: Deidentification | None = None,
     *,
     mapping: Path | str | None = None,
-    workers: int = 1,
+    workers: int = 0,
     progress: Progress | None = None,
 ) -> Result:
     """De-identify every DICOM file below `source` into `out`.
@@ -76,7 +78,8 @@ def deidentify(
     key: the key, or the file that holds it. The same key gives the same pseudonyms; it is never written down.
     options: what is kept beyond the basic profile.
     mapping: a CSV file for old and new patient and accession numbers, if wanted; it lies outside `out`, like the key.
-    workers: processes. progress: called with (files done, files in all).
+    workers: processes, in which each file is bounded in time and memory; 0 = in this process, unbounded.
+    progress: called with (files done, files in all).
 
     Beside `out`, not in it, lies OUT-quarantine.csv: the files that were kept back, by their own names, and why. Work
     under way lies in OUT-work and is removed at the end; an interrupted run goes on from there. A file appears in `out`
@@ -197,7 +200,8 @@ def _all(
     missing = [k for k, name in enumerate(names) if not _is_done(name, tasks[k][2][0])]
     done = total - sum(len(tasks[k][0]) for k in missing)
     report(done, total)
-    with closing(in_order(portion, (tasks[k] for k in missing), workers)) as stream:
+    cleaning: Work[Item, tuple[pl.DataFrame, pl.DataFrame]] = Work(_one, _gathered, _lost)
+    with closing(in_portions(cleaning, (_items(tasks[k]) for k in missing), workers)) as stream:
         for k, (rows, audit) in zip(missing, stream, strict=True):
             tables.write_frame(rows, names[k].with_suffix(".files"), mode=_PRIVATE)
             tables.write_frame(
@@ -224,15 +228,24 @@ def _portion_key(task: Task) -> str:
     return digest.hexdigest()[:32]
 
 
-def portion(
-    paths: Sequence[Path], patients: Sequence[Patient], folders: tuple[Path, Path], key: Key, options: Deidentification
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What became of these files, and what was done in the clean ones."""
-    rows, audit = [], []
-    for path, patient in zip(paths, patients, strict=True):
-        made = deidentify_file(path, folders, key, options, patient)
-        rows.append({"source": str(path), **{c: getattr(made, c) for c in _FILES if c != "source"}})
-        audit += [{"path": made.path, "tag": t, "action": a, "count": n} for t, a, n in made.done]
+def _items(task: Task) -> list[Item]:
+    paths, patients, folders, key, options = task
+    return [(path, patient, (folders, key, options)) for path, patient in zip(paths, patients, strict=True)]
+
+
+def _one(item: Item) -> tuple[Path, Outcome]:
+    path, patient, (folders, key, options) = item
+    return path, deidentify_file(path, folders, key, options, patient)
+
+
+def _lost(item: Item, why: str) -> tuple[Path, Outcome]:
+    return item[0], Outcome("quarantined", reason=why)
+
+
+def _gathered(made: Sequence[tuple[Path, Outcome]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What became of the files of a portion, and what was done in the clean ones."""
+    rows = [{"source": str(path), **{c: getattr(o, c) for c in _FILES if c != "source"}} for path, o in made]
+    audit = [{"path": o.path, "tag": t, "action": a, "count": n} for _, o in made for t, a, n in o.done]
     return pl.DataFrame(rows, schema=_FILES), pl.DataFrame(audit, schema=_AUDIT)
 
 

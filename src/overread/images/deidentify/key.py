@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from overread import tables
+from overread import limits, regular, tables
 from overread.credentials import check_private
 from overread.errors import InputError
 
@@ -82,7 +82,7 @@ def read_key(path: Path | str) -> Key:
         do = "Make one: overread deidentify … --key FILE --new-key."
         raise InputError(path, "a file that holds the key", "no file there", do=do)
     check_private(path, "a key")
-    return Key(path.read_bytes().strip())
+    return Key(regular.content(path, most=limits.DOCUMENT_BYTES).strip())
 
 
 def new_key(path: Path | str) -> Path:

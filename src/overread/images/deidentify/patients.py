@@ -11,11 +11,13 @@ import polars as pl
 import pydicom
 from pydicom.dataset import Dataset
 
+from overread import limits, regular
 from overread.errors import InputError
 from overread.images.deidentify.values import text_of
 from overread.images.header import dataset_of
 from overread.images.picture import content
-from overread.images.workers import in_order
+from overread.images.pool import Work
+from overread.images.workers import in_portions
 from overread.tables.identity import patients
 
 _HEAD = 1 << 16  # bytes; the patient module comes early
@@ -37,7 +39,7 @@ def patient_of(dataset: Dataset, issuer: str = "") -> Patient:
     return _resolved([_stated(dataset)], issuer)[0]
 
 
-def read_patients(paths: Sequence[Path], issuer: str = "", *, workers: int = 1) -> list[Patient]:
+def read_patients(paths: Sequence[Path], issuer: str = "", *, workers: int = 0) -> list[Patient]:
     """The patient of every file.
 
     Parameters
@@ -51,8 +53,9 @@ def read_patients(paths: Sequence[Path], issuer: str = "", *, workers: int = 1) 
     "issuer:number", or the number where no file states its issuer: it depends on the other files of a run only where a
     file lacks the issuer that they state.
     """
-    portions = [(paths[i : i + _PORTION],) for i in range(0, len(paths), _PORTION)]
-    with closing(in_order(_read, portions, workers)) as stream:
+    portions = [paths[i : i + _PORTION] for i in range(0, len(paths), _PORTION)]
+    reading: Work[Path, list[tuple[str, str]]] = Work(_pair, list, _unread)
+    with closing(in_portions(reading, portions, workers)) as stream:
         return _resolved([pair for portion in stream for pair in portion], issuer)
 
 
@@ -71,21 +74,20 @@ def _patient(key: str | None, number: str | None, issuer: str | None, ambiguous:
     return Patient(f"{issuer.casefold()}:{number}" if issuer else str(number))
 
 
-def _read(paths: Sequence[Path]) -> list[tuple[str, str]]:
-    with pydicom.config.disable_value_validation():
-        return [_pair(path) for path in paths]
+def _unread(path: Path, why: str) -> tuple[str, str]:
+    return "", ""
 
 
 def _pair(path: Path) -> tuple[str, str]:
     """Number and issuer of one file; ("", "") where it is not DICOM, or broken, which is told when it is cleaned."""
     try:
-        with path.open("rb") as file:
+        with pydicom.config.disable_value_validation(), regular.opened(path, most=limits.IMAGE_BYTES) as file:
             head = file.read(_HEAD)
             if content(head[:512]) != "DICOM":
                 return "", ""
             found = _stated(dataset_of(head, path, with_pixels=False, tags=_TAGS))
             if not found[0]:  # a long private group may come before it
-                found = _stated(dataset_of(head + file.read(), path, with_pixels=False, tags=_TAGS))
+                found = _stated(dataset_of(head + file.read(limits.HEADER_BYTES), path, with_pixels=False, tags=_TAGS))
             return found
     except (OSError, InputError):
         return "", ""
