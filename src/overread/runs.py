@@ -22,7 +22,10 @@ from typing import Any
 import polars as pl
 
 from overread.errors import InputError
-from overread.tables import make_folder, write_json
+from overread.tables import make_folder, records, write_json
+from overread.tables.kinds import RunRecord
+
+_AGAIN = "Remove the folder and run the command again."
 
 _PACKAGES = (
     "overread",
@@ -115,7 +118,7 @@ def read(folder: Path | str) -> dict[str, Any]:
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise InputError(folder, "a folder written by overread, with a run.json", "no run.json in it")
-    return read_json(path)
+    return records.read_json(path, RunRecord, do=_AGAIN)
 
 
 def complete(folder: Path | str, wanted: str) -> bool:
@@ -146,7 +149,7 @@ def input_hash(path: Path | str) -> str:
     path = Path(path)
     if path.is_dir():
         record = read(path)
-        return text_hash(json.dumps([record["fingerprint"], record["outputs"]], sort_keys=True))
+        return text_hash(json.dumps([record.get("fingerprint"), record.get("outputs")], sort_keys=True))
     return file_hash(path)
 
 
@@ -157,14 +160,7 @@ def frame_hash(frame: pl.DataFrame) -> str:
 
 def read_json(path: Path | str) -> dict[str, Any]:
     """The JSON object in a file; InputError where it is missing or damaged."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "a JSON file", "no file there")
-    try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(path, "JSON", str(error), do="Remove the folder and run the command again.") from error
-    return value
+    return records.read_json(path, dict[str, Any], do=_AGAIN)
 
 
 def file_hash(path: Path | str) -> str:

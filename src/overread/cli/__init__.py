@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +14,7 @@ from rich.console import Console
 from overread.cli.given import change as _change
 from overread.cli.given import pair as _pair
 from overread.cli.given import stated as _stated
-from overread.cli.progress import line, say, shown
+from overread.cli.progress import line, put, say, shown
 from overread.errors import InputError
 
 app = typer.Typer(
@@ -31,10 +33,21 @@ Workers = Annotated[int | None, typer.Option(help="Processes; default: every cor
 
 def main() -> None:
     """Run a command; what the user can mend is said in one paragraph (exit 2), a stop by Ctrl-C exits 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding gets escapes, no traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except InputError as error:
         say(str(error), red=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        say(
+            f"{str(error.filename)[:80]}…: this file system allows no name as long as that. Use a shorter one.",
+            red=True,
+        )
         sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name not in _TRAINING:
@@ -57,7 +70,7 @@ def demo(
 
     with shown() as progress:
         page = demo(out, seeds=seeds, progress=progress)
-    print(f"Report: {page.resolve()}")
+    put(f"Report: {page.resolve()}")
 
 
 @app.command()
@@ -75,8 +88,8 @@ def run(
     with shown() as progress:
         page = run(protocol, out, data=data, workers=workers, changes=changes, progress=progress)
     for remark in remarks(out / "evaluation"):
-        print(remark)
-    print(f"Report: {page.resolve()}")
+        put(remark)
+    put(f"Report: {page.resolve()}")
 
 
 @app.command()
@@ -88,7 +101,7 @@ def check(
     from overread.protocol import check
 
     for said in check(file, table):
-        print(said)
+        put(said)
 
 
 @app.command()
@@ -130,7 +143,7 @@ def cohort(
     else:
         source, said = cohort_tables(images, labels, regions, allowed=chosen.missing_allowed)
         for remark in said:
-            print(remark)
+            put(remark)
     if cluster and workers:
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
     with shown() as progress:
@@ -138,9 +151,9 @@ def cohort(
     for sentence in summary(made.flow):
         say(sentence)
     counts = made.images.group_by("site", "split").len().sort("site", "split")
-    print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
+    put(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
     for site, split, count in counts.iter_rows():
-        print(f"  {site:20} {split:6} {count:8,}")
+        put(f"  {site:20} {split:6} {count:8,}")
 
 
 @app.command()
@@ -167,10 +180,10 @@ def deidentify(
         made = package.deidentify(
             source, out, key, stated, mapping=mapping, workers=workers or os.cpu_count() or 1, progress=progress
         )
-    print(f"{made.clean:,} files are clean: {made.folder.resolve()}")
-    print(f"{made.quarantined:,} were kept back, {made.other:,} are no DICOM, {made.copies:,} are copies: "
+    put(f"{made.clean:,} files are clean: {made.folder.resolve()}")
+    put(f"{made.quarantined:,} were kept back, {made.other:,} are no DICOM, {made.copies:,} are copies: "
           f"{made.quarantine.resolve()} says why.")  # fmt: skip
-    print(f"Text was blacked out in {made.blackened:,}. About one burned-in line in five is missed: look at a sample.")
+    put(f"Text was blacked out in {made.blackened:,}. About one burned-in line in five is missed: look at a sample.")
 
 
 @app.command()
@@ -186,8 +199,8 @@ def splits(
 
     made = write_splits(cohort, out, section(CohortConfig, _stated(config, "cohort"), "cohort"))
     for site, hashed in made.items():
-        print(f"{site}: {hashed[:12]}")
-    print(f"Splits, each a split_file for a cohort of its own: {out.resolve()}")
+        put(f"{site}: {hashed[:12]}")
+    put(f"Splits, each a split_file for a cohort of its own: {out.resolve()}")
 
 
 @app.command()
@@ -208,8 +221,8 @@ def sample(
     stated = _stated(config, "sample") | {k: v for k, v in given.items() if v is not None}
     made = draw(cohort, out, section(SampleConfig, stated, "sample"))
     for note in made.notes:
-        print(note)
-    print(f"Sample: {(out / 'images.parquet').resolve()}, hash {made.hash[:12]}")
+        put(note)
+    put(f"Sample: {(out / 'images.parquet').resolve()}, hash {made.hash[:12]}")
 
 
 @app.command()
@@ -240,7 +253,7 @@ def train(
                 say(line)
 
         train(cohort, out, chosen, sites=site, max_images=max_images, name=name, progress=told)
-    print(f"Model: {out.resolve()}")
+    put(f"Model: {out.resolve()}")
 
 
 @app.command()
@@ -257,7 +270,7 @@ def predict(
 
     with line("predict") as progress:
         predict(model, cohort, out, sites=site, heatmaps=heatmaps, batch_size=batch_size, progress=progress)
-    print(f"Predictions: {(out / 'predictions.parquet').resolve()}")
+    put(f"Predictions: {(out / 'predictions.parquet').resolve()}")
 
 
 @app.command()
@@ -294,8 +307,8 @@ def evaluate(
             tune=tune or (), reads=reads, title=title, workers=workers or os.cpu_count() or 1, progress=progress,
         )  # fmt: skip
     for remark in remarks(out):
-        print(remark)
-    print(f"Report: {page.resolve()}")
+        put(remark)
+    put(f"Report: {page.resolve()}")
 
 
 @app.command()
@@ -321,7 +334,7 @@ def report(
             evaluation, out, title=title, cohort=cohort, heatmaps=maps, models=model or (), statements=statements,
             pool=pool,
         )  # fmt: skip
-    print(f"Report: {page.resolve()}")
+    put(f"Report: {page.resolve()}")
 
 
 @app.command()
@@ -364,8 +377,8 @@ def plan(
     for question, assumed, *numbers in made.table[:, :6].iter_rows():
         shown.add_row(question, assumed, *("—" if n is None else f"{n:,}" for n in numbers))
     Console(highlight=False).print(shown)
-    print("\nFor the protocol:\n")
+    put("\nFor the protocol:\n")
     for sentence in made.sentences:
-        print(f"- {sentence}")
+        put(f"- {sentence}")
     if where:
-        print(f"\nPlan: {made.write(where).resolve()}")
+        put(f"\nPlan: {made.write(where).resolve()}")

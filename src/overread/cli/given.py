@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from overread.errors import InputError
+from overread.tables.records import read_toml
 
 SECTIONS = {"cohort", "deidentification", "sample", "training", "evaluation", "options"}
 
@@ -18,7 +19,7 @@ def change(text: str) -> tuple[str, Any]:
         raise InputError("--set", "KEY=VALUE, such as training.epochs=5", f"'{text}'")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key.strip(), value.strip()
 
 
@@ -34,11 +35,8 @@ def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str
     """The section of a configuration file; where it may stand alone, the file may hold its keys at the top."""
     if config is None:
         return {}
-    try:
-        stated = tomllib.loads(config.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(config, "a TOML file", "no file there") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(config, "TOML", str(error)) from error
-    inner: dict[str, Any] = stated.get(section, stated if alone and not SECTIONS & set(stated) else {})
+    stated = read_toml(config)
+    inner = stated.get(section, stated if alone and not SECTIONS & set(stated) else {})
+    if not isinstance(inner, dict):
+        raise InputError(config, f"a section [{section}]", f"a value ({inner!r:.80})")
     return inner

@@ -81,10 +81,15 @@ def _check_fit(path: Path, state: Mapping[str, Tensor], own: Mapping[str, Tensor
         f"'{original.get(k, k)}' {tuple(state[k].shape)} instead of {tuple(own[k].shape)}"
         for k in own if k in state and own[k].shape != state[k].shape
     ]  # fmt: skip
+    other += [
+        f"'{original.get(k, k)}' of {state[k].dtype}"
+        for k in own
+        if k in state and (own[k].is_floating_point() != state[k].is_floating_point() or state[k].is_complex())
+    ]
     if not (missing or unknown or other):
         return
     wants = _some(missing, "missing") or _some([f"'{k}'" for k in own], "such as")
-    has = "; ".join(s for s in (_some(unknown, "unknown"), _some(other, "of another shape")) if s)
+    has = "; ".join(s for s in (_some(unknown, "unknown"), _some(other, "of another shape or type")) if s)
     has = has or _some([f"'{k}'" for k in original.values()], "such as")
     raise InputError(
         path, f"the {len(own)} tensors of the network ({wants})", f"{len(original)} tensors ({has})",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -20,6 +19,8 @@ from overread.evaluate import EvaluationConfig, wide
 from overread.evaluate.account import TABLES, UNMATCHED, Dropped, account_frame
 from overread.evaluate.unmatched import Allowance, matched
 from overread.report.drawing_pool import drawing_pool
+from overread.tables import records
+from overread.tables.kinds import ModelRecord
 from overread.tables.notes import sentences
 
 _EVALUATION = 60  # per cent of the time; the rest is the report
@@ -153,13 +154,13 @@ def report_folder(
     """
     from overread import report as reporting  # plots: not loaded where only a protocol is read
 
-    records = {name: runs.read(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
-    stated = [runs.read_json(m / "model.json") for m in models]
+    found = {name: runs.read(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
+    stated = [_model(m / "model.json") for m in models]
     said = {
         "title": title,
-        "protocol": {"evaluation": records["evaluate"]["config"]},
+        "protocol": {"evaluation": found["evaluate"].get("config") or {}},
         "models": {m["name"]: m for m in stated},
-        "runs": records,
+        "runs": found,
         "statements": _stated(statements) if statements else {},
     }
     book = evaluation / "ledger.jsonl"
@@ -170,14 +171,18 @@ def report_folder(
     )  # fmt: skip
 
 
+def _model(path: Path) -> Any:
+    """A model.json that gives at least the model's name."""
+    record = records.read_json(path, ModelRecord)
+    if "name" not in record:
+        raise InputError(path, "a key 'name'", f"keys {', '.join(record) or '(none)'}")
+    return record
+
+
 def _stated(path: Path) -> dict[str, Any]:
     """What the authors state for the checklists: a TOML file of topics and texts."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(path, "a TOML file of statements", "no file there", do="Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, 'TOML, such as funding = "None."', str(error)) from error
+    stated: dict[str, str] = records.typed(records.read_toml(path, "a TOML file of statements"), dict[str, str], path)
+    return stated
 
 
 def _check_sites(images: pl.DataFrame, config: EvaluationConfig, where: Path) -> None:

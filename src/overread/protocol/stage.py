@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from overread import runs
+from overread.errors import InputError
 from overread.tables import make_folder, move, remove, write_json
+from overread.tables.kinds import Stamp
+from overread.tables.records import read_json
 
 STAMP = "stage.json"
 
@@ -49,7 +51,10 @@ def _stamp(folder: Path, *, under_way: bool = False) -> str:
     path = folder / STAMP
     if not path.is_file():
         return ""
-    stamp: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        stamp = read_json(path, Stamp)
+    except InputError:
+        return ""
     return stamp.get("under_way" if under_way else "done", "")
 
 

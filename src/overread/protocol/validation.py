@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from overread.evaluate.columns import finding_of, finding_words, renamed
 from overread.images.deidentify import Deidentification
 from overread.learn.config import TrainingConfig
 from overread.protocol.schema import load, section
+from overread.tables.records import read_toml
 
 # The sections that a command's --config may hold. What [options] may hold depends on the reader that they are for.
 SECTIONS: dict[str, Any] = {
@@ -106,12 +106,7 @@ def _tables_of(file: Path) -> list[str]:
 
 
 def _check_toml(file: Path) -> list[str]:
-    try:
-        stated = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(file, "a TOML file", "no file there", do="Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(file, "TOML", str(error)) from error
+    stated = read_toml(file)
     if {"study", "sources", "sites", "models"} & set(stated) or not stated:
         protocol = load(file)
         said = [f"{file}: the protocol is valid, hash {protocol.hash[:12]}"]

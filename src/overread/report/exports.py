@@ -12,6 +12,8 @@ from overread.report.drawing import standalone
 from overread.report.evidence import Evidence
 from overread.report.word import write_tables
 
+_LONGEST = 100  # characters of a file's name that come from names in the data
+
 
 def write_beside(evidence: Evidence, sections: Sequence[Section], out: Path) -> None:
     """Write estimates (Parquet, JSON, CSV), tables.docx and figures/ into `out`; a figure of an earlier report goes."""
@@ -44,7 +46,7 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
     """
     files: dict[str, str] = {}
     for name in dict.fromkeys(names):
-        plain = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.") or "figure"
+        plain = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")[:_LONGEST] or "figure"
         same = {f.casefold() for f in files.values()}
         number, file = 1, plain
         while file.casefold() in same:  # some file systems do not tell A from a

@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from overread import tables
+from overread.characters import visible
 from overread.report import (
     calibration,
     checklists,
@@ -108,7 +109,7 @@ def render(
     files = exports.file_names(figure.name for figure in exports.figures_of(sections))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("overread.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.StrictUndefined, finalize=_shown,
     )  # fmt: skip
     environment.filters["cite"] = linked_citations
     environment.filters["file"] = lambda name: files[name]
@@ -125,6 +126,11 @@ def render(
         left_out=notes.left_out(list(sections)),
         references=references,
     )
+
+
+def _shown(value: Any) -> Any:
+    """What the template may write: text of others without characters that are hidden or turn letters round."""
+    return visible(value, keep="\n\t") if type(value) is str else value
 
 
 def _made(evidence: Evidence) -> str:
@@ -150,4 +156,5 @@ def linked_citations(text: str) -> Markup:
     def linked(match: re.Match[str]) -> str:
         return "[" + ",".join(f'<a href="#ref-{n}">{n}</a>' for n in match.group(1).split(",")) + "]"
 
+    text = visible(text, keep="\n\t")
     return Markup(re.sub(r"\[(\d+(?:,\d+)*)\]", linked, str(escape(text))))

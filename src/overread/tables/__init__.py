@@ -32,6 +32,7 @@ from overread.tables.identity import KIND
 from overread.tables.key_columns import identified, repeats_advice, spelling_hint
 from overread.tables.notes import Note
 from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
+from overread.tables.spreadsheet import marked
 
 __all__ = [
     "CHEST",
@@ -270,9 +271,22 @@ def _typed(own: pl.DataFrame, table: str) -> tuple[pl.DataFrame, dict[str, pl.Se
     return pl.DataFrame(made), bad
 
 
+def _convertible(given: pl.DataType, wanted: pl.DataType) -> bool:
+    """Whether values of a type can be those of another: a date is no number of days, true is not the number 1."""
+    if given.is_nested() or given in (pl.Binary, pl.Time, pl.Duration, pl.Object):
+        return False
+    if given.is_temporal():
+        return wanted.is_temporal()
+    if wanted.is_temporal():
+        return given in (pl.String, pl.Null)
+    return not (given == pl.Boolean and wanted.is_numeric())
+
+
 def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
     if values.dtype == dtype:
         return values
+    if not _convertible(values.dtype, dtype):
+        return pl.Series(values.name, [None] * values.len(), dtype=dtype)
     if values.dtype == pl.String and dtype == pl.Date:
         return values.str.to_date("%Y-%m-%d", strict=False)
     if values.dtype == pl.String and dtype == pl.Datetime:
@@ -386,11 +400,15 @@ def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:
 
 
 def write_frame(frame: pl.DataFrame, path: Path | str, *, mode: int = 0o644) -> Path:
-    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` are the file's permissions."""
+    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` are the file's permissions.
+
+    In a CSV, text that a spreadsheet would run as a formula has an apostrophe in front (see `tables.spreadsheet`);
+    `load` takes it away.
+    """
     path = Path(path)
     with replacing(path, mode=mode) as temporary:
         if path.name.endswith(".csv"):
-            frame.write_csv(temporary)
+            marked(frame).write_csv(temporary)
         else:
             frame.write_parquet(temporary)
     return path

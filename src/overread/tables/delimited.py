@@ -23,8 +23,10 @@ from overread.errors import InputError
 from overread.tables.dialect import DELIMITERS, Header, header, row_numbers
 from overread.tables.encoding import decoded
 from overread.tables.signatures import EXPECTED, refuse_binary, refuse_markup
+from overread.tables.spreadsheet import unmarked, unmarked_names
 
 _BLOCK = 262_144
+_PLAIN = (pl.String, pl.Boolean, pl.Date, pl.Datetime, pl.Null)  # and numbers: types of a Parquet column that are read
 _MISSING = r"(?i:na|nan|n/a|null|none|-)"
 _DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
 _LOCAL_NUMBER = rf"^\s*([+-]?(\d+|\d*,\d+)([eE][+-]?\d+)?|{_MISSING})\s*$"
@@ -72,7 +74,9 @@ def load(path: Path | str, *, encoding: str = "") -> Loaded:
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     head = header(text, path)
     frame, names = _cells(head, path)
-    frame, naming = _named(frame, names)
+    frame, marks = unmarked(frame)
+    words += [f"{marks:,} cells with an apostrophe before =, +, - or @, read without it"] if marks else []
+    frame, naming = _named(frame, unmarked_names(names))
     if frame.width and frame.to_series(0).null_count():
         frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # the empty lines that spreadsheets leave
     frame, decimals = _decimal_points(frame, head.delimiter)
@@ -121,10 +125,24 @@ def _unpacked(content: bytes) -> bytes:
 
 def _parquet(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError) as error:
         do = "Write it again, or give a CSV file whose name ends in .csv."
         raise InputError(path, EXPECTED, "no Parquet file, or a damaged one", do=do) from error
+    odd = {
+        c: kind
+        for c, kind in frame.schema.items()
+        if not (kind.is_numeric() or kind in _PLAIN or isinstance(kind, pl.Categorical | pl.Enum))
+    }
+    if odd:
+        raise InputError(
+            path, "columns of text, numbers, dates or Booleans", f"{len(odd)} of other types",
+            examples=[f"'{c}': {str(kind).split('(')[0]}" for c, kind in odd.items()],
+            do="Write them as text, or leave them out.",
+        )  # fmt: skip
+    return frame.with_columns(
+        pl.col(c).cast(pl.String) for c, kind in frame.schema.items() if isinstance(kind, pl.Categorical | pl.Enum)
+    )
 
 
 def _cells(head: Header, path: Path) -> tuple[pl.DataFrame, list[str]]:
