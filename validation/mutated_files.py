@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -255,6 +256,25 @@ def csv_bytes(frame: pl.DataFrame, rng: Rng) -> tuple[str, bytes]:
         separator=pick(rng, (",", ",", ";", "\t", "|")), quote_style=pick(rng, ("necessary", "always"))
     )
     return (kind, data.encode()) if kind else harmed_text(data.encode(), rng)
+
+
+def harmed_chunks(data: bytes, rng: Rng) -> tuple[str, bytes]:
+    """A PNG with a chunk harmed, removed or repeated, the checksums right: the harm passes the first gate."""
+    chunks, at = [], 8
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        chunks.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
+        at += 12 + length
+    place = int(rng.integers(len(chunks)))
+    name, body = chunks[place]
+    what = pick(rng, ("body", "body", "body", "remove", "repeat", "name"))
+    made = {
+        "body": [(name, harmed_bytes(body, rng)[1] if body else b"x")], "remove": [], "repeat": [(name, body)] * 2,
+        "name": [(pick(rng, (b"IHDR", b"IDAT", b"PLTE", b"tRNS", b"acTL", b"iCCP", b"zTXt", b"eXIf", b"IEND")), body)],
+    }[what]  # fmt: skip
+    chunks[place : place + 1] = made
+    parts = [len(b).to_bytes(4, "big") + n + b + zlib.crc32(n + b).to_bytes(4, "big") for n, b in chunks]
+    return f"chunk {what}", data[:8] + b"".join(parts)
 
 
 def picture_bytes(rng: Rng, kind: str) -> bytes:

@@ -63,7 +63,9 @@ def case(kind: str, seed: int, number: int, real: list[Path]) -> tuple[str, str,
             data = dicom.picture(files.pick(rng, (*dicom.PLAIN, *dicom.ENCODE)), rng)
         return _named("x.dcm", dicom.mutated(data, rng))
     if kind in ("png", "jpeg"):
-        return _named(f"x.{kind}", files.harmed_bytes(files.picture_bytes(rng, kind.upper()), rng))
+        data = files.picture_bytes(rng, kind.upper())
+        chunks = kind == "png" and rng.random() < 0.6
+        return _named(f"x.{kind}", (files.harmed_chunks if chunks else files.harmed_bytes)(data, rng))
     if kind in ("csv", "parquet"):
         name, frame = files.pick(rng, list(files.frames(rng).items()))
         make = files.csv_bytes if kind == "csv" else files.parquet_bytes
@@ -173,20 +175,25 @@ def _model_folder() -> Path:
 
 
 def read(kind: str, path: Path) -> None:
-    """Read a file by every reader that a command would use for it; an InputError of one is no obstacle to the next."""
-    readers = READERS[kind](path)
-    refused = None
-    for reader in readers:
+    """Read a file by every reader that a command would use for it; the answer is that of the first."""
+    from overread.errors import InputError
+
+    refused: list[InputError | None] = []
+    for reader in READERS[kind](path):
         try:
             reader()
-        except Exception as error:
-            from overread.errors import InputError
+            refused.append(None)
+        except InputError as error:
+            refused.append(error)
+            check_words(str(error))
+    if refused[0] is not None:
+        raise refused[0]
 
-            if not isinstance(error, InputError):
-                raise
-            refused = error
-    if refused is not None:
-        raise refused
+
+def check_words(said: str) -> None:
+    """Refuse a message that has a library's words, or characters that act on a terminal."""
+    if found := FOREIGN.search(said) or CONTROLS.search(said):
+        raise AssertionError(f"{found[0]!r} in {said[:500]!a}")
 
 
 def _read_dicom(path: Path) -> list[Callable[[], object]]:
@@ -251,8 +258,11 @@ def _read_json(path: Path) -> list[Callable[[], object]]:
     elif path.name == "stage.json":
         made += [lambda: _stamp(path.parent)]
     elif path.name == "ledger.jsonl":
-        made = [lambda: ledger.read(path), lambda: ledger.faults(path, {"number": 1, "hash": "ab"}),
-                lambda: ledger.append(path, analysis="a", models=["m"], cases=1, labels_hash="", protocol_hash="")]  # fmt: skip
+        made = [
+            lambda: ledger.read(path),
+            lambda: ledger.faults(path, {"number": 1, "hash": "ab"}),
+            lambda: ledger.append(path, analysis="a", models=[], cases=1, labels_hash="", protocol_hash=""),
+        ]
     elif path.name == "recipe.json":
         made += [lambda: store.open_store(path.parent.parent)]
     else:
@@ -297,11 +307,10 @@ def attempt(kind: str, seed: int, number: int, real: list[Path], *, keep: Path |
         (folder / name).write_bytes(data)
         try:
             read(kind, folder / name)
-        except InputError as error:
-            said = str(error)
-            if found := FOREIGN.search(said):
-                return harm, "FOREIGN WORDS", f"{found[0]!r} in {said[:500]}"
-            return (harm, "CONTROLS", ascii(said[:500])) if CONTROLS.search(said) else (harm, "refused", "")
+        except InputError:
+            return harm, "refused", ""
+        except AssertionError as error:
+            return harm, "WORDS", str(error)
         except MemoryError:
             return harm, "MEMORY", traceback.format_exc(limit=-6)
         except BaseException:  # noqa: BLE001 - whatever it is, it is what this program looks for

@@ -97,6 +97,8 @@ class CohortConfig:
             problems.append(InputError("cohort.max_unreadable", "a share from 0 to 1", repr(self.max_unreadable)))
         if not 0 <= self.missing_allowed <= 1:
             problems.append(InputError("cohort.missing_allowed", "a share from 0 to 1", repr(self.missing_allowed)))
+        if not 0 <= self.seed < 2**32:
+            problems.append(InputError("cohort.seed", "a whole number from 0 to 2^32 - 1", repr(self.seed)))
         if len(self.minimum_size) != 2 or any(not isinstance(v, int) or v < 0 for v in self.minimum_size):
             expected = "the least rows and columns, such as [512, 512]"
             problems.append(InputError("cohort.minimum_size", expected, str(self.minimum_size)))

@@ -58,6 +58,8 @@ class SampleConfig:
             problems.append(InputError("sample.n", "a whole number of cases from 1", repr(self.n)))
         if not isinstance(self.floor, int) or self.floor < 2:
             problems.append(InputError("sample.floor", "a whole number from 2", repr(self.floor)))
+        if not 0 <= self.seed < 2**32:
+            problems.append(InputError("sample.seed", "a whole number from 0 to 2^32 - 1", repr(self.seed)))
         if self.allocation not in _ALLOCATIONS:
             hint = did_you_mean(str(self.allocation), _ALLOCATIONS)
             problems.append(InputError("sample.allocation", " or ".join(_ALLOCATIONS), repr(self.allocation), do=hint))

@@ -9,6 +9,7 @@ from typing import Any
 from overread.datasets import dicom_folder
 from overread.errors import InputError
 from overread.tables import RADIOGRAPHS, Source, make_folder, replacing
+from overread.tables.records import read_text
 
 _MODALITIES = (*RADIOGRAPHS, "DR", "XR")  # the last two are no terms of DICOM, but devices write them
 _ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored: nothing is encoded anew on the way
@@ -83,10 +84,7 @@ def _client(url: str, credentials: str) -> Any:
         raise InputError("dicomweb", "dicomweb-client", "an installation without it", do=do) from error
     session = requests.Session()
     if credentials:
-        path = Path(credentials)
-        if not path.is_file():
-            raise InputError(path, "a file with user:password or a token", "no file there")
-        secret = path.read_text(encoding="utf-8").strip()
+        secret = read_text(Path(credentials), "a file with user:password or a token").strip()
         user, colon, password = secret.partition(":")
         if colon:
             session.auth = (user, password)

@@ -170,9 +170,17 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
     for name, share in [*shares, ("confidence", config.confidence)]:
         if not 0 < share < 1:
             problems.append(InputError(f"evaluation.{name}", "a number between 0 and 1", f"{share}"))
-    for name, least in (("minimum_present", 1), ("minimum_absent", 1), ("replicates", 100), ("calibration_bins", 2)):
+    for name, least in (
+        ("minimum_present", 1),
+        ("minimum_absent", 1),
+        ("replicates", 100),
+        ("calibration_bins", 2),
+        ("ece_bins", 2),
+    ):
         if getattr(config, name) < least:
             problems.append(InputError(f"evaluation.{name}", f"at least {least}", f"{getattr(config, name)}"))
+    if not 0 <= config.seed < 2**32:
+        problems.append(InputError("evaluation.seed", "a whole number from 0 to 2^32 - 1", f"{config.seed}"))
     if config.smallest_worthwhile_gain <= 0:
         found = f"{config.smallest_worthwhile_gain}"
         problems.append(InputError("evaluation.smallest_worthwhile_gain", "a gain in AUC above 0", found))

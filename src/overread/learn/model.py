@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from overread.images.recipe import Recipe
 from overread.learn import network
 from overread.learn.checkpoint import check_finite
 from overread.tables.kinds import ModelRecord
-from overread.tables.records import read_json, typed
+from overread.tables.records import read_json, read_text, typed
 
 FORMAT = 1
 """The format of model.json that is written here; a newer one is refused."""
@@ -143,8 +144,8 @@ def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
 
 def _read_record(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
-    if not path.is_file():
-        found = "no folder there" if not folder.is_dir() else "no model.json in it"
+    if not os.path.isfile(path):
+        found = "no folder there" if not os.path.isdir(folder) else "no model.json in it"
         raise InputError(folder, "a model folder (model.json, weights.safetensors, train_patients.txt)", found)
     record = read_json(path, dict[str, Any])
     if record.get("format", FORMAT) != FORMAT:
@@ -195,6 +196,8 @@ def _wrong_architecture(path: Path, record: Mapping[str, Any], outputs: Sequence
         return [
             InputError(path, "an architecture: network, channels, outputs", f"{len(missing)} missing", examples=missing)
         ]
+    if told["channels"] not in (1, 3):
+        return [InputError(path, "1 or 3 channels", f"{told['channels']}")]
     if told["outputs"] not in (len(outputs), len(record["findings"])):
         found = f"{told['outputs']} outputs for {len(record['findings'])} findings"
         return [InputError(path, "an output of the network for every finding", found)]
@@ -215,7 +218,7 @@ def _train_patients(folder: Path) -> frozenset[str]:
             folder, "a file train_patients.txt, by which test patients are kept apart from training", "none",
             do="Without it nobody can say whether a test set is independent; train the model again.",
         )  # fmt: skip
-    return frozenset(line for line in path.read_text(encoding="utf-8").split("\n") if line)
+    return frozenset(line for line in read_text(path, "a list of patients").split("\n") if line)
 
 
 def _members(folder: Path, record: Mapping[str, Any]) -> tuple[Model, ...]:
@@ -249,7 +252,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise InputError(path, "a weights file", "none") from error
     except Exception as error:  # of safetensors, and of torch where a type or a size is none that it knows
-        raise InputError(path, "a whole safetensors file", f"a damaged one ({error})", do="Copy it again.") from error
+        raise InputError(path, "a whole safetensors file", "a damaged one", do="Copy it again.") from error
 
 
 def _mismatches(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import urllib.error
 import urllib.request
@@ -105,7 +106,7 @@ def _some(names: Sequence[str], what: str) -> str:
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a weight file by name; nothing in the file is ever run."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(path, "a weight file", "none there", do="Check the path.")
     try:
         loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
@@ -116,7 +117,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
                 do="Where you trust it: load it in the software that made it, torch.save(network.state_dict(), FILE) "
                 "there, and give that file.",
             ) from error  # fmt: skip
-        raise InputError(path, "a weight file", f"a damaged one ({_first(error)})", do="Copy it again.") from error
+        raise InputError(path, "a weight file", "a damaged one", do="Copy it again.") from error
     if isinstance(loaded, Mapping) and not _of_tensors(loaded):
         nested = {str(k): v for k, v in loaded.items() if _of_tensors(v)}
         chosen = [k for k in _WRAPPERS if k in nested] or list(nested)
@@ -232,7 +233,3 @@ def download_imagenet(cache: Path | None = None) -> Path:
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise InputError(IMAGENET_URL, "a network connection", str(error), do=offline) from error
     return path
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

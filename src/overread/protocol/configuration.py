@@ -19,6 +19,8 @@ def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mappin
     `derived` holds values that follow from the rest of the protocol: a section must not state them too.
     Raises InputError that says every key that is unknown, of the wrong kind, or stated twice.
     """
+    if not isinstance(stated, Mapping):
+        raise InputError(where, "a section of keys and values", f"{stated!r:.80}")
     known = {f.name for f in fields(kind)}
     derived = {k: v for k, v in (derived or {}).items() if k in known}
     problems = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -197,7 +198,7 @@ def _check_sites(images: pl.DataFrame, config: EvaluationConfig, where: Path) ->
 def _named(given: Path | str) -> tuple[str, Path]:
     """The source and the file of NAME=FILE; "" where only a file is given (also one with = in its name)."""
     name, equals, file = str(given).partition("=")
-    return (name, Path(file)) if equals and not Path(given).exists() else ("", Path(given))
+    return (name, Path(file)) if equals and not os.path.exists(given) else ("", Path(given))
 
 
 def _stacked_labels(read: Sequence[tuple[Path, wide.Read]]) -> pl.DataFrame:

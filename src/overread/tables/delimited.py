@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -97,7 +98,7 @@ def number_advice(values: Iterable[str | None]) -> str:
 
 
 def _content(path: Path) -> bytes:
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where the name is too long
         raise InputError(path, "a CSV or Parquet file", "no file there", do="Check the path.")
     try:
         content = path.read_bytes()

@@ -107,7 +107,7 @@ class Architecture(TypedDict, total=False):
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     network: str
-    channels: Literal[1, 3]
+    channels: Annotated[int, Field(ge=1, le=3)]
     outputs: Annotated[int, Field(ge=1, le=10_000)]
     normalisation: str
 

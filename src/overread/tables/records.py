@@ -8,6 +8,7 @@ levels, NUL characters and halves of surrogate pairs. Pickles are never read.
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -30,13 +31,13 @@ _Kind = TypeVar("_Kind")
 def read_json(path: Path | str, kind: type[_Kind], *, do: str = "") -> _Kind:
     """The value in a JSON file, checked against `kind`; `do` is what to do about a damaged file."""
     path = Path(path)
-    return typed(json_value(_text(path, "a JSON file"), path, do=do), kind, path, do=do)
+    return typed(json_value(read_text(path, "a JSON file"), path, do=do), kind, path, do=do)
 
 
 def read_toml(path: Path | str, expected: str = "a TOML file") -> dict[str, Any]:
     """The table in a TOML file."""
     path = Path(path)
-    return toml_value(_text(path, expected), path)
+    return toml_value(read_text(path, expected), path)
 
 
 def json_value(text: str, where: object, *, do: str = "") -> Any:
@@ -79,24 +80,29 @@ def typed(value: Any, kind: Any, where: object, *, do: str = "") -> Any:
 
 def checked_values(value: Any, where: object, *, do: str = "") -> Any:
     """The value, if everything in it can be written, compared and walked through by the rest of the program."""
-    left: list[tuple[Any, int]] = [(value, 1)]
+    left: list[tuple[Any, int, str]] = [(value, 1, "")]
     while left:
-        item, depth = left.pop()
-        if depth > _DEEPEST:
-            raise _too_deep(where, "values", do)
+        item, depth, place = left.pop()
         if isinstance(item, Mapping):
-            left += [(part, depth + 1) for pair in item.items() for part in pair]
+            left += [(part, depth + 1, f"{place}.{key}") for key, part in item.items()]
+            left += [(key, depth + 1, place) for key in item]
         elif isinstance(item, list | tuple):
-            left += [(part, depth + 1) for part in item]
-        elif isinstance(item, str):
-            if _UNWRITABLE.search(item):
-                raise InputError(where, "text that can be written", "a NUL character or half a character",
-                                 examples=[_short(item)], do=do)  # fmt: skip
-        elif isinstance(item, float) and not isfinite(item):
-            raise InputError(where, "finite numbers", str(item), do=do)
-        elif isinstance(item, int) and not -(2**63) <= item < 2**63:
-            raise InputError(where, "whole numbers of at most 64 bits", f"one of {item.bit_length():,} bits", do=do)
+            left += [(part, depth + 1, place) for part in item]
+        fault = _fault(item) if depth <= _DEEPEST else ("values nested in at most 64 levels", "more")
+        if fault is not None:
+            raise InputError(f"{where}, {_short_text(place[1:])}" if place else where, *fault, do=do)
     return value
+
+
+def _fault(item: Any) -> tuple[str, str] | None:
+    """What was expected in place of a value that cannot be used, and what was found."""
+    if isinstance(item, str) and _UNWRITABLE.search(item):
+        return "text that can be written", f"a NUL character or half a character in {_short(item)}"
+    if isinstance(item, float) and not isfinite(item):
+        return "finite numbers", str(item)
+    if isinstance(item, int) and not -(2**63) <= item < 2**63:
+        return "whole numbers of at most 64 bits", f"one of {item.bit_length():,} bits"
+    return None
 
 
 def read_array(
@@ -122,9 +128,10 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _text(path: Path, expected: str) -> str:
+def read_text(path: Path, expected: str) -> str:
+    """The text in a file, in UTF-8 with or without a byte order mark."""
     try:
-        if not path.is_file():
+        if not os.path.isfile(path):  # also where the name is too long
             raise InputError(path, expected, "no file there", do="Check the path.")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -154,4 +161,8 @@ def _short(value: Any) -> str:
         text = repr(value)
     except (RecursionError, ValueError):
         return f"a {type(value).__name__}"
+    return _short_text(text)
+
+
+def _short_text(text: str) -> str:
     return text if len(text) <= 120 else f"{text[:120]}…"
