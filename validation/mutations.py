@@ -155,7 +155,7 @@ def _array(rng: np.random.Generator) -> bytes:
     return held.getvalue()
 
 
-_FOLDERS: dict[str, Path] = {}
+_FOLDERS: dict[str, tempfile.TemporaryDirectory[str]] = {}  # removed when the process ends
 
 
 def _model_folder() -> Path:
@@ -166,12 +166,12 @@ def _model_folder() -> Path:
         from overread.learn.model import write_record
         from overread.learn.network import Architecture, build
 
-        folder = Path(tempfile.mkdtemp(prefix="mutations-"))
+        _FOLDERS["model"] = tempfile.TemporaryDirectory(prefix="mutations-")
+        folder = Path(_FOLDERS["model"].name)
         save_file(build(Architecture("densenet-tiny", 1, 2)).state_dict(), folder / "weights.safetensors")
         (folder / "train_patients.txt").write_text("p1\np2\n")
         write_record(folder, {k: v for k, v in _model_record().items() if k not in ("format", "members")})
-        _FOLDERS["model"] = folder
-    return _FOLDERS["model"]
+    return Path(_FOLDERS["model"].name)
 
 
 def read(kind: str, path: Path) -> None:
@@ -414,6 +414,18 @@ def run(
     return done
 
 
+def report(done: list[tuple[str, int, str, str, str, float]], *, by_harm: bool) -> None:
+    """Print how many of each kind (of one kind: of each harm) were read, refused, or are failures."""
+    outcomes = sorted({d[3] for d in done}, reverse=True)
+    print(f"| {'harm' if by_harm else 'kind'} | files | {' | '.join(outcomes)} | slowest (s) |")
+    print("|" + "---|" * (len(outcomes) + 3))
+    for name in dict.fromkeys([*sorted(d[2] if by_harm else d[0] for d in done), "all"]):
+        own = [d for d in done if name in (d[2] if by_harm else d[0], "all")]
+        counts = collections.Counter(d[3] for d in own)
+        cells = [name, f"{len(own):,}", *(f"{counts[o]:,}" for o in outcomes), f"{max(d[5] for d in own):.1f}"]
+        print(f"| {' | '.join(cells)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=20_000)
@@ -432,13 +444,7 @@ def main() -> None:
     begun = time.perf_counter()
     done = run({k: max(1, round(s * given.count)) for k, s in shares.items()}, given.seed, given.workers, real)
     seconds = time.perf_counter() - begun
-    outcomes = sorted({d[3] for d in done}, reverse=True)
-    print(f"| kind | files | {' | '.join(outcomes)} | slowest (s) |\n|" + "---|" * (len(outcomes) + 3))
-    for kind in shares:
-        own = [d for d in done if d[0] == kind]
-        counts = collections.Counter(d[3] for d in own)
-        cells = [kind, f"{len(own):,}", *(f"{counts[o]:,}" for o in outcomes), f"{max(d[5] for d in own):.1f}"]
-        print(f"| {' | '.join(cells)} |")
+    report(done, by_harm=bool(given.kind))
     failures = sum(d[3].isupper() for d in done)
     print(f"\n{len(done):,} files in {seconds:.0f} s, seed {given.seed}: {failures} failures")
     raise SystemExit(bool(failures))
