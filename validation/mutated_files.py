@@ -250,7 +250,7 @@ def csv_bytes(frame: pl.DataFrame, rng: Rng) -> tuple[str, bytes]:
     flat = made.with_columns(
         pl.Series(c, [str(v) for v in made[c].to_list()])
         for c, t in made.schema.items()
-        if t.is_nested() or t == pl.Binary
+        if t.is_nested() or t in (pl.Binary, pl.Duration)
     )
     data = flat.write_csv(
         separator=pick(rng, (",", ",", ";", "\t", "|")), quote_style=pick(rng, ("necessary", "always"))

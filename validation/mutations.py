@@ -110,7 +110,7 @@ def _records() -> dict[str, Any]:
     return {
         "run.json": {
             "command": "evaluate", "status": "complete", "fingerprint": "ab", "config": {"seed": 1, "findings": []},
-            "inputs": {"images": "ab"}, "seed": 1, "started": "2026-01-01T00:00:00+00:00", "versions": {"numpy": "2"},
+            "inputs": {"images": "ab"}, "seed": 1, "started": "2026-01-01T00:00:00+00:00", "versions": {"x": "2"},
             "machine": {"cores": 2}, "notes": {}, "outputs": {"a.parquet": {"bytes": 4, "sha256": "ab"}},
             "seconds": 1.5,
         },
@@ -202,8 +202,8 @@ def _read_dicom(path: Path) -> list[Callable[[], object]]:
 
     data = path.read_bytes()
     return [
-        lambda: header_of(dataset_of(data[: 1 << 20], "fuzz", with_pixels=False), "fuzz"),
         lambda: decode_dicom(data, "fuzz"),
+        lambda: header_of(dataset_of(data[: 1 << 20], "fuzz", with_pixels=False), "fuzz"),
     ]
 
 
