@@ -377,8 +377,10 @@ def plan(
     for question, assumed, *numbers in made.table[:, :6].iter_rows():
         shown.add_row(question, assumed, *("—" if n is None else f"{n:,}" for n in numbers))
     Console(highlight=False).print(shown)
-    put("\nFor the protocol:\n")
+    for text in ("", "For the protocol:", ""):
+        put(text)
     for sentence in made.sentences:
         put(f"- {sentence}")
     if where:
-        put(f"\nPlan: {made.write(where).resolve()}")
+        put("")
+        put(f"Plan: {made.write(where).resolve()}")

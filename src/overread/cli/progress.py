@@ -23,11 +23,11 @@ from overread.characters import visible
 
 def put(text: str) -> None:
     """A line of the result. This and `say` are the only ways to a terminal: neither lets a control character pass."""
-    typer.echo(visible(text, keep="\n"))
+    typer.echo(visible(text))
 
 
 def say(text: str, *, red: bool = False) -> None:
-    """A line for the person, beside the result; red where it is what went wrong."""
+    """Lines for the person, beside the result; red where it is what went wrong."""
     console = Console(stderr=True, highlight=False, emoji=False)
     console.print(visible(text, keep="\n"), style="red" if red else None, markup=False, soft_wrap=True)
 
