@@ -14,7 +14,7 @@ from overread.evaluate import EvaluationConfig
 from overread.protocol import evaluate_files
 from overread.report.drawing import canvas, drawing, svg
 
-MODELS = ("=cmd|' /C calc'!A0", "a$b$c$\\frac{", "<script>alert(1)</script>")
+MODELS = ("=cmd|' /C calc'!A0", "a$b$c$\\frac{", "<script>alert(1)</script>", "[@nothing]{0}%s")
 SITES = ('"><img src=x onerror=alert(1)>', "[x](javascript:alert(1))|y")
 DANGER = re.compile(r"(^|[;\t\r\n])[^\S\t\r\n]*[=+\-@＝＋－＠]|^[\t\r\n]")
 

@@ -13,8 +13,8 @@ import polars as pl
 from overread import findings, ledger, runs, tables
 from overread.errors import InputError
 from overread.images.recipe import Recipe
-from overread.tables.kinds import ModelRecord, Notes
-from overread.tables.records import read_json
+from overread.tables.kinds import EvaluationSettings, ModelRecord, Notes, Training
+from overread.tables.records import read_json, typed
 
 MEAN = "(mean)"
 FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
@@ -104,7 +104,7 @@ def read_evidence(
     folder = Path(folder)
     if not (folder / "estimates.parquet").is_file():
         raise InputError(folder, "a folder written by `overread evaluate`", "no estimates.parquet in it")
-    run = runs.read(folder) if (folder / "run.json").is_file() else {}
+    run = _run(folder, EvaluationSettings)
     given = {n: _json(Path(f) / "model.json", ModelRecord) for n, f in (models or {}).items()} | dict(
         study.get("models") or {}
     )
@@ -131,7 +131,7 @@ def read_evidence(
         histories={
             n: tables.frame_of(f / "history.parquet") for n, f in trained.items() if (f / "history.parquet").is_file()
         },
-        trainings={n: runs.read(f) for n, f in trained.items() if (f / "run.json").is_file()},
+        trainings={n: record for n, f in trained.items() if (record := _run(f, Training))},
         openings=_accesses(ledger_path),
         ledger_head=head,
         ledger_faults=tuple(ledger.faults(ledger_path, head)),
@@ -151,6 +151,15 @@ def _accesses(path: Path | str | None) -> tuple[ledger.Entry, ...]:
 def _table(folder: Path | str | None, name: str) -> pl.DataFrame:
     path = Path(folder) / f"{name}.parquet" if folder is not None else None
     return tables.read(path, name) if path is not None and path.is_file() else tables.empty(name)
+
+
+def _run(folder: Path, kind: type[Any]) -> Mapping[str, Any]:
+    """The run.json of a folder, its configuration of that kind; {} where there is none."""
+    if not (folder / "run.json").is_file():
+        return {}
+    record = runs.read(folder)
+    typed(record.get("config") or {}, kind, f"{folder / 'run.json'}, config")
+    return record
 
 
 def _json(path: Path, kind: type[Any]) -> Mapping[str, Any]:

@@ -39,6 +39,45 @@ class RunRecord(TypedDict, total=False):
     seconds: float | None
 
 
+class TrainingSettings(TypedDict, total=False):
+    """What a report reads of the configuration of a training run."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    network: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weights: str | None
+    patience: int | None
+    positive_weight_cap: float
+    uncertain: dict[str, str]
+
+
+class Training(TrainingSettings, total=False):
+    """The configuration in run.json of a training run: the settings, or these in a section of their own."""
+
+    training: TrainingSettings
+
+
+class EvaluationSettings(TypedDict, total=False):
+    """What a report reads of the configuration of an evaluation."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    findings: _Texts
+    reference: str | _Texts
+    uncertain: str
+    uncertain_calls: str
+    case_score: str
+    subgroups: _Texts
+    minimum_present: int
+    minimum_absent: int
+    replicates: int
+    smallest_worthwhile_gain: float
+    roles: dict[str, str | dict[str, str]]
+    members: dict[str, _Texts]
+    reader_made: _Texts
+
+
 class Stamp(TypedDict, total=False):
     """stage.json: the fingerprint that a stage's folder is made for, under way or done."""
 
