@@ -208,6 +208,8 @@ def _without_old_ages(images: pl.DataFrame) -> pl.DataFrame:
 
     An impossible age says nothing of the image: ChestX-ray14 has ages of 148 and more, and one of 155 is common.
     """
+    if not _convertible(images.schema["age_years"], pl.Float64()):
+        return images  # which is refused with the other columns of a wrong type
     age = images["age_years"].cast(pl.Float64, strict=False)
     old = (age > OLDEST).fill_null(False) & age.is_finite().fill_null(False)
     if not old.any():
