@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata as metadata
+import json
 import os
 import re
 import shutil
@@ -127,18 +128,27 @@ def check_vulnerabilities(*, required: bool) -> list[str]:
     """Run pip-audit on the versions of the lock; what it found, or that it could not look."""
     lock = Path(__file__).parents[1] / "requirements-dev.lock"
     program = shutil.which("pip-audit", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-    command = [program or "", "--requirement", str(lock), "--disable-pip", "--require-hashes", "--progress-spinner=off"]
     print("\nVulnerabilities:")
     if program is None:
-        print("  not checked: pip-audit is not installed (pip install pip-audit)")
-        return ["vulnerabilities were not checked"] if required else []
+        return _not_checked("pip-audit is not installed (pip install pip-audit)", required=required)
+    command = [program, "--requirement", str(lock), "--disable-pip", "--require-hashes", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-    print("\n".join(f"  {line}" for line in (done.stdout.strip() or "none known").splitlines()))
-    if done.returncode == 0:
-        return []
-    if "ID" in done.stdout:
-        return ["packages with known vulnerabilities"]
-    print(f"  not checked: the database cannot be reached ({(done.stderr.strip().splitlines() or ['?'])[-1][:200]})")
+    try:
+        packages = json.loads(done.stdout)["dependencies"]
+    except (ValueError, KeyError):
+        words = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        return _not_checked(f"the database cannot be reached ({words[:200]})", required=required)
+    known = [p for p in packages if "skip_reason" not in p]
+    if not known:
+        return _not_checked("the database knows none of the packages: another index in its place?", required=required)
+    print(f"  {len(known)} of {len(packages)} packages were looked up")
+    found = [f"{p['name']} {p['version']}: {v['id']}, mended in {v['fix_versions']}" for p in known for v in p["vulns"]]
+    print("\n".join(f"  {line}" for line in found or ["none known"]))
+    return found
+
+
+def _not_checked(why: str, *, required: bool) -> list[str]:
+    print(f"  not checked: {why}")
     return ["vulnerabilities were not checked"] if required else []
 
 
