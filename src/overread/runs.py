@@ -118,7 +118,8 @@ def read(folder: Path | str) -> dict[str, Any]:
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise InputError(folder, "a folder written by overread, with a run.json", "no run.json in it")
-    return records.read_json(path, RunRecord, do=_AGAIN)
+    record: dict[str, Any] = records.read_json(path, RunRecord, do=_AGAIN)
+    return record
 
 
 def complete(folder: Path | str, wanted: str) -> bool:
@@ -160,7 +161,8 @@ def frame_hash(frame: pl.DataFrame) -> str:
 
 def read_json(path: Path | str) -> dict[str, Any]:
     """The JSON object in a file; InputError where it is missing or damaged."""
-    return records.read_json(path, dict[str, Any], do=_AGAIN)
+    value: dict[str, Any] = records.read_json(path, dict[str, Any], do=_AGAIN)
+    return value
 
 
 def file_hash(path: Path | str) -> str:

@@ -55,9 +55,8 @@ def labels(
     `spec`: form ("wide", "list", "long", "constant"), source (who states them) and what `datasets.table.read` says of
     each form. `encoding`: that of a file of its own. `notes` takes what was changed in identifiers.
     """
-    typed(spec, _Spec, f"{where}, labels")
     form = spec.get("form")
-    if form not in _KEYS:
+    if not isinstance(form, str) or form not in _KEYS:
         expected = f"a form, one of {', '.join(_KEYS)}"
         raise InputError(f"{where}, labels", expected, f"'{form}'", do=did_you_mean(str(form), _KEYS))
     unknown = [k for k in spec if k not in _KEYS[form]]
@@ -65,6 +64,7 @@ def labels(
         expected = f"keys {', '.join(_KEYS[form])} for the form '{form}'"
         hint = did_you_mean(unknown[0], _KEYS[form])
         raise InputError(f"{where}, labels", expected, "unknown keys", examples=unknown, do=hint)
+    typed(spec, _Spec, f"{where}, labels")
     if form == "list":
         long = from_list(rows, spec, where)
     elif form == "wide":

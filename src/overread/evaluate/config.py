@@ -67,7 +67,7 @@ class EvaluationConfig:
     internal_sites: tuple[str, ...] = ()
     roles: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    mapping: tuple[Mapping[str, str | bool | tuple[str, ...]], ...] = ()
+    mapping: tuple[Mapping[str, Any], ...] = ()
     references: tuple[str, ...] = ()
     reader_made: tuple[str, ...] = ()
     uncertain_calls: str = "absent"
@@ -92,7 +92,8 @@ class EvaluationConfig:
     @property
     def single(self) -> dict[str, str]:
         """The single-institution models, each with its site."""
-        return dict(self.roles.get("single", {}))
+        given = self.roles.get("single", {})
+        return dict(given) if isinstance(given, Mapping) else {}
 
     @property
     def matched(self) -> str:

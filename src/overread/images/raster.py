@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from overread.errors import InputError
+from overread.images.faults import BROKEN
 from overread.images.picture import MAX_PIXELS, Picture, check_size, content, read_bytes
 
 _GREY8, _GREY16 = ("L",), ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _EXIF_ORIENTATION = 0x0112
 _GREY_PNG = (b"\x08\x00", b"\x10\x00")  # bit depth and colour type, as its header (which comes first) states them
 _PNG_EXTRAS = {b"eXIf", b"tRNS", b"acTL"}  # a turn, transparency, several frames
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_BROKEN = (*BROKEN, SyntaxError)
 _ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}  # without its end mark a file is truncated
 
 

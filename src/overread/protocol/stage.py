@@ -52,7 +52,7 @@ def _stamp(folder: Path, *, under_way: bool = False) -> str:
     if not path.is_file():
         return ""
     try:
-        stamp = read_json(path, Stamp)
+        stamp: dict[str, str] = read_json(path, Stamp)
     except InputError:
         return ""
     return stamp.get("under_way" if under_way else "done", "")

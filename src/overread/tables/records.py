@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,9 @@ from overread.errors import InputError
 
 _DEEPEST = 64  # levels: what reads the values later goes down by recursion
 _UNWRITABLE = re.compile("[\x00\\ud800-\\udfff]")
-_Kind = TypeVar("_Kind")
 
 
-def read_json(path: Path | str, kind: type[_Kind], *, do: str = "") -> _Kind:
+def read_json(path: Path | str, kind: Any, *, do: str = "") -> Any:
     """The value in a JSON file, checked against `kind`; `do` is what to do about a damaged file."""
     path = Path(path)
     return typed(json_value(read_text(path, "a JSON file"), path, do=do), kind, path, do=do)
