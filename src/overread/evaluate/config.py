@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from overread import findings as vocabulary
 from overread.errors import InputError, did_you_mean

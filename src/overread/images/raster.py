@@ -56,6 +56,7 @@ def decode_raster(data: bytes, where: Path | str, *, at_least: int = 0, longer: 
         raise InputError(where, "a PNG or JPEG image", f"a file whose content is {kind}")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of extra chunks that are broken; nothing of them is used
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit that counts is check_size's
             return _decode(data, where, at_least, longer)
     except Image.DecompressionBombError as error:
