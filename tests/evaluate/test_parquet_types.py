@@ -17,6 +17,7 @@ IMAGES = pl.DataFrame(
 )  # fmt: skip
 LABELS = pl.DataFrame({"case_id": [f"i{k}" for k in range(N)], "finding": "edema", "source": "s", "state": "present"})
 SCORES = pl.DataFrame({"image_id": [f"i{k}" for k in range(N)], "finding": "edema", "model": "m", "score": [0.1] * N})
+BOXES = SCORES.select("image_id", "finding", source=pl.lit("s"), x=1.0, y=1.0, width=1.0, height=1.0)
 WIDE = SCORES.select("image_id", edema="score")
 VALUES = {
     "list": [[1.0]] * N, "struct": [{"a": 1}] * N, "bytes": [b"x"] * N, "time": [time(1)] * N,
@@ -78,6 +79,21 @@ def test_a_number_is_no_date(values):
         tables.check(IMAGES.with_columns(pl.Series("acquired", values)), "images")
 
 
+@pytest.mark.parametrize("kind", ["date", "datetime", "Boolean"])
+@pytest.mark.parametrize(
+    ("table", "frame", "column"),
+    [
+        ("images", IMAGES, "weight"), ("images", IMAGES, "view"), ("images", IMAGES, "split"),
+        ("images", IMAGES, "stratum"),
+        ("labels", LABELS, "source"), ("labels", LABELS, "finding"), ("predictions", SCORES, "shift"),
+        ("regions", BOXES, "number"),
+    ],
+)  # fmt: skip
+def test_columns_with_a_default_are_of_their_type_too(table, frame, column, kind):
+    with pytest.raises(InputError, match=f"'{column}'"):
+        tables.check(frame.with_columns(pl.Series(column, VALUES[kind])), table)
+
+
 @pytest.mark.parametrize("value", [float("nan"), None])
 @pytest.mark.parametrize("column", ["image_id", "patient_id"])
 def test_nan_is_no_identifier(tmp_path, column, value):
@@ -105,3 +121,17 @@ def test_columns_of_findings_may_have_several_types(tmp_path):
     read = wide.labels(tmp_path / "a.parquet").frame
     assert read.filter(pl.col("finding") == "edema").sort("case_id")["state"].to_list() == ["present", "absent"] * 2
     assert read.height == 4 + 3 + 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series([0, 1, 2, 2**31 - 1], dtype=pl.Int32).cast(pl.Date),
+        pl.Series([0, 1, 2, -(2**31)], dtype=pl.Int32).cast(pl.Date),
+        *(pl.Series([0, 1, 2, 2**62]).cast(pl.Datetime(unit)) for unit in ("ms", "us")),
+    ],
+)  # fmt: skip
+def test_dates_that_no_calendar_has_are_refused(tmp_path, values):
+    IMAGES.with_columns(acquired=values).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: expected dates in 'acquired'; found 1 that are none"):
+        wide.images(tmp_path / "a.parquet")

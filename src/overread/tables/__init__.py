@@ -188,7 +188,8 @@ def check(
     full = _without_old_ages(fill(frame, table)) if table == "images" else fill(frame, table)
     problems += _partly_weighted(full, place)
     defaults = {c: v for c, v in _DEFAULTS.items() if c in rules.columns()} | dict.fromkeys(_words(rules), "")
-    full = full.with_columns(pl.col(c).fill_null(v) for c, v in defaults.items())
+    fillable = {c: v for c, v in defaults.items() if _convertible(full.schema[c], rules.columns()[c].dtype)}
+    full = full.with_columns(pl.col(c).fill_null(v) for c, v in fillable.items())
     own, extra = full.select(rules.column_names()), [c for c in full.columns if c not in rules.columns()]
     typed, bad = _typed(own, table)
     problems += _bad_values(typed, bad, own, table, place) + _unknown_findings(typed, table, place)

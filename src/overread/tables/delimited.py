@@ -27,6 +27,7 @@ from overread.tables.signatures import EXPECTED, refuse_binary, refuse_markup
 from overread.tables.spreadsheet import unmarked, unmarked_names
 
 _BLOCK = 262_144
+_DAYS = (-719_162, 2_932_896)  # since 1970: the first day of the year 1, the last of 9999
 _PLAIN = (pl.String, pl.Boolean, pl.Date, pl.Datetime, pl.Null)  # and numbers: types of a Parquet column that are read
 _MISSING = r"(?i:na|nan|n/a|null|none|-)"
 _DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
@@ -141,9 +142,26 @@ def _parquet(path: Path) -> pl.DataFrame:
             examples=[f"'{c}': {str(kind).split('(')[0]}" for c, kind in odd.items()],
             do="Write them as text, or leave them out.",
         )  # fmt: skip
+    _refuse_far_dates(frame, path)
     return frame.with_columns(
         pl.col(c).cast(pl.String) for c, kind in frame.schema.items() if isinstance(kind, pl.Categorical | pl.Enum)
     )
+
+
+def _refuse_far_dates(frame: pl.DataFrame, path: Path) -> None:
+    """Refuse dates outside the years 1 to 9999, which cannot be written as text; a damaged file can hold them."""
+    day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+    for name, kind in frame.schema.items():
+        if isinstance(kind, pl.Datetime):
+            days = frame[name].to_physical() // day[kind.time_unit]
+        elif kind == pl.Date:
+            days = frame[name].to_physical()
+        else:
+            continue
+        far = days.filter(~days.is_between(*_DAYS).fill_null(True))
+        if far.len():
+            found = f"{far.len():,} that are none of the years 1 to 9999"
+            raise InputError(path, f"dates in '{name}'", found, do="Write the column as text.")
 
 
 def _cells(head: Header, path: Path) -> tuple[pl.DataFrame, list[str]]:
