@@ -184,6 +184,46 @@ def test_a_cut_tail_is_noticed_by_the_head_that_an_evaluation_keeps(tmp_path, le
     assert ledger.faults(path, head) == ["There is no ledger: entry 3, written by this evaluation, was not checked."]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"models": "ab"}, {"models": [{}]}, {"number": True}, {"number": "1"}, {"number": 1.0}, {"cases": -1},
+        {"kind": ["x"]},
+        {"hash": None}, {"time": 3}, {"more": 1}, {"analysis": {"a": []}},
+    ],
+)  # fmt: skip
+def test_an_entry_of_odd_types_is_no_entry_also_with_a_right_hash(tmp_path, changes):
+    path = tmp_path / "ledger.jsonl"
+    append(path, 1)
+    record = json.loads(path.read_text()) | changes
+    body = {k: v for k, v in record.items() if k != "hash"}
+    record["hash"] = changes.get("hash", ledger._hash(body))
+    path.write_text(json.dumps(record) + "\n")
+    with pytest.raises(InputError, match="line 1: expected an entry"):
+        ledger.read(path)
+    with pytest.raises(InputError, match="last line: expected an entry"):
+        ledger.append(path, **ACCESS)
+
+
+@pytest.mark.parametrize("line", [b"[]", b"[" * 100_000, b"\xff\xfe", b"NaN", b'{"number": 1, "number": 1}', b"null"])
+def test_a_line_that_is_no_record_is_named(tmp_path, line):
+    path = tmp_path / "ledger.jsonl"
+    append(path, 1)
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    with pytest.raises(InputError, match="line 1: expected an entry"):
+        ledger.read(path)
+
+
+def test_a_deleted_ledger_is_a_sentence_in_the_report_and_a_new_one_begins(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    head = append(path, 2)[-1].head
+    path.unlink()
+    assert ledger.read(path) == []
+    assert ledger.faults(path, head) == ["There is no ledger: entry 2, written by this evaluation, was not checked."]
+    assert append(path, 1)[0].number == 1
+    assert "does not contain entry 2" in ledger.faults(path, head)[0]
+
+
 @pytest.mark.parametrize("end", [b"\n", b"\n\n", b"\r\n\n"])
 def test_empty_lines_at_the_end_are_no_entries(tmp_path, end):
     path = tmp_path / "ledger.jsonl"

@@ -6,6 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from overread.characters import visible
+
+_LONGEST = 200  # characters of an example that are shown
+
 
 class InputError(Exception):
     """User-correctable error; the message names the place, what was expected, what was found and what to do.
@@ -31,10 +35,12 @@ class InputError(Exception):
         return _restore, (type(self), self.args, self.__dict__)
 
     def _message(self) -> str:
-        shown = f" ({', '.join(self.examples[:5])}{', …' if len(self.examples) > 5 else ''})" if self.examples else ""
-        return f"{self.where}: expected {self.expected}; found {self.found}{shown}." + (
+        examples = [e if len(e) <= _LONGEST else f"{e[:_LONGEST]}…" for e in self.examples[:5]]
+        shown = f" ({', '.join(examples)}{', …' if len(self.examples) > 5 else ''})" if examples else ""
+        said = f"{self.where}: expected {self.expected}; found {self.found}{shown}." + (
             f" {self.do}" if self.do else ""
         )
+        return visible(said)  # names of files and cells stand in it: none may act on a terminal
 
     @classmethod
     def all(cls, problems: Sequence[InputError]) -> InputError:

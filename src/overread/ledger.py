@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from overread.errors import InputError
-from overread.tables import locked, replacing
+from overread.tables import locked, records, replacing
+from overread.tables.kinds import EntryRecord
 
 ACCESS = "access to test labels"
 TORN_TAIL = "torn tail"
@@ -187,8 +188,8 @@ def _lines(path: Path) -> tuple[list[bytes], bytes]:
     while lines and not lines[-1].strip() and not rest.strip():  # empty lines at the end, such as an editor leaves
         rest = lines.pop()
     try:
-        json.loads(rest)
-    except ValueError:
+        records.json_value(rest.decode("utf-8"), "ledger")
+    except (InputError, UnicodeDecodeError):
         return lines, rest
     return [*lines, rest], b""
 
@@ -233,10 +234,10 @@ _ANY = object()
 def _parsed(line: bytes, previous: Entry | object | None = _ANY) -> Entry | None:
     """The entry in a line; None where it is none, its hash is wrong, or it does not follow `previous`."""
     try:
-        record = json.loads(line)
-        entry = Entry(**{**record, "models": tuple(record["models"])})
-    except (ValueError, TypeError, KeyError):
+        record = records.typed(records.json_value(line.decode("utf-8"), "ledger"), EntryRecord, "ledger")
+    except (InputError, UnicodeDecodeError):
         return None
+    entry = Entry(**{**record, "models": tuple(record["models"])})
     if entry.kind not in KINDS or entry.hash != _hash({k: v for k, v in record.items() if k != "hash"}):
         return None
     if previous is not _ANY:

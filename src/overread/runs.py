@@ -21,10 +21,13 @@ from typing import Any
 
 import polars as pl
 
-from overread import integrity, limits, regular
+from overread import integrity
 from overread.errors import InputError
 from overread.integrity import file_hash as file_hash
-from overread.tables import holding, make_folder
+from overread.tables import holding, make_folder, records
+from overread.tables.kinds import RunRecord
+
+_AGAIN = "Remove the folder and run the command again."
 
 _PACKAGES = (
     "overread",
@@ -167,12 +170,12 @@ def read(folder: Path | str) -> dict[str, Any]:
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise InputError(folder, "a folder written by overread, with a run.json", "no run.json in it")
-    return read_sealed(path)
+    return read_sealed(path, RunRecord)
 
 
-def read_sealed(path: Path | str) -> dict[str, Any]:
+def read_sealed(path: Path | str, kind: Any = dict[str, Any]) -> dict[str, Any]:
     """The record in a file that carries its own hash; InputError where it is damaged or was changed."""
-    record = read_json(path)
+    record: dict[str, Any] = records.read_json(path, kind, do=_AGAIN)
     integrity.check_seal(path)
     return record
 
@@ -256,8 +259,8 @@ def input_hash(path: Path | str) -> str:
     path = Path(path)
     if path.is_dir():
         record = read(path)
-        outputs = {name: [own["bytes"], own["sha256"]] for name, own in record["outputs"].items()}
-        return text_hash(json.dumps([record["fingerprint"], outputs], sort_keys=True))
+        outputs = {name: [own["bytes"], own["sha256"]] for name, own in record.get("outputs", {}).items()}
+        return text_hash(json.dumps([record.get("fingerprint"), outputs], sort_keys=True))
     return file_hash(path)
 
 
@@ -268,13 +271,7 @@ def frame_hash(frame: pl.DataFrame) -> str:
 
 def read_json(path: Path | str) -> dict[str, Any]:
     """The JSON object in a file; InputError where it is missing or damaged."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "a JSON file", "no file there")
-    try:
-        value: dict[str, Any] = json.loads(regular.text(path, most=limits.JSON_BYTES))
-    except ValueError as error:
-        raise InputError(path, "JSON", str(error), do="Remove the folder and run the command again.") from error
+    value: dict[str, Any] = records.read_json(path, dict[str, Any], do=_AGAIN)
     return value
 
 

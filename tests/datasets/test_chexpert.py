@@ -131,7 +131,7 @@ def test_further_programs_are_sources_of_their_own(root):
     with pytest.raises(InputError, match=r"a JSON object in every line; found 1 others \(\[1, 2\]\)"):
         datasets.load("chexpert", root)
     file.write_text("{broken")
-    with pytest.raises(InputError, match=r"impression_fixed.json: expected a JSON object in every line"):
+    with pytest.raises(InputError, match=r"impression_fixed.json, line 1: expected JSON"):
         datasets.load("chexpert", root)
 
 

@@ -121,6 +121,35 @@ def test_forged_streams_are_refused_before_they_are_decoded(encoded, syntax, str
         stored_values(encoded(np.zeros((40, 56), np.uint16), syntax, stream))
 
 
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201"])
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (24, 0, "tiles that do not cover it"),  # tiles of width 0: OpenJPH divides by it and ends the process
+        (28, 0, "tiles that do not cover it"),
+        (32, 57, "tiles that do not cover it"),  # the first tile begins behind the image
+        (24, 1, "more than 65,535 tiles"),
+    ],
+)
+def test_a_jpeg_2000_grid_that_no_decoder_survives_is_refused(encoded, syntax, place, value, message):
+    values = np.zeros((2000, 56) if value == 1 else (40, 56), np.uint16)
+    stream = bytearray(ENCODERS[syntax](values))
+    stream[place : place + 4] = value.to_bytes(4, "big")
+    if value == 1:
+        stream[28:32] = (1).to_bytes(4, "big")
+    with pytest.raises(InputError, match=message):
+        stored_values(encoded(values, syntax, bytes(stream)))
+
+
+@pytest.mark.parametrize("step", [43, 44])
+def test_a_jpeg_2000_component_without_resolution_is_refused(encoded, step):
+    values = np.zeros((40, 56), np.uint16)
+    stream = bytearray(imagecodecs.jpeg2k_encode(values, 0, codecformat="j2k"))
+    stream[step] = 0
+    with pytest.raises(InputError, match="components of no resolution"):
+        stored_values(encoded(values, "1.2.840.10008.1.2.4.90", bytes(stream)))
+
+
 def test_the_scan_header_of_an_extended_jpeg_must_be_that_of_a_sequential_one(encoded):
     values = np.zeros((40, 56), np.uint16)
     stream = imagecodecs.jpeg8_encode(values, level=95, bitspersample=12)

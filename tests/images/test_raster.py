@@ -1,3 +1,4 @@
+import contextlib
 import io
 import struct
 import zlib
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from overread.errors import InputError
-from overread.images.raster import read_raster
+from overread.images.raster import decode_raster, read_raster
 
 
 def radiograph(rows=48, columns=64, peak=255):
@@ -159,3 +160,19 @@ def test_a_grey_png_cut_anywhere_is_refused(tmp_path):
         path.write_bytes(data[:end])
         with pytest.raises(InputError, match="expected a whole PNG image"):
             read_raster(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"iCCP", b"tRNS", b"PLTE", b"zTXt", b"iTXt", b"gAMA", b"pHYs", b"acTL", b"fcTL", b"fdAT", b"eXIf", b"cHRM"],
+)
+@pytest.mark.parametrize("body", [b"", b"x", b"x\0", b"x\0\1y", b"\xff" * 40])
+def test_a_broken_chunk_with_a_right_checksum_is_read_past_or_refused(name, body):
+    """Pillow raises IndexError, TypeError and others of Python's own on some of these."""
+    held = io.BytesIO()
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(held, "PNG")
+    data = held.getvalue()
+    chunk = len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+    for at in (33, len(data) - 12):  # behind the header; before the end
+        with contextlib.suppress(InputError):
+            assert decode_raster(data[:at] + chunk + data[at:], "a.png").pixels.shape == (8, 8)

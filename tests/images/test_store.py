@@ -198,7 +198,7 @@ def test_a_store_that_is_not_whole_is_refused(tmp_path, images):
     part = tmp_path / "out/pixels/part-00000.npy"
     whole = part.read_bytes()
     part.write_bytes(whole[:-50])
-    with pytest.raises(InputError, match="a whole part of a pixel store"):
+    with pytest.raises(InputError, match=r"part-00000\.npy: expected an array .* found a damaged file"):
         open_store(tmp_path / "out")
     part.rename(part.with_name("part-00001.npy"))
     with pytest.raises(InputError, match=r"the file part-00000.npy; found part-00001.npy in its place"):

@@ -137,7 +137,7 @@ def test_a_mismatch_names_the_keys(tmp_path: Path):
     said = str(raised.value)
     assert f"expected the {len(before)} tensors of the network (1 missing: 'features.norm0.weight')" in said
     assert (
-        f"found {len(before)} tensors (1 unknown: 'features.extra.weight'; 1 of another shape: "
+        f"found {len(before)} tensors (1 unknown: 'features.extra.weight'; 1 of another shape or type: "
         "'features.norm3.bias' (5,) instead of (32,))" in said
     )
     assert all(torch.equal(v, before[k]) for k, v in made.state_dict().items())

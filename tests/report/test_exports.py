@@ -139,7 +139,7 @@ def test_a_table_in_word_keeps_figures_marks_heads_and_shades(tmp_path):
     document = _document(write_tables([Section("s", "Some", (made,))], tmp_path / "t.docx"))
     assert _rows(document) == [
         [["Finding", "Both"], ["", "x", "y"], ["Mass & more", "0.80a", "—b"], ["Edema|below", "1", "2"],
-         ["R.|a few cases|b <none>"]]
+         ["R.|a few\\x0b cases|b <none>"]]
     ]  # fmt: skip
     assert [s.get(f"{W}val") for s in document.iter(f"{W}gridSpan")] == ["2", "3"]
     assert [s.get(f"{W}fill") for s in document.iter(f"{W}shd")] == ["94C4DF"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +15,7 @@ from overread.cli.given import change as _change
 from overread.cli.given import pair as _pair
 from overread.cli.given import stated as _stated
 from overread.cli.given import verified as _verified
-from overread.cli.progress import line, say, shown
+from overread.cli.progress import line, put, say, shown
 from overread.errors import InputError
 
 app = typer.Typer(
@@ -34,10 +36,21 @@ Outside = Annotated[bool, typer.Option("--allow-outside", help="Allow paths that
 
 def main() -> None:
     """Run a command; what the user can mend is said in one paragraph (exit 2), a stop by Ctrl-C exits 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding gets escapes, no traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except InputError as error:
         say(str(error), red=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        say(
+            f"{str(error.filename)[:80]}…: this file system allows no name as long as that. Use a shorter one.",
+            red=True,
+        )
         sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name not in _TRAINING:
@@ -62,7 +75,7 @@ def demo(
 
     with shown() as progress:
         page = demo(out, seeds=seeds, progress=progress)
-    print(f"Report: {page.resolve()}")
+    put(f"Report: {page.resolve()}")
 
 
 @app.command()
@@ -86,8 +99,8 @@ def run(
             protocol, out, data=data, workers=workers, changes=changes, allow_outside=allow_outside, progress=progress
         )  # fmt: skip
     for remark in remarks(out / "evaluation"):
-        print(remark)
-    print(f"Report: {page.resolve()}")
+        put(remark)
+    put(f"Report: {page.resolve()}")
 
 
 @app.command()
@@ -102,7 +115,7 @@ def check(
 
     stated = section(EvaluationConfig, _stated(config, "evaluation"), "evaluation") if config else None
     for said in check(file, table, evaluation=stated):
-        print(said)
+        put(said)
 
 
 @app.command()
@@ -148,7 +161,7 @@ def cohort(
     else:
         source, said = cohort_tables(images, labels, regions, allowed=chosen.missing_allowed)
         for remark in said:
-            print(remark)
+            put(remark)
     if cluster and workers:
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
     with shown() as progress:
@@ -159,9 +172,9 @@ def cohort(
     for sentence in summary(made.flow):
         say(sentence)
     counts = made.images.group_by("site", "split").len().sort("site", "split")
-    print(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
+    put(f"{out}: {made.images.height:,} images of {made.images['patient_id'].n_unique():,} patients")
     for site, split, count in counts.iter_rows():
-        print(f"  {site:20} {split:6} {count:8,}")
+        put(f"  {site:20} {split:6} {count:8,}")
 
 
 @app.command()
@@ -188,12 +201,12 @@ def deidentify(
         made = package.deidentify(
             source, out, key, stated, mapping=mapping, workers=workers or os.cpu_count() or 1, progress=progress
         )
-    print(f"{made.clean:,} files are clean: {made.folder.resolve()}")
-    print(f"{made.quarantined:,} were kept back, {made.other:,} are no DICOM, {made.copies:,} are copies: "
+    put(f"{made.clean:,} files are clean: {made.folder.resolve()}")
+    put(f"{made.quarantined:,} were kept back, {made.other:,} are no DICOM, {made.copies:,} are copies: "
           f"{made.quarantine.resolve()} says why.")  # fmt: skip
     for note in made.notes:
-        print(note)
-    print(f"Text was blacked out in {made.blackened:,}. About one burned-in line in five is missed: look at a sample.")
+        put(note)
+    put(f"Text was blacked out in {made.blackened:,}. About one burned-in line in five is missed: look at a sample.")
 
 
 @app.command()
@@ -211,8 +224,8 @@ def splits(
     _verified(verify, cohort)
     made = write_splits(cohort, out, section(CohortConfig, _stated(config, "cohort"), "cohort"))
     for site, hashed in made.items():
-        print(f"{site}: {hashed[:12]}")
-    print(f"Splits, each a split_file for a cohort of its own: {out.resolve()}")
+        put(f"{site}: {hashed[:12]}")
+    put(f"Splits, each a split_file for a cohort of its own: {out.resolve()}")
 
 
 @app.command()
@@ -235,8 +248,8 @@ def sample(
     stated = _stated(config, "sample") | {k: v for k, v in given.items() if v is not None}
     made = draw(cohort, out, section(SampleConfig, stated, "sample"))
     for note in made.notes:
-        print(note)
-    print(f"Sample: {(out / 'images.parquet').resolve()}, hash {made.hash[:12]}")
+        put(note)
+    put(f"Sample: {(out / 'images.parquet').resolve()}, hash {made.hash[:12]}")
 
 
 @app.command()
@@ -269,7 +282,7 @@ def train(
                 say(line)
 
         train(cohort, out, chosen, sites=site, max_images=max_images, name=name, progress=told)
-    print(f"Model: {out.resolve()}")
+    put(f"Model: {out.resolve()}")
 
 
 @app.command()
@@ -288,7 +301,7 @@ def predict(
     _verified(verify, model, cohort)
     with line("predict") as progress:
         predict(model, cohort, out, sites=site, heatmaps=heatmaps, batch_size=batch_size, progress=progress)
-    print(f"Predictions: {(out / 'predictions.parquet').resolve()}")
+    put(f"Predictions: {(out / 'predictions.parquet').resolve()}")
 
 
 @app.command()
@@ -327,8 +340,8 @@ def evaluate(
             tune=tune or (), reads=reads, title=title, workers=workers or os.cpu_count() or 1, progress=progress,
         )  # fmt: skip
     for remark in remarks(out):
-        print(remark)
-    print(f"Report: {page.resolve()}")
+        put(remark)
+    put(f"Report: {page.resolve()}")
 
 
 @app.command()
@@ -356,7 +369,7 @@ def report(
             evaluation, out, title=title, cohort=cohort, heatmaps=maps, models=model or (), statements=statements,
             pool=pool,
         )  # fmt: skip
-    print(f"Report: {page.resolve()}")
+    put(f"Report: {page.resolve()}")
 
 
 @app.command()
@@ -369,11 +382,11 @@ def verify(
     found = verify(folder)
     for each in found:
         for sentence in each.sentences():
-            print(sentence)
+            put(sentence)
     altered = [each.folder for each in found if not each.unchanged]
     if altered:
         raise InputError(folder, "every file as it was written", f"differences in {len(altered)} folders")
-    print("Everything is as it was written.")
+    put("Everything is as it was written.")
 
 
 @app.command()
@@ -416,8 +429,10 @@ def plan(
     for question, assumed, *numbers in made.table[:, :6].iter_rows():
         shown.add_row(question, assumed, *("—" if n is None else f"{n:,}" for n in numbers))
     Console(highlight=False).print(shown)
-    print("\nFor the protocol:\n")
+    for text in ("", "For the protocol:", ""):
+        put(text)
     for sentence in made.sentences:
-        print(f"- {sentence}")
+        put(f"- {sentence}")
     if where:
-        print(f"\nPlan: {made.write(where).resolve()}")
+        put("")
+        put(f"Plan: {made.write(where).resolve()}")

@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from overread import limits, regular
 from overread.errors import InputError
+from overread.tables.records import read_toml
 
 SECTIONS = {"cohort", "deidentification", "sample", "training", "evaluation", "options"}
 
@@ -19,7 +19,7 @@ def change(text: str) -> tuple[str, Any]:
         raise InputError("--set", "KEY=VALUE, such as training.epochs=5", f"'{text}'")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key.strip(), value.strip()
 
 
@@ -35,13 +35,10 @@ def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str
     """The section of a configuration file; where it may stand alone, the file may hold its keys at the top."""
     if config is None:
         return {}
-    try:
-        stated = tomllib.loads(regular.text(config, most=limits.DOCUMENT_BYTES))
-    except FileNotFoundError as error:
-        raise InputError(config, "a TOML file", "no file there") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(config, "TOML", str(error)) from error
-    inner: dict[str, Any] = stated.get(section, stated if alone and not SECTIONS & set(stated) else {})
+    stated = read_toml(config)
+    inner = stated.get(section, stated if alone and not SECTIONS & set(stated) else {})
+    if not isinstance(inner, dict):
+        raise InputError(config, f"a section [{section}]", f"a value ({inner!r:.80})")
     return inner
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,10 +18,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from overread.characters import visible
+
+
+def put(text: str) -> None:
+    """A line of the result. This and `say` are the only ways to a terminal: neither lets a control character pass."""
+    typer.echo(visible(text))
+
 
 def say(text: str, *, red: bool = False) -> None:
-    """A line for the person, beside the result; red where it is what went wrong."""
-    Console(stderr=True, highlight=False).print(text, style="red" if red else None, markup=False, soft_wrap=True)
+    """Lines for the person, beside the result; red where it is what went wrong."""
+    console = Console(stderr=True, highlight=False, emoji=False)
+    console.print(visible(text, keep="\n"), style="red" if red else None, markup=False, soft_wrap=True)
 
 
 class Pace:
@@ -52,8 +61,8 @@ def shown() -> Iterator[Callable[[str, int, int], None]]:
         yield _logged()
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=errors) as bars:
         tasks: dict[str, TaskID] = {}
@@ -61,7 +70,7 @@ def shown() -> Iterator[Callable[[str, int, int], None]]:
 
         def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total, rate="")
+                tasks[what] = bars.add_task(visible(what), total=total, rate="")
                 paces[what] = Pace(done)
             bars.update(tasks[what], completed=done, total=total, rate=paces[what].rate(done))
 

@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import polars as pl
 
@@ -17,6 +17,7 @@ from overread.datasets import devices
 from overread.errors import InputError, did_you_mean
 from overread.images import tree
 from overread.tables import Source
+from overread.tables.records import checked_values, typed
 
 # The options, of any source, that name a table or a folder below the root.
 _TABLES = ("file", "images", "labels", "lists", "nih", "patients")
@@ -126,8 +127,12 @@ def _option_problems(name: str, read: Callable[..., Source], given: Mapping[str,
         InputError(place, f"the option '{p.name}'", "no such key", do=f"Add {p.name} = {_example(p)} under {where}.")
         for p in needed
     ]
-    if not isinstance(given.get("prefix", ""), str):
-        problems.append(InputError(f"{place}, prefix", "text", repr(given["prefix"])))
+    hints = {**get_type_hints(read), "prefix": str}
+    for option in (o for o in given if o in taken):
+        try:
+            typed(checked_values(given[option], f"{place}, {option}"), hints[option], f"{place}, {option}")
+        except InputError as error:
+            problems.append(error)
     return problems
 
 

@@ -7,7 +7,6 @@ patients are, and the reports.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from overread import limits, regular, tables
 from overread.datasets import folding, shipped, stated
 from overread.errors import InputError
 from overread.tables import Source
+from overread.tables.records import json_value
 
 ABOUT = shipped.About(
     title="CheXpert",
@@ -170,12 +170,18 @@ def further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFrame
 def _lines(path: Path) -> pl.DataFrame:
     """A file with a JSON object per line, as text."""
     try:
-        rows = [json.loads(line) for line in regular.text(path, most=limits.TEXT_BYTES).splitlines() if line.strip()]
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, "a JSON object in every line", str(error)) from error
+        lines = regular.content(path, most=limits.TEXT_BYTES).decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(path, "a JSON object in every line, in UTF-8", "bytes that are not") from error
+    rows = [json_value(line, f"{path}, line {n:,}") for n, line in enumerate(lines, 1) if line.strip()]
     if odd := [row for row in rows if not isinstance(row, dict)]:
         raise InputError(path, "a JSON object in every line", f"{len(odd):,} others", examples=[str(o) for o in odd])
-    return stated.as_text(pl.DataFrame(rows, infer_schema_length=None))
+    if any(isinstance(v, dict | list) for row in rows for v in row.values()):
+        raise InputError(path, "a text or number for every key", "lists or objects")
+    text = [
+        {k: None if v is None else str(int(v) if isinstance(v, bool) else v) for k, v in row.items()} for row in rows
+    ]
+    return pl.DataFrame(text, schema=dict.fromkeys((k for row in text for k in row), pl.String))
 
 
 def folders_of(places: list[Path]) -> dict[str, Path]:

@@ -6,16 +6,17 @@ RSNA and the STR. The radiographs are ChestX-ray14's under new names: pooled wit
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from overread import limits, regular, tables
+from overread import tables
 from overread.datasets import folding, headers, shipped
 from overread.errors import InputError
 from overread.images import tree
 from overread.tables import Source
+from overread.tables.records import read_json
 
 ABOUT = shipped.About(
     title="RSNA Pneumonia Detection Challenge",
@@ -116,9 +117,9 @@ def _images(names: pl.Series, root: Path, file: Path, site: str) -> tuple[pl.Dat
 def _mapped(images: pl.DataFrame, path: Path) -> pl.DataFrame:
     """The images with NIH's number of the patient and the name of NIH's image."""
     try:
-        entries = json.loads(regular.content(path, most=limits.JSON_BYTES))
-        nih = {e["subset_img_id"]: e["img_id"] for e in entries}
-    except (ValueError, KeyError, TypeError) as error:
+        entries = read_json(path, list[dict[str, Any]])
+        nih = {str(e["subset_img_id"]): str(e["img_id"]) for e in entries}
+    except (InputError, KeyError) as error:
         raise InputError(path, "a list of entries with subset_img_id and img_id", "something else") from error
     named = pl.col("image_id").replace_strict(nih, default=None, return_dtype=pl.String)
     images = images.with_columns(nih_image=named)

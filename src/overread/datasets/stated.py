@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import ConfigDict
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from overread import findings, tables
 from overread.errors import InputError, did_you_mean
+from overread.tables.records import typed
 
+_Values = str | bool | int | float | Sequence[str | bool | int | float]
 _STATES = ("present", "absent", "uncertain")
 _LISTED = 60  # words that a message suggests entries for
 _KEYS = {
@@ -23,6 +27,23 @@ _KEYS = {
     "long": ("form", "file", "columns", "source", "vocabulary", *_STATES),
     "constant": ("form", "findings", "source", "vocabulary"),
 }
+
+
+class _Spec(TypedDict, total=False):
+    """The types of a layout's keys; which of them a form has, `_KEYS` says."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
+    form: str
+    source: str
+    columns: Mapping[str, str] | Sequence[str]
+    vocabulary: str | Mapping[str, str | Sequence[str]] | Sequence[str]
+    column: str
+    separator: str
+    file: str
+    findings: Mapping[str, str]
+    present: _Values
+    absent: _Values
+    uncertain: _Values
 
 
 def labels(
@@ -35,7 +56,7 @@ def labels(
     each form. `encoding`: that of a file of its own. `notes` takes what was changed in identifiers.
     """
     form = spec.get("form")
-    if form not in _KEYS:
+    if not isinstance(form, str) or form not in _KEYS:
         expected = f"a form, one of {', '.join(_KEYS)}"
         raise InputError(f"{where}, labels", expected, f"'{form}'", do=did_you_mean(str(form), _KEYS))
     unknown = [k for k in spec if k not in _KEYS[form]]
@@ -43,6 +64,7 @@ def labels(
         expected = f"keys {', '.join(_KEYS[form])} for the form '{form}'"
         hint = did_you_mean(unknown[0], _KEYS[form])
         raise InputError(f"{where}, labels", expected, "unknown keys", examples=unknown, do=hint)
+    typed(spec, _Spec, f"{where}, labels")
     if form == "list":
         long = from_list(rows, spec, where)
     elif form == "wide":

@@ -83,7 +83,9 @@ def read(
     if any(c in images for c in "*?["):
         rows, columns = locations.listing(Path(root), images), {"path": "path", **columns}
     else:
-        rows = stated.as_text(tables.frame_of(file, encoding=encoding))
+        rows = tables.frame_of(file, encoding=encoding)
+        _refuse_flags(rows, columns, file)
+        rows = stated.as_text(rows)
     _check_columns(rows, file, columns, keep, defaults or {})
     every, rows = rows, _chosen(rows, where or {}, file)
     frame = _mapped(rows, columns, keep, defaults or {})
@@ -116,6 +118,14 @@ def _mapped(
     both = plain.hstack(rows.select(pl.all().name.prefix("_file ")))
     names = {c: f"_file {c}" for c in rows.columns} | {c: c for c in plain.columns}
     return both.select(*plain.columns, *(locations.filled(text, names).alias(name) for name, text in templates.items()))
+
+
+def _refuse_flags(rows: pl.DataFrame, columns: Mapping[str, str], file: Path) -> None:
+    """Refuse true and false where a number belongs, before they become 1 and 0 as labels do."""
+    own = tables.schema("images").columns()
+    wrong = [c for name, c in columns.items() if name in own and own[name].dtype.is_numeric() and c in rows.columns]
+    if wrong := [f"'{c}'" for c in wrong if rows.schema[c] == pl.Boolean]:
+        raise InputError(file, "columns of numbers", f"{len(wrong)} of true and false", examples=wrong)
 
 
 def _with_path(columns: Mapping[str, str], defaults: Mapping[str, str]) -> Mapping[str, str]:

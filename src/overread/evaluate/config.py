@@ -74,7 +74,7 @@ class EvaluationConfig:
     smallest_worthwhile_gain: float = 0.01
     external_sites: tuple[str, ...] = ()
     internal_sites: tuple[str, ...] = ()
-    roles: Mapping[str, Any] = field(default_factory=dict)
+    roles: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mapping: tuple[Mapping[str, Any], ...] = ()
     references: tuple[str, ...] = ()
@@ -101,7 +101,8 @@ class EvaluationConfig:
     @property
     def single(self) -> dict[str, str]:
         """The single-institution models, each with its site."""
-        return dict(self.roles.get("single", {}))
+        given = self.roles.get("single", {})
+        return dict(given) if isinstance(given, Mapping) else {}
 
     @property
     def matched(self) -> str:
@@ -230,6 +231,12 @@ def _role_problems(config: EvaluationConfig) -> list[InputError]:
         if role not in _ROLES:
             hint = did_you_mean(role, _ROLES)
             problems.append(InputError("evaluation.roles", "roles " + ", ".join(_ROLES), f"'{role}'", do=hint))
+    for role, given in config.roles.items():
+        if isinstance(given, Mapping) != (role == "single"):
+            expected = "models and their sites" if role == "single" else "the name of a model"
+            problems.append(InputError(f"evaluation.roles.{role}", expected, f"{given!r}"))
+    if problems:
+        return problems
     both = set(config.external_sites) & set(config.internal_sites)
     if both:
         problems.append(InputError("evaluation", "sites external or internal", "sites named as both", examples=both))

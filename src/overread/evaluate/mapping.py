@@ -74,7 +74,8 @@ def _problems(one: Mapping[str, Any]) -> list[InputError]:
         if key not in _KEYS:
             problems.append(InputError(_WHERE, "keys " + ", ".join(_KEYS), f"'{key}'", do=did_you_mean(key, _KEYS)))
     parts = one.get("from", ())
-    if not one.get("finding") or not parts or isinstance(parts, str):
+    words = [one.get("finding"), *parts] if isinstance(parts, list | tuple) and parts else [None]
+    if not all(isinstance(w, str) and w for w in words):
         expected = "a finding and, as a list, the findings that it is scored from"
         problems.append(InputError(_WHERE, expected, f"{dict(one)}"))
         return problems
@@ -84,6 +85,8 @@ def _problems(one: Mapping[str, Any]) -> list[InputError]:
             problems.append(InputError(_WHERE, "names of the vocabulary", f"'{word}'", do=hint))
     if len(set(parts)) < len(parts):
         problems.append(InputError(_WHERE, "each part once", "a repeat", examples=parts))
+    if not isinstance(one.get("name", ""), str):
+        problems.append(InputError(_WHERE, "a name as text", f"{one['name']!r}"))
     if not isinstance(one.get("whole", False), bool):
         problems.append(InputError(_WHERE, "whole = true or false", f"{one['whole']!r}"))
     if any(c in str(one.get("name", "")) for c in ";=[]{}"):

@@ -285,6 +285,8 @@ def _scores(
 
 
 def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path | str) -> InputError | None:
+    if not (given.dtype.is_numeric() or given.dtype in (pl.String, pl.Null)):
+        return InputError(path, f"numbers as scores of {finding}", f"values of the type {given.dtype}")
     wrong = given.is_not_null() & (number.is_null() | ~number.is_finite().fill_null(False))
     if not wrong.any():
         return None
@@ -319,6 +321,8 @@ def _unpivoted(
     wide = frame.select(
         *(pl.col(c).alias(new) for c, new in keys.items()), *(pl.col(c).alias(f) for c, f in names.items())
     )
+    if len({wide.schema[f] for f in names.values()}) > 1:  # a Parquet file with columns of several types
+        wide = wide.with_columns(pl.col(list(names.values())).cast(pl.String))
     long = wide.unpivot(list(names.values()), index=list(keys.values()), variable_name="finding", value_name="said")
     return long, dict(keys) | {c: f"finding {f}" for c, f in names.items()}, unused
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,14 +14,14 @@ from PIL import Image, ImageOps
 
 from overread import limits
 from overread.errors import InputError
-from overread.images.faults import MEMORY
+from overread.images.faults import BROKEN, MEMORY
 from overread.images.picture import MAX_PIXELS, Picture, check_size, content, read_bytes
 
 _GREY8, _GREY16 = ("L",), ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _EXIF_ORIENTATION = 0x0112
 _GREY_PNG = (b"\x08\x00", b"\x10\x00")  # bit depth and colour type, as its header (which comes first) states them
 _PNG_EXTRAS = {b"eXIf", b"tRNS", b"acTL"}  # a turn, transparency, several frames
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_BROKEN = (*BROKEN, SyntaxError)
 _SCAN = b"\xff\xda"  # within a scan the byte FF is followed by 00, so that this is a marker
 _ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}  # without its end mark a file is truncated
 
@@ -59,6 +58,7 @@ def decode_raster(data: bytes, where: Path | str, *, at_least: int = 0, longer: 
         raise InputError(where, "a PNG or JPEG image", f"a file whose content is {kind}")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of extra chunks that are broken; nothing of them is used
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit that counts is check_size's
             return _decode(data, where, at_least, longer)
     except Image.DecompressionBombError as error:

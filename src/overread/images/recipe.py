@@ -47,7 +47,7 @@ class Recipe:
             problems.append(InputError("recipe.size", "a whole number from 8 to 4096", limits.shown(self.size)))
         for name, known in (("fit", _FITS), ("window", _WINDOWS)):
             value = getattr(self, name)
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 expected = f"one of {', '.join(known)}"
                 problems.append(InputError(f"recipe.{name}", expected, repr(value), do=did_you_mean(str(value), known)))
         if problems:

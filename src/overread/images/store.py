@@ -6,7 +6,6 @@ build that was interrupted, even by kill -9, goes on with the parts that are mis
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 from collections.abc import Callable
@@ -30,6 +29,8 @@ from overread.images.unreadable import SCHEMA as _UNREADABLE
 from overread.images.unreadable import problems
 from overread.limits import Bounds
 from overread.tables import make_folder, remove, write_array, write_json
+from overread.tables.kinds import PartRecord
+from overread.tables.records import read_array, read_json
 
 Progress = Callable[[int, int], None]
 Check = Callable[[pl.DataFrame], None]
@@ -52,6 +53,15 @@ class Store:
     def __len__(self) -> int:
         return sum(len(p) for p in self.parts)
 
+    def _check(self, part: int, row: NDArray[np.integer]) -> None:
+        """Refuse places that the store does not have: the table of images is not of these pixels."""
+        size = len(self.parts[part]) if 0 <= part < len(self.parts) else 0
+        if not size or row.min() < 0 or row.max() >= size:
+            found = f"part {part}, row {row.max()}, of a store with {len(self.parts)} parts, {size:,} rows in this one"
+            raise InputError(
+                "pixels", "a place of the pixel store for every image", found, do="Build the cohort again."
+            )
+
     def gather(self, part: NDArray[np.integer], row: NDArray[np.integer]) -> NDArray[np.uint8]:
         """The images at these places, in this order: uint8 (n, size, size), a copy.
 
@@ -60,6 +70,7 @@ class Store:
         part, row = np.asarray(part), np.asarray(row)
         out = np.empty((len(row), self.recipe.size, self.recipe.size), np.uint8)
         for number in np.unique(part):
+            self._check(int(number), row[part == number])
             here = np.flatnonzero(part == number)
             if len(here) == len(row):
                 np.take(self.parts[number], row, axis=0, out=out)
@@ -191,13 +202,13 @@ def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
     if not path.is_file() or not beside.is_file():
         return None
     integrity.check_seal(beside, do=_REMOVE)
-    record: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
-    if record.get("key") != part.key:
+    record = read_json(beside, PartRecord, do=_REMOVE)
+    if record["key"] != part.key:
         return None
     kind = integrity.difference(path, record["file"], thorough=True)
     integrity.refuse(pixels, [integrity.Difference(path.name, kind)] if kind else [], do=_REMOVE)
-    records = [Made(**entry) for entry in record["images"]]
-    return None if any(word in r.fault for r in records for word in (ENDED, MEMORY)) else _frame(records)
+    made = [Made(**entry) for entry in record["images"]]
+    return None if any(word in r.fault for r in made for word in (ENDED, MEMORY)) else _frame(made)
 
 
 def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Made]) -> None:
@@ -235,10 +246,7 @@ def open_store(folder: Path | str) -> Store:
     pixels = Path(folder) / "pixels"
     if not (pixels / "recipe.json").is_file():
         raise InputError(folder, "a cohort with pixels/recipe.json", "none there", do="Build the cohort first.")
-    try:
-        recipe = Recipe.from_dict(json.loads((pixels / "recipe.json").read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise InputError(pixels / "recipe.json", "a pixel recipe in JSON", str(error)) from error
+    recipe = Recipe.from_dict(read_json(pixels / "recipe.json", dict[str, Any]))
     parts = []
     for number, path in enumerate(sorted(pixels.glob("part-*.npy"))):
         if path != _name(pixels, number):
@@ -248,10 +256,4 @@ def open_store(folder: Path | str) -> Store:
 
 
 def _mapped(path: Path, recipe: Recipe) -> NDArray[np.uint8]:
-    try:
-        values = np.load(path, mmap_mode="r")
-    except ValueError as error:
-        raise InputError(path, "a whole part of a pixel store", str(error), do="Build the cohort again.") from error
-    if values.dtype != np.uint8 or values.shape[1:] != (recipe.size, recipe.size):
-        raise InputError(path, f"uint8 (n, {recipe.size}, {recipe.size})", f"{values.dtype} {values.shape}")
-    return values
+    return read_array(path, (np.uint8,), (None, recipe.size, recipe.size), do="Build the cohort again.")

@@ -13,6 +13,7 @@ _FRAME = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA, 0xCB, 0xF7}
 _SEQUENTIAL = {0xC0, 0xC1}
 _TILE, _END = b"\xff\x90", b"\xff\xd9"
 _SCANS = b"\xff\xda"
+_TILES = 65_535  # as the number of a tile has 16 bits (A.4.2)
 _SCAN, _ALONE = 0xDA, {0xD8, 0x01, *range(0xD0, 0xD8)}
 
 
@@ -78,8 +79,22 @@ def _jpeg2000_size(stream: bytes, place: int, planes: int) -> tuple[int, int]:
     (components,) = struct.unpack_from(">H", stream, place + 36)
     if components != planes:
         raise Fault(f"the stream has {components} components, the file states {planes}")
+    _check_grid(stream, place)
     _check_tiles(stream, place - 2)
     return bottom - top, right - left
+
+
+def _check_grid(stream: bytes, place: int) -> None:
+    """Refuse tiles or steps of no size, and more tiles than there can be: decoders divide by these (A.5.1)."""
+    right, bottom, left, top, wide, tall, first_x, first_y = struct.unpack_from(">8I", stream, place + 4)
+    (components,) = struct.unpack_from(">H", stream, place + 36)
+    steps = [stream[place + 38 + 3 * i + 1 : place + 41 + 3 * i] for i in range(components)]
+    if not (wide and tall and first_x <= left < right and first_y <= top < bottom):
+        raise Fault("the stream is divided into tiles that do not cover it")
+    if any(len(step) < 2 or 0 in step for step in steps):
+        raise Fault("the stream has components of no resolution")
+    if -(-(right - first_x) // wide) * -(-(bottom - first_y) // tall) > _TILES:
+        raise Fault(f"the stream has more than {_TILES:,} tiles")
 
 
 def _check_tiles(stream: bytes, place: int) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from overread import findings as vocabulary
@@ -153,7 +153,7 @@ def _problems(config: TrainingConfig) -> Iterator[InputError]:
             expected = f"one of {', '.join(k for k in known if k)}" + (", timm:NAME" if name == "network" else "")
             yield InputError(f"training.{name}", expected, repr(value), do=did_you_mean(value, known))
     yield from _wrong_numbers(config)
-    if config.weights not in (None, "imagenet") and not Path(str(config.weights)).is_file():
+    if config.weights not in (None, "imagenet") and not os.path.isfile(str(config.weights)):
         expected = "None, 'imagenet' or the path of a weight file"
         yield InputError("training.weights", expected, repr(config.weights), do="No file is there.")
     elif config.weights and not config.normalisation and not _normalisation_of(config.weights):

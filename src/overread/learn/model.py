@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,6 +19,8 @@ from overread.errors import InputError
 from overread.images.recipe import Recipe
 from overread.learn import network
 from overread.learn.checkpoint import check_finite
+from overread.tables.kinds import ModelRecord
+from overread.tables.records import read_json, read_text, typed
 
 FORMAT = 1
 """The format of model.json that is written here; a newer one is refused."""
@@ -168,15 +169,10 @@ def check_files(folder: Path, record: Mapping[str, Any]) -> None:
 
 def _read_record(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
-    if not path.is_file():
-        found = "no folder there" if not folder.is_dir() else "no model.json in it"
+    if not os.path.isfile(path):
+        found = "no folder there" if not os.path.isdir(folder) else "no model.json in it"
         raise InputError(folder, "a model folder (model.json, weights.safetensors, train_patients.txt)", found)
-    try:
-        record = json.loads(regular.text(path, most=limits.JSON_BYTES))
-    except ValueError as error:
-        raise InputError(path, "JSON", str(error)) from error
-    if not isinstance(record, dict):
-        raise InputError(path, "a record of keys and values", type(record).__name__)
+    record = read_json(path, dict[str, Any])
     if record.get("format", FORMAT) != FORMAT:
         raise InputError(
             path, f"format {FORMAT}", f"format {record['format']!r}",
@@ -196,12 +192,11 @@ def _problems(path: Path, record: Mapping[str, Any]) -> list[InputError]:
     missing = [key for key in required if key not in record]
     if missing:
         return [InputError(path, "the keys of a model", f"{len(missing)} missing", examples=missing)]
-    odd = [key for key, kinds in required.items() if not isinstance(record[key], kinds)]
-    if odd:
-        return [InputError(path, "texts, lists and records where a model has them", "others", examples=odd)]
+    try:
+        typed(record, ModelRecord, path)
+    except InputError as error:
+        return list(error.problems)
     problems = []
-    if kind not in ("single", "ensemble"):
-        problems.append(InputError(path, "kind 'single' or 'ensemble'", repr(kind)))
     names = list(record["findings"])
     unknown = [f for f in names if f not in vocabulary.names()]
     if unknown:
@@ -226,6 +221,8 @@ def _wrong_architecture(path: Path, record: Mapping[str, Any], outputs: Sequence
         return [
             InputError(path, "an architecture: network, channels, outputs", f"{len(missing)} missing", examples=missing)
         ]
+    if told["channels"] not in (1, 3):
+        return [InputError(path, "1 or 3 channels", f"{told['channels']}")]
     if told["outputs"] not in (len(outputs), len(record["findings"])):
         found = f"{told['outputs']} outputs for {len(record['findings'])} findings"
         return [InputError(path, "an output of the network for every finding", found)]
@@ -246,16 +243,16 @@ def _train_patients(folder: Path) -> frozenset[str]:
             folder, "a file train_patients.txt, by which test patients are kept apart from training", "none",
             do="Without it nobody can say whether a test set is independent; train the model again.",
         )  # fmt: skip
-    return frozenset(line for line in regular.text(path, most=limits.LIST_BYTES).split("\n") if line)
+    return frozenset(line for line in read_text(path, "a list of patients", most=limits.LIST_BYTES).split("\n") if line)
 
 
 def _members(folder: Path, record: Mapping[str, Any]) -> tuple[Model, ...]:
     path = folder / "model.json"
-    members = tuple(open_model(folder / name) for name in record["members"])
-    if not members:
+    if not record["members"]:
         raise InputError(path, "an ensemble of at least one member", "none")
-    if any(member.kind != "single" for member in members):
+    if any(_read_record(folder / name).get("kind") != "single" for name in record["members"]):  # it may be itself
         raise InputError(path, "members that are single models", "an ensemble among them")
+    members = tuple(open_model(folder / name) for name in record["members"])
     told = (record["findings"], record["not_outputs"], record["recipe"])
     other = [m.name for m in members if [m.record[k] for k in ("findings", "not_outputs", "recipe")] != list(told)]
     if other:
@@ -280,12 +277,22 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
     except FileNotFoundError as error:
         raise InputError(path, "a weights file", "none") from error
-    except SafetensorError as error:
-        raise InputError(path, "a whole safetensors file", f"a damaged one ({error})", do="Copy it again.") from error
+    except Exception as error:  # of safetensors, and of torch where a type or a size is none that it knows
+        raise InputError(path, "a whole safetensors file", "a damaged one", do="Copy it again.") from error
 
 
 def _mismatches(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
     problems = [f"{key} missing" for key in own if key not in weights]
     problems += [f"{key} unknown" for key in weights if key not in own]
-    shared = (key for key in own if key in weights and own[key].shape != weights[key].shape)
-    return problems + [f"{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}" for key in shared]
+    shared = [key for key in own if key in weights]
+    problems += [
+        f"{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}"
+        for key in shared
+        if own[key].shape != weights[key].shape
+    ]
+    return problems + [f"{key} of {weights[key].dtype}" for key in shared if other_type(own[key], weights[key])]
+
+
+def other_type(own: Tensor, given: Tensor) -> bool:
+    """Whether a tensor is not of the kind of the network's: whole numbers or Booleans for weights, or the reverse."""
+    return own.is_floating_point() != given.is_floating_point() or given.is_complex()

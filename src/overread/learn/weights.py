@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import urllib.error
 import urllib.request
@@ -83,10 +84,15 @@ def _check_fit(path: Path, state: Mapping[str, Tensor], own: Mapping[str, Tensor
         f"'{original.get(k, k)}' {tuple(state[k].shape)} instead of {tuple(own[k].shape)}"
         for k in own if k in state and own[k].shape != state[k].shape
     ]  # fmt: skip
+    other += [
+        f"'{original.get(k, k)}' of {state[k].dtype}"
+        for k in own
+        if k in state and (own[k].is_floating_point() != state[k].is_floating_point() or state[k].is_complex())
+    ]
     if not (missing or unknown or other):
         return
     wants = _some(missing, "missing") or _some([f"'{k}'" for k in own], "such as")
-    has = "; ".join(s for s in (_some(unknown, "unknown"), _some(other, "of another shape")) if s)
+    has = "; ".join(s for s in (_some(unknown, "unknown"), _some(other, "of another shape or type")) if s)
     has = has or _some([f"'{k}'" for k in original.values()], "such as")
     raise InputError(
         path, f"the {len(own)} tensors of the network ({wants})", f"{len(original)} tensors ({has})",
@@ -102,7 +108,7 @@ def _some(names: Sequence[str], what: str) -> str:
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a weight file by name; nothing in the file is ever run."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(path, "a weight file", "none there", do="Check the path.")
     with regular.opened(path, most=limits.WEIGHT_BYTES):
         _check_unpacked(path)
@@ -118,7 +124,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
                 do="Where you trust it: load it in the software that made it, torch.save(network.state_dict(), FILE) "
                 "there, and give that file.",
             ) from error  # fmt: skip
-        raise InputError(path, "a weight file", f"a damaged one ({_first(error)})", do="Copy it again.") from error
+        raise InputError(path, "a weight file", "a damaged one", do="Copy it again.") from error
     if isinstance(loaded, Mapping) and not _of_tensors(loaded):
         nested = {str(k): v for k, v in loaded.items() if _of_tensors(v)}
         chosen = [k for k in _WRAPPERS if k in nested] or list(nested)
@@ -246,7 +252,3 @@ def download_imagenet(cache: Path | None = None) -> Path:
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise InputError(IMAGENET_URL, "a network connection", str(error), do=offline) from error
     return path
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

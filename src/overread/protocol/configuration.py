@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from overread.errors import InputError, did_you_mean
+from overread.tables.records import checked_values
 
 
 def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:
@@ -17,6 +19,8 @@ def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mappin
     `derived` holds values that follow from the rest of the protocol: a section must not state them too.
     Raises InputError that says every key that is unknown, of the wrong kind, or stated twice.
     """
+    if not isinstance(stated, Mapping):
+        raise InputError(where, "a section of keys and values", f"{stated!r:.80}")
     known = {f.name for f in fields(kind)}
     derived = {k: v for k, v in (derived or {}).items() if k in known}
     problems = []
@@ -27,11 +31,21 @@ def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mappin
             problems.append(_unknown(where, key, known - set(derived)))
     if problems:
         raise InputError.all(problems)
+    checked_values(stated, where)
     try:
-        made = TypeAdapter(kind).validate_python(stated)
+        made = strictly(kind, stated)
     except ValidationError as error:
-        raise InputError.all([problem(e, stated, where) for e in error.errors()]) from error
+        raise InputError.all([problem(e, stated, where) for e in error.errors()[:20]]) from error
     return replace(made, **derived)
+
+
+def strictly(kind: Any, stated: Mapping[str, Any]) -> Any:
+    """The value of a kind that is stated; nothing is converted but lists to tuples and whole numbers to others.
+
+    TOML knows whole numbers, others, texts and Booleans apart: `true` is not 1, and "5" is a text. Dates become the
+    texts that they are written as.
+    """
+    return TypeAdapter(kind).validate_json(json.dumps(stated, default=str), strict=True)
 
 
 def problem(
@@ -48,7 +62,7 @@ def problem(
     if error["type"] == "missing":
         found = _keys_at(stated, place)
         return InputError(spot, f"a key '{key}'", f"keys {', '.join(found) or '(none)'}")
-    return InputError(spot, f"{key}: {error['msg']}", repr(error["input"]))
+    return InputError(spot, f"{key}: {error['msg']}", f"{error['input']!r:.120}")
 
 
 def _unknown(where: str, key: str, known: Any) -> InputError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -14,13 +13,15 @@ import numpy as np
 import polars as pl
 
 from overread import evaluate as evaluation
-from overread import ledger, limits, regular, runs, tables
+from overread import ledger, runs, tables
 from overread.errors import InputError, did_you_mean
 from overread.evaluate import EvaluationConfig, wide
 from overread.evaluate.account import TABLES, UNMATCHED, Dropped, account_frame
 from overread.evaluate.unmatched import Allowance, matched
 from overread.report.drawing_pool import drawing_pool
 from overread.report.folder import check_report_folder
+from overread.tables import records
+from overread.tables.kinds import ModelRecord
 from overread.tables.names import below
 from overread.tables.notes import sentences
 
@@ -182,15 +183,15 @@ def report_folder(
     from overread import report as reporting  # plots: not loaded where only a protocol is read
 
     check_report_folder(out)
-    records = {name: runs.check(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
+    found = {name: runs.check(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
     for folder in (heatmaps or {}).values():
         runs.check(folder)
-    stated = [runs.read_sealed(m / "model.json") for m in models]
+    stated = [_model(m / "model.json") for m in models]
     said = {
         "title": title,
-        "protocol": {"evaluation": records["evaluate"]["config"]},
+        "protocol": {"evaluation": found["evaluate"].get("config") or {}},
         "models": {m["name"]: m for m in stated},
-        "runs": records,
+        "runs": found,
         "statements": _stated(statements) if statements else {},
     }
     book = evaluation / "ledger.jsonl"
@@ -202,14 +203,18 @@ def report_folder(
         )  # fmt: skip
 
 
+def _model(path: Path) -> Any:
+    """A model.json that gives at least the model's name."""
+    record = runs.read_sealed(path, ModelRecord)
+    if "name" not in record:
+        raise InputError(path, "a key 'name'", f"keys {', '.join(record) or '(none)'}")
+    return record
+
+
 def _stated(path: Path) -> dict[str, Any]:
     """What the authors state for the checklists: a TOML file of topics and texts."""
-    try:
-        return tomllib.loads(regular.text(path, most=limits.DOCUMENT_BYTES))
-    except FileNotFoundError as error:
-        raise InputError(path, "a TOML file of statements", "no file there", do="Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, 'TOML, such as funding = "None."', str(error)) from error
+    stated: dict[str, str] = records.typed(records.read_toml(path, "a TOML file of statements"), dict[str, str], path)
+    return stated
 
 
 def check_sites(images: pl.DataFrame, config: EvaluationConfig, where: Path) -> None:
@@ -225,7 +230,7 @@ def check_sites(images: pl.DataFrame, config: EvaluationConfig, where: Path) -> 
 def _named(given: Path | str) -> tuple[str, Path]:
     """The source and the file of NAME=FILE; "" where only a file is given (also one with = in its name)."""
     name, equals, file = str(given).partition("=")
-    return (name, Path(file)) if equals and not Path(given).exists() else ("", Path(given))
+    return (name, Path(file)) if equals and not os.path.exists(given) else ("", Path(given))
 
 
 def _stacked_labels(read: Sequence[tuple[Path, wide.Read]]) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from overread import credentials, datasets, limits, regular, runs
+from overread import credentials, datasets, limits, runs
 from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluate.config import EvaluationConfig
 from overread.learn.config import TrainingConfig
-from overread.protocol.configuration import problem, section
+from overread.protocol.configuration import problem, section, strictly
 from overread.tables.names import check_names
+from overread.tables.records import checked_values, read_toml
 
 SEEDS_TO_CLAIM = 3
 SIMULATED = "simulate"  # the reader of sources that need no data
@@ -147,15 +147,10 @@ def load(path: Path | str, *, changes: Mapping[str, Any] | None = None) -> Proto
     `changes` are values put in place of the file's, by dotted key ({"study.training_seeds": [1]}).
     Raises InputError for a file that is missing or no TOML, and for keys misspelt, missing or of the wrong kind.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "a protocol (TOML)", "no file there", do="Check the path.")
-    try:
-        stated = tomllib.loads(regular.text(path, most=limits.DOCUMENT_BYTES))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, "TOML", str(error)) from error
+    stated = read_toml(path, "a protocol (TOML)")
     for key, value in (changes or {}).items():
-        _put(stated, key.split("."), value)
+        _put(stated, key, value)
+    checked_values(stated, path)
     if secrets := credentials.problems(stated, str(path)):  # first: a message about another fault could show them
         raise InputError.all(secrets)
     return _protocol(stated, str(path))
@@ -164,9 +159,9 @@ def load(path: Path | str, *, changes: Mapping[str, Any] | None = None) -> Proto
 def _protocol(stated: dict[str, Any], where: str) -> Protocol:
     problems: list[InputError] = []
     try:
-        file = _File.model_validate(stated)
+        file = strictly(_File, stated)
     except ValidationError as error:
-        raise InputError.all([problem(e, stated, where, _known_keys) for e in error.errors()]) from error
+        raise InputError.all([problem(e, stated, where, _known_keys) for e in error.errors()[:20]]) from error
     derived = _derived(file)
     sections: dict[str, Any] = {}
     for name, kind in (("cohort", CohortConfig), ("training", TrainingConfig), ("evaluation", EvaluationConfig)):
@@ -253,10 +248,16 @@ def _known_keys(place: tuple[str, ...]) -> set[str]:
     return set(kinds[place[0] if place else ""].model_fields)
 
 
-def _put(stated: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
+def _put(stated: dict[str, Any], dotted: str, value: Any) -> None:
+    """Put a value in the place of a dotted key, in sections that are made where they are missing."""
+    *sections, last = dotted.split(".")
+    if not all((*sections, last)):
+        raise InputError("--set", "a key such as training.epochs", f"'{dotted}'")
+    for key in sections:
         stated = stated.setdefault(key, {})
-    stated[keys[-1]] = value
+        if not isinstance(stated, dict):
+            raise InputError(f"--set {dotted}", f"'{key}' to be a section", f"a value ({stated!r:.80})")
+    stated[last] = value
 
 
 def _said(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,9 @@ from overread import integrity, runs, threads
 from overread.errors import InputError
 from overread.tables import made, make_folder, move, write_json
 from overread.tables.files import clear_temporary
+from overread.tables.kinds import Stamp
 from overread.tables.made import STAMP
+from overread.tables.records import read_json
 
 _PART, _OLD = ".part", ".old"
 
@@ -124,8 +125,8 @@ def _stamp(folder: Path, *, under_way: bool = False) -> str:
     if not path.is_file():
         return ""
     try:
-        stamp: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        stamp: dict[str, Any] = read_json(path, Stamp)
+    except InputError:
         return ""
     return str(stamp.get("under_way" if under_way else "done", ""))
 
@@ -134,8 +135,8 @@ def begun_with(study: Path) -> int | None:
     """The number of threads of the last stage that was begun in a study's folder, None where there is none."""
     found = sorted((path.stat().st_mtime_ns, path) for path in study.rglob(STAMP))
     for _, path in reversed(found):
-        with suppress(ValueError, AttributeError):  # a damaged stamp, or one without a record
-            if count := threads.recorded(json.loads(path.read_text(encoding="utf-8")).get("computing", {})):
+        with suppress(InputError):  # a damaged stamp, or one without a record
+            if count := threads.recorded(read_json(path, Stamp).get("computing", {})):
                 return count
     return None
 

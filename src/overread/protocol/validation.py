@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from overread import credentials, limits, regular, tables
+from overread import credentials, tables
 from overread.cohort import CohortConfig
 from overread.cohort.sample import SampleConfig
 from overread.errors import InputError, did_you_mean
@@ -19,6 +18,7 @@ from overread.images.deidentify import Deidentification
 from overread.learn.config import TrainingConfig
 from overread.protocol.files import check_sites
 from overread.protocol.schema import load, section
+from overread.tables.records import read_toml
 
 # The sections that a command's --config may hold. What [options] may hold depends on the reader that they are for.
 SECTIONS: dict[str, Any] = {
@@ -126,12 +126,7 @@ def _tables_of(file: Path, spellings: wide.Spellings) -> list[str]:
 
 
 def _check_toml(file: Path) -> list[str]:
-    try:
-        stated = tomllib.loads(regular.text(file, most=limits.DOCUMENT_BYTES))
-    except FileNotFoundError as error:
-        raise InputError(file, "a TOML file", "no file there", do="Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(file, "TOML", str(error)) from error
+    stated = read_toml(file)
     if {"study", "sources", "sites", "models"} & set(stated) or not stated:
         protocol = load(file)
         said = [f"{file}: the protocol is valid, hash {protocol.hash[:12]}"]

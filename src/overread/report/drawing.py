@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -13,6 +14,8 @@ import matplotlib as mpl
 import matplotlib.lines
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from overread.characters import visible
 
 INK, GREY, PALE, RULE, AMBER = "#1c2126", "#5b646c", "#e9edf0", "#c3cad0", "#8a6100"
 # Okabe & Ito's palette, safe for colour-blind readers: internal is blue, external sites follow.
@@ -24,6 +27,7 @@ WIDTH = 9.8  # inches: the width of a page's column
 KEY_LINE = 0.2  # inches
 
 _RC: Any = {
+    "text.parse_math": False,  # a name with two dollar signs is no formula
     "svg.fonttype": "none",  # text stays text: selectable, searchable, read aloud
     "font.family": ["DejaVu Sans"],  # measured with the font that ships with matplotlib; the page's own is narrower
     "font.size": 8.5,
@@ -149,14 +153,16 @@ def key(figure: Figure, names: Sequence[str], *, top: float) -> None:
 def svg(figure: Figure, name: str, alt: str) -> str:
     """The figure as inline SVG with a title for screen readers; the same figure always gives the same text."""
     buffer = io.StringIO()
-    with mpl.rc_context({**_RC, "svg.hashsalt": name}):
+    with mpl.rc_context({**_RC, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The page's own font has what matplotlib's lacks; and the warning would print a control character.
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return tidy(buffer.getvalue(), name, alt, figure.get_size_inches()[0])
 
 
 def tidy(text: str, name: str, alt: str, inches: float) -> str:
     """The SVG that matplotlib writes, without prologue, metadata, unused ids and fixed size."""
-    text = text[text.index("<svg") :]
+    text = visible(text[text.index("<svg") :], keep="\n")  # XML knows no control characters
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.S)
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
@@ -167,7 +173,7 @@ def tidy(text: str, name: str, alt: str, inches: float) -> str:
     head = (
         f'<svg viewBox="{box.group(1) if box else ""}" role="img" aria-labelledby="t-{escape(name)}" '
         f'style="max-width:{inches * 100:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
-        f'<title id="t-{escape(name)}">{escape(alt)}</title>'
+        f'<title id="t-{escape(name)}">{escape(visible(alt))}</title>'
     )
     return head + text[text.index(">", text.index("<svg")) + 1 :].strip()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,9 @@ import polars as pl
 
 from overread import findings, ledger, runs, tables
 from overread.errors import InputError
+from overread.images.recipe import Recipe
+from overread.tables.kinds import EvaluationSettings, ModelRecord, Notes, Training
+from overread.tables.records import read_json, typed
 
 MEAN = "(mean)"
 FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
@@ -102,11 +104,13 @@ def read_evidence(
     folder = Path(folder)
     if not (folder / "estimates.parquet").is_file():
         raise InputError(folder, "a folder written by `overread evaluate`", "no estimates.parquet in it")
-    run = runs.read(folder) if (folder / "run.json").is_file() else {}
-    given = {n: _json(Path(f) / "model.json") for n, f in (models or {}).items()} | dict(study.get("models") or {})
+    run = _run(folder, EvaluationSettings)
+    given = {n: _json(Path(f) / "model.json", ModelRecord) for n, f in (models or {}).items()} | dict(
+        study.get("models") or {}
+    )
     estimates, trained = _table(folder, "estimates"), _training_folders(models or {})
     cast = _cast(estimates, run.get("config") or {}, study, given)
-    stated = _json(folder / "notes.json")
+    stated = _json(folder / "notes.json", Notes)
     head = stated.get("ledger")
     return Evidence(
         estimates=estimates,
@@ -125,9 +129,9 @@ def read_evidence(
             name: given[name] for name in (*cast.raters, *(n for n in given if n not in cast.raters)) if given.get(name)
         },
         histories={
-            n: pl.read_parquet(f / "history.parquet") for n, f in trained.items() if (f / "history.parquet").is_file()
+            n: tables.frame_of(f / "history.parquet") for n, f in trained.items() if (f / "history.parquet").is_file()
         },
-        trainings={n: runs.read(f) for n, f in trained.items() if (f / "run.json").is_file()},
+        trainings={n: record for n, f in trained.items() if (record := _run(f, Training))},
         openings=_accesses(ledger_path),
         ledger_head=head,
         ledger_faults=tuple(ledger.faults(ledger_path, head)),
@@ -149,8 +153,17 @@ def _table(folder: Path | str | None, name: str) -> pl.DataFrame:
     return tables.read(path, name) if path is not None and path.is_file() else tables.empty(name)
 
 
-def _json(path: Path) -> Mapping[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _run(folder: Path, kind: type[Any]) -> Mapping[str, Any]:
+    """The run.json of a folder, its configuration of that kind; {} where there is none."""
+    if not (folder / "run.json").is_file():
+        return {}
+    record = runs.read(folder)
+    typed(record.get("config") or {}, kind, f"{folder / 'run.json'}, config")
+    return record
+
+
+def _json(path: Path, kind: type[Any]) -> Mapping[str, Any]:
+    return read_json(path, kind) if path.is_file() else {}
 
 
 def _training_folders(models: Mapping[str, Path | str]) -> dict[str, Path]:
@@ -166,14 +179,14 @@ def _training_folders(models: Mapping[str, Path | str]) -> dict[str, Path]:
 
 def _pairs(cohort_folder: Path | str | None) -> pl.DataFrame | None:
     file = Path(cohort_folder or "") / "duplicates.parquet"
-    return pl.read_parquet(file) if cohort_folder is not None and file.is_file() else None
+    return tables.frame_of(file) if cohort_folder is not None and file.is_file() else None
 
 
 def _stored_size(cohort_folder: Path | str | None) -> int | None:
     file = Path(cohort_folder or "") / "pixels" / "recipe.json"
     if cohort_folder is None or not file.is_file():
         return None
-    return int(json.loads(file.read_text(encoding="utf-8"))["size"])
+    return Recipe.from_dict(read_json(file, dict[str, Any])).size
 
 
 def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping) -> Cast:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,18 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from overread import tables
+from overread.errors import InputError
 from overread.images import store
 from overread.report.blocks import Picture, Pictures, Section, Text
 from overread.report.evidence import Evidence, finding_title, pick, population_title
 from overread.report.numbers import exact
+from overread.tables.kinds import MapsRecord
+from overread.tables.records import read_array, read_json
 
 _SHOWN = 240  # pixels: the side of a picture on the page
 _FINDINGS = 5
+_AGAIN = "Predict again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,10 @@ class Maps:
         if row.is_empty() or finding not in self.findings:
             return None
         part, place = row.select("part", "row").row(0)
-        maps = np.load(self.folder / "heatmaps" / f"part-{part:05d}.npy", mmap_mode="r")
+        path, sizes = self.folder / "heatmaps" / f"part-{part:05d}.npy", (None, len(self.findings), None, None)
+        maps = read_array(path, (np.float16, np.float32), sizes, do=_AGAIN)
+        if not 0 <= place < len(maps):
+            raise InputError(path, f"a map in row {place} for image '{image_id}'", f"{len(maps):,} rows", do=_AGAIN)
         return np.asarray(maps[place, self.findings.index(finding)], dtype=np.float32)
 
 
@@ -48,8 +55,13 @@ def open_maps(folder: Path | str) -> Maps | None:
     folder = Path(folder)
     if not (folder / "heatmaps.parquet").is_file() or not (folder / "heatmaps.json").is_file():
         return None
-    said = json.loads((folder / "heatmaps.json").read_text(encoding="utf-8"))
-    where = pl.read_parquet(folder / "heatmaps.parquet").with_columns(pl.col("image_id").cast(pl.String))
+    said = read_json(folder / "heatmaps.json", MapsRecord, do=_AGAIN)
+    where = tables.frame_of(folder / "heatmaps.parquet")
+    places = all(c in where.columns and where.schema[c].is_integer() for c in ("part", "row"))
+    if not places or where.schema.get("image_id") != pl.String or any(s.null_count() for s in where):
+        found = ", ".join(f"{c} ({kind})" for c, kind in where.schema.items())
+        expected = "columns image_id (text), part and row (whole numbers), none empty"
+        raise InputError(folder / "heatmaps.parquet", expected, found, do=_AGAIN)
     return Maps(folder, where, tuple(said["findings"]))
 
 

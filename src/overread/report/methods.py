@@ -13,6 +13,7 @@ from overread.images.recipe import Recipe
 from overread.report import reader_methods
 from overread.report.blocks import Cell, Folded, Section, Table, Text, heads, table
 from overread.report.evidence import Evidence, finding_title
+from overread.report.markdown import inline
 from overread.report.numbers import count, listed
 from overread.report.references import Cited, number_citations
 from overread.report.sentences import kinds, told, untold
@@ -30,7 +31,7 @@ def methods(evidence: Evidence) -> tuple[Section, Cited]:
 
 def methods_text(cited: Cited) -> str:
     """The methods with their references as Markdown, to be pasted into a manuscript."""
-    paragraphs = "\n\n".join(f"**{term}.** {text}" for term, text in cited.paragraphs)
+    paragraphs = "\n\n".join(f"**{inline(term)}.** {inline(text, cited=True)}" for term, text in cited.paragraphs)
     numbered = "\n".join(
         f"{n}. {r.text}{f' doi:{r.doi}' if r.doi else ''}" for n, r in enumerate(cited.references, start=1)
     )

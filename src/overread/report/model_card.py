@@ -19,6 +19,7 @@ from overread.report.evidence import (
     plain_words,
     population_title,
 )
+from overread.report.markdown import inline
 from overread.report.numbers import MISSING, count, exact, interval, listed, plural
 from overread.report.references import REFERENCES
 from overread.report.summary import NOT_STATED, warnings
@@ -33,7 +34,7 @@ def model_card(evidence: Evidence, rater: str) -> str:
     """
     paper = REFERENCES["modelcards"]
     parts = [
-        f"# Model card: {rater}",
+        f"# Model card: {inline(rater)}",
         f"Filled by overread from an evaluation; headings after {paper.text} doi:{paper.doi}. This is evidence about a "
         "program, not a medical device.",
         "## Model details", _details(evidence, rater),
@@ -106,7 +107,7 @@ def _factors(evidence: Evidence, rater: str) -> str:
     if rows.is_empty():
         return "No subgroup was evaluated."
     levels = [
-        f"- {name.replace('_', ' ')}: {', '.join(sorted(part['level'].unique().to_list()))}"
+        f"- {inline(name.replace('_', ' '))}: {inline(', '.join(sorted(part['level'].unique().to_list())))}"
         for (name,), part in rows.group_by("subgroup", maintain_order=True)
     ]
     return "\n".join(levels)
@@ -171,7 +172,7 @@ def _gaps(evidence: Evidence, rater: str) -> str:
 def _caveats(evidence: Evidence) -> str:
     stated = _statement(evidence, "limitations")
     points = [*warnings(evidence), *([f"The authors: {stated}"] if stated else [])]
-    return "\n".join(f"- {p}" for p in points) if points else "None was found or stated."
+    return "\n".join(f"- {inline(p)}" for p in points) if points else "None was found or stated."
 
 
 def _missing(evidence: Evidence, rater: str) -> str:
@@ -181,7 +182,7 @@ def _missing(evidence: Evidence, rater: str) -> str:
         return f"Nothing: all {count(rows.height)} estimates are numbers."
     reasons = gone.with_columns(pl.col("note").fill_null("")).group_by("note", maintain_order=True).len()
     ordered = reasons.sort("len", descending=True, maintain_order=True).head(8).rows()
-    lines = [f"- {count(n)}: {plain_words(note) or 'no reason was given'}" for note, n in ordered]
+    lines = [f"- {count(n)}: {inline(plain_words(note)) or 'no reason was given'}" for note, n in ordered]
     head = f"{count(gone.height)} of {count(rows.height)} estimates; the most frequent reasons:"
     return "\n".join([head, "", *lines])
 
@@ -204,11 +205,11 @@ def _classes(row: Row | None) -> str:
 
 
 def _facts(*items: tuple[str, Any]) -> str:
-    return "\n".join(f"- {term}: {what or NOT_STATED}" for term, what in items)
+    return "\n".join(f"- {inline(term)}: {inline(str(what or NOT_STATED))}" for term, what in items)
 
 
 def _table(heads: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+        return "| " + " | ".join(inline(c) for c in cells) + " |"
 
-    return "\n".join([line(heads), line(["---"] * len(heads)), *(line(c) for c in body)])
+    return "\n".join([line(heads), "|" + " --- |" * len(heads), *(line(c) for c in body)])

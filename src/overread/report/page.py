@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from overread import runs, tables
+from overread.characters import visible
 from overread.ledger import read as read_ledger
 from overread.report import (
     calibration,
@@ -128,7 +129,7 @@ def render(
     files = tables.file_names(figure.name for figure in exports.figures_of(sections))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("overread.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.StrictUndefined, finalize=_shown,
     )  # fmt: skip
     environment.filters["cite"] = linked_citations
     environment.filters["file"] = lambda name: files[name]
@@ -145,6 +146,11 @@ def render(
         left_out=notes.left_out(list(sections)),
         references=references,
     )
+
+
+def _shown(value: Any) -> Any:
+    """What the template may write: text of others without characters that are hidden or turn letters round."""
+    return visible(value, keep="\n\t") if type(value) is str else value
 
 
 def _made(evidence: Evidence) -> str:
@@ -170,4 +176,5 @@ def linked_citations(text: str) -> Markup:
     def linked(match: re.Match[str]) -> str:
         return "[" + ",".join(f'<a href="#ref-{n}">{n}</a>' for n in match.group(1).split(",")) + "]"
 
+    text = visible(text, keep="\n\t")
     return Markup(re.sub(r"\[(\d+(?:,\d+)*)\]", linked, str(escape(text))))

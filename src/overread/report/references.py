@@ -251,6 +251,8 @@ def number_citations(paragraphs: Iterable[tuple[str, str]]) -> Cited:
 
     def numbered(match: re.Match[str]) -> str:
         keys = match.group(1).split(",")
+        if not set(keys) <= set(REFERENCES):  # no citation of ours: part of a name
+            return match.group(0)
         return "[" + ",".join(str(order.setdefault(k, len(order) + 1)) for k in keys) + "]"
 
     made = tuple((title, re.sub(r"\[@([a-z0-9,]+)\]", numbered, text)) for title, text in paragraphs)

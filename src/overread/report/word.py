@@ -6,13 +6,13 @@ they go along when it is copied.
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 from overread import tables
+from overread.characters import visible
 from overread.report.blocks import Cell, Section, Table, within
 
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -169,5 +169,5 @@ def _paragraph(
 
 
 def _plain(text: str) -> str:
-    """Text for XML: characters that it knows not are left out."""
-    return escape(re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", text))
+    """Text for XML, which knows no control characters."""
+    return escape(visible(text, keep="\n\t"))

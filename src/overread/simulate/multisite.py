@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from overread.simulate.radiograph import radiograph
 from overread.simulate.sites import SITES, Site, blended
 from overread.simulate.visits import Visit, visits
 from overread.tables import Source
+from overread.tables.records import read_json
 
 # Raised when the same seed gives other pictures than before, so that an old folder is not completed with new ones.
 RECIPE = 1
@@ -104,7 +106,7 @@ def _claim(out: Path, configuration: dict[str, object]) -> None:
     mark = out / "simulation.json"
     plain = json.loads(json.dumps(configuration))
     if mark.is_file():
-        found = json.loads(mark.read_text())
+        found = read_json(mark, dict[str, Any], do="Choose another folder, or delete this one.")
         differing = sorted(key for key in plain.keys() | found.keys() if plain.get(key) != found.get(key))
         if differing:
             raise InputError(
@@ -211,7 +213,7 @@ def _label_rows(visit: Visit, stated: Sequence[str]) -> list[tuple[str, str, str
 
 
 def _region_rows(job: _Job, out: Path, stated: Sequence[str]) -> list[tuple[object, ...]]:
-    found = json.loads(_regions_path(out, job).read_text())
+    found = read_json(_regions_path(out, job), dict[str, list[list[float]]])
     return [
         (job.visit.image_id, name, "truth", number, *box)
         for name, boxes in found.items()

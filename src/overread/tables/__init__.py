@@ -35,6 +35,7 @@ from overread.tables.locks import holding
 from overread.tables.names import file_names
 from overread.tables.notes import Note
 from overread.tables.schemas import CHEST, RADIOGRAPHS, SCHEMAS, SPLITS, STATES, VIEWS
+from overread.tables.spreadsheet import marked
 
 __all__ = [
     "CHEST",
@@ -193,7 +194,8 @@ def check(
     full = _without_old_ages(fill(frame, table)) if table == "images" else fill(frame, table)
     problems += _partly_weighted(full, place)
     defaults = {c: v for c, v in _DEFAULTS.items() if c in rules.columns()} | dict.fromkeys(_words(rules), "")
-    full = full.with_columns(pl.col(c).fill_null(v) for c, v in defaults.items())
+    fillable = {c: v for c, v in defaults.items() if _convertible(full.schema[c], rules.columns()[c].dtype)}
+    full = full.with_columns(pl.col(c).fill_null(v) for c, v in fillable.items())
     own, extra = full.select(rules.column_names()), [c for c in full.columns if c not in rules.columns()]
     typed, bad = _typed(own, table)
     problems += _bad_values(typed, bad, own, table, place) + _unknown_findings(typed, table, place)
@@ -213,6 +215,8 @@ def _without_old_ages(images: pl.DataFrame) -> pl.DataFrame:
 
     An impossible age says nothing of the image: ChestX-ray14 has ages of 148 and more, and one of 155 is common.
     """
+    if not _convertible(images.schema["age_years"], pl.Float64()):
+        return images  # which is refused with the other columns of a wrong type
     age = images["age_years"].cast(pl.Float64, strict=False)
     old = (age > OLDEST).fill_null(False) & age.is_finite().fill_null(False)
     if not old.any():
@@ -276,9 +280,22 @@ def _typed(own: pl.DataFrame, table: str) -> tuple[pl.DataFrame, dict[str, pl.Se
     return pl.DataFrame(made), bad
 
 
+def _convertible(given: pl.DataType, wanted: pl.DataType) -> bool:
+    """Whether values of a type can be those of another: a date is no number of days, true is not the number 1."""
+    if given.is_nested() or given in (pl.Binary, pl.Time, pl.Duration, pl.Object):
+        return False
+    if given.is_temporal():
+        return wanted.is_temporal()
+    if wanted.is_temporal():
+        return given in (pl.String, pl.Null)
+    return not (given == pl.Boolean and wanted.is_numeric())
+
+
 def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
     if values.dtype == dtype:
         return values
+    if not _convertible(values.dtype, dtype):
+        return pl.Series(values.name, [None] * values.len(), dtype=dtype)
     if values.dtype == pl.String and dtype == pl.Date:
         return values.str.to_date("%Y-%m-%d", strict=False)
     if values.dtype == pl.String and dtype == pl.Datetime:
@@ -392,11 +409,16 @@ def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:
 
 
 def write_frame(frame: pl.DataFrame, path: Path | str, *, mode: int = 0o666) -> Path:
-    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` less the umask is that of the file."""
+    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` less the umask is that of
+    the file.
+
+    In a CSV, text that a spreadsheet would run as a formula has an apostrophe in front (see `tables.spreadsheet`);
+    `load` takes it away.
+    """
     path = Path(path)
     with replacing(path, mode=mode) as temporary:
         if path.name.endswith(".csv"):
-            frame.write_csv(temporary)
+            marked(frame).write_csv(temporary)
         else:
             frame.write_parquet(temporary)
     return path

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -24,10 +25,13 @@ from overread.errors import InputError
 from overread.tables.dialect import DELIMITERS, Header, header, row_numbers
 from overread.tables.encoding import decoded
 from overread.tables.signatures import EXPECTED, refuse_binary, refuse_markup
+from overread.tables.spreadsheet import unmarked, unmarked_names
 
 _BLOCK = 262_144
 _PIECE = 1 << 24  # bytes that are unpacked at a time
 _LARGER = "Divide it by site or by finding, or save only the columns that are needed."
+_DAYS = (-719_162, 2_932_896)  # since 1970: the first day of the year 1, the last of 9999
+_PLAIN = (pl.String, pl.Boolean, pl.Date, pl.Datetime, pl.Null)  # and numbers: types of a Parquet column that are read
 _MISSING = r"(?i:na|nan|n/a|null|none|-)"
 _DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
 _LOCAL_NUMBER = rf"^\s*([+-]?(\d+|\d*,\d+)([eE][+-]?\d+)?|{_MISSING})\s*$"
@@ -66,8 +70,7 @@ def load(path: Path | str, *, encoding: str = "") -> Loaded:
     path = Path(path)
     content = _content(path)
     if content.startswith(b"PAR1") or path.name.endswith(".parquet"):
-        frame, words = _parquet(path)
-        return Loaded(frame, tuple(words))
+        return Loaded(_parquet(path))
     refuse_binary(content, path)
     text, words = decoded(content, path, encoding)
     refuse_markup(text[:1000].decode("utf-8", "ignore"), path)
@@ -77,7 +80,9 @@ def load(path: Path | str, *, encoding: str = "") -> Loaded:
     head = header(text, path)
     _check_text(head, path)
     frame, names = _cells(head, path)
-    frame, naming = _named(frame, names)
+    frame, marks = unmarked(frame)
+    words += [f"{marks:,} cells with an apostrophe before =, +, - or @, read without it"] if marks else []
+    frame, naming = _named(frame, unmarked_names(names))
     if frame.width and frame.to_series(0).null_count():
         frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # the empty lines that spreadsheets leave
     frame, decimals = _decimal_points(frame, head.delimiter)
@@ -101,7 +106,7 @@ def _content(path: Path) -> bytes:
     if regular.kind(path):
         with regular.opened(path):  # raises
             pass
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where the name is too long
         raise InputError(path, "a CSV or Parquet file", "no file there", do="Check the path.")
     try:
         with regular.opened(path, most=limits.TABLE_BYTES) as file:
@@ -152,18 +157,55 @@ def _unpacked(content: bytes, path: Path) -> bytes:
     return b"".join(pieces)
 
 
-def _parquet(path: Path) -> tuple[pl.DataFrame, list[str]]:
-    """The table, and what of it was not read; its size is looked at first: few bytes can be many rows."""
+def _parquet(path: Path) -> pl.DataFrame:
+    """The table; its size and types are looked at first: few bytes can be many rows."""
+    damaged = InputError(
+        path, EXPECTED, "no Parquet file, or a damaged one",
+        do="Write it again, or give a CSV file whose name ends in .csv.",
+    )  # fmt: skip
+    faults = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
     try:
         lazy = pl.scan_parquet(path, glob=False)
-        schema = lazy.collect_schema()
-        _check_size(path, int(lazy.select(pl.len()).collect().item()), len(schema))
-        nested = [name for name, kind in schema.items() if kind.is_nested()]
-        frame = pl.read_parquet(path, columns=[name for name in schema if name not in nested], glob=False)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        do = "Write it again, or give a CSV file whose name ends in .csv."
-        raise InputError(path, EXPECTED, "no Parquet file, or a damaged one", do=do) from error
-    return frame, [f"columns of lists or records left out ({', '.join(nested[:5])})"] if nested else []
+        schema, rows = lazy.collect_schema(), int(lazy.select(pl.len()).collect().item())
+    except faults as error:
+        raise damaged from error
+    _check_size(path, rows, len(schema))
+    _check_types(path, schema)
+    try:
+        frame = pl.read_parquet(path, glob=False)
+    except faults as error:
+        raise damaged from error
+    _refuse_far_dates(frame, path)
+    words = [name for name, kind in schema.items() if isinstance(kind, pl.Categorical | pl.Enum)]
+    return frame.with_columns(pl.col(words).cast(pl.String))
+
+
+def _check_types(path: Path, schema: pl.Schema) -> None:
+    """Refuse columns that are no text, numbers, dates or Booleans."""
+    fine = (pl.Categorical, pl.Enum)
+    odd = {n: t for n, t in schema.items() if not (t.is_numeric() or t in _PLAIN or isinstance(t, fine))}
+    if odd:
+        raise InputError(
+            path, "columns of text, numbers, dates or Booleans", f"{len(odd)} of other types",
+            examples=[f"'{name}': {str(kind).split('(')[0]}" for name, kind in odd.items()],
+            do="Write them as text, or leave them out.",
+        )  # fmt: skip
+
+
+def _refuse_far_dates(frame: pl.DataFrame, path: Path) -> None:
+    """Refuse dates outside the years 1 to 9999, which cannot be written as text; a damaged file can hold them."""
+    day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+    for name, kind in frame.schema.items():
+        if isinstance(kind, pl.Datetime):
+            days = frame[name].to_physical() // day[kind.time_unit]
+        elif kind == pl.Date:
+            days = frame[name].to_physical()
+        else:
+            continue
+        far = days.filter(~days.is_between(*_DAYS).fill_null(True))
+        if far.len():
+            found = f"{far.len():,} that are none of the years 1 to 9999"
+            raise InputError(path, f"dates in '{name}'", found, do="Write the column as text.")
 
 
 def _check_text(head: Header, path: Path) -> None:

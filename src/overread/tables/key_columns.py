@@ -11,6 +11,7 @@ import dataframely as dy
 import polars as pl
 
 from overread.errors import InputError
+from overread.tables.confusables import confusable
 from overread.tables.identity import HYPHENS, IDENTIFIER, KIND, NAME, Kind, canonical, folded, is_missing, look_alikes
 from overread.tables.notes import Note
 
@@ -22,6 +23,7 @@ _MANY, _TIMES = (
     10,
 )  # images of one patient that are unusual: more than 20, and more than 10 times the next patient's
 _EXACT = 2.0**53  # above, a floating-point number of 64 bits does not hold every whole number
+_LONGEST = 500  # characters of an identifier or name: paths and UIDs are shorter
 _FEW = 5  # distinct long numbers that all end in zeros: fewer can be chance
 _TYPES = {pl.Boolean: "true and false", pl.Date: "dates", pl.Datetime: "dates and times", pl.Time: "times"}
 _DIFFERENCES = "letter case, spaces, leading zeros or a trailing '.0'"
@@ -55,6 +57,8 @@ def identified(
         values = text if canonical(pool) is pool else canonical(text)
         if notes is not None:
             notes += _changes(table, given, text, values)
+            notes += _confusable(table, values, kind)
+        problems += _long(values, where)
         values = _without_missing(values, kind, column.nullable, table, where, notes, problems)
         if kind is IDENTIFIER:
             problems += _rounded(values, where)
@@ -217,6 +221,26 @@ def look_alike_notes(table: str, values: pl.Series) -> list[Note]:
         "taken as different, check that they are"
     )
     return [Note(table, values.name, what, len(groups), tuple(_pairs(groups)), changed=False)]
+
+
+def _confusable(table: str, values: pl.Series, kind: Kind) -> list[Note]:
+    """The note on values that look the same and are written in different characters."""
+    groups = confusable(values, within_ascii=kind.strict)
+    if not groups:
+        return []
+    shown = tuple(" and ".join(f"'{v}' ({v!a})" for v in group[:3]) for group in groups[:5])
+    what = f"values of '{values.name}' look like another one and differ in their characters: taken as different, check "
+    return [Note(table, values.name, f"{what}that they are", len(groups), shown, changed=False)]
+
+
+def _long(values: pl.Series, where: object) -> list[InputError]:
+    """The problem of values that no figure, table or file name can hold."""
+    if (values.str.len_bytes().max() or 0) <= _LONGEST:  # type: ignore[operator]
+        return []
+    long = values.filter(values.str.len_chars() > _LONGEST)
+    found = f"{long.len():,} longer ones"
+    expected = f"at most {_LONGEST} characters in '{values.name}'"
+    return [InputError(where, expected, found, examples=_quoted(long.str.slice(0, 40)))] if long.len() else []
 
 
 def _pairs(groups: list[list[str]]) -> list[str]:

@@ -1,27 +1,10 @@
-"""Mutated DICOM files against the reader: every one must give an image or an InputError, in bounded time and memory.
-
-    python validation/fuzz_dicom.py [--files 2000] [--seed 1] [--seconds 20] [--folder REAL_FILES]
-
-Seeds are small files in every transfer syntax (made here) and, with --folder, the .dcm files in it. Each is cut,
-overwritten, given wrong lengths, absurd sizes and odd values, nested sequences, fragments without end, or a deflate
-bomb. Files are read in worker processes whose address space may grow by 1 GB and no more; a worker that dies, hangs or
-raises anything but InputError is a failure, and so is a message in the words of a library; the file is kept.
-"""
+"""DICOM files for `mutations.py`: small radiographs in ten transfer syntaxes, and the harm that is done to them."""
 
 from __future__ import annotations
 
-import argparse
-import collections
 import io
-import multiprocessing
-import re
-import resource
 import struct
-import time
-import traceback
 import zlib
-from multiprocessing.connection import Connection
-from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -38,10 +21,6 @@ ENCODE = {
     "1.2.840.10008.1.2.4.201": lambda v: imagecodecs.htj2k_encode(v, reversible=True),
 }
 PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
-GIGABYTE = 1 << 30
-# What Python and the libraries say in their own messages: none of it may enter ours.
-FOREIGN = re.compile(r"Error|Exception|pydicom|imagecodecs|numpy|python|NoneType|could not convert|codec can't|unpack|"
-                     r"invalid literal|has no attribute|<class", re.IGNORECASE)  # fmt: skip
 
 
 def picture(syntax: str, rng: np.random.Generator) -> bytes:
@@ -127,88 +106,3 @@ def mutated(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
         at = int(rng.integers(start, len(data)))
         body[at : at + int(rng.integers(1, 4000))] = bytes(10)
     return kind, bytes(body)
-
-
-def work(pipe: Connection, limit: int) -> None:
-    """Read what comes through the pipe until nothing comes."""
-    from overread.errors import InputError
-    from overread.images.dicom import decode_dicom
-    from overread.images.header import dataset_of, header_of
-
-    decode_dicom(picture(PLAIN[1], np.random.default_rng(0)), "warm")  # what loads lazily is loaded
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + limit, used + limit))
-    while (data := pipe.recv_bytes()) != b"":
-        try:
-            with pydicom.config.disable_value_validation():
-                header_of(dataset_of(data[: 1 << 20], "fuzz", with_pixels=False), "fuzz")
-            shape = decode_dicom(data, "fuzz").pixels.shape
-            pipe.send(("image", str(shape)))
-        except InputError as error:
-            foreign = FOREIGN.search(str(error))
-            pipe.send(("FOREIGN WORDS", str(error)) if foreign else ("refused", error.found[:60]))
-        except BaseException:  # noqa: BLE001 - whatever it is, it is what this program looks for
-            pipe.send(("FAILED", traceback.format_exc(limit=-3)))
-
-
-def run(files: int, seed: int, seconds: float, folder: Path | None, kept: Path | None = None) -> collections.Counter:
-    """Counts of outcomes by kind of harm; failures are printed and, with `kept`, their files written there."""
-    rng = np.random.default_rng(seed)
-    seeds = [picture(s, rng) for s in (*PLAIN, *ENCODE)]
-    seeds += [p.read_bytes() for p in sorted(folder.glob("*.dcm"))] if folder else []
-    counts: collections.Counter = collections.Counter()
-    context = multiprocessing.get_context("spawn")
-    process, pipe = _started(context)
-    for number in range(files):
-        kind, data = mutated(seeds[int(rng.integers(len(seeds)))], rng)
-        begun = time.perf_counter()
-        outcome, said = "HUNG", ""
-        try:
-            pipe.send_bytes(data)
-            if pipe.poll(seconds):
-                outcome, said = pipe.recv()
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            outcome, said = "CRASHED", str(process.exitcode)
-        counts[kind, outcome] += 1
-        counts["slowest ms", ""] = max(counts["slowest ms", ""], round(1000 * (time.perf_counter() - begun)))
-        if outcome.isupper():
-            print(f"file {number}, {kind}: {outcome} {said}")
-            if kept is not None:
-                kept.mkdir(parents=True, exist_ok=True)
-                (kept / f"{seed}-{number}-{kind}.dcm").write_bytes(data)
-            process.kill()
-            process, pipe = _started(context)
-    pipe.send_bytes(b"")
-    process.join(5)
-    return counts
-
-
-def _started(context: multiprocessing.context.SpawnContext) -> tuple[multiprocessing.process.BaseProcess, Connection]:
-    ours, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs, GIGABYTE), daemon=True)
-    process.start()
-    theirs.close()
-    return process, ours
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--files", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--folder", type=Path)
-    parser.add_argument("--keep", type=Path)
-    given = parser.parse_args()
-    counts = run(given.files, given.seed, given.seconds, given.folder, given.keep)
-    slowest = counts.pop(("slowest ms", ""))
-    outcomes = sorted({o for _, o in counts})
-    print(f"{'':10}" + "".join(f"{o:>10}" for o in outcomes))
-    for kind in sorted({k for k, _ in counts}):
-        print(f"{kind:10}" + "".join(f"{counts[kind, o]:10}" for o in outcomes))
-    print(f"slowest file: {slowest} ms")
-    if any(o.isupper() for o in outcomes):
-        raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    main()
