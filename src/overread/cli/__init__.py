@@ -205,7 +205,7 @@ def deidentify(
     put(f"{made.quarantined:,} were kept back, {made.other:,} are no DICOM, {made.copies:,} are copies: "
           f"{made.quarantine.resolve()} says why.")  # fmt: skip
     for note in made.notes:
-        put(note)
+        put(str(note))
     put(f"Text was blacked out in {made.blackened:,}. About one burned-in line in five is missed: look at a sample.")
 
 
