@@ -285,7 +285,7 @@ def main(least: int, folder: Path) -> int:
     for where, named in additions(study):
         counts["a file added"].update(n=1, named=named)
         missed += [] if named else [f"{where}: a file added"]
-    print("| alteration | files | named by `verify` | refused by `overread run`, of those that it must refuse |")
+    print("| alteration | files | named by `verify` | refused by the next command, of those that it must refuse |")
     print("|---|---|---|---|")
     for way, c in counts.items():
         print(f"| {way} | {c['n']} | {c['named']} | {c['refused']} of {c['wanted']} |")
