@@ -175,3 +175,12 @@ def test_the_loser_ends_with_2_and_without_a_traceback(given, tmp_path):
     assert done.returncode == 2
     assert "overread sample" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u200b", "\0"])
+def test_predictions_without_the_name_of_a_model_are_refused(given, tmp_path, name):
+    scores = pl.read_parquet(given / "predictions.parquet").with_columns(model=pl.lit(name))
+    scores.write_parquet(tmp_path / "predictions.parquet")
+    tables_given = (given / "images.parquet", given / "labels.parquet", [tmp_path / "predictions.parquet"])
+    with pytest.raises(InputError, match="the name of the model in every row; found 60 rows without"):
+        evaluate_files(*tables_given, tmp_path / "out", EvaluationConfig(replicates=100))

@@ -254,6 +254,9 @@ def _together(read: Sequence[tuple[Path, wide.Read]]) -> pl.DataFrame:
         raise InputError("predictions", "files that all score images, or all score cases", "both kinds",
                          examples=[f for f, _ in read])  # fmt: skip
     whole = pl.concat(frames, how="diagonal")
+    if (nameless := int((whole["model"] == "").sum())) > 0:
+        do = "Fill the column 'model', or leave it out: the model is then named as its file."
+        raise InputError("predictions", "the name of the model in every row", f"{nameless:,} rows without", do=do)
     repeated = whole.filter(pl.struct(*units, "finding", "model", "shift").is_duplicated())
     if repeated.height:
         raise InputError(
