@@ -25,7 +25,8 @@ from overread.tables.records import read_json, read_text, typed
 FORMAT = 1
 """The format of model.json that is written here; a newer one is refused."""
 
-HASHED = ("weights.safetensors", "train_patients.txt")
+# The files of a model that its record vouches for, and how large they may be.
+HASHED = {"weights.safetensors": limits.WEIGHT_BYTES, "train_patients.txt": limits.LIST_BYTES}
 """The files whose hashes stand in model.json."""
 
 _AGAIN = "Copy the model again, all its files together, or train it again."
@@ -159,6 +160,10 @@ def check_files(folder: Path, record: Mapping[str, Any]) -> None:
     """Refuse a model whose record, weights or list of training patients are not those that were written together."""
     integrity.check_seal(folder / "model.json", do=_AGAIN)
     hashes = record.get("files") or {}
+    for name, most in HASHED.items():
+        if (folder / name).exists():
+            with regular.opened(folder / name, most=most):  # raises, before a device or 1 TB of zeros is hashed
+                pass
     changed = [
         integrity.Difference(name, integrity.CHANGED)
         for name in HASHED

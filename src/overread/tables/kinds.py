@@ -13,11 +13,10 @@ _Texts = list[str]
 
 
 class Output(TypedDict):
-    """A file that a run wrote: its size, time of its last change and SHA-256."""
+    """A file that a run wrote: its size and SHA-256; its time beside them is checked where files are compared."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     bytes: _Count
-    mtime_ns: int
     sha256: str
 
 
