@@ -298,7 +298,7 @@ def test_every_command_is_in_the_reference_and_no_other():
     )
     assert offered >= written
     stages = {"cohort", "splits", "sample", "deidentify", "train", "predict", "evaluate", "report"}
-    assert written == {"demo", "run", "check", "plan"} | stages
+    assert written == {"demo", "run", "check", "verify", "plan"} | stages
 
 
 @pytest.mark.parametrize(

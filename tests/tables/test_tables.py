@@ -144,10 +144,10 @@ def test_json_says_nan_as_null(tmp_path):
 
 
 def test_a_folder_that_may_not_be_written_is_an_input_error(tmp_path, monkeypatch):
-    def refuse(**_):
+    def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(files.os, "open", refuse)
     with pytest.raises(InputError, match="expected permission to write; found permission denied"):
         tables.write_text(tmp_path / "x.txt", "x")
 
