@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from overread import integrity
 from overread.errors import InputError
 from overread.images import contrast
 from overread.images.making import make, read_image
@@ -112,6 +113,7 @@ def test_parts_made_by_older_rules_are_made_again(tmp_path):
     build(images, tmp_path, tmp_path / "out", Recipe(32))
     record = tmp_path / "out/pixels/part-00000.json"
     old = json.loads(record.read_text())
-    record.write_text(json.dumps(old | {"key": "of older rules", "images": [old["images"][0] | {"note": "old"}]}))
+    changed = {"key": "of older rules", "images": [old["images"][0] | {"note": "old"}]}
+    integrity.write_sealed(record, old | changed)
     made, _ = build(images, tmp_path, tmp_path / "out", Recipe(32))
     assert made["pixel_note"].item() == ""

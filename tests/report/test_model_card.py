@@ -69,6 +69,7 @@ def test_a_card_for_every_model_and_none_of_an_earlier_report(made, tmp_path):
     old = tmp_path / "model-cards" / "gone.md"
     old.parent.mkdir()
     old.write_text("old")
+    (tmp_path / "made.json").write_text('{"files": {"model-cards/gone.md": 3}}')
     report.write(made.evidence, tmp_path, **made.arguments())
     names = sorted(p.name for p in (tmp_path / "model-cards").iterdir())
     assert names == ["harbour-only.md", "lake-only.md", "north-only.md", "pooled-matched.md", "pooled.md"]

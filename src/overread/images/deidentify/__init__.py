@@ -143,7 +143,7 @@ def _similar(patients: Sequence[Patient], accessions: pl.Series) -> list[tables.
     """Numbers that got separate pseudonyms and differ only in what two spellings of one often differ in."""
     identities = [p.identity for p in patients if p.identity]
     held = {"patient_id": pl.Series(identities, dtype=pl.String), "accession": accessions.replace("", None)}
-    return [n for name, values in held.items() for n in look_alike_notes("files", values.unique().rename(name))]
+    return [n for name, values in held.items() for n in look_alike_notes("files", values.unique().alias(name))]
 
 
 def _check_earlier(out: Path, config: dict[str, Any]) -> None:
