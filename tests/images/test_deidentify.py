@@ -531,7 +531,7 @@ def test_a_clean_file_that_was_altered_while_a_run_was_interrupted_is_refused(fo
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match=f"{path.name}: changed. Remove them to have them made again"):
+    with pytest.raises(InputError, match=rf"{path.name}: changed\). Remove them to have them made again"):
         deidentify(source, tmp_path / "out", KEY)
 
 
