@@ -83,7 +83,7 @@ def contents(study: Path) -> dict[str, str]:
             data = f"{frame.schema}{frame.select(columns).rows()}".encode()
         elif name == "evaluation/notes.json":  # an evaluation that was killed and repeated opened the labels twice
             data = json.dumps(json.loads(path.read_bytes()) | {"ledger": None}, sort_keys=True).encode()
-        elif name.startswith("cohort/pixels/part-") and path.suffix == ".json":  # its key holds times of the image files
+        elif name.startswith("cohort/pixels/part-") and path.suffix == ".json":  # `key` holds times of files
             data = json.dumps(json.loads(path.read_bytes()) | {"key": "", "hash": ""}, sort_keys=True).encode()
         else:
             data = path.read_bytes()
