@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from overread import integrity
 from overread.errors import InputError
 from overread.images.recipe import Recipe
 from overread.learn import model as models
@@ -219,7 +220,7 @@ def test_a_model_json_of_odd_types_is_refused(tmp_path: Path, changes: Any):
 def test_an_ensemble_that_is_its_own_member_is_refused(tmp_path: Path):
     folder = write_ensemble(tmp_path / "e")
     told = json.loads((folder / "model.json").read_text()) | {"members": ["."]}
-    (folder / "model.json").write_text(json.dumps(told))
+    integrity.write_sealed(folder / "model.json", told)
     with pytest.raises(InputError, match="an ensemble among them"):
         models.open_model(folder)
 
@@ -230,6 +231,7 @@ def test_weights_of_another_type_are_refused(tmp_path: Path, kind: torch.dtype):
     weights = load_file(folder / "weights.safetensors")
     weights["classifier.bias"] = weights["classifier.bias"].to(kind)
     save_file(weights, folder / "weights.safetensors")
+    written_again(folder)
     with pytest.raises(InputError, match=r"weights\.safetensors: .*classifier\.bias of torch"):
         models.load_network(models.open_model(folder))
 
@@ -243,6 +245,7 @@ def test_weights_of_another_type_are_refused(tmp_path: Path, kind: torch.dtype):
 def test_a_broken_header_of_weights_is_refused(tmp_path: Path, header: bytes):
     folder = write_model(tmp_path / "m")
     (folder / "weights.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+    written_again(folder)
     with pytest.raises(InputError, match=r"weights\.safetensors: expected a whole safetensors file"):
         models.load_network(models.open_model(folder))
 

@@ -30,7 +30,7 @@ def test_batches_are_the_pixels_in_order(batch_size: int):
 
 def test_a_fault_in_reading_ahead_reaches_the_caller():
     beyond = IMAGES.with_columns(row=pl.Series([0] * 11 + [99]))
-    with pytest.raises(IndexError):
+    with pytest.raises(InputError, match="row 99, of a store with 2 parts"):
         list(parts.read_ahead(STORE, beyond, 4))
 
 

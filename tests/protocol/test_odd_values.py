@@ -20,7 +20,7 @@ PROTOCOL = """
 [study]
 title = "T"
 [sources.s]
-reader = "table"
+reader = "simulate"
 [sites]
 internal = ["a"]
 [models.pooled]

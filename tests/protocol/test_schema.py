@@ -140,7 +140,7 @@ def test_a_source_whose_name_is_no_safe_folder_is_refused_by_load_check_and_run(
     (precious / "a").write_text("mine")
     path = written(tmp_path, SOUND.replace("[sources.s]", f'[sources."{name}"]'))
     for call in (lambda: load(path), lambda: check(path), lambda: run(path, tmp_path / "out")):
-        with pytest.raises(InputError, match=r"\[sources\]: expected a name of letters A to Z"):
+        with pytest.raises(InputError, match=r"sources\]?: expected (a name of letters A|text that can)"):
             call()
     assert not (tmp_path / "out").exists()
     assert (precious / "a").read_text() == "mine"
@@ -150,7 +150,7 @@ def test_a_source_whose_name_is_no_safe_folder_is_refused_by_load_check_and_run(
     "cohort", "models", "report", "ledger.jsonl", "protocol.toml")])  # fmt: skip
 def test_a_model_whose_name_is_no_safe_folder_is_refused(tmp_path, name):
     said = refused(tmp_path, SOUND.replace("[models.pooled]", f'[models."{name}"]'))
-    assert "[models]: expected a name of letters A to Z" in said
+    assert "[models]: expected a name of letters A to Z" in said or "models: expected text that can be written" in said
 
 
 def test_names_that_differ_in_letter_case_only_are_refused(tmp_path):
@@ -163,3 +163,8 @@ def test_an_unknown_reader_or_option_is_refused_before_anything_is_read(tmp_path
     assert "Did you mean 'table'?" in refused(tmp_path, SOUND.replace('"simulate"', '"tabel"'))
     text = SOUND.replace('"simulate"', '"nih14"\noptions = { sit = "a" }')
     assert "Did you mean 'site'?" in refused(tmp_path, text)
+
+
+def test_a_protocol_without_models_is_refused_with_what_to_do(tmp_path):
+    text = SOUND[: SOUND.index("[models.")]
+    assert "expected at least one model; found none. Add [models.NAME]" in refused(tmp_path, text)

@@ -32,6 +32,8 @@ options.columns = { image_id = "i", patient_id = "i" }
 options.defaults = { site = "a" }
 [sites]
 internal = ["a"]
+[models.m]
+sites = ["a"]
 """
 
 

@@ -206,6 +206,9 @@ def _derived(file: _File) -> dict[str, dict[str, Any]]:
 def _crossed(file: _File, where: str) -> list[InputError]:
     problems = check_names(file.sources, f"{where} [sources]", taken=_FOLDERS)
     problems += check_names(file.models, f"{where} [models]")
+    if not file.models:
+        do = "Add [models.NAME] with its sites; overread evaluate takes predictions that you have."
+        problems.append(InputError(where, "at least one model", "none", do=do))
     for name, source in file.sources.items():
         problems += _source_problems(source, f"[sources.{name}.options]")
     both = sorted(set(file.sites.internal) & set(file.sites.external))
