@@ -16,7 +16,7 @@ import torch
 from planted import make_planted, tiny
 from safetensors.torch import load_file
 
-from overread import runs, tables
+from overread import integrity, runs, tables
 from overread.errors import InputError
 from overread.learn import checkpoint
 from overread.learn.model import load_network, open_model
@@ -261,7 +261,8 @@ def test_a_kill_before_run_json_costs_no_epoch(
         patched.setattr("overread.learn.train.finish", lambda *a, **k: (finish(*a, **k), killed()))
         with pytest.raises(Stop):
             train(cohort, tmp_path / "model", tiny(ema=0.9))
-    (tmp_path / "model/run.json").unlink()
+    record = runs.read(tmp_path / "model") | {"status": "running", "outputs": {}}  # what a kill leaves
+    integrity.write_sealed(tmp_path / "model/run.json", record)
     steps: list[int] = []
     train(cohort, tmp_path / "model", tiny(ema=0.9), progress=lambda done, *_: steps.append(done))
     assert not steps

@@ -106,7 +106,7 @@ def train(
     wanted = runs.fingerprint(said, inputs)
     if runs.complete(out, wanted):
         with contextlib.suppress(FileNotFoundError):  # several processes may come here at once
-            tables.remove(out / checkpoint.FOLDER)  # where the run was killed before the last line
+            checkpoint.remove(out)  # where the run was killed before the last line
         return out
     _check_out(out, wanted)
     count = threads.resumed(f"The training in {out}", checkpoint.begun_with(out))
@@ -124,7 +124,7 @@ def train(
                     run.output(path)
         fabric.barrier()
         if run is not None:
-            tables.remove(out / checkpoint.FOLDER)  # after run.json: until then a kill costs no epoch
+            checkpoint.remove(out)  # after run.json: until then a kill costs no epoch
     return out
 
 
@@ -191,9 +191,7 @@ def finish(
         "seed": config.seed, "best_epoch": fitted.position.best_epoch, "epochs": fitted.position.epoch,
         "n_train_images": len(task.train), "n_train_patients": len(patients), **facts, **frozen,
     }  # fmt: skip
-    paths.append(write_record(out, record))
-    checkpoint.remove(out)
-    return paths
+    return [*paths, write_record(out, record)]
 
 
 def tune_frame(task: Task, logits: NDArray[np.float64], frozen: dict[str, Any], name: str) -> pl.DataFrame:
