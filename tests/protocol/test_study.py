@@ -140,7 +140,7 @@ def test_a_folder_of_another_command_is_not_taken_for_a_study(protocol, tmp_path
     with runs.start(tmp_path / "x", "cohort", config={}):
         pass
     record = (tmp_path / "x/run.json").read_bytes()
-    with pytest.raises(InputError, match="found the folder of `overread cohort`"):
+    with pytest.raises(InputError, match=r"an earlier run of the command \(run\)"):
         run(protocol, tmp_path / "x")
     assert (tmp_path / "x/run.json").read_bytes() == record
 

@@ -182,7 +182,7 @@ def test_an_evaluation_and_its_report_are_recorded_whole(evidence):
     own = set(runs.read(evidence)["outputs"])
     assert {p.name for p in evidence.iterdir() if p.is_file()} == own | {"run.json", "ledger.jsonl"}
     written = {p.relative_to(evidence / "report").as_posix() for p in (evidence / "report").rglob("*") if p.is_file()}
-    assert set(runs.read(evidence / "report")["outputs"]) == written - {"run.json"}
+    assert set(runs.read(evidence / "report")["outputs"]) == written - {"run.json", "made.json"}
     head = ledger.read(evidence / "ledger.jsonl")[-1].head
     assert runs.read(evidence)["notes"]["ledger"] == {**head, "file": "ledger.jsonl"}
     assert runs.read(evidence / "report")["notes"]["ledger"] == {**head, "file": "../ledger.jsonl"}

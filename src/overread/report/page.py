@@ -83,6 +83,7 @@ def write(
     evidence = read_evidence(evidence_folder, study, cohort_folder=cohort_folder, ledger_path=ledger, models=models)
     entries = [] if ledger is None else read_ledger(ledger)
     config = {key: study.get(key) for key in ("title", "protocol_hash", "statements")}
+    runs.claim(out, "report", [])
     with runs.start(out, "report", config=config) as run:
         looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
         evidence = replace(evidence, heatmaps=not looked.absent)

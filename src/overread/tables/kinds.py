@@ -84,6 +84,7 @@ class Stamp(TypedDict, total=False):
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     under_way: str
     done: str
+    computing: dict[str, Any]
 
 
 class Head(TypedDict):
