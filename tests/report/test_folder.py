@@ -100,3 +100,23 @@ def test_a_report_that_was_killed_is_written_again(tmp_path):
         killed()
     write(tmp_path, ["report.html"])
     assert (tmp_path / "report.html").read_text() == "ours"
+
+
+@pytest.mark.parametrize("how", ["longer", "as long", "a link"])
+def test_a_report_that_a_person_changed_is_not_replaced(made, tmp_path, how):
+    report.write(made.evidence, tmp_path / "out", **made.arguments())
+    path = tmp_path / "out" / "methods.md"
+    text = path.read_text(encoding="utf-8")
+    changed = text + "mine" if how == "longer" else text.swapcase()
+    if how == "a link":
+        path.unlink()
+        (tmp_path / "mine.md").write_text(changed, encoding="utf-8")
+        path.symlink_to(tmp_path / "mine.md")
+    else:
+        path.write_text(changed, encoding="utf-8")
+    with pytest.raises(InputError, match=r"methods\.md: (changed|a link in its place)\)\. Move what you changed"):
+        report.write(made.evidence, tmp_path / "out", **made.arguments())
+    assert path.read_text(encoding="utf-8") == changed
+    path.unlink()
+    report.write(made.evidence, tmp_path / "out", **made.arguments())
+    assert path.read_text(encoding="utf-8") == text

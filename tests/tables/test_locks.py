@@ -163,3 +163,36 @@ def test_files_and_folders_have_the_permissions_that_the_umask_leaves(tmp_path, 
         os.umask(old)
     modes = {p.name: p.stat().st_mode & 0o777 for p in tmp_path.rglob("*")}
     assert modes == {"new": 0o777 & ~umask, "a.txt": public, "b.txt": public, "c.txt": private, "ledger": public}
+
+
+@pytest.mark.parametrize("inside", ["", "new", "new/deep"])
+def test_a_finished_stage_of_a_study_takes_no_other_command(tmp_path, inside):
+    stage = tmp_path / "study" / "evaluation"
+    stage.mkdir(parents=True)
+    (stage / "stage.json").write_text("{}")
+    said = r"apart from the stages of a study; found the stage .*evaluation"
+    with pytest.raises(InputError, match=said), holding(stage / inside, "report"):
+        pass
+    assert [p.name for p in stage.iterdir()] == ["stage.json"]
+    with holding(tmp_path / "study" / ".evaluation.part", "evaluate"):  # where the study makes it
+        pass
+
+
+@pytest.mark.skipif(module.fcntl is None, reason="no locks of files on this system")
+@pytest.mark.parametrize("below", ["cohort", "models/a/seed-1"])
+def test_a_folder_within_one_that_another_process_writes_to_is_refused(tmp_path, below):
+    program = (
+        "import sys, time\nfrom overread.tables import holding\n"
+        "with holding(sys.argv[1], 'run'):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        try:
+            said = rf"found 'overread run', process {other.pid} on "
+            with pytest.raises(InputError, match=said), holding(tmp_path / below, "cohort"):
+                pass
+        finally:
+            other.kill()
+    assert not (tmp_path / below).exists()
+    with holding(tmp_path, "run"), holding(tmp_path / below, "cohort"):  # a study's own stages
+        pass

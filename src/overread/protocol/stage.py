@@ -35,8 +35,8 @@ def stage(
     """
     wanted = runs.fingerprint({"config": runs.plain(config), "inputs": _made_for(inputs or {})})
     check_stamp(folder)
+    runs.check_if_run(folder)
     if _stamp(folder) == wanted:
-        runs.check_if_run(folder)
         return False
     part, old = _beside(folder, _PART), _beside(folder, _OLD)
     for replaced in (folder, old):

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from overread import runs, tables
+from overread import integrity, runs, tables
 from overread.characters import visible
 from overread.ledger import read as read_ledger
 from overread.report import (
@@ -84,6 +84,7 @@ def write(
     entries = [] if ledger is None else read_ledger(ledger)
     config = {key: study.get(key) for key in ("title", "protocol_hash", "statements")}
     runs.claim(out, "report", [])
+    _refuse_edited(out)
     with runs.start(out, "report", config=config) as run:
         looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
         evidence = replace(evidence, heatmaps=not looked.absent)
@@ -93,6 +94,15 @@ def write(
         if ledger is not None and entries:
             run.note("ledger", {**entries[-1].head, "file": os.path.relpath(ledger, out)})
     return out / "report.html"
+
+
+def _refuse_edited(out: Path) -> None:
+    """Refuse to replace files of an earlier report that a person changed, or put a link in the place of."""
+    if not (out / "run.json").is_file():
+        return
+    found = integrity.differences(out, runs.read(out).get("outputs", {}), thorough=True)
+    do = "Move what you changed elsewhere, or remove these files, and run the command again."
+    integrity.refuse(out, [each for each in found if each.kind != integrity.MISSING], do=do)
 
 
 def _write_files(evidence: Evidence, sections: list[Section], cited: Cited, out: Path) -> list[Path]:

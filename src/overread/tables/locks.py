@@ -18,6 +18,7 @@ from pathlib import Path
 
 from overread.errors import InputError, WriteError
 from overread.tables.files import clear_temporary, make_folder, writing
+from overread.tables.made import STAMP
 
 try:
     import fcntl
@@ -43,9 +44,10 @@ def holding(folder: Path | str, command: str) -> Iterator[Path]:
     Raises
     ------
     InputError
-        another process writes to the folder (its command, process, host and start are named), or a process of another
-        host did and did not remove its lock
+        another process writes to the folder or to one that it lies in (its command, process, host and start are named),
+        or a process of another host did and did not remove its lock; the folder is a stage of a study, or lies in one
     """
+    _refuse_inside(Path(folder))
     folder = make_folder(folder)
     path = folder / LOCK
     descriptor = _acquired(path, command)
@@ -62,6 +64,36 @@ def holding(folder: Path | str, command: str) -> Iterator[Path]:
             path.unlink(missing_ok=True)
         if fcntl is not None:  # removed first: whoever opened the file before finds that it is no longer this one
             os.close(descriptor)
+
+
+def _refuse_inside(folder: Path) -> None:
+    """Refuse a folder that belongs to a study: a finished stage of it, or one below a folder that is written to."""
+    whole = folder.absolute()
+    for place in (whole, *whole.parents):
+        if (place / STAMP).is_file() and not place.name.startswith("."):  # `.NAME.part` is where a stage is made
+            do = "Choose another folder. To have the stage made again, remove it and run the study."
+            raise InputError(folder, "a folder apart from the stages of a study", f"the stage {place}", do=do)
+    for place in whole.parents:
+        if fcntl is not None and (place / LOCK).is_file() and (holder := _other_holder(place / LOCK)):
+            _refuse(place, holder, "Wait until it has ended, or choose another folder.")
+
+
+def _other_holder(path: Path) -> dict[str, str]:
+    """The process that holds a lock file, {} where none does or this one."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:  # it ended in between, or is not ours to read
+        return {}
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        held = error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN)
+        holder = _holder(descriptor) if held else {}
+        mine = (holder.get("process"), holder.get("host")) == (str(os.getpid()), platform.node())
+        return {} if mine else holder
+    finally:
+        os.close(descriptor)
+    return {}
 
 
 def _acquired(path: Path, command: str) -> int:
@@ -112,16 +144,20 @@ def _refuse_held(path: Path, holder: dict[str, str], *, locked: bool | None, new
     elsewhere = holder.get("host", platform.node()) != platform.node()
     if (locked and not elsewhere) or (locked is None and new):
         return  # a file without a lock is what a killed process of this host left
-    found = "another process"
-    if holder:
-        found = f"'overread {holder['command']}', process {holder['process']} on {holder['host']}, "
-        found += f"started {holder['started']}"
     do = "Wait until it has ended, or choose another folder."
     if locked is not False:
         do += f" If it has ended and left its lock, remove {path}."
     elif elsewhere:
         do += f" If that machine is gone, remove {path}."
-    raise InputError(path.parent, "a folder that no other command writes to", found, do=do)
+    _refuse(path.parent, holder, do)
+
+
+def _refuse(folder: Path, holder: dict[str, str], do: str) -> None:
+    found = "another process"
+    if holder:
+        found = f"'overread {holder['command']}', process {holder['process']} on {holder['host']}, "
+        found += f"started {holder['started']}"
+    raise InputError(folder, "a folder that no other command writes to", found, do=do)
 
 
 def _holder(descriptor: int) -> dict[str, str]:
