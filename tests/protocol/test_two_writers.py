@@ -32,6 +32,8 @@ reader = "simulate"
 options = { images_per_site = { alder = 2 }, size = 32 }
 [sites]
 internal = ["alder"]
+[models.m]
+sites = ["alder"]
 """
 
 
