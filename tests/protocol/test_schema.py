@@ -168,3 +168,57 @@ def test_an_unknown_reader_or_option_is_refused_before_anything_is_read(tmp_path
 def test_a_protocol_without_models_is_refused_with_what_to_do(tmp_path):
     text = SOUND[: SOUND.index("[models.")]
     assert "expected at least one model; found none. Add [models.NAME]" in refused(tmp_path, text)
+
+
+def simulating(tmp_path, options):
+    return refused(tmp_path, SOUND + f"[sources.s.options]\n{options}\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("images_per_sit = { alder = 40 }", "Did you mean 'images_per_site'?"),
+        ("finding = ['edema']", "Did you mean 'findings'?"),
+        ("label_nois = 0", "Did you mean 'label_noise'?"),
+        ("url = 'x'", "[sources.s.options]: expected one of the options images_per_site, size,"),
+        ("prefix = 'a'", "found 'prefix'"),
+        ("seed = 3", "found 'seed'"),  # that of the study, as are the following the caller's
+        ("workers = 2", "found 'workers'"),
+        ("out = 'elsewhere'", "found 'out'"),
+    ],
+)
+def test_an_unknown_option_of_the_simulation_is_refused_with_the_nearest(tmp_path, options, said):
+    assert said in simulating(tmp_path, options)
+
+
+@pytest.mark.parametrize("value", ["5", "true", "'ab'", "[1]", "['alder']", "1.5", "{}", "{ alder = 'x' }",
+                                   "{ alder = 4.0 }", "{ alder = [1] }", "{ adler = 4 }"])  # fmt: skip
+def test_images_per_site_that_are_no_numbers_of_known_sites_are_refused(tmp_path, value):
+    assert "[sources.s.options] images_per_site" in simulating(tmp_path, f"images_per_site = {value}")
+
+
+@pytest.mark.parametrize("value", ["5", "'edema'", "{ edema = 1 }", "[]", "[5]", "[['edema']]", "['oedema']"])
+def test_findings_that_are_no_list_of_known_ones_are_refused(tmp_path, value):
+    assert "[sources.s.options] findings: expected" in simulating(tmp_path, f"findings = {value}")
+
+
+@pytest.mark.parametrize("option", ["size", "site_differences", "label_noise"])
+@pytest.mark.parametrize("value", ["'64'", "[64]", "{}", "true", "-1", "1e9"])
+def test_numbers_of_the_simulation_that_are_none_or_absurd_are_refused(tmp_path, option, value):
+    assert f"[sources.s.options] {option}: expected a " in simulating(tmp_path, f"{option} = {value}")
+
+
+def test_no_site_and_no_finding_do_not_mean_all_and_every_fault_is_said_at_once(tmp_path):
+    said = simulating(tmp_path, "images_per_site = {}\nfindings = []\nsize = 64.0\nsit = 1")
+    assert "at least one site among alder" in said
+    assert "at least one finding of those" in said
+    assert "size: expected a whole number from 32 to 4,096; found 64.0" in said
+    assert "found 'sit'" in said
+
+
+def test_sound_options_of_the_simulation_are_taken(tmp_path):
+    options = (
+        "images_per_site = { alder = 4 }\nfindings = ['edema']\nsize = 64\nlabel_noise = 0\nsite_differences = 1.5"
+    )
+    text = SOUND + f"[sources.s.options]\n{options}\n"
+    assert load(written(tmp_path, text)).sources["s"].options["images_per_site"] == {"alder": 4}

@@ -159,3 +159,11 @@ def test_unknown_sites_and_findings_are_named_together(tmp_path):
     assert "oedema" in str(caught.value)
     assert "images_per_site of elm: expected a whole number from 1 to 1,000,000; found 0" in str(caught.value)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["images_per_site", "findings"])
+@pytest.mark.parametrize("value", [5, "ab", [1], {}, [], ()])
+def test_sites_and_findings_of_the_wrong_kind_are_refused_before_anything_is_written(tmp_path, name, value):
+    with pytest.raises(InputError, match=f"^{name}: expected"):
+        build(tmp_path / "x", **{name: value})
+    assert not (tmp_path / "x").exists()

@@ -15,6 +15,7 @@ from overread.errors import InputError, did_you_mean
 from overread.evaluate.config import EvaluationConfig
 from overread.learn.config import TrainingConfig
 from overread.protocol.configuration import problem, section, strictly
+from overread.simulate import options as simulated
 from overread.tables.names import check_names
 from overread.tables.records import checked_values, read_toml
 
@@ -233,11 +234,12 @@ def _crossed(file: _File, where: str) -> list[InputError]:
 
 
 def _source_problems(source: SourceSpec, where: str) -> list[InputError]:
-    """What is wrong with a source's reader and the names of its options."""
-    if source.reader == SIMULATED:
-        return []
+    """What is wrong with a source's reader and its options."""
     try:
-        datasets.check(source.reader, source.options, where=where)
+        if source.reader == SIMULATED:
+            simulated.check(source.options, where=where)
+        else:
+            datasets.check(source.reader, source.options, where=where)
     except InputError as error:
         return list(error.problems)
     return []

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overread import limits, tables
-from overread.errors import InputError, did_you_mean
+from overread import tables
+from overread.errors import InputError
 from overread.images.workers import in_order
 from overread.simulate.files import write_dicom, write_png, write_regions
-from overread.simulate.findings import FINDINGS, STRENGTH
+from overread.simulate.findings import STRENGTH
+from overread.simulate.options import IMAGES_PER_SITE, STATED, problems
 from overread.simulate.radiograph import radiograph
 from overread.simulate.sites import SITES, Site, blended
 from overread.simulate.visits import Visit, visits
@@ -25,7 +26,6 @@ from overread.tables.records import read_json
 
 # Raised when the same seed gives other pictures than before, so that an old folder is not completed with new ones.
 RECIPE = 1
-IMAGES_PER_SITE = {"alder": 400, "birch": 400, "cedar": 400, "dogwood": 300, "elm": 300}
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,13 @@ def hospitals(  # every argument is a choice of the study, named at the call
     PNG. A picture that is already there is not rendered again. Raises InputError for unknown sites or findings, and
     where `out` holds another simulation. From a script, call it under `if __name__ == "__main__"` if workers > 1.
     """
-    wanted = dict(images_per_site or IMAGES_PER_SITE)
-    stated = tuple(findings) if findings is not None else ("no_finding", *FINDINGS)
-    _check(wanted, stated, size, seed=seed, site_differences=site_differences, label_noise=label_noise)
+    asked = IMAGES_PER_SITE if images_per_site is None else images_per_site
+    stated = STATED if findings is None else findings
+    values = {"images_per_site": asked, "findings": stated, "size": size, "seed": seed,
+              "site_differences": site_differences, "label_noise": label_noise}  # fmt: skip
+    if found := problems(values):
+        raise InputError.all(found)
+    wanted = dict(asked)
     configuration = {
         "recipe": RECIPE, "images_per_site": wanted, "size": size, "seed": seed, "site_differences": site_differences,
         "label_noise": label_noise, "strength": dict(STRENGTH),
@@ -72,32 +76,6 @@ def hospitals(  # every argument is a choice of the study, named at the call
         tables.make_folder(out / "regions" / folder)
     _render_all(jobs, out, size, workers, progress)
     return _source(jobs, out, size, stated)
-
-
-def _check(
-    wanted: Mapping[str, int], stated: Sequence[str], size: int, *, seed: int, site_differences: float,
-    label_noise: float,
-) -> None:  # fmt: skip
-    names = [site.name for site in SITES]
-    problems = [
-        InputError("images_per_site", f"sites among {', '.join(names)}", name, do=did_you_mean(name, names))
-        for name in wanted
-        if name not in names
-    ]
-    known = ("no_finding", *FINDINGS)
-    problems += [
-        InputError("findings", f"findings that are simulated ({', '.join(known)})", name, do=did_you_mean(name, known))
-        for name in stated
-        if name not in known
-    ]
-    for name, count in wanted.items():
-        problems += limits.outside(f"images_per_site of {name}", count, 1, 1_000_000, whole=True)
-    problems += limits.outside("size", size, 32, 4096, whole=True)
-    problems += limits.outside("seed", seed, 0, limits.SEED, whole=True)
-    for name, value in (("site_differences", site_differences), ("label_noise", label_noise)):
-        problems += limits.outside(name, value, 0, 10)
-    if problems:
-        raise InputError.all(problems)
 
 
 def _claim(out: Path, configuration: dict[str, object]) -> None:
