@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -177,23 +177,25 @@ def recorded(kept: Mapping[str, Any]) -> int | None:
     return _positive(str(kept.get("threads", "")))
 
 
-def resumed(what: str, begun: int | None) -> int:
+def resumed(what: str, begun: int | None, *, say: Callable[[str], object] = _LOG.warning) -> int:
     """The number of threads with which work that was begun with `begun` goes on; says so where it is not the usual one.
 
-    `what` names the work at the beginning of a sentence ("The training in out/model").
+    `what` names the work at the beginning of a sentence ("The training in out/model"); `say` takes the sentence.
     """
     used = number(begun)
     if begun is None or begun == used == number():
         return used
     if used == begun:
-        _LOG.warning("%s goes on with %s, as it was begun; %d cores are available. Set %s to use another number.",
-                     what, _counted(used), cores(), _ASKED)  # fmt: skip
+        say(
+            f"{what} goes on with {_counted(used)}, as it was begun; {cores()} cores are available. "
+            f"Set {_ASKED} to use another number."
+        )
     else:
-        _LOG.warning(
-            "%s was begun with %s and goes on with %s: trainings and predictions may differ in the last bits from "
-            "those of a run without interruption. Set %s=%d to go on as it was begun.",
-            what, _counted(begun), _counted(used), _ASKED, begun,
-        )  # fmt: skip
+        say(
+            f"{what} was begun with {_counted(begun)} and goes on with {_counted(used)}: trainings and predictions "
+            f"may differ in the last bits from those of a run without interruption. Set {_ASKED}={begun} to go on as "
+            "it was begun."
+        )
     return used
 
 

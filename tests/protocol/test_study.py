@@ -1,6 +1,7 @@
 """A whole study: killed and taken up again it ends equal; changed, only what depends on the change is done again."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -179,6 +180,18 @@ def test_a_study_killed_again_and_again_ends_equal_to_one_that_was_not(study, pr
     assert weights(out) == weights(study)
     mine, whole = estimates(out), estimates(study)
     assert mine.drop("note").equals(whole.drop("note"), null_equal=True)
+
+
+def test_other_threads_are_told_of_once_and_only_where_a_stage_is_done(study, protocol, tmp_path, monkeypatch, caplog):
+    out = tmp_path / "s"
+    shutil.copytree(study, out)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    run(protocol, out, workers=1)
+    assert "thread" not in caplog.text
+    for name in ("pooled", "alder"):
+        shutil.rmtree(out / "predictions" / name)
+    run(protocol, out, workers=1)
+    assert caplog.text.count("was begun with 1 thread and goes on with 2 threads") == 1
 
 
 def weights(out):

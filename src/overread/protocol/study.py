@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from overread.tables import Source
 from overread.tables.names import below
 
 Progress = Callable[[str, int, int], None]
+_LOG = logging.getLogger("overread")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,19 @@ class _Study:
     workers: int
     progress: Progress
     allow_outside: bool = False
+    unsaid: list[str] = field(default_factory=list)  # about the threads, until a stage begins
+
+    def stage(
+        self, folder: Path, work: Callable[[Path], object], *, config: Any, inputs: Mapping[str, Path] | None = None
+    ) -> None:
+        """Do a stage unless it is done; what is unsaid is said before the work of the first that is not."""
+
+        def begun(part: Path) -> None:
+            while self.unsaid:
+                _LOG.warning("%s", self.unsaid.pop(0))
+            work(part)
+
+        stage(folder, begun, config=config, inputs=inputs)
 
     def told(self, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(what, done, total)
@@ -107,7 +122,7 @@ def run(
     text = Path(protocol).read_text(encoding="utf-8")
     with (
         tables.holding(study.out, "run"),
-        threads.computing(threads.resumed(f"The study in {study.out}", begun_with(study.out))),
+        threads.computing(threads.resumed(f"The study in {study.out}", begun_with(study.out), say=study.unsaid.append)),
         _begun(study, text) as done,
     ):
         _build_cohort(study)
@@ -167,7 +182,7 @@ def _build_cohort(study: _Study) -> None:
         "sources": [_content(source, root) for source, root in loaded],
         "max_unreadable": {name: spec.max_unreadable for name, spec in study.protocol.sources.items()},
     }
-    stage(
+    study.stage(
         study.folder("cohort"),
         lambda part: cohorts.build(
             sources,
@@ -220,7 +235,7 @@ def _simulate(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]
             for path in sorted(p for p in part.rglob("*") if p.is_file() and p.name not in (STAMP, "run.json")):
                 run.output(path)
 
-    stage(folder, work, config={"options": spec.options, "seed": study.protocol.study.seed})
+    study.stage(folder, work, config={"options": spec.options, "seed": study.protocol.study.seed})
     regions = folder / "regions.parquet"
     return Source(
         tables.read(folder / "images.parquet", "images"),
@@ -264,7 +279,7 @@ def _train(study: _Study, name: str) -> None:
         _train_seed(study, name, seed)
     if len(study.seeds()) > 1:
         members = [study.seed_folder(name, seed) for seed in study.seeds()]
-        stage(
+        study.stage(
             study.model_folder(name),
             lambda part: combine(part, members, name),
             config={"name": name},
@@ -288,7 +303,7 @@ def _train_seed(study: _Study, name: str, seed: int) -> None:
             progress=told,
         )  # fmt: skip
 
-    stage(
+    study.stage(
         study.seed_folder(name, seed),
         work,
         config={"training": config, "sites": model.sites, "max_images": limit, "name": name},
@@ -309,7 +324,7 @@ def _predict(study: _Study, name: str) -> None:
 
     model, cohort = study.model_folder(name), study.folder("cohort")
     pooled = study.protocol.models[name].role == "pooled" or len(study.protocol.models) == 1
-    stage(
+    study.stage(
         study.folder("predictions", name),
         lambda part: predict(model, cohort, part, heatmaps=pooled, progress=study.told(f"predict {name}")),
         config={"heatmaps": pooled},
@@ -333,7 +348,7 @@ def _evaluate(study: _Study) -> None:
             )  # fmt: skip
             record_evidence(run, evidence, ledger_path=book)
 
-    stage(
+    study.stage(
         study.folder("evaluation"),
         work,
         config={"evaluation": protocol.evaluation},
@@ -358,7 +373,7 @@ def _report(study: _Study) -> Path:
     }  # fmt: skip
     heatmaps = {n: study.folder("predictions", n) for n, m in protocol.models.items() if m.role == "pooled"}
     entries = ledger.read(study.folder("ledger.jsonl"))
-    stage(
+    study.stage(
         study.folder("report"),
         lambda part: report.write(
             study.folder("evaluation"),
