@@ -3,7 +3,9 @@
 import html
 import importlib.metadata
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -406,3 +408,26 @@ def test_a_password_of_an_address_in_a_message_is_not_shown(capsys):
 
 def test_the_version_is_that_of_the_package(tmp_path):
     assert overread("--version", cwd=tmp_path) == (0, f"overread {importlib.metadata.version('overread')}")
+
+
+def test_a_ledger_that_cannot_go_on_leaves_the_earlier_evaluation_as_it_is(files):
+    assert overread(*EVALUATE, cwd=files)[0] == 0
+    ledger = files / "out/ledger.jsonl"
+    whole = ledger.read_bytes()
+    for make, found in (
+        (os.mkfifo, "a named pipe"),
+        (Path.mkdir, "a folder"),
+        (lambda path: path.write_bytes(whole.replace(b"\n", b"\r\n")), "a line that was changed"),
+        (lambda path: path.write_bytes(b"{}\n" + whole), "a line that was changed"),
+    ):
+        shutil.rmtree(ledger) if ledger.is_dir() else ledger.unlink()
+        make(ledger)
+        before = {p: p.read_bytes() for p in (files / "out").rglob("*") if p.is_file()}
+        code, said = overread(*EVALUATE, cwd=files)
+        assert code == 2
+        assert found in said
+        assert {p: p.read_bytes() for p in (files / "out").rglob("*") if p.is_file()} == before
+        code, said = overread("verify", "out", cwd=files)
+        assert code == 2
+        assert "ledger.jsonl: out/ledger.jsonl" in said
+        assert found in said
