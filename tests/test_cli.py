@@ -364,6 +364,7 @@ def test_a_plan_that_cannot_be_says_why(tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize("address", ["https://bob:S3CR3T@h/t.csv", "https:/bob:S3CR3T@h/t.csv", "tcp://S3CR3T@h:8786",
+                                     "https://bob:a/S3CR3T#@h", 
                                      "s3://h/t.csv?X-Amz-Signature=S3CR3T"])  # fmt: skip
 @pytest.mark.parametrize(
     ("words", "named"),
@@ -393,17 +394,19 @@ def test_a_password_on_the_command_line_is_neither_shown_nor_stored(
 
 
 def test_an_address_without_a_user_and_an_at_sign_elsewhere_are_no_password():
-    cli_given.check_words(["--title", "See https://h.org/@home, bob@h.org", "--labels", "a=b@c.csv", "C:/a:b@c", ""])
+    cli_given.check_words(
+        ["--title", "See https://h.org/@home, bob@h.org", "--labels", "a=b@c.csv", "C:/a:b@c", "https://h:80/@home", ""]
+    )
 
 
 def test_a_password_of_an_address_in_a_message_is_not_shown(capsys):
-    for text in ("https:/bob:S3CR3T@h/t.csv", "a, HTTPS://bob:S3CR3T@h", "x=ftp://S3CR3T@h"):
+    for text in ("https:/bob:S3CR3T@h/t.csv", "a, HTTPS://bob:S3CR3T@h", "x=ftp://S3CR3T@h", "s3://b:x/S3CR3T?@h"):
         progress.say(text)
         progress.put(text)
         assert "S3CR3T" not in str(InputError(text, text, text, examples=[text], do=text))
     said = "".join(capsys.readouterr())
     assert "S3CR3T" not in said
-    assert said.count("…@h") == 6
+    assert said.count("…@h") == 8
 
 
 def test_the_version_is_that_of_the_package(tmp_path):

@@ -16,8 +16,10 @@ _HIDDEN = re.compile(
     "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
 
-# `//user@`, `//user:password@` and, as a path writes it, `/user:password@`; one letter alone is a drive.
-_USER = re.compile(r"([a-z][a-z0-9+.-]{1,20}:/+)(?:(?<=//)[^\s/?#]*|[^\s/?#:]*:[^\s/?#]*)@", re.IGNORECASE)
+# `//user@`, `//user:password@` and, as a path writes it, `/user:password@`; one letter alone is a drive, digits a port.
+_USER = re.compile(
+    r"([a-z][a-z0-9+.-]{1,20}:/+)(?:(?<=//)[^\s/?#]*|[^\s/?#:@]*:(?!\d*[/?#])\S{0,2000})@", re.IGNORECASE
+)
 
 
 def visible(text: str, *, keep: str = "") -> str:

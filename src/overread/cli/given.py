@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from overread.characters import masked
 from overread.credentials import address_fault
 from overread.errors import InputError
 from overread.tables.records import read_toml
@@ -33,7 +32,7 @@ def check_words(words: Sequence[str]) -> None:
     The message names the option, never the word.
     """
     for before, word in zip(["", *words], words, strict=False):
-        if fault := address_fault(word, strict=False) or ("a user or password" if masked(word) != word else ""):
+        if fault := address_fault(word, strict=False):
             option = word.partition("=")[0] if word.startswith("-") else before if before.startswith("-") else ""
             raise InputError(
                 option if re.fullmatch(r"-{1,2}[a-z-]+", option) else "the command line",
