@@ -1,8 +1,11 @@
 """The commands, as a person types them: what they say, how they fail, what they leave behind."""
 
 import html
+import importlib.metadata
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +15,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+
+from overread import cli
+from overread.cli import given as cli_given
+from overread.cli import progress
+from overread.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).parent / "overread"
@@ -353,3 +361,76 @@ def test_a_plan_that_cannot_be_says_why(tmp_path, arguments, message):
     code, said = overread("plan", *arguments, cwd=tmp_path)
     assert (code, message in said) == (2, True), said
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.parametrize("address", ["https://bob:S3CR3T@h/t.csv", "https:/bob:S3CR3T@h/t.csv", "tcp://S3CR3T@h:8786",
+                                     "https://bob:a/S3CR3T#@h", 
+                                     "s3://h/t.csv?X-Amz-Signature=S3CR3T"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("evaluate", "--images", "{}", "--labels", "l.csv", "--predictions", "p.csv", "-o", "m"), "--images"),
+        (("evaluate", "--images", "i.csv", "--labels", "a={}", "--predictions", "p.csv", "-o", "m"), "--labels"),
+        (("train", "c", "-o", "m", "--name", "{}"), "--name"),
+        (("train", "c", "-o", "m", "--network={}"), "--network"),
+        (("report", "e", "-o", "m", "--title", "of {} today"), "--title"),
+        (("sample", "c", "-o", "m", "--size", "{}"), "--size"),
+        (("verify", "{}"), "the command line"),
+        (("{}",), "the command line"),
+    ],
+)
+def test_a_password_on_the_command_line_is_neither_shown_nor_stored(
+    tmp_path, capsys, monkeypatch, words, named, address
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["overread", *(word.format(address) for word in words)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    said = "".join(capsys.readouterr())
+    assert stop.value.code == 2
+    assert said.startswith(f"{named}: expected an address without a password, token or user; found one with ")
+    assert "S3CR3T" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_without_a_user_and_an_at_sign_elsewhere_are_no_password():
+    cli_given.check_words(
+        ["--title", "See https://h.org/@home, bob@h.org", "--labels", "a=b@c.csv", "C:/a:b@c", "https://h:80/@home", ""]
+    )
+
+
+def test_a_password_of_an_address_in_a_message_is_not_shown(capsys):
+    for text in ("https:/bob:S3CR3T@h/t.csv", "a, HTTPS://bob:S3CR3T@h", "x=ftp://S3CR3T@h", "s3://b:x/S3CR3T?@h"):
+        progress.say(text)
+        progress.put(text)
+        assert "S3CR3T" not in str(InputError(text, text, text, examples=[text], do=text))
+    said = "".join(capsys.readouterr())
+    assert "S3CR3T" not in said
+    assert said.count("…@h") == 8
+
+
+def test_the_version_is_that_of_the_package(tmp_path):
+    assert overread("--version", cwd=tmp_path) == (0, f"overread {importlib.metadata.version('overread')}")
+
+
+def test_a_ledger_that_cannot_go_on_leaves_the_earlier_evaluation_as_it_is(files):
+    assert overread(*EVALUATE, cwd=files)[0] == 0
+    ledger = files / "out/ledger.jsonl"
+    whole = ledger.read_bytes()
+    for make, found in (
+        (os.mkfifo, "a named pipe"),
+        (Path.mkdir, "a folder"),
+        (lambda path: path.write_bytes(whole.replace(b"\n", b"\r\n")), "a line that was changed"),
+        (lambda path: path.write_bytes(b"{}\n" + whole), "a line that was changed"),
+    ):
+        shutil.rmtree(ledger) if ledger.is_dir() else ledger.unlink()
+        make(ledger)
+        before = {p: p.read_bytes() for p in (files / "out").rglob("*") if p.is_file()}
+        code, said = overread(*EVALUATE, cwd=files)
+        assert code == 2
+        assert found in said
+        assert {p: p.read_bytes() for p in (files / "out").rglob("*") if p.is_file()} == before
+        code, said = overread("verify", "out", cwd=files)
+        assert code == 2
+        assert "ledger.jsonl: out/ledger.jsonl" in said
+        assert found in said

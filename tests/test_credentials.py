@@ -35,6 +35,8 @@ site = "a"
 {options}
 [sites]
 internal = ["a"]
+[models.m]
+sites = ["a"]
 """
 
 

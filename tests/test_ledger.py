@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -224,7 +225,7 @@ def test_a_deleted_ledger_is_a_sentence_in_the_report_and_a_new_one_begins(tmp_p
     assert "does not contain entry 2" in ledger.faults(path, head)[0]
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\n\n", b"\r\n\n"])
+@pytest.mark.parametrize("end", [b"\n", b"\n\n", b"\n" * 5000])
 def test_empty_lines_at_the_end_are_no_entries(tmp_path, end):
     path = tmp_path / "ledger.jsonl"
     append(path, 2)
@@ -233,3 +234,62 @@ def test_empty_lines_at_the_end_are_no_entries(tmp_path, end):
     append(path, 1)
     assert [e.number for e in ledger.read(path)] == [1, 2, 3]
     assert ledger.faults(path, ledger.read(path)[-1].head) == []
+
+
+def again(path, **how):
+    """Every line as another program would write the same record."""
+    path.write_text("".join(json.dumps(json.loads(line), **how) + "\n" for line in path.read_text().splitlines()))
+
+
+REWRITTEN = {
+    "carriage returns": lambda p: p.write_bytes(p.read_bytes().replace(b"\n", b"\r\n")),
+    "one carriage return at the end": lambda p: p.write_bytes(p.read_bytes()[:-1] + b"\r\n"),
+    "an empty line of Windows": lambda p: p.write_bytes(p.read_bytes() + b"\r\n\n"),
+    "white space at the end": lambda p: p.write_bytes(p.read_bytes().replace(b"}\n", b"} \n")),
+    "white space before": lambda p: p.write_bytes(b"".join(b" " + s for s in p.read_bytes().splitlines(keepends=True))),
+    "no spaces": lambda p: again(p, separators=(",", ":")),
+    "sorted keys": lambda p: again(p, sort_keys=True),
+    "escapes": lambda p: again(p, ensure_ascii=True),
+}
+
+
+@pytest.mark.parametrize("way", REWRITTEN)
+def test_lines_that_are_not_byte_for_byte_as_written_are_refused_by_whoever_reads(tmp_path, way):
+    path = tmp_path / "ledger.jsonl"
+    heads = [ledger.append(path, **{**ACCESS, "analysis": "Zürich"}).head for _ in range(3)]
+    REWRITTEN[way](path)
+    before = path.read_bytes()
+    for use in (
+        lambda: ledger.read(path), lambda: ledger.faults(path, heads[-1]), lambda: ledger.record_missing(path, heads),
+        lambda: append(path, 1),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="found a line that was changed"):
+            use()
+    assert path.read_bytes() == before
+
+
+def test_a_last_line_without_its_end_is_whole(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    head = append(path, 2)[-1].head
+    path.write_bytes(path.read_bytes()[:-1])
+    assert ledger.faults(path, head) == []
+    assert append(path, 1)[0].number == 3
+    assert ledger.faults(path, head) == []
+
+
+@pytest.mark.parametrize("empty", [b"", b"\n", b"\n\n"])
+def test_a_ledger_of_nothing_but_empty_lines_begins_anew(tmp_path, empty):
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(empty)
+    assert ledger.read(path) == []
+    append(path, 1)
+    assert [e.number for e in ledger.read(path)] == [1]
+
+
+@pytest.mark.parametrize(("make", "found"), [(os.mkfifo, "a named pipe"), (os.mkdir, "a folder")])
+def test_what_is_no_file_is_no_ledger(tmp_path, make, found):
+    path = tmp_path / "ledger.jsonl"
+    make(path)
+    for use in (lambda: ledger.read(path), lambda: ledger.faults(path, None), lambda: append(path, 1)):
+        with pytest.raises(InputError, match=f"expected a ledger, a regular file; found {found}"):
+            use()

@@ -16,6 +16,11 @@ _HIDDEN = re.compile(
     "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
 
+# `//user@`, `//user:password@` and, as a path writes it, `/user:password@`; one letter alone is a drive, digits a port.
+_USER = re.compile(
+    r"([a-z][a-z0-9+.-]{1,20}:/+)(?:(?<=//)[^\s/?#]*|[^\s/?#:@]*:(?!\d*[/?#])\S{0,2000})@", re.IGNORECASE
+)
+
 
 def visible(text: str, *, keep: str = "") -> str:
     r"""Replace every character that is hidden or acts on a terminal by its escape, such as \\x1b.
@@ -33,6 +38,15 @@ def visible(text: str, *, keep: str = "") -> str:
     St. Mary\x1b[2J\u202e!
     """
     return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def masked(text: str) -> str:
+    """Replace the user and password of every address in a text by an ellipsis, also where a path lost a slash.
+
+    >>> print(masked("https:/bob:S3CR3T@pacs/t.csv, tcp://bob@h:1, https://pacs/@home"))
+    https:/…@pacs/t.csv, tcp://…@h:1, https://pacs/@home
+    """
+    return _USER.sub(r"\1…@", text)
 
 
 def _escape(character: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from overread.characters import masked
 from overread.errors import InputError
 
 OPTION = "credentials"
@@ -27,7 +28,6 @@ _SECRET = re.compile(
 )
 # Words that say so as the whole key, and as the last word of one.
 _WHOLE = re.compile(r"(.*[^a-z0-9])?(auth|pass|pwd|pw|pin|login|user|username|userid|apikey|jwt|sas|sig|otp|creds?)")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#]*@", re.IGNORECASE)
 _PARAMETER = re.compile(r"[?&;#]([^=&;#\s]*)=?")
 _IS_ADDRESS = re.compile(r"(url|uri|address|endpoint|host|server|scheduler)$", re.IGNORECASE)
 # Options whose keys are words of the data and not names of options.
@@ -85,10 +85,10 @@ def address_fault(text: str, *, strict: bool = True) -> str:
     """
     if strict and "@" in text:
         return "a user or password"
+    if masked(text) != text:
+        return "a user or password"
     if "://" not in text:
         return ""
-    if _ADDRESS.search(text):
-        return "a user or password"
     names = _PARAMETER.findall(text[text.index("://") :])
     return (
         "parameters" if any(strict or is_secret(name) or name.casefold() in ("key", "code") for name in names) else ""

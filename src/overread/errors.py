@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from overread.characters import visible
+from overread.characters import masked, visible
 
 _LONGEST = 200  # characters of an example that are shown
 
@@ -40,7 +40,9 @@ class InputError(Exception):
         said = f"{self.where}: expected {self.expected}; found {self.found}{shown}." + (
             f" {self.do}" if self.do else ""
         )
-        return visible(said)  # names of files and cells stand in it: none may act on a terminal
+        return masked(
+            visible(said)
+        )  # names of files and cells stand in it: none may act on a terminal or tell a secret
 
     @classmethod
     def all(cls, problems: Sequence[InputError]) -> InputError:

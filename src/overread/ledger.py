@@ -12,11 +12,12 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from overread import regular
 from overread.errors import InputError
 from overread.tables import locked, records, replacing
 from overread.tables.kinds import EntryRecord
@@ -74,6 +75,7 @@ def append(
         the last line is no entry or was changed
     """
     path = Path(path)
+    _check_kind(path)
     body = {
         "analysis": analysis, "models": sorted(models), "cases": cases, "labels_hash": labels_hash,
         "protocol_hash": protocol_hash,
@@ -130,7 +132,8 @@ def read(path: Path | str) -> list[Entry]:
     Raises
     ------
     InputError
-        names the first line that was changed, removed or inserted, or that cannot be read
+        names the first line that is not byte for byte as it was written, was removed or inserted, or cannot be read;
+        a pipe or a folder lies at the path
     """
     path = Path(path)
     entries: list[Entry] = []
@@ -180,12 +183,19 @@ def faults(path: Path | str | None, head: Mapping[str, Any] | None) -> list[str]
     return found
 
 
+def _check_kind(path: Path) -> None:
+    """Refuse what is neither a regular file nor absent: a pipe would be waited for, and cannot be read twice."""
+    if found := regular.kind(path) or ("a folder" if path.is_dir() else ""):
+        raise InputError(path, "a ledger, a regular file", found, do="Remove it, or choose another folder.")
+
+
 def _lines(path: Path) -> tuple[list[bytes], bytes]:
     """The whole lines, and what follows the last of them. A last line that lacks only its end counts as whole."""
+    _check_kind(path)
     if not path.is_file():
         return [], b""
     *lines, rest = path.read_bytes().split(b"\n")
-    while lines and not lines[-1].strip() and not rest.strip():  # empty lines at the end, such as an editor leaves
+    while lines and not lines[-1] and not rest:  # empty lines at the end, such as an editor leaves
         rest = lines.pop()
     try:
         records.json_value(rest.decode("utf-8"), "ledger")
@@ -198,12 +208,14 @@ def _tail(file: BinaryIO) -> tuple[bytes, bytes, int]:
     """The last whole line, the bytes behind it, and where these begin."""
     size = start = file.seek(0, os.SEEK_END)
     data = b""
-    while start > 0 and data.rstrip(b"\r\n").count(b"\n") < 1:
+    while start > 0 and data.rstrip(b"\n").count(b"\n") < 1:
         step = min(_BLOCK, start)
         start -= step
         file.seek(start)
         data = _read(file, step) + data
-    whole = data.rstrip(b"\r\n")
+    whole = data.rstrip(b"\n")
+    if not whole:  # nothing, or empty lines alone
+        return b"", b"", 0
     if len(data) - len(whole) > 1:  # empty lines at the end, such as an editor leaves: written over
         return whole.rpartition(b"\n")[2], b"", size - len(data) + len(whole) + 1
     before, _, fragment = data.rpartition(b"\n")
@@ -232,13 +244,20 @@ _ANY = object()
 
 
 def _parsed(line: bytes, previous: Entry | object | None = _ANY) -> Entry | None:
-    """The entry in a line; None where it is none, its hash is wrong, or it does not follow `previous`."""
+    """The entry in a line; None where it is none, its hash is wrong, or it does not follow `previous`.
+
+    The line must be byte for byte what `_write_entry` writes: no other end, spacing, order of keys or escapes.
+    """
     try:
         record = records.typed(records.json_value(line.decode("utf-8"), "ledger"), EntryRecord, "ledger")
     except (InputError, UnicodeDecodeError):
         return None
     entry = Entry(**{**record, "models": tuple(record["models"])})
-    if entry.kind not in KINDS or entry.hash != _hash({k: v for k, v in record.items() if k != "hash"}):
+    if (
+        _text(asdict(entry)) != line
+        or entry.kind not in KINDS
+        or entry.hash != _hash({k: v for k, v in record.items() if k != "hash"})
+    ):
         return None
     if previous is not _ANY:
         before = previous if isinstance(previous, Entry) else None
@@ -255,7 +274,7 @@ def _write_entry(file: BinaryIO, end: int, last: Entry | None, given: Mapping[st
         **given, "previous": last.hash if last else _FIRST,
     }  # fmt: skip
     record = {**body, "hash": _hash(body)}
-    line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    line = _text(record) + b"\n"
     _write(file, end, line)
     return Entry(**{**record, "models": tuple(record["models"])}), end + len(line)
 
@@ -282,6 +301,10 @@ def _set_aside(path: Path, fragment: bytes) -> str:
     with replacing(path.with_name(f"{path.name}.torn-{digest[:12]}")) as temporary:
         temporary.write_bytes(fragment)
     return digest
+
+
+def _text(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, ensure_ascii=False).encode()
 
 
 def _hash(body: Mapping[str, Any]) -> str:

@@ -311,6 +311,28 @@ def test_a_model_without_hashes_is_refused(tmp_path: Path):
             models.open_model(folder)
 
 
+@pytest.mark.parametrize("files", [0.5, None, [], "x", True, {"weights.safetensors": 1}, {"train_patients.txt": None}])
+def test_files_that_are_no_hashes_by_name_are_refused_also_in_a_sealed_record(tmp_path: Path, files: Any):
+    folder = write_model(tmp_path / "m")
+    integrity.write_sealed(folder / "model.json", json.loads((folder / "model.json").read_text()) | {"files": files})
+    with pytest.raises(InputError, match=r"model\.json.*files"):
+        models.open_model(folder)
+
+
+@pytest.mark.parametrize("kept", [None, (), ("train_patients.txt",), ("weights.safetensors",)])
+def test_a_sealed_record_without_a_hash_says_so_and_names_no_change(tmp_path: Path, kept: Any):
+    folder = write_model(tmp_path / "m")
+    told = json.loads((folder / "model.json").read_text())
+    files = {name: told["files"][name] for name in kept or ()}
+    del told["files"]
+    integrity.write_sealed(folder / "model.json", told if kept is None else told | {"files": files})
+    lacking = {"weights.safetensors", "train_patients.txt"} - set(files)
+    said = f"no hash of {lacking.pop()}" if files else "no hashes of its files"
+    with pytest.raises(InputError, match=f"model.json records {said}") as caught:
+        models.open_model(folder)
+    assert "changed" not in str(caught.value)
+
+
 def test_a_patient_list_of_a_member_that_was_emptied_is_refused_by_the_ensemble(tmp_path: Path):
     folder = write_ensemble(tmp_path / "e")
     (folder / "seed-2/train_patients.txt").write_text("")

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from overread.cli.given import change as _change
+from overread.cli.given import check_words as _check_words
 from overread.cli.given import pair as _pair
 from overread.cli.given import stated as _stated
 from overread.cli.given import verified as _verified
@@ -40,6 +41,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding gets escapes, no traceback
             stream.reconfigure(errors="backslashreplace")
     try:
+        _check_words(sys.argv[1:])  # before anything can show or store a word
         app()
     except InputError as error:
         say(str(error), red=True)
@@ -61,6 +63,23 @@ def main() -> None:
         if stop.code == 130:  # what typer makes of Ctrl-C
             say("Stopped. The same command goes on where this one was.")
         raise
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        put(f"overread {version('overread')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options that belong to no command."""
 
 
 @app.command()

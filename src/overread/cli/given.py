@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from overread.credentials import address_fault
 from overread.errors import InputError
 from overread.tables.records import read_toml
 
@@ -21,6 +24,21 @@ def change(text: str) -> tuple[str, Any]:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError):
         return key.strip(), value.strip()
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse a command line with an address that holds a user, a password or a token, which would be shown or stored.
+
+    The message names the option, never the word.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        if fault := address_fault(word, strict=False):
+            option = word.partition("=")[0] if word.startswith("-") else before if before.startswith("-") else ""
+            raise InputError(
+                option if re.fullmatch(r"-{1,2}[a-z-]+", option) else "the command line",
+                "an address without a password, token or user", f"one with {fault}",
+                do="Commands read files: fetch it first. Who reads a server states its credentials by env:NAME.",
+            )  # fmt: skip
 
 
 def pair(text: str) -> tuple[str, Path]:

@@ -18,18 +18,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from overread.characters import visible
+from overread.characters import masked, visible
 
 
 def put(text: str) -> None:
-    """A line of the result. This and `say` are the only ways to a terminal: neither lets a control character pass."""
-    typer.echo(visible(text))
+    """A line of the result. This and `say` are the only ways to a terminal: no control character or password passes."""
+    typer.echo(masked(visible(text)))
 
 
 def say(text: str, *, red: bool = False) -> None:
     """Lines for the person, beside the result; red where it is what went wrong."""
     console = Console(stderr=True, highlight=False, emoji=False)
-    console.print(visible(text, keep="\n"), style="red" if red else None, markup=False, soft_wrap=True)
+    console.print(masked(visible(text, keep="\n")), style="red" if red else None, markup=False, soft_wrap=True)
 
 
 class Pace:

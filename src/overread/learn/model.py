@@ -159,7 +159,11 @@ def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
 def check_files(folder: Path, record: Mapping[str, Any]) -> None:
     """Refuse a model whose record, weights or list of training patients are not those that were written together."""
     integrity.check_seal(folder / "model.json", do=_AGAIN)
-    hashes = record.get("files") or {}
+    hashes: Mapping[str, str] = record.get("files", {})
+    unknown = [name for name in HASHED if (folder / name).exists() and name not in hashes]
+    if unknown:
+        found = "that model.json records no hash" + (f" of {', '.join(unknown)}" if hashes else "es of its files")
+        raise InputError(folder, "a model with the hashes of its files", found, do=_AGAIN)
     for name, most in HASHED.items():
         if (folder / name).exists():
             with regular.opened(folder / name, most=most):  # raises, before a device or 1 TB of zeros is hashed

@@ -90,6 +90,7 @@ def _evaluate_files(
     for file in (images, *(f for _, f in named), *predictions, *tune, *([reads] if reads else [])):
         runs.check_file(file)
     known = earlier_heads(out / "ledger.jsonl", out, out / "report")
+    ledger.read(out / "ledger.jsonl")  # one that cannot go on is refused before the earlier evaluation's run.json is
     words = config.spellings
     cases = wide.images(images, spellings=words)
     check_sites(cases.frame, config, images)

@@ -173,6 +173,7 @@ class ModelRecord(TypedDict, total=False):
     n_train_images: _Count | list[_Count] | None
     n_train_patients: _Count | list[_Count] | None
     protocol_hash: str | None
+    files: dict[str, str]
 
 
 class MapsRecord(TypedDict):
