@@ -23,7 +23,6 @@ import polars as pl
 
 from overread import integrity
 from overread.errors import InputError
-from overread.integrity import file_hash as file_hash
 from overread.tables import holding, make_folder, records
 from overread.tables.kinds import RunRecord
 
@@ -261,7 +260,7 @@ def input_hash(path: Path | str) -> str:
         record = read(path)
         outputs = {name: [own["bytes"], own["sha256"]] for name, own in record.get("outputs", {}).items()}
         return text_hash(json.dumps([record.get("fingerprint"), outputs], sort_keys=True))
-    return file_hash(path)
+    return integrity.file_hash(path)
 
 
 def frame_hash(frame: pl.DataFrame) -> str:

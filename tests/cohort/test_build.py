@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from overread import runs
+from overread import integrity, runs
 from overread.cohort import CohortConfig, build, open_cohort
 from overread.cohort.leave_site_out import write_splits
 from overread.errors import InputError
@@ -52,7 +52,7 @@ def test_the_folder_holds_what_it_should(tmp_path, two):
     assert splits.height == images["patient_id"].n_unique()
     record = json.loads((tmp_path / "out/run.json").read_text())
     assert record["status"] == "complete"
-    assert record["outputs"]["splits.parquet"]["sha256"] == runs.file_hash(tmp_path / "out/splits.parquet")
+    assert record["outputs"]["splits.parquet"]["sha256"] == integrity.file_hash(tmp_path / "out/splits.parquet")
     opened = cohort.store()
     assert opened.recipe == RECIPE
     assert len(opened) == n

@@ -349,7 +349,7 @@ def test_starting_from_a_weight_file(cohort: Path, straight: Path, tmp_path: Pat
     folder = train(cohort, tmp_path / "model", config)
     notes = runs.read(folder)["notes"]
     assert notes["weights"] == ["The classifier of 2 outputs was left out; that of 1 outputs starts at random."]
-    assert runs.read(folder)["inputs"]["weights"] == runs.file_hash(straight / "weights.safetensors")
+    assert runs.read(folder)["inputs"]["weights"] == integrity.file_hash(straight / "weights.safetensors")
 
 
 PROCESSES = """

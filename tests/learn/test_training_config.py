@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import TypeAdapter
 
-from overread import runs
+from overread import integrity, runs
 from overread.errors import InputError
 from overread.learn import config
 from overread.learn.config import Augmentation, TrainingConfig
@@ -76,7 +76,7 @@ def test_reading_a_configuration_imports_no_torch():
 def test_a_file_that_is_imagenets_gets_its_normalisation_whatever_its_name(tmp_path, monkeypatch):
     file = tmp_path / "renamed.pth"
     file.write_bytes(b"weights")
-    monkeypatch.setitem(config.NORMALISATION_OF_FILE, runs.file_hash(file)[:8], "imagenet")
+    monkeypatch.setitem(config.NORMALISATION_OF_FILE, integrity.file_hash(file)[:8], "imagenet")
     assert TrainingConfig(weights=str(file)).input_normalisation == "imagenet"
     assert TrainingConfig(weights=str(file), normalisation="unit").input_normalisation == "unit", "as the user says"
     assert TrainingConfig(weights="imagenet").input_normalisation == "imagenet"

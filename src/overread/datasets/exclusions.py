@@ -16,7 +16,7 @@ from pydicom.uid import UID, UID_dictionary
 from overread import regular, tables
 from overread.datasets import folding
 from overread.errors import InputError
-from overread.runs import file_hash
+from overread.integrity import file_hash
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 # CR image, DX image for presentation and for processing, secondary capture and its multi-frame kinds.

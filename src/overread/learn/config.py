@@ -10,7 +10,7 @@ from typing import Any
 from overread import findings as vocabulary
 from overread import limits
 from overread.errors import InputError, did_you_mean
-from overread.runs import file_hash
+from overread.integrity import file_hash
 
 NETWORKS = ("densenet121", "densenet-small", "densenet-tiny")
 POLICIES = ("ignore", "absent", "present")

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from overread import runs, tables, threads
+from overread import integrity, runs, tables, threads
 from overread.errors import InputError
 from overread.learn.freeze import freeze, probability
 from overread.learn.model import Model, open_model, write_record
@@ -128,7 +128,7 @@ def _record(out: Path, members: Sequence[Model], name: str) -> dict[str, Any]:
         values = [m.record.get(key) for m in members]
         facts[key] = values[0] if all(v == values[0] for v in values) else values
     paths = [os.path.relpath(m.folder.resolve(), out.resolve()) for m in members]
-    weights = [runs.file_hash(m.folder / "weights.safetensors") for m in members]
+    weights = [integrity.file_hash(m.folder / "weights.safetensors") for m in members]
     prevalences = [m.record.get("prevalence") or {} for m in members]
     own = {
         "name": name, "kind": "ensemble", "members": paths, "member_weights": dict(zip(paths, weights, strict=True)),

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from overread import limits, regular
 from overread.errors import InputError
+from overread.integrity import file_hash
 from overread.learn.checkpoint import check_finite, unreadable
 from overread.learn.config import IMAGENET_HASH
-from overread.runs import file_hash
 from overread.tables import replacing
 
 IMAGENET_URL = f"https://download.pytorch.org/models/densenet121-{IMAGENET_HASH}.pth"

@@ -12,8 +12,6 @@ from overread.report.evidence import Evidence
 from overread.report.folder import BESIDE, FIGURES
 from overread.report.word import write_tables
 
-_LONGEST = 100  # characters of a file's name that come from names in the data
-
 
 def write_beside(evidence: Evidence, sections: Sequence[Section], out: Path) -> list[Path]:
     """Write estimates (Parquet, JSON, CSV), tables.docx and figures/ into `out`.

@@ -87,6 +87,13 @@ class Stamp(TypedDict, total=False):
     computing: dict[str, Any]
 
 
+class MadeRecord(TypedDict):
+    """made.json: the files of a folder by name, with their sizes in bytes."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    files: dict[str, _Count]
+
+
 class Head(TypedDict):
     """The entry of the ledger that an evaluation wrote."""
 

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from overread.errors import InputError
 from overread.tables.files import is_temporary, remove, write_json
+from overread.tables.kinds import MadeRecord
+from overread.tables.records import read_json
 
 MADE = "made.json"
 STAMP = "stage.json"  # of a stage of a study: written after the list, so that it is not in it
@@ -22,10 +23,10 @@ _DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")
 def listed(folder: Path) -> dict[str, int] | None:
     """The files that the list of a folder names, with their sizes; None where there is no list or it is damaged."""
     try:
-        record = json.loads((folder / MADE).read_text(encoding="utf-8"))
-        return {str(name): int(size) for name, size in record["files"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        sizes: dict[str, int] = read_json(folder / MADE, MadeRecord)["files"]
+    except InputError:
         return None
+    return sizes
 
 
 def write_list(folder: Path, names: Iterable[str] | None = None) -> Path:
