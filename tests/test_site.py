@@ -1,5 +1,6 @@
 """The documentation site builds without a warning, needs no network, and has every page two clicks from its start."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -154,3 +155,80 @@ def test_the_search_index_holds_the_pages(built):
     index = (_out(built) / "searchindex.js").read_text()
     assert "reference/definitions" in index
     assert "obuchowski" in index
+
+
+@pytest.fixture
+def extensions(monkeypatch):
+    """The modules of the site's own extensions."""
+    pytest.importorskip("sphinx", reason=INSTALL)
+    monkeypatch.syspath_prepend(str(DOCS / "_extensions"))
+    return importlib.import_module
+
+
+def test_a_link_that_leaves_the_documentation_leads_to_a_page_or_to_the_repository(extensions, tmp_path):
+    for name in ("docs/reference/tables.md", "CONTRIBUTING.md", "protocols/demo.toml", "benchmarks/roc.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    text = (
+        "[a](tables.md#keys) [b](../../CONTRIBUTING.md) [c](../../protocols/demo.toml#L3) [d](../../benchmarks) "
+        "[e](https://example.org/x.md) [f](#below)\n\n```text\n[g](../../protocols/demo.toml)\n```\n"
+    )
+    found = extensions("repository_links").site_links(
+        text, folder=tmp_path / "docs/reference", docs=tmp_path / "docs", repository="https://host/us/it"
+    )
+    assert found == (
+        "[a](/reference/tables.md#keys) [b](/project/contributing.md) [c](https://host/us/it/blob/main/protocols/demo.toml"
+        "#L3) [d](https://host/us/it/tree/main/benchmarks) [e](https://example.org/x.md) [f](#below)\n\n"
+        "```text\n[g](../../protocols/demo.toml)\n```\n"
+    )
+
+
+def test_a_notebook_becomes_a_page_with_its_stored_outputs(extensions):
+    notebook = {
+        "cells": [
+            {"cell_type": "markdown", "source": ["# First\n", "look"]},
+            {
+                "cell_type": "code",
+                "source": ["print('```')"],
+                "outputs": [
+                    {"output_type": "stream", "text": ["done\n"]},
+                    {"output_type": "display_data", "data": {"image/png": "aGk=", "text/plain": ["<Figure>"]}},
+                ],
+            },
+        ]
+    }
+    text, pictures = extensions("notebook_pages").notebook_page(notebook, "first")
+    assert text == (
+        "# First\nlook\n\n````python\nprint('```')\n````\n\n```text\ndone\n```\n\n"
+        "![Output of the cell above](first-1.png)\n"
+    )
+    assert pictures == {"first-1.png": b"hi"}
+
+
+def test_public_modules_are_found_under_whatever_name_a_package_has(extensions, tmp_path):
+    files = {
+        "__init__.py": "",
+        "numbers/__init__.py": "",
+        "numbers/area.py": "from overread.numbers.inner import helper\ndef area(): ...\n",
+        "numbers/inner.py": "def helper(): ...\n",
+        "tables/__init__.py": "from overread.tables.read import read\n__all__ = ['read']\n",
+        "tables/read.py": "def read(): ...\n",
+        "errors.py": "class InputError(Exception): ...\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / "overread" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    page = tmp_path / "page.md"
+    page.write_text("`overread.errors.InputError` and `overread.tables.read`")
+    found = extensions("api_pages").public_modules(tmp_path, [page])
+    assert [module.name for module in found] == ["overread.errors", "overread.numbers.area", "overread.tables"]
+
+
+def test_plain_docstrings_become_restructured_text(extensions):
+    restructured = extensions("docstring_text").restructured
+    assert restructured(["size: side in pixels", "    of the square", "", "the largest |t| of **options"]) == [
+        "size", "    side in pixels", "    of the square", "", r"the largest \|t\| of \*\*options",
+    ]  # fmt: skip
+    doctest = [">>> a | b", "{1}"]
+    assert restructured(doctest) == doctest
