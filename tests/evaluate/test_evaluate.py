@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from overread import evaluate as ev
 from overread import tables
@@ -72,7 +73,8 @@ def several(made):
 def test_every_table_is_as_the_design_says(single, several):
     for _, e in (single, several):
         for name in ("estimates", "verdicts", "curves", "joined", "account"):
-            tables.check(getattr(e, name), name)
+            table = getattr(e, name)
+            assert_frame_equal(tables.check(table, name), table)
 
 
 def test_the_auc_is_the_clustered_auc_of_all_patients(single):

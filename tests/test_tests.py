@@ -1,0 +1,78 @@
+"""Every test asserts a behaviour: none only shows that something ran."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+EXPECTED_ERRORS = {"pytest.raises", "pytest.warns", "pytest.fail"}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _called(function):
+    """The names of all functions that a function calls, with the module where it is written."""
+    return {ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
+
+
+def _asserts(function):
+    called = _called(function)
+    return (
+        any(isinstance(node, ast.Assert) for node in ast.walk(function))
+        or any(name.rpartition(".")[2].startswith("assert_") for name in called)
+        or bool(called & EXPECTED_ERRORS)
+    )
+
+
+def _functions(source):
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, FUNCTIONS)]
+
+
+def _without_assertion(source, helpers=frozenset()):
+    """The tests of a module that assert nothing, neither themselves nor through a function that they call.
+
+    `helpers` are the functions of other modules that assert.
+    """
+    functions = _functions(source)
+    asserting = set(helpers)
+    while True:
+        found = {f.name for f in functions if f.name not in asserting and (_asserts(f) or _called(f) & asserting)}
+        if not found:
+            return [f.name for f in functions if f.name.startswith("test_") and f.name not in asserting]
+        asserting |= found
+
+
+def _shared_helpers():
+    """The asserting functions that several modules of tests use."""
+    modules = [path for path in TESTS.rglob("*.py") if not path.name.startswith("test_")]
+    return frozenset(f.name for path in modules for f in _functions(path.read_text("utf-8")) if _asserts(f))
+
+
+def test_every_test_asserts_a_behaviour():
+    helpers = _shared_helpers()
+    found = {
+        str(path.relative_to(TESTS)): names
+        for path in sorted(TESTS.rglob("test_*.py"))
+        if (names := _without_assertion(path.read_text("utf-8"), helpers))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "assert f() == 1",
+        "with pytest.raises(ValueError): f()",
+        "np.testing.assert_allclose(f(), 1)",
+        "check(f())",
+        "twice(f())",
+    ],
+)
+def test_an_assertion_is_found_directly_and_through_a_helper(body):
+    source = f"def check(x): assert x\ndef twice(x): check(x)\ndef test_one():\n    {body}\n"
+    assert _without_assertion(source) == []
+
+
+@pytest.mark.parametrize("body", ["f()", "x = f() == 1", "x.check_nothing()", "raises = f()"])
+def test_a_test_that_only_runs_something_is_found(body):
+    assert _without_assertion(f"def f(): return 1\ndef test_one():\n    {body}\n") == ["test_one"]
