@@ -364,7 +364,7 @@ def test_a_plan_that_cannot_be_says_why(tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize("address", ["https://bob:S3CR3T@h/t.csv", "https:/bob:S3CR3T@h/t.csv", "tcp://S3CR3T@h:8786",
-                                     "https://bob:a/S3CR3T#@h", 
+                                     "https://bob:a/S3CR3T#@h",
                                      "s3://h/t.csv?X-Amz-Signature=S3CR3T"])  # fmt: skip
 @pytest.mark.parametrize(
     ("words", "named"),

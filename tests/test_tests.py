@@ -1,7 +1,10 @@
 """Every test asserts a behaviour: none only shows that something ran."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,3 +79,38 @@ def test_an_assertion_is_found_directly_and_through_a_helper(body):
 @pytest.mark.parametrize("body", ["f()", "x = f() == 1", "x.check_nothing()", "raises = f()"])
 def test_a_test_that_only_runs_something_is_found(body):
     assert _without_assertion(f"def f(): return 1\ndef test_one():\n    {body}\n") == ["test_one"]
+
+
+@pytest.fixture
+def unmarked_and_slow(pytestconfig):
+    """The function of tests/conftest.py."""
+    plugins = pytestconfig.pluginmanager.get_plugins()
+    (module,) = (p for p in plugins if getattr(p, "__file__", None) == str(TESTS / "conftest.py"))
+    return module.unmarked_and_slow
+
+
+def test_an_unmarked_test_that_takes_long_is_named_with_the_time_of_its_fixtures(unmarked_and_slow):
+    def report(name, when, duration, *marks):
+        return SimpleNamespace(nodeid=name, when=when, duration=duration, keywords=dict.fromkeys(marks, 1))
+
+    reports = [
+        report("long", "call", 2.5), report("fixture", "setup", 3.0), report("fixture", "call", 0.5),
+        report("short", "call", 1.5), report("marked", "call", 9.0, "slow"), report("ended", "teardown", 9.0),
+        SimpleNamespace(nodeid="deselected"),
+    ]  # fmt: skip
+    assert unmarked_and_slow(reports) == [("fixture", 3.5), ("long", 2.5)]
+
+
+@pytest.fixture(scope="module")
+def fast_tests():
+    """The test files that hold a test without the mark slow, by collection."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not slow", str(TESTS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=TESTS.parent)
+    return {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line}
+
+
+@pytest.mark.slow
+def test_the_fast_tests_reach_every_folder(fast_tests):
+    folders = {path.parent for path in TESTS.rglob("test_*.py")}
+    reached = {(TESTS.parent / name).parent for name in fast_tests}
+    assert folders - reached == set()
