@@ -62,12 +62,10 @@ def test_torch_has_the_tested_version_in_the_makefile():
 def test_the_commit_hooks_run_the_programs_that_make_lint_runs():
     lint = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)[1]
     programs = set(re.findall(r"\$\(BIN\)/([\w-]+)", lint))
-    repositories = _yaml(".pre-commit-config.yaml")["repos"]
-    local = [hook for repo in repositories if repo["repo"] == "local" for hook in repo["hooks"]]
-    assert {re.search(r"^\.venv/bin/([\w-]+)", hook["entry"])[1] for hook in local if hook["language"] == "system"} == (
-        programs
-    )
-    assert all(re.fullmatch(r"v\d+\.\d+\.\d+", repo["rev"]) for repo in repositories if repo["repo"] != "local")
+    (local,) = _yaml(".pre-commit-config.yaml")["repos"]
+    entries = [hook["entry"] for hook in local["hooks"]]
+    assert local["repo"] == "local"
+    assert {entry.split()[0].removeprefix(".venv/bin/") for entry in entries if entry.startswith(".venv")} == programs
 
 
 @pytest.mark.parametrize("name", ["case.dcm", "film.PNG", "scan.nii.gz", "pixels/part-00000.npy"])
