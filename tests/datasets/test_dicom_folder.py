@@ -13,6 +13,8 @@ from overread.cohort.split import split
 from overread.errors import InputError
 from overread.images.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 WIDE = {"form": "wide", "columns": ["Effusion"]}
 
 

@@ -17,6 +17,8 @@ from overread.stats import calibration, rates, roc
 from overread.stats.curve import CORNERS
 from overread.stats.multiplicity import holm
 
+pytestmark = pytest.mark.slow
+
 SPEC90 = "operating_point=spec90"
 QUICK = {"replicates": 200}
 

@@ -43,6 +43,7 @@ def clean(made):
     return frames, evidence(frames)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_spelling_of_identifiers_gives_the_same_evaluation(clean, data):
@@ -66,6 +67,7 @@ def test_any_spelling_of_identifiers_gives_the_same_evaluation(clean, data):
         assert found.account.filter(pl.col("stage") == "identifiers").height
 
 
+@pytest.mark.slow
 def test_changes_are_counted_in_the_account(clean):
     frames, _ = clean
     padded = frames["images"].with_columns(

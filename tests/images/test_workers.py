@@ -14,6 +14,8 @@ from overread.images import store, workers
 from overread.images.recipe import Recipe
 from overread.images.workers import in_order
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(16, "pad")
 
 

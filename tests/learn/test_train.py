@@ -24,6 +24,8 @@ from overread.learn.network import normalise, to_unit
 from overread.learn.train import finish, train
 from overread.stats import roc
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -362,7 +364,6 @@ train({cohort!r}, {out!r}, tiny(epochs=2))
 """
 
 
-@pytest.mark.slow
 def test_two_processes_train_one_model(cohort: Path, tmp_path: Path):
     script = tmp_path / "train_two.py"
     script.write_text(PROCESSES.format(here=str(HERE), cohort=str(cohort), out=str(tmp_path / "model")))

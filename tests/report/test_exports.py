@@ -16,6 +16,8 @@ from overread.report.blocks import Cell, Section, figures, heads, table
 from overread.report.evidence import finding_title
 from overread.report.word import write_tables
 
+pytestmark = pytest.mark.slow
+
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
 

@@ -12,6 +12,8 @@ from overread.report.evidence import read_evidence
 from overread.report.model_card import model_card
 from overread.report.numbers import interval
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def whole(made):

@@ -56,6 +56,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path):
     assert records.read_toml(tmp_path / "a.toml") == {"a": 1}
 
 
+@pytest.mark.slow
 @given(value=values, kind=st.sampled_from(ALL))
 def test_any_value_is_of_the_kind_or_refused(value, kind):
     try:
@@ -67,6 +68,7 @@ def test_any_value_is_of_the_kind_or_refused(value, kind):
 KEYS = sorted({key for kind in ALL for key in kind.__annotations__})
 
 
+@pytest.mark.slow
 @given(record=st.dictionaries(st.sampled_from(KEYS), values), kind=st.sampled_from(ALL))
 def test_any_value_under_a_known_key_is_of_the_kind_or_refused(record, kind):
     try:
