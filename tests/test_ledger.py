@@ -38,10 +38,13 @@ def test_a_line_that_was_touched_is_named(tmp_path, damage):
     if damage == "change":
         lines[1] = json.dumps({**json.loads(lines[1]), "cases": 1})
     damaged = {
-        "change": lines, "remove first": lines[1:], "remove middle": [lines[0], lines[2]],
-        "insert": [lines[0], lines[0], *lines[1:]], "reorder": [lines[1], lines[0], lines[2]],
+        "change": lines,
+        "remove first": lines[1:],
+        "remove middle": [lines[0], lines[2]],
+        "insert": [lines[0], lines[0], *lines[1:]],
+        "reorder": [lines[1], lines[0], lines[2]],
         "no json": [lines[0], "{", lines[2]],
-    }[damage]  # fmt: skip
+    }[damage]
     path.write_text("\n".join(damaged) + "\n")
     expected = 1 if damage in ("remove first", "reorder") else 2
     with pytest.raises(InputError, match=f"line {expected}: "):
@@ -188,11 +191,19 @@ def test_a_cut_tail_is_noticed_by_the_head_that_an_evaluation_keeps(tmp_path, le
 @pytest.mark.parametrize(
     "changes",
     [
-        {"models": "ab"}, {"models": [{}]}, {"number": True}, {"number": "1"}, {"number": 1.0}, {"cases": -1},
+        {"models": "ab"},
+        {"models": [{}]},
+        {"number": True},
+        {"number": "1"},
+        {"number": 1.0},
+        {"cases": -1},
         {"kind": ["x"]},
-        {"hash": None}, {"time": 3}, {"more": 1}, {"analysis": {"a": []}},
+        {"hash": None},
+        {"time": 3},
+        {"more": 1},
+        {"analysis": {"a": []}},
     ],
-)  # fmt: skip
+)
 def test_an_entry_of_odd_types_is_no_entry_also_with_a_right_hash(tmp_path, changes):
     path = tmp_path / "ledger.jsonl"
     append(path, 1)
@@ -260,9 +271,11 @@ def test_lines_that_are_not_byte_for_byte_as_written_are_refused_by_whoever_read
     REWRITTEN[way](path)
     before = path.read_bytes()
     for use in (
-        lambda: ledger.read(path), lambda: ledger.faults(path, heads[-1]), lambda: ledger.record_missing(path, heads),
+        lambda: ledger.read(path),
+        lambda: ledger.faults(path, heads[-1]),
+        lambda: ledger.record_missing(path, heads),
         lambda: append(path, 1),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match="found a line that was changed"):
             use()
     assert path.read_bytes() == before

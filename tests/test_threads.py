@@ -30,7 +30,14 @@ def test_setting_of_the_user_is_kept(name):
     assert environment == {name: "active"}
 
 
-@pytest.mark.parametrize("module", ["overread.learn.config", "overread.learn.train", "overread.learn.predict"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "overread.training.training_config",
+        "overread.training.model_training",
+        "overread.training.scoring.cohort_scores",
+    ],
+)
 def test_setting_is_made_before_torch_is_loaded(module):
     # In a package's __init__ it comes before the modules below it, hence before their torch.
     program = (

@@ -54,13 +54,20 @@ def test_studies_are_cases_and_both_folders_serve_as_root(root, below):
 def test_uncertain_stays_uncertain_and_empty_is_no_row(root):
     labels = datasets.load("chexpert", root).labels.with_columns(pl.col("state").cast(pl.String))
     assert labels.filter(case_id="patient00001/study1").select("finding", "state").rows() == [
-        ("no_finding", "present"), ("pneumothorax", "absent"), ("support_devices", "present"),
-    ]  # fmt: skip
+        ("no_finding", "present"),
+        ("pneumothorax", "absent"),
+        ("support_devices", "present"),
+    ]
     study = dict(labels.filter(case_id="patient00002/study2").select("finding", "state").rows())
     assert study == {
-        "cardiomegaly": "uncertain", "lung_opacity": "present", "edema": "uncertain", "consolidation": "uncertain",
-        "atelectasis": "uncertain", "pleural_effusion": "uncertain", "fracture": "present",
-    }  # fmt: skip
+        "cardiomegaly": "uncertain",
+        "lung_opacity": "present",
+        "edema": "uncertain",
+        "consolidation": "uncertain",
+        "atelectasis": "uncertain",
+        "pleural_effusion": "uncertain",
+        "fracture": "present",
+    }
     assert labels.filter(case_id="patient00003/study1").height == 0
     assert labels.group_by("source").len().sort("source").rows() == [("radiologists", 14), ("report_text", 10)]
 

@@ -52,8 +52,12 @@ def test_an_odd_value_of_any_option_is_refused(tmp_path, name):
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (3, "labels"), ({"form": []}, "form"), ({"form": "wide", "columns": 3}, "columns"), ([[]], "columns"),
-        ({"form": "wide", "columns": [1]}, "columns"), ({"form": "wide", "columns": {"Effusion": ["x"]}}, "columns"),
+        (3, "labels"),
+        ({"form": []}, "form"),
+        ({"form": "wide", "columns": 3}, "columns"),
+        ([[]], "columns"),
+        ({"form": "wide", "columns": [1]}, "columns"),
+        ({"form": "wide", "columns": {"Effusion": ["x"]}}, "columns"),
         ({"form": "wide", "columns": ["Effusion"], "present": [["x"]]}, "present"),
         ({"form": "list", "column": ["Effusion"], "vocabulary": ["a"]}, "column"),
         ({"form": "list", "column": "Effusion", "vocabulary": [[1]]}, "vocabulary"),
@@ -62,7 +66,7 @@ def test_an_odd_value_of_any_option_is_refused(tmp_path, name):
         ({"form": "constant", "findings": {"edema": ["present"]}}, "findings"),
         ({"form": "constant", "findings": {"edema": "present"}, "source": {}}, "source"),
     ],
-)  # fmt: skip
+)
 def test_a_layout_of_odd_types_is_refused_by_its_key(tmp_path, labels, said):
     (tmp_path / "t.csv").write_text("file,pat,Effusion\na.png,007,1\nb.png,008,\n")
     options = {"images": "t.csv", "columns": {"image_id": "file", "patient_id": "pat"}, "defaults": {"site": "a"}}

@@ -13,14 +13,14 @@ from PIL import Image
 from overread import limits
 from overread.cohort import CohortConfig, build
 from overread.errors import InputError
-from overread.images import store
-from overread.images.dicom import read_dicom
-from overread.images.header import read_header
-from overread.images.making import made_in_order, make
-from overread.images.pool import ENDED
-from overread.images.raster import decode_raster
-from overread.images.recipe import Recipe
-from overread.images.scan import scan
+from overread.images.dicom.header_scan import scan
+from overread.images.dicom.headers import read_header
+from overread.images.dicom.radiographs import read_dicom
+from overread.images.raster.png_jpeg import decode_raster
+from overread.images.recipe.pixel_recipe import Recipe
+from overread.images.store import pixel_store
+from overread.images.store.decode_worker import made_in_order, make
+from overread.images.store.worker_pool import ENDED
 from overread.limits import Bounds
 from overread.tables import Source, check
 
@@ -147,7 +147,9 @@ def test_a_part_with_a_file_that_was_given_up_is_made_again(tmp_path, slow):
     images = pl.DataFrame({"image_id": ["a", "b"], "path": ["a.png", "slow.dcm"]})
 
     def built(bounds):
-        return store.build(images, tmp_path, tmp_path / "out", RECIPE, workers=1, bounds=bounds, check=lambda bad: None)
+        return pixel_store.build(
+            images, tmp_path, tmp_path / "out", RECIPE, workers=1, bounds=bounds, check=lambda bad: None
+        )
 
     kept, bad = built(BOUNDS)
     assert (kept["image_id"].to_list(), bad["image_id"].to_list()) == (["a"], ["b"])

@@ -66,8 +66,15 @@ def test_a_link_in_the_folder_of_the_study_is_refused_before_anything_is_done(tm
     assert (tmp_path / "precious" / "a").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("name", "text"), [("protocol.toml", "[study]\ntitle = 'another'\n"), ("protocol.json", "{}"),
-                                            ("protocol.json", "[1]"), ("s/mine.txt", "x")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("protocol.toml", "[study]\ntitle = 'another'\n"),
+        ("protocol.json", "{}"),
+        ("protocol.json", "[1]"),
+        ("s/mine.txt", "x"),
+    ],
+)
 def test_files_of_the_user_are_not_replaced(tmp_path, name, text):
     (tmp_path / "p.toml").write_text(SIMULATED)
     out = tmp_path / "out"
@@ -82,10 +89,17 @@ def test_files_of_the_user_are_not_replaced(tmp_path, name, text):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("root", "images", "said"),
-    [("..", "t.csv", "a folder below"), ("/etc", "t.csv", "a folder below"), ("link", "t.csv", "a folder below"),
-     ("a/../..", "t.csv", "a folder below"), (".", "../t.csv", "tables below"), (".", "/etc/passwd", "tables below"),
-     (".", "link/t.csv", "tables below"), ("a", "up/t.csv", "tables below")],
-)  # fmt: skip
+    [
+        ("..", "t.csv", "a folder below"),
+        ("/etc", "t.csv", "a folder below"),
+        ("link", "t.csv", "a folder below"),
+        ("a/../..", "t.csv", "a folder below"),
+        (".", "../t.csv", "tables below"),
+        (".", "/etc/passwd", "tables below"),
+        (".", "link/t.csv", "tables below"),
+        ("a", "up/t.csv", "tables below"),
+    ],
+)
 def test_roots_and_tables_that_lead_out_of_the_data_are_refused_unless_allowed(tmp_path, root, images, said):
     data = tmp_path / "data"
     (data / "a").mkdir(parents=True)

@@ -15,7 +15,7 @@ import pytest
 from overread import integrity, ledger, runs, tables
 from overread.errors import InputError
 from overread.protocol import evaluate_files, refuse_altered, report_folder, verify
-from overread.protocol.stage import STAMP, stage
+from overread.protocol.stage_folder import STAMP, stage
 
 ACCESS = {"analysis": "evaluate", "models": ["m"], "cases": 3, "labels_hash": "a" * 64, "protocol_hash": ""}
 
@@ -28,9 +28,7 @@ def write_run(folder: Path, *names: str, command: str = "x") -> None:
 
 def named(folder: Path) -> dict[str, list[str]]:
     """Every difference by the name of its folder."""
-    return {
-        f.folder.name: [str(d) for d in (*f.differences, *f.faults)] for f in verify(folder) if not f.unchanged
-    }  # fmt: skip
+    return {f.folder.name: [str(d) for d in (*f.differences, *f.faults)] for f in verify(folder) if not f.unchanged}
 
 
 @pytest.fixture
@@ -116,9 +114,7 @@ def test_links_in_place_of_files_and_folders_are_named(made, tmp_path):
     (made / "one/table.csv").symlink_to(tmp_path / "t.csv")
     shutil.move(made / "two/pixels", tmp_path / "pixels")
     (made / "two/pixels").symlink_to(tmp_path / "pixels")
-    assert named(made) == {
-        "one": ["table.csv: a link in its place"], "two": ["pixels: a link in its place"]
-    }  # fmt: skip
+    assert named(made) == {"one": ["table.csv: a link in its place"], "two": ["pixels: a link in its place"]}
 
 
 def test_no_folder_of_ours(tmp_path):
@@ -164,7 +160,7 @@ def evidence(tmp_path: Path) -> Path:
 
 
 def evaluated(folder: Path) -> Path:
-    from overread.evaluate import EvaluationConfig
+    from overread.evaluation import EvaluationConfig
 
     n = 40
     ids = [f"c{i:02d}" for i in range(n)]
@@ -207,7 +203,7 @@ def test_the_report_itself_is_compared(evidence):
 
 
 def test_a_table_that_a_run_wrote_is_refused_by_an_evaluation_when_it_was_altered(evidence, tmp_path):
-    from overread.evaluate import EvaluationConfig
+    from overread.evaluation import EvaluationConfig
 
     write_run(tmp_path / "predictions")
     with runs.start(tmp_path / "predictions", "predict", config={}) as run:
@@ -230,7 +226,7 @@ def test_a_table_that_a_run_wrote_is_refused_by_an_evaluation_when_it_was_altere
         (lambda book: (book.unlink(), ledger.append(book, **ACCESS)), "does not contain entry 1"),
         (lambda book: book.write_text(book.read_text().replace("evaluate", "look")), "a line that was changed"),
     ],
-)  # fmt: skip
+)
 def test_an_emptied_cut_replaced_removed_or_changed_ledger_is_named(evidence, alter, words):
     alter(evidence / "ledger.jsonl")
     (found,) = [f for f in verify(evidence) if f.folder == evidence]
@@ -252,7 +248,7 @@ def test_an_evaluation_after_a_lost_ledger_says_so_from_then_on(evidence, tmp_pa
 
 
 def test_an_evaluation_that_fails_keeps_the_head_of_the_one_before(evidence, tmp_path):
-    from overread.evaluate import EvaluationConfig
+    from overread.evaluation import EvaluationConfig
 
     head = runs.read(evidence)["notes"]["ledger"]
     pl.read_csv(tmp_path / "truth.csv").with_columns(edema=pl.lit(None, pl.Int64)).write_csv(tmp_path / "truth.csv")

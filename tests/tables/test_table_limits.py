@@ -119,8 +119,9 @@ def test_cut_gzip_is_said_and_ends(tmp_path, share):
         tables.load(path)
 
 
-@pytest.mark.parametrize("inner", [gzip.compress(gzip.compress(BODY)), gzip.compress(bytes(1 << 20)),
-                                   gzip.compress(zlib.compress(BODY))])  # fmt: skip
+@pytest.mark.parametrize(
+    "inner", [gzip.compress(gzip.compress(BODY)), gzip.compress(bytes(1 << 20)), gzip.compress(zlib.compress(BODY))]
+)
 def test_what_is_no_text_within_gzip_is_one_sentence(tmp_path, inner):
     (tmp_path / "a.csv.gz").write_bytes(inner)
     with pytest.raises(InputError):
