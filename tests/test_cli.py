@@ -21,6 +21,8 @@ from overread.cli import arguments as cli_given
 from overread.cli import terminal
 from overread.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).parent / "overread"
 

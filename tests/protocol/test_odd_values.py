@@ -83,6 +83,7 @@ def _is_kept(value, given):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "key"), [(n, f.name) for n, kind in KINDS.items() for f in fields(kind)])
 def test_any_value_of_any_key_is_kept_or_refused_by_its_name(name, key):
     for value in ODD:
@@ -93,6 +94,7 @@ def test_any_value_of_any_key_is_kept_or_refused_by_its_name(name, key):
             assert _is_kept(getattr(config, key), value), f"{name}.{key} = {value!r:.60}"
 
 
+@pytest.mark.slow
 @given(name=st.sampled_from(sorted(KINDS)), values=st.dictionaries(st.sampled_from(KEYS), st.sampled_from(ODD)))
 def test_any_section_is_kept_or_refused_by_one_of_its_names(name, values):
     known = {f.name for f in fields(KINDS[name])}

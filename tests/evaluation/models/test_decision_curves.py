@@ -59,6 +59,7 @@ def test_net_benefit_by_hand():
     assert tests["p"].is_not_nan().all()  # one case per patient: the tests hold
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_the_statistics(study):
     m, e = study
     y, score, patient = _arrays(m, "edema", "acme")
