@@ -13,22 +13,27 @@ EXPECTED_ERRORS = {"pytest.raises", "pytest.warns", "pytest.fail"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def _called(function):
-    """The names of all functions that a function calls, with the module where it is written."""
-    return {ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
+def _called(nodes):
+    """The names of the functions that are called, with the module where it is written."""
+    calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+    return {ast.unparse(call) for call in calls if isinstance(call, ast.Name | ast.Attribute)}
 
 
-def _asserts(function):
-    called = _called(function)
+def _asserts(nodes, called):
     return (
-        any(isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant) for node in ast.walk(function))
+        any(isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant) for node in nodes)
         or any(name.rpartition(".")[2].startswith("assert_") for name in called)
         or bool(called & EXPECTED_ERRORS)
     )
 
 
 def _functions(source):
-    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, FUNCTIONS)]
+    """The functions of a module: name, the names that it calls, whether it asserts by itself."""
+    for function in ast.walk(ast.parse(source)):
+        if isinstance(function, FUNCTIONS):
+            nodes = list(ast.walk(function))
+            called = _called(nodes)
+            yield function.name, called, _asserts(nodes, called)
 
 
 def _without_assertion(source, helpers=frozenset()):
@@ -36,19 +41,17 @@ def _without_assertion(source, helpers=frozenset()):
 
     `helpers` are the functions of other modules that assert.
     """
-    functions = _functions(source)
-    asserting = set(helpers)
-    while True:
-        found = {f.name for f in functions if f.name not in asserting and (_asserts(f) or _called(f) & asserting)}
-        if not found:
-            return [f.name for f in functions if f.name.startswith("test_") and f.name not in asserting]
+    functions = list(_functions(source))
+    asserting = helpers | {name for name, _, asserts in functions if asserts}
+    while found := {name for name, called, _ in functions if name not in asserting and called & asserting}:
         asserting |= found
+    return [name for name, _, _ in functions if name.startswith("test_") and name not in asserting]
 
 
 def _shared_helpers():
     """The asserting functions that several modules of tests use."""
     modules = [path for path in TESTS.rglob("*.py") if not path.name.startswith("test_")]
-    return frozenset(f.name for path in modules for f in _functions(path.read_text("utf-8")) if _asserts(f))
+    return frozenset(name for path in modules for name, _, asserts in _functions(path.read_text("utf-8")) if asserts)
 
 
 def test_every_test_asserts_a_behaviour():
