@@ -54,6 +54,7 @@ def _shared_helpers():
     return frozenset(name for path in modules for name, _, asserts in _functions(path.read_text("utf-8")) if asserts)
 
 
+@pytest.mark.slow
 def test_every_test_asserts_a_behaviour():
     helpers = _shared_helpers()
     found = {
