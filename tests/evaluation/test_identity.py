@@ -12,6 +12,8 @@ from overread.errors import InputError
 from overread.evaluation import EvaluationConfig, evaluate
 from overread.tables.table_notes import sentences
 
+pytestmark = pytest.mark.slow
+
 SPACE = st.sampled_from(["", "", " ", "\t", "\u00a0", "\u200b", "\ufeff", "\u3000", "  ", "\x00", "\r\n"])
 KEYS = {
     "images": ("image_id", "patient_id", "site"),
@@ -50,7 +52,6 @@ def clean(made):
     return frames, evidence(frames)
 
 
-@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_spelling_of_identifiers_gives_the_same_evaluation(clean, data):
@@ -76,7 +77,6 @@ def test_any_spelling_of_identifiers_gives_the_same_evaluation(clean, data):
         assert found.account.filter(pl.col("stage") == "identifiers").height
 
 
-@pytest.mark.slow
 def test_changes_are_counted_in_the_account(clean):
     frames, _ = clean
     padded = frames["images"].with_columns(

@@ -15,6 +15,8 @@ from overread.stats import calibration
 from overread.stats.decision.net_benefits import compare_net_benefit, net_benefit
 from overread.stats.multiplicity import holm
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"replicates": 100}
 
 
@@ -59,7 +61,6 @@ def test_net_benefit_by_hand():
     assert tests["p"].is_not_nan().all()  # one case per patient: the tests hold
 
 
-@pytest.mark.slow
 def test_rows_are_those_of_the_statistics(study):
     m, e = study
     y, score, patient = _arrays(m, "edema", "acme")
