@@ -101,6 +101,14 @@ def test_the_citation_is_of_this_version():
     assert all("name" in author or "family-names" in author for author in citation["authors"])
 
 
+def test_every_path_that_the_guide_names_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    paths = re.findall(r"`((?:src|tests|docs|validation)/[\w./*-]+)`", text)
+    written = [path for path in paths if not re.search("NAME|FOLDER|PACKAGE", path)]
+    assert len(written) > 5
+    assert [path for path in written if not list(ROOT.glob(path.rstrip("/")))] == []
+
+
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
 def test_every_link_of_the_page_leads_to_a_file(page):
     text = (ROOT / page).read_text("utf-8")
