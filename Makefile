@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test docs lint audit lock setup setup-test clean
+.PHONY: demo test test-fast docs lint audit lock setup setup-test clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -16,6 +16,10 @@ test: setup-test
 # The documentation site; a warning is an error.
 docs: setup-test
 	$(BIN)/python -m sphinx -b html -n -W --keep-going -q -d docs/_build/doctrees docs docs/_build/html
+
+# While working: every package, without the tests marked slow.
+test-fast: setup-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: setup-test
 	$(BIN)/ruff check .

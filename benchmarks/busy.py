@@ -19,7 +19,7 @@ import sys
 _STEPS = """
 import sys, time
 import torch
-from overread.learn.network import Architecture, build
+from overread.training.networks.architectures import Architecture, build
 torch.manual_seed(0)
 network = build(Architecture("densenet-small", 1, 14))
 optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)

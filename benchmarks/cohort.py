@@ -24,7 +24,7 @@ import polars as pl
 from PIL import Image
 
 from overread.cohort import CohortConfig, build
-from overread.images.recipe import Recipe
+from overread.images.recipe.pixel_recipe import Recipe
 from overread.tables import Source, check
 
 
@@ -83,8 +83,18 @@ def main() -> None:
         write_files(root, max(arguments.images))
         print(f"{'images':>8} {'seconds':>8} {'images/s':>9} {'peak MB':>8}")
         for n in arguments.images:
-            command = [sys.executable, __file__, "--one", str(root), "--images", str(n), "--size", str(arguments.size),
-                       "--workers", str(arguments.workers)]  # fmt: skip
+            command = [
+                sys.executable,
+                __file__,
+                "--one",
+                str(root),
+                "--images",
+                str(n),
+                "--size",
+                str(arguments.size),
+                "--workers",
+                str(arguments.workers),
+            ]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             print(f"{n:8,} {found['seconds']:8.1f} {n / found['seconds']:9,.0f} {found['megabytes']:8,.0f}")
 

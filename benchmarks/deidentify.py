@@ -19,14 +19,14 @@ import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 
-from overread import simulate
-from overread.images.deidentify import Deidentification, Key, deidentify, file
-from overread.images.dicom import stored_of
+from overread import simulation
+from overread.images.deidentification import Deidentification, Key, deidentify, single_file
+from overread.images.dicom.radiographs import stored_of
 
 
 def write(folder: Path, n: int, side: int) -> None:
     small = [
-        simulate.radiograph(simulate.Patient(anatomy=i), size=512, rng=np.random.default_rng(i)).pixels
+        simulation.radiograph(simulation.Patient(anatomy=i), size=512, rng=np.random.default_rng(i)).pixels
         for i in range(4)
     ]
     for i in range(n):
@@ -69,7 +69,7 @@ def main() -> None:
             pydicom.dcmread(path).save_as(Path(held) / "copy.dcm")
         print(f"read and write alone: {given.files / (time.perf_counter() - begun):.1f} per second")
         print(f"with the text check: {rate(source, Path(held) / 'a', given.files):.1f} per second, one process")
-        file.examined = lambda dataset, path, options: (stored_of(dataset, path), [])  # type: ignore[assignment]
+        single_file.examined = lambda dataset, path, options: (stored_of(dataset, path), [])  # type: ignore[assignment]
         print(f"without it: {rate(source, Path(held) / 'b', given.files):.1f} per second")
 
 

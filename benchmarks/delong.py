@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from overread.stats import bootstrap, roc
+from overread.stats import roc
+from overread.stats.resampling import patient_bootstrap
 
 
 def medians(programs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -63,18 +64,18 @@ def resampling(rounds: int) -> None:
     cluster = rng.integers(0, n_patients, n)
     y = (rng.random((findings, n)) < rng.uniform(0.002, 0.2, findings)[:, None]).astype(float)
     begin = time.perf_counter()
-    bootstrap.bootstrap_auc(y[:1], y[None, :1], rng=rng, cluster=cluster, replicates=16)
+    patient_bootstrap.bootstrap_auc(y[:1], y[None, :1], rng=rng, cluster=cluster, replicates=16)
     print(
         f"bootstrap: first call {time.perf_counter() - begin:.1f} s (compiles, or reads the compiled program from disk)"
     )
     for raters in (1, 2):
         scores = rng.normal(size=(raters, findings, n)) + y
-        counts = bootstrap.draw_counts(cluster, rng=rng)
+        counts = patient_bootstrap.draw_counts(cluster, rng=rng)
         times = medians(
             {
-                "draws of 2,000 replicates": lambda: bootstrap.draw_counts(cluster, rng=rng),
-                "AUC": lambda s=scores, c=counts: bootstrap.auc_replicates(y, s, c, cluster=cluster),
-                "sensitivity at 2 specificities": lambda s=scores, c=counts: bootstrap.rate_replicates(
+                "draws of 2,000 replicates": lambda: patient_bootstrap.draw_counts(cluster, rng=rng),
+                "AUC": lambda s=scores, c=counts: patient_bootstrap.auc_replicates(y, s, c, cluster=cluster),
+                "sensitivity at 2 specificities": lambda s=scores, c=counts: patient_bootstrap.rate_replicates(
                     y, s, c, [0.9, 0.95], cluster=cluster
                 ),
             },

@@ -36,10 +36,10 @@ from pydicom.encaps import encapsulate, get_frame
 from store import picture
 
 from overread import runs
-from overread.images import codecs
-from overread.images.making import made_in_order, make, read_image
-from overread.images.memory import keep_freed_memory
-from overread.images.recipe import Recipe
+from overread.images.dicom import codecs
+from overread.images.recipe.pixel_recipe import Recipe
+from overread.images.store.decode_worker import made_in_order, make, read_image
+from overread.images.store.malloc_tuning import keep_freed_memory
 
 SYNTAXES: dict[str, tuple[str, Callable[[np.ndarray], bytes]]] = {
     "implicit": ("1.2.840.10008.1.2", np.ndarray.tobytes),
@@ -53,10 +53,11 @@ SYNTAXES: dict[str, tuple[str, Callable[[np.ndarray], bytes]]] = {
     "JPEG-LS": ("1.2.840.10008.1.2.4.80", imagecodecs.jpegls_encode),
     "JPEG-LS near": ("1.2.840.10008.1.2.4.81", lambda v: imagecodecs.jpegls_encode(v, level=2)),
     "JPEG 2000": (
-        "1.2.840.10008.1.2.4.90", lambda v: imagecodecs.jpeg2k_encode(v, level=0, codecformat="j2k"),
+        "1.2.840.10008.1.2.4.90",
+        lambda v: imagecodecs.jpeg2k_encode(v, level=0, codecformat="j2k"),
     ),
     "HTJ2K": ("1.2.840.10008.1.2.4.201", lambda v: imagecodecs.htj2k_encode(v, reversible=True)),
-}  # fmt: skip
+}
 ASKED_BARE, ASKED_WORKERS, ASKED_PEERS = 0.85, 1.8, 2.0
 Read = Callable[[Path], object]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from overread.images import near_duplicates
-from overread.images.recipe import Recipe
+from overread.images.duplicates import near_duplicates
+from overread.images.recipe.pixel_recipe import Recipe
 
 _COPIES, _SIDE, _WAVES = 200, 160, 256
 
@@ -68,9 +68,11 @@ def main() -> None:
     wall, processor = time.perf_counter() - wall, time.process_time() - processor - store.seconds
     true = sum(j - i == count - _COPIES for i, j in pairs.tolist())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{count:,} images: {processor:.1f} s of processor time, {1e3 * processor / count:.2f} ms per image; "
-          f"{wall:.1f} s in all with making the images; memory {before:.2f} GB before, {peak:.2f} GB at most; "
-          f"{true} of {_COPIES} crops and {len(pairs) - true} other pairs found")  # fmt: skip
+    print(
+        f"{count:,} images: {processor:.1f} s of processor time, {1e3 * processor / count:.2f} ms per image; "
+        f"{wall:.1f} s in all with making the images; memory {before:.2f} GB before, {peak:.2f} GB at most; "
+        f"{true} of {_COPIES} crops and {len(pairs) - true} other pairs found"
+    )
 
 
 if __name__ == "__main__":

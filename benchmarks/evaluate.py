@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from overread import evaluate as evaluation
+from overread import evaluation
+from overread.evaluation.join import layouts
 
 ASKED_SECONDS, ASKED_GIGABYTES = 30.0, 1.5
 MODELS = ("zech_densenet121", "haooyuee_nih_25")
@@ -28,9 +29,9 @@ MODELS = ("zech_densenet121", "haooyuee_nih_25")
 
 def whole(folder: Path, replicates: int) -> evaluation.Evidence:
     """Read, evaluate and write, as `overread evaluate` does before the report."""
-    images = evaluation.wide.images(folder / "truth.csv.gz").frame
-    labels = evaluation.wide.labels(folder / "truth.csv.gz").frame
-    predictions = pl.concat([evaluation.wide.predictions(folder / f"{m}.csv.gz").frame for m in MODELS])
+    images = layouts.images(folder / "truth.csv.gz").frame
+    labels = layouts.labels(folder / "truth.csv.gz").frame
+    predictions = pl.concat([layouts.predictions(folder / f"{m}.csv.gz").frame for m in MODELS])
     config = evaluation.EvaluationConfig(replicates=replicates)
     made = evaluation.evaluate(images, labels, predictions, config, rng=np.random.default_rng(1))
     with tempfile.TemporaryDirectory() as out:
@@ -40,11 +41,11 @@ def whole(folder: Path, replicates: int) -> evaluation.Evidence:
 
 def compile_seconds() -> float:
     """The first call of the bootstrap's kernels on a handful of cases."""
-    from overread.stats import bootstrap
+    from overread.stats.resampling import patient_bootstrap
 
     counts = np.ones((2, 4), dtype=np.uint16)
     begin = time.perf_counter()
-    for run in (bootstrap.auc_replicates, lambda y, s, c: bootstrap.rate_replicates(y, s, c, [0.9])):
+    for run in (patient_bootstrap.auc_replicates, lambda y, s, c: patient_bootstrap.rate_replicates(y, s, c, [0.9])):
         run([[1, 0, 1, 0]], [[[4.0, 3.0, 2.0, 1.0]]], counts)
     return time.perf_counter() - begin
 

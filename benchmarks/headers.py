@@ -16,7 +16,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 
-from overread.images.scan import scan
+from overread.images.dicom.header_scan import scan
 
 
 def write(folder: Path, n: int) -> list[Path]:
@@ -26,12 +26,32 @@ def write(folder: Path, n: int) -> list[Path]:
     dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.840.99999999.1000000"
-    tags = {"PatientID": "MRN1", "PatientName": "Doe^Jane", "PatientSex": "F", "PatientAge": "055Y", "Modality": "DX",
-            "StudyDate": "20200131", "AccessionNumber": "A1", "StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4",
-            "Manufacturer": "SIEMENS", "ManufacturerModelName": "Ysio", "StationName": "R1", "ViewPosition": "PA",
-            "BodyPartExamined": "CHEST", "ImagerPixelSpacing": [0.14, 0.14], "KVP": 120, "Exposure": 2,
-            "StudyDescription": "CHEST", "SeriesDescription": "PA", "ProtocolName": "Chest", "DetectorID": "D1",
-            "InstitutionName": "H", "ImageComments": "x" * 400, "DerivationDescription": "y" * 300}  # fmt: skip
+    tags = {
+        "PatientID": "MRN1",
+        "PatientName": "Doe^Jane",
+        "PatientSex": "F",
+        "PatientAge": "055Y",
+        "Modality": "DX",
+        "StudyDate": "20200131",
+        "AccessionNumber": "A1",
+        "StudyInstanceUID": "1.2.3",
+        "SeriesInstanceUID": "1.2.4",
+        "Manufacturer": "SIEMENS",
+        "ManufacturerModelName": "Ysio",
+        "StationName": "R1",
+        "ViewPosition": "PA",
+        "BodyPartExamined": "CHEST",
+        "ImagerPixelSpacing": [0.14, 0.14],
+        "KVP": 120,
+        "Exposure": 2,
+        "StudyDescription": "CHEST",
+        "SeriesDescription": "PA",
+        "ProtocolName": "Chest",
+        "DetectorID": "D1",
+        "InstitutionName": "H",
+        "ImageComments": "x" * 400,
+        "DerivationDescription": "y" * 300,
+    }
     for name, value in tags.items():
         setattr(dataset, name, value)
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = 128, 128, 1

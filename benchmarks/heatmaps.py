@@ -20,20 +20,28 @@ import numpy as np
 import torch
 
 from overread import findings as vocabulary
-from overread.images.recipe import Recipe
-from overread.learn import heatmap, parts
-from overread.learn.model import Model
-from overread.learn.network import Architecture, build
+from overread.images.recipe.pixel_recipe import Recipe
+from overread.training.networks.architectures import Architecture, build
+from overread.training.networks.model_folder import Model
+from overread.training.scoring import gradcam, score_parts
 
 
 def made_model(name: str, size: int, findings: int) -> Model:
     """A model of random weights that never touches the disk."""
     names = vocabulary.names()[:findings]
     return Model(
-        folder=Path(), name=name, kind="single", architecture=Architecture(name, channels=1, outputs=len(names)),
-        findings=tuple(names), not_outputs=(), recipe=Recipe(size=size), recalibration={}, members=(),
-        train_patients=frozenset(), record={},
-    )  # fmt: skip
+        folder=Path(),
+        name=name,
+        kind="single",
+        architecture=Architecture(name, channels=1, outputs=len(names)),
+        findings=tuple(names),
+        not_outputs=(),
+        recipe=Recipe(size=size),
+        recalibration={},
+        members=(),
+        train_patients=frozenset(),
+        record={},
+    )
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -50,23 +58,23 @@ def measure(name: str, size: int, options: argparse.Namespace) -> None:
     network = build(model.architecture).eval().requires_grad_(False).to(device)
     pixels = np.random.default_rng(0).integers(0, 256, (options.batch, size, size)).astype(np.uint8)
     with torch.no_grad():
-        target = heatmap.find_target(network, torch.randn(2, 1, size, size, device=device))
-    plain, mapped = parts.Member(model, network, None), parts.Member(model, network, target)
-    general = parts.Member(model, network, heatmap.Target(target.name, target.module, None))
+        target = gradcam.find_target(network, torch.randn(2, 1, size, size, device=device))
+    plain, mapped = score_parts.Member(model, network, None), score_parts.Member(model, network, target)
+    general = score_parts.Member(model, network, gradcam.Target(target.name, target.module, None))
 
-    def with_maps(member: parts.Member, batch: np.ndarray) -> None:
-        _, maps = parts.run_members((member,), batch)
-        scaled, maximum = heatmap.normalise(maps)
+    def with_maps(member: score_parts.Member, batch: np.ndarray) -> None:
+        _, maps = score_parts.run_members((member,), batch)
+        scaled, maximum = gradcam.normalise(maps)
         np.save(io.BytesIO(), scaled.cpu().numpy())
         np.save(io.BytesIO(), maximum.cpu().numpy())
 
-    works = (lambda: parts.run_members((plain,), pixels), lambda: with_maps(mapped, pixels))
+    works = (lambda: score_parts.run_members((plain,), pixels), lambda: with_maps(mapped, pixels))
     for work in works:
         work()
     rounds = [[seconds(work) for work in works] for _ in range(options.rounds)]
     alone, both = (statistics.median(r[i] for r in rounds) for i in range(2))
     few = pixels[: max(1, options.batch // 4)]
-    backward = seconds(lambda: with_maps(general, few)) / seconds(lambda: parts.run_members((plain,), few))
+    backward = seconds(lambda: with_maps(general, few)) / seconds(lambda: score_parts.run_members((plain,), few))
     print(
         f"{name} at {size} px, {options.findings} findings, batch {options.batch}, {device}: "
         f"{options.batch / alone:.1f} img/s without, {options.batch / both:.1f} with maps; "

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from overread import integrity
-from overread.evaluate import EvaluationConfig
+from overread.evaluation import EvaluationConfig
 from overread.protocol import demo, evaluate_files, verify
 from overread.tables import write_json
 

@@ -23,15 +23,15 @@ import torch
 from PIL import Image
 
 from overread import runs
-from overread.images.recipe import Recipe
-from overread.images.store import Store
-from overread.learn.augment import augment
-from overread.learn.config import Augmentation
-from overread.learn.data import Examples, batches, epoch_order
-from overread.learn.device import fast_bf16, resolved_precision
-from overread.learn.loop import parameter_groups, seeded
-from overread.learn.loss import masked_bce
-from overread.learn.network import Architecture, build, normalise, to_unit
+from overread.images.recipe.pixel_recipe import Recipe
+from overread.images.store.pixel_store import Store
+from overread.training.compute_device import fast_bf16, resolved_precision
+from overread.training.fitting.augmentation import augment
+from overread.training.fitting.examples import Examples, batches, epoch_order
+from overread.training.fitting.loop import parameter_groups, seeded
+from overread.training.fitting.loss import masked_bce
+from overread.training.networks.architectures import Architecture, build, normalise, to_unit
+from overread.training.training_config import Augmentation
 
 FINDINGS = 9
 

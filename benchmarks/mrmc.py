@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from overread.stats import mrmc
+from overread.stats.reader_studies import mrmc
 
 
 def study(rng: np.random.Generator, n_arms: int, n_readers: int, n_cases: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,8 @@ from importlib.util import find_spec
 import numpy as np
 from delong import medians
 
-from overread.stats import bootstrap, roc
+from overread.stats import roc
+from overread.stats.resampling import patient_bootstrap
 
 ASKED_DELONG, ASKED_BOOTSTRAP = 5.0, 60.0
 REPLICATES, TIMED = 2000, 20
@@ -51,17 +52,17 @@ def resampling(rounds: int) -> None:
     cluster = rng.integers(0, n_patients, n)
     y = (rng.random((findings, n)) < np.geomspace(0.002, 0.18, findings)[:, None]).astype(float)
     scores = rng.normal(size=(findings, n)) + y
-    bootstrap.bootstrap_auc(y[:1], scores[None, :1], rng=rng, cluster=cluster, replicates=16)  # compiles
-    counts = bootstrap.draw_counts(cluster, rng=rng, replicates=TIMED)
+    patient_bootstrap.bootstrap_auc(y[:1], scores[None, :1], rng=rng, cluster=cluster, replicates=16)  # compiles
+    counts = patient_bootstrap.draw_counts(cluster, rng=rng, replicates=TIMED)
     rows = [np.repeat(np.arange(n), c[np.unique(cluster, return_inverse=True)[1]]) for c in counts]
     loop = []
     begin = time.perf_counter()
     for drawn in rows:
         loop.append([roc_auc_score(y[f, drawn], scores[f, drawn]) for f in range(findings)])
     seconds = (time.perf_counter() - begin) * REPLICATES / TIMED
-    mine = bootstrap.auc_replicates(y, scores[None], counts, cluster=cluster)[:, 0]
+    mine = patient_bootstrap.auc_replicates(y, scores[None], counts, cluster=cluster)[:, 0]
     print(f"largest difference of the two in {TIMED} replicates {np.abs(mine - np.array(loop)).max():.1e}")
-    whole = {"bootstrap_auc": lambda: bootstrap.bootstrap_auc(y, scores[None], rng=rng, cluster=cluster)}
+    whole = {"bootstrap_auc": lambda: patient_bootstrap.bootstrap_auc(y, scores[None], rng=rng, cluster=cluster)}
     ours = medians(whole, rounds)["bootstrap_auc"]
     print(
         f"  {REPLICATES:,} replicates x {findings} findings x {n:,} images: {ours:.2f} s, draws included (asked: 3 s)"
@@ -76,8 +77,10 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    for peer, program in (("MLstatkit", lambda: delong(given.cases, given.rounds)),
-                          ("sklearn", lambda: resampling(given.rounds))):  # fmt: skip
+    for peer, program in (
+        ("MLstatkit", lambda: delong(given.cases, given.rounds)),
+        ("sklearn", lambda: resampling(given.rounds)),
+    ):
         if find_spec(peer) is None:
             print(f"{peer} is not installed: left out")
         else:

@@ -22,8 +22,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from overread import evaluate as evaluation
-from overread import findings, runs
+from overread import evaluation, findings, runs
 
 ASKED_RATIO, ASKED_GIGABYTES, ASKED_REPORT = 12.0, 4.0, 10.0
 MODELS = ("one", "other")

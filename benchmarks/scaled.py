@@ -18,13 +18,13 @@ import numpy as np
 from PIL import Image
 
 from overread.errors import InputError
-from overread.images.dicom import Radiograph, read_dicom
-from overread.images.picture import Picture
-from overread.images.recipe import Recipe, render
+from overread.images.dicom.radiographs import Radiograph, read_dicom
+from overread.images.raster.file_content import ImageFile
+from overread.images.recipe.pixel_recipe import Recipe, render
 
 
 def finished(stored: np.ndarray, of: Radiograph, recipe: Recipe) -> np.ndarray:
-    made = render(Picture(stored, of.black, of.white, *stored.shape, table=of.table), recipe)
+    made = render(ImageFile(stored, of.black, of.white, *stored.shape, table=of.table), recipe)
     return made.astype(np.int64)
 
 

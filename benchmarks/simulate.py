@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from overread.simulate import FINDINGS, SITES, Patient, acquire, radiograph
+from overread.simulation import FINDINGS, SITES, Patient, acquire, radiograph
 
 TARGETS = {128: 15.0, 256: 5.0}
 

@@ -26,9 +26,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
 from overread import runs
-from overread.images.dicom import stored_values
-from overread.images.recipe import Recipe
-from overread.images.store import build, open_store, read_image
+from overread.images.dicom.radiographs import stored_values
+from overread.images.recipe.pixel_recipe import Recipe
+from overread.images.store.pixel_store import build, open_store, read_image
 
 ROUNDS = 3
 

@@ -20,10 +20,10 @@ import numpy as np
 import polars as pl
 
 from overread import findings, tables
-from overread.cohort.config import CohortConfig
-from overread.cohort.sample import SampleConfig, sample
-from overread.cohort.select import select
-from overread.cohort.split import split, split_hash
+from overread.cohort.cohort_config import CohortConfig
+from overread.cohort.patient_split import split, split_hash
+from overread.cohort.reader_samples import SampleConfig, sample
+from overread.cohort.selection import select
 
 FINDINGS = tuple(f for f in findings.names() if f != "no_finding")[:14]
 
@@ -46,10 +46,16 @@ def made(n: int, rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:
         }
     )
     labels = [
-        pl.DataFrame({"case_id": ids, "finding": f, "source": "simulated",
-                      "state": np.where(rng.random(n) < share, "present", "absent")})
+        pl.DataFrame(
+            {
+                "case_id": ids,
+                "finding": f,
+                "source": "simulated",
+                "state": np.where(rng.random(n) < share, "present", "absent"),
+            }
+        )
         for f, share in zip(FINDINGS, np.geomspace(0.002, 0.18, len(FINDINGS)), strict=True)
-    ]  # fmt: skip
+    ]
     return images, pl.concat(labels)
 
 

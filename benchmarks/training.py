@@ -18,10 +18,10 @@ from collections.abc import Callable
 import torch
 
 from overread import runs
-from overread.learn.device import fast_bf16, resolved_precision
-from overread.learn.loop import parameter_groups
-from overread.learn.loss import masked_bce
-from overread.learn.network import Architecture, build
+from overread.training.compute_device import fast_bf16, resolved_precision
+from overread.training.fitting.loop import parameter_groups
+from overread.training.fitting.loss import masked_bce
+from overread.training.networks.architectures import Architecture, build
 
 
 def stepper(

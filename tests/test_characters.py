@@ -62,7 +62,7 @@ def test_an_example_of_any_length_is_shown_shortened():
 
 PROGRAM = """
 import sys
-from overread.cli.progress import put, say, shown
+from overread.cli.terminal import put, say, shown
 for way in (put, say):
     way("a\\x1b[31mb\\u202ec\\ud800\\n:warning: [red]d[/red]")
 with shown() as show:
@@ -70,6 +70,7 @@ with shown() as show:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_the_commands_print_through_one_place_that_lets_nothing_pass(encoding):
     done = subprocess.run(

@@ -17,9 +17,11 @@ import polars as pl
 import pytest
 
 from overread import cli
-from overread.cli import given as cli_given
-from overread.cli import progress
+from overread.cli import arguments as cli_given
+from overread.cli import terminal
 from overread.errors import InputError
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).parent / "overread"
@@ -97,8 +99,11 @@ def test_changed_identifiers_are_counted_on_the_terminal_and_on_the_first_page(f
 def test_readers_and_several_label_files_go_in_as_they_are(files):
     """Two label sources, one of them in two files and only for some images, and reads as a public file has them."""
     images = pl.read_csv(files / "images.csv", infer_schema=False)["Image Index"].to_list()
-    answers = [(i, r, "YES" if (k + j) % 3 == 0 else "HEDGE" if (k + j) % 7 == 0 else "NO")
-               for k, i in enumerate(images[:60]) for j, r in enumerate(("101", "102", "103"))]  # fmt: skip
+    answers = [
+        (i, r, "YES" if (k + j) % 3 == 0 else "HEDGE" if (k + j) % 7 == 0 else "NO")
+        for k, i in enumerate(images[:60])
+        for j, r in enumerate(("101", "102", "103"))
+    ]
     frame = pl.DataFrame(answers, schema=["Image ID", "Reader ID", "Edema"], orient="row")
     frame.write_csv(files / "reads.csv")
     for k, part in enumerate((images[:30], images[30:60])):
@@ -118,8 +123,11 @@ def test_readers_and_several_label_files_go_in_as_they_are(files):
     assert f"2 cases left out, {left_out}: elsewhere0; elsewhere1." in page.replace("&#39;", "'")
     estimates = pl.read_parquet(files / "out/estimates.parquet")
     assert set(estimates.filter(analysis="readers", metric="auc")["reference"]) == {
-        "own", "panel", "majority", "dawid-skene",
-    }  # fmt: skip
+        "own",
+        "panel",
+        "majority",
+        "dawid-skene",
+    }
     account = dict(pl.read_parquet(files / "out/account.parquet").select("reason", "count").rows())
     assert account[left_out] == 2
     run = json.loads((files / "out/run.json").read_text())
@@ -363,9 +371,16 @@ def test_a_plan_that_cannot_be_says_why(tmp_path, arguments, message):
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
 
 
-@pytest.mark.parametrize("address", ["https://bob:S3CR3T@h/t.csv", "https:/bob:S3CR3T@h/t.csv", "tcp://S3CR3T@h:8786",
-                                     "https://bob:a/S3CR3T#@h", 
-                                     "s3://h/t.csv?X-Amz-Signature=S3CR3T"])  # fmt: skip
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://bob:S3CR3T@h/t.csv",
+        "https:/bob:S3CR3T@h/t.csv",
+        "tcp://S3CR3T@h:8786",
+        "https://bob:a/S3CR3T#@h",
+        "s3://h/t.csv?X-Amz-Signature=S3CR3T",
+    ],
+)
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -394,15 +409,17 @@ def test_a_password_on_the_command_line_is_neither_shown_nor_stored(
 
 
 def test_an_address_without_a_user_and_an_at_sign_elsewhere_are_no_password():
-    cli_given.check_words(
-        ["--title", "See https://h.org/@home, bob@h.org", "--labels", "a=b@c.csv", "C:/a:b@c", "https://h:80/@home", ""]
-    )
+    words = ["--title", "See https://h.org/@home, bob@h.org", "--labels", "a=b@c.csv", "C:/a:b@c", "https://h:80/@home"]
+    cli_given.check_words([*words, ""])
+    with pytest.raises(InputError) as refused:  # the only fault is the word that holds a password
+        cli_given.check_words([*words, "", "--root", "https://bob:S3CR3T@h"])
+    assert str(refused.value).startswith("--root: ")
 
 
 def test_a_password_of_an_address_in_a_message_is_not_shown(capsys):
     for text in ("https:/bob:S3CR3T@h/t.csv", "a, HTTPS://bob:S3CR3T@h", "x=ftp://S3CR3T@h", "s3://b:x/S3CR3T?@h"):
-        progress.say(text)
-        progress.put(text)
+        terminal.say(text)
+        terminal.put(text)
         assert "S3CR3T" not in str(InputError(text, text, text, examples=[text], do=text))
     said = "".join(capsys.readouterr())
     assert "S3CR3T" not in said

@@ -9,20 +9,52 @@ from hypothesis import strategies as st
 from overread import credentials, datasets
 from overread.datasets import dicomweb
 from overread.errors import InputError
-from overread.images import workers
-from overread.images.deidentify import new_key, read_key
+from overread.images.deidentification import new_key, read_key
+from overread.images.store import executors
 from overread.protocol import check, load, run
 
 TOKEN = "hunter2-0f3c9a"
 KEYS = [
-    "password", "passwd", "pwd", "pass", "passphrase", "secret", "client_secret", "token", "access_token",
-    "accessToken", "auth_token", "refresh-token", "api_key", "apikey", "apiKey", "API_KEY", "access_key",
+    "password",
+    "passwd",
+    "pwd",
+    "pass",
+    "passphrase",
+    "secret",
+    "client_secret",
+    "token",
+    "access_token",
+    "accessToken",
+    "auth_token",
+    "refresh-token",
+    "api_key",
+    "apikey",
+    "apiKey",
+    "API_KEY",
+    "access_key",
     "aws_secret_access_key",
-    "private_key", "authorization", "Authorization", "bearer", "bearer_token", "auth", "credentials", "credential",
-    "user", "username", "login", "pin", "jwt", "cookie", "sas", "signature", "x-api-key", "pacs.password",
+    "private_key",
+    "authorization",
+    "Authorization",
+    "bearer",
+    "bearer_token",
+    "auth",
+    "credentials",
+    "credential",
+    "user",
+    "username",
+    "login",
+    "pin",
+    "jwt",
+    "cookie",
+    "sas",
+    "signature",
+    "x-api-key",
+    "pacs.password",
     "pacs_user",
-    "connection_secret", "subscription-key",
-]  # fmt: skip
+    "connection_secret",
+    "subscription-key",
+]
 PROTOCOL = """
 [study]
 title = "T"
@@ -61,8 +93,11 @@ def refused_unseen(folder, path, changes=None):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_token_under_any_usual_name_is_in_no_file_and_no_message(tmp_path, key):
-    for options in (f'"{key}" = "{TOKEN}"', f'folder = {{ "{key}" = "{TOKEN}" }}',
-                    f'query = {{ deep = [{{ "{key}" = "{TOKEN}" }}] }}'):  # fmt: skip
+    for options in (
+        f'"{key}" = "{TOKEN}"',
+        f'folder = {{ "{key}" = "{TOKEN}" }}',
+        f'query = {{ deep = [{{ "{key}" = "{TOKEN}" }}] }}',
+    ):
         refused_unseen(tmp_path, protocol(tmp_path, options=options))
     refused_unseen(tmp_path, protocol(tmp_path, study=f'"{key}" = "{TOKEN}"'))
     if "." not in key:
@@ -74,12 +109,20 @@ def test_a_token_under_any_usual_name_is_in_no_file_and_no_message(tmp_path, key
 
 @pytest.mark.parametrize(
     "url",
-    [f"https://u:{TOKEN}@pacs/d", f"https://{TOKEN}@pacs/d", f"https://pacs/d?token={TOKEN}", f"https://pacs/d?x={TOKEN}",
-     f"https://pacs/d?{TOKEN}", f"https://pacs/d#{TOKEN}", f"https://pacs/d;key={TOKEN}", f"u:{TOKEN}@pacs/d"],
-)  # fmt: skip
+    [
+        f"https://u:{TOKEN}@pacs/d",
+        f"https://{TOKEN}@pacs/d",
+        f"https://pacs/d?token={TOKEN}",
+        f"https://pacs/d?x={TOKEN}",
+        f"https://pacs/d?{TOKEN}",
+        f"https://pacs/d#{TOKEN}",
+        f"https://pacs/d;key={TOKEN}",
+        f"u:{TOKEN}@pacs/d",
+    ],
+)
 def test_addresses_with_a_secret_are_in_no_file_and_no_message(tmp_path, url):
     refused_unseen(tmp_path, protocol(tmp_path, url=url))
-    for function in (lambda: workers._client(None, url), lambda: dicomweb._client(url, "")):
+    for function in (lambda: executors._client(None, url), lambda: dicomweb._client(url, "")):
         with pytest.raises(InputError) as error:
             function()
         assert TOKEN not in str(error.value)
@@ -102,9 +145,16 @@ def test_places_of_credentials_and_plain_options_are_accepted(tmp_path):
 
 
 def test_words_of_the_data_are_no_names_of_options():
-    stated = {"spellings": {"state": {"pass": "absent"}}, "where": {"user": "a"}, "columns": {"site": "token"},
-              "author": "x", "keyword": "y", "key": "accession", "tokens_per_word": {},
-              "link": "see https://a.org?id=3"}  # fmt: skip
+    stated = {
+        "spellings": {"state": {"pass": "absent"}},
+        "where": {"user": "a"},
+        "columns": {"site": "token"},
+        "author": "x",
+        "keyword": "y",
+        "key": "accession",
+        "tokens_per_word": {},
+        "link": "see https://a.org?id=3",
+    }
     assert credentials.problems(stated, "here") == []
 
 

@@ -90,15 +90,20 @@ def test_every_link_within_the_project_leads_somewhere(page):
     assert missing == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if "```console" in p.read_text() and "tutorial" not in p.parts])
 def test_every_command_shown_says_what_the_page_says(page, tmp_path):
     """Lines may be left out, "…" stands for anything; spaces are those of a narrower or wider terminal."""
     for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
         for command, lines in re.findall(r"^\$ overread (.*)\n((?:(?!\$ ).*\n)*)", block, flags=re.MULTILINE):
             done = subprocess.run(
-                [Path(sys.executable).parent / "overread", *command.split()], cwd=tmp_path, capture_output=True,
-                text=True, check=False, env=os.environ | {"COLUMNS": "120"},
-            )  # fmt: skip
+                [Path(sys.executable).parent / "overread", *command.split()],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+                env=os.environ | {"COLUMNS": "120"},
+            )
             said = " ".join((done.stdout + done.stderr).split())
             for line in filter(None, map(str.strip, lines.splitlines())):
                 pattern = re.escape(" ".join(line.split())).replace("…", ".*")

@@ -19,8 +19,10 @@ def test_many_problems_are_said_at_once_and_one_alone_stays_itself():
     one, two = InputError("a", "x", "y"), InputError("b", "x", "y")
     assert InputError.all([one]) is one
     assert str(InputError.all([one, two])).splitlines() == [
-        "2 problems", "  1. a: expected x; found y.", "  2. b: expected x; found y.",
-    ]  # fmt: skip
+        "2 problems",
+        "  1. a: expected x; found y.",
+        "  2. b: expected x; found y.",
+    ]
 
 
 def test_did_you_mean_names_the_nearest_or_nothing():
@@ -35,14 +37,20 @@ def _raise(error):
 TEXT = st.text(max_size=20)
 ERRORS = st.builds(
     lambda kind, where, expected, found, examples, do: kind(where, expected, found, examples=examples, do=do),
-    st.sampled_from([InputError, WriteError]), TEXT, TEXT, TEXT, st.lists(TEXT, max_size=7), TEXT,
-)  # fmt: skip
+    st.sampled_from([InputError, WriteError]),
+    TEXT,
+    TEXT,
+    TEXT,
+    st.lists(TEXT, max_size=7),
+    TEXT,
+)
 
 
 def parts(error):
     return type(error), str(error), error.where, error.expected, error.found, error.examples, error.do
 
 
+@pytest.mark.slow
 @given(st.lists(ERRORS, min_size=1, max_size=4))
 def test_an_error_survives_pickling_and_copying_with_all_that_it_states(errors):
     joined = InputError.all(errors)
@@ -61,20 +69,48 @@ def test_a_worker_process_raises_it_in_the_parent():
 
 @pytest.mark.parametrize(
     ("word", "known"),
-    [("Efusion", "Effusion"), ("atelectsais", "atelectasis"), ("Pnuemothorax", "pneumothorax"),
-     ("pleural thickning", "pleural_thickening"), ("lungopacity", "lung_opacity"), ("oedema", "edema"), ("PAA", "PA")],
-)  # fmt: skip
+    [
+        ("Efusion", "Effusion"),
+        ("atelectsais", "atelectasis"),
+        ("Pnuemothorax", "pneumothorax"),
+        ("pleural thickning", "pleural_thickening"),
+        ("lungopacity", "lung_opacity"),
+        ("oedema", "edema"),
+        ("PAA", "PA"),
+    ],
+)
 def test_a_near_spelling_of_the_same_word_is_named(word, known):
     assert did_you_mean(word, ["mass", known]) == f"Did you mean '{known}'?"
 
 
 @pytest.mark.parametrize(
     "word",
-    ["Calcification", "Empyema", "Hemothorax", "Hydropneumothorax", "Pericardial effusion", "Pleural plaque",
-     "Fungal pneumonia", "Pneumonitis", "Bronchiectasis", "Cardiomyopathy", "Hepatomegaly", "Granuloma",
-     "Infusion", "Diffusion", "Cirrhosis", "Anemia", "Scoliosis", "COVID-20", "Rib fracture", "Hilar mass",
-     "Tuberculoma", "Pneumomediastinum", "Cavitation"],
-)  # fmt: skip
+    [
+        "Calcification",
+        "Empyema",
+        "Hemothorax",
+        "Hydropneumothorax",
+        "Pericardial effusion",
+        "Pleural plaque",
+        "Fungal pneumonia",
+        "Pneumonitis",
+        "Bronchiectasis",
+        "Cardiomyopathy",
+        "Hepatomegaly",
+        "Granuloma",
+        "Infusion",
+        "Diffusion",
+        "Cirrhosis",
+        "Anemia",
+        "Scoliosis",
+        "COVID-20",
+        "Rib fracture",
+        "Hilar mass",
+        "Tuberculoma",
+        "Pneumomediastinum",
+        "Cavitation",
+    ],
+)
 def test_another_disease_is_never_named(word):
     known = [w for f in findings.VOCABULARY for w in (f.name, f.title, *(s for t in f.synonyms.values() for s in t))]
     assert did_you_mean(word, known) == ""

@@ -21,9 +21,21 @@ NIH = [
     "Hernia",
 ]
 CHEXPERT = [
-    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation",
-    "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture", "Support Devices",
-]  # fmt: skip
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+]
 
 
 @pytest.mark.parametrize(("source", "words"), [("nih14", [*NIH, "No Finding"]), ("chexpert", CHEXPERT)])
@@ -45,8 +57,12 @@ def test_a_substring_is_not_a_synonym():
 
 def test_a_child_present_implies_its_ancestors():
     assert findings.implied(["nodule", "cardiomegaly"]) == (
-        "cardiomegaly", "enlarged_cardiomediastinum", "lung_opacity", "lung_lesion", "nodule",
-    )  # fmt: skip
+        "cardiomegaly",
+        "enlarged_cardiomediastinum",
+        "lung_opacity",
+        "lung_lesion",
+        "nodule",
+    )
 
 
 def test_parents_are_of_the_vocabulary_and_never_in_a_circle():
@@ -58,6 +74,9 @@ def test_every_code_is_in_the_dicom_context_groups_under_a_name_that_fits():
     known = {code: meaning for c in concepts["SCT"].values() for code, (meaning, _) in c.items()}
     coded = {f.title: known.get(f.code) for f in findings.VOCABULARY if f.code}
     assert coded == {
-        "Pleural effusion": "Pleural effusion", "Mass": "Mass", "Nodule": "Nodule", "Pneumothorax": "Pneumothorax",
+        "Pleural effusion": "Pleural effusion",
+        "Mass": "Mass",
+        "Nodule": "Nodule",
+        "Pneumothorax": "Pneumothorax",
         "Pulmonary edema": "Pulmonary edema",
-    }  # fmt: skip
+    }

@@ -114,6 +114,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     record=st.dictionaries(TEXT, VALUES, max_size=4),
     place=st.floats(0, 1, exclude_max=True),
@@ -136,12 +137,16 @@ def test_a_sealed_record_is_read_again_and_any_changed_bit_breaks_the_seal(tmp_p
 @pytest.mark.parametrize(
     "changed",
     [
-        lambda text: text + "\n", lambda text: text.rstrip(), lambda text: " " + text,
+        lambda text: text + "\n",
+        lambda text: text.rstrip(),
+        lambda text: " " + text,
         lambda text: text.replace("\n", "\r\n"),
-        lambda text: json.dumps(json.loads(text)), lambda text: text.replace('"x"', '"y"'), lambda text: "{}",
+        lambda text: json.dumps(json.loads(text)),
+        lambda text: text.replace('"x"', '"y"'),
+        lambda text: "{}",
         lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "hash"}, indent=1) + "\n",
     ],
-)  # fmt: skip
+)
 def test_a_record_that_was_edited_is_refused_by_name(folder, changed):
     path = folder / "run.json"
     path.write_bytes(changed(path.read_text()).encode())

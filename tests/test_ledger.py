@@ -38,10 +38,13 @@ def test_a_line_that_was_touched_is_named(tmp_path, damage):
     if damage == "change":
         lines[1] = json.dumps({**json.loads(lines[1]), "cases": 1})
     damaged = {
-        "change": lines, "remove first": lines[1:], "remove middle": [lines[0], lines[2]],
-        "insert": [lines[0], lines[0], *lines[1:]], "reorder": [lines[1], lines[0], lines[2]],
+        "change": lines,
+        "remove first": lines[1:],
+        "remove middle": [lines[0], lines[2]],
+        "insert": [lines[0], lines[0], *lines[1:]],
+        "reorder": [lines[1], lines[0], lines[2]],
         "no json": [lines[0], "{", lines[2]],
-    }[damage]  # fmt: skip
+    }[damage]
     path.write_text("\n".join(damaged) + "\n")
     expected = 1 if damage in ("remove first", "reorder") else 2
     with pytest.raises(InputError, match=f"line {expected}: "):
@@ -80,6 +83,7 @@ def test_entries_have_a_kind_and_one_of_another_kind_is_refused(tmp_path):
         ledger.read(path)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 5), st.data())
 def test_a_file_cut_anywhere_goes_on_as_one_chain_and_nothing_cut_off_is_lost(tmp_path_factory, entries, data):
     path = tmp_path_factory.mktemp("cut") / "ledger.jsonl"
@@ -130,6 +134,7 @@ def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path, monkeypatch):
     assert [e.number for e in ledger.read(path)] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_four_processes_keep_one_chain(tmp_path):
     path = tmp_path / "ledger.jsonl"
     context = multiprocessing.get_context("spawn")
@@ -151,6 +156,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_kill_9_while_appending_leaves_a_chain_that_goes_on(tmp_path):
     path = tmp_path / "ledger.jsonl"
     reported = 0
@@ -188,11 +194,19 @@ def test_a_cut_tail_is_noticed_by_the_head_that_an_evaluation_keeps(tmp_path, le
 @pytest.mark.parametrize(
     "changes",
     [
-        {"models": "ab"}, {"models": [{}]}, {"number": True}, {"number": "1"}, {"number": 1.0}, {"cases": -1},
+        {"models": "ab"},
+        {"models": [{}]},
+        {"number": True},
+        {"number": "1"},
+        {"number": 1.0},
+        {"cases": -1},
         {"kind": ["x"]},
-        {"hash": None}, {"time": 3}, {"more": 1}, {"analysis": {"a": []}},
+        {"hash": None},
+        {"time": 3},
+        {"more": 1},
+        {"analysis": {"a": []}},
     ],
-)  # fmt: skip
+)
 def test_an_entry_of_odd_types_is_no_entry_also_with_a_right_hash(tmp_path, changes):
     path = tmp_path / "ledger.jsonl"
     append(path, 1)
@@ -260,9 +274,11 @@ def test_lines_that_are_not_byte_for_byte_as_written_are_refused_by_whoever_read
     REWRITTEN[way](path)
     before = path.read_bytes()
     for use in (
-        lambda: ledger.read(path), lambda: ledger.faults(path, heads[-1]), lambda: ledger.record_missing(path, heads),
+        lambda: ledger.read(path),
+        lambda: ledger.faults(path, heads[-1]),
+        lambda: ledger.record_missing(path, heads),
         lambda: append(path, 1),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match="found a line that was changed"):
             use()
     assert path.read_bytes() == before

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overread import limits, simulate
+from overread import limits, simulation
 from overread.cohort import CohortConfig
-from overread.cohort.sample import SampleConfig
+from overread.cohort.reader_samples import SampleConfig
 from overread.errors import InputError
-from overread.evaluate.config import EvaluationConfig
-from overread.images.deidentify.profile import Deidentification
-from overread.images.recipe import Recipe
-from overread.learn.config import Augmentation, TrainingConfig
+from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.images.deidentification.profile import Deidentification
+from overread.images.recipe.pixel_recipe import Recipe
 from overread.limits import is_number, outside
 from overread.protocol import Expected, plan
 from overread.protocol.schema import Study
+from overread.training.training_config import Augmentation, TrainingConfig
 
 CONFIGURATIONS = (CohortConfig, SampleConfig, EvaluationConfig, TrainingConfig, Recipe, Deidentification)
 ABSURD = (10**11, 10**400, 10**5000, -(10**11), 1e300, -1e300, math.inf, -math.inf, math.nan)
@@ -53,6 +53,7 @@ def _shape(hint, name):
 FIELDS = [(kind, name, shape) for kind in CONFIGURATIONS for name, shape in numeric(kind)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ABSURD, ids=repr_of)
 @pytest.mark.parametrize(("kind", "name", "shape"), FIELDS, ids=[f"{k.__name__}.{n}" for k, n, _ in FIELDS])
 def test_absurd_numbers_are_refused_in_every_field(kind, name, shape, value):
@@ -80,20 +81,26 @@ def test_absurd_simulations_are_refused_before_anything_is_written(name, value, 
         name: {"alder": value} if name == "images_per_site" else value
     }
     with pytest.raises(InputError, match=name):
-        simulate.hospitals(tmp_path / "s", **stated)
+        simulation.hospitals(tmp_path / "s", **stated)
     assert not (tmp_path / "s").exists()
 
 
-@pytest.mark.parametrize("given_", [{"seed": -1}, {"seed": 2**40}, {"training_seeds": (2**40,)},
-                                    {"training_seeds": tuple(range(101))}])  # fmt: skip
+@pytest.mark.parametrize(
+    "given_", [{"seed": -1}, {"seed": 2**40}, {"training_seeds": (2**40,)}, {"training_seeds": tuple(range(101))}]
+)
 def test_absurd_seeds_of_a_study_are_refused(given_):
     with pytest.raises(ValueError, match=r"seed"):
         Study(title="t", **given_)
 
 
 @settings(max_examples=60)
-@given(st.dictionaries(st.sampled_from([f.name for f in fields(Expected)]),
-                       st.one_of(st.floats(), st.integers(), st.floats(0, 1)), max_size=4))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from([f.name for f in fields(Expected)]),
+        st.one_of(st.floats(), st.integers(), st.floats(0, 1)),
+        max_size=4,
+    )
+)
 def test_a_plan_is_made_or_refused_whatever_is_expected(stated):
     with suppress(InputError):
         made = plan(Expected(**stated))

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from overread import regular, tables
 from overread.cli import app
 from overread.errors import InputError
-from overread.images.picture import read_bytes
-from overread.images.scan import scan
+from overread.images.dicom.header_scan import scan
+from overread.images.raster.file_content import read_bytes
 from overread.regular import NotRegular
 
 
@@ -57,10 +57,32 @@ COMMANDS = {
     "evaluate --images": ("evaluate", "--images", "X", "--labels", "a.csv", "--predictions", "a.csv", "-o", "out"),
     "evaluate --labels": ("evaluate", "--images", "a.csv", "--labels", "X", "--predictions", "a.csv", "-o", "out"),
     "evaluate --predictions": ("evaluate", "--images", "a.csv", "--labels", "a.csv", "--predictions", "X", "-o", "out"),
-    "evaluate --reads": ("evaluate", "--images", "a.csv", "--labels", "a.csv", "--predictions", "a.csv", "--reads", "X",
-                         "-o", "out"),
-    "evaluate --config": ("evaluate", "--images", "a.csv", "--labels", "a.csv", "--predictions", "a.csv", "--config",
-                          "X", "-o", "out"),
+    "evaluate --reads": (
+        "evaluate",
+        "--images",
+        "a.csv",
+        "--labels",
+        "a.csv",
+        "--predictions",
+        "a.csv",
+        "--reads",
+        "X",
+        "-o",
+        "out",
+    ),
+    "evaluate --config": (
+        "evaluate",
+        "--images",
+        "a.csv",
+        "--labels",
+        "a.csv",
+        "--predictions",
+        "a.csv",
+        "--config",
+        "X",
+        "-o",
+        "out",
+    ),
     "cohort --root": ("cohort", "--reader", "dicom_folder", "--root", "X", "-o", "out"),
     "cohort --images": ("cohort", "--images", "X", "--labels", "a.csv", "--root", ".", "-o", "out"),
     "cohort --config": ("cohort", "--reader", "dicom_folder", "--root", ".", "--config", "X", "-o", "out"),
@@ -70,9 +92,10 @@ COMMANDS = {
     "deidentify --key": ("deidentify", "in", "-o", "out", "--key", "X"),
     "sample": ("sample", "X", "-o", "out"),
     "report": ("report", "X", "-o", "out"),
-}  # fmt: skip
+}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_refuses_it_in_a_sentence(command, strange, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -23,13 +23,51 @@ SOURCE = Path(__file__).parents[1] / "src/overread"
 
 # Calls that write, by the name of the function or method.
 _WRITERS = {
-    "write_text", "write_bytes", "write_csv", "write_parquet", "write_ipc", "write_json", "write_ndjson", "sink_csv",
-    "sink_parquet", "save", "savez", "savez_compressed", "savetxt", "tofile", "save_as", "dcmwrite", "save_file",
-    "savefig", "to_csv", "to_parquet", "mkdir", "makedirs", "mkdtemp", "mkstemp", "NamedTemporaryFile",
-    "TemporaryDirectory", "unlink", "rmdir", "rmtree", "removedirs", "rename", "renames", "touch", "symlink",
-    "symlink_to", "hardlink_to", "link", "chmod", "copyfile", "copy2", "copytree", "open_memmap",
-    "extractall", "dump",
-}  # fmt: skip
+    "write_text",
+    "write_bytes",
+    "write_csv",
+    "write_parquet",
+    "write_ipc",
+    "write_json",
+    "write_ndjson",
+    "sink_csv",
+    "sink_parquet",
+    "save",
+    "savez",
+    "savez_compressed",
+    "savetxt",
+    "tofile",
+    "save_as",
+    "dcmwrite",
+    "save_file",
+    "savefig",
+    "to_csv",
+    "to_parquet",
+    "mkdir",
+    "makedirs",
+    "mkdtemp",
+    "mkstemp",
+    "NamedTemporaryFile",
+    "TemporaryDirectory",
+    "unlink",
+    "rmdir",
+    "rmtree",
+    "removedirs",
+    "rename",
+    "renames",
+    "touch",
+    "symlink",
+    "symlink_to",
+    "hardlink_to",
+    "link",
+    "chmod",
+    "copyfile",
+    "copy2",
+    "copytree",
+    "open_memmap",
+    "extractall",
+    "dump",
+}
 _OWN = {"tables", "files"}  # tables.write_text and its like are the functions that report failures
 _SAFE = {"writing", "replacing"}  # blocks that report failures
 
@@ -42,17 +80,20 @@ def _opens_to_write(call: ast.Call) -> bool:
     values = [*call.args, *(k.value for k in call.keywords)]
     flags = {n.attr for v in values for n in ast.walk(v) if isinstance(n, ast.Attribute)}
     modes = [v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)]
-    return bool(flags & {"O_WRONLY", "O_RDWR", "O_CREAT"}) or any(set(m) <= set("rwaxbt+") and set(m) & set("wax+")
-                                                                   for m in modes)  # fmt: skip
+    return bool(flags & {"O_WRONLY", "O_RDWR", "O_CREAT"}) or any(
+        set(m) <= set("rwaxbt+") and set(m) & set("wax+") for m in modes
+    )
 
 
 def _buffers(function: ast.AST) -> set[str]:
     """The names of in-memory files: `buffer = io.BytesIO()`."""
     made = [n for n in ast.walk(function) if isinstance(n, ast.Assign) and isinstance(n.value, ast.Call)]
     return {
-        t.id for n in made for t in n.targets
+        t.id
+        for n in made
+        for t in n.targets
         if isinstance(t, ast.Name) and ast.unparse(n.value.func) in ("io.BytesIO", "io.StringIO", "BytesIO")
-    }  # fmt: skip
+    }
 
 
 def _writes(call: ast.Call, buffers: set[str]) -> bool:
@@ -101,6 +142,7 @@ def unguarded(source: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_write_goes_through_the_function_that_reports_failures():
     found = {
         str(path.relative_to(SOURCE)): calls
@@ -113,10 +155,25 @@ def test_every_write_goes_through_the_function_that_reports_failures():
 
 @pytest.mark.parametrize(
     "line",
-    ["open(p, 'w')", "p.open('ab')", "p.open(mode='x')", "p.write_text('a')", "frame.write_csv(p)", "np.save(p, a)",
-     "torch.save(s, p)", "save_file(s, p)", "p.mkdir()", "os.replace(a, b)", "shutil.rmtree(p)", "p.unlink()",
-     "zipfile.ZipFile(p, 'w')", "image.save(p)", "os.open(p, os.O_WRONLY)", "dataset.save_as(p)"],
-)  # fmt: skip
+    [
+        "open(p, 'w')",
+        "p.open('ab')",
+        "p.open(mode='x')",
+        "p.write_text('a')",
+        "frame.write_csv(p)",
+        "np.save(p, a)",
+        "torch.save(s, p)",
+        "save_file(s, p)",
+        "p.mkdir()",
+        "os.replace(a, b)",
+        "shutil.rmtree(p)",
+        "p.unlink()",
+        "zipfile.ZipFile(p, 'w')",
+        "image.save(p)",
+        "os.open(p, os.O_WRONLY)",
+        "dataset.save_as(p)",
+    ],
+)
 def test_a_new_write_that_goes_past_it_is_found(line):
     assert unguarded(f"def f():\n    {line}\n")
     assert not unguarded(f"def f():\n    with tables.replacing(p) as t:\n        {line}\n")
@@ -131,14 +188,14 @@ BIG = np.random.default_rng(0).random(400_000)  # 3.2 MB, more than the small di
 
 
 def _torch_state(path: Path) -> None:
-    checkpoint = pytest.importorskip("overread.learn.checkpoint")
+    checkpoint = pytest.importorskip("overread.training.fitting.checkpoint")
     import torch
 
     checkpoint._save({"a": torch.from_numpy(BIG)}, path)
 
 
 def _weights(path: Path) -> None:
-    checkpoint = pytest.importorskip("overread.learn.checkpoint")
+    checkpoint = pytest.importorskip("overread.training.fitting.checkpoint")
     import torch
 
     network = torch.nn.Linear(1000, 400)
@@ -180,13 +237,17 @@ WRITE = {
     "text": lambda path: tables.write_text(path, "x" * 3_000_000),
     "json": lambda path: tables.write_json(path, BIG.tolist()),
     "array": lambda path: tables.write_array(path, BIG),
-    "checkpoint": _torch_state, "weights": _weights, "image": _image, "dicom": _dicom, "archive": _archive,
+    "checkpoint": _torch_state,
+    "weights": _weights,
+    "image": _image,
+    "dicom": _dicom,
+    "archive": _archive,
     "ledger": lambda path: ledger.append(
         path, analysis="x" * 3_000_000, models=[], cases=1, labels_hash="", protocol_hash=""
     ),
     "key": lambda path: tables.write_new(path, BIG.tobytes()),
     "run": lambda path: _run(path.parent),
-}  # fmt: skip
+}
 KEEP = {**WRITE}  # those that replace a file
 del KEEP["key"], KEEP["ledger"], KEEP["run"]
 
@@ -221,6 +282,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITE)
 def test_a_full_disk_is_said_so_and_leaves_nothing_half_written(disk, kind):
     folder = tables.make_folder(disk / kind)
@@ -241,6 +303,7 @@ def test_a_full_disk_is_said_so_and_leaves_nothing_half_written(disk, kind):
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITE)
 def test_a_read_only_file_system_is_said_so(read_only, kind):
     with pytest.raises(
@@ -261,10 +324,28 @@ def test_a_plan_on_a_full_disk_is_one_paragraph(disk):
         (disk / "filler").unlink()
 
 
-CODES = [getattr(errno, name) for name in (
-    "ENOSPC", "EDQUOT", "EROFS", "EIO", "EACCES", "EPERM", "ENAMETOOLONG", "ENOTDIR", "EISDIR", "EFBIG", "ESTALE",
-    "EMFILE", "ENOENT", "EBUSY", "EINVAL", "ELOOP", "ENOMEM",
-)]  # fmt: skip
+CODES = [
+    getattr(errno, name)
+    for name in (
+        "ENOSPC",
+        "EDQUOT",
+        "EROFS",
+        "EIO",
+        "EACCES",
+        "EPERM",
+        "ENAMETOOLONG",
+        "ENOTDIR",
+        "EISDIR",
+        "EFBIG",
+        "ESTALE",
+        "EMFILE",
+        "ENOENT",
+        "EBUSY",
+        "EINVAL",
+        "ELOOP",
+        "ENOMEM",
+    )
+]
 
 
 def _polars(code: int) -> Exception:
@@ -307,9 +388,15 @@ def test_any_code_of_the_system_is_an_input_error_when_our_own_call_fails(code):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("x"), KeyError("x"), RuntimeError("x"), OSError("cannot write mode F"),
-     FileNotFoundError(2, "No such file", "/an/input"), ConnectionResetError(104, "x")],
-)  # fmt: skip
+    [
+        ValueError("x"),
+        KeyError("x"),
+        RuntimeError("x"),
+        OSError("cannot write mode F"),
+        FileNotFoundError(2, "No such file", "/an/input"),
+        ConnectionResetError(104, "x"),
+    ],
+)
 def test_a_fault_that_is_no_failure_to_write_passes_unchanged(tmp_path, error):
     with pytest.raises(type(error)) as raised, tables.replacing(tmp_path / "result"):
         raise error
@@ -328,9 +415,10 @@ def test_an_error_under_way_before_the_write_is_not_taken_for_its_cause(tmp_path
 def test_paths_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("x")
     for path, found in (
-        (tmp_path / "file/result", "found a file"), (tmp_path / ("x" * 300), "found a name or path that is too long"),
+        (tmp_path / "file/result", "found a file"),
+        (tmp_path / ("x" * 300), "found a name or path that is too long"),
         (tmp_path, "found a folder of that name"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(WriteError, match=found):
             tables.write_text(path, "x")
     name = "é" * 120  # 240 bytes, of 255
@@ -351,8 +439,8 @@ def test_a_failure_of_run_json_does_not_hide_the_failure_under_way(tmp_path, mon
 
 
 def test_a_full_disk_stops_de_identification_and_quarantines_nothing(tmp_path, monkeypatch):
-    from overread.images.deidentify import Deidentification, Key
-    from overread.images.deidentify import file as module
+    from overread.images.deidentification import Deidentification, Key
+    from overread.images.deidentification import single_file as module
 
     def full(*args):
         raise WriteError("out", "free space on the disk", "a full disk")

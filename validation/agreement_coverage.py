@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from overread.stats.agreement import (
     bland_altman,
     cohen_kappa,
+    dawid_skene,
     fleiss_kappa,
     gwet_ac,
     icc,
     krippendorff_alpha,
+    majority,
     percent_agreement,
 )
-from overread.stats.consensus import dawid_skene, majority
 from overread.stats.estimate import Estimate
 
 Floats = NDArray[np.float64]

@@ -29,8 +29,8 @@ from pathlib import Path
 import polars as pl
 
 from overread.errors import InputError
-from overread.learn.model import open_model
 from overread.protocol import run, verify
+from overread.training.networks.model_folder import open_model
 
 PROTOCOL = """
 [study]
@@ -122,9 +122,12 @@ def change_value(path: Path, _: Path) -> bool:
     if column is None or not frame.height:
         return False
     frame.with_columns(
-        pl.when(pl.int_range(pl.len()) == 0).then(pl.lit(0.99 if frame.schema[column] == pl.Float64 else 7))
-        .otherwise(pl.col(column)).cast(frame.schema[column]).alias(column)
-    ).write_parquet(path)  # fmt: skip
+        pl.when(pl.int_range(pl.len()) == 0)
+        .then(pl.lit(0.99 if frame.schema[column] == pl.Float64 else 7))
+        .otherwise(pl.col(column))
+        .cast(frame.schema[column])
+        .alias(column)
+    ).write_parquet(path)
     return True
 
 
@@ -174,11 +177,17 @@ def swap(path: Path, _: Path) -> bool:
 
 
 WAYS: dict[str, Alter] = {
-    "a byte changed": change_byte, "cut to half": cut, "emptied": empty, "deleted": delete,
-    "replaced by that of another study": replace_by_other, "one value of a table changed": change_value,
-    "one value of a record changed": edit_record, "a byte changed, size and time kept": keep_size_and_time,
-    "a link to an altered copy": link, "exchanged with another file": swap,
-}  # fmt: skip
+    "a byte changed": change_byte,
+    "cut to half": cut,
+    "emptied": empty,
+    "deleted": delete,
+    "replaced by that of another study": replace_by_other,
+    "one value of a table changed": change_value,
+    "one value of a record changed": edit_record,
+    "a byte changed, size and time kept": keep_size_and_time,
+    "a link to an altered copy": link,
+    "exchanged with another file": swap,
+}
 SEALED = ("run.json", "stage.json", "model.json", "weights.safetensors", "train_patients.txt")
 MODEL = SEALED[2:]
 

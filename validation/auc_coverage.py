@@ -29,9 +29,18 @@ def covers(estimate: Estimate, truth: float) -> bool:
 def single(samples: int, rng: np.random.Generator) -> None:
     print("| present | absent | AUC | " + " | ".join(KINDS) + " |\n|---|---|---|---|---|---|")
     for present, absent, separation in (
-        (10, 90, 0.5), (10, 90, 1.2), (10, 500, 2.326), (10, 990, 1.2), (20, 180, 1.2),
-        (30, 170, 1.2), (50, 150, 0.5), (50, 150, 1.2), (50, 150, 2.0), (100, 300, 1.2), (100, 300, 2.0),
-    ):  # fmt: skip
+        (10, 90, 0.5),
+        (10, 90, 1.2),
+        (10, 500, 2.326),
+        (10, 990, 1.2),
+        (20, 180, 1.2),
+        (30, 170, 1.2),
+        (50, 150, 0.5),
+        (50, 150, 1.2),
+        (50, 150, 2.0),
+        (100, 300, 1.2),
+        (100, 300, 2.0),
+    ):
         y = np.arange(present + absent) < present
         truth, hits = float(norm.cdf(separation / np.sqrt(2))), Counter()
         for _ in range(samples):

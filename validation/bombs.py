@@ -55,16 +55,28 @@ def good(folder: Path, n: int = 4) -> None:
     for i in range(n):
         Image.fromarray(rng.integers(0, 255, (64, 64), dtype=np.uint8)).save(folder / f"good{i}.png")
     names = [f"good{i}.png" for i in range(n)] + ["bomb.png"]
-    pl.DataFrame({"image_id": names, "patient_id": [f"p{i}" for i in range(n + 1)], "site": "north", "path": names,
-                  "sex": "F"}).write_csv(folder / "images.csv")  # fmt: skip
+    pl.DataFrame(
+        {"image_id": names, "patient_id": [f"p{i}" for i in range(n + 1)], "site": "north", "path": names, "sex": "F"}
+    ).write_csv(folder / "images.csv")
     state = ["present", "absent"] * 2 + ["absent"]
     stated = pl.DataFrame({"case_id": names, "finding": "edema", "source": "made", "state": state})
     stated.write_csv(folder / "labels.csv")
     pl.DataFrame({"image_id": names, "finding": "edema", "model": "m", "score": 0.5}).write_csv(folder / "scores.csv")
 
 
-COHORT = ("cohort", "--images", "D/images.csv", "--labels", "D/labels.csv", "--root", "D", "--max-unreadable", "0.5",
-          "-o", "D/out")  # fmt: skip
+COHORT = (
+    "cohort",
+    "--images",
+    "D/images.csv",
+    "--labels",
+    "D/labels.csv",
+    "--root",
+    "D",
+    "--max-unreadable",
+    "0.5",
+    "-o",
+    "D/out",
+)
 TREE = ("cohort", "--reader", "dicom_folder", "--root", "D/tree", "--config", "D/tree.toml", "-o", "D/out")
 TABLES = ("--images", "D/images.csv", "--predictions", "D/scores.csv", "-o", "D/out")
 EVALUATE = ("evaluate", "--labels", "D/labels.csv", *TABLES)
@@ -273,8 +285,9 @@ def bombs() -> list[Bomb]:
         "PNG with a profile of 1 GB": lambda: png(chunk(b"iCCP", b"a\0\0" + zeros(1 << 30)), pixels()),
         "PNG of 3,000,000 chunks": lambda: png(pixels(), chunk(b"tEXt", b"a\0b") * 3_000_000),
         "PNG of 3,000,000 empty IDAT": lambda: png(chunk(b"IDAT", b"") * 3_000_000, pixels()),
-        "PNG in colour, 99 million pixels": lambda: png(chunk(b"IDAT", zeros(9950 * (9950 * 4 + 1) & ~0xFFFFFF)),
-                                                        size=(9950, 9950), colour=6),
+        "PNG in colour, 99 million pixels": lambda: png(
+            chunk(b"IDAT", zeros(9950 * (9950 * 4 + 1) & ~0xFFFFFF)), size=(9950, 9950), colour=6
+        ),
         "JPEG of 2,000 scans": lambda: scans(2000),
         "JPEG of 65,500 x 65,500": lambda: scans(1).replace(b"\x06\x40\x06\x40", b"\xff\xdc\xff\xdc", 1),
         "TIFF called PNG": lambda: b"II*\0" + bytes(1000),
@@ -289,9 +302,10 @@ def bombs() -> list[Bomb]:
         "DICOM of 1,000,000 frames": lambda: saved(dicom(NumberOfFrames=1_000_000)),
         "DICOM, sequences 10,000 deep": lambda: with_header(nested(10_000)),
         "DICOM, sequence of 1,000,000 items": lambda: with_header(
-            sequence + item * 1_000_000 + b"\xfe\xff\xdd\xe0" + bytes(4)),
+            sequence + item * 1_000_000 + b"\xfe\xff\xdd\xe0" + bytes(4)
+        ),
         "DICOM, 10,000,000 elements": lambda: with_header(b"\x08\x00\x00\x10LO\x00\x00" * 10_000_000),
-    }  # fmt: skip
+    }
     whole = [Bomb(name, put(make), COHORT) for name, make in images.items()]
     dicom_files = {name: make for name, make in images.items() if "DICOM" in name}
     whole += [Bomb(f"{name}, in a tree", in_tree(make), TREE) for name, make in dicom_files.items()]
@@ -408,8 +422,9 @@ def outcome(bomb: Bomb, seconds: float) -> Outcome:
         begun, most = time.monotonic(), 0
         with (folder / "said").open("wb") as said:
             command = [sys.executable, "-c", "from overread.cli import main; main()", *words]
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-                                       start_new_session=True)  # fmt: skip
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            )
             while process.poll() is None and time.monotonic() < begun + seconds:
                 most = max(most, _largest(process.pid))
                 time.sleep(0.02)

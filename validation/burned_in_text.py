@@ -17,11 +17,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from overread import simulate
-from overread.images.deidentify.text import find_text
+from overread import simulation
+from overread.images.deidentification.burned_in_text import find_text
 
-LINES = ("DOE^JANE 1950-01-31", "Meier, Hans  ID 4711822", "12.03.2019 14:32", "St. Marys Hospital", "MRN 00871234",
-         "Ref: Dr. Oduya", "GARCIA LOPEZ M", "Acc 20190312-77")  # fmt: skip
+LINES = (
+    "DOE^JANE 1950-01-31",
+    "Meier, Hans  ID 4711822",
+    "12.03.2019 14:32",
+    "St. Marys Hospital",
+    "MRN 00871234",
+    "Ref: Dr. Oduya",
+    "GARCIA LOPEZ M",
+    "Acc 20190312-77",
+)
 MARKERS = ("R", "L", "PA", "AP PORTABLE", "ERECT", "R PA")
 SIDE = 2000
 
@@ -30,7 +38,7 @@ def pictures(n: int, folder: Path | None, rng: np.random.Generator) -> list[tupl
     """Pictures of about 2,000 pixels."""
     made = []
     for i in range(n):
-        small = simulate.radiograph(simulate.Patient(anatomy=i), size=512, rng=np.random.default_rng(i)).pixels
+        small = simulation.radiograph(simulation.Patient(anatomy=i), size=512, rng=np.random.default_rng(i)).pixels
         made.append(("simulated", _large(small)))
     if folder:
         files = sorted(folder.glob("**/*.jpg")) + sorted(folder.glob("**/*.png"))

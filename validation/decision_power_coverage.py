@@ -17,8 +17,9 @@ from math import sqrt
 import numpy as np
 from scipy.special import expit, ndtri
 
-from overread.stats import calibration, power, rates, roc
-from overread.stats.decision import compare_net_benefit, net_benefit
+from overread.stats import calibration, rates, roc
+from overread.stats.decision.net_benefits import compare_net_benefit, net_benefit
+from overread.stats.sample_size import accuracy_size
 
 AT = np.array([0.05, 0.1, 0.3, 0.8])  # at the last about one case in a hundred is treated
 SPREAD = ", present scores {} times as spread"
@@ -92,8 +93,9 @@ def distances(studies: int) -> None:
         of = [f"{h / g:.3f}" if g > 0.1 * studies else "—" for h, g in zip(held[:2], given, strict=True)]
         print(
             f"| {n} | {bend} | {ici:.3f} | {e90:.3f} | {given[0] / studies:.3f} | {of[0]} | {of[1]} "
-            f"| {held[2] / studies:.3f} |", flush=True,
-        )  # fmt: skip
+            f"| {held[2] / studies:.3f} |",
+            flush=True,
+        )
 
 
 def errors(studies: int) -> None:
@@ -117,7 +119,7 @@ def correlated(aucs: tuple[float, float], correlation: float, spread: float) -> 
     noise, low, high = rng.normal(size=(2, y.size)), 0.0, 0.999
     for _ in range(20):
         rho = (low + high) / 2
-        pair = power.pilot_pair(y, *scores(y, aucs, rho, noise, spread))
+        pair = accuracy_size.pilot_pair(y, *scores(y, aucs, rho, noise, spread))
         c = pair.present + pair.absent
         low, high = (rho, high) if c[0, 1] / sqrt(c[0, 0] * c[1, 1]) < correlation else (low, rho)
     return (low + high) / 2
@@ -147,10 +149,10 @@ def two_aucs(studies: int) -> None:
     for a, b, correlation, ratio, spread in (*even, (0.85, 0.80, 0.5, 9, 2.5)):
         rho, many = correlated((a, b), correlation, spread), np.arange(40_000) < 20_000
         noise = np.random.default_rng(11).normal(size=(2, many.size))
-        assumed = power.assumed_pair(a, b, correlation=correlation, ratio=ratio)
-        pilot = replace(power.pilot_pair(many, *scores(many, (a, b), rho, noise, spread)), aucs=(a, b))
+        assumed = accuracy_size.assumed_pair(a, b, correlation=correlation, ratio=ratio)
+        pilot = replace(accuracy_size.pilot_pair(many, *scores(many, (a, b), rho, noise, spread)), aucs=(a, b))
         for pair, words in ((assumed, "assumed"), (pilot, "pilot")):
-            plan = power.paired_auc_sample_size(pair, ratio=ratio, null="delong")
+            plan = accuracy_size.paired_auc_sample_size(pair, ratio=ratio, null="delong")
             y, rng, found = np.arange(plan.total) < plan.present, np.random.default_rng(int(1000 * a)), 0
             for _ in range(studies):
                 found += roc.compare_aucs(y, *scores(y, (a, b), rho, rng.normal(size=(2, y.size)), spread)).p < 0.05
@@ -162,7 +164,7 @@ def two_aucs(studies: int) -> None:
 def one_auc(studies: int) -> None:
     even, wide_present = ((0.85, 1, 1), (0.85, 9, 1), (0.93, 4, 1)), ((0.85, 9, 1.5), (0.85, 9, 2.5), (0.93, 4, 2.5))
     for auc, ratio, spread in even + wide_present:
-        plan, rng = power.auc_sample_size(auc, width=0.1, ratio=ratio), np.random.default_rng(int(1000 * auc))
+        plan, rng = accuracy_size.auc_sample_size(auc, width=0.1, ratio=ratio), np.random.default_rng(int(1000 * auc))
         y = np.arange(plan.total) < plan.present
         wide = [_width(roc.auc(y, normal(y, auc, rng.normal(size=y.size), spread))) for _ in range(studies)]
         cases = f"{plan.present:,}, {plan.absent:,}"
@@ -172,8 +174,8 @@ def one_auc(studies: int) -> None:
 
 def precision(studies: int) -> None:
     for rate, images, together in ((0.9, 1, 0.0), (0.8, 1, 0.0), (0.9, 3, 0.4)):
-        effect, rng = power.design_effect(images, together), np.random.default_rng(int(100 * rate))
-        plan = power.rate_sample_size(rate, half_width=0.05, interval="wilson", design_effect=effect)
+        effect, rng = accuracy_size.design_effect(images, together), np.random.default_rng(int(100 * rate))
+        plan = accuracy_size.rate_sample_size(rate, half_width=0.05, interval="wilson", design_effect=effect)
         patients = -(-plan.cases // images)
         cluster, wide, held = np.repeat(np.arange(patients), images), [], 0
         for _ in range(studies):
@@ -192,7 +194,7 @@ def precision(studies: int) -> None:
 
 def calls(studies: int) -> None:
     for only_a, only_b in ((0.12, 0.05), (0.2, 0.1)):
-        plan, rng = power.mcnemar_sample_size(only_a, only_b), np.random.default_rng(int(100 * only_a))
+        plan, rng = accuracy_size.mcnemar_sample_size(only_a, only_b), np.random.default_rng(int(100 * only_a))
         found = np.zeros(2)
         for _ in range(studies):
             kind = rng.choice(3, plan.cases, p=[only_a, only_b, 1 - only_a - only_b])

@@ -15,8 +15,8 @@ import argparse
 import numpy as np
 from scipy.stats import norm
 
-from overread.stats.gaps import largest_gap
-from overread.stats.influence import influence, influence_covariance
+from overread.stats.roc.influence_values import influence, influence_covariance
+from overread.stats.simultaneous import largest_gap
 
 Groups = list[tuple[np.ndarray, np.ndarray]]  # by group the truth and the score of its images
 

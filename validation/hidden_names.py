@@ -31,24 +31,51 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
-from overread.images.deidentify import Key, deidentify
+from overread.images.deidentification import Key, deidentify
 
 # Family name, given name; the character set that states the script.
 SCRIPTS = {
-    "Latin": ("Zumbächli", "Jörgøs", "ISO_IR 192"), "Chinese": ("欧阳", "伟强", "GB18030"),
-    "Korean": ("남궁", "길동", "\\ISO 2022 IR 149"), "Japanese": ("山田", "太郎", "ISO_IR 192"),
-    "Cyrillic": ("Жуковский", "Фёдор", "ISO_IR 144"), "Greek": ("Παπαδόπουλος", "Γιώργος", "ISO_IR 126"),
-}  # fmt: skip
+    "Latin": ("Zumbächli", "Jörgøs", "ISO_IR 192"),
+    "Chinese": ("欧阳", "伟强", "GB18030"),
+    "Korean": ("남궁", "길동", "\\ISO 2022 IR 149"),
+    "Japanese": ("山田", "太郎", "ISO_IR 192"),
+    "Cyrillic": ("Жуковский", "Фёдор", "ISO_IR 144"),
+    "Greek": ("Παπαδόπουλος", "Γιώργος", "ISO_IR 126"),
+}
 SYNTAXES = {
-    "explicit": "1.2.840.10008.1.2.1", "implicit": "1.2.840.10008.1.2", "big endian": "1.2.840.10008.1.2.2",
-    "deflated": "1.2.840.10008.1.2.1.99", "RLE": "1.2.840.10008.1.2.5", "JPEG baseline": "1.2.840.10008.1.2.4.50",
-    "JPEG extended": "1.2.840.10008.1.2.4.51", "JPEG lossless": "1.2.840.10008.1.2.4.70",
-    "JPEG-LS": "1.2.840.10008.1.2.4.80", "JPEG 2000": "1.2.840.10008.1.2.4.90", "HTJ2K": "1.2.840.10008.1.2.4.201",
-}  # fmt: skip
+    "explicit": "1.2.840.10008.1.2.1",
+    "implicit": "1.2.840.10008.1.2",
+    "big endian": "1.2.840.10008.1.2.2",
+    "deflated": "1.2.840.10008.1.2.1.99",
+    "RLE": "1.2.840.10008.1.2.5",
+    "JPEG baseline": "1.2.840.10008.1.2.4.50",
+    "JPEG extended": "1.2.840.10008.1.2.4.51",
+    "JPEG lossless": "1.2.840.10008.1.2.4.70",
+    "JPEG-LS": "1.2.840.10008.1.2.4.80",
+    "JPEG 2000": "1.2.840.10008.1.2.4.90",
+    "HTJ2K": "1.2.840.10008.1.2.4.201",
+}
 COMPRESSED = ("RLE", "JPEG baseline", "JPEG extended", "JPEG lossless", "JPEG-LS", "JPEG 2000", "HTJ2K")
 SIDE = 160
-ENCODINGS = ("utf_8", "utf_16_le", "utf_16_be", "utf_32_le", "latin_1", "gb18030", "big5", "shift_jis", "euc_jp",
-             "euc_kr", "iso8859_5", "koi8_r", "cp1251", "iso8859_7", "cp1253", "cp1250", "mac_roman")  # fmt: skip
+ENCODINGS = (
+    "utf_8",
+    "utf_16_le",
+    "utf_16_be",
+    "utf_32_le",
+    "latin_1",
+    "gb18030",
+    "big5",
+    "shift_jis",
+    "euc_jp",
+    "euc_kr",
+    "iso8859_5",
+    "koi8_r",
+    "cp1251",
+    "iso8859_7",
+    "cp1253",
+    "cp1250",
+    "mac_roman",
+)
 
 
 def picture(number: int, bits: int, *, signed: bool = False) -> np.ndarray[Any, Any]:
@@ -81,9 +108,16 @@ def encoded(values: np.ndarray[Any, Any], syntax: str) -> bytes | None:
         from pydicom.pixels.encoders.native import _encode_frame
 
         runner = EncodeRunner(UID(SYNTAXES["RLE"]))
-        runner.set_options(rows=SIDE, columns=SIDE, samples_per_pixel=1, bits_allocated=8 * values.dtype.itemsize,
-                           bits_stored=8 * values.dtype.itemsize, pixel_representation=0, number_of_frames=1,
-                           photometric_interpretation="MONOCHROME2")  # fmt: skip
+        runner.set_options(
+            rows=SIDE,
+            columns=SIDE,
+            samples_per_pixel=1,
+            bits_allocated=8 * values.dtype.itemsize,
+            bits_stored=8 * values.dtype.itemsize,
+            pixel_representation=0,
+            number_of_frames=1,
+            photometric_interpretation="MONOCHROME2",
+        )
         runner.set_source(np.ascontiguousarray(values).tobytes())
         return bytes(_encode_frame(runner.get_frame(None), runner))
     encoders: dict[str, Callable[[], bytes]] = {
@@ -167,10 +201,15 @@ TAGS: dict[str, Callable[[Dataset, str], None]] = {
     "explanation": lambda d, n: setattr(d, "WindowCenterWidthExplanation", n.replace("^", " ")),
     "filter": lambda d, n: setattr(d, "FilterType", n[:16]),
     "text unlisted": lambda d, n: setattr(d, "DetectorDescription", n),
-    "private": _private, "sequence": _sequence, "code": _code, "LUT": _lut, "numbers": _numbers, "stray": _stray,
+    "private": _private,
+    "sequence": _sequence,
+    "code": _code,
+    "LUT": _lut,
+    "numbers": _numbers,
+    "stray": _stray,
     "ICC profile": lambda d, n: d.add_new(0x00282000, "OB", n.encode("utf_16_be") * 2),
     "icon": lambda d, n: setattr(d, "IconImageSequence", Sequence([_icon(n)])),
-}  # fmt: skip
+}
 
 
 def _icon(name: str) -> Dataset:
@@ -332,12 +371,14 @@ def report(folder: Path, chosen: list[tuple[str, str, str]], *, workers: int = 1
     why = Counter(f"{rows[n][2] or 'nothing hidden'}: {r}" for n, r in reasons.items())
     return [
         f"{len(hidden)} files with a hidden name, {len(rows) - len(hidden)} without",
-        f"{sum(found.values())} names found", *(f"  {line}: {n}" for line, n in found.most_common()),
+        f"{sum(found.values())} names found",
+        *(f"  {line}: {n}" for line, n in found.most_common()),
         f"quarantined: {sum(back.values()) - back['']} of {len(hidden)} with a name, "
         f"{back['']} of {len(rows) - len(hidden)} without",
         *(f"  {place or 'nothing hidden'}: {n} of {[p for _, _, p in rows].count(place)}" for place, n in back.items()),
-        "reasons", *(f"  {n} x {reason}" for reason, n in why.most_common(25)),
-    ]  # fmt: skip
+        "reasons",
+        *(f"  {n} x {reason}" for reason, n in why.most_common(25)),
+    ]
 
 
 if __name__ == "__main__":

@@ -35,13 +35,13 @@ from PIL import Image
 
 from overread import datasets, tables
 from overread.cohort import CohortConfig, build
-from overread.cohort.leave_site_out import write_splits
+from overread.cohort.site_folds import write_splits
 from overread.errors import InputError
-from overread.evaluate import EvaluationConfig
-from overread.images.recipe import Recipe
-from overread.learn.config import TrainingConfig
-from overread.learn.train import train
-from overread.protocol import evaluate_files, load, run, study
+from overread.evaluation import EvaluationConfig
+from overread.images.recipe.pixel_recipe import Recipe
+from overread.protocol import evaluate_files, load, run, study_run
+from overread.training.model_training import train
+from overread.training.training_config import TrainingConfig
 
 BATCH = 20  # models that one evaluation takes
 PROTOCOL = """
@@ -68,10 +68,31 @@ def hostile_names(precious: Path) -> list[str]:
         f"{precious}/a",
     ]
     paths += [p.replace("/", "\\") for p in paths] + [f"a/{p}" for p in up] + [f"./{p}" for p in up]
-    paths += ["/", "//", "/tmp/x",
-              "/etc/passwd", "C:", "C:\\", "C:/x", "c:x", "\\\\host\\share", "//host/share", "~", "~/x",
-              "~root", "file:///etc/passwd",
-              "precious", "link", "link/x", "a//b", "a/./b", "a/", "/.", "./", "\\"]  # fmt: skip
+    paths += [
+        "/",
+        "//",
+        "/tmp/x",
+        "/etc/passwd",
+        "C:",
+        "C:\\",
+        "C:/x",
+        "c:x",
+        "\\\\host\\share",
+        "//host/share",
+        "~",
+        "~/x",
+        "~root",
+        "file:///etc/passwd",
+        "precious",
+        "link",
+        "link/x",
+        "a//b",
+        "a/./b",
+        "a/",
+        "/.",
+        "./",
+        "\\",
+    ]
     paths += [p.replace(".", "%2e").replace("/", "%2f") for p in paths[:12]] + [
         "..%00",
         "%00",
@@ -82,8 +103,19 @@ def hostile_names(precious: Path) -> list[str]:
     devices = ["con", "prn", "aux", "nul", "conin$", *(f"{d}{n}" for d in ("com", "lpt") for n in (0, 1, 9))]
     windows = [f(d) for d in devices for f in (str, str.upper, lambda d: f"{d}.txt", lambda d: f"{d}.")]
     windows += ["a.", "a..", "a ", "a .", " a", "a:b", "a:$DATA", "a*", "a?", "a|b", "a<b", "a>b", 'a"b', "..."]
-    ours = ["cohort", "models", "predictions", "evaluation", "report", "ledger.jsonl", "protocol.toml", "protocol.json",
-            "run.json", "stage.json", "made.json"]  # fmt: skip
+    ours = [
+        "cohort",
+        "models",
+        "predictions",
+        "evaluation",
+        "report",
+        "ledger.jsonl",
+        "protocol.toml",
+        "protocol.json",
+        "run.json",
+        "stage.json",
+        "made.json",
+    ]
     ours += [o.upper() for o in ours] + [o.title() for o in ours]
     ours += [
         ".overread.lock",
@@ -95,9 +127,36 @@ def hostile_names(precious: Path) -> list[str]:
         ".partial-0",
     ]
     controls = [f"a{chr(c)}b" for c in (*range(1, 32), 127)] + ["\0", "a\0b", "a\x00/../x"]
-    shell = ["-rf", "--out", "-", "$HOME", "`id`", "$(id)", "a;b", "a&b", "a|b", "!x", "#x", "'", '"', "*", "?", "[a]",
-             "{image_id}", "{}", "{0}", "%s",
-             "%(x)s", "\\n", "=1+1", "@x", "+x", "<script>", "${x}", "{{x}}"]  # fmt: skip
+    shell = [
+        "-rf",
+        "--out",
+        "-",
+        "$HOME",
+        "`id`",
+        "$(id)",
+        "a;b",
+        "a&b",
+        "a|b",
+        "!x",
+        "#x",
+        "'",
+        '"',
+        "*",
+        "?",
+        "[a]",
+        "{image_id}",
+        "{}",
+        "{0}",
+        "%s",
+        "%(x)s",
+        "\\n",
+        "=1+1",
+        "@x",
+        "+x",
+        "<script>",
+        "${x}",
+        "{{x}}",
+    ]
     letters = [
         "é",
         "北京",
@@ -246,7 +305,7 @@ def protocols(trial: Trial, name: str) -> None:
             if place == "source":
                 run(path, out)
             else:
-                held = study._Study(load(path), out, None, 1, lambda *_: None)
+                held = study_run._Study(load(path), out, None, 1, lambda *_: None)
                 for folder in held.stages():
                     tables.make_folder(folder)
 
@@ -272,8 +331,15 @@ def cohorts(trial: Trial, name: str, root: Path) -> None:
         shutil.copytree(root, given, symlinks=True)
         table = images.with_columns(site=pl.lit("a"), image_id=pl.Series([name, *ids[1:]])).drop("path")
         table.write_parquet(given / "images.parquet")
-        options = {"images": "images.parquet", "columns": {"image_id": "image_id", "patient_id": "patient_id",
-                   "site": "site", "path": "png/{image_id}.png"}}  # fmt: skip
+        options = {
+            "images": "images.parquet",
+            "columns": {
+                "image_id": "image_id",
+                "patient_id": "patient_id",
+                "site": "site",
+                "path": "png/{image_id}.png",
+            },
+        }
         source = datasets.load("table", given, options)
         build(source, given, out / "cohort", CohortConfig(recipe=Recipe(8), max_unreadable=0.5))
 
@@ -355,7 +421,7 @@ def main() -> None:
     parser.add_argument("--names", type=int, default=0, help="only so many of the names, evenly spaced; 0 = all")
     chosen = parser.parse_args()
     watch, began = Watch(), time.monotonic()
-    study._train = study._predict = study._evaluate = study._report = lambda *_: Path()  # type: ignore[assignment]
+    study_run._train = study_run._predict = study_run._evaluate = study_run._report = lambda *_: Path()  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as given:
         base = Path(folder)
         (base / "precious").mkdir()

@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import norm
 
-from overread.stats import mrmc
 from overread.stats.estimate import Estimate
+from overread.stats.reader_studies import mrmc
 
 # Variances of Roe and Metz's structures with low and high variation of readers (reader, reader by arm), and of cases.
 READERS = {"low": (0.0055, 0.0055), "high": (0.030, 0.030)}
@@ -60,11 +60,18 @@ def crossed(studies: int, rng: np.random.Generator) -> None:
     print("| readers | present | absent | readers vary | AUCs | jackknife | u-statistic | v-statistic |")
     print("|---|---|---|---|---|---|---|---|")
     for n_readers, classes, spread, apart in (
-        (5, (50, 50), "low", (1.5, 1.5)), (5, (50, 50), "high", (1.5, 1.5)), (5, (50, 50), "high", (1.5, 1.2)),
-        (5, (50, 200), "high", (1.5, 1.2)), (10, (50, 50), "low", (1.5, 1.2)), (10, (100, 100), "high", (1.5, 1.2)),
-        (10, (50, 50), "high", (2.5, 2.5)), (3, (50, 50), "low", (1.5, 1.5)), (3, (50, 50), "high", (1.5, 1.5)),
-        (5, (25, 25), "high", (1.5, 1.5)), (20, (50, 50), "high", (1.5, 1.2)),
-    ):  # fmt: skip
+        (5, (50, 50), "low", (1.5, 1.5)),
+        (5, (50, 50), "high", (1.5, 1.5)),
+        (5, (50, 50), "high", (1.5, 1.2)),
+        (5, (50, 200), "high", (1.5, 1.2)),
+        (10, (50, 50), "low", (1.5, 1.2)),
+        (10, (100, 100), "high", (1.5, 1.2)),
+        (10, (50, 50), "high", (2.5, 2.5)),
+        (3, (50, 50), "low", (1.5, 1.5)),
+        (3, (50, 50), "high", (1.5, 1.5)),
+        (5, (25, 25), "high", (1.5, 1.5)),
+        (20, (50, 50), "high", (1.5, 1.2)),
+    ):
         truth = [true_auc(a, spread) for a in apart]
         hits: Counter[str] = Counter()
         words = ("jackknife", "u-statistic", "v-statistic")

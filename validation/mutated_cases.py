@@ -56,15 +56,23 @@ def _configurations() -> dict[str, dict[str, Any]]:
     sections = {
         "cohort": {"views": ["PA"], "ages": [18, 90], "fractions": [0.7, 0.1, 0.2], "seed": 3, "recipe": {"size": 64}},
         "evaluation": {
-            "findings": ["edema"], "replicates": 100, "confidence": 0.95, "subgroups": ["sex"], "seed": 1,
-            "missing_allowed": {"labels": 0.5}, "specificities": [0.9], "age_bands": [40, 60],
-            "spellings": {"sex": {"1": "M"}}, "roles": {"pooled": "a", "single": {"b": "north"}},
-            "mapping": [{"finding": "edema", "outputs": ["edema"]}], "references": ["majority"],
+            "findings": ["edema"],
+            "replicates": 100,
+            "confidence": 0.95,
+            "subgroups": ["sex"],
+            "seed": 1,
+            "missing_allowed": {"labels": 0.5},
+            "specificities": [0.9],
+            "age_bands": [40, 60],
+            "spellings": {"sex": {"1": "M"}},
+            "roles": {"pooled": "a", "single": {"b": "north"}},
+            "mapping": [{"finding": "edema", "outputs": ["edema"]}],
+            "references": ["majority"],
         },
         "training": {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "augmentation": {"rotation": 5.0}, "seed": 0},
         "sample": {"n": 100, "by": ["finding", "site"], "floor": 2, "seed": 1},
         "deidentification": {},
-    }  # fmt: skip
+    }
     return {"study.toml": tomllib.loads(demo), **{f"{k}.toml": {k: v} for k, v in sections.items()}}
 
 
@@ -72,19 +80,30 @@ def _records() -> dict[str, Any]:
     entry = _entry()
     return {
         "run.json": {
-            "command": "evaluate", "status": "complete", "fingerprint": "ab", "config": {"seed": 1, "findings": []},
-            "inputs": {"images": "ab"}, "seed": 1, "started": "2026-01-01T00:00:00+00:00", "versions": {"x": "2"},
-            "machine": {"cores": 2}, "notes": {}, "outputs": {"a.parquet": {"bytes": 4, "sha256": "ab"}},
+            "command": "evaluate",
+            "status": "complete",
+            "fingerprint": "ab",
+            "config": {"seed": 1, "findings": []},
+            "inputs": {"images": "ab"},
+            "seed": 1,
+            "started": "2026-01-01T00:00:00+00:00",
+            "versions": {"x": "2"},
+            "machine": {"cores": 2},
+            "notes": {},
+            "outputs": {"a.parquet": {"bytes": 4, "sha256": "ab"}},
             "seconds": 1.5,
         },
-        "notes.json": {"notes": ["a"], "opened": [{"analysis": "x", "models": ["a"], "cases": 3}],
-                       "ledger": {"number": 1, "hash": "ab"}},
+        "notes.json": {
+            "notes": ["a"],
+            "opened": [{"analysis": "x", "models": ["a"], "cases": 3}],
+            "ledger": {"number": 1, "hash": "ab"},
+        },
         "stage.json": {"done": "ab"},
         "heatmaps.json": {"findings": ["edema"], "method": "Grad-CAM"},
         "recipe.json": {"size": 32, "fit": "pad", "window": "full"},
         "ledger.jsonl": entry,
         "model.json": _model_record(),
-    }  # fmt: skip
+    }
 
 
 def _entry() -> dict[str, Any]:
@@ -100,13 +119,21 @@ def _entry() -> dict[str, Any]:
 def _model_record() -> dict[str, Any]:
     point = {"threshold": 0.5, "specificity": 0.9, "sensitivity": 0.8, "target": 0.9, "at": "x", "note": ""}
     return {
-        "format": 1, "name": "m", "kind": "single", "findings": ["edema", "mass"], "not_outputs": [],
+        "format": 1,
+        "name": "m",
+        "kind": "single",
+        "findings": ["edema", "mass"],
+        "not_outputs": [],
         "architecture": {"network": "densenet-tiny", "channels": 1, "outputs": 2, "normalisation": "unit"},
-        "recipe": {"size": 32, "fit": "crop", "window": "full"}, "training_sites": ["north"],
+        "recipe": {"size": 32, "fit": "crop", "window": "full"},
+        "training_sites": ["north"],
         "recalibration": {f: {"intercept": 0.0, "slope": 1.0, "note": ""} for f in ("edema", "mass")},
-        "operating_points": {f: {"spec90": point} for f in ("edema", "mass")}, "n_train_images": 9,
-        "positive_weights": {"edema": 1.5}, "protocol_hash": "ab", "members": ["."],
-    }  # fmt: skip
+        "operating_points": {f: {"spec90": point} for f in ("edema", "mass")},
+        "n_train_images": 9,
+        "positive_weights": {"edema": 1.5},
+        "protocol_hash": "ab",
+        "members": ["."],
+    }
 
 
 def _array(rng: np.random.Generator) -> bytes:
@@ -124,8 +151,8 @@ def model_folder() -> Path:
     if "model" not in _FOLDERS:
         from safetensors.torch import save_file
 
-        from overread.learn.model import write_record
-        from overread.learn.network import Architecture, build
+        from overread.training.networks.architectures import Architecture, build
+        from overread.training.networks.model_folder import write_record
 
         _FOLDERS["model"] = tempfile.TemporaryDirectory(prefix="mutations-")
         folder = Path(_FOLDERS["model"].name)

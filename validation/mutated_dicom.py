@@ -51,8 +51,9 @@ def picture(syntax: str, rng: np.random.Generator) -> bytes:
     dataset["PixelData"].is_undefined_length = not plain
     held = io.BytesIO()
     uid = dataset.file_meta.TransferSyntaxUID
-    pydicom.dcmwrite(held, dataset, enforce_file_format=True, little_endian=uid.is_little_endian,
-                     implicit_vr=uid.is_implicit_VR)  # fmt: skip
+    pydicom.dcmwrite(
+        held, dataset, enforce_file_format=True, little_endian=uid.is_little_endian, implicit_vr=uid.is_implicit_VR
+    )
     return held.getvalue()
 
 
@@ -76,8 +77,15 @@ def mutated(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
         for place in rng.integers(start, min(len(body), 2000) - 4, int(rng.integers(1, 4))):
             body[place : place + 4] = rng.choice([b"\xff\xff\xff\xff", b"\xfe\xff\xff\xff", b"\x00\x00\x00\x80"])
     elif kind == "sizes":
-        for tag in (b"\x28\x00\x10\x00", b"\x28\x00\x11\x00", b"\x28\x00\x08\x00", b"\x28\x00\x00\x01",
-                    b"\x28\x00\x01\x01", b"\x28\x00\x02\x00", b"\x28\x00\x02\x30"):  # fmt: skip
+        for tag in (
+            b"\x28\x00\x10\x00",
+            b"\x28\x00\x11\x00",
+            b"\x28\x00\x08\x00",
+            b"\x28\x00\x00\x01",
+            b"\x28\x00\x01\x01",
+            b"\x28\x00\x02\x00",
+            b"\x28\x00\x02\x30",
+        ):
             if (at := data.find(tag, start)) >= 0 and rng.random() < 0.5:
                 body[at + 8 : at + 10] = struct.pack("<H", int(rng.choice([0, 1, 2, 7, 255, 32768, 65535])))
     elif kind == "odd":  # the text of window and age

@@ -33,13 +33,58 @@ NUMBERS = (
     "1e-320",
     "true",
 )
-TEXTS = ("", " ", "\t", "=1+1", "\x1b[2J", "\u202e", "\x00", "\ufeff", "a" * 5000, '"', "'", ",", ";", "\n", "../..",
-         "nan", "None", "\ud800", "é", "<script>", "$a$b$", "[/red]", "{0}", "%s", "\u0430", "/dev/zero",
-         "a" * 300)  # fmt: skip
+TEXTS = (
+    "",
+    " ",
+    "\t",
+    "=1+1",
+    "\x1b[2J",
+    "\u202e",
+    "\x00",
+    "\ufeff",
+    "a" * 5000,
+    '"',
+    "'",
+    ",",
+    ";",
+    "\n",
+    "../..",
+    "nan",
+    "None",
+    "\ud800",
+    "é",
+    "<script>",
+    "$a$b$",
+    "[/red]",
+    "{0}",
+    "%s",
+    "\u0430",
+    "/dev/zero",
+    "a" * 300,
+)
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63) - 1, 10**400, 0.5, 1e308, float("nan"), float("inf"), [], {},
-    [[]], [None], {"": {}}, [1, "a", None], *TEXTS,
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2**31,
+    2**63,
+    -(2**63) - 1,
+    10**400,
+    0.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+    [],
+    {},
+    [[]],
+    [None],
+    {"": {}},
+    [1, "a", None],
+    *TEXTS,
+)
 
 
 def pick(rng: Rng, options: Any) -> Any:
@@ -168,25 +213,38 @@ def frames(rng: Rng) -> dict[str, pl.DataFrame]:
     n = 12
     keys = {"image_id": [f"i{i:02}" for i in range(n)], "patient_id": [f"p{i // 2}" for i in range(n)]}
     images = pl.DataFrame(
-        {**keys, "site": ["north", "south"] * (n // 2), "view": ["PA", "AP"] * (n // 2), "sex": ["F", "M"] * (n // 2),
-         "age_years": rng.integers(20, 90, n).astype(float), "acquired": [date(2020, 1, 1 + i) for i in range(n)],
-         "rows": [1024] * n, "weight": [1.0] * n}
-    )  # fmt: skip
+        {
+            **keys,
+            "site": ["north", "south"] * (n // 2),
+            "view": ["PA", "AP"] * (n // 2),
+            "sex": ["F", "M"] * (n // 2),
+            "age_years": rng.integers(20, 90, n).astype(float),
+            "acquired": [date(2020, 1, 1 + i) for i in range(n)],
+            "rows": [1024] * n,
+            "weight": [1.0] * n,
+        }
+    )
     ids = pl.DataFrame({"image_id": keys["image_id"]})
     states = ids.with_columns(pl.Series(f, rng.integers(0, 2, n)) for f in FINDINGS)
     scores = ids.with_columns(pl.Series(f, rng.random(n)) for f in FINDINGS)
     long = scores.unpivot(index="image_id", variable_name="finding", value_name="score")
     called = states.unpivot(index="image_id", variable_name="finding", value_name="n").rename({"image_id": "case_id"})
-    labels = called.select("case_id", "finding", source=pl.lit("panel"),
-                           state=pl.col("n").replace_strict({0: "absent", 1: "present"}))  # fmt: skip
+    labels = called.select(
+        "case_id", "finding", source=pl.lit("panel"), state=pl.col("n").replace_strict({0: "absent", 1: "present"})
+    )
     reads = labels.select("case_id", "finding", reader=pl.lit("r1"), arm=pl.lit("unaided"), call="state")
     boxes = ids.with_columns(
         finding=pl.lit("edema"), source=pl.lit("panel"), number=1, x=1.0, y=2.0, width=3.0, height=4.0
     )
     return {
-        "images": images, "labels": labels, "predictions": long.with_columns(model=pl.lit("m")), "reads": reads,
-        "wide labels": states, "wide predictions": scores, "regions": boxes,
-    }  # fmt: skip
+        "images": images,
+        "labels": labels,
+        "predictions": long.with_columns(model=pl.lit("m")),
+        "reads": reads,
+        "wide labels": states,
+        "wide predictions": scores,
+        "regions": boxes,
+    }
 
 
 CASTS: tuple[Callable[[pl.Series], pl.Series], ...] = (
@@ -269,9 +327,11 @@ def harmed_chunks(data: bytes, rng: Rng) -> tuple[str, bytes]:
     name, body = chunks[place]
     what = pick(rng, ("body", "body", "body", "remove", "repeat", "name"))
     made = {
-        "body": [(name, harmed_bytes(body, rng)[1] if body else b"x")], "remove": [], "repeat": [(name, body)] * 2,
+        "body": [(name, harmed_bytes(body, rng)[1] if body else b"x")],
+        "remove": [],
+        "repeat": [(name, body)] * 2,
         "name": [(pick(rng, (b"IHDR", b"IDAT", b"PLTE", b"tRNS", b"acTL", b"iCCP", b"zTXt", b"eXIf", b"IEND")), body)],
-    }[what]  # fmt: skip
+    }[what]
     chunks[place : place + 1] = made
     parts = [len(b).to_bytes(4, "big") + n + b + zlib.crc32(n + b).to_bytes(4, "big") for n, b in chunks]
     return f"chunk {what}", data[:8] + b"".join(parts)
@@ -284,10 +344,15 @@ def picture_bytes(rng: Rng, kind: str) -> bytes:
     if kind == "JPEG":
         Image.fromarray(values.astype(np.uint8)).save(held, "JPEG", quality=90)
         return held.getvalue()
-    image = pick(rng, (
-        Image.fromarray(values.astype(np.uint8)), Image.fromarray((values * 200).astype(np.uint16)),
-        Image.fromarray(np.stack([values.astype(np.uint8)] * 3, axis=-1)),
-        Image.fromarray(values.astype(np.uint8)).convert("P"), Image.fromarray(values.astype(np.uint8)).convert("LA"),
-    ))  # fmt: skip
+    image = pick(
+        rng,
+        (
+            Image.fromarray(values.astype(np.uint8)),
+            Image.fromarray((values * 200).astype(np.uint16)),
+            Image.fromarray(np.stack([values.astype(np.uint8)] * 3, axis=-1)),
+            Image.fromarray(values.astype(np.uint8)).convert("P"),
+            Image.fromarray(values.astype(np.uint8)).convert("LA"),
+        ),
+    )
     image.save(held, "PNG")
     return held.getvalue()

@@ -40,8 +40,8 @@ def check_words(said: str) -> None:
 
 
 def _read_dicom(path: Path) -> list[Callable[[], object]]:
-    from overread.images.dicom import decode_dicom
-    from overread.images.header import dataset_of, header_of
+    from overread.images.dicom.headers import dataset_of, header_of
+    from overread.images.dicom.radiographs import decode_dicom
 
     data = path.read_bytes()
     return [
@@ -51,8 +51,8 @@ def _read_dicom(path: Path) -> list[Callable[[], object]]:
 
 
 def _read_picture(path: Path) -> list[Callable[[], object]]:
-    from overread.images.making import read_image
-    from overread.images.recipe import Recipe
+    from overread.images.recipe.pixel_recipe import Recipe
+    from overread.images.store.decode_worker import read_image
 
     return [lambda: read_image(path, Recipe(size=32)), lambda: read_image(path, Recipe(32, "pad", "percentile"))]
 
@@ -60,21 +60,23 @@ def _read_picture(path: Path) -> list[Callable[[], object]]:
 def _read_table(path: Path) -> list[Callable[[], object]]:
     from overread import tables
     from overread.cohort import CohortConfig
-    from overread.cohort.split_list import listed
+    from overread.cohort.listed_split import listed
     from overread.protocol.validation import check
 
     name = path.name.split(".")[0]
     images = tables.check(files.frames(np.random.default_rng(0))["images"], "images")
     return [
-        lambda: check(path), lambda: check(path, name), lambda: tables.read(path, name),
+        lambda: check(path),
+        lambda: check(path, name),
+        lambda: tables.read(path, name),
         lambda: listed(images, CohortConfig(split_file=str(path), split_unlisted="train")),
-    ]  # fmt: skip
+    ]
 
 
 def _read_toml(path: Path) -> list[Callable[[], object]]:
-    from overread.cli.given import stated
+    from overread.cli.arguments import stated
     from overread.protocol import load, section
-    from overread.protocol.files import _stated
+    from overread.protocol.file_stages import _stated
     from overread.protocol.validation import SECTIONS, check
 
     def configured() -> None:
@@ -87,17 +89,20 @@ def _read_toml(path: Path) -> list[Callable[[], object]]:
 
 def _read_json(path: Path) -> list[Callable[[], object]]:
     from overread import ledger, runs
-    from overread.images import store
-    from overread.protocol.stage import _stamp
-    from overread.report.evidence import _json
+    from overread.images.store import pixel_store
+    from overread.protocol.stage_folder import _stamp
+    from overread.reporting.report_data import _json
     from overread.tables import records
-    from overread.tables.kinds import MapsRecord, ModelRecord, Notes
+    from overread.tables.records.kinds import MapsRecord, ModelRecord, Notes
 
     kinds = {"notes.json": Notes, "heatmaps.json": MapsRecord, "model.json": ModelRecord}
     made: list[Callable[[], object]] = [lambda: runs.read_json(path)]
     if path.name == "run.json":
-        made += [lambda: runs.read(path.parent), lambda: runs.complete(path.parent, "ab"),
-                 lambda: runs.input_hash(path.parent)]  # fmt: skip
+        made += [
+            lambda: runs.read(path.parent),
+            lambda: runs.complete(path.parent, "ab"),
+            lambda: runs.input_hash(path.parent),
+        ]
     elif path.name == "stage.json":
         made += [lambda: _stamp(path.parent)]
     elif path.name == "ledger.jsonl":
@@ -107,28 +112,37 @@ def _read_json(path: Path) -> list[Callable[[], object]]:
             lambda: ledger.append(path, analysis="a", models=[], cases=1, labels_hash="", protocol_hash=""),
         ]
     elif path.name == "recipe.json":
-        made += [lambda: store.open_store(path.parent.parent)]
+        made += [lambda: pixel_store.open_store(path.parent.parent)]
     else:
         made += [lambda: records.read_json(path, kinds[path.name]), lambda: _json(path, kinds[path.name])]
     return made
 
 
 def _read_array(path: Path) -> list[Callable[[], object]]:
-    from overread.tables.records import read_array
+    from overread.tables.records.typed_files import read_array
 
-    return [lambda: read_array(path, (np.uint8,), (None, 32, 32)).sum(),
-            lambda: read_array(path, (np.float16,), (None, 1, None, None)).sum()]  # fmt: skip
+    return [
+        lambda: read_array(path, (np.uint8,), (None, 32, 32)).sum(),
+        lambda: read_array(path, (np.float16,), (None, 1, None, None)).sum(),
+    ]
 
 
 def _read_model(path: Path) -> list[Callable[[], object]]:
-    from overread.learn.model import load_network, open_model
-    from overread.learn.weights import read_state
+    from overread.training.networks.model_folder import load_network, open_model
+    from overread.training.networks.weights import read_state
 
     made: list[Callable[[], object]] = [lambda: open_model(path.parent), lambda: load_network(open_model(path.parent))]
     return [*made, lambda: read_state(path)] if path.suffix == ".safetensors" else made
 
 
 READERS: dict[str, Callable[[Path], list[Callable[[], object]]]] = {
-    "dicom": _read_dicom, "png": _read_picture, "jpeg": _read_picture, "csv": _read_table, "parquet": _read_table,
-    "toml": _read_toml, "json": _read_json, "npy": _read_array, "model": _read_model,
-}  # fmt: skip
+    "dicom": _read_dicom,
+    "png": _read_picture,
+    "jpeg": _read_picture,
+    "csv": _read_table,
+    "parquet": _read_table,
+    "toml": _read_toml,
+    "json": _read_json,
+    "npy": _read_array,
+    "model": _read_model,
+}

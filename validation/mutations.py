@@ -32,9 +32,16 @@ from mutated_cases import case, model_folder
 from mutated_readers import read
 
 SHARES = {
-    "dicom": 0.15, "png": 0.08, "jpeg": 0.07, "csv": 0.16, "parquet": 0.14, "toml": 0.14, "json": 0.16, "npy": 0.03,
+    "dicom": 0.15,
+    "png": 0.08,
+    "jpeg": 0.07,
+    "csv": 0.16,
+    "parquet": 0.14,
+    "toml": 0.14,
+    "json": 0.16,
+    "npy": 0.03,
     "model": 0.07,
-}  # fmt: skip
+}
 LIMIT = 2 << 30
 SECONDS = 30.0
 

@@ -20,13 +20,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from overread.images import near_duplicates
-from overread.images.picture import Picture
-from overread.images.recipe import Recipe, render
-from overread.images.store import Store, read_image
+from overread.images.duplicates import near_duplicates
+from overread.images.raster.file_content import ImageFile
+from overread.images.recipe.pixel_recipe import Recipe, render
+from overread.images.store.pixel_store import Store, read_image
 
-NONE = {"crop": (0, 0), "border": (0, 0), "gamma": (1, 1), "contrast": (1, 1), "tint": (1, 1), "scale": (1, 1),
-        "quality": (95, 96)}  # fmt: skip
+NONE = {
+    "crop": (0, 0),
+    "border": (0, 0),
+    "gamma": (1, 1),
+    "contrast": (1, 1),
+    "tint": (1, 1),
+    "scale": (1, 1),
+    "quality": (95, 96),
+}
 CHANGES = {
     "crop of 5 to 25 % from each side": {"crop": (0.05, 0.25)},
     "border of 0 to 10 %, black or white": {"border": (0, 0.1)},
@@ -35,9 +42,16 @@ CHANGES = {
     "tint": {"tint": (0.75, 1)},
     "scale 0.5": {"scale": (0.5, 0.5)},
     "JPEG, quality 40": {"quality": (40, 41)},
-    "all of these": {"crop": (0.05, 0.25), "border": (0, 0.1), "gamma": (0.6, 1.6), "contrast": (0.6, 1),
-                     "tint": (0.75, 1), "scale": (0.5, 1), "quality": (40, 95)},
-}  # fmt: skip
+    "all of these": {
+        "crop": (0.05, 0.25),
+        "border": (0, 0.1),
+        "gamma": (0.6, 1.6),
+        "contrast": (0.6, 1),
+        "tint": (0.75, 1),
+        "scale": (0.5, 1),
+        "quality": (40, 95),
+    },
+}
 
 
 def changed(grey: np.ndarray, rng: np.random.Generator, **limits: tuple[float, float]) -> np.ndarray:
@@ -45,8 +59,9 @@ def changed(grey: np.ndarray, rng: np.random.Generator, **limits: tuple[float, f
     image = Image.fromarray(grey).convert("RGB")
     left, top, right, bottom = rng.uniform(*limits["crop"], 4)
     width, height = image.size
-    image = image.crop((round(left * width), round(top * height), round((1 - right) * width),
-                        round((1 - bottom) * height)))  # fmt: skip
+    image = image.crop(
+        (round(left * width), round(top * height), round((1 - right) * width), round((1 - bottom) * height))
+    )
     factor = rng.uniform(*limits["scale"])
     small = tuple(max(8, round(factor * n)) for n in image.size)
     greys = (np.asarray(image.resize(small, Image.Resampling.LANCZOS)) / 255.0) ** rng.uniform(*limits["gamma"])
@@ -91,7 +106,7 @@ def main() -> None:
     for limits in CHANGES.values():
         for file in chosen[:few]:
             copy = changed(np.asarray(Image.open(file).convert("L")), rng, **(NONE | limits))
-            copies.append(render(Picture(copy, 0.0, 255.0, *copy.shape), recipe))
+            copies.append(render(ImageFile(copy, 0.0, 255.0, *copy.shape), recipe))
     for number, name in enumerate(CHANGES):
         own = np.stack(copies[number * few : (number + 1) * few])
         found = search(np.concatenate([originals, own]), ["originals"] * n + ["copies"] * few, recipe)

@@ -14,12 +14,14 @@ import argparse
 
 import numpy as np
 
-from overread.stats import pooled
+from overread.stats.reader_studies import product_bootstrap
 
 WHAT = ("sensitivity of the readers", "model - readers, frozen", "model - readers, matched specificity")
 
 
-def study(rng: np.random.Generator, n_readers: int, n_patients: int, crossed: bool) -> tuple[pooled.Pool, np.ndarray]:
+def study(
+    rng: np.random.Generator, n_readers: int, n_patients: int, crossed: bool
+) -> tuple[product_bootstrap.PooledReads, np.ndarray]:
     images = rng.integers(1, 4, n_patients)
     patient = np.repeat(np.arange(n_patients), images)
     truth = (np.arange(n_patients) % 3 == 0)[patient]
@@ -32,17 +34,23 @@ def study(rng: np.random.Generator, n_readers: int, n_patients: int, crossed: bo
     if not crossed:
         reads = np.argsort(np.argsort(rng.random((n_readers, n)), axis=0), axis=0) < 3
     reader, case = np.nonzero(reads)
-    made = pooled.pool(
-        truth[case], called[reader, case], reader=reader, case=case, patient=patient[case],
+    made = product_bootstrap.pool(
+        truth[case],
+        called[reader, case],
+        reader=reader,
+        case=case,
+        patient=patient[case],
         shape=(n_readers, n_patients),
-    )  # fmt: skip
+    )
     return made, score
 
 
-def values(made: pooled.Pool, score: np.ndarray, drawn: pooled.ProductDraws) -> np.ndarray:
-    rates, weight = pooled.pooled_rates(made, drawn), pooled.cell_weights(made, drawn)
-    frozen = pooled.score_rates(made, [score >= 0.9], weight)[:, 0, 0]
-    matched = pooled.matched_rates(made, score, weight, specificity=rates[:, 1:], sensitivity=rates[:, :0])[0][:, 0]
+def values(made: product_bootstrap.PooledReads, score: np.ndarray, drawn: product_bootstrap.ProductDraws) -> np.ndarray:
+    rates, weight = product_bootstrap.pooled_rates(made, drawn), product_bootstrap.cell_weights(made, drawn)
+    frozen = product_bootstrap.score_rates(made, [score >= 0.9], weight)[:, 0, 0]
+    matched = product_bootstrap.matched_rates(made, score, weight, specificity=rates[:, 1:], sensitivity=rates[:, :0])[
+        0
+    ][:, 0]
     return np.stack([rates[:, 0], frozen - rates[:, 0], matched - rates[:, 0]])
 
 
@@ -50,16 +58,21 @@ def main(studies: int) -> None:
     rng = np.random.default_rng(20261125)
     print(f"| readers | patients | reads of an image | {' | '.join(WHAT)} |\n|---|---|---|---|---|---|")
     for n_readers, n_patients, crossed in (
-        (3, 150, True), (5, 150, True), (10, 60, True), (10, 150, True), (10, 150, False), (21, 350, False),
-    ):  # fmt: skip
-        everyone = pooled.once(n_readers, n_patients)
+        (3, 150, True),
+        (5, 150, True),
+        (10, 60, True),
+        (10, 150, True),
+        (10, 150, False),
+        (21, 350, False),
+    ):
+        everyone = product_bootstrap.once(n_readers, n_patients)
         target = np.nanmean(
             [values(*study(rng, n_readers, n_patients, crossed), everyone)[:, 0] for _ in range(4000)], axis=0
         )
         covered = np.zeros(len(WHAT))
         for _ in range(studies):
             made, score = study(rng, n_readers, n_patients, crossed)
-            drawn = pooled.product_draws(n_readers, n_patients, rng=rng, replicates=400)
+            drawn = product_bootstrap.product_draws(n_readers, n_patients, rng=rng, replicates=400)
             low, high = np.nanquantile(values(made, score, drawn), [0.025, 0.975], axis=1)
             covered += (low <= target) & (target <= high)
         shown = " | ".join(f"{c / studies:.3f}" for c in covered)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from overread.stats import calibration, rates
+from overread.stats.calibration.recalibration import isotonic_fit
 from overread.stats.multiplicity import benjamini_hochberg, holm
-from overread.stats.recalibration import isotonic_fit
 
 REFERENCE = Path(__file__).resolve().parents[1] / "tests" / "reference"
 BINNINGS = {

@@ -14,10 +14,10 @@ import numpy as np
 from scipy.stats import norm
 
 from overread.stats import roc
-from overread.stats.betting import confidence_sequence
-from overread.stats.mixed_model import mixed_model
-from overread.stats.reading_time import reading_time
-from overread.stats.trust import signed_rank, trust_difference
+from overread.stats.reader_studies.paired_grades import signed_rank, trust_difference
+from overread.stats.reading_time.crossed_effects import mixed_model
+from overread.stats.reading_time.time_ratio import reading_time_ratio
+from overread.stats.sequential.betting import confidence_sequence
 
 Z = float(norm.isf(0.025))
 GRID = 1e-3  # of the limits, rounded outwards
@@ -56,7 +56,7 @@ def reading_times(studies: int, rng: np.random.Generator) -> None:
         rejected = np.zeros(4)
         for _ in range(studies):
             logs, columns = reads(readers, cases, by_arm, kept, rng)
-            whole = reading_time(np.exp(logs), **columns)
+            whole = reading_time_ratio(np.exp(logs), **columns)
             groups = {key: columns[key] for key in ("reader", "case")}
             without = mixed_model(logs, {"arm": (columns["arm"] == "aided") * 1.0}, groups)
             p = whole.ratio.p, without.contrast({"arm": 1.0}).p, whole.summary.reader_means.p

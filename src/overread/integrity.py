@@ -86,9 +86,12 @@ def refuse(folder: Path, found: Iterable[Difference], *, do: str = "") -> None:
     named = [str(each) for each in found]
     if named:
         raise InputError(
-            folder, "the files as they were written", f"{len(named):,} that differ", examples=named,
+            folder,
+            "the files as they were written",
+            f"{len(named):,} that differ",
+            examples=named,
             do=do or "Restore them from a copy, or remove the folder and make it again.",
-        )  # fmt: skip
+        )
 
 
 def write_sealed(path: Path | str, record: Mapping[str, Any]) -> Path:
@@ -112,6 +115,8 @@ def check_seal(path: Path | str, *, do: str = "") -> None:
     """Raise an InputError where a record was changed after it was written."""
     if not sealed(path):
         raise InputError(
-            path, "a record as it was written, with its own hash", "one that was changed, or has no hash",
+            path,
+            "a record as it was written, with its own hash",
+            "one that was changed, or has no hash",
             do=do or "Restore it from a copy, or remove the folder and make it again.",
-        )  # fmt: skip
+        )

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from overread import regular
 from overread.errors import InputError
 from overread.tables import locked, records, replacing
-from overread.tables.kinds import EntryRecord
+from overread.tables.records.kinds import EntryRecord
 
 ACCESS = "access to test labels"
 TORN_TAIL = "torn tail"
@@ -77,9 +77,12 @@ def append(
     path = Path(path)
     _check_kind(path)
     body = {
-        "analysis": analysis, "models": sorted(models), "cases": cases, "labels_hash": labels_hash,
+        "analysis": analysis,
+        "models": sorted(models),
+        "cases": cases,
+        "labels_hash": labels_hash,
         "protocol_hash": protocol_hash,
-    }  # fmt: skip
+    }
     with locked(path) as file:
         last, end = _settled(file, path)
         return _write_entry(file, end, last, {"kind": ACCESS, **body})[0]
@@ -142,9 +145,11 @@ def read(path: Path | str) -> list[Entry]:
         entry = _parsed(line, entries[-1] if entries else None)
         if entry is None:
             raise InputError(
-                f"{path}, line {number}", "an entry that continues the chain of hashes",
-                "a line that was changed, removed, inserted or damaged", do="Restore the ledger from a copy.",
-            )  # fmt: skip
+                f"{path}, line {number}",
+                "an entry that continues the chain of hashes",
+                "a line that was changed, removed, inserted or damaged",
+                do="Restore the ledger from a copy.",
+            )
         entries.append(entry)
     return entries
 
@@ -167,7 +172,7 @@ def faults(path: Path | str | None, head: Mapping[str, Any] | None) -> list[str]
         found.append(
             f"The ledger does not contain entry {head['number']} (hash {head['hash'][:12]}), which this evaluation "
             "wrote: entries were removed, or it is the ledger of another study."
-        )  # fmt: skip
+        )
     found += [
         f"Before entry {e.number} ({e.time[:10]}) the ledger lost {e.analysis} (hash {e.fragment[:12]}), which an "
         "earlier evaluation had written: it was emptied, cut or replaced, and accesses to test labels may be missing."
@@ -176,8 +181,10 @@ def faults(path: Path | str | None, head: Mapping[str, Any] | None) -> list[str]
     ]
     torn = sum(e.kind == TORN_TAIL for e in entries)
     if torn:
-        found.append(f"The ledger records {torn} half-written entr{'y' if torn == 1 else 'ies'} (torn tail): an access "
-                     "to test labels may have been interrupted.")  # fmt: skip
+        found.append(
+            f"The ledger records {torn} half-written entr{'y' if torn == 1 else 'ies'} (torn tail): an access "
+            "to test labels may have been interrupted."
+        )
     if path is not None and (fragment := _lines(Path(path))[1]):
         found.append(f"The last line of the ledger is half-written ({len(fragment)} bytes).")
     return found
@@ -234,9 +241,11 @@ def _last_entry(path: Path, line: bytes) -> Entry:
     entry = _parsed(line)
     if entry is None:
         raise InputError(
-            f"{path}, last line", "an entry of the ledger with its hash", "a line that was changed or damaged",
+            f"{path}, last line",
+            "an entry of the ledger with its hash",
+            "a line that was changed or damaged",
             do="Restore the ledger from a copy.",
-        )  # fmt: skip
+        )
     return entry
 
 
@@ -269,10 +278,18 @@ def _parsed(line: bytes, previous: Entry | object | None = _ANY) -> Entry | None
 def _write_entry(file: BinaryIO, end: int, last: Entry | None, given: Mapping[str, Any]) -> tuple[Entry, int]:
     """Write an entry at `end`, over whatever is there; the entry and the new end."""
     body = {
-        "number": last.number + 1 if last else 1, "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "kind": "", "analysis": "", "models": [], "cases": 0, "labels_hash": "", "protocol_hash": "", "fragment": "",
-        **given, "previous": last.hash if last else _FIRST,
-    }  # fmt: skip
+        "number": last.number + 1 if last else 1,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kind": "",
+        "analysis": "",
+        "models": [],
+        "cases": 0,
+        "labels_hash": "",
+        "protocol_hash": "",
+        "fragment": "",
+        **given,
+        "previous": last.hash if last else _FIRST,
+    }
     record = {**body, "hash": _hash(body)}
     line = _text(record) + b"\n"
     _write(file, end, line)

@@ -24,7 +24,7 @@ import polars as pl
 from overread import integrity
 from overread.errors import InputError
 from overread.tables import holding, make_folder, records
-from overread.tables.kinds import RunRecord
+from overread.tables.records.kinds import RunRecord
 
 _AGAIN = "Remove the folder and run the command again."
 

@@ -17,9 +17,16 @@ def hospital(tmp_path):
         for p in range(n):
             for k in range(int(rng.integers(1, 4))):
                 image_id = f"{prefix}{site}-{p:03d}-{k}"
-                rows.append({"image_id": image_id, "patient_id": f"{prefix}{site}-{p:03d}", "site": site,
-                             "path": f"{image_id}.png", "view": ["PA", "AP", "LATERAL"][int(rng.integers(3))],
-                             "age_years": float(rng.integers(10, 90))})  # fmt: skip
+                rows.append(
+                    {
+                        "image_id": image_id,
+                        "patient_id": f"{prefix}{site}-{p:03d}",
+                        "site": site,
+                        "path": f"{image_id}.png",
+                        "view": ["PA", "AP", "LATERAL"][int(rng.integers(3))],
+                        "age_years": float(rng.integers(10, 90)),
+                    }
+                )
                 for finding, share in (prevalence or {"edema": 0.3, "hernia": 0.1}).items():
                     state = "present" if rng.random() < share else "absent"
                     labels.append({"case_id": image_id, "finding": finding, "source": "s", "state": state})

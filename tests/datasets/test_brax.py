@@ -30,9 +30,11 @@ def test_studies_ages_in_steps_and_three_states(root):
     assert images["source_note"].to_list() == ["age '85 or more' is approximate: 85 is taken"] * 2 + [None]
     assert [str(d) for d in images["acquired"]] == ["2015-07-21", "2015-07-21", "2016-01-02"]
     assert source.labels.with_columns(pl.col("state").cast(pl.String)).select("case_id", "finding", "state").rows() == [
-        ("acc1", "no_finding", "present"), ("acc2", "cardiomegaly", "uncertain"), ("acc2", "lung_opacity", "present"),
+        ("acc1", "no_finding", "present"),
+        ("acc2", "cardiomegaly", "uncertain"),
+        ("acc2", "lung_opacity", "present"),
         ("acc2", "atelectasis", "absent"),
-    ]  # fmt: skip
+    ]
     assert images["path"][0].endswith("image-111.png")
     assert datasets.load("brax", root, {"files": "dicom"}).images["path"][0].endswith("image-111.dcm")
 
@@ -45,6 +47,7 @@ def test_an_accession_number_of_two_patients_is_two_cases(root):
     assert source.notes == ("1 accession numbers are shared by patients: the patient stands before them",)
 
 
+@pytest.mark.slow
 def test_views_of_its_table(root):
     file = root / "master_spreadsheet_update.csv"
     for word, view in (("AP", "AP"), ("LL", "LATERAL"), ("RL", "LATERAL"), ("RLD", "UNKNOWN"), ("LLO", "UNKNOWN")):

@@ -54,13 +54,20 @@ def test_studies_are_cases_and_both_folders_serve_as_root(root, below):
 def test_uncertain_stays_uncertain_and_empty_is_no_row(root):
     labels = datasets.load("chexpert", root).labels.with_columns(pl.col("state").cast(pl.String))
     assert labels.filter(case_id="patient00001/study1").select("finding", "state").rows() == [
-        ("no_finding", "present"), ("pneumothorax", "absent"), ("support_devices", "present"),
-    ]  # fmt: skip
+        ("no_finding", "present"),
+        ("pneumothorax", "absent"),
+        ("support_devices", "present"),
+    ]
     study = dict(labels.filter(case_id="patient00002/study2").select("finding", "state").rows())
     assert study == {
-        "cardiomegaly": "uncertain", "lung_opacity": "present", "edema": "uncertain", "consolidation": "uncertain",
-        "atelectasis": "uncertain", "pleural_effusion": "uncertain", "fracture": "present",
-    }  # fmt: skip
+        "cardiomegaly": "uncertain",
+        "lung_opacity": "present",
+        "edema": "uncertain",
+        "consolidation": "uncertain",
+        "atelectasis": "uncertain",
+        "pleural_effusion": "uncertain",
+        "fracture": "present",
+    }
     assert labels.filter(case_id="patient00003/study1").height == 0
     assert labels.group_by("source").len().sort("source").rows() == [("radiologists", 14), ("report_text", 10)]
 
@@ -90,6 +97,7 @@ def test_batches_and_the_test_set(tmp_path):
     assert source.labels.filter(case_id="patient64741/study1").height == 14
 
 
+@pytest.mark.slow
 def test_chexpert_plus_says_who_the_patients_are(root):
     (root / "df_chexpert_plus_240401.csv").write_text(
         ",path_to_image,path_to_dcm,frontal_lateral,ap_pa,deid_patient_id,patient_report_date_order,report,"
@@ -112,6 +120,7 @@ def test_chexpert_plus_says_who_the_patients_are(root):
         datasets.load("chexpert", root)
 
 
+@pytest.mark.slow
 def test_further_programs_are_sources_of_their_own(root):
     (root / "train_cheXbert.csv").write_text(f"{HEADER}\n{TRAIN}".replace("-1.0", "0.0"))
     (root / "chexbert_labels").mkdir()

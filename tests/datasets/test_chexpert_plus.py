@@ -16,9 +16,22 @@ two lines",two lines,,edema,68.0,Female,White,Non-Hispanic,No,Medicare,22.5,No,t
 1,train/patient00001/study1/view2_lateral.jpg,train/patient00001/study1/view2_lateral.dcm,Lateral,,patient1,1,same,,,edema,68.0,Female,White,Non-Hispanic,No,Medicare,22.5,No,train
 2,valid/patient64541/study1/view1_frontal.jpg,valid/patient64541/study1/view1_frontal.dcm,Frontal,PA,patient2,1,clear,,,clear,0.0,Unknown,,,,,,,valid
 """  # noqa: E501
-NAMES = ("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema",
-         "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture",
-         "Support Devices")  # fmt: skip
+NAMES = (
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
 
 
 @pytest.fixture
@@ -32,17 +45,21 @@ def root(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_images_have_png_paths_and_who_the_patients_are(root):
     source = datasets.load("chexpert_plus", root)
     images = source.images
     assert images["path"].to_list() == [
-        "PNG/PNG/train/patient00001/study1/view1_frontal.png", "PNG/PNG/train/patient00001/study1/view2_lateral.png",
+        "PNG/PNG/train/patient00001/study1/view1_frontal.png",
+        "PNG/PNG/train/patient00001/study1/view2_lateral.png",
         "PNG/PNG/valid/patient64541/study1/view1_frontal.png",
-    ]  # fmt: skip
+    ]
     assert images["image_id"][0] == "patient00001/study1/view1_frontal"
     assert images.select("view", "sex", "age_years", "race", "official_split").rows() == [
-        ("AP", "F", 68.0, "White", "train"), ("LATERAL", "F", 68.0, "White", "train"), ("PA", None, None, None, "tune"),
-    ]  # fmt: skip
+        ("AP", "F", 68.0, "White", "train"),
+        ("LATERAL", "F", 68.0, "White", "train"),
+        ("PA", None, None, None, "tune"),
+    ]
     assert images["source_note"].to_list() == [None, None, "age 0 among adults: not stated"]
     assert images["dataset"].unique().to_list() == ["chexpert_plus"]
     assert "report" not in images.columns

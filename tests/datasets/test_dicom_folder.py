@@ -9,9 +9,11 @@ import pytest
 
 from overread import datasets
 from overread.cohort import CohortConfig, build
-from overread.cohort.split import split
+from overread.cohort.patient_split import split
 from overread.errors import InputError
-from overread.images.recipe import Recipe
+from overread.images.recipe.pixel_recipe import Recipe
+
+pytestmark = pytest.mark.slow
 
 WIDE = {"form": "wide", "columns": ["Effusion"]}
 
@@ -21,10 +23,20 @@ def root(tmp_path, dicom_file):
     folder = tmp_path / "pacs"
     for i, (patient, day) in enumerate([("007", "20200131"), ("007", "20200305"), ("012", "20200131")]):
         values = np.arange(64, dtype=np.uint8).reshape(8, 8) + 40 * i
-        dicom_file(folder / f"{patient} ü" / f"{i}" / "IM000", values, PatientID=patient, StudyDate=day,
-                   AccessionNumber=f"A{i}", StudyInstanceUID=f"1.2.{i}", SOPInstanceUID=f"1.2.{i}.1",
-                   ViewPosition="PA", PatientSex="F", PatientAge="050Y", Manufacturer="SIEMENS",
-                   PixelSpacing=[0.2, 0.2])  # fmt: skip
+        dicom_file(
+            folder / f"{patient} ü" / f"{i}" / "IM000",
+            values,
+            PatientID=patient,
+            StudyDate=day,
+            AccessionNumber=f"A{i}",
+            StudyInstanceUID=f"1.2.{i}",
+            SOPInstanceUID=f"1.2.{i}.1",
+            ViewPosition="PA",
+            PatientSex="F",
+            PatientAge="050Y",
+            Manufacturer="SIEMENS",
+            PixelSpacing=[0.2, 0.2],
+        )
     dicom_file(folder / "ct" / "1.dcm", PatientID="012", Modality="CT", SOPInstanceUID="1.2.9.1")
     (folder / "readme.txt").write_text("hello")
     (folder / "loop").symlink_to(folder)
@@ -52,8 +64,13 @@ def test_headers_become_the_table_of_images(root):
     assert images["path"][0] == "007 ü/0/IM000"
     assert images["manufacturer"].unique().to_list() == ["Siemens"]
     assert images.select("view", "sex", "age_years", "pixel_mm", "acquired", "secondary").row(0) == (
-        "PA", "F", 50.0, 0.2, datetime.date(2020, 1, 31), False,
-    )  # fmt: skip
+        "PA",
+        "F",
+        50.0,
+        0.2,
+        datetime.date(2020, 1, 31),
+        False,
+    )
     assert images.select("modality", "body_part").unique().rows() == [("DX", None)]
     assert images["source_note"].unique().to_list() == ["body part not stated"]
     assert source.notes == ()
@@ -100,16 +117,19 @@ def test_what_a_supplier_states_of_headers_is_not_believed(root, tmp_path, name)
         ({"key": "image"}, "image,Effusion\n1.2.0.1,1\n1.2.2.1,0\n9,1\n"),
         ({"key": "study", "columns": {"study": "UID"}}, "UID,Effusion\n1.2.0,1\n1.2.2,0\n9,1\n"),
         ({"key": "patient+date"}, "patient_id,date,Effusion\n007,31.01.2020,1\n012,2020-01-31,0\n012,20200201,0\n"),
-        ({"key": "patient+date", "columns": {"patient_id": "MRN", "date": "Exam"}},
-         "MRN,Exam,Effusion\n007,1/31/2020,1\n012,1/31/2020,0\n012,2/1/2020,0\n"),
+        (
+            {"key": "patient+date", "columns": {"patient_id": "MRN", "date": "Exam"}},
+            "MRN,Exam,Effusion\n007,1/31/2020,1\n012,1/31/2020,0\n012,2/1/2020,0\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_labels_find_their_images_by_every_key(root, tmp_path, options, text):
     (tmp_path / "labels.csv").write_text(text)
     source = load(root, labels=str(tmp_path / "labels.csv"), form=WIDE, **options)
     assert source.labels.with_columns(pl.col("state").cast(pl.String)).sort("case_id").rows() == [
-        ("1.2.0", "pleural_effusion", "hospital", "present"), ("1.2.2", "pleural_effusion", "hospital", "absent"),
-    ]  # fmt: skip
+        ("1.2.0", "pleural_effusion", "hospital", "present"),
+        ("1.2.2", "pleural_effusion", "hospital", "absent"),
+    ]
     assert source.notes == ("1 rows of labels.csv find no image", "1 studies have no row in labels.csv")
 
 
@@ -117,17 +137,23 @@ def test_labels_find_their_images_by_every_key(root, tmp_path, options, text):
     ("options", "text", "message"),
     [
         ({}, "Accession,Effusion\nA0,1\n", r"a column 'accession' for the key 'accession'; found none."),
-        ({"key": "patient"}, "patient_id,Effusion\n7,1\n12,0\n",
-         r"rows whose patient is that of an image \('0.*found none \('7', '12'\). "
-         r"2 of 2 differ from one there only in .*leading zeros.* \('12' and '012'; '7' and '007'\)"),
+        (
+            {"key": "patient"},
+            "patient_id,Effusion\n7,1\n12,0\n",
+            r"rows whose patient is that of an image \('0.*found none \('7', '12'\). "
+            r"2 of 2 differ from one there only in .*leading zeros.* \('12' and '012'; '7' and '007'\)",
+        ),
         ({"key": "acession"}, "accession,Effusion\n", r"one of accession, .*found 'acession'."),
-        ({"key": "patient+date"}, "patient_id,date,Effusion\n007,3/4/2020,1\n",
-         r"1 dates of which day and month cannot be told \(3/4/2020\). Write them as 2017-01-31"),
+        (
+            {"key": "patient+date"},
+            "patient_id,date,Effusion\n007,3/4/2020,1\n",
+            r"1 dates of which day and month cannot be told \(3/4/2020\). Write them as 2017-01-31",
+        ),
         ({"key": "patient+date"}, "patient_id,date,Effusion\n007,soon,1\n", r"such as .*1 others \(soon\)"),
         ({}, "accession,Effusion\nA0,1\nA0,0\n", "one state per case and finding; found 2 rows that contradict"),
         ({}, "accession,Effusion\nA0,yes\n", r"label values '1', .*found 1 others \(1.2.0, pleural_effusion: 'yes'\)"),
     ],
-)  # fmt: skip
+)
 def test_labels_that_cannot_be_joined_are_said(root, tmp_path, options, text, message):
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(InputError, match=message):
@@ -166,11 +192,20 @@ def test_copies_are_one_and_contradictions_are_left_out_and_listed(root, dicom_f
     source = load(root)
     assert source.images.height == 3
     assert source.excluded.filter(path="copy.dcm").row(0) == (
-        "copy.dcm", "north", "a copy of another file", "the file that is kept: 007 ü/0/IM000", False,
-    )  # fmt: skip
+        "copy.dcm",
+        "north",
+        "a copy of another file",
+        "the file that is kept: 007 ü/0/IM000",
+        False,
+    )
     dicom_file(root / "other.dcm", np.full((8, 8), 9, np.uint8), PatientID="099", SOPInstanceUID="1.2.0.1")
-    dicom_file(root / "changed.dcm", np.full((8, 8), 9, np.uint8), PatientID="007", SOPInstanceUID="1.2.1.1",
-               StudyInstanceUID="1.2.1")  # fmt: skip
+    dicom_file(
+        root / "changed.dcm",
+        np.full((8, 8), 9, np.uint8),
+        PatientID="007",
+        SOPInstanceUID="1.2.1.1",
+        StudyInstanceUID="1.2.1",
+    )
     source = load(root)
     assert source.images["image_id"].to_list() == ["1.2.2.1"]
     listed = source.excluded.filter("unreadable")
@@ -214,11 +249,14 @@ CAPTURE, CT, CR = (f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("7", "2", "1"))
         ({"Modality": "OT", "SOPClassUID": CAPTURE}, None, "modality OT, secondary capture"),
         ({"Modality": "CR", "SOPClassUID": CT}, None, "SOP class CT Image Storage"),
         ({"Modality": "", "SOPClassUID": CT}, None, "SOP class CT Image Storage"),
-        ({"Modality": "SR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11", "Rows": None, "Columns": None}, None,
-         "no image (Basic Text SR Storage)"),
+        (
+            {"Modality": "SR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11", "Rows": None, "Columns": None},
+            None,
+            "no image (Basic Text SR Storage)",
+        ),
         ({"Modality": "CT", "PatientID": ""}, None, "modality CT"),
     ],
-)  # fmt: skip
+)
 def test_which_objects_are_radiographs(root, dicom_file, tags, modality, reason):
     path = dicom_file(root / "x.dcm", **{"PatientID": "5", "SOPInstanceUID": "1.5"} | tags)
     source = load(root)
@@ -251,21 +289,32 @@ def test_issuer_missing_in_some_files_is_one_patient(root, dicom_file):
     dicom_file(root / "b.dcm", PatientID="007", IssuerOfPatientID="B", SOPInstanceUID="1.9", StudyInstanceUID="1.8")
     source = load(root)
     assert sorted(set(source.images["patient_id"])) == ["007", "012"]
-    assert "2 files lack the issuer of the patient ID that other files with this number report: taken as one patient " \
-           "('007')" in "\n".join(map(str, source.notes))  # fmt: skip
+    assert (
+        "2 files lack the issuer of the patient ID that other files with this number report: taken as one patient "
+        "('007')" in "\n".join(map(str, source.notes))
+    )
 
 
 def test_two_issuers_may_number_alike(tmp_path, dicom_file):
     for number, issuer in enumerate(("A", "B", "B", "")):
-        dicom_file(tmp_path / f"{number}.dcm", PatientID="7" if number < 3 else "8", IssuerOfPatientID=issuer,
-                   SOPInstanceUID=f"1.{number}", StudyInstanceUID=f"2.{number}")  # fmt: skip
+        dicom_file(
+            tmp_path / f"{number}.dcm",
+            PatientID="7" if number < 3 else "8",
+            IssuerOfPatientID=issuer,
+            SOPInstanceUID=f"1.{number}",
+            StudyInstanceUID=f"2.{number}",
+        )
     assert load(tmp_path).images.sort("image_id")["patient_id"].to_list() == ["A:7", "B:7", "B:7", "8"]
     dicom_file(tmp_path / "4.dcm", PatientID="7", SOPInstanceUID="1.4", StudyInstanceUID="2.4")
     source = load(tmp_path)
     assert source.images["patient_id"].n_unique() == 3
     listed = source.excluded.filter("unreadable").select("path", "reason").rows()
-    assert listed == [("4.dcm", "a patient ID (0010,0020) of no certain patient: a word for missing, or an ambiguous "
-                                "issuer (0010,0021)")]  # fmt: skip
+    assert listed == [
+        (
+            "4.dcm",
+            "a patient ID (0010,0020) of no certain patient: a word for missing, or an ambiguous issuer (0010,0021)",
+        )
+    ]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -273,8 +322,14 @@ def test_missing_issuers_leave_thirty_patients_in_one_split_each(tmp_path, dicom
     rng = np.random.default_rng(7)
     for number in range(60):
         issuer = {} if rng.random() < share else {"IssuerOfPatientID": "KH Nord"}
-        dicom_file(tmp_path / f"{number}.dcm", PatientID=f"{number // 2:03d}", SOPInstanceUID=f"1.{number}",
-                   StudyInstanceUID=f"2.{number}", Modality="DX", **issuer)  # fmt: skip
+        dicom_file(
+            tmp_path / f"{number}.dcm",
+            PatientID=f"{number // 2:03d}",
+            SOPInstanceUID=f"1.{number}",
+            StudyInstanceUID=f"2.{number}",
+            Modality="DX",
+            **issuer,
+        )
     source = load(tmp_path)
     assert source.images["patient_id"].n_unique() == 30
     made, _ = split(source.images, source.labels, CohortConfig(fractions=(0.5, 0.2, 0.3)))
@@ -317,8 +372,16 @@ def test_what_is_no_folder_of_dicom_is_said(tmp_path, root, monkeypatch):
 
 
 def test_odd_headers_are_noted(root, dicom_file):
-    dicom_file(root / "odd.dcm", PatientID="5", PatientSex="2", PatientAge="411Y", Manufacturer="Acme",
-               BurnedInAnnotation="YES", ConversionType="WSD", BodyPartExamined="Thorax pa")  # fmt: skip
+    dicom_file(
+        root / "odd.dcm",
+        PatientID="5",
+        PatientSex="2",
+        PatientAge="411Y",
+        Manufacturer="Acme",
+        BurnedInAnnotation="YES",
+        ConversionType="WSD",
+        BodyPartExamined="Thorax pa",
+    )
     odd = load(root).images.filter(pl.col("patient_id") == "5")
     for part in ("sex '2'", "age 411", "secondary capture", "text is burned in", "'Acme' is not in the table"):
         assert part in odd["source_note"].item()

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from overread import datasets
 from overread.cohort import CohortConfig, build
-from overread.images.recipe import Recipe
+from overread.images.recipe.pixel_recipe import Recipe
+
+pytestmark = pytest.mark.slow
 
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 RADIOGRAPHS = ["CR", "DX", "RG"]

@@ -58,8 +58,14 @@ def pacs(tmp_path, dicom_file, monkeypatch):
     held = Pacs(tmp_path)
     for i, modality in enumerate(["DX", "DX", "CT"]):
         ids = (f"1.2.{i}", f"1.2.{i}.1", f"1.2.{i}.1.1")
-        path = dicom_file(tmp_path / "held" / f"{i}.dcm", PatientID=f"p{i}", StudyInstanceUID=ids[0],
-                          SeriesInstanceUID=ids[1], SOPInstanceUID=ids[2], Modality=modality)  # fmt: skip
+        path = dicom_file(
+            tmp_path / "held" / f"{i}.dcm",
+            PatientID=f"p{i}",
+            StudyInstanceUID=ids[0],
+            SeriesInstanceUID=ids[1],
+            SOPInstanceUID=ids[2],
+            Modality=modality,
+        )
         held.files[ids] = (path.read_bytes(), modality)
 
     class Handler(BaseHTTPRequestHandler):
@@ -96,6 +102,7 @@ def load(pacs, **options):
     return datasets.load("dicomweb", pacs.folder / "fetched", given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["application/dicom+json", "text/plain"])
 def test_an_answer_beyond_its_bytes_or_time_is_refused(pacs, monkeypatch, kind):
     monkeypatch.setattr(limits, "ANSWER_BYTES", 1000)
@@ -148,8 +155,9 @@ def test_radiographs_are_fetched_once_and_read(pacs):
     pacs.busy = 1
     source = load(pacs, query={"StudyDate": "20200101-20201231"})
     assert source.images.select("image_id", "patient_id", "path").rows() == [
-        ("1.2.0.1.1", "p0", "1.2.0/1.2.0.1/1.2.0.1.1.dcm"), ("1.2.1.1.1", "p1", "1.2.1/1.2.1.1/1.2.1.1.1.dcm"),
-    ]  # fmt: skip
+        ("1.2.0.1.1", "p0", "1.2.0/1.2.0.1/1.2.0.1.1.dcm"),
+        ("1.2.1.1.1", "p1", "1.2.1/1.2.1.1/1.2.1.1.1.dcm"),
+    ]
     assert "StudyDate=20200101-20201231" in pacs.asked[0]
     pacs.asked.clear()
     told = []
@@ -179,6 +187,7 @@ def test_a_cut_instance_is_not_kept(pacs):
     assert not list((pacs.folder / "fetched").rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_credentials_come_from_a_place_that_the_user_names(pacs, tmp_path, monkeypatch):
     pacs.auth = "Bearer secret"
     with pytest.raises(InputError, match=r"401 Unauthorized. Give `credentials`: env:NAME, netrc"):
@@ -223,8 +232,10 @@ def test_credentials_that_are_missing_or_open_to_others_are_refused_unseen(pacs,
     assert "hunter2" not in str(error.value)
 
 
-@pytest.mark.parametrize("url", ["http://u:hunter2@127.0.0.1/d", "http://127.0.0.1/d?token=hunter2", "//hunter2@h",
-                                 "http://127.0.0.1/d#hunter2"])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    ["http://u:hunter2@127.0.0.1/d", "http://127.0.0.1/d?token=hunter2", "//hunter2@h", "http://127.0.0.1/d#hunter2"],
+)
 def test_an_address_with_a_secret_is_refused_and_not_shown(pacs, url):
     with pytest.raises(InputError) as error:
         load(pacs, url=url)

@@ -8,8 +8,10 @@ NIH = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
 )
-ROWS = {"00000013_008.png": "No Finding,8,13,60,M,AP,3056,2544,0.139,0.139",
-        "00000119_001.png": "Atelectasis,1,119,56,M,AP,2500,2048,0.168,0.168"}  # fmt: skip
+ROWS = {
+    "00000013_008.png": "No Finding,8,13,60,M,AP,3056,2544,0.139,0.139",
+    "00000119_001.png": "Atelectasis,1,119,56,M,AP,2500,2048,0.168,0.168",
+}
 FOUR = "Fracture,Pneumothorax,Airspace opacity,Nodule or mass"
 READS = """Patient ID,Image ID,Reader ID,Fracture,Pneumothorax,Airspace opacity,Nodule/mass,Set ID
 13,00000013_008.png,77,NO,YES,YES,NO,test
@@ -36,17 +38,23 @@ def test_panels_are_labels_and_single_answers_are_reads(root):
     ]
     labels = {(r["case_id"][:8], r["finding"]): r["state"] for r in source.labels.iter_rows(named=True)}
     assert labels == {
-        ("00000013", "fracture"): "absent", ("00000013", "pneumothorax"): "absent",
-        ("00000013", "lung_opacity"): "present", ("00000013", "lung_lesion"): "absent",
-        ("00000119", "fracture"): "absent", ("00000119", "pneumothorax"): "absent",
-        ("00000119", "lung_opacity"): "absent", ("00000119", "lung_lesion"): "uncertain",
-    }  # fmt: skip
+        ("00000013", "fracture"): "absent",
+        ("00000013", "pneumothorax"): "absent",
+        ("00000013", "lung_opacity"): "present",
+        ("00000013", "lung_lesion"): "absent",
+        ("00000119", "fracture"): "absent",
+        ("00000119", "pneumothorax"): "absent",
+        ("00000119", "lung_opacity"): "absent",
+        ("00000119", "lung_lesion"): "uncertain",
+    }
     assert source.labels["source"].unique().to_list() == ["adjudicated"]
     air = source.reads.filter(finding="pneumothorax").select("reader", "case_id", "round", "call").rows()
     assert air == [
-        ("77", "00000013_008.png", 1, "present"), ("78", "00000013_008.png", 1, "uncertain"),
-        ("77", "00000013_008.png", 2, "absent"), ("77", "00000119_001.png", 1, "absent"),
-    ]  # fmt: skip
+        ("77", "00000013_008.png", 1, "present"),
+        ("78", "00000013_008.png", 1, "uncertain"),
+        ("77", "00000013_008.png", 2, "absent"),
+        ("77", "00000119_001.png", 1, "absent"),
+    ]
     assert source.reads["arm"].unique().to_list() == ["unaided"]
 
 
@@ -80,6 +88,7 @@ def test_unknown_answers_and_columns_are_said(root):
         datasets.load("google_nih", root)
 
 
+@pytest.mark.slow
 def test_the_real_tables(shared, tmp_path):
     for name in ("individual_readers", "test_labels", "validation_labels"):
         (tmp_path / f"{name}.csv.gz").symlink_to(shared(f"real/readers/{name}.csv.gz"))
@@ -94,20 +103,31 @@ def test_the_real_tables(shared, tmp_path):
     assert source.images["patient_id"].n_unique() == 1695
     said = source.labels.group_by("finding", "state").len()
     assert {(f, str(s)): n for f, s, n in said.rows()} == {
-        ("fracture", "present"): 72 + 114, ("fracture", "absent"): 1890 + 2300,
-        ("pneumothorax", "present"): 195 + 43, ("pneumothorax", "absent"): 1767 + 2371,
-        ("lung_opacity", "present"): 1135 + 1031, ("lung_opacity", "absent"): 827 + 1383,
-        ("lung_lesion", "present"): 295 + 310, ("lung_lesion", "absent"): 1667 + 2104,
-    }  # fmt: skip
+        ("fracture", "present"): 72 + 114,
+        ("fracture", "absent"): 1890 + 2300,
+        ("pneumothorax", "present"): 195 + 43,
+        ("pneumothorax", "absent"): 1767 + 2371,
+        ("lung_opacity", "present"): 1135 + 1031,
+        ("lung_opacity", "absent"): 827 + 1383,
+        ("lung_lesion", "present"): 295 + 310,
+        ("lung_lesion", "absent"): 1667 + 2104,
+    }
     read = {(f, str(c)): n for f, c, n in reads.group_by("finding", "call").len().rows()}
     assert read == {
-        ("fracture", "present"): 351, ("fracture", "absent"): 12_730,
-        ("pneumothorax", "present"): 708, ("pneumothorax", "absent"): 12_208, ("pneumothorax", "uncertain"): 165,
-        ("lung_opacity", "present"): 5_815, ("lung_opacity", "absent"): 7_266,
-        ("lung_lesion", "present"): 1_559, ("lung_lesion", "absent"): 11_261, ("lung_lesion", "uncertain"): 261,
-    }  # fmt: skip
+        ("fracture", "present"): 351,
+        ("fracture", "absent"): 12_730,
+        ("pneumothorax", "present"): 708,
+        ("pneumothorax", "absent"): 12_208,
+        ("pneumothorax", "uncertain"): 165,
+        ("lung_opacity", "present"): 5_815,
+        ("lung_opacity", "absent"): 7_266,
+        ("lung_lesion", "present"): 1_559,
+        ("lung_lesion", "absent"): 11_261,
+        ("lung_lesion", "uncertain"): 261,
+    }
 
 
+@pytest.mark.slow
 def test_with_the_whole_of_nih(shared, tmp_path):
     for name in ("individual_readers", "test_labels", "validation_labels"):
         (tmp_path / f"{name}.csv.gz").symlink_to(shared(f"real/readers/{name}.csv.gz"))
@@ -117,12 +137,15 @@ def test_with_the_whole_of_nih(shared, tmp_path):
     source = datasets.load("google_nih", tmp_path, {"nih": "nih"})
     assert source.images.height == 112_120
     assert source.labels.group_by("source").len().sort("source").rows() == [
-        ("adjudicated", 4 * 4376), ("report_text", 15 * 112_120),
-    ]  # fmt: skip
+        ("adjudicated", 4 * 4376),
+        ("report_text", 15 * 112_120),
+    ]
 
 
-FOURTEEN = ("Abnormal,Atelectasis,Cardiomegaly,Effusion,Infiltration,Mass,Nodule,Pneumonia,Pneumothorax,Consolidation,"
-            "Edema,Emphysema,Fibrosis,Pleural Thickening,Hernia,Other")  # fmt: skip
+FOURTEEN = (
+    "Abnormal,Atelectasis,Cardiomegaly,Effusion,Infiltration,Mass,Nodule,Pneumonia,Pneumothorax,Consolidation,"
+    "Edema,Emphysema,Fibrosis,Pleural Thickening,Hernia,Other"
+)
 
 
 def test_the_folder_as_downloaded_with_all_fourteen_findings(root):
@@ -138,8 +161,9 @@ def test_the_folder_as_downloaded_with_all_fourteen_findings(root):
     (every / f"{every.name}_test_labels.csv").write_text(f"Image ID,Patient ID,{FOURTEEN}\n{a},13,NO{',NO' * 15}\n")
     source = datasets.load("google_nih", root)
     assert source.labels.group_by("source").len().sort("source").rows() == [
-        ("adjudicated", 8), ("majority_of_three", 15),
-    ]  # fmt: skip
+        ("adjudicated", 8),
+        ("majority_of_three", 15),
+    ]
     normal = source.reads.filter(finding="no_finding").select("reader", "case_id", "call").rows()
     assert normal == [("901", a, "present"), ("902", a, "absent")]
     present = source.reads.filter(pl.col("reader") == "902", pl.col("call").cast(pl.String) == "present")

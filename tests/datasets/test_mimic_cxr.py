@@ -12,8 +12,10 @@ META = """dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPos
 2a2277a9-b0ded155,10000764,57375967,CHEST (PORTABLE AP),,2544,3056,21321015,83047.0,CHEST (PORTABLE AP),antero-posterior,
 68b5c4b1-227d0485,10000764,57375967,CHEST,LPO,2544,3056,21321015,83047.0,CHEST,,
 """  # noqa: E501
-NAMES = ("Atelectasis,Cardiomegaly,Consolidation,Edema,Enlarged Cardiomediastinum,Fracture,Lung Lesion,Lung Opacity,"
-         "No Finding,Pleural Effusion,Pleural Other,Pneumonia,Pneumothorax,Support Devices")  # fmt: skip
+NAMES = (
+    "Atelectasis,Cardiomegaly,Consolidation,Edema,Enlarged Cardiomediastinum,Fracture,Lung Lesion,Lung Opacity,"
+    "No Finding,Pleural Effusion,Pleural Other,Pneumonia,Pneumothorax,Support Devices"
+)
 CHEXPERT = f"subject_id,study_id,{NAMES}\n10000032,50414267,,,,,,,,,1.0,,,,,\n10000764,57375967,,,1.0,,,,,,,,,-1.0,,\n"
 NEGBIO = f"subject_id,study_id,{NAMES}\n10000032,50414267,,,,,,,,,1.0,,,,0.0,\n99,999,1.0,,,,,,,,,,,,,\n"
 SPLIT = """dicom_id,study_id,subject_id,split
@@ -40,8 +42,9 @@ def test_images_have_paths_views_and_shifted_dates(root):
     assert images["official_split"].to_list() == ["train", None, "tune", None]
     assert images["age_years"].null_count() == 4
     assert images.select("procedure", "orientation").rows()[1:3] == [
-        ("CHEST (PA AND LAT)", "Erect"), ("CHEST (PORTABLE AP)", None),
-    ]  # fmt: skip
+        ("CHEST (PA AND LAT)", "Erect"),
+        ("CHEST (PORTABLE AP)", None),
+    ]
 
 
 def test_two_programs_are_two_sources(root):
@@ -76,8 +79,9 @@ def test_sex_and_age_come_from_the_table_of_patients(root):
     images = datasets.load("mimic_cxr", root, {"patients": "patients.csv"}).images
     assert images["age_years"].to_list() == [91.0, 91.0, None, None]
     assert images["source_note"].to_list()[1:3] == [
-        "age over 89 in the anchor year: written as 91", "age below 0 or above 120 years: not stated",
-    ]  # fmt: skip
+        "age over 89 in the anchor year: written as 91",
+        "age below 0 or above 120 years: not stated",
+    ]
 
 
 def test_what_is_wrong_is_said(root):

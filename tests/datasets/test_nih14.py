@@ -120,6 +120,7 @@ def test_missing_tables_and_another_layout_are_said(tmp_path, root):
         nih14.read(root)
 
 
+@pytest.mark.slow
 def test_the_whole_set_gives_its_published_counts(tmp_path, shared):
     real = shared("real/labels")
     for name in ("Data_Entry_2017_v2020.csv.gz", "BBox_List_2017.csv.gz"):
@@ -135,17 +136,29 @@ def test_the_whole_set_gives_its_published_counts(tmp_path, shared):
     present = source.labels.filter(pl.col("state").cast(pl.String) == "present").group_by("finding").len().rows()
     counts = {str(f): n for f, n in present}
     assert counts == {
-        "no_finding": 60_361, "atelectasis": 11_559, "cardiomegaly": 2_776, "pleural_effusion": 13_317,
-        "infiltration": 19_894, "mass": 5_782, "nodule": 6_331, "pneumonia": 1_431, "pneumothorax": 5_302,
-        "consolidation": 4_667, "edema": 2_303, "emphysema": 2_516, "fibrosis": 1_686, "pleural_thickening": 3_385,
+        "no_finding": 60_361,
+        "atelectasis": 11_559,
+        "cardiomegaly": 2_776,
+        "pleural_effusion": 13_317,
+        "infiltration": 19_894,
+        "mass": 5_782,
+        "nodule": 6_331,
+        "pneumonia": 1_431,
+        "pneumothorax": 5_302,
+        "consolidation": 4_667,
+        "edema": 2_303,
+        "emphysema": 2_516,
+        "fibrosis": 1_686,
+        "pleural_thickening": 3_385,
         "hernia": 227,
-    }  # fmt: skip
+    }
     assert source.regions.height == 984
     assert source.regions["image_id"].n_unique() == 880
     both = images.group_by("patient_id").agg(pl.col("official_split").n_unique()).filter(pl.col("official_split") > 1)
     assert both.height == 0
 
 
+@pytest.mark.slow
 def test_a_split_of_ones_own_as_lists_or_folds(root):
     (root / "train_list.txt").write_text("00000001_000.png 0 1 0\n00000001_001.png 0 0 0\n")
     (root / "test.csv").write_text("Image Index,label\n00000002_000.png,1\n")
@@ -165,8 +178,9 @@ def test_what_lists_and_table_do_not_share_is_noted(root):
     source = datasets.load("nih14", root)
     assert source.images["official_split"].to_list() == ["train_val", None, None]
     assert source.notes == (
-        "NIH's lists name 1 images that the table lacks", "2 images are in none of NIH's lists",
-    )  # fmt: skip
+        "NIH's lists name 1 images that the table lacks",
+        "2 images are in none of NIH's lists",
+    )
 
 
 def test_a_patient_or_image_that_stands_twice_is_said(root):

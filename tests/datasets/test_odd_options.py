@@ -35,6 +35,7 @@ def _options(name):
     return [p for p in inspect.signature(module.read).parameters if p != "root"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_an_odd_value_of_any_option_is_refused(tmp_path, name):
     (tmp_path / "t.csv").write_text("file,pat,Effusion\na.png,007,1\nb.png,008,\n")
@@ -52,8 +53,12 @@ def test_an_odd_value_of_any_option_is_refused(tmp_path, name):
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (3, "labels"), ({"form": []}, "form"), ({"form": "wide", "columns": 3}, "columns"), ([[]], "columns"),
-        ({"form": "wide", "columns": [1]}, "columns"), ({"form": "wide", "columns": {"Effusion": ["x"]}}, "columns"),
+        (3, "labels"),
+        ({"form": []}, "form"),
+        ({"form": "wide", "columns": 3}, "columns"),
+        ([[]], "columns"),
+        ({"form": "wide", "columns": [1]}, "columns"),
+        ({"form": "wide", "columns": {"Effusion": ["x"]}}, "columns"),
         ({"form": "wide", "columns": ["Effusion"], "present": [["x"]]}, "present"),
         ({"form": "list", "column": ["Effusion"], "vocabulary": ["a"]}, "column"),
         ({"form": "list", "column": "Effusion", "vocabulary": [[1]]}, "vocabulary"),
@@ -62,7 +67,7 @@ def test_an_odd_value_of_any_option_is_refused(tmp_path, name):
         ({"form": "constant", "findings": {"edema": ["present"]}}, "findings"),
         ({"form": "constant", "findings": {"edema": "present"}, "source": {}}, "source"),
     ],
-)  # fmt: skip
+)
 def test_a_layout_of_odd_types_is_refused_by_its_key(tmp_path, labels, said):
     (tmp_path / "t.csv").write_text("file,pat,Effusion\na.png,007,1\nb.png,008,\n")
     options = {"images": "t.csv", "columns": {"image_id": "file", "patient_id": "pat"}, "defaults": {"site": "a"}}

@@ -35,8 +35,10 @@ def test_coded_heads_are_findings_and_a_coded_report_states_them_all(root):
     source = datasets.load("openi", root)
     labels = source.labels.with_columns(pl.col("state").cast(pl.String))
     assert sorted(labels.filter(state="present").select("case_id", "finding").rows()) == [
-        ("CXR1", "no_finding"), ("CXR2", "cardiomegaly"), ("CXR2", "lung_opacity"),
-    ]  # fmt: skip
+        ("CXR1", "no_finding"),
+        ("CXR2", "cardiomegaly"),
+        ("CXR2", "lung_opacity"),
+    ]
     assert labels["case_id"].unique().sort().to_list() == ["CXR1", "CXR2"]  # the third was not coded
     assert labels.filter(finding="mass").select("case_id", "state").rows() == [("CXR1", "absent")]
     images = source.images
@@ -47,8 +49,9 @@ def test_coded_heads_are_findings_and_a_coded_report_states_them_all(root):
     assert source.notes == (
         "1 coded words have no word in the vocabulary (scoliosis 1): kept in mesh",
         "reports in which a code leaves a finding open, which is then not stated: mass 1",
-        "1 reports have no image", "1 reports with images were not coded: they state nothing",
-    )  # fmt: skip
+        "1 reports have no image",
+        "1 reports with images were not coded: they state nothing",
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,9 +81,11 @@ def test_headers_of_the_dicom_files_tell_the_view_also_of_the_png(root, dicom_fi
     dicom_file(root / "NLMCXR_dcm" / "2" / "2_a.dcm", **tags)
     images = datasets.load("openi", root).images
     assert images.select("path", "view").rows() == [
-        ("NLMCXR_dcm/1/1_1_IM-0001-3001.dcm", "PA"), ("CXR1_1_IM-0001-4001.png", "UNKNOWN"),
-        ("NLMCXR_png/CXR2_a.png", "PA"), ("CXR3_a.png", "UNKNOWN"),
-    ]  # fmt: skip
+        ("NLMCXR_dcm/1/1_1_IM-0001-3001.dcm", "PA"),
+        ("CXR1_1_IM-0001-4001.png", "UNKNOWN"),
+        ("NLMCXR_png/CXR2_a.png", "PA"),
+        ("CXR3_a.png", "UNKNOWN"),
+    ]
     assert images["pixel_mm"][2] is None
 
 

@@ -46,8 +46,10 @@ def test_lists_state_the_whole_vocabulary_and_who_labelled_is_the_source(root):
     labels = source.labels.with_columns(pl.col("state").cast(pl.String))
     present = labels.filter(state="present").select("case_id", "finding", "source").rows()
     assert sorted(present) == [
-        ("s1", "fracture", "physician"), ("s1", "pleural_effusion", "physician"), ("s2", "no_finding", "report_text"),
-    ]  # fmt: skip
+        ("s1", "fracture", "physician"),
+        ("s1", "pleural_effusion", "physician"),
+        ("s2", "no_finding", "report_text"),
+    ]
     assert labels.filter(case_id="s3").height == 0  # excluded: it states nothing
     assert labels.filter(case_id="s1").height == labels.filter(case_id="s2").height == 18
     assert source.notes == (
@@ -57,6 +59,7 @@ def test_lists_state_the_whole_vocabulary_and_who_labelled_is_the_source(root):
     assert "goiter" in source.images["padchest_labels"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("listed", "finding", "state"),
     [

@@ -19,8 +19,13 @@ CLASSES = "patientId,class\na1,No Lung Opacity / Not Normal\nb2,Lung Opacity\nb2
 def root(tmp_path, dicom_file):
     (tmp_path / "stage_2_train_labels.csv").write_text(LABELS)
     (tmp_path / "stage_2_detailed_class_info.csv").write_text(CLASSES)
-    dicom_file(tmp_path / "stage_2_train_images" / "b2.dcm", ViewPosition="PA", PatientSex="M", PatientAge="51",
-               PixelSpacing=[0.143, 0.143])  # fmt: skip
+    dicom_file(
+        tmp_path / "stage_2_train_images" / "b2.dcm",
+        ViewPosition="PA",
+        PatientSex="M",
+        PatientAge="51",
+        PixelSpacing=[0.143, 0.143],
+    )
     return tmp_path
 
 
@@ -28,9 +33,13 @@ def test_opacities_and_normal_pictures(root):
     source = datasets.load("rsna", root)
     labels = {(r["case_id"], r["finding"]): r["state"] for r in source.labels.iter_rows(named=True)}
     assert labels == {
-        ("a1", "lung_opacity"): "absent", ("b2", "lung_opacity"): "present", ("c3", "lung_opacity"): "absent",
-        ("a1", "no_finding"): "absent", ("b2", "no_finding"): "absent", ("c3", "no_finding"): "present",
-    }  # fmt: skip
+        ("a1", "lung_opacity"): "absent",
+        ("b2", "lung_opacity"): "present",
+        ("c3", "lung_opacity"): "absent",
+        ("a1", "no_finding"): "absent",
+        ("b2", "no_finding"): "absent",
+        ("c3", "no_finding"): "present",
+    }
     assert source.regions.select("image_id", "number", "x", "width").rows() == [
         ("b2", 1, 264.0, 213.0),
         ("b2", 2, 562.0, 256.0),
@@ -50,8 +59,10 @@ def test_the_mappings_tell_whose_image_it_is(root):
     file.write_text(json.dumps(entries))
     source = datasets.load("rsna", root)
     assert source.images.select("image_id", "patient_id", "nih_image").rows() == [
-        ("a1", "7", "00000007_000.png"), ("b2", "30", "00000030_001.png"), ("c3", "7", "00000007_002.png"),
-    ]  # fmt: skip
+        ("a1", "7", "00000007_000.png"),
+        ("b2", "30", "00000030_001.png"),
+        ("c3", "7", "00000007_002.png"),
+    ]
     assert source.notes == ()
     file.write_text(json.dumps(entries[:2]))
     with pytest.raises(InputError, match=r"00000001_000.png for every image; found 1 without \(c3\)"):

@@ -15,16 +15,19 @@ TABLE = TABLE.replace("5242880", "524288")
 @pytest.fixture
 def root(tmp_path, dicom_file):
     (tmp_path / "train-rle.csv").write_text(TABLE)
-    dicom_file(tmp_path / "dicom-images-train" / "1" / "2" / "1.2.4.dcm", ViewPosition="AP", PatientSex="F",
-               PatientAge="51")  # fmt: skip
+    dicom_file(
+        tmp_path / "dicom-images-train" / "1" / "2" / "1.2.4.dcm", ViewPosition="AP", PatientSex="F", PatientAge="51"
+    )
     return tmp_path
 
 
 def test_masks_become_regions_and_a_stroke_of_minus_one_is_absent(root):
     source = datasets.load("siim", root)
     assert source.labels.select("case_id", pl.col("state").cast(pl.String)).rows() == [
-        ("1.2.3", "absent"), ("1.2.4", "present"), ("1.2.5", "absent"),
-    ]  # fmt: skip
+        ("1.2.3", "absent"),
+        ("1.2.4", "present"),
+        ("1.2.5", "absent"),
+    ]
     assert source.regions.select("number", "x", "y", "width", "height", "mask_pixels").rows() == [
         (1, 1.0, 1.0, 2.0, 3.0, 6), (2, 512.0, 0.0, 1.0, 10.0, 10),
     ]  # fmt: skip
@@ -55,9 +58,12 @@ def test_the_mask_equals_its_slow_twin(pairs):
     np.testing.assert_array_equal(mask_of(runs, 12), mask)
     rows, columns = np.nonzero(mask)
     assert _box(runs, "", 12) == {
-        "x": columns.min(), "y": rows.min(), "width": np.ptp(columns) + 1, "height": np.ptp(rows) + 1,
+        "x": columns.min(),
+        "y": rows.min(),
+        "width": np.ptp(columns) + 1,
+        "height": np.ptp(rows) + 1,
         "mask_pixels": mask.sum(),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

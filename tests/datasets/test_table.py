@@ -155,14 +155,29 @@ def test_a_case_of_two_images_states_once_or_is_refused(tmp_path):
         table.read(tmp_path, images="t.csv", columns=columns, labels=["Effusion"])
 
 
+@pytest.mark.slow
 def test_the_four_public_sources_give_their_counts(shared):
     root = shared("real/cxr/metadata.csv").parent
-    columns = {"image_id": "image", "path": "image", "patient_id": "patient_id", "site": "source", "view": "view",
-               "sex": "sex", "age_years": "age", "pairs_within": "collection"}  # fmt: skip
+    columns = {
+        "image_id": "image",
+        "path": "image",
+        "patient_id": "patient_id",
+        "site": "source",
+        "view": "view",
+        "sex": "sex",
+        "age_years": "age",
+        "pairs_within": "collection",
+    }
     counts = {}
     for site in ("nih", "guangzhou", "cohen_covid", "tbx11k"):
-        source = table.read(root, images="metadata.csv", columns=columns, where={"source": site},
-                            labels=["Pneumonia", "COVID-19", "Viral Pneumonia"], keep=["near_dup_group"])  # fmt: skip
+        source = table.read(
+            root,
+            images="metadata.csv",
+            columns=columns,
+            where={"source": site},
+            labels=["Pneumonia", "COVID-19", "Viral Pneumonia"],
+            keep=["near_dup_group"],
+        )
         states = source.labels.group_by("finding", "state").len().rows()
         counts[site] = (
             source.images.height,
@@ -171,12 +186,30 @@ def test_the_four_public_sources_give_their_counts(shared):
         )
     expected = {
         "nih": (2316, 1487, {"pneumonia absent": 1864, "pneumonia present": 452}),
-        "guangzhou": (752, 629, {"pneumonia absent": 330, "pneumonia present": 422, "viral_pneumonia absent": 555,
-                                 "viral_pneumonia present": 197}),
-        "cohen_covid": (131, 79, {"pneumonia absent": 2, "pneumonia present": 126, "covid_19 absent": 39,
-                                  "covid_19 present": 79, "viral_pneumonia absent": 34, "viral_pneumonia present": 84}),
+        "guangzhou": (
+            752,
+            629,
+            {
+                "pneumonia absent": 330,
+                "pneumonia present": 422,
+                "viral_pneumonia absent": 555,
+                "viral_pneumonia present": 197,
+            },
+        ),
+        "cohen_covid": (
+            131,
+            79,
+            {
+                "pneumonia absent": 2,
+                "pneumonia present": 126,
+                "covid_19 absent": 39,
+                "covid_19 present": 79,
+                "viral_pneumonia absent": 34,
+                "viral_pneumonia present": 84,
+            },
+        ),
         "tbx11k": (137, 137, {}),
-    }  # fmt: skip
+    }
     assert json.dumps(counts, sort_keys=True) == json.dumps(expected, sort_keys=True)
 
 
@@ -212,8 +245,13 @@ def test_a_path_is_made_from_columns_and_a_missing_one_is_the_image_id(tmp_path)
     write(tmp_path, file=["1", "2", "3"])
     for name in ("png/1.png", "png/2.png", "png/3.png", "mask/1.png"):
         picture(tmp_path / name)
-    columns = {"image_id": "file", "patient_id": "patient", "site": "hospital", "path": "png/{image_id}.png",
-               "case_id": "{patient}_{batch}"}  # fmt: skip
+    columns = {
+        "image_id": "file",
+        "patient_id": "patient",
+        "site": "hospital",
+        "path": "png/{image_id}.png",
+        "case_id": "{patient}_{batch}",
+    }
     source = table.read(tmp_path, images="t.csv", columns=columns, labels=["Effusion"])
     assert source.images["path"].to_list() == ["png/1.png", "png/2.png", "png/3.png"]
     assert source.images["case_id"].to_list() == ["00000001_x", "2_y", "2_z"]
@@ -239,7 +277,7 @@ def test_only_what_is_there_of_a_larger_set(tmp_path):
     assert source.excluded.select("path", "site", "reason", "unreadable").rows() == [
         (name, site, "no file there: the folder holds a part of the set", False)
         for name, site in (("a.png", "north"), ("c.png", "south"))
-    ]  # fmt: skip
+    ]
     (tmp_path / "b.png").unlink()
     with pytest.raises(InputError, match=r"files of some of the images below the root; found none of 3 \(a.png"):
         table.read(tmp_path, **options, subset=True)
@@ -263,8 +301,9 @@ def test_a_constant_label_and_constant_columns(tmp_path):
     assert source.images.select("site", "view", "collection").unique().rows() == [("x", "PA", "A")]
     assert source.labels.height == 6
     assert source.labels.filter(case_id="c.png").rows() == [
-        ("c.png", "tuberculosis", "owner", "present"), ("c.png", "no_finding", "owner", "absent"),
-    ]  # fmt: skip
+        ("c.png", "tuberculosis", "owner", "present"),
+        ("c.png", "no_finding", "owner", "absent"),
+    ]
     for wrong, message in (
         ({"Mass": "yes"}, "states present, absent, uncertain; found 1 others"),
         ({}, "findings and"),
@@ -284,8 +323,12 @@ def test_a_map_of_the_words_of_a_table_to_findings(tmp_path):
     assert present.rows() == [("a.png", "covid_19"), ("a.png", "pneumonia"), ("b.png", "no_finding")]
     assert source.labels.height == 9
     with pytest.raises(InputError, match=r"found 1 other words \(todo\). Add each .*: \{ \"todo\" = \"\" \}."):
-        table.read(tmp_path, images="t.csv", columns=COLUMNS,
-                   labels=labels | {"vocabulary": {w: f for w, f in words.items() if f}})  # fmt: skip
+        table.read(
+            tmp_path,
+            images="t.csv",
+            columns=COLUMNS,
+            labels=labels | {"vocabulary": {w: f for w, f in words.items() if f}},
+        )
     (tmp_path / "l.csv").write_text("case_id,finding,state\na.png,TB,1\nb.png,odd,1\n")
     long = {"form": "long", "file": "l.csv", "vocabulary": {"TB": "tuberculosis", "odd": ""}}
     both = table.read(tmp_path, images="t.csv", columns=COLUMNS, labels=[labels, long | {"source": "lab"}]).labels
@@ -303,17 +346,20 @@ def test_an_encoding_and_ages_that_are_approximate(tmp_path):
     assert images["age_years"].to_list() == [42.0, 50.0, 7.0]
     assert images["body_part"].to_list() == ["CHEST", "HAND", None]
     assert images["source_note"].to_list() == [
-        "age 'early 40s' is approximate: 42 is taken", "age '50+' is approximate: 50 is taken", "body part not stated",
-    ]  # fmt: skip
+        "age 'early 40s' is approximate: 42 is taken",
+        "age '50+' is approximate: 50 is taken",
+        "body part not stated",
+    ]
     with pytest.raises(InputError, match=r"an encoding that Python knows; found 'cp12520'"):
         table.read(tmp_path, images="t.csv", columns=columns, encoding="cp12520")
 
 
+@pytest.mark.slow
 def test_computed_tomography_of_a_table_is_left_out_by_the_cohort(tmp_path):
     from PIL import Image
 
     from overread.cohort import CohortConfig, build
-    from overread.images.recipe import Recipe
+    from overread.images.recipe.pixel_recipe import Recipe
 
     write(tmp_path, modality=["X-ray", "CT", ""])
     for n, name in enumerate("abc"):
@@ -341,8 +387,9 @@ def test_folders_as_classes_need_no_table(tmp_path):
         ("person1_bacteria_2", "person1", "train/PNEUMONIA/person1_bacteria_2.jpeg"),
     ]
     assert source.labels.filter(case_id="IM-0115-0001").select("finding", "state").rows() == [
-        ("no_finding", "present"), ("pneumonia", "absent"),
-    ]  # fmt: skip
+        ("no_finding", "present"),
+        ("pneumonia", "absent"),
+    ]
     with pytest.raises(InputError, match=r"files of the pattern 'val/\*'; found none of 4. Images .* are test/"):
         table.read(tmp_path, images="val/*", **options)
     with pytest.raises(InputError, match=r"columns, patient_id: expected a regular expression; found '\(\['"):
@@ -356,6 +403,7 @@ def test_folders_as_classes_need_no_table(tmp_path):
 LONG = {"form": "long", "file": "labels.csv"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [None, "patient"])
 def test_one_file_of_labels_serves_sources_that_where_tells_apart(tmp_path, case):
     write(tmp_path, patient=["1 ", "2", "3"])

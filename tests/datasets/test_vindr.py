@@ -27,10 +27,15 @@ def test_radiologists_are_reads_and_the_consensus_is_a_label(root):
     source = datasets.load("vindr", root)
     reads = {(r["reader"], r["finding"]): r["call"] for r in source.reads.iter_rows(named=True)}
     assert reads == {
-        ("R9", "cardiomegaly"): "present", ("R9", "fracture"): "present", ("R9", "lung_lesion"): "absent",
-        ("R9", "no_finding"): "absent", ("R8", "cardiomegaly"): "absent", ("R8", "fracture"): "absent",
-        ("R8", "lung_lesion"): "absent", ("R8", "no_finding"): "present",
-    }  # fmt: skip
+        ("R9", "cardiomegaly"): "present",
+        ("R9", "fracture"): "present",
+        ("R9", "lung_lesion"): "absent",
+        ("R9", "no_finding"): "absent",
+        ("R8", "cardiomegaly"): "absent",
+        ("R8", "fracture"): "absent",
+        ("R8", "lung_lesion"): "absent",
+        ("R8", "no_finding"): "present",
+    }
     assert source.labels.filter(pl.col("state").cast(pl.String) == "present").rows() == [
         ("e1", "lung_lesion", "consensus", "present")
     ]
@@ -46,8 +51,9 @@ def test_radiologists_are_reads_and_the_consensus_is_a_label(root):
     )
     images = source.images
     assert images.select("image_id", "path", "view", "official_split").rows() == [
-        ("t1", "train/t1.dicom", "PA", "train"), ("e1", "test/e1.dicom", "PA", "test"),
-    ]  # fmt: skip
+        ("t1", "train/t1.dicom", "PA", "train"),
+        ("e1", "test/e1.dicom", "PA", "test"),
+    ]
 
 
 def test_the_form_of_kaggle(tmp_path):

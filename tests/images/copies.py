@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
-from overread.images.picture import Picture
-from overread.images.recipe import Recipe, render
+from overread.images.raster.file_content import ImageFile
+from overread.images.recipe.pixel_recipe import Recipe, render
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class Copy:
         image = Image.fromarray(grey).convert("RGB")
         width, height = image.size
         left, top, right, bottom = self.crop
-        image = image.crop((round(left * width), round(top * height), round((1 - right) * width),
-                            round((1 - bottom) * height)))  # fmt: skip
+        image = image.crop(
+            (round(left * width), round(top * height), round((1 - right) * width), round((1 - bottom) * height))
+        )
         small = tuple(max(8, round(self.scale * n)) for n in image.size)
         greys = np.asarray(image.resize(small, Image.Resampling.LANCZOS), np.float32) / 255
         greys = ((greys**self.gamma - 0.5) * self.contrast + 0.5) * np.array(self.tint, np.float32)
@@ -45,13 +46,18 @@ class Copy:
 
 def stored(grey: np.ndarray, size: int = 128, fit: str = "pad") -> np.ndarray:
     """An 8-bit grey image as the store holds it."""
-    return render(Picture(grey, 0.0, 255.0, *grey.shape), Recipe(size, fit))
+    return render(ImageFile(grey, 0.0, 255.0, *grey.shape), Recipe(size, fit))
 
 
 def random_copy(rng: np.random.Generator) -> Copy:
     """A copy within the range that the search is stated to cover."""
     return Copy(
-        crop=tuple(rng.uniform(0.0, 0.25, 4)), border=tuple(rng.uniform(0, 0.1, 4)),
-        border_grey=int(rng.choice([0, 255])), gamma=rng.uniform(0.7, 1.4), contrast=rng.uniform(0.6, 1.0),
-        tint=tuple(rng.uniform(0.75, 1, 3)), scale=rng.uniform(0.6, 1.0), quality=int(rng.integers(60, 95)),
-    )  # fmt: skip
+        crop=tuple(rng.uniform(0.0, 0.25, 4)),
+        border=tuple(rng.uniform(0, 0.1, 4)),
+        border_grey=int(rng.choice([0, 255])),
+        gamma=rng.uniform(0.7, 1.4),
+        contrast=rng.uniform(0.6, 1.0),
+        tint=tuple(rng.uniform(0.75, 1, 3)),
+        scale=rng.uniform(0.6, 1.0),
+        quality=int(rng.integers(60, 95)),
+    )

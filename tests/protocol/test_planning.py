@@ -13,27 +13,28 @@ import pytest
 
 from overread.errors import InputError
 from overread.protocol import Expected, plan
-from overread.stats import power, rates
+from overread.stats import rates
+from overread.stats.sample_size import accuracy_size
 
 
 def test_each_row_is_what_the_statistic_says():
     e = Expected(auc=0.9, prevalence=0.2, images_per_patient=3, image_correlation=0.4, sensitivity=0.85)
     rows = {r["question"]: r for r in plan(e).table.iter_rows(named=True)}
     effect = 1 + 2 * 0.4
-    width = power.auc_sample_size(0.9, width=0.1, ratio=4, design_effect=effect)
+    width = accuracy_size.auc_sample_size(0.9, width=0.1, ratio=4, design_effect=effect)
     assert rows["AUC: width of its interval"]["present"] == width.present
-    least = power.auc_sample_size(0.9, null=0.75, ratio=4, power=0.8, design_effect=effect)
+    least = accuracy_size.auc_sample_size(0.9, null=0.75, ratio=4, power=0.8, design_effect=effect)
     assert rows["AUC against the least acceptable"]["cases"] == least.total
-    pair = power.assumed_pair(0.9, 0.8, correlation=0.5, ratio=4)
-    two = power.paired_auc_sample_size(pair, null="delong", design_effect=effect)
+    pair = accuracy_size.assumed_pair(0.9, 0.8, correlation=0.5, ratio=4)
+    two = accuracy_size.paired_auc_sample_size(pair, null="delong", design_effect=effect)
     assert rows["two models' AUCs, same cases"]["absent"] == two.absent
-    rate = power.rate_sample_size(0.85, half_width=0.05, share=0.2, interval="wilson", design_effect=effect)
+    rate = accuracy_size.rate_sample_size(0.85, half_width=0.05, share=0.2, interval="wilson", design_effect=effect)
     assert rows["sensitivity: precision"]["present"] == rate.cases
     assert rows["sensitivity: precision"]["cases"] == rate.total
-    calls = power.mcnemar_sample_size(0.12, 0.05, share=0.2, design_effect=effect)
+    calls = accuracy_size.mcnemar_sample_size(0.12, 0.05, share=0.2, design_effect=effect)
     assert rows["two raters' sensitivity, same cases"]["present"] == calls.cases
-    guess = power.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
-    study = power.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess)
+    guess = accuracy_size.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
+    study = accuracy_size.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess)
     assert rows["readers in two arms"]["cases"] == study.n_cases
 
 
@@ -139,6 +140,6 @@ def test_what_the_page_takes_from_a_pilot_is_what_a_plan_asks_for():
     clustered = rates.clustered_proportion(right, cluster=cluster)
     simple = clustered.value * (1 - clustered.value) / cluster.size
     assert (clustered.se**2 / simple - 1) / 2 == pytest.approx(0.4, abs=0.02)
-    guess = power.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
-    parts = power.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess).components
+    guess = accuracy_size.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
+    parts = accuracy_size.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess).components
     assert parts.cov1 / parts.error == pytest.approx(0.47)

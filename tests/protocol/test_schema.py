@@ -126,9 +126,29 @@ def test_the_protocols_that_are_shipped_are_sound(name):
 
 
 HOSTILE = [
-    "../../home/precious", "/abs/path", ".", "..", "a/b", "a\\\\b", "cohort", "Models", "REPORT", "ledger.jsonl", "CON",
-    "nul.txt", "a.", ".hidden", "-o", "a b", "é", "", "x" * 65, "protocol.toml", "a\\u0000b", ".cohort.part",
-]  # fmt: skip
+    "../../home/precious",
+    "/abs/path",
+    ".",
+    "..",
+    "a/b",
+    "a\\\\b",
+    "cohort",
+    "Models",
+    "REPORT",
+    "ledger.jsonl",
+    "CON",
+    "nul.txt",
+    "a.",
+    ".hidden",
+    "-o",
+    "a b",
+    "é",
+    "",
+    "x" * 65,
+    "protocol.toml",
+    "a\\u0000b",
+    ".cohort.part",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -146,8 +166,9 @@ def test_a_source_whose_name_is_no_safe_folder_is_refused_by_load_check_and_run(
     assert (precious / "a").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", [n for n in HOSTILE if n.casefold() not in (
-    "cohort", "models", "report", "ledger.jsonl", "protocol.toml")])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", [n for n in HOSTILE if n.casefold() not in ("cohort", "models", "report", "ledger.jsonl", "protocol.toml")]
+)
 def test_a_model_whose_name_is_no_safe_folder_is_refused(tmp_path, name):
     said = refused(tmp_path, SOUND.replace("[models.pooled]", f'[models."{name}"]'))
     assert "[models]: expected a name of letters A to Z" in said or "models: expected text that can be written" in said
@@ -191,8 +212,22 @@ def test_an_unknown_option_of_the_simulation_is_refused_with_the_nearest(tmp_pat
     assert said in simulating(tmp_path, options)
 
 
-@pytest.mark.parametrize("value", ["5", "true", "'ab'", "[1]", "['alder']", "1.5", "{}", "{ alder = 'x' }",
-                                   "{ alder = 4.0 }", "{ alder = [1] }", "{ adler = 4 }"])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        "5",
+        "true",
+        "'ab'",
+        "[1]",
+        "['alder']",
+        "1.5",
+        "{}",
+        "{ alder = 'x' }",
+        "{ alder = 4.0 }",
+        "{ alder = [1] }",
+        "{ adler = 4 }",
+    ],
+)
 def test_images_per_site_that_are_no_numbers_of_known_sites_are_refused(tmp_path, value):
     assert "[sources.s.options] images_per_site" in simulating(tmp_path, f"images_per_site = {value}")
 

@@ -66,8 +66,15 @@ def test_a_link_in_the_folder_of_the_study_is_refused_before_anything_is_done(tm
     assert (tmp_path / "precious" / "a").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("name", "text"), [("protocol.toml", "[study]\ntitle = 'another'\n"), ("protocol.json", "{}"),
-                                            ("protocol.json", "[1]"), ("s/mine.txt", "x")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("protocol.toml", "[study]\ntitle = 'another'\n"),
+        ("protocol.json", "{}"),
+        ("protocol.json", "[1]"),
+        ("s/mine.txt", "x"),
+    ],
+)
 def test_files_of_the_user_are_not_replaced(tmp_path, name, text):
     (tmp_path / "p.toml").write_text(SIMULATED)
     out = tmp_path / "out"
@@ -79,12 +86,20 @@ def test_files_of_the_user_are_not_replaced(tmp_path, name, text):
     assert not list(out.rglob("*.png"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("root", "images", "said"),
-    [("..", "t.csv", "a folder below"), ("/etc", "t.csv", "a folder below"), ("link", "t.csv", "a folder below"),
-     ("a/../..", "t.csv", "a folder below"), (".", "../t.csv", "tables below"), (".", "/etc/passwd", "tables below"),
-     (".", "link/t.csv", "tables below"), ("a", "up/t.csv", "tables below")],
-)  # fmt: skip
+    [
+        ("..", "t.csv", "a folder below"),
+        ("/etc", "t.csv", "a folder below"),
+        ("link", "t.csv", "a folder below"),
+        ("a/../..", "t.csv", "a folder below"),
+        (".", "../t.csv", "tables below"),
+        (".", "/etc/passwd", "tables below"),
+        (".", "link/t.csv", "tables below"),
+        ("a", "up/t.csv", "tables below"),
+    ],
+)
 def test_roots_and_tables_that_lead_out_of_the_data_are_refused_unless_allowed(tmp_path, root, images, said):
     data = tmp_path / "data"
     (data / "a").mkdir(parents=True)
@@ -100,6 +115,7 @@ def test_roots_and_tables_that_lead_out_of_the_data_are_refused_unless_allowed(t
     assert "--allow-outside" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_folder_itself_may_be_a_link(tmp_path):
     (tmp_path / "p.toml").write_text(SIMULATED)
     (tmp_path / "disk").mkdir()

@@ -15,14 +15,16 @@ from planted import make_planted, tiny
 
 from overread import tables
 from overread.cohort import CohortConfig, build
-from overread.cohort.leave_site_out import write_splits
-from overread.cohort.sample import SampleConfig, draw
+from overread.cohort.reader_samples import SampleConfig, draw
+from overread.cohort.site_folds import write_splits
 from overread.errors import InputError
-from overread.evaluate import EvaluationConfig
-from overread.images.deidentify import deidentify, new_key
-from overread.images.recipe import Recipe
+from overread.evaluation import EvaluationConfig
+from overread.images.deidentification import deidentify, new_key
+from overread.images.recipe.pixel_recipe import Recipe
 from overread.protocol import evaluate_files, report_folder, run
-from overread.tables.locks import LOCK
+from overread.tables.writing.locks import LOCK
+
+pytestmark = pytest.mark.slow
 
 PROTOCOL = """
 [study]
@@ -52,9 +54,11 @@ def given(tmp_path_factory):
         Image.fromarray(rng.integers(0, 255, (9, 9), dtype=np.uint8)).save(folder / f"{name}.png")
     truth = rng.random(60) < 0.5
     labels = images.select(
-        case_id="image_id", finding=pl.lit("edema"), source=pl.lit("s"),
+        case_id="image_id",
+        finding=pl.lit("edema"),
+        source=pl.lit("s"),
         state=pl.Series(np.where(truth, "present", "absent")),
-    )  # fmt: skip
+    )
     images = images.with_columns(path=pl.format("{}.png", "image_id"), split=pl.lit("test"))
     images.write_parquet(folder / "images.parquet")
     labels.write_parquet(folder / "labels.parquet")
@@ -66,9 +70,12 @@ def given(tmp_path_factory):
     (folder / "dicom").mkdir()
     new_key(folder / "key")
     evaluate_files(
-        folder / "images.parquet", folder / "labels.parquet", [folder / "predictions.parquet"], folder / "evaluation",
+        folder / "images.parquet",
+        folder / "labels.parquet",
+        [folder / "predictions.parquet"],
+        folder / "evaluation",
         EvaluationConfig(replicates=100),
-    )  # fmt: skip
+    )
     return folder
 
 
@@ -76,17 +83,22 @@ COMMANDS = {
     "run": lambda given, out: run(given / "p.toml", out),
     "cohort": lambda given, out: build(
         tables.Source(tables.read(given / "images.parquet", "images"), tables.read(given / "labels.parquet", "labels")),
-        given, out, CohortConfig(recipe=Recipe(16)),
+        given,
+        out,
+        CohortConfig(recipe=Recipe(16)),
     ),
     "evaluate": lambda given, out: evaluate_files(
-        given / "images.parquet", given / "labels.parquet", [given / "predictions.parquet"], out,
+        given / "images.parquet",
+        given / "labels.parquet",
+        [given / "predictions.parquet"],
+        out,
         EvaluationConfig(replicates=100),
     ),
     "report": lambda given, out: report_folder(given / "evaluation", out, title="T"),
     "sample": lambda given, out: draw(given / "cohort", out, SampleConfig(n=10, by=("site",))),
     "splits": lambda given, out: write_splits(given / "cohort", out, CohortConfig()),
     "deidentify": lambda given, out: deidentify(given / "dicom", out, given / "key"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -149,8 +161,8 @@ def test_a_link_in_the_folder_of_an_evaluation_is_not_followed(given, tmp_path, 
 
 
 def test_training_and_prediction_are_refused_too(tmp_path):
-    from overread.learn.predict import predict
-    from overread.learn.train import train
+    from overread.training.model_training import train
+    from overread.training.scoring.cohort_scores import predict
 
     cohort = make_planted(tmp_path / "cohort", n=60)
     with (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from overread.errors import InputError
-from overread.evaluate import EvaluationConfig
+from overread.evaluation import EvaluationConfig
 from overread.protocol import check
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def said(tmp_path, name, text, table=""):
         ("c.toml", "replicates = 300\n", ["section evaluation"]),
         ("c.toml", "[options]\nsite = 'a'\n", ["checked by the reader"]),
     ],
-)  # fmt: skip
+)
 def test_what_commands_accept_is_accepted(tmp_path, name, text, found):
     text = said(tmp_path, name, text)
     for words in found:

@@ -15,7 +15,7 @@ import pytest
 from overread import integrity, ledger, runs, tables
 from overread.errors import InputError
 from overread.protocol import evaluate_files, refuse_altered, report_folder, verify
-from overread.protocol.stage import STAMP, stage
+from overread.protocol.stage_folder import STAMP, stage
 
 ACCESS = {"analysis": "evaluate", "models": ["m"], "cases": 3, "labels_hash": "a" * 64, "protocol_hash": ""}
 
@@ -28,9 +28,7 @@ def write_run(folder: Path, *names: str, command: str = "x") -> None:
 
 def named(folder: Path) -> dict[str, list[str]]:
     """Every difference by the name of its folder."""
-    return {
-        f.folder.name: [str(d) for d in (*f.differences, *f.faults)] for f in verify(folder) if not f.unchanged
-    }  # fmt: skip
+    return {f.folder.name: [str(d) for d in (*f.differences, *f.faults)] for f in verify(folder) if not f.unchanged}
 
 
 @pytest.fixture
@@ -116,9 +114,7 @@ def test_links_in_place_of_files_and_folders_are_named(made, tmp_path):
     (made / "one/table.csv").symlink_to(tmp_path / "t.csv")
     shutil.move(made / "two/pixels", tmp_path / "pixels")
     (made / "two/pixels").symlink_to(tmp_path / "pixels")
-    assert named(made) == {
-        "one": ["table.csv: a link in its place"], "two": ["pixels: a link in its place"]
-    }  # fmt: skip
+    assert named(made) == {"one": ["table.csv: a link in its place"], "two": ["pixels: a link in its place"]}
 
 
 def test_no_folder_of_ours(tmp_path):
@@ -128,6 +124,7 @@ def test_no_folder_of_ours(tmp_path):
         verify(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.json", STAMP, "table.csv", "pixels/part-0.npy"])
 @pytest.mark.parametrize("way", ["change", "empty", "remove"])
 def test_an_altered_stage_is_neither_believed_nor_made_again(made, name, way):
@@ -164,7 +161,7 @@ def evidence(tmp_path: Path) -> Path:
 
 
 def evaluated(folder: Path) -> Path:
-    from overread.evaluate import EvaluationConfig
+    from overread.evaluation import EvaluationConfig
 
     n = 40
     ids = [f"c{i:02d}" for i in range(n)]
@@ -177,6 +174,7 @@ def evaluated(folder: Path) -> Path:
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_an_evaluation_and_its_report_are_recorded_whole(evidence):
     assert named(evidence) == {}
     own = set(runs.read(evidence)["outputs"])
@@ -188,6 +186,7 @@ def test_an_evaluation_and_its_report_are_recorded_whole(evidence):
     assert runs.read(evidence / "report")["notes"]["ledger"] == {**head, "file": "../ledger.jsonl"}
 
 
+@pytest.mark.slow
 def test_estimates_of_0_99_are_refused_by_the_report(evidence, tmp_path):
     frame = pl.read_parquet(evidence / "estimates.parquet").with_columns(estimate=pl.lit(0.99))
     frame.write_parquet(evidence / "estimates.parquet")
@@ -199,6 +198,7 @@ def test_estimates_of_0_99_are_refused_by_the_report(evidence, tmp_path):
         report_folder(evidence, tmp_path / "page", title="t")
 
 
+@pytest.mark.slow
 def test_the_report_itself_is_compared(evidence):
     page = evidence / "report/report.html"
     page.write_text(page.read_text().replace("0.", "1."))
@@ -206,8 +206,9 @@ def test_the_report_itself_is_compared(evidence):
     assert named(evidence) == {"report": ["checklists.csv: missing", "report.html: changed"]}
 
 
+@pytest.mark.slow
 def test_a_table_that_a_run_wrote_is_refused_by_an_evaluation_when_it_was_altered(evidence, tmp_path):
-    from overread.evaluate import EvaluationConfig
+    from overread.evaluation import EvaluationConfig
 
     write_run(tmp_path / "predictions")
     with runs.start(tmp_path / "predictions", "predict", config={}) as run:
@@ -221,6 +222,7 @@ def test_a_table_that_a_run_wrote_is_refused_by_an_evaluation_when_it_was_altere
         evaluate_files(*given, config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("alter", "words"),
     [
@@ -230,13 +232,14 @@ def test_a_table_that_a_run_wrote_is_refused_by_an_evaluation_when_it_was_altere
         (lambda book: (book.unlink(), ledger.append(book, **ACCESS)), "does not contain entry 1"),
         (lambda book: book.write_text(book.read_text().replace("evaluate", "look")), "a line that was changed"),
     ],
-)  # fmt: skip
+)
 def test_an_emptied_cut_replaced_removed_or_changed_ledger_is_named(evidence, alter, words):
     alter(evidence / "ledger.jsonl")
     (found,) = [f for f in verify(evidence) if f.folder == evidence]
     assert any(words in fault for fault in found.faults), found.faults
 
 
+@pytest.mark.slow
 def test_an_evaluation_after_a_lost_ledger_says_so_from_then_on(evidence, tmp_path):
     lost = ledger.read(evidence / "ledger.jsonl")[0]
     (evidence / "ledger.jsonl").unlink()
@@ -251,8 +254,9 @@ def test_an_evaluation_after_a_lost_ledger_says_so_from_then_on(evidence, tmp_pa
     assert any(said in fault for f in verify(evidence) for fault in f.faults)
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_fails_keeps_the_head_of_the_one_before(evidence, tmp_path):
-    from overread.evaluate import EvaluationConfig
+    from overread.evaluation import EvaluationConfig
 
     head = runs.read(evidence)["notes"]["ledger"]
     pl.read_csv(tmp_path / "truth.csv").with_columns(edema=pl.lit(None, pl.Int64)).write_csv(tmp_path / "truth.csv")
@@ -262,6 +266,7 @@ def test_an_evaluation_that_fails_keeps_the_head_of_the_one_before(evidence, tmp
     assert runs.read(evidence)["notes"]["ledger"] == head
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_folder_and_exits_with_2_where_something_differs(made):
     command = [Path(sys.executable).parent / "overread", "verify", str(made)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -274,12 +279,14 @@ def test_the_command_prints_every_folder_and_exits_with_2_where_something_differ
     assert "differences in 1 folders" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_the_seal_of_a_record_is_kept_when_its_folder_moves(made, tmp_path):
     shutil.move(made, tmp_path / "moved")
     assert named(tmp_path / "moved") == {}
     assert integrity.sealed(tmp_path / "moved/one/run.json")
 
 
+@pytest.mark.slow
 def test_verify_before_a_command_finds_what_kept_its_size_and_time(evidence, tmp_path):
     path = evidence / "notes.json"
     state = path.stat()

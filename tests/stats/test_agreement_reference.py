@@ -117,9 +117,15 @@ def test_two_readers_as_in_vcd_and_irrcac(case, shared):
         e = agreement.cohen_kappa(a, b, weights=weights)
         observed, z = agreement.percent_agreement(both, weights=weights).value, -ndtri(e.p / 2)
         got[name] = {
-            "kappa": e.value, "po": observed, "pe": (observed - e.value) / (1 - e.value), "se": e.se,
-            "ci95": [e.low, e.high], "se_h0": e.value / z, "z_h0": z, "p_h0": e.p,
-        }  # fmt: skip
+            "kappa": e.value,
+            "po": observed,
+            "pe": (observed - e.value) / (1 - e.value),
+            "se": e.se,
+            "ci95": [e.low, e.high],
+            "se_h0": e.value / z,
+            "z_h0": z,
+            "p_h0": e.p,
+        }
     got["irrCAC_table"] = {
         "cohen": coefficient(agreement.cohen_kappa(a, b, interval="t"), n),
         "gwet_ac1": coefficient(agreement.gwet_ac(both), n),
@@ -193,9 +199,11 @@ def test_icc_as_in_psych_and_irr(case, shared):
             e = agreement.icc(ratings, unit=unit, **form)
             other = agreement.icc(ratings, unit=unit, interval="mcgraw-wong", **form)
             got[f"ICC{number}_{letter}"] = {
-                "icc": e.value, "p": e.p, "ci95": [e.low, e.high],
+                "icc": e.value,
+                "p": e.p,
+                "ci95": [e.low, e.high],
                 "irr": {"icc": other.value, "p": other.p, "ci95": [other.low, other.high]},
-            }  # fmt: skip
+            }
     compare(got, case)
 
 
@@ -205,10 +213,15 @@ def test_bland_altman_and_concordance_as_in_epir(case, shared):
     a, b = data[case["columns"]["a"]], data[case["columns"]["b"]]
     r = agreement.bland_altman(a, b)
     got = {
-        "n": r.n_cases, "mean_diff": r.bias.value, "sd_diff": r.sd, "mean_ci95_t": [r.bias.low, r.bias.high],
-        "loa_1.96": [r.lower.value, r.upper.value], "se_loa_1999": r.upper.se,
+        "n": r.n_cases,
+        "mean_diff": r.bias.value,
+        "sd_diff": r.sd,
+        "mean_ci95_t": [r.bias.low, r.bias.high],
+        "loa_1.96": [r.lower.value, r.upper.value],
+        "se_loa_1999": r.upper.se,
         "se_loa_simple_sqrt3n": agreement.bland_altman(a, b, error="simple").lower.se,
-        "loa_lower_ci95": [r.lower.low, r.lower.high], "loa_upper_ci95": [r.upper.low, r.upper.high],
+        "loa_lower_ci95": [r.lower.low, r.lower.high],
+        "loa_upper_ci95": [r.upper.low, r.upper.high],
         "ccc": {"est": r.concordance.value, "ci95": [r.concordance.low, r.concordance.high], "C_b": r.accuracy},
-    }  # fmt: skip
+    }
     compare(got, case)

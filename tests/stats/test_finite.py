@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from overread.errors import InputError
 from overread.stats import calibration, decision, roc
-from overread.stats.placement import placements
-from overread.stats.proportions import clustered_proportion
 from overread.stats.rates import operating_point
-from overread.stats.sampling import sampling, undrawn
+from overread.stats.rates.proportions import clustered_proportion
+from overread.stats.roc.delong import placements
+from overread.stats.sampling_design import sampling, undrawn
 
 
 def drawn(seed=0, n=60):
@@ -86,11 +86,13 @@ def test_a_census_has_no_error_in_anything_that_takes_strata(seed):
     made = [
         roc.auc(y, score, **given),
         roc.compare_aucs(y, score, rng.random(60), **given),
-        point.sensitivity, point.specificity, point.ppv,
+        point.sensitivity,
+        point.specificity,
+        point.ppv,
         calibration.brier(y, score, **given).brier,
         calibration.calibration_line(y, score, **given).slope,
         clustered_proportion(y, cluster=np.arange(60), **given),
-    ]  # fmt: skip
+    ]
     for estimate in made:
         assert estimate.se == pytest.approx(0, abs=1e-12)
         assert estimate.low == pytest.approx(estimate.value) == pytest.approx(estimate.high)

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 from scipy.special import fdtr, fdtrc
 
-from overread.stats import mrmc
-from overread.stats.tails import critical, upper
-from overread.stats.u_statistics import degrees_of_freedom
-from overread.stats.unbalanced_study import rounded
+from overread.stats.quantiles import critical, upper
+from overread.stats.reader_studies import mrmc
+from overread.stats.reader_studies.u_statistics import degrees_of_freedom
+from overread.stats.reader_studies.unbalanced import rounded
 
 HERE = Path(__file__).resolve().parents[1] / "reference" / "mrmc"
 CASES = {case["id"]: case for case in json.loads((HERE / "expected.json").read_text())["cases"]}
@@ -219,6 +219,7 @@ def test_non_inferiority_as_in_the_reference(name, shared):
     close(narrow.low, want["lower_95_one_sided"], tol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in CROSSED if "DBM_jackknife" in CASES[n]["expected"]])
 def test_dorfman_berbaum_metz_is_the_same_analysis(name, shared):
     """Pseudovalues left one by one, a three-way analysis of variance: the slow twin of Obuchowski-Rockette."""
@@ -227,9 +228,12 @@ def test_dorfman_berbaum_metz_is_the_same_analysis(name, shared):
     want, tol = case["expected"]["DBM_jackknife"], case["tolerance"]
     i, j, k = len(arms), len(readers), y.size
     whole = mrmc.rater_covariance(y, scores.reshape(i * j, k)).values
-    left = np.stack([
-        mrmc.rater_covariance(np.delete(y, c), np.delete(scores.reshape(i * j, k), c, axis=1)).values for c in range(k)
-    ])  # fmt: skip
+    left = np.stack(
+        [
+            mrmc.rater_covariance(np.delete(y, c), np.delete(scores.reshape(i * j, k), c, axis=1)).values
+            for c in range(k)
+        ]
+    )
     pseudo = (k * whole - (k - 1) * left).T.reshape(i, j, k)
     mean = {
         axes: pseudo.mean(axis=axes, keepdims=True)

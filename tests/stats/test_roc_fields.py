@@ -12,8 +12,8 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from overread.stats import rates, roc
-from overread.stats.influence import influence_covariance
-from overread.stats.placement import by_cluster, centred, factors, groups_of, placements
+from overread.stats.roc.delong import by_cluster, centred, factors, groups_of, placements
+from overread.stats.roc.influence_values import influence_covariance
 
 HERE = Path(__file__).resolve().parents[1] / "reference"
 SHARED = {"roc": "01_roc", "clustered_roc": "02_clustered_roc"}
@@ -29,22 +29,79 @@ WORDS = {
     "published.source",
 }
 ELSEWHERE = {  # asserted in test_roc_reference
-    "auc", "ci90_delong", "ci95_delong", "ci95_delong_logit", "ci95_delong_unclipped", "ci95_diff", "ci95_diff_normal",
-    "ci95_unclipped", "cov_matrix", "diff_1_minus_2", "joint_test.chisq", "joint_test.p", "mannwhitney.U", "n_neg",
+    "auc",
+    "ci90_delong",
+    "ci95_delong",
+    "ci95_delong_logit",
+    "ci95_delong_unclipped",
+    "ci95_diff",
+    "ci95_diff_normal",
+    "ci95_unclipped",
+    "cov_matrix",
+    "diff_1_minus_2",
+    "joint_test.chisq",
+    "joint_test.p",
+    "mannwhitney.U",
+    "n_neg",
     "n_pos",
-    "p_pROC_t", "p_two_sided", "pairs.ci95_diff", "pairs.diff", "pairs.p_greater", "pairs.p_two_sided", "pairs.se_diff",
-    "se", "se_delong", "se_diff", "singleton_check", "test_vs_half.p_two_sided", "var_delong",
-    "var_delong_ignoring_clusters", "youden.J", "pauc", "roc_points", "sens_at_spec_step", "spec_at_sens_step",
-    "sens_at_spec_bootstrap_ci95.spec_0.8", "sens_at_spec_bootstrap_ci95.spec_0.9",
-}  # fmt: skip
+    "p_pROC_t",
+    "p_two_sided",
+    "pairs.ci95_diff",
+    "pairs.diff",
+    "pairs.p_greater",
+    "pairs.p_two_sided",
+    "pairs.se_diff",
+    "se",
+    "se_delong",
+    "se_diff",
+    "singleton_check",
+    "test_vs_half.p_two_sided",
+    "var_delong",
+    "var_delong_ignoring_clusters",
+    "youden.J",
+    "pauc",
+    "roc_points",
+    "sens_at_spec_step",
+    "spec_at_sens_step",
+    "sens_at_spec_bootstrap_ci95.spec_0.8",
+    "sens_at_spec_bootstrap_ci95.spec_0.9",
+}
 HERE_ASSERTED = {
-    "test_vs_half.z", "pairs.auc_1", "pairs.auc_2", "pairs.corr", "pairs.cov_delong", "pairs.p_less", "pairs.z",
-    "pairs.model_1", "pairs.model_2", "joint_test.df", "D", "df", "z_normal", "p_normal", "var_1", "var_2", "auc_1",
+    "test_vs_half.z",
+    "pairs.auc_1",
+    "pairs.auc_2",
+    "pairs.corr",
+    "pairs.cov_delong",
+    "pairs.p_less",
+    "pairs.z",
+    "pairs.model_1",
+    "pairs.model_2",
+    "joint_test.df",
+    "D",
+    "df",
+    "z_normal",
+    "p_normal",
+    "var_1",
+    "var_2",
+    "auc_1",
     "auc_2",
-    "ci95_diff_pROC", "youden.threshold_midpoint", "youden.sensitivity", "youden.specificity",
-    "closest_topleft", "at_youden_threshold_fixed", "sens_at_spec_interpolated", "spec_at_sens_interpolated",
-    "S10", "S01", "S11", "z", "clusters_with_negative", "clusters_with_positive", "n_clusters", "published",
-}  # fmt: skip
+    "ci95_diff_pROC",
+    "youden.threshold_midpoint",
+    "youden.sensitivity",
+    "youden.specificity",
+    "closest_topleft",
+    "at_youden_threshold_fixed",
+    "sens_at_spec_interpolated",
+    "spec_at_sens_interpolated",
+    "S10",
+    "S01",
+    "S11",
+    "z",
+    "clusters_with_negative",
+    "clusters_with_positive",
+    "n_clusters",
+    "published",
+}
 
 
 def cases(area, prefix=""):

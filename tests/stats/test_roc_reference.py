@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from scipy.stats import chi2, norm
 
-from overread.stats import bootstrap, roc
+from overread.stats import roc
 from overread.stats.rates import unattained
+from overread.stats.resampling import patient_bootstrap
 
 HERE = Path(__file__).resolve().parents[1] / "reference"
 
@@ -141,14 +142,14 @@ def test_curve_and_partial_area_as_in_proc(case, shared):
         close(midpoints[::-1], want["roc_points"]["thresholds"][1:-1], tol)
     once = np.ones((1, len(y)), dtype=np.uint16)
     levels = [0.95, 0.9, 0.8, 0.5]
-    got = bootstrap.rate_replicates([y], [[score]], once, levels)[0, 0, 0]
+    got = patient_bootstrap.rate_replicates([y], [[score]], once, levels)[0, 0, 0]
     wanted = dict(zip(levels, [want["sens_at_spec_step"][str(v)] for v in levels], strict=True))
     for level in levels:
         if unattained(y, score, specificity=level):  # there pROC gives the 0 of calling nobody
             assert wanted[level] == 0
             wanted[level] = None
     close(got, list(wanted.values()), tol)
-    got = bootstrap.rate_replicates([1 - y], [[-score]], once, levels)[0, 0, 0]
+    got = patient_bootstrap.rate_replicates([1 - y], [[-score]], once, levels)[0, 0, 0]
     close(got, [want["spec_at_sens_step"][str(v)] for v in levels], tol)
 
 
@@ -158,21 +159,22 @@ def polygon_sensitivity(y, score):
     return np.interp([0.1 + 1e-9, 0.2 + 1e-9], curve.false_positive_rate, curve.true_positive_rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("roc", "coords_pauc"))
 def test_resampled_sensitivity_as_in_proc(case, shared):
     data, want = frame(case["data"], "roc", shared), case["expected"]["sens_at_spec_bootstrap_ci95"]
     y, score = data[case["columns"]["label"]].to_numpy(), data[case["columns"]["score"]].to_numpy().astype(float)
     rng = np.random.default_rng(1)
-    polygon = bootstrap.bootstrap(polygon_sensitivity, y, score, rng=rng, strata=y, replicates=1500)
-    counts = bootstrap.draw_counts(np.arange(len(y)), rng=rng, replicates=4000, strata=y)
-    steps = bootstrap.rate_replicates([y], [[score]], counts, [0.9, 0.8])[:, 0, 0]
+    polygon = patient_bootstrap.bootstrap(polygon_sensitivity, y, score, rng=rng, strata=y, replicates=1500)
+    counts = patient_bootstrap.draw_counts(np.arange(len(y)), rng=rng, replicates=4000, strata=y)
+    steps = patient_bootstrap.rate_replicates([y], [[score]], counts, [0.9, 0.8])[:, 0, 0]
     tolerance = 0.02 if y.sum() >= 60 else 0.05
     for column, level in enumerate(("0.9", "0.8")):
         low, _, high = want[f"spec_{level}"]
-        interval = bootstrap.percentile_interval(polygon[:, column])
+        interval = patient_bootstrap.percentile_interval(polygon[:, column])
         assert [interval.low, interval.high] == pytest.approx([low, high], abs=tolerance)
         if len(np.unique(score)) > 10:  # on a rating scale no threshold may attain what the polygon promises
-            interval = bootstrap.percentile_interval(steps[:, column])
+            interval = patient_bootstrap.percentile_interval(steps[:, column])
             assert [interval.low, interval.high] == pytest.approx([low, high], abs=tolerance + 1 / y.sum())
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from overread import tables
 from overread.errors import InputError
-from overread.tables import files
+from overread.tables.writing import files
 
 LABELS = {"case_id": ["00000001"], "finding": ["edema"], "source": ["report"], "state": ["present"]}
 IMAGES = {"image_id": ["i1", "i2"], "patient_id": ["0007", "0007"], "site": ["a", "a"]}
@@ -166,8 +166,9 @@ def test_empty_lines_of_a_spreadsheet_are_no_rows(tmp_path):
 
 
 def test_the_words_of_public_sets_are_translated_all_at_once():
-    rows = pl.DataFrame({"case_id": ["1", "2", "3"], "finding": ["Effusion", "Edema", "Nonsense"], "source": "s",
-                         "state": "present"})  # fmt: skip
+    rows = pl.DataFrame(
+        {"case_id": ["1", "2", "3"], "finding": ["Effusion", "Edema", "Nonsense"], "source": "s", "state": "present"}
+    )
     with pytest.raises(
         InputError, match=r"found 3 unknown .*Here 'Edema' is 'edema', 'Effusion' is 'pleural_effusion'\."
     ):

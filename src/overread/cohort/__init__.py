@@ -1,7 +1,5 @@
 """The cohort: images, labels and pixels on disk, selected with an account of who was left out, split by patient."""
 
-from overread.cohort.build import Cohort, build, open_cohort
-from overread.cohort.config import CohortConfig
-from overread.cohort.select import summary
+import lazy_loader
 
-__all__ = ["Cohort", "CohortConfig", "build", "open_cohort", "summary"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,7 @@ import polars as pl
 
 from overread import tables
 from overread.errors import InputError
-from overread.images import tree
+from overread.images import file_tree
 from overread.tables import Source
 
 _IDS = ("image_id", "case_id", "patient_id")
@@ -84,24 +84,31 @@ def _checked(source: Source, number: int) -> Source:
     reads = None if source.reads is None else checked(source.reads, "reads")
     excluded = None if source.excluded is None else checked(source.excluded, "excluded")
     return replace(
-        source, images=images, labels=labels, regions=regions, reads=reads, excluded=excluded,
+        source,
+        images=images,
+        labels=labels,
+        regions=regions,
+        reads=reads,
+        excluded=excluded,
         notes=(*source.notes, *notes),
-    )  # fmt: skip
+    )
 
 
 def _refuse_outside(sources: Sequence[Source], roots: Sequence[Path]) -> None:
     """Refuse paths that lead out of the folder of their source: a table could name any file of this machine."""
     problems = []
     for number, (source, root) in enumerate(zip(sources, roots, strict=True), 1):
-        found = tree.outside(root, source.images["path"].drop_nulls())
+        found = file_tree.outside(root, source.images["path"].drop_nulls())
         if found:
             problems.append(
                 InputError(
-                    f"{source.name or f'source {number}'}, images", f"files below {root}",
-                    f"{len(found):,} paths that lead out of it (absolute, '..', or a link)", examples=map(repr, found),
+                    f"{source.name or f'source {number}'}, images",
+                    f"files below {root}",
+                    f"{len(found):,} paths that lead out of it (absolute, '..', or a link)",
+                    examples=map(repr, found),
                     do="Give the folder that holds them all as root, or allow them with --allow-outside.",
                 )
-            )  # fmt: skip
+            )
     if problems:
         raise InputError.all(problems)
 
@@ -125,10 +132,13 @@ def _refuse_collisions(sources: Sequence[Source]) -> None:
         if len(shared):
             problems.append(
                 InputError(
-                    "sources", f"{column}s that no two sources share", f"{len(shared):,} shared", examples=shared,
+                    "sources",
+                    f"{column}s that no two sources share",
+                    f"{len(shared):,} shared",
+                    examples=shared,
                     do="Give one of the sources a `prefix`; if they are the same patients, load them as one source.",
                 )
-            )  # fmt: skip
+            )
     if problems:
         raise InputError.all(problems)
 

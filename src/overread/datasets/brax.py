@@ -10,11 +10,12 @@ from pathlib import Path
 import polars as pl
 
 from overread import tables
-from overread.datasets import folding, shipped, stated
+from overread.datasets.fields import label_layouts, normalise
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError
 from overread.tables import Source
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="BRAX",
     citation="Reis et al. 2022, BRAX",
     doi="10.1038/s41597-022-01608-8",
@@ -26,12 +27,34 @@ ABOUT = shipped.About(
 )
 _TABLE = ("master_spreadsheet_update.csv", "master_spreadsheet.csv")
 _OBSERVATIONS = (
-    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Lesion", "Lung Opacity", "Edema",
-    "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture",
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Lesion",
+    "Lung Opacity",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
     "Support Devices",
-)  # fmt: skip
-_OTHER = ("DicomPath", "PngPath", "PatientID", "PatientSex", "PatientAge", "AccessionNumber", "StudyDate",
-          "ViewPosition", "Rows", "Columns", "Manufacturer")  # fmt: skip
+)
+_OTHER = (
+    "DicomPath",
+    "PngPath",
+    "PatientID",
+    "PatientSex",
+    "PatientAge",
+    "AccessionNumber",
+    "StudyDate",
+    "ViewPosition",
+    "Rows",
+    "Columns",
+    "Manufacturer",
+)
 
 
 def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
@@ -50,29 +73,37 @@ def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
     root = Path(root)
     if files not in ("png", "dicom"):
         raise InputError("brax, files", "png or dicom", f"'{files}'")
-    file, rows = shipped.table(root, _TABLE, (*_OTHER, *_OBSERVATIONS), ABOUT)
-    shipped.check_filled(rows, file, ("DicomPath", "PngPath", "PatientID", "AccessionNumber"))
+    file, rows = source_tables.table(root, _TABLE, (*_OTHER, *_OBSERVATIONS), ABOUT)
+    source_tables.check_filled(rows, file, ("DicomPath", "PngPath", "PatientID", "AccessionNumber"))
     shared = pl.col("PatientID").n_unique().over("AccessionNumber") > 1
     own = pl.format("{} {}", "PatientID", "AccessionNumber")
     rows = rows.with_columns(case_id=pl.when(shared).then(own).otherwise("AccessionNumber"))
     frame = rows.select(
         pl.col("DicomPath").str.extract(r"([^/]+)$").str.strip_suffix(".dcm").alias("image_id"),
-        case_id="case_id", patient_id="PatientID", site=pl.lit(site), dataset=pl.lit("brax"),
-        view="ViewPosition", sex="PatientSex", age_years="PatientAge", manufacturer="Manufacturer",
-        acquired="StudyDate", original_rows="Rows", original_columns="Columns",
+        case_id="case_id",
+        patient_id="PatientID",
+        site=pl.lit(site),
+        dataset=pl.lit("brax"),
+        view="ViewPosition",
+        sex="PatientSex",
+        age_years="PatientAge",
+        manufacturer="Manufacturer",
+        acquired="StudyDate",
+        original_rows="Rows",
+        original_columns="Columns",
         path=pl.col("PngPath" if files == "png" else "DicomPath"),
-    )  # fmt: skip
-    frame = folding.numbers(
-        folding.dates(frame, "acquired", file), ["original_rows", "original_columns"], file, whole=True
     )
-    frame = folding.views(frame)
-    frame, strange = folding.sexes(frame, file)
-    frame, unread = folding.ages(frame, file)
+    frame = normalise.numbers(
+        normalise.dates(frame, "acquired", file), ["original_rows", "original_columns"], file, whole=True
+    )
+    frame = normalise.views(frame)
+    frame, strange = normalise.sexes(frame, file)
+    frame, unread = normalise.ages(frame, file)
     if strange or unread:
         raise InputError.all([*strange, *unread])
     images = tables.check(frame, "images", where=file)
     spec = {"form": "wide", "columns": list(_OBSERVATIONS), "vocabulary": "chexpert", "source": "report_text"}
-    labels = stated.labels(rows, spec, root, file)
+    labels = label_layouts.labels(rows, spec, root, file)
     twice = rows.filter(pl.col("case_id") != pl.col("AccessionNumber"))["AccessionNumber"].n_unique()
     notes = (f"{twice:,} accession numbers are shared by patients: the patient stands before them",) if twice else ()
-    return Source(images, labels, notes=notes + shipped.counts_note(images, ABOUT))
+    return Source(images, labels, notes=notes + source_tables.counts_note(images, ABOUT))

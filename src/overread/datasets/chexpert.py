@@ -14,12 +14,13 @@ from pathlib import Path
 import polars as pl
 
 from overread import limits, regular, tables
-from overread.datasets import folding, shipped, stated
+from overread.datasets.fields import label_layouts, normalise
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError
 from overread.tables import Source
-from overread.tables.records import json_value
+from overread.tables.records.typed_files import json_value
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="CheXpert",
     citation="Irvin et al. 2019, CheXpert",
     doi="10.1609/aaai.v33i01.3301590",
@@ -38,16 +39,38 @@ _TABLES = {
 }
 # Labels of train by programs other than the first one, in files beside: of CheXpert, and of CheXpert Plus.
 _PROGRAMS = {"chexbert": "train_cheXbert.csv", "visual_chexbert": "train_visualCheXbert.csv"}
-_SECTIONS = {"chexbert_impression": "impression_fixed.json", "chexbert_findings": "findings_fixed.json",
-             "chexbert_report": "report_fixed.json"}  # fmt: skip
+_SECTIONS = {
+    "chexbert_impression": "impression_fixed.json",
+    "chexbert_findings": "findings_fixed.json",
+    "chexbert_report": "report_fixed.json",
+}
 _OBSERVATIONS = (
-    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema",
-    "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture",
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
     "Support Devices",
-)  # fmt: skip
+)
 _WHO = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
-PLUS = ("race", "ethnicity", "interpreter_needed", "insurance_type", "recent_bmi", "deceased",
-         "patient_report_date_order", "path_to_dcm")  # fmt: skip
+PLUS = (
+    "race",
+    "ethnicity",
+    "interpreter_needed",
+    "insurance_type",
+    "recent_bmi",
+    "deceased",
+    "patient_report_date_order",
+    "path_to_dcm",
+)
 
 
 def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source:
@@ -75,7 +98,7 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source
     places = _places(root)
     found = [part for split in _TABLES for place in places if (part := _part(place, split)) is not None]
     if not found:
-        shipped.table(root, ["train.csv"], (), ABOUT)  # says what stands there instead
+        source_tables.table(root, ["train.csv"], (), ABOUT)  # says what stands there instead
     _one_copy(found, root)
     where = folders_of(places)
     images, labels = [], []
@@ -87,7 +110,9 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source
         labels.append(_labels(rows, path, "report_text" if split == "train" else "radiologists"))
         images.append(made)
         n, patients = _PUBLISHED[split]
-        notes += shipped.counts_note(made, replace(ABOUT, title=f"CheXpert, {split}", images=n, patients=patients))
+        notes += source_tables.counts_note(
+            made, replace(ABOUT, title=f"CheXpert, {split}", images=n, patients=patients)
+        )
     whole = tables.check(pl.concat(images, how="diagonal"), "images", where=root)
     more, without = further(places, whole)
     whole, spare = with_plus(whole, places, reports)
@@ -100,25 +125,28 @@ def _one_copy(found: list[tuple[str, Path, pl.DataFrame]], root: Path) -> None:
     twice = [path for split, path, _ in found if splits.count(split) > 1]
     if twice:
         raise InputError(
-            root, "one copy of CheXpert", f"{len(twice)} tables of the same images",
-            examples=[p.relative_to(root) for p in twice], do="Give the folder of one of them.",
-        )  # fmt: skip
+            root,
+            "one copy of CheXpert",
+            f"{len(twice)} tables of the same images",
+            examples=[p.relative_to(root) for p in twice],
+            do="Give the folder of one of them.",
+        )
 
 
 def _places(root: Path) -> list[Path]:
     """The root and the folders in it in which parts of the set may lie."""
-    root = shipped.tree.folder(root)
+    root = source_tables.tree.folder(root)
     return [root, *sorted(p for p in root.glob("CheXpert*") if p.is_dir())]
 
 
 def _part(place: Path, split: str) -> tuple[str, Path, pl.DataFrame] | None:
-    path = shipped.found(place, _TABLES[split])
+    path = source_tables.found(place, _TABLES[split])
     if path is None:
         return None
-    rows = stated.as_text(tables.frame_of(path))
+    rows = label_layouts.as_text(tables.frame_of(path))
     if "Study" in rows.columns and "Path" not in rows.columns:  # the test's ground truth is by study
         rows = rows.rename({"Study": "Path"})
-    shipped.check_columns(rows, path, _columns(path), ABOUT)
+    source_tables.check_columns(rows, path, _columns(path), ABOUT)
     return split, path, with_case(rows, path)
 
 
@@ -141,7 +169,7 @@ def with_case(rows: pl.DataFrame, path: Path, column: str = "Path") -> pl.DataFr
 def _labels(rows: pl.DataFrame, path: Path, source: str) -> pl.DataFrame:
     columns = [c for c in _OBSERVATIONS if c in rows.columns]
     spec = {"form": "wide", "columns": columns, "vocabulary": "chexpert", "source": source}
-    return stated.labels(rows, spec, path.parent, path)
+    return label_layouts.labels(rows, spec, path.parent, path)
 
 
 def further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFrame], tuple[str, ...]]:
@@ -149,14 +177,14 @@ def further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFrame
     made = []
     for place in places:
         for source, name in _PROGRAMS.items():
-            if (path := shipped.found(place, [name])) is not None:
-                rows = stated.as_text(tables.frame_of(path))
-                shipped.check_columns(rows, path, _columns(path), ABOUT)
+            if (path := source_tables.found(place, [name])) is not None:
+                rows = label_layouts.as_text(tables.frame_of(path))
+                source_tables.check_columns(rows, path, _columns(path), ABOUT)
                 made.append(_labels(with_case(rows, path), path, source))
         for source, name in _SECTIONS.items():
-            if (path := shipped.found(place, [f"chexbert_labels/{name}", name])) is not None:
+            if (path := source_tables.found(place, [f"chexbert_labels/{name}", name])) is not None:
                 rows = _lines(path)
-                shipped.check_columns(rows, path, ("path_to_image", *_OBSERVATIONS), ABOUT)
+                source_tables.check_columns(rows, path, ("path_to_image", *_OBSERVATIONS), ABOUT)
                 made.append(_labels(with_case(rows, path, "path_to_image"), path, source))
     cases = images.select("case_id").unique()
     kept = [m.join(cases, on="case_id", how="semi") for m in made]
@@ -204,19 +232,24 @@ def images_of(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path
     frontal = pl.col("Frontal/Lateral").fill_null("").str.to_lowercase()
     side = pl.when(frontal == "lateral").then(pl.lit("LATERAL")).otherwise(pl.col("AP/PA"))
     frame = rows.select(
-        inner.str.replace(r"\.(jpg|png)$", "").alias("image_id"), "case_id", patient.alias("patient_id"),
-        dataset=pl.lit("chexpert"), sex="Sex", age_years="Age", view=side,
+        inner.str.replace(r"\.(jpg|png)$", "").alias("image_id"),
+        "case_id",
+        patient.alias("patient_id"),
+        dataset=pl.lit("chexpert"),
+        sex="Sex",
+        age_years="Age",
+        view=side,
         path=pl.format("{}/{}", patient.replace_strict(folders, default=other), inner).str.strip_prefix("./"),
         _assumed="_assumed",
-    )  # fmt: skip
+    )
     assumed = pl.when(pl.col("_assumed")).then(pl.lit("its study's folder is not there: one frontal image assumed"))
-    frame = _views(folding.noted(frame, assumed).drop("_assumed"))
-    frame, strange = folding.sexes(frame, path)
-    frame, unread = folding.ages(frame, path)
+    frame = _views(normalise.noted(frame, assumed).drop("_assumed"))
+    frame, strange = normalise.sexes(frame, path)
+    frame, unread = normalise.ages(frame, path)
     if strange or unread:
         raise InputError.all([*strange, *unread])
     none = pl.col("age_years") == 0
-    frame = folding.noted(frame, pl.when(none).then(pl.lit("age 0 among adults: not stated")))
+    frame = normalise.noted(frame, pl.when(none).then(pl.lit("age 0 among adults: not stated")))
     return frame.with_columns(age_years=pl.when(~none).then("age_years"))
 
 
@@ -242,16 +275,18 @@ def _views(frame: pl.DataFrame) -> pl.DataFrame:
     strange = ~word.is_in(["AP", "PA", "LATERAL", ""])
     note = pl.when(strange).then(pl.format("a frontal image whose AP/PA is '{}': UNKNOWN", word))
     known = pl.when(word.is_in(["AP", "PA", "LATERAL"])).then(word).otherwise(pl.lit("UNKNOWN"))
-    return folding.noted(frame, note).with_columns(view=known)
+    return normalise.noted(frame, note).with_columns(view=known)
 
 
 def with_plus(images: pl.DataFrame, places: list[Path], reports: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Who the patients are, where the table of CheXpert Plus lies beside, and a note on the images it does not tell."""
-    path = next((p for place in places if (p := shipped.found(place, ["df_chexpert_plus_*.csv"])) is not None), None)
+    path = next(
+        (p for place in places if (p := source_tables.found(place, ["df_chexpert_plus_*.csv"])) is not None), None
+    )
     if path is None:
         return images, ()
-    rows = stated.as_text(tables.frame_of(path))
-    shipped.check_columns(rows, path, ("path_to_image", *PLUS), ABOUT)
+    rows = label_layouts.as_text(tables.frame_of(path))
+    source_tables.check_columns(rows, path, ("path_to_image", *PLUS), ABOUT)
     told = told_by(rows, path, reports)
     without = images.join(told, on="image_id", how="anti").height
     note = (f"CheXpert Plus does not tell of {without:,} images who the patients are",) if without else ()

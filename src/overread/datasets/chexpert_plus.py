@@ -11,11 +11,12 @@ from pathlib import Path
 import polars as pl
 
 from overread import tables
-from overread.datasets import chexpert, shipped
+from overread.datasets import chexpert
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError
 from overread.tables import Source
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="CheXpert Plus",
     citation="Chambon et al. 2024, CheXpert Plus",
     doi="10.48550/arXiv.2405.19538",
@@ -49,7 +50,7 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source
     """
     root = Path(root)
     needed = ("path_to_image", "split", *_NAMES, *chexpert.PLUS)
-    file, rows = shipped.table(root, ["df_chexpert_plus_*.csv"], needed, ABOUT)
+    file, rows = source_tables.table(root, ["df_chexpert_plus_*.csv"], needed, ABOUT)
     strange = rows.filter(~pl.col("split").is_in(list(_SPLITS)).fill_null(False))["split"].unique().sort()
     if len(strange):
         raise InputError(file, f"splits {', '.join(_SPLITS)}", "others", examples=[s or "(empty)" for s in strange])
@@ -69,4 +70,4 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source
     said = tables.check(pl.concat(labels), "labels", where=root) if labels else tables.empty("labels")
     if not labels:
         notes = ("no file of labels lies beside the table of images",)
-    return Source(images, said, notes=shipped.counts_note(images, ABOUT) + notes)
+    return Source(images, said, notes=source_tables.counts_note(images, ABOUT) + notes)

@@ -11,15 +11,22 @@ from typing import Any
 import polars as pl
 
 from overread import limits, tables
-from overread.datasets import exclusions, folding, stated
+from overread.datasets.fields import label_layouts, normalise
+from overread.datasets.source_files import exclusions
 from overread.errors import InputError, did_you_mean
-from overread.images import tree
-from overread.images.scan import scan
-from overread.tables import Source, identity
+from overread.images import file_tree
+from overread.images.dicom.header_scan import scan
+from overread.tables import Source
+from overread.tables.identifiers import identity
 
 # How a row of labels finds its images: what it is joined by, on the side of the images.
-KEYS = {"accession": ("accession",), "image": ("image_id",), "study": ("case_id",), "patient": ("patient_id",),
-        "patient+date": ("patient_id", "acquired")}  # fmt: skip
+KEYS = {
+    "accession": ("accession",),
+    "image": ("image_id",),
+    "study": ("case_id",),
+    "patient": ("patient_id",),
+    "patient+date": ("patient_id", "acquired"),
+}
 _EXTRA = ("series", "accession", "laterality", "burned_in", "secondary", "transfer_syntax", "station", "sop_class")
 
 
@@ -67,12 +74,12 @@ def read(
         No such folder, no radiograph in it, labels whose key finds nothing (with values of both sides), columns or
         values that cannot be read.
     """
-    root = tree.folder(root)
+    root = file_tree.folder(root)
     if key not in KEYS:
         raise InputError("dicom_folder, key", f"one of {', '.join(KEYS)}", f"'{key}'", do=did_you_mean(key, KEYS))
     if problems := limits.outside("dicom_folder, workers", workers, 0, limits.PROCESSES, whole=True):
         raise InputError.all(problems)
-    found = scan(tree.files(root), workers=workers or os.cpu_count() or 1, cache=cache)
+    found = scan(file_tree.files(root), workers=workers or os.cpu_count() or 1, cache=cache)
     who = identity.patients(found["patient_id"], found["issuer"])
     found = found.with_columns(identity.known(found["image"]), number=who.numbers, known_issuer=who.issuers)
     usable, excluded = exclusions.divided(found, root, who.keys, modalities)
@@ -89,11 +96,17 @@ def _identifier_notes(usable: pl.DataFrame) -> list[tables.Note]:
     """What was changed in the patient numbers of the usable files, and which issuers were completed."""
     number, stated = usable["number"], identity.known(usable["issuer"])
     changes = (
-        (number.ne_missing(usable["patient_id"]), usable["patient_id"],
-         "values of 'patient_id' had white space or invisible characters, or another Unicode form: converted"),
-        (stated.is_null() & (usable["known_issuer"].fill_null("") != ""), number,
-         "files lack the issuer of the patient ID that other files with this number report: taken as one patient"),
-    )  # fmt: skip
+        (
+            number.ne_missing(usable["patient_id"]),
+            usable["patient_id"],
+            "values of 'patient_id' had white space or invisible characters, or another Unicode form: converted",
+        ),
+        (
+            stated.is_null() & (usable["known_issuer"].fill_null("") != ""),
+            number,
+            "files lack the issuer of the patient ID that other files with this number report: taken as one patient",
+        ),
+    )
     notes = []
     for changed, values, what in changes:
         if changed.any():
@@ -104,24 +117,36 @@ def _identifier_notes(usable: pl.DataFrame) -> list[tables.Note]:
 
 def _images(usable: pl.DataFrame, site: str) -> pl.DataFrame:
     frame = usable.select(
-        image_id="image", case_id=pl.when(pl.col("study").fill_null("") != "").then("study").otherwise("image"),
-        patient_id="patient", site=pl.lit(site), dataset=pl.lit("dicom_folder"), view="view", modality="modality",
-        body_part="body_part", sex="sex", age_years="age_years", manufacturer="manufacturer", device="device",
-        acquired="acquired", pixel_mm="pixel_mm", path="path",
-        source_note=pl.concat_str(pl.col("notes").replace("", None), folding.NOTE, separator="; ", ignore_nulls=True)
-        .replace("", None),
+        image_id="image",
+        case_id=pl.when(pl.col("study").fill_null("") != "").then("study").otherwise("image"),
+        patient_id="patient",
+        site=pl.lit(site),
+        dataset=pl.lit("dicom_folder"),
+        view="view",
+        modality="modality",
+        body_part="body_part",
+        sex="sex",
+        age_years="age_years",
+        manufacturer="manufacturer",
+        device="device",
+        acquired="acquired",
+        pixel_mm="pixel_mm",
+        path="path",
+        source_note=pl.concat_str(
+            pl.col("notes").replace("", None), normalise.NOTE, separator="; ", ignore_nulls=True
+        ).replace("", None),
         **{c: pl.col(c) for c in _EXTRA},
-    )  # fmt: skip
+    )
     marked = pl.when("secondary").then(pl.lit("secondary capture, no detector's own image"))
     burned = pl.when(pl.col("burned_in") == "YES").then(pl.lit("text is burned in, says the file"))
-    return folding.body_parts(folding.noted(folding.noted(frame, marked), burned))
+    return normalise.body_parts(normalise.noted(normalise.noted(frame, marked), burned))
 
 
 def _labels(
     images: pl.DataFrame, file: Path, key: str, columns: Mapping[str, str], form: Mapping[str, Any]
 ) -> tuple[pl.DataFrame, list[str]]:
     """The labels of the cases, and notes on rows without image and images without row."""
-    rows = stated.as_text(tables.frame_of(file))
+    rows = label_layouts.as_text(tables.frame_of(file))
     ours = KEYS[key]
     names = {o: columns.get("date" if o == "acquired" else o, columns.get(key, _usual(o))) for o in ours}
     missing = [c for c in names.values() if c not in rows.columns]
@@ -132,7 +157,7 @@ def _labels(
         )
         raise InputError(file, f"a column '{missing[0]}' for the key '{key}'", "none", do=do)
     if "acquired" in ours:
-        rows = folding.dates(rows, names["acquired"], file)
+        rows = normalise.dates(rows, names["acquired"], file)
     keyed = rows.rename({c: f"_{o}" for o, c in names.items()}) if form else rows
     on = [f"_{o}" for o in ours]
     side = images.select("image_id", "case_id", "patient_id", *(pl.col(o).alias(f"_{o}") for o in ours)).unique()
@@ -148,14 +173,16 @@ def _labels(
     idle = keyed.height - joined["_line"].n_unique()
     bare = images.join(joined, on="case_id", how="anti")["case_id"].n_unique()
     spec = {"source": "hospital", **form}
-    made = stated.labels(joined.drop("image_id", "_line"), spec, file.parent, file)
+    made = label_layouts.labels(joined.drop("image_id", "_line"), spec, file.parent, file)
     lone = keyed.join(side, on=on, how="anti")
     hint = _hint(lone, side, on)
     notes = [f"{idle:,} rows of {file.name} find no image{hint and f': {hint}'}"] if idle else []
     if shared.height:
         examples = ", ".join(str(v) for v in shared[on[0]].unique().sort().head(3))
-        notes += [f"{shared.select(on).n_unique():,} values of {key} are those of several patients: no label is "
-                  f"taken for them ({examples})"]  # fmt: skip
+        notes += [
+            f"{shared.select(on).n_unique():,} values of {key} are those of several patients: no label is "
+            f"taken for them ({examples})"
+        ]
     return made, notes + ([f"{bare:,} studies have no row in {file.name}"] if bare else [])
 
 

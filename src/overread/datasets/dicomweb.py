@@ -85,9 +85,12 @@ def fetch(
         report(len(wanted) - len(missing) + number, len(wanted))
     if lost:
         raise InputError(
-            url, "every instance that was found", f"{len(lost):,} of {len(wanted):,} that could not be fetched",
-            examples=lost, do="Run it again: what is there is not fetched again.",
-        )  # fmt: skip
+            url,
+            "every instance that was found",
+            f"{len(lost):,} of {len(wanted):,} that could not be fetched",
+            examples=lost,
+            do="Run it again: what is there is not fetched again.",
+        )
     return len(missing)
 
 
@@ -103,9 +106,7 @@ def _client(url: str, credentials: str) -> Any:
     session.max_redirects = limits.REDIRECTS
     session.hooks["response"].append(_reader())
     if credentials:
-        user, password = read_credentials(
-            credentials, host=urlsplit(url).hostname or "", where="dicomweb, credentials"
-        )  # fmt: skip
+        user, password = read_credentials(credentials, host=urlsplit(url).hostname or "", where="dicomweb, credentials")
         if user:
             session.auth = (user, password)
         else:
@@ -142,8 +143,12 @@ def _reader() -> Callable[..., None]:
         if response.url in refused:
             response.close()
             most_of_it = f"{most:,} bytes and {limits.REQUEST_SECONDS:g} s"
-            raise InputError(response.url, f"an answer within {most_of_it}", f"an answer beyond {most_of_it}",
-                             do="Ask those who run the service.")  # fmt: skip
+            raise InputError(
+                response.url,
+                f"an answer within {most_of_it}",
+                f"an answer beyond {most_of_it}",
+                do="Ask those who run the service.",
+            )
         response._content, response._content_consumed = bytes(body), True  # as `Response.content` sets them
 
     return read

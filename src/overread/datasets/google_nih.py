@@ -13,11 +13,13 @@ from pathlib import Path
 import polars as pl
 
 from overread import tables
-from overread.datasets import nih14, shipped, stated
+from overread.datasets import nih14
+from overread.datasets.fields import label_layouts
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError
 from overread.tables import Source
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="Expert labels of ChestX-ray14 (Google)",
     citation="Majkowska et al. 2020, Chest radiograph interpretation with deep learning models",
     doi="10.1148/radiol.2019191293",
@@ -59,14 +61,16 @@ def read(root: Path, *, nih: str = "", site: str = "nih") -> Source:
     """
     root = Path(root)
     parts = [
-        shipped.table(root, _places(_FOUR, name), (*nih14.COLUMNS, "Set Id"), ABOUT)
+        source_tables.table(root, _places(_FOUR, name), (*nih14.COLUMNS, "Set Id"), ABOUT)
         for name in ("test_labels.csv", "validation_labels.csv")
     ]
     table = pl.concat([frame for _, frame in parts], how="diagonal")
     said = [_answers(table, "Image Index", parts[0][0], "four_findings").with_columns(source=pl.lit("adjudicated"))]
-    reads = [_reads(*shipped.table(root, _places(_FOUR, "individual_readers.csv"), _KEYS, ABOUT), "four_findings")]
+    reads = [
+        _reads(*source_tables.table(root, _places(_FOUR, "individual_readers.csv"), _KEYS, ABOUT), "four_findings")
+    ]
     notes: tuple[str, ...] = ()
-    if shipped.found(root, _places(_ALL, "test_individual_readers.csv")) is not None:
+    if source_tables.found(root, _places(_ALL, "test_individual_readers.csv")) is not None:
         notes = _with_all(root, said, reads)
     labels = pl.concat(said).drop("_line")
     whole = _images(root, nih, site, table, parts[0][0])
@@ -83,10 +87,10 @@ def _places(part: str, name: str) -> Sequence[str]:
 
 def _with_all(root: Path, said: list[pl.DataFrame], reads: list[pl.DataFrame]) -> tuple[str, ...]:
     """Add what was said of all fourteen findings; returns the note on what the vocabulary has no word for."""
-    path, rows = shipped.table(root, _places(_ALL, "test_individual_readers.csv"), (*_KEYS, "Abnormal"), ABOUT)
+    path, rows = source_tables.table(root, _places(_ALL, "test_individual_readers.csv"), (*_KEYS, "Abnormal"), ABOUT)
     reads.append(_reads(path, _normal(rows, path), "nih14"))
-    if shipped.found(root, _places(_ALL, "test_labels.csv")) is not None:
-        file, table = shipped.table(root, _places(_ALL, "test_labels.csv"), ("Image ID", "Abnormal"), ABOUT)
+    if source_tables.found(root, _places(_ALL, "test_labels.csv")) is not None:
+        file, table = source_tables.table(root, _places(_ALL, "test_labels.csv"), ("Image ID", "Abnormal"), ABOUT)
         made = _answers(_normal(table, file), "Image ID", file, "nih14")
         said.append(made.with_columns(source=pl.lit("majority_of_three")))
     other = rows.filter(pl.col("Other") == "YES").height if "Other" in rows.columns else 0
@@ -108,7 +112,7 @@ def _images(root: Path, nih: str, site: str, table: pl.DataFrame, file: Path) ->
     if not nih:
         images = nih14.images_of(nih14.renamed(table), root, file, site).with_columns(dataset=pl.lit("google_nih"))
         images = images.join(split, on="image_id", how="left", maintain_order="left")
-        return Source(images, tables.empty("labels"), notes=shipped.counts_note(images, ABOUT))
+        return Source(images, tables.empty("labels"), notes=source_tables.counts_note(images, ABOUT))
     whole = nih14.read(root / nih, site=site)
     lacking = split.join(whole.images, on="image_id", how="anti")["image_id"].sort()
     if len(lacking):
@@ -120,7 +124,7 @@ def _images(root: Path, nih: str, site: str, table: pl.DataFrame, file: Path) ->
 def _answers(table: pl.DataFrame, key: str, where: Path, vocabulary: str) -> pl.DataFrame:
     """case_id, finding, state of every answer, and the line it stands in; columns are findings by their synonyms."""
     columns = [c for c in table.columns if c not in _OTHER]
-    names = stated.resolved(columns, vocabulary, where)
+    names = label_layouts.resolved(columns, vocabulary, where)
     long = table.with_row_index("_line").unpivot(
         columns, index=["_line", key], variable_name="finding", value_name="word"
     )
@@ -129,9 +133,11 @@ def _answers(table: pl.DataFrame, key: str, where: Path, vocabulary: str) -> pl.
     if len(strange):
         raise InputError(where, f"answers {', '.join(_STATES)}", "others", examples=strange)
     return long.select(
-        pl.col(key).alias("case_id"), pl.col("finding").replace_strict(names),
-        pl.col("word").replace_strict(_STATES).alias("state"), "_line",
-    )  # fmt: skip
+        pl.col(key).alias("case_id"),
+        pl.col("finding").replace_strict(names),
+        pl.col("word").replace_strict(_STATES).alias("state"),
+        "_line",
+    )
 
 
 def _reads(path: Path, table: pl.DataFrame, vocabulary: str) -> pl.DataFrame:

@@ -11,11 +11,12 @@ from pathlib import Path
 import polars as pl
 
 from overread import tables
-from overread.datasets import folding, shipped, stated
+from overread.datasets.fields import label_layouts, normalise
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError
 from overread.tables import Source
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="MIMIC-CXR-JPG",
     citation="Johnson et al. 2019, MIMIC-CXR",
     doi="10.1038/s41597-019-0322-0",
@@ -27,8 +28,7 @@ ABOUT = shipped.About(
     patients=65_379,
 )
 _METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition", "Rows", "Columns", "StudyDate")
-_KEPT = {"PerformedProcedureStepDescription": "procedure",
-         "PatientOrientationCodeSequence_CodeMeaning": "orientation"}  # fmt: skip
+_KEPT = {"PerformedProcedureStepDescription": "procedure", "PatientOrientationCodeSequence_CodeMeaning": "orientation"}
 _VIEW_NAMES = "ViewCodeSequence_CodeMeaning"
 _PROGRAMS = {"chexpert": "mimic-cxr-2*-chexpert.csv", "negbio": "mimic-cxr-2*-negbio.csv"}
 _RADIOLOGIST = "mimic-cxr-2*-test-set-labeled.csv"
@@ -56,7 +56,7 @@ def read(root: Path, *, site: str = "bidmc", patients: str = "") -> Source:
     Raises InputError: no such folder, another set's, columns that changed, labels or splits with other words.
     """
     root = Path(root)
-    file, rows = shipped.table(root, ["mimic-cxr-2*-metadata.csv"], _METADATA, ABOUT)
+    file, rows = source_tables.table(root, ["mimic-cxr-2*-metadata.csv"], _METADATA, ABOUT)
     images = _images(rows, file, site)
     images = _with_split(images, root)
     if patients:
@@ -71,7 +71,9 @@ def read(root: Path, *, site: str = "bidmc", patients: str = "") -> Source:
     if stated_labels is None:
         return Source(images, tables.empty("labels"), notes=("no file of labels lies beside the table of images",))
     orphans = stated_labels.join(cases, on="case_id", how="anti")["case_id"].n_unique()
-    notes = shipped.counts_note(images, ABOUT) + ((f"labels of {orphans:,} studies without image",) if orphans else ())
+    notes = source_tables.counts_note(images, ABOUT) + (
+        (f"labels of {orphans:,} studies without image",) if orphans else ()
+    )
     return Source(images, tables.check(stated_labels.join(cases, on="case_id", how="semi"), "labels"), notes=notes)
 
 
@@ -80,25 +82,30 @@ def _images(rows: pl.DataFrame, file: Path, site: str) -> pl.DataFrame:
     view = pl.when(pl.col("ViewPosition").fill_null("") != "").then("ViewPosition").otherwise(coded)
     patient, study = pl.format("p{}", "subject_id"), pl.format("s{}", "study_id")
     frame = rows.select(
-        pl.col("dicom_id").alias("image_id"), study.alias("case_id"), patient.alias("patient_id"),
-        site=pl.lit(site), dataset=pl.lit("mimic_cxr"), view=view,
+        pl.col("dicom_id").alias("image_id"),
+        study.alias("case_id"),
+        patient.alias("patient_id"),
+        site=pl.lit(site),
+        dataset=pl.lit("mimic_cxr"),
+        view=view,
         acquired=pl.col("StudyDate").str.to_date("%Y%m%d", strict=False),
-        original_rows="Rows", original_columns="Columns",
+        original_rows="Rows",
+        original_columns="Columns",
         path=pl.format("files/{}/{}/{}/{}.jpg", patient.str.head(3), patient, study, "dicom_id"),
         **{ours: theirs for theirs, ours in _KEPT.items() if theirs in rows.columns},
-    )  # fmt: skip
+    )
     undated = rows.filter(frame["acquired"].is_null() & rows["StudyDate"].is_not_null())
     if undated.height:
         raise InputError(
             file, "StudyDate as YYYYMMDD", f"{undated.height:,} others", examples=undated["StudyDate"].head(5)
         )
-    return folding.views(folding.numbers(frame, ["original_rows", "original_columns"], file, whole=True))
+    return normalise.views(normalise.numbers(frame, ["original_rows", "original_columns"], file, whole=True))
 
 
 def _with_split(images: pl.DataFrame, root: Path) -> pl.DataFrame:
-    if shipped.found(root, ["mimic-cxr-2*-split.csv"]) is None:
+    if source_tables.found(root, ["mimic-cxr-2*-split.csv"]) is None:
         return images
-    path, rows = shipped.table(root, ["mimic-cxr-2*-split.csv"], ("dicom_id", "split"), ABOUT)
+    path, rows = source_tables.table(root, ["mimic-cxr-2*-split.csv"], ("dicom_id", "split"), ABOUT)
     strange = rows.filter(~pl.col("split").is_in(list(_SPLITS)).fill_null(False))["split"].unique().sort()
     if len(strange):
         raise InputError(path, f"splits {', '.join(_SPLITS)}", "others", examples=[s or "(empty)" for s in strange])
@@ -108,30 +115,32 @@ def _with_split(images: pl.DataFrame, root: Path) -> pl.DataFrame:
 
 def _with_patients(images: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Sex and age from MIMIC-IV: the age in the anchor year, moved by the years to the study."""
-    rows = stated.as_text(tables.frame_of(path))
-    shipped.check_columns(rows, path, ("subject_id", "gender", "anchor_age", "anchor_year"), ABOUT)
+    rows = label_layouts.as_text(tables.frame_of(path))
+    source_tables.check_columns(rows, path, ("subject_id", "gender", "anchor_age", "anchor_year"), ABOUT)
     who = rows.select(
-        pl.format("p{}", "subject_id").alias("patient_id"), sex="gender",
-        _age="anchor_age", _year="anchor_year",
-    )  # fmt: skip
-    who = folding.numbers(who, ["_age", "_year"], path)
-    who, strange = folding.sexes(who, path)
+        pl.format("p{}", "subject_id").alias("patient_id"),
+        sex="gender",
+        _age="anchor_age",
+        _year="anchor_year",
+    )
+    who = normalise.numbers(who, ["_age", "_year"], path)
+    who, strange = normalise.sexes(who, path)
     if strange:
         raise InputError.all(strange)
     joined = images.join(who, on="patient_id", how="left", maintain_order="left")
     old = pl.col("_age") >= _TOP
     age = pl.when(old).then("_age").otherwise(pl.col("_age") + (pl.col("acquired").dt.year() - pl.col("_year")))
-    fits = age.is_between(0, folding.OLDEST)
-    joined = folding.noted(joined, pl.when(~fits).then(pl.lit("age below 0 or above 120 years: not stated")))
-    joined = folding.noted(joined, pl.when(old).then(pl.lit("age over 89 in the anchor year: written as 91")))
+    fits = age.is_between(0, normalise.OLDEST)
+    joined = normalise.noted(joined, pl.when(~fits).then(pl.lit("age below 0 or above 120 years: not stated")))
+    joined = normalise.noted(joined, pl.when(old).then(pl.lit("age over 89 in the anchor year: written as 91")))
     return joined.with_columns(age_years=pl.when(fits).then(age)).drop("_age", "_year")
 
 
 def _labels(root: Path, pattern: str, source: str) -> pl.DataFrame | None:
-    if shipped.found(root, [pattern]) is None:
+    if source_tables.found(root, [pattern]) is None:
         return None
-    path, rows = shipped.table(root, [pattern], ("study_id",), ABOUT)
+    path, rows = source_tables.table(root, [pattern], ("study_id",), ABOUT)
     rows = rows.with_columns(case_id=pl.format("s{}", "study_id"))
     columns = [c for c in rows.columns if c not in ("subject_id", "study_id", "case_id")]
     spec = {"form": "wide", "columns": columns, "vocabulary": "chexpert", "source": source}
-    return stated.labels(rows, spec, root, path)
+    return label_layouts.labels(rows, spec, root, path)

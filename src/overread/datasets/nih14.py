@@ -15,11 +15,12 @@ from typing import Any
 import polars as pl
 
 from overread import limits, regular, tables
-from overread.datasets import folding, shipped, stated
+from overread.datasets.fields import label_layouts, normalise
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError
 from overread.tables import Source
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="NIH ChestX-ray14",
     citation="Wang et al. 2017, ChestX-ray8",
     doi="10.1109/CVPR.2017.369",
@@ -38,15 +39,34 @@ _LISTS = {
 }
 _FOLDS = {"train": "train", "tune": "tune", "val": "tune", "valid": "tune", "validation": "tune", "test": "test"}
 _VOCABULARY = (
-    "No Finding", "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia",
-    "Pneumothorax", "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia",
-)  # fmt: skip
+    "No Finding",
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+)
 _NAMES = {
-    "Image Index": "image_id", "Finding Labels": "finding_labels", "Follow-up #": "follow_up",
-    "Patient ID": "patient_id", "Patient Age": "age_years", "Patient Gender": "sex", "View Position": "view",
-    "OriginalImage[Width": "original_columns", "Height]": "original_rows",
+    "Image Index": "image_id",
+    "Finding Labels": "finding_labels",
+    "Follow-up #": "follow_up",
+    "Patient ID": "patient_id",
+    "Patient Age": "age_years",
+    "Patient Gender": "sex",
+    "View Position": "view",
+    "OriginalImage[Width": "original_columns",
+    "Height]": "original_rows",
     "OriginalImagePixelSpacing[x": "original_pixel_mm",
-}  # fmt: skip
+}
 COLUMNS = tuple(_NAMES)
 
 
@@ -75,13 +95,13 @@ def read(
     listed and not in the table.
     """
     root = Path(root)
-    file, table = shipped.table(root, _ENTRIES, _NAMES, ABOUT)
+    file, table = source_tables.table(root, _ENTRIES, _NAMES, ABOUT)
     rows = renamed(table)
     spec = {"form": "list", "column": "finding_labels", "vocabulary": _VOCABULARY, "source": label_source}
     images, notes = _official(images_of(rows, root, file, site), root)
     images = _own_split(images, root, lists) if lists else images
-    labels = stated.labels(rows, spec, root, file)
-    return Source(images, labels, _regions(root), notes=shipped.counts_note(images, ABOUT) + notes)
+    labels = label_layouts.labels(rows, spec, root, file)
+    return Source(images, labels, _regions(root), notes=source_tables.counts_note(images, ABOUT) + notes)
 
 
 def renamed(table: pl.DataFrame) -> pl.DataFrame:
@@ -91,20 +111,20 @@ def renamed(table: pl.DataFrame) -> pl.DataFrame:
 
 def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataFrame:
     """The table of images from the rows of NIH's table, as `renamed`."""
-    frame = folding.views(rows)
-    frame, strange = folding.sexes(frame, file)
-    frame, unread = folding.ages(frame, file)
+    frame = normalise.views(rows)
+    frame, strange = normalise.sexes(frame, file)
+    frame, unread = normalise.ages(frame, file)
     if strange or unread:
         raise InputError.all([*strange, *unread])
-    where = shipped.paths(root, (".png",), below=_folders(root))
+    where = source_tables.paths(root, (".png",), below=_folders(root))
     frame = frame.with_columns(
         pl.col("image_id").replace_strict(where, default=pl.format("images/{}", "image_id")).alias("path"),
         site=pl.lit(site),
         dataset=pl.lit("nih14"),
     ).drop("finding_labels")
-    frame = folding.numbers(frame, ["original_columns", "original_rows"], file, whole=True)
-    frame = folding.numbers(frame, ["original_pixel_mm"], file)
-    return tables.check(shipped.known_errors(frame, "nih14"), "images", where=file)
+    frame = normalise.numbers(frame, ["original_columns", "original_rows"], file, whole=True)
+    frame = normalise.numbers(frame, ["original_pixel_mm"], file)
+    return tables.check(source_tables.known_errors(frame, "nih14"), "images", where=file)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -115,7 +135,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _official(images: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """The images with `official_split` where NIH's lists are there, and notes on what lists and table do not share."""
-    files = {name: path for name, these in _LISTS.items() if (path := shipped.found(root, these)) is not None}
+    files = {name: path for name, these in _LISTS.items() if (path := source_tables.found(root, these)) is not None}
     if not files:
         return images, ()
     listed = _once(pl.concat([_names(p).with_columns(official_split=pl.lit(n)) for n, p in files.items()]), root)
@@ -136,7 +156,7 @@ def _own_split(images: pl.DataFrame, root: Path, lists: Mapping[str, str] | str)
 def _folds(root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
     """image_id, list_split of a split of one's own."""
     if isinstance(lists, str):
-        path, frame = shipped.table(root, [lists], ("Image Index", "fold"), ABOUT)
+        path, frame = source_tables.table(root, [lists], ("Image Index", "fold"), ABOUT)
         made = frame.select(image_id="Image Index", list_split="fold")
     else:
         path = root
@@ -178,7 +198,7 @@ def _once(lists: pl.DataFrame, root: Path) -> pl.DataFrame:
 
 def _regions(root: Path) -> pl.DataFrame | None:
     """NIH's boxes; their header has a comma within its brackets, so columns are taken by position."""
-    path = shipped.found(root, [_BOXES])
+    path = source_tables.found(root, [_BOXES])
     if path is None:
         return None
     rows = _rows(path, skip_rows=1, truncate_ragged_lines=True)
@@ -188,7 +208,7 @@ def _regions(root: Path) -> pl.DataFrame | None:
     boxes = rows.select(pl.col(rows.columns[i]).alias(name) for i, name in enumerate(names))
     words = boxes["finding"].fill_null("").unique().sort().to_list()
     known = {"Infiltrate": "infiltration"}  # this table's own word
-    known |= stated.resolved([w for w in words if w not in known], "nih14", path)
+    known |= label_layouts.resolved([w for w in words if w not in known], "nih14", path)
     boxes = boxes.with_columns(pl.col("finding").replace_strict(known), source=pl.lit("radiologist"))
     number = pl.int_range(1, pl.len() + 1).over("image_id", "finding").cast(pl.Int32)
     return tables.check(boxes.with_columns(number=number), "regions", where=path)

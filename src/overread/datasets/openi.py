@@ -13,12 +13,13 @@ from xml.parsers import expat
 import polars as pl
 
 from overread import findings, limits, regular, tables
-from overread.datasets import headers, shipped
+from overread.datasets.fields import original_headers
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError
-from overread.images import tree
+from overread.images import file_tree
 from overread.tables import Source
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="Open-i (Indiana University)",
     citation="Demner-Fushman et al. 2016",
     doi="10.1093/jamia/ocv080",
@@ -30,17 +31,34 @@ ABOUT = shipped.About(
 )
 # The head of a MeSH entry ("Cardiomegaly/mild") and the findings that it is.
 _MESH = {
-    "normal": ("no_finding",), "cardiomegaly": ("cardiomegaly",), "pulmonary atelectasis": ("atelectasis",),
-    "pleural effusion": ("pleural_effusion",), "hemothorax": ("pleural_effusion",), "infiltrate": ("infiltration",),
-    "hydropneumothorax": ("pleural_effusion", "pneumothorax"), "hemopneumothorax": ("pleural_effusion", "pneumothorax"),
-    "pneumothorax": ("pneumothorax",), "consolidation": ("consolidation",), "pulmonary edema": ("edema",),
-    "emphysema": ("emphysema",), "pulmonary emphysema": ("emphysema",), "bullous emphysema": ("emphysema",),
-    "pulmonary fibrosis": ("fibrosis",), "nodule": ("nodule",), "mass": ("mass",), "pneumonia": ("pneumonia",),
-    "hernia, hiatal": ("hernia",), "fractures, bone": ("fracture",), "opacity": ("lung_opacity",),
-    "airspace disease": ("lung_opacity",), "thickening": ("pleural_thickening",), "tuberculosis": ("tuberculosis",),
-    "catheters, indwelling": ("support_devices",), "implanted medical device": ("support_devices",),
+    "normal": ("no_finding",),
+    "cardiomegaly": ("cardiomegaly",),
+    "pulmonary atelectasis": ("atelectasis",),
+    "pleural effusion": ("pleural_effusion",),
+    "hemothorax": ("pleural_effusion",),
+    "infiltrate": ("infiltration",),
+    "hydropneumothorax": ("pleural_effusion", "pneumothorax"),
+    "hemopneumothorax": ("pleural_effusion", "pneumothorax"),
+    "pneumothorax": ("pneumothorax",),
+    "consolidation": ("consolidation",),
+    "pulmonary edema": ("edema",),
+    "emphysema": ("emphysema",),
+    "pulmonary emphysema": ("emphysema",),
+    "bullous emphysema": ("emphysema",),
+    "pulmonary fibrosis": ("fibrosis",),
+    "nodule": ("nodule",),
+    "mass": ("mass",),
+    "pneumonia": ("pneumonia",),
+    "hernia, hiatal": ("hernia",),
+    "fractures, bone": ("fracture",),
+    "opacity": ("lung_opacity",),
+    "airspace disease": ("lung_opacity",),
+    "thickening": ("pleural_thickening",),
+    "tuberculosis": ("tuberculosis",),
+    "catheters, indwelling": ("support_devices",),
+    "implanted medical device": ("support_devices",),
     "tube, inserted": ("support_devices",),
-}  # fmt: skip
+}
 # Heads that are that finding only at this place ("Mass/breast" is no mass of the lung). Elsewhere, or where no place is
 # coded, the report says nothing of the finding: neither present nor absent.
 _PLACE = {"opacity": "lung", "nodule": "lung", "mass": "lung", "thickening": "pleura"}
@@ -67,9 +85,9 @@ def read(root: Path, *, site: str = "indiana") -> Source:
     number, images of two reports.
     """
     root = Path(root)
-    files = tree.files(root, suffixes=(".xml",))
+    files = file_tree.files(root, suffixes=(".xml",))
     if not files:
-        shipped.table(root, ["ecgen-radiology/1.xml"], (), ABOUT)  # says what stands there instead
+        source_tables.table(root, ["ecgen-radiology/1.xml"], (), ABOUT)  # says what stands there instead
     reports = [_report(path) for path in files]
     _once([str(said["case_id"]) for said, _ in reports], root, "a number of its own (uId) in every report")
     _once([name for _, names in reports for name in names], root, "every image in one report")
@@ -85,7 +103,7 @@ def read(root: Path, *, site: str = "indiana") -> Source:
         notes += (f"{unused:,} reports have no image",)
     if silent := shown.height - labels["case_id"].n_unique():
         notes += (f"{silent:,} reports with images were not coded: they state nothing",)
-    return Source(images, labels, notes=notes + shipped.counts_note(images, ABOUT))
+    return Source(images, labels, notes=notes + source_tables.counts_note(images, ABOUT))
 
 
 def _once(values: list[str], root: Path, expected: str) -> None:
@@ -96,20 +114,24 @@ def _once(values: list[str], root: Path, expected: str) -> None:
 
 def _placed(rows: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
     """The images with the path of each one's file, and what the header of its DICOM file says where that is there."""
-    pictures = {p.stem: p.relative_to(root).as_posix() for p in tree.files(root, suffixes=(".png", ".jpg"))}
+    pictures = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=(".png", ".jpg"))}
     # The DICOM file of CXR10_IM-0002-1001 is 10_IM-0002-1001.dcm.
     dicom = {
-        f"CXR{p.stem.removeprefix('CXR')}": p.relative_to(root).as_posix() for p in tree.files(root, suffixes=(".dcm",))
+        f"CXR{p.stem.removeprefix('CXR')}": p.relative_to(root).as_posix()
+        for p in file_tree.files(root, suffixes=(".dcm",))
     }
     named = pl.col("image_id")
     rows = rows.with_columns(
-        patient_id="case_id", site=pl.lit(site), dataset=pl.lit("openi"), view=pl.lit("UNKNOWN"),
+        patient_id="case_id",
+        site=pl.lit(site),
+        dataset=pl.lit("openi"),
+        view=pl.lit("UNKNOWN"),
         _dicom=named.replace_strict(dicom, default=None, return_dtype=pl.String),
         _picture=named.replace_strict(pictures, default=None, return_dtype=pl.String),
-    )  # fmt: skip
+    )
     rows = rows.with_columns(path=pl.coalesce("_picture", "_dicom", pl.format("{}.png", named)))
     if dicom:
-        told = headers.stated(rows.select("image_id", path=pl.coalesce("_dicom", "path")), root)
+        told = original_headers.stated(rows.select("image_id", path=pl.coalesce("_dicom", "path")), root)
         rows = rows.drop("view").hstack(told.drop("image_id", "path"))
         resized = pl.col("_picture").is_not_null()
         rows = rows.with_columns(pl.when(~resized).then("pixel_mm").alias("pixel_mm"))  # the PNG has other pixels

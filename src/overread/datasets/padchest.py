@@ -12,11 +12,12 @@ from pathlib import Path
 import polars as pl
 
 from overread import tables
-from overread.datasets import folding, shipped
+from overread.datasets.fields import normalise
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError, did_you_mean
 from overread.tables import Source
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="PadChest",
     citation="Bustos et al. 2020, PadChest",
     doi="10.1016/j.media.2020.101797",
@@ -29,9 +30,22 @@ ABOUT = shipped.About(
 )
 _TABLE = ("PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", "PADCHEST_chest_x_ray_images_labels_160K*.csv")
 _COLUMNS = (
-    "ImageID", "ImageDir", "StudyDate_DICOM", "StudyID", "PatientID", "PatientBirth", "PatientSex_DICOM", "Projection",
-    "Pediatric", "Manufacturer_DICOM", "Rows_DICOM", "Columns_DICOM", "Report", "MethodLabel", "Labels",
-)  # fmt: skip
+    "ImageID",
+    "ImageDir",
+    "StudyDate_DICOM",
+    "StudyID",
+    "PatientID",
+    "PatientBirth",
+    "PatientSex_DICOM",
+    "Projection",
+    "Pediatric",
+    "Manufacturer_DICOM",
+    "Rows_DICOM",
+    "Columns_DICOM",
+    "Report",
+    "MethodLabel",
+    "Labels",
+)
 _VIEWS = {"PA": "PA", "AP": "AP", "AP_horizontal": "AP", "L": "LATERAL", "COSTAL": "UNKNOWN", "EXCLUDE": "UNKNOWN"}
 _METHODS = {"Physician": "physician", "RNN_model": "report_text"}
 _NOTHING = "exclude"
@@ -54,38 +68,52 @@ def read(root: Path, *, site: str = "san_juan") -> Source:
     that PadChest does not have.
     """
     root = Path(root)
-    file, rows = shipped.table(root, _TABLE, _COLUMNS, ABOUT)
-    shipped.check_filled(rows, file, ("ImageID", "StudyID", "PatientID"))
+    file, rows = source_tables.table(root, _TABLE, _COLUMNS, ABOUT)
+    source_tables.check_filled(rows, file, ("ImageID", "StudyID", "PatientID"))
     means = pl.read_csv(Path(__file__).with_name("padchest_labels.csv"), comment_prefix="#", infer_schema=False)
     images = _images(rows, root, file, site)
     cells = _cells(rows, means["label"].unique().to_list(), file)
     labels = tables.check(_labels(cells, means), "labels", where=file)
-    return Source(images, labels, notes=_notes(rows, cells, means) + shipped.counts_note(images, ABOUT))
+    return Source(images, labels, notes=_notes(rows, cells, means) + source_tables.counts_note(images, ABOUT))
 
 
 def _images(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataFrame:
-    where = shipped.paths(root, (".png",))
+    where = source_tables.paths(root, (".png",))
     folded = pl.col("Projection").replace_strict(_VIEWS, default="UNKNOWN")
     strange = pl.col("Projection").is_null() | ~pl.col("Projection").is_in(["PA", "AP", "AP_horizontal", "L"])
-    rows = folding.numbers(folding.dates(rows, "StudyDate_DICOM", file), ["PatientBirth"], file)
+    rows = normalise.numbers(normalise.dates(rows, "StudyDate_DICOM", file), ["PatientBirth"], file)
     date = pl.col("StudyDate_DICOM")
     age = date.dt.year() - pl.col("PatientBirth")
-    odd = (age < 0) | (age > folding.OLDEST)
+    odd = (age < 0) | (age > normalise.OLDEST)
     frame = rows.select(
-        image_id="ImageID", case_id="StudyID", patient_id="PatientID", site=pl.lit(site), dataset=pl.lit("padchest"),
-        view=folded, sex="PatientSex_DICOM", age_years=pl.when(~odd).then(age), manufacturer="Manufacturer_DICOM",
-        acquired=date, pediatric="Pediatric", original_rows="Rows_DICOM", original_columns="Columns_DICOM",
-        report="Report", padchest_labels="Labels", _strange=strange, _projection="Projection", _odd=odd,
+        image_id="ImageID",
+        case_id="StudyID",
+        patient_id="PatientID",
+        site=pl.lit(site),
+        dataset=pl.lit("padchest"),
+        view=folded,
+        sex="PatientSex_DICOM",
+        age_years=pl.when(~odd).then(age),
+        manufacturer="Manufacturer_DICOM",
+        acquired=date,
+        pediatric="Pediatric",
+        original_rows="Rows_DICOM",
+        original_columns="Columns_DICOM",
+        report="Report",
+        padchest_labels="Labels",
+        _strange=strange,
+        _projection="Projection",
+        _odd=odd,
         path=pl.col("ImageID").replace_strict(where, default=pl.format("{}/{}", "ImageDir", "ImageID")),
-    )  # fmt: skip
-    frame = folding.numbers(frame, ["original_rows", "original_columns"], file, whole=True)
+    )
+    frame = normalise.numbers(frame, ["original_rows", "original_columns"], file, whole=True)
     note = pl.format("projection '{}': view UNKNOWN", pl.col("_projection").fill_null(""))
-    frame = folding.noted(frame, pl.when("_strange").then(note))
-    frame = folding.noted(frame, pl.when("_odd").then(pl.lit("age below 0 or above 120 years: not stated")))
-    frame, unknown = folding.sexes(frame.drop("_strange", "_projection", "_odd"), file)
+    frame = normalise.noted(frame, pl.when("_strange").then(note))
+    frame = normalise.noted(frame, pl.when("_odd").then(pl.lit("age below 0 or above 120 years: not stated")))
+    frame, unknown = normalise.sexes(frame.drop("_strange", "_projection", "_odd"), file)
     if unknown:
         raise InputError.all(unknown)
-    return tables.check(shipped.known_errors(frame, "padchest"), "images", where=file)
+    return tables.check(source_tables.known_errors(frame, "padchest"), "images", where=file)
 
 
 def _cells(rows: pl.DataFrame, known: list[str], file: Path) -> pl.DataFrame:

@@ -12,13 +12,14 @@ from typing import Any
 import polars as pl
 
 from overread import tables
-from overread.datasets import folding, headers, shipped
+from overread.datasets.fields import normalise, original_headers
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError
-from overread.images import tree
+from overread.images import file_tree
 from overread.tables import Source
-from overread.tables.records import read_json
+from overread.tables.records.typed_files import read_json
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="RSNA Pneumonia Detection Challenge",
     citation="Shih et al. 2019, Augmenting the NIH chest radiograph dataset",
     doi="10.1148/ryai.2019180041",
@@ -48,28 +49,37 @@ def read(root: Path, *, site: str = "nih") -> Source:
     boxes or its class contradict, images in one table only, mappings that lack an image.
     """
     root = Path(root)
-    file, rows = shipped.table(root, ["stage_2_train_labels.csv"], ("patientId", *_BOX, "Target"), ABOUT)
-    classes_file, classes = shipped.table(root, ["stage_2_detailed_class_info.csv"], ("patientId", "class"), ABOUT)
-    shipped.check_filled(rows, file, ("patientId", "Target"))
-    shipped.check_filled(classes, classes_file, ("patientId", "class"))
-    rows = folding.numbers(rows, _BOX, file)
+    file, rows = source_tables.table(root, ["stage_2_train_labels.csv"], ("patientId", *_BOX, "Target"), ABOUT)
+    classes_file, classes = source_tables.table(
+        root, ["stage_2_detailed_class_info.csv"], ("patientId", "class"), ABOUT
+    )
+    source_tables.check_filled(rows, file, ("patientId", "Target"))
+    source_tables.check_filled(classes, classes_file, ("patientId", "class"))
+    rows = normalise.numbers(rows, _BOX, file)
     if strange := [c for c in classes["class"].unique().sort().to_list() if c not in _CLASSES]:
         raise InputError(classes_file, f"classes {', '.join(_CLASSES)}", "others", examples=strange)
     _check(rows, classes, file, classes_file)
     images, notes = _images(rows["patientId"].unique(maintain_order=True), root, file, site)
     boxed = rows.filter(pl.col("Target") == "1")
     regions = boxed.select(
-        *_BOX, image_id="patientId", finding=pl.lit("lung_opacity"),
-        source=pl.lit("radiologist"), number=pl.int_range(1, pl.len() + 1).over("patientId").cast(pl.Int32),
-    )  # fmt: skip
-    labels = pl.concat([
-        _said(rows, "lung_opacity", pl.col("Target") == "1"),
-        _said(classes, "no_finding", pl.col("class") == "Normal"),
-    ])  # fmt: skip
+        *_BOX,
+        image_id="patientId",
+        finding=pl.lit("lung_opacity"),
+        source=pl.lit("radiologist"),
+        number=pl.int_range(1, pl.len() + 1).over("patientId").cast(pl.Int32),
+    )
+    labels = pl.concat(
+        [
+            _said(rows, "lung_opacity", pl.col("Target") == "1"),
+            _said(classes, "no_finding", pl.col("class") == "Normal"),
+        ]
+    )
     return Source(
-        images, tables.check(labels, "labels", where=file), tables.check(regions, "regions", where=file),
-        notes=notes + shipped.counts_note(images, ABOUT),
-    )  # fmt: skip
+        images,
+        tables.check(labels, "labels", where=file),
+        tables.check(regions, "regions", where=file),
+        notes=notes + source_tables.counts_note(images, ABOUT),
+    )
 
 
 def _check(rows: pl.DataFrame, classes: pl.DataFrame, file: Path, classes_file: Path) -> None:
@@ -102,16 +112,18 @@ def _several(rows: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def _images(names: pl.Series, root: Path, file: Path, site: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    where = {p.stem: p.relative_to(root).as_posix() for p in tree.files(root, suffixes=(".dcm", ".png", ".jpg"))}
+    where = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=(".dcm", ".png", ".jpg"))}
     images = pl.DataFrame({"image_id": names, "patient_id": names, "site": site, "dataset": "rsna"}).with_columns(
         path=pl.col("image_id").replace_strict(where, default=pl.format("stage_2_train_images/{}.dcm", "image_id"))
     )
     notes: tuple[str, ...] = ("the tables do not tell patients, and no mappings are there: every image counts as one",)
-    if (mappings := shipped.found(root, [_MAPPINGS])) is not None:
+    if (mappings := source_tables.found(root, [_MAPPINGS])) is not None:
         images, notes = _mapped(images, mappings), ()
     if spare := len(set(where) - set(names)):
         notes += (f"{spare:,} files are not in the tables, which label them not: left out",)
-    return tables.check(headers.of_original(headers.stated(images, root)), "images", where=file), notes
+    return tables.check(
+        original_headers.of_original(original_headers.stated(images, root)), "images", where=file
+    ), notes
 
 
 def _mapped(images: pl.DataFrame, path: Path) -> pl.DataFrame:

@@ -13,12 +13,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from overread import tables
-from overread.datasets import headers, shipped
+from overread.datasets.fields import original_headers
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError
-from overread.images import tree
+from overread.images import file_tree
 from overread.tables import Source
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="SIIM-ACR Pneumothorax",
     citation="SIIM-ACR Pneumothorax Segmentation, Kaggle 2019",
     doi="10.1007/s10278-019-00299-9",
@@ -45,17 +46,17 @@ def read(root: Path, *, site: str = "nih") -> Source:
     image both outlined and without.
     """
     root = Path(root)
-    file, rows = shipped.table(root, ("stage_2_train.csv", "train-rle.csv"), (), ABOUT)
+    file, rows = source_tables.table(root, ("stage_2_train.csv", "train-rle.csv"), (), ABOUT)
     rows = rows.rename({c: c.strip() for c in rows.columns})  # the file has a space before its second column
-    shipped.check_columns(rows, file, ("ImageId", "EncodedPixels"), ABOUT)
-    shipped.check_filled(rows, file, ("ImageId",))
+    source_tables.check_columns(rows, file, ("ImageId", "EncodedPixels"), ABOUT)
+    source_tables.check_filled(rows, file, ("ImageId",))
     rows = rows.with_columns(pl.col("EncodedPixels").str.strip_chars())
-    where = {p.stem: p.relative_to(root).as_posix() for p in tree.files(root, suffixes=(".dcm",))}
+    where = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=(".dcm",))}
     names = rows["ImageId"].unique(maintain_order=True)
     images = pl.DataFrame({"image_id": names, "patient_id": names, "site": site, "dataset": "siim"}).with_columns(
         path=pl.col("image_id").replace_strict(where, default=pl.format("dicom-images-train/{}.dcm", "image_id"))
     )
-    images = tables.check(headers.of_original(headers.stated(images, root)), "images", where=file)
+    images = tables.check(original_headers.of_original(original_headers.stated(images, root)), "images", where=file)
     parts = _parts(rows, file)
     boxes = [
         {"image_id": n, **_box(r, f"{file}, {n}")} for n, r in parts.select("ImageId", "EncodedPixels").iter_rows()
@@ -67,13 +68,15 @@ def read(root: Path, *, site: str = "nih") -> Source:
         regions = tables.check(made.with_columns(finding=pl.lit("pneumothorax")), "regions", where=file)
     present = pl.col("image_id").is_in(parts["ImageId"].implode())
     labels = images.select(
-        pl.col("image_id").alias("case_id"), finding=pl.lit("pneumothorax"), source=pl.lit("radiologist"),
+        pl.col("image_id").alias("case_id"),
+        finding=pl.lit("pneumothorax"),
+        source=pl.lit("radiologist"),
         state=pl.when(present).then(pl.lit("present")).otherwise(pl.lit("absent")),
-    )  # fmt: skip
+    )
     notes: tuple[str, ...] = ("the set does not tell patients: every image counts as one",)
     if spare := len(set(where) - set(names)):
         notes += (f"{spare:,} files are not in the table, which labels them not: left out",)
-    notes += shipped.counts_note(images, ABOUT)
+    notes += source_tables.counts_note(images, ABOUT)
     return Source(images, tables.check(labels, "labels"), regions, notes=notes)
 
 
@@ -114,9 +117,12 @@ def _box(text: str, where: object, side: int = SIDE) -> dict[str, float | int]:
     turns = right > left  # a run that goes on in the next column touches the lower edge and the upper one
     y, below = int(np.where(turns, 0, top).min()), int(np.where(turns, side - 1, bottom).max())
     return {
-        "x": float(left.min()), "y": float(y), "width": float(right.max() - left.min() + 1),
-        "height": float(below - y + 1), "mask_pixels": int((end - start).sum()),
-    }  # fmt: skip
+        "x": float(left.min()),
+        "y": float(y),
+        "width": float(right.max() - left.min() + 1),
+        "height": float(below - y + 1),
+        "mask_pixels": int((end - start).sum()),
+    }
 
 
 def mask_of(runs: str, side: int = SIDE, *, where: object = "run lengths") -> NDArray[np.bool_]:

@@ -10,10 +10,11 @@ from typing import Any
 import polars as pl
 
 from overread import tables
-from overread.datasets import folding, locations, stated
+from overread.datasets.fields import label_layouts, normalise
+from overread.datasets.source_files import locations
 from overread.errors import InputError, did_you_mean
 from overread.tables import Source
-from overread.tables.identity import canonical
+from overread.tables.identifiers.identity import canonical
 
 _NEEDED = ("image_id", "patient_id", "site")
 _NO_FILE = "no file there: the folder holds a part of the set"
@@ -85,7 +86,7 @@ def read(
     else:
         rows = tables.frame_of(file, encoding=encoding)
         _refuse_flags(rows, columns, file)
-        rows = stated.as_text(rows)
+        rows = label_layouts.as_text(rows)
     _check_columns(rows, file, columns, keep, defaults or {})
     every, rows = rows, _chosen(rows, where or {}, file)
     frame = _mapped(rows, columns, keep, defaults or {})
@@ -140,7 +141,9 @@ def _labels(
     made = []
     for part in labels if several else [labels]:
         spec = part if isinstance(part, Mapping) and "form" in part else {"form": "wide", "columns": part}
-        made.append(stated.labels(rows, {"source": "stated", **spec}, root, file, encoding=encoding, notes=notes))
+        made.append(
+            label_layouts.labels(rows, {"source": "stated", **spec}, root, file, encoding=encoding, notes=notes)
+        )
     return tables.check(pl.concat(made), "labels", where=f"{file}, labels")
 
 
@@ -189,12 +192,14 @@ def _check_columns(
     problems += locations.check_fields(templates, [*rows.columns, *plain], "columns")
     problems += [
         InputError(
-            "columns", "columns of the table of images", f"'{name}'",
+            "columns",
+            "columns of the table of images",
+            f"'{name}'",
             do=did_you_mean(name, ours) or "Name columns of your own in `keep`.",
         )
         for name in columns
         if name not in ours
-    ]  # fmt: skip
+    ]
     problems += [
         InputError("defaults", "a column of the table of images, or one of your own", f"'{name}'", do=hint)
         for name in defaults
@@ -241,17 +246,17 @@ def _respelt(frame: pl.DataFrame, spellings: Mapping[str, Mapping[str, str]]) ->
 def _folded(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
     problems: list[InputError] = []
     if "view" in frame.columns:
-        frame = folding.views(frame)
+        frame = normalise.views(frame)
     if "modality" in frame.columns:
-        frame = folding.modalities(frame)
+        frame = normalise.modalities(frame)
     if "body_part" in frame.columns:
-        frame = folding.body_parts(frame)
+        frame = normalise.body_parts(frame)
     if "sex" in frame.columns:
-        frame, found = folding.sexes(frame, file)
+        frame, found = normalise.sexes(frame, file)
         problems += found
     if "age_years" in frame.columns:
-        frame, found = folding.ages(frame, file)
+        frame, found = normalise.ages(frame, file)
         problems += found
     if problems:
         raise InputError.all(problems)
-    return folding.dates(frame, "acquired", file) if "acquired" in frame.columns else frame
+    return normalise.dates(frame, "acquired", file) if "acquired" in frame.columns else frame

@@ -11,12 +11,13 @@ from pathlib import Path
 import polars as pl
 
 from overread import tables
-from overread.datasets import folding, headers, shipped
+from overread.datasets.fields import normalise, original_headers
+from overread.datasets.source_files import source_tables
 from overread.errors import InputError, did_you_mean
-from overread.images import tree
+from overread.images import file_tree
 from overread.tables import Source
 
-ABOUT = shipped.About(
+ABOUT = source_tables.About(
     title="VinDr-CXR",
     citation="Nguyen et al. 2022, VinDr-CXR",
     doi="10.1038/s41597-022-01498-w",
@@ -28,20 +29,54 @@ ABOUT = shipped.About(
 )
 # The set's words; those that the vocabulary has no word for are "".
 _WORDS = {
-    "Aortic enlargement": "", "Atelectasis": "atelectasis", "Calcification": "", "Cardiomegaly": "cardiomegaly",
-    "Clavicle fracture": "fracture", "Consolidation": "consolidation", "Edema": "edema", "Emphysema": "emphysema",
-    "Enlarged PA": "", "ILD": "", "Infiltration": "infiltration", "Lung Opacity": "lung_opacity", "Lung cavity": "",
-    "Lung cyst": "", "Mediastinal shift": "", "Nodule/Mass": "lung_lesion", "Pleural effusion": "pleural_effusion",
-    "Pleural thickening": "pleural_thickening", "Pneumothorax": "pneumothorax", "Pulmonary fibrosis": "fibrosis",
-    "Rib fracture": "fracture", "Other lesion": "", "COPD": "", "Lung tumor": "", "Pneumonia": "pneumonia",
-    "Tuberculosis": "tuberculosis", "Other disease": "", "Other diseases": "", "No finding": "no_finding",
-}  # fmt: skip
+    "Aortic enlargement": "",
+    "Atelectasis": "atelectasis",
+    "Calcification": "",
+    "Cardiomegaly": "cardiomegaly",
+    "Clavicle fracture": "fracture",
+    "Consolidation": "consolidation",
+    "Edema": "edema",
+    "Emphysema": "emphysema",
+    "Enlarged PA": "",
+    "ILD": "",
+    "Infiltration": "infiltration",
+    "Lung Opacity": "lung_opacity",
+    "Lung cavity": "",
+    "Lung cyst": "",
+    "Mediastinal shift": "",
+    "Nodule/Mass": "lung_lesion",
+    "Pleural effusion": "pleural_effusion",
+    "Pleural thickening": "pleural_thickening",
+    "Pneumothorax": "pneumothorax",
+    "Pulmonary fibrosis": "fibrosis",
+    "Rib fracture": "fracture",
+    "Other lesion": "",
+    "COPD": "",
+    "Lung tumor": "",
+    "Pneumonia": "pneumonia",
+    "Tuberculosis": "tuberculosis",
+    "Other disease": "",
+    "Other diseases": "",
+    "No finding": "no_finding",
+}
 # The classes of Kaggle's form: what a radiologist had to box there. Other findings were "Other lesion" or nothing.
 _KAGGLE = (
-    "Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Consolidation", "ILD", "Infiltration",
-    "Lung Opacity", "Nodule/Mass", "Other lesion", "Pleural effusion", "Pleural thickening", "Pneumothorax",
-    "Pulmonary fibrosis", "No finding",
-)  # fmt: skip
+    "Aortic enlargement",
+    "Atelectasis",
+    "Calcification",
+    "Cardiomegaly",
+    "Consolidation",
+    "ILD",
+    "Infiltration",
+    "Lung Opacity",
+    "Nodule/Mass",
+    "Other lesion",
+    "Pleural effusion",
+    "Pleural thickening",
+    "Pneumothorax",
+    "Pulmonary fibrosis",
+    "No finding",
+)
 _BOX = ("x_min", "y_min", "x_max", "y_max")
 _SUFFIXES = (".dicom", ".dcm", ".png", ".jpg")
 
@@ -64,13 +99,15 @@ def read(root: Path, *, site: str = "vindr") -> Source:
     folder = root / "annotations" if (root / "annotations").is_dir() else root
     boxes, answers, wordless = _tables(folder, root)
     ids = pl.concat([f.select("image_id", "official_split") for f in (*boxes, *answers)]).unique(maintain_order=True)
-    where = {p.stem: p.relative_to(root).as_posix() for p in tree.files(root, suffixes=_SUFFIXES)}
+    where = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=_SUFFIXES)}
     absent = pl.format("{}/{}.dicom", pl.col("official_split"), "image_id")
     images = ids.with_columns(
-        patient_id="image_id", site=pl.lit(site), dataset=pl.lit("vindr"),
+        patient_id="image_id",
+        site=pl.lit(site),
+        dataset=pl.lit("vindr"),
         path=pl.col("image_id").replace_strict(where, default=absent),
-    )  # fmt: skip
-    images = headers.stated(images, root)
+    )
+    images = original_headers.stated(images, root)
     bare = images.filter(pl.col("view") == "UNKNOWN").height
     images = tables.check(images.with_columns(pl.col("view").replace("UNKNOWN", "PA")), "images", where=root)
     said = pl.concat(answers)
@@ -86,29 +123,35 @@ def read(root: Path, *, site: str = "vindr") -> Source:
     notes += _spare(wordless, "answers") + _spare(
         [b.filter(pl.col("finding") == "")["class_name"] for b in boxes], "boxes"
     )
-    notes += shipped.counts_note(images, ABOUT)
+    notes += source_tables.counts_note(images, ABOUT)
     return Source(
-        images, tables.check(labels, "labels", where=folder), _regions(boxes, folder),
-        tables.check(reads, "reads", where=folder), notes=notes,
-    )  # fmt: skip
+        images,
+        tables.check(labels, "labels", where=folder),
+        _regions(boxes, folder),
+        tables.check(reads, "reads", where=folder),
+        notes=notes,
+    )
 
 
 def _tables(folder: Path, root: Path) -> tuple[list[pl.DataFrame], list[pl.DataFrame], list[pl.Series]]:
     """Boxes and answers of every split, long: image_id, rad_id, official_split and what was said; wordless answers."""
-    if shipped.found(folder, ["annotations_train.csv"]) is None and shipped.found(root, ["train.csv"]) is not None:
-        path, rows = shipped.table(root, ["train.csv"], ("image_id", "class_name", "rad_id", *_BOX), ABOUT)
+    if (
+        source_tables.found(folder, ["annotations_train.csv"]) is None
+        and source_tables.found(root, ["train.csv"]) is not None
+    ):
+        path, rows = source_tables.table(root, ["train.csv"], ("image_id", "class_name", "rad_id", *_BOX), ABOUT)
         boxes = _named(rows.with_columns(official_split=pl.lit("train")), path)
         return [boxes], [_of_boxes(boxes, path)], []
     boxes_, answers, wordless = [], [], []
     for split in ("train", "test"):
         reader = ("rad_id",) if split == "train" else ()
-        if shipped.found(folder, [f"annotations_{split}.csv"]) is None and split == "test":
+        if source_tables.found(folder, [f"annotations_{split}.csv"]) is None and split == "test":
             continue
-        path, rows = shipped.table(
+        path, rows = source_tables.table(
             folder, [f"annotations_{split}.csv"], ("image_id", "class_name", *_BOX, *reader), ABOUT
         )
         boxes_.append(_named(_who(rows, split), path))
-        path, rows = shipped.table(folder, [f"image_labels_{split}.csv"], ("image_id", *reader), ABOUT)
+        path, rows = source_tables.table(folder, [f"image_labels_{split}.csv"], ("image_id", *reader), ABOUT)
         answered = _of_columns(_who(rows, split), path)
         answers.append(_answers(answered))
         wordless.append(answered.filter(pl.col("yes"), pl.col("finding") == "")["word"])
@@ -126,9 +169,9 @@ def _check_words(words: list[str], path: Path) -> None:
 
 
 def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
-    shipped.check_filled(rows, path, ("image_id", "rad_id", "class_name"))
+    source_tables.check_filled(rows, path, ("image_id", "rad_id", "class_name"))
     _check_words(rows["class_name"].unique().sort().to_list(), path)
-    rows = folding.numbers(rows, _BOX, path)
+    rows = normalise.numbers(rows, _BOX, path)
     whole = pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX)
     whole &= (pl.col("x_max") > pl.col("x_min")) & (pl.col("y_max") > pl.col("y_min"))
     bare = pl.all_horizontal(pl.col(c).is_null() for c in _BOX) & (pl.col("class_name") == "No finding")
@@ -137,16 +180,20 @@ def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
         expected = "a box (x_min < x_max, y_min < y_max) of every finding"
         raise InputError(path, expected, f"{odd.height:,} rows without", examples=odd["image_id"].head(5))
     return rows.select(
-        "image_id", "rad_id", "official_split", "class_name", *_BOX,
+        "image_id",
+        "rad_id",
+        "official_split",
+        "class_name",
+        *_BOX,
         finding=pl.col("class_name").replace_strict(_WORDS),
-    )  # fmt: skip
+    )
 
 
 def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Every cell of the columns of 0 and 1, a column per word: word, finding ("" = no word of ours) and yes."""
     words = [c for c in rows.columns if c not in ("image_id", "rad_id", "official_split")]
     _check_words(words, path)
-    shipped.check_filled(rows, path, ("image_id", "rad_id"))
+    source_tables.check_filled(rows, path, ("image_id", "rad_id"))
     long = rows.unpivot(words, index=["image_id", "rad_id", "official_split"], variable_name="word", value_name="said")
     said = pl.col("said").str.strip_chars().str.replace(r"\.0+$", "")
     odd = long.filter(~said.is_in(["0", "1"]).fill_null(True))
@@ -177,10 +224,15 @@ def _answers(long: pl.DataFrame) -> pl.DataFrame:
 def _regions(boxes: list[pl.DataFrame], where: Path) -> pl.DataFrame:
     drawn = pl.concat(boxes).filter(pl.col("finding") != "", pl.col("x_min").is_not_null())
     made = drawn.select(
-        "image_id", "finding", source="rad_id", x="x_min", y="y_min", width=pl.col("x_max") - pl.col("x_min"),
+        "image_id",
+        "finding",
+        source="rad_id",
+        x="x_min",
+        y="y_min",
+        width=pl.col("x_max") - pl.col("x_min"),
         height=pl.col("y_max") - pl.col("y_min"),
         number=pl.int_range(1, pl.len() + 1).over("image_id", "finding", "rad_id").cast(pl.Int32),
-    )  # fmt: skip
+    )
     return tables.check(made, "regions", where=where)
 
 

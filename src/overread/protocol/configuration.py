@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from overread.errors import InputError, did_you_mean
-from overread.tables.records import checked_values
+from overread.tables.records.typed_files import checked_values
 
 
 def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:

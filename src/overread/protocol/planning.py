@@ -11,7 +11,7 @@ import polars as pl
 
 from overread import limits, tables
 from overread.errors import InputError
-from overread.stats import power as sizes
+from overread.stats.sample_size import accuracy_size as sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,12 @@ class Plan:
         if table.exists() or text.exists():
             first = table.read_bytes().partition(b"\n")[0] if table.is_file() else b""
             if first != ",".join(self.table.columns).encode():
-                raise InputError(table, f"no files {table.name} and {text.name}, or those of an earlier plan", "others",
-                                 do="Choose another name.")  # fmt: skip
+                raise InputError(
+                    table,
+                    f"no files {table.name} and {text.name}, or those of an earlier plan",
+                    "others",
+                    do="Choose another name.",
+                )
         tables.write_frame(self.table, table)
         tables.write_text(text, "\n\n".join(self.sentences) + "\n")
         return table
@@ -84,7 +88,7 @@ def plan(expected: Expected) -> Plan:
     two models' AUCs, sensitivity and specificity, paired calls, and readers in two arms. A case is an image; several
     of a patient inflate the numbers by 1 + (images - 1) correlation. Readers read one image of each patient.
     Raises InputError for what no study can have: every problem at once.
-    Each row is one call of `overread.stats.power`, which names paper and check.
+    Each row is one call of `overread.stats.sample_size.accuracy_size`, which names paper and check.
 
     >>> plan(Expected(auc=0.85, auc_width=0.1)).table.row(0, named=True)["present"]
     93
@@ -235,9 +239,14 @@ def _reading(e: Expected) -> _Row:
     guess = sizes.ReaderGuess(between=e.reader_range, within=e.reader_repeat, same_reader=e.reader_correlation)
     ratio = (1 - e.present_share) / e.present_share
     made = sizes.mrmc_plan(
-        e.reader_auc, e.reader_gain, n_readers=e.readers, guess=guess, ratio=ratio, power=e.power,
+        e.reader_auc,
+        e.reader_gain,
+        n_readers=e.readers,
+        guess=guess,
+        ratio=ratio,
+        power=e.power,
         confidence=e.confidence,
-    )  # fmt: skip
+    )
     assumed = f"{e.readers} readers, AUC {e.reader_auc:g}, gain {e.reader_gain:g}"
     question = "readers in two arms"
     if isnan(made.n_cases):

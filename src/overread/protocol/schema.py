@@ -12,18 +12,31 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from overread import credentials, datasets, limits, runs
 from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
-from overread.evaluate.config import EvaluationConfig
-from overread.learn.config import TrainingConfig
+from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.protocol.configuration import problem, section, strictly
-from overread.simulate import options as simulated
-from overread.tables.names import check_names
-from overread.tables.records import checked_values, read_toml
+from overread.simulation import hospital_options as simulated
+from overread.tables.records.typed_files import checked_values, read_toml
+from overread.tables.writing.names import check_names
+from overread.training.training_config import TrainingConfig
 
 SEEDS_TO_CLAIM = 3
 SIMULATED = "simulate"  # the reader of sources that need no data
 # What else lies in the folder of a study, beside the folders of its sources.
-_FOLDERS = ("cohort", "models", "predictions", "evaluation", "report", "ledger", "ledger.jsonl", "protocol",
-            "protocol.toml", "protocol.json", "run.json", "stage.json", "made.json")  # fmt: skip
+_FOLDERS = (
+    "cohort",
+    "models",
+    "predictions",
+    "evaluation",
+    "report",
+    "ledger",
+    "ledger.jsonl",
+    "protocol",
+    "protocol.toml",
+    "protocol.json",
+    "run.json",
+    "stage.json",
+    "made.json",
+)
 
 
 class _Section(BaseModel):
@@ -78,7 +91,7 @@ class ModelSpec(_Section):
     role: Literal["pooled", "single", "matched", "other"] = "other"
 
 
-class Labels(_Section):
+class LabelPolicy(_Section):
     """Whose word is learnt from and whose word is truth, and what "uncertain" is taken for in each place."""
 
     learn_from: str = ""
@@ -91,7 +104,7 @@ class _File(_Section):
     sources: dict[str, SourceSpec] = Field(min_length=1)
     cohort: dict[str, Any] = Field(default_factory=dict)
     sites: Sites
-    labels: Labels = Labels()
+    labels: LabelPolicy = LabelPolicy()
     training: dict[str, Any] = Field(default_factory=dict)
     models: dict[str, ModelSpec] = Field(default_factory=dict)
     evaluation: dict[str, Any] = Field(default_factory=dict)
@@ -174,13 +187,18 @@ def _protocol(stated: dict[str, Any], where: str) -> Protocol:
     if problems:
         raise InputError.all(problems)
     if file.statements:
-        from overread.report import checklists  # plots: loaded only where there is something to check
+        from overread.reporting import checklists  # plots: loaded only where there is something to check
 
         checklists.check_statements(file.statements, f"{where} [statements]")
     return Protocol(
-        file.study, file.governance, file.sources, sites=file.sites, models=file.models, statements=file.statements,
+        file.study,
+        file.governance,
+        file.sources,
+        sites=file.sites,
+        models=file.models,
+        statements=file.statements,
         **sections,
-    )  # fmt: skip
+    )
 
 
 def _derived(file: _File) -> dict[str, dict[str, Any]]:
@@ -247,9 +265,14 @@ def _source_problems(source: SourceSpec, where: str) -> list[InputError]:
 
 def _known_keys(place: tuple[str, ...]) -> set[str]:
     kinds: dict[str, type[BaseModel]] = {
-        "": _File, "study": Study, "governance": Governance, "sites": Sites, "labels": Labels,
-        "sources": SourceSpec, "models": ModelSpec,
-    }  # fmt: skip
+        "": _File,
+        "study": Study,
+        "governance": Governance,
+        "sites": Sites,
+        "labels": LabelPolicy,
+        "sources": SourceSpec,
+        "models": ModelSpec,
+    }
     return set(kinds[place[0] if place else ""].model_fields)
 
 

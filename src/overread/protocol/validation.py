@@ -9,26 +9,34 @@ from typing import Any
 
 from overread import credentials, tables
 from overread.cohort import CohortConfig
-from overread.cohort.sample import SampleConfig
+from overread.cohort.reader_samples import SampleConfig
 from overread.errors import InputError, did_you_mean
-from overread.evaluate import EvaluationConfig, wide
-from overread.evaluate.cells import spelt, state
-from overread.evaluate.columns import finding_of, finding_words, renamed
-from overread.images.deidentify import Deidentification
-from overread.learn.config import TrainingConfig
-from overread.protocol.files import check_sites
+from overread.evaluation import EvaluationConfig
+from overread.evaluation.join import layouts
+from overread.evaluation.join.column_names import finding_of, finding_words, renamed
+from overread.evaluation.join.label_states import spelt, state
+from overread.images.deidentification import Deidentification
+from overread.protocol.file_stages import check_sites
 from overread.protocol.schema import load, section
-from overread.tables.records import read_toml
+from overread.tables.records.typed_files import read_toml
+from overread.training.training_config import TrainingConfig
 
 # The sections that a command's --config may hold. What [options] may hold depends on the reader that they are for.
 SECTIONS: dict[str, Any] = {
-    "cohort": CohortConfig, "deidentification": Deidentification, "sample": SampleConfig, "training": TrainingConfig,
-    "evaluation": EvaluationConfig, "options": dict,
-}  # fmt: skip
-_READERS: dict[str, Callable[..., wide.Read]] = {
-    "images": wide.images, "labels": wide.labels, "predictions": wide.predictions, "case_predictions": wide.predictions,
-    "reads": wide.reads,
-}  # fmt: skip
+    "cohort": CohortConfig,
+    "deidentification": Deidentification,
+    "sample": SampleConfig,
+    "training": TrainingConfig,
+    "evaluation": EvaluationConfig,
+    "options": dict,
+}
+_READERS: dict[str, Callable[..., layouts.Read]] = {
+    "images": layouts.images,
+    "labels": layouts.labels,
+    "predictions": layouts.predictions,
+    "case_predictions": layouts.predictions,
+    "reads": layouts.reads,
+}
 
 
 def check(file: Path, table: str = "", *, evaluation: EvaluationConfig | None = None) -> list[str]:
@@ -64,18 +72,18 @@ def check(file: Path, table: str = "", *, evaluation: EvaluationConfig | None = 
     return [line for name, r in read.items() for line in _found(file, name, r, used)]
 
 
-def _read(file: Path, name: str, config: EvaluationConfig) -> wide.Read:
+def _read(file: Path, name: str, config: EvaluationConfig) -> layouts.Read:
     """The table as the commands read it."""
     tables.schema(name)
     if name == "regions":
-        return wide.regions(file)
+        return layouts.regions(file)
     if name not in _READERS:
         loaded = tables.load(file)
         changed: list[tables.Note] = []
         frame = tables.check(loaded.frame, name, where=file, notes=changed)
         own = tables.schema(name).columns()
         unused = tuple(c for c in loaded.frame.columns if c not in own)
-        return wide.Read(frame, unused, {}, loaded.dialect, notes=tuple(changed))
+        return layouts.Read(frame, unused, {}, loaded.dialect, notes=tuple(changed))
     read = _READERS[name](file, spellings=config.spellings)
     if name != "images":
         return read
@@ -83,7 +91,7 @@ def _read(file: Path, name: str, config: EvaluationConfig) -> wide.Read:
     return replace(read, unused=tuple(c for c in read.unused if c not in config.subgroups))
 
 
-def _found(file: Path, name: str, read: wide.Read, used: set[str]) -> list[str]:
+def _found(file: Path, name: str, read: layouts.Read, used: set[str]) -> list[str]:
     """What was found in a table, in lines; `used` are the columns that some table of the file uses."""
     said = [f"{file}: a table of {name}, {read.frame.height:,} rows, no problem found"]
     said += [f"  text: {'; '.join(read.dialect)}"] if read.dialect else []
@@ -97,7 +105,7 @@ def _found(file: Path, name: str, read: wide.Read, used: set[str]) -> list[str]:
     return said
 
 
-def _tables_of(file: Path, spellings: wide.Spellings) -> list[str]:
+def _tables_of(file: Path, spellings: layouts.Spellings) -> list[str]:
     """Which tables a file is: by its name, else by its columns; a table of patients with findings is two."""
     stem = file.name.split(".")[0].casefold()
     if stem in tables.SCHEMAS:

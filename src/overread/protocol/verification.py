@@ -11,9 +11,9 @@ from typing import Any
 from overread import integrity, ledger, runs
 from overread.errors import InputError
 from overread.integrity import ADDITIONAL, CHANGED, MISSING, Difference
-from overread.protocol.stage import STAMP, stamp_differences
-from overread.tables.locks import LOCK
-from overread.tables.made import MADE
+from overread.protocol.stage_folder import STAMP, stamp_differences
+from overread.tables.writing.locks import LOCK
+from overread.tables.writing.made import MADE
 
 RECORD, LEDGER, MODEL = "run.json", "ledger.jsonl", "model.json"
 # Files that a command keeps for itself; nothing is read from them but whose folder it is.
@@ -23,9 +23,16 @@ _OWN = (LOCK, MADE)
 _CLOSED = ("pixels", "heatmaps")
 # Files that only a run writes, by which its folder is known when run.json was removed.
 _MARKS = (
-    "protocol.json", "simulation.json", "flow.parquet", "strata.parquet", "heatmaps.json", "notes.json", "report.html",
-    "audit.parquet", LEDGER,
-)  # fmt: skip
+    "protocol.json",
+    "simulation.json",
+    "flow.parquet",
+    "strata.parquet",
+    "heatmaps.json",
+    "notes.json",
+    "report.html",
+    "audit.parquet",
+    LEDGER,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +117,12 @@ def refuse_altered(*paths: Path | str | None) -> None:
 def _problem(found: Verified) -> InputError:
     named = [str(each) for each in (*found.differences, *found.faults)]
     return InputError(
-        found.folder, "the files as they were written", f"{len(named):,} that differ", examples=named,
+        found.folder,
+        "the files as they were written",
+        f"{len(named):,} that differ",
+        examples=named,
         do="Restore them from a copy, or remove the folder and make it again.",
-    )  # fmt: skip
+    )
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
@@ -149,9 +159,12 @@ def _verified(top: Path, files: list[Path]) -> Verified:
     found += [Difference(p.relative_to(top).as_posix(), ADDITIONAL) for p in inside]
     compared = sum((top / name).is_file() for name in {*known, LEDGER})
     return Verified(
-        top, compared, tuple(dict.fromkeys(found)),
-        tuple(faults), tuple(_remarks(top, record, [p for p in others if p not in inside])),
-    )  # fmt: skip
+        top,
+        compared,
+        tuple(dict.fromkeys(found)),
+        tuple(faults),
+        tuple(_remarks(top, record, [p for p in others if p not in inside])),
+    )
 
 
 def _remarks(top: Path, record: dict[str, Any], others: list[Path]) -> list[str]:

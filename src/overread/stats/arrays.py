@@ -136,8 +136,12 @@ def weight_array(weights: ArrayLike, n_cases: int, *, where: str) -> Floats:
         )
     if n_cases and value.max() > MOST_UNEQUAL * value.min():
         found = f"weights from {value.min():g} to {value.max():g}"
-        raise InputError(f"{where}: weights", f"weights within a factor of {MOST_UNEQUAL:,}", found,
-                         do="No case stands for so many others: look for a slip in the table of images.")  # fmt: skip
+        raise InputError(
+            f"{where}: weights",
+            f"weights within a factor of {MOST_UNEQUAL:,}",
+            found,
+            do="No case stands for so many others: look for a slip in the table of images.",
+        )
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataframely as dy
 
-from overread.tables.identity import IDENTIFIER, KIND, NAME, TERM, WORD
+from overread.tables.identifiers.identity import IDENTIFIER, KIND, NAME, TERM, WORD
 
 STATES = ("present", "absent", "uncertain")
 SPLITS = ("train", "tune", "test", "")

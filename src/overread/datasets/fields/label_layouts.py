@@ -1,0 +1,259 @@
+"""Labels as sources lay them out (a column per finding, a row per statement, a list in one cell), made long.
+
+Nothing stated is no row: an empty cell of a wide table is not "absent". A list states its whole vocabulary: what it
+does not name is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import ConfigDict
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+from overread import findings, tables
+from overread.errors import InputError, did_you_mean
+from overread.tables.records.typed_files import typed
+
+_Values = str | bool | int | float | Sequence[str | bool | int | float]
+_STATES = ("present", "absent", "uncertain")
+_LISTED = 60  # words that a message suggests entries for
+_KEYS = {
+    "wide": ("form", "columns", "source", "vocabulary", *_STATES),
+    "list": ("form", "column", "separator", "vocabulary", "source"),
+    "long": ("form", "file", "columns", "source", "vocabulary", *_STATES),
+    "constant": ("form", "findings", "source", "vocabulary"),
+}
+
+
+class _Spec(TypedDict, total=False):
+    """The types of a layout's keys; which of them a form has, `_KEYS` says."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
+    form: str
+    source: str
+    columns: Mapping[str, str] | Sequence[str]
+    vocabulary: str | Mapping[str, str | Sequence[str]] | Sequence[str]
+    column: str
+    separator: str
+    file: str
+    findings: Mapping[str, str]
+    present: _Values
+    absent: _Values
+    uncertain: _Values
+
+
+def labels(
+    rows: pl.DataFrame,
+    spec: Mapping[str, Any],
+    root: Path,
+    where: object,
+    *,
+    encoding: str = "",
+    notes: list[tables.Note] | None = None,
+) -> pl.DataFrame:
+    """The table of labels that `spec` describes, from `rows` (text, with case_id) or a file of its own.
+
+    `spec`: form ("wide", "list", "long", "constant"), source (who states them) and what `datasets.table.read` says of
+    each form. `encoding`: that of a file of its own. `notes` takes what was changed in identifiers.
+    """
+    form = spec.get("form")
+    if not isinstance(form, str) or form not in _KEYS:
+        expected = f"a form, one of {', '.join(_KEYS)}"
+        raise InputError(f"{where}, labels", expected, f"'{form}'", do=did_you_mean(str(form), _KEYS))
+    unknown = [k for k in spec if k not in _KEYS[form]]
+    if unknown:
+        expected = f"keys {', '.join(_KEYS[form])} for the form '{form}'"
+        hint = did_you_mean(unknown[0], _KEYS[form])
+        raise InputError(f"{where}, labels", expected, "unknown keys", examples=unknown, do=hint)
+    typed(spec, _Spec, f"{where}, labels")
+    if form == "list":
+        long = from_list(rows, spec, where)
+    elif form == "wide":
+        long = _from_wide(rows, spec, where)
+    elif form == "constant":
+        long = _constant(rows, spec, where)
+    else:
+        long = _from_long(spec, root, encoding)
+    if "source" not in long.columns:
+        long = long.with_columns(source=pl.lit(spec["source"]))
+    long = tables.identify(long, "labels", where=f"{where}, labels", notes=notes)
+    return tables.check(_one_each(long, where), "labels", where=f"{where}, labels")
+
+
+def resolved(words: Sequence[str], source: str, where: object) -> dict[str, str]:
+    """The finding of every word; all unknown words are said at once."""
+    found, problems = {}, []
+    for word in words:
+        try:
+            found[word] = findings.resolve(word, source=source)
+        except InputError as error:
+            problems.append(InputError(where, "a known finding", error.found, do=error.do))
+    if problems:
+        raise InputError.all(problems)
+    return found
+
+
+def _constant(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
+    """The same findings in the same state for every case."""
+    given = spec.get("findings")
+    place = f"{where}, labels"
+    if not isinstance(given, Mapping) or not given:
+        raise InputError(place, 'findings and their states, { tuberculosis = "present" }', repr(given))
+    strange = [f"{finding} = {state!r}" for finding, state in given.items() if state not in _STATES]
+    if strange:
+        raise InputError(place, f"states {', '.join(_STATES)}", f"{len(strange)} others", examples=strange)
+    names = resolved(list(given), str(spec.get("vocabulary", "")), place)
+    states = pl.DataFrame({"finding": [names[word] for word in given], "state": list(given.values())})
+    return rows.select("case_id").unique(maintain_order=True).join(states, how="cross")
+
+
+def word_findings(words: Mapping[str, Any], where: object) -> pl.DataFrame:
+    """The findings of a source's words, a row for each: word, finding; a word that means several has several rows.
+
+    `words`: {word: finding, [findings] or "" for none}; the names may be any that the vocabulary knows.
+    """
+    pairs = [(w, f) for w, given in words.items() for f in ([given] if isinstance(given, str) else given) if f]
+    names = resolved(list(dict.fromkeys(f for _, f in pairs)), "", where)
+    return pl.DataFrame(
+        [(word, names[f]) for word, f in pairs], schema={"word": pl.String, "finding": pl.String}, orient="row"
+    ).unique(maintain_order=True)
+
+
+def _entries(words: Sequence[str], known: Iterable[str]) -> str:
+    """What to add to a vocabulary for these words, ready to paste: each with its finding, "" where none is known."""
+    entries = []
+    for word in words[:_LISTED]:
+        try:
+            finding = findings.resolve(word)
+        except InputError:
+            finding = ""
+        entries.append(f'"{word}" = "{finding}"')
+    more = ", …" if len(words) > _LISTED else ""
+    near = did_you_mean(words[0], known)
+    return (
+        f"{near + ' ' if near else ''}Add each to the vocabulary with the finding, or findings, that it means "
+        f'("" = none): {{ {", ".join(entries)}{more} }}.'
+    )
+
+
+def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
+    """Labels from one cell per row that lists what is present: "Effusion|Mass" states the whole vocabulary.
+
+    `spec`: column, vocabulary (the set that the source states for every row: words, or words and their findings),
+    separator ("|").
+    """
+    column = str(spec.get("column", ""))
+    if column not in rows.columns:
+        raise InputError(where, f"a column '{column}' for the labels", "none", do=did_you_mean(column, rows.columns))
+    given = spec.get("vocabulary", ())
+    words = list(given)
+    if not words:
+        raise InputError(f"{where}, labels", "the vocabulary that each list states in full", "none given")
+    meanings = word_findings(given if isinstance(given, Mapping) else {w: w for w in words}, f"{where}, vocabulary")
+    cells = rows.select("case_id", word=pl.col(column).str.split(spec.get("separator", "|"))).explode("word")
+    cells = cells.with_columns(pl.col("word").str.strip_chars()).filter(
+        pl.col("word").is_not_null(), pl.col("word") != ""
+    )
+    strange = cells.filter(~pl.col("word").is_in(words))["word"].unique().sort().to_list()
+    if strange:
+        expected, found = f"findings of the vocabulary in '{column}'", f"{len(strange):,} other words"
+        raise InputError(where, expected, found, examples=strange, do=_entries(strange, words))
+    present = cells.join(meanings, on="word").select("case_id", "finding").unique()
+    stated = rows.filter(pl.col(column).is_not_null()).select("case_id").unique(maintain_order=True)
+    every = stated.join(meanings.select("finding").unique(maintain_order=True), how="cross")
+    named = present.with_columns(state=pl.lit("present"))
+    full = every.join(named, on=["case_id", "finding"], how="left", maintain_order="left")
+    return full.with_columns(pl.col("state").fill_null("absent"))
+
+
+def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
+    """Labels from a column per finding; an empty cell states nothing."""
+    given = spec.get("columns", ())
+    columns = list(given)
+    missing = [c for c in columns if c not in rows.columns]
+    problems = [InputError(where, f"a column '{c}'", "none", do=did_you_mean(c, rows.columns)) for c in missing]
+    if problems or not columns:
+        raise InputError.all(problems or [InputError(f"{where}, labels", "columns that hold findings", "none given")])
+    words = [given[c] if isinstance(given, Mapping) else c for c in columns]
+    names = resolved(words, str(spec.get("vocabulary", "")), f"{where}, labels")
+    to_finding = {c: names[w] for c, w in zip(columns, words, strict=True)}
+    long = rows.select("case_id", *columns).unpivot(
+        columns, index="case_id", variable_name="column", value_name="state"
+    )
+    long = long.with_columns(finding=pl.col("column").replace_strict(to_finding))
+    return _states(long, spec, where).select("case_id", "finding", "state")
+
+
+def _from_long(spec: Mapping[str, Any], root: Path, encoding: str) -> pl.DataFrame:
+    """Labels from a file of its own with a row per statement; `columns` says how its columns are called."""
+    path = root / str(spec.get("file", ""))
+    rows = as_text(tables.frame_of(path, encoding=encoding))
+    given = {"case_id": "case_id", "finding": "finding", "state": "state"} | dict(spec.get("columns", {}))
+    problems = [
+        InputError(path, f"a column '{column}' for {name}", "none", do=did_you_mean(column, rows.columns))
+        for name, column in given.items()
+        if column not in rows.columns
+    ]
+    if problems:
+        raise InputError.all(problems)
+    long = rows.select(pl.col(column).alias(name) for name, column in given.items())
+    words = long["finding"].drop_nulls().unique().sort().to_list()
+    vocabulary = spec.get("vocabulary", "")
+    if not isinstance(vocabulary, Mapping):
+        names = resolved(words, str(vocabulary), path)
+        return _states(long, spec, path).with_columns(pl.col("finding").replace_strict(names))
+    if strange := [w for w in words if w not in vocabulary]:
+        found = f"{len(strange):,} other words"
+        raise InputError(path, "findings of the vocabulary", found, examples=strange, do=_entries(strange, vocabulary))
+    meanings = word_findings(vocabulary, f"{path}, vocabulary")
+    said = _states(long, spec, path).rename({"finding": "word"}).join(meanings, on="word").drop("word")
+    return said.select([c for c in long.columns if c in said.columns])
+
+
+def _states(long: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
+    """The rows that state something, their values (default 1, 0, -1, or the words themselves) as states."""
+    defaults = {"present": ("1", "present"), "absent": ("0", "absent"), "uncertain": ("-1", "uncertain")}
+    known: dict[str, str] = {}
+    for state in _STATES:
+        given = spec.get(state, defaults[state])
+        for value in [given] if isinstance(given, str | int | float) else given:
+            known[_plain_text(str(value))] = state
+    text = pl.col("state").str.strip_chars().str.replace(r"^(-?\d+)\.0+$", "$1")
+    stated = long.with_columns(_text=text).filter(pl.col("_text").is_not_null() & (pl.col("_text") != ""))
+    strange = stated.filter(~pl.col("_text").is_in(list(known)))
+    if strange.height:
+        examples = [f"{r['case_id']}, {r['finding']}: '{r['state']}'" for r in strange.head(6).iter_rows(named=True)]
+        expected = f"label values {', '.join(repr(k) for k in known)} or empty"
+        raise InputError(where, expected, f"{strange.height:,} others", examples=examples)
+    return stated.with_columns(state=pl.col("_text").replace_strict(known)).drop("_text")
+
+
+def _plain_text(value: str) -> str:
+    whole, dot, rest = value.strip().partition(".")
+    return whole if dot and rest.strip("0") == "" else value.strip()
+
+
+def _one_each(long: pl.DataFrame, where: object) -> pl.DataFrame:
+    """One row per case, finding and source: repeats that agree are one; those that contradict are an error."""
+    once = long.unique(maintain_order=True)
+    twice = once.filter(pl.struct("case_id", "finding", "source").is_duplicated())
+    if twice.height:
+        examples = [f"{r['case_id']}, {r['finding']}: {r['state']}" for r in twice.head(6).iter_rows(named=True)]
+        raise InputError(
+            where,
+            "one state per case and finding",
+            f"{twice.height:,} rows that contradict each other",
+            examples=examples,
+            do="Map case_id so that what differs is another case.",
+        )
+    return once
+
+
+def as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """Every column as text, so that a Parquet file and a CSV are read alike (booleans as 1 and 0)."""
+    flags = [c for c, t in frame.schema.items() if t == pl.Boolean]
+    return frame.with_columns(pl.col(flags).cast(pl.Int8)).cast(pl.String)

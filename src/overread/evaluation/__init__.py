@@ -1,0 +1,5 @@
+"""From scores to evidence: one join of scores and reference standard, then estimates, curves and verdicts."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,149 @@
+"""One set of patient draws, and AUCs and fixed-rate sensitivities in every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overread.evaluation.context.score_matrix import NONE, Bools, Floats, ScoreMatrix
+from overread.stats.resampling import patient_bootstrap
+
+FEWEST_DRAWN = 10  # patients of a stratum that are drawn within it
+_AT_ONCE = 64  # columns per call: bounds the memory of the truths and scores laid out for it
+STEP = 8  # columns between two reports of progress
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """How often each patient is drawn in each replicate, uint16 (replicates, n_patients); shared by everything."""
+
+    counts: NDArray[np.uint16]
+    within_site: bool
+    within_stratum: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spot:
+    """One rater's scores of one finding on the cases of a mask (n_cases,)."""
+
+    rater: str
+    finding: str
+    cases: Bools
+
+
+def draws(panel: ScoreMatrix, *, rng: np.random.Generator, replicates: int) -> Draws:
+    """Draw patients with replacement, within sites where no patient is of two sites, and within sampling strata.
+
+    Strata that hold fewer than ten patients somewhere are not drawn within: a resample of so few varies too little.
+    """
+    disjoint = not shared_patients(panel.patient, panel.site.codes)
+    strata = panel.site.codes if disjoint and len(panel.site.levels) > 1 else None
+    finer = None
+    if panel.strata is not None:
+        finer = panel.strata if strata is None else strata * (panel.strata.max() + 1) + panel.strata
+        held = np.bincount(np.unique(np.stack([panel.patient, finer]), axis=1)[1])
+        finer = finer if held[held > 0].min() >= FEWEST_DRAWN else None
+    counts = patient_bootstrap.draw_counts(
+        panel.patient, rng=rng, replicates=replicates, strata=strata if finer is None else finer
+    )
+    return Draws(counts, strata is not None, finer is not None)
+
+
+def shared_patients(patient: np.ndarray, site: np.ndarray) -> int:
+    """How many patients have cases at more than one site."""
+    pairs = np.unique(np.stack([patient, site]), axis=1)
+    return int((np.bincount(pairs[0]) > 1).sum())
+
+
+def auc_replicates(panel: ScoreMatrix, drawn: Draws, spots: Sequence[Spot]) -> Floats:
+    """The AUC of every spot in every replicate, (replicates, n_spots); pairs within strata where these are stated."""
+    parts: list[tuple[int, Bools]] = []
+    for i, spot in enumerate(spots):
+        mask = spot.cases & panel.stated(spot.rater, spot.finding)
+        parts += [(i, mask & (panel.pairs.codes == s)) for s in _strata(panel, mask)]
+    values = (
+        np.concatenate(
+            [_auc_block(panel, drawn, spots, parts[a : a + _AT_ONCE]) for a in range(0, len(parts), _AT_ONCE)], axis=1
+        )
+        if parts
+        else np.empty((len(drawn.counts), 0))
+    )
+    made = np.full((len(drawn.counts), len(spots)), np.nan)
+    for i in range(len(spots)):
+        mine = [k for k, (owner, _) in enumerate(parts) if owner == i]
+        if len(mine) == 1:
+            made[:, i] = values[:, mine[0]]
+        elif mine:
+            made[:, i] = _pair_weighted(panel, drawn, spots[i], [parts[k][1] for k in mine], values[:, mine])
+    return made
+
+
+def _strata(panel: ScoreMatrix, mask: Bools) -> list[int]:
+    codes = np.unique(panel.pairs.codes[mask])
+    return [int(c) for c in codes] if codes.size else [NONE]
+
+
+def _auc_block(panel: ScoreMatrix, drawn: Draws, spots: Sequence[Spot], parts: Sequence[tuple[int, Bools]]) -> Floats:
+    truth, score = laid_out(panel, [(spots[i], mask) for i, mask in parts])
+    return patient_bootstrap.auc_replicates(
+        truth, score[None], drawn.counts, cluster=panel.patient, weights=panel.weight
+    )[:, 0]
+
+
+def laid_out(panel: ScoreMatrix, parts: Sequence[tuple[Spot, Bools]]) -> tuple[Floats, Floats]:
+    """Truths (NaN outside the mask) and scores of spots as arrays (n_spots, n_cases)."""
+    truth = np.stack([np.where(mask, panel.truths(s.finding), np.nan) for s, mask in parts])
+    score = np.stack([panel.scores(s.rater, s.finding) for s, _ in parts])
+    return truth, score
+
+
+def _pair_weighted(panel: ScoreMatrix, drawn: Draws, spot: Spot, masks: Sequence[Bools], values: Floats) -> Floats:
+    """The pair-weighted mean over strata, its weights (present x absent) counted in every replicate."""
+    truth = panel.truths(spot.finding)
+    pairs = np.stack(
+        [_drawn(drawn, panel, mask & (truth == 1)) * _drawn(drawn, panel, mask & (truth == 0)) for mask in masks],
+        axis=1,
+    )  # (replicates, n_strata)
+    total = pairs.sum(axis=1)
+    weighted = np.where(pairs > 0, pairs * np.nan_to_num(values), 0.0).sum(axis=1)
+    return np.divide(weighted, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def _drawn(drawn: Draws, panel: ScoreMatrix, mask: Bools) -> Floats:
+    weight = None if panel.weight is None else panel.weight[mask]
+    cases = np.bincount(panel.patient[mask], weight, minlength=panel.n_patients).astype(np.float64)
+    return totals(drawn, cases[:, None])[:, 0]
+
+
+def rate_replicates(
+    panel: ScoreMatrix, drawn: Draws, spots: Sequence[Spot], rates: Sequence[float], *, kind: str = "sensitivity"
+) -> Floats:
+    """The sensitivity at each specificity in `rates`, threshold re-chosen in every replicate: (replicates, n_spots, k).
+
+    kind "specificity": the specificity at each sensitivity; "curve": the sensitivity on the ROC curve.
+    """
+    made = []
+    for a in range(0, len(spots), _AT_ONCE):
+        block = spots[a : a + _AT_ONCE]
+        truth, score = laid_out(panel, [(s, s.cases & panel.stated(s.rater, s.finding)) for s in block])
+        given = {"cluster": panel.patient, "weights": panel.weight}
+        made.append(
+            patient_bootstrap.rate_replicates(truth, score[None], drawn.counts, rates, kind=kind, **given)[:, 0]
+        )
+    return np.concatenate(made, axis=1) if made else np.empty((len(drawn.counts), 0, len(rates)))
+
+
+def totals(drawn: Draws, per_patient: Floats) -> Floats:
+    """Sums over the drawn patients: values per patient (n_patients, k) -> (replicates, k)."""
+    made = np.empty((len(drawn.counts), per_patient.shape[1]))
+    for a in range(0, len(made), 256):  # in blocks, because the product needs the counts as floats
+        made[a : a + 256] = drawn.counts[a : a + 256].astype(np.float64) @ per_patient
+    return made
+
+
+def whole(panel: ScoreMatrix) -> Draws:
+    """Every patient once: the estimate itself, by the same code as its replicates."""
+    return Draws(np.ones((1, panel.n_patients), dtype=np.uint16), False)

@@ -1,0 +1,117 @@
+"""Joined reads as arrays: reads by reader, case, finding and arm, beside the scores and truths of the read cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from overread import findings as vocabulary
+from overread.evaluation.context.score_matrix import Bools, Codes, Column, Floats, column
+from overread.evaluation.evaluation_config import UNCERTAIN
+from overread.evaluation.join.read_matching import ReadJoin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadMatrix:
+    """Reads, scores and truths as arrays; cases stand in the order of `case_id`, reads in that of `reader`.
+
+    call holds 1 present, 0 absent, NaN left out; graded the scores of reads, NaN where there is none; truth is NaN
+    where a reference does not state the finding.
+    """
+
+    case_id: tuple[str, ...]
+    patient: Codes  # (n_cases,)
+    n_patients: int
+    site: Column
+    weight: Floats | None  # (n_cases,) inverse inclusion probabilities
+    findings: tuple[str, ...]
+    arms: tuple[str, ...]
+    readers: tuple[str, ...]
+    outputs: Mapping[str, tuple[str, ...]]  # by finding, the raters that score it
+    score: Mapping[tuple[str, str], Floats]  # by finding and rater (n_cases,)
+    case: Codes  # (n_reads,)
+    reader: Codes  # (n_reads,)
+    round: Codes  # (n_reads,)
+    arm: Codes  # (n_reads,)
+    finding: Codes  # (n_reads,)
+    call: Mapping[str, Floats]  # by policy (n_reads,)
+    others: Mapping[str, Floats]  # by policy (n_reads,), what most of the other readers of the case say
+    graded: Floats  # (n_reads,)
+    references: tuple[str, ...]
+    truth: Mapping[tuple[str, str, str], Floats] = field(default_factory=dict)  # finding, reference, policy
+
+    def truths(self, finding: str, reference: str, policy: str) -> Floats:
+        """The truth (n_cases,) of a finding under a reference, and under a policy where it hangs on one."""
+        found = self.truth.get((finding, reference, policy), self.truth.get((finding, reference, "")))
+        return np.full(len(self.case_id), np.nan) if found is None else found
+
+    def scored(self, finding: str) -> Bools:
+        """Whether every output that stands for the finding scores the case (n_cases,)."""
+        every = [~np.isnan(self.score[finding, r]) for r in self.outputs.get(finding, ())]
+        return np.logical_and.reduce(every) if every else np.ones(len(self.case_id), dtype=bool)
+
+
+def read_panel(joined: ReadJoin, *, raters: Sequence[str]) -> ReadMatrix:
+    """The joined reads as arrays; `raters` are the outputs in their order (those of seeds are left out)."""
+    order = {f: i for i, f in enumerate(vocabulary.names())}
+    cases, reads = joined.cases, joined.reads
+    findings = sorted(reads["finding"].unique().to_list(), key=lambda f: order.get(f, len(order)))
+    arms = reads["arm"].unique().sort().to_list()
+    arms.sort(key=lambda a: a != "unaided")
+    readers = reads["reader"].unique().sort().to_list()
+    names = cases["case_id"].to_list()
+    patients = cases["patient_id"].unique().sort().to_list()
+    weight = cases["weight"].fill_null(1.0).to_numpy()
+    score, outputs = _scores(joined.scores, names, raters)
+    return ReadMatrix(
+        case_id=tuple(names),
+        patient=_codes(cases["patient_id"], patients),
+        n_patients=len(patients),
+        site=column(cases["site"]),
+        weight=None if (weight == weight[0]).all() else weight,
+        findings=tuple(findings),
+        arms=tuple(arms),
+        readers=tuple(readers),
+        outputs=outputs,
+        score=score,
+        case=_codes(reads["case_id"], names),
+        reader=_codes(reads["reader"], readers),
+        round=reads["round"].to_numpy().astype(np.intp),
+        arm=_codes(reads["arm"], arms),
+        finding=_codes(reads["finding"], findings),
+        call={p: reads[p].cast(pl.Float64).fill_null(np.nan).to_numpy() for p in UNCERTAIN},
+        others={p: reads[f"others_{p}"].cast(pl.Float64).fill_null(np.nan).to_numpy() for p in UNCERTAIN},
+        graded=reads["score"].fill_null(np.nan).to_numpy(),
+        references=joined.truths.names,
+        truth=_truths(joined.truths.frame, names),
+    )
+
+
+def _scores(
+    scores: pl.DataFrame, names: Sequence[str], raters: Sequence[str]
+) -> tuple[dict[tuple[str, str], Floats], dict[str, tuple[str, ...]]]:
+    made: dict[tuple[str, str], Floats] = {}
+    for (finding, rater), mine in scores.partition_by("finding", "rater", as_dict=True).items():
+        if rater in raters:
+            made[str(finding), str(rater)] = _placed(mine, "score", names)
+    found = {f for f, _ in made}
+    return made, {f: tuple(r for r in raters if (f, r) in made) for f in found}
+
+
+def _truths(frame: pl.DataFrame, names: Sequence[str]) -> dict[tuple[str, str, str], Floats]:
+    parts = frame.partition_by("finding", "reference", "uncertain_call", as_dict=True)
+    return {(str(f), str(r), str(u)): _placed(mine, "truth", names) for (f, r, u), mine in parts.items()}
+
+
+def _placed(frame: pl.DataFrame, value: str, names: Sequence[str]) -> Floats:
+    made = np.full(len(names), np.nan)
+    made[_codes(frame["case_id"], names)] = frame[value].cast(pl.Float64).to_numpy()
+    return made
+
+
+def _codes(values: pl.Series, levels: Sequence[str]) -> Codes:
+    places = pl.Series(range(len(levels)), dtype=pl.Int64)
+    return values.replace_strict(pl.Series(levels, dtype=pl.String), places).to_numpy().astype(np.intp)

@@ -1,0 +1,168 @@
+"""Joined scores as arrays: cases by findings by raters, with the patient, site and groups of every case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from overread import findings as vocabulary
+from overread.errors import InputError
+from overread.evaluation.context.strata import joined_up, sampling_strata
+from overread.evaluation.join.matching import Join
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Codes = NDArray[np.intp]
+NONE = -1  # the code of a case that has no value in a column
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """A column of the cases as codes, NONE where the case has no value."""
+
+    codes: Codes  # (n_cases,)
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreMatrix:
+    """Everything that the estimates are made from; cases stand in the order of `case_id`.
+
+    truth is 1 present, 0 absent, NaN not stated; score is NaN where the rater gives none; weight is None where every
+    case weighs the same. reference and policy are the texts that go with every estimate.
+    """
+
+    case_id: tuple[str, ...]
+    patient: Codes  # (n_cases,) 0 … n_patients-1
+    patients: tuple[str, ...]
+    site: Column
+    pairs: Column
+    groups: Mapping[str, Column]
+    weight: Floats | None
+    findings: tuple[str, ...]
+    raters: tuple[str, ...]
+    truth: Floats  # (n_findings, n_cases)
+    score: Floats  # (n_raters, n_findings, n_cases)
+    reference: str = ""
+    policy: str = ""
+    strata: Codes | None = None  # (n_cases,) what the patients of a weighted sample were drawn within
+    unstratified: str = ""  # why strata that are stated are not used
+    finite: bool = False  # estimates are about the population that was drawn from, as large as the sum of the weights
+
+    @property
+    def n_patients(self) -> int:
+        """How many patients the cases come from."""
+        return len(self.patients)
+
+    def at(self, sites: Sequence[str]) -> Bools:
+        """Whether each case is of one of these sites (n_cases,)."""
+        wanted = [i for i, s in enumerate(self.site.levels) if s in sites]
+        return np.isin(self.site.codes, wanted)
+
+    def stated(self, rater: str, finding: str) -> Bools:
+        """Whether the truth is stated and the rater has a score (n_cases,)."""
+        r, f = self.raters.index(rater), self.findings.index(finding)
+        return ~(np.isnan(self.truth[f]) | np.isnan(self.score[r, f]))
+
+    def scores(self, rater: str, finding: str) -> Floats:
+        """The rater's scores of the finding (n_cases,), NaN where there is none."""
+        return self.score[self.raters.index(rater), self.findings.index(finding)]
+
+    def truths(self, finding: str) -> Floats:
+        """The truth of the finding (n_cases,), NaN where it is not stated."""
+        return self.truth[self.findings.index(finding)]
+
+    def gives(self, rater: str, finding: str) -> bool:
+        """Whether the finding is an output of the rater."""
+        return finding in self.findings and bool((~np.isnan(self.scores(rater, finding))).any())
+
+
+def panel(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
+    """The joined scores as arrays."""
+    cases, scores = joined.cases, joined.scores
+    order = {f: i for i, f in enumerate(vocabulary.names())}
+    findings = sorted(scores["finding"].unique().to_list(), key=lambda f: order.get(f, len(order)))
+    raters = scores["rater"].unique().sort().to_list()
+    patients = cases["patient_id"].unique().sort()
+    place = scores.select(
+        _code("case_id", cases["case_id"]), _code("finding", findings), _code("rater", raters), "score", "truth"
+    )
+    c, f, r = (place[name].to_numpy() for name in ("case_id", "finding", "rater"))
+    truth = np.full((len(findings), cases.height), np.nan)
+    truth[f, c] = place["truth"].cast(pl.Float64).to_numpy()
+    score = np.full((len(raters), len(findings), cases.height), np.nan)
+    score[r, f, c] = place["score"].to_numpy()
+    weight = cases["weight"].fill_null(1.0).to_numpy()
+    if finite and (weight == 1).all():
+        raise InputError(
+            "evaluation.finite_population",
+            "weights of the images, which sum to the population",
+            "none, or 1 everywhere",
+            do="Draw the sample with `overread sample`, or leave finite_population out.",
+        )
+    fixed = ("case_id", "patient_id", "site", "weight", "pairs_within", "stratum")
+    named = [n for n in cases.columns if n not in fixed]
+    patient = _codes(cases["patient_id"], patients.to_list())
+    strata, unstratified = sampling_strata(cases, patient)
+    return ScoreMatrix(
+        case_id=tuple(cases["case_id"]),
+        patient=patient,
+        patients=tuple(patients),
+        site=column(cases["site"]),
+        pairs=column(cases["pairs_within"]),
+        groups={n: column(cases[n]) for n in named},
+        weight=None if (weight == weight[0]).all() and not finite else weight,
+        findings=tuple(findings),
+        raters=tuple(raters),
+        truth=truth,
+        score=score,
+        reference="+".join(sorted(scores["source"].unique().to_list())),
+        policy=policy,
+        strata=strata,
+        unstratified=unstratified,
+        finite=finite,
+    )
+
+
+def only(whole: ScoreMatrix, cases: Codes, findings: Sequence[str]) -> ScoreMatrix:
+    """The panel of these cases, by index and in that order, and of these findings; patients are numbered anew."""
+    kept, patient = np.unique(whole.patient[cases], return_inverse=True)
+    rows = np.array([whole.findings.index(f) for f in findings], dtype=np.intp)
+    return replace(
+        whole,
+        case_id=tuple(whole.case_id[i] for i in cases),
+        patient=patient.astype(np.intp),
+        patients=tuple(whole.patients[i] for i in kept),
+        site=replace(whole.site, codes=whole.site.codes[cases]),
+        pairs=replace(whole.pairs, codes=whole.pairs.codes[cases]),
+        groups={n: replace(c, codes=c.codes[cases]) for n, c in whole.groups.items()},
+        weight=None if whole.weight is None else whole.weight[cases],
+        strata=None if whole.strata is None else joined_up(whole.strata[cases], patient),
+        findings=tuple(findings),
+        truth=whole.truth[np.ix_(rows, cases)],
+        score=whole.score[:, rows][:, :, cases],
+    )
+
+
+def column(values: pl.Series) -> Column:
+    """A column as codes of its sorted levels."""
+    levels = values.drop_nulls().unique().sort().to_list()
+    return Column(_codes(values, levels), tuple(levels))
+
+
+def _code(name: str, known: Sequence[str] | pl.Series) -> pl.Expr:
+    levels = list(known)
+    return pl.col(name).cast(pl.String).replace_strict(levels, list(range(len(levels))), return_dtype=pl.Int64)
+
+
+def _codes(values: pl.Series, levels: Sequence[str]) -> Codes:
+    if not levels:
+        return np.full(values.len(), NONE, dtype=np.intp)
+    made = values.cast(pl.String).replace_strict(
+        list(levels), list(range(len(levels))), default=NONE, return_dtype=pl.Int64
+    )
+    return made.fill_null(NONE).to_numpy().astype(np.intp)

@@ -1,0 +1,143 @@
+"""What was fixed before a test label counts: thresholds and recalibrations, and the cases on which they may be tested.
+
+Our models bring both in model.json. For anyone else's predictions they come from a tuning set, or from half of the
+patients, drawn at random, and are then tested on the other half only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any
+
+import numpy as np
+
+from overread.errors import InputError
+from overread.evaluation.context.estimate_rows import count, people
+from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
+from overread.evaluation.context.site_populations import Population
+from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.stats import calibration, rates
+from overread.stats.calibration.logistic_calibration import Recalibration
+
+FEWEST = 10  # patients of a class that a recalibration of two parameters needs
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A threshold (call = score >= threshold), NaN with a note where none could be had."""
+
+    value: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frozen:
+    """Thresholds by finding and operating point, recalibrations by finding, and the cases they may be tested on.
+
+    origin: "model.json", "tune" or "half"; words says the same for a reader. lines is empty where the scores come
+    recalibrated.
+    """
+
+    origin: str
+    words: str
+    tested: Bools  # (n_cases,)
+    thresholds: Mapping[str, Mapping[str, Threshold]]
+    lines: Mapping[str, Recalibration] = field(default_factory=dict)
+
+    @property
+    def recalibrated(self) -> str:
+        """What `at` calls the recalibration of the scores as they were delivered."""
+        return "frozen" if self.origin == "model.json" else "none"
+
+
+def from_model(record: Mapping[str, Any], panel: ScoreMatrix) -> Frozen:
+    """The operating points of a model.json; its scores are recalibrated already."""
+    made = {}
+    for finding, points in (record.get("operating_points") or {}).items():
+        made[finding] = {
+            name: Threshold(nan if p.get("threshold") is None else float(p["threshold"]), str(p.get("note") or ""))
+            for name, p in points.items()
+        }
+    words = "threshold frozen with the model, on the tuning split of its training sites"
+    return Frozen("model.json", words, np.ones(len(panel.case_id), dtype=bool), made)
+
+
+def from_tune(tune: ScoreMatrix, rater: str, panel: ScoreMatrix, config: EvaluationConfig) -> Frozen:
+    """Thresholds and recalibrations fitted on the tuning cases, to be tested on every test case."""
+    everything = np.ones(len(tune.case_id), dtype=bool)
+    if rater not in tune.raters:
+        raise InputError(
+            "tune",
+            f"predictions by '{rater}'",
+            f"only by {', '.join(tune.raters)}",
+            do="Score the tuning cases with it.",
+        )
+    thresholds, lines = _fit(tune, rater, everything, config)
+    return Frozen("tune", "fitted on the tuning cases", np.ones(len(panel.case_id), dtype=bool), thresholds, lines)
+
+
+def from_half(
+    panel: ScoreMatrix, rater: str, inside: tuple[Population, ...], half: Bools, config: EvaluationConfig
+) -> Frozen:
+    """Thresholds and recalibrations fitted on the internal cases of one half of the patients (n_patients,).
+
+    They are tested on the cases of every other patient, external ones included. Without an internal population the half
+    is taken over all cases.
+    """
+    sites = [s for p in inside if p.internal for s in p.sites] or list(panel.site.levels)
+    internal = panel.at(sites)
+    fitting = internal & half[panel.patient]
+    patients = np.bincount(panel.patient[fitting], minlength=panel.n_patients) > 0
+    tested = ~patients[panel.patient]
+    thresholds, lines = _fit(panel, rater, fitting, config)
+    words = (
+        f"fitted on half of the patients ({int(patients.sum()):,}, drawn at random) and tested on the other "
+        f"{np.unique(panel.patient[tested]).size:,}"
+    )
+    return Frozen("half", words, tested, thresholds, lines)
+
+
+def half_of_patients(panel: ScoreMatrix, *, rng: np.random.Generator) -> Bools:
+    """Whether each patient is in the half that thresholds are fitted on (n_patients,); drawn within sites."""
+    first = np.full(panel.n_patients, -1, dtype=np.intp)
+    first[panel.patient[::-1]] = panel.site.codes[::-1]
+    chosen = np.zeros(panel.n_patients, dtype=bool)
+    for site in np.unique(first):
+        members = rng.permutation(np.flatnonzero(first == site))
+        chosen[members[: members.size // 2]] = True
+    return chosen
+
+
+def _fit(
+    panel: ScoreMatrix, rater: str, cases: Bools, config: EvaluationConfig
+) -> tuple[dict[str, dict[str, Threshold]], dict[str, Recalibration]]:
+    thresholds, lines = {}, {}
+    for finding in panel.findings:
+        index = np.flatnonzero(cases & panel.stated(rater, finding))
+        y, score = panel.truths(finding)[index] == 1, panel.scores(rater, finding)[index]
+        weight = None if panel.weight is None else panel.weight[index]
+        thresholds[finding] = {n: _threshold(y, score, target, weight) for n, target in config.points().items()}
+        lines[finding] = _line(y, score, panel.patient[index], weight)
+    return thresholds, lines
+
+
+def _threshold(y: Bools, score: Floats, target: Mapping[str, float], weight: Floats | None) -> Threshold:
+    step = rates.threshold_at(y, score, weights=weight, **target)
+    kind, value = next(iter(target.items()))
+    counted = int((~y).sum() if kind == "specificity" else y.sum())
+    if np.isfinite(step.threshold) and counted * (1 - value) < 1:
+        return Threshold(step.threshold, f"coarse: fitted on {counted} cases, whose steps are wider than 1 - {value:g}")
+    return Threshold(step.threshold, step.note)
+
+
+def _line(y: Bools, score: Floats, patient: np.ndarray, weight: Floats | None) -> Recalibration:
+    """The logistic recalibration; one without parameters and with a note where these cases do not carry it."""
+    scale = "probability" if score.size and score.min() >= 0 and score.max() <= 1 else "score"
+    counts = count(y.astype(np.float64), patient)
+    if counts.reach(FEWEST, FEWEST):
+        return calibration.recalibrate(y, score, scale=scale, weights=weight)
+    few = f"{people(counts.patients_present)} with the finding and {counts.patients_absent} without"
+    note = f"not recalibrated: {few} to fit it on, and {FEWEST} of each are needed"
+    return calibration.Recalibration("logistic", scale, note=note)

@@ -1,0 +1,253 @@
+"""What an evaluation is told beforehand: the policies of the join, the operating points, the subgroups, the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from overread import findings as vocabulary
+from overread import limits
+from overread.errors import InputError, did_you_mean
+from overread.evaluation.join.finding_mapping import Mapped, mappings
+from overread.evaluation.join.unmatched import UnmatchedAllowance
+from overread.tables import OLDEST, STATES
+
+UNCERTAIN = ("ignore", "absent", "present")
+CASE_SCORES = ("mean", "max")
+# Shares of rows that may lack their partner in another table: then counted, above it refused.
+ALLOWANCES: Mapping[str, float] = {"labels": 0.01, "reads": 0.01, "predictions": 0.01, "tune": 0.01, "scores": 0.0}
+# Numbers from where they mean something to where a slip of the pen is likelier than intent: 100,000 replicates give
+# limits of intervals to a third digit, more bins than cases none.
+_WHOLE = {
+    "minimum_present": (1, 10**9),
+    "minimum_absent": (1, 10**9),
+    "replicates": (100, 100_000),
+    "calibration_bins": (2, 1000),
+    "ece_bins": (1, 1000),
+    "seed": (0, limits.SEED),
+}
+_LONGEST = 100  # operating points, thresholds, bands, subgroups
+_ROLES = ("pooled", "single", "matched")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationConfig:
+    """Everything that decides a number and is not data.
+
+    findings: the set that macro means are over, fixed beforehand; () = every finding that a label states and all raters
+    score. reference: the label source ("" = the only one), or several that never state the same case and finding.
+    uncertain: what an uncertain label is taken for. case_score: how the scores of a case's images become one.
+    missing_allowed: shares by table, or one for all tables. labels, reads, predictions, tune: of what that table names,
+        the share whose case or image the images table may lack (0.01; 1 = the images are a stated subset); scores: of a
+        rater's labelled test cases, the share that may lack a score (0). What is missing is counted; beyond the share
+        the evaluation is refused.
+    spellings: column -> the file's word -> overread's, for words that only its owner understands: {"sex": {"1": "M"}};
+        "state", "call" and "finding" hold words of labels, of reads, and for findings.
+    decision_thresholds: probabilities from which on one would act, for net benefit.
+    subgroup_intersections: pairs of columns of `subgroups` whose combinations are groups too.
+    external_sites, internal_sites: for raters that do not say where they were trained. roles: which models H1 compares,
+    {"pooled": name, "single": {name: site}, "matched": name}. members: the seeds behind an ensemble.
+    With reads: mapping says which outputs stand for a finding that readers speak of (see `mapping.Mapped`). references:
+    whose word is truth, side by side: label sources, "majority" and "dawid-skene" of the reads; () = all that there
+    are. reader_made: label sources that these readers' own reads went into. uncertain_calls: what a reader's
+    "uncertain" is taken for; the other ways stand beside it. finite_population: estimates of a weighted sample are
+    about the cases that it was drawn from, as many as its weights sum to, and not about a larger population: intervals
+    are narrower, and a stratum that was taken whole adds nothing to them.
+    """
+
+    findings: tuple[str, ...] = ()
+    reference: str | tuple[str, ...] = ""
+    uncertain: str = "ignore"
+    case_score: str = "mean"
+    missing_allowed: float | Mapping[str, float] = field(default_factory=dict)
+    spellings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    specificities: tuple[float, ...] = (0.90, 0.95)
+    sensitivities: tuple[float, ...] = (0.90, 0.95)
+    decision_thresholds: tuple[float, ...] = (0.05, 0.10, 0.20)
+    subgroups: tuple[str, ...] = ("sex", "age_band", "view")
+    subgroup_intersections: tuple[tuple[str, str], ...] = ()
+    age_bands: tuple[float, ...] = (18, 40, 60, 80)
+    minimum_present: int = 20
+    minimum_absent: int = 20
+    replicates: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+    calibration_bins: int = 10
+    ece_bins: int = 15
+    smallest_worthwhile_gain: float = 0.01
+    external_sites: tuple[str, ...] = ()
+    internal_sites: tuple[str, ...] = ()
+    roles: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mapping: tuple[Mapping[str, Any], ...] = ()
+    references: tuple[str, ...] = ()
+    reader_made: tuple[str, ...] = ()
+    uncertain_calls: str = "absent"
+    finite_population: bool = False
+
+    def __post_init__(self) -> None:
+        problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self), *_table_problems(self)]
+        if problems:
+            raise InputError.all(problems)
+        self.mapped()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The label sources named, as a tuple; () = the only one there is."""
+        return ((self.reference,) if self.reference else ()) if isinstance(self.reference, str) else self.reference
+
+    @property
+    def pooled(self) -> str:
+        """The model trained on all training sites together, "" where none is named."""
+        return str(self.roles.get("pooled", ""))
+
+    @property
+    def single(self) -> dict[str, str]:
+        """The single-institution models, each with its site."""
+        given = self.roles.get("single", {})
+        return dict(given) if isinstance(given, Mapping) else {}
+
+    @property
+    def matched(self) -> str:
+        """The pooled model trained on as many images as the largest single institution, "" where none is named."""
+        return str(self.roles.get("matched", ""))
+
+    def allowance(self, table: str) -> UnmatchedAllowance:
+        """The share of a table's rows that may lack their partner.
+
+        >>> EvaluationConfig(missing_allowed={"labels": 0.5}).allowance("labels").share
+        0.5
+        """
+        share = self.missing_allowed
+        if isinstance(share, Mapping):
+            share = share.get(table, ALLOWANCES[table])
+        return UnmatchedAllowance(f"evaluation.missing_allowed.{table}", share)
+
+    def allowing_all(self) -> EvaluationConfig:
+        """The same configuration that counts what is missing and refuses nothing, for policies beside the main one."""
+        return replace(self, missing_allowed=1.0)
+
+    def points(self) -> dict[str, dict[str, float]]:
+        """The operating points by name, each with the rate that fixes it.
+
+        >>> EvaluationConfig(specificities=(0.9,), sensitivities=(0.95,)).points()
+        {'spec90': {'specificity': 0.9}, 'sens95': {'sensitivity': 0.95}}
+        """
+        named = {f"spec{_percent(s)}": {"specificity": s} for s in self.specificities}
+        return named | {f"sens{_percent(s)}": {"sensitivity": s} for s in self.sensitivities}
+
+    def mapped(self) -> tuple[Mapped, ...]:
+        """The mappings between vocabularies, checked."""
+        return mappings(self.mapping)
+
+    def member_names(self) -> dict[str, str]:
+        """Every seed's model, with the ensemble that it belongs to."""
+        return {member: name for name, members in self.members.items() for member in members}
+
+
+def _percent(share: float) -> str:
+    """The share as it stands in an operating point's name: 0.9 is "90", 0.975 is "97.5"."""
+    return f"{round(100 * share, 6):g}"
+
+
+def _word_problems(config: EvaluationConfig) -> list[InputError]:
+    problems = []
+    for name, value, known in (
+        ("uncertain", config.uncertain, UNCERTAIN),
+        ("uncertain_calls", config.uncertain_calls, UNCERTAIN),
+        ("case_score", config.case_score, CASE_SCORES),
+    ):
+        if value not in known:
+            problems.append(InputError(f"evaluation.{name}", "one of " + ", ".join(known), f"'{value}'"))
+    known_findings = vocabulary.names()
+    for word in config.findings:
+        if word not in known_findings:
+            try:  # a synonym is no near spelling of its finding
+                hint = did_you_mean(vocabulary.resolve(word), known_findings)
+            except InputError:
+                hint = did_you_mean(word, known_findings)
+            problems.append(InputError("evaluation.findings", "names of the vocabulary", f"'{word}'", do=hint))
+    for name, words in (
+        ("findings", config.findings),
+        ("references", config.references),
+        ("reader_made", config.reader_made),
+    ):
+        if len(set(words)) < len(words):
+            problems.append(InputError(f"evaluation.{name}", "each name once", "a repeat", examples=words))
+    return problems
+
+
+def _number_problems(config: EvaluationConfig) -> list[InputError]:
+    problems = []
+    shares = [("specificities", s) for s in config.specificities] + [("sensitivities", s) for s in config.sensitivities]
+    shares += [("decision_thresholds", t) for t in config.decision_thresholds]
+    for name, share in [*shares, ("confidence", config.confidence)]:
+        if not limits.is_number(share) or not 0 < share < 1:
+            problems.append(InputError(f"evaluation.{name}", "a number between 0 and 1", limits.shown(share)))
+    for name, (least, most) in _WHOLE.items():
+        problems += limits.outside(f"evaluation.{name}", getattr(config, name), least, most, whole=True)
+    for name in ("specificities", "sensitivities", "decision_thresholds", "age_bands", "subgroups"):
+        if (count := len(getattr(config, name))) > _LONGEST:
+            problems.append(InputError(f"evaluation.{name}", f"at most {_LONGEST}", f"{count:,}"))
+    gain = config.smallest_worthwhile_gain
+    if not limits.is_number(gain) or not 0 < gain <= 1:
+        problems.append(
+            InputError("evaluation.smallest_worthwhile_gain", "a gain in AUC above 0, at most 1", limits.shown(gain))
+        )
+    problems += [
+        p for age in config.age_bands[:_LONGEST] for p in limits.outside("evaluation.age_bands", age, 0, OLDEST)
+    ]
+    for pair in config.subgroup_intersections:
+        lost = [name for name in pair if name not in config.subgroups]
+        if lost or len(set(pair)) < 2:
+            problems.append(
+                InputError(
+                    "evaluation.subgroup_intersections",
+                    "pairs of two different columns of evaluation.subgroups",
+                    f"{' and '.join(pair)}",
+                    do=did_you_mean(lost[0], config.subgroups) if lost else "",
+                )
+            )
+    if list(config.age_bands) != sorted(set(config.age_bands)):
+        problems.append(InputError("evaluation.age_bands", "ages that rise", limits.shown(config.age_bands)))
+    return problems
+
+
+def _table_problems(config: EvaluationConfig) -> list[InputError]:
+    """What is wrong with the shares that may be missing and with the user's own words."""
+    problems = []
+    allowed = config.missing_allowed if isinstance(config.missing_allowed, Mapping) else {"": config.missing_allowed}
+    for table, share in allowed.items():
+        if table and table not in ALLOWANCES:
+            expected, hint = "tables " + ", ".join(ALLOWANCES), did_you_mean(table, ALLOWANCES)
+            problems.append(InputError("evaluation.missing_allowed", expected, f"'{table}'", do=hint))
+        elif not limits.is_number(share) or not 0 <= share <= 1:
+            where = "evaluation.missing_allowed" + (f".{table}" if table else "")
+            problems.append(InputError(where, "a share from 0 to 1", limits.shown(share)))
+    for column, known in (("state", STATES), ("call", STATES), ("finding", vocabulary.names())):
+        for word in config.spellings.get(column, {}).values():
+            if word not in known:
+                hint = did_you_mean(word, known)
+                problems.append(InputError(f"evaluation.spellings.{column}", "words of overread", f"'{word}'", do=hint))
+    return problems
+
+
+def _role_problems(config: EvaluationConfig) -> list[InputError]:
+    problems = []
+    for role in config.roles:
+        if role not in _ROLES:
+            hint = did_you_mean(role, _ROLES)
+            problems.append(InputError("evaluation.roles", "roles " + ", ".join(_ROLES), f"'{role}'", do=hint))
+    for role, given in config.roles.items():
+        if isinstance(given, Mapping) != (role == "single"):
+            expected = "models and their sites" if role == "single" else "the name of a model"
+            problems.append(InputError(f"evaluation.roles.{role}", expected, f"{given!r}"))
+    if problems:
+        return problems
+    both = set(config.external_sites) & set(config.internal_sites)
+    if both:
+        problems.append(InputError("evaluation", "sites external or internal", "sites named as both", examples=both))
+    if config.pooled and not config.single:
+        problems.append(InputError("evaluation.roles", "single-institution models beside the pooled one", "none named"))
+    return problems

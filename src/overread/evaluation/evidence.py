@@ -1,0 +1,379 @@
+"""From scores to evidence: one join of scores and truth, then estimates, curves and verdicts, each with its account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from overread import tables, threads
+from overread.errors import InputError
+from overread.evaluation.context.analysis_context import AnalysisContext, site_areas
+from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
+from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, site_replicates
+from overread.evaluation.context.patient_draws import draws
+from overread.evaluation.context.reader_context import ReaderContext, read_setting
+from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, panel
+from overread.evaluation.context.site_populations import populations
+from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
+from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.hypotheses.pooled_training import h1
+from overread.evaluation.join.account import Dropped, account_frame, identifiers
+from overread.evaluation.join.joined_scores import joined_table
+from overread.evaluation.join.matching import Join, join
+from overread.evaluation.join.reference_standards import check_names
+from overread.evaluation.join.unmatched import matched
+from overread.evaluation.models.calibration_errors import calibration_rows
+from overread.evaluation.models.decision_curves import decisions
+from overread.evaluation.models.external_validation import drop, matrix, seeds, site_alone
+from overread.evaluation.models.label_sensitivity import policies
+from overread.evaluation.models.model_pairs import comparison
+from overread.evaluation.models.roc_rates import fixed_rates
+from overread.evaluation.models.standalone import discrimination, operating
+from overread.evaluation.progress import Progress, advancing, reporting
+from overread.evaluation.readers.reader_analyses import analyse_reads
+from overread.evaluation.subgroups.group_aucs import subgroups
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What an evaluation found: the tables of the design, notes for the reader, and which test labels were opened.
+
+    tuning_patients lists the patients that thresholds were fitted on where half of the test patients was taken for it.
+    ledger_head is the number and hash of the ledger's entry for this evaluation, None where no ledger was kept.
+    """
+
+    estimates: pl.DataFrame
+    verdicts: pl.DataFrame
+    curves: pl.DataFrame
+    joined: pl.DataFrame
+    account: pl.DataFrame
+    notes: tuple[str, ...] = ()
+    opened: tuple[dict[str, Any], ...] = ()
+    tuning_patients: tuple[str, ...] = ()
+    ledger_head: Mapping[str, Any] | None = None
+
+
+def evaluate(
+    images: pl.DataFrame,
+    labels: pl.DataFrame,
+    predictions: pl.DataFrame,
+    config: EvaluationConfig,
+    *,
+    rng: np.random.Generator,
+    tune: pl.DataFrame | None = None,
+    reads: pl.DataFrame | None = None,
+    models: Mapping[str, Mapping[str, Any]] | None = None,
+    protocol_hash: str = "",
+    notes: Sequence[tables.Note] = (),
+    progress: Progress | None = None,
+) -> Evidence:
+    """The evidence about every rater: estimates with intervals, curves, verdicts, and the account of what was left out.
+
+    images, labels, predictions: the tables of those names. tune: predictions of tuning cases, from which thresholds and
+    recalibrations of raters without a model.json are fitted; without it they come from images of split "tune" that are
+    in predictions, or from half of the patients, drawn with rng. reads: the answers of readers on some of the cases;
+    without them nothing changes. models: model.json by rater. notes: what was changed in identifiers when the tables
+    were read; with what is changed here they are in the account. progress is called with (per cent of the time, 100).
+
+    Matrix products are computed by one thread, so that the evidence does not depend on how many there are.
+
+    Raises InputError for all that `join` refuses, a patient in two splits, and H1 models without predictions.
+    """
+    with threads.computing(), reporting(progress):
+        return _evaluate(
+            images,
+            labels,
+            predictions,
+            config,
+            rng=rng,
+            tune=tune,
+            reads=reads,
+            models=models or {},
+            notes=notes,
+            protocol_hash=protocol_hash,
+        )
+
+
+# Stages and their expected relative times, measured on two models, 14 findings and 5,000 images with 2,000 resamples.
+_STAGES = {"join": 3.0, "resamples": 10.0, "analyses": 80.0, "policies": 6.0, "tables": 1.0}
+
+
+def _evaluate(
+    images: pl.DataFrame,
+    labels: pl.DataFrame,
+    predictions: pl.DataFrame,
+    config: EvaluationConfig,
+    *,
+    rng: np.random.Generator,
+    tune: pl.DataFrame | None,
+    reads: pl.DataFrame | None,
+    models: Mapping[str, Mapping[str, Any]],
+    notes: Sequence[tables.Note],
+    protocol_hash: str,
+) -> Evidence:
+    """The work of `evaluate`, stage by stage."""
+    stages = advancing(_STAGES, list(_STAGES.values()))
+    next(stages)
+    found = list(notes)
+    images = tables.check(images, "images", where="images", notes=found)
+    labels = tables.check(labels, "labels", where="labels", notes=found)
+    predictions = _identified(predictions, "predictions", found)
+    tune = None if tune is None else _identified(tune, "tune", found)
+    reads = None if reads is None else tables.identify(reads, "reads", where="reads", notes=found)
+    lost: list[Dropped] = []
+    if tune is not None:
+        key = "image_id" if "image_id" in tune.columns else "case_id"
+        tune, lost = matched(tune, images, config.allowance("tune"), name="tune predictions", key=key)
+    images = _with_tune(images, tune)
+    check_names(labels, config, reads=reads is not None)
+    joined = join(images, labels, predictions, config, reads=reads)
+    ground = panel(joined, policy=_policy(joined, config), finite=config.finite_population)
+    half_rng, draw_rng = rng.spawn(2)
+    wanting = [r for r in ground.raters if not models.get(r, {}).get("operating_points")]
+    tuned = _tuning(images, labels, predictions if tune is None else tune, config, wanting)
+    half = half_of_patients(ground, rng=half_rng)
+    next(stages)
+    setting = _setting(ground, config, models, None if tuned is None else panel(tuned), half, draw_rng)
+    reading = read_setting(joined, setting, tuned, half, rng.spawn(1)[0])
+    next(stages)
+    rows, curves, verdicts = _analyses(setting, reading, protocol_hash)
+    next(stages)
+    rows += policies(
+        setting,
+        joined,
+        labels=labels,
+        again=lambda changed: join(images, labels, predictions, changed),
+        policy=ground.policy,
+        rng=rng.spawn(1)[0],
+    )
+    next(stages)
+    evidence = _evidence(setting, joined, reading, (means_of_one(rows), curves, verdicts), (found, lost))
+    next(stages, None)
+    return evidence
+
+
+def _evidence(
+    setting: AnalysisContext,
+    joined: Join,
+    reading: ReaderContext | None,
+    made: tuple[list[Row], list[Row], list[Row]],
+    read: tuple[Sequence[tables.Note], Sequence[Dropped]],
+) -> Evidence:
+    """The rows of all analyses as tables, with notes and accounts; `read` is what reading the tables found."""
+    (rows, curves, verdicts), ground, (notes, lost) = made, setting.panel, read
+    fitted = [f for f in setting.frozen.values() if f.origin == "half"]
+    used = sorted({p for f in fitted for p in ground.patient[~f.tested]})
+    return Evidence(
+        estimates=estimates_frame(rows),
+        verdicts=tables.check(pl.DataFrame(verdicts), "verdicts") if verdicts else tables.empty("verdicts"),
+        curves=tables.check(pl.DataFrame(curves), "curves") if curves else tables.empty("curves"),
+        joined=joined_table(joined, setting, reading),
+        account=pl.concat([identifiers(notes), account_frame("join", lost), _account(joined, setting)]),
+        notes=_notes(setting) + (reading.words() if reading else ()),
+        opened=tuple(_opened(setting, rows)),
+        tuning_patients=tuple(ground.patients[p] for p in used),
+    )
+
+
+FILES = (
+    *(f"{name}.parquet" for name in ("estimates", "verdicts", "curves", "joined", "account")),
+    "account.csv",
+    "notes.json",
+    "tuning_patients.txt",
+)
+"""The files that `write` writes."""
+
+
+def write(evidence: Evidence, folder: Path | str) -> list[Path]:
+    """Write the tables as Parquet, the account also as CSV, and the notes; each file whole or not at all.
+
+    Returns the paths of the files.
+    """
+    folder = Path(folder)
+    written = [
+        tables.write(getattr(evidence, name), folder / f"{name}.parquet", name)
+        for name in ("estimates", "verdicts", "curves", "joined", "account")
+    ]
+    written.append(tables.write(evidence.account, folder / "account.csv", "account"))
+    notes = {"notes": list(evidence.notes), "opened": list(evidence.opened), "ledger": evidence.ledger_head}
+    written.append(tables.write_json(folder / "notes.json", notes))
+    patients = folder / "tuning_patients.txt"
+    if evidence.tuning_patients:
+        written.append(tables.write_text(patients, "\n".join(evidence.tuning_patients) + "\n"))
+    else:
+        tables.remove(patients)  # of an earlier evaluation in this folder
+    return written
+
+
+def _identified(predictions: pl.DataFrame, where: str, notes: list[tables.Note]) -> pl.DataFrame:
+    table = "predictions" if "image_id" in predictions.columns else "case_predictions"
+    return tables.identify(predictions, table, where=where, notes=notes)
+
+
+def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> pl.DataFrame:
+    """The images with those of the tuning predictions marked; a patient in two splits is refused."""
+    said = pl.col("split").fill_null("").cast(pl.String)
+    if tune is not None:
+        key = "image_id" if "image_id" in tune.columns else "case_id"
+        mine = pl.col(key).is_in(tune[key].unique().to_list())
+        wrong = images.filter(mine & said.is_in(["train", "test"]))
+        if wrong.height:
+            found = f"{wrong.height:,} images of split train or test"
+            raise InputError("tune", "images that are no test images", found, examples=wrong[key].head(5))
+        split = pl.when(mine).then(pl.lit("tune")).when(said == "").then(pl.lit("test")).otherwise(said)
+        images = images.with_columns(split.cast(images.schema["split"]).alias("split"))
+    splits = images.filter(said != "").group_by("patient_id").agg(said.unique().sort().alias("splits"))
+    both = splits.filter(pl.col("splits").list.len() > 1).sort("patient_id")
+    if both.height:
+        shown = both.select(
+            pl.format("{} in {}", "patient_id", pl.col("splits").cast(pl.List(pl.String)).list.join(" and "))
+        ).to_series()
+        raise InputError(
+            "images",
+            "every patient in one split",
+            f"{both.height:,} patients in several",
+            examples=shown.head(6),
+            do="Split by patient.",
+        )
+    return images
+
+
+def _policy(joined: Join, config: EvaluationConfig) -> str:
+    return (f"case_score={config.case_score};" if joined.several_images else "") + f"uncertain={config.uncertain}"
+
+
+def _tuning(
+    images: pl.DataFrame,
+    labels: pl.DataFrame,
+    predictions: pl.DataFrame,
+    config: EvaluationConfig,
+    wanting: Sequence[str],
+) -> Join | None:
+    """The join of the tuning cases of the raters that bring no thresholds, None where there are none."""
+    key = "image_id" if "image_id" in predictions.columns else "case_id"
+    cases = images.filter(pl.col("split").fill_null("").cast(pl.String) == "tune")
+    raters = [r for r in wanting if r not in config.member_names()]
+    mine = predictions.filter(pl.col("model").is_in(raters)).join(cases.select(key).unique(), on=key, how="semi")
+    if mine.is_empty():
+        return None
+    return join(images, labels, mine, config, split="tune")
+
+
+def _setting(
+    ground: ScoreMatrix,
+    config: EvaluationConfig,
+    models: Mapping[str, Mapping[str, Any]],
+    tuned: ScoreMatrix | None,
+    half: Bools,
+    rng: np.random.Generator,
+) -> AnalysisContext:
+    members = config.member_names()
+    raters = tuple(r for r in ground.raters if r not in members)
+    where = populations(raters, ground.site.levels, config, models)
+    frozen: dict[str, Frozen] = {}
+    for rater in raters:
+        if models.get(rater, {}).get("operating_points"):
+            frozen[rater] = from_model(models[rater], ground)
+        elif tuned is not None:
+            frozen[rater] = from_tune(tuned, rater, ground, config)
+        else:
+            frozen[rater] = from_half(ground, rater, where[rater], half, config)
+    drawn = draws(ground, rng=rng, replicates=config.replicates)
+    areas = site_areas(ground, raters)
+    replicates = site_replicates(ground, drawn, areas, raters, config)
+    return AnalysisContext(ground, config, raters, where, models, drawn, frozen, areas, replicates)
+
+
+# The analyses in order, with their expected relative times, measured as those of the stages.
+_PLAIN: dict[Callable[[AnalysisContext], list[Row]], float] = {
+    discrimination: 2.0,
+    macro_discrimination: 0.1,
+    operating: 2.0,
+    macro_operating: 2.0,
+    comparison: 2.0,
+    subgroups: 30.0,
+    drop: 0.1,
+    site_alone: 0.1,
+    matrix: 0.1,
+    seeds: 0.1,
+}
+_WITH_CURVES: dict[Callable[[AnalysisContext], tuple[list[Row], list[Row]]], float] = {
+    fixed_rates: 50.0,
+    calibration_rows: 10.0,
+    decisions: 5.0,
+}
+
+
+def _analyses(
+    setting: AnalysisContext, reading: ReaderContext | None, protocol_hash: str
+) -> tuple[list[Row], list[Row], list[Row]]:
+    """Every analysis in turn: rows of estimates, of curves and of verdicts."""
+    rows: list[Row] = []
+    curves: list[Row] = []
+    verdicts: list[Row] = []
+    costs = [sum(_PLAIN.values()), sum(_WITH_CURVES.values()), 1.0, 0.0 if reading is None else 100.0]
+    groups = advancing(("plain", "with curves", "verdicts", "reads"), costs)
+    next(groups)
+    for analysis in advancing(_PLAIN, list(_PLAIN.values())):
+        rows += analysis(setting)
+    next(groups)
+    for pair in advancing(_WITH_CURVES, list(_WITH_CURVES.values())):
+        made, points = pair(setting)
+        rows, curves = rows + made, curves + points
+    next(groups)
+    made, verdicts = h1(setting, protocol_hash=protocol_hash)
+    rows += made
+    next(groups)
+    if reading is not None:
+        made, points, claims = analyse_reads(reading, protocol_hash=protocol_hash)
+        rows, curves, verdicts = rows + made, curves + points, verdicts + claims
+    next(groups, None)
+    return rows, curves, verdicts
+
+
+def _account(joined: Join, setting: AnalysisContext) -> pl.DataFrame:
+    """The join's account and, per subgroup column, the cases without a value in it."""
+    lost = []
+    for name, column in setting.panel.groups.items():
+        none = int((column.codes < 0).sum())
+        if none:
+            lost.append(Dropped("cases", f"no value of {name}: in none of its groups", none))
+    read = [joined.reads.account] if joined.reads is not None else []
+    return pl.concat([joined.account, *read, account_frame("subgroups", lost)])
+
+
+def _notes(setting: AnalysisContext) -> tuple[str, ...]:
+    """What a reader must know beside the numbers."""
+    panel, config = setting.panel, setting.config
+    said = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
+    said += [f"Thresholds of {r}: {f.words}." for r, f in setting.frozen.items()]
+    within = ", within sites" if setting.drawn.within_site else ""
+    within += ", within sampling strata" if setting.drawn.within_stratum else ""
+    said.append(
+        f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for all "
+        "analyses of these cases; reads and other label policies have their own."
+    )
+    if panel.weight is not None:
+        held = "" if panel.strata is None else f", patients within {np.unique(panel.strata).size} sampling strata"
+        said.append(f"Every estimate is weighted by the inverse sampling probability{held}; counts are not.")
+    if panel.finite and panel.weight is not None:
+        population = f"{panel.weight.sum():,.0f} cases that were drawn from"
+        resampled = "intervals from the bootstrap or over pairs within strata are not corrected, and too wide"
+        said.append(f"Finite population: estimates are about the {population}; {resampled}.")
+    said += [f"Sampling strata: {panel.unstratified}."] if panel.unstratified else []
+    if config.pooled and config.single and not config.matched:
+        said.append("No size-matched pooled model: size and diversity of the training data are confounded in H1.")
+    return tuple(said)
+
+
+def _opened(setting: AnalysisContext, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Which analyses looked at the truth of how many cases, with which raters."""
+    names = dict.fromkeys(r["analysis"] for r in rows)
+    return [
+        {"analysis": name, "models": list(setting.panel.raters), "cases": len(setting.panel.case_id)} for name in names
+    ]

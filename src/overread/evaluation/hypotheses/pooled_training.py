@@ -1,0 +1,356 @@
+"""H1: does a model trained on pooled institutions beat every single-institution model at every unseen institution?
+
+A finding is evaluable at an external site when enough patients there have it and enough lack it, and all compared
+models score it. D(e, s) is the mean over the evaluable findings of AUC(pooled) - AUC(s) on the same cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from overread.errors import InputError, did_you_mean
+from overread.evaluation.context.analysis_context import AnalysisContext
+from overread.evaluation.context.auc_terms import METHOD, AucTerm, area, combined, linear_estimate
+from overread.evaluation.context.estimate_rows import (
+    MEAN,
+    Counts,
+    EstimateKey,
+    Row,
+    count,
+    noted,
+    people,
+    row,
+    share_text,
+)
+from overread.evaluation.context.score_matrix import Bools
+from overread.evaluation.context.site_populations import Population
+from overread.stats.estimate import Estimate
+from overread.stats.multiplicity import holm
+
+SEEDS_TO_CLAIM = 3
+SITES_TO_CLAIM = 2
+CLAIM = (
+    "A model trained on several institutions together has a higher mean AUC at unseen institutions than a model "
+    "trained at any one of them alone"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SiteResult:
+    """One external site: the AUC of every compared model for the evaluable findings, and why the others are not."""
+
+    name: str
+    areas: Mapping[str, Mapping[str, AucTerm]]  # by evaluable finding, then by model
+    refused: Mapping[str, str]  # the other findings, each with the reason
+    counts: Mapping[str, Counts]
+
+    def terms(self, a: str, b: str) -> list[tuple[float, AucTerm]]:
+        """The terms of the mean over the evaluable findings of AUC(a) - AUC(b)."""
+        share = 1 / max(len(self.areas), 1)
+        return [t for by in self.areas.values() for t in ((share, by[a]), (-share, by[b]))]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteContrast:
+    """D(e, s) and its standard error."""
+
+    site: str
+    model: str
+    value: float
+    se: float
+
+    def low(self, confidence: float) -> float:
+        """The lower end of the two-sided interval."""
+        return self.value - float(ndtri(0.5 + confidence / 2)) * self.se
+
+    def below(self, gain: float) -> float:
+        """The one-sided p of D >= gain; small where the gain is ruled out."""
+        if self.se > 0:
+            return float(ndtr((self.value - gain) / self.se))
+        return 0.0 if self.value < gain else 1.0
+
+
+def h1(setting: AnalysisContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row]]:
+    """Rows of every contrast, and the verdict; nothing where the configuration names no pooled and single models."""
+    if not setting.config.pooled or not setting.config.single:
+        return [], []
+    compared = _compared(setting)
+    sites = [_site(setting, name, compared) for name in _external(setting, compared)]
+    contrasts = [_contrast(setting, s, m) for s in sites if s.areas for m in setting.config.single]
+    rows = _mean_rows(setting, sites) + _margin_rows(setting, contrasts) + _finding_rows(setting, sites)
+    return rows + _matched_rows(setting, sites), [_verdict(setting, sites, contrasts, protocol_hash)]
+
+
+def _compared(setting: AnalysisContext) -> list[str]:
+    compared = [setting.config.pooled, *setting.config.single]
+    missing = [m for m in compared if m not in setting.raters]
+    if missing:
+        hint = did_you_mean(missing[0], setting.raters)
+        found = f"predictions by {', '.join(setting.raters)}"
+        raise InputError("H1", f"predictions by {', '.join(missing)}", found, do=hint)
+    return compared
+
+
+def _external(setting: AnalysisContext, compared: Sequence[str]) -> list[str]:
+    """The sites that are external to every compared model (declared ones, where the configuration declares any)."""
+    sites = []
+    for site in setting.panel.site.levels:
+        outside = all(any(p.name == f"external:{site}" for p in setting.populations[m]) for m in compared)
+        if outside and (not setting.config.external_sites or site in setting.config.external_sites):
+            sites.append(site)
+    absent = [s for s in setting.config.external_sites if s not in setting.panel.site.levels]
+    return sites + absent  # a declared site without a case is shown, and why it says nothing
+
+
+def _site(setting: AnalysisContext, name: str, compared: Sequence[str]) -> SiteResult:
+    """Which findings are evaluable at a site, and the AUCs of the compared models on the cases that all scored."""
+    panel = setting.panel
+    areas, refused, counts = {}, {}, {}
+    for finding in setting.config.findings or panel.findings:
+        silent = [m for m in compared if not panel.gives(m, finding)]
+        mask = _same_cases(setting, name, finding, [m for m in compared if m not in silent])
+        if finding in panel.findings:
+            counts[finding] = count(np.where(mask, panel.truths(finding), np.nan), panel.patient)
+        reason = _refused(setting, counts.get(finding), silent)
+        if reason:
+            refused[finding] = reason
+        else:
+            areas[finding] = {m: area(panel, m, finding, mask) for m in [*compared, *_matched(setting, finding, mask)]}
+    return SiteResult(name, areas, refused, counts)
+
+
+def _matched(setting: AnalysisContext, finding: str, mask: Bools) -> list[str]:
+    """The size-matched model where it scored every one of these cases."""
+    name = setting.config.matched
+    given = name in setting.raters and bool(setting.panel.stated(name, finding)[mask].all())
+    return [name] if given else []
+
+
+def _same_cases(setting: AnalysisContext, site: str, finding: str, raters: Sequence[str]) -> Bools:
+    mask = setting.panel.at([site])
+    if finding not in setting.panel.findings:
+        return np.zeros_like(mask)
+    mask = mask & ~np.isnan(setting.panel.truths(finding))
+    for rater in raters:
+        mask = mask & setting.panel.stated(rater, finding)
+    return mask
+
+
+def _refused(setting: AnalysisContext, counts: Counts | None, silent: Sequence[str]) -> str:
+    """Why a finding is not evaluable; "" where it is. A finding that nobody scores was not counted: counts is None."""
+    reasons = []
+    if counts is None:
+        reasons.append("no model scores it")
+    elif not counts.cases:
+        reasons.append("no case states it")
+    elif not setting.evaluable(counts):
+        reasons.append(
+            f"{people(counts.patients_present)} with it and {counts.patients_absent} without "
+            f"({setting.config.minimum_present} and {setting.config.minimum_absent} needed)"
+        )
+    if silent and counts is not None:
+        reasons.append(f"not an output of {', '.join(silent)}")
+    return "; ".join(reasons)
+
+
+def _contrast(setting: AnalysisContext, site: SiteResult, model: str) -> SiteContrast:
+    value, se = combined(site.terms(setting.config.pooled, model), setting.panel.n_patients)
+    return SiteContrast(site.name, model, value, se)
+
+
+def _place(setting: AnalysisContext, finding: str, a: str, b: str, site: str) -> EstimateKey:
+    population = Population(f"external:{site}", (site,))
+    return setting.place("H1", finding, a, population).to(contrast=f"rater:{b}")
+
+
+def _used(site: SiteResult) -> str:
+    told = f"mean over {len(site.areas)} evaluable finding{'s' * (len(site.areas) != 1)}: {', '.join(site.areas)}"
+    return told if site.areas else "no finding is evaluable: " + _reasons(site)
+
+
+def _reasons(site: SiteResult) -> str:
+    return "; ".join(f"{f}: {why}" for f, why in site.refused.items())
+
+
+def _patients(setting: AnalysisContext, site: SiteResult) -> dict[str, int]:
+    """The patients and cases behind a mean over findings."""
+    panel = setting.panel
+    truth = [panel.findings.index(f) for f in site.areas]
+    mask = panel.at([site.name]) & ~np.isnan(panel.truth[truth]).all(axis=0)
+    return {"n_cases": int(mask.sum()), "n_patients": np.unique(panel.patient[mask]).size}
+
+
+def _mean_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
+    """D(e, s) of every external site and single-institution model, NaN with the reasons where nothing is evaluable."""
+    rows, confidence = [], setting.config.confidence
+    for site in sites:
+        for model in setting.config.single:
+            place = _place(setting, MEAN, setting.config.pooled, model, site.name)
+            made = _mean_estimate(setting, site, setting.config.pooled, model)
+            test = {"null": 0.0, **(_patients(setting, site) if site.areas else {})}
+            rows.append(row(place, "auc_difference", made, test=test, confidence=confidence))
+    return rows
+
+
+def _mean_estimate(setting: AnalysisContext, site: SiteResult, a: str, b: str) -> Estimate:
+    if not site.areas:
+        return Estimate(nan, method=METHOD, note=_used(site))
+    made = linear_estimate(site.terms(a, b), setting.panel.n_patients, confidence=setting.config.confidence, null=0.0)
+    return noted(made, _used(site))
+
+
+def _margin_rows(setting: AnalysisContext, contrasts: Sequence[SiteContrast]) -> list[Row]:
+    """Whether each D(e, s) is ruled out to reach the smallest worthwhile gain: one-sided p, Holm over all (e, s)."""
+    gain, confidence = setting.config.smallest_worthwhile_gain, setting.config.confidence
+    p = np.array([c.below(gain) for c in contrasts])
+    adjusted = holm(p) if len(p) else p
+    rows = []
+    for contrast, raw, held, level in zip(contrasts, p, adjusted, _holm_levels(p, confidence), strict=True):
+        place = _place(setting, MEAN, setting.config.pooled, contrast.model, contrast.site)
+        high = contrast.value - float(ndtri(level)) * contrast.se
+        note = f"upper limit at the one-sided level {level:.4g} that Holm leaves to this contrast"
+        made = Estimate(contrast.value, high=high, se=contrast.se, p=float(raw), method=METHOD, note=note)
+        family = f"H1, gain ruled out: {len(contrasts)} contrasts of site and model"
+        test = {"p_adjusted": float(held), "family": family, "null": gain}
+        at = f"margin={share_text(gain)}"
+        rows.append(row(place, "auc_difference", made, at=at, test=test, confidence=confidence))
+    return rows
+
+
+def _holm_levels(p: np.ndarray, confidence: float) -> list[float]:
+    """The one-sided level that Holm's procedure gives each contrast; it rises until the first that is not rejected."""
+    alpha, levels, step = (1 - confidence) / 2, np.empty(len(p)), 0
+    for rank, i in enumerate(np.argsort(p, kind="stable")):
+        levels[i] = alpha / (len(p) - step)
+        if step == rank and p[i] <= levels[i]:
+            step = min(rank + 1, len(p) - 1)
+    return [float(x) for x in levels]
+
+
+def _finding_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
+    """Per finding, site and model the difference; Holm over all of them. They name findings and decide nothing."""
+    made: list[tuple[EstimateKey, Estimate, Counts | None]] = []
+    for site in sites:
+        for model in setting.config.single:
+            for finding in [*site.areas, *site.refused]:
+                place = _place(setting, finding, setting.config.pooled, model, site.name)
+                if finding in site.areas:
+                    by = site.areas[finding]
+                    estimate = linear_estimate(
+                        [(1.0, by[setting.config.pooled]), (-1.0, by[model])],
+                        setting.panel.n_patients,
+                        confidence=setting.config.confidence,
+                        null=0.0,
+                    )
+                else:
+                    estimate = Estimate(nan, note=f"not evaluable: {site.refused[finding]}")
+                made.append((place, estimate, site.counts.get(finding)))
+    tested = sum(e.p == e.p for _, e, _ in made)
+    adjusted = holm([e.p for _, e, _ in made]) if made else np.empty(0)
+    family = f"H1 per finding: {tested} contrasts of site, model and finding"
+    return [
+        row(
+            place,
+            "auc_difference",
+            e,
+            counts=c,
+            confidence=setting.config.confidence,
+            test={"p_adjusted": float(p), "family": family, "null": 0.0},
+        )
+        for (place, e, c), p in zip(made, adjusted, strict=True)
+    ]
+
+
+def _matched_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
+    """The size-matched pooled model against each single one, and the pooled model against it: beside the verdict."""
+    matched, rows = setting.config.matched, []
+    pairs = [(matched, s) for s in setting.config.single] + [(setting.config.pooled, matched)]
+    for site in sites:
+        if not matched or not site.areas or not all(matched in by for by in site.areas.values()):
+            continue
+        for a, b in pairs:
+            place = _place(setting, MEAN, a, b, site.name)
+            made = noted(_mean_estimate(setting, site, a, b), "size-matched model: decides nothing")
+            test = {"null": 0.0, **_patients(setting, site)}
+            rows.append(row(place, "auc_difference", made, test=test, confidence=setting.config.confidence))
+    return rows
+
+
+def seeds_of(setting: AnalysisContext, model: str) -> int:
+    """How many seeds are behind a model."""
+    members = setting.config.members.get(model) or setting.models.get(model, {}).get("members") or ()
+    return max(len(members), 1)
+
+
+def rule(setting: AnalysisContext) -> str:
+    """The rule in words, with the numbers that the configuration fixes."""
+    c = setting.config
+    level = f"{100 * c.confidence:g} %"
+    return (
+        f"A finding is evaluable at an external site when at least {c.minimum_present} patients have it and "
+        f"{c.minimum_absent} lack it there and all compared models score it. D(e, s) = mean over the evaluable "
+        f"findings of AUC(pooled) - AUC(s) on the same cases, scores = mean logit over at least {SEEDS_TO_CLAIM} "
+        f"seeds. Supported: the {level} lower limit of D(e, s) is above 0 for every evaluable external site e and "
+        f"every single-institution model s, at {SITES_TO_CLAIM} or more sites. Not supported: for some (e, s) the "
+        f"upper limit, Holm over all (e, s), is below {c.smallest_worthwhile_gain:g}. Otherwise, or with fewer than "
+        f"{SITES_TO_CLAIM} evaluable sites: cannot tell."
+    )
+
+
+def _verdict(
+    setting: AnalysisContext, sites: Sequence[SiteResult], contrasts: Sequence[SiteContrast], protocol_hash: str
+) -> Row:
+    verdict, reason = _decided(setting, sites, contrasts)
+    refused = [f"{s.name}: {_reasons(s)}" for s in sites if s.refused]
+    if refused:
+        reason += " Not evaluable: " + " | ".join(refused) + "."
+    return {
+        "hypothesis": "H1",
+        "claim": CLAIM,
+        "rule": rule(setting),
+        "verdict": verdict,
+        "reason": reason,
+        "protocol_hash": protocol_hash,
+    }
+
+
+def _decided(
+    setting: AnalysisContext, sites: Sequence[SiteResult], contrasts: Sequence[SiteContrast]
+) -> tuple[str, str]:
+    config = setting.config
+    evaluable = [s.name for s in sites if s.areas]
+    few = {m: n for m in [config.pooled, *config.single] if (n := seeds_of(setting, m)) < SEEDS_TO_CLAIM}
+    if len(evaluable) < SITES_TO_CLAIM:
+        named = f" ({', '.join(evaluable)})" if evaluable else ""
+        return "cannot tell", (
+            f"{len(evaluable)} of {len(sites)} external sites {'is' if len(evaluable) == 1 else 'are'} "
+            f"evaluable{named}; at least {SITES_TO_CLAIM} are needed."
+        )
+    if few:
+        counted = ", ".join(f"{m}: {n}" for m, n in few.items())
+        return (
+            "cannot tell",
+            f"At least {SEEDS_TO_CLAIM} seeds are needed to claim anything; there are fewer ({counted}).",
+        )
+    gain, alpha = config.smallest_worthwhile_gain, (1 - config.confidence) / 2
+    lows = [c.low(config.confidence) for c in contrasts]
+    if all(low > 0 for low in lows):
+        where = contrasts[int(np.argmin(lows))]
+        return "supported", (
+            f"The lower limit of D is above 0 in all {len(contrasts)} contrasts at {len(evaluable)} sites; the "
+            f"smallest is {min(lows):+.4f} ({where.site}, against {where.model})."
+        )
+    adjusted = holm([c.below(gain) for c in contrasts])
+    out = [c for c, p in zip(contrasts, adjusted, strict=True) if p <= alpha]
+    if out:
+        named = ", ".join(f"{c.site} against {c.model} (D {c.value:+.4f})" for c in out)
+        return "not supported", f"A gain of {gain:g} is ruled out, Holm over {len(contrasts)} contrasts, at: {named}."
+    short = [f"{c.site} against {c.model} ({low:+.4f})" for c, low in zip(contrasts, lows, strict=True) if low <= 0]
+    return "cannot tell", (
+        f"The lower limit of D is not above 0 at {', '.join(short)}, and no gain of {gain:g} is ruled out anywhere."
+    )

@@ -1,0 +1,52 @@
+"""The account: what was dropped or changed between the tables and the estimates: how many, and up to five examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from overread import tables
+from overread.tables.table_notes import IDENTIFIERS
+from overread.tables.table_notes import combined as notes_combined
+
+# Stages of the account that commands print and the report repeats.
+TABLES = "tables"  # what was changed or left out when files were read
+UNMATCHED = "unmatched"  # rows that were left out because the images table lacks their image or case
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A count of a unit that was left out or changed, the reason, examples, and the stage where it is not the usual."""
+
+    unit: str
+    reason: str
+    count: int
+    examples: str = ""
+    stage: str = ""
+
+
+def examples_of(frame: pl.DataFrame, columns: Sequence[str]) -> str:
+    """Up to five different keys of a frame, as text.
+
+    >>> examples_of(pl.DataFrame({"case_id": ["1", "1", "2"]}), ["case_id"])
+    '1; 2'
+    """
+    rows = frame.select(columns).unique(maintain_order=True).head(5).rows()
+    return "; ".join(" ".join(str(v) for v in row) for row in rows)
+
+
+def account_frame(stage: str, dropped: Sequence[Dropped]) -> pl.DataFrame:
+    """The account table of a stage."""
+    rows = [
+        {"stage": d.stage or stage, "unit": d.unit, "reason": d.reason, "count": d.count, "examples": d.examples}
+        for d in dropped
+    ]
+    return tables.check(pl.DataFrame(rows), "account") if rows else tables.empty("account")
+
+
+def identifiers(notes: Iterable[tables.Note]) -> pl.DataFrame:
+    """The account of what was changed in identifiers or found unusual in them."""
+    found = [Dropped(n.table, n.what, n.count, "; ".join(n.examples)) for n in notes_combined(notes)]
+    return account_frame(IDENTIFIERS, found)

@@ -1,0 +1,204 @@
+"""Column names as files have them, and what each column is taken for.
+
+Names are compared without regard to letter case, spaces and punctuation. A column named exactly as in the tables of
+the reference wins; otherwise two columns of one meaning are refused with both names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from overread import findings
+from overread.errors import InputError, did_you_mean
+
+# The meaning of a column -> the names that files give it, in tiers: a later tier counts only where an earlier one
+# names no column (a file's name is an image's identifier only where nothing else is).
+MEANINGS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "image_id": (
+        ("image id", "image index", "image", "image name", "image uid", "dicom id", "sop instance uid"),
+        ("filename", "file name", "file", "path", "image path"),
+    ),
+    "case_id": (
+        (
+            "case id",
+            "case",
+            "study id",
+            "study",
+            "study uid",
+            "study instance uid",
+            "accession number",
+            "accession no",
+            "accession",
+            "exam id",
+            "examination id",
+        ),
+    ),
+    "patient_id": (("patient id", "patient", "patient number", "subject id", "subject"),),
+    "site": (("site", "institution", "institution name", "hospital", "center", "centre"),),
+    "age_years": (("age years", "age in years", "patient age", "age"),),
+    "sex": (("sex", "patient sex", "patient gender", "gender"),),
+    "view": (("view", "view position", "projection", "ap/pa"),),
+    "reader": (
+        ("reader", "reader id", "radiologist", "radiologist id", "rad", "rad id", "rater", "rater id", "observer"),
+    ),
+    "arm": (("arm",),),
+    "round": (("round",),),
+    "finding": (("finding", "finding name", "pathology", "observation"),),
+    "state": (("state",),),
+    "call": (("call",),),
+    "score": (("score", "probability", "prob"),),
+    "model": (("model", "model name", "algorithm"),),
+    "source": (("source", "label source"),),
+    "shift": (("shift",),),
+}
+# What may stand before or after a finding in a column's name, by table.
+_AFFIXES = {
+    "predictions": {
+        "prob",
+        "probs",
+        "probability",
+        "p",
+        "pred",
+        "prediction",
+        "predicted",
+        "score",
+        "logit",
+        "sigmoid",
+    },
+    "labels": {"label", "gt", "truth", "true", "target", "y", "state"},
+    "reads": {"call", "read", "answer", "rating", "score"},
+}
+
+
+def plain(name: str) -> str:
+    """The letters and digits of a name in lower case.
+
+    >>> plain("Accession Number"), plain("AP/PA")
+    ('accessionnumber', 'appa')
+    """
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+_PLAIN = {meaning: [{plain(n) for n in tier} for tier in tiers] for meaning, tiers in MEANINGS.items()}
+_KNOWN = {n for tiers in _PLAIN.values() for tier in tiers for n in tier}
+
+
+def find(columns: Sequence[str], meaning: str, path: Path | str) -> str:
+    """The column of that meaning, "" where there is none.
+
+    Raises
+    ------
+    InputError
+        Two columns have the meaning and none of them its name.
+    """
+    if meaning in columns:
+        return meaning
+    for names in _PLAIN[meaning]:
+        found = [c for c in columns if plain(c) in names]
+        if len(found) > 1:
+            raise InputError(
+                path,
+                f"one column of the meaning '{meaning}'",
+                f"{len(found)}",
+                examples=[f"'{c}'" for c in found],
+                do=f"Name the one that is meant '{meaning}'.",
+            )
+        if found:
+            return found[0]
+    return ""
+
+
+def find_any(columns: Sequence[str], meanings: Sequence[str], path: Path | str, expected: str) -> str:
+    """The column of the first meaning that has one.
+
+    Raises
+    ------
+    InputError
+        None has; the message names what was expected and a near spelling.
+    """
+    for meaning in meanings:
+        if found := find(columns, meaning, path):
+            return found
+    known = [n for meaning in meanings for tier in MEANINGS[meaning] for n in tier]
+    hint = next((h for c in columns if (h := did_you_mean(c, known))), "")
+    raise InputError(path, f"a column that names {expected}", f"columns {', '.join(columns)}", do=hint)
+
+
+def renamed(columns: Sequence[str], meanings: Sequence[str], path: Path | str) -> dict[str, str]:
+    """The column of each meaning that the file has, with the meaning."""
+    return {found: meaning for meaning in meanings if (found := find(columns, meaning, path))}
+
+
+def finding_words(spellings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Every word for a finding, plain, with the finding's name; `spellings` are words of the user's own."""
+    words = {plain(w): f.name for f in findings.VOCABULARY for w in (f.name, f.title, *_synonyms(f))}
+    return words | {plain(word): name for word, name in (spellings or {}).items()}
+
+
+def _synonyms(finding: findings.Finding) -> list[str]:
+    return [w for words in finding.synonyms.values() for w in words]
+
+
+def finding_of(column: str, table: str, words: Mapping[str, str]) -> str:
+    """The finding that a column of that table names, "" where it names none.
+
+    >>> finding_of("prob_Effusion", "predictions", finding_words())
+    'pleural_effusion'
+    """
+    if plain(column) in words:
+        return words[plain(column)]
+    return words.get("".join(_without_affixes(column, table)), "")
+
+
+def _without_affixes(column: str, table: str) -> list[str]:
+    """The parts of a column's name without what stands before and after the finding."""
+    parts = [p for p in re.split(r"[\W_]+", column.casefold()) if p]
+    while len(parts) > 1 and parts[0] in _AFFIXES.get(table, ()):
+        parts = parts[1:]
+    while len(parts) > 1 and parts[-1] in _AFFIXES.get(table, ()):
+        parts = parts[:-1]
+    return parts
+
+
+def names_a_finding(column: str, words: Mapping[str, str]) -> bool:
+    """Whether a column names a finding in any table."""
+    return any(finding_of(column, table, words) for table in _AFFIXES)
+
+
+def finding_columns(
+    columns: Sequence[str], table: str, path: Path | str, *, keys: Collection[str], words: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The columns that name findings, each with the finding, and the columns that are not used.
+
+    Raises
+    ------
+    InputError
+        All problems at once: a column whose name is nearly a finding's, two columns of one finding, no such column.
+    """
+    spelt = [w for f in findings.VOCABULARY for w in (f.name, f.title, *_synonyms(f))]
+    taken: dict[str, str] = {}
+    unused, problems = [], []
+    for column in (c for c in columns if c not in keys):
+        if finding := finding_of(column, table, words):
+            taken[column] = finding
+        elif plain(column) in _KNOWN or names_a_finding(column, words):
+            unused.append(column)  # of a known meaning that this table has no place for
+        elif hint := did_you_mean(" ".join(_without_affixes(column, table)), spelt):
+            problems.append(InputError(path, "columns that name findings", f"'{column}'", do=hint))
+        else:
+            unused.append(column)
+    for finding in sorted({f for f in taken.values() if list(taken.values()).count(f) > 1}):
+        both = [f"'{c}'" for c, f in taken.items() if f == finding]
+        problems.append(
+            InputError(
+                path, f"one column for {finding}", f"{len(both)}", examples=both, do="Remove those that are not meant."
+            )
+        )
+    if not taken and not problems:
+        found = f"columns {', '.join(columns)}"
+        problems.append(InputError(path, "columns that name findings", found, do="Or give a long table."))
+    if problems:
+        raise InputError.all(problems)
+    return taken, tuple(unused)

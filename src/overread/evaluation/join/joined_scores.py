@@ -1,0 +1,57 @@
+"""The joined table: every score beside its truth, with the population, the call and the columns of the case."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread import tables
+from overread.evaluation.context.analysis_context import AnalysisContext
+from overread.evaluation.context.reader_context import ReaderContext
+from overread.evaluation.join.matching import Join
+from overread.evaluation.join.read_rows import joined_reads
+
+
+def joined_table(joined: Join, setting: AnalysisContext, reading: ReaderContext | None) -> pl.DataFrame:
+    """The joined table: population and call (at the first operating point) added, subgroup columns carried.
+
+    Made and checked finding by finding (the key names it), so that memory holds the table once, not five times.
+    """
+    inside, first = _inside(setting), _first_threshold(setting)
+    parts = []
+    for finding in joined.scores["finding"].unique().sort():
+        scores = joined.scores.filter(pl.col("finding") == finding)
+        frame = scores.join(joined.cases, on="case_id").join(inside, on=["rater", "site"], how="left")
+        frame = frame.join(first, on=["rater", "finding"], how="left")
+        call = pl.when(pl.col("score") >= pl.col("_threshold")).then(pl.lit("present")).otherwise(pl.lit("absent"))
+        frame = frame.with_columns(
+            pl.when(pl.col("_threshold").is_not_null()).then(call).alias("call"),
+            pl.lit("model").alias("arm"),
+            pl.lit("none").alias("shift"),
+        )
+        parts.append(tables.check(frame.drop("_threshold"), "joined", where="joined"))
+    if reading is not None:
+        parts.append(tables.check(joined_reads(reading), "joined", where="joined"))
+    return pl.concat(parts, how="diagonal_relaxed", rechunk=False)
+
+
+def _inside(setting: AnalysisContext) -> pl.DataFrame:
+    """The population of every rater (a seed: that of its ensemble) at every site."""
+    members = setting.config.member_names()
+    mine = {m: setting.populations[r] for m, r in members.items() if r in setting.populations}
+    rows = [(r, s, p.name) for r, ps in {**setting.populations, **mine}.items() for p in ps for s in p.sites]
+    return pl.DataFrame(rows, schema=["rater", "site", "population"], orient="row")
+
+
+def _first_threshold(setting: AnalysisContext) -> pl.DataFrame:
+    """The threshold of the first operating point by rater and finding, where there is one."""
+    return pl.DataFrame(
+        [
+            (rater, finding, name, t.value)
+            for rater, f in setting.frozen.items()
+            for finding, points in f.thresholds.items()
+            for name, t in list(points.items())[:1]
+            if t.value == t.value
+        ],
+        schema={"rater": pl.String, "finding": pl.String, "call_at": pl.String, "_threshold": pl.Float64},
+        orient="row",
+    )

@@ -1,0 +1,387 @@
+"""Tables as people have them, long or wide (one row per image, one column per finding), made into overread's tables.
+
+Columns are recognised by their names (`columns`), words by their meaning (`cells`). A column that nearly names a
+finding is refused; one of no known meaning is left and listed. Exact repeats of a row are dropped and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from overread import tables
+from overread.datasets.fields import normalise
+from overread.errors import InputError, did_you_mean
+from overread.evaluation.join.account import TABLES, Dropped, examples_of
+from overread.evaluation.join.column_names import (
+    MEANINGS,
+    find,
+    find_any,
+    finding_columns,
+    finding_words,
+    plain,
+    renamed,
+)
+from overread.evaluation.join.label_states import (
+    WORDS,
+    examples,
+    missing_as_null,
+    spelt,
+    state,
+    unscored,
+    without_missing,
+)
+
+Spellings = Mapping[str, Mapping[str, str]]
+_WORDS_OF_TABLES = ("state", "call", "finding")  # spellings of labels, reads and all tables of findings
+_IMAGES = ("image_id", "case_id", "patient_id", "site", "age_years", "sex", "view")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """A table, and how its file was understood.
+
+    unused: columns that were not used. columns: what each column was taken for. dialect: departures of the text from
+    UTF-8 with commas. dropped: what was left out or changed. notes: what was changed in identifiers.
+    """
+
+    frame: pl.DataFrame
+    unused: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    dialect: tuple[str, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    notes: tuple[tables.Note, ...] = ()
+
+
+def images(path: Path | str, *, spellings: Spellings | None = None) -> Read:
+    """The images of a file, under overread's names or those of public files ("Image Index", "StudyInstanceUID", …).
+
+    A file without a site column is one site, ""; one that names cases and no images has an image per case. Extra
+    columns are kept: they may be subgroups. Spellings of view, sex, age and date are read as for a cohort.
+    """
+    file = tables.load(path)
+    frame, dropped = _distinct(file.frame, "images")
+    taken = renamed(frame.columns, _IMAGES, path)
+    if "image_id" not in taken.values() and "case_id" not in taken.values():
+        find_any(frame.columns, ("image_id", "case_id"), path, "an image per row ('image_id' or 'Image Index')")
+    frame = frame.rename(taken)
+    if "image_id" not in frame.columns:
+        frame = frame.with_columns(pl.col("case_id").alias("image_id"))
+    if "patient_id" not in frame.columns:
+        raise InputError(
+            path,
+            "a column 'patient_id' (or 'Patient ID')",
+            f"columns {', '.join(file.frame.columns)}",
+            do="Intervals must know which images are of one patient; name the column.",
+        )
+    if "site" not in frame.columns:
+        frame = frame.with_columns(pl.lit("").alias("site"))
+    frame = _folded(_respelt(frame, spellings or {}, path), path)
+    notes: list[tables.Note] = []
+    made = tables.check(frame, "images", where=path, notes=notes)
+    own = set(tables.schema("images").column_names()) | {normalise.NOTE}
+    extra = tuple(c for c in made.columns if c not in own)
+    columns = {c: taken.get(c, c) for c in file.frame.columns if taken.get(c, c) in own}
+    return Read(made, extra, columns, file.dialect, tuple(dropped), tuple(notes))
+
+
+def _respelt(frame: pl.DataFrame, spellings: Spellings, path: Path | str) -> pl.DataFrame:
+    for name, words in spellings.items():
+        if name in _WORDS_OF_TABLES:
+            continue
+        if name not in frame.columns:
+            hint = did_you_mean(name, frame.columns)
+            raise InputError(path, f"a column '{name}', which spellings name", "none", do=hint)
+        frame = frame.with_columns(spelt(name, words).alias(name))
+    return frame
+
+
+def _folded(frame: pl.DataFrame, path: Path | str) -> pl.DataFrame:
+    """View, sex, age and date in the words of the tables; what was not understood stands in `source_note`."""
+    text = [c for c in ("view", "sex", "age_years", "acquired") if c in frame.columns]
+    frame = frame.with_columns(pl.col(text).cast(pl.String))
+    problems: list[InputError] = []
+    if "view" in text:
+        frame = normalise.views(frame)
+    if "sex" in text:
+        frame, found = normalise.sexes(frame, path)
+        problems += found
+    if "age_years" in text:
+        frame, found = normalise.ages(frame, path)
+        problems += found
+    if problems:
+        raise InputError.all(problems)
+    if "acquired" in text:
+        frame = normalise.dates(frame, "acquired", path)
+    noted = normalise.NOTE in frame.columns and frame[normalise.NOTE].null_count() < frame.height
+    return frame if noted else frame.drop(normalise.NOTE, strict=False)
+
+
+def labels(path: Path | str, *, source: str = "", spellings: Spellings | None = None) -> Read:
+    """The labels of a long file (case_id, finding, source, state) or a wide one; `source` names a source of no column.
+
+    A wide file's rows are images; where it has a case column (case_id, Study) that is the case. Its `source` column is
+    used where it has one.
+    """
+    file, given = tables.load(path), spellings or {}
+    frame, dropped = _distinct(file.frame, "labels")
+    words = finding_words(given.get("finding"))
+    notes: list[tables.Note] = []
+    long_form = bool(renamed(frame.columns, ("finding", "state"), path))
+    if long_form:
+        long, columns, unused = _long(frame, "labels", path, words)
+        long = tables.identify(long, "labels", where=path, notes=notes)
+    else:
+        key = find_any(frame.columns, ("case_id", "image_id"), path, "a case or an image per row")
+        keys = {key: "case_id"} | renamed(frame.columns, ("source",), path)
+        frame = _identified(frame, keys, "labels", path, notes)
+        long, columns, unused = _unpivoted(frame, "labels", path, keys, words)
+        long = long.rename({"said": "state"})
+    if "source" not in long.columns:
+        long = long.with_columns(pl.lit(source or _stem(path)).alias("source"))
+    if "state" in long.columns:
+        long = long.with_columns(spelt("state", given.get("state")).alias("said"))
+        long, empty = without_missing(long, "labels")
+        _refuse_strange(long.filter(state().is_null()), path, long_form=long_form)
+        long = long.with_columns(state().alias("state")).drop("said")
+        dropped += empty
+    if not long_form:
+        once = long.unique(maintain_order=True)  # a study's labels stand beside each of its images
+        if once.height < long.height:
+            reason = "repeated with the same state: kept once"
+            dropped.append(Dropped("labels", reason, long.height - once.height, stage=TABLES))
+        long = once.select("case_id", "finding", "source", "state")
+    checked = tables.check(long, "labels", where=path)
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+
+
+def _refuse_strange(wrong: pl.DataFrame, path: Path | str, *, long_form: bool) -> None:
+    if wrong.height and long_form:
+        tables.check(wrong.with_columns(pl.col("said").alias("state")), "labels", where=path)
+    if wrong.height:
+        do = "Say what your own words mean: evaluation.spellings.state."
+        raise InputError(
+            path,
+            f"{WORDS} or nothing in a finding's column",
+            f"{wrong.height:,} other values",
+            examples=examples(wrong),
+            do=do,
+        )
+
+
+def reads(path: Path | str, *, arm: str = "unaided", spellings: Spellings | None = None) -> Read:
+    """The reads of a long file (reader, case_id, finding, arm, round, score, call) or a wide one, a read per row.
+
+    A wide file names the image or case and the reader, perhaps the arm and the round, and has a column per finding
+    that holds calls (as labels do) or graded scores: numbers, of which some are none of 1, 0 and -1. `arm` stands where
+    no column says it. A reader who reads a case again without a column that counts it gets rounds 1, 2, … in the order
+    of the rows; with such a column exact repeats of a row are dropped.
+    """
+    file, given = tables.load(path), spellings or {}
+    counts = bool(find(file.frame.columns, "round", path))
+    frame, dropped = _distinct(file.frame, "reads") if counts else (file.frame, [])
+    words = finding_words(given.get("finding"))
+    notes: list[tables.Note] = []
+    if find(frame.columns, "finding", path):
+        long, columns, unused = _long(frame, "reads", path, words)
+        long = long if "arm" in long.columns else long.with_columns(pl.lit(arm).alias("arm"))
+        long = tables.identify(long, "reads", where=path, notes=notes)  # before repeated reads are counted
+        long = _counted(long, ["reader", "case_id", "finding", "arm"])
+        if "call" in long.columns:
+            said = long.with_columns(spelt("call", given.get("call")).alias("said"))
+            long = said.with_columns(pl.coalesce(state(), missing_as_null()).alias("call")).drop("said")
+    else:
+        keys = {find_any(frame.columns, ("case_id", "image_id"), path, "a case or an image per row"): "case_id"}
+        keys[find_any(frame.columns, ("reader",), path, "the reader ('reader' or 'Reader ID')")] = "reader"
+        keys |= renamed(frame.columns, ("arm", "round"), path)
+        if "arm" not in keys.values():
+            frame, keys = frame.with_columns(pl.lit(arm).alias("arm")), keys | {"arm": "arm"}
+        frame = tables.identify(frame.rename(keys), "reads", where=path, notes=notes)
+        frame = _counted(frame, ["reader", "case_id", "arm"])
+        own = {new: new for new in keys.values()} | {"round": "round"}
+        long, columns, unused = _unpivoted(frame, "reads", path, own, words)
+        columns = keys | {c: t for c, t in columns.items() if c not in own}
+        columns = {c: t for c, t in columns.items() if c in file.frame.columns}
+        long, empty = without_missing(long.with_columns(spelt("said", given.get("call"))), "reads")
+        long, dropped = _answers(long, path).drop("said"), dropped + empty
+    checked = tables.check(long, "reads", where=path)
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+
+
+def _counted(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """The reads with a round: repeats are counted in the order of the rows where no column says the round."""
+    if "round" in frame.columns or not set(key) <= set(frame.columns):
+        return frame
+    return frame.with_columns((pl.int_range(pl.len()).over(key) + 1).cast(pl.Int32).alias("round"))
+
+
+def _answers(long: pl.DataFrame, path: Path | str) -> pl.DataFrame:
+    """The reads with call and score made from what is said; a column of numbers is graded where any number is."""
+    number = pl.col("said").cast(pl.Float64, strict=False)
+    numeric = number.is_not_null() & number.is_finite()
+    graded = long.filter(numeric & ~number.is_in([-1.0, 0.0, 1.0])).height > 0
+    scored = numeric.all().over("finding") if graded else pl.lit(False)
+    negative = long.filter(numeric & (number < 0))["said"].cast(pl.Float64)
+    if graded and negative.len() and (negative == -1).all():
+        odd = long.filter(numeric & ~number.is_in([-1.0, 0.0, 1.0]))
+        found = f"-1 (uncertain) beside {odd.height:,} other numbers"
+        raise InputError(path, "calls (1, 0, -1) or graded scores, not both", found, examples=examples(odd))
+    long = long.with_columns(pl.when(~scored).then(state()).alias("call"), pl.when(scored).then(number).alias("score"))
+    wrong = long.filter(pl.col("call").is_null() & pl.col("score").is_null())
+    if wrong.height:
+        expected = f"{WORDS} or nothing in a finding's column, or finite numbers in the whole of it"
+        do = tables.number_advice(wrong["said"]) or "Say what your own words mean: evaluation.spellings.call."
+        raise InputError(path, expected, f"{wrong.height:,} other values", examples=examples(wrong), do=do)
+    return long
+
+
+def predictions(path: Path | str, *, model: str = "", spellings: Spellings | None = None) -> Read:
+    """The scores of a long file (image_id or case_id, finding, model, score) or of a wide one.
+
+    A wide file has a row per image or case, model and shift; without a `model` column it is named as its model is.
+    """
+    file, given = tables.load(path), spellings or {}
+    frame, dropped = _distinct(file.frame, "predictions")
+    words = finding_words(given.get("finding"))
+    by_image = bool(find(frame.columns, "image_id", path)) or not find(frame.columns, "case_id", path)
+    unit = "image_id" if by_image else "case_id"
+    table = "predictions" if by_image else "case_predictions"
+    notes: list[tables.Note] = []
+    if renamed(frame.columns, ("finding", "score"), path):
+        long, columns, unused = _long(frame, table, path, words)
+        long = tables.identify(long, table, where=path, notes=notes)
+        if "score" in long.columns:
+            said = long["score"].is_null()  # an empty cell of a long file is refused
+            long, empty = unscored(long, ["score"])
+            long, dropped = long.filter(pl.col("score").is_not_null() | said), dropped + empty
+    else:
+        key = find_any(frame.columns, (unit, "case_id"), path, "an image or a case per row")
+        keys = {key: unit} | renamed(frame.columns, ("model", "shift"), path)
+        frame = _identified(frame, keys, table, path, notes)
+        _once(frame, list(keys), path)
+        frame, empty = _scores(frame, path, keys, words)
+        long, columns, unused = _unpivoted(frame, "predictions", path, keys, words)
+        dropped += empty
+        long = long.rename({"said": "score"}).drop_nulls("score")
+    if "model" not in long.columns:
+        long = long.with_columns(pl.lit(model or _stem(path)).alias("model"))
+    if "shift" not in long.columns:
+        long = long.with_columns(pl.lit("none").alias("shift"))
+    checked = tables.check(long, table, where=path)
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+
+
+def regions(path: Path | str) -> Read:
+    """The boxes of a file (image_id, finding, source, x, y, width, height)."""
+    file = tables.load(path)
+    frame, dropped = _distinct(file.frame, "regions")
+    long, columns, unused = _long(frame, "regions", path, finding_words())
+    notes: list[tables.Note] = []
+    checked = tables.check(long, "regions", where=path, notes=notes)
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+
+
+def _scores(
+    frame: pl.DataFrame, path: Path | str, keys: Mapping[str, str], words: Mapping[str, str]
+) -> tuple[pl.DataFrame, list[Dropped]]:
+    """The frame with scores as numbers, and the missing ones; every column with text that is no number is named."""
+    names, _ = finding_columns(frame.columns, "predictions", path, keys=keys, words=words)
+    stripped, empty = unscored(frame, list(names))
+    text = [c for c in names if frame.schema[c] == pl.String]
+    stripped = stripped.with_columns(pl.col(text).replace("", None))
+    numbers = stripped.with_columns(pl.col(c).cast(pl.Float64, strict=False) for c in names)
+    problems = [p for c, f in names.items() if (p := _score_problem(stripped[c], numbers[c], f, path))]
+    if problems:
+        raise InputError.all(problems)
+    return numbers, empty
+
+
+def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path | str) -> InputError | None:
+    if not (given.dtype.is_numeric() or given.dtype in (pl.String, pl.Null)):
+        return InputError(path, f"numbers as scores of {finding}", f"values of the type {given.dtype}")
+    wrong = given.is_not_null() & (number.is_null() | ~number.is_finite().fill_null(False))
+    if not wrong.any():
+        return None
+    shown = given.filter(wrong).cast(pl.String).unique(maintain_order=True).head(5)
+    do = tables.number_advice(shown) or "Score these images again, or leave the cell empty: it is then not scored."
+    return InputError(
+        path, f"finite numbers as scores of {finding}", f"{int(wrong.sum()):,} that are not", examples=shown, do=do
+    )
+
+
+def _long(
+    frame: pl.DataFrame, table: str, path: Path | str, words: Mapping[str, str]
+) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
+    """A long file under the names of the table, findings by their names in the vocabulary; columns taken and unused."""
+    own = tables.schema(table).column_names()
+    taken = renamed(frame.columns, [c for c in own if c in MEANINGS], path)
+    if "case_id" in own and "case_id" not in taken.values() and (image := find(frame.columns, "image_id", path)):
+        taken[image] = "case_id"  # labels and reads of images: the image is the case
+    long = frame.rename(taken)
+    if "finding" in long.columns:
+        stated = long["finding"].cast(pl.String).unique().drop_nulls()
+        names = {word: words[plain(word)] for word in stated if plain(word) in words}
+        long = long.with_columns(pl.col("finding").cast(pl.String).replace(names))
+    columns = dict(taken) | {c: c for c in frame.columns if c in own}
+    return long, columns, tuple(c for c in frame.columns if c not in columns)
+
+
+def _unpivoted(
+    frame: pl.DataFrame, table: str, path: Path | str, keys: Mapping[str, str], words: Mapping[str, str]
+) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
+    """A row per key and finding with the cell's content in `said`; columns taken and unused."""
+    names, unused = finding_columns(frame.columns, table, path, keys=keys, words=words)
+    wide = frame.select(
+        *(pl.col(c).alias(new) for c, new in keys.items()), *(pl.col(c).alias(f) for c, f in names.items())
+    )
+    if len({wide.schema[f] for f in names.values()}) > 1:  # a Parquet file with columns of several types
+        wide = wide.with_columns(pl.col(list(names.values())).cast(pl.String))
+    long = wide.unpivot(list(names.values()), index=list(keys.values()), variable_name="finding", value_name="said")
+    return long, dict(keys) | {c: f"finding {f}" for c, f in names.items()}, unused
+
+
+def _identified(
+    frame: pl.DataFrame, keys: Mapping[str, str], table: str, path: Path | str, notes: list[tables.Note]
+) -> pl.DataFrame:
+    """The frame with the key columns of a wide file (its name: the table's name) in canonical form."""
+    own = frame.select(pl.col(column).alias(name) for column, name in keys.items())
+    own = tables.identify(own, table, where=path, notes=notes)
+    return frame.with_columns(own[name].alias(column) for column, name in keys.items())
+
+
+def _distinct(frame: pl.DataFrame, table: str) -> tuple[pl.DataFrame, list[Dropped]]:
+    """The frame without exact repeats of a row, and how many there were."""
+    first = frame.to_series(0) if frame.width else pl.Series([])
+    if first.n_unique() == first.len():
+        return frame, []
+    once = frame.unique(maintain_order=True)
+    count = frame.height - once.height
+    if not count:
+        return frame, []
+    shown = frame.filter(frame.is_duplicated()).to_series(0).unique(maintain_order=True).head(5)
+    reason = f"exact repeats of a row of {table}: dropped"
+    return once, [Dropped("rows", reason, count, "; ".join(str(v) for v in shown), TABLES)]
+
+
+def _once(frame: pl.DataFrame, keys: list[str], path: Path | str) -> None:
+    repeats = frame.filter(pl.struct(keys).is_duplicated())
+    if repeats.height:
+        raise InputError(
+            path,
+            f"one row per {', '.join(keys)}",
+            f"{repeats.height:,} rows whose key stands more than once",
+            examples=examples_of(repeats, keys).split("; "),
+            do=tables.repeats_advice(repeats, keys),
+        )
+
+
+def _stem(path: Path | str) -> str:
+    """The file's name without its endings: what a wide file's model or source is called.
+
+    >>> _stem("predictions/acme.csv.gz")
+    'acme'
+    """
+    return Path(path).name.split(".")[0]

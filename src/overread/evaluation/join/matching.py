@@ -1,0 +1,293 @@
+"""The one join: every score next to its truth, and an account of what was dropped on the way and why.
+
+The only place where policies act: which label source is the truth, what "uncertain" is taken for, how the images of a
+case become one score, what happens to a case without a score, which outputs stand for a finding that readers speak of,
+what a reader's "uncertain" is taken for and whose votes are truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from overread import tables
+from overread.errors import InputError, did_you_mean
+from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame, examples_of
+from overread.evaluation.join.case_tables import case_table
+from overread.evaluation.join.finding_mapping import mapped_scores, with_wholes
+from overread.evaluation.join.read_matching import ReadJoin, join_reads
+from overread.evaluation.join.reference_standards import KEY, decided
+from overread.evaluation.join.unmatched import matched, roomy, share_of
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Scores beside truths, the cases behind them, and the account.
+
+    scores: case_id, finding, rater, score, truth (bool), source; one row per score whose truth is stated.
+    cases: one row per evaluated case: case_id, patient_id, site, weight, pairs_within, stratum and the
+    subgroup columns.
+    several_images: cases have several images, so that the policy on their scores acts. uncertain: how many labels of
+    the reference are uncertain. unscored: the lines of the account about labelled cases that a rater did not score.
+    """
+
+    scores: pl.DataFrame
+    cases: pl.DataFrame
+    account: pl.DataFrame
+    findings_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mapped: pl.DataFrame = field(default_factory=pl.DataFrame)
+    reads: ReadJoin | None = None
+    several_images: bool = False
+    uncertain: int = 0
+    unscored: tuple[Dropped, ...] = ()
+
+
+def join(
+    images: pl.DataFrame,
+    labels: pl.DataFrame,
+    predictions: pl.DataFrame,
+    config: EvaluationConfig,
+    *,
+    split: str = "test",
+    reads: pl.DataFrame | None = None,
+) -> Join:
+    """Every score of a `split` case beside its truth, under the policies of the configuration.
+
+    images, labels, predictions, reads: the tables of those names (predictions may give case_id in place of image_id).
+    Images that say no split at all are all of split "test".
+
+    Raises InputError: label sources that are several and unnamed, or unknown; labels, reads or predictions of images or
+    cases that the images table lacks, and labelled cases that a rater did not score, beyond the share that is allowed;
+    no score with a truth; what `join_reads` refuses.
+    """
+    images = tables.check(images, "images", where="images")
+    labels = tables.check(labels, "labels", where="labels")
+    by_image = "image_id" in predictions.columns
+    predictions = tables.check(predictions, "predictions" if by_image else "case_predictions", where="predictions")
+    dropped: list[Dropped] = _noted(images)
+    chosen = _of_split(images, split, dropped)
+    cases = case_table(chosen, config, dropped)
+    reference = _reference(labels, images, cases, config, dropped)
+    truth = decided(reference, config)
+    scores = _case_scores(predictions, images, chosen, config, dropped)
+    both = scores.join(truth, on=KEY, how="inner")
+    if both.is_empty():
+        hint = tables.spelling_hint(labels["case_id"], images["case_id"])
+        raise InputError(
+            f"join of the {split} cases",
+            "scores whose truth is stated",
+            f"{scores.height:,} scores and {truth.height:,} stated labels, none of the same case and finding",
+            do=f"{hint and f'{hint} '}Check that labels and predictions name cases and findings alike, and which label "
+            "source is meant.",
+        )
+    scored = scores.group_by("rater").agg(pl.col("finding").unique()).sort("rater").rows()
+    findings_of = {str(rater): tuple(sorted(findings)) for rater, findings in scored}
+    unscored = _missing(scores, truth, findings_of, config, dropped)
+    dropped += unscored
+    dropped += _unlabelled(scores, reference)
+    unstated = scores.height - both.height
+    if unstated:
+        lone = scores.join(truth, on=KEY, how="anti")
+        dropped.append(Dropped("predictions", "the truth is not stated", unstated, examples_of(lone, KEY)))
+    used = cases.join(both.select("case_id").unique(), on="case_id", how="semi")
+    if used.height < cases.height:
+        lone = cases.join(used, on="case_id", how="anti")
+        dropped.append(Dropped("cases", "no score with a stated truth", lone.height, examples_of(lone, ("case_id",))))
+    order = [*KEY, "rater", "score", "truth", "source"]
+    extra, lacking = _mapped(scores, config)
+    if lacking and reads is not None:
+        words = "mapped outputs that a model does not give"
+        dropped.append(Dropped("outputs", words, len(lacking), "; ".join(lacking[:5])))
+    whole = decided(with_wholes(reference, config.mapped()), config)
+    read = None
+    if reads is not None:
+        checked = tables.check(reads, "reads", where="reads")
+        read = join_reads(checked, labels, images, cases, pl.concat([scores, extra]), config)
+    return Join(
+        both.select(order).sort(*KEY, "rater"),
+        used.sort("case_id"),
+        account_frame("join", dropped),
+        findings_of,
+        mapped=extra.join(whole, on=KEY, how="inner").select(order),
+        reads=read,
+        several_images=by_image and chosen["case_id"].n_unique() < chosen.height,
+        uncertain=int((reference["state"] == "uncertain").sum()),
+        unscored=tuple(unscored),
+    )
+
+
+def _noted(images: pl.DataFrame) -> list[Dropped]:
+    """What was found odd in the images when they were read: an impossible age, a view that was not understood."""
+    if "source_note" not in images.columns:
+        return []
+    notes = images.select("image_id", pl.col("source_note").cast(pl.String).str.split("; ")).explode("source_note")
+    groups = notes.drop_nulls().partition_by("source_note", as_dict=True, maintain_order=True)
+    return [Dropped("images", str(n), g.height, examples_of(g, ("image_id",)), TABLES) for (n,), g in groups.items()]
+
+
+def _mapped(scores: pl.DataFrame, config: EvaluationConfig) -> tuple[pl.DataFrame, list[str]]:
+    """The scores of mapped outputs, and the models that lack a part of one."""
+    lacking: list[str] = []
+    return mapped_scores(scores, config.mapped(), missing=lacking), lacking
+
+
+def _of_split(images: pl.DataFrame, split: str, dropped: list[Dropped]) -> pl.DataFrame:
+    """The images of that split; images that say no split are all test."""
+    said = images["split"].fill_null("").cast(pl.String)
+    if not said.is_in(["train", "tune", "test"]).any():
+        return images if split == "test" else images.clear()
+    if split == "test":
+        for other in ("train", "tune", ""):
+            rest = images.filter(said == other)
+            if rest.height:
+                word = f"split {other}: not evaluated" if other else "no split stated: not evaluated"
+                dropped.append(Dropped("images", word, rest.height, examples_of(rest, ("image_id",))))
+    return images.filter(said == split)
+
+
+def _source(labels: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
+    """The labels of the source that is the reference; other sources are counted, never mixed in."""
+    present = dict(labels.group_by("source").len().sort("source").rows())
+    shown = [f"'{s}' ({n:,})" for s, n in present.items()]
+    if not config.sources:
+        if len(present) > 1:
+            raise InputError(
+                "labels",
+                "one label source, or the name of the one that is the reference",
+                f"{len(present)} sources",
+                examples=shown,
+                do="Name it: evaluation.reference.",
+            )
+        return labels
+    for name in config.sources:
+        if name not in present:
+            hint = did_you_mean(name, present)
+            raise InputError("labels", f"the label source '{name}'", "other sources", examples=shown, do=hint)
+    chosen = labels.filter(pl.col("source").is_in(list(config.sources)))
+    twice = chosen.filter(pl.struct(KEY).is_duplicated())
+    if twice.height:
+        raise InputError(
+            "labels",
+            "one reference per case and finding",
+            f"{twice.height:,} labels whose case and finding two of the named sources state",
+            examples=examples_of(twice, KEY).split("; "),
+            do="Name the source that decides.",
+        )
+    for name, count in present.items():
+        if name not in config.sources:
+            dropped.append(Dropped("labels", f"source '{name}' is not the reference", count))
+    return chosen
+
+
+def _reference(
+    labels: pl.DataFrame,
+    images: pl.DataFrame,
+    cases: pl.DataFrame,
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> pl.DataFrame:
+    """The labels of the evaluated cases by the source that is the reference; uncertain ones are counted."""
+    for (source,), mine in sorted(labels.partition_by("source", as_dict=True).items()):
+        if not config.sources or source in (*config.sources, *(config.references or [source])):
+            dropped += matched(mine, images, config.allowance("labels"), name=f"labels of source '{source}'")[1]
+    labels = _source(labels, config, dropped)
+    labels = labels.join(cases.select("case_id"), on="case_id", how="semi")
+    uncertain = labels.filter(pl.col("state") == "uncertain")
+    if uncertain.height:
+        what = "left out" if config.uncertain == "ignore" else f"taken as {config.uncertain}"
+        dropped.append(Dropped("labels", f"uncertain: {what}", uncertain.height, examples_of(uncertain, KEY)))
+    return labels
+
+
+def _case_scores(
+    predictions: pl.DataFrame,
+    images: pl.DataFrame,
+    chosen: pl.DataFrame,
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> pl.DataFrame:
+    """case_id, finding, rater, score: the scores of each case's images made into one, as the policy says."""
+    unit = "image_id" if "image_id" in predictions.columns else "case_id"
+    shifted = predictions.filter(pl.col("shift") != "none")
+    if shifted.height:
+        dropped.append(Dropped("predictions", "of shifted images: another analysis", shifted.height))
+        predictions = predictions.filter(pl.col("shift") == "none")
+    predictions, lost = matched(predictions, images, config.allowance("predictions"), name="predictions", key=unit)
+    dropped += lost
+    place = chosen.select(unit, *({"case_id"} - {unit})).unique()
+    scores = predictions.join(place, on=unit, how="inner").rename({"model": "rater"})
+    outside = predictions.height - scores.height
+    if outside:
+        dropped.append(Dropped("predictions", "of images that are not evaluated here (other split)", outside))
+    scores = scores.select(*KEY, "rater", "score")
+    if unit == "case_id" or chosen["case_id"].n_unique() == chosen.height:
+        return scores
+    how = pl.col("score").mean() if config.case_score == "mean" else pl.col("score").max()
+    made = scores.group_by(*KEY, "rater", maintain_order=True).agg(how, pl.len().alias("_images"))
+    several = made.filter(pl.col("_images") > 1)["case_id"].n_unique()
+    words = f"scores of several images made one: their {config.case_score}"
+    dropped.append(Dropped("cases", words, several))
+    size = chosen.group_by("case_id").len("_size")
+    partly = made.join(size, on="case_id").filter(pl.col("_images") < pl.col("_size"))
+    if partly.height:
+        count = partly["case_id"].n_unique()
+        dropped.append(Dropped("cases", "scored from some of their images", count, examples_of(partly, ("case_id",))))
+    return made.drop("_images")
+
+
+def _missing(
+    scores: pl.DataFrame,
+    truth: pl.DataFrame,
+    findings_of: Mapping[str, Iterable[str]],
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> list[Dropped]:
+    """Labelled cases that a rater did not score, over the findings it scores; refused beyond what is allowed.
+
+    Findings that it does not score at all are added to `dropped`.
+    """
+    problems, found = [], {}
+    members = config.member_names()
+    for rater, scored in findings_of.items():
+        wanted = truth.filter(pl.col("finding").is_in(list(scored))).select(KEY)
+        lone = wanted.join(scores.filter(pl.col("rater") == rater), on=KEY, how="anti")
+        silent = sorted(set(truth["finding"].unique()) - set(scored))
+        if silent and rater not in members:  # a seed gives what its ensemble gives: said once
+            words = f"labelled, but not an output of {rater}"
+            dropped.append(Dropped("findings", words, len(silent), "; ".join(silent[:5])))
+        if lone.is_empty():
+            continue
+        cases, of = lone["case_id"].n_unique(), wanted["case_id"].n_unique()
+        if cases > config.allowance("scores").share * of:
+            problems.append(
+                InputError(
+                    f"predictions of {rater}",
+                    "a score for every labelled case and finding",
+                    f"{cases:,} of {of:,} cases ({cases / of:.1%}) without one",
+                    examples=lone.select(pl.format("{} {}", *KEY)).to_series().head(5),
+                    do=f"Score them, or allow it: evaluation.missing_allowed.scores = {roomy(cases / of)}.",
+                )
+            )
+        reason = f"labelled, but not scored by {rater} ({share_of(cases, of)})"
+        found[rater] = Dropped("cases", reason, cases, examples_of(lone, KEY), UNMATCHED), lone
+    if problems:
+        raise InputError.all(problems)
+    kept = []
+    for rater, (line, lone) in found.items():
+        whole = found.get(members.get(rater, ""))
+        if whole is None or lone.join(whole[1], on=KEY, how="anti").height:  # what its ensemble lacks is said once
+            kept.append(line)
+    return kept
+
+
+def _unlabelled(scores: pl.DataFrame, reference: pl.DataFrame) -> list[Dropped]:
+    """The cases that are scored and of which the reference states nothing at all."""
+    scored = scores.select("case_id").unique(maintain_order=True)
+    lone = scored.join(reference, on="case_id", how="anti")
+    if lone.is_empty():
+        return []
+    reason = f"scored, but no truth is stated ({share_of(lone.height, scored.height)})"
+    return [Dropped("cases", reason, lone.height, examples_of(lone, ("case_id",)), UNMATCHED)]

@@ -1,0 +1,208 @@
+"""The reads' part of the one join: reads, the outputs that stand for their findings, and truths meet on one key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from overread import tables
+from overread.errors import InputError
+from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.account import Dropped, account_frame, examples_of
+from overread.evaluation.join.finding_mapping import with_wholes
+from overread.evaluation.join.reference_standards import KEY, Truths, truths, with_others
+from overread.evaluation.join.unmatched import matched
+
+READ = ("reader", "case_id", "arm", "round")
+READERS = "(readers)"  # the average reader, where a row names one
+RESERVED = (READERS, "(mean)")
+FEW_READS = 10  # present or absent reads below which a reader is a point without an interval
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadJoin:
+    """What the join makes of reads.
+
+    reads: reader, case_id, finding, arm, round, score, call, under "absent", "present" and "ignore" the call as that
+    policy has it (null = left out), and under "others_absent" … what most of the other readers of the case say.
+    scores: case_id, finding, rater, score of the outputs for the read cases. cases: one row per read case.
+    """
+
+    reads: pl.DataFrame
+    scores: pl.DataFrame
+    cases: pl.DataFrame
+    truths: Truths
+    account: pl.DataFrame
+
+
+def join_reads(
+    reads: pl.DataFrame,
+    labels: pl.DataFrame,
+    images: pl.DataFrame,
+    cases: pl.DataFrame,
+    scores: pl.DataFrame,
+    config: EvaluationConfig,
+) -> ReadJoin:
+    """Reads beside scores and truths, and the account of what was left out.
+
+    labels, images: the whole tables; cases: the evaluated cases; scores: case_id, finding, rater, score of all outputs,
+    mapped ones included. Raises InputError: a read without call and score, reads of unknown cases only, a reference
+    that does not exist.
+    """
+    dropped: list[Dropped] = []
+    sound = _sound(reads)
+    _not_models(sound, scores)
+    reads = _of_cases(sound, images, cases, config, dropped)
+    given = set(scores["finding"].unique())
+    lone = [f for f in reads["finding"].unique().sort() if f not in given]
+    if lone:
+        words = "read, but not scored by any model: agreement among readers only"
+        dropped.append(Dropped("findings", words, len(lone), "; ".join(lone[:5])))
+    reads = with_others(_calls(reads, config, dropped), config, dropped)
+    seen = reads.select("case_id").unique()
+    without = cases.join(seen, on="case_id", how="anti")
+    if without.height:
+        dropped.append(Dropped("cases", "without a read", without.height, examples_of(without, ("case_id",))))
+    wanted = reads.select(KEY).unique()
+    stated = with_wholes(labels, config.mapped()).join(wanted, on=list(KEY), how="semi")
+    made = truths(stated, reads, config, dropped)
+    _few(reads, made, config, dropped)
+    mine = scores.join(wanted, on=list(KEY), how="semi").select(*KEY, "rater", "score")
+    _unscored(mine, reads, dropped)
+    return ReadJoin(
+        reads.sort(*READ, "finding"),
+        mine,
+        cases.join(seen, on="case_id", how="semi").sort("case_id"),
+        made,
+        account_frame("reads", dropped),
+    )
+
+
+def _sound(reads: pl.DataFrame) -> pl.DataFrame:
+    """The reads in plain types; those that say nothing are refused."""
+    empty = reads.filter(pl.col("score").is_null() & pl.col("call").is_null())
+    if empty.height:
+        raise InputError(
+            "reads",
+            "a call or a score in every row",
+            f"{empty.height:,} rows with neither",
+            examples=examples_of(empty, ("reader", "case_id", "finding")).split("; "),
+            do="Leave out the row of a finding that the reader did not answer.",
+        )
+    reads = reads.with_columns(pl.col("finding").cast(pl.String), pl.col("call").cast(pl.String))
+    _plain_names(reads)
+    return reads
+
+
+def _plain_names(reads: pl.DataFrame) -> None:
+    """Refuse readers named like the average reader or a mean."""
+    taken = [r for r in reads["reader"].unique().sort() if r in RESERVED]
+    if taken:
+        do = "Name the reader otherwise."
+        raise InputError(
+            "reads", f"readers other than {' and '.join(RESERVED)}", "a reader of that name", examples=taken, do=do
+        )
+
+
+def _not_models(reads: pl.DataFrame, scores: pl.DataFrame) -> None:
+    """Refuse a reader and a model of one name: their rows could not be told apart."""
+    both = sorted(set(reads["reader"].unique()) & set(scores["rater"].unique()))
+    if both:
+        raise InputError(
+            "reads",
+            "readers named otherwise than the models",
+            "a reader and a model of one name",
+            examples=both,
+            do="A wide file of scores is named as its model is: rename it.",
+        )
+
+
+def _of_cases(
+    reads: pl.DataFrame,
+    images: pl.DataFrame,
+    cases: pl.DataFrame,
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> pl.DataFrame:
+    unknown = reads.join(images.select("case_id"), on="case_id", how="anti")
+    kept = reads.join(cases.select("case_id"), on="case_id", how="semi")
+    if kept.is_empty():
+        found = f"{unknown['case_id'].n_unique():,} cases that it lacks"
+        if unknown.height < reads.height:
+            found += f" and {(reads.height - unknown.height):,} answers on cases of another split"
+        hint = tables.spelling_hint(unknown["case_id"], images["case_id"])
+        do = f"{hint} Check that both files name the cases alike.".strip()
+        if unknown["case_id"].is_in(images["image_id"].to_list()).any():
+            do = "These are images, and a case of this table has another name: give the case of each read (case_id)."
+        raise InputError(
+            "reads",
+            "reads of test cases of the images table",
+            found,
+            examples=reads["case_id"].unique(maintain_order=True).head(5),
+            do=do,
+        )
+    known, lost = matched(reads, images, config.allowance("reads"), name="reads", unit=READ)
+    dropped += lost
+    other = known.join(cases.select("case_id"), on="case_id", how="anti")
+    if other.height:
+        shown = examples_of(other, ("case_id",))
+        dropped.append(Dropped("reads", "of cases of another split", other.select(READ).n_unique(), shown))
+    again = kept.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
+    if again.height:
+        words = "a further reading of a case by the same reader: a read of its own, but no second vote"
+        dropped.append(Dropped("reads", words, again.height, examples_of(again, ("reader", "case_id"))))
+    return kept
+
+
+def _calls(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
+    """The reads with the call under each policy: true, false, or null where it is left out."""
+    call = pl.col("call")
+    sure = pl.when(call == "present").then(True).when(call == "absent").then(False)
+    made = reads.with_columns(
+        sure.when(call == "uncertain").then(False).alias("absent"),
+        sure.when(call == "uncertain").then(True).alias("present"),
+        sure.alias("ignore"),
+    )
+    main = "left out" if config.uncertain_calls == "ignore" else f"taken as {config.uncertain_calls}"
+    for finding, mine in sorted(made.filter(call == "uncertain").partition_by("finding", as_dict=True).items()):
+        words = f"{finding[0]}: uncertain calls, {main} (the other ways stand beside it)"
+        dropped.append(Dropped("reads", words, mine.height, examples_of(mine, ("reader", "case_id"))))
+    scored = made.filter(call.is_null())
+    if scored.height:
+        words = "scores without a call: no part in sensitivity, specificity and agreement"
+        dropped.append(Dropped("reads", words, scored.select(READ).n_unique(), ""))
+    return made
+
+
+def _few(reads: pl.DataFrame, made: Truths, config: EvaluationConfig, dropped: list[Dropped]) -> None:
+    """Count the readers with few present or absent reads under each reference, and those without a read in an arm."""
+    truth = made.frame.filter(pl.col("uncertain_call").is_in(["", config.uncertain_calls]))
+    both = reads.filter(pl.col(config.uncertain_calls).is_not_null()).join(truth, on=list(KEY))
+    counted = both.group_by("finding", "arm", "reference", "reader").agg(
+        pl.col("truth").sum().alias("present"), (~pl.col("truth")).sum().alias("absent")
+    )
+    few = counted.filter(pl.min_horizontal("present", "absent") < FEW_READS)
+    for (finding, arm, reference), mine in sorted(
+        few.partition_by("finding", "arm", "reference", as_dict=True).items()
+    ):
+        words = (
+            f"{finding}, {arm}, {reference}: fewer than {FEW_READS} present or absent reads, a point without interval"
+        )
+        dropped.append(Dropped("readers", words, mine.height, examples_of(mine.sort("reader"), ("reader",))))
+    readers, arms = reads.select("reader").unique(), reads.select("arm").unique()
+    lone = readers.join(arms, how="cross").join(reads, on=["reader", "arm"], how="anti").sort("arm", "reader")
+    for (arm,), mine in sorted(lone.partition_by("arm", as_dict=True).items()):
+        dropped.append(Dropped("readers", f"no read in arm {arm}", mine.height, examples_of(mine, ("reader",))))
+
+
+def _unscored(scores: pl.DataFrame, reads: pl.DataFrame, dropped: list[Dropped]) -> None:
+    """Count the read cases that an output lacks: they are left out for every output of the finding and for readers."""
+    for (finding,), mine in sorted(scores.partition_by("finding", as_dict=True).items()):
+        wanted = reads.filter(pl.col("finding") == finding).select("case_id").unique()
+        raters = mine["rater"].n_unique()
+        whole = mine.group_by("case_id").len("raters").filter(pl.col("raters") == raters)
+        lone = wanted.join(whole, on="case_id", how="anti")
+        if lone.height:
+            words = f"{finding}: read, but not scored by every output that stands for it"
+            dropped.append(Dropped("cases", words, lone.height, examples_of(lone.sort("case_id"), ("case_id",))))

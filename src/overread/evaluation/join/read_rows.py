@@ -1,0 +1,34 @@
+"""The reads' rows of the joined table: first answers and mapped scores beside the truth of the first reference."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.evaluation.context.reader_context import ReaderContext
+from overread.evaluation.join.reference_standards import KEY
+
+
+def joined_reads(setting: ReaderContext) -> pl.DataFrame:
+    """Rows of joined for reads and for outputs that stand for a finding by a mapping; `source` names the reference.
+
+    Of a reader who read a case again the first reading stands here, as the key of the table has it.
+    """
+    joined, reference = setting.joined, setting.panel.references[0]
+    policy = pl.col("uncertain_call").is_in(["", setting.config.uncertain_calls])
+    truth = joined.truths.frame.filter((pl.col("reference") == reference) & policy).select(*KEY, "truth")
+    first = joined.reads.sort("round").unique(["reader", *KEY, "arm"], keep="first", maintain_order=True)
+    answers = first.select(*KEY, pl.col("reader").alias("rater"), "arm", "score", "call")
+    mapped = [r for r, model in setting.models.items() if r != model]
+    scores = joined.scores.filter(pl.col("rater").is_in(mapped)).select(
+        *KEY, "rater", pl.lit("model").alias("arm"), "score", pl.lit(None, dtype=pl.String).alias("call")
+    )
+    both = pl.concat([answers, scores], how="vertical_relaxed")
+    return (
+        both.join(truth, on=list(KEY), how="left")
+        .join(joined.cases, on="case_id")
+        .with_columns(
+            pl.lit(reference).alias("source"),
+            pl.lit(setting.population).alias("population"),
+            pl.lit("none").alias("shift"),
+        )
+    )

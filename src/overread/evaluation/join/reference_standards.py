@@ -1,0 +1,235 @@
+"""Whose word is truth: what label sources state, and what reads make by vote or by Dawid and Skene's model.
+
+A reader's uncertain call is a vote only once a policy says for what, so every derived truth stands under each policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from overread.errors import InputError, did_you_mean
+from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
+from overread.evaluation.join.account import Dropped, examples_of
+from overread.stats import agreement
+from overread.stats.arrays import Floats
+
+KEY = ("case_id", "finding")
+MAJORITY, DAWID_SKENE = "majority", "dawid-skene"
+DERIVED = (MAJORITY, DAWID_SKENE)
+OTHERS = "majority of the others"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truths:
+    """Truths of the read findings under every reference.
+
+    frame: case_id, finding, reference, uncertain_call ("" = does not hang on it), truth. names: the references in their
+    order. notes: what a row that rests on one must say, by finding, reference and uncertain_call. estimated: each
+    reader's sensitivity and specificity as Dawid and Skene's model has them, and the expected present and absent cases
+    that they rest on, by finding and uncertain_call.
+    """
+
+    frame: pl.DataFrame
+    names: tuple[str, ...]
+    notes: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    estimated: Mapping[tuple[str, str], Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+
+    def note(self, finding: str, reference: str, policy: str) -> str:
+        """What is to be said of a finding under a reference and a policy of uncertain calls."""
+        return self.notes.get((finding, reference, policy), self.notes.get((finding, reference, ""), ""))
+
+    def rates(self, finding: str, policy: str) -> Mapping[str, tuple[float, ...]]:
+        """Each reader's rates by Dawid and Skene's model, with the expected cases behind them."""
+        return self.estimated.get((finding, policy), self.estimated.get((finding, ""), {}))
+
+
+def check_names(labels: pl.DataFrame, config: EvaluationConfig, *, reads: bool) -> None:
+    """Refuse references and reader-made sources that no label states, and what only reads could make without them."""
+    sources = labels["source"].cast(pl.String).unique().sort().to_list()
+    problems = []
+    for key, names, known in (
+        ("references", config.references, [*sources, *DERIVED]),
+        ("reader_made", config.reader_made, sources),
+    ):
+        for name in names:
+            if name not in known:
+                found, do = f"'{name}'; sources: {', '.join(sources)}", did_you_mean(name, known)
+                problems.append(InputError(f"evaluation.{key}", "a label source", found, do=do))
+            elif name in DERIVED and name not in sources and not reads:
+                found, do = f"'{name}' and no reads", "Give the reads: --reads."
+                problems.append(InputError(f"evaluation.{key}", "reads to make it from", found, do=do))
+    for name in (n for n in sources if n in DERIVED and reads):
+        found, do = f"a source named '{name}', which the reads make too", "Name the source otherwise: NAME=FILE."
+        problems.append(InputError("labels", "label sources of other names", found, do=do))
+    if problems:
+        raise InputError.all(problems)
+
+
+def decided(labels: pl.DataFrame, config: EvaluationConfig) -> pl.DataFrame:
+    """case_id, finding, truth, source of labels, "uncertain" taken as the policy says."""
+    if config.uncertain == "ignore":
+        labels = labels.filter(pl.col("state") != "uncertain")
+    present = ["present", "uncertain"] if config.uncertain == "present" else ["present"]
+    return labels.select(*KEY, pl.col("state").cast(pl.String).is_in(present).alias("truth"), "source")
+
+
+def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> Truths:
+    """The truth of every read case and finding under every reference.
+
+    labels: those of the read cases and findings, all sources. reads: as the join made them, with the call under each
+    policy. Raises InputError for a reference that is neither a label source nor made from reads.
+    """
+    sources = labels["source"].cast(pl.String).unique().sort().to_list()
+    names = config.references or (*sources, *DERIVED)
+    for name in names:
+        if name not in (*sources, *DERIVED):
+            known = [*sources, *DERIVED]
+            found = f"label sources of the read cases and findings: {', '.join(sources) or 'none'}"
+            raise InputError(
+                "evaluation.references",
+                f"a label source or {' or '.join(DERIVED)}",
+                f"'{name}', {found}",
+                do=did_you_mean(name, known),
+            )
+    said = decided(labels, config).select(
+        *KEY, pl.col("source").cast(pl.String).alias("reference"), pl.lit("").alias("uncertain_call"), "truth"
+    )
+    frames = [said.filter(pl.col("reference").is_in(list(names)))]
+    votes, arm = _voting(reads)
+    made = _Derived({}, {})
+    for finding in reads["finding"].unique().sort():
+        mine = votes.filter(finding=finding)
+        unsure = bool((mine["call"] == "uncertain").any())  # else one vote stands for every policy, under ""
+        for policy in UNCERTAIN if unsure else (config.uncertain_calls,):
+            for name in (n for n in DERIVED if n in names):
+                counted = dropped if policy == config.uncertain_calls else []
+                frames.append(_derived(mine, (finding, name, policy), made, counted, "" if not unsure else policy))
+    if arm and any(n in DERIVED for n in names):
+        words = f"votes and Dawid-Skene are made from arm '{arm}', the other arms have no part in them"
+        dropped.append(Dropped("reads", words, votes.select("reader", "case_id").n_unique()))
+    whole = pl.concat(frames, how="vertical_relaxed")
+    _unstated(whole, reads, names, config, dropped)
+    return Truths(whole, tuple(names), made.notes, made.estimated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    notes: dict[tuple[str, str, str], str]
+    estimated: dict[tuple[str, str], Mapping[str, tuple[float, ...]]]
+
+
+def _voting(reads: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """One vote per reader and case: the first reading, in "unaided" or the first arm there is; "" = the only one."""
+    arms = reads["arm"].unique().sort().to_list()
+    arm = "unaided" if "unaided" in arms else arms[0]
+    first = reads.filter(arm=arm).sort("round").unique(["reader", *KEY], keep="first", maintain_order=True)
+    return first, arm if len(arms) > 1 else ""
+
+
+def _derived(
+    votes: pl.DataFrame, key: tuple[str, str, str], made: _Derived, dropped: list[Dropped], under: str
+) -> pl.DataFrame:
+    finding, name, policy = key
+    cases, readers, table = vote_table(votes, policy)
+    if name == MAJORITY:
+        vote = agreement.majority(table, classes=[0, 1])
+        truth = vote.winner
+        for count, words in (
+            (vote.tied, f"{finding}: a tie of the vote, left out"),
+            (vote.n_votes == 1, f"{finding}: the majority is that of one vote"),
+        ):
+            if count.any():
+                shown = "; ".join(np.array(cases)[count][:5])
+                dropped.append(Dropped("cases", words, int(count.sum()), shown))
+    else:
+        model = agreement.dawid_skene(table, classes=[0, 1], start="best")
+        p = model.posterior[:, 1]
+        truth = np.where(np.isnan(p), np.nan, (p >= 0.5).astype(np.float64))
+        expected = model.expected_cases[:, ::-1]  # present first
+        columns = np.column_stack([model.sensitivity, model.specificity, expected]).tolist()
+        made.estimated[finding, under] = {r: tuple(c) for r, c in zip(readers, columns, strict=True)}
+        words = f"converged after {model.iterations} iterations" if model.converged else "did not converge"
+        most = agreement.majority(table, classes=[0, 1]).winner
+        other = [int(((most == k) & (truth == 1 - k)).sum()) for k in (0, 1)]  # NaN (a tie) equals neither
+        against = f"against the majority {other[0]} more and {other[1]} fewer cases are present"
+        said = ", ".join(
+            n for n in (f"prevalence {model.prevalence[1]:.3f}", against, model.note.replace("; ", ", ")) if n
+        )
+        made.notes[finding, name, under] = f"Dawid-Skene {words}: {said}"
+    keep = ~np.isnan(truth)
+    return pl.DataFrame(
+        {"case_id": np.array(cases, dtype=object)[keep].tolist(), "truth": truth[keep] == 1},
+        schema={"case_id": pl.String, "truth": pl.Boolean},
+    ).select(
+        "case_id",
+        pl.lit(finding).alias("finding"),
+        pl.lit(name).alias("reference"),
+        pl.lit(under).alias("uncertain_call"),
+        "truth",
+    )
+
+
+def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
+    """The reads with what most of the other readers of the case say, under "others_absent", "others_present", …
+
+    Null at a tie and where nobody else voted. Votes are first readings, as for the majority of all.
+    """
+    votes, key = _voting(reads)[0], list(KEY)
+    for policy in UNCERTAIN:
+        mine = votes.filter(pl.col(policy).is_not_null()).select("reader", *KEY, pl.col(policy).alias("own"))
+        sums = mine.group_by(key).agg(
+            pl.col("own").sum().cast(pl.Int64).alias("yes"), (~pl.col("own")).sum().cast(pl.Int64).alias("no")
+        )
+        own = pl.col("own")
+        placed = reads.join(sums, on=key, how="left", maintain_order="left")
+        placed = placed.join(mine, on=["reader", *KEY], how="left", maintain_order="left").with_columns(
+            pl.col("yes").fill_null(0) - own.fill_null(False).cast(pl.Int64),
+            pl.col("no").fill_null(0) - (~own).fill_null(False).cast(pl.Int64),
+        )
+        yes, no = pl.col("yes"), pl.col("no")
+        said = pl.when(yes > no).then(True).when(yes < no).then(False)
+        if policy == config.uncertain_calls:
+            for rule, words in (
+                ((yes == no) & (yes > 0), "a tie of the other readers' vote, left out where judged by the others"),
+                ((yes == no) & (yes == 0), "no other reader of the case, left out where judged by the others"),
+            ):
+                for (finding,), rows in sorted(placed.filter(rule).partition_by("finding", as_dict=True).items()):
+                    dropped.append(
+                        Dropped("reads", f"{finding}: {words}", rows.height, examples_of(rows, ("reader", "case_id")))
+                    )
+        reads = reads.with_columns(placed.select(said.alias(f"others_{policy}")).to_series())
+    return reads
+
+
+def vote_table(votes: pl.DataFrame, policy: str) -> tuple[list[str], list[str], Floats]:
+    """Cases, readers and their calls (n_cases, n_readers), 1 present, 0 absent, NaN not read or left out."""
+    cases, readers = (votes[c].unique().sort().to_list() for c in ("case_id", "reader"))
+    table = np.full((len(cases), len(readers)), np.nan)
+    if votes.height:
+        places = [dict(zip(levels, range(len(levels)), strict=True)) for levels in (cases, readers)]
+        i = votes["case_id"].replace_strict(places[0], return_dtype=pl.Int64).to_numpy()
+        j = votes["reader"].replace_strict(places[1], return_dtype=pl.Int64).to_numpy()
+        table[i, j] = votes[policy].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return cases, readers, table
+
+
+def _unstated(
+    frame: pl.DataFrame,
+    reads: pl.DataFrame,
+    names: Sequence[str],
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> None:
+    """Count the read cases whose truth a reference does not state."""
+    wanted = reads.select(KEY).unique(maintain_order=True)
+    policies = pl.col("uncertain_call").is_in(["", config.uncertain_calls])
+    for name in names:
+        stated = frame.filter((pl.col("reference") == name) & policies).select(KEY)
+        lone = wanted.join(stated, on=list(KEY), how="anti")
+        for finding, mine in sorted(lone.partition_by("finding", as_dict=True).items()):
+            words = f"{finding[0]}: read, but the truth is not stated by {name}"
+            dropped.append(Dropped("cases", words, mine.height, examples_of(mine, ("case_id",))))

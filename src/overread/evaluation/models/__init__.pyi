@@ -1,0 +1,14 @@
+from .calibration_errors import calibration_rows as calibration_rows
+from .decision_curves import decisions as decisions
+from .external_validation import drop as drop
+from .external_validation import matrix as matrix
+from .external_validation import seeds as seeds
+from .external_validation import site_alone as site_alone
+from .label_sensitivity import policies as policies
+from .model_pairs import comparison as comparison
+from .roc_rates import curve_rows as curve_rows
+from .roc_rates import fixed_rates as fixed_rates
+from .standalone import Calls as Calls
+from .standalone import calls as calls
+from .standalone import discrimination as discrimination
+from .standalone import operating as operating

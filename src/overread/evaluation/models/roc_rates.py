@@ -1,0 +1,191 @@
+"""Sensitivity at a fixed specificity, the reverse, and the ROC curve with its band; thresholds re-chosen per draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from overread.evaluation.context.analysis_context import AnalysisContext, Reach, macro_note, population_counts, reach
+from overread.evaluation.context.auc_terms import FEWEST, Cases, chosen
+from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, mean_row, noted, people, row, share_text
+from overread.evaluation.context.finding_means import evaluable_reaches
+from overread.evaluation.context.patient_draws import STEP, Spot, rate_replicates, whole
+from overread.evaluation.context.score_matrix import Floats
+from overread.evaluation.context.site_populations import Population
+from overread.evaluation.progress import advancing
+from overread.stats import rates, roc
+from overread.stats.estimate import Estimate
+from overread.stats.rates.fixed_specificity import UNDEFINED
+from overread.stats.resampling.patient_bootstrap import percentile_interval
+from overread.stats.roc.mean_curves import mean_curve
+
+# Where the ROC curve is drawn: every half per cent up to 10 % false alarms, where screening works, then every per cent.
+GRID = np.unique(np.concatenate([np.linspace(0, 0.1, 21), np.linspace(0, 1, 101)]).round(6))
+_RULE = "attainable step on the test ROC, threshold re-chosen in every patient resample"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rates:
+    """Rates of one finding: the estimates (k,) and the same in every draw (replicates, k)."""
+
+    value: Floats
+    draws: Floats
+    reasons: Sequence[str] = ()  # why a rate is not attainable, "" where it is
+
+
+def _unattained(of: Cases, target: float, kind: str) -> str:
+    """Why only calling nobody, or everyone, reaches the target; "" where a threshold does."""
+    fixed = {"specificity" if kind == "sensitivity" else "sensitivity": target}
+    return rates.unattained(of.truth, of.score, weights=of.weight, **fixed)
+
+
+def fixed_rates(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
+    """Rows of the rates at every fixed rate, and the points of the ROC curves, for every rater and population."""
+    rows: list[Row] = []
+    curves: list[Row] = []
+    for rater in advancing(setting.raters):
+        for population in advancing(setting.populations[rater]):
+            reaches = {
+                f: r
+                for f in setting.panel.findings
+                if setting.panel.gives(rater, f) and (r := reach(setting, rater, f, population)).sites
+            }
+            kinds = advancing(("sensitivity", "specificity", "curve"), (4.0, 1.0, 20.0))
+            next(kinds)
+            forward = _rates(setting, rater, reaches, setting.config.specificities, kind="sensitivity")
+            next(kinds)
+            backward = _rates(setting, rater, reaches, setting.config.sensitivities, kind="specificity")
+            next(kinds)
+            drawn_curves = _rates(setting, rater, reaches, 1 - GRID, kind="curve")
+            next(kinds, None)
+            rows += _rows(setting, rater, population, reaches, (forward, backward))
+            for finding, made in drawn_curves.items():
+                place = setting.place("standalone", finding, rater, population)
+                cases = [chosen(setting.panel, rater, finding, setting.panel.at([s])) for s in reaches[finding].sites]
+                drawn = mean_curve([roc.roc_curve(of.truth, of.score, weights=of.weight) for of in cases], GRID)
+                curves += curve_rows(place, drawn, made.draws, setting.config.confidence)
+    return rows, curves
+
+
+def _rates(
+    setting: AnalysisContext, rater: str, reaches: dict[str, Reach], grid: Sequence[float] | Floats, *, kind: str
+) -> dict[str, Rates]:
+    """By finding: the rate at each fixed rate, the mean over the sites of the finding's reach."""
+    masks = {s: setting.panel.at([s]) for s in setting.panel.site.levels}
+    owners = [(f, s) for f, r in reaches.items() for s in r.sites]
+    spots = [Spot(rater, f, masks[s]) for f, s in owners]
+    if not spots or not len(grid):
+        return {}
+    value = rate_replicates(setting.panel, whole(setting.panel), spots, list(grid), kind=kind)[0]
+    steps = [spots[a : a + STEP] for a in range(0, len(spots), STEP)]
+    draws = np.concatenate(
+        [rate_replicates(setting.panel, setting.drawn, s, list(grid), kind=kind) for s in advancing(steps)], axis=1
+    )
+    made = {}
+    for finding in reaches:
+        mine = [i for i, (f, _) in enumerate(owners) if f == finding]
+        cases = (
+            [] if kind == "curve" else [chosen(setting.panel, rater, f, masks[s]) for f, s in (owners[i] for i in mine)]
+        )
+        reasons = [next((n for of in cases if (n := _unattained(of, g, kind))), "") for g in grid]
+        known = np.array([not reason for reason in reasons])
+        made[finding] = Rates(np.where(known, value[mine].mean(axis=0), np.nan), draws[:, mine].mean(axis=1), reasons)
+    return made
+
+
+def _rows(
+    setting: AnalysisContext,
+    rater: str,
+    population: Population,
+    reaches: dict[str, Reach],
+    both: tuple[dict[str, Rates], dict[str, Rates]],
+) -> list[Row]:
+    rows: list[Row] = []
+    confidence = setting.config.confidence
+    macro = list(evaluable_reaches(setting, rater, population))
+    for metric, fixed, found, targets in (
+        ("sensitivity_at_specificity", "specificity", both[0], setting.config.specificities),
+        ("specificity_at_sensitivity", "sensitivity", both[1], setting.config.sensitivities),
+    ):
+        for k, target in enumerate(targets):
+            at = f"{fixed}={share_text(target)}"
+            for finding, made in found.items():
+                place = setting.place("standalone", finding, rater, population)
+                counts = population_counts(setting, rater, finding, population)
+                estimate = _interval(made.draws[:, k], float(made.value[k]), confidence)
+                estimate = _few(estimate, counts.patients_present, counts.patients_absent, made.reasons[k])
+                note = reaches[finding].note
+                rows.append(row(place, metric, noted(estimate, note), at=at, counts=counts, confidence=confidence))
+            place = setting.place("standalone", MEAN, rater, population)
+            used = [f for f in macro if f in found and not np.isnan(found[f].value[k])]
+            estimate = Estimate(np.nan)
+            if used:
+                draws = np.mean([found[f].draws[:, k] for f in used], axis=0)
+                value = float(np.mean([found[f].value[k] for f in used]))
+                estimate = _interval(draws, value, confidence)
+            estimate = noted(estimate, _RULE if len(used) > 1 else "", macro_note(setting, used))
+            rows.append(mean_row(place, metric, estimate, over=used, at=at, confidence=confidence))
+    return rows
+
+
+def _interval(draws: Floats, value: float, confidence: float) -> Estimate:
+    return percentile_interval(draws, value=value, confidence=confidence, undefined_because=UNDEFINED)
+
+
+def _few(estimate: Estimate, present: int, absent: int, reason: str) -> Estimate:
+    """Without an interval where fewer than ten patients are of a class; NaN with the reason where not attainable."""
+    made = Estimate(
+        estimate.value,
+        estimate.low,
+        estimate.high,
+        estimate.se,
+        method=f"{_RULE}; {estimate.method}",
+        note=estimate.note,
+    )
+    if np.isnan(made.value):
+        return Estimate(np.nan, method=made.method, note=reason or "one class only")
+    if min(present, absent) >= FEWEST:
+        return made
+    note = f"no interval: {people(present)} with the finding and {absent} without it, at least {FEWEST} of each needed"
+    return Estimate(made.value, method=made.method, note=note)
+
+
+def curve_rows(place: EstimateKey, drawn: tuple[Floats, Floats], draws: Floats, confidence: float) -> list[Row]:
+    """The points of an ROC curve with its pointwise percentile band; none where a class is missing.
+
+    drawn: the points (x, y) of the curve; draws (replicates, grid points): the curve at `GRID` in every replicate.
+    """
+    x, y = drawn
+    if not x.size:
+        return []
+    edge = (1 - confidence) / 2
+    defined = ~np.isnan(draws[:, 0])
+    low, high = np.full(x.size, np.nan), np.full(x.size, np.nan)
+    if defined.mean() >= 0.99:
+        band = np.quantile(draws[defined], [edge, 1 - edge], axis=0)
+        low, high = (np.interp(x, GRID, limit) for limit in band)
+    points = zip(x.tolist(), y.tolist(), low.tolist(), high.tolist(), strict=True)
+    return [curve_point(place, "roc", i, point) for i, point in enumerate(points)]
+
+
+def curve_point(
+    place: EstimateKey, curve: str, order: int, point: tuple[float, float, float, float], at: str = ""
+) -> Row:
+    """One row of curves: (x, y, low, high)."""
+    made: dict[str, Any] = {
+        "curve": curve,
+        "at": at,
+        "finding": place.finding,
+        "rater": place.rater,
+        "arm": place.arm,
+        "population": place.population,
+        "subgroup": place.subgroup,
+        "level": place.level,
+        "reference": place.reference,
+        "policy": place.policy,
+        "order": order,
+    }
+    return made | dict(zip(("x", "y", "low", "high"), point, strict=True))

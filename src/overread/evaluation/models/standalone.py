@@ -1,0 +1,189 @@
+"""Each rater on its own, in each population: AUC, frozen operating points, fixed rates on the test ROC, calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from overread.evaluation.context.analysis_context import AnalysisContext, Reach, everywhere, population_counts, reach
+from overread.evaluation.context.auc_terms import area as area_of
+from overread.evaluation.context.auc_terms import auc_estimate, chosen, linear_estimate, mean_terms
+from overread.evaluation.context.estimate_rows import EstimateKey, Row, count, counts_at, noted, row
+from overread.evaluation.context.score_matrix import Bools, ScoreMatrix
+from overread.evaluation.context.site_populations import Population
+from overread.evaluation.context.thresholds import Frozen, Threshold
+from overread.evaluation.progress import advancing
+from overread.stats import rates
+from overread.stats.estimate import Estimate
+from overread.stats.rates.operating_points import OperatingPoint
+from overread.stats.rates.proportions import clustered_proportion
+
+_ORIGINS = {
+    "model.json": "frozen with the model",
+    "tune": "fitted on tuning cases",
+    "half": "fitted on half of the test patients",
+}
+RATES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "lr_positive", "lr_negative")
+
+
+def discrimination(setting: AnalysisContext) -> list[Row]:
+    """The AUC of every rater, population and finding; per site where an internal population has several."""
+    rows: list[Row] = []
+    for rater in advancing(setting.raters):
+        for population in advancing(setting.populations[rater]):
+            for finding in advancing(setting.panel.findings):
+                if setting.panel.gives(rater, finding):
+                    rows += _auc_rows(setting, setting.place("standalone", finding, rater, population), population)
+    return rows
+
+
+def _auc_rows(setting: AnalysisContext, place: EstimateKey, population: Population) -> list[Row]:
+    over = reach(setting, place.rater, place.finding, population)
+    counts = population_counts(setting, place.rater, place.finding, population)
+    confidence = setting.config.confidence
+    if not over.sites:
+        missing = Estimate(np.nan, note="the truth of no case is stated")
+        return [row(place, "auc", missing, counts=counts, confidence=confidence)]
+    used = counts_at(setting.panel, place.rater, place.finding, setting.panel.at(over.sites))
+    rows = [row(place, "auc", auc_over(setting, place, over), counts=used, confidence=confidence)]
+    prevalence = _prevalence(setting, place, population)
+    rows.append(row(place, "prevalence", prevalence, counts=counts, confidence=confidence))
+    if (setting.panel.pairs.codes[everywhere(setting, population)] >= 0).any():
+        rows.append(
+            row(
+                place,
+                "auc",
+                _auc_of_all_pairs(setting, place, over),
+                at="pairs=all",
+                counts=used,
+                confidence=confidence,
+            )
+        )
+    if len(population.sites) > 1:
+        rows += [_site_row(setting, place, site) for site in population.sites]
+    return rows
+
+
+def auc_over(setting: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
+    """The AUC at the one site, or the unweighted mean of the within-site AUCs."""
+    if len(over.sites) == 1:
+        return noted(_within_site(setting, place, over.sites[0]), over.note)
+    defined = [a for a in over.areas if a.value == a.value]
+    if not defined:
+        return Estimate(np.nan, note=f"undefined at every site: {over.areas[0].note}")
+    made = linear_estimate(mean_terms(defined), setting.panel.n_patients, confidence=setting.config.confidence)
+    if over.evaluable:
+        return noted(made, over.note)
+    few = f"no interval: at no site have enough patients the finding, and lack it; {over.note}"
+    return Estimate(made.value, method=made.method, note=few)
+
+
+def _within_site(setting: AnalysisContext, place: EstimateKey, site: str) -> Estimate:
+    of = chosen(setting.panel, place.rater, place.finding, setting.panel.at([site]))
+    counts = setting.areas[place.rater, place.finding, site].counts
+    return auc_estimate(of, counts, confidence=setting.config.confidence)
+
+
+def _site_row(setting: AnalysisContext, place: EstimateKey, site: str) -> Row:
+    spot = place.to(subgroup="site", level=site)
+    found = setting.areas.get((place.rater, place.finding, site))
+    if found is None:
+        made = Estimate(np.nan, note="the truth of no case is stated at this site")
+        return row(spot, "auc", made, confidence=setting.config.confidence)
+    made = _within_site(setting, place, site)
+    return row(spot, "auc", made, counts=found.counts, confidence=setting.config.confidence)
+
+
+def _auc_of_all_pairs(setting: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
+    """The AUC that also compares pairs across the strata within a site, for comparison with the one that does not."""
+    panel = setting.panel
+    note = "compares pairs across strata too, and so rewards telling the strata apart"
+    if len(over.sites) == 1:
+        of = chosen(panel, place.rater, place.finding, panel.at(over.sites), within=False)
+        counts = setting.areas[place.rater, place.finding, over.sites[0]].counts
+        return noted(auc_estimate(of, counts, confidence=setting.config.confidence), note)
+    plain = [area_of(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
+    defined = [a for a in plain if a.value == a.value]
+    made = linear_estimate(mean_terms(defined), panel.n_patients, confidence=setting.config.confidence)
+    return noted(made, over.note, note)
+
+
+def _prevalence(setting: AnalysisContext, place: EstimateKey, population: Population) -> Estimate:
+    of = chosen(setting.panel, place.rater, place.finding, everywhere(setting, population))
+    return clustered_proportion(of.truth, **of.drawn, confidence=setting.config.confidence)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """Truth and call of the cases that a threshold may be tested on, with how they came about, all (n,)."""
+
+    truth: Bools
+    call: Bools
+    patient: np.ndarray
+    weight: np.ndarray | None
+    strata: np.ndarray | None = None
+    finite: bool = False
+
+
+def calls(panel: ScoreMatrix, frozen: Frozen, place: EstimateKey, threshold: Threshold, cases: Bools) -> Calls:
+    """The calls at a frozen threshold, on the cases of the mask that it may be tested on."""
+    of = chosen(panel, place.rater, place.finding, cases & frozen.tested)
+    return Calls(of.truth, of.score >= threshold.value, of.patient, of.weight, of.strata, of.finite)
+
+
+def operating(setting: AnalysisContext) -> list[Row]:
+    """Sensitivity, specificity, PPV, NPV, F1, accuracy and likelihood ratios at every frozen threshold."""
+    rows: list[Row] = []
+    for rater in advancing(setting.raters):
+        frozen = setting.frozen[rater]
+        for population in advancing(setting.populations[rater]):
+            for finding in advancing(setting.panel.findings):
+                place = setting.place("standalone", finding, rater, population)
+                cases = everywhere(setting, population)
+                if not (cases & setting.panel.stated(rater, finding)).any():  # the row of the AUC says so
+                    continue
+                for name, threshold in frozen.thresholds.get(finding, {}).items():
+                    rows += point_rows(setting, place, name, threshold, cases)
+    return rows
+
+
+def point_rows(
+    setting: AnalysisContext,
+    place: EstimateKey,
+    name: str,
+    threshold: Threshold,
+    cases: Bools,
+    metrics: tuple[str, ...] = RATES,
+) -> list[Row]:
+    """The threshold and the rates at it, on the cases of the mask."""
+    frozen, at = setting.frozen[place.rater], f"operating_point={name}"
+    confidence = setting.config.confidence
+    words = f"{frozen.words}; {threshold.note}".removesuffix("; ")
+    made = calls(setting.panel, frozen, place, threshold, cases)
+    counts = count(made.truth.astype(np.float64), made.patient)
+    rows = []
+    if metrics == RATES:
+        value = Estimate(threshold.value, method=_ORIGINS[frozen.origin], note=words)
+        rows.append(row(place, "threshold", value, at=at, confidence=confidence))
+    if np.isnan(threshold.value):
+        missing = Estimate(np.nan, note=threshold.note or "no threshold could be had")
+        return [*rows, *(row(place, m, missing, at=at, counts=counts, confidence=confidence) for m in metrics)]
+    point = operating_point(made, confidence)
+    for metric in metrics:
+        estimate = noted(getattr(point, metric), words)
+        rows.append(row(place, metric, estimate, at=at, counts=counts, confidence=confidence))
+    return rows
+
+
+def operating_point(made: Calls, confidence: float) -> OperatingPoint:
+    """The rates of these calls, patients allowed for."""
+    return rates.operating_point(
+        made.truth,
+        made.call,
+        cluster=made.patient,
+        weights=made.weight,
+        strata=made.strata,
+        finite=made.finite,
+        confidence=confidence,
+    )

@@ -1,0 +1,58 @@
+"""Each reader and the model against the same others: the majority of the readers other than the one who is judged.
+
+A reader who helped to make the reference is favoured by it. Here nobody is judged by a vote of their own, and the model
+meets, case by case, the very truth that the reader meets.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from overread.evaluation.context.estimate_rows import Row
+from overread.evaluation.context.reader_context import ReaderContext
+from overread.evaluation.join.reference_standards import OTHERS
+from overread.evaluation.readers.pooled_readers import Side, called, side_by_side, side_of
+from overread.evaluation.readers.reader_points import ReaderPoint, point, point_rows, rates_of
+
+
+def others_rows(setting: ReaderContext) -> list[Row]:
+    """Pooled readers and the model side by side, and each reader beside the model on the reader's own cases."""
+    rows: list[Row] = []
+    policy = setting.config.uncertain_calls
+    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
+        for arm in setting.panel.arms:
+            reads = setting.reads(finding, arm, policy)
+            truth = setting.panel.others[policy][reads.index]
+            if np.isnan(truth).all():
+                continue
+            side = side_of(setting, reads, OTHERS, truth)
+            rows += side_by_side(side)
+            for reader in np.unique(reads.reader):
+                rows += _reader_rows(side, int(reader))
+    return rows
+
+
+def _reader_rows(side: Side, reader: int) -> list[Row]:
+    """The reader's own rates, and every output's at its first frozen threshold, on the same cases and truth."""
+    made = point(side, reader)
+    if made is None:
+        return []
+    setting, finding = side.setting, side.reads.finding
+    name = setting.panel.readers[reader]
+    own = setting.place(finding, name, reads=side.reads, reference=side.reference)
+    rows = point_rows(side, own, made)
+    for rater in setting.panel.outputs[finding]:
+        points = setting.points[finding, rater]
+        usable = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}
+        place = setting.place(finding, rater, reads=side.reads, reference=side.reference)
+        for at, threshold in list(usable.items())[:1]:
+            found = _model(side, reader, called(setting.panel.score[finding, rater], threshold.value), points.tested)
+            if found is not None:
+                rows += point_rows(side, place, found, at=f"operating_point={at};others={name}")
+    return rows
+
+
+def _model(side: Side, reader: int, call: np.ndarray, tested: np.ndarray) -> ReaderPoint | None:
+    reads = side.reads
+    mine = np.flatnonzero((reads.reader == reader) & ~np.isnan(side.truth) & tested[reads.case])
+    return rates_of(side, mine, call[reads.case[mine]]) if mine.size else None

@@ -1,0 +1,99 @@
+"""A model beside readers, under every reference and every way to take an uncertain call: points, rates, ROC, AUC."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from overread.evaluation.context.auc_terms import Cases, auc_estimate
+from overread.evaluation.context.estimate_rows import Row, noted, row
+from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
+from overread.evaluation.evaluation_config import UNCERTAIN
+from overread.evaluation.join.reference_standards import DAWID_SKENE
+from overread.evaluation.models.roc_rates import GRID, curve_rows
+from overread.evaluation.progress import advancing
+from overread.evaluation.readers.pooled_readers import Side, side_by_side, side_of
+from overread.evaluation.readers.reader_points import below_rows, estimated_rows, point, reader_point_rows
+from overread.stats import roc
+from overread.stats.reader_studies.product_bootstrap import matched_rates
+from overread.stats.roc.mean_curves import mean_curve
+
+
+def reader_rows(setting: ReaderContext) -> tuple[list[Row], list[Row]]:
+    """Rows and curves of every scored finding, arm, policy of uncertain calls and reference."""
+    rows: list[Row] = []
+    curves: list[Row] = []
+    for reads in advancing(every_reads(setting)):
+        main = reads.policy == setting.config.uncertain_calls
+        for reference in setting.panel.references:
+            truth = setting.truth(reads, reference)
+            if np.isnan(truth).all():
+                continue
+            side = side_of(setting, reads, reference, truth)
+            rows += side_by_side(side)
+            for rater in setting.panel.outputs[reads.finding]:
+                rows.append(_area_row(side, rater))
+                if main:
+                    curves += _curve(side, rater)
+            if main:
+                rows += _one_by_one(side)
+    return rows, curves
+
+
+def _one_by_one(side: Side) -> list[Row]:
+    """Every reader on their own, and how many of them lie below each output's curve."""
+    own = {r: point(side, r) for r in range(len(side.setting.panel.readers))}
+    rows = [made for r in own for made in reader_point_rows(side, r, own[r])]
+    for rater in side.setting.panel.outputs[side.reads.finding]:
+        rows += below_rows(side, rater, own)
+    return rows + (estimated_rows(side) if side.reference == DAWID_SKENE else [])
+
+
+def every_reads(setting: ReaderContext) -> list[ReadSelection]:
+    """The reads of every scored finding and arm; under the other policies only where a call changes."""
+    made, config = [], setting.config
+    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
+        for arm in setting.panel.arms:
+            main = setting.reads(finding, arm, config.uncertain_calls)
+            if not main.index.size and not setting.reads(finding, arm, "present").index.size:
+                continue
+            made.append(main)
+            for policy in (p for p in UNCERTAIN if p != config.uncertain_calls):
+                other = setting.reads(finding, arm, policy)
+                same = np.array_equal(other.index, main.index) and np.array_equal(other.call, main.call)
+                made += [] if same or not other.index.size else [other]
+    return made
+
+
+def _area_row(side: Side, rater: str) -> Row:
+    """The AUC on the read cases, weighted by reads."""
+    setting, of = side.setting, side.pool
+    place = setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    weight = of.reads.sum(axis=0)
+    even = bool((weight == weight[0]).all()) if weight.size else True
+    score = setting.panel.score[side.reads.finding, rater][of.case]
+    counts = setting.counts(of)
+    made = auc_estimate(
+        Cases(of.truth, score, of.patient, None, None if even else weight), counts, confidence=setting.config.confidence
+    )
+    words = "" if even else "a case weighs as often as it was read"
+    return row(
+        place,
+        "auc",
+        noted(made, words, side.note),
+        counts=counts,
+        test={"n_readers": side.n_readers},
+        confidence=setting.config.confidence,
+    )
+
+
+def _curve(side: Side, rater: str) -> list[Row]:
+    """The ROC curve on the read cases, weighted by reads, with the band of the product bootstrap."""
+    setting, of = side.setting, side.pool
+    place = setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    score = setting.panel.score[side.reads.finding, rater]
+    once, drawn = side.weights
+    wanted = np.tile(1 - GRID, (len(drawn), 1))
+    draws = matched_rates(of, score, drawn, specificity=wanted, sensitivity=np.empty((len(drawn), 0)), lines=True)[0]
+    kept = once[0] > 0
+    curve = roc.roc_curve(of.truth[kept], score[of.case][kept], weights=once[0][kept])
+    return curve_rows(place, mean_curve([curve], GRID), draws, setting.config.confidence)

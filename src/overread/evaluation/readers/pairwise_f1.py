@@ -1,0 +1,207 @@
+"""Pairwise F1, as CheXNet was compared with radiologists: each rater against the calls of every other rater, averaged.
+
+No reference is needed: a reader's calls are the truth of another's. The model is one more rater. Rajpurkar et al.
+(2017) arXiv:1711.05225, section 3: the mean of a rater's F1 against each of the others, patients resampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from overread.evaluation.context.auc_terms import FEWEST
+from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, patients_in, people, row
+from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
+from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.readers.pooled_readers import called
+from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
+from overread.stats.estimate import Estimate
+from overread.stats.resampling.patient_bootstrap import percentile_interval
+
+SHARED = 10  # cases that two raters must both have called
+CALL_RATE = "call_rate=readers"
+METHOD = "mean of F1 against each other rater (CheXNet), patients resampled"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallingModel:
+    """The calls (n_cases,) of an output at one threshold, NaN where they may not be tested; and how they came about."""
+
+    at: str
+    call: Floats
+    words: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Averages:
+    """The mean F1 of every rater, the estimate (n_raters,) and in every draw (draws, n_raters); NaN without a pair."""
+
+    value: Floats
+    draws: Floats
+    pairs: np.ndarray  # (n_raters,) how many other raters each was compared with
+    left_out: int
+
+
+def models_at(setting: ReaderContext, reads: ReadSelection, rater: str) -> list[CallingModel]:
+    """The model's calls at every frozen threshold, and at the one where it calls present as often as the readers do."""
+    score, points = setting.panel.score[reads.finding, rater], setting.points[reads.finding, rater]
+    made = [
+        CallingModel(f"operating_point={n}", np.where(points.tested, called(score, t.value), np.nan), points.words)
+        for n, t in points.thresholds.items()
+        if not np.isnan(t.value)
+    ]
+    weight = np.bincount(reads.case, minlength=score.size).astype(np.float64)
+    threshold = threshold_of_rate(score, weight, float(reads.call.mean()) if reads.call.size else np.nan)
+    words = (
+        "threshold where the model calls present as often as the readers do: chosen on these cases without any truth"
+    )
+    usable = np.where((weight > 0) & ~np.isnan(score), called(score, threshold), np.nan)
+    if np.isinf(threshold):
+        usable[:] = np.nan
+        words = "not attainable: more cases share the highest score than the readers call present"
+    return [*made, CallingModel(CALL_RATE, usable, words)]
+
+
+def threshold_of_rate(score: Floats, weight: Floats, rate: float) -> float:
+    """The lowest threshold at which the weighted share called present is at most `rate`; infinite where none is.
+
+    >>> threshold_of_rate(np.array([0.1, 0.4, 0.8, 0.9]), np.ones(4), 0.5)
+    0.8
+    """
+    kept = (weight > 0) & ~np.isnan(score)
+    values, place = np.unique(-score[kept], return_inverse=True)
+    share = np.cumsum(np.bincount(place, weight[kept], minlength=values.size)) / max(weight[kept].sum(), 1e-300)
+    steps = int((share <= rate + 1e-12).sum())
+    return float(-values[steps - 1]) if steps else float(np.inf)
+
+
+def pairwise_rows(setting: ReaderContext) -> list[Row]:
+    """Mean F1 of readers and model, and the difference, for every output at every threshold."""
+    rows: list[Row] = []
+    policy = setting.config.uncertain_calls
+    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
+        for arm in setting.panel.arms:
+            reads = setting.reads(finding, arm, policy)
+            table = first_reads(setting, reads, np.zeros(len(setting.panel.case_id)))
+            if int(table.readers.sum()) < 2:
+                continue
+            for rater in setting.panel.outputs[finding]:
+                for model in models_at(setting, reads, rater):
+                    rows += _rows(setting, reads, table, rater, model)
+    return rows
+
+
+def _rows(
+    setting: ReaderContext, reads: ReadSelection, table: ReaderTable, rater: str, model: CallingModel
+) -> list[Row]:
+    readers = np.flatnonzero(table.readers)
+    calls = np.vstack([table.answers[readers], model.call[table.cases]])
+    made = averages(calls, table.patient, setting.drawn.patients)
+    with np.errstate(invalid="ignore"):
+        mine, theirs = made.draws[:, -1], _mean(made.draws[:, :-1])
+    value, average = float(made.value[-1]), float(_mean(made.value[None, :-1])[0])
+    place = setting.place(reads.finding, rater, reads=reads)
+    pooled = setting.place(reads.finding, READERS, reads=reads)
+    within = f"model={rater};{model.at}" if model.at > "model" else f"{model.at};model={rater}"
+    left = f"{made.left_out} pairs share fewer than {SHARED} cases or have no F1: left out" if made.left_out else ""
+    note = "; ".join(n for n in (model.words, left) if n)
+    about = CallSample(setting, table, note)
+    rows = [
+        _row(place, "pairwise_f1", model.at, (value, mine), about),
+        _row(
+            pooled, "pairwise_f1", within, (average, theirs), CallSample(setting, table, f"mean over readers; {note}")
+        ),
+        _row(
+            place.to(contrast=f"rater:{READERS}"),
+            "pairwise_f1_difference",
+            model.at,
+            (value - average, mine - theirs),
+            about,
+        ),
+    ]
+    for k, reader in enumerate(readers):
+        own = setting.place(reads.finding, setting.panel.readers[reader], reads=reads)
+        about = CallSample(setting, table, f"against {made.pairs[k]} other raters, the model among them", int(reader))
+        rows.append(_row(own, "pairwise_f1", within, (float(made.value[k]), made.draws[:, k]), about))
+    return rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallSample:
+    """What a mean F1 rests on: the reads of all readers or of one, and what is to be said of it."""
+
+    setting: ReaderContext
+    table: ReaderTable
+    note: str
+    reader: int | None = None
+
+
+def _row(place: EstimateKey, metric: str, at: str, drawn: tuple[float, Floats], of: CallSample) -> Row:
+    value, draws = drawn
+    table, config = of.table, of.setting.config
+    read = ~np.isnan(table.answers[of.reader]) if of.reader is not None else np.ones(table.cases.size, dtype=bool)
+    patients = patients_in(table.patient[read])
+    made = percentile_interval(draws, value=value, confidence=config.confidence)
+    if np.isnan(value):
+        made = Estimate(np.nan, note=f"no other rater with {SHARED} cases in common and a call of present")
+    elif patients < FEWEST:
+        made = Estimate(value, note=f"no interval: {people(patients)}")
+    made = Estimate(made.value, made.low, made.high, made.se, method=METHOD, note=made.note)
+    numbers = {
+        "n_readers": int(table.readers.sum()) if of.reader is None else 1,
+        "n_cases": int(read.sum()),
+        "n_patients": patients,
+    }
+    said = noted(made, of.note, of.setting.unweighted)
+    return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)
+
+
+def averages(calls: Floats, patient: np.ndarray, drawn: Floats) -> Averages:
+    """The mean F1 of each rater against every other, the estimate and in draws of patients.
+
+    calls (n_raters, n_cases) 1, 0 or NaN; patient (n_cases,) codes; drawn (draws, n_patients) how often each patient
+    was drawn. Pairs with fewer than `SHARED` cases in common, or without a present call, are left out. F1 is
+    2 TP / (2 TP + FP + FN): the same whoever of the two is taken for the truth.
+    """
+    n = len(calls)
+    first, second = np.triu_indices(n, 1)
+    present, given = calls == 1, ~np.isnan(calls)
+    both = np.stack(
+        [_by_patient(present[i] & present[j], patient, drawn.shape[1]) for i, j in zip(first, second, strict=True)]
+    )
+    apart = np.stack(
+        [
+            _by_patient((present[i] ^ present[j]) & given[i] & given[j], patient, drawn.shape[1])
+            for i, j in zip(first, second, strict=True)
+        ]
+    )
+    shared = np.array([int((given[i] & given[j]).sum()) for i, j in zip(first, second, strict=True)])
+    usable = (shared >= SHARED) & (both.sum(axis=1) + apart.sum(axis=1) > 0)
+    value = _f1(both[usable].sum(axis=1), apart[usable].sum(axis=1))[None, :]
+    draws = _f1(drawn @ both[usable].T, drawn @ apart[usable].T)
+    mine = np.stack([(first[usable] == r) | (second[usable] == r) for r in range(n)])
+    met = np.array([((given[i] & given[j]).any()) for i, j in zip(first, second, strict=True)], dtype=bool)
+    return Averages(
+        np.array([_mean(value[:, m])[0] for m in mine]),
+        np.stack([_mean(draws[:, m]) for m in mine], axis=1),
+        mine.sum(axis=1),
+        int((met & ~usable).sum()),
+    )
+
+
+def _by_patient(cases: Bools, patient: np.ndarray, n_patients: int) -> Floats:
+    return np.bincount(patient[cases], minlength=n_patients).astype(np.float64)
+
+
+def _f1(both: Floats, apart: Floats) -> Floats:
+    total = 2 * both + apart
+    return np.divide(2 * both, total, out=np.full(np.shape(total), np.nan), where=total > 0)
+
+
+def _mean(values: Floats) -> Floats:
+    """The mean of each row over what is defined; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0.0).sum(axis=1)
+    n = defined.sum(axis=1)
+    return np.divide(total, n, out=np.full(len(values), np.nan), where=n > 0)

@@ -1,0 +1,201 @@
+"""Pooled readers and a model on the same reads: at frozen thresholds, and at those matched to the readers.
+
+A reader's call gives a point, never an area: sensitivity and specificity are set against the model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from overread.evaluation.context.auc_terms import FEWEST
+from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, people, row
+from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
+from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.stats import rates
+from overread.stats.estimate import Estimate
+from overread.stats.rates.fixed_specificity import UNDEFINED
+from overread.stats.reader_studies.product_bootstrap import (
+    PooledReads,
+    ProductDraws,
+    cell_weights,
+    matched_rates,
+    once,
+    pooled_rates,
+    score_rates,
+)
+from overread.stats.resampling.patient_bootstrap import percentile_interval
+
+RATES = ("sensitivity", "specificity")
+METHOD = "product bootstrap of readers x patients, percentile"
+FEW_READERS = (
+    10  # below which the product bootstrap covers less than it says (validation/product_bootstrap_coverage.py)
+)
+_NOBODY = "not attainable: only calling no case present reaches the readers' specificity"
+_EVERYONE = "not attainable: only calling every case present reaches the readers' sensitivity"
+_MATCHED = "attainable step on the ROC of the read cases, matched again in every replicate"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A number and the same in every replicate (replicates,)."""
+
+    value: float
+    draws: Floats
+    reason: str = ""  # why there is no number
+
+    def __sub__(self, other: Drawn) -> Drawn:
+        return Drawn(self.value - other.value, self.draws - other.draws, self.reason or other.reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One pool of reads as the analyses see it: under which reads and reference, with what to say of every row."""
+
+    setting: ReaderContext
+    reads: ReadSelection
+    reference: str
+    truth: Floats  # (n_reads,) NaN where not stated
+    pool: PooledReads
+    note: str
+
+    @property
+    def n_readers(self) -> int:
+        """How many readers have a read in the pool."""
+        return int((self.pool.reads.sum(axis=1) > 0).sum())
+
+    @cached_property
+    def weights(self) -> tuple[Floats, Floats]:
+        """What each cell weighs in the estimate itself (1, n_cells) and in every replicate (replicates, n_cells)."""
+        return cell_weights(self.pool, self._everyone), cell_weights(self.pool, self.setting.drawn)
+
+    @cached_property
+    def readers(self) -> tuple[Drawn, Drawn]:
+        """Sensitivity and specificity of the pooled reads."""
+        value, draws = (pooled_rates(self.pool, d) for d in (self._everyone, self.setting.drawn))
+        return Drawn(float(value[0, 0]), draws[:, 0]), Drawn(float(value[0, 1]), draws[:, 1])
+
+    def calls(self, calls: Sequence[Bools]) -> list[tuple[Drawn, Drawn]]:
+        """Sensitivity and specificity of calls made from a score (n_cases,), each case as often as it was read."""
+        if not calls:
+            return []
+        value, draws = (score_rates(self.pool, np.stack(calls), w) for w in self.weights)
+        return [
+            (Drawn(float(value[0, k, 0]), draws[:, k, 0]), Drawn(float(value[0, k, 1]), draws[:, k, 1]))
+            for k in range(len(calls))
+        ]
+
+    def matched(self, score: Floats) -> tuple[Drawn, Drawn]:
+        """The score's sensitivity at the pooled readers' specificity, and its specificity at their sensitivity."""
+        se, sp = self.readers
+        value, draws = (
+            matched_rates(self.pool, score, w, specificity=b[:, None], sensitivity=a[:, None])
+            for w, a, b in zip(
+                self.weights, (np.array([se.value]), se.draws), (np.array([sp.value]), sp.draws), strict=True
+            )
+        )
+        given, weight = np.asarray(score)[self.pool.case], self.weights[0][0]
+        held, made = weight > 0, []
+        for k, (fixed, rate, reason) in enumerate((("specificity", sp, _NOBODY), ("sensitivity", se, _EVERYONE))):
+            why = ""
+            if not np.isnan(rate.value):
+                at = {fixed: rate.value, "weights": weight[held]}
+                why = reason if rates.unattained(self.pool.truth[held], given[held], **at) else ""
+            made.append(Drawn(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
+        return made[0], made[1]
+
+    @property
+    def _everyone(self) -> ProductDraws:
+        return once(len(self.setting.panel.readers), self.setting.panel.n_patients)
+
+    def row(
+        self, place: EstimateKey, metric: str, drawn: Drawn, *, at: str = "", note: str = "", classes: str = "both"
+    ) -> Row:
+        """A row with the percentile interval of the product bootstrap; none below ten patients of a class it needs."""
+        counts = self.setting.counts(self.pool)
+        confidence = self.setting.config.confidence
+        needed = {"sensitivity": (counts.patients_present,), "specificity": (counts.patients_absent,)}
+        few = min(needed.get(classes, (counts.patients_present, counts.patients_absent)))
+        because = UNDEFINED if at.endswith("=readers") else ""
+        made = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence, undefined_because=because)
+        if np.isnan(drawn.value):
+            made = Estimate(np.nan, method=METHOD, note=drawn.reason or "one class only")
+        elif few < FEWEST:
+            made = Estimate(drawn.value, method=METHOD, note=f"no interval: {people(few)} of a class")
+        elif self.n_readers < 2:
+            made = Estimate(drawn.value, method=METHOD, note="no interval: one reader")
+        else:
+            words = f"{METHOD}, {len(self.setting.drawn)} replicates"
+            made = Estimate(made.value, made.low, made.high, made.se, method=words, note=made.note)
+        said = f"{int(self.pool.reads.sum()):,} reads" if self.setting.panel.weight is None else ""
+        if self.n_readers < FEW_READERS and not np.isnan(made.low):
+            said += f"; {self.n_readers} readers say little of how readers vary: the interval may be too narrow"
+        test = {"n_readers": self.n_readers}
+        return row(
+            place, metric, noted(made, said, note, self.note), at=at, counts=counts, test=test, confidence=confidence
+        )
+
+
+def side_of(
+    setting: ReaderContext, reads: ReadSelection, reference: str, truth: Floats, *, cases: Bools | None = None
+) -> Side:
+    """The pool of these reads under the truth (n_reads,) of a reference."""
+    made = setting.pooled(reads, truth, cases=cases)
+    sites = np.unique(setting.panel.site.codes[made.case])
+    several = f"cases of {sites.size} sites together" if sites.size > 1 else ""
+    note = "; ".join(n for n in (several, setting.note(reads, reference)) if n)
+    return Side(setting, reads, reference, truth, made, note)
+
+
+def side_by_side(side: Side) -> list[Row]:
+    """The pooled readers, and every output at its frozen thresholds and at those matched to the readers."""
+    rows = []
+    place = side.setting.place(side.reads.finding, READERS, reads=side.reads, reference=side.reference)
+    rows += [side.row(place, m, d, classes=m) for m, d in zip(RATES, side.readers, strict=True)]
+    for rater in side.setting.panel.outputs[side.reads.finding]:
+        rows += _frozen_rows(side, rater) + _matched_rows(side, rater)
+    return rows
+
+
+def _frozen_rows(side: Side, rater: str) -> list[Row]:
+    setting, finding = side.setting, side.reads.finding
+    place = setting.place(finding, rater, reads=side.reads, reference=side.reference)
+    points = setting.points[finding, rater]
+    if not points.tested.all():
+        side = side_of(setting, side.reads, side.reference, side.truth, cases=points.tested)
+    score, against = setting.panel.score[finding, rater], place.to(contrast=f"rater:{READERS}")
+    fixed = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}
+    found = dict(zip(fixed, side.calls([called(score, t.value) for t in fixed.values()]), strict=True))
+    rows = []
+    for name, threshold in points.thresholds.items():
+        at, note = f"operating_point={name}", "; ".join(n for n in (points.words, threshold.note) if n)
+        if name in fixed:
+            note = f"threshold {threshold.value!r}; {note}"
+        nothing = Drawn(np.nan, np.full(len(setting.drawn), np.nan), threshold.note or "no threshold")
+        for metric, mine, theirs in zip(RATES, found.get(name, (nothing, nothing)), side.readers, strict=True):
+            rows.append(side.row(place, metric, mine, at=at, note=note, classes=metric))
+            rows.append(side.row(against, f"{metric}_difference", mine - theirs, at=at, note=note, classes=metric))
+    return rows
+
+
+def called(score: Floats, threshold: float) -> Bools:
+    """The calls (n_cases,) of a score at a threshold; no call where there is no score."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(score >= threshold)
+
+
+def _matched_rows(side: Side, rater: str) -> list[Row]:
+    place = side.setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    against = place.to(contrast=f"rater:{READERS}")
+    mine = side.matched(side.setting.panel.score[side.reads.finding, rater])
+    rows = []
+    for k, (metric, fixed) in enumerate((RATES, RATES[::-1])):
+        mark = side.readers[1 - k].value
+        said = f"the readers' {fixed} is {mark:.4f}" if mark == mark else f"the readers have no {fixed} here"
+        at, note = f"{fixed}=readers", f"{_MATCHED}; {said}"
+        rows.append(side.row(place, f"{metric}_at_{fixed}", mine[k], at=at, note=note))
+        rows.append(side.row(against, f"{metric}_difference", mine[k] - side.readers[k], at=at, note=note))
+    return rows

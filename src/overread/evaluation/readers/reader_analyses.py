@@ -1,0 +1,28 @@
+"""Every analysis of reads, in turn."""
+
+from __future__ import annotations
+
+from overread.evaluation.context.estimate_rows import Row
+from overread.evaluation.context.reader_context import ReaderContext
+from overread.evaluation.hypotheses.reference_effect import reference_rows
+from overread.evaluation.progress import advancing
+from overread.evaluation.readers.arm_differences import arm_rows
+from overread.evaluation.readers.leave_one_reader_out import others_rows
+from overread.evaluation.readers.model_and_readers import reader_rows
+from overread.evaluation.readers.pairwise_f1 import pairwise_rows
+from overread.evaluation.readers.reader_agreement import agreement_rows
+from overread.evaluation.readers.reader_tests import random_reader_rows
+
+
+def analyse_reads(setting: ReaderContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row], list[Row]]:
+    """Rows of estimates, of curves and of verdicts that rest on reads."""
+    steps = advancing(("readers", "analyses", "references"), (2.0, 5.0, 1.0))
+    next(steps)
+    rows, curves = reader_rows(setting)
+    next(steps)
+    for analysis in advancing((random_reader_rows, others_rows, arm_rows, pairwise_rows, agreement_rows)):
+        rows += analysis(setting)
+    next(steps)
+    made, verdicts = reference_rows(setting, protocol_hash=protocol_hash)
+    next(steps, None)
+    return rows + made, curves, verdicts

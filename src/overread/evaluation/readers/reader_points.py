@@ -1,0 +1,181 @@
+"""Each reader's own operating point, whether it lies below the model's ROC curve, and what Dawid-Skene makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from overread.evaluation.context.auc_terms import FEWEST
+from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, patients_in, people, row
+from overread.evaluation.context.reader_context import FEW_READS
+from overread.evaluation.context.score_matrix import Bools, Codes, Floats
+from overread.evaluation.readers.pooled_readers import RATES, Side
+from overread.stats import rates
+from overread.stats.estimate import Estimate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReaderPoint:
+    """One reader's rates with the present and absent reads and patients behind them."""
+
+    sensitivity: Estimate
+    specificity: Estimate
+    present: int
+    absent: int
+    patients: tuple[int, int, int]  # with it, without it, in all
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few reads of a class to count the reader."""
+        return min(self.present, self.absent) < FEW_READS
+
+
+def point(side: Side, reader: int) -> ReaderPoint | None:
+    """The operating point of one reader; None without a read whose truth is stated."""
+    mine = np.flatnonzero((side.reads.reader == reader) & ~np.isnan(side.truth))
+    return rates_of(side, mine, side.reads.call[mine]) if mine.size else None
+
+
+def rates_of(side: Side, mine: Codes, call: Bools) -> ReaderPoint:
+    """The rates of calls on the reads at `mine`, of whoever made them."""
+    reads, panel = side.reads, side.setting.panel
+    y, patient = side.truth[mine] == 1, panel.patient[reads.case[mine]]
+    made = rates.operating_point(
+        y,
+        call,
+        cluster=patient,
+        weights=None if panel.weight is None else panel.weight[reads.case[mine]],
+        confidence=side.setting.config.confidence,
+    )
+    patients = (patients_in(patient[y]), patients_in(patient[~y]), patients_in(patient))
+    found = ReaderPoint(made.sensitivity, made.specificity, int(y.sum()), int((~y).sum()), patients)
+    return ReaderPoint(
+        _limited(made.sensitivity, found, 0),
+        _limited(made.specificity, found, 1),
+        found.present,
+        found.absent,
+        patients,
+    )
+
+
+def _limited(made: Estimate, of: ReaderPoint, k: int) -> Estimate:
+    """The rate without an interval where the reader has few reads, or the class few patients."""
+    if np.isnan(made.value):
+        return made
+    if of.few:
+        note = f"no interval: {of.present} present and {of.absent} absent reads, at least {FEW_READS} of each needed"
+    elif of.patients[k] < FEWEST:
+        note = f"no interval: {people(of.patients[k])} of this class, at least {FEWEST} needed"
+    else:
+        return made
+    return Estimate(made.value, method=made.method, note=note)
+
+
+def reader_point_rows(side: Side, reader: int, made: ReaderPoint | None) -> list[Row]:
+    """Sensitivity and specificity of one reader; NaN with the reason where nothing the reader read is stated."""
+    setting = side.setting
+    name = setting.panel.readers[reader]
+    place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
+    if made is None:
+        read = (side.reads.reader == reader).any()
+        why = "the truth of no read is stated" if read else f"no reads in arm {side.reads.arm}"
+        missing = Estimate(np.nan, note=why)
+        return [row(place, m, missing, confidence=setting.config.confidence) for m in RATES]
+    return point_rows(side, place, made)
+
+
+def point_rows(side: Side, place: EstimateKey, made: ReaderPoint, *, at: str = "") -> list[Row]:
+    """The two rows of an operating point."""
+    numbers = {
+        "n_readers": 1,
+        "n_present": made.present,
+        "n_absent": made.absent,
+        "n_cases": made.present + made.absent,
+        "n_patients": made.patients[2],
+    }
+    return [
+        row(place, m, noted(e, side.note), at=at, test=numbers, confidence=side.setting.config.confidence)
+        for m, e in zip(RATES, (made.sensitivity, made.specificity), strict=True)
+    ]
+
+
+def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) -> list[Row]:
+    """How many readers lie below the model's ROC curve, on all read cases and on each reader's own."""
+    setting, of = side.setting, side.pool
+    place = setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    score = setting.panel.score[side.reads.finding, rater][of.case]
+    counted = {r: p for r, p in own.items() if p is not None and not p.few}
+    few = [setting.panel.readers[r] for r, p in own.items() if p is not None and p.few]
+    rows = []
+    for which in ("read", "own"):
+        below: list[str] = []
+        above: list[str] = []
+        for r, p in counted.items():
+            weight = of.reads.sum(axis=0) if which == "read" else of.reads[r]
+            line = attained(of.truth, score, weight, 1 - p.specificity.value)
+            (below if p.sensitivity.value < line - 1e-12 else above).append(setting.panel.readers[r])
+        note = f"below: {', '.join(below) or 'none'}; on it or above: {', '.join(above) or 'none'}"
+        if few:
+            note += f"; not counted, fewer than {FEW_READS} present or absent reads: {len(few)} readers"
+        value = float(len(below)) if counted else np.nan
+        made = Estimate(value, method="reader's point under the empirical curve, no interval", note=note)
+        rows.append(
+            row(
+                place,
+                "readers_below_curve",
+                noted(made, side.note),
+                at=f"cases={which}",
+                counts=setting.counts(of),
+                test={"n_readers": len(counted)},
+                confidence=setting.config.confidence,
+            )
+        )
+    return rows
+
+
+def attained(truth: Bools, score: Floats, weight: Floats, false_positive_rate: float) -> float:
+    """The highest sensitivity of the empirical ROC curve (steps joined by lines) at a false positive rate.
+
+    >>> attained(np.array([True, False, True, False]), np.array([4.0, 3.0, 2.0, 1.0]), np.ones(4), 0.25)
+    0.5
+    """
+    kept = weight > 0
+    truth, score, weight = truth[kept], score[kept], weight[kept]
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
+    last = np.append(ranked[1:] != ranked[:-1], True) if order.size else np.empty(0, dtype=bool)
+    hits = np.concatenate(([0.0], np.cumsum(np.where(truth, weight, 0.0)[order])[last]))
+    alarms = np.concatenate(([0.0], np.cumsum(np.where(truth, 0.0, weight)[order])[last]))
+    if not (hits[-1] > 0 and alarms[-1] > 0):
+        return np.nan
+    x, y = alarms / alarms[-1], hits / hits[-1]
+    at = int(np.searchsorted(x, false_positive_rate + 1e-12, side="right")) - 1
+    if at == x.size - 1:
+        return float(y[-1])
+    share = max(false_positive_rate - x[at], 0.0) / (x[at + 1] - x[at])
+    return float(y[at] + share * (y[at + 1] - y[at]))
+
+
+def estimated_rows(side: Side) -> list[Row]:
+    """What Dawid and Skene's model makes of each reader."""
+    setting = side.setting
+    found = setting.joined.truths.rates(side.reads.finding, side.reads.policy)
+    rows = []
+    for name, values in found.items():
+        place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
+        for metric, value, cases in zip(RATES, values[:2], values[2:], strict=True):
+            note = f"rests on {cases:.1f} expected cases" if value == value else "no case speaks for it"
+            note += f", fewer than {FEW_READS}: hardly known" if value == value and cases < FEW_READS else ""
+            made = Estimate(value, method="Dawid-Skene", note=note)
+            rows.append(
+                row(
+                    place,
+                    f"estimated_{metric}",
+                    noted(made, side.note),
+                    test={"n_readers": 1},
+                    confidence=setting.config.confidence,
+                )
+            )
+    return rows

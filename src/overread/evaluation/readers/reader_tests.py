@@ -1,0 +1,193 @@
+"""Readers as a sample of readers: the model against them, by the analyses of reader studies.
+
+Calls are compared by U-statistics on sensitivity and specificity, whatever the design. Areas are compared (Obuchowski
+and Rockette) only where reads are graded scores and every reader read every case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from overread.evaluation.context.auc_terms import FEWEST, Cases, auc_estimate
+from overread.evaluation.context.estimate_rows import EstimateKey, Row, count, noted, people, row
+from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
+from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.readers.pooled_readers import RATES, called
+from overread.stats.estimate import Estimate
+from overread.stats.multiplicity import holm
+from overread.stats.reader_studies import mrmc
+
+U_STATISTIC, OBUCHOWSKI_ROCKETTE = "u-statistic", "obuchowski-rockette"
+CENTRED = "u-centred"  # the U-statistics that hold where a difference is far from 0, or arms have other reads
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReaderTable:
+    """First reads as a table (n_readers, n_cases), NaN = not read, on the cases whose truth is stated."""
+
+    truth: Bools
+    patient: np.ndarray
+    cases: np.ndarray  # where they stand in the panel
+    answers: Floats
+
+    @property
+    def readers(self) -> Bools:
+        """Which readers have an answer."""
+        return np.asarray((~np.isnan(self.answers)).any(axis=1))
+
+    @property
+    def crossed(self) -> bool:
+        """Whether every reader with an answer answered on every case."""
+        return bool(self.answers.size) and not np.isnan(self.answers[self.readers]).any()
+
+
+def random_reader_rows(setting: ReaderContext) -> list[Row]:
+    """The model against random readers, under every reference."""
+    rows: list[Row] = []
+    policy = setting.config.uncertain_calls
+    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
+        for reference in setting.panel.references:
+            truth = setting.panel.truths(finding, reference, policy)
+            if np.isnan(truth).all():
+                continue
+            for arm in setting.panel.arms:
+                reads = setting.reads(finding, arm, policy)
+                if reads.index.size:
+                    rows += _calls_against_model(setting, reads, reference, truth)
+                rows += _areas(setting, reads, reference, truth)
+    return _adjusted(rows)
+
+
+def _adjusted(rows: list[Row]) -> list[Row]:
+    """The rows with p adjusted by Holm over findings, outputs and both rates, per arm, reference and threshold.
+
+    A difference whose test could not be made counts as one that was not found (p = 1): the others are no easier for it.
+    """
+    families: dict[tuple[str, str, str], list[Row]] = {}
+    for made in rows:
+        if made["estimate"] == made["estimate"] and made["contrast"]:
+            families.setdefault((made["level"], made["reference"], made["at"]), []).append(made)
+    for (arm, reference, at), family in families.items():
+        words = f"model against {arm} readers, {reference}, {at}: {len(family)} tests"
+        tested = [1.0 if m["p"] != m["p"] else m["p"] for m in family]
+        for made, p in zip(family, holm(tested), strict=True):
+            made |= {"p_adjusted": float(p) if made["p"] == made["p"] else np.nan, "family": words}
+    return rows
+
+
+def first_reads(setting: ReaderContext, reads: ReadSelection, truth: Floats, *, graded: bool = False) -> ReaderTable:
+    """The table of first reads: calls, or with `graded` the scores of all reads of the finding in the arm."""
+    of = setting.panel
+    index, answer = reads.index, reads.call.astype(np.float64)
+    if graded:
+        mine = (of.finding == of.findings.index(reads.finding)) & (of.arm == of.arms.index(reads.arm))
+        index = np.flatnonzero(mine & ~np.isnan(of.graded) & of.scored(reads.finding)[of.case])
+        answer = of.graded[index]
+    order = np.argsort(-of.round[index], kind="stable")  # the first round is written last, and stays
+    table = np.full((len(of.readers), len(of.case_id)), np.nan)
+    table[of.reader[index][order], of.case[index][order]] = answer[order]
+    kept = np.flatnonzero(~np.isnan(truth) & ~np.isnan(table).all(axis=0))
+    return ReaderTable(truth[kept] == 1, of.patient[kept], kept, table[:, kept])
+
+
+def limited(setting: ReaderContext, table: ReaderTable, metric: str) -> str:
+    """Why there is no test, "" where there is one."""
+    n = count(table.truth.astype(np.float64), table.patient)
+    needed = {"sensitivity": (n.patients_present,), "specificity": (n.patients_absent,)}
+    few = min(needed.get(metric, (n.patients_present, n.patients_absent)))
+    if setting.panel.weight is not None:
+        return "no test: it has no place for the weights of a stratified sample"
+    if few < FEWEST:
+        return f"no test: {people(few)} of a class, at least {FEWEST} needed"
+    return "no test: fewer than two readers" if int(table.readers.sum()) < 2 else ""
+
+
+def _calls_against_model(setting: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
+    rows = []
+    for rater in setting.panel.outputs[reads.finding]:
+        points = setting.points[reads.finding, rater]
+        score = setting.panel.score[reads.finding, rater]
+        table = first_reads(setting, reads, np.where(points.tested, truth, np.nan))
+        place = setting.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=f"rater:{READERS}")
+        for name, threshold in points.thresholds.items():
+            at = f"operating_point={name};test={U_STATISTIC}"
+            for metric in RATES:
+                why = limited(setting, table, metric)
+                if np.isnan(threshold.value):
+                    why = threshold.note or "no threshold"
+                made = Estimate(np.nan, note=why)
+                if not why:
+                    call = called(score, threshold.value)[table.cases].astype(np.float64)
+                    made = _noted(_study(setting, table, call, metric, CENTRED))
+                rows.append(_row(setting, place, f"{metric}_difference", made, at, table))
+    return rows
+
+
+def _study(setting: ReaderContext, table: ReaderTable, model: Floats, metric: str, covariance: str) -> mrmc.ReaderStudy:
+    return mrmc.model_against_readers(
+        table.truth,
+        model,
+        table.answers[table.readers],
+        metric=metric,
+        covariance=covariance,
+        cluster=table.patient,
+        confidence=setting.config.confidence,
+    )
+
+
+def _noted(found: mrmc.ReaderStudy) -> Estimate:
+    return noted(found.difference, "" if found.note in found.difference.note else found.note)
+
+
+def _row(setting: ReaderContext, place: EstimateKey, metric: str, made: Estimate, at: str, table: ReaderTable) -> Row:
+    test: dict[str, Any] = {"n_readers": int(table.readers.sum())} | ({"null": 0.0} if place.contrast else {})
+    counts = count(table.truth.astype(np.float64), table.patient)
+    said = noted(made, setting.note_on(place.finding, place.reference))
+    return row(place, metric, said, at=at, counts=counts, test=test, confidence=setting.config.confidence)
+
+
+def _areas(setting: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
+    """AUCs of graded reads: each reader's, the mean reader's beside the model's, and the difference; none of calls."""
+    table = first_reads(setting, reads, truth, graded=True)
+    if not table.readers.any():
+        return []
+    rows = [_own_area(setting, reads, reference, table, int(r)) for r in np.flatnonzero(table.readers)]
+    at = f"test={OBUCHOWSKI_ROCKETTE}"
+    for rater in setting.panel.outputs[reads.finding]:
+        why = limited(setting, table, "auc")
+        if not table.crossed:
+            why = "no Obuchowski-Rockette analysis: not every reader read every case"
+        made = [Estimate(np.nan, note=why)] * 3
+        if not why:
+            score = setting.panel.score[reads.finding, rater][table.cases]
+            found = _study(setting, table, score, "auc", "jackknife")
+            made = [*found.arms, _noted(found)]
+        model, mean = (setting.place(reads.finding, r, reads=reads, reference=reference) for r in (rater, READERS))
+        rows.append(_row(setting, model, "auc", made[0], at, table))
+        rows.append(_row(setting, model.to(contrast=f"rater:{READERS}"), "auc_difference", made[2], at, table))
+        if rater == setting.panel.outputs[reads.finding][0]:
+            rows.append(_row(setting, mean, "auc", made[1], at, table))
+    return rows
+
+
+def _own_area(setting: ReaderContext, reads: ReadSelection, reference: str, table: ReaderTable, reader: int) -> Row:
+    """The AUC of one reader's scores on the cases that the reader read."""
+    kept = ~np.isnan(table.answers[reader])
+    truth, patient = table.truth[kept], table.patient[kept]
+    weight = None if setting.panel.weight is None else setting.panel.weight[table.cases[kept]]
+    counts = count(truth.astype(np.float64), patient)
+    made = auc_estimate(
+        Cases(truth, table.answers[reader][kept], patient, None, weight), counts, confidence=setting.config.confidence
+    )
+    place = setting.place(reads.finding, setting.panel.readers[reader], reads=reads, reference=reference)
+    return row(
+        place,
+        "auc",
+        noted(made, setting.note(reads, reference)),
+        counts=counts,
+        test={"n_readers": 1},
+        confidence=setting.config.confidence,
+    )

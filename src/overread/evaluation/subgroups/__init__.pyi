@@ -1,0 +1,1 @@
+from .group_aucs import subgroups as subgroups

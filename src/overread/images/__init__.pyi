@@ -1,0 +1,12 @@
+from . import deidentification as deidentification
+from . import dicom as dicom
+from . import duplicates as duplicates
+from . import raster as raster
+from . import recipe as recipe
+from . import store as store
+from .dicom.radiographs import Radiograph as Radiograph
+from .dicom.radiographs import read_dicom as read_dicom
+from .recipe.pixel_recipe import Recipe as Recipe
+from .recipe.pixel_recipe import render as render
+from .store.pixel_store import Store as Store
+from .store.pixel_store import open_store as open_store

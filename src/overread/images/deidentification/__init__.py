@@ -1,0 +1,5 @@
+"""De-identification of DICOM files by PS3.15 Annex E."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

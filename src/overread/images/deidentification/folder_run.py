@@ -1,0 +1,303 @@
+"""De-identification of DICOM by PS3.15 Annex E: a folder in, clean files out, what cannot be checked is kept back."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from overread import integrity, runs, tables
+from overread.errors import InputError
+from overread.images import file_tree
+from overread.images.deidentification import output_folders
+from overread.images.deidentification.burned_in_text import tesseract
+from overread.images.deidentification.output_folders import check_places
+from overread.images.deidentification.patients import PatientIdentity, read_patients
+from overread.images.deidentification.profile import Deidentification
+from overread.images.deidentification.pseudonyms import Key, read_key
+from overread.images.deidentification.single_file import Outcome, deidentify_file
+from overread.images.store.executors import in_portions
+from overread.images.store.worker_pool import WorkItem
+from overread.tables.identifiers.key_columns import look_alike_notes
+
+_PORTION = 8
+_PRIVATE = 0o600  # what names patients is read by its owner alone
+_FILES = {
+    "source": pl.String,
+    "kind": pl.String,
+    "path": pl.String,
+    "reason": pl.String,
+    "patient": pl.String,
+    "identity": pl.String,
+    "accession": pl.String,
+    "blackened": pl.Int64,
+    "sha256": pl.String,
+}
+_AUDIT = {"path": pl.String, "tag": pl.String, "action": pl.String, "count": pl.Int64}
+
+Progress = Callable[[int, int], None]
+Task = tuple[tuple[Path, ...], tuple[PatientIdentity, ...], tuple[Path, Path], Key, Deidentification]
+Item = tuple[Path, PatientIdentity, tuple[tuple[Path, Path], Key, Deidentification]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was done: files clean, kept back, no DICOM, copies of clean ones; those in which text was blacked out.
+
+    notes: numbers of patients and accessions that may be two spellings of one. They stay at the hospital: no file that
+    may leave holds them.
+    """
+
+    clean: int
+    quarantined: int
+    other: int
+    copies: int
+    blackened: int
+    folder: Path
+    quarantine: Path
+    notes: tuple[tables.Note, ...] = ()
+
+
+def deidentify(
+    source: Path | str,
+    out: Path | str,
+    key: Key | Path | str,
+    options: Deidentification | None = None,
+    *,
+    mapping: Path | str | None = None,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """De-identify every DICOM file below `source` into `out`.
+
+    Parameters
+    ----------
+    source: a folder; what is in it is only read.
+    out: the folder for what may leave: images/PATIENT/STUDY/INSTANCE.dcm, audit.parquet and audit.csv (which tag was
+        treated how, by new names), run.json.
+    key: the key, or the file that holds it. The same key gives the same pseudonyms; it is never written down.
+    options: what is kept beyond the basic profile.
+    mapping: a CSV file for old and new patient and accession numbers, if wanted; it lies outside `out`, like the key.
+    workers: processes, in which each file is bounded in time and memory; 0 = in this process, unbounded.
+    progress: called with (files done, files in all).
+
+    Beside `out`, not in it, lies OUT-quarantine.csv: the files that were kept back, by their own names, and why. Work
+    under way lies in OUT-work and is removed at the end; an interrupted run goes on from there. A file appears in `out`
+    only after it was written aside, read again and found free of all that was taken out of it. At the end, images holds
+    exactly the files that this run found clean: those of an earlier run that it did not are removed.
+
+    Raises InputError: no such folder, no DICOM in it, a key that is missing, too short or in `out`, `out` that is
+    `source`, in it, holds other things, or the files of a run with another source, key or options; a work folder or a
+    list that would replace something else; another process that writes to `out`.
+    """
+    source, out = file_tree.folder(source), Path(out)
+    check_places(source, out, key, mapping)
+    secret = key if isinstance(key, Key) else read_key(key)
+    work = tables.make_folder(output_folders.work_folder(out), mode=0o700)
+    try:
+        with tables.holding(work, "deidentify"):
+            output_folders.check_places(source, out, key, mapping)  # again: another process may have ended meanwhile
+            result = _deidentify(
+                source, out, secret, options or Deidentification(), mapping=mapping, workers=workers, progress=progress
+            )
+            output_folders.end_work(work)
+    finally:
+        output_folders.remove_empty(work)
+    return result
+
+
+def _deidentify(
+    source: Path,
+    out: Path,
+    key: Key,
+    options: Deidentification,
+    *,
+    mapping: Path | str | None,
+    workers: int,
+    progress: Progress | None,
+) -> Result:
+    named = replace(options, issuer=key.word(options.issuer)) if options.issuer else options  # it names the hospital
+    config = {**runs.plain(named), "key": key.fingerprint, "source": key.word(str(source.resolve()))}
+    _check_earlier(out, config)
+    work = output_folders.begin_work(out, mapping)
+    files = [p for p in file_tree.files(source) if work not in p.parents and out not in p.parents]
+    patients = read_patients(files, options.issuer, workers=workers)
+    tasks = _tasks(files, patients, (out / "images", work / "aside"), key, options)
+    output_folders.keep_only(out, _finished(tasks, work))
+    with runs.start(out, "deidentify", config=config) as run:
+        whole, audit = _all(tasks, work, workers, progress)
+        again = pl.col("path").is_first_distinct() | (pl.col("kind") != "clean")
+        whole = whole.with_columns(kind=pl.when(again).then("kind").otherwise(pl.lit("copy")))
+        if not (whole["kind"] != "no DICOM").any():
+            do = "Give the folder that holds them."
+            raise InputError(source, "DICOM files", f"none among {len(files):,} files", do=do)
+        _write(run, out, whole, audit, key, mapping)
+        similar = _similar(patients, whole["accession"])
+        run.note("similar numbers", sum(note.count for note in similar))
+        run.note("key", key.fingerprint)
+        run.note("text check", "Tesseract" if tesseract() else "none: all pictures are quarantined")
+        counts = dict(whole["kind"].value_counts().rows())
+        run.note("files", counts)
+    return Result(
+        counts.get("clean", 0),
+        counts.get("quarantined", 0),
+        counts.get("no DICOM", 0),
+        counts.get("copy", 0),
+        int((whole.filter(pl.col("kind") == "clean")["blackened"] > 0).sum()),
+        out / "images",
+        output_folders.quarantine(out),
+        tuple(similar),
+    )
+
+
+def _similar(patients: Sequence[PatientIdentity], accessions: pl.Series) -> list[tables.Note]:
+    """Numbers that got separate pseudonyms and differ only in what two spellings of one often differ in."""
+    identities = [p.identity for p in patients if p.identity]
+    held = {"patient_id": pl.Series(identities, dtype=pl.String), "accession": accessions.replace("", None)}
+    return [n for name, values in held.items() for n in look_alike_notes("files", values.unique().alias(name))]
+
+
+def _check_earlier(out: Path, config: dict[str, Any]) -> None:
+    """Refuse a folder that holds the files of another source, key or options: its lists would not cover them."""
+    if not (out / "run.json").is_file() or not output_folders.held(out / "images"):
+        return
+    earlier = runs.read(out).get("config")
+    earlier = earlier if isinstance(earlier, dict) else {}
+    other = [name for name, value in config.items() if earlier.get(name) != value]
+    if other:
+        do = "Give a new folder, or remove this one first."
+        raise InputError(out, "a new folder, or that of the same run", f"a run with another {', '.join(other)}", do=do)
+
+
+def _finished(tasks: Sequence[Task], work: Path) -> set[str]:
+    """The clean files of the portions that an interrupted run finished, by their place in images."""
+    clean = (_clean_files(work / _portion_key(task)) for task in tasks)
+    return {path for paths in clean for path in paths or ()}
+
+
+def _clean_files(name: Path) -> dict[str, str] | None:
+    """The clean files of a portion by its result, with their hashes; None where the portion is not finished."""
+    if not name.with_suffix(".audit").is_file():
+        return None
+    clean = pl.read_parquet(name.with_suffix(".files")).filter(kind="clean")
+    return dict(clean.select("path", "sha256").iter_rows())
+
+
+def _is_done(name: Path, images: Path) -> bool:
+    """Whether a portion is finished and its clean files are in their place still; InputError where one was altered."""
+    clean = _clean_files(name)
+    if clean is None or not all((images / path).is_file() for path in clean):
+        return False
+    changed = [path for path, sha256 in clean.items() if integrity.file_hash(images / path) != sha256]
+    found = [integrity.Difference(path, integrity.CHANGED) for path in changed]
+    integrity.refuse(images, found, do="Remove them to have them made again.")
+    return True
+
+
+def _tasks(
+    files: Sequence[Path],
+    patients: Sequence[PatientIdentity],
+    folders: tuple[Path, Path],
+    key: Key,
+    options: Deidentification,
+) -> list[Task]:
+    starts = range(0, len(files), _PORTION)
+    return [(tuple(files[i : i + _PORTION]), tuple(patients[i : i + _PORTION]), folders, key, options) for i in starts]
+
+
+def _all(
+    tasks: Sequence[Task], work: Path, workers: int, progress: Progress | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Files and audit of all portions; those that an earlier run finished are taken as they are."""
+    report = progress or (lambda done, total: None)
+    total = sum(len(task[0]) for task in tasks)
+    names = [work / _portion_key(task) for task in tasks]
+    missing = [k for k, name in enumerate(names) if not _is_done(name, tasks[k][2][0])]
+    done = total - sum(len(tasks[k][0]) for k in missing)
+    report(done, total)
+    cleaning: WorkItem[Item, tuple[pl.DataFrame, pl.DataFrame]] = WorkItem(_one, _gathered, _lost)
+    with closing(in_portions(cleaning, (_items(tasks[k]) for k in missing), workers)) as stream:
+        for k, (rows, audit) in zip(missing, stream, strict=True):
+            tables.write_frame(rows, names[k].with_suffix(".files"), mode=_PRIVATE)
+            tables.write_frame(
+                audit, names[k].with_suffix(".audit"), mode=_PRIVATE
+            )  # last: without it the portion is not done
+            done += len(tasks[k][0])
+            report(done, total)
+    whole = [pl.read_parquet(n.with_suffix(".files")) for n in names] or [pl.DataFrame(schema=_FILES)]
+    audits = [pl.read_parquet(n.with_suffix(".audit")) for n in names] or [pl.DataFrame(schema=_AUDIT)]
+    return pl.concat(whole), pl.concat(audits)
+
+
+def _portion_key(task: Task) -> str:
+    """What the result of a portion depends on: the files, whose they are, the key, the options, the programs."""
+    paths, patients, _, key, options = task
+    program = (importlib.metadata.version("overread"), tesseract() is not None)
+    digest = hashlib.sha256(f"{key.fingerprint}{options}{patients}{program}".encode())
+    for path in paths:
+        try:
+            state = os.stat(path)
+            digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}".encode())
+        except OSError:
+            digest.update(f"{path}\0".encode())
+    return digest.hexdigest()[:32]
+
+
+def _items(task: Task) -> list[Item]:
+    paths, patients, folders, key, options = task
+    return [(path, patient, (folders, key, options)) for path, patient in zip(paths, patients, strict=True)]
+
+
+def _one(item: Item) -> tuple[Path, Outcome]:
+    path, patient, (folders, key, options) = item
+    return path, deidentify_file(path, folders, key, options, patient)
+
+
+def _lost(item: Item, why: str) -> tuple[Path, Outcome]:
+    return item[0], Outcome("quarantined", reason=why)
+
+
+def _gathered(made: Sequence[tuple[Path, Outcome]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What became of the files of a portion, and what was done in the clean ones."""
+    rows = [{"source": str(path), **{c: getattr(o, c) for c in _FILES if c != "source"}} for path, o in made]
+    audit = [{"path": o.path, "tag": t, "action": a, "count": n} for _, o in made for t, a, n in o.done]
+    return pl.DataFrame(rows, schema=_FILES), pl.DataFrame(audit, schema=_AUDIT)
+
+
+def _write(
+    run: runs.Run, out: Path, whole: pl.DataFrame, audit: pl.DataFrame, key: Key, mapping: Path | str | None
+) -> None:
+    clean = whole.filter(pl.col("kind") == "clean")
+    burned = clean.filter(pl.col("blackened") > 0).select(
+        "path", tag=pl.lit("7fe0,0010"), action=pl.lit("text blacked out"), count="blackened"
+    )
+    told = pl.concat([audit.unique(), burned]).sort("path", "tag", "action")
+    run.output(tables.write_frame(told, out / "audit.parquet"))
+    run.output(tables.write_frame(told, out / "audit.csv"))
+    for path, sha256 in clean.unique("path").sort("path").select("path", "sha256").iter_rows():
+        run.output(out / "images" / path, sha256=sha256)
+    same = (
+        pl.when(pl.col("kind") == "copy").then(pl.lit("the same as a file that is clean already")).otherwise("reason")
+    )
+    kept = whole.filter(pl.col("kind") != "clean").select("source", "kind", reason=same).sort("source")
+    tables.write_frame(kept, output_folders.quarantine(out), mode=_PRIVATE)
+    if mapping is not None:
+        tables.write_frame(_pairs(clean, key), Path(mapping).with_suffix(".csv"), mode=_PRIVATE)
+
+
+def _pairs(clean: pl.DataFrame, key: Key) -> pl.DataFrame:
+    """What patients and accession numbers were called and are called: kind, old, new."""
+    patients = clean.select(kind=pl.lit("patient"), old="identity", new="patient")
+    held = clean["accession"].filter(clean["accession"] != "").unique()
+    accessions = pl.DataFrame(
+        {"old": held, "new": [key.word(a) for a in held]}, schema={"old": pl.String, "new": pl.String}
+    )
+    both = pl.concat([patients, accessions.select(kind=pl.lit("accession"), old="old", new="new")])
+    return both.unique().sort("kind", "old", descending=[True, False])

@@ -1,0 +1,129 @@
+"""What is done to an attribute: the table of the standard (profile.csv), and the options that a study takes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import polars as pl
+
+from overread.errors import InputError, did_you_mean
+
+REMOVE, EMPTY, REPLACE, NEW_UID, KEEP, CLEAN = "X", "Z", "D", "U", "K", "C"
+# Where the standard lets the object decide (X/Z/D by whether it needs the attribute), what keeps any object valid.
+_CHOICE = {"X/Z": EMPTY, "X/D": REPLACE, "X/Z/D": REPLACE, "Z/D": REPLACE, "X/Z/U*": NEW_UID}
+# Free text that the table does not name, and that the option `device` keeps: manufacturer, model, software.
+_DEVICE_TEXT = ("0008,0070", "0008,1090", "0018,1020")
+_DATES, _PIXELS = ("shift", "remove"), ("blacken", "quarantine")
+
+
+@dataclass(frozen=True, slots=True)
+class Deidentification:
+    """What is kept beyond the Basic Application Level Confidentiality Profile of PS3.15 Annex E.
+
+    device: keep what tells devices apart (Retain Device Identity Option): manufacturer, model and software as they are
+        where they can name nobody, all other text (station, serial numbers, detector, ...) as keyed pseudonyms.
+    patient: keep what a study needs of the patient (Retain Patient Characteristics): sex, age, size, weight, …; an age
+        above 89 becomes 90. An age that only birth date and study date tell is worked out before they go.
+    institution: keep the institution's name and address (Retain Institution Identity).
+    dates: "shift" (Retain Longitudinal Temporal Information, Modified Dates: each patient's dates are moved by one
+        keyed number of days, times stay) or "remove".
+    descriptors: keep of free text the words that a list of radiography's words holds (Clean Descriptors); without it
+        free text goes.
+    pixels: text that is burned in is "blacken"ed, or its file put into "quarantine".
+    issuer: the authority that issued the patient IDs of files that state none (Issuer of Patient ID). The pseudonym
+        depends on the issuer, so one that is given here keeps pseudonyms the same in runs whose files state it and in
+        runs whose files do not.
+    """
+
+    device: bool = True
+    patient: bool = True
+    institution: bool = False
+    dates: str = "shift"
+    descriptors: bool = True
+    pixels: str = "blacken"
+    issuer: str = ""
+
+    def __post_init__(self) -> None:
+        problems = [
+            InputError(f"deidentification.{name}", " or ".join(known), repr(value), do=did_you_mean(str(value), known))
+            for name, value, known in (("dates", self.dates, _DATES), ("pixels", self.pixels, _PIXELS))
+            if value not in known
+        ]
+        if problems:
+            raise InputError.all(problems)
+
+    def options(self) -> tuple[str, ...]:
+        """The columns of the table whose actions take the place of the basic one, in this order."""
+        taken = [
+            ("device", self.device),
+            ("patient", self.patient),
+            ("institution", self.institution),
+            ("modified_dates", self.dates == "shift"),
+            ("descriptors", self.descriptors),
+        ]
+        return tuple(name for name, wanted in taken if wanted)
+
+
+@cache
+def table() -> dict[str, dict[str, str]]:
+    """The rows of the standard's table by tag ("0010,0010"): the basic action, and that of every option ("" = none).
+
+    >>> table()["0010,0010"]["basic"], table()["0010,0040"]["patient"]
+    ('Z', 'K')
+    """
+    text = resources.files(__package__).joinpath("profile.csv").read_bytes()
+    frame = pl.read_csv(text, infer_schema=False, comment_prefix="#").fill_null("")
+    return {row["tag"]: row for row in frame.iter_rows(named=True)}
+
+
+def action(group: int, element: int, options: Deidentification) -> str:
+    """What is done to this attribute; private ones are removed.
+
+    Attributes that the table does not name are kept as far as their value representation allows (see `keeps_text`).
+
+    >>> action(0x0010, 0x0010, Deidentification()), action(0x0009, 0x1001, Deidentification())
+    ('Z', 'X')
+    """
+    if group % 2:
+        return REMOVE
+    if group & 0xFF00 in (0x5000, 0x6000):  # curves and overlays as a whole
+        return REMOVE
+    row = table().get(f"{group:04x},{element:04x}")
+    if row is None:
+        return KEEP
+    stated = next((row[o] for o in options.options() if row[o]), row["basic"])
+    return _CHOICE.get(stated, stated)
+
+
+def keeps_text(group: int, element: int, options: Deidentification) -> bool:
+    """Whether free text of this attribute may stay: only where the table or the option `device` says so.
+
+    >>> keeps_text(0x0008, 0x0070, Deidentification()), keeps_text(0x0008, 0x0104, Deidentification())
+    (True, False)
+    """
+    tag = f"{group:04x},{element:04x}"
+    return tag in table() or (options.device and tag in _DEVICE_TEXT)
+
+
+def is_device(group: int, element: int, options: Deidentification) -> bool:
+    """Whether the option `device` decides on this attribute.
+
+    >>> is_device(0x0008, 0x1010, Deidentification()), is_device(0x0008, 0x0080, Deidentification())
+    (True, False)
+    """
+    tag = f"{group:04x},{element:04x}"
+    return options.device and (tag in _DEVICE_TEXT or bool(table().get(tag, {}).get("device")))
+
+
+def is_product(group: int, element: int) -> bool:
+    """Whether the attribute names a product (manufacturer, model, software), which is the same in many hospitals."""
+    return f"{group:04x},{element:04x}" in _DEVICE_TEXT
+
+
+@cache
+def image_classes() -> frozenset[str]:
+    """The SOP classes whose objects are cleaned (sop_classes.csv)."""
+    text = resources.files(__package__).joinpath("sop_classes.csv").read_bytes()
+    return frozenset(pl.read_csv(text, infer_schema=False, comment_prefix="#")["uid"])

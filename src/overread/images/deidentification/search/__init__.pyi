@@ -1,0 +1,12 @@
+from .byte_search import found_in as found_in
+from .byte_search import needles as needles
+from .free_text import may_name as may_name
+from .known_words import is_term as is_term
+from .known_words import kept as kept
+from .known_words import words_of as words_of
+from .person_names import forms as forms
+from .removed_values import Removed as Removed
+from .removed_values import collect as collect
+from .removed_values import element_of as element_of
+from .residual_check import closed_text as closed_text
+from .residual_check import residual as residual

@@ -1,0 +1,5 @@
+"""PNG and JPEG radiographs, and what a file is by its content."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

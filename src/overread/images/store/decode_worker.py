@@ -1,0 +1,160 @@
+"""From image files to rows of the pixel store, on several processes, in the order of the files.
+
+What a file becomes depends on that file and the recipe alone, so the store's bytes do not depend on the number of
+workers. This module is what a worker process imports: it is kept light.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overread.errors import InputError
+from overread.images.raster.file_content import ImageFile, content, read_bytes
+from overread.images.raster.png_jpeg import decode_raster
+from overread.images.recipe.pixel_recipe import Recipe, render, uniformity
+from overread.images.recipe.visible_contrast import ONE
+from overread.images.store.executors import in_portions
+from overread.images.store.malloc_tuning import keep_freed_memory
+from overread.images.store.worker_pool import WorkItem
+from overread.limits import Bounds
+
+_BOUNDS = Bounds()
+_PORTION = 16  # images per task: some hundred milliseconds of work, about a megabyte back
+# A JPEG is unpacked no smaller than twice the recipe's size: the block averages of its decoder then stay within one
+# grey level of the full decode.
+_OVERSAMPLING = 2
+_RULES = 2  # raised where the rules of reading change: parts made by older rules are made again
+SEPARATOR = "; "  # between the notes of one image
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of one file: its own rows and columns, its hash, notes on what was odd, or the fault that it has."""
+
+    rows: int | None
+    columns: int | None
+    sha256: str | None
+    note: str = ""
+    fault: str = ""
+
+
+def read_image(path: Path | str, recipe: Recipe) -> NDArray[np.uint8]:
+    """One radiograph (PNG, JPEG or DICOM, told by content) by the recipe: uint8 (size, size), air dark.
+
+    Raises InputError: missing, empty, truncated or broken file, not a radiograph (a PDF with another name), or a
+    picture of one grey value.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> file = Path(tempfile.mkdtemp()) / "a.png"
+    >>> Image.linear_gradient("L").save(file)
+    >>> read_image(file, Recipe(size=32)).shape
+    (32, 32)
+    """
+    return _rendered(read_picture(read_bytes(path), path, recipe), path, recipe)[0]
+
+
+def read_picture(data: bytes, where: Path | str, recipe: Recipe) -> ImageFile:
+    """The picture in the bytes of a file, with its own display range, before the recipe makes it small."""
+    kind = content(data[:512])
+    if kind == "DICOM":
+        from overread.images.dicom.radiographs import decode_dicom
+
+        found = decode_dicom(data, where, voi=recipe.window == "full")
+        rows, columns = found.stored.shape
+        return ImageFile(found.stored, found.black, found.white, rows, columns, table=found.table, notes=found.notes)
+    if kind not in ("PNG", "JPEG"):
+        raise InputError(where, "a PNG, JPEG or DICOM radiograph", f"a file whose content is {kind}")
+    longer = recipe.fit == "pad"
+    return decode_raster(data, where, at_least=_OVERSAMPLING * recipe.size, longer=longer)
+
+
+def _rendered(picture: ImageFile, where: Path | str, recipe: Recipe) -> tuple[NDArray[np.uint8], list[str]]:
+    """The picture by the recipe, and notes: what was odd in the file, what was converted, whether it lacks contrast.
+
+    Raises InputError where it is of one grey value: nothing can be learnt from it or found in it.
+    """
+    pixels = render(picture, recipe)
+    poor = uniformity(picture, pixels, recipe)
+    if poor == ONE:
+        found = f"{poor} ({int(pixels.max())} of 255) all over"
+        raise InputError(where, "a picture with contrast", found, do="Check how it was exported.")
+    converted = [f"made one grey plane: {picture.converted}"] if picture.converted else []
+    return pixels, [*converted, *picture.notes, *([f"the picture has {poor}"] if poor else [])]
+
+
+def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) -> tuple[str, list[int]]:
+    """What a part is made of, as one hash (recipe, ids, each file's path, size and time of change); which are absent.
+
+    Returns the hash and the numbers of the files that are not there.
+    """
+    digest = hashlib.sha256(repr((_RULES, sorted(recipe.to_dict().items()))).encode())
+    absent = []
+    for number, (image_id, path) in enumerate(zip(image_ids, paths, strict=True)):
+        state = (-1, -1)
+        try:
+            found = os.stat(path)
+            state = (found.st_size, found.st_mtime_ns)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: no file can have such a name
+            absent.append(number)
+        except OSError:  # there, but closed to us, a link to itself: reading it will say which
+            pass
+        digest.update(repr((image_id, str(path), *state)).encode())
+    return digest.hexdigest(), absent
+
+
+def make(paths: Sequence[Path], recipe: Recipe) -> tuple[list[Made], NDArray[np.uint8]]:
+    """Read these files: a record for every one, and the rows of those that could be read."""
+    return _gathered([_one(path, recipe) for path in paths], recipe)
+
+
+def _one(path: Path, recipe: Recipe) -> tuple[Made, NDArray[np.uint8] | None]:
+    keep_freed_memory()
+    try:
+        data = read_bytes(path)
+        picture = read_picture(data, path, recipe)
+        pixels, notes = _rendered(picture, path, recipe)
+    except InputError as error:
+        return _lost(path, error.found)
+    digest = hashlib.sha256(data).hexdigest()
+    return Made(picture.rows, picture.columns, digest, note=SEPARATOR.join(notes)), pixels
+
+
+def _lost(path: Path, why: str) -> tuple[Made, None]:
+    return Made(None, None, None, fault=why), None
+
+
+def _gathered(
+    made: Sequence[tuple[Made, NDArray[np.uint8] | None]], recipe: Recipe
+) -> tuple[list[Made], NDArray[np.uint8]]:
+    rows = [pixels for _, pixels in made if pixels is not None]
+    stacked = np.stack(rows) if rows else np.empty((0, recipe.size, recipe.size), np.uint8)
+    return [record for record, _ in made], stacked
+
+
+def made_in_order(
+    parts: Iterable[Sequence[Path]],
+    recipe: Recipe,
+    workers: int | str,
+    *,
+    sees: Path | str = ".",
+    bounds: Bounds = _BOUNDS,
+) -> Generator[tuple[list[Made], NDArray[np.uint8]], None, None]:
+    """What `make` gives for the files of every part, in portions and in their order; see `workers.in_portions`.
+
+    A file that takes more time or memory than `bounds` is a record with this fault.
+    """
+    work = WorkItem(_one, _gathered, _lost, (recipe,), bounds)
+    return in_portions(work, (p for paths in parts for p in portions(paths)), workers, sees=sees)
+
+
+def portions(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """The files of a part in the portions in which they are handed to workers."""
+    return [tuple(paths[i : i + _PORTION]) for i in range(0, len(paths), _PORTION)]

@@ -1,0 +1,269 @@
+"""Worker processes that read files of others: a file that takes too much time or memory costs its worker, not the run.
+
+A file can keep a decoder busy for ever, or end its process; nothing within the process can stop that. The kernel ends a
+worker whose file takes more processor time than it may, and refuses it memory beyond the bound; the worker is replaced,
+and the file is reported. Processor time, not time on the clock, so that the result does not depend on how busy the
+machine is. Windows has neither bound.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from overread.errors import InputError
+from overread.limits import Bounds
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+_FRUITLESS = 3  # workers that may end one after the other before any began with a file
+_BOUNDS = Bounds()
+ENDED = "reading it was ended"  # with what follows, why a file was lost
+_PROF = int(getattr(signal, "SIGPROF", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem(Generic[Item, Made]):
+    """What is done with each item of a portion, all of them functions of a module: workers import them.
+
+    one(item, *given): its result; a defect of ours raises.
+    gathered(results, *given): what is handed back for the portion.
+    lost(item, why): what stands for an item that took more than `bounds`, or ended its worker; None = no bounds, and a
+        worker that ends is an error.
+    """
+
+    one: Callable[..., Any]
+    gathered: Callable[..., Made]
+    lost: Callable[[Item, str], Any] | None = None
+    given: tuple[Any, ...] = ()
+    bounds: Bounds = _BOUNDS
+
+    def do(self, items: Sequence[Item]) -> Made:
+        """Do the whole portion in this process, without bounds."""
+        return self.gathered([self.one(item, *self.given) for item in items], *self.given)
+
+
+class WorkerPool(Generic[Item, Made]):
+    """Worker processes for one kind of work, each started when it is first needed.
+
+    `do` is called by as many threads as there are processes, never by the main one, whose Ctrl-C would be held back.
+    """
+
+    def __init__(self, processes: int, work: WorkItem[Item, Made]):
+        self._work = work
+        # spawn: a forked copy of a process that has threads (Polars, torch) can hang for ever
+        self._context = multiprocessing.get_context("spawn")
+        self._idle: SimpleQueue[_Worker | None] = SimpleQueue()  # None: one that is not started yet
+        for _ in range(processes):
+            self._idle.put(None)
+        self._lock = threading.Lock()
+        self._started: set[_Worker] = set()
+        self._closed = False
+
+    def do(self, items: Sequence[Item]) -> Made:
+        """Do a portion in one of the processes; the result does not depend on which.
+
+        Raises InputError: processes that end before they begin with a file, or with work that has no `lost`;
+        CancelledError: the pool was closed; whatever the work raises.
+        """
+        why: dict[int, str] = {}  # by the number of the item
+        suspect, fruitless = -1, 0
+        worker = self._idle.get()
+        try:
+            while True:
+                worker = worker or self._start()
+                answer = worker.answer(items, why)
+                if answer is not None:
+                    break
+                self._forget(worker)
+                code, number = worker.end()
+                worker = None
+                fruitless = fruitless + 1 if number < 0 else 0
+                if self._work.lost is None or fruitless >= _FRUITLESS:
+                    raise _ended()
+                if number >= 0 and (_PROF and code == -_PROF):
+                    why[number] = f"{ENDED}: more than {self._work.bounds.seconds:g} s of processor time"
+                elif number >= 0 and number == suspect:  # a second time: it is the file, not the machine
+                    why[number] = f"{ENDED}: twice with its process"
+                suspect = number
+        finally:
+            self._idle.put(worker)
+        failure, made = answer
+        if failure is not None:
+            raise failure
+        return made
+
+    def close(self) -> None:
+        """End all processes at once, whatever they do."""
+        with self._lock:
+            self._closed = True
+            for worker in self._started:
+                worker.process.kill()
+            for worker in self._started:
+                worker.process.join()
+
+    def _start(self) -> _Worker:
+        with self._lock:
+            if self._closed:
+                raise CancelledError
+            worker = _started(self._context, self._work)
+            self._started.add(worker)
+            return worker
+
+    def _forget(self, worker: _Worker) -> None:
+        with self._lock:
+            self._started.discard(worker)
+            if self._closed:
+                raise CancelledError
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Worker:
+    """A process, our end of its pipe, and how many items it has begun with; eq=False: each is itself."""
+
+    process: Any
+    pipe: Connection
+    begun: Any
+
+    def answer(self, items: Sequence[Any], why: Mapping[int, str]) -> tuple[Exception | None, Any] | None:
+        """What the worker made of the portion; None where it ended."""
+        self.begun.value = -1
+        try:
+            self.pipe.send((items, why))
+            answer: tuple[Exception | None, Any] = self.pipe.recv()
+        except (EOFError, OSError):
+            return None
+        return answer
+
+    def end(self) -> tuple[int, int]:
+        """The exit code of a worker that ended, and the number of the item that it was at; -1 = none."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+        return int(self.process.exitcode), int(self.begun.value)
+
+
+def _started(context: Any, work: WorkItem[Any, Any]) -> _Worker:
+    ours, theirs = context.Pipe()
+    begun = context.RawValue("i", -1)
+    process = context.Process(target=_serve, args=(theirs, begun, work), daemon=True)
+    if hasattr(signal, "pthread_sigmask"):  # inherited: Ctrl-C while it starts would print a traceback
+        resource_tracker.ensure_running()  # which sets the mask back
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    process.start()
+    theirs.close()  # or a worker that ends would not be noticed
+    return _Worker(process, ours, begun)
+
+
+def _ended() -> InputError:
+    return InputError(
+        "worker processes",
+        "all of them to live",
+        "one that was ended from outside (out of memory?)",
+        do="Run it again with fewer workers; parts already made are kept.",
+    )
+
+
+def _serve(pipe: Connection, begun: Any, work: WorkItem[Any, Any]) -> None:
+    """Do the portions that come through the pipe until the parent is gone."""
+    begin_worker()
+    if work.lost is not None:
+        _bound_memory(work.bounds.memory_mb)
+    with suppress(EOFError, OSError):
+        while True:
+            items, why = pipe.recv()
+            answer: tuple[Exception | None, Any]
+            try:
+                answer = (None, work.gathered(list(_results(items, why, begun, work)), *work.given))
+            except Exception as error:  # noqa: BLE001 - it is raised in the parent
+                if not isinstance(error, InputError):
+                    error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+                answer = (error, None)
+            _send(pipe, answer)
+
+
+def _send(pipe: Connection, answer: tuple[Exception | None, Any]) -> None:
+    try:
+        pipe.send(answer)
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 - what cannot be pickled is a defect of ours, to be raised in the parent
+        pipe.send((RuntimeError(traceback.format_exc()), None))
+
+
+def _results(items: Sequence[Any], why: Mapping[int, str], begun: Any, work: WorkItem[Any, Any]) -> Iterator[Any]:
+    """The result of each item, the parent being told which is under way."""
+    for number, item in enumerate(items):
+        begun.value = number
+        if work.lost is None:
+            yield work.one(item, *work.given)
+        elif number in why:
+            yield work.lost(item, why[number])
+        else:
+            yield _bounded(item, work)
+    begun.value = -1
+
+
+def _bounded(item: Any, work: WorkItem[Any, Any]) -> Any:
+    """The result of an item, with the kernel's timer set: at its end the process is ended, also in a decoder."""
+    _set_timer(work.bounds.seconds)
+    try:
+        return work.one(item, *work.given)
+    except MemoryError:
+        pass
+    finally:
+        _set_timer(0)
+    gc.collect()
+    assert work.lost is not None
+    return work.lost(item, f"{ENDED}: more than {work.bounds.memory_mb:,} MB of memory")
+
+
+def _set_timer(seconds: float) -> None:
+    if _PROF:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _bound_memory(megabytes: int) -> None:
+    """Refuse this process memory beyond what it has and a file may take.
+
+    Data alone is bounded (heap and private mappings): what libraries reserve and do not use costs nothing.
+    """
+    if resource is None or not os.path.exists("/proc/self/statm"):  # macOS does not enforce it
+        return
+    with open("/proc/self/statm") as file:
+        data = int(file.read().split()[5]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = data + (megabytes << 20)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone (kill -9 leaves nobody to tell the workers)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _PROF:
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

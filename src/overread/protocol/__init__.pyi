@@ -1,0 +1,15 @@
+from .configuration import section as section
+from .file_stages import cohort_tables as cohort_tables
+from .file_stages import evaluate_files as evaluate_files
+from .file_stages import remarks as remarks
+from .file_stages import report_folder as report_folder
+from .planning import Expected as Expected
+from .planning import plan as plan
+from .schema import Protocol as Protocol
+from .schema import load as load
+from .study_run import demo as demo
+from .study_run import run as run
+from .validation import check as check
+from .verification import Verified as Verified
+from .verification import refuse_altered as refuse_altered
+from .verification import verify as verify

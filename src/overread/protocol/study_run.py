@@ -1,0 +1,437 @@
+"""The stages of a study, in order, each in its folder: images, cohort, models, predictions, evaluation, report."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from overread import cohort as cohorts
+from overread import datasets, ledger, runs, simulation, tables, threads
+from overread.errors import InputError
+from overread.images import file_tree
+from overread.protocol.file_stages import earlier_heads, open_labels, record_evidence
+from overread.protocol.schema import SIMULATED, Protocol, SourceSpec, load
+from overread.protocol.stage_folder import STAMP, begun_with, clear_left, stage, stamps
+from overread.tables import Source
+from overread.tables.writing.names import below
+
+Progress = Callable[[str, int, int], None]
+_LOG = logging.getLogger("overread")
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A protocol under way: where its data lie, where its results go, how many processes, whom to tell."""
+
+    protocol: Protocol
+    out: Path
+    data: Path | None
+    workers: int
+    progress: Progress
+    allow_outside: bool = False
+    unsaid: list[str] = field(default_factory=list)  # about the threads, until a stage begins
+
+    def stage(
+        self, folder: Path, work: Callable[[Path], object], *, config: Any, inputs: Mapping[str, Path] | None = None
+    ) -> None:
+        """Do a stage unless it is done; what is unsaid is said before the work of the first that is not."""
+
+        def begun(part: Path) -> None:
+            while self.unsaid:
+                _LOG.warning("%s", self.unsaid.pop(0))
+            work(part)
+
+        stage(folder, begun, config=config, inputs=inputs)
+
+    def told(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.progress(what, done, total)
+
+    def folder(self, *names: str) -> Path:
+        return below(self.out, *names)
+
+    def stages(self) -> set[Path]:
+        """The folders of all its stages, whether they are made or not."""
+        kinds = [f"seed-{seed}" for seed in self.seeds()] + (["ensemble"] if len(self.seeds()) > 1 else [])
+        models = {self.folder("models", m, kind) for m in self.protocol.models for kind in kinds}
+        own = {self.folder(name) for name in (*self.protocol.sources, "cohort", "evaluation", "report")}
+        return own | models | {self.folder("predictions", m) for m in self.protocol.models}
+
+    def seeds(self) -> tuple[int, ...]:
+        return self.protocol.study.training_seeds
+
+    def seed_folder(self, model: str, seed: int) -> Path:
+        return self.folder("models", model, f"seed-{seed}")
+
+    def model_folder(self, model: str) -> Path:
+        several = len(self.seeds()) > 1
+        return self.folder("models", model, "ensemble") if several else self.seed_folder(model, self.seeds()[0])
+
+
+def run(
+    protocol: Path | str,
+    out: Path | str,
+    *,
+    data: Path | str | None = None,
+    workers: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    allow_outside: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Do a whole study: cohort, training, prediction, evaluation, report; returns the report's path.
+
+    Parameters
+    ----------
+    protocol
+        the TOML file that states the study
+    out
+        the study's folder; what is there and unchanged is not done again, what was interrupted goes on
+    data
+        the folder that the sources' roots are relative to; not needed where everything is simulated
+    workers
+        processes for images (default: every core)
+    changes
+        values put in place of the file's, by dotted key
+    allow_outside
+        whether roots may lie outside `data`, tables and images outside their root (absolute paths, "..", links)
+    progress
+        called with what is being done, how much is done, how much there is
+
+    Raises
+    ------
+    InputError
+        whatever is wrong with the protocol, the data or the folder; finished stages stay as they are. Another process
+        writes to the folder, or something in it that no study made would be replaced
+    """
+    stated = load(protocol, changes=changes)
+    study = _Study(
+        stated,
+        Path(out),
+        Path(data) if data else None,
+        workers or os.cpu_count() or 1,
+        progress or (lambda *_: None),
+        allow_outside,
+    )
+    if stated.models and importlib.util.find_spec("torch") is None:
+        do = "pip install 'overread[train]', or evaluate predictions that you have: overread evaluate."
+        raise InputError(protocol, "torch, since this protocol trains models", "an installation without it", do=do)
+    text = Path(protocol).read_text(encoding="utf-8")
+    with (
+        tables.holding(study.out, "run"),
+        threads.computing(threads.resumed(f"The study in {study.out}", begun_with(study.out), say=study.unsaid.append)),
+        _begun(study, text) as done,
+    ):
+        _build_cohort(study)
+        for name in stated.models:
+            _train(study, name)
+        for name in stated.models:
+            _predict(study, name)
+        _evaluate(study)
+        page = _report(study)
+        for stamp in stamps(study.out):
+            done.output(stamp)
+    return page
+
+
+@contextmanager
+def _begun(study: _Study, text: str) -> Iterator[runs.Run]:
+    """Keep the protocol in the study's folder; what interrupted runs left for stages of an earlier one is removed."""
+    stages = study.stages()  # refuses links before anything is written
+    copy, resolved = study.folder("protocol.toml"), study.folder("protocol.json")
+    runs.claim(study.out, "run", [])
+    taken = [resolved] if resolved.exists() and not _is_resolved(resolved) else []
+    taken += [copy] if copy.exists() and not _is_resolved(resolved) and copy.read_bytes() != text.encode() else []
+    if taken:
+        do = "Choose another folder for the study, or move it elsewhere."
+        raise InputError(taken[0], "a new folder, or that of a study", "a file that would be replaced", do=do)
+    stated = study.protocol
+    with runs.start(study.out, "run", config=stated.resolved(), seed=stated.study.seed) as run:
+        run.output(tables.write_text(copy, text))
+        run.output(tables.write_json(resolved, {"hash": stated.hash, **stated.resolved()}))
+        for parent in {folder.parent for folder in stages} | {*study.folder("models").glob("*")}:
+            if parent.is_dir() and not parent.is_symlink():
+                clear_left(parent, stages)
+        yield run
+
+
+def _is_resolved(path: Path) -> bool:
+    """Whether a file is the protocol that a study keeps beside its copy."""
+    try:
+        return {"hash", "study", "sources", "sites"} <= set(runs.read_json(path))
+    except (InputError, TypeError):
+        return False
+
+
+def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progress: Progress | None = None) -> Path:
+    """The study that ships with the package: five simulated hospitals, from radiographs to the report's path."""
+    changes = {"study.training_seeds": list(range(1, seeds + 1))}
+    with resources.as_file(resources.files("overread.protocols") / "demo.toml") as path:
+        return run(path, out, workers=workers, changes=changes, progress=progress)
+
+
+def _build_cohort(study: _Study) -> None:
+    loaded = [(_load_source(study, name, spec)) for name, spec in study.protocol.sources.items()]
+    sources, roots = [s for s, _ in loaded], [r for _, r in loaded]
+    _check_sites(study, sources)
+    config = {
+        "cohort": study.protocol.cohort,
+        "sources": [_content(source, root) for source, root in loaded],
+        "max_unreadable": {name: spec.max_unreadable for name, spec in study.protocol.sources.items()},
+    }
+    study.stage(
+        study.folder("cohort"),
+        lambda part: cohorts.build(
+            sources,
+            roots,
+            part,
+            study.protocol.cohort,
+            workers=study.workers,
+            allow_outside=study.allow_outside,
+            progress=study.progress,
+        ),
+        config=config,
+    )
+
+
+def _load_source(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]:
+    if spec.reader == SIMULATED:
+        return _simulate(study, name, spec)
+    if study.data is None:
+        raise InputError(
+            f"source '{name}'", "the folder of its data", "none given", do="Say where it is with --data FOLDER."
+        )
+    root = study.data / spec.root
+    if not study.allow_outside and file_tree.outside(study.data, [spec.root]):
+        do = "Give the folder that holds them all as --data, or allow it with --allow-outside."
+        raise InputError(f"[sources.{name}] root", f"a folder below {study.data}", f"{spec.root!r}", do=do)
+    where = f"[sources.{name}.options]"
+    source = datasets.load(
+        spec.reader,
+        root,
+        spec.options,
+        where=where,
+        allow_outside=study.allow_outside,
+        cache=study.folder(f".headers-{name}.parquet"),
+    )
+    return replace(source, name=name, max_unreadable=spec.max_unreadable), root
+
+
+def _simulate(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]:
+    folder = study.folder(name)
+
+    def work(part: Path) -> None:
+        with runs.start(part, "simulate", config=spec.options, seed=study.protocol.study.seed) as run:
+            made = simulation.hospitals(
+                part,
+                seed=study.protocol.study.seed,
+                workers=study.workers,
+                progress=study.told("radiographs"),
+                **spec.options,
+            )
+            tables.write(made.images, part / "images.parquet", "images")
+            tables.write(made.labels, part / "labels.parquet", "labels")
+            if made.regions is not None:
+                tables.write(made.regions, part / "regions.parquet", "regions")
+            for path in sorted(p for p in part.rglob("*") if p.is_file() and p.name not in (STAMP, "run.json")):
+                run.output(path)
+
+    study.stage(folder, work, config={"options": spec.options, "seed": study.protocol.study.seed})
+    regions = folder / "regions.parquet"
+    return Source(
+        tables.read(folder / "images.parquet", "images"),
+        tables.read(folder / "labels.parquet", "labels"),
+        tables.read(regions, "regions") if regions.is_file() else None,
+    ), folder
+
+
+def _check_sites(study: _Study, sources: list[Source]) -> None:
+    present = set(pl.concat([s.images["site"] for s in sources]).unique())
+    named = {*study.protocol.sites.internal, *study.protocol.sites.external}
+    if named - present:
+        raise InputError(
+            "protocol [sites]",
+            f"sites of the sources ({', '.join(sorted(present))})",
+            "others",
+            examples=sorted(named - present),
+        )
+    if present - named:
+        raise InputError(
+            "protocol [sites]",
+            "every site of the sources, as internal or external",
+            "sites it does not name",
+            examples=sorted(present - named),
+            do="Name them, or leave them out with the source's `where`.",
+        )
+
+
+def _content(source: Source, root: Path) -> dict[str, Any]:
+    """What a cohort is made of: the tables' rows, and each image file's size and time (not its every byte)."""
+    frames = {
+        "images": source.images,
+        "labels": source.labels,
+        "regions": source.regions,
+        "reads": source.reads,
+        "excluded": source.excluded,
+    }
+    hashes = {name: runs.frame_hash(frame) for name, frame in frames.items() if frame is not None}
+    files = [(p, _size_and_time(root / p)) for p in source.images["path"].drop_nulls()]
+    return {**hashes, "files": runs.fingerprint(files)}
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else (-1, 0)
+
+
+def _train(study: _Study, name: str) -> None:
+    from overread.training.networks.ensemble import combine
+
+    for seed in study.seeds():
+        _train_seed(study, name, seed)
+    if len(study.seeds()) > 1:
+        members = [study.seed_folder(name, seed) for seed in study.seeds()]
+        study.stage(
+            study.model_folder(name),
+            lambda part: combine(part, members, name),
+            config={"name": name},
+            inputs={m.name: m / STAMP for m in members},
+        )
+
+
+def _train_seed(study: _Study, name: str, seed: int) -> None:
+    from overread.training.model_training import train
+
+    model, cohort = study.protocol.models[name], study.folder("cohort")
+    config = replace(study.protocol.training, seed=seed)
+    limit = _largest_single(study) if model.role == "matched" else None
+
+    def told(done: int, total: int, _: str) -> None:
+        study.progress(f"train {name}, seed {seed}", done, total)
+
+    def work(part: Path) -> None:
+        train(
+            cohort,
+            part,
+            config,
+            sites=model.sites,
+            max_images=limit,
+            name=name,
+            protocol_hash=study.protocol.hash,
+            progress=told,
+        )
+
+    study.stage(
+        study.seed_folder(name, seed),
+        work,
+        config={"training": config, "sites": model.sites, "max_images": limit, "name": name},
+        inputs={"cohort": cohort / STAMP},
+    )
+
+
+def _largest_single(study: _Study) -> int:
+    """The training images of the largest institution that has a model of its own: the matched model gets no more."""
+    images = cohorts.open_cohort(study.folder("cohort")).images
+    singles = [m.sites[0] for m in study.protocol.models.values() if m.role == "single"]
+    counts = images.filter((pl.col("split") == "train") & pl.col("site").is_in(singles)).group_by("site").len()
+    return int(counts["len"].max() or 0)  # type: ignore[arg-type]
+
+
+def _predict(study: _Study, name: str) -> None:
+    from overread.training.scoring.cohort_scores import predict
+
+    model, cohort = study.model_folder(name), study.folder("cohort")
+    pooled = study.protocol.models[name].role == "pooled" or len(study.protocol.models) == 1
+    study.stage(
+        study.folder("predictions", name),
+        lambda part: predict(model, cohort, part, heatmaps=pooled, progress=study.told(f"predict {name}")),
+        config={"heatmaps": pooled},
+        inputs={"model": model / STAMP, "cohort": cohort / STAMP},
+    )
+
+
+def _evaluate(study: _Study) -> None:
+    protocol, cohort = study.protocol, cohorts.open_cohort(study.folder("cohort"))
+    folders = {name: study.folder("predictions", name) for name in protocol.models}
+    book = study.folder("ledger.jsonl")
+
+    def work(part: Path) -> None:
+        predictions = pl.concat([tables.read(f / "predictions.parquet", "predictions") for f in folders.values()])
+        with runs.start(part, "evaluate", config=protocol.evaluation, seed=protocol.evaluation.seed) as run:
+            evidence = open_labels(
+                book,
+                cohort.images,
+                cohort.labels,
+                predictions,
+                protocol.evaluation,
+                reads=cohort.reads if cohort.reads.height else None,
+                models=_models(study),
+                protocol_hash=protocol.hash,
+                progress=study.told("evaluate"),
+                known=earlier_heads(book, study.folder("evaluation"), study.folder("report")),
+            )
+            record_evidence(run, evidence, ledger_path=book)
+
+    study.stage(
+        study.folder("evaluation"),
+        work,
+        config={"evaluation": protocol.evaluation},
+        inputs={"cohort": study.folder("cohort") / STAMP, **{n: f / STAMP for n, f in folders.items()}},
+    )
+
+
+def _models(study: _Study) -> dict[str, dict[str, Any]]:
+    return {name: runs.read_sealed(study.model_folder(name) / "model.json") for name in study.protocol.models}
+
+
+def _report(study: _Study) -> Path:
+    from overread import reporting  # plots: not loaded where only a protocol is read
+
+    protocol = study.protocol
+    told = {
+        "title": protocol.study.title,
+        "question": protocol.study.question,
+        "protocol": protocol.resolved(),
+        "protocol_hash": protocol.hash,
+        "warnings": protocol.warnings(),
+        "governance": protocol.governance.model_dump(),
+        "statements": dict(protocol.statements),
+        "models": _models(study),
+        "runs": _run_records(study),
+        "command": "overread run protocol.toml --out STUDY" + (" --data FOLDER" if study.data else ""),
+    }
+    heatmaps = {n: study.folder("predictions", n) for n, m in protocol.models.items() if m.role == "pooled"}
+    entries = ledger.read(study.folder("ledger.jsonl"))
+    study.stage(
+        study.folder("report"),
+        lambda part: reporting.write(
+            study.folder("evaluation"),
+            part,
+            study=told,
+            cohort_folder=study.folder("cohort"),
+            heatmap_folders=heatmaps,
+            ledger=study.folder("ledger.jsonl"),
+            models={name: study.seed_folder(name, study.seeds()[0]) for name in protocol.models},
+        ),
+        config={
+            "study": {k: v for k, v in told.items() if k != "runs"},
+            "ledger": [e.hash for e in entries],
+        },
+        inputs={"evaluation": study.folder("evaluation") / STAMP},
+    )
+    return study.folder("report", "report.html")
+
+
+def _run_records(study: _Study) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in sorted(study.out.rglob("run.json")):
+        where = path.parent.relative_to(study.out)
+        if where.parts and where.parts[0] != "report" and not any(part.startswith(".") for part in where.parts):
+            found[str(where)] = runs.read(path.parent)
+    return found

@@ -1,0 +1,210 @@
+"""What a page is made of: sections of texts, tables, figures and pictures. Plain values; the template draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from overread.reporting.figures.figure_pool import Delayed, draw
+from overread.reporting.number_format import MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: its text, how it stands, and its notes."""
+
+    text: str
+    kind: str = ""  # "" words, "num" figures, "group" a heading over several columns or rows, "verdict"
+    span: int = 1
+    shade: float | None = None  # 0 pale … 1 strong, for heat tables
+    note: str = ""  # small second line
+    notes: tuple[str, ...] | None = None  # for the footnotes; None where the cell is no estimate
+    marks: str = ""  # their letters
+    link: str = ""  # the section of the page that it leads to
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with its caption, head rows, body rows (the first cell is the row's heading) and footnotes."""
+
+    caption: str
+    head: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    footnotes: tuple[tuple[str, str], ...] = ()
+    remark: str = ""
+    compact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing as inline SVG, or what makes it, with its caption, its name on the page and the numbers it draws."""
+
+    drawing: str | Delayed
+    caption: str
+    name: str = ""
+    numbers: pl.DataFrame | None = None
+
+    @property
+    def svg(self) -> str:
+        """The drawing as inline SVG."""
+        return self.drawing if isinstance(self.drawing, str) else self.drawing.draw()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One example: an image and its overlay as data URIs, and what is known of it."""
+
+    title: str
+    kind: str
+    image: str
+    overlay: str
+    alt: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Examples side by side."""
+
+    caption: str
+    items: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph; `kind`: "", "heading", "warning", "small", "code", "methods" (bracketed numbers cite references)."""
+
+    text: str
+    kind: str = ""
+    term: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Terms with what is known of each."""
+
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A list."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Blocks that are folded away until the reader opens them; what is open is printed."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+Block = Table | Figure | Pictures | Text | Facts | Points | Folded
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page; `absent` says in one line why it has no content."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...] = ()
+    absent: str = ""
+
+
+def table(
+    caption: str,
+    head: Sequence[Sequence[Cell]],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    remark: str = "",
+    compact: bool = False,
+) -> Table:
+    """A table whose cells' notes became lettered footnotes, equal notes sharing a letter.
+
+    A note that every number of the table carries (three or more) stands once below it instead.
+    """
+    numbers = [c.notes for row in rows for c in row if c.notes is not None and c.text != MISSING]
+    common = [n for n in dict.fromkeys(n for notes in numbers for n in notes) if all(n in notes for notes in numbers)]
+    common = common if len(numbers) >= 3 else []
+    letters: dict[str, str] = {}
+
+    def lettered(cell: Cell) -> Cell:
+        own = [n for n in cell.notes or () if n not in common]
+        return replace(cell, marks=",".join(letters.setdefault(n, _letters(len(letters))) for n in own))
+
+    made = tuple(tuple(lettered(c) for c in row) for row in rows)
+    said = [remark, f"Every number: {'; '.join(common)}." if common else ""]
+    footnotes = tuple((mark, note) for note, mark in letters.items())
+    return Table(caption, tuple(map(tuple, head)), made, footnotes, " ".join(s for s in said if s), compact)
+
+
+def within(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks in their order, those that are folded away among them.
+
+    >>> [b.text for b in within([Text("a"), Folded("more", (Text("b"),)), Text("c")])]
+    ['a', 'b', 'c']
+    """
+    for block in blocks:
+        if isinstance(block, Folded):
+            yield from within(block.blocks)
+        else:
+            yield block
+
+
+def drawn(sections: Sequence[Section], pool: Executor | None) -> list[Section]:
+    """The sections with every figure drawn, by the processes of the pool and this one."""
+    figures = [b for s in sections for b in within(s.blocks) if isinstance(b, Figure)]
+    waiting = {id(b): b.drawing for b in figures if isinstance(b.drawing, Delayed)}
+    done = dict(zip(waiting, draw(list(waiting.values()), pool), strict=True))
+
+    def with_drawings(blocks: Iterable[Block]) -> tuple[Block, ...]:
+        made: list[Block] = []
+        for block in blocks:
+            if isinstance(block, Folded):
+                made.append(replace(block, blocks=with_drawings(block.blocks)))
+            elif isinstance(block, Figure):
+                made.append(replace(block, drawing=done.get(id(block), block.drawing)))
+            else:
+                made.append(block)
+        return tuple(made)
+
+    return [replace(s, blocks=with_drawings(s.blocks)) for s in sections]
+
+
+def _letters(index: int) -> str:
+    """a … z, aa, ab …
+
+    >>> _letters(0), _letters(26)
+    ('a', 'aa')
+    """
+    text, index = "", index + 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        text = chr(97 + rest) + text
+    return text
+
+
+def heads(*texts: str) -> tuple[Cell, ...]:
+    """A row of headings."""
+    return tuple(Cell(t) for t in texts)
+
+
+def words(*texts: str) -> tuple[Cell, ...]:
+    """A row of words."""
+    return tuple(Cell(t) for t in texts)
+
+
+def figures(texts: Iterable[str]) -> tuple[Cell, ...]:
+    """Cells of figures, set in columns."""
+    return tuple(Cell(t, kind="num") for t in texts)
+
+
+def group(text: str, columns: int) -> tuple[Cell, ...]:
+    """A row that heads the rows below it."""
+    return (Cell(text, kind="group", span=columns),)

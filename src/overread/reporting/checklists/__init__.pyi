@@ -1,0 +1,11 @@
+from .answer_rules import RULES as RULES
+from .filled_checklists import check_statements as check_statements
+from .filled_checklists import filled as filled
+from .filled_checklists import frame as frame
+from .filled_checklists import places as places
+from .filled_checklists import section as section
+from .guideline_items import Found as Found
+from .guideline_items import Guideline as Guideline
+from .guideline_items import Item as Item
+from .guideline_items import guidelines as guidelines
+from .guideline_items import topics as topics

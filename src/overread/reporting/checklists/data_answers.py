@@ -1,0 +1,186 @@
+"""What is known of the data: where from, when, who, how split, which reference standard, what is missing."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.reporting.checklists.guideline_items import Found
+from overread.reporting.figures.flow import step_title
+from overread.reporting.number_format import count, fixed, listed, plural, share
+from overread.reporting.report_data import MEAN, ReportData, finding_title, overall
+
+_UNCERTAIN = {"ignore": "left out", "absent": "taken as absent", "present": "taken as present"}
+_NO_DEVICES = "the devices that took the images"
+
+
+def sources(evidence: ReportData) -> Found | None:
+    """The data sets that the cohort came from, with their sites."""
+    if evidence.images.is_empty():
+        return None
+    names = _words(evidence.images, "dataset")
+    held = listed(names) if names else "not named"
+    return Found("participants", f"Data sets: {held}; sites: {listed(_words(evidence.images, 'site'))}.")
+
+
+def sites(evidence: ReportData) -> Found | None:
+    """How many sites, and which."""
+    names = _words(evidence.images, "site")
+    return Found("participants", f"{plural(len(names), 'site')}: {listed(names)}.") if names else None
+
+
+def dates(evidence: ReportData) -> Found | None:
+    """The days of the first and the last image."""
+    days = evidence.images["acquired"].drop_nulls()
+    if days.is_empty():
+        return None
+    lacking = evidence.images.height - days.len()
+    left = f"the date of {plural(lacking, 'image')}" if lacking else ""
+    return Found("participants", f"Images acquired from {days.min()!s} to {days.max()!s}.", left)
+
+
+def eligibility(evidence: ReportData) -> Found | None:
+    """The steps of selection in the order in which they were applied."""
+    steps = evidence.flow.filter(pl.col("reason") != "", pl.col("reason") != "kept", pl.col("step") != "noted")
+    named = [f"{step_title(s)} ({r})" for s, r in steps.select("step", "reason").unique(maintain_order=True).rows()]
+    return Found("participants", f"Left out, in this order: {'; '.join(named)}.") if named else None
+
+
+def flow(evidence: ReportData) -> Found | None:
+    """The flow of exclusions, as a diagram with counts."""
+    if evidence.flow.is_empty() or evidence.images.is_empty():
+        return None
+    n, patients = evidence.images.height, evidence.images["patient_id"].n_unique()
+    return Found(
+        "participants",
+        f"Diagram with counts at every step; kept: {count(n)} images of {count(patients)} "
+        "patients. Present and absent per finding stand in the tables below it.",
+    )
+
+
+def partitions(evidence: ReportData) -> Found | None:
+    """How many images and patients every split has."""
+    splits = _splits(evidence)
+    if len(splits) < 2:
+        return None
+    parts = [
+        f"{name} {count(part.height)} images of {count(part['patient_id'].n_unique())} patients"
+        for name, part in splits.items()
+    ]
+    return Found("participants", f"Split by patient: {listed(parts)}.")
+
+
+def disjoint(evidence: ReportData) -> Found | None:
+    """That no patient is in two splits, counted."""
+    splits = _splits(evidence)
+    if len(splits) < 2:
+        return None
+    people = [set(part["patient_id"].to_list()) for part in splits.values()]
+    both = sum(len(p) for p in people) - len(set().union(*people))
+    return Found("participants", f"Patients: {both or 'none'} in two splits (counted).")
+
+
+def weights(evidence: ReportData) -> Found | None:
+    """That cases were drawn with unequal chances, and are weighted for it."""
+    given = evidence.joined["weight"].drop_nulls() if "weight" in evidence.joined.columns else pl.Series([])
+    if given.is_empty() or given.n_unique() < 2:
+        return None
+    least, most = fixed(given.min(), 2), fixed(given.max(), 2)
+    return Found("methods", f"Cases were sampled; weights (inverse chance of being drawn) from {least} to {most}.")
+
+
+def characteristics(evidence: ReportData) -> Found | None:
+    """Age, sex and view of the cohort; the table has them per site and split."""
+    images = evidence.images
+    ages, sexes = images["age_years"].drop_nulls(), images["sex"].cast(pl.String).drop_nulls()
+    parts = [f"median age {fixed(ages.median(), 0)}"] if ages.len() else []
+    parts += [f"female {share((sexes == 'F').sum(), sexes.len())}"] if sexes.len() else []
+    if not parts:
+        return None
+    return Found("participants", f"Per site and split in the table; over all images: {listed(parts)}.")
+
+
+def development_compared(evidence: ReportData) -> Found | None:
+    """The training data beside every test set, in one table."""
+    if not {"train", "test"} <= set(_splits(evidence)):
+        return None
+    text = "The training data beside every test set, in the table of the cohort and in that of the findings."
+    return Found("participants", text)
+
+
+def devices(evidence: ReportData) -> Found | None:
+    """The makers and devices that took the images."""
+    names = _words(evidence.images, "manufacturer") or _words(evidence.images, "device")
+    return Found("participants", f"Made by {listed(names[:8])}.") if names else None
+
+
+def devices_software(evidence: ReportData) -> Found | None:
+    """The devices, and the software that made the scores."""
+    made = {k: str(v) for k, v in (evidence.run.get("versions") or {}).items()}
+    found = devices(evidence)
+    if not made:
+        return found and Found(found.where, found.text, "the software")
+    programs = ", ".join(f"{k} {v}" for k, v in made.items())
+    return Found(
+        "provenance", f"{found.text if found else ''} Software: {programs}.".strip(), "" if found else _NO_DEVICES
+    )
+
+
+def reference_standard(evidence: ReportData) -> Found | None:
+    """Whose labels are the truth."""
+    names = [r for r in evidence.estimates["reference"].unique().sort().to_list() if r]
+    return Found("methods", f"Labels of: {listed(names)}.") if names else None
+
+
+def uncertain_labels(evidence: ReportData) -> Found | None:
+    """What an uncertain label was taken for, and how many there were."""
+    stated = evidence.estimates["policy"].str.extract(r"uncertain=(\w+)").drop_nulls().unique().sort().to_list()
+    taken = [_UNCERTAIN[p] for p in (evidence.config.get("uncertain"), *stated) if p in _UNCERTAIN]
+    if not taken:
+        return None
+    rows = evidence.account.filter(pl.col("reason").str.contains("uncertain"))
+    n = f"; {count(rows['count'].sum())} counted" if rows.height else ""
+    return Found("methods", f"Uncertain labels were {listed(list(dict.fromkeys(taken)))}{n}.")
+
+
+def missing(evidence: ReportData) -> Found | None:
+    """What was dropped between the tables and the numbers, by reason."""
+    if not evidence.run:
+        return None
+    reasons = [f"{r['reason']} ({count(r['count'])} {r['unit']})" for r in evidence.account.to_dicts()]
+    told = f"Counted by reason: {'; '.join(reasons)}." if reasons else "Nothing was dropped."
+    return Found("account", f"{told} A finding that is not stated counts neither as present nor as absent.")
+
+
+def other_findings(evidence: ReportData) -> Found | None:
+    """How many test cases have each of the findings that were labelled."""
+    rows = _lead_auc(evidence)
+    named = [f"{finding_title(r['finding']).lower()} {count(r['n_present'])}" for r in rows if r["n_present"]]
+    return Found("discrimination", f"Test cases with each finding: {listed(named)}.") if len(named) > 1 else None
+
+
+def counts(evidence: ReportData) -> Found | None:
+    """Numbers present and absent behind the AUC of every finding."""
+    rows = [r for r in _lead_auc(evidence) if r["n_present"] is not None]
+    if not rows:
+        return None
+    named = [f"{finding_title(r['finding']).lower()} {count(r['n_present'])} / {count(r['n_absent'])}" for r in rows]
+    return Found("discrimination", f"Present / absent: {listed(named)}; every other estimate has its own counts.")
+
+
+def _lead_auc(evidence: ReportData) -> list[dict]:
+    """The AUC of the leading rater per finding, at the first population."""
+    rows = overall(evidence, "standalone", "auc").filter(pl.col("rater") == evidence.cast.lead, pl.col("at") == "")
+    first = evidence.cast.populations[:1]
+    return rows.filter(pl.col("finding") != MEAN, pl.col("population").is_in(first)).to_dicts()
+
+
+def _words(frame: pl.DataFrame, column: str) -> list[str]:
+    values = frame[column].cast(pl.String).drop_nulls().unique().sort().to_list()
+    return [v for v in values if v]
+
+
+def _splits(evidence: ReportData) -> dict[str, pl.DataFrame]:
+    """The images of every split that has some."""
+    named = evidence.images.with_columns(pl.col("split").cast(pl.String).fill_null(""))
+    parts = {s: named.filter(pl.col("split") == s) for s in ("train", "tune", "test")}
+    return {s: part for s, part in parts.items() if part.height}

@@ -1,0 +1,160 @@
+"""What is known of the model: input, network, training, output, recalibration. Nothing of one made elsewhere."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import polars as pl
+
+from overread.reporting.checklists.guideline_items import Found
+from overread.reporting.methods.methods_section import models_told, pixels_told
+from overread.reporting.number_format import count, fixed, listed, plural
+from overread.reporting.report_data import ReportData, at_title
+
+
+def pixels(evidence: ReportData) -> Found | None:
+    """That the input is the image alone, where the network is known."""
+    if not networks(evidence):
+        return None
+    return Found("methods", f"One radiograph and nothing else. {_plain(pixels_told(evidence))}".strip())
+
+
+def preparation(evidence: ReportData) -> Found | None:
+    """How a radiograph becomes the network's input."""
+    told = _plain(pixels_told(evidence))
+    return Found("methods", told) if told else None
+
+
+def kind(evidence: ReportData) -> Found | None:
+    """The network, and how many findings it scores."""
+    names = networks(evidence)
+    if not names:
+        return None
+    outputs = sorted({len(m.get("findings") or ()) for m in evidence.models.values()})
+    trained = [
+        f"“{n}” on {listed([str(s) for s in m.get('training_sites') or ()]) or 'sites not stated'}"
+        for n, m in evidence.models.items()
+    ]
+    return Found("training", f"{listed(names)}, {count(outputs)} outputs, one per finding; {'; '.join(trained)}.")
+
+
+def building(evidence: ReportData) -> Found | None:
+    """The whole of training, as the methods tell it."""
+    if not networks(evidence) or not configs(evidence):
+        return None
+    return Found("methods", _plain(models_told(evidence)))
+
+
+def initial_weights(evidence: ReportData) -> Found | None:
+    """Where training started from."""
+    stated = [c for c in configs(evidence) if "weights" in c]
+    if not stated:
+        return None
+    names = {"None": "random weights", "imagenet": "ImageNet weights"}
+    return Found("methods", listed(sorted({names.get(str(c["weights"]), str(c["weights"])) for c in stated})) + ".")
+
+
+def choice(evidence: ReportData) -> Found | None:
+    """How the epoch that was kept was chosen."""
+    patience = [c["patience"] for c in configs(evidence) if c.get("patience")]
+    if not patience:
+        return None
+    text = f"The epoch with the best AUC on the tuning split; stopped after {patience[0]} epochs without a better one."
+    return Found("methods", text)
+
+
+def ensembling(evidence: ReportData) -> Found | None:
+    """Which models are the mean of several runs, or that none is."""
+    kinds = {n: m for n, m in evidence.models.items() if m.get("kind")}
+    if not kinds:
+        return None
+    made = [
+        f"“{n}”: mean logit of {plural(len(m.get('members') or ()), 'run')}"
+        for n, m in kinds.items()
+        if m["kind"] == "ensemble"
+    ]
+    return Found("training", "; ".join(made) + "." if made else "None: one training run per model.")
+
+
+def class_imbalance(evidence: ReportData) -> Found | None:
+    """How present labels were weighed in training."""
+    caps = [c["positive_weight_cap"] for c in configs(evidence) if c.get("positive_weight_cap") is not None]
+    if not caps:
+        return None
+    after = " Scores are recalibrated afterwards." if _recalibrated(evidence) else ""
+    text = f"Present labels weighed by absent per present, at most {caps[0]:g}.{after}"
+    return Found("methods", text, "" if after else "recalibration after it")
+
+
+def output(evidence: ReportData) -> Found | None:
+    """The score, and the thresholds that were frozen."""
+    rows = evidence.estimates.filter(pl.col("metric") == "threshold", pl.col("at").str.starts_with("operating_point="))
+    points = [at_title(a) for a in rows["at"].unique().sort().to_list()]
+    if not points:
+        return None
+    note = rows["note"].drop_nulls().unique().sort().to_list()
+    chosen = f" {note[0][:1].upper()}{note[0][1:]}." if note else ""
+    return Found("operating", f"A score per finding; {listed(points)}.{chosen}")
+
+
+def recalibration(evidence: ReportData) -> Found | None:
+    """A recalibration that the evaluation itself fitted, judged on other cases; or that there was none."""
+    rows = evidence.estimates.filter(
+        pl.col("metric") == "calibration_slope", pl.col("rater") == evidence.cast.lead, pl.col("estimate").is_not_nan()
+    )
+    if rows.is_empty():
+        return None
+    fitted = rows.filter(pl.col("at").str.contains("recalibration=logistic"))["estimate"]
+    if fitted.is_empty():
+        return Found("calibration", "None: the scores were evaluated as the model gives them.")
+    text = f"Logistic recalibration, judged on other cases; slope after it from {fixed(fitted.min(), 2)}"
+    return Found("calibration", f"{text} to {fixed(fitted.max(), 2)}.")
+
+
+def predictions(evidence: ReportData) -> Found | None:
+    """How the scores came about, and how several images became one case."""
+    if not evidence.run or not evidence.cast.raters:
+        return None
+    here = [r for r in evidence.cast.raters if r in evidence.models]
+    made = f"Scores of {listed([f'“{r}”' for r in here])} by the model folder named so" if here else ""
+    score = evidence.config.get("case_score")
+    several = f"the score of a case of several images is their {score}" if score else ""
+    text = "; ".join(t for t in (made, several) if t)
+    left = "" if len(here) == len(evidence.cast.raters) else "how the scores that were delivered were made"
+    return Found("methods", f"{text[:1].upper()}{text[1:]}.", left) if text else None
+
+
+def folders(evidence: ReportData) -> Found | None:
+    """That the model is a folder which holds all it needs."""
+    known = [n for n in evidence.cast.raters if n in evidence.models]
+    if not known:
+        return None
+    text = f"{listed([f'“{n}”' for n in known])}: a folder each, with weights, pixel recipe, thresholds, recalibration."
+    return Found("training", text)
+
+
+def heatmaps(evidence: ReportData) -> Found | None:
+    """Heat maps over images that were called present."""
+    return Found("heatmaps", "Grad-CAM over test images that were called present.") if evidence.heatmaps else None
+
+
+def networks(evidence: ReportData) -> list[str]:
+    """The networks that the models name."""
+    named = ((m.get("architecture") or {}).get("network") for m in evidence.models.values())
+    return sorted({str(n) for n in named if n})
+
+
+def configs(evidence: ReportData) -> list[dict[str, Any]]:
+    """The training configuration of every run that is known."""
+    found = ((r.get("config") or {}).get("training") or r.get("config") or {} for r in evidence.trainings.values())
+    return [c for c in found if "epochs" in c]
+
+
+def _recalibrated(evidence: ReportData) -> bool:
+    return any(m.get("recalibration") for m in evidence.models.values())
+
+
+def _plain(text: str) -> str:
+    """A paragraph of the methods without its citations."""
+    return re.sub(r" ?\[@[a-z0-9,]+\]", "", text)

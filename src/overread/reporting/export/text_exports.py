@@ -1,0 +1,36 @@
+"""What stands beside the page to be pasted elsewhere: the methods, the checklists, a card for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from overread import tables
+from overread.reporting import checklists
+from overread.reporting.blocks import Section
+from overread.reporting.export.model_cards import model_card
+from overread.reporting.methods.bibliography import Cited
+from overread.reporting.methods.methods_section import methods_text
+from overread.reporting.report_data import ReportData
+from overread.reporting.report_folder import CARDS, PASTED
+
+
+def write_pasted(evidence: ReportData, sections: Sequence[Section], cited: Cited, out: Path) -> list[Path]:
+    """Write methods.md, checklists.csv and model-cards/ into `out`.
+
+    Returns the paths of the files.
+    """
+    places = checklists.places(evidence, sections)
+    rows = checklists.frame(checklists.filled(evidence, places), places)
+    written = [
+        tables.write_text(out / "methods.md", methods_text(cited)),
+        tables.write_frame(rows, out / "checklists.csv"),
+    ]
+    for rater, file in tables.file_names(evidence.cast.raters).items():
+        written.append(tables.write_text(out / CARDS / f"{file}.md", model_card(evidence, rater)))
+    return written
+
+
+def names(evidence: ReportData) -> list[str]:
+    """The files that `write_pasted` writes, within the folder of the report."""
+    return [*PASTED, *(f"{CARDS}/{file}.md" for file in tables.file_names(evidence.cast.raters).values())]

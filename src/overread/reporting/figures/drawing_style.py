@@ -1,0 +1,193 @@
+"""Inks, marks and the way from a matplotlib figure to SVG that a page can hold: selectable text, stable ids."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.lines
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from overread.characters import visible
+
+INK, GREY, PALE, RULE, AMBER = "#1c2126", "#5b646c", "#e9edf0", "#c3cad0", "#8a6100"
+# Okabe & Ito's palette, safe for colour-blind readers: internal is blue, external sites follow.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5539", "#1c2126")
+MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
+# Lines: solid first. A plain dash comes last, because decision curves use it for treating everyone.
+DASHES: tuple[Any, ...] = ("-", (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (5, 1.6)))
+WIDTH = 9.8  # inches: the width of a page's column
+KEY_LINE = 0.2  # inches
+
+_RC: Any = {
+    "text.parse_math": False,  # a name with two dollar signs is no formula
+    "svg.fonttype": "none",  # text stays text: selectable, searchable, read aloud
+    "font.family": ["DejaVu Sans"],  # measured with the font that ships with matplotlib; the page's own is narrower
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8.5,
+    "axes.axisbelow": True,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "butt",
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The house style of a figure, for as long as the block lasts."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def canvas(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of that many inches."""
+    return Figure(figsize=(width, height))
+
+
+def panels(count: int, *, columns: int, height: float, share: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels, so many to a row, each so many inches high."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH * min(columns / 3, 1), rows * height))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
+    axes = list(grid.ravel())
+    for spare in axes[count:]:
+        spare.remove()
+    if share:
+        for axis in axes[max(count - columns, 0) : count]:
+            axis.tick_params(labelbottom=True)
+    return figure, axes[:count]
+
+
+def columns_for(count: int) -> int:
+    """How many panels to set in a row, so that few places stay empty.
+
+    >>> [columns_for(n) for n in (1, 3, 5, 6, 8, 14)]
+    [1, 3, 5, 3, 4, 5]
+    """
+    if count <= 5:
+        return count
+    return 3 if count == 6 else min((4, 5), key=lambda c: (-count % c, -c))
+
+
+def series_colour(index: int) -> str:
+    """The colour of the index-th series (a population or a model; 0 = internal)."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def series_marker(index: int) -> str:
+    """The marker of the index-th series; colour and marker together are unique for 64 series.
+
+    >>> series_marker(0), series_marker(8)
+    ('o', 'D')
+    """
+    return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+
+
+def series_dash(index: int) -> Any:
+    """The line style of the index-th series; colour and line style together are unique for 32 series.
+
+    >>> series_dash(0) == series_dash(7), series_dash(7) == series_dash(8)
+    (True, False)
+    """
+    return DASHES[index // len(COLOURS) % len(DASHES)]
+
+
+def key_height(names: Sequence[str], width: float = WIDTH) -> float:
+    """The height in inches that a key of these names takes; none where there is one name only."""
+    if len(names) < 2:
+        return 0.1
+    lines, x = 1, 0.1
+    for name in (n for n in names if n):
+        if x > 0.1 and x + 0.34 + 0.075 * len(name) > width:
+            lines, x = lines + 1, 0.1
+        x += 0.34 + 0.075 * len(name) + 0.3
+    return 0.2 + lines * KEY_LINE
+
+
+def key(figure: Figure, names: Sequence[str], *, top: float) -> None:
+    """A key of the series above the panels; its first line lies `top` inches below the upper edge."""
+    width, height = figure.get_size_inches()
+    x = 0.1
+    for i, name in enumerate(names):
+        if not name:
+            continue
+        if x > 0.1 and x + 0.34 + 0.075 * len(name) > width:
+            x, top = 0.1, top + KEY_LINE
+        mark = mpl.lines.Line2D(
+            [x / width, (x + 0.26) / width],
+            [1 - top / height] * 2,
+            color=series_colour(i),
+            lw=1.6,
+            ls=series_dash(i),
+            marker=series_marker(i),
+            markevery=[0],
+            ms=4.6,
+            transform=figure.transFigure,
+            figure=figure,
+        )
+        figure.add_artist(mark)
+        figure.text((x + 0.34) / width, 1 - top / height, name, va="center", color=INK)
+        x += 0.34 + 0.075 * len(name) + 0.3
+
+
+def svg(figure: Figure, name: str, alt: str) -> str:
+    """The figure as inline SVG with a title for screen readers; the same figure always gives the same text."""
+    buffer = io.StringIO()
+    with mpl.rc_context({**_RC, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The page's own font has what matplotlib's lacks; and the warning would print a control character.
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return tidy(buffer.getvalue(), name, alt, figure.get_size_inches()[0])
+
+
+def tidy(text: str, name: str, alt: str, inches: float) -> str:
+    """The SVG that matplotlib writes, without prologue, metadata, unused ids and fixed size."""
+    text = visible(text[text.index("<svg") :], keep="\n")  # XML knows no control characters
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.S)
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda m: m.group(0) if m.group(1) in used else "", text)
+    text = re.sub(r' (?:d|x|y|transform|points)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m.group(0)), text)
+    text = re.sub(r"\n\s*", "\n", text)
+    box = re.search(r'viewBox="([^"]*)"', text)
+    head = (
+        f'<svg viewBox="{box.group(1) if box else ""}" role="img" aria-labelledby="t-{escape(name)}" '
+        f'style="max-width:{inches * 100:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<title id="t-{escape(name)}">{escape(visible(alt))}</title>'
+    )
+    return head + text[text.index(">", text.index("<svg")) + 1 :].strip()
+
+
+def standalone(inline: str) -> str:
+    """An inline SVG as a file of its own, in the size at which the page shows it."""
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', inline)
+    size = f' width="{box.group(1)}pt" height="{box.group(2)}pt"' if box else ""
+    return inline.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg"{size} ', 1) + "\n"

@@ -1,0 +1,235 @@
+"""A model's ROC curve with the readers' operating points on it, a panel per reference standard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, isfinite, nan
+from typing import Any
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from overread.reporting.figures.curve_panels import draw_curve
+from overread.reporting.figures.drawing_style import (
+    AMBER,
+    COLOURS,
+    DASHES,
+    GREY,
+    INK,
+    RULE,
+    WIDTH,
+    canvas,
+    drawing,
+    series_colour,
+    svg,
+)
+
+# inches: three panels to a row, room for the words left of, above and below each
+_COLUMNS, _LEFT, _GAP, _HEAD, _FOOT = 3, 0.52, 0.42, 0.5, 0.56
+_SIDE = (WIDTH - _LEFT - 0.1 - 2 * _GAP) / 3
+_SPARE = 12  # entries of the key that fit beside the panels
+_FROZEN = ("s", "^", "v", "P")  # the marks of the frozen operating points
+_ENDS = (0.25, 0.4, 0.6, 0.8, 1.0)  # where the axis of 1 - specificity may end
+
+
+@dataclass(frozen=True, slots=True)
+class PlottedPoint:
+    """Where a rater works: 1 - specificity and sensitivity, each with its interval (NaN where there is none)."""
+
+    name: str
+    x: float
+    y: float
+    x_interval: tuple[float, float] = (nan, nan)
+    y_interval: tuple[float, float] = (nan, nan)
+    reads: int = 0
+    few: bool = False
+    place: tuple[int, int] = (0, 0)  # of a model's point: which output, which operating point
+
+
+@dataclass(frozen=True, slots=True)
+class RocPanel:
+    """What is known under one reference standard: curves per output, readers, their average, frozen points."""
+
+    title: str
+    below: str  # what a reader of the figure must know of this standard
+    curves: tuple[tuple[int, str, pl.DataFrame], ...]  # which output, its name, its points
+    readers: tuple[PlottedPoint, ...]
+    average: PlottedPoint | None
+    frozen: tuple[PlottedPoint, ...]
+    labels: tuple[tuple[int, str], ...] = ()  # which output, what is printed of it
+
+
+@dataclass(frozen=True, slots=True)
+class LegendKey:
+    """The words of the key: outputs, operating points, and whether some readers have few reads."""
+
+    outputs: tuple[str, ...]
+    points: tuple[tuple[int, str], ...]  # which operating point, and its words
+    few: bool
+
+
+def reader_panels(shown: Sequence[RocPanel], key: LegendKey, *, name: str, alt: str) -> str:
+    """SVG of the panels, three in a row; the key stands in place of a spare panel where it fits, else above them."""
+    end = axis_end(shown)
+    most = max((p.reads for panel in shown for p in panel.readers), default=1)
+    rows, spare = -(-len(shown) // _COLUMNS), -len(shown) % _COLUMNS
+    spare = spare if len(_models(key)) + len(_people(key)) <= _SPARE else 0
+    top = 0.0 if spare else 0.24 * (_lines([*key.outputs, *(words for _, words in key.points)]) + 1) + 0.12
+    height = top + rows * (_HEAD + _SIDE + _FOOT)
+    with drawing():
+        figure = canvas(height)
+        for i, panel in enumerate(shown):
+            axis = figure.add_axes(_box(i, top, height))
+            _draw(axis, panel, end, most)
+            axis.set_xlabel("1 − specificity")
+            if i % _COLUMNS == 0:
+                axis.set_ylabel("Sensitivity")
+        if spare:
+            x, _, _, tall = _box(len(shown), top, height)
+            y = _box(len(shown), top, height)[1] + tall
+            _legend(figure, [*_models(key), *_people(key)], (x, y + 0.04 / height), columns=1)
+        else:
+            models = _models(key)
+            lines = _lines([*key.outputs, *(words for _, words in key.points)])
+            _legend(figure, models, (0.0, 1.0), columns=-(-len(models) // lines))
+            _legend(figure, _people(key), (0.0, 1 - 0.24 * lines / height), columns=3)
+        return svg(figure, name, alt)
+
+
+def _box(place: int, top: float, height: float) -> tuple[float, float, float, float]:
+    """Where the axes of the panel at a place stand, as shares of the figure."""
+    row, column = divmod(place, _COLUMNS)
+    x, y = _LEFT + column * (_SIDE + _GAP), top + row * (_HEAD + _SIDE + _FOOT) + _HEAD + _SIDE
+    return x / WIDTH, 1 - y / height, _SIDE / WIDTH, _SIDE / height
+
+
+def axis_end(shown: Sequence[RocPanel]) -> float:
+    """Where the axis of 1 - specificity ends: all readers with enough reads, their average and their intervals fit.
+
+    >>> axis_end([Panel("", "", (), (Point("r", 0.31, 0.8, (0.2, 0.45)),), None, ())])
+    0.6
+    """
+    some = [p for panel in shown for p in (*panel.readers, *([panel.average] if panel.average else [])) if not p.few]
+    reach = max((x for p in some for x in (p.x, p.x_interval[1]) if isfinite(x)), default=1.0)
+    return next(e for e in _ENDS if reach <= e or e == 1.0)
+
+
+def _draw(axis: Axes, panel: RocPanel, end: float, most: int) -> None:
+    axis.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
+    for i, _, curve in panel.curves:
+        draw_curve(axis, curve, series_colour(i), style=_style(i), band=0.16 if len(panel.curves) < 3 else 0.09)
+    _readers(axis, panel.readers, most)
+    for point in panel.frozen:
+        colour, mark = series_colour(point.place[0]), _FROZEN[point.place[1] % len(_FROZEN)]
+        axis.plot([point.x], [point.y], mark, ms=6.2, mfc="white", mec=colour, mew=1.5, zorder=5, clip_on=True)
+    if panel.average:
+        _average(axis, panel.average)
+    for line, (i, text) in enumerate(reversed(panel.labels)):
+        axis.text(
+            0.985,
+            0.03 + 0.062 * line,
+            text,
+            transform=axis.transAxes,
+            ha="right",
+            color=series_colour(i),
+            fontsize=8.2,
+            zorder=6,
+        )
+    axis.set_xlim(-0.03 * end, end)
+    axis.set_ylim(-0.02, 1.035)
+    axis.set_box_aspect(1)
+    axis.grid(color=RULE, lw=0.35)
+    axis.locator_params(axis="x", nbins=5)
+    axis.set_title(panel.title, pad=18 if panel.below else 6)
+    if panel.below:
+        axis.annotate(
+            panel.below,
+            (0, 1),
+            xycoords="axes fraction",
+            xytext=(0, 6),
+            textcoords="offset points",
+            color=AMBER,
+            fontsize=8,
+        )
+
+
+def _style(output: int) -> Any:
+    """The line of the index-th output, so that colour is not the only sign."""
+    return DASHES[(output + output // len(COLOURS)) % len(DASHES)]
+
+
+def _readers(axis: Axes, points: Sequence[PlottedPoint], most: int) -> None:
+    """Readers with their intervals, larger with more reads; those with few reads hollow, small, without."""
+    few, many = ([p for p in points if p.few == kind] for kind in (True, False))
+    axis.plot([p.x for p in few], [p.y for p in few], "o", ms=3.2, mfc="none", mec=GREY, mew=0.8, zorder=3)
+    x, y = [p.x for p in many], [p.y for p in many]
+    line: Any = {"color": GREY, "lw": 0.8, "alpha": 0.4, "zorder": 2}
+    axis.hlines(y, [p.x_interval[0] for p in many], [p.x_interval[1] for p in many], **line)
+    axis.vlines(x, [p.y_interval[0] for p in many], [p.y_interval[1] for p in many], **line)
+    sizes = [(3.2 + 4.8 * (p.reads / most) ** 0.5) ** 2 for p in many]
+    axis.scatter(x, y, s=sizes, color=GREY, edgecolors="white", lw=0.6, alpha=0.85, zorder=3)
+
+
+def _average(axis: Axes, point: PlottedPoint) -> None:
+    axis.axvline(point.x, color=INK, lw=0.7, ls=(0, (1, 2.4)), zorder=1)
+    axis.axhline(point.y, color=INK, lw=0.7, ls=(0, (1, 2.4)), zorder=1)
+    axis.hlines([point.y], *point.x_interval, color=INK, lw=1.8, zorder=6)
+    axis.vlines([point.x], *point.y_interval, color=INK, lw=1.8, zorder=6)
+    axis.plot([point.x], [point.y], "D", ms=8, mfc=INK, mec="white", mew=1.1, zorder=7)
+
+
+def _models(key: LegendKey) -> list[tuple[Any, str]]:
+    """The marks of models, each with its words."""
+    lines = [(Line2D([], [], color=series_colour(i), ls=_style(i), lw=1.8), o) for i, o in enumerate(key.outputs)]
+    band = Patch(color=series_colour(0), alpha=0.16, lw=0), "Band (pointwise)"
+    mark: dict[str, Any] = {"ls": "", "ms": 6.2, "mfc": "white", "mec": INK, "mew": 1.3}
+    points = [(Line2D([], [], marker=_FROZEN[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in key.points]
+    return [*lines, band, *points]
+
+
+def _people(key: LegendKey) -> list[tuple[Any, str]]:
+    """The marks of readers, each with its words."""
+    average = Line2D([], [], color=INK, lw=1.8, marker="D", ms=8, mfc=INK, mec="white")
+    one = Line2D([], [], color=GREY, lw=0.8, marker="o", ms=7, mfc=GREY, mec="white")
+    few = Line2D([], [], ls="", marker="o", ms=3.2, mfc="none", mec=GREY)
+    made = [(average, "Average reader, with intervals"), (one, "A reader; larger with more reads")]
+    return [*made, (few, "A reader with few reads")] if key.few else made
+
+
+def _legend(figure: Figure, entries: Sequence[tuple[Any, str]], at: tuple[float, float], *, columns: int) -> None:
+    marks, words = zip(*entries, strict=True)
+    place: Any = {"loc": "upper left", "borderaxespad": 0.2, "handletextpad": 0.7, "columnspacing": 1.5}
+    figure.legend(marks, words, ncol=columns, bbox_to_anchor=at, labelspacing=0.62, **place)
+
+
+def _lines(words: Sequence[str]) -> int:
+    """How many lines these words of a key take, with that of the band."""
+    return max(1, ceil((sum(0.075 * len(w) + 0.75 for w in words) + 2.0) / WIDTH))
+
+
+def numbers(shown: Sequence[RocPanel], key: LegendKey) -> pl.DataFrame:
+    """What is drawn, as a table: a row per point of a curve, reader, average and frozen operating point."""
+    rows = []
+    for panel in shown:
+        for i, _, curve in panel.curves:
+            for r in curve.sort("order").iter_rows(named=True):
+                band = (nan, nan), (r["low"], r["high"])
+                rows.append(_number(panel, "curve", key.outputs[i], PlottedPoint("", r["x"], r["y"], *band)))
+        average = [panel.average] if panel.average else []
+        for kind, points in (
+            ("reader", panel.readers),
+            ("average reader", average),
+            ("frozen threshold", panel.frozen),
+        ):
+            rows += [_number(panel, kind, p.name, p) for p in points]
+    kinds = {"reference": pl.String, "what": pl.String, "rater": pl.String, "1 - specificity": pl.Float64}
+    kinds |= dict.fromkeys(("x_low", "x_high", "sensitivity", "low", "high"), pl.Float64) | {"reads": pl.Int64}
+    return pl.DataFrame(rows, schema=kinds, orient="row")
+
+
+def _number(panel: RocPanel, kind: str, rater: str, p: PlottedPoint) -> tuple[object, ...]:
+    return panel.title, kind, rater, p.x, *p.x_interval, p.y, *p.y_interval, p.reads or None

@@ -1,0 +1,209 @@
+"""The page: every section in its order, drawn by the template into one self-contained file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from overread import integrity, runs, tables
+from overread.characters import visible
+from overread.ledger import read as read_ledger
+from overread.reporting import checklists
+from overread.reporting.blocks import Section, Table, drawn
+from overread.reporting.export import files_beside, text_exports
+from overread.reporting.methods.bibliography import Cited, Reference
+from overread.reporting.methods.methods_section import methods
+from overread.reporting.report_data import ReportData, read_evidence
+from overread.reporting.report_folder import PAGE, replacing_report
+from overread.reporting.sections import (
+    calibration_section,
+    contrasts,
+    decision_section,
+    discrimination_section,
+    duplicate_images,
+    heatmaps,
+    hypothesis_section,
+    label_policies,
+    model_training_section,
+    operating_section,
+    reader_section,
+    reference_section,
+    study_notes,
+    study_participants,
+    subgroup_section,
+    summary,
+)
+
+
+def write(
+    evidence_folder: Path | str,
+    out: Path | str,
+    *,
+    study: Mapping[str, Any],
+    cohort_folder: Path | str | None = None,
+    heatmap_folders: Mapping[str, Path | str] | None = None,
+    ledger: Path | str | None = None,
+    models: Mapping[str, Path | str] | None = None,
+    pool: Executor | None = None,
+) -> Path:
+    """Write `out`/report.html with the estimates, tables for Word and the figures beside it; return the page's path.
+
+    Parameters
+    ----------
+    evidence_folder: what `overread evaluate` wrote: estimates, verdicts, curves, joined, account, run.json.
+    study: "title", "question", "protocol" (resolved), "protocol_hash", "warnings", "governance", "models" (name:
+        model.json), "runs" (stage: run.json), "command", "statements" (topic: what only the authors can tell the
+        checklists); each may be missing, and the page then says so.
+    cohort_folder: for participants, regions and pixels; heatmap_folders: folders of predictions by model; ledger: the
+        ledger of openings; models: model folders by name, for the course of training.
+    pool: processes that draw figures beside this one, see `drawing_pool`.
+
+    Returns the path of report.html, which needs no network and no other file; estimates.parquet, .json and .csv,
+    tables.docx, figures/ (each as SVG, its numbers as CSV), methods.md, checklists.csv and model-cards/ are for those
+    who go on from there. A section for which there is no data is left out and named in one line. Raises InputError when
+    the folder holds no estimates, a file of it, of the cohort, of the predictions or of a model was altered, the ledger
+    is broken, a statement is about something that no checklist asks for, or `out` holds files that no report wrote and
+    this one would replace. The hashes of all that is written are in run.json, with the number and hash of the last
+    entry of the ledger.
+    """
+    out = Path(out)
+    for folder in (evidence_folder, cohort_folder, *(heatmap_folders or {}).values(), *(models or {}).values()):
+        if folder is not None:
+            runs.check_if_run(folder)
+    evidence = read_evidence(evidence_folder, study, cohort_folder=cohort_folder, ledger_path=ledger, models=models)
+    entries = [] if ledger is None else read_ledger(ledger)
+    config = {key: study.get(key) for key in ("title", "protocol_hash", "statements")}
+    runs.claim(out, "report", [])
+    _refuse_edited(out)
+    with runs.start(out, "report", config=config) as run:
+        looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
+        evidence = replace(evidence, heatmaps=not looked.absent)
+        sections, cited = compose(evidence, duplicate_images.duplicates(evidence, cohort_folder), looked)
+        for path in _write_files(evidence, drawn(sections, pool), cited, out):
+            run.output(path)
+        if ledger is not None and entries:
+            run.note("ledger", {**entries[-1].head, "file": os.path.relpath(ledger, out)})
+    return out / "report.html"
+
+
+def _refuse_edited(out: Path) -> None:
+    """Refuse to replace files of an earlier report that a person changed, or put a link in the place of."""
+    if not (out / "run.json").is_file():
+        return
+    found = integrity.differences(out, runs.read(out).get("outputs", {}), thorough=True)
+    do = "Move what you changed elsewhere, or remove these files, and run the command again."
+    integrity.refuse(out, [each for each in found if each.kind != integrity.MISSING], do=do)
+
+
+def _write_files(evidence: ReportData, sections: list[Section], cited: Cited, out: Path) -> list[Path]:
+    """Write the page, last, and what stands beside it; their paths."""
+    headline = summary.headline(evidence)
+    text = render(evidence, sections, headline, cited.references)
+    top = Section("summary", "Summary", (headline,) if headline else ())
+    with replacing_report(out, [*files_beside.names([top, *sections]), *text_exports.names(evidence), PAGE]):
+        written = files_beside.write_beside(evidence, [top, *sections], out)
+        written += text_exports.write_pasted(evidence, sections, cited, out)
+        return [*written, tables.write_text(out / PAGE, text)]
+
+
+def compose(evidence: ReportData, copies: Section, looked: Section) -> tuple[list[Section], Cited]:
+    """Every section in the order of the page, those without content among them, and the methods with what they cite."""
+    told, cited = methods(evidence)
+    sections = [
+        summary.governance(evidence),
+        study_participants.participants(evidence),
+        copies,
+        discrimination_section.discrimination(evidence),
+        operating_section.operating(evidence),
+        reader_section.readers(evidence),
+        calibration_section.calibration(evidence),
+        decision_section.decision(evidence),
+        contrasts.comparison(evidence),
+        hypothesis_section.h1(evidence),
+        reference_section.h2(evidence),
+        label_policies.policies(evidence),
+        contrasts.drop(evidence),
+        contrasts.site_alone(evidence),
+        contrasts.matrix(evidence),
+        subgroup_section.subgroups(evidence),
+        looked,
+        model_training_section.training(evidence),
+        told,
+        study_notes.not_computed(evidence),
+        study_notes.account(evidence),
+        study_notes.provenance(evidence),
+    ]
+    places = checklists.places(evidence, sections)
+    sections.append(checklists.section(checklists.filled(evidence, places), places))
+    return sections, cited
+
+
+def render(
+    evidence: ReportData, sections: Sequence[Section], headline: Table | None, references: Sequence[Reference]
+) -> str:
+    """The page as text."""
+    files = tables.file_names(figure.name for figure in files_beside.figures_of(sections))
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("overread.reporting"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+    )
+    environment.filters["cite"] = linked_citations
+    environment.filters["file"] = lambda name: files[name]
+    environment.tests["kind"] = lambda block, name: type(block).__name__ == name
+    return environment.get_template("report.html.j2").render(
+        style=Markup(resources.files("overread.reporting").joinpath("style.css").read_text(encoding="utf-8")),
+        title=str(evidence.study.get("title") or "Evidence report"),
+        paragraph=summary.study_paragraph(evidence),
+        made=_made(evidence),
+        verdicts=summary.verdict_block(evidence),
+        headline=headline,
+        warnings=summary.warnings(evidence),
+        sections=[s for s in sections if not s.absent],
+        left_out=study_notes.left_out(list(sections)),
+        references=references,
+    )
+
+
+def _shown(value: Any) -> Any:
+    """What the template may write: text of others without characters that are hidden or turn letters round."""
+    return visible(value, keep="\n\t") if type(value) is str else value
+
+
+def _made(evidence: ReportData) -> str:
+    """Which program made it and when: the day of the evaluation, so that the same evidence gives the same page."""
+    version = (evidence.run.get("versions") or {}).get("overread")
+    day = str(evidence.run.get("started") or "")[:10]
+    hashed = str(evidence.study.get("protocol_hash") or "")
+    parts = [
+        "overread" + (f" {version}" if version else ""),
+        f"evaluated {day}" if day else "",
+        f"protocol {hashed[:12]}" if hashed else "",
+    ]
+    return " · ".join(p for p in parts if p)
+
+
+def linked_citations(text: str) -> Markup:
+    """Escaped text whose bracketed numbers lead to the list of references.
+
+    >>> linked_citations("See <it> [1,2].")
+    Markup('See &lt;it&gt; [<a href="#ref-1">1</a>,<a href="#ref-2">2</a>].')
+    """
+
+    def linked(match: re.Match[str]) -> str:
+        return "[" + ",".join(f'<a href="#ref-{n}">{n}</a>' for n in match.group(1).split(",")) + "]"
+
+    text = visible(text, keep="\n\t")
+    return Markup(re.sub(r"\[(\d+(?:,\d+)*)\]", linked, str(escape(text))))

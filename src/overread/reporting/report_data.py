@@ -1,0 +1,295 @@
+"""What a report is made from: the tables of an evaluation, the cohort beside it, and who plays which part in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from overread import findings, ledger, runs, tables
+from overread.errors import InputError
+from overread.images.recipe.pixel_recipe import Recipe
+from overread.tables.records.kinds import EvaluationSettings, ModelRecord, Notes, Training
+from overread.tables.records.typed_files import read_json, typed
+
+MEAN = "(mean)"
+FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Raters, findings and populations in the order in which the page names them."""
+
+    raters: tuple[str, ...]  # the leading one first; members of an ensemble are not among them
+    members: tuple[str, ...]
+    findings: tuple[str, ...]
+    populations: tuple[str, ...]  # those of the leading rater, or of all where no pooled model is named
+    own: Mapping[
+        str, tuple[str, ...]
+    ]  # the populations of every rater: to a single-site model other sites are external
+    roles: Mapping[str, Any]
+    trained: bool  # whether a model.json is known: then "internal" means the sites it was trained on
+
+    @property
+    def lead(self) -> str:
+        """The rater that the page shows first: the pooled model, or else the first one."""
+        return self.raters[0] if self.raters else ""
+
+    @property
+    def external(self) -> tuple[str, ...]:
+        """The external populations."""
+        return tuple(p for p in self.populations if p.startswith("external:"))
+
+    def populations_of(self, rater: str) -> tuple[str, ...]:
+        """The populations that a rater was tested on."""
+        return self.own.get(rater, self.populations)
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """The models that learned from one site."""
+        return tuple(self.roles.get("single") or ())
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything that the sections read. A frame that was not given is empty; `cohort` tells whether one was."""
+
+    estimates: pl.DataFrame
+    verdicts: pl.DataFrame
+    curves: pl.DataFrame
+    joined: pl.DataFrame
+    account: pl.DataFrame
+    flow: pl.DataFrame
+    images: pl.DataFrame
+    labels: pl.DataFrame
+    regions: pl.DataFrame
+    cast: Cast
+    study: Mapping[str, Any]
+    run: Mapping[str, Any]
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    histories: Mapping[str, pl.DataFrame] = field(default_factory=dict)  # of every training run, by its name
+    trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # run.json of every training run
+    heatmaps: bool = False
+    openings: tuple[ledger.Entry, ...] = ()  # accesses to the test labels
+    ledger_head: Mapping[str, Any] | None = None  # number and hash of the entry that the evaluation wrote
+    ledger_faults: tuple[str, ...] = ()  # what is missing in the ledger
+    cohort: bool = False
+    duplicates: pl.DataFrame | None = None  # pairs of duplicate images; None where the cohort was not searched
+    stored_size: int | None = None  # side of the stored images in pixels
+    notes: tuple[str, ...] = ()  # what the evaluation says of itself
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration of the evaluation."""
+        return self.run.get("config") or {}
+
+
+def read_evidence(
+    folder: Path | str,
+    study: Mapping[str, Any],
+    *,
+    cohort_folder: Path | str | None = None,
+    ledger_path: Path | str | None = None,
+    models: Mapping[str, Path | str] | None = None,
+) -> ReportData:
+    """The tables of an evaluation folder with the cohort, the models and the ledger that belong to it.
+
+    Raises InputError when the folder holds no estimates.
+    """
+    folder = Path(folder)
+    if not (folder / "estimates.parquet").is_file():
+        raise InputError(folder, "a folder written by `overread evaluate`", "no estimates.parquet in it")
+    run = _run(folder, EvaluationSettings)
+    given = {n: _json(Path(f) / "model.json", ModelRecord) for n, f in (models or {}).items()} | dict(
+        study.get("models") or {}
+    )
+    estimates, trained = _table(folder, "estimates"), _training_folders(models or {})
+    cast = _cast(estimates, run.get("config") or {}, study, given)
+    stated = _json(folder / "notes.json", Notes)
+    head = stated.get("ledger")
+    return ReportData(
+        estimates=estimates,
+        verdicts=_table(folder, "verdicts"),
+        curves=_table(folder, "curves"),
+        joined=_table(folder, "joined"),
+        account=_table(folder, "account"),
+        flow=_table(cohort_folder, "flow"),
+        images=_table(cohort_folder, "images"),
+        labels=_table(cohort_folder, "labels"),
+        regions=_table(cohort_folder, "regions"),
+        cast=cast,
+        study=study,
+        run=run,
+        models={
+            name: given[name] for name in (*cast.raters, *(n for n in given if n not in cast.raters)) if given.get(name)
+        },
+        histories={
+            n: tables.frame_of(f / "history.parquet") for n, f in trained.items() if (f / "history.parquet").is_file()
+        },
+        trainings={n: record for n, f in trained.items() if (record := _run(f, Training))},
+        openings=_accesses(ledger_path),
+        ledger_head=head,
+        ledger_faults=tuple(ledger.faults(ledger_path, head)),
+        cohort=cohort_folder is not None,
+        duplicates=_pairs(cohort_folder),
+        stored_size=_stored_size(cohort_folder),
+        notes=tuple(stated.get("notes") or ()),
+    )
+
+
+def _accesses(path: Path | str | None) -> tuple[ledger.Entry, ...]:
+    """The accesses to test labels in a ledger, () where there is none."""
+    entries = [] if path is None else ledger.read(path)
+    return tuple(entry for entry in entries if entry.kind == ledger.ACCESS)
+
+
+def _table(folder: Path | str | None, name: str) -> pl.DataFrame:
+    path = Path(folder) / f"{name}.parquet" if folder is not None else None
+    return tables.read(path, name) if path is not None and path.is_file() else tables.empty(name)
+
+
+def _run(folder: Path, kind: type[Any]) -> Mapping[str, Any]:
+    """The run.json of a folder, its configuration of that kind; {} where there is none."""
+    if not (folder / "run.json").is_file():
+        return {}
+    record = runs.read(folder)
+    typed(record.get("config") or {}, kind, f"{folder / 'run.json'}, config")
+    return record
+
+
+def _json(path: Path, kind: type[Any]) -> Mapping[str, Any]:
+    return read_json(path, kind) if path.is_file() else {}
+
+
+def _training_folders(models: Mapping[str, Path | str]) -> dict[str, Path]:
+    """The folder of every training run: a model's own, or those of the seeds below or beside it."""
+    found: dict[str, Path] = {}
+    for name, given in models.items():
+        folder = Path(given)
+        beside = folder.name == "ensemble" or folder.name.startswith("seed-")
+        seeds = sorted(p for p in (folder.parent if beside else folder).glob("seed-*") if p.is_dir())
+        found |= {f"{name}/{p.name}": p for p in seeds} if seeds else {name: folder}
+    return found
+
+
+def _pairs(cohort_folder: Path | str | None) -> pl.DataFrame | None:
+    file = Path(cohort_folder or "") / "duplicates.parquet"
+    return tables.frame_of(file) if cohort_folder is not None and file.is_file() else None
+
+
+def _stored_size(cohort_folder: Path | str | None) -> int | None:
+    file = Path(cohort_folder or "") / "pixels" / "recipe.json"
+    if cohort_folder is None or not file.is_file():
+        return None
+    return Recipe.from_dict(read_json(file, dict[str, Any])).size
+
+
+def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping) -> Cast:
+    roles = dict(config.get("roles") or study.get("roles") or {})
+    estimates = estimates.filter(~pl.col("analysis").is_in(FROM_READS))
+    standalone = estimates.filter(pl.col("analysis") == "standalone")
+    raters = (standalone if standalone.height else estimates)["rater"].unique(maintain_order=True).to_list()
+    listed = {m for members in (config.get("members") or {}).values() for m in members}
+    members = tuple(r for r in raters if r in listed or "/seed-" in r)
+    lead = [roles.get("pooled"), *(roles.get("single") or {}), roles.get("matched")]
+    known = [r for r in raters if r not in members and r]
+    ordered = [r for r in lead if r in known] + [r for r in known if r not in lead]
+    named = set(estimates["finding"].unique().to_list()) - {"", MEAN}
+    own = {r: in_order(standalone.filter(pl.col("rater") == r)["population"]) for r in ordered}
+    lead_own = own.get(ordered[0], ()) if ordered and ordered[0] == roles.get("pooled") else ()
+    return Cast(
+        raters=tuple(ordered),
+        members=members,
+        findings=in_vocabulary(named),
+        populations=lead_own or in_order((standalone if standalone.height else estimates)["population"]),
+        own={r: p for r, p in own.items() if p},
+        roles=roles,
+        trained=any(models.values()),
+    )
+
+
+def in_vocabulary(names: Iterable[str]) -> tuple[str, ...]:
+    """Findings in the order of the vocabulary, others behind them.
+
+    >>> in_vocabulary(["mass", "other", "cardiomegaly"])
+    ('cardiomegaly', 'mass', 'other')
+    """
+    order = {f.name: i for i, f in enumerate(findings.VOCABULARY)}
+    return tuple(sorted(names, key=lambda f: (order.get(f, len(order)), f)))
+
+
+def in_order(populations: Iterable[str]) -> tuple[str, ...]:
+    """Populations, each once: internal first, then the external ones by name.
+
+    >>> in_order(["external:b", "internal", "external:a", "internal"])
+    ('internal', 'external:a', 'external:b')
+    """
+    return tuple(sorted({p for p in populations if p}, key=lambda p: (p != "internal", p)))
+
+
+def pick(frame: pl.DataFrame, **equals: str) -> pl.DataFrame:
+    """The rows in which these columns have these values."""
+    return frame.filter(*(pl.col(c) == v for c, v in equals.items())) if equals else frame
+
+
+def overall(evidence: ReportData, analysis: str, metric: str) -> pl.DataFrame:
+    """The rows of one metric that no subgroup restricts."""
+    return pick(evidence.estimates, analysis=analysis, metric=metric, subgroup="all").vstack(
+        pick(evidence.estimates, analysis=analysis, metric=metric, subgroup="")
+    )
+
+
+def by(frame: pl.DataFrame, *keys: str) -> dict[tuple[str, ...], Row]:
+    """The rows found by the values of these columns; of rows with equal values the first."""
+    found: dict[tuple[str, ...], Row] = {}
+    for row in frame.iter_rows(named=True):
+        found.setdefault(tuple(row[k] for k in keys), row)
+    return found
+
+
+def population_title(evidence: ReportData, population: str) -> str:
+    """How a population is headed: internal test, or the external site by name."""
+    if population.startswith("external:"):
+        return f"External: {population.partition(':')[2]}"
+    if population == "internal":
+        return "Internal test" if evidence.cast.trained or evidence.cast.external else "Test set"
+    return population
+
+
+def finding_title(name: str) -> str:
+    """How a finding is headed; the mean over findings says that it is one."""
+    return "Mean over findings" if name == MEAN else findings.title(name)
+
+
+def plain_words(note: str) -> str:
+    """A note with findings as a reader says them.
+
+    >>> plain_words("mean over 2 findings: pleural_effusion, mass")
+    'mean over 2 findings: pleural effusion, mass'
+    """
+    for name in (f.name for f in findings.VOCABULARY if "_" in f.name):
+        note = re.sub(rf"\b{name}\b", name.replace("_", " "), note)
+    return note
+
+
+def at_title(at: str) -> str:
+    """What an `at` says in words.
+
+    >>> at_title("operating_point=spec90"), at_title("specificity=0.95")
+    ('threshold frozen for specificity 0.90', 'specificity 0.95')
+    """
+    kind, _, value = at.partition("=")
+    if kind == "operating_point":
+        word = {"spec": "specificity", "sens": "sensitivity"}.get(value[:4], "")
+        digits = value[4:]
+        if word and digits.replace(".", "", 1).isdigit():
+            return (
+                f"threshold frozen for {word} {max(f'{float(digits) / 100:.2f}', f'{float(digits) / 100:g}', key=len)}"
+            )
+        return f"threshold '{value}'"
+    return f"{kind} {value}" if value else at

@@ -1,0 +1,97 @@
+"""Whether scores mean what they say: calibration curves and figures, as delivered and recalibrated."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Table, group, heads, table
+from overread.reporting.estimate_cells import error_cell, estimate_cell
+from overread.reporting.figures.curve_panels import calibration_panels, points
+from overread.reporting.figures.figure_pool import delayed
+from overread.reporting.report_data import MEAN, ReportData, by, finding_title, overall, population_title
+from overread.reporting.sections.discrimination_section import drawn_findings, series, whose
+
+_METRICS = (
+    ("calibration_intercept", "Intercept"),
+    ("calibration_slope", "Slope"),
+    ("calibration_in_the_large", "In the large"),
+    ("brier", "Brier score"),
+    ("ece", "Calibration error"),
+    ("ici", "ICI"),
+)
+_KINDS = {"frozen": "recalibration frozen with the model", "none": "scores as delivered", "logistic": "recalibrated"}
+_CURVES = {"calibration": "", "recalibrated": " after logistic recalibration"}
+
+
+def calibration(evidence: ReportData) -> Section:
+    """Calibration curves and figures."""
+    title = "Calibration"
+    frame = pl.concat([overall(evidence, "standalone", m) for m, _ in _METRICS])
+    frame = frame.with_columns(pl.col("at").str.extract(r"recalibration=(\w+)").fill_null("").alias("kind"))
+    blocks: list[Block] = [b for curve in _CURVES if (b := _curves(evidence, curve))]
+    for i, rater in enumerate(evidence.cast.raters):
+        own = frame.filter(pl.col("rater") == rater)
+        tables = [_figures(evidence, own.filter(pl.col("kind") == k), rater, k) for k in own["kind"].unique().sort()]
+        blocks += tables if i == 0 else [Folded(f"Calibration of “{rater}”", tuple(tables))] if tables else []
+    if not blocks:
+        return Section("calibration", title, absent="no probabilities were evaluated")
+    return Section("calibration", title, tuple(blocks))
+
+
+def _curves(evidence: ReportData, curve: str) -> Figure | None:
+    frames = series(evidence, curve)
+    if not frames:
+        return None
+    smooth = series(evidence, f"{curve}_smooth")
+    scores = _scores(evidence, frames) if curve == "calibration" else {}
+    bars = " Above it: how many cases have such a score, on a square-root scale." if scores else ""
+    lines = "; line: loess curve with its pointwise band" if smooth else ""
+    caption = (
+        f"Calibration of {whose(frames)}{_CURVES[curve]}: observed share against predicted probability. Points: bins "
+        f"of equal size, with intervals{lines}; dashed: perfect calibration. A panel shows the range that its points "
+        f"fill.{bars}"
+    )
+    alt = f"{caption} Intercepts, slopes and errors stand in the table."
+    names = drawn_findings(evidence, frames)
+    drawn = delayed(calibration_panels, frames, names, smooth=smooth, scores=scores, name=curve, alt=alt)
+    return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
+
+
+def _scores(evidence: ReportData, frames: list[tuple[str, pl.DataFrame]]) -> dict[tuple[str, str], np.ndarray]:
+    """The scores behind each series and finding, as delivered."""
+    keys = ("rater", "population", "finding")
+    known = (pl.col("score").is_not_null(), pl.col("truth").is_not_null(), pl.col("arm") == "model")
+    kept = evidence.joined.lazy().filter(*known).group_by(keys).agg("score").collect()  # lazily: ten times quicker
+    of = {key: kept["score"][i].to_numpy() for i, key in enumerate(kept.select(keys).iter_rows())}
+    made = {}
+    for title, frame in frames:
+        for r, p, f in frame.select("rater", "population", "finding").unique().iter_rows():
+            if (r, p, f) in of:
+                made[title, f] = of[r, p, f]
+    return made
+
+
+def _figures(evidence: ReportData, frame: pl.DataFrame, rater: str, kind: str) -> Table:
+    rows = by(frame, "population", "finding", "metric")
+    kinds = [(m, t) for m, t in _METRICS if any(k[2] == m for k in rows)]
+    body: list[tuple[Cell, ...]] = []
+    shown = [p for p in evidence.cast.populations_of(rater) if any(k[0] == p for k in rows)]
+    for p in shown:
+        if len(shown) > 1:
+            body.append(group(population_title(evidence, p), len(kinds) + 1))
+        for f in (*evidence.cast.findings, MEAN):
+            if any((p, f, m) in rows for m, _ in kinds):
+                body.append((Cell(finding_title(f)), *(_cell(rows.get((p, f, m)), m) for m, _ in kinds)))
+    what = f", {_KINDS.get(kind, kind)}" if kind else ""
+    caption = f"Calibration of “{rater}”{what}. Ideal: intercept 0, slope 1, in the large 0."
+    remark = "Brier score and calibration error: lower is better."
+    if "ece" in dict(kinds):
+        remark += " Below the error and the ICI (distance from the loess curve): what perfect probabilities would show."
+    return table(caption, (heads("Finding", *(t for _, t in kinds)),), body, remark=remark, compact=True)
+
+
+def _cell(row: dict | None, metric: str) -> Cell:
+    return (
+        error_cell(row) if metric in ("ece", "ici") else estimate_cell(row, digits=2 if "calibration" in metric else 3)
+    )

@@ -1,0 +1,156 @@
+"""How well present is told from absent: AUC internal against external, per finding and model, and ROC curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Text, heads, table
+from overread.reporting.estimate_cells import estimate_cell, known
+from overread.reporting.figures.curve_panels import points, roc_panels
+from overread.reporting.figures.figure_pool import delayed
+from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
+from overread.reporting.number_format import fixed
+from overread.reporting.report_data import MEAN, ReportData, by, finding_title, overall, pick, population_title
+from overread.reporting.sections.summary import outcome_table
+
+_BESIDE = 3  # models side by side in one table
+
+
+def discrimination(evidence: ReportData) -> Section:
+    """AUC per finding: forest plot, table, ROC curves."""
+    title = "Discrimination"
+    if overall(evidence, "standalone", "auc").is_empty():
+        return Section("discrimination", title, absent="no AUC was estimated")
+    blocks: list[Block] = []
+    first, *others = evidence.cast.raters or ("",)
+    if len(evidence.cast.populations) > 1 or not others:
+        blocks += _rater_blocks(evidence, first)
+        blocks += [Folded(f"The same for “{r}”", tuple(_rater_blocks(evidence, r))) for r in others]
+        if others:
+            blocks.append(Folded("All models side by side, internal test", tuple(_models_forest(evidence))))
+    else:
+        blocks += _models_forest(evidence)
+        population = evidence.cast.populations[0]
+        columns = [(f"“{r}”", r, population) for r in evidence.cast.raters]
+        for i in range(0, len(columns), _BESIDE):
+            made = outcome_table(
+                evidence, columns[i : i + _BESIDE], f"AUC per finding, {_where(evidence, population)}."
+            )
+            blocks += [made] if made else []
+    blocks += _all_pairs(evidence)
+    blocks += _roc_blocks(evidence)
+    return Section("discrimination", title, tuple(blocks))
+
+
+def _aucs(evidence: ReportData) -> pl.DataFrame:
+    return pick(overall(evidence, "standalone", "auc"), at="")
+
+
+def _rater_blocks(evidence: ReportData, rater: str) -> list[Block]:
+    rows = by(pick(_aucs(evidence), rater=rater), "finding", "population")
+    shown = [p for p in evidence.cast.populations_of(rater) if any(k[1] == p for k in rows)]
+    lines = [
+        Line(finding_title(f), tuple(mark_of(rows.get((f, p)), i) for i, p in enumerate(shown)), strong=f == MEAN)
+        for f in (MEAN, *evidence.cast.findings)
+        if any((f, p) in rows for p in shown)
+    ]
+    names = [population_title(evidence, p) for p in shown]
+    several = len(shown) > 1
+    caption = f"AUC of “{rater}” with intervals{', internal test against external sites' if several else ''}."
+    scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
+    picture = forest_figure(lines, names, scale, name=f"forest-{rater}", caption=caption)
+    columns = list(zip(names, [rater] * len(names), shown, strict=True))
+    where = "internal test and each external site" if several else _where(evidence, shown[0]) if shown else ""
+    made = outcome_table(evidence, columns, f"AUC of “{rater}” per finding: {where}.")
+    return [picture, made] if made else [picture]
+
+
+def _where(evidence: ReportData, population: str) -> str:
+    title = population_title(evidence, population)
+    return title.lower() if population == "internal" else title
+
+
+def _models_forest(evidence: ReportData) -> list[Block]:
+    population = evidence.cast.populations[0] if evidence.cast.populations else ""
+    rows = by(pick(_aucs(evidence), population=population), "finding", "rater")
+    raters = [r for r in evidence.cast.raters if any(k[1] == r for k in rows)]
+    lines = [
+        Line(finding_title(f), tuple(mark_of(rows.get((f, r)), i) for i, r in enumerate(raters)), strong=f == MEAN)
+        for f in (MEAN, *evidence.cast.findings)
+        if any((f, r) in rows for r in raters)
+    ]
+    caption = f"AUC by model with intervals, {_where(evidence, population)}."
+    scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
+    return [forest_figure(lines, raters, scale, name="forest-models", caption=caption)]
+
+
+def _auc_limits(lines: Sequence[Line]) -> tuple[float, float]:
+    lows = [x for r in lines for m in r.marks for x in (m.low, m.value) if x == x]
+    return min(0.48, max(0.0, min(lows, default=0.5) - 0.02)), 1.01
+
+
+def _all_pairs(evidence: ReportData) -> list[Block]:
+    """Where pairs were compared within strata only: the AUC that compares them across the strata too."""
+    frame = pick(overall(evidence, "standalone", "auc"), at="pairs=all")
+    if frame.is_empty():
+        return []
+    rows, within = by(frame, "rater", "population", "finding"), by(_aucs(evidence), "rater", "population", "finding")
+    body = [
+        (
+            Cell(finding_title(f)),
+            Cell(r),
+            Cell(population_title(evidence, p)),
+            estimate_cell(within.get((r, p, f))),
+            estimate_cell(row),
+        )
+        for (r, p, f), row in rows.items()
+    ]
+    head = heads("Finding", "Model", "Population", "Pairs within strata (used)", "All pairs")
+    caption = "AUC of pairs within the strata of a site beside that of all pairs."
+    return [Folded("What comparing pairs across strata would show", (table(caption, (head,), body, compact=True),))]
+
+
+def series(evidence: ReportData, curve: str) -> list[tuple[str, pl.DataFrame]]:
+    """The curves to lay over each other: the lead's populations, or, where there is one population, the raters."""
+    frame = evidence.curves.filter(pl.col("curve") == curve, pl.col("subgroup").is_in(["", "all"]))
+    shown = [p for p in evidence.cast.populations if p in set(frame["population"])]
+    if len(shown) > 1:
+        parts = [(population_title(evidence, p), pick(frame, rater=evidence.cast.lead, population=p)) for p in shown]
+    else:
+        parts = [(r, pick(frame, rater=r)) for r in evidence.cast.raters]
+    return [p for p in parts if p[1].height]
+
+
+def whose(frames: Sequence[tuple[str, pl.DataFrame]]) -> str:
+    """Whose curves these are, for a caption."""
+    raters = {frame["rater"][0] for _, frame in frames}
+    return f"“{raters.pop()}”" if len(raters) == 1 else "each model"
+
+
+def drawn_findings(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]]) -> list[str]:
+    """The findings that have a curve, in the page's order."""
+    there = {f for _, frame in frames for f in frame["finding"].unique().to_list()}
+    return [f for f in evidence.cast.findings if f in there]
+
+
+def _roc_blocks(evidence: ReportData) -> list[Block]:
+    frames = series(evidence, "roc")
+    if not frames:
+        return [Text("ROC curves are left out: the evaluation holds none.", kind="small")]
+    names = drawn_findings(evidence, frames)
+    rows = by(_aucs(evidence), "finding", "rater", "population")
+    labels = {}
+    for i, (_, frame) in enumerate(frames):
+        for f in names:
+            row = rows.get((f, frame["rater"][0], frame["population"][0]))
+            if row is not None and known(row):
+                labels[f, i] = fixed(row["estimate"])
+    caption = (
+        f"ROC curves of {whose(frames)} with pointwise bands; the AUC stands in the ink of its curve. Nothing is "
+        "drawn where a class is missing."
+    )
+    alt = f"ROC curves per finding. {caption} The AUCs stand in the tables."
+    drawn = delayed(roc_panels, frames, names, labels=labels, name="roc", alt=alt)
+    return [Figure(drawn, caption, "roc", points(frames, x="1 - specificity", y="sensitivity"))]

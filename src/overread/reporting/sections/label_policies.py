@@ -1,0 +1,109 @@
+"""Uncertain labels and reference standards: the same numbers under each, and what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from overread.reporting.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table
+from overread.reporting.estimate_cells import estimate_cell
+from overread.reporting.number_format import listed
+from overread.reporting.report_data import (
+    MEAN,
+    ReportData,
+    at_title,
+    by,
+    finding_title,
+    in_order,
+    pick,
+    population_title,
+)
+
+_TITLE = "Uncertain labels and reference standards"
+_WORDS = {"ignore": "left out", "absent": "taken as absent", "present": "taken as present"}
+_RATES = ("sensitivity", "specificity")
+
+
+def policies(evidence: ReportData) -> Section:
+    """AUC under every policy and label source with the change; rates at the frozen thresholds folded."""
+    frame = pick(evidence.estimates, analysis="policies")
+    if frame.is_empty():
+        return Section(
+            "policies", _TITLE, absent="no label of an evaluated case is uncertain, and one source states them"
+        )
+    blocks: list[Block] = []
+    for column in ("policy", "reference"):
+        made = frame.filter(pl.col("contrast").str.starts_with(f"{column}:"))
+        others = made[column].unique(maintain_order=True).to_list()
+        if not others:
+            continue
+        main = made["contrast"][0].partition(":")[2]
+        words = _policy_words if column == "policy" else str
+        blocks.append(Text(_told(column, words(main))))
+        own = frame.filter(
+            pl.col(column).is_in([main, *others]) if column == "policy" else pl.col(column).is_in(others)
+        )
+        sides = ([main] if column == "policy" else []) + others
+        blocks.append(_table(evidence, own, (column, sides, main), "auc", ""))
+        rates = [_table(evidence, own, (column, sides, main), m, at) for m in _RATES if (at := _first_point(own, m))]
+        blocks += [Folded("Sensitivity and specificity at the frozen thresholds", tuple(rates))] if rates else []
+    return Section("policies", _TITLE, tuple(blocks))
+
+
+def _told(column: str, main: str) -> str:
+    if column == "policy":
+        return (
+            f"Everywhere else in this report uncertain labels are {main}. Here the truth is made otherwise and the "
+            "scores stay; thresholds are those that were frozen. Findings without an uncertain label do not change and "
+            "are left out."
+        )
+    return (
+        f"Everywhere else in this report the truth is what “{main}” states. Here another source is taken at its word, "
+        "on the cases that both state."
+    )
+
+
+def _policy_words(policy: str) -> str:
+    word = policy.partition("uncertain=")[2].partition(";")[0]
+    return _WORDS.get(word, word)
+
+
+def _first_point(frame: pl.DataFrame, metric: str) -> str:
+    points = pick(frame, metric=metric)["at"].unique().to_list()
+    return min(points, key=lambda at: ("sens" in at, at), default="")
+
+
+def _table(
+    evidence: ReportData, frame: pl.DataFrame, sides: tuple[str, Sequence[str], str], metric: str, at: str
+) -> Table:
+    """A row per finding, a pair of columns per alternative: the number, and what changes."""
+    column, values, main = sides
+    numbers = by(pick(frame, metric=metric, at=at, contrast=""), "rater", "population", "finding", column)
+    changes = by(pick(frame, metric=f"{metric}_difference", at=at), "rater", "population", "finding", column)
+    name = {"auc": "AUC"}.get(metric, metric.capitalize())
+    body: list[tuple[Cell, ...]] = []
+    wide = 1 + len(values) + sum(v != main for v in values)
+    for rater in evidence.cast.raters:
+        for population in in_order(k[1] for k in changes if k[0] == rater):
+            body.append(group(f"{rater} · {population_title(evidence, population)}", wide))
+            for finding in (*evidence.cast.findings, MEAN):
+                key = (rater, population, finding)
+                if not any((*key, v) in changes for v in values):
+                    continue
+                cells = [Cell(finding_title(finding))]
+                for value in values:
+                    cells.append(estimate_cell(numbers.get((*key, value))))
+                    if value != main:
+                        cells.append(estimate_cell(changes.get((*key, value)), signed=True))
+                body.append(tuple(cells))
+    titles = [t for v in values for t in ((_side(column, v), "Change") if v != main else (_side(column, v),))]
+    where = f", {at_title(at)}" if at else ""
+    what = "what is done with uncertain labels" if column == "policy" else "label source"
+    caption = f"{name} by {what}{where}: {listed([_policy_words(v) if column == 'policy' else v for v in values])}."
+    remark = "Change: minus the configured one; bootstrap of patients, the same draws under both."
+    return table(caption, (heads("", *titles),), body, remark=remark, compact=True)
+
+
+def _side(column: str, value: str) -> str:
+    return _policy_words(value).capitalize() if column == "policy" else value

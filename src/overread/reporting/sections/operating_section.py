@@ -1,0 +1,98 @@
+"""Rates at thresholds: those frozen before the test, and those fixed on the test ROC."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.reporting.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table
+from overread.reporting.estimate_cells import classes_cell, estimate_cell
+from overread.reporting.number_format import exact
+from overread.reporting.report_data import (
+    MEAN,
+    ReportData,
+    at_title,
+    by,
+    finding_title,
+    overall,
+    pick,
+    population_title,
+)
+
+_RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
+_FIXED = ("sensitivity_at_specificity", "specificity_at_sensitivity")
+
+
+def operating(evidence: ReportData) -> Section:
+    """Rates at the frozen thresholds, and sensitivity at fixed specificity (and the reverse) on the test ROC."""
+    title = "Operating points"
+    frame = pl.concat([overall(evidence, "standalone", m) for m, _ in (*_RATES, ("threshold", ""))])
+    frozen = frame.filter(pl.col("at").str.starts_with("operating_point="))
+    blocks: list[Block] = []
+    for i, rater in enumerate(evidence.cast.raters):
+        made = _frozen_tables(evidence, pick(frozen, rater=rater), rater)
+        blocks += made if i == 0 else [Folded(f"Frozen thresholds of “{rater}”", tuple(made))] if made else []
+    fixed_rates = [t for r in evidence.cast.raters if (t := _fixed_table(evidence, r))]
+    blocks += [*fixed_rates[:1], *(Folded(t.caption.partition(" (")[0], (t,)) for t in fixed_rates[1:])]
+    if not blocks:
+        absent = "no threshold was frozen and no rate at a fixed specificity estimated"
+        return Section("operating", title, absent=absent)
+    lead = Text(
+        "A frozen threshold was chosen on other cases than those it is tested on, so the rate that it was chosen for "
+        "is itself a result here. PPV and NPV hold at the prevalence of that population and nowhere else."
+    )
+    return Section("operating", title, (lead, *blocks))
+
+
+def _frozen_tables(evidence: ReportData, frame: pl.DataFrame, rater: str) -> list[Block]:
+    made: list[Block] = []
+    points = sorted(frame["at"].unique().to_list(), key=lambda at: ("sens" in at, at))
+    for i, at in enumerate(points):
+        rows = by(pick(frame, at=at), "population", "finding", "metric")
+        caption = f"“{rater}”, {at_title(at)}: the threshold, and the rates at it with intervals."
+        rates = _rates_table(evidence, rows, rater, caption)
+        made.append(rates if i == 0 else Folded(f"“{rater}”, {at_title(at)}", (rates,)))
+    return made
+
+
+def _rates_table(evidence: ReportData, rows: dict, rater: str, caption: str) -> Table:
+    body: list[tuple[Cell, ...]] = []
+    shown = evidence.cast.populations_of(rater)
+    thresholds = any(k[2] == "threshold" for k in rows)
+    for p in shown:
+        names = [f for f in (*evidence.cast.findings, MEAN) if any((p, f, m) in rows for m, _ in _RATES)]
+        if names and len(shown) > 1:
+            body.append(group(population_title(evidence, p), len(_RATES) + 2 + thresholds))
+        for f in names:
+            first = next(rows[p, f, m] for m, _ in _RATES if (p, f, m) in rows)
+            cells = [Cell(finding_title(f), "strong" if f == MEAN else ""), classes_cell(first)]
+            if thresholds:
+                row = rows.get((p, f, "threshold"))
+                cells.append(Cell(exact(row["estimate"]) if row else "", "num"))
+            # a mean over findings is given for sensitivity and specificity only: the other cells stay empty
+            cells += [estimate_cell(r) if (r := rows.get((p, f, m))) or f != MEAN else Cell("") for m, _ in _RATES]
+            body.append(tuple(cells))
+    head = ("Finding", "Present / absent", *(("Threshold",) if thresholds else ()), *(t for _, t in _RATES))
+    return table(caption, (heads(*head),), body)
+
+
+def _fixed_table(evidence: ReportData, rater: str) -> Table | None:
+    frame = pl.concat([pick(overall(evidence, "standalone", m), rater=rater) for m in _FIXED])
+    if frame.is_empty():
+        return None
+    kinds = [(m, at) for m in _FIXED for at in sorted(pick(frame, metric=m)["at"].unique().to_list())]
+    rows = by(frame, "population", "finding", "metric", "at")
+    body: list[tuple[Cell, ...]] = []
+    shown = evidence.cast.populations_of(rater)
+    for p in shown:
+        names = [f for f in (*evidence.cast.findings, MEAN) if any((p, f, m, at) in rows for m, at in kinds)]
+        if names and len(shown) > 1:
+            body.append(group(population_title(evidence, p), len(kinds) + 1))
+        for f in names:
+            cells = (estimate_cell(rows.get((p, f, m, at))) for m, at in kinds)
+            body.append((Cell(finding_title(f), "strong" if f == MEAN else ""), *cells))
+    titles = [f"{m.split('_')[0].capitalize()} at {at_title(a)}" for m, a in kinds]
+    caption = (
+        f"“{rater}”: sensitivity at fixed specificity, and the reverse, on the test ROC (threshold chosen again in "
+        "every resample of patients)."
+    )
+    return table(caption, (heads("Finding", *titles),), body)

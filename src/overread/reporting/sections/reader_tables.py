@@ -1,0 +1,271 @@
+"""What stands behind the comparison with readers: each reader, agreement, pairs of raters, uncertain calls."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.reporting.blocks import Block, Cell, Folded, Table, Text, group, heads, table
+from overread.reporting.estimate_cells import classes_cell, p_cells
+from overread.reporting.number_format import count
+from overread.reporting.report_data import ReportData, by, finding_title, in_vocabulary, pick
+from overread.reporting.sections.reader_titles import (
+    CALL_RATE,
+    DAWID_SKENE,
+    OTHERS,
+    READERS,
+    ReadRows,
+    output_title,
+    point_title,
+    reads_cell,
+    reference_title,
+)
+
+_POLICIES = {"absent": "as absent", "present": "as present", "ignore": "left out"}
+_AMONG = (
+    ("percent_agreement", "Percent agreement"),
+    ("gwet_ac1", "Gwet AC1"),
+    ("krippendorff_alpha", "Krippendorff α"),
+)
+_WITH = (("percent_agreement", "Percent agreement"), ("cohen_kappa", "Cohen κ"), ("gwet_ac1", "Gwet AC1"))
+
+
+def others_blocks(reads: ReadRows, finding: str) -> list[Block]:
+    """What is folded below a finding: readers below the curve, pairwise F1, uncertain calls, every reader."""
+    title = finding_title(finding)
+    made = (
+        (f"{title}: areas of graded reads", _graded(reads, finding)),
+        (f"{title}: readers below the curve", _below(reads, finding)),
+        (f"{title}: pairwise F1", _pairwise(reads, finding)),
+        (f"{title}: uncertain calls as absent, as present, left out", _uncertain(reads, finding)),
+        (f"{title}: every reader", _every(reads, finding)),
+    )
+    return [Folded(words, tuple(blocks)) for words, blocks in made if blocks]
+
+
+def _graded(reads: ReadRows, finding: str) -> list[Table]:
+    """Only of graded reads: the mean reader's area beside the model's, and every reader's own."""
+    test = "test=obuchowski-rockette"
+    rows = by(pick(reads.frame, finding=finding), "reference", "metric", "at", "rater")
+    body: list[tuple[Cell, ...]] = []
+    for reference in reads.references:
+        people = [("Mean reader", rows.get((reference, "auc", test, READERS)))]
+        people += [(r, rows.get((reference, "auc", "", r))) for r in reads.readers(finding)]
+        models = [(o, rows.get((reference, "auc", test, o))) for o in reads.outputs(finding)]
+        shown = [(name, row) for name, row in (*models, *people) if row]
+        body += [group(reference_title(reference), 4)] if shown else []
+        for name, row in shown:
+            less = rows.get((reference, "auc_difference", test, name))
+            cells = (reads_cell(less, signed=True), p_cells(less)[0]) if less else (Cell(""), Cell(""))
+            body.append((Cell(output_title(name)), reads_cell(row), *cells))
+    head = heads("", "AUC", "Model − mean reader", "p")
+    caption = f"{finding_title(finding)}: areas of graded reads, readers and cases random."
+    return [table(caption, (head,), body, compact=True)] if body else []
+
+
+def _below(reads: ReadRows, finding: str) -> list[Table]:
+    rows = by(pick(reads.frame, finding=finding, metric="readers_below_curve"), "reference", "rater", "at")
+    kinds = [k for k in ("cases=read", "cases=own") if any(key[2] == k for key in rows)]
+    body = []
+    for reference in reads.references:
+        for o in reads.outputs(finding):
+            got = [rows.get((reference, o, k)) for k in kinds]
+            if any(got):
+                body.append((Cell(reference_title(reference)), Cell(output_title(o)), *map(_of_readers, got)))
+    titles = {"cases=read": "Curve on all cases read", "cases=own": "Curve on the reader's own cases"}
+    head = heads("Reference", "Model", *(titles[k] for k in kinds))
+    caption = (
+        f"{finding_title(finding)}: readers whose point lies below the model's ROC curve, of those with reads enough."
+    )
+    return [table(caption, (head,), body, compact=True)] if body else []
+
+
+def _of_readers(row: dict | None) -> Cell:
+    cell = reads_cell(row, digits=0)
+    return cell if row is None else Cell(f"{cell.text} of {count(row['n_readers'])}", cell.kind, notes=cell.notes)
+
+
+def _pairwise(reads: ReadRows, finding: str) -> list[Table]:
+    """Per operating point: each model's mean F1 against all readers, the readers' own, and the difference."""
+    frame = pick(reads.frame, finding=finding).filter(pl.col("metric").str.starts_with("pairwise_f1"))
+    body = []
+    for point in (CALL_RATE, *reads.points(finding)):
+        rows = by(frame, "metric", "at", "rater")
+        for o in reads.outputs(finding):
+            own = rows.get(("pairwise_f1", point, o))
+            if own:
+                people = rows.get(("pairwise_f1", _with_model(point, o), READERS))
+                less = rows.get(("pairwise_f1_difference", point, o))
+                cells = (reads_cell(own), reads_cell(people), reads_cell(less, signed=True))
+                body.append((Cell(output_title(o)), Cell(point_title(point)), *cells))
+    caption = f"{finding_title(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
+    head = heads("Model", "Threshold", "Model against readers", "Mean reader against all others", "Model − mean reader")
+    remark = "No reference standard enters: this is how much raters call alike, not how right they are."
+    return [table(caption, (head,), body, remark=remark, compact=True)] if body else []
+
+
+def _with_model(point: str, output: str) -> str:
+    """The `at` of the readers' own numbers at a point of a model, its parts in their order."""
+    return ";".join(sorted((point, f"model={output}")))
+
+
+def _uncertain(reads: ReadRows, finding: str) -> list[Table]:
+    """The comparison under each way of taking uncertain calls."""
+    frame = pick(reads.every, finding=finding)
+    policies = [p for p in _POLICIES if p in set(frame["call"])]
+    if len(policies) < 2:
+        return []
+    rows = by(frame, "call", "reference", "metric", "at", "rater")
+    body: list[tuple[Cell, ...]] = []
+    for reference in reads.references:
+        body.append(group(reference_title(reference), 7))
+        for p in policies:
+            up, across = (rows.get((p, reference, m, "", READERS)) for m in ("sensitivity", "specificity"))
+            for i, o in enumerate(reads.outputs(finding)):
+                one = rows.get((p, reference, "sensitivity_difference", "specificity=readers", o))
+                two = rows.get((p, reference, "specificity_difference", "sensitivity=readers", o))
+                if not any((up, across, one, two)):
+                    continue
+                first = (Cell(_POLICIES[p]), reads_cell(up), reads_cell(across)) if i == 0 else (Cell(""),) * 3
+                area = rows.get((p, reference, "auc", "", o))
+                body.append(
+                    (
+                        *first,
+                        Cell(output_title(o)),
+                        reads_cell(area),
+                        *(reads_cell(r, signed=True) for r in (one, two)),
+                    )
+                )
+    head = heads(
+        "Uncertain calls",
+        "Readers’ sensitivity",
+        "Readers’ specificity",
+        "Model",
+        "AUC",
+        "Sensitivity at the readers’ specificity, model − readers",
+        "Specificity at the readers’ sensitivity, model − readers",
+    )
+    return [table(f"{finding_title(finding)}: what uncertain calls are taken for.", (head,), body, compact=True)]
+
+
+def _every(reads: ReadRows, finding: str) -> list[Table]:
+    made = []
+    for reference in reads.references:
+        rows = by(pick(reads.frame, finding=finding, reference=reference), "metric", "at", "rater")
+        extra = _extra(reads, finding, reference, rows)
+        body = []
+        for reader in (*reads.readers(finding), READERS):
+            up, across = rows.get(("sensitivity", "", reader)), rows.get(("specificity", "", reader))
+            if up or across:
+                more = (
+                    [reads_cell(rows.get((m, at.format(reader), who or reader))) for _, m, at, who in extra]
+                    if reader != READERS
+                    else [Cell("")] * len(extra)
+                )
+                name = "Average reader" if reader == READERS else reader
+                body.append(
+                    (
+                        Cell(name, "strong" if reader == READERS else ""),
+                        classes_cell(up),
+                        reads_cell(up),
+                        reads_cell(across),
+                        *more,
+                    )
+                )
+        if body:
+            head = heads("Reader", "Present / absent", "Sensitivity", "Specificity", *(t for t, *_ in extra))
+            caption = f"{finding_title(finding)}: every reader; reference: {reference_title(reference)}."
+            made.append(table(caption, (head,), body, compact=True))
+    return made
+
+
+def _extra(reads: ReadRows, finding: str, reference: str, rows: dict) -> list[tuple[str, str, str, str]]:
+    """Columns that one reference only has: title, metric, at (a place for the reader in it), rater ("" the reader)."""
+    if reference == DAWID_SKENE and any(k[0] == "estimated_sensitivity" for k in rows):
+        return [
+            (f"{m.capitalize()}, estimated jointly", f"estimated_{m}", "", "") for m in ("sensitivity", "specificity")
+        ]
+    if reference == OTHERS:
+        found = []
+        for o in reads.outputs(finding)[:1]:
+            at = next((a for _, a, r in rows if r == o and "others=" in a), "")
+            pattern = ";".join("others={}" if part.startswith("others=") else part for part in at.split(";"))
+            if at:
+                found = [
+                    (f"{m.capitalize()} of {output_title(o)} there", m, pattern, o)
+                    for m in ("sensitivity", "specificity")
+                ]
+        return found
+    return []
+
+
+def agreement_blocks(evidence: ReportData, found: list[ReadRows]) -> list[Block]:
+    """Agreement among readers, and of readers with each model."""
+    frame = evidence.estimates.filter(pl.col("analysis") == "agreement")
+    if frame.is_empty():
+        return []
+    policy = found[0].policy if found else ""
+    told = frame["policy"].str.extract(r"uncertain_call=(\w+)").fill_null("")
+    frame = frame.filter(told.is_in([policy, ""])) if policy in set(told) else frame
+    blocks: list[Block] = [Text("Agreement", kind="heading")]
+    levels = sorted(frame["level"].unique().to_list(), key=lambda a: (a != "unaided", a))
+    for level in levels:
+        part = pick(frame, level=level)
+        where = f" ({level})" if len(levels) > 1 else ""
+        blocks += _among(part, where) + _with_models(part, where)
+    return blocks
+
+
+def _among(frame: pl.DataFrame, where: str) -> list[Block]:
+    part = pick(frame, rater=READERS, at="")
+    rows = by(part, "finding", "metric")
+    body = [
+        (
+            Cell(finding_title(f)),
+            Cell(count(next((r["n_cases"] for k, r in rows.items() if k[0] == f), None)), "num"),
+            *(reads_cell(rows.get((f, m))) for m, _ in _AMONG),
+        )
+        for f in in_vocabulary(part["finding"].unique().to_list())
+    ]
+    head = heads("Finding", "Cases", *(t for _, t in _AMONG))
+    return [table(f"Agreement among readers{where}.", (head,), body)] if body else []
+
+
+def _with_models(frame: pl.DataFrame, where: str) -> list[Block]:
+    """Pooled reads with each model's calls where it calls as often as they do; frozen points and each reader folded."""
+    part = frame.filter(pl.col("at").str.contains("with="))
+    rows = by(part, "finding", "at", "rater", "metric")
+    keys = [
+        (f, at)
+        for f in in_vocabulary(part["finding"].unique().to_list())
+        for at in pick(part, finding=f)["at"].unique(maintain_order=True)
+    ]
+    even = [k for k in keys if k[1].startswith(CALL_RATE)]
+    frozen = [k for k in keys if k not in even]
+    people = part.filter(pl.col("rater") != READERS)["rater"].unique().sort().to_list()
+    kinds = tuple(t for _, t in _WITH)
+
+    def made(shown: list[tuple[str, str]], raters: list[str], what: str) -> list[Table]:
+        body = [
+            (Cell(finding_title(f)), Cell(_model_of(at)), Cell(point_title(at)), Cell(r), *map(reads_cell, got))
+            for f, at in shown
+            for r in raters
+            if any(got := [rows.get((f, at, r, m)) for m, _ in _WITH])
+        ]
+        alone = raters == [READERS]
+        names = ("Finding", "Model", "Threshold", *(() if alone else ("Reader",)))
+        body = [(*r[:3], *r[4:]) for r in body] if alone else body
+        return [table(f"{what}{where}.", (heads(*names, *kinds),), body, compact=True)] if body else []
+
+    pooled = "Agreement of the pooled reads with each model's calls"
+    first, second = (made(k, [READERS], pooled) for k in ((even, frozen) if even else (frozen, [])))
+    each = made([*even, *frozen], people, "Agreement of every reader with each model's calls")
+    blocks: list[Block] = [*first]
+    blocks += (
+        [Folded("Agreement of the pooled reads with the models at frozen thresholds", tuple(second))] if second else []
+    )
+    blocks += [Folded("Agreement of every reader with the models", tuple(each))] if each else []
+    return blocks
+
+
+def _model_of(at: str) -> str:
+    return output_title(next((p.removeprefix("with=") for p in at.split(";") if p.startswith("with=")), ""))

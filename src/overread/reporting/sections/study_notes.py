@@ -1,0 +1,200 @@
+"""What could not be computed and why, what was dropped, and how all this came about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import polars as pl
+
+from overread.reporting.blocks import Cell, Facts, Folded, Points, Section, Table, Text, heads, table
+from overread.reporting.number_format import MISSING, count, plural, seconds
+from overread.reporting.report_data import ReportData, finding_title, plain_words, population_title
+
+
+def not_computed(evidence: ReportData) -> Section:
+    """Every note of an estimate, grouped and counted: first those of numbers that are missing, then remarks."""
+    frame = evidence.estimates.with_columns(pl.col("note").fill_null(""))
+    missing = frame.filter(pl.col("estimate").is_nan())
+    half = frame.filter(
+        pl.col("estimate").is_not_nan(), pl.col("low").is_nan() | pl.col("high").is_nan(), pl.col("note") != ""
+    )
+    rest = frame.filter(
+        pl.col("estimate").is_not_nan(), pl.col("low").is_not_nan(), pl.col("high").is_not_nan(), pl.col("note") != ""
+    )
+    blocks: list = [
+        Text(
+            f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed, "
+            f"{count(half.height)} have no interval and say why, {count(rest.height)} carry a remark."
+        )
+    ]
+    if missing.height:
+        blocks.append(_notes_table(evidence, missing, "Not computed, by reason.", _reason))
+        blocks.append(
+            Folded("Every reason in full", (_notes_table(evidence, missing, "Not computed, every reason.", str),))
+        )
+    for part, title in ((half, "No interval, by reason"), (rest, "Remarks on numbers that stand")):
+        if part.height:
+            made = _notes_table(evidence, part, f"{title}.", _pattern)
+            blocks.append(Folded(f"{title} ({plural(part.height, 'estimate')})", (made,)))
+    return Section("not-computed", "What could not be computed", tuple(blocks))
+
+
+def _pattern(note: str) -> str:
+    """A note without the numbers that differ from row to row; numbers in brackets are limits and stay.
+
+    >>> _pattern("too few: 14 patients with it and 328 without (20 and 20 needed)")
+    'too few: … patients with it and … without (20 and 20 needed)'
+    """
+    inside = re.split(r"(\([^()]*\))", note)
+    return "".join(t if t.startswith("(") else re.sub(r"(?<![\w.])[−-]?\d[\d,.]*(?!\w)", "…", t) for t in inside)
+
+
+def _reason(note: str) -> str:
+    """Why: the first part of a note; remarks follow it.
+
+    >>> _reason("no case is present; fitted on half of the patients")
+    'no case is present'
+    """
+    return _pattern(note.partition("; ")[0])
+
+
+def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, said: Callable[[str], str]) -> Table:
+    columns = ("analysis", "metric", "finding", "rater", "population")
+    frame = frame.with_columns(pl.Series("note", [said(n) for n in frame["note"]]))
+    grouped = frame.group_by("note", maintain_order=True).agg(
+        pl.len(), *(pl.col(c).unique(maintain_order=True) for c in columns)
+    )
+    rows = [
+        (
+            Cell(plain_words(r["note"]) or "no reason was given"),
+            Cell(count(r["len"]), kind="num"),
+            *(Cell(_few([_word(evidence, c, v) for v in r[c] if v])) for c in columns),
+        )
+        for r in grouped.sort("len", descending=True, maintain_order=True).to_dicts()
+    ]
+    head = heads("Reason", "Estimates", "Analysis", "Metric", "Finding", "Model", "Population")
+    return table(caption, (head,), rows, compact=True)
+
+
+def _word(evidence: ReportData, column: str, value: str) -> str:
+    if column == "finding":
+        return finding_title(value)
+    if column == "population":
+        return population_title(evidence, value)
+    return value if column == "rater" else value.replace("_", " ").replace("auc", "AUC")
+
+
+def _few(words: list[str], most: int = 4) -> str:
+    return (
+        ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "") if words else MISSING
+    )
+
+
+def account(evidence: ReportData) -> Section:
+    """What was dropped or changed between the tables and the estimates."""
+    title = "What was dropped on the way"
+    told = (Text("Notes of the evaluation:"), Points(evidence.notes)) if evidence.notes else ()
+    if evidence.account.is_empty():
+        return Section("account", title, (Text("Nothing: every score with a stated truth was used."), *told))
+    rows = tuple(
+        (
+            Cell(r["reason"]),
+            Cell(count(r["count"]), kind="num"),
+            Cell(r["unit"]),
+            Cell(r["stage"]),
+            Cell(r["examples"] or "", kind="small"),
+        )
+        for r in evidence.account.to_dicts()
+    )
+    head = heads("Reason", "Count", "Unit", "Stage", "Examples")
+    return Section(
+        "account",
+        title,
+        (
+            table("Account of what was dropped or changed, with up to five examples.", (head,), rows, compact=True),
+            *told,
+        ),
+    )
+
+
+def provenance(evidence: ReportData) -> Section:
+    """Versions, machine, durations, hashes, and how to make this again."""
+    runs = {stage: run for stage, run in dict(evidence.study.get("runs") or {}).items() if run}
+    if evidence.run and evidence.run.get("fingerprint") not in [run.get("fingerprint") for run in runs.values()]:
+        runs = {**runs, "evaluate": evidence.run}
+    items: list[tuple[str, str]] = []
+    versions = {k: v for run in runs.values() for k, v in (run.get("versions") or {}).items()}
+    if versions:
+        items.append(("Software", ", ".join(f"{k} {v}" for k, v in versions.items())))
+    machines = list(dict.fromkeys(_machine(run.get("machine") or {}) for run in runs.values()))
+    items += [("Machine", m) for m in machines if m]
+    seeds = sorted({str(run["seed"]) for run in runs.values() if run.get("seed") is not None})
+    items += [("Seeds", ", ".join(seeds))] if seeds else []
+    blocks: list = [Facts(tuple(items))] if items else []
+    if runs:
+        blocks.append(_runs_table(runs))
+    command = evidence.study.get("command") or (runs.get("run") or {}).get("command_line")
+    if command:
+        blocks += [Text("To make this again:"), Text(str(command), kind="code")]
+    if evidence.study.get("protocol"):
+        blocks.append(
+            Folded(
+                "The protocol in full" if evidence.study.get("protocol_hash") else "The configuration in full",
+                (Text(_protocol(evidence.study["protocol"]), kind="code"),),
+            )
+        )
+    if not blocks:
+        return Section("provenance", "Software and reproduction", absent="no run.json was given")
+    return Section("provenance", "Software and reproduction", tuple(blocks))
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    cpu = re.sub(r"\(R\)|\(TM\)", "", str(machine.get("cpu") or "")).strip()
+    parts = [
+        cpu,
+        f"{machine['cores']} cores" if machine.get("cores") else "",
+        f"{machine['memory_gb']} GB" if machine.get("memory_gb") else "",
+    ]
+    return ", ".join(p for p in (*parts, str(machine.get("device") or ""), str(machine.get("system") or "")) if p)
+
+
+def _runs_table(runs: Mapping[str, Mapping[str, Any]]) -> Table:
+    rows = tuple(
+        (
+            Cell(stage),
+            Cell(str(run.get("status") or MISSING)),
+            Cell(str(run.get("started") or MISSING)[:16].replace("T", " ")),
+            Cell(seconds(run.get("seconds")), kind="num"),
+            Cell(str(run.get("fingerprint") or MISSING)[:16], kind="code"),
+        )
+        for stage, run in runs.items()
+    )
+    return table(
+        "Runs behind this report.",
+        (heads("Stage", "Status", "Started (UTC)", "Time", "Fingerprint"),),
+        rows,
+        compact=True,
+    )
+
+
+def _protocol(protocol: Any, depth: int = 0) -> str:
+    """A resolved protocol as indented text."""
+    if not isinstance(protocol, Mapping):
+        return str(protocol)
+    lines = []
+    for key, value in protocol.items():
+        if isinstance(value, Mapping) and value:
+            lines += ["  " * depth + f"{key}:", _protocol(value, depth + 1)]
+        elif isinstance(value, list | tuple):
+            lines.append("  " * depth + f"{key}: {', '.join(str(v) for v in value) or '(none)'}")
+        else:
+            lines.append("  " * depth + f"{key}: {'(not stated)' if value in (None, '') else value}")
+    return "\n".join(lines)
+
+
+def left_out(sections: list[Section]) -> str:
+    """The sections that are left out, each with its reason, in one line."""
+    words = [f"{s.title[:1].lower()}{s.title[1:]} ({s.absent})" for s in sections if s.absent]
+    return f"Left out: {'; '.join(words)}." if words else ""

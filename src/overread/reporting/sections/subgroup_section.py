@@ -1,0 +1,294 @@
+"""Subgroups: how well each group is served and how far apart they are; the whole at a glance, the rest folded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table, words
+from overread.reporting.estimate_cells import classes_cell, estimate_cell, known, notes_of, p_cells
+from overread.reporting.figures.forest_plots import mark_of
+from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
+from overread.reporting.number_format import count, interval, listed, p_value
+from overread.reporting.report_data import (
+    MEAN,
+    ReportData,
+    Row,
+    at_title,
+    by,
+    finding_title,
+    in_order,
+    pick,
+    population_title,
+)
+
+_TITLES = {
+    "sex": "Sex",
+    "age_band": "Age",
+    "view": "View",
+    "site": "Site",
+    "device": "Device",
+    "manufacturer": "Manufacturer",
+}
+_ALL, _CROSS = "all", " × "
+_GAPS = (
+    ("gap_auc", "AUC"),
+    ("gap_sensitivity", "sensitivity (= in false-negative rate)"),
+    ("gap_specificity", "specificity (= in false-positive rate)"),
+    ("gap_underdiagnosis", "under-diagnosis"),
+)
+
+
+_MEAN_OVER = "mean over"  # how the note of a mean begins, which names its findings
+
+
+def subgroups(evidence: ReportData) -> Section:
+    """AUC by group as a forest plot, the gaps between groups as a table; everything else folded."""
+    title = "Subgroups"
+    frame = pick(evidence.estimates, analysis="subgroups")
+    if frame.is_empty():
+        return Section("subgroups", title, absent="no subgroup was evaluated")
+    blocks: list[Block] = [
+        Text(
+            "Groups differ in case mix as well as in how well a model serves them; a gap is a reason to look, not its "
+            "cause. All cases together can exceed every group, where it helps to tell the groups apart."
+        )
+    ]
+    populations = in_order(frame["population"])
+    raters = evidence.cast.raters[:4] if len(populations) == 1 else evidence.cast.raters[:1]
+    for i, population in enumerate(populations):
+        own = pick(frame, population=population)
+        made: list[Block] = [*_forests(evidence, own, raters, population)]
+        gaps, missed = _gap_table(evidence, own, raters, population), _missed_table(evidence, own, population)
+        made += [gaps] if gaps else []
+        made += [Folded("Under-diagnosis in every group", (missed,))] if missed else []
+        blocks += made if i == 0 else [Folded(population_title(evidence, population), tuple(made))]
+    for rater in (r for r in evidence.cast.raters if r in set(frame["rater"])):
+        own = pick(frame, rater=rater)
+        rest = (_finding_gaps(evidence, own, rater), _full_table(evidence, own))
+        blocks.append(Folded(f"Gaps of “{rater}” per finding, and every group", tuple(t for t in rest if t)))
+    return Section("subgroups", title, tuple(blocks))
+
+
+def _title(subgroup: str) -> str:
+    parts = [_TITLES.get(s, s.replace("_", " ").capitalize()) for s in subgroup.split(_CROSS)]
+    return _CROSS.join([parts[0], *(p.lower() for p in parts[1:])])
+
+
+def _forests(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> list[Figure]:
+    """The mean over findings by group; where there is none, the three findings with most estimates."""
+    where = population_title(evidence, population)
+    where = where.lower() if population == "internal" else where
+    who = f" of “{raters[0]}”" if len(raters) == 1 else ""
+    made = []
+    mean = pick(frame, metric="auc", finding=MEAN).filter(pl.col("estimate").is_not_nan()).height > 0
+    for finding in [MEAN] if mean else _fullest(evidence, pick(frame, metric="auc")):
+        bands = [
+            b for s in _subgroups(frame) if (b := _band(evidence, pick(frame, subgroup=s, finding=finding), raters))
+        ]
+        if not bands:
+            continue
+        what = (
+            "mean AUC over findings, the same in every group of a column"
+            if finding == MEAN
+            else (f"AUC for {finding_title(finding).lower()}")
+        )
+        whole = ", and of all cases together (bold row, dashed line)" if finding == MEAN else ""
+        over = _findings_of_means(pick(frame, finding=MEAN, metric="auc")) if finding == MEAN else ""
+        caption = (
+            f"Subgroups{who}, {where}: {what}{whole}. Gap: best minus worst group, its interval simultaneous over all "
+            f"pairs of groups and never below 0. p: all groups are equal, adjusted by Holm over the columns.{over}"
+        )
+        label = "Mean AUC" if finding == MEAN else "AUC"
+        name = f"subgroups-{population}-{finding}"
+        made.append(group_forest(bands, raters, label=label, name=name, caption=caption))
+    return made
+
+
+def _findings_of_means(frame: pl.DataFrame) -> str:
+    """Over which findings the mean of each column and model is, as its row states; columns differ in it."""
+    stated: dict[str, list[str]] = {}
+    for (subgroup, rater), row in by(frame.filter(pl.col("estimate").is_not_nan()), "subgroup", "rater").items():
+        whose = f"{_title(str(subgroup))} (“{rater}”)" if frame["rater"].n_unique() > 1 else _title(str(subgroup))
+        for note in notes_of(row):
+            if note.startswith(_MEAN_OVER) and whose not in stated.setdefault(note, []):
+                stated[note].append(whose)
+    if len(stated) < 2:
+        return "".join(f" {note[:1].upper()}{note[1:]}." for note in stated)
+    each = " ".join(f"{listed(names)}: {note}." for note, names in stated.items())
+    return f" {each} Means of different findings cannot be compared."
+
+
+def _subgroups(frame: pl.DataFrame) -> list[str]:
+    return [s for s in frame["subgroup"].unique(maintain_order=True) if s]
+
+
+def _band(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str]) -> Band | None:
+    """A column of the forest plot; none where no group has a value."""
+    areas, gaps = by(pick(frame, metric="auc"), "level", "rater"), by(pick(frame, metric="gap_auc"), "rater")
+    names = [level for level in dict.fromkeys(k[0] for k in areas) if level != _ALL]
+    levels = tuple(_level(level, [areas.get((level, r)) for r in raters]) for level in names)
+    if not any(m.value == m.value for level in levels for m in level.marks):
+        return None
+    subgroup = frame["subgroup"][0]
+    together = _level(_title(subgroup), [areas.get((_ALL, r)) for r in raters])
+    return Band(_title(subgroup), together, levels, tuple(_gap_text(gaps.get((r,))) for r in raters))
+
+
+def _level(title: str, rows: Sequence[Row | None]) -> Level:
+    marks = tuple(mark_of(row, i) for i, row in enumerate(rows))
+    first = next((row for row in rows if row), None)
+    none = first is not None and all(m.value != m.value for m in marks)
+    patients = "" if first is None or first.get("n_patients") is None else count(first["n_patients"])
+    return Level(title, patients, marks, "too few patients" if none else "")
+
+
+def _gap_text(row: Row | None) -> str:
+    """A gap with its interval and p, in a line beside the plot.
+
+    >>> _gap_text({"estimate": 0.052, "low": 0.033, "high": 0.071, "p_adjusted": 0.0004, "p": 0.0002})
+    '0.052 (0.033–0.071), p <0.001'
+    """
+    if row is None or not known(row):
+        return "none: fewer than two groups" if row else ""
+    p = p_value(row["p_adjusted"])
+    return f"{interval(row['estimate'], row['low'], row['high'])}, p {p}"
+
+
+def _fullest(evidence: ReportData, frame: pl.DataFrame) -> list[str]:
+    ranked = (
+        frame.filter(pl.col("estimate").is_not_nan(), pl.col("finding") != MEAN)
+        .group_by("finding")
+        .agg(pl.len(), pl.col("n_present").sum())
+        .sort("len", "n_present", descending=True)
+    )
+    best = ranked["finding"].head(3).to_list()
+    return [f for f in evidence.cast.findings if f in best]
+
+
+def _first_point(frame: pl.DataFrame) -> str:
+    points = frame.filter(pl.col("at").str.starts_with("operating_point="))["at"].unique().to_list()
+    return min(points, key=lambda at: ("sens" in at, at), default="")
+
+
+def _gap_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> Table | None:
+    """Gaps in the mean over findings and in under-diagnosis, at the first operating point; two columns per model."""
+    point = _first_point(frame)
+    whole = (pl.col("finding") == MEAN) | (pl.col("metric") == "gap_underdiagnosis")
+    rows = by(frame.filter(pl.col("at").is_in(["", point]), whole), "metric", "subgroup", "rater")
+    body: list[tuple[Cell, ...]] = []
+    for metric, title in _GAPS:
+        mine = [s for s in _subgroups(frame) if any((metric, s, r) in rows for r in raters)]
+        body += [group(f"Gap in {title}", 1 + 2 * len(raters))] if mine else []
+        for subgroup in mine:
+            got = [rows.get((metric, subgroup, r)) for r in raters]
+            body.append((Cell(_title(subgroup)), *(c for row in got for c in (_gap_cell(row), p_cells(row)[1]))))
+    if not body:
+        return None
+    where = (
+        population_title(evidence, population).lower()
+        if population == "internal"
+        else population_title(evidence, population)
+    )
+    caption = f"Gaps between groups, {where}: mean over findings; rates at the {at_title(point)}."
+    remark = "p: all groups are equal, adjusted by Holm over the columns. Other operating points are in the estimates."
+    first = (Cell(""), *(Cell(r, kind="group", span=2) for r in raters))
+    return table(caption, (first, heads("", *(("Gap", "p") * len(raters)))), body, remark=remark, compact=True)
+
+
+def _gap_cell(row: Row | None) -> Cell:
+    """A gap with its interval; below it which groups it lies between; as footnotes only which groups were left out."""
+    cell = estimate_cell(row)
+    if row is None:
+        return cell
+    pair = f"{row['level']} − {row['contrast'].partition(':')[2]}" if row["level"] else ""
+    said = tuple(
+        n
+        for n in cell.notes or ()
+        if n.startswith((_MEAN_OVER, "left out", "no group", "one group", "some differences"))
+    )
+    return replace(cell, note=pair, notes=said)
+
+
+def _finding_gaps(evidence: ReportData, frame: pl.DataFrame, rater: str) -> Table | None:
+    """Gaps per finding, every population."""
+    point = _first_point(frame)
+    frame = frame.filter(pl.col("metric").str.starts_with("gap_"), ~pl.col("finding").is_in([MEAN, ""]))
+    kinds = tuple(k for k in _GAPS[:3] if pick(frame, metric=k[0]).height)
+    caption = f"Largest gaps of “{rater}” between groups, per finding; rates at the {at_title(point)}."
+    return _gaps(evidence, frame, (point, kinds), caption) if frame.height else None
+
+
+def _gaps(
+    evidence: ReportData, frame: pl.DataFrame, kinds: tuple[str, Sequence[tuple[str, str]]], caption: str
+) -> Table:
+    """One row per metric, column, population and finding: the gap, between whom, p and Holm's p."""
+    point, metrics = kinds
+    body: list[tuple[Cell, ...]] = []
+    for metric, title in metrics:
+        rows = pick(frame, metric=metric, at="" if metric == "gap_auc" else point)
+        body += [group(f"Gap in {title}", 6)] if rows.height else []
+        for row in rows.iter_rows(named=True):
+            place = words(
+                finding_title(row["finding"]), _title(row["subgroup"]), population_title(evidence, row["population"])
+            )
+            body.append((*place, _gap_cell(row), *p_cells(row)))
+    return table(caption, (heads("Finding", "Column", "Population", "Gap", "p", "Holm"),), body, compact=True)
+
+
+def _missed_table(evidence: ReportData, frame: pl.DataFrame, population: str) -> Table | None:
+    """Under-diagnosis in every group, a column per model."""
+    point = _first_point(frame)
+    rows = by(pick(frame, metric="underdiagnosis", at=point), "subgroup", "level", "rater")
+    raters = [r for r in evidence.cast.raters if any(k[2] == r for k in rows)]
+    if not rows:
+        return None
+    body: list[tuple[Cell, ...]] = []
+    for subgroup in ("", *_subgroups(frame)):
+        for level in dict.fromkeys(k[1] for k in rows if k[0] == subgroup):
+            got = [rows.get((subgroup, level, r)) for r in raters]
+            first = next(r for r in got if r)
+            name = f"{_title(subgroup)}: {level}" if subgroup else "All cases"
+            body.append((Cell(name), Cell(count(first["n_cases"]), "num"), *(estimate_cell(r) for r in got)))
+    healthy = next(iter(rows.values()))["finding"] != ""
+    what = (
+        "No Finding is called although it is absent"
+        if healthy
+        else "none of its findings is called although one is present"
+    )
+    where = population_title(evidence, population).lower()
+    caption = f"Under-diagnosis, {where}: the share of ill cases in which {what}, at the {at_title(point)}."
+    return table(caption, (heads("Group", "Ill cases", *raters),), body, compact=True)
+
+
+def _full_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
+    point = _first_point(frame)
+    kinds = [
+        k
+        for k in (("auc", ""), ("sensitivity", point), ("specificity", point))
+        if pick(frame, metric=k[0], at=k[1]).height
+    ]
+    frame = frame.filter(~pl.col("metric").str.starts_with("gap_"), pl.col("level") != _ALL)
+    rows = by(frame, "population", "subgroup", "level", "finding", "metric", "at")
+    body: list[tuple[Cell, ...]] = []
+    for population in in_order(frame["population"]):
+        own = pick(frame, population=population).filter(pl.col("level") != "")
+        for subgroup, level in own.select("subgroup", "level").unique(maintain_order=True).rows():
+            title = f"{population_title(evidence, population)} · {_title(subgroup)}: {level}"
+            body.append(group(title, len(kinds) + 2))
+            for f in (*evidence.cast.findings, MEAN):
+                got = [rows.get((population, subgroup, level, f, *k)) for k in kinds]
+                first = next((r for r in got if r), None)
+                if first:
+                    cells = (estimate_cell(r) if r else Cell("") for r in got)
+                    body.append((Cell(finding_title(f)), classes_cell(first), *cells))
+    caption = "Every group, per population and finding. Rates at other operating points are in the estimates."
+    head = heads("Finding", "Present / absent", *(_kind_title(m, at) for m, at in kinds))
+    return table(caption, (head,), body, compact=True)
+
+
+def _kind_title(metric: str, at: str) -> str:
+    name = metric.replace("auc", "AUC")
+    return f"{name} ({at.partition('=')[2]})" if at else name

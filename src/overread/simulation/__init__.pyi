@@ -1,0 +1,15 @@
+from .acquisition import Acquisition as Acquisition
+from .acquisition import Device as Device
+from .acquisition import acquire as acquire
+from .anatomy.chest_shape import Patient as Patient
+from .disease_effects import FINDINGS as FINDINGS
+from .disease_effects import STRENGTH as STRENGTH
+from .multisite import hospitals as hospitals
+from .rendering import Box as Box
+from .rendering import Radiography as Radiography
+from .rendering import radiograph as radiograph
+from .simulated_readers import Reader as Reader
+from .simulated_readers import panel as panel
+from .simulated_readers import reads as reads
+from .sites import SITES as SITES
+from .sites import Site as Site

@@ -1,0 +1,14 @@
+from .airways import gas as gas
+from .chest_shape import Patient as Patient
+from .chest_shape import Thorax as Thorax
+from .chest_shape import central as central
+from .chest_shape import hila as hila
+from .chest_shape import thorax as thorax
+from .chest_shape import trunk as trunk
+from .lung_paths import lungs as lungs
+from .opacity_fields import Mask as Mask
+from .opacity_fields import clouds as clouds
+from .opacity_fields import masks as masks
+from .opacity_fields import opacities as opacities
+from .skeleton import bones as bones
+from .vessel_trees import vessels as vessels

@@ -1,0 +1,127 @@
+"""Simulated readers: what they answer, given how severe each finding truly is and who they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import polars as pl
+from scipy.special import logit, ndtr
+
+from overread import tables
+from overread.errors import InputError
+from overread.simulation.rays import Array
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader. skill: distance (in standard deviations of the reader's own noise) between absent and severity 0.5;
+    bias: shift of every answer towards "present"; consistency: share of the noise that comes back when the same reader
+    reads the same case again; unsure: half width of the band that is called "uncertain"; trust: weight of a model's log
+    odds in aided arms.
+    """
+
+    name: str
+    skill: float = 2.2
+    bias: float = 0.0
+    consistency: float = 0.7
+    unsure: float = 0.0
+    trust: float = 0.4
+
+
+def panel(count: int, *, rng: np.random.Generator, skill: float = 2.2, spread: float = 0.35) -> tuple[Reader, ...]:
+    """Readers "reader-1" … whose skill and bias vary about the mean with standard deviation `spread`."""
+    skills = np.maximum(rng.normal(skill, spread, count), 0.2)
+    biases = rng.normal(0.0, spread, count)
+    return tuple(
+        Reader(f"reader-{k + 1}", float(s), float(b)) for k, (s, b) in enumerate(zip(skills, biases, strict=True))
+    )
+
+
+def evidence(severity: Array) -> Array:
+    """How strongly a finding of this severity shows, 0 where absent, 1 at severity 0.5."""
+    return np.where(np.asarray(severity) > 0, 0.4 + 1.2 * np.asarray(severity), 0.0)
+
+
+def reads(
+    truth: pl.DataFrame,
+    readers: Sequence[Reader],
+    *,
+    rng: np.random.Generator,
+    arms: Mapping[str, pl.DataFrame | None] = MappingProxyType({"unaided": None}),
+    correlation: float = 0.4,
+) -> pl.DataFrame:
+    """The answers of readers whose skill is known, as a reads table.
+
+    truth: case_id, finding, severity (0 = absent); readers: see `Reader`; arms: name -> a model's predictions
+    (case_id, finding, score = probability) that the readers see, or None; correlation: share of the noise variance that
+    belongs to the case and fools every reader alike.
+
+    A reader's latent value is skill * evidence(severity) + bias + noise of variance 1, so for a severity s the AUC is
+    Phi(skill * evidence(s) / sqrt(2)) (the binormal model; Dorfman,
+    Berbaum & Metz 1992, doi:10.1097/00004424-199209000-00015).
+    The score is Phi(latent - skill / 2), the call "present" from 0.5 on. Returns reader, case_id, finding, arm, round,
+    score, call. Raises InputError where columns are missing or a model lacks a score.
+
+    >>> import numpy as np, polars as pl
+    >>> truth = pl.DataFrame({"case_id": ["a", "b"], "finding": "edema", "severity": [0.9, 0.0]})
+    >>> reads(truth, [Reader("r", skill=9.0)], rng=np.random.default_rng(0))["call"].to_list()
+    ['present', 'absent']
+    """
+    _check(truth, readers, correlation)
+    cases = truth.select("case_id", "finding", "severity").drop_nulls("severity")
+    shown = evidence(cases["severity"].to_numpy())
+    shared = rng.standard_normal(len(cases))
+    frames = []
+    for reader in readers:
+        own = rng.standard_normal(len(cases))
+        for arm, model in arms.items():
+            fresh = rng.standard_normal(len(cases))
+            lasting = np.sqrt(reader.consistency) * own + np.sqrt(1.0 - reader.consistency) * fresh
+            noise = np.sqrt(correlation) * shared + np.sqrt(1.0 - correlation) * lasting
+            latent = reader.skill * shown + reader.bias + noise + reader.trust * _advice(cases, model, arm)
+            frames.append(_answers(cases, reader, arm, latent))
+    return tables.check(tables.fill(pl.concat(frames), "reads"), "reads", where="simulated reads")
+
+
+def _answers(cases: pl.DataFrame, reader: Reader, arm: str, latent: Array) -> pl.DataFrame:
+    distance = latent - 0.5 * reader.skill
+    call = np.where(np.abs(distance) < reader.unsure, "uncertain", np.where(distance >= 0, "present", "absent"))
+    return cases.select(
+        pl.lit(reader.name).alias("reader"),
+        "case_id",
+        "finding",
+        pl.lit(arm).alias("arm"),
+        pl.lit(1, dtype=pl.Int32).alias("round"),
+        pl.Series("score", ndtr(distance)),
+        pl.Series("call", call.tolist()),
+    )
+
+
+def _advice(cases: pl.DataFrame, model: pl.DataFrame | None, arm: str) -> Array:
+    if model is None:
+        return np.zeros(len(cases))
+    scores = cases.join(
+        model.select("case_id", "finding", "score"), on=["case_id", "finding"], how="left", maintain_order="left"
+    )
+    without = scores.filter(pl.col("score").is_null())
+    if len(without):
+        raise InputError(
+            f"arm '{arm}'",
+            "a model score for every case that is read",
+            f"{len(without)} without",
+            examples=without["case_id"],
+        )
+    return np.asarray(logit(np.clip(scores["score"].to_numpy(), 1e-3, 1 - 1e-3)))
+
+
+def _check(truth: pl.DataFrame, readers: Sequence[Reader], correlation: float) -> None:
+    missing = [name for name in ("case_id", "finding", "severity") if name not in truth.columns]
+    if missing:
+        raise InputError("truth", "columns case_id, finding, severity", f"no {', '.join(missing)}")
+    if not readers:
+        raise InputError("readers", "at least one reader", "none")
+    if not 0.0 <= correlation <= 1.0:
+        raise InputError("correlation", "a share from 0 to 1", str(correlation))

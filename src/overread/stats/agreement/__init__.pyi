@@ -1,0 +1,12 @@
+from .chance_corrected import fleiss_kappa as fleiss_kappa
+from .chance_corrected import gwet_ac as gwet_ac
+from .chance_corrected import percent_agreement as percent_agreement
+from .intraclass import icc as icc
+from .kappa import cohen_kappa as cohen_kappa
+from .krippendorff import krippendorff_alpha as krippendorff_alpha
+from .latent_class import DawidSkene as DawidSkene
+from .latent_class import dawid_skene as dawid_skene
+from .limits_of_agreement import BlandAltman as BlandAltman
+from .limits_of_agreement import bland_altman as bland_altman
+from .majority_vote import Majority as Majority
+from .majority_vote import majority as majority

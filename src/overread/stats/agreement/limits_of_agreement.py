@@ -1,0 +1,198 @@
+"""Two measurements of the same cases: bias, limits of agreement (Bland & Altman) and concordance (Lin)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import atanh, inf, isnan, nan, sqrt, tanh
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import stdtr
+
+from overread.errors import InputError
+from overread.stats.agreement.ratings import measured, selected
+from overread.stats.arrays import Floats, check_confidence, check_word
+from overread.stats.estimate import Estimate
+from overread.stats.quantiles import critical
+from overread.stats.resampling.replicates import (
+    NO_SPREAD,
+    NOTHING,
+    jackknife_error,
+    joined_notes,
+    left_out,
+    percentiles,
+    replicated,
+)
+from overread.stats.sampling_design import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class BlandAltman:
+    """How far two measurements of a case lie apart, A - B."""
+
+    bias: Estimate  # mean difference; p of no bias
+    lower: Estimate  # limits of agreement: bias -/+ multiplier x sd
+    upper: Estimate
+    sd: float  # of the differences
+    concordance: Estimate  # Lin's coefficient
+    accuracy: float  # Lin's bias correction factor, 1 where neither mean nor spread differ
+    n_cases: int
+    note: str
+
+
+def bland_altman(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    multiplier: float = 1.96,
+    error: str = "1999",
+    cluster: ArrayLike | None = None,
+    rng: np.random.Generator | None = None,
+    replicates: int = 2000,
+    confidence: float = 0.95,
+) -> BlandAltman:
+    """The mean difference A - B of two measurements and the limits within which most differences lie.
+
+    Parameters: a and b (n_cases,), NaN = not measured; multiplier of the standard deviation (1.96 for 95 % of normal
+    differences); error of a limit "1999" (exact for normal differences) or "simple" (sqrt(3 sd^2 / n), 1986); cluster
+    (n_cases,), the patient of each case; rng: patients are resampled `replicates` times.
+
+    Returns a BlandAltman: intervals by Student's t with n - 1 df, Lin's concordance on Fisher's scale; with cluster by
+    linearised errors over patients (concordance: jackknife). Cases that lack one of the two are left out and counted.
+    Assumes that bias and spread do not depend on the size of the measurement: plot the differences first.
+    Bland & Altman (1986) doi:10.1016/S0140-6736(86)90837-8, (1999) doi:10.1177/096228029900800204; Lin (1989)
+    doi:10.2307/2532051. Checked against the formulas in R 4.2.2 and epiR 2.0.57.
+
+    >>> r = bland_altman([10.0, 12.0, 15.0, 11.0], [9.0, 12.0, 13.0, 12.0])
+    >>> r.bias.value, round(r.lower.value, 3), round(r.upper.value, 3)
+    (0.5, -2.03, 3.03)
+    """
+    where = "bland_altman"
+    check_word(error, ("1999", "simple"), where=where, name="error")
+    check_confidence(confidence, where=where)
+    if not multiplier > 0:
+        raise InputError(f"{where}: multiplier", "a number above 0", f"{multiplier}")
+    x, sample, note = _both(a, b, cluster, where)
+    if len(x) < 2:
+        note = joined_notes("fewer than two cases have both measurements", note)
+        value = float((x[:, 0] - x[:, 1]).mean()) if len(x) else nan
+        bias = Estimate(value, note=note)
+        none = Estimate(nan, note=note)
+        return BlandAltman(bias, none, none, nan, none, nan, len(x), note)
+    pair = _Measured(x - x.mean(axis=0), float(x[:, 0].mean() - x[:, 1].mean()), multiplier)
+    values = pair.values(np.ones((1, len(x))))[0]
+    if rng is not None:
+        drawn = replicated(pair.values, sample, rng=rng, replicates=replicates).T
+        bias, lower, upper, concordance = (
+            percentiles(d, float(v), sample, confidence) for d, v in zip(drawn, values, strict=True)
+        )
+    else:
+        errors = pair.errors_by_patient(sample) if cluster is not None else pair.errors(exact=error == "1999")
+        df = sample.n_patients - 1
+        bias, lower, upper = (_student(float(v), e, df, confidence) for v, e in zip(values[:3], errors, strict=True))
+        bias = replace(bias, p=float(2 * stdtr(df, -abs(bias.value) / bias.se)) if bias.low < bias.high else nan)
+        lin = _lin_error(pair, float(values[3])) if cluster is None else _jackknife_error(pair, sample)
+        concordance = _fisher(float(values[3]), lin, inf if cluster is None else df, confidence)
+    return BlandAltman(bias, lower, upper, pair.sd, concordance, pair.accuracy, len(x), note)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """Two measurements (n_cases, 2), each less its mean, and the difference of the means."""
+
+    x: Floats
+    bias: float
+    multiplier: float
+
+    @property
+    def difference(self) -> Floats:
+        return np.asarray(self.x[:, 0] - self.x[:, 1])
+
+    @property
+    def sd(self) -> float:
+        return sqrt(float((self.difference**2).sum()) / (len(self.x) - 1))
+
+    @property
+    def accuracy(self) -> float:
+        spread = self.x.std(axis=0)
+        total = float((spread**2).sum()) + self.bias**2
+        return 2 * float(spread[0] * spread[1]) / total if spread.min() > 0 else nan
+
+    def values(self, weights: Floats) -> Floats:
+        """Bias, lower and upper limit, concordance under case weights (b, n_cases) -> (b, 4)."""
+        n = weights.sum(axis=1)
+        d, (a, b) = self.difference, self.x.T
+        with np.errstate(invalid="ignore", divide="ignore"):  # a resample may hold one patient
+            mean, mean_a, mean_b = (weights @ v / n for v in (d, a, b))
+            sd = np.sqrt(np.maximum(weights @ d**2 - n * mean**2, 0.0) / (n - 1))
+            covariance = weights @ (a * b) / n - mean_a * mean_b
+            bias = mean + self.bias
+            total = weights @ (a**2 + b**2) / n - mean_a**2 - mean_b**2 + bias**2
+            concordance = np.where(total > 0, 2 * covariance / total, nan)
+        return np.stack([bias, bias - self.multiplier * sd, bias + self.multiplier * sd, concordance], axis=1)
+
+    def errors(self, *, exact: bool) -> list[float]:
+        """Standard errors of bias and limits for independent normal differences."""
+        n, sd = len(self.x), self.sd
+        limit = sd * (sqrt(1 / n + self.multiplier**2 / (2 * (n - 1))) if exact else sqrt(3 / n))
+        return [sd / sqrt(n), limit, limit]
+
+    def errors_by_patient(self, sample: Sampling) -> list[float]:
+        """Standard errors of bias and limits from what each patient adds to them."""
+        n, d, sd = len(self.x), self.difference, self.sd
+        spread = (d**2 - float((d**2).mean())) / (2 * sd * (n - 1)) if sd > 0 else np.zeros(n)
+        sums = sample.totals(np.stack([d / n + side * self.multiplier * spread for side in (0, -1, 1)]))
+        return [sqrt(v) if v >= 0 else nan for v in sample.variances(sums, sample.n_patients)]
+
+
+def _both(a: ArrayLike, b: ArrayLike, cluster: ArrayLike | None, where: str) -> tuple[Floats, Sampling, str]:
+    first, second = np.asarray(a), np.asarray(b)
+    if first.ndim != 1 or first.shape != second.shape:
+        raise InputError(where, "two arrays (n_cases,) of the same cases", f"shapes {first.shape} and {second.shape}")
+    x = np.stack([measured(m[:, None], where=where)[:, 0] for m in (first, second)], axis=1)
+    rows, _, sample, _ = selected(~np.isnan(x), where=where, cluster=cluster, least=2)
+    lost = int((~rows).sum())
+    return x[rows], sample, f"{lost} case{'s' if lost != 1 else ''} without both measurements left out" if lost else ""
+
+
+def _student(value: float, se: float, df: int, confidence: float) -> Estimate:
+    method = f"Student's t with {df} df"
+    if not se * se > NOTHING:
+        note = "one patient: no interval" if isnan(se) else NO_SPREAD
+        return Estimate(
+            value, nan if isnan(se) else value, nan if isnan(se) else value, se=se, method=method, note=note
+        )
+    half = critical(confidence, df) * se
+    return Estimate(value, value - half, value + half, se=se, method=method)
+
+
+def _lin_error(pair: _Measured, concordance: float) -> float:
+    """Lin's standard error of the concordance on Fisher's scale (with the correction of 2000)."""
+    n, (a, b) = len(pair.x), pair.x.T
+    product = float((a * b).sum())
+    scale = sqrt(float((a**2).sum()) * float((b**2).sum()))
+    if n < 3 or not scale > 0 or product == 0 or not abs(concordance) < 1:
+        return nan
+    r, shift = product / scale, pair.bias**2 / (scale / n)
+    c = concordance
+    variance = (
+        (1 - r**2) * c**2 * (1 - c**2) / r**2 + 2 * c**3 * (1 - c) * shift / r - c**4 * shift**2 / (2 * r**2)
+    ) / (n - 2)
+    return sqrt(variance) / (1 - c**2) if variance > 0 else nan
+
+
+def _jackknife_error(pair: _Measured, sample: Sampling) -> float:
+    """The standard error of the concordance on Fisher's scale, patients left out in turn."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = jackknife_error(np.arctanh(left_out(lambda w: pair.values(w)[:, 3], sample)))
+    return error if np.isfinite(error) else nan
+
+
+def _fisher(value: float, error: float, df: float, confidence: float) -> Estimate:
+    method = "Lin, Fisher's scale" if df == inf else "jackknife over patients, Fisher's scale"
+    if isnan(value):
+        return Estimate(nan, method=method, note="neither measurement varies")
+    if isnan(error) or not abs(value) < 1:
+        return Estimate(value, method=method, note="the error is undefined: no interval")
+    centre, half = atanh(value), critical(confidence, df) * error
+    return Estimate(value, tanh(centre - half), tanh(centre + half), se=error * (1 - value**2), method=method)

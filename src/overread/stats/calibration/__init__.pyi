@@ -1,0 +1,16 @@
+from .loess import SmoothCurve as SmoothCurve
+from .loess import smooth_curve as smooth_curve
+from .logistic_calibration import CalibrationLine as CalibrationLine
+from .logistic_calibration import calibration_line as calibration_line
+from .logistic_calibration import hosmer_lemeshow as hosmer_lemeshow
+from .logistic_calibration import spiegelhalter as spiegelhalter
+from .logistic_fits import no_level as no_level
+from .recalibration import Recalibration as Recalibration
+from .recalibration import isotonic_fit as isotonic_fit
+from .recalibration import recalibrate as recalibrate
+from .reliability import Brier as Brier
+from .reliability import CalibrationCurve as CalibrationCurve
+from .reliability import CalibrationError as CalibrationError
+from .reliability import brier as brier
+from .reliability import calibration_curve as calibration_curve
+from .reliability import ece as ece

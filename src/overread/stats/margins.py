@@ -1,0 +1,55 @@
+"""The test and the interval of a difference: of equality, non-inferiority or equivalence, whatever the variance was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isnan, nan
+
+from overread.errors import InputError, did_you_mean
+from overread.stats.estimate import Estimate
+from overread.stats.quantiles import critical, upper
+
+TESTS = ("difference", "non-inferiority", "equivalence")
+
+
+def check_test(margin: float | None, test: str | None, *, where: str) -> str:
+    """Which test a margin and a word ask for: without margin "difference", with one "non-inferiority" unless said.
+
+    >>> check_test(0.05, None, where="compare_aucs")
+    'non-inferiority'
+    """
+    kind = test or ("difference" if margin is None else "non-inferiority")
+    if kind not in TESTS:
+        raise InputError(f"{where}: test", " or ".join(TESTS), kind, do=did_you_mean(kind, TESTS))
+    if kind == "difference" and margin is not None:
+        raise InputError(f"{where}: margin", "no margin for a test of a difference", f"margin {margin}")
+    if kind != "difference" and (margin is None or not margin > 0):
+        raise InputError(f"{where}: margin", f"a margin above 0 for {kind}, in units of the metric", f"{margin}")
+    return kind
+
+
+def with_test(raw: Estimate, df: float, *, margin: float | None, kind: str, confidence: float) -> Estimate:
+    """A difference with value, se, method and note completed; a variance of 0 decides nothing but equality.
+
+    >>> raw = Estimate(0.02, se=0.02)
+    >>> round(with_test(raw, float("inf"), margin=0.05, kind="non-inferiority", confidence=0.95).p, 6)
+    0.000233
+    """
+    difference, se, method = raw.value, raw.se, raw.method
+    if margin is not None:
+        method += f"; {kind} with margin {margin:g}"
+    if isnan(se):
+        return replace(raw, method=method)
+    if se == 0:
+        p = 1.0 if difference == 0 and kind == "difference" else nan
+        note = "the difference has no variance: zero-width interval" + ("" if p == 1.0 else ", no test")
+        note = f"{raw.note}; {note}" if raw.note else note
+        return replace(raw, low=difference, high=difference, p=p, method=method, note=note)
+    half = critical(confidence, df) * se
+    if margin is None:
+        p = 2 * upper(abs(difference) / se, df)
+    else:
+        p = upper((difference + margin) / se, df)
+        if kind == "equivalence":
+            p = max(p, upper((margin - difference) / se, df))
+    return replace(raw, low=difference - half, high=difference + half, p=p, method=method)

@@ -1,0 +1,137 @@
+"""Sums over pairs of looks that share a reader, a case or a patient: what the moments of U-statistics are made of.
+
+A look is what a metric averages: a present-absent pair of one reader for an AUC (its win), a read case for a rate
+(right or wrong). Sums come with axes [r, p, a]: 0 = whether the two looks share it or not, 1 = they share reader,
+present case, absent case; with patients p stands for "a patient" and a is unused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overread.stats.arrays import Bools, Codes, Floats
+from overread.stats.reader_studies.covariance import influences
+from overread.stats.reader_studies.pair_kernels import PatientSums, pair_sums, patient_counts, patient_sums
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Sums of products of two looks, one of q, one of q (parts of a metric x arms)."""
+
+    by_reader: Floats  # (q, q, n_readers, 2, 2), the same reader twice
+    pooled: Floats  # (q, q, 2, 2), any two readers
+    of_units: tuple[Floats, Floats]  # (q, n_present or n_patients), (q, n_absent): sum of the looks at each
+
+    @property
+    def joined(self) -> Floats:
+        """With the reader as one more axis, (q, q, 2, 2, 2)."""
+        return np.stack((self.pooled, self.by_reader.sum(axis=2)), axis=2)
+
+
+def totals(y: Bools, scores: Floats, parts: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """Sum of the looks and their number, each (q, n_readers); scores (n_arms, n_readers, n_cases), NaN = not read."""
+    n_arms, n_readers, n_cases = scores.shape
+    won, looked = [], []
+    for part in parts:
+        values, _, counts = influences(y, scores.reshape(-1, n_cases), part)
+        number = np.prod([count for count in counts if count is not None], axis=0)
+        won.append(np.where(number > 0, np.nan_to_num(values) * number, 0.0).reshape(n_arms, n_readers))
+        looked.append(number.reshape(n_arms, n_readers))
+    return np.concatenate(won), np.concatenate(looked)
+
+
+def shared_looks(
+    y: Bools, scores: Floats, parts: tuple[str, ...], centre: Floats, cluster: Codes | None
+) -> tuple[Shared, Shared]:
+    """Sums of looks less centre (q,), and numbers of looks."""
+    if parts == ("auc",):
+        if cluster is None:
+            return _of_pairs(scores[..., y], scores[..., ~y], centre)
+        return _of_pairs_of_patients(y, scores, centre, cluster)
+    split = zip(parts, centre.reshape(len(parts), -1), strict=True)
+    right, seen = (np.concatenate(of) for of in zip(*(_right(y, scores, *of) for of in split), strict=True))
+    if cluster is None:
+        return _summed(right[..., y], right[..., ~y]), _summed(seen[..., y], seen[..., ~y])
+    patients = [_by_patient(of, cluster) for of in (right, seen)]
+    none = np.zeros((len(patients[0]), len(patients[0])))
+    n_readers = scores.shape[1]
+    sums = [PatientSums(of, np.zeros_like(of), none, none) for of in patients]
+    return _shared_patient(sums[0], n_readers, touches=1), _shared_patient(sums[1], n_readers, touches=1)
+
+
+def _right(y: Bools, scores: Floats, part: str, centre: Floats) -> tuple[Floats, Floats]:
+    """Whether each read of the part's class was right, less the centre, and 1 for each such read; 0 elsewhere."""
+    mask, right = (y, scores) if part == "sensitivity" else (~y, 1 - scores)
+    seen = ~np.isnan(scores) & mask
+    return np.where(seen, right - centre[:, None, None], 0.0), seen.astype(np.float64)
+
+
+def _of_pairs(present: Floats, absent: Floats, centre: Floats) -> tuple[Shared, Shared]:
+    n_arms, n_readers, _ = present.shape
+    flat = [of.reshape(n_arms * n_readers, -1) for of in (present, absent)]
+    found = pair_sums(flat[0], flat[1], np.repeat(centre, n_readers))
+    rows, columns = found.rows.reshape(present.shape), found.columns.reshape(absent.shape)
+    counts = [(~np.isnan(of)).astype(np.float64) for of in flat]
+    pairs = (counts[0] @ counts[0].T) * (counts[1] @ counts[1].T)
+    seen = [of.reshape(n_arms, n_readers, -1) for of in counts]
+    number = [of.sum(axis=2, keepdims=True) for of in seen]
+    return _summed(rows, columns, found.products), _summed(seen[0] * number[1], seen[1] * number[0], pairs)
+
+
+def _summed(rows: Floats, columns: Floats, products: Floats | None = None) -> Shared:
+    """Rows (q, n_readers, n_present), columns (q, n_readers, n_absent), products (q n_readers, q n_readers) of pairs.
+
+    Without products each look is of one case and its sum is in the rows or in the columns; with them it is in both.
+    """
+    q, n_readers, _ = rows.shape
+    total = rows.sum(axis=2) + (columns.sum(axis=2) if products is None else 0.0)
+    by_reader, pooled = np.zeros((q, q, n_readers, 2, 2)), np.zeros((q, q, 2, 2))
+    by_reader[..., 0, 0] = total[:, None] * total[None]
+    pooled[..., 0, 0] = np.outer(total.sum(axis=1), total.sum(axis=1))
+    for at, part in (((1, 0), rows), ((0, 1), columns)):
+        by_reader[..., at[0], at[1]] = np.einsum("qju,sju->qsj", part, part)
+        pooled[..., at[0], at[1]] = part.sum(axis=1) @ part.sum(axis=1).T
+    if products is not None:
+        split = products.reshape(q, n_readers, q, n_readers)
+        by_reader[..., 1, 1] = np.einsum("qjsj->qsj", split)
+        pooled[..., 1, 1] = split.sum(axis=(1, 3))
+    return Shared(by_reader, pooled, (rows.sum(axis=1), columns.sum(axis=1)))
+
+
+def _by_patient(values: NDArray[Any], cluster: Codes) -> Floats:
+    """(…, n_cases) -> (k, n_patients), k all rows."""
+    size = int(cluster.max()) + 1
+    return np.stack([np.bincount(cluster, row, minlength=size) for row in values.reshape(-1, cluster.size)])
+
+
+def _of_pairs_of_patients(y: Bools, scores: Floats, centre: Floats, cluster: Codes) -> tuple[Shared, Shared]:
+    n_readers, read = scores.shape[1], ~np.isnan(scores)
+    counts = patient_counts(_by_patient(read & y, cluster), _by_patient(read & ~y, cluster))
+    flat, size = scores.reshape(-1, cluster.size), int(cluster.max()) + 1
+    won = patient_sums(y, flat, cluster, size, np.repeat(centre, n_readers))
+    return _shared_patient(won, n_readers, touches=2), _shared_patient(counts, n_readers, touches=2)
+
+
+def _shared_patient(sums: PatientSums, n_readers: int, *, touches: int) -> Shared:
+    """Pairs of looks that share at least one patient, by inclusion and exclusion over the four ways to.
+
+    touches: how many patients a look is counted with, 2 for the pairs of an AUC.
+    """
+    touching, within = (of.reshape(-1, n_readers, of.shape[1]) for of in (sums.touching, sums.within))
+    q, total = len(touching), touching.sum(axis=2) / touches
+    by_reader, pooled = np.zeros((q, q, n_readers, 2, 2)), np.zeros((q, q, 2, 2))
+    by_reader[..., 0, 0] = total[:, None] * total[None]
+    pooled[..., 0, 0] = np.outer(total.sum(axis=1), total.sum(axis=1))
+    both = (sums.products + sums.crossed).reshape(q, n_readers, q, n_readers)
+
+    def any_shared(subscripts: str, m: Floats, d: Floats) -> Floats:
+        mixed = np.einsum(subscripts, m, d) + np.einsum(subscripts, d, m)
+        return np.einsum(subscripts, m, m) - mixed + 3 * np.einsum(subscripts, d, d)
+
+    by_reader[..., 1, 0] = any_shared("qju,sju->qsj", touching, within) - np.einsum("qjsj->qsj", both)
+    pooled[..., 1, 0] = any_shared("qu,su->qs", touching.sum(axis=1), within.sum(axis=1)) - both.sum(axis=(1, 3))
+    return Shared(by_reader, pooled, (touching.sum(axis=1), np.zeros((q, 1))))

@@ -1,0 +1,5 @@
+"""Reading time of two arms, with readers and cases as random effects."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,215 @@
+"""Reading time: the ratio of geometric means of two arms when readers and cases are a sample of those to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from overread.errors import InputError
+from overread.stats.arrays import Bools, Codes, Floats, check_confidence, group_codes, score_array, truth_array
+from overread.stats.estimate import Estimate
+from overread.stats.reader_studies.reader_means import differences, in_both, levels_of, paired_t, two_arms
+from overread.stats.reading_time.crossed_effects import FixedEffect, MixedModel, mixed_model
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSummary:
+    """Reading times as they are, per arm, and the simplest comparison: one number per reader."""
+
+    geometric_mean: dict[str, float]  # seconds
+    median: dict[str, float]
+    mean: dict[str, float]
+    n_reads: dict[str, int]
+    n_pairs: int  # of a reader and a case read in both arms
+    mean_log_ratio: float  # over these pairs
+    reader_means: FixedEffect  # paired t test on readers' mean log seconds, a difference of logs
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingTime:
+    """The ratio of geometric mean times, `arms[0]` over `arms[1]`, with all that the model says."""
+
+    ratio: Estimate  # null 1; with truth: in absent cases
+    df: float  # Satterthwaite's, of `ratio`
+    arms: tuple[str, str]
+    fixed: dict[str, FixedEffect]  # effects on log seconds
+    components: dict[str, float]  # variances of log seconds
+    summary: TimeSummary
+    ratio_present: Estimate | None = None  # with truth: in present cases
+    ratio_of_ratios: Estimate | None = None  # with truth: present over absent
+
+    @property
+    def geometric_mean(self) -> dict[str, float]:
+        """Seconds per arm, over the reads as they are."""
+        return self.summary.geometric_mean
+
+
+def reading_time_ratio(
+    seconds: ArrayLike,
+    *,
+    arm: ArrayLike,
+    reader: ArrayLike,
+    case: ArrayLike,
+    period: ArrayLike | None = None,
+    sequence: ArrayLike | None = None,
+    truth: ArrayLike | None = None,
+    confidence: float = 0.95,
+) -> ReadingTime:
+    """The ratio of geometric mean reading times of two arms, aided over unaided, for readers and cases to come.
+
+    Parameters
+    ----------
+    seconds : float (n_reads,), above 0.
+    arm : (n_reads,), two names. "unaided" is the denominator; without it the first in order is, see `.arms`.
+    reader, case : (n_reads,), labels.
+    period, sequence : (n_reads,), labels of a crossover, fixed effects against the first period and the sequence that
+        starts with the denominator arm.
+    truth : bool (n_reads,), whether the case is present; then the ratio may differ between absent and present cases.
+
+    Returns
+    -------
+    ReadingTime. The model of log seconds has arm, period and sequence fixed, and reader, case and reader by arm random,
+    by REML; `.ratio` has its interval and p from t with Satterthwaite's df, se by the delta method. Fewer than two
+    readers in both arms: NaN with a note. A variance estimated as 0 is said in the note; where it is that of reader by
+    arm, df count reads, and `.summary.reader_means` is the test that does not rest on it.
+
+    Raises
+    ------
+    InputError on seconds that are missing, 0 or negative, on one arm or more than two, and on effects that cannot be
+    told apart (a period that is the arm).
+
+    Notes
+    -----
+    Without reader by arm the reads of a reader would count as independent and p would be far too small; it cannot be
+    left out. Assumes log-normal times. Kuznetsova, Brockhoff & Christensen (2017) doi:10.18637/jss.v082.i13; Barr,
+    Levy, Scheepers & Tily (2013) doi:10.1016/j.jml.2012.11.001. Checked against lme4 1.1.31 with lmerTest 3.1.3.
+
+    >>> seconds = [30, 24, 41, 37, 52, 50, 36, 27, 47, 39, 66, 52]
+    >>> result = reading_time_ratio(seconds, arm=["unaided", "aided"] * 6, reader=[1, 1, 2, 2, 3, 3] * 2,
+    ...                       case=["a"] * 6 + ["b"] * 6)
+    >>> round(result.ratio.value, 3), result.arms, round(result.df, 2)
+    (0.836, ('aided', 'unaided'), 2.0)
+    """
+    where = "reading_time_ratio"
+    check_confidence(confidence, where=where)
+    time = _seconds(seconds, where=where)
+    arms, aided = two_arms(arm, time.size, where=where)
+    readers, n_readers = group_codes(reader, time.size, where=where, name="reader")
+    cases, _ = group_codes(case, time.size, where=where, name="case")
+    summary = _summary(time, arms, aided, (readers, cases), confidence=confidence)
+    if note := _too_few(aided, readers, n_readers):
+        nothing = Estimate(nan, method="mixed model by REML", note=note)
+        extra = None if truth is None else nothing
+        return ReadingTime(nothing, nan, arms, {}, {}, summary, extra, extra)
+    present = None if truth is None else truth_array(truth, where=where)
+    fixed = _fixed(arms, aided, (period, sequence), present, where=where)
+    random, notes = _random(aided, readers, cases, present)
+    model = mixed_model(np.log(time), fixed, random)
+    ratios = [_ratio(model, weights, arms, notes, confidence=confidence) for weights in _weights(arms, present)]
+    df = model.contrast(_weights(arms, present)[0]).df
+    effects = model.effects(confidence=confidence)
+    return ReadingTime(ratios[0], df, arms, effects, model.components, summary, *ratios[1:])
+
+
+def _seconds(seconds: ArrayLike, *, where: str) -> Floats:
+    time = score_array(seconds, (np.size(seconds),), where=where, name="seconds")
+    wrong = np.flatnonzero(time <= 0)
+    if wrong.size:
+        shown = [f"read {i}: {time[i]:g}" for i in wrong[:6]]
+        do = "A time of 0 was not measured: leave the read out, and count it."
+        raise InputError(f"{where}: seconds", "times above 0", f"{wrong.size} of {time.size}", examples=shown, do=do)
+    return time
+
+
+def _too_few(aided: Bools, readers: Codes, n_readers: int) -> str:
+    """Why the readers are no sample that a spread could be seen in, or ""."""
+    both = int(in_both(aided, readers, n_readers).sum())
+    if n_readers < 2:
+        return "one reader: the spread between readers cannot be seen"
+    return "" if both >= 2 else f"{both} of {n_readers} readers read in both arms: their spread cannot be seen"
+
+
+def _fixed(
+    arms: tuple[str, str],
+    aided: Bools,
+    order: tuple[ArrayLike | None, ArrayLike | None],
+    present: Bools | None,
+    *,
+    where: str,
+) -> dict[str, Floats]:
+    """The columns of the design; each level but the first of period and sequence is one."""
+    columns: dict[str, Floats] = {f"arm {arms[0]}": aided.astype(np.float64)}
+    if present is not None:
+        if present.shape != aided.shape:
+            raise InputError(f"{where}: truth", f"one value for each of {aided.size} reads", f"shape {present.shape}")
+        columns |= {"truth": present.astype(np.float64), f"arm {arms[0]} x truth": (aided & present).astype(np.float64)}
+    first = ~aided  # reads of the unaided arm in the first period, so far as there are periods
+    for name, labels in zip(("period", "sequence"), order, strict=True):
+        if labels is None:
+            continue
+        codes, n_levels = group_codes(labels, aided.size, where=where, name=name)
+        base = 0 if name == "period" else int(codes[first].min(initial=n_levels - 1))
+        first &= codes == base
+        levels = levels_of(labels)
+        columns |= {f"{name} {levels[k]}": (codes == k).astype(np.float64) for k in range(n_levels) if k != base}
+    return columns
+
+
+def _random(aided: Bools, readers: Codes, cases: Codes, present: Bools | None) -> tuple[dict[str, Codes], list[str]]:
+    """The grouping factors, without those of one level or with one read in each, which are part of the residual."""
+    factors = {"reader": readers, "case": cases, "reader by arm": 2 * readers + aided}
+    if present is not None:
+        factors |= {
+            "reader by truth": 2 * readers + present,
+            "reader by arm by truth": 4 * readers + 2 * aided + present,
+        }
+    kept, notes = {}, []
+    for name, codes in factors.items():
+        n_levels = np.unique(codes).size
+        if 1 < n_levels < codes.size:
+            kept[name] = codes
+        else:
+            notes.append("one case" if n_levels == 1 else f"each {name} has one read: its variance is in the residual")
+    return kept, notes
+
+
+def _weights(arms: tuple[str, str], present: Bools | None) -> list[dict[str, float]]:
+    """The ratio in absent cases, in present cases, and one over the other, as combinations of fixed effects."""
+    main, joint = f"arm {arms[0]}", f"arm {arms[0]} x truth"
+    return [{main: 1.0}] if present is None else [{main: 1.0}, {main: 1.0, joint: 1.0}, {joint: 1.0}]
+
+
+def _ratio(
+    model: MixedModel, weights: dict[str, float], arms: tuple[str, str], notes: list[str], *, confidence: float
+) -> Estimate:
+    c = model.contrast(weights, confidence=confidence)
+    method = (
+        f"ratio of geometric means {arms[0]} / {arms[1]}, mixed model by REML, t with {c.df:.1f} df (Satterthwaite)"
+    )
+    said = [*notes, model.note] if model.note else notes
+    deciding = "reader by arm" if f"arm {arms[0]}" in weights else "reader by arm by truth"
+    if deciding in model.singular:
+        said = [*said, "the degrees of freedom count reads; the paired t test on reader means counts readers"]
+    with np.errstate(over="ignore"):  # with a fraction of a degree of freedom the limits are 0 and infinity
+        value, low, high = np.exp([c.value, c.low, c.high]).tolist()
+    return Estimate(value, low, high, se=value * c.se, p=c.p, method=method, note="; ".join(said))
+
+
+def _summary(
+    time: Floats, arms: tuple[str, str], aided: Bools, labels: tuple[Codes, Codes], *, confidence: float
+) -> TimeSummary:
+    logs, (readers, cases) = np.log(time), labels
+    both = {arms[0]: aided, arms[1]: ~aided}
+    pairs = differences(logs, aided, np.unique(readers * (int(cases.max()) + 1) + cases, return_inverse=True)[1])
+    return TimeSummary(
+        geometric_mean={name: float(np.exp(logs[where].mean())) for name, where in both.items()},
+        median={name: float(np.median(time[where])) for name, where in both.items()},
+        mean={name: float(time[where].mean()) for name, where in both.items()},
+        n_reads={name: int(where.sum()) for name, where in both.items()},
+        n_pairs=pairs.size,
+        mean_log_ratio=float(pairs.mean()) if pairs.size else nan,
+        reader_means=paired_t(differences(logs, aided, readers), confidence=confidence),
+    )

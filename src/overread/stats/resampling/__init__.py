@@ -1,0 +1,5 @@
+"""The bootstrap by patient and resampling of weighted statistics."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""How many patients, cases and readers a study needs."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

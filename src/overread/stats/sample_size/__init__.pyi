@@ -1,0 +1,16 @@
+from .accuracy_size import NeededCases as NeededCases
+from .accuracy_size import auc_sample_size as auc_sample_size
+from .accuracy_size import design_effect as design_effect
+from .accuracy_size import mcnemar_sample_size as mcnemar_sample_size
+from .accuracy_size import rate_sample_size as rate_sample_size
+from .paired_size import AucPair as AucPair
+from .paired_size import assumed_pair as assumed_pair
+from .paired_size import paired_auc_power as paired_auc_power
+from .paired_size import paired_auc_sample_size as paired_auc_sample_size
+from .paired_size import pilot_pair as pilot_pair
+from .reader_size import MrmcPlan as MrmcPlan
+from .reader_size import MrmcPower as MrmcPower
+from .reader_size import ReaderGuess as ReaderGuess
+from .reader_size import mrmc_plan as mrmc_plan
+from .reader_size import mrmc_power as mrmc_power
+from .reader_size import mrmc_sample_size as mrmc_sample_size

@@ -1,0 +1,294 @@
+"""How many readers and cases a reader study needs, from a pilot study or from guesses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, exp, inf, isinf, nan, sqrt
+
+import numpy as np
+from scipy.special import chdtri, chndtr, fdtri, ncfdtr, nctdtr, ndtr, ndtri, stdtrit
+
+from overread.errors import InputError
+from overread.stats.arrays import check_confidence, check_word
+from overread.stats.reader_studies.obuchowski_rockette import Components
+
+MOST_CASES = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class MrmcPower:
+    """The power of a crossed reader study of two arms; n_cases NaN with a note where no number of them is enough."""
+
+    power: float
+    n_readers: int
+    n_cases: float
+    noncentrality: float  # of F or chi-square; with a margin of t or the normal
+    df: float  # of the denominator; infinite = chi-square or normal
+    critical: float
+    method: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderGuess:
+    """What is guessed of the readers where no pilot study tells."""
+
+    between: float  # best minus worst reader expected among the n_readers, in units of the metric
+    within: float  # larger minus smaller value when a reader reads the same cases twice in one arm
+    same_reader: float  # correlation of a reader's two arms that comes from sharing the cases (r1)
+    same_arm: float = 0.3  # of two readers in one arm (r2)
+    different: float = 0.3  # of two readers in different arms (r3)
+    across_arms: float = 0.8  # correlation of a reader's true ability in the two arms (rb)
+
+
+@dataclass(frozen=True, slots=True)
+class MrmcPlan:
+    """Present and absent cases for the power asked for, and the variance components that the guesses amount to."""
+
+    n_present: float
+    n_absent: float
+    components: Components
+    within: float  # variance of a reader's repeated readings, a part of components.error
+    method: str = ""
+    note: str = ""
+
+    @property
+    def n_cases(self) -> float:
+        """All cases."""
+        return self.n_present + self.n_absent
+
+
+def mrmc_power(
+    effect: float,
+    *,
+    n_readers: int,
+    n_cases: int,
+    components: Components,
+    readers: str = "random",
+    cases: str = "random",
+    margin: float | None = None,
+    confidence: float = 0.95,
+) -> MrmcPower:
+    """The chance that a reader study of two arms finds a true difference of the mean readers.
+
+    Parameters
+    ----------
+    effect : the true difference A - B, in units of the metric. n_readers, n_cases : of the study that is planned.
+    components : of a pilot study, `compare_arms(...).components`, or `Components(reader_by_arm=..., error=...,
+        cov1=..., cov2=..., cov3=..., n_cases=...)` with the number of cases that they are of.
+    readers, cases : what is random in the analysis, as in `compare_arms`.
+    margin : power to show that A - B > -margin (one-sided at (1 - confidence) / 2); effect is then often 0.
+
+    Returns MrmcPower. The test is two-sided at 1 - confidence, as `compare_arms` makes it: negative components count 0.
+    Raises InputError on counts below 2, components without their number of cases, both factors fixed.
+
+    Assumes that error, cov1, cov2 and cov3 shrink as 1 / n_cases at the pilot's mix of present and absent cases.
+    Hillis, Obuchowski & Berbaum (2011) doi:10.1016/j.acra.2010.09.007. Checked against RJafroc 2.1.3 SsPowerGivenJK.
+
+    >>> pilot = Components(reader_by_arm=0.0002004, error=0.0008023, cov1=0.0003466, cov2=0.0003441, cov3=0.000239,
+    ...                    n_cases=114)
+    >>> round(mrmc_power(0.05, n_readers=6, n_cases=251, components=pilot).power, 3)
+    0.892
+    """
+    where = "mrmc_power"
+    _check(n_readers, n_cases, components, readers, cases, where)
+    check_confidence(confidence, where=where)
+    denominator, df = _denominator(n_readers, components.n_cases / n_cases, components, readers, cases)
+    method = f"Obuchowski-Rockette, {readers} readers, {cases} cases (Hillis, Obuchowski & Berbaum 2011)"
+    if not denominator > 0:
+        note = "the components leave no variance: no power can be computed"
+        return MrmcPower(nan, n_readers, n_cases, nan, df, nan, method, note)
+    if margin is not None:
+        power, shift, limit = _one_sided(effect, margin, sqrt(2 * denominator / n_readers), df, confidence)
+        method += f"; non-inferiority with margin {margin:g}"
+    else:
+        shift = n_readers * effect**2 / (2 * denominator)
+        if isinf(df):
+            limit = float(chdtri(1, 1 - confidence))
+            power = 1 - float(chndtr(limit, 1, shift))
+        else:
+            limit = float(fdtri(1, df, confidence))
+            power = 1 - float(ncfdtr(1, df, shift, limit))
+    return MrmcPower(power, n_readers, n_cases, shift, df, limit, method)
+
+
+def mrmc_sample_size(
+    effect: float,
+    *,
+    n_readers: int,
+    components: Components,
+    power: float = 0.8,
+    readers: str = "random",
+    cases: str = "random",
+    margin: float | None = None,
+    confidence: float = 0.95,
+) -> MrmcPower:
+    """The least number of cases with which n_readers readers find a true difference with the power asked for.
+
+    Parameters, assumptions and paper as in `mrmc_power`. Where cases without number would not be enough, n_cases is NaN
+    and the note says what power they would reach: more readers are needed. Checked against RJafroc 2.1.3
+    SsSampleSizeKGivenJ.
+
+    >>> pilot = Components(reader_by_arm=0.0002004, error=0.0008023, cov1=0.0003466, cov2=0.0003441, cov3=0.000239,
+    ...                    n_cases=114)
+    >>> mrmc_sample_size(0.05, n_readers=6, components=pilot).n_cases
+    170
+    """
+    if not 0 < power < 1:
+        raise InputError("mrmc_sample_size: power", "a number between 0 and 1", f"{power}")
+
+    def reached(n_cases: int) -> MrmcPower:
+        return mrmc_power(
+            effect,
+            n_readers=n_readers,
+            n_cases=n_cases,
+            components=components,
+            readers=readers,
+            cases=cases,
+            margin=margin,
+            confidence=confidence,
+        )
+
+    high = 2
+    while not (found := reached(high)).power >= power:
+        if high >= MOST_CASES or found.note:
+            note = found.note or f"{n_readers} readers reach a power of {found.power:.2f} however many cases they read"
+            return MrmcPower(
+                found.power, n_readers, nan, found.noncentrality, found.df, found.critical, found.method, note
+            )
+        high *= 2
+    low = high // 2  # is not enough, unless it is the least
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle).power >= power else (middle, high)
+    return reached(max(high, 2))
+
+
+def mrmc_plan(
+    value: float,
+    effect: float,
+    *,
+    n_readers: int,
+    guess: ReaderGuess,
+    metric: str = "auc",
+    ratio: float = 1.0,
+    power: float = 0.8,
+    confidence: float = 0.95,
+) -> MrmcPlan:
+    """The cases that a reader study of two arms needs, before there is a pilot study.
+
+    Parameters
+    ----------
+    value : the mean reader's AUC (or sensitivity, metric="sensitivity"). effect : the true difference of the arms.
+    guess : how readers vary and how their values are correlated, `ReaderGuess`. ratio : absent cases per present case.
+
+    Returns MrmcPlan; `.components` can be given to `mrmc_power` to see the same study with Hillis's degrees of freedom.
+    The number comes from Obuchowski and Rockette's own df, n_readers - 1, and so is too large rather than too small. No
+    number of cases suffices: NaN with a note.
+
+    Obuchowski's variance 0.0099 exp(-A^2/2) (5 A^2 + 8 + (A^2 + 8)/ratio), A = 1.414 probit(AUC); sensitivity
+    p (1 - p). Ranges are turned into standard deviations by the expected range of a normal sample. Zhou, Obuchowski &
+    McClish (2011) doi:10.1002/9780470906514. Checked against MRMCsamplesize 1.0.0.
+
+    >>> plan = mrmc_plan(0.75, 0.1, n_readers=10, guess=ReaderGuess(between=0.1, within=0.05, same_reader=0.47))
+    >>> plan.n_present, plan.n_absent
+    (25, 25)
+    """
+    where = "mrmc_plan"
+    check_word(metric, ("auc", "sensitivity"), where=where, name="metric")
+    check_confidence(confidence, where=where)
+    _check_guess(value, effect, n_readers, guess, ratio, power, where)
+    reader = (guess.between / expected_range(n_readers)) ** 2
+    within = (guess.within / expected_range(2)) ** 2
+    by_arm = reader * (1 - guess.across_arms)
+    shift = _noncentrality(power, n_readers - 1, confidence)
+    spared = n_readers * effect**2 / (2 * shift) - by_arm - within
+    cases = spared / (1 - guess.same_reader + (n_readers - 1) * (guess.same_arm - guess.different))
+    method = "Obuchowski-Rockette, random readers and cases, df = readers - 1"
+    if cases <= 0:
+        nothing = Components(by_arm, nan, nan, nan, nan, reader=reader)
+        note = f"{n_readers} readers who vary this much cannot reach the power however many cases they read"
+        return MrmcPlan(nan, nan, nothing, within, method, note)
+    n_present = ceil(_unit_variance(value, metric, ratio) / cases)
+    n_absent, error = ceil(n_present * ratio), cases + within
+    n_cases = n_present + n_absent if metric == "auc" else n_present
+    cov1, cov2, cov3 = (r * error for r in (guess.same_reader, guess.same_arm, guess.different))
+    parts = Components(by_arm, error, cov1, cov2, cov3, n_cases=n_cases, reader=reader)
+    return MrmcPlan(n_present, n_absent, parts, within, method)
+
+
+def expected_range(n: int) -> float:
+    """The expected largest minus smallest of n standard normal values.
+
+    >>> round(expected_range(2), 6), round(expected_range(10), 3)
+    (1.128379, 3.078)
+    """
+    x = np.linspace(-12, 12, 4801)
+    density = n * x * ndtr(x) ** (n - 1) * np.exp(-(x**2) / 2) / sqrt(2 * np.pi)
+    return float(2 * density.sum() * (x[1] - x[0]))  # the trapezium rule is exact to rounding for such a bell
+
+
+def _denominator(n_readers: int, shrink: float, parts: Components, readers: str, cases: str) -> tuple[float, float]:
+    """Of the F (chi-square) test, and its degrees of freedom; Hillis et al. (2011)."""
+    shared = max(parts.cov2 - parts.cov3, 0.0)
+    own = shrink * (parts.error - parts.cov1 - shared)
+    if readers == "fixed":
+        return own + shrink * n_readers * shared, inf
+    interaction = max(parts.reader_by_arm, 0.0) + own
+    whole = interaction + (shrink * n_readers * shared if cases == "random" else 0.0)
+    return whole, (n_readers - 1) * (whole / interaction) ** 2 if interaction > 0 else inf
+
+
+def _one_sided(effect: float, margin: float, se: float, df: float, confidence: float) -> tuple[float, float, float]:
+    if not margin > 0:
+        raise InputError("mrmc_power: margin", "a margin above 0, in units of the metric", f"{margin}")
+    shift, level = (effect + margin) / se, (1 + confidence) / 2
+    if isinf(df):
+        limit = float(ndtri(level))
+        return float(ndtr(shift - limit)), shift, limit
+    limit = float(stdtrit(df, level))
+    return 1 - float(nctdtr(df, shift, limit)), shift, limit
+
+
+def _noncentrality(power: float, df: int, confidence: float) -> float:
+    """At which F(1, df) exceeds its critical value with the probability asked for."""
+    limit, low, high = float(fdtri(1, df, confidence)), 0.0, 1.0
+    while 1 - float(ncfdtr(1, df, high, limit)) < power:
+        high *= 2
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if 1 - float(ncfdtr(1, df, middle, limit)) < power else (low, middle)
+    return (low + high) / 2
+
+
+def _unit_variance(value: float, metric: str, ratio: float) -> float:
+    if metric == "sensitivity":
+        return value * (1 - value)
+    a = 1.414 * float(ndtri(value))  # the papers' rounding of sqrt(2), kept so that the numbers agree
+    return 0.0099 * exp(-(a**2) / 2) * (5 * a**2 + 8 + (a**2 + 8) / ratio)
+
+
+def _check(n_readers: int, n_cases: int, parts: Components, readers: str, cases: str, where: str) -> None:
+    check_word(readers, ("random", "fixed"), where=where, name="readers")
+    check_word(cases, ("random", "fixed"), where=where, name="cases")
+    if readers == cases == "fixed":
+        raise InputError(where, "readers or cases that are a sample", "both fixed", do="Then nothing is uncertain.")
+    if n_readers < 2 or n_cases < 2:
+        raise InputError(where, "at least 2 readers and 2 cases", f"{n_readers} readers, {n_cases} cases")
+    if parts.n_cases < 2:
+        do = "Components(..., n_cases=...) says how many cases of a pilot study the components are of."
+        raise InputError(f"{where}: components", "the number of cases that they are of", f"{parts.n_cases}", do=do)
+
+
+def _check_guess(
+    value: float, effect: float, n_readers: int, guess: ReaderGuess, ratio: float, power: float, where: str
+) -> None:
+    numbers = {"value": value, "effect": effect, "power": power, "between": guess.between, "within": guess.within}
+    numbers |= {name: getattr(guess, name) for name in ("same_reader", "same_arm", "different", "across_arms")}
+    wrong = [f"{name} {number}" for name, number in numbers.items() if not 0 < number < 1]
+    if wrong:
+        raise InputError(where, "numbers between 0 and 1", f"{len(wrong)} others", examples=wrong)
+    if n_readers < 2 or not ratio > 0:
+        raise InputError(where, "at least 2 readers and a ratio above 0", f"{n_readers} readers, ratio {ratio}")
+    if guess.different > guess.same_arm:
+        raise InputError(where, "correlation different <= same_arm", f"{guess.different} > {guess.same_arm}")

@@ -1,0 +1,374 @@
+"""The tables: how one is checked, read and written.
+
+Key columns are never null ("" = does not apply). IDs are text always. What is missing is null. All problems of a table
+are said at once, and extra columns are carried through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+
+from overread import findings
+from overread.errors import InputError, did_you_mean
+from overread.tables.identifiers.identity import KIND
+from overread.tables.identifiers.key_columns import identified, repeats_advice
+from overread.tables.schemas import SCHEMAS
+from overread.tables.table_notes import Note
+from overread.tables.text.delimited import load, number_advice
+from overread.tables.text.spreadsheet import marked
+from overread.tables.writing.files import replacing
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a source of data hands over: its images and labels, and where it has them its regions and reads.
+
+    `notes` are facts about the set as a whole, such as a count that is not the published one; the flow shows them.
+    `excluded` lists the files that the source left out, each with its reason (see the schema "excluded"). `name` is the
+    source's name in a protocol. `max_unreadable` is the share of this source's images that may be missing or
+    unreadable; None = the cohort's share.
+    """
+
+    images: pl.DataFrame
+    labels: pl.DataFrame
+    regions: pl.DataFrame | None = None
+    reads: pl.DataFrame | None = None
+    notes: tuple[str | Note, ...] = ()
+    excluded: pl.DataFrame | None = None
+    name: str = ""
+    max_unreadable: float | None = None
+
+
+OLDEST = 120.0  # years: the oldest age that is taken for one
+
+# A column that may be left out of a file; what stands in its place (null where no value is named).
+_DEFAULTS: dict[str, Any] = {"shift": "none", "weight": 1.0, "view": "UNKNOWN", "split": "", "round": 1, "number": 1}
+_REQUIRED = {
+    "images": ("image_id", "patient_id", "site"),
+    "labels": ("case_id", "finding", "source", "state"),
+    "regions": ("image_id", "finding", "source", "x", "y", "width", "height"),
+    "predictions": ("image_id", "finding", "model", "score"),
+    "case_predictions": ("case_id", "finding", "model", "score"),
+    "reads": ("reader", "case_id", "finding", "arm"),
+    "sittings": ("reader", "case_id", "arm"),
+    "flow": ("step", "unit", "reason", "count"),
+    "excluded": ("path", "reason", "unreadable"),
+}
+_STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "reads")
+
+
+def schema(table: str) -> type[dy.Schema]:
+    """The dataframely schema of a table."""
+    if table not in SCHEMAS:
+        raise InputError("table", f"one of {', '.join(SCHEMAS)}", f"'{table}'", do=did_you_mean(table, SCHEMAS))
+    return SCHEMAS[table]
+
+
+def empty(table: str) -> pl.DataFrame:
+    """A table of no rows."""
+    return schema(table).create_empty()
+
+
+def fill(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """The frame with every column of the table that it lacks: keys "", counts and values null, numbers of a result NaN.
+
+    >>> fill(pl.DataFrame({"case_id": ["1"], "finding": ["edema"], "state": ["present"]}), "labels")["source"].item()
+    ''
+    """
+    columns = schema(table).columns()
+    keys = schema(table).primary_key()
+    made = []
+    for name, column in columns.items():
+        if name in frame.columns:
+            continue
+        if name == "case_id" and table == "images" and "image_id" in frame.columns:
+            made.append(pl.col("image_id").alias("case_id"))
+            continue
+        value = _DEFAULTS.get(name, "" if name in keys and column.dtype == pl.String else None)
+        if value is None and column.dtype == pl.Float64 and not column.nullable:
+            value = float("nan")
+        made.append(pl.lit(value, dtype=column.dtype).alias(name))
+    order = list(columns) + [c for c in frame.columns if c not in columns]
+    return frame.with_columns(made).select(order)
+
+
+def identify(frame: pl.DataFrame, table: str, *, where: object = "", notes: list[Note] | None = None) -> pl.DataFrame:
+    """Convert the identifying columns of a table that the frame has to canonical text, see `tables.identity`.
+
+    `check` does the same; this is for a frame whose other columns are not those of the table yet.
+
+    Raises
+    ------
+    InputError
+        For values that identify nothing: missing words, rounded numbers, dates.
+    """
+    made, problems = identified(frame, table, schema(table).columns(), where=str(where) or table, notes=notes)
+    if problems:
+        raise InputError.all(problems)
+    return made
+
+
+def check(frame: pl.DataFrame, table: str, *, where: object = "", notes: list[Note] | None = None) -> pl.DataFrame:
+    """Return the frame with the types and all columns of the table; extra columns are kept.
+
+    Parameters
+    ----------
+    frame: the rows.
+    table: the name of the table.
+    where: what messages name as the place.
+    notes: takes a note for everything that was changed in identifiers, and for identifiers that look alike.
+
+    Raises
+    ------
+    InputError
+        All problems of the table at once: columns that are missing or misspelt, values of the wrong kind, unknown
+        words, values that identify nothing, keys that are null or repeated.
+    """
+    place = str(where) or table
+    rules = schema(table)
+    problems = _missing_columns(frame, table, place)
+    if problems:
+        raise InputError.all(problems)
+    frame, problems = identified(frame, table, rules.columns(), where=place, notes=notes)
+    full = _without_old_ages(fill(frame, table)) if table == "images" else fill(frame, table)
+    problems += _partly_weighted(full, place)
+    defaults = {c: v for c, v in _DEFAULTS.items() if c in rules.columns()} | dict.fromkeys(_words(rules), "")
+    fillable = {c: v for c, v in defaults.items() if _convertible(full.schema[c], rules.columns()[c].dtype)}
+    full = full.with_columns(pl.col(c).fill_null(v) for c, v in fillable.items())
+    own, extra = full.select(rules.column_names()), [c for c in full.columns if c not in rules.columns()]
+    typed, bad = _typed(own, table)
+    problems += _bad_values(typed, bad, own, table, place) + _unknown_findings(typed, table, place)
+    if problems:
+        raise InputError.all(problems)
+    return typed.hstack(full.select(extra)) if extra else typed
+
+
+def _words(rules: type[dy.Schema]) -> list[str]:
+    """The key columns of text that identify nothing outside of results: null in a file is "", "does not apply"."""
+    text = {c: column for c, column in rules.columns().items() if column.dtype == pl.String}
+    return [c for c in rules.primary_key() if c in text and KIND not in (text[c].metadata or {})]
+
+
+def _without_old_ages(images: pl.DataFrame) -> pl.DataFrame:
+    """The images, ages above 120 years set missing and noted in `source_note`: cohort and evaluation count the notes.
+
+    An impossible age says nothing of the image: ChestX-ray14 has ages of 148 and more, and one of 155 is common.
+    """
+    if not _convertible(images.schema["age_years"], pl.Float64()):
+        return images  # which is refused with the other columns of a wrong type
+    age = images["age_years"].cast(pl.Float64, strict=False)
+    old = (age > OLDEST).fill_null(False) & age.is_finite().fill_null(False)
+    if not old.any():
+        return images
+    text = images["age_years"].cast(pl.String).str.replace(r"\.0$", "")
+    note = pl.when(old).then(pl.format("age {} is above 120 years: not stated", text))
+    said = (
+        pl.concat_str("source_note", note, separator="; ", ignore_nulls=True)
+        if "source_note" in images.columns
+        else note
+    )
+    return images.with_columns(
+        pl.when(~old).then(pl.col("age_years")).alias("age_years"), said.replace("", None).alias("source_note")
+    )
+
+
+def _partly_weighted(full: pl.DataFrame, place: str) -> list[InputError]:
+    """A weight that is missing beside others must not become 1: it would count for next to nothing."""
+    if "weight" not in full.columns or full["weight"].null_count() in (0, full.height):
+        return []
+    lone = full.filter(pl.col("weight").is_null())
+    return [
+        InputError(
+            place,
+            "a weight in every row, or in none",
+            f"{lone.height:,} rows without one",
+            examples=lone[full.columns[0]].head(5),
+            do="Give the inverse of each one's probability of inclusion.",
+        )
+    ]
+
+
+def _missing_columns(frame: pl.DataFrame, table: str, place: str) -> list[InputError]:
+    required = _REQUIRED.get(table, tuple(schema(table).primary_key()))
+    spare = [c for c in frame.columns if c not in schema(table).columns()]
+    missing = [c for c in required if c not in frame.columns]
+    return [
+        InputError(
+            place,
+            f"a column '{c}'",
+            f"columns {', '.join(frame.columns) or '(none)'}",
+            do=did_you_mean_column(c, spare),
+        )
+        for c in missing
+    ]
+
+
+def did_you_mean_column(column: str, spare: list[str]) -> str:
+    """What to do about a missing column: rename the near one, or add it."""
+    near = did_you_mean(column, spare)
+    return f"{near} Rename it to '{column}'." if near else f"Add the column '{column}'."
+
+
+def _typed(own: pl.DataFrame, table: str) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
+    """Every column in its type (null where it cannot be), and for each column the rows that could not."""
+    made, bad = [], {}
+    for name, column in schema(table).columns().items():
+        values = own[name]
+        typed = _cast(values, column.dtype)
+        wrong = values.is_not_null() & typed.is_null()
+        if wrong.any():
+            bad[name] = wrong
+        made.append(typed.alias(name))
+    return pl.DataFrame(made), bad
+
+
+def _convertible(given: pl.DataType, wanted: pl.DataType) -> bool:
+    """Whether values of a type can be those of another: a date is no number of days, true is not the number 1."""
+    if given.is_nested() or given in (pl.Binary, pl.Time, pl.Duration, pl.Object):
+        return False
+    if given.is_temporal():
+        return wanted.is_temporal()
+    if wanted.is_temporal():
+        return given in (pl.String, pl.Null)
+    return not (given == pl.Boolean and wanted.is_numeric())
+
+
+def _cast(values: pl.Series, dtype: pl.DataType) -> pl.Series:
+    if values.dtype == dtype:
+        return values
+    if not _convertible(values.dtype, dtype):
+        return pl.Series(values.name, [None] * values.len(), dtype=dtype)
+    if values.dtype == pl.String and dtype == pl.Date:
+        return values.str.to_date("%Y-%m-%d", strict=False)
+    if values.dtype == pl.String and dtype == pl.Datetime:
+        return values.str.to_datetime(strict=False).cast(dtype)
+    if isinstance(dtype, pl.Enum):
+        return values.cast(pl.String).cast(dtype, strict=False)
+    if values.dtype == pl.Boolean and dtype == pl.String:
+        return values.cast(pl.Int8).cast(dtype)
+    return values.cast(dtype, strict=False)
+
+
+def _bad_values(
+    typed: pl.DataFrame, bad: dict[str, pl.Series], own: pl.DataFrame, table: str, place: str
+) -> list[InputError]:
+    rules = schema(table)
+    problems = [
+        _problem(f"{name}|dtype", int(wrong.sum()), own.filter(wrong), rules, place) for name, wrong in bad.items()
+    ]
+    _, failure = rules.filter(typed)
+    counts, details = failure.counts(), failure.details() if len(failure) else None
+    for rule, count in counts.items():
+        name, _, kind = rule.partition("|")
+        if kind == "nullability" and name in bad:  # an unreadable value was told above; null is no second problem
+            count -= int(bad[name].sum())
+        if count and details is not None:
+            problems.append(_problem(rule, count, details.filter(pl.col(rule) == "invalid"), rules, place))
+    return problems
+
+
+def _problem(rule: str, count: int, rows: pl.DataFrame, rules: type[dy.Schema], place: str) -> InputError:
+    if rule == "primary_key":
+        keys = rules.primary_key()
+        examples = [" / ".join(str(v) for v in r) for r in rows.select(keys).unique(maintain_order=True).head(5).rows()]
+        return InputError(
+            place,
+            f"one row per {', '.join(keys)}",
+            f"{count:,} rows whose key stands more than once",
+            examples=examples,
+            do=repeats_advice(rows.select(rules.column_names()), keys),
+        )
+    name, _, kind = rule.partition("|")
+    column = rules.columns()[name]
+    shown = rows[name].cast(pl.String, strict=False).unique(maintain_order=True).head(5).to_list()
+    expected = {
+        "nullability": f"a value in every row of '{name}'",
+        "nan": f"numbers in '{name}'",
+        "inf": f"finite numbers in '{name}'",
+        "dtype": f"{_kind(column)} in '{name}'",
+    }.get(kind, f"{_kind(column)} in '{name}' ({_limit(column, kind)})")
+    do = did_you_mean(str(shown[0]), column.categories) if isinstance(column, dy.Enum) and shown[0] is not None else ""
+    if kind == "dtype" and column.dtype.is_numeric():
+        do = number_advice(shown)
+    found = f"{count:,} row{'s' * (count > 1)}"
+    return InputError(place, expected, found, examples=["(empty)" if s is None else s for s in shown], do=do)
+
+
+def _kind(column: dy.Column) -> str:
+    if isinstance(column, dy.Enum):
+        return "one of " + ", ".join(repr(str(c)) for c in column.categories)
+    return {pl.Float64: "a number", pl.Int32: "a whole number", pl.Int64: "a whole number", pl.Date: "a date"}.get(
+        column.dtype, str(column.dtype)
+    )  # type: ignore[call-overload]
+
+
+def _limit(column: dy.Column, kind: str) -> str:
+    words = {"min": "at least", "max": "at most", "min_exclusive": "above", "max_exclusive": "below"}
+    return f"{words[kind]} {getattr(column, kind)}" if kind in words else kind
+
+
+def _unknown_findings(own: pl.DataFrame, table: str, place: str) -> list[InputError]:
+    if table not in _STATED_FINDINGS:
+        return []
+    known = findings.names()
+    stated = own["finding"].cast(pl.String).unique().drop_nulls().sort().to_list()
+    unknown = [f for f in stated if f not in known]
+    if not unknown:
+        return []
+    hint = _named(unknown) or did_you_mean(unknown[0], known) or "The vocabulary: " + ", ".join(known) + "."
+    return [
+        InputError(
+            place, "findings of the vocabulary in 'finding'", f"{len(unknown)} unknown", examples=unknown, do=hint
+        )
+    ]
+
+
+def _named(unknown: list[str]) -> str:
+    """What words of public sets are called here, all at once; "" where none is known."""
+    called = []
+    for word in unknown[:20]:
+        try:
+            called.append(f"'{word}' is '{findings.resolve(word)}'")
+        except InputError:
+            continue
+    return f"Here {', '.join(called)}." if called else ""
+
+
+def read(path: Path | str, table: str, *, notes: list[Note] | None = None) -> pl.DataFrame:
+    """The table in a CSV (also .csv.gz) or Parquet file, checked; a CSV is read as text first, so "00000001" stays."""
+    schema(table)
+    return check(frame_of(path), table, where=path, notes=notes)
+
+
+def frame_of(path: Path | str, *, encoding: str = "") -> pl.DataFrame:
+    """The bare frame of a CSV (as text, empty = null) or Parquet file; see `load` for what its dialect is."""
+    return load(path, encoding=encoding).frame
+
+
+def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:
+    """Check the table and write it, as Parquet or CSV by the path's ending; the old file survives any failure."""
+    path = Path(path)
+    checked = check(frame, table, where=f"{table} to be written to {path.name}")
+    write_frame(checked, path)
+    return path
+
+
+def write_frame(frame: pl.DataFrame, path: Path | str, *, mode: int = 0o666) -> Path:
+    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` less the umask is that of
+    the file.
+
+    In a CSV, text that a spreadsheet would run as a formula has an apostrophe in front (see `tables.spreadsheet`);
+    `load` takes it away.
+    """
+    path = Path(path)
+    with replacing(path, mode=mode) as temporary:
+        if path.name.endswith(".csv"):
+            marked(frame).write_csv(temporary)
+        else:
+            frame.write_parquet(temporary)
+    return path

@@ -1,0 +1,17 @@
+from .files import clear_temporary as clear_temporary
+from .files import is_temporary as is_temporary
+from .files import json_text as json_text
+from .files import locked as locked
+from .files import make_folder as make_folder
+from .files import move as move
+from .files import remove as remove
+from .files import replacing as replacing
+from .files import write_array as write_array
+from .files import write_json as write_json
+from .files import write_new as write_new
+from .files import write_text as write_text
+from .files import writing as writing
+from .locks import holding as holding
+from .names import below as below
+from .names import check_names as check_names
+from .names import file_names as file_names

@@ -1,0 +1,211 @@
+"""Writing of files and folders: every write of the package goes through this module.
+
+A failure is a `WriteError` that names the path and the cause in plain words (full disk, quota, read-only file system,
+missing permission, input/output error). A file is replaced as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from overread.errors import InputError
+from overread.tables.writing.write_errors import error_code, probe, write_error
+
+try:
+    import fcntl
+except ImportError:  # Windows: `locked` opens without a lock
+    fcntl = None  # type: ignore[assignment]
+
+
+# The name of a file under way: `.NAME.8 hexadecimal digits.part`, beside the file that it will be.
+_PART = re.compile(r"\..{1,40}\.[0-9a-f]{8}\.part", re.DOTALL)
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Raise a `WriteError` that names `path` for any error of the operating system in the block.
+
+    The block must only write: an error of reading would be reported as one of writing.
+    """
+    try:
+        yield
+    except OSError as error:
+        # pydicom raises an OSError of its own without the code, from the one of the operating system
+        code = error.errno if error.errno is not None else error_code(error, path=Path(path))
+        raise write_error(path, code) from error
+
+
+def make_folder(folder: Path | str, *, mode: int = 0o777) -> Path:
+    """Create a folder and its parents where they are missing; `mode` less the umask are the new folder's permissions.
+
+    Raises
+    ------
+    WriteError
+        a file of that name is there, or the folder cannot be created
+    """
+    folder = Path(folder)
+    with writing(folder):
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def replacing(path: Path | str, *, mode: int = 0o666) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it replaces `path` when the block ends without an exception.
+
+    Otherwise the temporary file is removed and the old file is unchanged. `mode` less the umask of the process are the
+    permissions of the file, from its first byte on.
+
+    Raises
+    ------
+    WriteError
+        the operating system refused to write, also where Polars, NumPy, torch or safetensors report that in an
+        exception of their own; any other exception passes unchanged
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    outer = sys.exception()
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    with writing(path):
+        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
+    try:
+        yield temporary
+        with writing(path):
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except InputError:
+        raise
+    except Exception as error:
+        code = error_code(error, path=temporary, outer=outer) or probe(temporary)
+        if code is None:
+            raise
+        raise write_error(path, code) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path | str) -> Iterator[BinaryIO]:
+    """Open a file for reading and writing, created where it is missing, under an exclusive lock of the file.
+
+    Other processes and threads that call `locked` wait until the block ends; the end of a process, also by kill -9,
+    releases its lock. On Windows and on file systems without locks the file is opened without one.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    with writing(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    with os.fdopen(descriptor, "rb+", buffering=0) as file:
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        with writing(path):
+            yield file
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has the name that `replacing` gives to a file under way.
+
+    >>> is_temporary(Path("a/.run.json.0f3c9a1e.part")), is_temporary(Path("a/.video.part"))
+    (True, False)
+    """
+    return _PART.fullmatch(path.name) is not None
+
+
+def clear_temporary(folder: Path | str, *, below: bool = False) -> None:
+    """Remove the files that `replacing` left in a folder when its process was killed; `below`: in all its folders too.
+
+    Only its caller may write there meanwhile. Links are neither followed nor removed.
+    """
+    for top, folders, names in os.walk(folder):
+        for path in (Path(top) / name for name in names):
+            if is_temporary(path) and path.is_file() and not path.is_symlink():
+                remove(path)
+        if not below:
+            folders.clear()
+
+
+def remove(path: Path | str) -> None:
+    """Remove a file, or a folder with everything in it; a missing one is no error."""
+    path = Path(path)
+    with writing(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def move(source: Path | str, target: Path | str) -> None:
+    """Rename a file or folder within a file system; a file at `target` is replaced."""
+    with writing(target):
+        os.replace(source, target)
+
+
+def write_new(path: Path | str, data: bytes) -> Path:
+    """Write a file that must not exist yet and that only its owner may read; a failure leaves no part of it."""
+    path = Path(path)
+    make_folder(path.parent)
+    with writing(path):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink()
+            raise
+    return path
+
+
+def write_array(path: Path | str, array: np.ndarray) -> Path:
+    """Write an array as .npy atomically."""
+    path = Path(path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
+    return path
+
+
+def write_text(path: Path | str, text: str) -> Path:
+    """Write text atomically, as UTF-8."""
+    path = Path(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path | str, value: Any) -> Path:
+    """Write JSON atomically, NaN as null, with sorted keys left as given."""
+    return write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """The text that `write_json` writes."""
+    return json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return _plain(value.item())
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return value if isinstance(value, str | int | bool | None) else str(value)

@@ -1,0 +1,17 @@
+from .checkpoint import check_finite as check_finite
+from .checkpoint import unreadable as unreadable
+from .examples import Examples as Examples
+from .examples import ahead as ahead
+from .examples import chosen_labels as chosen_labels
+from .examples import limit_images as limit_images
+from .examples import outputs_of as outputs_of
+from .examples import prevalences as prevalences
+from .examples import select_images as select_images
+from .examples import truth_of as truth_of
+from .loop import Fitted as Fitted
+from .loop import Task as Task
+from .loop import fit as fit
+from .loop import repeatable as repeatable
+from .loss import positive_weights as positive_weights
+from .operating_choice import freeze as freeze
+from .operating_choice import probability as probability

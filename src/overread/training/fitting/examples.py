@@ -1,0 +1,200 @@
+"""What is learnt from: the images of a split, the truth of every finding as an array, and batches read ahead.
+
+Batches are gathered straight from the memory maps of the pixel store by one thread, so that training waits for none;
+processes that load would only copy what the operating system already holds in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from overread import findings as vocabulary
+from overread.errors import InputError, did_you_mean
+from overread.images.store.pixel_store import Store
+from overread.training.training_config import TrainingConfig
+
+AHEAD = 3
+"""Batches that wait ready at most: enough to even out a slow page, little memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Images in a fixed order and what is stated of them: truth (n, findings), 1 present, 0 absent, NaN not stated."""
+
+    images: pl.DataFrame
+    truth: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return self.images.height
+
+
+def select_images(images: pl.DataFrame, *, split: str, sites: Sequence[str] | None = None) -> pl.DataFrame:
+    """The images of a split and of some sites (None = all), by image_id, each with its place in the pixel store.
+
+    Raises InputError for a site that the cohort does not have, and where no image is left.
+    """
+    known = images["site"].unique().sort().to_list()
+    unknown = [s for s in sites or () if s not in known]
+    if unknown:
+        hint = did_you_mean(unknown[0], known) or f"Known sites: {', '.join(known)}."
+        raise InputError("sites", "sites of the cohort", f"{len(unknown)} unknown", examples=unknown, do=hint)
+    chosen = images.filter(pl.col("split") == split)
+    if sites is not None:
+        chosen = chosen.filter(pl.col("site").is_in(list(sites)))
+    if chosen.is_empty():
+        of = f" of {', '.join(sites)}" if sites is not None else ""
+        raise InputError("cohort", f"images in the split '{split}'{of}", "none", do="Look at the split of the cohort.")
+    without = chosen.filter(pl.col("part").is_null() | pl.col("row").is_null())
+    if without.height:
+        found = f"{without.height} images without"
+        raise InputError("cohort", "pixels of every image", found, examples=without["image_id"], do="Build it again.")
+    return chosen.sort("image_id")
+
+
+def limit_images(images: pl.DataFrame, count: int, *, rng: np.random.Generator) -> pl.DataFrame:
+    """`count` of the images: patients drawn at random until there are enough, the last one cut; all when fewer."""
+    if count < 2:
+        raise InputError("max_images", "at least 2", str(count))
+    patients = images["patient_id"].unique().sort().to_numpy()
+    place = pl.DataFrame({"patient_id": rng.permutation(patients)}).with_row_index("_drawn")
+    drawn = images.join(place, on="patient_id", how="left").sort("_drawn", "image_id")
+    return drawn.head(count).drop("_drawn").sort("image_id")
+
+
+def chosen_labels(labels: pl.DataFrame, *, sources: Sequence[str]) -> pl.DataFrame:
+    """The labels of some sources (() = all), of which no two may state the same finding of the same case."""
+    known = labels["source"].unique().sort().to_list()
+    unknown = [s for s in sources if s not in known]
+    if unknown:
+        hint = did_you_mean(unknown[0], known) or f"Known sources: {', '.join(known)}."
+        raise InputError("training.label_source", "label sources of the cohort", repr(unknown[0]), do=hint)
+    chosen = labels.filter(pl.col("source").is_in(list(sources))) if sources else labels
+    twice = chosen.group_by("case_id", "finding").len().filter(pl.col("len") > 1).sort("case_id", "finding")
+    if twice.height:
+        raise InputError(
+            "labels",
+            "one label of each finding of a case to learn from",
+            f"{twice.height} that several sources state ({', '.join(known)})",
+            examples=[f"{r['case_id']} {r['finding']}" for r in twice.head(5).iter_rows(named=True)],
+            do="Name the source to learn from: label_source.",
+        )
+    return chosen
+
+
+def truth_of(
+    images: pl.DataFrame, labels: pl.DataFrame, findings: Sequence[str], *, policy: Callable[[str], str]
+) -> NDArray[np.float32]:
+    """What is stated of each image's case: 1 present, 0 absent, NaN not stated; "uncertain" as the policy takes it.
+
+    `labels` states each (case, finding) once; `policy(finding)` is "ignore" (NaN), "absent" or "present".
+    Returns (n_images, n_findings).
+    """
+    truth = np.full((images.height, len(findings)), np.nan, np.float32)
+    columns = {finding: i for i, finding in enumerate(findings)}
+    rows = images.select("case_id").with_row_index("_row")
+    stated = (
+        labels.select("case_id", pl.col("finding").cast(pl.String), pl.col("state").cast(pl.String))
+        .filter(pl.col("finding").is_in(list(findings)))
+        .join(rows, on="case_id", how="inner")
+    )
+    for (finding, state), group in stated.group_by("finding", "state"):
+        meaning = policy(str(finding)) if state == "uncertain" else str(state)
+        value = {"present": 1.0, "absent": 0.0, "ignore": np.nan}[meaning]
+        truth[group["_row"].to_numpy(), columns[str(finding)]] = value
+    return truth
+
+
+def outputs_of(
+    images: pl.DataFrame, labels: pl.DataFrame, config: TrainingConfig
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The findings that can be learnt from these training images, and why each other finding of the cohort cannot.
+
+    A finding is an output when it is stated as present of at least one training image and as absent of at least one.
+    Returns the outputs in the vocabulary's order (or the configuration's) and {finding: reason}.
+    Raises InputError where nothing is left to learn.
+    """
+    stated = set(labels["finding"].cast(pl.String).unique().to_list())
+    asked = config.findings or tuple(f for f in vocabulary.names() if f in stated)
+    truth = truth_of(images, labels, asked, policy=config.policy)
+    present, absent = (truth == 1).sum(0), (truth == 0).sum(0)
+    reasons = {}
+    for finding, n_present, n_absent in zip(asked, present, absent, strict=True):
+        if n_present == 0 and n_absent == 0:
+            reasons[finding] = "no training source states it"
+        elif n_absent == 0:
+            reasons[finding] = f"the training sources state it only as present ({n_present} images)"
+        elif n_present == 0:
+            reasons[finding] = f"the training sources state it only as absent ({n_absent} images)"
+    for finding in sorted(stated - set(asked)):
+        reasons[finding] = "not among the findings that were asked for"
+    outputs = tuple(f for f in asked if f not in reasons)
+    if not outputs:
+        raise InputError(
+            "training labels",
+            "a finding that is stated as present and as absent",
+            f"none among {len(asked)}",
+            examples=[f"{f}: {r}" for f, r in reasons.items()],
+        )
+    return outputs, reasons
+
+
+def prevalences(examples: Examples, findings: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """The share of present among the stated labels, by site and finding; None where a site states nothing."""
+    found: dict[str, dict[str, float | None]] = {}
+    for site in examples.images["site"].unique().sort().to_list():
+        truth = examples.truth[(examples.images["site"] == site).to_numpy()]
+        stated, present = (~np.isnan(truth)).sum(0), (truth == 1).sum(0)
+        found[site] = {f: float(p / n) if n else None for f, p, n in zip(findings, present, stated, strict=True)}
+    return found
+
+
+def epoch_order(n: int, batch_size: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The images of each step of an epoch: all, once, shuffled; batches alike in size to one image, none left small.
+
+    A function of the seed and the epoch alone, so that training resumed anywhere sees the same order.
+
+    >>> [len(batch) for batch in epoch_order(10, 4, seed=0, epoch=0)]
+    [4, 3, 3]
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(n)
+    return np.array_split(order, max(1, -(-n // batch_size)))
+
+
+def batches(
+    store: Store, examples: Examples, order: Sequence[NDArray[np.int64]], *, pin: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pixels uint8 (n, size, size) and truth float32 (n, findings) of each step, gathered ahead by one thread.
+
+    `order` holds each step's places in `examples`; `pin` puts them where a GPU can fetch them by itself.
+    """
+    part, row = examples.images["part"].to_numpy(), examples.images["row"].to_numpy()
+
+    def gather(places: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        pixels = torch.from_numpy(store.gather(part[places], row[places]))
+        truth = torch.from_numpy(examples.truth[places])
+        return (pixels.pin_memory(), truth.pin_memory()) if pin else (pixels, truth)
+
+    yield from ahead(gather, order)
+
+
+def ahead(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """work(item) of each item in order, up to AHEAD of them done beforehand on a thread; errors come in their turn."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="overread-loader")
+    try:
+        coming = [pool.submit(work, item) for item in items[:AHEAD]]
+        for place in range(len(items)):
+            ready = coming.pop(0).result()
+            if place + AHEAD < len(items):
+                coming.append(pool.submit(work, items[place + AHEAD]))
+            yield ready
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,267 @@
+"""The training loop, one for one CPU, one GPU and several processes on several machines."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from overread.errors import InputError
+from overread.images.store.pixel_store import Store
+from overread.training.fitting import checkpoint, tuning
+from overread.training.fitting.augmentation import augment
+from overread.training.fitting.checkpoint import Learner, Position
+from overread.training.fitting.examples import Examples, batches, epoch_order
+from overread.training.fitting.loss import masked_bce
+from overread.training.networks.architectures import Architecture, normalise, to_unit
+from overread.training.repeat_conditions import circumstances
+from overread.training.training_config import TrainingConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Progress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and a line of text at the end of an epoch ("" in between)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a training is made of and does not change."""
+
+    config: TrainingConfig
+    architecture: Architecture
+    store: Store
+    train: Examples
+    tune: Examples
+    findings: tuple[str, ...]
+    positive_weights: NDArray[np.float64]
+    fingerprint: str
+    folder: Path
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch, the same in each."""
+        return max(1, -(-len(self.train) // self.config.batch_size))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training came to: its history, a note where it was resumed, why it stopped, what it was computed with."""
+
+    position: Position
+    resumed: str
+    stopped: str
+    around: dict[str, str]
+
+
+def fit(task: Task, network: nn.Module, fabric: Fabric, *, precision: str, progress: Progress | None = None) -> Fitted:
+    """Train the network; the best on tune is in `checkpoints/best.safetensors`, the last state beside it.
+
+    Goes on from the last state where there is one. Raises InputError where the loss is no longer a number.
+    """
+    config = task.config
+    # Measured on a CPU: 1.3 times as fast in float32, 1.3 to 1.5 in bfloat16.
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(parameter_groups(network, config.weight_decay), lr=config.learning_rate, fused=True)
+    model, wrapped = fabric.setup(network, optimiser)
+    average = copy.deepcopy(network).requires_grad_(False) if config.ema else None
+    learner = Learner(network, average, optimiser, torch.zeros((), dtype=torch.float64, device=fabric.device))
+    around = circumstances(fabric.device, processes=fabric.world_size, precision=precision)
+    position, resumed = checkpoint.restore(task.folder, learner, fingerprint=task.fingerprint, around=around)
+    fabric.barrier()  # all have read the state before the first writes it again
+
+    def save() -> None:
+        if fabric.is_global_zero:
+            checkpoint.save(task.folder, learner, position, fingerprint=task.fingerprint, around=around)
+
+    stopped = _why_stop(position, config)
+    while not stopped:
+        train_epoch(task, fabric, (model, wrapped), learner, position, save=save, progress=progress)
+        finish_epoch(task, fabric, learner, position)
+        save()
+        if progress is not None and fabric.is_global_zero:
+            progress(
+                position.epoch * task.steps_per_epoch, config.epochs * task.steps_per_epoch, _line(position, config)
+            )
+        stopped = _why_stop(position, config)
+    return Fitted(position, resumed, stopped, around)
+
+
+def train_epoch(
+    task: Task,
+    fabric: Fabric,
+    wrapped: tuple[Any, Any],
+    learner: Learner,
+    position: Position,
+    *,
+    save: Callable[[], None],
+    progress: Progress | None,
+) -> None:
+    """Do the steps of an epoch from where the position stands."""
+    config, (model, optimiser) = task.config, wrapped
+    weights = torch.from_numpy(task.positive_weights).to(fabric.device, torch.float32)
+    total, done = config.epochs * task.steps_per_epoch, position.epoch * task.steps_per_epoch
+    order = epoch_order(len(task.train), config.batch_size, seed=config.seed, epoch=position.epoch)
+    mine = [places[fabric.global_rank :: fabric.world_size] for places in order[position.step :]]
+    clock = saved = time.monotonic()
+    before = position.seconds
+    model.train()
+    for pixels, truth in batches(task.store, task.train, mine, pin=fabric.device.type == "cuda"):
+        generator = seeded(config.seed, position.epoch, position.step, fabric.global_rank)
+        images = to_unit(pixels.to(fabric.device, non_blocking=True))
+        inputs = normalise(augment(images, config.strengths, generator), task.architecture)
+        loss = masked_bce(model(inputs), truth.to(fabric.device, non_blocking=True), weights)
+        fabric.backward(loss)
+        if config.clip:
+            fabric.clip_gradients(model, optimiser, max_norm=config.clip, error_if_nonfinite=False)
+        rate = learning_rate(done + position.step, total, config)
+        for group in learner.optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
+        optimiser.zero_grad()
+        if learner.average is not None:
+            update_average(learner.average, learner.network, config.ema, done + position.step)
+        learner.loss_sum.add_(loss.detach())
+        position.step += 1
+        position.seconds = before + time.monotonic() - clock
+        if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+            save()
+            saved = time.monotonic()
+        if progress is not None and fabric.is_global_zero:
+            progress(done + position.step, total, "")
+
+
+def finish_epoch(task: Task, fabric: Fabric, learner: Learner, position: Position) -> None:
+    """Tune the network after an epoch, keep it where it is the best so far, and put the position at the next epoch."""
+    loss = float(learner.loss_sum) / position.step
+    if not math.isfinite(loss):
+        raise InputError(
+            "training",
+            "a loss that is a number",
+            f"{loss} in epoch {position.epoch + 1}",
+            do="Lower learning_rate, or set precision to '32-true'.",
+        )
+    logits = _tune_logits(task, fabric, learner.best_of)
+    aucs = tuning.within_site_aucs(task.tune, logits.cpu().numpy(), task.findings)
+    auc, tune_loss = tuning.mean_auc(aucs), tuning.tune_loss(logits, task.tune.truth)
+    reached = auc if math.isfinite(auc) else -tune_loss
+    position.epoch += 1
+    better = reached > position.best
+    position.history.append(
+        {
+            "epoch": position.epoch,
+            "loss": loss,
+            "learning_rate": learner.optimiser.param_groups[0]["lr"],
+            "tune_auc": auc,
+            "tune_loss": tune_loss,
+            "best": better,
+            "seconds": position.seconds,
+            "images_per_second": len(task.train) / max(position.seconds, 1e-9),
+        }
+    )
+    if better:
+        position.best, position.best_epoch = reached, position.epoch
+        if fabric.is_global_zero:
+            # Before the state that calls it the best: a stop in between does this epoch again and finds the same.
+            checkpoint.save_weights(learner.best_of, task.folder / checkpoint.FOLDER / "best.safetensors")
+    position.step, position.seconds = 0, 0.0
+    learner.loss_sum.zero_()
+
+
+def _tune_logits(task: Task, fabric: Fabric, network: nn.Module) -> Tensor:
+    """Logits of tune in the arithmetic of training, each process doing its share."""
+
+    def call(inputs: Tensor) -> Tensor:
+        with fabric.autocast():
+            return network(inputs)
+
+    if fabric.world_size > 1:
+        for buffer in network.buffers():  # each process saw other batches; the first one's statistics are those kept
+            torch.distributed.broadcast(buffer, 0)
+    network.eval()
+    logits = tuning.logits_of(
+        call,
+        task.store,
+        task.tune,
+        task.architecture,
+        device=fabric.device,
+        batch_size=task.config.batch_size,
+        share=(fabric.global_rank, fabric.world_size),
+    )
+    network.train()
+    summed = fabric.all_reduce(logits, reduce_op="sum") if fabric.world_size > 1 else logits
+    assert isinstance(summed, Tensor)
+    return summed
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Kernels, which decay, and norms and biases, which do not."""
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def learning_rate(step: int, total: int, config: TrainingConfig) -> float:
+    """The learning rate of a step: a line up over the warm-up, then half a cosine that would be 0 after the last.
+
+    >>> config = TrainingConfig(learning_rate=1.0, warmup_fraction=0.2)
+    >>> [round(learning_rate(step, 10, config), 3) for step in (0, 1, 2, 9)]
+    [0.5, 1.0, 0.97, 0.03]
+    """
+    warmup = round(total * config.warmup_fraction)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup + 1) / (total - warmup + 1)))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the average towards the network by 1 - decay, faster in the first steps, when it still holds the start."""
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    ours: list[Tensor] = list(average.parameters())
+    theirs: list[Tensor] = list(network.parameters())
+    torch._foreach_lerp_(ours, theirs, share)
+    for mine, current in zip(average.buffers(), network.buffers(), strict=True):
+        mine.copy_(current)
+
+
+def seeded(seed: int, epoch: int, step: int, process: int) -> torch.Generator:
+    """The source of chance of one step; torch's global one, which a network's dropout draws from, starts there too."""
+    words = np.random.SeedSequence([seed, epoch, step, process]).generate_state(2, np.uint64)
+    torch.manual_seed(int(words[0] >> np.uint64(1)))
+    return torch.Generator().manual_seed(int(words[1] >> np.uint64(1)))
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Kernels that give the same bits each time, and the caller's global random state as it was afterwards."""
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        yield
+
+
+def _why_stop(position: Position, config: TrainingConfig) -> str:
+    if position.epoch >= config.epochs:
+        return f"all {config.epochs} epochs done"
+    if config.patience and position.best_epoch > 0 and position.epoch - position.best_epoch >= config.patience:
+        return f"no better on tune for {config.patience} epochs after epoch {position.best_epoch}"
+    return ""
+
+
+def _line(position: Position, config: TrainingConfig) -> str:
+    last = position.history[-1]
+    reached = (
+        f"tune AUC {last['tune_auc']:.3f}" if math.isfinite(last["tune_auc"]) else f"tune loss {last['tune_loss']:.4f}"
+    )
+    best = " (best so far)" if last["best"] else ""
+    return f"epoch {last['epoch']}/{config.epochs}: loss {last['loss']:.4f}, {reached}{best}"

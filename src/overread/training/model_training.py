@@ -1,0 +1,292 @@
+"""Train a model on a cohort: what the folder needs is read, the loop runs, what is chosen on tune is frozen."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from overread import runs, tables, threads
+from overread.errors import InputError
+from overread.images.store.pixel_store import open_store
+from overread.training.compute_device import fast_bf16, resolved_precision, start_fabric
+from overread.training.fitting import checkpoint, tuning
+from overread.training.fitting.examples import (
+    Examples,
+    chosen_labels,
+    limit_images,
+    outputs_of,
+    prevalences,
+    select_images,
+    truth_of,
+)
+from overread.training.fitting.loop import Fitted, Progress, Task, fit, repeatable
+from overread.training.fitting.loss import positive_weights
+from overread.training.fitting.operating_choice import freeze, probability
+from overread.training.networks.architectures import Architecture, build
+from overread.training.networks.model_folder import write_record
+from overread.training.networks.weights import load_weights
+from overread.training.training_config import TrainingConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a training is made of, as the caller says it."""
+
+    sites: tuple[str, ...] | None
+    max_images: int | None
+    name: str
+    protocol_hash: str
+
+
+def train(
+    cohort_folder: Path | str,
+    out: Path | str,
+    config: TrainingConfig,
+    *,
+    sites: Sequence[str] | None = None,
+    max_images: int | None = None,
+    name: str = "model",
+    protocol_hash: str = "",
+    progress: Progress | None = None,
+) -> Path:
+    """Train a network on the split "train" of some sites, keep the epoch that is best on "tune", and freeze it.
+
+    Parameters
+    ----------
+    cohort_folder, out
+        a cohort, and the folder that becomes the model
+    config
+        everything that decides what is learnt
+    sites, max_images
+        the sites that train and tune, None = all; and how many training images at most, whole patients drawn at random
+    name, protocol_hash
+        what the model is called, and the protocol it is trained under: both stand in model.json
+    progress
+        called with steps done, steps in all, and a line at the end of each epoch
+
+    Returns
+    -------
+    ``out``, with weights.safetensors, model.json, train_patients.txt, history.parquet (an epoch a row), tune.parquet
+    (logit, score and truth of every tune image and finding) and run.json. Where all this is there already, nothing is
+    done again; where training was interrupted it goes on, equal to the bit on the same machine and versions: with the
+    number of threads that it was begun with, unless OMP_NUM_THREADS gives another. What is not as it was is logged
+    before training goes on, and noted in run.json.
+
+    Raises
+    ------
+    InputError
+        no images or nothing to learn, two sources that state the same, weights that do not fit, a loss that is no
+        number, a folder that holds another training, a full disk (the last checkpoint stays)
+
+    The best epoch has the largest mean over training sites and findings of the AUC within a site.
+    """
+    cohort_folder, out = Path(cohort_folder), Path(out)
+    selection = Selection(None if sites is None else tuple(sites), max_images, name, protocol_hash)
+    precision = resolved_precision(config.precision)
+    said = {
+        **runs.plain(config),
+        "sites": None if sites is None else list(sites),
+        "max_images": max_images,
+        "name": name,
+    }
+    inputs = {key: cohort_folder / file for key, file in _FILES.items()}
+    if config.weights not in (None, "imagenet"):
+        inputs["weights"] = Path(str(config.weights))
+        runs.check_file(inputs["weights"])
+    _check_cohort(cohort_folder)
+    wanted = runs.fingerprint(said, inputs)
+    if runs.complete(out, wanted):
+        with contextlib.suppress(FileNotFoundError):  # several processes may come here at once
+            checkpoint.remove(out)  # where the run was killed before the last line
+        return out
+    _check_out(out, wanted)
+    count = threads.resumed(f"The training in {out}", checkpoint.begun_with(out))
+    with threads.computing(count), repeatable():
+        fabric = start_fabric(precision)
+        with _run(fabric, out, said, inputs, config.seed) as run:
+            task, facts = prepare(cohort_folder, out, config, selection, fingerprint=wanted)
+            torch.manual_seed(config.seed)
+            network = build(task.architecture)
+            facts["weights"] = list(load_weights(network, config.weights)) if config.weights else ["Random weights."]
+            fitted = fit(task, network, fabric, precision=precision, progress=progress)
+            if run is not None:
+                _note(run, task, fitted, facts, precision)
+                for path in finish(task, network, fitted, facts | {"precision": precision}, fabric=fabric):
+                    run.output(path)
+        fabric.barrier()
+        if run is not None:
+            checkpoint.remove(out)  # after run.json: until then a kill costs no epoch
+    return out
+
+
+_WRITTEN = (
+    "weights.safetensors",
+    "model.json",
+    "train_patients.txt",
+    "history.parquet",
+    "tune.parquet",
+    checkpoint.FOLDER,
+)
+_FILES = {"images": "images.parquet", "labels": "labels.parquet", "recipe": "pixels/recipe.json"}
+
+
+def prepare(
+    cohort_folder: Path, out: Path, config: TrainingConfig, selection: Selection, *, fingerprint: str
+) -> tuple[Task, dict[str, Any]]:
+    """The images, truths and weights of a training, and the facts about them that model.json states."""
+    images = tables.read(cohort_folder / "images.parquet", "images")
+    labels = chosen_labels(tables.read(cohort_folder / "labels.parquet", "labels"), sources=config.sources)
+    chosen = select_images(images, split="train", sites=selection.sites)
+    if selection.max_images is not None:
+        chosen = limit_images(chosen, selection.max_images, rng=np.random.default_rng(config.seed))
+    tuned = select_images(images, split="tune", sites=selection.sites)
+    _check_apart(chosen, tuned)
+    findings, not_outputs = outputs_of(chosen, labels, config)
+    train_set = Examples(chosen, truth_of(chosen, labels, findings, policy=config.policy))
+    tune_set = Examples(tuned, truth_of(tuned, labels, findings, policy=config.policy))
+    weights = positive_weights(train_set.truth, cap=config.positive_weight_cap)
+    store = open_store(cohort_folder)
+    architecture = Architecture(config.network, config.channels, len(findings), config.input_normalisation)
+    task = Task(config, architecture, store, train_set, tune_set, findings, weights, fingerprint, out)
+    facts = {
+        "name": selection.name,
+        "protocol_hash": selection.protocol_hash,
+        "not_outputs": not_outputs,
+        "training_sites": chosen["site"].unique().sort().to_list(),
+        "label_sources": list(config.sources) or labels["source"].cast(pl.String).unique().sort().to_list(),
+        "prevalence": prevalences(train_set, findings),
+        "positive_weights": dict(zip(findings, weights.tolist(), strict=True)),
+    }
+    return task, facts
+
+
+def finish(
+    task: Task, network: torch.nn.Module, fitted: Fitted, facts: dict[str, Any], *, fabric: Fabric
+) -> list[Path]:
+    """Write the model folder from the best epoch: weights, tune, what is frozen on it; model.json comes last."""
+    out, config = task.folder, task.config
+    best = out / checkpoint.FOLDER / "best.safetensors"
+    network.load_state_dict(load_file(best))
+    logits = tuning.frozen_logits(
+        network, task.store, task.tune, task.architecture, device=fabric.device, batch_size=config.batch_size
+    )
+    frozen = freeze(
+        task.findings,
+        logits,
+        task.tune.truth.astype(np.float64),
+        cluster=task.tune.images["patient_id"].to_numpy(),
+        specificities=config.specificities,
+        sensitivities=config.sensitivities,
+    )
+    patients = task.train.images["patient_id"].unique().sort().to_list()
+    paths = [
+        checkpoint.save_weights(network, out / "weights.safetensors"),
+        tables.write_text(out / "train_patients.txt", "".join(f"{p}\n" for p in patients)),
+        tables.write_frame(pl.DataFrame(fitted.position.history), out / "history.parquet"),
+        tables.write(tune_frame(task, logits, frozen, facts["name"]), out / "tune.parquet", "predictions"),
+    ]
+    reasons = facts.pop("not_outputs")
+    record = {
+        "kind": "single",
+        "architecture": task.architecture.to_dict(),
+        "findings": list(task.findings),
+        "not_outputs": list(reasons),
+        "not_outputs_because": reasons,
+        "recipe": task.store.recipe.to_dict(),
+        "seed": config.seed,
+        "best_epoch": fitted.position.best_epoch,
+        "epochs": fitted.position.epoch,
+        "n_train_images": len(task.train),
+        "n_train_patients": len(patients),
+        **facts,
+        **frozen,
+    }
+    return [*paths, write_record(out, record)]
+
+
+def tune_frame(task: Task, logits: NDArray[np.float64], frozen: dict[str, Any], name: str) -> pl.DataFrame:
+    """Tune as predictions: image_id, patient_id, finding, model, shift, score, logit, truth (null = not stated)."""
+    frames = []
+    for column, finding in enumerate(task.findings):
+        truth = task.tune.truth[:, column].astype(np.float64)
+        frames.append(
+            task.tune.images.select("image_id", "patient_id").with_columns(
+                finding=pl.lit(finding),
+                model=pl.lit(name),
+                shift=pl.lit("none"),
+                score=pl.Series(probability(logits[:, column], frozen["recalibration"][finding])),
+                logit=pl.Series(logits[:, column]),
+                truth=pl.Series(truth, nan_to_null=True),
+            )
+        )
+    return pl.concat(frames)
+
+
+@contextlib.contextmanager
+def _run(
+    fabric: Fabric, out: Path, config: dict[str, Any], inputs: dict[str, Path], seed: int
+) -> Iterator[runs.Run | None]:
+    """The run of the first process; the others have none."""
+    if not fabric.is_global_zero:
+        yield None
+        return
+    with runs.claimed(out, "train", _WRITTEN):
+        _check_out(out, runs.fingerprint(config, inputs))  # again: another process may have ended meanwhile
+        with runs.start(out, "train", config=config, inputs=inputs, seed=seed) as run:
+            yield run
+
+
+def _note(run: runs.Run, task: Task, fitted: Fitted, facts: dict[str, Any], precision: str) -> None:
+    position = fitted.position
+    if fitted.resumed:
+        run.note("resumed", fitted.resumed)
+    run.note("stopped", fitted.stopped)
+    best = position.history[position.best_epoch - 1]
+    run.note("best_epoch", {k: best[k] for k in ("epoch", "tune_auc", "tune_loss")})
+    if not np.isfinite(best["tune_auc"]):
+        run.note("chosen_by", "tune loss: no finding has both classes within a site of tune, so that there is no AUC")
+    run.note("positive_weights", facts["positive_weights"])
+    run.note("not_outputs", facts["not_outputs"])
+    run.note("weights", facts["weights"])
+    run.note("precision", {"used": precision, "fast_bf16": fast_bf16()})
+    run.note("computing", fitted.around)
+    run.note("images", {"train": len(task.train), "tune": len(task.tune)})
+
+
+def _check_cohort(folder: Path) -> None:
+    missing = [file for file in _FILES.values() if not (folder / file).is_file()]
+    if missing:
+        raise InputError(folder, "a cohort folder", f"{len(missing)} files missing", examples=missing)
+    runs.check(folder)
+
+
+def _check_out(out: Path, wanted: str) -> None:
+    """A finished model is never written over."""
+    if (out / "model.json").is_file() and (out / "run.json").is_file():
+        record = runs.read(out)
+        if record.get("status") == "complete" and record.get("fingerprint") != wanted:
+            raise InputError(
+                out,
+                "an empty folder, or one of this same training",
+                "a model that was trained otherwise",
+                do="Choose another folder, or remove this one.",
+            )
+
+
+def _check_apart(train_images: pl.DataFrame, tune_images: pl.DataFrame) -> None:
+    both = sorted(set(train_images["patient_id"]) & set(tune_images["patient_id"]))
+    if both:
+        found = f"{len(both)} patients in both train and tune"
+        raise InputError("cohort", "each patient in one split", found, examples=both, do="Split it again by patient.")

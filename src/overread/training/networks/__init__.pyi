@@ -1,0 +1,10 @@
+from .architectures import Architecture as Architecture
+from .architectures import build as build
+from .architectures import normalise as normalise
+from .architectures import to_unit as to_unit
+from .ensemble import combine as combine
+from .model_folder import Model as Model
+from .model_folder import load_network as load_network
+from .model_folder import open_model as open_model
+from .model_folder import write_record as write_record
+from .weights import load_weights as load_weights

@@ -1,0 +1,1 @@
+from .cohort_scores import predict as predict

@@ -1,0 +1,85 @@
+"""Shared patient draws against their slow twin: every drawn patient's cases written out again."""
+
+import numpy as np
+import pytest
+
+from overread.evaluation.context.patient_draws import Draws, Spot, auc_replicates, draws, rate_replicates, totals, whole
+from overread.evaluation.context.score_matrix import panel
+from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.matching import join
+from overread.stats import rates, roc
+
+
+@pytest.fixture
+def ground(made):
+    m = made(sites={"a": 40, "b": 30}, per_patient=2)
+    strata = np.array(["x", "y"])[np.arange(m.images.height) // 7 % 2]
+    images = m.images.with_columns(pairs_within=np.where(m.images["site"].to_numpy() == "a", strata, None))
+    return panel(join(images, m.labels, m.predictions, EvaluationConfig()))
+
+
+def written_out(counts, patient):
+    return np.concatenate([np.flatnonzero(patient == p).repeat(c) for p, c in enumerate(counts) if c])
+
+
+def test_auc_replicates_with_and_without_strata(ground):
+    p = ground
+    drawn = draws(p, rng=np.random.default_rng(1), replicates=6)
+    spots = [Spot("acme", f, p.at([s])) for f in p.findings for s in ("a", "b")]
+    values = auc_replicates(p, drawn, spots)
+    for r in range(6):
+        index = written_out(drawn.counts[r], p.patient)
+        for i, spot in enumerate(spots):
+            mine = index[spot.cases[index]]
+            y, s = p.truths(spot.finding)[mine] == 1, p.scores("acme", spot.finding)[mine]
+            if i % 2:
+                twin = roc.auc(y, s).value
+            else:
+                twin = roc.stratified_auc(y, s, p.pairs.codes[mine]).value
+            assert values[r, i] == pytest.approx(twin, abs=1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_rate_replicates_choose_the_threshold_again(ground, reverse):
+    p = ground
+    drawn = draws(p, rng=np.random.default_rng(2), replicates=5)
+    spots = [Spot("acme", "edema", p.at(["b"]))]
+    values = rate_replicates(p, drawn, spots, [0.9, 0.6], kind="specificity" if reverse else "sensitivity")
+    for r in range(5):
+        index = written_out(drawn.counts[r], p.patient)
+        mine = index[spots[0].cases[index]]
+        y, s = p.truths("edema")[mine] == 1, p.scores("acme", "edema")[mine]
+        for k, rate in enumerate((0.9, 0.6)):
+            step = rates.threshold_at(y, s, **{"sensitivity" if reverse else "specificity": rate})
+            assert values[r, 0, k] == pytest.approx(step.specificity if reverse else step.sensitivity, abs=1e-12)
+
+
+def test_patients_are_drawn_within_their_site(ground):
+    drawn = draws(ground, rng=np.random.default_rng(4), replicates=20)
+    assert drawn.within_site
+    at_a = np.array([s.startswith("a") for s in ground.patients])
+    assert (drawn.counts[:, at_a].sum(axis=1) == 40).all()
+
+
+def test_a_patient_of_two_sites_is_drawn_whole(made):
+    m = made(sites={"a": 30, "b": 30})
+    images = m.images.with_columns(patient_id=m.images["patient_id"].str.replace("b-1$", "a-1"))
+    p = panel(join(images, m.labels, m.predictions, EvaluationConfig()))
+    drawn = draws(p, rng=np.random.default_rng(4), replicates=20)
+    assert not drawn.within_site
+    assert drawn.counts.shape == (20, 59)
+    assert (drawn.counts.sum(axis=1) == 59).all()
+
+
+def test_the_whole_is_the_estimate_itself(ground):
+    p = ground
+    spot = Spot("acme", "mass", p.at(["b"]))
+    y, s = p.truths("mass")[spot.cases] == 1, p.scores("acme", "mass")[spot.cases]
+    assert auc_replicates(p, whole(p), [spot])[0, 0] == pytest.approx(roc.auc(y, s).value, abs=1e-12)
+
+
+def test_totals_in_blocks_are_totals():
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 4, (600, 9)).astype(np.uint16)
+    values = rng.normal(size=(9, 3))
+    assert totals(Draws(counts, False), values) == pytest.approx(counts.astype(float) @ values)

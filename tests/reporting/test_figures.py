@@ -1,0 +1,179 @@
+"""Figures: text stays text, the same figure is the same SVG, what is missing is not drawn, keys fit."""
+
+from __future__ import annotations
+
+import re
+from math import nan
+
+import matplotlib.figure
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+from overread.reporting.figures.curve_panels import calibration_panels, decision_panels, roc_panels, training_panels
+from overread.reporting.figures.drawing_style import key_height, series_colour, series_dash, series_marker
+from overread.reporting.figures.flow import stages
+from overread.reporting.figures.forest_plots import Line, Mark, Scale, forest, forest_figure, mark_of, spoken
+from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
+
+
+def _lines() -> list[Line]:
+    row = {"estimate": 0.8123, "low": 0.75, "high": 0.87}
+    return [
+        Line("Mass", (mark_of(row, 0), mark_of(None, 1))),
+        Line("Mean", (Mark(0, nan, nan, nan, "—"),), strong=True),
+    ]
+
+
+def test_forest_prints_its_numbers_and_is_always_the_same():
+    made = [forest(_lines(), ("inside", "outside"), Scale("AUC"), name="f", alt="All <of> it") for _ in range(2)]
+    assert made[0] == made[1]
+    assert ">0.812 (0.750–0.870)</text>" in made[0]
+    assert made[0].count(">—</text>") == 2
+    assert '<title id="t-f">All &lt;of&gt; it</title>' in made[0]
+    for words in ("Mass", "inside", "outside", "AUC"):
+        assert f">{words}</text>" in made[0]
+
+
+def test_words_for_a_forest_plot_hold_its_numbers():
+    assert spoken("AUC.", _lines()) == "Forest plot. AUC. Mass: 0.812 (0.750–0.870), —; Mean: —"
+
+
+def test_svg_text_is_not_shortened_by_the_rounding_of_coordinates():
+    line = [Line("0.98765 of 1.23456", (Mark(0, 0.5, 0.4, 0.6, "0.54321"),))]
+    made = forest(line, ("x",), Scale("AUC 0.123456"), name="n", alt="0.987654")
+    for words in ("0.98765 of 1.23456", "0.54321", "AUC 0.123456", "0.987654"):
+        assert words in made
+    assert not re.search(r' d="[^"]*\.\d{3}', made)
+
+
+def _curve(finding: str) -> pl.DataFrame:
+    x = [0.0, 0.2, 1.0]
+    return pl.DataFrame(
+        {"finding": finding, "order": [0, 1, 2], "x": x, "y": [0.0, 0.7, 1.0], "low": x, "high": [0.1, 0.8, 1.0]}
+    )
+
+
+def test_roc_panels_draw_each_series_and_print_the_auc():
+    frames = [("inside", _curve("mass")), ("outside", _curve("edema"))]
+    made = roc_panels(
+        frames, ["mass", "edema"], labels={("mass", 0): "0.801", ("edema", 1): "0.702"}, name="r", alt="a"
+    )
+    assert ">Mass</text>" in made
+    assert ">Pulmonary edema</text>" in made
+    assert ">0.801</text>" in made
+    assert ">0.702</text>" in made
+    assert made.count("#0072b2; fill-opacity") + made.count("fill: #0072b2; fill-opacity") >= 1  # the band of the first
+
+
+def test_calibration_panels_leave_out_points_that_are_no_numbers():
+    frame = _curve("mass").with_columns(y=pl.Series([0.1, nan, 0.9]))
+    whole, part = (calibration_panels([("a", f)], ["mass"], name="c", alt="a") for f in (_curve("mass"), frame))
+    assert whole.count("<use") > part.count("<use")
+
+
+def test_calibration_panels_set_a_histogram_of_the_scores_above(recwarn):
+    plain, held = (
+        calibration_panels([("a", _curve("mass"))], ["mass"], scores=s, name="c", alt="a")
+        for s in (None, {("a", "mass"): np.array([0.1, 0.1, 0.4, 0.9])})
+    )
+    heights = [float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', made).group(1)) for made in (plain, held)]
+    assert heights[1] > heights[0]
+    assert held.count("fill: #0072b2; opacity: 0.3") == 1
+    assert "opacity: 0.3" not in plain
+    assert not [w for w in recwarn if "layout" in str(w.message)]
+
+
+def test_decision_panels_name_the_lines_of_everyone_and_nobody_once():
+    model = _curve("mass").with_columns(population=pl.lit("internal"))
+    everyone = model.with_columns(y=pl.Series([0.2, -0.1, -0.6]))
+    both = [pl.concat([f, f.with_columns(finding=pl.lit("edema"))]) for f in (model, everyone)]
+    made = decision_panels([("a", both[0])], [("a", both[1])], ["mass", "edema"], name="d", alt="a")
+    assert made.count(">everyone</text>") == 1
+    assert made.count(">nobody</text>") == 1
+    alone = decision_panels([("a", model)], [], ["mass"], name="d", alt="a")
+    assert ">everyone</text>" not in alone
+
+
+def test_training_panels_show_what_the_history_holds():
+    history = pl.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.4], "tune_auc": [0.7, 0.8]})
+    made = training_panels([("pooled", [history, history]), ("single", [history])], name="t", alt="a")
+    assert ">Training loss</text>" in made
+    assert ">Mean AUC on tune</text>" in made
+    assert ">Loss on tune</text>" not in made
+    assert ">pooled</text>" in made
+
+
+def test_a_long_key_takes_more_lines():
+    assert key_height(["one"]) < key_height(["a", "b"]) < key_height(["a rather long name of a population"] * 6)
+
+
+def test_flow_tells_what_was_kept_from_what_was_left_out():
+    rows = [
+        ("read", "images", "", "", 10),
+        ("read", "images", "", "north", 6),
+        ("view", "images", "lateral", "", 3),
+        ("view", "images", "", "", 7),
+        ("noted", "images", "odd", "", 2),
+    ]
+    flow = pl.DataFrame(rows, schema=["step", "unit", "reason", "site", "count"], orient="row")
+    first, second = stages(flow)
+    assert (first.title, first.kept, first.left) == ("Read from the sources", ("10 images",), ())
+    assert (second.title, second.kept, second.left) == ("View", ("7 images",), ("3 images: lateral",))
+
+
+def test_series_up_to_32_differ_in_colour_and_marker_and_in_colour_and_line_style():
+    n = range(32)
+    assert len({(series_colour(i), series_marker(i)) for i in n}) == 32
+    assert len({(series_colour(i), series_dash(i)) for i in n}) == 32
+
+
+def test_a_mark_without_an_interval_is_hollow_and_the_caption_says_so():
+    given = Mark(0, 0.8, 0.7, 0.9, "0.800"), Mark(1, 0.7, 0.6, 0.8, "0.700")
+    without = Mark(0, 0.8, nan, nan, "0.800"), Mark(1, 1.0, 1.0, 1.0, "1.000")
+    words = "AUC. A hollow marker has no confidence interval, or one of zero width."
+    for marks, hollow in ((given, 0), (without, 2)):
+        plot = forest_figure([Line("Mass", marks)], ("a", "b"), Scale("AUC"), name="f", caption="AUC.")
+        assert plot.svg.count("fill: #ffffff; stroke") == hollow
+        assert plot.caption == (words if hollow else "AUC.")
+        all_cases = Level("All", "10", marks)
+        groups = group_forest([Band("Sex", all_cases, (), ("", ""))], ("a", "b"), label="AUC", name="g", caption="AUC.")
+        assert groups.svg.count("fill: #ffffff; stroke") == hollow
+        assert groups.caption == (words if hollow else "AUC.")
+
+
+@pytest.fixture
+def outside(monkeypatch):
+    """The texts, ticks aside, that a saved figure does not hold whole."""
+    found: list[str] = []
+    save = matplotlib.figure.Figure.savefig
+
+    def checked(figure, *args, **more):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        for text in figure.findobj(lambda a: isinstance(a, Text) and a.get_text().strip("\u22120123456789. ") != ""):
+            box = text.get_window_extent(canvas.get_renderer())
+            inside = min(box.x0, box.y0) >= -0.5 and box.x1 <= figure.bbox.width + 0.5 and box.y1 <= figure.bbox.height
+            found.extend([] if inside else [text.get_text()])
+        return save(figure, *args, **more)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", checked)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("panels", [1, 3, 5, 7])
+def test_no_word_of_a_figure_is_cut_at_an_edge(outside, panels):
+    names = ["mass", "edema", "consolidation", "pneumonia", "pneumothorax", "atelectasis", "fracture"][:panels]
+    frame = pl.concat([_curve(f) for f in names]).with_columns(population=pl.lit("internal"))
+    frames = [(f"model {i}", frame) for i in range(12 if panels == 3 else 2)]
+    roc_panels(frames, names, labels={}, name="r", alt="a")
+    calibration_panels(frames, names, smooth=frames, scores={("model 0", "mass"): np.array([0.1])}, name="c", alt="a")
+    decision_panels(frames, frames, names, name="d", alt="a")
+    training_panels([("a", [pl.DataFrame({"loss": [0.5], "tune_auc": [0.7]})])], name="t", alt="a")
+    marks = (Mark(0, 0.8, 0.7, 0.9, "0.800 (0.700\u20130.900)"),)
+    forest([Line("Mass", marks)], ("a",), Scale("gap", better=("worse", "better")), name="f", alt="a")
+    group_forest([Band("Sex", Level("All", "10", marks), (), ("",))], ("a",), label="gap", name="g", caption="AUC.")
+    assert outside == []
