@@ -1,11 +1,8 @@
 """Pages of the API reference, one for each public module, discovered in the source.
 
-A module is public if it is
-
-- a facade: a package whose `__init__` has `__all__`, or defines public functions or classes;
-- a module that its package exports as such;
-- in a package whose `__init__` has neither, a module with `__all__`, or one that no module of its package imports;
-- named in a page of the site as `overread.package.module`, unless a facade exports what is in it.
+A module is public if it is a facade (a package of the first level, or one that its package exports, with names in its
+`__init__.pyi` or `__all__`), a module that its package exports as such, or is named in a page of the site as
+`overread.package.module` and not exported by a facade.
 
 The source is parsed, not imported, so that renaming a package needs no change here. autodoc imports what it documents,
 with torch and what belongs to it mocked.
@@ -26,16 +23,12 @@ _NAMED = re.compile(rf"\b{ROOT}(?:\.[a-z_]+)+")
 
 @dataclass(frozen=True)
 class Module:
-    """What the source of a module shows: its exports, whether it defines anything public, and what it imports.
-
-    `imports` are the modules that it imports from, `imported_names` what it imports, both with their full names.
-    """
+    """What the source of a module shows: its exports, whether it defines anything public, and the names it imports."""
 
     name: str
     is_package: bool
     exports: frozenset[str]
     defines: bool
-    imports: frozenset[str]
     imported_names: frozenset[str]
 
     @property
@@ -50,19 +43,23 @@ class Module:
 
 
 def parsed(path: Path, source: Path) -> Module:
-    """Parse the module in a file below the folder `source`."""
-    parts = path.relative_to(source).with_suffix("").parts
+    """Parse the module in a file below the folder `source`; a stub beside it states what it exports."""
+    name = ".".join(p for p in path.relative_to(source).with_suffix("").parts if p != "__init__")
     tree = ast.parse(path.read_text())
+    stub = path.with_suffix(".pyi")
+    exports = _exports(tree)
+    if stub.is_file():
+        tree = ast.parse(stub.read_text())
+        exports = {a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
     defined = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
-    froms = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
-    names = frozenset(f"{n.module}.{a.name}" for n in froms for a in n.names)
+    froms = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    places = [".".join(filter(None, (name if n.level else "", n.module))) for n in froms]
     return Module(
-        name=".".join(p for p in parts if p != "__init__"),
+        name=name,
         is_package=path.name == "__init__.py",
-        exports=frozenset(_exports(tree)),
+        exports=frozenset(exports),
         defines=any(not d.startswith("_") for d in defined),
-        imports=names | {n.module for n in froms if n.module},
-        imported_names=names,
+        imported_names=frozenset(f"{place}.{a.name}" for n, place in zip(froms, places, strict=True) for a in n.names),
     )
 
 
@@ -81,25 +78,19 @@ def public_modules(source: Path, pages: list[Path]) -> list[Module]:
     modules = {m.name: m for m in (parsed(p, source) for p in sorted((source / ROOT).rglob("*.py")))}
     named = {n for p in pages for n in _NAMED.findall(p.read_text())}
     named |= {n.rpartition(".")[0] for n in named}  # overread.package.module.function
-    internal = {
-        name for name, m in modules.items()
-        if any(name in other.imports and other.package == m.package for other in modules.values())
-    }  # fmt: skip
-    exported = {name for m in modules.values() if m.exports for name in m.imports}
+    exported = {name.rpartition(".")[0] for m in modules.values() if m.exports for name in m.imported_names}
 
     def public(module: Module) -> bool:
         if module.is_bare or any(part.startswith("_") for part in module.name.split(".")):
             return False
-        if module.is_package:
+        parent = modules.get(module.package)
+        if parent is None or (module.is_package and module.package == ROOT):
             return True
-        facade = modules[module.package]
-        if module.name.rpartition(".")[2] in facade.exports and module.name in facade.imported_names:
+        if module.name.rpartition(".")[2] in parent.exports and module.name in parent.imported_names:
             return True
-        if module.name in named and module.name not in exported:
-            return True
-        return module.package != ROOT and facade.is_bare and (bool(module.exports) or module.name not in internal)
+        return module.name in named and (module.is_package or module.name not in exported)
 
-    return [module for name, module in sorted(modules.items()) if public(module)]
+    return [module for _, module in sorted(modules.items()) if public(module)]
 
 
 def page(module: Module, hidden: set[str]) -> str:
@@ -111,14 +102,25 @@ def page(module: Module, hidden: set[str]) -> str:
 
 
 def pages_of(modules: list[Module]) -> dict[str, str]:
-    """The pages by module; what several modules of a package export is on the page of the first."""
+    """The pages by module; what several facades export is on the page of the innermost, of equal ones the first."""
+    by_name = {module.name: module for module in modules}
+
+    def origin(name: str) -> str:
+        """The full name under which an exported name is defined, through the facades that pass it on."""
+        module, _, own = name.rpartition(".")
+        given = by_name[module].imported_names if module in by_name else ()
+        target = next((n for n in sorted(given) if n.rpartition(".")[2] == own and n != name), name)
+        return target if target == name else origin(target)
+
     shown: set[str] = set()
     pages = {}
-    for module in modules:
-        exported = {f"{module.package}.{name}" for name in module.exports}
-        pages[module.name] = page(module, {name.rpartition(".")[2] for name in exported & shown})
-        shown |= exported
-    return pages
+    for module in sorted(modules, key=lambda m: (-m.name.count("."), m.name)):
+        origins = {name: origin(f"{module.name}.{name}") for name in module.exports}
+        hidden = {name for name, place in origins.items() if place in shown or place in by_name}
+        if module.defines or module.exports - hidden:
+            pages[module.name] = page(module, hidden)
+        shown |= set(origins.values())
+    return dict(sorted(pages.items()))
 
 
 def _write(app: Sphinx) -> None:
