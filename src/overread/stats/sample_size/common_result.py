@@ -71,7 +71,7 @@ def smallest(enough: Callable[[int], bool]) -> int:
                 "sample size",
                 f"at most {MOST:,} cases",
                 "more",
-                do="Choose a larger width or difference, or a lower power.",
+                do="Choose a larger width or difference.",
             )
     low = high // 2
     while high - low > 1:
