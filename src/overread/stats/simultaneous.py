@@ -119,13 +119,37 @@ def largest_gap(values: ArrayLike, covariance: ArrayLike, *, confidence: float =
 
 
 def max_t_quantile(covariance: ArrayLike, *, confidence: float = 0.95) -> float:
-    """Quantile of the largest abs(t) over all pairs of k equal, jointly normal estimates with known covariance (k, k).
+    """Quantile of the largest abs(t) over all pairs of k equal, jointly normal estimates with known covariance.
 
+    Parameters
+    ----------
+    covariance : array_like of float, shape (k, k)
+        Covariance matrix of the estimates.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
+
+    Returns
+    -------
+    float
+        The quantile; for two estimates that of the normal distribution. NaN if no difference has a variance.
+
+    Raises
+    ------
+    InputError
+        If the matrix is not a covariance matrix or `confidence` is not in (0, 1).
+
+    Notes
+    -----
     t_ij = r (a_ij . u), where r^2 is chi-square with k - 1 degrees of freedom, u is uniform on the sphere and a_ij is a
     unit vector. P(largest abs(t) <= c) is therefore the mean over u of the chi-square probability of (c / largest
     abs(a_ij . u))^2. The a_ij follow from the variances of the differences, on a common scale and with the groups in a
     canonical order, so that the result does not depend on the order of the groups, the scale, or a component common to
-    all groups. For two groups it is the normal quantile; NaN if no difference has a variance.
+    all groups.
+
+    References
+    ----------
+    * Hothorn T, Bretz F, Westfall P (2008). Simultaneous inference in general parametric models. Biometrical Journal
+      50:346-363. doi:10.1002/bimj.200810425
 
     Examples
     --------
