@@ -140,9 +140,9 @@ def bland_altman(
     pair = _Measured(x - x.mean(axis=0), float(x[:, 0].mean() - x[:, 1].mean()), multiplier)
     values = pair.values(np.ones((1, len(x))))[0]
     if rng is not None:
-        drawn = replicated(pair.values, sample, rng=rng, replicates=replicates).T
+        replicate_values = replicated(pair.values, sample, rng=rng, replicates=replicates).T
         bias, lower, upper, concordance = (
-            percentiles(d, float(v), sample, confidence) for d, v in zip(drawn, values, strict=True)
+            percentiles(d, float(v), sample, confidence) for d, v in zip(replicate_values, values, strict=True)
         )
     else:
         errors = pair.errors_by_patient(sample) if cluster is not None else pair.errors(exact=error == "1999")
