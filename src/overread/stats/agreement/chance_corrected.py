@@ -14,6 +14,7 @@ from overread.errors import InputError
 from overread.stats.agreement.ratings import Ratings, agreement_weights, rated
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
 from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, Statistic, joined_notes, resampled
 from overread.stats.sampling_design import Sampling
@@ -21,6 +22,7 @@ from overread.stats.sampling_design import Sampling
 Chance = Callable[[Floats], tuple[Floats, Floats]]  # shares (b, q) -> agreement by chance (b,), its gradient (b, q)
 
 
+@named("agreement")
 def percent_agreement(
     ratings: ArrayLike,
     *,
@@ -57,6 +59,7 @@ def percent_agreement(
     return replace(_coefficient(made, matrix, None, given), p=nan)
 
 
+@named("Fleiss' kappa")
 def fleiss_kappa(
     ratings: ArrayLike,
     *,
@@ -91,6 +94,7 @@ def fleiss_kappa(
     return result
 
 
+@named("Gwet's AC")
 def gwet_ac(
     ratings: ArrayLike,
     *,

@@ -13,6 +13,7 @@ from overread.errors import InputError
 from overread.stats.agreement.ratings import agreement_weights, rated
 from overread.stats.arrays import Codes, Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
 from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, joined_notes, resampled
 from overread.stats.sampling_design import Sampling
@@ -39,6 +40,7 @@ class _Pair:
             return np.where(expected < 1 - 1e-12, (observed - expected) / (1 - expected), nan)
 
 
+@named("Cohen's kappa")
 def cohen_kappa(
     a: ArrayLike,
     b: ArrayLike,

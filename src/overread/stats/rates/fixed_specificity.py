@@ -20,6 +20,7 @@ from overread.stats.arrays import (
     weight_array,
 )
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.resampling.patient_bootstrap import draw_counts, percentile_interval, rate_replicates
 from overread.stats.roc.delong import one_class
 
@@ -138,6 +139,7 @@ def _tied_above(highest: float, share: float) -> str:
     return f"not attainable: {share:.1%} of the absent cases have the highest score, {highest!r}"
 
 
+@named("sensitivity")
 def sensitivity_at_specificity(
     y: ArrayLike,
     score: ArrayLike,
@@ -180,6 +182,7 @@ def sensitivity_at_specificity(
     return _resampled((truth, given_score), target, "sensitivity", where, rng, replicates, confidence, given)
 
 
+@named("specificity")
 def specificity_at_sensitivity(
     y: ArrayLike,
     score: ArrayLike,
