@@ -16,6 +16,7 @@ from overread.stats.arrays import Bools, Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, Statistic, joined_notes, resampled
 from overread.stats.sampling_design import Sampling
 
@@ -30,7 +31,7 @@ def percent_agreement(
     weights: str | None = None,
     categories: ArrayLike | None = None,
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -66,7 +67,7 @@ def fleiss_kappa(
     weights: str | None = None,
     categories: ArrayLike | None = None,
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -101,7 +102,7 @@ def gwet_ac(
     weights: str | None = None,
     categories: ArrayLike | None = None,
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -132,7 +133,7 @@ class _Asked:
 
     where: str
     cluster: ArrayLike | None
-    rng: np.random.Generator | None
+    rng: Random | None
     replicates: int
     confidence: float
 

@@ -15,6 +15,7 @@ from overread.stats.arrays import Codes, Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, joined_notes, resampled
 from overread.stats.sampling_design import Sampling
 
@@ -48,7 +49,7 @@ def cohen_kappa(
     weights: str | None = None,
     interval: str = "normal",
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:

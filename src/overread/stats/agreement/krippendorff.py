@@ -15,6 +15,7 @@ from overread.stats.agreement.ratings import complete_pair, measured, rated, sel
 from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import joined_notes, resampled
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
@@ -52,7 +53,7 @@ def krippendorff_alpha(
     *,
     level: str = "nominal",
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:

@@ -15,6 +15,7 @@ from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import (
     NO_SPREAD,
     NOTHING,
@@ -52,7 +53,7 @@ def bland_altman(
     multiplier: float = 1.96,
     error: str = "1999",
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> BlandAltman:

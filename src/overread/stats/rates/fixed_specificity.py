@@ -21,6 +21,7 @@ from overread.stats.arrays import (
 )
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.patient_bootstrap import draw_counts, percentile_interval, rate_replicates
 from overread.stats.roc.delong import one_class
 
@@ -145,7 +146,7 @@ def sensitivity_at_specificity(
     score: ArrayLike,
     specificity: float,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     replicates: int = 2000,
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
@@ -188,7 +189,7 @@ def specificity_at_sensitivity(
     score: ArrayLike,
     sensitivity: float,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     replicates: int = 2000,
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
@@ -217,7 +218,7 @@ def _resampled(
     target: float,
     kind: str,
     where: str,
-    rng: np.random.Generator,
+    rng: Random,
     replicates: int,
     confidence: float,
     given: dict[str, ArrayLike | None],
