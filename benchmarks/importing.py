@@ -1,6 +1,6 @@
 """The time of `import overread` in a new process, beside that of an empty one: 0.1 s at most is asked.
 
-    python benchmarks/importing.py [--rounds 11]
+python benchmarks/importing.py [--rounds 11]
 """
 
 from __future__ import annotations
