@@ -124,3 +124,4 @@ from .sequential import sequential_calibration as sequential_calibration
 from .sequential import sequential_rate as sequential_rate
 from .simultaneous import LargestGap as LargestGap
 from .simultaneous import largest_gap as largest_gap
+from .simultaneous import max_t_quantile as max_t_quantile
