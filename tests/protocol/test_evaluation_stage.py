@@ -11,6 +11,8 @@ import overread as ov
 from overread import ledger, runs, tables
 from overread.errors import InputError
 
+pytestmark = pytest.mark.slow  # every test evaluates
+
 N = 60
 SETTINGS = {"replicates": 100, "subgroups": ()}
 
