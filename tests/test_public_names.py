@@ -45,6 +45,7 @@ def test_each_name_of_a_facade_can_be_loaded(stub):
     assert all(getattr(package, name) is not None for name in _stated(stub))
 
 
+@pytest.mark.slow
 def test_every_command_has_a_function_of_its_name():
     commands = {command.callback.__name__ for command in app.registered_commands}
     functions = {name for name in commands if inspect.isfunction(getattr(ov, name))}
