@@ -247,11 +247,11 @@ def splits(
 ) -> None:
     """Write for every site the split that leaves it out: test as a whole, the others train and tune."""
     from overread.cohort import CohortConfig
-    from overread.cohort.site_folds import write_splits
+    from overread.cohort.site_folds import splits
     from overread.protocol import section
 
     _verified(verify, cohort)
-    made = write_splits(cohort, out, section(CohortConfig, _stated(config, "cohort"), "cohort"))
+    made = splits(cohort, out, section(CohortConfig, _stated(config, "cohort"), "cohort"))
     for site, hashed in made.items():
         put(f"{site}: {hashed[:12]}")
     put(f"Splits, each a split_file for a cohort of its own: {out.resolve()}")
@@ -269,13 +269,13 @@ def sample(
     verify: Verify = False,
 ) -> None:
     """Draw a stratified random sample of cases for readers, weighed back to the population."""
-    from overread.cohort.reader_samples import SampleConfig, draw
+    from overread.cohort.reader_samples import SampleConfig, sample
     from overread.protocol import section
 
     _verified(verify, cohort)
     given = {"n": size, "floor": floor, "label_source": label_source or None, "seed": seed}
     stated = _stated(config, "sample") | {k: v for k, v in given.items() if v is not None}
-    made = draw(cohort, out, section(SampleConfig, stated, "sample"))
+    made = sample(cohort, out, section(SampleConfig, stated, "sample"))
     for note in made.notes:
         put(note)
     put(f"Sample: {(out / 'images.parquet').resolve()}, hash {made.hash[:12]}")
@@ -355,7 +355,7 @@ def evaluate(
     import os
 
     from overread.evaluation import EvaluationConfig
-    from overread.protocol import evaluate_files, remarks, section
+    from overread.protocol import evaluate, remarks, section
 
     _verified(verify, out / "run.json", images, *(label.partition("=")[2] or label for label in labels), *predictions)
     given = {
@@ -367,12 +367,12 @@ def evaluate(
     }
     stated = _stated(config, "evaluation") | {k: v for k, v in given.items() if v}
     with line("evaluate") as progress:
-        page = evaluate_files(
+        evaluate(
             images,
             labels,
             predictions,
-            out,
-            section(EvaluationConfig, stated, "evaluation"),
+            out=out,
+            config=section(EvaluationConfig, stated, "evaluation"),
             tune=tune or (),
             reads=reads,
             title=title,
@@ -381,7 +381,7 @@ def evaluate(
         )
     for remark in remarks(out):
         put(remark)
-    put(f"Report: {page.resolve()}")
+    put(f"Report: {(out / 'report' / 'report.html').resolve()}")
 
 
 @app.command()
@@ -399,13 +399,13 @@ def report(
     """Write the report of an evaluation: one HTML page; estimates, tables for Word and figures beside it."""
     import os
 
-    from overread.protocol import report_folder
+    from overread.protocol import report
     from overread.reporting.figures.figure_pool import drawing_pool
 
     _verified(verify, evaluation, cohort, *(m.partition("=")[2] for m in heatmaps or []), *(model or []))
     maps = dict(_pair(h) for h in heatmaps or [])
     with drawing_pool(workers or os.cpu_count() or 1) as pool:
-        page = report_folder(
+        page = report(
             evaluation,
             out,
             title=title,

@@ -1,10 +1,12 @@
+from .cohort_stage import CohortSource as CohortSource
+from .cohort_stage import cohort_tables as cohort_tables
 from .configuration import section as section
-from .file_stages import cohort_tables as cohort_tables
-from .file_stages import evaluate_files as evaluate_files
-from .file_stages import remarks as remarks
-from .file_stages import report_folder as report_folder
+from .evaluation_stage import EvaluationResult as EvaluationResult
+from .evaluation_stage import evaluate as evaluate
+from .input_tables import remarks as remarks
 from .planning import Expected as Expected
 from .planning import plan as plan
+from .report_stage import report as report
 from .schema import Protocol as Protocol
 from .schema import load as load
 from .study_run import demo as demo
