@@ -191,7 +191,7 @@ def test_sources_that_cannot_be_used_are_refused(folder, tmp_path):
             predict(tmp_path / "m", source, **more)
         assert message in str(refused.value)
     (folder / "link").symlink_to(tmp_path / "m")
-    with pytest.raises(InputError, match="links out of it.*--allow-outside"):
+    with pytest.raises(InputError, match=r"links out of it.*--allow-outside"):
         predict(tmp_path / "m", folder, config=ONE)
     outside = predict(tmp_path / "m", folder, config=PredictionConfig(workers=1, allow_outside=True))
     assert "link/model.json" in outside.excluded["path"].to_list()
