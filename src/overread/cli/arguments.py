@@ -10,7 +10,6 @@ from typing import Any
 
 from overread.credentials import address_fault
 from overread.errors import InputError
-from overread.tables.records.typed_files import read_toml
 
 SECTIONS = {"cohort", "deidentification", "sample", "training", "evaluation", "options"}
 
@@ -52,6 +51,8 @@ def pair(text: str) -> tuple[str, Path]:
 
 def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str, Any]:
     """The section of a configuration file; where it may stand alone, the file may hold its keys at the top."""
+    from overread.tables.records.typed_files import read_toml
+
     if config is None:
         return {}
     stated = read_toml(config)

@@ -53,7 +53,10 @@ def train(
 def predict(
     model: Annotated[Path, typer.Argument(help="The folder of a model.")],
     source: Annotated[
-        list[Path], typer.Argument(help="The folder of a cohort, or PNG, JPEG and DICOM files and folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE", help="The folder of a cohort, or PNG, JPEG and DICOM files and folders of them."
+        ),
     ],
     out: Out,
     site: Annotated[

@@ -88,29 +88,47 @@ def verify(
 
 
 def plan(
-    auc: Annotated[float, typer.Option(help="The model's AUC as expected.")] = 0.85,
-    auc_width: Annotated[float, typer.Option(help="Width of its interval, from limit to limit.")] = 0.10,
-    auc_least: Annotated[float, typer.Option(help="The AUC that it must be told from.")] = 0.75,
-    auc_other: Annotated[float, typer.Option(help="Another model's AUC on the same cases.")] = 0.80,
-    auc_correlation: Annotated[float, typer.Option(help="Correlation of the two estimates.")] = 0.5,
-    sensitivity: Annotated[float, typer.Option(help="As expected, at the frozen threshold.")] = 0.90,
-    specificity: Annotated[float, typer.Option(help="As expected, at the frozen threshold.")] = 0.90,
-    half_width: Annotated[float, typer.Option(help="Of the intervals of sensitivity and specificity.")] = 0.05,
-    sensitivity_gain: Annotated[float, typer.Option(help="Of one rater over another, same cases.")] = 0.07,
-    discordant: Annotated[float, typer.Option(help="Share of present cases that the two call differently.")] = 0.17,
-    prevalence: Annotated[float, typer.Option(help="Of the finding among the cases.")] = 0.10,
-    images_per_patient: Annotated[float, typer.Option(help="Mean number; 1 = one of each.")] = 1.0,
-    image_correlation: Annotated[float, typer.Option(help="Of results on images of one patient.")] = 0.5,
-    readers: Annotated[int, typer.Option(help="Readers in two arms.")] = 10,
-    reader_auc: Annotated[float, typer.Option(help="Mean reader's AUC without aid.")] = 0.80,
-    reader_gain: Annotated[float, typer.Option(help="Gain in AUC of the other arm.")] = 0.06,
-    reader_range: Annotated[float, typer.Option(help="AUC of the best minus that of the worst reader.")] = 0.06,
-    reader_repeat: Annotated[float, typer.Option(help="Difference of a reader's two readings.")] = 0.02,
-    reader_correlation: Annotated[float, typer.Option(help="Of a reader's arms, from sharing the cases.")] = 0.47,
-    present_share: Annotated[float, typer.Option(help="Of present cases among those read.")] = 0.5,
-    power: Annotated[float, typer.Option(help="The chance to find what is expected.")] = 0.80,
-    confidence: Annotated[float, typer.Option(help="Of intervals; tests are two-sided at 1 less it.")] = 0.95,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="NAME.csv, or a folder for plan.csv, .txt.")] = None,
+    auc: Annotated[float, typer.Option(help="Expected AUC of the model.")] = 0.85,
+    auc_width: Annotated[
+        float, typer.Option(help="Width of the confidence interval of the AUC, from limit to limit.")
+    ] = 0.10,
+    auc_least: Annotated[float, typer.Option(help="AUC that the model must exceed.")] = 0.75,
+    auc_other: Annotated[float, typer.Option(help="Expected AUC of another model on the same cases.")] = 0.80,
+    auc_correlation: Annotated[float, typer.Option(help="Correlation of the two estimates of AUC.")] = 0.5,
+    sensitivity: Annotated[float, typer.Option(help="Expected sensitivity at the frozen threshold.")] = 0.90,
+    specificity: Annotated[float, typer.Option(help="Expected specificity at the frozen threshold.")] = 0.90,
+    half_width: Annotated[
+        float, typer.Option(help="Half-width of the intervals of sensitivity and specificity.")
+    ] = 0.05,
+    sensitivity_gain: Annotated[
+        float, typer.Option(help="Gain in sensitivity of one rater over another on the same cases.")
+    ] = 0.07,
+    discordant: Annotated[
+        float, typer.Option(help="Share of cases with the finding that the two raters call differently.")
+    ] = 0.17,
+    prevalence: Annotated[float, typer.Option(help="Prevalence of the finding among the cases.")] = 0.10,
+    images_per_patient: Annotated[
+        float, typer.Option(help="Mean number of images per patient; 1 = one for each patient.")
+    ] = 1.0,
+    image_correlation: Annotated[float, typer.Option(help="Correlation of results on images of one patient.")] = 0.5,
+    readers: Annotated[int, typer.Option(help="Number of readers, each in two arms.")] = 10,
+    reader_auc: Annotated[float, typer.Option(help="Mean AUC of the readers without aid.")] = 0.80,
+    reader_gain: Annotated[float, typer.Option(help="Gain in AUC of the readers in the other arm.")] = 0.06,
+    reader_range: Annotated[float, typer.Option(help="AUC of the best reader minus AUC of the worst reader.")] = 0.06,
+    reader_repeat: Annotated[float, typer.Option(help="Difference in AUC between two readings by one reader.")] = 0.02,
+    reader_correlation: Annotated[
+        float, typer.Option(help="Correlation between the arms of a reader, from reading the same cases.")
+    ] = 0.47,
+    present_share: Annotated[
+        float, typer.Option(help="Share of cases with the finding among those that are read.")
+    ] = 0.5,
+    power: Annotated[float, typer.Option(help="Power of the tests.")] = 0.80,
+    confidence: Annotated[
+        float, typer.Option(help="Confidence level of intervals; tests are two-sided at 1 minus this level.")
+    ] = 0.95,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A file NAME.csv, or a folder for plan.csv and plan.txt.")
+    ] = None,
 ) -> None:
     """Compute how many patients, cases and readers a study needs, with the sentences for its protocol."""
     expected = dict(locals())
