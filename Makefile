@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint audit lock setup setup-test clean
+.PHONY: demo test test-fast lint audit lock setup setup-test clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -12,6 +12,10 @@ demo: setup
 test: setup-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules src
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# While working: every package, without the tests marked slow.
+test-fast: setup-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: setup-test
 	$(BIN)/ruff check .

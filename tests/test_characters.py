@@ -70,6 +70,7 @@ with shown() as show:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_the_commands_print_through_one_place_that_lets_nothing_pass(encoding):
     done = subprocess.run(

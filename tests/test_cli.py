@@ -21,6 +21,8 @@ from overread.cli import arguments as cli_given
 from overread.cli import terminal
 from overread.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).parent / "overread"
 
@@ -407,9 +409,11 @@ def test_a_password_on_the_command_line_is_neither_shown_nor_stored(
 
 
 def test_an_address_without_a_user_and_an_at_sign_elsewhere_are_no_password():
-    cli_given.check_words(
-        ["--title", "See https://h.org/@home, bob@h.org", "--labels", "a=b@c.csv", "C:/a:b@c", "https://h:80/@home", ""]
-    )
+    words = ["--title", "See https://h.org/@home, bob@h.org", "--labels", "a=b@c.csv", "C:/a:b@c", "https://h:80/@home"]
+    cli_given.check_words([*words, ""])
+    with pytest.raises(InputError) as refused:  # the only fault is the word that holds a password
+        cli_given.check_words([*words, "", "--root", "https://bob:S3CR3T@h"])
+    assert str(refused.value).startswith("--root: ")
 
 
 def test_a_password_of_an_address_in_a_message_is_not_shown(capsys):

@@ -56,6 +56,7 @@ def test_every_link_within_the_project_leads_somewhere(page):
     assert missing == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if "```console" in p.read_text() and "tutorial" not in p.parts])
 def test_every_command_shown_says_what_the_page_says(page, tmp_path):
     """Lines may be left out, "…" stands for anything; spaces are those of a narrower or wider terminal."""

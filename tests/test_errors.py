@@ -50,6 +50,7 @@ def parts(error):
     return type(error), str(error), error.where, error.expected, error.found, error.examples, error.do
 
 
+@pytest.mark.slow
 @given(st.lists(ERRORS, min_size=1, max_size=4))
 def test_an_error_survives_pickling_and_copying_with_all_that_it_states(errors):
     joined = InputError.all(errors)

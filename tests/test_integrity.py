@@ -114,6 +114,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     record=st.dictionaries(TEXT, VALUES, max_size=4),
     place=st.floats(0, 1, exclude_max=True),

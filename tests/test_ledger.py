@@ -83,6 +83,7 @@ def test_entries_have_a_kind_and_one_of_another_kind_is_refused(tmp_path):
         ledger.read(path)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 5), st.data())
 def test_a_file_cut_anywhere_goes_on_as_one_chain_and_nothing_cut_off_is_lost(tmp_path_factory, entries, data):
     path = tmp_path_factory.mktemp("cut") / "ledger.jsonl"
@@ -133,6 +134,7 @@ def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path, monkeypatch):
     assert [e.number for e in ledger.read(path)] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_four_processes_keep_one_chain(tmp_path):
     path = tmp_path / "ledger.jsonl"
     context = multiprocessing.get_context("spawn")
@@ -154,6 +156,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_kill_9_while_appending_leaves_a_chain_that_goes_on(tmp_path):
     path = tmp_path / "ledger.jsonl"
     reported = 0

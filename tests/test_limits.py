@@ -53,6 +53,7 @@ def _shape(hint, name):
 FIELDS = [(kind, name, shape) for kind in CONFIGURATIONS for name, shape in numeric(kind)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ABSURD, ids=repr_of)
 @pytest.mark.parametrize(("kind", "name", "shape"), FIELDS, ids=[f"{k.__name__}.{n}" for k, n, _ in FIELDS])
 def test_absurd_numbers_are_refused_in_every_field(kind, name, shape, value):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).resolve().parents[1] / "validation" / "mutations.py"
 KINDS = ("dicom", "png", "jpeg", "csv", "parquet", "toml", "json", "npy", "model")
 

@@ -95,6 +95,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_refuses_it_in_a_sentence(command, strange, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

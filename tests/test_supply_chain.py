@@ -42,6 +42,7 @@ def test_the_locks_hold_all_that_is_declared():
         assert names - set(_pins(lock)) == {"torch"}  # its file depends on the index
 
 
+@pytest.mark.slow
 def test_no_default_dependency_is_under_the_gpl_and_every_bundled_library_is_known():
     done = subprocess.run(
         [sys.executable, ROOT / "validation" / "audit.py"], capture_output=True, text=True, check=False, cwd=ROOT

@@ -30,6 +30,7 @@ def test_setting_of_the_user_is_kept(name):
     assert environment == {name: "active"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     [
@@ -96,6 +97,7 @@ def now(torch):
     return torch.get_num_threads(), numba.get_num_threads(), pools
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failing", [False, True])
 @pytest.mark.parametrize("before", [1, 2, 5])
 def test_every_library_has_its_threads_again_afterwards(before, failing):
@@ -115,6 +117,7 @@ def test_every_library_has_its_threads_again_afterwards(before, failing):
     torch.set_num_threads(usual)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["import torch", "run()", ""])
 def test_a_kernel_that_ran_before_does_not_change_the_threads_of_training(first):
     # Where numba ran first, OpenMP had as many threads as cores for all of the process, whatever OMP_NUM_THREADS says.
@@ -143,6 +146,7 @@ with computing(): print(torch.get_num_threads())
         assert int(natural) <= count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outside", [1, 2, 3])
 def test_matrix_products_do_not_depend_on_the_threads_of_blas(outside):
     rng = np.random.default_rng(0)
@@ -154,6 +158,7 @@ def test_matrix_products_do_not_depend_on_the_threads_of_blas(outside):
     assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("begun", "users", "used", "said"),
     [
@@ -181,6 +186,7 @@ def test_work_goes_on_as_it_was_begun_or_says_that_it_does_not(monkeypatch, capl
     assert re.search(said, "".join(caplog.messages))
 
 
+@pytest.mark.slow
 def test_the_record_names_what_the_last_bits_may_depend_on():
     torch = pytest.importorskip("torch")
     doubled(np.ones(9))
@@ -191,6 +197,7 @@ def test_the_record_names_what_the_last_bits_may_depend_on():
     assert kept["numba threading layer"] == numba.threading_layer()
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.just("threads"), st.none() | st.text() | st.integers() | st.lists(st.integers())))
 def test_a_damaged_record_has_no_number_or_one_that_can_be_used(kept):
     found = recorded(kept)

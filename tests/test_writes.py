@@ -142,6 +142,7 @@ def unguarded(source: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_write_goes_through_the_function_that_reports_failures():
     found = {
         str(path.relative_to(SOURCE)): calls
@@ -281,6 +282,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITE)
 def test_a_full_disk_is_said_so_and_leaves_nothing_half_written(disk, kind):
     folder = tables.make_folder(disk / kind)
@@ -301,6 +303,7 @@ def test_a_full_disk_is_said_so_and_leaves_nothing_half_written(disk, kind):
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITE)
 def test_a_read_only_file_system_is_said_so(read_only, kind):
     with pytest.raises(

@@ -18,6 +18,8 @@ from overread.images.recipe.pixel_recipe import Recipe
 from overread.images.store import pixel_store
 from overread.tables import Source
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(8, "pad")
 CONFIG = CohortConfig(recipe=RECIPE, external_sites=("south",), seed=1)
 

@@ -39,6 +39,7 @@ def held():
     return check(images, "images"), Store(Recipe(64), (pixels,))
 
 
+@pytest.mark.slow
 def test_pairs_say_what_they_are_and_what_they_cross(held):
     pairs = find(*held)
     assert dict(pairs.schema) == PAIRS
@@ -141,6 +142,7 @@ def test_small_pictures_are_compared_by_their_pixels_only():
     assert pairs.select("image_a", "image_b", "kind").rows() == [("a", "b", "same pixels")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["together", "drop", "refuse"])
 def test_one_word_governs_a_build(tmp_path, policy):
     for name, seed in (("a", 1), ("b", 2), ("c", 3), ("d", 4)):
@@ -168,6 +170,7 @@ def test_one_word_governs_a_build(tmp_path, policy):
         assert splits["a"] == splits["e"] == "test"  # the copy of an external picture is not learnt from
 
 
+@pytest.mark.slow
 def test_the_near_duplicates_that_nature_planted(shared, tmp_path):
     """3,336 public radiographs: the pair that their list names, and one inside a border that it does not; no other."""
     from overread import datasets

@@ -14,6 +14,8 @@ from overread.cohort import CohortConfig, build, cohort_folders, open_cohort
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 CONFIG = CohortConfig(recipe=Recipe(8), seed=1)
 
 

@@ -163,6 +163,7 @@ def test_stratifying_for_one_finding_balances_that_one():
     assert abs(patients.to_list().count("test") - 0.2 * total) <= 1.5
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(1, 40), seed=st.integers(0, 9), tune=st.integers(0, 30), test=st.integers(0, 30))
 def test_any_cohort_is_split_whole(n, seed, tune, test):

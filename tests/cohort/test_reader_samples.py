@@ -217,6 +217,7 @@ def test_weighted_estimates_meet_the_population_and_their_intervals_cover_it():
     assert covered / 300 > 0.93  # above 0.95: the population is finite, and most of the rare cases are drawn
 
 
+@pytest.mark.slow
 def test_from_a_cohort_to_weighted_estimates(tmp_path):
     images, labels = population(300)
     images = images.with_columns(site=pl.lit("a"))  # an internal estimate is a mean over sites: here there is one

@@ -22,6 +22,7 @@ def test_every_site_is_test_once_and_the_others_are_split(hospital):
         assert split_hash(frame) == split_hash(whole)
 
 
+@pytest.mark.slow
 def test_each_file_is_the_split_of_a_cohort_of_its_own(hospital, tmp_path):
     (tmp_path / "söuth").mkdir()
     sources = [hospital("north", 8), hospital("söuth/1", 6)]

@@ -68,6 +68,7 @@ def test_images_without_a_date_and_a_train_of_nobody_are_refused():
         made(images(a=["2014-01-01"]), split_dates=("2013-01-01", "2015-01-01"))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(3, 60), seed=st.integers(0, 99))
 def test_no_image_of_train_is_from_the_time_of_test(n, seed):

@@ -47,6 +47,7 @@ def test_an_accession_number_of_two_patients_is_two_cases(root):
     assert source.notes == ("1 accession numbers are shared by patients: the patient stands before them",)
 
 
+@pytest.mark.slow
 def test_views_of_its_table(root):
     file = root / "master_spreadsheet_update.csv"
     for word, view in (("AP", "AP"), ("LL", "LATERAL"), ("RL", "LATERAL"), ("RLD", "UNKNOWN"), ("LLO", "UNKNOWN")):

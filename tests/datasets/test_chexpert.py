@@ -97,6 +97,7 @@ def test_batches_and_the_test_set(tmp_path):
     assert source.labels.filter(case_id="patient64741/study1").height == 14
 
 
+@pytest.mark.slow
 def test_chexpert_plus_says_who_the_patients_are(root):
     (root / "df_chexpert_plus_240401.csv").write_text(
         ",path_to_image,path_to_dcm,frontal_lateral,ap_pa,deid_patient_id,patient_report_date_order,report,"
@@ -119,6 +120,7 @@ def test_chexpert_plus_says_who_the_patients_are(root):
         datasets.load("chexpert", root)
 
 
+@pytest.mark.slow
 def test_further_programs_are_sources_of_their_own(root):
     (root / "train_cheXbert.csv").write_text(f"{HEADER}\n{TRAIN}".replace("-1.0", "0.0"))
     (root / "chexbert_labels").mkdir()

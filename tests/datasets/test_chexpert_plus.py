@@ -45,6 +45,7 @@ def root(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_images_have_png_paths_and_who_the_patients_are(root):
     source = datasets.load("chexpert_plus", root)
     images = source.images

@@ -13,6 +13,8 @@ from overread.cohort.patient_split import split
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 WIDE = {"form": "wide", "columns": ["Effusion"]}
 
 

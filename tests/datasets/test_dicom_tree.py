@@ -13,6 +13,8 @@ from overread import datasets
 from overread.cohort import CohortConfig, build
 from overread.images.recipe.pixel_recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 RADIOGRAPHS = ["CR", "DX", "RG"]
 OTHERS = ["CT", "MR", "NM", "US", "MG", "PT", "XA", "OT", "IO", "PX"]

@@ -102,6 +102,7 @@ def load(pacs, **options):
     return datasets.load("dicomweb", pacs.folder / "fetched", given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["application/dicom+json", "text/plain"])
 def test_an_answer_beyond_its_bytes_or_time_is_refused(pacs, monkeypatch, kind):
     monkeypatch.setattr(limits, "ANSWER_BYTES", 1000)
@@ -186,6 +187,7 @@ def test_a_cut_instance_is_not_kept(pacs):
     assert not list((pacs.folder / "fetched").rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_credentials_come_from_a_place_that_the_user_names(pacs, tmp_path, monkeypatch):
     pacs.auth = "Bearer secret"
     with pytest.raises(InputError, match=r"401 Unauthorized. Give `credentials`: env:NAME, netrc"):

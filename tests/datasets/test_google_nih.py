@@ -88,6 +88,7 @@ def test_unknown_answers_and_columns_are_said(root):
         datasets.load("google_nih", root)
 
 
+@pytest.mark.slow
 def test_the_real_tables(shared, tmp_path):
     for name in ("individual_readers", "test_labels", "validation_labels"):
         (tmp_path / f"{name}.csv.gz").symlink_to(shared(f"real/readers/{name}.csv.gz"))
@@ -126,6 +127,7 @@ def test_the_real_tables(shared, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_with_the_whole_of_nih(shared, tmp_path):
     for name in ("individual_readers", "test_labels", "validation_labels"):
         (tmp_path / f"{name}.csv.gz").symlink_to(shared(f"real/readers/{name}.csv.gz"))

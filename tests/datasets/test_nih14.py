@@ -120,6 +120,7 @@ def test_missing_tables_and_another_layout_are_said(tmp_path, root):
         nih14.read(root)
 
 
+@pytest.mark.slow
 def test_the_whole_set_gives_its_published_counts(tmp_path, shared):
     real = shared("real/labels")
     for name in ("Data_Entry_2017_v2020.csv.gz", "BBox_List_2017.csv.gz"):
@@ -157,6 +158,7 @@ def test_the_whole_set_gives_its_published_counts(tmp_path, shared):
     assert both.height == 0
 
 
+@pytest.mark.slow
 def test_a_split_of_ones_own_as_lists_or_folds(root):
     (root / "train_list.txt").write_text("00000001_000.png 0 1 0\n00000001_001.png 0 0 0\n")
     (root / "test.csv").write_text("Image Index,label\n00000002_000.png,1\n")

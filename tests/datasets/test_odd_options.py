@@ -35,6 +35,7 @@ def _options(name):
     return [p for p in inspect.signature(module.read).parameters if p != "root"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_an_odd_value_of_any_option_is_refused(tmp_path, name):
     (tmp_path / "t.csv").write_text("file,pat,Effusion\na.png,007,1\nb.png,008,\n")

@@ -59,6 +59,7 @@ def test_lists_state_the_whole_vocabulary_and_who_labelled_is_the_source(root):
     assert "goiter" in source.images["padchest_labels"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("listed", "finding", "state"),
     [

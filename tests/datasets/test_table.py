@@ -155,6 +155,7 @@ def test_a_case_of_two_images_states_once_or_is_refused(tmp_path):
         table.read(tmp_path, images="t.csv", columns=columns, labels=["Effusion"])
 
 
+@pytest.mark.slow
 def test_the_four_public_sources_give_their_counts(shared):
     root = shared("real/cxr/metadata.csv").parent
     columns = {
@@ -353,6 +354,7 @@ def test_an_encoding_and_ages_that_are_approximate(tmp_path):
         table.read(tmp_path, images="t.csv", columns=columns, encoding="cp12520")
 
 
+@pytest.mark.slow
 def test_computed_tomography_of_a_table_is_left_out_by_the_cohort(tmp_path):
     from PIL import Image
 
@@ -401,6 +403,7 @@ def test_folders_as_classes_need_no_table(tmp_path):
 LONG = {"form": "long", "file": "labels.csv"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [None, "patient"])
 def test_one_file_of_labels_serves_sources_that_where_tells_apart(tmp_path, case):
     write(tmp_path, patient=["1 ", "2", "3"])

@@ -56,17 +56,20 @@ def stated(m, finding, present):
 AUC = {"analysis": "standalone", "metric": "auc", "finding": "mass", "at": ""}
 
 
+@pytest.mark.slow
 def test_one_class(study, tmp_path):
     e = run(study, labels=stated(study, "mass", 0))
     noted(e, tmp_path, "all 120 cases have the finding absent: an AUC needs both classes", **AUC)
 
 
+@pytest.mark.slow
 def test_one_case_of_a_class(study, tmp_path):
     e = run(study, labels=stated(study, "mass", 1))
     row = noted(e, tmp_path, "no interval: 1 patient with the finding and 119 without it", missing="low", **AUC)
     assert np.isfinite(row["estimate"])
 
 
+@pytest.mark.slow
 def test_all_scores_equal(study, tmp_path):
     same = pl.when(pl.col("finding") == "mass").then(0.5).otherwise("score")
     e = run(study, predictions=study.predictions.with_columns(score=same))
@@ -86,6 +89,7 @@ def test_scores_that_are_not_finite(study, value, words):
         run(study, predictions=study.predictions.with_columns(score=pl.when(first).then(value).otherwise("score")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [lambda s: s * 3 - 1, lambda s: (s / (1 - s)).log()])
 def test_no_probabilities_have_no_calibration(study, tmp_path, change):
     """Outside [0, 1], or a score that only ranks."""
@@ -96,6 +100,7 @@ def test_no_probabilities_have_no_calibration(study, tmp_path, change):
         noted(e, tmp_path / metric, words, **where)
 
 
+@pytest.mark.slow
 def test_a_subgroup_of_three(study, tmp_path):
     few = study.images["patient_id"].is_in(["-0", "-1", "-2"])
     images = study.images.with_columns(scanner=pl.when(few).then(pl.lit("new")).otherwise(pl.lit("old")))
@@ -135,6 +140,7 @@ def test_a_case_of_two_weights(made):
         run(m, images=images, labels=labels)
 
 
+@pytest.mark.slow
 def test_a_patient_in_both_splits(study):
     twice = study.images.with_columns(
         patient_id=pl.when(pl.col("image_id") == "000001").then(pl.lit("-0")).otherwise("patient_id"),
@@ -146,6 +152,7 @@ def test_a_patient_in_both_splits(study):
         run(study, images=tables.check(twice, "images"))
 
 
+@pytest.mark.slow
 def test_what_is_dropped_is_counted_and_on_the_page(study, tmp_path):
     first = pl.int_range(pl.len()) < 5
     uncertain = pl.when(first).then(pl.lit("uncertain")).otherwise(pl.col("state").cast(pl.String))

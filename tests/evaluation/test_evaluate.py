@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from overread import evaluation as ev
 from overread import tables
@@ -16,6 +17,8 @@ from overread.evaluation.models.roc_rates import GRID
 from overread.stats import calibration, rates, roc
 from overread.stats.multiplicity import holm
 from overread.stats.roc.mean_curves import CORNERS
+
+pytestmark = pytest.mark.slow
 
 SPEC90 = "operating_point=spec90"
 QUICK = {"replicates": 200}
@@ -73,7 +76,8 @@ def several(made):
 def test_every_table_is_as_the_design_says(single, several):
     for _, e in (single, several):
         for name in ("estimates", "verdicts", "curves", "joined", "account"):
-            tables.check(getattr(e, name), name)
+            table = getattr(e, name)
+            assert_frame_equal(tables.check(table, name), table)
 
 
 def test_the_auc_is_the_clustered_auc_of_all_patients(single):

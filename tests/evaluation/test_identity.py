@@ -12,6 +12,8 @@ from overread.errors import InputError
 from overread.evaluation import EvaluationConfig, evaluate
 from overread.tables.table_notes import sentences
 
+pytestmark = pytest.mark.slow
+
 SPACE = st.sampled_from(["", "", " ", "\t", "\u00a0", "\u200b", "\ufeff", "\u3000", "  ", "\x00", "\r\n"])
 KEYS = {
     "images": ("image_id", "patient_id", "site"),

@@ -21,6 +21,7 @@ def evidence(made, scored, **options):
     return ev.evaluate(m.images, m.labels, m.predictions, config, rng=np.random.default_rng(1)).estimates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [(), ("edema",)])
 def test_a_mean_over_one_finding_is_that_finding_wherever_both_stand(made, fixed):
     rows = evidence(made, ("edema", "mass") if fixed else ("edema",), findings=fixed).filter(
@@ -37,6 +38,7 @@ def test_a_mean_over_one_finding_is_that_finding_wherever_both_stand(made, fixed
     assert valued["note"].str.contains("mean over 1 finding: edema").all()
 
 
+@pytest.mark.slow
 def test_a_mean_over_two_findings_keeps_its_own_interval(made):
     rows = evidence(made, ("edema", "mass"))
     mean = rows.filter(finding=MEAN, analysis="standalone", metric="auc", subgroup="")

@@ -64,6 +64,7 @@ def test_lists_bytes_and_times_are_refused_wherever_they_are(tmp_path, frame, co
     assert "Write them as text, or leave them out." in str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["date", "datetime", "Boolean"])
 @pytest.mark.parametrize(
     ("frame", "column", "read"),

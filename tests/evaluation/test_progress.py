@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ def size(shape):
     return sum(1 + size(inner) for _, inner in shape)
 
 
+@pytest.mark.slow
 @given(SHAPES)
 def test_loops_in_loops_report_each_per_cent_once_and_forwards(shape):
     seen = []
@@ -37,6 +39,7 @@ def test_without_a_report_the_items_pass_one_by_one():
     assert next(advancing(iter(range(10**9)))) == 0
 
 
+@pytest.mark.slow
 def test_an_evaluation_reports_between_its_analyses_and_within_them():
     rng = np.random.default_rng(5)
     n, findings = 240, ["edema", "mass", "nodule", "cardiomegaly"]

@@ -13,6 +13,8 @@ from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join import layouts
 from overread.protocol import section
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("zech_densenet121", "haooyuee_nih_25")
 MAIN = "uncertain=ignore;uncertain_call=absent"
 

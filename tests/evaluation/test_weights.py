@@ -11,6 +11,8 @@ from overread.evaluation.context.strata import joined_up
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.stats import rates, roc
 
+pytestmark = pytest.mark.slow
+
 POINT = "operating_point=spec90"
 MODELS = {"acme": {"operating_points": {"edema": {"spec90": {"threshold": 0.62}}}}}
 OF = {"rater": "acme", "finding": "edema", "subgroup": ""}

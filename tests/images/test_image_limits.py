@@ -79,6 +79,7 @@ def test_runs_beyond_the_picture_are_refused(write_dicom):
         read_dicom(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("items", [0, 1, 20_000, 20_001, 300_000])
 @pytest.mark.parametrize("item", [ITEM, b"\xfe\xff\x00\xe0\xff\xff\xff\xff\xfe\xff\x0d\xe0\x00\x00\x00\x00"])
 def test_items_of_a_header_are_counted(write_dicom, items, item):
@@ -100,6 +101,7 @@ def test_item_marks_within_pixels_are_no_items(write_dicom):
     assert read_dicom(write_dicom(values, bits=8)).pixels.shape == (480, 500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
 def test_extras_of_a_png_that_inflate_to_a_gigabyte_cost_no_memory(kind):
     packer = zlib.compressobj(9)
@@ -124,6 +126,7 @@ def slow(write_dicom):
 BOUNDS = Bounds(seconds=1.5)
 
 
+@pytest.mark.slow
 def test_a_slow_file_is_a_record_with_its_fault_and_the_others_are_made(tmp_path, slow):
     paths = []
     for n in range(4):
@@ -138,6 +141,7 @@ def test_a_slow_file_is_a_record_with_its_fault_and_the_others_are_made(tmp_path
         assert np.array_equal(made, rows)
 
 
+@pytest.mark.slow
 def test_a_part_with_a_file_that_was_given_up_is_made_again(tmp_path, slow):
     Image.fromarray(noise()).save(tmp_path / "a.png")
     images = pl.DataFrame({"image_id": ["a", "b"], "path": ["a.png", "slow.dcm"]})
@@ -153,6 +157,7 @@ def test_a_part_with_a_file_that_was_given_up_is_made_again(tmp_path, slow):
     assert (kept["image_id"].to_list(), bad.height) == (["a", "b"], 0)
 
 
+@pytest.mark.slow
 def test_a_cohort_lists_the_file_that_was_given_up(tmp_path, slow):
     for n in range(6):
         Image.fromarray(noise(40 + n)).save(tmp_path / f"{n}.png")

@@ -86,6 +86,7 @@ def test_files_of_the_user_are_not_replaced(tmp_path, name, text):
     assert not list(out.rglob("*.png"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("root", "images", "said"),
     [
@@ -114,6 +115,7 @@ def test_roots_and_tables_that_lead_out_of_the_data_are_refused_unless_allowed(t
     assert "--allow-outside" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_folder_itself_may_be_a_link(tmp_path):
     (tmp_path / "p.toml").write_text(SIMULATED)
     (tmp_path / "disk").mkdir()

@@ -82,6 +82,7 @@ def estimates(out):
     return pl.read_parquet(out / "evaluation/estimates.parquet")
 
 
+@pytest.mark.slow
 def test_every_stage_leaves_its_folder_and_the_report_is_one_page(study):
     assert set(times(study)) == {
         "simulated",
@@ -95,6 +96,7 @@ def test_every_stage_leaves_its_folder_and_the_report_is_one_page(study):
     assert "Two sites" in (study / "report/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_matched_model_learnt_from_as_many_images_as_the_largest_institution(study):
     record = {
         m: runs.read_json(study / f"models/{m}/seed-1/model.json") for m in ("alder", "birch", "matched", "pooled")
@@ -103,6 +105,7 @@ def test_the_matched_model_learnt_from_as_many_images_as_the_largest_institution
     assert record["matched"]["n_train_images"] <= largest < record["pooled"]["n_train_images"]
 
 
+@pytest.mark.slow
 def test_a_study_that_is_finished_is_not_done_again(study, protocol):
     before = times(study)
     run(protocol, study, workers=1)
@@ -126,6 +129,7 @@ ALTERED = (
 )
 
 
+@pytest.mark.slow
 def test_what_is_altered_in_a_finished_study_is_named_and_refused_until_it_is_restored(study, protocol):
     assert [str(f.folder) for f in verify(study) if not f.unchanged] == []
     before = times(study)
@@ -157,6 +161,7 @@ def test_a_folder_of_another_command_is_not_taken_for_a_study(protocol, tmp_path
     assert (tmp_path / "x/run.json").read_bytes() == record
 
 
+@pytest.mark.slow
 def test_a_changed_line_redoes_what_depends_on_it_and_every_look_at_the_test_set_is_kept(study, protocol):
     before = times(study)
     run(protocol, study, workers=1, changes={"evaluation.replicates": 150})
@@ -170,6 +175,7 @@ def test_a_changed_line_redoes_what_depends_on_it_and_every_look_at_the_test_set
     run(protocol, study, workers=1)
 
 
+@pytest.mark.slow
 def test_a_study_killed_again_and_again_ends_equal_to_one_that_was_not(study, protocol, tmp_path):
     # Here the kernels of a cohort have more threads than OMP_NUM_THREADS, which only the first process is given.
     out = tmp_path / "s"
@@ -193,6 +199,7 @@ def test_a_study_killed_again_and_again_ends_equal_to_one_that_was_not(study, pr
     assert mine.drop("note").equals(whole.drop("note"), null_equal=True)
 
 
+@pytest.mark.slow
 def test_other_threads_are_told_of_once_and_only_where_a_stage_is_done(study, protocol, tmp_path, monkeypatch, caplog):
     out = tmp_path / "s"
     shutil.copytree(study, out)
@@ -222,6 +229,7 @@ def _killed_when(command, out, mark, environment):
     process.wait()
 
 
+@pytest.mark.slow
 def test_sites_that_the_protocol_and_the_sources_do_not_share_are_named(protocol, tmp_path):
     with pytest.raises(InputError, match=r"expected every site of the sources.*\(dogwood\)"):
         run(protocol, tmp_path / "s", workers=1, changes={"sites.external": []})

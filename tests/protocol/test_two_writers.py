@@ -24,6 +24,8 @@ from overread.images.recipe.pixel_recipe import Recipe
 from overread.protocol import evaluate_files, report_folder, run
 from overread.tables.writing.locks import LOCK
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = """
 [study]
 title = "T"

@@ -124,6 +124,7 @@ def test_no_folder_of_ours(tmp_path):
         verify(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.json", STAMP, "table.csv", "pixels/part-0.npy"])
 @pytest.mark.parametrize("way", ["change", "empty", "remove"])
 def test_an_altered_stage_is_neither_believed_nor_made_again(made, name, way):
@@ -173,6 +174,7 @@ def evaluated(folder: Path) -> Path:
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_an_evaluation_and_its_report_are_recorded_whole(evidence):
     assert named(evidence) == {}
     own = set(runs.read(evidence)["outputs"])
@@ -184,6 +186,7 @@ def test_an_evaluation_and_its_report_are_recorded_whole(evidence):
     assert runs.read(evidence / "report")["notes"]["ledger"] == {**head, "file": "../ledger.jsonl"}
 
 
+@pytest.mark.slow
 def test_estimates_of_0_99_are_refused_by_the_report(evidence, tmp_path):
     frame = pl.read_parquet(evidence / "estimates.parquet").with_columns(estimate=pl.lit(0.99))
     frame.write_parquet(evidence / "estimates.parquet")
@@ -195,6 +198,7 @@ def test_estimates_of_0_99_are_refused_by_the_report(evidence, tmp_path):
         report_folder(evidence, tmp_path / "page", title="t")
 
 
+@pytest.mark.slow
 def test_the_report_itself_is_compared(evidence):
     page = evidence / "report/report.html"
     page.write_text(page.read_text().replace("0.", "1."))
@@ -202,6 +206,7 @@ def test_the_report_itself_is_compared(evidence):
     assert named(evidence) == {"report": ["checklists.csv: missing", "report.html: changed"]}
 
 
+@pytest.mark.slow
 def test_a_table_that_a_run_wrote_is_refused_by_an_evaluation_when_it_was_altered(evidence, tmp_path):
     from overread.evaluation import EvaluationConfig
 
@@ -217,6 +222,7 @@ def test_a_table_that_a_run_wrote_is_refused_by_an_evaluation_when_it_was_altere
         evaluate_files(*given, config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("alter", "words"),
     [
@@ -233,6 +239,7 @@ def test_an_emptied_cut_replaced_removed_or_changed_ledger_is_named(evidence, al
     assert any(words in fault for fault in found.faults), found.faults
 
 
+@pytest.mark.slow
 def test_an_evaluation_after_a_lost_ledger_says_so_from_then_on(evidence, tmp_path):
     lost = ledger.read(evidence / "ledger.jsonl")[0]
     (evidence / "ledger.jsonl").unlink()
@@ -247,6 +254,7 @@ def test_an_evaluation_after_a_lost_ledger_says_so_from_then_on(evidence, tmp_pa
     assert any(said in fault for f in verify(evidence) for fault in f.faults)
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_fails_keeps_the_head_of_the_one_before(evidence, tmp_path):
     from overread.evaluation import EvaluationConfig
 
@@ -258,6 +266,7 @@ def test_an_evaluation_that_fails_keeps_the_head_of_the_one_before(evidence, tmp
     assert runs.read(evidence)["notes"]["ledger"] == head
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_folder_and_exits_with_2_where_something_differs(made):
     command = [Path(sys.executable).parent / "overread", "verify", str(made)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -270,12 +279,14 @@ def test_the_command_prints_every_folder_and_exits_with_2_where_something_differ
     assert "differences in 1 folders" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_the_seal_of_a_record_is_kept_when_its_folder_moves(made, tmp_path):
     shutil.move(made, tmp_path / "moved")
     assert named(tmp_path / "moved") == {}
     assert integrity.sealed(tmp_path / "moved/one/run.json")
 
 
+@pytest.mark.slow
 def test_verify_before_a_command_finds_what_kept_its_size_and_time(evidence, tmp_path):
     path = evidence / "notes.json"
     state = path.stat()

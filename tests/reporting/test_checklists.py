@@ -84,6 +84,7 @@ def test_every_rule_answers_something_that_an_item_asks_for():
     assert set(checklists.RULES) <= set(checklists.topics())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topic", sorted(checklists.RULES))
 def test_a_rule_answers_from_the_study_and_is_silent_without(topic, whole, bare):
     if topic == "limitations":  # that there is no external site is one
@@ -107,6 +108,7 @@ def _with(evidence, topic):
     return replace(evidence, estimates=pl.concat([evidence.estimates, row]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("topic", "change", "said"),
     [
@@ -128,6 +130,7 @@ def test_what_the_study_states_is_answered_in_its_own_words(topic, change, said,
     assert (said in found.text) if said else found is None
 
 
+@pytest.mark.slow
 def test_rules_quote_the_numbers_of_the_study(whole):
     images = whole.images
     rows = whole.estimates.filter(
@@ -147,6 +150,7 @@ def test_rules_quote_the_numbers_of_the_study(whole):
     assert "Ethics board of the north 2024-17" in checklists.RULES["ethics"](whole).text
 
 
+@pytest.mark.slow
 def test_a_patient_in_two_splits_is_told(whole):
     assert "none in two splits" not in checklists.RULES["disjoint"](whole).text  # images were split one by one here
     one = whole.images.with_columns(patient_id=pl.col("image_id"))
@@ -159,12 +163,14 @@ def test_no_evidence_no_answer(bare):
     assert len(rows) == 52 + 48 + 44 + 38
 
 
+@pytest.mark.slow
 def test_an_answer_in_a_section_that_is_left_out_is_none(whole):
     rows = {(r.guideline.name, r.item.number): r for r in checklists.filled(whole, {"top": "First page"})}
     assert rows["TRIPOD+AI", "4"].answered == "answered"
     assert rows["TRIPOD+AI", "17"].answered == "not answered"  # no section on governance
 
 
+@pytest.mark.slow
 def test_what_only_authors_know_is_answered_by_their_statement(whole):
     said = {"funding": "None.", "sample_size": "All there was.", "limitations": "Two sites, one vendor."}
     rows = checklists.filled(replace(whole, study={**whole.study, "statements": said}), {"top": "First page"})
@@ -175,11 +181,13 @@ def test_what_only_authors_know_is_answered_by_their_statement(whole):
     assert found["STARD-AI", "22"][2] == "All there was."
 
 
+@pytest.mark.slow
 def test_a_statement_about_nothing_that_is_asked_for_is_refused(whole):
     with pytest.raises(InputError, match=r"'fundign'.*funding"):
         checklists.filled(replace(whole, study={**whole.study, "statements": {"fundign": "x"}}), {})
 
 
+@pytest.mark.slow
 def test_the_page_counts_the_answers_and_the_file_has_the_same_rows(made, page, read_page, tmp_path):
     reporting.write(made.evidence, tmp_path, **made.arguments())
     with (tmp_path / "checklists.csv").open(encoding="utf-8", newline="") as file:
@@ -206,6 +214,7 @@ def test_the_items_travel_with_the_package(tmp_path):
     assert tables.write_text(tmp_path / "x", "").exists()
 
 
+@pytest.mark.slow
 def test_without_a_protocol_that_is_said_and_no_claim_is_an_objective(whole):
     alone = replace(whole, study={"title": "A"})
     assert study_answers.protocol(alone).text == "No protocol was given to this evaluation."

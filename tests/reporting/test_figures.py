@@ -163,6 +163,7 @@ def outside(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("panels", [1, 3, 5, 7])
 def test_no_word_of_a_figure_is_cut_at_an_edge(outside, panels):
     names = ["mass", "edema", "consolidation", "pneumonia", "pneumothorax", "atelectasis", "fracture"][:panels]

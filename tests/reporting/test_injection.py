@@ -14,6 +14,8 @@ from overread.evaluation import EvaluationConfig
 from overread.protocol import evaluate_files
 from overread.reporting.figures.drawing_style import canvas, drawing, svg
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("=cmd|' /C calc'!A0", "a$b$c$\\frac{", "<script>alert(1)</script>", "[@nothing]{0}%s")
 SITES = ('"><img src=x onerror=alert(1)>', "[x](javascript:alert(1))|y")
 DANGER = re.compile(r"(^|[;\t\r\n])[^\S\t\r\n]*[=+\-@＝＋－＠]|^[\t\r\n]")

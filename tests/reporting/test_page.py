@@ -16,6 +16,8 @@ from overread.reporting.report_data import finding_title, read_evidence
 from overread.reporting.sections import summary
 from overread.reporting.sections.study_participants import participants
 
+pytestmark = pytest.mark.slow
+
 
 def _estimates(made) -> pl.DataFrame:
     return tables.read(made.evidence / "estimates.parquet", "estimates")

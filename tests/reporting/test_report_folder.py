@@ -23,6 +23,7 @@ def first(made, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_list_names_every_file_of_the_report(first):
     assert set(own.listed(first)) == {name for name in own.held(first) if name not in (own.MADE, "run.json")}
     assert own.foreign(first) == ["run.json"]  # written when the report is done; a stage lists it after that
@@ -116,6 +117,7 @@ def test_a_report_that_was_killed_is_written_again(tmp_path):
     assert (tmp_path / "report.html").read_text() == "ours"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["longer", "as long", "a link"])
 def test_a_report_that_a_person_changed_is_not_replaced(made, tmp_path, how):
     reporting.write(made.evidence, tmp_path / "out", **made.arguments())

@@ -11,6 +11,8 @@ from overread import simulation
 from overread.errors import InputError
 from overread.simulation.multisite import _render
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"alder": 3, "birch": 4, "elm": 2}
 
 

@@ -12,6 +12,7 @@ def drawn(site=SITES[1], count=3000, noise=1.0, seed=0):
     return visits(site, count, label_noise=noise, rng=np.random.default_rng(seed))
 
 
+@pytest.mark.slow
 def test_prevalence_is_near_what_the_site_says():
     made = drawn()
     for finding in FINDINGS:
@@ -19,6 +20,7 @@ def test_prevalence_is_near_what_the_site_says():
         assert share == pytest.approx(SITES[1].prevalence[finding], abs=0.05)
 
 
+@pytest.mark.slow
 def test_some_patients_come_again_with_the_same_chest_and_chronic_findings():
     made = drawn()
     by_patient = {}
@@ -34,6 +36,7 @@ def test_some_patients_come_again_with_the_same_chest_and_chronic_findings():
     assert len({v.image_id for v in made}) == len(made)
 
 
+@pytest.mark.slow
 def test_the_sick_are_xrayed_in_bed():
     made = drawn()
     burden = {

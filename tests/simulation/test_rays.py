@@ -44,6 +44,7 @@ def test_chord_of_a_slanted_ray_agrees_with_marching_along_it():
     assert chord(body, u, v, beam) == pytest.approx(slow, rel=1e-4)
 
 
+@pytest.mark.slow
 @given(st.floats(1, 8), st.floats(1, 8), st.floats(1, 8), st.floats(-3, 3))
 def test_chords_over_the_film_add_up_to_the_volume(rx, ry, rz, turn):
     film = Film.under(PARALLEL, Grid(160, 0.12))
@@ -113,6 +114,7 @@ def left_after(pieces, near, far):
     return buffer[: subtract(buffer, len(pieces), near, far)].tolist()
 
 
+@pytest.mark.slow
 def test_subtract_intervals():
     assert left_after([(0, 10)], 4, 6) == [[0, 4], [6, 10]]
     assert left_after([(0, 10)], -1, 6) == [[6, 10]]

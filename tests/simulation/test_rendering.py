@@ -4,6 +4,8 @@ import pytest
 from overread.errors import InputError
 from overread.simulation import FINDINGS, Acquisition, Patient, radiograph
 
+pytestmark = pytest.mark.slow
+
 SIZE = 128
 # Where masks must lie: columns of the left picture half are the patient's right.
 BRIGHTER = ("pleural_effusion", "consolidation", "nodule", "mass", "edema", "fibrosis")

@@ -219,6 +219,7 @@ def test_non_inferiority_as_in_the_reference(name, shared):
     close(narrow.low, want["lower_95_one_sided"], tol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in CROSSED if "DBM_jackknife" in CASES[n]["expected"]])
 def test_dorfman_berbaum_metz_is_the_same_analysis(name, shared):
     """Pseudovalues left one by one, a three-way analysis of variance: the slow twin of Obuchowski-Rockette."""

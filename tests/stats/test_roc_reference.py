@@ -159,6 +159,7 @@ def polygon_sensitivity(y, score):
     return np.interp([0.1 + 1e-9, 0.2 + 1e-9], curve.false_positive_rate, curve.true_positive_rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("roc", "coords_pauc"))
 def test_resampled_sensitivity_as_in_proc(case, shared):
     data, want = frame(case["data"], "roc", shared), case["expected"]["sens_at_spec_bootstrap_ci95"]

@@ -81,6 +81,7 @@ def test_slow_twin_of_the_interval():
 made = st.lists(st.tuples(st.floats(-3, 3), st.floats(0.1, 2)), min_size=2, max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(made, st.floats(-5, 5), st.floats(0.5, 4), st.randoms())
 def test_order_shift_scale_and_sign(groups, shift, scale, random):
@@ -100,6 +101,7 @@ def test_order_shift_scale_and_sign(groups, shift, scale, random):
     assert 0 <= found.low <= found.value <= found.high
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(4, 7), st.integers(0, 2**32 - 1), st.floats(0.01, 100), st.booleans())
 def test_the_quantile_does_not_depend_on_order_scale_or_what_is_shared(groups, seed, scale, equal):

@@ -21,6 +21,7 @@ def wide(columns, lines=1):
     )
 
 
+@pytest.mark.slow
 def test_columns_are_counted(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(wide(limits.COLUMNS))
@@ -82,6 +83,7 @@ def test_comment_lines_are_counted(tmp_path):
         tables.load(path)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(0, len(BODY)), max_size=4), level=st.integers(0, 9), zeros=st.integers(0, 3))
 def test_gzip_of_any_members_is_the_text(tmp_path, cuts, level, zeros):
@@ -92,6 +94,7 @@ def test_gzip_of_any_members_is_the_text(tmp_path, cuts, level, zeros):
     assert tables.load(path).frame.height == 200
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stated=st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 10_000)), members=st.integers(1, 3))
 def test_gzip_beyond_the_limit_is_refused_whatever_size_it_states(tmp_path, stated, members):
@@ -125,6 +128,7 @@ def test_what_is_no_text_within_gzip_is_one_sentence(tmp_path, inner):
         tables.load(tmp_path / "a.csv.gz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "columns"), [(101, 10), (1001, 1), (1, 10_001)])
 def test_rows_and_columns_of_parquet_are_looked_at_first(tmp_path, monkeypatch, rows, columns):
     monkeypatch.setattr(limits, "CELLS", 1000)

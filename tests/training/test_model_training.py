@@ -24,6 +24,8 @@ from overread.training.model_training import finish, train
 from overread.training.networks.architectures import normalise, to_unit
 from overread.training.networks.model_folder import load_network, open_model
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -367,7 +369,6 @@ train({cohort!r}, {out!r}, tiny(epochs=2))
 """
 
 
-@pytest.mark.slow
 def test_two_processes_train_one_model(cohort: Path, tmp_path: Path):
     script = tmp_path / "train_two.py"
     script.write_text(PROCESSES.format(here=str(HERE), cohort=str(cohort), out=str(tmp_path / "model")))

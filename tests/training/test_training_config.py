@@ -68,6 +68,7 @@ def test_sources():
     assert TrainingConfig(label_source=("nih", "kermany")).sources == ("nih", "kermany")
 
 
+@pytest.mark.slow
 def test_reading_a_configuration_imports_no_torch():
     code = "import sys, overread.training.training_config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

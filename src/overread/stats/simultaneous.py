@@ -13,6 +13,8 @@ from scipy.special import chdtr, chdtrc, gammaln, ndtri
 from overread.errors import InputError
 from overread.stats.arrays import Floats, check_confidence, score_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 
 DIRECTIONS = 4096  # on the sphere, over which the distribution of the largest |t| is averaged
 _NEGLIGIBLE = 1e-10  # a variance below this share of the largest one is rounding
@@ -27,6 +29,8 @@ class LargestGap:
     quantile of the largest |t| over all pairs. chi_square, df: of the test of equality.
     """
 
+    __repr__ = described
+
     gap: Estimate
     best: int
     worst: int
@@ -35,6 +39,7 @@ class LargestGap:
     df: int
 
 
+@named()
 def largest_gap(values: ArrayLike, covariance: ArrayLike, *, confidence: float = 0.95) -> LargestGap:
     """Best minus worst of k groups, with an interval that is simultaneous over all pairs of groups.
 

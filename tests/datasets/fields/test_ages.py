@@ -76,11 +76,13 @@ def test_other_text_is_not_read(text):
     assert read(text) == [(None, False, False)]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 120), st.sampled_from(["", "y", " years", "Y", " yrs"]), st.integers(0, 3))
 def test_whole_years_survive_unit_and_padding(years, unit, zeros):
     assert read(f" {'0' * zeros}{years}{unit} ") == [(float(years), False, False)]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 12), st.sampled_from(["early ", "mid ", "late ", "mid-", ""]), st.sampled_from(["s", "'s"]))
 def test_a_decade_gives_an_age_within_it(tens, part, ending):
     decade = 10 * min(tens, 9)

@@ -99,6 +99,7 @@ def test_a_closed_folder_elsewhere_does_not_matter(tmp_path, monkeypatch):
 names = st.lists(st.text("abc1.", min_size=1, max_size=4).filter(lambda s: s.strip(".") == s), unique=True, min_size=1)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names, st.data())
 def test_what_is_found_has_the_stated_stem_and_is_found_once(tmp_path_factory, stems, data):

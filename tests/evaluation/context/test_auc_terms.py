@@ -70,6 +70,7 @@ def test_pairs_within_strata_are_respected(made):
     assert plain.value == pytest.approx(roc.auc(y, s).value, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_error_of_a_mean_over_findings_is_that_of_the_bootstrap(made):
     p = study(made, findings=("edema", "mass", "nodule"), sites={"a": 150})
     areas = [area(p, "acme", f, everything(p)) for f in p.findings]

@@ -76,6 +76,7 @@ def test_a_recalibration_needs_ten_patients_of_each_class(made):
     assert "coarse: fitted on" in frozen.thresholds["edema"]["spec80"].note
 
 
+@pytest.mark.slow
 def test_tune_must_hold_the_rater(made, ground):
     m = made(raters={"other": 1.0}, sites={"t": 50})
     tune = panel(join(m.images, m.labels, m.predictions, EvaluationConfig()))

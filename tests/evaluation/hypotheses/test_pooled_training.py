@@ -215,6 +215,7 @@ def test_the_rule_says_its_numbers():
         assert part in said
 
 
+@pytest.mark.slow
 def test_no_gain_planted_is_rarely_called_one():
     """200 studies of two sites without a gain: at most 5 % supported (by chance about 0.1 %), some ruled out."""
     found = [
@@ -223,6 +224,7 @@ def test_no_gain_planted_is_rarely_called_one():
     assert found.count("supported") <= 10
 
 
+@pytest.mark.slow
 def test_the_limits_of_d_cover_zero_as_often_as_they_say():
     """The 95 % interval of D under no gain holds 0 in 95 % of 300 studies, within three standard errors."""
     hit = 0
@@ -240,6 +242,7 @@ def test_a_declared_site_without_a_case_is_named():
     assert "z: edema: no case states it; mass: no case states it" in found["reason"]
 
 
+@pytest.mark.slow
 def test_a_gain_at_one_site_alone_is_rarely_called_one():
     """The hardest case of an intersection-union test: a big gain at x, none at y. 2.5 % of studies is its size."""
     settings = config(roles={"pooled": "pooled", "single": {"nih": "n"}})

@@ -245,6 +245,7 @@ def test_a_reference_that_is_not_there_is_refused(made, config, message):
         ev.evaluate(m.images, m.labels, m.predictions, EvaluationConfig(**config), rng=np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_arms_without_a_case_in_common_have_no_area_and_say_so(made):
     m = made(raters={"acme": 1.5}, sites={"": 60}, findings=("edema",))
     cases = m.images["image_id"].to_list()

@@ -32,6 +32,7 @@ def tables_of(labelled, read, scored):
     return labels, reads, scores
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20), st.sampled_from([0.0, 0.01, 0.1, 0.3, 1.0]))
 def test_a_partial_overlap_is_refused_or_counted_exactly(labels_lost, reads_lost, scores_lost, allowed):

@@ -15,6 +15,8 @@ from overread.stats import calibration
 from overread.stats.decision.net_benefits import compare_net_benefit, net_benefit
 from overread.stats.multiplicity import holm
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"replicates": 100}
 
 

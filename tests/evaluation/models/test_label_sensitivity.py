@@ -8,6 +8,8 @@ from overread import evaluation as ev
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.stats import roc
 
+pytestmark = pytest.mark.slow
+
 
 def run(m, labels, seed=1, **options):
     config = EvaluationConfig(**({"replicates": 200, "subgroups": ()} | options))

@@ -18,6 +18,8 @@ from overread.stats import rates, roc
 from overread.stats.multiplicity import holm
 from overread.stats.reader_studies import mrmc
 
+pytestmark = pytest.mark.slow
+
 MAIN = "uncertain=ignore;uncertain_call=absent"
 SPEC90 = "operating_point=spec90"
 FAVOURED = "made from these readers' own reads"

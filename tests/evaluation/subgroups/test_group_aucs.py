@@ -13,6 +13,8 @@ from overread.stats.multiplicity import holm
 from overread.stats.roc.influence_values import influence_covariance
 from overread.stats.simultaneous import largest_gap
 
+pytestmark = pytest.mark.slow
+
 SPEC90 = "operating_point=spec90"
 
 

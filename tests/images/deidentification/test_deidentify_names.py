@@ -104,12 +104,14 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(persons, st.sampled_from(sorted(CHANGES)))
 def test_a_name_of_any_script_is_found_however_it_is_written(person, change):
     assert names_of("^".join(person)).find(CHANGES[change](*person))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(persons, st.sampled_from(["utf_8", "utf_16_le", "utf_16_be", "gb18030"]), st.binary(max_size=40))
 def test_a_name_is_found_among_bytes_in_any_encoding(person, encoding, around):
@@ -153,6 +155,7 @@ def left(made, **later):
     return residual(clean, state.removed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("person", "text"),
     [
@@ -226,6 +229,7 @@ STATION = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", STATION)
 @settings(max_examples=20, deadline=None)
 @given(
@@ -241,6 +245,7 @@ def test_text_of_a_device_is_a_pseudonym_that_keeps_devices_apart(tag, text):
     assert (made[0] == made[2]) == (text == f"{text[:15]}~")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", PRODUCT)
 @pytest.mark.parametrize(
     "text",
@@ -281,6 +286,7 @@ def test_a_product_that_may_name_a_person_is_removed(tag, text):
     assert [n for (_, what), n in state.done.items() if what == "removed: may name a person"] == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -309,6 +315,7 @@ def test_products_stay_as_they_are(text):
     assert [clean.get(tag) for tag in PRODUCT] == [text] * 3
 
 
+@pytest.mark.slow
 def test_descriptors_keep_known_words_that_are_no_name_of_the_file():
     assert kept("Hand PA, Mr. Hand", frozenset({"hand"})) == "PA"
     clean, _ = cleaned(header(PatientName="Hand^Ann", StudyDescription="Hand PA"), KEY, Deidentification())

@@ -76,6 +76,7 @@ def test_every_uid_that_is_none_of_the_standards_is_new():
     assert cleaned(header(), KEY, OPTIONS)[0].SOPClassUID == "1.2.840.10008.5.1.4.1.1.1"
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(attributes("DS", "IS", "TM", "AS", "DA", "DT", "AT", "CS"))), st.integers(0, 3))
 def test_text_does_not_pass_in_an_attribute_for_something_else(attribute, depth):

@@ -49,6 +49,7 @@ SYNTAXES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_stored_values_are_the_same_in_every_transfer_syntax(hidden, tmp_path, syntax):
     hidden.write(tmp_path, 3, "Latin", syntax, "")
@@ -69,6 +70,7 @@ def test_bits_that_are_not_stored_do_not_leave(hidden, tmp_path, syntax, place):
     np.testing.assert_array_equal(raw, values.view(np.uint16))
 
 
+@pytest.mark.slow
 def test_no_name_is_found_in_what_leaves_by_an_independent_search(hidden, tmp_path):
     every = list(hidden.places())
     lines = hidden.report(tmp_path, every[:: max(1, len(every) // 60)])
@@ -99,6 +101,7 @@ def test_planes_of_several_frames_and_palettes_are_quarantined(tmp_path, write_d
     assert "PALETTE COLOR" in deidentify_file(palette, folders, KEY, Deidentification()).reason
 
 
+@pytest.mark.slow
 def test_real_files_show_the_same_picture(shared, tmp_path):
     source = shared("real/dicom")
     names = ["CR-ModalitySequenceLUT_teeth.dcm", "highdicom_dx_thorax_small.dcm", "RG3_leg_JPEG_lossless.dcm"]
@@ -111,6 +114,7 @@ def test_real_files_show_the_same_picture(shared, tmp_path):
         assert before.header.pixel_mm == after.header.pixel_mm
 
 
+@pytest.mark.slow
 def test_a_folder_with_an_issuer_in_some_files_has_one_pseudonym_a_patient(tmp_path, write_dicom, hidden):
     (tmp_path / "in").mkdir()
     for k, issuer in enumerate(["", "Hospital", ""]):

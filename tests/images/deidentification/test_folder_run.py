@@ -30,6 +30,8 @@ from overread.images.deidentification.search.removed_values import spellings
 from overread.images.deidentification.search.residual_check import residual
 from overread.images.dicom.radiographs import read_dicom, stored_values
 
+pytestmark = pytest.mark.slow
+
 KEY = Key(bytes(range(32)))
 WHO = {
     "PatientID": "MRN00871",

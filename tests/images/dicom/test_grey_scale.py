@@ -75,6 +75,7 @@ def test_a_window_of_no_use_is_left_out_and_noted(write_dicom):
         assert said in got.notes[0]
 
 
+@pytest.mark.slow
 def test_grey_stored_as_colour_is_read_and_colour_refused(write_dicom):
     colour = np.repeat((RAMP >> 4).astype(np.uint8)[:, :, None], 3, axis=2)
     rgb = {"bits": 8, "photometric": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}

@@ -46,6 +46,7 @@ def test_a_row_for_every_file_with_what_its_header_says(files):
     assert row["acquired"] == datetime.date(2020, 1, 31)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_rows(files, monkeypatch):
     monkeypatch.setattr(scanning, "_PORTION", 2)
     assert scan(files, workers=2).equals(scan(files))

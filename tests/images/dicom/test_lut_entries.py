@@ -55,6 +55,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_the_entries_count_where_the_descriptor_contradicts_them(write_raw, case, big):
@@ -105,6 +106,7 @@ def test_a_table_that_cannot_be_used_does_not_cost_the_picture(write_dicom, made
     assert got.notes[-1].endswith("left out")
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     n=st.integers(300, 4096),

@@ -18,6 +18,7 @@ def references(shared):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_stored_values_of_public_files_have_the_published_hashes(shared):
     checked = 0
     for row in references(shared):

@@ -259,6 +259,7 @@ def odd(rng):
     return made | ({"SpecificCharacterSet": ("CS", values[rng.integers(len(values))])} if rng.random() < 0.3 else {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(120))
 def test_random_secondary_elements_never_cost_the_picture(write_raw, seed):
     raw = odd(np.random.default_rng(seed))

@@ -48,6 +48,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(CHANGES))
 def test_changed_copies_are_found_and_no_two_patients(chests, name):
     """The correlation of each of these copies is 0.988 or better, of two patients 0.90 at most."""
@@ -57,6 +58,7 @@ def test_changed_copies_are_found_and_no_two_patients(chests, name):
     assert set(pairs) == {(k, 16 + k) for k in range(6)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["pad", "crop"])
 def test_of_copies_changed_in_all_ways_most_are_found_and_no_two_patients(chests, fit):
     """12 of 16 are found at present (see the reference for recall on radiographs); half of them are required."""
@@ -67,6 +69,7 @@ def test_of_copies_changed_in_all_ways_most_are_found_and_no_two_patients(chests
     assert len(pairs) >= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 5, 9, 12])
 def test_few_patients_of_one_body_shape_are_not_duplicates(n):
     """Without a third image there is no mean image, and 0.995 is required; with one, two patients reach 0.93."""
@@ -76,11 +79,13 @@ def test_few_patients_of_one_body_shape_are_not_duplicates(n):
     assert not found(np.stack([stored(p) for p in pixels]))
 
 
+@pytest.mark.slow
 def test_the_pair_is_found_among_two_images_alone(chests):
     pair = [stored(chests[0]), stored(CHANGES["black border"].of(chests[0]))]
     assert set(found(np.stack(pair))) == {(0, 1)}
 
 
+@pytest.mark.slow
 def test_several_copies_of_one_image_do_not_hide_each_other(chests):
     copies = [stored(random_copy(np.random.default_rng(100 + k)).of(chests[0])) for k in range(6)]
     pairs = found(np.stack([stored(c) for c in chests] + copies))
@@ -182,6 +187,7 @@ def test_the_search_equals_comparing_all(n, k, seed):
         np.testing.assert_allclose(mine, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (255, 700), (256, 3), (1000, 4097)])
 def test_products_do_not_depend_on_the_number_of_threads(shape):
     rng = np.random.default_rng(shape)

@@ -4,6 +4,8 @@ from PIL import Image
 
 from overread.images.recipe.lut import averaged, counted, looked_up
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2"])
 @pytest.mark.parametrize("grey", [np.uint8, np.uint16, np.float32])

@@ -55,6 +55,7 @@ def test_real_radiographs_shrink_to_their_area_average(shared):
         assert np.abs(render(picture(square), Recipe(100)) - area_average(square.astype(float), 100)).mean() < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["crop", "pad"])
 @given(
     rows=st.integers(1, 900),
@@ -129,6 +130,7 @@ def test_percentiles_of_whole_numbers_are_those_of_numpy():
     np.testing.assert_array_equal(_percentiles(values.astype(np.float32)), expected)
 
 
+@pytest.mark.slow
 def test_deep_pictures_shrink_alike_as_numbers_of_either_kind():
     values = (smooth(512, 512, np.random.default_rng(7)).astype(np.uint16) << 4) + 3
     as_whole = render(picture(values, 3.0, 4083.0), Recipe(64)).astype(int)

@@ -40,6 +40,7 @@ def test_a_picture_of_one_grey_value_is_refused(tmp_path, write_dicom, kind, val
     assert "one grey value" in notes_of(path, recipe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.fit}-{r.window}")
 def test_masks_and_pictures_without_contrast_are_noted(tmp_path, write_dicom, recipe):
     y, x = np.mgrid[:900, :1200]
@@ -55,6 +56,7 @@ def test_masks_and_pictures_without_contrast_are_noted(tmp_path, write_dicom, re
         assert poor == "the picture has 99 % of the pixels within 2 % of the grey range"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.fit}-{r.window}")
 @pytest.mark.parametrize("border", [0, 0.5, 0.9])
 def test_radiographs_with_large_black_borders_pass(tmp_path, recipe, border):
@@ -71,6 +73,7 @@ def test_bars_that_pad_a_picture_are_not_judged(tmp_path):
     assert notes_of(tmp_path / "a.png", Recipe(224, "pad")) == ""
 
 
+@pytest.mark.slow
 @given(
     levels=st.lists(st.integers(0, 255), min_size=1, max_size=40, unique=True),
     rare=st.integers(0, 60),

@@ -45,6 +45,7 @@ def test_make_goes_on_past_what_it_cannot_read(tmp_path):
     assert len(records[0].sha256) == 64
 
 
+@pytest.mark.slow
 def test_order_and_values_do_not_depend_on_the_workers(tmp_path):
     paths = files(tmp_path, 50)
     assert [len(p) for p in portions(paths)] == [16, 16, 16, 2]

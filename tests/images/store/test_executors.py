@@ -14,6 +14,8 @@ from overread.images.recipe.pixel_recipe import Recipe
 from overread.images.store import executors, pixel_store
 from overread.images.store.executors import in_order
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(16, "pad")
 
 

@@ -1,6 +1,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 _FAULTS = """
 import resource
 from overread.images.store.malloc_tuning import keep_freed_memory

@@ -51,6 +51,7 @@ def test_every_image_is_where_the_table_says(tmp_path, images, monkeypatch):
         np.testing.assert_array_equal(values, read_image(tmp_path / "in" / path, RECIPE))
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_workers(tmp_path, images, monkeypatch):
     small_parts(monkeypatch)
     told = []
@@ -151,6 +152,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_build_that_was_killed_goes_on_and_gives_the_same_bytes(tmp_path, images, monkeypatch, how):
@@ -172,6 +174,7 @@ def test_a_build_that_was_killed_goes_on_and_gives_the_same_bytes(tmp_path, imag
     assert (tmp_path / "out/pixels/part-00000.npy").read_bytes() == left["part-00000.npy"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks for processes in /proc")
 def test_workers_end_when_their_parent_was_killed(tmp_path, images):
     (tmp_path / "program.py").write_text(PROGRAM)
@@ -192,6 +195,7 @@ def test_workers_end_when_their_parent_was_killed(tmp_path, images):
     assert not alive
 
 
+@pytest.mark.slow
 def test_a_store_that_is_not_whole_is_refused(tmp_path, images):
     with pytest.raises(InputError, match="Build the cohort first"):
         open_store(tmp_path)
@@ -210,12 +214,14 @@ def test_a_store_that_is_not_whole_is_refused(tmp_path, images):
         open_store(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_an_image_without_a_path_is_said(tmp_path, images):
     holes = images.with_columns(path=pl.when(pl.col("image_id") != "i4").then("path"))
     with pytest.raises(InputError, match=r"a path for every image; found 1 without \(i4\)"):
         build(holes, tmp_path / "in", tmp_path / "out", RECIPE)
 
 
+@pytest.mark.slow
 def test_pages_that_were_let_go_are_read_again(tmp_path, images):
     made, _ = build(images, tmp_path / "in", tmp_path / "out", RECIPE)
     opened = open_store(tmp_path / "out")
@@ -225,6 +231,7 @@ def test_pages_that_were_let_go_are_read_again(tmp_path, images):
     pixel_store.Store(RECIPE, (before,)).release()  # in memory there is nothing to let go of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "way"),
     [(n, w) for n in ("part-00000.npy", "part-00001.json") for w in ("byte", "cut")]

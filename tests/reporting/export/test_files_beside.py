@@ -16,6 +16,8 @@ from overread.reporting.blocks import Cell, Section, figures, heads, table
 from overread.reporting.export.docx import write_tables
 from overread.reporting.report_data import finding_title
 
+pytestmark = pytest.mark.slow
+
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
 

@@ -12,6 +12,8 @@ from overread.reporting.export.model_cards import model_card
 from overread.reporting.number_format import interval
 from overread.reporting.report_data import read_evidence
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def whole(made):

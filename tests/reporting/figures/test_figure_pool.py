@@ -35,6 +35,7 @@ def test_one_worker_is_this_process():
         assert draw([delayed(slow, "a"), delayed(slow, "b")], pool) == [f"a {os.getpid()}", f"b {os.getpid()}"]
 
 
+@pytest.mark.slow
 def test_figures_of_a_process_that_was_ended_are_drawn_here():
     with drawing_pool(2) as pool:
         with pytest.raises(Exception, match="terminated"):
@@ -42,6 +43,7 @@ def test_figures_of_a_process_that_was_ended_are_drawn_here():
         assert draw([delayed(slow, "a"), delayed(slow, "b")], pool) == [f"a {os.getpid()}", f"b {os.getpid()}"]
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_where_they_stand_folded_ones_among_them():
     one, two = Figure(delayed(slow, "one"), "First"), Figure(delayed(slow, "two"), "Second")
     section = Section("s", "S", (Text("t"), one, Folded("more", (two, Figure("<svg>", "Third")))))

@@ -30,6 +30,7 @@ def test_a_plain_auc_cites_delong_alone(evidence_folder):
         assert absent not in _text(section)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "key"),
     [
@@ -56,6 +57,7 @@ def test_every_method_brings_its_reference_and_only_when_it_was_used(evidence_fo
     assert REFERENCES[key] in cited.references
 
 
+@pytest.mark.slow
 def test_the_whole_study_cites_every_listed_reference_and_lists_every_cited(page):
     listed = page[page.index('<ol class="references">') :].count('<li id="ref-')
     body = page[: page.index('<ol class="references">')]
@@ -64,6 +66,7 @@ def test_the_whole_study_cites_every_listed_reference_and_lists_every_cited(page
     assert listed >= 15
 
 
+@pytest.mark.slow
 def test_the_trained_network_is_told(made):
     section, _ = methods(read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models))
     text = _text(section)
@@ -74,6 +77,7 @@ def test_the_trained_network_is_told(made):
     assert "128 x 128 pixels of the whole image" in text
 
 
+@pytest.mark.slow
 def test_every_method_that_made_a_number_is_in_the_table(made):
     evidence = read_evidence(made.evidence, made.study)
     section, _ = methods(evidence)

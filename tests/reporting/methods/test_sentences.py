@@ -96,6 +96,7 @@ def evaluated_with_reads():
     return evaluation.evaluate(*frames, config, rng=np.random.default_rng(1), reads=reads).estimates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", ["evaluated", "evaluated_with_reads"])
 def test_every_method_of_an_evaluation_has_a_sentence(study, request):
     estimates = request.getfixturevalue(study)
@@ -104,6 +105,7 @@ def test_every_method_of_an_evaluation_has_a_sentence(study, request):
     assert undefined(kinds(estimates), ALL) == []
 
 
+@pytest.mark.slow
 def test_the_methods_of_a_comparison_with_readers_are_told(evaluated_with_reads, evidence_folder):
     folder = evidence_folder(evaluated_with_reads.to_dicts())
     _, cited = methods(read_evidence(folder, {}))
@@ -174,6 +176,7 @@ def test_every_reference_that_a_sentence_cites_is_listed():
     assert cited <= set(REFERENCES)
 
 
+@pytest.mark.slow
 def test_the_methods_to_paste_hold_every_paragraph_and_reference(made):
     _, cited = methods(read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models))
     text = methods_text(cited)
@@ -276,6 +279,7 @@ def test_the_reference_standard_is_that_of_the_main_analysis(evidence_folder):
     assert "Reference standard: report." in _methods(evidence_folder, rows)["Reference standard and join"]
 
 
+@pytest.mark.slow
 def test_a_mean_within_sites_is_stated_where_a_population_has_several_sites(evidence_folder):
     words = "The AUC of a population of several sites is the unweighted mean"
     assert words not in _methods(evidence_folder, [{"method": "DeLong"}])["AUC"]
@@ -298,6 +302,7 @@ def test_families_of_reader_tests_are_in_the_methods_where_p_is_adjusted(evidenc
     assert words not in _methods(evidence_folder, [row | {"p_adjusted": float("nan")}])["Readers"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", ["u-statistic", "obuchowski-rockette"])
 def test_a_reader_test_that_gave_no_number_is_not_in_the_methods(evidence_folder, test):
     words = {"u-statistic": "U-statistics", "obuchowski-rockette": "Obuchowski and Rockette"}[test]

@@ -15,6 +15,8 @@ from overread.reporting.sections.duplicate_images import duplicates, excluded_du
 from overread.reporting.sections.study_participants import participants
 from overread.reporting.sections.summary import study_paragraph
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cohort(tmp_path):

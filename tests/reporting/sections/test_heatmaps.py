@@ -55,6 +55,7 @@ def test_a_box_lands_where_the_recipe_puts_its_pixels(fit, rows, columns):
     assert (x0, y0, x1, y1) == pytest.approx((a, b, c, d), abs=1.6)
 
 
+@pytest.mark.slow
 def test_examples_are_called_present_and_true_or_false_as_they_say(made):
     evidence = read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models)
     section = looked_at(evidence, made.cohort, made.heatmaps)
@@ -72,6 +73,7 @@ def test_examples_are_called_present_and_true_or_false_as_they_say(made):
             assert row["score"] >= 0.3
 
 
+@pytest.mark.slow
 def test_without_maps_or_pixels_the_section_says_so(made, tmp_path):
     evidence = read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models)
     assert "no heat maps" in looked_at(evidence, made.cohort, {}).absent

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from overread import reporting
 
 from ..conftest import estimate
+
+pytestmark = pytest.mark.slow
 
 AT = {"finding": "mass", "rater": "acme", "population": "internal"}
 BASE = {"reference": "expert", "policy": "uncertain=ignore"}

@@ -19,6 +19,8 @@ from overread.reporting.number_format import interval
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.reader_titles import reference_title
 
+pytestmark = pytest.mark.slow
+
 OUTPUTS = {
     "pneumothorax": ("acme", "beta"),
     "lung_opacity": ("acme [consolidation]", "acme [largest of five]", "beta [consolidation]"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from math import nan
 
 import polars as pl
+import pytest
 
 from overread.reporting.figures.forest_plots import Mark
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
 from overread.reporting.sections.subgroup_section import _findings_of_means
+
+pytestmark = pytest.mark.slow
 
 ALL = Level("Sex", "250", (Mark(0, 0.82, 0.80, 0.84, "0.820 (0.800–0.840)"),))
 BAND = Band(

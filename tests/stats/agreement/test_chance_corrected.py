@@ -53,6 +53,7 @@ def twin(rows, name):
     return np.mean(pairs), fleiss, gwet
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(TABLES, st.sampled_from([None, "linear", "quadratic", "ordinal"]))
 def test_as_the_slow_twin(rows, name):
@@ -84,6 +85,7 @@ def test_order_of_readers_and_cases_and_names_do_not_matter(rows, random):
         assert [other.value, other.se] == pytest.approx([e.value, e.se], rel=1e-9, abs=1e-9, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_error_is_the_jackknife_s_to_first_order():
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 3, (400, 1))

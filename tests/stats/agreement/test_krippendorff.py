@@ -56,6 +56,7 @@ def twin(rows, level):
     return 1 - observed / expected if expected else nan
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(TABLES, st.sampled_from(LEVELS))
 def test_as_the_slow_twin(rows, level):
@@ -70,6 +71,7 @@ def test_as_the_slow_twin(rows, level):
         assert "all reads are the same" in e.note
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(TABLES)
 def test_invariance_of_each_level(rows):
@@ -91,6 +93,7 @@ def test_invariance_of_each_level(rows):
         assert [turned.value, turned.se] == pytest.approx([e.value, e.se], rel=1e-7, abs=1e-7, nan_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 def test_error_is_the_jackknife_s_to_first_order(level):
     rng = np.random.default_rng(1)

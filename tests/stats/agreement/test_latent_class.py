@@ -166,6 +166,7 @@ def test_likelihood_never_falls_and_is_the_sum_over_classes():
     assert fit.log_likelihood == pytest.approx(sum(by_case), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_order_of_readers_and_cases_and_names_of_classes_do_not_matter():
     rng = np.random.default_rng(2)
     _, votes = simulated(rng, 80, np.array([0.9, 0.7, 0.8, 0.6]), np.array([0.8, 0.9, 0.7, 0.8]), reads=3)
@@ -274,6 +275,7 @@ def test_rates_of_readers_need_two_classes():
         _ = dawid_skene([[0, 1, 2], [1, 1, 2]]).sensitivity
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.3, 0.9))
 def test_the_best_of_two_starts_is_never_less_likely_than_the_paper_s(seed, read):
@@ -287,6 +289,7 @@ def test_the_best_of_two_starts_is_never_less_likely_than_the_paper_s(seed, read
     assert ("the start decides" in best.note) or not apart
 
 
+@pytest.mark.slow
 def test_readers_of_few_cases_trap_the_paper_s_start(shared):
     """Pneumothorax in ChestX-ray14 by 21 radiologists: 40 random starts found nothing above -353.294."""
     reads = pl.read_csv(shared("real/readers/individual_readers.csv.gz"), infer_schema_length=0)

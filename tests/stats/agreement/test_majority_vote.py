@@ -52,6 +52,7 @@ def test_every_number_of_the_reference():
         assert np.isnan(m.winner[i]) if want["tie"] else m.winner[i] == want["winners"][0]
 
 
+@pytest.mark.slow
 @given(VOTES)
 def test_as_a_counter_counts(votes):
     m = majority(votes)
@@ -64,6 +65,7 @@ def test_as_a_counter_counts(votes):
     assert int(m.tied.sum()) + int((m.n_votes == 0).sum()) == int(np.isnan(m.winner).sum())
 
 
+@pytest.mark.slow
 @given(VOTES, st.randoms(use_true_random=False))
 def test_order_of_readers_does_not_matter_and_classes_only_bear_names(votes, random):
     order = list(range(len(votes[0])))

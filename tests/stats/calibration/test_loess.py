@@ -115,6 +115,7 @@ def test_a_tie_is_a_group_and_changes_nothing():
     np.testing.assert_allclose(one.fit(one.x), many.fit(one.x), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strata", [False, True])
 def test_errors_of_the_summaries_equal_the_jackknife_nearly(strata):
     """Leave one patient out, value and all: what the linearised errors of ICI and E90 stand for."""

@@ -176,6 +176,7 @@ def test_clustered_brier_equals_its_slow_twin():
     assert (b.brier.se, b.scaled.se) == pytest.approx(jackknife, rel=0.03)
 
 
+@pytest.mark.slow
 @given(TENTHS, st.sampled_from(["mass", "width", "width-left"]), st.integers(1, 12))
 @settings(max_examples=80, deadline=None)
 def test_properties(cases, binning, bins):
@@ -274,6 +275,7 @@ def slow_mass_bins(p, bins):
     return [sorted(set(names), key=lambda n: min(p[i] for i, m in enumerate(names) if m == n)).index(n) for n in names]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(TIED, st.integers(1, 20))
 @example([(False, 0.0)] * 4 + [(True, 0.2)] * 3, 6)  # both values fill bins of their own
@@ -300,6 +302,7 @@ def test_probabilities_that_tie_at_the_lowest_or_highest_value_have_a_bin_of_the
     assert (e.ece.value, e.bins_used) == (pytest.approx(0.04), 2)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.booleans(), min_size=2, max_size=60),
     st.sampled_from([0.0, 1.0, 0.5, 0.3, 0.1, 0.7, "truth", "wrong", "near"]),

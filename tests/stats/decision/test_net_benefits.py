@@ -162,6 +162,7 @@ def test_a_patient_counted_twice_is_one_patient():
         np.testing.assert_allclose(getattr(twice, name), getattr(once, name), rtol=1e-12)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.integers(0, 20)), min_size=2, max_size=40),
     st.lists(st.integers(0, 19), min_size=1, max_size=6),

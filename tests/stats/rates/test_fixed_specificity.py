@@ -89,6 +89,7 @@ def test_bad_targets_and_scores_are_refused():
             threshold_at([0, 1], [1, bad], specificity=0.9)
 
 
+@pytest.mark.slow
 @given(RATED, st.integers(0, 100).map(lambda k: k / 100))
 @settings(max_examples=100, deadline=None)
 def test_threshold_equals_its_slow_twin(cases, target):
@@ -124,6 +125,7 @@ def test_only_the_order_of_scores_matters(cases, target):
     assert e.value == pytest.approx(np.nan if isnan(a.threshold) else a.sensitivity, nan_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clustered", [False, True])
 def test_interval_equals_resampling_case_by_case(clustered):
     """Slow twin: draw patients, copy their cases, choose the threshold again with `threshold_at`."""

@@ -120,6 +120,7 @@ def test_exact_p_equals_the_sum_over_the_binomial(a, b, method):
     assert mcnemar_p(a, b, method=method) == pytest.approx(min(slow, 1.0), rel=1e-9)
 
 
+@pytest.mark.slow
 @given(TRIPLES, st.sampled_from(["tango", "newcombe"]))
 @settings(max_examples=80, deadline=None)
 def test_swapping_the_raters_turns_the_sign(triples, method):

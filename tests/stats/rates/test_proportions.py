@@ -169,6 +169,7 @@ def test_coverage_of_the_clustered_interval():
     assert naive / 1500 < 0.90  # what an interval that does not know patients gives
 
 
+@pytest.mark.slow
 @given(st.lists(st.booleans(), min_size=2, max_size=60))
 def test_independent_cases_have_the_wilson_interval_of_their_number(hits):
     """One case for each patient is no clustering: 20 of 29 gives the interval of n = 29, not of 28."""

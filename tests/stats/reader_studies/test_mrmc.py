@@ -254,6 +254,7 @@ def test_the_patients_of_one_image_each_change_nothing_in_a_u_statistic():
 # What must not change --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(studies(), st.sampled_from(COVARIANCES))
 def test_order_transform_and_swap(study, covariance):
@@ -295,6 +296,7 @@ def test_centred_u_statistics_are_the_plain_ones_where_every_reader_reads_every_
         assert numbers(centred)[:19] == pytest.approx(numbers(plain)[:19], rel=1e-6, abs=1e-9, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_centring_steadies_the_variance_where_the_arms_have_other_reads():
     rng, n, variances = np.random.default_rng(3), 60, {"u-statistic": [], "u-centred": []}
     y, values = np.arange(n) < n // 2, []
@@ -315,6 +317,7 @@ def test_centring_steadies_the_variance_where_the_arms_have_other_reads():
     assert (centred < 0).mean() < 0.1
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(studies())
 def test_binary_scores_make_the_auc_half_of_youden_plus_one(study):
@@ -477,6 +480,7 @@ def test_what_cannot_be_computed_is_nan_with_a_note(covariance):
     assert "no variance" in same_arms.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("covariance", [*COVARIANCES, "jackknife-all"])
 def test_whatever_the_reads_there_is_a_number_or_a_reason(metric, covariance):
@@ -495,12 +499,14 @@ def test_whatever_the_reads_there_is_a_number_or_a_reason(metric, covariance):
             assert not np.isnan(estimate.low) or estimate.note
 
 
+@pytest.mark.slow
 def test_reads_of_nobody_are_refused():
     for covariance in COVARIANCES:
         with pytest.raises(InputError, match="at least one read"):
             mrmc.compare_arms([1, 0], np.full((2, 2, 2), np.nan), covariance=covariance)
 
 
+@pytest.mark.slow
 def test_one_reader_who_is_fixed_is_the_paired_comparison_of_two_aucs():
     y, scores = crossed(7, (2, 1, 60))
     got = mrmc.compare_arms(y, scores, readers="fixed", covariance="delong")
@@ -511,6 +517,7 @@ def test_one_reader_who_is_fixed_is_the_paired_comparison_of_two_aucs():
     assert np.isnan(got.components.cov2)
 
 
+@pytest.mark.slow
 def test_cases_that_nobody_read_and_readers_without_reads_are_counted():
     y, scores = crossed()
     extended = np.concatenate((scores, np.full((2, 3, 4), np.nan)), axis=2)
@@ -525,6 +532,7 @@ def test_cases_that_nobody_read_and_readers_without_reads_are_counted():
     assert loose.difference.value == pytest.approx(mrmc.compare_arms(y, scores[:, 1:]).difference.value)
 
 
+@pytest.mark.slow
 def test_a_negative_variance_is_said():
     rng = np.random.default_rng(1)
     y = np.arange(12) < 6
@@ -543,6 +551,7 @@ def test_a_negative_variance_is_said():
     pytest.fail("no negative variance among 200 studies")
 
 
+@pytest.mark.slow
 def test_calls_of_a_panel_with_few_reads_each():
     """21 readers with 4 to hundreds of reads, three an image, a patient with 45 images: everything is a number."""
     rng = np.random.default_rng(2)
@@ -613,6 +622,7 @@ def test_coverage_of_a_model_against_readers_who_read_a_few_images_of_the_same_p
     assert hits["images"] / total < 0.90
 
 
+@pytest.mark.slow
 def test_calls_of_readers_have_no_area_beside_a_graded_model():
     rng = np.random.default_rng(0)
     y = np.arange(60) < 30

@@ -65,6 +65,7 @@ def test_by_hand():
     assert sign.share.p == 2 * (1 + 4) / 16
 
 
+@pytest.mark.slow
 @given(d=GRADES, zeros=st.sampled_from(["drop", "pratt"]))
 @settings(max_examples=60, deadline=None)
 def test_slow_twin_over_all_signs(d, zeros):
@@ -82,6 +83,7 @@ def test_slow_twin_over_all_signs(d, zeros):
     assert got.shift.value == np.median(walsh)
 
 
+@pytest.mark.slow
 @given(d=st.lists(st.floats(-3, 3).filter(lambda v: abs(v) > 1e-6), min_size=6, max_size=30))
 @settings(max_examples=40, deadline=None)
 def test_scipy_and_the_interval_as_the_shifts_that_are_not_rejected(d):

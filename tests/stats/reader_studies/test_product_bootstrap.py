@@ -29,6 +29,7 @@ def matched(p, score, rates, drawn):
     return found[0][:, 0], found[1][:, 0]
 
 
+@pytest.mark.slow
 def test_by_hand():
     """Present reads: 4 (cases 0, 1 by both), 3 of them called; absent: 3 (case 2 twice, 3 once), 2 of them not.
 

@@ -56,6 +56,7 @@ def second_derivative(f, at):
     return (4 * plain(5e-3) - plain(1e-2)) / 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reml", [True, False])
 @pytest.mark.parametrize("keep", [1.0, 0.6])
 def test_slow_twin_with_the_whole_covariance_matrix(reml, keep):
@@ -112,6 +113,7 @@ def test_a_variance_of_zero_is_said_and_taken_as_known():
     assert (mean.se, mean.df) == pytest.approx((np.std(y, ddof=1) / np.sqrt(6), 5.0))
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10_000), shift=st.floats(-5, 5), scale=st.floats(0.01, 100))
 @settings(max_examples=25, deadline=None)
 def test_shift_scale_and_order_of_rows(seed, shift, scale):
@@ -131,6 +133,7 @@ def test_shift_scale_and_order_of_rows(seed, shift, scale):
     assert other.log_likelihood == pytest.approx(model.log_likelihood - gain, rel=1e-8, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sd", [(0.5, 0, 0.7, 0.3), (0, 0, 0, 1), (30, 1, 5, 0.01), (1e-3, 1e-3, 2, 1), (0, 3, 0, 0.1)])
 def test_the_maximum_is_one_wherever_the_variances_lie(sd):
     for seed in range(20):

@@ -154,6 +154,7 @@ def test_balanced_data_give_the_paired_t_test_on_reader_means(seed):
         assert result.df == pytest.approx(5, rel=1e-5)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=20, deadline=None)
 def test_names_swapped_invert_the_ratio_and_units_do_not_matter(seed):

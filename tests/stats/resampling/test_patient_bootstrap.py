@@ -46,6 +46,7 @@ def slow_sensitivity(y, score, times, specificity):
     return best if attained or (score[~np.isnan(y)] == highest).sum() == 1 else np.nan
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(problems(), st.booleans())
 def test_every_replicate_is_that_of_its_draw(problem, weighted):
@@ -194,6 +195,7 @@ def test_bad_input_is_said():
         patient_bootstrap.rate_replicates(y, scores, np.ones((5, 4), dtype=np.uint16), [95])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_reverse_rate_is_the_rate_with_the_classes_turned_round(weighted):
     rng = np.random.default_rng(3)

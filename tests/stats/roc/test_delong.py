@@ -37,6 +37,7 @@ def samples(draw, max_size=24):
     return np.array(y), np.array(score, dtype=float), np.array(weights), np.array(cluster)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(samples())
 def test_placements_are_those_of_the_definition(sample):

@@ -43,6 +43,7 @@ def test_auc_of_patients_by_hand():
     assert "Obuchowski" in got.method
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(samples())
 def test_order_transform_swap_and_mirror(sample):
@@ -60,6 +61,7 @@ def test_order_transform_swap_and_mirror(sample):
     assert (forth.low, forth.p) == pytest.approx((-back.high, back.p), abs=1e-9, nan_ok=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(samples(), st.floats(0.01, 100))
 def test_equal_weights_change_nothing_and_whole_weights_repeat_cases(sample, factor):
@@ -74,6 +76,7 @@ def test_equal_weights_change_nothing_and_whole_weights_repeat_cases(sample, fac
     np.testing.assert_allclose(curve.false_positive_rate, twin.false_positive_rate)
 
 
+@pytest.mark.slow
 def test_weighted_variance_is_that_of_the_survey_bootstrap():
     # Cases with large scores were sampled rarely: the weighted AUC estimates that of the whole population.
     rng = np.random.default_rng(8)
@@ -164,6 +167,7 @@ def test_curve_of_one_class_says_so():
     assert roc.roc_curve([], []).note == "no cases"
 
 
+@pytest.mark.slow
 def test_importing_the_statistics_needs_no_compiler():
     code = "import sys, overread.stats.roc; sys.exit(int('numba' in sys.modules or 'polars' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

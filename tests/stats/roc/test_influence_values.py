@@ -58,6 +58,7 @@ def test_influence_that_does_not_exist_is_nan():
     assert np.isnan(values).all()
 
 
+@pytest.mark.slow
 def test_influence_within_strata_gives_the_stratified_error_and_joins_with_others():
     rng = np.random.default_rng(14)
     site = rng.integers(0, 4, 150)

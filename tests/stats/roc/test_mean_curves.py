@@ -21,6 +21,7 @@ def area(points):
     return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(SCORES, min_size=1, max_size=3))
 def test_the_area_under_the_drawn_points_is_the_mean_auc(sites):

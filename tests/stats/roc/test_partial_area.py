@@ -42,6 +42,7 @@ def test_partial_area_by_hand():
     assert got == pytest.approx((1 + (2 / 9 - 0.125) / (0.5 - 0.125)) / 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(samples())
 def test_area_is_that_of_the_polygon_and_parts_add_up(sample):
@@ -67,6 +68,7 @@ def test_corrected_area_is_sklearns(reach):
     assert got == pytest.approx(roc_auc_score(y, score, max_fpr=reach))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [{"specificity": (0.8, 1)}, {"specificity": (0.5, 0.9)}, {"sensitivity": (0.8, 1)}]
 )

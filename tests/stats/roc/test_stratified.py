@@ -64,6 +64,7 @@ def test_stratified_auc_ignores_what_only_tells_the_strata_apart():
     assert within.low < 0.5 < within.high
 
 
+@pytest.mark.slow
 def test_stratified_standard_error_is_that_of_the_bootstrap_by_patient():
     rng = np.random.default_rng(12)
     patient_site = rng.integers(0, 5, 120)

@@ -81,6 +81,7 @@ def test_two_steps_by_hand():
     assert got.excluded_at(0.9) is None
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10_000), rate=st.floats(0.02, 0.98), n=st.integers(1, 400))
 @settings(max_examples=30, deadline=None)
 def test_intervals_are_nested_within_bounds_and_mirror(seed, rate, n):

@@ -55,6 +55,7 @@ def test_by_hand_which_cases_enter():
     assert got.value.tolist() == pytest.approx([0.5, 0.125, 0.5 / 3, -0.5 / 4])
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 1000), by_look=st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_slow_twin_patient_by_patient(seed, by_look):

@@ -62,6 +62,7 @@ def test_canonical_text_is_returned_as_it_is():
     assert identity.canonical(plain) is plain
 
 
+@pytest.mark.slow
 @given(st.text(max_size=12), padding, padding)
 def test_canonical_form_is_idempotent_and_ignores_padding(text, before, after):
     once = identity.canonical(pl.Series([text]))
@@ -138,6 +139,7 @@ def test_no_files_are_no_patients():
     assert identity.patients(none, none).keys.len() == 0
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_any_missing_issuers_leave_the_number_of_patients(data):
     authorities = data.draw(st.lists(st.sampled_from(["A", "B", "St. X"]), min_size=1, max_size=8))

@@ -37,6 +37,7 @@ def test_padded_sites_are_one():
     assert notes == ["images: 1 values of 'site' had white space around them: removed ('Nord  ')"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["", "NA", "NaN", "NULL", "None", "nil", "N/A", "?", "-", "unknown", " nan ", "<NA>"])
 @pytest.mark.parametrize("column", ["patient_id", "case_id", "image_id", "site"])
 def test_missing_words_are_refused_in_keys(column, word):

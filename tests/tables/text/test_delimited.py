@@ -85,6 +85,7 @@ def clean_tables(draw):
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     clean_tables(),

@@ -19,6 +19,7 @@ DANGER = re.compile(r"(^|[;\t\r\n])[^\S\t\r\n]*[=+\-@＝＋－＠]|^[\t\r\n]")
 texts = st.text(alphabet=st.sampled_from("=+-@＝＋－＠\t\r\n;|, 'a1\u00a0\"é"), max_size=12)
 
 
+@pytest.mark.slow
 @given(st.lists(texts, min_size=1, max_size=20))
 def test_no_marked_text_begins_a_formula_and_none_is_lost(values):
     frame = pl.DataFrame({"a": values, "n": [-0.5] * len(values)})
@@ -59,6 +60,7 @@ def test_text_of_every_type_is_marked(tmp_path, kind):
     assert file.read_text() == "a\n'=1\nb\n"
 
 
+@pytest.mark.slow
 def test_there_is_one_way_to_write_a_csv():
     """`write_frame` alone calls write_csv with a file; runs.frame_hash makes text of a table to hash it."""
     found = []

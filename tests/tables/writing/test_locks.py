@@ -45,6 +45,7 @@ def test_the_second_command_is_told_who_holds_the_folder(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_lets_the_folder_go_and_leaves_nothing(tmp_path):
     process = held_by_another(tmp_path)
     with pytest.raises(InputError, match=f"'overread cohort', process {process.pid}"), holding(tmp_path, "train"):
@@ -190,6 +191,7 @@ def test_a_finished_stage_of_a_study_takes_no_other_command(tmp_path, inside):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(module.fcntl is None, reason="no locks of files on this system")
 @pytest.mark.parametrize("below", ["cohort", "models/a/seed-1"])
 def test_a_folder_within_one_that_another_process_writes_to_is_refused(tmp_path, below):

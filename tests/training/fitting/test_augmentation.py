@@ -29,6 +29,7 @@ def test_zero_strength_changes_nothing():
     assert augment(images, Augmentation.none(), generator()) is images
 
 
+@pytest.mark.slow
 def test_the_functions_at_rest_are_the_identity():
     images = torch.rand(1, 1, 16, 24)
     torch.testing.assert_close(affine(images, ZERO, ONE, STILL), images, atol=1e-5, rtol=0)

@@ -35,6 +35,7 @@ def saved(folder: Path) -> tuple[Learner, Position]:
     return made, position
 
 
+@pytest.mark.slow
 def test_everything_comes_back(tmp_path: Path):
     made, position = saved(tmp_path)
     again = learner()
@@ -50,6 +51,7 @@ def test_everything_comes_back(tmp_path: Path):
         assert torch.equal(old["step"], new["step"])
 
 
+@pytest.mark.slow
 def test_a_fresh_start_says_nothing(tmp_path: Path):
     assert checkpoint.restore(tmp_path, learner(), fingerprint="f", around=HERE) == (Position(), "")
 

@@ -27,6 +27,7 @@ LABELS = pl.DataFrame(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("policy", "edema"), [("ignore", np.nan), ("absent", 0.0), ("present", 1.0)])
 def test_truth_by_hand(policy: str, edema: float):
     truth = examples.truth_of(IMAGES, LABELS, ("mass", "edema"), policy=lambda finding: policy)

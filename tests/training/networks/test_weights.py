@@ -105,6 +105,7 @@ def test_torchxrayvision_style(tmp_path: Path):
     assert torch.equal(made.classifier.weight, given["classifier.weight"])
 
 
+@pytest.mark.slow
 def test_three_colours_summed_give_what_a_grey_image_gives(tmp_path: Path):
     torch.save(state(channels=3), tmp_path / "rgb.pth")
     colour, grey = network(channels=3), network(channels=1)
@@ -115,6 +116,7 @@ def test_three_colours_summed_give_what_a_grey_image_gives(tmp_path: Path):
     torch.testing.assert_close(grey.features.conv0(x), colour.features.conv0(x.expand(-1, 3, -1, -1)))
 
 
+@pytest.mark.slow
 def test_one_channel_spread_over_three(tmp_path: Path):
     torch.save(state(channels=1), tmp_path / "grey.pth")
     colour, grey = network(channels=3), network(channels=1)
@@ -221,6 +223,7 @@ PARTS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @drawn(
     prefix=st.lists(PARTS, max_size=4),
@@ -295,6 +298,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float):
         check_finite(tmp_path, {"optimiser": {"state": {0: {"exp_avg": torch.tensor([value])}}}}, do="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
 @settings(deadline=None)
 @drawn(data=st.one_of(st.binary(max_size=300), st.binary(max_size=300).map(lambda b: b"\x80\x02" + b)))

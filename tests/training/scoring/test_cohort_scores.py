@@ -27,6 +27,8 @@ from overread.training.networks.model_folder import Model, load_network, open_mo
 from overread.training.scoring.cohort_scores import predict
 from overread.training.scoring.score_parts import Progress
 
+pytestmark = pytest.mark.slow
+
 SIZE = 64
 OUTPUTS = ["cardiomegaly", "edema"]
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from overread.errors import InputError
 from overread.stats.agreement.majority_vote import known_classes, vote_array
 from overread.stats.arrays import Floats, check_word, group_codes
+from overread.stats.result_text import described
 
 IMPOSSIBLE = -1e9  # stands for log 0: finite, so that it can be multiplied by a count of 0; exp of it is 0
 INNER = 0.02  # how far an inner start is drawn from the shares of the votes towards equal ones
@@ -20,6 +21,8 @@ INNER = 0.02  # how far an inner start is drawn from the shares of the votes tow
 @dataclass(frozen=True, slots=True, eq=False)
 class DawidSkene:
     """Posterior of every case and confusion of every reader, at the end of the EM iterations."""
+
+    __repr__ = described
 
     posterior: Floats  # (n_cases, n_classes); NaN where nobody voted
     prevalence: Floats  # (n_classes,)

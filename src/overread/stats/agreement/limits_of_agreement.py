@@ -13,7 +13,9 @@ from overread.errors import InputError
 from overread.stats.agreement.ratings import measured, selected
 from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import (
     NO_SPREAD,
     NOTHING,
@@ -23,12 +25,15 @@ from overread.stats.resampling.replicates import (
     percentiles,
     replicated,
 )
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling
 
 
 @dataclass(frozen=True, slots=True)
 class BlandAltman:
     """How far two measurements of a case lie apart, A - B."""
+
+    __repr__ = described
 
     bias: Estimate  # mean difference; p of no bias
     lower: Estimate  # limits of agreement: bias -/+ multiplier x sd
@@ -40,6 +45,7 @@ class BlandAltman:
     note: str
 
 
+@named()
 def bland_altman(
     a: ArrayLike,
     b: ArrayLike,
@@ -47,7 +53,7 @@ def bland_altman(
     multiplier: float = 1.96,
     error: str = "1999",
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> BlandAltman:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats
+from overread.stats.result_text import described
 
 Numbers = NDArray[np.int64]
 
@@ -18,6 +19,8 @@ Numbers = NDArray[np.int64]
 @dataclass(frozen=True, slots=True, eq=False)
 class Majority:
     """The votes of each case counted by class."""
+
+    __repr__ = described
 
     winner: Floats  # (n_cases,) class number; NaN on a tie and where nobody voted
     posterior: Floats  # (n_cases, n_classes) share of the votes; NaN where nobody voted

@@ -16,6 +16,8 @@ from overread.stats.arrays import Bools, Codes, Floats, check_confidence, probab
 from overread.stats.calibration.binning import quantiles
 from overread.stats.calibration.ici import Distances, Errors, summaries
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, sampling
 
 POINTS = 200  # of the curve
@@ -25,6 +27,8 @@ GROUPS = 1000  # up to so many distinct probabilities nothing is gathered
 @dataclass(frozen=True, slots=True, eq=False)
 class SmoothCurve:
     """The smoothed observed rate at rising probabilities with its band, and its distance from the diagonal."""
+
+    __repr__ = described
 
     probability: Floats  # (n_points,), at most 200
     observed: Floats
@@ -39,6 +43,7 @@ class SmoothCurve:
     note: str = ""
 
 
+@named()
 def smooth_curve(
     y: ArrayLike,
     probability: ArrayLike,

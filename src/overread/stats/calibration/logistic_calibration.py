@@ -24,6 +24,8 @@ from overread.stats.calibration.reliability import (
     ece,
 )
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 __all__ = [
@@ -48,12 +50,15 @@ __all__ = [
 class CalibrationLine:
     """logit P(present) = intercept + slope logit(probability), and the intercept with the slope fixed at 1."""
 
+    __repr__ = described
+
     intercept: Estimate
     slope: Estimate
     in_the_large: Estimate
     covariance: float  # of intercept and slope
 
 
+@named()
 def calibration_line(
     y: ArrayLike,
     probability: ArrayLike,
@@ -105,6 +110,7 @@ def calibration_line(
     return CalibrationLine(intercept, slope, in_the_large, covariance)
 
 
+@named("Spiegelhalter's z")
 def spiegelhalter(y: ArrayLike, probability: ArrayLike) -> Estimate:
     """Whether the Brier score is what it would be if the probabilities were right: Spiegelhalter's z.
 
@@ -125,6 +131,7 @@ def spiegelhalter(y: ArrayLike, probability: ArrayLike) -> Estimate:
     return Estimate(z, p=float(2 * ndtr(-abs(z))), method="Spiegelhalter's z")
 
 
+@named("Hosmer-Lemeshow chi-square")
 def hosmer_lemeshow(y: ArrayLike, probability: ArrayLike, *, groups: int = 10, external: bool = True) -> Estimate:
     """Whether observed and expected numbers agree in groups of equal size: Hosmer and Lemeshow's chi-square.
 

@@ -13,7 +13,9 @@ from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_
 from overread.stats.calibration.binning import BINNINGS, bin_codes
 from overread.stats.calibration.recalibration import isotonic_fit
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.rates.proportions import rate, wilson
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 _NO_SPREAD = 1e-13  # a standard error that is a rounding of 0
@@ -23,6 +25,8 @@ _ALIKE = "every case has the same error; the variance is 0 and the zero-width in
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibrationCurve:
     """Per bin that holds a case: mean probability, observed rate with its interval, and the number of cases."""
+
+    __repr__ = described
 
     probability: Floats  # (n_bins,)
     observed: Floats
@@ -36,6 +40,8 @@ class CalibrationCurve:
 class CalibrationError:
     """Mean, largest and root mean square distance between probability and observed rate over the bins."""
 
+    __repr__ = described
+
     ece: Estimate
     maximum: float
     root_mean_square: float
@@ -47,6 +53,8 @@ class CalibrationError:
 @dataclass(frozen=True, slots=True)
 class Brier:
     """The Brier score, scaled by that of the prevalence, and its parts: binned (Murphy) and by isotonic fit (CORP)."""
+
+    __repr__ = described
 
     brier: Estimate
     scaled: Estimate
@@ -109,6 +117,7 @@ def calibration_curve(
     return CalibrationCurve(mean, observed, low, high, n, method)
 
 
+@named()
 def ece(
     y: ArrayLike,
     probability: ArrayLike,
@@ -157,6 +166,7 @@ def ece(
     return CalibrationError(estimate, float(np.max(np.abs(part) / size)), sqrt(squared), mean, left * value, used)
 
 
+@named()
 def brier(
     y: ArrayLike,
     probability: ArrayLike,

@@ -13,6 +13,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word, probability_array, truth_array
 from overread.stats.calibration.logistic_fits import no_level
 from overread.stats.rates.proportions import kish
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 BLOCK = 4_000_000  # thresholds times cases worked on at once: 32 MB
@@ -22,6 +23,8 @@ INTERVALS = ("adjusted", "wald")
 @dataclass(frozen=True, slots=True, eq=False)
 class NetBenefitDifference:
     """The net benefit of one way to decide minus that of another at each threshold; all arrays (n_thresholds,)."""
+
+    __repr__ = described
 
     value: Floats
     low: Floats
@@ -37,6 +40,8 @@ class DecisionCurve:
     low, high, se and p belong to `model`; as treating none has net benefit 0, they are those of the difference from it
     too. true_positives and false_positives are shares of all cases.
     """
+
+    __repr__ = described
 
     thresholds: Floats
     model: Floats

@@ -13,7 +13,9 @@ from scipy.special import bdtr, chdtrc, ndtr, ndtri
 from overread.errors import InputError
 from overread.stats.arrays import Bools, call_array, check_confidence, check_word, truth_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.rates.proportions import wilson
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 Compared = Callable[[Bools, Bools, Bools, str], Estimate]
@@ -25,6 +27,8 @@ MCNEMAR = ("exact", "mid-p", "asymptotic")
 class PairedRates:
     """Rate of A minus rate of B on the same cases: on those present, on those absent, on all."""
 
+    __repr__ = described
+
     sensitivity: Estimate
     specificity: Estimate
     accuracy: Estimate
@@ -34,10 +38,13 @@ class PairedRates:
 class PairedPredictive:
     """Predictive value of A minus that of B on the same cases."""
 
+    __repr__ = described
+
     ppv: Estimate
     npv: Estimate
 
 
+@named("difference in {}")
 def mcnemar(y: ArrayLike, call_a: ArrayLike, call_b: ArrayLike, *, method: str = "exact") -> PairedRates:
     """Whether two raters of the same cases differ in sensitivity, specificity and accuracy.
 
@@ -85,6 +92,7 @@ def mcnemar_p(only_a: int, only_b: int, *, method: str = "exact") -> float:
     return tail + (float(bdtr(fewer - 1, pairs, 0.5)) if fewer else 0.0)  # 2 P(X <= k) - P(X = k)
 
 
+@named("Cochran's Q")
 def cochran_q(calls: ArrayLike) -> Estimate:
     """Whether several raters have the same rate of yes on the same cases (McNemar for more than two).
 
@@ -111,6 +119,7 @@ def cochran_q(calls: ArrayLike) -> Estimate:
     return Estimate(q, p=float(chdtrc(raters - 1, q)), method=method)
 
 
+@named("difference in {}")
 def paired_difference(
     y: ArrayLike,
     call_a: ArrayLike,
@@ -153,6 +162,7 @@ def paired_difference(
     return _three(truth, a, b, compared)
 
 
+@named("difference in {}")
 def compare_predictive_values(
     y: ArrayLike,
     call_a: ArrayLike,

@@ -11,10 +11,12 @@ from scipy.special import ndtr, ndtri
 
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, score_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.rates.paired_rates import mcnemar_p
 from overread.stats.rates.proportions import proportion
 from overread.stats.reader_studies.reader_means import differences, in_both, paired_t, two_arms
 from overread.stats.reading_time.crossed_effects import FixedEffect
+from overread.stats.result_text import described
 
 ZEROS = ("drop", "pratt")
 METHODS = ("exact", "asymptotic", "corrected")
@@ -26,6 +28,8 @@ DIGITS = 10  # differences that agree to so many decimals are ties
 @dataclass(frozen=True, slots=True)
 class SignedRank:
     """Wilcoxon's test of paired grades with its effect sizes; NaN with a note where undefined."""
+
+    __repr__ = described
 
     w_plus: float  # sum of the ranks of positive differences
     w_minus: float
@@ -43,6 +47,8 @@ class SignedRank:
 class SignTest:
     """How many differences are positive and negative, and whether both are as likely."""
 
+    __repr__ = described
+
     share: Estimate  # of positive ones among those that are not 0; null 0.5
     positive: int
     negative: int
@@ -53,6 +59,8 @@ class SignTest:
 class TrustDifference:
     """Grades of two arms, `arms[0]` minus `arms[1]`: one number per reader, and the two tests of these numbers."""
 
+    __repr__ = described
+
     mean: FixedEffect  # over readers, t
     rank: SignedRank  # over readers
     arms: tuple[str, str]
@@ -62,6 +70,7 @@ class TrustDifference:
     method: str
 
 
+@named()
 def signed_rank(
     a: ArrayLike,
     b: ArrayLike | None = None,
@@ -129,6 +138,7 @@ def signed_rank(
     )
 
 
+@named()
 def sign_test(a: ArrayLike, b: ArrayLike | None = None, *, confidence: float = 0.95) -> SignTest:
     """Whether A - B is as often positive as negative, whatever the size of the differences.
 
@@ -154,6 +164,7 @@ def sign_test(a: ArrayLike, b: ArrayLike | None = None, *, confidence: float = 0
     )
 
 
+@named()
 def trust_difference(
     trust: ArrayLike,
     *,

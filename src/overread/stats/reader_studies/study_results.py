@@ -15,6 +15,7 @@ from overread.stats.margins import with_test
 from overread.stats.quantiles import critical, upper
 from overread.stats.reader_studies.obuchowski_rockette import Components
 from overread.stats.reader_studies.u_statistics import Moments
+from overread.stats.result_text import described
 
 ROUNDING = 1e-15  # a variance this near 0 is 0: it is a difference of means of products near 1
 NULL = {"auc": 0.5, "youden": 0.0}  # what a reader without knowledge attains; sensitivity and specificity have no such
@@ -37,6 +38,8 @@ class Asked:
 class ReaderResult:
     """One reader, taken as fixed: each arm, and the difference of each pair of arms (first minus second)."""
 
+    __repr__ = described
+
     arms: tuple[Estimate, ...]
     pairs: dict[tuple[int, int], Estimate]
 
@@ -44,6 +47,8 @@ class ReaderResult:
 @dataclass(frozen=True, slots=True)
 class ReaderStudy:
     """The mean reader in each arm, the differences, and what they rest on."""
+
+    __repr__ = described
 
     arms: tuple[Estimate, ...]
     difference: Estimate  # arm 0 - arm 1 where there are two; otherwise NaN with a note

@@ -14,6 +14,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, group_codes, score_array
 from overread.stats.quantiles import critical, upper
 from overread.stats.reading_time.variance_components import State, completed, maximise, products, state
+from overread.stats.result_text import described
 
 RESIDUAL = "residual"
 SINGULAR = 1e-8  # of the residual variance
@@ -37,6 +38,8 @@ class FixedEffect:
 @dataclass(frozen=True, slots=True, eq=False)
 class MixedModel:
     """A fitted model: fixed effects, variances, likelihood, and what Satterthwaite's method needs."""
+
+    __repr__ = described
 
     names: tuple[str, ...]  # of the fixed effects, "intercept" first
     coefficients: Floats  # (p,)

@@ -23,6 +23,8 @@ from overread.stats.arrays import (
     weight_array,
 )
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.random_numbers import Random, generator
 from overread.stats.resampling.sorted_resamples import (
     LANES,
     Ranked,
@@ -41,9 +43,7 @@ DRAWS_AT_ONCE = 2**28  # counts held in memory at once (2 bytes each) by bootstr
 UNDEFINED_ALLOWED = 0.01  # share of replicates without a value above which there is no interval
 
 
-def draw_counts(
-    cluster: ArrayLike, *, rng: np.random.Generator, replicates: int = 2000, strata: ArrayLike | None = None
-) -> Counts:
+def draw_counts(cluster: ArrayLike, *, rng: Random, replicates: int = 2000, strata: ArrayLike | None = None) -> Counts:
     """How often every patient is drawn in every replicate: as many patients as there are, with replacement.
 
     Parameters: cluster (n_cases,), the patient of each case (np.arange(n_cases) where cases are independent); strata
@@ -58,6 +58,7 @@ def draw_counts(
     """
     where = "draw_counts"
     _check_replicates(replicates, where)
+    rng = generator(rng, where=where)
     n_cases = np.asarray(cluster).shape[0]
     groups = groups_of(n_cases, cluster, strata, where=where)
     counts = np.zeros((replicates, groups.n_clusters), dtype=np.uint16)
@@ -78,7 +79,7 @@ def draw_counts(
 def bootstrap(
     statistic: Callable[..., ArrayLike],
     *arrays: ArrayLike,
-    rng: np.random.Generator,
+    rng: Random,
     cluster: ArrayLike | None = None,
     strata: ArrayLike | None = None,
     replicates: int = 2000,
@@ -120,7 +121,7 @@ def bootstrap_auc(
     y: ArrayLike,
     scores: ArrayLike,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
@@ -144,6 +145,7 @@ def bootstrap_auc(
     """
     n_cases = np.asarray(y).shape[-1]
     _check_replicates(replicates, "bootstrap_auc")
+    rng = generator(rng, where="bootstrap_auc")  # once: the parts below go on with it
     labels = np.arange(n_cases) if cluster is None else cluster
     codes, n_clusters = group_codes(labels, n_cases, where="bootstrap_auc")
     step = max(LANES, DRAWS_AT_ONCE // max(n_clusters, 1))
@@ -267,6 +269,7 @@ def _fixed_rates(fixed: ArrayLike, where: str) -> Floats:
     return rates
 
 
+@named("")
 def percentile_interval(
     replicates: ArrayLike, *, value: float = nan, confidence: float = 0.95, undefined_because: str = ""
 ) -> Estimate:
@@ -278,7 +281,7 @@ def percentile_interval(
     doi:10.1214/aos/1176344552.
 
     >>> percentile_interval([1.0, 2.0, 3.0, 4.0, 5.0], value=3.0, confidence=0.5)
-    Estimate(value=3.0, low=2.0, high=4.0, se=1.58..., p=nan, method='bootstrap, percentile, 5 replicates', note='')
+    3.000 (50% CI 2.000 to 4.000)
     """
     check_confidence(confidence, where="percentile_interval")
     values = np.asarray(replicates, dtype=np.float64).reshape(-1)

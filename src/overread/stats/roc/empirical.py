@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from overread.stats.arrays import Floats, check_confidence, group_codes, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 from overread.stats.roc.auc_comparison import compare_aucs, compare_independent_aucs
 from overread.stats.roc.auc_interval import auc_estimate, check_interval
 from overread.stats.roc.delong import centred, describe, groups_of, one_class, placements, satterthwaite, spread
@@ -36,6 +38,8 @@ __all__ = [
 class AucCovariance:
     """The AUCs of several raters on the same cases and their covariance; NaN with a note where undefined."""
 
+    __repr__ = described
+
     aucs: Floats  # (n_raters,)
     covariance: Floats  # (n_raters, n_raters)
     method: str = ""
@@ -46,12 +50,15 @@ class AucCovariance:
 class RocCurve:
     """The attainable points of an ROC curve, from (0, 0) to (1, 1); a call is present when score >= threshold."""
 
+    __repr__ = described
+
     false_positive_rate: Floats  # (n_points,)
     true_positive_rate: Floats  # (n_points,)
     threshold: Floats  # (n_points,), falling, the first one infinite
     note: str = ""
 
 
+@named("AUC")
 def auc(
     y: ArrayLike,
     score: ArrayLike,

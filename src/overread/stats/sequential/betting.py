@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, score_array, weight_array
 from overread.stats.estimate import Estimate
+from overread.stats.result_text import described
 
 CAUTION = 0.5  # the largest share of the capital that may be lost in one bet, as in the paper
 ROOM = 200_000  # numbers in one block of steps times means
@@ -20,6 +21,8 @@ LONGEST = 256  # steps of a block: within it capitals are plain products, which 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfidenceSequence:
     """A mean after each step with limits that hold at all steps at once; arrays (n_steps,)."""
+
+    __repr__ = described
 
     value: Floats  # running mean
     low: Floats  # never falls

@@ -1,0 +1,11 @@
+from .texts import NONE as NONE
+from .texts import Code as Code
+from .texts import Text as Text
+from .texts import decode as decode
+from .texts import encode as encode
+from .texts import method as method
+from .texts import methods as methods
+from .texts import names as names
+from .texts import note as note
+from .texts import notes as notes
+from .texts import render as render

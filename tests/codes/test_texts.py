@@ -1,0 +1,53 @@
+"""Texts are rendered from codes, and codes survive writing and reading."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overread import codes
+from overread.codes.texts import Code
+
+VALUES = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(), st.tuples(st.text()))
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True)
+CODES = st.builds(Code, NAMES, st.dictionaries(NAMES, VALUES, max_size=3).map(lambda d: tuple(d.items())))
+
+
+@given(st.lists(CODES, max_size=4))
+def test_encoded_codes_are_decoded_to_the_same(made):
+    text = codes.Text("any", tuple(made)) if made else codes.NONE
+    assert codes.decode(codes.encode(text)) == tuple(made)
+
+
+def test_a_text_is_a_string_and_keeps_its_codes_through_pickling():
+    text = codes.note("few_patients", n=1, outcome="with the finding", least=10)
+    assert text == "NE, no CI: 1 patient with the finding, at least 10 needed"
+    again = pickle.loads(pickle.dumps(text))
+    assert (again, again.codes) == (text, text.codes)
+
+
+def test_plural_forms_follow_the_number():
+    assert "1,200 patients with" in codes.note("few_patients", n=1200, outcome="with the finding", least=10)
+
+
+def test_a_plain_string_has_no_codes_and_is_refused_where_codes_are_needed():
+    with pytest.raises(TypeError, match="without codes: 'Wilson'"):
+        codes.encode("Wilson")
+    with pytest.raises(TypeError, match="without codes"):
+        codes.methods(codes.method("wilson"), codes.method("wilson") + "!")
+
+
+def test_notes_are_joined_once_each_in_their_order():
+    a, b = (codes.note("few_patients", n=n, outcome="x", least=10) for n in (1, 2))
+    assert codes.notes(a, None, b, a, codes.notes(b, a)) == f"{a}; {b}"
+    assert len(codes.notes(a, b, a).codes) == 2
+
+
+def test_an_unknown_name_or_a_missing_parameter_is_a_fault_of_the_program():
+    with pytest.raises(KeyError):
+        codes.method("wlison")
+    with pytest.raises(KeyError):
+        codes.note("few_patients", n=1)
