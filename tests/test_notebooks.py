@@ -2,15 +2,12 @@
 
 import re
 from pathlib import Path
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
-QUICK = ("evaluate-predictions", "reader-study")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
