@@ -99,10 +99,10 @@ def splits(
 ) -> None:
     """Write one split per site: this site is the test set, the other sites are for training and tuning."""
     from overread.cohort import CohortConfig
-    from overread.cohort.site_folds import write_splits
+    from overread.cohort.site_folds import splits
 
     verified(verify, cohort)
-    made = write_splits(cohort, out, configuration(CohortConfig, "cohort", config, changes))
+    made = splits(cohort, out, configuration(CohortConfig, "cohort", config, changes))
     for site, hashed in made.items():
         put(f"{site}: {hashed[:12]}")
     put(f"Splits, each to be used as the split_file of a cohort: {out.resolve()}")
@@ -120,11 +120,11 @@ def sample(
     verify: Verify = False,
 ) -> None:
     """Draw a stratified random sample of cases for readers, with weights back to the population."""
-    from overread.cohort.reader_samples import SampleConfig, draw
+    from overread.cohort.reader_samples import SampleConfig, sample
 
     verified(verify, cohort)
     given = {"n": size, "floor": floor, "label_source": label_source or None, "seed": seed}
-    made = draw(cohort, out, configuration(SampleConfig, "sample", config, changes, given))
+    made = sample(cohort, out, configuration(SampleConfig, "sample", config, changes, given))
     for note in made.notes:
         put(note)
     put(f"Sample: {(out / 'images.parquet').resolve()}, hash {made.hash[:12]}")

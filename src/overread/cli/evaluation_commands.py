@@ -51,7 +51,7 @@ def evaluate(
     import os
 
     from overread.evaluation import EvaluationConfig
-    from overread.protocol import evaluate_files, remarks
+    from overread.protocol import evaluate, remarks
 
     verified(verify, out / "run.json", images, *(label.partition("=")[2] or label for label in labels), *predictions)
     given = {
@@ -63,12 +63,12 @@ def evaluate(
     }
     chosen = configuration(EvaluationConfig, "evaluation", config, changes, given)
     with line("evaluate") as progress:
-        page = evaluate_files(
+        evaluate(
             images,
             labels,
             predictions,
-            out,
-            chosen,
+            out=out,
+            config=chosen,
             tune=tune or (),
             reads=reads,
             title=title,
@@ -77,7 +77,7 @@ def evaluate(
         )
     for remark in remarks(out):
         put(remark)
-    put(f"Report: {page.resolve()}")
+    put(f"Report: {(out / 'report' / 'report.html').resolve()}")
 
 
 def report(
@@ -101,13 +101,13 @@ def report(
     """Write the report of an evaluation: one HTML page, with estimates, tables for Word and figures beside it."""
     import os
 
-    from overread.protocol import report_folder
+    from overread.protocol import report
     from overread.reporting.figures.figure_pool import drawing_pool
 
     verified(verify, evaluation, cohort, *(m.partition("=")[2] for m in heatmaps or []), *(model or []))
     maps = dict(pair(h) for h in heatmaps or [])
     with drawing_pool(workers or os.cpu_count() or 1) as pool:
-        page = report_folder(
+        page = report(
             evaluation,
             out,
             title=title,

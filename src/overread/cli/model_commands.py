@@ -12,7 +12,7 @@ from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers
 from overread.cli.terminal import put, say, shown
 
 if TYPE_CHECKING:
-    from overread.protocol.prediction_stage import Predictions
+    from overread.protocol import Predictions
 
 
 def train(
@@ -77,7 +77,8 @@ def predict(
     verify: Verify = False,
 ) -> None:
     """Score every finding of the images of a cohort, or of plain image files, with a frozen model."""
-    from overread.protocol.prediction_stage import PredictionConfig, is_cohort, predict
+    from overread.protocol import PredictionConfig, predict
+    from overread.protocol.prediction_stage import is_cohort
 
     of_cohort = len(source) == 1 and is_cohort(source[0])
     verified(verify, model, *(source if of_cohort else ()))

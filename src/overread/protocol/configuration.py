@@ -51,6 +51,19 @@ def put_value(stated: dict[str, Any], dotted: str, value: Any) -> None:
     stated[last] = value
 
 
+def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
+    """A configuration with fields that were given by keyword, checked as those of a file are.
+
+    >>> from overread.cohort import CohortConfig
+    >>> with_settings(CohortConfig(), {"seed": 3}, "build").seed
+    3
+    """
+    if not settings:
+        return config
+    made = section(type(config), settings, where)
+    return replace(config, **{name: getattr(made, name) for name in settings})
+
+
 def strictly(kind: Any, stated: Mapping[str, Any]) -> Any:
     """The value of a kind that is stated; nothing is converted but lists to tuples and whole numbers to others.
 
