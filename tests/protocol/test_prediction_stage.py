@@ -19,7 +19,7 @@ from overread.protocol.prediction_stage import PredictionConfig, predict
 from overread.training.networks.model_folder import open_model
 from overread.training.scoring import score_parts
 
-ONE = PredictionConfig(workers=1)
+ONE = PredictionConfig(workers=0)
 SOME = PredictionConfig(workers=1, max_unreadable=0.5)
 
 
@@ -193,7 +193,7 @@ def test_sources_that_cannot_be_used_are_refused(folder, tmp_path):
     (folder / "link").symlink_to(tmp_path / "m")
     with pytest.raises(InputError, match=r"links out of it.*--allow-outside"):
         predict(tmp_path / "m", folder, config=ONE)
-    outside = predict(tmp_path / "m", folder, config=PredictionConfig(workers=1, allow_outside=True))
+    outside = predict(tmp_path / "m", folder, config=PredictionConfig(workers=0, allow_outside=True))
     assert "link/model.json" in outside.excluded["path"].to_list()
     (tmp_path / "p/overlays").mkdir(parents=True)
     (tmp_path / "p/overlays/mine.txt").write_text("kept")
@@ -204,6 +204,6 @@ def test_sources_that_cannot_be_used_are_refused(folder, tmp_path):
             folder,
             out=tmp_path / "p",
             heatmaps=True,
-            config=PredictionConfig(workers=1, allow_outside=True),
+            config=PredictionConfig(workers=0, allow_outside=True),
         )
     assert (tmp_path / "p/overlays/mine.txt").read_text() == "kept"

@@ -43,7 +43,8 @@ class PredictionConfig:
     max_unreadable
         share of the image files, from 0 to 1, that may be unreadable; above it nothing is predicted
     workers
-        processes that read image files; None = one per core
+        processes that read image files, each file bounded in time and memory; None = one per core, 0 = this process,
+        without these bounds
     allow_outside
         whether links within the folder of image files may lead out of it
     """
@@ -57,6 +58,8 @@ class PredictionConfig:
     def __post_init__(self) -> None:
         found = limits.outside("batch_size", self.batch_size, 1, 65536, whole=True)
         found += limits.outside("max_unreadable", self.max_unreadable, 0, 1)
+        if self.workers is not None:
+            found += limits.outside("workers", self.workers, 0, limits.PROCESSES, whole=True)
         if found:
             raise InputError.all(found)
 
@@ -235,7 +238,7 @@ def _predict_files(
         files.root,
         staging,
         model.recipe,
-        workers=config.workers or os.cpu_count() or 1,
+        workers=(os.cpu_count() or 1) if config.workers is None else config.workers,
         check=check,
         progress=partial(report, "read"),
     )
