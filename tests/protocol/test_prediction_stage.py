@@ -98,6 +98,7 @@ def test_files_and_folders_may_be_given_together_and_nothing_need_be_written(fol
     assert {p.name for p in tmp_path.iterdir()} == {"m", "images"}
 
 
+@pytest.mark.slow
 def test_a_corrupt_file_is_refused_or_listed_with_its_reason(folder, tmp_path):
     write_model(tmp_path / "m")
     whole = (folder / "deep.png").read_bytes()
@@ -140,6 +141,7 @@ def test_overlays_are_those_of_the_findings_that_reach_the_frozen_threshold(fold
     assert (tmp_path / "p/heatmaps/part-00000.npy").is_file()
 
 
+@pytest.mark.slow
 def test_an_interrupted_prediction_goes_on_and_a_finished_one_is_not_done_again(folder, tmp_path, monkeypatch):
     write_model(tmp_path / "m")
     saved = Image.Image.save

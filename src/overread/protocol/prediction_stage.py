@@ -296,4 +296,4 @@ def _refuse_within(out: Path, given: Sequence[Path]) -> None:
 def _read_list(path: Path, like: pl.DataFrame) -> pl.DataFrame:
     if not path.is_file():
         return like
-    return tables.load(path).frame.select(like.columns).cast(dict(like.schema))
+    return tables.load(path).frame.select(like.columns).cast(like.schema)
