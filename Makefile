@@ -1,9 +1,9 @@
-# Two commands: `make demo` and `make test`. Each sets up a virtual environment of its own first.
+# `make demo`, `make test` and `make docs`. Each sets up a virtual environment of its own first.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-fast lint audit lock setup setup-test clean
+.PHONY: demo test test-fast docs lint audit lock setup setup-test clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -12,6 +12,10 @@ demo: setup
 test: setup-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules src
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The documentation site; a warning is an error.
+docs: setup-test
+	$(BIN)/python -m sphinx -b html -n -W --keep-going -q -d docs/_build/doctrees docs docs/_build/html
 
 # While working: every package, without the tests marked slow.
 test-fast: setup-test
@@ -62,4 +66,4 @@ $(VENV)/.installed-test: $(VENV)/.installed requirements-dev.lock
 	@touch $@
 
 clean:
-	rm -rf $(VENV) overread-demo
+	rm -rf $(VENV) overread-demo docs/_build docs/notebooks docs/reference/api

@@ -4,15 +4,20 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 from overread import findings, tables
+from overread.protocol.schema import Protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md"])
+GENERATED = {DOCS / "_build", DOCS / "notebooks", DOCS / "reference/api"}  # by `make docs`
+PAGES = sorted([*(p for p in DOCS.rglob("*.md") if not GENERATED & set(p.parents)), ROOT / "README.md"])
 
 
 def _section(table):
@@ -47,6 +52,35 @@ def test_the_findings_page_is_the_vocabulary():
     text = (DOCS / "reference/findings.md").read_text()
     rows = [tuple(c.strip(" `") for c in line.split("|")[1:5]) for line in text.splitlines() if line.startswith("| `")]
     assert rows == [(f.name, f.title, f.code, f.parent) for f in findings.VOCABULARY]
+
+
+def _documented(page, columns):
+    """The rows of a page's tables whose first cell is one name in backticks: their first cells, by name."""
+    rows = [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in page.read_text().splitlines()]
+    return {row[0].strip("`"): row[1:columns] for row in rows if row and re.fullmatch(r"`\w+`", row[0])}
+
+
+def test_the_training_page_has_every_key_of_the_configuration_and_its_default():
+    config = get_type_hints(Protocol)["training"]()
+    documented = _documented(DOCS / "reference/training.md", 2)
+    strengths = {f.name for f in fields(config.strengths)}
+    expected = {f.name: getattr(config, f.name) for f in fields(config)} | {
+        name: getattr(config.strengths, name) for name in strengths
+    }
+    assert documented.keys() >= expected.keys()
+    shown = {name: documented[name][0].strip("`") for name in expected}
+    assert {n: tomllib.loads(f"x = {shown[n]}")["x"] for n in expected.keys() - {"weights", "augmentation"}} == {
+        n: list(v) if isinstance(v, tuple) else v for n, v in expected.items() if n not in ("weights", "augmentation")
+    }
+    assert (config.weights, shown["weights"]) == (None, "none")
+
+
+def test_the_definitions_page_defines_every_metric_of_the_estimates_pages():
+    estimates = "".join((DOCS / f"reference/{name}.md").read_text() for name in ("estimates", "estimates-readers"))
+    metrics = set(re.findall(r"^\| \w+ \| (\w+) \|", estimates, flags=re.MULTILINE)) - {"metric", "at"}  # headings
+    headings = re.findall(r"^### (.*)$", (DOCS / "reference/definitions.md").read_text(), flags=re.MULTILINE)
+    assert {"auc", "underdiagnosis", "gwet_ac1"} <= metrics
+    assert {name for heading in headings for name in re.findall(r"`([a-z_0-9]+)`", heading)} == metrics
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

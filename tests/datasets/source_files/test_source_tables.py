@@ -122,7 +122,7 @@ def test_the_head_of_a_source_cites_its_paper_and_gives_its_counts(name):
 
 
 def test_the_source_that_the_how_to_shows_reads_its_folder(tmp_path):
-    page = (PAGE.parents[2] / "how-to/add-a-source.md").read_text()
+    page = (PAGE.parents[1] / "how-to/add-a-source.md").read_text()
     shown = next(b for b in re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL) if "ABOUT" in b)
     (tmp_path / "train_labels.csv").write_text("image,patient,sex,Effusion\na.png,1,F,1\nb.png,2,2,\n")
     module = {}

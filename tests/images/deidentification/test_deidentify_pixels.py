@@ -20,7 +20,7 @@ pytestmark = needs_tesseract
 @pytest.fixture(scope="module")
 def hidden():
     """The program that measures hidden names; the test uses its files and its search."""
-    path = Path(__file__).parents[2] / "validation" / "hidden_names.py"
+    path = Path(__file__).parents[3] / "validation" / "hidden_names.py"
     spec = importlib.util.spec_from_file_location("hidden_names", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
