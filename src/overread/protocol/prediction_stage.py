@@ -108,10 +108,10 @@ _CONFIG = PredictionConfig()
 
 
 def predict(
-    model: Path | str,
-    source: Path | str | Sequence[Path | str],
+    model: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    out: Path | str | None = None,
+    out: str | os.PathLike[str] | None = None,
     heatmaps: bool = False,
     config: PredictionConfig = _CONFIG,
     progress: Progress | None = None,
@@ -152,7 +152,7 @@ def predict(
     Image files are read by the pixel recipe of the model. They state no patients, so that nobody can check whether a
     patient was in the training of the model. An interrupted prediction goes on where it was interrupted.
     """
-    given = [Path(p) for p in ([source] if isinstance(source, str | Path) else source)]
+    given = [Path(p) for p in ([source] if isinstance(source, str | os.PathLike) else source)]
     if not given:
         raise InputError("predict", "a cohort, a folder, or files", "none")
     if out is None and heatmaps:
