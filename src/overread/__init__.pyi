@@ -22,6 +22,9 @@ from .protocol.cohort_stage import load as load
 from .protocol.evaluation_stage import evaluate as evaluate
 from .protocol.planning import Expected as Expected
 from .protocol.planning import plan as plan
+from .protocol.prediction_stage import PredictionConfig as PredictionConfig
+from .protocol.prediction_stage import Predictions as Predictions
+from .protocol.prediction_stage import predict as predict
 from .protocol.report_stage import report as report
 from .protocol.study_run import demo as demo
 from .protocol.study_run import run as run
@@ -29,6 +32,5 @@ from .protocol.validation import check as check
 from .protocol.verification import verify as verify
 from .stats.estimate import Estimate as Estimate
 from .training.model_training import train as train
-from .training.scoring.cohort_scores import predict as predict
 from .training.training_config import TrainingConfig as TrainingConfig
 from .version import __version__ as __version__

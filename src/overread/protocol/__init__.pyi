@@ -6,6 +6,9 @@ from .evaluation_stage import evaluate as evaluate
 from .input_tables import remarks as remarks
 from .planning import Expected as Expected
 from .planning import plan as plan
+from .prediction_stage import PredictionConfig as PredictionConfig
+from .prediction_stage import Predictions as Predictions
+from .prediction_stage import predict as predict
 from .report_stage import report as report
 from .schema import Protocol as Protocol
 from .schema import load as load

@@ -22,7 +22,7 @@ from overread.stats.arrays import (
     probability_array,
     score_array,
 )
-from overread.stats.random_numbers import Random
+from overread.stats.random_numbers import Random, generator
 from overread.stats.sequential.betting import ConfidenceSequence, confidence_sequence
 
 __all__ = [
