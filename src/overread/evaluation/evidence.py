@@ -37,6 +37,7 @@ from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
 from overread.evaluation.readers.reader_analyses import analyse_reads
 from overread.evaluation.subgroups.group_aucs import subgroups
+from overread.stats.random_numbers import Random, generator
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +65,7 @@ def evaluate(
     predictions: pl.DataFrame,
     config: EvaluationConfig,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     tune: pl.DataFrame | None = None,
     reads: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
@@ -90,7 +91,7 @@ def evaluate(
             labels,
             predictions,
             config,
-            rng=rng,
+            rng=generator(rng, where="evaluate"),
             tune=tune,
             reads=reads,
             models=models or {},

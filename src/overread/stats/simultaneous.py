@@ -13,6 +13,8 @@ from scipy.special import chdtr, chdtrc, gammaln, ndtri
 from overread.errors import InputError
 from overread.stats.arrays import Floats, check_confidence, score_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 
 DIRECTIONS = 4096  # directions over which the distribution of the largest |t| is averaged
 _NEGLIGIBLE = 1e-10  # variances below this proportion of the largest one are rounding error
@@ -43,6 +45,8 @@ class LargestGap:
     `largest_gap` returns this result.
     """
 
+    __repr__ = described
+
     gap: Estimate
     best: int
     worst: int
@@ -51,6 +55,7 @@ class LargestGap:
     df: int
 
 
+@named()
 def largest_gap(values: ArrayLike, covariance: ArrayLike, *, confidence: float = 0.95) -> LargestGap:
     """Difference between the best and the worst of several groups, with a simultaneous interval.
 

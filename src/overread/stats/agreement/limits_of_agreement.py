@@ -13,7 +13,9 @@ from overread.errors import InputError
 from overread.stats.agreement.ratings import measured, selected
 from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import (
     NO_SPREAD,
     NOTHING,
@@ -23,6 +25,7 @@ from overread.stats.resampling.replicates import (
     percentiles,
     replicated,
 )
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling
 
 
@@ -54,6 +57,8 @@ class BlandAltman:
     `bland_altman` returns this result.
     """
 
+    __repr__ = described
+
     bias: Estimate  # mean difference; p of no bias
     lower: Estimate  # limits of agreement: bias -/+ multiplier x sd
     upper: Estimate
@@ -64,6 +69,7 @@ class BlandAltman:
     note: str
 
 
+@named()
 def bland_altman(
     a: ArrayLike,
     b: ArrayLike,
@@ -71,7 +77,7 @@ def bland_altman(
     multiplier: float = 1.96,
     error: str = "1999",
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> BlandAltman:

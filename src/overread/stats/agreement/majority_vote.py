@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats
+from overread.stats.result_text import described
 
 Numbers = NDArray[np.int64]
 
@@ -40,6 +41,8 @@ class Majority:
     -----
     `majority` returns this result.
     """
+
+    __repr__ = described
 
     winner: Floats  # (n_cases,) class number; NaN on a tie and where nobody voted
     posterior: Floats  # (n_cases, n_classes) share of the votes; NaN where nobody voted

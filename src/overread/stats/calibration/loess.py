@@ -16,6 +16,8 @@ from overread.stats.arrays import Bools, Codes, Floats, check_confidence, probab
 from overread.stats.calibration.binning import quantiles
 from overread.stats.calibration.ici import Distances, Errors, summaries
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, sampling
 
 POINTS = 200  # largest number of points of the curve
@@ -56,6 +58,8 @@ class SmoothCurve:
     `smooth_curve` returns this result.
     """
 
+    __repr__ = described
+
     probability: Floats  # (n_points,), at most 200
     observed: Floats
     low: Floats
@@ -69,6 +73,7 @@ class SmoothCurve:
     note: str = ""
 
 
+@named()
 def smooth_curve(
     y: ArrayLike,
     probability: ArrayLike,

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, truth_array
+from overread.stats.estimate_names import named
 from overread.stats.margins import check_test
 from overread.stats.reader_studies.covariance import METRICS, RaterCovariance, rater_covariance, read_array
 from overread.stats.reader_studies.crossed import crossed_study
@@ -33,6 +34,7 @@ COVARIANCE = ("jackknife", "jackknife-all", "delong", "unbiased", *U_STATISTICS)
 CASES = ("random", "fixed", "within readers", "within arms")
 
 
+@named()
 def compare_arms(
     y: ArrayLike,
     scores: ArrayLike,
@@ -130,6 +132,7 @@ def compare_arms(
     return _study(truth, score_array, codes, asked, where)
 
 
+@named()
 def model_against_readers(
     y: ArrayLike,
     model_score: ArrayLike,

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from overread.errors import InputError
 from overread.kernels import njit
 from overread.stats.arrays import Bools, Codes, Floats, call_array, score_array, truth_array, weight_array
+from overread.stats.random_numbers import Random, generator
 
 TOLERANCE = 1e-12  # tolerance of a rate for rounding
 
@@ -154,7 +155,7 @@ def pool(
     )
 
 
-def product_draws(n_readers: int, n_patients: int, *, rng: np.random.Generator, replicates: int = 2000) -> ProductDraws:
+def product_draws(n_readers: int, n_patients: int, *, rng: Random, replicates: int = 2000) -> ProductDraws:
     """Draw readers and patients with replacement, independently of each other.
 
     Parameters
@@ -197,6 +198,7 @@ def product_draws(n_readers: int, n_patients: int, *, rng: np.random.Generator, 
     """
     if replicates < 1:
         raise InputError("product_draws: replicates", "at least 1", f"{replicates}")
+    rng = generator(rng, where="product_draws")
     draws = [
         np.array([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(replicates)], dtype=np.float64)
         for n in (n_readers, n_patients)

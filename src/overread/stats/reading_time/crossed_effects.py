@@ -14,6 +14,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, group_codes, score_array
 from overread.stats.quantiles import critical, upper
 from overread.stats.reading_time.variance_components import State, completed, maximise, products, state
+from overread.stats.result_text import described
 
 RESIDUAL = "residual"
 SINGULAR = 1e-8  # variance, relative to the residual variance, that counts as 0
@@ -89,6 +90,8 @@ class MixedModel:
     -----
     `mixed_model` returns this result.
     """
+
+    __repr__ = described
 
     names: tuple[str, ...]  # of the fixed effects, "intercept" first
     coefficients: Floats  # (p,)

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, group_codes, score_array, truth_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.reader_studies.reader_means import differences, in_both, levels_of, paired_t, two_arms
 from overread.stats.reading_time.crossed_effects import FixedEffect, MixedModel, mixed_model
+from overread.stats.result_text import described
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class ReadingTime:
     `reading_time_ratio` returns this result.
     """
 
+    __repr__ = described
+
     ratio: Estimate  # null 1; with truth: in absent cases
     df: float  # Satterthwaite's, of `ratio`
     arms: tuple[str, str]
@@ -71,6 +75,7 @@ class ReadingTime:
         return self.summary.geometric_mean
 
 
+@named()
 def reading_time_ratio(
     seconds: ArrayLike,
     *,

@@ -19,6 +19,8 @@ from overread.stats.arrays import (
     weight_array,
 )
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 from overread.stats.roc.auc_interval import auc_estimate, check_interval
 from overread.stats.roc.delong import describe, groups_of, placements, satterthwaite, spread
 
@@ -42,6 +44,8 @@ class PairsWithin:
     -----
     `pairs_within` returns this result.
     """
+
+    __repr__ = described
 
     auc: float
     influence: Floats  # (n_cases,), 0 where a case is in no pair
@@ -119,6 +123,7 @@ def _members(codes: Codes, usable: Bools) -> list[Codes]:
     return [members for members in groups if usable[codes[members[0]]]]
 
 
+@named("AUC within strata")
 def stratified_auc(
     y: ArrayLike,
     score: ArrayLike,

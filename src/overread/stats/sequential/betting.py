@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, score_array, weight_array
 from overread.stats.estimate import Estimate
+from overread.stats.result_text import described
 
 CAUTION = 0.5  # largest proportion of the capital at risk in one bet, as in the paper
 ROOM = 200_000  # elements of a block of steps times means
@@ -40,6 +41,8 @@ class ConfidenceSequence:
     -----
     `confidence_sequence` returns this result.
     """
+
+    __repr__ = described
 
     value: Floats  # running mean
     low: Floats  # never falls

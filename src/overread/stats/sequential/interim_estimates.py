@@ -22,6 +22,7 @@ from overread.stats.arrays import (
     probability_array,
     score_array,
 )
+from overread.stats.random_numbers import Random, generator
 from overread.stats.sequential.betting import ConfidenceSequence, confidence_sequence
 
 __all__ = [
@@ -72,7 +73,7 @@ def sequential_rate(
     call: ArrayLike,
     *,
     patient: ArrayLike,
-    rng: np.random.Generator | None,
+    rng: Random | None,
     rate: str = "sensitivity",
     look: ArrayLike | None = None,
     verification: Verification | None = None,
@@ -147,7 +148,7 @@ def sequential_auc(
     score: ArrayLike,
     *,
     patient: ArrayLike,
-    rng: np.random.Generator | None,
+    rng: Random | None,
     look: ArrayLike | None = None,
     verification: Verification | None = None,
     confidence: float = 0.95,
@@ -221,7 +222,7 @@ def sequential_calibration(
     probability: ArrayLike,
     *,
     patient: ArrayLike,
-    rng: np.random.Generator | None,
+    rng: Random | None,
     look: ArrayLike | None = None,
     verification: Verification | None = None,
     confidence: float = 0.95,
@@ -293,7 +294,7 @@ def _sample(
     patient: ArrayLike,
     look: ArrayLike | None,
     verification: Verification | None,
-    rng: np.random.Generator | None,
+    rng: Random | None,
     *,
     where: str,
 ) -> _Sample:
@@ -307,9 +308,8 @@ def _sample(
     first = np.sort(np.unique(patients[arrival], return_index=True)[1])
     case = arrival[first]
     if rng is not None:
-        keys = rng.random(truth.size)[
-            case
-        ]  # one per input case, so that cases added at the end do not change earlier keys
+        # One key per input case, so that cases added at the end do not change earlier keys.
+        keys = generator(rng, where=where).random(truth.size)[case]
         case = case[np.lexsort((keys, looks[case]))]
     later = truth.size - n_patients
     notes = [f"{later} later {'case' if later == 1 else 'cases'} of a patient left out"] if later else []
