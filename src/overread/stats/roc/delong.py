@@ -230,7 +230,7 @@ def one_class(y: Bools) -> codes.Text:
 def describe(groups: ClassGroups, *, weighted: bool) -> codes.Text:
     """The name of the variance, for an estimate's method.
 
-    >>> describe(Groups(), weighted=False)
+    >>> describe(ClassGroups(), weighted=False)
     'DeLong'
     """
     clustered = groups.cluster is not None

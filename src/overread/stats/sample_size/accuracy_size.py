@@ -180,7 +180,7 @@ def rate_sample_size(
     Buderer (1996) doi:10.1111/j.1553-2712.1996.tb03538.x. Checked against the formula in R 4.2.2.
 
     >>> rate_sample_size(0.9, half_width=0.05, share=0.1)
-    NeededCases(cases=139, total=1390, exact=138.29..., method='half width 0.05, wald interval, confidence 0.95')
+    NeededCases(cases=139, total=1390, exact=138.29..., method='CI of half width 0.05, Wald interval, confidence 0.95')
     """
     where = "rate_sample_size"
     for name, value in (("rate", rate), ("half_width", half_width), ("share", share / 2)):
