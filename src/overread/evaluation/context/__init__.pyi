@@ -48,8 +48,8 @@ from .reader_context import ReadSelection as ReadSelection
 from .reader_context import build_reader_context as build_reader_context
 from .score_matrix import Column as Column
 from .score_matrix import ScoreMatrix as ScoreMatrix
+from .score_matrix import build_scores as build_scores
 from .score_matrix import only as only
-from .score_matrix import panel as panel
 from .site_populations import Population as Population
 from .site_populations import populations as populations
 from .thresholds import Frozen as Frozen

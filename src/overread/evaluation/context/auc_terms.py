@@ -8,7 +8,7 @@ contributions in the same way, so that cases and patients in common are allowed 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan, sqrt
 from typing import Any
 
@@ -87,9 +87,13 @@ def area(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: 
 def area_of(panel: ScoreMatrix, of: Cases) -> AucTerm:
     """The AUC of these cases and what each patient adds to its error; NaN with a note where undefined."""
     counts = count(of.truth.astype(np.float64), of.patient)
-    value, influence, note = _influence(of)
-    if note and np.isnan(value):
-        return AucTerm(nan, np.empty(0, np.intp), np.empty(0), counts, note)
+    undefined = AucTerm(nan, np.empty(0, np.intp), np.empty(0), counts)
+    if note := one_class(of.truth):
+        return replace(undefined, note=note)
+    value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
+    if np.isnan(value):
+        return replace(undefined, note=codes.note("no_stratum_with_both_classes"))
+    note = codes.note("single_patient_of_class") if np.isnan(influence).any() else codes.NONE
     return AucTerm(value, *per_patient(panel, of.patient, influence), counts, note)
 
 
@@ -120,15 +124,6 @@ def _undrawn(panel: ScoreMatrix) -> Floats:
     if not panel.finite:
         return np.ones(int(stratum.max(initial=0)) + 1)
     return undrawn(panel.weight, stratum, where="evaluation.finite_population")
-
-
-def _influence(of: Cases) -> tuple[float, Floats, Text]:
-    if note := one_class(of.truth):
-        return nan, np.empty(0), note
-    value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
-    if np.isnan(value):
-        return nan, np.empty(0), codes.note("no_stratum_with_both_classes")
-    return value, influence, codes.note("single_patient_of_class") if np.isnan(influence).any() else codes.NONE
 
 
 def combined(terms: Iterable[tuple[float, AucTerm]], n_patients: int) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from overread.evaluation.context.analysis_context import AnalysisContext
 from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at, people
 from overread.evaluation.context.estimate_rows import count as counted
 from overread.evaluation.context.read_matrix import ReadMatrix, read_panel
-from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix, panel
+from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix, build_scores
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.context.thresholds import FEWEST, Frozen, Threshold, from_half, from_model, from_tune
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -211,7 +211,7 @@ def _points(
 def _outputs(joined: Join, findings: Sequence[str]) -> ScoreMatrix | None:
     """Scores of the read findings, mapped ones included, beside the truth of the main reference; None without any."""
     scores = pl.concat([joined.scores, joined.mapped]).filter(pl.col("finding").is_in(list(findings)))
-    return panel(replace(joined, scores=scores)) if scores.height else None
+    return build_scores(replace(joined, scores=scores)) if scores.height else None
 
 
 def _frozen(

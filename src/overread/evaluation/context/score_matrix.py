@@ -83,7 +83,7 @@ class ScoreMatrix:
         return finding in self.findings and bool((~np.isnan(self.scores(rater, finding))).any())
 
 
-def panel(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
+def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
     """The joined scores as arrays."""
     cases, scores = joined.cases, joined.scores
     order = {f: i for i, f in enumerate(vocabulary.names())}

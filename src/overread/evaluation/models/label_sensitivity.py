@@ -35,7 +35,7 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.finding_means import hits_and_size, mean_over, site_replicates
 from overread.evaluation.context.patient_draws import Draws, draws, totals
-from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, only, panel
+from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, build_scores, only
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
 from overread.evaluation.join.matching import Join
@@ -96,7 +96,11 @@ def _by_uncertain(
         made = again(replace(context.config.allowing_all(), uncertain=word))
         text = policy.replace(f"uncertain={context.config.uncertain}", f"uncertain={word}")
         yield _paired(
-            context, panel(made, policy=text, finite=context.panel.finite), f"policy:{policy}", _unscored(made), rng
+            context,
+            build_scores(made, policy=text, finite=context.panel.finite),
+            f"policy:{policy}",
+            _unscored(made),
+            rng,
         )
 
 
@@ -109,7 +113,7 @@ def _by_source(
         if source in ground.reference.split("+") or (config.references and source not in config.references):
             continue
         made = again(replace(config.allowing_all(), reference=source))
-        here, there = _on_common(ground, panel(made, policy=ground.policy, finite=ground.finite))
+        here, there = _on_common(ground, build_scores(made, policy=ground.policy, finite=ground.finite))
         if not len(here.case_id):
             continue
         note = codes.note("cases_with_both_labels", n=len(here.case_id), source=ground.reference)

@@ -86,7 +86,10 @@ def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Populati
 def auc_over(context: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
     """The AUC at the one site, or the unweighted mean of the within-site AUCs."""
     if len(over.sites) == 1:
-        return add_notes(_within_site(context, place, over.sites[0]), over.note)
+        site = over.sites[0]
+        of = chosen(context.panel, place.rater, place.finding, context.panel.at([site]))
+        counts = context.areas[place.rater, place.finding, site].counts
+        return add_notes(auc_estimate(of, counts, confidence=context.config.confidence), over.note)
     defined = [a for a in over.areas if a.value == a.value]
     if not defined:
         return not_estimable(codes.note("undefined_at_every_site"), over.areas[0].note)
@@ -96,19 +99,14 @@ def auc_over(context: AnalysisContext, place: EstimateKey, over: Reach) -> Estim
     return without_interval(made, codes.note("no_site_evaluable"), over.note)
 
 
-def _within_site(context: AnalysisContext, place: EstimateKey, site: str) -> Estimate:
-    of = chosen(context.panel, place.rater, place.finding, context.panel.at([site]))
-    counts = context.areas[place.rater, place.finding, site].counts
-    return auc_estimate(of, counts, confidence=context.config.confidence)
-
-
 def _site_row(context: AnalysisContext, place: EstimateKey, site: str) -> Row:
     spot = place.to(subgroup="site", level=site)
     found = context.areas.get((place.rater, place.finding, site))
     if found is None:
         made = not_estimable(codes.note("no_case_labelled_at_site"))
         return row(spot, Metric.AUC, made, confidence=context.config.confidence)
-    made = _within_site(context, place, site)
+    of = chosen(context.panel, place.rater, place.finding, context.panel.at([site]))
+    made = auc_estimate(of, found.counts, confidence=context.config.confidence)
     return row(spot, Metric.AUC, made, counts=found.counts, confidence=context.config.confidence)
 
 
