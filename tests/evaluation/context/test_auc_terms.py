@@ -8,13 +8,13 @@ from overread.evaluation.context.auc_terms import (
     Cases,
     area,
     auc_estimate,
-    chosen,
     combined,
     linear_estimate,
     mean_terms,
+    select,
 )
 from overread.evaluation.context.estimate_rows import Counts
-from overread.evaluation.context.patient_draws import Spot, auc_replicates, draws
+from overread.evaluation.context.patient_draws import RaterCases, auc_replicates, draws
 from overread.evaluation.context.score_matrix import NONE, build_scores
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.matching import join
@@ -75,7 +75,7 @@ def test_the_error_of_a_mean_over_findings_is_that_of_the_bootstrap(made):
     areas = [area(p, "acme", f, everything(p)) for f in p.findings]
     value, se = combined(mean_terms(areas), p.n_patients)
     drawn = draws(p, rng=np.random.default_rng(3), replicates=2000)
-    mean = auc_replicates(p, drawn, [Spot("acme", f, everything(p)) for f in p.findings]).mean(axis=1)
+    mean = auc_replicates(p, drawn, [RaterCases("acme", f, everything(p)) for f in p.findings]).mean(axis=1)
     assert value == pytest.approx(np.mean([a.value for a in areas]))
     assert se == pytest.approx(mean.std(ddof=1), rel=0.08)
 
@@ -115,4 +115,4 @@ def chosen_cases(y, score):
 def test_strata_are_off_where_none_is_stated(made):
     p = study(made)
     assert (p.pairs.codes == NONE).all()
-    assert chosen(p, "acme", "edema", everything(p)).pairs is None
+    assert select(p, "acme", "edema", everything(p)).pairs is None

@@ -19,7 +19,7 @@ from overread import codes
 from overread.codes import Text
 from overread.evaluation.context.estimate_rows import Counts, count, without_interval
 from overread.evaluation.context.score_matrix import NONE, Bools, Codes, Floats, ScoreMatrix
-from overread.evaluation.context.strata import joined_up
+from overread.evaluation.context.strata import merge_small_strata
 from overread.stats import roc
 from overread.stats.estimate import Estimate
 from overread.stats.roc.delong import one_class
@@ -64,7 +64,7 @@ class Cases:
         return {"cluster": self.patient, "weights": self.weight, "strata": self.strata, "finite": self.finite}
 
 
-def chosen(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
+def select(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
     """The cases in the mask that the rater scored and whose truth is stated; `within`: keep the strata of pairs."""
     index = np.flatnonzero(cases & panel.stated(rater, finding))
     pairs = panel.pairs.codes[index]
@@ -74,14 +74,14 @@ def chosen(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within
         panel.patient[index],
         pairs if within and (pairs != NONE).any() else None,
         None if panel.weight is None else panel.weight[index],
-        None if panel.strata is None else joined_up(panel.strata[index], panel.patient[index]),
+        None if panel.strata is None else merge_small_strata(panel.strata[index], panel.patient[index]),
         panel.finite,
     )
 
 
 def area(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> AucTerm:
     """The AUC of the cases in the mask and what each patient adds to its error; NaN with a note where undefined."""
-    return area_of(panel, chosen(panel, rater, finding, cases, within=within))
+    return area_of(panel, select(panel, rater, finding, cases, within=within))
 
 
 def area_of(panel: ScoreMatrix, of: Cases) -> AucTerm:
