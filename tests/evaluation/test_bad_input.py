@@ -58,7 +58,7 @@ AUC = {"analysis": "standalone", "metric": "auc", "finding": "mass", "at": ""}
 
 def test_one_class(study, tmp_path):
     e = run(study, labels=stated(study, "mass", 0))
-    noted(e, tmp_path, "all 120 cases have the finding absent: an AUC needs both classes", **AUC)
+    noted(e, tmp_path, "NE: all cases (n = 120) had the finding absent", **AUC)
 
 
 def test_one_case_of_a_class(study, tmp_path):

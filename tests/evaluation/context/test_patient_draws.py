@@ -8,9 +8,9 @@ from overread.evaluation.context.patient_draws import (
     RaterCases,
     auc_replicates,
     draws,
+    original_sample,
     rate_replicates,
     totals,
-    whole,
 )
 from overread.evaluation.context.score_matrix import build_scores
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -83,7 +83,7 @@ def test_the_whole_is_the_estimate_itself(ground):
     p = ground
     spot = RaterCases("acme", "mass", p.at(["b"]))
     y, s = p.truths("mass")[spot.cases] == 1, p.scores("acme", "mass")[spot.cases]
-    assert auc_replicates(p, whole(p), [spot])[0, 0] == pytest.approx(roc.auc(y, s).value, abs=1e-12)
+    assert auc_replicates(p, original_sample(p), [spot])[0, 0] == pytest.approx(roc.auc(y, s).value, abs=1e-12)
 
 
 def test_totals_in_blocks_are_totals():
