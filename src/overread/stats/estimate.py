@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import floor, isfinite, isnan, log10, nan
 
+from overread import codes
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Estimate:
@@ -12,9 +14,9 @@ class Estimate:
 
     `name` is the quantity, `confidence` the level of the interval; the name is no part of a comparison.
 
-    >>> Estimate(0.8379, 0.8321, 0.8436, method="DeLong", name="AUC")
+    >>> Estimate(0.8379, 0.8321, 0.8436, method=codes.method("delong"), name="AUC")
     AUC 0.838 (95% CI 0.832 to 0.844)
-    >>> Estimate(nan, note="one class only", name="AUC")
+    >>> Estimate(nan, note=codes.note("one_class", outcome="present", n=12), name="AUC")
     AUC not estimable: one class only
     """
 
@@ -23,8 +25,8 @@ class Estimate:
     high: float = nan
     se: float = nan
     p: float = nan
-    method: str = ""
-    note: str = ""
+    method: codes.Text = codes.NONE
+    note: codes.Text = codes.NONE
     name: str = field(default="", compare=False)
     confidence: float = 0.95
 
