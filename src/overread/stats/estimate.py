@@ -17,7 +17,7 @@ class Estimate:
     >>> Estimate(0.8379, 0.8321, 0.8436, method=codes.method("delong"), name="AUC")
     AUC 0.838 (95% CI 0.832 to 0.844)
     >>> Estimate(nan, note=codes.note("one_class", outcome="present", n=12), name="AUC")
-    AUC not estimable: one class only
+    AUC NaN (NE: all cases (n = 12) had the finding present)
     """
 
     value: float
@@ -45,7 +45,7 @@ def written(estimate: Estimate) -> str:
     """
     head, note = f"{estimate.name} " if estimate.name else "", str(estimate.note)
     if isnan(estimate.value):
-        return f"{head}not estimable" + (f": {note}" if note else "")
+        return f"{head}NaN" + (f" ({note})" if note else "")
     places = decimals(estimate.value, estimate.low, estimate.high)
     shown = f"{head}{estimate.value:.{places}f}"
     if not (isnan(estimate.low) and isnan(estimate.high)):
