@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from overread import findings, runs
 from overread.credentials import address_fault
 from overread.errors import InputError
 from overread.tables.records.typed_files import read_toml
@@ -55,10 +56,19 @@ def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str
     if config is None:
         return {}
     stated = read_toml(config)
-    inner = stated.get(section, stated if alone and not SECTIONS & set(stated) else {})
+    top = {key: value for key, value in stated.items() if key != "findings" or not isinstance(value, dict)}
+    inner = stated.get(section, top if alone and not SECTIONS & set(stated) else {})
     if not isinstance(inner, dict):
         raise InputError(config, f"a section [{section}]", f"a value ({inner!r:.80})")
     return inner
+
+
+def vocabulary(config: Path | None, cohort: Path | None = None) -> findings.Vocabulary:
+    """The vocabulary that [findings] of a configuration file states; without one the cohort's, or "chest"."""
+    section = {} if config is None else read_toml(config).get("findings")
+    if config is not None and isinstance(section, dict):  # a list is the key of a section that stands alone
+        return findings.stated(section, f"{config} [findings]", folder=config.parent)
+    return runs.vocabulary(cohort) if cohort is not None and runs.is_run(cohort) else findings.load("chest")
 
 
 def verified(wanted: bool, *paths: Path | str | None) -> None:

@@ -16,6 +16,7 @@ from overread.cli.arguments import check_words as _check_words
 from overread.cli.arguments import pair as _pair
 from overread.cli.arguments import stated as _stated
 from overread.cli.arguments import verified as _verified
+from overread.cli.arguments import vocabulary as _vocabulary
 from overread.cli.terminal import line, put, say, shown
 from overread.errors import InputError
 
@@ -135,7 +136,10 @@ def check(
     from overread.evaluation import EvaluationConfig
     from overread.protocol import check, section
 
-    stated = section(EvaluationConfig, _stated(config, "evaluation"), "evaluation") if config else None
+    words = _vocabulary(config)
+    stated = (
+        section(EvaluationConfig, _stated(config, "evaluation"), "evaluation", vocabulary=words) if config else None
+    )
     for said in check(file, table, evaluation=stated):
         put(said)
 
@@ -170,18 +174,25 @@ def cohort(
         stated["external_sites"] = external
     if max_unreadable is not None:
         stated["max_unreadable"] = max_unreadable
-    chosen = section(CohortConfig, stated, "cohort")
+    words = _vocabulary(config)
+    chosen = section(CohortConfig, stated, "cohort", vocabulary=words)
     if reader:
         place = f"[options] of {config}" if config else "[options] of a TOML file, given as --config FILE"
         options = _stated(config, "options", alone=False)
         source = datasets.load(
-            reader, root, options, where=place, allow_outside=allow_outside, cache=out / ".headers.parquet"
+            reader,
+            root,
+            options,
+            where=place,
+            allow_outside=allow_outside,
+            cache=out / ".headers.parquet",
+            vocabulary=words,
         )
     elif images is None or labels is None:
         found = "--images alone" if images else "--labels alone" if labels else "neither"
         raise InputError("cohort", "--images and --labels, or --reader", found)
     else:
-        source, said = cohort_tables(images, labels, regions, allowed=chosen.missing_allowed)
+        source, said = cohort_tables(images, labels, regions, allowed=chosen.missing_allowed, vocabulary=words)
         for remark in said:
             put(remark)
     if cluster and workers:
@@ -251,7 +262,8 @@ def splits(
     from overread.protocol import section
 
     _verified(verify, cohort)
-    made = write_splits(cohort, out, section(CohortConfig, _stated(config, "cohort"), "cohort"))
+    words = _vocabulary(config, cohort)
+    made = write_splits(cohort, out, section(CohortConfig, _stated(config, "cohort"), "cohort", vocabulary=words))
     for site, hashed in made.items():
         put(f"{site}: {hashed[:12]}")
     put(f"Splits, each a split_file for a cohort of its own: {out.resolve()}")
@@ -302,7 +314,7 @@ def train(
     _verified(verify, cohort)
     given = {"network": network or None, "epochs": epochs, "seed": seed}
     stated = _stated(config, "training") | {k: v for k, v in given.items() if v is not None}
-    chosen = section(TrainingConfig, stated, "training")
+    chosen = section(TrainingConfig, stated, "training", vocabulary=_vocabulary(config, cohort))
     with shown() as show:
 
         def told(done: int, total: int, line: str) -> None:
@@ -372,7 +384,7 @@ def evaluate(
             labels,
             predictions,
             out,
-            section(EvaluationConfig, stated, "evaluation"),
+            section(EvaluationConfig, stated, "evaluation", vocabulary=_vocabulary(config)),
             tune=tune or (),
             reads=reads,
             title=title,

@@ -18,6 +18,7 @@ from overread.evaluation import EvaluationConfig
 from overread.evaluation.join import layouts
 from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame
 from overread.evaluation.join.unmatched import UnmatchedAllowance, matched
+from overread.findings import Vocabulary
 from overread.reporting.figures.figure_pool import drawing_pool
 from overread.reporting.report_folder import check_report_folder
 from overread.tables import records
@@ -103,13 +104,17 @@ def _evaluate_files(
         runs.check_file(file)
     known = earlier_heads(out / "ledger.jsonl", out, out / "report")
     ledger.read(out / "ledger.jsonl")  # one that cannot go on is refused before the earlier evaluation's run.json is
-    words = config.spellings
-    cases = layouts.images(images, spellings=words)
+    words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
+    cases = layouts.images(images, spellings=config.spellings)
     check_sites(cases.frame, config, images)
-    truths = [(f, layouts.labels(f, source=name, spellings=words)) for name, f in named]
-    scores, tuned = ([(f, layouts.predictions(f, spellings=words)) for f in given] for given in (predictions, tune))
-    answers = [] if reads is None else [(reads, layouts.reads(reads, spellings=words))]
-    truth, given, tuning = _stacked_labels(truths), _together(scores), _together(tuned) if tuned else None
+    truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
+    scores, tuned = ([(f, layouts.predictions(f, **words)) for f in given] for given in (predictions, tune))
+    answers = [] if reads is None else [(reads, layouts.reads(reads, **words))]
+    truth, given, tuning = (
+        _stacked_labels(truths, config.vocabulary),
+        _together(scores),
+        _together(tuned) if tuned else None,
+    )
     cases = replace(cases, unused=tuple(c for c in cases.unused if c not in config.subgroups))
     understood = _without_used([(images, cases), *truths, *scores, *tuned, *answers])
     files = {"images": images, **{f"labels {i}" if i > 1 else "labels": p for i, (_, p) in enumerate(named, 1)}}
@@ -276,11 +281,12 @@ def _named(given: Path | str) -> tuple[str, Path]:
     return (name, Path(file)) if equals and not os.path.exists(given) else ("", Path(given))
 
 
-def _stacked_labels(read: Sequence[tuple[Path, layouts.Read]]) -> pl.DataFrame:
+def _stacked_labels(read: Sequence[tuple[Path, layouts.Read]], vocabulary: Vocabulary) -> pl.DataFrame:
     """The labels of all files; two that state the same case and finding for one source are refused."""
     whole = pl.concat([r.frame for _, r in read], how="diagonal_relaxed")
     if len(read) > 1:
-        whole = tables.check(whole, "labels", where=f"labels {', '.join(str(f) for f, _ in read)}")
+        where = f"labels {', '.join(str(f) for f, _ in read)}"
+        whole = tables.check(whole, "labels", where=where, vocabulary=vocabulary)
     return whole
 
 
@@ -348,7 +354,12 @@ def _account(understood: Sequence[tuple[Path, layouts.Read]]) -> pl.DataFrame:
 
 
 def cohort_tables(
-    images: Path, labels: Path, regions: Path | None = None, *, allowed: float = 0.01
+    images: Path,
+    labels: Path,
+    regions: Path | None = None,
+    *,
+    allowed: float = 0.01,
+    vocabulary: Vocabulary | None = None,
 ) -> tuple[tables.Source, list[str]]:
     """Read the tables of a cohort as an evaluation reads them; what was left out or changed is in its notes.
 
@@ -360,15 +371,17 @@ def cohort_tables(
         The tables, long or wide.
     allowed : float
         The share of labelled cases, and of images with regions, that `images` may lack.
+    vocabulary : Vocabulary, optional
+        The findings that labels and regions may name; None = those of "chest".
 
     Raises
     ------
     InputError
         What `wide` refuses, images without a site, and labels or regions of images that are not there.
     """
-    read = {"images": layouts.images(images), "labels": layouts.labels(labels)}
+    read = {"images": layouts.images(images), "labels": layouts.labels(labels, vocabulary=vocabulary)}
     if regions is not None:
-        read["regions"] = layouts.regions(regions)
+        read["regions"] = layouts.regions(regions, vocabulary=vocabulary)
     if "site" not in read["images"].columns.values():
         expected = "a column 'site'"
         raise InputError(images, expected, "none", do="Add it: sites are never mixed between training and test.")

@@ -13,9 +13,10 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from overread import runs, tables, threads
+from overread import findings, runs, tables, threads
 from overread.cohort import open_cohort
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 from overread.images.store.pixel_store import Store
 from overread.tables.writing.files import clear_temporary
 from overread.tables.writing.names import below
@@ -71,7 +72,8 @@ def predict(
     Raises
     ------
     InputError
-        pixels of another recipe, a patient who was in training (splits other than train), nothing selected, outputs
+        pixels of another recipe, outputs that the cohort's vocabulary lacks or defines otherwise, a patient who was
+        in training (splits other than train), nothing selected, outputs
         that are not finite; whatever was in ``out`` before stays
 
     Assumptions: float32 without TF32 unless model.json asks for "prediction_precision": "bf16-mixed"; equal to the
@@ -83,6 +85,7 @@ def predict(
     store = cohort.store()
     check_recipe(model, store, where=cohort_folder)
     check_patients(model, images)
+    check_vocabulary(model, cohort.vocabulary, where=cohort_folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = {
         "model": model.name,
@@ -140,6 +143,7 @@ def _write(
         run.note("scale", "probability")
         run.note("images", len(work.images))
         run.note("findings", list(model.outputs))
+        run.note("vocabulary", findings.record_of(model.vocabulary))
 
 
 @contextmanager
@@ -215,6 +219,20 @@ def check_patients(model: Model, images: pl.DataFrame) -> None:
         )
 
 
+def check_vocabulary(model: Model, vocabulary: Vocabulary, *, where: object) -> None:
+    """Refuse a cohort in whose vocabulary an output of the model has another meaning, or none."""
+    others = model.vocabulary.differences(vocabulary, model.outputs)
+    if others:
+        raise InputError(
+            where,
+            f"the outputs of the model '{model.name}' as findings of the cohort's vocabulary '{vocabulary.name}', with "
+            f"the title, code and parents that they have in '{model.vocabulary.name}', which it was trained under",
+            f"{len(others)} that are missing or defined otherwise",
+            examples=others,
+            do="State these findings in [findings.extra] of the cohort as the model's model.json does.",
+        )
+
+
 def _clear_staging(out: Path, staging: Path) -> None:
     """Make the folder of this prediction's parts; parts of any other prediction, and torn files, are cleared away."""
     for other in out.glob(".partial-*"):
@@ -240,7 +258,7 @@ def _assemble(model: Model, work: ScoringWork, staging: Path) -> None:
     ]
     if model.members:
         frames.insert(0, frame(ids, model, model.name, logits.mean(0)))
-    tables.write(pl.concat(frames), staging / "predictions.parquet", "predictions")
+    tables.write(pl.concat(frames), staging / "predictions.parquet", "predictions", vocabulary=model.vocabulary)
     if any(m.target is None for m in work.members):
         return
     order = np.arange(len(ids))
