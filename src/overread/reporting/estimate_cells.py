@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 from overread.reporting.blocks import Cell
 from overread.reporting.number_format import MISSING, count, fixed, interval, number, p_value
-from overread.reporting.report_data import Row, plain_words
+from overread.reporting.report_data import Row
 
 ABSENT = "no estimate: this was not evaluated"
 
@@ -26,7 +26,7 @@ def notes_of(row: Row) -> tuple[str, ...]:
     >>> notes_of({"note": "unweighted mean of 2 sites; no interval: few cases"})
     ('unweighted mean of 2 sites', 'no interval: few cases')
     """
-    return tuple(plain_words(part) for part in (row.get("note") or "").split("; ") if part)
+    return tuple(part for part in (row.get("note") or "").split("; ") if part)
 
 
 def error_cell(row: Row | None) -> Cell:

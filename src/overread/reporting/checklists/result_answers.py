@@ -11,7 +11,6 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     at_title,
-    finding_title,
     overall,
     pick,
     population_title,
@@ -91,13 +90,13 @@ def internal(evidence: ReportData) -> Found | None:
     row = _auc(evidence, "internal")
     if row is None or not evidence.cast.trained:
         return None
-    return Found("discrimination", f"Internal test, {_name(row)}: {_said(row)}.")
+    return Found("discrimination", f"Internal test, {_name(evidence, row)}: {_said(row)}.")
 
 
 def external(evidence: ReportData) -> Found | None:
     """The AUC at sites that the model never saw."""
     rows = [r for p in evidence.cast.external if (r := _auc(evidence, p))]
-    said = [f"{population_title(evidence, r['population'])}, {_name(r)}: {_said(r)}" for r in rows]
+    said = [f"{population_title(evidence, r['population'])}, {_name(evidence, r)}: {_said(r)}" for r in rows]
     return Found("discrimination", f"{'; '.join(said)}.") if said else None
 
 
@@ -108,7 +107,7 @@ def fairness(evidence: ReportData) -> Found | None:
         return None
     columns = listed([c.replace("_", " ") for c in gaps["subgroup"].unique(maintain_order=True).to_list()])
     largest = gaps.sort(pl.col("estimate").abs(), descending=True).row(0, named=True)
-    return Found("subgroups", f"Gaps between groups of {columns}; the largest: {_gap(largest)}.")
+    return Found("subgroups", f"Gaps between groups of {columns}; the largest: {_gap(evidence, largest)}.")
 
 
 def subgroups(evidence: ReportData) -> Found | None:
@@ -187,7 +186,7 @@ def failures(evidence: ReportData) -> Found | None:
 
 def _headline(evidence: ReportData) -> list[str]:
     rows = [r for p in evidence.cast.populations if (r := _auc(evidence, p))]
-    return [f"{population_title(evidence, r['population'])}, {_name(r)}: {_said(r)}" for r in rows]
+    return [f"{population_title(evidence, r['population'])}, {_name(evidence, r)}: {_said(r)}" for r in rows]
 
 
 def _auc(evidence: ReportData, population: str) -> Row | None:
@@ -197,17 +196,17 @@ def _auc(evidence: ReportData, population: str) -> Row | None:
     return known.row(0, named=True) if known.height else None
 
 
-def _name(row: Row) -> str:
-    return "mean AUC over findings" if row["finding"] == MEAN else f"AUC of {finding_title(row['finding']).lower()}"
+def _name(evidence: ReportData, row: Row) -> str:
+    return "mean AUC over findings" if row["finding"] == MEAN else f"AUC of {evidence.heading(row['finding']).lower()}"
 
 
 def _said(row: Row) -> str:
     return interval(row["estimate"], row["low"], row["high"])
 
 
-def _gap(row: Row) -> str:
+def _gap(evidence: ReportData, row: Row) -> str:
     what = row["metric"].removeprefix("gap_").replace("auc", "AUC").replace("_", " ")
-    of = f" of {finding_title(row['finding']).lower()}" if row["finding"] else ""
+    of = f" of {evidence.heading(row['finding']).lower()}" if row["finding"] else ""
     against = row["contrast"].partition(":")[2]
     groups = f"{row['subgroup'].replace('_', ' ')} {row['level']}{f' against {against}' if against else ''}"
     return f"{what}{of}, {groups}: {interval(row['estimate'], row['low'], row['high'])}"

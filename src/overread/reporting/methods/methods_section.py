@@ -17,7 +17,7 @@ from overread.reporting.methods.bibliography import Cited, number_citations
 from overread.reporting.methods.sentences import kinds, told, untold
 from overread.reporting.methods.wording import READ, SENTENCES
 from overread.reporting.number_format import count, listed
-from overread.reporting.report_data import ReportData, finding_title
+from overread.reporting.report_data import ReportData
 
 
 def methods(evidence: ReportData) -> tuple[Section, Cited]:
@@ -158,13 +158,13 @@ def _training(evidence: ReportData) -> str:
     for name, record in evidence.trainings.items():
         c = (record.get("config") or {}).get("training") or record.get("config")
         if c and "epochs" in c:
-            told.setdefault(_training_of(c), []).append(name)
+            told.setdefault(_training_of(c, evidence), []).append(name)
     if len(told) == 1:
         return next(iter(told))
     return " ".join(f"{listed([f'“{n}”' for n in names])}: {text}" for text, names in told.items())
 
 
-def _training_of(c: Mapping[str, Any]) -> str:
+def _training_of(c: Mapping[str, Any], evidence: ReportData) -> str:
     """How a model was trained, from its configuration."""
     start = {None: "random weights", "imagenet": "ImageNet weights [@imagenet]"}.get(
         c.get("weights"), f"the weights in {c.get('weights')}"
@@ -182,7 +182,7 @@ def _training_of(c: Mapping[str, Any]) -> str:
     if isinstance(uncertain, dict):
         said = {"ignore": "left out", "absent": "taken as absent", "present": "taken as present"}
         each = [
-            f"{'uncertain labels' if k == '*' else finding_title(k)} {said.get(v, v)}" for k, v in uncertain.items()
+            f"{'uncertain labels' if k == '*' else evidence.heading(k)} {said.get(v, v)}" for k, v in uncertain.items()
         ]
         text += f". In training: {listed(each)}"
     return text + "."

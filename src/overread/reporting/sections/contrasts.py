@@ -15,7 +15,6 @@ from overread.reporting.report_data import (
     MEAN,
     ReportData,
     by,
-    finding_title,
     in_order,
     overall,
     pick,
@@ -43,7 +42,7 @@ def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) 
     shown = in_order(k[0] for k in rows)
     lines = [
         Line(
-            finding_title(f),
+            evidence.heading(f),
             tuple(mark_of(rows.get((p, f)), i, signed=True) for i, p in enumerate(shown)),
             strong=f == MEAN,
         )
@@ -68,7 +67,7 @@ def difference_table(evidence: ReportData, rows: dict, caption: str, heading: st
             row = rows.get((p, f))
             if row is not None:
                 cells = (classes_cell(row), estimate_cell(row, signed=True), *p_cells(row))
-                body.append((Cell(finding_title(f), kind="strong" if f == MEAN else ""), *cells))
+                body.append((Cell(evidence.heading(f), kind="strong" if f == MEAN else ""), *cells))
     families = {r["family"] for r in rows.values() if r.get("family")}
     remark = f"Adjusted by Holm within: {'; '.join(sorted(families))}." if families else ""
     return table(caption, (heads("Finding", "Present / absent", heading, "p", "p adjusted"),), body, remark=remark)
@@ -102,7 +101,7 @@ def _drop_blocks(evidence: ReportData, rows: dict, rater: str) -> list[Block]:
     shown = in_order(k[0] for k in rows)
     lines = [
         Line(
-            finding_title(f),
+            evidence.heading(f),
             tuple(mark_of(rows.get((p, f)), i + 1, signed=True) for i, p in enumerate(shown)),
             strong=f == MEAN,
         )
@@ -153,7 +152,7 @@ def _site_alone_table(evidence: ReportData, frame: pl.DataFrame, rater: str) -> 
             estimate_cell(r, signed=m == "auc_difference") if (r := rows.get((f, who, m, at))) else Cell("")
             for _, who, m, at in kinds
         ]
-        body.append((Cell(finding_title(f)), *cells))
+        body.append((Cell(evidence.heading(f)), *cells))
     outside = frame.filter(pl.col("rater") == site, pl.col("population") != "internal")
     unseen = [n for n in outside["note"].unique(maintain_order=True).to_list() if n]
     remark = f"At external sites: {'; '.join(unseen)}." if unseen else ""
@@ -193,7 +192,7 @@ def _matrix_table(evidence: ReportData, frame: pl.DataFrame, finding: str) -> Ta
             cells.append(replace(cell, shade=shade, note="internal" if inside else ""))
         body.append((Cell(rater), *cells))
     caption = (
-        f"AUC by model (rows) and site of the test patients (columns): {finding_title(finding).lower()}. Darker is "
+        f"AUC by model (rows) and site of the test patients (columns): {evidence.heading(finding).lower()}. Darker is "
         "higher."
     )
     return table(caption, ((Cell("Trained"), *(Cell(f"Tested at {s}") for s in sites)),), tuple(body))

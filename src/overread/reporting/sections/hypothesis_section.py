@@ -13,11 +13,9 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     by,
-    finding_title,
     in_order,
     overall,
     pick,
-    plain_words,
     population_title,
 )
 from overread.reporting.sections.contrasts import difference_table
@@ -58,7 +56,7 @@ def verdict_facts(row: Row) -> Facts:
     items = (
         ("Claim", row["claim"]),
         ("Verdict", str(row["verdict"])),
-        ("Why", plain_words(main_reason(row["reason"]))),
+        ("Why", main_reason(row["reason"])),
     )
     return Facts((*items, (set_when, row["rule"])))
 
@@ -141,7 +139,7 @@ def _evaluable(evidence: ReportData, detail: pl.DataFrame) -> Table:
     body = []
     for f in (f for f in evidence.cast.findings if f in set(detail["finding"])):
         cells = [_evaluable_cell(pick(detail, finding=f, population=p).to_dicts()) for p in populations]
-        body.append((Cell(finding_title(f)), *cells))
+        body.append((Cell(evidence.heading(f)), *cells))
     caption = (
         f"Evaluable findings: at least {least[0]} patients with it and {least[1]} without it at the external site, "
         "scored by every model compared."
@@ -156,7 +154,7 @@ def _evaluable_cell(rows: list[Row]) -> Cell:
         why = "; ".join(
             dict.fromkeys((r["note"] or "no reason was given").removeprefix("not evaluable: ") for r in rows)
         )
-        return Cell("no", note=plain_words(why) or "not compared")
+        return Cell("no", note=why or "not compared")
     n = classes_cell(good[0]).text
     return Cell("evaluable" if len(good) == len(rows) else "in part", note=f"cases {n}" if n else "")
 

@@ -14,7 +14,6 @@ from overread.reporting.report_data import (
     ReportData,
     at_title,
     by,
-    finding_title,
     in_order,
     pick,
     population_title,
@@ -91,7 +90,7 @@ def _table(
                 key = (rater, population, finding)
                 if not any((*key, v) in changes for v in values):
                     continue
-                cells = [Cell(finding_title(finding))]
+                cells = [Cell(evidence.heading(finding))]
                 for value in values:
                     cells.append(estimate_cell(numbers.get((*key, value))))
                     if value != main:

@@ -12,7 +12,7 @@ from overread.reporting.figures import reader_roc
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import count, fixed, listed, number, p_value, plural
-from overread.reporting.report_data import ReportData, Row, finding_title, pick
+from overread.reporting.report_data import ReportData, Row, pick
 from overread.reporting.sections.reader_tables import agreement_blocks, others_blocks
 from overread.reporting.sections.reader_titles import (
     FEW,
@@ -61,7 +61,7 @@ def _arms_table(found: list[ReadRows]) -> list[Block]:
         for row in rows.to_dicts():
             metric = row["metric"].removesuffix("_difference")
             words = (
-                finding_title(row["finding"]),
+                reads.heading(row["finding"]),
                 reference_title(row["reference"]),
                 f"{reads.arm} − {row['contrast'].partition(':')[2]}",
                 names.get(metric, metric),
@@ -93,7 +93,7 @@ def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
             f"These readers' own reads went into {listed(own)}: there readers are favoured over any model. "
             "Only the majority of the other readers judges a reader without the reader's own word."
         )
-    rare = [finding_title(f) for f in reads.findings if _rare(reads, f)]
+    rare = [evidence.heading(f) for f in reads.findings if _rare(reads, f)]
     if rare:
         said.append(f"Fewer than {_RARE} cases present under some reference: {listed(rare)}. Intervals there are wide.")
     if reads.policy and reads.every["call"].n_unique() > 1:
@@ -112,7 +112,7 @@ def _overview(reads: ReadRows) -> list[Block]:
         for o in reads.outputs(finding):
             key = ("sensitivity_difference", _AT_SPECIFICITY, o, _AGAINST)
             marks = tuple(mark_of(rows[key], i, signed=True) for i, (_, rows) in enumerate(of) if key in rows)
-            lines += [Line(f"{finding_title(finding)}: {output_title(o)}", marks)] if marks else []
+            lines += [Line(f"{reads.heading(finding)}: {output_title(o)}", marks)] if marks else []
     if not lines:
         return []
     own = [reference_title(r) + (" †" if r in reads.made - {OTHERS} else "") for r in reads.references]
@@ -137,13 +137,13 @@ def _finding(reads: ReadRows, finding: str, evidence: ReportData) -> list[Block]
     outputs = reads.outputs(finding)
     if not outputs:
         return []
-    blocks: list[Block] = [Text(finding_title(finding), kind="heading")]
+    blocks: list[Block] = [Text(evidence.heading(finding), kind="heading")]
     figure = _figure(reads, finding, evidence)
     blocks += [figure] if figure else []
     blocks.append(_matched_table(reads, finding))
     points = reads.points(finding)
     frozen = [_frozen_table(reads, finding, at) for at in points]
-    more: list[Block] = [Folded(f"{finding_title(finding)}: at frozen thresholds", tuple(frozen))] if frozen else []
+    more: list[Block] = [Folded(f"{evidence.heading(finding)}: at frozen thresholds", tuple(frozen))] if frozen else []
     return [*blocks, *more, *others_blocks(reads, finding)]
 
 
@@ -159,9 +159,9 @@ def _figure(reads: ReadRows, finding: str, evidence: ReportData) -> Figure | Non
     key = reader_roc.LegendKey(tuple(map(output_title, outputs)), named, few)
     cut = f" The axis of 1 − specificity ends at {end:g}; what lies beyond it stands in the tables." if end < 1 else ""
     caption = (
-        f"{finding_title(finding)}: ROC curve of each model on the cases that were read, with pointwise bands, and the "
-        f"operating point of every reader, a panel per reference standard. Dotted: sensitivity and specificity of the "
-        f"average reader. Hollow grey points: readers with fewer than {FEW} present or {FEW} absent reads, without "
+        f"{evidence.heading(finding)}: ROC curve of each model on the cases that were read, with pointwise bands, and "
+        f"the operating point of every reader, a panel per reference standard. Dotted: sensitivity and specificity of "
+        f"the average reader. Hollow grey points: readers with fewer than {FEW} present or {FEW} absent reads, without "
         f"interval.{cut}"
     )
     name = f"readers-{reads.arm}-{finding}"
@@ -240,7 +240,7 @@ def _matched_table(reads: ReadRows, finding: str) -> Table:
         Cell("at the readers’ specificity", "group", span=2),
         Cell("at the readers’ sensitivity", "group", span=2),
     )
-    caption = f"{finding_title(finding)}: each model against the average reader, by reference standard."
+    caption = f"{reads.heading(finding)}: each model against the average reader, by reference standard."
     no_curve = OTHERS in reads.references and ("auc", "", reads.outputs(finding)[0], "") not in reads.rows(
         finding, OTHERS
     )
@@ -303,7 +303,7 @@ def _frozen_table(reads: ReadRows, finding: str, at: str) -> Table:
                 cells += [reads_cell(rows.get((metric, at, o, ""))), replace(less, note=tested)]
             body.append((Cell(output_title(o), note=threshold_of(rows["sensitivity", at, o, ""])), *cells))
     head = heads("", "Sensitivity", "Model − readers", "Specificity", "Model − readers")
-    caption = f"{finding_title(finding)}, {point_title(at)}: each model against the average reader."
+    caption = f"{reads.heading(finding)}, {point_title(at)}: each model against the average reader."
     return table(caption, (head,), body, remark=_frozen_remark(reads, finding, test), compact=True)
 
 

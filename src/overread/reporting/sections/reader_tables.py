@@ -7,7 +7,7 @@ import polars as pl
 from overread.reporting.blocks import Block, Cell, Folded, Table, Text, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, p_cells
 from overread.reporting.number_format import count
-from overread.reporting.report_data import ReportData, by, finding_title, in_vocabulary, pick
+from overread.reporting.report_data import ReportData, by, pick
 from overread.reporting.sections.reader_titles import (
     CALL_RATE,
     DAWID_SKENE,
@@ -31,7 +31,7 @@ _WITH = (("percent_agreement", "Percent agreement"), ("cohen_kappa", "Cohen κ")
 
 def others_blocks(reads: ReadRows, finding: str) -> list[Block]:
     """What is folded below a finding: readers below the curve, pairwise F1, uncertain calls, every reader."""
-    title = finding_title(finding)
+    title = reads.heading(finding)
     made = (
         (f"{title}: areas of graded reads", _graded(reads, finding)),
         (f"{title}: readers below the curve", _below(reads, finding)),
@@ -58,7 +58,7 @@ def _graded(reads: ReadRows, finding: str) -> list[Table]:
             cells = (reads_cell(less, signed=True), p_cells(less)[0]) if less else (Cell(""), Cell(""))
             body.append((Cell(output_title(name)), reads_cell(row), *cells))
     head = heads("", "AUC", "Model − mean reader", "p")
-    caption = f"{finding_title(finding)}: areas of graded reads, readers and cases random."
+    caption = f"{reads.heading(finding)}: areas of graded reads, readers and cases random."
     return [table(caption, (head,), body, compact=True)] if body else []
 
 
@@ -74,7 +74,7 @@ def _below(reads: ReadRows, finding: str) -> list[Table]:
     titles = {"cases=read": "Curve on all cases read", "cases=own": "Curve on the reader's own cases"}
     head = heads("Reference", "Model", *(titles[k] for k in kinds))
     caption = (
-        f"{finding_title(finding)}: readers whose point lies below the model's ROC curve, of those with reads enough."
+        f"{reads.heading(finding)}: readers whose point lies below the model's ROC curve, of those with reads enough."
     )
     return [table(caption, (head,), body, compact=True)] if body else []
 
@@ -97,7 +97,7 @@ def _pairwise(reads: ReadRows, finding: str) -> list[Table]:
                 less = rows.get(("pairwise_f1_difference", point, o))
                 cells = (reads_cell(own), reads_cell(people), reads_cell(less, signed=True))
                 body.append((Cell(output_title(o)), Cell(point_title(point)), *cells))
-    caption = f"{finding_title(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
+    caption = f"{reads.heading(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
     head = heads("Model", "Threshold", "Model against readers", "Mean reader against all others", "Model − mean reader")
     remark = "No reference standard enters: this is how much raters call alike, not how right they are."
     return [table(caption, (head,), body, remark=remark, compact=True)] if body else []
@@ -144,7 +144,7 @@ def _uncertain(reads: ReadRows, finding: str) -> list[Table]:
         "Sensitivity at the readers’ specificity, model − readers",
         "Specificity at the readers’ sensitivity, model − readers",
     )
-    return [table(f"{finding_title(finding)}: what uncertain calls are taken for.", (head,), body, compact=True)]
+    return [table(f"{reads.heading(finding)}: what uncertain calls are taken for.", (head,), body, compact=True)]
 
 
 def _every(reads: ReadRows, finding: str) -> list[Table]:
@@ -173,7 +173,7 @@ def _every(reads: ReadRows, finding: str) -> list[Table]:
                 )
         if body:
             head = heads("Reader", "Present / absent", "Sensitivity", "Specificity", *(t for t, *_ in extra))
-            caption = f"{finding_title(finding)}: every reader; reference: {reference_title(reference)}."
+            caption = f"{reads.heading(finding)}: every reader; reference: {reference_title(reference)}."
             made.append(table(caption, (head,), body, compact=True))
     return made
 
@@ -211,32 +211,32 @@ def agreement_blocks(evidence: ReportData, found: list[ReadRows]) -> list[Block]
     for level in levels:
         part = pick(frame, level=level)
         where = f" ({level})" if len(levels) > 1 else ""
-        blocks += _among(part, where) + _with_models(part, where)
+        blocks += _among(evidence, part, where) + _with_models(evidence, part, where)
     return blocks
 
 
-def _among(frame: pl.DataFrame, where: str) -> list[Block]:
+def _among(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
     part = pick(frame, rater=READERS, at="")
     rows = by(part, "finding", "metric")
     body = [
         (
-            Cell(finding_title(f)),
+            Cell(evidence.heading(f)),
             Cell(count(next((r["n_cases"] for k, r in rows.items() if k[0] == f), None)), "num"),
             *(reads_cell(rows.get((f, m))) for m, _ in _AMONG),
         )
-        for f in in_vocabulary(part["finding"].unique().to_list())
+        for f in evidence.vocabulary.ordered(part["finding"].unique().to_list())
     ]
     head = heads("Finding", "Cases", *(t for _, t in _AMONG))
     return [table(f"Agreement among readers{where}.", (head,), body)] if body else []
 
 
-def _with_models(frame: pl.DataFrame, where: str) -> list[Block]:
+def _with_models(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
     """Pooled reads with each model's calls where it calls as often as they do; frozen points and each reader folded."""
     part = frame.filter(pl.col("at").str.contains("with="))
     rows = by(part, "finding", "at", "rater", "metric")
     keys = [
         (f, at)
-        for f in in_vocabulary(part["finding"].unique().to_list())
+        for f in evidence.vocabulary.ordered(part["finding"].unique().to_list())
         for at in pick(part, finding=f)["at"].unique(maintain_order=True)
     ]
     even = [k for k in keys if k[1].startswith(CALL_RATE)]
@@ -246,7 +246,7 @@ def _with_models(frame: pl.DataFrame, where: str) -> list[Block]:
 
     def made(shown: list[tuple[str, str]], raters: list[str], what: str) -> list[Table]:
         body = [
-            (Cell(finding_title(f)), Cell(_model_of(at)), Cell(point_title(at)), Cell(r), *map(reads_cell, got))
+            (Cell(evidence.heading(f)), Cell(_model_of(at)), Cell(point_title(at)), Cell(r), *map(reads_cell, got))
             for f, at in shown
             for r in raters
             if any(got := [rows.get((f, at, r, m)) for m, _ in _WITH])

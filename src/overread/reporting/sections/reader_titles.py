@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
 from overread.reporting.estimate_cells import estimate_cell, notes_of
 from overread.reporting.number_format import listed
-from overread.reporting.report_data import FROM_READS, ReportData, Row, at_title, by, in_vocabulary, pick, plain_words
+from overread.reporting.report_data import FROM_READS, ReportData, Row, at_title, by, finding_heading, pick
 
 READERS = "(readers)"
 MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
@@ -44,6 +45,11 @@ class ReadRows:
     findings: tuple[str, ...]
     made: frozenset[str]  # references that these readers' own reads went into
     models: tuple[str, ...]  # in the page's order
+    vocabulary: Vocabulary
+
+    def heading(self, finding: str) -> str:
+        """How a finding is headed."""
+        return finding_heading(finding, self.vocabulary)
 
     def outputs(self, finding: str) -> tuple[str, ...]:
         """The models' outputs that score a finding, leading model first, a model's outputs beside each other."""
@@ -82,9 +88,9 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         policy = policy if policy in policies else policies[0]
         frame = every.filter(pl.col("call").is_in([policy, ""]))
         made = frozenset({MAJORITY, OTHERS, DAWID_SKENE, *(evidence.config.get("reader_made") or ())})
-        names = in_vocabulary(frame["finding"].unique().to_list())
+        names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         named = references(evidence, frame["reference"])
-        found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters))
+        found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters, evidence.vocabulary))
     return found
 
 
@@ -166,8 +172,13 @@ def in_sentence(reference: str) -> str:
 
 
 def output_title(rater: str) -> str:
-    """A model's output, its mapping in words."""
-    return plain_words(rater)
+    """A model's output, its mapping in words.
+
+    >>> output_title("acme_v2 [max of pleural_effusion, mass]")
+    'acme_v2 [max of pleural effusion, mass]'
+    """
+    model, bracket, mapping = rater.partition(" [")
+    return model + bracket + mapping.replace("_", " ")
 
 
 def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:

@@ -10,7 +10,7 @@ import polars as pl
 
 from overread.reporting.blocks import Cell, Facts, Folded, Points, Section, Table, Text, heads, table
 from overread.reporting.number_format import MISSING, count, plural, seconds
-from overread.reporting.report_data import ReportData, finding_title, plain_words, population_title
+from overread.reporting.report_data import ReportData, population_title
 
 
 def not_computed(evidence: ReportData) -> Section:
@@ -68,7 +68,7 @@ def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, said: 
     )
     rows = [
         (
-            Cell(plain_words(r["note"]) or "no reason was given"),
+            Cell(r["note"] or "no reason was given"),
             Cell(count(r["len"]), kind="num"),
             *(Cell(_few([_word(evidence, c, v) for v in r[c] if v])) for c in columns),
         )
@@ -80,7 +80,7 @@ def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, said: 
 
 def _word(evidence: ReportData, column: str, value: str) -> str:
     if column == "finding":
-        return finding_title(value)
+        return evidence.heading(value)
     if column == "population":
         return population_title(evidence, value)
     return value if column == "rater" else value.replace("_", " ").replace("auc", "AUC")

@@ -18,7 +18,6 @@ from overread.reporting.report_data import (
     Row,
     at_title,
     by,
-    finding_title,
     in_order,
     pick,
     population_title,
@@ -93,7 +92,7 @@ def _forests(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], p
         what = (
             "mean AUC over findings, the same in every group of a column"
             if finding == MEAN
-            else (f"AUC for {finding_title(finding).lower()}")
+            else (f"AUC for {evidence.heading(finding).lower()}")
         )
         whole = ", and of all cases together (bold row, dashed line)" if finding == MEAN else ""
         over = _findings_of_means(pick(frame, finding=MEAN, metric="auc")) if finding == MEAN else ""
@@ -232,7 +231,7 @@ def _gaps(
         body += [group(f"Gap in {title}", 6)] if rows.height else []
         for row in rows.iter_rows(named=True):
             place = words(
-                finding_title(row["finding"]), _title(row["subgroup"]), population_title(evidence, row["population"])
+                evidence.heading(row["finding"]), _title(row["subgroup"]), population_title(evidence, row["population"])
             )
             body.append((*place, _gap_cell(row), *p_cells(row)))
     return table(caption, (heads("Finding", "Column", "Population", "Gap", "p", "Holm"),), body, compact=True)
@@ -283,7 +282,7 @@ def _full_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
                 first = next((r for r in got if r), None)
                 if first:
                     cells = (estimate_cell(r) if r else Cell("") for r in got)
-                    body.append((Cell(finding_title(f)), classes_cell(first), *cells))
+                    body.append((Cell(evidence.heading(f)), classes_cell(first), *cells))
     caption = "Every group, per population and finding. Rates at other operating points are in the estimates."
     head = heads("Finding", "Present / absent", *(_kind_title(m, at) for m, at in kinds))
     return table(caption, (head,), body, compact=True)
