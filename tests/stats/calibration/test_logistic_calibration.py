@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.calibration.logistic_calibration import calibration_line, hosmer_lemeshow, spiegelhalter
 
@@ -61,7 +62,7 @@ def test_calibration_line_equals_glm(case):
     assert (got.intercept.value, got.slope.value) == pytest.approx(
         (want["val_prob"]["Intercept"], want["val_prob"]["Slope"]), rel=1e-5
     )
-    assert ("left out" in got.slope.note) == (case["id"] == "edges_0_1")
+    assert ("excluded" in got.slope.note) == (case["id"] == "edges_0_1")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
@@ -132,7 +133,7 @@ def test_in_the_large_survives_separation():
 
 def test_probabilities_of_0_and_1_are_counted():
     line = calibration_line([0, 1, 0, 1, 1, 0], [0.0, 0.0, 0.3, 0.4, 1.0, 0.6])
-    assert line.slope.note == "probabilities of exactly 0 or 1 left out: 3, 1 of them wrong"
+    assert line.slope.note == codes.note("exact_probabilities", n=3, wrong=1)
 
 
 def test_no_test_where_there_is_none():

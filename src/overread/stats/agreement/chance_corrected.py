@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtr
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.agreement.ratings import Ratings, agreement_weights, rated
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
 from overread.stats.quantiles import critical
-from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, Statistic, joined_notes, resampled
+from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, Statistic, resampled
 from overread.stats.sampling_design import Sampling
 
 Chance = Callable[[Floats], tuple[Floats, Floats]]  # shares (b, q) -> agreement by chance (b,), its gradient (b, q)
@@ -140,29 +141,28 @@ def _coefficient(
     counts, sample = made.counts, made.sample
     reads = counts.sum(axis=1)
     several = reads >= 2
-    method = "Gwet's error"
+    method = codes.method("gwet")
     if not several.any():
-        return Estimate(nan, method=method, note=joined_notes("no case has two reads", made.note))
+        return Estimate(nan, method=method, note=codes.notes(codes.note("no_two_reads"), made.note))
     if chance is not None and made.n_categories < 2:
-        note = "one category only: agreement beyond chance is undefined"
-        return Estimate(nan, method=method, note=joined_notes(note, made.note))
+        return Estimate(nan, method=method, note=codes.notes(codes.note("single_category"), made.note))
     agreed = np.zeros(len(counts))
     pairs = reads[several] * (reads[several] - 1)
     agreed[several] = (counts * (counts @ matrix - 1)).sum(axis=1)[several] / pairs
     agreed = np.floor(agreed) if whole else agreed
     statistic = _statistic(agreed, several * 1.0, counts / reads[:, None], chance)
     single = int((~several).sum())
-    note = f"{single} case{'s' if single != 1 else ''} with one read" if single else ""
+    note = codes.note("single_reads", n=single) if single else codes.NONE
     if asked.rng is not None:
         result = resampled(statistic, sample, rng=asked.rng, replicates=asked.replicates, confidence=asked.confidence)
-        return replace(result, note=joined_notes(result.note, note, made.note))
+        return replace(result, note=codes.notes(result.note, note, made.note))
     fixed = sample.patient is None
     if single and fixed:
-        note += " (Gwet's error counts these as without agreement and is too large; rng= resamples instead)"
+        note = codes.notes(note, codes.note("single_reads_disagree"))
     value, influence = _influence(agreed, several, counts / reads[:, None], chance, fixed=fixed)
-    note = joined_notes(note, made.note)
+    note = codes.notes(note, made.note)
     if isnan(value):
-        note = joined_notes("one category only: agreement beyond chance is undefined", note)
+        note = codes.notes(codes.note("single_category"), note)
         return Estimate(nan, method=method, note=note)
     return linear_estimate(value, influence, sample, pair=made.complete_pair, confidence=asked.confidence, note=note)
 
@@ -204,7 +204,7 @@ def _influence(
 
 
 def linear_estimate(
-    value: float, influence: Floats, sample: Sampling, *, pair: bool, confidence: float, note: str = ""
+    value: float, influence: Floats, sample: Sampling, *, pair: bool, confidence: float, note: codes.Text = codes.NONE
 ) -> Estimate:
     """The estimate from n times what each case adds to it (n_cases,): Student's t, cut at 1, patients independent.
 
@@ -212,15 +212,19 @@ def linear_estimate(
     Gwet (2008) do; several readers: by n - 1 (Gwet's book and irrCAC); patients: by their number less 1.
     """
     n, units, clustered = sample.n_cases, sample.n_patients, sample.patient is not None
-    method = f"Gwet's error, t with {units - 1} df" + (", clustered by patient" if clustered else "")
     if units < 2:
-        return Estimate(value, method="Gwet's error", note=joined_notes("one case or patient: no interval", note))
+        return Estimate(value, method=codes.method("gwet"), note=codes.notes(codes.note("one_unit"), note))
+    method = codes.methods(
+        codes.method("gwet"),
+        codes.method("clustered_by_patient") if clustered else None,
+        codes.method("scale_t", df=units - 1),
+    )
     variance = sample.variance(sample.totals(influence / n), units)
     variance *= (n - 1) / n if pair and not clustered else 1.0
     se = sqrt(variance) if variance > NOTHING else 0.0
     half = critical(confidence, units - 1) * se
     p = float(2 * stdtr(units - 1, -abs(value) / se)) if se else nan
-    note = joined_notes("" if se else NO_SPREAD, note)
+    note = codes.notes(None if se else NO_SPREAD, note)
     return Estimate(value, value - half, min(value + half, 1.0), se=se, p=p, method=method, note=note)
 
 
@@ -238,7 +242,7 @@ def _with_null_error(result: Estimate, made: Ratings) -> Estimate:
     if not error:
         return result
     p = float(2 * ndtr(-abs(result.value) / error))
-    return replace(result, p=p, method=result.method + "; p by Fleiss, Nee & Landis")
+    return replace(result, p=p, method=codes.methods(result.method, codes.method("fleiss_nee_landis")))
 
 
 def _form(share: Floats, matrix: Floats) -> Floats:

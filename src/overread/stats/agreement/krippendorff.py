@@ -9,12 +9,13 @@ from math import nan
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.agreement.chance_corrected import linear_estimate
 from overread.stats.agreement.ratings import complete_pair, measured, rated, selected
 from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
-from overread.stats.resampling.replicates import joined_notes, resampled
+from overread.stats.resampling.replicates import resampled
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
 ROUNDING = 1e-12  # an expected disagreement below this share of its terms is none
@@ -68,7 +69,7 @@ def krippendorff_alpha(
 
     >>> e = krippendorff_alpha([[1, 1, np.nan], [2, 2, 3], [3, 3, 3], [1, np.nan, np.nan]])
     >>> round(e.value, 4), e.note
-    (0.65, '1 case with fewer than two reads left out')
+    (0.65, '1 case with fewer than two reads excluded')
     """
     where = "krippendorff_alpha"
     check_word(level, LEVELS, where=where, name="level")
@@ -82,7 +83,7 @@ def krippendorff_alpha(
         made = rated(ratings, where=where, cluster=cluster, numeric=level != "nominal", least=2)
         sample, note, table, pair = made.sample, made.note, made.counts, made.complete_pair
     if not len(table):
-        return Estimate(nan, method="Gwet's error", note=joined_notes("no case has two reads", note))
+        return Estimate(nan, method=codes.method("gwet"), note=codes.notes(codes.note("no_two_reads"), note))
     if level == "interval":
         parts = _interval(table)
     elif level == "ordinal":
@@ -91,12 +92,12 @@ def krippendorff_alpha(
         parts = _fixed(table, _distance(made.values, level, where))
     alpha = float(parts.alpha(np.ones((1, sample.n_cases)))[0])
     if np.isnan(alpha):
-        note = joined_notes("all reads are the same: alpha is undefined", note)
-        return Estimate(nan, method="Gwet's error", note=note)
+        note = codes.notes(codes.note("single_category"), note)
+        return Estimate(nan, method=codes.method("gwet"), note=note)
     if rng is None:
         return linear_estimate(alpha, parts.influence(), sample, pair=pair, confidence=confidence, note=note)
     result = resampled(parts.alpha, sample, rng=rng, replicates=replicates, confidence=confidence)
-    return replace(result, note=joined_notes(result.note, note))
+    return replace(result, note=codes.notes(result.note, note))
 
 
 def _distance(values: Floats, level: str, where: str) -> Floats:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats
 
@@ -25,7 +26,7 @@ class Majority:
     classes: Floats  # (n_classes,) class numbers in rising order
     tied: Bools  # (n_cases,) two or more classes lead
     abstentions: Numbers  # (n_cases,) votes that were not given
-    note: str
+    note: codes.Text
 
     @property
     def n_votes(self) -> Numbers:
@@ -69,10 +70,9 @@ def majority(votes: ArrayLike, *, classes: ArrayLike | None = None) -> Majority:
         winner[clear] = known[counts[clear].argmax(axis=1)]
     posterior = np.full(counts.shape, nan)
     posterior[given > 0] = counts[given > 0] / given[given > 0, None]
-    note = "; ".join(
-        f"{n} case{'s' if n != 1 else ''} {what}"
-        for n, what in ((int(tied.sum()), "tied"), (int((given == 0).sum()), "without a vote"))
-        if n
+    note = codes.notes(
+        codes.note("tied_votes", n=int(tied.sum())) if tied.any() else None,
+        codes.note("cases_without_vote", n=int((given == 0).sum())) if not given.all() else None,
     )
     return Majority(winner, posterior, counts, known, tied, table.shape[1] - given, note)
 

@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.special import ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.kernels import njit
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, probability_array, truth_array
 from overread.stats.calibration.binning import quantiles
 from overread.stats.calibration.ici import Distances, Errors, summaries
+from overread.stats.calibration.logistic_fits import no_level
 from overread.stats.estimate import Estimate
 from overread.stats.sampling_design import Sampling, sampling
 
@@ -35,8 +37,8 @@ class SmoothCurve:
     e90: Estimate
     emax: Estimate
     expected_if_calibrated: float  # the ICI that perfect probabilities would show on as many cases
-    method: str
-    note: str = ""
+    method: codes.Text
+    note: codes.Text = codes.NONE
 
 
 def smooth_curve(
@@ -79,9 +81,9 @@ def smooth_curve(
     truth = truth_array(y, where=where)
     p = probability_array(probability, truth.size, where=where)
     sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
-    reach, method = int(truth.size * span + 1e-5), f"loess, degree 2, span {span:g}"
+    reach, method = int(truth.size * span + 1e-5), codes.method("loess", span=span)
     if reach < 3 or p.min() == p.max():
-        empty, note = np.zeros(0), "fewer cases than a local fit needs, or equal probabilities"
+        empty, note = np.zeros(0), codes.note("no_local_fit")
         none = Estimate(nan, method=method, note=note)
         return SmoothCurve(empty, empty, empty, empty, none, none, none, none, nan, method, note)
     order = np.argsort(p, kind="stable")
@@ -91,13 +93,15 @@ def smooth_curve(
     return _curve(local, np.unique(points), truth[order], arranged, (method, float(ndtri(0.5 + confidence / 2))))
 
 
-def _curve(local: Local, points: Floats, truth: Bools, sample: Sampling, words: tuple[str, float]) -> SmoothCurve:
+def _curve(
+    local: Local, points: Floats, truth: Bools, sample: Sampling, words: tuple[codes.Text, float]
+) -> SmoothCurve:
     method, z = words
     rows, x = local.rows(points), local.sorted
     observed = rows @ local.y
     knots = np.unique(np.concatenate([x[:1], local.x, x[-1:]]))
     at_cases = np.interp(x, knots, local.fit(knots))
-    one_class = bool(truth.all() or not truth.any())
+    one_class = no_level(truth)
     seen = Errors(rows, local.carried(truth - at_cases, sample), sample)
     covariance = perfect = seen.covariance()
     if sample.patient is None and not one_class:  # perfect probabilities know their own variance
@@ -112,7 +116,7 @@ def _curve(local: Local, points: Floats, truth: Bools, sample: Sampling, words: 
         *(found.ici, found.e50, found.e90, found.emax),
         expected_if_calibrated=found.noise,
         method=method,
-        note="one class only: no band" if one_class else sample.note,
+        note=codes.notes(one_class, codes.note("no_band")) if one_class else sample.note,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word, probability_array, truth_array
 from overread.stats.calibration.logistic_fits import no_level
@@ -50,8 +51,8 @@ class DecisionCurve:
     true_positives: Floats
     false_positives: Floats
     prevalence: float
-    method: str
-    note: str = ""
+    method: codes.Text
+    note: codes.Text = codes.NONE
 
     @property
     def standardized(self) -> Floats:
@@ -122,7 +123,10 @@ def net_benefit(
         true_positives=hits,
         false_positives=alarms,
         prevalence=float(ground.present.sum()) if ground.defined else nan,
-        method=f"{'Wald' if interval == 'wald' else 'four imaginary patients'}, {ground.sample.words}",
+        method=codes.methods(
+            ground.sample.words,
+            codes.method("scale_wald") if interval == "wald" else codes.method("agresti_coull"),
+        ),
         note=ground.note,
     )
 
@@ -174,7 +178,7 @@ class _Ground:
     absent: Floats
     by_class: bool  # the prevalence was given: each class is a sample of its own
     defined: bool
-    note: str
+    note: codes.Text
 
     def shares(self, p: Floats, *, treated: bool = True) -> tuple[Floats, Floats]:
         """Shares of all cases that are treated (or are not) and are present, absent; (n_thresholds,) each."""
@@ -282,14 +286,14 @@ def _ground(
     cluster, weights, strata, finite = drawn
     sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
     mass = sample.weigh(everyone(truth.size))
-    why = no_level(truth) if prevalence is not None or not truth.size else ""
+    why = no_level(truth) if prevalence is not None or not truth.size else codes.NONE
     if why:
         share = mass
     elif prevalence is None:
         share = mass / mass.sum()
     else:
         share = mass * np.where(truth, prevalence / mass[truth].sum(), (1 - prevalence) / mass[~truth].sum())
-    note = why or sample.note or ("" if sample.n_patients > 1 else "one patient: no interval")
+    note = why or sample.note or (codes.NONE if sample.n_patients > 1 else codes.note("one_patient"))
     present, absent = np.where(truth, share, 0.0), np.where(truth, 0.0, share)
     return _Ground(truth, at, at / (1 - at), sample, present, absent, prevalence is not None, not why, note)
 

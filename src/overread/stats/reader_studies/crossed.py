@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from overread import codes
 from overread.stats.arrays import Bools, Codes, Floats
 from overread.stats.estimate import Estimate
 from overread.stats.reader_studies.covariance import covariance_of
@@ -22,27 +23,29 @@ from overread.stats.reader_studies.study_results import (
     ReaderStudy,
     class_note,
     equality,
-    joined,
     mean_estimate,
     only_pair,
     pair_estimate,
     reader_result,
     root,
-    t_name,
+    scale,
 )
 
 
-def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: str) -> ReaderStudy:
+def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: codes.Text) -> ReaderStudy:
     """Truth (n_cases,), scores (n_arms, n_readers, n_cases) of a design that was checked."""
     n_arms, n_readers, n_cases = scores.shape
     found = covariance_of(truth, scores.reshape(-1, n_cases), asked.metric, asked.covariance, cluster)
     values = found.values.reshape(n_arms, n_readers)
     rates = {"sensitivity": int(truth.sum()), "specificity": int((~truth).sum())}
     parts = components_of(values, found.covariance, rates.get(asked.metric, int(n_cases)))
-    few = "one reader: readers cannot be random" if n_readers == 1 and asked.readers == "random" else ""
-    note = joined(class_note(truth, asked.metric) or found.note, few, parts.negative, unread)
-    unit = "" if cluster is None else " of patients"
-    method = f"Obuchowski-Rockette, {asked.covariance} covariance{unit}, {_design(asked)}"
+    few = codes.note("one_reader") if n_readers == 1 and asked.readers == "random" else None
+    note = codes.notes(class_note(truth, asked.metric) or found.note, few, parts.negative, unread)
+    method = codes.methods(
+        codes.method("obuchowski_rockette", readers=asked.readers, cases=asked.cases),
+        codes.method("rater_covariance", kind=asked.covariance),
+        codes.method("clustered_by_patient") if cluster is not None else None,
+    )
     arms, pairs, spread = _estimates(values.mean(axis=1), n_readers, parts, asked, (method, note))
     df = (float(n_arms - 1), (n_arms - 1.0) * (n_readers - 1) if asked.cases == "fixed" else spread.df)
     f, p = equality(parts.ms_arm, n_readers / 2 * spread.variance, df)
@@ -55,7 +58,7 @@ def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: As
 
 
 def _estimates(
-    means: Floats, n_readers: int, parts: Components, asked: Asked, words: tuple[str, str]
+    means: Floats, n_readers: int, parts: Components, asked: Asked, words: tuple[codes.Text, codes.Text]
 ) -> tuple[tuple[Estimate, ...], dict[tuple[int, int], Estimate], DifferenceSpread]:
     """The arms, their differences, and the spread that all differences share."""
     method, note = words
@@ -63,7 +66,9 @@ def _estimates(
 
     def raw(value: float, spread: DifferenceSpread) -> Estimate:
         se, why = root(spread.variance)
-        return Estimate(float(value), se=se, method=f"{method}, {t_name(spread.df)}", note=joined(note, why))
+        return Estimate(
+            float(value), se=se, method=codes.methods(method, scale(spread.df)), note=codes.notes(note, why)
+        )
 
     for arm, mean in enumerate(means):
         spread = arm_spread(parts, arm, n_readers, readers=asked.readers, cases=asked.cases)
@@ -72,9 +77,3 @@ def _estimates(
     for a, b in combinations(range(len(means)), 2):
         pairs[a, b] = pair_estimate(raw(means[a] - means[b], spread), spread.df, asked)
     return tuple(arms), pairs, spread
-
-
-def _design(asked: Asked) -> str:
-    if asked.cases.startswith("within"):
-        return f"{asked.readers} readers, cases {asked.cases}"
-    return f"{asked.readers} readers, {asked.cases} cases"

@@ -7,6 +7,7 @@ from math import nan
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, truth_array
 from overread.stats.margins import check_test
@@ -203,7 +204,7 @@ def _ask(
 
 def _study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, where: str) -> ReaderStudy:
     seen = ~np.isnan(scores).all(axis=(0, 1))
-    unread = f"{(~seen).sum()} cases that nobody read" if not seen.all() else ""
+    unread = codes.note("unread_cases", n=int((~seen).sum())) if not seen.all() else codes.NONE
     truth, scores = truth[seen], scores[..., seen]
     cluster = None if cluster is None else np.unique(cluster[seen], return_inverse=True)[1].reshape(-1)
     if asked.covariance in U_STATISTICS:

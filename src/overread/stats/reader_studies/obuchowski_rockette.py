@@ -7,6 +7,7 @@ from math import inf, nan
 
 import numpy as np
 
+from overread import codes
 from overread.stats.arrays import Floats
 
 ROUNDING = 1e-12  # a variance this small beside that of one reader's value is 0 but for rounding
@@ -42,12 +43,12 @@ class Components:
     covariance: Floats = field(default_factory=_none)  # (n_arms, n_readers, n_arms, n_readers)
 
     @property
-    def negative(self) -> str:
-        """Which components came out negative, in words, or ""."""
+    def negative(self) -> codes.Text:
+        """A note on the components that came out negative, or ""."""
         named = {"reader": self.reader, "reader by arm": self.reader_by_arm, "cov2 - cov3": self.cov2 - self.cov3}
         named |= {f"cov2 of arm {i}": float(value) for i, value in enumerate(self.cov2_of_arm)}
-        found = [f"{name} {value:.3g}" for name, value in named.items() if _cleared(value, self) < 0]
-        return "negative variance components: " + ", ".join(found) if found else ""
+        found = tuple(f"{name} {value:.3g}" for name, value in named.items() if _cleared(value, self) < 0)
+        return codes.note("negative_components", components=found) if found else codes.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from math import inf, isnan, nan
 
 import numpy as np
 
+from overread import codes
 from overread.stats.arrays import Bools, Codes, Floats
 from overread.stats.reader_studies.shared_kernel_sums import shared_looks, totals
 
@@ -33,7 +34,7 @@ class Moments:
     covariance_biased: Floats  # (n_arms, n_arms), of V-statistics
     reader_values: Floats  # (n_arms, n_readers)
     reader_covariance: Floats  # (n_arms, n_arms, n_readers) of one reader taken as fixed, unbiased
-    note: str = ""
+    note: codes.Text = codes.NONE
 
     @property
     def components(self) -> Floats:
@@ -88,7 +89,7 @@ def moments_of(
         _over_parts(estimates[1], n_arms),
         own_values,
         _over_parts(_of_readers(wins.by_reader, counts.by_reader), n_arms),
-        "no two reads of different readers and different cases" if none_apart.any() else "",
+        codes.note("no_independent_reads") if none_apart.any() else codes.NONE,
     )
 
 

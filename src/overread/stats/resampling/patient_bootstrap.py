@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import (
     Codes,
@@ -268,7 +269,7 @@ def _fixed_rates(fixed: ArrayLike, where: str) -> Floats:
 
 
 def percentile_interval(
-    replicates: ArrayLike, *, value: float = nan, confidence: float = 0.95, undefined_because: str = ""
+    replicates: ArrayLike, *, value: float = nan, confidence: float = 0.95, undefined_because: codes.Text = codes.NONE
 ) -> Estimate:
     """The percentile interval and standard error of bootstrap replicates (n,); undefined replicates are counted.
 
@@ -278,21 +279,20 @@ def percentile_interval(
     doi:10.1214/aos/1176344552.
 
     >>> percentile_interval([1.0, 2.0, 3.0, 4.0, 5.0], value=3.0, confidence=0.5)
-    Estimate(value=3.0, low=2.0, high=4.0, se=1.58..., p=nan, method='bootstrap, percentile, 5 replicates', note='')
+    Estimate(value=3.0, low=2.0, high=4.0, se=1.58..., p=nan, method='percentile bootstrap, 5 samples', note='')
     """
     check_confidence(confidence, where="percentile_interval")
     values = np.asarray(replicates, dtype=np.float64).reshape(-1)
     defined = values[~np.isnan(values)]
-    method = f"bootstrap, percentile, {values.size} replicates"
+    method = codes.method("bootstrap_percentile", replicates=values.size)
     undefined = values.size - defined.size
-    because = f" ({undefined_because})" if undefined_because else ""
-    note = f"{undefined} of {values.size} replicates undefined{because}" if undefined else ""
+    counted = codes.note("undefined_samples", n=undefined, replicates=values.size) if undefined else codes.NONE
+    note = codes.notes(counted, undefined_because) if undefined else codes.NONE
     if defined.size < 2 or undefined > UNDEFINED_ALLOWED * values.size:
-        reason = "more than 1 %" if defined.size >= 2 else "fewer than two values"
-        return Estimate(value, method=method, note=f"{note or 'no spread'}, {reason}: no interval")
+        reason = codes.note("many_undefined") if defined.size >= 2 else codes.note("few_defined")
+        return Estimate(value, method=method, note=codes.notes(note, reason))
     if defined.min() == defined.max():
-        still = "no spread is seen in the resamples: no interval"
-        return Estimate(value, method=method, note=f"{note}; {still}" if note else still)
+        return Estimate(value, method=method, note=codes.notes(note, codes.note("equal_samples")))
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(value, float(low), float(high), float(defined.std(ddof=1)), method=method, note=note)
 

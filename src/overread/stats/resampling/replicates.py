@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from overread import codes
 from overread.stats.arrays import Floats
 from overread.stats.estimate import Estimate
 from overread.stats.resampling.patient_bootstrap import draw_counts, percentile_interval
@@ -16,7 +17,7 @@ Statistic = Callable[[Floats], Floats]  # weights (b, n_cases) -> values (b,) or
 
 CELLS_AT_ONCE = 2**22  # weights (replicates x cases) held at once: 32 MB
 NOTHING = 1e-24  # a variance below this is rounding
-NO_SPREAD = "no spread between cases is seen: the zero width understates the uncertainty"
+NO_SPREAD = codes.note("zero_variance")
 
 
 def replicated(statistic: Statistic, sample: Sampling, *, rng: np.random.Generator, replicates: int) -> Floats:
@@ -68,18 +69,9 @@ def resampled(
 def percentiles(values: Floats, value: float, sample: Sampling, confidence: float) -> Estimate:
     """An estimate with the percentile interval of its replicates (n,); says what was drawn and where nothing varies."""
     made = percentile_interval(values, value=value, confidence=confidence)
-    drawn = "cases" if sample.patient is None else "patients"
-    note = joined_notes(made.note, NO_SPREAD if made.low == made.high else "")
-    return replace(made, method=f"{made.method} of {drawn}", note=note)
-
-
-def joined_notes(*notes: str) -> str:
-    """Notes that say something, in one line.
-
-    >>> joined_notes("", "one reader", "2 cases left out")
-    'one reader; 2 cases left out'
-    """
-    return "; ".join(note for note in notes if note)
+    drawn = codes.method("cases_resampled") if sample.patient is None else codes.method("patients_resampled")
+    note = codes.notes(made.note, NO_SPREAD if made.low == made.high else None)
+    return replace(made, method=codes.methods(made.method, drawn), note=note)
 
 
 def _blocks(n_rows: int, sample: Sampling) -> Iterator[slice]:

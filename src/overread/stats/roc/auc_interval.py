@@ -1,4 +1,4 @@
-"""The interval and the test of one AUC, on its own scale or on the logit, with the special cases said in words."""
+"""The interval and the test of one AUC, on its own scale or on the logit, with a note on the special cases."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from math import inf, isnan
 
 from scipy.special import expit, logit
 
+from overread import codes
 from overread.errors import InputError, did_you_mean
 from overread.stats.estimate import Estimate
 from overread.stats.quantiles import critical, upper
@@ -26,18 +27,17 @@ def auc_estimate(raw: Estimate, df: float, *, interval: str, clip: bool, confide
     df infinite = normal quantiles; clip cuts a Wald interval to [0, 1]. Without a variance there is no interval, with a
     variance of 0 one of zero width and the reason in the note.
 
-    >>> auc_estimate(Estimate(0.8, se=0.1, method="DeLong"), 9.0, interval="logit-t", clip=True).method
-    'DeLong, logit, t with 9.0 df'
+    >>> raw = Estimate(0.8, se=0.1, method=codes.method("delong"))
+    >>> auc_estimate(raw, 9.0, interval="logit-t", clip=True).method
+    'DeLong, logit scale, t with 9 df'
     """
-    name = {"wald": "Wald", "logit": "logit", "logit-t": "logit, t"}[interval]
     value, se = raw.value, raw.se
     if isnan(se):
-        return replace(raw, method=f"{raw.method}, {name}")
+        return raw
     if se == 0 or value in (0.0, 1.0):
-        why = f"AUC of {value:g}: every pair is ordered" if value in (0.0, 1.0) else "the placement values do not vary"
-        why += "; the variance is 0 and the zero-width interval understates the uncertainty"
-        note = f"{raw.note}; {why}" if raw.note else why
-        return replace(raw, low=value, high=value, method=f"{raw.method}, {name}", note=note)
+        ordered = value in (0.0, 1.0)
+        why = codes.note("all_pairs_ordered", auc=float(value)) if ordered else codes.note("equal_placements")
+        return replace(raw, low=value, high=value, note=codes.notes(raw.note, why, codes.note("zero_variance")))
     times = critical(confidence, df)
     if interval == "wald":
         low, high, z = value - times * se, value + times * se, (value - 0.5) / se
@@ -46,5 +46,12 @@ def auc_estimate(raw: Estimate, df: float, *, interval: str, clip: bool, confide
         centre, error = float(logit(value)), se / (value * (1 - value))
         low, high = (float(expit(centre + sign * times * error)) for sign in (-1, 1))
         z = centre / error
-        name += f" with {df:.1f} df" if df < inf else ""
-    return replace(raw, low=low, high=high, p=2 * upper(abs(z), df), method=f"{raw.method}, {name}")
+    return replace(
+        raw, low=low, high=high, p=2 * upper(abs(z), df), method=codes.methods(raw.method, _scale(interval, df))
+    )
+
+
+def _scale(interval: str, df: float) -> codes.Text:
+    if interval == "wald":
+        return codes.method("scale_wald")
+    return codes.method("scale_logit_t", df=round(df, 1)) if df < inf else codes.method("scale_logit")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, isfinite
 
+from overread import codes
 from overread.errors import InputError
 
 MOST = 10**9  # more cases than this is no plan
@@ -18,7 +19,7 @@ class Needed:
     present: int
     absent: int
     exact: float
-    method: str
+    method: codes.Text
 
     @property
     def total(self) -> int:
@@ -26,19 +27,19 @@ class Needed:
         return self.present + self.absent
 
 
-def needed(exact: float, ratio: float, effect: float, method: str) -> Needed:
+def needed(exact: float, ratio: float, effect: float, method: codes.Text) -> Needed:
     """So many present cases and `ratio` times as many absent ones, inflated and rounded up.
 
-    >>> needed(70.2, 2.0, 1.0, "by hand")
-    Needed(present=71, absent=142, exact=70.2, method='by hand')
+    >>> needed(70.2, 2.0, 1.0, codes.method("planned_power", power=0.8))
+    Needed(present=71, absent=142, exact=70.2, method='power 0.8')
     """
     present = whole(effect * exact)
-    return Needed(present, whole(ratio * present), exact, method + inflated(effect))
+    return Needed(present, whole(ratio * present), exact, codes.methods(method, inflated(effect)))
 
 
-def inflated(effect: float) -> str:
+def inflated(effect: float) -> codes.Text:
     """What a method says of its design effect, nothing where there is none."""
-    return f", design effect {effect:g}" if effect != 1 else ""
+    return codes.method("design_effect", effect=effect) if effect != 1 else codes.NONE
 
 
 def whole(number: float) -> int:

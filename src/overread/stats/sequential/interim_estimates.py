@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import (
     Bools,
@@ -55,7 +56,7 @@ class _Sample:
     truth: Bools
     weights: Floats | None
     largest: float | None
-    note: str
+    note: codes.Text
 
 
 def sequential_rate(
@@ -111,7 +112,8 @@ def sequential_rate(
     right = (calls[sample.case] == wanted)[kept].astype(np.float64)
     weights = None if sample.weights is None else sample.weights[kept]
     sequence = confidence_sequence(right, weights=weights, largest_weight=sample.largest, confidence=confidence)
-    return _said(sequence, sample.case[kept], sample, f"no {'present' if wanted else 'absent'} case")
+    nothing = codes.note("no_cases_of_class", outcome="present" if wanted else "absent")
+    return _said(sequence, sample.case[kept], sample, nothing)
 
 
 def sequential_auc(
@@ -151,9 +153,9 @@ def sequential_auc(
     weights = None if sample.weights is None else sample.weights[present] * sample.weights[absent]
     largest = None if sample.largest is None else sample.largest**2
     sequence = confidence_sequence(above, weights=weights, largest_weight=largest, confidence=confidence)
-    note = f"{alone} {'case' if alone == 1 else 'cases'} without a partner" if alone else ""
+    note = codes.notes(sample.note, codes.note("unpaired_cases", n=alone) if alone else None)
     later = sample.case[np.maximum(present, absent)]
-    return _said(sequence, later, replace(sample, note="; ".join(n for n in (sample.note, note) if n)), "no pair")
+    return _said(sequence, later, replace(sample, note=note), codes.note("no_pairs"))
 
 
 def sequential_calibration(
@@ -191,7 +193,7 @@ def sequential_calibration(
         largest_weight=sample.largest,
         confidence=confidence,
     )
-    return _said(sequence, sample.case, sample, "no case")
+    return _said(sequence, sample.case, sample, codes.note("no_cases"))
 
 
 def _sample(
@@ -216,16 +218,16 @@ def _sample(
         keys = rng.random(truth.size)[case]  # one per case given: cases added at the end change no earlier key
         case = case[np.lexsort((keys, looks[case]))]
     later = truth.size - n_patients
-    notes = [f"{later} later {'case' if later == 1 else 'cases'} of a patient left out"] if later else []
+    notes = [codes.note("later_cases", n=later)] if later else []
     unknown = np.isnan(truth[case])
     if verification is None:
         _refuse_unknown(case[unknown], case.size, where=where)
-        return _Sample(case, truth[case] == 1, None, None, "; ".join(notes))
+        return _Sample(case, truth[case] == 1, None, None, codes.notes(*notes))
     probability = _probability(verification, truth.size, where=where)[case]
     if unknown.any():
-        notes.append(f"{int(unknown.sum())} of {case.size} first cases not verified, the others weighted for them")
+        notes.append(codes.note("unverified_cases", n=int(unknown.sum()), total=case.size))
     known = case[~unknown]
-    return _Sample(known, truth[known] == 1, 1 / probability[~unknown], 1 / verification.smallest, "; ".join(notes))
+    return _Sample(known, truth[known] == 1, 1 / probability[~unknown], 1 / verification.smallest, codes.notes(*notes))
 
 
 def _truth_or_nan(y: ArrayLike, *, where: str) -> Floats:
@@ -264,7 +266,7 @@ def _probability(verification: Verification, n: int, *, where: str) -> Floats:
     return probability
 
 
-def _said(sequence: ConfidenceSequence, case: Codes, sample: _Sample, nothing: str) -> ConfidenceSequence:
+def _said(sequence: ConfidenceSequence, case: Codes, sample: _Sample, nothing: codes.Text) -> ConfidenceSequence:
     """The sequence with its cases and what is to be known of the sample."""
     own = sequence.note if sequence.value.size else nothing
-    return replace(sequence, index=case, note="; ".join(note for note in (own, sample.note) if note))
+    return replace(sequence, index=case, note=codes.notes(own, sample.note))
