@@ -7,7 +7,7 @@ import json
 import re
 import string
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -180,6 +180,17 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(_templates(kind))
 
 
+def fill(text: str, parameters: Mapping[str, Parameter]) -> str:
+    """A text with its placeholders filled in.
+
+    Examples
+    --------
+    >>> fill("{n} {n:plural|site|sites}: {sites:list}", {"n": 1, "sites": ("north",)})
+    '1 site: north'
+    """
+    return _FORMATTER.vformat(text, (), parameters)
+
+
 def _joined(kind: str, separator: str, parts: Iterable[Text | None]) -> Text:
     found: list[Code] = []
     for part in parts:
@@ -191,7 +202,7 @@ def _joined(kind: str, separator: str, parts: Iterable[Text | None]) -> Text:
 
 
 def _rendered(kind: str, code: Code) -> Text:
-    return Text(_FORMATTER.vformat(_templates(kind)[code.name], (), dict(code.parameters)), (code,))
+    return Text(fill(_templates(kind)[code.name], dict(code.parameters)), (code,))
 
 
 @functools.cache
