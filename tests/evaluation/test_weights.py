@@ -166,7 +166,7 @@ def test_patients_in_several_strata_are_said_and_taken_as_drawn_from_the_whole(d
         patient_id=pl.when(pl.int_range(pl.len()) % 400 == 0).then(pl.lit("p")).otherwise("patient_id")
     )
     e = run(tabled(shared))
-    assert "1 patients lie in several sampling strata: patients are taken as drawn from the whole" in " ".join(e.notes)
+    assert "1 patients are in several sampling strata: patients are treated as one random sample" in " ".join(e.notes)
 
 
 @pytest.mark.parametrize("weight", [0.0, -2.0])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overread import tables, threads
+from overread import codes, tables, threads
 from overread.errors import InputError
 from overread.evaluation.context.analysis_context import AnalysisContext, site_areas
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
@@ -342,7 +342,7 @@ def _account(joined: Join, setting: AnalysisContext) -> pl.DataFrame:
     for name, column in setting.panel.groups.items():
         none = int((column.codes < 0).sum())
         if none:
-            lost.append(Dropped("cases", f"no value of {name}: in none of its groups", none))
+            lost.append(Dropped("cases", codes.note("group_missing", column=name), none))
     read = [joined.reads.account] if joined.reads is not None else []
     return pl.concat([joined.account, *read, account_frame("subgroups", lost)])
 

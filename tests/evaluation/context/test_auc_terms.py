@@ -106,7 +106,7 @@ def test_the_interval_follows_the_number_of_patients(patients, method, interval)
     assert method in made.method
     assert np.isfinite(made.low) == interval
     if not interval:
-        assert f"8 patients with the finding and 192 without it, and at least {FEWEST}" in made.note
+        assert f"8 patients with the finding and 192 without it (at least {FEWEST}" in made.note
 
 
 def chosen_cases(y, score):

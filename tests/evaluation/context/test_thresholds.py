@@ -41,7 +41,7 @@ def test_the_half_that_fits_is_not_tested(ground):
     assert not fitted & tested
     assert len(fitted) == 50
     assert frozen.tested[ground.at(["b"])].all()
-    assert "half of the patients (50, drawn at random) and tested on the other 90" in frozen.words
+    assert "fitted in a random half of the patients (50) and evaluated in the other 90" in frozen.words
 
 
 def test_the_half_attains_what_its_threshold_was_chosen_for(ground):
@@ -72,8 +72,8 @@ def test_a_recalibration_needs_ten_patients_of_each_class(made):
         p, "acme", (Population("internal", ("a",)),), half_of_patients(p, rng=np.random.default_rng(0)), CONFIG
     )
     assert np.isnan(frozen.lines["edema"].slope)
-    assert "to fit it on, and 10 of each are needed" in frozen.lines["edema"].note
-    assert "coarse: fitted on" in frozen.thresholds["edema"]["spec80"].note
+    assert "without it (10 of each required)" in frozen.lines["edema"].note
+    assert "imprecise threshold: specificity" in frozen.thresholds["edema"]["spec80"].note
 
 
 @pytest.mark.slow

@@ -81,13 +81,13 @@ def test_a_big_gain_is_supported():
 def test_no_gain_and_many_patients_is_not_supported():
     found = verdict(setting({"pooled": 1.0, "nih": 1.5, "gz": 1.5}))
     assert found["verdict"] == "not supported"
-    assert "A gain of 0.01 is ruled out, Holm over 4 contrasts" in found["reason"]
+    assert "D >= 0.01 was rejected (one-sided 0.025, Holm over 4 contrasts)" in found["reason"]
 
 
 def test_few_patients_cannot_tell():
     found = verdict(setting({"pooled": 1.2, "nih": 1.0, "gz": 1.0}, patients=30, settings=config(minimum_present=5)))
     assert found["verdict"] == "cannot tell"
-    assert "no gain of 0.01 is ruled out anywhere" in found["reason"]
+    assert "a gain of 0.01 or more could not be excluded in any contrast" in found["reason"]
 
 
 def test_a_gain_at_one_of_two_sites_is_not_supported_as_a_gain():
@@ -115,12 +115,12 @@ def test_too_few_patients_of_a_class_are_counted_per_finding_and_site():
     assert verdicts[0]["verdict"] == "cannot tell"
     present = np.unique(made.panel.patient[(made.panel.truth[0] == 1) & (made.panel.site.codes == 0)]).size
     note = pick(rows, finding="edema", population="external:x", contrast="rater:nih")[0]["note"]
-    assert note.startswith(f"not evaluable: {present} patients with it and ")
-    assert "(20 and 20 needed)" in note
-    assert f"x: edema: {present} patients with it" in verdicts[0]["reason"]
+    assert note.startswith(f"NE: not evaluable; too few patients: {present} with the finding and ")
+    assert "(20 and 20 required)" in note
+    assert f"x: edema: too few patients: {present} with the finding" in verdicts[0]["reason"]
     mean = pick(rows, finding="(mean)", population="external:x", contrast="rater:nih")[0]
     assert np.isnan(mean["estimate"])
-    assert "no finding is evaluable" in mean["note"]
+    assert "NE: not evaluable" in mean["note"]
 
 
 def test_twenty_patients_are_enough_and_nineteen_are_not():
@@ -132,15 +132,15 @@ def test_twenty_patients_are_enough_and_nineteen_are_not():
         truth[0, cases[: 2 * wanted : 2]] = 1.0
     rows, _ = h1(made)
     assert np.isfinite(pick(rows, finding="edema", population="external:x", contrast="rater:nih")[0]["estimate"])
-    assert "19 patients with it and 40 without" in pick(rows, finding="edema", population="external:y")[0]["note"]
+    assert "19 with the finding and 40 without it" in pick(rows, finding="edema", population="external:y")[0]["note"]
 
 
 def test_a_finding_that_a_model_does_not_score_is_named():
     made = setting({"pooled": 2.5, "nih": 1.0, "gz": 0.8})
     made.panel.score[made.panel.raters.index("gz"), 1] = np.nan
     rows, verdicts = h1(made)
-    assert pick(rows, finding="mass")[0]["note"] == "not evaluable: not an output of gz"
-    assert "mean over 1 evaluable finding: edema" in pick(rows, finding="(mean)")[0]["note"]
+    assert pick(rows, finding="mass")[0]["note"] == "NE: not evaluable; not an output of gz"
+    assert "mean over 1 finding: edema" in pick(rows, finding="(mean)")[0]["note"]
     assert verdicts[0]["verdict"] == "supported"
 
 
@@ -183,7 +183,7 @@ def test_the_margin_rows_hold_what_the_verdict_rests_on():
 def test_the_matched_model_stands_beside_and_decides_nothing():
     signals = {"pooled": 2.5, "nih": 1.0, "gz": 0.8, "matched": 1.0}
     rows, verdicts = h1(setting(signals, settings=config(matched="matched")))
-    beside = [r for r in rows if "decides nothing" in r["note"]]
+    beside = [r for r in rows if "not part of the verdict" in r["note"]]
     assert {(r["rater"], r["contrast"]) for r in beside} == {
         ("matched", "rater:nih"),
         ("matched", "rater:gz"),
@@ -239,7 +239,7 @@ def test_a_declared_site_without_a_case_is_named():
     declared = config(external_sites=("x", "y", "z"))
     found = verdict(setting({"pooled": 2.5, "nih": 1.0, "gz": 0.8}, settings=declared))
     assert found["verdict"] == "supported"
-    assert "z: edema: no case states it; mass: no case states it" in found["reason"]
+    assert "z: edema: no case is labelled; mass: no case is labelled" in found["reason"]
 
 
 @pytest.mark.slow

@@ -94,7 +94,7 @@ def test_no_votes_at_all():
         ([[0.3, 1]], {}, "case 0, column 0: 0.3"),
         ([[np.inf, 1]], {}, "whole class numbers"),
         ([["yes", "no"]], {}, "class numbers"),
-        ([[0, 2]], {"classes": [0, 1]}, "votes for others"),
+        ([[0, 2]], {"classes": [0, 1]}, "votes for other classes"),
     ],
 )
 def test_bad_votes_are_refused_in_words(votes, keywords, said):

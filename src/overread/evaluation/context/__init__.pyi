@@ -18,12 +18,12 @@ from .auc_terms import mean_area as mean_area
 from .auc_terms import mean_terms as mean_terms
 from .estimate_rows import Counts as Counts
 from .estimate_rows import EstimateKey as EstimateKey
+from .estimate_rows import add_notes as add_notes
 from .estimate_rows import count as count
 from .estimate_rows import counts_at as counts_at
 from .estimate_rows import estimates_frame as estimates_frame
 from .estimate_rows import mean_row as mean_row
 from .estimate_rows import means_of_one as means_of_one
-from .estimate_rows import noted as noted
 from .estimate_rows import patients_in as patients_in
 from .estimate_rows import people as people
 from .estimate_rows import row as row

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.auc_terms import AucTerm, area
 from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at
 from overread.evaluation.context.patient_draws import Draws
@@ -52,7 +54,7 @@ class Reach:
     sites: tuple[str, ...]
     areas: tuple[AucTerm, ...]
     evaluable: bool  # at each of these sites enough patients have the finding, and lack it
-    note: str = ""
+    note: Text = codes.NONE
 
 
 def reach(setting: AnalysisContext, rater: str, finding: str, population: Population) -> Reach:
@@ -65,12 +67,18 @@ def reach(setting: AnalysisContext, rater: str, finding: str, population: Popula
     good = tuple(s for s, a in found.items() if setting.evaluable(a.counts) and a.value == a.value)
     defined = good or tuple(s for s, a in found.items() if a.value == a.value)
     used = defined or tuple(found)
-    note = ""
-    if len(population.sites) > 1:
-        out = [s for s in population.sites if s not in used]
-        note = f"unweighted mean of {len(used)} sites" if len(used) > 1 else f"site {' '.join(used)} alone"
-        note += "; too few patients of a class at " + ", ".join(out) if out else ""
-    return Reach(used, tuple(found[s] for s in used), bool(good), note)
+    return Reach(used, tuple(found[s] for s in used), bool(good), _sites_note(population.sites, used))
+
+
+def _sites_note(sites: Sequence[str], used: Sequence[str]) -> Text:
+    """Over how many sites of a population the mean is, and which have no part in it; nothing of a single site."""
+    if len(sites) < 2:
+        return codes.NONE
+    out = tuple(s for s in sites if s not in used)
+    return codes.notes(
+        codes.note("single_site", site=used[0]) if len(used) == 1 else codes.note("mean_over_sites", n=len(used)),
+        codes.note("sites_excluded", sites=out) if out else None,
+    )
 
 
 def site_areas(panel: ScoreMatrix, raters: Sequence[str]) -> dict[tuple[str, str, str], AucTerm]:
@@ -85,15 +93,18 @@ def site_areas(panel: ScoreMatrix, raters: Sequence[str]) -> dict[tuple[str, str
     return made
 
 
-def macro_note(setting: AnalysisContext, used: Sequence[str]) -> str:
+def macro_note(setting: AnalysisContext, used: Sequence[str]) -> Text:
     """The findings of a mean by name, and those of the set fixed beforehand that could not take part."""
-    out = [f for f in setting.macro() if f not in used]
-    least = f"fewer than {setting.config.minimum_present} patients with it or {setting.config.minimum_absent} without"
-    left = f"({least}, or not an output): {', '.join(out)}"
+    config, out = setting.config, tuple(f for f in setting.macro() if f not in used)
+    least = {"least_present": config.minimum_present, "least_absent": config.minimum_absent}
     if not used:
-        return f"no finding is evaluable {left}"
-    note = f"mean over {len(used)} finding{'' if len(used) == 1 else 's'}: {', '.join(used)}"
-    return f"{note}; not evaluable {left}" if out else note
+        return codes.note("no_finding_evaluable", **least, findings=out)
+    return codes.notes(mean_note(used), codes.note("findings_not_evaluable", **least, findings=out) if out else None)
+
+
+def mean_note(findings: Sequence[str]) -> Text:
+    """The findings of a mean by name."""
+    return codes.note("mean_over_findings", n=len(findings), findings=tuple(findings))
 
 
 def population_counts(setting: AnalysisContext, rater: str, finding: str, population: Population) -> Counts:

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from overread.evaluation.context.estimate_rows import Counts, count, people
+from overread import codes
+from overread.codes import Text
+from overread.evaluation.context.estimate_rows import Counts, count, without_interval
+from overread.evaluation.context.plain_texts import as_note
 from overread.evaluation.context.score_matrix import NONE, Bools, Codes, Floats, ScoreMatrix
 from overread.evaluation.context.strata import joined_up
 from overread.stats import roc
@@ -25,7 +28,7 @@ from overread.stats.sampling_design import undrawn
 
 FEW_FOR_WALD = 50  # patients of a class below which the interval is on the logit scale with a t quantile
 FEWEST = 10  # patients of a class below which there is no interval
-METHOD = "influence values summed per patient (DeLong 1988; Obuchowski 1997), normal"
+METHOD = codes.method("influence_values")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +43,7 @@ class AucTerm:
     patients: Codes  # (k,) codes of the patients behind it
     influence: Floats  # (k,)
     counts: Counts
-    note: str = ""
+    note: Text = codes.NONE
     unseen: float = 0.0
 
 
@@ -120,14 +123,13 @@ def _undrawn(panel: ScoreMatrix) -> Floats:
     return undrawn(panel.weight, stratum, where="evaluation.finite_population")
 
 
-def _influence(of: Cases) -> tuple[float, Floats, str]:
+def _influence(of: Cases) -> tuple[float, Floats, Text]:
     if note := one_class(of.truth):
-        return nan, np.empty(0), note
+        return nan, np.empty(0), as_note(note)
     value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
     if np.isnan(value):
-        return nan, np.empty(0), "no stratum of pairs holds both classes"
-    alone = "one patient with the finding, or one without it: the variance is undefined"
-    return value, influence, alone if np.isnan(influence).any() else ""
+        return nan, np.empty(0), codes.note("no_stratum_with_both_classes")
+    return value, influence, codes.note("single_patient_of_class") if np.isnan(influence).any() else codes.NONE
 
 
 def combined(terms: Iterable[tuple[float, AucTerm]], n_patients: int) -> tuple[float, float]:
@@ -170,12 +172,12 @@ def linear_estimate(
     *,
     confidence: float,
     null: float | None = None,
-    note: str = "",
+    note: Text = codes.NONE,
 ) -> Estimate:
     """A linear combination of areas with its normal interval; with `null` the two-sided p that it equals that."""
     value, se = combined(terms, n_patients)
     if np.isnan(se):
-        return Estimate(value, method=METHOD, note=note or "the variance is undefined")
+        return Estimate(value, method=METHOD, note=note or codes.note("variance_undefined"))
     half = float(ndtri(0.5 + confidence / 2)) * se
     p = nan
     if null is not None:
@@ -198,8 +200,10 @@ def auc_estimate(of: Cases, counts: Counts, *, confidence: float) -> Estimate:
         made = roc.stratified_auc(of.truth, of.score, of.pairs, **given)
     if np.isnan(made.value) or few >= FEWEST:
         return made
-    note = (
-        f"no interval: {people(counts.patients_present)} with the finding and {counts.patients_absent} without it, "
-        f"and at least {FEWEST} of each are needed"
-    )
-    return Estimate(made.value, method=made.method, note="; ".join(n for n in (made.note, note) if n))
+    return without_interval(made, as_note(made.note), few_patients(counts, FEWEST))
+
+
+def few_patients(counts: Counts, least: int) -> Text:
+    """Too few patients of a class for an interval."""
+    given = {"present": counts.patients_present, "absent": counts.patients_absent}
+    return codes.note("few_patients_per_class", **given, least=least)

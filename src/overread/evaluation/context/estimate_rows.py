@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overread import tables
+from overread import codes, tables
+from overread.codes import Text
+from overread.evaluation.context.plain_texts import as_method, as_note
 from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
 from overread.stats.estimate import Estimate
 
@@ -136,10 +138,15 @@ def row(
         "null": None,
         **numbers,
         "confidence": confidence,
-        "method": estimate.method,
-        "note": estimate.note,
+        **_texts(estimate),
         **(test or {}),
     }
+
+
+def _texts(estimate: Estimate) -> Row:
+    """The texts of an estimate with their codes; a text without codes is refused."""
+    method, note = as_method(estimate.method), as_note(estimate.note)
+    return {"method": method, "method_code": codes.encode(method), "note": note, "note_codes": codes.encode(note)}
 
 
 def mean_row(
@@ -181,8 +188,9 @@ def means_of_one(rows: Sequence[Row]) -> list[Row]:
         over = one.get("over", ())
         kept = {k: v for k, v in one.items() if k != "over"}
         if len(over) == 1 and (same := own.get((*(one[n] for n in names), over[0]))):
-            kept |= {k: same[k] for k in ("estimate", "low", "high", "se", "p", "method")}
-            kept["note"] = "; ".join(dict.fromkeys(n for n in (same["note"], one["note"]) if n))
+            kept |= {k: same[k] for k in ("estimate", "low", "high", "se", "p", "method", "method_code")}
+            kept["note"] = codes.notes(same["note"], one["note"])
+            kept["note_codes"] = codes.encode(kept["note"])
         made.append(kept)
     return made
 
@@ -195,13 +203,23 @@ def estimates_frame(rows: Sequence[Row]) -> pl.DataFrame:
     return tables.check(pl.DataFrame(list(rows), schema=types), "estimates", where="estimates")
 
 
-def noted(estimate: Estimate, *notes: str) -> Estimate:
+def add_notes(estimate: Estimate, *notes: Text) -> Estimate:
     """The estimate with further notes.
 
-    >>> noted(Estimate(0.5, note="a"), "", "b").note
-    'a; b'
+    >>> add_notes(Estimate(0.5), codes.NONE, codes.note("single_reader")).note
+    'no CI: one reader'
     """
-    return replace(estimate, note="; ".join(n for n in (estimate.note, *notes) if n))
+    return replace(estimate, note=codes.notes(as_note(estimate.note), *notes))
+
+
+def without_interval(estimate: Estimate, *notes: Text) -> Estimate:
+    """The value and the method of an estimate, with the notes that say why it has no interval."""
+    return Estimate(estimate.value, method=estimate.method, note=codes.notes(*notes))
+
+
+def not_estimable(*notes: Text, method: Text = codes.NONE) -> Estimate:
+    """NaN, with the notes that say why."""
+    return Estimate(nan, method=method, note=codes.notes(*notes))
 
 
 def share_text(share: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from overread.evaluation.context.analysis_context import AnalysisContext, Reach, everywhere, macro_note, reach
 from overread.evaluation.context.auc_terms import AucTerm
-from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, count, mean_row, noted
+from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
 from overread.evaluation.context.patient_draws import STEP, Draws, Spot, auc_replicates, totals
 from overread.evaluation.context.score_matrix import Floats, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
@@ -68,7 +68,7 @@ def macro_discrimination(setting: AnalysisContext) -> list[Row]:
                 made = percentile_interval(draws, value=value, confidence=setting.config.confidence)
             else:
                 made = Estimate(np.nan)
-            made = noted(made, note)
+            made = add_notes(made, note)
             rows.append(mean_row(place, "auc", made, over=list(reaches), confidence=setting.config.confidence))
     return rows
 
@@ -103,7 +103,7 @@ def _macro_point(setting: AnalysisContext, rater: str, population: Population, n
             rates = np.divide(hits, size, out=np.full(hits.shape, np.nan), where=size > 0)
             made = percentile_interval(rates.mean(axis=1), value=value, confidence=setting.config.confidence)
         at = f"operating_point={name}"
-        made = noted(made, note if len(found) == 1 else f"{frozen.words}; {note}")
+        made = add_notes(made, frozen.words, note)
         rows.append(mean_row(place, metric, made, over=list(found), at=at, confidence=setting.config.confidence))
     return rows
 

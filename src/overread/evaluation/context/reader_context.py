@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.analysis_context import AnalysisContext
 from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at, people
 from overread.evaluation.context.estimate_rows import count as counted
@@ -23,7 +25,7 @@ from overread.evaluation.join.reference_standards import DERIVED, OTHERS
 from overread.stats.reader_studies.product_bootstrap import PooledReads, ProductDraws, pool, product_draws
 
 __all__ = ["FAVOURED", "FEW_READS", "READERS", "ReadSelection", "ReaderContext", "ReaderThresholds", "read_setting"]
-FAVOURED = "the reference was made from these readers' own reads, which favours them"
+FAVOURED = codes.note("reference_from_readers")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +34,7 @@ class ReaderThresholds:
 
     thresholds: Mapping[str, Threshold]
     tested: Bools
-    words: str
+    words: Text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,21 +121,21 @@ class ReaderContext:
         return tuple(said)
 
     @property
-    def unweighted(self) -> str:
-        """What a row must say that has no place for sampling weights, where there are any."""
-        return "" if self.panel.weight is None else "the weights of a stratified sample have no part in it"
+    def unweighted(self) -> Text:
+        """The note of a row that does not use the sampling weights, where there are any."""
+        return codes.NONE if self.panel.weight is None else codes.note("weights_not_used")
 
-    def note(self, reads: ReadSelection, reference: str) -> str:
+    def note(self, reads: ReadSelection, reference: str) -> Text:
         """What a row that rests on this reference must say."""
         if reference == OTHERS:
-            return "the reader who is judged has no part in the reference"
+            return codes.note("reader_not_in_reference")
         return self.note_on(reads.finding, reference, reads.policy)
 
-    def note_on(self, finding: str, reference: str, policy: str = "") -> str:
+    def note_on(self, finding: str, reference: str, policy: str = "") -> Text:
         """Whether the readers made this reference themselves, and how Dawid-Skene ended under a policy ("" = main)."""
         made = reference in (*DERIVED, *self.config.reader_made)
         said = self.joined.truths.note(finding, reference, policy or self.config.uncertain_calls)
-        return "; ".join(n for n in (FAVOURED if made else "", said) if n)
+        return codes.notes(FAVOURED if made else None, said)
 
 
 def read_setting(
@@ -204,7 +206,7 @@ def _frozen(
     setting: AnalysisContext,
     key: tuple[str, str, str],
     halves: tuple[Bools, Bools],
-) -> tuple[Frozen, str] | None:
+) -> tuple[Frozen, Text] | None:
     """The thresholds of one output, from the best source there is: model.json, tuning cases, patients without reads."""
     finding, rater, model = key
     record: Mapping[str, Any] = setting.models.get(model, {})
@@ -221,17 +223,17 @@ def _frozen(
     enough = counts_at(ground, rater, finding, ground.at(sites) & unread[ground.patient]).reach(FEWEST, FEWEST)
     made = from_half(ground, rater, setting.populations[model], unread if enough else half, setting.config)
     fitted = np.unique(ground.patient[~made.tested]).size
-    where = "whose cases nobody read" if enough else "drawn at random, for too few have cases that nobody read"
-    return made, f"fitted on {people(fitted)} {where}, under {ground.reference}"
+    name = "fitted_on_unread" if enough else "fitted_on_random_patients"
+    return made, codes.note(name, n=fitted, reference=ground.reference)
 
 
 def _on_reads(
-    found: tuple[Frozen, str] | None, ground: ScoreMatrix | None, made: ReadMatrix, finding: str
+    found: tuple[Frozen, Text] | None, ground: ScoreMatrix | None, made: ReadMatrix, finding: str
 ) -> ReaderThresholds:
     """The thresholds with the read cases that they may be tested on."""
     everything = np.ones(len(made.case_id), dtype=bool)
     if found is None or ground is None:
-        return ReaderThresholds({}, everything, "no truth to fit thresholds on")
+        return ReaderThresholds({}, everything, codes.note("no_reference_for_thresholds"))
     frozen, words = found
     spent = {ground.case_id[i] for i in np.flatnonzero(~frozen.tested)}
     tested = np.array([c not in spent for c in made.case_id], dtype=bool)

@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from overread import codes
 from overread import findings as vocabulary
+from overread.codes import Text
 from overread.errors import InputError
 from overread.evaluation.context.strata import joined_up, sampling_strata
 from overread.evaluation.join.matching import Join
@@ -50,7 +52,7 @@ class ScoreMatrix:
     reference: str = ""
     policy: str = ""
     strata: Codes | None = None  # (n_cases,) what the patients of a weighted sample were drawn within
-    unstratified: str = ""  # why strata that are stated are not used
+    unstratified: Text = codes.NONE  # why the sampling strata are not used
     finite: bool = False  # estimates are about the population that was drawn from, as large as the sum of the weights
 
     @property

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from overread import codes
+from overread.codes import Text
 from overread.errors import InputError, did_you_mean
-from overread.evaluation.context.analysis_context import AnalysisContext
+from overread.evaluation.context.analysis_context import AnalysisContext, mean_note
 from overread.evaluation.context.auc_terms import METHOD, AucTerm, area, combined, linear_estimate
 from overread.evaluation.context.estimate_rows import (
     MEAN,
     Counts,
     EstimateKey,
     Row,
+    add_notes,
     count,
-    noted,
-    people,
+    not_estimable,
     row,
     share_text,
 )
@@ -46,7 +47,7 @@ class SiteResult:
 
     name: str
     areas: Mapping[str, Mapping[str, AucTerm]]  # by evaluable finding, then by model
-    refused: Mapping[str, str]  # the other findings, each with the reason
+    refused: Mapping[str, Text]  # the other findings, each with the reason
     counts: Mapping[str, Counts]
 
     def terms(self, a: str, b: str) -> list[tuple[float, AucTerm]]:
@@ -141,21 +142,20 @@ def _same_cases(setting: AnalysisContext, site: str, finding: str, raters: Seque
     return mask
 
 
-def _refused(setting: AnalysisContext, counts: Counts | None, silent: Sequence[str]) -> str:
-    """Why a finding is not evaluable; "" where it is. A finding that nobody scores was not counted: counts is None."""
+def _refused(setting: AnalysisContext, counts: Counts | None, silent: Sequence[str]) -> Text:
+    """Why a finding is not evaluable, empty where it is; counts is None for a finding that no model scores."""
     reasons = []
     if counts is None:
-        reasons.append("no model scores it")
+        reasons.append(codes.note("no_model_scores_finding"))
     elif not counts.cases:
-        reasons.append("no case states it")
+        reasons.append(codes.note("no_label_of_finding"))
     elif not setting.evaluable(counts):
-        reasons.append(
-            f"{people(counts.patients_present)} with it and {counts.patients_absent} without "
-            f"({setting.config.minimum_present} and {setting.config.minimum_absent} needed)"
-        )
+        given = {"present": counts.patients_present, "absent": counts.patients_absent}
+        least = {"least_present": setting.config.minimum_present, "least_absent": setting.config.minimum_absent}
+        reasons.append(codes.note("few_patients_evaluable", **given, **least))
     if silent and counts is not None:
-        reasons.append(f"not an output of {', '.join(silent)}")
-    return "; ".join(reasons)
+        reasons.append(codes.note("not_an_output", models=tuple(silent)))
+    return codes.notes(*reasons)
 
 
 def _contrast(setting: AnalysisContext, site: SiteResult, model: str) -> SiteContrast:
@@ -168,9 +168,12 @@ def _place(setting: AnalysisContext, finding: str, a: str, b: str, site: str) ->
     return setting.place("H1", finding, a, population).to(contrast=f"rater:{b}")
 
 
-def _used(site: SiteResult) -> str:
-    told = f"mean over {len(site.areas)} evaluable finding{'s' * (len(site.areas) != 1)}: {', '.join(site.areas)}"
-    return told if site.areas else "no finding is evaluable: " + _reasons(site)
+def _used(site: SiteResult) -> Text:
+    """The findings of the mean at a site, or why there are none."""
+    if site.areas:
+        return mean_note(list(site.areas))
+    why = (codes.note("finding_not_evaluable", finding=f, reason=str(text)) for f, text in site.refused.items())
+    return codes.notes(codes.note("not_evaluable"), *why)
 
 
 def _reasons(site: SiteResult) -> str:
@@ -199,9 +202,9 @@ def _mean_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list[Ro
 
 def _mean_estimate(setting: AnalysisContext, site: SiteResult, a: str, b: str) -> Estimate:
     if not site.areas:
-        return Estimate(nan, method=METHOD, note=_used(site))
+        return not_estimable(_used(site), method=METHOD)
     made = linear_estimate(site.terms(a, b), setting.panel.n_patients, confidence=setting.config.confidence, null=0.0)
-    return noted(made, _used(site))
+    return add_notes(made, _used(site))
 
 
 def _margin_rows(setting: AnalysisContext, contrasts: Sequence[SiteContrast]) -> list[Row]:
@@ -213,7 +216,7 @@ def _margin_rows(setting: AnalysisContext, contrasts: Sequence[SiteContrast]) ->
     for contrast, raw, held, level in zip(contrasts, p, adjusted, _holm_levels(p, confidence), strict=True):
         place = _place(setting, MEAN, setting.config.pooled, contrast.model, contrast.site)
         high = contrast.value - float(ndtri(level)) * contrast.se
-        note = f"upper limit at the one-sided level {level:.4g} that Holm leaves to this contrast"
+        note = codes.note("holm_limit", level=level)
         made = Estimate(contrast.value, high=high, se=contrast.se, p=float(raw), method=METHOD, note=note)
         family = f"H1, gain ruled out: {len(contrasts)} contrasts of site and model"
         test = {"p_adjusted": float(held), "family": family, "null": gain}
@@ -248,7 +251,7 @@ def _finding_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list
                         null=0.0,
                     )
                 else:
-                    estimate = Estimate(nan, note=f"not evaluable: {site.refused[finding]}")
+                    estimate = not_estimable(codes.note("not_evaluable"), site.refused[finding])
                 made.append((place, estimate, site.counts.get(finding)))
     tested = sum(e.p == e.p for _, e, _ in made)
     adjusted = holm([e.p for _, e, _ in made]) if made else np.empty(0)
@@ -275,7 +278,7 @@ def _matched_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list
             continue
         for a, b in pairs:
             place = _place(setting, MEAN, a, b, site.name)
-            made = noted(_mean_estimate(setting, site, a, b), "size-matched model: decides nothing")
+            made = add_notes(_mean_estimate(setting, site, a, b), codes.note("size_matched"))
             test = {"null": 0.0, **_patients(setting, site)}
             rows.append(row(place, "auc_difference", made, test=test, confidence=setting.config.confidence))
     return rows
@@ -349,8 +352,11 @@ def _decided(
     out = [c for c, p in zip(contrasts, adjusted, strict=True) if p <= alpha]
     if out:
         named = ", ".join(f"{c.site} against {c.model} (D {c.value:+.4f})" for c in out)
-        return "not supported", f"A gain of {gain:g} is ruled out, Holm over {len(contrasts)} contrasts, at: {named}."
+        return "not supported", (
+            f"D >= {gain:g} was rejected (one-sided {alpha:g}, Holm over {len(contrasts)} contrasts) at: {named}."
+        )
     short = [f"{c.site} against {c.model} ({low:+.4f})" for c, low in zip(contrasts, lows, strict=True) if low <= 0]
     return "cannot tell", (
-        f"The lower limit of D is not above 0 at {', '.join(short)}, and no gain of {gain:g} is ruled out anywhere."
+        f"The lower limit of D is not above 0 at {', '.join(short)}, and a gain of {gain:g} or more could not be "
+        "excluded in any contrast."
     )

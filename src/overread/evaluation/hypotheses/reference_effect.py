@@ -7,26 +7,38 @@ set of draws for every reference, output and population.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
+from overread.evaluation.context.analysis_context import mean_note
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import MEAN, Counts, EstimateKey, Row, count, noted, people, row
+from overread.evaluation.context.estimate_rows import (
+    MEAN,
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    not_estimable,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import ReaderContext
 from overread.evaluation.context.score_matrix import Bools
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.readers.pooled_readers import Drawn
-from overread.stats.estimate import Estimate
 from overread.stats.resampling import patient_bootstrap
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 CLAIM = (
-    "Part of a model's drop in AUC at unseen institutions is a matter of whose word is truth: the drop is smaller "
-    "under another reference than under the sets' own labels (the half of the claim that needs no second reading)"
+    "A model's drop in AUC at unseen institutions depends on the choice of reference standard: it is smaller under "
+    "another reference standard than under the labels of the data sets (the part that needs no second reading)"
 )
-_METHOD = "patients resampled, one set of draws; DeLong does not apply, for the truth changes and not the score"
+_METHOD = codes.method("reference_bootstrap")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +50,7 @@ class Standing:
     population: Population
     counts: Mapping[str, Counts]  # by reference
     areas: Mapping[str, Drawn]  # by reference
-    note: str
+    note: Text
     evaluable: bool  # enough patients with the finding and without it under every reference
 
 
@@ -95,8 +107,10 @@ def _standing(
     value = np.mean(values, axis=0) if values else np.full(len(references), np.nan)
     drawn = np.mean(draws, axis=0) if draws else nothing
     out = [s for s in population.sites if s in of.site.levels and s not in used]
-    note = f"unweighted mean of {len(used)} sites" if len(used) > 1 else ""
-    note += f"; a class is missing at {', '.join(out)}" if out and used else ""
+    note = codes.notes(
+        codes.note("mean_over_sites", n=len(used)) if len(used) > 1 else None,
+        codes.note("sites_one_class", sites=tuple(out)) if out and used else None,
+    )
     config = setting.config
     enough = all(c.reach(config.minimum_present, config.minimum_absent) for c in counts.values())
     areas = {r: Drawn(float(value[k]), drawn[:, k]) for k, r in enumerate(references)}
@@ -168,16 +182,16 @@ def _row(
     few = min(min(s.counts[r].patients_present, s.counts[r].patients_absent) for s, r in under)
     made = percentile_interval(drawn.draws, value=drawn.value, confidence=setting.config.confidence)
     if np.isnan(drawn.value):
-        made = Estimate(np.nan, note="one class only")
+        made = not_estimable(codes.note("cases_of_one_class"))
     elif few < FEWEST:
-        made = Estimate(drawn.value, note=f"no interval: {people(few)} of a class")
-    made = Estimate(made.value, made.low, made.high, made.se, method=_METHOD, note=made.note)
+        made = without_interval(made, codes.note("few_patients_smaller_class", n=few, least=FEWEST))
+    made = replace(made, method=_METHOD)
     notes = [s.note for s, _ in under] + [setting.note_on(place.finding, r) for _, r in under]
     test = {"null": 0.0} if metric != "auc" else {}
     return row(
         place,
         metric,
-        noted(made, *dict.fromkeys(notes)),
+        add_notes(made, *notes),
         at=at,
         counts=counts,
         test=test,
@@ -199,8 +213,7 @@ def _verdict(
         place = _place(setting, mine[0][1], _own(setting)).to(
             finding=MEAN, rater=model, contrast=f"reference:{other}", population=mine[0][1].population.name
         )
-        note = "mean over " + ", ".join(s.finding for _, s in mine)
-        made = Estimate(made.value, made.low, made.high, made.se, method=_METHOD, note=noted(made, note).note)
+        made = add_notes(replace(made, method=_METHOD), mean_note([s.finding for _, s in mine]))
         rows.append(
             row(
                 place,
@@ -258,7 +271,8 @@ def rule(setting: ReaderContext) -> str:
         f"A finding is evaluable where at least {c.minimum_present} patients have it and {c.minimum_absent} lack it in "
         f"both populations under every reference. D = mean over the evaluable findings of drop under {own} minus drop "
         f"under another reference, same scores and cases. Supported: the {100 * c.confidence:g} % lower limit of D is "
-        f"above 0 for every model, external site and other reference. Not supported: an upper limit is below "
+        f"above 0 for every model, external site and other reference. Not supported: at least one upper limit, not "
+        f"adjusted for multiple comparisons, is below "
         f"{c.smallest_worthwhile_gain:g}. Otherwise, or without an external population or two references: cannot tell."
     )
 
@@ -289,4 +303,8 @@ def _decided(
             f"The upper limit of D is below {setting.config.smallest_worthwhile_gain:g} at: {named}.",
         )
     short = ", ".join(f"{m} at {s} against {o} ({low:+.4f})" for low, m, s, o in lows if not low > 0)
-    return "cannot tell", f"The lower limit of D is not above 0 at {short}, and none is ruled out."
+    gain = setting.config.smallest_worthwhile_gain
+    return "cannot tell", (
+        f"The lower limit of D is not above 0 at {short}, and a D of {gain:g} or more could not be excluded in any "
+        "contrast."
+    )

@@ -7,9 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
 from overread.evaluation.context.auc_terms import FEWEST, Cases, chosen
-from overread.evaluation.context.estimate_rows import Counts, EstimateKey, Row, count, noted, people, row
+from overread.evaluation.context.estimate_rows import (
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    not_estimable,
+    row,
+)
+from overread.evaluation.context.plain_texts import as_note
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.models.roc_rates import curve_point
 from overread.evaluation.progress import advancing
@@ -43,21 +54,21 @@ def calibration_rows(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
                 of = chosen(setting.panel, rater, finding, cases)
                 if not of.truth.size:  # the row of the AUC says that nothing is stated
                     continue
-                made = _judged(setting, place, of, of.score, (frozen.recalibrated, "calibration", ""))
+                made = _judged(setting, place, of, of.score, (frozen.recalibrated, "calibration", codes.NONE))
                 rows, curves = rows + made[0], curves + made[1]
                 line = frozen.lines.get(finding)
                 if line is None:
                     continue
                 of = chosen(setting.panel, rater, finding, cases & frozen.tested)
                 score = np.full(of.score.size, np.nan) if np.isnan(line.slope) else line(of.score)
-                note = f"{frozen.words}; {line.note}".removesuffix("; ")
+                note = codes.notes(frozen.words, as_note(line.note))
                 made = _judged(setting, place, of, score, ("logistic", "recalibrated", note))
                 rows, curves = rows + made[0], curves + made[1]
     return rows, curves
 
 
 def _judged(
-    setting: AnalysisContext, place: EstimateKey, of: Cases, probability: Floats, words: tuple[str, str, str]
+    setting: AnalysisContext, place: EstimateKey, of: Cases, probability: Floats, words: tuple[str, str, Text]
 ) -> tuple[list[Row], list[Row]]:
     kind, curve, note = words
     counts = count(of.truth.astype(np.float64), of.patient)
@@ -69,7 +80,7 @@ def _judged(
             row(
                 place,
                 m,
-                noted(e, note),
+                add_notes(e, note),
                 at=binned if m in BINNED else at,
                 counts=counts,
                 confidence=confidence,
@@ -80,7 +91,7 @@ def _judged(
 
     why = unfit(of, probability, counts)
     if why:
-        return rows_of(dict.fromkeys(METRICS, Estimate(np.nan, note=why))), []
+        return rows_of(dict.fromkeys(METRICS, not_estimable(why))), []
     given: dict[str, Any] = of.drawn | {"confidence": confidence}
     line = calibration.calibration_line(of.truth, probability, **given)
     values = dict(zip(LINE, (line.intercept, line.slope, line.in_the_large), strict=True))
@@ -88,7 +99,7 @@ def _judged(
     values |= _binned_error(of, probability, setting.config.ece_bins, given) | _tests(of, probability)
     smooth = calibration.smooth_curve(of.truth, probability, **given)
     noise = _noise(smooth.expected_if_calibrated)
-    values |= {m: noted(getattr(smooth, m), noise if m == "ici" else "") for m in SMOOTH}
+    values |= {m: add_notes(getattr(smooth, m), noise if m == "ici" else codes.NONE) for m in SMOOTH}
     binned = calibration.calibration_curve(of.truth, probability, bins=setting.config.calibration_bins, **given)
     at_curve = f"binning=mass;bins={setting.config.calibration_bins};{at}"
     points = _points(place, curve, at_curve, (binned.probability, binned.observed, binned.low, binned.high))
@@ -101,8 +112,8 @@ def _points(place: EstimateKey, curve: str, at: str, columns: tuple[Floats, Floa
     return [curve_point(place, curve, i, (float(x), float(y), float(a), float(b)), at) for i, (x, y, a, b) in drawn]
 
 
-def _noise(expected: float) -> str:
-    return "" if np.isnan(expected) else f"perfect probabilities would show {expected:.4f}"
+def _noise(expected: float) -> Text:
+    return codes.NONE if np.isnan(expected) else codes.note("expected_under_calibration", value=float(expected))
 
 
 def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str, Any]) -> dict[str, Estimate]:
@@ -111,32 +122,30 @@ def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str,
     noise = _noise(error.expected_if_calibrated)
     left = Estimate(
         error.debiased,
-        method=f"{bins} bins, mass, less the noise of the bins (Kumar)",
-        note="a point: near 0 no interval would hold",
+        method=codes.method("ece_debiased", bins=bins),
+        note=codes.note("no_ci_near_zero"),
     )
-    return {"ece": noted(error.ece, noise), "ece_debiased": left}
+    return {"ece": add_notes(error.ece, noise), "ece_debiased": left}
 
 
 def _tests(of: Cases, probability: Floats) -> dict[str, Estimate]:
     """Spiegelhalter's z and Hosmer-Lemeshow's chi-square, which know neither patients nor weights."""
     if of.weight is not None or np.unique(of.patient).size < of.patient.size:
-        what = "weighted cases" if of.weight is not None else "patients with several cases"
-        return dict.fromkeys(TESTS, Estimate(np.nan, note=f"this test assumes independent cases and there are {what}"))
+        name = "test_needs_independent_cases" if of.weight is None else "test_needs_unweighted_cases"
+        return dict.fromkeys(TESTS, not_estimable(codes.note(name)))
     made = {"spiegelhalter": calibration.spiegelhalter, "hosmer_lemeshow": calibration.hosmer_lemeshow}
-    return {name: noted(test(of.truth, probability), "a test: no interval") for name, test in made.items()}
+    return {name: add_notes(test(of.truth, probability), codes.note("test_statistic")) for name, test in made.items()}
 
 
-def unfit(of: Cases, probability: Floats, counts: Counts) -> str:
-    """Why calibration and net benefit of these probabilities cannot be estimated, or ""."""
+def unfit(of: Cases, probability: Floats, counts: Counts) -> Text:
+    """Why calibration and net benefit of these probabilities cannot be estimated; empty where they can."""
     if np.isnan(probability).any():
-        return "no recalibration could be fitted"
+        return codes.note("no_recalibration")
     if not of.truth.size:
-        return "no case"
+        return codes.note("no_case")
     if probability.min() < 0 or probability.max() > 1:
-        return "the scores are not probabilities: they only rank"
+        return codes.note("scores_not_probabilities")
     if not counts.reach(FEWEST, FEWEST):
-        return (
-            f"{people(counts.patients_present)} with the finding and {counts.patients_absent} without it, "
-            f"at least {FEWEST} of each needed"
-        )
-    return ""
+        given = {"present": counts.patients_present, "absent": counts.patients_absent}
+        return codes.note("few_patients_not_estimable", **given, least=FEWEST)
+    return codes.NONE

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
 from overread.evaluation.context.auc_terms import Cases, chosen
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, count, noted, row, share_text
+from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row, share_text
+from overread.evaluation.context.plain_texts import as_method, as_note
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.models.calibration_errors import unfit
@@ -24,15 +26,6 @@ from overread.stats.sampling_design import sampling
 # Where decision curves are drawn: densely where screening happens, up to one half.
 GRID = np.unique(np.concatenate([np.linspace(0.005, 0.05, 10), np.linspace(0.06, 0.2, 15), np.linspace(0.22, 0.5, 15)]))
 EVERYONE = "(everyone)"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Acted:
-    """The decision curve of a rater at the grid and at the stated thresholds, and the cases behind it."""
-
-    of: Cases
-    curve: DecisionCurve
-    note: str = ""
 
 
 def decisions(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
@@ -65,17 +58,26 @@ def _of_rater(setting: AnalysisContext, place: EstimateKey, population: Populati
     counts = count(of.truth.astype(np.float64), of.patient)
     why = unfit(of, of.score, counts)
     if why:
-        missing = Estimate(np.nan, note=why)
+        missing = not_estimable(why)
         return [row(place, "net_benefit", missing, at=_at(t), counts=counts, confidence=confidence) for t in stated], []
     made = net_benefit(of.truth, of.score, np.concatenate([GRID, stated]), confidence=confidence, **of.drawn)
     rows: list[Row] = []
     everyone = place.to(contrast=f"rater:{EVERYONE}")
-    against = "treating nobody has net benefit 0, and p is of that"
+    against = codes.note("p_against_treating_none")
     for i, t in enumerate(stated, start=GRID.size):
         own, less = _estimates(made, i)
+        own = add_notes(own, against)
         test = {"null": 0.0}
         rows.append(
-            row(place, "net_benefit", noted(own, against), at=_at(t), counts=counts, test=test, confidence=confidence)
+            row(
+                place,
+                "net_benefit",
+                add_notes(own, against),
+                at=_at(t),
+                counts=counts,
+                test=test,
+                confidence=confidence,
+            )
         )
         rows.append(
             row(everyone, "net_benefit_difference", less, at=_at(t), counts=counts, test=test, confidence=confidence)
@@ -96,17 +98,17 @@ def _of_rater(setting: AnalysisContext, place: EstimateKey, population: Populati
 def _estimates(made: DecisionCurve, i: int) -> tuple[Estimate, Estimate]:
     """Net benefit at the i-th threshold, and that less treating everyone."""
     low, high, se, p = (float(a[i]) for a in (made.low, made.high, made.se, made.p))
-    own = Estimate(float(made.model[i]), low, high, se, p, _method(made), made.note)
+    own = Estimate(float(made.model[i]), low, high, se, p, _method(made), as_note(made.note))
     return own, _difference(made.minus_all, i, _method(made))
 
 
-def _difference(made: NetBenefitDifference, i: int, method: str) -> Estimate:
+def _difference(made: NetBenefitDifference, i: int, method: Text) -> Estimate:
     value, low, high, se, p = (float(a[i]) for a in (made.value, made.low, made.high, made.se, made.p))
     return Estimate(value, low, high, se, p, method)
 
 
-def _method(made: DecisionCurve) -> str:
-    return f"net benefit, {made.method}"
+def _method(made: DecisionCurve) -> Text:
+    return codes.methods(codes.method("net_benefit"), as_method(made.method))
 
 
 def _between(setting: AnalysisContext) -> list[Row]:
@@ -144,7 +146,8 @@ def _adjusted(
     for (place, of, made), p in zip(found, adjusted, strict=True):
         family = f"net benefit of {place.rater} against {place.contrast[6:]}, {place.population}, {at}"
         test = {"null": 0.0, "p_adjusted": float(p), "family": f"{family}: {len(found)} findings"}
-        method = f"net benefit, four imaginary patients, same cases, {_words(of)}"
+        parts = ("net_benefit", "four_pseudo_observations", "same_cases")
+        method = codes.methods(*map(codes.method, parts), _sampling_method(of))
         counts = count(of.truth.astype(np.float64), of.patient)
         made_row = _difference(made, i, method)
         rows.append(
@@ -153,8 +156,9 @@ def _adjusted(
     return rows
 
 
-def _words(of: Cases) -> str:
-    return sampling(of.truth.size, where="decisions", **of.drawn).words
+def _sampling_method(of: Cases) -> Text:
+    """How patients, weights and strata entered the variance."""
+    return as_method(sampling(of.truth.size, where="decisions", **of.drawn).words)
 
 
 def _at(threshold: float) -> str:

@@ -8,6 +8,7 @@ from math import nan
 
 import numpy as np
 
+from overread import codes
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
     everywhere,
@@ -17,7 +18,7 @@ from overread.evaluation.context.analysis_context import (
     site_areas,
 )
 from overread.evaluation.context.auc_terms import AucTerm, Cases, auc_estimate, chosen, linear_estimate, mean_terms
-from overread.evaluation.context.estimate_rows import MEAN, Row, count, mean_row, noted, people, row
+from overread.evaluation.context.estimate_rows import MEAN, Row, add_notes, count, mean_row, not_estimable, row
 from overread.evaluation.context.finding_means import evaluable_reaches
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
@@ -25,7 +26,7 @@ from overread.evaluation.hypotheses.pooled_training import seeds_of
 from overread.stats import roc
 from overread.stats.estimate import Estimate
 
-CAVEAT = "a difference between two groups of patients, not an effect: case mix and label source differ too"
+CAVEAT = codes.note("drop_not_causal")
 SITE_RATER = "(site)"
 
 
@@ -43,27 +44,27 @@ def drop(setting: AnalysisContext) -> list[Row]:
 def _drops(setting: AnalysisContext, rater: str, inside: Population, outside: Population) -> list[Row]:
     panel, confidence = setting.panel, setting.config.confidence
     shared = shared_patients(setting, inside, outside)
-    note = f"{people(shared)} in both populations, so that the variances cannot be summed" if shared else ""
+    note = codes.note("patients_in_both_populations", n=int(shared)) if shared else codes.NONE
     rows, terms_of = [], {}
     for finding in (f for f in panel.findings if panel.gives(rater, f)):
         here, there = (reach(setting, rater, finding, p) for p in (inside, outside))
         place = setting.place("drop", finding, rater, inside).to(contrast=f"population:{outside.name}")
         if not (here.evaluable and there.evaluable):
-            why = " and ".join(p.name for p, r in ((inside, here), (outside, there)) if not r.evaluable)
-            made = Estimate(nan, note=f"too few patients with the finding, or without it: {why}")
+            few = tuple(p.name for p, r in ((inside, here), (outside, there)) if not r.evaluable)
+            made = not_estimable(codes.note("few_patients_populations", populations=few))
         else:
             terms = mean_terms(here.areas) + mean_terms(there.areas, -1.0)
             terms_of[finding] = terms
             made = linear_estimate(terms, panel.n_patients, confidence=confidence, null=0.0)
-            made = noted(Estimate(made.value, method=made.method) if shared else made, note, here.note, CAVEAT)
+            made = add_notes(Estimate(made.value, method=made.method) if shared else made, note, here.note, CAVEAT)
         counts = population_counts(setting, rater, finding, outside)
         rows.append(row(place, "auc_drop", made, counts=counts, test={"null": 0.0}, confidence=confidence))
     used = {f: t for f, t in terms_of.items() if f in setting.macro()}
-    mean = Estimate(nan, note=macro_note(setting, []))
+    mean = not_estimable(macro_note(setting, []))
     if used:
         every = [(c / len(used), a) for terms in used.values() for c, a in terms]
         mean = linear_estimate(every, panel.n_patients, confidence=confidence, null=0.0)
-        mean = noted(
+        mean = add_notes(
             replace(mean, low=nan, high=nan, se=nan, p=nan) if shared else mean,
             note,
             macro_note(setting, list(used)),
@@ -103,8 +104,7 @@ def _site_alone(
     alone = place.to(contrast=f"rater:{SITE_RATER}")
     confidence = setting.config.confidence
     if not population.internal:
-        note = "an unseen site: its prevalence is not known from the training split, so the site alone says nothing"
-        unseen = Estimate(nan, note=note)
+        unseen = not_estimable(codes.note("site_unseen"))
         return [row(place.to(rater=f"{SITE_RATER} {rater}"), "auc", unseen, at="pairs=all", confidence=confidence)]
     of = chosen(setting.panel, rater, finding, everywhere(setting, population), within=False)
     counts = count(of.truth.astype(np.float64), of.patient)
@@ -112,12 +112,7 @@ def _site_alone(
     known = _prevalences(setting, finding, sites, prevalence)
     rows = []
     if known is None or np.unique(known).size < 2:
-        note = (
-            "a site in the test states the finding and none in the training split did"
-            if known is None
-            else "every case has the same prevalence at its site, so the site alone tells nothing apart"
-        )
-        made = Estimate(nan, note=note)
+        made = not_estimable(codes.note("site_prevalence_unknown" if known is None else "site_prevalence_equal"))
     else:
         made = auc_estimate(replace(of, score=known), counts, confidence=confidence)
     rows.append(
@@ -177,7 +172,7 @@ def matrix(setting: AnalysisContext) -> list[Row]:
                     terms = mean_terms([a for _, a in used])
                     mean = linear_estimate(terms, setting.panel.n_patients, confidence=confidence)
                 over = [f for f, _ in used]
-                mean = noted(mean, macro_note(setting, over))
+                mean = add_notes(mean, macro_note(setting, over))
                 rows.append(mean_row(place, "auc", mean, over=over, confidence=confidence))
     return rows
 
@@ -204,7 +199,7 @@ def seeds(setting: AnalysisContext) -> list[Row]:
                 made = linear_estimate(terms, setting.panel.n_patients, confidence=setting.config.confidence)
                 place = setting.place("seeds", MEAN, member, population)
                 note = macro_note(setting, list(reaches))
-                rows.append(row(place, "auc", noted(made, note), confidence=setting.config.confidence))
+                rows.append(row(place, "auc", add_notes(made, note), confidence=setting.config.confidence))
                 values.append(made.value)
             rows.append(_spread(setting, rater, population, values))
     return rows
@@ -213,8 +208,9 @@ def seeds(setting: AnalysisContext) -> list[Row]:
 def _spread(setting: AnalysisContext, rater: str, population: Population, values: Sequence[float]) -> Row:
     place = setting.place("seeds", MEAN, rater, population)
     if len(values) < 2:
-        made = Estimate(nan, note="one seed has no spread")
+        made = not_estimable(codes.note("single_seed"))
     else:
-        note = f"{len(values)} of {seeds_of(setting, rater)} seeds, from {min(values):.4f} to {max(values):.4f}"
-        made = Estimate(float(np.std(values, ddof=1)), method="standard deviation", note=note)
+        ends = {"lowest": float(min(values)), "highest": float(max(values))}
+        note = codes.note("seeds_range", n=len(values), of=seeds_of(setting, rater), **ends)
+        made = Estimate(float(np.std(values, ddof=1)), method=codes.method("seed_standard_deviation"), note=note)
     return row(place, "auc_sd", made, confidence=setting.config.confidence)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
     everywhere,
@@ -20,7 +22,17 @@ from overread.evaluation.context.analysis_context import (
     reach,
     site_areas,
 )
-from overread.evaluation.context.estimate_rows import MEAN, Counts, EstimateKey, Row, count, mean_row, noted, row
+from overread.evaluation.context.estimate_rows import (
+    MEAN,
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    mean_row,
+    not_estimable,
+    row,
+)
 from overread.evaluation.context.finding_means import hits_and_size, mean_over, site_replicates
 from overread.evaluation.context.patient_draws import Draws, draws, totals
 from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, only, panel
@@ -43,7 +55,7 @@ class Pair:
     main: AnalysisContext
     other: AnalysisContext
     contrast: str
-    note: str = ""
+    note: Text = codes.NONE
 
     def findings(self, rater: str) -> list[str]:
         """The findings that the rater gives and whose truth is not the same for every case."""
@@ -96,14 +108,16 @@ def _by_source(
         here, there = _on_common(ground, panel(made, policy=ground.policy, finite=ground.finite))
         if not len(here.case_id):
             continue
-        note = f"on the {len(here.case_id):,} cases with a finding that {ground.reference} states too"
+        note = codes.note("cases_with_both_labels", n=len(here.case_id), source=ground.reference)
         yield _paired(
             replace(setting, panel=here), there, f"reference:{ground.reference}", note, rng, whole=setting.panel
         )
 
 
-def _unscored(made: Join) -> str:
-    return "; ".join(f"{line.count:,} cases {line.reason}" for line in made.unscored)
+def _unscored(made: Join) -> Text:
+    return codes.notes(
+        *(codes.note("unscored_cases", n=line.count, rater=line.reason.codes[0]["rater"]) for line in made.unscored)
+    )
 
 
 def _on_common(main: ScoreMatrix, other: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
@@ -120,7 +134,7 @@ def _paired(
     setting: AnalysisContext,
     other: ScoreMatrix,
     contrast: str,
-    note: str,
+    note: Text,
     rng: np.random.Generator,
     *,
     whole: ScoreMatrix | None = None,
@@ -196,11 +210,11 @@ def _rows(pair: Pair) -> list[Row]:
     return rows
 
 
-def _values(setting: AnalysisContext, place: EstimateKey, population: Population, note: str = "") -> list[Row]:
+def _values(setting: AnalysisContext, place: EstimateKey, population: Population, note: Text = codes.NONE) -> list[Row]:
     """AUC, sensitivity and specificity of one finding, as in the standalone analysis."""
     over = reach(setting, place.rater, place.finding, population)
     counts = population_counts(setting, place.rater, place.finding, population)
-    made = noted(auc_over(setting, place, over), note)
+    made = add_notes(auc_over(setting, place, over), note)
     rows = [row(place, "auc", made, counts=counts, confidence=setting.config.confidence)]
     cases = everywhere(setting, population)
     for name, threshold in setting.frozen[place.rater].thresholds.get(place.finding, {}).items():
@@ -211,7 +225,7 @@ def _values(setting: AnalysisContext, place: EstimateKey, population: Population
 def _auc_difference(pair: Pair, place: EstimateKey, population: Population) -> Row:
     """The AUC as it would be minus as it is, over the sites at which the finding is evaluable both ways."""
     here, there = (reach(s, place.rater, place.finding, population) for s in (pair.main, pair.other))
-    made = Estimate(np.nan, note="too few patients with the finding, or without it, under one of the two")
+    made = not_estimable(codes.note("few_patients_alternative"))
     sites = [s for s in there.sites if s in here.sites]
     if here.evaluable and there.evaluable and sites:
         keys = [(place.rater, place.finding, s) for s in sites]
@@ -233,11 +247,11 @@ def _rate_differences(pair: Pair, place: EstimateKey, population: Population, po
     ]
     held = [count(c.truth.astype(np.float64), c.patient) for _, c in sides]
     for metric in RATES:
-        made = Estimate(np.nan, note="too few patients with the finding, or without it, under one of the two")
+        made = not_estimable(codes.note("few_patients_alternative"))
         if all(pair.main.evaluable(h) for h in held):
             (value, drawn), (less, less_drawn) = (_rate(s, hits_and_size(s, c, metric)) for s, c in sides)
             made = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
-        made = noted(made, pair.main.frozen[place.rater].words)
+        made = add_notes(made, pair.main.frozen[place.rater].words)
         rows.append(
             _difference_row(pair, place, f"{metric}_difference", made, counts=held[0], at=f"operating_point={point}")
         )
@@ -261,14 +275,16 @@ def _common(pair: Pair, rater: str, population: Population) -> list[str]:
     ]
 
 
-def _mean(setting: AnalysisContext, rater: str, population: Population, findings: list[str], note: str = "") -> Row:
+def _mean(
+    setting: AnalysisContext, rater: str, population: Population, findings: list[str], note: Text = codes.NONE
+) -> Row:
     place, confidence = _place(setting, MEAN, rater, population), setting.config.confidence
     made = Estimate(np.nan)
     if findings:
         value, drawn = mean_over(setting, rater, {f: reach(setting, rater, f, population) for f in findings})
         made = percentile_interval(drawn, value=value, confidence=confidence)
     return mean_row(
-        place, "auc", noted(made, macro_note(setting, findings), note), over=findings, confidence=confidence
+        place, "auc", add_notes(made, macro_note(setting, findings), note), over=findings, confidence=confidence
     )
 
 
@@ -280,7 +296,7 @@ def _mean_difference(pair: Pair, rater: str, population: Population, findings: l
         )
         made = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
     place = _place(pair.other, MEAN, rater, population)
-    return _difference_row(pair, place, "auc_difference", noted(made, macro_note(pair.other, findings)))
+    return _difference_row(pair, place, "auc_difference", add_notes(made, macro_note(pair.other, findings)))
 
 
 def _difference_row(
@@ -289,7 +305,7 @@ def _difference_row(
     return row(
         place.to(contrast=pair.contrast),
         metric,
-        noted(made, pair.note),
+        add_notes(made, pair.note),
         at=at,
         counts=counts,
         test={"null": 0.0},

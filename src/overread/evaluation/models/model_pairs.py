@@ -8,9 +8,19 @@ from itertools import combinations
 
 import numpy as np
 
+from overread import codes
 from overread.evaluation.context.analysis_context import AnalysisContext, macro_note
 from overread.evaluation.context.auc_terms import AucTerm, area, chosen, linear_estimate, mean_terms
-from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, counts_at, mean_row, noted, row
+from overread.evaluation.context.estimate_rows import (
+    MEAN,
+    EstimateKey,
+    Row,
+    add_notes,
+    counts_at,
+    mean_row,
+    not_estimable,
+    row,
+)
 from overread.evaluation.context.patient_draws import Spot, auc_replicates
 from overread.evaluation.context.score_matrix import Bools, Floats
 from overread.evaluation.context.site_populations import Population
@@ -93,9 +103,9 @@ def _difference(
             return roc.compare_aucs(of.truth, of.score, other.score, **of.drawn, confidence=confidence)
     defined = [p for p in pairs.values() if p[0].value == p[0].value]
     if not defined:
-        return Estimate(np.nan, note=next(iter(pairs.values()))[0].note)
+        return not_estimable(next(iter(pairs.values()))[0].note)
     terms = mean_terms([p[0] for p in defined]) + mean_terms([p[1] for p in defined], -1.0)
-    note = f"unweighted mean of {len(defined)} sites" if len(defined) > 1 else ""
+    note = codes.note("mean_over_sites", n=len(defined)) if len(defined) > 1 else codes.NONE
     return linear_estimate(terms, panel.n_patients, confidence=confidence, null=0.0, note=note)
 
 
@@ -113,7 +123,7 @@ def _macro(
     }
     place = _place(setting, MEAN, a, b, population)
     if not used:
-        missing = Estimate(np.nan, note=macro_note(setting, []))
+        missing = not_estimable(macro_note(setting, []))
         return row(place, "auc_difference", missing, confidence=setting.config.confidence)
     value = float(np.mean([np.mean([p[0].value - p[1].value for p in pairs.values()]) for pairs in used.values()]))
     draws = np.mean(
@@ -127,7 +137,8 @@ def _macro(
         terms += [t for p in pairs.values() for t in ((share, p[0]), (-share, p[1]))]
     p = linear_estimate(terms, setting.panel.n_patients, confidence=setting.config.confidence, null=0.0).p
     estimate = replace(interval, p=p)
-    estimate = noted(estimate, "p from the influence values" if len(used) > 1 else "", macro_note(setting, list(used)))
+    wald = codes.note("p_from_influence_values") if len(used) > 1 else codes.NONE
+    estimate = add_notes(estimate, wald, macro_note(setting, list(used)))
     test, confidence = {"null": 0.0}, setting.config.confidence
     return mean_row(place, "auc_difference", estimate, over=list(used), test=test, confidence=confidence)
 

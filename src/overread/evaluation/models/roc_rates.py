@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.analysis_context import AnalysisContext, Reach, macro_note, population_counts, reach
-from overread.evaluation.context.auc_terms import FEWEST, Cases, chosen
-from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, mean_row, noted, people, row, share_text
+from overread.evaluation.context.auc_terms import FEWEST, Cases, chosen, few_patients
+from overread.evaluation.context.estimate_rows import (
+    MEAN,
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    mean_row,
+    not_estimable,
+    row,
+    share_text,
+    without_interval,
+)
 from overread.evaluation.context.finding_means import evaluable_reaches
 from overread.evaluation.context.patient_draws import STEP, Spot, rate_replicates, whole
+from overread.evaluation.context.plain_texts import as_method, as_note
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.progress import advancing
@@ -24,7 +38,7 @@ from overread.stats.roc.mean_curves import mean_curve
 
 # Where the ROC curve is drawn: every half per cent up to 10 % false alarms, where screening works, then every per cent.
 GRID = np.unique(np.concatenate([np.linspace(0, 0.1, 21), np.linspace(0, 1, 101)]).round(6))
-_RULE = "attainable step on the test ROC, threshold re-chosen in every patient resample"
+_RULE = codes.method("fixed_rate_rechosen")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,13 +47,13 @@ class Rates:
 
     value: Floats
     draws: Floats
-    reasons: Sequence[str] = ()  # why a rate is not attainable, "" where it is
+    reasons: Sequence[Text] = ()  # why a rate is not attainable, empty where it is
 
 
-def _unattained(of: Cases, target: float, kind: str) -> str:
+def _unattained(of: Cases, target: float, kind: str) -> Text:
     """Why only calling nobody, or everyone, reaches the target; "" where a threshold does."""
     fixed = {"specificity" if kind == "sensitivity" else "sensitivity": target}
-    return rates.unattained(of.truth, of.score, weights=of.weight, **fixed)
+    return as_note(rates.unattained(of.truth, of.score, weights=of.weight, **fixed))
 
 
 def fixed_rates(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
@@ -90,7 +104,7 @@ def _rates(
         cases = (
             [] if kind == "curve" else [chosen(setting.panel, rater, f, masks[s]) for f, s in (owners[i] for i in mine)]
         )
-        reasons = [next((n for of in cases if (n := _unattained(of, g, kind))), "") for g in grid]
+        reasons = [next((n for of in cases if (n := _unattained(of, g, kind))), codes.NONE) for g in grid]
         known = np.array([not reason for reason in reasons])
         made[finding] = Rates(np.where(known, value[mine].mean(axis=0), np.nan), draws[:, mine].mean(axis=1), reasons)
     return made
@@ -116,9 +130,9 @@ def _rows(
                 place = setting.place("standalone", finding, rater, population)
                 counts = population_counts(setting, rater, finding, population)
                 estimate = _interval(made.draws[:, k], float(made.value[k]), confidence)
-                estimate = _few(estimate, counts.patients_present, counts.patients_absent, made.reasons[k])
+                estimate = _few(estimate, counts, made.reasons[k])
                 note = reaches[finding].note
-                rows.append(row(place, metric, noted(estimate, note), at=at, counts=counts, confidence=confidence))
+                rows.append(row(place, metric, add_notes(estimate, note), at=at, counts=counts, confidence=confidence))
             place = setting.place("standalone", MEAN, rater, population)
             used = [f for f in macro if f in found and not np.isnan(found[f].value[k])]
             estimate = Estimate(np.nan)
@@ -126,7 +140,8 @@ def _rows(
                 draws = np.mean([found[f].draws[:, k] for f in used], axis=0)
                 value = float(np.mean([found[f].value[k] for f in used]))
                 estimate = _interval(draws, value, confidence)
-            estimate = noted(estimate, _RULE if len(used) > 1 else "", macro_note(setting, used))
+                estimate = replace(estimate, method=codes.methods(_RULE, as_method(estimate.method)))
+            estimate = add_notes(estimate, macro_note(setting, used))
             rows.append(mean_row(place, metric, estimate, over=used, at=at, confidence=confidence))
     return rows
 
@@ -135,22 +150,14 @@ def _interval(draws: Floats, value: float, confidence: float) -> Estimate:
     return percentile_interval(draws, value=value, confidence=confidence, undefined_because=UNDEFINED)
 
 
-def _few(estimate: Estimate, present: int, absent: int, reason: str) -> Estimate:
+def _few(estimate: Estimate, counts: Counts, reason: Text) -> Estimate:
     """Without an interval where fewer than ten patients are of a class; NaN with the reason where not attainable."""
-    made = Estimate(
-        estimate.value,
-        estimate.low,
-        estimate.high,
-        estimate.se,
-        method=f"{_RULE}; {estimate.method}",
-        note=estimate.note,
-    )
-    if np.isnan(made.value):
-        return Estimate(np.nan, method=made.method, note=reason or "one class only")
-    if min(present, absent) >= FEWEST:
-        return made
-    note = f"no interval: {people(present)} with the finding and {absent} without it, at least {FEWEST} of each needed"
-    return Estimate(made.value, method=made.method, note=note)
+    method = codes.methods(_RULE, as_method(estimate.method))
+    if np.isnan(estimate.value):
+        return not_estimable(reason or codes.note("cases_of_one_class"), method=method)
+    if counts.reach(FEWEST, FEWEST):
+        return replace(estimate, method=method)
+    return without_interval(replace(estimate, method=method), few_patients(counts, FEWEST))
 
 
 def curve_rows(place: EstimateKey, drawn: tuple[Floats, Floats], draws: Floats, confidence: float) -> list[Row]:

@@ -6,10 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from overread import codes
 from overread.evaluation.context.analysis_context import AnalysisContext, Reach, everywhere, population_counts, reach
 from overread.evaluation.context.auc_terms import area as area_of
 from overread.evaluation.context.auc_terms import auc_estimate, chosen, linear_estimate, mean_terms
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, count, counts_at, noted, row
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    counts_at,
+    not_estimable,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.score_matrix import Bools, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.context.thresholds import Frozen, Threshold
@@ -19,11 +29,7 @@ from overread.stats.estimate import Estimate
 from overread.stats.rates.operating_points import OperatingPoint
 from overread.stats.rates.proportions import clustered_proportion
 
-_ORIGINS = {
-    "model.json": "frozen with the model",
-    "tune": "fitted on tuning cases",
-    "half": "fitted on half of the test patients",
-}
+_ORIGINS = {"model.json": "threshold_stored", "tune": "threshold_fitted_tuning", "half": "threshold_fitted_half"}
 RATES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "lr_positive", "lr_negative")
 
 
@@ -43,7 +49,7 @@ def _auc_rows(setting: AnalysisContext, place: EstimateKey, population: Populati
     counts = population_counts(setting, place.rater, place.finding, population)
     confidence = setting.config.confidence
     if not over.sites:
-        missing = Estimate(np.nan, note="the truth of no case is stated")
+        missing = not_estimable(codes.note("no_case_labelled"))
         return [row(place, "auc", missing, counts=counts, confidence=confidence)]
     used = counts_at(setting.panel, place.rater, place.finding, setting.panel.at(over.sites))
     rows = [row(place, "auc", auc_over(setting, place, over), counts=used, confidence=confidence)]
@@ -68,15 +74,14 @@ def _auc_rows(setting: AnalysisContext, place: EstimateKey, population: Populati
 def auc_over(setting: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
     """The AUC at the one site, or the unweighted mean of the within-site AUCs."""
     if len(over.sites) == 1:
-        return noted(_within_site(setting, place, over.sites[0]), over.note)
+        return add_notes(_within_site(setting, place, over.sites[0]), over.note)
     defined = [a for a in over.areas if a.value == a.value]
     if not defined:
-        return Estimate(np.nan, note=f"undefined at every site: {over.areas[0].note}")
+        return not_estimable(codes.note("undefined_at_every_site"), over.areas[0].note)
     made = linear_estimate(mean_terms(defined), setting.panel.n_patients, confidence=setting.config.confidence)
     if over.evaluable:
-        return noted(made, over.note)
-    few = f"no interval: at no site have enough patients the finding, and lack it; {over.note}"
-    return Estimate(made.value, method=made.method, note=few)
+        return add_notes(made, over.note)
+    return without_interval(made, codes.note("no_site_evaluable"), over.note)
 
 
 def _within_site(setting: AnalysisContext, place: EstimateKey, site: str) -> Estimate:
@@ -89,7 +94,7 @@ def _site_row(setting: AnalysisContext, place: EstimateKey, site: str) -> Row:
     spot = place.to(subgroup="site", level=site)
     found = setting.areas.get((place.rater, place.finding, site))
     if found is None:
-        made = Estimate(np.nan, note="the truth of no case is stated at this site")
+        made = not_estimable(codes.note("no_case_labelled_at_site"))
         return row(spot, "auc", made, confidence=setting.config.confidence)
     made = _within_site(setting, place, site)
     return row(spot, "auc", made, counts=found.counts, confidence=setting.config.confidence)
@@ -98,15 +103,15 @@ def _site_row(setting: AnalysisContext, place: EstimateKey, site: str) -> Row:
 def _auc_of_all_pairs(setting: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
     """The AUC that also compares pairs across the strata within a site, for comparison with the one that does not."""
     panel = setting.panel
-    note = "compares pairs across strata too, and so rewards telling the strata apart"
+    note = codes.note("all_pairs_compared")
     if len(over.sites) == 1:
         of = chosen(panel, place.rater, place.finding, panel.at(over.sites), within=False)
         counts = setting.areas[place.rater, place.finding, over.sites[0]].counts
-        return noted(auc_estimate(of, counts, confidence=setting.config.confidence), note)
+        return add_notes(auc_estimate(of, counts, confidence=setting.config.confidence), note)
     plain = [area_of(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
     defined = [a for a in plain if a.value == a.value]
     made = linear_estimate(mean_terms(defined), panel.n_patients, confidence=setting.config.confidence)
-    return noted(made, over.note, note)
+    return add_notes(made, over.note, note)
 
 
 def _prevalence(setting: AnalysisContext, place: EstimateKey, population: Population) -> Estimate:
@@ -159,19 +164,19 @@ def point_rows(
     """The threshold and the rates at it, on the cases of the mask."""
     frozen, at = setting.frozen[place.rater], f"operating_point={name}"
     confidence = setting.config.confidence
-    words = f"{frozen.words}; {threshold.note}".removesuffix("; ")
+    words = codes.notes(frozen.words, threshold.note)
     made = calls(setting.panel, frozen, place, threshold, cases)
     counts = count(made.truth.astype(np.float64), made.patient)
     rows = []
     if metrics == RATES:
-        value = Estimate(threshold.value, method=_ORIGINS[frozen.origin], note=words)
+        value = Estimate(threshold.value, method=codes.method(_ORIGINS[frozen.origin]), note=words)
         rows.append(row(place, "threshold", value, at=at, confidence=confidence))
     if np.isnan(threshold.value):
-        missing = Estimate(np.nan, note=threshold.note or "no threshold could be had")
+        missing = not_estimable(threshold.note or codes.note("no_threshold"))
         return [*rows, *(row(place, m, missing, at=at, counts=counts, confidence=confidence) for m in metrics)]
     point = operating_point(made, confidence)
     for metric in metrics:
-        estimate = noted(getattr(point, metric), words)
+        estimate = add_notes(getattr(point, metric), words)
         rows.append(row(place, metric, estimate, at=at, counts=counts, confidence=confidence))
     return rows
 

@@ -6,7 +6,9 @@ from itertools import combinations
 
 import numpy as np
 
-from overread.evaluation.context.estimate_rows import Row, count, noted, row
+from overread import codes
+from overread.evaluation.context.estimate_rows import Row, add_notes, count, not_estimable, row
+from overread.evaluation.context.plain_texts import as_note
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.readers.pooled_readers import RATES
@@ -60,13 +62,13 @@ def _row(
     read = (~np.isnan(answers)).any(axis=2)  # (arms, readers)
     lacking = [setting.panel.readers[r] for r in np.flatnonzero(read.any(axis=0) & ~read.all(axis=0))]
     if lacking:
-        made = noted(made, f"readers with reads in one of the arms only: {', '.join(lacking)}")
+        made = add_notes(made, codes.note("readers_in_one_arm", readers=tuple(lacking)))
     place = setting.place(both[0].finding, READERS, reads=both[0], reference=reference)
     at = f"test={OBUCHOWSKI_ROCKETTE if metric == 'auc' else U_STATISTIC}"
     return row(
         place.to(contrast=f"arm:{both[1].arm}"),
         f"{metric}_difference",
-        noted(made, setting.note(both[0], reference)),
+        add_notes(made, setting.note(both[0], reference)),
         at=at,
         counts=count(whole.truth.astype(np.float64), whole.patient),
         test={"n_readers": int(read.any(axis=0).sum()), "null": 0.0},
@@ -90,11 +92,11 @@ def _estimate(setting: ReaderContext, whole: ReaderTable, answers: Floats, metri
     mine = (~np.isnan(answers)).any(axis=(0, 2))
     why = limited(setting, whole, metric)
     if int(mine.sum()) < 2:
-        why = why or "no test: fewer than two readers"
+        why = why or codes.note("few_readers_for_test")
     if metric == "auc" and np.isnan(answers[:, mine]).any():
-        why = "no Obuchowski-Rockette analysis: not every reader read every case in both arms"
+        why = codes.note("arms_not_fully_crossed")
     if why:
-        return Estimate(np.nan, note=why)
+        return not_estimable(why)
     found = mrmc.compare_arms(
         whole.truth,
         answers[:, mine],
@@ -103,4 +105,4 @@ def _estimate(setting: ReaderContext, whole: ReaderTable, answers: Floats, metri
         cluster=whole.patient,
         confidence=setting.config.confidence,
     )
-    return noted(found.difference, "" if found.note in found.difference.note else found.note)
+    return add_notes(found.difference, as_note(found.note))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from overread import codes
 from overread.evaluation.context.auc_terms import Cases, auc_estimate
-from overread.evaluation.context.estimate_rows import Row, noted, row
+from overread.evaluation.context.estimate_rows import Row, add_notes, row
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.evaluation_config import UNCERTAIN
 from overread.evaluation.join.reference_standards import DAWID_SKENE
@@ -75,11 +76,11 @@ def _area_row(side: Side, rater: str) -> Row:
     made = auc_estimate(
         Cases(of.truth, score, of.patient, None, None if even else weight), counts, confidence=setting.config.confidence
     )
-    words = "" if even else "a case weighs as often as it was read"
+    words = codes.NONE if even else codes.note("weighted_by_reads")
     return row(
         place,
         "auc",
-        noted(made, words, side.note),
+        add_notes(made, words, side.note),
         counts=counts,
         test={"n_readers": side.n_readers},
         confidence=setting.config.confidence,

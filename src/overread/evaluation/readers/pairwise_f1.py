@@ -6,22 +6,31 @@ No reference is needed: a reader's calls are the truth of another's. The model i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, patients_in, people, row
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    not_estimable,
+    patients_in,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
 from overread.evaluation.readers.pooled_readers import called
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
-from overread.stats.estimate import Estimate
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 SHARED = 10  # cases that two raters must both have called
 CALL_RATE = "call_rate=readers"
-METHOD = "mean of F1 against each other rater (CheXNet), patients resampled"
+METHOD = codes.method("pairwise_f1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +39,7 @@ class CallingModel:
 
     at: str
     call: Floats
-    words: str
+    words: Text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,13 +62,11 @@ def models_at(setting: ReaderContext, reads: ReadSelection, rater: str) -> list[
     ]
     weight = np.bincount(reads.case, minlength=score.size).astype(np.float64)
     threshold = threshold_of_rate(score, weight, float(reads.call.mean()) if reads.call.size else np.nan)
-    words = (
-        "threshold where the model calls present as often as the readers do: chosen on these cases without any truth"
-    )
+    words = codes.note("threshold_call_rate")
     usable = np.where((weight > 0) & ~np.isnan(score), called(score, threshold), np.nan)
     if np.isinf(threshold):
         usable[:] = np.nan
-        words = "not attainable: more cases share the highest score than the readers call present"
+        words = codes.note("call_rate_not_attainable")
     return [*made, CallingModel(CALL_RATE, usable, words)]
 
 
@@ -104,14 +111,13 @@ def _rows(
     place = setting.place(reads.finding, rater, reads=reads)
     pooled = setting.place(reads.finding, READERS, reads=reads)
     within = f"model={rater};{model.at}" if model.at > "model" else f"{model.at};model={rater}"
-    left = f"{made.left_out} pairs share fewer than {SHARED} cases or have no F1: left out" if made.left_out else ""
-    note = "; ".join(n for n in (model.words, left) if n)
+    left = codes.note("rater_pairs_excluded", n=made.left_out, least=SHARED) if made.left_out else codes.NONE
+    note = codes.notes(model.words, left)
     about = CallSample(setting, table, note)
+    mean_note = codes.notes(codes.note("mean_over_readers"), note)
     rows = [
         _row(place, "pairwise_f1", model.at, (value, mine), about),
-        _row(
-            pooled, "pairwise_f1", within, (average, theirs), CallSample(setting, table, f"mean over readers; {note}")
-        ),
+        _row(pooled, "pairwise_f1", within, (average, theirs), CallSample(setting, table, mean_note)),
         _row(
             place.to(contrast=f"rater:{READERS}"),
             "pairwise_f1_difference",
@@ -122,7 +128,7 @@ def _rows(
     ]
     for k, reader in enumerate(readers):
         own = setting.place(reads.finding, setting.panel.readers[reader], reads=reads)
-        about = CallSample(setting, table, f"against {made.pairs[k]} other raters, the model among them", int(reader))
+        about = CallSample(setting, table, codes.note("compared_with_raters", n=int(made.pairs[k])), int(reader))
         rows.append(_row(own, "pairwise_f1", within, (float(made.value[k]), made.draws[:, k]), about))
     return rows
 
@@ -133,7 +139,7 @@ class CallSample:
 
     setting: ReaderContext
     table: ReaderTable
-    note: str
+    note: Text
     reader: int | None = None
 
 
@@ -144,16 +150,16 @@ def _row(place: EstimateKey, metric: str, at: str, drawn: tuple[float, Floats], 
     patients = patients_in(table.patient[read])
     made = percentile_interval(draws, value=value, confidence=config.confidence)
     if np.isnan(value):
-        made = Estimate(np.nan, note=f"no other rater with {SHARED} cases in common and a call of present")
+        made = not_estimable(codes.note("no_rater_pair", least=SHARED))
     elif patients < FEWEST:
-        made = Estimate(value, note=f"no interval: {people(patients)}")
-    made = Estimate(made.value, made.low, made.high, made.se, method=METHOD, note=made.note)
+        made = without_interval(made, codes.note("few_patients_in_all", n=patients, least=FEWEST))
+    made = replace(made, method=METHOD)
     numbers = {
         "n_readers": int(table.readers.sum()) if of.reader is None else 1,
         "n_cases": int(read.sum()),
         "n_patients": patients,
     }
-    said = noted(made, of.note, of.setting.unweighted)
+    said = add_notes(made, of.note, of.setting.unweighted)
     return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)
 
 

@@ -6,17 +6,25 @@ A reader's call gives a point, never an area: sensitivity and specificity are se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, people, row
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    not_estimable,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
 from overread.stats import rates
-from overread.stats.estimate import Estimate
 from overread.stats.rates.fixed_specificity import UNDEFINED
 from overread.stats.reader_studies.product_bootstrap import (
     PooledReads,
@@ -30,13 +38,10 @@ from overread.stats.reader_studies.product_bootstrap import (
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 RATES = ("sensitivity", "specificity")
-METHOD = "product bootstrap of readers x patients, percentile"
+METHOD = codes.method("reader_patient_bootstrap")
 FEW_READERS = (
     10  # below which the product bootstrap covers less than it says (validation/product_bootstrap_coverage.py)
 )
-_NOBODY = "not attainable: only calling no case present reaches the readers' specificity"
-_EVERYONE = "not attainable: only calling every case present reaches the readers' sensitivity"
-_MATCHED = "attainable step on the ROC of the read cases, matched again in every replicate"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +50,7 @@ class Drawn:
 
     value: float
     draws: Floats
-    reason: str = ""  # why there is no number
+    reason: Text = codes.NONE  # why there is no number
 
     def __sub__(self, other: Drawn) -> Drawn:
         return Drawn(self.value - other.value, self.draws - other.draws, self.reason or other.reason)
@@ -60,7 +65,7 @@ class Side:
     reference: str
     truth: Floats  # (n_reads,) NaN where not stated
     pool: PooledReads
-    note: str
+    note: Text
 
     @property
     def n_readers(self) -> int:
@@ -99,11 +104,12 @@ class Side:
         )
         given, weight = np.asarray(score)[self.pool.case], self.weights[0][0]
         held, made = weight > 0, []
-        for k, (fixed, rate, reason) in enumerate((("specificity", sp, _NOBODY), ("sensitivity", se, _EVERYONE))):
-            why = ""
+        for k, (fixed, rate) in enumerate((("specificity", sp), ("sensitivity", se))):
+            why = codes.NONE
             if not np.isnan(rate.value):
                 at = {fixed: rate.value, "weights": weight[held]}
-                why = reason if rates.unattained(self.pool.truth[held], given[held], **at) else ""
+                if rates.unattained(self.pool.truth[held], given[held], **at):
+                    why = codes.note(f"readers_{fixed}_not_attainable")
             made.append(Drawn(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
         return made[0], made[1]
 
@@ -112,7 +118,14 @@ class Side:
         return once(len(self.setting.panel.readers), self.setting.panel.n_patients)
 
     def row(
-        self, place: EstimateKey, metric: str, drawn: Drawn, *, at: str = "", note: str = "", classes: str = "both"
+        self,
+        place: EstimateKey,
+        metric: str,
+        drawn: Drawn,
+        *,
+        at: str = "",
+        note: Text = codes.NONE,
+        classes: str = "both",
     ) -> Row:
         """A row with the percentile interval of the product bootstrap; none below ten patients of a class it needs."""
         counts = self.setting.counts(self.pool)
@@ -122,20 +135,24 @@ class Side:
         because = UNDEFINED if at.endswith("=readers") else ""
         made = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence, undefined_because=because)
         if np.isnan(drawn.value):
-            made = Estimate(np.nan, method=METHOD, note=drawn.reason or "one class only")
+            made = not_estimable(drawn.reason or codes.note("cases_of_one_class"), method=METHOD)
         elif few < FEWEST:
-            made = Estimate(drawn.value, method=METHOD, note=f"no interval: {people(few)} of a class")
+            note_few = codes.note("few_patients_smaller_class", n=few, least=FEWEST)
+            made = without_interval(replace(made, method=METHOD), note_few)
         elif self.n_readers < 2:
-            made = Estimate(drawn.value, method=METHOD, note="no interval: one reader")
+            made = without_interval(replace(made, method=METHOD), codes.note("single_reader"))
         else:
-            words = f"{METHOD}, {len(self.setting.drawn)} replicates"
-            made = Estimate(made.value, made.low, made.high, made.se, method=words, note=made.note)
-        said = f"{int(self.pool.reads.sum()):,} reads" if self.setting.panel.weight is None else ""
-        if self.n_readers < FEW_READERS and not np.isnan(made.low):
-            said += f"; {self.n_readers} readers say little of how readers vary: the interval may be too narrow"
+            made = replace(made, method=codes.methods(METHOD, codes.method("replicates", n=len(self.setting.drawn))))
+        made = add_notes(made, *self._reads_notes(interval=not np.isnan(made.low)), note, self.note)
         test = {"n_readers": self.n_readers}
-        return row(
-            place, metric, noted(made, said, note, self.note), at=at, counts=counts, test=test, confidence=confidence
+        return row(place, metric, made, at=at, counts=counts, test=test, confidence=confidence)
+
+    def _reads_notes(self, *, interval: bool) -> tuple[Text, ...]:
+        """How many reads were pooled, and whether too few readers were resampled for the interval."""
+        n = int(self.pool.reads.sum())
+        return (
+            codes.note("reads_pooled", n=n) if self.setting.panel.weight is None else codes.NONE,
+            codes.note("few_readers", n=self.n_readers) if interval and self.n_readers < FEW_READERS else codes.NONE,
         )
 
 
@@ -145,8 +162,8 @@ def side_of(
     """The pool of these reads under the truth (n_reads,) of a reference."""
     made = setting.pooled(reads, truth, cases=cases)
     sites = np.unique(setting.panel.site.codes[made.case])
-    several = f"cases of {sites.size} sites together" if sites.size > 1 else ""
-    note = "; ".join(n for n in (several, setting.note(reads, reference)) if n)
+    several = codes.note("sites_pooled", n=int(sites.size)) if sites.size > 1 else codes.NONE
+    note = codes.notes(several, setting.note(reads, reference))
     return Side(setting, reads, reference, truth, made, note)
 
 
@@ -171,10 +188,10 @@ def _frozen_rows(side: Side, rater: str) -> list[Row]:
     found = dict(zip(fixed, side.calls([called(score, t.value) for t in fixed.values()]), strict=True))
     rows = []
     for name, threshold in points.thresholds.items():
-        at, note = f"operating_point={name}", "; ".join(n for n in (points.words, threshold.note) if n)
+        at, note = f"operating_point={name}", codes.notes(points.words, threshold.note)
         if name in fixed:
-            note = f"threshold {threshold.value!r}; {note}"
-        nothing = Drawn(np.nan, np.full(len(setting.drawn), np.nan), threshold.note or "no threshold")
+            note = codes.notes(codes.note("threshold_value", threshold=float(threshold.value)), note)
+        nothing = Drawn(np.nan, np.full(len(setting.drawn), np.nan), threshold.note or codes.note("no_threshold"))
         for metric, mine, theirs in zip(RATES, found.get(name, (nothing, nothing)), side.readers, strict=True):
             rows.append(side.row(place, metric, mine, at=at, note=note, classes=metric))
             rows.append(side.row(against, f"{metric}_difference", mine - theirs, at=at, note=note, classes=metric))
@@ -194,8 +211,10 @@ def _matched_rows(side: Side, rater: str) -> list[Row]:
     rows = []
     for k, (metric, fixed) in enumerate((RATES, RATES[::-1])):
         mark = side.readers[1 - k].value
-        said = f"the readers' {fixed} is {mark:.4f}" if mark == mark else f"the readers have no {fixed} here"
-        at, note = f"{fixed}=readers", f"{_MATCHED}; {said}"
+        rate = codes.note("readers_rate_undefined", rate=fixed)
+        if mark == mark:
+            rate = codes.note("readers_rate", rate=fixed, value=float(mark))
+        at, note = f"{fixed}=readers", codes.notes(codes.note("matched_to_readers"), rate)
         rows.append(side.row(place, f"{metric}_at_{fixed}", mine[k], at=at, note=note))
         rows.append(side.row(against, f"{metric}_difference", mine[k] - side.readers[k], at=at, note=note))
     return rows

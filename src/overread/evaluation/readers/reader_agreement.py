@@ -9,8 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, patients_in, people, row
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    not_estimable,
+    patients_in,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.readers.pairwise_f1 import CALL_RATE, CallingModel, models_at
@@ -119,19 +129,19 @@ class Rated:
     setting: ReaderContext
     ratings: Floats
     patient: np.ndarray
-    note: str = ""
+    note: Text = codes.NONE
     resample: bool = True
 
 
 def _row(place: EstimateKey, metric: str, at: str, statistic: Callable[..., Estimate], of: Rated) -> Row:
     config, patients = of.setting.config, patients_in(of.patient)
-    made = Estimate(np.nan, note="no case that two of them called")
+    made = not_estimable(codes.note("no_case_with_two_calls"))
     if of.ratings.size:
         more = {"rng": of.setting.rng, "replicates": config.replicates} if of.resample else {}
         made = statistic(of.ratings, cluster=of.patient, confidence=config.confidence, **more)
     if patients < FEWEST and not np.isnan(made.value):
-        made = Estimate(made.value, method=made.method, note=f"no interval: {people(patients)}, {FEWEST} needed")
+        made = without_interval(made, codes.note("few_patients_in_all", n=patients, least=FEWEST))
     readers = int((~np.isnan(of.ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None
     numbers = {"n_readers": readers, "n_cases": len(of.ratings), "n_patients": patients}
-    said = noted(made, of.note, of.setting.unweighted)
+    said = add_notes(made, of.note, of.setting.unweighted)
     return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, patients_in, people, row
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    not_estimable,
+    patients_in,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import FEW_READS
 from overread.evaluation.context.score_matrix import Bools, Codes, Floats
 from overread.evaluation.readers.pooled_readers import RATES, Side
@@ -65,12 +75,12 @@ def _limited(made: Estimate, of: ReaderPoint, k: int) -> Estimate:
     if np.isnan(made.value):
         return made
     if of.few:
-        note = f"no interval: {of.present} present and {of.absent} absent reads, at least {FEW_READS} of each needed"
+        note = codes.note("few_reads", present=of.present, absent=of.absent, least=FEW_READS)
     elif of.patients[k] < FEWEST:
-        note = f"no interval: {people(of.patients[k])} of this class, at least {FEWEST} needed"
+        note = codes.note("few_patients_in_class", n=of.patients[k], least=FEWEST)
     else:
         return made
-    return Estimate(made.value, method=made.method, note=note)
+    return without_interval(made, note)
 
 
 def reader_point_rows(side: Side, reader: int, made: ReaderPoint | None) -> list[Row]:
@@ -80,8 +90,8 @@ def reader_point_rows(side: Side, reader: int, made: ReaderPoint | None) -> list
     place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
     if made is None:
         read = (side.reads.reader == reader).any()
-        why = "the truth of no read is stated" if read else f"no reads in arm {side.reads.arm}"
-        missing = Estimate(np.nan, note=why)
+        why = codes.note("no_read_labelled") if read else codes.note("no_reads_in_arm", arm=side.reads.arm)
+        missing = not_estimable(why)
         return [row(place, m, missing, confidence=setting.config.confidence) for m in RATES]
     return point_rows(side, place, made)
 
@@ -96,7 +106,7 @@ def point_rows(side: Side, place: EstimateKey, made: ReaderPoint, *, at: str = "
         "n_patients": made.patients[2],
     }
     return [
-        row(place, m, noted(e, side.note), at=at, test=numbers, confidence=side.setting.config.confidence)
+        row(place, m, add_notes(e, side.note), at=at, test=numbers, confidence=side.setting.config.confidence)
         for m, e in zip(RATES, (made.sensitivity, made.specificity), strict=True)
     ]
 
@@ -116,16 +126,18 @@ def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) ->
             weight = of.reads.sum(axis=0) if which == "read" else of.reads[r]
             line = attained(of.truth, score, weight, 1 - p.specificity.value)
             (below if p.sensitivity.value < line - 1e-12 else above).append(setting.panel.readers[r])
-        note = f"below: {', '.join(below) or 'none'}; on it or above: {', '.join(above) or 'none'}"
-        if few:
-            note += f"; not counted, fewer than {FEW_READS} present or absent reads: {len(few)} readers"
+        note = codes.notes(
+            codes.note("readers_below", readers=tuple(below)) if below else None,
+            codes.note("readers_not_below", readers=tuple(above)) if above else None,
+            codes.note("readers_excluded", n=len(few), least=FEW_READS) if few else None,
+        )
         value = float(len(below)) if counted else np.nan
-        made = Estimate(value, method="reader's point under the empirical curve, no interval", note=note)
+        made = Estimate(value, method=codes.method("below_empirical_curve"), note=note)
         rows.append(
             row(
                 place,
                 "readers_below_curve",
-                noted(made, side.note),
+                add_notes(made, side.note),
                 at=f"cases={which}",
                 counts=setting.counts(of),
                 test={"n_readers": len(counted)},
@@ -158,6 +170,15 @@ def attained(truth: Bools, score: Floats, weight: Floats, false_positive_rate: f
     return float(y[at] + share * (y[at + 1] - y[at]))
 
 
+def _expected(rate: float, cases: float) -> Text:
+    """How many expected cases an estimated rate is based on."""
+    if np.isnan(rate):
+        return codes.note("no_expected_cases")
+    if cases < FEW_READS:
+        return codes.note("few_expected_cases", n=float(cases), least=FEW_READS)
+    return codes.note("expected_cases", n=float(cases))
+
+
 def estimated_rows(side: Side) -> list[Row]:
     """What Dawid and Skene's model makes of each reader."""
     setting = side.setting
@@ -166,14 +187,12 @@ def estimated_rows(side: Side) -> list[Row]:
     for name, values in found.items():
         place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
         for metric, value, cases in zip(RATES, values[:2], values[2:], strict=True):
-            note = f"rests on {cases:.1f} expected cases" if value == value else "no case speaks for it"
-            note += f", fewer than {FEW_READS}: hardly known" if value == value and cases < FEW_READS else ""
-            made = Estimate(value, method="Dawid-Skene", note=note)
+            made = Estimate(value, method=codes.method("dawid_skene_rates"), note=_expected(value, cases))
             rows.append(
                 row(
                     place,
                     f"estimated_{metric}",
-                    noted(made, side.note),
+                    add_notes(made, side.note),
                     test={"n_readers": 1},
                     confidence=setting.config.confidence,
                 )

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.auc_terms import FEWEST, Cases, auc_estimate
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, count, noted, people, row
+from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
+from overread.evaluation.context.plain_texts import as_note
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
 from overread.evaluation.readers.pooled_readers import RATES, called
@@ -93,16 +96,16 @@ def first_reads(setting: ReaderContext, reads: ReadSelection, truth: Floats, *, 
     return ReaderTable(truth[kept] == 1, of.patient[kept], kept, table[:, kept])
 
 
-def limited(setting: ReaderContext, table: ReaderTable, metric: str) -> str:
-    """Why there is no test, "" where there is one."""
+def limited(setting: ReaderContext, table: ReaderTable, metric: str) -> Text:
+    """Why there is no test; empty where there is one."""
     n = count(table.truth.astype(np.float64), table.patient)
     needed = {"sensitivity": (n.patients_present,), "specificity": (n.patients_absent,)}
     few = min(needed.get(metric, (n.patients_present, n.patients_absent)))
     if setting.panel.weight is not None:
-        return "no test: it has no place for the weights of a stratified sample"
+        return codes.note("test_without_weights")
     if few < FEWEST:
-        return f"no test: {people(few)} of a class, at least {FEWEST} needed"
-    return "no test: fewer than two readers" if int(table.readers.sum()) < 2 else ""
+        return codes.note("few_patients_for_test", n=few, least=FEWEST)
+    return codes.note("few_readers_for_test") if int(table.readers.sum()) < 2 else codes.NONE
 
 
 def _calls_against_model(setting: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
@@ -117,8 +120,8 @@ def _calls_against_model(setting: ReaderContext, reads: ReadSelection, reference
             for metric in RATES:
                 why = limited(setting, table, metric)
                 if np.isnan(threshold.value):
-                    why = threshold.note or "no threshold"
-                made = Estimate(np.nan, note=why)
+                    why = threshold.note or codes.note("no_threshold")
+                made = not_estimable(why)
                 if not why:
                     call = called(score, threshold.value)[table.cases].astype(np.float64)
                     made = _noted(_study(setting, table, call, metric, CENTRED))
@@ -139,13 +142,13 @@ def _study(setting: ReaderContext, table: ReaderTable, model: Floats, metric: st
 
 
 def _noted(found: mrmc.ReaderStudy) -> Estimate:
-    return noted(found.difference, "" if found.note in found.difference.note else found.note)
+    return add_notes(found.difference, as_note(found.note))
 
 
 def _row(setting: ReaderContext, place: EstimateKey, metric: str, made: Estimate, at: str, table: ReaderTable) -> Row:
     test: dict[str, Any] = {"n_readers": int(table.readers.sum())} | ({"null": 0.0} if place.contrast else {})
     counts = count(table.truth.astype(np.float64), table.patient)
-    said = noted(made, setting.note_on(place.finding, place.reference))
+    said = add_notes(made, setting.note_on(place.finding, place.reference))
     return row(place, metric, said, at=at, counts=counts, test=test, confidence=setting.config.confidence)
 
 
@@ -159,8 +162,8 @@ def _areas(setting: ReaderContext, reads: ReadSelection, reference: str, truth: 
     for rater in setting.panel.outputs[reads.finding]:
         why = limited(setting, table, "auc")
         if not table.crossed:
-            why = "no Obuchowski-Rockette analysis: not every reader read every case"
-        made = [Estimate(np.nan, note=why)] * 3
+            why = codes.note("not_fully_crossed")
+        made = [not_estimable(why)] * 3
         if not why:
             score = setting.panel.score[reads.finding, rater][table.cases]
             found = _study(setting, table, score, "auc", "jackknife")
@@ -186,7 +189,7 @@ def _own_area(setting: ReaderContext, reads: ReadSelection, reference: str, tabl
     return row(
         place,
         "auc",
-        noted(made, setting.note(reads, reference)),
+        add_notes(made, setting.note(reads, reference)),
         counts=counts,
         test={"n_readers": 1},
         confidence=setting.config.confidence,

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
-from overread.evaluation.context.estimate_rows import Counts, EstimateKey, people
+from overread.evaluation.context.estimate_rows import Counts, EstimateKey
 from overread.evaluation.context.score_matrix import Bools, Column
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.join.case_tables import band_names
@@ -67,6 +69,9 @@ def ordered(setting: AnalysisContext, name: str, column: Column) -> list[str]:
     return [level for level in order if level in column.levels]
 
 
-def few(counts: Counts) -> str:
-    """How many patients have a finding, and lack it."""
-    return f"{people(counts.patients_present)} with the finding and {counts.patients_absent} without it"
+def few_evaluable(setting: AnalysisContext, counts: Counts) -> Text:
+    """Too few patients with the finding, or without it, for an estimate in this group."""
+    config = setting.config
+    given = {"present": counts.patients_present, "absent": counts.patients_absent}
+    needed = {"least_present": config.minimum_present, "least_absent": config.minimum_absent}
+    return codes.note("few_patients_evaluable", **given, **needed)

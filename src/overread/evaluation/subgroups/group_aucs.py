@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from overread.codes import Text
 from overread.evaluation.context.analysis_context import AnalysisContext
 from overread.evaluation.context.auc_terms import AucTerm, Cases, area_of, auc_estimate, chosen
-from overread.evaluation.context.estimate_rows import Row, count, row
+from overread.evaluation.context.estimate_rows import Row, count, not_estimable, row
 from overread.evaluation.context.score_matrix import Bools
 from overread.evaluation.progress import advancing
-from overread.evaluation.subgroups.case_groups import CaseGroups, few, parted
+from overread.evaluation.subgroups.case_groups import CaseGroups, few_evaluable, parted
 from overread.evaluation.subgroups.group_gaps import ALL, Measure, adjusted, gap_rows, mean_rows, taking_part
 from overread.evaluation.subgroups.group_rates import rate_rows, underdiagnosis, underdiagnosis_rows
-from overread.stats.estimate import Estimate
 
 
 def subgroups(setting: AnalysisContext) -> list[Row]:
@@ -34,20 +34,19 @@ def subgroups(setting: AnalysisContext) -> list[Row]:
 def auc_rows(setting: AnalysisContext, groups: CaseGroups) -> list[Row]:
     """The AUC of every finding in every group, their mean in every group and over all of them, and the gaps."""
     rows, confidence = [], setting.config.confidence
-    found: dict[str, dict[str, AucTerm | str]] = {}
+    found: dict[str, dict[str, AucTerm | Text]] = {}
     for finding in advancing(groups.findings(setting)):
         for level, mask in groups.levels.items():
             of = _cases(setting, groups, finding, mask)
             counts = count(of.truth.astype(np.float64), of.patient)
             if not counts.cases:  # the row of the whole population says where nothing is stated
                 continue
-            one: AucTerm | str = few(counts)
-            note = f"too few: {one} ({setting.config.minimum_present} and {setting.config.minimum_absent} needed)"
+            one: AucTerm | Text = few_evaluable(setting, counts)
             if setting.evaluable(counts):
                 area = area_of(setting.panel, of)
-                one, note = (area, "") if area.value == area.value else (area.note, area.note)
+                one = area if area.value == area.value else area.note
             found.setdefault(finding, {})[level] = one
-            made = Estimate(np.nan, note=note) if note else auc_estimate(of, counts, confidence=confidence)
+            made = not_estimable(one) if isinstance(one, Text) else auc_estimate(of, counts, confidence=confidence)
             place = groups.place(setting, finding, level)
             rows.append(row(place, "auc", made, counts=counts, confidence=confidence))
     measure = Measure("auc", "", tuple(groups.levels), found)

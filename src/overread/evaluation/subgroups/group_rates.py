@@ -7,15 +7,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
 from overread.evaluation.context.auc_terms import AucTerm
-from overread.evaluation.context.estimate_rows import Counts, EstimateKey, Row, count, noted, patients_in, people, row
+from overread.evaluation.context.estimate_rows import (
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    not_estimable,
+    patients_in,
+    row,
+)
 from overread.evaluation.context.rate_terms import rate_estimate, ratio
 from overread.evaluation.context.score_matrix import Bools, Codes
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.subgroups.case_groups import CaseGroups
 from overread.evaluation.subgroups.group_gaps import Measure, gap_rows, mean_rows
-from overread.stats.estimate import Estimate
 
 NO_FINDING = "no_finding"
 UNDER = "underdiagnosis"
@@ -31,14 +41,14 @@ class Share:
     hit: Bools
     counts: Counts
     least: int
-    kind: str
-    words: str
+    outcome: str
+    words: Text
 
 
 def rate_rows(setting: AnalysisContext, groups: CaseGroups) -> list[Row]:
     """Sensitivity and specificity of every finding at every frozen threshold in every group; their means and gaps."""
     rows: list[Row] = []
-    found: dict[tuple[str, str], dict[str, dict[str, AucTerm | str]]] = {}
+    found: dict[tuple[str, str], dict[str, dict[str, AucTerm | Text]]] = {}
     for finding in groups.findings(setting):
         for level, mask in groups.levels.items():
             for share in _shares(setting, groups.rater, finding, mask):
@@ -62,7 +72,7 @@ def _shares(setting: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
     for point, threshold in frozen.thresholds.get(finding, {}).items():
         if threshold.value != threshold.value:
             continue
-        at, words = f"operating_point={point}", f"{frozen.words}; {threshold.note}".removesuffix("; ")
+        at, words = f"operating_point={point}", codes.notes(frozen.words, threshold.note)
         called = score >= threshold.value
         yield Share(
             "sensitivity",
@@ -86,18 +96,18 @@ def _shares(setting: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
         )
 
 
-def _judged(setting: AnalysisContext, share: Share, place: EstimateKey) -> tuple[Row, AucTerm | str]:
+def _judged(setting: AnalysisContext, share: Share, place: EstimateKey) -> tuple[Row, AucTerm | Text]:
     """The row of a rate, and the rate with what its patients contribute, or why there is none."""
     panel, confidence = setting.panel, setting.config.confidence
     held = patients_in(panel.patient[share.index])
-    outcome: AucTerm | str
+    outcome: AucTerm | Text
     if held < share.least:
-        outcome = f"{people(held)} {share.kind}"
-        made = Estimate(np.nan, note=f"too few: {outcome} ({share.least} needed)")
+        outcome = codes.note("few_patients_rate", n=held, outcome=share.outcome, least=share.least)
+        made = not_estimable(outcome)
     else:
         outcome = ratio(panel, share.index, share.hit, share.counts)
         made = rate_estimate(panel, share.index, share.hit, confidence=confidence)
-    made = noted(made, share.words)
+    made = add_notes(made, share.words)
     return row(place, share.metric, made, at=share.at, counts=share.counts, confidence=confidence), outcome
 
 
@@ -105,7 +115,7 @@ def underdiagnosis_rows(setting: AnalysisContext, groups: CaseGroups) -> list[Ro
     """How often the ill are called healthy, in every group and at every operating point, and the gaps."""
     rows: list[Row] = []
     for finding, point, ill, missed in _missed(setting, groups.rater):
-        outcomes: dict[str, AucTerm | str] = {}
+        outcomes: dict[str, AucTerm | Text] = {}
         for level, mask in groups.levels.items():
             share = _missed_share(setting, groups.rater, point, mask & ill, missed)
             made, outcomes[level] = _judged(setting, share, groups.place(setting, finding, level))
@@ -158,6 +168,6 @@ def _missed_share(setting: AnalysisContext, rater: str, point: str, ill: Bools, 
         missed[index],
         counts,
         setting.config.minimum_present,
-        "who are ill",
+        "with a finding",
         frozen.words,
     )

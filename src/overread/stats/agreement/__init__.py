@@ -1,4 +1,4 @@
-"""Agreement of readers, and consensus from their votes."""
+"""Agreement of readers on categories and measurements, majority vote, and latent class analysis."""
 
 import lazy_loader
 

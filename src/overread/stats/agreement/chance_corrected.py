@@ -1,4 +1,4 @@
-"""Agreement of several readers on categories: raw, and beyond chance after Fleiss and after Gwet."""
+"""Agreement of several readers on categories: percent agreement, Fleiss' kappa, and Gwet's AC1 and AC2."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from overread.stats.quantiles import critical
 from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, Statistic, resampled
 from overread.stats.sampling_design import Sampling
 
-Chance = Callable[[Floats], tuple[Floats, Floats]]  # shares (b, q) -> agreement by chance (b,), its gradient (b, q)
+Chance = Callable[
+    [Floats], tuple[Floats, Floats]
+]  # proportions (b, q) -> chance agreement (b,) and its gradient (b, q)
 
 
 def percent_agreement(
@@ -33,29 +35,63 @@ def percent_agreement(
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
-    """The chance that two readers of a case agree (of="pairs"), or that all its readers do (of="all").
+    """Percent agreement: probability that two readers of a case, or all its readers, choose the same category.
 
-    Parameters: ratings (n_cases, n_readers), numbers or text, NaN = not read; weights "linear", "quadratic" or
-    "ordinal" give partial credit; categories (q,), all possible ones, where the most distant may be unused; cluster
-    (n_cases,), the patient of each case; rng: patients are resampled `replicates` times in place of the formula.
+    Parameters
+    ----------
+    ratings : array_like, shape (n_cases, n_readers)
+        Category of each case by each reader, numbers or text; NaN = not read.
+    of : {"pairs", "all"}, default "pairs"
+        Whether two readers of a case or all its readers must agree.
+    weights : {"linear", "quadratic", "ordinal"}, optional
+        Partial credit for unequal categories: by the distance of their numbers, its square, or the number of pairs of
+        categories between them. By default only equal categories agree.
+    categories : array_like, shape (q,), optional
+        All possible categories; by default those that occur.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    rng : numpy.random.Generator, optional
+        If given, the interval is the percentile interval of a bootstrap over patients instead of the analytic one.
+    replicates : int, default 2000
+        Number of bootstrap replicates.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    Returns an Estimate, a case counting once however many read it; no p, for no agreement at all is no question. A
-    case with one read says nothing about agreement and is counted in the note. Fewer than two readers: NaN, noted.
-    Gwet (2008) doi:10.1348/000711006X126600. Checked against irrCAC 1.0 and irr 0.84.1 (R 4.2.2).
+    Returns
+    -------
+    Estimate
+        The agreement, with each case weighted equally. There is no p value. NaN with a note if no case has two reads.
 
+    Raises
+    ------
+    InputError
+        If `ratings` has another shape, an option is unknown, or `weights` is given with `of` "all".
+
+    Notes
+    -----
+    Cases with one read contribute no agreement and are counted in the note. Cases, or patients with `cluster`, are
+    assumed to be independent. Checked against irrCAC 1.0 and irr 0.84.1 (R 4.2.2).
+
+    References
+    ----------
+    * Gwet KL (2008). Computing inter-rater reliability and its variance in the presence of high agreement. British
+      Journal of Mathematical and Statistical Psychology 61:29-48. doi:10.1348/000711006X126600
+
+    Examples
+    --------
     >>> e = percent_agreement([[1, 1, 1], [1, 0, 1], [0, 0, np.nan], [0, 1, np.nan]])
     >>> round(e.value, 4), round(e.se, 4)
     (0.5833, 0.25)
     """
     check_word(of, ("pairs", "all"), where="percent_agreement", name="of")
-    given = _Asked("percent_agreement", cluster, rng, replicates, confidence)
-    made = rated(ratings, where=given.where, cluster=cluster, categories=categories, numeric=weights is not None)
-    matrix = agreement_weights(made.values, weights, where=given.where)
+    options = _Asked("percent_agreement", cluster, rng, replicates, confidence)
+    usable = rated(ratings, where=options.where, cluster=cluster, categories=categories, numeric=weights is not None)
+    matrix = agreement_weights(usable.values, weights, where=options.where)
     if of == "all":
         if weights is not None:
             raise InputError("percent_agreement: weights", 'none with of="all"', repr(weights))
-        return replace(_coefficient(made, matrix, None, given, whole=True), p=nan)
-    return replace(_coefficient(made, matrix, None, given), p=nan)
+        return replace(_coefficient(usable, matrix, None, options, whole=True), p=nan)
+    return replace(_coefficient(usable, matrix, None, options), p=nan)
 
 
 def fleiss_kappa(
@@ -68,27 +104,67 @@ def fleiss_kappa(
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Agreement of two readers of a case beyond what the pooled shares of the categories would give by chance.
+    """Fleiss' kappa: agreement of two readers of a case beyond chance, given pooled category proportions.
 
-    Parameters: as in `percent_agreement`. For one category against the rest give `ratings == category`.
+    The expected agreement by chance is the sum of the squared pooled proportions of the categories.
 
-    Returns an Estimate: interval by Gwet's error and Student's t, cut at 1; p of kappa = 0 by the error under that
-    hypothesis where every case has as many reads (Fleiss, Nee & Landis), else by Gwet's. One category only: NaN with
-    a note. With two readers this is Scott's pi.
-    Assumes that readers are exchangeable. Fleiss (1971) doi:10.1037/h0031619; Fleiss, Nee & Landis (1979)
-    doi:10.1037/0033-2909.86.5.974; Gwet (2008) doi:10.1348/000711006X126600.
-    Checked against irr 0.84.1 and irrCAC 1.0 (R 4.2.2).
+    Parameters
+    ----------
+    ratings : array_like, shape (n_cases, n_readers)
+        Category of each case by each reader, numbers or text; NaN = not read. For one category against the others pass
+        `ratings == category`.
+    weights : {"linear", "quadratic", "ordinal"}, optional
+        Partial credit for unequal categories: by the distance of their numbers, its square, or the number of pairs of
+        categories between them. By default only equal categories agree.
+    categories : array_like, shape (q,), optional
+        All possible categories; by default those that occur.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    rng : numpy.random.Generator, optional
+        If given, the interval is the percentile interval of a bootstrap over patients instead of the analytic one.
+    replicates : int, default 2000
+        Number of bootstrap replicates.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    Estimate
+        Kappa with an interval from Gwet's standard error and Student's t, clipped at 1. The p value is that of kappa =
+        0. NaN with a note if only one category occurs.
+
+    Raises
+    ------
+    InputError
+        If `ratings` has another shape or an option is unknown.
+
+    Notes
+    -----
+    The p value uses the standard error under kappa = 0 of Fleiss, Nee and Landis (1979) if all cases have equally many
+    reads, otherwise Gwet's standard error. With two readers the coefficient is Scott's pi. Readers are assumed to be
+    exchangeable. Checked against irr 0.84.1 and irrCAC 1.0 (R 4.2.2).
+
+    References
+    ----------
+    * Fleiss JL (1971). Measuring nominal scale agreement among many raters. Psychological Bulletin 76:378-382.
+      doi:10.1037/h0031619
+    * Fleiss JL, Nee JCM, Landis JR (1979). Large sample variance of kappa in the case of different sets of raters.
+      Psychological Bulletin 86:974-977. doi:10.1037/0033-2909.86.5.974
+    * Gwet KL (2008). Computing inter-rater reliability and its variance in the presence of high agreement. British
+      Journal of Mathematical and Statistical Psychology 61:29-48. doi:10.1348/000711006X126600
+
+    Examples
+    --------
     >>> e = fleiss_kappa([[1, 1, 1], [1, 0, 1], [0, 0, 0], [0, 1, 0]])
     >>> round(e.value, 4), round(e.se, 4)
     (0.3333, 0.3849)
     """
-    given = _Asked("fleiss_kappa", cluster, rng, replicates, confidence)
-    made = rated(ratings, where=given.where, cluster=cluster, categories=categories, numeric=weights is not None)
-    matrix = agreement_weights(made.values, weights, where=given.where)
-    result = _coefficient(made, matrix, lambda share: (_form(share, matrix), 2 * share @ matrix), given)
+    options = _Asked("fleiss_kappa", cluster, rng, replicates, confidence)
+    usable = rated(ratings, where=options.where, cluster=cluster, categories=categories, numeric=weights is not None)
+    matrix = agreement_weights(usable.values, weights, where=options.where)
+    result = _coefficient(usable, matrix, lambda share: (_form(share, matrix), 2 * share @ matrix), options)
     if rng is None and cluster is None and weights is None:
-        return _with_null_error(result, made)
+        return _with_null_error(result, usable)
     return result
 
 
@@ -102,30 +178,64 @@ def gwet_ac(
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Gwet's AC1 (AC2 with weights): agreement beyond chance that stays sensible where one category is rare.
+    """Gwet's AC1 (AC2 with weights): agreement beyond chance that remains meaningful if one category is rare.
 
-    Parameters: as in `percent_agreement`; categories (q,), all possible ones: their number enters the chance
-    agreement, so give them where some may be unused (all readers say absent: AC1 is 1 with categories=[0, 1]).
+    Parameters
+    ----------
+    ratings : array_like, shape (n_cases, n_readers)
+        Category of each case by each reader, numbers or text; NaN = not read.
+    weights : {"linear", "quadratic", "ordinal"}, optional
+        Partial credit for unequal categories: by the distance of their numbers, its square, or the number of pairs of
+        categories between them. By default only equal categories agree.
+    categories : array_like, shape (q,), optional
+        All possible categories; by default those that occur. Their number determines the chance agreement, so that
+        unused categories must be given (if all reads are "absent", AC1 is 1 with `categories=[0, 1]`).
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    rng : numpy.random.Generator, optional
+        If given, the interval is the percentile interval of a bootstrap over patients instead of the analytic one.
+    replicates : int, default 2000
+        Number of bootstrap replicates.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    Returns an Estimate: interval by Gwet's error and Student's t, cut at 1; p of AC = 0. One possible category: NaN
-    with a note. Assumes independent cases, or patients with `cluster`.
-    Gwet (2008) doi:10.1348/000711006X126600. Checked against irrCAC 1.0 (R 4.2.2).
+    Returns
+    -------
+    Estimate
+        The coefficient with an interval from Gwet's standard error and Student's t, clipped at 1. The p value is that
+        of a coefficient of 0. NaN with a note if only one category is possible.
 
+    Raises
+    ------
+    InputError
+        If `ratings` has another shape or an option is unknown.
+
+    Notes
+    -----
+    Cases, or patients with `cluster`, are assumed to be independent. Checked against irrCAC 1.0 (R 4.2.2).
+
+    References
+    ----------
+    * Gwet KL (2008). Computing inter-rater reliability and its variance in the presence of high agreement. British
+      Journal of Mathematical and Statistical Psychology 61:29-48. doi:10.1348/000711006X126600
+
+    Examples
+    --------
     >>> e = gwet_ac([[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1], [1, 1, 1]])
     >>> round(e.value, 4), round(fleiss_kappa([[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1], [1, 1, 1]]).value, 4)
     (0.781, 0.6591)
     """
-    given = _Asked("gwet_ac", cluster, rng, replicates, confidence)
-    made = rated(ratings, where=given.where, cluster=cluster, categories=categories, numeric=weights is not None)
-    matrix = agreement_weights(made.values, weights, where=given.where)
-    q = made.n_categories
+    options = _Asked("gwet_ac", cluster, rng, replicates, confidence)
+    usable = rated(ratings, where=options.where, cluster=cluster, categories=categories, numeric=weights is not None)
+    matrix = agreement_weights(usable.values, weights, where=options.where)
+    q = usable.n_categories
     scale = float(matrix.sum()) / (q * (q - 1)) if q > 1 else nan
-    return _coefficient(made, matrix, lambda s: (scale * (s * (1 - s)).sum(axis=1), scale * (1 - 2 * s)), given)
+    return _coefficient(usable, matrix, lambda s: (scale * (s * (1 - s)).sum(axis=1), scale * (1 - 2 * s)), options)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the caller asked of the interval."""
+    """Options of the interval."""
 
     where: str
     cluster: ArrayLike | None
@@ -135,43 +245,50 @@ class _Asked:
 
 
 def _coefficient(
-    made: Ratings, matrix: Floats, chance: Chance | None, asked: _Asked, *, whole: bool = False
+    usable: Ratings, matrix: Floats, chance: Chance | None, options: _Asked, *, whole: bool = False
 ) -> Estimate:
-    check_confidence(asked.confidence, where=asked.where)
-    counts, sample = made.counts, made.sample
+    """A coefficient (observed - chance) / (1 - chance) with its interval; `whole` counts only unanimous cases."""
+    check_confidence(options.confidence, where=options.where)
+    counts, sample = usable.counts, usable.sample
     reads = counts.sum(axis=1)
     several = reads >= 2
     method = codes.method("gwet")
     if not several.any():
-        return Estimate(nan, method=method, note=codes.notes(codes.note("no_two_reads"), made.note))
-    if chance is not None and made.n_categories < 2:
-        return Estimate(nan, method=method, note=codes.notes(codes.note("single_category"), made.note))
-    agreed = np.zeros(len(counts))
+        return Estimate(nan, method=method, note=codes.notes(codes.note("no_two_reads"), usable.note))
+    if chance is not None and usable.n_categories < 2:
+        return Estimate(nan, method=method, note=codes.notes(codes.note("single_category"), usable.note))
+    agreement = np.zeros(len(counts))
     pairs = reads[several] * (reads[several] - 1)
-    agreed[several] = (counts * (counts @ matrix - 1)).sum(axis=1)[several] / pairs
-    agreed = np.floor(agreed) if whole else agreed
-    statistic = _statistic(agreed, several * 1.0, counts / reads[:, None], chance)
+    agreement[several] = (counts * (counts @ matrix - 1)).sum(axis=1)[several] / pairs
+    agreement = np.floor(agreement) if whole else agreement
+    statistic = _statistic(agreement, several * 1.0, counts / reads[:, None], chance)
     single = int((~several).sum())
     note = codes.note("single_reads", n=single) if single else codes.NONE
-    if asked.rng is not None:
-        result = resampled(statistic, sample, rng=asked.rng, replicates=asked.replicates, confidence=asked.confidence)
-        return replace(result, note=codes.notes(result.note, note, made.note))
+    if options.rng is not None:
+        result = resampled(
+            statistic, sample, rng=options.rng, replicates=options.replicates, confidence=options.confidence
+        )
+        return replace(result, note=codes.notes(result.note, note, usable.note))
     fixed = sample.patient is None
     if single and fixed:
         note = codes.notes(note, codes.note("single_reads_disagree"))
-    value, influence = _influence(agreed, several, counts / reads[:, None], chance, fixed=fixed)
-    note = codes.notes(note, made.note)
+    value, influence = _influence(agreement, several, counts / reads[:, None], chance, fixed=fixed)
+    note = codes.notes(note, usable.note)
     if isnan(value):
         note = codes.notes(codes.note("single_category"), note)
         return Estimate(nan, method=method, note=note)
-    return linear_estimate(value, influence, sample, pair=made.complete_pair, confidence=asked.confidence, note=note)
+    return linear_estimate(
+        value, influence, sample, pair=usable.complete_pair, confidence=options.confidence, note=note
+    )
 
 
-def _statistic(agreed: Floats, several: Floats, share: Floats, chance: Chance | None) -> Statistic:
+def _statistic(agreement: Floats, several: Floats, share: Floats, chance: Chance | None) -> Statistic:
+    """The coefficient as a function of case weights (b, n_cases), for the bootstrap."""
+
     def statistic(weights: Floats) -> Floats:
         pairs, n = weights @ several, weights.sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):  # a resample may hold no pair, or one category
-            observed = (weights @ agreed) / pairs
+        with np.errstate(invalid="ignore", divide="ignore"):  # a replicate may contain no pair or only one category
+            observed = (weights @ agreement) / pairs
             if chance is None:
                 return np.asarray(observed)
             expected, _ = chance((weights @ share) / n[:, None])
@@ -181,22 +298,23 @@ def _statistic(agreed: Floats, several: Floats, share: Floats, chance: Chance | 
 
 
 def _influence(
-    agreed: Floats, several: Bools, share: Floats, chance: Chance | None, *, fixed: bool
+    agreement: Floats, several: Bools, share: Floats, chance: Chance | None, *, fixed: bool
 ) -> tuple[float, Floats]:
-    """The coefficient, and n times what each case adds to it.
+    """The coefficient, and n times the influence of each case.
 
-    Gwet divides by a fixed number of cases with two reads, so that a case with one read counts as one without
-    agreement. Over patients (not fixed) that number varies with the sample, as the denominator of any ratio does.
+    Gwet divides by a fixed number of cases with two reads, so that a case with one read counts as a case without
+    agreement (`fixed`). Over patients that number varies with the sample, as the denominator of any ratio estimator
+    does.
     """
     scale = several.size / several.sum()
-    observed = float(agreed.sum() / several.sum())
-    by_case = scale * agreed - observed if fixed else scale * several * (agreed - observed)
+    observed = float(agreement.sum() / several.sum())
+    by_case = scale * agreement - observed if fixed else scale * several * (agreement - observed)
     if chance is None:
         return observed, by_case
     expected_all, gradient = chance(share.mean(axis=0)[None, :])
     expected = float(expected_all[0])
     if not expected < 1 - 1e-12:
-        return nan, np.full(agreed.size, nan)
+        return nan, np.full(agreement.size, nan)
     value = (observed - expected) / (1 - expected)
     by_chance = share @ gradient[0]
     by_case = by_case - expected * (scale * several - 1) if fixed else by_case
@@ -206,10 +324,10 @@ def _influence(
 def linear_estimate(
     value: float, influence: Floats, sample: Sampling, *, pair: bool, confidence: float, note: codes.Text = codes.NONE
 ) -> Estimate:
-    """The estimate from n times what each case adds to it (n_cases,): Student's t, cut at 1, patients independent.
+    """Estimate from n times the influence of each case (n_cases,): Student's t over independent patients, clipped at 1.
 
-    A pair of readers who both read every case: the sum of squares is divided by n, as Fleiss, Cohen & Everitt and
-    Gwet (2008) do; several readers: by n - 1 (Gwet's book and irrCAC); patients: by their number less 1.
+    For two readers who both read every case the sum of squares is divided by n, as in Fleiss, Cohen and Everitt (1969)
+    and Gwet (2008); for several readers by n - 1, as in irrCAC; for patients by their number minus 1.
     """
     n, units, clustered = sample.n_cases, sample.n_patients, sample.patient is not None
     if units < 2:
@@ -228,9 +346,9 @@ def linear_estimate(
     return Estimate(value, value - half, min(value + half, 1.0), se=se, p=p, method=method, note=note)
 
 
-def _with_null_error(result: Estimate, made: Ratings) -> Estimate:
-    """p by the error of Fleiss, Nee & Landis under no agreement beyond chance, for equally many reads per case."""
-    counts = made.counts
+def _with_null_error(result: Estimate, usable: Ratings) -> Estimate:
+    """Replace p by that of Fleiss, Nee and Landis (1979) if all cases have equally many reads."""
+    counts = usable.counts
     reads = counts.sum(axis=1)
     if isnan(result.se) or (reads != reads[0]).any():
         return result
@@ -246,5 +364,5 @@ def _with_null_error(result: Estimate, made: Ratings) -> Estimate:
 
 
 def _form(share: Floats, matrix: Floats) -> Floats:
-    """Share' W share for each row of share (b, q)."""
+    """Quadratic form share' W share for each row of share (b, q)."""
     return np.einsum("bq,bq->b", share @ matrix, share)

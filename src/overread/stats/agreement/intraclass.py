@@ -1,4 +1,4 @@
-"""The intraclass correlation: agreement of readers on a measurement, as a share of the variance between cases."""
+"""Intraclass correlation coefficient of measurements by several readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERVALS = ("shrout-fleiss", "mcgraw-wong")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Squares:
-    """Mean squares under case weights, each (b,): between cases, readers, what is left; n cases, k reads of a case."""
+    """Mean squares under case weights, each (b,): cases, readers, error; n cases and k reads per case."""
 
     cases: Floats
     readers: Floats  # NaN in the one-way model
@@ -32,12 +32,12 @@ class _Squares:
     k: Floats
 
     def single(self, agreement: bool) -> Floats:
-        """The ICC of one read; with agreement the readers' level counts as disagreement."""
+        """ICC of a single read; with `agreement`, systematic differences between readers count as disagreement."""
         level = self.k * (self.readers - self.error) / self.n if agreement else 0.0
         return self._ratio(self.cases - self.error, self.cases + (self.k - 1) * self.error + level)
 
     def average(self, agreement: bool) -> Floats:
-        """The ICC of the mean of k reads."""
+        """ICC of the mean of k reads."""
         level = (self.readers - self.error) / self.n if agreement else 0.0
         return self._ratio(self.cases - self.error, self.cases + level)
 
@@ -58,21 +58,58 @@ def icc(
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
-    """The share of a measurement's variance that lies between cases, for one read or the mean of all readers'.
+    """Intraclass correlation coefficient (ICC): proportion of the variance of a measurement that is between cases.
 
-    Parameters: ratings (n_cases, n_readers), NaN = not read; model "two-way-random" (readers are a sample of readers),
-    "two-way-mixed" (these readers and no others; the same number, with another meaning) or "one-way" (any readers, not
-    the same ones for all cases); agreement False = consistency, a reader's level does not count (no role in one-way);
-    unit "single" or "average"; interval "shrout-fleiss" or "mcgraw-wong" (differs for average agreement, and in p);
-    cluster (n_cases,), the patient of each case; rng: patients are resampled `replicates` times.
+    Parameters
+    ----------
+    ratings : array_like of float, shape (n_cases, n_readers)
+        Measurement of each case by each reader; NaN = not read.
+    model : {"two-way-random", "one-way", "two-way-mixed"}, default "two-way-random"
+        Readers as a random sample, different readers for each case, or fixed readers (same value as random, with
+        another interpretation).
+    agreement : bool, default True
+        Whether systematic differences between readers count as disagreement; False gives consistency. Not used in the
+        one-way model.
+    unit : {"single", "average"}, default "single"
+        Reliability of a single read or of the mean over readers.
+    interval : {"shrout-fleiss", "mcgraw-wong"}, default "shrout-fleiss"
+        Interval of Shrout and Fleiss (1979) or of McGraw and Wong (1996); they differ for average agreement and in p.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    rng : numpy.random.Generator, optional
+        If given, the interval is the percentile interval of a bootstrap over patients instead of the analytic one.
+    replicates : int, default 2000
+        Number of bootstrap replicates.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    Returns an Estimate: interval by F, p of ICC = 0; with cluster by jackknife over patients on the scale -log(1 -
-    average ICC), Student's t. Two-way models need every reader on every case: the others are left out and counted.
-    One-way takes unequal numbers of reads (approximate interval). A negative value is kept and noted. With rng or
-    cluster the readers stay as they are, so that an interval for other readers (two-way-random, agreement) is wider.
-    Assumes normal errors of equal variance. Shrout & Fleiss (1979) doi:10.1037/0033-2909.86.2.420; McGraw & Wong
-    (1996) doi:10.1037/1082-989X.1.1.30. Checked against psych 2.2.9 and irr 0.84.1 (R 4.2.2).
+    Returns
+    -------
+    Estimate
+        The ICC with an F interval and the p value of ICC = 0. With `cluster` the interval is a jackknife over patients
+        on the scale -log(1 - average ICC) with Student's t. A negative value is reported as it is, with a note.
 
+    Raises
+    ------
+    InputError
+        If `ratings` has another shape or is not numeric, or an option is unknown.
+
+    Notes
+    -----
+    Two-way models use the cases that every reader read; other cases are counted in the note. The one-way model allows
+    unequal numbers of reads (approximate interval). With `rng` or `cluster` readers are not resampled, so that the
+    interval refers to these readers; an interval for other readers is wider. Errors are assumed to be normal with equal
+    variance. Checked against psych 2.2.9 and irr 0.84.1 (R 4.2.2).
+
+    References
+    ----------
+    * Shrout PE, Fleiss JL (1979). Intraclass correlations: uses in assessing rater reliability. Psychological Bulletin
+      86:420-428. doi:10.1037/0033-2909.86.2.420
+    * McGraw KO, Wong SP (1996). Forming inferences about some intraclass correlation coefficients. Psychological
+      Methods 1:30-46. doi:10.1037/1082-989X.1.1.30
+
+    Examples
+    --------
     >>> reads = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
     >>> [round(icc(reads, model=m, agreement=a).value, 2) for m, a in zip(MODELS, (True, True, False), strict=True)]
     [0.29, 0.17, 0.71]
@@ -110,6 +147,8 @@ def icc(
 
 @dataclass(frozen=True, slots=True)
 class _Form:
+    """Variant of the ICC."""
+
     one_way: bool
     agreement: bool
     average: bool
@@ -117,16 +156,17 @@ class _Form:
 
     @property
     def name(self) -> str:
-        """The name of McGraw & Wong, such as (A,1)."""
+        """Name of the variant by McGraw and Wong (1996), such as (A,1)."""
         kind = "" if self.one_way else "A," if self.agreement else "C,"
         return f"({kind}{'k' if self.average else '1'})"
 
     def value(self, squares: _Squares) -> Floats:
+        """ICC of the variant from mean squares."""
         return squares.average(self.agreement) if self.average else squares.single(self.agreement)
 
 
 def _usable(numbers: Floats, form: _Form, cluster: ArrayLike | None) -> tuple[Floats, Sampling, codes.Text]:
-    """Cases and readers that the model can take, and what was left out."""
+    """Cases and readers that the model can use, and a note on those it cannot."""
     read = ~np.isnan(numbers)
     n_readers = int(read.any(axis=0).sum())
     if form.one_way:
@@ -142,6 +182,7 @@ def _usable(numbers: Floats, form: _Form, cluster: ArrayLike | None) -> tuple[Fl
 
 
 def _undefined(table: Floats) -> codes.Text:
+    """Reason why the ICC is undefined, or ""."""
     if not len(table):
         return codes.note("no_complete_case")
     if len(table) < 2:
@@ -153,13 +194,13 @@ def _undefined(table: Floats) -> codes.Text:
 
 
 def _squares(table: Floats, weights: Floats, one_way: bool) -> _Squares:
-    """Mean squares of the analysis of variance under case weights (b, n_cases), which count cases."""
+    """Mean squares of the analysis of variance under case weights (b, n_cases)."""
     read = ~np.isnan(table)
     reads = read.sum(axis=1) * 1.0
     mean = np.where(read, table, 0.0).sum(axis=1) / reads
     within = np.where(read, (table - mean[:, None]) ** 2, 0.0).sum(axis=1)
     n, total = weights.sum(axis=1), weights @ reads
-    with np.errstate(invalid="ignore", divide="ignore"):  # a resample may hold one patient
+    with np.errstate(invalid="ignore", divide="ignore"):  # a replicate may contain one patient only
         grand = weights @ (reads * mean) / total
         spread = np.maximum(weights @ (reads * mean**2) - total * grand**2, 0.0)
         cases, left = spread / (n - 1), weights @ within
@@ -176,7 +217,7 @@ def _squares(table: Floats, weights: Floats, one_way: bool) -> _Squares:
 def _by_f(
     value: float, squares: _Squares, form: _Form, confidence: float, method: codes.Text, note: codes.Text
 ) -> Estimate:
-    """The interval of the single ICC from F, stepped up to the average of k (Spearman-Brown)."""
+    """F interval of the single ICC, transformed to the average of k reads by the Spearman-Brown formula."""
     ms, me, n, k = (float(v[0]) for v in (squares.cases, squares.error, squares.n, squares.k))
     df, error_df = n - 1, n * (k - 1) if form.one_way else (n - 1) * (k - 1)
     if not me > 1e-14 * ms:
@@ -199,26 +240,26 @@ def _by_f(
 
 
 def _agreement_limits(squares: _Squares, form: _Form, tail: float) -> tuple[float, float, float]:
-    """Limits by Satterthwaite's df for the readers' level, and p at those df."""
+    """Limits with Satterthwaite's degrees of freedom for the reader effect, and p at these degrees of freedom."""
     ms, mr, me, n, k = (float(v[0]) for v in (squares.cases, squares.readers, squares.error, squares.n, squares.k))
-    stepped = form.average and form.interval == "mcgraw-wong"
-    rho = float(form.value(squares)[0]) if stepped else float(squares.single(True)[0])
+    is_average = form.average and form.interval == "mcgraw-wong"
+    rho = float(form.value(squares)[0]) if is_average else float(squares.single(True)[0])
 
     a, b = k * rho / (n * (1 - rho)) * mr, (1 + k * rho * (n - 1) / (n * (1 - rho))) * me
     spread = a**2 / (k - 1) + b**2 / ((n - 1) * (k - 1))
     if not spread > 0:
         return nan, nan, nan
     v = (a + b) ** 2 / spread
-    up, down = float(fdtri(n - 1, v, 1 - tail)), float(fdtri(v, n - 1, 1 - tail))
+    f_low, f_high = float(fdtri(n - 1, v, 1 - tail)), float(fdtri(v, n - 1, 1 - tail))
     p = float(fdtrc(n - 1, v, ms / me))
-    if stepped:
+    if is_average:
         return (
-            n * (ms - up * me) / (up * (mr - me) + n * ms),
-            n * (down * ms - me) / (mr - me + n * down * ms),
+            n * (ms - f_low * me) / (f_low * (mr - me) + n * ms),
+            n * (f_high * ms - me) / (mr - me + n * f_high * ms),
             p,
         )
-    low = n * (ms - up * me) / (up * (k * mr + (k * n - k - n) * me) + n * ms)
-    high = n * (down * ms - me) / (k * mr + (k * n - k - n) * me + n * down * ms)
+    low = n * (ms - f_low * me) / (f_low * (k * mr + (k * n - k - n) * me) + n * ms)
+    high = n * (f_high * ms - me) / (k * mr + (k * n - k - n) * me + n * f_high * ms)
     if form.average:
         low, high = (k * e / (1 + (k - 1) * e) for e in (low, high))
     return low, high, p
@@ -227,15 +268,17 @@ def _agreement_limits(squares: _Squares, form: _Form, tail: float) -> tuple[floa
 def _by_patient(
     value: float, sample: Sampling, table: Floats, form: _Form, confidence: float, method: codes.Text, note: codes.Text
 ) -> Estimate:
-    """The jackknife over patients on the scale -log(1 - average ICC), where its error varies little."""
+    """Jackknife over patients on the scale -log(1 - average ICC), which stabilises the variance."""
     method = codes.methods(method, codes.method("jackknife"))
     squares = _squares(table, np.ones((1, sample.n_cases)), form.one_way)
     k = 1.0 if form.average else float(squares.k[0])
 
     def scaled(weights: Floats) -> Floats:
-        of_all = form.value(_squares(table, weights, form.one_way))
+        replicate_icc = form.value(_squares(table, weights, form.one_way))
         with np.errstate(invalid="ignore", divide="ignore"):
-            return -np.log1p(-k * of_all / (1 + (k - 1) * of_all))  # k steps a single ICC up to the average of k
+            return -np.log1p(
+                -k * replicate_icc / (1 + (k - 1) * replicate_icc)
+            )  # k steps a single ICC up to the average of k
 
     error = jackknife_error(left_out(scaled, sample))
     if not 0 < error < inf or not value < 1:

@@ -1,4 +1,4 @@
-"""Cohen's kappa of two readers, plain and weighted."""
+"""Cohen's kappa of two readers, unweighted and weighted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from overread.stats.sampling_design import Sampling
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pair:
-    """Two readers' categories of the cases that both read."""
+    """Categories by two readers of the cases that both read."""
 
     a: Codes
     b: Codes
@@ -30,7 +30,7 @@ class _Pair:
     note: codes.Text
 
     def statistic(self, weights: Floats) -> Floats:
-        """Kappa under case weights (b, n_cases); NaN where one category is left."""
+        """Kappa under case weights (b, n_cases); NaN if only one category remains."""
         n = weights.sum(axis=1)
         one_hot = np.eye(len(self.matrix))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -51,18 +51,54 @@ def cohen_kappa(
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Agreement of two readers beyond what their own shares of the categories would give by chance.
+    """Cohen's kappa: agreement of two readers beyond chance, with chance from the category proportions of each reader.
 
-    Parameters: a and b (n_cases,), numbers or text, NaN = not read; weights None, "linear" or "quadratic" (partial
-    credit by the distance of the numbers); interval "normal" or "t" (n - 1 df, cut at 1, as irrCAC); cluster
-    (n_cases,), the patient of each case; rng: patients are resampled `replicates` times in place of the formula.
+    Parameters
+    ----------
+    a, b : array_like, shape (n_cases,)
+        Category of each case by readers A and B, numbers or text; NaN = not read.
+    weights : {"linear", "quadratic"}, optional
+        Partial credit by the distance of the category numbers or its square. By default only equal categories agree.
+    interval : {"normal", "t"}, default "normal"
+        Normal interval, or Student's t with n - 1 degrees of freedom clipped at 1 (as in irrCAC).
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    rng : numpy.random.Generator, optional
+        If given, the interval is the percentile interval of a bootstrap over patients instead of the analytic one.
+    replicates : int, default 2000
+        Number of bootstrap replicates.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    Returns an Estimate: `se` is the large-sample error of Fleiss, Cohen & Everitt (with cluster its linearised terms
-    summed by patient, factor C/(C-1)); p of kappa = 0 by their error under that hypothesis (with cluster by `se`).
-    Cases that only one of them read are left out and counted. One category for both: NaN with a note.
-    Cohen (1960) doi:10.1177/001316446002000104; Cohen (1968) doi:10.1037/h0026256; Fleiss, Cohen & Everitt (1969)
-    doi:10.1037/h0028106. Checked against vcd 1.4.11, psych 2.2.9 and irrCAC 1.0 (R 4.2.2).
+    Returns
+    -------
+    Estimate
+        Kappa with the large-sample standard error of Fleiss, Cohen and Everitt (1969); with `cluster`, its linearised
+        terms are summed by patient with the factor C/(C-1). The p value is that of kappa = 0 with their standard error
+        under that hypothesis (with `cluster`, with `se`). NaN with a note if both readers used the same single
+        category.
 
+    Raises
+    ------
+    InputError
+        If the arrays have different shapes or an option is unknown.
+
+    Notes
+    -----
+    Cases that only one reader read are omitted and counted in the note. Checked against vcd 1.4.11, psych 2.2.9 and
+    irrCAC 1.0 (R 4.2.2).
+
+    References
+    ----------
+    * Cohen J (1960). A coefficient of agreement for nominal scales. Educational and Psychological Measurement 20:37-46.
+      doi:10.1177/001316446002000104
+    * Cohen J (1968). Weighted kappa: nominal scale agreement provision for scaled disagreement or partial credit.
+      Psychological Bulletin 70:213-220. doi:10.1037/h0026256
+    * Fleiss JL, Cohen J, Everitt BS (1969). Large sample standard errors of kappa and weighted kappa. Psychological
+      Bulletin 72:323-327. doi:10.1037/h0028106
+
+    Examples
+    --------
     >>> e = cohen_kappa([1, 1, 1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0, 1])
     >>> round(e.value, 4), round(e.se, 4)
     (0.4667, 0.3227)
@@ -83,6 +119,7 @@ def cohen_kappa(
 
 
 def _pair(a: ArrayLike, b: ArrayLike, weights: str | None, cluster: ArrayLike | None, where: str) -> _Pair:
+    """Codes of the cases that both readers read."""
     if weights is not None:
         check_word(weights, ("linear", "quadratic"), where=where, name="weights")
     first, second = np.asarray(a), np.asarray(b)
@@ -92,25 +129,26 @@ def _pair(a: ArrayLike, b: ArrayLike, weights: str | None, cluster: ArrayLike | 
         table = np.array(list(zip(first.tolist(), second.tolist(), strict=True)), dtype=object).reshape(-1, 2)
     else:
         table = np.stack([first, second], axis=1)
-    made = rated(table, where=where, cluster=cluster, numeric=weights is not None, least=2)
-    matrix = agreement_weights(made.values, weights, where=where)
-    both = made.codes if made.codes.shape[1] == 2 else np.empty((0, 2), dtype=np.intp)
-    note = left_out_because(made.note, "not read by both readers")
-    return _Pair(both[:, 0], both[:, 1], matrix, made.sample, note)
+    usable = rated(table, where=where, cluster=cluster, numeric=weights is not None, least=2)
+    matrix = agreement_weights(usable.values, weights, where=where)
+    both = usable.codes if usable.codes.shape[1] == 2 else np.empty((0, 2), dtype=np.intp)
+    note = left_out_because(usable.note, "not read by both readers")
+    return _Pair(both[:, 0], both[:, 1], matrix, usable.sample, note)
 
 
 def _analytic(pair: _Pair, clustered: bool, interval: str, confidence: float, method: codes.Text) -> Estimate:
+    """Kappa with its large-sample interval and test."""
     n, q = pair.a.size, len(pair.matrix)
     share_a, share_b = (np.bincount(c, minlength=q) / n for c in (pair.a, pair.b))
-    agreed = pair.matrix[pair.a, pair.b]
-    observed, expected = float(agreed.mean()), float(share_a @ pair.matrix @ share_b)
+    agreement = pair.matrix[pair.a, pair.b]
+    observed, expected = float(agreement.mean()), float(share_a @ pair.matrix @ share_b)
     if not expected < 1 - 1e-12:
         note = codes.notes(codes.note("single_category"), pair.note)
         return Estimate(nan, method=method, note=note)
     value = (observed - expected) / (1 - expected)
-    partner = pair.matrix @ share_b, pair.matrix.T @ share_a  # what each answer would agree with by chance
+    partner = pair.matrix @ share_b, pair.matrix.T @ share_a  # chance agreement of each category
     by_chance = partner[0][pair.a] + partner[1][pair.b]
-    influence = (agreed * (1 - expected) - by_chance * (1 - observed)) / (1 - expected) ** 2
+    influence = (agreement * (1 - expected) - by_chance * (1 - observed)) / (1 - expected) ** 2
     influence = (influence - influence.mean()) / n
     units = pair.sample.n_patients
     if units < 2:
@@ -129,7 +167,7 @@ def _analytic(pair: _Pair, clustered: bool, interval: str, confidence: float, me
 
 
 def _null_error(matrix: Floats, share_a: Floats, share_b: Floats, expected: float, n: int) -> float:
-    """The error of kappa if the readers agreed by chance alone."""
+    """Standard error of kappa if kappa = 0."""
     margin = (matrix @ share_b)[:, None] + (matrix.T @ share_a)[None, :]
     spread = float(share_a @ (matrix - margin) ** 2 @ share_b) - expected**2
     return sqrt(max(spread, 0.0) / n) / (1 - expected)

@@ -1,4 +1,4 @@
-"""Krippendorff's alpha: one minus observed over expected disagreement, for any scale and with missing reads."""
+"""Krippendorff's alpha for any level of measurement and with missing reads."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from overread.stats.estimate import Estimate
 from overread.stats.resampling.replicates import resampled
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
-ROUNDING = 1e-12  # an expected disagreement below this share of its terms is none
+ROUNDING = 1e-12  # an expected disagreement below this proportion of its terms is rounding error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Disagreement:
-    """Disagreement observed within cases and expected between any reads, and what each case adds to both."""
+    """Disagreement observed within cases and expected between any reads, with the contribution of each case to both."""
 
     reads: Floats  # (n_cases,)
     sums: Callable[[Floats], tuple[Floats, Floats]]  # case weights (b, n_cases) -> observed (b,), expected (b,)
@@ -31,17 +31,17 @@ class _Disagreement:
     expected_by_case: Floats  # (n_cases,)
 
     def alpha(self, weights: Floats) -> Floats:
-        """Alpha under case weights (b, n_cases); NaN where all reads are the same."""
+        """Alpha under case weights (b, n_cases); NaN if all reads are equal."""
         observed, expected = self.sums(weights)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(expected > 0, 1 - (weights @ self.reads - 1) * observed / expected, nan)
 
     def influence(self) -> Floats:
-        """n times what each case adds to alpha, as Gwet linearises it (irrCAC)."""
+        """n times the influence of each case on alpha, linearised as in irrCAC (Gwet)."""
         (observed,), (expected,) = self.sums(np.ones((1, self.reads.size)))
         total, n = self.reads.sum(), self.reads.size
         within = self.reads * observed + total * self.observed_by_case
-        # Gwet takes the pool as large (total for total - 1), but not where reads per case differ: a term of size 1/n.
+        # Gwet replaces total - 1 by total, except in a term of order 1/n for unequal numbers of reads per case.
         uneven = (self.reads * n / total - 1) * observed / n
         return (total * observed * self.expected_by_case / expected - within - uneven) / expected * n
 
@@ -55,18 +55,47 @@ def krippendorff_alpha(
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
-    """One minus the disagreement between reads of a case over that between any two reads.
+    """Krippendorff's alpha: one minus the ratio of observed to expected disagreement.
 
-    Parameters: ratings (n_cases, n_readers), NaN = not read, each reader may read other cases; level "nominal" (text
-    or numbers), "ordinal" (ranks among all reads), "interval" (squared differences), "ratio" (numbers of 0 or more);
-    cluster (n_cases,), the patient of each case; rng: patients are resampled `replicates` times.
+    Parameters
+    ----------
+    ratings : array_like, shape (n_cases, n_readers)
+        Rating of each case by each reader; NaN = not read. Readers may read different cases.
+    level : {"nominal", "ordinal", "interval", "ratio"}, default "nominal"
+        Level of measurement: categories (text or numbers), ranks among all reads, squared differences, or numbers with
+        a zero point (0 or more).
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    rng : numpy.random.Generator, optional
+        If given, the interval is the percentile interval of a bootstrap over patients instead of the analytic one.
+    replicates : int, default 2000
+        Number of bootstrap replicates.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    Returns an Estimate: interval by the linearised error (Gwet's; at level "ordinal" the ranks vary too) and
-    Student's t, cut at 1; p of alpha = 0. Cases with fewer than two reads cannot be compared, are left out and
-    counted. All reads the same: NaN with a note.
-    Krippendorff (2004), Content Analysis, 2nd ed., chapter 11; Gwet (2014), Handbook of Inter-Rater Reliability.
-    Checked against krippendorff 0.9.0 (Python) and irrCAC 1.0 (R 4.2.2).
+    Returns
+    -------
+    Estimate
+        Alpha with an interval from the linearised standard error and Student's t, clipped at 1, and the p value of
+        alpha = 0. NaN with a note if all reads are equal.
 
+    Raises
+    ------
+    InputError
+        If `ratings` has another shape, an option is unknown, or a number is negative at level "ratio".
+
+    Notes
+    -----
+    Cases with fewer than two reads are omitted and counted in the note. At level "ordinal" the linearisation includes
+    the ranks. Checked against krippendorff 0.9.0 (Python) and irrCAC 1.0 (R 4.2.2).
+
+    References
+    ----------
+    * Krippendorff K (2004). Content Analysis: An Introduction to Its Methodology, 2nd edition, chapter 11. Sage.
+    * Gwet KL (2014). Handbook of Inter-Rater Reliability, 4th edition. Advanced Analytics.
+
+    Examples
+    --------
     >>> e = krippendorff_alpha([[1, 1, np.nan], [2, 2, 3], [3, 3, 3], [1, np.nan, np.nan]])
     >>> round(e.value, 4), e.note
     (0.65, '1 case with fewer than two reads excluded')
@@ -80,8 +109,8 @@ def krippendorff_alpha(
         table = numbers[rows][:, columns]
         pair = complete_pair(~np.isnan(numbers))
     else:
-        made = rated(ratings, where=where, cluster=cluster, numeric=level != "nominal", least=2)
-        sample, note, table, pair = made.sample, made.note, made.counts, made.complete_pair
+        usable = rated(ratings, where=where, cluster=cluster, numeric=level != "nominal", least=2)
+        sample, note, table, pair = usable.sample, usable.note, usable.counts, usable.complete_pair
     if not len(table):
         return Estimate(nan, method=codes.method("gwet"), note=codes.notes(codes.note("no_two_reads"), note))
     if level == "interval":
@@ -89,7 +118,7 @@ def krippendorff_alpha(
     elif level == "ordinal":
         parts = _ordinal(table)
     else:
-        parts = _fixed(table, _distance(made.values, level, where))
+        parts = _fixed(table, _distance(usable.values, level, where))
     alpha = float(parts.alpha(np.ones((1, sample.n_cases)))[0])
     if np.isnan(alpha):
         note = codes.notes(codes.note("single_category"), note)
@@ -101,7 +130,7 @@ def krippendorff_alpha(
 
 
 def _distance(values: Floats, level: str, where: str) -> Floats:
-    """Disagreement of two categories (q, q)."""
+    """Disagreement of two categories, (q, q)."""
     if level == "nominal":
         return 1 - np.eye(values.size)
     if values.min() < 0:
@@ -109,14 +138,14 @@ def _distance(values: Floats, level: str, where: str) -> Floats:
             f"{where}: ratings",
             'numbers of 0 or more at level "ratio"',
             f"{values.min():g}",
-            do='Numbers without a zero point of their own have level "interval".',
+            do='Use level "interval" for numbers without a zero point.',
         )
     total = np.add.outer(values, values)
     return np.asarray((np.subtract.outer(values, values) / np.where(total > 0, total, 1)) ** 2)
 
 
 def _fixed(counts: Floats, distance: Floats) -> _Disagreement:
-    """Categories (n_cases, q) whose distances are given."""
+    """Disagreement of category counts (n_cases, q) with given distances."""
     reads = counts.sum(axis=1)
     within = (counts * (counts @ distance)).sum(axis=1) / (reads - 1)
 
@@ -128,9 +157,9 @@ def _fixed(counts: Floats, distance: Floats) -> _Disagreement:
 
 
 def _interval(numbers: Floats) -> _Disagreement:
-    """Measurements (n_cases, n_readers), NaN = not read: squared differences from sums and sums of squares."""
+    """Disagreement of measurements (n_cases, n_readers), NaN = not read, as squared differences."""
     read = ~np.isnan(numbers)
-    x = np.where(read, numbers - numbers[read][0], 0.0)  # the same numbers are then exactly 0 apart
+    x = np.where(read, numbers - numbers[read][0], 0.0)  # equal numbers then have a difference of exactly 0
     reads, sum_, square = read.sum(axis=1) * 1.0, x.sum(axis=1), (x**2).sum(axis=1)
     within = _squared(reads, sum_, square) / (reads - 1)
 
@@ -142,7 +171,7 @@ def _interval(numbers: Floats) -> _Disagreement:
 
 
 def _ordinal(counts: Floats) -> _Disagreement:
-    """Ordered categories (n_cases, q): squared differences of their mid-ranks among all reads of the sample."""
+    """Disagreement of ordered categories (n_cases, q): squared differences of their mid-ranks among all reads."""
     reads = counts.sum(axis=1)
 
     def sums(weights: Floats) -> tuple[Floats, Floats]:
@@ -154,8 +183,8 @@ def _ordinal(counts: Floats) -> _Disagreement:
 
     pool, rank = counts.sum(axis=0), _midranks(counts.sum(axis=0))
     sum_, square, total = counts @ rank, counts @ rank**2, reads.sum()
-    # A case moves the sums by its own reads and, through them, the ranks of all others.
-    moved = (
+    # A case changes the sums by its own reads and by the ranks of all other reads.
+    rank_terms = (
         _midranks(counts)
         @ np.stack(
             [
@@ -166,15 +195,16 @@ def _ordinal(counts: Floats) -> _Disagreement:
     )
     within = _squared(reads, sum_, square) / (reads - 1)
     pooled = 2 * (reads * square.sum() + total * square) - 4 * sum_.sum() * sum_
-    return _Disagreement(reads, sums, within + moved[:, 0], pooled + moved[:, 1])
+    return _Disagreement(reads, sums, within + rank_terms[:, 0], pooled + rank_terms[:, 1])
 
 
 def _midranks(pool: Floats) -> Floats:
+    """Mid-ranks of the categories from their counts."""
     return np.asarray(np.cumsum(pool, axis=-1) - pool / 2)
 
 
 def _squared(n: Floats, sum_: Floats, square: Floats) -> Floats:
-    """Sum of the squared differences of all ordered pairs of n numbers; rounding below 0 is 0."""
+    """Sum of squared differences of all ordered pairs of n numbers; rounding below 0 is set to 0."""
     both = 2 * n * square
     pairs = both - 2 * sum_**2
     return np.where(pairs > ROUNDING * both, pairs, 0.0)

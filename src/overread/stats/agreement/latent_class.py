@@ -1,4 +1,4 @@
-"""Truth and readers' errors estimated together from votes alone (Dawid & Skene)."""
+"""Latent class analysis of Dawid and Skene: class of each case and error rates of each reader from votes alone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,41 @@ from overread.errors import InputError
 from overread.stats.agreement.majority_vote import known_classes, vote_array
 from overread.stats.arrays import Floats, check_word, group_codes
 
-IMPOSSIBLE = -1e9  # stands for log 0: finite, so that it can be multiplied by a count of 0; exp of it is 0
-INNER = 0.02  # how far an inner start is drawn from the shares of the votes towards equal ones
+IMPOSSIBLE = -1e9  # replaces log 0; finite, so that its product with a count of 0 is 0
+INNER = 0.02  # shrinkage of the vote proportions towards equality in the second start
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DawidSkene:
-    """Posterior of every case and confusion of every reader, at the end of the EM iterations."""
+    """Result of the latent class analysis of Dawid and Skene.
+
+    Attributes
+    ----------
+    posterior : ndarray of float64, shape (n_cases, n_classes)
+        Posterior probability of each class; NaN for a case without a vote.
+    prevalence : ndarray of float64, shape (n_classes,)
+        Estimated prevalence of each class.
+    confusion : ndarray of float64, shape (n_readers, n_classes, n_classes)
+        Probability of each vote (last axis) for each true class; NaN where no case is informative.
+    expected_cases : ndarray of float64, shape (n_readers, n_classes)
+        Expected number of votes of each reader on cases of each class.
+    classes : ndarray of float64, shape (n_classes,)
+        Class numbers in increasing order.
+    readers : ndarray, shape (n_readers,)
+        Reader labels in sorted order.
+    log_likelihood : float
+        Maximised log likelihood.
+    iterations : int
+        Number of EM iterations.
+    converged : bool
+        Whether the posterior changed by less than the tolerance.
+    note : str
+        Notes on identification and convergence, or "".
+
+    Notes
+    -----
+    `dawid_skene` returns this result.
+    """
 
     posterior: Floats  # (n_cases, n_classes); NaN where nobody voted
     prevalence: Floats  # (n_classes,)
@@ -35,7 +63,7 @@ class DawidSkene:
 
     @property
     def winner(self) -> Floats:
-        """The likeliest class of each case, (n_cases,); NaN on a tie and where nobody voted."""
+        """Most probable class of each case, (n_cases,); NaN for ties and cases without a vote."""
         if not self.classes.size:
             return np.full(len(self.posterior), nan)
         top = self.posterior.max(axis=1)
@@ -44,21 +72,22 @@ class DawidSkene:
 
     @property
     def sensitivity(self) -> Floats:
-        """Each reader's estimated chance to call a present case present, (n_readers,); two classes, present higher."""
+        """Estimated sensitivity of each reader, (n_readers,), for two classes of which the higher is "present"."""
         return self._rate(1)
 
     @property
     def specificity(self) -> Floats:
-        """Each reader's estimated chance to call an absent case absent, (n_readers,); two classes, absent lower."""
+        """Estimated specificity of each reader, (n_readers,), for two classes of which the lower is "absent"."""
         return self._rate(0)
 
     def _rate(self, k: int) -> Floats:
+        """Diagonal element k of the confusion matrices of two classes."""
         if self.classes.size != 2:
             raise InputError(
                 "sensitivity, specificity",
                 "two classes",
                 f"{self.classes.size}: {self.classes.tolist()}",
-                do="Give classes=[0, 1], or read the diagonal of `confusion`.",
+                do="Pass classes=[0, 1], or use the diagonal of `confusion`.",
             )
         return np.asarray(self.confusion[:, k, k])
 
@@ -72,51 +101,79 @@ def dawid_skene(
     tolerance: float = 1e-13,
     max_iterations: int = 20_000,
 ) -> DawidSkene:
-    """The probability of each class for every case, and each reader's confusion matrix, from votes alone.
+    """Class probabilities of every case and confusion matrix of every reader from votes alone (Dawid and Skene).
 
-    Parameters: votes (n_cases, n_columns), whole class numbers, NaN = no vote; reader (n_columns,), whose votes a
-    column holds, where a reader voted more than once on a case (each column another reader where not given); classes:
-    all possible class numbers, those seen where not given; the iterations end when no posterior moves by `tolerance`;
-    start "shares" (of the votes of a case, as in the paper) or "best": also from shares drawn a little towards each
-    other, and the more likely of the two solutions. From the shares alone a rate of 0 or 1 can never move, and with few
-    reads of a reader EM may end far below the best likelihood; the note says where the starts end apart.
+    Parameters
+    ----------
+    votes : array_like of float, shape (n_cases, n_columns)
+        Class numbers; NaN = no vote.
+    reader : array_like, shape (n_columns,), optional
+        Reader of each column, if a reader voted more than once on a case. By default each column is a reader.
+    classes : array_like, optional
+        All possible class numbers; by default those that occur.
+    start : {"shares", "best"}, default "shares"
+        Initial posterior: vote proportions of each case, as in the paper, or the better of the solutions from these and
+        from proportions shrunk slightly towards equality.
+    tolerance : float, default 1e-13
+        The iterations end when no posterior probability changes by this amount.
+    max_iterations : int, default 20000
+        Largest number of EM iterations.
 
-    Returns a DawidSkene. No smoothing; `converged` False and a note where `max_iterations` were not enough. What a
-    reader's votes cannot tell is NaN in `confusion`; the note says so, and where the model is not identified (fewer
-    than three readers on every case) or a class seems to have changed places.
-    Assumes that readers err independently given the class; cases that are hard for all of them break that, and bias
-    posterior and confusion. Dawid & Skene (1979) doi:10.2307/2346806.
-    Checked against an own EM, crowd-kit 1.4.2 and the published class shares of the paper's data.
+    Returns
+    -------
+    DawidSkene
+        Posterior, prevalence and confusion matrices, without smoothing. The note reports missing convergence, a model
+        that is not identified (fewer than three readers for every case), and classes that may have switched.
 
+    Raises
+    ------
+    InputError
+        If a vote is not a whole class number, or an option is invalid.
+
+    Notes
+    -----
+    From vote proportions, a rate of 0 or 1 never changes, and with few reads per reader the EM algorithm may end far
+    below the largest likelihood; with `start` "best" the note reports different solutions. Readers are assumed to err
+    independently given the class; cases that are difficult for all readers violate this and bias posterior and
+    confusion. Checked against an independent EM implementation, crowd-kit 1.4.2 and the published class proportions of
+    the paper's data.
+
+    References
+    ----------
+    * Dawid AP, Skene AM (1979). Maximum likelihood estimation of observer error-rates using the EM algorithm. Applied
+      Statistics 28:20-28. doi:10.2307/2346806
+
+    Examples
+    --------
     >>> d = dawid_skene([[1, 1, 1], [1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0]])
     >>> d.posterior[:, 1].round(3).tolist(), d.sensitivity.round(3).tolist(), d.converged
     ([1.0, 1.0, 0.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.667], True)
     """
     where = "dawid_skene"
     table = vote_array(votes, where=where)
-    known = known_classes(table, classes, where=where)
+    class_numbers = known_classes(table, classes, where=where)
     check_word(start, ("shares", "best"), where=where, name="start")
     if not (tolerance > 0 and max_iterations >= 1):
         raise InputError(where, "a tolerance above 0 and at least 1 iteration", f"{tolerance} and {max_iterations}")
     labels = np.arange(table.shape[1]) if reader is None else np.asarray(reader)
     reader_of_column, n_readers = group_codes(labels, table.shape[1], where=where, name="reader")
-    tally = _tally(table, reader_of_column, n_readers, known)
-    voted = tally.sum(axis=(1, 2)) > 0
-    used = tally[voted]
-    if not used.size or not known.size:
-        return _nothing(len(table), known, np.unique(labels))
-    fit, apart = _best(used, start, tolerance, max_iterations)
-    posterior = np.full((len(table), known.size), nan)
-    posterior[voted] = fit.posterior
-    expected = np.einsum("ik,irv->rk", fit.posterior, used)
+    tally = _tally(table, reader_of_column, n_readers, class_numbers)
+    has_vote = tally.sum(axis=(1, 2)) > 0
+    informative = tally[has_vote]
+    if not informative.size or not class_numbers.size:
+        return _nothing(len(table), class_numbers, np.unique(labels))
+    fit, apart = _best(informative, start, tolerance, max_iterations)
+    posterior = np.full((len(table), class_numbers.size), nan)
+    posterior[has_vote] = fit.posterior
+    expected = np.einsum("ik,irv->rk", fit.posterior, informative)
     confusion = np.where(expected[:, :, None] > 0, fit.confusion, nan)
-    note = codes.notes(_notes(fit, used, expected, known, int((~voted).sum()), tolerance), apart)
+    note = codes.notes(_notes(fit, informative, expected, class_numbers, int((~has_vote).sum()), tolerance), apart)
     return DawidSkene(
         posterior,
         fit.prevalence,
         confusion,
         expected,
-        known,
+        class_numbers,
         np.unique(labels),
         fit.log_likelihood,
         fit.iterations,
@@ -127,6 +184,8 @@ def dawid_skene(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
+    """Solution of the EM algorithm."""
+
     posterior: Floats  # (n_cases, q)
     prevalence: Floats  # (q,)
     confusion: Floats  # (n_readers, q, q), 0 where no case speaks for the row
@@ -135,16 +194,16 @@ class _Fit:
     converged: bool
 
 
-def _tally(table: Floats, codes: NDArray[np.intp], n_readers: int, known: Floats) -> Floats:
-    """How often each reader voted for each class on each case, (n_cases, n_readers, q)."""
-    tally = np.zeros((len(table), n_readers, known.size))
+def _tally(table: Floats, codes: NDArray[np.intp], n_readers: int, class_numbers: Floats) -> Floats:
+    """Number of votes of each reader for each class on each case, (n_cases, n_readers, q)."""
+    tally = np.zeros((len(table), n_readers, class_numbers.size))
     for column, reader in enumerate(codes):
-        tally[:, reader] += table[:, column, None] == known
+        tally[:, reader] += table[:, column, None] == class_numbers
     return tally
 
 
 def _best(tally: Floats, start: str, tolerance: float, max_iterations: int) -> tuple[_Fit, codes.Text]:
-    """The fit from the shares, or the more likely of that and the one from inner shares; and what is to be said."""
+    """Solution from vote proportions, or the more likely of that and the one from shrunk proportions; with notes."""
     shares = tally.sum(axis=1) / tally.sum(axis=(1, 2))[:, None]
     first = _iterate(tally, shares, tolerance, max_iterations)
     if start == "shares":
@@ -158,9 +217,10 @@ def _best(tally: Floats, start: str, tolerance: float, max_iterations: int) -> t
 
 
 def _iterate(tally: Floats, shares: Floats, tolerance: float, max_iterations: int) -> _Fit:
+    """EM algorithm from an initial posterior."""
     n, n_readers, q = tally.shape
     flat = tally.reshape(n, n_readers * q)
-    across = np.ascontiguousarray(flat.T)  # classes come first in what follows: sums over few rows are quick
+    transposed = np.ascontiguousarray(flat.T)  # classes on the first axis make sums over classes fast
     posterior = np.ascontiguousarray(shares.T)
     converged, iterations = False, 0
     while True:
@@ -168,30 +228,34 @@ def _iterate(tally: Floats, shares: Floats, tolerance: float, max_iterations: in
         votes = (posterior @ flat).reshape(q, n_readers, q)  # true class, reader, voted class
         rows = votes.sum(axis=2, keepdims=True)
         confusion = np.divide(votes, rows, out=np.zeros_like(votes), where=rows > 0)
-        likelihood = _log(confusion.reshape(q, n_readers * q)) @ across + _log(prevalence)[:, None]
+        likelihood = _log(confusion.reshape(q, n_readers * q)) @ transposed + _log(prevalence)[:, None]
         top = likelihood.max(axis=0)
         np.exp(likelihood - top, out=likelihood)
         total = likelihood.sum(axis=0)
         if converged or iterations == max_iterations:
             break
-        before, posterior = posterior, likelihood / total
+        previous, posterior = posterior, likelihood / total
         iterations += 1
-        converged = bool(np.abs(posterior - before).max() < tolerance)
+        converged = bool(np.abs(posterior - previous).max() < tolerance)
     log_likelihood = float((np.log(total) + top).sum())
     return _Fit(posterior.T, prevalence, confusion.transpose(1, 0, 2), log_likelihood, iterations, converged)
 
 
 def _log(probability: Floats) -> Floats:
+    """Logarithm, with `IMPOSSIBLE` for 0."""
     return np.log(probability, out=np.full_like(probability, IMPOSSIBLE), where=probability > 0)
 
 
-def _notes(fit: _Fit, tally: Floats, expected: Floats, known: Floats, unread: int, tolerance: float) -> codes.Text:
+def _notes(
+    fit: _Fit, tally: Floats, expected: Floats, class_numbers: Floats, unread: int, tolerance: float
+) -> codes.Text:
+    """Notes on identification, convergence and readers with little data."""
     notes = []
     if unread:
         notes.append(codes.note("cases_without_vote", n=unread))
     if not fit.converged:
         notes.append(codes.note("em_not_converged", iterations=fit.iterations, tolerance=tolerance))
-    if known.size == 1:
+    if class_numbers.size == 1:
         notes.append(codes.note("single_class"))
         return codes.notes(*notes)
     readers = (tally.sum(axis=2) > 0).sum(axis=1)
@@ -204,23 +268,26 @@ def _notes(fit: _Fit, tally: Floats, expected: Floats, known: Floats, unread: in
     if thin:
         notes.append(codes.note("thin_readers", n=thin))
     pooled = np.einsum("rk,rkv->kv", expected, fit.confusion)
-    moved = tuple(f"{known[k]:g}" for k in range(known.size) if pooled[k].any() and pooled[k].argmax() != k)
-    if moved:
-        notes.append(codes.note("labels_switched", classes=moved))
-    gone = tuple(f"{known[k]:g}" for k in range(known.size) if fit.prevalence[k] < 1e-6)
-    if gone:
-        notes.append(codes.note("empty_classes", classes=gone))
+    switched = tuple(
+        f"{class_numbers[k]:g}" for k in range(class_numbers.size) if pooled[k].any() and pooled[k].argmax() != k
+    )
+    if switched:
+        notes.append(codes.note("labels_switched", classes=switched))
+    empty = tuple(f"{class_numbers[k]:g}" for k in range(class_numbers.size) if fit.prevalence[k] < 1e-6)
+    if empty:
+        notes.append(codes.note("empty_classes", classes=empty))
     return codes.notes(*notes)
 
 
-def _nothing(n_cases: int, known: Floats, readers: NDArray[Any]) -> DawidSkene:
-    q = known.size
+def _nothing(n_cases: int, class_numbers: Floats, readers: NDArray[Any]) -> DawidSkene:
+    """Result without votes."""
+    q = class_numbers.size
     return DawidSkene(
         np.full((n_cases, q), nan),
         np.full(q, nan),
         np.full((readers.size, q, q), nan),
         np.zeros((readers.size, q)),
-        known,
+        class_numbers,
         readers,
         nan,
         0,

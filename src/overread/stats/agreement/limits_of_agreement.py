@@ -1,4 +1,4 @@
-"""Two measurements of the same cases: bias, limits of agreement (Bland & Altman) and concordance (Lin)."""
+"""Agreement of two measurements: bias, limits of agreement (Bland and Altman) and concordance (Lin)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,31 @@ from overread.stats.sampling_design import Sampling
 
 @dataclass(frozen=True, slots=True)
 class BlandAltman:
-    """How far two measurements of a case lie apart, A - B."""
+    """Agreement of two measurements A and B of the same cases.
+
+    Attributes
+    ----------
+    bias : Estimate
+        Mean difference A - B, with the p value of no bias.
+    lower : Estimate
+        Lower limit of agreement, bias - multiplier x sd.
+    upper : Estimate
+        Upper limit of agreement, bias + multiplier x sd.
+    sd : float
+        Standard deviation of the differences.
+    concordance : Estimate
+        Lin's concordance correlation coefficient.
+    accuracy : float
+        Lin's bias correction factor, 1 if mean and variance are equal.
+    n_cases : int
+        Number of cases with both measurements.
+    note : str
+        Number of omitted cases, or "".
+
+    Notes
+    -----
+    `bland_altman` returns this result.
+    """
 
     bias: Estimate  # mean difference; p of no bias
     lower: Estimate  # limits of agreement: bias -/+ multiplier x sd
@@ -51,18 +75,52 @@ def bland_altman(
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> BlandAltman:
-    """The mean difference A - B of two measurements and the limits within which most differences lie.
+    """Bias and limits of agreement of two measurements (Bland and Altman), and Lin's concordance.
 
-    Parameters: a and b (n_cases,), NaN = not measured; multiplier of the standard deviation (1.96 for 95 % of normal
-    differences); error of a limit "1999" (exact for normal differences) or "simple" (sqrt(3 sd^2 / n), 1986); cluster
-    (n_cases,), the patient of each case; rng: patients are resampled `replicates` times.
+    Parameters
+    ----------
+    a, b : array_like of float, shape (n_cases,)
+        Measurements A and B; NaN = not measured.
+    multiplier : float, default 1.96
+        Number of standard deviations between bias and limit; 1.96 covers 95 % of normal differences.
+    error : {"1999", "simple"}, default "1999"
+        Standard error of a limit: exact for normal differences (1999), or sqrt(3 sd^2 / n) (1986).
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    rng : numpy.random.Generator, optional
+        If given, the interval is the percentile interval of a bootstrap over patients instead of the analytic one.
+    replicates : int, default 2000
+        Number of bootstrap replicates.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    Returns a BlandAltman: intervals by Student's t with n - 1 df, Lin's concordance on Fisher's scale; with cluster by
-    linearised errors over patients (concordance: jackknife). Cases that lack one of the two are left out and counted.
-    Assumes that bias and spread do not depend on the size of the measurement: plot the differences first.
-    Bland & Altman (1986) doi:10.1016/S0140-6736(86)90837-8, (1999) doi:10.1177/096228029900800204; Lin (1989)
-    doi:10.2307/2532051. Checked against the formulas in R 4.2.2 and epiR 2.0.57.
+    Returns
+    -------
+    BlandAltman
+        Bias and limits with Student's t intervals (n - 1 degrees of freedom) and concordance with an interval on
+        Fisher's scale. With `cluster`, standard errors are linearised over patients (concordance: jackknife).
 
+    Raises
+    ------
+    InputError
+        If the arrays have different shapes or are not numeric, or an option is invalid.
+
+    Notes
+    -----
+    Cases without both measurements are omitted and counted in the note. Bias and variance are assumed not to depend on
+    the size of the measurement; plot the differences first. Checked against the formulas in R 4.2.2 and epiR 2.0.57.
+
+    References
+    ----------
+    * Bland JM, Altman DG (1986). Statistical methods for assessing agreement between two methods of clinical
+      measurement. Lancet 327:307-310. doi:10.1016/S0140-6736(86)90837-8
+    * Bland JM, Altman DG (1999). Measuring agreement in method comparison studies. Statistical Methods in Medical
+      Research 8:135-160. doi:10.1177/096228029900800204
+    * Lin LI (1989). A concordance correlation coefficient to evaluate reproducibility. Biometrics 45:255-268.
+      doi:10.2307/2532051
+
+    Examples
+    --------
     >>> r = bland_altman([10.0, 12.0, 15.0, 11.0], [9.0, 12.0, 13.0, 12.0])
     >>> r.bias.value, round(r.lower.value, 3), round(r.upper.value, 3)
     (0.5, -2.03, 3.03)
@@ -98,7 +156,7 @@ def bland_altman(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Measured:
-    """Two measurements (n_cases, 2), each less its mean, and the difference of the means."""
+    """Two measurements (n_cases, 2), each centred, and the difference of their means."""
 
     x: Floats
     bias: float
@@ -106,23 +164,26 @@ class _Measured:
 
     @property
     def difference(self) -> Floats:
+        """Centred differences A - B."""
         return np.asarray(self.x[:, 0] - self.x[:, 1])
 
     @property
     def sd(self) -> float:
+        """Standard deviation of the differences."""
         return sqrt(float((self.difference**2).sum()) / (len(self.x) - 1))
 
     @property
     def accuracy(self) -> float:
+        """Lin's bias correction factor."""
         spread = self.x.std(axis=0)
         total = float((spread**2).sum()) + self.bias**2
         return 2 * float(spread[0] * spread[1]) / total if spread.min() > 0 else nan
 
     def values(self, weights: Floats) -> Floats:
-        """Bias, lower and upper limit, concordance under case weights (b, n_cases) -> (b, 4)."""
+        """Bias, limits and concordance under case weights (b, n_cases), shape (b, 4)."""
         n = weights.sum(axis=1)
         d, (a, b) = self.difference, self.x.T
-        with np.errstate(invalid="ignore", divide="ignore"):  # a resample may hold one patient
+        with np.errstate(invalid="ignore", divide="ignore"):  # a replicate may contain one patient only
             mean, mean_a, mean_b = (weights @ v / n for v in (d, a, b))
             sd = np.sqrt(np.maximum(weights @ d**2 - n * mean**2, 0.0) / (n - 1))
             covariance = weights @ (a * b) / n - mean_a * mean_b
@@ -138,7 +199,7 @@ class _Measured:
         return [sd / sqrt(n), limit, limit]
 
     def errors_by_patient(self, sample: Sampling) -> list[float]:
-        """Standard errors of bias and limits from what each patient adds to them."""
+        """Standard errors of bias and limits linearised over patients."""
         n, d, sd = len(self.x), self.difference, self.sd
         spread = (d**2 - float((d**2).mean())) / (2 * sd * (n - 1)) if sd > 0 else np.zeros(n)
         sums = sample.totals(np.stack([d / n + side * self.multiplier * spread for side in (0, -1, 1)]))
@@ -146,6 +207,7 @@ class _Measured:
 
 
 def _both(a: ArrayLike, b: ArrayLike, cluster: ArrayLike | None, where: str) -> tuple[Floats, Sampling, codes.Text]:
+    """Cases with both measurements, and a note on the others."""
     first, second = np.asarray(a), np.asarray(b)
     if first.ndim != 1 or first.shape != second.shape:
         raise InputError(where, "two arrays (n_cases,) of the same cases", f"shapes {first.shape} and {second.shape}")
@@ -157,6 +219,7 @@ def _both(a: ArrayLike, b: ArrayLike, cluster: ArrayLike | None, where: str) -> 
 
 
 def _student(value: float, se: float, df: int, confidence: float) -> Estimate:
+    """Estimate with a Student's t interval."""
     method = codes.method("scale_t", df=df)
     if not se * se > NOTHING:
         note = codes.note("one_unit") if isnan(se) else NO_SPREAD
@@ -168,7 +231,7 @@ def _student(value: float, se: float, df: int, confidence: float) -> Estimate:
 
 
 def _lin_error(pair: _Measured, concordance: float) -> float:
-    """Lin's standard error of the concordance on Fisher's scale (with the correction of 2000)."""
+    """Standard error of the concordance on Fisher's scale (Lin 1989, with the correction of 2000)."""
     n, (a, b) = len(pair.x), pair.x.T
     product = float((a * b).sum())
     scale = sqrt(float((a**2).sum()) * float((b**2).sum()))
@@ -183,13 +246,14 @@ def _lin_error(pair: _Measured, concordance: float) -> float:
 
 
 def _jackknife_error(pair: _Measured, sample: Sampling) -> float:
-    """The standard error of the concordance on Fisher's scale, patients left out in turn."""
+    """Jackknife standard error of the concordance on Fisher's scale, over patients."""
     with np.errstate(invalid="ignore", divide="ignore"):
         error = jackknife_error(np.arctanh(left_out(lambda w: pair.values(w)[:, 3], sample)))
     return error if np.isfinite(error) else nan
 
 
 def _fisher(value: float, error: float, df: float, confidence: float) -> Estimate:
+    """Estimate with an interval on Fisher's scale."""
     error_method = codes.method("lin") if df == inf else codes.method("jackknife")
     method = codes.methods(error_method, codes.method("scale_fisher"))
     if isnan(value):

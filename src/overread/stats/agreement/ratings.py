@@ -1,4 +1,4 @@
-"""Ratings of cases by readers as category codes and counts, with an account of what could not be used."""
+"""Ratings of cases by readers as category codes and counts, with a note on ratings that cannot be used."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from overread.stats.arrays import Bools, Codes, Floats, check_word
 from overread.stats.sampling_design import Sampling, sampling
 
 WEIGHTS = ("linear", "quadratic", "ordinal")
-CATEGORIES_AT_MOST = 2_000  # more are measurements, and a table of categories would not fit
+CATEGORIES_AT_MOST = 2_000  # more distinct values are measurements, and their table would not fit into memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ratings:
-    """Cases with enough reads: codes (n_cases, n_readers), -1 = not read; values (q,) the number of each category."""
+    """Usable cases: codes (n_cases, n_readers), -1 = not read, and the number of each category (q,)."""
 
     codes: Codes
     values: Floats
@@ -30,12 +30,12 @@ class Ratings:
 
     @property
     def n_categories(self) -> int:
-        """How many categories there are, used or given."""
+        """Number of possible categories."""
         return self.values.size
 
     @property
     def counts(self) -> Floats:
-        """How many readers put the case into the category, (n_cases, q)."""
+        """Number of readers who chose each category for each case, (n_cases, q)."""
         counts = np.zeros((len(self.codes), self.n_categories))
         for column in self.codes.T:
             read = np.flatnonzero(column >= 0)
@@ -52,13 +52,15 @@ def rated(
     numeric: bool = False,
     least: int = 1,
 ) -> Ratings:
-    """Ratings (n_cases, n_readers), NaN or None = not read, as codes; cases with fewer than `least` reads left out.
+    """Encode ratings (n_cases, n_readers), NaN or None = not read; omit cases with fewer than `least` reads.
 
-    Categories are those seen, in order, or the `categories` given. Text is taken where only equality matters
-    (numeric=False). Readers without a read are left out, and the note counts them as it counts the cases.
+    Categories are those that occur, sorted, or those given. Text is allowed if only equality matters (numeric=False).
+    Readers without a read are omitted; the note counts omitted cases and readers.
 
-    >>> made = rated([[0, 2, np.nan], [2, np.nan, np.nan]], where="kappa", least=2)
-    >>> made.codes.tolist(), made.values.tolist(), made.note
+    Examples
+    --------
+    >>> usable = rated([[0, 2, np.nan], [2, np.nan, np.nan]], where="kappa", least=2)
+    >>> usable.codes.tolist(), usable.values.tolist(), usable.note
     ([[0, 1]], [0.0, 2.0], '1 case with fewer than two reads excluded; 1 reader without a read excluded')
     """
     codes, values = _coded(_table(ratings, where), categories, where, numeric)
@@ -69,22 +71,24 @@ def rated(
 def selected(
     read: Bools, *, where: str, cluster: ArrayLike | None, least: int
 ) -> tuple[Bools, Bools, Sampling, codes.Text]:
-    """Which cases have `least` reads, which readers any, the sampling of those cases, and a note on what was left out.
+    """Masks of cases with `least` reads and of readers with any read, the sampling of these cases, and a note.
 
+    Examples
+    --------
     >>> rows, columns, sample, note = selected(np.array([[True, False]]), where="icc", cluster=None, least=1)
     >>> columns.tolist(), note
     ([True, False], '1 reader without a read excluded')
     """
     if cluster is not None:
-        sampling(len(read), where=where, cluster=cluster)  # before cases go: a wrong length is said as it was given
+        sampling(len(read), where=where, cluster=cluster)  # validate before cases are omitted
     rows, columns = np.asarray(read.sum(axis=1) >= least), np.asarray(read.any(axis=0))
-    few = "without a read" if least == 1 else "with fewer than two reads"
+    reason = "without a read" if least == 1 else "with fewer than two reads"
     note = codes.notes(
-        codes.note("cases_left_out", n=int((~rows).sum()), why=few) if not rows.all() else None,
+        codes.note("cases_left_out", n=int((~rows).sum()), why=reason) if not rows.all() else None,
         codes.note("readers_without_read", n=int((~columns).sum())) if not columns.all() else None,
     )
-    kept = None if cluster is None else np.asarray(cluster)[rows]
-    return rows, columns, sampling(int(rows.sum()), where=where, cluster=kept), note
+    patients = None if cluster is None else np.asarray(cluster)[rows]
+    return rows, columns, sampling(int(rows.sum()), where=where, cluster=patients), note
 
 
 def left_out_because(note: codes.Text, why: str) -> codes.Text:
@@ -100,8 +104,10 @@ def left_out_because(note: codes.Text, why: str) -> codes.Text:
 
 
 def complete_pair(read: Bools) -> bool:
-    """Whether two readers, and no more, read every case that anyone read.
+    """Whether exactly two readers read every case that was read.
 
+    Examples
+    --------
     >>> complete_pair(np.array([[True, True, False], [False, False, False]])), complete_pair(np.array([[True, False]]))
     (True, False)
     """
@@ -110,16 +116,18 @@ def complete_pair(read: Bools) -> bool:
 
 
 def measured(ratings: ArrayLike, *, where: str) -> Floats:
-    """Measurements float64 (n_cases, n_readers), NaN = not read; infinite ones and text are refused."""
+    """Validated measurements as float64 (n_cases, n_readers), NaN = not read."""
     return _finite(_table(ratings, where), where)
 
 
 def agreement_weights(values: Floats, weights: str | None, *, where: str) -> Floats:
-    """How much two categories agree, (q, q), 1 on the diagonal and 0 for the two that lie farthest apart.
+    """Agreement weights of two categories, (q, q): 1 on the diagonal, 0 for the most distant categories.
 
-    None: 1 for the same category, else 0. "linear" and "quadratic": by the distance of the numbers. "ordinal": by how
-    many pairs of categories lie between (Gwet).
+    None gives 1 for equal categories, otherwise 0; "linear" and "quadratic" use the distance of the numbers; "ordinal"
+    uses the number of pairs of categories between them (Gwet).
 
+    Examples
+    --------
     >>> agreement_weights(np.array([1.0, 2.0, 3.0]), "linear", where="kappa").tolist()
     [[1.0, 0.5, 0.0], [0.5, 1.0, 0.5], [0.0, 0.5, 1.0]]
     """
@@ -134,50 +142,64 @@ def agreement_weights(values: Floats, weights: str | None, *, where: str) -> Flo
 
 
 def _table(ratings: ArrayLike, where: str) -> NDArray[Any]:
-    given = np.asarray(ratings)
-    if given.ndim != 2:
-        raise InputError(f"{where}: ratings", "an array (n_cases, n_readers), NaN = not read", f"shape {given.shape}")
-    return given
+    """Ratings as a two-dimensional array."""
+    array = np.asarray(ratings)
+    if array.ndim != 2:
+        raise InputError(f"{where}: ratings", "an array (n_cases, n_readers), NaN = not read", f"shape {array.shape}")
+    return array
 
 
-def _coded(given: NDArray[Any], categories: ArrayLike | None, where: str, numeric: bool) -> tuple[Codes, Floats]:
-    if numeric or _is_numeric(given):
-        value = _finite(given, where)
+def _coded(ratings: NDArray[Any], categories: ArrayLike | None, where: str, numeric: bool) -> tuple[Codes, Floats]:
+    """Category codes and category numbers."""
+    if numeric or _is_numeric(ratings):
+        value = _finite(ratings, where)
         read = ~np.isnan(value)
-        known = np.unique(value[read] if categories is None else np.asarray(categories, dtype=np.float64))
+        category_numbers = np.unique(value[read] if categories is None else np.asarray(categories, dtype=np.float64))
         codes = np.full(value.shape, -1, dtype=np.intp)
-        codes[read] = np.searchsorted(known, value[read]) if known.size else 0
-        strange = read & (known[np.clip(codes, 0, known.size - 1)] != value) if known.size else read
-        values = known
+        codes[read] = np.searchsorted(category_numbers, value[read]) if category_numbers.size else 0
+        unknown = (
+            read & (category_numbers[np.clip(codes, 0, category_numbers.size - 1)] != value)
+            if category_numbers.size
+            else read
+        )
+        values = category_numbers
     else:
-        listed = given.tolist()
-        seen = {v for row in listed for v in row if v is not None and v == v}
-        labels = sorted(seen if categories is None else set(np.asarray(categories).tolist()), key=str)
-        place = {label: i for i, label in enumerate(labels)}
-        codes = np.array([[place.get(v, -1) for v in row] for row in listed], dtype=np.intp).reshape(given.shape)
-        strange = np.array([[v in seen and v not in place for v in row] for row in listed], bool).reshape(given.shape)
+        listed = ratings.tolist()
+        observed = {v for row in listed for v in row if v is not None and v == v}
+        labels = sorted(observed if categories is None else set(np.asarray(categories).tolist()), key=str)
+        code_of_label = {label: i for i, label in enumerate(labels)}
+        codes = np.array([[code_of_label.get(v, -1) for v in row] for row in listed], dtype=np.intp).reshape(
+            ratings.shape
+        )
+        unknown = np.array([[v in observed and v not in code_of_label for v in row] for row in listed], bool).reshape(
+            ratings.shape
+        )
         values = np.arange(len(labels), dtype=np.float64)
-    if strange.any():
-        at = np.argwhere(strange)[:5]
-        shown = [f"case {i}, reader {j}: {given[i, j]}" for i, j in at]
-        raise InputError(f"{where}: ratings", "the categories given", f"{int(strange.sum())} others", examples=shown)
+    if unknown.any():
+        unknown_positions = np.argwhere(unknown)[:5]
+        shown = [f"case {i}, reader {j}: {ratings[i, j]}" for i, j in unknown_positions]
+        raise InputError(
+            f"{where}: ratings", "the categories given", f"{int(unknown.sum())} other values", examples=shown
+        )
     if values.size > CATEGORIES_AT_MOST:
         do = 'For measurements use level="interval" of krippendorff_alpha, icc or bland_altman.'
         raise InputError(f"{where}: ratings", f"at most {CATEGORIES_AT_MOST} categories", f"{values.size}", do=do)
     return codes, values
 
 
-def _is_numeric(given: NDArray[Any]) -> bool:
+def _is_numeric(ratings: NDArray[Any]) -> bool:
+    """Whether all ratings can be converted to float."""
     try:
-        given.astype(np.float64)
+        ratings.astype(np.float64)
     except (TypeError, ValueError):
         return False
     return True
 
 
-def _finite(given: NDArray[Any], where: str) -> Floats:
+def _finite(ratings: NDArray[Any], where: str) -> Floats:
+    """Ratings as float64; infinite numbers and text are refused."""
     try:
-        value = given.astype(np.float64)
+        value = ratings.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: ratings", "numbers, for distances between them count", str(error)) from error
     infinite = np.argwhere(np.isinf(value))

@@ -1,4 +1,4 @@
-"""Rates of yes/no calls: single, at an operating point, at a fixed specificity, and paired between raters."""
+"""Sensitivity, specificity and other proportions: estimates, comparisons and thresholds."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What a yes/no call is worth: sensitivity, specificity, predictive values, F1, accuracy, likelihood ratios."""
+"""Diagnostic accuracy of binary calls: sensitivity, specificity, predictive values, F1, accuracy, likelihood ratios."""
 
 from __future__ import annotations
 
@@ -16,12 +16,44 @@ from overread.stats.estimate import Estimate
 from overread.stats.rates.proportions import rate, wilson
 from overread.stats.sampling_design import Sampling, involved, sampling
 
-TP, FP, FN, TN = 3, 2, 1, 0  # the class of a case is 2 * call + truth
+TP, FP, FN, TN = 3, 2, 1, 0  # index of the cell of a case: 2 * call + truth
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """What calls are worth at one threshold; tp, fp, fn, tn count cases, unweighted."""
+    """Diagnostic accuracy of binary calls at one threshold, with the counts of the confusion matrix.
+
+    Attributes
+    ----------
+    sensitivity : Estimate
+        True positives / present cases.
+    specificity : Estimate
+        True negatives / absent cases.
+    ppv : Estimate
+        Positive predictive value.
+    npv : Estimate
+        Negative predictive value.
+    f1 : Estimate
+        F1 score, 2 TP / (2 TP + FP + FN).
+    accuracy : Estimate
+        Correct calls / cases.
+    lr_positive : Estimate
+        Positive likelihood ratio, sensitivity / (1 - specificity).
+    lr_negative : Estimate
+        Negative likelihood ratio, (1 - sensitivity) / specificity.
+    tp : int
+        Number of true positive cases, unweighted.
+    fp : int
+        Number of false positive cases, unweighted.
+    fn : int
+        Number of false negative cases, unweighted.
+    tn : int
+        Number of true negative cases, unweighted.
+
+    Notes
+    -----
+    `operating_point` returns this result.
+    """
 
     sensitivity: Estimate
     specificity: Estimate
@@ -39,7 +71,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Table:
-    """Weighted totals of the four classes, over all cases (4,) and, unless cases are a simple sample, per patient."""
+    """Weighted totals of the cells of the confusion matrix and, unless cases are a simple random sample, by patient."""
 
     counts: Floats  # (4,) cases
     totals: Floats  # (4,) weights
@@ -48,12 +80,12 @@ class _Table:
     confidence: float
 
     def size(self, classes: tuple[int, ...]) -> Floats:
-        """Weight of each patient in the denominator made of these classes (n_patients,)."""
+        """Weight of each patient in the denominator that consists of these cells, shape (n_patients,)."""
         assert self.patients is not None
         return self.patients[list(classes)].sum(axis=0)
 
     def variance(self, influence: Floats, classes: tuple[int, ...]) -> float:
-        """Variance of an estimate whose influence value is influence[class], computed on cases of these classes."""
+        """Variance of an estimate from the influence value of each cell, on the cases of these cells."""
         if self.patients is None:
             return float(self.totals @ influence**2)
         return self.sample.variance(np.einsum("c,cp->p", influence, self.patients), involved(self.size(classes)))
@@ -70,19 +102,61 @@ def operating_point(
     prevalence: float | None = None,
     confidence: float = 0.95,
 ) -> OperatingPoint:
-    """Sensitivity, specificity, PPV, NPV, F1, accuracy and likelihood ratios of yes/no calls.
+    """Sensitivity, specificity, predictive values, F1, accuracy and likelihood ratios of binary calls.
 
-    Parameters: y truth and call, bool (n_cases,); cluster, patient of each case; weights, inverse inclusion
-    probabilities, strata and finite, see `sampling`; prevalence in (0, 1): PPV and NPV as they would be there, from
-    sensitivity and specificity (Mercaldo's logit interval), not as they are in the sample.
-    Returns an OperatingPoint. Rates: Wilson; with cluster or weights Wilson at the effective sample size of the ratio
-    estimator. F1: delta method, cut to [0, 1]. Likelihood ratios: Simel's log interval. A rate whose denominator is
-    empty and a ratio that divides by zero are NaN with a note. Raises InputError on anything but yes and no.
-    Assumes independent cases, or independent clusters (about 20 or more that enter the rate).
-    Simel et al. (1991) doi:10.1016/0895-4356(91)90128-V; Takahashi et al. (2022) doi:10.1007/s10489-021-02635-5;
-    Mercaldo et al. (2007) doi:10.1002/sim.2677; Genders et al. (2012) doi:10.1148/radiol.12120509.
-    Checked against R 4.2.2: epiR 2.0.57, binom 1.1.1.1, bdpv 1.4.
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    call : array_like of bool, shape (n_cases,)
+        Call of each case: True (or 1) means "present".
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities. By default every case has weight 1.
+    strata : array_like, shape (n_cases,), optional
+        Sampling stratum of each case; all cases of a patient must be in one stratum.
+    finite : bool, default False
+        Whether to apply the finite-population correction 1 - n_h/N_h to the variance of each stratum h, where N_h is
+        the sum of the weights of the stratum.
+    prevalence : float, optional
+        Prevalence in (0, 1) at which PPV and NPV are computed from sensitivity and specificity. By default they are
+        those of the sample.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    OperatingPoint
+        Rates have Wilson score intervals; with `cluster` or `weights` the effective sample size of the ratio estimator
+        is used. F1 has a delta-method interval within [0, 1], likelihood ratios the log interval of Simel et al.
+        (1991), and predictive values at a given prevalence the logit interval of Mercaldo et al. (2007). A rate with an
+        empty denominator and a ratio with a zero denominator are NaN with a note.
+
+    Raises
+    ------
+    InputError
+        If a value of `y` or `call` is neither true/false nor 1/0, an array has another shape, or `prevalence` is not in
+        (0, 1).
+
+    Notes
+    -----
+    Cases, or patients with `cluster`, are assumed to be independent; about 20 or more patients should contribute to a
+    rate. Checked against R 4.2.2 with epiR 2.0.57, binom 1.1.1.1 and bdpv 1.4.
+
+    References
+    ----------
+    * Simel DL, Samsa GP, Matchar DB (1991). Likelihood ratios with confidence: sample size estimation for diagnostic
+      test studies. Journal of Clinical Epidemiology 44:763-770. doi:10.1016/0895-4356(91)90128-V
+    * Takahashi K et al. (2022). Confidence interval for micro-averaged F1 and macro-averaged F1 scores. Applied
+      Intelligence 52:4961-4972. doi:10.1007/s10489-021-02635-5
+    * Mercaldo ND, Lau KF, Zhou XH (2007). Confidence intervals for predictive values with an emphasis to case-control
+      studies. Statistics in Medicine 26:2170-2183. doi:10.1002/sim.2677
+    * Genders TSS et al. (2012). Methods for calculating sensitivity and specificity of clustered data: a tutorial.
+      Radiology 265:910-916. doi:10.1148/radiol.12120509
+
+    Examples
+    --------
     >>> o = operating_point([1, 1, 1, 0, 0], [1, 1, 0, 0, 1])
     >>> round(o.sensitivity.value, 3), o.specificity.value, o.tp
     (0.667, 0.5, 2)
@@ -113,6 +187,7 @@ def operating_point(
 
 
 def _table(truth: np.ndarray, called: np.ndarray, sample: Sampling, confidence: float) -> _Table:
+    """Confusion matrix of the cases, in total and by patient."""
     both = int(np.count_nonzero(truth & called))
     present, positive = int(np.count_nonzero(truth)), int(np.count_nonzero(called))
     counts = np.zeros(4)
@@ -127,6 +202,7 @@ def _table(truth: np.ndarray, called: np.ndarray, sample: Sampling, confidence: 
 
 
 def _rate(table: _Table, hit: int, miss: int, empty: codes.Text) -> Estimate:
+    """Proportion hit / (hit + miss) with its interval."""
     size = table.totals[hit] + table.totals[miss]
     if not size:
         return Estimate(nan, method=codes.method("wilson"), note=empty)
@@ -134,6 +210,7 @@ def _rate(table: _Table, hit: int, miss: int, empty: codes.Text) -> Estimate:
 
 
 def _accuracy(table: _Table) -> Estimate:
+    """Proportion of correct calls with its interval."""
     size = table.totals.sum()
     if not size:
         return Estimate(nan, method=codes.method("wilson"), note=codes.note("no_cases"))
@@ -141,6 +218,7 @@ def _accuracy(table: _Table) -> Estimate:
 
 
 def _interval(table: _Table, hits: tuple[int, ...], classes: tuple[int, ...], p: float) -> Estimate:
+    """Wilson score interval of a proportion, at the effective sample size if cases are clustered or weighted."""
     size, cases = table.totals[list(classes)].sum(), table.counts[list(classes)].sum()
     if table.patients is None:
         low, high = wilson(p, float(cases), table.confidence)
@@ -153,6 +231,7 @@ def _interval(table: _Table, hits: tuple[int, ...], classes: tuple[int, ...], p:
 
 
 def _f1(table: _Table) -> Estimate:
+    """F1 score with its delta-method interval (Takahashi et al. 2022)."""
     method = codes.method("delta")
     size = 2 * table.totals[TP] + table.totals[FP] + table.totals[FN]
     if not size:
@@ -168,7 +247,7 @@ def _f1(table: _Table) -> Estimate:
 
 
 def _ratio(table: _Table, hit: int, miss: int, other: int, other_miss: int) -> Estimate:
-    """hit / (hit + miss) over other / (other + other_miss), with the interval on the log scale."""
+    """Ratio of hit / (hit + miss) to other / (other + other_miss), with the log interval of Simel et al. (1991)."""
     present, absent = table.totals[hit] + table.totals[miss], table.totals[other] + table.totals[other_miss]
     method = codes.method("simel")
     if not (present and absent):
@@ -193,6 +272,7 @@ def _one_class(table: _Table, present: bool) -> codes.Text:
 
 
 def _log_variance(table: _Table, hit: int, miss: int, other: int, other_miss: int) -> float:
+    """Linearised variance of the logarithm of a likelihood ratio."""
     influence = np.zeros(4)
     for sign, a, b in ((1, hit, miss), (-1, other, other_miss)):
         size = table.totals[a] + table.totals[b]
@@ -202,7 +282,7 @@ def _log_variance(table: _Table, hit: int, miss: int, other: int, other_miss: in
 
 
 def _at_prevalence(table: _Table, prevalence: float) -> tuple[Estimate, Estimate]:
-    """PPV and NPV elsewhere: their logits are log likelihood ratios plus the log odds of the prevalence."""
+    """PPV and NPV at a given prevalence: their logits are log likelihood ratios plus the log odds of the prevalence."""
     present, absent = table.totals[TP] + table.totals[FN], table.totals[TN] + table.totals[FP]
     method = codes.method("mercaldo", prevalence=prevalence)
     if not (present and absent):
@@ -213,6 +293,7 @@ def _at_prevalence(table: _Table, prevalence: float) -> tuple[Estimate, Estimate
 
 
 def _predictive(table: _Table, rows: dict[int, float], right: int, wrong: int, method: codes.Text) -> Estimate:
+    """One predictive value with its logit interval (Mercaldo et al. 2007)."""
     called = rows[right] + rows[wrong]
     if not called:
         call = "present" if right == TP else "absent"

@@ -1,4 +1,4 @@
-"""Proportions with their intervals: independent trials, trials clustered in patients, and two independent groups."""
+"""Proportions with confidence intervals: independent trials, clustered trials, and two independent groups."""
 
 from __future__ import annotations
 
@@ -16,14 +16,43 @@ from overread.stats.sampling_design import Sampling, everyone, involved, samplin
 
 
 def proportion(successes: int, trials: int, *, method: str = "wilson", confidence: float = 0.95) -> Estimate:
-    """The probability of success in independent trials.
+    """Proportion of successes in independent trials.
 
-    Parameters: successes and trials, counts; method "wilson" (score interval) or "exact" (Clopper-Pearson).
-    Returns an Estimate, `se` = sqrt(p(1-p)/n). Without trials: NaN with a note. Raises InputError on impossible counts.
-    Assumes independent trials; for several cases of a patient use `clustered_proportion`.
-    Wilson (1927) doi:10.1080/01621459.1927.10502953; Clopper & Pearson (1934) doi:10.1093/biomet/26.4.404.
-    Checked against R binom 1.1.1.1 and binom.test (R 4.2.2).
+    Parameters
+    ----------
+    successes : int
+        Number of successes.
+    trials : int
+        Number of trials.
+    method : {"wilson", "exact"}, default "wilson"
+        Wilson score interval or Clopper-Pearson interval.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    Estimate
+        The proportion p with its interval and standard error sqrt(p(1-p)/n). NaN with a note without trials.
+
+    Raises
+    ------
+    InputError
+        If the counts are not whole numbers with 0 <= successes <= trials, or `method` is unknown.
+
+    Notes
+    -----
+    For several cases per patient use `clustered_proportion`. Checked against R 4.2.2 with binom 1.1.1.1 and
+    `binom.test`.
+
+    References
+    ----------
+    * Wilson EB (1927). Probable inference, the law of succession, and statistical inference. Journal of the American
+      Statistical Association 22:209-212. doi:10.1080/01621459.1927.10502953
+    * Clopper CJ, Pearson ES (1934). The use of confidence or fiducial limits illustrated in the case of the binomial.
+      Biometrika 26:404-413. doi:10.1093/biomet/26.4.404
+
+    Examples
+    --------
     >>> e = proportion(81, 263)
     >>> round(e.low, 4), round(e.high, 4)
     (0.2553, 0.3662)
@@ -41,8 +70,33 @@ def proportion(successes: int, trials: int, *, method: str = "wilson", confidenc
 
 
 def wilson(p: float, size: float, confidence: float = 0.95) -> tuple[float, float]:
-    """The score interval of a proportion p seen in `size` trials, which may be an effective, fractional number.
+    """Wilson score interval of a proportion.
 
+    Parameters
+    ----------
+    p : float
+        Observed proportion.
+    size : float
+        Number of trials, or an effective (fractional) sample size.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
+
+    Returns
+    -------
+    low, high : float
+        Confidence limits within [0, 1].
+
+    Notes
+    -----
+    The limits solve (p - limit)^2 = z^2 limit (1 - limit) / size.
+
+    References
+    ----------
+    * Wilson EB (1927). Probable inference, the law of succession, and statistical inference. Journal of the American
+      Statistical Association 22:209-212. doi:10.1080/01621459.1927.10502953
+
+    Examples
+    --------
     >>> low, high = wilson(0.0, 10)
     >>> low, round(high, 5)
     (0.0, 0.27753)
@@ -54,6 +108,7 @@ def wilson(p: float, size: float, confidence: float = 0.95) -> tuple[float, floa
 
 
 def _exact(successes: int, trials: int, confidence: float) -> tuple[float, float]:
+    """Clopper-Pearson interval."""
     tail = (1 - confidence) / 2
     low = 0.0 if successes == 0 else float(betaincinv(successes, trials - successes + 1, tail))
     high = 1.0 if successes == trials else float(betaincinv(successes + 1, trials - successes, 1 - tail))
@@ -70,18 +125,54 @@ def clustered_proportion(
     method: str = "wilson",
     confidence: float = 0.95,
 ) -> Estimate:
-    """The probability of success when a patient (cluster) has several trials.
+    """Proportion of successes with several trials per patient.
 
-    Parameters: success bool (n,); cluster (n,); weights, strata (n,) and finite, see `sampling`; method "wilson" (score
-    interval at the effective sample size, n over the design effect, never above n; n where every patient has one trial)
-    or "wald".
-    Returns an Estimate; `se` is that of the ratio estimator, with the factor C/(C-1) of C clusters. At 0 % or 100 %,
-    or with one cluster, the design effect cannot be seen; then the trials of a patient are taken as one (conservative).
-    Assumes independent clusters, enough of them (about 20) for the variance.
-    Rao & Scott (1992) doi:10.2307/2532311; Obuchowski (1998)
-    doi:10.1002/(SICI)1097-0258(19980715)17:13<1495::AID-SIM863>3.0.CO;2-I;
-    Genders et al. (2012) doi:10.1148/radiol.12120509. Checked against the formula in R 4.2.2 and a slow twin.
+    Parameters
+    ----------
+    success : array_like of bool, shape (n,)
+        Outcome of each trial.
+    cluster : array_like, shape (n,)
+        Patient identifier of each trial.
+    weights : array_like of float, shape (n,), optional
+        Inverse inclusion probabilities.
+    strata : array_like, shape (n,), optional
+        Sampling stratum of each trial.
+    finite : bool, default False
+        Whether to apply the finite-population correction 1 - n_h/N_h to the variance of each stratum h, where N_h is
+        the sum of the weights of the stratum.
+    method : {"wilson", "wald"}, default "wilson"
+        Wilson score interval at the effective sample size, or Wald interval.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    Estimate
+        The proportion with its interval and the standard error of the ratio estimator. NaN with a note without trials.
+
+    Raises
+    ------
+    InputError
+        If a value is neither true/false nor 1/0, an array has another shape, or `method` is unknown.
+
+    Notes
+    -----
+    The variance has the factor C/(C-1) for C clusters. The effective sample size is n over the design effect, at most
+    n; it is n if every patient has one trial. At 0 % or 100 %, or with one cluster, the design effect cannot be
+    estimated and the trials of a patient count as one (conservative). Clusters are assumed to be independent; about 20
+    are needed for the variance. Checked against the formula in R 4.2.2 and a brute-force reference implementation.
+
+    References
+    ----------
+    * Rao JNK, Scott AJ (1992). A simple method for the analysis of clustered binary data. Biometrics 48:577-585.
+      doi:10.2307/2532311
+    * Obuchowski NA (1998). On the comparison of correlated proportions for clustered data. Statistics in Medicine
+      17:1495-1507. doi:10.1002/(SICI)1097-0258(19980715)17:13<1495::AID-SIM863>3.0.CO;2-I
+    * Genders TSS et al. (2012). Methods for calculating sensitivity and specificity of clustered data: a tutorial.
+      Radiology 265:910-916. doi:10.1148/radiol.12120509
+
+    Examples
+    --------
     >>> e = clustered_proportion([1, 1, 0, 1], cluster=[1, 1, 2, 3])
     >>> e.value, round(e.se, 4)
     (0.75, 0.2864)
@@ -94,9 +185,9 @@ def clustered_proportion(
     )
     if not hits.size:
         return Estimate(nan, method=codes.method("ratio_estimator"), note=codes.note("no_trials"))
-    size, right = sample.totals(everyone(hits.size)), sample.totals(hits)  # (n_patients,)
-    p = float(right.sum() / size.sum())
-    variance = sample.variance((right - p * size) / size.sum(), involved(size))
+    size, successes = sample.totals(everyone(hits.size)), sample.totals(hits)  # (n_patients,)
+    p = float(successes.sum() / size.sum())
+    variance = sample.variance((successes - p * size) / size.sum(), involved(size))
     if method == "wilson":
         return rate(p, variance, hits.size, size, sample, confidence=confidence)
     half = float(ndtri(0.5 + confidence / 2)) * sqrt(variance)
@@ -106,34 +197,65 @@ def clustered_proportion(
 
 
 def rate(p: float, variance: float, n_cases: int, size: Floats, sample: Sampling, *, confidence: float) -> Estimate:
-    """A rate with the Wilson interval at its effective sample size.
+    """Estimate of a rate with the Wilson score interval at its effective sample size.
 
-    Parameters: p; its linearised variance; n_cases in the denominator; size (n_patients,), the weight of each patient
-    in the denominator, from which Kish's size is taken where no spread between patients can be seen; sample.
+    Parameters
+    ----------
+    p : float
+        Rate.
+    variance : float
+        Linearised variance of the rate.
+    n_cases : int
+        Number of cases in the denominator.
+    size : ndarray of float64, shape (n_patients,)
+        Weight of each patient in the denominator.
+    sample : Sampling
+        Sampling design.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    Estimate
+        The rate with its interval and standard error; the method gives the effective sample size.
+
+    Notes
+    -----
+    The effective sample size is p (1 - p) / variance. Kish's effective sample size is used if the variance between
+    patients cannot be estimated.
+
+    References
+    ----------
+    * Rao JNK, Scott AJ (1992). A simple method for the analysis of clustered binary data. Biometrics 48:577-585.
+      doi:10.2307/2532311
+    * Genders TSS et al. (2012). Methods for calculating sensitivity and specificity of clustered data: a tutorial.
+      Radiology 265:910-916. doi:10.1148/radiol.12120509
+
+    Examples
+    --------
     >>> pairs = sampling(40, where="rate", cluster=np.arange(40) // 2)
     >>> rate(0.5, 0.0125, 40, np.full(20, 2.0), pairs, confidence=0.95).method
     'Wilson, effective sample size 20.0, linearised variance, clustered by patient'
     """
     if sample.note:
         return Estimate(p, method=codes.methods(codes.method("ratio_estimator"), sample.words), note=sample.note)
-    drawn_alike = sample.weights is None and sample.stratum is None and sample.undrawn is None
-    if drawn_alike and involved(size) == n_cases:  # a patient has one case here: n independent trials
+    simple_design = sample.weights is None and sample.stratum is None and sample.undrawn is None
+    if simple_design and involved(size) == n_cases:  # one case per patient: n independent trials
         low, high = wilson(p, n_cases, confidence)
         return Estimate(p, low, high, se=sqrt(variance), method=codes.method("wilson"))
     if sample.census:
         words = codes.methods(codes.method("census"), sample.words)
         return Estimate(p, p, p, se=0.0, method=words, note=codes.note("whole_population"))
-    if variance <= 1e-20 * p * (1 - p):  # rounding, where every stratum is all hits or none
+    if variance <= 1e-20 * p * (1 - p):  # rounding error if every stratum has successes only or none
         variance = 0.0
     if variance == 0 and 0 < p < 1 and sample.undrawn is not None:
         words = codes.methods(codes.method("no_sampling_variance"), sample.words)
         return Estimate(p, p, p, se=0.0, method=words, note=codes.note("homogeneous_strata"))
-    note, most = codes.NONE, float(n_cases) if sample.undrawn is None else inf
+    note, largest = codes.NONE, float(n_cases) if sample.undrawn is None else inf
     if variance == 0 and 0 < p < 1 and sample.stratum is not None:
         note = codes.note("no_variation_within_strata")
     if 0 < p < 1 and variance >= 0:
-        effective = min(p * (1 - p) / variance, most) if variance > 0 else float(n_cases)
+        effective = min(p * (1 - p) / variance, largest) if variance > 0 else float(n_cases)
     else:
         effective, note = kish(size), codes.note("no_variation_between_patients")
     low, high = wilson(p, effective, confidence)
@@ -142,8 +264,24 @@ def rate(p: float, variance: float, n_cases: int, size: Floats, sample: Sampling
 
 
 def kish(totals: Floats) -> float:
-    """Kish's effective number of units of unequal weight: (sum w)^2 / sum w^2.
+    """Kish's effective sample size of units with unequal weights.
 
+    Parameters
+    ----------
+    totals : ndarray of float64, shape (n_units,)
+        Weight of each unit.
+
+    Returns
+    -------
+    float
+        (sum w)^2 / sum w^2.
+
+    Notes
+    -----
+    Kish L (1965). Survey Sampling. Wiley.
+
+    Examples
+    --------
     >>> kish(np.array([1.0, 1.0, 2.0]))
     2.6666666666666665
     """
@@ -153,13 +291,44 @@ def kish(totals: Floats) -> float:
 def independent_difference(
     successes_a: int, trials_a: int, successes_b: int, trials_b: int, *, confidence: float = 0.95
 ) -> Estimate:
-    """The probability in group A minus that in group B, different cases (two hospitals, say).
+    """Difference of the proportions of two independent groups.
 
-    Parameters: counts. Returns an Estimate: Newcombe's hybrid of two Wilson intervals, `p` of the pooled score test
-    (the chi-square test without continuity correction). Without trials in a group: NaN with a note.
-    Assumes independent trials. Newcombe (1998) doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
-    (method 10). Checked against the formula and prop.test in R 4.2.2.
+    Parameters
+    ----------
+    successes_a : int
+        Number of successes in group A.
+    trials_a : int
+        Number of trials in group A.
+    successes_b : int
+        Number of successes in group B.
+    trials_b : int
+        Number of trials in group B.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    Estimate
+        Difference A - B with Newcombe's hybrid of two Wilson intervals and the p value of the pooled score test
+        (chi-square test without continuity correction). NaN with a note if a group has no trials.
+
+    Raises
+    ------
+    InputError
+        If the counts of a group are not whole numbers with 0 <= successes <= trials.
+
+    Notes
+    -----
+    Trials are assumed to be independent. Checked against the formula and `prop.test` in R 4.2.2.
+
+    References
+    ----------
+    * Newcombe RG (1998). Interval estimation for the difference between independent proportions: comparison of eleven
+      methods. Statistics in Medicine 17:873-890, method 10.
+      doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+
+    Examples
+    --------
     >>> e = independent_difference(56, 70, 48, 80)
     >>> round(e.value, 2), round(e.low, 4), round(e.high, 4)
     (0.2, 0.0524, 0.3339)

@@ -1,4 +1,4 @@
-"""Multi-reader multi-case studies: Obuchowski-Rockette, U-statistics, product bootstrap, paired grades."""
+"""Multireader multicase studies: comparison of arms, of a model with readers, and of graded answers."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The performance of several raters on one set of cases and its covariance, with the raters taken as they are."""
+"""Performance of several raters on one set of cases and its covariance, with raters as fixed effects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,21 @@ COVARIANCES = ("jackknife", "jackknife-all", "delong", "unbiased")
 
 @dataclass(frozen=True, slots=True)
 class RaterCovariance:
-    """The values of several raters and their covariance; NaN with a note where undefined."""
+    """Performance of several raters and its covariance matrix.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n_raters,)
+        Performance of each rater.
+    covariance : ndarray of float64, shape (n_raters, n_raters)
+        Covariance matrix of the values; NaN where undefined.
+    note : str
+        Reason for values that are NaN, otherwise "".
+
+    Notes
+    -----
+    `rater_covariance` returns this result.
+    """
 
     values: Floats  # (n_raters,)
     covariance: Floats  # (n_raters, n_raters)
@@ -30,23 +44,52 @@ class RaterCovariance:
 def rater_covariance(
     y: ArrayLike, scores: ArrayLike, *, metric: str = "auc", method: str = "jackknife", cluster: ArrayLike | None = None
 ) -> RaterCovariance:
-    """AUC (or sensitivity, specificity, Youden's index) of every rater, and the covariance that shared cases give them.
+    """Performance of several raters on the same cases, and its covariance matrix.
+
+    The estimand is the AUC, sensitivity, specificity or Youden index of each rater; raters are fixed, cases random.
 
     Parameters
     ----------
-    y : bool (n_cases,). scores : float (n_raters, n_cases), NaN = not read; yes/no calls unless metric is "auc".
-    method : "jackknife", each of the n cases that enter the metric left out in turn, times (n-1)/n; "jackknife-all",
-        the same over the cases of both classes where only one enters: a rate's (co)variances times ((n-1)/n) (m/(m-1)),
-        m cases of the class; "delong", sample covariances within each class; "unbiased", the U-statistic estimate.
-    cluster : (n_cases,), patient: left out as a whole by the jackknife, Obuchowski's (1997) estimator under "delong",
-        refused under "unbiased".
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    scores : array_like of float, shape (n_raters, n_cases)
+        Scores of each rater, or calls 0 and 1 unless `metric` is "auc"; NaN = not read.
+    metric : {"auc", "sensitivity", "specificity", "youden"}, default "auc"
+        Measure of performance; all but "auc" require binary calls.
+    method : {"jackknife", "jackknife-all", "delong", "unbiased"}, default "jackknife"
+        Covariance estimator. "jackknife" omits each of the n cases that contribute to the metric in turn and has the
+        factor (n-1)/n. "jackknife-all" omits cases of both classes also where one class contributes, so that the
+        covariances of a rate have the factor ((n-1)/n) (m/(m-1)) with m cases of the class. "delong" uses sample
+        covariances within each class. "unbiased" is the U-statistic estimator.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. The jackknife omits whole patients, "delong" becomes the estimator of
+        Obuchowski (1997), and "unbiased" is refused.
 
-    Returns a RaterCovariance. Raters without a case in common have covariance 0. Raises InputError on other shapes,
-    infinite scores, calls that are not yes/no.
+    Returns
+    -------
+    RaterCovariance
+        Values and covariance matrix; the covariance of raters without a common case is 0.
 
-    DeLong et al. (1988) doi:10.2307/2531595; Obuchowski (1997) doi:10.2307/2533958; Gallas (2006)
-    doi:10.1016/j.acra.2005.11.030. Checked against MRMCaov 0.3.0 and RJafroc 2.1.3.
+    Raises
+    ------
+    InputError
+        If an array has another shape, a score is infinite, or a call is not 0 or 1.
 
+    Notes
+    -----
+    Patients are assumed to be independent. Checked against MRMCaov 0.3.0 and RJafroc 2.1.3.
+
+    References
+    ----------
+    * DeLong ER, DeLong DM, Clarke-Pearson DL (1988). Comparing the areas under two or more correlated receiver
+      operating characteristic curves: a nonparametric approach. Biometrics 44:837-845. doi:10.2307/2531595
+    * Obuchowski NA (1997). Nonparametric analysis of clustered ROC curve data. Biometrics 53:567-578.
+      doi:10.2307/2533958
+    * Gallas BD (2006). One-shot estimate of MRMC variance: AUC. Academic Radiology 13:353-362.
+      doi:10.1016/j.acra.2005.11.030
+
+    Examples
+    --------
     >>> result = rater_covariance([1, 1, 0, 0], [[3, 2, 1, 2], [4, 1, 2, 0]], method="delong")
     >>> result.values.tolist(), result.covariance.round(4).tolist()
     ([0.875, 0.75], [[0.0313, 0.0], [0.0, 0.125]])
@@ -55,13 +98,13 @@ def rater_covariance(
     check_word(metric, METRICS, where=where, name="metric")
     check_word(method, COVARIANCES, where=where, name="method")
     truth = truth_array(y, where=where)
-    given = read_array(scores, truth.size, metric=metric, where=where, dimensions=2)
+    score_matrix = read_array(scores, truth.size, metric=metric, where=where, dimensions=2)
     codes = None if cluster is None else group_codes(cluster, truth.size, where=where)[0]
-    return covariance_of(truth, given, metric, method, codes)
+    return covariance_of(truth, score_matrix, metric, method, codes)
 
 
 def read_array(scores: ArrayLike, n_cases: int, *, metric: str, where: str, dimensions: int) -> Floats:
-    """Scores (…, n_cases) as float64, NaN = not read; infinite ones and calls that are not yes/no are refused."""
+    """Validated scores (..., n_cases) as float64, NaN = not read."""
     shape = {1: "(n_cases,)", 2: "(n_readers, n_cases)", 3: "(n_arms, n_readers, n_cases)"}[dimensions]
     try:
         value = np.asarray(scores, dtype=np.float64)
@@ -71,28 +114,28 @@ def read_array(scores: ArrayLike, n_cases: int, *, metric: str, where: str, dime
         raise InputError(f"{where}: scores", f"an array {shape} with {n_cases} cases", f"shape {value.shape}")
     read = value[~np.isnan(value)]
     if not read.size:
-        raise InputError(f"{where}: scores", "at least one read", "NaN everywhere")
+        raise InputError(f"{where}: scores", "at least one read", "NaN only")
     wrong = read[np.isinf(read)] if metric == "auc" else read[(read != 0) & (read != 1)]
     if wrong.size:
         expected = "finite scores, NaN = not read" if metric == "auc" else f"calls 0 or 1 for {metric}, NaN = not read"
-        do = "" if metric == "auc" else "Call a score at a frozen threshold first."
-        raise InputError(f"{where}: scores", expected, f"{wrong.size} others", examples=wrong[:6].tolist(), do=do)
+        do = "" if metric == "auc" else "Convert scores to calls at a prespecified threshold first."
+        raise InputError(f"{where}: scores", expected, f"{wrong.size} other values", examples=wrong[:6].tolist(), do=do)
     return value
 
 
 def covariance_of(y: Bools, scores: Floats, metric: str, method: str, cluster: Codes | None) -> RaterCovariance:
-    """As `rater_covariance`, of arrays that were checked; cluster: codes 0 … per case."""
+    """Compute `rater_covariance` from validated arrays; `cluster` holds a patient code for each case."""
     values, influence, counts = influences(y, scores, metric)
     used = [mask for mask, which in ((y, 0), (~y, 1)) if counts[which] is not None]
-    few = [int(count.min()) for count in counts if count is not None]
-    nothing = np.full((len(values), len(values)), nan)
-    if min(few) == 0:
-        return RaterCovariance(values, nothing, codes.note("rater_without_class"))
-    if min(few) == 1:
-        return RaterCovariance(values, nothing, codes.note("rater_single_case"))
+    least_read = [int(count.min()) for count in counts if count is not None]
+    undefined_matrix = np.full((len(values), len(values)), nan)
+    if min(least_read) == 0:
+        return RaterCovariance(values, undefined_matrix, codes.note("rater_without_class"))
+    if min(least_read) == 1:
+        return RaterCovariance(values, undefined_matrix, codes.note("rater_single_case"))
     if method == "unbiased":
         if cluster is not None:
-            raise InputError("cluster", "covariance jackknife, delong or u-statistic with patients", "unbiased")
+            raise InputError("cluster", "covariance jackknife, delong or u-statistic with patients", '"unbiased"')
         covariance = _unbiased(y, scores, metric)
     elif method == "delong":
         covariance = _delong(influence, scores, used, cluster)
@@ -110,15 +153,15 @@ Counts = tuple[Floats | None, Floats | None]
 
 
 def influences(y: Bools, scores: Floats, metric: str) -> tuple[Floats, Floats, Counts]:
-    """Values (k,), influence of each case (k, n_cases), 0 where not read, and cases read (k,) of each class used."""
+    """Values (k,), influence values (k, n_cases), 0 where not read, and number of cases read (k,) of each class."""
     read = ~np.isnan(scores)
     n_present, n_absent = (read & y).sum(axis=1).astype(np.float64), (read & ~y).sum(axis=1).astype(np.float64)
     if metric == "auc":
         values, influence = np.full(len(scores), nan), np.zeros(scores.shape)
         for row, (score, seen) in enumerate(zip(scores, read, strict=True)):
             if n_present[row] and n_absent[row]:
-                values[row], placed = placements(y[seen], score[seen])
-                influence[row, seen] = (placed - values[row]) / np.where(y[seen], n_present[row], n_absent[row])
+                values[row], placement = placements(y[seen], score[seen])
+                influence[row, seen] = (placement - values[row]) / np.where(y[seen], n_present[row], n_absent[row])
         return values, influence, (n_present, n_absent)
     values, influence = np.zeros(len(scores)), np.zeros(scores.shape)
     for name, mask, count in (("sensitivity", y, n_present), ("specificity", ~y, n_absent)):
@@ -134,7 +177,7 @@ def influences(y: Bools, scores: Floats, metric: str) -> tuple[Floats, Floats, C
 
 
 def _delong(influence: Floats, scores: Floats, used: list[Bools], cluster: Codes | None) -> Floats:
-    """Sample covariances within each class; with patients Obuchowski's factors and the covariance of the classes."""
+    """Sample covariances within each class; with patients, the estimator of Obuchowski (1997)."""
     if cluster is None:
         count = [(~np.isnan(scores[:, mask])).sum(axis=1, keepdims=True) for mask in used]
         parts = [influence[:, mask] * np.sqrt(n / (n - 1)) for mask, n in zip(used, count, strict=True)]
@@ -151,11 +194,12 @@ def _delong(influence: Floats, scores: Floats, used: list[Bools], cluster: Codes
 
 
 def _by_patient(values: Floats, cluster: Codes, size: int) -> Floats:
+    """Sum the values of each row by patient."""
     return np.stack([np.bincount(cluster, row, minlength=size) for row in values])
 
 
 def _jackknife(influence: Floats, scores: Floats, used: list[Bools], entering: Bools) -> Floats:
-    """A case left out moves the value by -influence m/(m-1), m the cases of its class that the rater read."""
+    """Jackknife covariance: omitting a case changes the value by -influence m/(m-1), with m cases of its class read."""
     deviation = np.zeros(influence.shape)
     for mask in used:
         count = (~np.isnan(scores[:, mask])).sum(axis=1, keepdims=True)
@@ -165,6 +209,7 @@ def _jackknife(influence: Floats, scores: Floats, used: list[Bools], entering: B
 
 
 def _jackknife_patients(y: Bools, scores: Floats, metric: str, entering: Bools, cluster: Codes) -> Floats:
+    """Jackknife covariance that omits whole patients."""
     values, influence, _ = influences(y, scores, metric)
     read = ~np.isnan(scores)
     size = int(cluster.max()) + 1
@@ -175,9 +220,9 @@ def _jackknife_patients(y: Bools, scores: Floats, metric: str, entering: Bools, 
 
     (present, n_present), (absent, n_absent) = per_patient(y), per_patient(~y)
     moved = [_by_patient(np.where(mask, influence, 0.0), cluster, size) for mask in (y, ~y)]
-    with np.errstate(invalid="ignore", divide="ignore"):  # a patient who has every case of a class: NaN
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN if one patient has every case of a class
         if metric == "auc":
-            # All pairs, less those of the patient's present cases, less those of the absent ones, plus pairs in both.
+            # Inclusion-exclusion: all pairs, minus pairs with a present or an absent case of the patient, plus both.
             auc, pairs = values[:, None], n_present * n_absent
             lost = (moved[0] * n_present + present * auc) * n_absent + (moved[1] * n_absent + absent * auc) * n_present
             left = auc * pairs - lost + _within_patient(y, scores, cluster, size)
@@ -196,7 +241,7 @@ def _jackknife_patients(y: Bools, scores: Floats, metric: str, entering: Bools, 
 
 
 def _within_patient(y: Bools, scores: Floats, cluster: Codes, size: int) -> Floats:
-    """Sum over the present-absent pairs of one patient of the share won, (k, n_patients); unread cases add 0."""
+    """Sum of wins over the pairs of cases within each patient, (k, n_patients); unread cases contribute 0."""
     total = np.zeros((len(scores), size))
     mixed = np.intersect1d(cluster[y], cluster[~y])
     for patient in mixed:
@@ -207,7 +252,7 @@ def _within_patient(y: Bools, scores: Floats, cluster: Codes, size: int) -> Floa
 
 
 def _unbiased(y: Bools, scores: Floats, metric: str) -> Floats:
-    """U_a U_b less the mean product over pairs (for a rate: cases) that share no case."""
+    """Unbiased covariance: U_a U_b minus the mean product over pairs (for a rate: cases) without a common case."""
     read = (~np.isnan(scores)).astype(np.float64)
     present, absent = read[:, y], read[:, ~y]
     if metric == "auc":
@@ -231,4 +276,5 @@ def _unbiased(y: Bools, scores: Floats, metric: str) -> Floats:
 
 
 def _ratio(a: Floats, b: Floats) -> Floats:
+    """Elementwise a / b, NaN where b is 0."""
     return np.divide(a, b, out=np.full(a.shape, nan), where=b > 0)

@@ -1,4 +1,4 @@
-"""Reader studies in which every reader reads every case: Obuchowski-Rockette, from the scores to the study."""
+"""Analysis of fully crossed reader studies by the method of Obuchowski and Rockette."""
 
 from __future__ import annotations
 
@@ -33,14 +33,54 @@ from overread.stats.reader_studies.study_results import (
 
 
 def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: codes.Text) -> ReaderStudy:
-    """Truth (n_cases,), scores (n_arms, n_readers, n_cases) of a design that was checked."""
+    """Obuchowski-Rockette analysis of a reader study with a validated design.
+
+    Parameters
+    ----------
+    truth : ndarray of bool, shape (n_cases,)
+        Reference standard.
+    scores : ndarray of float64, shape (n_arms, n_readers, n_cases)
+        Scores or calls; NaN = not read.
+    cluster : ndarray of intp, shape (n_cases,), or None
+        Patient code of each case.
+    asked : Asked
+        Options of the analysis.
+    unread : str
+        Note on cases that no reader read, or "".
+
+    Returns
+    -------
+    ReaderStudy
+        Result of the study.
+
+    Notes
+    -----
+    `compare_arms` validates its input and calls this function.
+
+    References
+    ----------
+    * Obuchowski NA, Rockette HE (1995). Hypothesis testing of diagnostic accuracy for multiple readers and multiple
+      tests: an ANOVA approach with dependent observations. Communications in Statistics - Simulation and Computation
+      24:285-308. doi:10.1080/03610919508813243
+    * Hillis SL (2007). A comparison of denominator degrees of freedom methods for multiple observer ROC analysis.
+      Statistics in Medicine 26:596-619. doi:10.1002/sim.2532
+
+    Examples
+    --------
+    >>> from overread.stats.reader_studies.study_results import Asked
+    >>> asked = Asked("auc", "jackknife", "random", "random", None, "difference", 0.95)
+    >>> scores = np.array([[[5.0, 3, 1, 2], [4, 5, 1, 1]], [[4.0, 2, 3, 1], [3, 4, 2, 1]]])
+    >>> study = crossed_study(np.array([True, True, False, False]), scores, None, asked, codes.NONE)
+    >>> study.difference.value
+    0.125
+    """
     n_arms, n_readers, n_cases = scores.shape
-    found = covariance_of(truth, scores.reshape(-1, n_cases), asked.metric, asked.covariance, cluster)
-    values = found.values.reshape(n_arms, n_readers)
+    rater_values = covariance_of(truth, scores.reshape(-1, n_cases), asked.metric, asked.covariance, cluster)
+    values = rater_values.values.reshape(n_arms, n_readers)
     rates = {"sensitivity": int(truth.sum()), "specificity": int((~truth).sum())}
-    parts = components_of(values, found.covariance, rates.get(asked.metric, int(n_cases)))
-    few = codes.note("one_reader") if n_readers == 1 and asked.readers == "random" else None
-    note = codes.notes(class_note(truth, asked.metric) or found.note, few, parts.negative, unread)
+    parts = components_of(values, rater_values.covariance, rates.get(asked.metric, int(n_cases)))
+    one_reader = codes.note("one_reader") if n_readers == 1 and asked.readers == "random" else None
+    note = codes.notes(class_note(truth, asked.metric) or rater_values.note, one_reader, parts.negative, unread)
     method = codes.methods(
         codes.method("obuchowski_rockette", readers=asked.readers, cases=asked.cases),
         codes.method("rater_covariance", kind=asked.covariance),
@@ -60,7 +100,7 @@ def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: As
 def _estimates(
     means: Floats, n_readers: int, parts: Components, asked: Asked, words: tuple[codes.Text, codes.Text]
 ) -> tuple[tuple[Estimate, ...], dict[tuple[int, int], Estimate], DifferenceSpread]:
-    """The arms, their differences, and the spread that all differences share."""
+    """Estimates of the arms and of their differences, and the variance that all differences share."""
     method, note = words
     arms, pairs = [], {}
 
@@ -77,3 +117,10 @@ def _estimates(
     for a, b in combinations(range(len(means)), 2):
         pairs[a, b] = pair_estimate(raw(means[a] - means[b], spread), spread.df, asked)
     return tuple(arms), pairs, spread
+
+
+def _design(asked: Asked) -> str:
+    """Description of the random and fixed effects."""
+    if asked.cases.startswith("within"):
+        return f"{asked.readers} readers, cases {asked.cases}"
+    return f"{asked.readers} readers, {asked.cases} cases"

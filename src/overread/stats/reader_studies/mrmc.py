@@ -1,4 +1,4 @@
-"""Reader studies: arms read by several readers on several cases, and a model against readers."""
+"""Multireader multicase studies: comparison of arms and of a model with readers."""
 
 from __future__ import annotations
 
@@ -47,42 +47,76 @@ def compare_arms(
     test: str | None = None,
     confidence: float = 0.95,
 ) -> ReaderStudy:
-    """The mean reader's AUC (sensitivity, specificity, Youden's index) in each arm, and the differences of the arms.
+    """Mean performance of the readers in each arm of a reader study, and differences between arms.
+
+    The estimand is the AUC (or sensitivity, specificity, Youden index) of the average reader in each arm, for the
+    population of readers and cases or for those of the study.
 
     Parameters
     ----------
-    y : bool (n_cases,), the truth.
-    scores : float (n_arms, n_readers, n_cases), NaN = not read; 0/1 calls unless metric is "auc".
-    metric : "auc", "sensitivity", "specificity" or "youden".
-    covariance : Obuchowski-Rockette for "jackknife", "jackknife-all", "delong", "unbiased" (see `rater_covariance`),
-        where every reader reads every case in every arm. Gallas's analysis where reads are missing, split or
-        unbalanced, each read (for the AUC each pair of one reader) weighing 1: "u-statistic", unbiased, as iMRMC,
-        may come out negative, then NaN; "u-centred", the same of deviations from the arm's value: equal to it in a
-        crossed study, far steadier where the arms have other reads; "v-statistic", biased upwards, iMRMC's MLE.
-    readers, cases : "random", or "fixed" for a statement about these readers or these cases alone. cases="within
-        readers": each reader has cases of their own; "within arms": each arm has; cases are random in both.
-    cluster : (n_cases,), the patient of each case: left out as a whole by the jackknife, the unit of independence in
-        the other analyses; refused with "unbiased".
-    margin, test : as in `roc.compare_aucs`, for the differences; `f` and `p` of the study always test equality.
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    scores : array_like of float, shape (n_arms, n_readers, n_cases)
+        Scores of the readers, or calls 0 and 1 unless `metric` is "auc"; NaN = not read.
+    metric : {"auc", "sensitivity", "specificity", "youden"}, default "auc"
+        Measure of performance; all but "auc" require binary calls.
+    covariance : str, default "jackknife"
+        "jackknife", "jackknife-all", "delong" and "unbiased" give the Obuchowski-Rockette analysis of a fully crossed
+        design (see `rater_covariance`). The others allow missing, split or unbalanced reads; each read (for the AUC,
+        each pair of reads of one reader) has weight 1. "u-statistic" is unbiased, as in iMRMC, but may be negative and
+        then gives NaN; "u-centred" applies it to deviations from the value of the arm, which is equal in a crossed
+        study and more stable if the arms have different reads; "v-statistic" is biased upwards (the MLE of iMRMC).
+    readers : {"random", "fixed"}, default "random"
+        Whether conclusions refer to the population of readers or to these readers.
+    cases : {"random", "fixed", "within readers", "within arms"}, default "random"
+        Whether conclusions refer to the population of cases or to these cases. In the split-plot designs, in which
+        cases are random, each reader or each arm has its own cases.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case, the unit of independence. Refused with `covariance` "unbiased".
+    margin : float, optional
+        Non-inferiority or equivalence margin, above 0, in the unit of the difference.
+    test : {"difference", "non-inferiority", "equivalence"}, optional
+        Hypothesis test of the differences, as in `overread.stats.roc.compare_aucs`. The F test of the study is always
+        that of equal arms.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
-    ReaderStudy: .arms (mean reader, interval not cut; p against 0.5 for an AUC), .difference (arm 0 - arm 1), .pairs,
-    .f .df .p (all arms equal), .components (as estimated), .per_reader (each reader as fixed). A negative component is
-    said in .note; the test takes max(cov2 - cov3, 0). What cannot be computed is NaN with a note.
+    ReaderStudy
+        Estimates of the arms (intervals not clipped; p of AUC = 0.5) and differences, F test of equal arms, variance
+        components and results by reader. What cannot be computed is NaN with a note.
 
     Raises
     ------
-    InputError on reads that the analysis is not made for, calls that are not yes/no, infinite scores, wrong shapes.
+    InputError
+        If the reads do not have the design of the analysis, a call is not 0 or 1, a score is infinite, or an array has
+        another shape.
 
     Notes
     -----
-    Random readers and cases: F with Hillis's df; fixed readers: chi-square; fixed cases: the readers' own spread.
-    U-statistics: t with BDG df, rounded down, normal above 50, as iMRMC. Assumes independent patients and readers.
-    Obuchowski & Rockette (1995) doi:10.1080/03610919508813243; Hillis (2007) doi:10.1002/sim.2532; Hillis (2014)
-    doi:10.1002/sim.5926; Gallas (2006) doi:10.1016/j.acra.2005.11.030; Gallas et al. (2009)
-    doi:10.1080/03610920802610084. Checked against MRMCaov 0.3.0, RJafroc 2.1.3 and iMRMC 2.1.0; coverage by simulation.
+    Random readers and cases: F test with the degrees of freedom of Hillis (2007). Fixed readers: chi-square test. Fixed
+    cases: variance between readers. U-statistics: t with BDG degrees of freedom, rounded down, normal above 50, as in
+    iMRMC. Negative variance components are reported in the note; the test uses max(cov2 - cov3, 0). Patients and
+    readers are assumed to be independent. Checked against MRMCaov 0.3.0, RJafroc 2.1.3 and iMRMC 2.1.0, and by
+    simulated coverage.
 
+    References
+    ----------
+    * Obuchowski NA, Rockette HE (1995). Hypothesis testing of diagnostic accuracy for multiple readers and multiple
+      tests: an ANOVA approach with dependent observations. Communications in Statistics - Simulation and Computation
+      24:285-308. doi:10.1080/03610919508813243
+    * Hillis SL (2007). A comparison of denominator degrees of freedom methods for multiple observer ROC analysis.
+      Statistics in Medicine 26:596-619. doi:10.1002/sim.2532
+    * Hillis SL (2014). A marginal-mean ANOVA approach for analyzing multireader multicase radiological imaging data.
+      Statistics in Medicine 33:330-360. doi:10.1002/sim.5926
+    * Gallas BD (2006). One-shot estimate of MRMC variance: AUC. Academic Radiology 13:353-362.
+      doi:10.1016/j.acra.2005.11.030
+    * Gallas BD et al. (2009). A framework for random-effects ROC analysis: biases with the bootstrap and other variance
+      estimators. Communications in Statistics - Theory and Methods 38:2586-2603. doi:10.1080/03610920802610084
+
+    Examples
+    --------
     >>> y = [1, 1, 1, 0, 0, 0]
     >>> aided, unaided = [[5, 4, 3, 1, 2, 3], [4, 5, 2, 1, 1, 3]], [[4, 2, 3, 2, 1, 3], [3, 4, 2, 2, 1, 4]]
     >>> result = compare_arms(y, [aided, unaided])
@@ -92,9 +126,9 @@ def compare_arms(
     where = "compare_arms"
     asked = _ask(metric, covariance, readers, cases, margin, test, confidence, where)
     truth = truth_array(y, where=where)
-    given = read_array(scores, truth.size, metric=metric, where=where, dimensions=3)
+    score_array = read_array(scores, truth.size, metric=metric, where=where, dimensions=3)
     codes = None if cluster is None else group_codes(cluster, truth.size, where=where)[0]
-    return _study(truth, given, codes, asked, where)
+    return _study(truth, score_array, codes, asked, where)
 
 
 def model_against_readers(
@@ -111,67 +145,103 @@ def model_against_readers(
     test: str | None = None,
     confidence: float = 0.95,
 ) -> ReaderStudy:
-    """The model's AUC (sensitivity, specificity, Youden's index) minus that of the mean reader, readers a sample.
+    """Performance of a model minus that of the average reader on the same cases.
+
+    The estimand is the difference in AUC (or sensitivity, specificity, Youden index) between the model and the mean of
+    the population of readers.
 
     Parameters
     ----------
-    y : bool (n_cases,). model_score : float (n_cases,), or calls 0/1 at a frozen threshold for the other metrics; NaN
-        only where nobody read. reader_scores : float (n_readers, n_cases), NaN = not read.
-    metric, covariance, readers, cases, cluster : as in `compare_arms`. With "u-statistic" each read weighs 1 and the
-        model is weighted by the reads of each case, so that both are averages over the same reads.
-    margin : 0 = two-sided test of a difference; above 0: non-inferiority of the model, or equivalence, as `test` says.
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    model_score : array_like of float, shape (n_cases,)
+        Scores of the model, or calls 0 and 1 at a prespecified threshold unless `metric` is "auc". NaN only where no
+        reader read the case.
+    reader_scores : array_like of float, shape (n_readers, n_cases)
+        Scores or calls of the readers; NaN = not read.
+    metric : {"auc", "sensitivity", "specificity", "youden"}, default "auc"
+        Measure of performance; all but "auc" require binary calls.
+    covariance : str, default "jackknife"
+        As for `compare_arms`. With "u-statistic" each read has weight 1, and a case of the model has as much weight as
+        it has reads, so that both values are means over the same reads.
+    readers : {"random", "fixed"}, default "random"
+        Whether conclusions refer to the population of readers or to these readers.
+    cases : {"random", "fixed"}, default "random"
+        Whether conclusions refer to the population of cases or to these cases.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case, the unit of independence.
+    margin : float, default 0.0
+        0 gives a two-sided test of a difference; above 0, the margin of the non-inferiority or equivalence test.
+    test : {"difference", "non-inferiority", "equivalence"}, optional
+        As for `compare_arms`.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
-    ReaderStudy: arm 0 is the model (on the cases read, weighted as above), arm 1 the mean reader; .difference = model -
-    readers. The model in the place of every reader is an arm whose readers do not vary, so that this is Hillis's
-    single-treatment analysis of the differences (model - reader) exactly.
+    ReaderStudy
+        Arm 0 is the model on the cases that were read, arm 1 the average reader; `difference` is model - readers.
 
     Raises
     ------
-    InputError as `compare_arms`, and for a case that was read and that the model did not score.
+    InputError
+        As for `compare_arms`, and if a case was read but not scored by the model.
 
     Notes
     -----
-    Hillis (2007) doi:10.1002/sim.2532, section 5.3; Gallas et al. (2009) doi:10.1080/03610920802610084. With
-    cluster, "u-statistic" takes pairs of different readers and different patients for those of different cases:
-    exactly unbiased where readers and patients are independent. Checked against RJafroc 2.1.3 StCadVsRad; coverage of
-    unbalanced reads with several images of a patient by simulation.
+    The model replaces each reader in an arm without variance between readers. The analysis is therefore exactly the
+    single-treatment analysis of the differences model - reader (Hillis 2007, section 5.3). With `cluster`,
+    "u-statistic" uses pairs of different readers and different patients, which is unbiased if readers and patients are
+    independent. Checked against RJafroc 2.1.3 (`StCadVsRad`) and by simulated coverage of unbalanced
+    reads with several images per patient.
 
+    References
+    ----------
+    * Hillis SL (2007). A comparison of denominator degrees of freedom methods for multiple observer ROC analysis.
+      Statistics in Medicine 26:596-619. doi:10.1002/sim.2532
+    * Gallas BD et al. (2009). A framework for random-effects ROC analysis: biases with the bootstrap and other variance
+      estimators. Communications in Statistics - Theory and Methods 38:2586-2603. doi:10.1080/03610920802610084
+
+    Examples
+    --------
     >>> calls = [[1, 0, 1, 0, np.nan, 0], [1, 1, np.nan, 0, 1, 0]]
-    >>> got = model_against_readers([1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 1], calls, metric="sensitivity",
-    ...                             covariance="u-statistic")
-    >>> round(got.arms[0].value, 2), round(got.arms[1].value, 2), round(got.difference.value, 2)
+    >>> study = model_against_readers([1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 1], calls, metric="sensitivity",
+    ...                               covariance="u-statistic")
+    >>> round(study.arms[0].value, 2), round(study.arms[1].value, 2), round(study.difference.value, 2)
     (0.8, 0.8, 0.0)
     """
     where = "model_against_readers"
     asked = _ask(metric, covariance, readers, cases, margin or None, test, confidence, where)
     if cases.startswith("within"):
-        raise InputError(f"{where}: cases", "random or fixed: the model reads what each reader reads", repr(cases))
+        raise InputError(
+            f"{where}: cases", "random or fixed, because the model and each reader have the same cases", repr(cases)
+        )
     truth = truth_array(y, where=where)
-    read = read_array(reader_scores, truth.size, metric=metric, where=where, dimensions=2)
+    reads = read_array(reader_scores, truth.size, metric=metric, where=where, dimensions=2)
     model = read_array(model_score, truth.size, metric=metric, where=f"{where}: model", dimensions=1)
-    unscored = np.flatnonzero(np.isnan(model) & ~np.isnan(read).all(axis=0))
+    unscored = np.flatnonzero(np.isnan(model) & ~np.isnan(reads).all(axis=0))
     if unscored.size:
         shown = [f"case {i}" for i in unscored[:6]]
-        do = "Leave the case out for both, and count it."
+        do = "Exclude the case for model and readers, and report the number."
         raise InputError(f"{where}: model_score", "a score of every case that was read", "NaN", examples=shown, do=do)
-    if metric == "auc" and kinds(read) <= 2 < kinds(model):
-        do = 'Compare rates at a threshold of the model: metric="sensitivity" and "specificity".'
+    if metric == "auc" and kinds(reads) <= 2 < kinds(model):
+        do = 'Compare rates at a threshold of the model: metric="sensitivity" or "specificity".'
         raise InputError(
             f"{where}: reader_scores",
             "graded scores of readers beside a graded model",
             "two values only",
-            do=f"A call is a point, not an area. {do}",
+            do=f"A binary call has one operating point and no AUC. {do}",
         )
-    alone = np.where(np.isnan(read), nan, model)
+    model_reads = np.where(np.isnan(reads), nan, model)
     codes = None if cluster is None else group_codes(cluster, truth.size, where=where)[0]
-    return _study(truth, np.stack((alone, read)), codes, asked, where)
+    return _study(truth, np.stack((model_reads, reads)), codes, asked, where)
 
 
 def kinds(scores: Floats) -> int:
-    """How many different values there are, NaN not counted.
+    """Number of distinct values, without NaN.
 
+    Examples
+    --------
     >>> kinds(np.array([0.0, 1.0, np.nan, 1.0]))
     2
     """
@@ -188,13 +258,16 @@ def _ask(
     confidence: float,
     where: str,
 ) -> Asked:
+    """Validated options of the analysis."""
     check_word(metric, METRICS, where=where, name="metric")
     check_word(covariance, COVARIANCE, where=where, name="covariance")
     check_word(readers, ("random", "fixed"), where=where, name="readers")
     check_word(cases, CASES, where=where, name="cases")
     check_confidence(confidence, where=where)
     if readers == cases == "fixed":
-        raise InputError(where, "readers or cases that are a sample", "both fixed", do="Then nothing is uncertain.")
+        raise InputError(
+            where, "random readers or random cases", "both fixed", do="With both fixed there is no uncertainty."
+        )
     if covariance in U_STATISTICS and (readers, cases) != ("random", "random"):
         raise InputError(
             f"{where}: covariance", "random readers and random cases for U-statistics", f"{readers}, {cases}"
@@ -203,10 +276,11 @@ def _ask(
 
 
 def _study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, where: str) -> ReaderStudy:
-    seen = ~np.isnan(scores).all(axis=(0, 1))
-    unread = codes.note("unread_cases", n=int((~seen).sum())) if not seen.all() else codes.NONE
-    truth, scores = truth[seen], scores[..., seen]
-    cluster = None if cluster is None else np.unique(cluster[seen], return_inverse=True)[1].reshape(-1)
+    """Drop the cases that no reader read and run the analysis that `covariance` names."""
+    read = ~np.isnan(scores).all(axis=(0, 1))
+    unread = codes.note("unread_cases", n=int((~read).sum())) if not read.all() else codes.NONE
+    truth, scores = truth[read], scores[..., read]
+    cluster = None if cluster is None else np.unique(cluster[read], return_inverse=True)[1].reshape(-1)
     if asked.covariance in U_STATISTICS:
         return unbalanced_study(truth, scores, cluster, asked, unread)
     check_design(~np.isnan(scores), asked.cases, where=where)

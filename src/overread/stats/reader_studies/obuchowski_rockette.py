@@ -1,4 +1,4 @@
-"""Obuchowski and Rockette's analysis of a crossed reader study, with Hillis's degrees of freedom."""
+"""Variance components of Obuchowski and Rockette for a crossed reader study, with the degrees of freedom of Hillis."""
 
 from __future__ import annotations
 
@@ -10,19 +10,63 @@ import numpy as np
 from overread import codes
 from overread.stats.arrays import Floats
 
-ROUNDING = 1e-12  # a variance this small beside that of one reader's value is 0 but for rounding
+ROUNDING = 1e-12  # variances below this proportion of the error variance are rounding error
 
 
 def _none() -> Floats:
+    """Empty array, the default of array fields."""
     return np.empty(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """Variance components of the Obuchowski-Rockette model, as estimated: they may be negative.
+    """Estimated variance components of the Obuchowski-Rockette model, which may be negative.
 
-    The test takes max(cov2 - cov3, 0) (an arm alone: max(cov2, 0)). NaN = nothing informs it (cov1 with one arm, cov2
-    and cov3 with one reader).
+    The test uses max(cov2 - cov3, 0), for a single arm max(cov2, 0). NaN means that the design does not identify the
+    component (cov1 with one arm; cov2 and cov3 with one reader).
+
+    Attributes
+    ----------
+    reader_by_arm : float
+        Variance of the interaction of reader and arm.
+    error : float
+        Error variance of the value of one reader in one arm, from cases and within-reader variability.
+    cov1 : float
+        Covariance of the errors of the same reader in different arms.
+    cov2 : float
+        Covariance of the errors of different readers in the same arm.
+    cov3 : float
+        Covariance of the errors of different readers in different arms.
+    n_cases : int
+        Number of cases that contribute to the metric (for a rate, of its class).
+    reader : float
+        Variance between readers.
+    ms_arm : float
+        Mean square of the arms.
+    ms_reader : float
+        Mean square of the readers.
+    ms_reader_by_arm : float
+        Mean square of the interaction of reader and arm.
+    error_of_arm : ndarray of float64, shape (n_arms,)
+        Error variance in each arm.
+    cov2_of_arm : ndarray of float64, shape (n_arms,)
+        cov2 in each arm.
+    ms_reader_of_arm : ndarray of float64, shape (n_arms,)
+        Mean square of the readers in each arm.
+    error_of_reader : ndarray of float64, shape (n_readers,)
+        Error variance of each reader.
+    cov1_of_reader : ndarray of float64, shape (n_readers,)
+        cov1 of each reader.
+    covariance : ndarray of float64, shape (n_arms, n_readers, n_arms, n_readers)
+        Covariance of the values of all readers in all arms, with readers as fixed effects.
+
+    References
+    ----------
+    * Obuchowski NA, Rockette HE (1995). Hypothesis testing of diagnostic accuracy for multiple readers and multiple
+      tests: an ANOVA approach with dependent observations. Communications in Statistics - Simulation and Computation
+      24:285-308. doi:10.1080/03610919508813243
+    * Hillis SL (2007). A comparison of denominator degrees of freedom methods for multiple observer ROC analysis.
+      Statistics in Medicine 26:596-619. doi:10.1002/sim.2532
     """
 
     reader_by_arm: float
@@ -44,27 +88,28 @@ class Components:
 
     @property
     def negative(self) -> codes.Text:
-        """A note on the components that came out negative, or ""."""
+        """Note with the names and values of negative components, or ""."""
         named = {"reader": self.reader, "reader by arm": self.reader_by_arm, "cov2 - cov3": self.cov2 - self.cov3}
         named |= {f"cov2 of arm {i}": float(value) for i, value in enumerate(self.cov2_of_arm)}
-        found = tuple(f"{name} {value:.3g}" for name, value in named.items() if _cleared(value, self) < 0)
-        return codes.note("negative_components", components=found) if found else codes.NONE
+        negative = tuple(f"{name} {value:.3g}" for name, value in named.items() if _cleared(value, self) < 0)
+        return codes.note("negative_components", components=negative) if negative else codes.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class DifferenceSpread:
-    """Variance of a mean over readers, or of a difference of two such means, and its degrees of freedom."""
+    """Variance and degrees of freedom of a mean over readers or of a difference of two such means."""
 
     variance: float
     df: float  # infinite = normal
 
 
-def _cleared(variance: float, found: Components) -> float:
-    return 0.0 if abs(variance) < ROUNDING * found.error else variance
+def _cleared(variance: float, components: Components) -> float:
+    """The variance, or 0 if it is within rounding error of 0."""
+    return 0.0 if abs(variance) < ROUNDING * components.error else variance
 
 
 def components_of(values: Floats, covariance: Floats, n_cases: int) -> Components:
-    """Values (n_arms, n_readers) on n_cases, their covariance (n_arms n_readers, the same) with readers as fixed."""
+    """Variance components from values (n_arms, n_readers) and their covariance matrix with readers as fixed effects."""
     n_arms, n_readers = values.shape
     table = covariance.reshape(n_arms, n_readers, n_arms, n_readers)
     same = np.einsum("ijij->ij", table)
@@ -100,52 +145,58 @@ def components_of(values: Floats, covariance: Floats, n_cases: int) -> Component
     )
 
 
-def difference_spread(found: Components, n_arms: int, n_readers: int, *, readers: str, cases: str) -> DifferenceSpread:
-    """Of the difference of two arms: 2/J times the denominator of the test of equality."""
-    shared = max(_cleared(found.cov2 - found.cov3, found), 0.0) if n_readers > 1 else 0.0
+def difference_spread(
+    components: Components, n_arms: int, n_readers: int, *, readers: str, cases: str
+) -> DifferenceSpread:
+    """Variance of the difference of two arms: 2/J times the denominator of the F test, for J readers."""
+    shared = max(_cleared(components.cov2 - components.cov3, components), 0.0) if n_readers > 1 else 0.0
     if readers == "fixed":
         return DifferenceSpread(
-            2 / n_readers * (_cleared(found.error - found.cov1, found) + (n_readers - 1) * shared), inf
+            2 / n_readers * (_cleared(components.error - components.cov1, components) + (n_readers - 1) * shared), inf
         )
-    own, df = _cleared(found.ms_reader_by_arm, found), float((n_arms - 1) * (n_readers - 1))
-    return _random_readers(own, n_readers * shared if cases != "fixed" else 0.0, df, 2 / n_readers)
+    reader_by_arm, df = _cleared(components.ms_reader_by_arm, components), float((n_arms - 1) * (n_readers - 1))
+    return _random_readers(reader_by_arm, n_readers * shared if cases != "fixed" else 0.0, df, 2 / n_readers)
 
 
-def arm_spread(found: Components, arm: int, n_readers: int, *, readers: str, cases: str) -> DifferenceSpread:
-    """Of the mean over readers of one arm."""
-    shared = max(float(found.cov2_of_arm[arm]), 0.0) if n_readers > 1 else 0.0
+def arm_spread(components: Components, arm: int, n_readers: int, *, readers: str, cases: str) -> DifferenceSpread:
+    """Variance of the mean over readers of one arm."""
+    shared = max(float(components.cov2_of_arm[arm]), 0.0) if n_readers > 1 else 0.0
     if readers == "fixed":
-        return DifferenceSpread((float(found.error_of_arm[arm]) + (n_readers - 1) * shared) / n_readers, inf)
-    own = float(found.ms_reader_of_arm[arm])
-    return _random_readers(own, n_readers * shared if cases != "fixed" else 0.0, float(n_readers - 1), 1 / n_readers)
+        return DifferenceSpread((float(components.error_of_arm[arm]) + (n_readers - 1) * shared) / n_readers, inf)
+    reader = float(components.ms_reader_of_arm[arm])
+    return _random_readers(reader, n_readers * shared if cases != "fixed" else 0.0, float(n_readers - 1), 1 / n_readers)
 
 
-def reader_variance(found: Components, reader: int) -> float:
-    """Of the difference of two arms of one reader, the arms' errors pooled."""
-    return 2 * float(found.error_of_reader[reader] - found.cov1_of_reader[reader])
+def reader_variance(components: Components, reader: int) -> float:
+    """Variance of the difference of two arms of one reader, with error variances pooled over arms."""
+    return 2 * float(components.error_of_reader[reader] - components.cov1_of_reader[reader])
 
 
-def _random_readers(own: float, cases: float, df: float, scale: float) -> DifferenceSpread:
-    """Hillis's df: the readers' mean square has its own, the part that cases add is taken as known."""
+def _random_readers(readers: float, cases: float, df: float, scale: float) -> DifferenceSpread:
+    """Variance with the degrees of freedom of Hillis (2007): the part due to cases is treated as known."""
     if df == 0:
         return DifferenceSpread(nan, nan)
-    whole = own + cases
-    if whole == 0:
+    total = readers + cases
+    if total == 0:
         return DifferenceSpread(0.0, df)
-    share = own / whole
-    return DifferenceSpread(scale * whole, df / share**2 if share > 1e-9 else inf)  # readers who do not vary: normal
+    share = readers / total
+    return DifferenceSpread(
+        scale * total, df / share**2 if share > 1e-9 else inf
+    )  # normal without variance between readers
 
 
 def _off_diagonal(square: Floats) -> Floats:
-    """Mean of what is off the diagonal of each of several squares (m, k, k) -> (m,); NaN for k = 1."""
+    """Mean of the off-diagonal elements of each of m matrices (m, k, k), shape (m,); NaN for k = 1."""
     k = square.shape[1]
     total = square.sum(axis=(1, 2)) - np.einsum("mkk->m", square)
     return total / (k * (k - 1)) if k > 1 else np.full(len(square), nan)
 
 
 def _mean_square(total: float, df: int) -> float:
+    """Sum of squares divided by its degrees of freedom; NaN without degrees of freedom."""
     return float(total) / df if df else nan
 
 
 def _mean_squares(total: Floats, df: int) -> Floats:
+    """Elementwise `_mean_square`."""
     return total / df if df else np.full(total.shape, nan)

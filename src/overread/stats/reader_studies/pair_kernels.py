@@ -1,7 +1,7 @@
-"""Sums over the present-absent pairs of several raters, and over pairs of pairs that share a case or a patient.
+"""Sums over present-absent pairs of several raters, and over pairs of pairs that share a case or a patient.
 
-Every moment of a U-statistic analysis is one of these sums; the win matrix of a rater (n_present, n_absent) is made
-block by block and never kept.
+Every moment of a U-statistic analysis is such a sum. The matrix of wins of a rater (n_present, n_absent) is computed
+in blocks and not stored.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 
 from overread.stats.arrays import Bools, Codes, Floats
 
-BLOCK = 200_000  # elements of win matrices that are held at a time: they stay in the cache
+BLOCK = 200_000  # elements of a block of wins, which fits the processor cache
 
 
 @dataclass(frozen=True, slots=True)
 class PairSums:
-    """Wins of k raters summed over pairs; with patients, rows and columns are patients."""
+    """Sums of the wins of k raters over pairs; with patients, rows and columns are patients."""
 
     rows: Floats  # (k, n_present): over the pairs of each present case
     columns: Floats  # (k, n_absent): over the pairs of each absent case
@@ -26,7 +26,7 @@ class PairSums:
 
 @dataclass(frozen=True, slots=True)
 class PatientSums:
-    """What pairs touch each patient: enough to sum over pairs of pairs that share a patient."""
+    """Sums by patient from which sums over pairs of pairs that share a patient are computed."""
 
     touching: Floats  # (k, n_patients): over the patient's present cases, plus over its absent ones
     within: Floats  # (k, n_patients): over pairs within the patient
@@ -35,63 +35,65 @@ class PatientSums:
 
 
 def wins(present: Floats, absent: Floats, centre: Floats | None = None) -> Floats:
-    """1 where the present case scores higher, one half for a tie, else 0, all less centre (k,); 0 where one is NaN.
+    """Win of each pair minus `centre` (k,): 1 if the present case scores higher, 1/2 for ties, else 0; 0 where NaN.
 
+    Examples
+    --------
     >>> wins(np.array([[2.0, np.nan]]), np.array([[1.0, 2.0]])).tolist()
     [[[1.0, 0.5], [0.0, 0.0]]]
     """
     a, b = present[..., :, None], absent[..., None, :]
-    won = (a > b).astype(np.float64)
-    won += 0.5 * (a == b)
+    win = (a > b).astype(np.float64)
+    win += 0.5 * (a == b)
     if centre is not None and centre.any():
-        won -= centre[:, None, None]
-        won *= ~np.isnan(a)
-        won *= ~np.isnan(b)
-    return won
+        win -= centre[:, None, None]
+        win *= ~np.isnan(a)
+        win *= ~np.isnan(b)
+    return win
 
 
 def pair_sums(present: Floats, absent: Floats, centre: Floats | None = None) -> PairSums:
-    """Present scores (k, n_present), absent scores (k, n_absent), NaN = not read; centre (k,), taken from each win."""
+    """Sums of wins minus `centre` (k,) for present scores (k, n_present) and absent scores (k, n_absent)."""
     k, n_present = present.shape
     rows, columns, products = np.empty(present.shape), np.zeros(absent.shape), np.zeros((k, k))
     step = max(1, BLOCK // max(k * absent.shape[1], 1))
     for start in range(0, n_present, step):
-        won = wins(present[:, start : start + step], absent, centre)
-        rows[:, start : start + step] = won.sum(axis=2)
-        columns += won.sum(axis=1)
-        flat = won.reshape(k, -1)
+        win_block = wins(present[:, start : start + step], absent, centre)
+        rows[:, start : start + step] = win_block.sum(axis=2)
+        columns += win_block.sum(axis=1)
+        flat = win_block.reshape(k, -1)
         products += flat @ flat.T
     return PairSums(rows, columns, products)
 
 
 def patient_sums(y: Bools, scores: Floats, cluster: Codes, size: int, centre: Floats | None = None) -> PatientSums:
-    """Truth (n_cases,), scores (k, n_cases) with NaN = not read, patient code of each case, centre (k,) of wins."""
+    """Sums by patient of wins minus `centre`, for truth (n_cases,), scores (k, n_cases), patient codes (n_cases,)."""
     k = len(scores)
     columns_of = _starts(cluster, ~y)
     absent = scores[:, columns_of.cases]
     touching, within, products = np.zeros((k, size)), np.zeros((k, size)), np.zeros((k, k))
     mixed = np.intersect1d(cluster[y], cluster[~y])
-    among = np.zeros((k, mixed.size, mixed.size))  # pairs of patients who have both classes
-    at = np.searchsorted(columns_of.patients, mixed)
+    mixed_pairs = np.zeros((k, mixed.size, mixed.size))  # pairs of patients who have both classes
+    columns = np.searchsorted(columns_of.patients, mixed)
     step = max(1, BLOCK // max(k * absent.shape[1], 1))
     for patients in _batches(cluster[y], step):
         rows_of = _starts(cluster, y & np.isin(cluster, patients))
-        won = wins(scores[:, rows_of.cases], absent, centre)
-        won = np.add.reduceat(np.add.reduceat(won, columns_of.first, axis=2), rows_of.first, axis=1)
-        touching[:, rows_of.patients] += won.sum(axis=2)
-        touching[:, columns_of.patients] += won.sum(axis=1)
-        flat = won.reshape(k, -1)
+        win_block = wins(scores[:, rows_of.cases], absent, centre)
+        win_block = np.add.reduceat(np.add.reduceat(win_block, columns_of.first, axis=2), rows_of.first, axis=1)
+        touching[:, rows_of.patients] += win_block.sum(axis=2)
+        touching[:, columns_of.patients] += win_block.sum(axis=1)
+        flat = win_block.reshape(k, -1)
         products += flat @ flat.T
-        here = np.isin(mixed, rows_of.patients)
-        block = won[:, np.searchsorted(rows_of.patients, mixed[here])][:, :, at]
-        among[:, here] = block
-        within[:, mixed[here]] = block[:, np.arange(int(here.sum())), np.flatnonzero(here)]
-    crossed = among.reshape(k, -1) @ among.transpose(0, 2, 1).reshape(k, -1).T
+        in_batch = np.isin(mixed, rows_of.patients)
+        block = win_block[:, np.searchsorted(rows_of.patients, mixed[in_batch])][:, :, columns]
+        mixed_pairs[:, in_batch] = block
+        within[:, mixed[in_batch]] = block[:, np.arange(int(in_batch.sum())), np.flatnonzero(in_batch)]
+    crossed = mixed_pairs.reshape(k, -1) @ mixed_pairs.transpose(0, 2, 1).reshape(k, -1).T
     return PatientSums(touching, within, products, crossed)
 
 
 def patient_counts(present: Floats, absent: Floats) -> PatientSums:
-    """As `patient_sums` for wins that are all 1: present and absent cases read of each patient (k, n_patients)."""
+    """`patient_sums` with all wins equal to 1, from the present and absent cases of each patient (k, n_patients)."""
     n_present, n_absent = present.sum(axis=1, keepdims=True), absent.sum(axis=1, keepdims=True)
     products = (present @ present.T) * (absent @ absent.T)
     crossed = (present @ absent.T) * (absent @ present.T)
@@ -100,12 +102,15 @@ def patient_counts(present: Floats, absent: Floats) -> PatientSums:
 
 @dataclass(frozen=True, slots=True)
 class _Sorted:
+    """Cases of one class sorted by patient, with the first position of each patient."""
+
     cases: Codes  # the cases of a mask, patient after patient
     first: Codes  # where each patient begins among them
     patients: Codes
 
 
 def _starts(cluster: Codes, mask: Bools) -> _Sorted:
+    """Sort the cases of a mask by patient."""
     cases = np.flatnonzero(mask)
     cases = cases[np.argsort(cluster[cases], kind="stable")]
     patients, first = np.unique(cluster[cases], return_index=True)
@@ -113,6 +118,6 @@ def _starts(cluster: Codes, mask: Bools) -> _Sorted:
 
 
 def _batches(patients: Codes, step: int) -> list[Codes]:
-    """Patients in batches of about `step` cases."""
+    """Split the patients into batches of about `step` cases."""
     unique, count = np.unique(patients, return_counts=True)
     return [unique[(np.cumsum(count) - 1) // step == batch] for batch in range((int(count.sum()) - 1) // step + 1)]

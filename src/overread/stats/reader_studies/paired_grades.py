@@ -1,4 +1,4 @@
-"""Trust and other grades, paired: the signed rank and sign tests, and two arms with the reader as the unit."""
+"""Paired grades such as trust: signed rank test, sign test, and comparison of two arms with the reader as the unit."""
 
 from __future__ import annotations
 
@@ -20,13 +20,41 @@ from overread.stats.reading_time.crossed_effects import FixedEffect
 ZEROS = ("drop", "pratt")
 METHODS = ("exact", "asymptotic", "corrected")
 SUMMARIES = ("mean", "net")
-EXACT = 200  # differences up to which the exact distribution is the default
-DIGITS = 10  # differences that agree to so many decimals are ties
+EXACT = 200  # largest number of differences for which the exact distribution is the default
+DIGITS = 10  # decimals to which differences must agree to be ties
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRank:
-    """Wilcoxon's test of paired grades with its effect sizes; NaN with a note where undefined."""
+    """Result of Wilcoxon's signed rank test, with effect sizes.
+
+    Attributes
+    ----------
+    w_plus : float
+        Sum of the ranks of positive differences.
+    w_minus : float
+        Sum of the ranks of negative differences.
+    z : float
+        Standardised statistic without continuity correction.
+    p : float
+        Two-sided p value.
+    shift : Estimate
+        Hodges-Lehmann estimate of the shift.
+    rank_biserial : float
+        Rank-biserial correlation, (W+ - W-) / (W+ + W-).
+    n_pairs : int
+        Number of pairs.
+    n_zero : int
+        Number of pairs with a difference of 0.
+    method : str
+        Variant of the test.
+    note : str
+        Reason for values that are NaN, otherwise "".
+
+    Notes
+    -----
+    `signed_rank` returns this result.
+    """
 
     w_plus: float  # sum of the ranks of positive differences
     w_minus: float
@@ -42,7 +70,23 @@ class SignedRank:
 
 @dataclass(frozen=True, slots=True)
 class SignTest:
-    """How many differences are positive and negative, and whether both are as likely."""
+    """Result of the sign test.
+
+    Attributes
+    ----------
+    share : Estimate
+        Proportion of positive differences among those that are not 0; p is that of a proportion of 0.5.
+    positive : int
+        Number of positive differences.
+    negative : int
+        Number of negative differences.
+    zero : int
+        Number of differences equal to 0.
+
+    Notes
+    -----
+    `sign_test` returns this result.
+    """
 
     share: Estimate  # of positive ones among those that are not 0; null 0.5
     positive: int
@@ -52,7 +96,29 @@ class SignTest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrustDifference:
-    """Grades of two arms, `arms[0]` minus `arms[1]`: one number per reader, and the two tests of these numbers."""
+    """Difference in grades between two arms, with one value per reader, and tests of these values.
+
+    Attributes
+    ----------
+    mean : FixedEffect
+        Mean over readers, with t test.
+    rank : SignedRank
+        Signed rank test over readers.
+    arms : tuple of str
+        Names of the two arms; values are first minus second.
+    readers : tuple of str
+        Readers with reads in both arms.
+    per_reader : ndarray of float64, shape (n_readers,)
+        Value of each reader.
+    n_pairs : tuple of int
+        Number of cases of each reader; without `case`, the number of reads of the smaller arm.
+    method : str
+        Summary and pairing.
+
+    Notes
+    -----
+    `trust_difference` returns this result.
+    """
 
     mean: FixedEffect  # over readers, t
     rank: SignedRank  # over readers
@@ -71,31 +137,53 @@ def signed_rank(
     method: str | None = None,
     confidence: float = 0.95,
 ) -> SignedRank:
-    """Whether grades A and B of the same units differ: Wilcoxon's signed rank test of A - B, and by how much.
+    """Wilcoxon's signed rank test of paired grades, with the Hodges-Lehmann shift.
+
+    The test is of a symmetric distribution of the differences A - B around 0.
 
     Parameters
     ----------
-    a, b : float (n,), one pair for each independent unit (a reader, not a read); without b, a holds the differences.
-    zeros : "drop" leaves differences of 0 out (Wilcoxon); "pratt" ranks them with the others and then leaves them out.
-    method : "exact" (the permutation distribution of the ranks as they are, ties included; the default up to 200
-        differences), "asymptotic" (variance with ties, no correction; the default above) or "corrected" (by 1/2).
+    a : array_like of float, shape (n,)
+        Grades A, one for each independent unit (a reader, not a read); without `b`, the differences.
+    b : array_like of float, shape (n,), optional
+        Grades B of the same units.
+    zeros : {"drop", "pratt"}, default "drop"
+        Whether differences of 0 are dropped before ranking (Wilcoxon) or after ranking (Pratt).
+    method : {"exact", "asymptotic", "corrected"}, optional
+        "exact" is the permutation distribution of the observed ranks, ties included (default up to 200 differences);
+        "asymptotic" is the normal approximation with the variance of tied ranks (default above 200); "corrected" adds a
+        continuity correction of 1/2.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
-    SignedRank. `.shift` is the median of the means of all pairs of differences (Walsh averages), those of 0 in it only
-    with "pratt"; its interval inverts the test without ties. Nothing but zeros: NaN with a note.
+    SignedRank
+        Rank sums, p value and effect sizes. `shift` is the median of the Walsh averages, which include differences of 0
+        only with "pratt"; its interval inverts the test without ties. NaN with a note if all differences are 0.
 
     Raises
     ------
-    InputError on NaN, mismatched shapes or unknown words.
+    InputError
+        If a grade is NaN or infinite, the arrays have different shapes, or an option is unknown.
 
     Notes
     -----
-    Assumes that under the null a difference is as likely to be d as -d, independent units. Differences that agree to 10
-    decimals are ties. Wilcoxon (1945) doi:10.2307/3001968; Pratt (1959) doi:10.1080/01621459.1959.10501526; Hodges &
-    Lehmann (1963) doi:10.1214/aoms/1177704172; Kerby (2014) doi:10.2466/11.IT.3.1. Checked against coin 1.4.2,
-    exactRankTests 0.8.35 and wilcox.test (R 4.2.2), and against all 2^n signs.
+    Units are assumed to be independent. Differences that agree to 10 decimals are ties. Checked against coin 1.4.2,
+    exactRankTests 0.8.35 and `wilcox.test` (R 4.2.2), and against the enumeration of all 2^n signs.
 
+    References
+    ----------
+    * Wilcoxon F (1945). Individual comparisons by ranking methods. Biometrics Bulletin 1:80-83. doi:10.2307/3001968
+    * Pratt JW (1959). Remarks on zeros and ties in the Wilcoxon signed rank procedures. Journal of the American
+      Statistical Association 54:655-667. doi:10.1080/01621459.1959.10501526
+    * Hodges JL, Lehmann EL (1963). Estimates of location based on rank tests. Annals of Mathematical Statistics
+      34:598-611. doi:10.1214/aoms/1177704172
+    * Kerby DS (2014). The simple difference formula: an approach to teaching nonparametric correlation. Comprehensive
+      Psychology 3. doi:10.2466/11.IT.3.1
+
+    Examples
+    --------
     >>> result = signed_rank([4, 5, 3, 5, 4], [3, 3, 3, 2, 5])
     >>> result.w_plus, result.w_minus, result.p, result.n_zero
     (8.5, 1.5, 0.375, 1)
@@ -113,17 +201,17 @@ def signed_rank(
         why = codes.note("zero_differences") if d.size else codes.note("no_pairs")
         nothing = Estimate(0.0 if d.size else nan, method=codes.method("hodges_lehmann"), note=why)
         return SignedRank(0.0, 0.0, nan, nan, nothing, nan, d.size, d.size, words, why)
-    used = d[d != 0] if zeros == "drop" else d
-    ranks = _ranks(np.abs(used))[used != 0]
-    up = used[used != 0] > 0
-    plus, total = float(ranks[up].sum()), float(ranks.sum())
+    nonzero_or_all = d[d != 0] if zeros == "drop" else d
+    ranks = _ranks(np.abs(nonzero_or_all))[nonzero_or_all != 0]
+    is_positive = nonzero_or_all[nonzero_or_all != 0] > 0
+    plus, total = float(ranks[is_positive].sum()), float(ranks.sum())
     spread = sqrt(float(ranks @ ranks)) / 2
     return SignedRank(
         w_plus=plus,
         w_minus=total - plus,
         z=(plus - total / 2) / spread,
         p=_p(ranks, plus, name),
-        shift=_hodges_lehmann(used, confidence=confidence),
+        shift=_hodges_lehmann(nonzero_or_all, confidence=confidence),
         rank_biserial=(2 * plus - total) / total,
         n_pairs=d.size,
         n_zero=d.size - n,
@@ -133,28 +221,55 @@ def signed_rank(
 
 
 def sign_test(a: ArrayLike, b: ArrayLike | None = None, *, confidence: float = 0.95) -> SignTest:
-    """Whether A - B is as often positive as negative, whatever the size of the differences.
+    """Sign test of paired grades: proportion of positive differences A - B among those that are not 0.
 
-    Parameters: a, b float (n,), one pair for each independent unit; without b, a holds the differences. Returns a
-    SignTest; `.share` has the exact (Clopper-Pearson) interval and the exact two-sided p. Nothing but zeros: NaN with a
-    note. Raises InputError on NaN or mismatched shapes. Conover, Practical Nonparametric Statistics, 3rd ed. (1999).
-    Checked against binom.test (R 4.2.2).
+    Parameters
+    ----------
+    a : array_like of float, shape (n,)
+        Grades A, one for each independent unit; without `b`, the differences.
+    b : array_like of float, shape (n,), optional
+        Grades B of the same units.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    SignTest
+        Proportion with exact (Clopper-Pearson) interval and exact two-sided p value, and counts. NaN with a note if all
+        differences are 0.
+
+    Raises
+    ------
+    InputError
+        If a grade is NaN or infinite, or the arrays have different shapes.
+
+    Notes
+    -----
+    Units are assumed to be independent. See Conover WJ (1999), Practical Nonparametric Statistics, 3rd edition. Checked
+    against `binom.test` (R 4.2.2).
+
+    References
+    ----------
+    * Clopper CJ, Pearson ES (1934). The use of confidence or fiducial limits illustrated in the case of the binomial.
+      Biometrika 26:404-413. doi:10.1093/biomet/26.4.404
+
+    Examples
+    --------
     >>> result = sign_test([4, 5, 3, 5, 4], [3, 3, 3, 2, 5])
     >>> result.positive, result.negative, result.zero, result.share.p
     (3, 1, 1, 0.625)
     """
     d = _differences(a, b, where="sign_test")
-    up, down = int((d > 0).sum()), int((d < 0).sum())
-    share = proportion(up, up + down, method="exact", confidence=confidence)
-    p = mcnemar_p(up, down) if up + down else nan
+    positive, negative = int((d > 0).sum()), int((d < 0).sum())
+    share = proportion(positive, positive + negative, method="exact", confidence=confidence)
+    p = mcnemar_p(positive, negative) if positive + negative else nan
     why = codes.note("zero_differences") if d.size else codes.note("no_pairs")
-    note = codes.NONE if up + down else why
+    note = codes.NONE if positive + negative else why
     return SignTest(
         Estimate(share.value, share.low, share.high, share.se, p, codes.method("sign_test"), note),
-        up,
-        down,
-        d.size - up - down,
+        positive,
+        negative,
+        d.size - positive - negative,
     )
 
 
@@ -167,32 +282,46 @@ def trust_difference(
     summary: str = "mean",
     confidence: float = 0.95,
 ) -> TrustDifference:
-    """How much more trust readers have in one arm than in the other, for readers to come: the reader is the unit.
+    """Difference in trust (or another grade) between two arms, with the reader as the unit of analysis.
+
+    The estimand is the mean over the population of readers of a summary of each reader's differences between arms.
 
     Parameters
     ----------
-    trust : float (n_reads,), the grade of each read, higher = more.
-    arm : (n_reads,), two names; "unaided" is what is subtracted, without it the first in order.
-    reader : (n_reads,), labels. case : (n_reads,), labels; only cases that a reader read in both arms enter, the
-        difference taken within each. Without it all reads of an arm stand against all of the other.
-    summary : a reader's number. "mean": the mean difference, which takes the steps between grades as equal. "net": how
-        often the first arm's grade is higher minus how often it is lower, which takes only their order.
+    trust : array_like of float, shape (n_reads,)
+        Grade of each read; higher = more trust.
+    arm : array_like, shape (n_reads,)
+        Arm of each read, two names. "unaided" is the reference; without it, the first name in sorted order.
+    reader : array_like, shape (n_reads,)
+        Reader of each read.
+    case : array_like, shape (n_reads,), optional
+        Case of each read. Differences are then taken within cases that a reader read in both arms; by default all reads
+        of one arm are compared with all reads of the other.
+    summary : {"mean", "net"}, default "mean"
+        Summary by reader: mean difference (grades are equidistant), or proportion higher minus proportion lower (grades
+        are ordinal).
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
-    TrustDifference. What is tested is that readers' numbers spread evenly around 0: `.rank` by the signed rank test,
-    `.mean` by t. Many cases of few readers make each number sure, never the sample of readers larger: with 5 readers no
-    p of `.rank` is below 0.0625. Fewer than two readers in both arms: NaN with a note.
+    TrustDifference
+        Value of each reader, signed rank test and t test over readers. NaN with a note for fewer than two readers with
+        reads in both arms.
 
     Raises
     ------
-    InputError on NaN grades, one arm or more than two, and unknown words.
+    InputError
+        If a grade is NaN or infinite, there are not exactly two arms, or `summary` is unknown.
 
     Notes
     -----
-    Assumes that readers are a sample of readers. Checked by hand, by a loop over readers, and in its error of the first
-    kind by simulation.
+    Readers are assumed to be a sample of a population of readers; more cases per reader do not increase the number of
+    readers. With 5 readers the p value of `rank` cannot be below 0.0625. Checked by hand, against a loop over readers,
+    and by simulation of the type I error.
 
+    Examples
+    --------
     >>> result = trust_difference([3, 4, 2, 4, 3, 3], arm=["unaided", "aided"] * 3, reader=[1, 1, 2, 2, 3, 3])
     >>> result.per_reader.tolist(), result.rank.p
     ([1.0, 2.0, 0.0], 0.5)
@@ -204,17 +333,17 @@ def trust_difference(
     readers, n_readers = group_codes(reader, grade.size, where=where, name="reader")
     names = np.unique(np.asarray(reader))
     if case is None:
-        numbers, sizes, kept = _unpaired(grade, aided, readers, n_readers, summary)
+        numbers, sizes, has_both_arms = _unpaired(grade, aided, readers, n_readers, summary)
     else:
         cases, n_cases = group_codes(case, grade.size, where=where, name="case")
         cells = np.unique(readers * n_cases + cases, return_inverse=True)[1]
-        numbers, sizes, kept = _paired(grade, aided, readers, cells, n_readers, summary)
+        numbers, sizes, has_both_arms = _paired(grade, aided, readers, cells, n_readers, summary)
     numbers = np.round(numbers, DIGITS)
     return TrustDifference(
         mean=paired_t(numbers, confidence=confidence),
         rank=signed_rank(numbers, confidence=confidence),
         arms=arms,
-        readers=tuple(str(name) for name in names[kept]),
+        readers=tuple(str(name) for name in names[has_both_arms]),
         per_reader=numbers,
         n_pairs=tuple(sizes.tolist()),
         method=codes.methods(
@@ -227,42 +356,45 @@ def trust_difference(
 
 
 def _differences(a: ArrayLike, b: ArrayLike | None, *, where: str) -> Floats:
+    """Validated differences A - B, rounded so that equal ones are ties."""
     first = score_array(a, (np.size(a),), where=where, name="a")
     second = np.zeros(first.size) if b is None else score_array(b, first.shape, where=where, name="b")
     return np.round(first - second, DIGITS)
 
 
 def _ranks(size: Floats) -> Floats:
-    """Ranks from 1, those of ties their mean."""
+    """Ranks from 1; ties have their mean rank."""
     _, codes, counts = np.unique(size, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[codes]
 
 
 def _p(ranks: Floats, plus: float, method: str) -> float:
-    """The two-sided p of a sum of positive ranks; its distribution is symmetric about half of all."""
+    """Two-sided p value of a sum of positive ranks, whose distribution is symmetric around half the total."""
     total = float(ranks.sum())
-    far = max(plus, total - plus)
+    larger_sum = max(plus, total - plus)
     if method == "exact":
-        return min(2 * float(_signs(ranks)[round(2 * far) :].sum()), 1.0)
-    distance = far - total / 2 - (0.5 if method == "corrected" else 0.0)
+        return min(2 * float(_signs(ranks)[round(2 * larger_sum) :].sum()), 1.0)
+    distance = larger_sum - total / 2 - (0.5 if method == "corrected" else 0.0)
     return min(2 * float(ndtr(-distance / (sqrt(float(ranks @ ranks)) / 2))), 1.0)
 
 
 def _signs(ranks: Floats) -> Floats:
-    """The probability of each sum of positive ranks under random signs, by twice the sum (ranks may be halves)."""
+    """Probability of each sum of positive ranks under random signs, by twice the sum (ranks may be halves)."""
     doubled = np.rint(2 * ranks).astype(int)
-    chance = np.zeros(int(doubled.sum()) + 1)
-    chance[0] = 1.0
-    reached = 0
+    probability = np.zeros(int(doubled.sum()) + 1)
+    probability[0] = 1.0
+    largest = 0
     for step in doubled.tolist():
-        chance[step : reached + step + 1] = (chance[step : reached + step + 1] + chance[: reached + 1]) / 2
-        chance[:step] /= 2
-        reached += step
-    return chance
+        probability[step : largest + step + 1] = (
+            probability[step : largest + step + 1] + probability[: largest + 1]
+        ) / 2
+        probability[:step] /= 2
+        largest += step
+    return probability
 
 
 def _hodges_lehmann(d: Floats, *, confidence: float) -> Estimate:
-    """The median of the means of all pairs, each difference with itself too; NaN limits where n cannot bear them."""
+    """Hodges-Lehmann estimate: median of the Walsh averages; NaN limits if n is too small for the confidence level."""
     n, (first, second) = d.size, np.triu_indices(d.size)
     walsh = np.sort((d[first] + d[second]) / 2)
     tail = (1 - confidence) / 2
@@ -281,24 +413,24 @@ def _hodges_lehmann(d: Floats, *, confidence: float) -> Estimate:
 def _paired(
     grade: Floats, aided: Bools, readers: Codes, cells: Codes, n_readers: int, summary: str
 ) -> tuple[Floats, Codes, Bools]:
-    """Each reader's number from the cases read in both arms, how many, and which readers have any."""
+    """Value of each reader from cases read in both arms, number of these cases, and mask of readers who have any."""
     steps = differences(grade, aided, cells)
     owner = np.zeros(int(cells.max()) + 1, dtype=np.intp)
     owner[cells] = readers
     owner = owner[in_both(aided, cells, owner.size)]
     sizes = np.bincount(owner, minlength=n_readers)
     values = steps if summary == "mean" else np.sign(np.round(steps, DIGITS))
-    kept = sizes > 0
-    return np.bincount(owner, values, n_readers)[kept] / sizes[kept], sizes[kept], kept
+    has_cases = sizes > 0
+    return np.bincount(owner, values, n_readers)[has_cases] / sizes[has_cases], sizes[has_cases], has_cases
 
 
 def _unpaired(grade: Floats, aided: Bools, readers: Codes, n_readers: int, summary: str) -> tuple[Floats, Codes, Bools]:
-    """Each reader's number from all reads of one arm against all of the other."""
-    kept = in_both(aided, readers, n_readers)
+    """Value of each reader from all reads of one arm against all reads of the other."""
+    has_both_arms = in_both(aided, readers, n_readers)
     numbers, sizes = [], []
-    for k in np.flatnonzero(kept):
-        one, other = grade[(readers == k) & aided], grade[(readers == k) & ~aided]
-        above = np.sign(one[:, None] - other[None])
-        numbers.append(float(above.mean()) if summary == "net" else float(one.mean() - other.mean()))
-        sizes.append(min(one.size, other.size))
-    return np.array(numbers), np.array(sizes, dtype=np.intp), kept
+    for k in np.flatnonzero(has_both_arms):
+        aided_grades, unaided_grades = grade[(readers == k) & aided], grade[(readers == k) & ~aided]
+        signs = np.sign(aided_grades[:, None] - unaided_grades[None])
+        numbers.append(float(signs.mean()) if summary == "net" else float(aided_grades.mean() - unaided_grades.mean()))
+        sizes.append(min(aided_grades.size, unaided_grades.size))
+    return np.array(numbers), np.array(sizes, dtype=np.intp), has_both_arms

@@ -1,8 +1,8 @@
-"""The pooled reads of a panel beside a score on the same cases, with readers and patients resampled independently.
+"""Product bootstrap of the pooled reads of several readers, next to a score on the same cases.
 
-Each read weighs 1, so the average reader is the pool of all reads, and a score meets a case as often as it was read. In
-a replicate of the product bootstrap a read weighs how often its reader was drawn times how often its patient was: all
-rates are ratios of sums that are bilinear in the two counts, so that thousands of replicates are a few matrix products.
+Each read has weight 1, so that the average reader is the pool of all reads and a score counts a case as often as it was
+read. In a replicate, a read has weight (draws of its reader) x (draws of its patient). All rates are ratios of sums
+that are bilinear in the two counts, so that thousands of replicates are a few matrix products.
 """
 
 from __future__ import annotations
@@ -17,13 +17,34 @@ from overread.errors import InputError
 from overread.kernels import njit
 from overread.stats.arrays import Bools, Codes, Floats, call_array, score_array, truth_array, weight_array
 
-TOLERANCE = 1e-12  # of a rate, so that one that is met exactly is met whatever the rounding
+TOLERANCE = 1e-12  # tolerance of a rate for rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PooledReads:
-    """Reads gathered in cells: a cell is a case with one truth (a case may have several, where the truth hangs on who
-    reads); counts are weighted where weights were given.
+    """Numbers of reads and of positive calls, by reader and cell.
+
+    A cell is a case with one truth. A case has two cells if its truth depends on the reader. Counts are weighted if
+    weights were given.
+
+    Attributes
+    ----------
+    truth : ndarray of bool, shape (n_cells,)
+        Reference standard of the cell.
+    case : ndarray of intp, shape (n_cells,)
+        Case of the cell.
+    patient : ndarray of intp, shape (n_cells,)
+        Patient of the cell.
+    reads : ndarray of float64, shape (n_readers, n_cells)
+        Number of reads.
+    hits : ndarray of float64, shape (n_readers, n_cells)
+        Number of reads that called the finding present.
+    n_patients : int
+        Number of patients.
+
+    Notes
+    -----
+    `pool` returns this result.
     """
 
     truth: Bools  # (n_cells,)
@@ -36,7 +57,19 @@ class PooledReads:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProductDraws:
-    """How often each reader and each patient was drawn: (replicates, n_readers), (replicates, n_patients)."""
+    """Numbers of draws of each reader and of each patient in every replicate.
+
+    Attributes
+    ----------
+    readers : ndarray of float64, shape (replicates, n_readers)
+        Number of draws of each reader.
+    patients : ndarray of float64, shape (replicates, n_patients)
+        Number of draws of each patient.
+
+    Notes
+    -----
+    `product_draws` and `once` return this result.
+    """
 
     readers: Floats
     patients: Floats
@@ -55,12 +88,41 @@ def pool(
     weights: ArrayLike | None = None,
     shape: tuple[int, int] | None = None,
 ) -> PooledReads:
-    """Reads gathered by case and truth.
+    """Pool the reads of several readers by case and truth.
 
-    Parameters: y truth and call, bool (n_reads,); reader, case and patient of each read, codes 0 … (n_reads,); weights
-    (n_reads,), inverse inclusion probabilities of the cases; shape (n_readers, n_patients): how many there are in all,
-    where some have no read here. Raises InputError on anything but yes and no, or a case of two patients.
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_reads,)
+        Reference standard of the case of each read.
+    call : array_like of bool, shape (n_reads,)
+        Call of each read.
+    reader : array_like of int, shape (n_reads,)
+        Reader of each read, codes from 0.
+    case : array_like of int, shape (n_reads,)
+        Case of each read, codes from 0.
+    patient : array_like of int, shape (n_reads,)
+        Patient of each read, codes from 0.
+    weights : array_like of float, shape (n_reads,), optional
+        Inverse inclusion probabilities of the cases.
+    shape : tuple of int, optional
+        Numbers of readers and of patients, if some have no read here.
 
+    Returns
+    -------
+    PooledReads
+        Counts by reader and cell.
+
+    Raises
+    ------
+    InputError
+        If a value of `y` or `call` is neither true/false nor 1/0, or a case has several patients.
+
+    Notes
+    -----
+    A repeated reading of a case by the same reader is a further read.
+
+    Examples
+    --------
     >>> p = pool([1, 1, 0], [1, 0, 0], reader=[0, 1, 0], case=[0, 0, 1], patient=[0, 0, 1])
     >>> p.reads.sum(axis=0).tolist(), p.hits.sum(axis=0).tolist()
     ([2.0, 1.0], [1.0, 0.0])
@@ -70,13 +132,18 @@ def pool(
     called = call_array(call, truth.size, where=where)
     r, c, p = (np.asarray(a, dtype=np.intp) for a in (reader, case, patient))
     weight = np.ones(truth.size) if weights is None else weight_array(weights, truth.size, where=where)
-    cells, place = np.unique(2 * c + truth, return_inverse=True)
+    cells, cell_of_read = np.unique(2 * c + truth, return_inverse=True)
     owner = np.zeros(cells.size, dtype=np.intp)
-    owner[place] = p
-    if (owner[place] != p).any():
-        raise InputError(f"{where}: patient", "every case of one patient", "a case of several")
+    owner[cell_of_read] = p
+    if (owner[cell_of_read] != p).any():
+        raise InputError(
+            f"{where}: patient",
+            "every case of one patient",
+            "a case with several patients",
+            do="Correct the patient identifiers.",
+        )
     rows, n_patients = (int(r.max(initial=-1)) + 1, int(p.max(initial=-1)) + 1) if shape is None else shape
-    flat = r * cells.size + place
+    flat = r * cells.size + cell_of_read
     return PooledReads(
         (cells % 2).astype(bool),
         cells // 2,
@@ -88,50 +155,121 @@ def pool(
 
 
 def product_draws(n_readers: int, n_patients: int, *, rng: np.random.Generator, replicates: int = 2000) -> ProductDraws:
-    """Readers and patients drawn with replacement, independently of each other.
+    """Draw readers and patients with replacement, independently of each other.
 
-    The variance of a mean over readers and patients comes out right for what readers and patients contribute, while
-    the error of the single read (reader by patient) counts three times: the interval errs on the wide side, and the
-    U-statistics of `mrmc` beside it say by how much. Below about five readers the readers themselves are too few.
-    Owen (2007) doi:10.1214/07-AOAS122.
+    Parameters
+    ----------
+    n_readers : int
+        Number of readers.
+    n_patients : int
+        Number of patients.
+    rng : numpy.random.Generator or int
+        Random number generator, or a seed for one.
+    replicates : int, default 2000
+        Number of bootstrap replicates.
 
-    >>> drawn = product_draws(3, 10, rng=np.random.default_rng(0), replicates=5)
-    >>> drawn.readers.sum(axis=1).tolist(), drawn.patients.shape
+    Returns
+    -------
+    ProductDraws
+        Numbers of draws.
+
+    Raises
+    ------
+    InputError
+        If `replicates` is below 1.
+
+    Notes
+    -----
+    The bootstrap variance of a mean over readers and patients is correct for the contributions of readers and patients,
+    but counts the error of the single read (reader by patient) three times; intervals are therefore conservative. The
+    U-statistics of `compare_arms` show the size of this effect. Below about five readers, the number of readers is too
+    small.
+
+    References
+    ----------
+    * Owen AB (2007). The pigeonhole bootstrap. Annals of Applied Statistics 1:386-411. doi:10.1214/07-AOAS122
+
+    Examples
+    --------
+    >>> draws = product_draws(3, 10, rng=np.random.default_rng(0), replicates=5)
+    >>> draws.readers.sum(axis=1).tolist(), draws.patients.shape
     ([3.0, 3.0, 3.0, 3.0, 3.0], (5, 10))
     """
     if replicates < 1:
         raise InputError("product_draws: replicates", "at least 1", f"{replicates}")
-    drawn = [
+    draws = [
         np.array([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(replicates)], dtype=np.float64)
         for n in (n_readers, n_patients)
     ]
-    return ProductDraws(*drawn)
+    return ProductDraws(*draws)
 
 
 def once(n_readers: int, n_patients: int) -> ProductDraws:
-    """Everyone once: the estimate itself, by the same code as its replicates."""
+    """Draws that contain every reader and every patient once, which give the estimate itself.
+
+    Parameters
+    ----------
+    n_readers : int
+        Number of readers.
+    n_patients : int
+        Number of patients.
+
+    Returns
+    -------
+    ProductDraws
+        One replicate of ones.
+
+    Notes
+    -----
+    The estimate is thus computed by the same code as its replicates.
+
+    Examples
+    --------
+    >>> once(2, 3).patients.tolist()
+    [[1.0, 1.0, 1.0]]
+    """
     return ProductDraws(np.ones((1, n_readers)), np.ones((1, n_patients)))
 
 
 def pooled_rates(of: PooledReads, drawn: ProductDraws) -> Floats:
-    """Sensitivity and specificity of the pooled reads in every replicate: float64 (replicates, 2), NaN without a class.
+    """Sensitivity and specificity of the pooled reads in every replicate.
 
-    Checked against resampling read by read.
+    Parameters
+    ----------
+    of : PooledReads
+        Pooled reads.
+    drawn : ProductDraws
+        Draws of readers and patients.
 
+    Returns
+    -------
+    ndarray of float64, shape (replicates, 2)
+        Sensitivity and specificity; NaN if a class is empty.
+
+    Notes
+    -----
+    Checked against a brute-force bootstrap over single reads.
+
+    References
+    ----------
+    * Owen AB (2007). The pigeonhole bootstrap. Annals of Applied Statistics 1:386-411. doi:10.1214/07-AOAS122
+
+    Examples
+    --------
     >>> p = pool([1, 1, 0], [1, 0, 0], reader=[0, 1, 0], case=[0, 0, 1], patient=[0, 0, 1])
     >>> pooled_rates(p, once(2, 2)).tolist()
     [[0.5, 1.0]]
     """
     right = np.where(of.truth, of.hits, of.reads - of.hits)
-    made = []
-    for chosen in (of.truth, ~of.truth):
-        sums = [_bilinear(table[:, chosen], of.patient[chosen], of, drawn) for table in (right, of.reads)]
-        made.append(np.divide(sums[0], sums[1], out=np.full(len(drawn), np.nan), where=sums[1] > 0))
-    return np.stack(made, axis=1)
+    rates = []
+    for in_class in (of.truth, ~of.truth):
+        sums = [_bilinear(table[:, in_class], of.patient[in_class], of, drawn) for table in (right, of.reads)]
+        rates.append(np.divide(sums[0], sums[1], out=np.full(len(drawn), np.nan), where=sums[1] > 0))
+    return np.stack(rates, axis=1)
 
 
 def _bilinear(table: Floats, patient: Codes, of: PooledReads, drawn: ProductDraws) -> Floats:
-    """Sums of a table (n_readers, cells) in every replicate (replicates,)."""
+    """Sums of a table (n_readers, cells) in every replicate, shape (replicates,)."""
     rows, n = len(table), of.n_patients
     flat = np.arange(rows)[:, None] * n + patient[None, :]
     by_patient = np.bincount(flat.ravel(), table.ravel(), minlength=rows * n).reshape(rows, n)
@@ -139,32 +277,69 @@ def _bilinear(table: Floats, patient: Codes, of: PooledReads, drawn: ProductDraw
 
 
 def cell_weights(of: PooledReads, drawn: ProductDraws) -> Floats:
-    """How much each cell weighs in every replicate: its reads, as often as reader and patient were drawn.
+    """Weight of each cell in every replicate: its reads, multiplied by the draws of their readers and of the patient.
 
-    Returns float64 (replicates, n_cells), the ground of `score_rates` and `matched_rates`.
+    Parameters
+    ----------
+    of : PooledReads
+        Pooled reads.
+    drawn : ProductDraws
+        Draws of readers and patients.
+
+    Returns
+    -------
+    ndarray of float64, shape (replicates, n_cells)
+        Weights for `score_rates` and `matched_rates`.
+
+    Notes
+    -----
+    Weights are linear in the draws of readers and in the draws of patients.
+
+    Examples
+    --------
+    >>> p = pool([1, 1, 0], [1, 0, 0], reader=[0, 1, 0], case=[0, 0, 1], patient=[0, 0, 1])
+    >>> cell_weights(p, once(2, 2)).tolist()
+    [[2.0, 1.0]]
     """
-    made: Floats = drawn.readers @ of.reads
-    made *= drawn.patients[:, of.patient]
-    return made
+    weights: Floats = drawn.readers @ of.reads
+    weights *= drawn.patients[:, of.patient]
+    return weights
 
 
 def score_rates(of: PooledReads, calls: ArrayLike, weight: Floats) -> Floats:
-    """Sensitivity and specificity of calls made from scores, each case as often as it was read.
+    """Sensitivity and specificity of calls of a model, with each case weighted by its reads.
 
-    Parameters: calls bool (k, n_cases), indexed by the cases of the reads; weight: `cell_weights`. Returns float64
-    (replicates, k, 2), NaN without a class.
+    Parameters
+    ----------
+    of : PooledReads
+        Pooled reads.
+    calls : array_like of bool, shape (k, n_cases)
+        Calls by k rules, indexed by the case codes of the reads.
+    weight : ndarray of float64, shape (replicates, n_cells)
+        Result of `cell_weights`.
 
+    Returns
+    -------
+    ndarray of float64, shape (replicates, k, 2)
+        Sensitivity and specificity; NaN if a class is empty.
+
+    Notes
+    -----
+    Checked against a brute-force bootstrap over single reads.
+
+    Examples
+    --------
     >>> p = pool([1, 1, 0], [1, 0, 0], reader=[0, 1, 0], case=[0, 0, 1], patient=[0, 0, 1])
     >>> score_rates(p, [[True, True]], cell_weights(p, once(2, 2))).tolist()
     [[[1.0, 0.0]]]
     """
-    called = np.atleast_2d(np.asarray(calls, dtype=bool))[:, of.case]
-    made = np.full((len(weight), len(called), 2), np.nan)
-    for side, (chosen, right) in enumerate(((of.truth, called), (~of.truth, ~called))):
-        total = (weight @ chosen.astype(np.float64))[:, None]
-        hits = weight @ (right & chosen).T.astype(np.float64)
-        np.divide(hits, total, out=made[:, :, side], where=total > 0)
-    return made
+    calls_by_cell = np.atleast_2d(np.asarray(calls, dtype=bool))[:, of.case]
+    rates = np.full((len(weight), len(calls_by_cell), 2), np.nan)
+    for side, (in_class, right) in enumerate(((of.truth, calls_by_cell), (~of.truth, ~calls_by_cell))):
+        total = (weight @ in_class.astype(np.float64))[:, None]
+        hits = weight @ (right & in_class).T.astype(np.float64)
+        np.divide(hits, total, out=rates[:, :, side], where=total > 0)
+    return rates
 
 
 def matched_rates(
@@ -176,27 +351,54 @@ def matched_rates(
     sensitivity: ArrayLike,
     lines: bool = False,
 ) -> tuple[Floats, Floats]:
-    """The sensitivity of a score at stated specificities, and the reverse, thresholds chosen anew in every replicate.
+    """Sensitivity of a score at given specificities, and specificity at given sensitivities, in every replicate.
 
-    Parameters: score float (n_cases,), indexed by the cases of the reads, each case as often as it was read; weight:
-    `cell_weights`; lines: sensitivities on the ROC curve, its points joined by straight lines, in place of attainable
-    steps; specificity (replicates, k) and sensitivity (replicates, m): the rates to match in each replicate
-    (those of the pooled readers, say).
+    The threshold is chosen anew in every replicate, for example to match the specificity of the pooled readers.
 
-    Returns the sensitivities (replicates, k) and the specificities (replicates, m) at the attainable step (call = score
-    >= threshold) whose other rate is at least the stated one; NaN where a class is empty, where the stated rate is NaN
-    and where ties leave no threshold that attains it, as in `bootstrap.rate_replicates`.
-    Checked against resampling read by read.
+    Parameters
+    ----------
+    of : PooledReads
+        Pooled reads.
+    score : array_like of float, shape (n_cases,)
+        Score of each case, indexed by the case codes of the reads.
+    weight : ndarray of float64, shape (replicates, n_cells)
+        Result of `cell_weights`.
+    specificity : array_like of float, shape (replicates, k)
+        Specificities to match in each replicate.
+    sensitivity : array_like of float, shape (replicates, m)
+        Sensitivities to match in each replicate.
+    lines : bool, default False
+        Whether to interpolate linearly on the ROC curve instead of using attainable thresholds.
 
+    Returns
+    -------
+    sensitivity : ndarray of float64, shape (replicates, k)
+        Sensitivity at the attainable threshold with at least the given specificity.
+    specificity : ndarray of float64, shape (replicates, m)
+        Specificity at the attainable threshold with at least the given sensitivity.
+
+    Raises
+    ------
+    InputError
+        If a score is NaN or infinite, or the rates do not have one row for each replicate.
+
+    Notes
+    -----
+    A case is called present if its score is at or above the threshold. Rates are NaN if a class is empty, the given
+    rate is NaN, or ties leave no attainable threshold (see `overread.stats.resampling.rate_replicates`). Checked
+    against a brute-force bootstrap over single reads.
+
+    Examples
+    --------
     >>> p = pool([1, 1, 0, 0], [1, 0, 0, 0], reader=[0] * 4, case=range(4), patient=range(4))
-    >>> found = matched_rates(p, [4, 2, 3, 1], cell_weights(p, once(1, 4)), specificity=[[1.0]], sensitivity=[[1.0]])
-    >>> [f.tolist() for f in found]
+    >>> rates = matched_rates(p, [4, 2, 3, 1], cell_weights(p, once(1, 4)), specificity=[[1.0]], sensitivity=[[1.0]])
+    >>> [rate.tolist() for rate in rates]
     [[[0.5]], [[0.5]]]
     """
     where = "matched_rates"
     value = score_array(np.asarray(score, dtype=np.float64)[of.case], of.case.shape, where=where)
-    wanted = [np.asarray(w, dtype=np.float64) for w in (specificity, sensitivity)]
-    for w in wanted:
+    targets = [np.asarray(w, dtype=np.float64) for w in (specificity, sensitivity)]
+    for w in targets:
         if w.ndim != 2 or len(w) != len(weight):
             expected = f"rates for each of {len(weight)} replicates, (replicates, k)"
             raise InputError(f"{where}: rates", expected, f"shape {w.shape}")
@@ -204,28 +406,28 @@ def matched_rates(
     ranked = value[order]
     last = np.append(ranked[1:] != ranked[:-1], True) if order.size else np.empty(0, dtype=bool)
     group = np.cumsum(last) - last
-    held = np.unique(np.stack([group, of.case[order]]), axis=1)[0]  # a case may have a cell of either truth
-    shared = np.bincount(held, minlength=int(last.sum()))[group] > 1  # several cases have this score
-    rows = [np.argsort(-w if k == 0 else w, axis=1, kind="stable") for k, w in enumerate(wanted)]
-    sorted_wanted = [np.take_along_axis(w, r, axis=1) for w, r in zip(wanted, rows, strict=True)]
-    found = [np.full(w.shape, np.nan) for w in wanted]
+    group_of_case = np.unique(np.stack([group, of.case[order]]), axis=1)[0]  # a case may have a cell of each class
+    shared = np.bincount(group_of_case, minlength=int(last.sum()))[group] > 1  # several cases have this score
+    rows = [np.argsort(-w if k == 0 else w, axis=1, kind="stable") for k, w in enumerate(targets)]
+    sorted_targets = [np.take_along_axis(w, r, axis=1) for w, r in zip(targets, rows, strict=True)]
+    sorted_rates = [np.full(w.shape, np.nan) for w in targets]
     truth = of.truth[order]
-    _walk(weight, order, truth, last, (*sorted_wanted,), (*found,), lines)
+    _walk(weight, order, truth, last, (*sorted_targets,), (*sorted_rates,), lines)
     if not lines:
-        _drop_unattained(weight, order, truth, (last, shared), (*sorted_wanted,), (*found,))
-    made = []
-    for f, r in zip(found, rows, strict=True):
-        back = np.empty_like(f)
-        np.put_along_axis(back, r, f, axis=1)
-        made.append(back)
-    return made[0], made[1]
+        _drop_unattained(weight, order, truth, (last, shared), (*sorted_targets,), (*sorted_rates,))
+    rates = []
+    for f, r in zip(sorted_rates, rows, strict=True):
+        values = np.empty_like(f)
+        np.put_along_axis(values, r, f, axis=1)
+        rates.append(values)
+    return rates[0], rates[1]
 
 
 @njit(nogil=True)
-def _walk(weight: Any, order: Any, truth: Any, last: Any, wanted: Any, out: Any, lines: bool) -> None:
-    """Down the scores of every replicate; specificities come falling, sensitivities rising, NaN last."""
-    specificity, sensitivity = wanted
-    found, found_back = out
+def _walk(weight: Any, order: Any, truth: Any, last: Any, targets: Any, out: Any, lines: bool) -> None:
+    """Fill in the rates at descending thresholds; along an axis specificities decrease and sensitivities increase."""
+    specificity, sensitivity = targets
+    sensitivity_out, specificity_out = out
     for b in range(weight.shape[0]):
         present, absent = 0.0, 0.0
         for i in range(order.size):
@@ -235,36 +437,45 @@ def _walk(weight: Any, order: Any, truth: Any, last: Any, wanted: Any, out: Any,
                 absent += weight[b, order[i]]
         if not (present > 0 and absent > 0):
             continue
-        hits, alarms, new_hits, new_alarms = 0.0, 0.0, 0.0, 0.0
-        at, back = 0, 0
-        while back < sensitivity.shape[1] and hits >= (sensitivity[b, back] - TOLERANCE) * present:
-            found_back[b, back] = 1.0
-            back += 1
+        true_positives, false_positives, new_true_positives, new_false_positives = 0.0, 0.0, 0.0, 0.0
+        index, index_back = 0, 0
+        while (
+            index_back < sensitivity.shape[1] and true_positives >= (sensitivity[b, index_back] - TOLERANCE) * present
+        ):
+            specificity_out[b, index_back] = 1.0
+            index_back += 1
         for i in range(order.size):
             if truth[i]:
-                new_hits += weight[b, order[i]]
+                new_true_positives += weight[b, order[i]]
             else:
-                new_alarms += weight[b, order[i]]
+                new_false_positives += weight[b, order[i]]
             if not last[i]:
                 continue
-            while at < specificity.shape[1] and new_alarms > (1 - specificity[b, at] + TOLERANCE) * absent:
+            while (
+                index < specificity.shape[1] and new_false_positives > (1 - specificity[b, index] + TOLERANCE) * absent
+            ):
                 share = 0.0
                 if lines:
-                    share = max((1 - specificity[b, at]) * absent - alarms, 0.0) / (new_alarms - alarms)
-                found[b, at] = (hits + share * (new_hits - hits)) / present
-                at += 1
-            hits, alarms = new_hits, new_alarms
-            while back < sensitivity.shape[1] and hits >= (sensitivity[b, back] - TOLERANCE) * present:
-                found_back[b, back] = 1 - alarms / absent
-                back += 1
-        while at < specificity.shape[1] and not np.isnan(specificity[b, at]):
-            found[b, at] = 1.0
-            at += 1
+                    share = max((1 - specificity[b, index]) * absent - false_positives, 0.0) / (
+                        new_false_positives - false_positives
+                    )
+                sensitivity_out[b, index] = (true_positives + share * (new_true_positives - true_positives)) / present
+                index += 1
+            true_positives, false_positives = new_true_positives, new_false_positives
+            while (
+                index_back < sensitivity.shape[1]
+                and true_positives >= (sensitivity[b, index_back] - TOLERANCE) * present
+            ):
+                specificity_out[b, index_back] = 1 - false_positives / absent
+                index_back += 1
+        while index < specificity.shape[1] and not np.isnan(specificity[b, index]):
+            sensitivity_out[b, index] = 1.0
+            index += 1
 
 
 @njit(nogil=True)
-def _drop_unattained(weight: Any, order: Any, truth: Any, groups: Any, wanted: Any, out: Any) -> None:
-    """NaN where only calling nobody (everyone) attains the stated rate because several cases tie at the end."""
+def _drop_unattained(weight: Any, order: Any, truth: Any, groups: Any, targets: Any, out: Any) -> None:
+    """Set a rate to NaN if ties of several cases make the target attainable only by calling all cases alike."""
     last, shared = groups
     for b in range(weight.shape[0]):
         present, absent, highest, lowest, seen = 0.0, 0.0, 0.0, 0.0, False
@@ -284,11 +495,11 @@ def _drop_unattained(weight: Any, order: Any, truth: Any, groups: Any, wanted: A
                 seen = True
                 lowest = group_present if shared[i] else 0.0
             group_present, group_absent = 0.0, 0.0
-        for k in range(wanted[0].shape[1]):
-            if highest > (1 - wanted[0][b, k] + TOLERANCE) * absent:
+        for k in range(targets[0].shape[1]):
+            if highest > (1 - targets[0][b, k] + TOLERANCE) * absent:
                 out[0][b, k] = np.nan
-        for k in range(wanted[1].shape[1]):
-            if lowest > (1 - wanted[1][b, k] + TOLERANCE) * present:
+        for k in range(targets[1].shape[1]):
+            if lowest > (1 - targets[1][b, k] + TOLERANCE) * present:
                 out[1][b, k] = np.nan
 
 

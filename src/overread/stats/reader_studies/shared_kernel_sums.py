@@ -1,8 +1,8 @@
-"""Sums over pairs of looks that share a reader, a case or a patient: what the moments of U-statistics are made of.
+"""Sums over pairs of kernels that share a reader, a case or a patient, from which U-statistic moments are computed.
 
-A look is what a metric averages: a present-absent pair of one reader for an AUC (its win), a read case for a rate
-(right or wrong). Sums come with axes [r, p, a]: 0 = whether the two looks share it or not, 1 = they share reader,
-present case, absent case; with patients p stands for "a patient" and a is unused.
+A kernel is what a metric averages: for an AUC, the win of a present-absent pair of one reader; for a rate, whether a
+read is correct. Sums have the axes [r, p, a]: 0 = any, 1 = the two kernels share the reader, the present case, the
+absent case. With patients, p stands for a shared patient and a is unused.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from overread.stats.reader_studies.pair_kernels import PatientSums, pair_sums, p
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Sums of products of two looks, one of q, one of q (parts of a metric x arms)."""
+    """Sums of products of two kernels, for the q combinations of a part of the metric and an arm."""
 
     by_reader: Floats  # (q, q, n_readers, 2, 2), the same reader twice
     pooled: Floats  # (q, q, 2, 2), any two readers
-    of_units: tuple[Floats, Floats]  # (q, n_present or n_patients), (q, n_absent): sum of the looks at each
+    of_units: tuple[Floats, Floats]  # (q, n_present or n_patients), (q, n_absent): sum of the kernels of each
 
     @property
     def joined(self) -> Floats:
-        """With the reader as one more axis, (q, q, 2, 2, 2)."""
+        """Sums with the reader as a further axis, (q, q, 2, 2, 2)."""
         return np.stack((self.pooled, self.by_reader.sum(axis=2)), axis=2)
 
 
 def totals(y: Bools, scores: Floats, parts: tuple[str, ...]) -> tuple[Floats, Floats]:
-    """Sum of the looks and their number, each (q, n_readers); scores (n_arms, n_readers, n_cases), NaN = not read."""
+    """Sum and number of kernels, each (q, n_readers), for scores (n_arms, n_readers, n_cases) with NaN = not read."""
     n_arms, n_readers, n_cases = scores.shape
-    won, looked = [], []
+    wins, numbers = [], []
     for part in parts:
         values, _, counts = influences(y, scores.reshape(-1, n_cases), part)
         number = np.prod([count for count in counts if count is not None], axis=0)
-        won.append(np.where(number > 0, np.nan_to_num(values) * number, 0.0).reshape(n_arms, n_readers))
-        looked.append(number.reshape(n_arms, n_readers))
-    return np.concatenate(won), np.concatenate(looked)
+        wins.append(np.where(number > 0, np.nan_to_num(values) * number, 0.0).reshape(n_arms, n_readers))
+        numbers.append(number.reshape(n_arms, n_readers))
+    return np.concatenate(wins), np.concatenate(numbers)
 
 
-def shared_looks(
+def shared_kernels(
     y: Bools, scores: Floats, parts: tuple[str, ...], centre: Floats, cluster: Codes | None
 ) -> tuple[Shared, Shared]:
-    """Sums of looks less centre (q,), and numbers of looks."""
+    """Sums of products of kernels minus `centre` (q,), and numbers of such products."""
     if parts == ("auc",):
         if cluster is None:
             return _of_pairs(scores[..., y], scores[..., ~y], centre)
@@ -64,28 +64,29 @@ def shared_looks(
 
 
 def _right(y: Bools, scores: Floats, part: str, centre: Floats) -> tuple[Floats, Floats]:
-    """Whether each read of the part's class was right, less the centre, and 1 for each such read; 0 elsewhere."""
+    """Correctness of each read of the class of the part minus the centre, and indicator of such reads; 0 elsewhere."""
     mask, right = (y, scores) if part == "sensitivity" else (~y, 1 - scores)
     seen = ~np.isnan(scores) & mask
     return np.where(seen, right - centre[:, None, None], 0.0), seen.astype(np.float64)
 
 
 def _of_pairs(present: Floats, absent: Floats, centre: Floats) -> tuple[Shared, Shared]:
+    """Sums for an AUC with independent cases."""
     n_arms, n_readers, _ = present.shape
     flat = [of.reshape(n_arms * n_readers, -1) for of in (present, absent)]
-    found = pair_sums(flat[0], flat[1], np.repeat(centre, n_readers))
-    rows, columns = found.rows.reshape(present.shape), found.columns.reshape(absent.shape)
+    sums = pair_sums(flat[0], flat[1], np.repeat(centre, n_readers))
+    rows, columns = sums.rows.reshape(present.shape), sums.columns.reshape(absent.shape)
     counts = [(~np.isnan(of)).astype(np.float64) for of in flat]
     pairs = (counts[0] @ counts[0].T) * (counts[1] @ counts[1].T)
-    seen = [of.reshape(n_arms, n_readers, -1) for of in counts]
-    number = [of.sum(axis=2, keepdims=True) for of in seen]
-    return _summed(rows, columns, found.products), _summed(seen[0] * number[1], seen[1] * number[0], pairs)
+    reads = [of.reshape(n_arms, n_readers, -1) for of in counts]
+    number = [of.sum(axis=2, keepdims=True) for of in reads]
+    return _summed(rows, columns, sums.products), _summed(reads[0] * number[1], reads[1] * number[0], pairs)
 
 
 def _summed(rows: Floats, columns: Floats, products: Floats | None = None) -> Shared:
-    """Rows (q, n_readers, n_present), columns (q, n_readers, n_absent), products (q n_readers, q n_readers) of pairs.
+    """Sums from rows (q, n_readers, n_present), columns (q, n_readers, n_absent) and products of all kernels.
 
-    Without products each look is of one case and its sum is in the rows or in the columns; with them it is in both.
+    Without products, each kernel is of one case and is in either the rows or the columns; with them it is in both.
     """
     q, n_readers, _ = rows.shape
     total = rows.sum(axis=2) + (columns.sum(axis=2) if products is None else 0.0)
@@ -103,23 +104,24 @@ def _summed(rows: Floats, columns: Floats, products: Floats | None = None) -> Sh
 
 
 def _by_patient(values: NDArray[Any], cluster: Codes) -> Floats:
-    """(…, n_cases) -> (k, n_patients), k all rows."""
+    """Sums by patient, (..., n_cases) -> (k, n_patients), where k is the number of rows."""
     size = int(cluster.max()) + 1
     return np.stack([np.bincount(cluster, row, minlength=size) for row in values.reshape(-1, cluster.size)])
 
 
 def _of_pairs_of_patients(y: Bools, scores: Floats, centre: Floats, cluster: Codes) -> tuple[Shared, Shared]:
+    """Sums for an AUC with clustered cases."""
     n_readers, read = scores.shape[1], ~np.isnan(scores)
     counts = patient_counts(_by_patient(read & y, cluster), _by_patient(read & ~y, cluster))
     flat, size = scores.reshape(-1, cluster.size), int(cluster.max()) + 1
-    won = patient_sums(y, flat, cluster, size, np.repeat(centre, n_readers))
-    return _shared_patient(won, n_readers, touches=2), _shared_patient(counts, n_readers, touches=2)
+    wins = patient_sums(y, flat, cluster, size, np.repeat(centre, n_readers))
+    return _shared_patient(wins, n_readers, touches=2), _shared_patient(counts, n_readers, touches=2)
 
 
 def _shared_patient(sums: PatientSums, n_readers: int, *, touches: int) -> Shared:
-    """Pairs of looks that share at least one patient, by inclusion and exclusion over the four ways to.
+    """Sums over pairs of kernels that share at least one patient, by inclusion and exclusion.
 
-    touches: how many patients a look is counted with, 2 for the pairs of an AUC.
+    `touches` is the number of patients with which a kernel is counted, 2 for the pairs of an AUC.
     """
     touching, within = (of.reshape(-1, n_readers, of.shape[1]) for of in (sums.touching, sums.within))
     q, total = len(touching), touching.sum(axis=2) / touches

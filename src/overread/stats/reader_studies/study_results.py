@@ -1,4 +1,4 @@
-"""What a reader study gives back, and the design that it must have for each analysis."""
+"""Results of a reader study, and the design that each analysis requires."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from overread.stats.quantiles import critical, upper
 from overread.stats.reader_studies.obuchowski_rockette import Components
 from overread.stats.reader_studies.u_statistics import Moments
 
-ROUNDING = 1e-15  # a variance this near 0 is 0: it is a difference of means of products near 1
-NULL = {"auc": 0.5, "youden": 0.0}  # what a reader without knowledge attains; sensitivity and specificity have no such
+ROUNDING = 1e-15  # variances below this are rounding error of a difference of means of products near 1
+NULL = {"auc": 0.5, "youden": 0.0}  # value of an uninformative reader; rates have none
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a caller asked for, beside the data."""
+    """Options of an analysis."""
 
     metric: str
     covariance: str
@@ -36,7 +36,19 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ReaderResult:
-    """One reader, taken as fixed: each arm, and the difference of each pair of arms (first minus second)."""
+    """Results of one reader as a fixed effect.
+
+    Attributes
+    ----------
+    arms : tuple of Estimate
+        Performance in each arm.
+    pairs : dict of tuple to Estimate
+        Difference of each pair of arms, first minus second.
+
+    Notes
+    -----
+    Intervals are normal. Part of `ReaderStudy`.
+    """
 
     arms: tuple[Estimate, ...]
     pairs: dict[tuple[int, int], Estimate]
@@ -44,7 +56,35 @@ class ReaderResult:
 
 @dataclass(frozen=True, slots=True)
 class ReaderStudy:
-    """The mean reader in each arm, the differences, and what they rest on."""
+    """Results of a reader study.
+
+    Attributes
+    ----------
+    arms : tuple of Estimate
+        Mean performance of the readers in each arm.
+    difference : Estimate
+        Arm 0 minus arm 1; NaN with a note unless there are two arms.
+    pairs : dict of tuple to Estimate
+        Differences of all pairs of arms; p is not adjusted for the number of pairs.
+    f : float
+        F statistic of the test of equal arms; f times df[0] is chi-square if df[1] is infinite.
+    df : tuple of float
+        Degrees of freedom of the numerator and denominator.
+    p : float
+        P value of the test of equal arms.
+    components : Components or Moments
+        Variance components (Obuchowski-Rockette) or moments (U-statistics).
+    per_reader : tuple of ReaderResult
+        Results of each reader.
+    method : str
+        Method of the analysis.
+    note : str
+        Notes on the analysis, or "".
+
+    Notes
+    -----
+    `compare_arms` and `model_against_readers` return this result.
+    """
 
     arms: tuple[Estimate, ...]
     difference: Estimate  # arm 0 - arm 1 where there are two; otherwise NaN with a note
@@ -59,8 +99,10 @@ class ReaderStudy:
 
 
 def mean_estimate(raw: Estimate, df: float, *, metric: str, confidence: float) -> Estimate:
-    """A mean over readers with value, se and method completed; the interval is not cut at 0 and 1.
+    """Add interval and p value to a mean over readers; the interval is not clipped to [0, 1].
 
+    Examples
+    --------
     >>> round(mean_estimate(Estimate(0.9, se=0.01), float("inf"), metric="auc", confidence=0.95).low, 4)
     0.8804
     """
@@ -75,7 +117,7 @@ def mean_estimate(raw: Estimate, df: float, *, metric: str, confidence: float) -
 
 
 def pair_estimate(raw: Estimate, df: float, asked: Asked) -> Estimate:
-    """A difference with value, se and method completed by the test asked for; without variance there is none."""
+    """Add interval and the requested test to a difference; without variance there is no test."""
     if raw.se == 0:
         note = codes.notes(raw.note, codes.note("zero_variance"), codes.note("no_test"))
         return replace(raw, low=raw.value, high=raw.value, note=note)
@@ -83,7 +125,7 @@ def pair_estimate(raw: Estimate, df: float, asked: Asked) -> Estimate:
 
 
 def only_pair(pairs: dict[tuple[int, int], Estimate], n_arms: int) -> Estimate:
-    """The difference where there are two arms, otherwise NaN and why."""
+    """The difference if there are two arms, otherwise NaN with a note."""
     if n_arms == 2:
         return pairs[0, 1]
     return Estimate(nan, note=codes.note("one_arm") if n_arms == 1 else codes.note("several_arms", n=n_arms))
@@ -92,7 +134,7 @@ def only_pair(pairs: dict[tuple[int, int], Estimate], n_arms: int) -> Estimate:
 def reader_result(
     values: Floats, variances: Floats, differences: dict[tuple[int, int], float], asked: Asked
 ) -> ReaderResult:
-    """One reader as fixed: values and variances (n_arms,), variances of the differences; normal intervals."""
+    """Results of one reader as a fixed effect, from values and variances (n_arms,) and variances of the differences."""
     method, arms = codes.methods(codes.method("single_reader"), codes.method("scale_wald")), []
     for value, variance in zip(values, variances, strict=True):
         se, why = root(float(variance))
@@ -107,8 +149,10 @@ def reader_result(
 
 
 def root(variance: float) -> tuple[float, codes.Text]:
-    """The root of a variance estimate, or NaN and why there is none.
+    """Square root of a variance estimate, or NaN and the reason.
 
+    Examples
+    --------
     >>> root(0.04), root(-1.0)[1]
     ((0.2, ''), 'no CI: negative variance estimate (-1)')
     """
@@ -124,6 +168,8 @@ def root(variance: float) -> tuple[float, codes.Text]:
 def scale(df: float) -> codes.Text:
     """The scale of the interval, as a part of its method.
 
+    Examples
+    --------
     >>> scale(15.26), scale(float("inf"))
     ('t interval, 15.3 df', 'Wald interval')
     """
@@ -131,7 +177,7 @@ def scale(df: float) -> codes.Text:
 
 
 def class_note(y: Bools, metric: str) -> codes.Text:
-    """Why the metric cannot be computed on these cases, or ""."""
+    """Reason why the metric cannot be computed on these cases, or ""."""
     missing = [word for word, mask in (("present", y), ("absent", ~y)) if not mask.any()]
     needed = {"sensitivity": ["present"], "specificity": ["absent"]}.get(metric, ["present", "absent"])
     lacking = [word for word in needed if word in missing]
@@ -139,34 +185,37 @@ def class_note(y: Bools, metric: str) -> codes.Text:
 
 
 def check_design(read: Bools, cases: str, *, where: str) -> None:
-    """Refuse reads (n_arms, n_readers, n_cases), of cases that somebody read, that are not of the design named."""
+    """Raise if reads (n_arms, n_readers, n_cases) do not have the design that `cases` names."""
     n_cases = read.shape[2]
     if cases == "within readers":
-        fits = (read == read[:1]).all() and (read[0].sum(axis=0) == 1).all()
+        is_valid = (read == read[:1]).all() and (read[0].sum(axis=0) == 1).all()
         expected = "every case read by one reader, in every arm"
     elif cases == "within arms":
-        fits = (read == read[:, :1]).all() and (read[:, 0].sum(axis=0) == 1).all()
+        is_valid = (read == read[:, :1]).all() and (read[:, 0].sum(axis=0) == 1).all()
         expected = "every case in one arm, read by every reader"
     else:
-        fits, expected = read.all(), "every reader to read every case in every arm"
-    empty = [f"reader {j} in arm {i}" for i, j in np.argwhere(~read.any(axis=2))]
-    if not fits or empty:
+        is_valid, expected = read.all(), "every reader to read every case in every arm"
+    without_reads = [f"reader {j} in arm {i}" for i, j in np.argwhere(~read.any(axis=2))]
+    if not is_valid or without_reads:
         counts = np.ndenumerate(read.sum(axis=2))
-        few = [f"reader {j} in arm {i}: {n} of {n_cases}" for (i, j), n in counts if n < n_cases]
-        found = f"no reads of {', '.join(empty[:5])}" if empty else f"{(~read).sum()} of {read.size} reads missing"
+        incomplete = [f"reader {j} in arm {i}: {n} of {n_cases}" for (i, j), n in counts if n < n_cases]
+        found = (
+            f"no reads of {', '.join(without_reads[:5])}"
+            if without_reads
+            else f"{(~read).sum()} of {read.size} reads missing"
+        )
         raise InputError(
             f"{where}: scores",
             expected,
             found,
-            examples=[] if empty else few,
-            do='Use covariance="u-statistic" (steadier: "u-centred"), made for missing reads and readers with other '
-            'cases; or, where each reader or each arm has cases of its own by design, cases="within readers" or '
-            '"within arms".',
+            examples=[] if without_reads else incomplete,
+            do='Use covariance="u-statistic" or "u-centred" for missing or unbalanced reads, or cases="within readers" '
+            'or "within arms" if each reader or each arm has its own cases by design.',
         )
 
 
 def equality(ms_arm: float, denominator: float, df: tuple[float, float]) -> tuple[float, float]:
-    """F and p of the test that all arms are equal; NaN without variance."""
+    """F statistic and p value of the test of equal arms; NaN without variance."""
     if df[0] == 0 or isnan(ms_arm) or not denominator > 0:
         return nan, nan
     f = ms_arm / denominator

@@ -1,4 +1,4 @@
-"""Receiver operating characteristic curves and the area under them: intervals, comparisons, parts."""
+"""ROC curves and areas under them: intervals, comparisons, partial areas, influence values."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
-"""Placement values: for every case the share of the other class that it beats, and the variance that follows from them.
+"""Placement values of the cases and the variance of an AUC that follows from them.
 
-Everything about an empirical AUC (DeLong 1988, Obuchowski 1997, weights, strata) is a sum over cases of influence
-values; they are found with one sort and a few linear passes, so that a million cases cost little more than
-np.argsort.
+The variance of every empirical AUC here (DeLong 1988, Obuchowski 1997, weights, strata) is computed from influence
+values of the cases. These take one sort and a few linear passes, so that the cost at a million cases is close to that
+of np.argsort.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from overread.stats.sampling_design import undrawn
 
 @dataclass(frozen=True, slots=True)
 class ClassGroups:
-    """Which cases belong together: a patient code per case, and optionally the sampling stratum of each patient."""
+    """Grouping of the cases: patient code of each case and, optionally, sampling stratum of each case."""
 
     cluster: Codes | None = None  # (n_cases,) codes 0 … n_clusters-1; None = every case is its own patient
     n_clusters: int = 0
     stratum: Codes | None = None  # (n_cases,) codes 0 … n_strata-1; constant within a patient
     n_strata: int = 0
-    undrawn: Floats | None = None  # (n_strata,) or (1,), see `sampling.undrawn`
+    undrawn: Floats | None = None  # (n_strata,) or (1,), see `sampling_design.undrawn`
 
 
 @dataclass(frozen=True, slots=True)
 class AucVariance:
-    """The covariance of estimates that share their cases; NaN with a note where it is undefined."""
+    """Covariance matrix of estimates on the same cases; NaN with a note where it is undefined."""
 
     covariance: Floats  # (k, k)
     note: codes.Text = codes.NONE
@@ -47,28 +47,83 @@ def groups_of(
     weights: Floats | None = None,
     finite: bool = False,
 ) -> ClassGroups:
-    """The groups that a caller's labels state; None = every case is its own patient, no strata.
+    """Encode patients and sampling strata of the cases.
 
-    finite: variances are those of a finite population, as large as the sum of the weights (n_cases,).
+    Parameters
+    ----------
+    n_cases : int
+        Number of cases.
+    cluster : array_like, shape (n_cases,), or None
+        Patient identifier of each case; None treats every case as an independent patient.
+    strata : array_like, shape (n_cases,), or None
+        Sampling stratum of each case; None means simple random sampling.
+    where : str
+        Name of the calling function, used in error messages.
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities. By default every case has weight 1.
+    finite : bool, default False
+        Whether variances are those of a finite population whose size is the sum of `weights`.
 
+    Returns
+    -------
+    ClassGroups
+        Integer codes of patients and strata, and the share of each stratum that was not sampled.
+
+    Raises
+    ------
+    InputError
+        If a label array has another shape or a missing label, or `finite` is set without weights.
+
+    Notes
+    -----
+    The correction for a finite population is described in `overread.stats.sampling_design.undrawn`.
+
+    Examples
+    --------
     >>> groups_of(3, ["a", "b", "a"], None, where="auc").n_clusters
     2
     """
     patient, n_clusters = (None, 0) if cluster is None else group_codes(cluster, n_cases, where=where)
     stratum, n_strata = (None, 0) if strata is None else group_codes(strata, n_cases, where=where, name="strata")
-    left = None
+    share_undrawn = None
     if finite and n_cases:
-        left = undrawn(weights, np.zeros(n_cases, np.intp) if stratum is None else stratum, where=where)
-    return ClassGroups(patient, n_clusters, stratum, n_strata, left)
+        share_undrawn = undrawn(weights, np.zeros(n_cases, np.intp) if stratum is None else stratum, where=where)
+    return ClassGroups(patient, n_clusters, stratum, n_strata, share_undrawn)
 
 
 def placements(y: Bools, score: Floats, weights: Floats | None = None) -> tuple[float, Floats]:
-    """The AUC and, per case, the (weighted) share of the other class that the case beats; ties count one half.
+    """Empirical AUC and placement value of each case.
 
-    For a case with the finding the share of absent cases that score lower, for one without it the share of present
-    cases that score higher. Both classes must occur. Unweighted counts are exact: no rounding enters before the
-    division.
+    The placement value of a present case is the (weighted) proportion of absent cases that score lower; that of an
+    absent case is the proportion of present cases that score higher. Ties count one half.
 
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n_cases,)
+        Reference standard; both classes must occur.
+    score : ndarray of float64, shape (n_cases,)
+        Finite scores.
+    weights : ndarray of float64, shape (n_cases,), optional
+        Inverse inclusion probabilities.
+
+    Returns
+    -------
+    auc : float
+        Weighted mean of the placement values of the present cases.
+    placement : ndarray of float64, shape (n_cases,)
+        Placement value of each case.
+
+    Notes
+    -----
+    Unweighted counts are exact: no rounding occurs before the final division.
+
+    References
+    ----------
+    * DeLong ER, DeLong DM, Clarke-Pearson DL (1988). Comparing the areas under two or more correlated receiver
+      operating characteristic curves: a nonparametric approach. Biometrics 44:837-845. doi:10.2307/2531595
+
+    Examples
+    --------
     >>> placements(np.array([True, False, False]), np.array([2.0, 2.0, 1.0]))
     (0.75, array([0.75, 0.5 , 1.  ]))
     """
@@ -84,36 +139,36 @@ def placements(y: Bools, score: Floats, weights: Floats | None = None) -> tuple[
     n_absent, n_present = absent_below[-1], present_below[-1]
     if not (ranked[1:] > ranked[:-1]).all():
         absent_below, present_below = _midway(ranked, absent_below), _midway(ranked, present_below)
-    beaten = np.where(present, absent_below, n_present - present_below)
+    wins = np.where(present, absent_below, n_present - present_below)
     total = np.where(present, n_absent, n_present)
-    placed = np.empty(y.size)
-    placed[order] = beaten / total
+    placement = np.empty(y.size)
+    placement[order] = wins / total
     if weights is None:
-        return float(beaten[present].sum() / (n_absent * n_present)), placed
-    mine = weights[y]
-    return float((mine * placed[y]).sum() / mine.sum()), placed
+        return float(wins[present].sum() / (n_absent * n_present)), placement
+    present_weights = weights[y]
+    return float((present_weights * placement[y]).sum() / present_weights.sum()), placement
 
 
 def _midway(ranked: Floats, cumulative: Floats) -> Floats:
-    """Cumulative counts where every member of a tie stands in the middle of its tie."""
+    """Cumulative counts with every member of a group of ties at the middle of its group."""
     start = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
     size = np.diff(start, append=ranked.size)
-    through = cumulative[start + size - 1]
-    before = np.concatenate(([0.0], through[:-1]))
-    return np.repeat((before + through) / 2, size)
+    last = cumulative[start + size - 1]
+    previous = np.concatenate(([0.0], last[:-1]))
+    return np.repeat((previous + last) / 2, size)
 
 
-def centred(y: Bools, auc: float, placed: Floats, weights: Floats | None = None) -> Floats:
-    """Influence values (n_cases,): w (placement - AUC) / (total weight of the class); they sum to 0 in each class."""
+def centred(y: Bools, auc: float, placement: Floats, weights: Floats | None = None) -> Floats:
+    """Influence values (n_cases,): w (placement - AUC) / (total weight of the class). They sum to 0 in each class."""
     if weights is None:
         n_present = int(np.count_nonzero(y))
-        return (placed - auc) / np.where(y, float(n_present), float(y.size - n_present))
+        return (placement - auc) / np.where(y, float(n_present), float(y.size - n_present))
     total_present = weights[y].sum()
-    return weights * (placed - auc) / np.where(y, total_present, weights.sum() - total_present)
+    return weights * (placement - auc) / np.where(y, total_present, weights.sum() - total_present)
 
 
 def by_cluster(values: Floats, y: Bools, groups: ClassGroups) -> tuple[Floats, Floats]:
-    """Sums per patient of the values of present and of absent cases: two arrays (k, n_clusters)."""
+    """Sum the influence values of present and of absent cases by patient: two arrays (k, n_clusters)."""
     if groups.cluster is None:
         return np.where(y, values, 0.0), np.where(y, 0.0, values)
     size = groups.n_clusters
@@ -123,10 +178,11 @@ def by_cluster(values: Floats, y: Bools, groups: ClassGroups) -> tuple[Floats, F
 
 
 def factors(y: Bools, groups: ClassGroups) -> tuple[float, float, float, codes.Text]:
-    """Obuchowski's small-sample factors for present, absent and both, and a note where one of them is undefined.
+    """Small-sample factors of Obuchowski (1997) for present, absent and both classes, and a note if one is undefined.
 
-    I10/(I10-1), I01/(I01-1), I/(I-1) with I10 the patients who have a present case, I01 those who have an absent one,
-    I all; with one case per patient the first two are DeLong's m/(m-1) and n/(n-1).
+    The factors are I10/(I10-1), I01/(I01-1) and I/(I-1), where I10 is the number of patients with a present case, I01
+    the number with an absent case and I the number of patients. With one case per patient the first two are the factors
+    m/(m-1) and n/(n-1) of DeLong et al. (1988).
     """
     if groups.cluster is None:
         n_present = int(np.count_nonzero(y))
@@ -143,10 +199,11 @@ def factors(y: Bools, groups: ClassGroups) -> tuple[float, float, float, codes.T
 
 
 def spread(values: Floats, y: Bools, groups: ClassGroups) -> AucVariance:
-    """The covariance (k, k) of k estimates from their influence values (k, n_cases), patients independent.
+    """Covariance matrix (k, k) of k estimates from their influence values (k, n_cases), for independent patients.
 
-    Without strata Obuchowski's estimator (DeLong's when every case is its own patient). With strata the linearised
-    estimator of survey sampling: n_h/(n_h-1) times the centred sum of squares over the patients of stratum h.
+    Without strata this is the estimator of Obuchowski (1997), which equals that of DeLong et al. (1988) if every case
+    is its own patient. With strata it is the linearised estimator of survey sampling: n_h/(n_h-1) times the centred sum
+    of squares over the patients of stratum h.
     """
     if groups.stratum is not None:
         return _stratified_spread(values, y, groups)
@@ -162,22 +219,49 @@ def spread(values: Floats, y: Bools, groups: ClassGroups) -> AucVariance:
 
 
 def _stratified_spread(values: Floats, y: Bools, groups: ClassGroups) -> AucVariance:
+    """Linearised covariance matrix for patients sampled within strata."""
     present, absent = by_cluster(values, y, groups)
     totals = present + absent
     stratum = stratum_of_cluster(groups)
     size = np.bincount(stratum, minlength=groups.n_strata)
-    left = np.ones(groups.n_strata) if groups.undrawn is None else groups.undrawn
-    alone = (size == 1) & (left > 0)
+    share_undrawn = np.ones(groups.n_strata) if groups.undrawn is None else groups.undrawn
+    alone = (size == 1) & (share_undrawn > 0)
     if alone.any():
         note = codes.note("single_patient_strata", n=int(alone.sum()))
         return AucVariance(np.full((len(values), len(values)), nan), note)
     mean = np.array([np.bincount(stratum, row, minlength=groups.n_strata) for row in totals]) / size
     deviation = totals - mean[:, stratum]
-    return AucVariance((deviation * (left * size / np.maximum(size - 1, 1))[stratum]) @ deviation.T)
+    return AucVariance((deviation * (share_undrawn * size / np.maximum(size - 1, 1))[stratum]) @ deviation.T)
 
 
 def stratum_of_cluster(groups: ClassGroups) -> Codes:
-    """The stratum of every patient (n_clusters,); a patient in two strata is refused."""
+    """Sampling stratum of every patient.
+
+    Parameters
+    ----------
+    groups : ClassGroups
+        Grouping of the cases with sampling strata.
+
+    Returns
+    -------
+    ndarray of intp, shape (n_clusters,)
+        Stratum code of each patient.
+
+    Raises
+    ------
+    InputError
+        If a patient is in several strata.
+
+    Notes
+    -----
+    Without patient identifiers the strata of the cases are returned.
+
+    Examples
+    --------
+    >>> groups_with_strata = groups_of(3, ["a", "b", "a"], ["s", "t", "s"], where="auc")
+    >>> stratum_of_cluster(groups_with_strata).tolist()
+    [0, 1]
+    """
     assert groups.stratum is not None
     if groups.cluster is None:
         return groups.stratum
@@ -187,16 +271,22 @@ def stratum_of_cluster(groups: ClassGroups) -> Codes:
     np.maximum.at(high, groups.cluster, groups.stratum)
     split = int((low != high).sum())
     if split:
-        raise InputError("strata", "every patient in one stratum", f"{split} patients in several strata")
+        raise InputError(
+            "strata",
+            "every patient in one stratum",
+            f"{split} patients in several strata",
+            do="Assign all cases of a patient to one stratum.",
+        )
     return low
 
 
 def satterthwaite(values: Floats, y: Bools, groups: ClassGroups) -> float:
-    """Degrees of freedom of the variance of one AUC, for a t quantile; values (n_cases,).
+    """Degrees of freedom of the variance of one AUC, for a t quantile; `values` has shape (n_cases,).
 
-    The variance is a sum of independent pieces: patients with present cases only, with absent cases only, with both.
-    df = (sum of pieces)^2 / sum of piece^2 / (patients in the piece - 1). Without clusters the pieces are S10/m and
-    S01/n and this is Welch's formula, df = (S10/m + S01/n)^2 / ((S10/m)^2/(m-1) + (S01/n)^2/(n-1)).
+    The variance is a sum of independent components: patients with present cases only, with absent cases only, and with
+    both. Satterthwaite's formula is df = (sum of components)^2 / sum of component^2 / (patients of the component - 1).
+    Without clusters the components are S10/m and S01/n, which gives Welch's formula, df = (S10/m + S01/n)^2 /
+    ((S10/m)^2/(m-1) + (S01/n)^2/(n-1)).
     """
     present, absent = by_cluster(values[None], y, groups)
     squares = (present[0] + absent[0]) ** 2
@@ -214,8 +304,24 @@ def satterthwaite(values: Floats, y: Bools, groups: ClassGroups) -> float:
 
 
 def one_class(y: Bools) -> codes.Text:
-    """Why an AUC cannot be computed for want of a class, or "" where both occur.
+    """Reason why an AUC cannot be computed if a class is empty, or an empty string if both classes occur.
 
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n_cases,)
+        Reference standard.
+
+    Returns
+    -------
+    str
+        Note for an estimate, or "".
+
+    Notes
+    -----
+    An AUC is undefined without at least one present and one absent case.
+
+    Examples
+    --------
     >>> one_class(np.array([True, True]))
     'NE: all cases (n = 2) had the finding present'
     """
@@ -228,8 +334,10 @@ def one_class(y: Bools) -> codes.Text:
 
 
 def describe(groups: ClassGroups, *, weighted: bool) -> codes.Text:
-    """The name of the variance, for an estimate's method.
+    """Name of the variance estimator, for the method of an estimate.
 
+    Examples
+    --------
     >>> describe(ClassGroups(), weighted=False)
     'DeLong'
     """

@@ -1,4 +1,4 @@
-"""ROC curves and the area under them: estimates, intervals, comparisons; patients, weights and strata respected."""
+"""Empirical ROC curves and areas under them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,23 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class AucCovariance:
-    """The AUCs of several raters on the same cases and their covariance; NaN with a note where undefined."""
+    """AUCs of several raters on the same cases and their covariance matrix.
+
+    Attributes
+    ----------
+    aucs : ndarray of float64, shape (n_raters,)
+        Area under the ROC curve of each rater.
+    covariance : ndarray of float64, shape (n_raters, n_raters)
+        Covariance matrix of the AUCs; NaN where undefined.
+    method : str
+        Variance estimator.
+    note : str
+        Reason for values that are NaN, otherwise "".
+
+    Notes
+    -----
+    `auc_covariance` returns this result and gives the formula.
+    """
 
     aucs: Floats  # (n_raters,)
     covariance: Floats  # (n_raters, n_raters)
@@ -45,7 +61,25 @@ class AucCovariance:
 
 @dataclass(frozen=True, slots=True)
 class RocCurve:
-    """The attainable points of an ROC curve, from (0, 0) to (1, 1); a call is present when score >= threshold."""
+    """Attainable points of an ROC curve, from (0, 0) to (1, 1).
+
+    A case is called present if its score is at or above the threshold of a point.
+
+    Attributes
+    ----------
+    false_positive_rate : ndarray of float64, shape (n_points,)
+        1 - specificity at each point.
+    true_positive_rate : ndarray of float64, shape (n_points,)
+        Sensitivity at each point.
+    threshold : ndarray of float64, shape (n_points,)
+        Threshold of each point in decreasing order; the first one is infinite.
+    note : str
+        Reason for rates that are NaN, otherwise "".
+
+    Notes
+    -----
+    `roc_curve` returns this result.
+    """
 
     false_positive_rate: Floats  # (n_points,)
     true_positive_rate: Floats  # (n_points,)
@@ -64,35 +98,62 @@ def auc(
     finite: bool = False,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Area under the ROC curve: the chance that a case with the finding scores above one without it, ties one half.
+    """Area under the receiver operating characteristic (ROC) curve.
+
+    The estimand is the probability that a randomly chosen case with the finding has a higher score than a randomly
+    chosen case without it, where ties count one half.
 
     Parameters
     ----------
-    y : bool (n_cases,), the truth.
-    score : float (n_cases,), higher = more likely present; never flipped.
-    cluster : (n_cases,), the patient of each case; the variance then is Obuchowski's.
-    interval : "wald" (clipped to [0, 1] without cluster, raw with it, as the reference programs do); "logit"; or
-        "logit-t", the logit interval with a t quantile and Welch-Satterthwaite df (S10/m + S01/n)^2 /
-        ((S10/m)^2/(m-1) + (S01/n)^2/(n-1)), for few cases of a class; with patients see `placement.satterthwaite`.
-    weights : float (n_cases,), inverse inclusion probabilities: the Hajek estimate, linearised variance.
-    strata : (n_cases,), sampling strata; patients are drawn within them, n_h/(n_h-1) centred sums of squares.
-    finite : the estimate is about the population that was drawn from, as large as the sum of the weights: the variance
-        of each stratum times 1 - n_h/N_h, 0 where it was taken whole; see `sampling.undrawn`.
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    score : array_like of float, shape (n_cases,)
+        Score of each case; higher means more likely present. The direction is never reversed.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case; the variance is then that of Obuchowski (1997). By default every case is
+        treated as an independent patient.
+    interval : {"wald", "logit", "logit-t"}, default "wald"
+        Scale and quantile of the interval: Wald on the scale of the AUC (clipped to [0, 1] unless `cluster` is given),
+        Wald on the logit scale, or logit scale with a t quantile (recommended below 50 cases of a class).
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities; gives the Hajek estimate with a linearised variance.
+    strata : array_like, shape (n_cases,), optional
+        Sampling stratum of each case, constant within a patient; the variance is the sum over strata of n_h/(n_h-1)
+        times the centred sum of squares over patients.
+    finite : bool, default False
+        Whether the estimate refers to the finite population that was sampled, whose size is the sum of the weights. The
+        variance of stratum h is then multiplied by 1 - n_h/N_h.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
-    Estimate. `p` tests AUC = 0.5 on the scale of the interval. One class only: NaN. One case (patient) in a class:
-    the value without variance. AUC of 0 or 1, or constant scores: the value, a zero-width interval and a note.
+    Estimate
+        The AUC, its interval, standard error and p value of the test of AUC = 0.5 on the scale of the interval. If a
+        class is empty, the value is NaN with a note. With one case (patient) in a class there is a value without a
+        variance. An AUC of 0 or 1 and constant scores have a zero-width interval and a note.
 
     Raises
     ------
-    InputError on NaN or infinite scores (how many), mismatched shapes, an unknown interval.
+    InputError
+        If an array has another shape, a score is NaN or infinite (the number is given), or `interval` is unknown.
 
     Notes
     -----
-    Assumes independent patients. DeLong, DeLong & Clarke-Pearson (1988) doi:10.2307/2531595; Obuchowski (1997)
-    doi:10.2307/2533958. Checked against pROC 1.18.0 and the paper's worked example; coverage by simulation.
+    Patients are assumed to be independent. The degrees of freedom of "logit-t" are those of Welch and Satterthwaite,
+    (S10/m + S01/n)^2 / ((S10/m)^2/(m-1) + (S01/n)^2/(n-1)), with the clustered form in `overread.stats.roc.delong`. The
+    finite-population correction is described in `overread.stats.sampling_design.undrawn`. Checked against pROC 1.18.0,
+    the worked example of Obuchowski (1997), and by simulated coverage.
 
+    References
+    ----------
+    * DeLong ER, DeLong DM, Clarke-Pearson DL (1988). Comparing the areas under two or more correlated receiver
+      operating characteristic curves: a nonparametric approach. Biometrics 44:837-845. doi:10.2307/2531595
+    * Obuchowski NA (1997). Nonparametric analysis of clustered ROC curve data. Biometrics 53:567-578.
+      doi:10.2307/2533958
+
+    Examples
+    --------
     >>> result = auc([1, 1, 0, 0, 0], [0.9, 0.4, 0.4, 0.1, 0.3])
     >>> round(result.value, 4), round(result.low, 4), result.high, result.method
     (0.9167, 0.6857, 1.0, 'DeLong, Wald interval')
@@ -107,8 +168,8 @@ def auc(
     method = describe(groups, weighted=weight is not None)
     if note := one_class(truth):
         return Estimate(nan, method=method, note=note)
-    value, placed = placements(truth, scores, weight)
-    values = centred(truth, value, placed, weight)
+    value, placement = placements(truth, scores, weight)
+    values = centred(truth, value, placement, weight)
     variance = spread(values[None], truth, groups)
     se = sqrt(max(variance.covariance[0, 0], 0.0)) if not variance.note else nan
     df = satterthwaite(values, truth, groups) if interval == "logit-t" and se > 0 else inf
@@ -117,16 +178,42 @@ def auc(
 
 
 def auc_covariance(y: ArrayLike, scores: ArrayLike, *, cluster: ArrayLike | None = None) -> AucCovariance:
-    """The AUCs of several raters who scored the same cases, and the covariance of these AUCs.
+    """AUCs of several raters who scored the same cases, and the covariance matrix of these AUCs.
 
-    Parameters: y bool (n_cases,); scores float (n_raters, n_cases); cluster (n_cases,), the patient of each case.
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    scores : array_like of float, shape (n_raters, n_cases)
+        Scores of each rater; higher means more likely present.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
 
-    Returns an AucCovariance: aucs (n_raters,), covariance (n_raters, n_raters); NaN with a note for one class only or
-    one case (patient) in a class. Raises InputError on NaN scores or mismatched shapes. Assumes independent patients.
+    Returns
+    -------
+    AucCovariance
+        The AUCs (n_raters,) and their covariance matrix (n_raters, n_raters). NaN with a note if a class is empty or
+        has one case (patient) only.
 
-    DeLong, DeLong & Clarke-Pearson (1988) doi:10.2307/2531595; Obuchowski (1997) doi:10.2307/2533958. Checked against
-    pROC 1.18.0 `cov` and the paper's worked example.
+    Raises
+    ------
+    InputError
+        If an array has another shape or a score is NaN or infinite.
 
+    Notes
+    -----
+    Patients are assumed to be independent. Checked against pROC 1.18.0, `cov`, and the worked example of Obuchowski
+    (1997).
+
+    References
+    ----------
+    * DeLong ER, DeLong DM, Clarke-Pearson DL (1988). Comparing the areas under two or more correlated receiver
+      operating characteristic curves: a nonparametric approach. Biometrics 44:837-845. doi:10.2307/2531595
+    * Obuchowski NA (1997). Nonparametric analysis of clustered ROC curve data. Biometrics 53:567-578.
+      doi:10.2307/2533958
+
+    Examples
+    --------
     >>> result = auc_covariance([1, 1, 0, 0], [[3, 2, 1, 2], [4, 1, 2, 0]])
     >>> result.aucs.tolist(), result.covariance.round(4).tolist()
     ([0.875, 0.75], [[0.0312, 0.0], [0.0, 0.125]])
@@ -134,31 +221,58 @@ def auc_covariance(y: ArrayLike, scores: ArrayLike, *, cluster: ArrayLike | None
     where = "auc_covariance"
     truth = truth_array(y, where=where)
     n_raters = len(np.atleast_2d(np.asarray(scores)))
-    given = score_array(scores, (n_raters, truth.size), where=where, name="scores")
+    score_matrix = score_array(scores, (n_raters, truth.size), where=where, name="scores")
     groups = groups_of(truth.size, cluster, None, where=where)
     method = describe(groups, weighted=False)
     if note := one_class(truth):
         return AucCovariance(np.full(n_raters, nan), np.full((n_raters, n_raters), nan), method, note)
-    placed = [placements(truth, row) for row in given]
-    values = np.array([centred(truth, value, row) for value, row in placed])
+    placements_by_rater = [placements(truth, row) for row in score_matrix]
+    values = np.array([centred(truth, value, row) for value, row in placements_by_rater])
     variance = spread(values, truth, groups)
-    return AucCovariance(np.array([value for value, _ in placed]), variance.covariance, method, variance.note)
+    return AucCovariance(
+        np.array([value for value, _ in placements_by_rater]), variance.covariance, method, variance.note
+    )
 
 
 def roc_curve(
     y: ArrayLike, score: ArrayLike, *, weights: ArrayLike | None = None, strata: ArrayLike | None = None
 ) -> RocCurve:
-    """The ROC curve: sensitivity against 1 - specificity at every threshold that the scores make attainable.
+    """Empirical ROC curve: sensitivity against 1 - specificity at every attainable threshold.
 
-    Parameters: y bool (n_cases,); score float (n_cases,); weights float (n_cases,), inverse inclusion probabilities
-    (Hajek rates); strata (n_cases,) is checked and changes no point, for a curve has no variance.
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    score : array_like of float, shape (n_cases,)
+        Score of each case; higher means more likely present.
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities; the rates are then Hajek estimates.
+    strata : array_like, shape (n_cases,), optional
+        Sampling strata. They are validated but do not change the points, because a curve has no variance here.
 
-    Returns a RocCurve from (0, 0) at an infinite threshold to (1, 1); the thresholds are observed scores and a case
-    is called present when score >= threshold (pROC prints the midpoints between them: same points). The trapezium
-    area is the AUC. A rate whose class does not occur is NaN with a note. Raises InputError as `auc` does.
+    Returns
+    -------
+    RocCurve
+        Points from (0, 0) at an infinite threshold to (1, 1). The thresholds are observed scores; a case is called
+        present if its score is at or above the threshold. A rate whose class is empty is NaN with a note.
 
-    Checked against pROC 1.18.0. Fawcett (2006) doi:10.1016/j.patrec.2005.10.010.
+    Raises
+    ------
+    InputError
+        As for `auc`.
 
+    Notes
+    -----
+    The area under the curve by the trapezoidal rule is the AUC. pROC reports midpoints between observed scores as
+    thresholds; the points are the same. Checked against pROC 1.18.0.
+
+    References
+    ----------
+    * Fawcett T (2006). An introduction to ROC analysis. Pattern Recognition Letters 27:861-874.
+      doi:10.1016/j.patrec.2005.10.010
+
+    Examples
+    --------
     >>> curve = roc_curve([1, 0, 1, 0], [0.9, 0.5, 0.5, 0.1])
     >>> curve.threshold.tolist(), curve.true_positive_rate.tolist(), curve.false_positive_rate.tolist()
     ([inf, 0.9, 0.5, 0.1], [0.0, 0.5, 1.0, 1.0], [0.0, 0.0, 0.5, 1.0])
@@ -172,13 +286,15 @@ def roc_curve(
     order = np.argsort(scores)[::-1]
     ranked = scores[order]
     last = np.flatnonzero(np.concatenate((ranked[1:] != ranked[:-1], [True] if truth.size else [])))
-    hits = np.cumsum(np.where(truth[order], weight[order], 0.0))[last]
-    alarms = np.cumsum(np.where(truth[order], 0.0, weight[order]))[last]
-    return RocCurve(_shares(alarms), _shares(hits), np.concatenate(([inf], ranked[last])), one_class(truth))
+    true_positives = np.cumsum(np.where(truth[order], weight[order], 0.0))[last]
+    false_positives = np.cumsum(np.where(truth[order], 0.0, weight[order]))[last]
+    return RocCurve(
+        _shares(false_positives), _shares(true_positives), np.concatenate(([inf], ranked[last])), one_class(truth)
+    )
 
 
 def _shares(cumulative: Floats) -> Floats:
-    """Cumulative counts as shares of the last, from 0; NaN where there is nothing to share."""
+    """Cumulative counts divided by the last count, with a leading 0; NaN if the last count is 0."""
     if cumulative.size == 0 or cumulative[-1] == 0:
         return np.full(cumulative.size + 1, nan)
     return np.concatenate(([0.0], cumulative / cumulative[-1]))

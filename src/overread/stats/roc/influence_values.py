@@ -1,4 +1,4 @@
-"""Influence values of an AUC: what each case adds to its error, so that errors of means and contrasts can be joined."""
+"""Influence values of an AUC, from which joint covariances of means and contrasts over findings are computed."""
 
 from __future__ import annotations
 
@@ -20,25 +20,57 @@ def influence(
     weights: ArrayLike | None = None,
     stratum: ArrayLike | None = None,
 ) -> tuple[float, Floats]:
-    """The AUC and what each case contributes to its error: the building block of joint errors over findings.
+    """AUC and influence value of each case.
 
-    Parameters: y bool (n_cases,); score float (n_cases,); cluster (n_cases,), the patient of each case; weights float
-    (n_cases,), inverse inclusion probabilities; stratum (n_cases,): only pairs that share it (`stratified_auc`),
-    a case in no pair has influence 0.
+    An influence value is the contribution of a case to the error of the AUC. Influence values of several findings on
+    the same patients give the joint covariance of their AUCs (`influence_covariance`).
 
-    Returns (auc, influence (n_cases,)). The influence values sum to 0, those of the cases of one patient are added,
-    and I/(I-1) times the sum of the squared patient sums (`influence_covariance`) is the variance of the AUC. For a
-    mean or a contrast over findings with different cases of the same patients, put the values of each finding at its
-    cases, 0 elsewhere, combine them as the estimates are combined, and do the same.
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    score : array_like of float, shape (n_cases,)
+        Score of each case; higher means more likely present.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities. By default every case has weight 1.
+    stratum : array_like, shape (n_cases,), optional
+        Restricts the AUC to pairs of cases of the same stratum (see `stratified_auc`). A case in no pair has influence
+        0.
 
-    The values carry Obuchowski's small-sample factors sqrt(I10/(I10-1)) and sqrt(I01/(I01-1)), relative to
-    sqrt(I/(I-1)), so that without cluster the variance is DeLong's exactly. With clusters it differs from `auc` only
-    in the covariance of the two classes, by sqrt(I10/(I10-1) I01/(I01-1)) in place of I/(I-1): a relative O(1/I10) of
-    that term.
+    Returns
+    -------
+    auc : float
+        The AUC; NaN if a class is empty.
+    influence : ndarray of float64, shape (n_cases,)
+        Influence values, which sum to 0. NaN if a class is empty or has one case (patient) only.
 
-    One class only: (NaN, NaN). One case (patient) in a class: the AUC, influence NaN. Raises InputError as `auc`
-    does. DeLong, DeLong & Clarke-Pearson (1988) doi:10.2307/2531595; Obuchowski (1997) doi:10.2307/2533958.
+    Raises
+    ------
+    InputError
+        As for `auc`.
 
+    Notes
+    -----
+    Influence values of the cases of a patient are added; I/(I-1) times the sum of their squares over I patients is the
+    variance of the AUC. For a mean or contrast over findings with different cases of the same patients, place the
+    values of each finding at its cases with 0 elsewhere and combine them as the estimates are combined.
+
+    The values carry the small-sample factors sqrt(I10/(I10-1)) and sqrt(I01/(I01-1)) of Obuchowski (1997), relative to
+    sqrt(I/(I-1)), so that without clusters the variance is exactly that of DeLong et al. (1988). With clusters the
+    variance differs from that of `auc` only in the covariance of the two classes, by sqrt(I10/(I10-1) I01/(I01-1))
+    instead of I/(I-1), a relative difference of order 1/I10 in that term.
+
+    References
+    ----------
+    * DeLong ER, DeLong DM, Clarke-Pearson DL (1988). Comparing the areas under two or more correlated receiver
+      operating characteristic curves: a nonparametric approach. Biometrics 44:837-845. doi:10.2307/2531595
+    * Obuchowski NA (1997). Nonparametric analysis of clustered ROC curve data. Biometrics 53:567-578.
+      doi:10.2307/2533958
+
+    Examples
+    --------
     >>> value, contribution = influence([1, 1, 0, 0, 0], [0.9, 0.4, 0.4, 0.1, 0.3])
     >>> round(value, 4), contribution.round(3).tolist()
     (0.9167, [0.053, -0.053, -0.061, 0.03, 0.03])
@@ -50,34 +82,60 @@ def influence(
     scores = score_array(score, truth.shape, where=where)
     weight = None if weights is None else weight_array(weights, truth.size, where=where)
     groups = groups_of(truth.size, cluster, None, where=where)
-    found = _found(truth, scores, weight, stratum)
-    if not found.paired.any():
+    pairs = _influence_of_pairs(truth, scores, weight, stratum)
+    if not pairs.paired.any():
         return nan, np.full(truth.size, nan)
-    if groups.cluster is not None and not found.paired.all():
-        groups = groups_of(int(found.paired.sum()), groups.cluster[found.paired], None, where=where)
-    f_present, f_absent, f_both, note = factors(truth[found.paired], groups)
+    if groups.cluster is not None and not pairs.paired.all():
+        groups = groups_of(int(pairs.paired.sum()), groups.cluster[pairs.paired], None, where=where)
+    f_present, f_absent, f_both, note = factors(truth[pairs.paired], groups)
     if note:
-        return found.auc, np.full(truth.size, nan)
+        return pairs.auc, np.full(truth.size, nan)
     scale = np.where(truth, sqrt(f_present / f_both), sqrt(f_absent / f_both))
-    return found.auc, found.influence * scale
+    return pairs.auc, pairs.influence * scale
 
 
-def _found(truth: Bools, scores: Floats, weights: Floats | None, stratum: ArrayLike | None) -> PairsWithin:
+def _influence_of_pairs(truth: Bools, scores: Floats, weights: Floats | None, stratum: ArrayLike | None) -> PairsWithin:
+    """AUC and uncorrected influence values, over all pairs or over pairs within strata."""
     if stratum is not None:
         return pairs_within(truth, scores, stratum, weights, where="influence")
     if one_class(truth):
         return PairsWithin(nan, np.full(truth.size, nan), np.zeros(truth.size, dtype=np.bool_))
-    value, placed = placements(truth, scores, weights)
-    return PairsWithin(value, centred(truth, value, placed, weights), np.ones(truth.size, dtype=np.bool_))
+    value, placement = placements(truth, scores, weights)
+    return PairsWithin(value, centred(truth, value, placement, weights), np.ones(truth.size, dtype=np.bool_))
 
 
 def influence_covariance(influences: ArrayLike, *, cluster: ArrayLike | None = None) -> Floats:
-    """The covariance of several estimates from their influence values on one set of cases, patients independent.
+    """Covariance matrix of several estimates from their influence values on one set of cases.
 
-    Parameters: influences float (k, n_cases), each row summing to 0, 0 where a case takes no part; cluster
-    (n_cases,). Returns I/(I-1) times the cross products of the patient sums, (k, k), I = patients; NaN for fewer than
-    two.
+    Parameters
+    ----------
+    influences : array_like of float, shape (k, n_cases) or (n_cases,)
+        Influence values of k estimates. Each row sums to 0 and is 0 at cases that the estimate does not use.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
 
+    Returns
+    -------
+    ndarray of float64, shape (k, k)
+        I/(I-1) times the cross products of the patient sums, where I is the number of patients; NaN for fewer than two
+        patients.
+
+    Raises
+    ------
+    InputError
+        If `cluster` has another shape or a missing label.
+
+    Notes
+    -----
+    Patients are assumed to be independent.
+
+    References
+    ----------
+    * Obuchowski NA (1997). Nonparametric analysis of clustered ROC curve data. Biometrics 53:567-578.
+      doi:10.2307/2533958
+
+    Examples
+    --------
     >>> influence_covariance([[0.5, -0.5, 0.0, 0.0]], cluster=["a", "b", "c", "d"]).round(4).tolist()
     [[0.6667]]
     """

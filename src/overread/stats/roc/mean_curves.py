@@ -1,4 +1,4 @@
-"""ROC curves as the lines that are drawn: attainable points joined, and the mean of several curves."""
+"""Vertical mean of several ROC curves, as points of a polygon."""
 
 from __future__ import annotations
 
@@ -10,56 +10,69 @@ from overread.stats.arrays import Floats
 from overread.stats.roc.empirical import RocCurve
 
 DIGITS = 12
-CORNERS = 150  # corners up to which a curve is drawn through each of them; a finer one is drawn on the grid alone
+CORNERS = 150  # largest number of vertices that the mean curve contains; beyond it only the grid is used
 
 
 def mean_curve(curves: Sequence[RocCurve], grid: Floats) -> tuple[Floats, Floats]:
-    """The points (x, y) of the vertical mean of ROC curves, each with its attainable points joined by straight lines.
+    """Vertical mean of ROC curves.
+
+    At each false positive rate the mean of the sensitivities is taken; the attainable points of each curve are joined
+    by straight lines.
 
     Parameters
     ----------
-    curves : ROC curves; those with one class only are left out.
-    grid : float (n_points,), rising false positive rates from 0 to 1 at which there is always a point.
+    curves : sequence of RocCurve
+        ROC curves. Curves with an empty class are omitted.
+    grid : ndarray of float64, shape (n_points,)
+        Increasing false positive rates from 0 to 1 that are always part of the result.
 
     Returns
     -------
-    x, y : float (k,). A rate at which a curve rises vertically has two points. With up to 150 corners the area under
-        these points is exactly the mean AUC, ties counting one half; with more, corners lie between the points of the
-        grid and the area differs from it by rounding of the grid. Empty without a curve of both classes.
+    x, y : ndarray of float64, shape (k,)
+        False positive rates and mean sensitivities. A rate at which a curve rises vertically has two points. Both
+        arrays are empty if no curve has both classes.
+
+    Notes
+    -----
+    With up to 150 vertices the area under the mean curve is exactly the mean AUC, with ties counted one half. With more
+    vertices the curve is evaluated on `grid` only and its area has the discretisation error of the grid.
 
     References
     ----------
-    Fawcett (2006) doi:10.1016/j.patrec.2005.10.010, sections 5 (ties) and 9.1 (vertical averaging).
+    * Fawcett T (2006). An introduction to ROC analysis. Pattern Recognition Letters 27:861-874, sections 5 (ties) and
+      9.1 (vertical averaging). doi:10.1016/j.patrec.2005.10.010
 
+    Examples
+    --------
     >>> tied = RocCurve(np.array([0.0, 0.2, 1.0]), np.array([0.0, 0.8, 1.0]), np.array([np.inf, 1.0, 0.0]))
     >>> [a.tolist() for a in mean_curve([tied], np.array([0.0, 0.5, 1.0]))]
     [[0.0, 0.2, 0.5, 1.0], [0.0, 0.8, 0.875, 1.0]]
     """
-    # Rates that differ by rounding only (5/6 and 1 - 1/6) are one: a curve may rise vertically there.
-    known = [(np.round(c.false_positive_rate, DIGITS), c.true_positive_rate) for c in curves if not c.note]
-    if not known:
+    # Rates that differ by rounding only (5/6 and 1 - 1/6) are equal, because a curve may rise vertically there.
+    polygons = [(np.round(c.false_positive_rate, DIGITS), c.true_positive_rate) for c in curves if not c.note]
+    if not polygons:
         return np.empty(0), np.empty(0)
     grid = np.round(grid, DIGITS)
-    corners = np.unique(np.concatenate([_corners(x, y) for x, y in known]))
-    at = np.union1d(grid, corners) if corners.size <= CORNERS else grid
-    low, high = (np.mean([_height(x, y, at, side) for x, y in known], axis=0) for side in ("left", "right"))
+    corners = np.unique(np.concatenate([_corners(x, y) for x, y in polygons]))
+    rates = np.union1d(grid, corners) if corners.size <= CORNERS else grid
+    low, high = (np.mean([_height(x, y, rates, side) for x, y in polygons], axis=0) for side in ("left", "right"))
     rises = high > low + 1e-12
     points = 1 + rises
     y = np.repeat(high, points)
     y[np.cumsum(points)[rises] - 2] = low[rises]
-    return np.repeat(at, points), y
+    return np.repeat(rates, points), y
 
 
 def _corners(x: Floats, y: Floats) -> Floats:
-    """The rates at which the line turns."""
+    """False positive rates at which the polygon changes its slope."""
     turn = np.diff(x)[:-1] * np.diff(y)[1:] - np.diff(x)[1:] * np.diff(y)[:-1]
     return x[1:-1][np.abs(turn) > 1e-15]
 
 
-def _height(x: Floats, y: Floats, at: Floats, side: str) -> Floats:
-    """The curve at these rates; where it rises vertically, its lower ("left") or upper ("right") end."""
-    place = np.clip(np.searchsorted(x, at, side="left" if side == "left" else "right"), 1, x.size - 1)
-    width = x[place] - x[place - 1]
-    share = np.divide(at - x[place - 1], width, out=np.ones(at.size), where=width > 0)
-    found = y[place - 1] + np.clip(share, 0.0, 1.0) * (y[place] - y[place - 1])
-    return np.where(at <= x[0], y[0], found) if side == "left" else np.where(at >= x[-1], y[-1], found)
+def _height(x: Floats, y: Floats, rates: Floats, side: str) -> Floats:
+    """Height of the curve at given rates; at a vertical rise its lower ("left") or upper ("right") end."""
+    position = np.clip(np.searchsorted(x, rates, side="left" if side == "left" else "right"), 1, x.size - 1)
+    width = x[position] - x[position - 1]
+    share = np.divide(rates - x[position - 1], width, out=np.ones(rates.size), where=width > 0)
+    height = y[position - 1] + np.clip(share, 0.0, 1.0) * (y[position] - y[position - 1])
+    return np.where(rates <= x[0], y[0], height) if side == "left" else np.where(rates >= x[-1], y[-1], height)
