@@ -135,8 +135,8 @@ def sentences() -> tuple[Sentence, ...]:
     return tuple(_sentence(name, entry) for name, entry in tomllib.loads(text).items())
 
 
-def kinds_of(rows: Iterable[Mapping[str, Any]]) -> dict[Kind, dict[str, set[Parameter]]]:
-    """The rows of estimates by kind, with the parameters of their codes.
+def kinds_of(rows: Iterable[Mapping[str, Any]]) -> dict[Kind, set[Code]]:
+    """The rows of estimates by kind, with their codes.
 
     Parameters
     ----------
@@ -147,9 +147,9 @@ def kinds_of(rows: Iterable[Mapping[str, Any]]) -> dict[Kind, dict[str, set[Para
     Returns
     -------
     dict
-        For each kind the values of each parameter.
+        For each kind the codes of its rows, which differ in their parameters.
     """
-    found: dict[Kind, dict[str, set[Parameter]]] = {}
+    found: dict[Kind, set[Code]] = {}
     for row in rows:
         methods, notes = _codes(row.get("method_code") or ""), _codes(row.get("note_codes") or "")
         kind = Kind(
@@ -158,10 +158,7 @@ def kinds_of(rows: Iterable[Mapping[str, Any]]) -> dict[Kind, dict[str, set[Para
             frozenset(code.name for code in notes),
             _finite(row),
         )
-        values = found.setdefault(kind, {})
-        for code in (*methods, *notes):
-            for key, value in code.parameters:
-                values.setdefault(key, set()).add(value)
+        found.setdefault(kind, set()).update(methods, notes)
     return found
 
 
@@ -183,16 +180,16 @@ def printed(rows: Iterable[Mapping[str, Any]], facts: Facts) -> list[Printed]:
     return [one for sentence in sentences() for one in _printed(sentence, kinds, facts)]
 
 
-def _printed(
-    sentence: Sentence, kinds: Mapping[Kind, Mapping[str, set[Parameter]]], facts: Facts
-) -> Iterable[Printed]:
-    matched = [kind for kind in kinds if any(c.matches(kind) for c in sentence.when)]
+def _printed(sentence: Sentence, kinds: Mapping[Kind, set[Code]], facts: Facts) -> Iterable[Printed]:
+    matched = [(c, kind) for c in sentence.when for kind in kinds if c.matches(kind)]
     if (sentence.when and not matched) or not all(facts.get(name) for name in sentence.facts):
         return
     values: dict[str, set[Parameter]] = {}
-    for kind in matched:
-        for key, found in kinds[kind].items():
-            values.setdefault(key, set()).update(found)
+    for condition, kind in matched:
+        for code in kinds[kind]:
+            if code.name in (*condition.method, *condition.note):
+                for key, value in code.parameters:
+                    values.setdefault(key, set()).add(value)
     given = {key: _one(found) for key, found in values.items()}
     for sets in itertools.product(*(facts[name] for name in sentence.facts)):
         parameters = given | {key: value for each in sets for key, value in each.items()}

@@ -79,6 +79,7 @@ class ReportData:
     ledger_head: Mapping[str, Any] | None = None  # number and hash of the entry that the evaluation wrote
     ledger_faults: tuple[str, ...] = ()  # what is missing in the ledger
     cohort: bool = False
+    cohort_run: Mapping[str, Any] = field(default_factory=dict)  # run.json of the cohort
     duplicates: pl.DataFrame | None = None  # pairs of duplicate images; None where the cohort was not searched
     stored_size: int | None = None  # side of the stored images in pixels
     notes: tuple[str, ...] = ()  # what the evaluation says of itself
@@ -136,6 +137,7 @@ def read_evidence(
         ledger_head=head,
         ledger_faults=tuple(ledger.faults(ledger_path, head)),
         cohort=cohort_folder is not None,
+        cohort_run=_cohort_run(cohort_folder),
         duplicates=_pairs(cohort_folder),
         stored_size=_stored_size(cohort_folder),
         notes=tuple(stated.get("notes") or ()),
@@ -160,6 +162,11 @@ def _run(folder: Path, kind: type[Any]) -> Mapping[str, Any]:
     record = runs.read(folder)
     typed(record.get("config") or {}, kind, f"{folder / 'run.json'}, config")
     return record
+
+
+def _cohort_run(folder: Path | str | None) -> Mapping[str, Any]:
+    """The run.json of a cohort, {} where there is none."""
+    return runs.read(Path(folder)) if folder is not None and (Path(folder) / "run.json").is_file() else {}
 
 
 def _json(path: Path, kind: type[Any]) -> Mapping[str, Any]:
@@ -275,6 +282,25 @@ def plain_words(note: str) -> str:
     for name in (f.name for f in findings.VOCABULARY if "_" in f.name):
         note = re.sub(rf"\b{name}\b", name.replace("_", " "), note)
     return note
+
+
+def at_values(at: str) -> dict[str, str]:
+    """The parts of an `at`: the one parser of this column, whose form is `KEY=VALUE;KEY=VALUE`.
+
+    >>> at_values("operating_point=spec90;test=u-statistic"), at_values("")
+    ({'operating_point': 'spec90', 'test': 'u-statistic'}, {})
+    """
+    return {key: value for key, _, value in (part.partition("=") for part in at.split(";") if part)}
+
+
+def value_at(at: str, key: str) -> str:
+    """The value of a key of an `at`, "" where it has none."""
+    return at_values(at).get(key, "")
+
+
+def with_key(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The rows whose `at` has this key."""
+    return rows.filter(pl.col("at").is_in([at for at in rows["at"].unique() if key in at_values(at)]))
 
 
 def at_title(at: str) -> str:

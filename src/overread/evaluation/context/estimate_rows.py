@@ -206,7 +206,7 @@ def estimates_frame(rows: Sequence[Row]) -> pl.DataFrame:
 def add_notes(estimate: Estimate, *notes: Text) -> Estimate:
     """The estimate with further notes.
 
-    >>> add_notes(Estimate(0.5), codes.NONE, codes.note("single_reader")).note
+    >>> add_notes(Estimate(0.5), codes.NONE, codes.note("no_second_reader")).note
     'no CI: one reader'
     """
     return replace(estimate, note=codes.notes(as_note(estimate.note), *notes))

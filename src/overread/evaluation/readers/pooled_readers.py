@@ -140,7 +140,7 @@ class Side:
             note_few = codes.note("few_patients_smaller_class", n=few, least=FEWEST)
             made = without_interval(replace(made, method=METHOD), note_few)
         elif self.n_readers < 2:
-            made = without_interval(replace(made, method=METHOD), codes.note("single_reader"))
+            made = without_interval(replace(made, method=METHOD), codes.note("no_second_reader"))
         else:
             made = replace(made, method=codes.methods(METHOD, codes.method("replicates", n=len(self.setting.drawn))))
         made = add_notes(made, *self._reads_notes(interval=not np.isnan(made.low)), note, self.note)

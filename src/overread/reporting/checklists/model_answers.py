@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import polars as pl
 
 from overread.reporting.checklists.guideline_items import Found
-from overread.reporting.methods.methods_section import models_told, pixels_told
+from overread.reporting.methods.methods_section import fact_sentences
 from overread.reporting.number_format import count, fixed, listed, plural
 from overread.reporting.report_data import ReportData, at_title
 
@@ -17,12 +16,12 @@ def pixels(evidence: ReportData) -> Found | None:
     """That the input is the image alone, where the network is known."""
     if not networks(evidence):
         return None
-    return Found("methods", f"One radiograph and nothing else. {_plain(pixels_told(evidence))}".strip())
+    return Found("methods", f"One radiograph and nothing else. {_preprocessing(evidence)}".strip())
 
 
 def preparation(evidence: ReportData) -> Found | None:
     """How a radiograph becomes the network's input."""
-    told = _plain(pixels_told(evidence))
+    told = _preprocessing(evidence)
     return Found("methods", told) if told else None
 
 
@@ -43,7 +42,7 @@ def building(evidence: ReportData) -> Found | None:
     """The whole of training, as the methods tell it."""
     if not networks(evidence) or not configs(evidence):
         return None
-    return Found("methods", _plain(models_told(evidence)))
+    return Found("methods", fact_sentences(evidence, "Models"))
 
 
 def initial_weights(evidence: ReportData) -> Found | None:
@@ -155,6 +154,5 @@ def _recalibrated(evidence: ReportData) -> bool:
     return any(m.get("recalibration") for m in evidence.models.values())
 
 
-def _plain(text: str) -> str:
-    """A paragraph of the methods without its citations."""
-    return re.sub(r" ?\[@[a-z0-9,]+\]", "", text)
+def _preprocessing(evidence: ReportData) -> str:
+    return fact_sentences(evidence, "Participants and data", "preprocessing")
