@@ -51,8 +51,8 @@ def side(score_specificity):
     reads = {"reader": np.repeat([0, 1], 20), "case": np.tile(np.arange(20), 2), "patient": np.tile(np.arange(20), 2)}
     of = pool(np.tile(Y, 2), np.tile(call, 2), **reads)
     panel = SimpleNamespace(readers=("r1", "r2"), n_patients=20)
-    setting = SimpleNamespace(panel=panel, drawn=product_draws(2, 20, rng=np.random.default_rng(0), replicates=50))
-    return Side(setting, None, "own", np.tile(Y, 2), of, "")
+    context = SimpleNamespace(panel=panel, drawn=product_draws(2, 20, rng=np.random.default_rng(0), replicates=50))
+    return Side(context, None, "own", np.tile(Y, 2), of, "")
 
 
 def test_decisions_are_not_called_worse_than_readers_at_a_rate_that_they_do_not_attain():
@@ -94,14 +94,14 @@ def test_decisions_delivered_as_scores_have_an_interval_where_the_fixed_rate_is_
 def test_cases_read_once_count_in_the_category_shares_of_ac1():
     answers = np.array([[1, 1, 0, 0, np.nan, 1], [1, 0, 0, np.nan, 0, np.nan], [1, np.nan, 0, np.nan, np.nan, np.nan]])
     patient = np.arange(6)
-    setting = SimpleNamespace(
+    context = SimpleNamespace(
         place=lambda *a, **k: EstimateKey("agreement", "edema", "(readers)", ""),
         config=SimpleNamespace(confidence=0.95, replicates=20),
         rng=np.random.default_rng(1),
         unweighted="",
     )
     table = SimpleNamespace(answers=answers, patient=patient)
-    rows = {r["metric"]: r for r in _among(setting, SimpleNamespace(finding="edema"), table)}
+    rows = {r["metric"]: r for r in _among(context, SimpleNamespace(finding="edema"), table)}
     want = gwet_ac(answers.T, categories=[0.0, 1.0]).value
     assert rows["gwet_ac1"]["estimate"] == pytest.approx(want)
     assert want != pytest.approx(gwet_ac(answers.T[:3], categories=[0.0, 1.0]).value)

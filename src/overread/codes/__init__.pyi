@@ -1,3 +1,5 @@
+from .analyses import Analysis as Analysis
+from .metrics import Metric as Metric
 from .texts import NONE as NONE
 from .texts import Code as Code
 from .texts import Text as Text

@@ -16,7 +16,7 @@ from overread.evaluation.context.analysis_context import AnalysisContext, site_a
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
 from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, site_replicates
 from overread.evaluation.context.patient_draws import draws
-from overread.evaluation.context.reader_context import ReaderContext, read_setting
+from overread.evaluation.context.reader_context import ReaderContext, build_reader_context
 from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, panel
 from overread.evaluation.context.site_populations import populations
 from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
@@ -138,13 +138,13 @@ def _evaluate(
     tuned = _tuning(images, labels, predictions if tune is None else tune, config, wanting)
     half = half_of_patients(ground, rng=half_rng)
     next(stages)
-    setting = _setting(ground, config, models, None if tuned is None else panel(tuned), half, draw_rng)
-    reading = read_setting(joined, setting, tuned, half, rng.spawn(1)[0])
+    context = _analysis_context(ground, config, models, None if tuned is None else panel(tuned), half, draw_rng)
+    reading = build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
     next(stages)
-    rows, curves, verdicts = _analyses(setting, reading, protocol_hash)
+    rows, curves, verdicts = _analyses(context, reading, protocol_hash)
     next(stages)
     rows += policies(
-        setting,
+        context,
         joined,
         labels=labels,
         again=lambda changed: join(images, labels, predictions, changed),
@@ -152,30 +152,30 @@ def _evaluate(
         rng=rng.spawn(1)[0],
     )
     next(stages)
-    evidence = _evidence(setting, joined, reading, (means_of_one(rows), curves, verdicts), (found, lost))
+    evidence = _evidence(context, joined, reading, (means_of_one(rows), curves, verdicts), (found, lost))
     next(stages, None)
     return evidence
 
 
 def _evidence(
-    setting: AnalysisContext,
+    context: AnalysisContext,
     joined: Join,
     reading: ReaderContext | None,
     made: tuple[list[Row], list[Row], list[Row]],
     read: tuple[Sequence[tables.Note], Sequence[Dropped]],
 ) -> Evidence:
     """The rows of all analyses as tables, with notes and accounts; `read` is what reading the tables found."""
-    (rows, curves, verdicts), ground, (notes, lost) = made, setting.panel, read
-    fitted = [f for f in setting.frozen.values() if f.origin == "half"]
+    (rows, curves, verdicts), ground, (notes, lost) = made, context.panel, read
+    fitted = [f for f in context.frozen.values() if f.origin == "half"]
     used = sorted({p for f in fitted for p in ground.patient[~f.tested]})
     return Evidence(
         estimates=estimates_frame(rows),
         verdicts=tables.check(pl.DataFrame(verdicts), "verdicts") if verdicts else tables.empty("verdicts"),
         curves=tables.check(pl.DataFrame(curves), "curves") if curves else tables.empty("curves"),
-        joined=joined_table(joined, setting, reading),
-        account=pl.concat([identifiers(notes), account_frame("join", lost), _account(joined, setting)]),
-        notes=_notes(setting) + (reading.words() if reading else ()),
-        opened=tuple(_opened(setting, rows)),
+        joined=joined_table(joined, context, reading),
+        account=pl.concat([identifiers(notes), account_frame("join", lost), _account(joined, context)]),
+        notes=_notes(context) + (reading.words() if reading else ()),
+        opened=tuple(_opened(context, rows)),
         tuning_patients=tuple(ground.patients[p] for p in used),
     )
 
@@ -264,7 +264,7 @@ def _tuning(
     return join(images, labels, mine, config, split="tune")
 
 
-def _setting(
+def _analysis_context(
     ground: ScoreMatrix,
     config: EvaluationConfig,
     models: Mapping[str, Mapping[str, Any]],
@@ -310,7 +310,7 @@ _WITH_CURVES: dict[Callable[[AnalysisContext], tuple[list[Row], list[Row]]], flo
 
 
 def _analyses(
-    setting: AnalysisContext, reading: ReaderContext | None, protocol_hash: str
+    context: AnalysisContext, reading: ReaderContext | None, protocol_hash: str
 ) -> tuple[list[Row], list[Row], list[Row]]:
     """Every analysis in turn: rows of estimates, of curves and of verdicts."""
     rows: list[Row] = []
@@ -320,13 +320,13 @@ def _analyses(
     groups = advancing(("plain", "with curves", "verdicts", "reads"), costs)
     next(groups)
     for analysis in advancing(_PLAIN, list(_PLAIN.values())):
-        rows += analysis(setting)
+        rows += analysis(context)
     next(groups)
     for pair in advancing(_WITH_CURVES, list(_WITH_CURVES.values())):
-        made, points = pair(setting)
+        made, points = pair(context)
         rows, curves = rows + made, curves + points
     next(groups)
-    made, verdicts = h1(setting, protocol_hash=protocol_hash)
+    made, verdicts = h1(context, protocol_hash=protocol_hash)
     rows += made
     next(groups)
     if reading is not None:
@@ -336,10 +336,10 @@ def _analyses(
     return rows, curves, verdicts
 
 
-def _account(joined: Join, setting: AnalysisContext) -> pl.DataFrame:
+def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
     """The join's account and, per subgroup column, the cases without a value in it."""
     lost = []
-    for name, column in setting.panel.groups.items():
+    for name, column in context.panel.groups.items():
         none = int((column.codes < 0).sum())
         if none:
             lost.append(Dropped("cases", codes.note("group_missing", column=name), none))
@@ -347,13 +347,13 @@ def _account(joined: Join, setting: AnalysisContext) -> pl.DataFrame:
     return pl.concat([joined.account, *read, account_frame("subgroups", lost)])
 
 
-def _notes(setting: AnalysisContext) -> tuple[str, ...]:
+def _notes(context: AnalysisContext) -> tuple[str, ...]:
     """What a reader must know beside the numbers."""
-    panel, config = setting.panel, setting.config
+    panel, config = context.panel, context.config
     said = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
-    said += [f"Thresholds of {r}: {f.words}." for r, f in setting.frozen.items()]
-    within = ", within sites" if setting.drawn.within_site else ""
-    within += ", within sampling strata" if setting.drawn.within_stratum else ""
+    said += [f"Thresholds of {r}: {f.words}." for r, f in context.frozen.items()]
+    within = ", within sites" if context.drawn.within_site else ""
+    within += ", within sampling strata" if context.drawn.within_stratum else ""
     said.append(
         f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for all "
         "analyses of these cases; reads and other label policies have their own."
@@ -371,9 +371,9 @@ def _notes(setting: AnalysisContext) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _opened(setting: AnalysisContext, rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _opened(context: AnalysisContext, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Which analyses looked at the truth of how many cases, with which raters."""
     names = dict.fromkeys(r["analysis"] for r in rows)
     return [
-        {"analysis": name, "models": list(setting.panel.raters), "cases": len(setting.panel.case_id)} for name in names
+        {"analysis": name, "models": list(context.panel.raters), "cases": len(context.panel.case_id)} for name in names
     ]

@@ -45,7 +45,7 @@ from .rate_terms import rate_estimate as rate_estimate
 from .rate_terms import ratio as ratio
 from .reader_context import ReaderContext as ReaderContext
 from .reader_context import ReadSelection as ReadSelection
-from .reader_context import read_setting as read_setting
+from .reader_context import build_reader_context as build_reader_context
 from .score_matrix import Column as Column
 from .score_matrix import ScoreMatrix as ScoreMatrix
 from .score_matrix import only as only

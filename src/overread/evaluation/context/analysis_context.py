@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overread import codes
-from overread.codes import Text
+from overread.codes import Analysis, Text
 from overread.evaluation.context.auc_terms import AucTerm, area
 from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at
 from overread.evaluation.context.patient_draws import Draws
@@ -31,7 +31,7 @@ class AnalysisContext:
     areas: Mapping[tuple[str, str, str], AucTerm]  # by rater, finding, site; pairs within strata where stated
     replicates: Mapping[tuple[str, str, str], Floats]  # the same AUCs in every draw (replicates,), where evaluable
 
-    def place(self, analysis: str, finding: str, rater: str, population: Population) -> EstimateKey:
+    def place(self, analysis: Analysis, finding: str, rater: str, population: Population) -> EstimateKey:
         """Where an estimate of this rater in this population belongs."""
         panel = self.panel
         return EstimateKey(analysis, finding, rater, population.name, reference=panel.reference, policy=panel.policy)
@@ -57,14 +57,14 @@ class Reach:
     note: Text = codes.NONE
 
 
-def reach(setting: AnalysisContext, rater: str, finding: str, population: Population) -> Reach:
+def reach(context: AnalysisContext, rater: str, finding: str, population: Population) -> Reach:
     """The sites of a population at which the finding is evaluable; where there is none, those where it is defined.
 
     A finding is evaluable at a site when enough patients there have it and enough lack it. An average never includes a
     site at which a handful of patients decides.
     """
-    found = {s: setting.areas[rater, finding, s] for s in population.sites if (rater, finding, s) in setting.areas}
-    good = tuple(s for s, a in found.items() if setting.evaluable(a.counts) and a.value == a.value)
+    found = {s: context.areas[rater, finding, s] for s in population.sites if (rater, finding, s) in context.areas}
+    good = tuple(s for s, a in found.items() if context.evaluable(a.counts) and a.value == a.value)
     defined = good or tuple(s for s, a in found.items() if a.value == a.value)
     used = defined or tuple(found)
     return Reach(used, tuple(found[s] for s in used), bool(good), _sites_note(population.sites, used))
@@ -93,9 +93,9 @@ def site_areas(panel: ScoreMatrix, raters: Sequence[str]) -> dict[tuple[str, str
     return made
 
 
-def macro_note(setting: AnalysisContext, used: Sequence[str]) -> Text:
+def macro_note(context: AnalysisContext, used: Sequence[str]) -> Text:
     """The findings of a mean by name, and those of the set fixed beforehand that could not take part."""
-    config, out = setting.config, tuple(f for f in setting.macro() if f not in used)
+    config, out = context.config, tuple(f for f in context.macro() if f not in used)
     least = {"least_present": config.minimum_present, "least_absent": config.minimum_absent}
     if not used:
         return codes.note("no_finding_evaluable", **least, findings=out)
@@ -107,11 +107,11 @@ def mean_note(findings: Sequence[str]) -> Text:
     return codes.note("mean_over_findings", n=len(findings), findings=tuple(findings))
 
 
-def population_counts(setting: AnalysisContext, rater: str, finding: str, population: Population) -> Counts:
+def population_counts(context: AnalysisContext, rater: str, finding: str, population: Population) -> Counts:
     """Counts of all cases of a population with a score and a stated truth."""
-    return counts_at(setting.panel, rater, finding, setting.panel.at(population.sites))
+    return counts_at(context.panel, rater, finding, context.panel.at(population.sites))
 
 
-def everywhere(setting: AnalysisContext, population: Population) -> Bools:
+def everywhere(context: AnalysisContext, population: Population) -> Bools:
     """The cases of a population (n_cases,)."""
-    return setting.panel.at(population.sites)
+    return context.panel.at(population.sites)

@@ -18,7 +18,6 @@ from scipy.special import ndtr, ndtri
 from overread import codes
 from overread.codes import Text
 from overread.evaluation.context.estimate_rows import Counts, count, without_interval
-from overread.evaluation.context.plain_texts import as_note
 from overread.evaluation.context.score_matrix import NONE, Bools, Codes, Floats, ScoreMatrix
 from overread.evaluation.context.strata import joined_up
 from overread.stats import roc
@@ -125,7 +124,7 @@ def _undrawn(panel: ScoreMatrix) -> Floats:
 
 def _influence(of: Cases) -> tuple[float, Floats, Text]:
     if note := one_class(of.truth):
-        return nan, np.empty(0), as_note(note)
+        return nan, np.empty(0), note
     value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
     if np.isnan(value):
         return nan, np.empty(0), codes.note("no_stratum_with_both_classes")
@@ -200,7 +199,7 @@ def auc_estimate(of: Cases, counts: Counts, *, confidence: float) -> Estimate:
         made = roc.stratified_auc(of.truth, of.score, of.pairs, **given)
     if np.isnan(made.value) or few >= FEWEST:
         return made
-    return without_interval(made, as_note(made.note), few_patients(counts, FEWEST))
+    return without_interval(made, made.note, few_patients(counts, FEWEST))
 
 
 def few_patients(counts: Counts, least: int) -> Text:

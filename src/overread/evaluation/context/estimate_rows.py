@@ -11,8 +11,7 @@ import numpy as np
 import polars as pl
 
 from overread import codes, tables
-from overread.codes import Text
-from overread.evaluation.context.plain_texts import as_method, as_note
+from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
 from overread.stats.estimate import Estimate
 
@@ -44,7 +43,7 @@ class Counts:
 class EstimateKey:
     """Where an estimate belongs: everything of its key but the metric and what fixes it."""
 
-    analysis: str
+    analysis: Analysis
     finding: str
     rater: str
     population: str
@@ -116,8 +115,8 @@ def row(
             "n_patients": counts.patients,
         }
     return {
-        "analysis": place.analysis,
-        "metric": metric,
+        "analysis": str(Analysis(place.analysis)),
+        "metric": str(Metric(metric)),
         "at": at,
         "finding": place.finding,
         "rater": place.rater,
@@ -145,7 +144,7 @@ def row(
 
 def _texts(estimate: Estimate) -> Row:
     """The texts of an estimate with their codes; a text without codes is refused."""
-    method, note = as_method(estimate.method), as_note(estimate.note)
+    method, note = estimate.method, estimate.note
     return {"method": method, "method_code": codes.encode(method), "note": note, "note_codes": codes.encode(note)}
 
 
@@ -209,7 +208,7 @@ def add_notes(estimate: Estimate, *notes: Text) -> Estimate:
     >>> add_notes(Estimate(0.5), codes.NONE, codes.note("no_second_reader")).note
     'no CI: one reader'
     """
-    return replace(estimate, note=codes.notes(as_note(estimate.note), *notes))
+    return replace(estimate, note=codes.notes(estimate.note, *notes))
 
 
 def without_interval(estimate: Estimate, *notes: Text) -> Estimate:

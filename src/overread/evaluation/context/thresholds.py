@@ -17,7 +17,6 @@ from overread import codes
 from overread.codes import Text
 from overread.errors import InputError
 from overread.evaluation.context.estimate_rows import count
-from overread.evaluation.context.plain_texts import as_note
 from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -136,7 +135,7 @@ def _threshold(y: Bools, score: Floats, target: Mapping[str, float], weight: Flo
     counted = int((~y).sum() if kind == "specificity" else y.sum())
     if np.isfinite(step.threshold) and counted * (1 - value) < 1:
         return Threshold(step.threshold, codes.note("coarse_threshold", rate=kind, n=counted, target=value))
-    return Threshold(step.threshold, as_note(step.note))
+    return Threshold(step.threshold, step.note)
 
 
 def _line(y: Bools, score: Floats, patient: np.ndarray, weight: Floats | None) -> Recalibration:

@@ -14,7 +14,6 @@ import polars as pl
 from overread import codes
 from overread.codes import Text
 from overread.errors import InputError, did_you_mean
-from overread.evaluation.context.plain_texts import as_note
 from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
 from overread.evaluation.join.account import Dropped, examples_of
 from overread.stats import agreement
@@ -159,7 +158,7 @@ def _derived(
             if model.converged
             else codes.note("dawid_skene_not_converged"),
             codes.note("dawid_skene_prevalence", prevalence=float(model.prevalence[1]), more=other[0], fewer=other[1]),
-            as_note(model.note),
+            model.note,
         )
     keep = ~np.isnan(truth)
     return pl.DataFrame(

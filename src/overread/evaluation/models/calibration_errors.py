@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from overread import codes
-from overread.codes import Text
+from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
 from overread.evaluation.context.auc_terms import FEWEST, Cases, chosen
 from overread.evaluation.context.estimate_rows import (
@@ -20,22 +20,21 @@ from overread.evaluation.context.estimate_rows import (
     not_estimable,
     row,
 )
-from overread.evaluation.context.plain_texts import as_note
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.models.roc_rates import curve_point
 from overread.evaluation.progress import advancing
 from overread.stats import calibration
 from overread.stats.estimate import Estimate
 
-LINE = ("calibration_intercept", "calibration_slope", "calibration_in_the_large")
-SMOOTH = ("ici", "e50", "e90", "emax")
-TESTS = ("spiegelhalter", "hosmer_lemeshow")
-BINNED = ("ece", "ece_debiased")
-METRICS = (*LINE, "brier", *BINNED, *SMOOTH, *TESTS)
-_NULLS = {"calibration_intercept": 0.0, "calibration_slope": 1.0, "calibration_in_the_large": 0.0}
+LINE = (Metric.CALIBRATION_INTERCEPT, Metric.CALIBRATION_SLOPE, Metric.CALIBRATION_IN_THE_LARGE)
+SMOOTH = (Metric.ICI, Metric.E50, Metric.E90, Metric.EMAX)
+TESTS = (Metric.SPIEGELHALTER, Metric.HOSMER_LEMESHOW)
+BINNED = (Metric.ECE, Metric.ECE_DEBIASED)
+METRICS = (*LINE, Metric.BRIER, *BINNED, *SMOOTH, *TESTS)
+_NULLS = {Metric.CALIBRATION_INTERCEPT: 0.0, Metric.CALIBRATION_SLOPE: 1.0, Metric.CALIBRATION_IN_THE_LARGE: 0.0}
 
 
-def calibration_rows(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
+def calibration_rows(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """Rows and curves of every rater, population and finding.
 
     Scores as delivered are judged on all cases, at "recalibration=none" ("frozen" where model.json holds the
@@ -43,39 +42,39 @@ def calibration_rows(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """
     rows: list[Row] = []
     curves: list[Row] = []
-    for rater in advancing(setting.raters):
-        frozen = setting.frozen[rater]
-        for population in advancing(setting.populations[rater]):
-            for finding in advancing(setting.panel.findings):
-                if not setting.panel.gives(rater, finding):
+    for rater in advancing(context.raters):
+        frozen = context.frozen[rater]
+        for population in advancing(context.populations[rater]):
+            for finding in advancing(context.panel.findings):
+                if not context.panel.gives(rater, finding):
                     continue
-                place = setting.place("standalone", finding, rater, population)
-                cases = everywhere(setting, population)
-                of = chosen(setting.panel, rater, finding, cases)
+                place = context.place(Analysis.STANDALONE, finding, rater, population)
+                cases = everywhere(context, population)
+                of = chosen(context.panel, rater, finding, cases)
                 if not of.truth.size:  # the row of the AUC says that nothing is stated
                     continue
-                made = _judged(setting, place, of, of.score, (frozen.recalibrated, "calibration", codes.NONE))
+                made = _judged(context, place, of, of.score, (frozen.recalibrated, "calibration", codes.NONE))
                 rows, curves = rows + made[0], curves + made[1]
                 line = frozen.lines.get(finding)
                 if line is None:
                     continue
-                of = chosen(setting.panel, rater, finding, cases & frozen.tested)
+                of = chosen(context.panel, rater, finding, cases & frozen.tested)
                 score = np.full(of.score.size, np.nan) if np.isnan(line.slope) else line(of.score)
-                note = codes.notes(frozen.words, as_note(line.note))
-                made = _judged(setting, place, of, score, ("logistic", "recalibrated", note))
+                note = codes.notes(frozen.words, line.note)
+                made = _judged(context, place, of, score, ("logistic", "recalibrated", note))
                 rows, curves = rows + made[0], curves + made[1]
     return rows, curves
 
 
 def _judged(
-    setting: AnalysisContext, place: EstimateKey, of: Cases, probability: Floats, words: tuple[str, str, Text]
+    context: AnalysisContext, place: EstimateKey, of: Cases, probability: Floats, words: tuple[str, str, Text]
 ) -> tuple[list[Row], list[Row]]:
     kind, curve, note = words
     counts = count(of.truth.astype(np.float64), of.patient)
-    confidence, at = setting.config.confidence, f"recalibration={kind}"
+    confidence, at = context.config.confidence, f"recalibration={kind}"
 
     def rows_of(values: Mapping[str, Estimate]) -> list[Row]:
-        binned = f"binning=mass;bins={setting.config.ece_bins};{at}"
+        binned = f"binning=mass;bins={context.config.ece_bins};{at}"
         return [
             row(
                 place,
@@ -95,13 +94,13 @@ def _judged(
     given: dict[str, Any] = of.drawn | {"confidence": confidence}
     line = calibration.calibration_line(of.truth, probability, **given)
     values = dict(zip(LINE, (line.intercept, line.slope, line.in_the_large), strict=True))
-    values |= {"brier": calibration.brier(of.truth, probability, **given).brier}
-    values |= _binned_error(of, probability, setting.config.ece_bins, given) | _tests(of, probability)
+    values |= {Metric.BRIER: calibration.brier(of.truth, probability, **given).brier}
+    values |= _binned_error(of, probability, context.config.ece_bins, given) | _tests(of, probability)
     smooth = calibration.smooth_curve(of.truth, probability, **given)
     noise = _noise(smooth.expected_if_calibrated)
-    values |= {m: add_notes(getattr(smooth, m), noise if m == "ici" else codes.NONE) for m in SMOOTH}
-    binned = calibration.calibration_curve(of.truth, probability, bins=setting.config.calibration_bins, **given)
-    at_curve = f"binning=mass;bins={setting.config.calibration_bins};{at}"
+    values |= {m: add_notes(getattr(smooth, m), noise if m == Metric.ICI else codes.NONE) for m in SMOOTH}
+    binned = calibration.calibration_curve(of.truth, probability, bins=context.config.calibration_bins, **given)
+    at_curve = f"binning=mass;bins={context.config.calibration_bins};{at}"
     points = _points(place, curve, at_curve, (binned.probability, binned.observed, binned.low, binned.high))
     points += _points(place, f"{curve}_smooth", at, (smooth.probability, smooth.observed, smooth.low, smooth.high))
     return rows_of(values), points
@@ -125,7 +124,7 @@ def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str,
         method=codes.method("ece_debiased", bins=bins),
         note=codes.note("no_ci_near_zero"),
     )
-    return {"ece": add_notes(error.ece, noise), "ece_debiased": left}
+    return {Metric.ECE: add_notes(error.ece, noise), Metric.ECE_DEBIASED: left}
 
 
 def _tests(of: Cases, probability: Floats) -> dict[str, Estimate]:
@@ -133,7 +132,7 @@ def _tests(of: Cases, probability: Floats) -> dict[str, Estimate]:
     if of.weight is not None or np.unique(of.patient).size < of.patient.size:
         name = "test_needs_independent_cases" if of.weight is None else "test_needs_unweighted_cases"
         return dict.fromkeys(TESTS, not_estimable(codes.note(name)))
-    made = {"spiegelhalter": calibration.spiegelhalter, "hosmer_lemeshow": calibration.hosmer_lemeshow}
+    made = {Metric.SPIEGELHALTER: calibration.spiegelhalter, Metric.HOSMER_LEMESHOW: calibration.hosmer_lemeshow}
     return {name: add_notes(test(of.truth, probability), codes.note("test_statistic")) for name, test in made.items()}
 
 

@@ -8,11 +8,10 @@ from itertools import combinations
 import numpy as np
 
 from overread import codes
-from overread.codes import Text
+from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
 from overread.evaluation.context.auc_terms import Cases, chosen
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row, share_text
-from overread.evaluation.context.plain_texts import as_method, as_note
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.models.calibration_errors import unfit
@@ -28,38 +27,40 @@ GRID = np.unique(np.concatenate([np.linspace(0.005, 0.05, 10), np.linspace(0.06,
 EVERYONE = "(everyone)"
 
 
-def decisions(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
+def decisions(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """Net benefit of every rater, against treating everyone and against other raters, and the decision curves."""
     rows: list[Row] = []
     curves: list[Row] = []
-    steps = advancing(("raters", "pairs"), (len(setting.raters), len(setting.raters) - 1))
+    steps = advancing(("raters", "pairs"), (len(context.raters), len(context.raters) - 1))
     next(steps)
-    for rater in advancing(setting.raters):
-        for population in advancing(setting.populations[rater]):
-            for finding in advancing(setting.panel.findings):
-                if setting.panel.gives(rater, finding):
-                    made = _of_rater(setting, setting.place("decision", finding, rater, population), population)
+    for rater in advancing(context.raters):
+        for population in advancing(context.populations[rater]):
+            for finding in advancing(context.panel.findings):
+                if context.panel.gives(rater, finding):
+                    made = _of_rater(context, context.place(Analysis.DECISION, finding, rater, population), population)
                     rows, curves = rows + made[0], curves + made[1]
     next(steps)
-    rows += _between(setting)
+    rows += _between(context)
     next(steps, None)
     return rows, curves
 
 
-def _stated(setting: AnalysisContext) -> Floats:
-    return np.array(setting.config.decision_thresholds, dtype=np.float64)
+def _stated(context: AnalysisContext) -> Floats:
+    return np.array(context.config.decision_thresholds, dtype=np.float64)
 
 
-def _of_rater(setting: AnalysisContext, place: EstimateKey, population: Population) -> tuple[list[Row], list[Row]]:
-    stated, confidence = _stated(setting), setting.config.confidence
-    of = chosen(setting.panel, place.rater, place.finding, everywhere(setting, population))
+def _of_rater(context: AnalysisContext, place: EstimateKey, population: Population) -> tuple[list[Row], list[Row]]:
+    stated, confidence = _stated(context), context.config.confidence
+    of = chosen(context.panel, place.rater, place.finding, everywhere(context, population))
     if not of.truth.size:  # the row of the AUC says that nothing is stated
         return [], []
     counts = count(of.truth.astype(np.float64), of.patient)
     why = unfit(of, of.score, counts)
     if why:
         missing = not_estimable(why)
-        return [row(place, "net_benefit", missing, at=_at(t), counts=counts, confidence=confidence) for t in stated], []
+        return [
+            row(place, Metric.NET_BENEFIT, missing, at=_at(t), counts=counts, confidence=confidence) for t in stated
+        ], []
     made = net_benefit(of.truth, of.score, np.concatenate([GRID, stated]), confidence=confidence, **of.drawn)
     rows: list[Row] = []
     everyone = place.to(contrast=f"rater:{EVERYONE}")
@@ -71,7 +72,7 @@ def _of_rater(setting: AnalysisContext, place: EstimateKey, population: Populati
         rows.append(
             row(
                 place,
-                "net_benefit",
+                Metric.NET_BENEFIT,
                 add_notes(own, against),
                 at=_at(t),
                 counts=counts,
@@ -80,7 +81,15 @@ def _of_rater(setting: AnalysisContext, place: EstimateKey, population: Populati
             )
         )
         rows.append(
-            row(everyone, "net_benefit_difference", less, at=_at(t), counts=counts, test=test, confidence=confidence)
+            row(
+                everyone,
+                Metric.NET_BENEFIT_DIFFERENCE,
+                less,
+                at=_at(t),
+                counts=counts,
+                test=test,
+                confidence=confidence,
+            )
         )
     curves = [
         curve_point(place, "net_benefit", i, (float(x), float(y), float(low), float(high)))
@@ -98,7 +107,7 @@ def _of_rater(setting: AnalysisContext, place: EstimateKey, population: Populati
 def _estimates(made: DecisionCurve, i: int) -> tuple[Estimate, Estimate]:
     """Net benefit at the i-th threshold, and that less treating everyone."""
     low, high, se, p = (float(a[i]) for a in (made.low, made.high, made.se, made.p))
-    own = Estimate(float(made.model[i]), low, high, se, p, _method(made), as_note(made.note))
+    own = Estimate(float(made.model[i]), low, high, se, p, _method(made), made.note)
     return own, _difference(made.minus_all, i, _method(made))
 
 
@@ -108,29 +117,29 @@ def _difference(made: NetBenefitDifference, i: int, method: Text) -> Estimate:
 
 
 def _method(made: DecisionCurve) -> Text:
-    return codes.methods(codes.method("net_benefit"), as_method(made.method))
+    return codes.methods(codes.method("net_benefit"), made.method)
 
 
-def _between(setting: AnalysisContext) -> list[Row]:
+def _between(context: AnalysisContext) -> list[Row]:
     """Net benefit of A minus that of B for every pair of raters of the same population, Holm over the findings."""
     rows: list[Row] = []
-    for a, b in combinations(setting.raters, 2):
-        for population in setting.populations[a]:
-            if population in setting.populations[b]:
-                rows += _pair(setting, (a, b), population)
+    for a, b in combinations(context.raters, 2):
+        for population in context.populations[a]:
+            if population in context.populations[b]:
+                rows += _pair(context, (a, b), population)
     return rows
 
 
-def _pair(setting: AnalysisContext, pair: tuple[str, str], population: Population) -> list[Row]:
-    stated, confidence, panel = _stated(setting), setting.config.confidence, setting.panel
+def _pair(context: AnalysisContext, pair: tuple[str, str], population: Population) -> list[Row]:
+    stated, confidence, panel = _stated(context), context.config.confidence, context.panel
     found: list[tuple[EstimateKey, Cases, NetBenefitDifference]] = []
     for finding in panel.findings:
-        mask = everywhere(setting, population) & panel.stated(pair[0], finding) & panel.stated(pair[1], finding)
+        mask = everywhere(context, population) & panel.stated(pair[0], finding) & panel.stated(pair[1], finding)
         one, other = (chosen(panel, rater, finding, mask) for rater in pair)
         counts = count(one.truth.astype(np.float64), one.patient)
         if not one.truth.size or any(unfit(of, of.score, counts) for of in (one, other)):
             continue  # the rows of the rater itself say why
-        place = setting.place("decision", finding, pair[0], population).to(contrast=f"rater:{pair[1]}")
+        place = context.place(Analysis.DECISION, finding, pair[0], population).to(contrast=f"rater:{pair[1]}")
         made = compare_net_benefit(one.truth, one.score, other.score, stated, confidence=confidence, **one.drawn)
         found.append((place, one, made))
     return [r for i in range(stated.size) for r in _adjusted(found, i, _at(stated[i]), confidence)]
@@ -146,19 +155,23 @@ def _adjusted(
     for (place, of, made), p in zip(found, adjusted, strict=True):
         family = f"net benefit of {place.rater} against {place.contrast[6:]}, {place.population}, {at}"
         test = {"null": 0.0, "p_adjusted": float(p), "family": f"{family}: {len(found)} findings"}
-        parts = ("net_benefit", "four_pseudo_observations", "same_cases")
-        method = codes.methods(*map(codes.method, parts), _sampling_method(of))
+        method = codes.methods(
+            codes.method("net_benefit"),
+            codes.method("same_cases"),
+            _sampling_method(of),
+            codes.method("agresti_coull"),
+        )
         counts = count(of.truth.astype(np.float64), of.patient)
         made_row = _difference(made, i, method)
         rows.append(
-            row(place, "net_benefit_difference", made_row, at=at, counts=counts, test=test, confidence=confidence)
+            row(place, Metric.NET_BENEFIT_DIFFERENCE, made_row, at=at, counts=counts, test=test, confidence=confidence)
         )
     return rows
 
 
 def _sampling_method(of: Cases) -> Text:
     """How patients, weights and strata entered the variance."""
-    return as_method(sampling(of.truth.size, where="decisions", **of.drawn).words)
+    return sampling(of.truth.size, where="decisions", **of.drawn).words
 
 
 def _at(threshold: float) -> str:

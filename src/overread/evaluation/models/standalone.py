@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from overread import codes
+from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import AnalysisContext, Reach, everywhere, population_counts, reach
 from overread.evaluation.context.auc_terms import area as area_of
 from overread.evaluation.context.auc_terms import auc_estimate, chosen, linear_estimate, mean_terms
@@ -30,93 +31,104 @@ from overread.stats.rates.operating_points import OperatingPoint
 from overread.stats.rates.proportions import clustered_proportion
 
 _ORIGINS = {"model.json": "threshold_stored", "tune": "threshold_fitted_tuning", "half": "threshold_fitted_half"}
-RATES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "lr_positive", "lr_negative")
+RATES = (
+    Metric.SENSITIVITY,
+    Metric.SPECIFICITY,
+    Metric.PPV,
+    Metric.NPV,
+    Metric.F1,
+    Metric.ACCURACY,
+    Metric.LR_POSITIVE,
+    Metric.LR_NEGATIVE,
+)
 
 
-def discrimination(setting: AnalysisContext) -> list[Row]:
+def discrimination(context: AnalysisContext) -> list[Row]:
     """The AUC of every rater, population and finding; per site where an internal population has several."""
     rows: list[Row] = []
-    for rater in advancing(setting.raters):
-        for population in advancing(setting.populations[rater]):
-            for finding in advancing(setting.panel.findings):
-                if setting.panel.gives(rater, finding):
-                    rows += _auc_rows(setting, setting.place("standalone", finding, rater, population), population)
+    for rater in advancing(context.raters):
+        for population in advancing(context.populations[rater]):
+            for finding in advancing(context.panel.findings):
+                if context.panel.gives(rater, finding):
+                    rows += _auc_rows(
+                        context, context.place(Analysis.STANDALONE, finding, rater, population), population
+                    )
     return rows
 
 
-def _auc_rows(setting: AnalysisContext, place: EstimateKey, population: Population) -> list[Row]:
-    over = reach(setting, place.rater, place.finding, population)
-    counts = population_counts(setting, place.rater, place.finding, population)
-    confidence = setting.config.confidence
+def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Population) -> list[Row]:
+    over = reach(context, place.rater, place.finding, population)
+    counts = population_counts(context, place.rater, place.finding, population)
+    confidence = context.config.confidence
     if not over.sites:
         missing = not_estimable(codes.note("no_case_labelled"))
-        return [row(place, "auc", missing, counts=counts, confidence=confidence)]
-    used = counts_at(setting.panel, place.rater, place.finding, setting.panel.at(over.sites))
-    rows = [row(place, "auc", auc_over(setting, place, over), counts=used, confidence=confidence)]
-    prevalence = _prevalence(setting, place, population)
-    rows.append(row(place, "prevalence", prevalence, counts=counts, confidence=confidence))
-    if (setting.panel.pairs.codes[everywhere(setting, population)] >= 0).any():
+        return [row(place, Metric.AUC, missing, counts=counts, confidence=confidence)]
+    used = counts_at(context.panel, place.rater, place.finding, context.panel.at(over.sites))
+    rows = [row(place, Metric.AUC, auc_over(context, place, over), counts=used, confidence=confidence)]
+    prevalence = _prevalence(context, place, population)
+    rows.append(row(place, Metric.PREVALENCE, prevalence, counts=counts, confidence=confidence))
+    if (context.panel.pairs.codes[everywhere(context, population)] >= 0).any():
         rows.append(
             row(
                 place,
-                "auc",
-                _auc_of_all_pairs(setting, place, over),
+                Metric.AUC,
+                _auc_of_all_pairs(context, place, over),
                 at="pairs=all",
                 counts=used,
                 confidence=confidence,
             )
         )
     if len(population.sites) > 1:
-        rows += [_site_row(setting, place, site) for site in population.sites]
+        rows += [_site_row(context, place, site) for site in population.sites]
     return rows
 
 
-def auc_over(setting: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
+def auc_over(context: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
     """The AUC at the one site, or the unweighted mean of the within-site AUCs."""
     if len(over.sites) == 1:
-        return add_notes(_within_site(setting, place, over.sites[0]), over.note)
+        return add_notes(_within_site(context, place, over.sites[0]), over.note)
     defined = [a for a in over.areas if a.value == a.value]
     if not defined:
         return not_estimable(codes.note("undefined_at_every_site"), over.areas[0].note)
-    made = linear_estimate(mean_terms(defined), setting.panel.n_patients, confidence=setting.config.confidence)
+    made = linear_estimate(mean_terms(defined), context.panel.n_patients, confidence=context.config.confidence)
     if over.evaluable:
         return add_notes(made, over.note)
     return without_interval(made, codes.note("no_site_evaluable"), over.note)
 
 
-def _within_site(setting: AnalysisContext, place: EstimateKey, site: str) -> Estimate:
-    of = chosen(setting.panel, place.rater, place.finding, setting.panel.at([site]))
-    counts = setting.areas[place.rater, place.finding, site].counts
-    return auc_estimate(of, counts, confidence=setting.config.confidence)
+def _within_site(context: AnalysisContext, place: EstimateKey, site: str) -> Estimate:
+    of = chosen(context.panel, place.rater, place.finding, context.panel.at([site]))
+    counts = context.areas[place.rater, place.finding, site].counts
+    return auc_estimate(of, counts, confidence=context.config.confidence)
 
 
-def _site_row(setting: AnalysisContext, place: EstimateKey, site: str) -> Row:
+def _site_row(context: AnalysisContext, place: EstimateKey, site: str) -> Row:
     spot = place.to(subgroup="site", level=site)
-    found = setting.areas.get((place.rater, place.finding, site))
+    found = context.areas.get((place.rater, place.finding, site))
     if found is None:
         made = not_estimable(codes.note("no_case_labelled_at_site"))
-        return row(spot, "auc", made, confidence=setting.config.confidence)
-    made = _within_site(setting, place, site)
-    return row(spot, "auc", made, counts=found.counts, confidence=setting.config.confidence)
+        return row(spot, Metric.AUC, made, confidence=context.config.confidence)
+    made = _within_site(context, place, site)
+    return row(spot, Metric.AUC, made, counts=found.counts, confidence=context.config.confidence)
 
 
-def _auc_of_all_pairs(setting: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
+def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
     """The AUC that also compares pairs across the strata within a site, for comparison with the one that does not."""
-    panel = setting.panel
+    panel = context.panel
     note = codes.note("all_pairs_compared")
     if len(over.sites) == 1:
         of = chosen(panel, place.rater, place.finding, panel.at(over.sites), within=False)
-        counts = setting.areas[place.rater, place.finding, over.sites[0]].counts
-        return add_notes(auc_estimate(of, counts, confidence=setting.config.confidence), note)
+        counts = context.areas[place.rater, place.finding, over.sites[0]].counts
+        return add_notes(auc_estimate(of, counts, confidence=context.config.confidence), note)
     plain = [area_of(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
     defined = [a for a in plain if a.value == a.value]
-    made = linear_estimate(mean_terms(defined), panel.n_patients, confidence=setting.config.confidence)
+    made = linear_estimate(mean_terms(defined), panel.n_patients, confidence=context.config.confidence)
     return add_notes(made, over.note, note)
 
 
-def _prevalence(setting: AnalysisContext, place: EstimateKey, population: Population) -> Estimate:
-    of = chosen(setting.panel, place.rater, place.finding, everywhere(setting, population))
-    return clustered_proportion(of.truth, **of.drawn, confidence=setting.config.confidence)
+def _prevalence(context: AnalysisContext, place: EstimateKey, population: Population) -> Estimate:
+    of = chosen(context.panel, place.rater, place.finding, everywhere(context, population))
+    return clustered_proportion(of.truth, **of.drawn, confidence=context.config.confidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,24 +149,24 @@ def calls(panel: ScoreMatrix, frozen: Frozen, place: EstimateKey, threshold: Thr
     return Calls(of.truth, of.score >= threshold.value, of.patient, of.weight, of.strata, of.finite)
 
 
-def operating(setting: AnalysisContext) -> list[Row]:
+def operating(context: AnalysisContext) -> list[Row]:
     """Sensitivity, specificity, PPV, NPV, F1, accuracy and likelihood ratios at every frozen threshold."""
     rows: list[Row] = []
-    for rater in advancing(setting.raters):
-        frozen = setting.frozen[rater]
-        for population in advancing(setting.populations[rater]):
-            for finding in advancing(setting.panel.findings):
-                place = setting.place("standalone", finding, rater, population)
-                cases = everywhere(setting, population)
-                if not (cases & setting.panel.stated(rater, finding)).any():  # the row of the AUC says so
+    for rater in advancing(context.raters):
+        frozen = context.frozen[rater]
+        for population in advancing(context.populations[rater]):
+            for finding in advancing(context.panel.findings):
+                place = context.place(Analysis.STANDALONE, finding, rater, population)
+                cases = everywhere(context, population)
+                if not (cases & context.panel.stated(rater, finding)).any():  # the row of the AUC says so
                     continue
                 for name, threshold in frozen.thresholds.get(finding, {}).items():
-                    rows += point_rows(setting, place, name, threshold, cases)
+                    rows += point_rows(context, place, name, threshold, cases)
     return rows
 
 
 def point_rows(
-    setting: AnalysisContext,
+    context: AnalysisContext,
     place: EstimateKey,
     name: str,
     threshold: Threshold,
@@ -162,15 +174,15 @@ def point_rows(
     metrics: tuple[str, ...] = RATES,
 ) -> list[Row]:
     """The threshold and the rates at it, on the cases of the mask."""
-    frozen, at = setting.frozen[place.rater], f"operating_point={name}"
-    confidence = setting.config.confidence
+    frozen, at = context.frozen[place.rater], f"operating_point={name}"
+    confidence = context.config.confidence
     words = codes.notes(frozen.words, threshold.note)
-    made = calls(setting.panel, frozen, place, threshold, cases)
+    made = calls(context.panel, frozen, place, threshold, cases)
     counts = count(made.truth.astype(np.float64), made.patient)
     rows = []
     if metrics == RATES:
         value = Estimate(threshold.value, method=codes.method(_ORIGINS[frozen.origin]), note=words)
-        rows.append(row(place, "threshold", value, at=at, confidence=confidence))
+        rows.append(row(place, Metric.THRESHOLD, value, at=at, confidence=confidence))
     if np.isnan(threshold.value):
         missing = not_estimable(threshold.note or codes.note("no_threshold"))
         return [*rows, *(row(place, m, missing, at=at, counts=counts, confidence=confidence) for m in metrics)]

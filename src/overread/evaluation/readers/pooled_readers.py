@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from overread import codes
-from overread.codes import Text
+from overread.codes import Metric, Text
 from overread.evaluation.context.auc_terms import FEWEST
 from overread.evaluation.context.estimate_rows import (
     EstimateKey,
@@ -37,7 +37,15 @@ from overread.stats.reader_studies.product_bootstrap import (
 )
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
-RATES = ("sensitivity", "specificity")
+RATES = (Metric.SENSITIVITY, Metric.SPECIFICITY)
+DIFFERENCES = {
+    Metric.SENSITIVITY: Metric.SENSITIVITY_DIFFERENCE,
+    Metric.SPECIFICITY: Metric.SPECIFICITY_DIFFERENCE,
+}
+_MATCHED = {
+    Metric.SENSITIVITY: Metric.SENSITIVITY_AT_SPECIFICITY,
+    Metric.SPECIFICITY: Metric.SPECIFICITY_AT_SENSITIVITY,
+}
 METHOD = codes.method("reader_patient_bootstrap")
 FEW_READERS = (
     10  # below which the product bootstrap covers less than it says (validation/product_bootstrap_coverage.py)
@@ -60,7 +68,7 @@ class Drawn:
 class Side:
     """One pool of reads as the analyses see it: under which reads and reference, with what to say of every row."""
 
-    setting: ReaderContext
+    context: ReaderContext
     reads: ReadSelection
     reference: str
     truth: Floats  # (n_reads,) NaN where not stated
@@ -75,12 +83,12 @@ class Side:
     @cached_property
     def weights(self) -> tuple[Floats, Floats]:
         """What each cell weighs in the estimate itself (1, n_cells) and in every replicate (replicates, n_cells)."""
-        return cell_weights(self.pool, self._everyone), cell_weights(self.pool, self.setting.drawn)
+        return cell_weights(self.pool, self._everyone), cell_weights(self.pool, self.context.drawn)
 
     @cached_property
     def readers(self) -> tuple[Drawn, Drawn]:
         """Sensitivity and specificity of the pooled reads."""
-        value, draws = (pooled_rates(self.pool, d) for d in (self._everyone, self.setting.drawn))
+        value, draws = (pooled_rates(self.pool, d) for d in (self._everyone, self.context.drawn))
         return Drawn(float(value[0, 0]), draws[:, 0]), Drawn(float(value[0, 1]), draws[:, 1])
 
     def calls(self, calls: Sequence[Bools]) -> list[tuple[Drawn, Drawn]]:
@@ -115,7 +123,7 @@ class Side:
 
     @property
     def _everyone(self) -> ProductDraws:
-        return once(len(self.setting.panel.readers), self.setting.panel.n_patients)
+        return once(len(self.context.panel.readers), self.context.panel.n_patients)
 
     def row(
         self,
@@ -126,13 +134,14 @@ class Side:
         at: str = "",
         note: Text = codes.NONE,
         classes: str = "both",
+        matched: bool = False,
     ) -> Row:
         """A row with the percentile interval of the product bootstrap; none below ten patients of a class it needs."""
-        counts = self.setting.counts(self.pool)
-        confidence = self.setting.config.confidence
+        counts = self.context.counts(self.pool)
+        confidence = self.context.config.confidence
         needed = {"sensitivity": (counts.patients_present,), "specificity": (counts.patients_absent,)}
         few = min(needed.get(classes, (counts.patients_present, counts.patients_absent)))
-        because = UNDEFINED if at.endswith("=readers") else ""
+        because = UNDEFINED if matched else codes.NONE
         made = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence, undefined_because=because)
         if np.isnan(drawn.value):
             made = not_estimable(drawn.reason or codes.note("cases_of_one_class"), method=METHOD)
@@ -142,7 +151,7 @@ class Side:
         elif self.n_readers < 2:
             made = without_interval(replace(made, method=METHOD), codes.note("no_second_reader"))
         else:
-            made = replace(made, method=codes.methods(METHOD, codes.method("replicates", n=len(self.setting.drawn))))
+            made = replace(made, method=codes.methods(METHOD, codes.method("replicates", n=len(self.context.drawn))))
         made = add_notes(made, *self._reads_notes(interval=not np.isnan(made.low)), note, self.note)
         test = {"n_readers": self.n_readers}
         return row(place, metric, made, at=at, counts=counts, test=test, confidence=confidence)
@@ -151,39 +160,39 @@ class Side:
         """How many reads were pooled, and whether too few readers were resampled for the interval."""
         n = int(self.pool.reads.sum())
         return (
-            codes.note("reads_pooled", n=n) if self.setting.panel.weight is None else codes.NONE,
+            codes.note("reads_pooled", n=n) if self.context.panel.weight is None else codes.NONE,
             codes.note("few_readers", n=self.n_readers) if interval and self.n_readers < FEW_READERS else codes.NONE,
         )
 
 
 def side_of(
-    setting: ReaderContext, reads: ReadSelection, reference: str, truth: Floats, *, cases: Bools | None = None
+    context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats, *, cases: Bools | None = None
 ) -> Side:
     """The pool of these reads under the truth (n_reads,) of a reference."""
-    made = setting.pooled(reads, truth, cases=cases)
-    sites = np.unique(setting.panel.site.codes[made.case])
+    made = context.pooled(reads, truth, cases=cases)
+    sites = np.unique(context.panel.site.codes[made.case])
     several = codes.note("sites_pooled", n=int(sites.size)) if sites.size > 1 else codes.NONE
-    note = codes.notes(several, setting.note(reads, reference))
-    return Side(setting, reads, reference, truth, made, note)
+    note = codes.notes(several, context.note(reads, reference))
+    return Side(context, reads, reference, truth, made, note)
 
 
 def side_by_side(side: Side) -> list[Row]:
     """The pooled readers, and every output at its frozen thresholds and at those matched to the readers."""
     rows = []
-    place = side.setting.place(side.reads.finding, READERS, reads=side.reads, reference=side.reference)
+    place = side.context.place(side.reads.finding, READERS, reads=side.reads, reference=side.reference)
     rows += [side.row(place, m, d, classes=m) for m, d in zip(RATES, side.readers, strict=True)]
-    for rater in side.setting.panel.outputs[side.reads.finding]:
+    for rater in side.context.panel.outputs[side.reads.finding]:
         rows += _frozen_rows(side, rater) + _matched_rows(side, rater)
     return rows
 
 
 def _frozen_rows(side: Side, rater: str) -> list[Row]:
-    setting, finding = side.setting, side.reads.finding
-    place = setting.place(finding, rater, reads=side.reads, reference=side.reference)
-    points = setting.points[finding, rater]
+    context, finding = side.context, side.reads.finding
+    place = context.place(finding, rater, reads=side.reads, reference=side.reference)
+    points = context.points[finding, rater]
     if not points.tested.all():
-        side = side_of(setting, side.reads, side.reference, side.truth, cases=points.tested)
-    score, against = setting.panel.score[finding, rater], place.to(contrast=f"rater:{READERS}")
+        side = side_of(context, side.reads, side.reference, side.truth, cases=points.tested)
+    score, against = context.panel.score[finding, rater], place.to(contrast=f"rater:{READERS}")
     fixed = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}
     found = dict(zip(fixed, side.calls([called(score, t.value) for t in fixed.values()]), strict=True))
     rows = []
@@ -191,10 +200,10 @@ def _frozen_rows(side: Side, rater: str) -> list[Row]:
         at, note = f"operating_point={name}", codes.notes(points.words, threshold.note)
         if name in fixed:
             note = codes.notes(codes.note("threshold_value", threshold=float(threshold.value)), note)
-        nothing = Drawn(np.nan, np.full(len(setting.drawn), np.nan), threshold.note or codes.note("no_threshold"))
+        nothing = Drawn(np.nan, np.full(len(context.drawn), np.nan), threshold.note or codes.note("no_threshold"))
         for metric, mine, theirs in zip(RATES, found.get(name, (nothing, nothing)), side.readers, strict=True):
             rows.append(side.row(place, metric, mine, at=at, note=note, classes=metric))
-            rows.append(side.row(against, f"{metric}_difference", mine - theirs, at=at, note=note, classes=metric))
+            rows.append(side.row(against, DIFFERENCES[metric], mine - theirs, at=at, note=note, classes=metric))
     return rows
 
 
@@ -205,16 +214,16 @@ def called(score: Floats, threshold: float) -> Bools:
 
 
 def _matched_rows(side: Side, rater: str) -> list[Row]:
-    place = side.setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    place = side.context.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
     against = place.to(contrast=f"rater:{READERS}")
-    mine = side.matched(side.setting.panel.score[side.reads.finding, rater])
+    mine = side.matched(side.context.panel.score[side.reads.finding, rater])
     rows = []
     for k, (metric, fixed) in enumerate((RATES, RATES[::-1])):
         mark = side.readers[1 - k].value
-        rate = codes.note("readers_rate_undefined", rate=fixed)
+        rate = codes.note("readers_rate_undefined", rate=str(fixed))
         if mark == mark:
-            rate = codes.note("readers_rate", rate=fixed, value=float(mark))
+            rate = codes.note("readers_rate", rate=str(fixed), value=float(mark))
         at, note = f"{fixed}=readers", codes.notes(codes.note("matched_to_readers"), rate)
-        rows.append(side.row(place, f"{metric}_at_{fixed}", mine[k], at=at, note=note))
-        rows.append(side.row(against, f"{metric}_difference", mine[k] - side.readers[k], at=at, note=note))
+        rows.append(side.row(place, _MATCHED[metric], mine[k], at=at, note=note, matched=True))
+        rows.append(side.row(against, DIFFERENCES[metric], mine[k] - side.readers[k], at=at, note=note, matched=True))
     return rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from overread import codes
-from overread.codes import Text
+from overread.codes import Metric, Text
 from overread.evaluation.context.auc_terms import FEWEST
 from overread.evaluation.context.estimate_rows import (
     EstimateKey,
@@ -24,6 +24,11 @@ from overread.evaluation.context.score_matrix import Bools, Codes, Floats
 from overread.evaluation.readers.pooled_readers import RATES, Side
 from overread.stats import rates
 from overread.stats.estimate import Estimate
+
+_ESTIMATED = {
+    Metric.SENSITIVITY: Metric.ESTIMATED_SENSITIVITY,
+    Metric.SPECIFICITY: Metric.ESTIMATED_SPECIFICITY,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,14 +55,14 @@ def point(side: Side, reader: int) -> ReaderPoint | None:
 
 def rates_of(side: Side, mine: Codes, call: Bools) -> ReaderPoint:
     """The rates of calls on the reads at `mine`, of whoever made them."""
-    reads, panel = side.reads, side.setting.panel
+    reads, panel = side.reads, side.context.panel
     y, patient = side.truth[mine] == 1, panel.patient[reads.case[mine]]
     made = rates.operating_point(
         y,
         call,
         cluster=patient,
         weights=None if panel.weight is None else panel.weight[reads.case[mine]],
-        confidence=side.setting.config.confidence,
+        confidence=side.context.config.confidence,
     )
     patients = (patients_in(patient[y]), patients_in(patient[~y]), patients_in(patient))
     found = ReaderPoint(made.sensitivity, made.specificity, int(y.sum()), int((~y).sum()), patients)
@@ -85,14 +90,14 @@ def _limited(made: Estimate, of: ReaderPoint, k: int) -> Estimate:
 
 def reader_point_rows(side: Side, reader: int, made: ReaderPoint | None) -> list[Row]:
     """Sensitivity and specificity of one reader; NaN with the reason where nothing the reader read is stated."""
-    setting = side.setting
-    name = setting.panel.readers[reader]
-    place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
+    context = side.context
+    name = context.panel.readers[reader]
+    place = context.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
     if made is None:
         read = (side.reads.reader == reader).any()
         why = codes.note("no_read_labelled") if read else codes.note("no_reads_in_arm", arm=side.reads.arm)
         missing = not_estimable(why)
-        return [row(place, m, missing, confidence=setting.config.confidence) for m in RATES]
+        return [row(place, m, missing, confidence=context.config.confidence) for m in RATES]
     return point_rows(side, place, made)
 
 
@@ -106,18 +111,18 @@ def point_rows(side: Side, place: EstimateKey, made: ReaderPoint, *, at: str = "
         "n_patients": made.patients[2],
     }
     return [
-        row(place, m, add_notes(e, side.note), at=at, test=numbers, confidence=side.setting.config.confidence)
+        row(place, m, add_notes(e, side.note), at=at, test=numbers, confidence=side.context.config.confidence)
         for m, e in zip(RATES, (made.sensitivity, made.specificity), strict=True)
     ]
 
 
 def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) -> list[Row]:
     """How many readers lie below the model's ROC curve, on all read cases and on each reader's own."""
-    setting, of = side.setting, side.pool
-    place = setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
-    score = setting.panel.score[side.reads.finding, rater][of.case]
+    context, of = side.context, side.pool
+    place = context.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    score = context.panel.score[side.reads.finding, rater][of.case]
     counted = {r: p for r, p in own.items() if p is not None and not p.few}
-    few = [setting.panel.readers[r] for r, p in own.items() if p is not None and p.few]
+    few = [context.panel.readers[r] for r, p in own.items() if p is not None and p.few]
     rows = []
     for which in ("read", "own"):
         below: list[str] = []
@@ -125,7 +130,7 @@ def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) ->
         for r, p in counted.items():
             weight = of.reads.sum(axis=0) if which == "read" else of.reads[r]
             line = attained(of.truth, score, weight, 1 - p.specificity.value)
-            (below if p.sensitivity.value < line - 1e-12 else above).append(setting.panel.readers[r])
+            (below if p.sensitivity.value < line - 1e-12 else above).append(context.panel.readers[r])
         note = codes.notes(
             codes.note("readers_below", readers=tuple(below)) if below else None,
             codes.note("readers_not_below", readers=tuple(above)) if above else None,
@@ -136,12 +141,12 @@ def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) ->
         rows.append(
             row(
                 place,
-                "readers_below_curve",
+                Metric.READERS_BELOW_CURVE,
                 add_notes(made, side.note),
                 at=f"cases={which}",
-                counts=setting.counts(of),
+                counts=context.counts(of),
                 test={"n_readers": len(counted)},
-                confidence=setting.config.confidence,
+                confidence=context.config.confidence,
             )
         )
     return rows
@@ -181,20 +186,20 @@ def _expected(rate: float, cases: float) -> Text:
 
 def estimated_rows(side: Side) -> list[Row]:
     """What Dawid and Skene's model makes of each reader."""
-    setting = side.setting
-    found = setting.joined.truths.rates(side.reads.finding, side.reads.policy)
+    context = side.context
+    found = context.joined.truths.rates(side.reads.finding, side.reads.policy)
     rows = []
     for name, values in found.items():
-        place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
+        place = context.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
         for metric, value, cases in zip(RATES, values[:2], values[2:], strict=True):
             made = Estimate(value, method=codes.method("dawid_skene_rates"), note=_expected(value, cases))
             rows.append(
                 row(
                     place,
-                    f"estimated_{metric}",
+                    _ESTIMATED[metric],
                     add_notes(made, side.note),
                     test={"n_readers": 1},
-                    confidence=setting.config.confidence,
+                    confidence=context.config.confidence,
                 )
             )
     return rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from overread import codes
-from overread.codes import Text
+from overread.codes import Metric, Text
 from overread.evaluation.context.analysis_context import AnalysisContext, macro_note
 from overread.evaluation.context.auc_terms import AucTerm, joint_covariance, linear_estimate, mean_area
 from overread.evaluation.context.estimate_rows import (
@@ -24,6 +24,12 @@ from overread.evaluation.context.estimate_rows import (
 from overread.stats.multiplicity import holm
 from overread.stats.simultaneous import largest_gap
 
+GAPS = {
+    Metric.AUC: Metric.GAP_AUC,
+    Metric.SENSITIVITY: Metric.GAP_SENSITIVITY,
+    Metric.SPECIFICITY: Metric.GAP_SPECIFICITY,
+    Metric.UNDERDIAGNOSIS: Metric.GAP_UNDERDIAGNOSIS,
+}
 ALL = "all"  # the level of the mean over every case that has a value in the column
 
 
@@ -31,7 +37,7 @@ ALL = "all"  # the level of the mean over every case that has a value in the col
 class Measure:
     """One metric in every group of a column: by finding and level the area, or the words that say why there is none."""
 
-    metric: str
+    metric: Metric
     at: str
     levels: tuple[str, ...]
     found: Mapping[str, Mapping[str, AucTerm | Text]]
@@ -55,24 +61,24 @@ class GapPart:
     lost: Mapping[str, Text]
 
 
-def gap_rows(setting: AnalysisContext, place: EstimateKey, measure: Measure) -> list[Row]:
+def gap_rows(context: AnalysisContext, place: EstimateKey, measure: Measure) -> list[Row]:
     """The gap of every finding, or why there is none."""
     return [
-        _gap(setting, place.to(finding=finding), measure, measure.areas(finding), measure.refused(finding))
+        _gap(context, place.to(finding=finding), measure, measure.areas(finding), measure.refused(finding))
         for finding in measure.found
     ]
 
 
 def mean_rows(
-    setting: AnalysisContext, place: EstimateKey, measure: Measure, *, everyone: Mapping[str, AucTerm] | None = None
+    context: AnalysisContext, place: EstimateKey, measure: Measure, *, everyone: Mapping[str, AucTerm] | None = None
 ) -> list[Row]:
     """The mean over findings in every group, in all of them together, and its gap.
 
     It is over the same findings in every group (`taking_part`). everyone: the areas of these findings over all cases of
     the column; without them there is no row of level "all".
     """
-    part, n_patients, confidence = taking_part(setting, measure), setting.panel.n_patients, setting.config.confidence
-    note = macro_note(setting, part.findings)
+    part, n_patients, confidence = taking_part(context, measure), context.panel.n_patients, context.config.confidence
+    note = macro_note(context, part.findings)
     means = {v: mean_area([measure.areas(f)[v] for f in part.findings], n_patients) for v in part.levels}
     shown: dict[str, AucTerm | None] = {level: means.get(level) for level in measure.levels}
     if everyone:
@@ -87,16 +93,16 @@ def mean_rows(
         spot = place.to(level=level)
         rows.append(mean_row(spot, measure.metric, made, over=over, at=measure.at, confidence=confidence))
     of_mean = replace(measure, note=codes.notes(note, measure.note))
-    return [*rows, _gap(setting, place.to(finding=MEAN), of_mean, means, part.lost)]
+    return [*rows, _gap(context, place.to(finding=MEAN), of_mean, means, part.lost)]
 
 
-def taking_part(setting: AnalysisContext, measure: Measure) -> GapPart:
+def taking_part(context: AnalysisContext, measure: Measure) -> GapPart:
     """Which groups and findings a mean is over.
 
     A group takes part in which at least half of the findings are evaluable that are so in any; the mean is over the
     findings that are evaluable in all groups that take part.
     """
-    found = [f for f in setting.macro() if measure.areas(f)]
+    found = [f for f in context.macro() if measure.areas(f)]
     held = {level: sum(level in measure.areas(f) for f in found) for level in measure.levels}
     levels = tuple(level for level, n in held.items() if n and 2 * n >= len(found))
     used = tuple(f for f in found if levels and set(levels) <= set(measure.areas(f)))
@@ -111,13 +117,13 @@ def taking_part(setting: AnalysisContext, measure: Measure) -> GapPart:
 
 
 def _gap(
-    setting: AnalysisContext,
+    context: AnalysisContext,
     place: EstimateKey,
     measure: Measure,
     areas: Mapping[str, AucTerm],
     refused: Mapping[str, Text],
 ) -> Row:
-    metric, confidence = f"gap_{measure.metric}", setting.config.confidence
+    metric, confidence = GAPS[measure.metric], context.config.confidence
     still = {level: _no_spread(one) for level, one in areas.items()}
     areas = {level: one for level, one in areas.items() if not still[level]}
     refused = dict(refused) | {level: why for level, why in still.items() if why}
@@ -127,7 +133,7 @@ def _gap(
         return row(place, metric, missing, at=measure.at, confidence=confidence)
     levels = list(areas)
     values = np.array([areas[level].value for level in levels])
-    found = largest_gap(values, joint_covariance(list(areas.values()), setting.panel.n_patients), confidence=confidence)
+    found = largest_gap(values, joint_covariance(list(areas.values()), context.panel.n_patients), confidence=confidence)
     spot = place.to(level=levels[found.best], contrast=f"level:{levels[found.worst]}")
     compared = codes.note("groups_compared", n=len(levels), groups=tuple(levels))
     made = add_notes(found.gap, compared, left, measure.note)
@@ -161,11 +167,12 @@ def adjusted(rows: Sequence[Row], words: str) -> list[Row]:
     """
     families: dict[tuple[str, str, bool], list[int]] = {}
     for i, one in enumerate(rows):
-        if one["metric"].startswith("gap_") and one["p"] == one["p"]:
+        if one["metric"] in GAPS.values() and one["p"] == one["p"]:
             families.setdefault((one["metric"], one["at"], one["finding"] == MEAN), []).append(i)
     made = [dict(one) for one in rows]
     for (metric, at, mean), members in families.items():
-        name = f"equal {metric.removeprefix('gap_').replace('auc', 'AUC')}{' at ' + at if at else ''}"
+        of = next(own for own, gap in GAPS.items() if gap == metric)
+        name = f"equal {'AUC' if of == Metric.AUC else of}{f' at {at}' if at else ''}"
         n = len(members)
         text = f"{name} in all groups, {words}, {'mean over findings' if mean else 'single findings'}: {n} tests"
         for i, p in zip(members, holm([rows[i]["p"] for i in members]), strict=True):
