@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from overread import findings, ledger, runs, tables
+from overread.codes import Metric
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.tables.records.kinds import EvaluationSettings, ModelRecord, Notes, Training
 from overread.tables.records.typed_files import read_json, typed
 
 MEAN = "(mean)"
+GAP_METRICS = (Metric.GAP_AUC, Metric.GAP_SENSITIVITY, Metric.GAP_SPECIFICITY, Metric.GAP_UNDERDIAGNOSIS)
 FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
 Row = dict[str, Any]
 
@@ -298,24 +301,59 @@ def value_at(at: str, key: str) -> str:
     return at_values(at).get(key, "")
 
 
+def contrast_of(contrast: str, column: str) -> str:
+    """What is subtracted in a contrast of this column, "" in contrasts of others; the form is `COLUMN:VALUE`.
+
+    >>> contrast_of("arm:unaided", "arm"), contrast_of("arm:unaided", "rater")
+    ('unaided', '')
+    """
+    kind, _, value = contrast.partition(":")
+    return value if kind == column else ""
+
+
+def with_contrast(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """The rows whose contrast is of this column."""
+    return rows.filter(pl.col("contrast").is_in([c for c in rows["contrast"].unique() if contrast_of(c, column)]))
+
+
 def with_key(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     """The rows whose `at` has this key."""
     return rows.filter(pl.col("at").is_in([at for at in rows["at"].unique() if key in at_values(at)]))
 
 
 def at_title(at: str) -> str:
-    """What an `at` says in words.
+    """The title of an `at`.
 
     >>> at_title("operating_point=spec90"), at_title("specificity=0.95")
-    ('threshold frozen for specificity 0.90', 'specificity 0.95')
+    ('threshold for specificity 0.90', 'specificity 0.95')
     """
-    kind, _, value = at.partition("=")
-    if kind == "operating_point":
-        word = {"spec": "specificity", "sens": "sensitivity"}.get(value[:4], "")
-        digits = value[4:]
-        if word and digits.replace(".", "", 1).isdigit():
-            return (
-                f"threshold frozen for {word} {max(f'{float(digits) / 100:.2f}', f'{float(digits) / 100:g}', key=len)}"
-            )
-        return f"threshold '{value}'"
-    return f"{kind} {value}" if value else at
+    kind, value = next(iter(at_values(at).items()), (at, ""))
+    if kind != "operating_point":
+        return f"{kind} {value}" if value else at
+    rate, target = operating_point(value)
+    if not rate:
+        return f"threshold “{value}”"
+    return f"threshold for {rate} {max(f'{target:.2f}', f'{target:g}', key=len)}"
+
+
+def operating_point(name: str) -> tuple[str, float]:
+    """The rate that fixes an operating point and its target; ("", NaN) for a name that states none.
+
+    >>> operating_point("spec97.5"), operating_point("rule-out")[0]
+    (('specificity', 0.975), '')
+    """
+    found = _POINT.fullmatch(name)
+    return (_RATES[found[1]], float(found[2]) / 100) if found else ("", nan)
+
+
+_POINT = re.compile(r"(spec|sens)(\d+(?:\.\d+)?)")
+_RATES = {"spec": "specificity", "sens": "sensitivity"}
+
+
+def points_in_order(ats: Iterable[str]) -> list[str]:
+    """Operating points, each once, those of a specificity first.
+
+    >>> points_in_order(["operating_point=sens90", "operating_point=spec95", "operating_point=spec90"])
+    ['operating_point=spec90', 'operating_point=spec95', 'operating_point=sens90']
+    """
+    return sorted(set(ats), key=lambda at: (operating_point(value_at(at, "operating_point"))[0] == "sensitivity", at))

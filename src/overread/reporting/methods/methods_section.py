@@ -23,9 +23,7 @@ def methods(evidence: ReportData) -> tuple[Section, Cited]:
     """The methods as headed paragraphs, with the references they cite, and a table of the method of every metric."""
     cited = number_citations(paragraphs(sentences_of(evidence)))
     blocks = tuple(Text(x, kind="methods", term=t) for t, x in cited.paragraphs)
-    return Section(
-        "methods", "Methods", (*blocks, Folded("Method of each metric", (_method_table(evidence),)))
-    ), cited
+    return Section("methods", "Methods", (*blocks, Folded("Method of each metric", (_method_table(evidence),)))), cited
 
 
 def methods_text(cited: Cited) -> str:
