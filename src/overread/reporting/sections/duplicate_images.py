@@ -46,7 +46,8 @@ def excluded_duplicates(evidence: ReportData) -> str:
     shared = _with_splits(pairs, evidence.images)
     crossing = shared.filter(pl.col("tested")).height
     found = (
-        f"{plural(crossing, 'pair')} of duplicate images consist of a test image and a training or tuning image."
+        f"Pairs of duplicate images with one image in the test set and the other in the training or tuning set: "
+        f"{count(crossing)}."
         if crossing
         else "The search for duplicate images found none between the test set and the training and tuning sets."
     )
