@@ -59,7 +59,7 @@ AUC = {"analysis": "standalone", "metric": "auc", "finding": "mass", "at": ""}
 @pytest.mark.slow
 def test_one_class(study, tmp_path):
     e = run(study, labels=stated(study, "mass", 0))
-    noted(e, tmp_path, "all 120 cases have the finding absent: an AUC needs both classes", **AUC)
+    noted(e, tmp_path, "NE: all cases (n = 120) had the finding absent", **AUC)
 
 
 @pytest.mark.slow

@@ -100,7 +100,7 @@ def test_the_mean_over_findings_with_its_bootstrap(single):
     values = [one(e.estimates, finding=f, **of)["estimate"] for f in ("edema", "mass")]
     assert row["estimate"] == pytest.approx(np.mean(values))
     assert row["low"] < row["estimate"] < row["high"]
-    assert row["method"] == "bootstrap, percentile, 200 replicates"
+    assert row["method"] == "percentile bootstrap, 200 samples"
     assert row["note"] == "mean over 2 findings: mass, edema"
 
 
@@ -368,7 +368,7 @@ def test_one_class_only_is_nan_with_a_note_everywhere(single):
     e = ev.evaluate(m.images, labels, m.predictions, EvaluationConfig(**QUICK), rng=np.random.default_rng(0))
     row = one(e.estimates, analysis="standalone", metric="auc", finding="mass", rater="acme")
     assert np.isnan(row["estimate"])
-    assert "an AUC needs both classes" in row["note"]
+    assert "had the finding" in row["note"]
     undefined = e.estimates.filter(pl.col("estimate").is_nan())
     assert (undefined["note"].str.len_chars() > 0).all(), undefined.filter(pl.col("note") == "")
     mean = one(e.estimates, analysis="standalone", metric="auc", finding="(mean)", rater="acme")

@@ -32,7 +32,8 @@ def test_a_frozen_threshold_of_decisions_is_one_of_the_scores_or_missing_with_th
     assert wanted.value == 0.5
     missing = _threshold(Y, DECISIONS, {"specificity": 0.9}, None)
     assert np.isnan(missing.value)
-    assert missing.note == "not attainable: 20.0% of the absent cases have the highest score, 1.0"
+    assert missing.note.codes[0].name == "specificity_unattainable"
+    assert (missing.note.codes[0]["share"], missing.note.codes[0]["score"]) == (pytest.approx(0.2), 1.0)
     assert np.isnan(_threshold(Y, np.full(20, 0.3), {"specificity": 0.9}, None).value)
 
 
@@ -40,7 +41,7 @@ def test_a_fixed_rate_is_attained_by_a_threshold_or_has_a_reason():
     for kind in ("sensitivity", "specificity"):
         reasons = {t: _unattained(cases(DECISIONS), t, kind) for t in (0.7, 0.8, 0.9)}
         assert [t for t, why in reasons.items() if not why] == [0.7, 0.8]
-        assert _unattained(cases(np.full(20, 0.3)), 0.5, kind).startswith("not attainable")
+        assert _unattained(cases(np.full(20, 0.3)), 0.5, kind).codes[0].name.endswith("_unattainable")
         assert _unattained(cases(20 - np.arange(20)), 0.99, kind) == ""
 
 
@@ -86,9 +87,9 @@ def test_decisions_delivered_as_scores_have_an_interval_where_the_fixed_rate_is_
         if interval:
             assert 0.65 < row["low"] < 0.8 < row["high"] < 0.95
         elif interval is False:
-            assert "ties leave no threshold that attains the fixed rate" in row["note"]
+            assert "undefined_rate" in row["note_codes"]
         else:
-            assert row["note"].startswith("not attainable: 14.0% of the absent cases have the highest score")
+            assert row["note_codes"].startswith("specificity_unattainable(")
 
 
 def test_cases_read_once_count_in_the_category_shares_of_ac1():

@@ -10,7 +10,7 @@ import re
 import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 
-PACKAGES = ("agreement", "rates", "reader_studies", "roc")
+PACKAGES = ("agreement", "calibration", "decision", "rates", "reader_studies", "resampling", "roc")
 
 
 def _exported():

@@ -17,7 +17,7 @@ from overread.evaluation.context.estimate_rows import Row, estimates_frame, mean
 from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, site_replicates
 from overread.evaluation.context.patient_draws import draws
 from overread.evaluation.context.reader_context import ReaderContext, build_reader_context
-from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, panel
+from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, build_scores
 from overread.evaluation.context.site_populations import populations
 from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -58,6 +58,29 @@ class Evidence:
     ledger_head: Mapping[str, Any] | None = None
 
 
+# Stages and their expected relative times, measured on two models, 14 findings and 5,000 images with 2,000 resamples.
+_STAGES = {"join": 3.0, "resamples": 10.0, "analyses": 80.0, "policies": 6.0, "tables": 1.0}
+
+# The analyses in order, with their expected relative times, measured as those of the stages.
+_PLAIN: dict[Callable[[AnalysisContext], list[Row]], float] = {
+    discrimination: 2.0,
+    macro_discrimination: 0.1,
+    operating: 2.0,
+    macro_operating: 2.0,
+    comparison: 2.0,
+    subgroups: 30.0,
+    drop: 0.1,
+    site_alone: 0.1,
+    matrix: 0.1,
+    seeds: 0.1,
+}
+_WITH_CURVES: dict[Callable[[AnalysisContext], tuple[list[Row], list[Row]]], float] = {
+    fixed_rates: 50.0,
+    calibration_rows: 10.0,
+    decisions: 5.0,
+}
+
+
 def evaluate(
     images: pl.DataFrame,
     labels: pl.DataFrame,
@@ -85,40 +108,65 @@ def evaluate(
     Raises InputError for all that `join` refuses, a patient in two splits, and H1 models without predictions.
     """
     with threads.computing(), reporting(progress):
-        return _evaluate(
-            images,
-            labels,
-            predictions,
-            config,
-            rng=rng,
-            tune=tune,
-            reads=reads,
-            models=models or {},
-            notes=notes,
-            protocol_hash=protocol_hash,
-        )
+        stages = advancing(_STAGES, list(_STAGES.values()))
+        next(stages)
+        given = _checked(images, labels, predictions, config, tune=tune, reads=reads, notes=notes)
+        joined = join(given.images, given.labels, given.predictions, config, reads=given.reads)
+        next(stages)
+        context, reading = _contexts(given, joined, config, models or {}, rng)
+        next(stages)
+        rows: list[Row] = []
+        curves: list[Row] = []
+        costs = [sum(_PLAIN.values()), sum(_WITH_CURVES.values()), 1.0, 0.0 if reading is None else 100.0]
+        groups = advancing(("plain", "with curves", "verdicts", "reads"), costs)
+        next(groups)
+        for analysis in advancing(_PLAIN, list(_PLAIN.values())):
+            rows += analysis(context)
+        next(groups)
+        for pair in advancing(_WITH_CURVES, list(_WITH_CURVES.values())):
+            made, points = pair(context)
+            rows, curves = rows + made, curves + points
+        next(groups)
+        made, verdicts = h1(context, protocol_hash=protocol_hash)
+        rows += made
+        next(groups)
+        if reading is not None:
+            made, points, claims = analyse_reads(reading, protocol_hash=protocol_hash)
+            rows, curves, verdicts = rows + made, curves + points, verdicts + claims
+        next(groups, None)
+        next(stages)
+        rows += _policies(given, joined, context, rng)
+        next(stages)
+        found = (means_of_one(rows), curves, verdicts)
+        evidence = _evidence(context, joined, reading, found, (given.notes, given.lost))
+        next(stages, None)
+    return evidence
 
 
-# Stages and their expected relative times, measured on two models, 14 findings and 5,000 images with 2,000 resamples.
-_STAGES = {"join": 3.0, "resamples": 10.0, "analyses": 80.0, "policies": 6.0, "tables": 1.0}
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tables:
+    """The tables that an evaluation was given, checked and in canonical form, and what was noted about them."""
+
+    images: pl.DataFrame
+    labels: pl.DataFrame
+    predictions: pl.DataFrame
+    tune: pl.DataFrame | None
+    reads: pl.DataFrame | None
+    notes: Sequence[tables.Note]
+    lost: Sequence[Dropped]
 
 
-def _evaluate(
+def _checked(
     images: pl.DataFrame,
     labels: pl.DataFrame,
     predictions: pl.DataFrame,
     config: EvaluationConfig,
     *,
-    rng: np.random.Generator,
     tune: pl.DataFrame | None,
     reads: pl.DataFrame | None,
-    models: Mapping[str, Mapping[str, Any]],
     notes: Sequence[tables.Note],
-    protocol_hash: str,
-) -> Evidence:
-    """The work of `evaluate`, stage by stage."""
-    stages = advancing(_STAGES, list(_STAGES.values()))
-    next(stages)
+) -> _Tables:
+    """The tables with canonical identifiers; the images of tuning predictions are marked as such."""
     found = list(notes)
     images = tables.check(images, "images", where="images", notes=found)
     labels = tables.check(labels, "labels", where="labels", notes=found)
@@ -129,32 +177,39 @@ def _evaluate(
     if tune is not None:
         key = "image_id" if "image_id" in tune.columns else "case_id"
         tune, lost = matched(tune, images, config.allowance("tune"), name="tune predictions", key=key)
-    images = _with_tune(images, tune)
     check_names(labels, config, reads=reads is not None)
-    joined = join(images, labels, predictions, config, reads=reads)
-    ground = panel(joined, policy=_policy(joined, config), finite=config.finite_population)
+    return _Tables(_with_tune(images, tune), labels, predictions, tune, reads, found, lost)
+
+
+def _contexts(
+    given: _Tables,
+    joined: Join,
+    config: EvaluationConfig,
+    models: Mapping[str, Mapping[str, Any]],
+    rng: np.random.Generator,
+) -> tuple[AnalysisContext, ReaderContext | None]:
+    """What the analyses of scores and of reads are given; None without reads."""
+    scores = build_scores(joined, policy=_policy(joined, config), finite=config.finite_population)
     half_rng, draw_rng = rng.spawn(2)
-    wanting = [r for r in ground.raters if not models.get(r, {}).get("operating_points")]
-    tuned = _tuning(images, labels, predictions if tune is None else tune, config, wanting)
-    half = half_of_patients(ground, rng=half_rng)
-    next(stages)
-    context = _analysis_context(ground, config, models, None if tuned is None else panel(tuned), half, draw_rng)
-    reading = build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
-    next(stages)
-    rows, curves, verdicts = _analyses(context, reading, protocol_hash)
-    next(stages)
-    rows += policies(
+    wanting = [r for r in scores.raters if not models.get(r, {}).get("operating_points")]
+    source = given.predictions if given.tune is None else given.tune
+    tuned = _tuning(given.images, given.labels, source, config, wanting)
+    half = half_of_patients(scores, rng=half_rng)
+    tuning = None if tuned is None else build_scores(tuned)
+    context = _analysis_context(scores, config, models, tuning, half, draw_rng)
+    return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
+
+
+def _policies(given: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:
+    """Rows under other label sources and other handling of uncertain labels."""
+    return policies(
         context,
         joined,
-        labels=labels,
-        again=lambda changed: join(images, labels, predictions, changed),
-        policy=ground.policy,
+        labels=given.labels,
+        again=lambda changed: join(given.images, given.labels, given.predictions, changed),
+        policy=context.panel.policy,
         rng=rng.spawn(1)[0],
     )
-    next(stages)
-    evidence = _evidence(context, joined, reading, (means_of_one(rows), curves, verdicts), (found, lost))
-    next(stages, None)
-    return evidence
 
 
 def _evidence(
@@ -287,53 +342,6 @@ def _analysis_context(
     areas = site_areas(ground, raters)
     replicates = site_replicates(ground, drawn, areas, raters, config)
     return AnalysisContext(ground, config, raters, where, models, drawn, frozen, areas, replicates)
-
-
-# The analyses in order, with their expected relative times, measured as those of the stages.
-_PLAIN: dict[Callable[[AnalysisContext], list[Row]], float] = {
-    discrimination: 2.0,
-    macro_discrimination: 0.1,
-    operating: 2.0,
-    macro_operating: 2.0,
-    comparison: 2.0,
-    subgroups: 30.0,
-    drop: 0.1,
-    site_alone: 0.1,
-    matrix: 0.1,
-    seeds: 0.1,
-}
-_WITH_CURVES: dict[Callable[[AnalysisContext], tuple[list[Row], list[Row]]], float] = {
-    fixed_rates: 50.0,
-    calibration_rows: 10.0,
-    decisions: 5.0,
-}
-
-
-def _analyses(
-    context: AnalysisContext, reading: ReaderContext | None, protocol_hash: str
-) -> tuple[list[Row], list[Row], list[Row]]:
-    """Every analysis in turn: rows of estimates, of curves and of verdicts."""
-    rows: list[Row] = []
-    curves: list[Row] = []
-    verdicts: list[Row] = []
-    costs = [sum(_PLAIN.values()), sum(_WITH_CURVES.values()), 1.0, 0.0 if reading is None else 100.0]
-    groups = advancing(("plain", "with curves", "verdicts", "reads"), costs)
-    next(groups)
-    for analysis in advancing(_PLAIN, list(_PLAIN.values())):
-        rows += analysis(context)
-    next(groups)
-    for pair in advancing(_WITH_CURVES, list(_WITH_CURVES.values())):
-        made, points = pair(context)
-        rows, curves = rows + made, curves + points
-    next(groups)
-    made, verdicts = h1(context, protocol_hash=protocol_hash)
-    rows += made
-    next(groups)
-    if reading is not None:
-        made, points, claims = analyse_reads(reading, protocol_hash=protocol_hash)
-        rows, curves, verdicts = rows + made, curves + points, verdicts + claims
-    next(groups, None)
-    return rows, curves, verdicts
 
 
 def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:

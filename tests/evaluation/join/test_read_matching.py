@@ -136,13 +136,13 @@ def test_what_is_left_out_is_counted():
     assert made["cases", "without a read"] == 4
     assert made["cases", "pneumothorax: tied vote, excluded"] == 1
     assert made["cases", "pneumothorax: the majority is a single vote"] == 1
-    assert made["cases", "pneumothorax: read, but the truth is not stated by majority"] == 1
-    assert made["cases", "fracture: read, but the truth is not stated by own"] == 1
+    assert made["cases", "pneumothorax: read, but not labelled by majority"] == 1
+    assert made["cases", "fracture: read, but not labelled by own"] == 1
     assert (
         made["reads", "pneumothorax: no other reader of the case, excluded from the comparison with the other readers"]
         == 2
     )
-    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, a point without interval"
+    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, point without interval"
     assert made["readers", few] == 2
 
 

@@ -203,7 +203,7 @@ def test_several_sites_are_compared_within(made):
     expected = roc.stratified_auc(part["truth"], score, part["site"], cluster=part["patient_id"].to_numpy())
     row = one(e, analysis="subgroups", metric="auc", finding="edema", level="F")
     assert (row["estimate"], row["low"]) == pytest.approx((expected.value, expected.low))
-    assert "pairs within strata" in row["method"]
+    assert "pairs_within_strata" in row["method_code"]
 
 
 def frozen(**thresholds):

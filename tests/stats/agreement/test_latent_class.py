@@ -263,7 +263,7 @@ def test_a_class_that_others_name_is_said():
         ({"reader": ["a", "b"]}, "reader"),
         ({"tolerance": 0}, "a tolerance above 0"),
         ({"max_iterations": 0}, "at least 1 iteration"),
-        ({"classes": [0]}, "votes for others"),
+        ({"classes": [0]}, "votes for other classes"),
     ],
 )
 def test_bad_input_is_refused_in_words(keywords, said):

@@ -108,12 +108,12 @@ def test_tests_by_hand():
 @pytest.mark.parametrize(
     ("y", "p", "words"),
     [
-        ([1, 1, 1], [0.2, 0.4, 0.9], "all 3 cases have the finding present"),
+        ([1, 1, 1], [0.2, 0.4, 0.9], "all cases (n = 3) had the finding present"),
         ([0, 0], [0.2, 0.4], "absent"),
         ([], [], "no cases"),
-        ([0, 0, 1, 1], [0.1, 0.2, 0.2, 0.9], "separated"),
-        ([1, 1, 0, 0], [0.1, 0.2, 0.3, 0.9], "separated"),
-        ([0, 1, 0, 1], [0.3, 0.3, 0.3, 0.3], "the same"),
+        ([0, 0, 1, 1], [0.1, 0.2, 0.2, 0.9], "separate the classes"),
+        ([1, 1, 0, 0], [0.1, 0.2, 0.3, 0.9], "separate the classes"),
+        ([0, 1, 0, 1], [0.3, 0.3, 0.3, 0.3], "all probabilities are equal"),
     ],
 )
 def test_what_has_no_line_is_nan_with_a_note(y, p, words):

@@ -113,11 +113,11 @@ def test_strata_lower_the_variance_where_they_explain_the_score():
     ("y", "score", "value", "note"),
     [
         ([], [], np.nan, "no cases"),
-        ([1, 1, 1], [1, 2, 3], np.nan, "all 3 cases have the finding present"),
-        ([0, 0], [1, 2], np.nan, "all 2 cases have the finding absent"),
-        ([1, 0, 0], [2, 1, 3], 0.5, "one case with the finding present"),
-        ([1, 1, 0], [2, 1, 3], 0.0, "one case with the finding absent"),
-        ([1, 0], [2, 1], 1.0, "present and one with it absent"),
+        ([1, 1, 1], [1, 2, 3], np.nan, "all cases (n = 3) had the finding present"),
+        ([0, 0], [1, 2], np.nan, "all cases (n = 2) had the finding absent"),
+        ([1, 0, 0], [2, 1, 3], 0.5, "only one case with the finding"),
+        ([1, 1, 0], [2, 1, 3], 0.0, "only one case without the finding"),
+        ([1, 0], [2, 1], 1.0, "with the finding; no CI: only one case without the finding"),
     ],
 )
 def test_what_cannot_be_computed_is_nan_with_its_reason(y, score, value, note):

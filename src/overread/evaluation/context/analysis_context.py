@@ -44,11 +44,11 @@ class AnalysisContext:
 
     def evaluable(self, counts: Counts) -> bool:
         """Whether enough patients have the finding, and lack it."""
-        return counts.reach(self.config.minimum_present, self.config.minimum_absent)
+        return counts.at_least(self.config.minimum_present, self.config.minimum_absent)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reach:
+class SiteMean:
     """The sites over which a population's estimate of one finding is averaged, and a note on those left out."""
 
     sites: tuple[str, ...]
@@ -57,7 +57,7 @@ class Reach:
     note: Text = codes.NONE
 
 
-def reach(context: AnalysisContext, rater: str, finding: str, population: Population) -> Reach:
+def site_mean(context: AnalysisContext, rater: str, finding: str, population: Population) -> SiteMean:
     """The sites of a population at which the finding is evaluable; where there is none, those where it is defined.
 
     A finding is evaluable at a site when enough patients there have it and enough lack it. An average never includes a
@@ -67,7 +67,7 @@ def reach(context: AnalysisContext, rater: str, finding: str, population: Popula
     good = tuple(s for s, a in found.items() if context.evaluable(a.counts) and a.value == a.value)
     defined = good or tuple(s for s, a in found.items() if a.value == a.value)
     used = defined or tuple(found)
-    return Reach(used, tuple(found[s] for s in used), bool(good), _sites_note(population.sites, used))
+    return SiteMean(used, tuple(found[s] for s in used), bool(good), _sites_note(population.sites, used))
 
 
 def _sites_note(sites: Sequence[str], used: Sequence[str]) -> Text:
@@ -112,6 +112,6 @@ def population_counts(context: AnalysisContext, rater: str, finding: str, popula
     return counts_at(context.panel, rater, finding, context.panel.at(population.sites))
 
 
-def everywhere(context: AnalysisContext, population: Population) -> Bools:
+def population_cases(context: AnalysisContext, population: Population) -> Bools:
     """The cases of a population (n_cases,)."""
     return context.panel.at(population.sites)

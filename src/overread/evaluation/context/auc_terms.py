@@ -8,7 +8,7 @@ contributions in the same way, so that cases and patients in common are allowed 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan, sqrt
 from typing import Any
 
@@ -19,7 +19,7 @@ from overread import codes
 from overread.codes import Text
 from overread.evaluation.context.estimate_rows import Counts, count, without_interval
 from overread.evaluation.context.score_matrix import NONE, Bools, Codes, Floats, ScoreMatrix
-from overread.evaluation.context.strata import joined_up
+from overread.evaluation.context.strata import merge_small_strata
 from overread.stats import roc
 from overread.stats.estimate import Estimate
 from overread.stats.roc.delong import one_class
@@ -64,7 +64,7 @@ class Cases:
         return {"cluster": self.patient, "weights": self.weight, "strata": self.strata, "finite": self.finite}
 
 
-def chosen(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
+def select(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
     """The cases in the mask that the rater scored and whose truth is stated; `within`: keep the strata of pairs."""
     index = np.flatnonzero(cases & panel.stated(rater, finding))
     pairs = panel.pairs.codes[index]
@@ -74,22 +74,26 @@ def chosen(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within
         panel.patient[index],
         pairs if within and (pairs != NONE).any() else None,
         None if panel.weight is None else panel.weight[index],
-        None if panel.strata is None else joined_up(panel.strata[index], panel.patient[index]),
+        None if panel.strata is None else merge_small_strata(panel.strata[index], panel.patient[index]),
         panel.finite,
     )
 
 
 def area(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> AucTerm:
     """The AUC of the cases in the mask and what each patient adds to its error; NaN with a note where undefined."""
-    return area_of(panel, chosen(panel, rater, finding, cases, within=within))
+    return area_of(panel, select(panel, rater, finding, cases, within=within))
 
 
 def area_of(panel: ScoreMatrix, of: Cases) -> AucTerm:
     """The AUC of these cases and what each patient adds to its error; NaN with a note where undefined."""
     counts = count(of.truth.astype(np.float64), of.patient)
-    value, influence, note = _influence(of)
-    if note and np.isnan(value):
-        return AucTerm(nan, np.empty(0, np.intp), np.empty(0), counts, note)
+    undefined = AucTerm(nan, np.empty(0, np.intp), np.empty(0), counts)
+    if note := one_class(of.truth):
+        return replace(undefined, note=note)
+    value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
+    if np.isnan(value):
+        return replace(undefined, note=codes.note("no_stratum_with_both_classes"))
+    note = codes.note("single_patient_of_class") if np.isnan(influence).any() else codes.NONE
     return AucTerm(value, *per_patient(panel, of.patient, influence), counts, note)
 
 
@@ -120,15 +124,6 @@ def _undrawn(panel: ScoreMatrix) -> Floats:
     if not panel.finite:
         return np.ones(int(stratum.max(initial=0)) + 1)
     return undrawn(panel.weight, stratum, where="evaluation.finite_population")
-
-
-def _influence(of: Cases) -> tuple[float, Floats, Text]:
-    if note := one_class(of.truth):
-        return nan, np.empty(0), note
-    value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
-    if np.isnan(value):
-        return nan, np.empty(0), codes.note("no_stratum_with_both_classes")
-    return value, influence, codes.note("single_patient_of_class") if np.isnan(influence).any() else codes.NONE
 
 
 def combined(terms: Iterable[tuple[float, AucTerm]], n_patients: int) -> tuple[float, float]:

@@ -34,7 +34,7 @@ class Counts:
         """Cases in which the finding is stated."""
         return self.present + self.absent
 
-    def reach(self, present: int, absent: int) -> bool:
+    def at_least(self, present: int, absent: int) -> bool:
         """Whether at least so many patients have the finding present, and absent."""
         return self.patients_present >= present and self.patients_absent >= absent
 
@@ -80,10 +80,10 @@ def patients_in(patient: np.ndarray) -> int:
     return int(np.count_nonzero(np.bincount(patient))) if patient.size else 0
 
 
-def people(n: int) -> str:
+def patients_text(n: int) -> str:
     """A number of patients in words.
 
-    >>> people(1), people(1200)
+    >>> patients_text(1), patients_text(1200)
     ('1 patient', '1,200 patients')
     """
     return f"{n:,} patient{'' if n == 1 else 's'}"

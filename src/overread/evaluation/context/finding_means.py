@@ -7,10 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from overread.codes import Analysis, Metric
-from overread.evaluation.context.analysis_context import AnalysisContext, Reach, everywhere, macro_note, reach
+from overread.evaluation.context.analysis_context import (
+    AnalysisContext,
+    SiteMean,
+    macro_note,
+    population_cases,
+    site_mean,
+)
 from overread.evaluation.context.auc_terms import AucTerm
 from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
-from overread.evaluation.context.patient_draws import STEP, Draws, Spot, auc_replicates, totals
+from overread.evaluation.context.patient_draws import STEP, Draws, RaterCases, auc_replicates, totals
 from overread.evaluation.context.score_matrix import Floats, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -29,27 +35,29 @@ def site_replicates(
 ) -> dict[tuple[str, str, str], Floats]:
     """The within-site AUC of every rater and evaluable finding in every draw, by rater, finding, site."""
     keys = [
-        k for k, a in areas.items() if k[0] in raters and a.counts.reach(config.minimum_present, config.minimum_absent)
+        k
+        for k, a in areas.items()
+        if k[0] in raters and a.counts.at_least(config.minimum_present, config.minimum_absent)
     ]
     masks = {s: panel.at([s]) for s in panel.site.levels}
     made: dict[tuple[str, str, str], Floats] = {}
     for a in advancing(range(0, len(keys), STEP)):
         step = keys[a : a + STEP]
-        values = auc_replicates(panel, drawn, [Spot(r, f, masks[s]) for r, f, s in step])
+        values = auc_replicates(panel, drawn, [RaterCases(r, f, masks[s]) for r, f, s in step])
         made |= {k: values[:, i] for i, k in enumerate(step)}
     return made
 
 
-def evaluable_reaches(
+def evaluable_sites(
     context: AnalysisContext, rater: str, population: Population, findings: Sequence[str] | None = None
-) -> dict[str, Reach]:
+) -> dict[str, SiteMean]:
     """The sites of every finding of the fixed set that is evaluable for this rater in this population."""
     wanted = context.macro() if findings is None else findings
-    found = {f: reach(context, rater, f, population) for f in wanted if context.panel.gives(rater, f)}
+    found = {f: site_mean(context, rater, f, population) for f in wanted if context.panel.gives(rater, f)}
     return {f: r for f, r in found.items() if r.evaluable}
 
 
-def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, Reach]) -> tuple[float, Floats]:
+def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteMean]) -> tuple[float, Floats]:
     """The mean over findings of the mean over sites of the AUC, and the same in every draw (replicates,)."""
     values = [np.mean([a.value for a in r.areas]) for r in reaches.values()]
     draws = [np.mean([context.replicates[rater, f, s] for s in r.sites], axis=0) for f, r in reaches.items()]
@@ -62,7 +70,7 @@ def macro_discrimination(context: AnalysisContext) -> list[Row]:
     for rater in context.raters:
         for population in context.populations[rater]:
             place = context.place(Analysis.STANDALONE, MEAN, rater, population)
-            reaches = evaluable_reaches(context, rater, population)
+            reaches = evaluable_sites(context, rater, population)
             note = macro_note(context, list(reaches))
             if reaches:
                 value, draws = mean_over(context, rater, reaches)
@@ -114,7 +122,7 @@ def _evaluable_calls(context: AnalysisContext, place: EstimateKey, population: P
     threshold = context.frozen[place.rater].thresholds.get(place.finding, {}).get(name)
     if threshold is None or np.isnan(threshold.value) or not context.panel.gives(place.rater, place.finding):
         return None
-    made = calls(context.panel, context.frozen[place.rater], place, threshold, everywhere(context, population))
+    made = calls(context.panel, context.frozen[place.rater], place, threshold, population_cases(context, population))
     return made if context.evaluable(count(made.truth.astype(np.float64), made.patient)) else None
 
 

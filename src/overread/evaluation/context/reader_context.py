@@ -12,10 +12,10 @@ import polars as pl
 from overread import codes
 from overread.codes import Analysis, Text
 from overread.evaluation.context.analysis_context import AnalysisContext
-from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at, people
+from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at, patients_text
 from overread.evaluation.context.estimate_rows import count as counted
 from overread.evaluation.context.read_matrix import ReadMatrix, read_panel
-from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix, panel
+from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix, build_scores
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.context.thresholds import FEWEST, Frozen, Threshold, from_half, from_model, from_tune
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -124,7 +124,7 @@ class ReaderContext:
         of, config = self.panel, self.config
         said = [
             f"Reads: {of.case.size:,} answers by {len(of.readers)} readers on {len(of.case_id):,} cases of "
-            f"{people(of.n_patients)}; uncertain calls: {config.uncertain_calls}.",
+            f"{patients_text(of.n_patients)}; uncertain calls: {config.uncertain_calls}.",
             f"References side by side: {', '.join(of.references)}.",
             f"Product bootstrap: {len(self.drawn):,} resamples of readers and, independently, of patients.",
         ]
@@ -211,7 +211,7 @@ def _points(
 def _outputs(joined: Join, findings: Sequence[str]) -> ScoreMatrix | None:
     """Scores of the read findings, mapped ones included, beside the truth of the main reference; None without any."""
     scores = pl.concat([joined.scores, joined.mapped]).filter(pl.col("finding").is_in(list(findings)))
-    return panel(replace(joined, scores=scores)) if scores.height else None
+    return build_scores(replace(joined, scores=scores)) if scores.height else None
 
 
 def _frozen(
@@ -234,7 +234,7 @@ def _frozen(
         return None
     unread, half = halves
     sites = [s for p in context.populations[model] if p.internal for s in p.sites] or list(ground.site.levels)
-    enough = counts_at(ground, rater, finding, ground.at(sites) & unread[ground.patient]).reach(FEWEST, FEWEST)
+    enough = counts_at(ground, rater, finding, ground.at(sites) & unread[ground.patient]).at_least(FEWEST, FEWEST)
     made = from_half(ground, rater, context.populations[model], unread if enough else half, context.config)
     fitted = np.unique(ground.patient[~made.tested]).size
     name = "fitted_on_unread" if enough else "fitted_on_random_patients"

@@ -13,7 +13,7 @@ from overread import codes
 from overread import findings as vocabulary
 from overread.codes import Text
 from overread.errors import InputError
-from overread.evaluation.context.strata import joined_up, sampling_strata
+from overread.evaluation.context.strata import merge_small_strata, sampling_strata
 from overread.evaluation.join.matching import Join
 
 Floats = NDArray[np.float64]
@@ -83,7 +83,7 @@ class ScoreMatrix:
         return finding in self.findings and bool((~np.isnan(self.scores(rater, finding))).any())
 
 
-def panel(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
+def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
     """The joined scores as arrays."""
     cases, scores = joined.cases, joined.scores
     order = {f: i for i, f in enumerate(vocabulary.names())}
@@ -130,7 +130,7 @@ def panel(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatri
     )
 
 
-def only(whole: ScoreMatrix, cases: Codes, findings: Sequence[str]) -> ScoreMatrix:
+def subset_cases(whole: ScoreMatrix, cases: Codes, findings: Sequence[str]) -> ScoreMatrix:
     """The panel of these cases, by index and in that order, and of these findings; patients are numbered anew."""
     kept, patient = np.unique(whole.patient[cases], return_inverse=True)
     rows = np.array([whole.findings.index(f) for f in findings], dtype=np.intp)
@@ -143,7 +143,7 @@ def only(whole: ScoreMatrix, cases: Codes, findings: Sequence[str]) -> ScoreMatr
         pairs=replace(whole.pairs, codes=whole.pairs.codes[cases]),
         groups={n: replace(c, codes=c.codes[cases]) for n, c in whole.groups.items()},
         weight=None if whole.weight is None else whole.weight[cases],
-        strata=None if whole.strata is None else joined_up(whole.strata[cases], patient),
+        strata=None if whole.strata is None else merge_small_strata(whole.strata[cases], patient),
         findings=tuple(findings),
         truth=whole.truth[np.ix_(rows, cases)],
         score=whole.score[:, rows][:, :, cases],

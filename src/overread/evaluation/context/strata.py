@@ -29,17 +29,17 @@ def sampling_strata(cases: pl.DataFrame, patient: Codes) -> tuple[Codes | None, 
     several = int((np.bincount(pairs[0]) > 1).sum())
     if several:
         return None, codes.note("strata_shared", n=several)
-    return joined_up(stratum, patient), codes.NONE
+    return merge_small_strata(stratum, patient), codes.NONE
 
 
-def joined_up(strata: Codes, patient: Codes) -> Codes | None:
+def merge_small_strata(strata: Codes, patient: Codes) -> Codes | None:
     """The strata of these cases with those of a single patient taken together; None where one stratum is left.
 
     A variance within strata needs two patients in each. Taking strata together can only make it larger.
 
-    >>> joined_up(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 2, 3, 4])).tolist()
+    >>> merge_small_strata(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 2, 3, 4])).tolist()
     [0, 0, 2, 2, 2]
-    >>> joined_up(np.array([0, 0, 1]), np.array([0, 1, 2])) is None
+    >>> merge_small_strata(np.array([0, 0, 1]), np.array([0, 1, 2])) is None
     True
     """
     size = np.bincount(np.unique(np.stack([patient, strata]), axis=1)[1]) if strata.size else np.empty(0, np.intp)

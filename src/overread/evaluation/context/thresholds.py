@@ -142,7 +142,7 @@ def _line(y: Bools, score: Floats, patient: np.ndarray, weight: Floats | None) -
     """The logistic recalibration; one without parameters and with a note where these cases do not carry it."""
     scale = "probability" if score.size and score.min() >= 0 and score.max() <= 1 else "score"
     counts = count(y.astype(np.float64), patient)
-    if counts.reach(FEWEST, FEWEST):
+    if counts.at_least(FEWEST, FEWEST):
         return calibration.recalibrate(y, score, scale=scale, weights=weight)
     given = {"present": counts.patients_present, "absent": counts.patients_absent}
     note = codes.note("not_recalibrated", **given, least=FEWEST)

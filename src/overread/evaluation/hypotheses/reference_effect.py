@@ -30,7 +30,7 @@ from overread.evaluation.context.estimate_rows import (
 from overread.evaluation.context.reader_context import ReaderContext
 from overread.evaluation.context.score_matrix import Bools
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.readers.pooled_readers import Drawn
+from overread.evaluation.readers.pooled_readers import Replicated
 from overread.stats.resampling import patient_bootstrap
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
@@ -42,21 +42,21 @@ _METHOD = codes.method("reference_bootstrap")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Standing:
+class OutputUnderReferences:
     """One output in one population under every reference, on the cases that all of them state."""
 
     finding: str
     rater: str
     population: Population
     counts: Mapping[str, Counts]  # by reference
-    areas: Mapping[str, Drawn]  # by reference
+    areas: Mapping[str, Replicated]  # by reference
     note: Text
     evaluable: bool  # enough patients with the finding and without it under every reference
 
 
 def reference_rows(context: ReaderContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row]]:
     """Rows of H2, and its verdict."""
-    found: dict[tuple[str, str], list[Standing]] = {}
+    found: dict[tuple[str, str], list[OutputUnderReferences]] = {}
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
         stating = [r for r in context.panel.references if not np.isnan(_truth(context, finding, r)).all()]
         for rater in context.panel.outputs[finding]:
@@ -88,7 +88,7 @@ def _cases(context: ReaderContext, finding: str, population: Population, referen
 
 def _standing(
     context: ReaderContext, what: tuple[str, str], population: Population, references: Sequence[str]
-) -> Standing:
+) -> OutputUnderReferences:
     """AUCs under every reference: the unweighted mean of the sites where every reference has both classes."""
     finding, rater = what
     of, cases = context.panel, _cases(context, finding, population, references)
@@ -98,7 +98,7 @@ def _standing(
     for site in population.sites:
         at = of.site.levels.index(site) if site in of.site.levels else -2
         here = np.flatnonzero(cases & (of.site.codes == at))
-        if here.size and all(count(t[here], of.patient[here]).reach(1, 1) for t in truth):
+        if here.size and all(count(t[here], of.patient[here]).at_least(1, 1) for t in truth):
             made = _replicates(context, truth[:, here], of.score[finding, rater][here], here)
             used.append(site)
             values.append(made[0])
@@ -112,9 +112,9 @@ def _standing(
         codes.note("sites_one_class", sites=tuple(out)) if out and used else None,
     )
     config = context.config
-    enough = all(c.reach(config.minimum_present, config.minimum_absent) for c in counts.values())
-    areas = {r: Drawn(float(value[k]), drawn[:, k]) for k, r in enumerate(references)}
-    return Standing(finding, rater, population, counts, areas, note, enough and bool(used))
+    enough = all(c.at_least(config.minimum_present, config.minimum_absent) for c in counts.values())
+    areas = {r: Replicated(float(value[k]), drawn[:, k]) for k, r in enumerate(references)}
+    return OutputUnderReferences(finding, rater, population, counts, areas, note, enough and bool(used))
 
 
 def _replicates(context: ReaderContext, truth: np.ndarray, score: np.ndarray, cases: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ def _replicates(context: ReaderContext, truth: np.ndarray, score: np.ndarray, ca
     return patient_bootstrap.auc_replicates(truth, scores, counts, cluster=codes, weights=weight)[:, 0]
 
 
-def _place(context: ReaderContext, standing: Standing, reference: str) -> EstimateKey:
+def _place(context: ReaderContext, standing: OutputUnderReferences, reference: str) -> EstimateKey:
     arm = context.panel.arms[0]
     policy = f"{context.policy};uncertain_call={context.config.uncertain_calls}"
     return EstimateKey(
@@ -135,7 +135,7 @@ def _place(context: ReaderContext, standing: Standing, reference: str) -> Estima
     )
 
 
-def _area_rows(context: ReaderContext, standing: Standing) -> list[Row]:
+def _area_rows(context: ReaderContext, standing: OutputUnderReferences) -> list[Row]:
     rows = []
     for reference, drawn in standing.areas.items():
         place = _place(context, standing, reference)
@@ -147,13 +147,13 @@ def _area_rows(context: ReaderContext, standing: Standing) -> list[Row]:
     return rows
 
 
-def _across(standings: Sequence[Standing]) -> list[tuple[Standing, Standing]]:
+def _across(standings: Sequence[OutputUnderReferences]) -> list[tuple[OutputUnderReferences, OutputUnderReferences]]:
     """Every internal standing with every external one of the same output."""
     inside = [s for s in standings if s.population.internal]
     return [(i, o) for i in inside for o in standings if not o.population.internal]
 
 
-def _drop_rows(context: ReaderContext, inside: Standing, outside: Standing) -> list[Row]:
+def _drop_rows(context: ReaderContext, inside: OutputUnderReferences, outside: OutputUnderReferences) -> list[Row]:
     rows, name = [], outside.population.name
     drops = {r: inside.areas[r] - outside.areas[r] for r in inside.areas if r in outside.areas}
     for reference, drawn in drops.items():
@@ -171,8 +171,8 @@ def _row(
     context: ReaderContext,
     place: EstimateKey,
     metric: str,
-    drawn: Drawn,
-    under: Sequence[tuple[Standing, str]],
+    drawn: Replicated,
+    under: Sequence[tuple[OutputUnderReferences, str]],
     *,
     at: str = "",
 ) -> Row:
@@ -200,13 +200,13 @@ def _row(
 
 
 def _verdict(
-    context: ReaderContext, pairs: Sequence[tuple[Standing, Standing]], protocol_hash: str
+    context: ReaderContext, pairs: Sequence[tuple[OutputUnderReferences, OutputUnderReferences]], protocol_hash: str
 ) -> tuple[list[Row], Row]:
     """The mean over findings of drop(own) - drop(other reference), per model and external site, and the verdict."""
     rows: list[Row] = []
     lows, highs = [], []
     for (model, site, other), mine in _contrasts(context, pairs).items():
-        drawn = Drawn(float(np.mean([d.value for d, _ in mine])), np.mean([d.draws for d, _ in mine], axis=0))
+        drawn = Replicated(float(np.mean([d.value for d, _ in mine])), np.mean([d.draws for d, _ in mine], axis=0))
         made = percentile_interval(drawn.draws, value=drawn.value, confidence=context.config.confidence)
         lows.append((made.low, model, site, other))
         highs.append((made.high, model, site, other))
@@ -243,8 +243,8 @@ def _own(context: ReaderContext) -> str:
 
 
 def _contrasts(
-    context: ReaderContext, pairs: Sequence[tuple[Standing, Standing]]
-) -> dict[tuple[str, str, str], list[tuple[Drawn, Standing]]]:
+    context: ReaderContext, pairs: Sequence[tuple[OutputUnderReferences, OutputUnderReferences]]
+) -> dict[tuple[str, str, str], list[tuple[Replicated, OutputUnderReferences]]]:
     """By model, external population and other reference: the drop under the own label minus that under the other.
 
     A finding takes part once, by its first output, where it is evaluable in both populations.

@@ -9,8 +9,8 @@ import numpy as np
 
 from overread import codes
 from overread.codes import Analysis, Metric, Text
-from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
-from overread.evaluation.context.auc_terms import FEWEST, Cases, chosen
+from overread.evaluation.context.analysis_context import AnalysisContext, population_cases
+from overread.evaluation.context.auc_terms import FEWEST, Cases, select
 from overread.evaluation.context.estimate_rows import (
     Counts,
     EstimateKey,
@@ -49,8 +49,8 @@ def calibration_rows(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
                 if not context.panel.gives(rater, finding):
                     continue
                 place = context.place(Analysis.STANDALONE, finding, rater, population)
-                cases = everywhere(context, population)
-                of = chosen(context.panel, rater, finding, cases)
+                cases = population_cases(context, population)
+                of = select(context.panel, rater, finding, cases)
                 if not of.truth.size:  # the row of the AUC says that nothing is stated
                     continue
                 made = _judged(context, place, of, of.score, (frozen.recalibrated, "calibration", codes.NONE))
@@ -58,7 +58,7 @@ def calibration_rows(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
                 line = frozen.lines.get(finding)
                 if line is None:
                     continue
-                of = chosen(context.panel, rater, finding, cases & frozen.tested)
+                of = select(context.panel, rater, finding, cases & frozen.tested)
                 score = np.full(of.score.size, np.nan) if np.isnan(line.slope) else line(of.score)
                 note = codes.notes(frozen.words, line.note)
                 made = _judged(context, place, of, score, ("logistic", "recalibrated", note))
@@ -144,7 +144,7 @@ def unfit(of: Cases, probability: Floats, counts: Counts) -> Text:
         return codes.note("no_case")
     if probability.min() < 0 or probability.max() > 1:
         return codes.note("scores_not_probabilities")
-    if not counts.reach(FEWEST, FEWEST):
+    if not counts.at_least(FEWEST, FEWEST):
         given = {"present": counts.patients_present, "absent": counts.patients_absent}
         return codes.note("few_patients_not_estimable", **given, least=FEWEST)
     return codes.NONE

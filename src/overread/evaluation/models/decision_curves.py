@@ -9,8 +9,8 @@ import numpy as np
 
 from overread import codes
 from overread.codes import Analysis, Metric, Text
-from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
-from overread.evaluation.context.auc_terms import Cases, chosen
+from overread.evaluation.context.analysis_context import AnalysisContext, population_cases
+from overread.evaluation.context.auc_terms import Cases, select
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row, share_text
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
@@ -51,7 +51,7 @@ def _stated(context: AnalysisContext) -> Floats:
 
 def _of_rater(context: AnalysisContext, place: EstimateKey, population: Population) -> tuple[list[Row], list[Row]]:
     stated, confidence = _stated(context), context.config.confidence
-    of = chosen(context.panel, place.rater, place.finding, everywhere(context, population))
+    of = select(context.panel, place.rater, place.finding, population_cases(context, population))
     if not of.truth.size:  # the row of the AUC says that nothing is stated
         return [], []
     counts = count(of.truth.astype(np.float64), of.patient)
@@ -134,8 +134,8 @@ def _pair(context: AnalysisContext, pair: tuple[str, str], population: Populatio
     stated, confidence, panel = _stated(context), context.config.confidence, context.panel
     found: list[tuple[EstimateKey, Cases, NetBenefitDifference]] = []
     for finding in panel.findings:
-        mask = everywhere(context, population) & panel.stated(pair[0], finding) & panel.stated(pair[1], finding)
-        one, other = (chosen(panel, rater, finding, mask) for rater in pair)
+        mask = population_cases(context, population) & panel.stated(pair[0], finding) & panel.stated(pair[1], finding)
+        one, other = (select(panel, rater, finding, mask) for rater in pair)
         counts = count(one.truth.astype(np.float64), one.patient)
         if not one.truth.size or any(unfit(of, of.score, counts) for of in (one, other)):
             continue  # the rows of the rater itself say why
@@ -153,7 +153,9 @@ def _adjusted(
     adjusted = holm([made.p[i] for _, _, made in found])
     rows = []
     for (place, of, made), p in zip(found, adjusted, strict=True):
-        family = f"net benefit of {place.rater} against {place.contrast[6:]}, {place.population}, {at}"
+        family = (
+            f"net benefit of {place.rater} against {place.contrast.removeprefix('rater:')}, {place.population}, {at}"
+        )
         test = {"null": 0.0, "p_adjusted": float(p), "family": f"{family}: {len(found)} findings"}
         method = codes.methods(
             codes.method("net_benefit"),

@@ -12,15 +12,15 @@ from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    everywhere,
     macro_note,
+    population_cases,
     population_counts,
-    reach,
     site_areas,
+    site_mean,
 )
-from overread.evaluation.context.auc_terms import AucTerm, Cases, auc_estimate, chosen, linear_estimate, mean_terms
+from overread.evaluation.context.auc_terms import AucTerm, Cases, auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import MEAN, Row, add_notes, count, mean_row, not_estimable, row
-from overread.evaluation.context.finding_means import evaluable_reaches
+from overread.evaluation.context.finding_means import evaluable_sites
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.hypotheses.pooled_training import seeds_of
@@ -48,7 +48,7 @@ def _drops(context: AnalysisContext, rater: str, inside: Population, outside: Po
     note = codes.note("patients_in_both_populations", n=int(shared)) if shared else codes.NONE
     rows, terms_of = [], {}
     for finding in (f for f in panel.findings if panel.gives(rater, f)):
-        here, there = (reach(context, rater, finding, p) for p in (inside, outside))
+        here, there = (site_mean(context, rater, finding, p) for p in (inside, outside))
         place = context.place(Analysis.DROP, finding, rater, inside).to(contrast=f"population:{outside.name}")
         if not (here.evaluable and there.evaluable):
             few = tuple(p.name for p, r in ((inside, here), (outside, there)) if not r.evaluable)
@@ -78,7 +78,7 @@ def _drops(context: AnalysisContext, rater: str, inside: Population, outside: Po
 def shared_patients(context: AnalysisContext, a: Population, b: Population) -> int:
     """How many patients have cases in both populations."""
     panel = context.panel
-    return np.intersect1d(panel.patient[everywhere(context, a)], panel.patient[everywhere(context, b)]).size
+    return np.intersect1d(panel.patient[population_cases(context, a)], panel.patient[population_cases(context, b)]).size
 
 
 def site_alone(context: AnalysisContext) -> list[Row]:
@@ -107,9 +107,9 @@ def _site_alone(
     if not population.internal:
         unseen = not_estimable(codes.note("site_unseen"))
         return [row(place.to(rater=f"{SITE_RATER} {rater}"), Metric.AUC, unseen, at="pairs=all", confidence=confidence)]
-    of = chosen(context.panel, rater, finding, everywhere(context, population), within=False)
+    of = select(context.panel, rater, finding, population_cases(context, population), within=False)
     counts = count(of.truth.astype(np.float64), of.patient)
-    sites = context.panel.site.codes[everywhere(context, population) & context.panel.stated(rater, finding)]
+    sites = context.panel.site.codes[population_cases(context, population) & context.panel.stated(rater, finding)]
     known = _prevalences(context, finding, sites, prevalence)
     rows = []
     if known is None or np.unique(known).size < 2:
@@ -171,7 +171,7 @@ def matrix(context: AnalysisContext) -> list[Row]:
                     if found is None:
                         continue
                     place = context.place(Analysis.MATRIX, finding, rater, population).to(subgroup="site", level=site)
-                    of = chosen(context.panel, rater, finding, context.panel.at([site]))
+                    of = select(context.panel, rater, finding, context.panel.at([site]))
                     made = auc_estimate(of, found.counts, confidence=confidence)
                     rows.append(row(place, Metric.AUC, made, counts=found.counts, confidence=confidence))
                     if finding in context.macro() and context.evaluable(found.counts):
@@ -196,7 +196,7 @@ def seeds(context: AnalysisContext) -> list[Row]:
             continue
         areas = site_areas(context.panel, members)
         for population in context.populations[rater]:
-            reaches = evaluable_reaches(context, rater, population)
+            reaches = evaluable_sites(context, rater, population)
             if not reaches:
                 continue
             values = []

@@ -16,11 +16,11 @@ from overread import codes
 from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    everywhere,
     macro_note,
+    population_cases,
     population_counts,
-    reach,
     site_areas,
+    site_mean,
 )
 from overread.evaluation.context.estimate_rows import (
     MEAN,
@@ -35,7 +35,7 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.finding_means import hits_and_size, mean_over, site_replicates
 from overread.evaluation.context.patient_draws import Draws, draws, totals
-from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, only, panel
+from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, build_scores, subset_cases
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
 from overread.evaluation.join.matching import Join
@@ -96,7 +96,11 @@ def _by_uncertain(
         made = again(replace(context.config.allowing_all(), uncertain=word))
         text = policy.replace(f"uncertain={context.config.uncertain}", f"uncertain={word}")
         yield _paired(
-            context, panel(made, policy=text, finite=context.panel.finite), f"policy:{policy}", _unscored(made), rng
+            context,
+            build_scores(made, policy=text, finite=context.panel.finite),
+            f"policy:{policy}",
+            _unscored(made),
+            rng,
         )
 
 
@@ -109,7 +113,7 @@ def _by_source(
         if source in ground.reference.split("+") or (config.references and source not in config.references):
             continue
         made = again(replace(config.allowing_all(), reference=source))
-        here, there = _on_common(ground, panel(made, policy=ground.policy, finite=ground.finite))
+        here, there = _common_cases(ground, build_scores(made, policy=ground.policy, finite=ground.finite))
         if not len(here.case_id):
             continue
         note = codes.note("cases_with_both_labels", n=len(here.case_id), source=ground.reference)
@@ -124,11 +128,11 @@ def _unscored(made: Join) -> Text:
     )
 
 
-def _on_common(main: ScoreMatrix, other: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
+def _common_cases(main: ScoreMatrix, other: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
     """Both panels on the cases and findings that both state, cases in the same order."""
     _, here, there = np.intersect1d(np.array(main.case_id), np.array(other.case_id), return_indices=True)
     findings = [f for f in main.findings if f in other.findings]
-    left, right = only(main, here, findings), only(other, there, findings)
+    left, right = subset_cases(main, here, findings), subset_cases(other, there, findings)
     unstated = np.isnan(left.truth) | np.isnan(right.truth)
     truths = (np.where(unstated, np.nan, p.truth) for p in (left, right))
     return tuple(replace(p, truth=t) for p, t in zip((left, right), truths, strict=True))  # type: ignore[return-value]
@@ -216,11 +220,11 @@ def _rows(pair: Pair) -> list[Row]:
 
 def _values(context: AnalysisContext, place: EstimateKey, population: Population, note: Text = codes.NONE) -> list[Row]:
     """AUC, sensitivity and specificity of one finding, as in the standalone analysis."""
-    over = reach(context, place.rater, place.finding, population)
+    over = site_mean(context, place.rater, place.finding, population)
     counts = population_counts(context, place.rater, place.finding, population)
     made = add_notes(auc_over(context, place, over), note)
     rows = [row(place, Metric.AUC, made, counts=counts, confidence=context.config.confidence)]
-    cases = everywhere(context, population)
+    cases = population_cases(context, population)
     for name, threshold in context.frozen[place.rater].thresholds.get(place.finding, {}).items():
         rows += point_rows(context, place, name, threshold, cases, RATES)
     return rows
@@ -228,7 +232,7 @@ def _values(context: AnalysisContext, place: EstimateKey, population: Population
 
 def _auc_difference(pair: Pair, place: EstimateKey, population: Population) -> Row:
     """The AUC as it would be minus as it is, over the sites at which the finding is evaluable both ways."""
-    here, there = (reach(s, place.rater, place.finding, population) for s in (pair.main, pair.other))
+    here, there = (site_mean(s, place.rater, place.finding, population) for s in (pair.main, pair.other))
     made = not_estimable(codes.note("few_patients_alternative"))
     sites = [s for s in there.sites if s in here.sites]
     if here.evaluable and there.evaluable and sites:
@@ -246,7 +250,7 @@ def _rate_differences(pair: Pair, place: EstimateKey, population: Population, po
     if threshold.value != threshold.value:
         return []
     sides = [
-        (s, calls(s.panel, s.frozen[place.rater], place, threshold, everywhere(s, population)))
+        (s, calls(s.panel, s.frozen[place.rater], place, threshold, population_cases(s, population)))
         for s in (pair.other, pair.main)
     ]
     held = [count(c.truth.astype(np.float64), c.patient) for _, c in sides]
@@ -275,7 +279,9 @@ def _common(pair: Pair, rater: str, population: Population) -> list[str]:
     return [
         f
         for f in pair.main.macro()
-        if all(s.panel.gives(rater, f) and reach(s, rater, f, population).evaluable for s in (pair.main, pair.other))
+        if all(
+            s.panel.gives(rater, f) and site_mean(s, rater, f, population).evaluable for s in (pair.main, pair.other)
+        )
     ]
 
 
@@ -285,7 +291,7 @@ def _mean(
     place, confidence = _place(context, MEAN, rater, population), context.config.confidence
     made = Estimate(np.nan)
     if findings:
-        value, drawn = mean_over(context, rater, {f: reach(context, rater, f, population) for f in findings})
+        value, drawn = mean_over(context, rater, {f: site_mean(context, rater, f, population) for f in findings})
         made = percentile_interval(drawn, value=value, confidence=confidence)
     return mean_row(
         place, Metric.AUC, add_notes(made, macro_note(context, findings), note), over=findings, confidence=confidence
@@ -296,7 +302,8 @@ def _mean_difference(pair: Pair, rater: str, population: Population, findings: l
     made = Estimate(np.nan)
     if findings:
         (value, drawn), (less, less_drawn) = (
-            mean_over(s, rater, {f: reach(s, rater, f, population) for f in findings}) for s in (pair.other, pair.main)
+            mean_over(s, rater, {f: site_mean(s, rater, f, population) for f in findings})
+            for s in (pair.other, pair.main)
         )
         made = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
     place = _place(pair.other, MEAN, rater, population)

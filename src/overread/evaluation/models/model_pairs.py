@@ -11,7 +11,7 @@ import numpy as np
 from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import AnalysisContext, macro_note
-from overread.evaluation.context.auc_terms import AucTerm, area, chosen, linear_estimate, mean_terms
+from overread.evaluation.context.auc_terms import AucTerm, area, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import (
     MEAN,
     EstimateKey,
@@ -22,7 +22,7 @@ from overread.evaluation.context.estimate_rows import (
     not_estimable,
     row,
 )
-from overread.evaluation.context.patient_draws import Spot, auc_replicates
+from overread.evaluation.context.patient_draws import RaterCases, auc_replicates
 from overread.evaluation.context.score_matrix import Bools, Floats
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.progress import advancing
@@ -98,9 +98,9 @@ def _difference(
     panel, confidence = context.panel, context.config.confidence
     if len(pairs) == 1:
         site = next(iter(pairs))
-        of = chosen(panel, a, finding, _both(context, a, b, finding, [site]))
+        of = select(panel, a, finding, _both(context, a, b, finding, [site]))
         if of.pairs is None:
-            other = chosen(panel, b, finding, _both(context, a, b, finding, [site]))
+            other = select(panel, b, finding, _both(context, a, b, finding, [site]))
             return roc.compare_aucs(of.truth, of.score, other.score, **of.drawn, confidence=confidence)
     defined = [p for p in pairs.values() if p[0].value == p[0].value]
     if not defined:
@@ -151,5 +151,5 @@ def _draws(context: AnalysisContext, a: str, b: str, finding: str, site: str) ->
     if np.array_equal(panel.stated(a, finding) & mask, panel.stated(b, finding) & mask):
         return context.replicates[a, finding, site] - context.replicates[b, finding, site]
     both = _both(context, a, b, finding, [site])
-    values = auc_replicates(panel, context.drawn, [Spot(a, finding, both), Spot(b, finding, both)])
+    values = auc_replicates(panel, context.drawn, [RaterCases(a, finding, both), RaterCases(b, finding, both)])
     return values[:, 0] - values[:, 1]

@@ -10,8 +10,14 @@ import numpy as np
 
 from overread import codes
 from overread.codes import Analysis, Metric, Text
-from overread.evaluation.context.analysis_context import AnalysisContext, Reach, macro_note, population_counts, reach
-from overread.evaluation.context.auc_terms import FEWEST, Cases, chosen, few_patients
+from overread.evaluation.context.analysis_context import (
+    AnalysisContext,
+    SiteMean,
+    macro_note,
+    population_counts,
+    site_mean,
+)
+from overread.evaluation.context.auc_terms import FEWEST, Cases, few_patients, select
 from overread.evaluation.context.estimate_rows import (
     MEAN,
     Counts,
@@ -24,8 +30,8 @@ from overread.evaluation.context.estimate_rows import (
     share_text,
     without_interval,
 )
-from overread.evaluation.context.finding_means import evaluable_reaches
-from overread.evaluation.context.patient_draws import STEP, Spot, rate_replicates, whole
+from overread.evaluation.context.finding_means import evaluable_sites
+from overread.evaluation.context.patient_draws import STEP, RaterCases, original_sample, rate_replicates
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.progress import advancing
@@ -64,7 +70,7 @@ def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
             reaches = {
                 f: r
                 for f in context.panel.findings
-                if context.panel.gives(rater, f) and (r := reach(context, rater, f, population)).sites
+                if context.panel.gives(rater, f) and (r := site_mean(context, rater, f, population)).sites
             }
             kinds = advancing(("sensitivity", "specificity", "curve"), (4.0, 1.0, 20.0))
             next(kinds)
@@ -77,23 +83,23 @@ def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
             rows += _rows(context, rater, population, reaches, (forward, backward))
             for finding, made in drawn_curves.items():
                 place = context.place(Analysis.STANDALONE, finding, rater, population)
-                cases = [chosen(context.panel, rater, finding, context.panel.at([s])) for s in reaches[finding].sites]
+                cases = [select(context.panel, rater, finding, context.panel.at([s])) for s in reaches[finding].sites]
                 drawn = mean_curve([roc.roc_curve(of.truth, of.score, weights=of.weight) for of in cases], GRID)
                 curves += curve_rows(place, drawn, made.draws, context.config.confidence)
     return rows, curves
 
 
 def _rates(
-    context: AnalysisContext, rater: str, reaches: dict[str, Reach], grid: Sequence[float] | Floats, *, kind: str
+    context: AnalysisContext, rater: str, reaches: dict[str, SiteMean], grid: Sequence[float] | Floats, *, kind: str
 ) -> dict[str, Rates]:
     """By finding: the rate at each fixed rate, the mean over the sites of the finding's reach."""
     masks = {s: context.panel.at([s]) for s in context.panel.site.levels}
     owners = [(f, s) for f, r in reaches.items() for s in r.sites]
-    spots = [Spot(rater, f, masks[s]) for f, s in owners]
-    if not spots or not len(grid):
+    selections = [RaterCases(rater, f, masks[s]) for f, s in owners]
+    if not selections or not len(grid):
         return {}
-    value = rate_replicates(context.panel, whole(context.panel), spots, list(grid), kind=kind)[0]
-    steps = [spots[a : a + STEP] for a in range(0, len(spots), STEP)]
+    value = rate_replicates(context.panel, original_sample(context.panel), selections, list(grid), kind=kind)[0]
+    steps = [selections[a : a + STEP] for a in range(0, len(selections), STEP)]
     draws = np.concatenate(
         [rate_replicates(context.panel, context.drawn, s, list(grid), kind=kind) for s in advancing(steps)], axis=1
     )
@@ -101,7 +107,7 @@ def _rates(
     for finding in reaches:
         mine = [i for i, (f, _) in enumerate(owners) if f == finding]
         cases = (
-            [] if kind == "curve" else [chosen(context.panel, rater, f, masks[s]) for f, s in (owners[i] for i in mine)]
+            [] if kind == "curve" else [select(context.panel, rater, f, masks[s]) for f, s in (owners[i] for i in mine)]
         )
         reasons = [next((n for of in cases if (n := _unattained(of, g, kind))), codes.NONE) for g in grid]
         known = np.array([not reason for reason in reasons])
@@ -113,12 +119,12 @@ def _rows(
     context: AnalysisContext,
     rater: str,
     population: Population,
-    reaches: dict[str, Reach],
+    reaches: dict[str, SiteMean],
     both: tuple[dict[str, Rates], dict[str, Rates]],
 ) -> list[Row]:
     rows: list[Row] = []
     confidence = context.config.confidence
-    macro = list(evaluable_reaches(context, rater, population))
+    macro = list(evaluable_sites(context, rater, population))
     for metric, fixed, found, targets in (
         (Metric.SENSITIVITY_AT_SPECIFICITY, "specificity", both[0], context.config.specificities),
         (Metric.SPECIFICITY_AT_SENSITIVITY, "sensitivity", both[1], context.config.sensitivities),
@@ -154,7 +160,7 @@ def _few(estimate: Estimate, counts: Counts, reason: Text) -> Estimate:
     method = codes.methods(_RULE, estimate.method)
     if np.isnan(estimate.value):
         return not_estimable(reason or codes.note("cases_of_one_class"), method=method)
-    if counts.reach(FEWEST, FEWEST):
+    if counts.at_least(FEWEST, FEWEST):
         return replace(estimate, method=method)
     return without_interval(replace(estimate, method=method), few_patients(counts, FEWEST))
 

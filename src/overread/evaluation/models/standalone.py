@@ -8,9 +8,15 @@ import numpy as np
 
 from overread import codes
 from overread.codes import Analysis, Metric
-from overread.evaluation.context.analysis_context import AnalysisContext, Reach, everywhere, population_counts, reach
+from overread.evaluation.context.analysis_context import (
+    AnalysisContext,
+    SiteMean,
+    population_cases,
+    population_counts,
+    site_mean,
+)
 from overread.evaluation.context.auc_terms import area as area_of
-from overread.evaluation.context.auc_terms import auc_estimate, chosen, linear_estimate, mean_terms
+from overread.evaluation.context.auc_terms import auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import (
     EstimateKey,
     Row,
@@ -57,7 +63,7 @@ def discrimination(context: AnalysisContext) -> list[Row]:
 
 
 def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Population) -> list[Row]:
-    over = reach(context, place.rater, place.finding, population)
+    over = site_mean(context, place.rater, place.finding, population)
     counts = population_counts(context, place.rater, place.finding, population)
     confidence = context.config.confidence
     if not over.sites:
@@ -67,7 +73,7 @@ def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Populati
     rows = [row(place, Metric.AUC, auc_over(context, place, over), counts=used, confidence=confidence)]
     prevalence = _prevalence(context, place, population)
     rows.append(row(place, Metric.PREVALENCE, prevalence, counts=counts, confidence=confidence))
-    if (context.panel.pairs.codes[everywhere(context, population)] >= 0).any():
+    if (context.panel.pairs.codes[population_cases(context, population)] >= 0).any():
         rows.append(
             row(
                 place,
@@ -83,10 +89,13 @@ def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Populati
     return rows
 
 
-def auc_over(context: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
+def auc_over(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
     """The AUC at the one site, or the unweighted mean of the within-site AUCs."""
     if len(over.sites) == 1:
-        return add_notes(_within_site(context, place, over.sites[0]), over.note)
+        site = over.sites[0]
+        of = select(context.panel, place.rater, place.finding, context.panel.at([site]))
+        counts = context.areas[place.rater, place.finding, site].counts
+        return add_notes(auc_estimate(of, counts, confidence=context.config.confidence), over.note)
     defined = [a for a in over.areas if a.value == a.value]
     if not defined:
         return not_estimable(codes.note("undefined_at_every_site"), over.areas[0].note)
@@ -96,28 +105,23 @@ def auc_over(context: AnalysisContext, place: EstimateKey, over: Reach) -> Estim
     return without_interval(made, codes.note("no_site_evaluable"), over.note)
 
 
-def _within_site(context: AnalysisContext, place: EstimateKey, site: str) -> Estimate:
-    of = chosen(context.panel, place.rater, place.finding, context.panel.at([site]))
-    counts = context.areas[place.rater, place.finding, site].counts
-    return auc_estimate(of, counts, confidence=context.config.confidence)
-
-
 def _site_row(context: AnalysisContext, place: EstimateKey, site: str) -> Row:
     spot = place.to(subgroup="site", level=site)
     found = context.areas.get((place.rater, place.finding, site))
     if found is None:
         made = not_estimable(codes.note("no_case_labelled_at_site"))
         return row(spot, Metric.AUC, made, confidence=context.config.confidence)
-    made = _within_site(context, place, site)
+    of = select(context.panel, place.rater, place.finding, context.panel.at([site]))
+    made = auc_estimate(of, found.counts, confidence=context.config.confidence)
     return row(spot, Metric.AUC, made, counts=found.counts, confidence=context.config.confidence)
 
 
-def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
+def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
     """The AUC that also compares pairs across the strata within a site, for comparison with the one that does not."""
     panel = context.panel
     note = codes.note("all_pairs_compared")
     if len(over.sites) == 1:
-        of = chosen(panel, place.rater, place.finding, panel.at(over.sites), within=False)
+        of = select(panel, place.rater, place.finding, panel.at(over.sites), within=False)
         counts = context.areas[place.rater, place.finding, over.sites[0]].counts
         return add_notes(auc_estimate(of, counts, confidence=context.config.confidence), note)
     plain = [area_of(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
@@ -127,7 +131,7 @@ def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: Reach)
 
 
 def _prevalence(context: AnalysisContext, place: EstimateKey, population: Population) -> Estimate:
-    of = chosen(context.panel, place.rater, place.finding, everywhere(context, population))
+    of = select(context.panel, place.rater, place.finding, population_cases(context, population))
     return clustered_proportion(of.truth, **of.drawn, confidence=context.config.confidence)
 
 
@@ -145,7 +149,7 @@ class Calls:
 
 def calls(panel: ScoreMatrix, frozen: Frozen, place: EstimateKey, threshold: Threshold, cases: Bools) -> Calls:
     """The calls at a frozen threshold, on the cases of the mask that it may be tested on."""
-    of = chosen(panel, place.rater, place.finding, cases & frozen.tested)
+    of = select(panel, place.rater, place.finding, cases & frozen.tested)
     return Calls(of.truth, of.score >= threshold.value, of.patient, of.weight, of.strata, of.finite)
 
 
@@ -157,7 +161,7 @@ def operating(context: AnalysisContext) -> list[Row]:
         for population in advancing(context.populations[rater]):
             for finding in advancing(context.panel.findings):
                 place = context.place(Analysis.STANDALONE, finding, rater, population)
-                cases = everywhere(context, population)
+                cases = population_cases(context, population)
                 if not (cases & context.panel.stated(rater, finding)).any():  # the row of the AUC says so
                     continue
                 for name, threshold in frozen.thresholds.get(finding, {}).items():

@@ -18,7 +18,7 @@ from overread.evaluation.readers.reader_tests import (
     U_STATISTIC,
     ReaderTable,
     first_reads,
-    limited,
+    why_no_test,
 )
 from overread.stats.estimate import Estimate
 from overread.stats.reader_studies import mrmc
@@ -90,7 +90,7 @@ def _stacked(context: ReaderContext, tables: list[ReaderTable], *, common: bool)
 
 def _estimate(context: ReaderContext, whole: ReaderTable, answers: Floats, metric: str) -> Estimate:
     mine = (~np.isnan(answers)).any(axis=(0, 2))
-    why = limited(context, whole, metric)
+    why = why_no_test(context, whole, metric)
     if int(mine.sum()) < 2:
         why = why or codes.note("few_readers_for_test")
     if metric == Metric.AUC and np.isnan(answers[:, mine]).any():

@@ -24,7 +24,7 @@ def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
     """Rows and curves of every scored finding, arm, policy of uncertain calls and reference."""
     rows: list[Row] = []
     curves: list[Row] = []
-    for reads in advancing(every_reads(context)):
+    for reads in advancing(read_selections(context)):
         main = reads.policy == context.config.uncertain_calls
         for reference in context.panel.references:
             truth = context.truth(reads, reference)
@@ -50,7 +50,7 @@ def _one_by_one(side: Side) -> list[Row]:
     return rows + (estimated_rows(side) if side.reference == DAWID_SKENE else [])
 
 
-def every_reads(context: ReaderContext) -> list[ReadSelection]:
+def read_selections(context: ReaderContext) -> list[ReadSelection]:
     """The reads of every scored finding and arm; under the other policies only where a call changes."""
     made, config = [], context.config
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):

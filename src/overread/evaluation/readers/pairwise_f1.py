@@ -24,7 +24,7 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
-from overread.evaluation.readers.pooled_readers import called
+from overread.evaluation.readers.pooled_readers import call_at
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
@@ -56,14 +56,14 @@ def models_at(context: ReaderContext, reads: ReadSelection, rater: str) -> list[
     """The model's calls at every frozen threshold, and at the one where it calls present as often as the readers do."""
     score, points = context.panel.score[reads.finding, rater], context.points[reads.finding, rater]
     made = [
-        CallingModel(f"operating_point={n}", np.where(points.tested, called(score, t.value), np.nan), points.words)
+        CallingModel(f"operating_point={n}", np.where(points.tested, call_at(score, t.value), np.nan), points.words)
         for n, t in points.thresholds.items()
         if not np.isnan(t.value)
     ]
     weight = np.bincount(reads.case, minlength=score.size).astype(np.float64)
     threshold = threshold_of_rate(score, weight, float(reads.call.mean()) if reads.call.size else np.nan)
     words = codes.note("threshold_call_rate")
-    usable = np.where((weight > 0) & ~np.isnan(score), called(score, threshold), np.nan)
+    usable = np.where((weight > 0) & ~np.isnan(score), call_at(score, threshold), np.nan)
     if np.isinf(threshold):
         usable[:] = np.nan
         words = codes.note("call_rate_not_attainable")

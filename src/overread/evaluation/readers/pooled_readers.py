@@ -53,15 +53,15 @@ FEW_READERS = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
+class Replicated:
     """A number and the same in every replicate (replicates,)."""
 
     value: float
     draws: Floats
     reason: Text = codes.NONE  # why there is no number
 
-    def __sub__(self, other: Drawn) -> Drawn:
-        return Drawn(self.value - other.value, self.draws - other.draws, self.reason or other.reason)
+    def __sub__(self, other: Replicated) -> Replicated:
+        return Replicated(self.value - other.value, self.draws - other.draws, self.reason or other.reason)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,22 +86,22 @@ class Side:
         return cell_weights(self.pool, self._everyone), cell_weights(self.pool, self.context.drawn)
 
     @cached_property
-    def readers(self) -> tuple[Drawn, Drawn]:
+    def readers(self) -> tuple[Replicated, Replicated]:
         """Sensitivity and specificity of the pooled reads."""
         value, draws = (pooled_rates(self.pool, d) for d in (self._everyone, self.context.drawn))
-        return Drawn(float(value[0, 0]), draws[:, 0]), Drawn(float(value[0, 1]), draws[:, 1])
+        return Replicated(float(value[0, 0]), draws[:, 0]), Replicated(float(value[0, 1]), draws[:, 1])
 
-    def calls(self, calls: Sequence[Bools]) -> list[tuple[Drawn, Drawn]]:
+    def calls(self, calls: Sequence[Bools]) -> list[tuple[Replicated, Replicated]]:
         """Sensitivity and specificity of calls made from a score (n_cases,), each case as often as it was read."""
         if not calls:
             return []
         value, draws = (score_rates(self.pool, np.stack(calls), w) for w in self.weights)
         return [
-            (Drawn(float(value[0, k, 0]), draws[:, k, 0]), Drawn(float(value[0, k, 1]), draws[:, k, 1]))
+            (Replicated(float(value[0, k, 0]), draws[:, k, 0]), Replicated(float(value[0, k, 1]), draws[:, k, 1]))
             for k in range(len(calls))
         ]
 
-    def matched(self, score: Floats) -> tuple[Drawn, Drawn]:
+    def matched(self, score: Floats) -> tuple[Replicated, Replicated]:
         """The score's sensitivity at the pooled readers' specificity, and its specificity at their sensitivity."""
         se, sp = self.readers
         value, draws = (
@@ -118,7 +118,7 @@ class Side:
                 at = {fixed: rate.value, "weights": weight[held]}
                 if rates.unattained(self.pool.truth[held], given[held], **at):
                     why = codes.note(f"readers_{fixed}_not_attainable")
-            made.append(Drawn(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
+            made.append(Replicated(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
         return made[0], made[1]
 
     @property
@@ -129,7 +129,7 @@ class Side:
         self,
         place: EstimateKey,
         metric: str,
-        drawn: Drawn,
+        drawn: Replicated,
         *,
         at: str = "",
         note: Text = codes.NONE,
@@ -194,20 +194,20 @@ def _frozen_rows(side: Side, rater: str) -> list[Row]:
         side = side_of(context, side.reads, side.reference, side.truth, cases=points.tested)
     score, against = context.panel.score[finding, rater], place.to(contrast=f"rater:{READERS}")
     fixed = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}
-    found = dict(zip(fixed, side.calls([called(score, t.value) for t in fixed.values()]), strict=True))
+    found = dict(zip(fixed, side.calls([call_at(score, t.value) for t in fixed.values()]), strict=True))
     rows = []
     for name, threshold in points.thresholds.items():
         at, note = f"operating_point={name}", codes.notes(points.words, threshold.note)
         if name in fixed:
             note = codes.notes(codes.note("threshold_value", threshold=float(threshold.value)), note)
-        nothing = Drawn(np.nan, np.full(len(context.drawn), np.nan), threshold.note or codes.note("no_threshold"))
+        nothing = Replicated(np.nan, np.full(len(context.drawn), np.nan), threshold.note or codes.note("no_threshold"))
         for metric, mine, theirs in zip(RATES, found.get(name, (nothing, nothing)), side.readers, strict=True):
             rows.append(side.row(place, metric, mine, at=at, note=note, classes=metric))
             rows.append(side.row(against, DIFFERENCES[metric], mine - theirs, at=at, note=note, classes=metric))
     return rows
 
 
-def called(score: Floats, threshold: float) -> Bools:
+def call_at(score: Floats, threshold: float) -> Bools:
     """The calls (n_cases,) of a score at a threshold; no call where there is no score."""
     with np.errstate(invalid="ignore"):
         return np.asarray(score >= threshold)

@@ -17,7 +17,7 @@ from overread.evaluation.context.auc_terms import FEWEST, Cases, auc_estimate
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
-from overread.evaluation.readers.pooled_readers import DIFFERENCES, RATES, called
+from overread.evaluation.readers.pooled_readers import DIFFERENCES, RATES, call_at
 from overread.stats.estimate import Estimate
 from overread.stats.multiplicity import holm
 from overread.stats.reader_studies import mrmc
@@ -95,7 +95,7 @@ def first_reads(context: ReaderContext, reads: ReadSelection, truth: Floats, *, 
     return ReaderTable(truth[kept] == 1, of.patient[kept], kept, table[:, kept])
 
 
-def limited(context: ReaderContext, table: ReaderTable, metric: str) -> Text:
+def why_no_test(context: ReaderContext, table: ReaderTable, metric: str) -> Text:
     """Why there is no test; empty where there is one."""
     n = count(table.truth.astype(np.float64), table.patient)
     needed = {"sensitivity": (n.patients_present,), "specificity": (n.patients_absent,)}
@@ -117,12 +117,12 @@ def _calls_against_model(context: ReaderContext, reads: ReadSelection, reference
         for name, threshold in points.thresholds.items():
             at = f"operating_point={name};test={U_STATISTIC}"
             for metric in RATES:
-                why = limited(context, table, metric)
+                why = why_no_test(context, table, metric)
                 if np.isnan(threshold.value):
                     why = threshold.note or codes.note("no_threshold")
                 made = not_estimable(why)
                 if not why:
-                    call = called(score, threshold.value)[table.cases].astype(np.float64)
+                    call = call_at(score, threshold.value)[table.cases].astype(np.float64)
                     made = _noted(_study(context, table, call, metric, CENTRED))
                 rows.append(_row(context, place, DIFFERENCES[metric], made, at, table))
     return rows
@@ -159,7 +159,7 @@ def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: 
     rows = [_own_area(context, reads, reference, table, int(r)) for r in np.flatnonzero(table.readers)]
     at = f"test={OBUCHOWSKI_ROCKETTE}"
     for rater in context.panel.outputs[reads.finding]:
-        why = limited(context, table, Metric.AUC)
+        why = why_no_test(context, table, Metric.AUC)
         if not table.crossed:
             why = codes.note("not_fully_crossed")
         made = [not_estimable(why)] * 3

@@ -9,7 +9,7 @@ import numpy as np
 
 from overread import codes
 from overread.codes import Analysis, Text
-from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
+from overread.evaluation.context.analysis_context import AnalysisContext, population_cases
 from overread.evaluation.context.estimate_rows import Counts, EstimateKey
 from overread.evaluation.context.score_matrix import Bools, Column
 from overread.evaluation.context.site_populations import Population
@@ -44,9 +44,9 @@ class CaseGroups:
         return [f for f in given if (self.cases & panel.stated(self.rater, f)).any()]
 
 
-def parted(context: AnalysisContext, rater: str, population: Population) -> list[CaseGroups]:
+def split_by_groups(context: AnalysisContext, rater: str, population: Population) -> list[CaseGroups]:
     """The population by every column of the configuration and by site, then by the columns crossed."""
-    inside = everywhere(context, population)
+    inside = population_cases(context, population)
     columns = dict(context.panel.groups)
     if len(population.sites) > 1:
         columns["site"] = context.panel.site

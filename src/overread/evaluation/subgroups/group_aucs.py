@@ -8,12 +8,12 @@ import numpy as np
 
 from overread.codes import Metric, Text
 from overread.evaluation.context.analysis_context import AnalysisContext
-from overread.evaluation.context.auc_terms import AucTerm, Cases, area_of, auc_estimate, chosen
+from overread.evaluation.context.auc_terms import AucTerm, Cases, area_of, auc_estimate, select
 from overread.evaluation.context.estimate_rows import Row, count, not_estimable, row
 from overread.evaluation.context.score_matrix import Bools
 from overread.evaluation.progress import advancing
-from overread.evaluation.subgroups.case_groups import CaseGroups, few_evaluable, parted
-from overread.evaluation.subgroups.group_gaps import ALL, Measure, adjusted, gap_rows, mean_rows, taking_part
+from overread.evaluation.subgroups.case_groups import CaseGroups, few_evaluable, split_by_groups
+from overread.evaluation.subgroups.group_gaps import ALL, Measure, adjusted, gap_part, gap_rows, mean_rows
 from overread.evaluation.subgroups.group_rates import rate_rows, underdiagnosis, underdiagnosis_rows
 
 
@@ -23,7 +23,7 @@ def subgroups(context: AnalysisContext) -> list[Row]:
     for rater in advancing(context.raters):
         for population in advancing(context.populations[rater]):
             mine: list[Row] = []
-            for groups in advancing(parted(context, rater, population)):
+            for groups in advancing(split_by_groups(context, rater, population)):
                 for analysis in advancing((auc_rows, rate_rows, underdiagnosis_rows)):
                     mine += analysis(context, groups)
             mine += underdiagnosis(context, rater, population) if mine else []
@@ -51,8 +51,7 @@ def auc_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
             rows.append(row(place, Metric.AUC, made, counts=counts, confidence=confidence))
     measure = Measure(Metric.AUC, "", tuple(groups.levels), found)
     everyone = {
-        f: area_of(context.panel, _cases(context, groups, f, groups.cases))
-        for f in taking_part(context, measure).findings
+        f: area_of(context.panel, _cases(context, groups, f, groups.cases)) for f in gap_part(context, measure).findings
     }
     means = mean_rows(context, groups.place(context), measure, everyone=everyone)
     rows += [_counted(context, groups, one) for one in means]
@@ -61,7 +60,7 @@ def auc_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
 
 def _cases(context: AnalysisContext, groups: CaseGroups, finding: str, mask: Bools) -> Cases:
     """The cases of a mask; where the population has several sites, pairs are compared within a site only."""
-    of = chosen(context.panel, groups.rater, finding, mask)
+    of = select(context.panel, groups.rater, finding, mask)
     if len(groups.population.sites) < 2:
         return of
     panel = context.panel

@@ -77,7 +77,7 @@ def mean_rows(
     It is over the same findings in every group (`taking_part`). everyone: the areas of these findings over all cases of
     the column; without them there is no row of level "all".
     """
-    part, n_patients, confidence = taking_part(context, measure), context.panel.n_patients, context.config.confidence
+    part, n_patients, confidence = gap_part(context, measure), context.panel.n_patients, context.config.confidence
     note = macro_note(context, part.findings)
     means = {v: mean_area([measure.areas(f)[v] for f in part.findings], n_patients) for v in part.levels}
     shown: dict[str, AucTerm | None] = {level: means.get(level) for level in measure.levels}
@@ -96,7 +96,7 @@ def mean_rows(
     return [*rows, _gap(context, place.to(finding=MEAN), of_mean, means, part.lost)]
 
 
-def taking_part(context: AnalysisContext, measure: Measure) -> GapPart:
+def gap_part(context: AnalysisContext, measure: Measure) -> GapPart:
     """Which groups and findings a mean is over.
 
     A group takes part in which at least half of the findings are evaluable that are so in any; the mean is over the

@@ -9,7 +9,7 @@ import numpy as np
 
 from overread import codes
 from overread.codes import Analysis, Metric, Text
-from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
+from overread.evaluation.context.analysis_context import AnalysisContext, population_cases
 from overread.evaluation.context.auc_terms import AucTerm
 from overread.evaluation.context.estimate_rows import (
     Counts,
@@ -21,7 +21,7 @@ from overread.evaluation.context.estimate_rows import (
     patients_in,
     row,
 )
-from overread.evaluation.context.rate_terms import rate_estimate, ratio
+from overread.evaluation.context.rate_terms import rate_estimate, rate_term
 from overread.evaluation.context.score_matrix import Bools, Codes
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.subgroups.case_groups import CaseGroups
@@ -104,7 +104,7 @@ def _judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple
         outcome = codes.note("few_patients_rate", n=held, outcome=share.outcome, least=share.least)
         made = not_estimable(outcome)
     else:
-        outcome = ratio(panel, share.index, share.hit, share.counts)
+        outcome = rate_term(panel, share.index, share.hit, share.counts)
         made = rate_estimate(panel, share.index, share.hit, confidence=confidence)
     made = add_notes(made, share.words)
     return row(place, share.metric, made, at=share.at, counts=share.counts, confidence=confidence), outcome
@@ -131,7 +131,7 @@ def underdiagnosis(context: AnalysisContext, rater: str, population: Population)
     """The same in the whole population."""
     rows = []
     for finding, point, ill, missed in _missed(context, rater):
-        share = _missed_share(context, rater, point, everywhere(context, population) & ill, missed)
+        share = _missed_share(context, rater, point, population_cases(context, population) & ill, missed)
         rows.append(_judged(context, share, context.place(Analysis.SUBGROUPS, finding, rater, population))[0])
     return rows
 

@@ -1,4 +1,4 @@
-"""Calibration of probabilities: line, curve, errors, tests and recalibration."""
+"""Calibration of probabilities: curves, logistic calibration, error measures, tests, and recalibration."""
 
 import lazy_loader
 

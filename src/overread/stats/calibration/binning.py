@@ -1,4 +1,4 @@
-"""Which bin a probability belongs to: four conventions, named, for they give different calibration errors."""
+"""Binning of probabilities by four named conventions, which give different calibration errors."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from overread.stats.arrays import Codes, Floats
 
 BINNINGS = ("mass", "width", "width-left", "mass-rank")
 DIGITS = 12
-EDGE = 1e-12  # a probability this near to an edge is on it: 0.3 is 2.9999999999999996 tenths
+EDGE = 1e-12  # tolerance at an edge, because 0.3 * 10 is 2.9999999999999996 in floating point
 
 
 def bin_codes(probability: Floats, bins: int, binning: str, weights: Floats | None = None) -> tuple[Codes, int]:
-    """Codes 0 … k-1 of the bins that hold a case, and k <= bins.
+    """Bin codes 0 to k-1 of the bins that contain a case, and k <= bins.
 
-    "mass": equal numbers of cases, edges at quantiles (type 7), right-closed; equal probabilities are never split, so
-    that the order of cases does not matter, and a probability whose ties would fill several bins (two at the lowest or
-    highest value, three in between) has a bin of its own; "mass-rank": equal numbers exactly, ties cut in the order
-    given; "width": equal width, right-closed
-    (Guo et al. 2017); "width-left": equal width, left-closed.
+    "mass": equal numbers of cases with edges at quantiles (type 7), right-closed. Equal probabilities are never split,
+    so that the order of cases does not matter; a probability whose ties would fill several bins (two at the lowest or
+    highest value, three in between) has its own bin. "mass-rank": exactly equal numbers, with ties split in the order
+    given. "width": equal width, right-closed (Guo et al. 2017, arXiv:1706.04599). "width-left": equal width,
+    left-closed.
 
+    Examples
+    --------
     >>> bin_codes(np.array([0.1, 0.2, 0.2, 0.9]), 10, "width")
     (array([0, 1, 1, 2]), 3)
     >>> bin_codes(np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.7]), 3, "mass")
@@ -29,17 +31,17 @@ def bin_codes(probability: Floats, bins: int, binning: str, weights: Floats | No
     if bins != int(bins) or bins < 1:
         raise InputError("bins", "a whole number, 1 or more", str(bins))
     if binning == "mass":
-        # Quantiles of ties differ by rounding where 5/6 of 6 steps is not 5: equal ones must be counted as equal.
-        at = np.round(quantiles(probability, np.arange(bins + 1) / bins, weights), DIGITS)
-        values, count = np.unique(at, return_counts=True)
-        # Ties that fill whole bins have a bin of their own: two bins at the lowest or highest value, three in between.
-        # Fewer ties share a bin with their neighbours, as in R's cut(unique(quantile(...)), include.lowest = TRUE).
-        least = np.full(values.size, 4)
-        least[[0, -1]] = 3
-        filling = values[count >= np.minimum(least, max(bins, 2))]
-        edges = np.unique(np.concatenate([values[1:-1], filling]))
+        # Quantiles of ties may differ by rounding and must compare as equal.
+        bin_limits = np.round(quantiles(probability, np.arange(bins + 1) / bins, weights), DIGITS)
+        values, count = np.unique(bin_limits, return_counts=True)
+        # Ties that fill whole bins have their own bin: two bins at the lowest or highest value, three in between.
+        # With fewer ties the rule is that of cut(unique(quantile(...)), include.lowest = TRUE) in R.
+        smallest_count = np.full(values.size, 4)
+        smallest_count[[0, -1]] = 3
+        own_bin = values[count >= np.minimum(smallest_count, max(bins, 2))]
+        edges = np.unique(np.concatenate([values[1:-1], own_bin]))
         code = np.searchsorted(edges + EDGE, probability, side="left")
-        code += np.searchsorted(filling - EDGE, probability, side="right")
+        code += np.searchsorted(own_bin - EDGE, probability, side="right")
     elif binning == "mass-rank":
         if weights is not None:
             raise InputError("binning", "mass, width or width-left with weights", "mass-rank")
@@ -54,16 +56,18 @@ def bin_codes(probability: Floats, bins: int, binning: str, weights: Floats | No
     return (np.cumsum(used) - 1)[code], int(np.count_nonzero(used))
 
 
-def quantiles(values: Floats, at: Floats, weights: Floats | None = None) -> Floats:
-    """Quantiles (type 7, linear between order statistics); with weights a value stands at the middle of its weight.
+def quantiles(values: Floats, levels: Floats, weights: Floats | None = None) -> Floats:
+    """Quantiles (type 7: linear between order statistics); with weights, a value is at the middle of its weight.
 
+    Examples
+    --------
     >>> quantiles(np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.75])).tolist()
     [2.0, 3.0]
     """
     if weights is None:
-        return np.quantile(values, at)
+        return np.quantile(values, levels)
     order = np.argsort(values, kind="stable")
     middle = np.cumsum(weights[order]) - weights[order] / 2
     span = middle[-1] - middle[0]
-    place = (middle - middle[0]) / span if span else np.zeros(1)  # equal weights: (i - 1) / (n - 1), which is type 7
-    return np.interp(at, place, values[order][: place.size])
+    position = (middle - middle[0]) / span if span else np.zeros(1)  # for equal weights (i - 1) / (n - 1), type 7
+    return np.interp(levels, position, values[order][: position.size])

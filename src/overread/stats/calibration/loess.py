@@ -1,4 +1,4 @@
-"""The calibration curve without bins: local quadratic regression (loess), exact at each point, and its summaries."""
+"""Smooth calibration curve by local quadratic regression (loess), with summaries of its distance from the diagonal."""
 
 from __future__ import annotations
 
@@ -20,13 +20,43 @@ from overread.stats.calibration.logistic_fits import no_level
 from overread.stats.estimate import Estimate
 from overread.stats.sampling_design import Sampling, sampling
 
-POINTS = 200  # of the curve
-GROUPS = 1000  # up to so many distinct probabilities nothing is gathered
+POINTS = 200  # largest number of points of the curve
+GROUPS = 1000  # largest number of distinct probabilities that are not combined
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SmoothCurve:
-    """The smoothed observed rate at rising probabilities with its band, and its distance from the diagonal."""
+    """Smooth calibration curve with a pointwise band, and summaries of its distance from the diagonal.
+
+    Attributes
+    ----------
+    probability : ndarray of float64, shape (n_points,)
+        Predicted probabilities at which the curve is evaluated, at most 200.
+    observed : ndarray of float64, shape (n_points,)
+        Smoothed observed proportion.
+    low : ndarray of float64, shape (n_points,)
+        Lower limit of the pointwise band.
+    high : ndarray of float64, shape (n_points,)
+        Upper limit of the pointwise band.
+    ici : Estimate
+        Integrated calibration index: mean distance over the cases.
+    e50 : Estimate
+        Median distance.
+    e90 : Estimate
+        90 % quantile of the distance.
+    emax : Estimate
+        Largest distance.
+    expected_if_calibrated : float
+        Expected ICI of perfectly calibrated probabilities with as many cases.
+    method : str
+        Smoother.
+    note : str
+        Reason for values that are NaN, otherwise "".
+
+    Notes
+    -----
+    `smooth_curve` returns this result.
+    """
 
     probability: Floats  # (n_points,), at most 200
     observed: Floats
@@ -52,22 +82,61 @@ def smooth_curve(
     finite: bool = False,
     confidence: float = 0.95,
 ) -> SmoothCurve:
-    """The rate of present cases as a smooth function of the probability, and how far it is from the probability.
+    """Smooth calibration curve (loess) and its distance from perfect calibration (ICI, E50, E90, Emax).
 
-    Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,); span in (0, 1], the share of cases in each
-    local fit (degree 2, tricube weights); cluster, weights, strata, finite, see `sampling`.
-    Returns a SmoothCurve at the quantiles of the probability, at most 200; pointwise band from the residuals (summed
-    per patient with cluster), cut to [0, 1]; ICI, E50, E90 and Emax are mean, median, 90 % quantile and maximum over
-    the cases of |curve - probability|, with linearised intervals. More than 1000 distinct probabilities are first
-    gathered, with their neighbours, into about 1000 groups. Distances are never negative and grow with noise:
-    `expected_if_calibrated` is the ICI that perfect probabilities would show, `ici.p` the chance of at least the ICI
-    seen then, and where that is not below 5 % an interval would be wrong: none, with a note. Fewer than 4 cases or
-    equal probabilities: NaN with a note; one class: no band.
-    Assumes independent cases or clusters, and enough of them (about 200) in reach of each point. Emax is read off one
-    end of the curve, where its interval may be too narrow: prefer E90.
-    Cleveland & Devlin (1988) doi:10.1080/01621459.1988.10478639; Austin & Steyerberg (2019) doi:10.1002/sim.8281.
-    Checked against R 4.2.2 loess(surface = "direct"); band and intervals by simulation.
+    The estimand is the probability of a present case given the predicted probability, as a smooth function of the
+    latter.
 
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    probability : array_like of float, shape (n_cases,)
+        Predicted probability of each case, in [0, 1].
+    span : float, default 0.75
+        Proportion of the cases in each local fit, above 0 and at most 1 (degree 2, tricube weights).
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities. By default every case has weight 1.
+    strata : array_like, shape (n_cases,), optional
+        Sampling stratum of each case; all cases of a patient must be in one stratum.
+    finite : bool, default False
+        Whether to apply the finite-population correction 1 - n_h/N_h to the variance of each stratum h, where N_h is
+        the sum of the weights of the stratum.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
+
+    Returns
+    -------
+    SmoothCurve
+        Curve at quantiles of the probability (at most 200 points), pointwise band clipped to [0, 1], and mean, median,
+        90 % quantile and maximum over the cases of abs(curve - probability) with linearised intervals. NaN with a note
+        for fewer than 4 cases or equal probabilities; no band if a class is empty.
+
+    Raises
+    ------
+    InputError
+        If a probability is outside [0, 1], `span` is invalid, or an array has another shape.
+
+    Notes
+    -----
+    With more than 1000 distinct probabilities, neighbouring ones are first combined into about 1000 groups. Distances
+    are non-negative and increase with sampling error: `expected_if_calibrated` is the expected ICI under perfect
+    calibration and `ici.p` the probability of at least the observed ICI. If p is not below 5 %, an interval would be
+    invalid and is omitted, with a note. Cases or clusters are assumed to be independent, with about 200 in each local
+    fit. The interval of Emax may be too narrow, because the maximum is often at one end of the curve; E90 is
+    preferable. The curve is checked against R 4.2.2, `loess(surface = "direct")`; band and intervals by simulation.
+
+    References
+    ----------
+    * Cleveland WS, Devlin SJ (1988). Locally weighted regression: an approach to regression analysis by local fitting.
+      Journal of the American Statistical Association 83:596-610. doi:10.1080/01621459.1988.10478639
+    * Austin PC, Steyerberg EW (2019). The Integrated Calibration Index (ICI) and related metrics for quantifying the
+      calibration of logistic regression models. Statistics in Medicine 38:4051-4065. doi:10.1002/sim.8281
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> p = rng.random(500)
     >>> curve = smooth_curve(rng.random(500) < p, p)
@@ -87,34 +156,35 @@ def smooth_curve(
         none = Estimate(nan, method=method, note=note)
         return SmoothCurve(empty, empty, empty, empty, none, none, none, none, nan, method, note)
     order = np.argsort(p, kind="stable")
-    arranged = sample.sorted_by(order)
-    local = gather(p[order], truth[order].astype(np.float64), arranged.weigh(np.ones(p.size)), reach)
+    sorted_sample = sample.sorted_by(order)
+    local = gather(p[order], truth[order].astype(np.float64), sorted_sample.weigh(np.ones(p.size)), reach)
     points = local.x if local.x.size <= POINTS else quantiles(p, np.linspace(0, 1, POINTS), sample.weights)
-    return _curve(local, np.unique(points), truth[order], arranged, (method, float(ndtri(0.5 + confidence / 2))))
+    return _curve(local, np.unique(points), truth[order], sorted_sample, (method, float(ndtri(0.5 + confidence / 2))))
 
 
 def _curve(
     local: Local, points: Floats, truth: Bools, sample: Sampling, words: tuple[codes.Text, float]
 ) -> SmoothCurve:
+    """Curve, band and summaries from the local fits."""
     method, z = words
     rows, x = local.rows(points), local.sorted
     observed = rows @ local.y
     knots = np.unique(np.concatenate([x[:1], local.x, x[-1:]]))
     at_cases = np.interp(x, knots, local.fit(knots))
     one_class = no_level(truth)
-    seen = Errors(rows, local.carried(truth - at_cases, sample), sample)
-    covariance = perfect = seen.covariance()
-    if sample.patient is None and not one_class:  # perfect probabilities know their own variance
+    errors = Errors(rows, local.carried(truth - at_cases, sample), sample)
+    covariance = perfect = errors.covariance()
+    if sample.patient is None and not one_class:  # under perfect calibration the variance is p (1 - p)
         perfect = Errors(rows, local.carried(np.sqrt(x * (1 - x)), sample), sample).covariance()
     half = z * (np.full(points.size, nan) if one_class else np.sqrt(covariance.diagonal()))
-    found = summaries(Distances(x, at_cases, points, sample), seen, perfect, method, z)
+    distances = summaries(Distances(x, at_cases, points, sample), errors, perfect, method, z)
     return SmoothCurve(
         points,
         observed,
         np.clip(observed - half, 0, 1),
         np.clip(observed + half, 0, 1),
-        *(found.ici, found.e50, found.e90, found.emax),
-        expected_if_calibrated=found.noise,
+        *(distances.ici, distances.e50, distances.e90, distances.emax),
+        expected_if_calibrated=distances.noise,
         method=method,
         note=codes.notes(one_class, codes.note("no_band")) if one_class else sample.note,
     )
@@ -122,7 +192,7 @@ def _curve(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Local:
-    """Cases in groups of (nearly) equal probability, and what a local fit needs of them."""
+    """Groups of cases with (nearly) equal probability, as needed by a local fit."""
 
     x: Floats  # (n_groups,) mean probability, rising
     y: Floats  # (n_groups,) share present
@@ -132,32 +202,32 @@ class Local:
     reach: int  # cases in each local fit
 
     def rows(self, points: Floats) -> Floats:
-        """The smoother (n_points, n_groups): the fit at a point is its row times y."""
+        """Smoother matrix (n_points, n_groups): the fit at a point is its row times y."""
         out = np.zeros((points.size, self.x.size))
         _smoother(points, self.sorted, self.reach, self.x, self.weights, out)
         return out
 
     def fit(self, points: Floats) -> Floats:
-        """The local fit at rising points."""
+        """Local fit at increasing points."""
         return np.asarray(self.rows(points) @ self.y)
 
     def carried(self, residual: Floats, sample: Sampling) -> csr_array:
-        """What a case's residual adds to the mean of its group, by patient: (n_groups, n_patients)."""
+        """Contribution of the residual of each case to the mean of its group, by patient, (n_groups, n_patients)."""
         patient = np.arange(residual.size) if sample.patient is None else sample.patient
         share = sample.weigh(residual) / self.weights[self.group]
         return csr_array((share, (self.group, patient)), shape=(self.x.size, sample.n_patients))
 
 
 def gather(p: Floats, y: Floats, weights: Floats, reach: int) -> Local:
-    """Cases in rising order of p in groups: equal p together, and neighbours too where there are many values.
+    """Combine cases in increasing order of p into groups: equal p, and neighbours if there are many values.
 
-    A group never spans more than 1/200 of the range nor more than 1/800 of the cases (ties apart): what is near to each
-    other compared with the reach of a local fit counts as one.
+    A group spans at most 1/200 of the range and at most 1/800 of the cases (except ties), which is small compared with
+    the width of a local fit.
     """
-    new = np.concatenate([[True], p[1:] > p[:-1]])
-    distinct = np.cumsum(new) - 1
+    is_new = np.concatenate([[True], p[1:] > p[:-1]])
+    distinct = np.cumsum(is_new) - 1
     if distinct[-1] >= GROUPS:
-        first = np.flatnonzero(new)[distinct]  # of the cases with this probability
+        first = np.flatnonzero(is_new)[distinct]  # index of the first case with this probability
         by_rank = first * (GROUPS - POINTS) // p.size
         by_width = ((p - p[0]) / (p[-1] - p[0]) * POINTS).astype(np.intp)
         distinct = np.cumsum(np.concatenate([[0], (np.diff(by_rank) > 0) | (np.diff(by_width) > 0)]))
@@ -174,7 +244,7 @@ def gather(p: Floats, y: Floats, weights: Floats, reach: int) -> Local:
 
 @njit()
 def _smoother(points, cases, reach, x, weights, out):
-    """Rows of the local quadratic smoother into out, which holds zeros; all of points, cases and x rise."""
+    """Write the rows of the local quadratic smoother into `out` (zeros); `points`, `cases` and `x` increase."""
     start, left = 0, 0
     for k in range(points.size):
         at = points[k]
@@ -196,7 +266,7 @@ def _smoother(points, cases, reach, x, weights, out):
             s[3] += w * u * u * u
             s[4] += w * u * u * u * u
             right += 1
-        if s[0] <= 0:  # every case in reach is equally far, or at the point itself: their mean, ties and all
+        if s[0] <= 0:  # all cases in the window are at its edge or at the point: take their mean
             out[k, :] = np.where(np.abs(x - at) <= width, weights, 0.0)
             out[k, :] /= out[k, :].sum()
             continue
@@ -208,7 +278,7 @@ def _smoother(points, cases, reach, x, weights, out):
 
 @njit()
 def _first_row(s):
-    """First row of the inverse of [[s0,s1,s2],[s1,s2,s3],[s2,s3,s4]]; of a line's or the mean's where it has none."""
+    """First row of the inverse of [[s0,s1,s2],[s1,s2,s3],[s2,s3,s4]]; that of a line or mean if it is singular."""
     spread = s[2] - s[1] * s[1] / s[0]
     if spread <= 1e-10 * s[0]:
         return 1 / s[0], 0.0, 0.0
@@ -218,7 +288,7 @@ def _first_row(s):
     c0 = 1 / s[0] - s[1] / s[0] * c1
     if bend <= 1e-10 * s[0]:
         return c0, c1, 0.0
-    # the quadratic term made orthogonal to the line: u^2 - a - b u
+    # quadratic term orthogonal to the line: u^2 - a - b u
     b = lean / spread
     a = s[2] / s[0] - b * s[1] / s[0]
     return c0 + a * a / bend, c1 + a * b / bend, -a / bend

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: the calibration line and tests; curves and errors from their modules."""
+"""Logistic calibration (intercept and slope), calibration in the large, and tests of calibration."""
 
 from __future__ import annotations
 
@@ -47,7 +47,23 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CalibrationLine:
-    """logit P(present) = intercept + slope logit(probability), and the intercept with the slope fixed at 1."""
+    """Logistic calibration: logit P(present) = intercept + slope logit(probability).
+
+    Attributes
+    ----------
+    intercept : Estimate
+        Intercept of the joint fit, 0 under perfect calibration.
+    slope : Estimate
+        Slope of the joint fit, 1 under perfect calibration.
+    in_the_large : Estimate
+        Calibration in the large: intercept with the slope fixed at 1.
+    covariance : float
+        Covariance of intercept and slope.
+
+    Notes
+    -----
+    `calibration_line` returns this result.
+    """
 
     intercept: Estimate
     slope: Estimate
@@ -65,18 +81,54 @@ def calibration_line(
     finite: bool = False,
     confidence: float = 0.95,
 ) -> CalibrationLine:
-    """Calibration intercept and slope (fitted jointly) and calibration in the large (slope fixed at 1).
+    """Calibration intercept and slope (joint fit) and calibration in the large (slope fixed at 1).
 
-    Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,); cluster, patient; weights, inverse inclusion
-    probabilities, strata and finite, see `sampling`.
-    Returns a CalibrationLine; slope 1 and intercepts 0 are perfect, and `p` tests just that (Wald). Standard errors are
-    the model's; with cluster, weights or strata the sandwich's. Probabilities of exactly 0 or 1 have no logit: they are
-    left out of the fits, and the note counts them and those among them that were wrong. One class, equal
-    probabilities or separated classes: NaN with a note. Raises InputError for probabilities outside [0, 1].
-    Assumes that the logit of the truth is linear in the logit of the probability; independent cases or clusters.
-    Cox (1958) doi:10.1093/biomet/45.3-4.562; Van Calster et al. (2016) doi:10.1016/j.jclinepi.2015.12.005.
-    Checked against R 4.2.2: glm, rms 6.5.0 val.prob (whose "Intercept" is the joint one).
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    probability : array_like of float, shape (n_cases,)
+        Predicted probability of each case, in [0, 1].
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities. By default every case has weight 1.
+    strata : array_like, shape (n_cases,), optional
+        Sampling stratum of each case; all cases of a patient must be in one stratum.
+    finite : bool, default False
+        Whether to apply the finite-population correction 1 - n_h/N_h to the variance of each stratum h, where N_h is
+        the sum of the weights of the stratum.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    CalibrationLine
+        Estimates with Wald intervals and p values of slope 1 and intercepts 0. NaN with a note for an empty class,
+        equal probabilities or separated classes.
+
+    Raises
+    ------
+    InputError
+        If a probability is outside [0, 1] or an array has another shape.
+
+    Notes
+    -----
+    Standard errors are those of the model; with `cluster`, `weights` or `strata` those of the sandwich estimator.
+    Probabilities of exactly 0 or 1 have no logit: they are omitted and the note counts them and the wrong ones among
+    them. The logit of the truth is assumed to be linear in the logit of the probability; cases or clusters are assumed
+    to be independent. Checked against R 4.2.2, `glm`, and rms 6.5.0, `val.prob` (whose "Intercept" is that of the joint
+    fit).
+
+    References
+    ----------
+    * Cox DR (1958). Two further applications of a model for binary regression. Biometrika 45:562-565.
+      doi:10.1093/biomet/45.3-4.562
+    * Van Calster B et al. (2016). A calibration hierarchy for risk models was defined: from utopia to empirical data.
+      Journal of Clinical Epidemiology 74:167-176. doi:10.1016/j.jclinepi.2015.12.005
+
+    Examples
+    --------
     >>> line = calibration_line([0, 0, 1, 0, 1, 1], [0.2, 0.3, 0.4, 0.5, 0.6, 0.9])
     >>> round(line.slope.value, 3), round(line.in_the_large.value, 3)
     (2.63, 0.084)
@@ -107,12 +159,37 @@ def calibration_line(
 
 
 def spiegelhalter(y: ArrayLike, probability: ArrayLike) -> Estimate:
-    """Whether the Brier score is what it would be if the probabilities were right: Spiegelhalter's z.
+    """Spiegelhalter's z test of calibration, based on the Brier score.
 
-    Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,). Returns an Estimate: value = z, two-sided p,
-    no interval. Where every probability is 0, 0.5 or 1 there is no such test: NaN with a note.
-    Assumes independent cases. Spiegelhalter (1986) doi:10.1002/sim.4780050506. Checked against rms 6.5.0 (R 4.2.2).
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    probability : array_like of float, shape (n_cases,)
+        Predicted probability of each case, in [0, 1].
 
+    Returns
+    -------
+    Estimate
+        The value is z; p is two-sided. NaN with a note if every probability is 0, 0.5 or 1.
+
+    Raises
+    ------
+    InputError
+        If a probability is outside [0, 1] or an array has another shape.
+
+    Notes
+    -----
+    z = sum (y - p)(1 - 2p) / sqrt(sum (1 - 2p)^2 p (1 - p)). Cases are assumed to be independent. Checked against rms
+    6.5.0 (R 4.2.2).
+
+    References
+    ----------
+    * Spiegelhalter DJ (1986). Probabilistic prediction in patient management and clinical trials. Statistics in
+      Medicine 5:421-433. doi:10.1002/sim.4780050506
+
+    Examples
+    --------
     >>> round(spiegelhalter([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.7]).value, 4)
     -1.0835
     """
@@ -128,16 +205,42 @@ def spiegelhalter(y: ArrayLike, probability: ArrayLike) -> Estimate:
 
 
 def hosmer_lemeshow(y: ArrayLike, probability: ArrayLike, *, groups: int = 10, external: bool = True) -> Estimate:
-    """Whether observed and expected numbers agree in groups of equal size: Hosmer and Lemeshow's chi-square.
+    """Hosmer-Lemeshow test of calibration: chi-square of observed and expected numbers in groups of equal size.
 
-    Parameters: y truth bool (n_cases,); probability in [0, 1] (n_cases,); groups, at quantiles, ties together;
-    external: the probabilities were not fitted on these cases (df = groups), else df = groups - 2.
-    Returns an Estimate: value = chi-square, p, no interval; its method says how many groups there were after ties. A
-    group where nothing (or everything) is expected: NaN with a note. Needs 3 groups when not external.
-    Assumes independent cases and about five expected of either class per group; the result hangs on the grouping, so
-    show the calibration curve beside it.
-    Hosmer & Lemeshow (1980) doi:10.1080/03610928008827941. Checked against ResourceSelection 0.3.6 (R 4.2.2).
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    probability : array_like of float, shape (n_cases,)
+        Predicted probability of each case, in [0, 1].
+    groups : int, default 10
+        Number of groups, divided at quantiles with ties together; at least 2, or 3 if not `external`.
+    external : bool, default True
+        Whether the probabilities were fitted on other cases (df = groups); otherwise df = groups - 2.
 
+    Returns
+    -------
+    Estimate
+        The value is chi-square; the method gives the number of groups after ties. NaN with a note if in a group none or
+        all of the cases are expected to be present.
+
+    Raises
+    ------
+    InputError
+        If a probability is outside [0, 1], an array has another shape, or there are too few groups.
+
+    Notes
+    -----
+    Cases are assumed to be independent, with about five expected cases of each class per group. The result depends on
+    the grouping; report the calibration curve with it. Checked against ResourceSelection 0.3.6 (R 4.2.2).
+
+    References
+    ----------
+    * Hosmer DW, Lemeshow S (1980). Goodness of fit tests for the multiple logistic regression model. Communications in
+      Statistics - Theory and Methods 9:1043-1069. doi:10.1080/03610928008827941
+
+    Examples
+    --------
     >>> round(hosmer_lemeshow([0, 1, 0, 1], [0.2, 0.3, 0.6, 0.8], groups=2).value, 4)
     1.0476
     """
@@ -160,17 +263,18 @@ def hosmer_lemeshow(y: ArrayLike, probability: ArrayLike, *, groups: int = 10, e
 
 
 def _with_logit(truth: Bools, p: Floats) -> tuple[Floats, Bools, Bools, codes.Text]:
-    """Logits of the probabilities that have one, their truth, which they are, and a note on the others."""
-    keep = (p > 0) & (p < 1)
-    if keep.all():
-        return logit(p), truth, keep, codes.NONE
+    """Logits of the probabilities that have one, their truth, a mask of these cases, and a note on the others."""
+    has_logit = (p > 0) & (p < 1)
+    if has_logit.all():
+        return logit(p), truth, has_logit, codes.NONE
     wrong = int(np.count_nonzero((p == 1) & ~truth) + np.count_nonzero((p == 0) & truth))
-    left = int(np.count_nonzero(~keep))
-    return logit(p[keep]), truth[keep], keep, codes.note("exact_probabilities", n=left, wrong=wrong)
+    n_omitted = int(np.count_nonzero(~has_logit))
+    note = codes.note("exact_probabilities", n=n_omitted, wrong=wrong)
+    return logit(p[has_logit]), truth[has_logit], has_logit, note
 
 
 def _spread(fit: LogisticFit, terms: Floats, keep: Bools, sample: Sampling) -> Floats:
-    """Covariance of the coefficients: inverse information, or the sandwich with scores summed per patient."""
+    """Covariance of the coefficients: inverse information, or the sandwich with scores summed by patient."""
     if sample.simple:
         return fit.covariance
     scores = np.zeros((len(terms), sample.n_cases))
@@ -180,6 +284,7 @@ def _spread(fit: LogisticFit, terms: Floats, keep: Bools, sample: Sampling) -> F
 
 
 def _wald(value: float, variance: float, null: float, z: float, sample: Sampling, note: codes.Text) -> Estimate:
+    """Estimate of a coefficient with its Wald interval and test."""
     method = codes.method("logistic_calibration")
     if not sample.simple:
         method = codes.methods(method, codes.method("sandwich"), sample.words)

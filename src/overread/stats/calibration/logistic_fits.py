@@ -1,4 +1,4 @@
-"""A logistic regression on at most two terms by Newton's method, and why it may have no solution."""
+"""Logistic regression on at most two terms by Newton's method, and conditions under which it has no solution."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from overread.kernels import njit
 from overread.stats.arrays import Bools, Floats
 
 STEPS = 200
-FAR = 30.0  # no step may move a logit further: where all is saturated Newton's step has no measure
-CLOSE = 1e-12  # Newton squares the distance at each step, so the last one has gone far below this
+FAR = 30.0  # largest change of a logit in one step, because Newton's step is unbounded near saturation
+CLOSE = 1e-12  # relative tolerance; Newton's method converges quadratically, so the error is far smaller
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,11 +28,13 @@ class LogisticFit:
 def logistic_fit(
     terms: Floats, y: Floats, *, offset: Floats | None = None, weights: Floats | None = None
 ) -> LogisticFit:
-    """Maximum likelihood of logit P(y = 1) = offset + coefficients @ terms; terms (1 or 2, n), y in [0, 1] (n,).
+    """Maximum likelihood fit of logit P(y = 1) = offset + coefficients @ terms; terms (1 or 2, n), y in [0, 1] (n,).
 
-    The caller has made sure that a maximum exists (`unfit`). A step that does not bring the gradient down is halved.
-    Where no maximum is found all the same, the result is NaN.
+    The caller ensures by `unfit` that a maximum exists. A step that does not reduce the gradient is halved. If no
+    maximum is found, the result is NaN.
 
+    Examples
+    --------
     >>> logistic_fit(np.ones((1, 4)), np.array([1.0, 0, 0, 0])).coefficients.round(4)
     array([-1.0986])
     """
@@ -41,16 +43,16 @@ def logistic_fit(
     scale = np.ones(y.size) if weights is None else weights
     coefficients, step, best = np.zeros(2), np.zeros(2), np.inf
     reach = np.array([np.abs(first).max(initial=0.0), np.abs(second).max(initial=0.0)])
-    residual, tried_residual, information = np.empty(y.size), np.empty(y.size), np.eye(2)
+    residual, candidate_residual, information = np.empty(y.size), np.empty(y.size), np.eye(2)
     for _ in range(STEPS):
-        tried = coefficients + step
-        sums = _sums(first, second, shift, y, scale, tried[0], tried[1], tried_residual)
+        candidate = coefficients + step
+        sums = _sums(first, second, shift, y, scale, candidate[0], candidate[1], candidate_residual)
         size = max(abs(sums[0]), abs(sums[1]))
         if size <= best:
-            coefficients, best = tried, size
-            residual, tried_residual = tried_residual, residual
+            coefficients, best = candidate, size
+            residual, candidate_residual = candidate_residual, residual
             information = np.array([[sums[2], sums[3]], [sums[3], sums[4] if len(terms) == 2 else 1.0]])
-            floor = np.diag(1e-12 * information.diagonal() + 1e-300)  # where all is saturated, some direction at least
+            floor = np.diag(1e-12 * information.diagonal() + 1e-300)  # keeps the matrix regular near saturation
             step = np.linalg.solve(information + floor, np.array(sums[:2]))
             step *= min(1.0, FAR / max(float(np.abs(step) @ reach), 1e-300))
         else:
@@ -66,7 +68,7 @@ def logistic_fit(
 
 @njit()
 def _sums(first, second, shift, y, scale, a, b, residual):
-    """Gradient and information of the likelihood in one pass, five times faster than array by array."""
+    """Gradient and information of the likelihood in one pass, which is five times faster than array operations."""
     g0, g1, h00, h01, h11 = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(y.size):
         small = np.exp(-abs(shift[i] + a * first[i] + b * second[i]))  # cannot overflow
@@ -85,8 +87,24 @@ def _sums(first, second, shift, y, scale, a, b, residual):
 
 
 def no_level(y: Bools) -> codes.Text:
-    """Why not even an intercept has a finite estimate, or "" where it has one.
+    """Reason why the intercept of a logistic regression has no finite estimate, or an empty string.
 
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n_cases,)
+        Reference standard.
+
+    Returns
+    -------
+    str
+        Note for an estimate, or "".
+
+    Notes
+    -----
+    The intercept is finite if and only if both classes occur.
+
+    Examples
+    --------
     >>> no_level(np.array([True, True]))
     'NE: all cases (n = 2) had the finding present'
     """
@@ -98,8 +116,10 @@ def no_level(y: Bools) -> codes.Text:
 
 
 def unfit(y: Bools, x: Floats) -> codes.Text:
-    """Why a logistic line of y on x has no finite estimate, or "" where it has one.
+    """Reason why a logistic regression of y on x has no finite estimate, or an empty string.
 
+    Examples
+    --------
     >>> unfit(np.array([False, True]), np.array([0.0, 1.0]))
     'slope NE: the probabilities separate the classes completely'
     """

@@ -1,4 +1,4 @@
-"""From a score to a probability that means what it says: fitted on one set of cases, frozen, used on others."""
+"""Recalibration: maps from a score to a probability, fitted on one set of cases and applied to others."""
 
 from __future__ import annotations
 
@@ -23,11 +23,35 @@ SCALES = ("probability", "score")
 
 @dataclass(frozen=True, slots=True)
 class Recalibration:
-    """A function from score to probability; its parameters are plain numbers, so that it can be written to JSON.
+    """Map from a score to a probability, with parameters that can be written to JSON.
 
-    logistic and temperature: expit(intercept + slope x), x the logit of the score (scale "probability") or the score
-    itself (scale "score"); isotonic: linear between (score, probability), constant beyond them.
+    Calling the object with scores returns probabilities. "logistic" and "temperature" compute expit(intercept + slope
+    x), where x is the logit of the score (scale "probability") or the score itself (scale "score"). "isotonic"
+    interpolates linearly between (score, probability) and is constant beyond them.
 
+    Attributes
+    ----------
+    method : str
+        "logistic", "temperature" or "isotonic".
+    scale : str
+        "probability" or "score".
+    intercept : float
+        Intercept; NaN if the fit has no solution or the method is "isotonic".
+    slope : float
+        Slope; NaN if the fit has no solution or the method is "isotonic".
+    score : tuple of float
+        Scores of the isotonic map in increasing order.
+    probability : tuple of float
+        Probabilities at these scores.
+    note : str
+        Notes on the fit, or "".
+
+    Notes
+    -----
+    `recalibrate` returns this result.
+
+    Examples
+    --------
     >>> Recalibration("logistic", "probability", 0.0, 1.0)([0.2, 1.0]).round(3).tolist()
     [0.2, 1.0]
     """
@@ -41,7 +65,7 @@ class Recalibration:
     note: codes.Text = codes.NONE
 
     def __call__(self, score: ArrayLike) -> Floats:
-        """Probabilities of scores of any shape; NaN where the fit had no solution (see `note`)."""
+        """Probabilities of scores of any shape; NaN if the fit had no solution (see `note`)."""
         x = np.asarray(score, dtype=np.float64)
         if self.scale == "probability" and ((x < 0) | (x > 1)).any():
             raise InputError("recalibration", "scores between 0 and 1", f"{x.min()} to {x.max()}")
@@ -54,21 +78,47 @@ class Recalibration:
         return np.asarray(expit(np.where(np.isnan(line) & ~np.isnan(x), self.intercept, line)), dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, words and lists, the note as codes; what does not apply is left out, NaN is None.
+        """Convert to numbers, strings and lists; parameters of other methods are omitted and NaN becomes None.
 
+        The note is written as codes.
+
+        Returns
+        -------
+        dict
+            Parameters for `from_dict`.
+
+        Examples
+        --------
         >>> Recalibration("temperature", "score", 0.0, 0.5).to_dict()
         {'method': 'temperature', 'scale': 'score', 'intercept': 0.0, 'slope': 0.5}
         """
-        mine = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        mine["note"] = codes.encode(self.note)
+        fields = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        fields["note"] = codes.encode(self.note)
         drop = ("intercept", "slope") if self.method == "isotonic" else ("score", "probability")
-        kept = {k: v for k, v in mine.items() if k not in drop and v != ""}
-        return {k: None if isinstance(v, float) and isnan(v) else v for k, v in kept.items()}
+        applicable = {k: v for k, v in fields.items() if k not in drop and v != ""}
+        return {k: None if isinstance(v, float) and isnan(v) else v for k, v in applicable.items()}
 
     @classmethod
     def from_dict(cls, stated: Mapping[str, Any]) -> Recalibration:
-        """What `to_dict` wrote; unknown keys and words are refused.
+        """Convert from the result of `to_dict`.
 
+        Parameters
+        ----------
+        stated : mapping of str to object
+            Parameters.
+
+        Returns
+        -------
+        Recalibration
+            The map.
+
+        Raises
+        ------
+        InputError
+            If a key, method or scale is unknown, or the method or scale is missing.
+
+        Examples
+        --------
         >>> Recalibration.from_dict({"method": "logistic", "scale": "score", "intercept": 0.0, "slope": 1.0}).slope
         1.0
         """
@@ -93,18 +143,50 @@ def recalibrate(
     smoothed: bool = False,
     weights: ArrayLike | None = None,
 ) -> Recalibration:
-    """The map from score to probability that fits these cases best; use it on other cases.
+    """Fit a map from score to probability, to be applied to other cases.
 
-    Parameters: y truth bool (n_cases,); probability (n_cases,): in [0, 1] with scale "probability", any number (a
-    network's logit, a rating) with scale "score"; method "logistic" (intercept and slope), "temperature" (slope alone,
-    1 / T), "isotonic" (any rising curve); smoothed: Platt's targets (n1+1)/(n1+2) and 1/(n0+2) for 1 and 0, which
-    have a solution for separated classes; weights, inverse inclusion probabilities.
-    Returns a Recalibration. Probabilities of exactly 0 or 1 are left out of a logistic or temperature fit and
-    counted in the note. One class, equal scores or separated classes: NaN with a note. A falling line is noted.
-    Assumes that other cases resemble these. Platt (1999) in Advances in Large Margin Classifiers, 61-74; Guo et al.
-    (2017) arXiv:1706.04599 (temperature); Zadrozny & Elkan (2002) doi:10.1145/775047.775151 (isotonic).
-    Checked against R 4.2.2 glm, an own PAVA in R, and scikit-learn 1.9 (isotonic, Platt).
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    probability : array_like of float, shape (n_cases,)
+        Score of each case: in [0, 1] with `scale` "probability", any number (a logit, a rating) with "score".
+    method : {"logistic", "temperature", "isotonic"}, default "logistic"
+        Intercept and slope; slope only (1 / temperature); or any non-decreasing function.
+    scale : {"probability", "score"}, default "probability"
+        Scale of the score.
+    smoothed : bool, default False
+        Whether to use Platt's targets (n1+1)/(n1+2) and 1/(n0+2) for 1 and 0, which have a solution for separated
+        classes.
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities. By default every case has weight 1.
 
+    Returns
+    -------
+    Recalibration
+        The map. NaN with a note for an empty class, equal scores or separated classes. A decreasing map has a note.
+
+    Raises
+    ------
+    InputError
+        If a score is NaN, infinite or outside its scale, an array has another shape, or an option is unknown.
+
+    Notes
+    -----
+    Probabilities of exactly 0 or 1 are omitted from a logistic or temperature fit and counted in the note. Other cases
+    are assumed to come from the same population. Checked against R 4.2.2, `glm` and an implementation of the
+    pool-adjacent-violators algorithm, and scikit-learn 1.9 (isotonic, Platt).
+
+    References
+    ----------
+    * Platt JC (1999). Probabilistic outputs for support vector machines and comparisons to regularized likelihood
+      methods. In: Advances in Large Margin Classifiers, 61-74. MIT Press.
+    * Guo C, Pleiss G, Sun Y, Weinberger KQ (2017). On calibration of modern neural networks. arXiv:1706.04599
+    * Zadrozny B, Elkan C (2002). Transforming classifier scores into accurate multiclass probability estimates.
+      doi:10.1145/775047.775151
+
+    Examples
+    --------
     >>> r = recalibrate([0, 0, 1, 0, 1, 1], [0.2, 0.3, 0.4, 0.5, 0.6, 0.9])
     >>> round(r.slope, 3), r([0.5]).round(3).tolist()
     (2.63, [0.622])
@@ -114,20 +196,21 @@ def recalibrate(
     check_word(scale, SCALES, where=where, name="scale")
     truth = truth_array(y, where=where)
     check = probability_array if scale == "probability" else _any_score
-    given = check(probability, truth.size, where=where)
+    scores = check(probability, truth.size, where=where)
     weight = None if weights is None else weight_array(weights, truth.size, where=where)
     if method == "isotonic":
-        return _isotonic(truth, given, weight, scale)
-    keep = (given > 0) & (given < 1) if scale == "probability" else np.ones(truth.size, dtype=bool)
-    left = int(np.count_nonzero(~keep))
-    note = codes.note("exact_probabilities_unfitted", n=left) if left else codes.NONE
-    x = logit(given[keep]) if scale == "probability" else given
-    return _line(truth[keep], x, None if weight is None else weight[keep], (method, scale, note), smoothed)
+        return _isotonic(truth, scores, weight, scale)
+    used = (scores > 0) & (scores < 1) if scale == "probability" else np.ones(truth.size, dtype=bool)
+    n_omitted = int(np.count_nonzero(~used))
+    note = codes.note("exact_probabilities_unfitted", n=n_omitted) if n_omitted else codes.NONE
+    x = logit(scores[used]) if scale == "probability" else scores
+    return _line(truth[used], x, None if weight is None else weight[used], (method, scale, note), smoothed)
 
 
 def _line(
     y: Bools, x: Floats, weights: Floats | None, words: tuple[str, str, codes.Text], smoothed: bool
 ) -> Recalibration:
+    """Logistic or temperature map."""
     method, scale, note = words
     why = unfit(y, x)
     if smoothed and why == codes.note("separated"):
@@ -138,8 +221,10 @@ def _line(
         return Recalibration(method, scale, note=codes.notes(why, note))
     target = _platt_targets(y) if smoothed else y.astype(np.float64)
     terms = np.stack([np.ones(x.size), x]) if method == "logistic" else x[None]
-    found = logistic_fit(terms, target, weights=weights).coefficients
-    intercept, slope = (float(found[0]), float(found[1])) if method == "logistic" else (0.0, float(found[0]))
+    coefficients = logistic_fit(terms, target, weights=weights).coefficients
+    intercept, slope = (
+        (float(coefficients[0]), float(coefficients[1])) if method == "logistic" else (0.0, float(coefficients[0]))
+    )
     if isnan(slope):
         return Recalibration(method, scale, note=codes.notes(codes.note("not_converged"), note))
     falling = codes.note("falling_line") if slope < 0 else None
@@ -147,7 +232,8 @@ def _line(
 
 
 def _has_turning_point(y: Bools, x: Floats) -> bool:
-    signed = np.where(y, x, -x)  # without intercept the likelihood has a maximum where both signs occur
+    """Whether the likelihood of a slope without intercept has a maximum."""
+    signed = np.where(y, x, -x)  # the likelihood has a maximum if and only if both signs occur
     return bool((signed > 0).any() and (signed < 0).any())
 
 
@@ -159,26 +245,54 @@ def _note(encoded: str) -> codes.Text:
 
 
 def _platt_targets(y: Bools) -> Floats:
+    """Platt's smoothed targets."""
     present = int(np.count_nonzero(y))
     return np.where(y, (present + 1) / (present + 2), 1 / (y.size - present + 2))
 
 
 def _any_score(score: ArrayLike, n_cases: int, *, where: str) -> Floats:
+    """Validated finite scores."""
     return score_array(score, (n_cases,), where=where)
 
 
 def _isotonic(y: Bools, score: Floats, weights: Floats | None, scale: str) -> Recalibration:
+    """Isotonic map."""
     if not y.any() or y.all():
         return Recalibration("isotonic", scale, note=no_level(y))
     distinct, _, fit = _pooled(y, score, weights)
-    inner = (fit[1:-1] == fit[:-2]) & (fit[1:-1] == fit[2:])  # the middle of a flat piece says nothing
+    inner = (fit[1:-1] == fit[:-2]) & (fit[1:-1] == fit[2:])  # interior points of a constant piece are redundant
     keep = np.concatenate([[True], ~inner, [True]])[: fit.size]
     return Recalibration("isotonic", scale, score=tuple(distinct[keep].tolist()), probability=tuple(fit[keep].tolist()))
 
 
 def isotonic_fit(y: Bools, score: Floats, weights: Floats | None = None) -> Floats:
-    """The rising step function of the score nearest to the truth, at each case (n_cases,).
+    """Isotonic regression of the truth on the score, evaluated at each case.
 
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n_cases,)
+        Reference standard.
+    score : ndarray of float64, shape (n_cases,)
+        Finite scores.
+    weights : ndarray of float64, shape (n_cases,), optional
+        Inverse inclusion probabilities.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_cases,)
+        Non-decreasing step function of the score with the least weighted squared error.
+
+    Notes
+    -----
+    Computed by the pool-adjacent-violators algorithm; equal scores have equal values.
+
+    References
+    ----------
+    * Zadrozny B, Elkan C (2002). Transforming classifier scores into accurate multiclass probability estimates.
+      doi:10.1145/775047.775151
+
+    Examples
+    --------
     >>> isotonic_fit(np.array([True, False, True]), np.array([1.0, 2.0, 3.0])).tolist()
     [0.5, 0.5, 1.0]
     """
@@ -187,6 +301,7 @@ def isotonic_fit(y: Bools, score: Floats, weights: Floats | None = None) -> Floa
 
 
 def _pooled(y: Bools, score: Floats, weights: Floats | None) -> tuple[Floats, np.ndarray, Floats]:
+    """Distinct scores, index of each case, and the isotonic fit at the distinct scores."""
     distinct, inverse = np.unique(score, return_inverse=True)
     size = np.bincount(inverse, weights).astype(np.float64)
     mean = np.bincount(inverse, y if weights is None else y * weights) / size
@@ -195,7 +310,7 @@ def _pooled(y: Bools, score: Floats, weights: Floats | None) -> tuple[Floats, np
 
 @njit()
 def _rising(mean, size):
-    """Pool adjacent violators: while a block is not above the one before it, they become one block."""
+    """Pool-adjacent-violators algorithm: merge a block with the previous one unless it is higher."""
     level, weight, count = np.empty(mean.size), np.empty(mean.size), np.empty(mean.size, np.int64)
     last = -1
     for i in range(mean.size):

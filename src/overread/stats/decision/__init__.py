@@ -1,4 +1,4 @@
-"""Decision curves: net benefit with intervals and comparisons."""
+"""Decision curve analysis: net benefit of acting on probabilities."""
 
 import lazy_loader
 

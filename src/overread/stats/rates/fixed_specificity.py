@@ -246,8 +246,8 @@ def sensitivity_at_specificity(
         Score of each case; higher means more likely present.
     specificity : float
         Target specificity in [0, 1].
-    rng : numpy.random.Generator or int
-        Random number generator, or a seed for one.
+    rng : numpy.random.Generator
+        Random number generator.
     replicates : int, default 2000
         Number of bootstrap replicates.
     cluster : array_like, shape (n_cases,), optional
@@ -325,8 +325,8 @@ def specificity_at_sensitivity(
         Score of each case; higher means more likely present.
     sensitivity : float
         Target sensitivity in [0, 1].
-    rng : numpy.random.Generator or int
-        Random number generator, or a seed for one.
+    rng : numpy.random.Generator
+        Random number generator.
     replicates : int, default 2000
         Number of bootstrap replicates.
     cluster : array_like, shape (n_cases,), optional

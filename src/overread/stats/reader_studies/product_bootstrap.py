@@ -163,8 +163,8 @@ def product_draws(n_readers: int, n_patients: int, *, rng: np.random.Generator, 
         Number of readers.
     n_patients : int
         Number of patients.
-    rng : numpy.random.Generator or int
-        Random number generator, or a seed for one.
+    rng : numpy.random.Generator
+        Random number generator.
     replicates : int, default 2000
         Number of bootstrap replicates.
 

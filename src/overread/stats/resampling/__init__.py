@@ -1,4 +1,4 @@
-"""The bootstrap by patient and resampling of weighted statistics."""
+"""Bootstrap and jackknife over patients."""
 
 import lazy_loader
 

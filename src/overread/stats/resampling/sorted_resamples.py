@@ -1,4 +1,4 @@
-"""AUCs and ROC steps of many resamples at once: cases are sorted once, every resample is one pass over that order."""
+"""AUCs and points of ROC curves of many bootstrap replicates: one sort of the cases, one pass per replicate."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from overread.kernels import njit
 from overread.stats.arrays import Bools, Codes, Floats
 
-LANES = 64  # resamples worked on together: a row of 64 counts of 2 bytes is two neighbouring cache lines
+LANES = 64  # replicates per block: a row of 64 counts of 2 bytes is two adjacent cache lines
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Cases in rising order of score, cut where present cases stand.
+    """Cases in increasing order of score, in runs that end at present cases.
 
-    `case` holds rows of a table of multiplicities: absent cases below a score at which a present case stands, then the
-    absent ones at that score, then the present ones at it, and so on; the absent ones above the last follow at the end.
-    `edge` (3 n_groups + 1,) says where these stretches begin and where the last one ends. `level` (n_scores + 1,) says
-    where each distinct score begins and where the last one ends, `turn` (n_scores,) where its present cases begin.
+    `case` holds row numbers of a table of multiplicities: the absent cases below a score that a present case has, the
+    absent cases with that score, the present cases with it, and so on; the absent cases above the last such score are
+    at the end. `edge` (3 n_groups + 1,) holds the start of each of these runs and the end of the last one. `level`
+    (n_scores + 1,) holds the start of each distinct score and the end of the last one; `turn` (n_scores,) the start of
+    its present cases.
     """
 
     case: NDArray[np.int32]
@@ -31,8 +32,10 @@ class Ranked:
 
 
 def ranked(y: Bools, score: Floats, row: Codes) -> Ranked:
-    """Sort the cases (score, absent before present) and find the stretches.
+    """Sort the cases by score, absent before present, and find the runs.
 
+    Examples
+    --------
     >>> ranked(np.array([True, False, False]), np.array([1.0, 1.0, 0.0]), np.array([0, 1, 2]))
     Ranked(case=array([2, 1, 0], dtype=int32), edge=array([0, 1, 2, 3], dtype=int32),
            level=array([0, 1, 3], dtype=int32), turn=array([1, 2], dtype=int32))
@@ -46,7 +49,7 @@ def ranked(y: Bools, score: Floats, row: Codes) -> Ranked:
     where = np.flatnonzero(present)
     if where.size == 0:
         return Ranked(row[order].astype(np.int32), np.zeros(1, dtype=np.int32), *steps)
-    first = where[np.concatenate(([True], s[where[1:]] != s[where[:-1]]))]  # first present case at each of their scores
+    first = where[np.concatenate(([True], s[where[1:]] != s[where[:-1]]))]  # first present case of each score
     below = np.searchsorted(s, s[first], side="left")
     above = np.searchsorted(s, s[first], side="right")
     start = np.concatenate(([0], above[:-1]))
@@ -56,12 +59,13 @@ def ranked(y: Bools, score: Floats, row: Codes) -> Ranked:
 
 @njit(nogil=True)
 def _sums(table: NDArray[Any]) -> NDArray[Any]:
-    """Zeros (LANES,) to sum rows of the table in: whole numbers of 8 bytes for counts, floats for weights."""
+    """Zeros (LANES,) for sums of table rows: 8-byte integers for counts, floats for weights."""
     return np.full(LANES, 0 * table[0, 0])
 
 
 @njit(nogil=True)
 def _add(total: NDArray[Any], case: NDArray[Any], a: int, b: int, table: NDArray[Any]) -> None:
+    """Add the table rows of cases a to b-1."""
     for i in range(a, b):
         row = case[i]
         for k in range(LANES):
@@ -70,7 +74,7 @@ def _add(total: NDArray[Any], case: NDArray[Any], a: int, b: int, table: NDArray
 
 @njit(nogil=True)
 def sum_auc(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], out: Floats) -> None:
-    """AUC of LANES resamples into out (LANES,); table (rows, LANES) how much a case counts; NaN without a class."""
+    """Write the AUCs of LANES replicates into out (LANES,); table (rows, LANES) of weights; NaN for an empty class."""
     if case.size == 0:
         out[:] = np.nan
         return
@@ -94,7 +98,7 @@ def sum_auc(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], out: Fl
 
 @njit(nogil=True)
 def _totals(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Sums (LANES,) over all absent and over all present cases: row by row, for a row stands for several cases."""
+    """Sums (LANES,) over all absent and all present cases, by table row, because a row may represent several cases."""
     times = np.zeros((2, table.shape[0]), np.int32)
     n_groups = (edge.size - 1) // 3
     for g in range(n_groups):
@@ -115,14 +119,14 @@ def _totals(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any]) -> tupl
 
 @njit(nogil=True)
 def sum_rates(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allowed: Floats, out: Floats) -> None:
-    """Highest sensitivity at false positive rates `allowed` (k,), rising, into out (LANES, k); scores come negated."""
+    """Write the highest sensitivity at increasing rates `allowed` (k,) into out (LANES, k); scores are negated."""
     if case.size == 0:
         out[:] = np.nan
         return
     absent, present = _totals(case, edge, table)
     alarms, hits = _sums(table), _sums(table)
-    passed = np.zeros(LANES, np.int64)  # how many of the allowed rates the false positives already exceed
-    limit = (allowed[0] + 1e-12) * absent.astype(np.float64)  # false positives at which the next one is exceeded
+    passed = np.zeros(LANES, np.int64)  # number of allowed rates that are already exceeded
+    limit = (allowed[0] + 1e-12) * absent.astype(np.float64)  # number of false positives that exceeds the next rate
     for g in range((edge.size - 1) // 3):
         _add(alarms, case, edge[3 * g], edge[3 * g + 2], table)
         over = 0
@@ -141,17 +145,17 @@ def sum_rates(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allow
 def drop_unattained(  # type: ignore[no-untyped-def]
     case, level, turn, table, freedom: Floats, out: Floats, lowest: bool
 ) -> None:
-    """NaN in out (LANES, k) where no threshold attains the fixed rate in the resample.
+    """Set out (LANES, k) to NaN where no threshold attains the fixed rate in the replicate.
 
-    That is where the absent cases at the highest score that was drawn exceed the false positives allowed, `freedom`
-    (k,) the share of them, so that only calling nobody has the specificity; with `lowest` the present cases at the
-    lowest score and the misses allowed. A score that one case alone has is left: what ties there is that case with
-    itself, because it was drawn several times, and a threshold beside it exists. Scores come negated.
+    This is the case if the absent cases with the highest drawn score exceed the allowed proportion of false positives
+    `freedom` (k,), so that only calling no case present attains the specificity; with `lowest`, the present cases with
+    the lowest score and the allowed misses. A score of a single case is exempt, because it ties only with its own draws
+    and a threshold next to it exists. Scores are negated.
     """
     for k in range(LANES):
         doubtful = False
         for j in range(freedom.size):
-            doubtful |= out[k, j] <= 1e-9  # calling nobody (everyone) has a rate of 0; sums of weights a rounding above
+            doubtful |= out[k, j] <= 1e-9  # rate 0, with tolerance for rounding of weights
         if not doubtful:
             continue
         tied, total = _tied_at_end(case, level, turn, table, k, lowest)
@@ -162,9 +166,9 @@ def drop_unattained(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True)
 def _tied_at_end(case, level, turn, table, k, lowest):
-    """How much the absent (with `lowest` the present) cases at the first (last) score drawn weigh, and all of them.
+    """Weight of the absent (with `lowest`, present) cases at the first (last) drawn score, and of all of them.
 
-    The first is 0 where one case alone has that score.
+    The first is 0 if a single case has that score.
     """
     tied, total, found = 0.0, 0.0, False
     for step in range(turn.size):
@@ -184,7 +188,7 @@ def _tied_at_end(case, level, turn, table, k, lowest):
 
 @njit(nogil=True)
 def _pass(alarms, hits, absent, present, allowed, passed, limit, out) -> bool:  # type: ignore[no-untyped-def]
-    """Note the sensitivity of the lanes that have just exceeded an allowed rate; whether all are through."""
+    """Record the sensitivity of the lanes that just exceeded an allowed rate; return whether all are finished."""
     through = 0
     for k in range(LANES):
         while passed[k] < allowed.size and float(alarms[k]) > limit[k]:
@@ -200,9 +204,9 @@ def _pass(alarms, hits, absent, present, allowed, passed, limit, out) -> bool:  
 
 @njit(nogil=True)
 def sum_lines(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allowed: Floats, out: Floats) -> None:
-    """Sensitivity on the ROC curve at false positive rates `allowed` (k,), rising, into out (LANES, k).
+    """Write the sensitivity on the ROC curve at increasing rates `allowed` (k,) into out (LANES, k).
 
-    The attainable points are joined by straight lines, so that tied scores add a sloping line. Scores come negated.
+    Attainable points are joined by straight lines, so that ties give a sloping line. Scores are negated.
     """
     if case.size == 0:
         out[:] = np.nan
@@ -212,7 +216,7 @@ def sum_lines(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allow
     passed = np.zeros(LANES, np.int64)
     for g in range((edge.size - 1) // 3):
         before = alarms.copy()
-        _add(alarms, case, edge[3 * g], edge[3 * g + 1], table)  # absent cases alone: a level line
+        _add(alarms, case, edge[3 * g], edge[3 * g + 1], table)  # absent cases only: a horizontal line
         _join((before, hits), (alarms, hits), absent, present, allowed, passed, out)
         before, hits_before = alarms.copy(), hits.copy()
         _add(alarms, case, edge[3 * g + 1], edge[3 * g + 2], table)
@@ -226,7 +230,7 @@ def sum_lines(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allow
 
 @njit(nogil=True)
 def _join(start, end, absent, present, allowed, passed, out) -> None:  # type: ignore[no-untyped-def]
-    """Note the height of the line from start to end, (alarms, hits) each, at the allowed rates that it passes."""
+    """Record the height of the line from start to end, (false positives, true positives) each, at the allowed rates."""
     for k in range(LANES):
         while passed[k] < allowed.size and float(end[0][k]) > (allowed[passed[k]] + 1e-12) * float(absent[k]):
             width = float(end[0][k]) - float(start[0][k])
@@ -238,13 +242,13 @@ def _join(start, end, absent, present, allowed, passed, out) -> None:  # type: i
 
 @njit(nogil=True)
 def sum_reverse(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], wanted: Floats, out: Floats) -> None:
-    """Highest specificity at sensitivities `wanted` (k,), rising, into out (LANES, k); scores come negated."""
+    """Write the highest specificity at increasing sensitivities `wanted` (k,) into out (LANES, k); scores negated."""
     if case.size == 0:
         out[:] = np.nan
         return
     absent, present = _totals(case, edge, table)
     alarms, hits = _sums(table), _sums(table)
-    free = 0  # a sensitivity of 0 is reached where nothing is called
+    free = 0  # calling no case present attains a sensitivity of 0
     while free < wanted.size and wanted[free] <= 1e-12:
         out[:, free] = 1.0
         free += 1
@@ -255,7 +259,7 @@ def sum_reverse(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], wan
         open_ = 0
         for k in range(LANES):
             while reached[k] < wanted.size and float(hits[k]) >= (wanted[reached[k]] - 1e-12) * float(present[k]):
-                left = max(float(absent[k] - alarms[k]), 0.0)  # sums of weights may end a rounding apart
+                left = max(float(absent[k] - alarms[k]), 0.0)  # sums of weights may differ by rounding
                 out[k, reached[k]] = left / max(float(absent[k]), 1e-300)
                 reached[k] += 1
             open_ += wanted.size - reached[k]
