@@ -92,7 +92,7 @@ def test_decision_panels_name_the_lines_of_everyone_and_nobody_once():
     both = [pl.concat([f, f.with_columns(finding=pl.lit("edema"))]) for f in (model, everyone)]
     made = decision_panels([("a", both[0])], [("a", both[1])], ["mass", "edema"], name="d", alt="a")
     assert made.count(">all</text>") == 1
-    assert made.count(">nobody</text>") == 1
+    assert made.count(">none</text>") == 1
     alone = decision_panels([("a", model)], [], ["mass"], name="d", alt="a")
     assert ">all</text>" not in alone
 
