@@ -1,4 +1,4 @@
-"""The Methods are the sentences whose cause is in the results; references are numbered in the order of first mention."""
+"""The Methods are the sentences whose cause is in the results; references are numbered by first mention."""
 
 from __future__ import annotations
 

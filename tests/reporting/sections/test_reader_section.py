@@ -350,7 +350,7 @@ def test_points_of_readers_are_the_estimates(given, out):
     titles = {r: reference_title(r) for r in REFERENCES}
     for reference, title in titles.items():
         for rater in (*READERS, "(readers)"):
-            what = "average reader" if rater == "(readers)" else "reader"
+            what = "pooled readers" if rater == "(readers)" else "reader"
             point = _only(drawn, reference=title, what=what, rater=rater)
             up = _only(rows, metric="sensitivity", rater=rater, reference=reference)
             across = _only(rows, metric="specificity", rater=rater, reference=reference)
@@ -372,7 +372,7 @@ def test_curves_and_frozen_points_are_those_of_the_evaluation(given, out):
     line = drawn.filter(what="curve", rater="acme [largest of five]", reference=reference_title("majority"))
     assert line["sensitivity"].to_list() == want["y"].to_list()
     frozen = _only(
-        drawn, what="frozen threshold", reference="Dawid–Skene", rater="beta [consolidation] operating_point=spec90"
+        drawn, what="threshold", reference="Dawid–Skene", rater="beta [consolidation] operating_point=spec90"
     )
     mine = _default((rows,)).filter(
         finding="lung_opacity",

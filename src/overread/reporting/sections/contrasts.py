@@ -1,4 +1,4 @@
-"""Differences: model against model, internal against external, the site alone, and train by test."""
+"""Differences: between models, between internal and external AUC, site-only baseline, and train by test."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import polars as pl
 from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.store import pixel_store
 from overread.reporting.blocks import Block, Picture, Pictures, Section, Table, Text, figures, heads, table, words
-from overread.reporting.number_format import count, fixed, plural
+from overread.reporting.number_format import count, fixed
 from overread.reporting.report_data import ReportData
 from overread.reporting.sections.heatmaps import data_uri, grey
 

@@ -118,7 +118,7 @@ def _chosen_findings(evidence: ReportData, rater: str, maps: Maps) -> list[str]:
 
 
 def _threshold(evidence: ReportData, rater: str, finding: str) -> float | None:
-    """The first frozen threshold that there is: specificities before sensitivities, the lower one first."""
+    """The first threshold that there is: specificities before sensitivities, the lower one first."""
     points = (evidence.models.get(rater) or {}).get("operating_points", {}).get(finding) or {}
     for name in points_in_order(f"operating_point={name}" for name in points):
         point = points[value_at(name, "operating_point")]

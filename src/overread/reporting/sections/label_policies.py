@@ -30,7 +30,7 @@ _RATES = ("sensitivity", "specificity")
 
 
 def policies(evidence: ReportData) -> Section:
-    """AUC under every policy and label source with the change; rates at the frozen thresholds folded."""
+    """AUC under every policy and label source with the change; rates at the thresholds folded."""
     frame = pick(evidence.estimates, analysis="policies")
     if frame.is_empty():
         return Section(

@@ -71,7 +71,7 @@ class ReadRows:
         return by(pick(self.frame, finding=finding, reference=reference), "metric", "at", "rater", "contrast")
 
     def points(self, finding: str) -> tuple[str, ...]:
-        """The frozen operating points, those of a specificity first."""
+        """The operating points, those of a specificity first."""
         found = self.frame.filter(pl.col("finding") == finding)["at"].unique().to_list()
         names = {f"operating_point={name}" for at in found if (name := value_at(at, "operating_point"))}
         return tuple(points_in_order(names))

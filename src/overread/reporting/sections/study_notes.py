@@ -43,8 +43,8 @@ def not_computed(evidence: ReportData) -> Section:
 def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, *, first: bool = False) -> Table:
     """The notes of these rows, grouped by their codes; with `first` by the first code, which is the reason."""
     columns = ("analysis", "metric", "finding", "rater", "population")
-    groups: dict[tuple[str, ...], list[str]] = {}
-    names = {}
+    groups: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
     for text in frame["note_codes"].fill_null("").unique(maintain_order=True):
         found = codes.decode(text)[: 1 if first else None]
         names[text] = " ".join(code.name for code in found)
