@@ -160,10 +160,12 @@ def _standalone(joined: pl.DataFrame) -> tuple[list[dict], list[dict]]:
         for metric, value in (("intercept", -0.1), ("slope", 0.9), ("in_the_large", 0.05)):
             rows.append(
                 estimate(
-                    "standalone", f"calibration_{metric}", value, **at, at="recalibration=frozen", method=codes.method("logistic_calibration")
+                    "standalone", f"calibration_{metric}", value, **at, at="recalibration=frozen",
+                    method=codes.method("logistic_calibration")
                 )
             )
-        rows.append(estimate("standalone", "brier", 0.1, **at, at="recalibration=frozen", method=codes.method("linearised")))
+        brier = {"at": "recalibration=frozen", "method": codes.method("linearised")}
+        rows.append(estimate("standalone", "brier", 0.1, **at, **brier))
         rows.append(
             estimate(
                 "standalone", "ece", 0.04, **at, **NONE, at="binning=mass;bins=15;recalibration=frozen",
@@ -232,7 +234,7 @@ def _contrasts(rng: np.random.Generator) -> list[dict]:
                 bad = f == "mass"
                 value = float("nan") if bad else float(rng.normal(0.035, 0.01))
                 note = few(7 if e.endswith("hill") else 0) if bad else None
-                note = over("cardiomegaly", "consolidation", "pleural_effusion", "pneumothorax") if f == "(mean)" else note
+                note = over(*sorted(set(FINDINGS) - {"mass"})) if f == "(mean)" else note
                 rows.append(
                     estimate(
                         "H1", "auc_difference", value, finding=f, rater="pooled", contrast=f"rater:{s}",

@@ -18,7 +18,8 @@ YES, PART, NO = "answered", "in part", "not answered"
 STATED = "stated by the authors"
 _TITLE = "Reporting checklists"
 _LEAD = (
-    "Completed by rule from the data of this study: an item counts as answered only if its answer is in the report. The "
+    "Completed by rule from the data of this study: an item counts as answered only if its answer is in the "
+    "report. The "
     "texts of the items are short paraphrases; for a submission complete the form of the guideline with these answers. "
     "The same rows are in checklists.csv."
 )

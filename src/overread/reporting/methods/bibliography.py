@@ -191,7 +191,8 @@ REFERENCES = MappingProxyType(
         ),
         "owen": Reference("Owen AB. The pigeonhole bootstrap. Ann Appl Stat 2007;1:386–411.", "10.1214/07-AOAS122"),
         "gallas": Reference(
-            "Gallas BD, Bandos A, Samuelson FW, Wagner RF. A framework for random-effects ROC analysis: biases with the "
+            "Gallas BD, Bandos A, Samuelson FW, Wagner RF. A framework for random-effects ROC analysis: biases "
+            "with the "
             "bootstrap and other variance estimators. Commun Stat Theory Methods 2009;38:2586–2603.",
             "10.1080/03610920802610084",
         ),
