@@ -24,7 +24,7 @@ from typing import Any
 
 from overread import integrity
 from overread.evaluation import EvaluationConfig
-from overread.protocol import demo, evaluate_files, verify
+from overread.protocol import demo, evaluate, verify
 from overread.tables import write_json
 
 ASKED = 0.03
@@ -112,8 +112,8 @@ def main() -> None:
         truth, scores = given.folder / "truth.csv.gz", [given.folder / f"{m}.csv.gz" for m in MODELS]
         config = EvaluationConfig(replicates=given.replicates)
         with tempfile.TemporaryDirectory() as folder:  # the kernels are compiled or loaded once
-            evaluate_files(truth, truth, scores, Path(folder), EvaluationConfig(replicates=100))
-        work = lambda out: evaluate_files(truth, truth, scores, out, config)  # noqa: E731
+            evaluate(truth, truth, scores, out=Path(folder), config=EvaluationConfig(replicates=100))
+        work = lambda out: evaluate(truth, truth, scores, out=out, config=config)  # noqa: E731
         compare(work, given.rounds, "overread evaluate, 22,433 images x 14 findings x 2 models, with report")
     else:
         with tempfile.NamedTemporaryFile() as file:

@@ -77,10 +77,10 @@ def measured(n_images: int, replicates: int, out: Path) -> dict[str, float]:
 
 def report_seconds(folder: Path) -> float:
     """Seconds from the tables of an evaluation to its page."""
-    from overread.protocol import report_folder
+    from overread.protocol import report
 
     begin = time.perf_counter()
-    report_folder(folder, folder / "report", title="Scale")
+    report(folder, folder / "report", title="Scale")
     return time.perf_counter() - begin
 
 

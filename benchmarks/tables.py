@@ -22,7 +22,7 @@ import polars as pl
 from overread import findings, tables
 from overread.cohort.cohort_config import CohortConfig
 from overread.cohort.patient_split import split, split_hash
-from overread.cohort.reader_samples import SampleConfig, sample
+from overread.cohort.reader_samples import SampleConfig, select_cases
 from overread.cohort.selection import select
 
 FINDINGS = tuple(f for f in findings.names() if f != "no_finding")[:14]
@@ -106,7 +106,7 @@ def main() -> None:
     divided, _ = clock("split by patient", lambda: split(chosen, mine, config))
     clock("split by time", lambda: split(chosen, mine, CohortConfig(split_by="time")))
     clock("hash of the split", lambda: split_hash(divided))
-    drawn = clock("sample 2,000 test cases", lambda: sample(divided, mine, SampleConfig(2000)))
+    drawn = clock("sample 2,000 test cases", lambda: select_cases(divided, mine, SampleConfig(2000)))
     clock("join: labels of the sample", lambda: mine.join(drawn.images, on="case_id", how="semi"))
     clock("join: images to their labels", lambda: mine.join(divided, on="case_id"))
 

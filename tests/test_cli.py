@@ -360,7 +360,10 @@ def test_a_plan_is_a_table_sentences_and_two_files(tmp_path):
         (("--prevalence", 10), "plan: prevalence: expected a number between 0 and 1; found 10.0."),
         (("--readers", 1), "plan: readers: expected a whole number from 2 to 1,000; found 1."),
         (("--auc", 1, "--power", 80), "2 problems 1. plan: auc: expected a number between 0 and 1; found 1.0. 2. plan"),
-        (("--auc-width", 1e-7), "sample size: expected at most 1,000,000,000 cases; found more. Ask for less."),
+        (
+            ("--auc-width", 1e-7),
+            "sample size: expected at most 1,000,000,000 cases; found more. Choose a larger width or difference.",
+        ),
         (("--out", "taken"), "expected a folder; found a file. Choose another folder."),
     ],
 )

@@ -35,11 +35,11 @@ from PIL import Image
 
 from overread import datasets, tables
 from overread.cohort import CohortConfig, build
-from overread.cohort.site_folds import write_splits
+from overread.cohort.site_folds import splits
 from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
 from overread.images.recipe.pixel_recipe import Recipe
-from overread.protocol import evaluate_files, load, run, study_run
+from overread.protocol import evaluate, load, run, study_run
 from overread.training.model_training import train
 from overread.training.training_config import TrainingConfig
 
@@ -324,7 +324,7 @@ def cohorts(trial: Trial, name: str, root: Path) -> None:
     def site(out: Path) -> None:
         source = tables.Source(tables.check(images, "images"), tables.check(labels, "labels"))
         build(source, root, out / "cohort", config)
-        write_splits(out / "cohort", out / "splits", config)
+        splits(out / "cohort", out / "splits", config)
 
     def image(out: Path) -> None:
         given = out / "given"
@@ -375,10 +375,10 @@ def evaluated(trial: Trial, names: list[str], root: Path) -> None:
             for name in names
         ]
         pl.concat(scores).write_parquet(files[2])
-        evaluate_files(files[0], files[1], [files[2]], out / "evaluation", EvaluationConfig(replicates=100))
-        from overread.protocol import report_folder
+        evaluate(files[0], files[1], [files[2]], out=out / "evaluation", config=EvaluationConfig(replicates=100))
+        from overread.protocol import report
 
-        report_folder(out / "evaluation", out / "again", title=names[0], heatmaps=dict.fromkeys(names, root))
+        report(out / "evaluation", out / "again", title=names[0], heatmaps=dict.fromkeys(names, root))
 
     outcome = trial.call("model column, report MODEL=", names, action)
     if outcome == "refused" and len(names) > 1:

@@ -76,7 +76,7 @@ def _read_table(path: Path) -> list[Callable[[], object]]:
 def _read_toml(path: Path) -> list[Callable[[], object]]:
     from overread.cli.arguments import stated
     from overread.protocol import load, section
-    from overread.protocol.file_stages import _stated
+    from overread.protocol.report_stage import _stated
     from overread.protocol.validation import SECTIONS, check
 
     def configured() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from overread import integrity, runs
 from overread.cohort import CohortConfig, build, open_cohort
-from overread.cohort.site_folds import write_splits
+from overread.cohort.site_folds import splits
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.images.store import pixel_store
@@ -314,7 +314,7 @@ def test_images_that_a_run_wrote_and_that_were_altered_since_are_refused(tmp_pat
 
 def test_a_list_of_splits_that_a_run_wrote_and_that_was_altered_since_is_refused(tmp_path, two):
     build(two, tmp_path, tmp_path / "out", CONFIG)
-    write_splits(tmp_path / "out", tmp_path / "lists", CohortConfig(recipe=RECIPE, seed=1))
+    splits(tmp_path / "out", tmp_path / "lists", CohortConfig(recipe=RECIPE, seed=1))
     given = CohortConfig(recipe=RECIPE, split_file=str(tmp_path / "lists/north.parquet"))
     build(two, tmp_path, tmp_path / "again", given)
     pl.read_parquet(given.split_file).with_columns(split=pl.lit("train")).write_parquet(given.split_file)

@@ -6,7 +6,7 @@ from PIL import Image
 from overread import evaluation as ev
 from overread import runs, tables
 from overread.cohort import CohortConfig, build
-from overread.cohort.reader_samples import SampleConfig, _allocated, draw, sample
+from overread.cohort.reader_samples import SampleConfig, _allocated, sample, select_cases
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.images.recipe.pixel_recipe import Recipe
@@ -48,7 +48,7 @@ def test_by_hand_on_six_cases():
     labels = pl.DataFrame(
         {"case_id": list("abcdef"), "finding": "mass", "source": "r", "state": ["present", "present"] + ["absent"] * 4}
     )
-    made = sample(tables.check(images, "images"), tables.check(labels, "labels"), SampleConfig(n=4))
+    made = select_cases(tables.check(images, "images"), tables.check(labels, "labels"), SampleConfig(n=4))
     assert made.strata.rows() == [("mass / s / PA", 2, 2, 1.0, 1.0), ("none present / s / PA", 4, 2, 0.5, 2.0)]
     assert made.images.filter(pl.col("stratum") == "mass / s / PA")["image_id"].to_list() == ["a", "b"]
     assert made.images["weight"].sum() == 6  # the population
@@ -59,7 +59,7 @@ def test_by_hand_on_six_cases():
 
 def test_the_rarest_finding_decides_and_weights_sum_to_the_strata():
     images, labels = population()
-    made = sample(images, labels, SampleConfig(n=500, floor=20))
+    made = select_cases(images, labels, SampleConfig(n=500, floor=20))
     assert made.images["case_id"].n_unique() == 500
     assert made.strata.height == 12
     assert (made.strata["drawn"] >= made.strata["size"].clip(upper_bound=20)).all()  # fewer are taken whole
@@ -77,11 +77,11 @@ def test_the_rarest_finding_decides_and_weights_sum_to_the_strata():
 
 def test_the_draw_hangs_on_the_seed_alone():
     images, labels = population()
-    one = sample(images, labels, SampleConfig(n=300))
-    other = sample(images.sample(fraction=1, shuffle=True, seed=1), labels.reverse(), SampleConfig(n=300))
+    one = select_cases(images, labels, SampleConfig(n=300))
+    other = select_cases(images.sample(fraction=1, shuffle=True, seed=1), labels.reverse(), SampleConfig(n=300))
     assert one.hash == other.hash
     assert set(one.images["case_id"]) == set(other.images["case_id"])
-    assert sample(images, labels, SampleConfig(n=300, seed=1)).hash != one.hash
+    assert select_cases(images, labels, SampleConfig(n=300, seed=1)).hash != one.hash
 
 
 @pytest.mark.parametrize("allocation", ["proportional", "root", "equal"])
@@ -107,7 +107,7 @@ def test_combinations_without_a_case_are_counted():
     only = images.with_columns(view=pl.when(pl.col("site") == "b").then(pl.lit("PA")).otherwise("view")).with_columns(
         pl.col("view").cast(images.schema["view"])
     )
-    made = sample(only, labels, SampleConfig(n=50, by=("site", "view")))
+    made = select_cases(only, labels, SampleConfig(n=50, by=("site", "view")))
     assert made.notes[-1] == "1 of 4 combinations of site, view hold no case"
 
 
@@ -121,7 +121,7 @@ def visits(n=800, seed=4):
 
 def test_one_case_of_each_patient_has_the_probability_of_both_stages():
     images, labels = visits()
-    made = sample(images, labels, SampleConfig(n=150, one_per_patient=True))
+    made = select_cases(images, labels, SampleConfig(n=150, one_per_patient=True))
     assert made.images["patient_id"].is_unique().all()
     assert made.images["case_id"].n_unique() == 150
     assert made.strata["size"].sum() == images["patient_id"].n_unique()
@@ -140,7 +140,7 @@ def test_totals_of_one_case_per_patient_are_unbiased():
     present = labels.filter(finding="pleural_effusion", state="present")["case_id"]
     totals = []
     for seed in range(300):
-        made = sample(images, labels, SampleConfig(n=150, one_per_patient=True, seed=seed)).images
+        made = select_cases(images, labels, SampleConfig(n=150, one_per_patient=True, seed=seed)).images
         totals.append((made["weight"].sum(), made.filter(pl.col("case_id").is_in(present.implode()))["weight"].sum()))
     error = np.std(totals, axis=0) / 300**0.5
     assert np.abs(np.mean(totals, axis=0) - [images.height, present.len()]) == pytest.approx(
@@ -151,7 +151,7 @@ def test_totals_of_one_case_per_patient_are_unbiased():
 def test_images_of_a_case_share_its_weight():
     images, labels = population(400)
     second = images.head(50).with_columns(pl.col("image_id") + "-2", view=pl.lit("LATERAL").cast(images.schema["view"]))
-    made = sample(pl.concat([images, second]), labels, SampleConfig(n=100))
+    made = select_cases(pl.concat([images, second]), labels, SampleConfig(n=100))
     assert made.images.group_by("case_id").agg(pl.col("weight").n_unique())["weight"].max() == 1
     assert made.images["case_id"].n_unique() == 100
     assert any("+" in s for s in made.strata["stratum"])  # a case with two views is a stratum of its own
@@ -169,14 +169,14 @@ def test_images_of_a_case_share_its_weight():
 def test_designs_that_cannot_be_drawn_are_said(change, message):
     images, labels = population(500)
     with pytest.raises(InputError, match=message):
-        sample(images, labels, SampleConfig(**{"n": 100, **change}))
+        select_cases(images, labels, SampleConfig(**{"n": 100, **change}))
 
 
 def test_several_label_sources_must_be_chosen_from():
     images, labels = population(500)
     both = pl.concat([labels, labels.with_columns(source=pl.lit("panel").cast(labels.schema["source"]))])
     with pytest.raises(InputError, match=r"the label source that strata are made by; found several \(panel, report\)"):
-        sample(images, both, SampleConfig(n=100))
+        select_cases(images, both, SampleConfig(n=100))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_weighted_estimates_meet_the_population_and_their_intervals_cover_it():
     place = {c: i for i, c in enumerate(case)}
     truth, prevalence, areas, covered = roc.auc(y, score).value, [], [], 0
     for seed in range(300):
-        made = sample(images, labels, SampleConfig(n=400, floor=10, seed=seed)).images
+        made = select_cases(images, labels, SampleConfig(n=400, floor=10, seed=seed)).images
         at = np.array([place[c] for c in made["case_id"]])
         weight = made["weight"].to_numpy()
         prevalence.append((weight * y[at]).sum() / weight.sum())
@@ -226,7 +226,7 @@ def test_from_a_cohort_to_weighted_estimates(tmp_path):
         Image.fromarray(rng.integers(0, 255, (8, 8), dtype=np.uint8)).save(tmp_path / f"{name}.png")
     source = Source(images.with_columns(path=pl.col("image_id") + ".png"), labels)
     cohort = build(source, tmp_path, tmp_path / "cohort", CohortConfig(recipe=Recipe(8), split_column="split"))
-    made = draw(tmp_path / "cohort", tmp_path / "sample", SampleConfig(n=120))
+    made = sample(tmp_path / "cohort", tmp_path / "sample", SampleConfig(n=120))
     held = tables.read(tmp_path / "sample" / "images.parquet", "images")
     assert held.height == 120
     assert held["weight"].sum() == pytest.approx(cohort.images.height)

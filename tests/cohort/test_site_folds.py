@@ -4,7 +4,7 @@ import pytest
 from overread import runs
 from overread.cohort import CohortConfig, build
 from overread.cohort.patient_split import split, split_hash
-from overread.cohort.site_folds import leave_one_site_out, write_splits
+from overread.cohort.site_folds import leave_one_site_out, splits
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
 
@@ -28,7 +28,7 @@ def test_each_file_is_the_split_of_a_cohort_of_its_own(hospital, tmp_path):
     sources = [hospital("north", 8), hospital("söuth/1", 6)]
     config = CohortConfig(recipe=Recipe(8), seed=2)
     build(sources, [tmp_path, tmp_path], tmp_path / "cohort", config)
-    hashes = write_splits(tmp_path / "cohort", tmp_path / "splits", CohortConfig(seed=2))
+    hashes = splits(tmp_path / "cohort", tmp_path / "splits", CohortConfig(seed=2))
     assert sorted(p.name for p in (tmp_path / "splits").iterdir()) == [
         "north.parquet",
         "run.json",

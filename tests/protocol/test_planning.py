@@ -105,7 +105,10 @@ def test_a_plan_is_written_whole(tmp_path, out, table):
         ({"auc_least": 0.85}, "plan: auc_least: expected an AUC below the model's; found 0.85"),
         ({"readers": 1}, "plan: readers: expected a whole number from 2 to 1,000; found 1"),
         ({"power": nan}, "plan: power: expected a number between 0 and 1; found nan"),
-        ({"auc_width": 1e-7}, "sample size: expected at most 1,000,000,000 cases; found more. Ask for less."),
+        (
+            {"auc_width": 1e-7},
+            "sample size: expected at most 1,000,000,000 cases; found more. Choose a larger width or difference.",
+        ),
     ],
 )
 def test_what_no_study_can_have_is_refused(wrong, message):

@@ -15,13 +15,13 @@ from planted import make_planted, tiny
 
 from overread import tables
 from overread.cohort import CohortConfig, build
-from overread.cohort.reader_samples import SampleConfig, draw
-from overread.cohort.site_folds import write_splits
+from overread.cohort.reader_samples import SampleConfig, sample
+from overread.cohort.site_folds import splits
 from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
 from overread.images.deidentification import deidentify, new_key
 from overread.images.recipe.pixel_recipe import Recipe
-from overread.protocol import evaluate_files, report_folder, run
+from overread.protocol import evaluate, report, run
 from overread.tables.writing.locks import LOCK
 
 pytestmark = pytest.mark.slow
@@ -69,12 +69,12 @@ def given(tmp_path_factory):
     (folder / "p.toml").write_text(PROTOCOL)
     (folder / "dicom").mkdir()
     new_key(folder / "key")
-    evaluate_files(
+    evaluate(
         folder / "images.parquet",
         folder / "labels.parquet",
         [folder / "predictions.parquet"],
-        folder / "evaluation",
-        EvaluationConfig(replicates=100),
+        out=folder / "evaluation",
+        config=EvaluationConfig(replicates=100),
     )
     return folder
 
@@ -87,16 +87,16 @@ COMMANDS = {
         out,
         CohortConfig(recipe=Recipe(16)),
     ),
-    "evaluate": lambda given, out: evaluate_files(
+    "evaluate": lambda given, out: evaluate(
         given / "images.parquet",
         given / "labels.parquet",
         [given / "predictions.parquet"],
-        out,
-        EvaluationConfig(replicates=100),
+        out=out,
+        config=EvaluationConfig(replicates=100),
     ),
-    "report": lambda given, out: report_folder(given / "evaluation", out, title="T"),
-    "sample": lambda given, out: draw(given / "cohort", out, SampleConfig(n=10, by=("site",))),
-    "splits": lambda given, out: write_splits(given / "cohort", out, CohortConfig()),
+    "report": lambda given, out: report(given / "evaluation", out, title="T"),
+    "sample": lambda given, out: sample(given / "cohort", out, SampleConfig(n=10, by=("site",))),
+    "splits": lambda given, out: splits(given / "cohort", out, CohortConfig()),
     "deidentify": lambda given, out: deidentify(given / "dicom", out, given / "key"),
 }
 
@@ -197,4 +197,4 @@ def test_predictions_without_the_name_of_a_model_are_refused(given, tmp_path, na
     scores.write_parquet(tmp_path / "predictions.parquet")
     tables_given = (given / "images.parquet", given / "labels.parquet", [tmp_path / "predictions.parquet"])
     with pytest.raises(InputError, match="the name of the model in every row; found 60 rows without"):
-        evaluate_files(*tables_given, tmp_path / "out", EvaluationConfig(replicates=100))
+        evaluate(*tables_given, out=tmp_path / "out", config=EvaluationConfig(replicates=100))

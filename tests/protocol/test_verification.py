@@ -14,7 +14,7 @@ import pytest
 
 from overread import integrity, ledger, runs, tables
 from overread.errors import InputError
-from overread.protocol import evaluate_files, refuse_altered, report_folder, verify
+from overread.protocol import evaluate, refuse_altered, report, verify
 from overread.protocol.stage_folder import STAMP, stage
 
 ACCESS = {"analysis": "evaluate", "models": ["m"], "cases": 3, "labels_hash": "a" * 64, "protocol_hash": ""}
@@ -170,7 +170,7 @@ def evaluated(folder: Path) -> Path:
     scores = pl.DataFrame({"image_id": ids, "edema": [((i * 37) % n) / n for i in range(n)]})
     tables.write_frame(scores, folder / "acme.csv")
     config = EvaluationConfig(replicates=100, subgroups=())
-    evaluate_files(folder / "truth.csv", folder / "truth.csv", [folder / "acme.csv"], folder / "out", config)
+    evaluate(folder / "truth.csv", folder / "truth.csv", [folder / "acme.csv"], out=folder / "out", config=config)
     return folder / "out"
 
 
@@ -191,11 +191,11 @@ def test_estimates_of_0_99_are_refused_by_the_report(evidence, tmp_path):
     frame = pl.read_parquet(evidence / "estimates.parquet").with_columns(estimate=pl.lit(0.99))
     frame.write_parquet(evidence / "estimates.parquet")
     with pytest.raises(InputError, match=r"estimates\.parquet: changed"):
-        report_folder(evidence, tmp_path / "page", title="t")
+        report(evidence, tmp_path / "page", title="t")
     assert not (tmp_path / "page").exists()
     (evidence / "estimates.parquet").unlink()
     with pytest.raises(InputError, match=r"estimates\.parquet: missing"):
-        report_folder(evidence, tmp_path / "page", title="t")
+        report(evidence, tmp_path / "page", title="t")
 
 
 @pytest.mark.slow
@@ -213,13 +213,13 @@ def test_a_table_that_a_run_wrote_is_refused_by_an_evaluation_when_it_was_altere
     write_run(tmp_path / "predictions")
     with runs.start(tmp_path / "predictions", "predict", config={}) as run:
         run.output(shutil.copy(tmp_path / "acme.csv", tmp_path / "predictions/acme.csv"))
-    given = (tmp_path / "truth.csv", tmp_path / "truth.csv", [tmp_path / "predictions/acme.csv"], tmp_path / "again")
+    given = (tmp_path / "truth.csv", tmp_path / "truth.csv", [tmp_path / "predictions/acme.csv"])
     config = EvaluationConfig(replicates=100, subgroups=())
-    evaluate_files(*given, config)
+    evaluate(*given, out=tmp_path / "again", config=config)
     frame = pl.read_csv(tmp_path / "acme.csv").reverse()
     frame.with_columns(edema=1 - pl.col("edema")).write_csv(tmp_path / "predictions/acme.csv")
     with pytest.raises(InputError, match=r"acme\.csv: changed"):
-        evaluate_files(*given, config)
+        evaluate(*given, out=tmp_path / "again", config=config)
 
 
 @pytest.mark.slow
@@ -260,9 +260,9 @@ def test_an_evaluation_that_fails_keeps_the_head_of_the_one_before(evidence, tmp
 
     head = runs.read(evidence)["notes"]["ledger"]
     pl.read_csv(tmp_path / "truth.csv").with_columns(edema=pl.lit(None, pl.Int64)).write_csv(tmp_path / "truth.csv")
-    given = (tmp_path / "truth.csv", tmp_path / "truth.csv", [tmp_path / "acme.csv"], evidence)
+    given = (tmp_path / "truth.csv", tmp_path / "truth.csv", [tmp_path / "acme.csv"])
     with pytest.raises(InputError):
-        evaluate_files(*given, EvaluationConfig(replicates=100, subgroups=()))
+        evaluate(*given, out=evidence, config=EvaluationConfig(replicates=100, subgroups=()))
     assert runs.read(evidence)["notes"]["ledger"] == head
 
 
@@ -297,4 +297,4 @@ def test_verify_before_a_command_finds_what_kept_its_size_and_time(evidence, tmp
     assert done.returncode == 2
     assert "notes.json: changed" in " ".join(done.stderr.split())
     assert not (tmp_path / "page").exists()
-    report_folder(evidence, tmp_path / "page", title="the fast comparison takes it as unchanged")
+    report(evidence, tmp_path / "page", title="the fast comparison takes it as unchanged")

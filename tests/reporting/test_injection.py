@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from overread.evaluation import EvaluationConfig
-from overread.protocol import evaluate_files
+from overread.protocol import evaluate
 from overread.reporting.figures.drawing_style import canvas, drawing, svg
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def out(tmp_path_factory):
     paths = [folder / f"{name}.parquet" for name in ("images", "labels", "scores")]
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Glyph")
-        evaluate_files(paths[0], paths[1], paths[2:], folder / "out", config, title="<b>T</b>\x1b[2J\u202e")
+        evaluate(paths[0], paths[1], paths[2:], out=folder / "out", config=config, title="<b>T</b>\x1b[2J\u202e")
     return folder / "out"
 
 

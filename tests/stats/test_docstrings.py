@@ -10,13 +10,24 @@ import re
 import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 
-PACKAGES = ("agreement", "calibration", "decision", "rates", "reader_studies", "resampling", "roc")
+PACKAGES = (
+    "agreement",
+    "calibration",
+    "decision",
+    "rates",
+    "reader_studies",
+    "reading_time",
+    "resampling",
+    "roc",
+    "sample_size",
+    "sequential",
+)
 
 
 def _exported():
     """Public objects of the facades by name, without sub-packages and without the result that all of them share."""
     objects = {}
-    for package in (f"overread.stats.{name}" for name in PACKAGES):
+    for package in ("overread.stats", *(f"overread.stats.{name}" for name in PACKAGES)):
         module = importlib.import_module(package)
         for name in module.__all__:
             value = getattr(module, name)

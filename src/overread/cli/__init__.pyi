@@ -1,2 +1,2 @@
-from .commands import app as app
-from .commands import main as main
+from .application import app as app
+from .application import main as main

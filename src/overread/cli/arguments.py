@@ -1,16 +1,15 @@
-"""What a person gave on the command line: values, pairs, sections of a configuration file."""
+"""What a person gave on the command line: values, pairs, and the configuration of a command."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from overread.credentials import address_fault
 from overread.errors import InputError
-from overread.tables.records.typed_files import read_toml
 
 SECTIONS = {"cohort", "deidentification", "sample", "training", "evaluation", "options"}
 
@@ -52,6 +51,8 @@ def pair(text: str) -> tuple[str, Path]:
 
 def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str, Any]:
     """The section of a configuration file; where it may stand alone, the file may hold its keys at the top."""
+    from overread.tables.records.typed_files import read_toml
+
     if config is None:
         return {}
     stated = read_toml(config)
@@ -59,6 +60,42 @@ def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str
     if not isinstance(inner, dict):
         raise InputError(config, f"a section [{section}]", f"a value ({inner!r:.80})")
     return inner
+
+
+def configuration(
+    kind: Any, name: str, config: Path | None, changes: Sequence[str] | None, given: Mapping[str, Any] | None = None
+) -> Any:
+    """The configuration of a command, from its section of a file, `--set KEY=VALUE`, and its own options.
+
+    Parameters
+    ----------
+    kind
+        the class of the configuration
+    name
+        its section, as in a protocol
+    config
+        the TOML file; None = no file
+    changes
+        values of `--set`, each in place of the file's; a dotted key is one of a section within (`recipe.size=96`)
+    given
+        values of the command's own options by key; None = the option was not given
+
+    Raises
+    ------
+    InputError
+        a key that is unknown, of the wrong kind, or given both by `--set` and by an option of its own
+    """
+    from overread.protocol import section
+    from overread.protocol.configuration import put_value
+
+    values = stated(config, name)
+    changed = dict(change(text) for text in changes or ())
+    chosen = {key: value for key, value in (given or {}).items() if value is not None}
+    if twice := sorted(changed.keys() & chosen.keys()):
+        raise InputError(f"--set {twice[0]}", "a value given once", "it is also given by an option of its own")
+    for key, value in (changed | chosen).items():
+        put_value(values, key, value)
+    return section(kind, values, name)
 
 
 def verified(wanted: bool, *paths: Path | str | None) -> None:

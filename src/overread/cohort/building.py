@@ -39,6 +39,9 @@ class Cohort:
     reads: pl.DataFrame
     flow: pl.DataFrame
 
+    def __fspath__(self) -> str:
+        return str(self.folder)  # so that a cohort stands wherever its folder does
+
     def store(self) -> pixel_store.Store:
         """Its pixels, as memory maps."""
         return pixel_store.open_store(self.folder)
@@ -48,7 +51,7 @@ def build(
     source: Source | Sequence[Source],
     root: Path | str | Sequence[Path | str],
     out: Path | str,
-    config: CohortConfig,
+    config: CohortConfig | None = None,
     *,
     workers: int | str = 0,
     allow_outside: bool = False,
@@ -78,7 +81,7 @@ def build(
     report = progress or (lambda what, done, total: None)
     sources = [source] if isinstance(source, Source) else list(source)
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
-    out = Path(out)
+    out, config = Path(out), config or CohortConfig()
     _check_given(roots, config)
     sources, base = rooted(sources, [Path(r) for r in roots], allow_outside=allow_outside)
     whole = merged(sources)
@@ -134,7 +137,7 @@ def _check_given(roots: Sequence[Path | str], config: CohortConfig) -> None:
             runs.check(folder)
 
 
-def open_cohort(folder: Path | str) -> Cohort:
+def open_cohort(folder: Path | str | Cohort) -> Cohort:
     """Open a cohort's folder.
 
     Raises InputError where it is none, where its build did not end, or where a file of it was altered since.

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from overread import findings, limits, runs, tables
-from overread.cohort.building import open_cohort
+from overread.cohort.building import Cohort, open_cohort
 from overread.cohort.selection import draw as lot
 from overread.cohort.selection import left, remaining
 from overread.errors import InputError, did_you_mean
@@ -79,7 +79,7 @@ class Sample:
     hash: str
 
 
-def sample(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig) -> Sample:
+def select_cases(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig) -> Sample:
     """Draw a stratified random sample of cases, without replacement; the same whatever the order of the rows.
 
     Within each stratum h of N_h cases, n_h are drawn with equal probability n_h / N_h, the inverse of which is the
@@ -226,14 +226,14 @@ def _notes(strata: pl.DataFrame, config: SampleConfig) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def draw(cohort: Path | str, out: Path | str, config: SampleConfig) -> Sample:
+def sample(cohort: Path | str | Cohort, out: Path | str, config: SampleConfig | None = None) -> Sample:
     """Draw a sample from a cohort's folder and write it: images, labels, strata, flow as Parquet, and run.json.
 
     `overread evaluate --images OUT/images.parquet` then weighs every estimate back to the population. The flow is the
     cohort's, from its sources on, and goes on to what was drawn: a report that takes OUT as its cohort shows it whole.
     """
-    held, out = open_cohort(cohort), Path(out)
-    made = sample(held.images, held.labels, config)
+    held, out, config = open_cohort(cohort), Path(out), config or SampleConfig()
+    made = select_cases(held.images, held.labels, config)
     inputs = {"cohort": Path(cohort)}
     with (
         runs.claimed(out, "sample", (f"{n}.parquet" for n in ("images", "labels", "reads", "flow", "strata"))),

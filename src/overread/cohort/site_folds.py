@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from overread import runs, tables
-from overread.cohort.building import open_cohort
+from overread.cohort.building import Cohort, open_cohort
 from overread.cohort.cohort_config import CohortConfig
 from overread.cohort.patient_split import split, split_hash
 from overread.errors import InputError
@@ -41,18 +41,18 @@ def leave_one_site_out(images: pl.DataFrame, labels: pl.DataFrame, config: Cohor
     }
 
 
-def write_splits(cohort: Path | str, out: Path | str, config: CohortConfig) -> dict[str, str]:
+def splits(cohort: Path | str | Cohort, out: Path | str, config: CohortConfig | None = None) -> dict[str, str]:
     """Write SITE.parquet for every site of a cohort's folder, and run.json with the hash and the file of each split.
 
     A site whose name cannot be that of a file has a similar one, see `tables.file_names`. Each is a `split_file` for a
     cohort of its own. Returns the hash of every site's split.
     """
-    held = open_cohort(cohort)
+    held, config = open_cohort(cohort), config or CohortConfig()
     made = leave_one_site_out(held.images, held.labels, config)
     files = {site: f"{file}.parquet" for site, file in tables.file_names(made).items()}
     with (
         runs.claimed(out, _COMMAND, files.values()),
-        runs.start(out, _COMMAND, config=config, inputs={"cohort": cohort}, seed=config.seed) as run,
+        runs.start(out, _COMMAND, config=config, inputs={"cohort": held.folder}, seed=config.seed) as run,
     ):
         for site, frame in made.items():
             run.output(tables.write_frame(frame, run.folder / files[site]))

@@ -37,6 +37,7 @@ from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
 from overread.evaluation.readers.reader_analyses import analyse_reads
 from overread.evaluation.subgroups.group_aucs import subgroups
+from overread.stats.random_numbers import Random, generator
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +88,7 @@ def evaluate(
     predictions: pl.DataFrame,
     config: EvaluationConfig,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     tune: pl.DataFrame | None = None,
     reads: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
@@ -107,6 +108,7 @@ def evaluate(
 
     Raises InputError for all that `join` refuses, a patient in two splits, and H1 models without predictions.
     """
+    rng = generator(rng, where="evaluate")
     with threads.computing(), reporting(progress):
         stages = advancing(_STAGES, list(_STAGES.values()))
         next(stages)

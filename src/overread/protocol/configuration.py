@@ -39,6 +39,31 @@ def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mappin
     return replace(made, **derived)
 
 
+def put_value(stated: dict[str, Any], dotted: str, value: Any) -> None:
+    """Put a value in the place of a dotted key, in sections that are made where they are missing."""
+    *sections, last = dotted.split(".")
+    if not all((*sections, last)):
+        raise InputError("--set", "a key such as training.epochs", f"'{dotted}'")
+    for key in sections:
+        stated = stated.setdefault(key, {})
+        if not isinstance(stated, dict):
+            raise InputError(f"--set {dotted}", f"'{key}' to be a section", f"a value ({stated!r:.80})")
+    stated[last] = value
+
+
+def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
+    """A configuration with fields that were given by keyword, checked as those of a file are.
+
+    >>> from overread.cohort import CohortConfig
+    >>> with_settings(CohortConfig(), {"seed": 3}, "build").seed
+    3
+    """
+    if not settings:
+        return config
+    made = section(type(config), settings, where)
+    return replace(config, **{name: getattr(made, name) for name in settings})
+
+
 def strictly(kind: Any, stated: Mapping[str, Any]) -> Any:
     """The value of a kind that is stated; nothing is converted but lists to tuples and whole numbers to others.
 

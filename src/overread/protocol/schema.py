@@ -13,7 +13,7 @@ from overread import credentials, datasets, limits, runs
 from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.protocol.configuration import problem, section, strictly
+from overread.protocol.configuration import problem, put_value, section, strictly
 from overread.simulation import hospital_options as simulated
 from overread.tables.records.typed_files import checked_values, read_toml
 from overread.tables.writing.names import check_names
@@ -163,7 +163,7 @@ def load(path: Path | str, *, changes: Mapping[str, Any] | None = None) -> Proto
     """
     stated = read_toml(path, "a protocol (TOML)")
     for key, value in (changes or {}).items():
-        _put(stated, key, value)
+        put_value(stated, key, value)
     checked_values(stated, path)
     if secrets := credentials.problems(stated, str(path)):  # first: a message about another fault could show them
         raise InputError.all(secrets)
@@ -274,18 +274,6 @@ def _known_keys(place: tuple[str, ...]) -> set[str]:
         "models": ModelSpec,
     }
     return set(kinds[place[0] if place else ""].model_fields)
-
-
-def _put(stated: dict[str, Any], dotted: str, value: Any) -> None:
-    """Put a value in the place of a dotted key, in sections that are made where they are missing."""
-    *sections, last = dotted.split(".")
-    if not all((*sections, last)):
-        raise InputError("--set", "a key such as training.epochs", f"'{dotted}'")
-    for key in sections:
-        stated = stated.setdefault(key, {})
-        if not isinstance(stated, dict):
-            raise InputError(f"--set {dotted}", f"'{key}' to be a section", f"a value ({stated!r:.80})")
-    stated[last] = value
 
 
 def _said(value: Any) -> Any:

@@ -18,7 +18,7 @@ from overread import cohort as cohorts
 from overread import datasets, ledger, runs, simulation, tables, threads
 from overread.errors import InputError
 from overread.images import file_tree
-from overread.protocol.file_stages import earlier_heads, open_labels, record_evidence
+from overread.protocol.evaluation_stage import earlier_heads, open_labels, record_evidence
 from overread.protocol.schema import SIMULATED, Protocol, SourceSpec, load
 from overread.protocol.stage_folder import STAMP, begun_with, clear_left, stage, stamps
 from overread.tables import Source

@@ -1,4 +1,4 @@
-"""Statistics: arrays in, small frozen results out. They know nothing of tables, radiographs or files."""
+"""Statistical methods for the evaluation of classifiers and readers; functions take arrays and return small results."""
 
 import lazy_loader
 

@@ -59,7 +59,6 @@ from .rates import proportion as proportion
 from .rates import sensitivity_at_specificity as sensitivity_at_specificity
 from .rates import specificity_at_sensitivity as specificity_at_sensitivity
 from .rates import threshold_at as threshold_at
-from .rates import unattained as unattained
 from .reader_studies import RaterCovariance as RaterCovariance
 from .reader_studies import ReaderResult as ReaderResult
 from .reader_studies import ReaderStudy as ReaderStudy
@@ -67,7 +66,6 @@ from .reader_studies import SignedRank as SignedRank
 from .reader_studies import SignTest as SignTest
 from .reader_studies import TrustDifference as TrustDifference
 from .reader_studies import compare_arms as compare_arms
-from .reader_studies import crossed_study as crossed_study
 from .reader_studies import matched_rates as matched_rates
 from .reader_studies import model_against_readers as model_against_readers
 from .reader_studies import pool as pool
@@ -77,7 +75,6 @@ from .reader_studies import rater_covariance as rater_covariance
 from .reader_studies import sign_test as sign_test
 from .reader_studies import signed_rank as signed_rank
 from .reader_studies import trust_difference as trust_difference
-from .reader_studies import unbalanced_study as unbalanced_study
 from .reading_time import MixedModel as MixedModel
 from .reading_time import ReadingTime as ReadingTime
 from .reading_time import likelihood_ratio as likelihood_ratio

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import nan
+from dataclasses import dataclass, field
+from math import floor, isfinite, isnan, log10, nan
 
 from overread import codes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Estimate:
     """A number with its interval, its method and a note on what could not be computed (then NaN, never 0).
 
-    >>> Estimate(0.8, 0.7, 0.9, method=codes.method("wilson")).value
-    0.8
+    `name` is the quantity, `confidence` the level of the interval; the name is no part of a comparison.
+
+    >>> Estimate(0.8379, 0.8321, 0.8436, method=codes.method("delong"), name="AUC")
+    AUC 0.838 (95% CI 0.832 to 0.844)
+    >>> Estimate(nan, note=codes.note("one_class", outcome="present", n=12), name="AUC")
+    AUC NaN (NE: all cases (n = 12) had the finding present)
     """
 
     value: float
@@ -23,3 +27,43 @@ class Estimate:
     p: float = nan
     method: codes.Text = codes.NONE
     note: codes.Text = codes.NONE
+    name: str = field(default="", compare=False)
+    confidence: float = 0.95
+
+    def __str__(self) -> str:
+        return written(self)
+
+    def __repr__(self) -> str:
+        return written(self)
+
+
+def written(estimate: Estimate) -> str:
+    """The estimate as in the text of a paper: quantity, value and interval, or the p value where it has no interval.
+
+    >>> written(Estimate(12.34, p=0.0004, name="chi-square", note="3 groups"))
+    'chi-square 12.34 (p < 0.001). Note: 3 groups'
+    """
+    head, note = f"{estimate.name} " if estimate.name else "", str(estimate.note)
+    if isnan(estimate.value):
+        return f"{head}NaN" + (f" ({note})" if note else "")
+    places = decimals(estimate.value, estimate.low, estimate.high)
+    shown = f"{head}{estimate.value:.{places}f}"
+    if not (isnan(estimate.low) and isnan(estimate.high)):
+        limits = [f"{limit:.{places}f}" for limit in (estimate.low, estimate.high)]
+        shown += f" ({estimate.confidence * 100:g}% CI {limits[0]} to {limits[1]})"
+    elif not isnan(estimate.p):
+        shown += " (p < 0.001)" if estimate.p < 0.001 else f" (p = {estimate.p:.3f})"
+    return shown + (f". Note: {note}" if note else "")
+
+
+def decimals(*numbers: float) -> int:
+    """Decimal places for numbers that are shown together: 3 from 0.01 to 10, fewer above, more below.
+
+    >>> decimals(0.838, 1.0), decimals(45.2, 60.0), decimals(0.0012)
+    (3, 2, 5)
+    """
+    largest = max((abs(n) for n in numbers if isfinite(n)), default=0.0)
+    if largest == 0:
+        return 3
+    magnitude = floor(log10(largest))
+    return max(3 - max(magnitude, 0), 0) if magnitude >= -2 else 2 - magnitude

@@ -1,4 +1,4 @@
-"""The test and the interval of a difference: of equality, non-inferiority or equivalence, whatever the variance was."""
+"""Interval and test of a difference: equality, non-inferiority or equivalence."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ TESTS = ("difference", "non-inferiority", "equivalence")
 
 
 def check_test(margin: float | None, test: str | None, *, where: str) -> str:
-    """Which test a margin and a word ask for: without margin "difference", with one "non-inferiority" unless said.
+    """Kind of test for a margin and an option: "difference" without margin, by default "non-inferiority" with one.
 
+    Examples
+    --------
     >>> check_test(0.05, None, where="compare_aucs")
     'non-inferiority'
     """
@@ -23,15 +25,22 @@ def check_test(margin: float | None, test: str | None, *, where: str) -> str:
     if kind not in TESTS:
         raise InputError(f"{where}: test", " or ".join(TESTS), kind, do=did_you_mean(kind, TESTS))
     if kind == "difference" and margin is not None:
-        raise InputError(f"{where}: margin", "no margin for a test of a difference", f"margin {margin}")
+        raise InputError(
+            f"{where}: margin",
+            "no margin for a test of a difference",
+            f"margin {margin}",
+            do="Remove the margin or change the test.",
+        )
     if kind != "difference" and (margin is None or not margin > 0):
         raise InputError(f"{where}: margin", f"a margin above 0 for {kind}, in units of the metric", f"{margin}")
     return kind
 
 
 def with_test(raw: Estimate, df: float, *, margin: float | None, kind: str, confidence: float) -> Estimate:
-    """A difference with value, se, method and note completed; a variance of 0 decides nothing but equality.
+    """Add interval and p value to a difference; with a variance of 0 only equality is testable.
 
+    Examples
+    --------
     >>> raw = Estimate(0.02, se=0.02)
     >>> round(with_test(raw, float("inf"), margin=0.05, kind="non-inferiority", confidence=0.95).p, 6)
     0.000233

@@ -1,4 +1,7 @@
-"""Quantiles and tails of Student's t and of the normal law, without the half second that scipy.stats takes."""
+"""Quantiles and tail probabilities of Student's t and the normal distribution.
+
+scipy.stats has the same functions, but its import takes half a second.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 
 def critical(confidence: float, df: float) -> float:
-    """The two-sided quantile of a confidence; df infinite = normal.
+    """Two-sided critical value for a confidence level; infinite df means the normal distribution.
 
+    Examples
+    --------
     >>> round(critical(0.95, float("inf")), 4), round(critical(0.95, 5), 4)
     (1.96, 2.5706)
     """
@@ -18,8 +23,10 @@ def critical(confidence: float, df: float) -> float:
 
 
 def upper(z: float, df: float) -> float:
-    """The probability of a value above z; df infinite = normal.
+    """Probability of a value above z; infinite df means the normal distribution.
 
+    Examples
+    --------
     >>> round(upper(1.96, float("inf")), 4), round(upper(2.5706, 5), 4)
     (0.025, 0.025)
     """

@@ -1,8 +1,8 @@
-"""How cases were drawn (weights, patients, strata) and the linearised variance that follows from it.
+"""Sampling design of the cases (weights, patients, strata) and linearised variance.
 
-Every estimate that is a smooth function of sums has an influence value per case. Summed per patient (the unit of
-independence) these give the variance, whatever the statistic: the ratio estimator of a proportion, the sandwich of a
-logistic fit and the delta method of F1 are all this one sum.
+Every estimate that is a smooth function of sums has an influence value for each case. Sums of influence values by
+patient, the unit of independence, give the variance. The ratio estimator of a proportion, the sandwich estimator of a
+logistic regression and the delta method of F1 are special cases.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from overread.stats.arrays import Bools, Codes, Floats, group_codes, weight_arra
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampling:
-    """Weight (n_cases,) and patient (n_cases,) of each case, stratum of each patient; None where there are none."""
+    """Weight and patient of each case (n_cases,) and stratum of each patient; None if not used."""
 
     n_cases: int
     n_patients: int  # n_cases where every case is its own patient
     weights: Floats | None
     patient: Codes | None  # (n_cases,) codes 0 … n_patients-1
     stratum: Codes | None  # (n_patients,) codes 0 … n_strata-1
-    note: codes.Text = codes.NONE  # why there is no variance, or ""
-    undrawn: Floats | None = None  # (n_strata,) or (1,), see `undrawn`; None = a sample of an endless population
+    note: codes.Text = codes.NONE  # reason why there is no variance, or ""
+    undrawn: Floats | None = None  # (n_strata,) or (1,), see `undrawn`; None = sample of an infinite population
 
     @property
     def simple(self) -> bool:
@@ -38,7 +38,7 @@ class Sampling:
 
     @property
     def words(self) -> codes.Text:
-        """How the variance is named in an estimate's method."""
+        """Name of the variance estimator, for the method of an estimate."""
         return codes.methods(
             codes.method("linearised"),
             codes.method("clustered_by_patient") if self.patient is not None else None,
@@ -49,11 +49,11 @@ class Sampling:
 
     @property
     def census(self) -> bool:
-        """Whether everyone of a finite population was drawn, so that nothing is uncertain."""
+        """Whether the whole finite population was sampled, so that there is no sampling error."""
         return self.undrawn is not None and not self.undrawn.any()
 
     def weigh(self, values: NDArray[Any]) -> Floats:
-        """Values times weights, as float64 (…, n_cases)."""
+        """Values times weights, as float64 (..., n_cases)."""
         number = np.asarray(values, dtype=np.float64)
         return number if self.weights is None else number * self.weights
 
@@ -65,7 +65,7 @@ class Sampling:
         return replace(self, weights=weights, stratum=None if self.stratum is None else self.stratum[order])
 
     def totals(self, values: NDArray[Any]) -> Floats:
-        """Weighted sums per patient: values (n_cases,) or (k, n_cases) -> (n_patients,) or (k, n_patients)."""
+        """Weighted sums by patient: (n_cases,) or (k, n_cases) -> (n_patients,) or (k, n_patients)."""
         weighted = self.weigh(values)
         if self.patient is None:
             return weighted
@@ -74,29 +74,29 @@ class Sampling:
         return np.stack([np.bincount(self.patient, row, minlength=self.n_patients) for row in weighted])
 
     def variance(self, totals: Floats, n_involved: int) -> float:
-        """Variance of an estimate from its influence values summed per patient (n_patients,).
+        """Variance of an estimate from its influence values summed by patient (n_patients,).
 
-        n_involved counts the patients who contribute to the estimate; with m of them the factor is m / (m - 1), so that
-        a rate among few patients is not called precise because many others were sampled beside it.
+        With m = `n_involved` patients who contribute to the estimate, the factor is m / (m - 1), so that a rate among
+        few patients does not gain precision from other patients in the sample.
         """
         return float(self.variances(totals[None, :], n_involved)[0])
 
     def variances(self, totals: Floats, n_involved: int) -> Floats:
-        """Variance (k,) of each of k estimates from their influence values summed per patient (k, n_patients)."""
+        """Variances (k,) of k estimates from their influence values summed by patient (k, n_patients)."""
         if n_involved < 2 or self.note:
             return np.full(len(totals), nan)
         deviation, scale = self._deviation(totals)
         return self._small(n_involved) * np.einsum("kp,kp->k", deviation * scale, deviation)
 
     def covariance(self, totals: Floats, n_involved: int) -> Floats:
-        """Covariance (k, k) of k estimates from their influence values summed per patient (k, n_patients)."""
+        """Covariance matrix (k, k) of k estimates from their influence values summed by patient (k, n_patients)."""
         if n_involved < 2 or self.note:
             return np.full((len(totals), len(totals)), nan)
         deviation, scale = self._deviation(totals)
         return self._small(n_involved) * np.einsum("ip,jp->ij", deviation * scale, deviation)
 
     def _deviation(self, totals: Floats) -> tuple[Floats, Floats | float]:
-        """Totals less their stratum's mean, and n_h / (n_h - 1) per patient; without strata the mean is 0 already."""
+        """Totals minus the mean of their stratum, and n_h / (n_h - 1) of each patient; without strata the mean is 0."""
         if self.stratum is None:
             return totals, 1.0 if self.undrawn is None else float(self.undrawn[0])
         size = np.bincount(self.stratum)
@@ -105,7 +105,8 @@ class Sampling:
         return totals - mean[:, self.stratum], scale[self.stratum]
 
     def _small(self, n_involved: int) -> float:
-        small = n_involved / (n_involved - 1)  # one stratum gives what no strata give
+        """Small-sample factor."""
+        small = n_involved / (n_involved - 1)  # one stratum gives the same result as no strata
         return small if self.stratum is None else small * (self.n_patients - 1) / self.n_patients
 
 
@@ -118,59 +119,92 @@ def sampling(
     strata: ArrayLike | None = None,
     finite: bool = False,
 ) -> Sampling:
-    """How cases were drawn.
+    """Validated sampling design.
 
-    Parameters: cluster (n_cases,), the patient of each case (whole numbers are quickest, any sortable values do);
-    weights (n_cases,), inverse inclusion probabilities; strata (n_cases,), what the patients were drawn within;
-    finite: the estimate is about the population that was drawn from, no larger one, see `undrawn`.
-    Raises InputError for other lengths, missing values, weights that are not above 0 and a patient in two strata.
-    Binder (1983) doi:10.2307/1402588.
+    Binder DA (1983), International Statistical Review 51:279-292, doi:10.2307/1402588.
 
+    Parameters
+    ----------
+    n_cases : int
+        Number of cases.
+    where : str
+        Name of the calling function, used in error messages.
+    cluster : array_like, shape (n_cases,), optional
+        Patient identifier of each case. By default every case is treated as an independent patient.
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities. By default every case has weight 1.
+    strata : array_like, shape (n_cases,), optional
+        Sampling stratum of each case; all cases of a patient must be in one stratum.
+    finite : bool, default False
+        Whether to apply the finite-population correction 1 - n_h/N_h to the variance of each stratum h, where N_h is
+        the sum of the weights of the stratum.
+
+    Returns
+    -------
+    Sampling
+        The design.
+
+    Raises
+    ------
+    InputError
+        If an array has another length or missing values, a weight is not above 0, or a patient is in several strata.
+
+    Examples
+    --------
     >>> sampling(3, where="rate", cluster=["a", "b", "a"]).totals(np.array([1.0, 2.0, 3.0]))
     array([4., 2.])
     """
     patient, n_patients = (None, n_cases) if cluster is None else group_codes(cluster, n_cases, where=where)
-    given = None if weights is None else weight_array(weights, n_cases, where=where)
+    weight = None if weights is None else weight_array(weights, n_cases, where=where)
     if strata is None or not n_cases:
-        left = undrawn(given, np.zeros(n_cases, np.intp), where=where) if finite else None
-        return Sampling(n_cases, n_patients, given, patient, None, undrawn=left)
+        share_undrawn = undrawn(weight, np.zeros(n_cases, np.intp), where=where) if finite else None
+        return Sampling(n_cases, n_patients, weight, patient, None, undrawn=share_undrawn)
     stratum, n_strata = group_codes(strata, n_cases, where=where, name="strata")
-    left = undrawn(given, stratum, where=where) if finite else None
+    share_undrawn = undrawn(weight, stratum, where=where) if finite else None
     if patient is not None:
         first = np.empty(n_patients, dtype=np.intp)
         first[patient] = stratum
         split = int(np.unique(patient[first[patient] != stratum]).size)
         if split:
-            raise InputError(f"{where}: strata", "every patient in one stratum", f"{split} patients in several strata")
+            raise InputError(
+                f"{where}: strata",
+                "every patient in one stratum",
+                f"{split} patients in several strata",
+                do="Assign all cases of a patient to one stratum.",
+            )
         stratum = first
-    alone = int(((np.bincount(stratum, minlength=n_strata) == 1) & (True if left is None else left > 0)).sum())
+    alone = int(
+        ((np.bincount(stratum, minlength=n_strata) == 1) & (True if share_undrawn is None else share_undrawn > 0)).sum()
+    )
     note = codes.note("single_patient_strata", n=alone) if alone else codes.NONE
-    return Sampling(n_cases, n_patients, given, patient, stratum, note, left)
+    return Sampling(n_cases, n_patients, weight, patient, stratum, note, share_undrawn)
 
 
 def undrawn(weights: Floats | None, stratum: Codes, *, where: str) -> Floats:
-    """The share of each stratum that was not drawn, 1 - n_h / N_h, (n_strata,): the finite-population correction.
+    """Finite-population correction of each stratum: the proportion that was not sampled, 1 - n_h / N_h, (n_strata,).
 
-    N_h is the sum of the weights in the stratum. The variance within a stratum drawn without replacement is this much
-    of what it is for an endless population; a stratum taken whole adds none. Cochran 1977, Sampling Techniques, 2.8,
-    5.6 (theorem 5.3). Raises InputError without weights, or where they sum to less than the cases.
+    N_h is the sum of the weights in the stratum. The variance within a stratum sampled without replacement is
+    multiplied by this factor; a completely sampled stratum contributes no variance. Cochran WG (1977), Sampling
+    Techniques, 3rd edition, sections 2.8 and 5.6 (theorem 5.3).
 
+    Examples
+    --------
     >>> undrawn(np.array([1.0, 1.0, 4.0, 4.0]), np.array([0, 0, 1, 1]), where="auc").tolist()
     [0.0, 0.75]
     """
     if weights is None:
         raise InputError(f"{where}: finite", "weights, which sum to the population", "none")
-    total, drawn = np.bincount(stratum, weights), np.bincount(stratum)
-    left = 1 - drawn / np.where(drawn > 0, total, 1.0)
-    if (left < -1e-9).any():
-        found = f"{int((left < -1e-9).sum())} strata whose weights sum to less"
+    total, n_sampled = np.bincount(stratum, weights), np.bincount(stratum)
+    share = 1 - n_sampled / np.where(n_sampled > 0, total, 1.0)
+    if (share < -1e-9).any():
+        found = f"{int((share < -1e-9).sum())} strata whose weights sum to less"
         raise InputError(
             f"{where}: finite",
             "weights that sum to the cases of a stratum at least",
             found,
-            do="Give the inverse of each one's probability of inclusion.",
+            do="Use the inverse of the inclusion probability as weight.",
         )
-    return np.where(left < 1e-12, 0.0, left)
+    return np.where(share < 1e-12, 0.0, share)
 
 
 def involved(totals: Floats) -> int:
@@ -179,5 +213,5 @@ def involved(totals: Floats) -> int:
 
 
 def everyone(n_cases: int) -> Bools:
-    """True for every case (n_cases,)."""
+    """True for every case, (n_cases,)."""
     return np.ones(n_cases, dtype=bool)

@@ -1,4 +1,4 @@
-"""The gap between groups: best minus worst of several estimates, with an interval that knows that both were chosen."""
+"""Largest difference between several groups, with a simultaneous interval."""
 
 from __future__ import annotations
 
@@ -14,19 +14,39 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Floats, check_confidence, score_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 
-DIRECTIONS = 4096  # on the sphere, over which the distribution of the largest |t| is averaged
-_NEGLIGIBLE = 1e-10  # a variance below this share of the largest one is rounding
+DIRECTIONS = 4096  # directions over which the distribution of the largest |t| is averaged
+_NEGLIGIBLE = 1e-10  # variances below this proportion of the largest one are rounding error
 
 
 @dataclass(frozen=True, slots=True)
 class LargestGap:
-    """The largest minus the smallest of k estimates, and the test that all are equal.
+    """Largest difference between the values of k groups, and the test that all are equal.
 
-    gap: value, simultaneous interval, p of the test of equality (its standard error is not defined: NaN). best, worst:
-    the positions of the largest and of the smallest value (two positions, also where all are equal). critical: the
-    quantile of the largest |t| over all pairs. chi_square, df: of the test of equality.
+    Attributes
+    ----------
+    gap : Estimate
+        Largest minus smallest value with simultaneous interval and p value of the test of equality. It has no standard
+        error.
+    best : int
+        Position of the largest value.
+    worst : int
+        Position of the smallest value; differs from `best` also if all values are equal.
+    critical : float
+        Quantile of the largest abs(t) over all pairs.
+    chi_square : float
+        Wald statistic of the test of equality.
+    df : int
+        Degrees of freedom of the test of equality.
+
+    Notes
+    -----
+    `largest_gap` returns this result.
     """
+
+    __repr__ = described
 
     gap: Estimate
     best: int
@@ -36,40 +56,53 @@ class LargestGap:
     df: int
 
 
+@named()
 def largest_gap(values: ArrayLike, covariance: ArrayLike, *, confidence: float = 0.95) -> LargestGap:
-    """Best minus worst of k groups, with an interval that is simultaneous over all pairs of groups.
+    """Difference between the best and the worst of several groups, with a simultaneous interval.
 
     Parameters
     ----------
-    values : float (k,), the estimate of each of two or more groups.
-    covariance : float (k, k), their joint covariance; patients in several groups make it other than diagonal.
+    values : array_like of float, shape (k,)
+        Estimate of each of at least two groups.
+    covariance : array_like of float, shape (k, k)
+        Covariance matrix of the estimates; not diagonal if groups have common patients.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
-    LargestGap. With d_ij = |value_i - value_j|, its standard error s_ij, and c the `confidence` quantile of the largest
-    |t_ij| over all pairs under equality: low = max(0, largest d_ij - c s_ij), high = largest d_ij + c s_ij. Every pair
-    lies within c s_ij of its true difference at once with that probability, and then the true gap lies between the
-    two: coverage is at least `confidence`, and low above 0 refutes equality at that level. p is that of the Wald test
-    of equality, chi-square with rank(k - 1) degrees of freedom, so the two may disagree. Differences that show no
-    spread at all: no interval, with a note.
+    LargestGap
+        Difference, interval and test of equality. No interval, with a note, if all differences have variance 0.
 
     Raises
     ------
-    InputError on fewer than two groups, NaN, a covariance of another shape or with a negative variance.
+    InputError
+        If there are fewer than two groups, a value is NaN, or the covariance has another shape or is not positive
+        semidefinite.
 
     Notes
     -----
-    The bootstrap percentile interval of best minus worst cannot cover where all groups are equal: resampled gaps are
-    always larger than 0. Assumes that the values are jointly normal with the covariance given. All pairs at once:
-    Hothorn, Bretz & Westfall (2008) doi:10.1002/bimj.200810425, of which Tukey's and Kramer's intervals are the case of
-    independent groups. c is exact for two and three groups; for more the chi distribution of the radius is averaged
-    over 4,096 fixed directions (error below 0.006 up to twelve groups). Checked against the studentised range (SciPy
-    1.17), a simulated twin, and by coverage.
+    With d_ij = abs(value_i - value_j), its standard error s_ij, and c the `confidence` quantile of the largest
+    abs(t_ij) over all pairs under equality: low = max(0, max(d_ij - c s_ij)), high = max(d_ij + c s_ij). All
+    differences are within c s_ij of their true values simultaneously with probability `confidence`, which implies that
+    the true largest difference is within the limits with at least this probability; low > 0 rejects equality. The p
+    value is that of Wald's test of equality with at most k - 1 degrees of freedom, so the two may disagree. A bootstrap
+    percentile interval of best minus worst cannot cover 0 under equality, because resampled differences are always
+    above 0. Values are assumed to be jointly normal. Tukey's and Kramer's intervals are the special case of independent
+    groups. The quantile c is exact for two and three groups; for more groups the error is below 0.006 up to twelve
+    groups. Checked against the studentised range (SciPy 1.17), a simulation of the quantile, and by simulated coverage.
 
-    >>> found = largest_gap([0.90, 0.84, 0.88], np.diag([0.01, 0.01, 0.01]) ** 2)
-    >>> found.best, found.worst, round(found.critical, 3)
+    References
+    ----------
+    * Hothorn T, Bretz F, Westfall P (2008). Simultaneous inference in general parametric models. Biometrical Journal
+      50:346-363. doi:10.1002/bimj.200810425
+
+    Examples
+    --------
+    >>> result = largest_gap([0.90, 0.84, 0.88], np.diag([0.01, 0.01, 0.01]) ** 2)
+    >>> result.best, result.worst, round(result.critical, 3)
     (0, 1, 2.344)
-    >>> round(found.gap.value, 3), round(found.gap.low, 3), round(found.gap.high, 3)
+    >>> round(result.gap.value, 3), round(result.gap.low, 3), round(result.gap.high, 3)
     (0.06, 0.027, 0.093)
     """
     where = "largest_gap"
@@ -92,14 +125,40 @@ def largest_gap(values: ArrayLike, covariance: ArrayLike, *, confidence: float =
 
 
 def max_t_quantile(covariance: ArrayLike, *, confidence: float = 0.95) -> float:
-    """The quantile of the largest |t| over all pairs of k equal, jointly normal estimates of known covariance (k, k).
+    """Quantile of the largest abs(t) over all pairs of k equal, jointly normal estimates with known covariance.
 
-    t_ij = r |a_ij . u| with r^2 chi-square with k - 1 degrees of freedom, u uniform on the sphere and a_ij a unit
-    vector; so P(largest |t| <= c) is the mean over u of the chi-square probability of (c / largest |a_ij . u|)^2.
-    The a_ij follow from the variances of the differences, on a common scale and with the groups in a canonical order,
-    so that the order of the groups, the scale and what all groups share do not change the result.
-    Two groups: the normal quantile. No difference with a spread: NaN.
+    Parameters
+    ----------
+    covariance : array_like of float, shape (k, k)
+        Covariance matrix of the estimates.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    float
+        The quantile; for two estimates that of the normal distribution. NaN if no difference has a variance.
+
+    Raises
+    ------
+    InputError
+        If the matrix is not a covariance matrix or `confidence` is not in (0, 1).
+
+    Notes
+    -----
+    t_ij = r (a_ij . u), where r^2 is chi-square with k - 1 degrees of freedom, u is uniform on the sphere and a_ij is a
+    unit vector. P(largest abs(t) <= c) is therefore the mean over u of the chi-square probability of (c / largest
+    abs(a_ij . u))^2. The a_ij follow from the variances of the differences, on a common scale and with the groups in a
+    canonical order, so that the result does not depend on the order of the groups, the scale, or a component common to
+    all groups.
+
+    References
+    ----------
+    * Hothorn T, Bretz F, Westfall P (2008). Simultaneous inference in general parametric models. Biometrical Journal
+      50:346-363. doi:10.1002/bimj.200810425
+
+    Examples
+    --------
     >>> round(max_t_quantile(np.diag([1.0, 1.0])), 4), round(max_t_quantile(np.eye(4)), 3)
     (1.96, 2.57)
     """
@@ -109,15 +168,15 @@ def max_t_quantile(covariance: ArrayLike, *, confidence: float = 0.95) -> float:
     axes = _axes(joint)
     pairs = np.array([axes[i] - axes[j] for i, j in combinations(range(len(axes)), 2)])
     length = np.sqrt((pairs**2).sum(axis=1))
-    seen = length > np.sqrt(_NEGLIGIBLE) * max(length.max(), np.finfo(float).tiny)
-    if not seen.any():
+    has_variance = length > np.sqrt(_NEGLIGIBLE) * max(length.max(), np.finfo(float).tiny)
+    if not has_variance.any():
         return nan
-    units, size = pairs[seen] / length[seen, None], axes.shape[1]
+    units, size = pairs[has_variance] / length[has_variance, None], axes.shape[1]
     single = float(ndtri(0.5 + confidence / 2))
     if size == 1:
         return single
     largest = np.abs(units @ _directions(size)).max(axis=0)
-    c = float(ndtri(0.5 + confidence ** (1 / len(units)) / 2))  # Sidak: the pairs as if independent, an upper bound
+    c = float(ndtri(0.5 + confidence ** (1 / len(units)) / 2))  # Sidak's bound for independent pairs
     for _ in range(20):
         step = _excess(c, largest, size, confidence)
         c = max(c - step, single)
@@ -127,13 +186,14 @@ def max_t_quantile(covariance: ArrayLike, *, confidence: float = 0.95) -> float:
 
 
 def _excess(c: float, largest: Floats, size: int, confidence: float) -> float:
-    """Newton's step: P(largest |t| <= c) - confidence, over its derivative in c."""
+    """Newton step: P(largest abs(t) <= c) - confidence, divided by its derivative with respect to c."""
     x = (c / largest) ** 2
     density = np.exp((size / 2 - 1) * np.log(x / 2) - x / 2) * x / c / exp(gammaln(size / 2))  # in c
     return float(chdtr(size, x).mean() - confidence) / float(density.mean())
 
 
 def _checked(values: ArrayLike, covariance: ArrayLike, where: str) -> tuple[Floats, Floats]:
+    """Validated values and symmetric covariance matrix."""
     value = np.atleast_1d(np.asarray(values, dtype=np.float64))
     value = score_array(value, (value.size,), where=where, name="values")
     if value.size < 2:
@@ -143,7 +203,7 @@ def _checked(values: ArrayLike, covariance: ArrayLike, where: str) -> tuple[Floa
         raise InputError(f"{where}: covariance", "variances of 0 or more", f"{np.diag(joint).min()}")
     scale = max(float(np.abs(joint).max()), np.finfo(float).tiny)
     if np.abs(joint - joint.T).max() > 1e-8 * scale:
-        raise InputError(f"{where}: covariance", "a symmetric matrix", "one that is not")
+        raise InputError(f"{where}: covariance", "a symmetric matrix", "an asymmetric matrix")
     least = float(np.linalg.eigvalsh((joint + joint.T) / 2).min())
     if least < -1e-8 * scale:
         found = f"a smallest eigenvalue of {least:.3g}"
@@ -152,7 +212,7 @@ def _checked(values: ArrayLike, covariance: ArrayLike, where: str) -> tuple[Floa
 
 
 def _pairs(value: Floats, joint: Floats) -> tuple[Floats, Floats]:
-    """Of every pair of groups the absolute difference and its standard error, (k (k - 1) / 2,) each."""
+    """Absolute difference and its standard error for every pair of groups, (k (k - 1) / 2,) each."""
     first, second = np.triu_indices(value.size, 1)
     variance = joint[first, first] + joint[second, second] - 2 * joint[first, second]
     scale = max(float(np.abs(joint).max()), np.finfo(float).tiny)
@@ -161,33 +221,35 @@ def _pairs(value: Floats, joint: Floats) -> tuple[Floats, Floats]:
 
 
 def _contrasts(joint: Floats) -> Floats:
-    """The covariance of every group minus the first, (k - 1, k - 1)."""
+    """Covariance of every group minus the first, (k - 1, k - 1)."""
     return joint[1:, 1:] - joint[1:, :1] - joint[:1, 1:] + joint[0, 0]
 
 
 def _axes(joint: Floats) -> Floats:
-    """A point (k, rank) for every group such that the squared distance of two is the variance of their difference.
+    """Point (k, rank) of every group, such that the squared distance of two points is the variance of their difference.
 
-    Variances are shares of their mean. The points are the rows of the Cholesky factor of the inner products, which is
-    unique for an order of the groups; eigenvectors would be free to turn where variances are equal.
+    Variances are relative to their mean. The points are the rows of the Cholesky factor of the inner products, which is
+    unique for a given order of the groups; eigenvectors are not unique if variances are equal.
     """
     spread = np.diag(joint)
     distance = spread[:, None] + spread[None, :] - 2 * joint
     distance = distance / max(float(distance.mean()), np.finfo(float).tiny)
     order = _canonical(np.round(distance, 9))
     distance = distance[np.ix_(order, order)]
-    left = (distance[:1].T + distance[:1] - distance) / 2  # inner products of the points seen from the first
-    least, columns = _NEGLIGIBLE * float(np.diag(left).max()), []
-    for i in range(len(left)):
-        if left[i, i] > least:
-            columns.append(left[:, i] / np.sqrt(left[i, i]))
-            left = left - np.outer(columns[-1], columns[-1])
-    return np.stack(columns, axis=1) if columns else np.zeros((len(left), 0))
+    inner_products = (distance[:1].T + distance[:1] - distance) / 2  # inner products relative to the first point
+    smallest, columns = _NEGLIGIBLE * float(np.diag(inner_products).max()), []
+    for i in range(len(inner_products)):
+        if inner_products[i, i] > smallest:
+            columns.append(inner_products[:, i] / np.sqrt(inner_products[i, i]))
+            inner_products = inner_products - np.outer(columns[-1], columns[-1])
+    return np.stack(columns, axis=1) if columns else np.zeros((len(inner_products), 0))
 
 
 def _canonical(distance: Floats) -> list[int]:
-    """An order of the groups that their distances (k, k) alone decide, up to groups that may be exchanged.
+    """Order of the groups that depends only on their distances (k, k), up to exchangeable groups.
 
+    Examples
+    --------
     >>> _canonical(np.array([[0.0, 2.0, 3.0], [2.0, 0.0, 1.0], [3.0, 1.0, 0.0]]))
     [1, 2, 0]
     """
@@ -200,7 +262,7 @@ def _canonical(distance: Floats) -> list[int]:
 
 
 def _directions(size: int) -> Floats:
-    """Evenly spread unit vectors (size, DIRECTIONS): a half circle, or normal scores of Richtmyer's sequence."""
+    """Evenly distributed unit vectors (size, DIRECTIONS): a half circle, or normal scores of Richtmyer's sequence."""
     if size == 2:
         angle = np.pi * (np.arange(DIRECTIONS) + 0.5) / DIRECTIONS
         return np.stack([np.cos(angle), np.sin(angle)])
@@ -210,29 +272,31 @@ def _directions(size: int) -> Floats:
 
 
 def _primes(count: int) -> Floats:
-    """The first so many primes.
+    """First `count` prime numbers.
 
+    Examples
+    --------
     >>> _primes(4).tolist()
     [2.0, 3.0, 5.0, 7.0]
     """
-    found: list[int] = []
+    primes: list[int] = []
     number = 2
-    while len(found) < count:
-        if all(number % p for p in found):
-            found.append(number)
+    while len(primes) < count:
+        if all(number % p for p in primes):
+            primes.append(number)
         number += 1
-    return np.array(found, dtype=np.float64)
+    return np.array(primes, dtype=np.float64)
 
 
 def _equality(value: Floats, joint: Floats) -> tuple[float, int]:
-    """Wald's chi-square of all differences to the first group, and the rank of their covariance.
+    """Wald's chi-square of all differences from the first group, and the rank of their covariance.
 
-    NaN where a difference shows no spread and yet is not 0: no test is defined then.
+    NaN if a difference has variance 0 but is not 0, because the test is then undefined.
     """
     difference, spread = value[1:] - value[0], _contrasts(joint)
     root, vectors = np.linalg.eigh(spread)
-    kept = root > _NEGLIGIBLE * float(root.max())
-    along = vectors.T @ difference
-    if np.abs(along[~kept]).max(initial=0.0) > 1e-9:
-        return nan, int(kept.sum())
-    return float((along[kept] ** 2 / root[kept]).sum()), int(kept.sum())
+    in_range = root > _NEGLIGIBLE * float(root.max())
+    projections = vectors.T @ difference
+    if np.abs(projections[~in_range]).max(initial=0.0) > 1e-9:
+        return nan, int(in_range.sum())
+    return float((projections[in_range] ** 2 / root[in_range]).sum()), int(in_range.sum())

@@ -18,7 +18,6 @@ from .schemas import SPLITS as SPLITS
 from .schemas import STATES as STATES
 from .schemas import VIEWS as VIEWS
 from .table_notes import Note as Note
-from .text.delimited import Loaded as Loaded
 from .text.delimited import load as load
 from .text.delimited import number_advice as number_advice
 from .writing.files import json_text as json_text

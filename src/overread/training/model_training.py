@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from overread import runs, tables, threads
+from overread.cohort import Cohort
 from overread.errors import InputError
 from overread.images.store.pixel_store import open_store
 from overread.training.compute_device import fast_bf16, resolved_precision, start_fabric
@@ -51,9 +52,9 @@ class Selection:
 
 
 def train(
-    cohort_folder: Path | str,
-    out: Path | str,
-    config: TrainingConfig,
+    cohort_folder: Path | str | Cohort,
+    out: Path | str = "model",
+    config: TrainingConfig | None = None,
     *,
     sites: Sequence[str] | None = None,
     max_images: int | None = None,
@@ -92,7 +93,7 @@ def train(
 
     The best epoch has the largest mean over training sites and findings of the AUC within a site.
     """
-    cohort_folder, out = Path(cohort_folder), Path(out)
+    cohort_folder, out, config = Path(cohort_folder), Path(out), config or TrainingConfig()
     selection = Selection(None if sites is None else tuple(sites), max_images, name, protocol_hash)
     precision = resolved_precision(config.precision)
     said = {

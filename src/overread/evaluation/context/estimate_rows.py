@@ -54,7 +54,7 @@ class EstimateKey:
     policy: str = ""
     arm: str = "model"
 
-    def to(self, **changes: str) -> EstimateKey:
+    def to(self, **changes: Any) -> EstimateKey:
         """The same place but for what is named."""
         return replace(self, **changes)
 

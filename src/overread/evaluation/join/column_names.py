@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 from overread import findings
 from overread.errors import InputError, did_you_mean
@@ -85,7 +84,7 @@ _PLAIN = {meaning: [{plain(n) for n in tier} for tier in tiers] for meaning, tie
 _KNOWN = {n for tiers in _PLAIN.values() for tier in tiers for n in tier}
 
 
-def find(columns: Sequence[str], meaning: str, path: Path | str) -> str:
+def find(columns: Sequence[str], meaning: str, path: object) -> str:
     """The column of that meaning, "" where there is none.
 
     Raises
@@ -110,7 +109,7 @@ def find(columns: Sequence[str], meaning: str, path: Path | str) -> str:
     return ""
 
 
-def find_any(columns: Sequence[str], meanings: Sequence[str], path: Path | str, expected: str) -> str:
+def find_any(columns: Sequence[str], meanings: Sequence[str], path: object, expected: str) -> str:
     """The column of the first meaning that has one.
 
     Raises
@@ -126,7 +125,7 @@ def find_any(columns: Sequence[str], meanings: Sequence[str], path: Path | str, 
     raise InputError(path, f"a column that names {expected}", f"columns {', '.join(columns)}", do=hint)
 
 
-def renamed(columns: Sequence[str], meanings: Sequence[str], path: Path | str) -> dict[str, str]:
+def renamed(columns: Sequence[str], meanings: Sequence[str], path: object) -> dict[str, str]:
     """The column of each meaning that the file has, with the meaning."""
     return {found: meaning for meaning in meanings if (found := find(columns, meaning, path))}
 
@@ -168,7 +167,7 @@ def names_a_finding(column: str, words: Mapping[str, str]) -> bool:
 
 
 def finding_columns(
-    columns: Sequence[str], table: str, path: Path | str, *, keys: Collection[str], words: Mapping[str, str]
+    columns: Sequence[str], table: str, path: object, *, keys: Collection[str], words: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """The columns that name findings, each with the finding, and the columns that are not used.
 

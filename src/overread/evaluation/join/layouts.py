@@ -34,7 +34,9 @@ from overread.evaluation.join.label_states import (
     unscored,
     without_missing,
 )
+from overread.tables.frames import NamedFrame
 
+Given = Path | str | NamedFrame
 Spellings = Mapping[str, Mapping[str, str]]
 _WORDS_OF_TABLES = ("state", "call", "finding")  # spellings of labels, reads and all tables of findings
 _IMAGES = ("image_id", "case_id", "patient_id", "site", "age_years", "sex", "view")
@@ -56,7 +58,7 @@ class Read:
     notes: tuple[tables.Note, ...] = ()
 
 
-def images(path: Path | str, *, spellings: Spellings | None = None) -> Read:
+def images(path: Given, *, spellings: Spellings | None = None) -> Read:
     """The images of a file, under overread's names or those of public files ("Image Index", "StudyInstanceUID", …).
 
     A file without a site column is one site, ""; one that names cases and no images has an image per case. Extra
@@ -88,7 +90,7 @@ def images(path: Path | str, *, spellings: Spellings | None = None) -> Read:
     return Read(made, extra, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
-def _respelt(frame: pl.DataFrame, spellings: Spellings, path: Path | str) -> pl.DataFrame:
+def _respelt(frame: pl.DataFrame, spellings: Spellings, path: Given) -> pl.DataFrame:
     for name, words in spellings.items():
         if name in _WORDS_OF_TABLES:
             continue
@@ -99,7 +101,7 @@ def _respelt(frame: pl.DataFrame, spellings: Spellings, path: Path | str) -> pl.
     return frame
 
 
-def _folded(frame: pl.DataFrame, path: Path | str) -> pl.DataFrame:
+def _folded(frame: pl.DataFrame, path: Given) -> pl.DataFrame:
     """View, sex, age and date in the words of the tables; what was not understood stands in `source_note`."""
     text = [c for c in ("view", "sex", "age_years", "acquired") if c in frame.columns]
     frame = frame.with_columns(pl.col(text).cast(pl.String))
@@ -120,7 +122,7 @@ def _folded(frame: pl.DataFrame, path: Path | str) -> pl.DataFrame:
     return frame if noted else frame.drop(normalise.NOTE, strict=False)
 
 
-def labels(path: Path | str, *, source: str = "", spellings: Spellings | None = None) -> Read:
+def labels(path: Given, *, source: str = "", spellings: Spellings | None = None) -> Read:
     """The labels of a long file (case_id, finding, source, state) or a wide one; `source` names a source of no column.
 
     A wide file's rows are images; where it has a case column (case_id, Study) that is the case. Its `source` column is
@@ -158,7 +160,7 @@ def labels(path: Path | str, *, source: str = "", spellings: Spellings | None = 
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
-def _refuse_strange(wrong: pl.DataFrame, path: Path | str, *, long_form: bool) -> None:
+def _refuse_strange(wrong: pl.DataFrame, path: Given, *, long_form: bool) -> None:
     if wrong.height and long_form:
         tables.check(wrong.with_columns(pl.col("said").alias("state")), "labels", where=path)
     if wrong.height:
@@ -172,7 +174,7 @@ def _refuse_strange(wrong: pl.DataFrame, path: Path | str, *, long_form: bool) -
         )
 
 
-def reads(path: Path | str, *, arm: str = "unaided", spellings: Spellings | None = None) -> Read:
+def reads(path: Given, *, arm: str = "unaided", spellings: Spellings | None = None) -> Read:
     """The reads of a long file (reader, case_id, finding, arm, round, score, call) or a wide one, a read per row.
 
     A wide file names the image or case and the reader, perhaps the arm and the round, and has a column per finding
@@ -218,7 +220,7 @@ def _counted(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     return frame.with_columns((pl.int_range(pl.len()).over(key) + 1).cast(pl.Int32).alias("round"))
 
 
-def _answers(long: pl.DataFrame, path: Path | str) -> pl.DataFrame:
+def _answers(long: pl.DataFrame, path: Given) -> pl.DataFrame:
     """The reads with call and score made from what is said; a column of numbers is graded where any number is."""
     number = pl.col("said").cast(pl.Float64, strict=False)
     numeric = number.is_not_null() & number.is_finite()
@@ -238,7 +240,7 @@ def _answers(long: pl.DataFrame, path: Path | str) -> pl.DataFrame:
     return long
 
 
-def predictions(path: Path | str, *, model: str = "", spellings: Spellings | None = None) -> Read:
+def predictions(path: Given, *, model: str = "", spellings: Spellings | None = None) -> Read:
     """The scores of a long file (image_id or case_id, finding, model, score) or of a wide one.
 
     A wide file has a row per image or case, model and shift; without a `model` column it is named as its model is.
@@ -274,7 +276,7 @@ def predictions(path: Path | str, *, model: str = "", spellings: Spellings | Non
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
-def regions(path: Path | str) -> Read:
+def regions(path: Given) -> Read:
     """The boxes of a file (image_id, finding, source, x, y, width, height)."""
     file = tables.load(path)
     frame, dropped = _distinct(file.frame, "regions")
@@ -285,7 +287,7 @@ def regions(path: Path | str) -> Read:
 
 
 def _scores(
-    frame: pl.DataFrame, path: Path | str, keys: Mapping[str, str], words: Mapping[str, str]
+    frame: pl.DataFrame, path: Given, keys: Mapping[str, str], words: Mapping[str, str]
 ) -> tuple[pl.DataFrame, list[Dropped]]:
     """The frame with scores as numbers, and the missing ones; every column with text that is no number is named."""
     names, _ = finding_columns(frame.columns, "predictions", path, keys=keys, words=words)
@@ -299,7 +301,7 @@ def _scores(
     return numbers, empty
 
 
-def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path | str) -> InputError | None:
+def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Given) -> InputError | None:
     if not (given.dtype.is_numeric() or given.dtype in (pl.String, pl.Null)):
         return InputError(path, f"numbers as scores of {finding}", f"values of the type {given.dtype}")
     wrong = given.is_not_null() & (number.is_null() | ~number.is_finite().fill_null(False))
@@ -313,7 +315,7 @@ def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Path
 
 
 def _long(
-    frame: pl.DataFrame, table: str, path: Path | str, words: Mapping[str, str]
+    frame: pl.DataFrame, table: str, path: Given, words: Mapping[str, str]
 ) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
     """A long file under the names of the table, findings by their names in the vocabulary; columns taken and unused."""
     own = tables.schema(table).column_names()
@@ -330,7 +332,7 @@ def _long(
 
 
 def _unpivoted(
-    frame: pl.DataFrame, table: str, path: Path | str, keys: Mapping[str, str], words: Mapping[str, str]
+    frame: pl.DataFrame, table: str, path: Given, keys: Mapping[str, str], words: Mapping[str, str]
 ) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
     """A row per key and finding with the cell's content in `said`; columns taken and unused."""
     names, unused = finding_columns(frame.columns, table, path, keys=keys, words=words)
@@ -344,7 +346,7 @@ def _unpivoted(
 
 
 def _identified(
-    frame: pl.DataFrame, keys: Mapping[str, str], table: str, path: Path | str, notes: list[tables.Note]
+    frame: pl.DataFrame, keys: Mapping[str, str], table: str, path: Given, notes: list[tables.Note]
 ) -> pl.DataFrame:
     """The frame with the key columns of a wide file (its name: the table's name) in canonical form."""
     own = frame.select(pl.col(column).alias(name) for column, name in keys.items())
@@ -366,7 +368,7 @@ def _distinct(frame: pl.DataFrame, table: str) -> tuple[pl.DataFrame, list[Dropp
     return once, [Dropped("rows", reason, count, "; ".join(str(v) for v in shown), TABLES)]
 
 
-def _once(frame: pl.DataFrame, keys: list[str], path: Path | str) -> None:
+def _once(frame: pl.DataFrame, keys: list[str], path: Given) -> None:
     repeats = frame.filter(pl.struct(keys).is_duplicated())
     if repeats.height:
         raise InputError(
@@ -378,10 +380,10 @@ def _once(frame: pl.DataFrame, keys: list[str], path: Path | str) -> None:
         )
 
 
-def _stem(path: Path | str) -> str:
+def _stem(path: Given) -> str:
     """The file's name without its endings: what a wide file's model or source is called.
 
     >>> _stem("predictions/acme.csv.gz")
     'acme'
     """
-    return Path(path).name.split(".")[0]
+    return path.name if isinstance(path, NamedFrame) else Path(path).name.split(".")[0]

@@ -70,7 +70,7 @@ def matched(
             examples=[f"'{s}'" for s in shown],
             do=do,
         )
-    given = {"table": name, "share": share_of(count, of), "of": of}
+    given: dict[str, codes.Parameter] = {"table": name, "share": share_of(count, of), "of": of}
     reason = codes.note("not_in_images_hint", **given, hint=hint) if hint else codes.note("not_in_images", **given)
     kept = rows.join(images.select(key).unique(), on=key, how="semi")
     return kept, [Dropped(what, reason, count, examples_of(lone, (key,)), UNMATCHED)]

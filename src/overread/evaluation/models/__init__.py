@@ -1,5 +1,1 @@
 """Analyses of models: standalone, comparison, calibration, decision curves and external validation."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -73,7 +73,7 @@ def _judged(
     counts = count(of.truth.astype(np.float64), of.patient)
     confidence, at = context.config.confidence, f"recalibration={kind}"
 
-    def rows_of(values: Mapping[str, Estimate]) -> list[Row]:
+    def rows_of(values: Mapping[Metric, Estimate]) -> list[Row]:
         binned = f"binning=mass;bins={context.config.ece_bins};{at}"
         return [
             row(
@@ -93,7 +93,7 @@ def _judged(
         return rows_of(dict.fromkeys(METRICS, not_estimable(why))), []
     given: dict[str, Any] = of.drawn | {"confidence": confidence}
     line = calibration.calibration_line(of.truth, probability, **given)
-    values = dict(zip(LINE, (line.intercept, line.slope, line.in_the_large), strict=True))
+    values: dict[Metric, Estimate] = dict(zip(LINE, (line.intercept, line.slope, line.in_the_large), strict=True))
     values |= {Metric.BRIER: calibration.brier(of.truth, probability, **given).brier}
     values |= _binned_error(of, probability, context.config.ece_bins, given) | _tests(of, probability)
     smooth = calibration.smooth_curve(of.truth, probability, **given)
@@ -115,7 +115,7 @@ def _noise(expected: float) -> Text:
     return codes.NONE if np.isnan(expected) else codes.note("expected_under_calibration", value=float(expected))
 
 
-def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str, Any]) -> dict[str, Estimate]:
+def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str, Any]) -> dict[Metric, Estimate]:
     """The calibration error in bins as it is, and what is left of it once the noise of the bins is taken out."""
     error = calibration.ece(of.truth, probability, bins=bins, **given)
     noise = _noise(error.expected_if_calibrated)
@@ -127,7 +127,7 @@ def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str,
     return {Metric.ECE: add_notes(error.ece, noise), Metric.ECE_DEBIASED: left}
 
 
-def _tests(of: Cases, probability: Floats) -> dict[str, Estimate]:
+def _tests(of: Cases, probability: Floats) -> dict[Metric, Estimate]:
     """Spiegelhalter's z and Hosmer-Lemeshow's chi-square, which know neither patients nor weights."""
     if of.weight is not None or np.unique(of.patient).size < of.patient.size:
         name = "test_needs_independent_cases" if of.weight is None else "test_needs_unweighted_cases"

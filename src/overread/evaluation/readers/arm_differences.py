@@ -49,7 +49,7 @@ def _differences(context: ReaderContext, both: list[ReadSelection], reference: s
 
 
 def _row(
-    context: ReaderContext, both: list[ReadSelection], reference: str, tables: list[ReaderTable], metric: str
+    context: ReaderContext, both: list[ReadSelection], reference: str, tables: list[ReaderTable], metric: Metric
 ) -> Row:
     whole, answers = _stacked(context, tables, common=metric == Metric.AUC)
     whole = ReaderTable(
@@ -88,7 +88,7 @@ def _stacked(context: ReaderContext, tables: list[ReaderTable], *, common: bool)
     return ReaderTable(np.zeros(kept.size, dtype=bool), context.panel.patient[kept], kept, flat), answers
 
 
-def _estimate(context: ReaderContext, whole: ReaderTable, answers: Floats, metric: str) -> Estimate:
+def _estimate(context: ReaderContext, whole: ReaderTable, answers: Floats, metric: Metric) -> Estimate:
     mine = (~np.isnan(answers)).any(axis=(0, 2))
     why = why_no_test(context, whole, metric)
     if int(mine.sum()) < 2:

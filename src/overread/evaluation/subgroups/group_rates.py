@@ -47,7 +47,7 @@ class Share:
 def rate_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
     """Sensitivity and specificity of every finding at every frozen threshold in every group; their means and gaps."""
     rows: list[Row] = []
-    found: dict[tuple[str, str], dict[str, dict[str, AucTerm | Text]]] = {}
+    found: dict[tuple[Metric, str], dict[str, dict[str, AucTerm | Text]]] = {}
     for finding in groups.findings(context):
         for level, mask in groups.levels.items():
             for share in _shares(context, groups.rater, finding, mask):

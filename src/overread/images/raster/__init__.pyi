@@ -1,9 +1,3 @@
 from .file_content import ImageFile as ImageFile
 from .file_content import Pixels as Pixels
-from .file_content import check_size as check_size
-from .file_content import content as content
-from .file_content import read_bytes as read_bytes
-from .image_faults import Fault as Fault
-from .image_faults import lenient as lenient
-from .image_faults import said as said
 from .png_jpeg import decode_raster as decode_raster

@@ -1,5 +1,1 @@
 """The figures of the report, drawn by matplotlib as SVG."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,1 @@
 """The Methods text of the report and its bibliography."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -117,13 +117,24 @@ def _chosen_findings(evidence: ReportData, rater: str, maps: Maps) -> list[str]:
     return [f for f in evidence.cast.findings if f in best]
 
 
+def frozen_threshold(points: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """The first threshold among operating points: specificities before sensitivities, the lower one first.
+
+    >>> frozen_threshold({"sens90": {"threshold": 0.1}, "spec95": {"threshold": 0.6}, "spec90": {"threshold": None}})
+    0.6
+    """
+    for at in points_in_order(f"operating_point={name}" for name in points):
+        point = points[value_at(at, "operating_point")]
+        if point.get("threshold") is not None:
+            return float(point["threshold"])
+    return None
+
+
 def _threshold(evidence: ReportData, rater: str, finding: str) -> float | None:
     """The first threshold that there is: specificities before sensitivities, the lower one first."""
     points = (evidence.models.get(rater) or {}).get("operating_points", {}).get(finding) or {}
-    for name in points_in_order(f"operating_point={name}" for name in points):
-        point = points[value_at(name, "operating_point")]
-        if point.get("threshold") is not None:
-            return float(point["threshold"])
+    if (threshold := frozen_threshold(points)) is not None:
+        return threshold
     rows = pick(evidence.estimates, metric="threshold", rater=rater, finding=finding).drop_nans("estimate")
     return float(rows.sort("at", descending=True)["estimate"][0]) if rows.height else None
 
@@ -181,23 +192,27 @@ def upsample(heat: NDArray[np.floating], size: int) -> NDArray[np.float32]:
     return large / np.float32(top) if top > 0 else large
 
 
-def grey(image: NDArray[np.uint8]) -> Image.Image:
-    """The radiograph (size, size), at the size of the page, 8-bit grey."""
-    return Image.fromarray(image).resize((_SHOWN, _SHOWN), Image.Resampling.BICUBIC)
+def grey(image: NDArray[np.uint8], side: int = _SHOWN) -> Image.Image:
+    """The radiograph (size, size), at the size of the page or another one, 8-bit grey."""
+    return Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
 
 
 def overlay(
-    image: NDArray[np.uint8], heat: NDArray[np.floating], boxes: list[tuple[float, float, float, float]]
+    image: NDArray[np.uint8],
+    heat: NDArray[np.floating],
+    boxes: list[tuple[float, float, float, float]],
+    *,
+    side: int = _SHOWN,
 ) -> Image.Image:
     """The radiograph under the heat map, which is clear where it is cold, and the known boxes (fractions) outlined."""
-    base = np.asarray(grey(image), dtype=np.float32)[..., None].repeat(3, axis=2)
-    warm = upsample(heat, _SHOWN)
+    base = np.asarray(grey(image, side), dtype=np.float32)[..., None].repeat(3, axis=2)
+    warm = upsample(heat, side)
     colour = colormaps["plasma"](warm)[..., :3].astype(np.float32) * 255
     weight = (0.62 * np.clip((warm - 0.15) / 0.85, 0, 1) ** 0.8)[..., None]
     drawn = Image.fromarray(np.clip(base * (1 - weight) + colour * weight, 0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(drawn)
     for left, top, right, bottom in boxes:
-        corners = [left * _SHOWN, top * _SHOWN, right * _SHOWN, bottom * _SHOWN]
+        corners = [left * side, top * side, right * side, bottom * side]
         pen.rectangle(corners, outline=(0, 0, 0), width=3)
         pen.rectangle(corners, outline=(255, 255, 255), width=1)
     return drawn

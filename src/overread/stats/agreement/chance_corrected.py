@@ -15,7 +15,9 @@ from overread.errors import InputError
 from overread.stats.agreement.ratings import Ratings, agreement_weights, rated
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, Statistic, resampled
 from overread.stats.sampling_design import Sampling
 
@@ -24,6 +26,7 @@ Chance = Callable[
 ]  # proportions (b, q) -> chance agreement (b,) and its gradient (b, q)
 
 
+@named("agreement")
 def percent_agreement(
     ratings: ArrayLike,
     *,
@@ -31,7 +34,7 @@ def percent_agreement(
     weights: str | None = None,
     categories: ArrayLike | None = None,
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -94,13 +97,14 @@ def percent_agreement(
     return replace(_coefficient(usable, matrix, None, options), p=nan)
 
 
+@named("Fleiss' kappa")
 def fleiss_kappa(
     ratings: ArrayLike,
     *,
     weights: str | None = None,
     categories: ArrayLike | None = None,
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -168,13 +172,14 @@ def fleiss_kappa(
     return result
 
 
+@named("Gwet's AC")
 def gwet_ac(
     ratings: ArrayLike,
     *,
     weights: str | None = None,
     categories: ArrayLike | None = None,
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:
@@ -239,7 +244,7 @@ class _Asked:
 
     where: str
     cluster: ArrayLike | None
-    rng: np.random.Generator | None
+    rng: Random | None
     replicates: int
     confidence: float
 

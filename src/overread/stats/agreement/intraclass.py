@@ -13,7 +13,9 @@ from overread import codes
 from overread.stats.agreement.ratings import left_out_because, measured, selected
 from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import NO_SPREAD, jackknife_error, left_out, resampled
 from overread.stats.sampling_design import Sampling
 
@@ -46,6 +48,7 @@ class _Squares:
             return np.where(all_ > 0, between / all_, nan)
 
 
+@named("ICC")
 def icc(
     ratings: ArrayLike,
     *,
@@ -54,7 +57,7 @@ def icc(
     unit: str = "single",
     interval: str = "shrout-fleiss",
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:

@@ -14,7 +14,9 @@ from overread.errors import InputError
 from overread.stats.agreement.ratings import agreement_weights, left_out_because, rated
 from overread.stats.arrays import Codes, Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, resampled
 from overread.stats.sampling_design import Sampling
 
@@ -40,6 +42,7 @@ class _Pair:
             return np.where(expected < 1 - 1e-12, (observed - expected) / (1 - expected), nan)
 
 
+@named("Cohen's kappa")
 def cohen_kappa(
     a: ArrayLike,
     b: ArrayLike,
@@ -47,7 +50,7 @@ def cohen_kappa(
     weights: str | None = None,
     interval: str = "normal",
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:

@@ -15,6 +15,8 @@ from overread.stats.agreement.chance_corrected import linear_estimate
 from overread.stats.agreement.ratings import complete_pair, measured, rated, selected
 from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import resampled
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
@@ -46,12 +48,13 @@ class _Disagreement:
         return (total * observed * self.expected_by_case / expected - within - uneven) / expected * n
 
 
+@named("Krippendorff's alpha")
 def krippendorff_alpha(
     ratings: ArrayLike,
     *,
     level: str = "nominal",
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> Estimate:

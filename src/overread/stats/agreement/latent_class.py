@@ -13,6 +13,7 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.agreement.majority_vote import known_classes, vote_array
 from overread.stats.arrays import Floats, check_word, group_codes
+from overread.stats.result_text import described
 
 IMPOSSIBLE = -1e9  # replaces log 0; finite, so that its product with a count of 0 is 0
 INNER = 0.02  # shrinkage of the vote proportions towards equality in the second start
@@ -49,6 +50,8 @@ class DawidSkene:
     -----
     `dawid_skene` returns this result.
     """
+
+    __repr__ = described
 
     posterior: Floats  # (n_cases, n_classes); NaN where nobody voted
     prevalence: Floats  # (n_classes,)

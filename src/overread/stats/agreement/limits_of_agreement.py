@@ -14,7 +14,9 @@ from overread.errors import InputError
 from overread.stats.agreement.ratings import measured, selected
 from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.replicates import (
     NO_SPREAD,
     NOTHING,
@@ -23,6 +25,7 @@ from overread.stats.resampling.replicates import (
     percentiles,
     replicated,
 )
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling
 
 
@@ -54,6 +57,8 @@ class BlandAltman:
     `bland_altman` returns this result.
     """
 
+    __repr__ = described
+
     bias: Estimate  # mean difference; p of no bias
     lower: Estimate  # limits of agreement: bias -/+ multiplier x sd
     upper: Estimate
@@ -64,6 +69,7 @@ class BlandAltman:
     note: codes.Text
 
 
+@named()
 def bland_altman(
     a: ArrayLike,
     b: ArrayLike,
@@ -71,7 +77,7 @@ def bland_altman(
     multiplier: float = 1.96,
     error: str = "1999",
     cluster: ArrayLike | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> BlandAltman:
@@ -140,9 +146,9 @@ def bland_altman(
     pair = _Measured(x - x.mean(axis=0), float(x[:, 0].mean() - x[:, 1].mean()), multiplier)
     values = pair.values(np.ones((1, len(x))))[0]
     if rng is not None:
-        drawn = replicated(pair.values, sample, rng=rng, replicates=replicates).T
+        replicate_values = replicated(pair.values, sample, rng=rng, replicates=replicates).T
         bias, lower, upper, concordance = (
-            percentiles(d, float(v), sample, confidence) for d, v in zip(drawn, values, strict=True)
+            percentiles(d, float(v), sample, confidence) for d, v in zip(replicate_values, values, strict=True)
         )
     else:
         errors = pair.errors_by_patient(sample) if cluster is not None else pair.errors(exact=error == "1999")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats
+from overread.stats.result_text import described
 
 Numbers = NDArray[np.int64]
 
@@ -41,6 +42,8 @@ class Majority:
     -----
     `majority` returns this result.
     """
+
+    __repr__ = described
 
     winner: Floats  # (n_cases,) class number; NaN on a tie and where nobody voted
     posterior: Floats  # (n_cases, n_classes) share of the votes; NaN where nobody voted

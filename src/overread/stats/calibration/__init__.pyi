@@ -4,7 +4,6 @@ from .logistic_calibration import CalibrationLine as CalibrationLine
 from .logistic_calibration import calibration_line as calibration_line
 from .logistic_calibration import hosmer_lemeshow as hosmer_lemeshow
 from .logistic_calibration import spiegelhalter as spiegelhalter
-from .logistic_fits import no_level as no_level
 from .recalibration import Recalibration as Recalibration
 from .recalibration import isotonic_fit as isotonic_fit
 from .recalibration import recalibrate as recalibrate

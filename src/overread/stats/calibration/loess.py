@@ -18,6 +18,8 @@ from overread.stats.calibration.binning import quantiles
 from overread.stats.calibration.ici import Distances, Errors, summaries
 from overread.stats.calibration.logistic_fits import no_level
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, sampling
 
 POINTS = 200  # largest number of points of the curve
@@ -58,6 +60,8 @@ class SmoothCurve:
     `smooth_curve` returns this result.
     """
 
+    __repr__ = described
+
     probability: Floats  # (n_points,), at most 200
     observed: Floats
     low: Floats
@@ -71,6 +75,7 @@ class SmoothCurve:
     note: codes.Text = codes.NONE
 
 
+@named()
 def smooth_curve(
     y: ArrayLike,
     probability: ArrayLike,

@@ -25,6 +25,8 @@ from overread.stats.calibration.reliability import (
     ece,
 )
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 __all__ = [
@@ -65,12 +67,15 @@ class CalibrationLine:
     `calibration_line` returns this result.
     """
 
+    __repr__ = described
+
     intercept: Estimate
     slope: Estimate
     in_the_large: Estimate
     covariance: float  # of intercept and slope
 
 
+@named()
 def calibration_line(
     y: ArrayLike,
     probability: ArrayLike,
@@ -158,6 +163,7 @@ def calibration_line(
     return CalibrationLine(intercept, slope, in_the_large, covariance)
 
 
+@named("Spiegelhalter's z")
 def spiegelhalter(y: ArrayLike, probability: ArrayLike) -> Estimate:
     """Spiegelhalter's z test of calibration, based on the Brier score.
 
@@ -204,6 +210,7 @@ def spiegelhalter(y: ArrayLike, probability: ArrayLike) -> Estimate:
     return Estimate(z, p=float(2 * ndtr(-abs(z))), method=codes.method("spiegelhalter"))
 
 
+@named("Hosmer-Lemeshow chi-square")
 def hosmer_lemeshow(y: ArrayLike, probability: ArrayLike, *, groups: int = 10, external: bool = True) -> Estimate:
     """Hosmer-Lemeshow test of calibration: chi-square of observed and expected numbers in groups of equal size.
 

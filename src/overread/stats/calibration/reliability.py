@@ -15,7 +15,9 @@ from overread.stats.calibration.binning import BINNINGS, bin_codes
 from overread.stats.calibration.logistic_fits import no_level
 from overread.stats.calibration.recalibration import isotonic_fit
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.rates.proportions import rate, wilson
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 _NO_SPREAD = 1e-13  # standard errors below this are rounding error
@@ -45,6 +47,8 @@ class CalibrationCurve:
     -----
     `calibration_curve` returns this result.
     """
+
+    __repr__ = described
 
     probability: Floats  # (n_bins,)
     observed: Floats
@@ -77,6 +81,8 @@ class CalibrationError:
     -----
     `ece` returns this result.
     """
+
+    __repr__ = described
 
     ece: Estimate
     maximum: float
@@ -111,6 +117,8 @@ class Brier:
     -----
     `brier` returns this result.
     """
+
+    __repr__ = described
 
     brier: Estimate
     scaled: Estimate
@@ -215,6 +223,7 @@ def calibration_curve(
     return CalibrationCurve(mean, observed, low, high, n, method)
 
 
+@named()
 def ece(
     y: ArrayLike,
     probability: ArrayLike,
@@ -304,6 +313,7 @@ def ece(
     )
 
 
+@named()
 def brier(
     y: ArrayLike,
     probability: ArrayLike,

@@ -14,6 +14,7 @@ from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word, probability_array, truth_array
 from overread.stats.calibration.logistic_fits import no_level
 from overread.stats.rates.proportions import kish
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 BLOCK = 4_000_000  # thresholds times cases in one block: 32 MB
@@ -41,6 +42,8 @@ class NetBenefitDifference:
     -----
     `compare_net_benefit` returns this result.
     """
+
+    __repr__ = described
 
     value: Floats
     low: Floats
@@ -88,6 +91,8 @@ class DecisionCurve:
     -----
     `net_benefit` returns this result.
     """
+
+    __repr__ = described
 
     thresholds: Floats
     model: Floats

@@ -14,7 +14,4 @@ from .paired_rates import mcnemar_p as mcnemar_p
 from .paired_rates import paired_difference as paired_difference
 from .proportions import clustered_proportion as clustered_proportion
 from .proportions import independent_difference as independent_difference
-from .proportions import kish as kish
 from .proportions import proportion as proportion
-from .proportions import rate as rate
-from .proportions import wilson as wilson

@@ -21,6 +21,8 @@ from overread.stats.arrays import (
     weight_array,
 )
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.patient_bootstrap import draw_counts, percentile_interval, rate_replicates
 from overread.stats.roc.delong import one_class
 
@@ -221,12 +223,13 @@ def _tied_above(highest: float, share: float) -> codes.Text:
     return codes.note("specificity_unattainable", share=float(share), score=highest)
 
 
+@named("sensitivity")
 def sensitivity_at_specificity(
     y: ArrayLike,
     score: ArrayLike,
     specificity: float,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     replicates: int = 2000,
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
@@ -300,12 +303,13 @@ def sensitivity_at_specificity(
     return _resampled((truth, scores), target, "sensitivity", where, rng, replicates, confidence, sampling_arrays)
 
 
+@named("specificity")
 def specificity_at_sensitivity(
     y: ArrayLike,
     score: ArrayLike,
     sensitivity: float,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     replicates: int = 2000,
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
@@ -378,7 +382,7 @@ def _resampled(
     target: float,
     kind: str,
     where: str,
-    rng: np.random.Generator,
+    rng: Random,
     replicates: int,
     confidence: float,
     given: dict[str, ArrayLike | None],

@@ -13,7 +13,9 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Floats, call_array, check_confidence, truth_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.rates.proportions import rate, wilson
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, involved, sampling
 
 TP, FP, FN, TN = 3, 2, 1, 0  # index of the cell of a case: 2 * call + truth
@@ -55,6 +57,8 @@ class OperatingPoint:
     `operating_point` returns this result.
     """
 
+    __repr__ = described
+
     sensitivity: Estimate
     specificity: Estimate
     ppv: Estimate
@@ -91,6 +95,7 @@ class _Table:
         return self.sample.variance(np.einsum("c,cp->p", influence, self.patients), involved(self.size(classes)))
 
 
+@named()
 def operating_point(
     y: ArrayLike,
     call: ArrayLike,

@@ -14,7 +14,9 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, call_array, check_confidence, check_word, truth_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.rates.proportions import wilson
+from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 Compared = Callable[[Bools, Bools, Bools, codes.Text], Estimate]
@@ -40,6 +42,8 @@ class PairedRates:
     `mcnemar` and `paired_difference` return this result.
     """
 
+    __repr__ = described
+
     sensitivity: Estimate
     specificity: Estimate
     accuracy: Estimate
@@ -61,10 +65,13 @@ class PairedPredictive:
     `compare_predictive_values` returns this result.
     """
 
+    __repr__ = described
+
     ppv: Estimate
     npv: Estimate
 
 
+@named("difference in {}")
 def mcnemar(y: ArrayLike, call_a: ArrayLike, call_b: ArrayLike, *, method: str = "exact") -> PairedRates:
     """McNemar's test of equal sensitivity, specificity and accuracy of two raters on the same cases.
 
@@ -171,6 +178,7 @@ def mcnemar_p(only_a: int, only_b: int, *, method: str = "exact") -> float:
     return tail + (float(bdtr(fewer - 1, pairs, 0.5)) if fewer else 0.0)  # 2 P(X <= k) - P(X = k)
 
 
+@named("Cochran's Q")
 def cochran_q(calls: ArrayLike) -> Estimate:
     """Cochran's Q test of equal rates of positive calls of several raters on the same cases.
 
@@ -224,6 +232,7 @@ def cochran_q(calls: ArrayLike) -> Estimate:
     return Estimate(q, p=float(chdtrc(raters - 1, q)), method=method)
 
 
+@named("difference in {}")
 def paired_difference(
     y: ArrayLike,
     call_a: ArrayLike,
@@ -296,6 +305,7 @@ def paired_difference(
     return _three(truth, a, b, compared)
 
 
+@named("difference in {}")
 def compare_predictive_values(
     y: ArrayLike,
     call_a: ArrayLike,

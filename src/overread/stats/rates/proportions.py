@@ -12,9 +12,11 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Floats, call_array, check_confidence, check_word
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 
+@named("proportion")
 def proportion(successes: int, trials: int, *, method: str = "wilson", confidence: float = 0.95) -> Estimate:
     """Proportion of successes in independent trials.
 
@@ -115,6 +117,7 @@ def _exact(successes: int, trials: int, confidence: float) -> tuple[float, float
     return low, high
 
 
+@named("proportion")
 def clustered_proportion(
     success: ArrayLike,
     *,
@@ -288,6 +291,7 @@ def kish(totals: Floats) -> float:
     return float(totals.sum() ** 2 / np.dot(totals, totals))
 
 
+@named("difference in proportions")
 def independent_difference(
     successes_a: int, trials_a: int, successes_b: int, trials_b: int, *, confidence: float = 0.95
 ) -> Estimate:

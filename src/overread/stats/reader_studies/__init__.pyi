@@ -1,6 +1,5 @@
 from .covariance import RaterCovariance as RaterCovariance
 from .covariance import rater_covariance as rater_covariance
-from .crossed import crossed_study as crossed_study
 from .mrmc import compare_arms as compare_arms
 from .mrmc import model_against_readers as model_against_readers
 from .obuchowski_rockette import Components as Components
@@ -12,18 +11,9 @@ from .paired_grades import signed_rank as signed_rank
 from .paired_grades import trust_difference as trust_difference
 from .product_bootstrap import PooledReads as PooledReads
 from .product_bootstrap import ProductDraws as ProductDraws
-from .product_bootstrap import cell_weights as cell_weights
 from .product_bootstrap import matched_rates as matched_rates
-from .product_bootstrap import once as once
 from .product_bootstrap import pool as pool
 from .product_bootstrap import pooled_rates as pooled_rates
 from .product_bootstrap import product_draws as product_draws
-from .product_bootstrap import score_rates as score_rates
-from .reader_means import differences as differences
-from .reader_means import in_both as in_both
-from .reader_means import levels_of as levels_of
-from .reader_means import paired_t as paired_t
-from .reader_means import two_arms as two_arms
 from .study_results import ReaderResult as ReaderResult
 from .study_results import ReaderStudy as ReaderStudy
-from .unbalanced import unbalanced_study as unbalanced_study

@@ -12,6 +12,7 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_word, group_codes, truth_array
 from overread.stats.reader_studies.pair_kernels import pair_sums
+from overread.stats.result_text import described
 from overread.stats.roc.delong import placements
 
 METRICS = ("auc", "sensitivity", "specificity", "youden")
@@ -35,6 +36,8 @@ class RaterCovariance:
     -----
     `rater_covariance` returns this result.
     """
+
+    __repr__ = described
 
     values: Floats  # (n_raters,)
     covariance: Floats  # (n_raters, n_raters)

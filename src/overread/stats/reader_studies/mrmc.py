@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, truth_array
+from overread.stats.estimate_names import named
 from overread.stats.margins import check_test
 from overread.stats.reader_studies.covariance import METRICS, RaterCovariance, rater_covariance, read_array
 from overread.stats.reader_studies.crossed import crossed_study
@@ -34,6 +35,7 @@ COVARIANCE = ("jackknife", "jackknife-all", "delong", "unbiased", *U_STATISTICS)
 CASES = ("random", "fixed", "within readers", "within arms")
 
 
+@named()
 def compare_arms(
     y: ArrayLike,
     scores: ArrayLike,
@@ -131,6 +133,7 @@ def compare_arms(
     return _study(truth, score_array, codes, asked, where)
 
 
+@named()
 def model_against_readers(
     y: ArrayLike,
     model_score: ArrayLike,

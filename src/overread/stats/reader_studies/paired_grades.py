@@ -12,10 +12,12 @@ from scipy.special import ndtr, ndtri
 from overread import codes
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, score_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.rates.paired_rates import mcnemar_p
 from overread.stats.rates.proportions import proportion
 from overread.stats.reader_studies.reader_means import differences, in_both, paired_t, two_arms
 from overread.stats.reading_time.crossed_effects import FixedEffect
+from overread.stats.result_text import described
 
 ZEROS = ("drop", "pratt")
 METHODS = ("exact", "asymptotic", "corrected")
@@ -56,6 +58,8 @@ class SignedRank:
     `signed_rank` returns this result.
     """
 
+    __repr__ = described
+
     w_plus: float  # sum of the ranks of positive differences
     w_minus: float
     z: float  # without continuity correction
@@ -87,6 +91,8 @@ class SignTest:
     -----
     `sign_test` returns this result.
     """
+
+    __repr__ = described
 
     share: Estimate  # of positive ones among those that are not 0; null 0.5
     positive: int
@@ -120,6 +126,8 @@ class TrustDifference:
     `trust_difference` returns this result.
     """
 
+    __repr__ = described
+
     mean: FixedEffect  # over readers, t
     rank: SignedRank  # over readers
     arms: tuple[str, str]
@@ -129,6 +137,7 @@ class TrustDifference:
     method: codes.Text
 
 
+@named()
 def signed_rank(
     a: ArrayLike,
     b: ArrayLike | None = None,
@@ -220,6 +229,7 @@ def signed_rank(
     )
 
 
+@named()
 def sign_test(a: ArrayLike, b: ArrayLike | None = None, *, confidence: float = 0.95) -> SignTest:
     """Sign test of paired grades: proportion of positive differences A - B among those that are not 0.
 
@@ -273,6 +283,7 @@ def sign_test(a: ArrayLike, b: ArrayLike | None = None, *, confidence: float = 0
     )
 
 
+@named()
 def trust_difference(
     trust: ArrayLike,
     *,

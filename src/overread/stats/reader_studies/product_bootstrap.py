@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from overread.errors import InputError
 from overread.kernels import njit
 from overread.stats.arrays import Bools, Codes, Floats, call_array, score_array, truth_array, weight_array
+from overread.stats.random_numbers import Random, generator
 
 TOLERANCE = 1e-12  # tolerance of a rate for rounding
 
@@ -154,7 +155,7 @@ def pool(
     )
 
 
-def product_draws(n_readers: int, n_patients: int, *, rng: np.random.Generator, replicates: int = 2000) -> ProductDraws:
+def product_draws(n_readers: int, n_patients: int, *, rng: Random, replicates: int = 2000) -> ProductDraws:
     """Draw readers and patients with replacement, independently of each other.
 
     Parameters
@@ -197,6 +198,7 @@ def product_draws(n_readers: int, n_patients: int, *, rng: np.random.Generator, 
     """
     if replicates < 1:
         raise InputError("product_draws: replicates", "at least 1", f"{replicates}")
+    rng = generator(rng, where="product_draws")
     draws = [
         np.array([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(replicates)], dtype=np.float64)
         for n in (n_readers, n_patients)
@@ -231,14 +233,14 @@ def once(n_readers: int, n_patients: int) -> ProductDraws:
     return ProductDraws(np.ones((1, n_readers)), np.ones((1, n_patients)))
 
 
-def pooled_rates(of: PooledReads, drawn: ProductDraws) -> Floats:
+def pooled_rates(pooled_reads: PooledReads, draws: ProductDraws) -> Floats:
     """Sensitivity and specificity of the pooled reads in every replicate.
 
     Parameters
     ----------
-    of : PooledReads
+    pooled_reads : PooledReads
         Pooled reads.
-    drawn : ProductDraws
+    draws : ProductDraws
         Draws of readers and patients.
 
     Returns
@@ -260,30 +262,33 @@ def pooled_rates(of: PooledReads, drawn: ProductDraws) -> Floats:
     >>> pooled_rates(p, once(2, 2)).tolist()
     [[0.5, 1.0]]
     """
-    right = np.where(of.truth, of.hits, of.reads - of.hits)
+    right = np.where(pooled_reads.truth, pooled_reads.hits, pooled_reads.reads - pooled_reads.hits)
     rates = []
-    for in_class in (of.truth, ~of.truth):
-        sums = [_bilinear(table[:, in_class], of.patient[in_class], of, drawn) for table in (right, of.reads)]
-        rates.append(np.divide(sums[0], sums[1], out=np.full(len(drawn), np.nan), where=sums[1] > 0))
+    for in_class in (pooled_reads.truth, ~pooled_reads.truth):
+        sums = [
+            _bilinear(table[:, in_class], pooled_reads.patient[in_class], pooled_reads, draws)
+            for table in (right, pooled_reads.reads)
+        ]
+        rates.append(np.divide(sums[0], sums[1], out=np.full(len(draws), np.nan), where=sums[1] > 0))
     return np.stack(rates, axis=1)
 
 
-def _bilinear(table: Floats, patient: Codes, of: PooledReads, drawn: ProductDraws) -> Floats:
+def _bilinear(table: Floats, patient: Codes, pooled_reads: PooledReads, draws: ProductDraws) -> Floats:
     """Sums of a table (n_readers, cells) in every replicate, shape (replicates,)."""
-    rows, n = len(table), of.n_patients
+    rows, n = len(table), pooled_reads.n_patients
     flat = np.arange(rows)[:, None] * n + patient[None, :]
     by_patient = np.bincount(flat.ravel(), table.ravel(), minlength=rows * n).reshape(rows, n)
-    return np.asarray(((drawn.readers @ by_patient) * drawn.patients).sum(axis=1), dtype=np.float64)
+    return np.asarray(((draws.readers @ by_patient) * draws.patients).sum(axis=1), dtype=np.float64)
 
 
-def cell_weights(of: PooledReads, drawn: ProductDraws) -> Floats:
+def cell_weights(pooled_reads: PooledReads, draws: ProductDraws) -> Floats:
     """Weight of each cell in every replicate: its reads, multiplied by the draws of their readers and of the patient.
 
     Parameters
     ----------
-    of : PooledReads
+    pooled_reads : PooledReads
         Pooled reads.
-    drawn : ProductDraws
+    draws : ProductDraws
         Draws of readers and patients.
 
     Returns
@@ -301,17 +306,17 @@ def cell_weights(of: PooledReads, drawn: ProductDraws) -> Floats:
     >>> cell_weights(p, once(2, 2)).tolist()
     [[2.0, 1.0]]
     """
-    weights: Floats = drawn.readers @ of.reads
-    weights *= drawn.patients[:, of.patient]
+    weights: Floats = draws.readers @ pooled_reads.reads
+    weights *= draws.patients[:, pooled_reads.patient]
     return weights
 
 
-def score_rates(of: PooledReads, calls: ArrayLike, weight: Floats) -> Floats:
+def score_rates(pooled_reads: PooledReads, calls: ArrayLike, weight: Floats) -> Floats:
     """Sensitivity and specificity of calls of a model, with each case weighted by its reads.
 
     Parameters
     ----------
-    of : PooledReads
+    pooled_reads : PooledReads
         Pooled reads.
     calls : array_like of bool, shape (k, n_cases)
         Calls by k rules, indexed by the case codes of the reads.
@@ -333,9 +338,11 @@ def score_rates(of: PooledReads, calls: ArrayLike, weight: Floats) -> Floats:
     >>> score_rates(p, [[True, True]], cell_weights(p, once(2, 2))).tolist()
     [[[1.0, 0.0]]]
     """
-    calls_by_cell = np.atleast_2d(np.asarray(calls, dtype=bool))[:, of.case]
+    calls_by_cell = np.atleast_2d(np.asarray(calls, dtype=bool))[:, pooled_reads.case]
     rates = np.full((len(weight), len(calls_by_cell), 2), np.nan)
-    for side, (in_class, right) in enumerate(((of.truth, calls_by_cell), (~of.truth, ~calls_by_cell))):
+    for side, (in_class, right) in enumerate(
+        ((pooled_reads.truth, calls_by_cell), (~pooled_reads.truth, ~calls_by_cell))
+    ):
         total = (weight @ in_class.astype(np.float64))[:, None]
         hits = weight @ (right & in_class).T.astype(np.float64)
         np.divide(hits, total, out=rates[:, :, side], where=total > 0)
@@ -343,7 +350,7 @@ def score_rates(of: PooledReads, calls: ArrayLike, weight: Floats) -> Floats:
 
 
 def matched_rates(
-    of: PooledReads,
+    pooled_reads: PooledReads,
     score: ArrayLike,
     weight: Floats,
     *,
@@ -357,7 +364,7 @@ def matched_rates(
 
     Parameters
     ----------
-    of : PooledReads
+    pooled_reads : PooledReads
         Pooled reads.
     score : array_like of float, shape (n_cases,)
         Score of each case, indexed by the case codes of the reads.
@@ -396,7 +403,7 @@ def matched_rates(
     [[[0.5]], [[0.5]]]
     """
     where = "matched_rates"
-    value = score_array(np.asarray(score, dtype=np.float64)[of.case], of.case.shape, where=where)
+    value = score_array(np.asarray(score, dtype=np.float64)[pooled_reads.case], pooled_reads.case.shape, where=where)
     targets = [np.asarray(w, dtype=np.float64) for w in (specificity, sensitivity)]
     for w in targets:
         if w.ndim != 2 or len(w) != len(weight):
@@ -406,12 +413,14 @@ def matched_rates(
     ranked = value[order]
     last = np.append(ranked[1:] != ranked[:-1], True) if order.size else np.empty(0, dtype=bool)
     group = np.cumsum(last) - last
-    group_of_case = np.unique(np.stack([group, of.case[order]]), axis=1)[0]  # a case may have a cell of each class
+    group_of_case = np.unique(np.stack([group, pooled_reads.case[order]]), axis=1)[
+        0
+    ]  # a case may have a cell of each class
     shared = np.bincount(group_of_case, minlength=int(last.sum()))[group] > 1  # several cases have this score
     rows = [np.argsort(-w if k == 0 else w, axis=1, kind="stable") for k, w in enumerate(targets)]
     sorted_targets = [np.take_along_axis(w, r, axis=1) for w, r in zip(targets, rows, strict=True)]
     sorted_rates = [np.full(w.shape, np.nan) for w in targets]
-    truth = of.truth[order]
+    truth = pooled_reads.truth[order]
     _walk(weight, order, truth, last, (*sorted_targets,), (*sorted_rates,), lines)
     if not lines:
         _drop_unattained(weight, order, truth, (last, shared), (*sorted_targets,), (*sorted_rates,))

@@ -53,33 +53,33 @@ def shared_kernels(
             return _of_pairs(scores[..., y], scores[..., ~y], centre)
         return _of_pairs_of_patients(y, scores, centre, cluster)
     split = zip(parts, centre.reshape(len(parts), -1), strict=True)
-    right, seen = (np.concatenate(of) for of in zip(*(_right(y, scores, *of) for of in split), strict=True))
+    right, reads = (np.concatenate(item) for item in zip(*(_right(y, scores, *item) for item in split), strict=True))
     if cluster is None:
-        return _summed(right[..., y], right[..., ~y]), _summed(seen[..., y], seen[..., ~y])
-    patients = [_by_patient(of, cluster) for of in (right, seen)]
+        return _summed(right[..., y], right[..., ~y]), _summed(reads[..., y], reads[..., ~y])
+    patients = [_by_patient(item, cluster) for item in (right, reads)]
     none = np.zeros((len(patients[0]), len(patients[0])))
     n_readers = scores.shape[1]
-    sums = [PatientSums(of, np.zeros_like(of), none, none) for of in patients]
+    sums = [PatientSums(item, np.zeros_like(item), none, none) for item in patients]
     return _shared_patient(sums[0], n_readers, touches=1), _shared_patient(sums[1], n_readers, touches=1)
 
 
 def _right(y: Bools, scores: Floats, part: str, centre: Floats) -> tuple[Floats, Floats]:
     """Correctness of each read of the class of the part minus the centre, and indicator of such reads; 0 elsewhere."""
     mask, right = (y, scores) if part == "sensitivity" else (~y, 1 - scores)
-    seen = ~np.isnan(scores) & mask
-    return np.where(seen, right - centre[:, None, None], 0.0), seen.astype(np.float64)
+    reads = ~np.isnan(scores) & mask
+    return np.where(reads, right - centre[:, None, None], 0.0), reads.astype(np.float64)
 
 
 def _of_pairs(present: Floats, absent: Floats, centre: Floats) -> tuple[Shared, Shared]:
     """Sums for an AUC with independent cases."""
     n_arms, n_readers, _ = present.shape
-    flat = [of.reshape(n_arms * n_readers, -1) for of in (present, absent)]
+    flat = [array.reshape(n_arms * n_readers, -1) for array in (present, absent)]
     sums = pair_sums(flat[0], flat[1], np.repeat(centre, n_readers))
     rows, columns = sums.rows.reshape(present.shape), sums.columns.reshape(absent.shape)
-    counts = [(~np.isnan(of)).astype(np.float64) for of in flat]
+    counts = [(~np.isnan(array)).astype(np.float64) for array in flat]
     pairs = (counts[0] @ counts[0].T) * (counts[1] @ counts[1].T)
-    reads = [of.reshape(n_arms, n_readers, -1) for of in counts]
-    number = [of.sum(axis=2, keepdims=True) for of in reads]
+    reads = [array.reshape(n_arms, n_readers, -1) for array in counts]
+    number = [array.sum(axis=2, keepdims=True) for array in reads]
     return _summed(rows, columns, sums.products), _summed(reads[0] * number[1], reads[1] * number[0], pairs)
 
 
@@ -123,7 +123,7 @@ def _shared_patient(sums: PatientSums, n_readers: int, *, touches: int) -> Share
 
     `touches` is the number of patients with which a kernel is counted, 2 for the pairs of an AUC.
     """
-    touching, within = (of.reshape(-1, n_readers, of.shape[1]) for of in (sums.touching, sums.within))
+    touching, within = (array.reshape(-1, n_readers, array.shape[1]) for array in (sums.touching, sums.within))
     q, total = len(touching), touching.sum(axis=2) / touches
     by_reader, pooled = np.zeros((q, q, n_readers, 2, 2)), np.zeros((q, q, 2, 2))
     by_reader[..., 0, 0] = total[:, None] * total[None]

@@ -16,6 +16,7 @@ from overread.stats.margins import with_test
 from overread.stats.quantiles import critical, upper
 from overread.stats.reader_studies.obuchowski_rockette import Components
 from overread.stats.reader_studies.u_statistics import Moments
+from overread.stats.result_text import described
 
 ROUNDING = 1e-15  # variances below this are rounding error of a difference of means of products near 1
 NULL = {"auc": 0.5, "youden": 0.0}  # value of an uninformative reader; rates have none
@@ -49,6 +50,8 @@ class ReaderResult:
     -----
     Intervals are normal. Part of `ReaderStudy`.
     """
+
+    __repr__ = described
 
     arms: tuple[Estimate, ...]
     pairs: dict[tuple[int, int], Estimate]
@@ -85,6 +88,8 @@ class ReaderStudy:
     -----
     `compare_arms` and `model_against_readers` return this result.
     """
+
+    __repr__ = described
 
     arms: tuple[Estimate, ...]
     difference: Estimate  # arm 0 - arm 1 where there are two; otherwise NaN with a note

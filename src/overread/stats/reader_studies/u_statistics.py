@@ -69,15 +69,15 @@ def moments_of(
     values = _share(win_sums.sum(axis=1), win_counts.sum(axis=1), empty=nan)
     wins, counts = shared_kernels(y, scores, parts, np.nan_to_num(values) * centred, cluster)
     pooled = wins.joined, counts.joined
-    unbiased = [_different(of, axes=(-3, -2, -1)) for of in pooled]
-    moments, biased = (_share(*of) for of in (unbiased, pooled))
+    unbiased = [_different(array, axes=(-3, -2, -1)) for array in pooled]
+    moments, biased = (_share(*array) for array in (unbiased, pooled))
     coefficients = _share(unbiased[1], np.broadcast_to(pooled[1][..., :1, :1, :1], unbiased[1].shape))
     coefficients[..., 0, 0, 0] -= 1
     no_independent_pair = unbiased[1][..., 0, 0, 0] == 0
     n_arms, offset = len(scores), -1.0 if metric == "youden" else 0.0
     own_values = _share(win_sums, win_counts, empty=nan).reshape(-1, n_arms, win_sums.shape[1]).sum(axis=0) + offset
     estimates = [
-        np.where(no_independent_pair, nan, (coefficients * of).sum(axis=(-3, -2, -1))) for of in (moments, biased)
+        np.where(no_independent_pair, nan, (coefficients * array).sum(axis=(-3, -2, -1))) for array in (moments, biased)
     ]
     if centred:
         estimates[0] = estimates[0] + _for_centring(
@@ -172,8 +172,8 @@ def _for_centring(moments: Floats, coefficients: Floats, sizes: tuple[Floats, ..
     """
     components, shares = _alternating(moments), _with_same(coefficients)
     correction = np.zeros(moments.shape[:2])
-    for axis, of in zip(((1, 0, 0), (0, 1, 0), (0, 0, 1)), sizes, strict=True):
-        share = _share(of, np.broadcast_to(counts[:, None], of.shape))
+    for axis, size in zip(((1, 0, 0), (0, 1, 0), (0, 0, 1)), sizes, strict=True):
+        share = _share(size, np.broadcast_to(counts[:, None], size.shape))
         own = share @ share.T
         mixed = (own - (share**2) @ share.T) / np.maximum(1 - own, 1e-9)
         estimated = mixed + mixed.T - own
@@ -184,5 +184,5 @@ def _for_centring(moments: Floats, coefficients: Floats, sizes: tuple[Floats, ..
 
 def _of_readers(wins: Floats, counts: Floats) -> Floats:
     """Covariance (q, q, n_readers) of the values of each reader as a fixed effect."""
-    apart = [_different(of, axes=(-2, -1))[..., 0, 0] for of in (wins, counts)]
+    apart = [_different(array, axes=(-2, -1))[..., 0, 0] for array in (wins, counts)]
     return _share(wins[..., 0, 0], counts[..., 0, 0], empty=nan) - _share(*apart, empty=nan)

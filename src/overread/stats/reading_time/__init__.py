@@ -1,4 +1,4 @@
-"""Reading time of two arms, with readers and cases as random effects."""
+"""Reading time: linear mixed models with crossed random effects and the ratio of reading times of two arms."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Linear mixed model with crossed random intercepts: REML or ML, contrasts with Satterthwaite's degrees of freedom."""
+"""Linear mixed model with crossed random intercepts, by REML or ML, with Satterthwaite's degrees of freedom."""
 
 from __future__ import annotations
 
@@ -15,15 +15,40 @@ from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, group_codes, score_array
 from overread.stats.quantiles import critical, upper
 from overread.stats.reading_time.variance_components import State, completed, maximise, products, state
+from overread.stats.result_text import described
 
 RESIDUAL = "residual"
-SINGULAR = 1e-8  # of the residual variance
+SINGULAR = 1e-8  # variance, relative to the residual variance, that counts as 0
 CONFOUNDED = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
 class FixedEffect:
-    """A linear combination of the fixed effects with its t test; NaN with a note where undefined."""
+    """Linear combination of fixed effects with its t test; NaN with a note where undefined.
+
+    Attributes
+    ----------
+    value : float
+        Estimate.
+    se : float
+        Standard error.
+    df : float
+        Degrees of freedom.
+    t : float
+        t statistic.
+    p : float
+        Two-sided p value of 0.
+    low : float
+        Lower confidence limit.
+    high : float
+        Upper confidence limit.
+    note : str
+        Reason for values that are NaN, otherwise "".
+
+    Notes
+    -----
+    `MixedModel.contrast` returns this result.
+    """
 
     value: float
     se: float
@@ -37,7 +62,37 @@ class FixedEffect:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MixedModel:
-    """A fitted model: fixed effects, variances, likelihood, and what Satterthwaite's method needs."""
+    """Fitted linear mixed model with crossed random intercepts.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the fixed effects, "intercept" first.
+    coefficients : ndarray of float64, shape (p,)
+        Fixed effects.
+    covariance : ndarray of float64, shape (p, p)
+        Covariance matrix of the fixed effects.
+    components : dict of str to float
+        Variance of each grouping factor, then of "residual".
+    log_likelihood : float
+        Log likelihood, restricted under REML (as in lme4).
+    n : int
+        Number of rows.
+    reml : bool
+        Whether the model was fitted by restricted maximum likelihood.
+    slopes : ndarray of float64, shape (n_components, p, p)
+        Derivative of `covariance` with respect to each variance above 0.
+    uncertainty : ndarray of float64, shape (n_components, n_components)
+        Covariance matrix of these variances.
+    note : str
+        Notes on singular fits, or "".
+
+    Notes
+    -----
+    `mixed_model` returns this result.
+    """
+
+    __repr__ = described
 
     names: tuple[str, ...]  # of the fixed effects, "intercept" first
     coefficients: Floats  # (p,)
@@ -52,30 +107,48 @@ class MixedModel:
 
     @property
     def singular(self) -> tuple[str, ...]:
-        """The grouping factors whose variance is estimated as 0."""
+        """Grouping factors whose variance is estimated as 0."""
         floor = SINGULAR * self.components[RESIDUAL]
         return tuple(name for name, variance in self.components.items() if name != RESIDUAL and variance <= floor)
 
     @property
     def n_parameters(self) -> int:
-        """Fixed effects and variances."""
+        """Number of fixed effects and variances."""
         return len(self.names) + len(self.components)
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion."""
+        """Akaike's information criterion."""
         return 2 * (self.n_parameters - self.log_likelihood)
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion; n = the number of rows, as lme4 has it."""
+        """Bayesian information criterion, with n the number of rows (as in lme4)."""
         return log(self.n) * self.n_parameters - 2 * self.log_likelihood
 
     def contrast(self, weights: Mapping[str, float], *, confidence: float = 0.95) -> FixedEffect:
-        """The sum of weight times fixed effect, its interval and t test with Satterthwaite's degrees of freedom.
+        """Linear combination of fixed effects, with Satterthwaite's degrees of freedom.
 
-        Parameters: weights, from the name of a fixed effect to its weight; effects not named have weight 0. A variance
-        estimated as 0 is taken as known (as lmerTest does). Raises InputError on an unknown name.
+        Parameters
+        ----------
+        weights : mapping of str to float
+            Weight of each named fixed effect; the others have weight 0.
+        confidence : float, default 0.95
+            Confidence level of the two-sided interval, between 0 and 1.
+
+        Returns
+        -------
+        FixedEffect
+            Estimate, interval and t test.
+
+        Raises
+        ------
+        InputError
+            If a name is not a fixed effect.
+
+        Notes
+        -----
+        A variance estimated as 0 is treated as known, as in lmerTest.
         """
         check_confidence(confidence, where="contrast")
         unknown = [name for name in weights if name not in self.names]
@@ -96,40 +169,66 @@ class MixedModel:
         )
 
     def effects(self, *, confidence: float = 0.95) -> dict[str, FixedEffect]:
-        """Each fixed effect with its test."""
+        """Each fixed effect with its t test.
+
+        Parameters
+        ----------
+        confidence : float, default 0.95
+            Confidence level of the two-sided interval, between 0 and 1.
+
+        Returns
+        -------
+        dict of str to FixedEffect
+            Result of `contrast` for each fixed effect.
+        """
         return {name: self.contrast({name: 1.0}, confidence=confidence) for name in self.names}
 
 
 def mixed_model(
     y: ArrayLike, fixed: Mapping[str, ArrayLike], random: Mapping[str, ArrayLike], *, reml: bool = True
 ) -> MixedModel:
-    """The effects on the mean of y when rows share readers, cases, …: each grouping factor has a random intercept.
+    """Fit a linear mixed model with crossed random intercepts.
+
+    The estimands are the effects on the mean of y, if rows share readers, cases or other grouping factors.
 
     Parameters
     ----------
-    y : float (n,).
-    fixed : name -> float (n,), the columns of the design; an intercept is added as the first.
-    random : name -> label (n,), the grouping factors, crossed or nested as their labels have it.
-    reml : restricted maximum likelihood; False = maximum likelihood, for `likelihood_ratio`.
+    y : array_like of float, shape (n,)
+        Outcome.
+    fixed : mapping of str to array_like of float, shape (n,)
+        Columns of the design. An intercept is added as the first column.
+    random : mapping of str to array_like, shape (n,)
+        Labels of each grouping factor; factors may be crossed or nested.
+    reml : bool, default True
+        Restricted maximum likelihood; False gives maximum likelihood, for `likelihood_ratio`.
 
     Returns
     -------
-    MixedModel. `.effects()` and `.contrast(…)` test with t and Satterthwaite's df from the exact second derivatives of
-    the criterion in the variances (lmerTest takes them numerically). A variance estimated as 0 is in `.singular` and in
-    the note. No residual variation, or no maximum found: NaN with a note.
+    MixedModel
+        The fitted model. NaN with a note without residual variation or if no maximum is found.
 
     Raises
     ------
-    InputError on NaN, columns of the design that determine one another, and grouping factors with one level, with as
-    many levels as rows, or whose variances cannot be told apart.
+    InputError
+        If a value is NaN or infinite, columns are linearly dependent, a grouping factor has one level or as many levels
+        as rows, or the variances of grouping factors are not identified.
 
     Notes
     -----
-    Assumes normal, independent random intercepts and residuals. Bates, Mächler, Bolker & Walker (2015)
-    doi:10.18637/jss.v067.i01; Kuznetsova, Brockhoff & Christensen (2017) doi:10.18637/jss.v082.i13. Checked against
-    lme4 1.1.31 and lmerTest 3.1.3; a slow twin with the full covariance matrix. Kenward and Roger's correction is not
-    offered.
+    Random intercepts and residuals are assumed to be normal and independent. The degrees of freedom use exact second
+    derivatives of the criterion with respect to the variances (lmerTest uses numerical ones). A variance estimated as 0
+    is reported in `singular` and in the note. The correction of Kenward and Roger is not available. Checked against
+    lme4 1.1.31, lmerTest 3.1.3 and a brute-force reference implementation with the full covariance matrix.
 
+    References
+    ----------
+    * Bates D, Mächler M, Bolker B, Walker S (2015). Fitting linear mixed-effects models using lme4. Journal of
+      Statistical Software 67(1). doi:10.18637/jss.v067.i01
+    * Kuznetsova A, Brockhoff PB, Christensen RHB (2017). lmerTest package: tests in linear mixed effects models.
+      Journal of Statistical Software 82(13). doi:10.18637/jss.v082.i13
+
+    Examples
+    --------
     >>> model = mixed_model([1.0, 2, 2, 4, 3, 5], {"aid": [0, 1, 0, 1, 0, 1]}, {"reader": [1, 1, 2, 2, 3, 3]})
     >>> aid = model.effects()["aid"]
     >>> round(aid.value, 4), round(aid.se, 4), round(aid.df, 4)
@@ -143,38 +242,63 @@ def mixed_model(
         raise InputError(f"{where}: random", "at least one grouping factor", "none")
     basis, triangle = np.linalg.qr(design)
     start = np.linalg.solve(triangle, basis.T @ outcome)
-    rest = outcome - design @ start
-    data = products(basis, rest, groups)
+    residuals = outcome - design @ start
+    data = products(basis, residuals, groups)
     _refuse_confounded(state(data, np.ones(len(groups)), reml=True), list(random), where=where)
-    if rest @ rest <= 1e-24 * max(float(outcome @ outcome), 1.0):
+    if residuals @ residuals <= 1e-24 * max(float(outcome @ outcome), 1.0):
         return _undefined(names, list(random), outcome.size, reml, codes.note("no_residual"))
-    ratios, best, found = maximise(data, reml=reml)
-    if not found:
+    ratios, optimum, converged = maximise(data, reml=reml)
+    if not converged:
         return _undefined(names, list(random), outcome.size, reml, codes.note("no_maximum"))
-    back = np.linalg.inv(triangle)
+    inverse_triangle = np.linalg.inv(triangle)
     scale = 2 * float(np.log(np.abs(triangle.diagonal())).sum()) if reml else 0.0
-    residual = best.square / best.df
+    residual = optimum.square / optimum.df
     variances = dict(zip(np.array(list(random))[data.order].tolist(), (ratios * residual).tolist(), strict=True))
-    slopes, uncertainty = _satterthwaite(best, ratios, residual)
+    slopes, uncertainty = _satterthwaite(optimum, ratios, residual)
     model = MixedModel(
         names=names,
-        coefficients=start + back @ best.beta,
-        covariance=residual * back @ best.covariance @ back.T,
+        coefficients=start + inverse_triangle @ optimum.beta,
+        covariance=residual * inverse_triangle @ optimum.covariance @ inverse_triangle.T,
         components={name: variances[name] for name in random} | {RESIDUAL: residual},
-        log_likelihood=-(best.log_determinant + scale + best.df * (1 + log(2 * pi * residual))) / 2,
+        log_likelihood=-(optimum.log_determinant + scale + optimum.df * (1 + log(2 * pi * residual))) / 2,
         n=outcome.size,
         reml=reml,
-        slopes=back @ slopes @ back.T,
+        slopes=inverse_triangle @ slopes @ inverse_triangle.T,
         uncertainty=uncertainty,
     )
     return _noted(model)
 
 
 def likelihood_ratio(model: MixedModel, reduced: MixedModel) -> tuple[float, int, float]:
-    """Chi-square, degrees of freedom and p of a model against one with fewer fixed effects, both by ML.
+    """Likelihood ratio test of a model against a model with fewer fixed effects.
 
-    Raises InputError where either was fitted by REML, whose likelihoods of different fixed effects do not compare.
+    Parameters
+    ----------
+    model : MixedModel
+        Model fitted by maximum likelihood.
+    reduced : MixedModel
+        Model with a subset of its fixed effects, fitted by maximum likelihood to the same rows.
 
+    Returns
+    -------
+    chi_square : float
+        Twice the difference of the log likelihoods.
+    df : int
+        Difference of the numbers of fixed effects.
+    p : float
+        P value from the chi-square distribution.
+
+    Raises
+    ------
+    InputError
+        If a model was fitted by REML or the models are not nested.
+
+    Notes
+    -----
+    Restricted likelihoods of models with different fixed effects are not comparable.
+
+    Examples
+    --------
     >>> y, reader = [1.0, 2, 2, 4, 3, 5], {"reader": [1, 1, 2, 2, 3, 3]}
     >>> full = mixed_model(y, {"aid": [0, 1, 0, 1, 0, 1]}, reader, reml=False)
     >>> chi_square, df, p = likelihood_ratio(full, mixed_model(y, {}, reader, reml=False))
@@ -195,6 +319,7 @@ def likelihood_ratio(model: MixedModel, reduced: MixedModel) -> tuple[float, int
 
 
 def _design(fixed: Mapping[str, ArrayLike], n: int, *, where: str) -> tuple[tuple[str, ...], Floats]:
+    """Names and columns of the design matrix."""
     columns = [score_array(values, (n,), where=where, name=name) for name, values in fixed.items()]
     design = np.column_stack((np.ones(n), *columns))
     names = ("intercept", *fixed)
@@ -202,43 +327,53 @@ def _design(fixed: Mapping[str, ArrayLike], n: int, *, where: str) -> tuple[tupl
         raise InputError(where, f"more rows than the {len(names)} fixed effects", f"{n} rows")
     length = np.linalg.norm(design, axis=0)
     pivots = np.abs(np.linalg.qr(design / np.where(length > 0, length, 1.0))[1].diagonal())
-    lost = [name for name, pivot in zip(names, pivots, strict=True) if pivot < 1e-9]
-    if lost:
-        do = "Leave out what the others determine."
-        raise InputError(f"{where}: fixed", "columns that do not determine one another", ", ".join(lost), do=do)
+    dependent = [name for name, pivot in zip(names, pivots, strict=True) if pivot < 1e-9]
+    if dependent:
+        do = "Remove the columns that are linear combinations of others."
+        raise InputError(f"{where}: fixed", "columns that do not determine one another", ", ".join(dependent), do=do)
     return names, design
 
 
 def _factor(name: str, labels: ArrayLike, n: int, *, where: str) -> tuple[Codes, int]:
+    """Validated codes of a grouping factor."""
     codes, n_levels = group_codes(labels, n, where=where, name=name)
     if not 1 < n_levels < n:
         raise InputError(f"{where}: {name}", f"at least 2 levels and fewer than the {n} rows", f"{n_levels} levels")
     return codes, n_levels
 
 
-def _refuse_confounded(at: State, names: list[str], *, where: str) -> None:
-    """The matrices of the factors and of the residual must be linearly independent; `at` has all ratios 1."""
-    full = completed(at.traces, at.trace, at.df, np.ones(len(names)))
+def _refuse_confounded(unit_state: State, names: list[str], *, where: str) -> None:
+    """Raise if the matrices of the factors and the residual are linearly dependent, given the state at ratios of 1."""
+    full = completed(unit_state.traces, unit_state.trace, unit_state.df, np.ones(len(names)))
     length = np.sqrt(np.maximum(full.diagonal(), 0.0))
     if (length == 0).any() or np.linalg.eigvalsh(full / np.outer(length, length))[0] < CONFOUNDED:
         found = "variances of " + ", ".join(names) + " that cannot be told apart on these rows"
-        do = "Leave out the factor whose levels another one repeats."
+        do = "Remove the factor that repeats the levels of another one."
         raise InputError(f"{where}: random", "grouping factors that differ", found, do=do)
 
 
-def _satterthwaite(at: State, ratios: Floats, residual: float) -> tuple[Floats, Floats]:
-    """Derivatives of the covariance in the variances above 0, and the covariance of these variances."""
-    kept = np.concatenate(([True], ratios > SINGULAR))
-    traces = completed(at.traces, at.trace, at.df, ratios)[np.ix_(kept, kept)]
-    squares = completed(at.squares, at.square_by, at.square, ratios)[np.ix_(kept, kept)]
+def _satterthwaite(optimum: State, ratios: Floats, residual: float) -> tuple[Floats, Floats]:
+    """Derivatives of the covariance with respect to the variances above 0, and the covariance of these variances."""
+    positive_components = np.concatenate(([True], ratios > SINGULAR))
+    traces = completed(optimum.traces, optimum.trace, optimum.df, ratios)[
+        np.ix_(positive_components, positive_components)
+    ]
+    squares = completed(optimum.squares, optimum.square_by, optimum.square, ratios)[
+        np.ix_(positive_components, positive_components)
+    ]
     hessian = (2 * squares / residual - traces) / residual**2
-    own = np.linalg.inv(at.covariance) - np.tensordot(ratios, at.spread_by, 1)
-    slopes = at.covariance @ np.concatenate((own[None], at.spread_by))[kept] @ at.covariance
+    residual_derivative = np.linalg.inv(optimum.covariance) - np.tensordot(ratios, optimum.spread_by, 1)
+    slopes = (
+        optimum.covariance
+        @ np.concatenate((residual_derivative[None], optimum.spread_by))[positive_components]
+        @ optimum.covariance
+    )
     positive = bool(np.linalg.eigvalsh(hessian * residual**2)[0] > 0)
     return slopes, 2 * np.linalg.inv(hessian) if positive else np.full_like(hessian, nan)
 
 
 def _undefined(names: tuple[str, ...], random: list[str], n: int, reml: bool, note: codes.Text) -> MixedModel:
+    """Model without a solution."""
     p, k = len(names), len(random) + 1
     empty = dict.fromkeys([*random, RESIDUAL], nan)
     slopes = np.full((k, p, p), nan)
@@ -246,6 +381,7 @@ def _undefined(names: tuple[str, ...], random: list[str], n: int, reml: bool, no
 
 
 def _noted(model: MixedModel) -> MixedModel:
+    """Add notes on singular fits."""
     notes = [codes.note("singular", factor=name) for name in model.singular]
     if np.isnan(model.uncertainty).any():
         notes.append(codes.note("undefined_df"))

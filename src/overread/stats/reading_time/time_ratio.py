@@ -1,4 +1,4 @@
-"""Reading time: the ratio of geometric means of two arms when readers and cases are a sample of those to come."""
+"""Reading time: ratio of the geometric means of two arms for a population of readers and cases."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, group_codes, score_array, truth_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.reader_studies.reader_means import differences, in_both, levels_of, paired_t, two_arms
 from overread.stats.reading_time.crossed_effects import FixedEffect, MixedModel, mixed_model
+from overread.stats.result_text import described
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSummary:
-    """Reading times as they are, per arm, and the simplest comparison: one number per reader."""
+    """Observed reading times of each arm (in seconds), and paired comparisons by case and by reader."""
 
     geometric_mean: dict[str, float]  # seconds
     median: dict[str, float]
@@ -31,7 +33,33 @@ class TimeSummary:
 
 @dataclass(frozen=True, slots=True)
 class ReadingTime:
-    """The ratio of geometric mean times, `arms[0]` over `arms[1]`, with all that the model says."""
+    """Ratio of the geometric mean reading times of two arms, with the underlying model.
+
+    Attributes
+    ----------
+    ratio : Estimate
+        Ratio of arm 0 to arm 1, null value 1; with `truth`, in absent cases.
+    df : float
+        Satterthwaite's degrees of freedom of `ratio`.
+    arms : tuple of str
+        Names of the arms.
+    fixed : dict of str to FixedEffect
+        Effects on log seconds.
+    components : dict of str to float
+        Variances of log seconds.
+    summary : TimeSummary
+        Observed times.
+    ratio_present : Estimate or None
+        With `truth`: ratio in present cases.
+    ratio_of_ratios : Estimate or None
+        With `truth`: ratio in present cases divided by that in absent cases.
+
+    Notes
+    -----
+    `reading_time_ratio` returns this result.
+    """
+
+    __repr__ = described
 
     ratio: Estimate  # null 1; with truth: in absent cases
     df: float  # Satterthwaite's, of `ratio`
@@ -44,10 +72,11 @@ class ReadingTime:
 
     @property
     def geometric_mean(self) -> dict[str, float]:
-        """Seconds per arm, over the reads as they are."""
+        """Geometric mean of the observed seconds of each arm."""
         return self.summary.geometric_mean
 
 
+@named()
 def reading_time_ratio(
     seconds: ArrayLike,
     *,
@@ -59,35 +88,58 @@ def reading_time_ratio(
     truth: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> ReadingTime:
-    """The ratio of geometric mean reading times of two arms, aided over unaided, for readers and cases to come.
+    """Ratio of the geometric mean reading times of two arms.
+
+    The estimand is the ratio, aided over unaided, in the population of readers and cases.
 
     Parameters
     ----------
-    seconds : float (n_reads,), above 0.
-    arm : (n_reads,), two names. "unaided" is the denominator; without it the first in order is, see `.arms`.
-    reader, case : (n_reads,), labels.
-    period, sequence : (n_reads,), labels of a crossover, fixed effects against the first period and the sequence that
-        starts with the denominator arm.
-    truth : bool (n_reads,), whether the case is present; then the ratio may differ between absent and present cases.
+    seconds : array_like of float, shape (n_reads,)
+        Reading time of each read in seconds, above 0.
+    arm : array_like, shape (n_reads,)
+        Arm of each read, two names. "unaided" is the denominator; without it, the first name in sorted order.
+    reader : array_like, shape (n_reads,)
+        Reader of each read.
+    case : array_like, shape (n_reads,)
+        Case of each read.
+    period : array_like, shape (n_reads,), optional
+        Period of a crossover design; fixed effects relative to the first period.
+    sequence : array_like, shape (n_reads,), optional
+        Sequence of a crossover design; fixed effects relative to the sequence that starts with the denominator arm.
+    truth : array_like of bool, shape (n_reads,), optional
+        Reference standard of the case of each read; the ratio may then differ between absent and present cases.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
-    ReadingTime. The model of log seconds has arm, period and sequence fixed, and reader, case and reader by arm random,
-    by REML; `.ratio` has its interval and p from t with Satterthwaite's df, se by the delta method. Fewer than two
-    readers in both arms: NaN with a note. A variance estimated as 0 is said in the note; where it is that of reader by
-    arm, df count reads, and `.summary.reader_means` is the test that does not rest on it.
+    ReadingTime
+        Ratio with interval and p value from t with Satterthwaite's degrees of freedom, and standard error by the delta
+        method. NaN with a note for fewer than two readers with reads in both arms.
 
     Raises
     ------
-    InputError on seconds that are missing, 0 or negative, on one arm or more than two, and on effects that cannot be
-    told apart (a period that is the arm).
+    InputError
+        If a time is missing or not above 0, there are not exactly two arms, or effects are not identified (such as a
+        period that equals the arm).
 
     Notes
     -----
-    Without reader by arm the reads of a reader would count as independent and p would be far too small; it cannot be
-    left out. Assumes log-normal times. Kuznetsova, Brockhoff & Christensen (2017) doi:10.18637/jss.v082.i13; Barr,
-    Levy, Scheepers & Tily (2013) doi:10.1016/j.jml.2012.11.001. Checked against lme4 1.1.31 with lmerTest 3.1.3.
+    The model of log seconds has fixed effects of arm, period and sequence and random effects of reader, case and
+    reader-by-arm, fitted by REML. Without reader-by-arm, the reads of a reader would count as independent and p would
+    be far too small. If its variance is estimated as 0, the degrees of freedom count reads; the note states this, and
+    `summary.reader_means` is the test that does not depend on it. Times are assumed to be log-normal. Checked against
+    lme4 1.1.31 with lmerTest 3.1.3.
 
+    References
+    ----------
+    * Kuznetsova A, Brockhoff PB, Christensen RHB (2017). lmerTest package: tests in linear mixed effects models.
+      Journal of Statistical Software 82(13). doi:10.18637/jss.v082.i13
+    * Barr DJ, Levy R, Scheepers C, Tily HJ (2013). Random effects structure for confirmatory hypothesis testing: keep
+      it maximal. Journal of Memory and Language 68:255-278. doi:10.1016/j.jml.2012.11.001
+
+    Examples
+    --------
     >>> seconds = [30, 24, 41, 37, 52, 50, 36, 27, 47, 39, 66, 52]
     >>> result = reading_time_ratio(seconds, arm=["unaided", "aided"] * 6, reader=[1, 1, 2, 2, 3, 3] * 2,
     ...                       case=["a"] * 6 + ["b"] * 6)
@@ -116,17 +168,18 @@ def reading_time_ratio(
 
 
 def _seconds(seconds: ArrayLike, *, where: str) -> Floats:
+    """Validated reading times."""
     time = score_array(seconds, (np.size(seconds),), where=where, name="seconds")
     wrong = np.flatnonzero(time <= 0)
     if wrong.size:
         shown = [f"read {i}: {time[i]:g}" for i in wrong[:6]]
-        do = "A time of 0 was not measured: leave the read out, and count it."
+        do = "A time of 0 was not measured: exclude the read and report the number."
         raise InputError(f"{where}: seconds", "times above 0", f"{wrong.size} of {time.size}", examples=shown, do=do)
     return time
 
 
 def _too_few(aided: Bools, readers: Codes, n_readers: int) -> codes.Text:
-    """Why the readers are no sample that a spread could be seen in, or ""."""
+    """Reason why the variance between readers cannot be estimated, or ""."""
     both = int(in_both(aided, readers, n_readers).sum())
     if n_readers < 2:
         return codes.note("one_reader")
@@ -141,13 +194,13 @@ def _fixed(
     *,
     where: str,
 ) -> dict[str, Floats]:
-    """The columns of the design; each level but the first of period and sequence is one."""
+    """Columns of the design; each level of period and sequence except the reference is a column."""
     columns: dict[str, Floats] = {f"arm {arms[0]}": aided.astype(np.float64)}
     if present is not None:
         if present.shape != aided.shape:
             raise InputError(f"{where}: truth", f"one value for each of {aided.size} reads", f"shape {present.shape}")
         columns |= {"truth": present.astype(np.float64), f"arm {arms[0]} x truth": (aided & present).astype(np.float64)}
-    first = ~aided  # reads of the unaided arm in the first period, so far as there are periods
+    first = ~aided  # reads of the unaided arm, in the first period if periods are given
     for name, labels in zip(("period", "sequence"), order, strict=True):
         if labels is None:
             continue
@@ -160,25 +213,25 @@ def _fixed(
 
 
 def _random(aided: Bools, readers: Codes, cases: Codes, present: Bools | None) -> tuple[dict[str, Codes], codes.Text]:
-    """The grouping factors, without those of one level or with one read in each, which are part of the residual."""
+    """Grouping factors, without those of one level or with one read per level, which are part of the residual."""
     factors = {"reader": readers, "case": cases, "reader by arm": 2 * readers + aided}
     if present is not None:
         factors |= {
             "reader by truth": 2 * readers + present,
             "reader by arm by truth": 4 * readers + 2 * aided + present,
         }
-    kept, notes = {}, []
+    usable, notes = {}, []
     for name, levels in factors.items():
         n_levels = np.unique(levels).size
         if 1 < n_levels < levels.size:
-            kept[name] = levels
+            usable[name] = levels
         else:
             notes.append(codes.note("no_case_factor") if n_levels == 1 else codes.note("in_residual", factor=name))
-    return kept, codes.notes(*notes)
+    return usable, codes.notes(*notes)
 
 
 def _weights(arms: tuple[str, str], present: Bools | None) -> list[dict[str, float]]:
-    """The ratio in absent cases, in present cases, and one over the other, as combinations of fixed effects."""
+    """Ratio in absent cases, in present cases, and their ratio, as linear combinations of fixed effects."""
     main, joint = f"arm {arms[0]}", f"arm {arms[0]} x truth"
     return [{main: 1.0}] if present is None else [{main: 1.0}, {main: 1.0, joint: 1.0}, {joint: 1.0}]
 
@@ -186,6 +239,7 @@ def _weights(arms: tuple[str, str], present: Bools | None) -> list[dict[str, flo
 def _ratio(
     model: MixedModel, weights: dict[str, float], arms: tuple[str, str], note: codes.Text, *, confidence: float
 ) -> Estimate:
+    """Estimate of a ratio from a linear combination of fixed effects."""
     c = model.contrast(weights, confidence=confidence)
     method = codes.methods(
         codes.method("ratio_of_geometric_means", arm=arms[0], base=arms[1]),
@@ -193,10 +247,10 @@ def _ratio(
         codes.method("scale_log_t", df=round(c.df, 1)) if isfinite(c.df) else None,
     )
     note = codes.notes(note, model.note)
-    deciding = "reader by arm" if f"arm {arms[0]}" in weights else "reader by arm by truth"
-    if deciding in model.singular:
+    error_term = "reader by arm" if f"arm {arms[0]}" in weights else "reader by arm by truth"
+    if error_term in model.singular:
         note = codes.notes(note, codes.note("df_counts_reads"))
-    with np.errstate(over="ignore"):  # with a fraction of a degree of freedom the limits are 0 and infinity
+    with np.errstate(over="ignore"):  # with less than one degree of freedom the limits may be 0 and infinity
         value, low, high = np.exp([c.value, c.low, c.high]).tolist()
     return Estimate(value, low, high, se=value * c.se, p=c.p, method=method, note=note)
 
@@ -204,6 +258,7 @@ def _ratio(
 def _summary(
     time: Floats, arms: tuple[str, str], aided: Bools, labels: tuple[Codes, Codes], *, confidence: float
 ) -> TimeSummary:
+    """Observed times and paired comparisons."""
     logs, (readers, cases) = np.log(time), labels
     both = {arms[0]: aided, arms[1]: ~aided}
     pairs = differences(logs, aided, np.unique(readers * (int(cases.max()) + 1) + cases, return_inverse=True)[1])

@@ -1,9 +1,9 @@
-"""The likelihood of crossed random intercepts in their variance ratios, its exact derivatives and its maximum.
+"""Likelihood of crossed random intercepts as a function of variance ratios: exact derivatives and maximum.
 
-The covariance of the outcomes is s2 (I + sum_k r_k Z_k Z_k'), Z_k the indicator columns of grouping factor k and r_k
-the ratio of its variance to the residual one. The factor with most levels (the cases) is eliminated in closed form, for
-its own block is diagonal; what is left to factorise is as small as the other factors together. Once the sums of
-products are made, the number of rows no longer matters.
+The covariance of the outcomes is s2 (I + sum_k r_k Z_k Z_k'), where Z_k are the indicator columns of grouping factor k
+and r_k is the ratio of its variance to the residual variance. The factor with the most levels (usually the cases) is
+eliminated in closed form, because its block is diagonal; the remaining matrix has as many rows as the other factors
+have levels. After the sums of products are computed, the cost does not depend on the number of rows.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from overread.stats.arrays import Codes, Floats
 
 STEPS = 200
-LARGE = 1e9  # a variance that many times the residual one: the factors leave no residual
-DONE = 1e-13  # the fall in the criterion that another step promises
+LARGE = 1e9  # variance ratio at which the factors leave no residual variation
+DONE = 1e-13  # expected decrease of the criterion at which the iterations end
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Products:
-    """Sums of products of F = (Z of the smaller factors, X, y) with itself and with the largest factor's columns."""
+    """Sums of products of F = (Z of the smaller factors, X, y) with itself and with the largest factor."""
 
     n: int
     p: int  # columns of X, orthonormal
@@ -35,7 +35,7 @@ class Products:
 
 
 def products(x: Floats, y: Floats, groups: list[tuple[Codes, int]]) -> Products:
-    """The sums of products of x (n, p), y (n,) and the grouping factors (codes (n,), n_levels)."""
+    """Sums of products of x (n, p), y (n,) and grouping factors (codes (n,), n_levels)."""
     order = np.argsort([n_levels for _, n_levels in groups], kind="stable")
     *smaller, (largest, n_largest) = [groups[k] for k in order]
     right = np.column_stack((x, y))
@@ -59,10 +59,10 @@ def products(x: Floats, y: Floats, groups: list[tuple[Codes, int]]) -> Products:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """The criterion at given ratios with what its derivatives are made of, the residual variance taken as 1.
+    """Criterion at given ratios, and the terms of its derivatives, for a residual variance of 1.
 
     With P = V^-1 - V^-1 X (X'V^-1X)^-1 X'V^-1 and V_k = Z_k Z_k': trace_k = tr(P V_k), square_k = y'P V_k P y,
-    traces_kl = tr(P V_k P V_l), squares_kl = y'P V_k P V_l P y. Under maximum likelihood V^-1 stands for P in traces.
+    traces_kl = tr(P V_k P V_l), squares_kl = y'P V_k P V_l P y. Under maximum likelihood V^-1 replaces P in traces.
     """
 
     df: int  # n - p, or n under maximum likelihood
@@ -83,27 +83,27 @@ class State:
 
     @property
     def gradient(self) -> Floats:
-        """The derivative of the criterion in the ratios."""
+        """Derivative of the criterion with respect to the ratios."""
         return self.trace - self.df * self.square_by / self.square
 
     @property
     def hessian(self) -> Floats:
-        """The second derivative of the criterion in the ratios."""
+        """Second derivative of the criterion with respect to the ratios."""
         outer = np.outer(self.square_by, self.square_by) / self.square**2
         return self.df * (2 * self.squares / self.square - outer) - self.traces
 
     @property
     def expected(self) -> Floats:
-        """What the hessian is on average: never negative, so a step along it always leads down."""
+        """Expected second derivative; positive semidefinite, so that a step along it decreases the criterion."""
         return self.traces - np.outer(self.trace, self.trace) / self.df
 
 
 def state(data: Products, ratios: Floats, *, reml: bool) -> State:
-    """The criterion and the parts of its derivatives at these ratios (n_factors,), the largest factor last.
+    """Criterion and terms of its derivatives at these ratios (n_factors,), the largest factor last.
 
-    H = I + r Z Z' has the largest factor only. V = H + U U' with U the scaled columns of the others, so that with
-    N = [U X]'H^-1 [U X] + (I, 0) and its Cholesky factor every product through P is a product through H^-1 less one of
-    two half-products; without the rows of X in them it is the product through V^-1.
+    H = I + r Z Z' contains the largest factor only. V = H + U U', where U are the scaled columns of the others. With N
+    = [U X]'H^-1 [U X] + (I, 0) and its Cholesky factor, every product through P is a product through H^-1 minus a
+    product of two half-products; without the rows of X in these it is the product through V^-1.
     """
     q, m = data.owner.size, data.owner.size + data.p
     shrink = 1 / (1 + ratios[-1] * data.sizes)
@@ -136,7 +136,7 @@ def state(data: Products, ratios: Floats, *, reml: bool) -> State:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """Products of the columns through P or V^-1: those through H^-1 less those of the half-products."""
+    """Products of columns through P or V^-1: those through H^-1 minus those of the half-products."""
 
     data: Products
     diagonal: Floats  # (n_levels,), Z'H^-1 Z of the largest factor
@@ -152,7 +152,7 @@ class Blocks:
 
     @property
     def outside(self) -> Floats:
-        """Z'PF (n_levels, m + 1), Z of the largest factor."""
+        """Z'PF (n_levels, m + 1), with Z of the largest factor."""
         width = len(self.cross)
         return self.joined - self.half[:, width:].T @ self.half[:, :width]
 
@@ -184,13 +184,14 @@ class Blocks:
 
 
 def _bordered(inner: Floats, edge: Floats, corner: float) -> Floats:
+    """Matrix with a border row and column."""
     return np.block([[inner, edge[:, None]], [edge[None], np.array([[corner]])]])
 
 
 def completed(by_pair: Floats, by_one: Floats, total: float, ratios: Floats) -> Floats:
-    """The values of all pairs of components, the residual first, from those of the factors.
+    """Values of all pairs of components, the residual first, from those of the factors.
 
-    Since PVP = P, the values of a component against all others, times their ratios, add up to its own (`by_one`), and
+    Since PVP = P, the values of a component with all others, weighted by their ratios, sum to its own (`by_one`), and
     those to the total.
     """
     edge = by_one - by_pair @ ratios
@@ -199,38 +200,45 @@ def completed(by_pair: Floats, by_one: Floats, total: float, ratios: Floats) -> 
 
 
 def maximise(data: Products, *, reml: bool) -> tuple[Floats, State, bool]:
-    """The variance ratios at the maximum of the (restricted) likelihood, the state there, and whether it was reached.
+    """Variance ratios that maximise the (restricted) likelihood, the state there, and whether the maximum was reached.
 
-    Steps go to the lowest point, among ratios of 0 and more, of the quadratic that fits the criterion: with its
-    expected curvature far away, with its exact one nearby. A step that does not lead down is halved.
+    A step goes to the minimum, over ratios of at least 0, of a quadratic approximation of the criterion, with its
+    expected second derivative far from the maximum and the exact one near it. A step that does not decrease the
+    criterion is halved.
     """
     ratios = np.ones(data.pick.shape[1] + 1)
-    here = state(data, ratios, reml=reml)
+    current = state(data, ratios, reml=reml)
     exact = False
     for _ in range(STEPS):
-        curvature = here.hessian if exact and _positive(here.hessian) else here.expected
-        step = _lowest(curvature, curvature @ ratios - here.gradient) - ratios
-        promise = float(-here.gradient @ step)
-        noise = 1e-14 * here.df * data.cross[-1, -1] / here.square  # of the criterion, from the subtraction in y'Py
-        if promise < max(DONE, noise):
-            return ratios, here, True
-        exact = promise < 0.1
+        curvature = current.hessian if exact and _positive(current.hessian) else current.expected
+        step = _lowest(curvature, curvature @ ratios - current.gradient) - ratios
+        expected_decrease = float(-current.gradient @ step)
+        noise = (
+            1e-14 * current.df * data.cross[-1, -1] / current.square
+        )  # of the criterion, from the subtraction in y'Py
+        if expected_decrease < max(DONE, noise):
+            return ratios, current, True
+        exact = expected_decrease < 0.1
         for halvings in range(40):
-            tried = ratios + step / 2**halvings
-            if tried.max() < LARGE and (there := state(data, tried, reml=reml)).criterion <= here.criterion + noise:
+            candidate = ratios + step / 2**halvings
+            if (
+                candidate.max() < LARGE
+                and (candidate_state := state(data, candidate, reml=reml)).criterion <= current.criterion + noise
+            ):
                 break
         else:
             break
-        ratios, here = tried, there
-    return ratios, here, False
+        ratios, current = candidate, candidate_state
+    return ratios, current, False
 
 
 def _positive(matrix: Floats) -> bool:
+    """Whether a symmetric matrix is positive definite."""
     return bool(np.linalg.eigvalsh(matrix)[0] > 0)
 
 
 def _lowest(curvature: Floats, slope: Floats) -> Floats:
-    """The x >= 0 with the least x'Cx/2 - slope'x: the best over all choices of which are 0; factors are few."""
+    """Minimiser over x >= 0 of x'Cx/2 - slope'x, by enumeration of the active sets (factors are few)."""
     best, least = np.zeros(slope.size), 0.0
     for choice in combinations((False, True), repeat=slope.size):
         free = np.array(choice)

@@ -4,9 +4,3 @@ from .patient_bootstrap import bootstrap_auc as bootstrap_auc
 from .patient_bootstrap import draw_counts as draw_counts
 from .patient_bootstrap import percentile_interval as percentile_interval
 from .patient_bootstrap import rate_replicates as rate_replicates
-from .replicates import Statistic as Statistic
-from .replicates import jackknife_error as jackknife_error
-from .replicates import left_out as left_out
-from .replicates import percentiles as percentiles
-from .replicates import replicated as replicated
-from .replicates import resampled as resampled

@@ -24,6 +24,8 @@ from overread.stats.arrays import (
     weight_array,
 )
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.random_numbers import Random, generator
 from overread.stats.resampling.sorted_resamples import (
     LANES,
     Ranked,
@@ -42,9 +44,7 @@ DRAWS_AT_ONCE = 2**28  # counts in memory (2 bytes each) in bootstrap_auc; the d
 UNDEFINED_ALLOWED = 0.01  # largest proportion of undefined replicates for which there is an interval
 
 
-def draw_counts(
-    cluster: ArrayLike, *, rng: np.random.Generator, replicates: int = 2000, strata: ArrayLike | None = None
-) -> Counts:
+def draw_counts(cluster: ArrayLike, *, rng: Random, replicates: int = 2000, strata: ArrayLike | None = None) -> Counts:
     """Draw patients with replacement and count the draws of each patient in every replicate.
 
     Parameters
@@ -86,6 +86,7 @@ def draw_counts(
     """
     where = "draw_counts"
     _check_replicates(replicates, where)
+    rng = generator(rng, where=where)
     n_cases = np.asarray(cluster).shape[0]
     groups = groups_of(n_cases, cluster, strata, where=where)
     counts = np.zeros((replicates, groups.n_clusters), dtype=np.uint16)
@@ -106,7 +107,7 @@ def draw_counts(
 def bootstrap(
     statistic: Callable[..., ArrayLike],
     *arrays: ArrayLike,
-    rng: np.random.Generator,
+    rng: Random,
     cluster: ArrayLike | None = None,
     strata: ArrayLike | None = None,
     replicates: int = 2000,
@@ -177,7 +178,7 @@ def bootstrap_auc(
     y: ArrayLike,
     scores: ArrayLike,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     cluster: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     strata: ArrayLike | None = None,
@@ -231,6 +232,7 @@ def bootstrap_auc(
     """
     n_cases = np.asarray(y).shape[-1]
     _check_replicates(replicates, "bootstrap_auc")
+    rng = generator(rng, where="bootstrap_auc")  # once: the parts below go on with it
     labels = np.arange(n_cases) if cluster is None else cluster
     codes, n_clusters = group_codes(labels, n_cases, where="bootstrap_auc")
     step = max(LANES, DRAWS_AT_ONCE // max(n_clusters, 1))
@@ -415,6 +417,7 @@ def _fixed_rates(fixed: ArrayLike, where: str) -> Floats:
     return rates
 
 
+@named("")
 def percentile_interval(
     replicates: ArrayLike, *, value: float = nan, confidence: float = 0.95, undefined_because: codes.Text = codes.NONE
 ) -> Estimate:

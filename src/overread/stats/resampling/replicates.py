@@ -10,6 +10,7 @@ import numpy as np
 from overread import codes
 from overread.stats.arrays import Floats
 from overread.stats.estimate import Estimate
+from overread.stats.random_numbers import Random
 from overread.stats.resampling.patient_bootstrap import draw_counts, percentile_interval
 from overread.stats.sampling_design import Sampling
 
@@ -20,7 +21,7 @@ NOTHING = 1e-24  # variances below this are rounding error
 NO_SPREAD = codes.note("zero_variance")
 
 
-def replicated(statistic: Statistic, sample: Sampling, *, rng: np.random.Generator, replicates: int) -> Floats:
+def replicated(statistic: Statistic, sample: Sampling, *, rng: Random, replicates: int) -> Floats:
     """Bootstrap replicates of a statistic, with patients as the resampling unit.
 
     Parameters
@@ -113,9 +114,7 @@ def jackknife_error(without: Floats) -> float:
     return float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
 
 
-def resampled(
-    statistic: Statistic, sample: Sampling, *, rng: np.random.Generator, replicates: int, confidence: float
-) -> Estimate:
+def resampled(statistic: Statistic, sample: Sampling, *, rng: Random, replicates: int, confidence: float) -> Estimate:
     """Estimate of a statistic with the percentile interval of bootstrap replicates over patients.
 
     Parameters

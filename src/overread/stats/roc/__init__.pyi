@@ -1,9 +1,5 @@
 from .auc_comparison import compare_aucs as compare_aucs
 from .auc_comparison import compare_independent_aucs as compare_independent_aucs
-from .delong import groups_of as groups_of
-from .delong import one_class as one_class
-from .delong import placements as placements
-from .delong import stratum_of_cluster as stratum_of_cluster
 from .empirical import AucCovariance as AucCovariance
 from .empirical import RocCurve as RocCurve
 from .empirical import auc as auc

@@ -11,10 +11,12 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.margins import check_test, with_test
 from overread.stats.roc.delong import centred, describe, groups_of, one_class, placements, spread
 
 
+@named("difference in AUC")
 def compare_aucs(
     y: ArrayLike,
     score_a: ArrayLike,
@@ -109,6 +111,7 @@ def compare_aucs(
     return with_test(raw, inf, margin=margin, kind=kind, confidence=confidence)
 
 
+@named("difference in AUC")
 def compare_independent_aucs(
     y_a: ArrayLike,
     score_a: ArrayLike,

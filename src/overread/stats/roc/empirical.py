@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from overread import codes
 from overread.stats.arrays import Floats, check_confidence, group_codes, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 from overread.stats.roc.auc_comparison import compare_aucs, compare_independent_aucs
 from overread.stats.roc.auc_interval import auc_estimate, check_interval
 from overread.stats.roc.delong import centred, describe, groups_of, one_class, placements, satterthwaite, spread
@@ -53,6 +55,8 @@ class AucCovariance:
     `auc_covariance` returns this result and gives the formula.
     """
 
+    __repr__ = described
+
     aucs: Floats  # (n_raters,)
     covariance: Floats  # (n_raters, n_raters)
     method: codes.Text = codes.NONE
@@ -81,12 +85,15 @@ class RocCurve:
     `roc_curve` returns this result.
     """
 
+    __repr__ = described
+
     false_positive_rate: Floats  # (n_points,)
     true_positive_rate: Floats  # (n_points,)
     threshold: Floats  # (n_points,), falling, the first one infinite
     note: codes.Text = codes.NONE
 
 
+@named("AUC")
 def auc(
     y: ArrayLike,
     score: ArrayLike,

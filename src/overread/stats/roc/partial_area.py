@@ -11,10 +11,12 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, score_array, truth_array
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
 from overread.stats.roc.delong import describe, groups_of, one_class, spread
 
 
+@named("partial AUC")
 def partial_auc(
     y: ArrayLike,
     score: ArrayLike,

@@ -20,6 +20,8 @@ from overread.stats.arrays import (
     weight_array,
 )
 from overread.stats.estimate import Estimate
+from overread.stats.estimate_names import named
+from overread.stats.result_text import described
 from overread.stats.roc.auc_interval import auc_estimate, check_interval
 from overread.stats.roc.delong import describe, groups_of, placements, satterthwaite, spread
 
@@ -43,6 +45,8 @@ class PairsWithin:
     -----
     `pairs_within` returns this result.
     """
+
+    __repr__ = described
 
     auc: float
     influence: Floats  # (n_cases,), 0 where a case is in no pair
@@ -121,6 +125,7 @@ def _members(strata: Codes, usable: Bools) -> list[Codes]:
     return [members for members in groups if usable[strata[members[0]]]]
 
 
+@named("AUC within strata")
 def stratified_auc(
     y: ArrayLike,
     score: ArrayLike,

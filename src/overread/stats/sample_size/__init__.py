@@ -1,4 +1,4 @@
-"""How many patients, cases and readers a study needs."""
+"""Sample size and power: AUCs, rates, paired comparisons and reader studies."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How many patients a study needs: one AUC, sensitivity and specificity, paired calls, paired AUCs, readers."""
+"""Sample size for an AUC, a rate, and a paired comparison of rates."""
 
 from __future__ import annotations
 
@@ -63,7 +63,23 @@ VARIANCES = ("hanley-mcneil", "hanley-mcneil-large", "obuchowski")
 
 @dataclass(frozen=True, slots=True)
 class NeededCases:
-    """Cases that a rate is about, all cases among which so many are found, and the former before rounding."""
+    """Number of cases for a rate.
+
+    Attributes
+    ----------
+    cases : int
+        Cases of the class that the rate refers to.
+    total : int
+        All cases among which as many cases of that class are expected.
+    exact : float
+        Number of cases before rounding and before the design effect.
+    method : str
+        Assumptions.
+
+    Notes
+    -----
+    `rate_sample_size` and `mcnemar_sample_size` return this result.
+    """
 
     cases: int
     total: int
@@ -82,18 +98,52 @@ def auc_sample_size(
     design_effect: float = 1.0,
     confidence: float = 0.95,
 ) -> Needed:
-    """Cases with and without the finding for an AUC's interval of a given width, or to tell the AUC from another.
+    """Number of present and absent cases for an AUC: for an interval of given width, or a test against a null value.
 
-    Parameters: auc expected; either width of its interval (from limit to limit) or null, the AUC to be told from by a
-    two-sided test of level 1 - confidence with this power; ratio absent : present; variance "hanley-mcneil" (the whole
-    formula, smallest whole number), "hanley-mcneil-large" (its leading term) or "obuchowski" (binormal ratings, more
-    cautious for AUCs below 0.9); design_effect, see `design_effect`.
-    Returns a Needed; `exact` is the number with the finding before rounding and before the design effect.
-    Raises InputError for an AUC outside (0, 1), none or both of null and width, a null equal to the AUC.
-    Assumes independent patients and a Wald interval or test.
-    Hanley & McNeil (1982) doi:10.1148/radiology.143.1.7063747; Obuchowski, Lieber & Wians (2004)
-    doi:10.1373/clinchem.2004.031823. Checked against the formulas in R 4.2.2 and pROC 1.18.0 power.roc.test.
+    Parameters
+    ----------
+    auc : float
+        Expected AUC, in (0, 1).
+    null : float, optional
+        Null value of the two-sided test at level 1 - `confidence`. Exactly one of `null` and `width` is required.
+    width : float, optional
+        Width of the interval, from limit to limit.
+    ratio : float, default 1.0
+        Absent cases per present case.
+    power : float, default 0.8
+        Power of the test.
+    variance : {"hanley-mcneil", "hanley-mcneil-large", "obuchowski"}, default "hanley-mcneil"
+        Variance of the AUC: complete formula, its leading term, or that of binormal ratings (larger for AUCs below
+        0.9).
+    design_effect : float, default 1.0
+        Factor by which the number is inflated for several images per patient (see `design_effect`).
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    Needed
+        Numbers of cases; `exact` is the number of present cases before rounding and before the design effect.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range, not exactly one of `null` and `width` is given, or `null` equals `auc`.
+
+    Notes
+    -----
+    Assumes independent patients and a Wald interval or test. Checked against the formulas in R 4.2.2 and pROC 1.18.0,
+    `power.roc.test`.
+
+    References
+    ----------
+    * Hanley JA, McNeil BJ (1982). The meaning and use of the area under a receiver operating characteristic (ROC)
+      curve. Radiology 143:29-36. doi:10.1148/radiology.143.1.7063747
+    * Obuchowski NA, Lieber ML, Wians FH (2004). ROC curves in Clinical Chemistry: uses, misuses, and possible
+      solutions. Clinical Chemistry 50:1118-1125. doi:10.1373/clinchem.2004.031823
+
+    Examples
+    --------
     >>> auc_sample_size(0.8, null=0.7, power=0.9).present
     127
     >>> auc_sample_size(0.85, width=0.1, ratio=9.0).total
@@ -147,8 +197,10 @@ def _variance_method(variance: str) -> codes.Text:
 
 
 def auc_variance(auc: float, present: float, absent: float, variance: str) -> float:
-    """What the variance of an AUC is expected to be, before there are data.
+    """Expected variance of an AUC, for planning before data are available.
 
+    Examples
+    --------
     >>> round(auc_variance(0.8, 50, 50, "hanley-mcneil"), 6)
     0.00198
     """
@@ -171,16 +223,49 @@ def rate_sample_size(
     design_effect: float = 1.0,
     confidence: float = 0.95,
 ) -> NeededCases:
-    """Cases for a rate's interval of a given half width: sensitivity, specificity, or any proportion.
+    """Number of cases for the interval of a rate (sensitivity, specificity or another proportion).
 
-    Parameters: rate expected; half_width of its interval; share of all cases that the rate is about (the prevalence for
-    a sensitivity, 1 - prevalence for a specificity); interval "wald" (the formula of the paper) or "wilson" (half the
-    width of the interval that overread reports, which near 1 needs more); design_effect, see `design_effect`.
-    Returns a NeededCases. Raises InputError outside (0, 1). Assumes independent patients.
-    Buderer (1996) doi:10.1111/j.1553-2712.1996.tb03538.x. Checked against the formula in R 4.2.2.
+    Parameters
+    ----------
+    rate : float
+        Expected rate, in (0, 1).
+    half_width : float
+        Half of the width of the interval.
+    share : float, default 1.0
+        Proportion of all cases that the rate refers to: the prevalence for a sensitivity, 1 - prevalence for a
+        specificity.
+    interval : {"wald", "wilson"}, default "wald"
+        Interval. "wilson" is the interval that overread reports, which needs more cases for rates near 1.
+    design_effect : float, default 1.0
+        Factor by which the number is inflated for several images per patient (see `design_effect`).
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    >>> rate_sample_size(0.9, half_width=0.05, share=0.1)
-    NeededCases(cases=139, total=1390, exact=138.29..., method='CI of half width 0.05, Wald interval, confidence 0.95')
+    Returns
+    -------
+    NeededCases
+        Numbers of cases.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range or `interval` is unknown.
+
+    Notes
+    -----
+    Assumes independent patients. Checked against the formula in R 4.2.2.
+
+    References
+    ----------
+    * Buderer NMF (1996). Statistical methodology: I. Incorporating the prevalence of disease into the sample size
+      calculation for sensitivity and specificity. Academic Emergency Medicine 3:895-900.
+      doi:10.1111/j.1553-2712.1996.tb03538.x
+
+    Examples
+    --------
+    >>> result = rate_sample_size(0.9, half_width=0.05, share=0.1)
+    >>> result.cases, result.total, round(result.exact, 2)
+    (139, 1390, 138.29)
     """
     where = "rate_sample_size"
     for name, value in (("rate", rate), ("half_width", half_width), ("share", share / 2)):
@@ -202,6 +287,7 @@ def rate_sample_size(
 
 
 def _wilson_half(rate: float, n: float, confidence: float) -> float:
+    """Half of the width of the Wilson score interval."""
     low, high = wilson(rate, n, confidence)
     return (high - low) / 2
 
@@ -215,13 +301,44 @@ def mcnemar_sample_size(
     design_effect: float = 1.0,
     confidence: float = 0.95,
 ) -> NeededCases:
-    """Pairs of calls needed to tell two raters' rates apart on the same cases (McNemar's test).
+    """Number of paired calls for McNemar's test of two raters on the same cases.
 
-    Parameters: only_a, only_b, the shares of cases that A alone and B alone calls rightly; power of the two-sided test
-    of level 1 - confidence; share of all cases that the rate is about (the prevalence for a sensitivity);
-    design_effect. Returns a NeededCases. Raises InputError when the shares are equal or sum to more than 1.
-    Assumes independent patients. Connor (1987) doi:10.2307/2531961. Checked against the formula in R 4.2.2.
+    Parameters
+    ----------
+    only_a : float
+        Proportion of cases that only A calls correctly.
+    only_b : float
+        Proportion of cases that only B calls correctly.
+    power : float, default 0.8
+        Power of the two-sided test at level 1 - `confidence`.
+    share : float, default 1.0
+        Proportion of all cases that the rate refers to, such as the prevalence for a sensitivity.
+    design_effect : float, default 1.0
+        Factor by which the number is inflated for several images per patient (see `design_effect`).
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    NeededCases
+        Numbers of cases.
+
+    Raises
+    ------
+    InputError
+        If the proportions are equal, negative or sum to more than 1, or another value is out of range.
+
+    Notes
+    -----
+    Assumes independent patients. Checked against the formula in R 4.2.2.
+
+    References
+    ----------
+    * Connor RJ (1987). Sample size for testing differences in proportions for the paired-sample design. Biometrics
+      43:207-211. doi:10.2307/2531961
+
+    Examples
+    --------
     >>> mcnemar_sample_size(0.12, 0.05).cases
     270
     """
@@ -246,11 +363,31 @@ def mcnemar_sample_size(
 
 
 def design_effect(images_per_patient: float, correlation: float) -> float:
-    """By how much more images are needed when a patient has several, whose results go together.
+    """Design effect of several images per patient: 1 + (images - 1) correlation.
 
-    Parameters: the mean number of images per patient; the correlation of the results of two images of a patient.
-    Returns 1 + (images - 1) correlation. Kish (1965) Survey Sampling.
+    Parameters
+    ----------
+    images_per_patient : float
+        Mean number of images per patient, at least 1.
+    correlation : float
+        Correlation of the results of two images of a patient, in [0, 1].
 
+    Returns
+    -------
+    float
+        Factor by which more images are needed than for independent images.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+
+    Notes
+    -----
+    Kish L (1965). Survey Sampling. Wiley.
+
+    Examples
+    --------
     >>> design_effect(3.6, 0.5)
     2.3
     """

@@ -1,4 +1,4 @@
-"""How many cases tell two AUCs apart on the same cases: from pilot data, or from values assumed beforehand."""
+"""Sample size and power of the comparison of two AUCs on the same cases, from pilot data or assumptions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,25 @@ from overread.stats.sample_size.common_result import Needed, check_design, check
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AucPair:
-    """Two AUCs and their covariance for one present case: present + absent / ratio, both (2, 2)."""
+    """Two AUCs and their covariance for one present case, present + absent / ratio.
+
+    Attributes
+    ----------
+    aucs : tuple of float
+        AUCs of A and B.
+    present : ndarray of float64, shape (2, 2)
+        Contribution of the present cases to the covariance.
+    absent : ndarray of float64, shape (2, 2)
+        Contribution of the absent cases to the covariance.
+    ratio : float
+        Absent cases per present case.
+    method : str
+        Origin of the values.
+
+    Notes
+    -----
+    `pilot_pair` and `assumed_pair` return this result.
+    """
 
     aucs: tuple[float, float]
     present: Floats
@@ -27,25 +45,66 @@ class AucPair:
     method: codes.Text
 
     def variances(self, ratio: float, null: str = "first") -> tuple[float, float]:
-        """Variance of the difference under the null hypothesis, and as it is, for one present case."""
+        """Variance of the difference under the null hypothesis and under the alternative, for one present case.
+
+        Parameters
+        ----------
+        ratio : float
+            Absent cases per present case.
+        null : {"first", "delong"}, default "first"
+            As for `paired_auc_sample_size`.
+
+        Returns
+        -------
+        null_variance : float
+            Variance under the null hypothesis.
+        variance : float
+            Variance under the alternative.
+        """
         c = self.present + self.absent / ratio
         as_is = float(c[0, 0] + c[1, 1] - 2 * c[0, 1])
         none = float(2 * c[0, 0] - 2 * c[0, 1]) if null == "first" else as_is
-        least = 1e-12 * float(c[0, 0])  # below that it is rounding
+        least = 1e-12 * float(c[0, 0])  # smaller values are rounding error
         return (none if none > least else 0.0), (as_is if as_is > least else 0.0)
 
 
 def pilot_pair(y: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, covariance: str = "delong") -> AucPair:
-    """Two AUCs and their covariance as a pilot study shows them.
+    """Two AUCs and their covariance, estimated from a pilot study.
 
-    Parameters: y truth bool (n_cases,); scores (n_cases,); covariance "delong", or "binormal": that of two binormal
-    curves (fitted as a line of the specificities' probits on the sensitivities', as pROC does) whose scores correlate
-    as the pilot's do. Returns an AucPair. Raises InputError with fewer than two cases of a class, or when a score
-    separates the classes (no binormal curve).
-    DeLong, DeLong & Clarke-Pearson (1988) doi:10.2307/2531595; Obuchowski & McClish (1997)
-    doi:10.1002/(SICI)1097-0258(19970715)16:13<1529::AID-SIM565>3.0.CO;2-H.
-    Checked against pROC 1.18.0 power.roc.test.
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard of each case: True (or 1) means that the finding is present.
+    score_a, score_b : array_like of float, shape (n_cases,)
+        Scores A and B of each case.
+    covariance : {"delong", "binormal"}, default "delong"
+        Covariance of DeLong et al. (1988), or that of two binormal curves, fitted as in pROC by a line of the probits
+        of specificity on those of sensitivity, with the correlations of the scores in the pilot.
 
+    Returns
+    -------
+    AucPair
+        The AUCs and their covariance.
+
+    Raises
+    ------
+    InputError
+        If a class has fewer than two cases, a score separates the classes (binormal), or an array has another shape.
+
+    Notes
+    -----
+    Checked against pROC 1.18.0, `power.roc.test`.
+
+    References
+    ----------
+    * DeLong ER, DeLong DM, Clarke-Pearson DL (1988). Comparing the areas under two or more correlated receiver
+      operating characteristic curves: a nonparametric approach. Biometrics 44:837-845. doi:10.2307/2531595
+    * Obuchowski NA, McClish DK (1997). Sample size determination for diagnostic accuracy studies involving binormal ROC
+      curve indices. Statistics in Medicine 16:1529-1542.
+      doi:10.1002/(SICI)1097-0258(19970715)16:13<1529::AID-SIM565>3.0.CO;2-H
+
+    Examples
+    --------
     >>> pair = pilot_pair([1, 1, 0, 0, 0], [5, 3, 4, 2, 1], [5, 1, 3, 4, 2])
     >>> round(pair.aucs[0], 3), pair.ratio
     (0.833, 1.5)
@@ -54,24 +113,24 @@ def pilot_pair(y: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, covarian
     check_word(covariance, ("delong", "binormal"), where=where, name="covariance")
     truth = truth_array(y, where=where)
     a, b = (score_array(s, truth.shape, where=where, name=n) for s, n in ((score_a, "score_a"), (score_b, "score_b")))
-    few = min(int(truth.sum()), int((~truth).sum()))
-    if few < 2:
-        raise InputError(where, "at least two cases of each class", one_class(truth) or f"{few} of one class")
-    (auc_a, placed_a), (auc_b, placed_b) = placements(truth, a), placements(truth, b)
+    smaller_class = min(int(truth.sum()), int((~truth).sum()))
+    if smaller_class < 2:
+        raise InputError(where, "at least two cases of each class", one_class(truth) or f"{smaller_class} of one class")
+    (auc_a, placements_a), (auc_b, placements_b) = placements(truth, a), placements(truth, b)
     ratio = float((~truth).sum() / truth.sum())
     if covariance == "binormal":
         present, absent = _binormal(truth, a, b)
     else:
-        both = np.stack([placed_a, placed_b])
-        present, absent = np.cov(both[:, truth]), np.cov(both[:, ~truth])
+        placement_table = np.stack([placements_a, placements_b])
+        present, absent = np.cov(placement_table[:, truth]), np.cov(placement_table[:, ~truth])
     method = codes.methods(codes.method("pilot", n=truth.size), codes.method("rater_covariance", kind=covariance))
     return AucPair((auc_a, auc_b), present, absent, ratio, method)
 
 
 def _binormal(truth: Bools, a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """Obuchowski and McClish's covariance of two binormal AUCs, in the parts that either class adds."""
+    """Covariance of two binormal AUCs (Obuchowski and McClish 1997), as contributions of each class."""
     (a1, b1), (a2, b2) = (_probit_line(truth, s) for s in (a, b))
-    r = [float(np.corrcoef(a[mine], b[mine])[0, 1]) for mine in (truth, ~truth)]
+    r = [float(np.corrcoef(a[in_class], b[in_class])[0, 1]) for in_class in (truth, ~truth)]
     f, g = zip(*(_slopes(*line) for line in ((a1, b1), (a2, b2))), strict=True)
     present, absent = np.zeros((2, 2)), np.zeros((2, 2))
     level, steep = (a1, a2), (b1, b2)
@@ -81,39 +140,66 @@ def _binormal(truth: Bools, a: Floats, b: Floats) -> tuple[Floats, Floats]:
             level_part = f[i] * f[j] * (ra + ra**2 * level[i] * level[j] / 2)
             mixed = ra**2 * (f[i] * g[j] * level[i] * steep[j] + f[j] * g[i] * level[j] * steep[i]) / 2
             scale_part = g[i] * g[j] * steep[i] * steep[j] / 2
-            # a variance has no mixed part: level and slope of one curve are taken as independent
+            # A variance has no mixed term, because intercept and slope of one curve are taken as independent.
             present[i, j] = level_part + ra**2 * scale_part + (0.0 if i == j else mixed)
             absent[i, j] = f[i] * f[j] * rn * steep[i] * steep[j] + rn**2 * scale_part
     return present, absent
 
 
 def _slopes(level: float, steep: float) -> tuple[float, float]:
-    """Derivatives of the binormal AUC by its two parameters."""
+    """Derivatives of the binormal AUC with respect to its two parameters."""
     wide = 1 + steep**2
     height = exp(-(level**2) / 2 / wide)
     return height / sqrt(2 * pi * wide), -height * level * steep / sqrt(2 * pi * wide**3)
 
 
 def _probit_line(truth: Bools, score: Floats) -> tuple[float, float]:
-    """Intercept and slope of probit(specificity) on probit(sensitivity) over the steps of the empirical curve."""
+    """Intercept and slope of probit(specificity) on probit(sensitivity) over the points of the empirical curve."""
     level = np.unique(score)
-    hit = 1 - np.searchsorted(np.sort(score[truth]), level) / truth.sum()
-    spared = np.searchsorted(np.sort(score[~truth]), level) / (~truth).sum()
-    inside = (hit > 0) & (hit < 1) & (spared > 0) & (spared < 1)
-    if np.unique(hit[inside]).size < 2:
+    sensitivity = 1 - np.searchsorted(np.sort(score[truth]), level) / truth.sum()
+    specificity = np.searchsorted(np.sort(score[~truth]), level) / (~truth).sum()
+    interior = (sensitivity > 0) & (sensitivity < 1) & (specificity > 0) & (specificity < 1)
+    if np.unique(sensitivity[interior]).size < 2:
         raise InputError("pilot_pair", "scores whose classes overlap", "no binormal curve", do="Use 'delong'.")
-    slope, intercept = np.polyfit(ndtri(hit[inside]), ndtri(spared[inside]), 1)
+    slope, intercept = np.polyfit(ndtri(sensitivity[interior]), ndtri(specificity[interior]), 1)
     return float(intercept), float(slope)
 
 
 def assumed_pair(auc_a: float, auc_b: float, *, correlation: float, ratio: float = 1.0) -> AucPair:
-    """Two AUCs and their covariance as assumed beforehand.
+    """Two AUCs and their covariance from assumptions.
 
-    Parameters: both AUCs; the correlation of the two estimates (from a similar study), in either class; ratio
-    absent : present. Returns an AucPair with Obuchowski's variances.
-    Raises InputError outside (0, 1) or for a correlation outside [-1, 1).
-    Obuchowski, Lieber & Wians (2004) doi:10.1373/clinchem.2004.031823.
+    Parameters
+    ----------
+    auc_a : float
+        Expected AUC of A, in (0, 1).
+    auc_b : float
+        Expected AUC of B, in (0, 1).
+    correlation : float
+        Correlation of the two estimates in each class (from a similar study), in [-1, 1).
+    ratio : float, default 1.0
+        Absent cases per present case.
 
+    Returns
+    -------
+    AucPair
+        The AUCs and their covariance, with Obuchowski's variances.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+
+    Notes
+    -----
+    The variance is that of binormal ratings (Obuchowski et al. 2004).
+
+    References
+    ----------
+    * Obuchowski NA, Lieber ML, Wians FH (2004). ROC curves in Clinical Chemistry: uses, misuses, and possible
+      solutions. Clinical Chemistry 50:1118-1125. doi:10.1373/clinchem.2004.031823
+
+    Examples
+    --------
     >>> paired_auc_sample_size(assumed_pair(0.85, 0.80, correlation=0.5)).present
     295
     """
@@ -140,19 +226,51 @@ def paired_auc_sample_size(
     margin: float = 0.0,
     confidence: float = 0.95,
 ) -> Needed:
-    """Cases with and without the finding that tell two AUCs apart on the same cases.
+    """Number of present and absent cases for a comparison of two AUCs on the same cases.
 
-    Parameters: pair, from `pilot_pair` or `assumed_pair`; power of the two-sided test of level 1 - confidence; ratio
-    absent : present, None = the pair's own; null, the variance if there were no difference: "first", both curves being
-    A's (Obuchowski & McClish, as pROC has it), or "delong", that of the test by which the study will be judged, which
-    does not assume it (in a simulation of AUCs 0.80 and 0.74 "first" gave 72 % power where 80 % were planned);
-    design_effect for several images of a patient; margin above 0: cases that show AUC(A) > AUC(B) - margin
-    (non-inferiority, one-sided at half the level).
-    Returns a Needed. Raises InputError when there is no difference to be found.
-    Assumes that the difference and covariance of the pair are the true ones: plan with a difference worth finding, not
-    with the one that a small pilot happened to show. Obuchowski & McClish (1997)
-    doi:10.1002/(SICI)1097-0258(19970715)16:13<1529::AID-SIM565>3.0.CO;2-H. Checked against pROC 1.18.0 power.roc.test.
+    Parameters
+    ----------
+    pair : AucPair
+        AUCs and covariance from `pilot_pair` or `assumed_pair`.
+    power : float, default 0.8
+        Power of the two-sided test at level 1 - `confidence`.
+    ratio : float, optional
+        Absent cases per present case; by default that of `pair`.
+    null : {"first", "delong"}, default "first"
+        Variance under the null hypothesis: that of two curves equal to A (Obuchowski and McClish, as in pROC), or that
+        of DeLong's test, which does not assume equality.
+    design_effect : float, default 1.0
+        Factor by which the number is inflated for several images per patient (see `design_effect`).
+    margin : float, default 0.0
+        0 for a test of a difference; above 0 for non-inferiority, AUC(A) > AUC(B) - margin, one-sided at half the
+        level.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    Needed
+        Numbers of cases.
+
+    Raises
+    ------
+    InputError
+        If the AUCs do not differ (or the margin does not exceed the difference), or a value is out of range.
+
+    Notes
+    -----
+    The difference and covariance of the pair are assumed to be the true ones; plan for a relevant difference, not for
+    the one observed in a small pilot. In a simulation with AUCs 0.80 and 0.74, "first" had 72 % power instead of the
+    planned 80 %. Checked against pROC 1.18.0, `power.roc.test`.
+
+    References
+    ----------
+    * Obuchowski NA, McClish DK (1997). Sample size determination for diagnostic accuracy studies involving binormal ROC
+      curve indices. Statistics in Medicine 16:1529-1542.
+      doi:10.1002/(SICI)1097-0258(19970715)16:13<1529::AID-SIM565>3.0.CO;2-H
+
+    Examples
+    --------
     >>> paired_auc_sample_size(assumed_pair(0.85, 0.80, correlation=0.5, ratio=9.0)).present
     205
     """
@@ -180,10 +298,49 @@ def paired_auc_power(
     margin: float = 0.0,
     confidence: float = 0.95,
 ) -> float:
-    """The probability that so many present cases tell two AUCs apart on the same cases.
+    """Power of a comparison of two AUCs on the same cases.
 
-    Parameters: as `paired_auc_sample_size`; present, cases with the finding. Returns the power.
+    Parameters
+    ----------
+    pair : AucPair
+        AUCs and covariance from `pilot_pair` or `assumed_pair`.
+    present : float
+        Number of present cases.
+    ratio : float, optional
+        Absent cases per present case; by default that of `pair`.
+    null : {"first", "delong"}, default "first"
+        Variance under the null hypothesis: that of two curves equal to A (Obuchowski and McClish, as in pROC), or that
+        of DeLong's test, which does not assume equality.
+    design_effect : float, default 1.0
+        Factor by which the number is inflated for several images per patient (see `design_effect`).
+    margin : float, default 0.0
+        0 for a test of a difference; above 0 for non-inferiority, AUC(A) > AUC(B) - margin, one-sided at half the
+        level.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    float
+        Power.
+
+    Raises
+    ------
+    InputError
+        As for `paired_auc_sample_size`.
+
+    Notes
+    -----
+    Assumptions are those of `paired_auc_sample_size`.
+
+    References
+    ----------
+    * Obuchowski NA, McClish DK (1997). Sample size determination for diagnostic accuracy studies involving binormal ROC
+      curve indices. Statistics in Medicine 16:1529-1542.
+      doi:10.1002/(SICI)1097-0258(19970715)16:13<1529::AID-SIM565>3.0.CO;2-H
+
+    Examples
+    --------
     >>> round(paired_auc_power(assumed_pair(0.85, 0.80, correlation=0.5, ratio=9.0), 205), 2)
     0.8
     """
@@ -198,7 +355,7 @@ def paired_auc_power(
 def _planned(
     pair: AucPair, design: tuple[float | None, str], margin: float, confidence: float, *, where: str
 ) -> tuple[float, float, float]:
-    """The gain to be seen, what it must exceed, and its spread, the last two for one present case."""
+    """Detectable difference, its critical value and its standard deviation, the last two for one present case."""
     ratio, null = design
     check_confidence(confidence, where=where)
     check_word(null, ("first", "delong"), where=where, name="null")

@@ -1,4 +1,4 @@
-"""How many readers and cases a reader study needs, from a pilot study or from guesses."""
+"""Sample size and power of a reader study, from a pilot study or from assumptions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,31 @@ MOST_CASES = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class MrmcPower:
-    """The power of a crossed reader study of two arms; n_cases NaN with a note where no number of them is enough."""
+    """Power of a crossed reader study of two arms.
+
+    Attributes
+    ----------
+    power : float
+        Power.
+    n_readers : int
+        Number of readers.
+    n_cases : float
+        Number of cases; NaN with a note if no number suffices.
+    noncentrality : float
+        Noncentrality parameter of F or chi-square; with a margin, of t or the normal distribution.
+    df : float
+        Degrees of freedom of the denominator; infinite for chi-square or normal.
+    critical : float
+        Critical value.
+    method : str
+        Design and test.
+    note : str
+        Reason for values that are NaN, otherwise "".
+
+    Notes
+    -----
+    `mrmc_power` and `mrmc_sample_size` return this result.
+    """
 
     power: float
     n_readers: int
@@ -32,7 +56,27 @@ class MrmcPower:
 
 @dataclass(frozen=True, slots=True)
 class ReaderGuess:
-    """What is guessed of the readers where no pilot study tells."""
+    """Assumptions on readers for a study without pilot data.
+
+    Attributes
+    ----------
+    between : float
+        Expected range (largest minus smallest) of the values of the readers, in units of the metric.
+    within : float
+        Expected range of the values of two readings of the same cases by one reader in one arm.
+    same_reader : float
+        Correlation of the values of one reader in two arms due to common cases (r1).
+    same_arm : float
+        Correlation of the values of two readers in one arm (r2).
+    different : float
+        Correlation of the values of two readers in different arms (r3).
+    across_arms : float
+        Correlation of the true values of a reader in the two arms (rb).
+
+    Notes
+    -----
+    Notation of Zhou XH, Obuchowski NA, McClish DK (2011), doi:10.1002/9780470906514.
+    """
 
     between: float  # best minus worst reader expected among the n_readers, in units of the metric
     within: float  # larger minus smaller value when a reader reads the same cases twice in one arm
@@ -44,7 +88,27 @@ class ReaderGuess:
 
 @dataclass(frozen=True, slots=True)
 class MrmcPlan:
-    """Present and absent cases for the power asked for, and the variance components that the guesses amount to."""
+    """Number of cases of a planned reader study and the implied variance components.
+
+    Attributes
+    ----------
+    n_present : float
+        Number of present cases.
+    n_absent : float
+        Number of absent cases.
+    components : Components
+        Variance components implied by the assumptions.
+    within : float
+        Variance of repeated readings of a reader, a part of `components.error`.
+    method : str
+        Design and test.
+    note : str
+        Reason for values that are NaN, otherwise "".
+
+    Notes
+    -----
+    `mrmc_plan` returns this result.
+    """
 
     n_present: float
     n_absent: float
@@ -55,7 +119,7 @@ class MrmcPlan:
 
     @property
     def n_cases(self) -> float:
-        """All cases."""
+        """Number of all cases."""
         return self.n_present + self.n_absent
 
 
@@ -70,22 +134,52 @@ def mrmc_power(
     margin: float | None = None,
     confidence: float = 0.95,
 ) -> MrmcPower:
-    """The chance that a reader study of two arms finds a true difference of the mean readers.
+    """Power of a crossed reader study to detect a difference between the mean performance in two arms.
 
     Parameters
     ----------
-    effect : the true difference A - B, in units of the metric. n_readers, n_cases : of the study that is planned.
-    components : of a pilot study, `compare_arms(...).components`, or `Components(reader_by_arm=..., error=...,
-        cov1=..., cov2=..., cov3=..., n_cases=...)` with the number of cases that they are of.
-    readers, cases : what is random in the analysis, as in `compare_arms`.
-    margin : power to show that A - B > -margin (one-sided at (1 - confidence) / 2); effect is then often 0.
+    effect : float
+        True difference A - B, in units of the metric.
+    n_readers : int
+        Number of readers of the planned study.
+    n_cases : int
+        Number of cases of the planned study.
+    components : Components
+        Variance components of a pilot study (`compare_arms(...).components`), or assumed ones, with `n_cases` set to
+        the number of cases that they refer to.
+    readers : {"random", "fixed"}, default "random"
+        As for `compare_arms`.
+    cases : {"random", "fixed"}, default "random"
+        As for `compare_arms`.
+    margin : float, optional
+        Non-inferiority margin: power to show A - B > -margin, one-sided at (1 - `confidence`) / 2.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    Returns MrmcPower. The test is two-sided at 1 - confidence, as `compare_arms` makes it: negative components count 0.
-    Raises InputError on counts below 2, components without their number of cases, both factors fixed.
+    Returns
+    -------
+    MrmcPower
+        Power, noncentrality parameter and critical value.
 
-    Assumes that error, cov1, cov2 and cov3 shrink as 1 / n_cases at the pilot's mix of present and absent cases.
-    Hillis, Obuchowski & Berbaum (2011) doi:10.1016/j.acra.2010.09.007. Checked against RJafroc 2.1.3 SsPowerGivenJK.
+    Raises
+    ------
+    InputError
+        If there are fewer than 2 readers or cases, the components have no number of cases, or readers and cases are
+        fixed.
 
+    Notes
+    -----
+    The test is that of `compare_arms`; negative components count as 0. The components error, cov1, cov2 and cov3 are
+    assumed to be proportional to 1 / n_cases at the ratio of present to absent cases of the pilot. Checked against
+    RJafroc 2.1.3 (`SsPowerGivenJK`).
+
+    References
+    ----------
+    * Hillis SL, Obuchowski NA, Berbaum KS (2011). Power estimation for multireader ROC methods: an updated and unified
+      approach. Academic Radiology 18:129-142. doi:10.1016/j.acra.2010.09.007
+
+    Examples
+    --------
     >>> pilot = Components(reader_by_arm=0.0002004, error=0.0008023, cov1=0.0003466, cov2=0.0003441, cov3=0.000239,
     ...                    n_cases=114)
     >>> round(mrmc_power(0.05, n_readers=6, n_cases=251, components=pilot).power, 3)
@@ -123,12 +217,49 @@ def mrmc_sample_size(
     margin: float | None = None,
     confidence: float = 0.95,
 ) -> MrmcPower:
-    """The least number of cases with which n_readers readers find a true difference with the power asked for.
+    """Smallest number of cases for which a crossed reader study has the required power.
 
-    Parameters, assumptions and paper as in `mrmc_power`. Where cases without number would not be enough, n_cases is NaN
-    and the note says what power they would reach: more readers are needed. Checked against RJafroc 2.1.3
-    SsSampleSizeKGivenJ.
+    Parameters
+    ----------
+    effect : float
+        True difference A - B, in units of the metric.
+    n_readers : int
+        Number of readers of the planned study.
+    components : Components
+        As for `mrmc_power`.
+    power : float, default 0.8
+        Required power.
+    readers : {"random", "fixed"}, default "random"
+        As for `compare_arms`.
+    cases : {"random", "fixed"}, default "random"
+        As for `compare_arms`.
+    margin : float, optional
+        As for `mrmc_power`.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    MrmcPower
+        Number of cases and attained power. If no number of cases suffices, n_cases is NaN and the note gives the
+        largest attainable power; more readers are then needed.
+
+    Raises
+    ------
+    InputError
+        As for `mrmc_power`, and if `power` is not in (0, 1).
+
+    Notes
+    -----
+    Assumptions are those of `mrmc_power`. Checked against RJafroc 2.1.3 (`SsSampleSizeKGivenJ`).
+
+    References
+    ----------
+    * Hillis SL, Obuchowski NA, Berbaum KS (2011). Power estimation for multireader ROC methods: an updated and unified
+      approach. Academic Radiology 18:129-142. doi:10.1016/j.acra.2010.09.007
+
+    Examples
+    --------
     >>> pilot = Components(reader_by_arm=0.0002004, error=0.0008023, cov1=0.0003466, cov2=0.0003441, cov3=0.000239,
     ...                    n_cases=114)
     >>> mrmc_sample_size(0.05, n_readers=6, components=pilot).n_cases
@@ -150,14 +281,14 @@ def mrmc_sample_size(
         )
 
     high = 2
-    while not (found := reached(high)).power >= power:
-        if high >= MOST_CASES or found.note:
-            note = found.note or codes.note("limited_power", readers=n_readers, power=found.power)
+    while not (result := reached(high)).power >= power:
+        if high >= MOST_CASES or result.note:
+            note = result.note or codes.note("limited_power", readers=n_readers, power=result.power)
             return MrmcPower(
-                found.power, n_readers, nan, found.noncentrality, found.df, found.critical, found.method, note
+                result.power, n_readers, nan, result.noncentrality, result.df, result.critical, result.method, note
             )
         high *= 2
-    low = high // 2  # is not enough, unless it is the least
+    low = high // 2  # not sufficient, except at the minimum
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle).power >= power else (middle, high)
@@ -175,21 +306,51 @@ def mrmc_plan(
     power: float = 0.8,
     confidence: float = 0.95,
 ) -> MrmcPlan:
-    """The cases that a reader study of two arms needs, before there is a pilot study.
+    """Number of cases of a reader study of two arms, from assumptions without a pilot study.
 
     Parameters
     ----------
-    value : the mean reader's AUC (or sensitivity, metric="sensitivity"). effect : the true difference of the arms.
-    guess : how readers vary and how their values are correlated, `ReaderGuess`. ratio : absent cases per present case.
+    value : float
+        Expected AUC (or sensitivity) of the average reader.
+    effect : float
+        True difference of the arms.
+    n_readers : int
+        Number of readers.
+    guess : ReaderGuess
+        Variability and correlations of the readers.
+    metric : {"auc", "sensitivity"}, default "auc"
+        Measure of performance.
+    ratio : float, default 1.0
+        Absent cases per present case.
+    power : float, default 0.8
+        Required power.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    Returns MrmcPlan; `.components` can be given to `mrmc_power` to see the same study with Hillis's degrees of freedom.
-    The number comes from Obuchowski and Rockette's own df, n_readers - 1, and so is too large rather than too small. No
-    number of cases suffices: NaN with a note.
+    Returns
+    -------
+    MrmcPlan
+        Numbers of cases, and components that `mrmc_power` accepts. NaN with a note if no number of cases suffices.
 
-    Obuchowski's variance 0.0099 exp(-A^2/2) (5 A^2 + 8 + (A^2 + 8)/ratio), A = 1.414 probit(AUC); sensitivity
-    p (1 - p). Ranges are turned into standard deviations by the expected range of a normal sample. Zhou, Obuchowski &
-    McClish (2011) doi:10.1002/9780470906514. Checked against MRMCsamplesize 1.0.0.
+    Raises
+    ------
+    InputError
+        If a value is out of range or the correlations are inconsistent.
 
+    Notes
+    -----
+    The degrees of freedom are n_readers - 1 (Obuchowski and Rockette), which is conservative compared with those of
+    Hillis. Variance of the AUC: 0.0099 exp(-A^2/2) (5 A^2 + 8 + (A^2 + 8)/ratio) with A = 1.414 probit(AUC); of a
+    sensitivity: p (1 - p). Ranges are converted to standard deviations by the expected range of a normal sample.
+    Checked against MRMCsamplesize 1.0.0.
+
+    References
+    ----------
+    * Zhou XH, Obuchowski NA, McClish DK (2011). Statistical Methods in Diagnostic Medicine, 2nd edition. Wiley.
+      doi:10.1002/9780470906514
+
+    Examples
+    --------
     >>> plan = mrmc_plan(0.75, 0.1, n_readers=10, guess=ReaderGuess(between=0.1, within=0.05, same_reader=0.47))
     >>> plan.n_present, plan.n_absent
     (25, 25)
@@ -202,8 +363,8 @@ def mrmc_plan(
     within = (guess.within / expected_range(2)) ** 2
     by_arm = reader * (1 - guess.across_arms)
     shift = _noncentrality(power, n_readers - 1, confidence)
-    spared = n_readers * effect**2 / (2 * shift) - by_arm - within
-    cases = spared / (1 - guess.same_reader + (n_readers - 1) * (guess.same_arm - guess.different))
+    available_variance = n_readers * effect**2 / (2 * shift) - by_arm - within
+    cases = available_variance / (1 - guess.same_reader + (n_readers - 1) * (guess.same_arm - guess.different))
     model = codes.method("obuchowski_rockette", readers="random", cases="random")
     method = codes.methods(model, codes.method("reader_df"))
     if cases <= 0:
@@ -218,18 +379,20 @@ def mrmc_plan(
 
 
 def expected_range(n: int) -> float:
-    """The expected largest minus smallest of n standard normal values.
+    """Expected range (largest minus smallest) of n standard normal values.
 
+    Examples
+    --------
     >>> round(expected_range(2), 6), round(expected_range(10), 3)
     (1.128379, 3.078)
     """
     x = np.linspace(-12, 12, 4801)
     density = n * x * ndtr(x) ** (n - 1) * np.exp(-(x**2) / 2) / sqrt(2 * np.pi)
-    return float(2 * density.sum() * (x[1] - x[0]))  # the trapezium rule is exact to rounding for such a bell
+    return float(2 * density.sum() * (x[1] - x[0]))  # the trapezoidal rule is exact up to rounding here
 
 
 def _denominator(n_readers: int, shrink: float, parts: Components, readers: str, cases: str) -> tuple[float, float]:
-    """Of the F (chi-square) test, and its degrees of freedom; Hillis et al. (2011)."""
+    """Denominator of the F (chi-square) test and its degrees of freedom (Hillis et al. 2011)."""
     shared = max(parts.cov2 - parts.cov3, 0.0)
     own = shrink * (parts.error - parts.cov1 - shared)
     if readers == "fixed":
@@ -240,6 +403,7 @@ def _denominator(n_readers: int, shrink: float, parts: Components, readers: str,
 
 
 def _one_sided(effect: float, margin: float, se: float, df: float, confidence: float) -> tuple[float, float, float]:
+    """Power, noncentrality parameter and critical value of a non-inferiority test."""
     if not margin > 0:
         raise InputError("mrmc_power: margin", "a margin above 0, in units of the metric", f"{margin}")
     shift, level = (effect + margin) / se, (1 + confidence) / 2
@@ -251,7 +415,7 @@ def _one_sided(effect: float, margin: float, se: float, df: float, confidence: f
 
 
 def _noncentrality(power: float, df: int, confidence: float) -> float:
-    """At which F(1, df) exceeds its critical value with the probability asked for."""
+    """Noncentrality parameter at which F(1, df) exceeds its critical value with the required probability."""
     limit, low, high = float(fdtri(1, df, confidence)), 0.0, 1.0
     while 1 - float(ncfdtr(1, df, high, limit)) < power:
         high *= 2
@@ -262,32 +426,37 @@ def _noncentrality(power: float, df: int, confidence: float) -> float:
 
 
 def _unit_variance(value: float, metric: str, ratio: float) -> float:
+    """Variance for one present case."""
     if metric == "sensitivity":
         return value * (1 - value)
-    a = 1.414 * float(ndtri(value))  # the papers' rounding of sqrt(2), kept so that the numbers agree
+    a = 1.414 * float(ndtri(value))  # rounding of sqrt(2) in the papers, kept for agreement
     return 0.0099 * exp(-(a**2) / 2) * (5 * a**2 + 8 + (a**2 + 8) / ratio)
 
 
 def _check(n_readers: int, n_cases: int, parts: Components, readers: str, cases: str, where: str) -> None:
+    """Raise if the design or the components are invalid."""
     check_word(readers, ("random", "fixed"), where=where, name="readers")
     check_word(cases, ("random", "fixed"), where=where, name="cases")
     if readers == cases == "fixed":
-        raise InputError(where, "readers or cases that are a sample", "both fixed", do="Then nothing is uncertain.")
+        raise InputError(
+            where, "random readers or random cases", "both fixed", do="With both fixed there is no uncertainty."
+        )
     if n_readers < 2 or n_cases < 2:
         raise InputError(where, "at least 2 readers and 2 cases", f"{n_readers} readers, {n_cases} cases")
     if parts.n_cases < 2:
-        do = "Components(..., n_cases=...) says how many cases of a pilot study the components are of."
+        do = "Set the number of cases of the pilot study in Components(..., n_cases=...)."
         raise InputError(f"{where}: components", "the number of cases that they are of", f"{parts.n_cases}", do=do)
 
 
 def _check_guess(
     value: float, effect: float, n_readers: int, guess: ReaderGuess, ratio: float, power: float, where: str
 ) -> None:
+    """Raise if the assumptions are invalid."""
     numbers = {"value": value, "effect": effect, "power": power, "between": guess.between, "within": guess.within}
     numbers |= {name: getattr(guess, name) for name in ("same_reader", "same_arm", "different", "across_arms")}
     wrong = [f"{name} {number}" for name, number in numbers.items() if not 0 < number < 1]
     if wrong:
-        raise InputError(where, "numbers between 0 and 1", f"{len(wrong)} others", examples=wrong)
+        raise InputError(where, "numbers between 0 and 1", f"{len(wrong)} other values", examples=wrong)
     if n_readers < 2 or not ratio > 0:
         raise InputError(where, "at least 2 readers and a ratio above 0", f"{n_readers} readers, ratio {ratio}")
     if guess.different > guess.same_arm:

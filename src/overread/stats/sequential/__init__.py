@@ -1,4 +1,4 @@
-"""Estimates that are valid at every interim analysis."""
+"""Sequential estimation: confidence sequences for rates, AUC and calibration, valid at every interim analysis."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Confidence sequences by betting: intervals for a mean that hold at every look at once, however often one looks."""
+"""Confidence sequences by betting: intervals for a mean that are valid at all interim analyses simultaneously."""
 
 from __future__ import annotations
 
@@ -12,15 +12,38 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, score_array, weight_array
 from overread.stats.estimate import Estimate
+from overread.stats.result_text import described
 
-CAUTION = 0.5  # the largest share of the capital that may be lost in one bet, as in the paper
-ROOM = 200_000  # numbers in one block of steps times means
-LONGEST = 256  # steps of a block: within it capitals are plain products, which then can neither vanish nor overflow
+CAUTION = 0.5  # largest proportion of the capital at risk in one bet, as in the paper
+ROOM = 200_000  # elements of a block of steps times means
+LONGEST = 256  # steps of a block, within which products of capitals neither underflow nor overflow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfidenceSequence:
-    """A mean after each step with limits that hold at all steps at once; arrays (n_steps,)."""
+    """Running mean with limits that are valid at all steps simultaneously.
+
+    Attributes
+    ----------
+    value : ndarray of float64, shape (n_steps,)
+        Running mean.
+    low : ndarray of float64, shape (n_steps,)
+        Lower limit, non-decreasing.
+    high : ndarray of float64, shape (n_steps,)
+        Upper limit, non-increasing.
+    index : ndarray of intp, shape (n_steps,)
+        Position, in the input, of the case that completed each step.
+    method : str
+        Method of the sequence.
+    note : str
+        Notes, or "".
+
+    Notes
+    -----
+    `confidence_sequence` returns this result.
+    """
+
+    __repr__ = described
 
     value: Floats  # running mean
     low: Floats  # never falls
@@ -30,17 +53,29 @@ class ConfidenceSequence:
     note: codes.Text = codes.NONE
 
     def excluded_at(self, null: float) -> int | None:
-        """The number of steps after which the interval first leaves out a value; None where it never does.
+        """Number of steps after which the interval first excludes a value.
 
+        Parameters
+        ----------
+        null : float
+            Value.
+
+        Returns
+        -------
+        int or None
+            Number of steps; None if the value is never excluded.
+
+        Examples
+        --------
         >>> confidence_sequence(np.ones(50)).excluded_at(0.5)
         10
         """
-        out = np.flatnonzero(~((self.low <= null) & (null <= self.high)))  # where no mean is left, none is inside
+        out = np.flatnonzero(~((self.low <= null) & (null <= self.high)))  # NaN limits exclude every value
         return int(out[0]) + 1 if out.size else None
 
     @property
     def last(self) -> Estimate:
-        """What is known after the last step; NaN where there was none."""
+        """Estimate after the last step; NaN without steps."""
         if not self.value.size:
             return Estimate(nan, method=self.method, note=self.note)
         value, low, high = float(self.value[-1]), float(self.low[-1]), float(self.high[-1])
@@ -57,35 +92,52 @@ def confidence_sequence(
     resolution: float = 1e-4,
     confidence: float = 0.95,
 ) -> ConfidenceSequence:
-    """The mean of bounded outcomes after each of them, with an interval that may be looked at after every one.
+    """Confidence sequence for the mean of bounded outcomes, valid at every step.
 
     Parameters
     ----------
-    x : float (n_steps,), in the order in which they came, each in [lower, upper].
-    lower, upper : the bounds, known beforehand.
-    weights : float (n_steps,), inverse probabilities of being observed; the mean is then that of all, observed or not.
-    largest_weight : the bound of the weights, known beforehand (the largest one seen would look ahead).
-    resolution : of the limits, as a share of upper - lower; they are rounded outwards.
+    x : array_like of float, shape (n_steps,)
+        Outcomes in the order of arrival, each in [lower, upper].
+    lower : float, default 0.0
+        Lower bound, known in advance.
+    upper : float, default 1.0
+        Upper bound, known in advance.
+    weights : array_like of float, shape (n_steps,), optional
+        Inverse probabilities of being observed; the mean is then that of all outcomes, observed or not.
+    largest_weight : float, optional
+        Upper bound of the weights, known in advance (the largest observed weight would depend on the future).
+    resolution : float, default 1e-4
+        Resolution of the limits as a proportion of upper - lower; limits are rounded outwards.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
-    ConfidenceSequence: with probability `confidence` the mean lies between `.low` and `.high` at all steps together
-    (running intersection). Contradictory limits, where no mean is left: NaN from there on, with a note.
+    ConfidenceSequence
+        Limits that contain the mean at all steps simultaneously with probability `confidence` (running intersection).
+        If no mean is compatible with the outcomes, the limits are NaN from there on, with a note.
 
     Raises
     ------
-    InputError on NaN, values outside the bounds, weights without their bound or above it.
+    InputError
+        If an outcome is NaN or outside the bounds, or weights are given without their bound or exceed it.
 
     Notes
     -----
-    Against each mean m two gamblers bet, one that x lies above it and one below, each with half the capital: their
-    capitals are the products of 1 + b w (x - m) and 1 - b w (x - m), with w the weight over its bound and the bet b
-    fixed by the steps before (the predictable plug-in). No strategy multiplies its capital by 1 / (1 - confidence) more
-    often than in a share 1 - confidence of studies if m is the mean; where one does, m is left out. Assumes that given
-    the past each x has the same mean: random order of independent patients, or arrivals without drift. Waudby-Smith &
-    Ramdas (2024) doi:10.1093/jrsssb/qkad009 (hedged capital). Checked by hand, against the product written out mean by
-    mean, and in its coverage at all steps at once by simulation.
+    For each candidate mean m, two capitals start at one half: the products of 1 + b w (x - m) and 1 - b w (x - m),
+    where w is the weight divided by its bound and the bet b depends on previous steps only (predictable plug-in). If m
+    is the mean, the capital exceeds 1 / (1 - confidence) with probability of at most 1 - confidence (Ville's
+    inequality); m is excluded when it does. Each outcome is assumed to have the same mean given the past: independent
+    patients in random order, or arrivals without drift. Checked by hand, against a brute-force reference implementation
+    over candidate means, and by simulated simultaneous coverage.
 
+    References
+    ----------
+    * Waudby-Smith I, Ramdas A (2024). Estimating means of bounded random variables by betting. Journal of the Royal
+      Statistical Society Series B 86:1-27. doi:10.1093/jrsssb/qkad009
+
+    Examples
+    --------
     >>> sequence = confidence_sequence([1, 1, 0, 1, 1, 1, 1, 1, 0, 1] * 20)
     >>> round(float(sequence.low[-1]), 3), round(float(sequence.high[-1]), 3)
     (0.706, 0.887)
@@ -110,21 +162,24 @@ def confidence_sequence(
 
 
 def plug_in_bets(unit: Floats, share: Floats, *, alpha: float) -> Floats:
-    """The bet of each step before it is cut to what m allows, from the steps before; outcomes in [0, 1].
+    """Bets of each step from previous steps, before truncation for m; outcomes are in [0, 1].
 
-    The first bet takes the variance to be 1/4.
+    The first bet uses a variance of 1/4.
 
+    Examples
+    --------
     >>> plug_in_bets(np.array([1.0, 0.0]), np.ones(2), alpha=0.05).round(4)
     array([6.525 , 4.6357])
     """
     step = np.arange(1, unit.size + 1)
     mean = (0.5 + np.cumsum(share * unit)) / (1 + np.cumsum(share))
     variance = (0.25 + np.cumsum((share * (unit - mean)) ** 2)) / (step + 1)
-    before = np.concatenate(([0.25], variance[:-1]))
-    return np.sqrt(2 * log(2 / alpha) / (before * step * np.log1p(step)))
+    previous = np.concatenate(([0.25], variance[:-1]))
+    return np.sqrt(2 * log(2 / alpha) / (previous * step * np.log1p(step)))
 
 
 def _check_bounds(x: Floats, lower: float, upper: float, resolution: float, *, where: str) -> None:
+    """Raise if bounds, resolution or outcomes are invalid."""
     if not lower < upper:
         raise InputError(where, "lower below upper", f"lower = {lower}, upper = {upper}")
     if not 0 < resolution <= 0.1:
@@ -136,48 +191,48 @@ def _check_bounds(x: Floats, lower: float, upper: float, resolution: float, *, w
 
 
 def _shares(weights: ArrayLike | None, largest: float | None, n: int, *, where: str) -> Floats:
-    """Weights over their bound, in (0, 1]."""
+    """Weights divided by their bound, in (0, 1]."""
     if weights is None:
         return np.ones(n)
     weight = weight_array(weights, n, where=where)
     if largest is None or not np.isfinite(largest):
-        do = "State the smallest probability of being observed that the design allows, beforehand."
+        do = "Specify beforehand the smallest probability of being observed that the design allows."
         raise InputError(f"{where}: largest_weight", "the bound of the weights", "none", do=do)
-    above = int((weight > largest * (1 + 1e-12)).sum())
-    if above:
-        raise InputError(f"{where}: weights", f"weights of at most {largest:g}", f"{above} above")
+    n_above = int((weight > largest * (1 + 1e-12)).sum())
+    if n_above:
+        raise InputError(f"{where}: weights", f"weights of at most {largest:g}", f"{n_above} above")
     return np.minimum(weight / largest, 1.0)
 
 
 def _limits(unit: Floats, share: Floats, bets: Floats, *, threshold: float, cells: int) -> tuple[Floats, Floats]:
-    """The running limits on a grid of means, rounded outwards; a mean once left out is never looked at again.
+    """Running limits on a grid of means, rounded outwards; an excluded mean is not evaluated again.
 
-    Both capitals are monotone in m, so what is left is one stretch of the grid, first … last.
+    Both capitals are monotone in m, so that the remaining means are one interval of the grid, first to last.
     """
     n, grid = unit.size, np.arange(cells + 1) / cells
     low, high = np.full(n, nan), np.full(n, nan)
-    first, last, start = 0, cells, 0  # positions in the grid that are left
-    above, below = np.zeros(cells + 1), np.zeros(cells + 1)  # log capitals of what is left
+    first, last, start = 0, cells, 0  # positions of the remaining grid
+    above, below = np.zeros(cells + 1), np.zeros(cells + 1)  # log capitals of the remaining means
     while start < n and first <= last:
         m = grid[first : last + 1]
         block = slice(start, min(start + min(max(ROOM // m.size, 1), LONGEST), n))
         gain = share[block, None] * (unit[block, None] - m)  # (steps, means)
         up, down = _growth(gain, bets[block], m)
         from_left, from_right = _left_out(up, threshold - above), _left_out(down, threshold - below)
-        kept = from_left + from_right <= m.size  # else what is left out from both sides overlaps
-        low[block] = np.where(kept, grid[np.maximum(first + from_left - 1, 0)], nan)
-        high[block] = np.where(kept, grid[np.minimum(last - from_right + 1, cells)], nan)
+        is_consistent = from_left + from_right <= m.size  # False if the excluded means of both sides overlap
+        low[block] = np.where(is_consistent, grid[np.maximum(first + from_left - 1, 0)], nan)
+        high[block] = np.where(is_consistent, grid[np.minimum(last - from_right + 1, cells)], nan)
         left, right = int(from_left[-1]), int(from_right[-1])
         stays = slice(left, max(m.size - right, left))
         above, below = above[stays] + np.log(up[-1, stays]), below[stays] + np.log(down[-1, stays])
         first, last, start = first + left, last - right, block.stop
-    if start < n and first == last + 1:  # all that is left lies between two neighbours
+    if start < n and first == last + 1:  # the remaining means are between two grid points
         low[start:], high[start:] = grid[last], grid[first]
     return low, high
 
 
 def _growth(gain: Floats, bets: Floats, m: Floats) -> tuple[Floats, Floats]:
-    """What the two capitals are multiplied by from the start of the block to each step, (steps, means)."""
+    """Factors of the two capitals from the start of the block to each step, (steps, means)."""
     with np.errstate(divide="ignore"):
         most = CAUTION / m, CAUTION / (1 - m)
     up, down = (1 + sign * np.minimum(bets[:, None], cut) * gain for sign, cut in zip((1, -1), most, strict=True))
@@ -185,7 +240,7 @@ def _growth(gain: Floats, bets: Floats, m: Floats) -> tuple[Floats, Floats]:
 
 
 def _left_out(growth: Floats, missing: Floats) -> Codes:
-    """How many means are left out by each step, from that gambler's side, (steps,); missing = log of what it takes."""
+    """Number of means that one capital has excluded by each step, (steps,); `missing` is the log growth required."""
     reached = growth >= np.exp(np.minimum(missing, 700.0))
     when = reached.argmax(axis=0)[reached.any(axis=0)]
     return np.cumsum(np.bincount(when, minlength=len(growth)))

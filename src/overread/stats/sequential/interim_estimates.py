@@ -1,7 +1,7 @@
-"""A test that is looked at again and again: sensitivity, specificity, AUC and calibration with intervals for all looks.
+"""Sequential estimates of sensitivity, specificity, AUC and calibration, valid at all interim analyses.
 
-All take one case per patient (the first), in random order within a look or in the order of arrival, and hand their
-outcomes to `confidence_sequence`.
+All functions use the first case of each patient, in random order within an interim analysis or in the order of arrival,
+and pass the outcomes to `confidence_sequence`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from overread.stats.arrays import (
     probability_array,
     score_array,
 )
+from overread.stats.random_numbers import Random, generator
 from overread.stats.sequential.betting import ConfidenceSequence, confidence_sequence
 
 __all__ = [
@@ -39,9 +40,18 @@ RATES = ("sensitivity", "specificity")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
-    """How likely each case was to have its truth established, by a design that does not look at the truth.
+    """Probabilities that the reference standard of each case is established, by a design that does not depend on it.
 
-    probability (n_cases,), of all cases, verified or not; smallest, the least that the design allows, known beforehand.
+    Attributes
+    ----------
+    probability : array_like of float, shape (n_cases,)
+        Verification probability of every case, verified or not.
+    smallest : float
+        Smallest probability that the design allows, known in advance.
+
+    Notes
+    -----
+    Cases are weighted by the inverse of their verification probability.
     """
 
     probability: ArrayLike
@@ -50,9 +60,9 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sample:
-    """The cases that enter, in their order; weights None = each has its truth."""
+    """Cases used, in their order; `weights` is None if every case has a reference standard."""
 
-    case: Codes  # positions in what the caller gave
+    case: Codes  # positions in the input
     truth: Bools
     weights: Floats | None
     largest: float | None
@@ -64,39 +74,58 @@ def sequential_rate(
     call: ArrayLike,
     *,
     patient: ArrayLike,
-    rng: np.random.Generator | None,
+    rng: Random | None,
     rate: str = "sensitivity",
     look: ArrayLike | None = None,
     verification: Verification | None = None,
     confidence: float = 0.95,
 ) -> ConfidenceSequence:
-    """Sensitivity or specificity after each case, with an interval that holds at all of them at once.
+    """Confidence sequence for sensitivity or specificity.
 
     Parameters
     ----------
-    y : bool (n_cases,), the truth; NaN = not verified, only together with `verification`.
-    call : bool (n_cases,). patient : (n_cases,), labels; only the first case of a patient enters.
-    rng : draws the order of the patients; None = the order given, which is that of arrival.
-    rate : "sensitivity" (of the present cases) or "specificity" (of the absent ones).
-    look : (n_cases,), the first look at which a case was there; earlier looks come first, the order is random within a
-        look. Give the cases of a new look at the end, with its number, and start rng from the same seed: then what was
-        seen at earlier looks stays as it was.
-    verification : where only some truths were established: with which probability.
+    y : array_like of bool, shape (n_cases,)
+        Reference standard; NaN = not verified, only with `verification`.
+    call : array_like of bool, shape (n_cases,)
+        Call of each case.
+    patient : array_like, shape (n_cases,)
+        Patient identifier of each case; only the first case of a patient is used.
+    rng : numpy.random.Generator or None
+        Generator of the random order of the patients; None uses the given order, which must be that of arrival.
+    rate : {"sensitivity", "specificity"}, default "sensitivity"
+        Rate of the present or of the absent cases.
+    look : array_like, shape (n_cases,), optional
+        First interim analysis at which a case was available. Earlier analyses come first; the order is random within an
+        analysis. Append the cases of a new analysis at the end and use the same seed: earlier results then stay the
+        same.
+    verification : Verification, optional
+        Verification probabilities, if only some cases have a reference standard.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
-    ConfidenceSequence over the present (absent) cases; `.index` is each one's position in y. None: empty, with a note.
+    ConfidenceSequence
+        Sequence over the present (absent) cases; empty with a note without such cases.
 
     Raises
     ------
-    InputError where a first case has no truth and no verification is given: truths that come late, or on suspicion
-    only, are no sample of the cases.
+    InputError
+        If the first case of a patient has no reference standard and `verification` is not given, because reference
+        standards that are delayed or obtained on suspicion only are a biased sample, or if an array has another shape.
 
     Notes
     -----
-    The rate is that of patients at their first case. Assumes patients without drift in the rate. Waudby-Smith & Ramdas
-    (2024) doi:10.1093/jrsssb/qkad009. Checked as `confidence_sequence`.
+    The estimand is the rate at the first case of a patient. The rate is assumed not to drift. Checked as
+    `confidence_sequence`.
 
+    References
+    ----------
+    * Waudby-Smith I, Ramdas A (2024). Estimating means of bounded random variables by betting. Journal of the Royal
+      Statistical Society Series B 86:1-27. doi:10.1093/jrsssb/qkad009
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(1)
     >>> y, call = np.ones(400), rng.random(400) < 0.9
     >>> sequence = sequential_rate(y, call, patient=np.arange(400), rng=rng)
@@ -107,13 +136,13 @@ def sequential_rate(
     check_word(rate, RATES, where=where, name="rate")
     sample = _sample(y, patient, look, verification, rng, where=where)
     calls = call_array(call, np.size(y), where=where)
-    wanted = rate == "sensitivity"
-    kept = sample.truth == wanted
-    right = (calls[sample.case] == wanted)[kept].astype(np.float64)
-    weights = None if sample.weights is None else sample.weights[kept]
-    sequence = confidence_sequence(right, weights=weights, largest_weight=sample.largest, confidence=confidence)
-    nothing = codes.note("no_cases_of_class", outcome="present" if wanted else "absent")
-    return _said(sequence, sample.case[kept], sample, nothing)
+    is_present = rate == "sensitivity"
+    in_class = sample.truth == is_present
+    correct = (calls[sample.case] == is_present)[in_class].astype(np.float64)
+    weights = None if sample.weights is None else sample.weights[in_class]
+    sequence = confidence_sequence(correct, weights=weights, largest_weight=sample.largest, confidence=confidence)
+    nothing = codes.note("no_cases_of_class", outcome="present" if is_present else "absent")
+    return _with_notes(sequence, sample.case[in_class], sample, nothing)
 
 
 def sequential_auc(
@@ -121,21 +150,53 @@ def sequential_auc(
     score: ArrayLike,
     *,
     patient: ArrayLike,
-    rng: np.random.Generator | None,
+    rng: Random | None,
     look: ArrayLike | None = None,
     verification: Verification | None = None,
     confidence: float = 0.95,
 ) -> ConfidenceSequence:
-    """The AUC after each pair of a present and an absent case, with an interval that holds at all of them at once.
+    """Confidence sequence for the AUC, from disjoint pairs of a present and an absent case.
 
-    Parameters: score float (n_cases,), higher = more likely present; the others as in `sequential_rate`. The first
-    present case is paired with the first absent one, the second with the second, and so on: no case is in two pairs, so
-    that pairs are independent. Returns a ConfidenceSequence over pairs; `.index` is the later case of each. Cases that
-    found no partner yet are counted in the note. Raises InputError as `sequential_rate` and on NaN scores.
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard; NaN = not verified, only with `verification`.
+    score : array_like of float, shape (n_cases,)
+        Score of each case; higher means more likely present.
+    patient : array_like, shape (n_cases,)
+        Patient identifier of each case; only the first case of a patient is used.
+    rng : numpy.random.Generator or None
+        Generator of the random order of the patients; None uses the given order, which must be that of arrival.
+    look : array_like, shape (n_cases,), optional
+        First interim analysis at which a case was available. Earlier analyses come first; the order is random within an
+        analysis.
+    verification : Verification, optional
+        Verification probabilities, if only some cases have a reference standard.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
-    The price of disjoint pairs is precision: there are no more of them than cases of the rarer class. Waudby-Smith &
-    Ramdas (2024) doi:10.1093/jrsssb/qkad009. Checked as `confidence_sequence`.
+    Returns
+    -------
+    ConfidenceSequence
+        Sequence over pairs; `index` is the later case of each pair. Cases without a partner are counted in the note.
 
+    Raises
+    ------
+    InputError
+        As for `sequential_rate`, and if a score is NaN or infinite.
+
+    Notes
+    -----
+    The i-th present case is paired with the i-th absent case, so that pairs are independent. The number of pairs is
+    that of the rarer class, which makes intervals wider than those of `auc`. Checked as `confidence_sequence`.
+
+    References
+    ----------
+    * Waudby-Smith I, Ramdas A (2024). Estimating means of bounded random variables by betting. Journal of the Royal
+      Statistical Society Series B 86:1-27. doi:10.1093/jrsssb/qkad009
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(1)
     >>> y = rng.random(1000) < 0.3
     >>> sequence = sequential_auc(y, rng.normal(size=1000) + 1.5 * y, patient=np.arange(1000), rng=rng)
@@ -147,15 +208,15 @@ def sequential_auc(
     value = score_array(score, np.shape(y), where=where)[sample.case]
     present, absent = np.flatnonzero(sample.truth), np.flatnonzero(~sample.truth)
     n = min(present.size, absent.size)
-    alone = sample.truth.size - 2 * n
+    n_unpaired = sample.truth.size - 2 * n
     present, absent = present[:n], absent[:n]
-    above = (1 + np.sign(value[present] - value[absent])) / 2
+    wins = (1 + np.sign(value[present] - value[absent])) / 2
     weights = None if sample.weights is None else sample.weights[present] * sample.weights[absent]
     largest = None if sample.largest is None else sample.largest**2
-    sequence = confidence_sequence(above, weights=weights, largest_weight=largest, confidence=confidence)
-    note = codes.notes(sample.note, codes.note("unpaired_cases", n=alone) if alone else None)
+    sequence = confidence_sequence(wins, weights=weights, largest_weight=largest, confidence=confidence)
+    note = codes.notes(sample.note, codes.note("unpaired_cases", n=n_unpaired) if n_unpaired else None)
     later = sample.case[np.maximum(present, absent)]
-    return _said(sequence, later, replace(sample, note=note), codes.note("no_pairs"))
+    return _with_notes(sequence, later, replace(sample, note=note), codes.note("no_pairs"))
 
 
 def sequential_calibration(
@@ -163,18 +224,52 @@ def sequential_calibration(
     probability: ArrayLike,
     *,
     patient: ArrayLike,
-    rng: np.random.Generator | None,
+    rng: Random | None,
     look: ArrayLike | None = None,
     verification: Verification | None = None,
     confidence: float = 0.95,
 ) -> ConfidenceSequence:
-    """Calibration in the large, the mean of y - probability, after each case, with an interval for all of them at once.
+    """Confidence sequence for calibration in the large: the mean of y - probability.
 
-    Parameters: probability float (n_cases,) in [0, 1]; the others as in `sequential_rate`. Returns a
-    ConfidenceSequence; null 0; above 0 the finding is more frequent than predicted. Raises InputError as
-    `sequential_rate` and on probabilities outside [0, 1]. Waudby-Smith & Ramdas (2024) doi:10.1093/jrsssb/qkad009.
-    Checked as `confidence_sequence`.
+    Parameters
+    ----------
+    y : array_like of bool, shape (n_cases,)
+        Reference standard; NaN = not verified, only with `verification`.
+    probability : array_like of float, shape (n_cases,)
+        Predicted probability of each case, in [0, 1].
+    patient : array_like, shape (n_cases,)
+        Patient identifier of each case; only the first case of a patient is used.
+    rng : numpy.random.Generator or None
+        Generator of the random order of the patients; None uses the given order, which must be that of arrival.
+    look : array_like, shape (n_cases,), optional
+        First interim analysis at which a case was available. Earlier analyses come first; the order is random within an
+        analysis.
+    verification : Verification, optional
+        Verification probabilities, if only some cases have a reference standard.
+    confidence : float, default 0.95
+        Confidence level of the two-sided interval, between 0 and 1.
 
+    Returns
+    -------
+    ConfidenceSequence
+        Sequence over the cases, null value 0; above 0, the finding is more frequent than predicted.
+
+    Raises
+    ------
+    InputError
+        As for `sequential_rate`, and if a probability is outside [0, 1].
+
+    Notes
+    -----
+    Assumptions and checks are those of `confidence_sequence`.
+
+    References
+    ----------
+    * Waudby-Smith I, Ramdas A (2024). Estimating means of bounded random variables by betting. Journal of the Royal
+      Statistical Society Series B 86:1-27. doi:10.1093/jrsssb/qkad009
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(1)
     >>> probability = rng.random(500)
     >>> y = rng.random(500) < probability**2
@@ -193,7 +288,7 @@ def sequential_calibration(
         largest_weight=sample.largest,
         confidence=confidence,
     )
-    return _said(sequence, sample.case, sample, codes.note("no_cases"))
+    return _with_notes(sequence, sample.case, sample, codes.note("no_cases"))
 
 
 def _sample(
@@ -201,11 +296,11 @@ def _sample(
     patient: ArrayLike,
     look: ArrayLike | None,
     verification: Verification | None,
-    rng: np.random.Generator | None,
+    rng: Random | None,
     *,
     where: str,
 ) -> _Sample:
-    """The first case of each patient in order, those with a truth, and what they weigh."""
+    """First case of each patient in order, those with a reference standard, and their weights."""
     truth = _truth_or_nan(y, where=where)
     patients, n_patients = group_codes(patient, truth.size, where=where, name="patient")
     looks = (
@@ -215,7 +310,8 @@ def _sample(
     first = np.sort(np.unique(patients[arrival], return_index=True)[1])
     case = arrival[first]
     if rng is not None:
-        keys = rng.random(truth.size)[case]  # one per case given: cases added at the end change no earlier key
+        # One key per input case, so that cases added at the end do not change earlier keys.
+        keys = generator(rng, where=where).random(truth.size)[case]
         case = case[np.lexsort((keys, looks[case]))]
     later = truth.size - n_patients
     notes = [codes.note("later_cases", n=later)] if later else []
@@ -226,34 +322,40 @@ def _sample(
     probability = _probability(verification, truth.size, where=where)[case]
     if unknown.any():
         notes.append(codes.note("unverified_cases", n=int(unknown.sum()), total=case.size))
-    known = case[~unknown]
-    return _Sample(known, truth[known] == 1, 1 / probability[~unknown], 1 / verification.smallest, codes.notes(*notes))
+    verified = case[~unknown]
+    return _Sample(
+        verified, truth[verified] == 1, 1 / probability[~unknown], 1 / verification.smallest, codes.notes(*notes)
+    )
 
 
 def _truth_or_nan(y: ArrayLike, *, where: str) -> Floats:
-    """1, 0 or NaN (n_cases,); anything else is refused."""
-    given = np.asarray(y)
-    stated = np.array([v is not None and v == v for v in given.reshape(-1).tolist()], dtype=bool).reshape(given.shape)
-    truth = np.full(given.shape, np.nan)
-    truth[stated] = call_array(given[stated], None, where=where, name="truth")
+    """Validated truth (n_cases,): 1, 0 or NaN."""
+    values = np.asarray(y)
+    is_stated = np.array([v is not None and v == v for v in values.reshape(-1).tolist()], dtype=bool).reshape(
+        values.shape
+    )
+    truth = np.full(values.shape, np.nan)
+    truth[is_stated] = call_array(values[is_stated], None, where=where, name="truth")
     if truth.ndim != 1:
         raise InputError(f"{where}: truth", "one value per case", f"an array of shape {truth.shape}")
     return truth
 
 
 def _refuse_unknown(unknown: Codes, n: int, *, where: str) -> None:
+    """Raise if the first case of a patient has no reference standard."""
     if unknown.size:
         raise InputError(
             f"{where}: truth",
             "a truth for the first case of every patient",
             f"{unknown.size} of {n} without one",
             examples=[f"case {i}" for i in unknown[:6].tolist()],
-            do="Truths that come late, or on suspicion only, are no sample of the cases: wait until all of a look are "
-            "there, or give verification=Verification(probability, smallest).",
+            do="Reference standards that are delayed, or obtained on suspicion only, are a biased sample: wait until "
+            "all cases of the interim analysis have one, or pass verification=Verification(probability, smallest).",
         )
 
 
 def _probability(verification: Verification, n: int, *, where: str) -> Floats:
+    """Validated verification probabilities."""
     least = verification.smallest
     if not 0 < least <= 1:
         raise InputError(f"{where}: verification", "a smallest probability above 0 and at most 1", f"{least}")
@@ -266,7 +368,7 @@ def _probability(verification: Verification, n: int, *, where: str) -> Floats:
     return probability
 
 
-def _said(sequence: ConfidenceSequence, case: Codes, sample: _Sample, nothing: codes.Text) -> ConfidenceSequence:
+def _with_notes(sequence: ConfidenceSequence, case: Codes, sample: _Sample, nothing: codes.Text) -> ConfidenceSequence:
     """The sequence with its cases and what is to be known of the sample."""
     own = sequence.note if sequence.value.size else nothing
     return replace(sequence, index=case, note=codes.notes(own, sample.note))

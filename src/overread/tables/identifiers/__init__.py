@@ -1,5 +1,1 @@
 """Identifiers: one canonical form, key columns and look-alike names."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

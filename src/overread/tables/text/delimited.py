@@ -22,6 +22,7 @@ import polars as pl
 
 from overread import limits, regular
 from overread.errors import InputError
+from overread.tables.frames import NamedFrame
 from overread.tables.text.dialect import DELIMITERS, TableHeader, header, row_numbers
 from overread.tables.text.encoding import decoded
 from overread.tables.text.signatures import EXPECTED, refuse_binary, refuse_markup
@@ -47,13 +48,13 @@ class Loaded:
     dialect: tuple[str, ...] = ()
 
 
-def load(path: Path | str, *, encoding: str = "") -> Loaded:
-    """Read a Parquet file or delimited text, also compressed with gzip.
+def load(path: Path | str | NamedFrame, *, encoding: str = "") -> Loaded:
+    """Read a Parquet file or delimited text, also compressed with gzip; or take a frame as if it were such a file.
 
     Parameters
     ----------
-    path : Path or str
-        The file; what it is is told by its content.
+    path : Path or str or NamedFrame
+        The file; what it is is told by its content. A frame is held to the rules of a Parquet file.
     encoding : str
         The encoding of the text, a name that Python knows; "" = detected.
 
@@ -67,6 +68,8 @@ def load(path: Path | str, *, encoding: str = "") -> Loaded:
     InputError
         The file is absent, empty, of another format or encoding, or a line does not have the header's fields.
     """
+    if isinstance(path, NamedFrame):
+        return Loaded(_checked(path.frame, path))
     path = Path(path)
     content = _content(path)
     if content.startswith(b"PAR1") or path.name.endswith(".parquet"):
@@ -177,12 +180,19 @@ def _parquet(path: Path) -> pl.DataFrame:
         frame = pl.read_parquet(path, glob=False)
     except faults as error:
         raise damaged from error
+    return _checked(frame, path)
+
+
+def _checked(frame: pl.DataFrame, path: Path | NamedFrame) -> pl.DataFrame:
+    """A typed table: size, types and dates are checked, categories become text."""
+    _check_size(path, frame.height, frame.width)
+    _check_types(path, frame.schema)
     _refuse_far_dates(frame, path)
-    words = [name for name, kind in schema.items() if isinstance(kind, pl.Categorical | pl.Enum)]
+    words = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Categorical | pl.Enum)]
     return frame.with_columns(pl.col(words).cast(pl.String))
 
 
-def _check_types(path: Path, schema: pl.Schema) -> None:
+def _check_types(path: Path | NamedFrame, schema: pl.Schema) -> None:
     """Refuse columns that are no text, numbers, dates or Booleans."""
     fine = (pl.Categorical, pl.Enum)
     odd = {n: t for n, t in schema.items() if not (t.is_numeric() or t in _PLAIN or isinstance(t, fine))}
@@ -196,7 +206,7 @@ def _check_types(path: Path, schema: pl.Schema) -> None:
         )
 
 
-def _refuse_far_dates(frame: pl.DataFrame, path: Path) -> None:
+def _refuse_far_dates(frame: pl.DataFrame, path: Path | NamedFrame) -> None:
     """Refuse dates outside the years 1 to 9999, which cannot be written as text; a damaged file can hold them."""
     day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
     for name, kind in frame.schema.items():
@@ -230,7 +240,7 @@ def _check_text(head: TableHeader, path: Path) -> None:
         _check_size(path, max(lines, delimiters // columns), columns)
 
 
-def _check_size(path: Path, rows: int, columns: int) -> None:
+def _check_size(path: Path | NamedFrame, rows: int, columns: int) -> None:
     """Refuse a table whose cells, or columns alone, would take all memory."""
     if columns > limits.COLUMNS:
         do = "Give one row for each finding, with the columns image_id, finding and so on."

@@ -1,5 +1,1 @@
 """Scores and heat maps of a model on a cohort."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

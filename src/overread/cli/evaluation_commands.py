@@ -1,0 +1,120 @@
+"""Commands on the evidence: `evaluate` and `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from overread.cli.arguments import configuration, pair, verified
+from overread.cli.options import Changes, Config, Out, Title, Verify, Workers
+from overread.cli.terminal import line, put
+
+
+def evaluate(
+    images: Annotated[Path, typer.Option(help="The table of images: patient, site, sex, age, view.")],
+    labels: Annotated[
+        list[str],
+        typer.Option(metavar="[SOURCE=]FILE", help="A table of labels, long or wide (1, 0, -1); may be repeated."),
+    ],
+    predictions: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="The scores of a model, long or wide; may be repeated.")
+    ],
+    out: Out,
+    reads: Annotated[
+        Path | None, typer.Option(help="The answers of readers, long, or wide with one read per row.")
+    ] = None,
+    tune: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Scores of tuning cases, from which thresholds are chosen; may be repeated."),
+    ] = None,
+    finding: Annotated[
+        list[str] | None, typer.Option(metavar="FINDING", help="A finding of the mean over findings; may be repeated.")
+    ] = None,
+    reference: Annotated[str, typer.Option(help="The label source that is the reference standard.")] = "",
+    external: Annotated[
+        list[str] | None, typer.Option(metavar="SITE", help="A site that was not used in training; may be repeated.")
+    ] = None,
+    subgroup: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column of the images that defines subgroups; may be repeated."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the random half for tuning.")] = None,
+    title: Title = "Evaluation of predictions",
+    config: Config = None,
+    changes: Changes = None,
+    workers: Workers = None,
+    verify: Verify = False,
+) -> None:
+    """Evaluate predictions of any model, with or without readers, and write the report."""
+    import os
+
+    from overread.evaluation import EvaluationConfig
+    from overread.protocol import evaluate, remarks
+
+    verified(verify, out / "run.json", images, *(label.partition("=")[2] or label for label in labels), *predictions)
+    given = {
+        "findings": finding or None,
+        "reference": reference or None,
+        "external_sites": external or None,
+        "subgroups": subgroup or None,
+        "seed": seed,
+    }
+    chosen = configuration(EvaluationConfig, "evaluation", config, changes, given)
+    with line("evaluate") as progress:
+        evaluate(
+            images,
+            labels,
+            predictions,
+            out=out,
+            config=chosen,
+            tune=tune or (),
+            reads=reads,
+            title=title,
+            workers=workers or os.cpu_count() or 1,
+            progress=progress,
+        )
+    for remark in remarks(out):
+        put(remark)
+    put(f"Report: {(out / 'report' / 'report.html').resolve()}")
+
+
+def report(
+    evaluation: Annotated[Path, typer.Argument(help="The folder of an evaluation.")],
+    out: Out,
+    title: Title = "Evaluation of predictions",
+    cohort: Annotated[Path | None, typer.Option(help="The folder of the cohort, for participants and pixels.")] = None,
+    heatmaps: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL=FOLDER", help="The folder of a model's predictions; may be repeated."),
+    ] = None,
+    model: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="The folder of a model; may be repeated.")
+    ] = None,
+    statements: Annotated[
+        Path | None, typer.Option(help="A TOML file of statements by the authors, for the checklists.")
+    ] = None,
+    workers: Workers = None,
+    verify: Verify = False,
+) -> None:
+    """Write the report of an evaluation: one HTML page, with estimates, tables for Word and figures beside it."""
+    import os
+
+    from overread.protocol import report
+    from overread.reporting.figures.figure_pool import drawing_pool
+
+    verified(verify, evaluation, cohort, *(m.partition("=")[2] for m in heatmaps or []), *(model or []))
+    maps = dict(pair(h) for h in heatmaps or [])
+    with drawing_pool(workers or os.cpu_count() or 1) as pool:
+        page = report(
+            evaluation,
+            out,
+            title=title,
+            cohort=cohort,
+            heatmaps=maps,
+            models=model or (),
+            statements=statements,
+            pool=pool,
+        )
+    put(f"Report: {page.resolve()}")

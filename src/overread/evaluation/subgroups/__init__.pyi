@@ -1,1 +1,0 @@
-from .group_aucs import subgroups as subgroups

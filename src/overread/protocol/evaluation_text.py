@@ -1,0 +1,65 @@
+"""The evidence of an evaluation in short: as text at a prompt, as a table in a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+
+import polars as pl
+
+from overread.evaluation import EvaluationConfig, Evidence
+from overread.stats.estimate import Estimate
+
+_ROWS = 30  # AUCs shown; the others are counted
+
+
+def as_text(evidence: Evidence, config: EvaluationConfig) -> str:
+    """What was evaluated, and the AUC of every rater, finding and population with its interval."""
+    rows = _auc_rows(evidence)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    table = ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*_head(evidence, config), "", *table, *_rest(evidence)])
+
+
+def as_html(evidence: Evidence, config: EvaluationConfig) -> str:
+    """The same as HTML: a line of text and a table."""
+    head, *body = _auc_rows(evidence)
+    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
+    text = "".join(f"<p>{escape(line)}</p>" for line in _head(evidence, config))
+    rest = "".join(f"<p>{escape(line)}</p>" for line in _rest(evidence) if line)
+    return f"<div>{text}<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>{rest}</div>"
+
+
+def _head(evidence: Evidence, config: EvaluationConfig) -> list[str]:
+    joined, own = evidence.joined, _aucs(evidence)
+    raters = own["rater"].unique(maintain_order=True)
+    populations = own["population"].unique(maintain_order=True)
+    return [
+        f"Evaluation of {joined['case_id'].n_unique():,} cases of {joined['patient_id'].n_unique():,} patients",
+        f"Raters: {', '.join(raters)}",
+        f"Populations: {', '.join(populations)}",
+        f"Findings: {joined['finding'].n_unique():,}; {evidence.estimates.height:,} estimates",
+        f"Intervals: {config.confidence * 100:g}%; {config.replicates:,} resamples of the patients, seed {config.seed}",
+    ]
+
+
+def _aucs(evidence: Evidence) -> pl.DataFrame:
+    """The AUCs of whole populations: no subgroup, no difference."""
+    whole = pl.col("subgroup").is_in(["", "all"]) & (pl.col("contrast") == "") & (pl.col("metric") == "auc")
+    own = evidence.estimates.filter(whole & (pl.col("analysis") == "standalone"))
+    return own.sort(pl.col("finding") != "(mean)", "finding", "rater", "population", maintain_order=True)
+
+
+def _auc_rows(evidence: Evidence) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("Finding", "Rater", "Population", "Present", "Cases", "AUC (interval)")]
+    for row in _aucs(evidence).head(_ROWS).iter_rows(named=True):
+        value = Estimate(row["estimate"], row["low"], row["high"], note=row["note"], confidence=row["confidence"])
+        counts = ("" if row[c] is None else f"{row[c]:,}" for c in ("n_present", "n_cases"))
+        rows.append((row["finding"], row["rater"], row["population"], *counts, str(value)))
+    return rows
+
+
+def _rest(evidence: Evidence) -> list[str]:
+    more = _aucs(evidence).height - _ROWS
+    lines = [f"and {more:,} more AUCs in .estimates"] if more > 0 else []
+    return ["", *lines, *(f"Note: {note}" for note in evidence.notes)]

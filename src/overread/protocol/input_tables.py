@@ -1,0 +1,125 @@
+"""The tables of an evaluation or a cohort as a person gives them, read together: account, remarks, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from overread import codes, ledger, runs, tables
+from overread.errors import InputError, did_you_mean
+from overread.evaluation import EvaluationConfig
+from overread.evaluation.join import layouts
+from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame
+from overread.tables.table_notes import sentences
+
+
+def check_sites(images: pl.DataFrame, config: EvaluationConfig, where: object) -> None:
+    """Refuse a configuration that names a site which the images do not have."""
+    sites = sorted(images["site"].unique())
+    for site in (*config.external_sites, *config.internal_sites):
+        if site not in sites:
+            named = [s for s in sites if s]
+            do = did_you_mean(site, named) or ("" if named else "The images have no column 'site'.")
+            raise InputError(where, f"a site '{site}', named as internal or external", f"sites {named}", do=do)
+
+
+def stacked_labels(read: Sequence[tuple[Any, layouts.Read]]) -> pl.DataFrame:
+    """The labels of all files; two that state the same case and finding for one source are refused."""
+    whole = pl.concat([r.frame for _, r in read], how="diagonal_relaxed")
+    if len(read) > 1:
+        whole = tables.check(whole, "labels", where=f"labels {', '.join(str(f) for f, _ in read)}")
+    return whole
+
+
+def stacked_predictions(read: Sequence[tuple[Any, layouts.Read]]) -> pl.DataFrame:
+    """The scores of all files; a model in two of them, or two wide files of one name, are refused."""
+    frames = [r.frame for _, r in read]
+    stems = [f.name.split(".")[0] for f, r in read if _by_file(r.frame, f)]
+    alike = sorted({s for s in stems if stems.count(s) > 1})
+    if alike:
+        do = "A wide file is named as its model is: rename one, or add a column 'model'."
+        raise InputError("predictions", "files of different names", "files named alike", examples=alike, do=do)
+    units = {"image_id" if "image_id" in f.columns else "case_id" for f in frames}
+    if len(units) > 1:
+        raise InputError(
+            "predictions",
+            "files that all score images, or all score cases",
+            "both kinds",
+            examples=[f for f, _ in read],
+        )
+    whole = pl.concat(frames, how="diagonal")
+    if (nameless := int((whole["model"] == "").sum())) > 0:
+        do = "Fill the column 'model', or leave it out: the model is then named as its file."
+        raise InputError("predictions", "the name of the model in every row", f"{nameless:,} rows without", do=do)
+    repeated = whole.filter(pl.struct(*units, "finding", "model", "shift").is_duplicated())
+    if repeated.height:
+        raise InputError(
+            "predictions", "a model in one file only", "the same scores in several", examples=repeated["model"].unique()
+        )
+    return whole
+
+
+def _by_file(frame: pl.DataFrame, file: Any) -> bool:
+    """Whether all scores are of a model of the file's name."""
+    return frame["model"].unique().to_list() == [file.name.split(".")[0]]
+
+
+def description(read: layouts.Read) -> dict[str, Any]:
+    """How a file was understood, for run.json."""
+    return {"text": list(read.dialect), "columns": dict(read.columns), "columns not used": list(read.unused)}
+
+
+def without_used(understood: Sequence[tuple[Any, layouts.Read]]) -> list[tuple[Any, layouts.Read]]:
+    """The tables, each column of a file that none of them uses listed once: one file may be several tables."""
+    known: dict[Any, set[str]] = {}
+    for file, read in understood:
+        known.setdefault(file.resolve(), set()).update(read.columns)
+    made = []
+    for file, read in understood:
+        left = tuple(c for c in read.unused if c not in known[file.resolve()])
+        known[file.resolve()].update(left)
+        made.append((file, replace(read, unused=left)))
+    return made
+
+
+def account_of_files(understood: Sequence[tuple[Any, layouts.Read]]) -> pl.DataFrame:
+    """What was left out or changed when the files were read, each row with the name of its file."""
+    rows: dict[tuple[str, str], Dropped] = {}
+    for file, read in understood:
+        unused = Dropped("columns", codes.note("columns_not_used"), len(read.unused), "; ".join(read.unused[:5]))
+        for row in (*read.dropped, *([unused] if read.unused else [])):
+            reason = codes.note("reason_of_file", file=file.name, reason=str(row.reason))
+            before = rows.get((row.unit, reason))  # files of one name in two folders: counted together
+            rows[row.unit, reason] = replace(row, reason=reason, count=row.count + (before.count if before else 0))
+    return account_frame(TABLES, list(rows.values()))
+
+
+def account_sentences(account: pl.DataFrame) -> list[str]:
+    """What was left out when the tables were read and matched, in sentences."""
+    rows = account.filter(pl.col("stage").is_in([TABLES, UNMATCHED])).iter_rows(named=True)
+    shown = [(r, f" ({r['examples']})" if r["examples"] else "") for r in rows]
+    return [f"{r['count']:,} {r['unit']}, {r['reason']}{examples}." for r, examples in shown]
+
+
+def remarks(folder: Path) -> list[str]:
+    """What a person who ran an evaluation must know of its tables.
+
+    Dialects of text, columns that were not used, rows that were left out, identifiers that were changed, and what is
+    missing in the ledger.
+
+    Parameters
+    ----------
+    folder : Path
+        The evaluation's folder, with run.json and account.parquet.
+    """
+    notes = runs.read(folder)["notes"]
+    files: dict[str, Any] = notes.get("files as read", {})
+    said = [f"{Path(f).name}: read as text with {'; '.join(r['text'])}." for f, r in files.items() if r["text"]]
+    account = tables.read(folder / "account.parquet", "account")
+    head = notes.get("ledger")
+    lost = ledger.faults(folder / head["file"], head) if head else []
+    return [*said, *account_sentences(account), *sentences(account), *lost]

@@ -1,0 +1,299 @@
+"""Predictions of a model for the images of a cohort, or for plain image files without a cohort."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from overread import limits, runs, tables, threads
+from overread.errors import InputError
+from overread.images.store import pixel_store
+from overread.images.store.decode_worker import part_key
+from overread.images.store.unreadable_images import problems
+from overread.protocol.image_files import ImageFiles, list_images
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, how much there is."""
+
+EXTRA = ("predictions.csv", "unreadable.csv", "excluded.csv", "overlays.csv", "overlays")
+"""What a prediction for image files writes, besides the files of a prediction for a cohort."""
+
+_OVERLAY_FILE = re.compile(r"[A-Za-z0-9._-]+\.png")
+_MAX_UNREADABLE = "max_unreadable (--max-unreadable)"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionConfig:
+    """How images are scored.
+
+    Parameters
+    ----------
+    sites
+        the sites of a cohort; None = all. Image files have no site
+    batch_size
+        images in one pass through the network
+    max_unreadable
+        share of the image files, from 0 to 1, that may be unreadable; above it nothing is predicted
+    workers
+        processes that read image files, each file bounded in time and memory; None = one per core, 0 = this process,
+        without these bounds
+    allow_outside
+        whether links within the folder of image files may lead out of it
+    """
+
+    sites: tuple[str, ...] | None = None
+    batch_size: int = 64
+    max_unreadable: float = 0.0
+    workers: int | None = None
+    allow_outside: bool = False
+
+    def __post_init__(self) -> None:
+        found = limits.outside("batch_size", self.batch_size, 1, 65536, whole=True)
+        found += limits.outside("max_unreadable", self.max_unreadable, 0, 1)
+        if self.workers is not None:
+            found += limits.outside("workers", self.workers, 0, limits.PROCESSES, whole=True)
+        if found:
+            raise InputError.all(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """The result of `predict`.
+
+    Attributes
+    ----------
+    frame
+        the table of predictions: image_id, finding, model, shift, score, logit
+    unreadable
+        image_id, path and reason of every image file that could not be read
+    excluded
+        path and reason of every other file of the folder, which is not an image
+    overlays
+        image_id, finding, score, threshold and file of every overlay
+    folder
+        the folder of the results; None where none was asked for
+    """
+
+    frame: pl.DataFrame
+    unreadable: pl.DataFrame
+    excluded: pl.DataFrame
+    overlays: pl.DataFrame
+    folder: Path | None
+
+
+_EMPTY = Predictions(
+    pl.DataFrame(),
+    pl.DataFrame(schema={"image_id": pl.String, "path": pl.String, "reason": pl.String}),
+    pl.DataFrame(schema={"path": pl.String, "reason": pl.String}),
+    pl.DataFrame(
+        schema={
+            "image_id": pl.String,
+            "finding": pl.String,
+            "score": pl.Float64,
+            "threshold": pl.Float64,
+            "file": pl.String,
+        }
+    ),
+    None,
+)
+_CONFIG = PredictionConfig()
+
+
+def predict(
+    model: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    heatmaps: bool = False,
+    config: PredictionConfig = _CONFIG,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Score every finding of every image with a frozen model.
+
+    Parameters
+    ----------
+    model
+        the folder of the model
+    source
+        the folder of a cohort, whose tune and test images are scored; or a folder of PNG, JPEG and DICOM files, which
+        is searched with all folders in it; or several such files and folders
+    out
+        the folder for the results; None = the result is only returned
+    heatmaps
+        whether to write Grad-CAM for every finding of every image. For image files, overlays are written too: one PNG
+        for each image and finding whose score reaches the frozen threshold of the model (of its operating points the
+        one of the lowest specificity, else of the lowest sensitivity)
+    config
+        how images are scored
+    progress
+        called with what is being done, how much is done, how much there is
+
+    Returns
+    -------
+    Predictions
+        The predictions, and the files that were not scored, with the reason of each.
+
+    Raises
+    ------
+    InputError
+        a model or source that cannot be used, more unreadable files than `config.max_unreadable` allows, heat maps
+        without a folder, a cohort that shares patients with the training of the model
+
+    Notes
+    -----
+    Image files are read by the pixel recipe of the model. They state no patients, so that nobody can check whether a
+    patient was in the training of the model. An interrupted prediction goes on where it was interrupted.
+    """
+    given = [Path(p) for p in ([source] if isinstance(source, str | os.PathLike) else source)]
+    if not given:
+        raise InputError("predict", "a cohort, a folder, or files", "none")
+    if out is None and heatmaps:
+        raise InputError("predict", "a folder for heat maps", "none", do="Give the folder as `out`.")
+    report = progress or (lambda what, done, total: None)
+    call = _cohort if len(given) == 1 and is_cohort(given[0]) else _image_files
+    if out is not None:
+        return call(Path(model), given, Path(out), heatmaps, config, report)
+    with tempfile.TemporaryDirectory(prefix="overread-") as folder:
+        made = call(Path(model), given, Path(folder), heatmaps, config, report)
+        return replace(made, folder=None)
+
+
+def is_cohort(folder: Path) -> bool:
+    """Whether a folder is, or should be, a cohort: a folder of results of overread, or one with a pixel store."""
+    return runs.is_run(folder) or (folder / "pixels" / "recipe.json").is_file()
+
+
+def _cohort(
+    model: Path, given: Sequence[Path], out: Path, heatmaps: bool, config: PredictionConfig, report: Progress
+) -> Predictions:
+    from overread.training.scoring.cohort_scores import predict
+
+    predict(
+        model,
+        given[0],
+        out,
+        sites=config.sites,
+        heatmaps=heatmaps,
+        batch_size=config.batch_size,
+        progress=partial(report, "predict"),
+    )
+    return replace(_EMPTY, frame=tables.read(out / "predictions.parquet", "predictions"), folder=out)
+
+
+def _image_files(
+    model_folder: Path, given: Sequence[Path], out: Path, heatmaps: bool, config: PredictionConfig, report: Progress
+) -> Predictions:
+    from overread.training.networks.model_folder import open_model
+    from overread.training.scoring.prediction_run import MAP_FILE, WRITTEN, clear_staging, only_files, threads_of
+
+    model = open_model(model_folder)
+    if config.sites is not None:
+        raise InputError("predict", "no sites for image files", f"sites {', '.join(config.sites)}")
+    _refuse_within(out, given)
+    files = list_images(given, allow_outside=config.allow_outside)
+    resolved, inputs = _resolved(model, files, heatmaps, config)
+    wanted = runs.fingerprint(resolved, inputs)
+    if not runs.complete(out, wanted):
+        staging = out / f".partial-{wanted[:16]}"
+        with (
+            threads.computing(threads.resumed(f"The prediction in {out}", threads_of(staging))),
+            runs.claimed(out, "predict", (*WRITTEN, *EXTRA)),
+            only_files(out / "heatmaps", MAP_FILE),
+            only_files(out / "overlays", _OVERLAY_FILE),
+            runs.start(out, "predict", config=resolved, inputs=inputs) as run,
+        ):
+            clear_staging(out, staging)
+            _predict_files(run, model, files, staging, config, report)
+    return Predictions(
+        tables.read(out / "predictions.parquet", "predictions"),
+        _read_list(out / "unreadable.csv", _EMPTY.unreadable),
+        _read_list(out / "excluded.csv", _EMPTY.excluded),
+        _read_list(out / "overlays.csv", _EMPTY.overlays),
+        out,
+    )
+
+
+def _predict_files(
+    run: runs.Run, model: Any, files: ImageFiles, staging: Path, config: PredictionConfig, report: Progress
+) -> None:
+    """Read, score and draw the images, and put the results in their place, within a run."""
+    from overread.protocol.overlays import draw_overlays
+    from overread.training.scoring.prediction_run import compute, publish, scoring_work
+
+    def check(unreadable: pl.DataFrame) -> None:
+        share = config.max_unreadable
+        if found := problems(unreadable, files.images.height, share, where=files.root, key=_MAX_UNREADABLE):
+            raise InputError.all(found)
+
+    images, unreadable = pixel_store.build(
+        files.images,
+        files.root,
+        staging,
+        model.recipe,
+        workers=(os.cpu_count() or 1) if config.workers is None else config.workers,
+        check=check,
+        progress=partial(report, "read"),
+    )
+    if images.is_empty():
+        raise InputError(files.root, "at least one image that can be read", f"none of {files.images.height:,}")
+    store, heatmaps = pixel_store.open_store(staging), bool(run.record["config"]["heatmaps"])
+    work = scoring_work(model, store, images, heatmaps=heatmaps, batch_size=config.batch_size, part_size=_PART)
+    compute(run, model, work, staging, progress=partial(report, "predict"))
+    frame = tables.read(staging / "predictions.parquet", "predictions")
+    tables.write_frame(frame.select("image_id", "finding", "model", "score"), staging / "predictions.csv")
+    tables.write_frame(unreadable, staging / "unreadable.csv")
+    tables.write_frame(files.excluded, staging / "excluded.csv")
+    if heatmaps:
+        drawn = draw_overlays(model, frame, work.images, store, staging, progress=partial(report, "overlays"))
+        tables.write_frame(drawn, staging / "overlays.csv")
+    run.note("unreadable", unreadable.height)
+    run.note("excluded", files.excluded.height)
+    run.note("patients", "not checked: image files do not state whether a patient was in the training of the model")
+    publish(run, staging, EXTRA)
+
+
+_PART = 256  # images per part: what a kill costs at most
+
+
+def _resolved(
+    model: Any, files: ImageFiles, heatmaps: bool, config: PredictionConfig
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The configuration that decides the result, and its inputs; each file counts by its path, size and time."""
+    from overread.training.scoring.prediction_run import scoring_device
+    from overread.training.scoring.score_parts import precision
+
+    ids, paths = files.images["image_id"].to_list(), [files.root / p for p in files.images["path"]]
+    resolved = {
+        "model": model.name,
+        "root": str(files.root),
+        "files": part_key(ids, paths, model.recipe)[0],
+        "excluded": runs.frame_hash(files.excluded),
+        "max_unreadable": config.max_unreadable,
+        "heatmaps": heatmaps,
+        "batch_size": config.batch_size,
+        "device": scoring_device(),
+        "precision": precision(model),
+    }
+    return resolved, {f"model/{name}": path for name, path in model.files().items()}
+
+
+def _refuse_within(out: Path, given: Sequence[Path]) -> None:
+    """Refuse a folder of results within a folder of images: the next prediction would score its overlays."""
+    for folder in given:
+        if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+            do = "Choose another folder for the results."
+            raise InputError(out, f"a folder outside {folder}", "one within it", do=do)
+
+
+def _read_list(path: Path, like: pl.DataFrame) -> pl.DataFrame:
+    if not path.is_file():
+        return like
+    return tables.load(path).frame.select(like.columns).cast(like.schema)

@@ -1,1 +1,0 @@
-from .markdown import inline as inline

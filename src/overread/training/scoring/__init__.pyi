@@ -1,1 +1,0 @@
-from .cohort_scores import predict as predict
