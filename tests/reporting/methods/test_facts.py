@@ -180,3 +180,15 @@ def test_subgroups_are_those_with_two_estimated_groups_not_those_of_the_configur
     given = rows(sub(level="F"), sub(level="M"), sub(subgroup="view", level="UNKNOWN"))
     found = facts(data(estimates=given, run=run(subgroups=["sex", "age_band", "view"])))
     assert found["subgroups"] == [{"columns": ("sex",)}]
+
+
+def test_a_recalibration_is_told_of_the_models_that_have_one():
+    models = {"acme": {"recalibration": {"edema": {}}}, "beta": {}}
+    found = facts(data(models=models))
+    assert found["recalibration_frozen"] == [{"models": ("“acme”",)}]
+
+
+def test_a_site_of_another_models_training_is_not_called_external_to_the_leading_model():
+    found = facts(data(models={"acme": {"training_sites": ["north", "east"]}}))
+    assert "external_recorded" not in found
+    assert "external_declared" not in found

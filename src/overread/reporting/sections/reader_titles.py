@@ -84,7 +84,7 @@ def arms(evidence: ReportData) -> list[ReadRows]:
     found = []
     for arm in sorted(rows["level"].unique().to_list(), key=lambda a: (a != "unaided", a)):
         every = pick(rows, level=arm)
-        policy = str(evidence.config.get("uncertain_calls") or "absent")
+        policy = str(evidence.config.get("uncertain_calls") or "")
         policies = every["call"].unique().sort().to_list()
         policy = policy if policy in policies else policies[0]
         frame = every.filter(pl.col("call").is_in([policy, ""]))

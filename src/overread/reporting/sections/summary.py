@@ -120,8 +120,8 @@ def headline(evidence: ReportData) -> Table | None:
         (Cell(r), *(estimate_cell(rows.get((r, p))) for p in evidence.cast.populations)) for r in evidence.cast.raters
     )
     level = evidence.estimates["confidence"].drop_nulls()
-    percent = f"{100 * level[0]:g}%" if level.len() else "95%"
-    caption = f"Mean AUC over findings ({percent} CI), by model and test population."
+    percent = f"{100 * level[0]:g}% " if level.len() else ""
+    caption = f"Mean AUC over findings ({percent}CI), by model and test population."
     remark = (
         "Internal test: held-out patients of the training sites of each model."
         if evidence.cast.trained and len(evidence.cast.raters) > 1
