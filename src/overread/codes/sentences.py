@@ -19,6 +19,7 @@ from overread.codes.texts import Code, Parameter, decode, fill
 
 Parameters = Mapping[str, Parameter]
 Facts = Mapping[str, Sequence[Parameters]]
+_KEYS = ("analysis", "metric", "finding", "subgroup")
 _NUMBERS = ("estimate", "low", "high", "p", "p_adjusted")
 _HAS: Mapping[str, tuple[str, ...]] = {
     "estimate": ("estimate",),
@@ -152,12 +153,9 @@ def kinds_of(rows: Iterable[Mapping[str, Any]]) -> dict[Kind, set[Code]]:
     found: dict[Kind, set[Code]] = {}
     for row in rows:
         methods, notes = _codes(row.get("method_code") or ""), _codes(row.get("note_codes") or "")
-        kind = Kind(
-            *(str(row.get(column) or "") for column in ("analysis", "metric", "finding", "subgroup")),
-            frozenset(code.name for code in methods),
-            frozenset(code.name for code in notes),
-            _finite(row),
-        )
+        analysis, metric, finding, subgroup = (str(row.get(column) or "") for column in _KEYS)
+        of_method, of_note = (frozenset(code.name for code in codes) for codes in (methods, notes))
+        kind = Kind(analysis, metric, finding, subgroup, of_method, of_note, _finite(row))
         found.setdefault(kind, set()).update(methods, notes)
     return found
 
