@@ -83,11 +83,9 @@ def drop(evidence: ReportData) -> Section:
         return Section("drop", title, absent="no external site, so there is no internal-to-external drop")
     blocks: list[Block] = [
         Text(
-            "Drop: internal minus external AUC. The internal AUC is the unweighted mean of the within-site "
-            "AUCs over the "
-            "training sites. The drop is a difference between two groups of patients: it may reflect "
-            "differences in case "
-            "mix and labelling as well as in the performance of the model."
+            "Drop: internal minus external AUC. The AUC of several internal sites is the unweighted mean of the "
+            "within-site AUCs. The drop is a difference between two groups of patients: it may reflect differences in "
+            "case mix and labelling as well as in the performance of the model."
         )
     ]
     for i, rater in enumerate(r for r in evidence.cast.raters if pick(frame, rater=r).height):

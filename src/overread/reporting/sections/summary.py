@@ -135,7 +135,7 @@ def warnings(evidence: ReportData) -> tuple[str, ...]:
     found = [*_simulated(evidence), *(str(w) for w in evidence.study.get("warnings") or ())]
     if len(evidence.cast.external) < 2 and not any("external" in w for w in found):
         n = plural(len(evidence.cast.external), "external site")
-        found.append(f"Fewer than two external sites ({n}): generalisation to other hospitals cannot be assessed.")
+        found.append(f"Fewer than two external sites ({n}): at least two are needed to assess generalisation.")
     found += [
         *_unmatched(evidence),
         *_one_class(evidence),
