@@ -9,10 +9,10 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from overread import codes, ledger, reporting, tables
+from overread import codes, findings, ledger, reporting, tables
 from overread.errors import InputError
 from overread.reporting.number_format import interval
-from overread.reporting.report_data import finding_title, read_evidence
+from overread.reporting.report_data import finding_heading, read_evidence
 from overread.reporting.sections import summary
 from overread.reporting.sections.study_participants import participants
 
@@ -32,7 +32,7 @@ def test_headline_numbers_are_those_of_the_estimates(made, page, read_page):
     for row in auc.iter_rows(named=True):
         place = ["internal", "external:hill", "external:valley"].index(row["population"])
         want = interval(row["estimate"], row["low"], row["high"])
-        cells = shown[finding_title(row["finding"])][2 * place : 2 * place + 2]
+        cells = shown[finding_heading(row["finding"], findings.load())][2 * place : 2 * place + 2]
         assert cells[1] == want
         if row["finding"] != "(mean)":
             assert cells[0] == f"{row['n_present']:,} / {row['n_absent']:,}"
@@ -46,7 +46,11 @@ def test_rates_at_the_frozen_threshold_are_those_of_the_estimates(made, page, re
     )
     for cells in first:
         for column, metric in ((3, "sensitivity"), (4, "specificity"), (5, "ppv"), (6, "npv"), (7, "f1")):
-            row = next(r for r in frame.to_dicts() if r["metric"] == metric and finding_title(r["finding"]) == cells[0])
+            row = next(
+                r
+                for r in frame.to_dicts()
+                if r["metric"] == metric and finding_heading(r["finding"], findings.load()) == cells[0]
+            )
             assert cells[column] == interval(row["estimate"], row["low"], row["high"])
 
 

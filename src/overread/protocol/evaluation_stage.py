@@ -222,21 +222,19 @@ def _read(
     for _, file in (("", image_file), *named, *given, *tuning, *answer_files):
         if isinstance(file, Path):
             runs.check_file(file)
-    words = config.spellings
-    cases = layouts.images(image_file, spellings=words)
+    words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
+    cases = layouts.images(image_file, spellings=config.spellings)
     check_sites(cases.frame, config, image_file)
-    truths = [(f, layouts.labels(f, source=name, spellings=words)) for name, f in named]
-    scores, tuned = (
-        [(f, layouts.predictions(f, model=name, spellings=words)) for name, f in each] for each in (given, tuning)
-    )
-    answers = [(f, layouts.reads(f, spellings=words)) for _, f in answer_files]
+    truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
+    scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
+    answers = [(f, layouts.reads(f, **words)) for _, f in answer_files]
     cases = replace(cases, unused=tuple(c for c in cases.unused if c not in config.subgroups))
     sources = {"images": image_file, **{f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}}
     sources |= {f"predictions {f.name}": f for _, f in given}
     sources |= {"reads": answer_files[0][1]} if answer_files else {}
     return Inputs(
         cases.frame,
-        stacked_labels(truths),
+        stacked_labels(truths, config.vocabulary),
         stacked_predictions(scores),
         stacked_predictions(tuned) if tuned else None,
         answers[0][1].frame if answers else None,

@@ -9,7 +9,7 @@ from overread import codes
 from overread.codes import Code
 from overread.reporting.blocks import Cell
 from overread.reporting.number_format import MISSING, count, fixed, interval, number, p_value
-from overread.reporting.report_data import Row, plain_words
+from overread.reporting.report_data import Row
 
 ABSENT = "not evaluated"
 
@@ -28,7 +28,7 @@ def notes_of(row: Row) -> tuple[str, ...]:
     >>> notes_of({"note_codes": "mean_over_sites(n=2) variance_undefined"})
     ('unweighted mean of 2 sites', 'no CI: variance undefined')
     """
-    return tuple(plain_words(codes.render("notes", code)) for code in codes_of(row))
+    return tuple(codes.render("notes", code) for code in codes_of(row))
 
 
 def codes_of(row: Row) -> tuple[Code, ...]:
@@ -55,7 +55,7 @@ EXPECTED = "expected_under_calibration"
 
 def notes_but(row: Row, *names: str) -> tuple[str, ...]:
     """The notes of a row without those whose codes have these names."""
-    return tuple(plain_words(codes.render("notes", code)) for code in codes_of(row) if code.name not in names)
+    return tuple(codes.render("notes", code) for code in codes_of(row) if code.name not in names)
 
 
 def classes_cell(row: Row | None) -> Cell:

@@ -62,7 +62,8 @@ class Cast:
 class ReportData:
     """Everything that the sections read. A frame that was not given is empty; `cohort` tells whether one was."""
 
-    estimates: pl.DataFrame
+    estimates: pl.DataFrame  # findings in notes as a reader says them
+    written: pl.DataFrame  # the estimates as the evaluation wrote them
     verdicts: pl.DataFrame
     curves: pl.DataFrame
     joined: pl.DataFrame
@@ -71,6 +72,7 @@ class ReportData:
     images: pl.DataFrame
     labels: pl.DataFrame
     regions: pl.DataFrame
+    vocabulary: findings.Vocabulary  # of the evaluation
     cast: Cast
     study: Mapping[str, Any]
     run: Mapping[str, Any]
@@ -92,6 +94,10 @@ class ReportData:
         """The resolved configuration of the evaluation."""
         return self.run.get("config") or {}
 
+    def heading(self, finding: str) -> str:
+        """How a finding, or the mean over findings, is headed."""
+        return finding_heading(finding, self.vocabulary)
+
 
 def read_evidence(
     folder: Path | str,
@@ -112,13 +118,15 @@ def read_evidence(
     given = {n: _json(Path(f) / "model.json", ModelRecord) for n, f in (models or {}).items()} | dict(
         study.get("models") or {}
     )
-    estimates, trained = _table(folder, "estimates"), _training_folders(models or {})
-    cast = _cast(estimates, run.get("config") or {}, study, given)
+    written, trained = _table(folder, "estimates"), _training_folders(models or {})
+    vocabulary = findings.recorded((run.get("config") or {}).get("vocabulary"), folder / "run.json")
+    cast = _cast(written, run.get("config") or {}, study, given, vocabulary)
     stated = _json(folder / "notes.json", Notes)
     head = stated.get("ledger")
     return ReportData(
-        estimates=estimates,
-        verdicts=_table(folder, "verdicts"),
+        estimates=_in_words(_in_words(written, "note", vocabulary), "note_codes", vocabulary),
+        written=written,
+        verdicts=_in_words(_table(folder, "verdicts"), "reason", vocabulary),
         curves=_table(folder, "curves"),
         joined=_table(folder, "joined"),
         account=_table(folder, "account"),
@@ -126,6 +134,7 @@ def read_evidence(
         images=_table(cohort_folder, "images"),
         labels=_table(cohort_folder, "labels"),
         regions=_table(cohort_folder, "regions"),
+        vocabulary=vocabulary,
         cast=cast,
         study=study,
         run=run,
@@ -154,8 +163,17 @@ def _accesses(path: Path | str | None) -> tuple[ledger.Entry, ...]:
 
 
 def _table(folder: Path | str | None, name: str) -> pl.DataFrame:
+    """A table of a folder, its findings those of the vocabulary that its run recorded; empty where there is none."""
     path = Path(folder) / f"{name}.parquet" if folder is not None else None
-    return tables.read(path, name) if path is not None and path.is_file() else tables.empty(name)
+    if folder is None or path is None or not path.is_file():
+        return tables.empty(name)
+    return tables.read(path, name, vocabulary=runs.vocabulary(folder) if runs.is_run(folder) else None)
+
+
+def _in_words(frame: pl.DataFrame, column: str, vocabulary: findings.Vocabulary) -> pl.DataFrame:
+    """The table with the findings in a column of text as a reader says them."""
+    texts = frame[column].drop_nulls().unique().to_list()
+    return frame.with_columns(pl.col(column).replace({t: plain_words(t, vocabulary) for t in texts}))
 
 
 def _run(folder: Path, kind: type[Any]) -> Mapping[str, Any]:
@@ -199,7 +217,9 @@ def _stored_size(cohort_folder: Path | str | None) -> int | None:
     return Recipe.from_dict(read_json(file, dict[str, Any])).size
 
 
-def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping) -> Cast:
+def _cast(
+    estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping, vocabulary: findings.Vocabulary
+) -> Cast:
     roles = dict(config.get("roles") or study.get("roles") or {})
     estimates = estimates.filter(~pl.col("analysis").is_in(FROM_READS))
     standalone = estimates.filter(pl.col("analysis") == "standalone")
@@ -215,22 +235,12 @@ def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapp
     return Cast(
         raters=tuple(ordered),
         members=members,
-        findings=in_vocabulary(named),
+        findings=vocabulary.ordered(named),
         populations=lead_own or in_order((standalone if standalone.height else estimates)["population"]),
         own={r: p for r, p in own.items() if p},
         roles=roles,
         trained=any(models.values()),
     )
-
-
-def in_vocabulary(names: Iterable[str]) -> tuple[str, ...]:
-    """Findings in the order of the vocabulary, others behind them.
-
-    >>> in_vocabulary(["mass", "other", "cardiomegaly"])
-    ('cardiomegaly', 'mass', 'other')
-    """
-    order = {f.name: i for i, f in enumerate(findings.VOCABULARY)}
-    return tuple(sorted(names, key=lambda f: (order.get(f, len(order)), f)))
 
 
 def in_order(populations: Iterable[str]) -> tuple[str, ...]:
@@ -271,18 +281,18 @@ def population_title(evidence: ReportData, population: str) -> str:
     return population
 
 
-def finding_title(name: str) -> str:
+def finding_heading(name: str, vocabulary: findings.Vocabulary) -> str:
     """How a finding is headed; the mean over findings says that it is one."""
-    return "Mean over findings" if name == MEAN else findings.title(name)
+    return "Mean over findings" if name == MEAN else vocabulary.title(name)
 
 
-def plain_words(note: str) -> str:
+def plain_words(note: str, vocabulary: findings.Vocabulary) -> str:
     """A note with findings as a reader says them.
 
-    >>> plain_words("mean over 2 findings: pleural_effusion, mass")
+    >>> plain_words("mean over 2 findings: pleural_effusion, mass", findings.load("chest"))
     'mean over 2 findings: pleural effusion, mass'
     """
-    for name in (f.name for f in findings.VOCABULARY if "_" in f.name):
+    for name in (name for name in vocabulary.names() if "_" in name):
         note = re.sub(rf"\b{name}\b", name.replace("_", " "), note)
     return note
 

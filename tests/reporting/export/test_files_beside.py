@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from overread import reporting, tables
+from overread import findings, reporting, tables
 from overread.reporting.blocks import Cell, Section, figures, heads, table
 from overread.reporting.export.docx import write_tables
-from overread.reporting.report_data import finding_title
+from overread.reporting.report_data import finding_heading
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ def test_numbers_beside_a_forest_plot_are_the_estimates(made, out):
     rows = _estimates(made).filter(analysis="standalone", metric="auc", rater="pooled", at="")
     assert len(found) == rows.height
     for row in rows.to_dicts():
-        shown = found[finding_title(row["finding"]), title[row["population"]]]
+        shown = found[finding_heading(row["finding"], findings.load()), title[row["population"]]]
         for key in ("estimate", "low", "high"):
             assert float(shown[key]) == pytest.approx(row[key], rel=0, abs=0, nan_ok=True)
 

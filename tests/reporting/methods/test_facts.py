@@ -7,7 +7,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from overread import codes, tables
+from overread import codes, findings, tables
 from overread.codes.sentences import sentences
 from overread.reporting.methods.facts import facts
 from overread.reporting.methods.methods_section import fact_sentences
@@ -60,6 +60,7 @@ def data(**more):
     names = ("verdicts", "curves", "joined", "account", "flow", "images", "labels", "regions")
     frames = {name: tables.empty(name) for name in names}
     given = {"estimates": rows({}), "cast": CAST, "study": {}, "run": {}}
+    given |= {"written": given["estimates"], "vocabulary": findings.load("chest")}
     return ReportData(**(frames | given | more))
 
 

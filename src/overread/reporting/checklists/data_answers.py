@@ -8,7 +8,7 @@ from overread import codes
 from overread.reporting.checklists.guideline_items import Found
 from overread.reporting.figures.flow import step_title
 from overread.reporting.number_format import count, fixed, listed, plural, share
-from overread.reporting.report_data import MEAN, ReportData, finding_title, overall, value_at
+from overread.reporting.report_data import MEAN, ReportData, overall, value_at
 
 _UNCERTAIN = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
 _NO_DEVICES = "the devices that took the images"
@@ -165,7 +165,7 @@ def missing(evidence: ReportData) -> Found | None:
 def other_findings(evidence: ReportData) -> Found | None:
     """How many test cases have each of the findings that were labelled."""
     rows = _lead_auc(evidence)
-    named = [f"{finding_title(r['finding']).lower()} {count(r['n_present'])}" for r in rows if r["n_present"]]
+    named = [f"{evidence.heading(r['finding']).lower()} {count(r['n_present'])}" for r in rows if r["n_present"]]
     return Found("discrimination", f"Test cases with each finding: {listed(named)}.") if len(named) > 1 else None
 
 
@@ -174,7 +174,7 @@ def counts(evidence: ReportData) -> Found | None:
     rows = [r for r in _lead_auc(evidence) if r["n_present"] is not None]
     if not rows:
         return None
-    named = [f"{finding_title(r['finding']).lower()} {count(r['n_present'])} / {count(r['n_absent'])}" for r in rows]
+    named = [f"{evidence.heading(r['finding']).lower()} {count(r['n_present'])} / {count(r['n_absent'])}" for r in rows]
     return Found("discrimination", f"Present / absent: {listed(named)}; every other estimate has its own counts.")
 
 

@@ -13,7 +13,6 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     at_title,
-    finding_title,
     overall,
     pick,
     population_title,
@@ -94,13 +93,13 @@ def internal(evidence: ReportData) -> Found | None:
     row = _auc(evidence, "internal")
     if row is None or not evidence.cast.trained:
         return None
-    return Found("discrimination", f"Internal test, {_name(row)}: {_said(row)}.")
+    return Found("discrimination", f"Internal test, {_name(evidence, row)}: {_said(row)}.")
 
 
 def external(evidence: ReportData) -> Found | None:
     """The AUC at sites that the model never saw."""
     rows = [r for p in evidence.cast.external if (r := _auc(evidence, p))]
-    said = [f"{population_title(evidence, r['population'])}, {_name(r)}: {_said(r)}" for r in rows]
+    said = [f"{population_title(evidence, r['population'])}, {_name(evidence, r)}: {_said(r)}" for r in rows]
     return Found("discrimination", f"{'; '.join(said)}.") if said else None
 
 
@@ -189,7 +188,7 @@ def failures(evidence: ReportData) -> Found | None:
 
 def _headline(evidence: ReportData) -> list[str]:
     rows = [r for p in evidence.cast.populations if (r := _auc(evidence, p))]
-    return [f"{population_title(evidence, r['population'])}, {_name(r)}: {_said(r)}" for r in rows]
+    return [f"{population_title(evidence, r['population'])}, {_name(evidence, r)}: {_said(r)}" for r in rows]
 
 
 def _auc(evidence: ReportData, population: str) -> Row | None:
@@ -199,8 +198,8 @@ def _auc(evidence: ReportData, population: str) -> Row | None:
     return known.row(0, named=True) if known.height else None
 
 
-def _name(row: Row) -> str:
-    return "mean AUC over findings" if row["finding"] == MEAN else f"AUC of {finding_title(row['finding']).lower()}"
+def _name(evidence: ReportData, row: Row) -> str:
+    return "mean AUC over findings" if row["finding"] == MEAN else f"AUC of {evidence.heading(row['finding']).lower()}"
 
 
 def _said(row: Row) -> str:

@@ -17,10 +17,8 @@ from overread.reporting.report_data import (
     Row,
     at_title,
     by,
-    finding_title,
     overall,
     pick,
-    plain_words,
     points_in_order,
     population_title,
     with_key,
@@ -69,12 +67,12 @@ def _details(evidence: ReportData, rater: str) -> str:
     members = plural(len(model.get("members") or ()), "run")
     kind = {"ensemble": f"mean logit of {members}", "single": "one training run"}.get(str(model.get("kind")))
     recalibrated = "logistic, stored with the model" if model.get("recalibration") else "none"
-    outputs = listed([finding_title(f) for f in model.get("findings") or ()])
+    outputs = listed([evidence.heading(f) for f in model.get("findings") or ()])
     return _facts(
         ("Name", rater),
         ("Network", (model.get("architecture") or {}).get("network")),
         ("Kind", kind),
-        ("Outputs", outputs or f"scored here: {listed([finding_title(f) for f in _findings(evidence, rater)])}"),
+        ("Outputs", outputs or f"scored here: {listed([evidence.heading(f) for f in _findings(evidence, rater)])}"),
         ("Recalibration", recalibrated if model else None),
         ("Protocol hash", model.get("protocol_hash")),
         ("Licence and access", _statement(evidence, "model_access")),
@@ -90,7 +88,7 @@ def _training(evidence: ReportData, rater: str) -> str:
     model = evidence.models.get(rater) or {}
     n_images, n_patients = model.get("n_train_images"), model.get("n_train_patients")
     size = f"{count(n_images)} images of {count(n_patients)} patients" if n_images is not None else None
-    left = listed([finding_title(f) for f in model.get("not_outputs") or ()])
+    left = listed([evidence.heading(f) for f in model.get("not_outputs") or ()])
     return _facts(
         ("Sites", listed([str(s) for s in model.get("training_sites") or ()])),
         ("Size", size),
@@ -132,7 +130,7 @@ def _auc_table(evidence: ReportData, rater: str) -> str:
     shown = evidence.cast.populations_of(rater)
     rows = by(pick(overall(evidence, "standalone", "auc"), rater=rater, at=""), "finding", "population")
     body = [
-        [finding_title(f), *(t for p in shown for t in (_classes(rows.get((f, p))), _number(rows.get((f, p)))))]
+        [evidence.heading(f), *(t for p in shown for t in (_classes(rows.get((f, p))), _number(rows.get((f, p)))))]
         for f in (*_findings(evidence, rater), MEAN)
         if any((f, p) in rows for p in shown)
     ]
@@ -157,7 +155,7 @@ def _thresholds(evidence: ReportData, rater: str) -> str:
             [
                 at_title(at),
                 population_title(evidence, population),
-                finding_title(finding),
+                evidence.heading(finding),
                 exact(threshold["estimate"]) if threshold else MISSING,
                 _number(found["sensitivity"]),
                 _number(found["specificity"]),
@@ -179,7 +177,7 @@ def _gaps(evidence: ReportData, rater: str) -> str:
     body = [
         [
             f"{r['metric'].removeprefix('gap_').replace('auc', 'AUC')}"
-            + (f" of {finding_title(r['finding'])}" if r["finding"] else ""),
+            + (f" of {evidence.heading(r['finding'])}" if r["finding"] else ""),
             population_title(evidence, r["population"]),
             r["subgroup"].replace("_", " "),
             f"{r['level']} − {r['contrast'].partition(':')[2]}" if r["level"] else "largest − smallest",
@@ -204,7 +202,7 @@ def _missing(evidence: ReportData, rater: str) -> str:
         return f"Nothing: all {count(rows.height)} estimates are numbers."
     reasons = gone.with_columns(pl.col("note").fill_null("")).group_by("note", maintain_order=True).len()
     ordered = reasons.sort("len", descending=True, maintain_order=True).head(8).rows()
-    lines = [f"- {count(n)}: {inline(plain_words(note)) or 'no reason was given'}" for note, n in ordered]
+    lines = [f"- {count(n)}: {inline(note) or 'no reason was given'}" for note, n in ordered]
     head = f"{count(gone.height)} of {count(rows.height)} estimates; the most frequent reasons:"
     return "\n".join([head, "", *lines])
 

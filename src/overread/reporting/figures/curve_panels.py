@@ -27,13 +27,18 @@ from overread.reporting.figures.drawing_style import (
     series_marker,
     svg,
 )
-from overread.reporting.report_data import finding_title
 
 _LEFT, _RIGHT, _TITLE, _FOOT, _BETWEEN = 0.62, 0.1, 0.3, 0.5, 0.18  # inches around and between panels
 
 
 def roc_panels(
-    frames: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str], *, labels: dict, name: str, alt: str
+    frames: Sequence[tuple[str, pl.DataFrame]],
+    names: Sequence[str],
+    *,
+    labels: dict,
+    headings: Mapping[str, str],
+    name: str,
+    alt: str,
 ) -> str:
     """SVG of ROC curves with bands: a panel per finding, a line per series.
 
@@ -62,7 +67,7 @@ def roc_panels(
                         fontsize=8,
                     )
                     shown += 1
-            _square(axis, finding)
+            _square(axis, headings[finding])
         _outer(axes, columns, "1 − specificity", "Sensitivity")
         return _finish(figure, frames, name, alt)
 
@@ -73,6 +78,7 @@ def calibration_panels(
     *,
     smooth: Sequence[tuple[str, pl.DataFrame]] = (),
     scores: Mapping[tuple[str, str], np.ndarray] | None = None,
+    headings: Mapping[str, str],
     name: str,
     alt: str,
 ) -> str:
@@ -96,7 +102,7 @@ def calibration_panels(
             axis.set_xlim(-0.02 * top, top * 1.02)
             axis.set_ylim(-0.02 * top, top * (1.02 + held))
             axis.set_box_aspect(1 + held)
-            axis.set_title(finding_title(finding))
+            axis.set_title(headings[finding])
             axis.locator_params(nbins=4)
             axis.grid(color=RULE, lw=0.35)
             if scores:
@@ -111,6 +117,7 @@ def decision_panels(
     everyone: Sequence[tuple[str, pl.DataFrame]],
     names: Sequence[str],
     *,
+    headings: Mapping[str, str],
     name: str,
     alt: str,
 ) -> str:
@@ -137,7 +144,7 @@ def decision_panels(
             if axis is axes[0]:
                 _name_references(axis, _of(everyone[0][1], finding) if everyone else None)
             axis.set_box_aspect(0.62 if columns < 4 else 0.85)
-            axis.set_title(finding_title(finding))
+            axis.set_title(headings[finding])
             axis.locator_params(nbins=4)
             axis.grid(color=RULE, lw=0.35)
         _outer(axes, columns, "Threshold probability", "Net benefit per 1,000")
@@ -240,14 +247,14 @@ def draw_curve(axis: Axes, part: pl.DataFrame, colour: str, *, style: Any = "-",
     axis.plot(x, y, color=colour, lw=1.3, ls=style)
 
 
-def _square(axis: Axes, finding: str) -> None:
+def _square(axis: Axes, title: str) -> None:
     axis.set_xlim(-0.01, 1.01)
     axis.set_ylim(-0.01, 1.01)
     axis.set_box_aspect(1)
     axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axis.grid(color=RULE, lw=0.35)
-    axis.set_title(finding_title(finding))
+    axis.set_title(title)
 
 
 def _outer(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:

@@ -18,7 +18,7 @@ from overread.errors import InputError
 from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.reporting.number_format import listed
-from overread.reporting.report_data import MEAN, ReportData, finding_title, value_at
+from overread.reporting.report_data import MEAN, ReportData, value_at
 
 _NO_PARAMETERS: Sequence[Parameters] = ({},)
 _RECODED = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
@@ -132,13 +132,13 @@ def _training(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         config = (record.get("config") or {}).get("training") or record.get("config") or {}
         if "epochs" not in config:
             continue
-        for fact, parameters in _training_facts(config):
+        for fact, parameters in _training_facts(data, config):
             groups.setdefault((fact, str(parameters)), (parameters, []))[1].append(_quoted(name))
     for (fact, _), (parameters, names) in groups.items():
         yield fact, {"models": tuple(names), **parameters}
 
 
-def _training_facts(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _training_facts(data: ReportData, config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     weights = config.get("weights")
     if weights in (None, "imagenet"):
         yield ("initialisation_imagenet" if weights else "initialisation_random"), {}
@@ -158,7 +158,7 @@ def _training_facts(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, 
     uncertain = config.get("uncertain")
     if isinstance(uncertain, Mapping) and uncertain:
         each = [
-            f"{'uncertain labels' if name == '*' else f'uncertain labels of {finding_title(name).lower()}'} "
+            f"{'uncertain labels' if name == '*' else f'uncertain labels of {data.heading(name).lower()}'} "
             f"were {_RECODED.get(how, how)}"
             for name, how in uncertain.items()
         ]
@@ -206,7 +206,7 @@ def _evaluation(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     levels = data.estimates["confidence"].drop_nulls().unique().sort().to_list()
     if levels:
         yield "confidence", {"levels": " and ".join(f"{100 * v:g}%" for v in levels)}
-    chosen = tuple(finding_title(f) for f in config.get("findings") or ())
+    chosen = tuple(data.heading(f) for f in config.get("findings") or ())
     if chosen and (computed(data)["finding"] == MEAN).any():
         yield "findings_chosen", {"findings": chosen}
     curves = data.curves.filter(pl.col("curve") == "roc", pl.col("low").is_finite())

@@ -9,7 +9,7 @@ from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Tabl
 from overread.reporting.estimate_cells import error_cell, estimate_cell
 from overread.reporting.figures.curve_panels import calibration_panels, points
 from overread.reporting.figures.figure_pool import delayed
-from overread.reporting.report_data import MEAN, ReportData, by, finding_title, overall, population_title, value_at
+from overread.reporting.report_data import MEAN, ReportData, by, overall, population_title, value_at
 from overread.reporting.sections.discrimination_section import drawn_findings, series, whose
 
 _METRICS = (
@@ -59,7 +59,8 @@ def _curves(evidence: ReportData, curve: str) -> Figure | None:
     )
     alt = f"{caption} Intercepts, slopes and errors are in the table."
     names = drawn_findings(evidence, frames)
-    drawn = delayed(calibration_panels, frames, names, smooth=smooth, scores=scores, name=curve, alt=alt)
+    how = {"smooth": smooth, "scores": scores, "headings": {f: evidence.heading(f) for f in names}}
+    drawn = delayed(calibration_panels, frames, names, **how, name=curve, alt=alt)
     return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
 
 
@@ -87,7 +88,7 @@ def _figures(evidence: ReportData, frame: pl.DataFrame, rater: str, kind: str) -
             body.append(group(population_title(evidence, p), len(kinds) + 1))
         for f in (*evidence.cast.findings, MEAN):
             if any((p, f, m) in rows for m, _ in kinds):
-                body.append((Cell(finding_title(f)), *(_cell(rows.get((p, f, m)), m) for m, _ in kinds)))
+                body.append((Cell(evidence.heading(f)), *(_cell(rows.get((p, f, m)), m) for m, _ in kinds)))
     what = f", {_KINDS.get(kind, kind)}" if kind else ""
     caption = f"Calibration of “{rater}”{what}. Ideal values: intercept 0, slope 1, in the large 0."
     remark = "Brier score and calibration error: lower is better."

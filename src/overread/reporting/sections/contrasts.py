@@ -16,7 +16,6 @@ from overread.reporting.report_data import (
     ReportData,
     by,
     contrast_of,
-    finding_title,
     in_order,
     overall,
     pick,
@@ -44,7 +43,7 @@ def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) 
     shown = in_order(k[0] for k in rows)
     lines = [
         Line(
-            finding_title(f),
+            evidence.heading(f),
             tuple(mark_of(rows.get((p, f)), i, signed=True) for i, p in enumerate(shown)),
             strong=f == MEAN,
         )
@@ -69,7 +68,7 @@ def difference_table(evidence: ReportData, rows: dict, caption: str, heading: st
             row = rows.get((p, f))
             if row is not None:
                 cells = (classes_cell(row), estimate_cell(row, signed=True), *p_cells(row))
-                body.append((Cell(finding_title(f), kind="strong" if f == MEAN else ""), *cells))
+                body.append((Cell(evidence.heading(f), kind="strong" if f == MEAN else ""), *cells))
     families = {r["family"] for r in rows.values() if r.get("family")}
     remark = f"Holm-adjusted within: {'; '.join(sorted(families))}." if families else ""
     return table(caption, (heads("Finding", "Present / absent", heading, "P", "P (Holm)"),), body, remark=remark)
@@ -101,7 +100,7 @@ def _drop_blocks(evidence: ReportData, rows: dict, rater: str) -> list[Block]:
     shown = in_order(k[0] for k in rows)
     lines = [
         Line(
-            finding_title(f),
+            evidence.heading(f),
             tuple(mark_of(rows.get((p, f)), i + 1, signed=True) for i, p in enumerate(shown)),
             strong=f == MEAN,
         )
@@ -152,7 +151,7 @@ def _site_alone_table(evidence: ReportData, frame: pl.DataFrame, rater: str) -> 
             estimate_cell(r, signed=m == "auc_difference") if (r := rows.get((f, who, m, at))) else Cell("")
             for _, who, m, at in kinds
         ]
-        body.append((Cell(finding_title(f)), *cells))
+        body.append((Cell(evidence.heading(f)), *cells))
     outside = frame.filter(pl.col("rater") == site, pl.col("population") != "internal")
     unseen = list(dict.fromkeys(note for row in outside.iter_rows(named=True) for note in notes_of(row)))
     remark = f"At external sites: {'; '.join(unseen)}." if unseen else ""
@@ -190,7 +189,7 @@ def _matrix_table(evidence: ReportData, frame: pl.DataFrame, finding: str) -> Ta
             cells.append(replace(cell, shade=shade, note="internal" if inside else ""))
         body.append((Cell(rater), *cells))
     caption = (
-        f"AUC by model (rows) and site of the test patients (columns): {finding_title(finding).lower()}. Darker is "
+        f"AUC by model (rows) and site of the test patients (columns): {evidence.heading(finding).lower()}. Darker is "
         "higher."
     )
     return table(caption, ((Cell("Trained"), *(Cell(f"Tested at {s}") for s in sites)),), tuple(body))

@@ -9,7 +9,7 @@ from overread.reporting.estimate_cells import notes_of, p_cells
 from overread.reporting.figures.curve_panels import decision_panels, points
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.number_format import interval, number
-from overread.reporting.report_data import ReportData, by, finding_title, overall, population_title, value_at
+from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
 from overread.reporting.sections.discrimination_section import drawn_findings, series, whose
 
 _SHOWN = 5  # findings drawn; the others are folded
@@ -49,11 +49,13 @@ def _figures(evidence: ReportData) -> list[Block]:
     names = drawn_findings(evidence, frames)
     common = [f for f in _by_frequency(evidence) if f in names][:_SHOWN]
     first = [f for f in names if f in common]
-    made: list[Block] = [_figure(frames, everyone, first, "decision-curves")]
+    made: list[Block] = [_figure(evidence, frames, everyone, first, "decision-curves")]
     rest = [f for f in names if f not in first]
     if rest:
         made.append(
-            Folded("Decision curves of the other findings", (_figure(frames, everyone, rest, "decision-rest"),))
+            Folded(
+                "Decision curves of the other findings", (_figure(evidence, frames, everyone, rest, "decision-rest"),)
+            )
         )
     return made
 
@@ -64,7 +66,11 @@ def _by_frequency(evidence: ReportData) -> list[str]:
 
 
 def _figure(
-    frames: list[tuple[str, pl.DataFrame]], everyone: list[tuple[str, pl.DataFrame]], names: list[str], name: str
+    evidence: ReportData,
+    frames: list[tuple[str, pl.DataFrame]],
+    everyone: list[tuple[str, pl.DataFrame]],
+    names: list[str],
+    name: str,
 ) -> Figure:
     caption = (
         f"Net benefit per 1,000 cases of {whose(frames)} with pointwise confidence bands; dashed: treating all; "
@@ -72,7 +78,8 @@ def _figure(
         "0: treating none. Each panel ends where all curves are below 3% of the highest net benefit."
     )
     alt = f"Decision curves per finding. {caption} The numbers are in the tables."
-    drawn = delayed(decision_panels, frames, everyone, names, name=name, alt=alt)
+    headings = {f: evidence.heading(f) for f in names}
+    drawn = delayed(decision_panels, frames, everyone, names, headings=headings, name=name, alt=alt)
     mine = [(s, f.filter(pl.col("finding").is_in(names))) for s, f in frames]
     all_of = [(f"treat all, {s}", f.filter(pl.col("finding").is_in(names))) for s, f in everyone]
     return Figure(drawn, caption, name, points([*mine, *all_of], x="threshold", y="net_benefit"))
@@ -103,7 +110,7 @@ def _table(evidence: ReportData, frame: pl.DataFrame, less: pl.DataFrame, rater:
                 cells = [
                     c for at in stated for c in (_thousand(rows.get((p, f, at))), _thousand(minus.get((p, f, at))))
                 ]
-                body.append((Cell(finding_title(f)), *cells))
+                body.append((Cell(evidence.heading(f)), *cells))
     if not body:
         return None
     head = heads("Finding", *(t for at in stated for t in (f"at {_at(at)}", f"minus treating all, {_at(at)}")))
@@ -114,7 +121,7 @@ def _table(evidence: ReportData, frame: pl.DataFrame, less: pl.DataFrame, rater:
 def _between(evidence: ReportData, frame: pl.DataFrame) -> Table:
     body = [
         (
-            Cell(finding_title(r["finding"])),
+            Cell(evidence.heading(r["finding"])),
             Cell(f"{r['rater']} − {r['contrast'].partition(':')[2]}"),
             Cell(population_title(evidence, r["population"])),
             Cell(_at(r["at"]), "num"),

@@ -12,7 +12,7 @@ from overread.reporting.figures.curve_panels import points, roc_panels
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import fixed
-from overread.reporting.report_data import MEAN, ReportData, by, finding_title, overall, pick, population_title
+from overread.reporting.report_data import MEAN, ReportData, by, overall, pick, population_title
 from overread.reporting.sections.summary import outcome_table
 
 _BESIDE = 3  # models side by side in one table
@@ -52,7 +52,7 @@ def _rater_blocks(evidence: ReportData, rater: str) -> list[Block]:
     rows = by(pick(_aucs(evidence), rater=rater), "finding", "population")
     shown = [p for p in evidence.cast.populations_of(rater) if any(k[1] == p for k in rows)]
     lines = [
-        Line(finding_title(f), tuple(mark_of(rows.get((f, p)), i) for i, p in enumerate(shown)), strong=f == MEAN)
+        Line(evidence.heading(f), tuple(mark_of(rows.get((f, p)), i) for i, p in enumerate(shown)), strong=f == MEAN)
         for f in (MEAN, *evidence.cast.findings)
         if any((f, p) in rows for p in shown)
     ]
@@ -77,7 +77,7 @@ def _models_forest(evidence: ReportData) -> list[Block]:
     rows = by(pick(_aucs(evidence), population=population), "finding", "rater")
     raters = [r for r in evidence.cast.raters if any(k[1] == r for k in rows)]
     lines = [
-        Line(finding_title(f), tuple(mark_of(rows.get((f, r)), i) for i, r in enumerate(raters)), strong=f == MEAN)
+        Line(evidence.heading(f), tuple(mark_of(rows.get((f, r)), i) for i, r in enumerate(raters)), strong=f == MEAN)
         for f in (MEAN, *evidence.cast.findings)
         if any((f, r) in rows for r in raters)
     ]
@@ -99,7 +99,7 @@ def _all_pairs(evidence: ReportData) -> list[Block]:
     rows, within = by(frame, "rater", "population", "finding"), by(_aucs(evidence), "rater", "population", "finding")
     body = [
         (
-            Cell(finding_title(f)),
+            Cell(evidence.heading(f)),
             Cell(r),
             Cell(population_title(evidence, p)),
             estimate_cell(within.get((r, p, f))),
@@ -156,5 +156,6 @@ def _roc_blocks(evidence: ReportData) -> list[Block]:
         "curve is drawn without cases of both classes."
     )
     alt = f"ROC curves per finding. {caption} The AUCs are in the tables."
-    drawn = delayed(roc_panels, frames, names, labels=labels, name="roc", alt=alt)
+    headings = {f: evidence.heading(f) for f in names}
+    drawn = delayed(roc_panels, frames, names, headings=headings, labels=labels, name="roc", alt=alt)
     return [Figure(drawn, caption, "roc", points(frames, x="1 - specificity", y="sensitivity"))]

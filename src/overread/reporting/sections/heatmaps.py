@@ -22,7 +22,6 @@ from overread.reporting.blocks import Picture, Pictures, Section, Text
 from overread.reporting.number_format import exact
 from overread.reporting.report_data import (
     ReportData,
-    finding_title,
     pick,
     points_in_order,
     population_title,
@@ -86,7 +85,7 @@ def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: M
         for kind in ("true positive", "false positive"):
             case = _example(evidence, rater, finding, kind, maps)
             if case is None:
-                missing.append(f"{finding_title(finding)} ({kind})")
+                missing.append(f"{evidence.heading(finding)} ({kind})")
             else:
                 made.append(_picture(evidence, pixels, maps, case, kind))
     if not made:
@@ -172,10 +171,11 @@ def _picture(evidence: ReportData, pixels: pixel_store.Store, maps: Maps, case: 
         f"{where} · image {case['image_id']}",
     )
     alt = (
-        f"Chest radiograph {case['image_id']}: {finding_title(finding)} {truth} by the label, called present ({kind})."
+        f"Chest radiograph {case['image_id']}: {evidence.heading(finding)} {truth} by the label, "
+        f"called present ({kind})."
     )
     return Picture(
-        title=finding_title(finding),
+        title=evidence.heading(finding),
         kind=kind.capitalize(),
         image=data_uri(grey(image), "PNG"),
         overlay=data_uri(overlay(image, heat, boxes), "JPEG"),

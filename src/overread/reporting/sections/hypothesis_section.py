@@ -13,11 +13,9 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     by,
-    finding_title,
     in_order,
     overall,
     pick,
-    plain_words,
     population_title,
     with_key,
 )
@@ -49,7 +47,7 @@ def verdict_facts(row: Row) -> Facts:
     items = (
         ("Claim", row["claim"]),
         ("Verdict", str(row["verdict"])),
-        ("Reason", plain_words(row["reason"])),
+        ("Reason", row["reason"]),
     )
     return Facts((*items, (set_when, row["rule"])))
 
@@ -140,7 +138,7 @@ def _evaluable(evidence: ReportData, detail: pl.DataFrame) -> Table:
     body = []
     for f in (f for f in evidence.cast.findings if f in set(detail["finding"])):
         cells = [_evaluable_cell(pick(detail, finding=f, population=p).to_dicts()) for p in populations]
-        body.append((Cell(finding_title(f)), *cells))
+        body.append((Cell(evidence.heading(f)), *cells))
     caption = f"Evaluable findings{_minimum(evidence)} at the external site, scored by all compared models."
     head = heads("Finding", *(population_title(evidence, p) for p in populations))
     return table(caption, (head,), body)

@@ -15,7 +15,6 @@ from overread.reporting.report_data import (
     at_title,
     by,
     contrast_of,
-    finding_title,
     in_order,
     pick,
     points_in_order,
@@ -98,7 +97,7 @@ def _table(
                 key = (rater, population, finding)
                 if not any((*key, v) in changes for v in values):
                     continue
-                cells = [Cell(finding_title(finding))]
+                cells = [Cell(evidence.heading(finding))]
                 for value in values:
                     cells.append(estimate_cell(numbers.get((*key, value))))
                     if value != main:

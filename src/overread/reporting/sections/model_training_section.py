@@ -8,7 +8,7 @@ from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Tabl
 from overread.reporting.figures.curve_panels import training_panels
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.number_format import MISSING, count, fixed, listed, seconds
-from overread.reporting.report_data import ReportData, finding_title
+from overread.reporting.report_data import ReportData
 
 _SHOWN = 8  # models: as many as there are inks
 
@@ -55,7 +55,7 @@ def _models_table(evidence: ReportData) -> Table:
         kind = f"mean logit of {len(m.get('members') or ())} runs" if m.get("kind") == "ensemble" else "one run"
         network = architecture.get("network") or _member_network(evidence, name)
         because = m.get("not_outputs_because") or {}
-        out = [finding_title(f) + (f" ({because[f]})" if because.get(f) else "") for f in m.get("not_outputs") or ()]
+        out = [evidence.heading(f) + (f" ({because[f]})" if because.get(f) else "") for f in m.get("not_outputs") or ()]
         rows.append(
             (
                 *words(name, str(network), kind),
@@ -121,7 +121,7 @@ def _weights_table(evidence: ReportData) -> list[Block]:
         return []
     names = [f for f in evidence.cast.findings if any(f in w for w in found.values())]
     rows = tuple(
-        (Cell(finding_title(f)), *(Cell(fixed(w.get(f), 1), kind="num") for w in found.values())) for f in names
+        (Cell(evidence.heading(f)), *(Cell(fixed(w.get(f), 1), kind="num") for w in found.values())) for f in names
     )
     weights = table(
         "Weight of a positive label in the loss (a negative label has weight 1).",

@@ -12,7 +12,6 @@ from overread.reporting.report_data import (
     ReportData,
     at_title,
     by,
-    finding_title,
     overall,
     pick,
     points_in_order,
@@ -68,7 +67,7 @@ def _rates_table(evidence: ReportData, rows: dict, rater: str, caption: str) -> 
             body.append(group(population_title(evidence, p), len(_RATES) + 2 + thresholds))
         for f in names:
             first = next(rows[p, f, m] for m, _ in _RATES if (p, f, m) in rows)
-            cells = [Cell(finding_title(f), "strong" if f == MEAN else ""), classes_cell(first)]
+            cells = [Cell(evidence.heading(f), "strong" if f == MEAN else ""), classes_cell(first)]
             if thresholds:
                 row = rows.get((p, f, "threshold"))
                 cells.append(Cell(exact(row["estimate"]) if row else "", "num"))
@@ -93,7 +92,7 @@ def _fixed_table(evidence: ReportData, rater: str) -> Table | None:
             body.append(group(population_title(evidence, p), len(kinds) + 1))
         for f in names:
             cells = (estimate_cell(rows.get((p, f, m, at))) for m, at in kinds)
-            body.append((Cell(finding_title(f), "strong" if f == MEAN else ""), *cells))
+            body.append((Cell(evidence.heading(f), "strong" if f == MEAN else ""), *cells))
     titles = [f"{m.split('_')[0].capitalize()} at {at_title(a)}" for m, a in kinds]
     caption = (
         f"{_FIXED_TITLE.format(rater)} (threshold chosen on the test set, again in every bootstrap sample of patients)."

@@ -12,7 +12,7 @@ from overread.reporting.figures import reader_roc
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import count, fixed, listed, number, p_phrase, plural
-from overread.reporting.report_data import ReportData, Row, contrast_of, finding_title, pick, with_contrast
+from overread.reporting.report_data import ReportData, Row, contrast_of, pick, with_contrast
 from overread.reporting.sections.reader_tables import agreement_blocks, others_blocks
 from overread.reporting.sections.reader_titles import (
     FEW_READS,
@@ -63,7 +63,7 @@ def _arms_table(found: list[ReadRows]) -> list[Block]:
         for row in with_contrast(rows, "arm").to_dicts():
             metric = row["metric"].removesuffix("_difference")
             words = (
-                finding_title(row["finding"]),
+                reads.heading(row["finding"]),
                 reference_title(row["reference"]),
                 f"{reads.arm} − {contrast_of(row['contrast'], 'arm')}",
                 names.get(metric, metric),
@@ -96,7 +96,7 @@ def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
             "the other "
             "readers the evaluated reader has no part."
         )
-    rare = [finding_title(f) for f in reads.findings if _rare(reads, f)]
+    rare = [evidence.heading(f) for f in reads.findings if _rare(reads, f)]
     if rare:
         said.append(
             f"Fewer than {_RARE} cases with the finding under a reference standard: {listed(rare)}. These CIs are wide."
@@ -128,7 +128,7 @@ def _overview(reads: ReadRows) -> list[Block]:
         for o in reads.outputs(finding):
             key = ("sensitivity_difference", _AT_SPECIFICITY, o, _AGAINST)
             marks = tuple(mark_of(rows[key], i, signed=True) for i, (_, rows) in enumerate(of) if key in rows)
-            lines += [Line(f"{finding_title(finding)}: {output_title(o)}", marks)] if marks else []
+            lines += [Line(f"{reads.heading(finding)}: {output_title(o)}", marks)] if marks else []
     if not lines:
         return []
     own = [reference_title(r) + (" †" if r in reads.made - {OTHERS} else "") for r in reads.references]
@@ -153,14 +153,14 @@ def _finding(reads: ReadRows, finding: str, evidence: ReportData) -> list[Block]
     outputs = reads.outputs(finding)
     if not outputs:
         return []
-    blocks: list[Block] = [Text(finding_title(finding), kind="heading")]
+    blocks: list[Block] = [Text(evidence.heading(finding), kind="heading")]
     figure = _figure(reads, finding, evidence)
     blocks += [figure] if figure else []
     blocks.append(_matched_table(reads, finding))
     points = reads.points(finding)
     frozen = [_frozen_table(reads, finding, at) for at in points]
     more: list[Block] = (
-        [Folded(f"{finding_title(finding)}: at the thresholds of the models", tuple(frozen))] if frozen else []
+        [Folded(f"{reads.heading(finding)}: at the thresholds of the models", tuple(frozen))] if frozen else []
     )
     return [*blocks, *more, *others_blocks(reads, finding)]
 
@@ -179,7 +179,7 @@ def _figure(reads: ReadRows, finding: str, evidence: ReportData) -> Figure | Non
     least = few_reads(pick(reads.frame, finding=finding))
     hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
     caption = (
-        f"{finding_title(finding)}: ROC curve of each model on the read cases, with pointwise confidence bands, "
+        f"{reads.heading(finding)}: ROC curve of each model on the read cases, with pointwise confidence bands, "
         "and the "
         "operating point of each reader, a panel per reference standard. Dotted: sensitivity and specificity of the "
         f"pooled readers.{hollow}{cut}"
@@ -262,7 +262,7 @@ def _matched_table(reads: ReadRows, finding: str) -> Table:
         Cell("at the readers’ specificity", "group", span=2),
         Cell("at the readers’ sensitivity", "group", span=2),
     )
-    caption = f"{finding_title(finding)}: each model against the pooled readers, by reference standard."
+    caption = f"{reads.heading(finding)}: each model against the pooled readers, by reference standard."
     no_curve = OTHERS in reads.references and ("auc", "", reads.outputs(finding)[0], "") not in reads.rows(
         finding, OTHERS
     )
@@ -324,7 +324,7 @@ def _frozen_table(reads: ReadRows, finding: str, at: str) -> Table:
                 cells += [reads_cell(rows.get((metric, at, o, ""))), replace(less, note=tested)]
             body.append((Cell(output_title(o), note=threshold_of(rows["sensitivity", at, o, ""])), *cells))
     head = heads("", "Sensitivity", "Model − readers", "Specificity", "Model − readers")
-    caption = f"{finding_title(finding)}, {point_title(at)}: each model against the pooled readers."
+    caption = f"{reads.heading(finding)}, {point_title(at)}: each model against the pooled readers."
     return table(caption, (head,), body, remark=_frozen_remark(reads, finding, test), compact=True)
 
 

@@ -12,8 +12,6 @@ from overread.reporting.report_data import (
     ReportData,
     at_values,
     by,
-    finding_title,
-    in_vocabulary,
     pick,
     value_at,
     with_key,
@@ -42,7 +40,7 @@ _WITH = (("percent_agreement", "Percent agreement"), ("cohen_kappa", "Cohen κ")
 
 def others_blocks(reads: ReadRows, finding: str) -> list[Block]:
     """The folded tables of a finding: readers below the curve, pairwise F1, uncertain calls, each reader."""
-    title = finding_title(finding)
+    title = reads.heading(finding)
     made = (
         (f"{title}: AUCs of graded reads", _graded(reads, finding)),
         (f"{title}: readers below the curve", _below(reads, finding)),
@@ -69,7 +67,7 @@ def _graded(reads: ReadRows, finding: str) -> list[Table]:
             cells = (reads_cell(less, signed=True), p_cells(less)[0]) if less else (Cell(""), Cell(""))
             body.append((Cell(output_title(name)), reads_cell(row), *cells))
     head = heads("", "AUC", "Model − mean reader", "P")
-    caption = f"{finding_title(finding)}: AUCs of graded reads; readers and cases are random."
+    caption = f"{reads.heading(finding)}: AUCs of graded reads; readers and cases are random."
     return [table(caption, (head,), body, compact=True)] if body else []
 
 
@@ -85,7 +83,7 @@ def _below(reads: ReadRows, finding: str) -> list[Table]:
     titles = {"cases=read": "Curve on all cases read", "cases=own": "Curve on the reader's own cases"}
     head = heads("Reference", "Model", *(titles[k] for k in kinds))
     caption = (
-        f"{finding_title(finding)}: readers below the model's ROC curve (lower sensitivity at the same "
+        f"{reads.heading(finding)}: readers below the model's ROC curve (lower sensitivity at the same "
         "specificity), of "
         "the readers with enough reads with and without the finding. The count is descriptive."
     )
@@ -111,7 +109,7 @@ def _pairwise(reads: ReadRows, finding: str) -> list[Table]:
                 less = rows.get(("pairwise_f1_difference", point, o))
                 cells = (reads_cell(own), reads_cell(people), reads_cell(less, signed=True))
                 body.append((Cell(output_title(o)), Cell(point_title(point)), *cells))
-    caption = f"{finding_title(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
+    caption = f"{reads.heading(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
     head = heads("Model", "Threshold", "Model against readers", "Mean reader against all others", "Model − mean reader")
     remark = "No reference standard is used: pairwise F1 measures agreement, not accuracy."
     return [table(caption, (head,), body, remark=remark, compact=True)] if body else []
@@ -158,7 +156,7 @@ def _uncertain(reads: ReadRows, finding: str) -> list[Table]:
         "Sensitivity at the readers’ specificity, model − readers",
         "Specificity at the readers’ sensitivity, model − readers",
     )
-    return [table(f"{finding_title(finding)}: handling of uncertain calls.", (head,), body, compact=True)]
+    return [table(f"{reads.heading(finding)}: handling of uncertain calls.", (head,), body, compact=True)]
 
 
 def _every(reads: ReadRows, finding: str) -> list[Table]:
@@ -187,7 +185,7 @@ def _every(reads: ReadRows, finding: str) -> list[Table]:
                 )
         if body:
             head = heads("Reader", "Present / absent", "Sensitivity", "Specificity", *(t for t, *_ in extra))
-            caption = f"{finding_title(finding)}: each reader; reference standard: {reference_title(reference)}."
+            caption = f"{reads.heading(finding)}: each reader; reference standard: {reference_title(reference)}."
             made.append(table(caption, (head,), body, compact=True))
     return made
 
@@ -225,32 +223,32 @@ def agreement_blocks(evidence: ReportData, found: list[ReadRows]) -> list[Block]
     for level in levels:
         part = pick(frame, level=level)
         where = f" ({level})" if len(levels) > 1 else ""
-        blocks += _among(part, where) + _with_models(part, where)
+        blocks += _among(evidence, part, where) + _with_models(evidence, part, where)
     return blocks
 
 
-def _among(frame: pl.DataFrame, where: str) -> list[Block]:
+def _among(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
     part = pick(frame, rater=READERS, at="")
     rows = by(part, "finding", "metric")
     body = [
         (
-            Cell(finding_title(f)),
+            Cell(evidence.heading(f)),
             Cell(count(next((r["n_cases"] for k, r in rows.items() if k[0] == f), None)), "num"),
             *(reads_cell(rows.get((f, m))) for m, _ in _AMONG),
         )
-        for f in in_vocabulary(part["finding"].unique().to_list())
+        for f in evidence.vocabulary.ordered(part["finding"].unique().to_list())
     ]
     head = heads("Finding", "Cases", *(t for _, t in _AMONG))
     return [table(f"Agreement among readers{where}.", (head,), body)] if body else []
 
 
-def _with_models(frame: pl.DataFrame, where: str) -> list[Block]:
+def _with_models(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
     """Pooled reads with each model's calls at the call rate of the readers; other points and each reader are folded."""
     part = with_key(frame, "with")
     rows = by(part, "finding", "at", "rater", "metric")
     keys = [
         (f, at)
-        for f in in_vocabulary(part["finding"].unique().to_list())
+        for f in evidence.vocabulary.ordered(part["finding"].unique().to_list())
         for at in pick(part, finding=f)["at"].unique(maintain_order=True)
     ]
     even = [k for k in keys if value_at(k[1], "call_rate")]
@@ -260,7 +258,7 @@ def _with_models(frame: pl.DataFrame, where: str) -> list[Block]:
 
     def made(shown: list[tuple[str, str]], raters: list[str], what: str) -> list[Table]:
         body = [
-            (Cell(finding_title(f)), Cell(_model_of(at)), Cell(point_title(at)), Cell(r), *map(reads_cell, got))
+            (Cell(evidence.heading(f)), Cell(_model_of(at)), Cell(point_title(at)), Cell(r), *map(reads_cell, got))
             for f, at in shown
             for r in raters
             if any(got := [rows.get((f, at, r, m)) for m, _ in _WITH])

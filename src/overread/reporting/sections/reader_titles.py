@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from overread import codes
+from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
 from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, notes_but
 from overread.reporting.number_format import listed
@@ -18,9 +19,8 @@ from overread.reporting.report_data import (
     at_title,
     at_values,
     by,
-    in_vocabulary,
+    finding_heading,
     pick,
-    plain_words,
     points_in_order,
     value_at,
 )
@@ -51,6 +51,11 @@ class ReadRows:
     findings: tuple[str, ...]
     made: frozenset[str]  # references that these readers' own reads went into
     models: tuple[str, ...]  # in the page's order
+    vocabulary: Vocabulary
+
+    def heading(self, finding: str) -> str:
+        """How a finding is headed."""
+        return finding_heading(finding, self.vocabulary)
 
     def outputs(self, finding: str) -> tuple[str, ...]:
         """The models' outputs that score a finding, leading model first, a model's outputs beside each other."""
@@ -89,9 +94,9 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         policy = policy if policy in policies else policies[0]
         frame = every.filter(pl.col("call").is_in([policy, ""]))
         made = frozenset({MAJORITY, OTHERS, DAWID_SKENE, *(evidence.config.get("reader_made") or ())})
-        names = in_vocabulary(frame["finding"].unique().to_list())
+        names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         named = references(evidence, frame["reference"])
-        found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters))
+        found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters, evidence.vocabulary))
     return found
 
 
@@ -181,8 +186,13 @@ def in_sentence(reference: str) -> str:
 
 
 def output_title(rater: str) -> str:
-    """A model's output, its mapping in words."""
-    return plain_words(rater)
+    """A model's output, its mapping in words.
+
+    >>> output_title("acme_v2 [max of pleural_effusion, mass]")
+    'acme_v2 [max of pleural effusion, mass]'
+    """
+    model, bracket, mapping = rater.partition(" [")
+    return model + bracket + mapping.replace("_", " ")
 
 
 def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:

@@ -17,9 +17,7 @@ from overread.reporting.report_data import (
     Row,
     by,
     contrast_of,
-    finding_title,
     in_order,
-    in_vocabulary,
     pick,
     population_title,
     value_at,
@@ -58,37 +56,39 @@ def _area_blocks(evidence: ReportData, areas: pl.DataFrame, less: pl.DataFrame, 
     names = references(evidence, areas["reference"])
     rows = by(areas, "finding", "rater", "reference")
     pairs = list(dict.fromkeys(k[:2] for k in rows))
-    order = (*in_vocabulary({f for f, _ in pairs} - {MEAN}), MEAN)
+    order = (*evidence.vocabulary.ordered({f for f, _ in pairs} - {MEAN}), MEAN)
     pairs.sort(key=lambda k: order.index(k[0]))
     lines = [
-        Line(_row_title(f, r), tuple(mark_of(rows.get((f, r, n)), i) for i, n in enumerate(names))) for f, r in pairs
+        Line(
+            f"{evidence.heading(f)}: {output_title(r)}",
+            tuple(mark_of(rows.get((f, r, n)), i) for i, n in enumerate(names)),
+        )
+        for f, r in pairs
     ]
     caption = f"AUC by reference standard, same scores and cases ({where}), with CIs."
     titles = [reference_title(n) for n in names]
     figure = forest_figure(lines, titles, Scale("AUC"), name=f"h2-{population}", caption=caption)
-    differences = _difference_tables(less, pairs, where, [n for n in names if own_label(evidence, n)])
+    differences = _difference_tables(evidence, less, pairs, where, [n for n in names if own_label(evidence, n)])
     others = tuple(differences[1:])
     folded = [Folded(f"Differences between the other reference standards ({where})", others)] if others else []
-    return [figure, _area_table(rows, pairs, names, where), *differences[:1], *folded]
+    return [figure, _area_table(evidence, rows, pairs, names, where), *differences[:1], *folded]
 
 
-def _row_title(finding: str, rater: str) -> str:
-    return f"{finding_title(finding)}: {output_title(rater)}"
-
-
-def _area_table(rows: dict, pairs: list[tuple[str, ...]], names: Sequence[str], where: str) -> Table:
+def _area_table(
+    evidence: ReportData, rows: dict, pairs: list[tuple[str, ...]], names: Sequence[str], where: str
+) -> Table:
     body = []
     for f, r in pairs:
         got = [rows.get((f, r, n)) for n in names]
         cells = [replace(reads_cell(row), note=classes_cell(row).text) if row else Cell("") for row in got]
-        body.append((Cell(finding_title(f)), Cell(output_title(r)), *cells))
+        body.append((Cell(evidence.heading(f)), Cell(output_title(r)), *cells))
     head = heads("Finding", "Model", *(reference_title(n) for n in names))
     remark = "Below an AUC: cases present / absent."
     return table(f"AUC under every reference standard ({where}).", (head,), body, remark=remark)
 
 
 def _difference_tables(
-    frame: pl.DataFrame, pairs: list[tuple[str, ...]], where: str, own: Sequence[str]
+    evidence: ReportData, frame: pl.DataFrame, pairs: list[tuple[str, ...]], where: str, own: Sequence[str]
 ) -> list[Table]:
     """Differences between references: first those from the set's own label, then the others."""
     frame = frame.with_columns(pl.col("contrast").str.strip_prefix("reference:").alias("other"))
@@ -102,7 +102,7 @@ def _difference_tables(
             got = [rows.get((f, r, *k)) for k in shown]
             if any(got):
                 cells = (_tested(row) if row else Cell("") for row in got)
-                body.append((Cell(finding_title(f)), Cell(output_title(r)), *cells))
+                body.append((Cell(evidence.heading(f)), Cell(output_title(r)), *cells))
         titles = (f"{reference_title(one)} − {reference_title(other)}" for one, other in shown)
         caption = f"Differences in AUC between reference standards ({where})."
         made += [table(caption, (heads("Finding", "Model", *titles),), body)] if body else []
@@ -133,7 +133,7 @@ def _drops(evidence: ReportData, frame: pl.DataFrame) -> list[Block]:
     ):
         body = [
             (
-                Cell(finding_title(r["finding"])),
+                Cell(evidence.heading(r["finding"])),
                 Cell(output_title(r["rater"])),
                 Cell(_external(evidence, r["external"])),
                 Cell(_whose(r)),

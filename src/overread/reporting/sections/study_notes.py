@@ -11,7 +11,7 @@ import polars as pl
 from overread import codes
 from overread.reporting.blocks import Cell, Facts, Folded, Points, Section, Table, Text, heads, table
 from overread.reporting.number_format import MISSING, count, plural, seconds
-from overread.reporting.report_data import ReportData, finding_title, plain_words, population_title
+from overread.reporting.report_data import ReportData, population_title
 
 
 def not_computed(evidence: ReportData) -> Section:
@@ -69,12 +69,12 @@ def _shown(encoded: Sequence[str], *, first: bool) -> str:
     """The notes of a group; parameters that differ between its rows are shown as "…"."""
     decoded = [codes.decode(text)[: 1 if first else None] for text in encoded]
     texts = (codes.pattern("notes", same) for same in zip(*decoded, strict=True))
-    return "; ".join(plain_words(text) for text in texts)
+    return "; ".join(text for text in texts)
 
 
 def _word(evidence: ReportData, column: str, value: str) -> str:
     if column == "finding":
-        return finding_title(value)
+        return evidence.heading(value)
     if column == "population":
         return population_title(evidence, value)
     return value if column == "rater" else value.replace("_", " ").replace("auc", "AUC")

@@ -11,7 +11,7 @@ from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Tabl
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.flow import flow_diagram, overall, step_title
 from overread.reporting.number_format import MISSING, count, fixed, listed, share
-from overread.reporting.report_data import ReportData, finding_title
+from overread.reporting.report_data import ReportData
 
 _SPLITS = ("train", "tune", "test", "")
 _WIDE = 6  # columns of counts that fit beside each other in print
@@ -182,7 +182,7 @@ def _prevalence_tables(evidence: ReportData) -> list[Table]:
             f"Findings, by site and split{part}: cases present / absent, and the proportion with the finding among "
             "labelled cases."
         )
-        rows = tuple((Cell(finding_title(f)), *(_state_cell(f, at, found, totals) for at in columns)) for f in names)
+        rows = tuple((Cell(evidence.heading(f)), *(_state_cell(f, at, found, totals) for at in columns)) for f in names)
         remark = _state_remark(labels, images) if i + 1 == len(chunks) else ""
         made.append(table(caption, _site_heads(columns, "Finding"), rows, remark=remark))
     return made

@@ -20,10 +20,8 @@ from overread.reporting.report_data import (
     Row,
     at_title,
     by,
-    finding_title,
     in_order,
     pick,
-    plain_words,
     points_in_order,
     population_title,
     with_key,
@@ -107,7 +105,7 @@ def _forests(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], p
         what = (
             "mean AUC over findings, the same in every group of a column"
             if finding == MEAN
-            else (f"AUC for {finding_title(finding).lower()}")
+            else (f"AUC for {evidence.heading(finding).lower()}")
         )
         whole = ", and of all cases (bold row, dashed line)" if finding == MEAN else ""
         over = _findings_of_means(pick(frame, finding=MEAN, metric="auc")) if finding == MEAN else ""
@@ -130,7 +128,7 @@ def _findings_of_means(frame: pl.DataFrame) -> str:
         whose = f"{_title(str(subgroup))} (“{rater}”)" if frame["rater"].n_unique() > 1 else _title(str(subgroup))
         code = code_of(row, _MEAN_OVER)
         if code:
-            names = stated.setdefault(plain_words(codes.render("notes", code)), [])
+            names = stated.setdefault(codes.render("notes", code), [])
             names += [whose] if whose not in names else []
     if len(stated) < 2:
         return "".join(f" {note[:1].upper()}{note[1:]}." for note in stated)
@@ -224,7 +222,7 @@ def _gap_cell(row: Row | None) -> Cell:
         return cell
     pair = f"{row['level']} − {row['contrast'].partition(':')[2]}" if row["level"] else ""
     shown = (code for code in codes_of(row) if code.name in _GAP_NOTES)
-    said = tuple(plain_words(codes.render("notes", code)) for code in shown)
+    said = tuple(codes.render("notes", code) for code in shown)
     return replace(cell, note=pair, notes=said)
 
 
@@ -248,7 +246,7 @@ def _gaps(
         body += [group(f"Gap in {title}", 6)] if rows.height else []
         for row in rows.iter_rows(named=True):
             place = words(
-                finding_title(row["finding"]), _title(row["subgroup"]), population_title(evidence, row["population"])
+                evidence.heading(row["finding"]), _title(row["subgroup"]), population_title(evidence, row["population"])
             )
             body.append((*place, _gap_cell(row), *p_cells(row)))
     return table(caption, (heads("Finding", "Column", "Population", "Gap", "P", "P (Holm)"),), body, compact=True)
@@ -300,7 +298,7 @@ def _full_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
                 first = next((r for r in got if r), None)
                 if first:
                     cells = (estimate_cell(r) if r else Cell("") for r in got)
-                    body.append((Cell(finding_title(f)), classes_cell(first), *cells))
+                    body.append((Cell(evidence.heading(f)), classes_cell(first), *cells))
     caption = "Estimates by group, population and finding. Rates at other operating points are in the estimates."
     head = heads("Finding", "Present / absent", *(_kind_title(m, at) for m, at in kinds))
     return table(caption, (head,), body, compact=True)

@@ -15,10 +15,8 @@ from overread.reporting.report_data import (
     MEAN,
     ReportData,
     by,
-    finding_title,
     overall,
     pick,
-    plain_words,
     population_title,
 )
 from overread.reporting.sections.duplicate_images import excluded_duplicates
@@ -57,7 +55,7 @@ def study_paragraph(evidence: ReportData) -> str:
 
 def _material(evidence: ReportData) -> str:
     images = evidence.images
-    names = [finding_title(f).lower() if f != "covid_19" else "COVID-19" for f in evidence.cast.findings]
+    names = [evidence.heading(f).lower() if f != "covid_19" else "COVID-19" for f in evidence.cast.findings]
     what = f"{plural(len(names), 'finding')} ({listed(names)})"
     if evidence.cohort and images.height:
         sites = images["site"].n_unique()
@@ -104,7 +102,7 @@ def verdict_block(evidence: ReportData) -> list[dict[str, Any]]:
             "claim": row["claim"],
             "verdict": row["verdict"],
             "css": str(row["verdict"]).replace(" ", "-"),
-            "reason": plain_words(row["reason"]),
+            "reason": row["reason"],
         }
         for row in evidence.verdicts.iter_rows(named=True)
     ]
@@ -181,7 +179,7 @@ def _one_class(evidence: ReportData) -> list[str]:
         part = pick(rows, population=population)
         one = (pl.col("n_present") == 0) != (pl.col("n_absent") == 0)  # both 0: nothing is stated there at all
         lone = part.filter(one)["finding"].unique().to_list()
-        names = [finding_title(f) for f in evidence.cast.findings if f in lone]
+        names = [evidence.heading(f) for f in evidence.cast.findings if f in lone]
         if names:
             title = population_title(evidence, population)
             found.append(
@@ -257,5 +255,5 @@ def outcome_table(evidence: ReportData, columns: Sequence[tuple[str, str, str]],
         found = [rows.get((name, *c[1:])) for c in shown]
         if any(found):
             cells = [cell for row in found for cell in (classes_cell(row), estimate_cell(row))]
-            body.append((Cell(finding_title(name), kind="strong" if name == MEAN else ""), *cells))
+            body.append((Cell(evidence.heading(name), kind="strong" if name == MEAN else ""), *cells))
     return table(caption, (top, sub), body)
