@@ -242,7 +242,7 @@ _DIFFERENT = _Different()
 
 
 class _Formatter(string.Formatter):
-    """Python's format language with `{n:plural|patient|patients}`, `{findings:list}` and, in a sentence, `{models:and}`."""
+    """Python's format language with `{n:plural|patient|patients}`, `{names:list}` and `{names:and}`."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if format_spec.startswith("plural|"):
