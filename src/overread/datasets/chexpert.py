@@ -1,8 +1,8 @@
-"""CheXpert, the folder as Stanford ships it: 224,316 radiographs of 65,240 patients, 14 observations.
+"""CheXpert: 224,316 radiographs of 65,240 patients with 14 observations.
 
-Irvin et al. 2019, doi:10.1609/aaai.v33i01.3301590. Labels of train were mined from reports and know "uncertain"; those
-of valid and test are radiologists' consensus. CheXpert Plus (Chambon et al. 2024, arXiv:2405.19538) adds who the
-patients are, and the reports.
+The folder layout is that of the Stanford release. Reference: Irvin et al. 2019, doi:10.1609/aaai.v33i01.3301590.
+Training labels were mined from reports and include "uncertain"; validation and test labels are a consensus of
+radiologists. CheXpert Plus (Chambon et al. 2024, arXiv:2405.19538) adds demographics and reports.
 """
 
 from __future__ import annotations
@@ -75,25 +75,44 @@ PLUS = (
 
 
 def read(root: Path, *, site: str = "stanford", reports: bool = False, vocabulary: Vocabulary | None = None) -> Source:
-    """Read CheXpert (full size, small, or in batches) from the folder in which it was unpacked, or the one above.
+    """Read CheXpert in full size, small size or in batches.
 
     Parameters
     ----------
-    root: folder with train.csv and valid.csv, and where they are there the tables of the test set (test_labels.csv,
-        groundtruth.csv), of further programs (train_cheXbert.csv, train_visualCheXbert.csv) and of CheXpert Plus
+    root : Path
+        Folder with train.csv and valid.csv, or its parent. Optional files: tables of the test set (test_labels.csv,
+        groundtruth.csv), labels of other programs (train_cheXbert.csv, train_visualCheXbert.csv) and CheXpert Plus
         (df_chexpert_plus_240401.csv, chexbert_labels/).
-    site: what the tables call the institution.
-    reports: take the report of CheXpert Plus and its sections as columns too: they are long.
+    site : str
+        Name of the institution, written to the column `site`.
+    reports : bool
+        Whether the reports of CheXpert Plus and their sections are added as columns; they are long.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Returns a Source. A study is a case: its images share its labels. `official_split` is train, tune (valid) or test.
-    Labels of train are of source "report_text", those of valid and test of source "radiologists"; an empty cell is not
-    stated, -1 is uncertain. Further programs are sources of their own: "chexbert", "visual_chexbert", and of CheXpert
-    Plus "chexbert_impression", "chexbert_findings", "chexbert_report" by the part of the report that was read. An image
-    whose AP/PA is neither is UNKNOWN and noted. Age 0, which stands for "not known" in this set of adults, becomes null
-    and is noted; 90 is 90 or older. Race, ethnicity, insurance and the like of CheXpert Plus are columns of the images.
+    Returns
+    -------
+    Source
+        Images with `official_split` (train, tune = valid, test) and labels. Label sources: "report_text" for the
+        training set and "radiologists" for validation and test; "chexbert", "visual_chexbert", "chexbert_impression",
+        "chexbert_findings" and "chexbert_report" where their files are present.
 
-    Raises InputError: no such folder, another set's, two copies of the set, columns that changed, labels other than 1,
-    0, -1 or empty.
+    Raises
+    ------
+    InputError
+        The folder is missing or holds another set or two copies of this set, columns differ from the published tables,
+        or a label is not 1, 0, -1 or empty.
+
+    Notes
+    -----
+    A case is a study: its images share its labels. -1 is uncertain; an empty cell is not stated. A frontal image whose
+    AP/PA is neither AP nor PA has view UNKNOWN and is noted. Age 0 means "unknown" in this set of adults; it becomes
+    null and is noted. Age 90 means 90 or older. Race, ethnicity, insurance and further columns of CheXpert Plus are
+    added to the images.
+
+    References
+    ----------
+    Irvin et al. 2019, doi:10.1609/aaai.v33i01.3301590.
     """
     root = Path(root)
     places = _places(root)
@@ -135,7 +154,7 @@ def _one_copy(found: list[tuple[str, Path, pl.DataFrame]], root: Path) -> None:
 
 
 def _places(root: Path) -> list[Path]:
-    """The root and the folders in it in which parts of the set may lie."""
+    """The root and those of its subfolders that may hold parts of the set."""
     root = source_tables.tree.folder(root)
     return [root, *sorted(p for p in root.glob("CheXpert*") if p.is_dir())]
 
@@ -152,13 +171,13 @@ def _part(place: Path, split: str) -> tuple[str, Path, pl.DataFrame] | None:
 
 
 def _columns(path: Path) -> tuple[str, ...]:
-    """The columns that a table must have: those of the test set and of CheXlocalize say not who the patients are."""
+    """Columns that a table must have; the tables of the test set and of CheXlocalize have no demographics."""
     whole = path.name.startswith(("train", "valid"))
     return ("Path", *_WHO, *_OBSERVATIONS) if whole else ("Path", *_OBSERVATIONS[1:])
 
 
 def with_case(rows: pl.DataFrame, path: Path, column: str = "Path") -> pl.DataFrame:
-    """The rows with the study that the path in `column` names as case_id."""
+    """Add case_id: the study in the path in `column`."""
     rows = rows.with_columns(case_id=pl.col(column).str.extract(r"(patient\d+/study\d+)"))
     odd = rows.filter(pl.col("case_id").is_null())[column]
     if len(odd):
@@ -176,7 +195,7 @@ def _labels(rows: pl.DataFrame, path: Path, source: str, vocabulary: Vocabulary 
 def further(
     places: list[Path], images: pl.DataFrame, vocabulary: Vocabulary | None
 ) -> tuple[list[pl.DataFrame], tuple[str, ...]]:
-    """The labels of further programs, each a source; a note counts the studies in them that have no image here."""
+    """Labels of other programs, one source each, and a note that counts their studies without image."""
     made = []
     for place in places:
         for source, name in _PROGRAMS.items():
@@ -199,7 +218,7 @@ def further(
 
 
 def _lines(path: Path) -> pl.DataFrame:
-    """A file with a JSON object per line, as text."""
+    """Read a file with one JSON object per line as a table of text."""
     try:
         lines = regular.content(path, most=limits.TEXT_BYTES).decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
@@ -216,7 +235,7 @@ def _lines(path: Path) -> pl.DataFrame:
 
 
 def folders_of(places: list[Path]) -> dict[str, Path]:
-    """In which folder each patient's folder lies: train/, valid/, test/ or a batch's own."""
+    """Folder that holds each patient's folder: train/, valid/, test/ or that of a batch."""
     found: dict[str, Path] = {}
     for place in places:
         for folder in (place / "test", place / "val", place / "valid", place / "train", place):
@@ -226,7 +245,9 @@ def folders_of(places: list[Path]) -> dict[str, Path]:
 
 
 def images_of(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path, absent: Path) -> pl.DataFrame:
-    """The images of one table, without their site; `where` each patient's folder lies, else below `absent`."""
+    """The table of images of one file, without site; `where` maps patients to folders, `absent` is the folder
+    otherwise.
+    """
     rows = _by_image(rows, where)
     patient = pl.col("case_id").str.extract(r"(patient\d+)")
     inner = pl.col("Path").str.extract(r"(patient\d+/.*)$")
@@ -257,7 +278,7 @@ def images_of(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path
 
 
 def _by_image(rows: pl.DataFrame, where: dict[str, Path]) -> pl.DataFrame:
-    """A row per image also where the table is by study: the files of its folder say which images it has."""
+    """One row per image, also where the table is by study: the images are then the files in the study's folder."""
     rows = rows.with_columns(pl.lit(None, pl.String).alias(c) for c in _WHO if c not in rows.columns)
     if rows["Path"].str.contains(r"\.(?:jpg|png)$").all():
         named = pl.when(pl.col("Path").str.contains("lateral")).then(pl.lit("Lateral")).otherwise(pl.lit("Frontal"))
@@ -282,7 +303,7 @@ def _views(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_plus(images: pl.DataFrame, places: list[Path], reports: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Who the patients are, where the table of CheXpert Plus lies beside, and a note on the images it does not tell."""
+    """Add demographics from the table of CheXpert Plus where it is present, and note the images that it lacks."""
     path = next(
         (p for place in places if (p := source_tables.found(place, ["df_chexpert_plus_*.csv"])) is not None), None
     )
@@ -297,7 +318,7 @@ def with_plus(images: pl.DataFrame, places: list[Path], reports: bool) -> tuple[
 
 
 def told_by(rows: pl.DataFrame, path: Path, reports: bool) -> pl.DataFrame:
-    """What the table of CheXpert Plus tells of every image; `reports`: the report and its sections too."""
+    """Columns of the table of CheXpert Plus for every image; `reports` adds the report and its sections."""
     text = [c for c in rows.columns if c == "report" or c.startswith("section_")] if reports else []
     key = pl.col("path_to_image").str.extract(r"(patient\d+/.*)\.\w+$").alias("image_id")
     told = rows.select(key, *PLUS, *text).unique()

@@ -1,7 +1,8 @@
-"""CheXpert Plus, the folder as Stanford ships it: 223,462 radiographs of 64,725 patients with reports and demographics.
+"""CheXpert Plus: 223,462 radiographs of 64,725 patients with reports and demographics.
 
-Chambon et al. 2024, doi:10.48550/arXiv.2405.19538. The radiographs are CheXpert's: pooled with it under another prefix,
-patients would be in two splits. Labels are CheXbert's, of each part of the report.
+The folder layout is that of the Stanford release. Reference: Chambon et al. 2024, doi:10.48550/arXiv.2405.19538. The
+radiographs are those of CheXpert: if both sets are merged under different prefixes, patients can be in two splits.
+Labels are CheXbert's, for each section of the report.
 """
 
 from __future__ import annotations
@@ -37,17 +38,32 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False, vocabular
 
     Parameters
     ----------
-    root: folder with df_chexpert_plus_240401.csv, and where they are there report_fixed.json, findings_fixed.json and
-        impression_fixed.json (in chexbert_labels/ or beside the table).
-    site: what the tables call the institution.
-    reports: take the report and its sections as columns too: they are long.
+    root : Path
+        Folder with df_chexpert_plus_240401.csv. Optional files: report_fixed.json, findings_fixed.json and
+        impression_fixed.json, in chexbert_labels/ or beside the table.
+    site : str
+        Name of the institution, written to the column `site`.
+    reports : bool
+        Whether the report and its sections are added as columns; they are long.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Returns a Source as `chexpert` reads it, with the same image_id, case_id and patient_id: labels of the sources
-    "chexbert_impression", "chexbert_findings" and "chexbert_report" by the part of the report that was read;
-    `official_split` train or tune (valid); race, ethnicity, insurance and the like are columns of the images.
+    Returns
+    -------
+    Source
+        Images with the image_id, case_id and patient_id of `chexpert`, `official_split` (train, tune = valid) and
+        demographics; labels of the sources "chexbert_impression", "chexbert_findings" and "chexbert_report", by the
+        section of the report that was labelled.
 
-    Raises InputError: no such folder, another set's, columns that changed, splits with other words, labels other than
-    1, 0, -1 or null.
+    Raises
+    ------
+    InputError
+        The folder is missing or holds another set, columns differ from the published table, a split is unknown, or a
+        label is not 1, 0, -1 or null.
+
+    References
+    ----------
+    Chambon et al. 2024, doi:10.48550/arXiv.2405.19538.
     """
     root = Path(root)
     needed = ("path_to_image", "split", *_NAMES, *chexpert.PLUS)

@@ -1,6 +1,6 @@
-"""Open-i, Indiana University: 7,470 radiographs of 3,955 reports in XML, findings coded in MeSH.
+"""Open-i, Indiana University: 7,470 radiographs of 3,955 reports with findings coded in MeSH.
 
-Demner-Fushman et al. 2016, doi:10.1093/jamia/ocv080.
+Reference: Demner-Fushman et al. 2016, doi:10.1093/jamia/ocv080.
 """
 
 from __future__ import annotations
@@ -73,18 +73,43 @@ _SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
 def read(root: Path, *, site: str = "indiana", vocabulary: Vocabulary | None = None) -> Source:
     """Read Open-i from the folder with the reports (XML, in any folder) and the images (NLMCXR_png, NLMCXR_dcm).
 
-    Returns a Source. A report is a case, and a patient, since no other number is given. Labels of source "mesh": the
-    coder's entries state what is present, by the exact head of each entry ("Cardiomegaly/mild"), of opacity, nodule,
-    mass and thickening only where the entry names the lung (the pleura); a coded report states every finding that the
-    heads can name, the others absent, except what an entry leaves open (an opacity without a place). Heads without a
-    word in the vocabulary are counted in a note; a report that was not coded states nothing. The report's sections and
-    its entries (`mesh`) are columns. The reports tell no view, sex or age: where the DICOM files are there, their
-    headers do, also where the PNG is what is read; else the view is UNKNOWN. A third of the headers (2,586 of 7,469)
-    have no view, and torchxrayvision found the others noisy. The real reports give 7,470 images of 3,851 reports, 1,379
-    of them normal, 98 not coded.
+    Parameters
+    ----------
+    root : Path
+        Folder with reports and images.
+    site : str
+        Name of the institution, written to the column `site`.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError: no such folder, no reports in it, XML that is broken or that defines entities, two reports of one
-    number, images of two reports.
+    Returns
+    -------
+    Source
+        Images with the sections of the report and its coded entries (`mesh`) as columns; labels of source "mesh".
+
+    Raises
+    ------
+    InputError
+        The folder is missing or has no reports, XML is malformed or defines entities, two reports have one number, or
+        two reports name one image.
+
+    Notes
+    -----
+    A report is a case, and also a patient because no patient identifier is published. A coded entry such as
+    "Cardiomegaly/mild" states that its heading is present, by exact match of the heading; opacity, nodule, mass and
+    thickening count only if the entry names the lung (the pleura). A coded report states every finding that headings
+    can name: those not coded are absent, except where an entry leaves the finding open (an opacity without a
+    location). Headings without equivalent in the vocabulary are counted in a note. A report that was not coded states
+    nothing.
+
+    Reports have no view, sex or age; these come from the DICOM headers where the DICOM files are present, also if PNG
+    files are read. Otherwise the view is UNKNOWN. 2,586 of 7,469 headers have no view, and torchxrayvision found the
+    others unreliable. The published reports give 7,470 images of 3,851 reports, of which 1,379 are normal and 98 not
+    coded.
+
+    References
+    ----------
+    Demner-Fushman et al. 2016, doi:10.1093/jamia/ocv080.
     """
     root = Path(root)
     files = file_tree.files(root, suffixes=(".xml",))
@@ -115,7 +140,7 @@ def _once(values: list[str], root: Path, expected: str) -> None:
 
 
 def _placed(rows: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
-    """The images with the path of each one's file, and what the header of its DICOM file says where that is there."""
+    """Images with the path of each file and, where its DICOM file is present, values from the header."""
     pictures = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=(".png", ".jpg"))}
     # The DICOM file of CXR10_IM-0002-1001 is 10_IM-0002-1001.dcm.
     dicom = {
@@ -141,7 +166,7 @@ def _placed(rows: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
 
 
 def _report(path: Path) -> tuple[dict[str, str | None], list[str]]:
-    """A report's number, its sections, its coded entries (joined by |); and its images."""
+    """Number, sections and coded entries (joined by |) of a report, and its images."""
     data = regular.content(path, most=limits.DOCUMENT_BYTES)
     _refuse_doctype(data, path)
     top = ElementTree.fromstring(data)
@@ -159,7 +184,7 @@ def _report(path: Path) -> tuple[dict[str, str | None], list[str]]:
 
 
 def _refuse_doctype(data: bytes, path: Path) -> None:
-    """Nothing that can reach outside the file, or grow within it, is let in, in whatever encoding it is written."""
+    """Refuse XML with a document type: it could include other files or expand without limit, in any encoding."""
     said: list[str] = []
     reader = expat.ParserCreate()
     reader.StartDoctypeDeclHandler = lambda name, *_: said.append(name)
@@ -174,7 +199,7 @@ def _refuse_doctype(data: bytes, path: Path) -> None:
 
 
 def _labels(coded: pl.DataFrame, root: Path, vocabulary: Vocabulary) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The labels of coded entries (case_id, entry), and notes on what they say beyond the vocabulary."""
+    """Labels of coded entries (case_id, entry), and notes on entries that the vocabulary lacks."""
     rows, spare, open_ = [], Counter[str](), Counter[str]()
     every = [f for f in vocabulary.names() if any(f in found for found in _MESH.values())]
     for (case,), entries in coded.group_by("case_id", maintain_order=True):

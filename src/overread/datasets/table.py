@@ -1,4 +1,4 @@
-"""Any table of images (CSV or Parquet) beside a folder of them, its columns mapped to ours."""
+"""Table of images (CSV or Parquet) beside a folder of images, with a mapping of its columns."""
 
 from __future__ import annotations
 
@@ -35,49 +35,70 @@ def read(
     subset: bool = False,
     vocabulary: Vocabulary | None = None,
 ) -> Source:
-    """Read a source from a table of images of any layout.
+    r"""Read a source from a table of images of any layout.
 
     Parameters
     ----------
-    root: the folder; `images` and the paths in the table are relative to it.
-    images: the table's file name: .csv, .csv.gz or .parquet. A CSV is read as text, so "00000001" stays itself. For a
-        set without a table a pattern of its image files, such as "train/*/*.jpeg": the table then has the columns path,
-        file, stem and folder (the name of the file, without extension, and of the folder that it lies in).
-    columns: our column -> the file's column, or a text with columns in braces: {"path" = "png/{image_id}.png",
-        "case_id" = "{patient}_{visit}"}. The braces name columns of ours that are mapped, or the file's;
-        {stem:^person[0-9]+} is the part of the value that the regular expression finds. image_id, patient_id and site
-        are needed (here or in `defaults`). case_id is image_id where it is not mapped. Where every image is another
-        patient, map patient_id to the image. path is image_id where it is not mapped. A path that is not there is found
-        by its name without extension, see `locations.located`.
-    labels: how labels are laid out. A column per finding: ["Effusion", ...] or {"Effusion" = "pleural_effusion"}, with
-        values 1 present, 0 absent, -1 uncertain, empty = not stated, no row; for other values
-        {form = "wide", columns = ..., present = ["Y"], absent = ["N"], uncertain = ["?"]}.
-        {form = "list", column = "Finding Labels", vocabulary = [...], separator = "|"}: a cell lists what is present,
-        the rest of the vocabulary is absent. A vocabulary {"COVID-19" = "covid_19", "Normal" = "no_finding"} maps the
-        file's words to findings: one, several ([...]) or none ("").
-        {form = "long", file = "labels.csv", columns = {...}}: a row per statement. It takes such a vocabulary too.
-        {form = "constant", findings = {tuberculosis = "present"}}: the same for every image.
-        `source` in it names who states them ("stated"). Several of these layouts can be given as a list.
-    where: file's column -> the value, or values, of the rows that are read. Labels of a file of their own that are
-        about the other rows are left out and counted: one file may hold the labels of several sources.
-    keep: further columns of the file to carry along (a collection, a near_dup_group).
-    defaults: a column -> one value for all rows: {"site" = "north", "view" = "PA", "collection" = "A"}.
-    spellings: our column -> the file's word -> ours, for words that only its owner understands: {"sex": {"1": "M",
-        "2": "F"}}. Views, sexes, ages, modalities, body parts and dates in the usual spellings need none.
-    encoding: of the text, such as "cp1252"; "" = as `tables.frame_of` finds it.
-    subset: whether the folder holds a part of the set only. Rows without file are then left out and counted in the
-        flow. Otherwise they count as missing images (`max_unreadable` of the cohort).
-    vocabulary: the findings that labels may name; None = those of "chest".
+    root : Path
+        Folder; `images` and the paths in the table are relative to it.
+    images : str
+        File name of the table: .csv, .csv.gz or .parquet. A CSV is read as text, so that "00000001" is not changed.
+        For a set without a table, a pattern of its image files, such as "train/*/*.jpeg": the table then has the
+        columns path, file (file name), stem (file name without extension) and folder (name of the folder).
+    columns : mapping
+        Column of the table of images -> column of the file, or a template with columns in braces: {"path" =
+        "png/{image_id}.png", "case_id" = "{patient}_{visit}"}. Braces name mapped columns or columns of the file;
+        {stem:^person[0-9]+} is the part of the value that matches the regular expression. image_id, patient_id and
+        site are required, here or in `defaults`. case_id and path default to image_id. If every image is of a
+        different patient, map patient_id to the image. A path that does not exist is searched by its name without
+        extension, see `locations.located`.
+    labels : mapping, sequence, optional
+        Layout of the labels, or a list of layouts. Key `source` names the label source (default "stated").
 
-    Returns a Source. Views that are not understood are UNKNOWN and noted in `source_note`, as are approximate ages
-    ("50+", "early 40s"). The cohort counts these notes.
+        - Wide: a column per finding, ["Effusion", ...] or {"Effusion" = "pleural_effusion"}, with values 1 present, 0
+          absent, -1 uncertain and empty for not stated; other values with {form = "wide", columns = ..., present =
+          ["Y"], absent = ["N"], uncertain = ["?"]}.
+        - List: {form = "list", column = "Finding Labels", vocabulary = [...], separator = "|"}; a cell lists the
+          findings that are present, and the rest of the vocabulary is absent. {"COVID-19" = "covid_19", "Normal" =
+          "no_finding"} as vocabulary maps each word to one finding, several ([...]) or none ("").
+        - Long: {form = "long", file = "labels.csv", columns = {...}}; one row per statement, optionally with such a
+          vocabulary.
+        - Constant: {form = "constant", findings = {tuberculosis = "present"}}; the same for every image.
+    where : mapping, optional
+        Column of the file -> value or values of the rows to read. Labels in a separate file about other rows are
+        dropped and counted: one file may hold the labels of several sources.
+    keep : sequence of str
+        Further columns of the file to add to the images.
+    defaults : mapping, optional
+        Column -> one value for all rows, such as {"site" = "north", "view" = "PA"}.
+    spellings : mapping, optional
+        Column -> {value in the file: standard value} for codes that only the owner knows: {"sex": {"1": "M", "2":
+        "F"}}. Common spellings of view, sex, age, modality, body part and date need no entry.
+    encoding : str
+        Encoding of the text, such as "cp1252"; "" = detected by `tables.frame_of`.
+    subset : bool
+        Whether the folder holds only a part of the set. Rows without file are then excluded and counted in the flow;
+        otherwise they count as missing images (`max_unreadable` of the cohort).
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError with all problems of a kind at once: columns, ages, spellings of sex, findings, label values,
-    files.
+    Returns
+    -------
+    Source
+        Images, labels and notes. Unknown views become UNKNOWN; these and approximate ages ("50+", "early 40s") are
+        noted in `source_note`, which the cohort counts.
 
+    Raises
+    ------
+    InputError
+        Columns, ages, spellings of sex, findings, label values or files are invalid; all problems of a kind are
+        reported at once.
+
+    Examples
+    --------
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
-    >>> _ = (root / "t.csv").write_text("file,pat,Effusion\\na.png,007,1\\nb.png,008,\\n")
+    >>> _ = (root / "t.csv").write_text("file,pat,Effusion\na.png,007,1\nb.png,008,\n")
     >>> source = read(root, images="t.csv", columns={"image_id": "file", "path": "file", "patient_id": "pat"},
     ...               defaults={"site": "a"}, labels=["Effusion"])
     >>> source.labels.rows()
@@ -113,7 +134,7 @@ def read(
 def _mapped(
     rows: pl.DataFrame, columns: Mapping[str, str], keep: Sequence[str], defaults: Mapping[str, str]
 ) -> pl.DataFrame:
-    """The table of images: columns under our names, constants, and texts filled from both."""
+    """The table of images: renamed columns, constants, and filled templates."""
     templates = {name: text for name, text in _with_path(columns, defaults).items() if locations.fields(text)}
     plain = rows.select(
         *(pl.col(column).alias(name) for name, column in columns.items() if name not in templates),
@@ -126,7 +147,7 @@ def _mapped(
 
 
 def _refuse_flags(rows: pl.DataFrame, columns: Mapping[str, str], file: Path) -> None:
-    """Refuse true and false where a number belongs, before they become 1 and 0 as labels do."""
+    """Refuse true and false in numeric columns, before they become 1 and 0 as labels do."""
     own = tables.schema("images").columns()
     wrong = [c for name, c in columns.items() if name in own and own[name].dtype.is_numeric() and c in rows.columns]
     if wrong := [f"'{c}'" for c in wrong if rows.schema[c] == pl.Boolean]:
@@ -138,7 +159,7 @@ def _with_path(columns: Mapping[str, str], defaults: Mapping[str, str]) -> Mappi
 
 
 def _labels(rows: pl.DataFrame, labels: Any, root: Path, file: Path, how: Mapping[str, Any]) -> pl.DataFrame:
-    """The labels of every layout that is given; `how` is what `label_layouts.labels` takes by keyword."""
+    """Labels of every layout that is given; `how` holds keyword arguments of `label_layouts.labels`."""
     several = isinstance(labels, Sequence) and bool(labels) and all(isinstance(part, Mapping) for part in labels)
     made = []
     for part in labels if several else [labels]:
@@ -148,9 +169,9 @@ def _labels(rows: pl.DataFrame, labels: Any, root: Path, file: Path, how: Mappin
 
 
 def _of_these(labels: pl.DataFrame, images: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The labels without those of cases that other rows of the table hold, and a note on these.
+    """Drop labels of cases in rows that were not selected, and count them in a note.
 
-    Labels of cases that the table does not hold at all stay, and are counted by the cohort.
+    Labels of cases that the table does not hold at all are kept; the cohort counts them.
     """
     cases = canonical(every["case_id" if "case_id" in every.columns else "image_id"])
     others = cases.filter(~cases.is_in(images["case_id"].implode())).unique()
@@ -160,7 +181,7 @@ def _of_these(labels: pl.DataFrame, images: pl.DataFrame, every: pl.DataFrame) -
 
 
 def _present(source: Source, present: pl.Series, file: Path) -> Source:
-    """The source without the images whose file is not there, which are counted as left out."""
+    """Drop the images without a file and count them as excluded."""
     lost = source.images.filter(~present)
     if lost.height == source.images.height:
         do = 'Check the root and `path`: columns = { path = "png/{image_id}.png" }.'

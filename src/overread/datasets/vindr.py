@@ -1,7 +1,7 @@
-"""VinDr-CXR, the folder as PhysioNet or Kaggle ships it: 18,000 radiographs, boxes and findings by 17 radiologists.
+"""VinDr-CXR: 18,000 radiographs with boxes and findings by 17 radiologists.
 
-Nguyen et al. 2022, doi:10.1038/s41597-022-01498-w. Each of 15,000 training images was read by three radiologists, each
-of 3,000 test images by five in consensus.
+The folder layout is that of PhysioNet or Kaggle. Reference: Nguyen et al. 2022, doi:10.1038/s41597-022-01498-w. Three
+radiologists read each of 15,000 training images independently; five read each of 3,000 test images in consensus.
 """
 
 from __future__ import annotations
@@ -85,16 +85,39 @@ _SUFFIXES = (".dicom", ".dcm", ".png", ".jpg")
 def read(root: Path, *, site: str = "vindr", vocabulary: Vocabulary | None = None) -> Source:
     """Read VinDr-CXR from the folder with annotations/ and train/, test/ (or Kaggle's train.csv).
 
-    Returns a Source. What a radiologist said of a training image is a read (reader = rad_id, arm "unaided") of every
-    finding; it is no label: a majority is made in the evaluation, where it is stated. What the five said of a test
-    image is a label of source "consensus". Boxes are regions, their source the radiologist or "consensus". Two words
-    of the set that mean one finding of ours (rib and clavicle fracture) are present where one of them is. Kaggle's form
-    has boxes of fourteen findings and "No finding": a radiologist states those, absent where no box is. Words that the
-    vocabulary lacks are counted in a note. Patients are not told by the set. Sex, age and view come from the DICOM
-    headers; the set was published as postero-anterior, so that where a header has no view it is PA, noted. Kaggle's
-    real table gives 15,000 images, each of three of 17 radiologists, and 36,096 boxes.
+    Parameters
+    ----------
+    root : Path
+        Folder with the annotations and the images.
+    site : str
+        Name of the institution, written to the column `site`.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError: no such folder, another set's, columns or words that the set does not have, boxes that are none.
+    Returns
+    -------
+    Source
+        Images; reads of the training images (reader = rad_id, arm "unaided"); labels of source "consensus" for the
+        test images; boxes as regions, whose source is the radiologist or "consensus".
+
+    Raises
+    ------
+    InputError
+        The folder is missing or holds another set, columns or findings are unknown, or a box is invalid.
+
+    Notes
+    -----
+    Answers on training images are reads and not labels: a majority label is a choice of reference standard and is made
+    in the evaluation. Where two findings of the set map to one finding (rib and clavicle fracture), it is present if
+    one of them is. Kaggle's version has boxes of fourteen findings and "No finding": a finding without box is absent
+    for that radiologist. Findings without equivalent in the vocabulary are counted in a note. The set does not
+    identify patients. Sex, age and view come from the DICOM headers; the set was published as posteroanterior, so that
+    an image without view in its header is PA, with a note. Kaggle's published table has 15,000 images, each read by
+    three of 17 radiologists, and 36,096 boxes.
+
+    References
+    ----------
+    Nguyen et al. 2022, doi:10.1038/s41597-022-01498-w.
     """
     root = Path(root)
     folder = root / "annotations" if (root / "annotations").is_dir() else root
@@ -135,7 +158,7 @@ def read(root: Path, *, site: str = "vindr", vocabulary: Vocabulary | None = Non
 
 
 def _tables(folder: Path, root: Path) -> tuple[list[pl.DataFrame], list[pl.DataFrame], list[pl.Series]]:
-    """Boxes and answers of every split, long: image_id, rad_id, official_split and what was said; wordless answers."""
+    """Boxes and answers of every split in long form, and the answers whose finding the vocabulary lacks."""
     if (
         source_tables.found(folder, ["annotations_train.csv"]) is None
         and source_tables.found(root, ["train.csv"]) is not None
@@ -191,7 +214,7 @@ def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Every cell of the columns of 0 and 1, a column per word: word, finding ("" = no word of ours) and yes."""
+    """Cells of the 0/1 columns in long form: word, finding ("" = not in the vocabulary) and yes."""
     words = [c for c in rows.columns if c not in ("image_id", "rad_id", "official_split")]
     _check_words(words, path)
     source_tables.check_filled(rows, path, ("image_id", "rad_id"))
@@ -205,7 +228,7 @@ def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def _of_boxes(boxes: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Answers where only boxes are given: a reader states every class of them, absent where there is no box."""
+    """Answers from boxes alone: a reader states every class; a class without box is absent."""
     if strange := sorted(set(boxes["class_name"]) - set(_KAGGLE)):
         raise InputError(path, f"Kaggle's classes {', '.join(_KAGGLE)}", "others", examples=strange)
     local = sorted({_WORDS[w] for w in _KAGGLE if _WORDS[w]})

@@ -1,7 +1,7 @@
-"""Labels as sources lay them out (a column per finding, a row per statement, a list in one cell), made long.
+"""Conversion of wide, list, long and constant layouts of labels to one row per label.
 
-Nothing stated is no row: an empty cell of a wide table is not "absent". A list states its whole vocabulary: what it
-does not name is absent.
+A finding that is not stated has no row: an empty cell of a wide table is not "absent". A list states its whole
+vocabulary: findings that it does not name are absent.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KEYS = {
 
 
 class _Spec(TypedDict, total=False):
-    """The types of a layout's keys; which of them a form has, `_KEYS` says."""
+    """Types of the keys of a layout; `_KEYS` holds the keys that each form allows."""
 
     __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
     form: str
@@ -58,11 +58,35 @@ def labels(
     notes: list[tables.Note] | None = None,
     vocabulary: Vocabulary | None = None,
 ) -> pl.DataFrame:
-    """The table of labels that `spec` describes, from `rows` (text, with case_id) or a file of its own.
+    """Read the table of labels from `rows` or from a separate file.
 
-    `spec`: form ("wide", "list", "long", "constant"), source (who states them) and what `datasets.table.read` says of
-    each form. `encoding`: that of a file of its own. `notes` takes what was changed in identifiers.
-    `vocabulary`: the findings that labels may name; None = those of "chest".
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of the source as text, with case_id.
+    spec : mapping
+        Layout: form ("wide", "list", "long", "constant"), source, and the keys of the form as in
+        `datasets.table.read`.
+    root : Path
+        Folder of the source.
+    where : object
+        Place of the rows, used in messages.
+    encoding : str
+        Encoding of a separate file; "" = detected.
+    notes : list of Note, optional
+        Receives notes on identifiers that were changed.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
+
+    Returns
+    -------
+    DataFrame
+        The table of labels, one row per case, finding and source.
+
+    Raises
+    ------
+    InputError
+        The form, a key, a column, a finding or a value is unknown, or rows contradict each other.
     """
     form = spec.get("form")
     if not isinstance(form, str) or form not in _KEYS:
@@ -90,7 +114,7 @@ def labels(
 
 
 def resolved(words: Sequence[str], source: str, where: object, known: Vocabulary) -> dict[str, str]:
-    """The finding of every word; all unknown words are said at once."""
+    """Map every word to its finding; all unknown words are reported at once."""
     found, problems = {}, []
     for word in words:
         try:
@@ -103,7 +127,7 @@ def resolved(words: Sequence[str], source: str, where: object, known: Vocabulary
 
 
 def _constant(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
-    """The same findings in the same state for every case."""
+    """Labels with the same findings in the same state for every case."""
     given = spec.get("findings")
     place = f"{where}, labels"
     if not isinstance(given, Mapping) or not given:
@@ -117,9 +141,21 @@ def _constant(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known:
 
 
 def word_findings(words: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
-    """The findings of a source's words, a row for each: word, finding; a word that means several has several rows.
+    """Findings of a source's words, one row per word and finding.
 
-    `words`: {word: finding, [findings] or "" for none}; the names may be any that the vocabulary knows.
+    Parameters
+    ----------
+    words : mapping
+        {word: finding, [findings], or "" for none}; findings may be given by any synonym.
+    where : object
+        Place of the words, used in messages.
+    known : Vocabulary
+        Findings that labels may name.
+
+    Returns
+    -------
+    DataFrame
+        Columns word and finding.
     """
     pairs = [(w, f) for w, given in words.items() for f in ([given] if isinstance(given, str) else given) if f]
     names = resolved(list(dict.fromkeys(f for _, f in pairs)), "", where, known)
@@ -129,7 +165,7 @@ def word_findings(words: Mapping[str, Any], where: object, known: Vocabulary) ->
 
 
 def _entries(words: Sequence[str], near: Iterable[str], known: Vocabulary) -> str:
-    """What to add to a vocabulary for these words, ready to paste: each with its finding, "" where none is known."""
+    """Entries to add to a vocabulary for these words, ready to paste; "" where no finding is known."""
     entries = []
     for word in words[:_LISTED]:
         try:
@@ -146,10 +182,23 @@ def _entries(words: Sequence[str], near: Iterable[str], known: Vocabulary) -> st
 
 
 def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
-    """Labels from one cell per row that lists what is present: "Effusion|Mass" states the whole vocabulary.
+    """Labels from a column whose cells list the findings that are present, such as "Effusion|Mass".
 
-    `spec`: column, vocabulary (the set that the source states for every row: words, or words and their findings),
-    separator ("|").
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of the source as text, with case_id.
+    spec : mapping
+        Keys column, vocabulary (words that every list states, or words and their findings) and separator ("|").
+    where : object
+        Place of the rows, used in messages.
+    known : Vocabulary
+        Findings that labels may name.
+
+    Returns
+    -------
+    DataFrame
+        case_id, finding and state; findings of the vocabulary that a list does not name are absent.
     """
     column = str(spec.get("column", ""))
     if column not in rows.columns:
@@ -177,7 +226,7 @@ def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known:
 
 
 def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
-    """Labels from a column per finding; an empty cell states nothing."""
+    """Labels from one column per finding; an empty cell is not stated."""
     given = spec.get("columns", ())
     columns = list(given)
     missing = [c for c in columns if c not in rows.columns]
@@ -195,7 +244,7 @@ def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known
 
 
 def _from_long(spec: Mapping[str, Any], root: Path, encoding: str, known: Vocabulary) -> pl.DataFrame:
-    """Labels from a file of its own with a row per statement; `columns` says how its columns are called."""
+    """Labels from a separate file with one row per label; `columns` maps its columns."""
     path = root / str(spec.get("file", ""))
     rows = as_text(tables.frame_of(path, encoding=encoding))
     given = {"case_id": "case_id", "finding": "finding", "state": "state"} | dict(spec.get("columns", {}))
@@ -222,7 +271,7 @@ def _from_long(spec: Mapping[str, Any], root: Path, encoding: str, known: Vocabu
 
 
 def _states(long: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
-    """The rows that state something, their values (default 1, 0, -1, or the words themselves) as states."""
+    """Rows with a label, their values (default 1, 0, -1, or the state in words) as states."""
     defaults = {"present": ("1", "present"), "absent": ("0", "absent"), "uncertain": ("-1", "uncertain")}
     known: dict[str, str] = {}
     for state in _STATES:
@@ -245,7 +294,7 @@ def _plain_text(value: str) -> str:
 
 
 def _one_each(long: pl.DataFrame, where: object) -> pl.DataFrame:
-    """One row per case, finding and source: repeats that agree are one; those that contradict are an error."""
+    """One row per case, finding and source: identical repeats are dropped, contradictions are an error."""
     once = long.unique(maintain_order=True)
     twice = once.filter(pl.struct("case_id", "finding", "source").is_duplicated())
     if twice.height:
@@ -261,6 +310,6 @@ def _one_each(long: pl.DataFrame, where: object) -> pl.DataFrame:
 
 
 def as_text(frame: pl.DataFrame) -> pl.DataFrame:
-    """Every column as text, so that a Parquet file and a CSV are read alike (booleans as 1 and 0)."""
+    """Cast every column to text, so that a Parquet file and a CSV are read alike; booleans become 1 and 0."""
     flags = [c for c, t in frame.schema.items() if t == pl.Boolean]
     return frame.with_columns(pl.col(flags).cast(pl.Int8)).cast(pl.String)

@@ -1,7 +1,7 @@
-"""Which files of a DICOM tree are radiographs that can be used, and the reason for every other file.
+"""Selection of usable radiographs in a DICOM tree, with the reason for every other file.
 
-An *excluded* file is of another kind (no DICOM, a CT, a report). An *unusable* file should be a radiograph and cannot
-be used: it is broken, has no patient ID, or contradicts another file. Only unusable files count towards
+An *excluded* file is of another kind (not DICOM, a CT, a report). An *unusable* file should be a radiograph but cannot
+be used: it is damaged, has no patient ID or contradicts another file. Only unusable files count towards
 `max_unreadable`.
 """
 
@@ -70,12 +70,14 @@ def divided(
 
 
 def _because(condition: pl.Expr, reason: pl.Expr, *, unreadable: bool) -> pl.Expr:
-    """A reason and whether it makes the file unusable where the condition holds, else null."""
+    """The reason, and whether it makes the file unusable, where the condition holds; otherwise null."""
     return pl.when(condition).then(pl.struct(reason=reason, unreadable=pl.lit(unreadable)))
 
 
 def _not_readable() -> pl.Expr:
-    """Files that cannot be read, and files that are no DICOM; one that is empty or called .dcm may be a radiograph."""
+    """Files that cannot be read or are not DICOM; an empty file or one named .dcm may be a radiograph and is
+    unusable.
+    """
     other = pl.col("kind") != "DICOM"
     named = pl.any_horizontal(pl.col("path").str.to_lowercase().str.ends_with(s) for s in _SUFFIXES)
     return pl.coalesce(
@@ -87,7 +89,7 @@ def _not_readable() -> pl.Expr:
 
 
 def _no_picture(modalities: Sequence[str]) -> pl.Expr:
-    """Objects without rows and columns: a report, a presentation state; a radiograph without them is broken."""
+    """Objects without Rows and Columns: a report or presentation state is excluded, a radiograph is unusable."""
     empty = (pl.col("rows").fill_null(0) <= 0) | (pl.col("columns").fill_null(0) <= 0)
     name = pl.col("sop_class").replace_strict(_names(), default=None, return_dtype=pl.String)
     index = pl.col("path").str.split("/").list.last().str.to_uppercase() == "DICOMDIR"
@@ -163,7 +165,7 @@ def _cut_copies(kept: pl.DataFrame) -> pl.DataFrame:
 
 
 def _begins(longer: str, shorter: str, size: int) -> bool:
-    """Whether the first `size` bytes of one file are the other file."""
+    """Whether one file equals the first `size` bytes of the other."""
     with regular.opened(longer) as first, regular.opened(shorter) as second:
         for place in range(0, size, _BLOCK):
             length = min(_BLOCK, size - place)
@@ -173,7 +175,7 @@ def _begins(longer: str, shorter: str, size: int) -> bool:
 
 
 def _instances(kept: pl.DataFrame) -> pl.DataFrame:
-    """Mark every file of a SOP instance that is in files of two patients or of different content."""
+    """Mark every file of a SOP instance whose files have two patients or different content."""
     kept = kept.with_columns(_digest=_digests(kept))
     mixed = pl.col("patient").n_unique().over("image") > 1
     differ = pl.col("_digest").n_unique().over("image") > 1
@@ -196,7 +198,7 @@ def _digests(kept: pl.DataFrame) -> pl.Series:
 
 
 def _copies(kept: pl.DataFrame) -> pl.DataFrame:
-    """Mark all files of one content but the first by its path."""
+    """Mark all files of one content except the first by path."""
     later = pl.col("path") != pl.col("path").min().over("image")
     return kept.with_columns(
         reason=pl.when(later).then(pl.lit("a copy of another file")),
