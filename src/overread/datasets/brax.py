@@ -101,8 +101,8 @@ def read(root: Path, *, site: str = "einstein", files: str = "png", vocabulary: 
     file, rows = source_tables.table(root, _TABLE, (*_OTHER, *_OBSERVATIONS), ABOUT)
     source_tables.check_filled(rows, file, ("DicomPath", "PngPath", "PatientID", "AccessionNumber"))
     shared = pl.col("PatientID").n_unique().over("AccessionNumber") > 1
-    own = pl.format("{} {}", "PatientID", "AccessionNumber")
-    rows = rows.with_columns(case_id=pl.when(shared).then(own).otherwise("AccessionNumber"))
+    patient_and_accession = pl.format("{} {}", "PatientID", "AccessionNumber")
+    rows = rows.with_columns(case_id=pl.when(shared).then(patient_and_accession).otherwise("AccessionNumber"))
     frame = rows.select(
         pl.col("DicomPath").str.extract(r"([^/]+)$").str.strip_suffix(".dcm").alias("image_id"),
         case_id="case_id",
@@ -122,13 +122,17 @@ def read(root: Path, *, site: str = "einstein", files: str = "png", vocabulary: 
         normalise.dates(frame, "acquired", file), ["original_rows", "original_columns"], file, whole=True
     )
     frame = normalise.views(frame)
-    frame, strange = normalise.sexes(frame, file)
-    frame, unread = normalise.ages(frame, file)
-    if strange or unread:
-        raise InputError.all([*strange, *unread])
+    frame, sex_problems = normalise.sexes(frame, file)
+    frame, age_problems = normalise.ages(frame, file)
+    if sex_problems or age_problems:
+        raise InputError.all([*sex_problems, *age_problems])
     images = tables.check(frame, "images", where=file)
     spec = {"form": "wide", "columns": list(_OBSERVATIONS), "vocabulary": "chexpert", "source": "report_text"}
     labels = label_layouts.labels(rows, spec, root, file, vocabulary=vocabulary)
-    twice = rows.filter(pl.col("case_id") != pl.col("AccessionNumber"))["AccessionNumber"].n_unique()
-    notes = (f"{twice:,} accession numbers are shared by patients: the patient stands before them",) if twice else ()
+    n_shared = rows.filter(pl.col("case_id") != pl.col("AccessionNumber"))["AccessionNumber"].n_unique()
+    notes = (
+        (f"{n_shared:,} accession numbers are shared by patients: case_id is patient and accession number",)
+        if n_shared
+        else ()
+    )
     return Source(images, labels, notes=notes + source_tables.counts_note(images, ABOUT))

@@ -38,7 +38,7 @@ _TABLES = {
     "valid": ("valid.csv", "val_labels.csv"),
     "test": ("test_labels.csv", "groundtruth.csv", "test.csv"),
 }
-# Labels of train by programs other than the first one, in files beside: of CheXpert, and of CheXpert Plus.
+# Files with training labels by other programs: of CheXpert, and of CheXpert Plus.
 _PROGRAMS = {"chexbert": "train_cheXbert.csv", "visual_chexbert": "train_visualCheXbert.csv"}
 _SECTIONS = {
     "chexbert_impression": "impression_fixed.json",
@@ -116,39 +116,39 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False, vocabular
     """
     root = Path(root)
     places = _places(root)
-    found = [part for split in _TABLES for place in places if (part := _part(place, split)) is not None]
-    if not found:
-        source_tables.table(root, ["train.csv"], (), ABOUT)  # says what stands there instead
-    _one_copy(found, root)
-    where = folders_of(places)
+    split_tables = [part for split in _TABLES for place in places if (part := _part(place, split)) is not None]
+    if not split_tables:
+        source_tables.table(root, ["train.csv"], (), ABOUT)  # raises InputError
+    _one_copy(split_tables, root)
+    patient_folders = folders_of(places)
     images, labels = [], []
     notes: list[str] = []
-    for split, path, rows in found:
-        made = images_of(rows, path, where, root, path.parent / split).with_columns(
+    for split, path, rows in split_tables:
+        images_of_split = images_of(rows, path, patient_folders, root, path.parent / split).with_columns(
             site=pl.lit(site), official_split=pl.lit(split.replace("valid", "tune"))
         )
         labels.append(_labels(rows, path, "report_text" if split == "train" else "radiologists", vocabulary))
-        images.append(made)
+        images.append(images_of_split)
         n, patients = _PUBLISHED[split]
         notes += source_tables.counts_note(
-            made, replace(ABOUT, title=f"CheXpert, {split}", images=n, patients=patients)
+            images_of_split, replace(ABOUT, title=f"CheXpert, {split}", images=n, patients=patients)
         )
-    whole = tables.check(pl.concat(images, how="diagonal"), "images", where=root)
-    more, without = further(places, whole, vocabulary)
-    whole, spare = with_plus(whole, places, reports)
-    stated_labels = tables.check(pl.concat([*labels, *more]), "labels", where=root, vocabulary=vocabulary)
-    return Source(whole, stated_labels, notes=(*notes, *without, *spare))
+    all_images = tables.check(pl.concat(images, how="diagonal"), "images", where=root)
+    further_labels, label_notes = further(places, all_images, vocabulary)
+    all_images, plus_notes = with_plus(all_images, places, reports)
+    stated_labels = tables.check(pl.concat([*labels, *further_labels]), "labels", where=root, vocabulary=vocabulary)
+    return Source(all_images, stated_labels, notes=(*notes, *label_notes, *plus_notes))
 
 
 def _one_copy(found: list[tuple[str, Path, pl.DataFrame]], root: Path) -> None:
     splits = [split for split, _, _ in found]
-    twice = [path for split, path, _ in found if splits.count(split) > 1]
-    if twice:
+    repeated_tables = [path for split, path, _ in found if splits.count(split) > 1]
+    if repeated_tables:
         raise InputError(
             root,
             "one copy of CheXpert",
-            f"{len(twice)} tables of the same images",
-            examples=[p.relative_to(root) for p in twice],
+            f"{len(repeated_tables)} tables of the same images",
+            examples=[p.relative_to(root) for p in repeated_tables],
             do="Give the folder of one of them.",
         )
 
@@ -172,8 +172,8 @@ def _part(place: Path, split: str) -> tuple[str, Path, pl.DataFrame] | None:
 
 def _columns(path: Path) -> tuple[str, ...]:
     """Columns that a table must have; the tables of the test set and of CheXlocalize have no demographics."""
-    whole = path.name.startswith(("train", "valid"))
-    return ("Path", *_WHO, *_OBSERVATIONS) if whole else ("Path", *_OBSERVATIONS[1:])
+    has_demographics = path.name.startswith(("train", "valid"))
+    return ("Path", *_WHO, *_OBSERVATIONS) if has_demographics else ("Path", *_OBSERVATIONS[1:])
 
 
 def with_case(rows: pl.DataFrame, path: Path, column: str = "Path") -> pl.DataFrame:
@@ -196,25 +196,27 @@ def further(
     places: list[Path], images: pl.DataFrame, vocabulary: Vocabulary | None
 ) -> tuple[list[pl.DataFrame], tuple[str, ...]]:
     """Labels of other programs, one source each, and a note that counts their studies without image."""
-    made = []
+    labels_by_program = []
     for place in places:
         for source, name in _PROGRAMS.items():
             if (path := source_tables.found(place, [name])) is not None:
                 rows = label_layouts.as_text(tables.frame_of(path))
                 source_tables.check_columns(rows, path, _columns(path), ABOUT)
-                made.append(_labels(with_case(rows, path), path, source, vocabulary))
+                labels_by_program.append(_labels(with_case(rows, path), path, source, vocabulary))
         for source, name in _SECTIONS.items():
             if (path := source_tables.found(place, [f"chexbert_labels/{name}", name])) is not None:
                 rows = _lines(path)
                 source_tables.check_columns(rows, path, ("path_to_image", *_OBSERVATIONS), ABOUT)
-                made.append(_labels(with_case(rows, path, "path_to_image"), path, source, vocabulary))
+                labels_by_program.append(_labels(with_case(rows, path, "path_to_image"), path, source, vocabulary))
     cases = images.select("case_id").unique()
-    kept = [m.join(cases, on="case_id", how="semi") for m in made]
-    orphans = [m.join(cases, on="case_id", how="anti")["case_id"].n_unique() for m in made]
+    labels_with_image = [m.join(cases, on="case_id", how="semi") for m in labels_by_program]
+    orphan_counts = [m.join(cases, on="case_id", how="anti")["case_id"].n_unique() for m in labels_by_program]
     notes = tuple(
-        f"labels by {m['source'][0]} of {n:,} studies without image" for m, n in zip(made, orphans, strict=True) if n
+        f"labels by {m['source'][0]} of {n:,} studies without image"
+        for m, n in zip(labels_by_program, orphan_counts, strict=True)
+        if n
     )
-    return kept, notes
+    return labels_with_image, notes
 
 
 def _lines(path: Path) -> pl.DataFrame:
@@ -236,23 +238,24 @@ def _lines(path: Path) -> pl.DataFrame:
 
 def folders_of(places: list[Path]) -> dict[str, Path]:
     """Folder that holds each patient's folder: train/, valid/, test/ or that of a batch."""
-    found: dict[str, Path] = {}
+    folder_by_patient: dict[str, Path] = {}
     for place in places:
         for folder in (place / "test", place / "val", place / "valid", place / "train", place):
             if folder.is_dir():
-                found |= {e.name: folder for e in os.scandir(folder) if e.name.startswith("patient")}
-    return found
+                folder_by_patient |= {e.name: folder for e in os.scandir(folder) if e.name.startswith("patient")}
+    return folder_by_patient
 
 
 def images_of(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path, absent: Path) -> pl.DataFrame:
-    """The table of images of one file, without site; `where` maps patients to folders, `absent` is the folder
-    otherwise.
+    """The table of images of one file, without the column site.
+
+    `where` maps each patient to the folder that holds it; `absent` is the folder for patients that are not in it.
     """
     rows = _by_image(rows, where)
     patient = pl.col("case_id").str.extract(r"(patient\d+)")
     inner = pl.col("Path").str.extract(r"(patient\d+/.*)$")
     folders = {p: f.relative_to(root).as_posix() for p, f in where.items()}
-    other = absent.relative_to(root).as_posix()
+    absent_folder = absent.relative_to(root).as_posix()
     frontal = pl.col("Frontal/Lateral").fill_null("").str.to_lowercase()
     side = pl.when(frontal == "lateral").then(pl.lit("LATERAL")).otherwise(pl.col("AP/PA"))
     frame = rows.select(
@@ -263,35 +266,37 @@ def images_of(rows: pl.DataFrame, path: Path, where: dict[str, Path], root: Path
         sex="Sex",
         age_years="Age",
         view=side,
-        path=pl.format("{}/{}", patient.replace_strict(folders, default=other), inner).str.strip_prefix("./"),
+        path=pl.format("{}/{}", patient.replace_strict(folders, default=absent_folder), inner).str.strip_prefix("./"),
         _assumed="_assumed",
     )
-    assumed = pl.when(pl.col("_assumed")).then(pl.lit("its study's folder is not there: one frontal image assumed"))
+    assumed = pl.when(pl.col("_assumed")).then(pl.lit("the folder of the study is missing: one frontal image assumed"))
     frame = _views(normalise.noted(frame, assumed).drop("_assumed"))
-    frame, strange = normalise.sexes(frame, path)
-    frame, unread = normalise.ages(frame, path)
-    if strange or unread:
-        raise InputError.all([*strange, *unread])
-    none = pl.col("age_years") == 0
-    frame = normalise.noted(frame, pl.when(none).then(pl.lit("age 0 among adults: not stated")))
-    return frame.with_columns(age_years=pl.when(~none).then("age_years"))
+    frame, sex_problems = normalise.sexes(frame, path)
+    frame, age_problems = normalise.ages(frame, path)
+    if sex_problems or age_problems:
+        raise InputError.all([*sex_problems, *age_problems])
+    is_zero = pl.col("age_years") == 0
+    frame = normalise.noted(frame, pl.when(is_zero).then(pl.lit("age 0 among adults: not stated")))
+    return frame.with_columns(age_years=pl.when(~is_zero).then("age_years"))
 
 
 def _by_image(rows: pl.DataFrame, where: dict[str, Path]) -> pl.DataFrame:
     """One row per image, also where the table is by study: the images are then the files in the study's folder."""
     rows = rows.with_columns(pl.lit(None, pl.String).alias(c) for c in _WHO if c not in rows.columns)
     if rows["Path"].str.contains(r"\.(?:jpg|png)$").all():
-        named = pl.when(pl.col("Path").str.contains("lateral")).then(pl.lit("Lateral")).otherwise(pl.lit("Frontal"))
-        return rows.with_columns(pl.col("Frontal/Lateral").fill_null(named), _assumed=pl.lit(False))
-    made = []
+        side_in_name = (
+            pl.when(pl.col("Path").str.contains("lateral")).then(pl.lit("Lateral")).otherwise(pl.lit("Frontal"))
+        )
+        return rows.with_columns(pl.col("Frontal/Lateral").fill_null(side_in_name), _assumed=pl.lit(False))
+    image_rows = []
     for row in rows.iter_rows(named=True):
         patient, study = row["case_id"].split("/")
         folder = where.get(patient, Path("/nonexistent")) / patient / study
         names = sorted(p.name for p in folder.glob("*.jpg")) if folder.is_dir() else ["view1_frontal.jpg"]
         side = {n: "Lateral" if "lateral" in n else "Frontal" for n in names}
         known = {"_assumed": not folder.is_dir()}
-        made += [row | known | {"Path": f"{row['case_id']}/{n}", "Frontal/Lateral": side[n]} for n in names]
-    return pl.DataFrame(made, schema=rows.schema | {"_assumed": pl.Boolean})
+        image_rows += [row | known | {"Path": f"{row['case_id']}/{n}", "Frontal/Lateral": side[n]} for n in names]
+    return pl.DataFrame(image_rows, schema=rows.schema | {"_assumed": pl.Boolean})
 
 
 def _views(frame: pl.DataFrame) -> pl.DataFrame:
@@ -311,18 +316,20 @@ def with_plus(images: pl.DataFrame, places: list[Path], reports: bool) -> tuple[
         return images, ()
     rows = label_layouts.as_text(tables.frame_of(path))
     source_tables.check_columns(rows, path, ("path_to_image", *PLUS), ABOUT)
-    told = told_by(rows, path, reports)
-    without = images.join(told, on="image_id", how="anti").height
-    note = (f"CheXpert Plus does not tell of {without:,} images who the patients are",) if without else ()
-    return images.join(told, on="image_id", how="left", maintain_order="left"), note
+    demographics = told_by(rows, path, reports)
+    n_missing = images.join(demographics, on="image_id", how="anti").height
+    note = (f"CheXpert Plus has no demographics of {n_missing:,} images",) if n_missing else ()
+    return images.join(demographics, on="image_id", how="left", maintain_order="left"), note
 
 
 def told_by(rows: pl.DataFrame, path: Path, reports: bool) -> pl.DataFrame:
     """Columns of the table of CheXpert Plus for every image; `reports` adds the report and its sections."""
     text = [c for c in rows.columns if c == "report" or c.startswith("section_")] if reports else []
     key = pl.col("path_to_image").str.extract(r"(patient\d+/.*)\.\w+$").alias("image_id")
-    told = rows.select(key, *PLUS, *text).unique()
-    twice = told.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort()
-    if len(twice):
-        raise InputError(path, "one row per image", f"{len(twice):,} images with several", examples=twice)
-    return told
+    demographics = rows.select(key, *PLUS, *text).unique()
+    repeated_images = demographics.filter(pl.col("image_id").is_duplicated())["image_id"].unique().sort()
+    if len(repeated_images):
+        raise InputError(
+            path, "one row per image", f"{len(repeated_images):,} images with several", examples=repeated_images
+        )
+    return demographics

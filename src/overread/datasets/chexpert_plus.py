@@ -68,27 +68,31 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False, vocabular
     root = Path(root)
     needed = ("path_to_image", "split", *_NAMES, *chexpert.PLUS)
     file, rows = source_tables.table(root, ["df_chexpert_plus_*.csv"], needed, ABOUT)
-    strange = rows.filter(~pl.col("split").is_in(list(_SPLITS)).fill_null(False))["split"].unique().sort()
-    if len(strange):
-        raise InputError(file, f"splits {', '.join(_SPLITS)}", "others", examples=[s or "(empty)" for s in strange])
+    unknown_splits = rows.filter(~pl.col("split").is_in(list(_SPLITS)).fill_null(False))["split"].unique().sort()
+    if len(unknown_splits):
+        raise InputError(
+            file, f"splits {', '.join(_SPLITS)}", "others", examples=[s or "(empty)" for s in unknown_splits]
+        )
     places = [root, *sorted(p for pattern in ("PNG*", "PNG*/PNG*") for p in root.glob(pattern) if p.is_dir())]
-    shown = rows.rename(_NAMES).with_columns(Path=pl.col("path_to_image").str.replace(r"\.jpg$", ".png"))
-    shown = chexpert.with_case(shown, file)
-    where = chexpert.folders_of(places)
+    image_rows = rows.rename(_NAMES).with_columns(Path=pl.col("path_to_image").str.replace(r"\.jpg$", ".png"))
+    image_rows = chexpert.with_case(image_rows, file)
+    patient_folders = chexpert.folders_of(places)
     absent = places[-1] if len(places) > 1 else root / "PNG"
     parts = []
     for split, ours in _SPLITS.items():
-        made = chexpert.images_of(shown.filter(pl.col("split") == split), file, where, root, absent / split)
-        parts.append(made.with_columns(site=pl.lit(site), official_split=pl.lit(ours)))
-    told = chexpert.told_by(rows, file, reports)
-    images = pl.concat(parts).join(told, on="image_id", how="left", maintain_order="left")
+        images_of_split = chexpert.images_of(
+            image_rows.filter(pl.col("split") == split), file, patient_folders, root, absent / split
+        )
+        parts.append(images_of_split.with_columns(site=pl.lit(site), official_split=pl.lit(ours)))
+    demographics = chexpert.told_by(rows, file, reports)
+    images = pl.concat(parts).join(demographics, on="image_id", how="left", maintain_order="left")
     images = tables.check(images.with_columns(dataset=pl.lit("chexpert_plus")), "images", where=file)
     labels, notes = chexpert.further([root], images, vocabulary)
-    said = (
+    label_table = (
         tables.check(pl.concat(labels), "labels", where=root, vocabulary=vocabulary)
         if labels
         else tables.empty("labels")
     )
     if not labels:
-        notes = ("no file of labels lies beside the table of images",)
-    return Source(images, said, notes=source_tables.counts_note(images, ABOUT) + notes)
+        notes = ("there is no file of labels beside the table of images",)
+    return Source(images, label_table, notes=source_tables.counts_note(images, ABOUT) + notes)

@@ -19,7 +19,7 @@ from overread.images.dicom.header_scan import scan
 from overread.tables import Source
 from overread.tables.identifiers import identity
 
-# How a row of labels finds its images: what it is joined by, on the side of the images.
+# Key of a row of labels -> columns of the images that it is joined on.
 KEYS = {
     "accession": ("accession",),
     "image": ("image_id",),
@@ -96,10 +96,10 @@ def read(
         raise InputError("dicom_folder, key", f"one of {', '.join(KEYS)}", f"'{key}'", do=did_you_mean(key, KEYS))
     if problems := limits.outside("dicom_folder, workers", workers, 0, limits.PROCESSES, whole=True):
         raise InputError.all(problems)
-    found = scan(file_tree.files(root), workers=workers or os.cpu_count() or 1, cache=cache)
-    who = identity.patients(found["patient_id"], found["issuer"])
-    found = found.with_columns(identity.known(found["image"]), number=who.numbers, known_issuer=who.issuers)
-    usable, excluded = exclusions.divided(found, root, who.keys, modalities)
+    headers = scan(file_tree.files(root), workers=workers or os.cpu_count() or 1, cache=cache)
+    who = identity.patients(headers["patient_id"], headers["issuer"])
+    headers = headers.with_columns(identity.known(headers["image"]), number=who.numbers, known_issuer=who.issuers)
+    usable, excluded = exclusions.divided(headers, root, who.keys, modalities)
     notes: list[tables.Note] = _identifier_notes(usable)
     images = tables.check(_images(usable, site), "images", where=root, notes=notes)
     excluded = tables.check(excluded.with_columns(site=pl.lit(site)), "excluded", where=root)
@@ -195,7 +195,7 @@ def _labels(
     idle = keyed.height - joined["_line"].n_unique()
     bare = images.join(joined, on="case_id", how="anti")["case_id"].n_unique()
     spec = {"source": "hospital", **form}
-    made = label_layouts.labels(joined.drop("image_id", "_line"), spec, file.parent, file, vocabulary=vocabulary)
+    label_table = label_layouts.labels(joined.drop("image_id", "_line"), spec, file.parent, file, vocabulary=vocabulary)
     lone = keyed.join(side, on=on, how="anti")
     hint = _hint(lone, side, on)
     notes = [f"{idle:,} rows of {file.name} find no image{hint and f': {hint}'}"] if idle else []
@@ -205,7 +205,7 @@ def _labels(
             f"{shared.select(on).n_unique():,} values of {key} are those of several patients: no label is "
             f"taken for them ({examples})"
         ]
-    return made, notes + ([f"{bare:,} studies have no row in {file.name}"] if bare else [])
+    return label_table, notes + ([f"{bare:,} studies have no row in {file.name}"] if bare else [])
 
 
 def _hint(rows: pl.DataFrame, images: pl.DataFrame, on: list[str]) -> str:

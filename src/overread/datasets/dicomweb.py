@@ -18,8 +18,8 @@ from overread.errors import InputError, did_you_mean
 from overread.findings import Vocabulary
 from overread.tables import RADIOGRAPHS, Source, make_folder, replacing
 
-_MODALITIES = (*RADIOGRAPHS, "DR", "XR")  # the last two are no terms of DICOM, but devices write them
-_ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored: nothing is encoded anew on the way
+_MODALITIES = (*RADIOGRAPHS, "DR", "XR")  # DR and XR are not DICOM terms, but devices write them
+_ANY_SYNTAX = (("application/dicom", "*"),)  # the stored transfer syntax: pixel data are not re-encoded
 _STUDY, _SERIES, _INSTANCE, _MODALITY = "0020000D", "0020000E", "00080018", "00080060"
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)  # PS3.5, section 9.1
@@ -79,14 +79,14 @@ def read(
     DICOM PS3.18, sections 10.4 (Retrieve Transaction, WADO-RS) and 10.6 (Search Transaction, QIDO-RS).
     """
     fetch(url, root, query or {}, credentials=credentials)
-    given = dict(folder or {})
+    folder_options = dict(folder or {})
     known = [
         p for p in inspect.signature(dicom_folder.read).parameters if p not in ("root", "site", "cache", "vocabulary")
     ]
-    if unknown := [key for key in given if key not in known]:
+    if unknown := [key for key in folder_options if key not in known]:
         expected, do = f"options of dicom_folder ({', '.join(known)})", did_you_mean(str(unknown[0]), known)
         raise InputError("dicomweb, folder", expected, "others", examples=unknown, do=do)
-    return dicom_folder.read(root, site=site, cache=cache, vocabulary=vocabulary, **given)
+    return dicom_folder.read(root, site=site, cache=cache, vocabulary=vocabulary, **folder_options)
 
 
 def fetch(
@@ -173,7 +173,7 @@ def _reader() -> Callable[..., None]:
     import requests
     import urllib3
 
-    refused: set[str] = set()  # dicomweb-client asks again whatever went wrong
+    refused: set[str] = set()  # dicomweb-client retries after every error
 
     def read(response: Any, *_: Any, **__: Any) -> None:
         json = "json" in response.headers.get("Content-Type", "")
@@ -209,8 +209,8 @@ def _found(client: Any, url: str, query: Mapping[str, Any]) -> list[tuple[str, s
         for study in _all(_STUDY, client.search_for_studies, search_filters=dict(query)):
             for series in _all(_SERIES, client.search_for_series, study[0], fields=["Modality"]):
                 if series[1] in _MODALITIES:
-                    held = _all(_INSTANCE, client.search_for_instances, study[0], series[0])
-                    wanted += [(study[0], series[0], instance) for instance, _ in held]
+                    instances = _all(_INSTANCE, client.search_for_instances, study[0], series[0])
+                    wanted += [(study[0], series[0], instance) for instance, _ in instances]
     except requests.exceptions.HTTPError as error:
         answer = error.response
         code, reason = (0, "") if answer is None else (answer.status_code, answer.reason)

@@ -35,7 +35,7 @@ ABOUT = source_tables.About(
 )
 _FOUR, _ALL = "four_findings_expert_labels", "all_findings_expert_labels"
 _STATES = {"YES": "present", "NO": "absent", "HEDGE": "uncertain"}
-# "Abnormal" of the fourteen asks for any potentially actionable finding; the vocabulary has its contrary.
+# "Abnormal" is any potentially actionable finding; the vocabulary has its complement, no_finding.
 _NORMAL = {"YES": "NO", "1": "NO", "NO": "YES", "0": "YES"}
 _KEYS = ("Image ID", "Reader ID")
 _OTHER = (*nih14.COLUMNS, *_KEYS, "Set ID", "Set Id", "y]")
@@ -89,7 +89,7 @@ def read(root: Path, *, nih: str = "", site: str = "nih", vocabulary: Vocabulary
     ]
     table = pl.concat([frame for _, frame in parts], how="diagonal")
     words = vocabulary or load_vocabulary()
-    said = [
+    label_parts = [
         _answers(table, "Image Index", parts[0][0], "four_findings", words).with_columns(source=pl.lit("adjudicated"))
     ]
     reads = [
@@ -99,16 +99,19 @@ def read(root: Path, *, nih: str = "", site: str = "nih", vocabulary: Vocabulary
     ]
     notes: tuple[str, ...] = ()
     if source_tables.found(root, _places(_ALL, "test_individual_readers.csv")) is not None:
-        notes = _with_all(root, said, reads, words)
-    labels = pl.concat(said).drop("_line")
-    whole = _images(root, nih, site, table, parts[0][0], words)
-    both = tables.check(
-        pl.concat([whole.labels, labels.select(whole.labels.columns)], how="vertical_relaxed"),
+        notes = _with_all(root, label_parts, reads, words)
+    labels = pl.concat(label_parts).drop("_line")
+    source = _images(root, nih, site, table, parts[0][0], words)
+    all_labels = tables.check(
+        pl.concat([source.labels, labels.select(source.labels.columns)], how="vertical_relaxed"),
         "labels",
         vocabulary=words,
     )
     return replace(
-        whole, labels=both, reads=_known(pl.concat(reads), whole.images, root, words), notes=whole.notes + notes
+        source,
+        labels=all_labels,
+        reads=_known(pl.concat(reads), source.images, root, words),
+        notes=source.notes + notes,
     )
 
 
@@ -123,10 +126,10 @@ def _with_all(root: Path, said: list[pl.DataFrame], reads: list[pl.DataFrame], w
     reads.append(_reads(path, _normal(rows, path), "nih14", words))
     if source_tables.found(root, _places(_ALL, "test_labels.csv")) is not None:
         file, table = source_tables.table(root, _places(_ALL, "test_labels.csv"), ("Image ID", "Abnormal"), ABOUT)
-        made = _answers(_normal(table, file), "Image ID", file, "nih14", words)
-        said.append(made.with_columns(source=pl.lit("majority_of_three")))
+        answers = _answers(_normal(table, file), "Image ID", file, "nih14", words)
+        said.append(answers.with_columns(source=pl.lit("majority_of_three")))
     other = rows.filter(pl.col("Other") == "YES").height if "Other" in rows.columns else 0
-    return (f"{other:,} reads name an abnormality outside the fourteen findings: the vocabulary has no word for it",)
+    return (f"{other:,} reads name an abnormality outside the fourteen findings, which is not in the vocabulary",)
 
 
 def _normal(rows: pl.DataFrame, where: Path) -> pl.DataFrame:
@@ -134,8 +137,8 @@ def _normal(rows: pl.DataFrame, where: Path) -> pl.DataFrame:
     if len(strange):
         examples = [s or "(empty)" for s in strange]
         raise InputError(where, f"in Abnormal {', '.join(_NORMAL)}", "others", examples=examples)
-    kept = rows.drop("Abnormal", "Other", strict=False)
-    return kept.with_columns(rows["Abnormal"].replace_strict(_NORMAL).alias("No Finding"))
+    findings = rows.drop("Abnormal", "Other", strict=False)
+    return findings.with_columns(rows["Abnormal"].replace_strict(_NORMAL).alias("No Finding"))
 
 
 def _images(root: Path, nih: str, site: str, table: pl.DataFrame, file: Path, words: Vocabulary) -> Source:
@@ -145,18 +148,18 @@ def _images(root: Path, nih: str, site: str, table: pl.DataFrame, file: Path, wo
         images = nih14.images_of(nih14.renamed(table), root, file, site).with_columns(dataset=pl.lit("google_nih"))
         images = images.join(split, on="image_id", how="left", maintain_order="left")
         return Source(images, tables.empty("labels"), notes=source_tables.counts_note(images, ABOUT))
-    whole = nih14.read(root / nih, site=site, vocabulary=words)
-    lacking = split.join(whole.images, on="image_id", how="anti")["image_id"].sort()
-    if len(lacking):
-        raise InputError(root / nih, "the images that Google labelled", f"{len(lacking):,} missing", examples=lacking)
-    images = whole.images.with_columns(path=pl.format("{}/{}", pl.lit(nih.rstrip("/")), "path"))
-    return replace(whole, images=images.join(split, on="image_id", how="left", maintain_order="left"))
+    source = nih14.read(root / nih, site=site, vocabulary=words)
+    missing_images = split.join(source.images, on="image_id", how="anti")["image_id"].sort()
+    if len(missing_images):
+        raise InputError(
+            root / nih, "the images that Google labelled", f"{len(missing_images):,} missing", examples=missing_images
+        )
+    images = source.images.with_columns(path=pl.format("{}/{}", pl.lit(nih.rstrip("/")), "path"))
+    return replace(source, images=images.join(split, on="image_id", how="left", maintain_order="left"))
 
 
 def _answers(table: pl.DataFrame, key: str, where: Path, source: str, words: Vocabulary) -> pl.DataFrame:
-    """case_id, finding and state of every answer, with its line in the file; columns are findings by their
-    synonyms.
-    """
+    """case_id, finding, state and line of every answer; the columns are findings by their synonyms."""
     columns = [c for c in table.columns if c not in _OTHER]
     names = label_layouts.resolved(columns, source, where, words)
     long = table.with_row_index("_line").unpivot(
@@ -176,11 +179,11 @@ def _answers(table: pl.DataFrame, key: str, where: Path, source: str, words: Voc
 
 def _reads(path: Path, table: pl.DataFrame, source: str, words: Vocabulary) -> pl.DataFrame:
     """The table of reads; a second line of one reader on one image is round 2."""
-    made = _answers(table, "Image ID", path, source, words)
+    answers = _answers(table, "Image ID", path, source, words)
     line = table.with_row_index("_line").select(
         "_line", reader="Reader ID", round=pl.int_range(1, pl.len() + 1).over("Reader ID", "Image ID").cast(pl.Int32)
     )
-    reads = made.join(line, on="_line", maintain_order="left").rename({"state": "call"}).drop("_line")
+    reads = answers.join(line, on="_line", maintain_order="left").rename({"state": "call"}).drop("_line")
     return tables.check(reads.with_columns(arm=pl.lit("unaided")), "reads", where=path, vocabulary=words)
 
 

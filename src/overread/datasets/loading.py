@@ -20,11 +20,11 @@ from overread.images import file_tree
 from overread.tables import Source
 from overread.tables.records.typed_files import checked_values, typed
 
-# The options, of any source, that name a table or a folder below the root.
+# Options of any source that name a table or folder below the root.
 _TABLES = ("file", "images", "labels", "lists", "nih", "patients")
 
 _HERE = Path(__file__).stem
-_CACHE, _VOCABULARY = "cache", "vocabulary"  # parameters of readers that are the caller's, no options of the user
+_CACHE, _VOCABULARY = "cache", "vocabulary"  # parameters set by the caller and not by the user
 
 
 def names() -> tuple[str, ...]:
@@ -86,16 +86,16 @@ def load(
         Unknown source or option (the nearest known name is suggested), a table outside `root`, a password or token
         among the options, or a problem that the source's `read` reports.
     """
-    given = dict(options or {})
-    check(name, given, where=where)
-    if not allow_outside and (found := file_tree.outside(root, _tables_in(given))):
+    source_options = dict(options or {})
+    check(name, source_options, where=where)
+    if not allow_outside and (found := file_tree.outside(root, _tables_in(source_options))):
         do = "Give the folder that holds them all as root, or allow them with --allow-outside."
         raise InputError(where, f"tables below {root}", "paths that lead out of it", examples=map(repr, found), do=do)
-    prefix = given.pop("prefix", "")
+    prefix = source_options.pop("prefix", "")
     read = _reader(name)
     own = {_CACHE: cache, _VOCABULARY: vocabulary}
     taken = inspect.signature(read).parameters
-    source: Source = read(Path(root), **given, **{name: value for name, value in own.items() if name in taken})
+    source: Source = read(Path(root), **source_options, **{name: value for name, value in own.items() if name in taken})
     source = replace(source, images=devices.folded(source.images))
     return prefixed(source, prefix) if prefix else source
 

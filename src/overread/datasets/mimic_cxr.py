@@ -93,7 +93,7 @@ def read(root: Path, *, site: str = "bidmc", patients: str = "", vocabulary: Voc
         pl.concat([*labels, panel] if panel is not None else labels) if labels or panel is not None else None
     )
     if stated_labels is None:
-        return Source(images, tables.empty("labels"), notes=("no file of labels lies beside the table of images",))
+        return Source(images, tables.empty("labels"), notes=("there is no file of labels beside the table of images",))
     orphans = stated_labels.join(cases, on="case_id", how="anti")["case_id"].n_unique()
     notes = source_tables.counts_note(images, ABOUT) + (
         (f"labels of {orphans:,} studies without image",) if orphans else ()

@@ -149,9 +149,9 @@ def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataF
     frame, unread = normalise.ages(frame, file)
     if strange or unread:
         raise InputError.all([*strange, *unread])
-    where = source_tables.paths(root, (".png",), below=_folders(root))
+    file_by_name = source_tables.paths(root, (".png",), below=_folders(root))
     frame = frame.with_columns(
-        pl.col("image_id").replace_strict(where, default=pl.format("images/{}", "image_id")).alias("path"),
+        pl.col("image_id").replace_strict(file_by_name, default=pl.format("images/{}", "image_id")).alias("path"),
         site=pl.lit(site),
         dataset=pl.lit("nih14"),
     ).drop("finding_labels")
@@ -164,8 +164,8 @@ def _folders(root: Path) -> list[Path]:
     """The folders images/ and images_001/ ...; only where there is none, others such as images-224/ of a resized
     copy.
     """
-    there = [f for f in sorted(root.glob("images*")) if f.is_dir()]
-    return [f for f in there if re.fullmatch(r"images(_\d+)?", f.name)] or there
+    image_folders = [f for f in sorted(root.glob("images*")) if f.is_dir()]
+    return [f for f in image_folders if re.fullmatch(r"images(_\d+)?", f.name)] or image_folders
 
 
 def _official(images: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -177,9 +177,12 @@ def _official(images: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, tuple[str
         return images, ()
     listed = _once(pl.concat([_names(p).with_columns(official_split=pl.lit(n)) for n, p in files.items()]), root)
     joined = images.join(listed, on="image_id", how="left", maintain_order="left")
-    spare, without = listed.join(images, on="image_id", how="anti").height, joined["official_split"].null_count()
-    notes = (f"NIH's lists name {spare:,} images that the table lacks",) if spare else ()
-    return joined, notes + ((f"{without:,} images are in none of NIH's lists",) if without else ())
+    n_unknown, n_not_listed = (
+        listed.join(images, on="image_id", how="anti").height,
+        joined["official_split"].null_count(),
+    )
+    notes = (f"NIH's lists name {n_unknown:,} images that the table lacks",) if n_unknown else ()
+    return joined, notes + ((f"{n_not_listed:,} images are in none of NIH's lists",) if n_not_listed else ())
 
 
 def _own_split(images: pl.DataFrame, root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
@@ -194,14 +197,14 @@ def _folds(root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
     """image_id and list_split of a split that the user gives."""
     if isinstance(lists, str):
         path, frame = source_tables.table(root, [lists], ("Image Index", "fold"), ABOUT)
-        made = frame.select(image_id="Image Index", list_split="fold")
+        folds = frame.select(image_id="Image Index", list_split="fold")
     else:
         path = root
-        made = pl.concat([_names(root / file).with_columns(list_split=pl.lit(name)) for name, file in lists.items()])
-    strange = made.filter(~pl.col("list_split").is_in(list(_FOLDS)).fill_null(False))["list_split"].unique().sort()
+        folds = pl.concat([_names(root / file).with_columns(list_split=pl.lit(name)) for name, file in lists.items()])
+    strange = folds.filter(~pl.col("list_split").is_in(list(_FOLDS)).fill_null(False))["list_split"].unique().sort()
     if len(strange):
         raise InputError(path, f"folds {', '.join(_FOLDS)}", "others", examples=[s or "(empty)" for s in strange])
-    return made.with_columns(pl.col("list_split").replace_strict(_FOLDS))
+    return folds.with_columns(pl.col("list_split").replace_strict(_FOLDS))
 
 
 def _names(path: Path) -> pl.DataFrame:
@@ -222,7 +225,7 @@ def _rows(path: Path, **how: Any) -> pl.DataFrame:
     try:
         return pl.read_csv(regular.content(path, most=limits.TEXT_BYTES), has_header=False, infer_schema=False, **how)
     except (pl.exceptions.NoDataError, pl.exceptions.ComputeError) as error:
-        raise InputError(path, "a text of lines", str(error).splitlines()[0], do="Get the file anew.") from error
+        raise InputError(path, "a text of lines", str(error).splitlines()[0], do="Download the file again.") from error
 
 
 def _once(lists: pl.DataFrame, root: Path) -> pl.DataFrame:
@@ -244,7 +247,7 @@ def _regions(root: Path, vocabulary: Vocabulary) -> pl.DataFrame | None:
         raise InputError(path, f"columns {', '.join(names)}", f"{rows.width} columns")
     boxes = rows.select(pl.col(rows.columns[i]).alias(name) for i, name in enumerate(names))
     words = boxes["finding"].fill_null("").unique().sort().to_list()
-    known = {"Infiltrate": "infiltration"}  # this table's own word
+    known = {"Infiltrate": "infiltration"}  # spelling of this table only
     known |= label_layouts.resolved([w for w in words if w not in known], "nih14", path, vocabulary)
     boxes = boxes.with_columns(pl.col("finding").replace_strict(known), source=pl.lit("radiologist"))
     number = pl.int_range(1, pl.len() + 1).over("image_id", "finding").cast(pl.Int32)

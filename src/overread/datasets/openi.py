@@ -62,9 +62,9 @@ _MESH = {
     "tube, inserted": ("support_devices",),
 }
 # Heads that are that finding only at this place ("Mass/breast" is no mass of the lung). Elsewhere, or where no place is
-# coded, the report says nothing of the finding: neither present nor absent.
+# coded, the finding is not stated: neither present nor absent.
 _PLACE = {"opacity": "lung", "nodule": "lung", "mass": "lung", "thickening": "pleura"}
-# Heads that may be the finding: the report says nothing of it. "Density/lung" may be an opacity.
+# Headings that may be the finding: it is not stated. "Density/lung" may be an opacity.
 _UNSAID = {"density": ("lung_opacity",), "medical device": ("support_devices",)}
 _NONE = ("no indexing", "technical quality of image unsatisfactory")
 _SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
@@ -114,7 +114,7 @@ def read(root: Path, *, site: str = "indiana", vocabulary: Vocabulary | None = N
     root = Path(root)
     files = file_tree.files(root, suffixes=(".xml",))
     if not files:
-        source_tables.table(root, ["ecgen-radiology/1.xml"], (), ABOUT)  # says what stands there instead
+        source_tables.table(root, ["ecgen-radiology/1.xml"], (), ABOUT)  # raises InputError
     reports = [_report(path) for path in files]
     _once([str(said["case_id"]) for said, _ in reports], root, "a number of its own (uId) in every report")
     _once([name for _, names in reports for name in names], root, "every image in one report")
@@ -123,20 +123,20 @@ def read(root: Path, *, site: str = "indiana", vocabulary: Vocabulary | None = N
     table = table.with_columns(images=pl.Series([names for _, names in reports], dtype=pl.List(pl.String)))
     rows = table.explode("images").drop_nulls("images").rename({"images": "image_id"})
     images = tables.check(_placed(rows, root, site), "images", where=root)
-    shown = table.join(images, on="case_id", how="semi")
-    coded = shown.select("case_id", entry=pl.col("mesh").str.split("|")).explode("entry").drop_nulls()
+    reports_with_image = table.join(images, on="case_id", how="semi")
+    coded = reports_with_image.select("case_id", entry=pl.col("mesh").str.split("|")).explode("entry").drop_nulls()
     labels, notes = _labels(coded, root, vocabulary or load_vocabulary())
-    if unused := table.height - shown.height:
-        notes += (f"{unused:,} reports have no image",)
-    if silent := shown.height - labels["case_id"].n_unique():
-        notes += (f"{silent:,} reports with images were not coded: they state nothing",)
+    if n_without_image := table.height - reports_with_image.height:
+        notes += (f"{n_without_image:,} reports have no image",)
+    if n_not_coded := reports_with_image.height - labels["case_id"].n_unique():
+        notes += (f"{n_not_coded:,} reports with images were not coded: they state nothing",)
     return Source(images, labels, notes=notes + source_tables.counts_note(images, ABOUT))
 
 
 def _once(values: list[str], root: Path, expected: str) -> None:
-    twice = [v for v, n in Counter(values).items() if n > 1]
-    if twice:
-        raise InputError(root, expected, f"{len(twice):,} in several", examples=sorted(twice))
+    repeated_values = [v for v, n in Counter(values).items() if n > 1]
+    if repeated_values:
+        raise InputError(root, expected, f"{len(repeated_values):,} in several", examples=sorted(repeated_values))
 
 
 def _placed(rows: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
@@ -147,19 +147,19 @@ def _placed(rows: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
         f"CXR{p.stem.removeprefix('CXR')}": p.relative_to(root).as_posix()
         for p in file_tree.files(root, suffixes=(".dcm",))
     }
-    named = pl.col("image_id")
+    image_name = pl.col("image_id")
     rows = rows.with_columns(
         patient_id="case_id",
         site=pl.lit(site),
         dataset=pl.lit("openi"),
         view=pl.lit("UNKNOWN"),
-        _dicom=named.replace_strict(dicom, default=None, return_dtype=pl.String),
-        _picture=named.replace_strict(pictures, default=None, return_dtype=pl.String),
+        _dicom=image_name.replace_strict(dicom, default=None, return_dtype=pl.String),
+        _picture=image_name.replace_strict(pictures, default=None, return_dtype=pl.String),
     )
-    rows = rows.with_columns(path=pl.coalesce("_picture", "_dicom", pl.format("{}.png", named)))
+    rows = rows.with_columns(path=pl.coalesce("_picture", "_dicom", pl.format("{}.png", image_name)))
     if dicom:
-        told = original_headers.stated(rows.select("image_id", path=pl.coalesce("_dicom", "path")), root)
-        rows = rows.drop("view").hstack(told.drop("image_id", "path"))
+        headers = original_headers.stated(rows.select("image_id", path=pl.coalesce("_dicom", "path")), root)
+        rows = rows.drop("view").hstack(headers.drop("image_id", "path"))
         resized = pl.col("_picture").is_not_null()
         rows = rows.with_columns(pl.when(~resized).then("pixel_mm").alias("pixel_mm"))  # the PNG has other pixels
     return rows.drop("_dicom", "_picture")
@@ -185,23 +185,23 @@ def _report(path: Path) -> tuple[dict[str, str | None], list[str]]:
 
 def _refuse_doctype(data: bytes, path: Path) -> None:
     """Refuse XML with a document type: it could include other files or expand without limit, in any encoding."""
-    said: list[str] = []
+    document_types: list[str] = []
     reader = expat.ParserCreate()
-    reader.StartDoctypeDeclHandler = lambda name, *_: said.append(name)
+    reader.StartDoctypeDeclHandler = lambda name, *_: document_types.append(name)
     try:
         reader.Parse(data, True)
     except expat.ExpatError as error:
-        if not said:
+        if not document_types:
             found = f"one that is broken ({error})"
             raise InputError(path, "a report in XML", found, do="Fetch the file again.") from error
-    if said:
-        raise InputError(path, "a report without a document type", f"one that defines '{said[0]}'")
+    if document_types:
+        raise InputError(path, "a report without a document type", f"one that defines '{document_types[0]}'")
 
 
 def _labels(coded: pl.DataFrame, root: Path, vocabulary: Vocabulary) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Labels of coded entries (case_id, entry), and notes on entries that the vocabulary lacks."""
     rows, spare, open_ = [], Counter[str](), Counter[str]()
-    every = [f for f in vocabulary.names() if any(f in found for found in _MESH.values())]
+    stated_findings = [f for f in vocabulary.names() if any(f in found for found in _MESH.values())]
     for (case,), entries in coded.group_by("case_id", maintain_order=True):
         parts = [[p.strip() for p in e.casefold().split("/")] for e in entries["entry"]]
         parts = [p for p in parts if p[0] not in _NONE]
@@ -212,14 +212,18 @@ def _labels(coded: pl.DataFrame, root: Path, vocabulary: Vocabulary) -> tuple[pl
         unsaid = {f for p in loose for f in _UNSAID.get(p[0]) or _MESH[p[0]]} - present
         spare.update(p[0] for p in parts if p[0] not in _MESH and p[0] not in _UNSAID)
         open_.update(unsaid)
-        rows += [(case, f, "present" if f in present else "absent") for f in every if parts and f not in unsaid]
-    made = pl.DataFrame(rows, schema=dict.fromkeys(("case_id", "finding", "state"), pl.String), orient="row")
+        rows += [
+            (case, f, "present" if f in present else "absent") for f in stated_findings if parts and f not in unsaid
+        ]
+    label_rows = pl.DataFrame(rows, schema=dict.fromkeys(("case_id", "finding", "state"), pl.String), orient="row")
     notes: tuple[str, ...] = ()
     if spare:
-        notes += (f"{len(spare)} coded words have no word in the vocabulary ({_shown(spare)}): kept in mesh",)
+        notes += (f"{len(spare)} coded terms are not in the vocabulary ({_shown(spare)}): kept in mesh",)
     if open_:
         notes += (f"reports in which a code leaves a finding open, which is then not stated: {_shown(open_)}",)
-    return tables.check(made.with_columns(source=pl.lit("mesh")), "labels", where=root, vocabulary=vocabulary), notes
+    return tables.check(
+        label_rows.with_columns(source=pl.lit("mesh")), "labels", where=root, vocabulary=vocabulary
+    ), notes
 
 
 def _shown(counts: Counter[str]) -> str:

@@ -143,34 +143,38 @@ def _images(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataFra
 def _cells(rows: pl.DataFrame, known: list[str], file: Path) -> pl.DataFrame:
     """case_id, source and label: every label of every list once."""
     listed = rows.filter(pl.col("Labels").is_not_null())
-    odd = listed.filter(~pl.col("Labels").str.contains(_LIST))["Labels"].unique(maintain_order=True)
-    if len(odd):
+    malformed = listed.filter(~pl.col("Labels").str.contains(_LIST))["Labels"].unique(maintain_order=True)
+    if len(malformed):
         expected = "lists of labels such as ['pleural effusion', 'nodule']"
-        raise InputError(file, expected, f"{len(odd):,} other cells", examples=odd.head(5))
+        raise InputError(file, expected, f"{len(malformed):,} other cells", examples=malformed.head(5))
     word = pl.col("Labels").str.extract_all(r"'[^']*'|\"[^\"]*\"")
     cells = listed.select(case_id="StudyID", method="MethodLabel", label=word).explode("label")
     cells = cells.with_columns(pl.col("label").str.strip_chars("'\" ").str.to_lowercase())
     cells = cells.filter(pl.col("label") != "").unique(maintain_order=True)
-    if strange := sorted(set(cells["label"]) - set(known)):
-        hint = did_you_mean(strange[0], known)
-        raise InputError(file, "labels of PadChest (padchest_labels.csv)", "others", examples=strange, do=hint)
-    if bad := [str(m) for m in cells["method"].unique() if m not in _METHODS]:
-        raise InputError(file, f"MethodLabel {' or '.join(_METHODS)}", "others", examples=sorted(bad))
+    if unknown_labels := sorted(set(cells["label"]) - set(known)):
+        hint = did_you_mean(unknown_labels[0], known)
+        raise InputError(file, "labels of PadChest (padchest_labels.csv)", "others", examples=unknown_labels, do=hint)
+    if unknown_methods := [str(m) for m in cells["method"].unique() if m not in _METHODS]:
+        raise InputError(file, f"MethodLabel {' or '.join(_METHODS)}", "others", examples=sorted(unknown_methods))
     return cells.select("case_id", "label", source=pl.col("method").replace_strict(_METHODS))
 
 
 def _labels(cells: pl.DataFrame, means: pl.DataFrame) -> pl.DataFrame:
     """Labels of the lists: findings that they name are present, the others absent."""
-    who = ["case_id", "source"]
-    stating = cells.join(_with(cells, [_NOTHING]), on=who, how="anti")
-    said = stating.join(means.drop_nulls(), on="label").with_columns(pl.col("state").replace("named", "present"))
+    keys = ["case_id", "source"]
+    stated_cells = cells.join(_with(cells, [_NOTHING]), on=keys, how="anti")
+    named_states = stated_cells.join(means.drop_nulls(), on="label").with_columns(
+        pl.col("state").replace("named", "present")
+    )
     order = pl.col("state").replace_strict({"present": 0, "uncertain": 1, "open": 2})
-    said = said.sort(order).unique([*who, "finding"], keep="first").select(*who, "finding", "state")
-    whole = stating.select(who).unique().join(_with(stating, _PART), on=who, how="anti")
-    every = means.filter(pl.col("state") == "present").select("finding").unique()
-    absent = whole.join(every, how="cross").join(said, on=[*who, "finding"], how="anti")
-    stated = pl.concat([said.filter(pl.col("state") != "open"), absent.with_columns(state=pl.lit("absent"))])
-    return stated.sort("case_id", "source", "finding")
+    named_states = named_states.sort(order).unique([*keys, "finding"], keep="first").select(*keys, "finding", "state")
+    complete_lists = stated_cells.select(keys).unique().join(_with(stated_cells, _PART), on=keys, how="anti")
+    findings = means.filter(pl.col("state") == "present").select("finding").unique()
+    absent = complete_lists.join(findings, how="cross").join(named_states, on=[*keys, "finding"], how="anti")
+    all_states = pl.concat(
+        [named_states.filter(pl.col("state") != "open"), absent.with_columns(state=pl.lit("absent"))]
+    )
+    return all_states.sort("case_id", "source", "finding")
 
 
 def _with(cells: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
@@ -180,15 +184,17 @@ def _with(cells: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
 
 def _notes(rows: pl.DataFrame, cells: pl.DataFrame, means: pl.DataFrame) -> tuple[str, ...]:
     wordless = means.filter(pl.col("finding").is_null(), ~pl.col("label").is_in([_NOTHING, *_PART]))
-    spare = (
+    unmapped = (
         cells.join(wordless, on="label", how="semi")["label"]
         .value_counts(sort=True)
         .sort(["count", "label"], descending=[True, False])
     )
-    shown = ", ".join(f"{word} {n:,}" for word, n in spare.head(5).iter_rows()) + (", …" if spare.height > 5 else "")
+    shown = ", ".join(f"{word} {n:,}" for word, n in unmapped.head(5).iter_rows()) + (
+        ", …" if unmapped.height > 5 else ""
+    )
     silent = rows.filter(~pl.col("StudyID").is_in(cells["case_id"].implode())).height
     counted = {
-        f"labels have no word in the vocabulary ({shown}): kept in padchest_labels": spare.height,
+        f"labels have no word in the vocabulary ({shown}): kept in padchest_labels": unmapped.height,
         "studies are marked 'exclude': they state nothing": _with(cells, [_NOTHING]).height,
         f"studies marked '{_PART[0]}' or '{_PART[1]}' state only what they name": _with(cells, _PART).height,
         "images are of studies without labels": silent,

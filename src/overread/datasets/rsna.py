@@ -113,14 +113,14 @@ def _check(rows: pl.DataFrame, classes: pl.DataFrame, file: Path, classes_file: 
     boxed = pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX)
     bare = pl.all_horizontal(pl.col(c).is_null() for c in _BOX)
     fits = ((pl.col("Target") == "1") & boxed) | ((pl.col("Target") == "0") & bare)
-    both = rows.join(classes, on="patientId").filter(
+    joined = rows.join(classes, on="patientId").filter(
         (pl.col("Target") == "1") != (pl.col("class") == "Lung Opacity"), pl.col("Target").is_in(["0", "1"])
     )
     found = [
         (file, "Target 1 with a box, or 0 without", rows.filter(~fits)),
         (file, "every image in both tables", rows.join(classes, on="patientId", how="anti")),
         (classes_file, "every image in both tables", classes.join(rows, on="patientId", how="anti")),
-        (classes_file, "the class 'Lung Opacity' where Target is 1, and only there", both),
+        (classes_file, "the class 'Lung Opacity' where Target is 1, and only there", joined),
         (file, "one Target of an image", _several(rows, "Target")),
         (classes_file, "one class of an image", _several(classes, "class")),
     ]
@@ -163,10 +163,10 @@ def _mapped(images: pl.DataFrame, path: Path) -> pl.DataFrame:
     images = images.with_columns(nih_image=named)
     number = pl.col("nih_image").str.extract(r"^0*(\d+)_\d+\.png$")
     images = images.with_columns(patient_id=number)
-    lost = images.filter(pl.col("patient_id").is_null())["image_id"]
-    if len(lost):
+    unmapped_images = images.filter(pl.col("patient_id").is_null())["image_id"]
+    if len(unmapped_images):
         expected = "an NIH image such as 00000001_000.png for every image"
-        raise InputError(path, expected, f"{len(lost):,} without", examples=lost.head(5))
+        raise InputError(path, expected, f"{len(unmapped_images):,} without", examples=unmapped_images.head(5))
     return images
 
 

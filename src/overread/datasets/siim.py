@@ -74,10 +74,10 @@ def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None)
     source_tables.check_columns(rows, file, ("ImageId", "EncodedPixels"), ABOUT)
     source_tables.check_filled(rows, file, ("ImageId",))
     rows = rows.with_columns(pl.col("EncodedPixels").str.strip_chars())
-    where = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=(".dcm",))}
+    file_by_name = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=(".dcm",))}
     names = rows["ImageId"].unique(maintain_order=True)
     images = pl.DataFrame({"image_id": names, "patient_id": names, "site": site, "dataset": "siim"}).with_columns(
-        path=pl.col("image_id").replace_strict(where, default=pl.format("dicom-images-train/{}.dcm", "image_id"))
+        path=pl.col("image_id").replace_strict(file_by_name, default=pl.format("dicom-images-train/{}.dcm", "image_id"))
     )
     images = tables.check(original_headers.of_original(original_headers.stated(images, root)), "images", where=file)
     parts = _parts(rows, file)
@@ -87,9 +87,9 @@ def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None)
     regions = None
     if boxes:
         number = pl.int_range(1, pl.len() + 1).over("image_id").cast(pl.Int32)
-        made = pl.DataFrame(boxes, orient="row").with_columns(number=number, source=pl.lit("radiologist"))
+        region_rows = pl.DataFrame(boxes, orient="row").with_columns(number=number, source=pl.lit("radiologist"))
         regions = tables.check(
-            made.with_columns(finding=pl.lit("pneumothorax")), "regions", where=file, vocabulary=vocabulary
+            region_rows.with_columns(finding=pl.lit("pneumothorax")), "regions", where=file, vocabulary=vocabulary
         )
     present = pl.col("image_id").is_in(parts["ImageId"].implode())
     labels = images.select(
@@ -98,8 +98,8 @@ def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None)
         source=pl.lit("radiologist"),
         state=pl.when(present).then(pl.lit("present")).otherwise(pl.lit("absent")),
     )
-    notes: tuple[str, ...] = ("the set does not tell patients: every image counts as one",)
-    if spare := len(set(where) - set(names)):
+    notes: tuple[str, ...] = ("the set does not identify patients: every image counts as one patient",)
+    if spare := len(set(file_by_name) - set(names)):
         notes += (f"{spare:,} files are not in the table, which labels them not: left out",)
     notes += source_tables.counts_note(images, ABOUT)
     return Source(images, tables.check(labels, "labels", vocabulary=vocabulary), regions, notes=notes)

@@ -112,7 +112,7 @@ def read(
         _refuse_flags(rows, columns, file)
         rows = label_layouts.as_text(rows)
     _check_columns(rows, file, columns, keep, defaults or {})
-    every, rows = rows, _chosen(rows, where or {}, file)
+    all_rows, rows = rows, _chosen(rows, where or {}, file)
     frame = _mapped(rows, columns, keep, defaults or {})
     frame = _respelt(frame, spellings or {})
     if "dataset" not in frame.columns:
@@ -121,13 +121,17 @@ def read(
     checked = tables.check(_folded(frame, file), "images", where=file, notes=notes)
     places = locations.located(checked["path"], Path(root), file)
     checked = checked.with_columns(places.paths.alias("path"))
-    made = tables.empty("labels")
+    label_table = tables.empty("labels")
     if labels is not None:
         keyed = rows.drop("case_id", strict=False).with_columns(checked["case_id"])
         how = {"encoding": encoding, "notes": notes, "vocabulary": vocabulary}
-        made = _labels(keyed, labels, Path(root), file, how)
-    made, said = _of_these(made, checked, _mapped(every, columns, keep, defaults or {})) if where else (made, ())
-    source = Source(checked, made, notes=(*notes, *places.notes, *said))
+        label_table = _labels(keyed, labels, Path(root), file, how)
+    label_table, selection_notes = (
+        _of_these(label_table, checked, _mapped(all_rows, columns, keep, defaults or {}))
+        if where
+        else (label_table, ())
+    )
+    source = Source(checked, label_table, notes=(*notes, *places.notes, *selection_notes))
     return _present(source, places.present, file) if subset else source
 
 
@@ -141,9 +145,11 @@ def _mapped(
         *(pl.lit(value).cast(pl.String).alias(name) for name, value in defaults.items()),
         *(pl.col(column) for column in keep),
     )
-    both = plain.hstack(rows.select(pl.all().name.prefix("_file ")))
+    combined = plain.hstack(rows.select(pl.all().name.prefix("_file ")))
     names = {c: f"_file {c}" for c in rows.columns} | {c: c for c in plain.columns}
-    return both.select(*plain.columns, *(locations.filled(text, names).alias(name) for name, text in templates.items()))
+    return combined.select(
+        *plain.columns, *(locations.filled(text, names).alias(name) for name, text in templates.items())
+    )
 
 
 def _refuse_flags(rows: pl.DataFrame, columns: Mapping[str, str], file: Path) -> None:
@@ -160,12 +166,12 @@ def _with_path(columns: Mapping[str, str], defaults: Mapping[str, str]) -> Mappi
 
 def _labels(rows: pl.DataFrame, labels: Any, root: Path, file: Path, how: Mapping[str, Any]) -> pl.DataFrame:
     """Labels of every layout that is given; `how` holds keyword arguments of `label_layouts.labels`."""
-    several = isinstance(labels, Sequence) and bool(labels) and all(isinstance(part, Mapping) for part in labels)
-    made = []
-    for part in labels if several else [labels]:
+    is_list = isinstance(labels, Sequence) and bool(labels) and all(isinstance(part, Mapping) for part in labels)
+    tables_of_layouts = []
+    for part in labels if is_list else [labels]:
         spec = part if isinstance(part, Mapping) and "form" in part else {"form": "wide", "columns": part}
-        made.append(label_layouts.labels(rows, {"source": "stated", **spec}, root, file, **how))
-    return tables.check(pl.concat(made), "labels", where=f"{file}, labels", vocabulary=how["vocabulary"])
+        tables_of_layouts.append(label_layouts.labels(rows, {"source": "stated", **spec}, root, file, **how))
+    return tables.check(pl.concat(tables_of_layouts), "labels", where=f"{file}, labels", vocabulary=how["vocabulary"])
 
 
 def _of_these(labels: pl.DataFrame, images: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -182,19 +188,21 @@ def _of_these(labels: pl.DataFrame, images: pl.DataFrame, every: pl.DataFrame) -
 
 def _present(source: Source, present: pl.Series, file: Path) -> Source:
     """Drop the images without a file and count them as excluded."""
-    lost = source.images.filter(~present)
-    if lost.height == source.images.height:
+    missing_images = source.images.filter(~present)
+    if missing_images.height == source.images.height:
         do = 'Check the root and `path`: columns = { path = "png/{image_id}.png" }.'
         expected = "files of some of the images below the root"
-        raise InputError(file, expected, f"none of {lost.height:,}", examples=lost["path"].head(5), do=do)
-    gone = lost.join(source.images.filter(present), on="case_id", how="anti").select("case_id").unique()
-    excluded = lost.select(
+        raise InputError(
+            file, expected, f"none of {missing_images.height:,}", examples=missing_images["path"].head(5), do=do
+        )
+    lost_cases = missing_images.join(source.images.filter(present), on="case_id", how="anti").select("case_id").unique()
+    excluded = missing_images.select(
         pl.coalesce("path", "image_id").alias("path"), "site", reason=pl.lit(_NO_FILE), unreadable=pl.lit(False)
     )
     return replace(
         source,
         images=source.images.filter(present),
-        labels=source.labels.join(gone, on="case_id", how="anti"),
+        labels=source.labels.join(lost_cases, on="case_id", how="anti"),
         excluded=tables.check(excluded, "excluded", where=file),
     )
 
@@ -233,7 +241,12 @@ def _check_columns(
     ]
     problems += [InputError("defaults", f"{name} once", "it in `columns` too") for name in defaults if name in columns]
     problems += [
-        InputError("keep", "columns with names of their own", f"'{c}', a column of ours", do="Map it in `columns`.")
+        InputError(
+            "keep",
+            "columns that the table of images does not have",
+            f"'{c}', a column of the table of images",
+            do="Map it in `columns`.",
+        )
         for c in keep
         if c in ours
     ]
@@ -246,11 +259,13 @@ def _chosen(rows: pl.DataFrame, where: Mapping[str, Any], file: Path) -> pl.Data
         if column not in rows.columns:
             raise InputError(file, f"a column '{column}'", "none", do=did_you_mean(column, rows.columns))
         values = [str(v) for v in (wanted if isinstance(wanted, list | tuple) else [wanted])]
-        there = rows[column].unique().drop_nulls().sort().to_list()
-        absent = [v for v in values if v not in there]
+        known_values = rows[column].unique().drop_nulls().sort().to_list()
+        absent = [v for v in values if v not in known_values]
         if absent:
-            hint = did_you_mean(absent[0], there)
-            raise InputError(file, f"rows with {column} = {', '.join(absent)}", "others only", examples=there, do=hint)
+            hint = did_you_mean(absent[0], known_values)
+            raise InputError(
+                file, f"rows with {column} = {', '.join(absent)}", "others only", examples=known_values, do=hint
+            )
         rows = rows.filter(pl.col(column).is_in(values))
     return rows
 
@@ -273,11 +288,11 @@ def _folded(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
     if "body_part" in frame.columns:
         frame = normalise.body_parts(frame)
     if "sex" in frame.columns:
-        frame, found = normalise.sexes(frame, file)
-        problems += found
+        frame, value_problems = normalise.sexes(frame, file)
+        problems += value_problems
     if "age_years" in frame.columns:
-        frame, found = normalise.ages(frame, file)
-        problems += found
+        frame, value_problems = normalise.ages(frame, file)
+        problems += value_problems
     if problems:
         raise InputError.all(problems)
     return normalise.dates(frame, "acquired", file) if "acquired" in frame.columns else frame

@@ -28,7 +28,7 @@ ABOUT = source_tables.About(
     marks=("annotations/annotations_train.csv*", "annotations/image_labels_train.csv*", "annotations_train.csv*"),
     images=18_000,
 )
-# The set's words; those that the vocabulary has no word for are "".
+# Labels of the set -> findings; "" = not in the vocabulary.
 _WORDS = {
     "Aortic enlargement": "",
     "Atelectasis": "atelectasis",
@@ -123,27 +123,27 @@ def read(root: Path, *, site: str = "vindr", vocabulary: Vocabulary | None = Non
     folder = root / "annotations" if (root / "annotations").is_dir() else root
     boxes, answers, wordless = _tables(folder, root)
     ids = pl.concat([f.select("image_id", "official_split") for f in (*boxes, *answers)]).unique(maintain_order=True)
-    where = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=_SUFFIXES)}
+    file_by_name = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=_SUFFIXES)}
     absent = pl.format("{}/{}.dicom", pl.col("official_split"), "image_id")
     images = ids.with_columns(
         patient_id="image_id",
         site=pl.lit(site),
         dataset=pl.lit("vindr"),
-        path=pl.col("image_id").replace_strict(where, default=absent),
+        path=pl.col("image_id").replace_strict(file_by_name, default=absent),
     )
     images = original_headers.stated(images, root)
-    bare = images.filter(pl.col("view") == "UNKNOWN").height
+    n_without_view = images.filter(pl.col("view") == "UNKNOWN").height
     images = tables.check(images.with_columns(pl.col("view").replace("UNKNOWN", "PA")), "images", where=root)
-    said = pl.concat(answers)
-    reads = said.filter(pl.col("rad_id") != "consensus").select(
+    all_answers = pl.concat(answers)
+    reads = all_answers.filter(pl.col("rad_id") != "consensus").select(
         reader="rad_id", case_id="image_id", finding="finding", arm=pl.lit("unaided"), call="state"
     )
-    labels = said.filter(pl.col("rad_id") == "consensus").select(
+    labels = all_answers.filter(pl.col("rad_id") == "consensus").select(
         "finding", "state", case_id="image_id", source=pl.lit("consensus")
     )
-    notes: tuple[str, ...] = ("the set does not tell patients: every image counts as one",)
-    if bare:
-        notes += (f"{bare:,} images have no view in a header: PA, as the set was published",)
+    notes: tuple[str, ...] = ("the set does not identify patients: every image counts as one patient",)
+    if n_without_view:
+        notes += (f"{n_without_view:,} images have no view in their header: PA assumed, as published",)
     notes += _spare(wordless, "answers") + _spare(
         [b.filter(pl.col("finding") == "")["class_name"] for b in boxes], "boxes"
     )
@@ -196,13 +196,15 @@ def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     source_tables.check_filled(rows, path, ("image_id", "rad_id", "class_name"))
     _check_words(rows["class_name"].unique().sort().to_list(), path)
     rows = normalise.numbers(rows, _BOX, path)
-    whole = pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX)
-    whole &= (pl.col("x_max") > pl.col("x_min")) & (pl.col("y_max") > pl.col("y_min"))
-    bare = pl.all_horizontal(pl.col(c).is_null() for c in _BOX) & (pl.col("class_name") == "No finding")
-    odd = rows.filter(~(whole | bare).fill_null(False))
-    if odd.height:
+    is_box = pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX)
+    is_box &= (pl.col("x_max") > pl.col("x_min")) & (pl.col("y_max") > pl.col("y_min"))
+    is_no_finding = pl.all_horizontal(pl.col(c).is_null() for c in _BOX) & (pl.col("class_name") == "No finding")
+    invalid_boxes = rows.filter(~(is_box | is_no_finding).fill_null(False))
+    if invalid_boxes.height:
         expected = "a box (x_min < x_max, y_min < y_max) of every finding"
-        raise InputError(path, expected, f"{odd.height:,} rows without", examples=odd["image_id"].head(5))
+        raise InputError(
+            path, expected, f"{invalid_boxes.height:,} rows without", examples=invalid_boxes["image_id"].head(5)
+        )
     return rows.select(
         "image_id",
         "rad_id",
@@ -219,12 +221,12 @@ def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     _check_words(words, path)
     source_tables.check_filled(rows, path, ("image_id", "rad_id"))
     long = rows.unpivot(words, index=["image_id", "rad_id", "official_split"], variable_name="word", value_name="said")
-    said = pl.col("said").str.strip_chars().str.replace(r"\.0+$", "")
-    odd = long.filter(~said.is_in(["0", "1"]).fill_null(True))
-    if odd.height:
-        raise InputError(path, "0 or 1", f"{odd.height:,} others", examples=odd["said"].head(5))
+    cell = pl.col("said").str.strip_chars().str.replace(r"\.0+$", "")
+    invalid_cells = long.filter(~cell.is_in(["0", "1"]).fill_null(True))
+    if invalid_cells.height:
+        raise InputError(path, "0 or 1", f"{invalid_cells.height:,} others", examples=invalid_cells["said"].head(5))
     long = long.filter(pl.col("said").is_not_null())
-    return long.with_columns(finding=pl.col("word").replace_strict(_WORDS), yes=said == "1")
+    return long.with_columns(finding=pl.col("word").replace_strict(_WORDS), yes=cell == "1")
 
 
 def _of_boxes(boxes: pl.DataFrame, path: Path) -> pl.DataFrame:
@@ -232,22 +234,26 @@ def _of_boxes(boxes: pl.DataFrame, path: Path) -> pl.DataFrame:
     if strange := sorted(set(boxes["class_name"]) - set(_KAGGLE)):
         raise InputError(path, f"Kaggle's classes {', '.join(_KAGGLE)}", "others", examples=strange)
     local = sorted({_WORDS[w] for w in _KAGGLE if _WORDS[w]})
-    who = boxes.select("image_id", "rad_id", "official_split").unique()
-    drawn = boxes.select("image_id", "rad_id", "finding").filter(pl.col("finding") != "").unique()
-    every = who.join(pl.DataFrame({"finding": local}), how="cross")
-    found = every.join(drawn.with_columns(yes=True), on=["image_id", "rad_id", "finding"], how="left")
-    return _answers(found.with_columns(pl.col("yes").fill_null(False)))
+    image_readers = boxes.select("image_id", "rad_id", "official_split").unique()
+    findings_with_box = boxes.select("image_id", "rad_id", "finding").filter(pl.col("finding") != "").unique()
+    all_classes = image_readers.join(pl.DataFrame({"finding": local}), how="cross")
+    class_states = all_classes.join(
+        findings_with_box.with_columns(yes=True), on=["image_id", "rad_id", "finding"], how="left"
+    )
+    return _answers(class_states.with_columns(pl.col("yes").fill_null(False)))
 
 
 def _answers(long: pl.DataFrame) -> pl.DataFrame:
     keys = ["image_id", "rad_id", "official_split", "finding"]
-    once = long.filter(pl.col("finding") != "").group_by(keys, maintain_order=True).agg(pl.col("yes").any())
-    return once.with_columns(state=pl.when("yes").then(pl.lit("present")).otherwise(pl.lit("absent"))).drop("yes")
+    state_by_finding = long.filter(pl.col("finding") != "").group_by(keys, maintain_order=True).agg(pl.col("yes").any())
+    return state_by_finding.with_columns(state=pl.when("yes").then(pl.lit("present")).otherwise(pl.lit("absent"))).drop(
+        "yes"
+    )
 
 
 def _regions(boxes: list[pl.DataFrame], where: Path, vocabulary: Vocabulary | None) -> pl.DataFrame:
-    drawn = pl.concat(boxes).filter(pl.col("finding") != "", pl.col("x_min").is_not_null())
-    made = drawn.select(
+    boxes_of_findings = pl.concat(boxes).filter(pl.col("finding") != "", pl.col("x_min").is_not_null())
+    region_rows = boxes_of_findings.select(
         "image_id",
         "finding",
         source="rad_id",
@@ -257,7 +263,7 @@ def _regions(boxes: list[pl.DataFrame], where: Path, vocabulary: Vocabulary | No
         height=pl.col("y_max") - pl.col("y_min"),
         number=pl.int_range(1, pl.len() + 1).over("image_id", "finding", "rad_id").cast(pl.Int32),
     )
-    return tables.check(made, "regions", where=where, vocabulary=vocabulary)
+    return tables.check(region_rows, "regions", where=where, vocabulary=vocabulary)
 
 
 def _spare(words: list[pl.Series], what: str) -> tuple[str, ...]:
@@ -267,4 +273,4 @@ def _spare(words: list[pl.Series], what: str) -> tuple[str, ...]:
     shown = ", ".join(
         f"{word} {n:,}" for word, n in counts.sort("count", "word", descending=[True, False]).head(5).rows()
     )
-    return (f"{counts['count'].sum():,} {what} are of findings without a word in the vocabulary ({shown}): left out",)
+    return (f"{counts['count'].sum():,} {what} are of findings that are not in the vocabulary ({shown}): left out",)

@@ -22,7 +22,7 @@ from overread.tables.records.typed_files import typed
 
 _Values = str | bool | int | float | Sequence[str | bool | int | float]
 _STATES = ("present", "absent", "uncertain")
-_LISTED = 60  # words that a message suggests entries for
+_LISTED = 60  # maximum number of words for which a message suggests entries
 _KEYS = {
     "wide": ("form", "columns", "source", "vocabulary", *_STATES),
     "list": ("form", "column", "separator", "vocabulary", "source"),
@@ -128,15 +128,15 @@ def resolved(words: Sequence[str], source: str, where: object, known: Vocabulary
 
 def _constant(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
     """Labels with the same findings in the same state for every case."""
-    given = spec.get("findings")
+    finding_states = spec.get("findings")
     place = f"{where}, labels"
-    if not isinstance(given, Mapping) or not given:
-        raise InputError(place, 'findings and their states, { tuberculosis = "present" }', repr(given))
-    strange = [f"{finding} = {state!r}" for finding, state in given.items() if state not in _STATES]
+    if not isinstance(finding_states, Mapping) or not finding_states:
+        raise InputError(place, 'findings and their states, { tuberculosis = "present" }', repr(finding_states))
+    strange = [f"{finding} = {state!r}" for finding, state in finding_states.items() if state not in _STATES]
     if strange:
         raise InputError(place, f"states {', '.join(_STATES)}", f"{len(strange)} others", examples=strange)
-    names = resolved(list(given), str(spec.get("vocabulary", "")), place, known)
-    states = pl.DataFrame({"finding": [names[word] for word in given], "state": list(given.values())})
+    names = resolved(list(finding_states), str(spec.get("vocabulary", "")), place, known)
+    states = pl.DataFrame({"finding": [names[word] for word in finding_states], "state": list(finding_states.values())})
     return rows.select("case_id").unique(maintain_order=True).join(states, how="cross")
 
 
@@ -203,11 +203,11 @@ def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known:
     column = str(spec.get("column", ""))
     if column not in rows.columns:
         raise InputError(where, f"a column '{column}' for the labels", "none", do=did_you_mean(column, rows.columns))
-    given = spec.get("vocabulary", ())
-    words = list(given)
+    vocabulary = spec.get("vocabulary", ())
+    words = list(vocabulary)
     if not words:
         raise InputError(f"{where}, labels", "the vocabulary that each list states in full", "none given")
-    stated_words = given if isinstance(given, Mapping) else {w: w for w in words}
+    stated_words = vocabulary if isinstance(vocabulary, Mapping) else {w: w for w in words}
     meanings = word_findings(stated_words, f"{where}, vocabulary", known)
     cells = rows.select("case_id", word=pl.col(column).str.split(spec.get("separator", "|"))).explode("word")
     cells = cells.with_columns(pl.col("word").str.strip_chars()).filter(
@@ -218,22 +218,22 @@ def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known:
         expected, found = f"findings of the vocabulary in '{column}'", f"{len(strange):,} other words"
         raise InputError(where, expected, found, examples=strange, do=_entries(strange, words, known))
     present = cells.join(meanings, on="word").select("case_id", "finding").unique()
-    stated = rows.filter(pl.col(column).is_not_null()).select("case_id").unique(maintain_order=True)
-    every = stated.join(meanings.select("finding").unique(maintain_order=True), how="cross")
-    named = present.with_columns(state=pl.lit("present"))
-    full = every.join(named, on=["case_id", "finding"], how="left", maintain_order="left")
-    return full.with_columns(pl.col("state").fill_null("absent"))
+    stated_cases = rows.filter(pl.col(column).is_not_null()).select("case_id").unique(maintain_order=True)
+    all_findings = stated_cases.join(meanings.select("finding").unique(maintain_order=True), how="cross")
+    present_states = present.with_columns(state=pl.lit("present"))
+    all_states = all_findings.join(present_states, on=["case_id", "finding"], how="left", maintain_order="left")
+    return all_states.with_columns(pl.col("state").fill_null("absent"))
 
 
 def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
     """Labels from one column per finding; an empty cell is not stated."""
-    given = spec.get("columns", ())
-    columns = list(given)
+    column_spec = spec.get("columns", ())
+    columns = list(column_spec)
     missing = [c for c in columns if c not in rows.columns]
     problems = [InputError(where, f"a column '{c}'", "none", do=did_you_mean(c, rows.columns)) for c in missing]
     if problems or not columns:
         raise InputError.all(problems or [InputError(f"{where}, labels", "columns that hold findings", "none given")])
-    words = [given[c] if isinstance(given, Mapping) else c for c in columns]
+    words = [column_spec[c] if isinstance(column_spec, Mapping) else c for c in columns]
     names = resolved(words, str(spec.get("vocabulary", "")), f"{where}, labels", known)
     to_finding = {c: names[w] for c, w in zip(columns, words, strict=True)}
     long = rows.select("case_id", *columns).unpivot(
@@ -247,15 +247,15 @@ def _from_long(spec: Mapping[str, Any], root: Path, encoding: str, known: Vocabu
     """Labels from a separate file with one row per label; `columns` maps its columns."""
     path = root / str(spec.get("file", ""))
     rows = as_text(tables.frame_of(path, encoding=encoding))
-    given = {"case_id": "case_id", "finding": "finding", "state": "state"} | dict(spec.get("columns", {}))
+    column_names = {"case_id": "case_id", "finding": "finding", "state": "state"} | dict(spec.get("columns", {}))
     problems = [
         InputError(path, f"a column '{column}' for {name}", "none", do=did_you_mean(column, rows.columns))
-        for name, column in given.items()
+        for name, column in column_names.items()
         if column not in rows.columns
     ]
     if problems:
         raise InputError.all(problems)
-    long = rows.select(pl.col(column).alias(name) for name, column in given.items())
+    long = rows.select(pl.col(column).alias(name) for name, column in column_names.items())
     words = long["finding"].drop_nulls().unique().sort().to_list()
     vocabulary = spec.get("vocabulary", "")
     if not isinstance(vocabulary, Mapping):
@@ -266,8 +266,8 @@ def _from_long(spec: Mapping[str, Any], root: Path, encoding: str, known: Vocabu
         do = _entries(strange, vocabulary, known)
         raise InputError(path, "findings of the vocabulary", found, examples=strange, do=do)
     meanings = word_findings(vocabulary, f"{path}, vocabulary", known)
-    said = _states(long, spec, path).rename({"finding": "word"}).join(meanings, on="word").drop("word")
-    return said.select([c for c in long.columns if c in said.columns])
+    label_rows = _states(long, spec, path).rename({"finding": "word"}).join(meanings, on="word").drop("word")
+    return label_rows.select([c for c in long.columns if c in label_rows.columns])
 
 
 def _states(long: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
@@ -275,17 +275,17 @@ def _states(long: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.Da
     defaults = {"present": ("1", "present"), "absent": ("0", "absent"), "uncertain": ("-1", "uncertain")}
     known: dict[str, str] = {}
     for state in _STATES:
-        given = spec.get(state, defaults[state])
-        for value in [given] if isinstance(given, str | int | float) else given:
+        state_values = spec.get(state, defaults[state])
+        for value in [state_values] if isinstance(state_values, str | int | float) else state_values:
             known[_plain_text(str(value))] = state
     text = pl.col("state").str.strip_chars().str.replace(r"^(-?\d+)\.0+$", "$1")
-    stated = long.with_columns(_text=text).filter(pl.col("_text").is_not_null() & (pl.col("_text") != ""))
-    strange = stated.filter(~pl.col("_text").is_in(list(known)))
+    rows_with_value = long.with_columns(_text=text).filter(pl.col("_text").is_not_null() & (pl.col("_text") != ""))
+    strange = rows_with_value.filter(~pl.col("_text").is_in(list(known)))
     if strange.height:
         examples = [f"{r['case_id']}, {r['finding']}: '{r['state']}'" for r in strange.head(6).iter_rows(named=True)]
         expected = f"label values {', '.join(repr(k) for k in known)} or empty"
         raise InputError(where, expected, f"{strange.height:,} others", examples=examples)
-    return stated.with_columns(state=pl.col("_text").replace_strict(known)).drop("_text")
+    return rows_with_value.with_columns(state=pl.col("_text").replace_strict(known)).drop("_text")
 
 
 def _plain_text(value: str) -> str:

@@ -194,14 +194,14 @@ def ages(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputEr
     unread = ~pl.col("_missing") & ~pl.col("_approximate") & pl.col("age_years").is_null()
     typed = typed.with_columns(_unread=unread, _old=pl.col("age_years") > OLDEST)
     problems = _age_problems(typed, where)
-    taken = pl.col("age_years").round(1).cast(pl.String).str.strip_suffix(".0")
+    age_text = pl.col("age_years").round(1).cast(pl.String).str.strip_suffix(".0")
     note = (
         pl.when(pl.col("_old"))
         .then(pl.format("age {} is above 120 years: not stated", pl.col("_text")))
         .when(pl.col("_approximate") & pl.col("age_years").is_null())
         .then(pl.format("age '{}' is an upper limit only: not stated", pl.col("_text")))
         .when(pl.col("_approximate"))
-        .then(pl.format("age '{}' is approximate: {} is taken", pl.col("_text"), taken))
+        .then(pl.format("age '{}' is approximate: {} is taken", pl.col("_text"), age_text))
     )
     shown = noted(typed, note).with_columns(age_years=pl.when(~pl.col("_old")).then(pl.col("age_years")))
     return shown.drop("_text", "_unread", "_old", "_approximate", "_missing"), problems
@@ -264,18 +264,18 @@ def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:
     loose = seen.filter(pl.col("_first").is_not_null())
     day_first, month_first = loose.filter(pl.col("_first") > 12).height, loose.filter(pl.col("_second") > 12).height
     if loose.height and bool(day_first) == bool(month_first):
-        found = f"{loose.height:,} dates of which day and month cannot be told"
+        found = f"{loose.height:,} dates whose order of day and month is ambiguous"
         do = "Write them as 2017-01-31."
         raise InputError(where, f"dates in '{column}'", found, examples=loose["_text"].head(5), do=do)
     day, month = ("_first", "_second") if day_first else ("_second", "_first")
     padded = (pl.col(part).cast(pl.String).str.zfill(2) for part in (month, day))
-    told = pl.concat_str("_year", *padded, separator="-").str.to_date("%Y-%m-%d", strict=False)
-    made = seen.with_columns(_date=pl.coalesce("_plain", told))
-    bad = made.filter(pl.col("_text").is_not_null() & pl.col("_date").is_null())
+    resolved_date = pl.concat_str("_year", *padded, separator="-").str.to_date("%Y-%m-%d", strict=False)
+    dated = seen.with_columns(_date=pl.coalesce("_plain", resolved_date))
+    bad = dated.filter(pl.col("_text").is_not_null() & pl.col("_date").is_null())
     if bad.height:
         expected = f"dates in '{column}', such as 2017-01-31"
         raise InputError(where, expected, f"{bad.height:,} others", examples=bad["_text"].head(5))
-    return frame.with_columns(made["_date"].alias(column))
+    return frame.with_columns(dated["_date"].alias(column))
 
 
 def numbers(frame: pl.DataFrame, columns: Sequence[str], where: object, *, whole: bool = False) -> pl.DataFrame:

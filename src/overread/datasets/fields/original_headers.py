@@ -16,11 +16,11 @@ def stated(images: pl.DataFrame, root: Path, *, workers: int = 1) -> pl.DataFram
 
     A file that is missing or unreadable leaves these columns empty; the build of the cohort reports it.
     """
-    found = scan([root / p for p in images["path"]], workers=workers)
-    own = found.select(*_SAID, _note=pl.col("notes").replace("", None))
+    headers = scan([root / p for p in images["path"]], workers=workers)
+    own = headers.select(*_SAID, _note=pl.col("notes").replace("", None))
     own = own.with_columns(pl.col("view").fill_null("UNKNOWN"), pl.col("manufacturer", "device").replace("", None))
-    kept = images.drop([c for c in _SAID if c in images.columns]).hstack(own.drop("_note"))
-    return kept.with_columns(source_note=own["_note"])
+    other_columns = images.drop([c for c in _SAID if c in images.columns]).hstack(own.drop("_note"))
+    return other_columns.with_columns(source_note=own["_note"])
 
 
 def of_original(images: pl.DataFrame) -> pl.DataFrame:

@@ -53,20 +53,20 @@ def divided(
     files = found.with_columns(pl.Series("path", paths), patients.alias("patient"))
     files = normalise.modalities(files.with_columns(_file=found["path"]))
     reason = pl.coalesce(_not_readable(), _no_picture(modalities), _other_modality(modalities), _no_identifier())
-    marked = _cut_copies(files)  # before they are judged: a header may be cut, too
+    marked = _cut_copies(files)  # before classification: the header may be truncated too
     out = [marked.filter(pl.col("reason").is_not_null())]
     judged = marked.filter(pl.col("reason").is_null()).with_columns(reason.struct.unnest())
     out.append(judged.filter(pl.col("reason").is_not_null()))
-    kept = judged.filter(pl.col("reason").is_null())
+    candidates = judged.filter(pl.col("reason").is_null())
     for marking in (_instances, _copies, _studies):
-        marked = marking(kept)
+        marked = marking(candidates)
         out.append(marked.filter(pl.col("reason").is_not_null()))
-        kept = marked.filter(pl.col("reason").is_null())
+        candidates = marked.filter(pl.col("reason").is_null())
     columns = ["path", "reason", "detail", "unreadable"]
     excluded = pl.concat([frame.select(columns) for frame in out]).sort("path")
-    if not kept.height:
+    if not candidates.height:
         raise _nothing(root, excluded)
-    return kept.drop("reason", "detail", "unreadable"), excluded
+    return candidates.drop("reason", "detail", "unreadable"), excluded
 
 
 def _because(condition: pl.Expr, reason: pl.Expr, *, unreadable: bool) -> pl.Expr:

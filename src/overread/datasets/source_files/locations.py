@@ -14,7 +14,7 @@ import polars as pl
 from overread.errors import InputError, did_you_mean
 from overread.images import file_tree
 
-# Endings that a name may have or lack; what a file holds is told by its content.
+# Extensions that a name may have or lack; the format is detected from the content.
 _ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".ima", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2")
 _FIELD = re.compile(r"\{([^{}:]+)(?::([^{}]+))?\}")
 
@@ -156,30 +156,32 @@ def located(paths: pl.Series, root: Path, where: object) -> Located:
     A file that another row names is not used. Notes count the files found in this way.
     """
     files = [p.relative_to(root).as_posix() for p in file_tree.files(root, closed="skip")]
-    there = paths.is_in(pl.Series(files, dtype=pl.String).implode()).fill_null(False)
-    waiting = paths.filter(~there & paths.is_not_null()).unique(maintain_order=True).to_list()
-    if not waiting:
-        return Located(paths, there, ())
-    taken = set(paths.filter(there))
+    exists = paths.is_in(pl.Series(files, dtype=pl.String).implode()).fill_null(False)
+    missing_paths = paths.filter(~exists & paths.is_not_null()).unique(maintain_order=True).to_list()
+    if not missing_paths:
+        return Located(paths, exists, ())
+    used_files = set(paths.filter(exists))
     index: defaultdict[str, list[str]] = defaultdict(list)
     for file in files:
-        if file not in taken and (ending := _ending(file)) is not None:
+        if file not in used_files and (ending := _ending(file)) is not None:
             index[PurePosixPath(file).name.removesuffix(ending)].append(file)
     found: dict[str, str] = {}
-    several: list[str] = []
-    for path in waiting:
-        best = _best(path, index, root)
-        if len(best) == 1:
-            found[path] = best[0]
-        elif best:
-            several.append(f"{path}: {', '.join(best[:3])}")
-    _refuse_unclear(several, found, where)
-    made = paths.replace_strict(list(found), list(found.values()), default=paths, return_dtype=pl.String)
-    moved = {path: file for path, file in found.items() if path != file}
-    note = f"{paths.is_in(list(moved)).sum():,} files were found by their name without folder or extension"
-    examples = ", ".join(f"'{path}' is {file}" for path, file in list(moved.items())[:3])
+    ambiguous: list[str] = []
+    for path in missing_paths:
+        candidates = _best(path, index, root)
+        if len(candidates) == 1:
+            found[path] = candidates[0]
+        elif candidates:
+            ambiguous.append(f"{path}: {', '.join(candidates[:3])}")
+    _refuse_unclear(ambiguous, found, where)
+    file_paths = paths.replace_strict(list(found), list(found.values()), default=paths, return_dtype=pl.String)
+    changed_paths = {path: file for path, file in found.items() if path != file}
+    note = f"{paths.is_in(list(changed_paths)).sum():,} files were found by their name without folder or extension"
+    examples = ", ".join(f"'{path}' is {file}" for path, file in list(changed_paths.items())[:3])
     return Located(
-        made, (there | paths.is_in(list(found))).fill_null(False), (f"{note} ({examples})",) if moved else ()
+        file_paths,
+        (exists | paths.is_in(list(found))).fill_null(False),
+        (f"{note} ({examples})",) if changed_paths else (),
     )
 
 

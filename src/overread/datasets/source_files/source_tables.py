@@ -17,7 +17,7 @@ from overread.errors import InputError, did_you_mean
 from overread.images import file_tree as tree
 from overread.tables.identifiers.identity import canonical, is_missing
 
-# A set is taken to be whole where its table has at least this share of the images published.
+# A set is assumed complete if its table has at least this share of the published images.
 _WHOLE = 0.95
 
 
@@ -81,7 +81,7 @@ def table(root: Path, names: Sequence[str], needed: Iterable[str], about: About)
     frame = label_layouts.as_text(tables.frame_of(path))
     check_columns(frame, path, needed, about)
     if not frame.height:
-        raise InputError(path, f"the rows of {about.title}", "a header alone", do="Get the file anew.")
+        raise InputError(path, f"the rows of {about.title}", "a header alone", do="Download the file again.")
     return path, frame
 
 
@@ -92,8 +92,8 @@ def found(root: Path, names: Sequence[str]) -> Path | None:
     root = tree.folder(root)
     for name in names:
         for wanted in (name, f"{name}.gz"):
-            there = sorted(root.glob(wanted)) if any(c in wanted for c in "*?[") else [root / wanted]
-            for path in there:
+            matches = sorted(root.glob(wanted)) if any(c in wanted for c in "*?[") else [root / wanted]
+            for path in matches:
                 if path.is_file():
                     return path
     return None
@@ -104,8 +104,8 @@ def check_columns(frame: pl.DataFrame, where: object, needed: Iterable[str], abo
     missing = [c for c in needed if c not in frame.columns]
     if not missing:
         return
-    spare = [c for c in frame.columns if c not in set(needed)]
-    hints = [h for c in missing if (h := did_you_mean(c, spare))]
+    other_columns = [c for c in frame.columns if c not in set(needed)]
+    hints = [h for c in missing if (h := did_you_mean(c, other_columns))]
     do = " ".join(hints) or f"It has {', '.join(frame.columns[:12])}{', …' if frame.width > 12 else ''}."
     raise InputError(where, f"the columns of {about.title}", f"{len(missing)} missing", examples=missing, do=do)
 
@@ -128,14 +128,14 @@ def check_filled(frame: pl.DataFrame, where: object, columns: Iterable[str]) -> 
 
 
 def _instead(root: Path, about: About) -> str:
-    alike = [a.title for a in known() if a != about and any(True for m in a.marks for _ in root.glob(m))]
-    if alike:
-        return f"a folder that looks like {' or '.join(alike)}"
-    there = sorted(p.name for p in root.iterdir())
-    packed = [name for name in there if name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".7z"))]
-    if packed:
-        return f"an archive that was not unpacked ({', '.join(packed[:3])})"
-    return f"{', '.join(there[:5])}{', …' if len(there) > 5 else ''}" if there else "an empty folder"
+    similar_sets = [a.title for a in known() if a != about and any(True for m in a.marks for _ in root.glob(m))]
+    if similar_sets:
+        return f"a folder that looks like {' or '.join(similar_sets)}"
+    file_names = sorted(p.name for p in root.iterdir())
+    archives = [name for name in file_names if name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".7z"))]
+    if archives:
+        return f"an archive that was not unpacked ({', '.join(archives[:3])})"
+    return f"{', '.join(file_names[:5])}{', …' if len(file_names) > 5 else ''}" if file_names else "an empty folder"
 
 
 def known() -> tuple[About, ...]:
