@@ -23,14 +23,14 @@ def test_encoded_codes_are_decoded_to_the_same(made):
 
 
 def test_a_text_is_a_string_and_keeps_its_codes_through_pickling():
-    text = codes.note("few_patients", n=1, outcome="with the finding", least=10)
-    assert text == "NE, no CI: 1 patient with the finding, at least 10 needed"
+    text = codes.note("strata_without_pairs", n=2, strata=3, cases=1)
+    assert text == "2 of 3 strata without pairs (1 case excluded)"
     again = pickle.loads(pickle.dumps(text))
     assert (again, again.codes) == (text, text.codes)
 
 
 def test_plural_forms_follow_the_number():
-    assert "1,200 patients with" in codes.note("few_patients", n=1200, outcome="with the finding", least=10)
+    assert "(1,200 cases excluded)" in codes.note("strata_without_pairs", n=2, strata=3, cases=1200)
 
 
 def test_a_plain_string_has_no_codes_and_is_refused_where_codes_are_needed():
@@ -41,7 +41,7 @@ def test_a_plain_string_has_no_codes_and_is_refused_where_codes_are_needed():
 
 
 def test_notes_are_joined_once_each_in_their_order():
-    a, b = (codes.note("few_patients", n=n, outcome="x", least=10) for n in (1, 2))
+    a, b = (codes.note("single_patient_strata", n=n) for n in (1, 2))
     assert codes.notes(a, None, b, a, codes.notes(b, a)) == f"{a}; {b}"
     assert len(codes.notes(a, b, a).codes) == 2
 
@@ -50,4 +50,4 @@ def test_an_unknown_name_or_a_missing_parameter_is_a_fault_of_the_program():
     with pytest.raises(KeyError):
         codes.method("wlison")
     with pytest.raises(KeyError):
-        codes.note("few_patients", n=1)
+        codes.note("strata_without_pairs", n=1)

@@ -59,13 +59,13 @@ AUC = {"analysis": "standalone", "metric": "auc", "finding": "mass", "at": ""}
 @pytest.mark.slow
 def test_one_class(study, tmp_path):
     e = run(study, labels=stated(study, "mass", 0))
-    noted(e, tmp_path, "all 120 cases have the finding absent: an AUC needs both classes", **AUC)
+    noted(e, tmp_path, "NE: all cases (n = 120) had the finding absent", **AUC)
 
 
 @pytest.mark.slow
 def test_one_case_of_a_class(study, tmp_path):
     e = run(study, labels=stated(study, "mass", 1))
-    row = noted(e, tmp_path, "no interval: 1 patient with the finding and 119 without it", missing="low", **AUC)
+    row = noted(e, tmp_path, "no CI: 1 patient with the finding and 119 without it", missing="low", **AUC)
     assert np.isfinite(row["estimate"])
 
 
@@ -94,7 +94,7 @@ def test_scores_that_are_not_finite(study, value, words):
 def test_no_probabilities_have_no_calibration(study, tmp_path, change):
     """Outside [0, 1], or a score that only ranks."""
     e = run(study, predictions=study.predictions.with_columns(score=change(pl.col("score"))))
-    words = "the scores are not probabilities: they only rank"
+    words = "NE: the scores are not probabilities"
     for metric in ("calibration_slope", "brier"):
         where = {"metric": metric, "at": "recalibration=none", "finding": "mass"}
         noted(e, tmp_path / metric, words, **where)
@@ -106,11 +106,11 @@ def test_a_subgroup_of_three(study, tmp_path):
     images = study.images.with_columns(scanner=pl.when(few).then(pl.lit("new")).otherwise(pl.lit("old")))
     e = run(study, images=images, subgroups=("scanner",))
     where = {"analysis": "subgroups", "metric": "auc", "finding": "mass", "level": "new"}
-    row = noted(e, tmp_path, "(20 and 20 needed)", **where)
-    assert row["note"].startswith("too few: ")
+    row = noted(e, tmp_path, "(20 and 20 required)", **where)
+    assert row["note"].startswith("too few patients: ")
     gap = e.estimates.filter(metric="gap_auc", finding="mass").row(0, named=True)
     assert np.isnan(gap["estimate"])
-    assert gap["note"].startswith("one group alone is evaluable; left out new: ")
+    assert gap["note"].startswith("NE: only one group is evaluable; new excluded (")
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0])
@@ -157,7 +157,7 @@ def test_what_is_dropped_is_counted_and_on_the_page(study, tmp_path):
     first = pl.int_range(pl.len()) < 5
     uncertain = pl.when(first).then(pl.lit("uncertain")).otherwise(pl.col("state").cast(pl.String))
     e = run(study, labels=study.labels.with_columns(state=uncertain))
-    row = e.account.filter(reason="uncertain: left out").row(0, named=True)
+    row = e.account.filter(reason="uncertain: excluded").row(0, named=True)
     assert row["count"] == 5
-    assert "uncertain: left out" in on_the_page(e, tmp_path)
+    assert "uncertain: excluded" in on_the_page(e, tmp_path)
     assert json.loads((tmp_path / "evidence" / "notes.json").read_text())["notes"]

@@ -100,7 +100,7 @@ def test_the_mean_over_findings_with_its_bootstrap(single):
     values = [one(e.estimates, finding=f, **of)["estimate"] for f in ("edema", "mass")]
     assert row["estimate"] == pytest.approx(np.mean(values))
     assert row["low"] < row["estimate"] < row["high"]
-    assert row["method"] == "bootstrap, percentile, 200 replicates"
+    assert row["method"] == "percentile bootstrap, 200 samples"
     assert row["note"] == "mean over 2 findings: mass, edema"
 
 
@@ -114,7 +114,7 @@ def test_frozen_thresholds_are_tested_on_the_other_half(single):
     assert row["estimate"] == pytest.approx(point.sensitivity.value)
     assert (row["low"], row["high"]) == pytest.approx((point.sensitivity.low, point.sensitivity.high))
     assert row["n_patients"] == 125
-    assert "fitted on half of the patients (125, drawn at random) and tested on the other 125" in row["note"]
+    assert "fitted in a random half of the patients (125) and evaluated in the other 125" in row["note"]
     assert len(e.tuning_patients) == 125
 
 
@@ -238,7 +238,7 @@ def test_a_patient_in_both_populations_forbids_the_drop(made):
     row = one(e.estimates, analysis="drop", metric="auc_drop", finding="edema")
     assert np.isfinite(row["estimate"])
     assert np.isnan(row["se"])
-    assert "1 patient in both populations" in row["note"]
+    assert "1 patient is in both populations" in row["note"]
 
 
 def test_what_the_site_alone_tells(several):
@@ -260,9 +260,9 @@ def test_what_the_site_alone_tells(several):
     assert difference["estimate"] == pytest.approx(roc.auc(y, s).value - alone["estimate"])
     unseen = pick(e.estimates, analysis="site_alone", finding="edema", population="external:x", rater="(site) pooled")
     assert np.isnan(unseen["estimate"].item())
-    assert unseen["note"].item().startswith("an unseen site")
+    assert unseen["note"].item().startswith("NE: an unseen site")
     same = pick(e.estimates, analysis="site_alone", finding="mass", population="internal", rater="(site) pooled")
-    assert "the site alone tells nothing apart" in same["note"].item()
+    assert "the training-set prevalence is the same at all sites" in same["note"].item()
 
 
 def test_the_matrix_has_every_rater_at_every_site(several):
@@ -368,7 +368,7 @@ def test_one_class_only_is_nan_with_a_note_everywhere(single):
     e = ev.evaluate(m.images, labels, m.predictions, EvaluationConfig(**QUICK), rng=np.random.default_rng(0))
     row = one(e.estimates, analysis="standalone", metric="auc", finding="mass", rater="acme")
     assert np.isnan(row["estimate"])
-    assert "an AUC needs both classes" in row["note"]
+    assert "had the finding" in row["note"]
     undefined = e.estimates.filter(pl.col("estimate").is_nan())
     assert (undefined["note"].str.len_chars() > 0).all(), undefined.filter(pl.col("note") == "")
     mean = one(e.estimates, analysis="standalone", metric="auc", finding="(mean)", rater="acme")
@@ -384,12 +384,12 @@ def test_a_subgroup_of_three_says_why_it_has_no_estimate(single):
         0, named=True
     )
     assert np.isnan(row["estimate"])
-    assert "too few: " in row["note"]
-    assert "(20 and 20 needed)" in row["note"]
+    assert "too few patients: " in row["note"]
+    assert "(20 and 20 required)" in row["note"]
     assert row["n_patients"] == 3
     gap = pick(e.estimates, metric="gap_auc", rater="acme", finding="(mean)").row(0, named=True)
     assert np.isnan(gap["estimate"])
-    assert gap["note"].startswith("one group alone is evaluable; left out new: fewer than half of the findings")
+    assert gap["note"].startswith("NE: only one group is evaluable; new excluded (fewer than half of the findings")
 
 
 def test_missing_subgroup_values_are_counted(single):
@@ -406,7 +406,7 @@ def test_scores_that_only_rank_have_no_calibration_but_a_recalibrated_one(single
     e = run(m, predictions=ranked)
     row = one(e.estimates, metric="brier", at="recalibration=none", finding="edema", rater="acme")
     assert np.isnan(row["estimate"])
-    assert "they only rank" in row["note"]
+    assert "the scores are not probabilities" in row["note"]
     assert np.isfinite(
         one(e.estimates, metric="brier", at="recalibration=logistic", finding="edema", rater="acme")["estimate"]
     )
@@ -422,7 +422,7 @@ def test_pairs_within_strata_with_the_plain_auc_beside(single):
     assert row["estimate"] == pytest.approx(roc.stratified_auc(y, s, stratum, cluster=patient).value)
     plain = one(e.estimates, analysis="standalone", metric="auc", finding="edema", rater="acme", at="pairs=all")
     assert plain["estimate"] == pytest.approx(roc.auc(y, s).value)
-    assert "telling the strata apart" in plain["note"]
+    assert "discrimination between strata" in plain["note"]
     mean = one(e.estimates, analysis="standalone", metric="auc", finding="(mean)", rater="acme")
     assert np.isfinite(mean["low"])
 
@@ -542,7 +542,7 @@ def test_holes_everywhere_end_in_notes_and_never_in_zeros(made):
     no_limits = e.estimates.filter(pl.col("low").is_nan(), pl.col("estimate").is_not_nan(), pl.col("note") == "")
     assert no_limits.is_empty(), no_limits.select("analysis", "metric", "at", "finding", "population", "method")
     row = one(e.estimates, analysis="standalone", metric="auc", finding="nodule", rater="pooled", population="internal")
-    assert row["note"] == "site s1 alone; too few patients of a class at s2"
+    assert row["note"] == "site s1 only; too few patients with or without the finding at s2"
     assert e.verdicts["verdict"].item() == "cannot tell"
     assert "edema: not an output of n1" in e.verdicts["reason"].item()
-    assert "mass: no case states it" in e.verdicts["reason"].item()
+    assert "mass: no case is labelled" in e.verdicts["reason"].item()

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from overread import codes
 from overread import evaluation as ev
 from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, mean_row, means_of_one, row
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -42,16 +43,22 @@ def test_a_mean_over_one_finding_is_that_finding_wherever_both_stand(made, fixed
 def test_a_mean_over_two_findings_keeps_its_own_interval(made):
     rows = evidence(made, ("edema", "mass"))
     mean = rows.filter(finding=MEAN, analysis="standalone", metric="auc", subgroup="")
-    assert mean["method"].unique().to_list() == ["bootstrap, percentile, 100 replicates"]
+    assert mean["method"].unique().to_list() == ["percentile bootstrap, 100 samples"]
+
+
+BOOTSTRAP = codes.method("bootstrap_percentile", replicates=100)
 
 
 def test_rows_without_a_finding_of_their_own_stay():
     place = EstimateKey("standalone", "edema", "acme", "internal")
-    own = row(place, "auc", Estimate(0.8, 0.7, 0.9, method="DeLong", note="few"))
-    mean = mean_row(place, "auc", Estimate(0.8, 0.6, 0.95, method="bootstrap", note="mean"), over=["edema"])
-    other = mean_row(place.to(rater="b"), "auc", Estimate(0.8, 0.6, 0.95, method="bootstrap"), over=["edema"])
+    own = row(place, "auc", Estimate(0.8, 0.7, 0.9, method=codes.method("delong"), note=codes.note("no_case")))
+    mean = mean_row(
+        place, "auc", Estimate(0.8, 0.6, 0.95, method=BOOTSTRAP, note=codes.note("single_seed")), over=["edema"]
+    )
+    other = mean_row(place.to(rater="b"), "auc", Estimate(0.8, 0.6, 0.95, method=BOOTSTRAP), over=["edema"])
     two = mean_row(place, "auc", Estimate(0.7, 0.6, 0.8), over=["edema", "mass"], at="x")
     made = means_of_one([own, mean, other, two])
     assert [r["low"] for r in made] == [0.7, 0.7, 0.6, 0.6]
-    assert (made[1]["method"], made[1]["note"]) == ("DeLong", "few; mean")
+    assert (made[1]["method"], made[1]["note"]) == ("DeLong", "NE: no case; NE: one seed only")
+    assert (made[1]["method_code"], made[1]["note_codes"]) == ("delong", "no_case single_seed")
     assert all("over" not in r for r in made)

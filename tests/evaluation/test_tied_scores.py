@@ -32,7 +32,8 @@ def test_a_frozen_threshold_of_decisions_is_one_of_the_scores_or_missing_with_th
     assert wanted.value == 0.5
     missing = _threshold(Y, DECISIONS, {"specificity": 0.9}, None)
     assert np.isnan(missing.value)
-    assert missing.note == "not attainable: 20.0% of the absent cases have the highest score, 1.0"
+    assert missing.note.codes[0].name == "specificity_unattainable"
+    assert (missing.note.codes[0]["share"], missing.note.codes[0]["score"]) == (pytest.approx(0.2), 1.0)
     assert np.isnan(_threshold(Y, np.full(20, 0.3), {"specificity": 0.9}, None).value)
 
 
@@ -40,7 +41,7 @@ def test_a_fixed_rate_is_attained_by_a_threshold_or_has_a_reason():
     for kind in ("sensitivity", "specificity"):
         reasons = {t: _unattained(cases(DECISIONS), t, kind) for t in (0.7, 0.8, 0.9)}
         assert [t for t, why in reasons.items() if not why] == [0.7, 0.8]
-        assert _unattained(cases(np.full(20, 0.3)), 0.5, kind).startswith("not attainable")
+        assert _unattained(cases(np.full(20, 0.3)), 0.5, kind).codes[0].name.endswith("_unattainable")
         assert _unattained(cases(20 - np.arange(20)), 0.99, kind) == ""
 
 
@@ -51,8 +52,8 @@ def side(score_specificity):
     reads = {"reader": np.repeat([0, 1], 20), "case": np.tile(np.arange(20), 2), "patient": np.tile(np.arange(20), 2)}
     of = pool(np.tile(Y, 2), np.tile(call, 2), **reads)
     panel = SimpleNamespace(readers=("r1", "r2"), n_patients=20)
-    setting = SimpleNamespace(panel=panel, drawn=product_draws(2, 20, rng=np.random.default_rng(0), replicates=50))
-    return Side(setting, None, "own", np.tile(Y, 2), of, "")
+    context = SimpleNamespace(panel=panel, drawn=product_draws(2, 20, rng=np.random.default_rng(0), replicates=50))
+    return Side(context, None, "own", np.tile(Y, 2), of, "")
 
 
 def test_decisions_are_not_called_worse_than_readers_at_a_rate_that_they_do_not_attain():
@@ -86,22 +87,22 @@ def test_decisions_delivered_as_scores_have_an_interval_where_the_fixed_rate_is_
         if interval:
             assert 0.65 < row["low"] < 0.8 < row["high"] < 0.95
         elif interval is False:
-            assert "ties leave no threshold that attains the fixed rate" in row["note"]
+            assert "undefined_rate" in row["note_codes"]
         else:
-            assert row["note"].startswith("not attainable: 14.0% of the absent cases have the highest score")
+            assert row["note_codes"].startswith("specificity_unattainable(")
 
 
 def test_cases_read_once_count_in_the_category_shares_of_ac1():
     answers = np.array([[1, 1, 0, 0, np.nan, 1], [1, 0, 0, np.nan, 0, np.nan], [1, np.nan, 0, np.nan, np.nan, np.nan]])
     patient = np.arange(6)
-    setting = SimpleNamespace(
+    context = SimpleNamespace(
         place=lambda *a, **k: EstimateKey("agreement", "edema", "(readers)", ""),
         config=SimpleNamespace(confidence=0.95, replicates=20),
         rng=np.random.default_rng(1),
         unweighted="",
     )
     table = SimpleNamespace(answers=answers, patient=patient)
-    rows = {r["metric"]: r for r in _among(setting, SimpleNamespace(finding="edema"), table)}
+    rows = {r["metric"]: r for r in _among(context, SimpleNamespace(finding="edema"), table)}
     want = gwet_ac(answers.T, categories=[0.0, 1.0]).value
     assert rows["gwet_ac1"]["estimate"] == pytest.approx(want)
     assert want != pytest.approx(gwet_ac(answers.T[:3], categories=[0.0, 1.0]).value)

@@ -7,7 +7,7 @@ import pytest
 from overread import evaluation as ev
 from overread import tables
 from overread.errors import InputError
-from overread.evaluation.context.strata import joined_up
+from overread.evaluation.context.strata import merge_small_strata
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.stats import rates, roc
 
@@ -166,7 +166,7 @@ def test_patients_in_several_strata_are_said_and_taken_as_drawn_from_the_whole(d
         patient_id=pl.when(pl.int_range(pl.len()) % 400 == 0).then(pl.lit("p")).otherwise("patient_id")
     )
     e = run(tabled(shared))
-    assert "1 patients lie in several sampling strata: patients are taken as drawn from the whole" in " ".join(e.notes)
+    assert "1 patients are in several sampling strata: patients are treated as one random sample" in " ".join(e.notes)
 
 
 @pytest.mark.parametrize("weight", [0.0, -2.0])
@@ -186,8 +186,8 @@ def test_a_weight_that_is_missing_beside_others_is_refused(drawn):
 
 def test_strata_of_one_patient_are_taken_together():
     codes, patient = np.array([0, 0, 1, 2, 3, 3, 3]), np.arange(7)
-    assert joined_up(codes, patient).tolist() == [0, 0, 0, 0, 3, 3, 3]
-    assert joined_up(np.array([0, 1, 2]), np.arange(3)) is None
+    assert merge_small_strata(codes, patient).tolist() == [0, 0, 0, 0, 3, 3, 3]
+    assert merge_small_strata(np.array([0, 1, 2]), np.arange(3)) is None
 
 
 def test_a_finite_population_narrows_what_is_linearised_and_moves_no_estimate(drawn):

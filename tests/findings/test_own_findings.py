@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from overread import findings, runs
+import overread as ov
+from overread import findings, runs, tables
 from overread.cli.application import app
 from overread.cohort import open_cohort
 from overread.errors import InputError
@@ -90,6 +91,38 @@ def test_a_finding_of_ones_own_goes_through_check_evaluate_and_report_with_its_t
     assert "Enlarged aorta" in (files / "again/report.html").read_text()
 
 
+WORDS = findings.stated({"extra": {"aortic_enlargement": {"title": "Aorta"}}}, "here")
+
+
+@pytest.mark.slow
+def test_evaluate_takes_a_vocabulary_by_keyword_or_in_its_configuration(files):
+    given = {"findings": ["mass"], "replicates": 100}
+    made = ov.evaluate("images.csv", "labels.csv", "acme.csv", vocabulary=WORDS, **given)
+    assert {"aortic_enlargement", "mass"} <= set(made.estimates["finding"])
+    assert made.config.vocabulary is WORDS
+    labels = pl.read_csv("labels.csv", infer_schema=False)
+    config = ov.EvaluationConfig(vocabulary=WORDS)
+    again = ov.evaluate("images.csv", {"labels": labels}, "acme.csv", config=config, **given)
+    assert again.estimates.equals(made.estimates)
+
+
+def test_evaluate_refuses_what_is_no_vocabulary(files):
+    with pytest.raises(InputError, match="evaluate: expected vocabulary: a Vocabulary; found 'chest'"):
+        ov.evaluate("images.csv", "labels.csv", "acme.csv", vocabulary="chest")
+
+
+def test_load_takes_a_vocabulary(files):
+    labels = pl.read_csv("labels.csv", infer_schema=False)
+    pl.read_csv("images.csv", infer_schema=False).join(labels, on="image_id").write_csv("whole.csv")
+    columns = {name: name for name in ("image_id", "patient_id", "site")}
+    options = {"images": "whole.csv", "columns": columns, "labels": ["Aorta"]}
+    source = ov.load("table", ".", vocabulary=WORDS, **options)
+    assert set(source.labels["finding"]) == {"aortic_enlargement"}
+    assert source.vocabulary is WORDS
+    with pytest.raises(InputError, match="Aorta"):
+        ov.load("table", ".", **options)
+
+
 def test_without_the_section_the_finding_is_refused(files):
     (files / "bare.toml").write_text('[evaluation]\nfindings = ["aortic_enlargement"]\n')
     with pytest.raises(InputError, match=r"expected names of the vocabulary; found 'aortic_enlargement'"):
@@ -126,6 +159,16 @@ def test_a_cohort_keeps_its_vocabulary_and_labels_imply_its_parents(files):
     wide = made.labels.pivot(on="finding", index="case_id", values="state")
     assert (wide["aortic_enlargement"] == wide["enlarged_cardiomediastinum"]).all()
     assert runs.vocabulary("k") == made.vocabulary
+    pl.read_csv("paths.csv", infer_schema=False).join(labels, on="image_id").write_csv("whole.csv")
+    columns = {name: name for name in ("image_id", "patient_id", "site", "path")}
+    options = {"images": "whole.csv", "columns": columns, "labels": ["Aorta"]}
+    built = ov.load("table", ".", vocabulary=made.vocabulary, **options).build("b", recipe={"size": 32})
+    assert built.vocabulary == made.vocabulary
+    ov.splits(built, "splits")
+    assert runs.vocabulary("splits") == made.vocabulary
+    ov.sample(built, "sample", ov.SampleConfig(n=10, floor=2))
+    drawn = tables.read("sample/labels.parquet", "labels", vocabulary=runs.vocabulary("sample"))
+    assert "aortic_enlargement" in set(drawn["finding"])
 
 
 def test_a_protocol_states_findings_of_its_own(files):

@@ -267,7 +267,7 @@ def test_margin_and_equivalence_by_hand_in_both_comparisons(margin, shared):
     other = read("unpaired_2.csv", "roc", shared)
     first = read("unpaired_1.csv", "roc", shared)
     separate = (first["label"], first["score"], other["label"], other["score"])
-    df = float(roc.compare_independent_aucs(*separate).method.split("t with ")[1].split(" df")[0])
+    df = roc.compare_independent_aucs(*separate).method.codes[-1]["df"]
     for compare, given, law in (
         (roc.compare_aucs, (y, one, two), norm),
         (roc.compare_independent_aucs, separate, student(df)),

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2, norm, studentized_range
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats import roc
 from overread.stats.roc.influence_values import influence, influence_covariance
@@ -126,14 +127,14 @@ def test_a_copy_of_a_group_changes_nothing():
     three = largest_gap([0.9, 0.8, 0.9], joint)
     assert three.critical == pytest.approx(two.critical)
     assert (three.gap.low, three.gap.high, three.gap.p) == pytest.approx((two.gap.low, two.gap.high, two.gap.p))
-    assert (three.df, three.gap.note) == (1, "some differences show no spread")
+    assert (three.df, three.gap.note) == (1, codes.note("some_zero_variance"))
 
 
 def test_no_spread_has_no_interval():
     found = largest_gap([1.0, 0.9], np.zeros((2, 2)))
     assert found.gap.value == pytest.approx(0.1)
     assert np.isnan([found.gap.low, found.gap.high, found.gap.p, found.critical]).all()
-    assert found.gap.note == "no spread is seen: no interval"
+    assert found.gap.note == codes.note("zero_variance_no_ci")
 
 
 def test_a_difference_without_spread_forbids_the_test():
@@ -141,7 +142,7 @@ def test_a_difference_without_spread_forbids_the_test():
     found = largest_gap([0.9, 0.8, 0.95], joint)
     assert np.isnan(found.gap.p)
     assert np.isfinite(found.gap.low)
-    assert found.gap.note == "some differences show no spread"
+    assert found.gap.note == codes.note("some_zero_variance")
 
 
 @pytest.mark.parametrize(

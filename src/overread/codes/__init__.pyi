@@ -1,5 +1,8 @@
+from .analyses import Analysis as Analysis
+from .metrics import Metric as Metric
 from .texts import NONE as NONE
 from .texts import Code as Code
+from .texts import Parameter as Parameter
 from .texts import Text as Text
 from .texts import decode as decode
 from .texts import encode as encode

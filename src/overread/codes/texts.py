@@ -150,7 +150,7 @@ def decode(encoded: str) -> tuple[Code, ...]:
 
     Examples
     --------
-    >>> decode('wilson few_patients(n=7, outcome="absent")')[1]["outcome"]
+    >>> decode('wilson one_class(n=7, outcome="absent")')[1]["outcome"]
     'absent'
     """
     found, position = [], 0

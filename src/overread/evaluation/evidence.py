@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overread import tables, threads
+from overread import codes, tables, threads
 from overread.errors import InputError
 from overread.evaluation.context.analysis_context import AnalysisContext, site_areas
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
 from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, site_replicates
 from overread.evaluation.context.patient_draws import draws
-from overread.evaluation.context.reader_context import ReaderContext, read_setting
-from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, panel
+from overread.evaluation.context.reader_context import ReaderContext, build_reader_context
+from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, build_scores
 from overread.evaluation.context.site_populations import populations
 from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -59,6 +59,29 @@ class Evidence:
     ledger_head: Mapping[str, Any] | None = None
 
 
+# Stages and their expected relative times, measured on two models, 14 findings and 5,000 images with 2,000 resamples.
+_STAGES = {"join": 3.0, "resamples": 10.0, "analyses": 80.0, "policies": 6.0, "tables": 1.0}
+
+# The analyses in order, with their expected relative times, measured as those of the stages.
+_PLAIN: dict[Callable[[AnalysisContext], list[Row]], float] = {
+    discrimination: 2.0,
+    macro_discrimination: 0.1,
+    operating: 2.0,
+    macro_operating: 2.0,
+    comparison: 2.0,
+    subgroups: 30.0,
+    drop: 0.1,
+    site_alone: 0.1,
+    matrix: 0.1,
+    seeds: 0.1,
+}
+_WITH_CURVES: dict[Callable[[AnalysisContext], tuple[list[Row], list[Row]]], float] = {
+    fixed_rates: 50.0,
+    calibration_rows: 10.0,
+    decisions: 5.0,
+}
+
+
 def evaluate(
     images: pl.DataFrame,
     labels: pl.DataFrame,
@@ -85,41 +108,67 @@ def evaluate(
 
     Raises InputError for all that `join` refuses, a patient in two splits, and H1 models without predictions.
     """
+    rng = generator(rng, where="evaluate")
     with threads.computing(), reporting(progress):
-        return _evaluate(
-            images,
-            labels,
-            predictions,
-            config,
-            rng=generator(rng, where="evaluate"),
-            tune=tune,
-            reads=reads,
-            models=models or {},
-            notes=notes,
-            protocol_hash=protocol_hash,
-        )
+        stages = advancing(_STAGES, list(_STAGES.values()))
+        next(stages)
+        given = _checked(images, labels, predictions, config, tune=tune, reads=reads, notes=notes)
+        joined = join(given.images, given.labels, given.predictions, config, reads=given.reads)
+        next(stages)
+        context, reading = _contexts(given, joined, config, models or {}, rng)
+        next(stages)
+        rows: list[Row] = []
+        curves: list[Row] = []
+        costs = [sum(_PLAIN.values()), sum(_WITH_CURVES.values()), 1.0, 0.0 if reading is None else 100.0]
+        groups = advancing(("plain", "with curves", "verdicts", "reads"), costs)
+        next(groups)
+        for analysis in advancing(_PLAIN, list(_PLAIN.values())):
+            rows += analysis(context)
+        next(groups)
+        for pair in advancing(_WITH_CURVES, list(_WITH_CURVES.values())):
+            made, points = pair(context)
+            rows, curves = rows + made, curves + points
+        next(groups)
+        made, verdicts = h1(context, protocol_hash=protocol_hash)
+        rows += made
+        next(groups)
+        if reading is not None:
+            made, points, claims = analyse_reads(reading, protocol_hash=protocol_hash)
+            rows, curves, verdicts = rows + made, curves + points, verdicts + claims
+        next(groups, None)
+        next(stages)
+        rows += _policies(given, joined, context, rng)
+        next(stages)
+        found = (means_of_one(rows), curves, verdicts)
+        evidence = _evidence(context, joined, reading, found, (given.notes, given.lost))
+        next(stages, None)
+    return evidence
 
 
-# Stages and their expected relative times, measured on two models, 14 findings and 5,000 images with 2,000 resamples.
-_STAGES = {"join": 3.0, "resamples": 10.0, "analyses": 80.0, "policies": 6.0, "tables": 1.0}
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tables:
+    """The tables that an evaluation was given, checked and in canonical form, and what was noted about them."""
+
+    images: pl.DataFrame
+    labels: pl.DataFrame
+    predictions: pl.DataFrame
+    tune: pl.DataFrame | None
+    reads: pl.DataFrame | None
+    notes: Sequence[tables.Note]
+    lost: Sequence[Dropped]
 
 
-def _evaluate(
+def _checked(
     images: pl.DataFrame,
     labels: pl.DataFrame,
     predictions: pl.DataFrame,
     config: EvaluationConfig,
     *,
-    rng: np.random.Generator,
     tune: pl.DataFrame | None,
     reads: pl.DataFrame | None,
-    models: Mapping[str, Mapping[str, Any]],
     notes: Sequence[tables.Note],
-    protocol_hash: str,
-) -> Evidence:
-    """The work of `evaluate`, stage by stage."""
-    stages = advancing(_STAGES, list(_STAGES.values()))
-    next(stages)
+) -> _Tables:
+    """The tables with canonical identifiers; the images of tuning predictions are marked as such."""
     found = list(notes)
     images = tables.check(images, "images", where="images", notes=found)
     labels = tables.check(labels, "labels", where="labels", notes=found, vocabulary=config.vocabulary)
@@ -130,53 +179,60 @@ def _evaluate(
     if tune is not None:
         key = "image_id" if "image_id" in tune.columns else "case_id"
         tune, lost = matched(tune, images, config.allowance("tune"), name="tune predictions", key=key)
-    images = _with_tune(images, tune)
     check_names(labels, config, reads=reads is not None)
-    joined = join(images, labels, predictions, config, reads=reads)
-    ground = panel(joined, policy=_policy(joined, config), finite=config.finite_population)
+    return _Tables(_with_tune(images, tune), labels, predictions, tune, reads, found, lost)
+
+
+def _contexts(
+    given: _Tables,
+    joined: Join,
+    config: EvaluationConfig,
+    models: Mapping[str, Mapping[str, Any]],
+    rng: np.random.Generator,
+) -> tuple[AnalysisContext, ReaderContext | None]:
+    """What the analyses of scores and of reads are given; None without reads."""
+    scores = build_scores(joined, policy=_policy(joined, config), finite=config.finite_population)
     half_rng, draw_rng = rng.spawn(2)
-    wanting = [r for r in ground.raters if not models.get(r, {}).get("operating_points")]
-    tuned = _tuning(images, labels, predictions if tune is None else tune, config, wanting)
-    half = half_of_patients(ground, rng=half_rng)
-    next(stages)
-    setting = _setting(ground, config, models, None if tuned is None else panel(tuned), half, draw_rng)
-    reading = read_setting(joined, setting, tuned, half, rng.spawn(1)[0])
-    next(stages)
-    rows, curves, verdicts = _analyses(setting, reading, protocol_hash)
-    next(stages)
-    rows += policies(
-        setting,
+    wanting = [r for r in scores.raters if not models.get(r, {}).get("operating_points")]
+    source = given.predictions if given.tune is None else given.tune
+    tuned = _tuning(given.images, given.labels, source, config, wanting)
+    half = half_of_patients(scores, rng=half_rng)
+    tuning = None if tuned is None else build_scores(tuned)
+    context = _analysis_context(scores, config, models, tuning, half, draw_rng)
+    return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
+
+
+def _policies(given: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:
+    """Rows under other label sources and other handling of uncertain labels."""
+    return policies(
+        context,
         joined,
-        labels=labels,
-        again=lambda changed: join(images, labels, predictions, changed),
-        policy=ground.policy,
+        labels=given.labels,
+        again=lambda changed: join(given.images, given.labels, given.predictions, changed),
+        policy=context.panel.policy,
         rng=rng.spawn(1)[0],
     )
-    next(stages)
-    evidence = _evidence(setting, joined, reading, (means_of_one(rows), curves, verdicts), (found, lost))
-    next(stages, None)
-    return evidence
 
 
 def _evidence(
-    setting: AnalysisContext,
+    context: AnalysisContext,
     joined: Join,
     reading: ReaderContext | None,
     made: tuple[list[Row], list[Row], list[Row]],
     read: tuple[Sequence[tables.Note], Sequence[Dropped]],
 ) -> Evidence:
     """The rows of all analyses as tables, with notes and accounts; `read` is what reading the tables found."""
-    (rows, curves, verdicts), ground, (notes, lost) = made, setting.panel, read
-    fitted = [f for f in setting.frozen.values() if f.origin == "half"]
+    (rows, curves, verdicts), ground, (notes, lost) = made, context.panel, read
+    fitted = [f for f in context.frozen.values() if f.origin == "half"]
     used = sorted({p for f in fitted for p in ground.patient[~f.tested]})
     return Evidence(
         estimates=estimates_frame(rows),
         verdicts=tables.check(pl.DataFrame(verdicts), "verdicts") if verdicts else tables.empty("verdicts"),
         curves=tables.check(pl.DataFrame(curves), "curves") if curves else tables.empty("curves"),
-        joined=joined_table(joined, setting, reading),
-        account=pl.concat([identifiers(notes), account_frame("join", lost), _account(joined, setting)]),
-        notes=_notes(setting) + (reading.words() if reading else ()),
-        opened=tuple(_opened(setting, rows)),
+        joined=joined_table(joined, context, reading),
+        account=pl.concat([identifiers(notes), account_frame("join", lost), _account(joined, context)]),
+        notes=_notes(context) + (reading.words() if reading else ()),
+        opened=tuple(_opened(context, rows)),
         tuning_patients=tuple(ground.patients[p] for p in used),
     )
 
@@ -265,7 +321,7 @@ def _tuning(
     return join(images, labels, mine, config, split="tune")
 
 
-def _setting(
+def _analysis_context(
     ground: ScoreMatrix,
     config: EvaluationConfig,
     models: Mapping[str, Mapping[str, Any]],
@@ -290,71 +346,24 @@ def _setting(
     return AnalysisContext(ground, config, raters, where, models, drawn, frozen, areas, replicates)
 
 
-# The analyses in order, with their expected relative times, measured as those of the stages.
-_PLAIN: dict[Callable[[AnalysisContext], list[Row]], float] = {
-    discrimination: 2.0,
-    macro_discrimination: 0.1,
-    operating: 2.0,
-    macro_operating: 2.0,
-    comparison: 2.0,
-    subgroups: 30.0,
-    drop: 0.1,
-    site_alone: 0.1,
-    matrix: 0.1,
-    seeds: 0.1,
-}
-_WITH_CURVES: dict[Callable[[AnalysisContext], tuple[list[Row], list[Row]]], float] = {
-    fixed_rates: 50.0,
-    calibration_rows: 10.0,
-    decisions: 5.0,
-}
-
-
-def _analyses(
-    setting: AnalysisContext, reading: ReaderContext | None, protocol_hash: str
-) -> tuple[list[Row], list[Row], list[Row]]:
-    """Every analysis in turn: rows of estimates, of curves and of verdicts."""
-    rows: list[Row] = []
-    curves: list[Row] = []
-    verdicts: list[Row] = []
-    costs = [sum(_PLAIN.values()), sum(_WITH_CURVES.values()), 1.0, 0.0 if reading is None else 100.0]
-    groups = advancing(("plain", "with curves", "verdicts", "reads"), costs)
-    next(groups)
-    for analysis in advancing(_PLAIN, list(_PLAIN.values())):
-        rows += analysis(setting)
-    next(groups)
-    for pair in advancing(_WITH_CURVES, list(_WITH_CURVES.values())):
-        made, points = pair(setting)
-        rows, curves = rows + made, curves + points
-    next(groups)
-    made, verdicts = h1(setting, protocol_hash=protocol_hash)
-    rows += made
-    next(groups)
-    if reading is not None:
-        made, points, claims = analyse_reads(reading, protocol_hash=protocol_hash)
-        rows, curves, verdicts = rows + made, curves + points, verdicts + claims
-    next(groups, None)
-    return rows, curves, verdicts
-
-
-def _account(joined: Join, setting: AnalysisContext) -> pl.DataFrame:
+def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
     """The join's account and, per subgroup column, the cases without a value in it."""
     lost = []
-    for name, column in setting.panel.groups.items():
+    for name, column in context.panel.groups.items():
         none = int((column.codes < 0).sum())
         if none:
-            lost.append(Dropped("cases", f"no value of {name}: in none of its groups", none))
+            lost.append(Dropped("cases", codes.note("group_missing", column=name), none))
     read = [joined.reads.account] if joined.reads is not None else []
     return pl.concat([joined.account, *read, account_frame("subgroups", lost)])
 
 
-def _notes(setting: AnalysisContext) -> tuple[str, ...]:
+def _notes(context: AnalysisContext) -> tuple[str, ...]:
     """What a reader must know beside the numbers."""
-    panel, config = setting.panel, setting.config
+    panel, config = context.panel, context.config
     said = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
-    said += [f"Thresholds of {r}: {f.words}." for r, f in setting.frozen.items()]
-    within = ", within sites" if setting.drawn.within_site else ""
-    within += ", within sampling strata" if setting.drawn.within_stratum else ""
+    said += [f"Thresholds of {r}: {f.words}." for r, f in context.frozen.items()]
+    within = ", within sites" if context.drawn.within_site else ""
+    within += ", within sampling strata" if context.drawn.within_stratum else ""
     said.append(
         f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for all "
         "analyses of these cases; reads and other label policies have their own."
@@ -372,9 +381,9 @@ def _notes(setting: AnalysisContext) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _opened(setting: AnalysisContext, rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _opened(context: AnalysisContext, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Which analyses looked at the truth of how many cases, with which raters."""
     names = dict.fromkeys(r["analysis"] for r in rows)
     return [
-        {"analysis": name, "models": list(setting.panel.raters), "cases": len(setting.panel.case_id)} for name in names
+        {"analysis": name, "models": list(context.panel.raters), "cases": len(context.panel.case_id)} for name in names
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from overread import ledger, runs, tables
+from overread import codes, ledger, runs, tables
 from overread.errors import InputError, did_you_mean
 from overread.evaluation import EvaluationConfig
 from overread.evaluation.join import layouts
@@ -92,9 +92,9 @@ def account_of_files(understood: Sequence[tuple[Any, layouts.Read]]) -> pl.DataF
     """What was left out or changed when the files were read, each row with the name of its file."""
     rows: dict[tuple[str, str], Dropped] = {}
     for file, read in understood:
-        unused = Dropped("columns", "not used", len(read.unused), "; ".join(read.unused[:5]))
+        unused = Dropped("columns", codes.note("columns_not_used"), len(read.unused), "; ".join(read.unused[:5]))
         for row in (*read.dropped, *([unused] if read.unused else [])):
-            reason = f"{file.name}: {row.reason}"
+            reason = codes.note("reason_of_file", file=file.name, reason=str(row.reason))
             before = rows.get((row.unit, reason))  # files of one name in two folders: counted together
             rows[row.unit, reason] = replace(row, reason=reason, count=row.count + (before.count if before else 0))
     return account_frame(TABLES, list(rows.values()))

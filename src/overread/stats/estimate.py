@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import floor, isfinite, isnan, log10, nan
 
+from overread import codes
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Estimate:
@@ -12,10 +14,10 @@ class Estimate:
 
     `name` is the quantity, `confidence` the level of the interval; the name is no part of a comparison.
 
-    >>> Estimate(0.8379, 0.8321, 0.8436, method="DeLong", name="AUC")
+    >>> Estimate(0.8379, 0.8321, 0.8436, method=codes.method("delong"), name="AUC")
     AUC 0.838 (95% CI 0.832 to 0.844)
-    >>> Estimate(nan, note="one class only", name="AUC")
-    AUC not estimable: one class only
+    >>> Estimate(nan, note=codes.note("one_class", outcome="present", n=12), name="AUC")
+    AUC NaN (NE: all cases (n = 12) had the finding present)
     """
 
     value: float
@@ -23,8 +25,8 @@ class Estimate:
     high: float = nan
     se: float = nan
     p: float = nan
-    method: str = ""
-    note: str = ""
+    method: codes.Text = codes.NONE
+    note: codes.Text = codes.NONE
     name: str = field(default="", compare=False)
     confidence: float = 0.95
 
@@ -43,7 +45,7 @@ def written(estimate: Estimate) -> str:
     """
     head, note = f"{estimate.name} " if estimate.name else "", str(estimate.note)
     if isnan(estimate.value):
-        return f"{head}not estimable" + (f": {note}" if note else "")
+        return f"{head}NaN" + (f" ({note})" if note else "")
     places = decimals(estimate.value, estimate.low, estimate.high)
     shown = f"{head}{estimate.value:.{places}f}"
     if not (isnan(estimate.low) and isnan(estimate.high)):

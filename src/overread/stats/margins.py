@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import isnan, nan
 
+from overread import codes
 from overread.errors import InputError, did_you_mean
 from overread.stats.estimate import Estimate
 from overread.stats.quantiles import critical, upper
@@ -45,14 +46,16 @@ def with_test(raw: Estimate, df: float, *, margin: float | None, kind: str, conf
     0.000233
     """
     difference, se, method = raw.value, raw.se, raw.method
-    if margin is not None:
-        method += f"; {kind} with margin {margin:g}"
+    if margin is not None and kind == "equivalence":
+        method = codes.methods(method, codes.method("equivalence", margin=margin))
+    elif margin is not None:
+        method = codes.methods(method, codes.method("non_inferiority", margin=margin))
     if isnan(se):
         return replace(raw, method=method)
     if se == 0:
         p = 1.0 if difference == 0 and kind == "difference" else nan
-        note = "the difference has no variance: zero-width interval" + ("" if p == 1.0 else ", no test")
-        note = f"{raw.note}; {note}" if raw.note else note
+        untested = None if p == 1.0 else codes.note("no_test")
+        note = codes.notes(raw.note, codes.note("zero_variance"), untested)
         return replace(raw, low=difference, high=difference, p=p, method=method, note=note)
     half = critical(confidence, df) * se
     if margin is None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, group_codes, weight_array
 
@@ -27,7 +28,7 @@ class Sampling:
     weights: Floats | None
     patient: Codes | None  # (n_cases,) codes 0 … n_patients-1
     stratum: Codes | None  # (n_patients,) codes 0 … n_strata-1
-    note: str = ""  # reason why there is no variance, or ""
+    note: codes.Text = codes.NONE  # reason why there is no variance, or ""
     undrawn: Floats | None = None  # (n_strata,) or (1,), see `undrawn`; None = sample of an infinite population
 
     @property
@@ -36,13 +37,15 @@ class Sampling:
         return self.weights is None and self.patient is None and self.stratum is None
 
     @property
-    def words(self) -> str:
+    def words(self) -> codes.Text:
         """Name of the variance estimator, for the method of an estimate."""
-        parts = ["linearised variance"]
-        parts += ["clustered by patient"] if self.patient is not None else []
-        parts += ["weighted"] if self.weights is not None else []
-        parts += ["patients within strata"] if self.stratum is not None else []
-        return ", ".join(parts + (["finite population"] if self.undrawn is not None else []))
+        return codes.methods(
+            codes.method("linearised"),
+            codes.method("clustered_by_patient") if self.patient is not None else None,
+            codes.method("weighted") if self.weights is not None else None,
+            codes.method("strata") if self.stratum is not None else None,
+            codes.method("finite_population") if self.undrawn is not None else None,
+        )
 
     @property
     def census(self) -> bool:
@@ -173,7 +176,7 @@ def sampling(
     alone = int(
         ((np.bincount(stratum, minlength=n_strata) == 1) & (True if share_undrawn is None else share_undrawn > 0)).sum()
     )
-    note = f"{alone} strata with one patient: the variance is undefined" if alone else ""
+    note = codes.note("single_patient_strata", n=alone) if alone else codes.NONE
     return Sampling(n_cases, n_patients, weight, patient, stratum, note, share_undrawn)
 
 

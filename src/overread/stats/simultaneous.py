@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import chdtr, chdtrc, gammaln, ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Floats, check_confidence, score_array
 from overread.stats.estimate import Estimate
@@ -108,17 +109,17 @@ def largest_gap(values: ArrayLike, covariance: ArrayLike, *, confidence: float =
     check_confidence(confidence, where=where)
     value, joint = _checked(values, covariance, where)
     best, worst = int(np.argmax(value)), value.size - 1 - int(np.argmin(value[::-1]))
-    method = f"best minus worst of {value.size}, simultaneous over all pairs (largest |t|)"
+    method = codes.method("max_t", groups=value.size)
     difference, error = _pairs(value, joint)
     if not error.any():
-        none = Estimate(float(difference.max()), method=method, note="no spread is seen: no interval")
+        none = Estimate(float(difference.max()), method=method, note=codes.note("zero_variance_no_ci"))
         return LargestGap(none, best, worst, nan, nan, 0)
     critical = max_t_quantile(joint, confidence=confidence)
     chi_square, df = _equality(value, joint)
     p = float(chdtrc(df, chi_square)) if not isnan(chi_square) else nan
     low = max(0.0, float((difference - critical * error).max()))
     high = float((difference + critical * error).max())
-    note = "" if df == value.size - 1 else "some differences show no spread"
+    note = codes.NONE if df == value.size - 1 else codes.note("some_zero_variance")
     gap = Estimate(float(difference.max()), low, high, p=p, method=method, note=note)
     return LargestGap(gap, best, worst, critical, chi_square, df)
 

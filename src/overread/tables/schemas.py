@@ -145,7 +145,9 @@ class Estimates(dy.Schema):
     n_readers = dy.Int64(nullable=True)
     confidence = dy.Float64(nullable=True)
     method = dy.String(nullable=True)
+    method_code = dy.String(nullable=True)
     note = dy.String(nullable=True)
+    note_codes = dy.String(nullable=True)
 
 
 class Verdicts(dy.Schema):
@@ -205,6 +207,7 @@ class Account(dy.Schema):
     stage = dy.String(primary_key=True)
     unit = dy.String(primary_key=True)
     reason = dy.String(primary_key=True)
+    reason_code = dy.String(nullable=True)
     count = dy.Int64(nullable=False, min=0)
     examples = dy.String(nullable=True)
 

@@ -8,14 +8,14 @@ from overread.evaluation.context.auc_terms import (
     Cases,
     area,
     auc_estimate,
-    chosen,
     combined,
     linear_estimate,
     mean_terms,
+    select,
 )
 from overread.evaluation.context.estimate_rows import Counts
-from overread.evaluation.context.patient_draws import Spot, auc_replicates, draws
-from overread.evaluation.context.score_matrix import NONE, panel
+from overread.evaluation.context.patient_draws import RaterCases, auc_replicates, draws
+from overread.evaluation.context.score_matrix import NONE, build_scores
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.matching import join
 from overread.stats import roc
@@ -23,7 +23,7 @@ from overread.stats import roc
 
 def study(made, **plan):
     m = made(**plan)
-    return panel(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    return build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
 
 
 def everything(p):
@@ -60,7 +60,7 @@ def test_areas_of_different_patients_add_their_variances(made):
 def test_pairs_within_strata_are_respected(made):
     m = made()
     images = m.images.with_columns(pairs_within=np.array(["x", "y", "x"]).repeat(80))
-    p = panel(join(images, m.labels, m.predictions, EvaluationConfig()))
+    p = build_scores(join(images, m.labels, m.predictions, EvaluationConfig()))
     one = area(p, "acme", "edema", everything(p))
     y, s = p.truths("edema") == 1, p.scores("acme", "edema")
     reference = roc.stratified_auc(y, s, p.pairs.codes, cluster=p.patient)
@@ -76,7 +76,7 @@ def test_the_error_of_a_mean_over_findings_is_that_of_the_bootstrap(made):
     areas = [area(p, "acme", f, everything(p)) for f in p.findings]
     value, se = combined(mean_terms(areas), p.n_patients)
     drawn = draws(p, rng=np.random.default_rng(3), replicates=2000)
-    mean = auc_replicates(p, drawn, [Spot("acme", f, everything(p)) for f in p.findings]).mean(axis=1)
+    mean = auc_replicates(p, drawn, [RaterCases("acme", f, everything(p)) for f in p.findings]).mean(axis=1)
     assert value == pytest.approx(np.mean([a.value for a in areas]))
     assert se == pytest.approx(mean.std(ddof=1), rel=0.08)
 
@@ -86,7 +86,7 @@ def test_one_class_is_nan_with_a_note(made):
     present = p.truths("edema") == 1
     one = area(p, "acme", "edema", present)
     assert np.isnan(one.value)
-    assert "an AUC needs both classes" in one.note
+    assert one.note.codes[0].name == "one_class"
 
 
 def test_no_terms_are_nan_and_not_zero():
@@ -94,7 +94,7 @@ def test_no_terms_are_nan_and_not_zero():
 
 
 @pytest.mark.parametrize(
-    ("patients", "method", "interval"), [(60, "Wald", True), (30, "logit, t", True), (8, "", False)]
+    ("patients", "method", "interval"), [(60, "Wald", True), (30, "logit scale, t", True), (8, "", False)]
 )
 def test_the_interval_follows_the_number_of_patients(patients, method, interval):
     rng = np.random.default_rng(patients)
@@ -106,7 +106,7 @@ def test_the_interval_follows_the_number_of_patients(patients, method, interval)
     assert method in made.method
     assert np.isfinite(made.low) == interval
     if not interval:
-        assert f"8 patients with the finding and 192 without it, and at least {FEWEST}" in made.note
+        assert f"8 patients with the finding and 192 without it (at least {FEWEST}" in made.note
 
 
 def chosen_cases(y, score):
@@ -116,4 +116,4 @@ def chosen_cases(y, score):
 def test_strata_are_off_where_none_is_stated(made):
     p = study(made)
     assert (p.pairs.codes == NONE).all()
-    assert chosen(p, "acme", "edema", everything(p)).pairs is None
+    assert select(p, "acme", "edema", everything(p)).pairs is None

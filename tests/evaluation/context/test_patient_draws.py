@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from overread.evaluation.context.patient_draws import Draws, Spot, auc_replicates, draws, rate_replicates, totals, whole
-from overread.evaluation.context.score_matrix import panel
+from overread.evaluation.context.patient_draws import (
+    Draws,
+    RaterCases,
+    auc_replicates,
+    draws,
+    original_sample,
+    rate_replicates,
+    totals,
+)
+from overread.evaluation.context.score_matrix import build_scores
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.matching import join
 from overread.stats import rates, roc
@@ -15,7 +23,7 @@ def ground(made):
     m = made(sites={"a": 40, "b": 30}, per_patient=2)
     strata = np.array(["x", "y"])[np.arange(m.images.height) // 7 % 2]
     images = m.images.with_columns(pairs_within=np.where(m.images["site"].to_numpy() == "a", strata, None))
-    return panel(join(images, m.labels, m.predictions, EvaluationConfig()))
+    return build_scores(join(images, m.labels, m.predictions, EvaluationConfig()))
 
 
 def written_out(counts, patient):
@@ -25,7 +33,7 @@ def written_out(counts, patient):
 def test_auc_replicates_with_and_without_strata(ground):
     p = ground
     drawn = draws(p, rng=np.random.default_rng(1), replicates=6)
-    spots = [Spot("acme", f, p.at([s])) for f in p.findings for s in ("a", "b")]
+    spots = [RaterCases("acme", f, p.at([s])) for f in p.findings for s in ("a", "b")]
     values = auc_replicates(p, drawn, spots)
     for r in range(6):
         index = written_out(drawn.counts[r], p.patient)
@@ -43,7 +51,7 @@ def test_auc_replicates_with_and_without_strata(ground):
 def test_rate_replicates_choose_the_threshold_again(ground, reverse):
     p = ground
     drawn = draws(p, rng=np.random.default_rng(2), replicates=5)
-    spots = [Spot("acme", "edema", p.at(["b"]))]
+    spots = [RaterCases("acme", "edema", p.at(["b"]))]
     values = rate_replicates(p, drawn, spots, [0.9, 0.6], kind="specificity" if reverse else "sensitivity")
     for r in range(5):
         index = written_out(drawn.counts[r], p.patient)
@@ -64,7 +72,7 @@ def test_patients_are_drawn_within_their_site(ground):
 def test_a_patient_of_two_sites_is_drawn_whole(made):
     m = made(sites={"a": 30, "b": 30})
     images = m.images.with_columns(patient_id=m.images["patient_id"].str.replace("b-1$", "a-1"))
-    p = panel(join(images, m.labels, m.predictions, EvaluationConfig()))
+    p = build_scores(join(images, m.labels, m.predictions, EvaluationConfig()))
     drawn = draws(p, rng=np.random.default_rng(4), replicates=20)
     assert not drawn.within_site
     assert drawn.counts.shape == (20, 59)
@@ -73,9 +81,9 @@ def test_a_patient_of_two_sites_is_drawn_whole(made):
 
 def test_the_whole_is_the_estimate_itself(ground):
     p = ground
-    spot = Spot("acme", "mass", p.at(["b"]))
+    spot = RaterCases("acme", "mass", p.at(["b"]))
     y, s = p.truths("mass")[spot.cases] == 1, p.scores("acme", "mass")[spot.cases]
-    assert auc_replicates(p, whole(p), [spot])[0, 0] == pytest.approx(roc.auc(y, s).value, abs=1e-12)
+    assert auc_replicates(p, original_sample(p), [spot])[0, 0] == pytest.approx(roc.auc(y, s).value, abs=1e-12)
 
 
 def test_totals_in_blocks_are_totals():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from overread.errors import InputError
-from overread.evaluation.context.score_matrix import panel
+from overread.evaluation.context.score_matrix import build_scores
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.context.thresholds import from_half, from_model, from_tune, half_of_patients
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -17,7 +17,7 @@ INSIDE = (Population("internal", ("a",)), Population("external:b", ("b",)))
 @pytest.fixture
 def ground(made):
     m = made(sites={"a": 100, "b": 40})
-    return panel(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    return build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
 
 
 def test_a_model_brings_its_thresholds(ground):
@@ -41,7 +41,7 @@ def test_the_half_that_fits_is_not_tested(ground):
     assert not fitted & tested
     assert len(fitted) == 50
     assert frozen.tested[ground.at(["b"])].all()
-    assert "half of the patients (50, drawn at random) and tested on the other 90" in frozen.words
+    assert "fitted in a random half of the patients (50) and evaluated in the other 90" in frozen.words
 
 
 def test_the_half_attains_what_its_threshold_was_chosen_for(ground):
@@ -67,23 +67,23 @@ def test_the_half_hangs_on_the_generator_alone(ground):
 
 def test_a_recalibration_needs_ten_patients_of_each_class(made):
     m = made(sites={"a": 12}, per_patient=1, prevalence=0.5)
-    p = panel(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    p = build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
     frozen = from_half(
         p, "acme", (Population("internal", ("a",)),), half_of_patients(p, rng=np.random.default_rng(0)), CONFIG
     )
     assert np.isnan(frozen.lines["edema"].slope)
-    assert "to fit it on, and 10 of each are needed" in frozen.lines["edema"].note
-    assert "coarse: fitted on" in frozen.thresholds["edema"]["spec80"].note
+    assert "without it (10 of each required)" in frozen.lines["edema"].note
+    assert "imprecise threshold: specificity" in frozen.thresholds["edema"]["spec80"].note
 
 
 @pytest.mark.slow
 def test_tune_must_hold_the_rater(made, ground):
     m = made(raters={"other": 1.0}, sites={"t": 50})
-    tune = panel(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    tune = build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
     with pytest.raises(InputError, match="predictions by 'acme'; found only by other"):
         from_tune(tune, "acme", ground, CONFIG)
     m = made(sites={"t": 50})
-    tune = panel(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    tune = build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
     frozen = from_tune(tune, "acme", ground, CONFIG)
     assert frozen.tested.all()
     assert np.isfinite(frozen.thresholds["edema"]["spec80"].value)

@@ -43,7 +43,7 @@ def test_every_score_stands_beside_its_truth():
 
 @pytest.mark.parametrize(
     ("policy", "truth", "said"),
-    [("ignore", None, "left out"), ("absent", False, "taken as absent"), ("present", True, "taken as present")],
+    [("ignore", None, "excluded"), ("absent", False, "taken as absent"), ("present", True, "taken as present")],
 )
 def test_uncertain_is_what_the_policy_says_and_is_counted(policy, truth, said):
     given = labels(("i1", "present"), ("i2", "absent"), ("i3", "uncertain"))
@@ -56,10 +56,10 @@ def test_uncertain_is_what_the_policy_says_and_is_counted(policy, truth, said):
 def test_nothing_stated_is_not_absent():
     made = join(images(), labels(("i1", "present"), ("i2", "absent")), predictions(), EvaluationConfig())
     assert made.scores["case_id"].to_list() == ["i1", "i2"]
-    assert reasons(made)["predictions", "the truth is not stated"] == 1
-    assert reasons(made)["cases", "no score with a stated truth"] == 1
+    assert reasons(made)["predictions", "without a label"] == 1
+    assert reasons(made)["cases", "no labelled score"] == 1
     assert made.account.filter(stage="unmatched").select("reason", "count", "examples").rows() == [
-        ("scored, but no truth is stated (33% of 3)", 1, "i3")
+        ("scored, but not labelled (33% of 3)", 1, "i3")
     ]
 
 
@@ -83,7 +83,7 @@ def test_the_named_source_decides_and_the_other_is_counted():
     given = pl.concat([labels(), labels(("i1", "absent", "nlp"))])
     made = join(images(), given, predictions(), EvaluationConfig(reference="expert"))
     assert made.scores.filter(case_id="i1")["truth"].item() is True
-    assert reasons(made)["labels", "source 'nlp' is not the reference"] == 1
+    assert reasons(made)["labels", "source 'nlp' is not the reference standard"] == 1
 
 
 def test_several_sources_named_must_not_state_the_same():
@@ -162,7 +162,7 @@ def test_the_images_of_a_case_become_one_score(how, score):
     given = labels(("c1", "present"), ("c2", "absent"))
     made = join(frame, given, predictions(), EvaluationConfig(case_score=how))
     assert made.scores.filter(case_id="c1")["score"].item() == pytest.approx(score)
-    assert reasons(made)["cases", f"scores of several images made one: their {how}"] == 1
+    assert reasons(made)["cases", f"scores of several images combined by their {how}"] == 1
     assert made.several_images
 
 
@@ -199,7 +199,7 @@ def test_shifted_predictions_are_another_analysis():
     given = pl.concat([predictions().with_columns(pl.lit("none").alias("shift")), shifted], how="diagonal")
     made = join(images(), labels(), given, EvaluationConfig())
     assert made.scores.height == 3
-    assert reasons(made)["predictions", "of shifted images: another analysis"] == 1
+    assert reasons(made)["predictions", "of shifted images: not evaluated here"] == 1
 
 
 def test_labels_of_cases_that_are_no_images_are_counted():

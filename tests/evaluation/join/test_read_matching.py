@@ -130,16 +130,19 @@ def test_what_is_left_out_is_counted():
     ]
     made = account(study(reads, missing_allowed={"reads": 0.2}))
     assert made["reads", "reads: not in the images table (20% of 5)"] == 1
-    assert made["reads", "a further reading of a case by the same reader: a read of its own, but no second vote"] == 1
+    assert made["reads", "a further reading of a case by the same reader: counted as a read, but not as a vote"] == 1
     assert made["findings", "read, but not scored by any model: agreement among readers only"] == 1
-    assert made["reads", "pneumothorax: uncertain calls, taken as absent (the other ways stand beside it)"] == 1
+    assert made["reads", "pneumothorax: uncertain calls, taken as absent (alternatives are shown beside it)"] == 1
     assert made["cases", "without a read"] == 4
-    assert made["cases", "pneumothorax: a tie of the vote, left out"] == 1
-    assert made["cases", "pneumothorax: the majority is that of one vote"] == 1
-    assert made["cases", "pneumothorax: read, but the truth is not stated by majority"] == 1
-    assert made["cases", "fracture: read, but the truth is not stated by own"] == 1
-    assert made["reads", "pneumothorax: no other reader of the case, left out where judged by the others"] == 2
-    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, a point without interval"
+    assert made["cases", "pneumothorax: tied vote, excluded"] == 1
+    assert made["cases", "pneumothorax: the majority is a single vote"] == 1
+    assert made["cases", "pneumothorax: read, but not labelled by majority"] == 1
+    assert made["cases", "fracture: read, but not labelled by own"] == 1
+    assert (
+        made["reads", "pneumothorax: no other reader of the case, excluded from the comparison with the other readers"]
+        == 2
+    )
+    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, point without interval"
     assert made["readers", few] == 2
 
 
@@ -165,11 +168,11 @@ def test_labels_of_several_sources_and_an_unstated_part():
     made = study(reads, labels=labels, reference="own", references=("panel", "own"), missing_allowed={"labels": 0.4})
     frame = made.reads.truths.frame.sort("reference", "case_id").select("reference", "case_id", "truth")
     assert frame.rows() == [("own", "c1", False), ("own", "c2", True), ("panel", "c2", True)]
-    assert account(made)["cases", "pneumothorax: read, but the truth is not stated by panel"] == 1
+    assert account(made)["cases", "pneumothorax: read, but not labelled by panel"] == 1
     lost = made.account.filter(stage="unmatched").select("unit", "reason", "count").rows()
     assert lost == [
         ("cases", "labels of source 'panel': not in the images table (33% of 3)", 1),
-        ("cases", "scored, but no truth is stated (67% of 6)", 4),
+        ("cases", "scored, but not labelled (67% of 6)", 4),
     ]
 
 

@@ -92,7 +92,7 @@ def test_smooth_calibration_is_that_of_the_statistics(study):
     assert f"{want.expected_if_calibrated:.4f}" in value["ici"]["note"]
     curve = e.curves.filter(curve="calibration_smooth", finding="mass", rater="other").sort("order")
     np.testing.assert_allclose(curve["y"], want.observed)
-    assert "patients with several cases" in value["spiegelhalter"]["note"]
+    assert "patients have several cases" in value["spiegelhalter"]["note"]
     assert np.isnan(value["hosmer_lemeshow"]["estimate"])
     error = calibration.ece(y, score, bins=15, cluster=patient)
     debiased = e.estimates.filter(finding="mass", rater="other", metric="ece_debiased")
@@ -107,7 +107,7 @@ def test_scores_that_only_rank_have_no_net_benefit_and_say_so(made):
     e = ev.evaluate(m.images, m.labels, ranks, EvaluationConfig(**QUICK), rng=np.random.default_rng(1))
     rows = e.estimates.filter(analysis="decision")
     assert rows["estimate"].is_nan().all()
-    assert rows["note"].unique().to_list() == ["the scores are not probabilities: they only rank"]
+    assert rows["note"].unique().to_list() == ["NE: the scores are not probabilities"]
     assert e.curves.filter(curve="net_benefit").is_empty()
 
 

@@ -132,7 +132,7 @@ def test_another_source_is_compared_on_the_cases_that_both_state(made):
     assert set(e["reference"]) == {"panel"}
     row = one(e, metric="auc", finding="edema")
     assert row["n_cases"] == 240
-    assert row["note"].endswith("on the 240 cases with a finding that expert states too")
+    assert row["note"].endswith("on the 240 cases that expert labels too")
     auc = {}
     for source in ("panel", "expert"):
         frame = m.predictions.filter(finding="edema").join(

@@ -94,9 +94,9 @@ def test_sampling_weights_reach_the_rates_and_are_said_where_they_have_no_place(
     assert value(e, metric="sensitivity", rater="acme", at=SPEC90, **of) == pytest.approx(2 / 8)
     assert value(e, metric="auc", rater="acme", **of) == pytest.approx(12 / 24)
     test = one(e, metric="sensitivity_difference", at=f"{SPEC90};test=u-statistic", contrast="rater:(readers)", **of)
-    assert "no place for the weights" in test["note"]
+    assert "no provision for sampling weights" in test["note"]
     agreement = one(e, analysis="agreement", metric="percent_agreement", rater="(readers)")
-    assert "weights of a stratified sample have no part" in agreement["note"]
+    assert "sampling weights are not used" in agreement["note"]
 
 
 def test_points_pooled_and_matched_by_hand(by_hand):
@@ -119,7 +119,7 @@ def test_points_pooled_and_matched_by_hand(by_hand):
     back = value(e, metric="specificity_at_sensitivity", rater="acme", at="sensitivity=readers", **of)
     assert back == pytest.approx(1 / 3)
     row = one(e, metric="sensitivity", rater="acme", at=SPEC90, **of)
-    assert "fitted on 30 patients whose cases nobody read, under own" in row["note"]
+    assert "fitted in 30 patients whose cases were not read, with own as reference standard" in row["note"]
     assert (row["subgroup"], row["level"], row["arm"], row["n_readers"]) == ("read", "unaided", "model", 2)
     assert (row["n_present"], row["n_absent"], row["n_patients"]) == (2, 2, 3)
 
@@ -138,13 +138,13 @@ def test_the_area_and_the_curve_weigh_a_case_by_its_reads(by_hand):
 def test_few_reads_are_a_point_without_an_interval(by_hand):
     row = one(by_hand.estimates, analysis="readers", metric="sensitivity", rater="r0", reference="own")
     assert np.isnan(row["low"])
-    assert "no interval: 2 present and 2 absent reads, at least 10 of each needed" in row["note"]
+    assert "no CI: 2 present and 2 absent reads (at least 10 of each required)" in row["note"]
     below = one(by_hand.estimates, metric="readers_below_curve", at="cases=read", reference="own")
     assert np.isnan(below["estimate"])
     assert below["n_readers"] == 0
-    assert "not counted, fewer than 10 present or absent reads: 2 readers" in below["note"]
+    assert "excluded, fewer than 10 present or absent reads: 2 readers" in below["note"]
     pooled = one(by_hand.estimates, analysis="readers", metric="sensitivity", rater="(readers)", reference="own")
-    assert "no interval: 1 patient of a class" in pooled["note"]
+    assert "no CI: 1 patient in the smaller class" in pooled["note"]
 
 
 def test_against_the_majority_of_the_others_by_hand(by_hand):
@@ -399,7 +399,7 @@ def test_graded_reads_alone_give_areas_and_no_rates(reader_study):
     mean = one(rows, metric="auc", rater="(readers)", at="test=obuchowski-rockette")
     assert mean["estimate"] == pytest.approx(np.mean([roc.auc(y, s).value for s in table]))
     said = dict(e.account.select("reason", "count").rows())
-    assert said["scores without a call: no part in sensitivity, specificity and agreement"] == 6 * len(cases)
+    assert said["scores without a call: not used in sensitivity, specificity and agreement"] == 6 * len(cases)
 
 
 def test_calls_are_compared_by_u_statistics(reader_study):
@@ -466,7 +466,7 @@ def test_a_reader_s_point_has_the_interval_of_the_library(reader_study):
         (made.sensitivity.value, made.sensitivity.low, made.sensitivity.high)
     )
     assert row["population"] == "all"
-    assert "cases of 2 sites together" in row["note"]
+    assert "cases of 2 sites pooled" in row["note"]
 
 
 def test_uncertain_calls_stand_side_by_side(reader_study):
@@ -550,7 +550,7 @@ def test_thresholds_of_a_model_are_its_own(reader_study):
     y, score = _truth(reader_study, "edema", cases), _score(reader_study, cases, "edema")
     row = _model_row(e)
     assert row["estimate"] == pytest.approx((score[y] >= 0.55).mean())
-    assert "threshold 0.55; threshold frozen with the model" in row["note"]
+    assert "threshold 0.55; threshold stored with the model" in row["note"]
 
 
 def test_thresholds_from_tuning_cases(reader_study):
@@ -574,7 +574,7 @@ def test_where_every_patient_was_read_half_of_them_are_spent_on_thresholds(reade
     subset = dict.fromkeys(("labels", "reads", "predictions"), 1.0)
     e = _edema(reader_study, images, external_sites=(), missing_allowed=subset)
     row = _model_row(e)
-    assert "drawn at random, for too few have cases that nobody read" in row["note"]
+    assert "randomly chosen patients, as too few had unread cases" in row["note"]
     assert row["n_patients"] == 100
     whole = one(e.estimates, analysis="readers", metric="sensitivity", rater="(readers)", reference="panel")
     assert whole["n_patients"] == 200
@@ -640,13 +640,13 @@ def test_a_reader_without_reads_in_an_arm_is_named(reader_study):
     e = evidence.estimates
     row = one(e, analysis="readers", metric="sensitivity", rater="r5", arm="aided:score", reference="panel")
     assert np.isnan(row["estimate"])
-    assert row["note"] == "no reads in arm aided:score"
+    assert row["note"] == "NE: no reads in arm aided:score"
     said = dict(evidence.account.select("reason", "count").rows())
     assert said["no read in arm aided:score"] == 1
     area = one(e, metric="auc_difference", rater="(readers)", contrast="arm:unaided", at="test=obuchowski-rockette")
     assert np.isnan(area["estimate"])
     assert "not every reader read every case in both arms" in area["note"]
-    assert "readers with reads in one of the arms only: r5" in area["note"]
+    assert "readers with reads in only one of the arms: r5" in area["note"]
     assert np.isfinite(
         value(e, metric="sensitivity_difference", rater="(readers)", contrast="arm:unaided", at="test=u-statistic")
     )

@@ -124,7 +124,7 @@ def test_the_mean_is_over_the_same_findings_in_every_group(made):
     old = one(e, metric="auc", finding="(mean)", subgroup="age_band", level="90+")
     assert np.isnan(old["estimate"])
     assert old["note"] == "fewer than half of the findings are evaluable in this group, 0 of 3"
-    assert "left out 90+: fewer than half" in one(e, metric="gap_auc", finding="(mean)", subgroup="age_band")["note"]
+    assert "90+ excluded (fewer than half" in one(e, metric="gap_auc", finding="(mean)", subgroup="age_band")["note"]
 
 
 def test_groups_too_small_say_their_counts_and_are_left_out(made):
@@ -137,15 +137,15 @@ def test_groups_too_small_say_their_counts_and_are_left_out(made):
     part = cases(m).filter(pl.col("patient_id").is_in([f"-{i}" for i in range(8)]))
     ill, well = (part.filter(truth=t)["patient_id"].n_unique() for t in (True, False))
     assert np.isnan(row["estimate"])
-    assert row["note"] == f"too few: {ill} patients with the finding and {well} without it (20 and 20 needed)"
+    assert row["note"] == f"too few patients: {ill} with the finding and {well} without it (20 and 20 required)"
     assert row["n_patients"] == 8
     gap = one(e, metric="gap_auc", finding="edema")
-    assert f"left out new: {ill} patients with the finding and {well} without it" in gap["note"]
+    assert f"new excluded (too few patients: {ill} with the finding and {well} without it" in gap["note"]
     assert "between 2 groups: a, b" in gap["note"]
     rate = one(e, metric="sensitivity", at=SPEC90, finding="edema", level="new")
     assert np.isnan(rate["estimate"])
-    assert rate["note"].startswith("too few: ")
-    assert "with the finding (20 needed)" in rate["note"]
+    assert rate["note"].startswith("too few patients: ")
+    assert "with the finding (20 required)" in rate["note"]
 
 
 def test_gaps_of_two_groups_are_the_tests_one_knows(single):
@@ -203,7 +203,7 @@ def test_several_sites_are_compared_within(made):
     expected = roc.stratified_auc(part["truth"], score, part["site"], cluster=part["patient_id"].to_numpy())
     row = one(e, analysis="subgroups", metric="auc", finding="edema", level="F")
     assert (row["estimate"], row["low"]) == pytest.approx((expected.value, expected.low))
-    assert "pairs within strata" in row["method"]
+    assert "pairs_within_strata" in row["method_code"]
 
 
 def frozen(**thresholds):

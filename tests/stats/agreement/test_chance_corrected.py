@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.agreement import fleiss_kappa, gwet_ac, percent_agreement
 
@@ -68,7 +69,7 @@ def test_as_the_slow_twin(rows, name):
         e = function(rows, weights=name)
         if len({v for row in rows for v in row if v == v}) == 1:
             assert isnan(e.value)
-            assert "one category only" in e.note
+            assert "only one category" in e.note
         else:
             assert e.value == pytest.approx((percent - chance) / (1 - chance), rel=1e-9, abs=1e-12)
 
@@ -125,14 +126,14 @@ def test_single_reads_widen_gwet_s_error_and_are_said():
     alone[60:, 0] = 1
     e = percent_agreement(alone)
     assert e.value == pytest.approx(percent_agreement(ratings).value)
-    assert "60 cases with one read (Gwet's error counts these as without agreement and is too large" in e.note
+    assert "60 cases with a single read; Gwet's standard error counts these as without agreement" in e.note
     drawn = percent_agreement(alone, rng=np.random.default_rng(5))
     assert drawn.se == pytest.approx(percent_agreement(ratings).se, rel=0.1)
     assert e.se > 1.5 * drawn.se
-    assert drawn.note == "60 cases with one read"
+    assert drawn.note == codes.note("single_reads", n=60)
     by_patient = percent_agreement(alone, cluster=np.arange(120))  # a ratio over patients: nothing to warn of
     assert by_patient.se == pytest.approx(percent_agreement(ratings).se, rel=0.02)
-    assert by_patient.note == "60 cases with one read"
+    assert by_patient.note == codes.note("single_reads", n=60)
 
 
 def test_all_readers_always_agree():
@@ -144,14 +145,14 @@ def test_all_readers_always_agree():
             assert e.note
     rare = gwet_ac([[0, 0], [0, 0], [0, 0]], categories=[0, 1])
     assert (rare.value, rare.low, rare.high) == (1, 1, 1)
-    assert "understates" in rare.note
+    assert "understated" in rare.note
 
 
 def test_resamples_without_a_value_are_counted():
     e = fleiss_kappa([[0, 0], [0, 0], [0, 0], [1, 1]], rng=np.random.default_rng(7))
     assert isnan(e.low)
-    assert "replicates undefined, more than 1 %: no interval" in e.note
-    assert e.method == "bootstrap, percentile, 2000 replicates of cases"
+    assert "more than 1% of the bootstrap samples undefined" in e.note
+    assert e.method == "percentile bootstrap, 2,000 samples, cases resampled"
 
 
 def test_rare_category_pulls_kappa_down_and_not_ac1():
@@ -163,8 +164,8 @@ def test_rare_category_pulls_kappa_down_and_not_ac1():
 
 def test_who_was_left_out_is_said():
     e = gwet_ac([[0, 0, nan], [1, 0, nan], [nan] * 3])
-    assert e.note == "1 case without a read left out; 1 reader without a read left out"
-    assert "one case or patient: no interval" in percent_agreement([[0, 1]]).note
+    assert e.note == "1 case without a read excluded; 1 reader without a read excluded"
+    assert "only one case or patient" in percent_agreement([[0, 1]]).note
     assert "no case has two reads" in fleiss_kappa([[0], [1]]).note
 
 

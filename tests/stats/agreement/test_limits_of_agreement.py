@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.agreement import bland_altman
 
@@ -43,7 +44,7 @@ def test_bias_is_the_paired_t_test_and_swapping_changes_signs(pairs):
     if r.sd > 1e-9:
         assert r.bias.p == pytest.approx(ttest_rel(a, b).pvalue, rel=1e-9)
     else:
-        assert "understates" in r.bias.note
+        assert "understated" in r.bias.note
 
 
 @settings(max_examples=40, deadline=None)
@@ -84,7 +85,7 @@ def test_by_patient_linearised_error_is_the_jackknife_s():
 
 def test_missing_measurements_are_counted():
     r = bland_altman([1, 2, nan, 4, 5], [1, nan, 3, 5, 7])
-    assert (r.n_cases, r.note) == (3, "2 cases without both measurements left out")
+    assert (r.n_cases, r.note) == (3, codes.note("cases_left_out", n=2, why="without both measurements"))
     assert r.bias.value == pytest.approx(-1)
 
 
@@ -95,11 +96,11 @@ def test_too_few_or_the_same_is_said():
     assert isnan(bland_altman([nan], [1]).bias.value)
     same = bland_altman([1, 2, 4], [1, 2, 4])
     assert (same.bias.low, same.bias.high, same.concordance.value) == (0, 0, 1)
-    assert "understates" in same.lower.note
-    assert "no interval" in same.concordance.note
+    assert "understated" in same.lower.note
+    assert "no CI" in same.concordance.note
     alone = bland_altman([1, 2, 4], [1, 3, 4], cluster=["p", "p", "p"])
     assert isnan(alone.bias.low)
-    assert "one patient: no interval" in alone.bias.note
+    assert "only one case or patient" in alone.bias.note
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def test_codes_counts_and_account_by_hand():
     assert made.values.tolist() == [1, 3, 7]
     assert made.codes.tolist() == [[0, 1, -1], [1, 1, 2]]
     assert made.counts.tolist() == [[1, 1, 0], [0, 2, 1]]
-    assert made.note == "2 cases with fewer than two reads left out; 1 reader without a read left out"
+    assert made.note == "2 cases with fewer than two reads excluded; 1 reader without a read excluded"
     assert not made.complete_pair
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.calibration.logistic_calibration import calibration_line, hosmer_lemeshow, spiegelhalter
 
@@ -61,7 +62,7 @@ def test_calibration_line_equals_glm(case):
     assert (got.intercept.value, got.slope.value) == pytest.approx(
         (want["val_prob"]["Intercept"], want["val_prob"]["Slope"]), rel=1e-5
     )
-    assert ("left out" in got.slope.note) == (case["id"] == "edges_0_1")
+    assert ("excluded" in got.slope.note) == (case["id"] == "edges_0_1")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
@@ -107,12 +108,12 @@ def test_tests_by_hand():
 @pytest.mark.parametrize(
     ("y", "p", "words"),
     [
-        ([1, 1, 1], [0.2, 0.4, 0.9], "all 3 cases have the finding present"),
+        ([1, 1, 1], [0.2, 0.4, 0.9], "all cases (n = 3) had the finding present"),
         ([0, 0], [0.2, 0.4], "absent"),
         ([], [], "no cases"),
-        ([0, 0, 1, 1], [0.1, 0.2, 0.2, 0.9], "separated"),
-        ([1, 1, 0, 0], [0.1, 0.2, 0.3, 0.9], "separated"),
-        ([0, 1, 0, 1], [0.3, 0.3, 0.3, 0.3], "the same"),
+        ([0, 0, 1, 1], [0.1, 0.2, 0.2, 0.9], "separate the classes"),
+        ([1, 1, 0, 0], [0.1, 0.2, 0.3, 0.9], "separate the classes"),
+        ([0, 1, 0, 1], [0.3, 0.3, 0.3, 0.3], "all probabilities are equal"),
     ],
 )
 def test_what_has_no_line_is_nan_with_a_note(y, p, words):
@@ -132,7 +133,7 @@ def test_in_the_large_survives_separation():
 
 def test_probabilities_of_0_and_1_are_counted():
     line = calibration_line([0, 1, 0, 1, 1, 0], [0.0, 0.0, 0.3, 0.4, 1.0, 0.6])
-    assert line.slope.note == "probabilities of exactly 0 or 1 left out: 3, 1 of them wrong"
+    assert line.slope.note == codes.note("exact_probabilities", n=3, wrong=1)
 
 
 def test_no_test_where_there_is_none():

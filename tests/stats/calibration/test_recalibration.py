@@ -131,10 +131,13 @@ def test_separated_classes_need_platt():
     y, p = [0, 0, 1, 1], [0.1, 0.2, 0.7, 0.8]
     for method in ("logistic", "temperature"):
         assert isnan(recalibrate(y, p, method=method).slope)
-        assert "no finite estimate" in recalibrate(y, p, method=method).note
+        assert "slope NE" in recalibrate(y, p, method=method).note
         assert recalibrate(y, p, method=method, smoothed=True).slope > 0
-    assert "higher scores" in recalibrate([1, 1, 0, 1, 0, 0], [0.1, 0.2, 0.3, 0.5, 0.7, 0.8]).note
-    assert "0 or 1 left out of the fit: 2" in recalibrate([0, 1, 0, 1, 1, 0], [0, 0.4, 0.5, 0.6, 1, 0.7]).note
+    assert "negative slope" in recalibrate([1, 1, 0, 1, 0, 0], [0.1, 0.2, 0.3, 0.5, 0.7, 0.8]).note
+    assert (
+        "2 probabilities of exactly 0 or 1 excluded from the fit"
+        in recalibrate([0, 1, 0, 1, 1, 0], [0, 0.4, 0.5, 0.6, 1, 0.7]).note
+    )
 
 
 def test_bad_input_is_refused():
@@ -146,6 +149,8 @@ def test_bad_input_is_refused():
         recalibrate([0, 1], [0.2, 0.3], method="logistics")
     with pytest.raises(InputError, match="keys"):
         Recalibration.from_dict({"method": "logistic", "slop": 1})
+    with pytest.raises(InputError, match="codes of notes"):
+        Recalibration.from_dict({"method": "logistic", "scale": "score", "note": "the classes are separated"})
 
 
 @given(st.integers(0, 5000), st.floats(0.3, 3), st.floats(-1, 1))

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.calibration.logistic_calibration import brier, calibration_curve, ece
 from overread.stats.rates.proportions import clustered_proportion, wilson
@@ -93,17 +94,17 @@ def test_an_edge_up_to_rounding_is_an_edge():
 def test_what_cannot_be_computed_is_nan_with_a_note():
     empty = ece([], [])
     assert isnan(empty.ece.value)
-    assert empty.ece.note == "no cases"
+    assert empty.ece.note == codes.note("no_cases")
     assert isnan(brier([], []).brier.value)
     assert calibration_curve([], []).n.size == 0
     one = brier([1, 1], [0.5, 0.9])
     assert isnan(one.scaled.value)
-    assert one.scaled.note == "one class only"
+    assert one.scaled.note.codes[0].name == "one_class"
     assert one.brier.value == pytest.approx(0.13)
     calibrated = ece([0, 1] * 50, [0.5] * 100)
     assert calibrated.ece.value == 0.0
     assert isnan(calibrated.ece.low)
-    assert "perfect probabilities" in calibrated.ece.note
+    assert "perfect calibration" in calibrated.ece.note
     assert isnan(brier([0, 1], [0.2, 0.7], cluster=[1, 1]).brier.low)
 
 
@@ -329,7 +330,7 @@ def test_intervals_of_constant_and_perfect_scores_contain_the_estimate(cases, ki
 def test_a_score_of_one_half_has_one_brier_score_and_says_so():
     e = brier(np.arange(40) < 13, np.full(40, 0.5)).brier
     assert (e.value, e.low, e.high, e.se) == (0.25, 0.25, 0.25, 0.0)
-    assert "the zero-width interval understates the uncertainty" in e.note
+    assert "uncertainty is understated" in e.note
 
 
 def test_a_sum_of_weights_does_not_take_an_error_above_one():

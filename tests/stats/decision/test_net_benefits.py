@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.decision.net_benefits import compare_net_benefit, net_benefit
 
@@ -193,17 +194,17 @@ def test_properties(cases, levels):
 def test_what_cannot_be_computed_is_nan_with_a_note():
     empty = net_benefit([], [], [0.1, 0.2])
     assert np.isnan(empty.model).all()
-    assert empty.note == "no cases"
+    assert empty.note == codes.note("no_cases")
     one = net_benefit([0, 0, 0], [0.1, 0.2, 0.6], [0.5], prevalence=0.1)
     assert np.isnan((one.model[0], one.low[0], one.treat_all[0], one.prevalence)).all()
-    assert "all 3 cases have the finding absent" in one.note
+    assert one.note == codes.note("one_class", n=3, outcome="absent")
     absent = net_benefit([0, 0, 0, 0], [0.1, 0.2, 0.3, 0.6], [0.5])  # no present case is no reason: it is harm alone
     assert absent.model[0] == -0.25
     assert np.isnan(absent.standardized[0])
     lone = net_benefit([0, 1], [0.1, 0.9], [0.5], cluster=["a", "a"])
     assert lone.model[0] == 0.5
     assert np.isnan(lone.low[0])
-    assert lone.note == "one patient: no interval"
+    assert lone.note == codes.note("one_patient")
     assert np.isnan(net_benefit([0, 1], [0.1, 0.9], [0.0]).avoided[0])
     wald = net_benefit([0, 1, 0], [0.1, 0.2, 0.1], [0.5], interval="wald")
     assert (wald.model[0], wald.se[0]) == (0, 0)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 from math import inf, isnan
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overread import codes
 from overread.errors import InputError
 from overread.reporting.number_format import exact
 from overread.stats.rates import (
@@ -58,7 +58,7 @@ def test_by_hand():
     alone = threshold_at([0, 1], [2.0, 1.0], specificity=1.0)
     assert isnan(alone.threshold)
     assert (alone.sensitivity, alone.specificity) == (0.0, 1.0)
-    assert alone.note == "not attainable: 100.0% of the absent cases have the highest score, 2.0"
+    assert alone.note == codes.note("specificity_unattainable", share=1.0, score=2.0)
     assert threshold_at([0, 1], [2.0, 1.0], specificity=0.0).threshold == 1.0
 
 
@@ -70,13 +70,13 @@ def test_a_target_met_up_to_rounding_is_met():
 
 def test_one_class_is_nan_with_a_note():
     assert isnan(threshold_at([1, 1], [1, 2], specificity=0.9).threshold)
-    assert threshold_at([0, 0], [1, 2], sensitivity=0.9).note == "no case is present"
+    assert threshold_at([0, 0], [1, 2], sensitivity=0.9).note == codes.note("no_cases_of_class", outcome="present")
     half = threshold_at([0, 0], [1, 2], specificity=0.5)
-    assert (half.threshold, half.note) == (1.5, "one class only")
+    assert (half.threshold, half.note) == (1.5, codes.note("one_class", n=2, outcome="absent"))
     assert isnan(half.sensitivity)
     e = sensitivity_at_specificity([1, 1], [1, 2], 0.9, rng=np.random.default_rng(0))
     assert isnan(e.value)
-    assert "both classes" in e.note
+    assert "one_class" in [code.name for code in e.note.codes]
 
 
 def test_bad_targets_and_scores_are_refused():
@@ -176,8 +176,9 @@ def test_decisions_near_the_fixed_rate_have_a_value_and_no_interval():
     e = sensitivity_at_specificity(y, call, 0.9, rng=np.random.default_rng(1), replicates=1000)
     assert e.value == 0.8
     assert isnan(e.low)
-    found = re.match(r"(\d+) of 1000 replicates undefined \(.*ties leave no threshold.*\), more than 1 %", e.note)
-    assert 100 < int(found[1]) < 300
+    found = e.note.codes
+    assert [code.name for code in found] == ["undefined_samples", "undefined_rate", "many_undefined"]
+    assert 100 < found[0]["n"] < 300
     f = specificity_at_sensitivity(~y, -call, 0.9, rng=np.random.default_rng(1), replicates=1000)
     assert (f.value, isnan(f.low)) == (0.8, True)
 
@@ -200,7 +201,7 @@ def test_a_rate_that_is_not_attainable_is_missing_with_the_reason(score):
     ):
         assert isnan(e.value)
         assert isnan(e.low)
-        assert e.note.startswith("not attainable")
+        assert e.note.codes[0].name in ("specificity_unattainable", "sensitivity_unattainable")
 
 
 @pytest.mark.slow
@@ -227,7 +228,8 @@ def test_a_specificity_that_tied_scores_do_not_attain_has_no_threshold(score, sh
     score = np.array(score if share != "40.0%" else [1, 1, 0, 0, 0, 1, 1, 1, 1, 0], dtype=float)
     step = threshold_at(y, score, specificity=0.9)
     assert isnan(step.threshold)
-    assert step.note == f"not attainable: {share} of the absent cases have the highest score, {float(score.max())!r}"
+    assert step.note.codes[0]["score"] == score.max()
+    assert f"{share} of the cases without the finding have the highest score, {float(score.max())!r}" in step.note
     assert step.note == unattained(y, score, specificity=0.9)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.rates import operating_point
 from overread.stats.rates.proportions import clustered_proportion
@@ -61,7 +62,7 @@ def test_what_cannot_be_computed_is_nan_with_a_note():
         assert isnan(e.value)
         assert e.note
     assert o.specificity.value == 1.0
-    assert o.sensitivity.note == "no case is present"
+    assert o.sensitivity.note == codes.note("no_cases_of_class", outcome="present")
     perfect = operating_point([1, 1, 0, 0], [1, 1, 0, 0], prevalence=0.1)
     assert isnan(perfect.lr_positive.value)
     assert perfect.lr_negative.value == 0.0

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, chi2
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.rates import cochran_q, compare_predictive_values, mcnemar, mcnemar_p, paired_difference
 
@@ -89,13 +90,13 @@ def test_by_hand():
     assert [mcnemar_p(0, 0, method=m) for m in ("exact", "mid-p", "asymptotic")] == [1.0, 1.0, 1.0]
     e = mcnemar([1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 1])
     assert (e.sensitivity.value, e.specificity.value, e.accuracy.value) == pytest.approx((1 / 3, 1.0, 0.5))
-    assert e.sensitivity.note == "right only by A 1, only by B 0"
+    assert e.sensitivity.note == codes.note("discordant", only_a=1, only_b=0)
 
 
 def test_no_case_of_a_class_is_nan_with_a_note():
     for result in (mcnemar([1, 1], [1, 0], [0, 1]), paired_difference([1, 1], [1, 0], [0, 1])):
         assert isnan(result.specificity.value)
-        assert result.specificity.note == "no case is absent"
+        assert result.specificity.note == codes.note("no_cases_of_class", outcome="absent")
     assert isnan(compare_predictive_values([1, 0], [0, 0], [1, 0]).ppv.value)
     assert isnan(cochran_q([[1, 0], [1, 0]]).value)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.rates.operating_points import operating_point
 from overread.stats.rates.proportions import clustered_proportion, independent_difference, proportion, wilson
@@ -40,7 +41,7 @@ def test_no_trials_is_nan_with_a_note():
     e = proportion(0, 0)
     assert isnan(e.value)
     assert isnan(e.low)
-    assert e.note == "no trials"
+    assert e.note == codes.note("no_trials")
 
 
 @pytest.mark.parametrize(("x", "n"), [(3, 2), (-1, 2), (0.5, 2)])
@@ -126,7 +127,7 @@ def test_a_stratum_with_one_patient_has_no_variance():
     e = clustered_proportion([1, 0, 1], cluster=[0, 1, 2], strata=["x", "x", "y"])
     assert e.value == pytest.approx(2 / 3)
     assert isnan(e.low)
-    assert "one patient" in e.note
+    assert e.note == codes.note("single_patient_strata", n=1)
 
 
 @pytest.mark.parametrize("case", UNPAIRED, ids=lambda c: f"{c['x1']}of{c['n1']}-{c['x2']}of{c['n2']}")
@@ -187,4 +188,4 @@ def test_independent_cases_have_the_wilson_interval_of_their_number(hits):
 
 def test_two_cases_of_a_patient_keep_the_effective_size():
     made = clustered_proportion([1, 1, 0, 1, 0, 1], cluster=[1, 1, 2, 3, 4, 5])
-    assert made.method.startswith("Wilson at the effective n")
+    assert made.method.codes[0].name == "wilson_effective"

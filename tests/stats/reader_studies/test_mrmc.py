@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats import roc
 from overread.stats.reader_studies import mrmc
@@ -384,9 +385,9 @@ def test_one_arm_and_three_arms():
             three.arms[0].method,
         )
         assert np.isnan(one.difference.value)
-        assert one.difference.note == "one arm: nothing to compare"
+        assert one.difference.note == codes.note("one_arm")
         assert list(three.pairs) == [(0, 1), (0, 2), (1, 2)]
-        assert three.difference.note == "3 arms: see the pairs"
+        assert three.difference.note == codes.note("several_arms", n=3)
         assert not np.isnan(three.pairs[1, 2].p)
     assert np.isnan(three.f)
     assert "no joint test" in three.note
@@ -457,7 +458,7 @@ def test_wrong_values_and_words():
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_what_cannot_be_computed_is_nan_with_a_note(covariance):
     y, scores = crossed()
-    for truth, why in ((np.zeros(20, bool), "no case read has the finding present"), (np.ones(20, bool), "absent")):
+    for truth, why in ((np.zeros(20, bool), "no case had the finding present"), (np.ones(20, bool), "absent")):
         got = mrmc.compare_arms(truth, scores, covariance=covariance)
         assert np.isnan([got.difference.value, got.difference.se, got.difference.p, got.f]).all()
         assert why in got.difference.note
@@ -470,14 +471,14 @@ def test_what_cannot_be_computed_is_nan_with_a_note(covariance):
     one_reader = mrmc.compare_arms(y, scores[:, :1], covariance=covariance)
     assert not np.isnan(one_reader.difference.value)
     assert np.isnan([one_reader.difference.se, one_reader.difference.p]).all()
-    assert "one reader" in one_reader.difference.note or "no two reads" in one_reader.difference.note
+    assert "only one reader" in one_reader.difference.note or "no two reads" in one_reader.difference.note
     constant = mrmc.compare_arms(y, np.ones_like(scores), covariance=covariance)
     assert [constant.difference.value, constant.difference.low, constant.difference.high] == [0, 0, 0]
     assert np.isnan([constant.difference.p, constant.f, constant.p]).all()
-    assert "no variance" in constant.difference.note
+    assert "estimated variance is 0" in constant.difference.note
     same_arms = mrmc.compare_arms(y, np.stack((scores[0], scores[0])), covariance=covariance).difference
     assert [same_arms.value, same_arms.se] == pytest.approx([0, 0], abs=1e-12)
-    assert "no variance" in same_arms.note
+    assert "estimated variance is 0" in same_arms.note
 
 
 @pytest.mark.slow
@@ -524,10 +525,10 @@ def test_cases_that_nobody_read_and_readers_without_reads_are_counted():
     longer = np.concatenate((y, [True, False, True, False]))
     got = mrmc.compare_arms(longer, extended)
     same(got, mrmc.compare_arms(y, scores))
-    assert "4 cases that nobody read" in got.note
+    assert "4 cases without a read excluded" in got.note
     scores[:, 0, y] = np.nan
     loose = mrmc.compare_arms(y, scores, covariance="u-statistic")
-    assert "1 of 3 readers lack reads of a class" in loose.note
+    assert "1 of 3 readers lack reads" in loose.note
     assert np.isnan(loose.per_reader[0].arms[0].value)
     assert loose.difference.value == pytest.approx(mrmc.compare_arms(y, scores[:, 1:]).difference.value)
 
@@ -542,7 +543,7 @@ def test_a_negative_variance_is_said():
         variance = got.components.covariance
         if variance[0, 0] + variance[1, 1] - 2 * variance[0, 1] < -1e-12:
             assert np.isnan([got.difference.se, got.difference.low, got.difference.p]).all()
-            assert "came out negative" in got.difference.note
+            assert "negative variance estimate" in got.difference.note
             whole = mrmc.compare_arms(y, scores, covariance="unbiased")
             assert "negative variance components" in whole.note
             assert "cov2 - cov3" in whole.note
@@ -570,7 +571,7 @@ def test_calls_of_a_panel_with_few_reads_each():
         assert got.arms[0].value == pytest.approx(np.average(own[mask], weights=read[:, mask].sum(axis=0)))
         assert got.difference.value == pytest.approx(got.arms[0].value - got.arms[1].value)
         assert got.difference.low < got.difference.value < got.difference.high
-        assert "patients" in got.difference.method
+        assert "clustered by patient" in got.difference.method
         few = [r.arms[1].value for r in got.per_reader]
         expected = [np.nanmean(row[mask]) if (~np.isnan(row[mask])).any() else np.nan for row in right]
         np.testing.assert_allclose(few, expected)

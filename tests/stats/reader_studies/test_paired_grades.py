@@ -56,7 +56,7 @@ def test_by_hand():
     assert got.rank_biserial == (8.5 - 1.5) / 10
     # Walsh averages of 1, 2, 3, -1: -1 0 .5 1 1 1 1.5 2 2 2.5 3 -> ten of them: -1, 0, .5, 1, 1, 1.5, 2, 2, 2.5, 3
     assert got.shift.value == (1 + 1.5) / 2
-    assert "no 95% interval" in got.shift.note
+    assert "confidence level of 95%" in got.shift.note
     # With Pratt the zero has rank 1: 2.5, 4, 5 positive, 2.5 negative.
     pratt = signed_rank([4, 5, 3, 5, 4], [3, 3, 3, 2, 5], zeros="pratt")
     assert (pratt.w_plus, pratt.w_minus) == (11.5, 2.5)
@@ -204,11 +204,11 @@ def test_bad_input_is_said():
         trust_difference([1, 2], arm=["aided", "unaided"], reader=[1, 1], summary="median")
     nothing = signed_rank([1, 2], [1, 2])
     assert isnan(nothing.p)
-    assert "no difference" in nothing.note
+    assert "all differences are 0" in nothing.note
     assert isnan(sign_test([1.0], [1.0]).share.p)
     one = trust_difference([3, 4], arm=["unaided", "aided"], reader=[1, 1])
     assert isnan(one.mean.p)
-    assert "1 readers in both arms" in one.mean.note
+    assert "1 reader read in both arms" in one.mean.note
     none = trust_difference([3, 4], arm=["unaided", "aided"], reader=[1, 2])
     assert none.per_reader.size == 0
     assert isnan(none.rank.p)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats import roc
 from overread.stats.resampling import patient_bootstrap
@@ -152,14 +153,14 @@ def test_undefined_replicates_are_counted_and_above_one_percent_end_the_interval
     values = np.linspace(0, 1, 1000)
     values[:10] = np.nan
     got = patient_bootstrap.percentile_interval(values, value=0.5)
-    assert got.note == "10 of 1000 replicates undefined"
+    assert got.note == codes.note("undefined_samples", n=10, replicates=1000)
     assert (got.low, got.high) == pytest.approx(tuple(np.quantile(values[10:], [0.025, 0.975])))
     values[10] = np.nan
     got = patient_bootstrap.percentile_interval(values, value=0.5)
     assert np.isnan([got.low, got.high, got.se]).all()
     assert got.value == 0.5
-    assert got.note == "11 of 1000 replicates undefined, more than 1 %: no interval"
-    assert "fewer than two values" in patient_bootstrap.percentile_interval([1.0]).note
+    assert got.note == "11 of 1,000 bootstrap samples undefined; no CI: more than 1% of the bootstrap samples undefined"
+    assert "fewer than two defined" in patient_bootstrap.percentile_interval([1.0]).note
 
 
 def test_a_rare_finding_is_undefined_in_the_resamples_that_miss_it():
@@ -218,7 +219,7 @@ def test_replicates_that_are_all_alike_give_no_interval():
     made = patient_bootstrap.percentile_interval(np.full(200, 0.5), value=0.5)
     assert made.value == 0.5
     assert np.isnan(made.low)
-    assert made.note == "no spread is seen in the resamples: no interval"
+    assert made.note == codes.note("equal_samples")
 
 
 def test_a_fixed_rate_that_a_resample_of_decisions_does_not_attain_has_no_value():

@@ -72,7 +72,7 @@ def test_scores_that_order_the_cases_alike_have_no_difference():
     y, a, _ = example()
     got = roc.compare_aucs(y, a, np.exp(a))
     assert (got.value, got.low, got.high, got.se, got.p) == (0, 0, 0, 0, 1)
-    assert "no variance" in got.note
+    assert "estimated variance is 0" in got.note
     assert np.isnan(roc.compare_aucs(y, a, np.exp(a), margin=0.05).p)
     perfect = roc.compare_aucs([1, 1, 0, 0], [4, 3, 2, 1], [1, 1, 1, 1])
     assert (perfect.value, perfect.se) == (0.5, 0)
@@ -82,8 +82,8 @@ def test_scores_that_order_the_cases_alike_have_no_difference():
 def test_a_class_that_is_missing_names_the_set():
     got = roc.compare_independent_aucs([1, 1], [2, 1], [1, 0, 0], [3, 2, 1])
     assert np.isnan(got.value)
-    assert "set A: all 2 cases have the finding present" in got.note
-    assert "set B: one case with the finding present" in got.note
+    assert "set A; NE: all cases (n = 2) had the finding present" in got.note
+    assert "set B; no CI: only one case with the finding" in got.note
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_clustered_variance_is_obuchowskis_sum_by_sum(sample):
     i10, i01, i = len(set(cluster[y])), len(set(cluster[~y])), len(patients)
     if i10 == 1 or i01 == 1:
         assert np.isnan(got.covariance).all()
-        assert "one patient with the finding" in got.note
+        assert got.note.codes[0]["unit"] == "patient"
         return
     s10 = i10 / ((i10 - 1) * m) * sum(v * v for v in x.values())
     s01 = i01 / ((i01 - 1) * n) * sum(v * v for v in z.values())
@@ -94,7 +94,7 @@ def test_stratified_spread_by_hand():
     assert got == pytest.approx(2 * (0.2**2 + 0.2**2) + 2 * (0.2**2 + 0.2**2))
     alone = spread(values, y, groups_of(4, None, ["s", "s", "s", "t"], where="t"))
     assert np.isnan(alone.covariance).all()
-    assert "1 strata with one patient" in alone.note
+    assert "1 stratum with a single patient" in alone.note
 
 
 def test_a_patient_in_two_strata_is_refused():

@@ -9,6 +9,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_curve
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats import roc
 
@@ -31,7 +32,7 @@ def test_auc_by_hand():
     assert got.value == 0.71875
     assert got.se**2 == pytest.approx(0.017578125 / 2 + 0.150669643 / 8, abs=1e-9)
     assert got.high == 1.0  # clipped
-    assert got.method == "DeLong, Wald"
+    assert [code.name for code in got.method.codes] == ["delong", "scale_wald"]
 
 
 def test_auc_of_patients_by_hand():
@@ -112,11 +113,11 @@ def test_strata_lower_the_variance_where_they_explain_the_score():
     ("y", "score", "value", "note"),
     [
         ([], [], np.nan, "no cases"),
-        ([1, 1, 1], [1, 2, 3], np.nan, "all 3 cases have the finding present"),
-        ([0, 0], [1, 2], np.nan, "all 2 cases have the finding absent"),
-        ([1, 0, 0], [2, 1, 3], 0.5, "one case with the finding present"),
-        ([1, 1, 0], [2, 1, 3], 0.0, "one case with the finding absent"),
-        ([1, 0], [2, 1], 1.0, "present and one with it absent"),
+        ([1, 1, 1], [1, 2, 3], np.nan, "all cases (n = 3) had the finding present"),
+        ([0, 0], [1, 2], np.nan, "all cases (n = 2) had the finding absent"),
+        ([1, 0, 0], [2, 1, 3], 0.5, "only one case with the finding"),
+        ([1, 1, 0], [2, 1, 3], 0.0, "only one case without the finding"),
+        ([1, 0], [2, 1], 1.0, "with the finding; no CI: only one case without the finding"),
     ],
 )
 def test_what_cannot_be_computed_is_nan_with_its_reason(y, score, value, note):
@@ -132,7 +133,7 @@ def test_one_patient_in_a_class_has_no_variance():
     got = roc.auc([1, 1, 0, 0], [4, 2, 3, 1], cluster=["a", "a", "b", "c"])
     assert got.value == 0.75
     assert np.isnan(got.se)
-    assert "one patient with the finding present" in got.note
+    assert "only one patient with the finding" in got.note
 
 
 def test_bad_input_is_said():
@@ -163,8 +164,8 @@ def test_curve_of_one_class_says_so():
     got = roc.roc_curve([1, 1], [1, 2])
     assert np.isnan(got.false_positive_rate).all()
     assert got.true_positive_rate.tolist() == [0, 0.5, 1]
-    assert "needs both classes" in got.note
-    assert roc.roc_curve([], []).note == "no cases"
+    assert got.note.codes[0].name == "one_class"
+    assert roc.roc_curve([], []).note == codes.note("no_cases")
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats import roc
 from overread.stats.resampling import patient_bootstrap
@@ -100,12 +101,12 @@ def test_the_interval_stays_in_what_is_possible_without_patients(interval):
 def test_edges():
     perfect = roc.partial_auc([1, 1, 0, 0], [4, 3, 2, 1], corrected=True)
     assert (perfect.value, perfect.low, perfect.high) == pytest.approx((1, 1, 1))
-    assert "understates" in perfect.note
-    assert "needs both classes" in roc.partial_auc([1, 1], [1, 2]).note
+    assert "understated" in perfect.note
+    assert roc.partial_auc([1, 1], [1, 2]).note == codes.note("one_class", n=2, outcome="present")
     lone = roc.partial_auc([1, 0, 0], [3, 1, 2])
     assert lone.value == pytest.approx(0.1)
     assert np.isnan(lone.se)
-    assert "one case with the finding present" in lone.note
+    assert "only one case with the finding" in lone.note
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from overread import codes
 from overread.stats import roc
 from overread.stats.resampling import patient_bootstrap
 
@@ -27,7 +28,7 @@ def test_pairs_within_by_hand():
     y = [1, 1, 0, 0, 1, 0, 0, 0, 1]
     got = roc.stratified_auc(y, [4, 1, 3, 2, 9, 5, 5, 9, 7], list("aaaabbbbc"))
     assert got.value == pytest.approx(4.5 / 7)
-    assert got.note == "1 of 3 strata hold one class only (1 cases, no pairs)"
+    assert got.note == codes.note("strata_without_pairs", n=1, strata=3, cases=1)
     a = 4.5 / 7
     present = [2 * (1 - a) / 7, 2 * (0 - a) / 7, 3 * (2.5 / 3 - a) / 7]
     absent = [2 * (0.5 - a) / 7] * 2 + [(1 - a) / 7, (1 - a) / 7, (0.5 - a) / 7]
@@ -49,7 +50,7 @@ def test_stratified_auc_is_that_of_the_pairs_within(sample, seed):
     got = roc.stratified_auc(y, score, stratum)
     assert got.value == pytest.approx(wins / pairs if pairs else np.nan, nan_ok=True, abs=1e-12)
     single = sum(len(set(y[stratum == s])) == 1 for s in set(stratum))
-    assert (f"{single} of {len(set(stratum))} strata hold one class only" in got.note) == (single > 0)
+    assert (f"{single} of {len(set(stratum))} strata without pairs" in got.note) == (single > 0)
     one = roc.stratified_auc(y, score, np.zeros(y.size, int))
     assert (one.value, one.se) == pytest.approx((roc.auc(y, score).value, roc.auc(y, score).se), abs=1e-12)
 
@@ -110,11 +111,11 @@ def test_interval_kinds_and_what_has_no_pairs():
     assert " df" in t.method
     nothing = roc.stratified_auc([1, 1, 0], [1, 2, 3], ["a", "a", "b"])
     assert np.isnan(nothing.value)
-    assert nothing.note == "2 of 2 strata hold one class only (3 cases, no pairs)"
+    assert nothing.note == codes.note("strata_without_pairs", n=2, strata=2, cases=3)
     lone = roc.stratified_auc([1, 0, 0], [2, 1, 3], ["a", "a", "a"])
     assert lone.value == 0.5
-    assert "one case with the finding present" in lone.note
+    assert "only one case with the finding" in lone.note
     perfect = roc.stratified_auc([1, 1, 0, 0, 1], [4, 3, 2, 1, 0], list("aaaab"))
     assert (perfect.low, perfect.high) == (1, 1)
     assert perfect.note.startswith("1 of 2 strata")
-    assert "every pair is ordered" in perfect.note
+    assert "separate the classes completely" in perfect.note

@@ -144,7 +144,7 @@ def test_too_few_readers_are_said():
     assert "3 readers reach a power of 0." in got.note
     plan = mrmc_plan(0.8, 0.02, n_readers=4, guess=ReaderGuess(0.2, 0.1, 0.4))
     assert np.isnan(plan.n_cases)
-    assert "cannot reach" in plan.note
+    assert "do not reach the power" in plan.note
     unknown = mrmc_power(0.05, n_readers=4, n_cases=50, components=replace(VANDYKE, cov2=np.nan))
     assert np.isnan(unknown.power)
     assert unknown.note

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.rates.proportions import wilson
 from overread.stats.sequential.betting import confidence_sequence
@@ -143,7 +144,7 @@ def test_what_is_left_when_limits_meet():
     # A hundred of one kind, then as many of the other: no single mean explains both.
     got = confidence_sequence(np.repeat([1.0, 0.0], 100))
     assert np.isnan(got.low[-1])
-    assert "no mean is left" in got.note
+    assert "no value remains" in got.note
     assert isnan(got.last.low)
     first = int(np.isnan(got.low).argmax())
     assert f"after {first} steps" in got.note
@@ -186,5 +187,5 @@ def test_bad_input_is_said():
     nothing = confidence_sequence([])
     assert nothing.value.size == 0
     assert isnan(nothing.last.value)
-    assert nothing.last.note == "no outcomes"
+    assert nothing.last.note == codes.note("no_cases")
     assert nothing.excluded_at(0.5) is None

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.sequential.interim_estimates import (
     Verification,
@@ -38,7 +39,7 @@ def test_by_hand_which_cases_enter():
     got = sequential_rate(y, call, patient=patient, rng=None)
     assert got.index.tolist() == [0, 2]  # b's first case is absent: his later, present one does not enter
     assert got.value.tolist() == [1.0, 0.5]
-    assert got.note == "2 later cases of a patient left out"
+    assert got.note == codes.note("later_cases", n=2)
     got = sequential_rate(y, call, patient=patient, rng=None, rate="specificity")
     assert got.index.tolist() == [1, 5]
     assert got.value.tolist() == [1.0, 0.5]
@@ -156,9 +157,9 @@ def test_bad_input_is_said():
         with pytest.raises(InputError, match=words):
             sequential_rate([1, 0], [1, 0], patient=[1, 2], rng=None, verification=Verification(probability, least))
     nothing = sequential_rate([0, 0], [1, 0], patient=[1, 2], rng=None)
-    assert nothing.note == "no present case"
+    assert nothing.note == codes.note("no_cases_of_class", outcome="present")
     assert isnan(nothing.last.value)
-    assert "no pair; 2 cases without a partner" in sequential_auc([0, 0], [1, 0], patient=[1, 2], rng=None).note
+    assert "NE: no pairs; 2 cases not paired" in sequential_auc([0, 0], [1, 0], patient=[1, 2], rng=None).note
 
 
 def test_twenty_thousand_cases_take_no_time():

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from overread import codes
+from overread.codes import Analysis, Text
 from overread.evaluation.context.auc_terms import AucTerm, area
 from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at
 from overread.evaluation.context.patient_draws import Draws
@@ -29,7 +31,7 @@ class AnalysisContext:
     areas: Mapping[tuple[str, str, str], AucTerm]  # by rater, finding, site; pairs within strata where stated
     replicates: Mapping[tuple[str, str, str], Floats]  # the same AUCs in every draw (replicates,), where evaluable
 
-    def place(self, analysis: str, finding: str, rater: str, population: Population) -> EstimateKey:
+    def place(self, analysis: Analysis, finding: str, rater: str, population: Population) -> EstimateKey:
         """Where an estimate of this rater in this population belongs."""
         panel = self.panel
         return EstimateKey(analysis, finding, rater, population.name, reference=panel.reference, policy=panel.policy)
@@ -42,35 +44,41 @@ class AnalysisContext:
 
     def evaluable(self, counts: Counts) -> bool:
         """Whether enough patients have the finding, and lack it."""
-        return counts.reach(self.config.minimum_present, self.config.minimum_absent)
+        return counts.at_least(self.config.minimum_present, self.config.minimum_absent)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reach:
+class SiteMean:
     """The sites over which a population's estimate of one finding is averaged, and a note on those left out."""
 
     sites: tuple[str, ...]
     areas: tuple[AucTerm, ...]
     evaluable: bool  # at each of these sites enough patients have the finding, and lack it
-    note: str = ""
+    note: Text = codes.NONE
 
 
-def reach(setting: AnalysisContext, rater: str, finding: str, population: Population) -> Reach:
+def site_mean(context: AnalysisContext, rater: str, finding: str, population: Population) -> SiteMean:
     """The sites of a population at which the finding is evaluable; where there is none, those where it is defined.
 
     A finding is evaluable at a site when enough patients there have it and enough lack it. An average never includes a
     site at which a handful of patients decides.
     """
-    found = {s: setting.areas[rater, finding, s] for s in population.sites if (rater, finding, s) in setting.areas}
-    good = tuple(s for s, a in found.items() if setting.evaluable(a.counts) and a.value == a.value)
+    found = {s: context.areas[rater, finding, s] for s in population.sites if (rater, finding, s) in context.areas}
+    good = tuple(s for s, a in found.items() if context.evaluable(a.counts) and a.value == a.value)
     defined = good or tuple(s for s, a in found.items() if a.value == a.value)
     used = defined or tuple(found)
-    note = ""
-    if len(population.sites) > 1:
-        out = [s for s in population.sites if s not in used]
-        note = f"unweighted mean of {len(used)} sites" if len(used) > 1 else f"site {' '.join(used)} alone"
-        note += "; too few patients of a class at " + ", ".join(out) if out else ""
-    return Reach(used, tuple(found[s] for s in used), bool(good), note)
+    return SiteMean(used, tuple(found[s] for s in used), bool(good), _sites_note(population.sites, used))
+
+
+def _sites_note(sites: Sequence[str], used: Sequence[str]) -> Text:
+    """Over how many sites of a population the mean is, and which have no part in it; nothing of a single site."""
+    if len(sites) < 2:
+        return codes.NONE
+    out = tuple(s for s in sites if s not in used)
+    return codes.notes(
+        codes.note("single_site", site=used[0]) if len(used) == 1 else codes.note("mean_over_sites", n=len(used)),
+        codes.note("sites_excluded", sites=out) if out else None,
+    )
 
 
 def site_areas(panel: ScoreMatrix, raters: Sequence[str]) -> dict[tuple[str, str, str], AucTerm]:
@@ -85,22 +93,25 @@ def site_areas(panel: ScoreMatrix, raters: Sequence[str]) -> dict[tuple[str, str
     return made
 
 
-def macro_note(setting: AnalysisContext, used: Sequence[str]) -> str:
+def macro_note(context: AnalysisContext, used: Sequence[str]) -> Text:
     """The findings of a mean by name, and those of the set fixed beforehand that could not take part."""
-    out = [f for f in setting.macro() if f not in used]
-    least = f"fewer than {setting.config.minimum_present} patients with it or {setting.config.minimum_absent} without"
-    left = f"({least}, or not an output): {', '.join(out)}"
+    config, out = context.config, tuple(f for f in context.macro() if f not in used)
+    least = {"least_present": config.minimum_present, "least_absent": config.minimum_absent}
     if not used:
-        return f"no finding is evaluable {left}"
-    note = f"mean over {len(used)} finding{'' if len(used) == 1 else 's'}: {', '.join(used)}"
-    return f"{note}; not evaluable {left}" if out else note
+        return codes.note("no_finding_evaluable", **least, findings=out)
+    return codes.notes(mean_note(used), codes.note("findings_not_evaluable", **least, findings=out) if out else None)
 
 
-def population_counts(setting: AnalysisContext, rater: str, finding: str, population: Population) -> Counts:
+def mean_note(findings: Sequence[str]) -> Text:
+    """The findings of a mean by name."""
+    return codes.note("mean_over_findings", n=len(findings), findings=tuple(findings))
+
+
+def population_counts(context: AnalysisContext, rater: str, finding: str, population: Population) -> Counts:
     """Counts of all cases of a population with a score and a stated truth."""
-    return counts_at(setting.panel, rater, finding, setting.panel.at(population.sites))
+    return counts_at(context.panel, rater, finding, context.panel.at(population.sites))
 
 
-def everywhere(setting: AnalysisContext, population: Population) -> Bools:
+def population_cases(context: AnalysisContext, population: Population) -> Bools:
     """The cases of a population (n_cases,)."""
-    return setting.panel.at(population.sites)
+    return context.panel.at(population.sites)

@@ -8,16 +8,18 @@ contributions in the same way, so that cases and patients in common are allowed 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan, sqrt
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from overread.evaluation.context.estimate_rows import Counts, count, people
+from overread import codes
+from overread.codes import Text
+from overread.evaluation.context.estimate_rows import Counts, count, without_interval
 from overread.evaluation.context.score_matrix import NONE, Bools, Codes, Floats, ScoreMatrix
-from overread.evaluation.context.strata import joined_up
+from overread.evaluation.context.strata import merge_small_strata
 from overread.stats import roc
 from overread.stats.estimate import Estimate
 from overread.stats.roc.delong import one_class
@@ -25,7 +27,7 @@ from overread.stats.sampling_design import undrawn
 
 FEW_FOR_WALD = 50  # patients of a class below which the interval is on the logit scale with a t quantile
 FEWEST = 10  # patients of a class below which there is no interval
-METHOD = "influence values summed per patient (DeLong 1988; Obuchowski 1997), normal"
+METHOD = codes.method("influence_values")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +42,7 @@ class AucTerm:
     patients: Codes  # (k,) codes of the patients behind it
     influence: Floats  # (k,)
     counts: Counts
-    note: str = ""
+    note: Text = codes.NONE
     unseen: float = 0.0
 
 
@@ -62,7 +64,7 @@ class Cases:
         return {"cluster": self.patient, "weights": self.weight, "strata": self.strata, "finite": self.finite}
 
 
-def chosen(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
+def select(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
     """The cases in the mask that the rater scored and whose truth is stated; `within`: keep the strata of pairs."""
     index = np.flatnonzero(cases & panel.stated(rater, finding))
     pairs = panel.pairs.codes[index]
@@ -72,22 +74,26 @@ def chosen(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within
         panel.patient[index],
         pairs if within and (pairs != NONE).any() else None,
         None if panel.weight is None else panel.weight[index],
-        None if panel.strata is None else joined_up(panel.strata[index], panel.patient[index]),
+        None if panel.strata is None else merge_small_strata(panel.strata[index], panel.patient[index]),
         panel.finite,
     )
 
 
 def area(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> AucTerm:
     """The AUC of the cases in the mask and what each patient adds to its error; NaN with a note where undefined."""
-    return area_of(panel, chosen(panel, rater, finding, cases, within=within))
+    return area_of(panel, select(panel, rater, finding, cases, within=within))
 
 
 def area_of(panel: ScoreMatrix, of: Cases) -> AucTerm:
     """The AUC of these cases and what each patient adds to its error; NaN with a note where undefined."""
     counts = count(of.truth.astype(np.float64), of.patient)
-    value, influence, note = _influence(of)
-    if note and np.isnan(value):
-        return AucTerm(nan, np.empty(0, np.intp), np.empty(0), counts, note)
+    undefined = AucTerm(nan, np.empty(0, np.intp), np.empty(0), counts)
+    if note := one_class(of.truth):
+        return replace(undefined, note=note)
+    value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
+    if np.isnan(value):
+        return replace(undefined, note=codes.note("no_stratum_with_both_classes"))
+    note = codes.note("single_patient_of_class") if np.isnan(influence).any() else codes.NONE
     return AucTerm(value, *per_patient(panel, of.patient, influence), counts, note)
 
 
@@ -118,16 +124,6 @@ def _undrawn(panel: ScoreMatrix) -> Floats:
     if not panel.finite:
         return np.ones(int(stratum.max(initial=0)) + 1)
     return undrawn(panel.weight, stratum, where="evaluation.finite_population")
-
-
-def _influence(of: Cases) -> tuple[float, Floats, str]:
-    if note := one_class(of.truth):
-        return nan, np.empty(0), note
-    value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
-    if np.isnan(value):
-        return nan, np.empty(0), "no stratum of pairs holds both classes"
-    alone = "one patient with the finding, or one without it: the variance is undefined"
-    return value, influence, alone if np.isnan(influence).any() else ""
 
 
 def combined(terms: Iterable[tuple[float, AucTerm]], n_patients: int) -> tuple[float, float]:
@@ -170,12 +166,12 @@ def linear_estimate(
     *,
     confidence: float,
     null: float | None = None,
-    note: str = "",
+    note: Text = codes.NONE,
 ) -> Estimate:
     """A linear combination of areas with its normal interval; with `null` the two-sided p that it equals that."""
     value, se = combined(terms, n_patients)
     if np.isnan(se):
-        return Estimate(value, method=METHOD, note=note or "the variance is undefined")
+        return Estimate(value, method=METHOD, note=note or codes.note("variance_undefined"))
     half = float(ndtri(0.5 + confidence / 2)) * se
     p = nan
     if null is not None:
@@ -198,8 +194,10 @@ def auc_estimate(of: Cases, counts: Counts, *, confidence: float) -> Estimate:
         made = roc.stratified_auc(of.truth, of.score, of.pairs, **given)
     if np.isnan(made.value) or few >= FEWEST:
         return made
-    note = (
-        f"no interval: {people(counts.patients_present)} with the finding and {counts.patients_absent} without it, "
-        f"and at least {FEWEST} of each are needed"
-    )
-    return Estimate(made.value, method=made.method, note="; ".join(n for n in (made.note, note) if n))
+    return without_interval(made, made.note, few_patients(counts, FEWEST))
+
+
+def few_patients(counts: Counts, least: int) -> Text:
+    """Too few patients of a class for an interval."""
+    given = {"present": counts.patients_present, "absent": counts.patients_absent}
+    return codes.note("few_patients_per_class", **given, least=least)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overread import tables
+from overread import codes, tables
+from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
 from overread.stats.estimate import Estimate
 
@@ -33,7 +34,7 @@ class Counts:
         """Cases in which the finding is stated."""
         return self.present + self.absent
 
-    def reach(self, present: int, absent: int) -> bool:
+    def at_least(self, present: int, absent: int) -> bool:
         """Whether at least so many patients have the finding present, and absent."""
         return self.patients_present >= present and self.patients_absent >= absent
 
@@ -42,7 +43,7 @@ class Counts:
 class EstimateKey:
     """Where an estimate belongs: everything of its key but the metric and what fixes it."""
 
-    analysis: str
+    analysis: Analysis
     finding: str
     rater: str
     population: str
@@ -53,7 +54,7 @@ class EstimateKey:
     policy: str = ""
     arm: str = "model"
 
-    def to(self, **changes: str) -> EstimateKey:
+    def to(self, **changes: Any) -> EstimateKey:
         """The same place but for what is named."""
         return replace(self, **changes)
 
@@ -79,10 +80,10 @@ def patients_in(patient: np.ndarray) -> int:
     return int(np.count_nonzero(np.bincount(patient))) if patient.size else 0
 
 
-def people(n: int) -> str:
+def patients_text(n: int) -> str:
     """A number of patients in words.
 
-    >>> people(1), people(1200)
+    >>> patients_text(1), patients_text(1200)
     ('1 patient', '1,200 patients')
     """
     return f"{n:,} patient{'' if n == 1 else 's'}"
@@ -114,8 +115,8 @@ def row(
             "n_patients": counts.patients,
         }
     return {
-        "analysis": place.analysis,
-        "metric": metric,
+        "analysis": str(Analysis(place.analysis)),
+        "metric": str(Metric(metric)),
         "at": at,
         "finding": place.finding,
         "rater": place.rater,
@@ -136,10 +137,15 @@ def row(
         "null": None,
         **numbers,
         "confidence": confidence,
-        "method": estimate.method,
-        "note": estimate.note,
+        **_texts(estimate),
         **(test or {}),
     }
+
+
+def _texts(estimate: Estimate) -> Row:
+    """The texts of an estimate with their codes; a text without codes is refused."""
+    method, note = estimate.method, estimate.note
+    return {"method": method, "method_code": codes.encode(method), "note": note, "note_codes": codes.encode(note)}
 
 
 def mean_row(
@@ -181,8 +187,9 @@ def means_of_one(rows: Sequence[Row]) -> list[Row]:
         over = one.get("over", ())
         kept = {k: v for k, v in one.items() if k != "over"}
         if len(over) == 1 and (same := own.get((*(one[n] for n in names), over[0]))):
-            kept |= {k: same[k] for k in ("estimate", "low", "high", "se", "p", "method")}
-            kept["note"] = "; ".join(dict.fromkeys(n for n in (same["note"], one["note"]) if n))
+            kept |= {k: same[k] for k in ("estimate", "low", "high", "se", "p", "method", "method_code")}
+            kept["note"] = codes.notes(same["note"], one["note"])
+            kept["note_codes"] = codes.encode(kept["note"])
         made.append(kept)
     return made
 
@@ -195,13 +202,23 @@ def estimates_frame(rows: Sequence[Row]) -> pl.DataFrame:
     return tables.check(pl.DataFrame(list(rows), schema=types), "estimates", where="estimates")
 
 
-def noted(estimate: Estimate, *notes: str) -> Estimate:
+def add_notes(estimate: Estimate, *notes: Text) -> Estimate:
     """The estimate with further notes.
 
-    >>> noted(Estimate(0.5, note="a"), "", "b").note
-    'a; b'
+    >>> add_notes(Estimate(0.5), codes.NONE, codes.note("no_second_reader")).note
+    'no CI: one reader'
     """
-    return replace(estimate, note="; ".join(n for n in (estimate.note, *notes) if n))
+    return replace(estimate, note=codes.notes(estimate.note, *notes))
+
+
+def without_interval(estimate: Estimate, *notes: Text) -> Estimate:
+    """The value and the method of an estimate, with the notes that say why it has no interval."""
+    return Estimate(estimate.value, method=estimate.method, note=codes.notes(*notes))
+
+
+def not_estimable(*notes: Text, method: Text = codes.NONE) -> Estimate:
+    """NaN, with the notes that say why."""
+    return Estimate(nan, method=method, note=codes.notes(*notes))
 
 
 def share_text(share: float) -> str:

@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from overread.evaluation.context.analysis_context import AnalysisContext, Reach, everywhere, macro_note, reach
+from overread.codes import Analysis, Metric
+from overread.evaluation.context.analysis_context import (
+    AnalysisContext,
+    SiteMean,
+    macro_note,
+    population_cases,
+    site_mean,
+)
 from overread.evaluation.context.auc_terms import AucTerm
-from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, count, mean_row, noted
-from overread.evaluation.context.patient_draws import STEP, Draws, Spot, auc_replicates, totals
+from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
+from overread.evaluation.context.patient_draws import STEP, Draws, RaterCases, auc_replicates, totals
 from overread.evaluation.context.score_matrix import Floats, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -28,101 +35,103 @@ def site_replicates(
 ) -> dict[tuple[str, str, str], Floats]:
     """The within-site AUC of every rater and evaluable finding in every draw, by rater, finding, site."""
     keys = [
-        k for k, a in areas.items() if k[0] in raters and a.counts.reach(config.minimum_present, config.minimum_absent)
+        k
+        for k, a in areas.items()
+        if k[0] in raters and a.counts.at_least(config.minimum_present, config.minimum_absent)
     ]
     masks = {s: panel.at([s]) for s in panel.site.levels}
     made: dict[tuple[str, str, str], Floats] = {}
     for a in advancing(range(0, len(keys), STEP)):
         step = keys[a : a + STEP]
-        values = auc_replicates(panel, drawn, [Spot(r, f, masks[s]) for r, f, s in step])
+        values = auc_replicates(panel, drawn, [RaterCases(r, f, masks[s]) for r, f, s in step])
         made |= {k: values[:, i] for i, k in enumerate(step)}
     return made
 
 
-def evaluable_reaches(
-    setting: AnalysisContext, rater: str, population: Population, findings: Sequence[str] | None = None
-) -> dict[str, Reach]:
+def evaluable_sites(
+    context: AnalysisContext, rater: str, population: Population, findings: Sequence[str] | None = None
+) -> dict[str, SiteMean]:
     """The sites of every finding of the fixed set that is evaluable for this rater in this population."""
-    wanted = setting.macro() if findings is None else findings
-    found = {f: reach(setting, rater, f, population) for f in wanted if setting.panel.gives(rater, f)}
+    wanted = context.macro() if findings is None else findings
+    found = {f: site_mean(context, rater, f, population) for f in wanted if context.panel.gives(rater, f)}
     return {f: r for f, r in found.items() if r.evaluable}
 
 
-def mean_over(setting: AnalysisContext, rater: str, reaches: Mapping[str, Reach]) -> tuple[float, Floats]:
+def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteMean]) -> tuple[float, Floats]:
     """The mean over findings of the mean over sites of the AUC, and the same in every draw (replicates,)."""
     values = [np.mean([a.value for a in r.areas]) for r in reaches.values()]
-    draws = [np.mean([setting.replicates[rater, f, s] for s in r.sites], axis=0) for f, r in reaches.items()]
+    draws = [np.mean([context.replicates[rater, f, s] for s in r.sites], axis=0) for f, r in reaches.items()]
     return float(np.mean(values)), np.mean(draws, axis=0)
 
 
-def macro_discrimination(setting: AnalysisContext) -> list[Row]:
+def macro_discrimination(context: AnalysisContext) -> list[Row]:
     """The mean AUC over the fixed set of findings, for every rater and population."""
     rows = []
-    for rater in setting.raters:
-        for population in setting.populations[rater]:
-            place = setting.place("standalone", MEAN, rater, population)
-            reaches = evaluable_reaches(setting, rater, population)
-            note = macro_note(setting, list(reaches))
+    for rater in context.raters:
+        for population in context.populations[rater]:
+            place = context.place(Analysis.STANDALONE, MEAN, rater, population)
+            reaches = evaluable_sites(context, rater, population)
+            note = macro_note(context, list(reaches))
             if reaches:
-                value, draws = mean_over(setting, rater, reaches)
-                made = percentile_interval(draws, value=value, confidence=setting.config.confidence)
+                value, draws = mean_over(context, rater, reaches)
+                made = percentile_interval(draws, value=value, confidence=context.config.confidence)
             else:
                 made = Estimate(np.nan)
-            made = noted(made, note)
-            rows.append(mean_row(place, "auc", made, over=list(reaches), confidence=setting.config.confidence))
+            made = add_notes(made, note)
+            rows.append(mean_row(place, Metric.AUC, made, over=list(reaches), confidence=context.config.confidence))
     return rows
 
 
-def macro_operating(setting: AnalysisContext) -> list[Row]:
+def macro_operating(context: AnalysisContext) -> list[Row]:
     """The mean over findings of sensitivity and specificity at every frozen operating point."""
     rows: list[Row] = []
-    for rater in advancing(setting.raters):
-        for population in advancing(setting.populations[rater]):
-            for name in _points(setting, rater):
-                rows += _macro_point(setting, rater, population, name)
+    for rater in advancing(context.raters):
+        for population in advancing(context.populations[rater]):
+            for name in _points(context, rater):
+                rows += _macro_point(context, rater, population, name)
     return rows
 
 
-def _points(setting: AnalysisContext, rater: str) -> list[str]:
+def _points(context: AnalysisContext, rater: str) -> list[str]:
     """The operating points of a rater, in the order in which they were frozen."""
-    return list(dict.fromkeys(n for points in setting.frozen[rater].thresholds.values() for n in points))
+    return list(dict.fromkeys(n for points in context.frozen[rater].thresholds.values() for n in points))
 
 
-def _macro_point(setting: AnalysisContext, rater: str, population: Population, name: str) -> list[Row]:
-    place, frozen = setting.place("standalone", MEAN, rater, population), setting.frozen[rater]
-    found = {f: c for f in setting.macro() if (c := _evaluable_calls(setting, place.to(finding=f), population, name))}
-    note = macro_note(setting, list(found))
+def _macro_point(context: AnalysisContext, rater: str, population: Population, name: str) -> list[Row]:
+    place, frozen = context.place(Analysis.STANDALONE, MEAN, rater, population), context.frozen[rater]
+    found = {f: c for f in context.macro() if (c := _evaluable_calls(context, place.to(finding=f), population, name))}
+    note = macro_note(context, list(found))
     rows = []
-    for metric in ("sensitivity", "specificity"):
+    for metric in (Metric.SENSITIVITY, Metric.SPECIFICITY):
         made = Estimate(np.nan)
         if found:
-            columns = [hits_and_size(setting, c, metric) for c in found.values()]
+            columns = [hits_and_size(context, c, metric) for c in found.values()]
             value = float(np.mean([hits.sum() / size.sum() for hits, size in columns]))
-            drawn = totals(setting.drawn, np.stack([c for pair in columns for c in pair], axis=1))
+            drawn = totals(context.drawn, np.stack([c for pair in columns for c in pair], axis=1))
             hits, size = drawn[:, 0::2], drawn[:, 1::2]
             rates = np.divide(hits, size, out=np.full(hits.shape, np.nan), where=size > 0)
-            made = percentile_interval(rates.mean(axis=1), value=value, confidence=setting.config.confidence)
+            made = percentile_interval(rates.mean(axis=1), value=value, confidence=context.config.confidence)
         at = f"operating_point={name}"
-        made = noted(made, note if len(found) == 1 else f"{frozen.words}; {note}")
-        rows.append(mean_row(place, metric, made, over=list(found), at=at, confidence=setting.config.confidence))
+        made = add_notes(made, frozen.words, note)
+        rows.append(mean_row(place, metric, made, over=list(found), at=at, confidence=context.config.confidence))
     return rows
 
 
-def _evaluable_calls(setting: AnalysisContext, place: EstimateKey, population: Population, name: str) -> Calls | None:
+def _evaluable_calls(context: AnalysisContext, place: EstimateKey, population: Population, name: str) -> Calls | None:
     """The calls of a finding at a frozen threshold, None where there is none or too few patients are of a class."""
-    threshold = setting.frozen[place.rater].thresholds.get(place.finding, {}).get(name)
-    if threshold is None or np.isnan(threshold.value) or not setting.panel.gives(place.rater, place.finding):
+    threshold = context.frozen[place.rater].thresholds.get(place.finding, {}).get(name)
+    if threshold is None or np.isnan(threshold.value) or not context.panel.gives(place.rater, place.finding):
         return None
-    made = calls(setting.panel, setting.frozen[place.rater], place, threshold, everywhere(setting, population))
-    return made if setting.evaluable(count(made.truth.astype(np.float64), made.patient)) else None
+    made = calls(context.panel, context.frozen[place.rater], place, threshold, population_cases(context, population))
+    return made if context.evaluable(count(made.truth.astype(np.float64), made.patient)) else None
 
 
-def hits_and_size(setting: AnalysisContext, made: Calls, metric: str) -> tuple[Floats, Floats]:
+def hits_and_size(context: AnalysisContext, made: Calls, metric: str) -> tuple[Floats, Floats]:
     """Per patient the weight of the right calls, and of all, among the cases that the metric is about (n_patients,)."""
     weight = np.ones(made.truth.size) if made.weight is None else made.weight
-    among = made.truth if metric == "sensitivity" else ~made.truth
+    among = made.truth if metric == Metric.SENSITIVITY else ~made.truth
     right = among & (made.call == made.truth)
     hits, size = (
-        np.bincount(made.patient, part * weight, minlength=setting.panel.n_patients) for part in (right, among)
+        np.bincount(made.patient, part * weight, minlength=context.panel.n_patients) for part in (right, among)
     )
     return hits.astype(np.float64), size.astype(np.float64)

@@ -26,7 +26,7 @@ class Draws:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spot:
+class RaterCases:
     """One rater's scores of one finding on the cases of a mask (n_cases,)."""
 
     rater: str
@@ -58,26 +58,27 @@ def shared_patients(patient: np.ndarray, site: np.ndarray) -> int:
     return int((np.bincount(pairs[0]) > 1).sum())
 
 
-def auc_replicates(panel: ScoreMatrix, drawn: Draws, spots: Sequence[Spot]) -> Floats:
-    """The AUC of every spot in every replicate, (replicates, n_spots); pairs within strata where these are stated."""
+def auc_replicates(panel: ScoreMatrix, drawn: Draws, selections: Sequence[RaterCases]) -> Floats:
+    """The AUC of every selection in every replicate (replicates, n_selections); pairs within strata where given."""
     parts: list[tuple[int, Bools]] = []
-    for i, spot in enumerate(spots):
-        mask = spot.cases & panel.stated(spot.rater, spot.finding)
+    for i, selection in enumerate(selections):
+        mask = selection.cases & panel.stated(selection.rater, selection.finding)
         parts += [(i, mask & (panel.pairs.codes == s)) for s in _strata(panel, mask)]
     values = (
         np.concatenate(
-            [_auc_block(panel, drawn, spots, parts[a : a + _AT_ONCE]) for a in range(0, len(parts), _AT_ONCE)], axis=1
+            [_auc_block(panel, drawn, selections, parts[a : a + _AT_ONCE]) for a in range(0, len(parts), _AT_ONCE)],
+            axis=1,
         )
         if parts
         else np.empty((len(drawn.counts), 0))
     )
-    made = np.full((len(drawn.counts), len(spots)), np.nan)
-    for i in range(len(spots)):
+    made = np.full((len(drawn.counts), len(selections)), np.nan)
+    for i in range(len(selections)):
         mine = [k for k, (owner, _) in enumerate(parts) if owner == i]
         if len(mine) == 1:
             made[:, i] = values[:, mine[0]]
         elif mine:
-            made[:, i] = _pair_weighted(panel, drawn, spots[i], [parts[k][1] for k in mine], values[:, mine])
+            made[:, i] = _pair_weighted(panel, drawn, selections[i], [parts[k][1] for k in mine], values[:, mine])
     return made
 
 
@@ -86,23 +87,27 @@ def _strata(panel: ScoreMatrix, mask: Bools) -> list[int]:
     return [int(c) for c in codes] if codes.size else [NONE]
 
 
-def _auc_block(panel: ScoreMatrix, drawn: Draws, spots: Sequence[Spot], parts: Sequence[tuple[int, Bools]]) -> Floats:
-    truth, score = laid_out(panel, [(spots[i], mask) for i, mask in parts])
+def _auc_block(
+    panel: ScoreMatrix, drawn: Draws, selections: Sequence[RaterCases], parts: Sequence[tuple[int, Bools]]
+) -> Floats:
+    truth, score = stack_scores(panel, [(selections[i], mask) for i, mask in parts])
     return patient_bootstrap.auc_replicates(
         truth, score[None], drawn.counts, cluster=panel.patient, weights=panel.weight
     )[:, 0]
 
 
-def laid_out(panel: ScoreMatrix, parts: Sequence[tuple[Spot, Bools]]) -> tuple[Floats, Floats]:
-    """Truths (NaN outside the mask) and scores of spots as arrays (n_spots, n_cases)."""
+def stack_scores(panel: ScoreMatrix, parts: Sequence[tuple[RaterCases, Bools]]) -> tuple[Floats, Floats]:
+    """Truths (NaN outside the mask) and scores of selections as arrays (n_selections, n_cases)."""
     truth = np.stack([np.where(mask, panel.truths(s.finding), np.nan) for s, mask in parts])
     score = np.stack([panel.scores(s.rater, s.finding) for s, _ in parts])
     return truth, score
 
 
-def _pair_weighted(panel: ScoreMatrix, drawn: Draws, spot: Spot, masks: Sequence[Bools], values: Floats) -> Floats:
+def _pair_weighted(
+    panel: ScoreMatrix, drawn: Draws, selection: RaterCases, masks: Sequence[Bools], values: Floats
+) -> Floats:
     """The pair-weighted mean over strata, its weights (present x absent) counted in every replicate."""
-    truth = panel.truths(spot.finding)
+    truth = panel.truths(selection.finding)
     pairs = np.stack(
         [_drawn(drawn, panel, mask & (truth == 1)) * _drawn(drawn, panel, mask & (truth == 0)) for mask in masks],
         axis=1,
@@ -119,16 +124,21 @@ def _drawn(drawn: Draws, panel: ScoreMatrix, mask: Bools) -> Floats:
 
 
 def rate_replicates(
-    panel: ScoreMatrix, drawn: Draws, spots: Sequence[Spot], rates: Sequence[float], *, kind: str = "sensitivity"
+    panel: ScoreMatrix,
+    drawn: Draws,
+    selections: Sequence[RaterCases],
+    rates: Sequence[float],
+    *,
+    kind: str = "sensitivity",
 ) -> Floats:
-    """The sensitivity at each specificity in `rates`, threshold re-chosen in every replicate: (replicates, n_spots, k).
+    """The sensitivity at each specificity in `rates`, threshold re-chosen per replicate: (replicates, n_selections, k).
 
     kind "specificity": the specificity at each sensitivity; "curve": the sensitivity on the ROC curve.
     """
     made = []
-    for a in range(0, len(spots), _AT_ONCE):
-        block = spots[a : a + _AT_ONCE]
-        truth, score = laid_out(panel, [(s, s.cases & panel.stated(s.rater, s.finding)) for s in block])
+    for a in range(0, len(selections), _AT_ONCE):
+        block = selections[a : a + _AT_ONCE]
+        truth, score = stack_scores(panel, [(s, s.cases & panel.stated(s.rater, s.finding)) for s in block])
         given = {"cluster": panel.patient, "weights": panel.weight}
         made.append(
             patient_bootstrap.rate_replicates(truth, score[None], drawn.counts, rates, kind=kind, **given)[:, 0]
@@ -144,6 +154,6 @@ def totals(drawn: Draws, per_patient: Floats) -> Floats:
     return made
 
 
-def whole(panel: ScoreMatrix) -> Draws:
+def original_sample(panel: ScoreMatrix) -> Draws:
     """Every patient once: the estimate itself, by the same code as its replicates."""
     return Draws(np.ones((1, panel.n_patients), dtype=np.uint16), False)

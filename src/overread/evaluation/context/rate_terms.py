@@ -7,12 +7,12 @@ import numpy as np
 from overread.evaluation.context.auc_terms import AucTerm, per_patient
 from overread.evaluation.context.estimate_rows import Counts
 from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix
-from overread.evaluation.context.strata import joined_up
+from overread.evaluation.context.strata import merge_small_strata
 from overread.stats.estimate import Estimate
 from overread.stats.rates.proportions import clustered_proportion
 
 
-def ratio(panel: ScoreMatrix, index: Codes, hit: Bools, counts: Counts) -> AucTerm:
+def rate_term(panel: ScoreMatrix, index: Codes, hit: Bools, counts: Counts) -> AucTerm:
     """The weighted share of hits (n,) among the cases at `index` (n,); there must be one at least.
 
     A rate of 0 or 1 shows no spread, and an error of 0 would make every gap to it look sure: its variance is taken at
@@ -34,7 +34,7 @@ def rate_estimate(panel: ScoreMatrix, index: Codes, hit: Bools, *, confidence: f
     """The same share with its Wilson interval at the effective sample size."""
     patient = panel.patient[index]
     weights: Floats | None = None if panel.weight is None else panel.weight[index]
-    strata = None if panel.strata is None else joined_up(panel.strata[index], patient)
+    strata = None if panel.strata is None else merge_small_strata(panel.strata[index], patient)
     return clustered_proportion(
         hit, cluster=patient, weights=weights, strata=strata, finite=panel.finite, confidence=confidence
     )

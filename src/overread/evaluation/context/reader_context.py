@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from overread import codes
+from overread.codes import Analysis, Text
 from overread.evaluation.context.analysis_context import AnalysisContext
-from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at, people
+from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at, patients_text
 from overread.evaluation.context.estimate_rows import count as counted
 from overread.evaluation.context.read_matrix import ReadMatrix, read_panel
-from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix, panel
+from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix, build_scores
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.context.thresholds import FEWEST, Frozen, Threshold, from_half, from_model, from_tune
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -22,8 +24,16 @@ from overread.evaluation.join.read_matching import FEW_READS, READERS, ReadJoin
 from overread.evaluation.join.reference_standards import DERIVED, OTHERS
 from overread.stats.reader_studies.product_bootstrap import PooledReads, ProductDraws, pool, product_draws
 
-__all__ = ["FAVOURED", "FEW_READS", "READERS", "ReadSelection", "ReaderContext", "ReaderThresholds", "read_setting"]
-FAVOURED = "the reference was made from these readers' own reads, which favours them"
+__all__ = [
+    "FAVOURED",
+    "FEW_READS",
+    "READERS",
+    "ReadSelection",
+    "ReaderContext",
+    "ReaderThresholds",
+    "build_reader_context",
+]
+FAVOURED = codes.note("reference_from_readers")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +42,7 @@ class ReaderThresholds:
 
     thresholds: Mapping[str, Threshold]
     tested: Bools
-    words: str
+    words: Text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +74,13 @@ class ReaderContext:
     rng: np.random.Generator  # of the resampling that agreement does for itself
 
     def place(
-        self, finding: str, rater: str, *, reads: ReadSelection, reference: str = "", analysis: str = "readers"
+        self,
+        finding: str,
+        rater: str,
+        *,
+        reads: ReadSelection,
+        reference: str = "",
+        analysis: Analysis = Analysis.READERS,
     ) -> EstimateKey:
         """Where an estimate on the read cases belongs; a rater that is no output answers in the arm of the reads."""
         arm = "model" if rater in self.models else reads.arm
@@ -108,7 +124,7 @@ class ReaderContext:
         of, config = self.panel, self.config
         said = [
             f"Reads: {of.case.size:,} answers by {len(of.readers)} readers on {len(of.case_id):,} cases of "
-            f"{people(of.n_patients)}; uncertain calls: {config.uncertain_calls}.",
+            f"{patients_text(of.n_patients)}; uncertain calls: {config.uncertain_calls}.",
             f"References side by side: {', '.join(of.references)}.",
             f"Product bootstrap: {len(self.drawn):,} resamples of readers and, independently, of patients.",
         ]
@@ -119,25 +135,25 @@ class ReaderContext:
         return tuple(said)
 
     @property
-    def unweighted(self) -> str:
-        """What a row must say that has no place for sampling weights, where there are any."""
-        return "" if self.panel.weight is None else "the weights of a stratified sample have no part in it"
+    def unweighted(self) -> Text:
+        """The note of a row that does not use the sampling weights, where there are any."""
+        return codes.NONE if self.panel.weight is None else codes.note("weights_not_used")
 
-    def note(self, reads: ReadSelection, reference: str) -> str:
+    def note(self, reads: ReadSelection, reference: str) -> Text:
         """What a row that rests on this reference must say."""
         if reference == OTHERS:
-            return "the reader who is judged has no part in the reference"
+            return codes.note("reader_not_in_reference")
         return self.note_on(reads.finding, reference, reads.policy)
 
-    def note_on(self, finding: str, reference: str, policy: str = "") -> str:
+    def note_on(self, finding: str, reference: str, policy: str = "") -> Text:
         """Whether the readers made this reference themselves, and how Dawid-Skene ended under a policy ("" = main)."""
         made = reference in (*DERIVED, *self.config.reader_made)
         said = self.joined.truths.note(finding, reference, policy or self.config.uncertain_calls)
-        return "; ".join(n for n in (FAVOURED if made else "", said) if n)
+        return codes.notes(FAVOURED if made else None, said)
 
 
-def read_setting(
-    joined: Join, setting: AnalysisContext, tuned: Join | None, half: Bools, rng: np.random.Generator
+def build_reader_context(
+    joined: Join, context: AnalysisContext, tuned: Join | None, half: Bools, rng: np.random.Generator
 ) -> ReaderContext | None:
     """The ground of the analyses of reads; None where no reads were given.
 
@@ -146,38 +162,38 @@ def read_setting(
     """
     if joined.reads is None:
         return None
-    members = setting.config.member_names()
-    models = {r: r for r in setting.panel.raters if r not in members}
-    models |= {m.rater(r): r for m in setting.config.mapped() for r in tuple(models)}
-    outputs = [r for model in setting.raters for r in models if models[r] == model]
+    members = context.config.member_names()
+    models = {r: r for r in context.panel.raters if r not in members}
+    models |= {m.rater(r): r for m in context.config.mapped() for r in tuple(models)}
+    outputs = [r for model in context.raters for r in models if models[r] == model]
     made = read_panel(joined.reads, raters=outputs)
-    drawn = product_draws(len(made.readers), made.n_patients, rng=rng, replicates=setting.config.replicates)
+    drawn = product_draws(len(made.readers), made.n_patients, rng=rng, replicates=context.config.replicates)
     return ReaderContext(
         made,
         joined.reads,
-        setting.config,
-        setting.panel.policy,
-        _population(made, setting),
-        setting.populations,
+        context.config,
+        context.panel.policy,
+        _population(made, context),
+        context.populations,
         models,
-        _points(joined, made, setting, tuned, half, models),
+        _points(joined, made, context, tuned, half, models),
         drawn,
         rng,
     )
 
 
-def _population(made: ReadMatrix, setting: AnalysisContext) -> str:
+def _population(made: ReadMatrix, context: AnalysisContext) -> str:
     """The population of the read cases, where it has the same name for every model; else "all"."""
     sites = {made.site.levels[c] for c in np.unique(made.site.codes) if c >= 0}
     names = set()
-    for model in setting.raters:
-        holding = [p.name for p in setting.populations[model] if sites & set(p.sites)]
+    for model in context.raters:
+        holding = [p.name for p in context.populations[model] if sites & set(p.sites)]
         names.add(holding[0] if len(holding) == 1 else "all")
     return names.pop() if len(names) == 1 else "all"
 
 
 def _points(
-    joined: Join, made: ReadMatrix, setting: AnalysisContext, tuned: Join | None, half: Bools, models: Mapping[str, str]
+    joined: Join, made: ReadMatrix, context: AnalysisContext, tuned: Join | None, half: Bools, models: Mapping[str, str]
 ) -> dict[tuple[str, str], ReaderThresholds]:
     ground, tune = _outputs(joined, made.findings), None if tuned is None else _outputs(tuned, made.findings)
     read_patients = set(joined.cases.join(joined.reads.cases, on="case_id", how="semi")["patient_id"])  # type: ignore[union-attr]
@@ -187,7 +203,7 @@ def _points(
             frozen = None
             if ground is not None:
                 unread = np.array([p not in read_patients for p in ground.patients])
-                frozen = _frozen(ground, tune, setting, (finding, rater, models[rater]), (unread, half))
+                frozen = _frozen(ground, tune, context, (finding, rater, models[rater]), (unread, half))
             points[finding, rater] = _on_reads(frozen, ground, made, finding)
     return points
 
@@ -195,43 +211,43 @@ def _points(
 def _outputs(joined: Join, findings: Sequence[str]) -> ScoreMatrix | None:
     """Scores of the read findings, mapped ones included, beside the truth of the main reference; None without any."""
     scores = pl.concat([joined.scores, joined.mapped]).filter(pl.col("finding").is_in(list(findings)))
-    return panel(replace(joined, scores=scores)) if scores.height else None
+    return build_scores(replace(joined, scores=scores)) if scores.height else None
 
 
 def _frozen(
     ground: ScoreMatrix,
     tune: ScoreMatrix | None,
-    setting: AnalysisContext,
+    context: AnalysisContext,
     key: tuple[str, str, str],
     halves: tuple[Bools, Bools],
-) -> tuple[Frozen, str] | None:
+) -> tuple[Frozen, Text] | None:
     """The thresholds of one output, from the best source there is: model.json, tuning cases, patients without reads."""
     finding, rater, model = key
-    record: Mapping[str, Any] = setting.models.get(model, {})
+    record: Mapping[str, Any] = context.models.get(model, {})
     if rater == model and finding in (record.get("operating_points") or {}):
         made = from_model(record, ground)
         return made, made.words
     if tune is not None and rater in tune.raters and tune.gives(rater, finding) and finding in tune.findings:
-        made = from_tune(tune, rater, ground, setting.config)
+        made = from_tune(tune, rater, ground, context.config)
         return made, made.words
     if rater not in ground.raters:
         return None
     unread, half = halves
-    sites = [s for p in setting.populations[model] if p.internal for s in p.sites] or list(ground.site.levels)
-    enough = counts_at(ground, rater, finding, ground.at(sites) & unread[ground.patient]).reach(FEWEST, FEWEST)
-    made = from_half(ground, rater, setting.populations[model], unread if enough else half, setting.config)
+    sites = [s for p in context.populations[model] if p.internal for s in p.sites] or list(ground.site.levels)
+    enough = counts_at(ground, rater, finding, ground.at(sites) & unread[ground.patient]).at_least(FEWEST, FEWEST)
+    made = from_half(ground, rater, context.populations[model], unread if enough else half, context.config)
     fitted = np.unique(ground.patient[~made.tested]).size
-    where = "whose cases nobody read" if enough else "drawn at random, for too few have cases that nobody read"
-    return made, f"fitted on {people(fitted)} {where}, under {ground.reference}"
+    name = "fitted_on_unread" if enough else "fitted_on_random_patients"
+    return made, codes.note(name, n=fitted, reference=ground.reference)
 
 
 def _on_reads(
-    found: tuple[Frozen, str] | None, ground: ScoreMatrix | None, made: ReadMatrix, finding: str
+    found: tuple[Frozen, Text] | None, ground: ScoreMatrix | None, made: ReadMatrix, finding: str
 ) -> ReaderThresholds:
     """The thresholds with the read cases that they may be tested on."""
     everything = np.ones(len(made.case_id), dtype=bool)
     if found is None or ground is None:
-        return ReaderThresholds({}, everything, "no truth to fit thresholds on")
+        return ReaderThresholds({}, everything, codes.note("no_reference_for_thresholds"))
     frozen, words = found
     spent = {ground.case_id[i] for i in np.flatnonzero(~frozen.tested)}
     tested = np.array([c not in spent for c in made.case_id], dtype=bool)

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from overread import codes
+from overread.codes import Text
 from overread.errors import InputError
-from overread.evaluation.context.strata import joined_up, sampling_strata
+from overread.evaluation.context.strata import merge_small_strata, sampling_strata
 from overread.evaluation.join.matching import Join
 
 Floats = NDArray[np.float64]
@@ -49,7 +51,7 @@ class ScoreMatrix:
     reference: str = ""
     policy: str = ""
     strata: Codes | None = None  # (n_cases,) what the patients of a weighted sample were drawn within
-    unstratified: str = ""  # why strata that are stated are not used
+    unstratified: Text = codes.NONE  # why the sampling strata are not used
     finite: bool = False  # estimates are about the population that was drawn from, as large as the sum of the weights
 
     @property
@@ -80,7 +82,7 @@ class ScoreMatrix:
         return finding in self.findings and bool((~np.isnan(self.scores(rater, finding))).any())
 
 
-def panel(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
+def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
     """The joined scores as arrays, findings in the order of the vocabulary."""
     cases, scores = joined.cases, joined.scores
     findings = joined.vocabulary.ordered(scores["finding"].unique())
@@ -126,7 +128,7 @@ def panel(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatri
     )
 
 
-def only(whole: ScoreMatrix, cases: Codes, findings: Sequence[str]) -> ScoreMatrix:
+def subset_cases(whole: ScoreMatrix, cases: Codes, findings: Sequence[str]) -> ScoreMatrix:
     """The panel of these cases, by index and in that order, and of these findings; patients are numbered anew."""
     kept, patient = np.unique(whole.patient[cases], return_inverse=True)
     rows = np.array([whole.findings.index(f) for f in findings], dtype=np.intp)
@@ -139,7 +141,7 @@ def only(whole: ScoreMatrix, cases: Codes, findings: Sequence[str]) -> ScoreMatr
         pairs=replace(whole.pairs, codes=whole.pairs.codes[cases]),
         groups={n: replace(c, codes=c.codes[cases]) for n, c in whole.groups.items()},
         weight=None if whole.weight is None else whole.weight[cases],
-        strata=None if whole.strata is None else joined_up(whole.strata[cases], patient),
+        strata=None if whole.strata is None else merge_small_strata(whole.strata[cases], patient),
         findings=tuple(findings),
         truth=whole.truth[np.ix_(rows, cases)],
         score=whole.score[:, rows][:, :, cases],

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Text
 from overread.errors import InputError
-from overread.evaluation.context.estimate_rows import count, people
+from overread.evaluation.context.estimate_rows import count
 from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import EvaluationConfig
@@ -29,7 +31,7 @@ class Threshold:
     """A threshold (call = score >= threshold), NaN with a note where none could be had."""
 
     value: float
-    note: str = ""
+    note: Text = codes.NONE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +43,7 @@ class Frozen:
     """
 
     origin: str
-    words: str
+    words: Text
     tested: Bools  # (n_cases,)
     thresholds: Mapping[str, Mapping[str, Threshold]]
     lines: Mapping[str, Recalibration] = field(default_factory=dict)
@@ -57,11 +59,16 @@ def from_model(record: Mapping[str, Any], panel: ScoreMatrix) -> Frozen:
     made = {}
     for finding, points in (record.get("operating_points") or {}).items():
         made[finding] = {
-            name: Threshold(nan if p.get("threshold") is None else float(p["threshold"]), str(p.get("note") or ""))
+            name: Threshold(nan if p.get("threshold") is None else float(p["threshold"]), _model_note(p))
             for name, p in points.items()
         }
-    words = "threshold frozen with the model, on the tuning split of its training sites"
+    words = codes.note("threshold_of_model")
     return Frozen("model.json", words, np.ones(len(panel.case_id), dtype=bool), made)
+
+
+def _model_note(point: Mapping[str, Any]) -> Text:
+    """What the model's record says of one of its thresholds."""
+    return codes.note("threshold_note_of_model", text=str(point["note"])) if point.get("note") else codes.NONE
 
 
 def from_tune(tune: ScoreMatrix, rater: str, panel: ScoreMatrix, config: EvaluationConfig) -> Frozen:
@@ -75,7 +82,8 @@ def from_tune(tune: ScoreMatrix, rater: str, panel: ScoreMatrix, config: Evaluat
             do="Score the tuning cases with it.",
         )
     thresholds, lines = _fit(tune, rater, everything, config)
-    return Frozen("tune", "fitted on the tuning cases", np.ones(len(panel.case_id), dtype=bool), thresholds, lines)
+    tested = np.ones(len(panel.case_id), dtype=bool)
+    return Frozen("tune", codes.note("fitted_on_tuning"), tested, thresholds, lines)
 
 
 def from_half(
@@ -92,10 +100,8 @@ def from_half(
     patients = np.bincount(panel.patient[fitting], minlength=panel.n_patients) > 0
     tested = ~patients[panel.patient]
     thresholds, lines = _fit(panel, rater, fitting, config)
-    words = (
-        f"fitted on half of the patients ({int(patients.sum()):,}, drawn at random) and tested on the other "
-        f"{np.unique(panel.patient[tested]).size:,}"
-    )
+    others = np.unique(panel.patient[tested]).size
+    words = codes.note("fitted_on_half", fitted=int(patients.sum()), tested=others)
     return Frozen("half", words, tested, thresholds, lines)
 
 
@@ -128,7 +134,7 @@ def _threshold(y: Bools, score: Floats, target: Mapping[str, float], weight: Flo
     kind, value = next(iter(target.items()))
     counted = int((~y).sum() if kind == "specificity" else y.sum())
     if np.isfinite(step.threshold) and counted * (1 - value) < 1:
-        return Threshold(step.threshold, f"coarse: fitted on {counted} cases, whose steps are wider than 1 - {value:g}")
+        return Threshold(step.threshold, codes.note("coarse_threshold", rate=kind, n=counted, target=value))
     return Threshold(step.threshold, step.note)
 
 
@@ -136,8 +142,8 @@ def _line(y: Bools, score: Floats, patient: np.ndarray, weight: Floats | None) -
     """The logistic recalibration; one without parameters and with a note where these cases do not carry it."""
     scale = "probability" if score.size and score.min() >= 0 and score.max() <= 1 else "score"
     counts = count(y.astype(np.float64), patient)
-    if counts.reach(FEWEST, FEWEST):
+    if counts.at_least(FEWEST, FEWEST):
         return calibration.recalibrate(y, score, scale=scale, weights=weight)
-    few = f"{people(counts.patients_present)} with the finding and {counts.patients_absent} without"
-    note = f"not recalibrated: {few} to fit it on, and {FEWEST} of each are needed"
+    given = {"present": counts.patients_present, "absent": counts.patients_absent}
+    note = codes.note("not_recalibrated", **given, least=FEWEST)
     return calibration.Recalibration("logistic", scale, note=note)

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from overread import codes
+from overread.codes import Analysis, Metric, Text
 from overread.errors import InputError, did_you_mean
-from overread.evaluation.context.analysis_context import AnalysisContext
+from overread.evaluation.context.analysis_context import AnalysisContext, mean_note
 from overread.evaluation.context.auc_terms import METHOD, AucTerm, area, combined, linear_estimate
 from overread.evaluation.context.estimate_rows import (
     MEAN,
     Counts,
     EstimateKey,
     Row,
+    add_notes,
     count,
-    noted,
-    people,
+    not_estimable,
     row,
     share_text,
 )
@@ -46,7 +47,7 @@ class SiteResult:
 
     name: str
     areas: Mapping[str, Mapping[str, AucTerm]]  # by evaluable finding, then by model
-    refused: Mapping[str, str]  # the other findings, each with the reason
+    refused: Mapping[str, Text]  # the other findings, each with the reason
     counts: Mapping[str, Counts]
 
     def terms(self, a: str, b: str) -> list[tuple[float, AucTerm]]:
@@ -75,150 +76,152 @@ class SiteContrast:
         return 0.0 if self.value < gain else 1.0
 
 
-def h1(setting: AnalysisContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row]]:
+def h1(context: AnalysisContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row]]:
     """Rows of every contrast, and the verdict; nothing where the configuration names no pooled and single models."""
-    if not setting.config.pooled or not setting.config.single:
+    if not context.config.pooled or not context.config.single:
         return [], []
-    compared = _compared(setting)
-    sites = [_site(setting, name, compared) for name in _external(setting, compared)]
-    contrasts = [_contrast(setting, s, m) for s in sites if s.areas for m in setting.config.single]
-    rows = _mean_rows(setting, sites) + _margin_rows(setting, contrasts) + _finding_rows(setting, sites)
-    return rows + _matched_rows(setting, sites), [_verdict(setting, sites, contrasts, protocol_hash)]
+    compared = _compared(context)
+    sites = [_site(context, name, compared) for name in _external(context, compared)]
+    contrasts = [_contrast(context, s, m) for s in sites if s.areas for m in context.config.single]
+    rows = _mean_rows(context, sites) + _margin_rows(context, contrasts) + _finding_rows(context, sites)
+    return rows + _matched_rows(context, sites), [_verdict(context, sites, contrasts, protocol_hash)]
 
 
-def _compared(setting: AnalysisContext) -> list[str]:
-    compared = [setting.config.pooled, *setting.config.single]
-    missing = [m for m in compared if m not in setting.raters]
+def _compared(context: AnalysisContext) -> list[str]:
+    compared = [context.config.pooled, *context.config.single]
+    missing = [m for m in compared if m not in context.raters]
     if missing:
-        hint = did_you_mean(missing[0], setting.raters)
-        found = f"predictions by {', '.join(setting.raters)}"
+        hint = did_you_mean(missing[0], context.raters)
+        found = f"predictions by {', '.join(context.raters)}"
         raise InputError("H1", f"predictions by {', '.join(missing)}", found, do=hint)
     return compared
 
 
-def _external(setting: AnalysisContext, compared: Sequence[str]) -> list[str]:
+def _external(context: AnalysisContext, compared: Sequence[str]) -> list[str]:
     """The sites that are external to every compared model (declared ones, where the configuration declares any)."""
     sites = []
-    for site in setting.panel.site.levels:
-        outside = all(any(p.name == f"external:{site}" for p in setting.populations[m]) for m in compared)
-        if outside and (not setting.config.external_sites or site in setting.config.external_sites):
+    for site in context.panel.site.levels:
+        outside = all(any(p.name == f"external:{site}" for p in context.populations[m]) for m in compared)
+        if outside and (not context.config.external_sites or site in context.config.external_sites):
             sites.append(site)
-    absent = [s for s in setting.config.external_sites if s not in setting.panel.site.levels]
+    absent = [s for s in context.config.external_sites if s not in context.panel.site.levels]
     return sites + absent  # a declared site without a case is shown, and why it says nothing
 
 
-def _site(setting: AnalysisContext, name: str, compared: Sequence[str]) -> SiteResult:
+def _site(context: AnalysisContext, name: str, compared: Sequence[str]) -> SiteResult:
     """Which findings are evaluable at a site, and the AUCs of the compared models on the cases that all scored."""
-    panel = setting.panel
+    panel = context.panel
     areas, refused, counts = {}, {}, {}
-    for finding in setting.config.findings or panel.findings:
+    for finding in context.config.findings or panel.findings:
         silent = [m for m in compared if not panel.gives(m, finding)]
-        mask = _same_cases(setting, name, finding, [m for m in compared if m not in silent])
+        mask = _same_cases(context, name, finding, [m for m in compared if m not in silent])
         if finding in panel.findings:
             counts[finding] = count(np.where(mask, panel.truths(finding), np.nan), panel.patient)
-        reason = _refused(setting, counts.get(finding), silent)
+        reason = _refused(context, counts.get(finding), silent)
         if reason:
             refused[finding] = reason
         else:
-            areas[finding] = {m: area(panel, m, finding, mask) for m in [*compared, *_matched(setting, finding, mask)]}
+            areas[finding] = {m: area(panel, m, finding, mask) for m in [*compared, *_matched(context, finding, mask)]}
     return SiteResult(name, areas, refused, counts)
 
 
-def _matched(setting: AnalysisContext, finding: str, mask: Bools) -> list[str]:
+def _matched(context: AnalysisContext, finding: str, mask: Bools) -> list[str]:
     """The size-matched model where it scored every one of these cases."""
-    name = setting.config.matched
-    given = name in setting.raters and bool(setting.panel.stated(name, finding)[mask].all())
+    name = context.config.matched
+    given = name in context.raters and bool(context.panel.stated(name, finding)[mask].all())
     return [name] if given else []
 
 
-def _same_cases(setting: AnalysisContext, site: str, finding: str, raters: Sequence[str]) -> Bools:
-    mask = setting.panel.at([site])
-    if finding not in setting.panel.findings:
+def _same_cases(context: AnalysisContext, site: str, finding: str, raters: Sequence[str]) -> Bools:
+    mask = context.panel.at([site])
+    if finding not in context.panel.findings:
         return np.zeros_like(mask)
-    mask = mask & ~np.isnan(setting.panel.truths(finding))
+    mask = mask & ~np.isnan(context.panel.truths(finding))
     for rater in raters:
-        mask = mask & setting.panel.stated(rater, finding)
+        mask = mask & context.panel.stated(rater, finding)
     return mask
 
 
-def _refused(setting: AnalysisContext, counts: Counts | None, silent: Sequence[str]) -> str:
-    """Why a finding is not evaluable; "" where it is. A finding that nobody scores was not counted: counts is None."""
+def _refused(context: AnalysisContext, counts: Counts | None, silent: Sequence[str]) -> Text:
+    """Why a finding is not evaluable, empty where it is; counts is None for a finding that no model scores."""
     reasons = []
     if counts is None:
-        reasons.append("no model scores it")
+        reasons.append(codes.note("no_model_scores_finding"))
     elif not counts.cases:
-        reasons.append("no case states it")
-    elif not setting.evaluable(counts):
-        reasons.append(
-            f"{people(counts.patients_present)} with it and {counts.patients_absent} without "
-            f"({setting.config.minimum_present} and {setting.config.minimum_absent} needed)"
-        )
+        reasons.append(codes.note("no_label_of_finding"))
+    elif not context.evaluable(counts):
+        given = {"present": counts.patients_present, "absent": counts.patients_absent}
+        least = {"least_present": context.config.minimum_present, "least_absent": context.config.minimum_absent}
+        reasons.append(codes.note("few_patients_evaluable", **given, **least))
     if silent and counts is not None:
-        reasons.append(f"not an output of {', '.join(silent)}")
-    return "; ".join(reasons)
+        reasons.append(codes.note("not_an_output", models=tuple(silent)))
+    return codes.notes(*reasons)
 
 
-def _contrast(setting: AnalysisContext, site: SiteResult, model: str) -> SiteContrast:
-    value, se = combined(site.terms(setting.config.pooled, model), setting.panel.n_patients)
+def _contrast(context: AnalysisContext, site: SiteResult, model: str) -> SiteContrast:
+    value, se = combined(site.terms(context.config.pooled, model), context.panel.n_patients)
     return SiteContrast(site.name, model, value, se)
 
 
-def _place(setting: AnalysisContext, finding: str, a: str, b: str, site: str) -> EstimateKey:
+def _place(context: AnalysisContext, finding: str, a: str, b: str, site: str) -> EstimateKey:
     population = Population(f"external:{site}", (site,))
-    return setting.place("H1", finding, a, population).to(contrast=f"rater:{b}")
+    return context.place(Analysis.H1, finding, a, population).to(contrast=f"rater:{b}")
 
 
-def _used(site: SiteResult) -> str:
-    told = f"mean over {len(site.areas)} evaluable finding{'s' * (len(site.areas) != 1)}: {', '.join(site.areas)}"
-    return told if site.areas else "no finding is evaluable: " + _reasons(site)
+def _used(site: SiteResult) -> Text:
+    """The findings of the mean at a site, or why there are none."""
+    if site.areas:
+        return mean_note(list(site.areas))
+    why = (codes.note("finding_not_evaluable", finding=f, reason=str(text)) for f, text in site.refused.items())
+    return codes.notes(codes.note("not_evaluable"), *why)
 
 
 def _reasons(site: SiteResult) -> str:
     return "; ".join(f"{f}: {why}" for f, why in site.refused.items())
 
 
-def _patients(setting: AnalysisContext, site: SiteResult) -> dict[str, int]:
+def _patients(context: AnalysisContext, site: SiteResult) -> dict[str, int]:
     """The patients and cases behind a mean over findings."""
-    panel = setting.panel
+    panel = context.panel
     truth = [panel.findings.index(f) for f in site.areas]
     mask = panel.at([site.name]) & ~np.isnan(panel.truth[truth]).all(axis=0)
     return {"n_cases": int(mask.sum()), "n_patients": np.unique(panel.patient[mask]).size}
 
 
-def _mean_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
+def _mean_rows(context: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
     """D(e, s) of every external site and single-institution model, NaN with the reasons where nothing is evaluable."""
-    rows, confidence = [], setting.config.confidence
+    rows, confidence = [], context.config.confidence
     for site in sites:
-        for model in setting.config.single:
-            place = _place(setting, MEAN, setting.config.pooled, model, site.name)
-            made = _mean_estimate(setting, site, setting.config.pooled, model)
-            test = {"null": 0.0, **(_patients(setting, site) if site.areas else {})}
-            rows.append(row(place, "auc_difference", made, test=test, confidence=confidence))
+        for model in context.config.single:
+            place = _place(context, MEAN, context.config.pooled, model, site.name)
+            made = _mean_estimate(context, site, context.config.pooled, model)
+            test = {"null": 0.0, **(_patients(context, site) if site.areas else {})}
+            rows.append(row(place, Metric.AUC_DIFFERENCE, made, test=test, confidence=confidence))
     return rows
 
 
-def _mean_estimate(setting: AnalysisContext, site: SiteResult, a: str, b: str) -> Estimate:
+def _mean_estimate(context: AnalysisContext, site: SiteResult, a: str, b: str) -> Estimate:
     if not site.areas:
-        return Estimate(nan, method=METHOD, note=_used(site))
-    made = linear_estimate(site.terms(a, b), setting.panel.n_patients, confidence=setting.config.confidence, null=0.0)
-    return noted(made, _used(site))
+        return not_estimable(_used(site), method=METHOD)
+    made = linear_estimate(site.terms(a, b), context.panel.n_patients, confidence=context.config.confidence, null=0.0)
+    return add_notes(made, _used(site))
 
 
-def _margin_rows(setting: AnalysisContext, contrasts: Sequence[SiteContrast]) -> list[Row]:
+def _margin_rows(context: AnalysisContext, contrasts: Sequence[SiteContrast]) -> list[Row]:
     """Whether each D(e, s) is ruled out to reach the smallest worthwhile gain: one-sided p, Holm over all (e, s)."""
-    gain, confidence = setting.config.smallest_worthwhile_gain, setting.config.confidence
+    gain, confidence = context.config.smallest_worthwhile_gain, context.config.confidence
     p = np.array([c.below(gain) for c in contrasts])
     adjusted = holm(p) if len(p) else p
     rows = []
     for contrast, raw, held, level in zip(contrasts, p, adjusted, _holm_levels(p, confidence), strict=True):
-        place = _place(setting, MEAN, setting.config.pooled, contrast.model, contrast.site)
+        place = _place(context, MEAN, context.config.pooled, contrast.model, contrast.site)
         high = contrast.value - float(ndtri(level)) * contrast.se
-        note = f"upper limit at the one-sided level {level:.4g} that Holm leaves to this contrast"
+        note = codes.note("holm_limit", level=level)
         made = Estimate(contrast.value, high=high, se=contrast.se, p=float(raw), method=METHOD, note=note)
         family = f"H1, gain ruled out: {len(contrasts)} contrasts of site and model"
         test = {"p_adjusted": float(held), "family": family, "null": gain}
         at = f"margin={share_text(gain)}"
-        rows.append(row(place, "auc_difference", made, at=at, test=test, confidence=confidence))
+        rows.append(row(place, Metric.AUC_DIFFERENCE, made, at=at, test=test, confidence=confidence))
     return rows
 
 
@@ -232,23 +235,23 @@ def _holm_levels(p: np.ndarray, confidence: float) -> list[float]:
     return [float(x) for x in levels]
 
 
-def _finding_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
+def _finding_rows(context: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
     """Per finding, site and model the difference; Holm over all of them. They name findings and decide nothing."""
     made: list[tuple[EstimateKey, Estimate, Counts | None]] = []
     for site in sites:
-        for model in setting.config.single:
+        for model in context.config.single:
             for finding in [*site.areas, *site.refused]:
-                place = _place(setting, finding, setting.config.pooled, model, site.name)
+                place = _place(context, finding, context.config.pooled, model, site.name)
                 if finding in site.areas:
                     by = site.areas[finding]
                     estimate = linear_estimate(
-                        [(1.0, by[setting.config.pooled]), (-1.0, by[model])],
-                        setting.panel.n_patients,
-                        confidence=setting.config.confidence,
+                        [(1.0, by[context.config.pooled]), (-1.0, by[model])],
+                        context.panel.n_patients,
+                        confidence=context.config.confidence,
                         null=0.0,
                     )
                 else:
-                    estimate = Estimate(nan, note=f"not evaluable: {site.refused[finding]}")
+                    estimate = not_estimable(codes.note("not_evaluable"), site.refused[finding])
                 made.append((place, estimate, site.counts.get(finding)))
     tested = sum(e.p == e.p for _, e, _ in made)
     adjusted = holm([e.p for _, e, _ in made]) if made else np.empty(0)
@@ -256,40 +259,40 @@ def _finding_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list
     return [
         row(
             place,
-            "auc_difference",
+            Metric.AUC_DIFFERENCE,
             e,
             counts=c,
-            confidence=setting.config.confidence,
+            confidence=context.config.confidence,
             test={"p_adjusted": float(p), "family": family, "null": 0.0},
         )
         for (place, e, c), p in zip(made, adjusted, strict=True)
     ]
 
 
-def _matched_rows(setting: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
+def _matched_rows(context: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
     """The size-matched pooled model against each single one, and the pooled model against it: beside the verdict."""
-    matched, rows = setting.config.matched, []
-    pairs = [(matched, s) for s in setting.config.single] + [(setting.config.pooled, matched)]
+    matched, rows = context.config.matched, []
+    pairs = [(matched, s) for s in context.config.single] + [(context.config.pooled, matched)]
     for site in sites:
         if not matched or not site.areas or not all(matched in by for by in site.areas.values()):
             continue
         for a, b in pairs:
-            place = _place(setting, MEAN, a, b, site.name)
-            made = noted(_mean_estimate(setting, site, a, b), "size-matched model: decides nothing")
-            test = {"null": 0.0, **_patients(setting, site)}
-            rows.append(row(place, "auc_difference", made, test=test, confidence=setting.config.confidence))
+            place = _place(context, MEAN, a, b, site.name)
+            made = add_notes(_mean_estimate(context, site, a, b), codes.note("size_matched"))
+            test = {"null": 0.0, **_patients(context, site)}
+            rows.append(row(place, Metric.AUC_DIFFERENCE, made, test=test, confidence=context.config.confidence))
     return rows
 
 
-def seeds_of(setting: AnalysisContext, model: str) -> int:
+def seeds_of(context: AnalysisContext, model: str) -> int:
     """How many seeds are behind a model."""
-    members = setting.config.members.get(model) or setting.models.get(model, {}).get("members") or ()
+    members = context.config.members.get(model) or context.models.get(model, {}).get("members") or ()
     return max(len(members), 1)
 
 
-def rule(setting: AnalysisContext) -> str:
+def rule(context: AnalysisContext) -> str:
     """The rule in words, with the numbers that the configuration fixes."""
-    c = setting.config
+    c = context.config
     level = f"{100 * c.confidence:g} %"
     return (
         f"A finding is evaluable at an external site when at least {c.minimum_present} patients have it and "
@@ -303,16 +306,16 @@ def rule(setting: AnalysisContext) -> str:
 
 
 def _verdict(
-    setting: AnalysisContext, sites: Sequence[SiteResult], contrasts: Sequence[SiteContrast], protocol_hash: str
+    context: AnalysisContext, sites: Sequence[SiteResult], contrasts: Sequence[SiteContrast], protocol_hash: str
 ) -> Row:
-    verdict, reason = _decided(setting, sites, contrasts)
+    verdict, reason = _decided(context, sites, contrasts)
     refused = [f"{s.name}: {_reasons(s)}" for s in sites if s.refused]
     if refused:
         reason += " Not evaluable: " + " | ".join(refused) + "."
     return {
         "hypothesis": "H1",
         "claim": CLAIM,
-        "rule": rule(setting),
+        "rule": rule(context),
         "verdict": verdict,
         "reason": reason,
         "protocol_hash": protocol_hash,
@@ -320,11 +323,11 @@ def _verdict(
 
 
 def _decided(
-    setting: AnalysisContext, sites: Sequence[SiteResult], contrasts: Sequence[SiteContrast]
+    context: AnalysisContext, sites: Sequence[SiteResult], contrasts: Sequence[SiteContrast]
 ) -> tuple[str, str]:
-    config = setting.config
+    config = context.config
     evaluable = [s.name for s in sites if s.areas]
-    few = {m: n for m in [config.pooled, *config.single] if (n := seeds_of(setting, m)) < SEEDS_TO_CLAIM}
+    few = {m: n for m in [config.pooled, *config.single] if (n := seeds_of(context, m)) < SEEDS_TO_CLAIM}
     if len(evaluable) < SITES_TO_CLAIM:
         named = f" ({', '.join(evaluable)})" if evaluable else ""
         return "cannot tell", (
@@ -349,8 +352,11 @@ def _decided(
     out = [c for c, p in zip(contrasts, adjusted, strict=True) if p <= alpha]
     if out:
         named = ", ".join(f"{c.site} against {c.model} (D {c.value:+.4f})" for c in out)
-        return "not supported", f"A gain of {gain:g} is ruled out, Holm over {len(contrasts)} contrasts, at: {named}."
+        return "not supported", (
+            f"D >= {gain:g} was rejected (one-sided {alpha:g}, Holm over {len(contrasts)} contrasts) at: {named}."
+        )
     short = [f"{c.site} against {c.model} ({low:+.4f})" for c, low in zip(contrasts, lows, strict=True) if low <= 0]
     return "cannot tell", (
-        f"The lower limit of D is not above 0 at {', '.join(short)}, and no gain of {gain:g} is ruled out anywhere."
+        f"The lower limit of D is not above 0 at {', '.join(short)}, and a gain of {gain:g} or more could not be "
+        "excluded in any contrast."
     )

@@ -7,158 +7,172 @@ set of draws for every reference, output and population.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Analysis, Metric, Text
+from overread.evaluation.context.analysis_context import mean_note
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import MEAN, Counts, EstimateKey, Row, count, noted, people, row
+from overread.evaluation.context.estimate_rows import (
+    MEAN,
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    not_estimable,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import ReaderContext
 from overread.evaluation.context.score_matrix import Bools
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.readers.pooled_readers import Drawn
-from overread.stats.estimate import Estimate
+from overread.evaluation.readers.pooled_readers import Replicated
 from overread.stats.resampling import patient_bootstrap
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 CLAIM = (
-    "Part of a model's drop in AUC at unseen institutions is a matter of whose word is truth: the drop is smaller "
-    "under another reference than under the sets' own labels (the half of the claim that needs no second reading)"
+    "A model's drop in AUC at unseen institutions depends on the choice of reference standard: it is smaller under "
+    "another reference standard than under the labels of the data sets (the part that needs no second reading)"
 )
-_METHOD = "patients resampled, one set of draws; DeLong does not apply, for the truth changes and not the score"
+_METHOD = codes.method("reference_bootstrap")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Standing:
+class OutputUnderReferences:
     """One output in one population under every reference, on the cases that all of them state."""
 
     finding: str
     rater: str
     population: Population
     counts: Mapping[str, Counts]  # by reference
-    areas: Mapping[str, Drawn]  # by reference
-    note: str
+    areas: Mapping[str, Replicated]  # by reference
+    note: Text
     evaluable: bool  # enough patients with the finding and without it under every reference
 
 
-def reference_rows(setting: ReaderContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row]]:
+def reference_rows(context: ReaderContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row]]:
     """Rows of H2, and its verdict."""
-    found: dict[tuple[str, str], list[Standing]] = {}
-    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
-        stating = [r for r in setting.panel.references if not np.isnan(_truth(setting, finding, r)).all()]
-        for rater in setting.panel.outputs[finding]:
+    found: dict[tuple[str, str], list[OutputUnderReferences]] = {}
+    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+        stating = [r for r in context.panel.references if not np.isnan(_truth(context, finding, r)).all()]
+        for rater in context.panel.outputs[finding]:
             standings = [
-                _standing(setting, (finding, rater), p, stating)
-                for p in setting.populations[setting.models[rater]]
-                if _cases(setting, finding, p, stating).any()
+                _standing(context, (finding, rater), p, stating)
+                for p in context.populations[context.models[rater]]
+                if _cases(context, finding, p, stating).any()
             ]
             found[finding, rater] = standings
-    rows = [r for standings in found.values() for s in standings for r in _area_rows(setting, s)]
+    rows = [r for standings in found.values() for s in standings for r in _area_rows(context, s)]
     pairs = [p for standings in found.values() for p in _across(standings)]
     for inside, outside in pairs:
-        rows += _drop_rows(setting, inside, outside)
-    mean, verdict = _verdict(setting, pairs, protocol_hash)
+        rows += _drop_rows(context, inside, outside)
+    mean, verdict = _verdict(context, pairs, protocol_hash)
     return rows + mean, [verdict]
 
 
-def _truth(setting: ReaderContext, finding: str, reference: str) -> np.ndarray:
-    return setting.panel.truths(finding, reference, setting.config.uncertain_calls)
+def _truth(context: ReaderContext, finding: str, reference: str) -> np.ndarray:
+    return context.panel.truths(finding, reference, context.config.uncertain_calls)
 
 
-def _cases(setting: ReaderContext, finding: str, population: Population, references: Sequence[str]) -> Bools:
+def _cases(context: ReaderContext, finding: str, population: Population, references: Sequence[str]) -> Bools:
     """The read cases of a population that every output scores and every reference states."""
-    of = setting.panel
+    of = context.panel
     here = np.isin(of.site.codes, [i for i, s in enumerate(of.site.levels) if s in population.sites])
-    stated = [~np.isnan(_truth(setting, finding, r)) for r in references]
+    stated = [~np.isnan(_truth(context, finding, r)) for r in references]
     return np.asarray(here & of.scored(finding) & np.logical_and.reduce(stated or [np.zeros(here.size, dtype=bool)]))
 
 
 def _standing(
-    setting: ReaderContext, what: tuple[str, str], population: Population, references: Sequence[str]
-) -> Standing:
+    context: ReaderContext, what: tuple[str, str], population: Population, references: Sequence[str]
+) -> OutputUnderReferences:
     """AUCs under every reference: the unweighted mean of the sites where every reference has both classes."""
     finding, rater = what
-    of, cases = setting.panel, _cases(setting, finding, population, references)
-    truth = np.stack([_truth(setting, finding, r) for r in references])
+    of, cases = context.panel, _cases(context, finding, population, references)
+    truth = np.stack([_truth(context, finding, r) for r in references])
     counts = {r: count(np.where(cases, t, np.nan), of.patient) for r, t in zip(references, truth, strict=True)}
     used, values, draws = [], [], []
     for site in population.sites:
         at = of.site.levels.index(site) if site in of.site.levels else -2
         here = np.flatnonzero(cases & (of.site.codes == at))
-        if here.size and all(count(t[here], of.patient[here]).reach(1, 1) for t in truth):
-            made = _replicates(setting, truth[:, here], of.score[finding, rater][here], here)
+        if here.size and all(count(t[here], of.patient[here]).at_least(1, 1) for t in truth):
+            made = _replicates(context, truth[:, here], of.score[finding, rater][here], here)
             used.append(site)
             values.append(made[0])
             draws.append(made[1:])
-    nothing = np.full((len(setting.drawn), len(references)), np.nan)
+    nothing = np.full((len(context.drawn), len(references)), np.nan)
     value = np.mean(values, axis=0) if values else np.full(len(references), np.nan)
     drawn = np.mean(draws, axis=0) if draws else nothing
     out = [s for s in population.sites if s in of.site.levels and s not in used]
-    note = f"unweighted mean of {len(used)} sites" if len(used) > 1 else ""
-    note += f"; a class is missing at {', '.join(out)}" if out and used else ""
-    config = setting.config
-    enough = all(c.reach(config.minimum_present, config.minimum_absent) for c in counts.values())
-    areas = {r: Drawn(float(value[k]), drawn[:, k]) for k, r in enumerate(references)}
-    return Standing(finding, rater, population, counts, areas, note, enough and bool(used))
+    note = codes.notes(
+        codes.note("mean_over_sites", n=len(used)) if len(used) > 1 else None,
+        codes.note("sites_one_class", sites=tuple(out)) if out and used else None,
+    )
+    config = context.config
+    enough = all(c.at_least(config.minimum_present, config.minimum_absent) for c in counts.values())
+    areas = {r: Replicated(float(value[k]), drawn[:, k]) for k, r in enumerate(references)}
+    return OutputUnderReferences(finding, rater, population, counts, areas, note, enough and bool(used))
 
 
-def _replicates(setting: ReaderContext, truth: np.ndarray, score: np.ndarray, cases: np.ndarray) -> np.ndarray:
+def _replicates(context: ReaderContext, truth: np.ndarray, score: np.ndarray, cases: np.ndarray) -> np.ndarray:
     """The AUC under every reference, the estimate first and then every replicate: (1 + replicates, n_references)."""
-    patients, codes = np.unique(setting.panel.patient[cases], return_inverse=True)
+    patients, codes = np.unique(context.panel.patient[cases], return_inverse=True)
     once = np.ones((1, patients.size), dtype=np.uint16)
-    counts = np.concatenate([once, setting.drawn.patients[:, patients].astype(np.uint16)])
-    weight = None if setting.panel.weight is None else setting.panel.weight[cases]
+    counts = np.concatenate([once, context.drawn.patients[:, patients].astype(np.uint16)])
+    weight = None if context.panel.weight is None else context.panel.weight[cases]
     scores = np.broadcast_to(score, (1, *truth.shape))
     return patient_bootstrap.auc_replicates(truth, scores, counts, cluster=codes, weights=weight)[:, 0]
 
 
-def _place(setting: ReaderContext, standing: Standing, reference: str) -> EstimateKey:
-    arm = setting.panel.arms[0]
-    policy = f"{setting.policy};uncertain_call={setting.config.uncertain_calls}"
+def _place(context: ReaderContext, standing: OutputUnderReferences, reference: str) -> EstimateKey:
+    arm = context.panel.arms[0]
+    policy = f"{context.policy};uncertain_call={context.config.uncertain_calls}"
     return EstimateKey(
-        "H2", standing.finding, standing.rater, standing.population.name, "read", arm, "", reference, policy
+        Analysis.H2, standing.finding, standing.rater, standing.population.name, "read", arm, "", reference, policy
     )
 
 
-def _area_rows(setting: ReaderContext, standing: Standing) -> list[Row]:
+def _area_rows(context: ReaderContext, standing: OutputUnderReferences) -> list[Row]:
     rows = []
     for reference, drawn in standing.areas.items():
-        place = _place(setting, standing, reference)
-        rows.append(_row(setting, place, "auc", drawn, [(standing, reference)]))
+        place = _place(context, standing, reference)
+        rows.append(_row(context, place, Metric.AUC, drawn, [(standing, reference)]))
     for a, b in combinations(standing.areas, 2):
-        place = _place(setting, standing, a).to(contrast=f"reference:{b}")
+        place = _place(context, standing, a).to(contrast=f"reference:{b}")
         drawn = standing.areas[a] - standing.areas[b]
-        rows.append(_row(setting, place, "auc_difference", drawn, [(standing, b), (standing, a)]))
+        rows.append(_row(context, place, Metric.AUC_DIFFERENCE, drawn, [(standing, b), (standing, a)]))
     return rows
 
 
-def _across(standings: Sequence[Standing]) -> list[tuple[Standing, Standing]]:
+def _across(standings: Sequence[OutputUnderReferences]) -> list[tuple[OutputUnderReferences, OutputUnderReferences]]:
     """Every internal standing with every external one of the same output."""
     inside = [s for s in standings if s.population.internal]
     return [(i, o) for i in inside for o in standings if not o.population.internal]
 
 
-def _drop_rows(setting: ReaderContext, inside: Standing, outside: Standing) -> list[Row]:
+def _drop_rows(context: ReaderContext, inside: OutputUnderReferences, outside: OutputUnderReferences) -> list[Row]:
     rows, name = [], outside.population.name
     drops = {r: inside.areas[r] - outside.areas[r] for r in inside.areas if r in outside.areas}
     for reference, drawn in drops.items():
-        place = _place(setting, inside, reference).to(contrast=f"population:{name}")
-        rows.append(_row(setting, place, "auc_drop", drawn, [(inside, reference), (outside, reference)]))
+        place = _place(context, inside, reference).to(contrast=f"population:{name}")
+        rows.append(_row(context, place, Metric.AUC_DROP, drawn, [(inside, reference), (outside, reference)]))
     for a, b in combinations(drops, 2):
-        place = _place(setting, inside, a).to(contrast=f"reference:{b}")
+        place = _place(context, inside, a).to(contrast=f"reference:{b}")
         drawn, at = drops[a] - drops[b], f"population={name}"
         under = [(s, r) for r in (b, a) for s in (inside, outside)]
-        rows.append(_row(setting, place, "auc_drop_difference", drawn, under, at=at))
+        rows.append(_row(context, place, Metric.AUC_DROP_DIFFERENCE, drawn, under, at=at))
     return rows
 
 
 def _row(
-    setting: ReaderContext,
+    context: ReaderContext,
     place: EstimateKey,
     metric: str,
-    drawn: Drawn,
-    under: Sequence[tuple[Standing, str]],
+    drawn: Replicated,
+    under: Sequence[tuple[OutputUnderReferences, str]],
     *,
     at: str = "",
 ) -> Row:
@@ -166,56 +180,55 @@ def _row(
     standing, reference = under[-1]
     counts = standing.counts[reference]
     few = min(min(s.counts[r].patients_present, s.counts[r].patients_absent) for s, r in under)
-    made = percentile_interval(drawn.draws, value=drawn.value, confidence=setting.config.confidence)
+    made = percentile_interval(drawn.draws, value=drawn.value, confidence=context.config.confidence)
     if np.isnan(drawn.value):
-        made = Estimate(np.nan, note="one class only")
+        made = not_estimable(codes.note("cases_of_one_class"))
     elif few < FEWEST:
-        made = Estimate(drawn.value, note=f"no interval: {people(few)} of a class")
-    made = Estimate(made.value, made.low, made.high, made.se, method=_METHOD, note=made.note)
-    notes = [s.note for s, _ in under] + [setting.note_on(place.finding, r) for _, r in under]
-    test = {"null": 0.0} if metric != "auc" else {}
+        made = without_interval(made, codes.note("few_patients_smaller_class", n=few, least=FEWEST))
+    made = replace(made, method=_METHOD)
+    notes = [s.note for s, _ in under] + [context.note_on(place.finding, r) for _, r in under]
+    test = {"null": 0.0} if metric != Metric.AUC else {}
     return row(
         place,
         metric,
-        noted(made, *dict.fromkeys(notes)),
+        add_notes(made, *notes),
         at=at,
         counts=counts,
         test=test,
-        confidence=setting.config.confidence,
+        confidence=context.config.confidence,
     )
 
 
 def _verdict(
-    setting: ReaderContext, pairs: Sequence[tuple[Standing, Standing]], protocol_hash: str
+    context: ReaderContext, pairs: Sequence[tuple[OutputUnderReferences, OutputUnderReferences]], protocol_hash: str
 ) -> tuple[list[Row], Row]:
     """The mean over findings of drop(own) - drop(other reference), per model and external site, and the verdict."""
     rows: list[Row] = []
     lows, highs = [], []
-    for (model, site, other), mine in _contrasts(setting, pairs).items():
-        drawn = Drawn(float(np.mean([d.value for d, _ in mine])), np.mean([d.draws for d, _ in mine], axis=0))
-        made = percentile_interval(drawn.draws, value=drawn.value, confidence=setting.config.confidence)
+    for (model, site, other), mine in _contrasts(context, pairs).items():
+        drawn = Replicated(float(np.mean([d.value for d, _ in mine])), np.mean([d.draws for d, _ in mine], axis=0))
+        made = percentile_interval(drawn.draws, value=drawn.value, confidence=context.config.confidence)
         lows.append((made.low, model, site, other))
         highs.append((made.high, model, site, other))
-        place = _place(setting, mine[0][1], _own(setting)).to(
+        place = _place(context, mine[0][1], _own(context)).to(
             finding=MEAN, rater=model, contrast=f"reference:{other}", population=mine[0][1].population.name
         )
-        note = "mean over " + ", ".join(s.finding for _, s in mine)
-        made = Estimate(made.value, made.low, made.high, made.se, method=_METHOD, note=noted(made, note).note)
+        made = add_notes(replace(made, method=_METHOD), mean_note([s.finding for _, s in mine]))
         rows.append(
             row(
                 place,
-                "auc_drop_difference",
+                Metric.AUC_DROP_DIFFERENCE,
                 made,
                 at=f"population={site}",
                 test={"null": 0.0},
-                confidence=setting.config.confidence,
+                confidence=context.config.confidence,
             )
         )
-    verdict, reason = _decided(setting, lows, highs)
+    verdict, reason = _decided(context, lows, highs)
     made_row = {
         "hypothesis": "H2",
         "claim": CLAIM,
-        "rule": rule(setting),
+        "rule": rule(context),
         "verdict": verdict,
         "reason": reason,
         "protocol_hash": protocol_hash,
@@ -223,24 +236,24 @@ def _verdict(
     return rows, made_row
 
 
-def _own(setting: ReaderContext) -> str:
+def _own(context: ReaderContext) -> str:
     """The sets' own label: the main reference where it is one of those side by side, else the first."""
-    sources = [s for s in setting.config.sources if s in setting.panel.references]
-    return sources[0] if sources else setting.panel.references[0]
+    sources = [s for s in context.config.sources if s in context.panel.references]
+    return sources[0] if sources else context.panel.references[0]
 
 
 def _contrasts(
-    setting: ReaderContext, pairs: Sequence[tuple[Standing, Standing]]
-) -> dict[tuple[str, str, str], list[tuple[Drawn, Standing]]]:
+    context: ReaderContext, pairs: Sequence[tuple[OutputUnderReferences, OutputUnderReferences]]
+) -> dict[tuple[str, str, str], list[tuple[Replicated, OutputUnderReferences]]]:
     """By model, external population and other reference: the drop under the own label minus that under the other.
 
     A finding takes part once, by its first output, where it is evaluable in both populations.
     """
-    own, made = _own(setting), {}  # type: ignore[var-annotated]
+    own, made = _own(context), {}  # type: ignore[var-annotated]
     for inside, outside in pairs:
-        model = setting.models[inside.rater]
-        outputs = setting.panel.outputs[inside.finding]
-        first = next(r for r in outputs if setting.models[r] == model)
+        model = context.models[inside.rater]
+        outputs = context.panel.outputs[inside.finding]
+        first = next(r for r in outputs if context.models[r] == model)
         both = own in inside.areas and own in outside.areas
         if inside.rater != first or not (inside.evaluable and outside.evaluable and both):
             continue
@@ -251,23 +264,24 @@ def _contrasts(
     return made
 
 
-def rule(setting: ReaderContext) -> str:
+def rule(context: ReaderContext) -> str:
     """The rule in words, with the numbers that the configuration fixes."""
-    c, own = setting.config, _own(setting)
+    c, own = context.config, _own(context)
     return (
         f"A finding is evaluable where at least {c.minimum_present} patients have it and {c.minimum_absent} lack it in "
         f"both populations under every reference. D = mean over the evaluable findings of drop under {own} minus drop "
         f"under another reference, same scores and cases. Supported: the {100 * c.confidence:g} % lower limit of D is "
-        f"above 0 for every model, external site and other reference. Not supported: an upper limit is below "
+        f"above 0 for every model, external site and other reference. Not supported: at least one upper limit, not "
+        f"adjusted for multiple comparisons, is below "
         f"{c.smallest_worthwhile_gain:g}. Otherwise, or without an external population or two references: cannot tell."
     )
 
 
 def _decided(
-    setting: ReaderContext, lows: Sequence[tuple[float, str, str, str]], highs: Sequence[tuple[float, str, str, str]]
+    context: ReaderContext, lows: Sequence[tuple[float, str, str, str]], highs: Sequence[tuple[float, str, str, str]]
 ) -> tuple[str, str]:
-    outside = any(not p.internal for ps in setting.populations.values() for p in ps)
-    if len(setting.panel.references) < 2:
+    outside = any(not p.internal for ps in context.populations.values() for p in ps)
+    if len(context.panel.references) < 2:
         return "cannot tell", "There is one reference only; two are needed."
     if not outside:
         return "cannot tell", (
@@ -281,12 +295,16 @@ def _decided(
             "supported",
             f"The lower limit of D is above 0 everywhere; the smallest is {low:+.4f} ({model}, {site}, {other}).",
         )
-    out = [(h, *rest) for h, *rest in highs if h < setting.config.smallest_worthwhile_gain]
+    out = [(h, *rest) for h, *rest in highs if h < context.config.smallest_worthwhile_gain]
     if out:
         named = ", ".join(f"{model} at {site} against {other} ({h:+.4f})" for h, model, site, other in out)
         return (
             "not supported",
-            f"The upper limit of D is below {setting.config.smallest_worthwhile_gain:g} at: {named}.",
+            f"The upper limit of D is below {context.config.smallest_worthwhile_gain:g} at: {named}.",
         )
     short = ", ".join(f"{m} at {s} against {o} ({low:+.4f})" for low, m, s, o in lows if not low > 0)
-    return "cannot tell", f"The lower limit of D is not above 0 at {short}, and none is ruled out."
+    gain = context.config.smallest_worthwhile_gain
+    return "cannot tell", (
+        f"The lower limit of D is not above 0 at {short}, and a D of {gain:g} or more could not be excluded in any "
+        "contrast."
+    )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from overread import tables
+from overread import codes, tables
+from overread.codes import Text
 from overread.tables.table_notes import IDENTIFIERS
 from overread.tables.table_notes import combined as notes_combined
 
@@ -21,7 +22,7 @@ class Dropped:
     """A count of a unit that was left out or changed, the reason, examples, and the stage where it is not the usual."""
 
     unit: str
-    reason: str
+    reason: Text
     count: int
     examples: str = ""
     stage: str = ""
@@ -40,7 +41,14 @@ def examples_of(frame: pl.DataFrame, columns: Sequence[str]) -> str:
 def account_frame(stage: str, dropped: Sequence[Dropped]) -> pl.DataFrame:
     """The account table of a stage."""
     rows = [
-        {"stage": d.stage or stage, "unit": d.unit, "reason": d.reason, "count": d.count, "examples": d.examples}
+        {
+            "stage": d.stage or stage,
+            "unit": d.unit,
+            "reason": d.reason,
+            "reason_code": codes.encode(d.reason),
+            "count": d.count,
+            "examples": d.examples,
+        }
         for d in dropped
     ]
     return tables.check(pl.DataFrame(rows), "account") if rows else tables.empty("account")
@@ -48,5 +56,8 @@ def account_frame(stage: str, dropped: Sequence[Dropped]) -> pl.DataFrame:
 
 def identifiers(notes: Iterable[tables.Note]) -> pl.DataFrame:
     """The account of what was changed in identifiers or found unusual in them."""
-    found = [Dropped(n.table, n.what, n.count, "; ".join(n.examples)) for n in notes_combined(notes)]
+    found = [
+        Dropped(n.table, codes.note("identifier_note", text=n.what), n.count, "; ".join(n.examples))
+        for n in notes_combined(notes)
+    ]
     return account_frame(IDENTIFIERS, found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from overread import codes
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import Dropped, examples_of
@@ -39,7 +40,7 @@ def case_table(images: pl.DataFrame, config: EvaluationConfig, dropped: list[Dro
     for column in columns:
         mixed = made.filter(pl.col(f"_{column}") > 1)
         if mixed.height:
-            words = f"{column} differs between the images of a case: in none of its groups"
+            words = codes.note("group_differs_within_case", column=column)
             dropped.append(Dropped("cases", words, mixed.height, examples_of(mixed, ("case_id",))))
     single = [pl.when(pl.col(f"_{c}") == 1).then(pl.col(c)).alias(c) for c in columns]
     return made.with_columns(single).select("case_id", *_FIXED, *columns)

@@ -11,12 +11,12 @@ from overread.evaluation.join.matching import Join
 from overread.evaluation.join.read_rows import joined_reads
 
 
-def joined_table(joined: Join, setting: AnalysisContext, reading: ReaderContext | None) -> pl.DataFrame:
+def joined_table(joined: Join, context: AnalysisContext, reading: ReaderContext | None) -> pl.DataFrame:
     """The joined table: population and call (at the first operating point) added, subgroup columns carried.
 
     Made and checked finding by finding (the key names it), so that memory holds the table once, not five times.
     """
-    inside, first = _inside(setting), _first_threshold(setting)
+    inside, first = _inside(context), _first_threshold(context)
     parts = []
     for finding in joined.scores["finding"].unique().sort():
         scores = joined.scores.filter(pl.col("finding") == finding)
@@ -34,20 +34,20 @@ def joined_table(joined: Join, setting: AnalysisContext, reading: ReaderContext 
     return pl.concat(parts, how="diagonal_relaxed", rechunk=False)
 
 
-def _inside(setting: AnalysisContext) -> pl.DataFrame:
+def _inside(context: AnalysisContext) -> pl.DataFrame:
     """The population of every rater (a seed: that of its ensemble) at every site."""
-    members = setting.config.member_names()
-    mine = {m: setting.populations[r] for m, r in members.items() if r in setting.populations}
-    rows = [(r, s, p.name) for r, ps in {**setting.populations, **mine}.items() for p in ps for s in p.sites]
+    members = context.config.member_names()
+    mine = {m: context.populations[r] for m, r in members.items() if r in context.populations}
+    rows = [(r, s, p.name) for r, ps in {**context.populations, **mine}.items() for p in ps for s in p.sites]
     return pl.DataFrame(rows, schema=["rater", "site", "population"], orient="row")
 
 
-def _first_threshold(setting: AnalysisContext) -> pl.DataFrame:
+def _first_threshold(context: AnalysisContext) -> pl.DataFrame:
     """The threshold of the first operating point by rater and finding, where there is one."""
     return pl.DataFrame(
         [
             (rater, finding, name, t.value)
-            for rater, f in setting.frozen.items()
+            for rater, f in context.frozen.items()
             for finding, points in f.thresholds.items()
             for name, t in list(points.items())[:1]
             if t.value == t.value

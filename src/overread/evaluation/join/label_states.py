@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from overread import tables
+from overread import codes, tables
 from overread.evaluation.join.account import TABLES, Dropped
 from overread.tables.text.missing import PROGRAMS, UNKNOWN
 
@@ -47,7 +47,7 @@ def without_missing(long: pl.DataFrame, unit: str, column: str = "said") -> tupl
     if missing.is_empty():
         return long, []
     shown = [f"'{w}'" for w in missing[column].unique(maintain_order=True).head(5)]
-    reason = "cells with a word for a missing value, which state nothing"
+    reason = codes.note("missing_word_without_state")
     return long.filter(~word.is_in(MISSING)), [Dropped(unit, reason, missing.height, "; ".join(shown), TABLES)]
 
 
@@ -66,7 +66,7 @@ def unscored(frame: pl.DataFrame, columns: list[str]) -> tuple[pl.DataFrame, lis
     if words.is_empty():
         return made, []
     shown = "; ".join(f"'{w}'" for w in words.unique(maintain_order=True).head(5))
-    reason = "cells with a word for a missing value, which hold no score"
+    reason = codes.note("missing_word_without_score")
     return made, [Dropped("predictions", reason, words.len(), shown, TABLES)]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from overread import tables
+from overread import codes, tables
 from overread.datasets.fields import normalise
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.join.account import TABLES, Dropped, examples_of
@@ -158,7 +158,7 @@ def labels(
     if not long_form:
         once = long.unique(maintain_order=True)  # a study's labels stand beside each of its images
         if once.height < long.height:
-            reason = "repeated with the same state: kept once"
+            reason = codes.note("labels_repeated")
             dropped.append(Dropped("labels", reason, long.height - once.height, stage=TABLES))
         long = once.select("case_id", "finding", "source", "state")
     checked = tables.check(long, "labels", where=path, vocabulary=known)
@@ -374,7 +374,7 @@ def _distinct(frame: pl.DataFrame, table: str) -> tuple[pl.DataFrame, list[Dropp
     if not count:
         return frame, []
     shown = frame.filter(frame.is_duplicated()).to_series(0).unique(maintain_order=True).head(5)
-    reason = f"exact repeats of a row of {table}: dropped"
+    reason = codes.note("rows_repeated", table=table)
     return once, [Dropped("rows", reason, count, "; ".join(str(v) for v in shown), TABLES)]
 
 

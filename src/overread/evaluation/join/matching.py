@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from overread import tables
+from overread import codes, tables
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame, examples_of
@@ -95,15 +95,16 @@ def join(
     unstated = scores.height - both.height
     if unstated:
         lone = scores.join(truth, on=KEY, how="anti")
-        dropped.append(Dropped("predictions", "the truth is not stated", unstated, examples_of(lone, KEY)))
+        dropped.append(Dropped("predictions", codes.note("label_missing"), unstated, examples_of(lone, KEY)))
     used = cases.join(both.select("case_id").unique(), on="case_id", how="semi")
     if used.height < cases.height:
         lone = cases.join(used, on="case_id", how="anti")
-        dropped.append(Dropped("cases", "no score with a stated truth", lone.height, examples_of(lone, ("case_id",))))
+        reason = codes.note("case_without_scored_label")
+        dropped.append(Dropped("cases", reason, lone.height, examples_of(lone, ("case_id",))))
     order = [*KEY, "rater", "score", "truth", "source"]
     extra, lacking = _mapped(scores, config)
     if lacking and reads is not None:
-        words = "mapped outputs that a model does not give"
+        words = codes.note("mapped_output_missing")
         dropped.append(Dropped("outputs", words, len(lacking), "; ".join(lacking[:5])))
     whole = decided(with_wholes(reference, config.mapped()), config)
     read = None
@@ -130,7 +131,10 @@ def _noted(images: pl.DataFrame) -> list[Dropped]:
         return []
     notes = images.select("image_id", pl.col("source_note").cast(pl.String).str.split("; ")).explode("source_note")
     groups = notes.drop_nulls().partition_by("source_note", as_dict=True, maintain_order=True)
-    return [Dropped("images", str(n), g.height, examples_of(g, ("image_id",)), TABLES) for (n,), g in groups.items()]
+    return [
+        Dropped("images", codes.note("image_note", text=str(n)), g.height, examples_of(g, ("image_id",)), TABLES)
+        for (n,), g in groups.items()
+    ]
 
 
 def _mapped(scores: pl.DataFrame, config: EvaluationConfig) -> tuple[pl.DataFrame, list[str]]:
@@ -148,7 +152,7 @@ def _of_split(images: pl.DataFrame, split: str, dropped: list[Dropped]) -> pl.Da
         for other in ("train", "tune", ""):
             rest = images.filter(said == other)
             if rest.height:
-                word = f"split {other}: not evaluated" if other else "no split stated: not evaluated"
+                word = codes.note("split_not_evaluated", split=other) if other else codes.note("no_split")
                 dropped.append(Dropped("images", word, rest.height, examples_of(rest, ("image_id",))))
     return images.filter(said == split)
 
@@ -183,7 +187,7 @@ def _source(labels: pl.DataFrame, config: EvaluationConfig, dropped: list[Droppe
         )
     for name, count in present.items():
         if name not in config.sources:
-            dropped.append(Dropped("labels", f"source '{name}' is not the reference", count))
+            dropped.append(Dropped("labels", codes.note("source_not_reference", source=name), count))
     return chosen
 
 
@@ -202,8 +206,10 @@ def _reference(
     labels = labels.join(cases.select("case_id"), on="case_id", how="semi")
     uncertain = labels.filter(pl.col("state") == "uncertain")
     if uncertain.height:
-        what = "left out" if config.uncertain == "ignore" else f"taken as {config.uncertain}"
-        dropped.append(Dropped("labels", f"uncertain: {what}", uncertain.height, examples_of(uncertain, KEY)))
+        reason = codes.note("uncertain_excluded")
+        if config.uncertain != "ignore":
+            reason = codes.note("uncertain_recoded", state=config.uncertain)
+        dropped.append(Dropped("labels", reason, uncertain.height, examples_of(uncertain, KEY)))
     return labels
 
 
@@ -218,7 +224,7 @@ def _case_scores(
     unit = "image_id" if "image_id" in predictions.columns else "case_id"
     shifted = predictions.filter(pl.col("shift") != "none")
     if shifted.height:
-        dropped.append(Dropped("predictions", "of shifted images: another analysis", shifted.height))
+        dropped.append(Dropped("predictions", codes.note("shifted_images"), shifted.height))
         predictions = predictions.filter(pl.col("shift") == "none")
     predictions, lost = matched(predictions, images, config.allowance("predictions"), name="predictions", key=unit)
     dropped += lost
@@ -226,20 +232,21 @@ def _case_scores(
     scores = predictions.join(place, on=unit, how="inner").rename({"model": "rater"})
     outside = predictions.height - scores.height
     if outside:
-        dropped.append(Dropped("predictions", "of images that are not evaluated here (other split)", outside))
+        dropped.append(Dropped("predictions", codes.note("images_not_evaluated"), outside))
     scores = scores.select(*KEY, "rater", "score")
     if unit == "case_id" or chosen["case_id"].n_unique() == chosen.height:
         return scores
     how = pl.col("score").mean() if config.case_score == "mean" else pl.col("score").max()
     made = scores.group_by(*KEY, "rater", maintain_order=True).agg(how, pl.len().alias("_images"))
     several = made.filter(pl.col("_images") > 1)["case_id"].n_unique()
-    words = f"scores of several images made one: their {config.case_score}"
+    words = codes.note("case_score_combined", how=config.case_score)
     dropped.append(Dropped("cases", words, several))
     size = chosen.group_by("case_id").len("_size")
     partly = made.join(size, on="case_id").filter(pl.col("_images") < pl.col("_size"))
     if partly.height:
         count = partly["case_id"].n_unique()
-        dropped.append(Dropped("cases", "scored from some of their images", count, examples_of(partly, ("case_id",))))
+        reason = codes.note("case_score_partial")
+        dropped.append(Dropped("cases", reason, count, examples_of(partly, ("case_id",))))
     return made.drop("_images")
 
 
@@ -261,7 +268,7 @@ def _missing(
         lone = wanted.join(scores.filter(pl.col("rater") == rater), on=KEY, how="anti")
         silent = sorted(set(truth["finding"].unique()) - set(scored))
         if silent and rater not in members:  # a seed gives what its ensemble gives: said once
-            words = f"labelled, but not an output of {rater}"
+            words = codes.note("finding_not_an_output", rater=rater)
             dropped.append(Dropped("findings", words, len(silent), "; ".join(silent[:5])))
         if lone.is_empty():
             continue
@@ -276,7 +283,7 @@ def _missing(
                     do=f"Score them, or allow it: evaluation.missing_allowed.scores = {roomy(cases / of)}.",
                 )
             )
-        reason = f"labelled, but not scored by {rater} ({share_of(cases, of)})"
+        reason = codes.note("labelled_not_scored", rater=rater, share=share_of(cases, of), of=of)
         found[rater] = Dropped("cases", reason, cases, examples_of(lone, KEY), UNMATCHED), lone
     if problems:
         raise InputError.all(problems)
@@ -294,5 +301,5 @@ def _unlabelled(scores: pl.DataFrame, reference: pl.DataFrame) -> list[Dropped]:
     lone = scored.join(reference, on="case_id", how="anti")
     if lone.is_empty():
         return []
-    reason = f"scored, but no truth is stated ({share_of(lone.height, scored.height)})"
+    reason = codes.note("scored_not_labelled", share=share_of(lone.height, scored.height), of=scored.height)
     return [Dropped("cases", reason, lone.height, examples_of(lone, ("case_id",)), UNMATCHED)]

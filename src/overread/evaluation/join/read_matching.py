@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from overread import tables
+from overread import codes, tables
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import Dropped, account_frame, examples_of
@@ -60,13 +60,14 @@ def join_reads(
     given = set(scores["finding"].unique())
     lone = [f for f in reads["finding"].unique().sort() if f not in given]
     if lone:
-        words = "read, but not scored by any model: agreement among readers only"
+        words = codes.note("read_not_scored_by_any")
         dropped.append(Dropped("findings", words, len(lone), "; ".join(lone[:5])))
     reads = with_others(_calls(reads, config, dropped), config, dropped)
     seen = reads.select("case_id").unique()
     without = cases.join(seen, on="case_id", how="anti")
     if without.height:
-        dropped.append(Dropped("cases", "without a read", without.height, examples_of(without, ("case_id",))))
+        reason = codes.note("case_without_read")
+        dropped.append(Dropped("cases", reason, without.height, examples_of(without, ("case_id",))))
     wanted = reads.select(KEY).unique()
     stated = with_wholes(labels, config.mapped()).join(wanted, on=list(KEY), how="semi")
     made = truths(stated, reads, config, dropped)
@@ -151,10 +152,11 @@ def _of_cases(
     other = known.join(cases.select("case_id"), on="case_id", how="anti")
     if other.height:
         shown = examples_of(other, ("case_id",))
-        dropped.append(Dropped("reads", "of cases of another split", other.select(READ).n_unique(), shown))
+        reason = codes.note("reads_of_other_split")
+        dropped.append(Dropped("reads", reason, other.select(READ).n_unique(), shown))
     again = kept.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
     if again.height:
-        words = "a further reading of a case by the same reader: a read of its own, but no second vote"
+        words = codes.note("repeated_reading")
         dropped.append(Dropped("reads", words, again.height, examples_of(again, ("reader", "case_id"))))
     return kept
 
@@ -168,13 +170,14 @@ def _calls(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]
         sure.when(call == "uncertain").then(True).alias("present"),
         sure.alias("ignore"),
     )
-    main = "left out" if config.uncertain_calls == "ignore" else f"taken as {config.uncertain_calls}"
     for finding, mine in sorted(made.filter(call == "uncertain").partition_by("finding", as_dict=True).items()):
-        words = f"{finding[0]}: uncertain calls, {main} (the other ways stand beside it)"
+        words = codes.note("uncertain_calls_excluded", finding=finding[0])
+        if config.uncertain_calls != "ignore":
+            words = codes.note("uncertain_calls_recoded", finding=finding[0], state=config.uncertain_calls)
         dropped.append(Dropped("reads", words, mine.height, examples_of(mine, ("reader", "case_id"))))
     scored = made.filter(call.is_null())
     if scored.height:
-        words = "scores without a call: no part in sensitivity, specificity and agreement"
+        words = codes.note("scores_without_call")
         dropped.append(Dropped("reads", words, scored.select(READ).n_unique(), ""))
     return made
 
@@ -190,14 +193,20 @@ def _few(reads: pl.DataFrame, made: Truths, config: EvaluationConfig, dropped: l
     for (finding, arm, reference), mine in sorted(
         few.partition_by("finding", "arm", "reference", as_dict=True).items()
     ):
-        words = (
-            f"{finding}, {arm}, {reference}: fewer than {FEW_READS} present or absent reads, a point without interval"
-        )
+        where = {"finding": finding, "arm": arm, "reference": reference}
+        words = codes.note("readers_with_few_reads", **where, least=FEW_READS)
         dropped.append(Dropped("readers", words, mine.height, examples_of(mine.sort("reader"), ("reader",))))
     readers, arms = reads.select("reader").unique(), reads.select("arm").unique()
     lone = readers.join(arms, how="cross").join(reads, on=["reader", "arm"], how="anti").sort("arm", "reader")
     for (arm,), mine in sorted(lone.partition_by("arm", as_dict=True).items()):
-        dropped.append(Dropped("readers", f"no read in arm {arm}", mine.height, examples_of(mine, ("reader",))))
+        dropped.append(
+            Dropped(
+                "readers",
+                codes.note("reader_without_read_in_arm", arm=arm),
+                mine.height,
+                examples_of(mine, ("reader",)),
+            )
+        )
 
 
 def _unscored(scores: pl.DataFrame, reads: pl.DataFrame, dropped: list[Dropped]) -> None:
@@ -208,5 +217,5 @@ def _unscored(scores: pl.DataFrame, reads: pl.DataFrame, dropped: list[Dropped])
         whole = mine.group_by("case_id").len("raters").filter(pl.col("raters") == raters)
         lone = wanted.join(whole, on="case_id", how="anti")
         if lone.height:
-            words = f"{finding}: read, but not scored by every output that stands for it"
+            words = codes.note("read_not_scored_by_all", finding=finding)
             dropped.append(Dropped("cases", words, lone.height, examples_of(lone.sort("case_id"), ("case_id",))))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from overread import codes
+from overread.codes import Text
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
 from overread.evaluation.join.account import Dropped, examples_of
@@ -35,12 +37,12 @@ class Truths:
 
     frame: pl.DataFrame
     names: tuple[str, ...]
-    notes: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    notes: Mapping[tuple[str, str, str], Text] = field(default_factory=dict)
     estimated: Mapping[tuple[str, str], Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
-    def note(self, finding: str, reference: str, policy: str) -> str:
+    def note(self, finding: str, reference: str, policy: str) -> Text:
         """What is to be said of a finding under a reference and a policy of uncertain calls."""
-        return self.notes.get((finding, reference, policy), self.notes.get((finding, reference, ""), ""))
+        return self.notes.get((finding, reference, policy), self.notes.get((finding, reference, ""), codes.NONE))
 
     def rates(self, finding: str, policy: str) -> Mapping[str, tuple[float, ...]]:
         """Each reader's rates by Dawid and Skene's model, with the expected cases behind them."""
@@ -109,7 +111,7 @@ def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, 
                 counted = dropped if policy == config.uncertain_calls else []
                 frames.append(_derived(mine, (finding, name, policy), made, counted, "" if not unsure else policy))
     if arm and any(n in DERIVED for n in names):
-        words = f"votes and Dawid-Skene are made from arm '{arm}', the other arms have no part in them"
+        words = codes.note("votes_of_one_arm", arm=arm)
         dropped.append(Dropped("reads", words, votes.select("reader", "case_id").n_unique()))
     whole = pl.concat(frames, how="vertical_relaxed")
     _unstated(whole, reads, names, config, dropped)
@@ -118,7 +120,7 @@ def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, 
 
 @dataclass(frozen=True, slots=True)
 class _Derived:
-    notes: dict[tuple[str, str, str], str]
+    notes: dict[tuple[str, str, str], Text]
     estimated: dict[tuple[str, str], Mapping[str, tuple[float, ...]]]
 
 
@@ -138,13 +140,10 @@ def _derived(
     if name == MAJORITY:
         vote = agreement.majority(table, classes=[0, 1])
         truth = vote.winner
-        for count, words in (
-            (vote.tied, f"{finding}: a tie of the vote, left out"),
-            (vote.n_votes == 1, f"{finding}: the majority is that of one vote"),
-        ):
+        for count, name_of_note in ((vote.tied, "vote_tied"), (vote.n_votes == 1, "vote_single")):
             if count.any():
                 shown = "; ".join(np.array(cases)[count][:5])
-                dropped.append(Dropped("cases", words, int(count.sum()), shown))
+                dropped.append(Dropped("cases", codes.note(name_of_note, finding=finding), int(count.sum()), shown))
     else:
         model = agreement.dawid_skene(table, classes=[0, 1], start="best")
         p = model.posterior[:, 1]
@@ -152,14 +151,15 @@ def _derived(
         expected = model.expected_cases[:, ::-1]  # present first
         columns = np.column_stack([model.sensitivity, model.specificity, expected]).tolist()
         made.estimated[finding, under] = {r: tuple(c) for r, c in zip(readers, columns, strict=True)}
-        words = f"converged after {model.iterations} iterations" if model.converged else "did not converge"
         most = agreement.majority(table, classes=[0, 1]).winner
         other = [int(((most == k) & (truth == 1 - k)).sum()) for k in (0, 1)]  # NaN (a tie) equals neither
-        against = f"against the majority {other[0]} more and {other[1]} fewer cases are present"
-        said = ", ".join(
-            n for n in (f"prevalence {model.prevalence[1]:.3f}", against, model.note.replace("; ", ", ")) if n
+        made.notes[finding, name, under] = codes.notes(
+            codes.note("dawid_skene_converged", iterations=int(model.iterations))
+            if model.converged
+            else codes.note("dawid_skene_not_converged"),
+            codes.note("dawid_skene_prevalence", prevalence=float(model.prevalence[1]), more=other[0], fewer=other[1]),
+            model.note,
         )
-        made.notes[finding, name, under] = f"Dawid-Skene {words}: {said}"
     keep = ~np.isnan(truth)
     return pl.DataFrame(
         {"case_id": np.array(cases, dtype=object)[keep].tolist(), "truth": truth[keep] == 1},
@@ -193,14 +193,13 @@ def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dro
         yes, no = pl.col("yes"), pl.col("no")
         said = pl.when(yes > no).then(True).when(yes < no).then(False)
         if policy == config.uncertain_calls:
-            for rule, words in (
-                ((yes == no) & (yes > 0), "a tie of the other readers' vote, left out where judged by the others"),
-                ((yes == no) & (yes == 0), "no other reader of the case, left out where judged by the others"),
+            for rule, name in (
+                ((yes == no) & (yes > 0), "others_vote_tied"),
+                ((yes == no) & (yes == 0), "others_vote_missing"),
             ):
                 for (finding,), rows in sorted(placed.filter(rule).partition_by("finding", as_dict=True).items()):
-                    dropped.append(
-                        Dropped("reads", f"{finding}: {words}", rows.height, examples_of(rows, ("reader", "case_id")))
-                    )
+                    reason = codes.note(name, finding=finding)
+                    dropped.append(Dropped("reads", reason, rows.height, examples_of(rows, ("reader", "case_id"))))
         reads = reads.with_columns(placed.select(said.alias(f"others_{policy}")).to_series())
     return reads
 
@@ -231,5 +230,5 @@ def _unstated(
         stated = frame.filter((pl.col("reference") == name) & policies).select(KEY)
         lone = wanted.join(stated, on=list(KEY), how="anti")
         for finding, mine in sorted(lone.partition_by("finding", as_dict=True).items()):
-            words = f"{finding[0]}: read, but the truth is not stated by {name}"
+            words = codes.note("read_not_labelled", finding=finding[0], reference=name)
             dropped.append(Dropped("cases", words, mine.height, examples_of(mine, ("case_id",))))

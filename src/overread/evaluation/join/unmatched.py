@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from overread import tables
+from overread import codes, tables
 from overread.errors import InputError
 from overread.evaluation.join.account import UNMATCHED, Dropped, examples_of
 
@@ -70,19 +70,19 @@ def matched(
             examples=[f"'{s}'" for s in shown],
             do=do,
         )
-    reason = f"{name}: not in the images table ({share_of(count, of)})"
-    reason += hint and f": {hint}"
+    given: dict[str, codes.Parameter] = {"table": name, "share": share_of(count, of), "of": of}
+    reason = codes.note("not_in_images_hint", **given, hint=hint) if hint else codes.note("not_in_images", **given)
     kept = rows.join(images.select(key).unique(), on=key, how="semi")
     return kept, [Dropped(what, reason, count, examples_of(lone, (key,)), UNMATCHED)]
 
 
 def share_of(count: int, of: int) -> str:
-    """The share in words of the account.
+    """The share as the account shows it.
 
     >>> share_of(176, 352)
-    '50% of 352'
+    '50%'
     """
-    return f"{100 * count / of:.2g}% of {of:,}"
+    return f"{100 * count / of:.2g}%"
 
 
 def roomy(share: float) -> str:

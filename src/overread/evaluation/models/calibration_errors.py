@@ -7,24 +7,34 @@ from typing import Any
 
 import numpy as np
 
-from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
-from overread.evaluation.context.auc_terms import FEWEST, Cases, chosen
-from overread.evaluation.context.estimate_rows import Counts, EstimateKey, Row, count, noted, people, row
+from overread import codes
+from overread.codes import Analysis, Metric, Text
+from overread.evaluation.context.analysis_context import AnalysisContext, population_cases
+from overread.evaluation.context.auc_terms import FEWEST, Cases, select
+from overread.evaluation.context.estimate_rows import (
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    not_estimable,
+    row,
+)
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.models.roc_rates import curve_point
 from overread.evaluation.progress import advancing
 from overread.stats import calibration
 from overread.stats.estimate import Estimate
 
-LINE = ("calibration_intercept", "calibration_slope", "calibration_in_the_large")
-SMOOTH = ("ici", "e50", "e90", "emax")
-TESTS = ("spiegelhalter", "hosmer_lemeshow")
-BINNED = ("ece", "ece_debiased")
-METRICS = (*LINE, "brier", *BINNED, *SMOOTH, *TESTS)
-_NULLS = {"calibration_intercept": 0.0, "calibration_slope": 1.0, "calibration_in_the_large": 0.0}
+LINE = (Metric.CALIBRATION_INTERCEPT, Metric.CALIBRATION_SLOPE, Metric.CALIBRATION_IN_THE_LARGE)
+SMOOTH = (Metric.ICI, Metric.E50, Metric.E90, Metric.EMAX)
+TESTS = (Metric.SPIEGELHALTER, Metric.HOSMER_LEMESHOW)
+BINNED = (Metric.ECE, Metric.ECE_DEBIASED)
+METRICS = (*LINE, Metric.BRIER, *BINNED, *SMOOTH, *TESTS)
+_NULLS = {Metric.CALIBRATION_INTERCEPT: 0.0, Metric.CALIBRATION_SLOPE: 1.0, Metric.CALIBRATION_IN_THE_LARGE: 0.0}
 
 
-def calibration_rows(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
+def calibration_rows(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """Rows and curves of every rater, population and finding.
 
     Scores as delivered are judged on all cases, at "recalibration=none" ("frozen" where model.json holds the
@@ -32,44 +42,44 @@ def calibration_rows(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """
     rows: list[Row] = []
     curves: list[Row] = []
-    for rater in advancing(setting.raters):
-        frozen = setting.frozen[rater]
-        for population in advancing(setting.populations[rater]):
-            for finding in advancing(setting.panel.findings):
-                if not setting.panel.gives(rater, finding):
+    for rater in advancing(context.raters):
+        frozen = context.frozen[rater]
+        for population in advancing(context.populations[rater]):
+            for finding in advancing(context.panel.findings):
+                if not context.panel.gives(rater, finding):
                     continue
-                place = setting.place("standalone", finding, rater, population)
-                cases = everywhere(setting, population)
-                of = chosen(setting.panel, rater, finding, cases)
+                place = context.place(Analysis.STANDALONE, finding, rater, population)
+                cases = population_cases(context, population)
+                of = select(context.panel, rater, finding, cases)
                 if not of.truth.size:  # the row of the AUC says that nothing is stated
                     continue
-                made = _judged(setting, place, of, of.score, (frozen.recalibrated, "calibration", ""))
+                made = _judged(context, place, of, of.score, (frozen.recalibrated, "calibration", codes.NONE))
                 rows, curves = rows + made[0], curves + made[1]
                 line = frozen.lines.get(finding)
                 if line is None:
                     continue
-                of = chosen(setting.panel, rater, finding, cases & frozen.tested)
+                of = select(context.panel, rater, finding, cases & frozen.tested)
                 score = np.full(of.score.size, np.nan) if np.isnan(line.slope) else line(of.score)
-                note = f"{frozen.words}; {line.note}".removesuffix("; ")
-                made = _judged(setting, place, of, score, ("logistic", "recalibrated", note))
+                note = codes.notes(frozen.words, line.note)
+                made = _judged(context, place, of, score, ("logistic", "recalibrated", note))
                 rows, curves = rows + made[0], curves + made[1]
     return rows, curves
 
 
 def _judged(
-    setting: AnalysisContext, place: EstimateKey, of: Cases, probability: Floats, words: tuple[str, str, str]
+    context: AnalysisContext, place: EstimateKey, of: Cases, probability: Floats, words: tuple[str, str, Text]
 ) -> tuple[list[Row], list[Row]]:
     kind, curve, note = words
     counts = count(of.truth.astype(np.float64), of.patient)
-    confidence, at = setting.config.confidence, f"recalibration={kind}"
+    confidence, at = context.config.confidence, f"recalibration={kind}"
 
-    def rows_of(values: Mapping[str, Estimate]) -> list[Row]:
-        binned = f"binning=mass;bins={setting.config.ece_bins};{at}"
+    def rows_of(values: Mapping[Metric, Estimate]) -> list[Row]:
+        binned = f"binning=mass;bins={context.config.ece_bins};{at}"
         return [
             row(
                 place,
                 m,
-                noted(e, note),
+                add_notes(e, note),
                 at=binned if m in BINNED else at,
                 counts=counts,
                 confidence=confidence,
@@ -80,17 +90,17 @@ def _judged(
 
     why = unfit(of, probability, counts)
     if why:
-        return rows_of(dict.fromkeys(METRICS, Estimate(np.nan, note=why))), []
+        return rows_of(dict.fromkeys(METRICS, not_estimable(why))), []
     given: dict[str, Any] = of.drawn | {"confidence": confidence}
     line = calibration.calibration_line(of.truth, probability, **given)
-    values = dict(zip(LINE, (line.intercept, line.slope, line.in_the_large), strict=True))
-    values |= {"brier": calibration.brier(of.truth, probability, **given).brier}
-    values |= _binned_error(of, probability, setting.config.ece_bins, given) | _tests(of, probability)
+    values: dict[Metric, Estimate] = dict(zip(LINE, (line.intercept, line.slope, line.in_the_large), strict=True))
+    values |= {Metric.BRIER: calibration.brier(of.truth, probability, **given).brier}
+    values |= _binned_error(of, probability, context.config.ece_bins, given) | _tests(of, probability)
     smooth = calibration.smooth_curve(of.truth, probability, **given)
     noise = _noise(smooth.expected_if_calibrated)
-    values |= {m: noted(getattr(smooth, m), noise if m == "ici" else "") for m in SMOOTH}
-    binned = calibration.calibration_curve(of.truth, probability, bins=setting.config.calibration_bins, **given)
-    at_curve = f"binning=mass;bins={setting.config.calibration_bins};{at}"
+    values |= {m: add_notes(getattr(smooth, m), noise if m == Metric.ICI else codes.NONE) for m in SMOOTH}
+    binned = calibration.calibration_curve(of.truth, probability, bins=context.config.calibration_bins, **given)
+    at_curve = f"binning=mass;bins={context.config.calibration_bins};{at}"
     points = _points(place, curve, at_curve, (binned.probability, binned.observed, binned.low, binned.high))
     points += _points(place, f"{curve}_smooth", at, (smooth.probability, smooth.observed, smooth.low, smooth.high))
     return rows_of(values), points
@@ -101,42 +111,40 @@ def _points(place: EstimateKey, curve: str, at: str, columns: tuple[Floats, Floa
     return [curve_point(place, curve, i, (float(x), float(y), float(a), float(b)), at) for i, (x, y, a, b) in drawn]
 
 
-def _noise(expected: float) -> str:
-    return "" if np.isnan(expected) else f"perfect probabilities would show {expected:.4f}"
+def _noise(expected: float) -> Text:
+    return codes.NONE if np.isnan(expected) else codes.note("expected_under_calibration", value=float(expected))
 
 
-def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str, Any]) -> dict[str, Estimate]:
+def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str, Any]) -> dict[Metric, Estimate]:
     """The calibration error in bins as it is, and what is left of it once the noise of the bins is taken out."""
     error = calibration.ece(of.truth, probability, bins=bins, **given)
     noise = _noise(error.expected_if_calibrated)
     left = Estimate(
         error.debiased,
-        method=f"{bins} bins, mass, less the noise of the bins (Kumar)",
-        note="a point: near 0 no interval would hold",
+        method=codes.method("ece_debiased", bins=bins),
+        note=codes.note("no_ci_near_zero"),
     )
-    return {"ece": noted(error.ece, noise), "ece_debiased": left}
+    return {Metric.ECE: add_notes(error.ece, noise), Metric.ECE_DEBIASED: left}
 
 
-def _tests(of: Cases, probability: Floats) -> dict[str, Estimate]:
+def _tests(of: Cases, probability: Floats) -> dict[Metric, Estimate]:
     """Spiegelhalter's z and Hosmer-Lemeshow's chi-square, which know neither patients nor weights."""
     if of.weight is not None or np.unique(of.patient).size < of.patient.size:
-        what = "weighted cases" if of.weight is not None else "patients with several cases"
-        return dict.fromkeys(TESTS, Estimate(np.nan, note=f"this test assumes independent cases and there are {what}"))
-    made = {"spiegelhalter": calibration.spiegelhalter, "hosmer_lemeshow": calibration.hosmer_lemeshow}
-    return {name: noted(test(of.truth, probability), "a test: no interval") for name, test in made.items()}
+        name = "test_needs_independent_cases" if of.weight is None else "test_needs_unweighted_cases"
+        return dict.fromkeys(TESTS, not_estimable(codes.note(name)))
+    made = {Metric.SPIEGELHALTER: calibration.spiegelhalter, Metric.HOSMER_LEMESHOW: calibration.hosmer_lemeshow}
+    return {name: add_notes(test(of.truth, probability), codes.note("test_statistic")) for name, test in made.items()}
 
 
-def unfit(of: Cases, probability: Floats, counts: Counts) -> str:
-    """Why calibration and net benefit of these probabilities cannot be estimated, or ""."""
+def unfit(of: Cases, probability: Floats, counts: Counts) -> Text:
+    """Why calibration and net benefit of these probabilities cannot be estimated; empty where they can."""
     if np.isnan(probability).any():
-        return "no recalibration could be fitted"
+        return codes.note("no_recalibration")
     if not of.truth.size:
-        return "no case"
+        return codes.note("no_case")
     if probability.min() < 0 or probability.max() > 1:
-        return "the scores are not probabilities: they only rank"
-    if not counts.reach(FEWEST, FEWEST):
-        return (
-            f"{people(counts.patients_present)} with the finding and {counts.patients_absent} without it, "
-            f"at least {FEWEST} of each needed"
-        )
-    return ""
+        return codes.note("scores_not_probabilities")
+    if not counts.at_least(FEWEST, FEWEST):
+        given = {"present": counts.patients_present, "absent": counts.patients_absent}
+        return codes.note("few_patients_not_estimable", **given, least=FEWEST)
+    return codes.NONE

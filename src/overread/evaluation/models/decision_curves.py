@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
-from overread.evaluation.context.auc_terms import Cases, chosen
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, count, noted, row, share_text
+from overread import codes
+from overread.codes import Analysis, Metric, Text
+from overread.evaluation.context.analysis_context import AnalysisContext, population_cases
+from overread.evaluation.context.auc_terms import Cases, select
+from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row, share_text
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.models.calibration_errors import unfit
@@ -26,59 +27,69 @@ GRID = np.unique(np.concatenate([np.linspace(0.005, 0.05, 10), np.linspace(0.06,
 EVERYONE = "(everyone)"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Acted:
-    """The decision curve of a rater at the grid and at the stated thresholds, and the cases behind it."""
-
-    of: Cases
-    curve: DecisionCurve
-    note: str = ""
-
-
-def decisions(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
+def decisions(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """Net benefit of every rater, against treating everyone and against other raters, and the decision curves."""
     rows: list[Row] = []
     curves: list[Row] = []
-    steps = advancing(("raters", "pairs"), (len(setting.raters), len(setting.raters) - 1))
+    steps = advancing(("raters", "pairs"), (len(context.raters), len(context.raters) - 1))
     next(steps)
-    for rater in advancing(setting.raters):
-        for population in advancing(setting.populations[rater]):
-            for finding in advancing(setting.panel.findings):
-                if setting.panel.gives(rater, finding):
-                    made = _of_rater(setting, setting.place("decision", finding, rater, population), population)
+    for rater in advancing(context.raters):
+        for population in advancing(context.populations[rater]):
+            for finding in advancing(context.panel.findings):
+                if context.panel.gives(rater, finding):
+                    made = _of_rater(context, context.place(Analysis.DECISION, finding, rater, population), population)
                     rows, curves = rows + made[0], curves + made[1]
     next(steps)
-    rows += _between(setting)
+    rows += _between(context)
     next(steps, None)
     return rows, curves
 
 
-def _stated(setting: AnalysisContext) -> Floats:
-    return np.array(setting.config.decision_thresholds, dtype=np.float64)
+def _stated(context: AnalysisContext) -> Floats:
+    return np.array(context.config.decision_thresholds, dtype=np.float64)
 
 
-def _of_rater(setting: AnalysisContext, place: EstimateKey, population: Population) -> tuple[list[Row], list[Row]]:
-    stated, confidence = _stated(setting), setting.config.confidence
-    of = chosen(setting.panel, place.rater, place.finding, everywhere(setting, population))
+def _of_rater(context: AnalysisContext, place: EstimateKey, population: Population) -> tuple[list[Row], list[Row]]:
+    stated, confidence = _stated(context), context.config.confidence
+    of = select(context.panel, place.rater, place.finding, population_cases(context, population))
     if not of.truth.size:  # the row of the AUC says that nothing is stated
         return [], []
     counts = count(of.truth.astype(np.float64), of.patient)
     why = unfit(of, of.score, counts)
     if why:
-        missing = Estimate(np.nan, note=why)
-        return [row(place, "net_benefit", missing, at=_at(t), counts=counts, confidence=confidence) for t in stated], []
+        missing = not_estimable(why)
+        return [
+            row(place, Metric.NET_BENEFIT, missing, at=_at(t), counts=counts, confidence=confidence) for t in stated
+        ], []
     made = net_benefit(of.truth, of.score, np.concatenate([GRID, stated]), confidence=confidence, **of.drawn)
     rows: list[Row] = []
     everyone = place.to(contrast=f"rater:{EVERYONE}")
-    against = "treating nobody has net benefit 0, and p is of that"
+    against = codes.note("p_against_treating_none")
     for i, t in enumerate(stated, start=GRID.size):
         own, less = _estimates(made, i)
+        own = add_notes(own, against)
         test = {"null": 0.0}
         rows.append(
-            row(place, "net_benefit", noted(own, against), at=_at(t), counts=counts, test=test, confidence=confidence)
+            row(
+                place,
+                Metric.NET_BENEFIT,
+                add_notes(own, against),
+                at=_at(t),
+                counts=counts,
+                test=test,
+                confidence=confidence,
+            )
         )
         rows.append(
-            row(everyone, "net_benefit_difference", less, at=_at(t), counts=counts, test=test, confidence=confidence)
+            row(
+                everyone,
+                Metric.NET_BENEFIT_DIFFERENCE,
+                less,
+                at=_at(t),
+                counts=counts,
+                test=test,
+                confidence=confidence,
+            )
         )
     curves = [
         curve_point(place, "net_benefit", i, (float(x), float(y), float(low), float(high)))
@@ -100,35 +111,35 @@ def _estimates(made: DecisionCurve, i: int) -> tuple[Estimate, Estimate]:
     return own, _difference(made.minus_all, i, _method(made))
 
 
-def _difference(made: NetBenefitDifference, i: int, method: str) -> Estimate:
+def _difference(made: NetBenefitDifference, i: int, method: Text) -> Estimate:
     value, low, high, se, p = (float(a[i]) for a in (made.value, made.low, made.high, made.se, made.p))
     return Estimate(value, low, high, se, p, method)
 
 
-def _method(made: DecisionCurve) -> str:
-    return f"net benefit, {made.method}"
+def _method(made: DecisionCurve) -> Text:
+    return codes.methods(codes.method("net_benefit"), made.method)
 
 
-def _between(setting: AnalysisContext) -> list[Row]:
+def _between(context: AnalysisContext) -> list[Row]:
     """Net benefit of A minus that of B for every pair of raters of the same population, Holm over the findings."""
     rows: list[Row] = []
-    for a, b in combinations(setting.raters, 2):
-        for population in setting.populations[a]:
-            if population in setting.populations[b]:
-                rows += _pair(setting, (a, b), population)
+    for a, b in combinations(context.raters, 2):
+        for population in context.populations[a]:
+            if population in context.populations[b]:
+                rows += _pair(context, (a, b), population)
     return rows
 
 
-def _pair(setting: AnalysisContext, pair: tuple[str, str], population: Population) -> list[Row]:
-    stated, confidence, panel = _stated(setting), setting.config.confidence, setting.panel
+def _pair(context: AnalysisContext, pair: tuple[str, str], population: Population) -> list[Row]:
+    stated, confidence, panel = _stated(context), context.config.confidence, context.panel
     found: list[tuple[EstimateKey, Cases, NetBenefitDifference]] = []
     for finding in panel.findings:
-        mask = everywhere(setting, population) & panel.stated(pair[0], finding) & panel.stated(pair[1], finding)
-        one, other = (chosen(panel, rater, finding, mask) for rater in pair)
+        mask = population_cases(context, population) & panel.stated(pair[0], finding) & panel.stated(pair[1], finding)
+        one, other = (select(panel, rater, finding, mask) for rater in pair)
         counts = count(one.truth.astype(np.float64), one.patient)
         if not one.truth.size or any(unfit(of, of.score, counts) for of in (one, other)):
             continue  # the rows of the rater itself say why
-        place = setting.place("decision", finding, pair[0], population).to(contrast=f"rater:{pair[1]}")
+        place = context.place(Analysis.DECISION, finding, pair[0], population).to(contrast=f"rater:{pair[1]}")
         made = compare_net_benefit(one.truth, one.score, other.score, stated, confidence=confidence, **one.drawn)
         found.append((place, one, made))
     return [r for i in range(stated.size) for r in _adjusted(found, i, _at(stated[i]), confidence)]
@@ -142,18 +153,26 @@ def _adjusted(
     adjusted = holm([made.p[i] for _, _, made in found])
     rows = []
     for (place, of, made), p in zip(found, adjusted, strict=True):
-        family = f"net benefit of {place.rater} against {place.contrast[6:]}, {place.population}, {at}"
+        family = (
+            f"net benefit of {place.rater} against {place.contrast.removeprefix('rater:')}, {place.population}, {at}"
+        )
         test = {"null": 0.0, "p_adjusted": float(p), "family": f"{family}: {len(found)} findings"}
-        method = f"net benefit, four imaginary patients, same cases, {_words(of)}"
+        method = codes.methods(
+            codes.method("net_benefit"),
+            codes.method("same_cases"),
+            _sampling_method(of),
+            codes.method("agresti_coull"),
+        )
         counts = count(of.truth.astype(np.float64), of.patient)
         made_row = _difference(made, i, method)
         rows.append(
-            row(place, "net_benefit_difference", made_row, at=at, counts=counts, test=test, confidence=confidence)
+            row(place, Metric.NET_BENEFIT_DIFFERENCE, made_row, at=at, counts=counts, test=test, confidence=confidence)
         )
     return rows
 
 
-def _words(of: Cases) -> str:
+def _sampling_method(of: Cases) -> Text:
+    """How patients, weights and strata entered the variance."""
     return sampling(of.truth.size, where="decisions", **of.drawn).words
 
 

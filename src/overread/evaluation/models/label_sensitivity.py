@@ -12,18 +12,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from overread import codes
+from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    everywhere,
     macro_note,
+    population_cases,
     population_counts,
-    reach,
     site_areas,
+    site_mean,
 )
-from overread.evaluation.context.estimate_rows import MEAN, Counts, EstimateKey, Row, count, mean_row, noted, row
+from overread.evaluation.context.estimate_rows import (
+    MEAN,
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    mean_row,
+    not_estimable,
+    row,
+)
 from overread.evaluation.context.finding_means import hits_and_size, mean_over, site_replicates
 from overread.evaluation.context.patient_draws import Draws, draws, totals
-from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, only, panel
+from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, build_scores, subset_cases
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
 from overread.evaluation.join.matching import Join
@@ -31,8 +43,12 @@ from overread.evaluation.models.standalone import auc_over, calls, point_rows
 from overread.stats.estimate import Estimate
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
-ANALYSIS = "policies"
-RATES = ("sensitivity", "specificity")
+ANALYSIS = Analysis.POLICIES
+DIFFERENCES = {
+    Metric.SENSITIVITY: Metric.SENSITIVITY_DIFFERENCE,
+    Metric.SPECIFICITY: Metric.SPECIFICITY_DIFFERENCE,
+}
+RATES = tuple(DIFFERENCES)
 Again = Callable[[EvaluationConfig], Join]
 
 
@@ -43,7 +59,7 @@ class Pair:
     main: AnalysisContext
     other: AnalysisContext
     contrast: str
-    note: str = ""
+    note: Text = codes.NONE
 
     def findings(self, rater: str) -> list[str]:
         """The findings that the rater gives and whose truth is not the same for every case."""
@@ -53,7 +69,7 @@ class Pair:
 
 
 def policies(
-    setting: AnalysisContext, joined: Join, *, labels: pl.DataFrame, again: Again, policy: str, rng: np.random.Generator
+    context: AnalysisContext, joined: Join, *, labels: pl.DataFrame, again: Again, policy: str, rng: np.random.Generator
 ) -> list[Row]:
     """AUC and frozen rates under every policy for uncertain labels and under every label source, with what changes.
 
@@ -62,93 +78,99 @@ def policies(
     of `references`) are compared on the cases that both state; with reads that is the analysis H2.
     """
     rows: list[Row] = []
-    for i, pair in enumerate(_by_uncertain(setting, joined, again, policy, rng)):
+    for i, pair in enumerate(_by_uncertain(context, joined, again, policy, rng)):
         rows += _rows(pair) + (_as_it_is(pair) if i == 0 else [])
     if joined.reads is None:
-        for pair in _by_source(setting, labels, again, rng):
+        for pair in _by_source(context, labels, again, rng):
             rows += _rows(pair)
     return rows
 
 
 def _by_uncertain(
-    setting: AnalysisContext, joined: Join, again: Again, policy: str, rng: np.random.Generator
+    context: AnalysisContext, joined: Join, again: Again, policy: str, rng: np.random.Generator
 ) -> Iterator[Pair]:
     if not joined.uncertain:
         return
-    for word in (w for w in UNCERTAIN if w != setting.config.uncertain):
+    for word in (w for w in UNCERTAIN if w != context.config.uncertain):
         # what a rater did not score of the labels that now count is counted, not refused: the main table stands
-        made = again(replace(setting.config.allowing_all(), uncertain=word))
-        text = policy.replace(f"uncertain={setting.config.uncertain}", f"uncertain={word}")
+        made = again(replace(context.config.allowing_all(), uncertain=word))
+        text = policy.replace(f"uncertain={context.config.uncertain}", f"uncertain={word}")
         yield _paired(
-            setting, panel(made, policy=text, finite=setting.panel.finite), f"policy:{policy}", _unscored(made), rng
+            context,
+            build_scores(made, policy=text, finite=context.panel.finite),
+            f"policy:{policy}",
+            _unscored(made),
+            rng,
         )
 
 
 def _by_source(
-    setting: AnalysisContext, labels: pl.DataFrame, again: Again, rng: np.random.Generator
+    context: AnalysisContext, labels: pl.DataFrame, again: Again, rng: np.random.Generator
 ) -> Iterator[Pair]:
-    config, ground = setting.config, setting.panel
+    config, ground = context.config, context.panel
     stated = labels.filter(pl.col("case_id").is_in(list(ground.case_id)), pl.col("finding").is_in(ground.findings))
     for source in stated["source"].cast(pl.String).unique().sort():
         if source in ground.reference.split("+") or (config.references and source not in config.references):
             continue
         made = again(replace(config.allowing_all(), reference=source))
-        here, there = _on_common(ground, panel(made, policy=ground.policy, finite=ground.finite))
+        here, there = _common_cases(ground, build_scores(made, policy=ground.policy, finite=ground.finite))
         if not len(here.case_id):
             continue
-        note = f"on the {len(here.case_id):,} cases with a finding that {ground.reference} states too"
+        note = codes.note("cases_with_both_labels", n=len(here.case_id), source=ground.reference)
         yield _paired(
-            replace(setting, panel=here), there, f"reference:{ground.reference}", note, rng, whole=setting.panel
+            replace(context, panel=here), there, f"reference:{ground.reference}", note, rng, whole=context.panel
         )
 
 
-def _unscored(made: Join) -> str:
-    return "; ".join(f"{line.count:,} cases {line.reason}" for line in made.unscored)
+def _unscored(made: Join) -> Text:
+    return codes.notes(
+        *(codes.note("unscored_cases", n=line.count, rater=line.reason.codes[0]["rater"]) for line in made.unscored)
+    )
 
 
-def _on_common(main: ScoreMatrix, other: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
+def _common_cases(main: ScoreMatrix, other: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
     """Both panels on the cases and findings that both state, cases in the same order."""
     _, here, there = np.intersect1d(np.array(main.case_id), np.array(other.case_id), return_indices=True)
     findings = [f for f in main.findings if f in other.findings]
-    left, right = only(main, here, findings), only(other, there, findings)
+    left, right = subset_cases(main, here, findings), subset_cases(other, there, findings)
     unstated = np.isnan(left.truth) | np.isnan(right.truth)
     truths = (np.where(unstated, np.nan, p.truth) for p in (left, right))
     return tuple(replace(p, truth=t) for p, t in zip((left, right), truths, strict=True))  # type: ignore[return-value]
 
 
 def _paired(
-    setting: AnalysisContext,
+    context: AnalysisContext,
     other: ScoreMatrix,
     contrast: str,
-    note: str,
+    note: Text,
     rng: np.random.Generator,
     *,
     whole: ScoreMatrix | None = None,
 ) -> Pair:
     """Both sides with draws of the same patients: those of the evaluation where the patients are the same."""
-    ground = setting.panel
+    ground = context.panel
     if whole is None and ground.patients == other.patients:
-        main, theirs = setting, setting.drawn
+        main, theirs = context, context.drawn
     else:
         wider, narrower = (other, ground) if len(other.patients) > len(ground.patients) else (ground, other)
-        drawn = draws(wider, rng=rng, replicates=setting.config.replicates)
+        drawn = draws(wider, rng=rng, replicates=context.config.replicates)
         place = {name: i for i, name in enumerate(wider.patients)}
         part = Draws(drawn.counts[:, [place[name] for name in narrower.patients]], drawn.within_site)
         mine, theirs = (part, drawn) if wider is other else (drawn, part)
-        main = _side(setting, ground, mine, whole or ground)
-    return Pair(main, _side(setting, other, theirs, whole or ground), contrast, note)
+        main = _side(context, ground, mine, whole or ground)
+    return Pair(main, _side(context, other, theirs, whole or ground), contrast, note)
 
 
-def _side(setting: AnalysisContext, ground: ScoreMatrix, drawn: Draws, frozen_on: ScoreMatrix) -> AnalysisContext:
-    """The setting on another panel: the thresholds stay, and are tested on no patient that they were fitted on."""
+def _side(context: AnalysisContext, ground: ScoreMatrix, drawn: Draws, frozen_on: ScoreMatrix) -> AnalysisContext:
+    """The context on another panel: the thresholds stay, and are tested on no patient that they were fitted on."""
     frozen = {}
-    for rater, one in setting.frozen.items():
+    for rater, one in context.frozen.items():
         fitted = {frozen_on.patients[p] for p in np.unique(frozen_on.patient[~one.tested])}
         free = np.array([name not in fitted for name in ground.patients])
         frozen[rater] = replace(one, tested=free[ground.patient])
-    areas = site_areas(ground, setting.raters)
-    replicates = site_replicates(ground, drawn, areas, setting.raters, setting.config)
-    return replace(setting, panel=ground, drawn=drawn, frozen=frozen, areas=areas, replicates=replicates)
+    areas = site_areas(ground, context.raters)
+    replicates = site_replicates(ground, drawn, areas, context.raters, context.config)
+    return replace(context, panel=ground, drawn=drawn, frozen=frozen, areas=areas, replicates=replicates)
 
 
 def _stated(ground: ScoreMatrix, finding: str) -> dict[str, float]:
@@ -174,8 +196,8 @@ def _both(pair: Pair) -> list[tuple[str, Population]]:
     return [(rater, p) for rater in pair.main.raters for p in pair.main.populations[rater]]
 
 
-def _place(setting: AnalysisContext, finding: str, rater: str, population: Population) -> EstimateKey:
-    return setting.place(ANALYSIS, finding, rater, population)
+def _place(context: AnalysisContext, finding: str, rater: str, population: Population) -> EstimateKey:
+    return context.place(ANALYSIS, finding, rater, population)
 
 
 def _rows(pair: Pair) -> list[Row]:
@@ -196,22 +218,22 @@ def _rows(pair: Pair) -> list[Row]:
     return rows
 
 
-def _values(setting: AnalysisContext, place: EstimateKey, population: Population, note: str = "") -> list[Row]:
+def _values(context: AnalysisContext, place: EstimateKey, population: Population, note: Text = codes.NONE) -> list[Row]:
     """AUC, sensitivity and specificity of one finding, as in the standalone analysis."""
-    over = reach(setting, place.rater, place.finding, population)
-    counts = population_counts(setting, place.rater, place.finding, population)
-    made = noted(auc_over(setting, place, over), note)
-    rows = [row(place, "auc", made, counts=counts, confidence=setting.config.confidence)]
-    cases = everywhere(setting, population)
-    for name, threshold in setting.frozen[place.rater].thresholds.get(place.finding, {}).items():
-        rows += point_rows(setting, place, name, threshold, cases, RATES)
+    over = site_mean(context, place.rater, place.finding, population)
+    counts = population_counts(context, place.rater, place.finding, population)
+    made = add_notes(auc_over(context, place, over), note)
+    rows = [row(place, Metric.AUC, made, counts=counts, confidence=context.config.confidence)]
+    cases = population_cases(context, population)
+    for name, threshold in context.frozen[place.rater].thresholds.get(place.finding, {}).items():
+        rows += point_rows(context, place, name, threshold, cases, RATES)
     return rows
 
 
 def _auc_difference(pair: Pair, place: EstimateKey, population: Population) -> Row:
     """The AUC as it would be minus as it is, over the sites at which the finding is evaluable both ways."""
-    here, there = (reach(s, place.rater, place.finding, population) for s in (pair.main, pair.other))
-    made = Estimate(np.nan, note="too few patients with the finding, or without it, under one of the two")
+    here, there = (site_mean(s, place.rater, place.finding, population) for s in (pair.main, pair.other))
+    made = not_estimable(codes.note("few_patients_alternative"))
     sites = [s for s in there.sites if s in here.sites]
     if here.evaluable and there.evaluable and sites:
         keys = [(place.rater, place.finding, s) for s in sites]
@@ -219,7 +241,7 @@ def _auc_difference(pair: Pair, place: EstimateKey, population: Population) -> R
         drawn = np.mean([pair.other.replicates[k] - pair.main.replicates[k] for k in keys], axis=0)
         made = percentile_interval(drawn, value=value, confidence=pair.main.config.confidence)
     counts = population_counts(pair.other, place.rater, place.finding, population)
-    return _difference_row(pair, place, "auc_difference", made, counts=counts)
+    return _difference_row(pair, place, Metric.AUC_DIFFERENCE, made, counts=counts)
 
 
 def _rate_differences(pair: Pair, place: EstimateKey, population: Population, point: str) -> list[Row]:
@@ -228,26 +250,26 @@ def _rate_differences(pair: Pair, place: EstimateKey, population: Population, po
     if threshold.value != threshold.value:
         return []
     sides = [
-        (s, calls(s.panel, s.frozen[place.rater], place, threshold, everywhere(s, population)))
+        (s, calls(s.panel, s.frozen[place.rater], place, threshold, population_cases(s, population)))
         for s in (pair.other, pair.main)
     ]
     held = [count(c.truth.astype(np.float64), c.patient) for _, c in sides]
     for metric in RATES:
-        made = Estimate(np.nan, note="too few patients with the finding, or without it, under one of the two")
+        made = not_estimable(codes.note("few_patients_alternative"))
         if all(pair.main.evaluable(h) for h in held):
             (value, drawn), (less, less_drawn) = (_rate(s, hits_and_size(s, c, metric)) for s, c in sides)
             made = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
-        made = noted(made, pair.main.frozen[place.rater].words)
+        made = add_notes(made, pair.main.frozen[place.rater].words)
         rows.append(
-            _difference_row(pair, place, f"{metric}_difference", made, counts=held[0], at=f"operating_point={point}")
+            _difference_row(pair, place, DIFFERENCES[metric], made, counts=held[0], at=f"operating_point={point}")
         )
     return rows
 
 
-def _rate(setting: AnalysisContext, parts: tuple[Floats, Floats]) -> tuple[float, Floats]:
+def _rate(context: AnalysisContext, parts: tuple[Floats, Floats]) -> tuple[float, Floats]:
     """A rate and the same in every draw (replicates,)."""
     hits, size = parts
-    drawn = totals(setting.drawn, np.stack(parts, axis=1))
+    drawn = totals(context.drawn, np.stack(parts, axis=1))
     rates = np.divide(drawn[:, 0], drawn[:, 1], out=np.full(len(drawn), np.nan), where=drawn[:, 1] > 0)
     return float(hits.sum() / size.sum()), rates
 
@@ -257,18 +279,22 @@ def _common(pair: Pair, rater: str, population: Population) -> list[str]:
     return [
         f
         for f in pair.main.macro()
-        if all(s.panel.gives(rater, f) and reach(s, rater, f, population).evaluable for s in (pair.main, pair.other))
+        if all(
+            s.panel.gives(rater, f) and site_mean(s, rater, f, population).evaluable for s in (pair.main, pair.other)
+        )
     ]
 
 
-def _mean(setting: AnalysisContext, rater: str, population: Population, findings: list[str], note: str = "") -> Row:
-    place, confidence = _place(setting, MEAN, rater, population), setting.config.confidence
+def _mean(
+    context: AnalysisContext, rater: str, population: Population, findings: list[str], note: Text = codes.NONE
+) -> Row:
+    place, confidence = _place(context, MEAN, rater, population), context.config.confidence
     made = Estimate(np.nan)
     if findings:
-        value, drawn = mean_over(setting, rater, {f: reach(setting, rater, f, population) for f in findings})
+        value, drawn = mean_over(context, rater, {f: site_mean(context, rater, f, population) for f in findings})
         made = percentile_interval(drawn, value=value, confidence=confidence)
     return mean_row(
-        place, "auc", noted(made, macro_note(setting, findings), note), over=findings, confidence=confidence
+        place, Metric.AUC, add_notes(made, macro_note(context, findings), note), over=findings, confidence=confidence
     )
 
 
@@ -276,11 +302,12 @@ def _mean_difference(pair: Pair, rater: str, population: Population, findings: l
     made = Estimate(np.nan)
     if findings:
         (value, drawn), (less, less_drawn) = (
-            mean_over(s, rater, {f: reach(s, rater, f, population) for f in findings}) for s in (pair.other, pair.main)
+            mean_over(s, rater, {f: site_mean(s, rater, f, population) for f in findings})
+            for s in (pair.other, pair.main)
         )
         made = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
     place = _place(pair.other, MEAN, rater, population)
-    return _difference_row(pair, place, "auc_difference", noted(made, macro_note(pair.other, findings)))
+    return _difference_row(pair, place, Metric.AUC_DIFFERENCE, add_notes(made, macro_note(pair.other, findings)))
 
 
 def _difference_row(
@@ -289,7 +316,7 @@ def _difference_row(
     return row(
         place.to(contrast=pair.contrast),
         metric,
-        noted(made, pair.note),
+        add_notes(made, pair.note),
         at=at,
         counts=counts,
         test={"null": 0.0},

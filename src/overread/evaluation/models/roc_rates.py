@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from overread.evaluation.context.analysis_context import AnalysisContext, Reach, macro_note, population_counts, reach
-from overread.evaluation.context.auc_terms import FEWEST, Cases, chosen
-from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, mean_row, noted, people, row, share_text
-from overread.evaluation.context.finding_means import evaluable_reaches
-from overread.evaluation.context.patient_draws import STEP, Spot, rate_replicates, whole
+from overread import codes
+from overread.codes import Analysis, Metric, Text
+from overread.evaluation.context.analysis_context import (
+    AnalysisContext,
+    SiteMean,
+    macro_note,
+    population_counts,
+    site_mean,
+)
+from overread.evaluation.context.auc_terms import FEWEST, Cases, few_patients, select
+from overread.evaluation.context.estimate_rows import (
+    MEAN,
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    mean_row,
+    not_estimable,
+    row,
+    share_text,
+    without_interval,
+)
+from overread.evaluation.context.finding_means import evaluable_sites
+from overread.evaluation.context.patient_draws import STEP, RaterCases, original_sample, rate_replicates
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.progress import advancing
@@ -24,7 +43,7 @@ from overread.stats.roc.mean_curves import mean_curve
 
 # Where the ROC curve is drawn: every half per cent up to 10 % false alarms, where screening works, then every per cent.
 GRID = np.unique(np.concatenate([np.linspace(0, 0.1, 21), np.linspace(0, 1, 101)]).round(6))
-_RULE = "attainable step on the test ROC, threshold re-chosen in every patient resample"
+_RULE = codes.method("fixed_rate_rechosen")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,100 +52,101 @@ class Rates:
 
     value: Floats
     draws: Floats
-    reasons: Sequence[str] = ()  # why a rate is not attainable, "" where it is
+    reasons: Sequence[Text] = ()  # why a rate is not attainable, empty where it is
 
 
-def _unattained(of: Cases, target: float, kind: str) -> str:
+def _unattained(of: Cases, target: float, kind: str) -> Text:
     """Why only calling nobody, or everyone, reaches the target; "" where a threshold does."""
     fixed = {"specificity" if kind == "sensitivity" else "sensitivity": target}
     return rates.unattained(of.truth, of.score, weights=of.weight, **fixed)
 
 
-def fixed_rates(setting: AnalysisContext) -> tuple[list[Row], list[Row]]:
+def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """Rows of the rates at every fixed rate, and the points of the ROC curves, for every rater and population."""
     rows: list[Row] = []
     curves: list[Row] = []
-    for rater in advancing(setting.raters):
-        for population in advancing(setting.populations[rater]):
+    for rater in advancing(context.raters):
+        for population in advancing(context.populations[rater]):
             reaches = {
                 f: r
-                for f in setting.panel.findings
-                if setting.panel.gives(rater, f) and (r := reach(setting, rater, f, population)).sites
+                for f in context.panel.findings
+                if context.panel.gives(rater, f) and (r := site_mean(context, rater, f, population)).sites
             }
             kinds = advancing(("sensitivity", "specificity", "curve"), (4.0, 1.0, 20.0))
             next(kinds)
-            forward = _rates(setting, rater, reaches, setting.config.specificities, kind="sensitivity")
+            forward = _rates(context, rater, reaches, context.config.specificities, kind="sensitivity")
             next(kinds)
-            backward = _rates(setting, rater, reaches, setting.config.sensitivities, kind="specificity")
+            backward = _rates(context, rater, reaches, context.config.sensitivities, kind="specificity")
             next(kinds)
-            drawn_curves = _rates(setting, rater, reaches, 1 - GRID, kind="curve")
+            drawn_curves = _rates(context, rater, reaches, 1 - GRID, kind="curve")
             next(kinds, None)
-            rows += _rows(setting, rater, population, reaches, (forward, backward))
+            rows += _rows(context, rater, population, reaches, (forward, backward))
             for finding, made in drawn_curves.items():
-                place = setting.place("standalone", finding, rater, population)
-                cases = [chosen(setting.panel, rater, finding, setting.panel.at([s])) for s in reaches[finding].sites]
+                place = context.place(Analysis.STANDALONE, finding, rater, population)
+                cases = [select(context.panel, rater, finding, context.panel.at([s])) for s in reaches[finding].sites]
                 drawn = mean_curve([roc.roc_curve(of.truth, of.score, weights=of.weight) for of in cases], GRID)
-                curves += curve_rows(place, drawn, made.draws, setting.config.confidence)
+                curves += curve_rows(place, drawn, made.draws, context.config.confidence)
     return rows, curves
 
 
 def _rates(
-    setting: AnalysisContext, rater: str, reaches: dict[str, Reach], grid: Sequence[float] | Floats, *, kind: str
+    context: AnalysisContext, rater: str, reaches: dict[str, SiteMean], grid: Sequence[float] | Floats, *, kind: str
 ) -> dict[str, Rates]:
     """By finding: the rate at each fixed rate, the mean over the sites of the finding's reach."""
-    masks = {s: setting.panel.at([s]) for s in setting.panel.site.levels}
+    masks = {s: context.panel.at([s]) for s in context.panel.site.levels}
     owners = [(f, s) for f, r in reaches.items() for s in r.sites]
-    spots = [Spot(rater, f, masks[s]) for f, s in owners]
-    if not spots or not len(grid):
+    selections = [RaterCases(rater, f, masks[s]) for f, s in owners]
+    if not selections or not len(grid):
         return {}
-    value = rate_replicates(setting.panel, whole(setting.panel), spots, list(grid), kind=kind)[0]
-    steps = [spots[a : a + STEP] for a in range(0, len(spots), STEP)]
+    value = rate_replicates(context.panel, original_sample(context.panel), selections, list(grid), kind=kind)[0]
+    steps = [selections[a : a + STEP] for a in range(0, len(selections), STEP)]
     draws = np.concatenate(
-        [rate_replicates(setting.panel, setting.drawn, s, list(grid), kind=kind) for s in advancing(steps)], axis=1
+        [rate_replicates(context.panel, context.drawn, s, list(grid), kind=kind) for s in advancing(steps)], axis=1
     )
     made = {}
     for finding in reaches:
         mine = [i for i, (f, _) in enumerate(owners) if f == finding]
         cases = (
-            [] if kind == "curve" else [chosen(setting.panel, rater, f, masks[s]) for f, s in (owners[i] for i in mine)]
+            [] if kind == "curve" else [select(context.panel, rater, f, masks[s]) for f, s in (owners[i] for i in mine)]
         )
-        reasons = [next((n for of in cases if (n := _unattained(of, g, kind))), "") for g in grid]
+        reasons = [next((n for of in cases if (n := _unattained(of, g, kind))), codes.NONE) for g in grid]
         known = np.array([not reason for reason in reasons])
         made[finding] = Rates(np.where(known, value[mine].mean(axis=0), np.nan), draws[:, mine].mean(axis=1), reasons)
     return made
 
 
 def _rows(
-    setting: AnalysisContext,
+    context: AnalysisContext,
     rater: str,
     population: Population,
-    reaches: dict[str, Reach],
+    reaches: dict[str, SiteMean],
     both: tuple[dict[str, Rates], dict[str, Rates]],
 ) -> list[Row]:
     rows: list[Row] = []
-    confidence = setting.config.confidence
-    macro = list(evaluable_reaches(setting, rater, population))
+    confidence = context.config.confidence
+    macro = list(evaluable_sites(context, rater, population))
     for metric, fixed, found, targets in (
-        ("sensitivity_at_specificity", "specificity", both[0], setting.config.specificities),
-        ("specificity_at_sensitivity", "sensitivity", both[1], setting.config.sensitivities),
+        (Metric.SENSITIVITY_AT_SPECIFICITY, "specificity", both[0], context.config.specificities),
+        (Metric.SPECIFICITY_AT_SENSITIVITY, "sensitivity", both[1], context.config.sensitivities),
     ):
         for k, target in enumerate(targets):
             at = f"{fixed}={share_text(target)}"
             for finding, made in found.items():
-                place = setting.place("standalone", finding, rater, population)
-                counts = population_counts(setting, rater, finding, population)
+                place = context.place(Analysis.STANDALONE, finding, rater, population)
+                counts = population_counts(context, rater, finding, population)
                 estimate = _interval(made.draws[:, k], float(made.value[k]), confidence)
-                estimate = _few(estimate, counts.patients_present, counts.patients_absent, made.reasons[k])
+                estimate = _few(estimate, counts, made.reasons[k])
                 note = reaches[finding].note
-                rows.append(row(place, metric, noted(estimate, note), at=at, counts=counts, confidence=confidence))
-            place = setting.place("standalone", MEAN, rater, population)
+                rows.append(row(place, metric, add_notes(estimate, note), at=at, counts=counts, confidence=confidence))
+            place = context.place(Analysis.STANDALONE, MEAN, rater, population)
             used = [f for f in macro if f in found and not np.isnan(found[f].value[k])]
             estimate = Estimate(np.nan)
             if used:
                 draws = np.mean([found[f].draws[:, k] for f in used], axis=0)
                 value = float(np.mean([found[f].value[k] for f in used]))
                 estimate = _interval(draws, value, confidence)
-            estimate = noted(estimate, _RULE if len(used) > 1 else "", macro_note(setting, used))
+                estimate = replace(estimate, method=codes.methods(_RULE, estimate.method))
+            estimate = add_notes(estimate, macro_note(context, used))
             rows.append(mean_row(place, metric, estimate, over=used, at=at, confidence=confidence))
     return rows
 
@@ -135,22 +155,14 @@ def _interval(draws: Floats, value: float, confidence: float) -> Estimate:
     return percentile_interval(draws, value=value, confidence=confidence, undefined_because=UNDEFINED)
 
 
-def _few(estimate: Estimate, present: int, absent: int, reason: str) -> Estimate:
+def _few(estimate: Estimate, counts: Counts, reason: Text) -> Estimate:
     """Without an interval where fewer than ten patients are of a class; NaN with the reason where not attainable."""
-    made = Estimate(
-        estimate.value,
-        estimate.low,
-        estimate.high,
-        estimate.se,
-        method=f"{_RULE}; {estimate.method}",
-        note=estimate.note,
-    )
-    if np.isnan(made.value):
-        return Estimate(np.nan, method=made.method, note=reason or "one class only")
-    if min(present, absent) >= FEWEST:
-        return made
-    note = f"no interval: {people(present)} with the finding and {absent} without it, at least {FEWEST} of each needed"
-    return Estimate(made.value, method=made.method, note=note)
+    method = codes.methods(_RULE, estimate.method)
+    if np.isnan(estimate.value):
+        return not_estimable(reason or codes.note("cases_of_one_class"), method=method)
+    if counts.at_least(FEWEST, FEWEST):
+        return replace(estimate, method=method)
+    return without_interval(replace(estimate, method=method), few_patients(counts, FEWEST))
 
 
 def curve_rows(place: EstimateKey, drawn: tuple[Floats, Floats], draws: Floats, confidence: float) -> list[Row]:

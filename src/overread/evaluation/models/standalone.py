@@ -6,10 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from overread.evaluation.context.analysis_context import AnalysisContext, Reach, everywhere, population_counts, reach
+from overread import codes
+from overread.codes import Analysis, Metric
+from overread.evaluation.context.analysis_context import (
+    AnalysisContext,
+    SiteMean,
+    population_cases,
+    population_counts,
+    site_mean,
+)
 from overread.evaluation.context.auc_terms import area as area_of
-from overread.evaluation.context.auc_terms import auc_estimate, chosen, linear_estimate, mean_terms
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, count, counts_at, noted, row
+from overread.evaluation.context.auc_terms import auc_estimate, linear_estimate, mean_terms, select
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    counts_at,
+    not_estimable,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.score_matrix import Bools, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.context.thresholds import Frozen, Threshold
@@ -19,99 +36,103 @@ from overread.stats.estimate import Estimate
 from overread.stats.rates.operating_points import OperatingPoint
 from overread.stats.rates.proportions import clustered_proportion
 
-_ORIGINS = {
-    "model.json": "frozen with the model",
-    "tune": "fitted on tuning cases",
-    "half": "fitted on half of the test patients",
-}
-RATES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy", "lr_positive", "lr_negative")
+_ORIGINS = {"model.json": "threshold_stored", "tune": "threshold_fitted_tuning", "half": "threshold_fitted_half"}
+RATES = (
+    Metric.SENSITIVITY,
+    Metric.SPECIFICITY,
+    Metric.PPV,
+    Metric.NPV,
+    Metric.F1,
+    Metric.ACCURACY,
+    Metric.LR_POSITIVE,
+    Metric.LR_NEGATIVE,
+)
 
 
-def discrimination(setting: AnalysisContext) -> list[Row]:
+def discrimination(context: AnalysisContext) -> list[Row]:
     """The AUC of every rater, population and finding; per site where an internal population has several."""
     rows: list[Row] = []
-    for rater in advancing(setting.raters):
-        for population in advancing(setting.populations[rater]):
-            for finding in advancing(setting.panel.findings):
-                if setting.panel.gives(rater, finding):
-                    rows += _auc_rows(setting, setting.place("standalone", finding, rater, population), population)
+    for rater in advancing(context.raters):
+        for population in advancing(context.populations[rater]):
+            for finding in advancing(context.panel.findings):
+                if context.panel.gives(rater, finding):
+                    rows += _auc_rows(
+                        context, context.place(Analysis.STANDALONE, finding, rater, population), population
+                    )
     return rows
 
 
-def _auc_rows(setting: AnalysisContext, place: EstimateKey, population: Population) -> list[Row]:
-    over = reach(setting, place.rater, place.finding, population)
-    counts = population_counts(setting, place.rater, place.finding, population)
-    confidence = setting.config.confidence
+def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Population) -> list[Row]:
+    over = site_mean(context, place.rater, place.finding, population)
+    counts = population_counts(context, place.rater, place.finding, population)
+    confidence = context.config.confidence
     if not over.sites:
-        missing = Estimate(np.nan, note="the truth of no case is stated")
-        return [row(place, "auc", missing, counts=counts, confidence=confidence)]
-    used = counts_at(setting.panel, place.rater, place.finding, setting.panel.at(over.sites))
-    rows = [row(place, "auc", auc_over(setting, place, over), counts=used, confidence=confidence)]
-    prevalence = _prevalence(setting, place, population)
-    rows.append(row(place, "prevalence", prevalence, counts=counts, confidence=confidence))
-    if (setting.panel.pairs.codes[everywhere(setting, population)] >= 0).any():
+        missing = not_estimable(codes.note("no_case_labelled"))
+        return [row(place, Metric.AUC, missing, counts=counts, confidence=confidence)]
+    used = counts_at(context.panel, place.rater, place.finding, context.panel.at(over.sites))
+    rows = [row(place, Metric.AUC, auc_over(context, place, over), counts=used, confidence=confidence)]
+    prevalence = _prevalence(context, place, population)
+    rows.append(row(place, Metric.PREVALENCE, prevalence, counts=counts, confidence=confidence))
+    if (context.panel.pairs.codes[population_cases(context, population)] >= 0).any():
         rows.append(
             row(
                 place,
-                "auc",
-                _auc_of_all_pairs(setting, place, over),
+                Metric.AUC,
+                _auc_of_all_pairs(context, place, over),
                 at="pairs=all",
                 counts=used,
                 confidence=confidence,
             )
         )
     if len(population.sites) > 1:
-        rows += [_site_row(setting, place, site) for site in population.sites]
+        rows += [_site_row(context, place, site) for site in population.sites]
     return rows
 
 
-def auc_over(setting: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
+def auc_over(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
     """The AUC at the one site, or the unweighted mean of the within-site AUCs."""
     if len(over.sites) == 1:
-        return noted(_within_site(setting, place, over.sites[0]), over.note)
+        site = over.sites[0]
+        of = select(context.panel, place.rater, place.finding, context.panel.at([site]))
+        counts = context.areas[place.rater, place.finding, site].counts
+        return add_notes(auc_estimate(of, counts, confidence=context.config.confidence), over.note)
     defined = [a for a in over.areas if a.value == a.value]
     if not defined:
-        return Estimate(np.nan, note=f"undefined at every site: {over.areas[0].note}")
-    made = linear_estimate(mean_terms(defined), setting.panel.n_patients, confidence=setting.config.confidence)
+        return not_estimable(codes.note("undefined_at_every_site"), over.areas[0].note)
+    made = linear_estimate(mean_terms(defined), context.panel.n_patients, confidence=context.config.confidence)
     if over.evaluable:
-        return noted(made, over.note)
-    few = f"no interval: at no site have enough patients the finding, and lack it; {over.note}"
-    return Estimate(made.value, method=made.method, note=few)
+        return add_notes(made, over.note)
+    return without_interval(made, codes.note("no_site_evaluable"), over.note)
 
 
-def _within_site(setting: AnalysisContext, place: EstimateKey, site: str) -> Estimate:
-    of = chosen(setting.panel, place.rater, place.finding, setting.panel.at([site]))
-    counts = setting.areas[place.rater, place.finding, site].counts
-    return auc_estimate(of, counts, confidence=setting.config.confidence)
-
-
-def _site_row(setting: AnalysisContext, place: EstimateKey, site: str) -> Row:
+def _site_row(context: AnalysisContext, place: EstimateKey, site: str) -> Row:
     spot = place.to(subgroup="site", level=site)
-    found = setting.areas.get((place.rater, place.finding, site))
+    found = context.areas.get((place.rater, place.finding, site))
     if found is None:
-        made = Estimate(np.nan, note="the truth of no case is stated at this site")
-        return row(spot, "auc", made, confidence=setting.config.confidence)
-    made = _within_site(setting, place, site)
-    return row(spot, "auc", made, counts=found.counts, confidence=setting.config.confidence)
+        made = not_estimable(codes.note("no_case_labelled_at_site"))
+        return row(spot, Metric.AUC, made, confidence=context.config.confidence)
+    of = select(context.panel, place.rater, place.finding, context.panel.at([site]))
+    made = auc_estimate(of, found.counts, confidence=context.config.confidence)
+    return row(spot, Metric.AUC, made, counts=found.counts, confidence=context.config.confidence)
 
 
-def _auc_of_all_pairs(setting: AnalysisContext, place: EstimateKey, over: Reach) -> Estimate:
+def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
     """The AUC that also compares pairs across the strata within a site, for comparison with the one that does not."""
-    panel = setting.panel
-    note = "compares pairs across strata too, and so rewards telling the strata apart"
+    panel = context.panel
+    note = codes.note("all_pairs_compared")
     if len(over.sites) == 1:
-        of = chosen(panel, place.rater, place.finding, panel.at(over.sites), within=False)
-        counts = setting.areas[place.rater, place.finding, over.sites[0]].counts
-        return noted(auc_estimate(of, counts, confidence=setting.config.confidence), note)
+        of = select(panel, place.rater, place.finding, panel.at(over.sites), within=False)
+        counts = context.areas[place.rater, place.finding, over.sites[0]].counts
+        return add_notes(auc_estimate(of, counts, confidence=context.config.confidence), note)
     plain = [area_of(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
     defined = [a for a in plain if a.value == a.value]
-    made = linear_estimate(mean_terms(defined), panel.n_patients, confidence=setting.config.confidence)
-    return noted(made, over.note, note)
+    made = linear_estimate(mean_terms(defined), panel.n_patients, confidence=context.config.confidence)
+    return add_notes(made, over.note, note)
 
 
-def _prevalence(setting: AnalysisContext, place: EstimateKey, population: Population) -> Estimate:
-    of = chosen(setting.panel, place.rater, place.finding, everywhere(setting, population))
-    return clustered_proportion(of.truth, **of.drawn, confidence=setting.config.confidence)
+def _prevalence(context: AnalysisContext, place: EstimateKey, population: Population) -> Estimate:
+    of = select(context.panel, place.rater, place.finding, population_cases(context, population))
+    return clustered_proportion(of.truth, **of.drawn, confidence=context.config.confidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,28 +149,28 @@ class Calls:
 
 def calls(panel: ScoreMatrix, frozen: Frozen, place: EstimateKey, threshold: Threshold, cases: Bools) -> Calls:
     """The calls at a frozen threshold, on the cases of the mask that it may be tested on."""
-    of = chosen(panel, place.rater, place.finding, cases & frozen.tested)
+    of = select(panel, place.rater, place.finding, cases & frozen.tested)
     return Calls(of.truth, of.score >= threshold.value, of.patient, of.weight, of.strata, of.finite)
 
 
-def operating(setting: AnalysisContext) -> list[Row]:
+def operating(context: AnalysisContext) -> list[Row]:
     """Sensitivity, specificity, PPV, NPV, F1, accuracy and likelihood ratios at every frozen threshold."""
     rows: list[Row] = []
-    for rater in advancing(setting.raters):
-        frozen = setting.frozen[rater]
-        for population in advancing(setting.populations[rater]):
-            for finding in advancing(setting.panel.findings):
-                place = setting.place("standalone", finding, rater, population)
-                cases = everywhere(setting, population)
-                if not (cases & setting.panel.stated(rater, finding)).any():  # the row of the AUC says so
+    for rater in advancing(context.raters):
+        frozen = context.frozen[rater]
+        for population in advancing(context.populations[rater]):
+            for finding in advancing(context.panel.findings):
+                place = context.place(Analysis.STANDALONE, finding, rater, population)
+                cases = population_cases(context, population)
+                if not (cases & context.panel.stated(rater, finding)).any():  # the row of the AUC says so
                     continue
                 for name, threshold in frozen.thresholds.get(finding, {}).items():
-                    rows += point_rows(setting, place, name, threshold, cases)
+                    rows += point_rows(context, place, name, threshold, cases)
     return rows
 
 
 def point_rows(
-    setting: AnalysisContext,
+    context: AnalysisContext,
     place: EstimateKey,
     name: str,
     threshold: Threshold,
@@ -157,21 +178,21 @@ def point_rows(
     metrics: tuple[str, ...] = RATES,
 ) -> list[Row]:
     """The threshold and the rates at it, on the cases of the mask."""
-    frozen, at = setting.frozen[place.rater], f"operating_point={name}"
-    confidence = setting.config.confidence
-    words = f"{frozen.words}; {threshold.note}".removesuffix("; ")
-    made = calls(setting.panel, frozen, place, threshold, cases)
+    frozen, at = context.frozen[place.rater], f"operating_point={name}"
+    confidence = context.config.confidence
+    words = codes.notes(frozen.words, threshold.note)
+    made = calls(context.panel, frozen, place, threshold, cases)
     counts = count(made.truth.astype(np.float64), made.patient)
     rows = []
     if metrics == RATES:
-        value = Estimate(threshold.value, method=_ORIGINS[frozen.origin], note=words)
-        rows.append(row(place, "threshold", value, at=at, confidence=confidence))
+        value = Estimate(threshold.value, method=codes.method(_ORIGINS[frozen.origin]), note=words)
+        rows.append(row(place, Metric.THRESHOLD, value, at=at, confidence=confidence))
     if np.isnan(threshold.value):
-        missing = Estimate(np.nan, note=threshold.note or "no threshold could be had")
+        missing = not_estimable(threshold.note or codes.note("no_threshold"))
         return [*rows, *(row(place, m, missing, at=at, counts=counts, confidence=confidence) for m in metrics)]
     point = operating_point(made, confidence)
     for metric in metrics:
-        estimate = noted(getattr(point, metric), words)
+        estimate = add_notes(getattr(point, metric), words)
         rows.append(row(place, metric, estimate, at=at, counts=counts, confidence=confidence))
     return rows
 

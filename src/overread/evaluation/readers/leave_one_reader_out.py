@@ -11,21 +11,21 @@ import numpy as np
 from overread.evaluation.context.estimate_rows import Row
 from overread.evaluation.context.reader_context import ReaderContext
 from overread.evaluation.join.reference_standards import OTHERS
-from overread.evaluation.readers.pooled_readers import Side, called, side_by_side, side_of
+from overread.evaluation.readers.pooled_readers import Side, call_at, side_by_side, side_of
 from overread.evaluation.readers.reader_points import ReaderPoint, point, point_rows, rates_of
 
 
-def others_rows(setting: ReaderContext) -> list[Row]:
+def others_rows(context: ReaderContext) -> list[Row]:
     """Pooled readers and the model side by side, and each reader beside the model on the reader's own cases."""
     rows: list[Row] = []
-    policy = setting.config.uncertain_calls
-    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
-        for arm in setting.panel.arms:
-            reads = setting.reads(finding, arm, policy)
-            truth = setting.panel.others[policy][reads.index]
+    policy = context.config.uncertain_calls
+    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+        for arm in context.panel.arms:
+            reads = context.reads(finding, arm, policy)
+            truth = context.panel.others[policy][reads.index]
             if np.isnan(truth).all():
                 continue
-            side = side_of(setting, reads, OTHERS, truth)
+            side = side_of(context, reads, OTHERS, truth)
             rows += side_by_side(side)
             for reader in np.unique(reads.reader):
                 rows += _reader_rows(side, int(reader))
@@ -37,16 +37,16 @@ def _reader_rows(side: Side, reader: int) -> list[Row]:
     made = point(side, reader)
     if made is None:
         return []
-    setting, finding = side.setting, side.reads.finding
-    name = setting.panel.readers[reader]
-    own = setting.place(finding, name, reads=side.reads, reference=side.reference)
+    context, finding = side.context, side.reads.finding
+    name = context.panel.readers[reader]
+    own = context.place(finding, name, reads=side.reads, reference=side.reference)
     rows = point_rows(side, own, made)
-    for rater in setting.panel.outputs[finding]:
-        points = setting.points[finding, rater]
+    for rater in context.panel.outputs[finding]:
+        points = context.points[finding, rater]
         usable = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}
-        place = setting.place(finding, rater, reads=side.reads, reference=side.reference)
+        place = context.place(finding, rater, reads=side.reads, reference=side.reference)
         for at, threshold in list(usable.items())[:1]:
-            found = _model(side, reader, called(setting.panel.score[finding, rater], threshold.value), points.tested)
+            found = _model(side, reader, call_at(context.panel.score[finding, rater], threshold.value), points.tested)
             if found is not None:
                 rows += point_rows(side, place, found, at=f"operating_point={at};others={name}")
     return rows

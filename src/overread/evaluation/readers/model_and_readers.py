@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Metric
 from overread.evaluation.context.auc_terms import Cases, auc_estimate
-from overread.evaluation.context.estimate_rows import Row, noted, row
+from overread.evaluation.context.estimate_rows import Row, add_notes, row
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.evaluation_config import UNCERTAIN
 from overread.evaluation.join.reference_standards import DAWID_SKENE
@@ -18,19 +20,19 @@ from overread.stats.reader_studies.product_bootstrap import matched_rates
 from overread.stats.roc.mean_curves import mean_curve
 
 
-def reader_rows(setting: ReaderContext) -> tuple[list[Row], list[Row]]:
+def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
     """Rows and curves of every scored finding, arm, policy of uncertain calls and reference."""
     rows: list[Row] = []
     curves: list[Row] = []
-    for reads in advancing(every_reads(setting)):
-        main = reads.policy == setting.config.uncertain_calls
-        for reference in setting.panel.references:
-            truth = setting.truth(reads, reference)
+    for reads in advancing(read_selections(context)):
+        main = reads.policy == context.config.uncertain_calls
+        for reference in context.panel.references:
+            truth = context.truth(reads, reference)
             if np.isnan(truth).all():
                 continue
-            side = side_of(setting, reads, reference, truth)
+            side = side_of(context, reads, reference, truth)
             rows += side_by_side(side)
-            for rater in setting.panel.outputs[reads.finding]:
+            for rater in context.panel.outputs[reads.finding]:
                 rows.append(_area_row(side, rater))
                 if main:
                     curves += _curve(side, rater)
@@ -41,24 +43,24 @@ def reader_rows(setting: ReaderContext) -> tuple[list[Row], list[Row]]:
 
 def _one_by_one(side: Side) -> list[Row]:
     """Every reader on their own, and how many of them lie below each output's curve."""
-    own = {r: point(side, r) for r in range(len(side.setting.panel.readers))}
+    own = {r: point(side, r) for r in range(len(side.context.panel.readers))}
     rows = [made for r in own for made in reader_point_rows(side, r, own[r])]
-    for rater in side.setting.panel.outputs[side.reads.finding]:
+    for rater in side.context.panel.outputs[side.reads.finding]:
         rows += below_rows(side, rater, own)
     return rows + (estimated_rows(side) if side.reference == DAWID_SKENE else [])
 
 
-def every_reads(setting: ReaderContext) -> list[ReadSelection]:
+def read_selections(context: ReaderContext) -> list[ReadSelection]:
     """The reads of every scored finding and arm; under the other policies only where a call changes."""
-    made, config = [], setting.config
-    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
-        for arm in setting.panel.arms:
-            main = setting.reads(finding, arm, config.uncertain_calls)
-            if not main.index.size and not setting.reads(finding, arm, "present").index.size:
+    made, config = [], context.config
+    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+        for arm in context.panel.arms:
+            main = context.reads(finding, arm, config.uncertain_calls)
+            if not main.index.size and not context.reads(finding, arm, "present").index.size:
                 continue
             made.append(main)
             for policy in (p for p in UNCERTAIN if p != config.uncertain_calls):
-                other = setting.reads(finding, arm, policy)
+                other = context.reads(finding, arm, policy)
                 same = np.array_equal(other.index, main.index) and np.array_equal(other.call, main.call)
                 made += [] if same or not other.index.size else [other]
     return made
@@ -66,34 +68,34 @@ def every_reads(setting: ReaderContext) -> list[ReadSelection]:
 
 def _area_row(side: Side, rater: str) -> Row:
     """The AUC on the read cases, weighted by reads."""
-    setting, of = side.setting, side.pool
-    place = setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    context, of = side.context, side.pool
+    place = context.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
     weight = of.reads.sum(axis=0)
     even = bool((weight == weight[0]).all()) if weight.size else True
-    score = setting.panel.score[side.reads.finding, rater][of.case]
-    counts = setting.counts(of)
+    score = context.panel.score[side.reads.finding, rater][of.case]
+    counts = context.counts(of)
     made = auc_estimate(
-        Cases(of.truth, score, of.patient, None, None if even else weight), counts, confidence=setting.config.confidence
+        Cases(of.truth, score, of.patient, None, None if even else weight), counts, confidence=context.config.confidence
     )
-    words = "" if even else "a case weighs as often as it was read"
+    words = codes.NONE if even else codes.note("weighted_by_reads")
     return row(
         place,
-        "auc",
-        noted(made, words, side.note),
+        Metric.AUC,
+        add_notes(made, words, side.note),
         counts=counts,
         test={"n_readers": side.n_readers},
-        confidence=setting.config.confidence,
+        confidence=context.config.confidence,
     )
 
 
 def _curve(side: Side, rater: str) -> list[Row]:
     """The ROC curve on the read cases, weighted by reads, with the band of the product bootstrap."""
-    setting, of = side.setting, side.pool
-    place = setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
-    score = setting.panel.score[side.reads.finding, rater]
+    context, of = side.context, side.pool
+    place = context.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    score = context.panel.score[side.reads.finding, rater]
     once, drawn = side.weights
     wanted = np.tile(1 - GRID, (len(drawn), 1))
     draws = matched_rates(of, score, drawn, specificity=wanted, sensitivity=np.empty((len(drawn), 0)), lines=True)[0]
     kept = once[0] > 0
     curve = roc.roc_curve(of.truth[kept], score[of.case][kept], weights=once[0][kept])
-    return curve_rows(place, mean_curve([curve], GRID), draws, setting.config.confidence)
+    return curve_rows(place, mean_curve([curve], GRID), draws, context.config.confidence)

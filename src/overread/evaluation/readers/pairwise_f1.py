@@ -6,22 +6,31 @@ No reference is needed: a reader's calls are the truth of another's. The model i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Metric, Text
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, patients_in, people, row
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    not_estimable,
+    patients_in,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
-from overread.evaluation.readers.pooled_readers import called
+from overread.evaluation.readers.pooled_readers import call_at
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
-from overread.stats.estimate import Estimate
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 SHARED = 10  # cases that two raters must both have called
 CALL_RATE = "call_rate=readers"
-METHOD = "mean of F1 against each other rater (CheXNet), patients resampled"
+METHOD = codes.method("pairwise_f1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +39,7 @@ class CallingModel:
 
     at: str
     call: Floats
-    words: str
+    words: Text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,23 +52,21 @@ class Averages:
     left_out: int
 
 
-def models_at(setting: ReaderContext, reads: ReadSelection, rater: str) -> list[CallingModel]:
+def models_at(context: ReaderContext, reads: ReadSelection, rater: str) -> list[CallingModel]:
     """The model's calls at every frozen threshold, and at the one where it calls present as often as the readers do."""
-    score, points = setting.panel.score[reads.finding, rater], setting.points[reads.finding, rater]
+    score, points = context.panel.score[reads.finding, rater], context.points[reads.finding, rater]
     made = [
-        CallingModel(f"operating_point={n}", np.where(points.tested, called(score, t.value), np.nan), points.words)
+        CallingModel(f"operating_point={n}", np.where(points.tested, call_at(score, t.value), np.nan), points.words)
         for n, t in points.thresholds.items()
         if not np.isnan(t.value)
     ]
     weight = np.bincount(reads.case, minlength=score.size).astype(np.float64)
     threshold = threshold_of_rate(score, weight, float(reads.call.mean()) if reads.call.size else np.nan)
-    words = (
-        "threshold where the model calls present as often as the readers do: chosen on these cases without any truth"
-    )
-    usable = np.where((weight > 0) & ~np.isnan(score), called(score, threshold), np.nan)
+    words = codes.note("threshold_call_rate")
+    usable = np.where((weight > 0) & ~np.isnan(score), call_at(score, threshold), np.nan)
     if np.isinf(threshold):
         usable[:] = np.nan
-        words = "not attainable: more cases share the highest score than the readers call present"
+        words = codes.note("call_rate_not_attainable")
     return [*made, CallingModel(CALL_RATE, usable, words)]
 
 
@@ -76,54 +83,53 @@ def threshold_of_rate(score: Floats, weight: Floats, rate: float) -> float:
     return float(-values[steps - 1]) if steps else float(np.inf)
 
 
-def pairwise_rows(setting: ReaderContext) -> list[Row]:
+def pairwise_rows(context: ReaderContext) -> list[Row]:
     """Mean F1 of readers and model, and the difference, for every output at every threshold."""
     rows: list[Row] = []
-    policy = setting.config.uncertain_calls
-    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
-        for arm in setting.panel.arms:
-            reads = setting.reads(finding, arm, policy)
-            table = first_reads(setting, reads, np.zeros(len(setting.panel.case_id)))
+    policy = context.config.uncertain_calls
+    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+        for arm in context.panel.arms:
+            reads = context.reads(finding, arm, policy)
+            table = first_reads(context, reads, np.zeros(len(context.panel.case_id)))
             if int(table.readers.sum()) < 2:
                 continue
-            for rater in setting.panel.outputs[finding]:
-                for model in models_at(setting, reads, rater):
-                    rows += _rows(setting, reads, table, rater, model)
+            for rater in context.panel.outputs[finding]:
+                for model in models_at(context, reads, rater):
+                    rows += _rows(context, reads, table, rater, model)
     return rows
 
 
 def _rows(
-    setting: ReaderContext, reads: ReadSelection, table: ReaderTable, rater: str, model: CallingModel
+    context: ReaderContext, reads: ReadSelection, table: ReaderTable, rater: str, model: CallingModel
 ) -> list[Row]:
     readers = np.flatnonzero(table.readers)
     calls = np.vstack([table.answers[readers], model.call[table.cases]])
-    made = averages(calls, table.patient, setting.drawn.patients)
+    made = averages(calls, table.patient, context.drawn.patients)
     with np.errstate(invalid="ignore"):
         mine, theirs = made.draws[:, -1], _mean(made.draws[:, :-1])
     value, average = float(made.value[-1]), float(_mean(made.value[None, :-1])[0])
-    place = setting.place(reads.finding, rater, reads=reads)
-    pooled = setting.place(reads.finding, READERS, reads=reads)
+    place = context.place(reads.finding, rater, reads=reads)
+    pooled = context.place(reads.finding, READERS, reads=reads)
     within = f"model={rater};{model.at}" if model.at > "model" else f"{model.at};model={rater}"
-    left = f"{made.left_out} pairs share fewer than {SHARED} cases or have no F1: left out" if made.left_out else ""
-    note = "; ".join(n for n in (model.words, left) if n)
-    about = CallSample(setting, table, note)
+    left = codes.note("rater_pairs_excluded", n=made.left_out, least=SHARED) if made.left_out else codes.NONE
+    note = codes.notes(model.words, left)
+    about = CallSample(context, table, note)
+    mean_note = codes.notes(codes.note("mean_over_readers"), note)
     rows = [
-        _row(place, "pairwise_f1", model.at, (value, mine), about),
-        _row(
-            pooled, "pairwise_f1", within, (average, theirs), CallSample(setting, table, f"mean over readers; {note}")
-        ),
+        _row(place, Metric.PAIRWISE_F1, model.at, (value, mine), about),
+        _row(pooled, Metric.PAIRWISE_F1, within, (average, theirs), CallSample(context, table, mean_note)),
         _row(
             place.to(contrast=f"rater:{READERS}"),
-            "pairwise_f1_difference",
+            Metric.PAIRWISE_F1_DIFFERENCE,
             model.at,
             (value - average, mine - theirs),
             about,
         ),
     ]
     for k, reader in enumerate(readers):
-        own = setting.place(reads.finding, setting.panel.readers[reader], reads=reads)
-        about = CallSample(setting, table, f"against {made.pairs[k]} other raters, the model among them", int(reader))
-        rows.append(_row(own, "pairwise_f1", within, (float(made.value[k]), made.draws[:, k]), about))
+        own = context.place(reads.finding, context.panel.readers[reader], reads=reads)
+        about = CallSample(context, table, codes.note("compared_with_raters", n=int(made.pairs[k])), int(reader))
+        rows.append(_row(own, Metric.PAIRWISE_F1, within, (float(made.value[k]), made.draws[:, k]), about))
     return rows
 
 
@@ -131,29 +137,29 @@ def _rows(
 class CallSample:
     """What a mean F1 rests on: the reads of all readers or of one, and what is to be said of it."""
 
-    setting: ReaderContext
+    context: ReaderContext
     table: ReaderTable
-    note: str
+    note: Text
     reader: int | None = None
 
 
 def _row(place: EstimateKey, metric: str, at: str, drawn: tuple[float, Floats], of: CallSample) -> Row:
     value, draws = drawn
-    table, config = of.table, of.setting.config
+    table, config = of.table, of.context.config
     read = ~np.isnan(table.answers[of.reader]) if of.reader is not None else np.ones(table.cases.size, dtype=bool)
     patients = patients_in(table.patient[read])
     made = percentile_interval(draws, value=value, confidence=config.confidence)
     if np.isnan(value):
-        made = Estimate(np.nan, note=f"no other rater with {SHARED} cases in common and a call of present")
+        made = not_estimable(codes.note("no_rater_pair", least=SHARED))
     elif patients < FEWEST:
-        made = Estimate(value, note=f"no interval: {people(patients)}")
-    made = Estimate(made.value, made.low, made.high, made.se, method=METHOD, note=made.note)
+        made = without_interval(made, codes.note("few_patients_in_all", n=patients, least=FEWEST))
+    made = replace(made, method=METHOD)
     numbers = {
         "n_readers": int(table.readers.sum()) if of.reader is None else 1,
         "n_cases": int(read.sum()),
         "n_patients": patients,
     }
-    said = noted(made, of.note, of.setting.unweighted)
+    said = add_notes(made, of.note, of.context.unweighted)
     return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)
 
 

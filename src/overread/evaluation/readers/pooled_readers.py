@@ -6,17 +6,25 @@ A reader's call gives a point, never an area: sensitivity and specificity are se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Metric, Text
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, people, row
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    not_estimable,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
 from overread.stats import rates
-from overread.stats.estimate import Estimate
 from overread.stats.rates.fixed_specificity import UNDEFINED
 from overread.stats.reader_studies.product_bootstrap import (
     PooledReads,
@@ -29,38 +37,43 @@ from overread.stats.reader_studies.product_bootstrap import (
 )
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
-RATES = ("sensitivity", "specificity")
-METHOD = "product bootstrap of readers x patients, percentile"
+RATES = (Metric.SENSITIVITY, Metric.SPECIFICITY)
+DIFFERENCES = {
+    Metric.SENSITIVITY: Metric.SENSITIVITY_DIFFERENCE,
+    Metric.SPECIFICITY: Metric.SPECIFICITY_DIFFERENCE,
+}
+_MATCHED = {
+    Metric.SENSITIVITY: Metric.SENSITIVITY_AT_SPECIFICITY,
+    Metric.SPECIFICITY: Metric.SPECIFICITY_AT_SENSITIVITY,
+}
+METHOD = codes.method("reader_patient_bootstrap")
 FEW_READERS = (
     10  # below which the product bootstrap covers less than it says (validation/product_bootstrap_coverage.py)
 )
-_NOBODY = "not attainable: only calling no case present reaches the readers' specificity"
-_EVERYONE = "not attainable: only calling every case present reaches the readers' sensitivity"
-_MATCHED = "attainable step on the ROC of the read cases, matched again in every replicate"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
+class Replicated:
     """A number and the same in every replicate (replicates,)."""
 
     value: float
     draws: Floats
-    reason: str = ""  # why there is no number
+    reason: Text = codes.NONE  # why there is no number
 
-    def __sub__(self, other: Drawn) -> Drawn:
-        return Drawn(self.value - other.value, self.draws - other.draws, self.reason or other.reason)
+    def __sub__(self, other: Replicated) -> Replicated:
+        return Replicated(self.value - other.value, self.draws - other.draws, self.reason or other.reason)
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
     """One pool of reads as the analyses see it: under which reads and reference, with what to say of every row."""
 
-    setting: ReaderContext
+    context: ReaderContext
     reads: ReadSelection
     reference: str
     truth: Floats  # (n_reads,) NaN where not stated
     pool: PooledReads
-    note: str
+    note: Text
 
     @property
     def n_readers(self) -> int:
@@ -70,25 +83,25 @@ class Side:
     @cached_property
     def weights(self) -> tuple[Floats, Floats]:
         """What each cell weighs in the estimate itself (1, n_cells) and in every replicate (replicates, n_cells)."""
-        return cell_weights(self.pool, self._everyone), cell_weights(self.pool, self.setting.drawn)
+        return cell_weights(self.pool, self._everyone), cell_weights(self.pool, self.context.drawn)
 
     @cached_property
-    def readers(self) -> tuple[Drawn, Drawn]:
+    def readers(self) -> tuple[Replicated, Replicated]:
         """Sensitivity and specificity of the pooled reads."""
-        value, draws = (pooled_rates(self.pool, d) for d in (self._everyone, self.setting.drawn))
-        return Drawn(float(value[0, 0]), draws[:, 0]), Drawn(float(value[0, 1]), draws[:, 1])
+        value, draws = (pooled_rates(self.pool, d) for d in (self._everyone, self.context.drawn))
+        return Replicated(float(value[0, 0]), draws[:, 0]), Replicated(float(value[0, 1]), draws[:, 1])
 
-    def calls(self, calls: Sequence[Bools]) -> list[tuple[Drawn, Drawn]]:
+    def calls(self, calls: Sequence[Bools]) -> list[tuple[Replicated, Replicated]]:
         """Sensitivity and specificity of calls made from a score (n_cases,), each case as often as it was read."""
         if not calls:
             return []
         value, draws = (score_rates(self.pool, np.stack(calls), w) for w in self.weights)
         return [
-            (Drawn(float(value[0, k, 0]), draws[:, k, 0]), Drawn(float(value[0, k, 1]), draws[:, k, 1]))
+            (Replicated(float(value[0, k, 0]), draws[:, k, 0]), Replicated(float(value[0, k, 1]), draws[:, k, 1]))
             for k in range(len(calls))
         ]
 
-    def matched(self, score: Floats) -> tuple[Drawn, Drawn]:
+    def matched(self, score: Floats) -> tuple[Replicated, Replicated]:
         """The score's sensitivity at the pooled readers' specificity, and its specificity at their sensitivity."""
         se, sp = self.readers
         value, draws = (
@@ -99,103 +112,118 @@ class Side:
         )
         given, weight = np.asarray(score)[self.pool.case], self.weights[0][0]
         held, made = weight > 0, []
-        for k, (fixed, rate, reason) in enumerate((("specificity", sp, _NOBODY), ("sensitivity", se, _EVERYONE))):
-            why = ""
+        for k, (fixed, rate) in enumerate((("specificity", sp), ("sensitivity", se))):
+            why = codes.NONE
             if not np.isnan(rate.value):
                 at = {fixed: rate.value, "weights": weight[held]}
-                why = reason if rates.unattained(self.pool.truth[held], given[held], **at) else ""
-            made.append(Drawn(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
+                if rates.unattained(self.pool.truth[held], given[held], **at):
+                    why = codes.note(f"readers_{fixed}_not_attainable")
+            made.append(Replicated(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
         return made[0], made[1]
 
     @property
     def _everyone(self) -> ProductDraws:
-        return once(len(self.setting.panel.readers), self.setting.panel.n_patients)
+        return once(len(self.context.panel.readers), self.context.panel.n_patients)
 
     def row(
-        self, place: EstimateKey, metric: str, drawn: Drawn, *, at: str = "", note: str = "", classes: str = "both"
+        self,
+        place: EstimateKey,
+        metric: str,
+        drawn: Replicated,
+        *,
+        at: str = "",
+        note: Text = codes.NONE,
+        classes: str = "both",
+        matched: bool = False,
     ) -> Row:
         """A row with the percentile interval of the product bootstrap; none below ten patients of a class it needs."""
-        counts = self.setting.counts(self.pool)
-        confidence = self.setting.config.confidence
+        counts = self.context.counts(self.pool)
+        confidence = self.context.config.confidence
         needed = {"sensitivity": (counts.patients_present,), "specificity": (counts.patients_absent,)}
         few = min(needed.get(classes, (counts.patients_present, counts.patients_absent)))
-        because = UNDEFINED if at.endswith("=readers") else ""
+        because = UNDEFINED if matched else codes.NONE
         made = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence, undefined_because=because)
         if np.isnan(drawn.value):
-            made = Estimate(np.nan, method=METHOD, note=drawn.reason or "one class only")
+            made = not_estimable(drawn.reason or codes.note("cases_of_one_class"), method=METHOD)
         elif few < FEWEST:
-            made = Estimate(drawn.value, method=METHOD, note=f"no interval: {people(few)} of a class")
+            note_few = codes.note("few_patients_smaller_class", n=few, least=FEWEST)
+            made = without_interval(replace(made, method=METHOD), note_few)
         elif self.n_readers < 2:
-            made = Estimate(drawn.value, method=METHOD, note="no interval: one reader")
+            made = without_interval(replace(made, method=METHOD), codes.note("no_second_reader"))
         else:
-            words = f"{METHOD}, {len(self.setting.drawn)} replicates"
-            made = Estimate(made.value, made.low, made.high, made.se, method=words, note=made.note)
-        said = f"{int(self.pool.reads.sum()):,} reads" if self.setting.panel.weight is None else ""
-        if self.n_readers < FEW_READERS and not np.isnan(made.low):
-            said += f"; {self.n_readers} readers say little of how readers vary: the interval may be too narrow"
+            made = replace(made, method=codes.methods(METHOD, codes.method("replicates", n=len(self.context.drawn))))
+        made = add_notes(made, *self._reads_notes(interval=not np.isnan(made.low)), note, self.note)
         test = {"n_readers": self.n_readers}
-        return row(
-            place, metric, noted(made, said, note, self.note), at=at, counts=counts, test=test, confidence=confidence
+        return row(place, metric, made, at=at, counts=counts, test=test, confidence=confidence)
+
+    def _reads_notes(self, *, interval: bool) -> tuple[Text, ...]:
+        """How many reads were pooled, and whether too few readers were resampled for the interval."""
+        n = int(self.pool.reads.sum())
+        return (
+            codes.note("reads_pooled", n=n) if self.context.panel.weight is None else codes.NONE,
+            codes.note("few_readers", n=self.n_readers) if interval and self.n_readers < FEW_READERS else codes.NONE,
         )
 
 
 def side_of(
-    setting: ReaderContext, reads: ReadSelection, reference: str, truth: Floats, *, cases: Bools | None = None
+    context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats, *, cases: Bools | None = None
 ) -> Side:
     """The pool of these reads under the truth (n_reads,) of a reference."""
-    made = setting.pooled(reads, truth, cases=cases)
-    sites = np.unique(setting.panel.site.codes[made.case])
-    several = f"cases of {sites.size} sites together" if sites.size > 1 else ""
-    note = "; ".join(n for n in (several, setting.note(reads, reference)) if n)
-    return Side(setting, reads, reference, truth, made, note)
+    made = context.pooled(reads, truth, cases=cases)
+    sites = np.unique(context.panel.site.codes[made.case])
+    several = codes.note("sites_pooled", n=int(sites.size)) if sites.size > 1 else codes.NONE
+    note = codes.notes(several, context.note(reads, reference))
+    return Side(context, reads, reference, truth, made, note)
 
 
 def side_by_side(side: Side) -> list[Row]:
     """The pooled readers, and every output at its frozen thresholds and at those matched to the readers."""
     rows = []
-    place = side.setting.place(side.reads.finding, READERS, reads=side.reads, reference=side.reference)
+    place = side.context.place(side.reads.finding, READERS, reads=side.reads, reference=side.reference)
     rows += [side.row(place, m, d, classes=m) for m, d in zip(RATES, side.readers, strict=True)]
-    for rater in side.setting.panel.outputs[side.reads.finding]:
+    for rater in side.context.panel.outputs[side.reads.finding]:
         rows += _frozen_rows(side, rater) + _matched_rows(side, rater)
     return rows
 
 
 def _frozen_rows(side: Side, rater: str) -> list[Row]:
-    setting, finding = side.setting, side.reads.finding
-    place = setting.place(finding, rater, reads=side.reads, reference=side.reference)
-    points = setting.points[finding, rater]
+    context, finding = side.context, side.reads.finding
+    place = context.place(finding, rater, reads=side.reads, reference=side.reference)
+    points = context.points[finding, rater]
     if not points.tested.all():
-        side = side_of(setting, side.reads, side.reference, side.truth, cases=points.tested)
-    score, against = setting.panel.score[finding, rater], place.to(contrast=f"rater:{READERS}")
+        side = side_of(context, side.reads, side.reference, side.truth, cases=points.tested)
+    score, against = context.panel.score[finding, rater], place.to(contrast=f"rater:{READERS}")
     fixed = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}
-    found = dict(zip(fixed, side.calls([called(score, t.value) for t in fixed.values()]), strict=True))
+    found = dict(zip(fixed, side.calls([call_at(score, t.value) for t in fixed.values()]), strict=True))
     rows = []
     for name, threshold in points.thresholds.items():
-        at, note = f"operating_point={name}", "; ".join(n for n in (points.words, threshold.note) if n)
+        at, note = f"operating_point={name}", codes.notes(points.words, threshold.note)
         if name in fixed:
-            note = f"threshold {threshold.value!r}; {note}"
-        nothing = Drawn(np.nan, np.full(len(setting.drawn), np.nan), threshold.note or "no threshold")
+            note = codes.notes(codes.note("threshold_value", threshold=float(threshold.value)), note)
+        nothing = Replicated(np.nan, np.full(len(context.drawn), np.nan), threshold.note or codes.note("no_threshold"))
         for metric, mine, theirs in zip(RATES, found.get(name, (nothing, nothing)), side.readers, strict=True):
             rows.append(side.row(place, metric, mine, at=at, note=note, classes=metric))
-            rows.append(side.row(against, f"{metric}_difference", mine - theirs, at=at, note=note, classes=metric))
+            rows.append(side.row(against, DIFFERENCES[metric], mine - theirs, at=at, note=note, classes=metric))
     return rows
 
 
-def called(score: Floats, threshold: float) -> Bools:
+def call_at(score: Floats, threshold: float) -> Bools:
     """The calls (n_cases,) of a score at a threshold; no call where there is no score."""
     with np.errstate(invalid="ignore"):
         return np.asarray(score >= threshold)
 
 
 def _matched_rows(side: Side, rater: str) -> list[Row]:
-    place = side.setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    place = side.context.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
     against = place.to(contrast=f"rater:{READERS}")
-    mine = side.matched(side.setting.panel.score[side.reads.finding, rater])
+    mine = side.matched(side.context.panel.score[side.reads.finding, rater])
     rows = []
     for k, (metric, fixed) in enumerate((RATES, RATES[::-1])):
         mark = side.readers[1 - k].value
-        said = f"the readers' {fixed} is {mark:.4f}" if mark == mark else f"the readers have no {fixed} here"
-        at, note = f"{fixed}=readers", f"{_MATCHED}; {said}"
-        rows.append(side.row(place, f"{metric}_at_{fixed}", mine[k], at=at, note=note))
-        rows.append(side.row(against, f"{metric}_difference", mine[k] - side.readers[k], at=at, note=note))
+        rate = codes.note("readers_rate_undefined", rate=str(fixed))
+        if mark == mark:
+            rate = codes.note("readers_rate", rate=str(fixed), value=float(mark))
+        at, note = f"{fixed}=readers", codes.notes(codes.note("matched_to_readers"), rate)
+        rows.append(side.row(place, _MATCHED[metric], mine[k], at=at, note=note, matched=True))
+        rows.append(side.row(against, DIFFERENCES[metric], mine[k] - side.readers[k], at=at, note=note, matched=True))
     return rows

@@ -9,8 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, patients_in, people, row
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    not_estimable,
+    patients_in,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.readers.pairwise_f1 import CALL_RATE, CallingModel, models_at
@@ -26,9 +36,9 @@ def _ac1(ratings: Floats, **more: Any) -> Estimate:
 
 AMONG: Mapping[str, Callable[..., Estimate]] = MappingProxyType(
     {
-        "percent_agreement": agreement.percent_agreement,
-        "gwet_ac1": _ac1,
-        "krippendorff_alpha": agreement.krippendorff_alpha,
+        Metric.PERCENT_AGREEMENT: agreement.percent_agreement,
+        Metric.GWET_AC1: _ac1,
+        Metric.KRIPPENDORFF_ALPHA: agreement.krippendorff_alpha,
     }
 )
 
@@ -39,65 +49,65 @@ def _kappa(pair: Floats, **more: Any) -> Estimate:
 
 BETWEEN: Mapping[str, Callable[..., Estimate]] = MappingProxyType(
     {
-        "percent_agreement": agreement.percent_agreement,
-        "cohen_kappa": _kappa,
-        "gwet_ac1": _ac1,
+        Metric.PERCENT_AGREEMENT: agreement.percent_agreement,
+        Metric.COHEN_KAPPA: _kappa,
+        Metric.GWET_AC1: _ac1,
     }
 )
 
 
-def agreement_rows(setting: ReaderContext) -> list[Row]:
+def agreement_rows(context: ReaderContext) -> list[Row]:
     """Agreement among readers for every finding that was read, and with every output for those that are scored."""
     rows: list[Row] = []
-    for finding in setting.panel.findings:
-        for arm in setting.panel.arms:
-            reads = setting.reads(finding, arm, setting.config.uncertain_calls, every=True)
+    for finding in context.panel.findings:
+        for arm in context.panel.arms:
+            reads = context.reads(finding, arm, context.config.uncertain_calls, every=True)
             if reads.index.size:
-                table = first_reads(setting, reads, np.zeros(len(setting.panel.case_id)))
-                rows += _among(setting, reads, table)
-                for rater in setting.panel.outputs.get(finding, ()):
-                    rows += _with_model(setting, reads, table, rater)
+                table = first_reads(context, reads, np.zeros(len(context.panel.case_id)))
+                rows += _among(context, reads, table)
+                for rater in context.panel.outputs.get(finding, ()):
+                    rows += _with_model(context, reads, table, rater)
     return rows
 
 
-def _among(setting: ReaderContext, reads: ReadSelection, table: ReaderTable) -> list[Row]:
+def _among(context: ReaderContext, reads: ReadSelection, table: ReaderTable) -> list[Row]:
     """Agreement of all readers, patients resampled.
 
     Cases with two reads or more show agreement. Cases with one read count in the category shares of AC1, from which its
     chance agreement comes (Gwet 2014; irrCAC), and nowhere else.
     """
-    place = setting.place(reads.finding, READERS, reads=reads, analysis="agreement")
+    place = context.place(reads.finding, READERS, reads=reads, analysis=Analysis.AGREEMENT)
     count = (~np.isnan(table.answers)).sum(axis=0)
     rows = []
     for metric, made in AMONG.items():
-        kept = count > 0 if metric == "gwet_ac1" and (count > 1).any() else count > 1
-        of = Rated(setting, table.answers[:, kept].T, table.patient[kept])
+        kept = count > 0 if metric == Metric.GWET_AC1 and (count > 1).any() else count > 1
+        of = Rated(context, table.answers[:, kept].T, table.patient[kept])
         rows.append(_row(place, metric, "", made, of))
     return rows
 
 
-def _with_model(setting: ReaderContext, reads: ReadSelection, table: ReaderTable, rater: str) -> list[Row]:
+def _with_model(context: ReaderContext, reads: ReadSelection, table: ReaderTable, rater: str) -> list[Row]:
     """Agreement of the pooled reads with the model at every threshold, of each reader at the readers' call rate.
 
     Patients are resampled for the pooled reads at the readers' call rate; the other intervals are the linearised ones.
     """
     rows = []
-    scored = setting.reads(reads.finding, reads.arm, reads.policy)
-    for model in models_at(setting, scored, rater):
+    scored = context.reads(reads.finding, reads.arm, reads.policy)
+    for model in models_at(context, scored, rater):
         at = ";".join(sorted((model.at, f"with={rater}")))
         pooled = scored.call.astype(np.float64), scored.case
-        rows += _pair_rows(setting, reads, (READERS, at, model), pooled, model.at == CALL_RATE)
+        rows += _pair_rows(context, reads, (READERS, at, model), pooled, model.at == CALL_RATE)
         if model.at != CALL_RATE:
             continue
         for reader in np.flatnonzero(table.readers):
             kept = ~np.isnan(table.answers[reader])
             mine = table.answers[reader][kept], table.cases[kept]
-            rows += _pair_rows(setting, reads, (setting.panel.readers[reader], at, model), mine, False)
+            rows += _pair_rows(context, reads, (context.panel.readers[reader], at, model), mine, False)
     return rows
 
 
 def _pair_rows(
-    setting: ReaderContext,
+    context: ReaderContext,
     reads: ReadSelection,
     who: tuple[str, str, CallingModel],
     answers: tuple[Floats, np.ndarray],
@@ -107,8 +117,8 @@ def _pair_rows(
     call, case = answers
     pair = np.stack([call, model.call[case]], axis=1)
     kept = ~np.isnan(pair).any(axis=1)
-    place = setting.place(reads.finding, name, reads=reads, analysis="agreement")
-    of = Rated(setting, pair[kept], setting.panel.patient[case[kept]], model.words, resample)
+    place = context.place(reads.finding, name, reads=reads, analysis=Analysis.AGREEMENT)
+    of = Rated(context, pair[kept], context.panel.patient[case[kept]], model.words, resample)
     return [_row(place, m, at, made, of) for m, made in BETWEEN.items()]
 
 
@@ -116,22 +126,22 @@ def _pair_rows(
 class Rated:
     """Ratings (n_cases, n_raters) of patients (n_cases,), whether patients are resampled, and what is to be said."""
 
-    setting: ReaderContext
+    context: ReaderContext
     ratings: Floats
     patient: np.ndarray
-    note: str = ""
+    note: Text = codes.NONE
     resample: bool = True
 
 
 def _row(place: EstimateKey, metric: str, at: str, statistic: Callable[..., Estimate], of: Rated) -> Row:
-    config, patients = of.setting.config, patients_in(of.patient)
-    made = Estimate(np.nan, note="no case that two of them called")
+    config, patients = of.context.config, patients_in(of.patient)
+    made = not_estimable(codes.note("no_case_with_two_calls"))
     if of.ratings.size:
-        more = {"rng": of.setting.rng, "replicates": config.replicates} if of.resample else {}
+        more = {"rng": of.context.rng, "replicates": config.replicates} if of.resample else {}
         made = statistic(of.ratings, cluster=of.patient, confidence=config.confidence, **more)
     if patients < FEWEST and not np.isnan(made.value):
-        made = Estimate(made.value, method=made.method, note=f"no interval: {people(patients)}, {FEWEST} needed")
+        made = without_interval(made, codes.note("few_patients_in_all", n=patients, least=FEWEST))
     readers = int((~np.isnan(of.ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None
     numbers = {"n_readers": readers, "n_cases": len(of.ratings), "n_patients": patients}
-    said = noted(made, of.note, of.setting.unweighted)
+    said = add_notes(made, of.note, of.context.unweighted)
     return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)

@@ -14,15 +14,15 @@ from overread.evaluation.readers.reader_agreement import agreement_rows
 from overread.evaluation.readers.reader_tests import random_reader_rows
 
 
-def analyse_reads(setting: ReaderContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row], list[Row]]:
+def analyse_reads(context: ReaderContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row], list[Row]]:
     """Rows of estimates, of curves and of verdicts that rest on reads."""
     steps = advancing(("readers", "analyses", "references"), (2.0, 5.0, 1.0))
     next(steps)
-    rows, curves = reader_rows(setting)
+    rows, curves = reader_rows(context)
     next(steps)
     for analysis in advancing((random_reader_rows, others_rows, arm_rows, pairwise_rows, agreement_rows)):
-        rows += analysis(setting)
+        rows += analysis(context)
     next(steps)
-    made, verdicts = reference_rows(setting, protocol_hash=protocol_hash)
+    made, verdicts = reference_rows(context, protocol_hash=protocol_hash)
     next(steps, None)
     return rows + made, curves, verdicts

@@ -7,13 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Metric, Text
 from overread.evaluation.context.auc_terms import FEWEST
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, noted, patients_in, people, row
+from overread.evaluation.context.estimate_rows import (
+    EstimateKey,
+    Row,
+    add_notes,
+    not_estimable,
+    patients_in,
+    row,
+    without_interval,
+)
 from overread.evaluation.context.reader_context import FEW_READS
 from overread.evaluation.context.score_matrix import Bools, Codes, Floats
 from overread.evaluation.readers.pooled_readers import RATES, Side
 from overread.stats import rates
 from overread.stats.estimate import Estimate
+
+_ESTIMATED = {
+    Metric.SENSITIVITY: Metric.ESTIMATED_SENSITIVITY,
+    Metric.SPECIFICITY: Metric.ESTIMATED_SPECIFICITY,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,14 +55,14 @@ def point(side: Side, reader: int) -> ReaderPoint | None:
 
 def rates_of(side: Side, mine: Codes, call: Bools) -> ReaderPoint:
     """The rates of calls on the reads at `mine`, of whoever made them."""
-    reads, panel = side.reads, side.setting.panel
+    reads, panel = side.reads, side.context.panel
     y, patient = side.truth[mine] == 1, panel.patient[reads.case[mine]]
     made = rates.operating_point(
         y,
         call,
         cluster=patient,
         weights=None if panel.weight is None else panel.weight[reads.case[mine]],
-        confidence=side.setting.config.confidence,
+        confidence=side.context.config.confidence,
     )
     patients = (patients_in(patient[y]), patients_in(patient[~y]), patients_in(patient))
     found = ReaderPoint(made.sensitivity, made.specificity, int(y.sum()), int((~y).sum()), patients)
@@ -65,24 +80,24 @@ def _limited(made: Estimate, of: ReaderPoint, k: int) -> Estimate:
     if np.isnan(made.value):
         return made
     if of.few:
-        note = f"no interval: {of.present} present and {of.absent} absent reads, at least {FEW_READS} of each needed"
+        note = codes.note("few_reads", present=of.present, absent=of.absent, least=FEW_READS)
     elif of.patients[k] < FEWEST:
-        note = f"no interval: {people(of.patients[k])} of this class, at least {FEWEST} needed"
+        note = codes.note("few_patients_in_class", n=of.patients[k], least=FEWEST)
     else:
         return made
-    return Estimate(made.value, method=made.method, note=note)
+    return without_interval(made, note)
 
 
 def reader_point_rows(side: Side, reader: int, made: ReaderPoint | None) -> list[Row]:
     """Sensitivity and specificity of one reader; NaN with the reason where nothing the reader read is stated."""
-    setting = side.setting
-    name = setting.panel.readers[reader]
-    place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
+    context = side.context
+    name = context.panel.readers[reader]
+    place = context.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
     if made is None:
         read = (side.reads.reader == reader).any()
-        why = "the truth of no read is stated" if read else f"no reads in arm {side.reads.arm}"
-        missing = Estimate(np.nan, note=why)
-        return [row(place, m, missing, confidence=setting.config.confidence) for m in RATES]
+        why = codes.note("no_read_labelled") if read else codes.note("no_reads_in_arm", arm=side.reads.arm)
+        missing = not_estimable(why)
+        return [row(place, m, missing, confidence=context.config.confidence) for m in RATES]
     return point_rows(side, place, made)
 
 
@@ -96,18 +111,18 @@ def point_rows(side: Side, place: EstimateKey, made: ReaderPoint, *, at: str = "
         "n_patients": made.patients[2],
     }
     return [
-        row(place, m, noted(e, side.note), at=at, test=numbers, confidence=side.setting.config.confidence)
+        row(place, m, add_notes(e, side.note), at=at, test=numbers, confidence=side.context.config.confidence)
         for m, e in zip(RATES, (made.sensitivity, made.specificity), strict=True)
     ]
 
 
 def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) -> list[Row]:
     """How many readers lie below the model's ROC curve, on all read cases and on each reader's own."""
-    setting, of = side.setting, side.pool
-    place = setting.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
-    score = setting.panel.score[side.reads.finding, rater][of.case]
+    context, of = side.context, side.pool
+    place = context.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
+    score = context.panel.score[side.reads.finding, rater][of.case]
     counted = {r: p for r, p in own.items() if p is not None and not p.few}
-    few = [setting.panel.readers[r] for r, p in own.items() if p is not None and p.few]
+    few = [context.panel.readers[r] for r, p in own.items() if p is not None and p.few]
     rows = []
     for which in ("read", "own"):
         below: list[str] = []
@@ -115,21 +130,23 @@ def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) ->
         for r, p in counted.items():
             weight = of.reads.sum(axis=0) if which == "read" else of.reads[r]
             line = attained(of.truth, score, weight, 1 - p.specificity.value)
-            (below if p.sensitivity.value < line - 1e-12 else above).append(setting.panel.readers[r])
-        note = f"below: {', '.join(below) or 'none'}; on it or above: {', '.join(above) or 'none'}"
-        if few:
-            note += f"; not counted, fewer than {FEW_READS} present or absent reads: {len(few)} readers"
+            (below if p.sensitivity.value < line - 1e-12 else above).append(context.panel.readers[r])
+        note = codes.notes(
+            codes.note("readers_below", readers=tuple(below)) if below else None,
+            codes.note("readers_not_below", readers=tuple(above)) if above else None,
+            codes.note("readers_excluded", n=len(few), least=FEW_READS) if few else None,
+        )
         value = float(len(below)) if counted else np.nan
-        made = Estimate(value, method="reader's point under the empirical curve, no interval", note=note)
+        made = Estimate(value, method=codes.method("below_empirical_curve"), note=note)
         rows.append(
             row(
                 place,
-                "readers_below_curve",
-                noted(made, side.note),
+                Metric.READERS_BELOW_CURVE,
+                add_notes(made, side.note),
                 at=f"cases={which}",
-                counts=setting.counts(of),
+                counts=context.counts(of),
                 test={"n_readers": len(counted)},
-                confidence=setting.config.confidence,
+                confidence=context.config.confidence,
             )
         )
     return rows
@@ -158,24 +175,31 @@ def attained(truth: Bools, score: Floats, weight: Floats, false_positive_rate: f
     return float(y[at] + share * (y[at + 1] - y[at]))
 
 
+def _expected(rate: float, cases: float) -> Text:
+    """How many expected cases an estimated rate is based on."""
+    if np.isnan(rate):
+        return codes.note("no_expected_cases")
+    if cases < FEW_READS:
+        return codes.note("few_expected_cases", n=float(cases), least=FEW_READS)
+    return codes.note("expected_cases", n=float(cases))
+
+
 def estimated_rows(side: Side) -> list[Row]:
     """What Dawid and Skene's model makes of each reader."""
-    setting = side.setting
-    found = setting.joined.truths.rates(side.reads.finding, side.reads.policy)
+    context = side.context
+    found = context.joined.truths.rates(side.reads.finding, side.reads.policy)
     rows = []
     for name, values in found.items():
-        place = setting.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
+        place = context.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
         for metric, value, cases in zip(RATES, values[:2], values[2:], strict=True):
-            note = f"rests on {cases:.1f} expected cases" if value == value else "no case speaks for it"
-            note += f", fewer than {FEW_READS}: hardly known" if value == value and cases < FEW_READS else ""
-            made = Estimate(value, method="Dawid-Skene", note=note)
+            made = Estimate(value, method=codes.method("dawid_skene_rates"), note=_expected(value, cases))
             rows.append(
                 row(
                     place,
-                    f"estimated_{metric}",
-                    noted(made, side.note),
+                    _ESTIMATED[metric],
+                    add_notes(made, side.note),
                     test={"n_readers": 1},
-                    confidence=setting.config.confidence,
+                    confidence=context.config.confidence,
                 )
             )
     return rows

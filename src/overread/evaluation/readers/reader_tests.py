@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from overread import codes
+from overread.codes import Metric, Text
 from overread.evaluation.context.auc_terms import FEWEST, Cases, auc_estimate
-from overread.evaluation.context.estimate_rows import EstimateKey, Row, count, noted, people, row
+from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
 from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
-from overread.evaluation.readers.pooled_readers import RATES, called
+from overread.evaluation.readers.pooled_readers import DIFFERENCES, RATES, call_at
 from overread.stats.estimate import Estimate
 from overread.stats.multiplicity import holm
 from overread.stats.reader_studies import mrmc
@@ -44,20 +46,20 @@ class ReaderTable:
         return bool(self.answers.size) and not np.isnan(self.answers[self.readers]).any()
 
 
-def random_reader_rows(setting: ReaderContext) -> list[Row]:
+def random_reader_rows(context: ReaderContext) -> list[Row]:
     """The model against random readers, under every reference."""
     rows: list[Row] = []
-    policy = setting.config.uncertain_calls
-    for finding in (f for f in setting.panel.findings if setting.panel.outputs.get(f)):
-        for reference in setting.panel.references:
-            truth = setting.panel.truths(finding, reference, policy)
+    policy = context.config.uncertain_calls
+    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+        for reference in context.panel.references:
+            truth = context.panel.truths(finding, reference, policy)
             if np.isnan(truth).all():
                 continue
-            for arm in setting.panel.arms:
-                reads = setting.reads(finding, arm, policy)
+            for arm in context.panel.arms:
+                reads = context.reads(finding, arm, policy)
                 if reads.index.size:
-                    rows += _calls_against_model(setting, reads, reference, truth)
-                rows += _areas(setting, reads, reference, truth)
+                    rows += _calls_against_model(context, reads, reference, truth)
+                rows += _areas(context, reads, reference, truth)
     return _adjusted(rows)
 
 
@@ -78,9 +80,9 @@ def _adjusted(rows: list[Row]) -> list[Row]:
     return rows
 
 
-def first_reads(setting: ReaderContext, reads: ReadSelection, truth: Floats, *, graded: bool = False) -> ReaderTable:
+def first_reads(context: ReaderContext, reads: ReadSelection, truth: Floats, *, graded: bool = False) -> ReaderTable:
     """The table of first reads: calls, or with `graded` the scores of all reads of the finding in the arm."""
-    of = setting.panel
+    of = context.panel
     index, answer = reads.index, reads.call.astype(np.float64)
     if graded:
         mine = (of.finding == of.findings.index(reads.finding)) & (of.arm == of.arms.index(reads.arm))
@@ -93,40 +95,40 @@ def first_reads(setting: ReaderContext, reads: ReadSelection, truth: Floats, *, 
     return ReaderTable(truth[kept] == 1, of.patient[kept], kept, table[:, kept])
 
 
-def limited(setting: ReaderContext, table: ReaderTable, metric: str) -> str:
-    """Why there is no test, "" where there is one."""
+def why_no_test(context: ReaderContext, table: ReaderTable, metric: str) -> Text:
+    """Why there is no test; empty where there is one."""
     n = count(table.truth.astype(np.float64), table.patient)
     needed = {"sensitivity": (n.patients_present,), "specificity": (n.patients_absent,)}
     few = min(needed.get(metric, (n.patients_present, n.patients_absent)))
-    if setting.panel.weight is not None:
-        return "no test: it has no place for the weights of a stratified sample"
+    if context.panel.weight is not None:
+        return codes.note("test_without_weights")
     if few < FEWEST:
-        return f"no test: {people(few)} of a class, at least {FEWEST} needed"
-    return "no test: fewer than two readers" if int(table.readers.sum()) < 2 else ""
+        return codes.note("few_patients_for_test", n=few, least=FEWEST)
+    return codes.note("few_readers_for_test") if int(table.readers.sum()) < 2 else codes.NONE
 
 
-def _calls_against_model(setting: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
+def _calls_against_model(context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
     rows = []
-    for rater in setting.panel.outputs[reads.finding]:
-        points = setting.points[reads.finding, rater]
-        score = setting.panel.score[reads.finding, rater]
-        table = first_reads(setting, reads, np.where(points.tested, truth, np.nan))
-        place = setting.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=f"rater:{READERS}")
+    for rater in context.panel.outputs[reads.finding]:
+        points = context.points[reads.finding, rater]
+        score = context.panel.score[reads.finding, rater]
+        table = first_reads(context, reads, np.where(points.tested, truth, np.nan))
+        place = context.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=f"rater:{READERS}")
         for name, threshold in points.thresholds.items():
             at = f"operating_point={name};test={U_STATISTIC}"
             for metric in RATES:
-                why = limited(setting, table, metric)
+                why = why_no_test(context, table, metric)
                 if np.isnan(threshold.value):
-                    why = threshold.note or "no threshold"
-                made = Estimate(np.nan, note=why)
+                    why = threshold.note or codes.note("no_threshold")
+                made = not_estimable(why)
                 if not why:
-                    call = called(score, threshold.value)[table.cases].astype(np.float64)
-                    made = _noted(_study(setting, table, call, metric, CENTRED))
-                rows.append(_row(setting, place, f"{metric}_difference", made, at, table))
+                    call = call_at(score, threshold.value)[table.cases].astype(np.float64)
+                    made = _noted(_study(context, table, call, metric, CENTRED))
+                rows.append(_row(context, place, DIFFERENCES[metric], made, at, table))
     return rows
 
 
-def _study(setting: ReaderContext, table: ReaderTable, model: Floats, metric: str, covariance: str) -> mrmc.ReaderStudy:
+def _study(context: ReaderContext, table: ReaderTable, model: Floats, metric: str, covariance: str) -> mrmc.ReaderStudy:
     return mrmc.model_against_readers(
         table.truth,
         model,
@@ -134,60 +136,60 @@ def _study(setting: ReaderContext, table: ReaderTable, model: Floats, metric: st
         metric=metric,
         covariance=covariance,
         cluster=table.patient,
-        confidence=setting.config.confidence,
+        confidence=context.config.confidence,
     )
 
 
 def _noted(found: mrmc.ReaderStudy) -> Estimate:
-    return noted(found.difference, "" if found.note in found.difference.note else found.note)
+    return add_notes(found.difference, found.note)
 
 
-def _row(setting: ReaderContext, place: EstimateKey, metric: str, made: Estimate, at: str, table: ReaderTable) -> Row:
+def _row(context: ReaderContext, place: EstimateKey, metric: str, made: Estimate, at: str, table: ReaderTable) -> Row:
     test: dict[str, Any] = {"n_readers": int(table.readers.sum())} | ({"null": 0.0} if place.contrast else {})
     counts = count(table.truth.astype(np.float64), table.patient)
-    said = noted(made, setting.note_on(place.finding, place.reference))
-    return row(place, metric, said, at=at, counts=counts, test=test, confidence=setting.config.confidence)
+    said = add_notes(made, context.note_on(place.finding, place.reference))
+    return row(place, metric, said, at=at, counts=counts, test=test, confidence=context.config.confidence)
 
 
-def _areas(setting: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
+def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
     """AUCs of graded reads: each reader's, the mean reader's beside the model's, and the difference; none of calls."""
-    table = first_reads(setting, reads, truth, graded=True)
+    table = first_reads(context, reads, truth, graded=True)
     if not table.readers.any():
         return []
-    rows = [_own_area(setting, reads, reference, table, int(r)) for r in np.flatnonzero(table.readers)]
+    rows = [_own_area(context, reads, reference, table, int(r)) for r in np.flatnonzero(table.readers)]
     at = f"test={OBUCHOWSKI_ROCKETTE}"
-    for rater in setting.panel.outputs[reads.finding]:
-        why = limited(setting, table, "auc")
+    for rater in context.panel.outputs[reads.finding]:
+        why = why_no_test(context, table, Metric.AUC)
         if not table.crossed:
-            why = "no Obuchowski-Rockette analysis: not every reader read every case"
-        made = [Estimate(np.nan, note=why)] * 3
+            why = codes.note("not_fully_crossed")
+        made = [not_estimable(why)] * 3
         if not why:
-            score = setting.panel.score[reads.finding, rater][table.cases]
-            found = _study(setting, table, score, "auc", "jackknife")
+            score = context.panel.score[reads.finding, rater][table.cases]
+            found = _study(context, table, score, Metric.AUC, "jackknife")
             made = [*found.arms, _noted(found)]
-        model, mean = (setting.place(reads.finding, r, reads=reads, reference=reference) for r in (rater, READERS))
-        rows.append(_row(setting, model, "auc", made[0], at, table))
-        rows.append(_row(setting, model.to(contrast=f"rater:{READERS}"), "auc_difference", made[2], at, table))
-        if rater == setting.panel.outputs[reads.finding][0]:
-            rows.append(_row(setting, mean, "auc", made[1], at, table))
+        model, mean = (context.place(reads.finding, r, reads=reads, reference=reference) for r in (rater, READERS))
+        rows.append(_row(context, model, Metric.AUC, made[0], at, table))
+        rows.append(_row(context, model.to(contrast=f"rater:{READERS}"), Metric.AUC_DIFFERENCE, made[2], at, table))
+        if rater == context.panel.outputs[reads.finding][0]:
+            rows.append(_row(context, mean, Metric.AUC, made[1], at, table))
     return rows
 
 
-def _own_area(setting: ReaderContext, reads: ReadSelection, reference: str, table: ReaderTable, reader: int) -> Row:
+def _own_area(context: ReaderContext, reads: ReadSelection, reference: str, table: ReaderTable, reader: int) -> Row:
     """The AUC of one reader's scores on the cases that the reader read."""
     kept = ~np.isnan(table.answers[reader])
     truth, patient = table.truth[kept], table.patient[kept]
-    weight = None if setting.panel.weight is None else setting.panel.weight[table.cases[kept]]
+    weight = None if context.panel.weight is None else context.panel.weight[table.cases[kept]]
     counts = count(truth.astype(np.float64), patient)
     made = auc_estimate(
-        Cases(truth, table.answers[reader][kept], patient, None, weight), counts, confidence=setting.config.confidence
+        Cases(truth, table.answers[reader][kept], patient, None, weight), counts, confidence=context.config.confidence
     )
-    place = setting.place(reads.finding, setting.panel.readers[reader], reads=reads, reference=reference)
+    place = context.place(reads.finding, context.panel.readers[reader], reads=reads, reference=reference)
     return row(
         place,
-        "auc",
-        noted(made, setting.note(reads, reference)),
+        Metric.AUC,
+        add_notes(made, context.note(reads, reference)),
         counts=counts,
         test={"n_readers": 1},
-        confidence=setting.config.confidence,
+        confidence=context.config.confidence,
     )

@@ -6,75 +6,73 @@ from dataclasses import replace
 
 import numpy as np
 
+from overread.codes import Metric, Text
 from overread.evaluation.context.analysis_context import AnalysisContext
-from overread.evaluation.context.auc_terms import AucTerm, Cases, area_of, auc_estimate, chosen
-from overread.evaluation.context.estimate_rows import Row, count, row
+from overread.evaluation.context.auc_terms import AucTerm, Cases, area_of, auc_estimate, select
+from overread.evaluation.context.estimate_rows import Row, count, not_estimable, row
 from overread.evaluation.context.score_matrix import Bools
 from overread.evaluation.progress import advancing
-from overread.evaluation.subgroups.case_groups import CaseGroups, few, parted
-from overread.evaluation.subgroups.group_gaps import ALL, Measure, adjusted, gap_rows, mean_rows, taking_part
+from overread.evaluation.subgroups.case_groups import CaseGroups, few_evaluable, split_by_groups
+from overread.evaluation.subgroups.group_gaps import ALL, Measure, adjusted, gap_part, gap_rows, mean_rows
 from overread.evaluation.subgroups.group_rates import rate_rows, underdiagnosis, underdiagnosis_rows
-from overread.stats.estimate import Estimate
 
 
-def subgroups(setting: AnalysisContext) -> list[Row]:
+def subgroups(context: AnalysisContext) -> list[Row]:
     """AUC, frozen rates and under-diagnosis in every group; the gaps between groups, with Holm-adjusted p."""
     rows: list[Row] = []
-    for rater in advancing(setting.raters):
-        for population in advancing(setting.populations[rater]):
+    for rater in advancing(context.raters):
+        for population in advancing(context.populations[rater]):
             mine: list[Row] = []
-            for groups in advancing(parted(setting, rater, population)):
+            for groups in advancing(split_by_groups(context, rater, population)):
                 for analysis in advancing((auc_rows, rate_rows, underdiagnosis_rows)):
-                    mine += analysis(setting, groups)
-            mine += underdiagnosis(setting, rater, population) if mine else []
+                    mine += analysis(context, groups)
+            mine += underdiagnosis(context, rater, population) if mine else []
             rows += adjusted(mine, f"{rater}, {population.name}")
     return rows
 
 
-def auc_rows(setting: AnalysisContext, groups: CaseGroups) -> list[Row]:
+def auc_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
     """The AUC of every finding in every group, their mean in every group and over all of them, and the gaps."""
-    rows, confidence = [], setting.config.confidence
-    found: dict[str, dict[str, AucTerm | str]] = {}
-    for finding in advancing(groups.findings(setting)):
+    rows, confidence = [], context.config.confidence
+    found: dict[str, dict[str, AucTerm | Text]] = {}
+    for finding in advancing(groups.findings(context)):
         for level, mask in groups.levels.items():
-            of = _cases(setting, groups, finding, mask)
+            of = _cases(context, groups, finding, mask)
             counts = count(of.truth.astype(np.float64), of.patient)
             if not counts.cases:  # the row of the whole population says where nothing is stated
                 continue
-            one: AucTerm | str = few(counts)
-            note = f"too few: {one} ({setting.config.minimum_present} and {setting.config.minimum_absent} needed)"
-            if setting.evaluable(counts):
-                area = area_of(setting.panel, of)
-                one, note = (area, "") if area.value == area.value else (area.note, area.note)
+            one: AucTerm | Text = few_evaluable(context, counts)
+            if context.evaluable(counts):
+                area = area_of(context.panel, of)
+                one = area if area.value == area.value else area.note
             found.setdefault(finding, {})[level] = one
-            made = Estimate(np.nan, note=note) if note else auc_estimate(of, counts, confidence=confidence)
-            place = groups.place(setting, finding, level)
-            rows.append(row(place, "auc", made, counts=counts, confidence=confidence))
-    measure = Measure("auc", "", tuple(groups.levels), found)
+            made = not_estimable(one) if isinstance(one, Text) else auc_estimate(of, counts, confidence=confidence)
+            place = groups.place(context, finding, level)
+            rows.append(row(place, Metric.AUC, made, counts=counts, confidence=confidence))
+    measure = Measure(Metric.AUC, "", tuple(groups.levels), found)
     everyone = {
-        f: area_of(setting.panel, _cases(setting, groups, f, groups.cases))
-        for f in taking_part(setting, measure).findings
+        f: area_of(context.panel, _cases(context, groups, f, groups.cases)) for f in gap_part(context, measure).findings
     }
-    means = mean_rows(setting, groups.place(setting), measure, everyone=everyone)
-    rows += [_counted(setting, groups, one) for one in means]
-    return rows + gap_rows(setting, groups.place(setting), measure)
+    means = mean_rows(context, groups.place(context), measure, everyone=everyone)
+    rows += [_counted(context, groups, one) for one in means]
+    return rows + gap_rows(context, groups.place(context), measure)
 
 
-def _cases(setting: AnalysisContext, groups: CaseGroups, finding: str, mask: Bools) -> Cases:
+def _cases(context: AnalysisContext, groups: CaseGroups, finding: str, mask: Bools) -> Cases:
     """The cases of a mask; where the population has several sites, pairs are compared within a site only."""
-    of = chosen(setting.panel, groups.rater, finding, mask)
+    of = select(context.panel, groups.rater, finding, mask)
     if len(groups.population.sites) < 2:
         return of
-    panel = setting.panel
+    panel = context.panel
     index = np.flatnonzero(mask & panel.stated(groups.rater, finding))
     pairs = panel.site.codes[index] * (len(panel.pairs.levels) + 1) + panel.pairs.codes[index] + 1
     return replace(of, pairs=pairs if np.unique(pairs).size > 1 else None)
 
 
-def _counted(setting: AnalysisContext, groups: CaseGroups, one: Row) -> Row:
+def _counted(context: AnalysisContext, groups: CaseGroups, one: Row) -> Row:
     """A mean over findings, with how many cases and patients are in the group; a gap as it is."""
     if one["contrast"] or not one["level"]:
         return one
     mask = groups.cases if one["level"] == ALL else groups.levels[one["level"]]
-    patients = int(np.count_nonzero(np.bincount(setting.panel.patient[mask])))
+    patients = int(np.count_nonzero(np.bincount(context.panel.patient[mask])))
     return one | {"n_cases": int(mask.sum()), "n_patients": patients}

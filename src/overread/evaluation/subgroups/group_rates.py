@@ -7,53 +7,62 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from overread.evaluation.context.analysis_context import AnalysisContext, everywhere
+from overread import codes
+from overread.codes import Analysis, Metric, Text
+from overread.evaluation.context.analysis_context import AnalysisContext, population_cases
 from overread.evaluation.context.auc_terms import AucTerm
-from overread.evaluation.context.estimate_rows import Counts, EstimateKey, Row, count, noted, patients_in, people, row
-from overread.evaluation.context.rate_terms import rate_estimate, ratio
+from overread.evaluation.context.estimate_rows import (
+    Counts,
+    EstimateKey,
+    Row,
+    add_notes,
+    count,
+    not_estimable,
+    patients_in,
+    row,
+)
+from overread.evaluation.context.rate_terms import rate_estimate, rate_term
 from overread.evaluation.context.score_matrix import Bools, Codes
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.subgroups.case_groups import CaseGroups
 from overread.evaluation.subgroups.group_gaps import Measure, gap_rows, mean_rows
-from overread.stats.estimate import Estimate
 
 NO_FINDING = "no_finding"
-UNDER = "underdiagnosis"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Share:
     """The cases that a rate is about, by index (n,), which are hits (n,), and how many patients of a kind it needs."""
 
-    metric: str
+    metric: Metric
     at: str
     index: Codes
     hit: Bools
     counts: Counts
     least: int
-    kind: str
-    words: str
+    outcome: str
+    words: Text
 
 
-def rate_rows(setting: AnalysisContext, groups: CaseGroups) -> list[Row]:
+def rate_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
     """Sensitivity and specificity of every finding at every frozen threshold in every group; their means and gaps."""
     rows: list[Row] = []
-    found: dict[tuple[str, str], dict[str, dict[str, AucTerm | str]]] = {}
-    for finding in groups.findings(setting):
+    found: dict[tuple[Metric, str], dict[str, dict[str, AucTerm | Text]]] = {}
+    for finding in groups.findings(context):
         for level, mask in groups.levels.items():
-            for share in _shares(setting, groups.rater, finding, mask):
-                made, outcome = _judged(setting, share, groups.place(setting, finding, level))
+            for share in _shares(context, groups.rater, finding, mask):
+                made, outcome = _judged(context, share, groups.place(context, finding, level))
                 found.setdefault((share.metric, share.at), {}).setdefault(finding, {})[level] = outcome
                 rows.append(made)
     for (metric, at), outcomes in found.items():
-        measure = Measure(metric, at, tuple(groups.levels), outcomes, setting.frozen[groups.rater].words)
-        rows += mean_rows(setting, groups.place(setting), measure)
-        rows += gap_rows(setting, groups.place(setting), measure)
+        measure = Measure(metric, at, tuple(groups.levels), outcomes, context.frozen[groups.rater].words)
+        rows += mean_rows(context, groups.place(context), measure)
+        rows += gap_rows(context, groups.place(context), measure)
     return rows
 
 
-def _shares(setting: AnalysisContext, rater: str, finding: str, mask: Bools) -> Iterator[Share]:
-    panel, config, frozen = setting.panel, setting.config, setting.frozen[rater]
+def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> Iterator[Share]:
+    panel, config, frozen = context.panel, context.config, context.frozen[rater]
     index = np.flatnonzero(mask & frozen.tested & panel.stated(rater, finding))
     if not index.size:  # the rows of the AUC say whether any case is stated
         return
@@ -62,10 +71,10 @@ def _shares(setting: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
     for point, threshold in frozen.thresholds.get(finding, {}).items():
         if threshold.value != threshold.value:
             continue
-        at, words = f"operating_point={point}", f"{frozen.words}; {threshold.note}".removesuffix("; ")
+        at, words = f"operating_point={point}", codes.notes(frozen.words, threshold.note)
         called = score >= threshold.value
         yield Share(
-            "sensitivity",
+            Metric.SENSITIVITY,
             at,
             index[present],
             called[present],
@@ -75,7 +84,7 @@ def _shares(setting: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
             words,
         )
         yield Share(
-            "specificity",
+            Metric.SPECIFICITY,
             at,
             index[~present],
             ~called[~present],
@@ -86,53 +95,55 @@ def _shares(setting: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
         )
 
 
-def _judged(setting: AnalysisContext, share: Share, place: EstimateKey) -> tuple[Row, AucTerm | str]:
+def _judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple[Row, AucTerm | Text]:
     """The row of a rate, and the rate with what its patients contribute, or why there is none."""
-    panel, confidence = setting.panel, setting.config.confidence
+    panel, confidence = context.panel, context.config.confidence
     held = patients_in(panel.patient[share.index])
-    outcome: AucTerm | str
+    outcome: AucTerm | Text
     if held < share.least:
-        outcome = f"{people(held)} {share.kind}"
-        made = Estimate(np.nan, note=f"too few: {outcome} ({share.least} needed)")
+        outcome = codes.note("few_patients_rate", n=held, outcome=share.outcome, least=share.least)
+        made = not_estimable(outcome)
     else:
-        outcome = ratio(panel, share.index, share.hit, share.counts)
+        outcome = rate_term(panel, share.index, share.hit, share.counts)
         made = rate_estimate(panel, share.index, share.hit, confidence=confidence)
-    made = noted(made, share.words)
+    made = add_notes(made, share.words)
     return row(place, share.metric, made, at=share.at, counts=share.counts, confidence=confidence), outcome
 
 
-def underdiagnosis_rows(setting: AnalysisContext, groups: CaseGroups) -> list[Row]:
+def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
     """How often the ill are called healthy, in every group and at every operating point, and the gaps."""
     rows: list[Row] = []
-    for finding, point, ill, missed in _missed(setting, groups.rater):
-        outcomes: dict[str, AucTerm | str] = {}
+    for finding, point, ill, missed in _missed(context, groups.rater):
+        outcomes: dict[str, AucTerm | Text] = {}
         for level, mask in groups.levels.items():
-            share = _missed_share(setting, groups.rater, point, mask & ill, missed)
-            made, outcomes[level] = _judged(setting, share, groups.place(setting, finding, level))
+            share = _missed_share(context, groups.rater, point, mask & ill, missed)
+            made, outcomes[level] = _judged(context, share, groups.place(context, finding, level))
             rows.append(made)
-        words = setting.frozen[groups.rater].words
-        measure = Measure(UNDER, f"operating_point={point}", tuple(groups.levels), {finding: outcomes}, words)
-        rows += gap_rows(setting, groups.place(setting), measure)
+        words = context.frozen[groups.rater].words
+        measure = Measure(
+            Metric.UNDERDIAGNOSIS, f"operating_point={point}", tuple(groups.levels), {finding: outcomes}, words
+        )
+        rows += gap_rows(context, groups.place(context), measure)
     return rows
 
 
-def underdiagnosis(setting: AnalysisContext, rater: str, population: Population) -> list[Row]:
+def underdiagnosis(context: AnalysisContext, rater: str, population: Population) -> list[Row]:
     """The same in the whole population."""
     rows = []
-    for finding, point, ill, missed in _missed(setting, rater):
-        share = _missed_share(setting, rater, point, everywhere(setting, population) & ill, missed)
-        rows.append(_judged(setting, share, setting.place("subgroups", finding, rater, population))[0])
+    for finding, point, ill, missed in _missed(context, rater):
+        share = _missed_share(context, rater, point, population_cases(context, population) & ill, missed)
+        rows.append(_judged(context, share, context.place(Analysis.SUBGROUPS, finding, rater, population))[0])
     return rows
 
 
-def _missed(setting: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bools, Bools]]:
+def _missed(context: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bools, Bools]]:
     """By operating point the cases that are ill, and those called healthy (n_cases,); with the finding they are about.
 
     As Seyyed-Kalantari et al. (2021) define it, the false positives of No Finding among cases that are stated not to be
     without finding. A rater that does not score No Finding calls a case healthy in which it calls none of its findings,
     and ill is a case in which one of them is present (finding ""); cases that it did not score on all are left out.
     """
-    panel, thresholds = setting.panel, setting.frozen[rater].thresholds
+    panel, thresholds = context.panel, context.frozen[rater].thresholds
     for point in dict.fromkeys(p for points in thresholds.values() for p in points):
         known = {f: p[point].value for f, p in thresholds.items() if point in p and p[point].value == p[point].value}
         known = {f: t for f, t in known.items() if panel.gives(rater, f)}
@@ -147,17 +158,17 @@ def _missed(setting: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bo
             yield "", point, present & ~unscored, ~np.logical_or.reduce(called)
 
 
-def _missed_share(setting: AnalysisContext, rater: str, point: str, ill: Bools, missed: Bools) -> Share:
-    panel, frozen = setting.panel, setting.frozen[rater]
+def _missed_share(context: AnalysisContext, rater: str, point: str, ill: Bools, missed: Bools) -> Share:
+    panel, frozen = context.panel, context.frozen[rater]
     index = np.flatnonzero(ill & frozen.tested)
     counts = count(np.ones(index.size), panel.patient[index])
     return Share(
-        UNDER,
+        Metric.UNDERDIAGNOSIS,
         f"operating_point={point}",
         index,
         missed[index],
         counts,
-        setting.config.minimum_present,
-        "who are ill",
+        context.config.minimum_present,
+        "with a finding",
         frozen.words,
     )

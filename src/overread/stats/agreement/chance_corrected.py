@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtr
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.agreement.ratings import Ratings, agreement_weights, rated
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word
@@ -17,7 +18,7 @@ from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
 from overread.stats.random_numbers import Random
-from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, Statistic, joined_notes, resampled
+from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, Statistic, resampled
 from overread.stats.sampling_design import Sampling
 
 Chance = Callable[
@@ -256,31 +257,30 @@ def _coefficient(
     counts, sample = usable.counts, usable.sample
     reads = counts.sum(axis=1)
     several = reads >= 2
-    method = "Gwet's error"
+    method = codes.method("gwet")
     if not several.any():
-        return Estimate(nan, method=method, note=joined_notes("no case has two reads", usable.note))
+        return Estimate(nan, method=method, note=codes.notes(codes.note("no_two_reads"), usable.note))
     if chance is not None and usable.n_categories < 2:
-        note = "one category only: agreement beyond chance is undefined"
-        return Estimate(nan, method=method, note=joined_notes(note, usable.note))
+        return Estimate(nan, method=method, note=codes.notes(codes.note("single_category"), usable.note))
     agreement = np.zeros(len(counts))
     pairs = reads[several] * (reads[several] - 1)
     agreement[several] = (counts * (counts @ matrix - 1)).sum(axis=1)[several] / pairs
     agreement = np.floor(agreement) if whole else agreement
     statistic = _statistic(agreement, several * 1.0, counts / reads[:, None], chance)
     single = int((~several).sum())
-    note = f"{single} case{'s' if single != 1 else ''} with one read" if single else ""
+    note = codes.note("single_reads", n=single) if single else codes.NONE
     if options.rng is not None:
         result = resampled(
             statistic, sample, rng=options.rng, replicates=options.replicates, confidence=options.confidence
         )
-        return replace(result, note=joined_notes(result.note, note, usable.note))
+        return replace(result, note=codes.notes(result.note, note, usable.note))
     fixed = sample.patient is None
     if single and fixed:
-        note += " (Gwet's error counts these as without agreement and is too large; rng= resamples instead)"
+        note = codes.notes(note, codes.note("single_reads_disagree"))
     value, influence = _influence(agreement, several, counts / reads[:, None], chance, fixed=fixed)
-    note = joined_notes(note, usable.note)
+    note = codes.notes(note, usable.note)
     if isnan(value):
-        note = joined_notes("one category only: agreement beyond chance is undefined", note)
+        note = codes.notes(codes.note("single_category"), note)
         return Estimate(nan, method=method, note=note)
     return linear_estimate(
         value, influence, sample, pair=usable.complete_pair, confidence=options.confidence, note=note
@@ -327,7 +327,7 @@ def _influence(
 
 
 def linear_estimate(
-    value: float, influence: Floats, sample: Sampling, *, pair: bool, confidence: float, note: str = ""
+    value: float, influence: Floats, sample: Sampling, *, pair: bool, confidence: float, note: codes.Text = codes.NONE
 ) -> Estimate:
     """Estimate from n times the influence of each case (n_cases,): Student's t over independent patients, clipped at 1.
 
@@ -335,15 +335,19 @@ def linear_estimate(
     and Gwet (2008); for several readers by n - 1, as in irrCAC; for patients by their number minus 1.
     """
     n, units, clustered = sample.n_cases, sample.n_patients, sample.patient is not None
-    method = f"Gwet's error, t with {units - 1} df" + (", clustered by patient" if clustered else "")
     if units < 2:
-        return Estimate(value, method="Gwet's error", note=joined_notes("one case or patient: no interval", note))
+        return Estimate(value, method=codes.method("gwet"), note=codes.notes(codes.note("one_unit"), note))
+    method = codes.methods(
+        codes.method("gwet"),
+        codes.method("clustered_by_patient") if clustered else None,
+        codes.method("scale_t", df=units - 1),
+    )
     variance = sample.variance(sample.totals(influence / n), units)
     variance *= (n - 1) / n if pair and not clustered else 1.0
     se = sqrt(variance) if variance > NOTHING else 0.0
     half = critical(confidence, units - 1) * se
     p = float(2 * stdtr(units - 1, -abs(value) / se)) if se else nan
-    note = joined_notes("" if se else NO_SPREAD, note)
+    note = codes.notes(None if se else NO_SPREAD, note)
     return Estimate(value, value - half, min(value + half, 1.0), se=se, p=p, method=method, note=note)
 
 
@@ -361,7 +365,7 @@ def _with_null_error(result: Estimate, usable: Ratings) -> Estimate:
     if not error:
         return result
     p = float(2 * ndtr(-abs(result.value) / error))
-    return replace(result, p=p, method=result.method + "; p by Fleiss, Nee & Landis")
+    return replace(result, p=p, method=codes.methods(result.method, codes.method("fleiss_nee_landis")))
 
 
 def _form(share: Floats, matrix: Floats) -> Floats:

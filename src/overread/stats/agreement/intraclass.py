@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import fdtrc, fdtri
 
-from overread.stats.agreement.ratings import measured, selected
+from overread import codes
+from overread.stats.agreement.ratings import left_out_because, measured, selected
 from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
 from overread.stats.random_numbers import Random
-from overread.stats.resampling.replicates import NO_SPREAD, jackknife_error, joined_notes, left_out, resampled
+from overread.stats.resampling.replicates import NO_SPREAD, jackknife_error, left_out, resampled
 from overread.stats.sampling_design import Sampling
 
 MODELS = ("two-way-random", "one-way", "two-way-mixed")
@@ -123,10 +124,10 @@ def icc(
     check_confidence(confidence, where=where)
     form = _Form(model == "one-way", agreement and model != "one-way", unit == "average", interval)
     table, sample, note = _usable(measured(ratings, where=where), form, cluster)
-    method = f"ICC{form.name}, {model}"
+    method = codes.method("icc", form=form.name, model=model)
     reason = _undefined(table)
     if reason:
-        return Estimate(nan, method=method, note=joined_notes(reason, note))
+        return Estimate(nan, method=method, note=codes.notes(reason, note))
     centred = np.where(np.isnan(table), nan, table - np.nanmean(table))
 
     def statistic(weights: Floats) -> Floats:
@@ -135,13 +136,13 @@ def icc(
     whole = _squares(centred, np.ones((1, sample.n_cases)), form.one_way)
     value = float(form.value(whole)[0])
     if isnan(value):
-        return Estimate(nan, method=method, note=joined_notes("no variance between cases is seen", note))
-    note = joined_notes("the variance between cases is estimated below 0" if value < 0 else "", note)
+        return Estimate(nan, method=method, note=codes.notes(codes.note("no_case_variance"), note))
+    note = codes.notes(codes.note("negative_case_variance") if value < 0 else None, note)
     if form.agreement and (rng is not None or cluster is not None):
-        note = joined_notes("cases are resampled, readers are not: the interval is about these readers", note)
+        note = codes.notes(codes.note("same_readers"), note)
     if rng is not None:
         result = resampled(statistic, sample, rng=rng, replicates=replicates, confidence=confidence)
-        return replace(result, method=f"{method}; {result.method}", note=joined_notes(result.note, note))
+        return replace(result, method=codes.methods(method, result.method), note=codes.notes(result.note, note))
     if cluster is not None:
         return _by_patient(value, sample, centred, form, confidence, method, note)
     return _by_f(value, whole, form, confidence, method, note)
@@ -167,7 +168,7 @@ class _Form:
         return squares.average(self.agreement) if self.average else squares.single(self.agreement)
 
 
-def _usable(numbers: Floats, form: _Form, cluster: ArrayLike | None) -> tuple[Floats, Sampling, str]:
+def _usable(numbers: Floats, form: _Form, cluster: ArrayLike | None) -> tuple[Floats, Sampling, codes.Text]:
     """Cases and readers that the model can use, and a note on those it cannot."""
     read = ~np.isnan(numbers)
     n_readers = int(read.any(axis=0).sum())
@@ -175,26 +176,24 @@ def _usable(numbers: Floats, form: _Form, cluster: ArrayLike | None) -> tuple[Fl
         rows, columns, sample, note = selected(read, where="icc", cluster=cluster, least=1)
         reads = read[rows].sum(axis=1)
         if reads.size and (reads != reads[0]).any():
-            uneven = (
-                f"{reads.min()} to {reads.max()} reads of a case: a mean number enters, the interval is approximate"
-            )
-            note = joined_notes(uneven, note)
+            uneven = codes.note("unequal_reads", fewest=int(reads.min()), most=int(reads.max()))
+            note = codes.notes(uneven, note)
     else:
         rows, columns, sample, note = selected(read, where="icc", cluster=cluster, least=max(n_readers, 1))
-        note = note.replace("with fewer than two reads", "not read by every reader")
+        note = left_out_because(note, "not read by every reader") if n_readers > 1 else note
     return numbers[rows][:, columns], sample, note
 
 
-def _undefined(table: Floats) -> str:
+def _undefined(table: Floats) -> codes.Text:
     """Reason why the ICC is undefined, or ""."""
     if not len(table):
-        return "no case was read by every reader"
+        return codes.note("no_complete_case")
     if len(table) < 2:
-        return "one case: no variance between cases"
+        return codes.note("single_case")
     if (~np.isnan(table)).sum(axis=1).max() < 2:
-        return "one reader, or one read of each case: no variance between readers"
+        return codes.note("single_reader")
     values = table[~np.isnan(table)]
-    return "all measurements are the same" if (values == values[0]).all() else ""
+    return codes.note("equal_measurements") if (values == values[0]).all() else codes.NONE
 
 
 def _squares(table: Floats, weights: Floats, one_way: bool) -> _Squares:
@@ -218,21 +217,23 @@ def _squares(table: Floats, weights: Floats, one_way: bool) -> _Squares:
         return _Squares(cases, between / (k - 1), error, n, k)
 
 
-def _by_f(value: float, squares: _Squares, form: _Form, confidence: float, method: str, note: str) -> Estimate:
+def _by_f(
+    value: float, squares: _Squares, form: _Form, confidence: float, method: codes.Text, note: codes.Text
+) -> Estimate:
     """F interval of the single ICC, transformed to the average of k reads by the Spearman-Brown formula."""
     ms, me, n, k = (float(v[0]) for v in (squares.cases, squares.error, squares.n, squares.k))
     df, error_df = n - 1, n * (k - 1) if form.one_way else (n - 1) * (k - 1)
     if not me > 1e-14 * ms:
         if form.agreement and squares.readers[0] > 1e-14 * ms:
-            note = joined_notes("readers differ by their level alone: no interval", note)
+            note = codes.notes(codes.note("constant_reader_differences"), note)
             return Estimate(value, method=method, note=note)
-        return Estimate(value, value, value, se=0.0, method=method, note=joined_notes(NO_SPREAD, note))
+        return Estimate(value, value, value, se=0.0, method=method, note=codes.notes(NO_SPREAD, note))
     f, tail = ms / me, (1 - confidence) / 2
     p = float(fdtrc(df, error_df, f))
     if form.agreement:
         low, high, p_mcgraw_wong = _agreement_limits(squares, form, tail)
         if isnan(low):
-            note = joined_notes("the degrees of freedom of the readers' level are undefined: no interval", note)
+            note = codes.notes(codes.note("undefined_reader_df"), note)
         return Estimate(
             value, low, high, p=p_mcgraw_wong if form.interval == "mcgraw-wong" else p, method=method, note=note
         )
@@ -268,10 +269,10 @@ def _agreement_limits(squares: _Squares, form: _Form, tail: float) -> tuple[floa
 
 
 def _by_patient(
-    value: float, sample: Sampling, table: Floats, form: _Form, confidence: float, method: str, note: str
+    value: float, sample: Sampling, table: Floats, form: _Form, confidence: float, method: codes.Text, note: codes.Text
 ) -> Estimate:
     """Jackknife over patients on the scale -log(1 - average ICC), which stabilises the variance."""
-    method += ", jackknife over patients"
+    method = codes.methods(method, codes.method("jackknife"))
     squares = _squares(table, np.ones((1, sample.n_cases)), form.one_way)
     k = 1.0 if form.average else float(squares.k[0])
 
@@ -284,7 +285,7 @@ def _by_patient(
 
     error = jackknife_error(left_out(scaled, sample))
     if not 0 < error < inf or not value < 1:
-        note = joined_notes("the error over patients is undefined: no interval", note)
+        note = codes.notes(codes.note("undefined_error"), note)
         return Estimate(value, method=method, note=note)
     half = critical(confidence, sample.n_patients - 1) * error
     centre = float(scaled(np.ones((1, sample.n_cases)))[0])

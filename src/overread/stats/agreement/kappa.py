@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from overread import codes
 from overread.errors import InputError
-from overread.stats.agreement.ratings import agreement_weights, rated
+from overread.stats.agreement.ratings import agreement_weights, left_out_because, rated
 from overread.stats.arrays import Codes, Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.quantiles import critical
 from overread.stats.random_numbers import Random
-from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, joined_notes, resampled
+from overread.stats.resampling.replicates import NO_SPREAD, NOTHING, resampled
 from overread.stats.sampling_design import Sampling
 
 
@@ -28,7 +29,7 @@ class _Pair:
     b: Codes
     matrix: Floats  # (q, q) how much two categories agree
     sample: Sampling
-    note: str
+    note: codes.Text
 
     def statistic(self, weights: Floats) -> Floats:
         """Kappa under case weights (b, n_cases); NaN if only one category remains."""
@@ -110,12 +111,13 @@ def cohen_kappa(
     check_confidence(confidence, where=where)
     pair = _pair(a, b, weights, cluster, where)
     clustered = cluster is not None
-    method = "Fleiss, Cohen & Everitt" + (", clustered by patient" if clustered else "")
+    method = codes.method("fleiss_cohen_everitt")
+    method = codes.methods(method, codes.method("clustered_by_patient")) if clustered else method
     if not pair.a.size:
-        return Estimate(nan, method=method, note=joined_notes("no case was read by both", pair.note))
+        return Estimate(nan, method=method, note=codes.notes(codes.note("no_common_reads"), pair.note))
     if rng is not None:
         result = resampled(pair.statistic, pair.sample, rng=rng, replicates=replicates, confidence=confidence)
-        return replace(result, note=joined_notes(result.note, pair.note))
+        return replace(result, note=codes.notes(result.note, pair.note))
     return _analytic(pair, clustered, interval, confidence, method)
 
 
@@ -132,19 +134,19 @@ def _pair(a: ArrayLike, b: ArrayLike, weights: str | None, cluster: ArrayLike | 
         table = np.stack([first, second], axis=1)
     usable = rated(table, where=where, cluster=cluster, numeric=weights is not None, least=2)
     matrix = agreement_weights(usable.values, weights, where=where)
-    codes = usable.codes if usable.codes.shape[1] == 2 else np.empty((0, 2), dtype=np.intp)
-    note = usable.note.replace("with fewer than two reads", "that one of the two did not read")
-    return _Pair(codes[:, 0], codes[:, 1], matrix, usable.sample, note)
+    both = usable.codes if usable.codes.shape[1] == 2 else np.empty((0, 2), dtype=np.intp)
+    note = left_out_because(usable.note, "not read by both readers")
+    return _Pair(both[:, 0], both[:, 1], matrix, usable.sample, note)
 
 
-def _analytic(pair: _Pair, clustered: bool, interval: str, confidence: float, method: str) -> Estimate:
+def _analytic(pair: _Pair, clustered: bool, interval: str, confidence: float, method: codes.Text) -> Estimate:
     """Kappa with its large-sample interval and test."""
     n, q = pair.a.size, len(pair.matrix)
     share_a, share_b = (np.bincount(c, minlength=q) / n for c in (pair.a, pair.b))
     agreement = pair.matrix[pair.a, pair.b]
     observed, expected = float(agreement.mean()), float(share_a @ pair.matrix @ share_b)
     if not expected < 1 - 1e-12:
-        note = joined_notes("both used one category only: kappa is undefined", pair.note)
+        note = codes.notes(codes.note("single_category"), pair.note)
         return Estimate(nan, method=method, note=note)
     value = (observed - expected) / (1 - expected)
     partner = pair.matrix @ share_b, pair.matrix.T @ share_a  # chance agreement of each category
@@ -153,7 +155,7 @@ def _analytic(pair: _Pair, clustered: bool, interval: str, confidence: float, me
     influence = (influence - influence.mean()) / n
     units = pair.sample.n_patients
     if units < 2:
-        return Estimate(value, method=method, note=joined_notes("one case or patient: no interval", pair.note))
+        return Estimate(value, method=method, note=codes.notes(codes.note("one_unit"), pair.note))
     variance = pair.sample.variance(pair.sample.totals(influence), units)
     variance *= 1.0 if clustered else (n - 1) / n  # the paper divides by n
     se = sqrt(variance) if variance > NOTHING else 0.0
@@ -161,9 +163,9 @@ def _analytic(pair: _Pair, clustered: bool, interval: str, confidence: float, me
     high = value + half if interval == "normal" else min(value + half, 1.0)
     null = se if clustered else _null_error(pair.matrix, share_a, share_b, expected, n)
     p = float(2 * ndtr(-abs(value) / null)) if null > 0 else nan
-    lazy = ", ".join(name for name, s in (("a", share_a), ("b", share_b)) if s.max() == 1)
-    constant = f"reader {lazy} used one category only" if lazy else ""
-    note = joined_notes(constant, "" if se else NO_SPREAD, pair.note)
+    readers = tuple(name for name, s in (("reader a", share_a), ("reader b", share_b)) if s.max() == 1)
+    constant = codes.note("constant_reader", readers=readers) if readers else None
+    note = codes.notes(constant, None if se else NO_SPREAD, pair.note)
     return Estimate(value, value - half, high, se=se, p=p, method=method, note=note)
 
 

@@ -9,6 +9,7 @@ from math import nan
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.agreement.chance_corrected import linear_estimate
 from overread.stats.agreement.ratings import complete_pair, measured, rated, selected
@@ -16,7 +17,7 @@ from overread.stats.arrays import Floats, check_confidence, check_word
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.random_numbers import Random
-from overread.stats.resampling.replicates import joined_notes, resampled
+from overread.stats.resampling.replicates import resampled
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
 ROUNDING = 1e-12  # an expected disagreement below this proportion of its terms is rounding error
@@ -100,7 +101,7 @@ def krippendorff_alpha(
     --------
     >>> e = krippendorff_alpha([[1, 1, np.nan], [2, 2, 3], [3, 3, 3], [1, np.nan, np.nan]])
     >>> round(e.value, 4), e.note
-    (0.65, '1 case with fewer than two reads left out')
+    (0.65, '1 case with fewer than two reads excluded')
     """
     where = "krippendorff_alpha"
     check_word(level, LEVELS, where=where, name="level")
@@ -114,7 +115,7 @@ def krippendorff_alpha(
         usable = rated(ratings, where=where, cluster=cluster, numeric=level != "nominal", least=2)
         sample, note, table, pair = usable.sample, usable.note, usable.counts, usable.complete_pair
     if not len(table):
-        return Estimate(nan, method="Gwet's error", note=joined_notes("no case has two reads", note))
+        return Estimate(nan, method=codes.method("gwet"), note=codes.notes(codes.note("no_two_reads"), note))
     if level == "interval":
         parts = _interval(table)
     elif level == "ordinal":
@@ -123,12 +124,12 @@ def krippendorff_alpha(
         parts = _fixed(table, _distance(usable.values, level, where))
     alpha = float(parts.alpha(np.ones((1, sample.n_cases)))[0])
     if np.isnan(alpha):
-        note = joined_notes("all reads are the same: alpha is undefined", note)
-        return Estimate(nan, method="Gwet's error", note=note)
+        note = codes.notes(codes.note("single_category"), note)
+        return Estimate(nan, method=codes.method("gwet"), note=note)
     if rng is None:
         return linear_estimate(alpha, parts.influence(), sample, pair=pair, confidence=confidence, note=note)
     result = resampled(parts.alpha, sample, rng=rng, replicates=replicates, confidence=confidence)
-    return replace(result, note=joined_notes(result.note, note))
+    return replace(result, note=codes.notes(result.note, note))
 
 
 def _distance(values: Floats, level: str, where: str) -> Floats:

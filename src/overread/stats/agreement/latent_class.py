@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.agreement.majority_vote import known_classes, vote_array
 from overread.stats.arrays import Floats, check_word, group_codes
@@ -61,7 +62,7 @@ class DawidSkene:
     log_likelihood: float
     iterations: int
     converged: bool
-    note: str
+    note: codes.Text
 
     @property
     def winner(self) -> Floats:
@@ -158,8 +159,8 @@ def dawid_skene(
     if not (tolerance > 0 and max_iterations >= 1):
         raise InputError(where, "a tolerance above 0 and at least 1 iteration", f"{tolerance} and {max_iterations}")
     labels = np.arange(table.shape[1]) if reader is None else np.asarray(reader)
-    codes, n_readers = group_codes(labels, table.shape[1], where=where, name="reader")
-    tally = _tally(table, codes, n_readers, class_numbers)
+    reader_of_column, n_readers = group_codes(labels, table.shape[1], where=where, name="reader")
+    tally = _tally(table, reader_of_column, n_readers, class_numbers)
     has_vote = tally.sum(axis=(1, 2)) > 0
     informative = tally[has_vote]
     if not informative.size or not class_numbers.size:
@@ -169,7 +170,7 @@ def dawid_skene(
     posterior[has_vote] = fit.posterior
     expected = np.einsum("ik,irv->rk", fit.posterior, informative)
     confusion = np.where(expected[:, :, None] > 0, fit.confusion, nan)
-    note = "; ".join([*_notes(fit, informative, expected, class_numbers, int((~has_vote).sum()), tolerance), *apart])
+    note = codes.notes(_notes(fit, informative, expected, class_numbers, int((~has_vote).sum()), tolerance), apart)
     return DawidSkene(
         posterior,
         fit.prevalence,
@@ -204,20 +205,18 @@ def _tally(table: Floats, codes: NDArray[np.intp], n_readers: int, class_numbers
     return tally
 
 
-def _best(tally: Floats, start: str, tolerance: float, max_iterations: int) -> tuple[_Fit, list[str]]:
+def _best(tally: Floats, start: str, tolerance: float, max_iterations: int) -> tuple[_Fit, codes.Text]:
     """Solution from vote proportions, or the more likely of that and the one from shrunk proportions; with notes."""
     shares = tally.sum(axis=1) / tally.sum(axis=(1, 2))[:, None]
     first = _iterate(tally, shares, tolerance, max_iterations)
     if start == "shares":
-        return first, []
+        return first, codes.NONE
     inner = _iterate(tally, (1 - INNER) * shares + INNER / shares.shape[1], tolerance, max_iterations)
     gain = inner.log_likelihood - first.log_likelihood
     if abs(gain) < 1e-6 * max(1.0, abs(first.log_likelihood)):
-        return first, []
+        return first, codes.NONE
     best, other = (inner, first) if gain > 0 else (first, inner)
-    return best, [
-        f"the start decides: log likelihood {best.log_likelihood:.2f} here, {other.log_likelihood:.2f} from another"
-    ]
+    return best, codes.note("start_dependent", likelihood=best.log_likelihood, other=other.log_likelihood)
 
 
 def _iterate(tally: Floats, shares: Floats, tolerance: float, max_iterations: int) -> _Fit:
@@ -252,37 +251,35 @@ def _log(probability: Floats) -> Floats:
 
 def _notes(
     fit: _Fit, tally: Floats, expected: Floats, class_numbers: Floats, unread: int, tolerance: float
-) -> list[str]:
+) -> codes.Text:
     """Notes on identification, convergence and readers with little data."""
     notes = []
     if unread:
-        notes.append(f"{unread} case{'s' if unread != 1 else ''} without a vote")
+        notes.append(codes.note("cases_without_vote", n=unread))
     if not fit.converged:
-        notes.append(f"not converged after {fit.iterations} iterations to {tolerance:g}")
+        notes.append(codes.note("em_not_converged", iterations=fit.iterations, tolerance=tolerance))
     if class_numbers.size == 1:
-        notes.append("one class only: nothing to tell apart")
-        return notes
+        notes.append(codes.note("single_class"))
+        return codes.notes(*notes)
     readers = (tally.sum(axis=2) > 0).sum(axis=1)
     if readers.max() < 3:
-        notes.append("no case has three readers: votes of two do not identify the model, the start decides")
+        notes.append(codes.note("not_identified"))
     silent = int((expected.sum(axis=1) == 0).sum())
     if silent:
-        notes.append(f"{silent} reader{'s' if silent != 1 else ''} without a vote")
+        notes.append(codes.note("readers_without_vote", n=silent))
     thin = int(((expected < 1).any(axis=1) & (expected.sum(axis=1) > 0)).sum())
     if thin:
-        notes.append(f"{thin} reader{'s' if thin != 1 else ''} with less than one expected case of a class")
+        notes.append(codes.note("thin_readers", n=thin))
     pooled = np.einsum("rk,rkv->kv", expected, fit.confusion)
-    switched = [
+    switched = tuple(
         f"{class_numbers[k]:g}" for k in range(class_numbers.size) if pooled[k].any() and pooled[k].argmax() != k
-    ]
+    )
     if switched:
-        notes.append(
-            f"class {', '.join(switched)}: most votes on its cases are for another, the labels may have switched"
-        )
-    empty = [f"{class_numbers[k]:g}" for k in range(class_numbers.size) if fit.prevalence[k] < 1e-6]
+        notes.append(codes.note("labels_switched", classes=switched))
+    empty = tuple(f"{class_numbers[k]:g}" for k in range(class_numbers.size) if fit.prevalence[k] < 1e-6)
     if empty:
-        notes.append(f"class {', '.join(empty)}: no case is left in it")
-    return notes
+        notes.append(codes.note("empty_classes", classes=empty))
+    return codes.notes(*notes)
 
 
 def _nothing(n_cases: int, class_numbers: Floats, readers: NDArray[Any]) -> DawidSkene:
@@ -298,5 +295,5 @@ def _nothing(n_cases: int, class_numbers: Floats, readers: NDArray[Any]) -> Dawi
         nan,
         0,
         False,
-        "no votes",
+        codes.note("no_votes"),
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.agreement.ratings import measured, selected
 from overread.stats.arrays import Floats, check_confidence, check_word
@@ -20,7 +21,6 @@ from overread.stats.resampling.replicates import (
     NO_SPREAD,
     NOTHING,
     jackknife_error,
-    joined_notes,
     left_out,
     percentiles,
     replicated,
@@ -66,7 +66,7 @@ class BlandAltman:
     concordance: Estimate  # Lin's coefficient
     accuracy: float  # Lin's bias correction factor, 1 where neither mean nor spread differ
     n_cases: int
-    note: str
+    note: codes.Text
 
 
 @named()
@@ -138,7 +138,7 @@ def bland_altman(
         raise InputError(f"{where}: multiplier", "a number above 0", f"{multiplier}")
     x, sample, note = _both(a, b, cluster, where)
     if len(x) < 2:
-        note = joined_notes("fewer than two cases have both measurements", note)
+        note = codes.notes(codes.note("few_paired_measurements"), note)
         value = float((x[:, 0] - x[:, 1]).mean()) if len(x) else nan
         bias = Estimate(value, note=note)
         none = Estimate(nan, note=note)
@@ -212,7 +212,7 @@ class _Measured:
         return [sqrt(v) if v >= 0 else nan for v in sample.variances(sums, sample.n_patients)]
 
 
-def _both(a: ArrayLike, b: ArrayLike, cluster: ArrayLike | None, where: str) -> tuple[Floats, Sampling, str]:
+def _both(a: ArrayLike, b: ArrayLike, cluster: ArrayLike | None, where: str) -> tuple[Floats, Sampling, codes.Text]:
     """Cases with both measurements, and a note on the others."""
     first, second = np.asarray(a), np.asarray(b)
     if first.ndim != 1 or first.shape != second.shape:
@@ -220,14 +220,15 @@ def _both(a: ArrayLike, b: ArrayLike, cluster: ArrayLike | None, where: str) -> 
     x = np.stack([measured(m[:, None], where=where)[:, 0] for m in (first, second)], axis=1)
     rows, _, sample, _ = selected(~np.isnan(x), where=where, cluster=cluster, least=2)
     lost = int((~rows).sum())
-    return x[rows], sample, f"{lost} case{'s' if lost != 1 else ''} without both measurements left out" if lost else ""
+    note = codes.note("cases_left_out", n=lost, why="without both measurements") if lost else codes.NONE
+    return x[rows], sample, note
 
 
 def _student(value: float, se: float, df: int, confidence: float) -> Estimate:
     """Estimate with a Student's t interval."""
-    method = f"Student's t with {df} df"
+    method = codes.method("scale_t", df=df)
     if not se * se > NOTHING:
-        note = "one patient: no interval" if isnan(se) else NO_SPREAD
+        note = codes.note("one_unit") if isnan(se) else NO_SPREAD
         return Estimate(
             value, nan if isnan(se) else value, nan if isnan(se) else value, se=se, method=method, note=note
         )
@@ -259,10 +260,11 @@ def _jackknife_error(pair: _Measured, sample: Sampling) -> float:
 
 def _fisher(value: float, error: float, df: float, confidence: float) -> Estimate:
     """Estimate with an interval on Fisher's scale."""
-    method = "Lin, Fisher's scale" if df == inf else "jackknife over patients, Fisher's scale"
+    error_method = codes.method("lin") if df == inf else codes.method("jackknife")
+    method = codes.methods(error_method, codes.method("scale_fisher"))
     if isnan(value):
-        return Estimate(nan, method=method, note="neither measurement varies")
+        return Estimate(nan, method=method, note=codes.note("constant_measurements"))
     if isnan(error) or not abs(value) < 1:
-        return Estimate(value, method=method, note="the error is undefined: no interval")
+        return Estimate(value, method=method, note=codes.note("undefined_error"))
     centre, half = atanh(value), critical(confidence, df) * error
     return Estimate(value, tanh(centre - half), tanh(centre + half), se=error * (1 - value**2), method=method)

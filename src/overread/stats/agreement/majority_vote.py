@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats
 from overread.stats.result_text import described
@@ -50,7 +51,7 @@ class Majority:
     classes: Floats  # (n_classes,) class numbers in rising order
     tied: Bools  # (n_cases,) two or more classes lead
     abstentions: Numbers  # (n_cases,) votes that were not given
-    note: str
+    note: codes.Text
 
     @property
     def n_votes(self) -> Numbers:
@@ -113,10 +114,9 @@ def majority(votes: ArrayLike, *, classes: ArrayLike | None = None) -> Majority:
         winner[clear] = class_numbers[counts[clear].argmax(axis=1)]
     posterior = np.full(counts.shape, nan)
     posterior[n_votes > 0] = counts[n_votes > 0] / n_votes[n_votes > 0, None]
-    note = "; ".join(
-        f"{n} case{'s' if n != 1 else ''} {what}"
-        for n, what in ((int(tied.sum()), "tied"), (int((n_votes == 0).sum()), "without a vote"))
-        if n
+    note = codes.notes(
+        codes.note("tied_votes", n=int(tied.sum())) if tied.any() else None,
+        codes.note("cases_without_vote", n=int((n_votes == 0).sum())) if not n_votes.all() else None,
     )
     return Majority(winner, posterior, counts, class_numbers, tied, table.shape[1] - n_votes, note)
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread import codes
+from overread.codes import Text
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_word
 from overread.stats.sampling_design import Sampling, sampling
@@ -24,7 +26,7 @@ class Ratings:
     values: Floats
     sample: Sampling
     complete_pair: bool
-    note: str
+    note: Text
 
     @property
     def n_categories(self) -> int:
@@ -59,30 +61,46 @@ def rated(
     --------
     >>> usable = rated([[0, 2, np.nan], [2, np.nan, np.nan]], where="kappa", least=2)
     >>> usable.codes.tolist(), usable.values.tolist(), usable.note
-    ([[0, 1]], [0.0, 2.0], '1 case with fewer than two reads left out; 1 reader without a read left out')
+    ([[0, 1]], [0.0, 2.0], '1 case with fewer than two reads excluded; 1 reader without a read excluded')
     """
     codes, values = _coded(_table(ratings, where), categories, where, numeric)
     rows, columns, sample, note = selected(codes >= 0, where=where, cluster=cluster, least=least)
     return Ratings(codes[rows][:, columns], values, sample, complete_pair(codes >= 0), note)
 
 
-def selected(read: Bools, *, where: str, cluster: ArrayLike | None, least: int) -> tuple[Bools, Bools, Sampling, str]:
+def selected(
+    read: Bools, *, where: str, cluster: ArrayLike | None, least: int
+) -> tuple[Bools, Bools, Sampling, codes.Text]:
     """Masks of cases with `least` reads and of readers with any read, the sampling of these cases, and a note.
 
     Examples
     --------
     >>> rows, columns, sample, note = selected(np.array([[True, False]]), where="icc", cluster=None, least=1)
     >>> columns.tolist(), note
-    ([True, False], '1 reader without a read left out')
+    ([True, False], '1 reader without a read excluded')
     """
     if cluster is not None:
         sampling(len(read), where=where, cluster=cluster)  # validate before cases are omitted
     rows, columns = np.asarray(read.sum(axis=1) >= least), np.asarray(read.any(axis=0))
     reason = "without a read" if least == 1 else "with fewer than two reads"
-    omitted = ((int((~rows).sum()), "case", reason), (int((~columns).sum()), "reader", "without a read"))
-    note = "; ".join(f"{n} {noun}{'s' if n != 1 else ''} {what} left out" for n, noun, what in omitted if n)
+    note = codes.notes(
+        codes.note("cases_left_out", n=int((~rows).sum()), why=reason) if not rows.all() else None,
+        codes.note("readers_without_read", n=int((~columns).sum())) if not columns.all() else None,
+    )
     patients = None if cluster is None else np.asarray(cluster)[rows]
     return rows, columns, sampling(int(rows.sum()), where=where, cluster=patients), note
+
+
+def left_out_because(note: codes.Text, why: str) -> codes.Text:
+    """The note of `selected` with another reason why cases were left out."""
+    return codes.notes(
+        *(
+            codes.note("cases_left_out", n=code["n"], why=why)
+            if code.name == "cases_left_out"
+            else codes.render("notes", code)
+            for code in note.codes
+        )
+    )
 
 
 def complete_pair(read: Bools) -> bool:

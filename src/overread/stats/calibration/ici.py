@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import ndtr
 
+from overread import codes
 from overread.stats.arrays import Floats
 from overread.stats.calibration.binning import quantiles
 from overread.stats.estimate import Estimate
@@ -74,7 +75,9 @@ class Distances:
         return point_weights
 
 
-def summaries(distances: Distances, errors_of_points: Errors, perfect: Floats, method: str, z: float) -> Summaries:
+def summaries(
+    distances: Distances, errors_of_points: Errors, perfect: Floats, method: codes.Text, z: float
+) -> Summaries:
     """ICI, E50, E90 and Emax with intervals, given the covariance of the curve under perfect calibration."""
     distance = distances.curve - distances.x
     absolute, sign = np.abs(distance), np.sign(distance)
@@ -117,12 +120,11 @@ def _noise(share: Floats, covariance: Floats) -> tuple[float, float]:
     return float(sqrt(2 / pi) * share @ scale), sqrt(max(float(share @ products @ share), 0.0))
 
 
-def _estimate(value: float, se: float, p: float, method: str, sample: Sampling, z: float) -> Estimate:
+def _estimate(value: float, se: float, p: float, method: codes.Text, sample: Sampling, z: float) -> Estimate:
     """Estimate of one summary; no interval unless it is distinguishable from sampling error."""
-    words = f"{method}, {sample.words}"
+    words = codes.methods(method, sample.words)
     if not se > 0:
-        return Estimate(value, p=p, method=words, note=sample.note or "no spread is seen: no interval")
+        return Estimate(value, p=p, method=words, note=sample.note or codes.note("zero_variance_no_ci"))
     if not p < CLEAR:
-        note = "not clear of what perfect probabilities would show on as many cases: no interval"
-        return Estimate(value, se=se, p=p, method=words, note=note)
+        return Estimate(value, se=se, p=p, method=words, note=codes.note("consistent_with_calibration"))
     return Estimate(value, max(value - z * se, 0.0), min(value + z * se, 1.0), se=se, p=p, method=words)

@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.special import ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.kernels import njit
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, probability_array, truth_array
 from overread.stats.calibration.binning import quantiles
 from overread.stats.calibration.ici import Distances, Errors, summaries
+from overread.stats.calibration.logistic_fits import no_level
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.result_text import described
@@ -69,8 +71,8 @@ class SmoothCurve:
     e90: Estimate
     emax: Estimate
     expected_if_calibrated: float  # the ICI that perfect probabilities would show on as many cases
-    method: str
-    note: str = ""
+    method: codes.Text
+    note: codes.Text = codes.NONE
 
 
 @named()
@@ -153,9 +155,9 @@ def smooth_curve(
     truth = truth_array(y, where=where)
     p = probability_array(probability, truth.size, where=where)
     sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
-    reach, method = int(truth.size * span + 1e-5), f"loess, degree 2, span {span:g}"
+    reach, method = int(truth.size * span + 1e-5), codes.method("loess", span=span)
     if reach < 3 or p.min() == p.max():
-        empty, note = np.zeros(0), "fewer cases than a local fit needs, or equal probabilities"
+        empty, note = np.zeros(0), codes.note("no_local_fit")
         none = Estimate(nan, method=method, note=note)
         return SmoothCurve(empty, empty, empty, empty, none, none, none, none, nan, method, note)
     order = np.argsort(p, kind="stable")
@@ -165,14 +167,16 @@ def smooth_curve(
     return _curve(local, np.unique(points), truth[order], sorted_sample, (method, float(ndtri(0.5 + confidence / 2))))
 
 
-def _curve(local: Local, points: Floats, truth: Bools, sample: Sampling, words: tuple[str, float]) -> SmoothCurve:
+def _curve(
+    local: Local, points: Floats, truth: Bools, sample: Sampling, words: tuple[codes.Text, float]
+) -> SmoothCurve:
     """Curve, band and summaries from the local fits."""
     method, z = words
     rows, x = local.rows(points), local.sorted
     observed = rows @ local.y
     knots = np.unique(np.concatenate([x[:1], local.x, x[-1:]]))
     at_cases = np.interp(x, knots, local.fit(knots))
-    one_class = bool(truth.all() or not truth.any())
+    one_class = no_level(truth)
     errors = Errors(rows, local.carried(truth - at_cases, sample), sample)
     covariance = perfect = errors.covariance()
     if sample.patient is None and not one_class:  # under perfect calibration the variance is p (1 - p)
@@ -187,7 +191,7 @@ def _curve(local: Local, points: Floats, truth: Bools, sample: Sampling, words: 
         *(distances.ici, distances.e50, distances.e90, distances.emax),
         expected_if_calibrated=distances.noise,
         method=method,
-        note="one class only: no band" if one_class else sample.note,
+        note=codes.notes(one_class, codes.note("no_band")) if one_class else sample.note,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import chdtrc, logit, ndtr, ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, probability_array, truth_array
 from overread.stats.calibration.binning import bin_codes
@@ -145,8 +146,8 @@ def calibration_line(
     x, y_used, keep, note = _with_logit(truth, p)
     no_line, flat = unfit(y_used, x), no_level(y_used)
     z = float(ndtri(0.5 + confidence / 2))
-    intercept = slope = Estimate(nan, method="logistic fit", note=_joined(no_line, note))
-    in_the_large = Estimate(nan, method="logistic fit", note=_joined(flat, note))
+    intercept = slope = Estimate(nan, method=codes.method("logistic_calibration"), note=codes.notes(no_line, note))
+    in_the_large = Estimate(nan, method=codes.method("logistic_calibration"), note=codes.notes(flat, note))
     covariance = nan
     weight = None if sample.weights is None else sample.weights[keep]
     if not no_line:
@@ -203,9 +204,10 @@ def spiegelhalter(y: ArrayLike, probability: ArrayLike) -> Estimate:
     p = probability_array(probability, truth.size, where=where)
     spread = float(np.sum((1 - 2 * p) ** 2 * p * (1 - p)))
     if not spread:
-        return Estimate(nan, method="Spiegelhalter's z", note="no cases" if not p.size else "every p is 0, 0.5 or 1")
+        note = codes.note("no_spiegelhalter") if p.size else codes.note("no_cases")
+        return Estimate(nan, method=codes.method("spiegelhalter"), note=note)
     z = float(np.sum((truth - p) * (1 - 2 * p))) / sqrt(spread)
-    return Estimate(z, p=float(2 * ndtr(-abs(z))), method="Spiegelhalter's z")
+    return Estimate(z, p=float(2 * ndtr(-abs(z))), method=codes.method("spiegelhalter"))
 
 
 @named("Hosmer-Lemeshow chi-square")
@@ -255,26 +257,26 @@ def hosmer_lemeshow(y: ArrayLike, probability: ArrayLike, *, groups: int = 10, e
     if groups < (2 if external else 3):
         raise InputError(f"{where}: groups", "at least 2 (3 when not external)", str(groups))
     if not p.size:
-        return Estimate(nan, method="Hosmer-Lemeshow", note="no cases")
+        return Estimate(nan, note=codes.note("no_cases"))
     group, used = bin_codes(p, groups, "mass")
     df = used if external else used - 2
-    method = f"Hosmer-Lemeshow, {used} groups, {df} df"
+    method = codes.method("hosmer_lemeshow", groups=used, df=df)
     size = np.bincount(group, minlength=used)
     expected, observed = np.bincount(group, p, minlength=used), np.bincount(group, truth, minlength=used)
     if (expected <= 0).any() or (expected >= size).any() or df < 1:
-        return Estimate(nan, method=method, note="a group where all or nothing is expected, or too few groups")
+        return Estimate(nan, method=method, note=codes.note("no_hosmer_lemeshow"))
     value = float(np.sum((observed - expected) ** 2 * (1 / expected + 1 / (size - expected))))
     return Estimate(value, p=float(chdtrc(df, value)), method=method)
 
 
-def _with_logit(truth: Bools, p: Floats) -> tuple[Floats, Bools, Bools, str]:
+def _with_logit(truth: Bools, p: Floats) -> tuple[Floats, Bools, Bools, codes.Text]:
     """Logits of the probabilities that have one, their truth, a mask of these cases, and a note on the others."""
     has_logit = (p > 0) & (p < 1)
     if has_logit.all():
-        return logit(p), truth, has_logit, ""
+        return logit(p), truth, has_logit, codes.NONE
     wrong = int(np.count_nonzero((p == 1) & ~truth) + np.count_nonzero((p == 0) & truth))
     n_omitted = int(np.count_nonzero(~has_logit))
-    note = f"probabilities of exactly 0 or 1 left out: {n_omitted}, {wrong} of them wrong"
+    note = codes.note("exact_probabilities", n=n_omitted, wrong=wrong)
     return logit(p[has_logit]), truth[has_logit], has_logit, note
 
 
@@ -288,21 +290,18 @@ def _spread(fit: LogisticFit, terms: Floats, keep: Bools, sample: Sampling) -> F
     return sample.covariance(fit.covariance @ sample.totals(scores), involved(size))
 
 
-def _wald(value: float, variance: float, null: float, z: float, sample: Sampling, note: str) -> Estimate:
+def _wald(value: float, variance: float, null: float, z: float, sample: Sampling, note: codes.Text) -> Estimate:
     """Estimate of a coefficient with its Wald interval and test."""
-    method = "logistic fit" if sample.simple else f"logistic fit, sandwich, {sample.words}"
+    method = codes.method("logistic_calibration")
+    if not sample.simple:
+        method = codes.methods(method, codes.method("sandwich"), sample.words)
     if isnan(value):
-        return Estimate(nan, method=method, note=_joined("the fit did not converge", note))
+        return Estimate(nan, method=method, note=codes.notes(codes.note("not_converged"), note))
     if sample.census:
-        note = _joined("everyone of the population was drawn", note)
+        note = codes.notes(codes.note("whole_population"), note)
         return Estimate(float(value), float(value), float(value), se=0.0, method=method, note=note)
     if not variance > 0:
-        return Estimate(float(value), method=method, note=_joined(sample.note or "one patient: no interval", note))
+        return Estimate(float(value), method=method, note=codes.notes(sample.note or codes.note("one_patient"), note))
     se, value = sqrt(variance), float(value)
     p = float(2 * ndtr(-abs(value - null) / se))
     return Estimate(value, value - z * se, value + z * se, se=se, p=p, method=method, note=note)
-
-
-def _joined(*notes: str) -> str:
-    """Join the notes that are not empty."""
-    return "; ".join(n for n in notes if n)

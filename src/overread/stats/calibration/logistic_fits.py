@@ -7,6 +7,7 @@ from math import nan
 
 import numpy as np
 
+from overread import codes
 from overread.kernels import njit
 from overread.stats.arrays import Bools, Floats
 
@@ -85,7 +86,7 @@ def _sums(first, second, shift, y, scale, a, b, residual):
     return g0, g1, h00, h01, h11
 
 
-def no_level(y: Bools) -> str:
+def no_level(y: Bools) -> codes.Text:
     """Reason why the intercept of a logistic regression has no finite estimate, or an empty string.
 
     Parameters
@@ -105,26 +106,28 @@ def no_level(y: Bools) -> str:
     Examples
     --------
     >>> no_level(np.array([True, True]))
-    'all 2 cases have the finding present'
+    'NE: all cases (n = 2) had the finding present'
     """
     if not y.size:
-        return "no cases"
-    return "" if y.any() and not y.all() else f"all {y.size} cases have the finding {'present' if y[0] else 'absent'}"
+        return codes.note("no_cases")
+    if y.any() and not y.all():
+        return codes.NONE
+    return codes.note("one_class", n=y.size, outcome="present" if y[0] else "absent")
 
 
-def unfit(y: Bools, x: Floats) -> str:
+def unfit(y: Bools, x: Floats) -> codes.Text:
     """Reason why a logistic regression of y on x has no finite estimate, or an empty string.
 
     Examples
     --------
     >>> unfit(np.array([False, True]), np.array([0.0, 1.0]))
-    'the classes are separated: the slope has no finite estimate'
+    'slope NE: the probabilities separate the classes completely'
     """
     if flat := no_level(y):
         return flat
     if x.min() == x.max():
-        return "all probabilities are the same: the slope has no estimate"
+        return codes.note("equal_probabilities")
     present, absent = x[y], x[~y]
     if present.min() >= absent.max() or present.max() <= absent.min():
-        return "the classes are separated: the slope has no finite estimate"
-    return ""
+        return codes.note("separated")
+    return codes.NONE

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
+from overread import codes
 from overread.errors import InputError
 from overread.kernels import njit
 from overread.stats.arrays import Bools, Floats, check_word, probability_array, score_array, truth_array, weight_array
-from overread.stats.calibration.logistic_fits import logistic_fit, unfit
+from overread.stats.calibration.logistic_fits import logistic_fit, no_level, unfit
 
 METHODS = ("logistic", "temperature", "isotonic")
 SCALES = ("probability", "score")
@@ -61,7 +62,7 @@ class Recalibration:
     slope: float = nan
     score: tuple[float, ...] = ()
     probability: tuple[float, ...] = ()
-    note: str = ""
+    note: codes.Text = codes.NONE
 
     def __call__(self, score: ArrayLike) -> Floats:
         """Probabilities of scores of any shape; NaN if the fit had no solution (see `note`)."""
@@ -79,6 +80,8 @@ class Recalibration:
     def to_dict(self) -> dict[str, Any]:
         """Convert to numbers, strings and lists; parameters of other methods are omitted and NaN becomes None.
 
+        The note is written as codes.
+
         Returns
         -------
         dict
@@ -90,6 +93,7 @@ class Recalibration:
         {'method': 'temperature', 'scale': 'score', 'intercept': 0.0, 'slope': 0.5}
         """
         fields = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        fields["note"] = codes.encode(self.note)
         drop = ("intercept", "slope") if self.method == "isotonic" else ("score", "probability")
         applicable = {k: v for k, v in fields.items() if k not in drop and v != ""}
         return {k: None if isinstance(v, float) and isnan(v) else v for k, v in applicable.items()}
@@ -126,6 +130,7 @@ class Recalibration:
         values: dict[str, Any] = dict(stated)
         for key, value in values.items():
             values[key] = nan if value is None else tuple(value) if isinstance(value, list) else value
+        values["note"] = _note(stated.get("note", ""))
         return cls(**values)
 
 
@@ -197,21 +202,23 @@ def recalibrate(
         return _isotonic(truth, scores, weight, scale)
     used = (scores > 0) & (scores < 1) if scale == "probability" else np.ones(truth.size, dtype=bool)
     n_omitted = int(np.count_nonzero(~used))
-    note = f"probabilities of exactly 0 or 1 left out of the fit: {n_omitted}" if n_omitted else ""
+    note = codes.note("exact_probabilities_unfitted", n=n_omitted) if n_omitted else codes.NONE
     x = logit(scores[used]) if scale == "probability" else scores
     return _line(truth[used], x, None if weight is None else weight[used], (method, scale, note), smoothed)
 
 
-def _line(y: Bools, x: Floats, weights: Floats | None, words: tuple[str, str, str], smoothed: bool) -> Recalibration:
+def _line(
+    y: Bools, x: Floats, weights: Floats | None, words: tuple[str, str, codes.Text], smoothed: bool
+) -> Recalibration:
     """Logistic or temperature map."""
     method, scale, note = words
     why = unfit(y, x)
-    if why.startswith("the classes") and smoothed:
-        why = ""
+    if smoothed and why == codes.note("separated"):
+        why = codes.NONE
     if not (why or smoothed) and method == "temperature" and not _has_turning_point(y, x):
-        why = "the logits have the sign of the truth throughout: the slope has no finite estimate"
+        why = codes.note("sign_separated")
     if why:
-        return Recalibration(method, scale, note="; ".join(n for n in (why, note) if n))
+        return Recalibration(method, scale, note=codes.notes(why, note))
     target = _platt_targets(y) if smoothed else y.astype(np.float64)
     terms = np.stack([np.ones(x.size), x]) if method == "logistic" else x[None]
     coefficients = logistic_fit(terms, target, weights=weights).coefficients
@@ -219,15 +226,22 @@ def _line(y: Bools, x: Floats, weights: Floats | None, words: tuple[str, str, st
         (float(coefficients[0]), float(coefficients[1])) if method == "logistic" else (0.0, float(coefficients[0]))
     )
     if isnan(slope):
-        return Recalibration(method, scale, note="; ".join(n for n in ("the fit did not converge", note) if n))
-    falling = "higher scores go with fewer present cases" if slope < 0 else ""
-    return Recalibration(method, scale, intercept, slope, note="; ".join(n for n in (falling, note) if n))
+        return Recalibration(method, scale, note=codes.notes(codes.note("not_converged"), note))
+    falling = codes.note("falling_line") if slope < 0 else None
+    return Recalibration(method, scale, intercept, slope, note=codes.notes(falling, note))
 
 
 def _has_turning_point(y: Bools, x: Floats) -> bool:
     """Whether the likelihood of a slope without intercept has a maximum."""
     signed = np.where(y, x, -x)  # the likelihood has a maximum if and only if both signs occur
     return bool((signed > 0).any() and (signed < 0).any())
+
+
+def _note(encoded: str) -> codes.Text:
+    try:
+        return codes.notes(*(codes.render("notes", code) for code in codes.decode(encoded)))
+    except (ValueError, KeyError) as error:
+        raise InputError("recalibration: note", "codes of notes, as `to_dict` writes them", repr(encoded)) from error
 
 
 def _platt_targets(y: Bools) -> Floats:
@@ -244,7 +258,7 @@ def _any_score(score: ArrayLike, n_cases: int, *, where: str) -> Floats:
 def _isotonic(y: Bools, score: Floats, weights: Floats | None, scale: str) -> Recalibration:
     """Isotonic map."""
     if not y.any() or y.all():
-        return Recalibration("isotonic", scale, note="no cases" if not y.size else "one class only")
+        return Recalibration("isotonic", scale, note=no_level(y))
     distinct, _, fit = _pooled(y, score, weights)
     inner = (fit[1:-1] == fit[:-2]) & (fit[1:-1] == fit[2:])  # interior points of a constant piece are redundant
     keep = np.concatenate([[True], ~inner, [True]])[: fit.size]

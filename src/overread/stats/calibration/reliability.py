@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from overread import codes
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, probability_array, truth_array
 from overread.stats.calibration.binning import BINNINGS, bin_codes
+from overread.stats.calibration.logistic_fits import no_level
 from overread.stats.calibration.recalibration import isotonic_fit
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
@@ -19,7 +21,7 @@ from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
 _NO_SPREAD = 1e-13  # standard errors below this are rounding error
-_ALIKE = "every case has the same error; the variance is 0 and the zero-width interval understates the uncertainty"
+_ALIKE = codes.notes(codes.note("equal_errors"), codes.note("zero_variance"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +55,7 @@ class CalibrationCurve:
     low: Floats
     high: Floats
     n: NDArray[np.intp]
-    method: str
+    method: codes.Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +214,11 @@ def calibration_curve(
     n = np.bincount(code, minlength=used)
     if cases.sample.simple:
         limits = [wilson(float(o), float(m), confidence) for o, m in zip(observed, n, strict=True)]
-        method = f"Wilson, binning {binning}"
+        method = codes.methods(codes.method("wilson"), _bins_method(bins, binning))
     else:
         limits = _effective_limits(cases, code, observed, n, confidence)
-        method = f"Wilson at the effective n, {cases.sample.words}, binning {binning}"
+        effective = codes.method("wilson_effective_sizes")
+        method = codes.methods(effective, cases.sample.words, _bins_method(bins, binning))
     low, high = np.array(limits).reshape(-1, 2).T
     return CalibrationCurve(mean, observed, low, high, n, method)
 
@@ -293,9 +296,9 @@ def ece(
     check_confidence(confidence, where=where)
     cases = _cases(y, probability, sampling_of=(cluster, weights, strata, finite), where=where)
     code, used = _binned(cases, bins, binning, where)
-    method = f"{bins} bins, {binning}"
+    method = _bins_method(bins, binning)
     if not used:
-        return CalibrationError(Estimate(nan, method=method, note="no cases"), nan, nan, nan, nan, 0)
+        return CalibrationError(Estimate(nan, method=method, note=codes.note("no_cases")), nan, nan, nan, nan, 0)
     gap = cases.p - cases.truth
     signed_error = np.bincount(code, cases.mass * gap, minlength=used)  # (used,) signed contribution to the error
     size = np.bincount(code, cases.mass, minlength=used)
@@ -386,13 +389,13 @@ def brier(
     cases = _cases(y, probability, sampling_of=(cluster, weights, strata, finite), where=where)
     code, used = _binned(cases, bins, binning, where)
     if not used:
-        empty = Estimate(nan, method="linearised", note="no cases")
+        empty = Estimate(nan, method=codes.method("linearised"), note=codes.note("no_cases"))
         return Brier(empty, empty, nan, nan, nan, nan, nan)
     squared = (cases.p - cases.truth) ** 2
     value, prevalence = float((cases.mass * squared).sum()), float((cases.mass * cases.truth).sum())
     null = prevalence * (1 - prevalence)
     score = _linear(cases, value, squared - value, confidence)
-    scaled = Estimate(nan, method=score.method, note="one class only")
+    scaled = Estimate(nan, method=score.method, note=no_level(cases.truth))
     if 0 < prevalence < 1 and 0 < np.count_nonzero(cases.truth) < cases.truth.size:
         slope = (1 - 2 * prevalence) * (cases.truth - prevalence)
         scaled = _linear(
@@ -462,10 +465,10 @@ def _linear(cases: _Cases, value: float, influence: Floats, confidence: float, f
     totals = cases.sample.totals(influence) / cases.sample.weigh(everyone(influence.size)).sum()
     variance = cases.sample.variance(totals, cases.sample.n_patients)
     if not variance >= 0:
-        return Estimate(value, method=cases.sample.words, note=cases.sample.note or "one patient: no interval")
-    method, se = f"Wald, {cases.sample.words}", sqrt(variance)
+        return Estimate(value, method=cases.sample.words, note=cases.sample.note or codes.note("one_patient"))
+    method, se = codes.methods(cases.sample.words, codes.method("scale_wald")), sqrt(variance)
     if se < _NO_SPREAD:
-        note = "everyone of the population was drawn" if cases.sample.census else _ALIKE
+        note = codes.note("whole_population") if cases.sample.census else _ALIKE
         return Estimate(value, value, value, se=0.0, method=method, note=note)
     half = float(ndtri(0.5 + confidence / 2)) * se
     return Estimate(value, max(value - half, floor), min(value + half, 1.0), se=se, method=method)
@@ -483,13 +486,22 @@ def _noise(cases: _Cases, code: Codes, used: int, residual: Floats) -> Floats:
 
 
 def _ece_interval(
-    cases: _Cases, value: float, signed: Floats, mean: float, spread: float, method: str, confidence: float
+    cases: _Cases, value: float, signed: Floats, mean: float, spread: float, method: codes.Text, confidence: float
 ) -> Estimate:
     """ECE with its interval, omitted if the ECE is not distinguishable from sampling error."""
     e = _linear(cases, value, signed - value, confidence)
     excess = (value - mean) / spread if spread else (np.inf if value > mean else 0.0)
     p = float(ndtr(-excess)) if cases.sample.patient is None else nan
     if excess < 1.6448536269514722:
-        note = "not clear of what perfect probabilities would show on as many cases: no interval"
-        return Estimate(e.value, se=e.se, p=p, method=method, note=note)
-    return Estimate(e.value, e.low, e.high, se=e.se, p=p, method=f"{method}, {e.method}", note=e.note)
+        return Estimate(e.value, se=e.se, p=p, method=method, note=codes.note("consistent_with_calibration"))
+    return Estimate(e.value, e.low, e.high, se=e.se, p=p, method=codes.methods(method, e.method), note=e.note)
+
+
+def _bins_method(bins: int, binning: str) -> codes.Text:
+    if binning == "mass":
+        return codes.method("bins_equal_frequency", n=bins)
+    if binning == "mass-rank":
+        return codes.method("bins_equal_frequency_ties_split", n=bins)
+    if binning == "width":
+        return codes.method("bins_equal_width", n=bins)
+    return codes.method("bins_equal_width_left_closed", n=bins)

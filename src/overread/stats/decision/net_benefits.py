@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word, probability_array, truth_array
 from overread.stats.calibration.logistic_fits import no_level
@@ -105,8 +106,8 @@ class DecisionCurve:
     true_positives: Floats
     false_positives: Floats
     prevalence: float
-    method: str
-    note: str = ""
+    method: codes.Text
+    note: codes.Text = codes.NONE
 
     @property
     def standardized(self) -> Floats:
@@ -227,7 +228,10 @@ def net_benefit(
         true_positives=true_positives,
         false_positives=false_positives,
         prevalence=float(setting.present.sum()) if setting.defined else nan,
-        method=f"{'Wald' if interval == 'wald' else 'four imaginary patients'}, {setting.sample.words}",
+        method=codes.methods(
+            setting.sample.words,
+            codes.method("scale_wald") if interval == "wald" else codes.method("agresti_coull"),
+        ),
         note=setting.note,
     )
 
@@ -326,7 +330,7 @@ class _Ground:
     absent: Floats
     by_class: bool  # with a given prevalence each class is a separate sample
     defined: bool
-    note: str
+    note: codes.Text
 
     def shares(self, p: Floats, *, treated: bool = True) -> tuple[Floats, Floats]:
         """Proportions of all cases that are treated (or not) and present, absent; (n_thresholds,) each."""
@@ -440,14 +444,14 @@ def _ground(
     cluster, weights, strata, finite = design
     sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
     mass = sample.weigh(everyone(truth.size))
-    class_note = no_level(truth) if prevalence is not None or not truth.size else ""
+    class_note = no_level(truth) if prevalence is not None or not truth.size else codes.NONE
     if class_note:
         share = mass
     elif prevalence is None:
         share = mass / mass.sum()
     else:
         share = mass * np.where(truth, prevalence / mass[truth].sum(), (1 - prevalence) / mass[~truth].sum())
-    note = class_note or sample.note or ("" if sample.n_patients > 1 else "one patient: no interval")
+    note = class_note or sample.note or (codes.NONE if sample.n_patients > 1 else codes.note("one_patient"))
     present, absent = np.where(truth, share, 0.0), np.where(truth, 0.0, share)
     return _Ground(
         truth,

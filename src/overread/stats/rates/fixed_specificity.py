@@ -8,6 +8,7 @@ from math import nan
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import (
     Bools,
@@ -25,7 +26,7 @@ from overread.stats.random_numbers import Random
 from overread.stats.resampling.patient_bootstrap import draw_counts, percentile_interval, rate_replicates
 from overread.stats.roc.delong import one_class
 
-UNDEFINED = "a class is empty, or ties leave no threshold that attains the fixed rate"  # in a bootstrap replicate
+UNDEFINED = codes.note("undefined_rate")  # in a bootstrap replicate
 SLACK = 1e-12  # tolerance for rounding, because 1 - 0.9 < 0.1 in floating point
 
 
@@ -54,7 +55,7 @@ class AttainedStep:
     threshold: float
     sensitivity: float
     specificity: float
-    note: str = ""
+    note: codes.Text = codes.NONE
 
 
 def threshold_at(
@@ -120,7 +121,7 @@ def threshold_at(
     present, absent = (float(weight[mask].sum()) for mask in (ordered.truth, ~ordered.truth))
     if not (absent if specificity is not None else present):
         missing = "absent" if specificity is not None else "present"
-        return AttainedStep(nan, nan, nan, note=f"no case is {missing}")
+        return AttainedStep(nan, nan, nan, note=codes.note("no_cases_of_class", outcome=missing))
     ends = np.flatnonzero(ordered.last)
     true_positives, false_positives = (  # by step
         np.concatenate([[0.0], np.cumsum(np.where(mask, weight, 0.0))[ends]])
@@ -130,16 +131,16 @@ def threshold_at(
         step = int(np.flatnonzero(false_positives / absent <= 1 - target + SLACK)[-1])
         if not step:  # the first step is above every score and has no threshold
             why = _tied_above(float(ordered.score[0]), false_positives[1] / absent)
-            return AttainedStep(nan, 0.0 if present else nan, 1.0, note=why if present else "one class only")
+            return AttainedStep(nan, 0.0 if present else nan, 1.0, note=why if present else one_class(ordered.truth))
     else:
         step = int(np.flatnonzero(true_positives / present >= target - SLACK)[0])
         if not step:
-            return AttainedStep(nan, 0.0, 1.0 if absent else nan, note="only calling no case present: no threshold")
+            return AttainedStep(nan, 0.0, 1.0 if absent else nan, note=codes.note("attained_with_none_called"))
     return AttainedStep(
         _between(ordered.score[ends], step),
         float(true_positives[step] / present) if present else nan,
         float(1 - false_positives[step] / absent) if absent else nan,
-        note="" if present and absent else "one class only",
+        note=one_class(ordered.truth),
     )
 
 
@@ -159,7 +160,7 @@ def unattained(
     specificity: float | None = None,
     sensitivity: float | None = None,
     weights: ArrayLike | None = None,
-) -> str:
+) -> codes.Text:
     """Reason why no threshold attains a target rate, or an empty string if one does.
 
     A specificity is not attainable if only calling no case present reaches it; a sensitivity if only calling every case
@@ -180,7 +181,7 @@ def unattained(
 
     Returns
     -------
-    str
+    Text
         Note for an estimate, or "".
 
     Raises
@@ -196,30 +197,30 @@ def unattained(
     Examples
     --------
     >>> unattained([0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], specificity=0.9)
-    'not attainable: 100.0% of the absent cases have the highest score, 0.5'
+    'NE: specificity not attainable; 100.0% of the cases without the finding have the highest score, 0.5'
     >>> unattained([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], specificity=0.9)
     ''
     >>> unattained([0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], sensitivity=0.9)
-    'not attainable: only calling every case present reaches this sensitivity'
+    'NE: sensitivity attained only with every case called present'
     """
     target = _one_target(specificity, sensitivity, "unattained")
     truth = truth_array(y, where="unattained")
     scores = score_array(score, truth.shape, where="unattained")
     weight = np.ones(truth.size) if weights is None else weight_array(weights, truth.size, where="unattained")
     if not truth.any() or truth.all():
-        return ""  # the note of the estimate reports the empty class
+        return codes.NONE  # the note of the estimate reports the empty class
     target_class, end = (~truth, scores.max()) if specificity is not None else (truth, scores.min())
     share = float(weight[target_class & (scores == end)].sum() / weight[target_class].sum())
     if share <= 1 - target + SLACK:
-        return ""
+        return codes.NONE
     if specificity is not None:
         return _tied_above(float(end), share)
-    return "not attainable: only calling every case present reaches this sensitivity"
+    return codes.note("sensitivity_unattainable")
 
 
-def _tied_above(highest: float, share: float) -> str:
+def _tied_above(highest: float, share: float) -> codes.Text:
     """Note on a specificity that ties at the highest score make unattainable."""
-    return f"not attainable: {share:.1%} of the absent cases have the highest score, {highest!r}"
+    return codes.note("specificity_unattainable", share=float(share), score=highest)
 
 
 @named("sensitivity")
@@ -388,26 +389,27 @@ def _resampled(
 ) -> Estimate:
     """Best rate of one kind at a target value of the other, with a percentile interval; `cases` is (truth, score)."""
     truth, score = cases
-    method = f"attainable step, percentile interval of {replicates} patient resamples, threshold re-chosen in each"
+    attained, rechosen = codes.method("attained_step"), codes.method("threshold_rechosen")
     if not truth.any() or truth.all():
-        return Estimate(nan, method=method, note=one_class(truth))
+        return Estimate(nan, method=attained, note=one_class(truth))
     if why := unattained(truth, score, weights=given["weights"], **{_OTHER[kind]: target}):
-        return Estimate(nan, method=method, note=why)
+        return Estimate(nan, method=attained, note=why)
     labels = np.arange(truth.size) if given["cluster"] is None else np.asarray(given["cluster"])
-    codes, n_patients = group_codes(labels, truth.size, where=where)
-    counts = draw_counts(codes, rng=rng, replicates=replicates, strata=given["strata"])
+    patient, n_patients = group_codes(labels, truth.size, where=where)
+    counts = draw_counts(patient, rng=rng, replicates=replicates, strata=given["strata"])
     whole = np.ones((1, n_patients), dtype=counts.dtype)
 
     def rates(drawn: NDArray[np.uint16]) -> Floats:
         y, scores = truth[None].astype(np.float64), score[None, None]
         replicate_rates = rate_replicates(
-            y, scores, drawn, [target], kind=kind, cluster=codes, weights=given["weights"]
+            y, scores, drawn, [target], kind=kind, cluster=patient, weights=given["weights"]
         )
         return replicate_rates[:, 0, 0, 0]
 
     value = float(rates(whole)[0])
     interval = percentile_interval(rates(counts), value=value, confidence=confidence, undefined_because=UNDEFINED)
-    return replace(interval, method=method)
+    resampled = codes.methods(interval.method, codes.method("patients_resampled"))
+    return replace(interval, method=codes.methods(attained, resampled, rechosen))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

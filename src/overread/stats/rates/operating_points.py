@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Floats, call_array, check_confidence, truth_array
 from overread.stats.estimate import Estimate
@@ -173,13 +174,13 @@ def operating_point(
     called = call_array(call, truth.size, where=where)
     sample = sampling(truth.size, where=where, cluster=cluster, weights=weights, strata=strata, finite=finite)
     table = _table(truth, called, sample, confidence)
-    ppv = _rate(table, TP, FP, "no case was called present")
-    npv = _rate(table, TN, FN, "no case was called absent")
+    ppv = _rate(table, TP, FP, codes.note("none_called", call="present"))
+    npv = _rate(table, TN, FN, codes.note("none_called", call="absent"))
     if prevalence is not None:
         ppv, npv = _at_prevalence(table, prevalence)
     return OperatingPoint(
-        sensitivity=_rate(table, TP, FN, "no case is present"),
-        specificity=_rate(table, TN, FP, "no case is absent"),
+        sensitivity=_rate(table, TP, FN, codes.note("no_cases_of_class", outcome="present")),
+        specificity=_rate(table, TN, FP, codes.note("no_cases_of_class", outcome="absent")),
         ppv=ppv,
         npv=npv,
         f1=_f1(table),
@@ -205,11 +206,11 @@ def _table(truth: np.ndarray, called: np.ndarray, sample: Sampling, confidence: 
     return _Table(counts, patients.sum(axis=1), patients, sample, confidence)
 
 
-def _rate(table: _Table, hit: int, miss: int, empty: str) -> Estimate:
+def _rate(table: _Table, hit: int, miss: int, empty: codes.Text) -> Estimate:
     """Proportion hit / (hit + miss) with its interval."""
     size = table.totals[hit] + table.totals[miss]
     if not size:
-        return Estimate(nan, method="Wilson", note=empty)
+        return Estimate(nan, method=codes.method("wilson"), note=empty)
     return _interval(table, (hit,), (hit, miss), float(table.totals[hit] / size))
 
 
@@ -217,7 +218,7 @@ def _accuracy(table: _Table) -> Estimate:
     """Proportion of correct calls with its interval."""
     size = table.totals.sum()
     if not size:
-        return Estimate(nan, method="Wilson", note="no case")
+        return Estimate(nan, method=codes.method("wilson"), note=codes.note("no_cases"))
     return _interval(table, (TP, TN), (TP, FP, FN, TN), float((table.totals[TP] + table.totals[TN]) / size))
 
 
@@ -226,7 +227,7 @@ def _interval(table: _Table, hits: tuple[int, ...], classes: tuple[int, ...], p:
     size, cases = table.totals[list(classes)].sum(), table.counts[list(classes)].sum()
     if table.patients is None:
         low, high = wilson(p, float(cases), table.confidence)
-        return Estimate(p, low, high, se=sqrt(p * (1 - p) / cases), method="Wilson")
+        return Estimate(p, low, high, se=sqrt(p * (1 - p) / cases), method=codes.method("wilson"))
     influence = np.zeros(4)
     influence[list(classes)] = -p / size
     influence[list(hits)] += 1 / size
@@ -236,39 +237,43 @@ def _interval(table: _Table, hits: tuple[int, ...], classes: tuple[int, ...], p:
 
 def _f1(table: _Table) -> Estimate:
     """F1 score with its delta-method interval (Takahashi et al. 2022)."""
+    method = codes.method("delta")
     size = 2 * table.totals[TP] + table.totals[FP] + table.totals[FN]
     if not size:
-        return Estimate(nan, method="delta method", note="no case is present or called present")
+        return Estimate(nan, method=method, note=codes.note("none_present_or_called"))
     f1 = float(2 * table.totals[TP] / size)
     influence = np.zeros(4)
     influence[[TP, FP, FN]] = np.array([2 - 2 * f1, -f1, -f1]) / size
     se = sqrt(table.variance(influence, (TP, FP, FN)))
     if not se > 0:
-        return Estimate(
-            f1, se=se, method="delta method", note="no spread is seen, so the delta method gives no interval"
-        )
+        return Estimate(f1, se=se, method=method, note=codes.note("zero_variance_no_ci"))
     half = float(ndtri(0.5 + table.confidence / 2)) * se
-    return Estimate(f1, max(f1 - half, 0.0), min(f1 + half, 1.0), se=se, method="delta method")
+    return Estimate(f1, max(f1 - half, 0.0), min(f1 + half, 1.0), se=se, method=method)
 
 
 def _ratio(table: _Table, hit: int, miss: int, other: int, other_miss: int) -> Estimate:
     """Ratio of hit / (hit + miss) to other / (other + other_miss), with the log interval of Simel et al. (1991)."""
     present, absent = table.totals[hit] + table.totals[miss], table.totals[other] + table.totals[other_miss]
-    method = "Simel, log interval"
+    method = codes.method("simel")
     if not (present and absent):
-        return Estimate(nan, method=method, note="one class only")
+        return Estimate(nan, method=method, note=_one_class(table, present > 0))
     if not table.totals[other]:
-        words = "false positive" if other == FP else "true negative"
-        return Estimate(nan, method=method, note=f"no {words}: the ratio divides by zero")
+        count = "false positives" if other == FP else "true negatives"
+        return Estimate(nan, method=method, note=codes.note("division_by_zero", count=count))
     ratio = float(table.totals[hit] / present / (table.totals[other] / absent))
     if not table.totals[hit]:
-        words = "true positive" if hit == TP else "false negative"
-        return Estimate(ratio, method=method, note=f"no {words}: the log interval does not exist")
+        count = "true positives" if hit == TP else "false negatives"
+        return Estimate(ratio, method=method, note=codes.note("no_log_interval", count=count))
     variance = _log_variance(table, hit, miss, other, other_miss)
     if not variance > 0:
-        return Estimate(ratio, method=method, note="no spread is seen, so the log interval does not exist")
+        return Estimate(ratio, method=method, note=codes.note("zero_variance_no_ci"))
     spread = exp(float(ndtri(0.5 + table.confidence / 2)) * sqrt(variance))
     return Estimate(ratio, ratio / spread, ratio * spread, se=ratio * sqrt(variance), method=method)
+
+
+def _one_class(table: _Table, present: bool) -> codes.Text:
+    n = int(table.counts.sum())
+    return codes.note("one_class", n=n, outcome="present" if present else "absent") if n else codes.note("no_cases")
 
 
 def _log_variance(table: _Table, hit: int, miss: int, other: int, other_miss: int) -> float:
@@ -284,22 +289,23 @@ def _log_variance(table: _Table, hit: int, miss: int, other: int, other_miss: in
 def _at_prevalence(table: _Table, prevalence: float) -> tuple[Estimate, Estimate]:
     """PPV and NPV at a given prevalence: their logits are log likelihood ratios plus the log odds of the prevalence."""
     present, absent = table.totals[TP] + table.totals[FN], table.totals[TN] + table.totals[FP]
-    method = "Mercaldo, logit interval at the stated prevalence"
+    method = codes.method("mercaldo", prevalence=prevalence)
     if not (present and absent):
-        return (Estimate(nan, method=method, note="one class only"),) * 2
+        return (Estimate(nan, method=method, note=_one_class(table, present > 0)),) * 2
     rows = {c: table.totals[c] / present * prevalence for c in (TP, FN)}
     rows |= {c: table.totals[c] / absent * (1 - prevalence) for c in (TN, FP)}
     return _predictive(table, rows, TP, FP, method), _predictive(table, rows, TN, FN, method)
 
 
-def _predictive(table: _Table, rows: dict[int, float], right: int, wrong: int, method: str) -> Estimate:
+def _predictive(table: _Table, rows: dict[int, float], right: int, wrong: int, method: codes.Text) -> Estimate:
     """One predictive value with its logit interval (Mercaldo et al. 2007)."""
     called = rows[right] + rows[wrong]
     if not called:
-        return Estimate(nan, method=method, note=f"no case was called {'present' if right == TP else 'absent'}")
+        call = "present" if right == TP else "absent"
+        return Estimate(nan, method=method, note=codes.note("none_called", call=call))
     value = float(rows[right] / called)
     if not (rows[right] and rows[wrong]):
-        return Estimate(value, method=method, note="at 0 or 1 the logit interval does not exist")
+        return Estimate(value, method=method, note=codes.note("no_logit_interval"))
     miss, other_miss = (FN, TN) if right == TP else (FP, TP)
     spread = sqrt(_log_variance(table, right, miss, wrong, other_miss))
     half, centre = float(ndtri(0.5 + table.confidence / 2)) * spread, log(rows[right] / rows[wrong])

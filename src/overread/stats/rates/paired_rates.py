@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import bdtr, chdtrc, ndtr, ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, call_array, check_confidence, check_word, truth_array
 from overread.stats.estimate import Estimate
@@ -18,7 +19,7 @@ from overread.stats.rates.proportions import wilson
 from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
 
-Compared = Callable[[Bools, Bools, Bools, str], Estimate]
+Compared = Callable[[Bools, Bools, Bools, codes.Text], Estimate]
 HALVINGS = 54  # bisections of an interval of width 2 until it is as narrow as rounding
 MCNEMAR = ("exact", "mid-p", "asymptotic")
 
@@ -115,14 +116,15 @@ def mcnemar(y: ArrayLike, call_a: ArrayLike, call_b: ArrayLike, *, method: str =
     check_word(method, MCNEMAR, where="mcnemar", name="method")
     truth, a, b = _calls(y, call_a, call_b, "mcnemar")
 
-    def compared(mask: Bools, right_a: Bools, right_b: Bools, empty: str) -> Estimate:
+    def compared(mask: Bools, right_a: Bools, right_b: Bools, empty: codes.Text) -> Estimate:
+        name = codes.method("mcnemar", variant=method)
         n = int(np.count_nonzero(mask))
         if not n:
-            return Estimate(nan, method=f"McNemar, {method}", note=empty)
+            return Estimate(nan, method=name, note=empty)
         only_a, only_b = _discordant(mask, right_a, right_b)
         p = mcnemar_p(only_a, only_b, method=method)
-        note = f"right only by A {only_a}, only by B {only_b}"
-        return Estimate((only_a - only_b) / n, p=p, method=f"McNemar, {method}", note=note)
+        note = codes.note("discordant", only_a=only_a, only_b=only_b)
+        return Estimate((only_a - only_b) / n, p=p, method=name, note=note)
 
     return _three(truth, a, b, compared)
 
@@ -222,10 +224,10 @@ def cochran_q(calls: ArrayLike) -> Estimate:
     raters, n_cases = matrix.shape
     yes = call_array(matrix.ravel(), None, where="cochran_q", name="calls").reshape(raters, n_cases)
     by_rater, by_case = yes.sum(axis=1).astype(np.float64), yes.sum(axis=0).astype(np.float64)
-    method = f"Cochran's Q, chi-square with {raters - 1} df"
+    method = codes.method("cochran_q", df=raters - 1)
     divided = raters * by_case.sum() - (by_case**2).sum()
     if not divided:
-        return Estimate(nan, method=method, note="no case divides the raters")
+        return Estimate(nan, method=method, note=codes.note("no_disagreement"))
     q = (raters - 1) * raters * float(((by_rater - by_rater.mean()) ** 2).sum()) / float(divided)
     return Estimate(q, p=float(chdtrc(raters - 1, q)), method=method)
 
@@ -293,9 +295,9 @@ def paired_difference(
     truth, a, b = _calls(y, call_a, call_b, where)
     sample = sampling(truth.size, where=where, cluster=cluster)
 
-    def compared(mask: Bools, right_a: Bools, right_b: Bools, empty: str) -> Estimate:
+    def compared(mask: Bools, right_a: Bools, right_b: Bools, empty: codes.Text) -> Estimate:
         if not mask.any():
-            return Estimate(nan, method=method, note=empty)
+            return Estimate(nan, method=_clustered_wald() if cluster is not None else _interval(method), note=empty)
         if cluster is not None:
             return _clustered(mask, right_a, right_b, sample, confidence)
         return _independent(mask, right_a, right_b, method, confidence)
@@ -375,15 +377,25 @@ def _calls(y: ArrayLike, call_a: ArrayLike, call_b: ArrayLike, where: str) -> tu
 def _three(truth: Bools, a: Bools, b: Bools, compared: Compared) -> PairedRates:
     """Comparison on the present cases, the absent cases and all cases."""
     return PairedRates(
-        compared(truth, a, b, "no case is present"),
-        compared(~truth, ~a, ~b, "no case is absent"),
-        compared(everyone(truth.size), a == truth, b == truth, "no case"),
+        compared(truth, a, b, codes.note("no_cases_of_class", outcome="present")),
+        compared(~truth, ~a, ~b, codes.note("no_cases_of_class", outcome="absent")),
+        compared(everyone(truth.size), a == truth, b == truth, codes.note("no_cases")),
     )
 
 
 def _discordant(mask: Bools, right_a: Bools, right_b: Bools) -> tuple[int, int]:
     """Numbers of pairs in which only A and only B is correct."""
     return int(np.count_nonzero(mask & right_a & ~right_b)), int(np.count_nonzero(mask & ~right_a & right_b))
+
+
+def _interval(method: str) -> codes.Text:
+    return codes.method("tango") if method == "tango" else codes.method("newcombe_paired")
+
+
+def _clustered_wald() -> codes.Text:
+    return codes.methods(
+        codes.method("ratio_estimator"), codes.method("clustered_by_patient"), codes.method("scale_wald")
+    )
 
 
 def _independent(mask: Bools, right_a: Bools, right_b: Bools, method: str, confidence: float) -> Estimate:
@@ -397,7 +409,7 @@ def _independent(mask: Bools, right_a: Bools, right_b: Bools, method: str, confi
         low, high = _newcombe(both, only_a, only_b, n, confidence)
     se = sqrt(max((only_a + only_b) / n - value**2, 0.0) / n)
     p = mcnemar_p(only_a, only_b, method="asymptotic")
-    return Estimate(value, low, high, se=se, p=p, method="Tango score" if method == "tango" else "Newcombe, method 10")
+    return Estimate(value, low, high, se=se, p=p, method=_interval(method))
 
 
 def _clustered(mask: Bools, right_a: Bools, right_b: Bools, sample: Sampling, confidence: float) -> Estimate:
@@ -406,14 +418,14 @@ def _clustered(mask: Bools, right_a: Bools, right_b: Bools, sample: Sampling, co
     difference = sample.totals((right_a.astype(np.float64) - right_b) * mask)
     value = float(difference.sum() / size.sum())
     variance = sample.variance((difference - value * size) / size.sum(), involved(size))
-    return _wald(value, variance, confidence, "Wald, ratio estimator over patients")
+    return _wald(value, variance, confidence, _clustered_wald())
 
 
-def _wald(value: float, variance: float, confidence: float, method: str) -> Estimate:
+def _wald(value: float, variance: float, confidence: float, method: codes.Text) -> Estimate:
     """Wald interval and test of a difference, within [-1, 1]."""
     se = sqrt(variance) if variance >= 0 else nan
     if not se > 0:
-        return Estimate(value, se=se, method=method, note="no spread between patients is seen: no interval")
+        return Estimate(value, se=se, method=method, note=codes.note("zero_variance_no_ci"))
     half = float(ndtri(0.5 + confidence / 2)) * se
     low, high = max(value - half, -1.0), min(value + half, 1.0)
     return Estimate(value, low, high, se=se, p=float(2 * ndtr(-abs(value) / se)), method=method)
@@ -468,9 +480,10 @@ def _predictive(
 ) -> Estimate:
     """Difference of one predictive value."""
     n_a, n_b = int(np.count_nonzero(a)), int(np.count_nonzero(b))
-    name = "Wald, ratio estimator over patients" if clustered else f"{method.capitalize()} test, delta interval"
+    test = codes.method("kosinski") if method == "kosinski" else codes.method("leisenring")
+    name = _clustered_wald() if clustered else codes.methods(test, codes.method("delta"))
     if not (n_a and n_b):
-        return Estimate(nan, method=name, note="a rater never makes this call")
+        return Estimate(nan, method=name, note=codes.note("call_never_made"))
     value_a, value_b = (float(np.count_nonzero(truth & c) / np.count_nonzero(c)) for c in (a, b))
     influence = a * (truth - value_a) / n_a - b * (truth - value_b) / n_b
     variance = sample.variance(sample.totals(influence), involved(sample.totals(a | b)))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv, ndtr, ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Floats, call_array, check_confidence, check_word
 from overread.stats.estimate import Estimate
@@ -62,9 +63,9 @@ def proportion(successes: int, trials: int, *, method: str = "wilson", confidenc
     check_confidence(confidence, where="proportion")
     if not 0 <= successes <= trials or successes != int(successes) or trials != int(trials):
         raise InputError("proportion", "whole counts with 0 <= successes <= trials", f"{successes} of {trials}")
-    name = "Wilson" if method == "wilson" else "Clopper-Pearson"
+    name = codes.method("wilson") if method == "wilson" else codes.method("clopper_pearson")
     if trials == 0:
-        return Estimate(nan, method=name, note="no trials")
+        return Estimate(nan, method=name, note=codes.note("no_trials"))
     p = successes / trials
     low, high = wilson(p, trials, confidence) if method == "wilson" else _exact(successes, trials, confidence)
     return Estimate(p, low, high, se=sqrt(p * (1 - p) / trials), method=name)
@@ -186,15 +187,16 @@ def clustered_proportion(
         hits.size, where="clustered_proportion", cluster=cluster, weights=weights, strata=strata, finite=finite
     )
     if not hits.size:
-        return Estimate(nan, method="ratio estimator", note="no trials")
+        return Estimate(nan, method=codes.method("ratio_estimator"), note=codes.note("no_trials"))
     size, successes = sample.totals(everyone(hits.size)), sample.totals(hits)  # (n_patients,)
     p = float(successes.sum() / size.sum())
     variance = sample.variance((successes - p * size) / size.sum(), involved(size))
     if method == "wilson":
         return rate(p, variance, hits.size, size, sample, confidence=confidence)
     half = float(ndtri(0.5 + confidence / 2)) * sqrt(variance)
-    note = (sample.note or "one patient: no interval") if isnan(variance) else ""
-    return Estimate(p, p - half, p + half, se=sqrt(variance), method=f"Wald, {sample.words}", note=note)
+    note = (sample.note or codes.note("one_patient")) if isnan(variance) else codes.NONE
+    words = codes.methods(codes.method("ratio_estimator"), sample.words, codes.method("scale_wald"))
+    return Estimate(p, p - half, p + half, se=sqrt(variance), method=words, note=note)
 
 
 def rate(p: float, variance: float, n_cases: int, size: Floats, sample: Sampling, *, confidence: float) -> Estimate:
@@ -236,30 +238,31 @@ def rate(p: float, variance: float, n_cases: int, size: Floats, sample: Sampling
     --------
     >>> pairs = sampling(40, where="rate", cluster=np.arange(40) // 2)
     >>> rate(0.5, 0.0125, 40, np.full(20, 2.0), pairs, confidence=0.95).method
-    'Wilson at the effective n 20.0, linearised variance, clustered by patient'
+    'Wilson, effective sample size 20.0, linearised variance, clustered by patient'
     """
     if sample.note:
-        return Estimate(p, method=f"Wilson, {sample.words}", note=sample.note)
+        return Estimate(p, method=codes.methods(codes.method("ratio_estimator"), sample.words), note=sample.note)
     simple_design = sample.weights is None and sample.stratum is None and sample.undrawn is None
     if simple_design and involved(size) == n_cases:  # one case per patient: n independent trials
         low, high = wilson(p, n_cases, confidence)
-        return Estimate(p, low, high, se=sqrt(variance), method="Wilson")
+        return Estimate(p, low, high, se=sqrt(variance), method=codes.method("wilson"))
     if sample.census:
-        return Estimate(p, p, p, se=0.0, method=f"census, {sample.words}", note="everyone of the population was drawn")
+        words = codes.methods(codes.method("census"), sample.words)
+        return Estimate(p, p, p, se=0.0, method=words, note=codes.note("whole_population"))
     if variance <= 1e-20 * p * (1 - p):  # rounding error if every stratum has successes only or none
         variance = 0.0
     if variance == 0 and 0 < p < 1 and sample.undrawn is not None:
-        alike = "every stratum is of one kind: nothing hangs on who was drawn"
-        return Estimate(p, p, p, se=0.0, method=f"no sampling variance, {sample.words}", note=alike)
-    note, largest = "", float(n_cases) if sample.undrawn is None else inf
+        words = codes.methods(codes.method("no_sampling_variance"), sample.words)
+        return Estimate(p, p, p, se=0.0, method=words, note=codes.note("homogeneous_strata"))
+    note, largest = codes.NONE, float(n_cases) if sample.undrawn is None else inf
     if variance == 0 and 0 < p < 1 and sample.stratum is not None:
-        note = "no spread within strata is seen (se 0): the interval is that of as many independent cases"
+        note = codes.note("no_variation_within_strata")
     if 0 < p < 1 and variance >= 0:
         effective = min(p * (1 - p) / variance, largest) if variance > 0 else float(n_cases)
     else:
-        effective, note = kish(size), "no spread between patients is seen: the cases of a patient count as one"
+        effective, note = kish(size), codes.note("no_variation_between_patients")
     low, high = wilson(p, effective, confidence)
-    method = f"Wilson at the effective n {effective:.1f}, {sample.words}"
+    method = codes.methods(codes.method("wilson_effective", n=round(effective, 1)), sample.words)
     return Estimate(p, low, high, se=sqrt(variance), method=method, note=note)
 
 
@@ -339,11 +342,11 @@ def independent_difference(
         proportion(successes_b, trials_b, confidence=confidence),
     )
     if not (trials_a and trials_b):
-        return Estimate(nan, method="Newcombe, independent", note="a group has no trials")
+        return Estimate(nan, method=codes.method("newcombe_independent"), note=codes.note("group_without_trials"))
     value = a.value - b.value
     low = value - sqrt((a.value - a.low) ** 2 + (b.high - b.value) ** 2)
     high = value + sqrt((a.high - a.value) ** 2 + (b.value - b.low) ** 2)
     pooled = (successes_a + successes_b) / (trials_a + trials_b)
     null = sqrt(pooled * (1 - pooled) * (1 / trials_a + 1 / trials_b))
     p = float(2 * ndtr(-abs(value) / null)) if null else 1.0
-    return Estimate(value, low, high, se=sqrt(a.se**2 + b.se**2), p=p, method="Newcombe, independent")
+    return Estimate(value, low, high, se=sqrt(a.se**2 + b.se**2), p=p, method=codes.method("newcombe_independent"))

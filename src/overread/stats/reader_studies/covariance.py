@@ -8,6 +8,7 @@ from math import nan
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_word, group_codes, truth_array
 from overread.stats.reader_studies.pair_kernels import pair_sums
@@ -40,7 +41,7 @@ class RaterCovariance:
 
     values: Floats  # (n_raters,)
     covariance: Floats  # (n_raters, n_raters)
-    note: str = ""
+    note: codes.Text = codes.NONE
 
 
 def rater_covariance(
@@ -132,9 +133,9 @@ def covariance_of(y: Bools, scores: Floats, metric: str, method: str, cluster: C
     least_read = [int(count.min()) for count in counts if count is not None]
     undefined_matrix = np.full((len(values), len(values)), nan)
     if min(least_read) == 0:
-        return RaterCovariance(values, undefined_matrix, "a rater read no case of a class")
+        return RaterCovariance(values, undefined_matrix, codes.note("rater_without_class"))
     if min(least_read) == 1:
-        return RaterCovariance(values, undefined_matrix, "a rater read one case of a class: the variance is undefined")
+        return RaterCovariance(values, undefined_matrix, codes.note("rater_single_case"))
     if method == "unbiased":
         if cluster is not None:
             raise InputError("cluster", "covariance jackknife, delong or u-statistic with patients", '"unbiased"')
@@ -148,9 +149,7 @@ def covariance_of(y: Bools, scores: Floats, metric: str, method: str, cluster: C
         else:
             covariance = _jackknife_patients(y, scores, metric, entering, cluster)
     undefined = bool(np.isnan(covariance).any())
-    return RaterCovariance(
-        values, covariance, "one patient has every case of a class: no variance" if undefined else ""
-    )
+    return RaterCovariance(values, covariance, codes.note("class_of_one_patient") if undefined else codes.NONE)
 
 
 Counts = tuple[Floats | None, Floats | None]

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from overread import codes
 from overread.stats.arrays import Bools, Codes, Floats
 from overread.stats.estimate import Estimate
 from overread.stats.reader_studies.covariance import covariance_of
@@ -22,17 +23,16 @@ from overread.stats.reader_studies.study_results import (
     ReaderStudy,
     class_note,
     equality,
-    joined,
     mean_estimate,
     only_pair,
     pair_estimate,
     reader_result,
     root,
-    t_name,
+    scale,
 )
 
 
-def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: str) -> ReaderStudy:
+def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: codes.Text) -> ReaderStudy:
     """Obuchowski-Rockette analysis of a reader study with a validated design.
 
     Parameters
@@ -70,7 +70,7 @@ def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: As
     >>> from overread.stats.reader_studies.study_results import Asked
     >>> asked = Asked("auc", "jackknife", "random", "random", None, "difference", 0.95)
     >>> scores = np.array([[[5.0, 3, 1, 2], [4, 5, 1, 1]], [[4.0, 2, 3, 1], [3, 4, 2, 1]]])
-    >>> study = crossed_study(np.array([True, True, False, False]), scores, None, asked, "")
+    >>> study = crossed_study(np.array([True, True, False, False]), scores, None, asked, codes.NONE)
     >>> study.difference.value
     0.125
     """
@@ -79,10 +79,13 @@ def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: As
     values = rater_values.values.reshape(n_arms, n_readers)
     rates = {"sensitivity": int(truth.sum()), "specificity": int((~truth).sum())}
     parts = components_of(values, rater_values.covariance, rates.get(asked.metric, int(n_cases)))
-    one_reader_note = "one reader: readers cannot be random" if n_readers == 1 and asked.readers == "random" else ""
-    note = joined(class_note(truth, asked.metric) or rater_values.note, one_reader_note, parts.negative, unread)
-    unit = "" if cluster is None else " of patients"
-    method = f"Obuchowski-Rockette, {asked.covariance} covariance{unit}, {_design(asked)}"
+    one_reader = codes.note("one_reader") if n_readers == 1 and asked.readers == "random" else None
+    note = codes.notes(class_note(truth, asked.metric) or rater_values.note, one_reader, parts.negative, unread)
+    method = codes.methods(
+        codes.method("obuchowski_rockette", readers=asked.readers, cases=asked.cases),
+        codes.method("rater_covariance", kind=asked.covariance),
+        codes.method("clustered_by_patient") if cluster is not None else None,
+    )
     arms, pairs, spread = _estimates(values.mean(axis=1), n_readers, parts, asked, (method, note))
     df = (float(n_arms - 1), (n_arms - 1.0) * (n_readers - 1) if asked.cases == "fixed" else spread.df)
     f, p = equality(parts.ms_arm, n_readers / 2 * spread.variance, df)
@@ -95,7 +98,7 @@ def crossed_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: As
 
 
 def _estimates(
-    means: Floats, n_readers: int, parts: Components, asked: Asked, words: tuple[str, str]
+    means: Floats, n_readers: int, parts: Components, asked: Asked, words: tuple[codes.Text, codes.Text]
 ) -> tuple[tuple[Estimate, ...], dict[tuple[int, int], Estimate], DifferenceSpread]:
     """Estimates of the arms and of their differences, and the variance that all differences share."""
     method, note = words
@@ -103,7 +106,9 @@ def _estimates(
 
     def raw(value: float, spread: DifferenceSpread) -> Estimate:
         se, why = root(spread.variance)
-        return Estimate(float(value), se=se, method=f"{method}, {t_name(spread.df)}", note=joined(note, why))
+        return Estimate(
+            float(value), se=se, method=codes.methods(method, scale(spread.df)), note=codes.notes(note, why)
+        )
 
     for arm, mean in enumerate(means):
         spread = arm_spread(parts, arm, n_readers, readers=asked.readers, cases=asked.cases)

@@ -7,6 +7,7 @@ from math import nan
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, truth_array
 from overread.stats.estimate_names import named
@@ -280,7 +281,7 @@ def _ask(
 def _study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, where: str) -> ReaderStudy:
     """Drop the cases that no reader read and run the analysis that `covariance` names."""
     read = ~np.isnan(scores).all(axis=(0, 1))
-    unread = f"{(~read).sum()} cases that nobody read" if not read.all() else ""
+    unread = codes.note("unread_cases", n=int((~read).sum())) if not read.all() else codes.NONE
     truth, scores = truth[read], scores[..., read]
     cluster = None if cluster is None else np.unique(cluster[read], return_inverse=True)[1].reshape(-1)
     if asked.covariance in U_STATISTICS:

@@ -7,6 +7,7 @@ from math import inf, nan
 
 import numpy as np
 
+from overread import codes
 from overread.stats.arrays import Floats
 
 ROUNDING = 1e-12  # variances below this proportion of the error variance are rounding error
@@ -86,12 +87,12 @@ class Components:
     covariance: Floats = field(default_factory=_none)  # (n_arms, n_readers, n_arms, n_readers)
 
     @property
-    def negative(self) -> str:
-        """Names and values of negative components, or ""."""
+    def negative(self) -> codes.Text:
+        """Note with the names and values of negative components, or ""."""
         named = {"reader": self.reader, "reader by arm": self.reader_by_arm, "cov2 - cov3": self.cov2 - self.cov3}
         named |= {f"cov2 of arm {i}": float(value) for i, value in enumerate(self.cov2_of_arm)}
-        negative_components = [f"{name} {value:.3g}" for name, value in named.items() if _cleared(value, self) < 0]
-        return "negative variance components: " + ", ".join(negative_components) if negative_components else ""
+        negative = tuple(f"{name} {value:.3g}" for name, value in named.items() if _cleared(value, self) < 0)
+        return codes.note("negative_components", components=negative) if negative else codes.NONE
 
 
 @dataclass(frozen=True, slots=True)

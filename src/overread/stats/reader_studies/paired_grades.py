@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
+from overread import codes
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, score_array
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
@@ -67,8 +68,8 @@ class SignedRank:
     rank_biserial: float  # (W+ - W-) / (W+ + W-)
     n_pairs: int
     n_zero: int
-    method: str
-    note: str = ""
+    method: codes.Text
+    note: codes.Text = codes.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class TrustDifference:
     readers: tuple[str, ...]
     per_reader: Floats  # (n_readers,)
     n_pairs: tuple[int, ...]  # cases of each reader that enter; without `case` the reads of the smaller arm
-    method: str
+    method: codes.Text
 
 
 @named()
@@ -203,10 +204,12 @@ def signed_rank(
     n = int(np.count_nonzero(d))
     name = method or ("exact" if n <= EXACT else "asymptotic")
     check_word(name, METHODS, where=where, name="method")
-    words = f"signed rank, {name}, zeros " + ("dropped" if zeros == "drop" else "ranked (Pratt)")
+    zeros_method = codes.method("zeros_dropped") if zeros == "drop" else codes.method("zeros_ranked")
+    words = codes.methods(codes.method("signed_rank", variant=name), zeros_method)
     if n == 0:
-        nothing = Estimate(0.0 if d.size else nan, method="Hodges-Lehmann", note="no difference other than 0")
-        return SignedRank(0.0, 0.0, nan, nan, nothing, nan, d.size, d.size, words, "no difference other than 0")
+        why = codes.note("zero_differences") if d.size else codes.note("no_pairs")
+        nothing = Estimate(0.0 if d.size else nan, method=codes.method("hodges_lehmann"), note=why)
+        return SignedRank(0.0, 0.0, nan, nan, nothing, nan, d.size, d.size, words, why)
     nonzero_or_all = d[d != 0] if zeros == "drop" else d
     ranks = _ranks(np.abs(nonzero_or_all))[nonzero_or_all != 0]
     is_positive = nonzero_or_all[nonzero_or_all != 0] > 0
@@ -222,7 +225,7 @@ def signed_rank(
         n_pairs=d.size,
         n_zero=d.size - n,
         method=words,
-        note=f"no p below {2.0 ** (1 - n):.2g} is possible with {n} differences" if name == "exact" and n < 8 else "",
+        note=codes.note("smallest_p", n=n, p=2.0 ** (1 - n)) if name == "exact" and n < 8 else codes.NONE,
     )
 
 
@@ -270,9 +273,10 @@ def sign_test(a: ArrayLike, b: ArrayLike | None = None, *, confidence: float = 0
     positive, negative = int((d > 0).sum()), int((d < 0).sum())
     share = proportion(positive, positive + negative, method="exact", confidence=confidence)
     p = mcnemar_p(positive, negative) if positive + negative else nan
-    note = "" if positive + negative else "no difference other than 0"
+    why = codes.note("zero_differences") if d.size else codes.note("no_pairs")
+    note = codes.NONE if positive + negative else why
     return SignTest(
-        Estimate(share.value, share.low, share.high, share.se, p, "sign test, exact", note),
+        Estimate(share.value, share.low, share.high, share.se, p, codes.method("sign_test"), note),
         positive,
         negative,
         d.size - positive - negative,
@@ -353,8 +357,12 @@ def trust_difference(
         readers=tuple(str(name) for name in names[has_both_arms]),
         per_reader=numbers,
         n_pairs=tuple(sizes.tolist()),
-        method=f"{'mean difference' if summary == 'mean' else 'share higher minus share lower'} per reader, "
-        f"{arms[0]} - {arms[1]}, " + ("all reads" if case is None else "within cases read in both arms"),
+        method=codes.methods(
+            codes.method("mean_difference_per_reader", arm=arms[0], base=arms[1])
+            if summary == "mean"
+            else codes.method("net_share_per_reader", arm=arms[0], base=arms[1]),
+            codes.method("all_reads") if case is None else codes.method("cases_in_both_arms"),
+        ),
     )
 
 
@@ -407,8 +415,10 @@ def _hodges_lehmann(d: Floats, *, confidence: float) -> Estimate:
         cut = floor(n * (n + 1) / 4 + float(ndtri(tail)) * sqrt(n * (n + 1) * (2 * n + 1) / 24))
     value = float(np.median(walsh))
     if cut < 1:
-        return Estimate(value, method="Hodges-Lehmann", note=f"{n} differences allow no {confidence:.0%} interval")
-    return Estimate(value, float(walsh[cut - 1]), float(walsh[-cut]), method="Hodges-Lehmann, signed rank interval")
+        few = codes.note("few_differences", n=n, confidence=confidence)
+        return Estimate(value, method=codes.method("hodges_lehmann"), note=few)
+    method = codes.methods(codes.method("hodges_lehmann"), codes.method("signed_rank_interval"))
+    return Estimate(value, float(walsh[cut - 1]), float(walsh[-cut]), method=method)
 
 
 def _paired(

@@ -7,6 +7,7 @@ from math import nan, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, group_codes
 from overread.stats.quantiles import critical, upper
@@ -174,9 +175,9 @@ def paired_t(differences: Floats, *, confidence: float = 0.95) -> FixedEffect:
     n = differences.size
     value = float(differences.mean()) if n else nan
     if n < 2:
-        return FixedEffect(value, nan, nan, nan, nan, nan, nan, note=f"{n} readers in both arms")
+        return FixedEffect(value, nan, nan, nan, nan, nan, nan, note=codes.note("few_paired_readers", n=n))
     se, df = float(differences.std(ddof=1)) / sqrt(n), float(n - 1)
     if se == 0:
-        return FixedEffect(value, 0.0, df, nan, nan, value, value, note="all readers differ by the same: no spread")
+        return FixedEffect(value, 0.0, df, nan, nan, value, value, note=codes.note("zero_variance"))
     half = critical(confidence, df) * se
     return FixedEffect(value, se, df, value / se, 2 * upper(abs(value) / se, df), value - half, value + half)

@@ -8,6 +8,7 @@ from math import inf, isinf, isnan, nan, sqrt
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats
 from overread.stats.estimate import Estimate
@@ -98,8 +99,8 @@ class ReaderStudy:
     p: float
     components: Components | Moments
     per_reader: tuple[ReaderResult, ...]
-    method: str = ""
-    note: str = ""
+    method: codes.Text = codes.NONE
+    note: codes.Text = codes.NONE
 
 
 def mean_estimate(raw: Estimate, df: float, *, metric: str, confidence: float) -> Estimate:
@@ -113,7 +114,7 @@ def mean_estimate(raw: Estimate, df: float, *, metric: str, confidence: float) -
     if isnan(raw.se):
         return raw
     if raw.se == 0:
-        return replace(raw, low=raw.value, high=raw.value, note=joined(raw.note, "no variance: zero-width interval"))
+        return replace(raw, low=raw.value, high=raw.value, note=codes.notes(raw.note, codes.note("zero_variance")))
     half = critical(confidence, df) * raw.se
     null = NULL.get(metric, nan)
     p = nan if isnan(null) else 2 * upper(abs(raw.value - null) / raw.se, df)
@@ -123,7 +124,7 @@ def mean_estimate(raw: Estimate, df: float, *, metric: str, confidence: float) -
 def pair_estimate(raw: Estimate, df: float, asked: Asked) -> Estimate:
     """Add interval and the requested test to a difference; without variance there is no test."""
     if raw.se == 0:
-        note = joined(raw.note, "the difference has no variance: zero-width interval, no test")
+        note = codes.notes(raw.note, codes.note("zero_variance"), codes.note("no_test"))
         return replace(raw, low=raw.value, high=raw.value, note=note)
     return with_test(raw, df, margin=asked.margin, kind=asked.kind, confidence=asked.confidence)
 
@@ -132,65 +133,60 @@ def only_pair(pairs: dict[tuple[int, int], Estimate], n_arms: int) -> Estimate:
     """The difference if there are two arms, otherwise NaN with a note."""
     if n_arms == 2:
         return pairs[0, 1]
-    return Estimate(nan, note="one arm: nothing to compare" if n_arms == 1 else f"{n_arms} arms: see the pairs")
+    return Estimate(nan, note=codes.note("one_arm") if n_arms == 1 else codes.note("several_arms", n=n_arms))
 
 
 def reader_result(
     values: Floats, variances: Floats, differences: dict[tuple[int, int], float], asked: Asked
 ) -> ReaderResult:
     """Results of one reader as a fixed effect, from values and variances (n_arms,) and variances of the differences."""
-    arms = []
+    method, arms = codes.methods(codes.method("single_reader"), codes.method("scale_wald")), []
     for value, variance in zip(values, variances, strict=True):
         se, why = root(float(variance))
-        raw = Estimate(float(value), se=se, method="one reader, normal", note=why)
+        raw = Estimate(float(value), se=se, method=method, note=why)
         arms.append(mean_estimate(raw, inf, metric=asked.metric, confidence=asked.confidence))
     pairs = {}
     for (a, b), variance in differences.items():
         se, why = root(variance)
-        raw = Estimate(float(values[a] - values[b]), se=se, method="one reader, normal", note=why)
+        raw = Estimate(float(values[a] - values[b]), se=se, method=method, note=why)
         pairs[a, b] = pair_estimate(raw, inf, asked)
     return ReaderResult(tuple(arms), pairs)
 
 
-def root(variance: float) -> tuple[float, str]:
+def root(variance: float) -> tuple[float, codes.Text]:
     """Square root of a variance estimate, or NaN and the reason.
 
     Examples
     --------
     >>> root(0.04), root(-1.0)[1]
-    ((0.2, ''), 'the variance came out negative (-1): no interval')
+    ((0.2, ''), 'no CI: negative variance estimate (-1)')
     """
     if isnan(variance):
-        return nan, ""
+        return nan, codes.NONE
     if abs(variance) < ROUNDING:
-        return 0.0, ""
+        return 0.0, codes.NONE
     if variance < 0:
-        return nan, f"the variance came out negative ({variance:.3g}): no interval"
-    return sqrt(variance), ""
+        return nan, codes.note("negative_variance", variance=variance)
+    return sqrt(variance), codes.NONE
 
 
-def t_name(df: float) -> str:
-    """Name of the reference distribution.
+def scale(df: float) -> codes.Text:
+    """The scale of the interval, as a part of its method.
 
     Examples
     --------
-    >>> t_name(15.26), t_name(float("inf"))
-    ('t with 15.3 df', 'normal')
+    >>> scale(15.26), scale(float("inf"))
+    ('t interval, 15.3 df', 'Wald interval')
     """
-    return "normal" if isinf(df) or isnan(df) else f"t with {df:.1f} df"
+    return codes.method("scale_wald") if isinf(df) or isnan(df) else codes.method("scale_t", df=round(df, 1))
 
 
-def joined(*notes: str) -> str:
-    """Join the distinct notes that are not empty."""
-    return "; ".join(note for note in dict.fromkeys(notes) if note)
-
-
-def class_note(y: Bools, metric: str) -> str:
+def class_note(y: Bools, metric: str) -> codes.Text:
     """Reason why the metric cannot be computed on these cases, or ""."""
     missing = [word for word, mask in (("present", y), ("absent", ~y)) if not mask.any()]
     needed = {"sensitivity": ["present"], "specificity": ["absent"]}.get(metric, ["present", "absent"])
     lacking = [word for word in needed if word in missing]
-    return f"no case read has the finding {' or '.join(lacking)}: no {metric}" if lacking else ""
+    return codes.notes(*(codes.note("no_cases_of_class", outcome=word) for word in lacking))
 
 
 def check_design(read: Bools, cases: str, *, where: str) -> None:

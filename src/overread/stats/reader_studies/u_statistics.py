@@ -14,6 +14,7 @@ from math import inf, isnan, nan
 
 import numpy as np
 
+from overread import codes
 from overread.stats.arrays import Bools, Codes, Floats
 from overread.stats.reader_studies.shared_kernel_sums import shared_kernels, totals
 
@@ -34,7 +35,7 @@ class Moments:
     covariance_biased: Floats  # (n_arms, n_arms), of V-statistics
     reader_values: Floats  # (n_arms, n_readers)
     reader_covariance: Floats  # (n_arms, n_arms, n_readers) of one reader taken as fixed, unbiased
-    note: str = ""
+    note: codes.Text = codes.NONE
 
     @property
     def components(self) -> Floats:
@@ -91,7 +92,7 @@ def moments_of(
         _over_parts(estimates[1], n_arms),
         own_values,
         _over_parts(_of_readers(wins.by_reader, counts.by_reader), n_arms),
-        "no two reads of different readers and different cases" if no_independent_pair.any() else "",
+        codes.note("no_independent_reads") if no_independent_pair.any() else codes.NONE,
     )
 
 

@@ -7,6 +7,7 @@ from math import floor, inf, isnan, nan
 
 import numpy as np
 
+from overread import codes
 from overread.stats.arrays import Bools, Codes, Floats
 from overread.stats.estimate import Estimate
 from overread.stats.reader_studies.study_results import (
@@ -15,18 +16,19 @@ from overread.stats.reader_studies.study_results import (
     ReaderStudy,
     class_note,
     equality,
-    joined,
     mean_estimate,
     only_pair,
     pair_estimate,
     reader_result,
     root,
-    t_name,
+    scale,
 )
 from overread.stats.reader_studies.u_statistics import Moments, arm_values, degrees_of_freedom, moments_of
 
 
-def unbalanced_study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: str) -> ReaderStudy:
+def unbalanced_study(
+    truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: codes.Text
+) -> ReaderStudy:
     """U-statistic analysis of a reader study of any design.
 
     Parameters
@@ -63,16 +65,20 @@ def unbalanced_study(truth: Bools, scores: Floats, cluster: Codes | None, asked:
     >>> from overread.stats.reader_studies.study_results import Asked
     >>> asked = Asked("sensitivity", "u-statistic", "random", "random", None, "difference", 0.95)
     >>> calls = np.array([[[1.0, 0, 1], [1, nan, 1]], [[0.0, 0, 1], [1, 1, nan]]])
-    >>> study = unbalanced_study(np.array([True, True, True]), calls, None, asked, "")
+    >>> study = unbalanced_study(np.array([True, True, True]), calls, None, asked, codes.NONE)
     >>> round(study.difference.value, 4)
     0.2
     """
     n_arms, n_readers, _ = scores.shape
     moments = moments_of(truth, scores, asked.metric, cluster, centred=asked.covariance == "u-centred")
     n_idle = int(np.isnan(moments.reader_values).any(axis=0).sum())
-    lacking = f"{n_idle} of {n_readers} readers lack reads of a class in an arm and add nothing there" if n_idle else ""
-    note = joined(class_note(truth, asked.metric) or moments.note, lacking, unread)
-    method = f"{asked.covariance} (BDG){'' if cluster is None else ' of patients'}, reads pooled"
+    lacking = codes.note("idle_readers", n=n_idle, readers=n_readers) if n_idle else None
+    note = codes.notes(class_note(truth, asked.metric) or moments.note, lacking, unread)
+    method = codes.methods(
+        _statistics(asked.covariance),
+        codes.method("reads_pooled"),
+        codes.method("clustered_by_patient") if cluster is not None else None,
+    )
     values, identity = arm_values(moments, n_arms, asked.metric), np.eye(n_arms)
     arms, pairs, df = [], {}, (float(n_arms - 1), nan)
     for weights in identity:
@@ -86,7 +92,7 @@ def unbalanced_study(truth: Bools, scores: Floats, cluster: Codes | None, asked:
     if n_arms == 2:
         f, p = equality(pairs[0, 1].value ** 2, pairs[0, 1].se ** 2, (1.0, rounded(df[1])))
     elif n_arms > 2:
-        note = joined(note, "no joint test of several arms by U-statistics: see the pairs")
+        note = codes.notes(note, codes.note("no_joint_test"))
     own = moments.reader_covariance
     differences = [{(a, b): float(v[a, a] + v[b, b] - 2 * v[a, b]) for a, b in pairs} for v in np.moveaxis(own, 2, 0)]
     per_reader = tuple(
@@ -97,7 +103,7 @@ def unbalanced_study(truth: Bools, scores: Floats, cluster: Codes | None, asked:
 
 
 def _weighted(
-    values: Floats, weights: Floats, moments: Moments, asked: Asked, words: tuple[str, str]
+    values: Floats, weights: Floats, moments: Moments, asked: Asked, words: tuple[codes.Text, codes.Text]
 ) -> tuple[Estimate, float]:
     """Weighted sum of arms without its interval, and its degrees of freedom."""
     covariance = moments.covariance_biased if asked.covariance == "v-statistic" else moments.covariance
@@ -106,9 +112,15 @@ def _weighted(
     df = degrees_of_freedom(moments, weights, variance)
     se, why = root(variance)
     if isnan(df) and not isnan(se):
-        se, why = nan, "one reader, or one case, of a kind: no degrees of freedom"
-    method = f"{words[0]}, {t_name(rounded(df))}"
-    return Estimate(float(weights @ values), se=se, method=method, note=joined(words[1], why)), df
+        se, why = nan, codes.note("undefined_df")
+    method = codes.methods(words[0], scale(rounded(df)))
+    return Estimate(float(weights @ values), se=se, method=method, note=codes.notes(words[1], why)), df
+
+
+def _statistics(covariance: str) -> codes.Text:
+    if covariance == "u-centred":
+        return codes.method("u_statistics_centred")
+    return codes.method("v_statistics") if covariance == "v-statistic" else codes.method("u_statistics")
 
 
 def rounded(df: float) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import chdtrc
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, group_codes, score_array
 from overread.stats.quantiles import critical, upper
@@ -56,7 +57,7 @@ class FixedEffect:
     p: float
     low: float
     high: float
-    note: str = ""
+    note: codes.Text = codes.NONE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +103,7 @@ class MixedModel:
     reml: bool
     slopes: Floats  # (n_components, p, p), derivative of the covariance in each variance above 0
     uncertainty: Floats  # (n_components, n_components), covariance of these variances
-    note: str = ""
+    note: codes.Text = codes.NONE
 
     @property
     def singular(self) -> tuple[str, ...]:
@@ -245,10 +246,10 @@ def mixed_model(
     data = products(basis, residuals, groups)
     _refuse_confounded(state(data, np.ones(len(groups)), reml=True), list(random), where=where)
     if residuals @ residuals <= 1e-24 * max(float(outcome @ outcome), 1.0):
-        return _undefined(names, list(random), outcome.size, reml, "the fixed effects leave no variation")
+        return _undefined(names, list(random), outcome.size, reml, codes.note("no_residual"))
     ratios, optimum, converged = maximise(data, reml=reml)
     if not converged:
-        return _undefined(names, list(random), outcome.size, reml, "the likelihood has no maximum that could be found")
+        return _undefined(names, list(random), outcome.size, reml, codes.note("no_maximum"))
     inverse_triangle = np.linalg.inv(triangle)
     scale = 2 * float(np.log(np.abs(triangle.diagonal())).sum()) if reml else 0.0
     residual = optimum.square / optimum.df
@@ -371,7 +372,7 @@ def _satterthwaite(optimum: State, ratios: Floats, residual: float) -> tuple[Flo
     return slopes, 2 * np.linalg.inv(hessian) if positive else np.full_like(hessian, nan)
 
 
-def _undefined(names: tuple[str, ...], random: list[str], n: int, reml: bool, note: str) -> MixedModel:
+def _undefined(names: tuple[str, ...], random: list[str], n: int, reml: bool, note: codes.Text) -> MixedModel:
     """Model without a solution."""
     p, k = len(names), len(random) + 1
     empty = dict.fromkeys([*random, RESIDUAL], nan)
@@ -381,7 +382,7 @@ def _undefined(names: tuple[str, ...], random: list[str], n: int, reml: bool, no
 
 def _noted(model: MixedModel) -> MixedModel:
     """Add notes on singular fits."""
-    notes = [f"variance of {name} estimated as 0: singular" for name in model.singular]
+    notes = [codes.note("singular", factor=name) for name in model.singular]
     if np.isnan(model.uncertainty).any():
-        notes.append("the variances are too uncertain for degrees of freedom")
-    return replace(model, note="; ".join(notes))
+        notes.append(codes.note("undefined_df"))
+    return replace(model, note=codes.notes(*notes))

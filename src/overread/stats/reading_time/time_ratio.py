@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan
+from math import isfinite, nan
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, group_codes, score_array, truth_array
 from overread.stats.estimate import Estimate
@@ -153,14 +154,14 @@ def reading_time_ratio(
     cases, _ = group_codes(case, time.size, where=where, name="case")
     summary = _summary(time, arms, aided, (readers, cases), confidence=confidence)
     if note := _too_few(aided, readers, n_readers):
-        nothing = Estimate(nan, method="mixed model by REML", note=note)
+        nothing = Estimate(nan, method=codes.method("mixed_model"), note=note)
         extra = None if truth is None else nothing
         return ReadingTime(nothing, nan, arms, {}, {}, summary, extra, extra)
     present = None if truth is None else truth_array(truth, where=where)
     fixed = _fixed(arms, aided, (period, sequence), present, where=where)
-    random, notes = _random(aided, readers, cases, present)
+    random, note = _random(aided, readers, cases, present)
     model = mixed_model(np.log(time), fixed, random)
-    ratios = [_ratio(model, weights, arms, notes, confidence=confidence) for weights in _weights(arms, present)]
+    ratios = [_ratio(model, weights, arms, note, confidence=confidence) for weights in _weights(arms, present)]
     df = model.contrast(_weights(arms, present)[0]).df
     effects = model.effects(confidence=confidence)
     return ReadingTime(ratios[0], df, arms, effects, model.components, summary, *ratios[1:])
@@ -177,12 +178,12 @@ def _seconds(seconds: ArrayLike, *, where: str) -> Floats:
     return time
 
 
-def _too_few(aided: Bools, readers: Codes, n_readers: int) -> str:
+def _too_few(aided: Bools, readers: Codes, n_readers: int) -> codes.Text:
     """Reason why the variance between readers cannot be estimated, or ""."""
     both = int(in_both(aided, readers, n_readers).sum())
     if n_readers < 2:
-        return "one reader: the spread between readers cannot be seen"
-    return "" if both >= 2 else f"{both} of {n_readers} readers read in both arms: their spread cannot be seen"
+        return codes.note("one_reader")
+    return codes.NONE if both >= 2 else codes.note("few_paired_readers", n=both)
 
 
 def _fixed(
@@ -211,7 +212,7 @@ def _fixed(
     return columns
 
 
-def _random(aided: Bools, readers: Codes, cases: Codes, present: Bools | None) -> tuple[dict[str, Codes], list[str]]:
+def _random(aided: Bools, readers: Codes, cases: Codes, present: Bools | None) -> tuple[dict[str, Codes], codes.Text]:
     """Grouping factors, without those of one level or with one read per level, which are part of the residual."""
     factors = {"reader": readers, "case": cases, "reader by arm": 2 * readers + aided}
     if present is not None:
@@ -220,13 +221,13 @@ def _random(aided: Bools, readers: Codes, cases: Codes, present: Bools | None) -
             "reader by arm by truth": 4 * readers + 2 * aided + present,
         }
     usable, notes = {}, []
-    for name, codes in factors.items():
-        n_levels = np.unique(codes).size
-        if 1 < n_levels < codes.size:
-            usable[name] = codes
+    for name, levels in factors.items():
+        n_levels = np.unique(levels).size
+        if 1 < n_levels < levels.size:
+            usable[name] = levels
         else:
-            notes.append("one case" if n_levels == 1 else f"each {name} has one read: its variance is in the residual")
-    return usable, notes
+            notes.append(codes.note("no_case_factor") if n_levels == 1 else codes.note("in_residual", factor=name))
+    return usable, codes.notes(*notes)
 
 
 def _weights(arms: tuple[str, str], present: Bools | None) -> list[dict[str, float]]:
@@ -236,23 +237,22 @@ def _weights(arms: tuple[str, str], present: Bools | None) -> list[dict[str, flo
 
 
 def _ratio(
-    model: MixedModel, weights: dict[str, float], arms: tuple[str, str], notes: list[str], *, confidence: float
+    model: MixedModel, weights: dict[str, float], arms: tuple[str, str], note: codes.Text, *, confidence: float
 ) -> Estimate:
     """Estimate of a ratio from a linear combination of fixed effects."""
     c = model.contrast(weights, confidence=confidence)
-    method = (
-        f"ratio of geometric means {arms[0]} / {arms[1]}, mixed model by REML, t with {c.df:.1f} df (Satterthwaite)"
+    method = codes.methods(
+        codes.method("ratio_of_geometric_means", arm=arms[0], base=arms[1]),
+        codes.method("mixed_model"),
+        codes.method("scale_log_t", df=round(c.df, 1)) if isfinite(c.df) else None,
     )
-    ratio_notes = [*notes, model.note] if model.note else notes
+    note = codes.notes(note, model.note)
     error_term = "reader by arm" if f"arm {arms[0]}" in weights else "reader by arm by truth"
     if error_term in model.singular:
-        ratio_notes = [
-            *ratio_notes,
-            "the degrees of freedom count reads; the paired t test on reader means counts readers",
-        ]
+        note = codes.notes(note, codes.note("df_counts_reads"))
     with np.errstate(over="ignore"):  # with less than one degree of freedom the limits may be 0 and infinity
         value, low, high = np.exp([c.value, c.low, c.high]).tolist()
-    return Estimate(value, low, high, se=value * c.se, p=c.p, method=method, note="; ".join(ratio_notes))
+    return Estimate(value, low, high, se=value * c.se, p=c.p, method=method, note=note)
 
 
 def _summary(

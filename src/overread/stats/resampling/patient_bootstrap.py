@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import (
     Codes,
@@ -418,7 +419,7 @@ def _fixed_rates(fixed: ArrayLike, where: str) -> Floats:
 
 @named("")
 def percentile_interval(
-    replicates: ArrayLike, *, value: float = nan, confidence: float = 0.95, undefined_because: str = ""
+    replicates: ArrayLike, *, value: float = nan, confidence: float = 0.95, undefined_because: codes.Text = codes.NONE
 ) -> Estimate:
     """Percentile interval and standard error from bootstrap replicates.
 
@@ -458,21 +459,20 @@ def percentile_interval(
     --------
     >>> interval = percentile_interval([1.0, 2.0, 3.0, 4.0, 5.0], value=3.0, confidence=0.5)
     >>> interval.value, interval.low, interval.high, round(interval.se, 2), interval.method
-    (3.0, 2.0, 4.0, 1.58, 'bootstrap, percentile, 5 replicates')
+    (3.0, 2.0, 4.0, 1.58, 'percentile bootstrap, 5 samples')
     """
     check_confidence(confidence, where="percentile_interval")
     values = np.asarray(replicates, dtype=np.float64).reshape(-1)
     defined = values[~np.isnan(values)]
-    method = f"bootstrap, percentile, {values.size} replicates"
+    method = codes.method("bootstrap_percentile", replicates=values.size)
     undefined = values.size - defined.size
-    because = f" ({undefined_because})" if undefined_because else ""
-    note = f"{undefined} of {values.size} replicates undefined{because}" if undefined else ""
+    counted = codes.note("undefined_samples", n=undefined, replicates=values.size) if undefined else codes.NONE
+    note = codes.notes(counted, undefined_because) if undefined else codes.NONE
     if defined.size < 2 or undefined > UNDEFINED_ALLOWED * values.size:
-        reason = "more than 1 %" if defined.size >= 2 else "fewer than two values"
-        return Estimate(value, method=method, note=f"{note or 'no spread'}, {reason}: no interval")
+        reason = codes.note("many_undefined") if defined.size >= 2 else codes.note("few_defined")
+        return Estimate(value, method=method, note=codes.notes(note, reason))
     if defined.min() == defined.max():
-        no_variation = "no spread is seen in the resamples: no interval"
-        return Estimate(value, method=method, note=f"{note}; {no_variation}" if note else no_variation)
+        return Estimate(value, method=method, note=codes.notes(note, codes.note("equal_samples")))
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(value, float(low), float(high), float(defined.std(ddof=1)), method=method, note=note)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from overread import codes
 from overread.stats.arrays import Floats
 from overread.stats.estimate import Estimate
 from overread.stats.random_numbers import Random
@@ -17,7 +18,7 @@ Statistic = Callable[[Floats], Floats]  # weights (b, n_cases) -> values (b,) or
 
 CELLS_AT_ONCE = 2**22  # weights (replicates x cases) in one block: 32 MB
 NOTHING = 1e-24  # variances below this are rounding error
-NO_SPREAD = "no spread between cases is seen: the zero width understates the uncertainty"
+NO_SPREAD = codes.note("zero_variance")
 
 
 def replicated(statistic: Statistic, sample: Sampling, *, rng: Random, replicates: int) -> Floats:
@@ -177,37 +178,12 @@ def percentiles(values: Floats, value: float, sample: Sampling, confidence: floa
     Examples
     --------
     >>> percentiles(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 3.0, Sampling(4, 4, None, None, None), 0.5).method
-    'bootstrap, percentile, 5 replicates of cases'
+    'percentile bootstrap, 5 samples, cases resampled'
     """
     interval = percentile_interval(values, value=value, confidence=confidence)
-    unit = "cases" if sample.patient is None else "patients"
-    note = joined_notes(interval.note, NO_SPREAD if interval.low == interval.high else "")
-    return replace(interval, method=f"{interval.method} of {unit}", note=note)
-
-
-def joined_notes(*notes: str) -> str:
-    """Join the notes that are not empty.
-
-    Parameters
-    ----------
-    *notes : str
-        Notes.
-
-    Returns
-    -------
-    str
-        Notes separated by semicolons.
-
-    Notes
-    -----
-    The order is kept.
-
-    Examples
-    --------
-    >>> joined_notes("", "one reader", "2 cases left out")
-    'one reader; 2 cases left out'
-    """
-    return "; ".join(note for note in notes if note)
+    unit = codes.method("cases_resampled") if sample.patient is None else codes.method("patients_resampled")
+    note = codes.notes(interval.note, NO_SPREAD if interval.low == interval.high else None)
+    return replace(interval, method=codes.methods(interval.method, unit), note=note)
 
 
 def _blocks(n_rows: int, sample: Sampling) -> Iterator[slice]:

@@ -7,6 +7,7 @@ from math import inf, nan, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
@@ -97,7 +98,8 @@ def compare_aucs(
     scores = [score_array(s, truth.shape, where=where, name=n) for s, n in ((score_a, "score_a"), (score_b, "score_b"))]
     weight = None if weights is None else weight_array(weights, truth.size, where=where)
     groups = groups_of(truth.size, cluster, strata, where=where, weights=weight, finite=finite)
-    method = f"paired {describe(groups, weighted=weight is not None)}, normal"
+    variance_method = describe(groups, weighted=weight is not None)
+    method = codes.methods(codes.method("paired"), variance_method, codes.method("scale_wald"))
     if note := one_class(truth):
         return Estimate(nan, method=method, note=note)
     (value_a, placements_a), (value_b, placements_b) = (placements(truth, s, weight) for s in scores)
@@ -173,7 +175,7 @@ def compare_independent_aucs(
     --------
     >>> result = compare_independent_aucs([1, 1, 0, 0], [4, 2, 3, 1], [1, 1, 0, 0, 0], [5, 1, 3, 4, 2])
     >>> round(result.value, 4), round(result.se, 4), result.method
-    (0.25, 0.6124, 'unpaired DeLong, t with 6... df')
+    (0.25, 0.6124, 'difference of independent samples, DeLong, t interval, 6... df')
     """
     where = "compare_independent_aucs"
     kind = check_test(margin, test, where=where)
@@ -186,8 +188,10 @@ def compare_independent_aucs(
     variance = a.se**2 + b.se**2
     scaled = sum(sample_auc.se**4 / (n - 1) for sample_auc, n in ((a, n_a), (b, n_b)) if n > 1)
     df = variance**2 / scaled if scaled > 0 else inf
-    method = f"unpaired {a.method}, t" + (f" with {df:.1f} df" if df < inf else "")
-    note = "; ".join(f"set {name}: {sample_auc.note}" for name, sample_auc in (("A", a), ("B", b)) if sample_auc.note)
+    scale = codes.method("scale_t", df=round(df, 1)) if df < inf else codes.method("scale_wald")
+    method = codes.methods(codes.method("unpaired"), a.method, scale)
+    noted = [(codes.note("in_set", set=name), one.note) for name, one in (("A", a), ("B", b)) if one.note]
+    note = codes.notes(*(part for pair in noted for part in pair))
     raw = Estimate(a.value - b.value, se=sqrt(variance), method=method, note=note)
     return with_test(raw, df, margin=margin, kind=kind, confidence=confidence)
 

@@ -7,6 +7,7 @@ from math import inf, isnan
 
 from scipy.special import expit, logit
 
+from overread import codes
 from overread.errors import InputError, did_you_mean
 from overread.stats.estimate import Estimate
 from overread.stats.quantiles import critical, upper
@@ -28,18 +29,17 @@ def auc_estimate(raw: Estimate, df: float, *, interval: str, clip: bool, confide
 
     Examples
     --------
-    >>> auc_estimate(Estimate(0.8, se=0.1, method="DeLong"), 9.0, interval="logit-t", clip=True).method
-    'DeLong, logit, t with 9.0 df'
+    >>> raw = Estimate(0.8, se=0.1, method=codes.method("delong"))
+    >>> auc_estimate(raw, 9.0, interval="logit-t", clip=True).method
+    'DeLong, logit scale, t with 9 df'
     """
-    name = {"wald": "Wald", "logit": "logit", "logit-t": "logit, t"}[interval]
     value, se = raw.value, raw.se
     if isnan(se):
-        return replace(raw, method=f"{raw.method}, {name}")
+        return raw
     if se == 0 or value in (0.0, 1.0):
-        why = f"AUC of {value:g}: every pair is ordered" if value in (0.0, 1.0) else "the placement values do not vary"
-        why += "; the variance is 0 and the zero-width interval understates the uncertainty"
-        note = f"{raw.note}; {why}" if raw.note else why
-        return replace(raw, low=value, high=value, method=f"{raw.method}, {name}", note=note)
+        ordered = value in (0.0, 1.0)
+        why = codes.note("all_pairs_ordered", auc=float(value)) if ordered else codes.note("equal_placements")
+        return replace(raw, low=value, high=value, note=codes.notes(raw.note, why, codes.note("zero_variance")))
     quantile = critical(confidence, df)
     if interval == "wald":
         low, high, z = value - quantile * se, value + quantile * se, (value - 0.5) / se
@@ -48,5 +48,12 @@ def auc_estimate(raw: Estimate, df: float, *, interval: str, clip: bool, confide
         centre, error = float(logit(value)), se / (value * (1 - value))
         low, high = (float(expit(centre + sign * quantile * error)) for sign in (-1, 1))
         z = centre / error
-        name += f" with {df:.1f} df" if df < inf else ""
-    return replace(raw, low=low, high=high, p=2 * upper(abs(z), df), method=f"{raw.method}, {name}")
+    return replace(
+        raw, low=low, high=high, p=2 * upper(abs(z), df), method=codes.methods(raw.method, _scale(interval, df))
+    )
+
+
+def _scale(interval: str, df: float) -> codes.Text:
+    if interval == "wald":
+        return codes.method("scale_wald")
+    return codes.method("scale_logit_t", df=round(df, 1)) if df < inf else codes.method("scale_logit")

@@ -13,6 +13,7 @@ from math import nan
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, group_codes
 from overread.stats.sampling_design import undrawn
@@ -34,7 +35,7 @@ class AucVariance:
     """Covariance matrix of estimates on the same cases; NaN with a note where it is undefined."""
 
     covariance: Floats  # (k, k)
-    note: str = ""
+    note: codes.Text = codes.NONE
 
 
 def groups_of(
@@ -82,12 +83,12 @@ def groups_of(
     >>> groups_of(3, ["a", "b", "a"], None, where="auc").n_clusters
     2
     """
-    codes, n_clusters = (None, 0) if cluster is None else group_codes(cluster, n_cases, where=where)
+    patient, n_clusters = (None, 0) if cluster is None else group_codes(cluster, n_cases, where=where)
     stratum, n_strata = (None, 0) if strata is None else group_codes(strata, n_cases, where=where, name="strata")
     share_undrawn = None
     if finite and n_cases:
         share_undrawn = undrawn(weights, np.zeros(n_cases, np.intp) if stratum is None else stratum, where=where)
-    return ClassGroups(codes, n_clusters, stratum, n_strata, share_undrawn)
+    return ClassGroups(patient, n_clusters, stratum, n_strata, share_undrawn)
 
 
 def placements(y: Bools, score: Floats, weights: Floats | None = None) -> tuple[float, Floats]:
@@ -176,7 +177,7 @@ def by_cluster(values: Floats, y: Bools, groups: ClassGroups) -> tuple[Floats, F
     return np.array(present), np.array(absent)
 
 
-def factors(y: Bools, groups: ClassGroups) -> tuple[float, float, float, str]:
+def factors(y: Bools, groups: ClassGroups) -> tuple[float, float, float, codes.Text]:
     """Small-sample factors of Obuchowski (1997) for present, absent and both classes, and a note if one is undefined.
 
     The factors are I10/(I10-1), I01/(I01-1) and I/(I-1), where I10 is the number of patients with a present case, I01
@@ -189,8 +190,10 @@ def factors(y: Bools, groups: ClassGroups) -> tuple[float, float, float, str]:
     else:
         has = [np.bincount(groups.cluster[mask], minlength=groups.n_clusters) > 0 for mask in (y, ~y)]
         counts, unit = (int(has[0].sum()), int(has[1].sum()), int((has[0] | has[1]).sum())), "patient"
-    alone = [word for word, count in zip(("present", "absent"), counts, strict=False) if count == 1]
-    note = f"one {unit} with the finding {' and one with it '.join(alone)}: the variance is undefined" if alone else ""
+    note = codes.notes(
+        codes.note("single_present", unit=unit) if counts[0] == 1 else None,
+        codes.note("single_absent", unit=unit) if counts[1] == 1 else None,
+    )
     ratio = [count / (count - 1) if count > 1 else nan for count in counts]
     return ratio[0], ratio[1], ratio[2], note
 
@@ -224,7 +227,7 @@ def _stratified_spread(values: Floats, y: Bools, groups: ClassGroups) -> AucVari
     share_undrawn = np.ones(groups.n_strata) if groups.undrawn is None else groups.undrawn
     alone = (size == 1) & (share_undrawn > 0)
     if alone.any():
-        note = f"{int(alone.sum())} strata with one patient: the variance is undefined"
+        note = codes.note("single_patient_strata", n=int(alone.sum()))
         return AucVariance(np.full((len(values), len(values)), nan), note)
     mean = np.array([np.bincount(stratum, row, minlength=groups.n_strata) for row in totals]) / size
     deviation = totals - mean[:, stratum]
@@ -300,7 +303,7 @@ def satterthwaite(values: Floats, y: Bools, groups: ClassGroups) -> float:
     return pieces**2 / terms if terms > 0 else nan
 
 
-def one_class(y: Bools) -> str:
+def one_class(y: Bools) -> codes.Text:
     """Reason why an AUC cannot be computed if a class is empty, or an empty string if both classes occur.
 
     Parameters
@@ -320,18 +323,17 @@ def one_class(y: Bools) -> str:
     Examples
     --------
     >>> one_class(np.array([True, True]))
-    'all 2 cases have the finding present: an AUC needs both classes'
+    'NE: all cases (n = 2) had the finding present'
     """
     n_present = int(np.count_nonzero(y))
     if y.size == 0:
-        return "no cases"
+        return codes.note("no_cases")
     if n_present in (0, y.size):
-        word = "present" if n_present else "absent"
-        return f"all {y.size} cases have the finding {word}: an AUC needs both classes"
-    return ""
+        return codes.note("one_class", n=y.size, outcome="present" if n_present else "absent")
+    return codes.NONE
 
 
-def describe(groups: ClassGroups, *, weighted: bool) -> str:
+def describe(groups: ClassGroups, *, weighted: bool) -> codes.Text:
     """Name of the variance estimator, for the method of an estimate.
 
     Examples
@@ -341,8 +343,11 @@ def describe(groups: ClassGroups, *, weighted: bool) -> str:
     """
     clustered = groups.cluster is not None
     if groups.stratum is not None or weighted:
-        parts = ["Hajek" if weighted else "unweighted", "linearised variance"]
-        parts += ["patients within strata"] if groups.stratum is not None else []
-        parts += ["finite population"] if groups.undrawn is not None else []
-        return ", ".join(parts + (["clustered by patient"] if clustered else []))
-    return "DeLong, clustered by patient (Obuchowski 1997)" if clustered else "DeLong"
+        return codes.methods(
+            codes.method("hajek") if weighted else None,
+            codes.method("linearised"),
+            codes.method("clustered_by_patient") if clustered else None,
+            codes.method("strata") if groups.stratum is not None else None,
+            codes.method("finite_population") if groups.undrawn is not None else None,
+        )
+    return codes.method("obuchowski") if clustered else codes.method("delong")

@@ -8,6 +8,7 @@ from math import inf, nan, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.stats.arrays import Floats, check_confidence, group_codes, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
@@ -58,8 +59,8 @@ class AucCovariance:
 
     aucs: Floats  # (n_raters,)
     covariance: Floats  # (n_raters, n_raters)
-    method: str = ""
-    note: str = ""
+    method: codes.Text = codes.NONE
+    note: codes.Text = codes.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class RocCurve:
     false_positive_rate: Floats  # (n_points,)
     true_positive_rate: Floats  # (n_points,)
     threshold: Floats  # (n_points,), falling, the first one infinite
-    note: str = ""
+    note: codes.Text = codes.NONE
 
 
 @named("AUC")
@@ -162,7 +163,7 @@ def auc(
     --------
     >>> result = auc([1, 1, 0, 0, 0], [0.9, 0.4, 0.4, 0.1, 0.3])
     >>> round(result.value, 4), round(result.low, 4), result.high, result.method
-    (0.9167, 0.6857, 1.0, 'DeLong, Wald')
+    (0.9167, 0.6857, 1.0, 'DeLong, Wald interval')
     """
     where = "auc"
     check_interval(interval, where=where)

@@ -7,6 +7,7 @@ from math import inf, isnan, nan, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, score_array, truth_array
 from overread.stats.estimate import Estimate
@@ -89,8 +90,10 @@ def partial_auc(
     scores = score_array(score, truth.shape, where=where)
     groups = groups_of(truth.size, cluster, None, where=where)
     kind = "specificity" if sensitivity is None else "sensitivity"
-    method = (
-        f"partial AUC, {kind} {low:g} to {high:g}{', McClish' if corrected else ''}, {describe(groups, weighted=False)}"
+    method = codes.methods(
+        codes.method("partial_auc", rate=kind, low=low, high=high),
+        codes.method("mcclish") if corrected else None,
+        describe(groups, weighted=False),
     )
     if note := one_class(truth):
         return Estimate(nan, method=method, note=note)
@@ -106,8 +109,7 @@ def partial_auc(
     if isnan(se):
         return Estimate(area, method=method, note=variance.note)
     if se == 0:
-        note = "the variance is 0 and the zero-width interval understates the uncertainty"
-        return Estimate(area, area, area, 0.0, method=method, note=note)
+        return Estimate(area, area, area, 0.0, method=method, note=codes.note("zero_variance"))
     half_width = critical(confidence, inf) * se
     bounds = (area - half_width, area + half_width)
     if cluster is None:

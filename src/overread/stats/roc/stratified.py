@@ -8,6 +8,7 @@ from math import inf, nan, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.stats.arrays import (
     Bools,
     Codes,
@@ -50,7 +51,7 @@ class PairsWithin:
     auc: float
     influence: Floats  # (n_cases,), 0 where a case is in no pair
     paired: Bools  # (n_cases,), whether the stratum of the case holds both classes
-    note: str = ""
+    note: codes.Text = codes.NONE
 
 
 def pairs_within(
@@ -89,38 +90,39 @@ def pairs_within(
     --------
     >>> pairs = pairs_within(np.array([True, False, True]), np.array([2.0, 1.0, 0.0]), ["a", "a", "b"], None, where="t")
     >>> pairs.auc, pairs.paired.tolist(), pairs.note
-    (1.0, [True, True, False], '1 of 2 strata hold one class only (1 cases, no pairs)')
+    (1.0, [True, True, False], '1 of 2 strata without pairs (1 case excluded)')
     """
-    codes, n_strata = group_codes(stratum, truth.size, where=where, name="stratum")
+    strata, n_strata = group_codes(stratum, truth.size, where=where, name="stratum")
     w = np.ones(truth.size) if weights is None else weights
-    present = np.bincount(codes[truth], w[truth], minlength=n_strata)
-    absent = np.bincount(codes[~truth], w[~truth], minlength=n_strata)
+    present = np.bincount(strata[truth], w[truth], minlength=n_strata)
+    absent = np.bincount(strata[~truth], w[~truth], minlength=n_strata)
     usable = (present > 0) & (absent > 0)
-    paired = usable[codes]
-    note = ""
+    paired = usable[strata]
+    note = codes.NONE
     if not paired.all():
         single, alone = int((~usable).sum()), int((~paired).sum())
-        note = f"{single} of {n_strata} strata hold one class only ({alone} cases, no pairs)"
+        note = codes.note("strata_without_pairs", n=single, strata=n_strata, cases=alone)
     if not usable.any():
-        return PairsWithin(nan, np.zeros(truth.size), paired, note or "no cases")
+        return PairsWithin(nan, np.zeros(truth.size), paired, note or codes.note("no_cases"))
     pairs = float((present * absent)[usable].sum())
     placement, total = np.zeros(truth.size), 0.0
-    for members in _members(codes, usable):
-        k = codes[members[0]]
+    for members in _members(strata, usable):
+        k = strata[members[0]]
         value, placement[members] = placements(
             truth[members], scores[members], None if weights is None else weights[members]
         )
         total += value * present[k] * absent[k]
     value = total / pairs
-    influence = np.where(paired, w * np.where(truth, absent[codes], present[codes]) * (placement - value) / pairs, 0.0)
+    opposite = np.where(truth, absent[strata], present[strata])
+    influence = np.where(paired, w * opposite * (placement - value) / pairs, 0.0)
     return PairsWithin(float(value), influence, paired, note)
 
 
-def _members(codes: Codes, usable: Bools) -> list[Codes]:
+def _members(strata: Codes, usable: Bools) -> list[Codes]:
     """Indices of the cases of each stratum that contains both classes."""
-    order = np.argsort(codes, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    return [members for members in groups if usable[codes[members[0]]]]
+    order = np.argsort(strata, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(strata[order])) + 1)
+    return [members for members in groups if usable[strata[members[0]]]]
 
 
 @named("AUC within strata")
@@ -194,7 +196,7 @@ def stratified_auc(
     scores = score_array(score, truth.shape, where=where)
     weight = None if weights is None else weight_array(weights, truth.size, where=where)
     groups = groups_of(truth.size, cluster, None, where=where)
-    method = "pairs within strata, " + describe(groups, weighted=weight is not None)
+    method = codes.methods(codes.method("pairs_within_strata"), describe(groups, weighted=weight is not None))
     pairs = pairs_within(truth, scores, stratum, weight, where=where)
     if not pairs.paired.any():
         return Estimate(nan, method=method, note=pairs.note)
@@ -203,6 +205,5 @@ def stratified_auc(
     variance = spread(pairs.influence[None, used], truth[used], groups)
     se = nan if variance.note else sqrt(max(variance.covariance[0, 0], 0.0))
     df = satterthwaite(pairs.influence[used], truth[used], groups) if interval == "logit-t" and se > 0 else inf
-    note = "; ".join(text for text in (pairs.note, variance.note) if text)
-    raw = Estimate(pairs.auc, se=se, method=method, note=note)
+    raw = Estimate(pairs.auc, se=se, method=method, note=codes.notes(pairs.note, variance.note))
     return auc_estimate(raw, df, interval=interval, clip=cluster is None, confidence=confidence)

@@ -7,6 +7,7 @@ from math import exp, sqrt
 
 from scipy.special import ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, check_word
 from overread.stats.rates.proportions import wilson
@@ -83,7 +84,7 @@ class NeededCases:
     cases: int
     total: int
     exact: float
-    method: str
+    method: codes.Text
 
 
 def auc_sample_size(
@@ -167,8 +168,9 @@ def auc_sample_size(
         least = z * sqrt(auc_variance(null, present, ratio * present, variance))
         return least + z_power * sqrt(auc_variance(auc, present, ratio * present, variance)) <= abs(auc - null)
 
-    aim = f"interval of width {width:g}" if width is not None else f"against {null:g}, power {power:g}"
-    method = f"{aim}, {variance} variance, confidence {confidence:g}"
+    method = codes.methods(
+        _aim(null, width, power), _variance_method(variance), codes.method("planned_confidence", confidence=confidence)
+    )
     if variance == "hanley-mcneil":
         return needed(float(smallest(enough)), ratio, design_effect, method)
     unit = sqrt(auc_variance(auc, 1, ratio, variance))
@@ -177,6 +179,21 @@ def auc_sample_size(
         assert null is not None
         reach = (z * sqrt(auc_variance(null, 1, ratio, variance)) + z_power * unit) / abs(auc - null)
     return needed(reach**2, ratio, design_effect, method)
+
+
+def _aim(null: float | None, width: float | None, power: float) -> codes.Text:
+    if width is not None:
+        return codes.method("planned_width", width=width)
+    assert null is not None
+    return codes.methods(codes.method("planned_null", null=null), codes.method("planned_power", power=power))
+
+
+def _variance_method(variance: str) -> codes.Text:
+    if variance == "hanley-mcneil":
+        return codes.method("hanley_mcneil")
+    if variance == "hanley-mcneil-large":
+        return codes.method("hanley_mcneil_large")
+    return codes.method("obuchowski_variance")
 
 
 def auc_variance(auc: float, present: float, absent: float, variance: str) -> float:
@@ -260,7 +277,12 @@ def rate_sample_size(
     if interval == "wilson":
         exact = float(smallest(lambda n: _wilson_half(rate, n, confidence) <= half_width))
     cases = whole(design_effect * exact)
-    method = f"half width {half_width:g}, {interval} interval, confidence {confidence:g}" + inflated(design_effect)
+    method = codes.methods(
+        codes.method("planned_half_width", half_width=half_width),
+        codes.method("wilson") if interval == "wilson" else codes.method("scale_wald"),
+        codes.method("planned_confidence", confidence=confidence),
+        inflated(design_effect),
+    )
     return NeededCases(cases, whole(cases / share), exact, method)
 
 
@@ -331,7 +353,12 @@ def mcnemar_sample_size(
     discordant, difference = only_a + only_b, only_a - only_b
     exact = ((z * sqrt(discordant) + z_power * sqrt(discordant - difference**2)) / difference) ** 2
     cases = whole(design_effect * exact)
-    method = f"McNemar, power {power:g}, confidence {confidence:g}" + inflated(design_effect)
+    method = codes.methods(
+        codes.method("planned_mcnemar"),
+        codes.method("planned_power", power=power),
+        codes.method("planned_confidence", confidence=confidence),
+        inflated(design_effect),
+    )
     return NeededCases(cases, whole(cases / share), exact, method)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, isfinite
 
+from overread import codes
 from overread.errors import InputError
 
 MOST = 10**9  # largest number of cases
@@ -18,7 +19,7 @@ class Needed:
     present: int
     absent: int
     exact: float
-    method: str
+    method: codes.Text
 
     @property
     def total(self) -> int:
@@ -26,22 +27,22 @@ class Needed:
         return self.present + self.absent
 
 
-def needed(exact: float, ratio: float, effect: float, method: str) -> Needed:
+def needed(exact: float, ratio: float, effect: float, method: codes.Text) -> Needed:
     """Numbers of present cases and of `ratio` times as many absent cases, inflated and rounded up.
 
     Examples
     --------
-    >>> result = needed(70.2, 2.0, 1.0, "by hand")
+    >>> result = needed(70.2, 2.0, 1.0, codes.method("planned_power", power=0.8))
     >>> result.present, result.absent, result.exact
     (71, 142, 70.2)
     """
     present = whole(effect * exact)
-    return Needed(present, whole(ratio * present), exact, method + inflated(effect))
+    return Needed(present, whole(ratio * present), exact, codes.methods(method, inflated(effect)))
 
 
-def inflated(effect: float) -> str:
-    """Description of the design effect for a method, empty if it is 1."""
-    return f", design effect {effect:g}" if effect != 1 else ""
+def inflated(effect: float) -> codes.Text:
+    """Design effect as a part of a method, nothing if it is 1."""
+    return codes.method("design_effect", effect=effect) if effect != 1 else codes.NONE
 
 
 def whole(number: float) -> int:

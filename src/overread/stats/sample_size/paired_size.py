@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word, score_array, truth_array
 from overread.stats.roc.delong import one_class, placements
@@ -41,7 +42,7 @@ class AucPair:
     present: Floats
     absent: Floats
     ratio: float  # absent cases per present one, of the pilot or as assumed
-    method: str
+    method: codes.Text
 
     def variances(self, ratio: float, null: str = "first") -> tuple[float, float]:
         """Variance of the difference under the null hypothesis and under the alternative, for one present case.
@@ -122,7 +123,8 @@ def pilot_pair(y: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, covarian
     else:
         placement_table = np.stack([placements_a, placements_b])
         present, absent = np.cov(placement_table[:, truth]), np.cov(placement_table[:, ~truth])
-    return AucPair((auc_a, auc_b), present, absent, ratio, f"pilot of {truth.size} cases, {covariance}")
+    method = codes.methods(codes.method("pilot", n=truth.size), codes.method("rater_covariance", kind=covariance))
+    return AucPair((auc_a, auc_b), present, absent, ratio, method)
 
 
 def _binormal(truth: Bools, a: Floats, b: Floats) -> tuple[Floats, Floats]:
@@ -211,7 +213,7 @@ def assumed_pair(auc_a: float, auc_b: float, *, correlation: float, ratio: float
     scale = 0.0099 * np.exp(-(a**2) / 2)
     together = np.array([[1.0, correlation], [correlation, 1.0]])
     present, absent = (together * np.sqrt(np.outer(v, v)) for v in (scale * (5 * a**2 + 8), scale * (a**2 + 8)))
-    return AucPair((auc_a, auc_b), present, absent, ratio, f"assumed correlation {correlation:g}")
+    return AucPair((auc_a, auc_b), present, absent, ratio, codes.method("assumed_correlation", correlation=correlation))
 
 
 def paired_auc_sample_size(
@@ -276,8 +278,13 @@ def paired_auc_sample_size(
     check_design(power, pair.ratio if ratio is None else ratio, design_effect, where=where)
     gain, least, spread = _planned(pair, (ratio, null), margin, confidence, where=where)
     exact = ((least + float(ndtri(power)) * spread) / gain) ** 2
-    aim = f"margin {margin:g}" if margin else "difference"
-    method = f"paired AUCs, {aim}, {pair.method}, power {power:g}, confidence {confidence:g}"
+    method = codes.methods(
+        codes.method("planned_paired_aucs"),
+        codes.method("non_inferiority", margin=margin) if margin else None,
+        pair.method,
+        codes.method("planned_power", power=power),
+        codes.method("planned_confidence", confidence=confidence),
+    )
     return needed(exact, pair.ratio if ratio is None else ratio, design_effect, method)
 
 

@@ -8,6 +8,7 @@ from math import ceil, exp, inf, isinf, nan, sqrt
 import numpy as np
 from scipy.special import chdtri, chndtr, fdtri, ncfdtr, nctdtr, ndtr, ndtri, stdtrit
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, check_word
 from overread.stats.reader_studies.obuchowski_rockette import Components
@@ -49,8 +50,8 @@ class MrmcPower:
     noncentrality: float  # of F or chi-square; with a margin of t or the normal
     df: float  # of the denominator; infinite = chi-square or normal
     critical: float
-    method: str = ""
-    note: str = ""
+    method: codes.Text = codes.NONE
+    note: codes.Text = codes.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,8 @@ class MrmcPlan:
     n_absent: float
     components: Components
     within: float  # variance of a reader's repeated readings, a part of components.error
-    method: str = ""
-    note: str = ""
+    method: codes.Text = codes.NONE
+    note: codes.Text = codes.NONE
 
     @property
     def n_cases(self) -> float:
@@ -188,13 +189,12 @@ def mrmc_power(
     _check(n_readers, n_cases, components, readers, cases, where)
     check_confidence(confidence, where=where)
     denominator, df = _denominator(n_readers, components.n_cases / n_cases, components, readers, cases)
-    method = f"Obuchowski-Rockette, {readers} readers, {cases} cases (Hillis, Obuchowski & Berbaum 2011)"
+    method = codes.method("obuchowski_rockette", readers=readers, cases=cases)
     if not denominator > 0:
-        note = "the components leave no variance: no power can be computed"
-        return MrmcPower(nan, n_readers, n_cases, nan, df, nan, method, note)
+        return MrmcPower(nan, n_readers, n_cases, nan, df, nan, method, codes.note("no_component_variance"))
     if margin is not None:
         power, shift, limit = _one_sided(effect, margin, sqrt(2 * denominator / n_readers), df, confidence)
-        method += f"; non-inferiority with margin {margin:g}"
+        method = codes.methods(method, codes.method("non_inferiority", margin=margin))
     else:
         shift = n_readers * effect**2 / (2 * denominator)
         if isinf(df):
@@ -283,9 +283,7 @@ def mrmc_sample_size(
     high = 2
     while not (result := reached(high)).power >= power:
         if high >= MOST_CASES or result.note:
-            note = (
-                result.note or f"{n_readers} readers reach a power of {result.power:.2f} however many cases they read"
-            )
+            note = result.note or codes.note("limited_power", readers=n_readers, power=result.power)
             return MrmcPower(
                 result.power, n_readers, nan, result.noncentrality, result.df, result.critical, result.method, note
             )
@@ -367,11 +365,11 @@ def mrmc_plan(
     shift = _noncentrality(power, n_readers - 1, confidence)
     available_variance = n_readers * effect**2 / (2 * shift) - by_arm - within
     cases = available_variance / (1 - guess.same_reader + (n_readers - 1) * (guess.same_arm - guess.different))
-    method = "Obuchowski-Rockette, random readers and cases, df = readers - 1"
+    model = codes.method("obuchowski_rockette", readers="random", cases="random")
+    method = codes.methods(model, codes.method("reader_df"))
     if cases <= 0:
         nothing = Components(by_arm, nan, nan, nan, nan, reader=reader)
-        note = f"{n_readers} readers who vary this much cannot reach the power however many cases they read"
-        return MrmcPlan(nan, nan, nothing, within, method, note)
+        return MrmcPlan(nan, nan, nothing, within, method, codes.note("unreachable_power", readers=n_readers))
     n_present = ceil(_unit_variance(value, metric, ratio) / cases)
     n_absent, error = ceil(n_present * ratio), cases + within
     n_cases = n_present + n_absent if metric == "auc" else n_present

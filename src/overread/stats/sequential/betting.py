@@ -8,6 +8,7 @@ from math import log, nan
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Codes, Floats, check_confidence, score_array, weight_array
 from overread.stats.estimate import Estimate
@@ -48,8 +49,8 @@ class ConfidenceSequence:
     low: Floats  # never falls
     high: Floats  # never rises
     index: NDArray[np.intp]  # the position, in what the caller gave, of the case that completed each step
-    method: str
-    note: str = ""
+    method: codes.Text
+    note: codes.Text = codes.NONE
 
     def excluded_at(self, null: float) -> int | None:
         """Number of steps after which the interval first excludes a value.
@@ -146,15 +147,15 @@ def confidence_sequence(
     outcome = score_array(x, (np.size(x),), where=where, name="x")
     _check_bounds(outcome, lower, upper, resolution, where=where)
     share = _shares(weights, largest_weight, outcome.size, where=where)
-    method = "betting confidence sequence, hedged capital, predictable plug-in"
+    method = codes.method("betting")
     if not outcome.size:
-        return ConfidenceSequence(outcome, outcome, outcome, np.empty(0, np.intp), method, "no outcomes")
+        return ConfidenceSequence(outcome, outcome, outcome, np.empty(0, np.intp), method, codes.note("no_cases"))
     unit = (outcome - lower) / (upper - lower)
     bets = plug_in_bets(unit, share, alpha=1 - confidence)
     low, high = _limits(unit, share, bets, threshold=log(2 / (1 - confidence)), cells=max(round(1 / resolution), 1))
-    note = ""
+    note = codes.NONE
     if empty := int(np.isnan(low).sum()):
-        note = f"after {outcome.size - empty} steps no mean is left: the outcomes drift, or this is the rare miss"
+        note = codes.note("empty_sequence", steps=outcome.size - empty)
     value = np.cumsum(share * outcome) / np.cumsum(share)
     low, high = lower + (upper - lower) * low, lower + (upper - lower) * high
     return ConfidenceSequence(value, low, high, np.arange(outcome.size), method, note)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import (
     Bools,
@@ -65,7 +66,7 @@ class _Sample:
     truth: Bools
     weights: Floats | None
     largest: float | None
-    note: str
+    note: codes.Text
 
 
 def sequential_rate(
@@ -140,7 +141,8 @@ def sequential_rate(
     correct = (calls[sample.case] == is_present)[in_class].astype(np.float64)
     weights = None if sample.weights is None else sample.weights[in_class]
     sequence = confidence_sequence(correct, weights=weights, largest_weight=sample.largest, confidence=confidence)
-    return _with_notes(sequence, sample.case[in_class], sample, f"no {'present' if is_present else 'absent'} case")
+    nothing = codes.note("no_cases_of_class", outcome="present" if is_present else "absent")
+    return _with_notes(sequence, sample.case[in_class], sample, nothing)
 
 
 def sequential_auc(
@@ -212,9 +214,9 @@ def sequential_auc(
     weights = None if sample.weights is None else sample.weights[present] * sample.weights[absent]
     largest = None if sample.largest is None else sample.largest**2
     sequence = confidence_sequence(wins, weights=weights, largest_weight=largest, confidence=confidence)
-    note = f"{n_unpaired} {'case' if n_unpaired == 1 else 'cases'} without a partner" if n_unpaired else ""
+    note = codes.notes(sample.note, codes.note("unpaired_cases", n=n_unpaired) if n_unpaired else None)
     later = sample.case[np.maximum(present, absent)]
-    return _with_notes(sequence, later, replace(sample, note="; ".join(n for n in (sample.note, note) if n)), "no pair")
+    return _with_notes(sequence, later, replace(sample, note=note), codes.note("no_pairs"))
 
 
 def sequential_calibration(
@@ -286,7 +288,7 @@ def sequential_calibration(
         largest_weight=sample.largest,
         confidence=confidence,
     )
-    return _with_notes(sequence, sample.case, sample, "no case")
+    return _with_notes(sequence, sample.case, sample, codes.note("no_cases"))
 
 
 def _sample(
@@ -312,17 +314,17 @@ def _sample(
         keys = generator(rng, where=where).random(truth.size)[case]
         case = case[np.lexsort((keys, looks[case]))]
     later = truth.size - n_patients
-    notes = [f"{later} later {'case' if later == 1 else 'cases'} of a patient left out"] if later else []
+    notes = [codes.note("later_cases", n=later)] if later else []
     unknown = np.isnan(truth[case])
     if verification is None:
         _refuse_unknown(case[unknown], case.size, where=where)
-        return _Sample(case, truth[case] == 1, None, None, "; ".join(notes))
+        return _Sample(case, truth[case] == 1, None, None, codes.notes(*notes))
     probability = _probability(verification, truth.size, where=where)[case]
     if unknown.any():
-        notes.append(f"{int(unknown.sum())} of {case.size} first cases not verified, the others weighted for them")
+        notes.append(codes.note("unverified_cases", n=int(unknown.sum()), total=case.size))
     verified = case[~unknown]
     return _Sample(
-        verified, truth[verified] == 1, 1 / probability[~unknown], 1 / verification.smallest, "; ".join(notes)
+        verified, truth[verified] == 1, 1 / probability[~unknown], 1 / verification.smallest, codes.notes(*notes)
     )
 
 
@@ -366,7 +368,7 @@ def _probability(verification: Verification, n: int, *, where: str) -> Floats:
     return probability
 
 
-def _with_notes(sequence: ConfidenceSequence, case: Codes, sample: _Sample, nothing: str) -> ConfidenceSequence:
-    """The sequence with the positions of its cases and the notes of the sample."""
-    sequence_note = sequence.note if sequence.value.size else nothing
-    return replace(sequence, index=case, note="; ".join(note for note in (sequence_note, sample.note) if note))
+def _with_notes(sequence: ConfidenceSequence, case: Codes, sample: _Sample, nothing: codes.Text) -> ConfidenceSequence:
+    """The sequence with its cases and what is to be known of the sample."""
+    own = sequence.note if sequence.value.size else nothing
+    return replace(sequence, index=case, note=codes.notes(own, sample.note))
