@@ -108,7 +108,7 @@ def _grey_png(data: bytes, image: Image.Image) -> NDArray[np.uint8] | NDArray[np
     """
     if image.format != "PNG" or data[24:26] not in _GREY_PNG or not _PNG_EXTRAS.isdisjoint(_chunks(data)):
         return None
-    import imagecodecs  # loads its libraries as they are asked for
+    import imagecodecs  # imported here: only deflated files need it
 
     try:
         return np.asarray(imagecodecs.png_decode(data))
