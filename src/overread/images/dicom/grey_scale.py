@@ -38,7 +38,7 @@ class Plane:
         Grey value of each bit pattern of the stored values; air is dark.
     black, white : float
         Values of the table that are displayed as black and as white.
-    notes : list of str
+    notes : tuple of str
         Notes on irregular elements.
     """
 
