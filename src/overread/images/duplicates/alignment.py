@@ -1,12 +1,12 @@
-"""The correlation of two images after alignment: the proof that one is a copy of the other.
+"""Correlation of two images after affine alignment, which confirms that one is a copy of the other.
 
-The search for near-duplicates proposes pairs of views that look alike. Here the view of one image is moved onto the
-other by an affine transformation, and what remains in common is measured.
+The search for near-duplicates proposes pairs of similar views. Here the view of one image is aligned with the other by
+an affine transformation, and their correlation is computed.
 
 References
 ----------
 Baker, Matthews: Lucas-Kanade 20 years on. IJCV 2004. doi:10.1023/B:VISI.0000011205.11775.fd (inverse compositional
-algorithm; here with images of mean 0 and length 1, as brightness and contrast of a copy differ).
+algorithm; here with images of mean 0 and length 1, because brightness and contrast of a copy differ).
 """
 
 from __future__ import annotations

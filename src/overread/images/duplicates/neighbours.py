@@ -32,7 +32,7 @@ _SAMPLE = 64  # views per cell that place its centre
 
 @dataclass(frozen=True, slots=True)
 class Whitening:
-    """Whitening of descriptors: their mean, and the matrix that makes their covariance the identity.
+    """Whitening of descriptors: their mean, and the matrix that equalises their variance in all directions.
 
     Features common to all images, such as the shape of a thorax or the disc of a fundus photograph, then do not count
     as similarity.
