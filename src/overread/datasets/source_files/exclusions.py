@@ -30,19 +30,25 @@ _CASE = pl.when(pl.col("study").fill_null("") != "").then("study").otherwise("im
 def divided(
     found: pl.DataFrame, root: Path, patients: pl.Series, modalities: Sequence[str] = tables.RADIOGRAPHS
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Divide the files into usable radiographs and the others, each with its reason.
+    """Divide the files into usable radiographs and others, each with its reason.
 
     Parameters
     ----------
-    found: the headers, as `images.scan.scan` returns them.
-    root: the folder that the files lie in.
-    patients: the patient of each file; null or "" where there is none.
-    modalities: the modalities that are read.
+    found : DataFrame
+        Headers, as returned by `images.dicom.scan`.
+    root : Path
+        Folder of the files.
+    patients : Series
+        Patient of each file; null or "" if unknown.
+    modalities : sequence of str
+        Modalities (0008,0060) to read.
 
     Returns
     -------
-    usable: the rows of the radiographs, one per SOP instance, `modality` normalised, the patient in `patient`.
-    excluded: path relative to the root, reason, detail and unreadable, of every other file.
+    usable : DataFrame
+        Rows of the radiographs, one per SOP instance, with normalised `modality` and `patient`.
+    excluded : DataFrame
+        Path relative to the root, reason, detail and unreadable of every other file.
 
     Raises
     ------
