@@ -101,10 +101,10 @@ def test_decision_panels_name_the_lines_of_everyone_and_nobody_once():
     everyone = model.with_columns(y=pl.Series([0.2, -0.1, -0.6]))
     both = [pl.concat([f, f.with_columns(finding=pl.lit("edema"))]) for f in (model, everyone)]
     made = decision_panels([("a", both[0])], [("a", both[1])], ["mass", "edema"], headings=TITLES, name="d", alt="a")
-    assert made.count(">everyone</text>") == 1
-    assert made.count(">nobody</text>") == 1
+    assert made.count(">all</text>") == 1
+    assert made.count(">none</text>") == 1
     alone = decision_panels([("a", model)], [], ["mass"], headings=TITLES, name="d", alt="a")
-    assert ">everyone</text>" not in alone
+    assert ">all</text>" not in alone
 
 
 def test_training_panels_show_what_the_history_holds():

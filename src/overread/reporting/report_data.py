@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from overread import findings, ledger, runs, tables
+from overread.codes import Metric
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.tables.records.kinds import EvaluationSettings, ModelRecord, Notes, Training
 from overread.tables.records.typed_files import read_json, typed
 
 MEAN = "(mean)"
+GAP_METRICS = (Metric.GAP_AUC, Metric.GAP_SENSITIVITY, Metric.GAP_SPECIFICITY, Metric.GAP_UNDERDIAGNOSIS)
 FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
 Row = dict[str, Any]
 
@@ -81,6 +84,7 @@ class ReportData:
     ledger_head: Mapping[str, Any] | None = None  # number and hash of the entry that the evaluation wrote
     ledger_faults: tuple[str, ...] = ()  # what is missing in the ledger
     cohort: bool = False
+    cohort_run: Mapping[str, Any] = field(default_factory=dict)  # run.json of the cohort
     duplicates: pl.DataFrame | None = None  # pairs of duplicate images; None where the cohort was not searched
     stored_size: int | None = None  # side of the stored images in pixels
     notes: tuple[str, ...] = ()  # what the evaluation says of itself
@@ -120,7 +124,7 @@ def read_evidence(
     stated = _json(folder / "notes.json", Notes)
     head = stated.get("ledger")
     return ReportData(
-        estimates=_in_words(written, "note", vocabulary),
+        estimates=_in_words(_in_words(written, "note", vocabulary), "note_codes", vocabulary),
         written=written,
         verdicts=_in_words(_table(folder, "verdicts"), "reason", vocabulary),
         curves=_table(folder, "curves"),
@@ -145,6 +149,7 @@ def read_evidence(
         ledger_head=head,
         ledger_faults=tuple(ledger.faults(ledger_path, head)),
         cohort=cohort_folder is not None,
+        cohort_run=_cohort_run(cohort_folder),
         duplicates=_pairs(cohort_folder),
         stored_size=_stored_size(cohort_folder),
         notes=tuple(stated.get("notes") or ()),
@@ -178,6 +183,11 @@ def _run(folder: Path, kind: type[Any]) -> Mapping[str, Any]:
     record = runs.read(folder)
     typed(record.get("config") or {}, kind, f"{folder / 'run.json'}, config")
     return record
+
+
+def _cohort_run(folder: Path | str | None) -> Mapping[str, Any]:
+    """The run.json of a cohort, {} where there is none."""
+    return runs.read(Path(folder)) if folder is not None and (Path(folder) / "run.json").is_file() else {}
 
 
 def _json(path: Path, kind: type[Any]) -> Mapping[str, Any]:
@@ -287,19 +297,73 @@ def plain_words(note: str, vocabulary: findings.Vocabulary) -> str:
     return note
 
 
+def at_values(at: str) -> dict[str, str]:
+    """The parts of an `at`: the one parser of this column, whose form is `KEY=VALUE;KEY=VALUE`.
+
+    >>> at_values("operating_point=spec90;test=u-statistic"), at_values("")
+    ({'operating_point': 'spec90', 'test': 'u-statistic'}, {})
+    """
+    return {key: value for key, _, value in (part.partition("=") for part in at.split(";") if part)}
+
+
+def value_at(at: str, key: str) -> str:
+    """The value of a key of an `at`, "" where it has none."""
+    return at_values(at).get(key, "")
+
+
+def contrast_of(contrast: str, column: str) -> str:
+    """What is subtracted in a contrast of this column, "" in contrasts of others; the form is `COLUMN:VALUE`.
+
+    >>> contrast_of("arm:unaided", "arm"), contrast_of("arm:unaided", "rater")
+    ('unaided', '')
+    """
+    kind, _, value = contrast.partition(":")
+    return value if kind == column else ""
+
+
+def with_contrast(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """The rows whose contrast is of this column."""
+    return rows.filter(pl.col("contrast").is_in([c for c in rows["contrast"].unique() if contrast_of(c, column)]))
+
+
+def with_key(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The rows whose `at` has this key."""
+    return rows.filter(pl.col("at").is_in([at for at in rows["at"].unique() if key in at_values(at)]))
+
+
 def at_title(at: str) -> str:
-    """What an `at` says in words.
+    """The title of an `at`.
 
     >>> at_title("operating_point=spec90"), at_title("specificity=0.95")
-    ('threshold frozen for specificity 0.90', 'specificity 0.95')
+    ('threshold for specificity 0.90', 'specificity 0.95')
     """
-    kind, _, value = at.partition("=")
-    if kind == "operating_point":
-        word = {"spec": "specificity", "sens": "sensitivity"}.get(value[:4], "")
-        digits = value[4:]
-        if word and digits.replace(".", "", 1).isdigit():
-            return (
-                f"threshold frozen for {word} {max(f'{float(digits) / 100:.2f}', f'{float(digits) / 100:g}', key=len)}"
-            )
-        return f"threshold '{value}'"
-    return f"{kind} {value}" if value else at
+    kind, value = next(iter(at_values(at).items()), (at, ""))
+    if kind != "operating_point":
+        return f"{kind} {value}" if value else at
+    rate, target = operating_point(value)
+    if not rate:
+        return f"threshold “{value}”"
+    return f"threshold for {rate} {max(f'{target:.2f}', f'{target:g}', key=len)}"
+
+
+def operating_point(name: str) -> tuple[str, float]:
+    """The rate that fixes an operating point and its target; ("", NaN) for a name that states none.
+
+    >>> operating_point("spec97.5"), operating_point("rule-out")[0]
+    (('specificity', 0.975), '')
+    """
+    found = _POINT.fullmatch(name)
+    return (_RATES[found[1]], float(found[2]) / 100) if found else ("", nan)
+
+
+_POINT = re.compile(r"(spec|sens)(\d+(?:\.\d+)?)")
+_RATES = {"spec": "specificity", "sens": "sensitivity"}
+
+
+def points_in_order(ats: Iterable[str]) -> list[str]:
+    """Operating points, each once, those of a specificity first.
+
+    >>> points_in_order(["operating_point=sens90", "operating_point=spec95", "operating_point=spec90"])
+    ['operating_point=spec90', 'operating_point=spec95', 'operating_point=sens90']
+    """
+    return sorted(set(ats), key=lambda at: (operating_point(value_at(at, "operating_point"))[0] == "sensitivity", at))

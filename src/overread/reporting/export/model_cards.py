@@ -11,6 +11,7 @@ from overread.reporting.export.markdown import inline
 from overread.reporting.methods.bibliography import REFERENCES
 from overread.reporting.number_format import MISSING, count, exact, interval, listed, plural
 from overread.reporting.report_data import (
+    GAP_METRICS,
     MEAN,
     ReportData,
     Row,
@@ -18,11 +19,13 @@ from overread.reporting.report_data import (
     by,
     overall,
     pick,
+    points_in_order,
     population_title,
+    with_key,
 )
 from overread.reporting.sections.summary import NOT_STATED, warnings
 
-_GAPS = 10  # of a card: the largest ones
+_GAPS = 10  # of a card: the first ones in the order of the estimates
 
 
 def model_card(evidence: ReportData, rater: str) -> str:
@@ -63,7 +66,7 @@ def _details(evidence: ReportData, rater: str) -> str:
     model = evidence.models.get(rater) or {}
     members = plural(len(model.get("members") or ()), "run")
     kind = {"ensemble": f"mean logit of {members}", "single": "one training run"}.get(str(model.get("kind")))
-    recalibrated = "logistic, frozen with the model" if model.get("recalibration") else "none"
+    recalibrated = "logistic, stored with the model" if model.get("recalibration") else "none"
     outputs = listed([evidence.heading(f) for f in model.get("findings") or ()])
     return _facts(
         ("Name", rater),
@@ -89,7 +92,7 @@ def _training(evidence: ReportData, rater: str) -> str:
     return _facts(
         ("Sites", listed([str(s) for s in model.get("training_sites") or ()])),
         ("Size", size),
-        ("Not learnt, because no training source states it", left or ("nothing" if model else None)),
+        ("Not trained, because no training source labels it", left or ("nothing" if model else None)),
     )
 
 
@@ -134,17 +137,18 @@ def _auc_table(evidence: ReportData, rater: str) -> str:
     heads = ["Finding", *(t for p in shown for t in ("present / absent", f"AUC, {population_title(evidence, p)}"))]
     levels = evidence.estimates["confidence"].drop_nulls().unique().sort().to_list()
     said = listed([f"{100 * v:g}%" for v in levels])
-    return f"AUC{f' ({said} interval)' if said else ''}.\n\n{_table(heads, body)}" if body else "No AUC was estimated."
+    return f"AUC{f' ({said} CI)' if said else ''}.\n\n{_table(heads, body)}" if body else "No AUC was estimated."
 
 
 def _thresholds(evidence: ReportData, rater: str) -> str:
     metrics = ("threshold", "sensitivity", "specificity")
     frame = pl.concat([pick(overall(evidence, "standalone", m), rater=rater) for m in metrics])
-    frame = frame.filter(pl.col("at").str.starts_with("operating_point="))
+    frame = with_key(frame, "operating_point")
     rows = by(frame, "at", "population", "finding", "metric")
+    ordered = points_in_order(at for at, *_ in rows)
     places = dict.fromkeys(k[:3] for k in rows if k[2] != MEAN)
     body = []
-    for at, population, finding in sorted(places, key=lambda k: ("=sens" in k[0], k)):
+    for at, population, finding in sorted(places, key=lambda k: (ordered.index(k[0]), k)):
         found = {m: rows.get((at, population, finding, m)) for m in metrics}
         threshold = found["threshold"]
         body.append(
@@ -158,36 +162,37 @@ def _thresholds(evidence: ReportData, rater: str) -> str:
             ]
         )
     if not body:
-        return "No threshold was frozen."
+        return "No threshold was evaluated."
     return _table(["Threshold", "Population", "Finding", "value", "sensitivity", "specificity"], body)
 
 
 def _gaps(evidence: ReportData, rater: str) -> str:
     gaps = evidence.estimates.filter(
-        pl.col("rater") == rater, pl.col("metric").str.starts_with("gap_"), pl.col("estimate").is_not_nan()
+        pl.col("rater") == rater, pl.col("metric").is_in(GAP_METRICS), pl.col("estimate").is_not_nan()
     )
     if gaps.is_empty():
         return "None was computed."
-    largest = gaps.sort(pl.col("estimate").abs(), descending=True, maintain_order=True).head(_GAPS)
+    overall_gaps = gaps.filter(pl.col("finding").is_in(["", MEAN]))
+    main = (overall_gaps if overall_gaps.height else gaps).head(_GAPS)
     body = [
         [
             f"{r['metric'].removeprefix('gap_').replace('auc', 'AUC')}"
             + (f" of {evidence.heading(r['finding'])}" if r["finding"] else ""),
             population_title(evidence, r["population"]),
             r["subgroup"].replace("_", " "),
-            f"{r['level']} − {r['contrast'].partition(':')[2]}" if r["level"] else "best − worst",
+            f"{r['level']} − {r['contrast'].partition(':')[2]}" if r["level"] else "largest − smallest",
             interval(r["estimate"], r["low"], r["high"]),
         ]
-        for r in largest.iter_rows(named=True)
+        for r in main.iter_rows(named=True)
     ]
-    said = f"The {len(body)} largest of {count(gaps.height)}" if gaps.height > len(body) else f"All {len(body)}"
+    said = f"{len(body)} of {count(gaps.height)} gaps, means over findings and underdiagnosis first"
     return f"{said}.\n\n{_table(['What', 'Population', 'Groups', 'Difference', 'Gap'], body)}"
 
 
 def _caveats(evidence: ReportData) -> str:
     stated = _statement(evidence, "limitations")
     points = [*warnings(evidence), *([f"The authors: {stated}"] if stated else [])]
-    return "\n".join(f"- {inline(p)}" for p in points) if points else "None was found or stated."
+    return "\n".join(f"- {inline(p)}" for p in points) if points else "None."
 
 
 def _missing(evidence: ReportData, rater: str) -> str:

@@ -123,8 +123,8 @@ def decision_panels(
 ) -> str:
     """SVG of decision curves, net benefit per 1,000 cases: a panel per finding, a line per series.
 
-    frames : (series, its curve) in the order of the key; everyone : the same for acting on everyone, drawn dashed, once
-    where it is the same for all; names : findings. A panel ends where no curve is worth looking at any more.
+    frames : (series, its curve) in the order of the key; everyone : the same for treating all, drawn dashed, once
+    where it is the same for all; names : findings. A panel ends where all curves are near 0.
     """
     same = len({frame["population"][0] for _, frame in frames}) == 1
     with drawing():
@@ -140,7 +140,7 @@ def decision_panels(
             for i, part in curves:
                 draw_curve(axis, part, series_colour(i), style=series_dash(i))
             axis.axhline(0, color=INK, lw=0.8, zorder=1)
-            _worth_a_look(axis, [part for _, part in curves])
+            _limit_to_benefit(axis, [part for _, part in curves])
             if axis is axes[0]:
                 _name_references(axis, _of(everyone[0][1], finding) if everyone else None)
             axis.set_box_aspect(0.62 if columns < 4 else 0.85)
@@ -152,14 +152,14 @@ def decision_panels(
 
 
 def _name_references(axis: Axes, everyone: pl.DataFrame | None) -> None:
-    """Say at the lines what acting on nobody and on everyone is; in one panel, for it is the same in all."""
+    """Label the lines of treating none and treating all, in one panel."""
     right, low = axis.get_xlim()[1], axis.get_ylim()[0]
-    axis.annotate("nobody", (right, 0), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=7.5)
+    axis.annotate("none", (right, 0), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=7.5)
     if everyone is not None:
         at = float(np.interp(-0.55 * low, -1000 * everyone["y"].to_numpy(), everyone["x"].to_numpy()))
         left = at < 0.8 * right  # the words stay inside the panel
         axis.annotate(
-            "everyone",
+            "all",
             (at, 0.55 * low),
             (4 if left else -4, 0),
             textcoords="offset points",
@@ -179,7 +179,7 @@ def _per_thousand(part: pl.DataFrame) -> pl.DataFrame:
     return part.with_columns(pl.col("y", "low", "high") * 1000)
 
 
-def _worth_a_look(axis: Axes, curves: Sequence[pl.DataFrame]) -> None:
+def _limit_to_benefit(axis: Axes, curves: Sequence[pl.DataFrame]) -> None:
     """Limits: thresholds up to where every curve has lost 97 % of its top, and as much below 0 as shows a loss."""
     top = max((float(np.nanmax(part.select("y", "high").to_numpy())) for part in curves), default=1.0)
     best = max((float(part["y"].to_numpy().max()) for part in curves), default=1.0)

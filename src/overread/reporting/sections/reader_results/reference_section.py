@@ -1,4 +1,4 @@
-"""H2, first half: the same scores on the same cases, judged by one reference standard and by another."""
+"""H2: the same scores on the same cases under several reference standards."""
 
 from __future__ import annotations
 
@@ -7,36 +7,44 @@ from dataclasses import replace
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Section, Table, Text, heads, table
+from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, heads, table
 from overread.reporting.estimate_cells import classes_cell, p_cells
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
-from overread.reporting.number_format import MISSING
+from overread.reporting.number_format import MISSING, number, p_phrase
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
     Row,
     by,
+    contrast_of,
     in_order,
     pick,
     population_title,
+    value_at,
 )
-from overread.reporting.sections.hypothesis_section import verdict_facts
-from overread.reporting.sections.reader_titles import output_title, own_label, reads_cell, reference_title, references
+from overread.reporting.sections.model_results.hypothesis_section import verdict_facts
+from overread.reporting.sections.reader_results.reader_titles import (
+    output_title,
+    own_label,
+    reads_cell,
+    reference_title,
+    references,
+)
 
-_TITLE = "Hypothesis H2, first half: whose word is truth"
+_TITLE = "Hypothesis H2, first part: choice of reference standard"
 
 
 def h2(evidence: ReportData) -> Section:
     """The verdict, the AUC under every reference, their differences, and the drops."""
     frame = pick(evidence.estimates, analysis="H2")
-    verdicts = evidence.verdicts.filter(pl.col("hypothesis").str.starts_with("H2"))
+    verdicts = evidence.verdicts.filter(pl.col("hypothesis") == "H2")
     if frame.is_empty() and verdicts.is_empty():
         return Section("h2", _TITLE, absent="no second reference standard was compared")
     blocks: list[Block] = [verdict_facts(r) for r in verdicts.to_dicts()]
     blocks.append(
-        Text(
-            "Scores and cases are the same; what changes is whose word is taken for the truth. Only cases whose "
-            "truth every reference states are counted."
+        Paragraph(
+            "The same scores and cases were evaluated under several reference standards. Only cases for which every "
+            "reference standard is available are included."
         )
     )
     areas = pick(frame, metric="auc", contrast="")
@@ -63,7 +71,7 @@ def _area_blocks(evidence: ReportData, areas: pl.DataFrame, less: pl.DataFrame, 
         )
         for f, r in pairs
     ]
-    caption = f"AUC by reference standard, same scores and cases ({where}), with intervals."
+    caption = f"AUC by reference standard, same scores and cases ({where}), with CIs."
     titles = [reference_title(n) for n in names]
     figure = forest_figure(lines, titles, Scale("AUC"), name=f"h2-{population}", caption=caption)
     differences = _difference_tables(evidence, less, pairs, where, [n for n in names if own_label(evidence, n)])
@@ -111,7 +119,7 @@ def _tested(row: Row) -> Cell:
     """A difference; its p below it, where there is one."""
     p = p_cells(row)[0].text
     cell = reads_cell(row, signed=True)
-    return cell if p == MISSING else replace(cell, note=f"p {p if p.startswith('<') else f'= {p}'}")
+    return cell if p == MISSING else replace(cell, note=f"P {p_phrase(number(row['p']))}")
 
 
 def _drops(evidence: ReportData, frame: pl.DataFrame) -> list[Block]:
@@ -125,7 +133,7 @@ def _drops(evidence: ReportData, frame: pl.DataFrame) -> list[Block]:
         (drops, "Drop in AUC (internal − external) under every reference standard.", False),
         (
             less,
-            "How much of the drop hangs on the reference standard: drop under one minus drop under the other.",
+            "Difference in the drop between reference standards: drop under one minus drop under the other.",
             True,
         ),
     ):
@@ -147,9 +155,9 @@ def _drops(evidence: ReportData, frame: pl.DataFrame) -> list[Block]:
 
 
 def _external(evidence: ReportData, text: str) -> str:
-    return population_title(evidence, text.removeprefix("population:").removeprefix("population="))
+    return population_title(evidence, contrast_of(text, "population") or value_at(text, "population"))
 
 
 def _whose(row: dict) -> str:
-    other = row["contrast"].removeprefix("reference:") if row["contrast"].startswith("reference:") else ""
+    other = contrast_of(row["contrast"], "reference")
     return reference_title(row["reference"]) + (f" − {reference_title(other)}" if other else "")
