@@ -22,7 +22,7 @@ from overread.protocol.evaluation_stage import earlier_heads, open_labels, recor
 from overread.protocol.schema import SIMULATED, Protocol, SourceSpec, load
 from overread.protocol.stage_folder import STAMP, begun_with, clear_left, stage, stamps
 from overread.tables import Source
-from overread.tables.writing.names import below
+from overread.tables.storage.names import below
 
 Progress = Callable[[str, int, int], None]
 _LOG = logging.getLogger("overread")

@@ -18,10 +18,10 @@ from overread.errors import InputError, did_you_mean
 from overread.tables.identifiers.identity import KIND
 from overread.tables.identifiers.key_columns import identified, repeats_advice
 from overread.tables.schemas import SCHEMAS
+from overread.tables.storage.files import replacing
 from overread.tables.table_notes import Note
 from overread.tables.text.delimited import load, number_advice
 from overread.tables.text.spreadsheet import marked
-from overread.tables.writing.files import replacing
 
 
 @dataclass(frozen=True, slots=True)
