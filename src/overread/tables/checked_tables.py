@@ -302,9 +302,13 @@ def _problem(rule: str, count: int, rows: pl.DataFrame, rules: type[dy.Schema], 
 def _kind(column: dy.Column) -> str:
     if isinstance(column, dy.Enum):
         return "one of " + ", ".join(repr(str(c)) for c in column.categories)
-    return {pl.Float64: "a number", pl.Int32: "a whole number", pl.Int64: "a whole number", pl.Date: "a date"}.get(
-        column.dtype, str(column.dtype)
-    )  # type: ignore[call-overload]
+    kinds: dict[Any, str] = {
+        pl.Float64: "a number",
+        pl.Int32: "a whole number",
+        pl.Int64: "a whole number",
+        pl.Date: "a date",
+    }
+    return kinds.get(column.dtype, str(column.dtype))
 
 
 def _limit(column: dy.Column, kind: str) -> str:
