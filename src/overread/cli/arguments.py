@@ -85,7 +85,7 @@ def configuration(
     InputError
         a key that is unknown, of the wrong kind, or given both by `--set` and by an option of its own
     """
-    from overread.protocol import section
+    from overread.protocol import parse_section
     from overread.protocol.configuration import put_value
 
     values = stated(config, name)
@@ -95,7 +95,7 @@ def configuration(
         raise InputError(f"--set {twice[0]}", "a value given once", "it is also given by an option of its own")
     for key, value in (changed | chosen).items():
         put_value(values, key, value)
-    return section(kind, values, name)
+    return parse_section(kind, values, name)
 
 
 def verified(wanted: bool, *paths: Path | str | None) -> None:

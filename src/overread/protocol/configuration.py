@@ -13,7 +13,7 @@ from overread.errors import InputError, did_you_mean
 from overread.tables.records.typed_files import checked_values
 
 
-def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:
+def parse_section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:
     """A stage's configuration from what a section of a protocol states.
 
     `derived` holds values that follow from the rest of the protocol: a section must not state them too.
@@ -60,7 +60,7 @@ def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
     """
     if not settings:
         return config
-    made = section(type(config), settings, where)
+    made = parse_section(type(config), settings, where)
     return replace(config, **{name: getattr(made, name) for name in settings})
 
 

@@ -77,7 +77,7 @@ class Recipe:
         return f"{self.size} x {self.size} pixels of {_FITS[self.fit]}; grey values: {_WINDOWS[self.window]}"
 
 
-def render(picture: ImageFile, recipe: Recipe) -> NDArray[np.uint8]:
+def apply_recipe(picture: ImageFile, recipe: Recipe) -> NDArray[np.uint8]:
     """The picture by the recipe: uint8 (size, size), air dark.
 
     Shrinking averages over the area that falls on a pixel (Pillow's Hamming kernel with its support scaled, within one
@@ -104,7 +104,7 @@ def uniformity(picture: ImageFile, pixels: NDArray[np.uint8], recipe: Recipe) ->
     picture : Picture
         The picture as it was read: averaging hides that a mask has two grey values, so they are counted in it.
     pixels : ndarray of uint8, (size, size)
-        What `render` made of it. Bars that pad it are left out.
+        What `apply_recipe` made of it. Bars that pad it are left out.
     recipe : Recipe
         The recipe that made it.
     """
