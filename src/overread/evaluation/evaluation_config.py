@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from overread import findings as vocabulary
 from overread import limits
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.join.finding_mapping import Mapped, mappings
 from overread.evaluation.join.unmatched import UnmatchedAllowance
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.tables import OLDEST, STATES
 
 UNCERTAIN = ("ignore", "absent", "present")
@@ -54,6 +56,7 @@ class EvaluationConfig:
     "uncertain" is taken for; the other ways stand beside it. finite_population: estimates of a weighted sample are
     about the cases that it was drawn from, as many as its weights sum to, and not about a larger population: intervals
     are narrower, and a stratum that was taken whole adds nothing to them.
+    vocabulary: the findings that tables may name, see `findings`; a file states it in its section [findings].
     """
 
     findings: tuple[str, ...] = ()
@@ -85,6 +88,7 @@ class EvaluationConfig:
     reader_made: tuple[str, ...] = ()
     uncertain_calls: str = "absent"
     finite_population: bool = False
+    vocabulary: Vocabulary = field(default_factory=partial(load_vocabulary, "chest"))
 
     def __post_init__(self) -> None:
         problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self), *_table_problems(self)]
@@ -139,7 +143,7 @@ class EvaluationConfig:
 
     def mapped(self) -> tuple[Mapped, ...]:
         """The mappings between vocabularies, checked."""
-        return mappings(self.mapping)
+        return mappings(self.mapping, vocabulary=self.vocabulary)
 
     def member_names(self) -> dict[str, str]:
         """Every seed's model, with the ensemble that it belongs to."""
@@ -160,11 +164,11 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
     ):
         if value not in known:
             problems.append(InputError(f"evaluation.{name}", "one of " + ", ".join(known), f"'{value}'"))
-    known_findings = vocabulary.names()
+    known_findings = config.vocabulary.names()
     for word in config.findings:
         if word not in known_findings:
             try:  # a synonym is no near spelling of its finding
-                hint = did_you_mean(vocabulary.resolve(word), known_findings)
+                hint = did_you_mean(config.vocabulary.resolve(word), known_findings)
             except InputError:
                 hint = did_you_mean(word, known_findings)
             problems.append(InputError("evaluation.findings", "names of the vocabulary", f"'{word}'", do=hint))
@@ -225,7 +229,7 @@ def _table_problems(config: EvaluationConfig) -> list[InputError]:
         elif not limits.is_number(share) or not 0 <= share <= 1:
             where = "evaluation.missing_allowed" + (f".{table}" if table else "")
             problems.append(InputError(where, "a share from 0 to 1", limits.shown(share)))
-    for column, known in (("state", STATES), ("call", STATES), ("finding", vocabulary.names())):
+    for column, known in (("state", STATES), ("call", STATES), ("finding", config.vocabulary.names())):
         for word in config.spellings.get(column, {}).values():
             if word not in known:
                 hint = did_you_mean(word, known)

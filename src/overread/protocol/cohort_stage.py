@@ -16,16 +16,19 @@ from overread.errors import InputError
 from overread.evaluation.join import layouts
 from overread.evaluation.join.account import UNMATCHED, Dropped, account_frame
 from overread.evaluation.join.unmatched import UnmatchedAllowance, matched
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.protocol.configuration import with_settings
 from overread.protocol.input_tables import account_of_files, account_sentences, without_used
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CohortSource:
-    """Images, labels and regions of a source with the folder in which its files lie, ready to be built."""
+    """Images, labels and regions of a source, the folder of its files and the vocabulary, ready to be built."""
 
     source: tables.Source
     root: Path
+    vocabulary: Vocabulary
 
     @property
     def images(self) -> pl.DataFrame:
@@ -49,9 +52,10 @@ class CohortSource:
     ) -> cohorts.Cohort:
         """Build the cohort's folder, as `overread cohort` does; see `overread.cohort.build`.
 
-        `settings` are fields of CohortConfig in place of those of `config`, such as seed=1.
+        `settings` are fields of CohortConfig in place of those of `config`, such as seed=1. Without `config` the
+        vocabulary is that of `load`.
         """
-        chosen = with_settings(config or CohortConfig(), settings, "build")
+        chosen = with_settings(config or CohortConfig(vocabulary=self.vocabulary), settings, "build")
         return cohorts.build(
             self.source, self.root, out, chosen, workers=workers, allow_outside=allow_outside, progress=progress
         )
@@ -65,7 +69,13 @@ class CohortSource:
 
 
 def load(
-    name: str, root: Path | str, *, allow_outside: bool = False, cache: Path | None = None, **options: Any
+    name: str,
+    root: Path | str,
+    *,
+    allow_outside: bool = False,
+    cache: Path | None = None,
+    vocabulary: Vocabulary | None = None,
+    **options: Any,
 ) -> CohortSource:
     """Load a known source, such as nih14, or "table", from the folder in which it lies.
 
@@ -79,6 +89,8 @@ def load(
         Whether options may name tables that do not lie below `root`.
     cache : path, optional
         A file of the caller's own that keeps the headers of DICOM files.
+    vocabulary : Vocabulary, optional
+        The findings that the source may name; None = those of "chest".
     **options
         What the source takes, such as prefix="a-"; see docs/reference/sources.md.
 
@@ -92,13 +104,18 @@ def load(
     InputError
         No such source or option, or whatever the source finds wrong.
     """
-    where = f"load('{name}')"
-    source = datasets.load(name, root, options, where=where, allow_outside=allow_outside, cache=cache)
-    return CohortSource(source, Path(root))
+    where, words = f"load('{name}')", vocabulary or load_vocabulary("chest")
+    source = datasets.load(name, root, options, where=where, allow_outside=allow_outside, cache=cache, vocabulary=words)
+    return CohortSource(source, Path(root), words)
 
 
 def cohort_tables(
-    images: Path, labels: Path, regions: Path | None = None, *, allowed: float = 0.01
+    images: Path,
+    labels: Path,
+    regions: Path | None = None,
+    *,
+    allowed: float = 0.01,
+    vocabulary: Vocabulary | None = None,
 ) -> tuple[tables.Source, list[str]]:
     """Read the tables of a cohort as an evaluation reads them; what was left out or changed is in its notes.
 
@@ -110,15 +127,17 @@ def cohort_tables(
         The tables, long or wide.
     allowed : float
         The share of labelled cases, and of images with regions, that `images` may lack.
+    vocabulary : Vocabulary, optional
+        The findings that labels and regions may name; None = those of "chest".
 
     Raises
     ------
     InputError
         What `wide` refuses, images without a site, and labels or regions of images that are not there.
     """
-    read = {"images": layouts.images(images), "labels": layouts.labels(labels)}
+    read = {"images": layouts.images(images), "labels": layouts.labels(labels, vocabulary=vocabulary)}
     if regions is not None:
-        read["regions"] = layouts.regions(regions)
+        read["regions"] = layouts.regions(regions, vocabulary=vocabulary)
     if "site" not in read["images"].columns.values():
         expected = "a column 'site'"
         raise InputError(images, expected, "none", do="Add it: sites are never mixed between training and test.")

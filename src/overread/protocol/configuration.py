@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.tables.records.typed_files import checked_values
 
 
-def parse_section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:
+def section(
+    kind: Any,
+    stated: Mapping[str, Any],
+    where: str,
+    *,
+    derived: Mapping[str, Any] | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> Any:
     """A stage's configuration from what a section of a protocol states.
 
-    `derived` holds values that follow from the rest of the protocol: a section must not state them too.
+    `derived` holds values that follow from the rest of the protocol: a section must not state them too. `vocabulary` is
+    that of the findings that it names, None = "chest"; a file states it in a section of its own, [findings].
     Raises InputError that says every key that is unknown, of the wrong kind, or stated twice.
     """
     if not isinstance(stated, Mapping):
         raise InputError(where, "a section of keys and values", f"{stated!r:.80}")
     known = {f.name for f in fields(kind)}
-    derived = {k: v for k, v in (derived or {}).items() if k in known}
+    words = vocabulary or load_vocabulary()
+    derived = {k: v for k, v in {**(derived or {}), "vocabulary": words}.items() if k in known}
     problems = []
     for key in stated:
         if key in derived:
@@ -33,7 +44,7 @@ def parse_section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: 
         raise InputError.all(problems)
     checked_values(stated, where)
     try:
-        made = strictly(kind, stated)
+        made = strictly(kind, {**stated, "vocabulary": asdict(words)} if "vocabulary" in known else stated)
     except ValidationError as error:
         raise InputError.all([problem(e, stated, where) for e in error.errors()[:20]]) from error
     return replace(made, **derived)
@@ -54,14 +65,21 @@ def put_value(stated: dict[str, Any], dotted: str, value: Any) -> None:
 def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
     """A configuration with fields that were given by keyword, checked as those of a file are.
 
+    The field `vocabulary` is a Vocabulary; without it that of the configuration holds.
+
     >>> from overread.cohort import CohortConfig
     >>> with_settings(CohortConfig(), {"seed": 3}, "build").seed
     3
     """
     if not settings:
         return config
-    made = parse_section(type(config), settings, where)
-    return replace(config, **{name: getattr(made, name) for name in settings})
+    words = settings.get("vocabulary", config.vocabulary)
+    if not isinstance(words, Vocabulary):
+        do = 'Load it: vocabulary=overread.findings.load("words.toml").'
+        raise InputError(where, "vocabulary: a Vocabulary", f"{words!r:.80}", do=do)
+    values = {name: value for name, value in settings.items() if name != "vocabulary"}
+    made = section(type(config), values, where, vocabulary=words)
+    return replace(config, vocabulary=words, **{name: getattr(made, name) for name in values})
 
 
 def strictly(kind: Any, stated: Mapping[str, Any]) -> Any:

@@ -252,7 +252,7 @@ def _reading(e: Expected) -> _Row:
     assumed = f"{e.readers} readers, AUC {e.reader_auc:g}, gain {e.reader_gain:g}"
     question = "readers in two arms"
     if isnan(made.n_cases):
-        return (question, assumed, None, None, None, e.readers, made.method, made.note, f"No plan: {made.note}.")
+        return (question, assumed, None, None, None, e.readers, made.method, made.note, f"No plan. {made.note}.")
     said = (
         f"{e.readers} readers who each read {int(made.n_present):,} cases with the finding and {int(made.n_absent):,} "
         f"without it, one of each patient, in both arms show a gain in AUC of {e.reader_gain:g} from {e.reader_auc:g} "

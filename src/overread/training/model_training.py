@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from overread import runs, tables, threads
+from overread import findings, runs, tables, threads
 from overread.cohort import Cohort
 from overread.errors import InputError
 from overread.images.store.pixel_store import open_store
@@ -93,7 +93,8 @@ def train(
 
     The best epoch has the largest mean over training sites and findings of the AUC within a site.
     """
-    cohort_folder, out, config = Path(cohort_folder), Path(out), config or TrainingConfig()
+    cohort_folder, out = Path(cohort_folder), Path(out)
+    config = config or TrainingConfig(vocabulary=runs.vocabulary(cohort_folder))
     selection = Selection(None if sites is None else tuple(sites), max_images, name, protocol_hash)
     precision = resolved_precision(config.precision)
     said = {
@@ -148,7 +149,8 @@ def prepare(
 ) -> tuple[Task, dict[str, Any]]:
     """The images, truths and weights of a training, and the facts about them that model.json states."""
     images = tables.read(cohort_folder / "images.parquet", "images")
-    labels = chosen_labels(tables.read(cohort_folder / "labels.parquet", "labels"), sources=config.sources)
+    labels = tables.read(cohort_folder / "labels.parquet", "labels", vocabulary=config.vocabulary)
+    labels = chosen_labels(labels, sources=config.sources)
     chosen = select_images(images, split="train", sites=selection.sites)
     if selection.max_images is not None:
         chosen = limit_images(chosen, selection.max_images, rng=np.random.default_rng(config.seed))
@@ -196,13 +198,19 @@ def finish(
         checkpoint.save_weights(network, out / "weights.safetensors"),
         tables.write_text(out / "train_patients.txt", "".join(f"{p}\n" for p in patients)),
         tables.write_frame(pl.DataFrame(fitted.position.history), out / "history.parquet"),
-        tables.write(tune_frame(task, logits, frozen, facts["name"]), out / "tune.parquet", "predictions"),
+        tables.write(
+            tune_frame(task, logits, frozen, facts["name"]),
+            out / "tune.parquet",
+            "predictions",
+            vocabulary=config.vocabulary,
+        ),
     ]
     reasons = facts.pop("not_outputs")
     record = {
         "kind": "single",
         "architecture": task.architecture.to_dict(),
         "findings": list(task.findings),
+        "vocabulary": findings.record_of(config.vocabulary, full=True),
         "not_outputs": list(reasons),
         "not_outputs_because": reasons,
         "recipe": task.store.recipe.to_dict(),

@@ -79,11 +79,6 @@ def select(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within
     )
 
 
-def area(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> AucTerm:
-    """The AUC of the cases in the mask and what each patient adds to its error; NaN with a note where undefined."""
-    return area_of(panel, select(panel, rater, finding, cases, within=within))
-
-
 def area_of(panel: ScoreMatrix, of: Cases) -> AucTerm:
     """The AUC of these cases and what each patient adds to its error; NaN with a note where undefined."""
     counts = count(of.truth.astype(np.float64), of.patient)

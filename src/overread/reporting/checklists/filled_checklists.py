@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from overread.errors import InputError, did_you_mean
-from overread.reporting.blocks import Block, Cell, Folded, Section, Text, group, heads, table
+from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, group, heads, table
 from overread.reporting.checklists.answer_rules import RULES
 from overread.reporting.checklists.guideline_items import Found, Guideline, Item, guidelines, topics
 from overread.reporting.report_data import ReportData
@@ -18,9 +18,10 @@ YES, PART, NO = "answered", "in part", "not answered"
 STATED = "stated by the authors"
 _TITLE = "Reporting checklists"
 _LEAD = (
-    "Filled by rule from what this study holds and states: an item counts as answered only where the answer is really "
-    "there. The words of the items are overread's own, short ones, not the guidelines'; for a submission fill in the "
-    "guideline's own form, with these answers. The same rows are in checklists.csv."
+    "Completed by rule from the data of this study: an item counts as answered only if its answer is in the "
+    "report. The "
+    "texts of the items are short paraphrases; for a submission complete the form of the guideline with these answers. "
+    "The same rows are in checklists.csv."
 )
 _COLUMNS = ("guideline", "item", "section", "words", "answered", "where", "text", "left")
 
@@ -109,14 +110,14 @@ def frame(rows: tuple[Filled, ...], sections: Mapping[str, str]) -> pl.DataFrame
 def section(rows: tuple[Filled, ...], sections: Mapping[str, str]) -> Section:
     """The counts of every guideline at the top, and the items folded below."""
     parts = [(g, [r for r in rows if r.guideline is g]) for g in guidelines()]
-    blocks: list[Block] = [Text(_LEAD), _counts(parts)]
+    blocks: list[Block] = [Paragraph(_LEAD), _counts(parts)]
     for guideline, own in parts:
         blocks.append(Folded(f"{guideline.name} {guideline.year}, item by item", _items(guideline, own, sections)))
     return Section("checklists", _TITLE, tuple(blocks))
 
 
 def _counts(parts: list[tuple[Guideline, list[Filled]]]) -> Block:
-    head = heads("Guideline", "Items", "Answered", "In part", "Not answered", "Made for")
+    head = heads("Guideline", "Items", "Answered", "In part", "Not answered", "Scope")
     body = []
     for guideline, own in parts:
         counts = [sum(r.answered == word for r in own) for word in (YES, PART, NO)]
@@ -126,7 +127,7 @@ def _counts(parts: list[tuple[Guideline, list[Filled]]]) -> Block:
 
 
 def _items(guideline: Guideline, rows: list[Filled], sections: Mapping[str, str]) -> tuple[Block, ...]:
-    head = heads("Item", "Asks for", "Answer", "Where", "What is there")
+    head = heads("Item", "Content", "Answered", "Where", "Answer in this report")
     body: list[tuple[Cell, ...]] = []
     last = ""
     for r in rows:
@@ -134,7 +135,7 @@ def _items(guideline: Guideline, rows: list[Filled], sections: Mapping[str, str]
         if part != last:
             body.append(group(part, len(head)))
             last = part
-        left = f"Left: {r.left}." if r.left else ""
+        left = f"Not answered: {r.left}." if r.left else ""
         where = Cell(sections.get(r.where, r.where), link=r.where if r.where in sections else "")
         words = (
             Cell(r.item.number, kind="item"),
@@ -143,5 +144,5 @@ def _items(guideline: Guideline, rows: list[Filled], sections: Mapping[str, str]
         )
         body.append((*words, where, Cell(r.text, kind="small", note=left)))
     caption = f"{guideline.name} {guideline.year}: {len(rows)} items."
-    source = Text(f"{guideline.text} doi:{guideline.doi}. {guideline.scope}", kind="small")
+    source = Paragraph(f"{guideline.text} doi:{guideline.doi}. {guideline.scope}", kind="small")
     return source, table(caption, (head,), body, compact=True)

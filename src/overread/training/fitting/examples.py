@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from overread import findings as vocabulary
 from overread.errors import InputError, did_you_mean
 from overread.images.store.pixel_store import Store
 from overread.training.training_config import TrainingConfig
@@ -123,7 +122,7 @@ def outputs_of(
     Raises InputError where nothing is left to learn.
     """
     stated = set(labels["finding"].cast(pl.String).unique().to_list())
-    asked = config.findings or tuple(f for f in vocabulary.names() if f in stated)
+    asked = config.findings or tuple(f for f in config.vocabulary.names() if f in stated)
     truth = truth_of(images, labels, asked, policy=config.policy)
     present, absent = (truth == 1).sum(0), (truth == 0).sum(0)
     reasons = {}

@@ -10,6 +10,7 @@ import polars as pl
 from overread import runs, tables, threads
 from overread.cohort import open_cohort
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 from overread.images.store.pixel_store import Store
 from overread.training.networks.model_folder import Model, open_model
 from overread.training.scoring.prediction_run import (
@@ -66,7 +67,8 @@ def score_cohort(
     Raises
     ------
     InputError
-        pixels of another recipe, a patient who was in training (splits other than train), nothing selected, outputs
+        pixels of another recipe, outputs that the cohort's vocabulary lacks or defines otherwise, a patient who was
+        in training (splits other than train), nothing selected, outputs
         that are not finite; whatever was in ``out`` before stays
 
     Assumptions: float32 without TF32 unless model.json asks for "prediction_precision": "bf16-mixed"; equal to the
@@ -78,6 +80,7 @@ def score_cohort(
     store = cohort.store()
     check_recipe(model, store, where=cohort_folder)
     check_patients(model, images)
+    check_vocabulary(model, cohort.vocabulary, where=cohort_folder)
     config = {
         "model": model.name,
         "splits": list(splits),
@@ -169,4 +172,18 @@ def check_patients(model: Model, images: pl.DataFrame) -> None:
             f"{len(shared):,} of {len(tested):,} patients in its train_patients.txt",
             examples=shared,
             do="Its performance on them would be too good; split the cohort so that they are not tested.",
+        )
+
+
+def check_vocabulary(model: Model, vocabulary: Vocabulary, *, where: object) -> None:
+    """Refuse a cohort in whose vocabulary an output of the model has another meaning, or none."""
+    others = model.vocabulary.differences(vocabulary, model.outputs)
+    if others:
+        raise InputError(
+            where,
+            f"the outputs of the model '{model.name}' as findings of the cohort's vocabulary '{vocabulary.name}', with "
+            f"the title, code and parents that they have in '{model.vocabulary.name}', which it was trained under",
+            f"{len(others)} that are missing or defined otherwise",
+            examples=others,
+            do="State these findings in [findings.extra] of the cohort as the model's model.json does.",
         )
