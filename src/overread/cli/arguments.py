@@ -108,7 +108,7 @@ def configuration(
         raise InputError(f"--set {twice[0]}", "a value given once", "it is also given by an option of its own")
     for key, value in (changed | chosen).items():
         put_value(values, key, value)
-    return section(kind, values, name, vocabulary=vocabulary(config, cohort))
+    return parse_section(kind, values, name, vocabulary=vocabulary(config, cohort))
 
 
 def vocabulary(config: Path | None, cohort: Path | None = None) -> Vocabulary:

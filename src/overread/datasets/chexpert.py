@@ -18,6 +18,7 @@ from overread.datasets.fields import label_layouts, normalise
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
 from overread.findings import Vocabulary
+from overread.images import file_tree
 from overread.tables import Source
 from overread.tables.records.typed_files import json_value
 

@@ -213,7 +213,7 @@ def _image_files(
         ):
             clear_staging(out, staging)
             _predict_files(run, model, files, staging, config, report)
-    return Predictions(
+    return PredictionResult(
         tables.read(out / "predictions.parquet", "predictions", vocabulary=model.vocabulary),
         _read_list(out / "unreadable.csv", _EMPTY.unreadable),
         _read_list(out / "excluded.csv", _EMPTY.excluded),

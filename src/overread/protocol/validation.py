@@ -153,7 +153,7 @@ def _check_toml(file: Path) -> list[str]:
     for name, values in given.items():
         try:
             if name != "options":
-                section(SECTIONS[name], values, f"{file} [{name}]", vocabulary=vocabulary)
+                parse_section(SECTIONS[name], values, f"{file} [{name}]", vocabulary=vocabulary)
         except InputError as error:
             problems.append(error)
     strange = [k for k in rest if k not in SECTIONS and rest not in given.values()]

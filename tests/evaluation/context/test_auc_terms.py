@@ -60,7 +60,7 @@ def test_areas_of_different_patients_add_their_variances(made):
 def test_pairs_within_strata_are_respected(made):
     m = made()
     images = m.images.with_columns(pairs_within=np.array(["x", "y", "x"]).repeat(80))
-    p = build_scores(join(images, m.labels, m.predictions, EvaluationConfig()))
+    p = build_scores(join_tables(images, m.labels, m.predictions, EvaluationConfig()))
     one = area_of(p, select(p, "acme", "edema", everything(p)))
     y, s = p.truths("edema") == 1, p.scores("acme", "edema")
     reference = roc.stratified_auc(y, s, p.pairs.codes, cluster=p.patient)
