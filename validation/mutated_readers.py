@@ -75,14 +75,14 @@ def _read_table(path: Path) -> list[Callable[[], object]]:
 
 def _read_toml(path: Path) -> list[Callable[[], object]]:
     from overread.cli.arguments import stated
-    from overread.protocol import load, section
+    from overread.protocol import load, parse_section
     from overread.protocol.report_stage import _stated
     from overread.protocol.validation import SECTIONS, check
 
     def configured() -> None:
         for name, kind in SECTIONS.items():
             if name != "options":
-                section(kind, stated(path, name, alone=False), name)
+                parse_section(kind, stated(path, name, alone=False), name)
 
     return [lambda: check(path), lambda: load(path), lambda: _stated(path), configured]
 

@@ -15,10 +15,10 @@ import polars as pl
 
 from overread import evaluation, ledger, runs, tables
 from overread.evaluation import EvaluationConfig
+from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.join import layouts
 from overread.protocol import report_stage
 from overread.protocol.configuration import with_settings
-from overread.protocol.evaluation_text import as_html, as_text
 from overread.protocol.input_tables import (
     account_of_files,
     check_sites,
@@ -31,7 +31,7 @@ from overread.reporting.figures.figure_pool import drawing_pool
 from overread.reporting.report_folder import check_report_folder
 from overread.stats.random_numbers import Random, generator
 from overread.tables.frames import NamedFrame, Table, inputs_of
-from overread.tables.writing.names import below
+from overread.tables.storage.names import below
 
 Progress = Callable[[int, int], None]
 _EVALUATION = 60  # per cent of the time; the rest is the report

@@ -12,6 +12,8 @@ import polars as pl
 from overread import limits, tables
 from overread.errors import InputError
 from overread.stats.sample_size import accuracy_size as sizes
+from overread.stats.sample_size import paired_size, reader_size
+from overread.stats.sample_size.common_result import Needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def _test(e: Expected) -> str:
     return f"with {e.power:.0%} power in a two-sided test at level {1 - e.confidence:.2g}"
 
 
-def _sentence(made: sizes.Needed, e: Expected, aim: str, source: str) -> str:
+def _sentence(made: Needed, e: Expected, aim: str, source: str) -> str:
     cases = f"{made.present:,} cases with the finding and {made.absent:,} without it ({_all(made.total, e)})"
     return f"{cases} {aim} ({source})."
 
@@ -188,8 +190,8 @@ def _least(e: Expected, given: dict[str, Any]) -> _Row:
 
 
 def _two_models(e: Expected, given: dict[str, Any]) -> _Row:
-    pair = sizes.assumed_pair(e.auc, e.auc_other, correlation=e.auc_correlation, ratio=_ratio(e))
-    made = sizes.paired_auc_sample_size(pair, power=e.power, null="delong", **given)
+    pair = paired_size.assumed_pair(e.auc, e.auc_other, correlation=e.auc_correlation, ratio=_ratio(e))
+    made = paired_size.paired_auc_sample_size(pair, power=e.power, null="delong", **given)
     aim = (
         f"tell AUCs of {e.auc:g} and {e.auc_other:g} on the same cases apart {_test(e)} (DeLong), the two estimates "
         f"correlated {e.auc_correlation:g}"
@@ -203,7 +205,7 @@ def _two_models(e: Expected, given: dict[str, Any]) -> _Row:
     return ("two models' AUCs, same cases", assumed, *_cases(made), None, made.method, "", said)
 
 
-def _cases(made: sizes.Needed) -> tuple[int, int, int]:
+def _cases(made: Needed) -> tuple[int, int, int]:
     return made.present, made.absent, made.total
 
 
@@ -236,9 +238,9 @@ def _calls(e: Expected, given: dict[str, Any]) -> _Row:
 
 
 def _reading(e: Expected) -> _Row:
-    guess = sizes.ReaderGuess(between=e.reader_range, within=e.reader_repeat, same_reader=e.reader_correlation)
+    guess = reader_size.ReaderGuess(between=e.reader_range, within=e.reader_repeat, same_reader=e.reader_correlation)
     ratio = (1 - e.present_share) / e.present_share
-    made = sizes.mrmc_plan(
+    made = reader_size.mrmc_plan(
         e.reader_auc,
         e.reader_gain,
         n_readers=e.readers,

@@ -20,9 +20,10 @@ from overread.errors import InputError
 from overread.images import file_tree
 from overread.protocol.evaluation_stage import earlier_heads, open_labels, record_evidence
 from overread.protocol.schema import SIMULATED, Protocol, SourceSpec, load
-from overread.protocol.stage_folder import STAMP, begun_with, clear_left, stage, stamps
+from overread.protocol.stage_folder import begun_with, clear_left, stage, stamps
 from overread.tables import Source
-from overread.tables.writing.names import below
+from overread.tables.storage.made import STAMP
+from overread.tables.storage.names import below
 
 Progress = Callable[[str, int, int], None]
 _LOG = logging.getLogger("overread")
@@ -345,13 +346,13 @@ def _largest_single(study: _Study) -> int:
 
 
 def _predict(study: _Study, name: str) -> None:
-    from overread.training.scoring.cohort_scores import predict
+    from overread.training.scoring.cohort_scores import score_cohort
 
     model, cohort = study.model_folder(name), study.folder("cohort")
     pooled = study.protocol.models[name].role == "pooled" or len(study.protocol.models) == 1
     study.stage(
         study.folder("predictions", name),
-        lambda part: predict(model, cohort, part, heatmaps=pooled, progress=study.told(f"predict {name}")),
+        lambda part: score_cohort(model, cohort, part, heatmaps=pooled, progress=study.told(f"predict {name}")),
         config={"heatmaps": pooled},
         inputs={"model": model / STAMP, "cohort": cohort / STAMP},
     )

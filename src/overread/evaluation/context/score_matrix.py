@@ -62,20 +62,24 @@ class ScoreMatrix:
     def at(self, sites: Sequence[str]) -> Bools:
         """Whether each case is of one of these sites (n_cases,)."""
         wanted = [i for i, s in enumerate(self.site.levels) if s in sites]
-        return np.isin(self.site.codes, wanted)
+        inside: Bools = np.isin(self.site.codes, wanted)
+        return inside
 
     def stated(self, rater: str, finding: str) -> Bools:
         """Whether the truth is stated and the rater has a score (n_cases,)."""
         r, f = self.raters.index(rater), self.findings.index(finding)
-        return ~(np.isnan(self.truth[f]) | np.isnan(self.score[r, f]))
+        stated: Bools = ~(np.isnan(self.truth[f]) | np.isnan(self.score[r, f]))
+        return stated
 
     def scores(self, rater: str, finding: str) -> Floats:
         """The rater's scores of the finding (n_cases,), NaN where there is none."""
-        return self.score[self.raters.index(rater), self.findings.index(finding)]
+        score: Floats = self.score[self.raters.index(rater), self.findings.index(finding)]
+        return score
 
     def truths(self, finding: str) -> Floats:
         """The truth of the finding (n_cases,), NaN where it is not stated."""
-        return self.truth[self.findings.index(finding)]
+        truth: Floats = self.truth[self.findings.index(finding)]
+        return truth
 
     def gives(self, rater: str, finding: str) -> bool:
         """Whether the finding is an output of the rater."""

@@ -30,7 +30,8 @@ class CaseGroups:
     @property
     def cases(self) -> Bools:
         """The cases that have a value in the column."""
-        return np.logical_or.reduce(list(self.levels.values()))
+        cases: Bools = np.logical_or.reduce(list(self.levels.values()))
+        return cases
 
     def place(self, context: AnalysisContext, finding: str = "", level: str = "") -> EstimateKey:
         """Where an estimate of one level belongs."""

@@ -17,7 +17,7 @@ from overread.evaluation.subgroups.group_gaps import ALL, Measure, adjusted, gap
 from overread.evaluation.subgroups.group_rates import rate_rows, underdiagnosis, underdiagnosis_rows
 
 
-def subgroups(context: AnalysisContext) -> list[Row]:
+def subgroup_rows(context: AnalysisContext) -> list[Row]:
     """AUC, frozen rates and under-diagnosis in every group; the gaps between groups, with Holm-adjusted p."""
     rows: list[Row] = []
     for rater in advancing(context.raters):

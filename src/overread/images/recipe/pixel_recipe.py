@@ -85,7 +85,7 @@ class Recipe:
         return f"{self.size} x {self.size} pixels of {_FITS[self.fit]}; grey values: {_WINDOWS[self.window]}"
 
 
-def render(picture: ImageFile, recipe: Recipe) -> NDArray[np.uint8]:
+def apply_recipe(picture: ImageFile, recipe: Recipe) -> NDArray[np.uint8]:
     """Render an image by a recipe.
 
     Parameters
@@ -207,7 +207,8 @@ def _spread(greys: NDArray[Any], low: float, high: float) -> NDArray[np.uint8] |
     """Map grey values from `low` to `high` to 0 to 255; integers are rounded."""
     scale = 255.0 / (high - low)
     if greys.dtype == np.float32:
-        return np.clip((greys - np.float32(low)) * np.float32(scale), 0, 255)
+        spread: NDArray[np.float32] = np.clip((greys - np.float32(low)) * np.float32(scale), 0, 255)
+        return spread
     return np.rint(np.clip((greys - low) * scale, 0, 255)).astype(np.uint8)
 
 
