@@ -32,11 +32,11 @@ _AS_TEXT = r"""^'(\d+)$|^="([^"]*)"$"""
 _ENDS = r"^[\s\u{200C}\u{200D}\u{2800}]+|[\s\u{200C}\u{200D}\u{2800}]+$"
 
 
-KIND = "identifies"  # in the metadata of a column of a schema: what its values identify, a `Kind`
+KIND = "identifies"  # in the metadata of a column of a schema: what its values identify, a `IdentifierKind`
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class IdentifierKind:
     """What the values of a column identify.
 
     Attributes
@@ -51,10 +51,10 @@ class Kind:
     strict: bool = True
 
 
-IDENTIFIER = Kind((*NOT_A_VALUE, *NO_IDENTIFIER), "never", strict=False)  # of an image, a case, a patient
-NAME = Kind((*NOT_A_VALUE, *NO_IDENTIFIER), "whole")  # of a site, a reader, a model
-WORD = Kind()  # an arm, a label source, a stratum
-TERM = Kind((), strict=False)  # a finding: the vocabulary decides which there are
+IDENTIFIER = IdentifierKind((*NOT_A_VALUE, *NO_IDENTIFIER), "never", strict=False)  # of an image, a case, a patient
+NAME = IdentifierKind((*NOT_A_VALUE, *NO_IDENTIFIER), "whole")  # of a site, a reader, a model
+WORD = IdentifierKind()  # an arm, a label source, a stratum
+TERM = IdentifierKind((), strict=False)  # a finding: the vocabulary decides which there are
 
 
 def canonical(values: pl.Series) -> pl.Series:
@@ -101,7 +101,7 @@ def _converted(values: pl.Series) -> pl.Series:
     return _converted(plain.zip_with(~marked, plain.str.replace(_AS_TEXT, "${1}${2}")))  # ="'12" and =" 12 "
 
 
-def is_missing(values: pl.Series, kind: Kind = IDENTIFIER) -> pl.Series:
+def is_missing(values: pl.Series, kind: IdentifierKind = IDENTIFIER) -> pl.Series:
     """Whether each value is null or one of the words that stand for a missing value, in any letter case.
 
     Parameters

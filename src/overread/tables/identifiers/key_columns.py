@@ -17,7 +17,7 @@ from overread.tables.identifiers.identity import (
     IDENTIFIER,
     KIND,
     NAME,
-    Kind,
+    IdentifierKind,
     canonical,
     folded,
     is_missing,
@@ -144,7 +144,7 @@ def _changes(table: str, given: pl.Series, text: pl.Series, values: pl.Series) -
 
 def _without_missing(
     values: pl.Series,
-    kind: Kind,
+    kind: IdentifierKind,
     nullable: bool,
     table: str,
     where: object,
@@ -246,7 +246,7 @@ def look_alike_notes(table: str, values: pl.Series) -> list[Note]:
     return [Note(table, values.name, what, len(groups), tuple(_pairs(groups)), changed=False)]
 
 
-def _confusable(table: str, values: pl.Series, kind: Kind) -> list[Note]:
+def _confusable(table: str, values: pl.Series, kind: IdentifierKind) -> list[Note]:
     """The note on values that look the same and are written in different characters."""
     groups = confusable(values, within_ascii=kind.strict)
     if not groups:
