@@ -279,7 +279,7 @@ def _problem(rule: str, count: int, rows: pl.DataFrame, rules: type[dy.Schema], 
         return InputError(
             place,
             f"one row per {', '.join(keys)}",
-            f"{count:,} rows whose key stands more than once",
+            f"{count:,} rows with a repeated key",
             examples=examples,
             do=repeats_advice(rows.select(rules.column_names()), keys),
         )

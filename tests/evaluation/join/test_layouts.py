@@ -114,7 +114,7 @@ def test_two_columns_of_one_finding_are_refused(tmp_path):
 def test_the_same_image_twice_is_refused(tmp_path):
     path = write(tmp_path / "acme.csv", "Image Index,Edema\n1.png,0.5\n1.png,0.4\n")
     with pytest.raises(
-        InputError, match=r"one row per Image Index; found 2 rows whose key stands more than once \(1.png"
+        InputError, match=r"one row per Image Index; found 2 rows with a repeated key \(1.png"
     ):
         layouts.predictions(path)
 
@@ -252,7 +252,7 @@ def test_spellings_are_those_of_the_owner(tmp_path):
     assert layouts.images(path, spellings=spellings).frame["sex"].to_list() == ["M", "F"]
     made = layouts.labels(path, spellings=spellings).frame
     assert made.select("finding", "state").rows() == [("pleural_effusion", "present"), ("pleural_effusion", "absent")]
-    with pytest.raises(InputError, match="a column 'vew', which spellings name"):
+    with pytest.raises(InputError, match="a column 'vew', which spellings refer to"):
         layouts.images(path, spellings={"vew": {"x": "PA"}})
 
 
