@@ -1,4 +1,4 @@
-"""The configuration of a stage from what a person states: a section of a protocol or of a TOML file."""
+"""Configuration of a stage from a section of a protocol or of another TOML file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,28 @@ from overread.tables.records.typed_files import checked_values
 
 
 def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:
-    """A stage's configuration from what a section of a protocol states.
+    """Return the configuration of a stage from a section of a protocol.
 
-    `derived` holds values that follow from the rest of the protocol: a section must not state them too.
-    Raises InputError that says every key that is unknown, of the wrong kind, or stated twice.
+    Parameters
+    ----------
+    kind : type
+        The class of the configuration.
+    stated : mapping
+        The keys and values of the section.
+    where : str
+        The place named in messages.
+    derived : mapping, optional
+        Values that follow from the rest of the protocol; the section must not contain them.
+
+    Returns
+    -------
+    object
+        A validated instance of `kind`.
+
+    Raises
+    ------
+    InputError
+        All keys that are unknown, of the wrong type, or given twice, in one error.
     """
     if not isinstance(stated, Mapping):
         raise InputError(where, "a section of keys and values", f"{stated!r:.80}")
@@ -26,7 +44,7 @@ def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mappin
     problems = []
     for key in stated:
         if key in derived:
-            problems.append(InputError(where, f"'{key}' to follow from the rest of the protocol", "it stated here"))
+            problems.append(InputError(where, f"'{key}' to follow from the rest of the protocol", "it given here"))
         elif key not in known:
             problems.append(_unknown(where, key, known - set(derived)))
     if problems:
@@ -40,7 +58,7 @@ def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mappin
 
 
 def put_value(stated: dict[str, Any], dotted: str, value: Any) -> None:
-    """Put a value in the place of a dotted key, in sections that are made where they are missing."""
+    """Set the value of a dotted key; missing sections are created."""
     *sections, last = dotted.split(".")
     if not all((*sections, last)):
         raise InputError("--set", "a key such as training.epochs", f"'{dotted}'")
@@ -52,7 +70,7 @@ def put_value(stated: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
-    """A configuration with fields that were given by keyword, checked as those of a file are.
+    """Replace fields of a configuration by keyword arguments, validated like those of a file.
 
     >>> from overread.cohort import CohortConfig
     >>> with_settings(CohortConfig(), {"seed": 3}, "build").seed
@@ -65,10 +83,10 @@ def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
 
 
 def strictly(kind: Any, stated: Mapping[str, Any]) -> Any:
-    """The value of a kind that is stated; nothing is converted but lists to tuples and whole numbers to others.
+    """Validate values without conversion, except of lists to tuples and of integers to floats.
 
-    TOML knows whole numbers, others, texts and Booleans apart: `true` is not 1, and "5" is a text. Dates become the
-    texts that they are written as.
+    TOML distinguishes integers, floats, strings and Booleans: `true` is not 1, and "5" is a string. Dates become
+    strings.
     """
     return TypeAdapter(kind).validate_json(json.dumps(stated, default=str), strict=True)
 
@@ -79,7 +97,7 @@ def problem(
     where: str,
     known_keys: Callable[[tuple[str, ...]], Collection[str]] = lambda place: (),
 ) -> InputError:
-    """A validation error of pydantic as the user reads it; `known_keys` are those of a section, by its place."""
+    """Convert a validation error of pydantic to an InputError; `known_keys` returns the keys of a section."""
     *place, key = [str(p) for p in error["loc"]] or [""]
     spot = f"{where} [{'.'.join(place)}]" if place else where
     if error["type"] == "extra_forbidden":

@@ -50,7 +50,7 @@ def test_a_strange_sex_is_refused_with_the_value(tmp_path):
 
 def test_images_without_patients_are_refused(tmp_path):
     path = write(tmp_path / "t.csv", "Image Index,Effusion\n1.png,1\n")
-    with pytest.raises(InputError, match="which images are of one patient"):
+    with pytest.raises(InputError, match="which images are of the same patient"):
         layouts.images(path)
 
 
@@ -211,7 +211,7 @@ def test_scores_beside_labels_are_not_taken_for_labels(tmp_path):
 
 def test_two_columns_of_one_meaning_are_refused_unless_one_has_its_name(tmp_path):
     path = write(tmp_path / "acme.csv", "Study,Accession Number,Edema\n1,2,0.5\n")
-    with pytest.raises(InputError, match=r"of the meaning 'case_id'; found 2 \('Study', 'Accession Number'\)"):
+    with pytest.raises(InputError, match=r"with the meaning 'case_id'; found 2 \('Study', 'Accession Number'\)"):
         layouts.predictions(path)
     path = write(tmp_path / "acme.csv", "Study,case_id,Edema\n1,2,0.5\n")
     assert layouts.predictions(path).frame["case_id"].to_list() == ["2"]

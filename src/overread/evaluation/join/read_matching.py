@@ -133,11 +133,11 @@ def _of_cases(
     unknown = reads.join(images.select("case_id"), on="case_id", how="anti")
     own_reads = reads.join(cases.select("case_id"), on="case_id", how="semi")
     if own_reads.is_empty():
-        found = f"{unknown['case_id'].n_unique():,} cases that it lacks"
+        found = f"{unknown['case_id'].n_unique():,} cases that are not in it"
         if unknown.height < reads.height:
             found += f" and {(reads.height - unknown.height):,} answers on cases of another split"
         hint = tables.spelling_hint(unknown["case_id"], images["case_id"])
-        do = f"{hint} Check that both files name the cases alike.".strip()
+        do = f"{hint} Check that both files use the same names of cases.".strip()
         if unknown["case_id"].is_in(images["image_id"].to_list()).any():
             do = "These are images, and a case of this table has another name: give the case of each read (case_id)."
         raise InputError(
