@@ -19,7 +19,7 @@ from scipy.special import expit, ndtri
 
 from overread.stats import calibration, rates, roc
 from overread.stats.decision.net_benefits import compare_net_benefit, net_benefit
-from overread.stats.sample_size import accuracy_size
+from overread.stats.sample_size import accuracy_size, paired_size
 
 AT = np.array([0.05, 0.1, 0.3, 0.8])  # at the last about one case in a hundred is treated
 SPREAD = ", present scores {} times as spread"
@@ -119,7 +119,7 @@ def correlated(aucs: tuple[float, float], correlation: float, spread: float) -> 
     noise, low, high = rng.normal(size=(2, y.size)), 0.0, 0.999
     for _ in range(20):
         rho = (low + high) / 2
-        pair = accuracy_size.pilot_pair(y, *scores(y, aucs, rho, noise, spread))
+        pair = paired_size.pilot_pair(y, *scores(y, aucs, rho, noise, spread))
         c = pair.present + pair.absent
         low, high = (rho, high) if c[0, 1] / sqrt(c[0, 0] * c[1, 1]) < correlation else (low, rho)
     return (low + high) / 2
@@ -149,10 +149,10 @@ def two_aucs(studies: int) -> None:
     for a, b, correlation, ratio, spread in (*even, (0.85, 0.80, 0.5, 9, 2.5)):
         rho, many = correlated((a, b), correlation, spread), np.arange(40_000) < 20_000
         noise = np.random.default_rng(11).normal(size=(2, many.size))
-        assumed = accuracy_size.assumed_pair(a, b, correlation=correlation, ratio=ratio)
-        pilot = replace(accuracy_size.pilot_pair(many, *scores(many, (a, b), rho, noise, spread)), aucs=(a, b))
+        assumed = paired_size.assumed_pair(a, b, correlation=correlation, ratio=ratio)
+        pilot = replace(paired_size.pilot_pair(many, *scores(many, (a, b), rho, noise, spread)), aucs=(a, b))
         for pair, words in ((assumed, "assumed"), (pilot, "pilot")):
-            plan = accuracy_size.paired_auc_sample_size(pair, ratio=ratio, null="delong")
+            plan = paired_size.paired_auc_sample_size(pair, ratio=ratio, null="delong")
             y, rng, found = np.arange(plan.total) < plan.present, np.random.default_rng(int(1000 * a)), 0
             for _ in range(studies):
                 found += roc.compare_aucs(y, *scores(y, (a, b), rho, rng.normal(size=(2, y.size)), spread)).p < 0.05

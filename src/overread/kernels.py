@@ -26,16 +26,18 @@ def njit(**options: Any) -> Callable[[Function], Function]:
 
     def compiled(function: Function) -> Function:
         try:
-            kernel = numba.njit(cache=True, **options)(function)
+            cached: Any = numba.njit(cache=True, **options)(function)
         except RuntimeError:  # no folder that can be written
-            return numba.njit(**options)(function)
-        save = kernel._cache.save_overload
+            uncached: Function = numba.njit(**options)(function)
+            return uncached
+        save = cached._cache.save_overload
 
         def save_if_possible(signature: Any, data: Any) -> None:
             with suppress(OSError):
                 save(signature, data)
 
-        kernel._cache.save_overload = save_if_possible
+        cached._cache.save_overload = save_if_possible
+        kernel: Function = cached
         return kernel
 
     return compiled

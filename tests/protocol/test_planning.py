@@ -14,7 +14,7 @@ import pytest
 from overread.errors import InputError
 from overread.protocol import Expected, plan
 from overread.stats import rates
-from overread.stats.sample_size import accuracy_size
+from overread.stats.sample_size import accuracy_size, paired_size, reader_size
 
 
 def test_each_row_is_what_the_statistic_says():
@@ -25,16 +25,16 @@ def test_each_row_is_what_the_statistic_says():
     assert rows["AUC: width of its interval"]["present"] == width.present
     least = accuracy_size.auc_sample_size(0.9, null=0.75, ratio=4, power=0.8, design_effect=effect)
     assert rows["AUC against the least acceptable"]["cases"] == least.total
-    pair = accuracy_size.assumed_pair(0.9, 0.8, correlation=0.5, ratio=4)
-    two = accuracy_size.paired_auc_sample_size(pair, null="delong", design_effect=effect)
+    pair = paired_size.assumed_pair(0.9, 0.8, correlation=0.5, ratio=4)
+    two = paired_size.paired_auc_sample_size(pair, null="delong", design_effect=effect)
     assert rows["two models' AUCs, same cases"]["absent"] == two.absent
     rate = accuracy_size.rate_sample_size(0.85, half_width=0.05, share=0.2, interval="wilson", design_effect=effect)
     assert rows["sensitivity: precision"]["present"] == rate.cases
     assert rows["sensitivity: precision"]["cases"] == rate.total
     calls = accuracy_size.mcnemar_sample_size(0.12, 0.05, share=0.2, design_effect=effect)
     assert rows["two raters' sensitivity, same cases"]["present"] == calls.cases
-    guess = accuracy_size.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
-    study = accuracy_size.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess)
+    guess = reader_size.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
+    study = reader_size.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess)
     assert rows["readers in two arms"]["cases"] == study.n_cases
 
 
@@ -143,6 +143,6 @@ def test_what_the_page_takes_from_a_pilot_is_what_a_plan_asks_for():
     clustered = rates.clustered_proportion(right, cluster=cluster)
     simple = clustered.value * (1 - clustered.value) / cluster.size
     assert (clustered.se**2 / simple - 1) / 2 == pytest.approx(0.4, abs=0.02)
-    guess = accuracy_size.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
-    parts = accuracy_size.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess).components
+    guess = reader_size.ReaderGuess(between=0.06, within=0.02, same_reader=0.47)
+    parts = reader_size.mrmc_plan(0.8, 0.06, n_readers=10, guess=guess).components
     assert parts.cov1 / parts.error == pytest.approx(0.47)

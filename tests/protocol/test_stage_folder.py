@@ -140,7 +140,7 @@ def test_links_and_folders_of_the_user_are_neither_written_to_nor_removed(tmp_pa
 @pytest.mark.parametrize("killed_at", range(1, 12))
 def test_a_kill_while_the_result_is_put_in_place_costs_nothing(tmp_path, monkeypatch, killed_at):
     from overread.protocol import stage_folder as module
-    from overread.tables.writing import made
+    from overread.tables.storage import made
 
     stage(tmp_path / "s", counted([], text="old"), config={"a": 1})
     steps = [0]

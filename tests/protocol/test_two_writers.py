@@ -22,7 +22,7 @@ from overread.evaluation import EvaluationConfig
 from overread.images.deidentification import deidentify, new_key
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.protocol import evaluate, report, run
-from overread.tables.writing.locks import LOCK
+from overread.tables.storage.locks import LOCK
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,8 @@ import pytest
 from overread import integrity, ledger, runs, tables
 from overread.errors import InputError
 from overread.protocol import evaluate, refuse_altered, report, verify
-from overread.protocol.stage_folder import STAMP, stage
+from overread.protocol.stage_folder import stage
+from overread.tables.storage.made import STAMP
 
 ACCESS = {"analysis": "evaluate", "models": ["m"], "cases": 3, "labels_hash": "a" * 64, "protocol_hash": ""}
 

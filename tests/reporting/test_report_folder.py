@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from overread import reporting
 from overread.errors import InputError
 from overread.reporting.report_folder import check_report_folder, replacing_report
-from overread.tables.writing import made as own
+from overread.tables.storage import made as own
 
 
 @pytest.fixture(scope="module")

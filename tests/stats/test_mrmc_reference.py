@@ -13,6 +13,7 @@ from scipy.special import fdtr, fdtrc
 
 from overread.stats.quantiles import critical, upper
 from overread.stats.reader_studies import mrmc
+from overread.stats.reader_studies.covariance import rater_covariance
 from overread.stats.reader_studies.u_statistics import degrees_of_freedom
 from overread.stats.reader_studies.unbalanced import rounded
 
@@ -228,12 +229,9 @@ def test_dorfman_berbaum_metz_is_the_same_analysis(name, shared):
     y, scores, arms, readers = loaded(case, shared)
     want, tol = case["expected"]["DBM_jackknife"], case["tolerance"]
     i, j, k = len(arms), len(readers), y.size
-    whole = mrmc.rater_covariance(y, scores.reshape(i * j, k)).values
+    whole = rater_covariance(y, scores.reshape(i * j, k)).values
     left = np.stack(
-        [
-            mrmc.rater_covariance(np.delete(y, c), np.delete(scores.reshape(i * j, k), c, axis=1)).values
-            for c in range(k)
-        ]
+        [rater_covariance(np.delete(y, c), np.delete(scores.reshape(i * j, k), c, axis=1)).values for c in range(k)]
     )
     pseudo = (k * whole - (k - 1) * left).T.reshape(i, j, k)
     mean = {
@@ -393,7 +391,7 @@ def test_covariance_of_readers_with_missing_reads_as_in_mrmcaov(name, shared):
     want = case["expected"]["MRMCaov_unbiased_cov"]
     assert set(case["expected"]) == {"iMRMC", "MRMCaov_unbiased_cov"}
     assert want["labels"] == [f"{arm}.{reader}" for arm in arms for reader in readers]
-    got = mrmc.rater_covariance(y, scores.reshape(-1, y.size), method="unbiased")
+    got = rater_covariance(y, scores.reshape(-1, y.size), method="unbiased")
     close(got.covariance, want["cov"], case["tolerance"])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from overread import tables
 from overread.errors import InputError
-from overread.tables.writing import files
+from overread.tables.storage import files
 
 LABELS = {"case_id": ["00000001"], "finding": ["edema"], "source": ["report"], "state": ["present"]}
 IMAGES = {"image_id": ["i1", "i2"], "patient_id": ["0007", "0007"], "site": ["a", "a"]}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from overread import runs, tables
 from overread.errors import InputError, WriteError
-from overread.tables.writing.names import below
+from overread.tables.storage.names import below
 
 COMMAND, BUILDING, FINISHED = "cohort", ".building", ".finished"
 PIXELS, RUN = "pixels", "run.json"

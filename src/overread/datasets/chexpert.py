@@ -17,6 +17,7 @@ from overread import limits, regular, tables
 from overread.datasets.fields import label_layouts, normalise
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.images import file_tree
 from overread.tables import Source
 from overread.tables.records.typed_files import json_value
 
@@ -135,7 +136,7 @@ def _one_copy(found: list[tuple[str, Path, pl.DataFrame]], root: Path) -> None:
 
 def _places(root: Path) -> list[Path]:
     """The root and the folders in it in which parts of the set may lie."""
-    root = source_tables.tree.folder(root)
+    root = file_tree.folder(root)
     return [root, *sorted(p for p in root.glob("CheXpert*") if p.is_dir())]
 
 

@@ -31,7 +31,7 @@ from overread.reporting.figures.figure_pool import drawing_pool
 from overread.reporting.report_folder import check_report_folder
 from overread.stats.random_numbers import Random, generator
 from overread.tables.frames import NamedFrame, Table, inputs_of
-from overread.tables.writing.names import below
+from overread.tables.storage.names import below
 
 Progress = Callable[[int, int], None]
 _EVALUATION = 60  # per cent of the time; the rest is the report

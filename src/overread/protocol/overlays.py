@@ -11,7 +11,7 @@ import polars as pl
 
 from overread import tables
 from overread.images.store.pixel_store import Store
-from overread.tables.writing.names import below, file_names
+from overread.tables.storage.names import below, file_names
 
 SIDE = 480  # pixels of an overlay
 

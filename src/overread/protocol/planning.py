@@ -12,6 +12,8 @@ import polars as pl
 from overread import limits, tables
 from overread.errors import InputError
 from overread.stats.sample_size import accuracy_size as sizes
+from overread.stats.sample_size import paired_size, reader_size
+from overread.stats.sample_size.common_result import Needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +242,7 @@ def _test(e: Expected) -> str:
     return f"with {e.power:.0%} power in a two-sided test at level {1 - e.confidence:.2g}"
 
 
-def _sentence(size: sizes.Needed, e: Expected, aim: str, source: str) -> str:
+def _sentence(size: Needed, e: Expected, aim: str, source: str) -> str:
     cases = f"{size.present:,} cases with the finding and {size.absent:,} without it ({_all(size.total, e)})"
     return f"{cases} {aim} ({source})."
 
@@ -265,8 +267,8 @@ def _least(e: Expected, options: dict[str, Any]) -> _Row:
 
 
 def _two_models(e: Expected, options: dict[str, Any]) -> _Row:
-    pair = sizes.assumed_pair(e.auc, e.auc_other, correlation=e.auc_correlation, ratio=_ratio(e))
-    size = sizes.paired_auc_sample_size(pair, power=e.power, null="delong", **options)
+    pair = paired_size.assumed_pair(e.auc, e.auc_other, correlation=e.auc_correlation, ratio=_ratio(e))
+    size = paired_size.paired_auc_sample_size(pair, power=e.power, null="delong", **options)
     aim = (
         f"tell AUCs of {e.auc:g} and {e.auc_other:g} on the same cases apart {_test(e)} (DeLong), the two estimates "
         f"correlated {e.auc_correlation:g}"
@@ -280,7 +282,7 @@ def _two_models(e: Expected, options: dict[str, Any]) -> _Row:
     return ("two models' AUCs, same cases", assumed, *_cases(size), None, size.method, "", sentence)
 
 
-def _cases(size: sizes.Needed) -> tuple[int, int, int]:
+def _cases(size: Needed) -> tuple[int, int, int]:
     return size.present, size.absent, size.total
 
 
@@ -313,9 +315,9 @@ def _calls(e: Expected, options: dict[str, Any]) -> _Row:
 
 
 def _reading(e: Expected) -> _Row:
-    guess = sizes.ReaderGuess(between=e.reader_range, within=e.reader_repeat, same_reader=e.reader_correlation)
+    guess = reader_size.ReaderGuess(between=e.reader_range, within=e.reader_repeat, same_reader=e.reader_correlation)
     ratio = (1 - e.present_share) / e.present_share
-    needed = sizes.mrmc_plan(
+    needed = reader_size.mrmc_plan(
         e.reader_auc,
         e.reader_gain,
         n_readers=e.readers,
@@ -341,8 +343,8 @@ def _reading(e: Expected) -> _Row:
     sentence = (
         f"{e.readers} readers who each read {int(needed.n_present):,} cases with the finding and "
         f"{int(needed.n_absent):,} without it, one of each patient, in both arms show a gain in AUC of "
-        f"{e.reader_gain:g} from {e.reader_auc:g} {_test(e)} (Obuchowski-Rockette, readers and cases random), the best and the worst reader "
-        f"differing by {e.reader_range:g}, a reader's two readings by {e.reader_repeat:g}, a reader's arms correlated "
+        f"{e.reader_gain:g} from {e.reader_auc:g} {_test(e)} (Obuchowski-Rockette, readers and cases "
+        f"random), the best and the worst reader differing by {e.reader_range:g}, a reader's two readings by {e.reader_repeat:g}, a reader's arms correlated "
         f"{e.reader_correlation:g} (Zhou, Obuchowski & McClish 2011, doi:10.1002/9780470906514)."
     )
     cases = (int(needed.n_present), int(needed.n_absent), int(needed.n_cases))

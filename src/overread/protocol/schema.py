@@ -16,7 +16,7 @@ from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.protocol.configuration import problem, put_value, section, strictly
 from overread.simulation import hospital_options as simulated
 from overread.tables.records.typed_files import checked_values, read_toml
-from overread.tables.writing.names import check_names
+from overread.tables.storage.names import check_names
 from overread.training.training_config import TrainingConfig
 
 SEEDS_TO_CLAIM = 3

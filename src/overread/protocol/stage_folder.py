@@ -12,9 +12,9 @@ from overread.errors import InputError
 from overread.tables import make_folder, move, write_json
 from overread.tables.records.kinds import Stamp
 from overread.tables.records.typed_files import read_json
-from overread.tables.writing import made
-from overread.tables.writing.files import clear_temporary
-from overread.tables.writing.made import STAMP
+from overread.tables.storage import made
+from overread.tables.storage.files import clear_temporary
+from overread.tables.storage.made import STAMP
 
 _PART, _OLD = ".part", ".old"
 

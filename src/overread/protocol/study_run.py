@@ -20,9 +20,10 @@ from overread.errors import InputError
 from overread.images import file_tree
 from overread.protocol.evaluation_stage import earlier_heads, open_labels, record_evidence
 from overread.protocol.schema import SIMULATED, Protocol, SourceSpec, load
-from overread.protocol.stage_folder import STAMP, begun_with, clear_left, stage, stamps
+from overread.protocol.stage_folder import begun_with, clear_left, stage, stamps
 from overread.tables import Source
-from overread.tables.writing.names import below
+from overread.tables.storage.made import STAMP
+from overread.tables.storage.names import below
 
 Progress = Callable[[str, int, int], None]
 _LOG = logging.getLogger("overread")

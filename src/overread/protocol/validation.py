@@ -16,8 +16,9 @@ from overread.evaluation.join import layouts
 from overread.evaluation.join.column_names import finding_of, finding_words, renamed
 from overread.evaluation.join.label_states import spelt, state
 from overread.images.deidentification import Deidentification
+from overread.protocol.configuration import section
 from overread.protocol.input_tables import check_sites
-from overread.protocol.schema import load, section
+from overread.protocol.schema import load
 from overread.tables.records.typed_files import read_toml
 from overread.training.training_config import TrainingConfig
 

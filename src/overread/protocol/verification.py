@@ -11,9 +11,9 @@ from typing import Any
 from overread import integrity, ledger, runs
 from overread.errors import InputError
 from overread.integrity import ADDITIONAL, CHANGED, MISSING, Difference
-from overread.protocol.stage_folder import STAMP, stamp_differences
-from overread.tables.writing.locks import LOCK
-from overread.tables.writing.made import MADE
+from overread.protocol.stage_folder import stamp_differences
+from overread.tables.storage.locks import LOCK
+from overread.tables.storage.made import MADE, STAMP
 
 RECORD, LEDGER, MODEL = "run.json", "ledger.jsonl", "model.json"
 # Files that a command keeps for itself; nothing is read from them but whose folder it is.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from overread import tables
 from overread.errors import InputError
-from overread.tables.writing import made
-from overread.tables.writing.names import below
+from overread.tables.storage import made
+from overread.tables.storage.names import below
 
 PAGE = "report.html"
 BESIDE = ("estimates.parquet", "estimates.csv", "estimates.json", "tables.docx")

@@ -136,4 +136,5 @@ def develop(log_signal: Array, inside: Array, device: Device, *, pitch: float) -
     t = np.clip((picture - dark) / max(bright - dark, 1e-3), -0.5, 1.5)
     curve = 1.0 / (1.0 + np.exp(-device.slope * (t - 0.5)))
     ends = 1.0 / (1.0 + np.exp(device.slope * np.array([0.64, -0.62])))
-    return np.clip((curve - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0) ** device.gamma
+    grey: Array = np.clip((curve - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0) ** device.gamma
+    return grey

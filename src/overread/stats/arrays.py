@@ -55,7 +55,8 @@ def _yes_or_no(answers: ArrayLike, n_cases: int | None, *, where: str, do: str) 
     if wrong.size:
         shown = [f"case {i}: {values[i]}" for i in wrong[:6]]
         raise InputError(where, "true/false or 1/0", f"{wrong.size} other values", examples=shown, do=do)
-    return value == 1
+    yes: Bools = value == 1
+    return yes
 
 
 def score_array(score: ArrayLike, shape: tuple[int, ...], *, where: str, name: str = "score") -> Floats:

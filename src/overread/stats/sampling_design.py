@@ -86,14 +86,16 @@ class Sampling:
         if n_involved < 2 or self.note:
             return np.full(len(totals), nan)
         deviation, scale = self._deviation(totals)
-        return self._small(n_involved) * np.einsum("kp,kp->k", deviation * scale, deviation)
+        variances: Floats = self._small(n_involved) * np.einsum("kp,kp->k", deviation * scale, deviation)
+        return variances
 
     def covariance(self, totals: Floats, n_involved: int) -> Floats:
         """Covariance matrix (k, k) of k estimates from their influence values summed by patient (k, n_patients)."""
         if n_involved < 2 or self.note:
             return np.full((len(totals), len(totals)), nan)
         deviation, scale = self._deviation(totals)
-        return self._small(n_involved) * np.einsum("ip,jp->ij", deviation * scale, deviation)
+        covariance: Floats = self._small(n_involved) * np.einsum("ip,jp->ij", deviation * scale, deviation)
+        return covariance
 
     def _deviation(self, totals: Floats) -> tuple[Floats, Floats | float]:
         """Totals minus the mean of their stratum, and n_h / (n_h - 1) of each patient; without strata the mean is 0."""

@@ -222,7 +222,8 @@ def _pairs(value: Floats, joint: Floats) -> tuple[Floats, Floats]:
 
 def _contrasts(joint: Floats) -> Floats:
     """Covariance of every group minus the first, (k - 1, k - 1)."""
-    return joint[1:, 1:] - joint[1:, :1] - joint[:1, 1:] + joint[0, 0]
+    covariance: Floats = joint[1:, 1:] - joint[1:, :1] - joint[:1, 1:] + joint[0, 0]
+    return covariance
 
 
 def _axes(joint: Floats) -> Floats:

@@ -18,10 +18,10 @@ from overread.errors import InputError, did_you_mean
 from overread.tables.identifiers.identity import KIND
 from overread.tables.identifiers.key_columns import identified, repeats_advice
 from overread.tables.schemas import SCHEMAS
+from overread.tables.storage.files import replacing
 from overread.tables.table_notes import Note
 from overread.tables.text.delimited import load, number_advice
 from overread.tables.text.spreadsheet import marked
-from overread.tables.writing.files import replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +302,13 @@ def _problem(rule: str, count: int, rows: pl.DataFrame, rules: type[dy.Schema], 
 def _kind(column: dy.Column) -> str:
     if isinstance(column, dy.Enum):
         return "one of " + ", ".join(repr(str(c)) for c in column.categories)
-    return {pl.Float64: "a number", pl.Int32: "a whole number", pl.Int64: "a whole number", pl.Date: "a date"}.get(
-        column.dtype, str(column.dtype)
-    )  # type: ignore[call-overload]
+    kinds: dict[Any, str] = {
+        pl.Float64: "a number",
+        pl.Int32: "a whole number",
+        pl.Int64: "a whole number",
+        pl.Date: "a date",
+    }
+    return kinds.get(column.dtype, str(column.dtype))
 
 
 def _limit(column: dy.Column, kind: str) -> str:

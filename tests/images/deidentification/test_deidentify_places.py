@@ -13,7 +13,7 @@ import pytest
 from overread.errors import InputError
 from overread.images import deidentification as package
 from overread.images.deidentification import deidentify, new_key
-from overread.tables.writing import made
+from overread.tables.storage import made
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from overread.errors import InputError
-from overread.stats.calibration.loess import Local, gather
-from overread.stats.calibration.logistic_calibration import smooth_curve
+from overread.stats.calibration.loess import Local, gather, smooth_curve
 
 REFERENCE = Path(__file__).resolve().parents[2] / "reference" / "calibration"
 CASES = [c for c in json.loads((REFERENCE / "expected.json").read_text())["cases"] if c["id"] != "multiclass4"]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from overread.errors import InputError
-from overread.stats.calibration.logistic_calibration import Recalibration, calibration_line, recalibrate
-from overread.stats.calibration.recalibration import isotonic_fit
+from overread.stats.calibration.logistic_calibration import calibration_line
+from overread.stats.calibration.recalibration import Recalibration, isotonic_fit, recalibrate
 
 REFERENCE = Path(__file__).resolve().parents[2] / "reference" / "calibration"
 CASES = [c for c in json.loads((REFERENCE / "expected.json").read_text())["cases"] if c["id"] != "multiclass4"]

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 
 from overread import codes
 from overread.errors import InputError
-from overread.stats.calibration.logistic_calibration import brier, calibration_curve, ece
+from overread.stats.calibration.reliability import brier, calibration_curve, ece
 from overread.stats.rates.proportions import clustered_proportion, wilson
 
 REFERENCE = Path(__file__).resolve().parents[2] / "reference" / "calibration"

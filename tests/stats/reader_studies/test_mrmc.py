@@ -14,6 +14,7 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats import roc
 from overread.stats.reader_studies import mrmc
+from overread.stats.reader_studies.covariance import rater_covariance
 
 COVARIANCES = ("jackknife", "delong", "unbiased", "u-statistic", "u-centred", "v-statistic")
 METRICS = ("auc", "sensitivity", "specificity", "youden")
@@ -124,12 +125,10 @@ def test_jackknife_is_leaving_out_each_patient(study, metric, patients, everyone
     enters = {"sensitivity": y, "specificity": ~y}.get(metric, np.ones(y.size, bool))
     expected = left_out(y, scores, metric, cluster, np.ones(y.size, bool) if everyone else enters)
     method = "jackknife-all" if everyone else "jackknife"
-    got = mrmc.rater_covariance(y, scores, metric=metric, method=method, cluster=cluster if patients else None)
+    got = rater_covariance(y, scores, metric=metric, method=method, cluster=cluster if patients else None)
     np.testing.assert_allclose(got.covariance, expected, atol=1e-12)
-    alone = mrmc.rater_covariance(y, scores, metric=metric, method=method, cluster=np.arange(y.size)).covariance
-    np.testing.assert_allclose(
-        alone, mrmc.rater_covariance(y, scores, metric=metric, method=method).covariance, atol=1e-12
-    )
+    alone = rater_covariance(y, scores, metric=metric, method=method, cluster=np.arange(y.size)).covariance
+    np.testing.assert_allclose(alone, rater_covariance(y, scores, metric=metric, method=method).covariance, atol=1e-12)
 
 
 @settings(max_examples=20, deadline=None)
@@ -138,7 +137,7 @@ def test_delong_covariance_is_that_of_roc(study):
     y, scores = study
     scores, cluster = scores.reshape(-1, y.size), np.arange(y.size) // 2
     for groups in (None, cluster):
-        got = mrmc.rater_covariance(y, scores, method="delong", cluster=groups)
+        got = rater_covariance(y, scores, method="delong", cluster=groups)
         expected = roc.auc_covariance(y, scores, cluster=groups)
         np.testing.assert_allclose(got.covariance, expected.covariance, atol=1e-13)
         np.testing.assert_allclose(got.values, expected.aucs)
@@ -346,7 +345,7 @@ def test_a_model_is_an_arm_whose_readers_do_not_vary_and_is_compared_with_each()
     # One treatment: t of the mean difference with the readers' spread and the covariance that shared cases give them.
     values = np.array([e.value for e in each])
     scores = np.vstack((model, readers))
-    covariance = mrmc.rater_covariance(y, scores).covariance
+    covariance = rater_covariance(y, scores).covariance
     d = covariance[1:, 1:] - covariance[[0], 1:] - covariance[1:, [0]] + covariance[0, 0]
     cov2 = (d.sum() - np.trace(d)) / 30
     variance = (values.var(ddof=1) + 6 * max(cov2, 0)) / 6

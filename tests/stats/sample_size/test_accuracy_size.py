@@ -12,18 +12,20 @@ from hypothesis import strategies as st
 from overread.errors import InputError
 from overread.stats import roc
 from overread.stats.rates.proportions import wilson
-from overread.stats.sample_size import accuracy_size, reader_size
+from overread.stats.sample_size import accuracy_size
 from overread.stats.sample_size.accuracy_size import (
-    assumed_pair,
     auc_sample_size,
     design_effect,
     mcnemar_sample_size,
-    paired_auc_power,
-    paired_auc_sample_size,
-    pilot_pair,
     rate_sample_size,
 )
 from overread.stats.sample_size.common_result import smallest, whole
+from overread.stats.sample_size.paired_size import (
+    assumed_pair,
+    paired_auc_power,
+    paired_auc_sample_size,
+    pilot_pair,
+)
 
 FOLDER = Path(__file__).resolve().parents[2] / "reference"
 CASES = {c["id"]: c for c in json.loads((FOLDER / "sample_size" / "expected.json").read_text())["cases"]}
@@ -53,13 +55,6 @@ def test_no_reference_case_is_left_out():
     want = CASES["proportion_precision_and_mcnemar"]["expected"]
     assert set(want) == {"p", "half_width", "n_pos_wald", "n_total_at_prevalence_0.1", "mcnemar"}
     assert set(want["mcnemar"]) == {"p10", "p01", "alpha_two_sided", "power", "n_pairs_connor", "unrounded"}
-
-
-def test_power_of_a_reader_study_is_found_beside_the_others():
-    """One module for whoever plans: the same objects, not others of the same name."""
-    of_readers = ("MrmcPlan", "MrmcPower", "ReaderGuess", "mrmc_plan", "mrmc_power", "mrmc_sample_size")
-    assert all(getattr(accuracy_size, name) is getattr(reader_size, name) for name in of_readers)
-    assert {*of_readers, "Components"} < set(accuracy_size.__all__)
 
 
 @pytest.mark.parametrize("want", CASES["single_auc"]["expected"], ids=lambda w: f"{w['auc1']}-{w['auc0']}")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from overread import codes
 from overread.errors import InputError
+from overread.stats.sequential.betting import confidence_sequence
 from overread.stats.sequential.interim_estimates import (
     Verification,
-    confidence_sequence,
     sequential_auc,
     sequential_calibration,
     sequential_rate,

@@ -116,7 +116,8 @@ def _pair_weighted(
     )  # (replicates, n_strata)
     total = pairs.sum(axis=1)
     weighted = np.where(pairs > 0, pairs * np.nan_to_num(values), 0.0).sum(axis=1)
-    return np.divide(weighted, total, out=np.full(total.shape, np.nan), where=total > 0)
+    mean: Floats = np.divide(weighted, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return mean
 
 
 def _drawn(drawn: Draws, panel: ScoreMatrix, mask: Bools) -> Floats:

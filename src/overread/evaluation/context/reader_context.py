@@ -20,19 +20,10 @@ from overread.evaluation.context.site_populations import Population
 from overread.evaluation.context.thresholds import FEWEST, Frozen, Threshold, from_half, from_model, from_tune
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.matching import Join
-from overread.evaluation.join.read_matching import FEW_READS, READERS, ReadJoin
+from overread.evaluation.join.read_matching import ReadJoin
 from overread.evaluation.join.reference_standards import DERIVED, OTHERS
 from overread.stats.reader_studies.product_bootstrap import PooledReads, ProductDraws, pool, product_draws
 
-__all__ = [
-    "FAVOURED",
-    "FEW_READS",
-    "READERS",
-    "ReadSelection",
-    "ReaderContext",
-    "ReaderThresholds",
-    "build_reader_context",
-]
 FAVOURED = codes.note("reference_from_readers")
 
 

@@ -63,20 +63,24 @@ class ScoreMatrix:
     def at(self, sites: Sequence[str]) -> Bools:
         """Return whether each case is from one of these sites (n_cases,)."""
         indices = [i for i, s in enumerate(self.site.levels) if s in sites]
-        return np.isin(self.site.codes, indices)
+        inside: Bools = np.isin(self.site.codes, indices)
+        return inside
 
     def stated(self, rater: str, finding: str) -> Bools:
         """Return whether each case has a reference standard and a score (n_cases,)."""
         r, f = self.raters.index(rater), self.findings.index(finding)
-        return ~(np.isnan(self.truth[f]) | np.isnan(self.score[r, f]))
+        stated: Bools = ~(np.isnan(self.truth[f]) | np.isnan(self.score[r, f]))
+        return stated
 
     def scores(self, rater: str, finding: str) -> Floats:
         """Return the scores of a rater for a finding (n_cases,), NaN if missing."""
-        return self.score[self.raters.index(rater), self.findings.index(finding)]
+        score: Floats = self.score[self.raters.index(rater), self.findings.index(finding)]
+        return score
 
     def truths(self, finding: str) -> Floats:
         """Return the truth of a finding (n_cases,), NaN without a label."""
-        return self.truth[self.findings.index(finding)]
+        truth: Floats = self.truth[self.findings.index(finding)]
+        return truth
 
     def gives(self, rater: str, finding: str) -> bool:
         """Return whether the finding is an output of the rater."""

@@ -21,7 +21,7 @@ from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.stats import calibration, rates
-from overread.stats.calibration.logistic_calibration import Recalibration
+from overread.stats.calibration.recalibration import Recalibration
 
 FEWEST = 10  # patients of a class that a recalibration of two parameters needs
 

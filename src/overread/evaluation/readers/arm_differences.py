@@ -11,8 +11,9 @@ import numpy as np
 from overread import codes
 from overread.codes import Metric
 from overread.evaluation.context.estimate_rows import Row, add_notes, count, not_estimable, row
-from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
+from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Floats
+from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pooled_readers import DIFFERENCES, RATES
 from overread.evaluation.readers.reader_tests import (
     CENTRED,

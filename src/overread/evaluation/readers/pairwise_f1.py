@@ -22,8 +22,9 @@ from overread.evaluation.context.estimate_rows import (
     row,
     without_interval,
 )
-from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
+from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pooled_readers import call_at
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
 from overread.stats.resampling.patient_bootstrap import percentile_interval
@@ -204,7 +205,8 @@ def _by_patient(cases: Bools, patient: np.ndarray, n_patients: int) -> Floats:
 
 def _f1(both: Floats, apart: Floats) -> Floats:
     total = 2 * both + apart
-    return np.divide(2 * both, total, out=np.full(np.shape(total), np.nan), where=total > 0)
+    f1: Floats = np.divide(2 * both, total, out=np.full(np.shape(total), np.nan), where=total > 0)
+    return f1
 
 
 def _mean(values: Floats) -> Floats:
@@ -212,4 +214,5 @@ def _mean(values: Floats) -> Floats:
     defined = ~np.isnan(values)
     total = np.where(defined, values, 0.0).sum(axis=1)
     n = defined.sum(axis=1)
-    return np.divide(total, n, out=np.full(len(values), np.nan), where=n > 0)
+    mean: Floats = np.divide(total, n, out=np.full(len(values), np.nan), where=n > 0)
+    return mean

@@ -22,8 +22,9 @@ from overread.evaluation.context.estimate_rows import (
     row,
     without_interval,
 )
-from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
+from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.join.read_matching import READERS
 from overread.stats import rates
 from overread.stats.rates.fixed_specificity import UNDEFINED
 from overread.stats.reader_studies.product_bootstrap import (

@@ -21,8 +21,9 @@ from overread.evaluation.context.estimate_rows import (
     row,
     without_interval,
 )
-from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
+from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Floats
+from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pairwise_f1 import CALL_RATE, CallingModel, models_at
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
 from overread.stats import agreement

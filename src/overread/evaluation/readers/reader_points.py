@@ -19,8 +19,8 @@ from overread.evaluation.context.estimate_rows import (
     row,
     without_interval,
 )
-from overread.evaluation.context.reader_context import FEW_READS
 from overread.evaluation.context.score_matrix import Bools, Codes, Floats
+from overread.evaluation.join.read_matching import FEW_READS
 from overread.evaluation.readers.pooled_readers import RATES, Side
 from overread.stats import rates
 from overread.stats.estimate import Estimate

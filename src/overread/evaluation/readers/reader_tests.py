@@ -15,12 +15,14 @@ from overread import codes
 from overread.codes import Metric, Text
 from overread.evaluation.context.auc_terms import FEWEST, Cases, auc_estimate
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
-from overread.evaluation.context.reader_context import READERS, ReaderContext, ReadSelection
+from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pooled_readers import DIFFERENCES, RATES, call_at
 from overread.stats.estimate import Estimate
 from overread.stats.multiplicity import holm
 from overread.stats.reader_studies import mrmc
+from overread.stats.reader_studies.study_results import ReaderStudy
 
 U_STATISTIC, OBUCHOWSKI_ROCKETTE = "u-statistic", "obuchowski-rockette"
 CENTRED = "u-centred"  # the U-statistics that hold where a difference is far from 0, or arms have other reads
@@ -128,7 +130,7 @@ def _calls_against_model(context: ReaderContext, reads: ReadSelection, reference
     return rows
 
 
-def _study(context: ReaderContext, table: ReaderTable, model: Floats, metric: str, covariance: str) -> mrmc.ReaderStudy:
+def _study(context: ReaderContext, table: ReaderTable, model: Floats, metric: str, covariance: str) -> ReaderStudy:
     return mrmc.model_against_readers(
         table.truth,
         model,
@@ -140,7 +142,7 @@ def _study(context: ReaderContext, table: ReaderTable, model: Floats, metric: st
     )
 
 
-def _noted(found: mrmc.ReaderStudy) -> Estimate:
+def _noted(found: ReaderStudy) -> Estimate:
     return add_notes(found.difference, found.note)
 
 

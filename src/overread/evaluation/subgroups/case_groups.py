@@ -30,7 +30,8 @@ class CaseGroups:
     @property
     def cases(self) -> Bools:
         """The cases with a value in the column."""
-        return np.logical_or.reduce(list(self.levels.values()))
+        cases: Bools = np.logical_or.reduce(list(self.levels.values()))
+        return cases
 
     def place(self, context: AnalysisContext, finding: str = "", level: str = "") -> EstimateKey:
         """Return the key of an estimate of one level."""

@@ -142,7 +142,8 @@ def _is_row(strokes: Grey) -> bool:
         return False
     dark = strokes[height // 4 : max(height // 4 + 1, 3 * height // 4)] > 0.5 * float(strokes.max())
     changes = (dark[:, 1:] & ~dark[:, :-1]).sum(axis=1)  # strokes that a line along the row crosses
-    return float(np.quantile(changes, 0.75)) >= max(_CROSSED, 0.25 * width / height)
+    crossed: bool = float(np.quantile(changes, 0.75)) >= max(_CROSSED, 0.25 * width / height)
+    return crossed
 
 
 def _merged(regions: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
@@ -219,7 +220,8 @@ def _ink(region: Grey, black: bool, strokes: bool) -> Grey:
     least, most = (np.maximum, np.minimum) if black else (np.minimum, np.maximum)
     smooth = _running(most, _running(least, values, width), width)
     hat = smooth - values if black else values - smooth
-    return (255 - hat.astype(np.float32) * (255.0 / max(int(hat.max()), 1))).astype(np.uint8)
+    text: Grey = (255 - hat.astype(np.float32) * (255.0 / max(int(hat.max()), 1))).astype(np.uint8)
+    return text
 
 
 def _lines(program: str, ink: Grey) -> list[tuple[list[str], int]]:

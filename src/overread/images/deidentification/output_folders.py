@@ -13,9 +13,9 @@ from pathlib import Path
 from overread import runs, tables
 from overread.errors import InputError
 from overread.images.deidentification.pseudonyms import Key
-from overread.tables.writing import made
-from overread.tables.writing.files import clear_temporary, is_temporary
-from overread.tables.writing.locks import LOCK
+from overread.tables.storage import made
+from overread.tables.storage.files import clear_temporary, is_temporary
+from overread.tables.storage.locks import LOCK
 
 LISTS = ("audit.parquet", "audit.csv", "run.json")
 QUARANTINE_COLUMNS, MAPPING_COLUMNS = ("source", "kind", "reason"), ("kind", "old", "new")

@@ -22,8 +22,9 @@ from overread.images.deidentification.search.known_words import KNOWN
 from overread.images.deidentification.search.residual_check import closed_text, residual
 from overread.images.deidentification.statement import add_meta
 from overread.images.deidentification.values import text_of
-from overread.images.dicom.headers import dataset_of, readable
+from overread.images.dicom.headers import dataset_of
 from overread.images.raster.file_content import content, read_bytes
+from overread.images.raster.image_faults import readable
 
 _INDEX = "1.2.840.10008.1.3.10"  # media storage directory (DICOMDIR)
 _DONE_BEFORE = "overread: "

@@ -38,7 +38,8 @@ class LookupTable:
     def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The entries of these values; values beyond the table take its first or last entry."""
         index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
-        return self.entries[index.astype(np.int64)]
+        greys: NDArray[np.float64] = self.entries[index.astype(np.int64)]
+        return greys
 
 
 def read(

@@ -120,14 +120,25 @@ def _details(images: NDArray[np.generic], which: NDArray[np.int64], maps: NDArra
 
 
 @njit(parallel=True, fastmath=_SUMS)
-def _detail_all(images, which, maps, smoothing, out):
+def _detail_all(
+    images: NDArray[np.generic], which: NDArray[np.int64], maps: NDArray[np.float64], smoothing: Array, out: Array
+) -> None:
     for k in prange(len(which)):
         _sample(images[which[k]], maps[k], out[k])
         _detail(out[k], smoothing)
 
 
 @njit(parallel=True, fastmath=_SUMS)
-def _align(first, second, pairs, views, smoothing, steps, found, where):
+def _align(
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
+    pairs: NDArray[np.int64],
+    views: NDArray[np.float64],
+    smoothing: Array,
+    steps: int,
+    found: NDArray[np.float64],
+    where: NDArray[np.float64],
+) -> None:
     points = len(smoothing)
     for k in prange(len(pairs)):
         template, values = np.empty((points, points), np.float32), np.empty((points, points), np.float32)
@@ -158,7 +169,7 @@ def _align(first, second, pairs, views, smoothing, steps, found, where):
 
 
 @njit(fastmath=_SUMS)
-def _sample(image, m, out):
+def _sample(image: NDArray[np.generic], m: NDArray[np.float64], out: Array) -> float:
     """Sample an image at a grid moved by `m`; return the share of the grid that lies inside the image."""
     points, (tall, wide) = len(out), image.shape
     a, b, c = m[0, 0] * tall / points, m[0, 1] * tall / points, m[0, 2] * tall - 0.5
@@ -185,7 +196,7 @@ def _sample(image, m, out):
 
 
 @njit(fastmath=_SUMS)
-def _detail(values, smoothing):
+def _detail(values: Array, smoothing: Array) -> None:
     """Replace values by their details: less the local mean, over the local deviation; mean 0, length 1 (or all 0)."""
     points = len(values)
     smooth = np.empty_like(values)
@@ -208,7 +219,7 @@ def _detail(values, smoothing):
 
 
 @njit(fastmath=_SUMS)
-def _smooth(values, smoothing, out):
+def _smooth(values: Array, smoothing: Array, out: Array) -> None:
     """out = smoothing @ values @ smoothing.T, for small matrices."""
     points = len(values)
     lines, across = np.zeros_like(values), smoothing.T.copy()
@@ -226,7 +237,7 @@ def _smooth(values, smoothing, out):
 
 
 @njit(fastmath=_SUMS)
-def _prepare(template, down, right, hessian):
+def _prepare(template: Array, down: Array, right: Array, hessian: NDArray[np.float64]) -> None:
     """The slopes of a template, and the sums of products of its derivatives by the six parameters."""
     points = len(template)
     hessian[:] = 0
@@ -246,13 +257,20 @@ def _prepare(template, down, right, hessian):
 
 
 @njit()
-def _derivatives(down, right, u, v, out):
+def _derivatives(down: float, right: float, u: float, v: float, out: NDArray[np.float64]) -> None:
     """The derivatives of a value at (u, v) by the six parameters of an affine transformation."""
     out[0], out[1], out[2], out[3], out[4], out[5] = down * u, down * v, down, right * u, right * v, right
 
 
 @njit(fastmath=_SUMS)
-def _step(values, template, down, right, hessian, step):
+def _step(
+    values: Array,
+    template: Array,
+    down: Array,
+    right: Array,
+    hessian: NDArray[np.float64],
+    step: NDArray[np.float64],
+) -> None:
     """The six parameters that reduce the difference of values and template: Gauss-Newton."""
     points = len(values)
     slope = np.empty(6)
@@ -266,7 +284,7 @@ def _step(values, template, down, right, hessian, step):
 
 
 @njit()
-def _compose(here, step):
+def _compose(here: NDArray[np.float64], step: NDArray[np.float64]) -> None:
     """Follow the transformation `here` by the inverse of the small one with these six parameters."""
     a, b, c, d = 1 + step[0], step[1], step[3], 1 + step[4]
     scale = 1 / (a * d - b * c)

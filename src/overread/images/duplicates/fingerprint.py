@@ -60,18 +60,19 @@ def content_boxes(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 @njit()
-def _line_deviation(values):
+def _line_deviation(values: NDArray[np.uint8]) -> float:
     mean, squares = 0.0, 0.0
     for v in values:
         mean += v
     mean /= len(values)
     for v in values:
         squares += (v - mean) ** 2
-    return np.sqrt(squares / len(values))
+    deviation: float = np.sqrt(squares / len(values))
+    return deviation
 
 
 @njit(parallel=True)
-def _trimmed(pixels, uniform, most, edge):
+def _trimmed(pixels: NDArray[np.uint8], uniform: float, most: int, edge: int) -> NDArray[np.int64]:
     n, size = pixels.shape[0], pixels.shape[1]
     boxes = np.empty((n, 4), np.int64)
     for i in prange(n):
@@ -97,7 +98,7 @@ def _trimmed(pixels, uniform, most, edge):
 
 
 @njit(parallel=True)
-def thumbnails(pixels, boxes, side):
+def thumbnails(pixels: NDArray[np.uint8], boxes: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
     """The content of images, stretched to `side` x `side`: each value is the mean over its area, uint8."""
     n = len(pixels)
     out = np.empty((n, side, side), np.uint8)
@@ -172,7 +173,8 @@ def _basis(begin: float, length: float) -> Array:
     sampling = np.zeros((_POINTS, SIDE))
     rows = np.arange(_POINTS)
     sampling[rows, before], sampling[rows, before + 1] = 1 - (at - before), at - before
-    return (dct(np.eye(_POINTS), axis=0, norm="ortho")[:_FREQUENCIES] @ sampling).astype(np.float32)
+    basis: Array = (dct(np.eye(_POINTS), axis=0, norm="ortho")[:_FREQUENCIES] @ sampling).astype(np.float32)
+    return basis
 
 
 def describe(thumbs: NDArray[np.uint8], views: NDArray[np.float64]) -> Array:

@@ -126,7 +126,8 @@ def _batches(n: int, size: int) -> Iterator[slice]:
 def _shapes(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Height and width of each content, the longer one scaled to 48, in steps of 2: images of one shape share views."""
     sides = np.stack([boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]], axis=1)
-    return np.rint(24 * sides / sides.max(axis=1, keepdims=True)).astype(np.int64) * 2
+    shapes: NDArray[np.int64] = np.rint(24 * sides / sides.max(axis=1, keepdims=True)).astype(np.int64) * 2
+    return shapes
 
 
 def _described(

@@ -20,6 +20,7 @@ from overread import threads
 from overread.kernels import njit
 
 Array = NDArray[np.float32]
+_Part = tuple[Array, NDArray[np.int32], NDArray[np.integer]]  # descriptions, the image of each, and row numbers
 
 _PRIOR = 200  # the average variance counts as much as that many views: a few images do not determine a covariance
 _CELL = 4096  # views per cell of the inverted file, on average
@@ -115,7 +116,7 @@ def search(
     return found
 
 
-def _compare(found: Nearest, asked: tuple, held: tuple) -> None:
+def _compare(found: Nearest, asked: _Part, held: _Part) -> None:
     queries, owners, who = asked
     views, images, numbers = held
     for at in range(0, len(who), 1024):
@@ -147,7 +148,16 @@ def _products(rows: Array, columns: Array) -> Array:
 
 
 @njit(parallel=True)
-def _kept(similarity, who, owners, images, numbers, best, image, view):
+def _kept(
+    similarity: Array,
+    who: NDArray[np.integer],
+    owners: NDArray[np.int32],
+    images: NDArray[np.int32],
+    numbers: NDArray[np.integer],
+    best: Array,
+    image: NDArray[np.int32],
+    view: NDArray[np.int32],
+) -> None:
     k = best.shape[1]
     for r in prange(len(who)):
         q = who[r]
@@ -170,7 +180,7 @@ def _centres(views: Array) -> Array:
     if cells <= 6:
         return views[:1]
     sample = views[np.linspace(0, len(views) - 1, min(len(views), cells * _SAMPLE)).astype(int)]
-    centres = sample[np.random.default_rng(0).permutation(len(sample))[:cells]]
+    centres: Array = sample[np.random.default_rng(0).permutation(len(sample))[:cells]]
     for _ in range(_ROUNDS):
         cell = _nearest_centre(sample, centres)
         sums = np.zeros_like(centres)

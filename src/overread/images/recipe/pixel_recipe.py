@@ -179,7 +179,8 @@ def _spread(greys: NDArray[Any], low: float, high: float) -> NDArray[np.uint8] |
     """Greys from `low` to `high` as 0 to 255: whole ones rounded, others as they are."""
     scale = 255.0 / (high - low)
     if greys.dtype == np.float32:
-        return np.clip((greys - np.float32(low)) * np.float32(scale), 0, 255)
+        spread: NDArray[np.float32] = np.clip((greys - np.float32(low)) * np.float32(scale), 0, 255)
+        return spread
     return np.rint(np.clip((greys - low) * scale, 0, 255)).astype(np.uint8)
 
 

@@ -105,6 +105,7 @@ class WorkerPool(Generic[Item, Made]):
                 suspect = number
         finally:
             self._idle.put(worker)
+        made: Made
         failure, made = answer
         if failure is not None:
             raise failure

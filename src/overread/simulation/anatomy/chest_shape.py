@@ -169,7 +169,8 @@ def trunk(body: Thorax, film: Film) -> Array:
         sweep(limbs, film, np.array(shoulder + arm), radius)
     # Shoulder and trunk overlap: a smooth maximum is their union without a seam.
     total = np.sqrt(np.sqrt(core**4 + limbs**4))
-    return total + _breasts(body, film)
+    thickness: Array = total + _breasts(body, film)
+    return thickness
 
 
 def _breasts(body: Thorax, film: Film) -> Array:

@@ -78,7 +78,8 @@ def _wetness(place: float, y: float, fluid: Array) -> float:
     wet = s * s * (3.0 - 2.0 * s)
     # In the lying patient fluid spreads behind the lung: a veil over all of it, denser below.
     s = min(max((y + 9.0) / 16.0, 0.0), 1.0)
-    return max(wet, fluid[2] * s * (1.0 - 0.35 * (1.0 - place)))
+    share: float = max(wet, fluid[2] * s * (1.0 - 0.35 * (1.0 - place)))
+    return share
 
 
 @njit()

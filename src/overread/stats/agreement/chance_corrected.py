@@ -370,4 +370,5 @@ def _with_null_error(result: Estimate, usable: Ratings) -> Estimate:
 
 def _form(share: Floats, matrix: Floats) -> Floats:
     """Quadratic form share' W share for each row of share (b, q)."""
-    return np.einsum("bq,bq->b", share @ matrix, share)
+    form: Floats = np.einsum("bq,bq->b", share @ matrix, share)
+    return form

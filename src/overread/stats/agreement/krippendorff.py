@@ -45,7 +45,8 @@ class _Disagreement:
         within = self.reads * observed + total * self.observed_by_case
         # Gwet replaces total - 1 by total, except in a term of order 1/n for unequal numbers of reads per case.
         uneven = (self.reads * n / total - 1) * observed / n
-        return (total * observed * self.expected_by_case / expected - within - uneven) / expected * n
+        influence: Floats = (total * observed * self.expected_by_case / expected - within - uneven) / expected * n
+        return influence
 
 
 @named("Krippendorff's alpha")

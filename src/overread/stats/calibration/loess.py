@@ -248,7 +248,7 @@ def gather(p: Floats, y: Floats, weights: Floats, reach: int) -> Local:
 
 
 @njit()
-def _smoother(points, cases, reach, x, weights, out):
+def _smoother(points: Floats, cases: Floats, reach: int, x: Floats, weights: Floats, out: Floats) -> None:
     """Write the rows of the local quadratic smoother into `out` (zeros); `points`, `cases` and `x` increase."""
     start, left = 0, 0
     for k in range(points.size):
@@ -282,7 +282,7 @@ def _smoother(points, cases, reach, x, weights, out):
 
 
 @njit()
-def _first_row(s):
+def _first_row(s: Floats) -> tuple[float, float, float]:
     """First row of the inverse of [[s0,s1,s2],[s1,s2,s3],[s2,s3,s4]]; that of a line or mean if it is singular."""
     spread = s[2] - s[1] * s[1] / s[0]
     if spread <= 1e-10 * s[0]:

@@ -13,38 +13,11 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, probability_array, truth_array
 from overread.stats.calibration.binning import bin_codes
-from overread.stats.calibration.loess import SmoothCurve, smooth_curve
 from overread.stats.calibration.logistic_fits import LogisticFit, logistic_fit, no_level, unfit
-from overread.stats.calibration.recalibration import Recalibration, recalibrate
-from overread.stats.calibration.reliability import (
-    Brier,
-    CalibrationCurve,
-    CalibrationError,
-    brier,
-    calibration_curve,
-    ece,
-)
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.result_text import described
 from overread.stats.sampling_design import Sampling, everyone, involved, sampling
-
-__all__ = [
-    "Brier",
-    "CalibrationCurve",
-    "CalibrationError",
-    "CalibrationLine",
-    "Recalibration",
-    "SmoothCurve",
-    "brier",
-    "calibration_curve",
-    "calibration_line",
-    "ece",
-    "hosmer_lemeshow",
-    "recalibrate",
-    "smooth_curve",
-    "spiegelhalter",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ def logistic_fit(
 
 
 @njit()
-def _sums(first, second, shift, y, scale, a, b, residual):
+def _sums(
+    first: Floats, second: Floats, shift: Floats, y: Floats | Bools, scale: Floats, a: float, b: float, residual: Floats
+) -> tuple[float, float, float, float, float]:
     """Gradient and information of the likelihood in one pass, which is five times faster than array operations."""
     g0, g1, h00, h01, h11 = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(y.size):

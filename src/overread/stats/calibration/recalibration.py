@@ -297,7 +297,8 @@ def isotonic_fit(y: Bools, score: Floats, weights: Floats | None = None) -> Floa
     [0.5, 0.5, 1.0]
     """
     _, inverse, fit = _pooled(y, score, weights)
-    return fit[inverse]
+    fitted: Floats = fit[inverse]
+    return fitted
 
 
 def _pooled(y: Bools, score: Floats, weights: Floats | None) -> tuple[Floats, np.ndarray, Floats]:
@@ -309,7 +310,7 @@ def _pooled(y: Bools, score: Floats, weights: Floats | None) -> tuple[Floats, np
 
 
 @njit()
-def _rising(mean, size):
+def _rising(mean: Floats, size: Floats) -> Floats:
     """Pool-adjacent-violators algorithm: merge a block with the previous one unless it is higher."""
     level, weight, count = np.empty(mean.size), np.empty(mean.size), np.empty(mean.size, np.int64)
     last = -1

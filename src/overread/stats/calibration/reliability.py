@@ -436,7 +436,7 @@ def _binned(cases: _Cases, bins: int, binning: str, where: str) -> tuple[Codes, 
     return bin_codes(cases.p, bins, binning, cases.sample.weights)
 
 
-def _by_bin(cases: _Cases, code: Codes, used: int, values: NDArray) -> Floats:
+def _by_bin(cases: _Cases, code: Codes, used: int, values: NDArray[np.float64] | Bools) -> Floats:
     """Weighted sums of values by bin and patient, (used, n_patients)."""
     patients = cases.sample.n_patients
     patient = np.arange(cases.p.size) if cases.sample.patient is None else cases.sample.patient

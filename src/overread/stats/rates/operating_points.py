@@ -86,7 +86,8 @@ class _Table:
     def size(self, classes: tuple[int, ...]) -> Floats:
         """Weight of each patient in the denominator that consists of these cells, shape (n_patients,)."""
         assert self.patients is not None
-        return self.patients[list(classes)].sum(axis=0)
+        weight: Floats = self.patients[list(classes)].sum(axis=0)
+        return weight
 
     def variance(self, influence: Floats, classes: tuple[int, ...]) -> float:
         """Variance of an estimate from the influence value of each cell, on the cases of these cells."""

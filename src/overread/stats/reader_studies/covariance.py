@@ -280,4 +280,5 @@ def _unbiased(y: Bools, scores: Floats, metric: str) -> Floats:
 
 def _ratio(a: Floats, b: Floats) -> Floats:
     """Elementwise a / b, NaN where b is 0."""
-    return np.divide(a, b, out=np.full(a.shape, nan), where=b > 0)
+    ratio: Floats = np.divide(a, b, out=np.full(a.shape, nan), where=b > 0)
+    return ratio

@@ -12,23 +12,10 @@ from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, truth_array
 from overread.stats.estimate_names import named
 from overread.stats.margins import check_test
-from overread.stats.reader_studies.covariance import METRICS, RaterCovariance, rater_covariance, read_array
+from overread.stats.reader_studies.covariance import METRICS, read_array
 from overread.stats.reader_studies.crossed import crossed_study
-from overread.stats.reader_studies.obuchowski_rockette import Components
-from overread.stats.reader_studies.study_results import Asked, ReaderResult, ReaderStudy, check_design
-from overread.stats.reader_studies.u_statistics import Moments
+from overread.stats.reader_studies.study_results import Asked, ReaderStudy, check_design
 from overread.stats.reader_studies.unbalanced import unbalanced_study
-
-__all__ = [
-    "Components",
-    "Moments",
-    "RaterCovariance",
-    "ReaderResult",
-    "ReaderStudy",
-    "compare_arms",
-    "model_against_readers",
-    "rater_covariance",
-]
 
 U_STATISTICS = ("u-statistic", "u-centred", "v-statistic")
 COVARIANCE = ("jackknife", "jackknife-all", "delong", "unbiased", *U_STATISTICS)

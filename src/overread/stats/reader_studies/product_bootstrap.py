@@ -510,16 +510,3 @@ def _drop_unattained(weight: Any, order: Any, truth: Any, groups: Any, targets: 
         for k in range(targets[1].shape[1]):
             if lowest > (1 - targets[1][b, k] + TOLERANCE) * present:
                 out[1][b, k] = np.nan
-
-
-__all__ = [
-    "PooledReads",
-    "ProductDraws",
-    "cell_weights",
-    "matched_rates",
-    "once",
-    "pool",
-    "pooled_rates",
-    "product_draws",
-    "score_rates",
-]

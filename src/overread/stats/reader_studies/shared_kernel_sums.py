@@ -132,7 +132,8 @@ def _shared_patient(sums: PatientSums, n_readers: int, *, touches: int) -> Share
 
     def any_shared(subscripts: str, m: Floats, d: Floats) -> Floats:
         mixed = np.einsum(subscripts, m, d) + np.einsum(subscripts, d, m)
-        return np.einsum(subscripts, m, m) - mixed + 3 * np.einsum(subscripts, d, d)
+        total_shared: Floats = np.einsum(subscripts, m, m) - mixed + 3 * np.einsum(subscripts, d, d)
+        return total_shared
 
     by_reader[..., 1, 0] = any_shared("qju,sju->qsj", touching, within) - np.einsum("qjsj->qsj", both)
     pooled[..., 1, 0] = any_shared("qu,su->qs", touching.sum(axis=1), within.sum(axis=1)) - both.sum(axis=(1, 3))

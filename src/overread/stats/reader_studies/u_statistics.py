@@ -98,7 +98,8 @@ def moments_of(
 
 def arm_values(moments: Moments, n_arms: int, metric: str) -> Floats:
     """Metric of each arm (n_arms,) over the pooled reads."""
-    return moments.values.reshape(-1, n_arms).sum(axis=0) - (1.0 if metric == "youden" else 0.0)
+    values: Floats = moments.values.reshape(-1, n_arms).sum(axis=0) - (1.0 if metric == "youden" else 0.0)
+    return values
 
 
 def degrees_of_freedom(moments: Moments, weights: Floats, variance: float) -> float:
@@ -153,7 +154,8 @@ def _different(inclusive: Floats, *, axes: tuple[int, ...]) -> Floats:
 
 def _share(part: Floats, whole: Floats, *, empty: float = 0.0) -> Floats:
     """Elementwise part / whole, with a fill value where the whole is 0."""
-    return np.divide(part, whole, out=np.full(part.shape, empty), where=whole > 0)
+    share: Floats = np.divide(part, whole, out=np.full(part.shape, empty), where=whole > 0)
+    return share
 
 
 def _over_parts(covariance: Floats, n_arms: int) -> Floats:

@@ -142,8 +142,14 @@ def sum_rates(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allow
 
 
 @njit(nogil=True)
-def drop_unattained(  # type: ignore[no-untyped-def]
-    case, level, turn, table, freedom: Floats, out: Floats, lowest: bool
+def drop_unattained(
+    case: NDArray[Any],
+    level: NDArray[Any],
+    turn: NDArray[Any],
+    table: NDArray[Any],
+    freedom: Floats,
+    out: Floats,
+    lowest: bool,
 ) -> None:
     """Set out (LANES, k) to NaN where no threshold attains the fixed rate in the replicate.
 
@@ -165,7 +171,9 @@ def drop_unattained(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _tied_at_end(case, level, turn, table, k, lowest):
+def _tied_at_end(
+    case: NDArray[Any], level: NDArray[Any], turn: NDArray[Any], table: NDArray[Any], k: int, lowest: bool
+) -> tuple[float, float]:
     """Weight of the absent (with `lowest`, present) cases at the first (last) drawn score, and of all of them.
 
     The first is 0 if a single case has that score.
@@ -187,7 +195,16 @@ def _tied_at_end(case, level, turn, table, k, lowest):
 
 
 @njit(nogil=True)
-def _pass(alarms, hits, absent, present, allowed, passed, limit, out) -> bool:  # type: ignore[no-untyped-def]
+def _pass(
+    alarms: NDArray[Any],
+    hits: NDArray[Any],
+    absent: NDArray[Any],
+    present: NDArray[Any],
+    allowed: Floats,
+    passed: NDArray[np.int64],
+    limit: Floats,
+    out: Floats,
+) -> bool:
     """Record the sensitivity of the lanes that just exceeded an allowed rate; return whether all are finished."""
     through = 0
     for k in range(LANES):
@@ -229,7 +246,15 @@ def sum_lines(case: NDArray[Any], edge: NDArray[Any], table: NDArray[Any], allow
 
 
 @njit(nogil=True)
-def _join(start, end, absent, present, allowed, passed, out) -> None:  # type: ignore[no-untyped-def]
+def _join(
+    start: tuple[NDArray[Any], NDArray[Any]],
+    end: tuple[NDArray[Any], NDArray[Any]],
+    absent: NDArray[Any],
+    present: NDArray[Any],
+    allowed: Floats,
+    passed: NDArray[np.int64],
+    out: Floats,
+) -> None:
     """Record the height of the line from start to end, (false positives, true positives) each, at the allowed rates."""
     for k in range(LANES):
         while passed[k] < allowed.size and float(end[0][k]) > (allowed[passed[k]] + 1e-12) * float(absent[k]):

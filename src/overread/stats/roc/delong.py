@@ -162,9 +162,11 @@ def centred(y: Bools, auc: float, placement: Floats, weights: Floats | None = No
     """Influence values (n_cases,): w (placement - AUC) / (total weight of the class). They sum to 0 in each class."""
     if weights is None:
         n_present = int(np.count_nonzero(y))
-        return (placement - auc) / np.where(y, float(n_present), float(y.size - n_present))
+        influence: Floats = (placement - auc) / np.where(y, float(n_present), float(y.size - n_present))
+        return influence
     total_present = weights[y].sum()
-    return weights * (placement - auc) / np.where(y, total_present, weights.sum() - total_present)
+    influence = weights * (placement - auc) / np.where(y, total_present, weights.sum() - total_present)
+    return influence
 
 
 def by_cluster(values: Floats, y: Bools, groups: ClassGroups) -> tuple[Floats, Floats]:

@@ -13,26 +13,8 @@ from overread.stats.arrays import Floats, check_confidence, group_codes, score_a
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.result_text import described
-from overread.stats.roc.auc_comparison import compare_aucs, compare_independent_aucs
 from overread.stats.roc.auc_interval import auc_estimate, check_interval
 from overread.stats.roc.delong import centred, describe, groups_of, one_class, placements, satterthwaite, spread
-from overread.stats.roc.influence_values import influence, influence_covariance
-from overread.stats.roc.partial_area import partial_auc
-from overread.stats.roc.stratified import stratified_auc
-
-__all__ = [
-    "AucCovariance",
-    "RocCurve",
-    "auc",
-    "auc_covariance",
-    "compare_aucs",
-    "compare_independent_aucs",
-    "influence",
-    "influence_covariance",
-    "partial_auc",
-    "roc_curve",
-    "stratified_auc",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,4 +147,5 @@ def influence_covariance(influences: ArrayLike, *, cluster: ArrayLike | None = N
     n_clusters = values.shape[1]
     if n_clusters < 2:
         return np.full((len(values), len(values)), nan)
-    return values @ values.T * (n_clusters / (n_clusters - 1))
+    covariance: Floats = values @ values.T * (n_clusters / (n_clusters - 1))
+    return covariance

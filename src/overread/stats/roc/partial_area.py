@@ -158,7 +158,8 @@ def _called_present(u0: Floats, u1: Floats, e: float) -> Floats:
     """Integral over u from 0 to e of the proportion of a segment's cases called present at false positive rate u."""
     width = np.where(u1 > u0, u1 - u0, 1.0)
     inside = np.clip(e - u0, 0.0, u1 - u0)
-    return inside**2 / (2 * width) + np.maximum(e - u1, 0.0)
+    integral: Floats = inside**2 / (2 * width) + np.maximum(e - u1, 0.0)
+    return integral
 
 
 def _called_present_by_sensitivity(u0: Floats, u1: Floats, t0: Floats, t1: Floats, e: float) -> Floats:

@@ -11,7 +11,6 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, check_word
 from overread.stats.rates.proportions import wilson
-from overread.stats.reader_studies.obuchowski_rockette import Components
 from overread.stats.sample_size.common_result import (
     Needed,
     check_design,
@@ -21,42 +20,6 @@ from overread.stats.sample_size.common_result import (
     smallest,
     whole,
 )
-from overread.stats.sample_size.paired_size import (
-    AucPair,
-    assumed_pair,
-    paired_auc_power,
-    paired_auc_sample_size,
-    pilot_pair,
-)
-from overread.stats.sample_size.reader_size import (
-    MrmcPlan,
-    MrmcPower,
-    ReaderGuess,
-    mrmc_plan,
-    mrmc_power,
-    mrmc_sample_size,
-)
-
-__all__ = [
-    "AucPair",
-    "Components",
-    "MrmcPlan",
-    "MrmcPower",
-    "Needed",
-    "NeededCases",
-    "ReaderGuess",
-    "assumed_pair",
-    "auc_sample_size",
-    "design_effect",
-    "mcnemar_sample_size",
-    "mrmc_plan",
-    "mrmc_power",
-    "mrmc_sample_size",
-    "paired_auc_power",
-    "paired_auc_sample_size",
-    "pilot_pair",
-    "rate_sample_size",
-]
 
 VARIANCES = ("hanley-mcneil", "hanley-mcneil-large", "obuchowski")
 

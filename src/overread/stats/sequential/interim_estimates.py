@@ -26,15 +26,6 @@ from overread.stats.arrays import (
 from overread.stats.random_numbers import Random, generator
 from overread.stats.sequential.betting import ConfidenceSequence, confidence_sequence
 
-__all__ = [
-    "ConfidenceSequence",
-    "Verification",
-    "confidence_sequence",
-    "sequential_auc",
-    "sequential_calibration",
-    "sequential_rate",
-]
-
 RATES = ("sensitivity", "specificity")
 
 

@@ -190,7 +190,8 @@ def _tune_logits(task: Task, fabric: Fabric, network: nn.Module) -> Tensor:
 
     def call(inputs: Tensor) -> Tensor:
         with fabric.autocast():
-            return network(inputs)
+            logits: Tensor = network(inputs)
+            return logits
 
     if fabric.world_size > 1:
         for buffer in network.buffers():  # each process saw other batches; the first one's statistics are those kept

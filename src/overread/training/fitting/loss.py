@@ -19,7 +19,8 @@ def positive_weights(truth: NDArray[np.float32], *, cap: float) -> NDArray[np.fl
     array([2.5, 1. ])
     """
     present, absent = (truth == 1).sum(0), (truth == 0).sum(0)
-    return np.clip(absent / present, 1.0, cap).astype(np.float64)
+    weights: NDArray[np.float64] = np.clip(absent / present, 1.0, cap).astype(np.float64)
+    return weights
 
 
 def masked_bce(logits: Tensor, truth: Tensor, positive_weight: Tensor) -> Tensor:

@@ -87,7 +87,9 @@ class DenseNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, outputs) of images (n, channels, height, width)."""
         x = self.relu(self.features(x))
-        return self.classifier(x.mean((2, 3)))  # mean, not adaptive pooling: its gradient is exact to repeat on a GPU
+        # mean, not adaptive pooling: its gradient is exact to repeat on a GPU
+        logits: Tensor = self.classifier(x.mean((2, 3)))
+        return logits
 
 
 class DenseBlock(nn.Module):
@@ -178,7 +180,8 @@ def build_timm(architecture: Architecture) -> nn.Module:
         ) from error
     if not timm.is_model(name):
         raise InputError("network", "a network that timm knows", repr(name), do=did_you_mean(name, timm.list_models()))
-    return timm.create_model(name, in_chans=architecture.channels, num_classes=architecture.outputs)
+    network: nn.Module = timm.create_model(name, in_chans=architecture.channels, num_classes=architecture.outputs)
+    return network
 
 
 def to_unit(pixels: Tensor) -> Tensor:

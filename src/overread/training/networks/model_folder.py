@@ -204,7 +204,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
     if not os.path.isfile(path):
         found = "no folder there" if not os.path.isdir(folder) else "no model.json in it"
         raise InputError(folder, "a model folder (model.json, weights.safetensors, train_patients.txt)", found)
-    record = read_json(path, dict[str, Any])
+    record: dict[str, Any] = read_json(path, dict[str, Any])
     if record.get("format", FORMAT) != FORMAT:
         raise InputError(
             path,

@@ -131,7 +131,8 @@ def closed_form(activations: Tensor, weight: Tensor) -> Tensor:
     [[[[0.0, 2.0]]]]
     """
     maps = torch.matmul(weight, activations.flatten(2))  # (n, findings, h * w)
-    return maps.relu_().unflatten(2, activations.shape[2:])
+    by_place: Tensor = maps.relu_().unflatten(2, activations.shape[2:])
+    return by_place
 
 
 def from_gradients(activations: Tensor, logits: Tensor) -> Tensor:

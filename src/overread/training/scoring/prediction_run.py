@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from overread import runs, tables, threads
 from overread.errors import InputError
 from overread.images.store.pixel_store import Store
-from overread.tables.writing.files import clear_temporary
-from overread.tables.writing.names import below
+from overread.tables.storage.files import clear_temporary
+from overread.tables.storage.names import below
 from overread.training.fitting.operating_choice import probability
 from overread.training.networks.model_folder import Model
 from overread.training.repeat_conditions import circumstances, keep, kept, warn

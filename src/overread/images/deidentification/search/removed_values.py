@@ -116,7 +116,7 @@ def _collect(dataset: Dataset, removed: Removed, places: Names, keep: Any) -> No
 def element_of(dataset: Dataset, tag: Any) -> DataElement | None:
     """The element, or None where its bytes are no value of what it says it is."""
     try:
-        element = dataset[tag]
+        element: DataElement = dataset[tag]
         str(element.value) if element.VR not in (*BYTES, "SQ") else None
         return element
     except (

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from overread.errors import InputError
-from overread.tables.writing.write_errors import error_code, probe, write_error
+from overread.tables.storage.write_errors import error_code, probe, write_error
 
 try:
     import fcntl

@@ -12,7 +12,7 @@ from pathlib import Path
 from overread.errors import InputError
 from overread.tables.records.kinds import MadeRecord
 from overread.tables.records.typed_files import read_json
-from overread.tables.writing.files import is_temporary, remove, write_json
+from overread.tables.storage.files import is_temporary, remove, write_json
 
 MADE = "made.json"
 STAMP = "stage.json"  # of a stage of a study: written after the list, so that it is not in it

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from overread.errors import InputError
-from overread.tables.writing.names import below, check_names, fault, file_names
+from overread.tables.storage.names import below, check_names, fault, file_names
 
 HOSTILE = [
     "",

@@ -14,12 +14,12 @@ import pytest
 
 from overread import tables
 from overread.errors import InputError
-from overread.tables.writing import locks as module
-from overread.tables.writing.locks import LOCK, holding
+from overread.tables.storage import locks as module
+from overread.tables.storage.locks import LOCK, holding
 
 HOLD = """
 import sys, time
-from overread.tables.writing.locks import holding
+from overread.tables.storage.locks import holding
 with holding(sys.argv[1], "cohort"):
     print("held", flush=True)
     time.sleep(100)

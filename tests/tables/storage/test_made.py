@@ -7,7 +7,7 @@ import os
 import pytest
 
 from overread.errors import InputError
-from overread.tables.writing import made
+from overread.tables.storage import made
 
 
 def folder_of_ours(place, names=("a.txt", "inner/b.npy", ".c", "stage.json")):

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from overread.errors import InputError, WriteError
-from overread.tables.writing.files import clear_temporary, make_folder, writing
-from overread.tables.writing.made import STAMP
+from overread.tables.storage.files import clear_temporary, make_folder, writing
+from overread.tables.storage.made import STAMP
 
 try:
     import fcntl
