@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from overread import findings as vocabulary
+from overread.findings import load as load_vocabulary
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.training.networks.architectures import Architecture, build
 from overread.training.networks.model_folder import Model
@@ -28,7 +28,7 @@ from overread.training.scoring import gradcam, score_parts
 
 def made_model(name: str, size: int, findings: int) -> Model:
     """A model of random weights that never touches the disk."""
-    names = vocabulary.names()[:findings]
+    names = load_vocabulary().names()[:findings]
     return Model(
         folder=Path(),
         name=name,

@@ -26,7 +26,7 @@ from overread import evaluation, findings, runs
 
 ASKED_RATIO, ASKED_GIGABYTES, ASKED_REPORT = 12.0, 4.0, 10.0
 MODELS = ("one", "other")
-FINDINGS = tuple(f for f in findings.names() if f != "no_finding")[:14]
+FINDINGS = tuple(f for f in findings.load().names() if f != "no_finding")[:14]
 
 
 def tables_of(n_images: int, rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

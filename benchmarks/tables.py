@@ -25,7 +25,7 @@ from overread.cohort.patient_split import split, split_hash
 from overread.cohort.reader_samples import SampleConfig, select_cases
 from overread.cohort.selection import select
 
-FINDINGS = tuple(f for f in findings.names() if f != "no_finding")[:14]
+FINDINGS = tuple(f for f in findings.load().names() if f != "no_finding")[:14]
 
 
 def made(n: int, rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:

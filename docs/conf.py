@@ -25,7 +25,8 @@ extensions = [
 exclude_patterns = ["_build", "_extensions"]
 nitpicky = True
 # Types of other packages have no page here, and a name in single backticks need not be an object of this package.
-nitpick_ignore_regex = [("py:(class|obj|data|exc)", ".*")]
+nitpick_ignore_regex = [("py:(class|obj|data|exc)", "(?s).*")]
+suppress_warnings = ["ref.python"]  # "shape (n_cases,)" in a type is no reference to the fields of that name
 default_role = "py:obj"
 
 repository_url = PROJECT["urls"]["Repository"]

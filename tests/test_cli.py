@@ -120,7 +120,7 @@ def test_readers_and_several_label_files_go_in_as_they_are(files):
     left_out = "labels of source 'panel': not in the images table (3.2% of 62)"
     assert f"2 cases, {left_out} (elsewhere0; elsewhere1)." in said
     page = (files / "out/report/report.html").read_text()
-    assert f"2 cases left out, {left_out}: elsewhere0; elsewhere1." in page.replace("&#39;", "'")
+    assert f"2 cases excluded, {left_out}: elsewhere0; elsewhere1." in page.replace("&#39;", "'")
     estimates = pl.read_parquet(files / "out/estimates.parquet")
     assert set(estimates.filter(analysis="readers", metric="auc")["reference"]) == {
         "own",

@@ -112,14 +112,14 @@ def test_a_near_spelling_of_the_same_word_is_named(word, known):
     ],
 )
 def test_another_disease_is_never_named(word):
-    known = [w for f in findings.VOCABULARY for w in (f.name, f.title, *(s for t in f.synonyms.values() for s in t))]
+    known = [w for f in findings.load().findings for w in f.words]
     assert did_you_mean(word, known) == ""
 
 
-@given(st.sampled_from([n for n in findings.names() if min(map(len, n.split("_"))) > 3]), st.data())
+@given(st.sampled_from([n for n in findings.load().names() if min(map(len, n.split("_"))) > 3]), st.data())
 def test_one_slip_of_the_pen_in_a_finding_is_understood(name, data):
     at = data.draw(st.sampled_from([i for i, c in enumerate(name) if c.isalpha()]))
     before, letter, after = name[:at], name[at], name[at + 1 :]
     written = data.draw(st.sampled_from([before + after, before + "q" + letter + after, before + "q" + after]))
-    hint = did_you_mean(written, findings.names())
+    hint = did_you_mean(written, findings.load().names())
     assert hint == f"Did you mean '{name}'?"

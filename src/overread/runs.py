@@ -14,14 +14,14 @@ import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from overread import integrity
+from overread import findings, integrity
 from overread.errors import InputError
 from overread.tables import holding, make_folder, records
 from overread.tables.records.kinds import RunRecord
@@ -312,15 +312,43 @@ def text_hash(text: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Convert a configuration to JSON values: dataclasses to dictionaries, paths to text."""
+    """Convert a configuration to JSON values: dataclasses to dictionaries, paths to text, a vocabulary to its
+    record.
+    """
+    if isinstance(value, findings.Vocabulary):
+        return findings.record_of(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         items = sorted(value) if isinstance(value, set | frozenset) else value
         return [plain(v) for v in items]
     return str(value) if isinstance(value, Path) else value
+
+
+def vocabulary(folder: Path | str) -> findings.Vocabulary:
+    """Return the vocabulary of findings that the run of a folder used, as recorded in its run.json.
+
+    Parameters
+    ----------
+    folder : path
+        The folder of a run.
+
+    Returns
+    -------
+    Vocabulary
+        The vocabulary.
+
+    Raises
+    ------
+    InputError
+        The folder has no run.json, or its record of a vocabulary is damaged.
+    """
+    record = read(folder)
+    config = record.get("config")
+    stated = config.get("vocabulary") if isinstance(config, Mapping) else None
+    return findings.recorded(stated or record["notes"].get("vocabulary"), Path(folder) / "run.json")
 
 
 def versions() -> dict[str, str]:

@@ -10,9 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from overread import cli
+from overread import cli, findings, runs
 from overread.cli import application
 from overread.cli.arguments import configuration
+from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluation import EvaluationConfig
 from overread.protocol.validation import SECTIONS
@@ -90,6 +91,53 @@ def test_set_takes_the_place_of_the_file_and_an_option_cannot_contradict_it(tmp_
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             configuration(TrainingConfig, "training", file, changes, given)
+
+
+OWN = '[findings.extra]\ngoitre = { title = "Goitre" }\n'
+
+
+@pytest.mark.parametrize("name", WITH_CONFIG)
+def test_every_command_with_a_configuration_takes_findings_of_ones_own(name, tmp_path):
+    kind, file = SECTIONS[SECTION_OF[name]], tmp_path / "c.toml"
+    for text in (OWN, f"[{SECTION_OF[name]}]\n{OWN}"):
+        file.write_text(text)
+        made = configuration(kind, SECTION_OF[name], file, None)
+        if "vocabulary" in kind.__dataclass_fields__:
+            assert made.vocabulary.title("goitre") == "Goitre"
+    file.write_text('[findings.extra]\nmass = { title = "Mass" }\n')
+    given = ["--config", str(file)]
+    with pytest.raises(InputError, match=r"c.toml \[findings\], extra: expected names that"):
+        CliRunner().invoke(cli.app, [name, *required(name, tmp_path), *given], catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_set_names_findings_of_ones_own_but_states_no_vocabulary(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('findings = ["mass"]\nreplicates = 100\n')
+    assert configuration(EvaluationConfig, "evaluation", file, None).vocabulary is findings.load("chest")
+    file.write_text(OWN)
+    made = configuration(EvaluationConfig, "evaluation", file, ['findings=["goitre"]', "seed=4"])
+    assert (made.findings, made.seed) == (("goitre",), 4)
+    with pytest.raises(InputError, match="expected names of the vocabulary; found 'goitre'"):
+        configuration(EvaluationConfig, "evaluation", None, ['findings=["goitre"]'])
+    with pytest.raises(InputError, match="expected 'vocabulary' to follow from the rest"):
+        configuration(EvaluationConfig, "evaluation", file, ["vocabulary=chest"])
+
+
+def test_the_vocabulary_of_a_cohort_holds_and_a_file_cannot_contradict_it(tmp_path):
+    words = findings.stated({"extra": {"goitre": {"title": "Goitre"}}}, "c")
+    cohort, file = tmp_path / "k", tmp_path / "c.toml"
+    with runs.start(cohort, "cohort", config=CohortConfig(vocabulary=words)):
+        pass
+    made = configuration(TrainingConfig, "training", None, ['findings=["goitre"]'], cohort=cohort)
+    assert made.vocabulary == words
+    file.write_text(OWN + 'hernia_repair = { title = "Hernia repair", synonyms = ["Mesh"] }\n')
+    assert "hernia_repair" in configuration(CohortConfig, "cohort", file, None, cohort=cohort).vocabulary.names()
+    for name, text in (("train", OWN.replace("Goitre", "Struma")), ("sample", '[findings]\nvocabulary = "chest"\n')):
+        file.write_text(text)
+        given = [name, str(cohort), "--out", str(tmp_path / "out"), "--config", str(file)]
+        with pytest.raises(InputError, match=r"1 that are missing or defined otherwise.*goitre"):
+            CliRunner().invoke(cli.app, given, catch_exceptions=False)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

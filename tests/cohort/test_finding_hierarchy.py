@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from overread import tables
+from overread import findings, tables
 from overread.cohort.finding_hierarchy import with_parents
 
 
@@ -29,7 +29,7 @@ def test_absent_uncertain_and_unstated_parents_of_what_is_present_become_present
         ("5", "pneumonia", "r", "absent"),
     ]
     labels, images = tables_of(rows, dict.fromkeys("12345", "a"))
-    made, changed = with_parents(labels, images)
+    made, changed = with_parents(labels, images, vocabulary=findings.load())
     found = states(made)
     assert [found[c, "pneumonia"] for c in "12345"] == ["present", "present", "present", "absent", "absent"]
     assert found["3", "viral_pneumonia"] == "present"
@@ -40,6 +40,6 @@ def test_absent_uncertain_and_unstated_parents_of_what_is_present_become_present
 def test_a_site_that_never_states_the_parent_is_left_alone():
     rows = [("1", "nodule", "r", "present"), ("2", "lung_lesion", "r", "absent"), ("2", "nodule", "r", "absent")]
     labels, images = tables_of(rows, {"1": "a", "2": "b"})
-    made, changed = with_parents(labels, images)
+    made, changed = with_parents(labels, images, vocabulary=findings.load())
     assert made.equals(labels)
     assert changed.is_empty()

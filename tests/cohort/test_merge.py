@@ -1,6 +1,7 @@
 import polars as pl
 import pytest
 
+from overread import findings
 from overread.cohort import merge
 from overread.datasets import prefixed
 from overread.errors import InputError
@@ -8,7 +9,7 @@ from overread.tables import Source
 
 
 def merged(sources, roots):
-    placed, base = merge.rooted(sources, roots)
+    placed, base = merge.rooted(sources, roots, vocabulary=findings.load())
     return merge.merged(placed), base
 
 
@@ -66,7 +67,9 @@ def test_one_file_of_two_patients_is_refused(hospital, tmp_path):
 def test_a_statement_that_two_sources_read_from_one_file_is_one_and_a_contradiction_stays(hospital, tmp_path):
     a, b = hospital("a", 2, write=False), hospital("b", 2, write=False)
     lost = a.labels.head(1).with_columns(case_id=pl.lit("lost"))
-    placed, _ = merge.rooted([Source(s.images, pl.concat([s.labels, lost])) for s in (a, b)], [tmp_path] * 2)
+    placed, _ = merge.rooted(
+        [Source(s.images, pl.concat([s.labels, lost])) for s in (a, b)], [tmp_path] * 2, vocabulary=findings.load()
+    )
     labels = merge.merged(placed).labels
     assert labels.filter(case_id="lost").height == 1
     assert labels.height == a.labels.height + b.labels.height + 1

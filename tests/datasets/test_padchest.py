@@ -93,7 +93,7 @@ def test_what_a_list_states(root, listed, finding, state):
 def test_the_shipped_labels_are_words_of_the_vocabulary():
     shipped = pl.read_csv(Path(padchest.__file__).with_name("padchest_labels.csv"), comment_prefix="#")
     assert not shipped.is_duplicated().any()
-    assert set(shipped["finding"].drop_nulls()) <= set(findings.names())
+    assert set(shipped["finding"].drop_nulls()) <= set(findings.load().names())
     assert set(shipped["state"].drop_nulls()) == {"present", "uncertain", "open", "named"}
     assert (shipped["finding"].is_null() == shipped["state"].is_null()).all()
     assert (shipped["label"] == shipped["label"].str.to_lowercase()).all()

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from overread import findings
 from overread.cohort import merge
 from overread.datasets import table
 from overread.errors import InputError
@@ -418,7 +419,7 @@ def test_one_file_of_labels_serves_sources_that_where_tells_apart(tmp_path, case
     assert [s.labels["case_id"].to_list() for s in read] == [[*names[:2], names[3]], [names[2], names[3]]]
     for source, left in zip(read, (1, 2), strict=True):
         assert f"{left:,} labels are about rows of the table that `where` leaves out: left out" in source.notes
-    whole = merge.merged(merge.rooted(read, [tmp_path] * 2)[0])
+    whole = merge.merged(merge.rooted(read, [tmp_path] * 2, vocabulary=findings.load())[0])
     assert whole.labels["case_id"].to_list() == [*names[:2], names[3], names[2]]  # one the table lacks counts once
     every = table.read(tmp_path, images="t.csv", columns=columns, labels=LONG)
     assert every.labels.height == 4

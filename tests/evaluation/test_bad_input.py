@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from overread import evaluation as ev
-from overread import reporting, runs, tables
+from overread import findings, reporting, runs, tables
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.reporting.report_data import plain_words
@@ -36,7 +36,7 @@ def noted(evidence, folder, words, *, missing="estimate", **where):
     row = found.row(0, named=True)
     assert np.isnan(row[missing]), row
     assert words in row["note"], row["note"]
-    assert plain_words(words) in on_the_page(evidence, folder)
+    assert plain_words(words, findings.load()) in on_the_page(evidence, folder)
     return row
 
 

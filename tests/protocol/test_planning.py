@@ -79,7 +79,7 @@ def test_a_study_that_no_number_of_cases_saves_is_said():
     row = made.table.row(-1, named=True)
     assert row["cases"] is None
     assert "do not reach the power with any number of cases" in row["note"]
-    assert made.sentences[-1].startswith("No plan: NE: 4 readers")
+    assert made.sentences[-1].startswith("No plan. NE: 4 readers")
 
 
 @pytest.mark.parametrize(("out", "table"), [("study", "study/plan.csv"), ("made/sizes.csv", "made/sizes.csv")])

@@ -10,7 +10,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from overread import runs, tables
+from overread import findings, runs, tables
 from overread.errors import InputError
 from overread.images.raster.file_content import read_bytes
 from overread.images.store.decode_worker import read_image
@@ -84,6 +84,20 @@ def test_every_kind_of_file_is_scored_under_its_relative_path(folder, tmp_path):
     assert set(run["outputs"]) == {"predictions.parquet", "predictions.csv", "unreadable.csv", "excluded.csv"}
     assert run["notes"]["excluded"] == 1
     assert not list((tmp_path / "p").glob(".partial-*"))
+
+
+def test_image_files_are_scored_for_findings_of_the_models_own_vocabulary(folder, tmp_path):
+    words = findings.stated({"extra": {"goitre": {"title": "Goitre"}}}, "p [findings]")
+    frozen = {
+        key: {"goitre" if f == "edema" else f: value for f, value in record()[key].items()}
+        for key in ("recalibration", "operating_points")
+    }
+    names = ["cardiomegaly", "goitre", "nodule"]
+    write_model(tmp_path / "m", findings=names, vocabulary=findings.record_of(words, full=True), **frozen)
+    for _ in range(2):  # the second finds the result of the first
+        made = predict(tmp_path / "m", folder / "deep.png", out=tmp_path / "p", config=ONE)
+        assert set(made.frame["finding"].cast(pl.String)) == {"cardiomegaly", "goitre"}
+    assert runs.vocabulary(tmp_path / "p") == words
 
 
 def test_files_and_folders_may_be_given_together_and_nothing_need_be_written(folder, tmp_path):

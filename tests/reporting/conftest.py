@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from overread import integrity, ledger, runs, tables
+from overread import codes, integrity, ledger, runs, tables
 from overread.stats import roc
 
 # fmt: off
@@ -22,7 +22,25 @@ EXTERNAL = ("hill", "valley")
 RATERS = {"pooled": 1.35, "north-only": 0.95, "lake-only": 1.0, "harbour-only": 0.9, "pooled-matched": 1.15}
 PREVALENCE = {"cardiomegaly": 0.22, "pleural_effusion": 0.3, "consolidation": 0.16, "pneumothorax": 0.08, "mass": 0.05}
 NONE = {"low": float("nan"), "high": float("nan")}
-FEW = "{} patients have it present, fewer than the 20 that are needed"
+OBUCHOWSKI = codes.methods(codes.method("obuchowski"), codes.method("scale_wald"))
+WILSON = codes.methods(*(codes.method(m) for m in ("linearised", "clustered_by_patient")))
+WILSON = codes.methods(codes.method("wilson_effective", n=81.3), WILSON)
+BOOTSTRAP = codes.method("bootstrap_percentile", replicates=2000)
+
+
+def few(present: int, absent: int = 90) -> codes.Text:
+    """The note of a finding that is not evaluable."""
+    return codes.note("few_patients_evaluable", present=present, absent=absent, least_present=20, least_absent=20)
+
+
+def over(*findings: str) -> codes.Text:
+    """The note of a mean over findings."""
+    return codes.note("mean_over_findings", n=len(findings), findings=findings)
+
+
+def with_codes(row: dict) -> dict:
+    """The row with the codes of its method and its note."""
+    return {"method_code": codes.encode(row["method"] or ""), "note_codes": codes.encode(row["note"] or ""), **row}
 
 
 @dataclass(frozen=True)
@@ -51,8 +69,8 @@ def estimate(analysis: str, metric: str, value: float, **more: object) -> dict:
         "estimate": value, "low": value - 0.03, "high": value + 0.03, "se": 0.015, "p": float("nan"),
         "p_adjusted": float("nan"), "family": None, "null": None, "n_present": None, "n_absent": None,
         "n_cases": None, "n_patients": None, "n_readers": None, "confidence": 0.95, "note": None,
-        "method": "DeLong, clustered by patient (Obuchowski 1997), Wald"}
-    return {**row, **more}
+        "method": OBUCHOWSKI}
+    return with_codes({**row, **more})
 
 
 def _images(rng: np.random.Generator, n: int) -> pl.DataFrame:
@@ -132,24 +150,27 @@ def _standalone(joined: pl.DataFrame) -> tuple[list[dict], list[dict]]:
             "sensitivity": call[y].mean(), "specificity": (~call[~y]).mean(), "ppv": y[call].mean(),
             "npv": (~y[~call]).mean(), "f1": 0.5}
         for metric, value in rates.items():
-            wilson = "Wilson at the effective n 81.3, linearised variance, clustered by patient"
-            method = "delta method" if metric == "f1" else wilson
+            method = codes.method("delta") if metric == "f1" else WILSON
             rows.append(estimate("standalone", metric, value, **at, at="operating_point=spec90", method=method))
-        rows.append(estimate("standalone", "threshold", 0.3, **at, **NONE, at="operating_point=spec90"))
-        method = "attainable step, percentile interval of 2000 patient resamples, threshold re-chosen in each"
+        rows.append(estimate("standalone", "threshold", 0.3, **at, **NONE, at="operating_point=spec90",
+                             method=codes.method("threshold_stored"), note=codes.note("threshold_of_model")))
+        method = codes.methods(codes.method("fixed_rate_rechosen"), BOOTSTRAP)
         fixed = {"at": "specificity=0.90", "method": method}
         rows.append(estimate("standalone", "sensitivity_at_specificity", 0.6, **at, **fixed))
         for metric, value in (("intercept", -0.1), ("slope", 0.9), ("in_the_large", 0.05)):
             rows.append(
                 estimate(
-                    "standalone", f"calibration_{metric}", value, **at, at="recalibration=frozen", method="logistic"
+                    "standalone", f"calibration_{metric}", value, **at, at="recalibration=frozen",
+                    method=codes.method("logistic_calibration")
                 )
             )
-        rows.append(estimate("standalone", "brier", 0.1, **at, at="recalibration=frozen", method="mean squared error"))
+        brier = {"at": "recalibration=frozen", "method": codes.method("linearised")}
+        rows.append(estimate("standalone", "brier", 0.1, **at, **brier))
         rows.append(
             estimate(
                 "standalone", "ece", 0.04, **at, **NONE, at="binning=mass;bins=15;recalibration=frozen",
-                method="15 bins", note="perfect probabilities would show 0.0123")
+                method=codes.method("bins_equal_frequency", n=15),
+                note=codes.note("expected_under_calibration", value=0.0123))
         )
         curves += _curves(y, score, at)
     return rows, curves
@@ -181,13 +202,13 @@ def _means(rows: list[dict]) -> list[dict]:
     frame = frame.filter(pl.col("metric") == "auc")
     for (rater, population), part in frame.group_by("rater", "population", maintain_order=True):
         value = part["estimate"].mean()
-        note = "mean of " + ", ".join(part["finding"].to_list())
+        note = over(*part["finding"].to_list())
         if part["estimate"].is_nan().any():
-            value, note = float("nan"), "no mean: mass cannot be computed here"
+            value, note = float("nan"), codes.note("undefined_at_every_site")
         made.append(
             estimate(
                 "standalone", "auc", value, rater=rater, population=population, finding="(mean)",
-                method="bootstrap, percentile, 2000 replicates", note=note)
+                method=BOOTSTRAP, note=note)
         )
     return made
 
@@ -200,7 +221,7 @@ def _contrasts(rng: np.random.Generator) -> list[dict]:
             for f in (*FINDINGS, "(mean)"):
                 bad = f == "mass" and p == "external:valley"
                 value = float("nan") if bad else float(rng.normal(0.03, 0.015))
-                note = "one class only" if bad else None
+                note = codes.note("cases_of_one_class") if bad else None
                 rows.append(
                     estimate(
                         "comparison", "auc_difference", value, finding=f, rater="pooled",
@@ -212,8 +233,8 @@ def _contrasts(rng: np.random.Generator) -> list[dict]:
             for f in (*FINDINGS, "(mean)"):
                 bad = f == "mass"
                 value = float("nan") if bad else float(rng.normal(0.035, 0.01))
-                note = FEW.format(7 if e.endswith("hill") else 0) if bad else None
-                note = "mean of cardiomegaly, consolidation, pleural_effusion, pneumothorax" if f == "(mean)" else note
+                note = few(7 if e.endswith("hill") else 0) if bad else None
+                note = over(*sorted(set(FINDINGS) - {"mass"})) if f == "(mean)" else note
                 rows.append(
                     estimate(
                         "H1", "auc_difference", value, finding=f, rater="pooled", contrast=f"rater:{s}",
@@ -234,7 +255,7 @@ def _contrasts(rng: np.random.Generator) -> list[dict]:
                 rows.append(
                     estimate(
                         "drop", "auc_drop", value, finding=f, rater=r, contrast=f"population:{e}",
-                        population="internal", p=0.02, note="one class only outside" if bad else None)
+                        population="internal", p=0.02, note=codes.note("cases_of_one_class") if bad else None)
                 )
     for f in FINDINGS:
         at = {"finding": f, "population": "internal"}
@@ -249,7 +270,7 @@ def _contrasts(rng: np.random.Generator) -> list[dict]:
         rows.append(
             estimate(
                 "site_alone", "auc", float("nan"), at="pairs=all", rater="(site) pooled", finding=f,
-                population="external:hill", note="an unseen site: its prevalence is not known")
+                population="external:hill", note=codes.note("site_unseen"))
         )
     return rows
 
@@ -273,7 +294,7 @@ def _slices(rng: np.random.Generator) -> list[dict]:
                 for f in (*FINDINGS, "(mean)"):
                     bad = level == "80+" or (level == "18-39" and f == "mass")
                     value = float("nan") if bad else float(rng.normal(0.81, 0.02))
-                    note = FEW.format(3) if bad else None
+                    note = few(3) if bad else None
                     rows.append(
                         estimate(
                             "subgroups", "auc", value, finding=f, rater="pooled", population=p, subgroup=s,
@@ -290,9 +311,10 @@ def _slices(rng: np.random.Generator) -> list[dict]:
                     "subgroups", "auc", 0.815, finding="(mean)", rater="pooled", population=p, subgroup=s, level="all",
                     n_patients=224)
             )
-            left = "; left out 80+: fewer than half of the findings are evaluable in this group, 0 of 5"
+            left = codes.note("group_excluded", group="80+", reason=str(codes.note("few_findings_in_group", n=0, of=5)))
             for metric, at, f in (("auc", "", "(mean)"), ("auc", "", "mass"), ("underdiagnosis", "spec90", "")):
-                note = f"between 2 groups: {', '.join(levels[:2])}" + (left if s == "age_band" else "")
+                note = codes.notes(
+                    codes.note("groups_compared", n=2, groups=levels[:2]), left if s == "age_band" else None)
                 rows.append(
                     estimate(
                         "subgroups", f"gap_{metric}", 0.02, finding=f, rater="pooled", population=p, subgroup=s,
@@ -311,8 +333,8 @@ def _seeds(rng: np.random.Generator) -> list[dict]:
                 rows.append(estimate("seeds", "auc", float(rng.normal(0.78, 0.006)), rater=f"{r}/seed-{k}", **at))
             rows.append(
                 estimate(
-                    "seeds", "auc_sd", 0.006, rater=r, **NONE, method="standard deviation",
-                    note="3 of 3 seeds, from 0.7740 to 0.7865", **at)
+                    "seeds", "auc_sd", 0.006, rater=r, **NONE, method=codes.method("seed_standard_deviation"),
+                    note=codes.note("seeds_range", n=3, of=3, lowest=0.774, highest=0.7865), **at)
             )
     return rows
 
@@ -462,7 +484,8 @@ def write_evidence(
     tables.write(tables.empty("curves") if curves is None else curves, folder / "curves.parquet", "curves")
     tables.write(tables.empty("verdicts") if verdicts is None else verdicts, folder / "verdicts.parquet", "verdicts")
     dropped = [
-        {"stage": "join", "unit": "labels", "reason": "uncertain, ignored", "count": 61, "examples": "north-00003"}
+        {"stage": "join", "unit": "labels", "reason": codes.note("uncertain_excluded"),
+         "reason_code": "uncertain_excluded", "count": 61, "examples": "north-00003"}
     ]
     tables.write(pl.DataFrame(dropped if account is None else account), folder / "account.parquet", "account")
     roles = {"pooled": "pooled", "single": {f"{s}-only": s for s in INTERNAL}, "matched": "pooled-matched"}

@@ -146,7 +146,7 @@ def test_rules_quote_the_numbers_of_the_study(whole):
     )
     train = images.filter(pl.col("split").cast(pl.String) == "train")
     assert f"train {train.height:,} images" in checklists.RULES["partitions"](whole).text
-    assert "uncertain, ignored (61 labels)" in checklists.RULES["missing_data"](whole).text
+    assert "uncertain: excluded (61 labels)" in checklists.RULES["missing_data"](whole).text
     assert "Ethics board of the north 2024-17" in checklists.RULES["ethics"](whole).text
 
 
@@ -217,6 +217,6 @@ def test_the_items_travel_with_the_package(tmp_path):
 @pytest.mark.slow
 def test_without_a_protocol_that_is_said_and_no_claim_is_an_objective(whole):
     alone = replace(whole, study={"title": "A"})
-    assert study_answers.protocol(alone).text == "No protocol was given to this evaluation."
+    assert study_answers.protocol(alone).text == "No protocol was supplied to this evaluation."
     assert study_answers.objectives(alone) is None
     assert study_answers.objectives(replace(whole, study={"protocol_hash": "ab" * 32})) is not None

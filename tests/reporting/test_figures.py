@@ -12,11 +12,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from overread import findings
 from overread.reporting.figures.curve_panels import calibration_panels, decision_panels, roc_panels, training_panels
 from overread.reporting.figures.drawing_style import key_height, series_colour, series_dash, series_marker
 from overread.reporting.figures.flow import stages
 from overread.reporting.figures.forest_plots import Line, Mark, Scale, forest, forest_figure, mark_of, spoken
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
+
+TITLES = {f.name: f.title for f in findings.load().findings}
 
 
 def _lines() -> list[Line]:
@@ -59,7 +62,12 @@ def _curve(finding: str) -> pl.DataFrame:
 def test_roc_panels_draw_each_series_and_print_the_auc():
     frames = [("inside", _curve("mass")), ("outside", _curve("edema"))]
     made = roc_panels(
-        frames, ["mass", "edema"], labels={("mass", 0): "0.801", ("edema", 1): "0.702"}, name="r", alt="a"
+        frames,
+        ["mass", "edema"],
+        labels={("mass", 0): "0.801", ("edema", 1): "0.702"},
+        headings=TITLES,
+        name="r",
+        alt="a",
     )
     assert ">Mass</text>" in made
     assert ">Pulmonary edema</text>" in made
@@ -70,13 +78,15 @@ def test_roc_panels_draw_each_series_and_print_the_auc():
 
 def test_calibration_panels_leave_out_points_that_are_no_numbers():
     frame = _curve("mass").with_columns(y=pl.Series([0.1, nan, 0.9]))
-    whole, part = (calibration_panels([("a", f)], ["mass"], name="c", alt="a") for f in (_curve("mass"), frame))
+    whole, part = (
+        calibration_panels([("a", f)], ["mass"], headings=TITLES, name="c", alt="a") for f in (_curve("mass"), frame)
+    )
     assert whole.count("<use") > part.count("<use")
 
 
 def test_calibration_panels_set_a_histogram_of_the_scores_above(recwarn):
     plain, held = (
-        calibration_panels([("a", _curve("mass"))], ["mass"], scores=s, name="c", alt="a")
+        calibration_panels([("a", _curve("mass"))], ["mass"], scores=s, headings=TITLES, name="c", alt="a")
         for s in (None, {("a", "mass"): np.array([0.1, 0.1, 0.4, 0.9])})
     )
     heights = [float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', made).group(1)) for made in (plain, held)]
@@ -90,11 +100,11 @@ def test_decision_panels_name_the_lines_of_everyone_and_nobody_once():
     model = _curve("mass").with_columns(population=pl.lit("internal"))
     everyone = model.with_columns(y=pl.Series([0.2, -0.1, -0.6]))
     both = [pl.concat([f, f.with_columns(finding=pl.lit("edema"))]) for f in (model, everyone)]
-    made = decision_panels([("a", both[0])], [("a", both[1])], ["mass", "edema"], name="d", alt="a")
-    assert made.count(">everyone</text>") == 1
-    assert made.count(">nobody</text>") == 1
-    alone = decision_panels([("a", model)], [], ["mass"], name="d", alt="a")
-    assert ">everyone</text>" not in alone
+    made = decision_panels([("a", both[0])], [("a", both[1])], ["mass", "edema"], headings=TITLES, name="d", alt="a")
+    assert made.count(">all</text>") == 1
+    assert made.count(">none</text>") == 1
+    alone = decision_panels([("a", model)], [], ["mass"], headings=TITLES, name="d", alt="a")
+    assert ">all</text>" not in alone
 
 
 def test_training_panels_show_what_the_history_holds():
@@ -169,9 +179,11 @@ def test_no_word_of_a_figure_is_cut_at_an_edge(outside, panels):
     names = ["mass", "edema", "consolidation", "pneumonia", "pneumothorax", "atelectasis", "fracture"][:panels]
     frame = pl.concat([_curve(f) for f in names]).with_columns(population=pl.lit("internal"))
     frames = [(f"model {i}", frame) for i in range(12 if panels == 3 else 2)]
-    roc_panels(frames, names, labels={}, name="r", alt="a")
-    calibration_panels(frames, names, smooth=frames, scores={("model 0", "mass"): np.array([0.1])}, name="c", alt="a")
-    decision_panels(frames, frames, names, name="d", alt="a")
+    roc_panels(frames, names, labels={}, headings=TITLES, name="r", alt="a")
+    calibration_panels(
+        frames, names, smooth=frames, scores={("model 0", "mass"): np.array([0.1])}, headings=TITLES, name="c", alt="a"
+    )
+    decision_panels(frames, frames, names, headings=TITLES, name="d", alt="a")
     training_panels([("a", [pl.DataFrame({"loss": [0.5], "tune_auc": [0.7]})])], name="t", alt="a")
     marks = (Mark(0, 0.8, 0.7, 0.9, "0.800 (0.700\u20130.900)"),)
     forest([Line("Mass", marks)], ("a",), Scale("gap", better=("worse", "better")), name="f", alt="a")

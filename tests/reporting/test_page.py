@@ -9,10 +9,10 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from overread import ledger, reporting, tables
+from overread import codes, findings, ledger, reporting, tables
 from overread.errors import InputError
 from overread.reporting.number_format import interval
-from overread.reporting.report_data import finding_title, read_evidence
+from overread.reporting.report_data import finding_heading, read_evidence
 from overread.reporting.sections import summary
 from overread.reporting.sections.study_participants import participants
 
@@ -32,21 +32,25 @@ def test_headline_numbers_are_those_of_the_estimates(made, page, read_page):
     for row in auc.iter_rows(named=True):
         place = ["internal", "external:hill", "external:valley"].index(row["population"])
         want = interval(row["estimate"], row["low"], row["high"])
-        cells = shown[finding_title(row["finding"])][2 * place : 2 * place + 2]
+        cells = shown[finding_heading(row["finding"], findings.load())][2 * place : 2 * place + 2]
         assert cells[1] == want
         if row["finding"] != "(mean)":
             assert cells[0] == f"{row['n_present']:,} / {row['n_absent']:,}"
 
 
 def test_rates_at_the_frozen_threshold_are_those_of_the_estimates(made, page, read_page):
-    rows = read_page(page).table("“pooled”, threshold frozen for specificity 0.90")
+    rows = read_page(page).table("“pooled”, threshold for specificity 0.90")
     first = rows[2 : 2 + 5]  # the five findings of the internal test
     frame = _estimates(made).filter(
         pl.col("at") == "operating_point=spec90", pl.col("rater") == "pooled", pl.col("population") == "internal"
     )
     for cells in first:
         for column, metric in ((3, "sensitivity"), (4, "specificity"), (5, "ppv"), (6, "npv"), (7, "f1")):
-            row = next(r for r in frame.to_dicts() if r["metric"] == metric and finding_title(r["finding"]) == cells[0])
+            row = next(
+                r
+                for r in frame.to_dicts()
+                if r["metric"] == metric and finding_heading(r["finding"], findings.load()) == cells[0]
+            )
             assert cells[column] == interval(row["estimate"], row["low"], row["high"])
 
 
@@ -100,7 +104,7 @@ def test_figures_speak_to_those_who_do_not_see_them(page, read_page):
     assert len(svgs) > 8
     assert all(a.get("role") == "img" and a["aria-labelledby"] in titles for a in svgs)
     assert all(a.get("alt") for t, a in tags if t == "img")
-    assert "Forest plot. AUC of “pooled” with intervals, internal test against external sites. Mean over" in page
+    assert "Forest plot. AUC of “pooled” with CIs, internal test against external sites. Mean over" in page
 
 
 def test_tables_have_captions_and_scoped_heads(page, read_page):
@@ -121,8 +125,8 @@ def test_page_says_what_the_study_was_and_by_whose_leave(page, read_page):
         "1 time, on",
         "overread run five-hospitals.toml -o study",
         "90 images, 25 patients: lateral view",
-        "uncertain, ignored",
-        "not learnt: Pulmonary fibrosis",
+        "uncertain: excluded",
+        "not trained: Pulmonary fibrosis",
     ):
         assert words in text, words
 
@@ -141,7 +145,10 @@ def test_estimates_beside_the_page_are_the_estimates(made, page, tmp_path):
 
 def test_names_are_escaped(evidence_folder, made, tmp_path, read_page):
     name = '<b>&"'
-    rows = [_auc("pooled", "internal", 0.8), _auc("pooled", f"external:{name}", 0.7, note=f"at {name}")]
+    rows = [
+        _auc("pooled", "internal", 0.8),
+        _auc("pooled", f"external:{name}", 0.7, note=codes.note("threshold_note_of_model", text=f"at {name}")),
+    ]
     study = {"title": f"Study of {name}", "question": f"Does {name} differ?", "warnings": [f"{name}!"]}
     text = reporting.write(evidence_folder(rows), tmp_path, study=study).read_text(encoding="utf-8")
     assert "<b>&" not in text
@@ -166,20 +173,21 @@ def _auc(rater: str, population: str, value: float, **more) -> dict:
         "policy": "",
     }
     numbers = {"low": value - 0.1, "high": value + 0.1, "se": 0.05, "p": math.nan, "p_adjusted": math.nan}
-    return {**keys, "rater": rater, "population": population, "estimate": value, **numbers, **more}
+    texts = {"method_code": codes.encode(more.get("method") or ""), "note_codes": codes.encode(more.get("note") or "")}
+    return {**keys, "rater": rater, "population": population, "estimate": value, **numbers, **texts, **more}
 
 
 def test_one_model_and_no_external_site_is_told_and_what_is_lacking_is_named(evidence_folder, tmp_path, read_page):
-    folder = evidence_folder([_auc("acme", "internal", 0.8, method="DeLong", confidence=0.95)])
+    folder = evidence_folder([_auc("acme", "internal", 0.8, method=codes.method("delong"), confidence=0.95)])
     reader = read_page(reporting.write(folder, tmp_path, study={}).read_text(encoding="utf-8"))
     assert "Fewer than two external sites (0 external sites)" in reader.text
-    assert "Left out: " in reader.text
+    assert "Not shown: " in reader.text
     for words in (
-        "participants (no cohort was given",
+        "participants (no cohort was supplied",
         "comparison of models (one model only",
         "no subgroup was evaluated",
-        "training (no model was trained here",
-        "what the model looked at (there are no heat maps",
+        "training (no record of a model",
+        "heat maps (no heat maps",
     ):
         assert words in reader.text, words
     assert "0.800 (0.700–0.900)" in reader.text
@@ -204,7 +212,8 @@ def test_cannot_tell_shows_the_reason(evidence_folder, tmp_path, read_page):
             "reason": ["0 of 2 external sites are evaluable. Not evaluable: x: edema: one class"],
         }
     )
-    note = "not evaluable: 40 patients with it and 0 without (20 and 20 needed)"
+    given = {"present": 40, "absent": 0, "least_present": 20, "least_absent": 20}
+    note = codes.notes(codes.note("not_evaluable"), codes.note("few_patients_evaluable", **given))
     more = {"analysis": "H1", "metric": "auc_difference", "contrast": "rater:single", "note": note}
     lone = _auc("pooled", "external:x", math.nan, **more)
     folder = evidence_folder([_auc("pooled", "internal", 0.8), lone], verdicts=verdict)
@@ -215,7 +224,7 @@ def test_cannot_tell_shows_the_reason(evidence_folder, tmp_path, read_page):
     assert "0 of 2 external sites are evaluable." in reader.text
     rows = reader.table("Evaluable findings")
     assert rows[1] == ["Pulmonary edema", "no"]
-    assert "40 patients with it and 0 without (20 and 20 needed)" in reader.text
+    assert "too few patients: 40 with the finding and 0 without it (20 and 20 required)" in reader.text
 
 
 def test_simulated_images_are_called_so_before_anything_else(evidence_folder, tmp_path, read_page):
@@ -247,7 +256,7 @@ def test_prevalence_counts_the_labels_of_the_cohort(made, page, read_page):
 
 def test_the_findings_of_a_weighted_sample_say_whose_shares_they_are(made):
     whole = read_evidence(made.evidence, made.study, cohort_folder=made.cohort)
-    told = "shares are those of the sample, not of the population"
+    told = "proportions are those of the sample, not of the population"
     assert told not in participants(whole).blocks[-1].remark
     weights = pl.Series("weight", [1.0 if i % 2 else 4.0 for i in range(whole.images.height)])
     drawn = replace(whole, images=whole.images.with_columns(weights))
@@ -262,7 +271,7 @@ def test_a_weighted_sample_says_how_many_it_stands_for(made):
     joined = whole.joined.drop("weight").join(weights, on="case_id")
     stands = round(weights["weight"].sum())
     said = summary.study_paragraph(replace(whole, joined=joined))
-    assert f"a weighted sample: {len(ids):,} that stand for {stands:,}; estimates are weighed back" in said
+    assert f"a weighted sample of {len(ids):,} of {stands:,} cases; estimates are weighted" in said
 
 
 def test_a_ledger_whose_tail_was_cut_off_is_a_warning(evidence_folder, tmp_path, read_page):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import TypeAdapter
 
-from overread import integrity, runs
+from overread import findings, integrity, runs
 from overread.errors import InputError
 from overread.training import training_config
 from overread.training.training_config import Augmentation, TrainingConfig
@@ -51,7 +51,9 @@ def test_everything_is_stated_in_what_is_recorded():
     assert runs.plain(config)["augmentation"]["rotation"] == Augmentation().rotation
     assert config.strengths == Augmentation(noise=0.0)
     assert (config.policy("edema"), config.policy("mass")) == ("present", "ignore")
-    assert TrainingConfig(**runs.plain(config)).strengths == config.strengths
+    stated = runs.plain(config)
+    vocabulary = findings.recorded(stated.pop("vocabulary"), "run.json")
+    assert TrainingConfig(**stated, vocabulary=vocabulary).strengths == config.strengths
 
 
 def test_pydantic_reads_it_as_a_protocol_does():

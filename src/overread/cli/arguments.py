@@ -6,10 +6,13 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from overread.credentials import address_fault
 from overread.errors import InputError
+
+if TYPE_CHECKING:
+    from overread.findings import Vocabulary
 
 SECTIONS = {"cohort", "deidentification", "sample", "training", "evaluation", "options"}
 
@@ -56,14 +59,21 @@ def stated(config: Path | None, section: str, *, alone: bool = True) -> dict[str
     if config is None:
         return {}
     stated = read_toml(config)
-    inner = stated.get(section, stated if alone and not SECTIONS & set(stated) else {})
+    top = {key: value for key, value in stated.items() if key != "findings" or not isinstance(value, dict)}
+    inner = stated.get(section, top if alone and not SECTIONS & set(stated) else {})
     if not isinstance(inner, dict):
         raise InputError(config, f"a section [{section}]", f"a value ({inner!r:.80})")
     return inner
 
 
 def configuration(
-    kind: Any, name: str, config: Path | None, changes: Sequence[str] | None, given: Mapping[str, Any] | None = None
+    kind: Any,
+    name: str,
+    config: Path | None,
+    changes: Sequence[str] | None,
+    given: Mapping[str, Any] | None = None,
+    *,
+    cohort: Path | None = None,
 ) -> Any:
     """The configuration of a command, from its section of a file, `--set KEY=VALUE`, and its own options.
 
@@ -79,11 +89,14 @@ def configuration(
         values of `--set`, each in place of the file's; a dotted key is one of a section within (`recipe.size=96`)
     given
         values of the command's own options by key; None = the option was not given
+    cohort
+        the folder of the cohort that the command reads, whose vocabulary holds where the file states none
 
     Raises
     ------
     InputError
-        a key that is unknown, of the wrong kind, or given both by `--set` and by an option of its own
+        a key that is unknown, of the wrong kind, or given both by `--set` and by an option of its own; a vocabulary
+        that is wrong or not that of the cohort
     """
     from overread.protocol import section
     from overread.protocol.configuration import put_value
@@ -95,7 +108,35 @@ def configuration(
         raise InputError(f"--set {twice[0]}", "a value given once", "it is also given by an option of its own")
     for key, value in (changed | chosen).items():
         put_value(values, key, value)
-    return section(kind, values, name)
+    return section(kind, values, name, vocabulary=vocabulary(config, cohort))
+
+
+def vocabulary(config: Path | None, cohort: Path | None = None) -> Vocabulary:
+    """The vocabulary that [findings] of a configuration file states; without one the cohort's, or "chest".
+
+    Raises
+    ------
+    InputError
+        The section lacks a finding of the cohort's vocabulary, or defines one otherwise.
+    """
+    from overread import findings, runs
+    from overread.tables.records.typed_files import read_toml
+
+    held = runs.vocabulary(cohort) if cohort is not None and runs.is_run(cohort) else None
+    section = None if config is None else read_toml(config).get("findings")
+    if config is None or not isinstance(section, dict):  # a list is the key of a section that stands alone
+        return held or findings.load("chest")
+    where = f"{config} [findings]"
+    words = findings.stated(section, where, folder=config.parent)
+    if held is not None and (others := held.differences(words, held.names())):
+        raise InputError(
+            where,
+            f"the findings of the cohort {cohort}, with the title, code and parents that they have there",
+            f"{len(others)} that are missing or defined otherwise",
+            examples=others,
+            do="Leave the section out, or state the findings as the file that the cohort was built with does.",
+        )
+    return words
 
 
 def verified(wanted: bool, *paths: Path | str | None) -> None:

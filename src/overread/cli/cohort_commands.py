@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ from overread.cli.arguments import configuration, stated, verified
 from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers
 from overread.cli.terminal import line, put, say, shown
 from overread.errors import InputError
+
+if TYPE_CHECKING:
+    from overread.cohort import CohortConfig
+    from overread.findings import Vocabulary
 
 
 def cohort(
@@ -43,12 +47,12 @@ def cohort(
     given = {"recipe.size": size, "external_sites": external or None, "max_unreadable": max_unreadable}
     chosen = configuration(CohortConfig, "cohort", config, changes, given)
     if reader:
-        source = _known_source(reader, root, config, out, allow_outside=allow_outside)
+        source = _known_source(reader, root, config, out, allow_outside=allow_outside, vocabulary=chosen.vocabulary)
     elif images is None or labels is None:
         found = "--images alone" if images else "--labels alone" if labels else "neither"
         raise InputError("cohort", "--images and --labels, or --reader", found)
     else:
-        source = _tables_source(images, labels, regions, chosen.missing_allowed)
+        source = _tables_source(images, labels, regions, chosen)
     if cluster and workers:
         raise InputError("cohort", "--workers or --cluster", "both", do="A cluster's workers are its own.")
     with shown() as progress:
@@ -69,22 +73,32 @@ def cohort(
         put(f"  {site:20} {split:6} {count:8,}")
 
 
-def _known_source(reader: str, root: Path, config: Path | None, out: Path, *, allow_outside: bool) -> Any:
+def _known_source(
+    reader: str, root: Path, config: Path | None, out: Path, *, allow_outside: bool, vocabulary: Vocabulary
+) -> Any:
     """The tables of a known source, read with the section [options] of the configuration file."""
     from overread import datasets
 
     where = f"[options] of {config}" if config else "[options] of a TOML file, given as --config FILE"
     options = stated(config, "options", alone=False)
     return datasets.load(
-        reader, root, options, where=where, allow_outside=allow_outside, cache=out / ".headers.parquet"
+        reader,
+        root,
+        options,
+        where=where,
+        allow_outside=allow_outside,
+        cache=out / ".headers.parquet",
+        vocabulary=vocabulary,
     )
 
 
-def _tables_source(images: Path, labels: Path, regions: Path | None, allowed: Any) -> Any:
+def _tables_source(images: Path, labels: Path, regions: Path | None, chosen: CohortConfig) -> Any:
     """The source in tables of the user; what was noticed while they were read is printed."""
     from overread.protocol import cohort_tables
 
-    source, remarks = cohort_tables(images, labels, regions, allowed=allowed)
+    source, remarks = cohort_tables(
+        images, labels, regions, allowed=chosen.missing_allowed, vocabulary=chosen.vocabulary
+    )
     for remark in remarks:
         put(remark)
     return source
@@ -102,7 +116,7 @@ def splits(
     from overread.cohort.site_folds import splits
 
     verified(verify, cohort)
-    made = splits(cohort, out, configuration(CohortConfig, "cohort", config, changes))
+    made = splits(cohort, out, configuration(CohortConfig, "cohort", config, changes, cohort=cohort))
     for site, hashed in made.items():
         put(f"{site}: {hashed[:12]}")
     put(f"Splits, each to be used as the split_file of a cohort: {out.resolve()}")
@@ -124,7 +138,7 @@ def sample(
 
     verified(verify, cohort)
     given = {"n": size, "floor": floor, "label_source": label_source or None, "seed": seed}
-    made = sample(cohort, out, configuration(SampleConfig, "sample", config, changes, given))
+    made = sample(cohort, out, configuration(SampleConfig, "sample", config, changes, given, cohort=cohort))
     for note in made.notes:
         put(note)
     put(f"Sample: {(out / 'images.parquet').resolve()}, hash {made.hash[:12]}")

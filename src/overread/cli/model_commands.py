@@ -38,7 +38,7 @@ def train(
 
     verified(verify, cohort)
     given = {"network": network or None, "epochs": epochs, "seed": seed}
-    chosen = configuration(TrainingConfig, "training", config, changes, given)
+    chosen = configuration(TrainingConfig, "training", config, changes, given, cohort=cohort)
     with shown() as show:
 
         def told(done: int, total: int, line: str) -> None:

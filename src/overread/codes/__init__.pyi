@@ -11,4 +11,5 @@ from .texts import methods as methods
 from .texts import names as names
 from .texts import note as note
 from .texts import notes as notes
+from .texts import pattern as pattern
 from .texts import render as render

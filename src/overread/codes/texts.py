@@ -7,7 +7,7 @@ import json
 import re
 import string
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -175,9 +175,33 @@ def render(kind: str, code: Code) -> Text:
     return _rendered(kind, code)
 
 
+def pattern(kind: str, codes: Sequence[Code]) -> str:
+    """The text of codes of one name; parameters that differ between them are shown as "…".
+
+    Examples
+    --------
+    >>> pattern("notes", [Code("one_class", (("n", n), ("outcome", "absent"))) for n in (7, 9)])
+    'NE: all cases (n = …) had the finding absent'
+    """
+    first = codes[0]
+    shown = {key: value if all(c[key] == value for c in codes) else _DIFFERENT for key, value in first.parameters}
+    return _FORMATTER.vformat(_templates(kind)[first.name], (), shown)
+
+
 def names(kind: str) -> tuple[str, ...]:
     """The names of all methods or notes, in the order of the files."""
     return tuple(_templates(kind))
+
+
+def fill(text: str, parameters: Mapping[str, Parameter]) -> str:
+    """A text with its placeholders filled in.
+
+    Examples
+    --------
+    >>> fill("{n} {n:plural|site|sites}: {sites:list}", {"n": 1, "sites": ("north",)})
+    '1 site: north'
+    """
+    return _FORMATTER.vformat(text, (), parameters)
 
 
 def _joined(kind: str, separator: str, parts: Iterable[Text | None]) -> Text:
@@ -191,7 +215,7 @@ def _joined(kind: str, separator: str, parts: Iterable[Text | None]) -> Text:
 
 
 def _rendered(kind: str, code: Code) -> Text:
-    return Text(_FORMATTER.vformat(_templates(kind)[code.name], (), dict(code.parameters)), (code,))
+    return Text(fill(_templates(kind)[code.name], dict(code.parameters)), (code,))
 
 
 @functools.cache
@@ -207,6 +231,16 @@ def _templates(kind: str) -> dict[str, str]:
     return found
 
 
+class _Different:
+    """Stands for values that differ, in any format."""
+
+    def __format__(self, format_spec: str) -> str:
+        return "…"
+
+
+_DIFFERENT = _Different()
+
+
 class _Formatter(string.Formatter):
     """Python's format language with two more formats: `{n:plural|patient|patients}` and `{findings:list}`."""
 
@@ -214,7 +248,7 @@ class _Formatter(string.Formatter):
         if format_spec.startswith("plural|"):
             _, one, several = format_spec.split("|")
             return one if value == 1 else several
-        if format_spec == "list":
+        if format_spec == "list" and value is not _DIFFERENT:
             return ", ".join(value)
         return str(super().format_field(value, format_spec))
 

@@ -18,6 +18,7 @@ from overread.cohort.patient_split import split, split_hash
 from overread.cohort.unreadable_files import UnreadableAllowance, listing
 from overread.cohort.unreadable_files import flow as excluded_flow
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.images.store import pixel_store
 from overread.images.store.decode_worker import SEPARATOR
 from overread.limits import Bounds
@@ -30,9 +31,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Cohort:
-    """A cohort on disk: its folder and its tables."""
+    """A cohort on disk: its folder, its tables and the vocabulary of their findings."""
 
     folder: Path
+    vocabulary: Vocabulary
     images: pl.DataFrame
     labels: pl.DataFrame
     regions: pl.DataFrame
@@ -83,12 +85,12 @@ def build(
     roots = [root] * len(sources) if isinstance(root, str | Path) else list(root)
     out, config = Path(out), config or CohortConfig()
     _check_given(roots, config)
-    sources, base = rooted(sources, [Path(r) for r in roots], allow_outside=allow_outside)
+    sources, base = rooted(sources, [Path(r) for r in roots], vocabulary=config.vocabulary, allow_outside=allow_outside)
     whole = merged(sources)
     check_columns(config, whole.images.columns)
     selected, flow = selection.select(whole.images.sort("image_id"), config)
     flow = excluded_flow(whole) + flow
-    labels, implied = with_parents(whole.labels, whole.images)
+    labels, implied = with_parents(whole.labels, whole.images, vocabulary=config.vocabulary)
     split(selected, _of(selected, labels, "case_id"), config)  # what is wrong with the split shows before the long work
     lists = {str(p): p for p in (*config.exclude_files, config.split_file) if p}
     with (
@@ -120,7 +122,8 @@ def build(
         reads = tables.empty("reads") if whole.reads is None else _of(images, whole.reads, "case_id")
         labels = _of(images, labels, "case_id")
         frames = {"images": images, "labels": labels, "regions": regions, "reads": reads, "flow": pl.concat(flow)}
-        _write(run, frames, {cohort_folders.LIST: listing(sources, selected, unreadable), "duplicates.parquet": pairs})
+        others = {cohort_folders.LIST: listing(sources, selected, unreadable), "duplicates.parquet": pairs}
+        _write(run, frames, others, config.vocabulary)
         run.note("root", str(base))
         run.note("split_hash", split_hash(images))
         run.note("pixels", config.recipe.describe())
@@ -149,8 +152,9 @@ def open_cohort(folder: Path | str | Cohort) -> Cohort:
         raise InputError(folder, "a whole cohort", "one whose build did not end", do="Build it again.")
     runs.check(folder)
     read = {name: folder / f"{name}.parquet" for name in cohort_folders.TABLES}
-    frames = {n: tables.read(p, n) if p.is_file() else tables.empty(n) for n, p in read.items()}
-    return Cohort(folder, **frames)
+    vocabulary = runs.vocabulary(folder)
+    frames = {n: tables.read(p, n, vocabulary=vocabulary) if p.is_file() else tables.empty(n) for n, p in read.items()}
+    return Cohort(folder, vocabulary, **frames)
 
 
 def _of(images: pl.DataFrame, frame: pl.DataFrame, key: str) -> pl.DataFrame:
@@ -228,11 +232,13 @@ def _count(unit: str, reason: str, ids: pl.Series) -> pl.DataFrame:
     return tables.check(pl.DataFrame(row), "flow")
 
 
-def _write(run: runs.Run, frames: dict[str, pl.DataFrame], others: dict[str, pl.DataFrame]) -> None:
+def _write(
+    run: runs.Run, frames: dict[str, pl.DataFrame], others: dict[str, pl.DataFrame], vocabulary: Vocabulary
+) -> None:
     """Write the tables into the run's folder and name every file of it as an output."""
     images = frames["images"]
     for name, frame in frames.items():
-        run.output(tables.write(frame, run.folder / f"{name}.parquet", name))
+        run.output(tables.write(frame, run.folder / f"{name}.parquet", name, vocabulary=vocabulary))
     splits = images.select("patient_id", "site", "split").unique().sort("patient_id", "site")
     run.output(tables.write_frame(splits, run.folder / "splits.parquet"))
     for name, frame in others.items():

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
-from overread import findings, limits
+from overread import limits
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.tables import CHEST, OLDEST, RADIOGRAPHS, VIEWS, schema
 
@@ -55,6 +58,7 @@ class CohortConfig:
         that takes more is unreadable. Raise them for pictures that are larger than radiographs.
     missing_allowed: share of the cases of `--labels` and of the images of `--regions` that `--images` may lack (1 = the
         images are a stated subset). Above it: refused.
+    vocabulary: the findings that labels may name, see `findings`; a file states it in its section [findings].
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -81,6 +85,7 @@ class CohortConfig:
     missing_allowed: float = 0.01
     file_seconds: float = limits.FILE_SECONDS
     file_memory_mb: int = limits.FILE_MEMORY_MB
+    vocabulary: Vocabulary = field(default_factory=partial(load_vocabulary, "chest"))
 
     def __post_init__(self) -> None:
         problems = [
@@ -90,7 +95,7 @@ class CohortConfig:
             *_unknown("rule", (self.rule,), _RULES),
             *_unknown("split_by", (self.split_by,), _SPLIT_BY),
             *_unknown("split_unlisted", (self.split_unlisted,), ("", "train", "tune", "test")),
-            *_unknown("stratify", self.stratify, findings.names()),
+            *_unknown("stratify", self.stratify, self.vocabulary.names()),
             *_split_problems(self),
         ]
         f = self.fractions

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread import findings
+from overread.findings import Vocabulary
 
 _KEY = ["case_id", "finding", "source"]
 
 
-def with_parents(labels: pl.DataFrame, images: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def with_parents(
+    labels: pl.DataFrame, images: pl.DataFrame, *, vocabulary: Vocabulary
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The labels with the ancestors of what is present made present, and the case_ids of those that were changed.
 
     Only ancestors that the same source states at the same site at all are touched: a source without a word for the
     parent says nothing of it, and a parent that is only ever implied would be a finding that is never absent.
     """
     ancestors = pl.DataFrame(
-        [(f.name, a) for f in findings.VOCABULARY for a in findings.implied([f.name]) if a != f.name],
+        [(f, a) for f in vocabulary.names() for a in vocabulary.implied([f]) if a != f],
         schema={"finding": pl.String, "ancestor": pl.String},
         orient="row",
     )

@@ -11,6 +11,7 @@ import polars as pl
 
 from overread import tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.images import file_tree
 from overread.tables import Source
 
@@ -18,7 +19,7 @@ _IDS = ("image_id", "case_id", "patient_id")
 
 
 def rooted(
-    sources: Sequence[Source], roots: Sequence[Path], *, allow_outside: bool = False
+    sources: Sequence[Source], roots: Sequence[Path], *, vocabulary: Vocabulary, allow_outside: bool = False
 ) -> tuple[list[Source], Path]:
     """The sources, checked, with paths relative to one folder; and that folder.
 
@@ -27,7 +28,7 @@ def rooted(
     """
     if not sources or len(sources) != len(roots):
         raise InputError("cohort", "a folder for every source", f"{len(sources)} sources, {len(roots)} folders")
-    checked = [_checked(source, number) for number, source in enumerate(sources, 1)]
+    checked = [_checked(source, number, vocabulary) for number, source in enumerate(sources, 1)]
     if not allow_outside:
         _refuse_outside(checked, roots)
     base = Path(os.path.commonpath([root.resolve() for root in roots]))
@@ -68,7 +69,7 @@ def merged(sources: Sequence[Source]) -> Source:
     return whole
 
 
-def _checked(source: Source, number: int) -> Source:
+def _checked(source: Source, number: int, vocabulary: Vocabulary) -> Source:
     where = f"source {number}"
     notes: list[tables.Note] = []
     images = tables.check(source.images, "images", where=f"{where}, images", notes=notes)
@@ -77,7 +78,7 @@ def _checked(source: Source, number: int) -> Source:
     _refuse_shared_files(images, f"{where}, images")
 
     def checked(frame: pl.DataFrame, table: str) -> pl.DataFrame:
-        return tables.check(frame, table, where=f"{where}, {table}", notes=notes)
+        return tables.check(frame, table, where=f"{where}, {table}", notes=notes, vocabulary=vocabulary)
 
     labels = checked(source.labels, "labels")
     regions = None if source.regions is None else checked(source.regions, "regions")

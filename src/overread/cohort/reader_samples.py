@@ -79,7 +79,13 @@ class Sample:
     hash: str
 
 
-def select_cases(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig) -> Sample:
+def select_cases(
+    images: pl.DataFrame,
+    labels: pl.DataFrame,
+    config: SampleConfig,
+    *,
+    vocabulary: findings.Vocabulary | None = None,
+) -> Sample:
     """Draw a stratified random sample of cases, without replacement; the same whatever the order of the rows.
 
     Within each stratum h of N_h cases, n_h are drawn with equal probability n_h / N_h, the inverse of which is the
@@ -87,10 +93,11 @@ def select_cases(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfi
     floor (or the whole stratum), then the rest by the allocation with largest remainders; they sum to n. With
     `one_per_patient` one of a patient's m cases is drawn first and strata are made of those: the probability is
     n_h / (N_h m), weights are unbiased for the cases of the population but sum to their number only on average.
+    Findings that equally many cases have are ranked in the order of `vocabulary` (None = "chest").
 
     Raises InputError: no such split, column or label source; several label sources and none named; more floors than n.
     """
-    population = _cases(images, labels, config)
+    population = _cases(images, labels, config, vocabulary or findings.load())
     empty = _empty_cells(population, config)
     population = _of_patients(population, images, config)
     sizes = population.group_by("stratum").len().sort("stratum")
@@ -118,7 +125,9 @@ def select_cases(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfi
     return Sample(whole, strata, (*_notes(strata, config), *empty), runs.fingerprint(design))
 
 
-def _cases(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig) -> pl.DataFrame:
+def _cases(
+    images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig, vocabulary: findings.Vocabulary
+) -> pl.DataFrame:
     """case_id and stratum of every case of the population."""
     columns = [c for c in config.by if c != "finding"]
     missing = [c for c in columns if c not in images.columns]
@@ -137,7 +146,7 @@ def _cases(images: pl.DataFrame, labels: pl.DataFrame, config: SampleConfig) -> 
     parts = [pl.col(c).cast(pl.String).fill_null(_UNSTATED).unique().sort().str.join("+").alias(c) for c in columns]
     cases = chosen.group_by("case_id").agg(parts).sort("case_id")
     if "finding" in config.by:
-        cases = cases.join(_rarest(labels, cases, config.label_source), on="case_id", how="left")
+        cases = cases.join(_rarest(labels, cases, config.label_source, vocabulary), on="case_id", how="left")
         cases = cases.with_columns(pl.col("finding").fill_null(_UNSTATED))
     return cases.select("case_id", *config.by, stratum=pl.concat_str(*config.by, separator=" / "))
 
@@ -160,7 +169,7 @@ def _of_patients(population: pl.DataFrame, images: pl.DataFrame, config: SampleC
     return cases.unique("patient_id", keep="first").select("case_id", "stratum", "_cases")
 
 
-def _rarest(labels: pl.DataFrame, cases: pl.DataFrame, source: str) -> pl.DataFrame:
+def _rarest(labels: pl.DataFrame, cases: pl.DataFrame, source: str, vocabulary: findings.Vocabulary) -> pl.DataFrame:
     """case_id, finding: the finding that fewest cases have, among those present; ties by the vocabulary's order."""
     sources = labels["source"].cast(pl.String).unique().sort().to_list()
     if source and source not in sources:
@@ -176,7 +185,7 @@ def _rarest(labels: pl.DataFrame, cases: pl.DataFrame, source: str) -> pl.DataFr
     )
     present = present.select("case_id", pl.col("finding").cast(pl.String))
     counts = dict(present["finding"].value_counts().rows())
-    order = sorted(counts, key=lambda f: (counts[f], findings.names().index(f)))
+    order = sorted(vocabulary.ordered(counts), key=lambda f: counts[f])
     rank = {f: i for i, f in enumerate(order)}
     first = present.with_columns(_rank=pl.col("finding").replace_strict(rank, return_dtype=pl.Int64))
     first = first.sort("case_id", "_rank").unique("case_id", keep="first").select("case_id", "finding")
@@ -233,7 +242,7 @@ def sample(cohort: Path | str | Cohort, out: Path | str, config: SampleConfig | 
     cohort's, from its sources on, and goes on to what was drawn: a report that takes OUT as its cohort shows it whole.
     """
     held, out, config = open_cohort(cohort), Path(out), config or SampleConfig()
-    made = select_cases(held.images, held.labels, config)
+    made = select_cases(held.images, held.labels, config, vocabulary=held.vocabulary)
     inputs = {"cohort": Path(cohort)}
     with (
         runs.claimed(out, "sample", (f"{n}.parquet" for n in ("images", "labels", "reads", "flow", "strata"))),
@@ -249,8 +258,9 @@ def sample(cohort: Path | str | Cohort, out: Path | str, config: SampleConfig | 
         drawn = [left("sample", judged), remaining("sample", made.images)]
         flow = pl.concat([held.flow.filter(~noted), *drawn, held.flow.filter(noted)])
         for name, frame in (("images", made.images), ("labels", labels), ("reads", reads), ("flow", flow)):
-            run.output(tables.write(frame, out / f"{name}.parquet", name))
+            run.output(tables.write(frame, out / f"{name}.parquet", name, vocabulary=held.vocabulary))
         run.output(tables.write_frame(made.strata, out / "strata.parquet"))
         run.note("hash", made.hash)
+        run.note("vocabulary", findings.record_of(held.vocabulary))
         run.note("sample", list(made.notes))
     return made

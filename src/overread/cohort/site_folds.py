@@ -47,7 +47,8 @@ def splits(cohort: Path | str | Cohort, out: Path | str, config: CohortConfig | 
     A site whose name cannot be that of a file has a similar one, see `tables.file_names`. Each is a `split_file` for a
     cohort of its own. Returns the hash of every site's split.
     """
-    held, config = open_cohort(cohort), config or CohortConfig()
+    held = open_cohort(cohort)
+    config = config or CohortConfig(vocabulary=held.vocabulary)
     made = leave_one_site_out(held.images, held.labels, config)
     files = {site: f"{file}.parquet" for site, file in tables.file_names(made).items()}
     with (

@@ -13,6 +13,7 @@ from overread import tables
 from overread.datasets.fields import label_layouts, normalise
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.tables import Source
 
 ABOUT = source_tables.About(
@@ -57,7 +58,7 @@ _OTHER = (
 )
 
 
-def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
+def read(root: Path, *, site: str = "einstein", files: str = "png", vocabulary: Vocabulary | None = None) -> Source:
     """Read BRAX from the folder with its master spreadsheet.
 
     Parameters: `files` "png" or "dicom", which of the two forms of every image is read.
@@ -103,7 +104,7 @@ def read(root: Path, *, site: str = "einstein", files: str = "png") -> Source:
         raise InputError.all([*strange, *unread])
     images = tables.check(frame, "images", where=file)
     spec = {"form": "wide", "columns": list(_OBSERVATIONS), "vocabulary": "chexpert", "source": "report_text"}
-    labels = label_layouts.labels(rows, spec, root, file)
+    labels = label_layouts.labels(rows, spec, root, file, vocabulary=vocabulary)
     twice = rows.filter(pl.col("case_id") != pl.col("AccessionNumber"))["AccessionNumber"].n_unique()
     notes = (f"{twice:,} accession numbers are shared by patients: the patient stands before them",) if twice else ()
     return Source(images, labels, notes=notes + source_tables.counts_note(images, ABOUT))

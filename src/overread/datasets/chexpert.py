@@ -17,6 +17,7 @@ from overread import limits, regular, tables
 from overread.datasets.fields import label_layouts, normalise
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.images import file_tree
 from overread.tables import Source
 from overread.tables.records.typed_files import json_value
@@ -74,7 +75,7 @@ PLUS = (
 )
 
 
-def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source:
+def read(root: Path, *, site: str = "stanford", reports: bool = False, vocabulary: Vocabulary | None = None) -> Source:
     """Read CheXpert (full size, small, or in batches) from the folder in which it was unpacked, or the one above.
 
     Parameters
@@ -108,16 +109,16 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source
         made = images_of(rows, path, where, root, path.parent / split).with_columns(
             site=pl.lit(site), official_split=pl.lit(split.replace("valid", "tune"))
         )
-        labels.append(_labels(rows, path, "report_text" if split == "train" else "radiologists"))
+        labels.append(_labels(rows, path, "report_text" if split == "train" else "radiologists", vocabulary))
         images.append(made)
         n, patients = _PUBLISHED[split]
         notes += source_tables.counts_note(
             made, replace(ABOUT, title=f"CheXpert, {split}", images=n, patients=patients)
         )
     whole = tables.check(pl.concat(images, how="diagonal"), "images", where=root)
-    more, without = further(places, whole)
+    more, without = further(places, whole, vocabulary)
     whole, spare = with_plus(whole, places, reports)
-    stated_labels = tables.check(pl.concat([*labels, *more]), "labels", where=root)
+    stated_labels = tables.check(pl.concat([*labels, *more]), "labels", where=root, vocabulary=vocabulary)
     return Source(whole, stated_labels, notes=(*notes, *without, *spare))
 
 
@@ -167,13 +168,15 @@ def with_case(rows: pl.DataFrame, path: Path, column: str = "Path") -> pl.DataFr
     return rows
 
 
-def _labels(rows: pl.DataFrame, path: Path, source: str) -> pl.DataFrame:
+def _labels(rows: pl.DataFrame, path: Path, source: str, vocabulary: Vocabulary | None) -> pl.DataFrame:
     columns = [c for c in _OBSERVATIONS if c in rows.columns]
     spec = {"form": "wide", "columns": columns, "vocabulary": "chexpert", "source": source}
-    return label_layouts.labels(rows, spec, path.parent, path)
+    return label_layouts.labels(rows, spec, path.parent, path, vocabulary=vocabulary)
 
 
-def further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFrame], tuple[str, ...]]:
+def further(
+    places: list[Path], images: pl.DataFrame, vocabulary: Vocabulary | None
+) -> tuple[list[pl.DataFrame], tuple[str, ...]]:
     """The labels of further programs, each a source; a note counts the studies in them that have no image here."""
     made = []
     for place in places:
@@ -181,12 +184,12 @@ def further(places: list[Path], images: pl.DataFrame) -> tuple[list[pl.DataFrame
             if (path := source_tables.found(place, [name])) is not None:
                 rows = label_layouts.as_text(tables.frame_of(path))
                 source_tables.check_columns(rows, path, _columns(path), ABOUT)
-                made.append(_labels(with_case(rows, path), path, source))
+                made.append(_labels(with_case(rows, path), path, source, vocabulary))
         for source, name in _SECTIONS.items():
             if (path := source_tables.found(place, [f"chexbert_labels/{name}", name])) is not None:
                 rows = _lines(path)
                 source_tables.check_columns(rows, path, ("path_to_image", *_OBSERVATIONS), ABOUT)
-                made.append(_labels(with_case(rows, path, "path_to_image"), path, source))
+                made.append(_labels(with_case(rows, path, "path_to_image"), path, source, vocabulary))
     cases = images.select("case_id").unique()
     kept = [m.join(cases, on="case_id", how="semi") for m in made]
     orphans = [m.join(cases, on="case_id", how="anti")["case_id"].n_unique() for m in made]

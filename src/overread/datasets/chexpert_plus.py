@@ -14,6 +14,7 @@ from overread import tables
 from overread.datasets import chexpert
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.tables import Source
 
 ABOUT = source_tables.About(
@@ -31,7 +32,7 @@ _NAMES = {"frontal_lateral": "Frontal/Lateral", "ap_pa": "AP/PA", "sex": "Sex", 
 _SPLITS = {"train": "train", "valid": "tune"}
 
 
-def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source:
+def read(root: Path, *, site: str = "stanford", reports: bool = False, vocabulary: Vocabulary | None = None) -> Source:
     """Read CheXpert Plus from the folder with its table, chexbert_labels/ and PNG/ (train/, valid/).
 
     Parameters
@@ -66,8 +67,12 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False) -> Source
     told = chexpert.told_by(rows, file, reports)
     images = pl.concat(parts).join(told, on="image_id", how="left", maintain_order="left")
     images = tables.check(images.with_columns(dataset=pl.lit("chexpert_plus")), "images", where=file)
-    labels, notes = chexpert.further([root], images)
-    said = tables.check(pl.concat(labels), "labels", where=root) if labels else tables.empty("labels")
+    labels, notes = chexpert.further([root], images, vocabulary)
+    said = (
+        tables.check(pl.concat(labels), "labels", where=root, vocabulary=vocabulary)
+        if labels
+        else tables.empty("labels")
+    )
     if not labels:
         notes = ("no file of labels lies beside the table of images",)
     return Source(images, said, notes=source_tables.counts_note(images, ABOUT) + notes)

@@ -14,6 +14,7 @@ from overread import limits, tables
 from overread.datasets.fields import label_layouts, normalise
 from overread.datasets.source_files import exclusions
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 from overread.images import file_tree
 from overread.images.dicom.header_scan import scan
 from overread.tables import Source
@@ -41,6 +42,7 @@ def read(
     modalities: Sequence[str] = tables.RADIOGRAPHS,
     workers: int = 0,
     cache: Path | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Source:
     """Read a tree of DICOM files and the labels that a table states of them.
 
@@ -58,6 +60,7 @@ def read(
         `modalities` must then name it too.
     workers: processes that read headers; 0 = every core.
     cache: a Parquet file outside the root that keeps the headers that were read: an interrupted reading goes on.
+    vocabulary: the findings that labels may name; None = those of "chest".
 
     Returns
     -------
@@ -88,7 +91,7 @@ def read(
     excluded = tables.check(excluded.with_columns(site=pl.lit(site)), "excluded", where=root)
     if not labels:
         return Source(images, tables.empty("labels"), notes=tuple(notes), excluded=excluded)
-    made, more = _labels(images, root / labels, key, columns or {}, form or {})
+    made, more = _labels(images, root / labels, key, columns or {}, form or {}, vocabulary)
     return Source(images, made, notes=(*notes, *more), excluded=excluded)
 
 
@@ -143,7 +146,12 @@ def _images(usable: pl.DataFrame, site: str) -> pl.DataFrame:
 
 
 def _labels(
-    images: pl.DataFrame, file: Path, key: str, columns: Mapping[str, str], form: Mapping[str, Any]
+    images: pl.DataFrame,
+    file: Path,
+    key: str,
+    columns: Mapping[str, str],
+    form: Mapping[str, Any],
+    vocabulary: Vocabulary | None,
 ) -> tuple[pl.DataFrame, list[str]]:
     """The labels of the cases, and notes on rows without image and images without row."""
     rows = label_layouts.as_text(tables.frame_of(file))
@@ -173,7 +181,7 @@ def _labels(
     idle = keyed.height - joined["_line"].n_unique()
     bare = images.join(joined, on="case_id", how="anti")["case_id"].n_unique()
     spec = {"source": "hospital", **form}
-    made = label_layouts.labels(joined.drop("image_id", "_line"), spec, file.parent, file)
+    made = label_layouts.labels(joined.drop("image_id", "_line"), spec, file.parent, file, vocabulary=vocabulary)
     lone = keyed.join(side, on=on, how="anti")
     hint = _hint(lone, side, on)
     notes = [f"{idle:,} rows of {file.name} find no image{hint and f': {hint}'}"] if idle else []

@@ -15,6 +15,7 @@ from overread.credentials import PLACES, check_address
 from overread.credentials import read as read_credentials
 from overread.datasets import dicom_folder
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 from overread.tables import RADIOGRAPHS, Source, make_folder, replacing
 
 _MODALITIES = (*RADIOGRAPHS, "DR", "XR")  # the last two are no terms of DICOM, but devices write them
@@ -37,6 +38,7 @@ def read(
     credentials: str = "",
     folder: Mapping[str, Any] | None = None,
     cache: Path | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Source:
     """Fetch the radiographs that a query finds, then read them with `dicom_folder`.
 
@@ -49,18 +51,20 @@ def read(
     credentials: where user:password or a bearer token is: "env:NAME" an environment variable, "netrc" or "netrc:FILE"
         the entry of the host, "file:PATH" a file that its owner alone may read. Never the value itself.
     folder: the options of `dicom_folder` (labels, key, columns, form, workers).
-    cache: see `dicom_folder`.
+    cache, vocabulary: see `dicom_folder`.
 
     Raises InputError: a service that cannot be reached or refuses, a query that finds nothing, instances that could not
     be fetched (what was fetched stays; run it again for the rest), and what `dicom_folder` raises.
     """
     fetch(url, root, query or {}, credentials=credentials)
     given = dict(folder or {})
-    known = [p for p in inspect.signature(dicom_folder.read).parameters if p not in ("root", "site", "cache")]
+    known = [
+        p for p in inspect.signature(dicom_folder.read).parameters if p not in ("root", "site", "cache", "vocabulary")
+    ]
     if unknown := [key for key in given if key not in known]:
         expected, do = f"options of dicom_folder ({', '.join(known)})", did_you_mean(str(unknown[0]), known)
         raise InputError("dicomweb, folder", expected, "others", examples=unknown, do=do)
-    return dicom_folder.read(root, site=site, cache=cache, **given)
+    return dicom_folder.read(root, site=site, cache=cache, vocabulary=vocabulary, **given)
 
 
 def fetch(

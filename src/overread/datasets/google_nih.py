@@ -17,6 +17,8 @@ from overread.datasets import nih14
 from overread.datasets.fields import label_layouts
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.tables import Source
 
 ABOUT = source_tables.About(
@@ -38,7 +40,7 @@ _KEYS = ("Image ID", "Reader ID")
 _OTHER = (*nih14.COLUMNS, *_KEYS, "Set ID", "Set Id", "y]")
 
 
-def read(root: Path, *, nih: str = "", site: str = "nih") -> Source:
+def read(root: Path, *, nih: str = "", site: str = "nih", vocabulary: Vocabulary | None = None) -> Source:
     """Read Google's labels and reads, and where `nih` is given the whole of ChestX-ray14 with them.
 
     Parameters
@@ -65,19 +67,28 @@ def read(root: Path, *, nih: str = "", site: str = "nih") -> Source:
         for name in ("test_labels.csv", "validation_labels.csv")
     ]
     table = pl.concat([frame for _, frame in parts], how="diagonal")
-    said = [_answers(table, "Image Index", parts[0][0], "four_findings").with_columns(source=pl.lit("adjudicated"))]
+    words = vocabulary or load_vocabulary()
+    said = [
+        _answers(table, "Image Index", parts[0][0], "four_findings", words).with_columns(source=pl.lit("adjudicated"))
+    ]
     reads = [
-        _reads(*source_tables.table(root, _places(_FOUR, "individual_readers.csv"), _KEYS, ABOUT), "four_findings")
+        _reads(
+            *source_tables.table(root, _places(_FOUR, "individual_readers.csv"), _KEYS, ABOUT), "four_findings", words
+        )
     ]
     notes: tuple[str, ...] = ()
     if source_tables.found(root, _places(_ALL, "test_individual_readers.csv")) is not None:
-        notes = _with_all(root, said, reads)
+        notes = _with_all(root, said, reads, words)
     labels = pl.concat(said).drop("_line")
-    whole = _images(root, nih, site, table, parts[0][0])
+    whole = _images(root, nih, site, table, parts[0][0], words)
     both = tables.check(
-        pl.concat([whole.labels, labels.select(whole.labels.columns)], how="vertical_relaxed"), "labels"
+        pl.concat([whole.labels, labels.select(whole.labels.columns)], how="vertical_relaxed"),
+        "labels",
+        vocabulary=words,
     )
-    return replace(whole, labels=both, reads=_known(pl.concat(reads), whole.images, root), notes=whole.notes + notes)
+    return replace(
+        whole, labels=both, reads=_known(pl.concat(reads), whole.images, root, words), notes=whole.notes + notes
+    )
 
 
 def _places(part: str, name: str) -> Sequence[str]:
@@ -85,13 +96,13 @@ def _places(part: str, name: str) -> Sequence[str]:
     return (*((name,) if part == _FOUR else ()), f"{part}_{name}", f"{part}/{part}_{name}", f"{part}/{name}")
 
 
-def _with_all(root: Path, said: list[pl.DataFrame], reads: list[pl.DataFrame]) -> tuple[str, ...]:
+def _with_all(root: Path, said: list[pl.DataFrame], reads: list[pl.DataFrame], words: Vocabulary) -> tuple[str, ...]:
     """Add what was said of all fourteen findings; returns the note on what the vocabulary has no word for."""
     path, rows = source_tables.table(root, _places(_ALL, "test_individual_readers.csv"), (*_KEYS, "Abnormal"), ABOUT)
-    reads.append(_reads(path, _normal(rows, path), "nih14"))
+    reads.append(_reads(path, _normal(rows, path), "nih14", words))
     if source_tables.found(root, _places(_ALL, "test_labels.csv")) is not None:
         file, table = source_tables.table(root, _places(_ALL, "test_labels.csv"), ("Image ID", "Abnormal"), ABOUT)
-        made = _answers(_normal(table, file), "Image ID", file, "nih14")
+        made = _answers(_normal(table, file), "Image ID", file, "nih14", words)
         said.append(made.with_columns(source=pl.lit("majority_of_three")))
     other = rows.filter(pl.col("Other") == "YES").height if "Other" in rows.columns else 0
     return (f"{other:,} reads name an abnormality outside the fourteen findings: the vocabulary has no word for it",)
@@ -106,14 +117,14 @@ def _normal(rows: pl.DataFrame, where: Path) -> pl.DataFrame:
     return kept.with_columns(rows["Abnormal"].replace_strict(_NORMAL).alias("No Finding"))
 
 
-def _images(root: Path, nih: str, site: str, table: pl.DataFrame, file: Path) -> Source:
+def _images(root: Path, nih: str, site: str, table: pl.DataFrame, file: Path, words: Vocabulary) -> Source:
     """The images with `google_split`: Google's own, or all of NIH's with what NIH states."""
     split = table.select(image_id="Image Index", google_split="Set Id")
     if not nih:
         images = nih14.images_of(nih14.renamed(table), root, file, site).with_columns(dataset=pl.lit("google_nih"))
         images = images.join(split, on="image_id", how="left", maintain_order="left")
         return Source(images, tables.empty("labels"), notes=source_tables.counts_note(images, ABOUT))
-    whole = nih14.read(root / nih, site=site)
+    whole = nih14.read(root / nih, site=site, vocabulary=words)
     lacking = split.join(whole.images, on="image_id", how="anti")["image_id"].sort()
     if len(lacking):
         raise InputError(root / nih, "the images that Google labelled", f"{len(lacking):,} missing", examples=lacking)
@@ -121,10 +132,10 @@ def _images(root: Path, nih: str, site: str, table: pl.DataFrame, file: Path) ->
     return replace(whole, images=images.join(split, on="image_id", how="left", maintain_order="left"))
 
 
-def _answers(table: pl.DataFrame, key: str, where: Path, vocabulary: str) -> pl.DataFrame:
+def _answers(table: pl.DataFrame, key: str, where: Path, source: str, words: Vocabulary) -> pl.DataFrame:
     """case_id, finding, state of every answer, and the line it stands in; columns are findings by their synonyms."""
     columns = [c for c in table.columns if c not in _OTHER]
-    names = label_layouts.resolved(columns, vocabulary, where)
+    names = label_layouts.resolved(columns, source, where, words)
     long = table.with_row_index("_line").unpivot(
         columns, index=["_line", key], variable_name="finding", value_name="word"
     )
@@ -140,18 +151,18 @@ def _answers(table: pl.DataFrame, key: str, where: Path, vocabulary: str) -> pl.
     )
 
 
-def _reads(path: Path, table: pl.DataFrame, vocabulary: str) -> pl.DataFrame:
+def _reads(path: Path, table: pl.DataFrame, source: str, words: Vocabulary) -> pl.DataFrame:
     """The table of reads; the second line of one reader on one image is round 2."""
-    made = _answers(table, "Image ID", path, vocabulary)
+    made = _answers(table, "Image ID", path, source, words)
     line = table.with_row_index("_line").select(
         "_line", reader="Reader ID", round=pl.int_range(1, pl.len() + 1).over("Reader ID", "Image ID").cast(pl.Int32)
     )
     reads = made.join(line, on="_line", maintain_order="left").rename({"state": "call"}).drop("_line")
-    return tables.check(reads.with_columns(arm=pl.lit("unaided")), "reads", where=path)
+    return tables.check(reads.with_columns(arm=pl.lit("unaided")), "reads", where=path, vocabulary=words)
 
 
-def _known(reads: pl.DataFrame, images: pl.DataFrame, root: Path) -> pl.DataFrame:
+def _known(reads: pl.DataFrame, images: pl.DataFrame, root: Path, words: Vocabulary) -> pl.DataFrame:
     orphans = reads.join(images, on="case_id", how="anti")["case_id"].unique().sort()
     if len(orphans):
         raise InputError(root, "reads of images that are labelled", f"{len(orphans):,} others", examples=orphans)
-    return tables.check(reads, "reads", where=root)
+    return tables.check(reads, "reads", where=root, vocabulary=words)

@@ -15,6 +15,7 @@ import polars as pl
 from overread import credentials, tables
 from overread.datasets.fields import devices
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 from overread.images import file_tree
 from overread.tables import Source
 from overread.tables.records.typed_files import checked_values, typed
@@ -23,7 +24,7 @@ from overread.tables.records.typed_files import checked_values, typed
 _TABLES = ("file", "images", "labels", "lists", "nih", "patients")
 
 _HERE = Path(__file__).stem
-_CACHE = "cache"  # a parameter of some readers that is the caller's, no option of the user
+_CACHE, _VOCABULARY = "cache", "vocabulary"  # parameters of readers that are the caller's, no options of the user
 
 
 def names() -> tuple[str, ...]:
@@ -44,6 +45,7 @@ def load(
     where: str = "[options]",
     allow_outside: bool = False,
     cache: Path | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Source:
     """Read a source by its name.
 
@@ -57,6 +59,7 @@ def load(
     allow_outside: whether options may name tables that do not lie below `root`.
     cache: a file of the caller's own that keeps the headers of DICOM files, so that an interrupted reading goes on. It
         lies with the results, never with the data, which others deliver.
+    vocabulary: the findings that labels, regions and reads may name; None = those of "chest".
 
     Raises InputError: no such source or option (with the nearest known one), a table elsewhere, a password or token
     among the options, or whatever the source finds wrong.
@@ -68,8 +71,9 @@ def load(
         raise InputError(where, f"tables below {root}", "paths that lead out of it", examples=map(repr, found), do=do)
     prefix = given.pop("prefix", "")
     read = _reader(name)
-    caching = _CACHE in inspect.signature(read).parameters
-    source: Source = read(Path(root), **given, **({_CACHE: cache} if caching else {}))
+    own = {_CACHE: cache, _VOCABULARY: vocabulary}
+    taken = inspect.signature(read).parameters
+    source: Source = read(Path(root), **given, **{name: value for name, value in own.items() if name in taken})
     source = replace(source, images=devices.folded(source.images))
     return prefixed(source, prefix) if prefix else source
 
@@ -111,7 +115,7 @@ def _tables_in(options: Any) -> Iterator[str]:
 
 def _option_problems(name: str, read: Callable[..., Source], given: Mapping[str, Any], where: str) -> list[InputError]:
     """Options that the reader does not have, options that it needs, and a prefix that is no text."""
-    parameters = [p for p in inspect.signature(read).parameters.values() if p.name not in ("root", _CACHE)]
+    parameters = [p for p in inspect.signature(read).parameters.values() if p.name not in ("root", _CACHE, _VOCABULARY)]
     taken = [*(p.name for p in parameters), "prefix"]
     needed = [p for p in parameters if p.default is p.empty and p.name not in given]
     place = f"source {name}"

@@ -14,6 +14,7 @@ from overread import tables
 from overread.datasets.fields import label_layouts, normalise
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.tables import Source
 
 ABOUT = source_tables.About(
@@ -36,7 +37,7 @@ _TOP = 91  # what MIMIC-IV writes for whoever was over 89 in the anchor year
 _SPLITS = {"train": "train", "validate": "tune", "test": "test"}
 
 
-def read(root: Path, *, site: str = "bidmc", patients: str = "") -> Source:
+def read(root: Path, *, site: str = "bidmc", patients: str = "", vocabulary: Vocabulary | None = None) -> Source:
     """Read MIMIC-CXR-JPG from the folder with its tables and files/.
 
     Parameters
@@ -63,8 +64,10 @@ def read(root: Path, *, site: str = "bidmc", patients: str = "") -> Source:
         images = _with_patients(images, root / patients)
     images = tables.check(images, "images", where=file)
     cases = images.select("case_id").unique()
-    labels = [made for name, pattern in _PROGRAMS.items() if (made := _labels(root, pattern, name)) is not None]
-    panel = _labels(root, _RADIOLOGIST, "radiologist")
+    labels = [
+        made for name, pattern in _PROGRAMS.items() if (made := _labels(root, pattern, name, vocabulary)) is not None
+    ]
+    panel = _labels(root, _RADIOLOGIST, "radiologist", vocabulary)
     stated_labels = (
         pl.concat([*labels, panel] if panel is not None else labels) if labels or panel is not None else None
     )
@@ -74,7 +77,8 @@ def read(root: Path, *, site: str = "bidmc", patients: str = "") -> Source:
     notes = source_tables.counts_note(images, ABOUT) + (
         (f"labels of {orphans:,} studies without image",) if orphans else ()
     )
-    return Source(images, tables.check(stated_labels.join(cases, on="case_id", how="semi"), "labels"), notes=notes)
+    stated_labels = stated_labels.join(cases, on="case_id", how="semi")
+    return Source(images, tables.check(stated_labels, "labels", vocabulary=vocabulary), notes=notes)
 
 
 def _images(rows: pl.DataFrame, file: Path, site: str) -> pl.DataFrame:
@@ -136,11 +140,11 @@ def _with_patients(images: pl.DataFrame, path: Path) -> pl.DataFrame:
     return joined.with_columns(age_years=pl.when(fits).then(age)).drop("_age", "_year")
 
 
-def _labels(root: Path, pattern: str, source: str) -> pl.DataFrame | None:
+def _labels(root: Path, pattern: str, source: str, vocabulary: Vocabulary | None) -> pl.DataFrame | None:
     if source_tables.found(root, [pattern]) is None:
         return None
     path, rows = source_tables.table(root, [pattern], ("study_id",), ABOUT)
     rows = rows.with_columns(case_id=pl.format("s{}", "study_id"))
     columns = [c for c in rows.columns if c not in ("subject_id", "study_id", "case_id")]
     spec = {"form": "wide", "columns": columns, "vocabulary": "chexpert", "source": source}
-    return label_layouts.labels(rows, spec, root, path)
+    return label_layouts.labels(rows, spec, root, path, vocabulary=vocabulary)

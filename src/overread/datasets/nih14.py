@@ -18,6 +18,8 @@ from overread import limits, regular, tables
 from overread.datasets.fields import label_layouts, normalise
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.tables import Source
 
 ABOUT = source_tables.About(
@@ -71,7 +73,12 @@ COLUMNS = tuple(_NAMES)
 
 
 def read(
-    root: Path, *, site: str = "nih", label_source: str = "report_text", lists: Mapping[str, str] | str = ""
+    root: Path,
+    *,
+    site: str = "nih",
+    label_source: str = "report_text",
+    lists: Mapping[str, str] | str = "",
+    vocabulary: Vocabulary | None = None,
 ) -> Source:
     """Read ChestX-ray14 from the folder that holds its tables and its images (images/, or images_001/ ... as unpacked).
 
@@ -100,8 +107,13 @@ def read(
     spec = {"form": "list", "column": "finding_labels", "vocabulary": _VOCABULARY, "source": label_source}
     images, notes = _official(images_of(rows, root, file, site), root)
     images = _own_split(images, root, lists) if lists else images
-    labels = label_layouts.labels(rows, spec, root, file)
-    return Source(images, labels, _regions(root), notes=source_tables.counts_note(images, ABOUT) + notes)
+    labels = label_layouts.labels(rows, spec, root, file, vocabulary=vocabulary)
+    return Source(
+        images,
+        labels,
+        _regions(root, vocabulary or load_vocabulary()),
+        notes=source_tables.counts_note(images, ABOUT) + notes,
+    )
 
 
 def renamed(table: pl.DataFrame) -> pl.DataFrame:
@@ -196,7 +208,7 @@ def _once(lists: pl.DataFrame, root: Path) -> pl.DataFrame:
     return lists
 
 
-def _regions(root: Path) -> pl.DataFrame | None:
+def _regions(root: Path, vocabulary: Vocabulary) -> pl.DataFrame | None:
     """NIH's boxes; their header has a comma within its brackets, so columns are taken by position."""
     path = source_tables.found(root, [_BOXES])
     if path is None:
@@ -208,7 +220,7 @@ def _regions(root: Path) -> pl.DataFrame | None:
     boxes = rows.select(pl.col(rows.columns[i]).alias(name) for i, name in enumerate(names))
     words = boxes["finding"].fill_null("").unique().sort().to_list()
     known = {"Infiltrate": "infiltration"}  # this table's own word
-    known |= label_layouts.resolved([w for w in words if w not in known], "nih14", path)
+    known |= label_layouts.resolved([w for w in words if w not in known], "nih14", path, vocabulary)
     boxes = boxes.with_columns(pl.col("finding").replace_strict(known), source=pl.lit("radiologist"))
     number = pl.int_range(1, pl.len() + 1).over("image_id", "finding").cast(pl.Int32)
-    return tables.check(boxes.with_columns(number=number), "regions", where=path)
+    return tables.check(boxes.with_columns(number=number), "regions", where=path, vocabulary=vocabulary)

@@ -12,10 +12,12 @@ from xml.parsers import expat
 
 import polars as pl
 
-from overread import findings, limits, regular, tables
+from overread import limits, regular, tables
 from overread.datasets.fields import original_headers
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.images import file_tree
 from overread.tables import Source
 
@@ -68,7 +70,7 @@ _NONE = ("no indexing", "technical quality of image unsatisfactory")
 _SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
 
 
-def read(root: Path, *, site: str = "indiana") -> Source:
+def read(root: Path, *, site: str = "indiana", vocabulary: Vocabulary | None = None) -> Source:
     """Read Open-i from the folder with the reports (XML, in any folder) and the images (NLMCXR_png, NLMCXR_dcm).
 
     Returns a Source. A report is a case, and a patient, since no other number is given. Labels of source "mesh": the
@@ -98,7 +100,7 @@ def read(root: Path, *, site: str = "indiana") -> Source:
     images = tables.check(_placed(rows, root, site), "images", where=root)
     shown = table.join(images, on="case_id", how="semi")
     coded = shown.select("case_id", entry=pl.col("mesh").str.split("|")).explode("entry").drop_nulls()
-    labels, notes = _labels(coded, root)
+    labels, notes = _labels(coded, root, vocabulary or load_vocabulary())
     if unused := table.height - shown.height:
         notes += (f"{unused:,} reports have no image",)
     if silent := shown.height - labels["case_id"].n_unique():
@@ -171,10 +173,10 @@ def _refuse_doctype(data: bytes, path: Path) -> None:
         raise InputError(path, "a report without a document type", f"one that defines '{said[0]}'")
 
 
-def _labels(coded: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _labels(coded: pl.DataFrame, root: Path, vocabulary: Vocabulary) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """The labels of coded entries (case_id, entry), and notes on what they say beyond the vocabulary."""
     rows, spare, open_ = [], Counter[str](), Counter[str]()
-    every = [f for f in findings.names() if any(f in found for found in _MESH.values())]
+    every = [f for f in vocabulary.names() if any(f in found for found in _MESH.values())]
     for (case,), entries in coded.group_by("case_id", maintain_order=True):
         parts = [[p.strip() for p in e.casefold().split("/")] for e in entries["entry"]]
         parts = [p for p in parts if p[0] not in _NONE]
@@ -192,7 +194,7 @@ def _labels(coded: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, tuple[str, .
         notes += (f"{len(spare)} coded words have no word in the vocabulary ({_shown(spare)}): kept in mesh",)
     if open_:
         notes += (f"reports in which a code leaves a finding open, which is then not stated: {_shown(open_)}",)
-    return tables.check(made.with_columns(source=pl.lit("mesh")), "labels", where=root), notes
+    return tables.check(made.with_columns(source=pl.lit("mesh")), "labels", where=root, vocabulary=vocabulary), notes
 
 
 def _shown(counts: Counter[str]) -> str:

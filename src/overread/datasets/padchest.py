@@ -15,6 +15,7 @@ from overread import tables
 from overread.datasets.fields import normalise
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 from overread.tables import Source
 
 ABOUT = source_tables.About(
@@ -53,7 +54,7 @@ _PART = ("suboptimal study", "unchanged")
 _LIST = r"^\[\s*(('[^']*'|\"[^\"]*\")(\s*,\s*('[^']*'|\"[^\"]*\"))*)?\s*\]$"
 
 
-def read(root: Path, *, site: str = "san_juan") -> Source:
+def read(root: Path, *, site: str = "san_juan", vocabulary: Vocabulary | None = None) -> Source:
     """Read PadChest from the folder with its table and its images (0/ to 54/ as unpacked, or all in one folder).
 
     Returns a Source. A study is a case. What a label means stands in padchest_labels.csv: a finding is present where a
@@ -73,7 +74,7 @@ def read(root: Path, *, site: str = "san_juan") -> Source:
     means = pl.read_csv(Path(__file__).with_name("padchest_labels.csv"), comment_prefix="#", infer_schema=False)
     images = _images(rows, root, file, site)
     cells = _cells(rows, means["label"].unique().to_list(), file)
-    labels = tables.check(_labels(cells, means), "labels", where=file)
+    labels = tables.check(_labels(cells, means), "labels", where=file, vocabulary=vocabulary)
     return Source(images, labels, notes=_notes(rows, cells, means) + source_tables.counts_note(images, ABOUT))
 
 

@@ -15,6 +15,7 @@ from overread import tables
 from overread.datasets.fields import normalise, original_headers
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.images import file_tree
 from overread.tables import Source
 from overread.tables.records.typed_files import read_json
@@ -34,7 +35,7 @@ _BOX = ("x", "y", "width", "height")
 _MAPPINGS = "pneumonia-challenge-dataset-mappings*.json"
 
 
-def read(root: Path, *, site: str = "nih") -> Source:
+def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None) -> Source:
     """Read the challenge's training images from the folder with its two tables and stage_2_train_images/.
 
     Returns a Source: lung_opacity (the challenge boxes "opacities suspicious for pneumonia": a sign, not the disease)
@@ -76,8 +77,8 @@ def read(root: Path, *, site: str = "nih") -> Source:
     )
     return Source(
         images,
-        tables.check(labels, "labels", where=file),
-        tables.check(regions, "regions", where=file),
+        tables.check(labels, "labels", where=file, vocabulary=vocabulary),
+        tables.check(regions, "regions", where=file, vocabulary=vocabulary),
         notes=notes + source_tables.counts_note(images, ABOUT),
     )
 

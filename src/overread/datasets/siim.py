@@ -16,6 +16,7 @@ from overread import tables
 from overread.datasets.fields import original_headers
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.images import file_tree
 from overread.tables import Source
 
@@ -32,7 +33,7 @@ ABOUT = source_tables.About(
 SIDE = 1024
 
 
-def read(root: Path, *, site: str = "nih") -> Source:
+def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None) -> Source:
     """Read SIIM-ACR from the folder with train-rle.csv (or stage_2_train.csv) and its DICOM files in any folders.
 
     Returns a Source of the images that the table names: pneumothorax present or absent (source "radiologist"), every
@@ -65,7 +66,9 @@ def read(root: Path, *, site: str = "nih") -> Source:
     if boxes:
         number = pl.int_range(1, pl.len() + 1).over("image_id").cast(pl.Int32)
         made = pl.DataFrame(boxes, orient="row").with_columns(number=number, source=pl.lit("radiologist"))
-        regions = tables.check(made.with_columns(finding=pl.lit("pneumothorax")), "regions", where=file)
+        regions = tables.check(
+            made.with_columns(finding=pl.lit("pneumothorax")), "regions", where=file, vocabulary=vocabulary
+        )
     present = pl.col("image_id").is_in(parts["ImageId"].implode())
     labels = images.select(
         pl.col("image_id").alias("case_id"),
@@ -77,7 +80,7 @@ def read(root: Path, *, site: str = "nih") -> Source:
     if spare := len(set(where) - set(names)):
         notes += (f"{spare:,} files are not in the table, which labels them not: left out",)
     notes += source_tables.counts_note(images, ABOUT)
-    return Source(images, tables.check(labels, "labels"), regions, notes=notes)
+    return Source(images, tables.check(labels, "labels", vocabulary=vocabulary), regions, notes=notes)
 
 
 def _parts(rows: pl.DataFrame, file: Path) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from overread import tables
 from overread.datasets.fields import label_layouts, normalise
 from overread.datasets.source_files import locations
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 from overread.tables import Source
 from overread.tables.identifiers.identity import canonical
 
@@ -32,6 +33,7 @@ def read(
     spellings: Mapping[str, Mapping[str, str]] | None = None,
     encoding: str = "",
     subset: bool = False,
+    vocabulary: Vocabulary | None = None,
 ) -> Source:
     """Read a source from a table of images of any layout.
 
@@ -65,6 +67,7 @@ def read(
     encoding: of the text, such as "cp1252"; "" = as `tables.frame_of` finds it.
     subset: whether the folder holds a part of the set only. Rows without file are then left out and counted in the
         flow. Otherwise they count as missing images (`max_unreadable` of the cohort).
+    vocabulary: the findings that labels may name; None = those of "chest".
 
     Returns a Source. Views that are not understood are UNKNOWN and noted in `source_note`, as are approximate ages
     ("50+", "early 40s"). The cohort counts these notes.
@@ -100,7 +103,8 @@ def read(
     made = tables.empty("labels")
     if labels is not None:
         keyed = rows.drop("case_id", strict=False).with_columns(checked["case_id"])
-        made = _labels(keyed, labels, Path(root), file, encoding, notes)
+        how = {"encoding": encoding, "notes": notes, "vocabulary": vocabulary}
+        made = _labels(keyed, labels, Path(root), file, how)
     made, said = _of_these(made, checked, _mapped(every, columns, keep, defaults or {})) if where else (made, ())
     source = Source(checked, made, notes=(*notes, *places.notes, *said))
     return _present(source, places.present, file) if subset else source
@@ -133,18 +137,14 @@ def _with_path(columns: Mapping[str, str], defaults: Mapping[str, str]) -> Mappi
     return columns if "path" in columns or "path" in defaults else {**columns, "path": "{image_id}"}
 
 
-def _labels(
-    rows: pl.DataFrame, labels: Any, root: Path, file: Path, encoding: str, notes: list[tables.Note]
-) -> pl.DataFrame:
-    """The labels of every layout that is given."""
+def _labels(rows: pl.DataFrame, labels: Any, root: Path, file: Path, how: Mapping[str, Any]) -> pl.DataFrame:
+    """The labels of every layout that is given; `how` is what `label_layouts.labels` takes by keyword."""
     several = isinstance(labels, Sequence) and bool(labels) and all(isinstance(part, Mapping) for part in labels)
     made = []
     for part in labels if several else [labels]:
         spec = part if isinstance(part, Mapping) and "form" in part else {"form": "wide", "columns": part}
-        made.append(
-            label_layouts.labels(rows, {"source": "stated", **spec}, root, file, encoding=encoding, notes=notes)
-        )
-    return tables.check(pl.concat(made), "labels", where=f"{file}, labels")
+        made.append(label_layouts.labels(rows, {"source": "stated", **spec}, root, file, **how))
+    return tables.check(pl.concat(made), "labels", where=f"{file}, labels", vocabulary=how["vocabulary"])
 
 
 def _of_these(labels: pl.DataFrame, images: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:

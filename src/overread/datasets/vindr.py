@@ -14,6 +14,7 @@ from overread import tables
 from overread.datasets.fields import normalise, original_headers
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 from overread.images import file_tree
 from overread.tables import Source
 
@@ -81,7 +82,7 @@ _BOX = ("x_min", "y_min", "x_max", "y_max")
 _SUFFIXES = (".dicom", ".dcm", ".png", ".jpg")
 
 
-def read(root: Path, *, site: str = "vindr") -> Source:
+def read(root: Path, *, site: str = "vindr", vocabulary: Vocabulary | None = None) -> Source:
     """Read VinDr-CXR from the folder with annotations/ and train/, test/ (or Kaggle's train.csv).
 
     Returns a Source. What a radiologist said of a training image is a read (reader = rad_id, arm "unaided") of every
@@ -126,9 +127,9 @@ def read(root: Path, *, site: str = "vindr") -> Source:
     notes += source_tables.counts_note(images, ABOUT)
     return Source(
         images,
-        tables.check(labels, "labels", where=folder),
-        _regions(boxes, folder),
-        tables.check(reads, "reads", where=folder),
+        tables.check(labels, "labels", where=folder, vocabulary=vocabulary),
+        _regions(boxes, folder, vocabulary),
+        tables.check(reads, "reads", where=folder, vocabulary=vocabulary),
         notes=notes,
     )
 
@@ -221,7 +222,7 @@ def _answers(long: pl.DataFrame) -> pl.DataFrame:
     return once.with_columns(state=pl.when("yes").then(pl.lit("present")).otherwise(pl.lit("absent"))).drop("yes")
 
 
-def _regions(boxes: list[pl.DataFrame], where: Path) -> pl.DataFrame:
+def _regions(boxes: list[pl.DataFrame], where: Path, vocabulary: Vocabulary | None) -> pl.DataFrame:
     drawn = pl.concat(boxes).filter(pl.col("finding") != "", pl.col("x_min").is_not_null())
     made = drawn.select(
         "image_id",
@@ -233,7 +234,7 @@ def _regions(boxes: list[pl.DataFrame], where: Path) -> pl.DataFrame:
         height=pl.col("y_max") - pl.col("y_min"),
         number=pl.int_range(1, pl.len() + 1).over("image_id", "finding", "rad_id").cast(pl.Int32),
     )
-    return tables.check(made, "regions", where=where)
+    return tables.check(made, "regions", where=where, vocabulary=vocabulary)
 
 
 def _spare(words: list[pl.Series], what: str) -> tuple[str, ...]:

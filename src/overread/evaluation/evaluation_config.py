@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from overread import findings as vocabulary
 from overread import limits
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.join.finding_mapping import Mapped, mappings
 from overread.evaluation.join.unmatched import UnmatchedAllowance
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.tables import OLDEST, STATES
 
 UNCERTAIN = ("ignore", "absent", "present")
@@ -94,6 +96,8 @@ class EvaluationConfig:
     finite_population : bool
         Whether estimates of a weighted sample refer to the finite population from which it was drawn, whose size is the
         sum of the weights. Intervals are then narrower, and a stratum that was sampled completely adds no variance.
+    vocabulary : Vocabulary
+        The findings that tables may name, see `overread.findings`; in a file it is the section [findings].
 
     Raises
     ------
@@ -135,6 +139,7 @@ class EvaluationConfig:
     reader_made: tuple[str, ...] = ()
     uncertain_calls: str = "absent"
     finite_population: bool = False
+    vocabulary: Vocabulary = field(default_factory=partial(load_vocabulary, "chest"))
 
     def __post_init__(self) -> None:
         problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self), *_table_problems(self)]
@@ -189,7 +194,7 @@ class EvaluationConfig:
 
     def mapped(self) -> tuple[Mapped, ...]:
         """Return the validated mappings of model outputs to findings."""
-        return mappings(self.mapping)
+        return mappings(self.mapping, vocabulary=self.vocabulary)
 
     def member_names(self) -> dict[str, str]:
         """Return the ensemble of every member model."""
@@ -210,11 +215,11 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
     ):
         if value not in known:
             problems.append(InputError(f"evaluation.{name}", "one of " + ", ".join(known), f"'{value}'"))
-    known_findings = vocabulary.names()
+    known_findings = config.vocabulary.names()
     for word in config.findings:
         if word not in known_findings:
             try:  # a synonym is no near spelling of its finding
-                hint = did_you_mean(vocabulary.resolve(word), known_findings)
+                hint = did_you_mean(config.vocabulary.resolve(word), known_findings)
             except InputError:
                 hint = did_you_mean(word, known_findings)
             problems.append(InputError("evaluation.findings", "names of the vocabulary", f"'{word}'", do=hint))
@@ -275,7 +280,7 @@ def _table_problems(config: EvaluationConfig) -> list[InputError]:
         elif not limits.is_number(share) or not 0 <= share <= 1:
             where = "evaluation.missing_allowed" + (f".{table}" if table else "")
             problems.append(InputError(where, "a share from 0 to 1", limits.shown(share)))
-    for column, known in (("state", STATES), ("call", STATES), ("finding", vocabulary.names())):
+    for column, known in (("state", STATES), ("call", STATES), ("finding", config.vocabulary.names())):
         for word in config.spellings.get(column, {}).values():
             if word not in known:
                 hint = did_you_mean(word, known)

@@ -215,7 +215,7 @@ def _checked(
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
     found = list(notes)
     images = tables.check(images, "images", where="images", notes=found)
-    labels = tables.check(labels, "labels", where="labels", notes=found)
+    labels = tables.check(labels, "labels", where="labels", notes=found, vocabulary=config.vocabulary)
     predictions = _identified(predictions, "predictions", found)
     tune = None if tune is None else _identified(tune, "tune", found)
     reads = None if reads is None else tables.identify(reads, "reads", where="reads", notes=found)

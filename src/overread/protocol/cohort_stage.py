@@ -16,6 +16,8 @@ from overread.errors import InputError
 from overread.evaluation.join import layouts
 from overread.evaluation.join.account import UNMATCHED, Dropped, account_frame
 from overread.evaluation.join.unmatched import UnmatchedAllowance, matched
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.protocol.configuration import with_settings
 from overread.protocol.input_tables import account_of_files, account_sentences, without_used
 
@@ -30,10 +32,13 @@ class CohortSource:
         The tables of images, labels, regions and reads.
     root : Path
         The folder to which the paths of the images are relative.
+    vocabulary : Vocabulary
+        The findings that the source may name.
     """
 
     source: tables.Source
     root: Path
+    vocabulary: Vocabulary
 
     @property
     def images(self) -> pl.DataFrame:
@@ -62,7 +67,7 @@ class CohortSource:
         out : path
             The folder of the cohort.
         config : CohortConfig, optional
-            Selection, split and pixel recipe.
+            Selection, split and pixel recipe; by default the vocabulary is that of `load`.
         workers : int or str
             Processes that read image files; 0 = this process.
         allow_outside : bool
@@ -82,7 +87,7 @@ class CohortSource:
         InputError
             Whatever `overread.cohort.build` refuses.
         """
-        chosen = with_settings(config or CohortConfig(), settings, "build")
+        chosen = with_settings(config or CohortConfig(vocabulary=self.vocabulary), settings, "build")
         return cohorts.build(
             self.source, self.root, out, chosen, workers=workers, allow_outside=allow_outside, progress=progress
         )
@@ -96,7 +101,13 @@ class CohortSource:
 
 
 def load(
-    name: str, root: Path | str, *, allow_outside: bool = False, cache: Path | None = None, **options: Any
+    name: str,
+    root: Path | str,
+    *,
+    allow_outside: bool = False,
+    cache: Path | None = None,
+    vocabulary: Vocabulary | None = None,
+    **options: Any,
 ) -> CohortSource:
     """Load a public data source, such as nih14, or own tables ("table").
 
@@ -110,6 +121,8 @@ def load(
         Whether options may name tables outside `root`.
     cache : path, optional
         A file in which the headers of DICOM files are cached.
+    vocabulary : Vocabulary, optional
+        The findings that the source may name; None = the vocabulary "chest".
     **options
         Options of the source, such as prefix="a-"; see the reference page on sources.
 
@@ -131,13 +144,18 @@ def load(
         source = ov.load("nih14", "data/nih14")
         cohort = source.build("cohort", external_sites=("nih",))
     """
-    where = f"load('{name}')"
-    source = datasets.load(name, root, options, where=where, allow_outside=allow_outside, cache=cache)
-    return CohortSource(source, Path(root))
+    where, words = f"load('{name}')", vocabulary or load_vocabulary("chest")
+    source = datasets.load(name, root, options, where=where, allow_outside=allow_outside, cache=cache, vocabulary=words)
+    return CohortSource(source, Path(root), words)
 
 
 def cohort_tables(
-    images: Path, labels: Path, regions: Path | None = None, *, allowed: float = 0.01
+    images: Path,
+    labels: Path,
+    regions: Path | None = None,
+    *,
+    allowed: float = 0.01,
+    vocabulary: Vocabulary | None = None,
 ) -> tuple[tables.Source, list[str]]:
     """Read the tables of a cohort in the same way as an evaluation; exclusions and changes are in the notes of the
     source.
@@ -148,6 +166,8 @@ def cohort_tables(
         The tables, in long or wide layout.
     allowed : float
         The share (0 to 1) of labelled cases, and of images with regions, that may be missing in `images`.
+    vocabulary : Vocabulary, optional
+        The findings that labels and regions may name; None = the vocabulary "chest".
 
     Returns
     -------
@@ -161,9 +181,9 @@ def cohort_tables(
     InputError
         Invalid tables, images without a site, and labels or regions of unknown images.
     """
-    read = {"images": layouts.images(images), "labels": layouts.labels(labels)}
+    read = {"images": layouts.images(images), "labels": layouts.labels(labels, vocabulary=vocabulary)}
     if regions is not None:
-        read["regions"] = layouts.regions(regions)
+        read["regions"] = layouts.regions(regions, vocabulary=vocabulary)
     if "site" not in read["images"].columns.values():
         expected = "a column 'site'"
         raise InputError(images, expected, "none", do="Add it: sites are never mixed between training and test.")

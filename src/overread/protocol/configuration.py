@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.tables.records.typed_files import checked_values
 
 
-def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mapping[str, Any] | None = None) -> Any:
+def section(
+    kind: Any,
+    stated: Mapping[str, Any],
+    where: str,
+    *,
+    derived: Mapping[str, Any] | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> Any:
     """Return the configuration of a stage from a section of a protocol.
 
     Parameters
@@ -26,6 +35,8 @@ def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mappin
         The place named in messages.
     derived : mapping, optional
         Values that follow from the rest of the protocol; the section must not contain them.
+    vocabulary : Vocabulary, optional
+        The vocabulary of findings, which a file gives in its section [findings]; None = the vocabulary "chest".
 
     Returns
     -------
@@ -40,7 +51,8 @@ def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mappin
     if not isinstance(stated, Mapping):
         raise InputError(where, "a section of keys and values", f"{stated!r:.80}")
     known = {f.name for f in fields(kind)}
-    derived = {k: v for k, v in (derived or {}).items() if k in known}
+    words = vocabulary or load_vocabulary()
+    derived = {k: v for k, v in {**(derived or {}), "vocabulary": words}.items() if k in known}
     problems = []
     for key in stated:
         if key in derived:
@@ -51,7 +63,7 @@ def section(kind: Any, stated: Mapping[str, Any], where: str, *, derived: Mappin
         raise InputError.all(problems)
     checked_values(stated, where)
     try:
-        made = strictly(kind, stated)
+        made = strictly(kind, {**stated, "vocabulary": asdict(words)} if "vocabulary" in known else stated)
     except ValidationError as error:
         raise InputError.all([problem(e, stated, where) for e in error.errors()[:20]]) from error
     return replace(made, **derived)
@@ -72,14 +84,21 @@ def put_value(stated: dict[str, Any], dotted: str, value: Any) -> None:
 def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
     """Replace fields of a configuration by keyword arguments, validated like those of a file.
 
+    The value of `vocabulary` is a Vocabulary; by default that of the configuration is kept.
+
     >>> from overread.cohort import CohortConfig
     >>> with_settings(CohortConfig(), {"seed": 3}, "build").seed
     3
     """
     if not settings:
         return config
-    made = section(type(config), settings, where)
-    return replace(config, **{name: getattr(made, name) for name in settings})
+    words = settings.get("vocabulary", config.vocabulary)
+    if not isinstance(words, Vocabulary):
+        do = 'Load it: vocabulary=overread.findings.load("words.toml").'
+        raise InputError(where, "vocabulary: a Vocabulary", f"{words!r:.80}", do=do)
+    values = {name: value for name, value in settings.items() if name != "vocabulary"}
+    made = section(type(config), values, where, vocabulary=words)
+    return replace(config, vocabulary=words, **{name: getattr(made, name) for name in values})
 
 
 def strictly(kind: Any, stated: Mapping[str, Any]) -> Any:

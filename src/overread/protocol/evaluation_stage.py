@@ -58,6 +58,23 @@ class Inputs:
         """Return the hashes of the tables given in memory, by name."""
         return {n: runs.frame_hash(f.frame) for n, f in self.sources.items() if isinstance(f, NamedFrame)}
 
+    def arguments(self, config: EvaluationConfig) -> dict[str, Any]:
+        """The arguments of `evaluation.evaluate`."""
+        return {
+            "images": self.images,
+            "labels": self.labels,
+            "predictions": self.predictions,
+            "config": config,
+            "rng": np.random.default_rng(config.seed),
+            "tune": self.tune,
+            "reads": self.reads,
+            "notes": [note for _, read in self.understood for note in read.notes],
+        }
+
+    def completed(self, evidence: evaluation.Evidence) -> evaluation.Evidence:
+        """The evidence, with what reading the tables left out or changed at the head of its account."""
+        return replace(evidence, account=pl.concat([account_of_files(self.understood), evidence.account]))
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EvaluationResult:
@@ -132,7 +149,8 @@ class EvaluationResult:
         The entry of the ledger has the time of this call.
         """
         with _claimed(Path(folder), workers) as pool:
-            _recorded(self.inputs, self.config, Path(folder), lambda: self.evidence)
+            with _record(self.inputs, self.config, Path(folder)) as keep:
+                keep(self.evidence)
             return report_stage.report(folder, Path(folder) / "report", title=title, pool=pool)
 
     def __repr__(self) -> str:
@@ -211,16 +229,18 @@ def evaluate(
     """
     chosen = _settings(config, settings, rng)
     if out is None:
-        inputs = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
-        return EvaluationResult(_evidence(inputs, chosen, progress), chosen, inputs)
-    out, report_progress = Path(out), progress or (lambda done, total: None)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
+        return EvaluationResult(given.completed(evidence), chosen, given)
+    out, told = Path(out), progress or (lambda done, total: None)
     with _claimed(out, workers) as pool:
-        inputs = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
-        shown = partial(_first_part, report_progress)
-        evidence = _recorded(inputs, chosen, out, lambda: _evidence(inputs, chosen, shown))
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        shown = partial(_first_part, told)
+        with _record(given, chosen, out) as keep:
+            evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
         report_stage.report(out, out / "report", title=title, pool=pool)
-        report_progress(100, 100)
-    return EvaluationResult(evidence, chosen, inputs, out)
+        told(100, 100)
+    return EvaluationResult(evidence, chosen, given, out)
 
 
 def _first_part(progress: Progress, done: int, total: int) -> None:
@@ -260,21 +280,19 @@ def _read(
     for _, file in (("", image_file), *named, *given, *tuning, *answer_files):
         if isinstance(file, Path):
             runs.check_file(file)
-    words = config.spellings
-    cases = layouts.images(image_file, spellings=words)
+    words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
+    cases = layouts.images(image_file, spellings=config.spellings)
     check_sites(cases.frame, config, image_file)
-    truths = [(f, layouts.labels(f, source=name, spellings=words)) for name, f in named]
-    scores, tuned = (
-        [(f, layouts.predictions(f, model=name, spellings=words)) for name, f in each] for each in (given, tuning)
-    )
-    answers = [(f, layouts.reads(f, spellings=words)) for _, f in answer_files]
+    truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
+    scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
+    answers = [(f, layouts.reads(f, **words)) for _, f in answer_files]
     cases = replace(cases, unused=tuple(c for c in cases.unused if c not in config.subgroups))
     sources = {"images": image_file, **{f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}}
     sources |= {f"predictions {f.name}": f for _, f in given}
     sources |= {"reads": answer_files[0][1]} if answer_files else {}
     return Inputs(
         cases.frame,
-        stacked_labels(truths),
+        stacked_labels(truths, config.vocabulary),
         stacked_predictions(scores),
         stacked_predictions(tuned) if tuned else None,
         answers[0][1].frame if answers else None,
@@ -283,41 +301,30 @@ def _read(
     )
 
 
-def _evidence(inputs: Inputs, config: EvaluationConfig, progress: Progress | None) -> evaluation.Evidence:
-    """Evaluate, and add exclusions and changes made while reading to the account."""
-    evidence = evaluation.evaluate(
-        inputs.images,
-        inputs.labels,
-        inputs.predictions,
-        config,
-        rng=np.random.default_rng(config.seed),
-        tune=inputs.tune,
-        reads=inputs.reads,
-        notes=[note for _, read in inputs.understood for note in read.notes],
-        progress=progress,
-    )
-    return replace(evidence, account=pl.concat([account_of_files(inputs.understood), evidence.account]))
-
-
-def _recorded(
-    inputs: Inputs, config: EvaluationConfig, out: Path, work: Callable[[], evaluation.Evidence]
-) -> evaluation.Evidence:
-    """Write the entry of the ledger, then the evidence and its record."""
+@contextmanager
+def _record(
+    given: Inputs, config: EvaluationConfig, out: Path
+) -> Iterator[Callable[[evaluation.Evidence], evaluation.Evidence]]:
+    """Record an evaluation: the ledger entry is written before the block; the yielded function writes the evidence."""
     book = out / "ledger.jsonl"
     known = earlier_heads(book, out, out / "report")
     ledger.read(book)  # one that cannot go on is refused before the earlier evaluation's run.json is
-    with runs.start(out, "evaluate", config=config, inputs=inputs.files(), seed=config.seed) as run:
+    with runs.start(out, "evaluate", config=config, inputs=given.files(), seed=config.seed) as run:
         if known:
             run.note("ledger", known[0])  # kept also by a run that fails
         entry = record_access(
-            book, inputs.images, inputs.labels, inputs.predictions, reads=inputs.reads, protocol_hash="", known=known
+            book, given.images, given.labels, given.predictions, reads=given.reads, protocol_hash="", known=known
         )
-        evidence = replace(work(), ledger_head=entry.head)
-        run.note("files as read", {str(f): description(r) for f, r in inputs.understood})
-        if frames := inputs.frames():
-            run.note("frames", frames)
-        record_evidence(run, evidence, ledger_path=book)
-    return evidence
+
+        def keep(evidence: evaluation.Evidence) -> evaluation.Evidence:
+            evidence = replace(evidence, ledger_head=entry.head)
+            run.note("files as read", {str(f): description(r) for f, r in given.understood})
+            if frames := given.frames():
+                run.note("frames", frames)
+            record_evidence(run, evidence, ledger_path=book)
+            return evidence
+
+        yield keep
 
 
 def record_evidence(run: runs.Run, evidence: evaluation.Evidence, *, ledger_path: Path) -> None:

@@ -14,6 +14,7 @@ from overread.errors import InputError, did_you_mean
 from overread.evaluation import EvaluationConfig
 from overread.evaluation.join import layouts
 from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame
+from overread.findings import Vocabulary
 from overread.tables.table_notes import sentences
 
 
@@ -27,11 +28,12 @@ def check_sites(images: pl.DataFrame, config: EvaluationConfig, where: object) -
             raise InputError(where, f"a site '{site}', named as internal or external", f"sites {named}", do=do)
 
 
-def stacked_labels(read: Sequence[tuple[Any, layouts.Read]]) -> pl.DataFrame:
+def stacked_labels(read: Sequence[tuple[Any, layouts.Read]], vocabulary: Vocabulary) -> pl.DataFrame:
     """The labels of all files; two that state the same case and finding for one source are refused."""
     whole = pl.concat([r.frame for _, r in read], how="diagonal_relaxed")
     if len(read) > 1:
-        whole = tables.check(whole, "labels", where=f"labels {', '.join(str(f) for f, _ in read)}")
+        where = f"labels {', '.join(str(f) for f, _ in read)}"
+        whole = tables.check(whole, "labels", where=where, vocabulary=vocabulary)
     return whole
 
 

@@ -338,13 +338,14 @@ def _reading(e: Expected) -> _Row:
             e.readers,
             needed.method,
             needed.note,
-            f"No plan: {needed.note}.",
+            f"No plan. {needed.note}.",
         )
     sentence = (
         f"{e.readers} readers who each read {int(needed.n_present):,} cases with the finding and "
         f"{int(needed.n_absent):,} without it, one of each patient, in both arms show a gain in AUC of "
         f"{e.reader_gain:g} from {e.reader_auc:g} {_test(e)} (Obuchowski-Rockette, readers and cases "
-        f"random), the best and the worst reader differing by {e.reader_range:g}, a reader's two readings by {e.reader_repeat:g}, a reader's arms correlated "
+        f"random), the best and the worst reader differing by {e.reader_range:g}, a "
+        f"reader's two readings by {e.reader_repeat:g}, a reader's arms correlated "
         f"{e.reader_correlation:g} (Zhou, Obuchowski & McClish 2011, doi:10.1002/9780470906514)."
     )
     cases = (int(needed.n_present), int(needed.n_absent), int(needed.n_cases))

@@ -197,7 +197,8 @@ def _cohort(
         batch_size=config.batch_size,
         progress=partial(report, "predict"),
     )
-    return replace(_EMPTY, frame=tables.read(out / "predictions.parquet", "predictions"), folder=out)
+    frame = tables.read(out / "predictions.parquet", "predictions", vocabulary=runs.vocabulary(out))
+    return replace(_EMPTY, frame=frame, folder=out)
 
 
 def _image_files(
@@ -225,7 +226,7 @@ def _image_files(
             clear_staging(out, staging)
             _predict_files(run, model, files, staging, config, report)
     return Predictions(
-        tables.read(out / "predictions.parquet", "predictions"),
+        tables.read(out / "predictions.parquet", "predictions", vocabulary=model.vocabulary),
         _read_list(out / "unreadable.csv", _EMPTY.unreadable),
         _read_list(out / "excluded.csv", _EMPTY.excluded),
         _read_list(out / "overlays.csv", _EMPTY.overlays),
@@ -259,7 +260,7 @@ def _predict_files(
     store, heatmaps = pixel_store.open_store(staging), bool(run.record["config"]["heatmaps"])
     work = scoring_work(model, store, images, heatmaps=heatmaps, batch_size=config.batch_size, part_size=_PART)
     compute(run, model, work, staging, progress=partial(report, "predict"))
-    frame = tables.read(staging / "predictions.parquet", "predictions")
+    frame = tables.read(staging / "predictions.parquet", "predictions", vocabulary=model.vocabulary)
     tables.write_frame(frame.select("image_id", "finding", "model", "score"), staging / "predictions.csv")
     tables.write_frame(unreadable, staging / "unreadable.csv")
     tables.write_frame(files.excluded, staging / "excluded.csv")

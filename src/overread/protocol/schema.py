@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from overread import credentials, datasets, limits, runs
+from overread import credentials, datasets, findings, limits, runs
 from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.findings import Vocabulary
 from overread.protocol.configuration import problem, put_value, section, strictly
 from overread.simulation import hospital_options as simulated
 from overread.tables.records.typed_files import checked_values, read_toml
@@ -102,6 +103,7 @@ class _File(_Section):
     study: Study
     governance: Governance = Governance()
     sources: dict[str, SourceSpec] = Field(min_length=1)
+    findings: dict[str, Any] = Field(default_factory=dict)
     cohort: dict[str, Any] = Field(default_factory=dict)
     sites: Sites
     labels: LabelPolicy = LabelPolicy()
@@ -122,6 +124,7 @@ class Protocol:
     study: Study
     governance: Governance
     sources: Mapping[str, SourceSpec]
+    findings: Vocabulary
     cohort: CohortConfig
     sites: Sites
     training: TrainingConfig
@@ -182,20 +185,24 @@ def load(path: Path | str, *, changes: Mapping[str, Any] | None = None) -> Proto
     checked_values(stated, path)
     if secrets := credentials.problems(stated, str(path)):  # first: a message about another fault could show them
         raise InputError.all(secrets)
-    return _protocol(stated, str(path))
+    return _protocol(stated, Path(path))
 
 
-def _protocol(stated: dict[str, Any], where: str) -> Protocol:
+def _protocol(stated: dict[str, Any], path: Path) -> Protocol:
     problems: list[InputError] = []
+    where = str(path)
     try:
         file = strictly(_File, stated)
     except ValidationError as error:
         raise InputError.all([problem(e, stated, where, _known_keys) for e in error.errors()[:20]]) from error
     derived = _derived(file)
+    words = findings.stated(file.findings, f"{where} [findings]", folder=path.parent)
     sections: dict[str, Any] = {}
     for name, kind in (("cohort", CohortConfig), ("training", TrainingConfig), ("evaluation", EvaluationConfig)):
         try:
-            sections[name] = section(kind, getattr(file, name), f"{where} [{name}]", derived=derived[name])
+            sections[name] = section(
+                kind, getattr(file, name), f"{where} [{name}]", derived=derived[name], vocabulary=words
+            )
         except InputError as error:
             problems.append(error)
     problems += _crossed(file, where)
@@ -209,6 +216,7 @@ def _protocol(stated: dict[str, Any], where: str) -> Protocol:
         file.study,
         file.governance,
         file.sources,
+        findings=words,
         sites=file.sites,
         models=file.models,
         statements=file.statements,

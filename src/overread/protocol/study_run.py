@@ -255,26 +255,27 @@ def _load_source(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Pa
         where=where,
         allow_outside=study.allow_outside,
         cache=study.folder(f".headers-{name}.parquet"),
+        vocabulary=study.protocol.findings,
     )
     return replace(source, name=name, max_unreadable=spec.max_unreadable), root
 
 
 def _simulate(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]:
-    folder = study.folder(name)
+    folder, words = study.folder(name), study.protocol.findings
 
     def work(part: Path) -> None:
         with runs.start(part, "simulate", config=spec.options, seed=study.protocol.study.seed) as run:
-            source = simulation.hospitals(
+            made = simulation.hospitals(
                 part,
                 seed=study.protocol.study.seed,
                 workers=study.workers,
                 progress=study.told("radiographs"),
                 **spec.options,
             )
-            tables.write(source.images, part / "images.parquet", "images")
-            tables.write(source.labels, part / "labels.parquet", "labels")
-            if source.regions is not None:
-                tables.write(source.regions, part / "regions.parquet", "regions")
+            tables.write(made.images, part / "images.parquet", "images")
+            tables.write(made.labels, part / "labels.parquet", "labels", vocabulary=words)
+            if made.regions is not None:
+                tables.write(made.regions, part / "regions.parquet", "regions", vocabulary=words)
             for path in sorted(p for p in part.rglob("*") if p.is_file() and p.name not in (STAMP, "run.json")):
                 run.output(path)
 
@@ -282,8 +283,8 @@ def _simulate(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]
     regions = folder / "regions.parquet"
     return Source(
         tables.read(folder / "images.parquet", "images"),
-        tables.read(folder / "labels.parquet", "labels"),
-        tables.read(regions, "regions") if regions.is_file() else None,
+        tables.read(folder / "labels.parquet", "labels", vocabulary=words),
+        tables.read(regions, "regions", vocabulary=words) if regions.is_file() else None,
     ), folder
 
 
@@ -397,7 +398,8 @@ def _evaluate(study: _Study) -> None:
     book = study.folder("ledger.jsonl")
 
     def work(part: Path) -> None:
-        predictions = pl.concat([tables.read(f / "predictions.parquet", "predictions") for f in folders.values()])
+        files = [f / "predictions.parquet" for f in folders.values()]
+        predictions = pl.concat([tables.read(f, "predictions", vocabulary=protocol.findings) for f in files])
         with runs.start(part, "evaluate", config=protocol.evaluation, seed=protocol.evaluation.seed) as run:
             evidence = open_labels(
                 book,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from overread import credentials, tables
+from overread import credentials, findings, tables
 from overread.cohort import CohortConfig
 from overread.cohort.reader_samples import SampleConfig
 from overread.errors import InputError, did_you_mean
@@ -31,8 +31,8 @@ SECTIONS: dict[str, Any] = {
     "evaluation": EvaluationConfig,
     "options": dict,
 }
+FINDINGS = "findings"  # the section that the others are read by
 _READERS: dict[str, Callable[..., layouts.Read]] = {
-    "images": layouts.images,
     "labels": layouts.labels,
     "predictions": layouts.predictions,
     "case_predictions": layouts.predictions,
@@ -74,7 +74,7 @@ def check(file: Path, table: str = "", *, evaluation: EvaluationConfig | None = 
             raise InputError(file, "a table to be read with --config", "a TOML file", do="Leave --config out.")
         return _check_toml(file)
     config = evaluation or EvaluationConfig()
-    names = [table] if table else _tables_of(file, config.spellings)
+    names = [table] if table else _tables_of(file, config)
     read = {name: _read(file, name, config) for name in names}
     used = {column for r in read.values() for column in r.columns}
     return [line for name, r in read.items() for line in _found(file, name, r, used)]
@@ -84,17 +84,17 @@ def _read(file: Path, name: str, config: EvaluationConfig) -> layouts.Read:
     """Read the table as the commands do."""
     tables.schema(name)
     if name == "regions":
-        return layouts.regions(file)
-    if name not in _READERS:
+        return layouts.regions(file, vocabulary=config.vocabulary)
+    if name not in (*_READERS, "images"):
         loaded = tables.load(file)
         changed: list[tables.Note] = []
-        frame = tables.check(loaded.frame, name, where=file, notes=changed)
+        frame = tables.check(loaded.frame, name, where=file, notes=changed, vocabulary=config.vocabulary)
         own = tables.schema(name).columns()
         unused = tuple(c for c in loaded.frame.columns if c not in own)
         return layouts.Read(frame, unused, {}, loaded.dialect, notes=tuple(changed))
-    read = _READERS[name](file, spellings=config.spellings)
     if name != "images":
-        return read
+        return _READERS[name](file, spellings=config.spellings, vocabulary=config.vocabulary)
+    read = layouts.images(file, spellings=config.spellings)
     check_sites(read.frame, config, file)
     return replace(read, unused=tuple(c for c in read.unused if c not in config.subgroups))
 
@@ -113,12 +113,13 @@ def _found(file: Path, name: str, read: layouts.Read, used: set[str]) -> list[st
     return lines
 
 
-def _tables_of(file: Path, spellings: layouts.Spellings) -> list[str]:
+def _tables_of(file: Path, config: EvaluationConfig) -> list[str]:
     """Determine the tables of a file by its name, or else by its columns; patients with findings are two tables."""
     stem = file.name.split(".")[0].casefold()
     if stem in tables.SCHEMAS:
         return [stem]
-    frame, words = tables.frame_of(file), finding_words(spellings.get("finding"))
+    spellings = config.spellings
+    frame, words = tables.frame_of(file), finding_words(config.vocabulary, spellings.get("finding"))
     columns = frame.columns
     named = set(renamed(columns, ("reader", "finding", "state", "score", "patient_id"), file).values())
     if "reader" in named:
@@ -149,23 +150,27 @@ def _check_toml(file: Path) -> list[str]:
         return said + [f"  warning: {warning}" for warning in protocol.warnings()]
     if secrets := credentials.problems(stated, str(file)):
         raise InputError.all(secrets)
-    given = {name: stated[name] for name in SECTIONS if name in stated}
-    if not given:
-        given = {_section_of(stated): stated}
+    named = isinstance(stated.get(FINDINGS), dict)  # a list is the key of a section that stands alone
+    vocabulary = findings.stated(stated[FINDINGS] if named else {}, f"{file} [{FINDINGS}]", folder=file.parent)
+    rest = {key: value for key, value in stated.items() if key != FINDINGS or not named}
+    given = {name: rest[name] for name in SECTIONS if name in rest}
+    if rest and not given:
+        given = {_section_of(rest): rest}
     problems = []
     for name, values in given.items():
         try:
             if name != "options":
-                section(SECTIONS[name], values, f"{file} [{name}]")
+                section(SECTIONS[name], values, f"{file} [{name}]", vocabulary=vocabulary)
         except InputError as error:
             problems.append(error)
-    strange = [k for k in stated if len(given) and k in stated and k not in SECTIONS and stated not in given.values()]
+    strange = [k for k in rest if k not in SECTIONS and rest not in given.values()]
     if strange:
-        expected = "sections " + ", ".join(f"[{s}]" for s in SECTIONS)
+        expected = "sections " + ", ".join(f"[{s}]" for s in (*SECTIONS, FINDINGS))
         problems.append(InputError(file, expected, "others", examples=strange))
     if problems:
         raise InputError.all(problems)
-    said = [f"{file}: a configuration, section{'s' * (len(given) > 1)} {', '.join(given)}, no problem found"]
+    held = [*given, *([FINDINGS] if named else [])]
+    said = [f"{file}: a configuration, section{'s' * (len(held) > 1)} {', '.join(held)}, no problem found"]
     return said + (["  [options] is checked by the reader that it is for"] if "options" in given else [])
 
 

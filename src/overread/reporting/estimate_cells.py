@@ -5,11 +5,13 @@ from __future__ import annotations
 from math import isnan
 from typing import TypeGuard
 
+from overread import codes
+from overread.codes import Code
 from overread.reporting.blocks import Cell
 from overread.reporting.number_format import MISSING, count, fixed, interval, number, p_value
-from overread.reporting.report_data import Row, plain_words
+from overread.reporting.report_data import Row
 
-ABSENT = "no estimate: this was not evaluated"
+ABSENT = "not evaluated"
 
 
 def estimate_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:
@@ -21,23 +23,39 @@ def estimate_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> 
 
 
 def notes_of(row: Row) -> tuple[str, ...]:
-    """The parts of a row's note, which the evaluation joins with semicolons.
+    """The notes of a row, one for each of its codes.
 
-    >>> notes_of({"note": "unweighted mean of 2 sites; no interval: few cases"})
-    ('unweighted mean of 2 sites', 'no interval: few cases')
+    >>> notes_of({"note_codes": "mean_over_sites(n=2) variance_undefined"})
+    ('unweighted mean of 2 sites', 'no CI: variance undefined')
     """
-    return tuple(plain_words(part) for part in (row.get("note") or "").split("; ") if part)
+    return tuple(codes.render("notes", code) for code in codes_of(row))
+
+
+def codes_of(row: Row) -> tuple[Code, ...]:
+    """The codes of a row's note."""
+    return codes.decode(row.get("note_codes") or "")
+
+
+def code_of(row: Row | None, name: str) -> Code | None:
+    """The code of this name in a row's note, None where it has none."""
+    return None if row is None else next((code for code in codes_of(row) if code.name == name), None)
 
 
 def error_cell(row: Row | None) -> Cell:
-    """A calibration error; what perfect probabilities would show by chance stands below it."""
+    """A calibration error; the error expected under perfect calibration stands below it."""
     if row is None:
         return Cell(MISSING, "num", notes=(ABSENT,))
-    words = "perfect probabilities would show "
-    noise = next((n.removeprefix(words) for n in notes_of(row) if n.startswith(words)), "")
-    rest = tuple(n for n in notes_of(row) if not n.startswith(words))
-    below = f"{fixed(float(noise))} if perfect" if noise else ""
-    return Cell(interval(row["estimate"], row["low"], row["high"]), "num", note=below, notes=rest)
+    expected = code_of(row, EXPECTED)
+    below = f"expected {fixed(expected['value'])}" if expected else ""
+    return Cell(interval(row["estimate"], row["low"], row["high"]), "num", note=below, notes=notes_but(row, EXPECTED))
+
+
+EXPECTED = "expected_under_calibration"
+
+
+def notes_but(row: Row, *names: str) -> tuple[str, ...]:
+    """The notes of a row without those whose codes have these names."""
+    return tuple(codes.render("notes", code) for code in codes_of(row) if code.name not in names)
 
 
 def classes_cell(row: Row | None) -> Cell:

@@ -71,6 +71,15 @@ def p_value(p: Any) -> str:
     return f"{x:.3f}" if x < 0.0995 else f"{x:.2f}"
 
 
+def p_phrase(p: Any) -> str:
+    """A P value after the letter P: with its sign.
+
+    >>> p_phrase(0.0321), p_phrase(0.00004)
+    ('= 0.032', '< 0.001')
+    """
+    return "< 0.001" if number(p) < 0.001 else f"= {p_value(p)}"
+
+
 def count(value: Any) -> str:
     """A count with thousands separated; the range of several, as the members of an ensemble may have.
 

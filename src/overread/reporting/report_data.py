@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from overread import findings, ledger, runs, tables
+from overread.codes import Metric
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.tables.records.kinds import EvaluationSettings, ModelRecord, Notes, Training
 from overread.tables.records.typed_files import read_json, typed
 
 MEAN = "(mean)"
+GAP_METRICS = (Metric.GAP_AUC, Metric.GAP_SENSITIVITY, Metric.GAP_SPECIFICITY, Metric.GAP_UNDERDIAGNOSIS)
 FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
 Row = dict[str, Any]
 
@@ -59,7 +62,8 @@ class Cast:
 class ReportData:
     """Everything that the sections read. A frame that was not given is empty; `cohort` tells whether one was."""
 
-    estimates: pl.DataFrame
+    estimates: pl.DataFrame  # findings in notes as a reader says them
+    written: pl.DataFrame  # the estimates as the evaluation wrote them
     verdicts: pl.DataFrame
     curves: pl.DataFrame
     joined: pl.DataFrame
@@ -68,6 +72,7 @@ class ReportData:
     images: pl.DataFrame
     labels: pl.DataFrame
     regions: pl.DataFrame
+    vocabulary: findings.Vocabulary  # of the evaluation
     cast: Cast
     study: Mapping[str, Any]
     run: Mapping[str, Any]
@@ -79,6 +84,7 @@ class ReportData:
     ledger_head: Mapping[str, Any] | None = None  # number and hash of the entry that the evaluation wrote
     ledger_faults: tuple[str, ...] = ()  # what is missing in the ledger
     cohort: bool = False
+    cohort_run: Mapping[str, Any] = field(default_factory=dict)  # run.json of the cohort
     duplicates: pl.DataFrame | None = None  # pairs of duplicate images; None where the cohort was not searched
     stored_size: int | None = None  # side of the stored images in pixels
     notes: tuple[str, ...] = ()  # what the evaluation says of itself
@@ -87,6 +93,10 @@ class ReportData:
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration of the evaluation."""
         return self.run.get("config") or {}
+
+    def heading(self, finding: str) -> str:
+        """How a finding, or the mean over findings, is headed."""
+        return finding_heading(finding, self.vocabulary)
 
 
 def read_evidence(
@@ -108,13 +118,15 @@ def read_evidence(
     given = {n: _json(Path(f) / "model.json", ModelRecord) for n, f in (models or {}).items()} | dict(
         study.get("models") or {}
     )
-    estimates, trained = _table(folder, "estimates"), _training_folders(models or {})
-    cast = _cast(estimates, run.get("config") or {}, study, given)
+    written, trained = _table(folder, "estimates"), _training_folders(models or {})
+    vocabulary = findings.recorded((run.get("config") or {}).get("vocabulary"), folder / "run.json")
+    cast = _cast(written, run.get("config") or {}, study, given, vocabulary)
     stated = _json(folder / "notes.json", Notes)
     head = stated.get("ledger")
     return ReportData(
-        estimates=estimates,
-        verdicts=_table(folder, "verdicts"),
+        estimates=_in_words(_in_words(written, "note", vocabulary), "note_codes", vocabulary),
+        written=written,
+        verdicts=_in_words(_table(folder, "verdicts"), "reason", vocabulary),
         curves=_table(folder, "curves"),
         joined=_table(folder, "joined"),
         account=_table(folder, "account"),
@@ -122,6 +134,7 @@ def read_evidence(
         images=_table(cohort_folder, "images"),
         labels=_table(cohort_folder, "labels"),
         regions=_table(cohort_folder, "regions"),
+        vocabulary=vocabulary,
         cast=cast,
         study=study,
         run=run,
@@ -136,6 +149,7 @@ def read_evidence(
         ledger_head=head,
         ledger_faults=tuple(ledger.faults(ledger_path, head)),
         cohort=cohort_folder is not None,
+        cohort_run=_cohort_run(cohort_folder),
         duplicates=_pairs(cohort_folder),
         stored_size=_stored_size(cohort_folder),
         notes=tuple(stated.get("notes") or ()),
@@ -149,8 +163,17 @@ def _accesses(path: Path | str | None) -> tuple[ledger.Entry, ...]:
 
 
 def _table(folder: Path | str | None, name: str) -> pl.DataFrame:
+    """A table of a folder, its findings those of the vocabulary that its run recorded; empty where there is none."""
     path = Path(folder) / f"{name}.parquet" if folder is not None else None
-    return tables.read(path, name) if path is not None and path.is_file() else tables.empty(name)
+    if folder is None or path is None or not path.is_file():
+        return tables.empty(name)
+    return tables.read(path, name, vocabulary=runs.vocabulary(folder) if runs.is_run(folder) else None)
+
+
+def _in_words(frame: pl.DataFrame, column: str, vocabulary: findings.Vocabulary) -> pl.DataFrame:
+    """The table with the findings in a column of text as a reader says them."""
+    texts = frame[column].drop_nulls().unique().to_list()
+    return frame.with_columns(pl.col(column).replace({t: plain_words(t, vocabulary) for t in texts}))
 
 
 def _run(folder: Path, kind: type[Any]) -> Mapping[str, Any]:
@@ -160,6 +183,11 @@ def _run(folder: Path, kind: type[Any]) -> Mapping[str, Any]:
     record = runs.read(folder)
     typed(record.get("config") or {}, kind, f"{folder / 'run.json'}, config")
     return record
+
+
+def _cohort_run(folder: Path | str | None) -> Mapping[str, Any]:
+    """The run.json of a cohort, {} where there is none."""
+    return runs.read(Path(folder)) if folder is not None and (Path(folder) / "run.json").is_file() else {}
 
 
 def _json(path: Path, kind: type[Any]) -> Mapping[str, Any]:
@@ -189,7 +217,9 @@ def _stored_size(cohort_folder: Path | str | None) -> int | None:
     return Recipe.from_dict(read_json(file, dict[str, Any])).size
 
 
-def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping) -> Cast:
+def _cast(
+    estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping, vocabulary: findings.Vocabulary
+) -> Cast:
     roles = dict(config.get("roles") or study.get("roles") or {})
     estimates = estimates.filter(~pl.col("analysis").is_in(FROM_READS))
     standalone = estimates.filter(pl.col("analysis") == "standalone")
@@ -205,22 +235,12 @@ def _cast(estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapp
     return Cast(
         raters=tuple(ordered),
         members=members,
-        findings=in_vocabulary(named),
+        findings=vocabulary.ordered(named),
         populations=lead_own or in_order((standalone if standalone.height else estimates)["population"]),
         own={r: p for r, p in own.items() if p},
         roles=roles,
         trained=any(models.values()),
     )
-
-
-def in_vocabulary(names: Iterable[str]) -> tuple[str, ...]:
-    """Findings in the order of the vocabulary, others behind them.
-
-    >>> in_vocabulary(["mass", "other", "cardiomegaly"])
-    ('cardiomegaly', 'mass', 'other')
-    """
-    order = {f.name: i for i, f in enumerate(findings.VOCABULARY)}
-    return tuple(sorted(names, key=lambda f: (order.get(f, len(order)), f)))
 
 
 def in_order(populations: Iterable[str]) -> tuple[str, ...]:
@@ -261,35 +281,89 @@ def population_title(evidence: ReportData, population: str) -> str:
     return population
 
 
-def finding_title(name: str) -> str:
+def finding_heading(name: str, vocabulary: findings.Vocabulary) -> str:
     """How a finding is headed; the mean over findings says that it is one."""
-    return "Mean over findings" if name == MEAN else findings.title(name)
+    return "Mean over findings" if name == MEAN else vocabulary.title(name)
 
 
-def plain_words(note: str) -> str:
+def plain_words(note: str, vocabulary: findings.Vocabulary) -> str:
     """A note with findings as a reader says them.
 
-    >>> plain_words("mean over 2 findings: pleural_effusion, mass")
+    >>> plain_words("mean over 2 findings: pleural_effusion, mass", findings.load("chest"))
     'mean over 2 findings: pleural effusion, mass'
     """
-    for name in (f.name for f in findings.VOCABULARY if "_" in f.name):
+    for name in (name for name in vocabulary.names() if "_" in name):
         note = re.sub(rf"\b{name}\b", name.replace("_", " "), note)
     return note
 
 
+def at_values(at: str) -> dict[str, str]:
+    """The parts of an `at`: the one parser of this column, whose form is `KEY=VALUE;KEY=VALUE`.
+
+    >>> at_values("operating_point=spec90;test=u-statistic"), at_values("")
+    ({'operating_point': 'spec90', 'test': 'u-statistic'}, {})
+    """
+    return {key: value for key, _, value in (part.partition("=") for part in at.split(";") if part)}
+
+
+def value_at(at: str, key: str) -> str:
+    """The value of a key of an `at`, "" where it has none."""
+    return at_values(at).get(key, "")
+
+
+def contrast_of(contrast: str, column: str) -> str:
+    """What is subtracted in a contrast of this column, "" in contrasts of others; the form is `COLUMN:VALUE`.
+
+    >>> contrast_of("arm:unaided", "arm"), contrast_of("arm:unaided", "rater")
+    ('unaided', '')
+    """
+    kind, _, value = contrast.partition(":")
+    return value if kind == column else ""
+
+
+def with_contrast(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """The rows whose contrast is of this column."""
+    return rows.filter(pl.col("contrast").is_in([c for c in rows["contrast"].unique() if contrast_of(c, column)]))
+
+
+def with_key(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The rows whose `at` has this key."""
+    return rows.filter(pl.col("at").is_in([at for at in rows["at"].unique() if key in at_values(at)]))
+
+
 def at_title(at: str) -> str:
-    """What an `at` says in words.
+    """The title of an `at`.
 
     >>> at_title("operating_point=spec90"), at_title("specificity=0.95")
-    ('threshold frozen for specificity 0.90', 'specificity 0.95')
+    ('threshold for specificity 0.90', 'specificity 0.95')
     """
-    kind, _, value = at.partition("=")
-    if kind == "operating_point":
-        word = {"spec": "specificity", "sens": "sensitivity"}.get(value[:4], "")
-        digits = value[4:]
-        if word and digits.replace(".", "", 1).isdigit():
-            return (
-                f"threshold frozen for {word} {max(f'{float(digits) / 100:.2f}', f'{float(digits) / 100:g}', key=len)}"
-            )
-        return f"threshold '{value}'"
-    return f"{kind} {value}" if value else at
+    kind, value = next(iter(at_values(at).items()), (at, ""))
+    if kind != "operating_point":
+        return f"{kind} {value}" if value else at
+    rate, target = operating_point(value)
+    if not rate:
+        return f"threshold “{value}”"
+    return f"threshold for {rate} {max(f'{target:.2f}', f'{target:g}', key=len)}"
+
+
+def operating_point(name: str) -> tuple[str, float]:
+    """The rate that fixes an operating point and its target; ("", NaN) for a name that states none.
+
+    >>> operating_point("spec97.5"), operating_point("rule-out")[0]
+    (('specificity', 0.975), '')
+    """
+    found = _POINT.fullmatch(name)
+    return (_RATES[found[1]], float(found[2]) / 100) if found else ("", nan)
+
+
+_POINT = re.compile(r"(spec|sens)(\d+(?:\.\d+)?)")
+_RATES = {"spec": "specificity", "sens": "sensitivity"}
+
+
+def points_in_order(ats: Iterable[str]) -> list[str]:
+    """Operating points, each once, those of a specificity first.
+
+    >>> points_in_order(["operating_point=sens90", "operating_point=spec95", "operating_point=spec90"])
+    ['operating_point=spec90', 'operating_point=spec95', 'operating_point=sens90']
+    """
+    return sorted(set(ats), key=lambda at: (operating_point(value_at(at, "operating_point"))[0] == "sensitivity", at))

@@ -14,6 +14,7 @@ import polars as pl
 
 from overread import tables
 from overread.errors import InputError
+from overread.findings import load as load_vocabulary
 from overread.images.store.executors import in_order
 from overread.simulation.disease_effects import STRENGTH
 from overread.simulation.hospital_options import IMAGES_PER_SITE, STATED, problems
@@ -184,10 +185,11 @@ def _source(jobs: list[_Job], out: Path, size: int, stated: Sequence[str]) -> So
         },
         orient="row",
     )
+    chest = load_vocabulary("chest")  # the simulated findings are of it, whatever a study adds
     return Source(
         images=tables.check(tables.fill(images, "images"), "images", where="simulated images"),
-        labels=tables.check(tables.fill(labels, "labels"), "labels", where="simulated labels"),
-        regions=tables.check(tables.fill(regions, "regions"), "regions", where="simulated regions"),
+        labels=tables.check(tables.fill(labels, "labels"), "labels", where="simulated labels", vocabulary=chest),
+        regions=tables.check(tables.fill(regions, "regions"), "regions", where="simulated regions", vocabulary=chest),
     )
 
 

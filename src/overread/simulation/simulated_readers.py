@@ -12,6 +12,7 @@ from scipy.special import logit, ndtr
 
 from overread import tables
 from overread.errors import InputError
+from overread.findings import load as load_vocabulary
 from overread.simulation.rays import Array
 
 
@@ -83,7 +84,8 @@ def reads(
             noise = np.sqrt(correlation) * shared + np.sqrt(1.0 - correlation) * lasting
             latent = reader.skill * shown + reader.bias + noise + reader.trust * _advice(cases, model, arm)
             frames.append(_answers(cases, reader, arm, latent))
-    return tables.check(tables.fill(pl.concat(frames), "reads"), "reads", where="simulated reads")
+    made = tables.fill(pl.concat(frames), "reads")
+    return tables.check(made, "reads", where="simulated reads", vocabulary=load_vocabulary("chest"))
 
 
 def _answers(cases: pl.DataFrame, reader: Reader, arm: str, latent: Array) -> pl.DataFrame:

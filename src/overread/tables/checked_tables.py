@@ -13,8 +13,9 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
-from overread import findings
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.tables.identifiers.identity import KIND
 from overread.tables.identifiers.key_columns import identified, repeats_advice
 from overread.tables.schemas import SCHEMAS
@@ -59,7 +60,7 @@ _REQUIRED = {
     "flow": ("step", "unit", "reason", "count"),
     "excluded": ("path", "reason", "unreadable"),
 }
-_STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "reads")
+STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "reads")
 
 
 def schema(table: str) -> type[dy.Schema]:
@@ -113,7 +114,14 @@ def identify(frame: pl.DataFrame, table: str, *, where: object = "", notes: list
     return made
 
 
-def check(frame: pl.DataFrame, table: str, *, where: object = "", notes: list[Note] | None = None) -> pl.DataFrame:
+def check(
+    frame: pl.DataFrame,
+    table: str,
+    *,
+    where: object = "",
+    notes: list[Note] | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> pl.DataFrame:
     """Return the frame with the types and all columns of the table; extra columns are kept.
 
     Parameters
@@ -122,6 +130,7 @@ def check(frame: pl.DataFrame, table: str, *, where: object = "", notes: list[No
     table: the name of the table.
     where: what messages name as the place.
     notes: takes a note for everything that was changed in identifiers, and for identifiers that look alike.
+    vocabulary: the findings that the table may name; None = those of "chest".
 
     Raises
     ------
@@ -142,7 +151,9 @@ def check(frame: pl.DataFrame, table: str, *, where: object = "", notes: list[No
     full = full.with_columns(pl.col(c).fill_null(v) for c, v in fillable.items())
     own, extra = full.select(rules.column_names()), [c for c in full.columns if c not in rules.columns()]
     typed, bad = _typed(own, table)
-    problems += _bad_values(typed, bad, own, table, place) + _unknown_findings(typed, table, place)
+    problems += _bad_values(typed, bad, own, table, place)
+    if table in STATED_FINDINGS:
+        problems += _unknown_findings(typed, vocabulary or load_vocabulary(), place)
     if problems:
         raise InputError.all(problems)
     return typed.hstack(full.select(extra)) if extra else typed
@@ -316,15 +327,13 @@ def _limit(column: dy.Column, kind: str) -> str:
     return f"{words[kind]} {getattr(column, kind)}" if kind in words else kind
 
 
-def _unknown_findings(own: pl.DataFrame, table: str, place: str) -> list[InputError]:
-    if table not in _STATED_FINDINGS:
-        return []
-    known = findings.names()
+def _unknown_findings(own: pl.DataFrame, vocabulary: Vocabulary, place: str) -> list[InputError]:
+    known = vocabulary.names()
     stated = own["finding"].cast(pl.String).unique().drop_nulls().sort().to_list()
     unknown = [f for f in stated if f not in known]
     if not unknown:
         return []
-    hint = _named(unknown) or did_you_mean(unknown[0], known) or "The vocabulary: " + ", ".join(known) + "."
+    hint = _named(unknown, vocabulary) or did_you_mean(unknown[0], known) or "The vocabulary: " + ", ".join(known) + "."
     return [
         InputError(
             place, "findings of the vocabulary in 'finding'", f"{len(unknown)} unknown", examples=unknown, do=hint
@@ -332,21 +341,23 @@ def _unknown_findings(own: pl.DataFrame, table: str, place: str) -> list[InputEr
     ]
 
 
-def _named(unknown: list[str]) -> str:
+def _named(unknown: list[str], vocabulary: Vocabulary) -> str:
     """What words of public sets are called here, all at once; "" where none is known."""
     called = []
     for word in unknown[:20]:
         try:
-            called.append(f"'{word}' is '{findings.resolve(word)}'")
+            called.append(f"'{word}' is '{vocabulary.resolve(word)}'")
         except InputError:
             continue
     return f"Here {', '.join(called)}." if called else ""
 
 
-def read(path: Path | str, table: str, *, notes: list[Note] | None = None) -> pl.DataFrame:
+def read(
+    path: Path | str, table: str, *, notes: list[Note] | None = None, vocabulary: Vocabulary | None = None
+) -> pl.DataFrame:
     """The table in a CSV (also .csv.gz) or Parquet file, checked; a CSV is read as text first, so "00000001" stays."""
     schema(table)
-    return check(frame_of(path), table, where=path, notes=notes)
+    return check(frame_of(path), table, where=path, notes=notes, vocabulary=vocabulary)
 
 
 def frame_of(path: Path | str, *, encoding: str = "") -> pl.DataFrame:
@@ -354,10 +365,10 @@ def frame_of(path: Path | str, *, encoding: str = "") -> pl.DataFrame:
     return load(path, encoding=encoding).frame
 
 
-def write(frame: pl.DataFrame, path: Path | str, table: str) -> Path:
+def write(frame: pl.DataFrame, path: Path | str, table: str, *, vocabulary: Vocabulary | None = None) -> Path:
     """Check the table and write it, as Parquet or CSV by the path's ending; the old file survives any failure."""
     path = Path(path)
-    checked = check(frame, table, where=f"{table} to be written to {path.name}")
+    checked = check(frame, table, where=f"{table} to be written to {path.name}", vocabulary=vocabulary)
     write_frame(checked, path)
     return path
 

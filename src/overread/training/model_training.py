@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from overread import runs, tables, threads
+from overread import findings, runs, tables, threads
 from overread.cohort import Cohort
 from overread.errors import InputError
 from overread.images.store.pixel_store import open_store
@@ -74,7 +74,7 @@ def train(
     out : path
         The folder of the model.
     config : TrainingConfig, optional
-        The settings of training.
+        The settings of training; by default the vocabulary is that of the cohort.
     sites : sequence of str, optional
         The sites for training and tuning; None = all.
     max_images : int, optional
@@ -115,7 +115,8 @@ def train(
         import overread as ov
         ov.train("cohort", "model", ov.TrainingConfig(epochs=5))
     """
-    cohort_folder, out, config = Path(cohort_folder), Path(out), config or TrainingConfig()
+    cohort_folder, out = Path(cohort_folder), Path(out)
+    config = config or TrainingConfig(vocabulary=runs.vocabulary(cohort_folder))
     selection = Selection(None if sites is None else tuple(sites), max_images, name, protocol_hash)
     precision = resolved_precision(config.precision)
     settings = {
@@ -170,7 +171,8 @@ def prepare(
 ) -> tuple[Task, dict[str, Any]]:
     """Return the images, labels and weights of a training, and the facts about them for model.json."""
     images = tables.read(cohort_folder / "images.parquet", "images")
-    labels = chosen_labels(tables.read(cohort_folder / "labels.parquet", "labels"), sources=config.sources)
+    labels = tables.read(cohort_folder / "labels.parquet", "labels", vocabulary=config.vocabulary)
+    labels = chosen_labels(labels, sources=config.sources)
     chosen = select_images(images, split="train", sites=selection.sites)
     if selection.max_images is not None:
         chosen = limit_images(chosen, selection.max_images, rng=np.random.default_rng(config.seed))
@@ -220,13 +222,19 @@ def finish(
         checkpoint.save_weights(network, out / "weights.safetensors"),
         tables.write_text(out / "train_patients.txt", "".join(f"{p}\n" for p in patients)),
         tables.write_frame(pl.DataFrame(fitted.position.history), out / "history.parquet"),
-        tables.write(tune_frame(task, logits, frozen, facts["name"]), out / "tune.parquet", "predictions"),
+        tables.write(
+            tune_frame(task, logits, frozen, facts["name"]),
+            out / "tune.parquet",
+            "predictions",
+            vocabulary=config.vocabulary,
+        ),
     ]
     reasons = facts.pop("not_outputs")
     record = {
         "kind": "single",
         "architecture": task.architecture.to_dict(),
         "findings": list(task.findings),
+        "vocabulary": findings.record_of(config.vocabulary, full=True),
         "not_outputs": list(reasons),
         "not_outputs_because": reasons,
         "recipe": task.store.recipe.to_dict(),

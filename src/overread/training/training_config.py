@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from typing import Any
 
-from overread import findings as vocabulary
 from overread import limits
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.integrity import file_hash
 
 NETWORKS = ("densenet121", "densenet-small", "densenet-tiny")
@@ -109,6 +111,8 @@ class TrainingConfig:
         The operating points (0 to 1) that are frozen on tune.
     checkpoint_minutes : float
         Minutes between checkpoints, in addition to one at the end of every epoch.
+    vocabulary : Vocabulary
+        The findings that labels may name, see `overread.findings`; in a file it is the section [findings].
 
     Raises
     ------
@@ -146,6 +150,7 @@ class TrainingConfig:
     specificities: tuple[float, ...] = (0.90, 0.95)
     sensitivities: tuple[float, ...] = (0.90, 0.95)
     checkpoint_minutes: float = 10.0
+    vocabulary: Vocabulary = field(default_factory=partial(load_vocabulary, "chest"))
 
     def __post_init__(self) -> None:
         problems = list(_problems(self))
@@ -199,8 +204,8 @@ def _problems(config: TrainingConfig) -> Iterator[InputError]:
             "training.weights", "a file made for that network", "'imagenet', which is for densenet121 only"
         )
     for name in (*config.findings, *(n for n in config.uncertain if n != "*")):
-        if name not in vocabulary.names():
-            hint = did_you_mean(name, vocabulary.names())
+        if name not in config.vocabulary.names():
+            hint = did_you_mean(name, config.vocabulary.names())
             yield InputError("training.findings", "findings of the vocabulary", repr(name), do=hint)
     if len(set(config.findings)) < len(config.findings):
         yield InputError("training.findings", "each finding once", ", ".join(config.findings))

@@ -3,8 +3,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from overread import findings
 from overread.datasets.fields import label_layouts
 from overread.errors import InputError
+
+CHEST = findings.load()
 
 ROWS = pl.DataFrame({"case_id": ["1", "2", "3"], "Edema": ["1", "0.0", " "], "Mass": ["-1", None, "1"]})
 
@@ -37,7 +40,7 @@ def test_two_columns_that_mean_one_finding_must_agree():
 
 def test_all_unknown_words_are_said_at_once():
     with pytest.raises(InputError) as caught:
-        label_layouts.resolved(["Efusion", "Mass", "zzz"], "", "t")
+        label_layouts.resolved(["Efusion", "Mass", "zzz"], "", "t", CHEST)
     assert "2 problems" in str(caught.value)
     assert "'Efusion'. Did you mean 'Effusion'?" in str(caught.value)
 
@@ -45,9 +48,9 @@ def test_all_unknown_words_are_said_at_once():
 def test_a_list_that_is_empty_states_nothing_and_no_vocabulary_is_refused():
     rows = pl.DataFrame({"case_id": ["1", "2"], "list": ["Mass", None]})
     spec = {"column": "list", "vocabulary": ["Mass", "Edema"]}
-    assert label_layouts.from_list(rows, spec, "t")["case_id"].unique().to_list() == ["1"]
+    assert label_layouts.from_list(rows, spec, "t", CHEST)["case_id"].unique().to_list() == ["1"]
     with pytest.raises(InputError, match="the vocabulary that each list states in full; found none given"):
-        label_layouts.from_list(rows, {"column": "list"}, "t")
+        label_layouts.from_list(rows, {"column": "list"}, "t", CHEST)
 
 
 def test_booleans_read_as_ones_and_zeros():

@@ -3,10 +3,12 @@
 import polars as pl
 import pytest
 
-from overread import tables
+from overread import findings, tables
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.finding_mapping import mapped_scores, mappings, with_wholes
+
+CHEST = findings.load()
 
 LESION = {"finding": "lung_lesion", "from": ["nodule", "mass"], "name": "either", "whole": True}
 
@@ -24,7 +26,7 @@ def test_the_maximum_of_the_parts_stands_for_the_finding():
     given = scores([("1", "nodule", "a", 0.2), ("1", "mass", "a", 0.7), ("2", "nodule", "a", 0.5),
                     ("2", "mass", "a", 0.1), ("3", "nodule", "a", 0.9), ("1", "nodule", "b", 0.3)])  # fmt: skip
     missing = []
-    made = mapped_scores(given, mappings([LESION]), missing=missing)
+    made = mapped_scores(given, mappings([LESION], vocabulary=CHEST), missing=missing)
     assert sorted(made.rows()) == [("1", "lung_lesion", "a [either]", 0.7), ("2", "lung_lesion", "a [either]", 0.5)]
     assert missing == ["b [either] lacks mass"]  # and case 3 of model a, whose mass is not scored, has no score
 
@@ -47,7 +49,7 @@ def test_a_source_that_states_the_parts_states_the_whole():
             ("7", "lung_lesion", "absent"),
         ]
     )
-    made = with_wholes(given, mappings([LESION])).filter(finding="lung_lesion")
+    made = with_wholes(given, mappings([LESION], vocabulary=CHEST)).filter(finding="lung_lesion")
     assert dict(made.select("case_id", pl.col("state").cast(pl.String)).rows()) == {
         "1": "present",
         "2": "absent",
@@ -56,7 +58,7 @@ def test_a_source_that_states_the_parts_states_the_whole():
         "6": "present",
         "7": "absent",
     }
-    assert with_wholes(given, mappings([{**LESION, "whole": False}])).equals(given)
+    assert with_wholes(given, mappings([{**LESION, "whole": False}], vocabulary=CHEST)).equals(given)
 
 
 @pytest.mark.parametrize(

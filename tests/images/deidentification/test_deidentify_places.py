@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from overread.errors import InputError
-from overread.images import deidentification as package
 from overread.images.deidentification import deidentify, new_key
+from overread.images.deidentification import folder_run as package
 from overread.tables.storage import made
 
 

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from overread import reporting, tables
+from overread import findings, reporting, tables
 from overread.reporting.blocks import Cell, Section, figures, heads, table
 from overread.reporting.export.docx import write_tables
-from overread.reporting.report_data import finding_title
+from overread.reporting.report_data import finding_heading
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,9 @@ def _estimates(made) -> pl.DataFrame:
 
 
 def test_the_csv_holds_every_estimate_to_the_last_digit(made, out):
-    free = pl.col("family", "method", "note").fill_null("")  # text files do not tell empty from missing
+    free = pl.col("family", "method", "method_code", "note", "note_codes").fill_null(
+        ""
+    )  # text files do not tell empty from missing
     written = tables.read(out / "estimates.csv", "estimates").with_columns(free)
     assert written.equals(_estimates(made).with_columns(free), null_equal=True)
     first = (out / "estimates.csv").read_bytes()[:9]
@@ -51,7 +53,7 @@ def test_numbers_beside_a_forest_plot_are_the_estimates(made, out):
     rows = _estimates(made).filter(analysis="standalone", metric="auc", rater="pooled", at="")
     assert len(found) == rows.height
     for row in rows.to_dicts():
-        shown = found[finding_title(row["finding"]), title[row["population"]]]
+        shown = found[finding_heading(row["finding"], findings.load()), title[row["population"]]]
         for key in ("estimate", "low", "high"):
             assert float(shown[key]) == pytest.approx(row[key], rel=0, abs=0, nan_ok=True)
 

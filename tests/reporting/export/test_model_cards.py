@@ -42,7 +42,7 @@ def test_a_card_says_what_the_model_json_says(whole):
         "- Kind: mean logit of 3 runs",
         "- Sites: north",
         "- Size: 240 images of 120 patients",
-        "Not learnt, because no training source states it: Pulmonary fibrosis",
+        "Not trained, because no training source labels it: Pulmonary fibrosis",
     ):
         assert words in card, words
 
@@ -51,14 +51,14 @@ def test_what_nobody_said_is_not_stated(whole):
     nothing = replace(whole, models={}, study={})
     card = model_card(nothing, "pooled")
     for term in ("Intended use", "Intended users", "Network", "Sites", "Size", "Recalibration"):
-        assert f"- {term}: not stated" in card, term
+        assert f"- {term}: not reported" in card, term
     said = replace(nothing, study={"statements": {"intended_use": "Second reading at night."}})
     assert "- Intended use: Second reading at night." in model_card(said, "pooled")
 
 
 def test_thresholds_gaps_caveats_and_what_is_missing(whole):
     card = model_card(whole, "pooled")
-    assert "| threshold frozen for specificity 0.90 | Internal test | Cardiomegaly | 0.3 |" in card
+    assert "| threshold for specificity 0.90 | Internal test | Cardiomegaly | 0.3 |" in card
     assert "0.020 (0.000–0.061)" in _part(card, "Subgroup gaps")
     assert "- The images are simulated." in _part(card, "Caveats")
     rows = whole.estimates.filter(pl.col("rater") == "pooled")
@@ -79,7 +79,7 @@ def test_a_card_for_every_model_and_none_of_an_earlier_report(made, tmp_path):
     reporting.write(made.evidence, tmp_path, **made.arguments())
     names = sorted(p.name for p in (tmp_path / "model-cards").iterdir())
     assert names == ["harbour-only.md", "lake-only.md", "north-only.md", "pooled-matched.md", "pooled.md"]
-    assert (tmp_path / "methods.md").read_text(encoding="utf-8").startswith("# Methods\n\n**Participants.**")
+    assert (tmp_path / "methods.md").read_text(encoding="utf-8").startswith("# Methods\n\n**Participants and data.**")
 
 
 def test_a_name_with_a_bar_keeps_its_table_whole(evidence_folder):

@@ -1,4 +1,4 @@
-"""The methods name what was run and nothing else; references are numbered in the order of their first mention."""
+"""The Methods are the sentences whose cause is in the results; references are numbered by first mention."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from overread import codes
 from overread.reporting.methods.bibliography import REFERENCES, number_citations
-from overread.reporting.methods.methods_section import methods
+from overread.reporting.methods.methods_section import methods, methods_text, sentences_of
 from overread.reporting.report_data import read_evidence
 
 
@@ -15,46 +16,46 @@ def _text(section) -> str:
     return " ".join(b.text for b in section.blocks if hasattr(b, "text"))
 
 
-def _row(**more) -> dict:
+def _row(method: codes.Text, **more) -> dict:
     keys = ("at", "finding", "rater", "arm", "contrast", "population", "subgroup", "level", "reference", "policy")
-    nothing = dict.fromkeys(("low", "high", "se", "p", "p_adjusted"), float("nan"))
-    return {"analysis": "standalone", "metric": "auc", **dict.fromkeys(keys, ""), "estimate": 0.8, **nothing, **more}
+    numbers = {"estimate": 0.8, "low": 0.7, "high": 0.9, "se": 0.05, "p": float("nan"), "p_adjusted": float("nan")}
+    texts = {"method": method, "method_code": codes.encode(method), "note": None, "note_codes": ""}
+    given = {"rater": "a", "population": "internal", "finding": "edema"}
+    return {"analysis": "standalone", "metric": "auc", **dict.fromkeys(keys, ""), **numbers, **texts, **given, **more}
+
+
+def _paragraphs(folder) -> dict[str, str]:
+    return dict(methods(read_evidence(folder, {}))[1].paragraphs)
 
 
 def test_a_plain_auc_cites_delong_alone(evidence_folder):
-    folder = evidence_folder([_row(finding="edema", rater="a", population="internal", method="DeLong, Wald")])
+    folder = evidence_folder([_row(codes.methods(codes.method("delong"), codes.method("scale_wald")))])
     section, cited = methods(read_evidence(folder, {}))
-    assert "DeLong's [1]" in _text(section)
+    assert "DeLong's variance [1]." in _text(section)
     assert [r.doi for r in cited.references] == ["10.2307/2531595"]
-    for absent in ("Obuchowski", "Wilson", "Holm", "Grad-CAM", "Brier", "Network", "H1", "Drop"):
+    for absent in ("Obuchowski", "Wilson", "Holm", "Grad-CAM", "Brier", "neural network", "H1", "drop"):
         assert absent not in _text(section)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("row", "key"),
-    [
-        ({"method": "DeLong, clustered by patient (Obuchowski 1997), Wald"}, "obuchowski"),
-        ({"method": "DeLong, logit, t with 8.1 df"}, "satterthwaite"),
-        ({"finding": "(mean)", "method": "bootstrap, percentile, 2000 replicates"}, "efron"),
-        ({"metric": "sensitivity", "method": "Wilson at the effective n 20.1, clustered by patient"}, "rao"),
-        ({"metric": "f1", "method": "delta method"}, "f1"),
-        ({"metric": "sensitivity_at_specificity", "method": "attainable step"}, "rutter"),
-        ({"metric": "calibration_slope", "method": "logistic"}, "cox"),
-        ({"metric": "brier", "method": "mean"}, "brier"),
-        ({"metric": "ece", "at": "binning=mass;bins=15", "method": "bins"}, "ece"),
-        ({"analysis": "comparison", "metric": "auc_difference", "method": "paired DeLong, normal"}, "holm"),
-        ({"analysis": "H1", "metric": "auc_difference", "method": "influence"}, "berger"),
-        ({"analysis": "site_alone", "method": "DeLong"}, "zech"),
-    ],
-)
-def test_every_method_brings_its_reference_and_only_when_it_was_used(evidence_folder, row, key):
-    first = _row(finding="edema", rater="a", population="internal", method="none")
-    _, without = methods(read_evidence(evidence_folder([first]), {}))
-    assert REFERENCES[key] not in without.references
-    second = _row(**{"finding": "mass", "rater": "a", "population": "internal", **row})
-    _, cited = methods(read_evidence(evidence_folder([first, second]), {}))
-    assert REFERENCES[key] in cited.references
+def test_a_reference_is_cited_before_the_full_stop(evidence_folder):
+    folder = evidence_folder([_row(codes.method("wilson"), metric="sensitivity")])
+    assert "Proportions have Wilson score intervals [1]." in _paragraphs(folder)["Operating points"]
+
+
+def test_a_missing_estimate_is_told_as_such_and_by_no_other_sentence(evidence_folder):
+    nan = float("nan")
+    lost = _row(codes.method("wilson"), metric="sensitivity", estimate=nan, low=nan, high=nan)
+    found = _paragraphs(evidence_folder([lost]))
+    assert "Operating points" not in found
+    assert "shown as “—”" in found["Not estimable"]
+
+
+def test_the_reference_standard_is_that_of_the_main_analysis(evidence_folder):
+    main = _row(codes.method("delong"), reference="report")
+    other = _row(codes.method("delong"), analysis="policies", reference="panel")
+    found = _paragraphs(evidence_folder([main, other]))["Reference standard"]
+    assert "The reference standard of the main analysis was the label source “report”." in found
+    assert "repeated with “panel” as reference standard" in found
 
 
 @pytest.mark.slow
@@ -70,20 +71,30 @@ def test_the_whole_study_cites_every_listed_reference_and_lists_every_cited(page
 def test_the_trained_network_is_told(made):
     section, _ = methods(read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models))
     text = _text(section)
-    assert "Network: densenet-small" in text
-    assert "mean logit of 3 networks" in text
-    assert "batch 32, at most 6 epochs" in text
-    assert "uncertain labels left out" in text
+    assert "(densenet-small) with one output per finding" in text
+    assert "the logits of 3 networks trained from different seeds were averaged" in text
+    assert "batch size 32, at most 6 epochs" in text
+    assert "uncertain labels were excluded" in text
     assert "128 x 128 pixels of the whole image" in text
 
 
 @pytest.mark.slow
-def test_every_method_that_made_a_number_is_in_the_table(made):
+def test_every_method_of_an_estimate_is_in_the_table(made):
     evidence = read_evidence(made.evidence, made.study)
     section, _ = methods(evidence)
-    table = section.blocks[-1].blocks[0]
-    assert sum(int(row[3].text.replace(",", "")) for row in table.rows) == evidence.estimates.height
-    assert any("effective n," in row[2].text for row in table.rows)  # numbers that differ per row are left out
+    rows = section.blocks[-1].blocks[0].rows
+    assert sum(int(row[3].text.replace(",", "")) for row in rows) == evidence.estimates.height
+
+
+@pytest.mark.slow
+def test_the_methods_to_paste_hold_every_paragraph_and_reference(made):
+    evidence = read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models)
+    _, cited = methods(evidence)
+    text = methods_text(cited)
+    assert all(f"**{term}.** {words}" in text for term, words in cited.paragraphs)
+    assert all(f"\n{n}. {r.text}" in text for n, r in enumerate(cited.references, start=1))
+    assert "[@" not in text
+    assert len(sentences_of(evidence)) > 30
 
 
 def test_citations_are_numbered_in_the_order_of_first_mention():

@@ -1,337 +1,258 @@
-"""Methods in words: a sentence for every method that an evaluation uses, and for every metric that is documented."""
+"""A sentence of the Methods is printed if its cause is in the results, and only then.
+
+`evaluated_rows.csv` holds rows of estimates as an evaluation wrote them: for each sentence the first that matches.
+"""
 
 from __future__ import annotations
 
-import json
+import csv
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
-import polars as pl
 import pytest
-from scipy.special import expit
 
-from overread import evaluation, integrity
-from overread.evaluation.evaluation_config import EvaluationConfig
+from overread import codes
+from overread.codes.sentences import Condition, kinds_of, printed, sentences
 from overread.reporting.methods.bibliography import REFERENCES
-from overread.reporting.methods.methods_section import _training, methods, methods_text
-from overread.reporting.methods.sentences import Sentence, kinds, told, undefined, untold
-from overread.reporting.methods.wording import READ, SENTENCES
-from overread.reporting.report_data import read_evidence
-from overread.simulation import simulated_readers as simulated
 
-DOCS = Path(__file__).parents[3] / "docs" / "reference"
-ALL = (*SENTENCES, *READ)
+NAN = float("nan")
+NUMBERS = ("estimate", "low", "high", "p", "p_adjusted")
+SENTENCES = {sentence.name: sentence for sentence in sentences()}
 
+# Every fact with the parameters that reporting/methods/facts.py gives it.
+FACTS = {
+    "protocol": {}, "no_protocol": {}, "cohort": {}, "heatmaps": {}, "several_sites": {}, "densenet": {},
+    "majority": {}, "majority_others": {}, "dawid_skene": {}, "dawid_skene_failed": {}, "policies_uncertain": {},
+    "roc_band": {}, "finite_population": {}, "sampled_within_strata": {}, "recalibrated_here": {},
+    "arms_compared": {}, "internal_recorded": {},
+    "split_by_patient": {"splits": "training and test"}, "split_by_time": {"splits": "training and test"},
+    "split_given": {"splits": "training and test"},
+    "duplicates_correlation": {"correlation": "0.90", "least": 64},
+    "duplicates_pixels": {"correlation": "0.90", "least": 64},
+    "preprocessing": {"recipe": "128 x 128 pixels"}, "case_score": {"how": "mean", "cases": 2},
+    "external_recorded": {"sites": ("east",)}, "external_declared": {"sites": ("east",), "n": 1},
+    "provenance_unknown": {}, "trained_elsewhere": {"models": ("“acme”",)},
+    "network": {"models": ("“acme”",), "network": "densenet-small", "n": 1},
+    "ensemble": {"models": ("“acme”",), "members": 3}, "initialisation_random": {"models": ("“acme”",)},
+    "initialisation_imagenet": {"models": ("“acme”",)},
+    "initialisation_file": {"models": ("“acme”",), "weights": "weights.safetensors"},
+    "training": {"models": ("“acme”",), "cap": 10.0, "rate": "0.001", "batch": "32", "epochs": "6"},
+    "early_stopping": {"models": ("“acme”",), "patience": 5},
+    "training_uncertain": {"models": ("“acme”",), "handling": "uncertain labels were excluded"},
+    "recalibration_frozen": {"models": ("“acme”",)}, "reference_main": {"sources": ("“panel”",)},
+    "uncertain_excluded": {"n": 3}, "uncertain_recoded": {"n": 3, "state": "absent"}, "label_missing": {"n": 1},
+    "missing_scores": {"n": 2, "rater": "“acme”"}, "policies_reference": {"sources": ("“report”",)},
+    "minimum": {"present": 20, "absent": 20}, "findings_chosen": {"findings": ("Edema",)},
+    "gain": {"gain": "0.01"}, "replicates": {"replicates": 2000}, "confidence": {"levels": "95%"},
+    "net_benefit_raw": {"models": ("“acme”",)}, "decision_thresholds": {"thresholds": "0.05 and 0.1"},
+    "subgroups": {"columns": ("sex", "view")}, "readers_design": {"readers": 4, "cases": 120},
+    "reader_uncertain": {"treated": "excluded"},
+}  # fmt: skip
+FACTS = {name: [parameters] for name, parameters in FACTS.items()}
 
-def _row(**more):
-    keys = ("analysis", "metric", "at", "finding", "reference", "policy", "method", "note")
-    return {**dict.fromkeys(keys, ""), "analysis": "standalone", "metric": "auc", **more}
-
-
-@pytest.fixture(scope="module")
-def evaluated():
-    """Estimates of a study that uses all that an evaluation without reads can: sites, models, thresholds, subgroups."""
-    rng = np.random.default_rng(5)
-    patients = {"a": 140, "b": 140, "x": 150}
-    site = np.repeat([s for s, n in patients.items() for _ in range(n)], 2)
-    n = len(site)
-    key = [f"{i:04d}" for i in range(n)]
-    people = np.arange(n) // 2
-    images = pl.DataFrame(
-        {
-            "image_id": key,
-            "case_id": key,
-            "patient_id": [f"p{i}" for i in people],
-            "site": site,
-            "sex": rng.choice(["F", "M"], people.max() + 1)[people],
-            "age_years": rng.integers(20, 90, people.max() + 1)[people],
-            "view": rng.choice(["PA", "AP"], n),
-        }
-    )
-    labels, scores = [], []
-    for finding in ("edema", "mass"):
-        y = rng.random(n) < 0.4
-        state = np.where(y, "present", "absent")
-        labels.append(pl.DataFrame({"case_id": key, "finding": finding, "source": "expert", "state": state}))
-        for model, strength in {"pooled": 1.8, "a-only": 1.2, "b-only": 1.0, "pooled/seed-1": 1.7}.items():
-            score = expit(strength * y + rng.normal(size=n) - 1)
-            scores.append(
-                pl.DataFrame({"image_id": key, "finding": finding, "model": model, "shift": "none", "score": score})
-            )
-    points = {f: {"spec90": {"threshold": 0.6, "at": "operating_point=spec90"}} for f in ("edema", "mass")}
-    prevalence = {s: {"edema": 0.3, "mass": 0.4} for s in "ab"}
-    homes = {"pooled": ["a", "b"], "a-only": ["a"], "b-only": ["b"]}
-    models = {m: {"training_sites": h, "operating_points": points, "prevalence": prevalence} for m, h in homes.items()}
-    config = EvaluationConfig(
-        replicates=100,
-        roles={"pooled": "pooled", "single": {"a-only": "a", "b-only": "b"}},
-        members={"pooled": ("pooled/seed-1",)},
-        external_sites=("x",),
-        subgroups=("sex", "age_band"),
-    )
-    frames = (images, pl.concat(labels), pl.concat(scores))
-    return evaluation.evaluate(*frames, config, rng=np.random.default_rng(1), models=models).estimates
-
-
-@pytest.fixture(scope="module")
-def evaluated_with_reads():
-    """Estimates of a study with graded reads of five readers in two arms, and three references."""
-    rng = np.random.default_rng(3)
-    key = [f"{i:03d}" for i in range(200)]
-    severity = np.where(rng.random(200) < 0.45, rng.uniform(0.2, 0.9, 200), 0.0)
-    images = pl.DataFrame({"image_id": key, "case_id": key, "patient_id": key, "site": ""})
-    state = np.where(severity > 0, "present", "absent")
-    labels = pl.DataFrame({"case_id": key, "finding": "edema", "source": "panel", "state": state})
-    score = expit(2 * severity + rng.normal(size=200) - 1)
-    scores = pl.DataFrame({"image_id": key, "finding": "edema", "model": "acme", "shift": "none", "score": score})
-    truth = pl.DataFrame({"case_id": key[:140], "finding": "edema", "severity": severity[:140]})
-    advice = truth.with_columns(score=pl.Series(score[:140]))
-    people = [simulated.Reader(f"r{k}", 2.0 + 0.1 * k, 0.1 * (k - 2), unsure=0.1) for k in range(5)]
-    reads = simulated.reads(truth, people, rng=rng, arms={"unaided": None, "aided:score": advice})
-    config = EvaluationConfig(
-        replicates=100, subgroups=(), references=("panel", "majority", "dawid-skene"), reader_made=()
-    )
-    frames = (images, labels, scores)
-    return evaluation.evaluate(*frames, config, rng=np.random.default_rng(1), reads=reads).estimates
+# Methods that need no sentence of their own.
+UNTOLD = {
+    "qualifies a method that a sentence names": (
+        "paired", "unpaired", "same_cases", "reads_pooled", "single_reader", "replicates", "rater_covariance",
+        "cases_resampled", "patients_resampled", "attained_step", "jackknife",
+    ),
+    "scale of an interval, in the method of each row": (
+        "scale_wald", "scale_t", "scale_logit", "scale_fisher", "scale_log_t",
+    ),
+    "a function of overread.stats that no evaluation uses": (
+        "partial_auc", "mcclish", "non_inferiority", "equivalence", "clopper_pearson", "newcombe_independent",
+        "newcombe_paired", "tango", "mcnemar", "cochran_q", "kosinski", "leisenring", "mercaldo",
+        "fleiss_nee_landis", "icc", "lin",
+    ),
+    "reading grades, reading time, monitoring: other reports": (
+        "signed_rank", "zeros_dropped", "zeros_ranked", "hodges_lehmann", "signed_rank_interval", "sign_test",
+        "mean_difference_per_reader", "net_share_per_reader", "all_reads", "cases_in_both_arms",
+        "ratio_of_geometric_means", "mixed_model", "betting",
+    ),
+    "plans of sample size": (
+        "planned_width", "planned_half_width", "planned_null", "planned_power", "planned_confidence",
+        "planned_mcnemar", "planned_paired_aucs", "hanley_mcneil", "hanley_mcneil_large", "obuchowski_variance",
+        "pilot", "assumed_correlation", "design_effect", "reader_df",
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("study", ["evaluated", "evaluated_with_reads"])
-def test_every_method_of_an_evaluation_has_a_sentence(study, request):
-    estimates = request.getfixturevalue(study)
-    assert estimates["method"].n_unique() > 8
-    assert untold(kinds(estimates), ALL) == []
-    assert undefined(kinds(estimates), ALL) == []
+def row(analysis="standalone", metric="auc", method="", note="", **more):
+    """A finite row of estimates; method and note are texts with codes."""
+    keys = {"analysis": analysis, "metric": metric, "finding": "edema", "subgroup": ""}
+    texts = {"method_code": codes.encode(method), "note_codes": codes.encode(note)}
+    return {**keys, **dict.fromkeys(NUMBERS, 0.5), **texts, **more}
 
 
-@pytest.mark.slow
-def test_the_methods_of_a_comparison_with_readers_are_told(evaluated_with_reads, evidence_folder):
-    folder = evidence_folder(evaluated_with_reads.to_dicts())
-    _, cited = methods(read_evidence(folder, {}))
-    paragraphs = dict(cited.paragraphs)
-    for term, words in (
-        ("Readers", "product bootstrap"),
-        ("Readers", "U-statistics"),
-        ("Readers", "Obuchowski and Rockette"),
-        ("Agreement", "Gwet's errors, by patient"),
-        ("Whose word is truth", "Dawid–Skene"),
-        ("Decision curves", "imaginary patients"),
-    ):
-        assert words in paragraphs[term], (term, words)
-    assert "Weights" not in paragraphs  # reads weigh there: no case was sampled
+def missing(one):
+    """The row without its numbers, as an evaluation writes what it cannot compute."""
+    return {**one, **dict.fromkeys(NUMBERS, NAN)}
 
 
-def test_a_method_without_a_sentence_is_found_and_said(evidence_folder):
-    known = _row(method="DeLong, Wald")
-    new = _row(metric="sensitivity", method="a jackknife of readers")
-    assert untold([known, new], ALL) == ["a jackknife of readers"]
-    assert undefined([_row(metric="kolmogorov")], ALL) == ["standalone kolmogorov"]
-    numbers = dict.fromkeys(("estimate", "low", "high", "se", "p", "p_adjusted"), 0.5)
-    keys = dict.fromkeys(("arm", "contrast", "population", "subgroup", "level"), "")
-    section, _ = methods(read_evidence(evidence_folder([{**new, **keys, **numbers, "rater": "a"}]), {}))
-    assert any("without a sentence here: a jackknife of readers." in b.text for b in section.blocks[:-1])
+def evaluated_rows():
+    with (Path(__file__).parent / "evaluated_rows.csv").open(encoding="utf-8", newline="") as file:
+        return [{**r, **{n: float(r[n] or NAN) for n in NUMBERS}} for r in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("page", ["estimates.md", "estimates-readers.md"])
-def test_every_metric_that_the_reference_lists_has_a_sentence(page):
-    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
-    cells = [[c.strip().strip("`") for c in line.split("|")[1:3]] for line in lines if line.startswith("| ")]
-    rows = [_row(analysis=c[0], metric=c[1]) for c in cells if c[0] not in ("analysis", "curve", "---")]
-    curves = (
-        "roc",
-        "calibration",
-        "recalibrated",
-        "calibration_smooth",
-        "recalibrated_smooth",
-        "net_benefit",
-        "treat_all",
-    )
-    assert len(rows) > 15
-    assert undefined([r for r in rows if r["analysis"] not in curves], ALL) == []
+def sampled(*names):
+    return codes.methods(*map(codes.method, names))
 
 
-def test_a_sentence_stands_only_where_all_its_patterns_fit_one_row():
-    sentence = Sentence("AUC", "By {x}.", metric="auc", method="DeLong")
-    assert sentence.fits(_row(method="paired DeLong"))
-    assert not sentence.fits(_row(metric="auc_drop", method="DeLong"))  # metrics fit as a whole
-    apart = [_row(method="Wilson"), _row(metric="sensitivity", method="DeLong")]
-    assert list(told(apart, [sentence], {"x": "y"})) == []
-    assert list(told([_row(method="DeLong")], [sentence], {"x": "y"})) == [("AUC", "By y.")]
+# What the recorded evaluations do not contain.
+FURTHER = [
+    row(method=sampled("delong", "scale_wald")),
+    row(note=codes.note("no_site_evaluable")),
+    row("readers", "sensitivity", note=codes.note("fitted_on_random_patients", n=60, reference="panel")),
+    row(metric="sensitivity", method=codes.method("census")),
+    row(metric="sensitivity", method=sampled("ratio_estimator", "linearised", "scale_wald")),
+    row(
+        metric="calibration_slope",
+        method=codes.method("logistic_calibration"),
+        note=codes.note("exact_probabilities", n=2, wrong=1),
+    ),
+    row(metric="ece", method=codes.method("bins_equal_width", n=10)),
+    row("decision", "net_benefit", sampled("net_benefit", "linearised", "scale_wald")),
+    row("drop", "auc_drop", note=codes.note("patients_in_both_populations", n=3), low=NAN, high=NAN),
+    row("subgroups", "underdiagnosis", finding="no_finding"),
+    row(
+        "readers",
+        "readers_below_curve",
+        codes.method("below_empirical_curve"),
+        codes.note("readers_excluded", n=1, least=10),
+    ),
+    row("H1", "auc_difference", codes.method("influence_values"), codes.note("size_matched")),
+    row(note=codes.note("undefined_samples", n=4, replicates=2000)),
+]
+ROWS = [*evaluated_rows(), *FURTHER]
 
 
-def test_sentences_of_a_paragraph_stand_together_in_their_order():
-    said = [
-        Sentence("A", "one.", metric="auc"),
-        Sentence("B", "two.", metric="auc"),
-        Sentence("A", "three.", metric="auc"),
-    ]
-    assert list(told([_row()], said, {})) == [("A", "one. three."), ("B", "two.")]
+def names_of(rows, facts=FACTS):
+    return {p.name for p in printed(rows, facts)}
 
 
-def test_every_reference_that_a_sentence_cites_is_listed():
-    import re
-
-    cited = {k for s in SENTENCES for group in re.findall(r"\[@([a-z0-9,]+)\]", s.text) for k in group.split(",")}
-    assert cited <= set(REFERENCES)
-
-
-@pytest.mark.slow
-def test_the_methods_to_paste_hold_every_paragraph_and_reference(made):
-    _, cited = methods(read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models))
-    text = methods_text(cited)
-    assert all(f"**{term}.** {words}" in text for term, words in cited.paragraphs)
-    assert all(f"\n{n}. {r.text}" in text for n, r in enumerate(cited.references, start=1))
-    assert "doi:10.2307/2531595" in text
-    assert "[@" not in text
+@pytest.mark.parametrize("name", SENTENCES)
+def test_a_sentence_is_printed_with_its_cause_and_not_without(name):
+    sentence = SENTENCES[name]
+    cause = [r for r in ROWS if any(c.matches(next(iter(kinds_of([r])))) for c in sentence.when)]
+    assert cause or not sentence.when
+    assert name in names_of(cause)
+    for fact in sentence.facts:
+        assert name not in names_of(cause, {n: p for n, p in FACTS.items() if n != fact})
+    if sentence.when:
+        removed = [row()] if name == "not_estimable" else [missing(r) for r in cause]
+        assert name not in names_of(removed)
 
 
-SOURCE = Path(__file__).parents[3] / "src/overread"
+@pytest.mark.parametrize("name", [s.name for s in sentences() if any(c.has != "estimate" for c in s.when)])
+def test_a_sentence_on_intervals_or_tests_is_not_printed_for_a_bare_estimate(name):
+    if name == "not_estimable":
+        bare = [row(low=NAN, high=NAN, p=NAN, p_adjusted=NAN)]
+    else:
+        bare = [{**r, "low": NAN, "high": NAN, "p": NAN, "p_adjusted": NAN} for r in ROWS]
+    assert name not in names_of(bare)
 
 
-def _texts(*rows):
-    values = dict.fromkeys(("replicates", "findings", "bins", "columns", "set", "least", "gain"), "")
-    values |= {"least_present": "20", "least_absent": "20"}
-    return " ".join(text for _, text in told(rows, SENTENCES, values))
+def test_no_two_sentences_have_one_text():
+    texts = [s.text for s in sentences()]
+    assert len(set(texts)) == len(texts)
+    assert all(s.text.endswith(".") for s in sentences())
+
+
+def test_conditions_name_codes_that_exist():
+    conditions = [c for s in sentences() for c in s.when]
+    assert {n for c in conditions for n in (*c.method, *c.without)} <= set(codes.names("methods"))
+    assert {n for c in conditions for n in (*c.note, *c.without_note)} <= set(codes.names("notes"))
+
+
+def test_conditions_name_analyses_and_metrics_that_an_evaluation_writes():
+    conditions = [c for s in sentences() for c in s.when]
+    assert {n for c in conditions for n in (*c.analysis, *c.other_than)} <= {a.value for a in codes.Analysis}
+    assert {n for c in conditions for n in c.metric} <= {m.value for m in codes.Metric}
+
+
+def test_every_reference_of_a_sentence_is_in_the_bibliography():
+    assert {r for s in sentences() for r in s.references} <= set(REFERENCES)
+
+
+def test_every_fact_of_a_sentence_is_listed_here():
+    assert {f for s in sentences() for f in s.facts} == set(FACTS)
+
+
+def test_every_method_is_named_by_a_sentence_or_needs_none():
+    named = {n for s in sentences() for c in s.when for n in c.method}
+    untold = [n for group in UNTOLD.values() for n in group]
+    assert set(codes.names("methods")) - named - set(untold) == set()
+    assert set(untold) <= set(codes.names("methods"))
+
+
+def test_parameters_are_those_of_the_codes_that_a_condition_names():
+    few = codes.notes(codes.note("reads_pooled", n=2700), codes.note("few_readers", n=6))
+    one = row("readers", "sensitivity", codes.method("reader_patient_bootstrap"), few)
+    text = next(p.text for p in printed([one], {}) if p.name == "product_bootstrap_few")
+    assert text == "With few readers (6) these CIs may be too narrow."
+
+
+def test_a_condition_with_an_unknown_key_is_a_fault_of_the_program():
+    with pytest.raises(TypeError):
+        Condition(pattern="DeLong")
+
+
+# Sentences that were once printed where they were false, each with the rows of that case.
 
 
 @pytest.mark.parametrize(
-    ("words", "cause", "other"),
+    ("name", "where_false"),
     [
+        ("strata", row(method=sampled("pairs_within_strata", "obuchowski", "scale_wald"))),
+        ("auc_ci_delong", row(method=sampled("hajek", "linearised", "strata", "scale_wald"))),
+        ("auc_ci_delong", row("H2", "auc", codes.method("reference_bootstrap"))),
+        ("auc_ci_delong", row(method=codes.method("influence_values"))),
         (
-            "Patients were drawn within strata",
-            {"method": "Hajek, linearised variance, patients within strata"},
-            {"method": "pairs within strata, DeLong, clustered by patient (Obuchowski 1997)"},
+            "drop",
+            row(
+                "drop",
+                "auc_drop",
+                codes.method("influence_values"),
+                codes.note("patients_in_both_populations", n=3),
+                low=NAN,
+                high=NAN,
+            ),
         ),
-        ("Its variance is DeLong's", {"method": "DeLong, Wald"}, {"method": "Hajek, linearised variance"}),
-        (
-            "Its variance is DeLong's",
-            {"method": "DeLong, clustered by patient (Obuchowski 1997), Wald"},
-            {"method": "influence values summed per patient (DeLong 1988; Obuchowski 1997), normal"},
-        ),
-        (
-            "Its variance is DeLong's",
-            {"method": "paired DeLong"},
-            {"method": "patients resampled (DeLong does not apply: the truth changes)"},
-        ),
-        ("the variance of the AUC is linearised", {"method": "Hajek, linearised variance"}, {"method": "DeLong"}),
-        (
-            "frozen with the model",
-            {"metric": "threshold", "method": "frozen with the model"},
-            {"metric": "threshold", "method": "fitted on half of the test patients"},
-        ),
-        (
-            "random half of the test patients",
-            {"metric": "threshold", "method": "fitted on half of the test patients"},
-            {"metric": "threshold", "method": "fitted on tuning cases"},
-        ),
-        (
-            "fitted on tuning cases",
-            {"metric": "threshold", "method": "fitted on tuning cases"},
-            {"metric": "threshold", "method": "frozen with the model"},
-        ),
-        (
-            "the variances are added",
-            {"analysis": "drop", "metric": "auc_drop", "method": "DeLong", "note": ""},
-            {
-                "analysis": "drop",
-                "metric": "auc_drop",
-                "method": "DeLong",
-                "note": "n patients in both populations, so that the variances cannot be summed",
-            },
-        ),
-        (
-            "The interval of a mean difference over several findings is a bootstrap interval",
-            {
-                "analysis": "comparison",
-                "metric": "auc_difference",
-                "finding": "(mean)",
-                "method": "bootstrap, percentile",
-            },
-            {"analysis": "comparison", "metric": "auc_difference", "finding": "(mean)", "method": "paired DeLong"},
-        ),
-        (
-            "tied scores leave no threshold",
-            {"metric": "sensitivity_at_specificity", "method": "attainable step on it"},
-            {"metric": "sensitivity", "method": "Wilson"},
-        ),
-        (
-            "finite population",
-            {"method": "Hajek, linearised variance, patients within strata, finite population"},
-            {"method": "Hajek, linearised variance, patients within strata"},
-        ),
+        ("u_statistics", missing(row("readers", "sensitivity_difference", codes.method("u_statistics_centred")))),
+        ("u_statistics", missing(row("readers", "sensitivity_difference", note=codes.note("test_without_weights")))),
+        ("obuchowski_rockette", missing(row("readers", "auc_difference", note=codes.note("not_fully_crossed")))),
+        ("pooled_reader", row("readers", "sensitivity", codes.method("reader_patient_bootstrap"))),
+        ("weights", row("readers", "auc", sampled("hajek", "linearised"), codes.note("weighted_by_reads"))),
+        ("weights", row("agreement", "gwet_ac1", codes.method("gwet"), codes.note("weights_not_used"))),
+        ("weights_variance", row(finding="(mean)", method=codes.method("bootstrap_percentile", replicates=2000))),
+        ("finite_population", row(method=sampled("hajek", "linearised", "strata"))),
+        ("threshold_stored", row(metric="threshold", method=codes.method("threshold_fitted_half"))),
+        ("threshold_tuning", row(metric="threshold", method=codes.method("threshold_fitted_half"))),
+        ("threshold_half", row(metric="threshold", method=codes.method("threshold_stored"))),
+        ("auc_within_sites", row(method=codes.method("obuchowski"), note=codes.note("all_pairs_compared"))),
+        ("bootstrap_sites", row("readers", "sensitivity", codes.method("reader_patient_bootstrap"))),
+        ("bootstrap_sites", row("agreement", "gwet_ac1", codes.method("bootstrap_percentile", replicates=2000))),
+        ("ece_width", row(metric="ece", method=codes.method("bins_equal_frequency", n=15))),
+        ("net_benefit_ci", row("decision", "net_benefit", sampled("net_benefit", "scale_wald"))),
+        ("net_benefit_ci_wald", row("decision", "net_benefit", sampled("net_benefit", "agresti_coull"))),
+        ("h1_not_supported", row("H1", "auc_difference", codes.method("influence_values"))),
+        ("site_alone", missing(row("site_alone", note=codes.note("site_unseen")))),
     ],
 )
-def test_a_sentence_stands_where_its_cause_is_and_nowhere_else(words, cause, other):
-    assert words in _texts(_row(**cause))
-    assert words not in _texts(_row(**other))
+def test_a_sentence_is_not_printed_where_it_was_false(name, where_false):
+    assert name not in names_of([where_false])
 
 
-def _methods(evidence_folder, rows, **more):
-    numbers = dict.fromkeys(("estimate", "low", "high", "se", "p", "p_adjusted"), 0.5)
-    keys = dict.fromkeys(("arm", "contrast", "population", "subgroup", "level"), "") | {"rater": "a"}
-    _, cited = methods(read_evidence(evidence_folder([{**_row(), **keys, **numbers, **r} for r in rows]), {}))
-    return dict(cited.paragraphs)
+def test_the_rule_of_h1_states_evaluable_sites_and_seeds():
+    rule = SENTENCES["h1_supported"].text
+    assert "for every s and every evaluable e" in rule
+    assert "at least two evaluable sites and three seeds per model" in rule
 
 
-def test_the_reference_standard_is_that_of_the_main_analysis(evidence_folder):
-    rows = [{"reference": "report"}, {"analysis": "policies", "reference": "panel"}]
-    assert "Reference standard: report." in _methods(evidence_folder, rows)["Reference standard and join"]
+def test_weighted_readers_are_not_said_to_weigh_each_read_equally():
+    one = row("readers", "sensitivity", codes.method("reader_patient_bootstrap"))
+    assert "pooled_reader_weighted" in names_of([one])
 
 
-@pytest.mark.slow
-def test_a_mean_within_sites_is_stated_where_a_population_has_several_sites(evidence_folder):
-    words = "The AUC of a population of several sites is the unweighted mean"
-    assert words not in _methods(evidence_folder, [{"method": "DeLong"}])["AUC"]
-    several = [{"method": "DeLong"}, {"method": "DeLong", "subgroup": "site", "level": "north"}]
-    assert words in _methods(evidence_folder, several)["AUC"]
-    assert "a threshold of its own at each site" in _methods(evidence_folder, several)["AUC"]
-
-
-def test_no_sentence_names_a_method_that_no_evaluation_uses():
-    """Exact intervals of rates and predictive values at a stated prevalence are functions, and in no evaluation."""
-    evaluated = "".join(p.read_text(encoding="utf-8") for p in (SOURCE / "evaluate").glob("*.py"))
-    assert "Clopper" not in evaluated
-    assert not [s for s in SENTENCES if "Clopper" in s.method or "Mercaldo" in s.method]
-
-
-def test_families_of_reader_tests_are_in_the_methods_where_p_is_adjusted(evidence_folder):
-    row = {"analysis": "readers", "metric": "sensitivity_difference", "at": "test=u-statistic"}
-    words = "adjusted by Holm's method"
-    assert words in _methods(evidence_folder, [row])["Readers"]
-    assert words not in _methods(evidence_folder, [row | {"p_adjusted": float("nan")}])["Readers"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("test", ["u-statistic", "obuchowski-rockette"])
-def test_a_reader_test_that_gave_no_number_is_not_in_the_methods(evidence_folder, test):
-    words = {"u-statistic": "U-statistics", "obuchowski-rockette": "Obuchowski and Rockette"}[test]
-    row = {"analysis": "readers", "metric": "sensitivity_difference", "at": f"test={test}"}
-    assert words in _methods(evidence_folder, [row])["Readers"]
-    assert words not in _methods(evidence_folder, [row | {"estimate": float("nan")}])["Readers"]
-
-
-def test_models_that_were_trained_differently_are_told_apart():
-    one, other = {"epochs": 5, "batch_size": 8}, {"epochs": 9, "batch_size": 8}
-    same = SimpleNamespace(trainings={"a": {"config": {"training": one}}, "b": {"config": one}})
-    assert _training(same).startswith("Training from random weights")
-    apart = SimpleNamespace(trainings={"a": {"config": one}, "b": {"config": other}})
-    assert "“a”: Training" in _training(apart)
-    assert "at most 9 epochs" in _training(apart).partition("“b”: ")[2]
-
-
-def test_subgroup_columns_that_have_no_estimate_are_not_in_the_methods(evidence_folder):
-    folder = evidence_folder([_subgroup("sex")])
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    record.setdefault("config", {})["subgroups"] = ["sex", "age_band"]
-    integrity.write_sealed(folder / "run.json", record)
-    _, cited = methods(read_evidence(folder, {}))
-    text = dict(cited.paragraphs)["Subgroups"]
-    assert "Subgroups by sex were" in text
-    assert "age" not in text
-
-
-def _subgroup(name):
-    numbers = dict.fromkeys(("estimate", "low", "high", "se", "p", "p_adjusted"), 0.5)
-    keys = dict.fromkeys(("arm", "contrast", "population"), "")
-    return {**_row(analysis="subgroups"), **keys, **numbers, "rater": "a", "subgroup": name, "level": "x"}
+def test_bootstrap_intervals_of_a_finite_population_are_said_to_be_conservative():
+    one = row(finding="(mean)", method=codes.method("bootstrap_percentile", replicates=2000))
+    assert "finite_population_bootstrap" in names_of([one])

@@ -79,23 +79,27 @@ def test_no_pairs_and_no_search_are_said(evidence, cohort, tmp_path):
 
 def test_page_one_says_what_was_and_was_not_excluded(evidence, made):
     said = excluded_duplicates(evidence)
-    assert said.startswith("Of the duplicate images that the search found, 1 pair cross")
+    assert said.startswith(
+        "Pairs of duplicate images with one image in the test set and the other in the training or tuning set: 1."
+    )
     assert "cannot be excluded" in said
     none = replace(evidence, duplicates=evidence.duplicates.clear())
     said = excluded_duplicates(none)
-    assert said.startswith("The search for duplicate images found no test image among the training and tuning images.")
+    assert said.startswith(
+        "The search for duplicate images found none between the test set and the training and tuning sets."
+    )
     assert "mirrored, inverted" in said
     assert "near-duplicates cannot be excluded" in excluded_duplicates(replace(none, stored_size=32))
     unknown = excluded_duplicates(replace(none, stored_size=None))
     assert "The size of the stored images is not known to this report" in unknown
     assert "The stored images are smaller than" not in unknown
-    assert excluded_duplicates(replace(none, duplicates=None)).startswith("No search for duplicate images was made")
+    assert excluded_duplicates(replace(none, duplicates=None)).startswith("Duplicate images were not searched for")
     whole = read_evidence(made.evidence, made.study, cohort_folder=made.cohort)
     assert "no model saw an image" not in study_paragraph(whole)
 
 
 def test_public_sets_bring_their_terms(evidence):
-    told = next(b for b in participants(evidence).blocks if getattr(b, "caption", "").startswith("Public sets"))
+    told = next(b for b in participants(evidence).blocks if getattr(b, "caption", "").startswith("Public data sets"))
     row = [c.text for c in told.rows[0]]
     assert row[0] == "NIH ChestX-ray14"
     assert row[1] == "4"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from overread import reporting
+from overread import codes, reporting
 
 from ..conftest import estimate
 
@@ -17,6 +17,9 @@ PANEL = {"reference": "panel", "policy": "uncertain=ignore"}
 POINT, LESS = "operating_point=spec90", "policy:uncertain=ignore"
 
 
+BOTH = codes.note("cases_with_both_labels", n=240, source="expert")
+
+
 def _rows() -> list[dict]:
     return [
         estimate("standalone", "auc", 0.81, **AT, **BASE),
@@ -26,7 +29,7 @@ def _rows() -> list[dict]:
         estimate("policies", "sensitivity", 0.70, **AT, **BASE, at=POINT),
         estimate("policies", "sensitivity", 0.72, **AT, **ABSENT, at=POINT),
         estimate("policies", "sensitivity_difference", 0.02, **AT, **ABSENT, at=POINT, contrast=LESS),
-        estimate("policies", "auc", 0.84, **AT, **PANEL, note="on the 240 cases with a finding that expert states too"),
+        estimate("policies", "auc", 0.84, **AT, **PANEL, note=BOTH),
         estimate("policies", "auc_difference", 0.05, **AT, **PANEL, contrast="reference:expert"),
     ]
 
@@ -34,12 +37,12 @@ def _rows() -> list[dict]:
 def test_alternatives_stand_beside_what_is_configured(evidence_folder, tmp_path, read_page):
     text = reporting.write(evidence_folder(_rows()), tmp_path / "out", study={}).read_text(encoding="utf-8")
     read = read_page(text)
-    policy = read.table("AUC by what is done with uncertain labels: left out and taken as absent.")
-    assert policy[0] == ["", "Left out", "Taken as absent", "Change"]
+    policy = read.table("AUC by handling of uncertain labels: excluded and taken as absent.")
+    assert policy[0] == ["", "Excluded", "Taken as absent", "Change"]
     assert [cell.split(" ")[0] for cell in policy[2][1:]] == ["0.810", "0.780", "−0.030"]
-    rates = read.table("Sensitivity by what is done with uncertain labels, threshold frozen for specificity 0.90")
+    rates = read.table("Sensitivity by handling of uncertain labels, threshold for specificity 0.90")
     assert [cell.split(" ")[0] for cell in rates[2][1:]] == ["0.700", "0.720", "+0.020"]
     source = read.table("AUC by label source: panel.")
     assert [cell.split(" ")[0] for cell in source[2][1:]] == ["0.840", "+0.050"]
-    assert "on the 240 cases with a finding that expert states too" in read.text
-    assert "the truth is what “expert” states" in read.text
+    assert BOTH in read.text
+    assert "the reference standard is “expert”" in read.text

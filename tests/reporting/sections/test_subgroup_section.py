@@ -7,6 +7,7 @@ from math import nan
 import polars as pl
 import pytest
 
+from overread import codes
 from overread.reporting.figures.forest_plots import Mark
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
 from overread.reporting.sections.subgroup_section import _findings_of_means
@@ -49,13 +50,13 @@ def test_the_plot_holds_every_number_and_its_gap():
 
 def test_the_section_shows_gaps_with_adjusted_p_and_names_who_is_left_out(page, read_page):
     read = read_page(page)
-    gaps = read.table("Gaps between groups, internal test: mean over findings; rates at the threshold frozen for")
+    gaps = read.table("Gaps between groups, internal test: mean over findings; rates at the threshold for")
     said = [" ".join(row) for row in gaps]
     assert any("Age" in row and "0.020 (0.000–0.061)" in row and "0.090" in row for row in said), said
-    assert "left out 80+: fewer than half of the findings are evaluable in this group, 0 of 5" in read.text
+    assert "80+ excluded (fewer than half of the findings are evaluable in this group, 0 of 5)" in read.text
     assert "too few patients" in page
     missed = read.table(
-        "Under-diagnosis, internal test: the share of ill cases in which none of its findings is called"
+        "Underdiagnosis, internal test: proportion of cases with at least one finding in which no finding was called"
     )
     assert any(row[0] == "Sex: F" and "0.120" in " ".join(row) for row in missed), missed
 
@@ -71,8 +72,8 @@ def test_a_page_without_a_mean_shows_findings_instead(made, evidence_folder, tmp
 
 
 def _mean(subgroup, findings, rater="acme"):
-    note = f"mean over {len(findings)} findings: {', '.join(findings)}"
-    return {"subgroup": subgroup, "rater": rater, "level": "all", "estimate": 0.8, "note": note}
+    note = codes.note("mean_over_findings", n=len(findings), findings=tuple(findings))
+    return {"subgroup": subgroup, "rater": rater, "level": "all", "estimate": 0.8, "note_codes": codes.encode(note)}
 
 
 def test_the_caption_says_over_which_findings_the_means_of_each_column_are():

@@ -135,7 +135,7 @@ def test_a_slope_that_is_not_positive_leaves_the_identity_with_a_note():
 def test_one_class_has_no_threshold_for_it_and_null_for_what_cannot_be_attained():
     points = frozen(np.linspace(-1, 1, 20), np.zeros(20))["operating_points"]["edema"]
     assert points["sens90"]["threshold"] is None
-    assert points["sens90"]["note"] == "no threshold: on tune no case is present"
+    assert points["sens90"]["note"] == "no threshold on tune: NE: no case had the finding present"
     assert points["spec90"]["threshold"] is not None
     assert points["spec90"]["specificity"] >= 0.9
     assert points["spec90"]["sensitivity"] is None

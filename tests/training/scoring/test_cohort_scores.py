@@ -19,7 +19,7 @@ from model_files import write_model, written_again
 from safetensors.torch import load_file, save_file
 from scipy.special import expit
 
-from overread import integrity, runs, tables
+from overread import findings, integrity, runs, tables
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.training.networks.architectures import normalise, to_unit
@@ -128,7 +128,8 @@ def test_scores_and_logits_are_those_of_the_network(model: Path, cohort: Path, t
     assert runs.read(out)["status"] == "complete"
     notes = runs.read(out)["notes"]
     assert notes.pop("computing")["threads"] == str(torch.get_num_threads())
-    assert notes == {"scale": "probability", "images": 20, "findings": OUTPUTS}
+    vocabulary = findings.record_of(findings.load("chest"))
+    assert notes == {"scale": "probability", "images": 20, "findings": OUTPUTS, "vocabulary": vocabulary}
 
 
 def test_heat_maps_belong_to_their_image_and_are_scaled_to_one(model: Path, cohort: Path, tmp_path: Path):

@@ -14,8 +14,10 @@ import polars as pl
 from pydantic import ConfigDict
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from overread import findings, tables
+from overread import tables
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.tables.records.typed_files import typed
 
 _Values = str | bool | int | float | Sequence[str | bool | int | float]
@@ -54,11 +56,13 @@ def labels(
     *,
     encoding: str = "",
     notes: list[tables.Note] | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> pl.DataFrame:
     """The table of labels that `spec` describes, from `rows` (text, with case_id) or a file of its own.
 
     `spec`: form ("wide", "list", "long", "constant"), source (who states them) and what `datasets.table.read` says of
     each form. `encoding`: that of a file of its own. `notes` takes what was changed in identifiers.
+    `vocabulary`: the findings that labels may name; None = those of "chest".
     """
     form = spec.get("form")
     if not isinstance(form, str) or form not in _KEYS:
@@ -70,26 +74,27 @@ def labels(
         hint = did_you_mean(unknown[0], _KEYS[form])
         raise InputError(f"{where}, labels", expected, "unknown keys", examples=unknown, do=hint)
     typed(spec, _Spec, f"{where}, labels")
+    known = vocabulary or load_vocabulary()
     if form == "list":
-        long = from_list(rows, spec, where)
+        long = from_list(rows, spec, where, known)
     elif form == "wide":
-        long = _from_wide(rows, spec, where)
+        long = _from_wide(rows, spec, where, known)
     elif form == "constant":
-        long = _constant(rows, spec, where)
+        long = _constant(rows, spec, where, known)
     else:
-        long = _from_long(spec, root, encoding)
+        long = _from_long(spec, root, encoding, known)
     if "source" not in long.columns:
         long = long.with_columns(source=pl.lit(spec["source"]))
     long = tables.identify(long, "labels", where=f"{where}, labels", notes=notes)
-    return tables.check(_one_each(long, where), "labels", where=f"{where}, labels")
+    return tables.check(_one_each(long, where), "labels", where=f"{where}, labels", vocabulary=known)
 
 
-def resolved(words: Sequence[str], source: str, where: object) -> dict[str, str]:
+def resolved(words: Sequence[str], source: str, where: object, known: Vocabulary) -> dict[str, str]:
     """The finding of every word; all unknown words are said at once."""
     found, problems = {}, []
     for word in words:
         try:
-            found[word] = findings.resolve(word, source=source)
+            found[word] = known.resolve(word, source=source)
         except InputError as error:
             problems.append(InputError(where, "a known finding", error.found, do=error.do))
     if problems:
@@ -97,7 +102,7 @@ def resolved(words: Sequence[str], source: str, where: object) -> dict[str, str]
     return found
 
 
-def _constant(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
+def _constant(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
     """The same findings in the same state for every case."""
     given = spec.get("findings")
     place = f"{where}, labels"
@@ -106,41 +111,41 @@ def _constant(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.
     strange = [f"{finding} = {state!r}" for finding, state in given.items() if state not in _STATES]
     if strange:
         raise InputError(place, f"states {', '.join(_STATES)}", f"{len(strange)} others", examples=strange)
-    names = resolved(list(given), str(spec.get("vocabulary", "")), place)
+    names = resolved(list(given), str(spec.get("vocabulary", "")), place, known)
     states = pl.DataFrame({"finding": [names[word] for word in given], "state": list(given.values())})
     return rows.select("case_id").unique(maintain_order=True).join(states, how="cross")
 
 
-def word_findings(words: Mapping[str, Any], where: object) -> pl.DataFrame:
+def word_findings(words: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
     """The findings of a source's words, a row for each: word, finding; a word that means several has several rows.
 
     `words`: {word: finding, [findings] or "" for none}; the names may be any that the vocabulary knows.
     """
     pairs = [(w, f) for w, given in words.items() for f in ([given] if isinstance(given, str) else given) if f]
-    names = resolved(list(dict.fromkeys(f for _, f in pairs)), "", where)
+    names = resolved(list(dict.fromkeys(f for _, f in pairs)), "", where, known)
     return pl.DataFrame(
         [(word, names[f]) for word, f in pairs], schema={"word": pl.String, "finding": pl.String}, orient="row"
     ).unique(maintain_order=True)
 
 
-def _entries(words: Sequence[str], known: Iterable[str]) -> str:
+def _entries(words: Sequence[str], near: Iterable[str], known: Vocabulary) -> str:
     """What to add to a vocabulary for these words, ready to paste: each with its finding, "" where none is known."""
     entries = []
     for word in words[:_LISTED]:
         try:
-            finding = findings.resolve(word)
+            finding = known.resolve(word)
         except InputError:
             finding = ""
         entries.append(f'"{word}" = "{finding}"')
     more = ", …" if len(words) > _LISTED else ""
-    near = did_you_mean(words[0], known)
+    hint = did_you_mean(words[0], near)
     return (
-        f"{near + ' ' if near else ''}Add each to the vocabulary with the finding, or findings, that it means "
+        f"{hint + ' ' if hint else ''}Add each to the vocabulary with the finding, or findings, that it means "
         f'("" = none): {{ {", ".join(entries)}{more} }}.'
     )
 
 
-def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
+def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
     """Labels from one cell per row that lists what is present: "Effusion|Mass" states the whole vocabulary.
 
     `spec`: column, vocabulary (the set that the source states for every row: words, or words and their findings),
@@ -153,7 +158,8 @@ def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.
     words = list(given)
     if not words:
         raise InputError(f"{where}, labels", "the vocabulary that each list states in full", "none given")
-    meanings = word_findings(given if isinstance(given, Mapping) else {w: w for w in words}, f"{where}, vocabulary")
+    stated_words = given if isinstance(given, Mapping) else {w: w for w in words}
+    meanings = word_findings(stated_words, f"{where}, vocabulary", known)
     cells = rows.select("case_id", word=pl.col(column).str.split(spec.get("separator", "|"))).explode("word")
     cells = cells.with_columns(pl.col("word").str.strip_chars()).filter(
         pl.col("word").is_not_null(), pl.col("word") != ""
@@ -161,7 +167,7 @@ def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.
     strange = cells.filter(~pl.col("word").is_in(words))["word"].unique().sort().to_list()
     if strange:
         expected, found = f"findings of the vocabulary in '{column}'", f"{len(strange):,} other words"
-        raise InputError(where, expected, found, examples=strange, do=_entries(strange, words))
+        raise InputError(where, expected, found, examples=strange, do=_entries(strange, words, known))
     present = cells.join(meanings, on="word").select("case_id", "finding").unique()
     stated = rows.filter(pl.col(column).is_not_null()).select("case_id").unique(maintain_order=True)
     every = stated.join(meanings.select("finding").unique(maintain_order=True), how="cross")
@@ -170,7 +176,7 @@ def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.
     return full.with_columns(pl.col("state").fill_null("absent"))
 
 
-def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
+def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
     """Labels from a column per finding; an empty cell states nothing."""
     given = spec.get("columns", ())
     columns = list(given)
@@ -179,7 +185,7 @@ def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl
     if problems or not columns:
         raise InputError.all(problems or [InputError(f"{where}, labels", "columns that hold findings", "none given")])
     words = [given[c] if isinstance(given, Mapping) else c for c in columns]
-    names = resolved(words, str(spec.get("vocabulary", "")), f"{where}, labels")
+    names = resolved(words, str(spec.get("vocabulary", "")), f"{where}, labels", known)
     to_finding = {c: names[w] for c, w in zip(columns, words, strict=True)}
     long = rows.select("case_id", *columns).unpivot(
         columns, index="case_id", variable_name="column", value_name="state"
@@ -188,7 +194,7 @@ def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl
     return _states(long, spec, where).select("case_id", "finding", "state")
 
 
-def _from_long(spec: Mapping[str, Any], root: Path, encoding: str) -> pl.DataFrame:
+def _from_long(spec: Mapping[str, Any], root: Path, encoding: str, known: Vocabulary) -> pl.DataFrame:
     """Labels from a file of its own with a row per statement; `columns` says how its columns are called."""
     path = root / str(spec.get("file", ""))
     rows = as_text(tables.frame_of(path, encoding=encoding))
@@ -204,12 +210,13 @@ def _from_long(spec: Mapping[str, Any], root: Path, encoding: str) -> pl.DataFra
     words = long["finding"].drop_nulls().unique().sort().to_list()
     vocabulary = spec.get("vocabulary", "")
     if not isinstance(vocabulary, Mapping):
-        names = resolved(words, str(vocabulary), path)
+        names = resolved(words, str(vocabulary), path, known)
         return _states(long, spec, path).with_columns(pl.col("finding").replace_strict(names))
     if strange := [w for w in words if w not in vocabulary]:
         found = f"{len(strange):,} other words"
-        raise InputError(path, "findings of the vocabulary", found, examples=strange, do=_entries(strange, vocabulary))
-    meanings = word_findings(vocabulary, f"{path}, vocabulary")
+        do = _entries(strange, vocabulary, known)
+        raise InputError(path, "findings of the vocabulary", found, examples=strange, do=do)
+    meanings = word_findings(vocabulary, f"{path}, vocabulary", known)
     said = _states(long, spec, path).rename({"finding": "word"}).join(meanings, on="word").drop("word")
     return said.select([c for c in long.columns if c in said.columns])
 

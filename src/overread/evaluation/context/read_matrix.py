@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from overread import findings as vocabulary
 from overread.evaluation.context.score_matrix import Bools, Codes, Column, Floats, column
 from overread.evaluation.evaluation_config import UNCERTAIN
 from overread.evaluation.join.read_matching import ReadJoin
@@ -56,9 +55,8 @@ class ReadMatrix:
 
 def read_panel(joined: ReadJoin, *, raters: Sequence[str]) -> ReadMatrix:
     """Return the joined reads as arrays; `raters` are the outputs in their order, without members of ensembles."""
-    order = {f: i for i, f in enumerate(vocabulary.names())}
     cases, reads = joined.cases, joined.reads
-    findings = sorted(reads["finding"].unique().to_list(), key=lambda f: order.get(f, len(order)))
+    findings = joined.vocabulary.ordered(reads["finding"].unique())
     arms = reads["arm"].unique().sort().to_list()
     arms.sort(key=lambda a: a != "unaided")
     readers = reads["reader"].unique().sort().to_list()
@@ -72,7 +70,7 @@ def read_panel(joined: ReadJoin, *, raters: Sequence[str]) -> ReadMatrix:
         n_patients=len(patients),
         site=column(cases["site"]),
         weight=None if (weight == weight[0]).all() else weight,
-        findings=tuple(findings),
+        findings=findings,
         arms=tuple(arms),
         readers=tuple(readers),
         outputs=outputs,

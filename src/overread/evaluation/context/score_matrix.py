@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from overread import codes
-from overread import findings as vocabulary
 from overread.codes import Text
 from overread.errors import InputError
 from overread.evaluation.context.strata import merge_small_strata, sampling_strata
@@ -88,10 +87,9 @@ class ScoreMatrix:
 
 
 def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
-    """The joined scores as arrays."""
+    """Return the joined scores as arrays, with findings in the order of the vocabulary."""
     cases, scores = joined.cases, joined.scores
-    order = {f: i for i, f in enumerate(vocabulary.names())}
-    findings = sorted(scores["finding"].unique().to_list(), key=lambda f: order.get(f, len(order)))
+    findings = joined.vocabulary.ordered(scores["finding"].unique())
     raters = scores["rater"].unique().sort().to_list()
     patients = cases["patient_id"].unique().sort()
     place = scores.select(
@@ -122,7 +120,7 @@ def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> Sco
         pairs=column(cases["pairs_within"]),
         groups={n: column(cases[n]) for n in named},
         weight=None if (weight == weight[0]).all() and not finite else weight,
-        findings=tuple(findings),
+        findings=findings,
         raters=tuple(raters),
         truth=truth,
         score=score,

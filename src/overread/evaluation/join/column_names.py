@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from overread import findings
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 
 # The meaning of a column -> the names that files give it, in tiers: a later tier counts only where an earlier one
 # names no column (a file's name is an image's identifier only where nothing else is).
@@ -130,25 +131,31 @@ def renamed(columns: Sequence[str], meanings: Sequence[str], path: object) -> di
     return {found: meaning for meaning in meanings if (found := find(columns, meaning, path))}
 
 
-def finding_words(spellings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Every word for a finding, plain, with the finding's name; `spellings` are words of the user's own."""
-    words = {plain(w): f.name for f in findings.VOCABULARY for w in (f.name, f.title, *_synonyms(f))}
-    return words | {plain(word): name for word, name in (spellings or {}).items()}
+@dataclass(frozen=True, slots=True)
+class FindingWords:
+    """Words for findings: the finding of each normalised word, and the words as written in the vocabulary."""
+
+    names: Mapping[str, str]
+    written: tuple[str, ...]
 
 
-def _synonyms(finding: findings.Finding) -> list[str]:
-    return [w for words in finding.synonyms.values() for w in words]
+def finding_words(vocabulary: Vocabulary, spellings: Mapping[str, str] | None = None) -> FindingWords:
+    """Return all words for findings; `spellings` are local words of the user."""
+    names = {plain(w): f.name for f in vocabulary.findings for w in f.words}
+    own = {plain(word): name for word, name in (spellings or {}).items()}
+    return FindingWords(names | own, tuple(w for f in vocabulary.findings for w in f.words))
 
 
-def finding_of(column: str, table: str, words: Mapping[str, str]) -> str:
-    """The finding that a column of that table names, "" where it names none.
+def finding_of(column: str, table: str, words: FindingWords) -> str:
+    """Return the finding that a column of a table names; "" if it names none.
 
-    >>> finding_of("prob_Effusion", "predictions", finding_words())
+    >>> from overread import findings
+    >>> finding_of("prob_Effusion", "predictions", finding_words(findings.load("chest")))
     'pleural_effusion'
     """
-    if plain(column) in words:
-        return words[plain(column)]
-    return words.get("".join(_without_affixes(column, table)), "")
+    if plain(column) in words.names:
+        return words.names[plain(column)]
+    return words.names.get("".join(_without_affixes(column, table)), "")
 
 
 def _without_affixes(column: str, table: str) -> list[str]:
@@ -161,13 +168,13 @@ def _without_affixes(column: str, table: str) -> list[str]:
     return parts
 
 
-def names_a_finding(column: str, words: Mapping[str, str]) -> bool:
+def names_a_finding(column: str, words: FindingWords) -> bool:
     """Return whether a column names a finding in any table."""
     return any(finding_of(column, table, words) for table in _AFFIXES)
 
 
 def finding_columns(
-    columns: Sequence[str], table: str, path: object, *, keys: Collection[str], words: Mapping[str, str]
+    columns: Sequence[str], table: str, path: object, *, keys: Collection[str], words: FindingWords
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the columns that name findings, each with the finding, and the unused columns.
 
@@ -177,7 +184,6 @@ def finding_columns(
         All problems at once: a column with a name similar to that of a finding, two columns for one finding, no column
         for a finding.
     """
-    spelt = [w for f in findings.VOCABULARY for w in (f.name, f.title, *_synonyms(f))]
     taken: dict[str, str] = {}
     unused, problems = [], []
     for column in (c for c in columns if c not in keys):
@@ -185,7 +191,7 @@ def finding_columns(
             taken[column] = finding
         elif plain(column) in _KNOWN or names_a_finding(column, words):
             unused.append(column)  # of a known meaning that this table has no place for
-        elif hint := did_you_mean(" ".join(_without_affixes(column, table)), spelt):
+        elif hint := did_you_mean(" ".join(_without_affixes(column, table)), words.written):
             problems.append(InputError(path, "columns that name findings", f"'{column}'", do=hint))
         else:
             unused.append(column)

@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from overread import findings as vocabulary
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 
 _KEYS = ("finding", "from", "name", "whole")
 _WHERE = "evaluation.mapping"
@@ -40,13 +40,15 @@ class Mapped:
         return f"{model} [{self.name}]"
 
 
-def mappings(stated: Sequence[Mapping[str, Any]]) -> tuple[Mapped, ...]:
-    """The mappings that a configuration states, every problem of them said at once.
+def mappings(stated: Sequence[Mapping[str, Any]], *, vocabulary: Vocabulary) -> tuple[Mapped, ...]:
+    """Validate the mappings of a configuration; all problems are reported in one error.
 
-    >>> mappings([{"finding": "lung_lesion", "from": ["nodule", "mass"]}])[0].name
+    >>> from overread import findings
+    >>> chest = findings.load("chest")
+    >>> mappings([{"finding": "lung_lesion", "from": ["nodule", "mass"]}], vocabulary=chest)[0].name
     'max of nodule, mass'
     """
-    problems = [p for one in stated for p in _problems(one)]
+    problems = [p for one in stated for p in _problems(one, vocabulary)]
     if problems:
         raise InputError.all(problems)
     checked = tuple(_mapped(one) for one in stated)
@@ -68,7 +70,7 @@ def _mapped(one: Mapping[str, Any]) -> Mapped:
     return Mapped(one["finding"], parts, name, bool(one.get("whole", False)))
 
 
-def _problems(one: Mapping[str, Any]) -> list[InputError]:
+def _problems(one: Mapping[str, Any], vocabulary: Vocabulary) -> list[InputError]:
     known, problems = vocabulary.names(), []
     for key in one:
         if key not in _KEYS:

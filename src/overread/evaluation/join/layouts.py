@@ -19,6 +19,7 @@ from overread.errors import InputError, did_you_mean
 from overread.evaluation.join.account import TABLES, Dropped, examples_of
 from overread.evaluation.join.column_names import (
     MEANINGS,
+    FindingWords,
     find,
     find_any,
     finding_columns,
@@ -35,6 +36,8 @@ from overread.evaluation.join.label_states import (
     unscored,
     without_missing,
 )
+from overread.findings import Vocabulary
+from overread.findings import load as load_vocabulary
 from overread.tables.frames import NamedFrame
 
 Given = Path | str | NamedFrame
@@ -124,16 +127,18 @@ def _folded(frame: pl.DataFrame, path: Given) -> pl.DataFrame:
     return frame if noted else frame.drop(normalise.NOTE, strict=False)
 
 
-def labels(path: Given, *, source: str = "", spellings: Spellings | None = None) -> Read:
+def labels(
+    path: Given, *, source: str = "", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
+) -> Read:
     """Read labels in long (case_id, finding, source, state) or wide layout; `source` is used if there is no such
     column.
 
     The rows of a wide file are images; if it has a case column (case_id, Study), they are cases. Its column `source` is
     used if present.
     """
-    file, given = tables.load(path), spellings or {}
+    file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     frame, dropped = _distinct(file.frame, "labels")
-    words = finding_words(given.get("finding"))
+    words = finding_words(known, given.get("finding"))
     notes: list[tables.Note] = []
     long_form = bool(renamed(frame.columns, ("finding", "state"), path))
     if long_form:
@@ -150,7 +155,7 @@ def labels(path: Given, *, source: str = "", spellings: Spellings | None = None)
     if "state" in long.columns:
         long = long.with_columns(spelt("state", given.get("state")).alias("said"))
         long, empty = without_missing(long, "labels")
-        _refuse_strange(long.filter(state().is_null()), path, long_form=long_form)
+        _refuse_strange(long.filter(state().is_null()), path, long_form=long_form, vocabulary=known)
         long = long.with_columns(state().alias("state")).drop("said")
         dropped += empty
     if not long_form:
@@ -159,13 +164,14 @@ def labels(path: Given, *, source: str = "", spellings: Spellings | None = None)
             reason = codes.note("labels_repeated")
             dropped.append(Dropped("labels", reason, long.height - once.height, stage=TABLES))
         long = once.select("case_id", "finding", "source", "state")
-    checked = tables.check(long, "labels", where=path)
+    checked = tables.check(long, "labels", where=path, vocabulary=known)
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
-def _refuse_strange(wrong: pl.DataFrame, path: Given, *, long_form: bool) -> None:
+def _refuse_strange(wrong: pl.DataFrame, path: Given, *, long_form: bool, vocabulary: Vocabulary) -> None:
     if wrong.height and long_form:
-        tables.check(wrong.with_columns(pl.col("said").alias("state")), "labels", where=path)
+        said = wrong.with_columns(pl.col("said").alias("state"))
+        tables.check(said, "labels", where=path, vocabulary=vocabulary)
     if wrong.height:
         do = "Say what your own words mean: evaluation.spellings.state."
         raise InputError(
@@ -177,7 +183,9 @@ def _refuse_strange(wrong: pl.DataFrame, path: Given, *, long_form: bool) -> Non
         )
 
 
-def reads(path: Given, *, arm: str = "unaided", spellings: Spellings | None = None) -> Read:
+def reads(
+    path: Given, *, arm: str = "unaided", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
+) -> Read:
     """Read reads in long (reader, case_id, finding, arm, round, score, call) or wide layout, one read per row.
 
     A wide file has columns for the image or case and the reader, optionally arm and round, and one column per finding
@@ -185,10 +193,10 @@ def reads(path: Given, *, arm: str = "unaided", spellings: Spellings | None = No
     such column. Without a round column, repeated reads of a case are numbered 1, 2, … in the order of the rows; with
     one, exact duplicates of a row are dropped.
     """
-    file, given = tables.load(path), spellings or {}
+    file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     counts = bool(find(file.frame.columns, "round", path))
     frame, dropped = _distinct(file.frame, "reads") if counts else (file.frame, [])
-    words = finding_words(given.get("finding"))
+    words = finding_words(known, given.get("finding"))
     notes: list[tables.Note] = []
     if find(frame.columns, "finding", path):
         long, columns, unused = _long(frame, "reads", path, words)
@@ -212,7 +220,7 @@ def reads(path: Given, *, arm: str = "unaided", spellings: Spellings | None = No
         columns = {c: t for c, t in columns.items() if c in file.frame.columns}
         long, empty = without_missing(long.with_columns(spelt("said", given.get("call"))), "reads")
         long, dropped = _answers(long, path).drop("said"), dropped + empty
-    checked = tables.check(long, "reads", where=path)
+    checked = tables.check(long, "reads", where=path, vocabulary=known)
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
@@ -243,15 +251,17 @@ def _answers(long: pl.DataFrame, path: Given) -> pl.DataFrame:
     return long
 
 
-def predictions(path: Given, *, model: str = "", spellings: Spellings | None = None) -> Read:
+def predictions(
+    path: Given, *, model: str = "", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
+) -> Read:
     """Read scores in long (image_id or case_id, finding, model, score) or wide layout.
 
     A wide file has one row per image or case, model and shift; without a column `model` the file name is the model
     name.
     """
-    file, given = tables.load(path), spellings or {}
+    file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     frame, dropped = _distinct(file.frame, "predictions")
-    words = finding_words(given.get("finding"))
+    words = finding_words(known, given.get("finding"))
     by_image = bool(find(frame.columns, "image_id", path)) or not find(frame.columns, "case_id", path)
     unit = "image_id" if by_image else "case_id"
     table = "predictions" if by_image else "case_predictions"
@@ -276,22 +286,22 @@ def predictions(path: Given, *, model: str = "", spellings: Spellings | None = N
         long = long.with_columns(pl.lit(model or _stem(path)).alias("model"))
     if "shift" not in long.columns:
         long = long.with_columns(pl.lit("none").alias("shift"))
-    checked = tables.check(long, table, where=path)
+    checked = tables.check(long, table, where=path, vocabulary=known)
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
-def regions(path: Given) -> Read:
+def regions(path: Given, *, vocabulary: Vocabulary | None = None) -> Read:
     """Read bounding boxes (image_id, finding, source, x, y, width, height)."""
-    file = tables.load(path)
+    file, known = tables.load(path), vocabulary or load_vocabulary()
     frame, dropped = _distinct(file.frame, "regions")
-    long, columns, unused = _long(frame, "regions", path, finding_words())
+    long, columns, unused = _long(frame, "regions", path, finding_words(known))
     notes: list[tables.Note] = []
-    checked = tables.check(long, "regions", where=path, notes=notes)
+    checked = tables.check(long, "regions", where=path, notes=notes, vocabulary=known)
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
 def _scores(
-    frame: pl.DataFrame, path: Given, keys: Mapping[str, str], words: Mapping[str, str]
+    frame: pl.DataFrame, path: Given, keys: Mapping[str, str], words: FindingWords
 ) -> tuple[pl.DataFrame, list[Dropped]]:
     """Convert scores to numbers and count missing ones; columns with other text are refused, all in one error."""
     names, _ = finding_columns(frame.columns, "predictions", path, keys=keys, words=words)
@@ -319,7 +329,7 @@ def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Give
 
 
 def _long(
-    frame: pl.DataFrame, table: str, path: Given, words: Mapping[str, str]
+    frame: pl.DataFrame, table: str, path: Given, words: FindingWords
 ) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
     """Rename columns and findings of a long file; also return the used and the unused columns."""
     own = tables.schema(table).column_names()
@@ -329,14 +339,14 @@ def _long(
     long = frame.rename(meanings)
     if "finding" in long.columns:
         stated = long["finding"].cast(pl.String).unique().drop_nulls()
-        names = {word: words[plain(word)] for word in stated if plain(word) in words}
+        names = {word: words.names[plain(word)] for word in stated if plain(word) in words.names}
         long = long.with_columns(pl.col("finding").cast(pl.String).replace(names))
     columns = dict(meanings) | {c: c for c in frame.columns if c in own}
     return long, columns, tuple(c for c in frame.columns if c not in columns)
 
 
 def _unpivoted(
-    frame: pl.DataFrame, table: str, path: Given, keys: Mapping[str, str], words: Mapping[str, str]
+    frame: pl.DataFrame, table: str, path: Given, keys: Mapping[str, str], words: FindingWords
 ) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
     """Return one row per key and finding with the cell in `said`, and the used and the unused columns."""
     names, unused = finding_columns(frame.columns, table, path, keys=keys, words=words)

@@ -21,6 +21,7 @@ from overread.evaluation.join.finding_mapping import mapped_scores, with_wholes
 from overread.evaluation.join.read_matching import ReadJoin, join_reads
 from overread.evaluation.join.reference_standards import KEY, decided
 from overread.evaluation.join.unmatched import matched, roomy, share_of
+from overread.findings import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,13 @@ class Join:
     subgroup columns.
     several_images: cases have several images, so that the policy on their scores acts. uncertain: how many labels of
     the reference are uncertain. unscored: the lines of the account about labelled cases that a rater did not score.
+    vocabulary: that of the findings.
     """
 
     scores: pl.DataFrame
     cases: pl.DataFrame
     account: pl.DataFrame
+    vocabulary: Vocabulary
     findings_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mapped: pl.DataFrame = field(default_factory=pl.DataFrame)
     reads: ReadJoin | None = None
@@ -80,9 +83,10 @@ def join(
         refuses.
     """
     images = tables.check(images, "images", where="images")
-    labels = tables.check(labels, "labels", where="labels")
+    labels = tables.check(labels, "labels", where="labels", vocabulary=config.vocabulary)
     by_image = "image_id" in predictions.columns
-    predictions = tables.check(predictions, "predictions" if by_image else "case_predictions", where="predictions")
+    table = "predictions" if by_image else "case_predictions"
+    predictions = tables.check(predictions, table, where="predictions", vocabulary=config.vocabulary)
     dropped: list[Dropped] = _noted(images)
     chosen = _of_split(images, split, dropped)
     cases = case_table(chosen, config, dropped)
@@ -121,12 +125,13 @@ def join(
     whole = decided(with_wholes(reference, config.mapped()), config)
     read = None
     if reads is not None:
-        checked = tables.check(reads, "reads", where="reads")
+        checked = tables.check(reads, "reads", where="reads", vocabulary=config.vocabulary)
         read = join_reads(checked, labels, images, cases, pl.concat([scores, extra]), config)
     return Join(
         both.select(order).sort(*KEY, "rater"),
         used.sort("case_id"),
         account_frame("join", dropped),
+        config.vocabulary,
         findings_of,
         mapped=extra.join(whole, on=KEY, how="inner").select(order),
         reads=read,

@@ -13,6 +13,7 @@ from overread.evaluation.join.account import Dropped, account_frame, examples_of
 from overread.evaluation.join.finding_mapping import with_wholes
 from overread.evaluation.join.reference_standards import KEY, Truths, truths, with_others
 from overread.evaluation.join.unmatched import matched
+from overread.findings import Vocabulary
 
 READ = ("reader", "case_id", "arm", "round")
 READERS = "(readers)"  # the average reader, where a row names one
@@ -26,6 +27,7 @@ class ReadJoin:
 
     reads: reader, case_id, finding, arm, round, score, call, under "absent", "present" and "ignore" the call as that
     policy has it (null = left out), and under "others_absent" … what most of the other readers of the case say.
+    vocabulary: that of the findings.
     scores: case_id, finding, rater, score of the outputs for the read cases. cases: one row per read case.
     """
 
@@ -34,6 +36,7 @@ class ReadJoin:
     cases: pl.DataFrame
     truths: Truths
     account: pl.DataFrame
+    vocabulary: Vocabulary
 
 
 def join_reads(
@@ -81,6 +84,7 @@ def join_reads(
         cases.join(seen, on="case_id", how="semi").sort("case_id"),
         reference_truths,
         account_frame("reads", dropped),
+        config.vocabulary,
     )
 
 

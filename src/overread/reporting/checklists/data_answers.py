@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.checklists.guideline_items import Found
 from overread.reporting.figures.flow import step_title
 from overread.reporting.number_format import count, fixed, listed, plural, share
-from overread.reporting.report_data import MEAN, ReportData, finding_title, overall
+from overread.reporting.report_data import MEAN, ReportData, overall, value_at
 
-_UNCERTAIN = {"ignore": "left out", "absent": "taken as absent", "present": "taken as present"}
+_UNCERTAIN = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
 _NO_DEVICES = "the devices that took the images"
 
 
@@ -42,7 +43,7 @@ def eligibility(evidence: ReportData) -> Found | None:
     """The steps of selection in the order in which they were applied."""
     steps = evidence.flow.filter(pl.col("reason") != "", pl.col("reason") != "kept", pl.col("step") != "noted")
     named = [f"{step_title(s)} ({r})" for s, r in steps.select("step", "reason").unique(maintain_order=True).rows()]
-    return Found("participants", f"Left out, in this order: {'; '.join(named)}.") if named else None
+    return Found("participants", f"Excluded, in this order: {'; '.join(named)}.") if named else None
 
 
 def flow(evidence: ReportData) -> Found | None:
@@ -53,7 +54,7 @@ def flow(evidence: ReportData) -> Found | None:
     return Found(
         "participants",
         f"Diagram with counts at every step; kept: {count(n)} images of {count(patients)} "
-        "patients. Present and absent per finding stand in the tables below it.",
+        "patients. Cases with and without each finding are in the tables below it.",
     )
 
 
@@ -126,20 +127,30 @@ def devices_software(evidence: ReportData) -> Found | None:
 
 
 def reference_standard(evidence: ReportData) -> Found | None:
-    """Whose labels are the truth."""
-    names = [r for r in evidence.estimates["reference"].unique().sort().to_list() if r]
+    """The sources of the labels of the main analysis."""
+    rows = evidence.estimates.filter(pl.col("analysis") == "standalone")
+    names = [r for r in rows["reference"].unique().sort().to_list() if r]
     return Found("methods", f"Labels of: {listed(names)}.") if names else None
 
 
 def uncertain_labels(evidence: ReportData) -> Found | None:
-    """What an uncertain label was taken for, and how many there were."""
-    stated = evidence.estimates["policy"].str.extract(r"uncertain=(\w+)").drop_nulls().unique().sort().to_list()
+    """How uncertain labels were handled, and how many there were."""
+    stated = sorted({value_at(p, "uncertain") for p in evidence.estimates["policy"].unique()})
     taken = [_UNCERTAIN[p] for p in (evidence.config.get("uncertain"), *stated) if p in _UNCERTAIN]
     if not taken:
         return None
-    rows = evidence.account.filter(pl.col("reason").str.contains("uncertain"))
+    rows = evidence.account.filter(_has_code("uncertain_excluded", "uncertain_recoded"))
     n = f"; {count(rows['count'].sum())} counted" if rows.height else ""
     return Found("methods", f"Uncertain labels were {listed(list(dict.fromkeys(taken)))}{n}.")
+
+
+def _has_code(*names: str) -> pl.Expr:
+    """Whether a line of the account has a code of one of these names."""
+    return (
+        pl.col("reason_code")
+        .fill_null("")
+        .map_elements(lambda text: any(code.name in names for code in codes.decode(text)), return_dtype=pl.Boolean)
+    )
 
 
 def missing(evidence: ReportData) -> Found | None:
@@ -147,14 +158,14 @@ def missing(evidence: ReportData) -> Found | None:
     if not evidence.run:
         return None
     reasons = [f"{r['reason']} ({count(r['count'])} {r['unit']})" for r in evidence.account.to_dicts()]
-    told = f"Counted by reason: {'; '.join(reasons)}." if reasons else "Nothing was dropped."
-    return Found("account", f"{told} A finding that is not stated counts neither as present nor as absent.")
+    told = f"Counted by reason: {'; '.join(reasons)}." if reasons else "Nothing was excluded."
+    return Found("account", f"{told} A case without a label of a finding is excluded from its analysis.")
 
 
 def other_findings(evidence: ReportData) -> Found | None:
     """How many test cases have each of the findings that were labelled."""
     rows = _lead_auc(evidence)
-    named = [f"{finding_title(r['finding']).lower()} {count(r['n_present'])}" for r in rows if r["n_present"]]
+    named = [f"{evidence.heading(r['finding']).lower()} {count(r['n_present'])}" for r in rows if r["n_present"]]
     return Found("discrimination", f"Test cases with each finding: {listed(named)}.") if len(named) > 1 else None
 
 
@@ -163,7 +174,7 @@ def counts(evidence: ReportData) -> Found | None:
     rows = [r for r in _lead_auc(evidence) if r["n_present"] is not None]
     if not rows:
         return None
-    named = [f"{finding_title(r['finding']).lower()} {count(r['n_present'])} / {count(r['n_absent'])}" for r in rows]
+    named = [f"{evidence.heading(r['finding']).lower()} {count(r['n_present'])} / {count(r['n_absent'])}" for r in rows]
     return Found("discrimination", f"Present / absent: {listed(named)}; every other estimate has its own counts.")
 
 

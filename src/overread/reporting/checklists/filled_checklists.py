@@ -18,9 +18,10 @@ YES, PART, NO = "answered", "in part", "not answered"
 STATED = "stated by the authors"
 _TITLE = "Reporting checklists"
 _LEAD = (
-    "Filled by rule from what this study holds and states: an item counts as answered only where the answer is really "
-    "there. The words of the items are overread's own, short ones, not the guidelines'; for a submission fill in the "
-    "guideline's own form, with these answers. The same rows are in checklists.csv."
+    "Completed by rule from the data of this study: an item counts as answered only if its answer is in the "
+    "report. The "
+    "texts of the items are short paraphrases; for a submission complete the form of the guideline with these answers. "
+    "The same rows are in checklists.csv."
 )
 _COLUMNS = ("guideline", "item", "section", "words", "answered", "where", "text", "left")
 
@@ -116,7 +117,7 @@ def section(rows: tuple[Filled, ...], sections: Mapping[str, str]) -> Section:
 
 
 def _counts(parts: list[tuple[Guideline, list[Filled]]]) -> Block:
-    head = heads("Guideline", "Items", "Answered", "In part", "Not answered", "Made for")
+    head = heads("Guideline", "Items", "Answered", "In part", "Not answered", "Scope")
     body = []
     for guideline, own in parts:
         counts = [sum(r.answered == word for r in own) for word in (YES, PART, NO)]
@@ -126,7 +127,7 @@ def _counts(parts: list[tuple[Guideline, list[Filled]]]) -> Block:
 
 
 def _items(guideline: Guideline, rows: list[Filled], sections: Mapping[str, str]) -> tuple[Block, ...]:
-    head = heads("Item", "Asks for", "Answer", "Where", "What is there")
+    head = heads("Item", "Content", "Answered", "Where", "Answer in this report")
     body: list[tuple[Cell, ...]] = []
     last = ""
     for r in rows:
@@ -134,7 +135,7 @@ def _items(guideline: Guideline, rows: list[Filled], sections: Mapping[str, str]
         if part != last:
             body.append(group(part, len(head)))
             last = part
-        left = f"Left: {r.left}." if r.left else ""
+        left = f"Not answered: {r.left}." if r.left else ""
         where = Cell(sections.get(r.where, r.where), link=r.where if r.where in sections else "")
         words = (
             Cell(r.item.number, kind="item"),

@@ -1,28 +1,27 @@
-"""What is known of the model: input, network, training, output, recalibration. Nothing of one made elsewhere."""
+"""Answers about the model: input, network, training, output, recalibration; none without its record."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import polars as pl
 
 from overread.reporting.checklists.guideline_items import Found
-from overread.reporting.methods.methods_section import models_told, pixels_told
+from overread.reporting.methods.methods_section import fact_sentences
 from overread.reporting.number_format import count, fixed, listed, plural
-from overread.reporting.report_data import ReportData, at_title
+from overread.reporting.report_data import ReportData, at_title, value_at, with_key
 
 
 def pixels(evidence: ReportData) -> Found | None:
     """That the input is the image alone, where the network is known."""
     if not networks(evidence):
         return None
-    return Found("methods", f"One radiograph and nothing else. {_plain(pixels_told(evidence))}".strip())
+    return Found("methods", f"One radiograph and nothing else. {_preprocessing(evidence)}".strip())
 
 
 def preparation(evidence: ReportData) -> Found | None:
     """How a radiograph becomes the network's input."""
-    told = _plain(pixels_told(evidence))
+    told = _preprocessing(evidence)
     return Found("methods", told) if told else None
 
 
@@ -43,7 +42,7 @@ def building(evidence: ReportData) -> Found | None:
     """The whole of training, as the methods tell it."""
     if not networks(evidence) or not configs(evidence):
         return None
-    return Found("methods", _plain(models_told(evidence)))
+    return Found("methods", fact_sentences(evidence, "Models"))
 
 
 def initial_weights(evidence: ReportData) -> Found | None:
@@ -78,18 +77,18 @@ def ensembling(evidence: ReportData) -> Found | None:
 
 
 def class_imbalance(evidence: ReportData) -> Found | None:
-    """How present labels were weighed in training."""
+    """How positive labels were weighted in training."""
     caps = [c["positive_weight_cap"] for c in configs(evidence) if c.get("positive_weight_cap") is not None]
     if not caps:
         return None
-    after = " Scores are recalibrated afterwards." if _recalibrated(evidence) else ""
-    text = f"Present labels weighed by absent per present, at most {caps[0]:g}.{after}"
+    after = " Scores were recalibrated afterwards." if _recalibrated(evidence) else ""
+    text = f"Positive labels were weighted by the ratio of negative to positive labels (at most {caps[0]:g}).{after}"
     return Found("methods", text, "" if after else "recalibration after it")
 
 
 def output(evidence: ReportData) -> Found | None:
-    """The score, and the thresholds that were frozen."""
-    rows = evidence.estimates.filter(pl.col("metric") == "threshold", pl.col("at").str.starts_with("operating_point="))
+    """The score, and the thresholds."""
+    rows = with_key(evidence.estimates.filter(pl.col("metric") == "threshold"), "operating_point")
     points = [at_title(a) for a in rows["at"].unique().sort().to_list()]
     if not points:
         return None
@@ -105,10 +104,11 @@ def recalibration(evidence: ReportData) -> Found | None:
     )
     if rows.is_empty():
         return None
-    fitted = rows.filter(pl.col("at").str.contains("recalibration=logistic"))["estimate"]
+    after = [at for at in rows["at"].unique() if value_at(at, "recalibration") == "logistic"]
+    fitted = rows.filter(pl.col("at").is_in(after))["estimate"]
     if fitted.is_empty():
-        return Found("calibration", "None: the scores were evaluated as the model gives them.")
-    text = f"Logistic recalibration, judged on other cases; slope after it from {fixed(fitted.min(), 2)}"
+        return Found("calibration", "None: the scores were evaluated as supplied.")
+    text = f"Logistic recalibration, evaluated on other cases; slope afterwards from {fixed(fitted.min(), 2)}"
     return Found("calibration", f"{text} to {fixed(fitted.max(), 2)}.")
 
 
@@ -117,11 +117,11 @@ def predictions(evidence: ReportData) -> Found | None:
     if not evidence.run or not evidence.cast.raters:
         return None
     here = [r for r in evidence.cast.raters if r in evidence.models]
-    made = f"Scores of {listed([f'“{r}”' for r in here])} by the model folder named so" if here else ""
+    made = f"Scores of {listed([f'“{r}”' for r in here])} from the model folders of these names" if here else ""
     score = evidence.config.get("case_score")
     several = f"the score of a case of several images is their {score}" if score else ""
     text = "; ".join(t for t in (made, several) if t)
-    left = "" if len(here) == len(evidence.cast.raters) else "how the scores that were delivered were made"
+    left = "" if len(here) == len(evidence.cast.raters) else "how the supplied scores were computed"
     return Found("methods", f"{text[:1].upper()}{text[1:]}.", left) if text else None
 
 
@@ -155,6 +155,5 @@ def _recalibrated(evidence: ReportData) -> bool:
     return any(m.get("recalibration") for m in evidence.models.values())
 
 
-def _plain(text: str) -> str:
-    """A paragraph of the methods without its citations."""
-    return re.sub(r" ?\[@[a-z0-9,]+\]", "", text)
+def _preprocessing(evidence: ReportData) -> str:
+    return fact_sentences(evidence, "Participants and data", "preprocessing")

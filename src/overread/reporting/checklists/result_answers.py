@@ -1,20 +1,22 @@
-"""What was measured: which measures, how precisely, where, in whom, and how far conclusions hang on choices."""
+"""Answers about results: measures, uncertainty, populations, subgroups, and robustness to choices."""
 
 from __future__ import annotations
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.checklists.guideline_items import Found
 from overread.reporting.number_format import count, interval, listed
 from overread.reporting.report_data import (
+    GAP_METRICS,
     MEAN,
     ReportData,
     Row,
     at_title,
-    finding_title,
     overall,
     pick,
     population_title,
+    with_key,
 )
 
 _METRICS = {
@@ -40,7 +42,7 @@ def measures(evidence: ReportData) -> Found | None:
     """Every measure that left a number."""
     known = evidence.estimates.filter(pl.col("estimate").is_not_nan())["metric"].unique().to_list()
     named = [word for metric, word in _METRICS.items() if metric in known]
-    return Found("methods", f"{listed(named)}; the method of every metric stands in a table.") if named else None
+    return Found("methods", f"{listed(named)}; the method of each metric is in a table.") if named else None
 
 
 def uncertainty(evidence: ReportData) -> Found | None:
@@ -51,8 +53,8 @@ def uncertainty(evidence: ReportData) -> Found | None:
     levels = listed([f"{100 * v:g}%" for v in rows["confidence"].drop_nulls().unique().sort().to_list()])
     clustered = " Patients are the unit of independence." if _clustered(rows) else ""
     families = evidence.estimates["family"].drop_nulls().n_unique()
-    adjusted = f" p adjusted by Holm in {families} families." if families else ""
-    text = f"{count(rows.height)} of {count(evidence.estimates.height)} estimates have an interval"
+    adjusted = f" P values are Holm-adjusted in {families} families." if families else ""
+    text = f"{count(rows.height)} of {count(evidence.estimates.height)} estimates have a CI"
     return Found("methods", f"{text}{f' ({levels})' if levels else ''}.{clustered}{adjusted}")
 
 
@@ -91,24 +93,23 @@ def internal(evidence: ReportData) -> Found | None:
     row = _auc(evidence, "internal")
     if row is None or not evidence.cast.trained:
         return None
-    return Found("discrimination", f"Internal test, {_name(row)}: {_said(row)}.")
+    return Found("discrimination", f"Internal test, {_name(evidence, row)}: {_said(row)}.")
 
 
 def external(evidence: ReportData) -> Found | None:
     """The AUC at sites that the model never saw."""
     rows = [r for p in evidence.cast.external if (r := _auc(evidence, p))]
-    said = [f"{population_title(evidence, r['population'])}, {_name(r)}: {_said(r)}" for r in rows]
+    said = [f"{population_title(evidence, r['population'])}, {_name(evidence, r)}: {_said(r)}" for r in rows]
     return Found("discrimination", f"{'; '.join(said)}.") if said else None
 
 
 def fairness(evidence: ReportData) -> Found | None:
     """The gaps between groups that were evaluated."""
-    gaps = evidence.estimates.filter(pl.col("metric").str.starts_with("gap_"), pl.col("estimate").is_not_nan())
+    gaps = evidence.estimates.filter(pl.col("metric").is_in(GAP_METRICS), pl.col("estimate").is_not_nan())
     if gaps.is_empty():
         return None
     columns = listed([c.replace("_", " ") for c in gaps["subgroup"].unique(maintain_order=True).to_list()])
-    largest = gaps.sort(pl.col("estimate").abs(), descending=True).row(0, named=True)
-    return Found("subgroups", f"Gaps between groups of {columns}; the largest: {_gap(largest)}.")
+    return Found("subgroups", f"Gaps between groups of {columns}: {count(gaps.height)}, each with its CI and P value.")
 
 
 def subgroups(evidence: ReportData) -> Found | None:
@@ -140,9 +141,9 @@ def variability(evidence: ReportData) -> Found | None:
 def robustness(evidence: ReportData) -> Found | None:
     """Other policies, other reference standards, shifted images, other seeds: what was tried."""
     tried = {
-        "policies": "other policies for uncertain labels",
+        "policies": "other handling of uncertain labels",
         "H2": "other reference standards",
-        "shift": "images shifted on purpose",
+        "shift": "perturbed images",
         "seeds": "other training seeds",
     }
     found = [(a, word) for a, word in tried.items() if _has(evidence, a)]
@@ -164,9 +165,9 @@ def agreement(evidence: ReportData) -> Found | None:
 
 
 def cross_table(evidence: ReportData) -> Found | None:
-    """Numbers present and absent with sensitivity and specificity at the frozen thresholds."""
-    rows = overall(evidence, "standalone", "sensitivity").filter(
-        pl.col("at").str.starts_with("operating_point="), pl.col("n_present").is_not_null()
+    """Numbers with and without the finding, and sensitivity and specificity at the thresholds."""
+    rows = with_key(overall(evidence, "standalone", "sensitivity"), "operating_point").filter(
+        pl.col("n_present").is_not_null()
     )
     if rows.is_empty():
         return None
@@ -182,12 +183,12 @@ def failures(evidence: ReportData) -> Found | None:
     """Examples of cases that were wrongly called present."""
     if not evidence.heatmaps:
         return None
-    return Found("heatmaps", "A false positive per finding, chosen by rule, with what the model looked at.")
+    return Found("heatmaps", "A false positive per finding, chosen by rule, with its heat map.")
 
 
 def _headline(evidence: ReportData) -> list[str]:
     rows = [r for p in evidence.cast.populations if (r := _auc(evidence, p))]
-    return [f"{population_title(evidence, r['population'])}, {_name(r)}: {_said(r)}" for r in rows]
+    return [f"{population_title(evidence, r['population'])}, {_name(evidence, r)}: {_said(r)}" for r in rows]
 
 
 def _auc(evidence: ReportData, population: str) -> Row | None:
@@ -197,20 +198,12 @@ def _auc(evidence: ReportData, population: str) -> Row | None:
     return known.row(0, named=True) if known.height else None
 
 
-def _name(row: Row) -> str:
-    return "mean AUC over findings" if row["finding"] == MEAN else f"AUC of {finding_title(row['finding']).lower()}"
+def _name(evidence: ReportData, row: Row) -> str:
+    return "mean AUC over findings" if row["finding"] == MEAN else f"AUC of {evidence.heading(row['finding']).lower()}"
 
 
 def _said(row: Row) -> str:
     return interval(row["estimate"], row["low"], row["high"])
-
-
-def _gap(row: Row) -> str:
-    what = row["metric"].removeprefix("gap_").replace("auc", "AUC").replace("_", " ")
-    of = f" of {finding_title(row['finding']).lower()}" if row["finding"] else ""
-    against = row["contrast"].partition(":")[2]
-    groups = f"{row['subgroup'].replace('_', ' ')} {row['level']}{f' against {against}' if against else ''}"
-    return f"{what}{of}, {groups}: {interval(row['estimate'], row['low'], row['high'])}"
 
 
 def _has(evidence: ReportData, analysis: str) -> bool:
@@ -218,4 +211,15 @@ def _has(evidence: ReportData, analysis: str) -> bool:
 
 
 def _clustered(rows: pl.DataFrame) -> bool:
-    return bool(rows["method"].drop_nulls().str.contains("patient").any())
+    used = {code.name for text in rows["method_code"].drop_nulls().unique() for code in codes.decode(text)}
+    return not used.isdisjoint(_BY_PATIENT)
+
+
+# Methods whose unit is the patient.
+_BY_PATIENT = (
+    "clustered_by_patient",
+    "obuchowski",
+    "influence_values",
+    "patients_resampled",
+    "reader_patient_bootstrap",
+)

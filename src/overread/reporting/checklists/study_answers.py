@@ -1,4 +1,4 @@
-"""What a study says of itself: title, question, leave, protocol, software, how often its test labels were opened."""
+"""Answers about the study: title, question, approval, protocol, software, accesses to the test labels."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def ethics(evidence: ReportData) -> Found | None:
 
 
 def protocol(evidence: ReportData) -> Found | None:
-    """The hash of the protocol, which stands in full on the page; or that there was none."""
+    """The hash of the protocol, which is in full on the page; or that there was none."""
     hashed = evidence.study.get("protocol_hash")
     if not hashed and not evidence.study.get("protocol") and evidence.estimates.height:
         return Found(
-            "provenance", "No protocol was given to this evaluation.", "where one can be read, if there is one"
+            "provenance", "No protocol was supplied to this evaluation.", "where it can be accessed, if there is one"
         )
     if not hashed or not evidence.study.get("protocol"):
         return None
@@ -66,7 +66,7 @@ def code(evidence: ReportData) -> Found | None:
     versions, command = _versions(evidence), evidence.study.get("command")
     if "overread" not in versions or not command:
         return None
-    return Found("provenance", f"overread {versions['overread']}; to do it again: {command}")
+    return Found("provenance", f"overread {versions['overread']}; command: {command}")
 
 
 def software(evidence: ReportData) -> Found | None:
@@ -84,7 +84,7 @@ def openings(evidence: ReportData) -> Found | None:
 
 
 def limitations(evidence: ReportData) -> Found | None:
-    """What a reader must know before any number."""
+    """The warnings of the first page."""
     found = first_page.warnings(evidence)
     return Found("warnings", " ".join(found)) if found else None
 

@@ -19,9 +19,9 @@ def write_beside(evidence: ReportData, sections: Sequence[Section], out: Path) -
     Returns the paths of the files.
     """
     written = [
-        tables.write(evidence.estimates, out / "estimates.parquet", "estimates"),
-        tables.write(evidence.estimates, out / "estimates.csv", "estimates"),
-        tables.write_json(out / "estimates.json", evidence.estimates.to_dicts()),
+        tables.write(evidence.written, out / "estimates.parquet", "estimates"),
+        tables.write(evidence.written, out / "estimates.csv", "estimates"),
+        tables.write_json(out / "estimates.json", evidence.written.to_dicts()),
         write_tables(sections, out / "tables.docx"),
     ]
     drawn = figures_of(sections)

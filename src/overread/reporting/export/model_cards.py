@@ -11,20 +11,21 @@ from overread.reporting.export.markdown import inline
 from overread.reporting.methods.bibliography import REFERENCES
 from overread.reporting.number_format import MISSING, count, exact, interval, listed, plural
 from overread.reporting.report_data import (
+    GAP_METRICS,
     MEAN,
     ReportData,
     Row,
     at_title,
     by,
-    finding_title,
     overall,
     pick,
-    plain_words,
+    points_in_order,
     population_title,
+    with_key,
 )
 from overread.reporting.sections.summary import NOT_STATED, warnings
 
-_GAPS = 10  # of a card: the largest ones
+_GAPS = 10  # of a card: the first ones in the order of the estimates
 
 
 def model_card(evidence: ReportData, rater: str) -> str:
@@ -65,13 +66,13 @@ def _details(evidence: ReportData, rater: str) -> str:
     model = evidence.models.get(rater) or {}
     members = plural(len(model.get("members") or ()), "run")
     kind = {"ensemble": f"mean logit of {members}", "single": "one training run"}.get(str(model.get("kind")))
-    recalibrated = "logistic, frozen with the model" if model.get("recalibration") else "none"
-    outputs = listed([finding_title(f) for f in model.get("findings") or ()])
+    recalibrated = "logistic, stored with the model" if model.get("recalibration") else "none"
+    outputs = listed([evidence.heading(f) for f in model.get("findings") or ()])
     return _facts(
         ("Name", rater),
         ("Network", (model.get("architecture") or {}).get("network")),
         ("Kind", kind),
-        ("Outputs", outputs or f"scored here: {listed([finding_title(f) for f in _findings(evidence, rater)])}"),
+        ("Outputs", outputs or f"scored here: {listed([evidence.heading(f) for f in _findings(evidence, rater)])}"),
         ("Recalibration", recalibrated if model else None),
         ("Protocol hash", model.get("protocol_hash")),
         ("Licence and access", _statement(evidence, "model_access")),
@@ -87,11 +88,11 @@ def _training(evidence: ReportData, rater: str) -> str:
     model = evidence.models.get(rater) or {}
     n_images, n_patients = model.get("n_train_images"), model.get("n_train_patients")
     size = f"{count(n_images)} images of {count(n_patients)} patients" if n_images is not None else None
-    left = listed([finding_title(f) for f in model.get("not_outputs") or ()])
+    left = listed([evidence.heading(f) for f in model.get("not_outputs") or ()])
     return _facts(
         ("Sites", listed([str(s) for s in model.get("training_sites") or ()])),
         ("Size", size),
-        ("Not learnt, because no training source states it", left or ("nothing" if model else None)),
+        ("Not trained, because no training source labels it", left or ("nothing" if model else None)),
     )
 
 
@@ -129,67 +130,69 @@ def _auc_table(evidence: ReportData, rater: str) -> str:
     shown = evidence.cast.populations_of(rater)
     rows = by(pick(overall(evidence, "standalone", "auc"), rater=rater, at=""), "finding", "population")
     body = [
-        [finding_title(f), *(t for p in shown for t in (_classes(rows.get((f, p))), _number(rows.get((f, p)))))]
+        [evidence.heading(f), *(t for p in shown for t in (_classes(rows.get((f, p))), _number(rows.get((f, p)))))]
         for f in (*_findings(evidence, rater), MEAN)
         if any((f, p) in rows for p in shown)
     ]
     heads = ["Finding", *(t for p in shown for t in ("present / absent", f"AUC, {population_title(evidence, p)}"))]
     levels = evidence.estimates["confidence"].drop_nulls().unique().sort().to_list()
     said = listed([f"{100 * v:g}%" for v in levels])
-    return f"AUC{f' ({said} interval)' if said else ''}.\n\n{_table(heads, body)}" if body else "No AUC was estimated."
+    return f"AUC{f' ({said} CI)' if said else ''}.\n\n{_table(heads, body)}" if body else "No AUC was estimated."
 
 
 def _thresholds(evidence: ReportData, rater: str) -> str:
     metrics = ("threshold", "sensitivity", "specificity")
     frame = pl.concat([pick(overall(evidence, "standalone", m), rater=rater) for m in metrics])
-    frame = frame.filter(pl.col("at").str.starts_with("operating_point="))
+    frame = with_key(frame, "operating_point")
     rows = by(frame, "at", "population", "finding", "metric")
+    ordered = points_in_order(at for at, *_ in rows)
     places = dict.fromkeys(k[:3] for k in rows if k[2] != MEAN)
     body = []
-    for at, population, finding in sorted(places, key=lambda k: ("=sens" in k[0], k)):
+    for at, population, finding in sorted(places, key=lambda k: (ordered.index(k[0]), k)):
         found = {m: rows.get((at, population, finding, m)) for m in metrics}
         threshold = found["threshold"]
         body.append(
             [
                 at_title(at),
                 population_title(evidence, population),
-                finding_title(finding),
+                evidence.heading(finding),
                 exact(threshold["estimate"]) if threshold else MISSING,
                 _number(found["sensitivity"]),
                 _number(found["specificity"]),
             ]
         )
     if not body:
-        return "No threshold was frozen."
+        return "No threshold was evaluated."
     return _table(["Threshold", "Population", "Finding", "value", "sensitivity", "specificity"], body)
 
 
 def _gaps(evidence: ReportData, rater: str) -> str:
     gaps = evidence.estimates.filter(
-        pl.col("rater") == rater, pl.col("metric").str.starts_with("gap_"), pl.col("estimate").is_not_nan()
+        pl.col("rater") == rater, pl.col("metric").is_in(GAP_METRICS), pl.col("estimate").is_not_nan()
     )
     if gaps.is_empty():
         return "None was computed."
-    largest = gaps.sort(pl.col("estimate").abs(), descending=True, maintain_order=True).head(_GAPS)
+    overall_gaps = gaps.filter(pl.col("finding").is_in(["", MEAN]))
+    main = (overall_gaps if overall_gaps.height else gaps).head(_GAPS)
     body = [
         [
             f"{r['metric'].removeprefix('gap_').replace('auc', 'AUC')}"
-            + (f" of {finding_title(r['finding'])}" if r["finding"] else ""),
+            + (f" of {evidence.heading(r['finding'])}" if r["finding"] else ""),
             population_title(evidence, r["population"]),
             r["subgroup"].replace("_", " "),
-            f"{r['level']} − {r['contrast'].partition(':')[2]}" if r["level"] else "best − worst",
+            f"{r['level']} − {r['contrast'].partition(':')[2]}" if r["level"] else "largest − smallest",
             interval(r["estimate"], r["low"], r["high"]),
         ]
-        for r in largest.iter_rows(named=True)
+        for r in main.iter_rows(named=True)
     ]
-    said = f"The {len(body)} largest of {count(gaps.height)}" if gaps.height > len(body) else f"All {len(body)}"
+    said = f"{len(body)} of {count(gaps.height)} gaps, means over findings and underdiagnosis first"
     return f"{said}.\n\n{_table(['What', 'Population', 'Groups', 'Difference', 'Gap'], body)}"
 
 
 def _caveats(evidence: ReportData) -> str:
     stated = _statement(evidence, "limitations")
     points = [*warnings(evidence), *([f"The authors: {stated}"] if stated else [])]
-    return "\n".join(f"- {inline(p)}" for p in points) if points else "None was found or stated."
+    return "\n".join(f"- {inline(p)}" for p in points) if points else "None."
 
 
 def _missing(evidence: ReportData, rater: str) -> str:
@@ -199,7 +202,7 @@ def _missing(evidence: ReportData, rater: str) -> str:
         return f"Nothing: all {count(rows.height)} estimates are numbers."
     reasons = gone.with_columns(pl.col("note").fill_null("")).group_by("note", maintain_order=True).len()
     ordered = reasons.sort("len", descending=True, maintain_order=True).head(8).rows()
-    lines = [f"- {count(n)}: {inline(plain_words(note)) or 'no reason was given'}" for note, n in ordered]
+    lines = [f"- {count(n)}: {inline(note) or 'no reason was given'}" for note, n in ordered]
     head = f"{count(gone.height)} of {count(rows.height)} estimates; the most frequent reasons:"
     return "\n".join([head, "", *lines])
 

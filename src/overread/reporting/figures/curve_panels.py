@@ -27,13 +27,18 @@ from overread.reporting.figures.drawing_style import (
     series_marker,
     svg,
 )
-from overread.reporting.report_data import finding_title
 
 _LEFT, _RIGHT, _TITLE, _FOOT, _BETWEEN = 0.62, 0.1, 0.3, 0.5, 0.18  # inches around and between panels
 
 
 def roc_panels(
-    frames: Sequence[tuple[str, pl.DataFrame]], names: Sequence[str], *, labels: dict, name: str, alt: str
+    frames: Sequence[tuple[str, pl.DataFrame]],
+    names: Sequence[str],
+    *,
+    labels: dict,
+    headings: Mapping[str, str],
+    name: str,
+    alt: str,
 ) -> str:
     """SVG of ROC curves with bands: a panel per finding, a line per series.
 
@@ -62,7 +67,7 @@ def roc_panels(
                         fontsize=8,
                     )
                     shown += 1
-            _square(axis, finding)
+            _square(axis, headings[finding])
         _outer(axes, columns, "1 − specificity", "Sensitivity")
         return _finish(figure, frames, name, alt)
 
@@ -73,6 +78,7 @@ def calibration_panels(
     *,
     smooth: Sequence[tuple[str, pl.DataFrame]] = (),
     scores: Mapping[tuple[str, str], np.ndarray] | None = None,
+    headings: Mapping[str, str],
     name: str,
     alt: str,
 ) -> str:
@@ -96,7 +102,7 @@ def calibration_panels(
             axis.set_xlim(-0.02 * top, top * 1.02)
             axis.set_ylim(-0.02 * top, top * (1.02 + held))
             axis.set_box_aspect(1 + held)
-            axis.set_title(finding_title(finding))
+            axis.set_title(headings[finding])
             axis.locator_params(nbins=4)
             axis.grid(color=RULE, lw=0.35)
             if scores:
@@ -111,13 +117,14 @@ def decision_panels(
     everyone: Sequence[tuple[str, pl.DataFrame]],
     names: Sequence[str],
     *,
+    headings: Mapping[str, str],
     name: str,
     alt: str,
 ) -> str:
     """SVG of decision curves, net benefit per 1,000 cases: a panel per finding, a line per series.
 
-    frames : (series, its curve) in the order of the key; everyone : the same for acting on everyone, drawn dashed, once
-    where it is the same for all; names : findings. A panel ends where no curve is worth looking at any more.
+    frames : (series, its curve) in the order of the key; everyone : the same for treating all, drawn dashed, once
+    where it is the same for all; names : findings. A panel ends where all curves are near 0.
     """
     same = len({frame["population"][0] for _, frame in frames}) == 1
     with drawing():
@@ -133,11 +140,11 @@ def decision_panels(
             for i, part in curves:
                 draw_curve(axis, part, series_colour(i), style=series_dash(i))
             axis.axhline(0, color=INK, lw=0.8, zorder=1)
-            _worth_a_look(axis, [part for _, part in curves])
+            _limit_to_benefit(axis, [part for _, part in curves])
             if axis is axes[0]:
                 _name_references(axis, _of(everyone[0][1], finding) if everyone else None)
             axis.set_box_aspect(0.62 if columns < 4 else 0.85)
-            axis.set_title(finding_title(finding))
+            axis.set_title(headings[finding])
             axis.locator_params(nbins=4)
             axis.grid(color=RULE, lw=0.35)
         _outer(axes, columns, "Threshold probability", "Net benefit per 1,000")
@@ -145,14 +152,14 @@ def decision_panels(
 
 
 def _name_references(axis: Axes, everyone: pl.DataFrame | None) -> None:
-    """Say at the lines what acting on nobody and on everyone is; in one panel, for it is the same in all."""
+    """Label the lines of treating none and treating all, in one panel."""
     right, low = axis.get_xlim()[1], axis.get_ylim()[0]
-    axis.annotate("nobody", (right, 0), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=7.5)
+    axis.annotate("none", (right, 0), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=7.5)
     if everyone is not None:
         at = float(np.interp(-0.55 * low, -1000 * everyone["y"].to_numpy(), everyone["x"].to_numpy()))
         left = at < 0.8 * right  # the words stay inside the panel
         axis.annotate(
-            "everyone",
+            "all",
             (at, 0.55 * low),
             (4 if left else -4, 0),
             textcoords="offset points",
@@ -172,7 +179,7 @@ def _per_thousand(part: pl.DataFrame) -> pl.DataFrame:
     return part.with_columns(pl.col("y", "low", "high") * 1000)
 
 
-def _worth_a_look(axis: Axes, curves: Sequence[pl.DataFrame]) -> None:
+def _limit_to_benefit(axis: Axes, curves: Sequence[pl.DataFrame]) -> None:
     """Limits: thresholds up to where every curve has lost 97 % of its top, and as much below 0 as shows a loss."""
     top = max((float(np.nanmax(part.select("y", "high").to_numpy())) for part in curves), default=1.0)
     best = max((float(part["y"].to_numpy().max()) for part in curves), default=1.0)
@@ -240,14 +247,14 @@ def draw_curve(axis: Axes, part: pl.DataFrame, colour: str, *, style: Any = "-",
     axis.plot(x, y, color=colour, lw=1.3, ls=style)
 
 
-def _square(axis: Axes, finding: str) -> None:
+def _square(axis: Axes, title: str) -> None:
     axis.set_xlim(-0.01, 1.01)
     axis.set_ylim(-0.01, 1.01)
     axis.set_box_aspect(1)
     axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axis.grid(color=RULE, lw=0.35)
-    axis.set_title(finding_title(finding))
+    axis.set_title(title)
 
 
 def _outer(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:

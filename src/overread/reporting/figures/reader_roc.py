@@ -32,7 +32,7 @@ from overread.reporting.figures.drawing_style import (
 _COLUMNS, _LEFT, _GAP, _HEAD, _FOOT = 3, 0.52, 0.42, 0.5, 0.56
 _SIDE = (WIDTH - _LEFT - 0.1 - 2 * _GAP) / 3
 _SPARE = 12  # entries of the key that fit beside the panels
-_FROZEN = ("s", "^", "v", "P")  # the marks of the frozen operating points
+_FROZEN = ("s", "^", "v", "P")  # the marks of the operating points
 _ENDS = (0.25, 0.4, 0.6, 0.8, 1.0)  # where the axis of 1 - specificity may end
 
 
@@ -52,7 +52,7 @@ class PlottedPoint:
 
 @dataclass(frozen=True, slots=True)
 class RocPanel:
-    """What is known under one reference standard: curves per output, readers, their average, frozen points."""
+    """What is known under one reference standard: curves per output, readers, pooled readers, operating points."""
 
     title: str
     below: str  # what a reader of the figure must know of this standard
@@ -110,7 +110,7 @@ def _box(place: int, top: float, height: float) -> tuple[float, float, float, fl
 def axis_end(shown: Sequence[RocPanel]) -> float:
     """Where the axis of 1 - specificity ends: all readers with enough reads, their average and their intervals fit.
 
-    >>> axis_end([Panel("", "", (), (Point("r", 0.31, 0.8, (0.2, 0.45)),), None, ())])
+    >>> axis_end([RocPanel("", "", (), (PlottedPoint("r", 0.31, 0.8, (0.2, 0.45)),), None, ())])
     0.6
     """
     some = [p for panel in shown for p in (*panel.readers, *([panel.average] if panel.average else [])) if not p.few]
@@ -185,7 +185,7 @@ def _average(axis: Axes, point: PlottedPoint) -> None:
 def _models(key: LegendKey) -> list[tuple[Any, str]]:
     """The marks of models, each with its words."""
     lines = [(Line2D([], [], color=series_colour(i), ls=_style(i), lw=1.8), o) for i, o in enumerate(key.outputs)]
-    band = Patch(color=series_colour(0), alpha=0.16, lw=0), "Band (pointwise)"
+    band = Patch(color=series_colour(0), alpha=0.16, lw=0), "Pointwise confidence band"
     mark: dict[str, Any] = {"ls": "", "ms": 6.2, "mfc": "white", "mec": INK, "mew": 1.3}
     points = [(Line2D([], [], marker=_FROZEN[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in key.points]
     return [*lines, band, *points]
@@ -196,8 +196,8 @@ def _people(key: LegendKey) -> list[tuple[Any, str]]:
     average = Line2D([], [], color=INK, lw=1.8, marker="D", ms=8, mfc=INK, mec="white")
     one = Line2D([], [], color=GREY, lw=0.8, marker="o", ms=7, mfc=GREY, mec="white")
     few = Line2D([], [], ls="", marker="o", ms=3.2, mfc="none", mec=GREY)
-    made = [(average, "Average reader, with intervals"), (one, "A reader; larger with more reads")]
-    return [*made, (few, "A reader with few reads")] if key.few else made
+    made = [(average, "Pooled readers, with CIs"), (one, "Reader; larger with more reads")]
+    return [*made, (few, "Reader with few reads")] if key.few else made
 
 
 def _legend(figure: Figure, entries: Sequence[tuple[Any, str]], at: tuple[float, float], *, columns: int) -> None:
@@ -212,7 +212,7 @@ def _lines(words: Sequence[str]) -> int:
 
 
 def numbers(shown: Sequence[RocPanel], key: LegendKey) -> pl.DataFrame:
-    """What is drawn, as a table: a row per point of a curve, reader, average and frozen operating point."""
+    """What is drawn, as a table: a row per point of a curve, reader, pooled readers and operating point."""
     rows = []
     for panel in shown:
         for i, _, curve in panel.curves:
@@ -222,8 +222,8 @@ def numbers(shown: Sequence[RocPanel], key: LegendKey) -> pl.DataFrame:
         average = [panel.average] if panel.average else []
         for kind, points in (
             ("reader", panel.readers),
-            ("average reader", average),
-            ("frozen threshold", panel.frozen),
+            ("pooled readers", average),
+            ("threshold", panel.frozen),
         ):
             rows += [_number(panel, kind, p.name, p) for p in points]
     kinds = {"reference": pl.String, "what": pl.String, "rater": pl.String, "1 - specificity": pl.Float64}

@@ -92,7 +92,7 @@ def _limits(bands: Sequence[Band]) -> tuple[float, float]:
 def _headings(figure: Figure, height: float, top: float, label: str) -> None:
     y = 1 - (top + _HEAD / 2) / height
     titles = (0.1, "Group", "left"), (_PATIENTS, "Patients", "right"), (_NUMBER, label, "left")
-    for x, text, side in (*titles, (_LAST, "Gap, best − worst; p, all equal", "left")):
+    for x, text, side in (*titles, (_LAST, "Gap (largest − smallest); P, all equal", "left")):
         figure.text(x / WIDTH, y, text, ha=side, va="center", color=GREY, fontsize=8)
 
 

@@ -82,6 +82,11 @@ REFERENCES = MappingProxyType(
             "Rao JNK, Scott AJ. A simple method for the analysis of clustered binary data. Biometrics 1992;48:577–585.",
             "10.2307/2532311",
         ),
+        "genders": Reference(
+            "Genders TSS, Spronk S, Stijnen T, Steyerberg EW, Lesaffre E, Hunink MGM. Methods for calculating "
+            "sensitivity and specificity of clustered data: a tutorial. Radiology 2012;265:910–916.",
+            "10.1148/radiol.12120509",
+        ),
         "f1": Reference(
             "Takahashi K, Yamamoto K, Kuchiba A, Koyama T. Confidence interval for micro-averaged F1 and "
             "macro-averaged F1 "
@@ -186,9 +191,10 @@ REFERENCES = MappingProxyType(
         ),
         "owen": Reference("Owen AB. The pigeonhole bootstrap. Ann Appl Stat 2007;1:386–411.", "10.1214/07-AOAS122"),
         "gallas": Reference(
-            "Gallas BD, Pennello GA, Myers KJ. Multireader multicase variance analysis for binary data. "
-            "J Opt Soc Am A 2007;24:B70–B80.",
-            "10.1364/JOSAA.24.000B70",
+            "Gallas BD, Bandos A, Samuelson FW, Wagner RF. A framework for random-effects ROC analysis: biases "
+            "with the "
+            "bootstrap and other variance estimators. Commun Stat Theory Methods 2009;38:2586–2603.",
+            "10.1080/03610920802610084",
         ),
         "rockette": Reference(
             "Obuchowski NA, Rockette HE. Hypothesis testing of diagnostic accuracy for multiple readers and multiple "

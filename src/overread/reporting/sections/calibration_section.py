@@ -1,4 +1,4 @@
-"""Whether scores mean what they say: calibration curves and figures, as delivered and recalibrated."""
+"""Calibration: curves and measures, of the scores as supplied and after recalibration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Tabl
 from overread.reporting.estimate_cells import error_cell, estimate_cell
 from overread.reporting.figures.curve_panels import calibration_panels, points
 from overread.reporting.figures.figure_pool import delayed
-from overread.reporting.report_data import MEAN, ReportData, by, finding_title, overall, population_title
+from overread.reporting.report_data import MEAN, ReportData, by, overall, population_title, value_at
 from overread.reporting.sections.discrimination_section import drawn_findings, series, whose
 
 _METRICS = (
@@ -20,7 +20,11 @@ _METRICS = (
     ("ece", "Calibration error"),
     ("ici", "ICI"),
 )
-_KINDS = {"frozen": "recalibration frozen with the model", "none": "scores as delivered", "logistic": "recalibrated"}
+_KINDS = {
+    "frozen": "recalibration stored with the model",
+    "none": "scores as supplied",
+    "logistic": "recalibrated here",
+}
 _CURVES = {"calibration": "", "recalibrated": " after logistic recalibration"}
 
 
@@ -28,7 +32,7 @@ def calibration(evidence: ReportData) -> Section:
     """Calibration curves and figures."""
     title = "Calibration"
     frame = pl.concat([overall(evidence, "standalone", m) for m, _ in _METRICS])
-    frame = frame.with_columns(pl.col("at").str.extract(r"recalibration=(\w+)").fill_null("").alias("kind"))
+    frame = frame.with_columns(pl.Series("kind", [value_at(at, "recalibration") for at in frame["at"]], pl.String))
     blocks: list[Block] = [b for curve in _CURVES if (b := _curves(evidence, curve))]
     for i, rater in enumerate(evidence.cast.raters):
         own = frame.filter(pl.col("rater") == rater)
@@ -45,16 +49,18 @@ def _curves(evidence: ReportData, curve: str) -> Figure | None:
         return None
     smooth = series(evidence, f"{curve}_smooth")
     scores = _scores(evidence, frames) if curve == "calibration" else {}
-    bars = " Above it: how many cases have such a score, on a square-root scale." if scores else ""
-    lines = "; line: loess curve with its pointwise band" if smooth else ""
+    bars = " Histogram above: number of cases by score, on a square-root scale." if scores else ""
+    lines = "; line: loess estimate with a pointwise confidence band" if smooth else ""
     caption = (
-        f"Calibration of {whose(frames)}{_CURVES[curve]}: observed share against predicted probability. Points: bins "
-        f"of equal size, with intervals{lines}; dashed: perfect calibration. A panel shows the range that its points "
-        f"fill.{bars}"
+        f"Calibration of {whose(frames)}{_CURVES[curve]}: observed proportion against predicted probability. Points: "
+        f"bins with equal numbers of cases, with CIs{lines}; dashed: perfect calibration. Each panel shows the "
+        "range of "
+        f"its points.{bars}"
     )
-    alt = f"{caption} Intercepts, slopes and errors stand in the table."
+    alt = f"{caption} Intercepts, slopes and errors are in the table."
     names = drawn_findings(evidence, frames)
-    drawn = delayed(calibration_panels, frames, names, smooth=smooth, scores=scores, name=curve, alt=alt)
+    how = {"smooth": smooth, "scores": scores, "headings": {f: evidence.heading(f) for f in names}}
+    drawn = delayed(calibration_panels, frames, names, **how, name=curve, alt=alt)
     return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
 
 
@@ -82,12 +88,16 @@ def _figures(evidence: ReportData, frame: pl.DataFrame, rater: str, kind: str) -
             body.append(group(population_title(evidence, p), len(kinds) + 1))
         for f in (*evidence.cast.findings, MEAN):
             if any((p, f, m) in rows for m, _ in kinds):
-                body.append((Cell(finding_title(f)), *(_cell(rows.get((p, f, m)), m) for m, _ in kinds)))
+                body.append((Cell(evidence.heading(f)), *(_cell(rows.get((p, f, m)), m) for m, _ in kinds)))
     what = f", {_KINDS.get(kind, kind)}" if kind else ""
-    caption = f"Calibration of “{rater}”{what}. Ideal: intercept 0, slope 1, in the large 0."
+    caption = f"Calibration of “{rater}”{what}. Ideal values: intercept 0, slope 1, in the large 0."
     remark = "Brier score and calibration error: lower is better."
     if "ece" in dict(kinds):
-        remark += " Below the error and the ICI (distance from the loess curve): what perfect probabilities would show."
+        remark += (
+            " Below the calibration error and the ICI (mean distance from the loess estimate): the value "
+            "expected under "
+            "perfect calibration."
+        )
     return table(caption, (heads("Finding", *(t for _, t in kinds)),), body, remark=remark, compact=True)
 
 

@@ -1,4 +1,4 @@
-"""Differences: model against model, internal against external, the site alone, and train by test."""
+"""Differences: between models, between internal and external AUC, site-only baseline, and train by test."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from math import isnan
 import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, estimate_cell, p_cells
+from overread.reporting.estimate_cells import classes_cell, estimate_cell, notes_of, p_cells
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import number
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
     by,
-    finding_title,
+    contrast_of,
     in_order,
     overall,
     pick,
@@ -28,13 +28,13 @@ def comparison(evidence: ReportData) -> Section:
     title = "Comparison of models"
     frame = overall(evidence, "comparison", "auc_difference")
     if frame.is_empty():
-        return Section("comparison", title, absent="one model only, so there is nothing to compare")
+        return Section("comparison", title, absent="one model only")
     blocks: list[Block] = []
     pairs = frame.select("rater", "contrast").unique(maintain_order=True).rows()
     for i, (rater, contrast) in enumerate(pairs):
         part = frame.filter(pl.col("rater") == rater, pl.col("contrast") == contrast)
-        made = _pair(evidence, part, rater, contrast.partition(":")[2], f"comparison-{i}")
-        blocks += made if i == 0 else [Folded(f"“{rater}” against “{contrast.partition(':')[2]}”", tuple(made))]
+        made = _pair(evidence, part, rater, contrast_of(contrast, "rater"), f"comparison-{i}")
+        blocks += made if i == 0 else [Folded(f"“{rater}” against “{contrast_of(contrast, 'rater')}”", tuple(made))]
     return Section("comparison", title, tuple(blocks))
 
 
@@ -43,15 +43,15 @@ def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) 
     shown = in_order(k[0] for k in rows)
     lines = [
         Line(
-            finding_title(f),
+            evidence.heading(f),
             tuple(mark_of(rows.get((p, f)), i, signed=True) for i, p in enumerate(shown)),
             strong=f == MEAN,
         )
         for f in (MEAN, *evidence.cast.findings)
         if any((p, f) in rows for p in shown)
     ]
-    caption = f"Difference in AUC, “{a}” minus “{b}”, on the same cases, with intervals."
-    scale = Scale("Difference in AUC", null=0.0, signed=True, better=(f"← “{b}” better", f"“{a}” better →"))
+    caption = f"Difference in AUC, “{a}” minus “{b}”, on the same cases, with CIs."
+    scale = Scale("Difference in AUC", null=0.0, signed=True, better=(f"← “{b}” higher", f"“{a}” higher →"))
     names = [population_title(evidence, p) for p in shown]
     picture = forest_figure(lines, names, scale, name=name, caption=caption)
     return [picture, difference_table(evidence, rows, caption, "Difference")]
@@ -68,10 +68,10 @@ def difference_table(evidence: ReportData, rows: dict, caption: str, heading: st
             row = rows.get((p, f))
             if row is not None:
                 cells = (classes_cell(row), estimate_cell(row, signed=True), *p_cells(row))
-                body.append((Cell(finding_title(f), kind="strong" if f == MEAN else ""), *cells))
+                body.append((Cell(evidence.heading(f), kind="strong" if f == MEAN else ""), *cells))
     families = {r["family"] for r in rows.values() if r.get("family")}
-    remark = f"Adjusted by Holm within: {'; '.join(sorted(families))}." if families else ""
-    return table(caption, (heads("Finding", "Present / absent", heading, "p", "p adjusted"),), body, remark=remark)
+    remark = f"Holm-adjusted within: {'; '.join(sorted(families))}." if families else ""
+    return table(caption, (heads("Finding", "Present / absent", heading, "P", "P (Holm)"),), body, remark=remark)
 
 
 def drop(evidence: ReportData) -> Section:
@@ -82,17 +82,15 @@ def drop(evidence: ReportData) -> Section:
         return Section("drop", title, absent="no external site, so there is no internal-to-external drop")
     blocks: list[Block] = [
         Text(
-            "Drop = internal AUC − external AUC. The internal AUC is the unweighted mean over the training sites of "
-            "the AUC "
-            "within each site. It is a difference between two groups of patients, not an effect: case mix and the "
-            "source of "
-            "the labels differ too."
+            "Drop: internal minus external AUC. The AUC of several internal sites is the unweighted mean of the "
+            "within-site AUCs. The drop is a difference between two groups of patients: it may reflect differences in "
+            "case mix and labelling as well as in the performance of the model."
         )
     ]
     for i, rater in enumerate(r for r in evidence.cast.raters if pick(frame, rater=r).height):
-        part = pick(frame, rater=rater).with_columns(
-            pl.col("contrast").str.strip_prefix("population:").alias("external")
-        )
+        part = pick(frame, rater=rater)
+        external = [contrast_of(contrast, "population") for contrast in part["contrast"]]
+        part = part.with_columns(pl.Series("external", external, pl.String))
         made = _drop_blocks(evidence, by(part, "external", "finding"), rater)
         blocks += made if i == 0 else [Folded(f"Drop of “{rater}”", tuple(made))]
     return Section("drop", title, tuple(blocks))
@@ -102,15 +100,15 @@ def _drop_blocks(evidence: ReportData, rows: dict, rater: str) -> list[Block]:
     shown = in_order(k[0] for k in rows)
     lines = [
         Line(
-            finding_title(f),
+            evidence.heading(f),
             tuple(mark_of(rows.get((p, f)), i + 1, signed=True) for i, p in enumerate(shown)),
             strong=f == MEAN,
         )
         for f in (MEAN, *evidence.cast.findings)
         if any((p, f) in rows for p in shown)
     ]
-    caption = f"Drop in AUC of “{rater}” from the internal test to each external site, with intervals."
-    scale = Scale("Internal − external AUC", null=0.0, better=("← better outside", "worse outside →"))
+    caption = f"Drop in AUC of “{rater}” from the internal test to each external site, with CIs."
+    scale = Scale("Internal − external AUC", null=0.0, better=("← higher outside", "lower outside →"))
     names = ["", *(population_title(evidence, p) for p in shown)]
     return [
         forest_figure(lines, names, scale, name=f"drop-{rater}", caption=caption),
@@ -119,29 +117,29 @@ def _drop_blocks(evidence: ReportData, rows: dict, rater: str) -> list[Block]:
 
 
 def site_alone(evidence: ReportData) -> Section:
-    """What the site alone tells: its prevalence as a score, beside the model."""
-    title = "What the site alone tells"
+    """Site-only baseline: the prevalence at the site as score, compared with the model."""
+    title = "Site-only baseline"
     frame = pick(evidence.estimates, analysis="site_alone")
     if frame.is_empty():
-        absent = "the prevalence per training site is not known, so the site alone could not be scored"
+        absent = "the prevalence at the training sites is not known"
         return Section("site-alone", title, absent=absent)
     blocks: list[Block] = [
         Text(
-            "The score here is nothing but the finding's prevalence at the patient's site in the training split. Where "
-            "that alone sorts the mixed test set well, a high AUC over mixed sites proves little; the AUC within sites "
-            "is the one to read."
+            "The score of the baseline is the prevalence of the finding at the site of the case in the training set. "
+            "Where its AUC is high, an AUC over all pairs of cases of several sites may reflect differences between "
+            "sites; within-site AUCs do not."
         )
     ]
     for i, rater in enumerate(r for r in evidence.cast.raters if r in set(frame["rater"])):
         made = _site_alone_table(evidence, frame, rater)
-        blocks.append(made if i == 0 else Folded(f"The site alone beside “{rater}”", (made,)))
+        blocks.append(made if i == 0 else Folded(f"Site-only baseline and “{rater}”", (made,)))
     return Section("site-alone", title, tuple(blocks))
 
 
 def _site_alone_table(evidence: ReportData, frame: pl.DataFrame, rater: str) -> Table:
     site = f"(site) {rater}"
     kinds = (
-        ("Site alone", site, "auc", "pairs=all"),
+        ("Site-only baseline", site, "auc", "pairs=all"),
         (f"“{rater}”, all pairs", rater, "auc", "pairs=all"),
         ("Difference", rater, "auc_difference", "pairs=all"),
         (f"“{rater}”, pairs within sites", rater, "auc", "pairs=site"),
@@ -153,13 +151,11 @@ def _site_alone_table(evidence: ReportData, frame: pl.DataFrame, rater: str) -> 
             estimate_cell(r, signed=m == "auc_difference") if (r := rows.get((f, who, m, at))) else Cell("")
             for _, who, m, at in kinds
         ]
-        body.append((Cell(finding_title(f)), *cells))
+        body.append((Cell(evidence.heading(f)), *cells))
     outside = frame.filter(pl.col("rater") == site, pl.col("population") != "internal")
-    unseen = [n for n in outside["note"].unique(maintain_order=True).to_list() if n]
+    unseen = list(dict.fromkeys(note for row in outside.iter_rows(named=True) for note in notes_of(row)))
     remark = f"At external sites: {'; '.join(unseen)}." if unseen else ""
-    caption = (
-        f"AUC of the site alone beside that of “{rater}”, on the internal test of all its training sites together."
-    )
+    caption = f"AUC of the site-only baseline and of “{rater}” on the internal test set of all its training sites."
     return table(caption, (heads("Finding", *(t for t, *_ in kinds)),), body, remark=remark)
 
 
@@ -173,7 +169,7 @@ def matrix(evidence: ReportData) -> Section:
     first = [MEAN] if MEAN in findings else []
     blocks: list[Block] = [_matrix_table(evidence, frame, f) for f in first]
     others = tuple(_matrix_table(evidence, frame, f) for f in evidence.cast.findings if f in findings)
-    blocks += [Folded("Train by test, per finding", others)] if first and others else list(others)
+    blocks += [Folded("Train by test, by finding", others)] if first and others else list(others)
     return Section("matrix", title, tuple(blocks))
 
 
@@ -193,7 +189,7 @@ def _matrix_table(evidence: ReportData, frame: pl.DataFrame, finding: str) -> Ta
             cells.append(replace(cell, shade=shade, note="internal" if inside else ""))
         body.append((Cell(rater), *cells))
     caption = (
-        f"AUC by model (rows) and site of the test patients (columns): {finding_title(finding).lower()}. Darker is "
+        f"AUC by model (rows) and site of the test patients (columns): {evidence.heading(finding).lower()}. Darker is "
         "higher."
     )
     return table(caption, ((Cell("Trained"), *(Cell(f"Tested at {s}") for s in sites)),), tuple(body))

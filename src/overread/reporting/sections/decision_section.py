@@ -1,4 +1,4 @@
-"""Decision curves: whether acting on the scores does more good than acting on everyone, on nobody, or on another's."""
+"""Decision curves: net benefit of a model compared with treating all, treating none, and other models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from overread.reporting.estimate_cells import notes_of, p_cells
 from overread.reporting.figures.curve_panels import decision_panels, points
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.number_format import interval, number
-from overread.reporting.report_data import ReportData, by, finding_title, overall, population_title
+from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
 from overread.reporting.sections.discrimination_section import drawn_findings, series, whose
 
 _SHOWN = 5  # findings drawn; the others are folded
@@ -21,22 +21,24 @@ def decision(evidence: ReportData) -> Section:
     title = "Decision curves"
     frame = overall(evidence, "decision", "net_benefit")
     if frame.filter(pl.col("estimate").is_not_nan()).is_empty():
-        return Section("decision", title, absent="no probabilities were evaluated")
+        return Section("decision", title, absent="the scores are not probabilities")
     blocks: list[Block] = [
         Text(
-            "Net benefit: true positives less false positives weighed by the odds of the threshold, the probability "
-            "from which on one would act. The threshold says what a needless action costs beside a missed case; it is "
-            "not chosen on data. Scores as delivered: a model that is not calibrated acts at other probabilities than "
-            "it says."
+            "Net benefit is the proportion of true positives minus the proportion of false positives multiplied by the "
+            "odds of the threshold probability. The threshold probability expresses the harm of a false positive "
+            "relative to that of a false negative; it is not estimated from data. Probabilities were used as supplied; "
+            "miscalibration changes the net benefit."
         )
     ]
     blocks += _figures(evidence)
     less = overall(evidence, "decision", "net_benefit_difference")
     tables = [_table(evidence, frame, less, rater) for rater in evidence.cast.raters]
-    blocks += [Folded("Net benefit at stated thresholds, against acting on everyone", tuple(t for t in tables if t))]
+    blocks += [
+        Folded("Net benefit at threshold probabilities, compared with treating all", tuple(t for t in tables if t))
+    ]
     between = less.filter(pl.col("contrast") != _EVERYONE)
     if between.height:
-        blocks.append(Folded("Models against each other", (_between(evidence, between),)))
+        blocks.append(Folded("Comparison of models", (_between(evidence, between),)))
     return Section("decision", title, tuple(blocks))
 
 
@@ -47,11 +49,13 @@ def _figures(evidence: ReportData) -> list[Block]:
     names = drawn_findings(evidence, frames)
     common = [f for f in _by_frequency(evidence) if f in names][:_SHOWN]
     first = [f for f in names if f in common]
-    made: list[Block] = [_figure(frames, everyone, first, "decision-curves")]
+    made: list[Block] = [_figure(evidence, frames, everyone, first, "decision-curves")]
     rest = [f for f in names if f not in first]
     if rest:
         made.append(
-            Folded("Decision curves of the other findings", (_figure(frames, everyone, rest, "decision-rest"),))
+            Folded(
+                "Decision curves of the other findings", (_figure(evidence, frames, everyone, rest, "decision-rest"),)
+            )
         )
     return made
 
@@ -62,16 +66,22 @@ def _by_frequency(evidence: ReportData) -> list[str]:
 
 
 def _figure(
-    frames: list[tuple[str, pl.DataFrame]], everyone: list[tuple[str, pl.DataFrame]], names: list[str], name: str
+    evidence: ReportData,
+    frames: list[tuple[str, pl.DataFrame]],
+    everyone: list[tuple[str, pl.DataFrame]],
+    names: list[str],
+    name: str,
 ) -> Figure:
     caption = (
-        f"Net benefit per 1,000 cases of acting on {whose(frames)} with pointwise bands; dashed: acting on everyone; "
-        "the line at 0: acting on nobody. A panel ends where no curve is worth looking at."
+        f"Net benefit per 1,000 cases of {whose(frames)} with pointwise confidence bands; dashed: treating all; "
+        "line at "
+        "0: treating none. Each panel ends where all curves are below 3% of the highest net benefit."
     )
-    alt = f"Decision curves per finding. {caption} The numbers stand in the tables."
-    drawn = delayed(decision_panels, frames, everyone, names, name=name, alt=alt)
+    alt = f"Decision curves per finding. {caption} The numbers are in the tables."
+    headings = {f: evidence.heading(f) for f in names}
+    drawn = delayed(decision_panels, frames, everyone, names, headings=headings, name=name, alt=alt)
     mine = [(s, f.filter(pl.col("finding").is_in(names))) for s, f in frames]
-    all_of = [(f"everyone, {s}", f.filter(pl.col("finding").is_in(names))) for s, f in everyone]
+    all_of = [(f"treat all, {s}", f.filter(pl.col("finding").is_in(names))) for s, f in everyone]
     return Figure(drawn, caption, name, points([*mine, *all_of], x="threshold", y="net_benefit"))
 
 
@@ -83,7 +93,7 @@ def _thousand(row: dict | None) -> Cell:
 
 
 def _at(at: str) -> str:
-    return at.removeprefix("threshold=")
+    return value_at(at, "threshold")
 
 
 def _table(evidence: ReportData, frame: pl.DataFrame, less: pl.DataFrame, rater: str) -> Table | None:
@@ -100,18 +110,18 @@ def _table(evidence: ReportData, frame: pl.DataFrame, less: pl.DataFrame, rater:
                 cells = [
                     c for at in stated for c in (_thousand(rows.get((p, f, at))), _thousand(minus.get((p, f, at))))
                 ]
-                body.append((Cell(finding_title(f)), *cells))
+                body.append((Cell(evidence.heading(f)), *cells))
     if not body:
         return None
-    head = heads("Finding", *(t for at in stated for t in (f"at {_at(at)}", f"less everyone, {_at(at)}")))
-    caption = f"Net benefit of “{rater}” per 1,000 cases, and that less the net benefit of acting on everyone."
+    head = heads("Finding", *(t for at in stated for t in (f"at {_at(at)}", f"minus treating all, {_at(at)}")))
+    caption = f"Net benefit of “{rater}” per 1,000 cases, and its difference from treating all."
     return table(caption, (head,), body, compact=True)
 
 
 def _between(evidence: ReportData, frame: pl.DataFrame) -> Table:
     body = [
         (
-            Cell(finding_title(r["finding"])),
+            Cell(evidence.heading(r["finding"])),
             Cell(f"{r['rater']} − {r['contrast'].partition(':')[2]}"),
             Cell(population_title(evidence, r["population"])),
             Cell(_at(r["at"]), "num"),
@@ -121,4 +131,4 @@ def _between(evidence: ReportData, frame: pl.DataFrame) -> Table:
         for r in frame.iter_rows(named=True)
     ]
     head = heads("Finding", "Models", "Population", "Threshold", "Difference per 1,000", "p", "p (Holm)")
-    return table("Net benefit of one model less that of another, same cases.", (head,), body, compact=True)
+    return table("Difference in net benefit between two models on the same cases.", (head,), body, compact=True)

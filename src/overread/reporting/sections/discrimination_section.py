@@ -12,7 +12,7 @@ from overread.reporting.figures.curve_panels import points, roc_panels
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import fixed
-from overread.reporting.report_data import MEAN, ReportData, by, finding_title, overall, pick, population_title
+from overread.reporting.report_data import MEAN, ReportData, by, overall, pick, population_title
 from overread.reporting.sections.summary import outcome_table
 
 _BESIDE = 3  # models side by side in one table
@@ -29,7 +29,7 @@ def discrimination(evidence: ReportData) -> Section:
         blocks += _rater_blocks(evidence, first)
         blocks += [Folded(f"The same for “{r}”", tuple(_rater_blocks(evidence, r))) for r in others]
         if others:
-            blocks.append(Folded("All models side by side, internal test", tuple(_models_forest(evidence))))
+            blocks.append(Folded("All models, internal test", tuple(_models_forest(evidence))))
     else:
         blocks += _models_forest(evidence)
         population = evidence.cast.populations[0]
@@ -52,13 +52,13 @@ def _rater_blocks(evidence: ReportData, rater: str) -> list[Block]:
     rows = by(pick(_aucs(evidence), rater=rater), "finding", "population")
     shown = [p for p in evidence.cast.populations_of(rater) if any(k[1] == p for k in rows)]
     lines = [
-        Line(finding_title(f), tuple(mark_of(rows.get((f, p)), i) for i, p in enumerate(shown)), strong=f == MEAN)
+        Line(evidence.heading(f), tuple(mark_of(rows.get((f, p)), i) for i, p in enumerate(shown)), strong=f == MEAN)
         for f in (MEAN, *evidence.cast.findings)
         if any((f, p) in rows for p in shown)
     ]
     names = [population_title(evidence, p) for p in shown]
     several = len(shown) > 1
-    caption = f"AUC of “{rater}” with intervals{', internal test against external sites' if several else ''}."
+    caption = f"AUC of “{rater}” with CIs{', internal test against external sites' if several else ''}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
     picture = forest_figure(lines, names, scale, name=f"forest-{rater}", caption=caption)
     columns = list(zip(names, [rater] * len(names), shown, strict=True))
@@ -77,11 +77,11 @@ def _models_forest(evidence: ReportData) -> list[Block]:
     rows = by(pick(_aucs(evidence), population=population), "finding", "rater")
     raters = [r for r in evidence.cast.raters if any(k[1] == r for k in rows)]
     lines = [
-        Line(finding_title(f), tuple(mark_of(rows.get((f, r)), i) for i, r in enumerate(raters)), strong=f == MEAN)
+        Line(evidence.heading(f), tuple(mark_of(rows.get((f, r)), i) for i, r in enumerate(raters)), strong=f == MEAN)
         for f in (MEAN, *evidence.cast.findings)
         if any((f, r) in rows for r in raters)
     ]
-    caption = f"AUC by model with intervals, {_where(evidence, population)}."
+    caption = f"AUC by model with CIs, {_where(evidence, population)}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
     return [forest_figure(lines, raters, scale, name="forest-models", caption=caption)]
 
@@ -92,14 +92,14 @@ def _auc_limits(lines: Sequence[Line]) -> tuple[float, float]:
 
 
 def _all_pairs(evidence: ReportData) -> list[Block]:
-    """Where pairs were compared within strata only: the AUC that compares them across the strata too."""
+    """Where pairs were compared within strata only: the AUC of all pairs."""
     frame = pick(overall(evidence, "standalone", "auc"), at="pairs=all")
     if frame.is_empty():
         return []
     rows, within = by(frame, "rater", "population", "finding"), by(_aucs(evidence), "rater", "population", "finding")
     body = [
         (
-            Cell(finding_title(f)),
+            Cell(evidence.heading(f)),
             Cell(r),
             Cell(population_title(evidence, p)),
             estimate_cell(within.get((r, p, f))),
@@ -107,9 +107,13 @@ def _all_pairs(evidence: ReportData) -> list[Block]:
         )
         for (r, p, f), row in rows.items()
     ]
-    head = heads("Finding", "Model", "Population", "Pairs within strata (used)", "All pairs")
-    caption = "AUC of pairs within the strata of a site beside that of all pairs."
-    return [Folded("What comparing pairs across strata would show", (table(caption, (head,), body, compact=True),))]
+    head = heads("Finding", "Model", "Population", "Pairs within strata", "All pairs")
+    caption = (
+        "AUC of pairs within strata and of all pairs. The main analysis uses pairs within strata; the "
+        "site-only baseline "
+        "uses all pairs."
+    )
+    return [Folded("AUC of all pairs", (table(caption, (head,), body, compact=True),))]
 
 
 def series(evidence: ReportData, curve: str) -> list[tuple[str, pl.DataFrame]]:
@@ -138,7 +142,7 @@ def drawn_findings(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFram
 def _roc_blocks(evidence: ReportData) -> list[Block]:
     frames = series(evidence, "roc")
     if not frames:
-        return [Text("ROC curves are left out: the evaluation holds none.", kind="small")]
+        return [Text("No ROC curves were evaluated.", kind="small")]
     names = drawn_findings(evidence, frames)
     rows = by(_aucs(evidence), "finding", "rater", "population")
     labels = {}
@@ -148,9 +152,10 @@ def _roc_blocks(evidence: ReportData) -> list[Block]:
             if row is not None and known(row):
                 labels[f, i] = fixed(row["estimate"])
     caption = (
-        f"ROC curves of {whose(frames)} with pointwise bands; the AUC stands in the ink of its curve. Nothing is "
-        "drawn where a class is missing."
+        f"ROC curves of {whose(frames)} with pointwise confidence bands; AUCs are in the colour of their curves. No "
+        "curve is drawn without cases of both classes."
     )
-    alt = f"ROC curves per finding. {caption} The AUCs stand in the tables."
-    drawn = delayed(roc_panels, frames, names, labels=labels, name="roc", alt=alt)
+    alt = f"ROC curves per finding. {caption} The AUCs are in the tables."
+    headings = {f: evidence.heading(f) for f in names}
+    drawn = delayed(roc_panels, frames, names, headings=headings, labels=labels, name="roc", alt=alt)
     return [Figure(drawn, caption, "roc", points(frames, x="1 - specificity", y="sensitivity"))]

@@ -1,4 +1,4 @@
-"""Duplicate images: how many pairs there are, what they cross, the worst side by side, and what is not excluded."""
+"""Duplicate images: the number of pairs, between which sets they are, examples, and the limits of the search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.store import pixel_store
 from overread.reporting.blocks import Block, Picture, Pictures, Section, Table, Text, figures, heads, table, words
-from overread.reporting.number_format import count, fixed, plural
+from overread.reporting.number_format import count, fixed
 from overread.reporting.report_data import ReportData
 from overread.reporting.sections.heatmaps import data_uri, grey
 
@@ -42,17 +42,14 @@ def excluded_duplicates(evidence: ReportData) -> str:
     """What the search for duplicate images did and did not exclude between training and external test images."""
     pairs = evidence.duplicates
     if pairs is None:
-        return (
-            "No search for duplicate images was made: it cannot be excluded that images of these sites were used in "
-            "training."
-        )
+        return "Duplicate images were not searched for, so that images of these sites may have been used in training."
     shared = _with_splits(pairs, evidence.images)
-    crossing = shared.filter(pl.col("across")).height
+    crossing = shared.filter(pl.col("tested")).height
     found = (
-        f"Of the duplicate images that the search found, {plural(crossing, 'pair')} cross from training or tuning "
-        "images to test images."
+        f"Pairs of duplicate images with one image in the test set and the other in the training or tuning set: "
+        f"{count(crossing)}."
         if crossing
-        else "The search for duplicate images found no test image among the training and tuning images."
+        else "The search for duplicate images found none between the test set and the training and tuning sets."
     )
     return f"{found} {_limits(evidence)}"
 
@@ -65,7 +62,7 @@ def _limits(evidence: ReportData) -> str:
 
 
 def duplicates(evidence: ReportData, cohort_folder: Path | str | None) -> Section:
-    """The pairs by kind and by what they cross, those that cross splits counted apart; the worst as pictures."""
+    """The pairs by kind and place, with those between splits; examples as pictures."""
     file = None if cohort_folder is None else Path(cohort_folder) / "duplicates.parquet"
     if file is None or not file.is_file():
         return Section("duplicates", _TITLE, absent="no cohort was given that was searched for duplicate images")
@@ -76,12 +73,12 @@ def duplicates(evidence: ReportData, cohort_folder: Path | str | None) -> Sectio
         return Section("duplicates", _TITLE, (Text(f"{how} None was found."),))
     blocks: list[Block] = [Text(how), _counts(pairs)]
     shown = _pictures(pairs, Path(cohort_folder or ""))
-    blocks += [Pictures("The pairs that cross most: first and second image.", shown)] if shown else []
+    blocks += [Pictures("Examples, pairs with one test image first: first and second image.", shown)] if shown else []
     return Section("duplicates", _TITLE, tuple(blocks))
 
 
 def _with_splits(pairs: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
-    """The pairs with the split of each side ("" = left out since), the worst first: across splits, then by place."""
+    """The pairs with the split of each image ("" = excluded since): those with one test image first, then by place."""
     split = images.select("image_id", pl.col("split").cast(pl.String).fill_null(""))
     for side in ("a", "b"):
         own = split.rename({"image_id": f"image_{side}", "split": f"split_{side}"})
@@ -89,9 +86,10 @@ def _with_splits(pairs: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
     pairs = pairs.with_columns(pl.col("split_a", "split_b").fill_null(""))
     crossed = (pl.col("split_a") != pl.col("split_b")) & (pl.col("split_a") != "") & (pl.col("split_b") != "")
     rank = pl.col("place").replace_strict({p: i for i, p in enumerate(_PLACES)}, return_dtype=pl.Int32)
-    ordered = pairs.with_columns(across=crossed, _rank=rank)
-    worst = ("across", "_rank", "correlation", "image_a")
-    return ordered.sort(*worst, descending=[True, False, True, False]).drop("_rank")
+    tested = crossed & ((pl.col("split_a") == "test") | (pl.col("split_b") == "test"))
+    ordered = pairs.with_columns(across=crossed, tested=tested, _rank=rank)
+    worst = ("tested", "across", "_rank", "correlation", "image_a")
+    return ordered.sort(*worst, descending=[True, True, False, True, False]).drop("_rank")
 
 
 def _counts(pairs: pl.DataFrame) -> Table:
@@ -112,7 +110,7 @@ def _pictures(pairs: pl.DataFrame, folder: Path) -> tuple[Picture, ...]:
     made = []
     for row in pairs.head(_SHOWN).iter_rows(named=True):
         one, other = (grey(pixels.parts[row[f"part_{side}"]][row[f"row_{side}"]]) for side in ("a", "b"))
-        where = [f"{row[f'site_{s}']}, patient {row[f'patient_{s}']}, {row[f'split_{s}'] or 'left out'}" for s in "ab"]
+        where = [f"{row[f'site_{s}']}, patient {row[f'patient_{s}']}, {row[f'split_{s}'] or 'excluded'}" for s in "ab"]
         lines = (
             f"{row['image_a']}: {where[0]}",
             f"{row['image_b']}: {where[1]}",

@@ -1,4 +1,4 @@
-"""What the model looked at: test images with their heat maps, right and wrong calls, known regions outlined."""
+"""Heat maps of test images: true and false positives, known regions outlined."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from overread.errors import InputError
 from overread.images.store import pixel_store
 from overread.reporting.blocks import Picture, Pictures, Section, Text
 from overread.reporting.number_format import exact
-from overread.reporting.report_data import ReportData, finding_title, pick, population_title
+from overread.reporting.report_data import (
+    ReportData,
+    pick,
+    points_in_order,
+    population_title,
+    value_at,
+)
 from overread.tables.records.kinds import MapsRecord
 from overread.tables.records.typed_files import read_array, read_json
 
@@ -67,10 +73,10 @@ def open_maps(folder: Path | str) -> Maps | None:
 
 def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: Mapping[str, Path | str]) -> Section:
     """True and false positives of several findings, image beside overlay."""
-    title = "What the model looked at"
+    title = "Heat maps"
     rater = next((r for r in evidence.cast.raters if r in folders and open_maps(folders[r])), None)
     if cohort_folder is None or rater is None:
-        return Section("heatmaps", title, absent="there are no heat maps or no pixels beside them")
+        return Section("heatmaps", title, absent="no heat maps, or no pixels for them, were supplied")
     maps = open_maps(folders[rater])
     assert maps is not None
     pixels = pixel_store.open_store(Path(cohort_folder))
@@ -79,20 +85,21 @@ def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: M
         for kind in ("true positive", "false positive"):
             case = _example(evidence, rater, finding, kind, maps)
             if case is None:
-                missing.append(f"{finding_title(finding)} ({kind})")
+                missing.append(f"{evidence.heading(finding)} ({kind})")
             else:
                 made.append(_picture(evidence, pixels, maps, case, kind))
     if not made:
-        return Section("heatmaps", title, absent="no test image was called present at the frozen thresholds")
+        return Section("heatmaps", title, absent="no test image was called present at the threshold")
     lead = Text(
-        f"Grad-CAM of “{rater}” at the last feature map, upsampled bilinearly; it shows where the score came from, not "
-        "where the disease is. Examples are chosen by rule, not by hand: of the test images called present at the "
-        "frozen threshold, the one with the median score among those that have the finding (true positive; among those "
-        "whose "
-        "region is known, where any is) and among those that do not (false positive)."
+        f"Grad-CAM of “{rater}” at the last feature layer, upsampled bilinearly, each map scaled to its own "
+        "maximum. The "
+        "maps show approximately which regions raised the score; they do not localise disease and were not validated. "
+        "Examples are chosen by rule: of the test images called present at the threshold, the one of median score "
+        "among those with the finding (true positive; among those with a known region, if there is one) and among "
+        "those without it (false positive)."
     )
-    regions = " Outlined: where the finding is known to be." if evidence.regions.height else ""
-    caption = f"Image, and the same image with the heat map over it (yellow strongest).{regions}"
+    regions = " Outlined: known regions of the finding." if evidence.regions.height else ""
+    caption = f"Image, and the same image with the heat map overlaid (yellow: highest value).{regions}"
     blocks: list = [lead, Pictures(caption, tuple(made))]
     if missing:
         blocks.append(Text(f"No example: {'; '.join(missing)}.", kind="small"))
@@ -115,17 +122,18 @@ def frozen_threshold(points: Mapping[str, Mapping[str, Any]]) -> float | None:
     >>> frozen_threshold({"sens90": {"threshold": 0.1}, "spec95": {"threshold": 0.6}, "spec90": {"threshold": None}})
     0.6
     """
-    for name in sorted(points, key=lambda n: ("sens" in n, n)):
-        if points[name].get("threshold") is not None:
-            return float(points[name]["threshold"])
+    for at in points_in_order(f"operating_point={name}" for name in points):
+        point = points[value_at(at, "operating_point")]
+        if point.get("threshold") is not None:
+            return float(point["threshold"])
     return None
 
 
 def _threshold(evidence: ReportData, rater: str, finding: str) -> float | None:
-    """The first frozen threshold that there is: specificities before sensitivities, the lower one first."""
+    """The first threshold that there is: specificities before sensitivities, the lower one first."""
     points = (evidence.models.get(rater) or {}).get("operating_points", {}).get(finding) or {}
-    if (frozen := frozen_threshold(points)) is not None:
-        return frozen
+    if (threshold := frozen_threshold(points)) is not None:
+        return threshold
     rows = pick(evidence.estimates, metric="threshold", rater=rater, finding=finding).drop_nans("estimate")
     return float(rows.sort("at", descending=True)["estimate"][0]) if rows.height else None
 
@@ -163,10 +171,11 @@ def _picture(evidence: ReportData, pixels: pixel_store.Store, maps: Maps, case: 
         f"{where} · image {case['image_id']}",
     )
     alt = (
-        f"Chest radiograph {case['image_id']}: {finding_title(finding)} {truth} by the label, called present ({kind})."
+        f"Chest radiograph {case['image_id']}: {evidence.heading(finding)} {truth} by the label, "
+        f"called present ({kind})."
     )
     return Picture(
-        title=finding_title(finding),
+        title=evidence.heading(finding),
         kind=kind.capitalize(),
         image=data_uri(grey(image), "PNG"),
         overlay=data_uri(overlay(image, heat, boxes), "JPEG"),

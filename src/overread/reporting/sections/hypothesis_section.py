@@ -1,11 +1,11 @@
-"""H1: whether the pooled model beats every single-institution model at every unseen site, and all that bears on it."""
+"""H1: pooled against single-institution training at unseen sites, with what the verdict rests on."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Facts, Folded, Section, Table, Text, heads, table
-from overread.reporting.estimate_cells import classes_cell, estimate_cell, known, p_cells
+from overread.reporting.estimate_cells import classes_cell, estimate_cell, known, notes_but, p_cells
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import count
 from overread.reporting.report_data import (
@@ -13,21 +13,20 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     by,
-    finding_title,
     in_order,
     overall,
     pick,
-    plain_words,
     population_title,
+    with_key,
 )
 from overread.reporting.sections.contrasts import difference_table
 
-_TITLE = "Hypothesis H1: pooling institutions helps at unseen ones"
+_TITLE = "Hypothesis H1: training on pooled institutions improves the AUC at unseen institutions"
 
 
 def h1(evidence: ReportData) -> Section:
     """The verdict with its rule, D(e, s), the evaluable findings, the size-matched model, the seeds, the findings."""
-    verdicts = evidence.verdicts.filter(pl.col("hypothesis").str.starts_with("H1"))
+    verdicts = evidence.verdicts.filter(pl.col("hypothesis") == "H1")
     frame = overall(evidence, "H1", "auc_difference")
     if verdicts.is_empty() and frame.is_empty():
         return Section("h1", _TITLE, absent="no pooled and single-institution models were compared")
@@ -37,28 +36,18 @@ def h1(evidence: ReportData) -> Section:
         blocks += _differences(evidence, mean)
     if detail.height:
         blocks.append(_evaluable(evidence, detail))
-    blocks += [Text(note) for note in evidence.notes if "H1" in note]
     blocks += _seeds(evidence)
     blocks += [_per_finding(evidence, detail)] if detail.height else []
     return Section("h1", _TITLE, tuple(blocks))
 
 
-def main_reason(reason: str) -> str:
-    """The reason of a verdict without its list of findings that are not evaluable, which has its own table.
-
-    >>> main_reason("1 of 2 external sites is evaluable. Not evaluable: hill: mass: no case states it.")
-    '1 of 2 external sites is evaluable.'
-    """
-    return reason.partition(" Not evaluable: ")[0]
-
-
 def verdict_facts(row: Row) -> Facts:
-    """A verdict with its claim, its reason and its rule, which was set beforehand where there is a protocol."""
-    set_when = "Rule, set beforehand" if row["protocol_hash"] else "Rule (no protocol set it beforehand)"
+    """A verdict with its claim, its reason and its rule."""
+    set_when = "Rule (in the protocol)" if row["protocol_hash"] else "Rule (no protocol was supplied)"
     items = (
         ("Claim", row["claim"]),
         ("Verdict", str(row["verdict"])),
-        ("Why", plain_words(main_reason(row["reason"]))),
+        ("Reason", row["reason"]),
     )
     return Facts((*items, (set_when, row["rule"])))
 
@@ -73,7 +62,7 @@ def _differences(evidence: ReportData, mean: pl.DataFrame) -> list[Block]:
     against = plain.select("rater", "contrast").unique(maintain_order=True).to_dicts()
     against.sort(key=lambda r: (r["rater"] != pooled, _matched(evidence, r)))
     rows = by(plain, "population", "rater", "contrast")
-    margin = by(mean.filter(pl.col("at").str.starts_with("margin=")), "population", "rater", "contrast")
+    margin = by(mean.filter(pl.col("at").is_in(with_key(mean, "margin")["at"])), "population", "rater", "contrast")
     keys = [(p, a["rater"], a["contrast"]) for p in in_order(k[0] for k in rows) for a in against]
     shown = [rows[k] for k in keys if k in rows]
     return [*_differences_forest(evidence, shown), _differences_table(evidence, shown, margin)]
@@ -95,10 +84,12 @@ def _differences_forest(evidence: ReportData, shown: list[Row]) -> list[Block]:
         "D(e, s): difference in mean AUC over the evaluable findings at each external site e, on the same cases."
         f"{dashed}"
     )
-    better = ("← second model better", "first model better →")
+    better = ("← second model higher", "first model higher →")
     scale = Scale("Difference in mean AUC", null=0.0, gain=gain, signed=True, better=better)
     matched = any(r.marks[0].series for r in lines)
-    names = ("decides H1", "with the size-matched model: decides nothing") if matched else ("D",)
+    names = (
+        ("contrasts of the decision rule", "size-matched model, not part of the decision rule") if matched else ("D",)
+    )
     return [forest_figure(lines, names, scale, name="h1", caption=caption)]
 
 
@@ -116,9 +107,16 @@ def _differences_table(evidence: ReportData, shown: list[Row], margin: dict[tupl
                 p_cells(other)[1] if other else Cell("", "num"),
             )
         )
-    head = heads("External site", "Contrast", "Patients", "D (interval)", "p of D = 0", "p of a worthwhile gain, Holm")
-    remark = "The last column is the one-sided p of a gain as large as the smallest worthwhile one; small rules it out."
-    return table("D(e, s), per external site and model.", (head,), body, remark=remark if margin else "")
+    gain = evidence.config.get("smallest_worthwhile_gain")
+    head = heads(
+        "External site",
+        "Contrast",
+        "Patients",
+        "D (interval)",
+        "P (D = 0)",
+        f"One-sided P for D ≥ {gain}, Holm" if gain else "One-sided P, Holm",
+    )
+    return table("D(e, s), per external site and model.", (head,), body)
 
 
 def _matched(evidence: ReportData, row: Row) -> bool:
@@ -129,7 +127,7 @@ def _matched(evidence: ReportData, row: Row) -> bool:
 def _role(evidence: ReportData, row: Row) -> str:
     other = row["contrast"].partition(":")[2]
     if _matched(evidence, row):
-        return "size-matched: as many training images as the largest single institution; decides nothing"
+        return "size-matched: as many training images as the largest single institution; not part of the decision rule"
     site = (evidence.cast.roles.get("single") or {}).get(other)
     return f"trained at {site} alone" if site else ""
 
@@ -137,26 +135,28 @@ def _role(evidence: ReportData, row: Row) -> str:
 def _evaluable(evidence: ReportData, detail: pl.DataFrame) -> Table:
     """Per finding and external site: evaluable, or why not."""
     populations = in_order(detail["population"])
-    least = (evidence.config.get("minimum_present", 20), evidence.config.get("minimum_absent", 20))
     body = []
     for f in (f for f in evidence.cast.findings if f in set(detail["finding"])):
         cells = [_evaluable_cell(pick(detail, finding=f, population=p).to_dicts()) for p in populations]
-        body.append((Cell(finding_title(f)), *cells))
-    caption = (
-        f"Evaluable findings: at least {least[0]} patients with it and {least[1]} without it at the external site, "
-        "scored by every model compared."
-    )
+        body.append((Cell(evidence.heading(f)), *cells))
+    caption = f"Evaluable findings{_minimum(evidence)} at the external site, scored by all compared models."
     head = heads("Finding", *(population_title(evidence, p) for p in populations))
     return table(caption, (head,), body)
+
+
+def _minimum(evidence: ReportData) -> str:
+    """How many patients a finding needs, from the record of the evaluation."""
+    config = evidence.config
+    if "minimum_present" not in config or "minimum_absent" not in config:
+        return ""
+    return f": at least {config['minimum_present']} patients with and {config['minimum_absent']} without the finding"
 
 
 def _evaluable_cell(rows: list[Row]) -> Cell:
     good = [r for r in rows if known(r)]
     if not good:
-        why = "; ".join(
-            dict.fromkeys((r["note"] or "no reason was given").removeprefix("not evaluable: ") for r in rows)
-        )
-        return Cell("no", note=plain_words(why) or "not compared")
+        why = "; ".join(dict.fromkeys(note for r in rows for note in notes_but(r, "not_evaluable")))
+        return Cell("no", note=why or "not compared")
     n = classes_cell(good[0]).text
     return Cell("evaluable" if len(good) == len(rows) else "in part", note=f"cases {n}" if n else "")
 
@@ -164,12 +164,12 @@ def _evaluable_cell(rows: list[Row]) -> Cell:
 def _seeds(evidence: ReportData) -> list[Block]:
     frame = pick(evidence.estimates, analysis="seeds")
     if frame.is_empty():
-        return [Text("Spread over seeds: not evaluated; there is one training run per model.", kind="small")]
+        return [Text("Variation between training runs was not evaluated: there is one run per model.", kind="small")]
     spread, single = pick(frame, metric="auc_sd"), pick(frame, metric="auc")
     blocks: list[Block] = []
     for part, caption, heading in (
-        (spread, "Spread over seeds: standard deviation of the mean AUC of single training runs.", "Spread"),
-        (single, "Mean AUC of every training run.", "Mean AUC"),
+        (spread, "Standard deviation of the mean AUC between training runs.", "SD"),
+        (single, "Mean AUC of each training run.", "Mean AUC"),
     ):
         body = [
             (Cell(r["rater"]), Cell(population_title(evidence, r["population"])), estimate_cell(r))
@@ -177,7 +177,7 @@ def _seeds(evidence: ReportData) -> list[Block]:
         ]
         if body:
             made = table(caption, (heads("Model", "Population", heading),), body, compact=True)
-            blocks.append(Folded("Mean AUC of every training run", (made,)) if heading == "Mean AUC" else made)
+            blocks.append(Folded("Mean AUC of each training run", (made,)) if heading == "Mean AUC" else made)
     return blocks
 
 
@@ -186,8 +186,9 @@ def _per_finding(evidence: ReportData, detail: pl.DataFrame) -> Folded:
     for row in detail.select("rater", "contrast").unique(maintain_order=True).to_dicts():
         rows = by(pick(detail, **row), "population", "finding")
         caption = (
-            f"Per finding, {_contrast(row)}. Holm over all sites, models and findings; these name findings and "
-            "decide nothing."
+            f"By finding, {_contrast(row)}. P values are Holm-adjusted over sites, models and findings; these "
+            "contrasts "
+            "are not part of the decision rule."
         )
         made.append(difference_table(evidence, rows, caption, "Difference in AUC"))
-    return Folded("H1 per finding", tuple(made))
+    return Folded("H1 by finding", tuple(made))

@@ -1,4 +1,4 @@
-"""Uncertain labels and reference standards: the same numbers under each, and what changes."""
+"""Uncertain labels and reference standards: the same estimates under each, with the change."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ from overread.reporting.report_data import (
     ReportData,
     at_title,
     by,
-    finding_title,
+    contrast_of,
     in_order,
     pick,
+    points_in_order,
     population_title,
+    value_at,
+    with_contrast,
 )
 
 _TITLE = "Uncertain labels and reference standards"
-_WORDS = {"ignore": "left out", "absent": "taken as absent", "present": "taken as present"}
+_WORDS = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
 _RATES = ("sensitivity", "specificity")
 
 
 def policies(evidence: ReportData) -> Section:
-    """AUC under every policy and label source with the change; rates at the frozen thresholds folded."""
+    """AUC under every policy and label source with the change; rates at the thresholds folded."""
     frame = pick(evidence.estimates, analysis="policies")
     if frame.is_empty():
         return Section(
-            "policies", _TITLE, absent="no label of an evaluated case is uncertain, and one source states them"
+            "policies", _TITLE, absent="no label of an evaluated case is uncertain, and there is one label source"
         )
     blocks: list[Block] = []
     for column in ("policy", "reference"):
-        made = frame.filter(pl.col("contrast").str.starts_with(f"{column}:"))
+        made = with_contrast(frame, column)
         others = made[column].unique(maintain_order=True).to_list()
         if not others:
             continue
-        main = made["contrast"][0].partition(":")[2]
+        main = contrast_of(made["contrast"][0], column)
         words = _policy_words if column == "policy" else str
         blocks.append(Text(_told(column, words(main))))
         own = frame.filter(
@@ -47,31 +50,34 @@ def policies(evidence: ReportData) -> Section:
         sides = ([main] if column == "policy" else []) + others
         blocks.append(_table(evidence, own, (column, sides, main), "auc", ""))
         rates = [_table(evidence, own, (column, sides, main), m, at) for m in _RATES if (at := _first_point(own, m))]
-        blocks += [Folded("Sensitivity and specificity at the frozen thresholds", tuple(rates))] if rates else []
+        blocks += (
+            [Folded("Sensitivity and specificity at the thresholds of the main analysis", tuple(rates))]
+            if rates
+            else []
+        )
     return Section("policies", _TITLE, tuple(blocks))
 
 
 def _told(column: str, main: str) -> str:
     if column == "policy":
         return (
-            f"Everywhere else in this report uncertain labels are {main}. Here the truth is made otherwise and the "
-            "scores stay; thresholds are those that were frozen. Findings without an uncertain label do not change and "
-            "are left out."
+            f"In the main analysis, uncertain labels are {main}. Here the analyses are repeated with other ways of "
+            "handling them, with the same scores and thresholds. Findings without an uncertain label do not change and "
+            "are not shown."
         )
     return (
-        f"Everywhere else in this report the truth is what “{main}” states. Here another source is taken at its word, "
-        "on the cases that both state."
+        f"In the main analysis, the reference standard is “{main}”. Here the analyses are repeated with another label "
+        "source as reference standard, on the cases labelled by both."
     )
 
 
 def _policy_words(policy: str) -> str:
-    word = policy.partition("uncertain=")[2].partition(";")[0]
+    word = value_at(policy, "uncertain")
     return _WORDS.get(word, word)
 
 
 def _first_point(frame: pl.DataFrame, metric: str) -> str:
-    points = pick(frame, metric=metric)["at"].unique().to_list()
-    return min(points, key=lambda at: ("sens" in at, at), default="")
+    return next(iter(points_in_order(pick(frame, metric=metric)["at"])), "")
 
 
 def _table(
@@ -91,7 +97,7 @@ def _table(
                 key = (rater, population, finding)
                 if not any((*key, v) in changes for v in values):
                     continue
-                cells = [Cell(finding_title(finding))]
+                cells = [Cell(evidence.heading(finding))]
                 for value in values:
                     cells.append(estimate_cell(numbers.get((*key, value))))
                     if value != main:
@@ -99,9 +105,13 @@ def _table(
                 body.append(tuple(cells))
     titles = [t for v in values for t in ((_side(column, v), "Change") if v != main else (_side(column, v),))]
     where = f", {at_title(at)}" if at else ""
-    what = "what is done with uncertain labels" if column == "policy" else "label source"
+    what = "handling of uncertain labels" if column == "policy" else "label source"
     caption = f"{name} by {what}{where}: {listed([_policy_words(v) if column == 'policy' else v for v in values])}."
-    remark = "Change: minus the configured one; bootstrap of patients, the same draws under both."
+    remark = (
+        "Change: alternative minus main analysis, with a bootstrap percentile CI from the same patients. A mean over "
+        "sites uses the sites that are evaluable both ways, so that a change can differ from the difference of "
+        "the columns."
+    )
     return table(caption, (heads("", *titles),), body, remark=remark, compact=True)
 
 

@@ -8,24 +8,24 @@ from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Tabl
 from overread.reporting.figures.curve_panels import training_panels
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.number_format import MISSING, count, fixed, listed, seconds
-from overread.reporting.report_data import ReportData, finding_title
+from overread.reporting.report_data import ReportData
 
 _SHOWN = 8  # models: as many as there are inks
 
 
 def training(evidence: ReportData) -> Section:
-    """What was trained on what, and how training went."""
+    """The models, their training data and training curves."""
     title = "Training"
     if not evidence.models:
-        return Section("training", title, absent="no model was trained here; the scores were made elsewhere")
+        return Section("training", title, absent="no record of a model was supplied")
     blocks: list[Block] = [_models_table(evidence)]
     if evidence.histories:
         runs = _by_model(evidence)
-        caption = "Course of training: an ink per model, a line per training run." + (
+        caption = "Training curves: a colour per model, a line per training run." + (
             f" The first {_SHOWN} of {len(runs)} models are drawn." if len(runs) > _SHOWN else ""
         )
         shown = runs[:_SHOWN]
-        drawn = delayed(training_panels, shown, name="training", alt=caption + " The best epoch stands in the table.")
+        drawn = delayed(training_panels, shown, name="training", alt=caption + " The best epoch is in the table.")
         blocks.append(Figure(drawn, caption, "training", _course(evidence, [name for name, _ in shown])))
         blocks.append(Folded("Training runs", (_runs_table(evidence),)))
     weights = _weights_table(evidence)
@@ -55,18 +55,22 @@ def _models_table(evidence: ReportData) -> Table:
         kind = f"mean logit of {len(m.get('members') or ())} runs" if m.get("kind") == "ensemble" else "one run"
         network = architecture.get("network") or _member_network(evidence, name)
         because = m.get("not_outputs_because") or {}
-        out = [finding_title(f) + (f" ({because[f]})" if because.get(f) else "") for f in m.get("not_outputs") or ()]
+        out = [evidence.heading(f) + (f" ({because[f]})" if because.get(f) else "") for f in m.get("not_outputs") or ()]
         rows.append(
             (
                 *words(name, str(network), kind),
                 Cell(listed([str(s) for s in m.get("training_sites") or ()])),
                 Cell(count(m.get("n_train_images")), kind="num"),
                 Cell(count(m.get("n_train_patients")), kind="num"),
-                Cell(count(len(m.get("findings") or ())), kind="num", note=f"not learnt: {listed(out)}" if out else ""),
+                Cell(
+                    count(len(m.get("findings") or ())), kind="num", note=f"not trained: {listed(out)}" if out else ""
+                ),
             )
         )
     head = heads("Model", "Network", "Kind", "Training sites", "Images", "Patients", "Findings")
-    return table("Models.", (head,), tuple(rows), remark="A finding that no training source states is not learnt.")
+    return table(
+        "Models.", (head,), tuple(rows), remark="Findings without labels in the training data are not outputs."
+    )
 
 
 def _member_network(evidence: ReportData, name: str) -> str:
@@ -92,8 +96,13 @@ def _runs_table(evidence: ReportData) -> Table:
                 Cell(seconds(record.get("seconds")), kind="num"),
             )
         )
-    head = heads("Run", "Epochs", "Best epoch", "Mean AUC on tune there", "Seed", "Time")
-    return table("Training runs. The weights of the best epoch on tune were kept.", (head,), tuple(rows), compact=True)
+    head = heads("Run", "Epochs", "Best epoch", "Tuning AUC at best epoch", "Seed", "Time")
+    return table(
+        "Training runs. The weights of the epoch with the best tuning AUC were kept.",
+        (head,),
+        tuple(rows),
+        compact=True,
+    )
 
 
 def _best(history: pl.DataFrame) -> tuple[str, str]:
@@ -112,12 +121,12 @@ def _weights_table(evidence: ReportData) -> list[Block]:
         return []
     names = [f for f in evidence.cast.findings if any(f in w for w in found.values())]
     rows = tuple(
-        (Cell(finding_title(f)), *(Cell(fixed(w.get(f), 1), kind="num") for w in found.values())) for f in names
+        (Cell(evidence.heading(f)), *(Cell(fixed(w.get(f), 1), kind="num") for w in found.values())) for f in names
     )
     weights = table(
-        "Weight of a present label in the loss (an absent one weighs 1).",
+        "Weight of a positive label in the loss (a negative label has weight 1).",
         (heads("Finding", *found),),
         rows,
         compact=True,
     )
-    return [Folded("Weights of present labels", (weights,))]
+    return [Folded("Weights of positive labels", (weights,))]

@@ -1,4 +1,4 @@
-"""Rates at thresholds: those frozen before the test, and those fixed on the test ROC."""
+"""Rates at thresholds chosen before the test, and at rates fixed on the ROC curve of the test set."""
 
 from __future__ import annotations
 
@@ -12,43 +12,46 @@ from overread.reporting.report_data import (
     ReportData,
     at_title,
     by,
-    finding_title,
     overall,
     pick,
+    points_in_order,
     population_title,
+    with_key,
 )
 
 _RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
 _FIXED = ("sensitivity_at_specificity", "specificity_at_sensitivity")
+_FIXED_TITLE = "“{}”: sensitivity at a fixed specificity, and vice versa, on the ROC curve of the test set"
 
 
 def operating(evidence: ReportData) -> Section:
-    """Rates at the frozen thresholds, and sensitivity at fixed specificity (and the reverse) on the test ROC."""
+    """Rates at the thresholds, and sensitivity at a fixed specificity (and vice versa) on the ROC curve of "
+    "the test set."""
     title = "Operating points"
     frame = pl.concat([overall(evidence, "standalone", m) for m, _ in (*_RATES, ("threshold", ""))])
-    frozen = frame.filter(pl.col("at").str.starts_with("operating_point="))
+    frozen = with_key(frame, "operating_point")
     blocks: list[Block] = []
     for i, rater in enumerate(evidence.cast.raters):
         made = _frozen_tables(evidence, pick(frozen, rater=rater), rater)
-        blocks += made if i == 0 else [Folded(f"Frozen thresholds of “{rater}”", tuple(made))] if made else []
-    fixed_rates = [t for r in evidence.cast.raters if (t := _fixed_table(evidence, r))]
-    blocks += [*fixed_rates[:1], *(Folded(t.caption.partition(" (")[0], (t,)) for t in fixed_rates[1:])]
+        blocks += made if i == 0 else [Folded(f"Thresholds of “{rater}”", tuple(made))] if made else []
+    fixed_rates = [(_FIXED_TITLE.format(r), t) for r in evidence.cast.raters if (t := _fixed_table(evidence, r))]
+    blocks += [*(t for _, t in fixed_rates[:1]), *(Folded(title, (t,)) for title, t in fixed_rates[1:])]
     if not blocks:
-        absent = "no threshold was frozen and no rate at a fixed specificity estimated"
+        absent = "no threshold and no rate at a fixed specificity was evaluated"
         return Section("operating", title, absent=absent)
     lead = Text(
-        "A frozen threshold was chosen on other cases than those it is tested on, so the rate that it was chosen for "
-        "is itself a result here. PPV and NPV hold at the prevalence of that population and nowhere else."
+        "Thresholds were chosen on cases other than those they are evaluated on (their origin is in the notes and in "
+        "the Methods), so that the attained rate can differ from the target. PPV and NPV apply at the prevalence of "
+        "the test set."
     )
     return Section("operating", title, (lead, *blocks))
 
 
 def _frozen_tables(evidence: ReportData, frame: pl.DataFrame, rater: str) -> list[Block]:
     made: list[Block] = []
-    points = sorted(frame["at"].unique().to_list(), key=lambda at: ("sens" in at, at))
-    for i, at in enumerate(points):
+    for i, at in enumerate(points_in_order(frame["at"])):
         rows = by(pick(frame, at=at), "population", "finding", "metric")
-        caption = f"“{rater}”, {at_title(at)}: the threshold, and the rates at it with intervals."
+        caption = f"“{rater}”, {at_title(at)}: threshold, and rates with CIs."
         rates = _rates_table(evidence, rows, rater, caption)
         made.append(rates if i == 0 else Folded(f"“{rater}”, {at_title(at)}", (rates,)))
     return made
@@ -64,7 +67,7 @@ def _rates_table(evidence: ReportData, rows: dict, rater: str, caption: str) -> 
             body.append(group(population_title(evidence, p), len(_RATES) + 2 + thresholds))
         for f in names:
             first = next(rows[p, f, m] for m, _ in _RATES if (p, f, m) in rows)
-            cells = [Cell(finding_title(f), "strong" if f == MEAN else ""), classes_cell(first)]
+            cells = [Cell(evidence.heading(f), "strong" if f == MEAN else ""), classes_cell(first)]
             if thresholds:
                 row = rows.get((p, f, "threshold"))
                 cells.append(Cell(exact(row["estimate"]) if row else "", "num"))
@@ -89,10 +92,9 @@ def _fixed_table(evidence: ReportData, rater: str) -> Table | None:
             body.append(group(population_title(evidence, p), len(kinds) + 1))
         for f in names:
             cells = (estimate_cell(rows.get((p, f, m, at))) for m, at in kinds)
-            body.append((Cell(finding_title(f), "strong" if f == MEAN else ""), *cells))
+            body.append((Cell(evidence.heading(f), "strong" if f == MEAN else ""), *cells))
     titles = [f"{m.split('_')[0].capitalize()} at {at_title(a)}" for m, a in kinds]
     caption = (
-        f"“{rater}”: sensitivity at fixed specificity, and the reverse, on the test ROC (threshold chosen again in "
-        "every resample of patients)."
+        f"{_FIXED_TITLE.format(rater)} (threshold chosen on the test set, again in every bootstrap sample of patients)."
     )
     return table(caption, (heads("Finding", *titles),), body)

@@ -1,4 +1,4 @@
-"""The model beside radiologists: where each works on the model's ROC curve, and what differs under whose word."""
+"""Models and readers: operating points of readers on the ROC curves of models, by reference standard."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import replace
 import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Figure, Folded, Points, Section, Table, Text, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, known, p_cells
+from overread.reporting.estimate_cells import classes_cell, code_of, known, p_cells
 from overread.reporting.figures import reader_roc
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
-from overread.reporting.number_format import count, fixed, listed, number, p_value, plural
-from overread.reporting.report_data import ReportData, Row, finding_title, pick
+from overread.reporting.number_format import count, fixed, listed, number, p_phrase, plural
+from overread.reporting.report_data import ReportData, Row, contrast_of, pick, with_contrast
 from overread.reporting.sections.reader_tables import agreement_blocks, others_blocks
 from overread.reporting.sections.reader_titles import (
-    FEW,
+    FEW_READS,
     OTHERS,
     READERS,
     ReadRows,
     arms,
+    few_reads,
     in_sentence,
     output_title,
     point_title,
@@ -27,6 +28,7 @@ from overread.reporting.sections.reader_titles import (
     reads_of,
     reference_title,
     threshold_of,
+    with_calls,
 )
 
 _AT_SPECIFICITY, _AT_SENSITIVITY = "specificity=readers", "sensitivity=readers"
@@ -35,7 +37,7 @@ _RARE = 50  # present cases: below, intervals are wide
 
 
 def readers(evidence: ReportData) -> Section:
-    """Per arm and finding: the figure, the model against the average reader, and what hangs on whose word."""
+    """Per arm and finding: the figure and the model against the pooled readers, by reference standard."""
     title = "Model and radiologists"
     found = arms(evidence)
     blocks: list[Block] = []
@@ -48,7 +50,7 @@ def readers(evidence: ReportData) -> Section:
     blocks += _arms_table(found)
     blocks += agreement_blocks(evidence, found)
     if not blocks:
-        return Section("readers", title, absent="no reads of radiologists were given")
+        return Section("readers", title, absent="no reads were supplied")
     return Section("readers", title, tuple(blocks))
 
 
@@ -57,75 +59,89 @@ def _arms_table(found: list[ReadRows]) -> list[Block]:
     names = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
     body = []
     for reads in found:
-        rows = reads.frame.filter(pl.col("rater") == READERS, pl.col("contrast").str.starts_with("arm:"))
-        for row in rows.to_dicts():
+        rows = reads.frame.filter(pl.col("rater") == READERS)
+        for row in with_contrast(rows, "arm").to_dicts():
             metric = row["metric"].removesuffix("_difference")
             words = (
-                finding_title(row["finding"]),
+                reads.heading(row["finding"]),
                 reference_title(row["reference"]),
-                f"{reads.arm} − {row['contrast'].partition(':')[2]}",
+                f"{reads.arm} − {contrast_of(row['contrast'], 'arm')}",
                 names.get(metric, metric),
             )
             body.append((*map(Cell, words), reads_cell(row, signed=True), p_cells(row)[0]))
-    head = heads("Finding", "Reference", "Arms", "What", "Difference", "p")
-    caption = "Aided against unaided reading: the average reader of one arm minus that of the other."
+    head = heads("Finding", "Reference standard", "Arms", "Measure", "Difference", "P")
+    caption = "Aided and unaided reading: pooled readers of one arm minus those of the other."
     return [Text("Aided and unaided reading", kind="heading"), table(caption, (head,), body)] if body else []
 
 
 def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
-    """What must be known before these numbers."""
+    """Remarks on the comparison with readers."""
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     whole = (
         pl.col("reference") != "majority of the others"
     )  # there a case can be present for one reader, absent for another
     cases = reads.frame.filter(whole)["n_cases"].max()
     said = [
-        f"{plural(people, 'reader')}; at most {count(cases)} cases per number. The average reader is all reads pooled: "
-        "each read weighs the same. The model is weighted by the reads of a case, so that both meet the same cases.",
-        "A reader's calls are one point of sensitivity and specificity, never a curve: a point is compared with the "
-        "model at the same specificity or the same sensitivity, and no point of a reader is set against its AUC.",
-        "The cases that were read are a sample chosen for reading; predictive values would be those of the sample, and "
-        "none is given.",
+        f"{plural(people, 'reader')}; at most {count(cases)} cases per estimate. {_pooling(reads)}",
+        "The calls of a reader give one pair of sensitivity and specificity, not a curve: the model is "
+        "compared with it "
+        "at the same specificity or at the same sensitivity, and its AUC is not compared with such points.",
+        "Predictive values are not given: if the read cases were selected, they would apply to that selection only.",
     ]
     own = [in_sentence(r) for r in reads.references if r in reads.made - {OTHERS}]
     if own:
         said.append(
-            f"These readers' own reads went into {listed(own)}: there readers are favoured over any model. "
-            "Only the majority of the other readers judges a reader without the reader's own word."
+            f"These readers contributed to {listed(own)}; results under "
+            f"{'it' if len(own) == 1 else 'these'} favour the readers over the models. Only in the majority of "
+            "the other "
+            "readers the evaluated reader has no part."
         )
-    rare = [finding_title(f) for f in reads.findings if _rare(reads, f)]
+    rare = [evidence.heading(f) for f in reads.findings if _rare(reads, f)]
     if rare:
-        said.append(f"Fewer than {_RARE} cases present under some reference: {listed(rare)}. Intervals there are wide.")
+        said.append(
+            f"Fewer than {_RARE} cases with the finding under a reference standard: {listed(rare)}. These CIs are wide."
+        )
     if reads.policy and reads.every["call"].n_unique() > 1:
         said.append(
-            f"Uncertain calls of readers: {_POLICIES.get(reads.policy, reads.policy)}; the other ways are folded below "
-            "each finding."
+            f"Uncertain calls of readers are {_POLICIES.get(reads.policy, reads.policy)}; the alternatives are folded "
+            "below each finding."
         )
     return [Points(tuple(said))]
 
 
+def _pooling(reads: ReadRows) -> str:
+    """How reads were pooled: with sampling weights, rows of the pooled readers do not carry the number of reads."""
+    pooled = reads.frame.filter(pl.col("rater") == READERS, pl.col("metric") == "sensitivity")
+    if any(reads_of(row) for row in pooled.to_dicts()):
+        return (
+            "Pooled readers: each read has the same weight. The model is weighted by the number of reads of a case, so "
+            "that both are evaluated on the same cases."
+        )
+    return "Pooled readers: reads are weighted by the sampling weights of their cases, and the model accordingly."
+
+
 def _overview(reads: ReadRows) -> list[Block]:
-    """At a glance: model minus average reader in sensitivity, at the readers' specificity, a mark per reference."""
+    """Overview: difference in sensitivity at the readers' specificity, a mark per reference standard."""
     lines = []
     for finding in reads.findings:
         of = [(r, reads.rows(finding, r)) for r in reads.references]
         for o in reads.outputs(finding):
             key = ("sensitivity_difference", _AT_SPECIFICITY, o, _AGAINST)
             marks = tuple(mark_of(rows[key], i, signed=True) for i, (_, rows) in enumerate(of) if key in rows)
-            lines += [Line(f"{finding_title(finding)}: {output_title(o)}", marks)] if marks else []
+            lines += [Line(f"{reads.heading(finding)}: {output_title(o)}", marks)] if marks else []
     if not lines:
         return []
     own = [reference_title(r) + (" †" if r in reads.made - {OTHERS} else "") for r in reads.references]
-    dagger = " †: made from these readers' own reads, which favours them." if any("†" in o for o in own) else ""
+    dagger = " †: made from reads of these readers, which favours them." if any("†" in o for o in own) else ""
     caption = (
-        "Each model against the average reader: sensitivity of the model at the readers' specificity minus that of the "
-        f"readers, with intervals, by reference standard.{dagger}"
+        "Models and pooled readers: sensitivity of the model at the readers' specificity minus that of the readers, "
+        f"with CIs, by reference standard.{dagger}"
     )
     scale = Scale("Difference in sensitivity", null=0.0, signed=True, better=("← readers better", "model better →"))
     return [forest_figure(lines, own, scale, name=f"readers-{reads.arm}-difference", caption=caption)]
 
 
-_POLICIES = {"absent": "taken as absent", "present": "taken as present", "ignore": "left out"}
+_POLICIES = {"absent": "taken as absent", "present": "taken as present", "ignore": "excluded"}
 
 
 def _rare(reads: ReadRows, finding: str) -> bool:
@@ -137,13 +153,15 @@ def _finding(reads: ReadRows, finding: str, evidence: ReportData) -> list[Block]
     outputs = reads.outputs(finding)
     if not outputs:
         return []
-    blocks: list[Block] = [Text(finding_title(finding), kind="heading")]
+    blocks: list[Block] = [Text(evidence.heading(finding), kind="heading")]
     figure = _figure(reads, finding, evidence)
     blocks += [figure] if figure else []
     blocks.append(_matched_table(reads, finding))
     points = reads.points(finding)
     frozen = [_frozen_table(reads, finding, at) for at in points]
-    more: list[Block] = [Folded(f"{finding_title(finding)}: at frozen thresholds", tuple(frozen))] if frozen else []
+    more: list[Block] = (
+        [Folded(f"{reads.heading(finding)}: at the thresholds of the models", tuple(frozen))] if frozen else []
+    )
     return [*blocks, *more, *others_blocks(reads, finding)]
 
 
@@ -157,12 +175,14 @@ def _figure(reads: ReadRows, finding: str, evidence: ReportData) -> Figure | Non
     inside = {p.place[1] for panel in shown for p in panel.frozen if p.x <= end}
     named = tuple((j, point_title(at)) for j, at in enumerate(points) if j in inside)
     key = reader_roc.LegendKey(tuple(map(output_title, outputs)), named, few)
-    cut = f" The axis of 1 − specificity ends at {end:g}; what lies beyond it stands in the tables." if end < 1 else ""
+    cut = f" The axis of 1 − specificity ends at {end:g}; points beyond it are in the tables." if end < 1 else ""
+    least = few_reads(pick(reads.frame, finding=finding))
+    hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
     caption = (
-        f"{finding_title(finding)}: ROC curve of each model on the cases that were read, with pointwise bands, and the "
-        f"operating point of every reader, a panel per reference standard. Dotted: sensitivity and specificity of the "
-        f"average reader. Hollow grey points: readers with fewer than {FEW} present or {FEW} absent reads, without "
-        f"interval.{cut}"
+        f"{reads.heading(finding)}: ROC curve of each model on the read cases, with pointwise confidence bands, "
+        "and the "
+        "operating point of each reader, a panel per reference standard. Dotted: sensitivity and specificity of the "
+        f"pooled readers.{hollow}{cut}"
     )
     name = f"readers-{reads.arm}-{finding}"
     said = "; ".join(f"{p.title}: {_spoken(p)}" for p in shown)
@@ -172,7 +192,9 @@ def _figure(reads: ReadRows, finding: str, evidence: ReportData) -> Figure | Non
 
 def _spoken(panel: reader_roc.RocPanel) -> str:
     mean = panel.average
-    at = f"average reader sensitivity {fixed(mean.y)}, specificity {fixed(1 - mean.x)}" if mean else "no average reader"
+    at = (
+        f"pooled readers: sensitivity {fixed(mean.y)}, specificity {fixed(1 - mean.x)}" if mean else "no pooled readers"
+    )
     return ", ".join([at, plural(len(panel.readers), "reader"), *(text for _, text in panel.labels)])
 
 
@@ -183,7 +205,7 @@ def _panel(reads: ReadRows, finding: str, reference: str, evidence: ReportData) 
     average = _point(rows, READERS)
     mine = pick(evidence.curves, curve="roc", subgroup="read", level=reads.arm, finding=finding, reference=reference)
     if "policy" in mine.columns and mine["policy"].n_unique() > 1:
-        mine = mine.filter(pl.col("policy").str.contains(f"uncertain_call={reads.policy}"))
+        mine = with_calls(mine).filter(pl.col("call") == reads.policy)
     curves = tuple((i, o, part) for i, o in enumerate(outputs) if (part := pick(mine, rater=o)).height)
     if not people and average is None and not curves:
         return None
@@ -195,8 +217,8 @@ def _panel(reads: ReadRows, finding: str, reference: str, evidence: ReportData) 
         for i, o in enumerate(outputs)
         if known(row := rows.get(("auc", "", o, "")))
     ]
-    below = "made by these readers: favours them" if reference in reads.made else ""
-    below = "each reader against the others: no one curve" if reference == OTHERS else below
+    below = "made from these readers: favours them" if reference in reads.made else ""
+    below = "differs between readers: no single curve" if reference == OTHERS else below
     return reader_roc.RocPanel(
         reference_title(reference), below, curves, tuple(people), average, tuple(frozen), tuple(labels)
     )
@@ -206,7 +228,7 @@ def _point(rows: dict, rater: str, *, at: str = "", place: tuple[int, int] = (0,
     up, across = rows.get(("sensitivity", at, rater, "")), rows.get(("specificity", at, rater, ""))
     if not known(up) or not known(across):
         return None
-    few = rater != READERS and not at and min(up["n_present"] or 0, up["n_absent"] or 0) < FEW
+    few = rater != READERS and not at and any(code_of(row, FEW_READS) for row in (up, across))
     sides = (1 - number(across["high"]), 1 - number(across["low"]))
     name = f"{rater} {at}".strip()
     return reader_roc.PlottedPoint(
@@ -228,7 +250,7 @@ def _matched_table(reads: ReadRows, finding: str) -> Table:
         rows = reads.rows(finding, reference)
         if not any(k[2] == READERS for k in rows):
             continue
-        own = " (made by these readers)" if reference in reads.made - {OTHERS} else ""
+        own = " (made from these readers)" if reference in reads.made - {OTHERS} else ""
         body.append(group(f"{reference_title(reference)}{own}", 7))
         body.append(_average_row(rows))
         body += [_output_row(rows, o) for o in reads.outputs(finding) if any(k[2] == o for k in rows)]
@@ -240,17 +262,21 @@ def _matched_table(reads: ReadRows, finding: str) -> Table:
         Cell("at the readers’ specificity", "group", span=2),
         Cell("at the readers’ sensitivity", "group", span=2),
     )
-    caption = f"{finding_title(finding)}: each model against the average reader, by reference standard."
+    caption = f"{reads.heading(finding)}: each model against the pooled readers, by reference standard."
     no_curve = OTHERS in reads.references and ("auc", "", reads.outputs(finding)[0], "") not in reads.rows(
         finding, OTHERS
     )
-    remark = "The majority of the other readers changes with the reader: there is no one curve." if no_curve else ""
+    remark = (
+        "The majority of the other readers differs between readers, so that there is no single curve."
+        if no_curve
+        else ""
+    )
     return table(caption, (top, head), body, remark=remark, compact=True)
 
 
 def _average_row(rows: dict[tuple[str, ...], Row]) -> tuple[Cell, ...]:
     up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
-    first = Cell("Average reader", "strong"), replace(classes_cell(up), note=reads_of(up)), Cell("")
+    first = Cell("Pooled readers", "strong"), replace(classes_cell(up), note=reads_of(up)), Cell("")
     return *first, reads_cell(up), Cell(""), reads_cell(across), Cell("")
 
 
@@ -268,22 +294,17 @@ def _output_row(rows: dict[tuple[str, ...], Row], output: str) -> tuple[Cell, ..
 
 
 def difference_cell(row: Row | None) -> Cell:
-    """A difference with its interval; below it p, and p adjusted by Holm where a family is named."""
+    """A difference with its CI; below it P, and P adjusted by Holm."""
     cell = reads_cell(row, signed=True)
     if row is None or row["p"] != row["p"]:
         return cell
     adjusted = number(row["p_adjusted"])
-    holm = f"; Holm {_p(adjusted)}" if adjusted == adjusted else ""
-    return replace(cell, note=f"p {_p(row['p'])}{holm}")
-
-
-def _p(p: float) -> str:
-    text = p_value(p)
-    return text if text.startswith("<") else f"= {text}"
+    holm = f"; Holm {p_phrase(adjusted)}" if adjusted == adjusted else ""
+    return replace(cell, note=f"P {p_phrase(row['p'])}{holm}")
 
 
 def _frozen_table(reads: ReadRows, finding: str, at: str) -> Table:
-    """Rates at a frozen threshold beside the average reader's; below a difference, the test by U-statistics."""
+    """Rates at a threshold of the model and of the pooled readers; below a difference, the test by U-statistics."""
     test = f"{at};test=u-statistic"
     body: list[tuple[Cell, ...]] = []
     for reference in reads.references:
@@ -294,7 +315,7 @@ def _frozen_table(reads: ReadRows, finding: str, at: str) -> Table:
         body.append(group(reference_title(reference), 5))
         up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
         if up and all(rows["sensitivity", at, o, ""]["n_cases"] == up["n_cases"] for o in mine):
-            body.append((Cell("Average reader", "strong"), reads_cell(up), Cell(""), reads_cell(across), Cell("")))
+            body.append((Cell("Pooled readers", "strong"), reads_cell(up), Cell(""), reads_cell(across), Cell("")))
         for o in mine:
             cells = []
             for metric in ("sensitivity", "specificity"):
@@ -303,26 +324,26 @@ def _frozen_table(reads: ReadRows, finding: str, at: str) -> Table:
                 cells += [reads_cell(rows.get((metric, at, o, ""))), replace(less, note=tested)]
             body.append((Cell(output_title(o), note=threshold_of(rows["sensitivity", at, o, ""])), *cells))
     head = heads("", "Sensitivity", "Model − readers", "Specificity", "Model − readers")
-    caption = f"{finding_title(finding)}, {point_title(at)}: each model against the average reader."
+    caption = f"{reads.heading(finding)}, {point_title(at)}: each model against the pooled readers."
     return table(caption, (head,), body, remark=_frozen_remark(reads, finding, test), compact=True)
 
 
 def _tested(row: Row | None) -> str:
-    """The interval and p of the test by U-statistics, with p by Holm where a family is named."""
+    """The CI and P of the test by U-statistics, with P adjusted by Holm."""
     if not known(row):
         return ""
-    sides = f"U: {fixed(row['low'], signed=True)} to {fixed(row['high'], signed=True)}, p {_p(number(row['p']))}"
+    sides = f"U: {fixed(row['low'], signed=True)} to {fixed(row['high'], signed=True)}, P {p_phrase(row['p'])}"
     adjusted = number(row["p_adjusted"])
-    return sides + (f", Holm {_p(adjusted)}" if adjusted == adjusted else "")
+    return sides + (f", Holm {p_phrase(adjusted)}" if adjusted == adjusted else "")
 
 
 def _frozen_remark(reads: ReadRows, finding: str, test: str) -> str:
     rows = pick(reads.frame, finding=finding, at=test)
     if rows.is_empty():
         return ""
-    said = "U: interval and p of the same difference by U-statistics, readers and patients random"
-    families = rows["family"].drop_nulls()
-    sizes = sorted(set(families.str.extract(r"(\d+) tests").drop_nulls()))
-    holm = f"; Holm within the {' or '.join(sizes)} tests of a reference and threshold" if sizes else ""
-    names = f"; Holm within: {'; '.join(sorted(set(families)))}" if families.len() and not holm else ""
-    return f"{said}{holm}{names}."
+    said = "U: CI and P of the same difference by U-statistics; readers and patients are random"
+    families = pick(reads.frame, at=test).filter(pl.col("family").fill_null("") != "").group_by("family").len()
+    mine = families.filter(pl.col("family").is_in(rows["family"].drop_nulls().unique().to_list()))
+    sizes = [str(n) for n in mine["len"].unique().sort().to_list()]
+    holm = f"; Holm: over the {' or '.join(sizes)} tests of a reference standard and threshold" if sizes else ""
+    return f"{said}{holm}."

@@ -1,13 +1,21 @@
-"""What stands behind the comparison with readers: each reader, agreement, pairs of raters, uncertain calls."""
+"""Details of the comparison with readers: each reader, agreement, pairs of raters, uncertain calls."""
 
 from __future__ import annotations
 
 import polars as pl
 
+from overread.codes import Metric
 from overread.reporting.blocks import Block, Cell, Folded, Table, Text, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, p_cells
 from overread.reporting.number_format import count
-from overread.reporting.report_data import ReportData, by, finding_title, in_vocabulary, pick
+from overread.reporting.report_data import (
+    ReportData,
+    at_values,
+    by,
+    pick,
+    value_at,
+    with_key,
+)
 from overread.reporting.sections.reader_titles import (
     CALL_RATE,
     DAWID_SKENE,
@@ -18,9 +26,10 @@ from overread.reporting.sections.reader_titles import (
     point_title,
     reads_cell,
     reference_title,
+    with_calls,
 )
 
-_POLICIES = {"absent": "as absent", "present": "as present", "ignore": "left out"}
+_POLICIES = {"absent": "as absent", "present": "as present", "ignore": "excluded"}
 _AMONG = (
     ("percent_agreement", "Percent agreement"),
     ("gwet_ac1", "Gwet AC1"),
@@ -30,20 +39,20 @@ _WITH = (("percent_agreement", "Percent agreement"), ("cohen_kappa", "Cohen κ")
 
 
 def others_blocks(reads: ReadRows, finding: str) -> list[Block]:
-    """What is folded below a finding: readers below the curve, pairwise F1, uncertain calls, every reader."""
-    title = finding_title(finding)
+    """The folded tables of a finding: readers below the curve, pairwise F1, uncertain calls, each reader."""
+    title = reads.heading(finding)
     made = (
-        (f"{title}: areas of graded reads", _graded(reads, finding)),
+        (f"{title}: AUCs of graded reads", _graded(reads, finding)),
         (f"{title}: readers below the curve", _below(reads, finding)),
         (f"{title}: pairwise F1", _pairwise(reads, finding)),
-        (f"{title}: uncertain calls as absent, as present, left out", _uncertain(reads, finding)),
-        (f"{title}: every reader", _every(reads, finding)),
+        (f"{title}: handling of uncertain calls", _uncertain(reads, finding)),
+        (f"{title}: each reader", _every(reads, finding)),
     )
     return [Folded(words, tuple(blocks)) for words, blocks in made if blocks]
 
 
 def _graded(reads: ReadRows, finding: str) -> list[Table]:
-    """Only of graded reads: the mean reader's area beside the model's, and every reader's own."""
+    """Only of graded reads: the AUC of the mean reader and of the model, and that of each reader."""
     test = "test=obuchowski-rockette"
     rows = by(pick(reads.frame, finding=finding), "reference", "metric", "at", "rater")
     body: list[tuple[Cell, ...]] = []
@@ -57,14 +66,14 @@ def _graded(reads: ReadRows, finding: str) -> list[Table]:
             less = rows.get((reference, "auc_difference", test, name))
             cells = (reads_cell(less, signed=True), p_cells(less)[0]) if less else (Cell(""), Cell(""))
             body.append((Cell(output_title(name)), reads_cell(row), *cells))
-    head = heads("", "AUC", "Model − mean reader", "p")
-    caption = f"{finding_title(finding)}: areas of graded reads, readers and cases random."
+    head = heads("", "AUC", "Model − mean reader", "P")
+    caption = f"{reads.heading(finding)}: AUCs of graded reads; readers and cases are random."
     return [table(caption, (head,), body, compact=True)] if body else []
 
 
 def _below(reads: ReadRows, finding: str) -> list[Table]:
     rows = by(pick(reads.frame, finding=finding, metric="readers_below_curve"), "reference", "rater", "at")
-    kinds = [k for k in ("cases=read", "cases=own") if any(key[2] == k for key in rows)]
+    kinds = [k for k in ("cases=read", "cases=own") if k in {at for _, _, at in rows}]
     body = []
     for reference in reads.references:
         for o in reads.outputs(finding):
@@ -74,7 +83,9 @@ def _below(reads: ReadRows, finding: str) -> list[Table]:
     titles = {"cases=read": "Curve on all cases read", "cases=own": "Curve on the reader's own cases"}
     head = heads("Reference", "Model", *(titles[k] for k in kinds))
     caption = (
-        f"{finding_title(finding)}: readers whose point lies below the model's ROC curve, of those with reads enough."
+        f"{reads.heading(finding)}: readers below the model's ROC curve (lower sensitivity at the same "
+        "specificity), of "
+        "the readers with enough reads with and without the finding. The count is descriptive."
     )
     return [table(caption, (head,), body, compact=True)] if body else []
 
@@ -86,7 +97,8 @@ def _of_readers(row: dict | None) -> Cell:
 
 def _pairwise(reads: ReadRows, finding: str) -> list[Table]:
     """Per operating point: each model's mean F1 against all readers, the readers' own, and the difference."""
-    frame = pick(reads.frame, finding=finding).filter(pl.col("metric").str.starts_with("pairwise_f1"))
+    kinds = (Metric.PAIRWISE_F1, Metric.PAIRWISE_F1_DIFFERENCE)
+    frame = pick(reads.frame, finding=finding).filter(pl.col("metric").is_in(kinds))
     body = []
     for point in (CALL_RATE, *reads.points(finding)):
         rows = by(frame, "metric", "at", "rater")
@@ -97,9 +109,9 @@ def _pairwise(reads: ReadRows, finding: str) -> list[Table]:
                 less = rows.get(("pairwise_f1_difference", point, o))
                 cells = (reads_cell(own), reads_cell(people), reads_cell(less, signed=True))
                 body.append((Cell(output_title(o)), Cell(point_title(point)), *cells))
-    caption = f"{finding_title(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
+    caption = f"{reads.heading(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
     head = heads("Model", "Threshold", "Model against readers", "Mean reader against all others", "Model − mean reader")
-    remark = "No reference standard enters: this is how much raters call alike, not how right they are."
+    remark = "No reference standard is used: pairwise F1 measures agreement, not accuracy."
     return [table(caption, (head,), body, remark=remark, compact=True)] if body else []
 
 
@@ -109,7 +121,7 @@ def _with_model(point: str, output: str) -> str:
 
 
 def _uncertain(reads: ReadRows, finding: str) -> list[Table]:
-    """The comparison under each way of taking uncertain calls."""
+    """The comparison under each handling of uncertain calls."""
     frame = pick(reads.every, finding=finding)
     policies = [p for p in _POLICIES if p in set(frame["call"])]
     if len(policies) < 2:
@@ -144,7 +156,7 @@ def _uncertain(reads: ReadRows, finding: str) -> list[Table]:
         "Sensitivity at the readers’ specificity, model − readers",
         "Specificity at the readers’ sensitivity, model − readers",
     )
-    return [table(f"{finding_title(finding)}: what uncertain calls are taken for.", (head,), body, compact=True)]
+    return [table(f"{reads.heading(finding)}: handling of uncertain calls.", (head,), body, compact=True)]
 
 
 def _every(reads: ReadRows, finding: str) -> list[Table]:
@@ -161,7 +173,7 @@ def _every(reads: ReadRows, finding: str) -> list[Table]:
                     if reader != READERS
                     else [Cell("")] * len(extra)
                 )
-                name = "Average reader" if reader == READERS else reader
+                name = "Pooled readers" if reader == READERS else reader
                 body.append(
                     (
                         Cell(name, "strong" if reader == READERS else ""),
@@ -173,7 +185,7 @@ def _every(reads: ReadRows, finding: str) -> list[Table]:
                 )
         if body:
             head = heads("Reader", "Present / absent", "Sensitivity", "Specificity", *(t for t, *_ in extra))
-            caption = f"{finding_title(finding)}: every reader; reference: {reference_title(reference)}."
+            caption = f"{reads.heading(finding)}: each reader; reference standard: {reference_title(reference)}."
             made.append(table(caption, (head,), body, compact=True))
     return made
 
@@ -187,11 +199,11 @@ def _extra(reads: ReadRows, finding: str, reference: str, rows: dict) -> list[tu
     if reference == OTHERS:
         found = []
         for o in reads.outputs(finding)[:1]:
-            at = next((a for _, a, r in rows if r == o and "others=" in a), "")
-            pattern = ";".join("others={}" if part.startswith("others=") else part for part in at.split(";"))
+            at = next((a for _, a, r in rows if r == o and value_at(a, "others")), "")
+            pattern = ";".join(f"{k}={'{}' if k == 'others' else v}" for k, v in at_values(at).items())
             if at:
                 found = [
-                    (f"{m.capitalize()} of {output_title(o)} there", m, pattern, o)
+                    (f"{m.capitalize()} of {output_title(o)} on the same cases", m, pattern, o)
                     for m in ("sensitivity", "specificity")
                 ]
         return found
@@ -204,49 +216,49 @@ def agreement_blocks(evidence: ReportData, found: list[ReadRows]) -> list[Block]
     if frame.is_empty():
         return []
     policy = found[0].policy if found else ""
-    told = frame["policy"].str.extract(r"uncertain_call=(\w+)").fill_null("")
-    frame = frame.filter(told.is_in([policy, ""])) if policy in set(told) else frame
+    frame = with_calls(frame)
+    frame = frame.filter(pl.col("call").is_in([policy, ""])) if policy in set(frame["call"]) else frame
     blocks: list[Block] = [Text("Agreement", kind="heading")]
     levels = sorted(frame["level"].unique().to_list(), key=lambda a: (a != "unaided", a))
     for level in levels:
         part = pick(frame, level=level)
         where = f" ({level})" if len(levels) > 1 else ""
-        blocks += _among(part, where) + _with_models(part, where)
+        blocks += _among(evidence, part, where) + _with_models(evidence, part, where)
     return blocks
 
 
-def _among(frame: pl.DataFrame, where: str) -> list[Block]:
+def _among(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
     part = pick(frame, rater=READERS, at="")
     rows = by(part, "finding", "metric")
     body = [
         (
-            Cell(finding_title(f)),
+            Cell(evidence.heading(f)),
             Cell(count(next((r["n_cases"] for k, r in rows.items() if k[0] == f), None)), "num"),
             *(reads_cell(rows.get((f, m))) for m, _ in _AMONG),
         )
-        for f in in_vocabulary(part["finding"].unique().to_list())
+        for f in evidence.vocabulary.ordered(part["finding"].unique().to_list())
     ]
     head = heads("Finding", "Cases", *(t for _, t in _AMONG))
     return [table(f"Agreement among readers{where}.", (head,), body)] if body else []
 
 
-def _with_models(frame: pl.DataFrame, where: str) -> list[Block]:
-    """Pooled reads with each model's calls where it calls as often as they do; frozen points and each reader folded."""
-    part = frame.filter(pl.col("at").str.contains("with="))
+def _with_models(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
+    """Pooled reads with each model's calls at the call rate of the readers; other points and each reader are folded."""
+    part = with_key(frame, "with")
     rows = by(part, "finding", "at", "rater", "metric")
     keys = [
         (f, at)
-        for f in in_vocabulary(part["finding"].unique().to_list())
+        for f in evidence.vocabulary.ordered(part["finding"].unique().to_list())
         for at in pick(part, finding=f)["at"].unique(maintain_order=True)
     ]
-    even = [k for k in keys if k[1].startswith(CALL_RATE)]
+    even = [k for k in keys if value_at(k[1], "call_rate")]
     frozen = [k for k in keys if k not in even]
     people = part.filter(pl.col("rater") != READERS)["rater"].unique().sort().to_list()
     kinds = tuple(t for _, t in _WITH)
 
     def made(shown: list[tuple[str, str]], raters: list[str], what: str) -> list[Table]:
         body = [
-            (Cell(finding_title(f)), Cell(_model_of(at)), Cell(point_title(at)), Cell(r), *map(reads_cell, got))
+            (Cell(evidence.heading(f)), Cell(_model_of(at)), Cell(point_title(at)), Cell(r), *map(reads_cell, got))
             for f, at in shown
             for r in raters
             if any(got := [rows.get((f, at, r, m)) for m, _ in _WITH])
@@ -258,14 +270,16 @@ def _with_models(frame: pl.DataFrame, where: str) -> list[Block]:
 
     pooled = "Agreement of the pooled reads with each model's calls"
     first, second = (made(k, [READERS], pooled) for k in ((even, frozen) if even else (frozen, [])))
-    each = made([*even, *frozen], people, "Agreement of every reader with each model's calls")
+    each = made([*even, *frozen], people, "Agreement of each reader with each model's calls")
     blocks: list[Block] = [*first]
     blocks += (
-        [Folded("Agreement of the pooled reads with the models at frozen thresholds", tuple(second))] if second else []
+        [Folded("Agreement of the pooled reads with the models at the thresholds of the models", tuple(second))]
+        if second
+        else []
     )
-    blocks += [Folded("Agreement of every reader with the models", tuple(each))] if each else []
+    blocks += [Folded("Agreement of each reader with the models", tuple(each))] if each else []
     return blocks
 
 
 def _model_of(at: str) -> str:
-    return output_title(next((p.removeprefix("with=") for p in at.split(";") if p.startswith("with=")), ""))
+    return output_title(value_at(at, "with"))

@@ -1,30 +1,37 @@
-"""The rows that rest on reads: which arm, whose word is truth, which readers and outputs, in the page's order."""
+"""The rows based on reads: arms, reference standards, readers and model outputs, in the order of the page."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import polars as pl
 
+from overread import codes
+from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
-from overread.reporting.estimate_cells import estimate_cell, notes_of
+from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, notes_but
 from overread.reporting.number_format import listed
-from overread.reporting.report_data import FROM_READS, ReportData, Row, at_title, by, in_vocabulary, pick, plain_words
+from overread.reporting.report_data import (
+    FROM_READS,
+    ReportData,
+    Row,
+    at_title,
+    at_values,
+    by,
+    finding_heading,
+    pick,
+    points_in_order,
+    value_at,
+)
 
 READERS = "(readers)"
 MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
 CALL_RATE = "call_rate=readers"  # the threshold where the model calls present as often as the readers do
-FEW = 10  # reads of a class: below, a reader is a point without interval
-_READS = re.compile(r"[\d,]+ reads?")
-_SAID = re.compile(
-    r"[\d,]+ reads?$|the readers' (sensitivity|specificity) is |attainable step on the ROC|the reference was made from"
-    r"|threshold [\d.e-]+$"
-)
-_COUNTED = re.compile(r"\d+ present and \d+ absent reads, at least (\d+) of each needed")
-_ENOUGH = r"fewer than \1 present or \1 absent reads"  # the counts stand in the table
-_RESTS = re.compile(r"rests on ([\d.,]+) expected cases(?:, )?")
+FEW_READS = "few_reads"
+# Notes that the tables of reads show by themselves.
+_SHOWN = ("reads_pooled", "readers_rate", "matched_to_readers", "reference_from_readers", "threshold_value")
+_EXPECTED = ("expected_cases", "few_expected_cases")
 _DERIVED = {
     MAJORITY: "Majority of the readers",
     OTHERS: "Majority of the other readers",
@@ -44,6 +51,11 @@ class ReadRows:
     findings: tuple[str, ...]
     made: frozenset[str]  # references that these readers' own reads went into
     models: tuple[str, ...]  # in the page's order
+    vocabulary: Vocabulary
+
+    def heading(self, finding: str) -> str:
+        """How a finding is headed."""
+        return finding_heading(finding, self.vocabulary)
 
     def outputs(self, finding: str) -> tuple[str, ...]:
         """The models' outputs that score a finding, leading model first, a model's outputs beside each other."""
@@ -64,28 +76,34 @@ class ReadRows:
         return by(pick(self.frame, finding=finding, reference=reference), "metric", "at", "rater", "contrast")
 
     def points(self, finding: str) -> tuple[str, ...]:
-        """The frozen operating points, those of a specificity first."""
+        """The operating points, those of a specificity first."""
         found = self.frame.filter(pl.col("finding") == finding)["at"].unique().to_list()
-        names = {part for at in found for part in at.split(";") if part.startswith("operating_point=")}
-        return tuple(sorted(names, key=lambda at: ("sens" in at, at)))
+        names = {f"operating_point={name}" for at in found if (name := value_at(at, "operating_point"))}
+        return tuple(points_in_order(names))
 
 
 def arms(evidence: ReportData) -> list[ReadRows]:
     """The reads of every arm, unaided ones first."""
     rows = evidence.estimates.filter(pl.col("analysis") == "readers", pl.col("subgroup") == "read")
-    rows = rows.with_columns(pl.col("policy").str.extract(r"uncertain_call=(\w+)").fill_null("").alias("call"))
+    rows = with_calls(rows)
     found = []
     for arm in sorted(rows["level"].unique().to_list(), key=lambda a: (a != "unaided", a)):
         every = pick(rows, level=arm)
-        policy = str(evidence.config.get("uncertain_calls") or "absent")
+        policy = str(evidence.config.get("uncertain_calls") or "")
         policies = every["call"].unique().sort().to_list()
         policy = policy if policy in policies else policies[0]
         frame = every.filter(pl.col("call").is_in([policy, ""]))
         made = frozenset({MAJORITY, OTHERS, DAWID_SKENE, *(evidence.config.get("reader_made") or ())})
-        names = in_vocabulary(frame["finding"].unique().to_list())
+        names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         named = references(evidence, frame["reference"])
-        found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters))
+        found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters, evidence.vocabulary))
     return found
+
+
+def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with a column `call`: what uncertain calls were taken for, "" where it does not apply."""
+    call = {policy: value_at(policy, "uncertain_call") for policy in rows["policy"].unique()}
+    return rows.with_columns(pl.Series("call", [call[policy] for policy in rows["policy"]], pl.String))
 
 
 def warnings(evidence: ReportData) -> list[str]:
@@ -98,13 +116,14 @@ def warnings(evidence: ReportData) -> list[str]:
     said = []
     if read < tested:
         said.append(
-            f"Readers read {read:,} of {tested:,} test cases. Unless these were drawn at random, predictive values "
+            f"Readers read {read:,} of {tested:,} test cases. Unless these were sampled at random, predictive values "
             "cannot be estimated from them."
         )
     if own:
-        by_these = "it" if len(own) == 1 else "these"
+        these = "it" if len(own) == 1 else "these"
         said.append(
-            f"These readers' own reads went into {listed(own)}: judged by {by_these}, readers are favoured over models."
+            f"The readers contributed to the reference standard ({listed(own)}); results under {these} favour the "
+            "readers over the models."
         )
     return said
 
@@ -114,7 +133,7 @@ def _most_cases(rows: pl.DataFrame) -> int:
 
 
 def told(evidence: ReportData) -> list[str]:
-    """The comparison with the average reader, a sentence per arm: how often a model is lower, and how often higher."""
+    """The comparison with the pooled readers, a sentence per arm: the number of lower and of higher sensitivities."""
     said = []
     for of in arms(evidence):
         rows = pick(of.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
@@ -123,13 +142,14 @@ def told(evidence: ReportData) -> list[str]:
         for reference in of.references:
             mine = pick(rows, reference=reference)
             lower, higher = int((mine["high"] < 0).sum()), int((mine["low"] > 0).sum())
-            counted = f"lower in {lower} and higher in {higher} of {mine.height}"
-            parts += [f"{counted} by {in_sentence(reference)}"] if mine.height else []
+            counted = f"{mine.height} comparisons, {lower} lower and {higher} higher"
+            parts += [f"{in_sentence(reference)}: {counted}"] if mine.height else []
         if parts:
             where = f" ({of.arm})" if len(arms(evidence)) > 1 else ""
             said.append(
-                f"Beside readers{where}: at the average reader’s specificity the sensitivity of a model is "
-                f"{'; '.join(parts)} (comparisons of a finding and an output whose interval excludes 0)."
+                f"Models and readers{where}: number of comparisons of sensitivity at the specificity of the pooled "
+                f"readers, by reference standard, with the number in which the CI of the difference (model minus "
+                f"readers) lies below or above 0, not adjusted for multiplicity: {'; '.join(parts)}."
             )
     return said
 
@@ -166,42 +186,63 @@ def in_sentence(reference: str) -> str:
 
 
 def output_title(rater: str) -> str:
-    """A model's output, its mapping in words."""
-    return plain_words(rater)
+    """A model's output, its mapping in words.
+
+    >>> output_title("acme_v2 [max of pleural_effusion, mass]")
+    'acme_v2 [max of pleural effusion, mass]'
+    """
+    model, bracket, mapping = rater.partition(" [")
+    return model + bracket + mapping.replace("_", " ")
 
 
 def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:
-    """Estimate (interval); notes that the tables of reads say by themselves are left to the list of all notes.
+    """Estimate (interval); notes that the tables of reads show by themselves are left to the list of all notes.
 
-    >>> row = {"estimate": 0.8, "low": 0.7, "high": 0.9, "note": "2,700 reads; threshold 0.31; one site"}
+    >>> row = {"estimate": 0.8, "low": 0.7, "high": 0.9, "note_codes": "reads_pooled(n=2700) mean_over_readers"}
     >>> reads_cell(row).notes
-    ('one site',)
+    ('mean over readers',)
     """
     cell = estimate_cell(row, digits=digits, signed=signed)
     if row is None:
         return cell
-    below = next((m.group(1) for n in cell.notes or () if (m := _RESTS.match(n))), "")
-    notes = (_RESTS.sub("", _COUNTED.sub(_ENOUGH, n)) for n in cell.notes or () if not _SAID.match(n))
-    return replace(cell, note=f"of {below} expected cases" if below else "", notes=tuple(n for n in notes if n))
+    expected = next((code for name in _EXPECTED if (code := code_of(row, name))), None)
+    below = f"{expected['n']:.1f} expected cases" if expected else ""
+    notes = notes_but(row, *_SHOWN, *_EXPECTED, FEW_READS)
+    few = [f"no CI: fewer than {code['least']} reads of a class" for code in codes_of(row) if code.name == FEW_READS]
+    unreliable = code_of(row, "few_expected_cases")
+    few += [f"fewer than {unreliable['least']} expected cases: unreliable"] if unreliable else []
+    return replace(cell, note=below, notes=(*few, *notes))
 
 
 def reads_of(row: Row | None) -> str:
-    """How many reads a pooled number rests on, in its note's words; "" where it does not say."""
-    return next((n for n in notes_of(row) if _READS.fullmatch(n)), "") if row is not None else ""
+    """How many reads a pooled number is based on, "" where this does not apply."""
+    code = code_of(row, "reads_pooled")
+    return codes.render("notes", code) if code else ""
 
 
 def threshold_of(row: Row) -> str:
-    """The frozen threshold that a row's note names; "" where it names none."""
-    return next((n for n in notes_of(row) if re.fullmatch(r"threshold [\d.e+-]+", n)), "")
+    """The threshold of a row, "" where its note has none."""
+    code = code_of(row, "threshold_value")
+    return codes.render("notes", code) if code else ""
+
+
+def few_reads(rows: pl.DataFrame) -> int | None:
+    """The number of reads of a class below which a reader has no interval, where a reader has so few."""
+    found = {code["least"] for row in rows.iter_rows(named=True) if (code := code_of(row, FEW_READS))}
+    return int(str(next(iter(found)))) if found else None
 
 
 def point_title(at: str) -> str:
-    """What an `at` of these rows says.
+    """The title of an `at` of these rows.
 
     >>> point_title("specificity=readers"), point_title("operating_point=spec90;test=u-statistic")
-    ('the readers’ specificity', 'threshold frozen for specificity 0.90')
+    ('the readers’ specificity', 'threshold for specificity 0.90')
     """
-    first = at.partition(";")[0]
-    if first == CALL_RATE:
-        return "as many calls as the readers make"
-    return f"the readers’ {first.partition('=')[0]}" if first.endswith("=readers") else at_title(first)
+    values = at_values(at)
+    if values.get("call_rate") == "readers":
+        return "the call rate of the readers"
+    matched = next((key for key, value in values.items() if value == "readers"), "")
+    if matched:
+        return f"the readers’ {matched}"
+    point = values.get("operating_point")
+    return at_title(f"operating_point={point}" if point else at)

@@ -1,4 +1,4 @@
-"""H2, first half: the same scores on the same cases, judged by one reference standard and by another."""
+"""H2: the same scores on the same cases under several reference standards."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import polars as pl
 from overread.reporting.blocks import Block, Cell, Folded, Section, Table, Text, heads, table
 from overread.reporting.estimate_cells import classes_cell, p_cells
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
-from overread.reporting.number_format import MISSING
+from overread.reporting.number_format import MISSING, number, p_phrase
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
     Row,
     by,
-    finding_title,
+    contrast_of,
     in_order,
-    in_vocabulary,
     pick,
     population_title,
+    value_at,
 )
 from overread.reporting.sections.hypothesis_section import verdict_facts
 from overread.reporting.sections.reader_titles import output_title, own_label, reads_cell, reference_title, references
 
-_TITLE = "Hypothesis H2, first half: whose word is truth"
+_TITLE = "Hypothesis H2, first part: choice of reference standard"
 
 
 def h2(evidence: ReportData) -> Section:
     """The verdict, the AUC under every reference, their differences, and the drops."""
     frame = pick(evidence.estimates, analysis="H2")
-    verdicts = evidence.verdicts.filter(pl.col("hypothesis").str.starts_with("H2"))
+    verdicts = evidence.verdicts.filter(pl.col("hypothesis") == "H2")
     if frame.is_empty() and verdicts.is_empty():
         return Section("h2", _TITLE, absent="no second reference standard was compared")
     blocks: list[Block] = [verdict_facts(r) for r in verdicts.to_dicts()]
     blocks.append(
         Text(
-            "Scores and cases are the same; what changes is whose word is taken for the truth. Only cases whose "
-            "truth every reference states are counted."
+            "The same scores and cases were evaluated under several reference standards. Only cases for which every "
+            "reference standard is available are included."
         )
     )
     areas = pick(frame, metric="auc", contrast="")
@@ -56,37 +56,39 @@ def _area_blocks(evidence: ReportData, areas: pl.DataFrame, less: pl.DataFrame, 
     names = references(evidence, areas["reference"])
     rows = by(areas, "finding", "rater", "reference")
     pairs = list(dict.fromkeys(k[:2] for k in rows))
-    order = (*in_vocabulary({f for f, _ in pairs} - {MEAN}), MEAN)
+    order = (*evidence.vocabulary.ordered({f for f, _ in pairs} - {MEAN}), MEAN)
     pairs.sort(key=lambda k: order.index(k[0]))
     lines = [
-        Line(_row_title(f, r), tuple(mark_of(rows.get((f, r, n)), i) for i, n in enumerate(names))) for f, r in pairs
+        Line(
+            f"{evidence.heading(f)}: {output_title(r)}",
+            tuple(mark_of(rows.get((f, r, n)), i) for i, n in enumerate(names)),
+        )
+        for f, r in pairs
     ]
-    caption = f"AUC by reference standard, same scores and cases ({where}), with intervals."
+    caption = f"AUC by reference standard, same scores and cases ({where}), with CIs."
     titles = [reference_title(n) for n in names]
     figure = forest_figure(lines, titles, Scale("AUC"), name=f"h2-{population}", caption=caption)
-    differences = _difference_tables(less, pairs, where, [n for n in names if own_label(evidence, n)])
+    differences = _difference_tables(evidence, less, pairs, where, [n for n in names if own_label(evidence, n)])
     others = tuple(differences[1:])
     folded = [Folded(f"Differences between the other reference standards ({where})", others)] if others else []
-    return [figure, _area_table(rows, pairs, names, where), *differences[:1], *folded]
+    return [figure, _area_table(evidence, rows, pairs, names, where), *differences[:1], *folded]
 
 
-def _row_title(finding: str, rater: str) -> str:
-    return f"{finding_title(finding)}: {output_title(rater)}"
-
-
-def _area_table(rows: dict, pairs: list[tuple[str, ...]], names: Sequence[str], where: str) -> Table:
+def _area_table(
+    evidence: ReportData, rows: dict, pairs: list[tuple[str, ...]], names: Sequence[str], where: str
+) -> Table:
     body = []
     for f, r in pairs:
         got = [rows.get((f, r, n)) for n in names]
         cells = [replace(reads_cell(row), note=classes_cell(row).text) if row else Cell("") for row in got]
-        body.append((Cell(finding_title(f)), Cell(output_title(r)), *cells))
+        body.append((Cell(evidence.heading(f)), Cell(output_title(r)), *cells))
     head = heads("Finding", "Model", *(reference_title(n) for n in names))
     remark = "Below an AUC: cases present / absent."
     return table(f"AUC under every reference standard ({where}).", (head,), body, remark=remark)
 
 
 def _difference_tables(
-    frame: pl.DataFrame, pairs: list[tuple[str, ...]], where: str, own: Sequence[str]
+    evidence: ReportData, frame: pl.DataFrame, pairs: list[tuple[str, ...]], where: str, own: Sequence[str]
 ) -> list[Table]:
     """Differences between references: first those from the set's own label, then the others."""
     frame = frame.with_columns(pl.col("contrast").str.strip_prefix("reference:").alias("other"))
@@ -100,7 +102,7 @@ def _difference_tables(
             got = [rows.get((f, r, *k)) for k in shown]
             if any(got):
                 cells = (_tested(row) if row else Cell("") for row in got)
-                body.append((Cell(finding_title(f)), Cell(output_title(r)), *cells))
+                body.append((Cell(evidence.heading(f)), Cell(output_title(r)), *cells))
         titles = (f"{reference_title(one)} − {reference_title(other)}" for one, other in shown)
         caption = f"Differences in AUC between reference standards ({where})."
         made += [table(caption, (heads("Finding", "Model", *titles),), body)] if body else []
@@ -111,7 +113,7 @@ def _tested(row: Row) -> Cell:
     """A difference; its p below it, where there is one."""
     p = p_cells(row)[0].text
     cell = reads_cell(row, signed=True)
-    return cell if p == MISSING else replace(cell, note=f"p {p if p.startswith('<') else f'= {p}'}")
+    return cell if p == MISSING else replace(cell, note=f"P {p_phrase(number(row['p']))}")
 
 
 def _drops(evidence: ReportData, frame: pl.DataFrame) -> list[Block]:
@@ -125,13 +127,13 @@ def _drops(evidence: ReportData, frame: pl.DataFrame) -> list[Block]:
         (drops, "Drop in AUC (internal − external) under every reference standard.", False),
         (
             less,
-            "How much of the drop hangs on the reference standard: drop under one minus drop under the other.",
+            "Difference in the drop between reference standards: drop under one minus drop under the other.",
             True,
         ),
     ):
         body = [
             (
-                Cell(finding_title(r["finding"])),
+                Cell(evidence.heading(r["finding"])),
                 Cell(output_title(r["rater"])),
                 Cell(_external(evidence, r["external"])),
                 Cell(_whose(r)),
@@ -147,9 +149,9 @@ def _drops(evidence: ReportData, frame: pl.DataFrame) -> list[Block]:
 
 
 def _external(evidence: ReportData, text: str) -> str:
-    return population_title(evidence, text.removeprefix("population:").removeprefix("population="))
+    return population_title(evidence, contrast_of(text, "population") or value_at(text, "population"))
 
 
 def _whose(row: dict) -> str:
-    other = row["contrast"].removeprefix("reference:") if row["contrast"].startswith("reference:") else ""
+    other = contrast_of(row["contrast"], "reference")
     return reference_title(row["reference"]) + (f" − {reference_title(other)}" if other else "")

@@ -1,21 +1,22 @@
-"""What could not be computed and why, what was dropped, and how all this came about."""
+"""Estimates that could not be computed, the account of exclusions, and the provenance of the report."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.blocks import Cell, Facts, Folded, Points, Section, Table, Text, heads, table
 from overread.reporting.number_format import MISSING, count, plural, seconds
-from overread.reporting.report_data import ReportData, finding_title, plain_words, population_title
+from overread.reporting.report_data import ReportData, population_title
 
 
 def not_computed(evidence: ReportData) -> Section:
-    """Every note of an estimate, grouped and counted: first those of numbers that are missing, then remarks."""
-    frame = evidence.estimates.with_columns(pl.col("note").fill_null(""))
+    """All notes of estimates, grouped and counted: first those of missing estimates, then the others."""
+    frame = evidence.estimates.with_columns(pl.col("note").fill_null(""), pl.col("note_codes").fill_null(""))
     missing = frame.filter(pl.col("estimate").is_nan())
     half = frame.filter(
         pl.col("estimate").is_not_nan(), pl.col("low").is_nan() | pl.col("high").is_nan(), pl.col("note") != ""
@@ -26,49 +27,35 @@ def not_computed(evidence: ReportData) -> Section:
     blocks: list = [
         Text(
             f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed, "
-            f"{count(half.height)} have no interval and say why, {count(rest.height)} carry a remark."
+            f"{count(half.height)} have no CI, with the reason, and {count(rest.height)} have a note."
         )
     ]
     if missing.height:
-        blocks.append(_notes_table(evidence, missing, "Not computed, by reason.", _reason))
-        blocks.append(
-            Folded("Every reason in full", (_notes_table(evidence, missing, "Not computed, every reason.", str),))
-        )
-    for part, title in ((half, "No interval, by reason"), (rest, "Remarks on numbers that stand")):
+        blocks.append(_notes_table(evidence, missing, "Not computed, by reason.", first=True))
+        blocks.append(Folded("All notes", (_notes_table(evidence, missing, "Not computed, all notes."),)))
+    for part, title in ((half, "No CI, by reason"), (rest, "Notes on estimates")):
         if part.height:
-            made = _notes_table(evidence, part, f"{title}.", _pattern)
+            made = _notes_table(evidence, part, f"{title}.")
             blocks.append(Folded(f"{title} ({plural(part.height, 'estimate')})", (made,)))
     return Section("not-computed", "What could not be computed", tuple(blocks))
 
 
-def _pattern(note: str) -> str:
-    """A note without the numbers that differ from row to row; numbers in brackets are limits and stay.
-
-    >>> _pattern("too few: 14 patients with it and 328 without (20 and 20 needed)")
-    'too few: … patients with it and … without (20 and 20 needed)'
-    """
-    inside = re.split(r"(\([^()]*\))", note)
-    return "".join(t if t.startswith("(") else re.sub(r"(?<![\w.])[−-]?\d[\d,.]*(?!\w)", "…", t) for t in inside)
-
-
-def _reason(note: str) -> str:
-    """Why: the first part of a note; remarks follow it.
-
-    >>> _reason("no case is present; fitted on half of the patients")
-    'no case is present'
-    """
-    return _pattern(note.partition("; ")[0])
-
-
-def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, said: Callable[[str], str]) -> Table:
+def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, *, first: bool = False) -> Table:
+    """The notes of these rows, grouped by their codes; with `first` by the first code, which is the reason."""
     columns = ("analysis", "metric", "finding", "rater", "population")
-    frame = frame.with_columns(pl.Series("note", [said(n) for n in frame["note"]]))
-    grouped = frame.group_by("note", maintain_order=True).agg(
+    groups: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for text in frame["note_codes"].fill_null("").unique(maintain_order=True):
+        found = codes.decode(text)[: 1 if first else None]
+        names[text] = " ".join(code.name for code in found)
+        groups.setdefault(names[text], []).append(text)
+    frame = frame.with_columns(pl.Series("_group", [names[text] for text in frame["note_codes"].fill_null("")]))
+    grouped = frame.group_by("_group", maintain_order=True).agg(
         pl.len(), *(pl.col(c).unique(maintain_order=True) for c in columns)
     )
     rows = [
         (
-            Cell(plain_words(r["note"]) or "no reason was given"),
+            Cell(_shown(groups[r["_group"]], first=first) or "no reason was given"),
             Cell(count(r["len"]), kind="num"),
             *(Cell(_few([_word(evidence, c, v) for v in r[c] if v])) for c in columns),
         )
@@ -78,9 +65,16 @@ def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, said: 
     return table(caption, (head,), rows, compact=True)
 
 
+def _shown(encoded: Sequence[str], *, first: bool) -> str:
+    """The notes of a group; parameters that differ between its rows are shown as "…"."""
+    decoded = [codes.decode(text)[: 1 if first else None] for text in encoded]
+    texts = (codes.pattern("notes", same) for same in zip(*decoded, strict=True))
+    return "; ".join(text for text in texts)
+
+
 def _word(evidence: ReportData, column: str, value: str) -> str:
     if column == "finding":
-        return finding_title(value)
+        return evidence.heading(value)
     if column == "population":
         return population_title(evidence, value)
     return value if column == "rater" else value.replace("_", " ").replace("auc", "AUC")
@@ -93,11 +87,11 @@ def _few(words: list[str], most: int = 4) -> str:
 
 
 def account(evidence: ReportData) -> Section:
-    """What was dropped or changed between the tables and the estimates."""
-    title = "What was dropped on the way"
+    """What was excluded or changed between the tables and the estimates."""
+    title = "Exclusions and changes"
     told = (Text("Notes of the evaluation:"), Points(evidence.notes)) if evidence.notes else ()
     if evidence.account.is_empty():
-        return Section("account", title, (Text("Nothing: every score with a stated truth was used."), *told))
+        return Section("account", title, (Text("Nothing was excluded: every labelled score was used."), *told))
     rows = tuple(
         (
             Cell(r["reason"]),
@@ -113,14 +107,14 @@ def account(evidence: ReportData) -> Section:
         "account",
         title,
         (
-            table("Account of what was dropped or changed, with up to five examples.", (head,), rows, compact=True),
+            table("Exclusions and changes, with up to five examples.", (head,), rows, compact=True),
             *told,
         ),
     )
 
 
 def provenance(evidence: ReportData) -> Section:
-    """Versions, machine, durations, hashes, and how to make this again."""
+    """Versions, machine, durations, hashes, and the command that reproduces the report."""
     runs = {stage: run for stage, run in dict(evidence.study.get("runs") or {}).items() if run}
     if evidence.run and evidence.run.get("fingerprint") not in [run.get("fingerprint") for run in runs.values()]:
         runs = {**runs, "evaluate": evidence.run}
@@ -137,7 +131,7 @@ def provenance(evidence: ReportData) -> Section:
         blocks.append(_runs_table(runs))
     command = evidence.study.get("command") or (runs.get("run") or {}).get("command_line")
     if command:
-        blocks += [Text("To make this again:"), Text(str(command), kind="code")]
+        blocks += [Text("Command that reproduces this report:"), Text(str(command), kind="code")]
     if evidence.study.get("protocol"):
         blocks.append(
             Folded(
@@ -190,11 +184,11 @@ def _protocol(protocol: Any, depth: int = 0) -> str:
         elif isinstance(value, list | tuple):
             lines.append("  " * depth + f"{key}: {', '.join(str(v) for v in value) or '(none)'}")
         else:
-            lines.append("  " * depth + f"{key}: {'(not stated)' if value in (None, '') else value}")
+            lines.append("  " * depth + f"{key}: {'(not given)' if value in (None, '') else value}")
     return "\n".join(lines)
 
 
 def left_out(sections: list[Section]) -> str:
-    """The sections that are left out, each with its reason, in one line."""
+    """The sections that are not shown, each with its reason, in one line."""
     words = [f"{s.title[:1].lower()}{s.title[1:]} ({s.absent})" for s in sections if s.absent]
-    return f"Left out: {'; '.join(words)}." if words else ""
+    return f"Not shown: {'; '.join(words)}." if words else ""

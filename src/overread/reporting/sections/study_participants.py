@@ -1,4 +1,4 @@
-"""Who was studied: the flow of exclusions and the cohort, per site and split."""
+"""Participants: the flow of exclusions and the cohort, by site and split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Tabl
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.flow import flow_diagram, overall, step_title
 from overread.reporting.number_format import MISSING, count, fixed, listed, share
-from overread.reporting.report_data import ReportData, finding_title
+from overread.reporting.report_data import ReportData
 
 _SPLITS = ("train", "tune", "test", "")
 _WIDE = 6  # columns of counts that fit beside each other in print
@@ -21,9 +21,7 @@ def participants(evidence: ReportData) -> Section:
     """The flow diagram, the cohort per site and split, the state of every finding."""
     title = "Participants"
     if not evidence.cohort or evidence.images.is_empty():
-        return Section(
-            "participants", title, absent="no cohort was given, so there is no flow of exclusions and no cohort table"
-        )
+        return Section("participants", title, absent="no cohort was supplied")
     blocks: list[Block] = []
     if evidence.flow.height:
         alt = "Flow diagram of the selection of images: " + "; ".join(_spoken(evidence.flow))
@@ -52,8 +50,8 @@ def _sets(images: pl.DataFrame) -> list[Block]:
         )
         for a, n in known
     )
-    head = heads("Set", "Images", "Source", "Licence", "Terms")
-    return [table("Public sets, and the terms under which they are given.", (head,), rows, compact=True)]
+    head = heads("Data set", "Images", "Source", "Licence", "Terms")
+    return [table("Public data sets and their terms of use.", (head,), rows, compact=True)]
 
 
 def _spoken(flow: pl.DataFrame) -> list[str]:
@@ -62,13 +60,13 @@ def _spoken(flow: pl.DataFrame) -> list[str]:
 
 
 def _flow_blocks(flow: pl.DataFrame) -> list[Block]:
-    """The flow as a table, by site; and what was odd about images that were kept."""
+    """The flow as a table, by site; and irregularities in images that were kept."""
     odd, steps = flow.filter(pl.col("step") == "noted"), flow.filter(pl.col("step") != "noted")
     blocks: list[Block] = [
         Folded("The same as a table, by site", (_flow_table(steps, "Steps of selection, by site."),))
     ]
     if odd.height:
-        blocks.append(_flow_table(odd, "Kept, though something about them is odd."))
+        blocks.append(_flow_table(odd, "Irregularities in images that were kept."))
     return blocks
 
 
@@ -180,8 +178,11 @@ def _prevalence_tables(evidence: ReportData) -> list[Table]:
     made = []
     for i, columns in enumerate(chunks):
         part = f" ({i + 1} of {len(chunks)})" if len(chunks) > 1 else ""
-        caption = f"Findings, by site and split{part}: cases present / absent, and the share present of those stated."
-        rows = tuple((Cell(finding_title(f)), *(_state_cell(f, at, found, totals) for at in columns)) for f in names)
+        caption = (
+            f"Findings, by site and split{part}: cases present / absent, and the proportion with the finding among "
+            "labelled cases."
+        )
+        rows = tuple((Cell(evidence.heading(f)), *(_state_cell(f, at, found, totals) for at in columns)) for f in names)
         remark = _state_remark(labels, images) if i + 1 == len(chunks) else ""
         made.append(table(caption, _site_heads(columns, "Finding"), rows, remark=remark))
     return made
@@ -200,9 +201,11 @@ def _state_remark(labels: pl.DataFrame, images: pl.DataFrame) -> str:
     whose = f"Labels of {listed([f'“{s}”' for s in sources])}. " if any(sources) else ""
     weighted = images["weight"].drop_nulls().n_unique() > 1
     drawn = (
-        "The cases are a weighted sample: shares are those of the sample, not of the population. " if weighted else ""
+        "The cases are a weighted sample: proportions are those of the sample, not of the population. "
+        if weighted
+        else ""
     )
-    return f"{whose}{drawn}Second line: cases that the source calls uncertain, and cases for which it states nothing."
+    return f"{whose}{drawn}Second line: cases labelled uncertain, and cases without a label."
 
 
 def _chunks(columns: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
@@ -221,7 +224,7 @@ def _chunks(columns: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
 def _state_cell(finding: str, at: tuple[str, str], found: dict, totals: dict) -> Cell:
     present, absent, uncertain = (found.get((finding, *at, s), 0) for s in ("present", "absent", "uncertain"))
     unstated = max(totals.get(at, 0) - present - absent - uncertain, 0)
-    rest = ", ".join(f"{count(n)} {w}" for n, w in ((uncertain, "uncertain"), (unstated, "not stated")) if n)
+    rest = ", ".join(f"{count(n)} {w}" for n, w in ((uncertain, "uncertain"), (unstated, "without a label")) if n)
     if present + absent == 0:
         return Cell(MISSING, kind="num", note=rest)
     return Cell(f"{count(present)} / {count(absent)} ({share(present, present + absent)})", kind="num", note=rest)

@@ -1,4 +1,4 @@
-"""Subgroups: how well each group is served and how far apart they are; the whole at a glance, the rest folded."""
+"""Subgroups: estimates by group and gaps between groups; an overview first, details folded."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from dataclasses import replace
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table, words
-from overread.reporting.estimate_cells import classes_cell, estimate_cell, known, notes_of, p_cells
+from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, p_cells
 from overread.reporting.figures.forest_plots import mark_of
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
 from overread.reporting.number_format import count, interval, listed, p_value
 from overread.reporting.report_data import (
+    GAP_METRICS,
     MEAN,
     ReportData,
     Row,
     at_title,
     by,
-    finding_title,
     in_order,
     pick,
+    points_in_order,
     population_title,
+    with_key,
 )
 
 _TITLES = {
@@ -37,11 +40,19 @@ _GAPS = (
     ("gap_auc", "AUC"),
     ("gap_sensitivity", "sensitivity (= in false-negative rate)"),
     ("gap_specificity", "specificity (= in false-positive rate)"),
-    ("gap_underdiagnosis", "under-diagnosis"),
+    ("gap_underdiagnosis", "underdiagnosis"),
 )
 
 
-_MEAN_OVER = "mean over"  # how the note of a mean begins, which names its findings
+_MEAN_OVER = "mean_over_findings"  # the note that lists the findings of a mean
+# Of the notes of a gap, those that its table shows as footnotes.
+_GAP_NOTES = (
+    _MEAN_OVER,
+    "group_excluded",
+    "no_group_evaluable",
+    "one_group_evaluable",
+    "some_zero_variance",
+)
 
 
 def subgroups(evidence: ReportData) -> Section:
@@ -52,8 +63,9 @@ def subgroups(evidence: ReportData) -> Section:
         return Section("subgroups", title, absent="no subgroup was evaluated")
     blocks: list[Block] = [
         Text(
-            "Groups differ in case mix as well as in how well a model serves them; a gap is a reason to look, not its "
-            "cause. All cases together can exceed every group, where it helps to tell the groups apart."
+            "Groups may differ in case mix and labelling as well as in the performance of the model; a gap does not "
+            "identify its cause. The overall AUC also compares patients of different groups and can exceed that of "
+            "every group."
         )
     ]
     populations = in_order(frame["population"])
@@ -63,12 +75,12 @@ def subgroups(evidence: ReportData) -> Section:
         made: list[Block] = [*_forests(evidence, own, raters, population)]
         gaps, missed = _gap_table(evidence, own, raters, population), _missed_table(evidence, own, population)
         made += [gaps] if gaps else []
-        made += [Folded("Under-diagnosis in every group", (missed,))] if missed else []
+        made += [Folded("Underdiagnosis by group", (missed,))] if missed else []
         blocks += made if i == 0 else [Folded(population_title(evidence, population), tuple(made))]
     for rater in (r for r in evidence.cast.raters if r in set(frame["rater"])):
         own = pick(frame, rater=rater)
         rest = (_finding_gaps(evidence, own, rater), _full_table(evidence, own))
-        blocks.append(Folded(f"Gaps of “{rater}” per finding, and every group", tuple(t for t in rest if t)))
+        blocks.append(Folded(f"“{rater}”: gaps by finding, and estimates by group", tuple(t for t in rest if t)))
     return Section("subgroups", title, tuple(blocks))
 
 
@@ -93,13 +105,15 @@ def _forests(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], p
         what = (
             "mean AUC over findings, the same in every group of a column"
             if finding == MEAN
-            else (f"AUC for {finding_title(finding).lower()}")
+            else (f"AUC for {evidence.heading(finding).lower()}")
         )
-        whole = ", and of all cases together (bold row, dashed line)" if finding == MEAN else ""
+        whole = ", and of all cases (bold row, dashed line)" if finding == MEAN else ""
         over = _findings_of_means(pick(frame, finding=MEAN, metric="auc")) if finding == MEAN else ""
         caption = (
-            f"Subgroups{who}, {where}: {what}{whole}. Gap: best minus worst group, its interval simultaneous over all "
-            f"pairs of groups and never below 0. p: all groups are equal, adjusted by Holm over the columns.{over}"
+            f"Subgroups{who}, {where}: {what}{whole}. Gap: largest minus smallest group estimate; its CI is "
+            "simultaneous "
+            "over all pairs of groups and truncated at 0. P: test that all groups are equal, Holm-adjusted over the "
+            f"columns.{over}"
         )
         label = "Mean AUC" if finding == MEAN else "AUC"
         name = f"subgroups-{population}-{finding}"
@@ -112,9 +126,10 @@ def _findings_of_means(frame: pl.DataFrame) -> str:
     stated: dict[str, list[str]] = {}
     for (subgroup, rater), row in by(frame.filter(pl.col("estimate").is_not_nan()), "subgroup", "rater").items():
         whose = f"{_title(str(subgroup))} (“{rater}”)" if frame["rater"].n_unique() > 1 else _title(str(subgroup))
-        for note in notes_of(row):
-            if note.startswith(_MEAN_OVER) and whose not in stated.setdefault(note, []):
-                stated[note].append(whose)
+        code = code_of(row, _MEAN_OVER)
+        if code:
+            names = stated.setdefault(codes.render("notes", code), [])
+            names += [whose] if whose not in names else []
     if len(stated) < 2:
         return "".join(f" {note[:1].upper()}{note[1:]}." for note in stated)
     each = " ".join(f"{listed(names)}: {note}." for note, names in stated.items())
@@ -149,12 +164,12 @@ def _gap_text(row: Row | None) -> str:
     """A gap with its interval and p, in a line beside the plot.
 
     >>> _gap_text({"estimate": 0.052, "low": 0.033, "high": 0.071, "p_adjusted": 0.0004, "p": 0.0002})
-    '0.052 (0.033–0.071), p <0.001'
+    '0.052 (0.033–0.071), P <0.001'
     """
     if row is None or not known(row):
-        return "none: fewer than two groups" if row else ""
+        return "NE: fewer than two groups" if row else ""
     p = p_value(row["p_adjusted"])
-    return f"{interval(row['estimate'], row['low'], row['high'])}, p {p}"
+    return f"{interval(row['estimate'], row['low'], row['high'])}, P {p}"
 
 
 def _fullest(evidence: ReportData, frame: pl.DataFrame) -> list[str]:
@@ -169,8 +184,7 @@ def _fullest(evidence: ReportData, frame: pl.DataFrame) -> list[str]:
 
 
 def _first_point(frame: pl.DataFrame) -> str:
-    points = frame.filter(pl.col("at").str.starts_with("operating_point="))["at"].unique().to_list()
-    return min(points, key=lambda at: ("sens" in at, at), default="")
+    return next(iter(points_in_order(with_key(frame, "operating_point")["at"])), "")
 
 
 def _gap_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> Table | None:
@@ -193,9 +207,12 @@ def _gap_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str],
         else population_title(evidence, population)
     )
     caption = f"Gaps between groups, {where}: mean over findings; rates at the {at_title(point)}."
-    remark = "p: all groups are equal, adjusted by Holm over the columns. Other operating points are in the estimates."
+    remark = (
+        "P: test that all groups are equal, Holm-adjusted over the columns. Other operating points are in the "
+        "estimates."
+    )
     first = (Cell(""), *(Cell(r, kind="group", span=2) for r in raters))
-    return table(caption, (first, heads("", *(("Gap", "p") * len(raters)))), body, remark=remark, compact=True)
+    return table(caption, (first, heads("", *(("Gap", "P") * len(raters)))), body, remark=remark, compact=True)
 
 
 def _gap_cell(row: Row | None) -> Cell:
@@ -204,20 +221,17 @@ def _gap_cell(row: Row | None) -> Cell:
     if row is None:
         return cell
     pair = f"{row['level']} − {row['contrast'].partition(':')[2]}" if row["level"] else ""
-    said = tuple(
-        n
-        for n in cell.notes or ()
-        if n.startswith((_MEAN_OVER, "left out", "no group", "one group", "some differences"))
-    )
+    shown = (code for code in codes_of(row) if code.name in _GAP_NOTES)
+    said = tuple(codes.render("notes", code) for code in shown)
     return replace(cell, note=pair, notes=said)
 
 
 def _finding_gaps(evidence: ReportData, frame: pl.DataFrame, rater: str) -> Table | None:
     """Gaps per finding, every population."""
     point = _first_point(frame)
-    frame = frame.filter(pl.col("metric").str.starts_with("gap_"), ~pl.col("finding").is_in([MEAN, ""]))
+    frame = frame.filter(pl.col("metric").is_in(GAP_METRICS), ~pl.col("finding").is_in([MEAN, ""]))
     kinds = tuple(k for k in _GAPS[:3] if pick(frame, metric=k[0]).height)
-    caption = f"Largest gaps of “{rater}” between groups, per finding; rates at the {at_title(point)}."
+    caption = f"Gaps of “{rater}” between groups, by finding; rates at the {at_title(point)}."
     return _gaps(evidence, frame, (point, kinds), caption) if frame.height else None
 
 
@@ -232,14 +246,14 @@ def _gaps(
         body += [group(f"Gap in {title}", 6)] if rows.height else []
         for row in rows.iter_rows(named=True):
             place = words(
-                finding_title(row["finding"]), _title(row["subgroup"]), population_title(evidence, row["population"])
+                evidence.heading(row["finding"]), _title(row["subgroup"]), population_title(evidence, row["population"])
             )
             body.append((*place, _gap_cell(row), *p_cells(row)))
-    return table(caption, (heads("Finding", "Column", "Population", "Gap", "p", "Holm"),), body, compact=True)
+    return table(caption, (heads("Finding", "Column", "Population", "Gap", "P", "P (Holm)"),), body, compact=True)
 
 
 def _missed_table(evidence: ReportData, frame: pl.DataFrame, population: str) -> Table | None:
-    """Under-diagnosis in every group, a column per model."""
+    """Underdiagnosis by group, a column per model."""
     point = _first_point(frame)
     rows = by(pick(frame, metric="underdiagnosis", at=point), "subgroup", "level", "rater")
     raters = [r for r in evidence.cast.raters if any(k[2] == r for k in rows)]
@@ -254,13 +268,14 @@ def _missed_table(evidence: ReportData, frame: pl.DataFrame, population: str) ->
             body.append((Cell(name), Cell(count(first["n_cases"]), "num"), *(estimate_cell(r) for r in got)))
     healthy = next(iter(rows.values()))["finding"] != ""
     what = (
-        "No Finding is called although it is absent"
+        "patients without the label No Finding in whom the model called No Finding (with a threshold fixed by "
+        "specificity, its overall level is largely determined by the target)"
         if healthy
-        else "none of its findings is called although one is present"
+        else "cases with at least one finding in which no finding was called"
     )
     where = population_title(evidence, population).lower()
-    caption = f"Under-diagnosis, {where}: the share of ill cases in which {what}, at the {at_title(point)}."
-    return table(caption, (heads("Group", "Ill cases", *raters),), body, compact=True)
+    caption = f"Underdiagnosis, {where}: proportion of {what}, at the {at_title(point)}."
+    return table(caption, (heads("Group", "Cases with a finding", *raters),), body, compact=True)
 
 
 def _full_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
@@ -270,7 +285,7 @@ def _full_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
         for k in (("auc", ""), ("sensitivity", point), ("specificity", point))
         if pick(frame, metric=k[0], at=k[1]).height
     ]
-    frame = frame.filter(~pl.col("metric").str.starts_with("gap_"), pl.col("level") != _ALL)
+    frame = frame.filter(~pl.col("metric").is_in(GAP_METRICS), pl.col("level") != _ALL)
     rows = by(frame, "population", "subgroup", "level", "finding", "metric", "at")
     body: list[tuple[Cell, ...]] = []
     for population in in_order(frame["population"]):
@@ -283,12 +298,12 @@ def _full_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
                 first = next((r for r in got if r), None)
                 if first:
                     cells = (estimate_cell(r) if r else Cell("") for r in got)
-                    body.append((Cell(finding_title(f)), classes_cell(first), *cells))
-    caption = "Every group, per population and finding. Rates at other operating points are in the estimates."
+                    body.append((Cell(evidence.heading(f)), classes_cell(first), *cells))
+    caption = "Estimates by group, population and finding. Rates at other operating points are in the estimates."
     head = heads("Finding", "Present / absent", *(_kind_title(m, at) for m, at in kinds))
     return table(caption, (head,), body, compact=True)
 
 
 def _kind_title(metric: str, at: str) -> str:
     name = metric.replace("auc", "AUC")
-    return f"{name} ({at.partition('=')[2]})" if at else name
+    return f"{name} ({at_title(at)})" if at else name

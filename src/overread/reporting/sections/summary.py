@@ -15,19 +15,16 @@ from overread.reporting.report_data import (
     MEAN,
     ReportData,
     by,
-    finding_title,
     overall,
     pick,
-    plain_words,
     population_title,
 )
 from overread.reporting.sections.duplicate_images import excluded_duplicates
-from overread.reporting.sections.hypothesis_section import main_reason
 from overread.reporting.sections.reader_titles import told
 from overread.reporting.sections.reader_titles import warnings as reads_warnings
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
-NOT_STATED = "not stated"
+NOT_STATED = "not reported"
 
 
 def study_paragraph(evidence: ReportData) -> str:
@@ -40,16 +37,17 @@ def study_paragraph(evidence: ReportData) -> str:
         parts.append(_models(evidence))
     elif cast.raters:
         parts.append(
-            f"The predictions of {listed([f'“{r}”' for r in cast.raters])} were made elsewhere and evaluated here."
+            f"Predictions of {listed([f'“{r}”' for r in cast.raters])} were evaluated; the training of the "
+            "models is not documented."
         )
     if cast.external:
         names = listed([p.partition(":")[2] for p in cast.external])
-        known = "" if cast.trained else ", as the study declares"
+        known = "" if cast.trained else " (declared by the investigators; not verified)"
         parts.append(f"External test: {names}{known}. {excluded_duplicates(evidence)}")
     elif cast.raters:
         parts.append(
-            "No site is declared as external, so that no result is known to be from a hospital that the models have "
-            "not seen."
+            "No site is external to the training data by record or declaration, so that external validity was not "
+            "assessed."
         )
     parts += told(evidence)
     return " ".join(p if p.endswith((".", "?", "!")) else p + "." for p in parts if p)
@@ -57,7 +55,7 @@ def study_paragraph(evidence: ReportData) -> str:
 
 def _material(evidence: ReportData) -> str:
     images = evidence.images
-    names = [finding_title(f).lower() if f != "covid_19" else "COVID-19" for f in evidence.cast.findings]
+    names = [evidence.heading(f).lower() if f != "covid_19" else "COVID-19" for f in evidence.cast.findings]
     what = f"{plural(len(names), 'finding')} ({listed(names)})"
     if evidence.cohort and images.height:
         sites = images["site"].n_unique()
@@ -74,14 +72,14 @@ def _material(evidence: ReportData) -> str:
 
 
 def _weighted(evidence: ReportData) -> str:
-    """That the test cases are a sample, how many they are and how many they stand for; "" where all weigh the same."""
+    """That the test cases are a weighted sample, with its size; "" where all weights are equal."""
     cases = evidence.joined.filter(pl.col("shift") == "none").select("case_id", "weight").unique("case_id")
     if cases.is_empty() or cases["weight"].null_count() == cases.height or cases["weight"].n_unique() < 2:
         return ""
     whole = float(cases["weight"].sum())
     return (
-        f"The test cases are a weighted sample: {count(cases.height)} that stand for {count(round(whole))}; "
-        "estimates are weighed back to these"
+        f"The test cases are a weighted sample of {count(cases.height)} of {count(round(whole))} cases; estimates are "
+        "weighted by the inverse sampling probability, except where a note says otherwise"
     )
 
 
@@ -104,7 +102,7 @@ def verdict_block(evidence: ReportData) -> list[dict[str, Any]]:
             "claim": row["claim"],
             "verdict": row["verdict"],
             "css": str(row["verdict"]).replace(" ", "-"),
-            "reason": plain_words(main_reason(row["reason"])),
+            "reason": row["reason"],
         }
         for row in evidence.verdicts.iter_rows(named=True)
     ]
@@ -120,10 +118,10 @@ def headline(evidence: ReportData) -> Table | None:
         (Cell(r), *(estimate_cell(rows.get((r, p))) for p in evidence.cast.populations)) for r in evidence.cast.raters
     )
     level = evidence.estimates["confidence"].drop_nulls()
-    percent = f"{100 * level[0]:g}%" if level.len() else "95%"
-    caption = f"Mean AUC over findings ({percent} interval), by model and test population."
+    percent = f"{100 * level[0]:g}% " if level.len() else ""
+    caption = f"Mean AUC over findings ({percent}CI), by model and test population."
     remark = (
-        "Internal test: the test split of those sites that the model itself was trained on."
+        "Internal test: held-out patients of the training sites of each model."
         if evidence.cast.trained and len(evidence.cast.raters) > 1
         else ""
     )
@@ -131,13 +129,11 @@ def headline(evidence: ReportData) -> Table | None:
 
 
 def warnings(evidence: ReportData) -> tuple[str, ...]:
-    """What a reader must know before any number: those of the protocol, and those that the data themselves give."""
+    """Warnings: those of the protocol, and those that follow from the data."""
     found = [*_simulated(evidence), *(str(w) for w in evidence.study.get("warnings") or ())]
     if len(evidence.cast.external) < 2 and not any("external" in w for w in found):
         n = plural(len(evidence.cast.external), "external site")
-        found.append(
-            f"Fewer than two external sites ({n}): no claim about generalisation to other hospitals can be supported."
-        )
+        found.append(f"Fewer than two external sites ({n}): at least two are needed to assess generalisation.")
     found += [
         *_unmatched(evidence),
         *_one_class(evidence),
@@ -147,7 +143,7 @@ def warnings(evidence: ReportData) -> tuple[str, ...]:
     ]
     silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
     if silent:
-        found.append(f"One training run only for {listed(silent)}: the spread between seeds is unknown.")
+        found.append(f"One training run only for {listed(silent)}: variation between training runs is unknown.")
     return tuple(dict.fromkeys(found))
 
 
@@ -163,7 +159,7 @@ def _unmatched(evidence: ReportData) -> list[str]:
         return []
     rows = evidence.account.filter(pl.col("stage") == "unmatched").iter_rows(named=True)
     return [
-        f"{plural(r['count'], r['unit'].removesuffix('s'))} left out, {r['reason']}: {r['examples']}." for r in rows
+        f"{plural(r['count'], r['unit'].removesuffix('s'))} excluded, {r['reason']}: {r['examples']}." for r in rows
     ]
 
 
@@ -173,7 +169,7 @@ def _simulated(evidence: ReportData) -> list[str]:
     if "simulate" not in readers:
         return []
     which = "The images are" if set(readers) == {"simulate"} else "Some of the images are"
-    return [f"{which} simulated: the numbers say how the methods work, and nothing about patients."]
+    return [f"{which} simulated: the results are about the methods, not about patients."]
 
 
 def _one_class(evidence: ReportData) -> list[str]:
@@ -183,11 +179,12 @@ def _one_class(evidence: ReportData) -> list[str]:
         part = pick(rows, population=population)
         one = (pl.col("n_present") == 0) != (pl.col("n_absent") == 0)  # both 0: nothing is stated there at all
         lone = part.filter(one)["finding"].unique().to_list()
-        names = [finding_title(f) for f in evidence.cast.findings if f in lone]
+        names = [evidence.heading(f) for f in evidence.cast.findings if f in lone]
         if names:
             title = population_title(evidence, population)
             found.append(
-                f"{title}: one class only for {listed(names)}; no AUC, sensitivity or specificity can be given there."
+                f"{title}: all cases are of one class for {listed(names)}; AUC, sensitivity or specificity "
+                "cannot be estimated."
             )
     return found
 
@@ -201,7 +198,7 @@ def governance(evidence: ReportData) -> Section:
     )
     waiver, terms = given.pop("waiver", None), given.pop("data_use_terms", None) or given.pop("data_use", None)
     items = [
-        ("Protocol hash", str(study.get("protocol_hash") or "no protocol: this evaluation was not stated beforehand")),
+        ("Protocol hash", str(study.get("protocol_hash") or "no protocol was supplied")),
         ("Ethics approval", str(approval or (f"waived: {waiver}" if waiver else NOT_STATED))),
         ("Data-use terms", _said(terms) or NOT_STATED),
         *((k.replace("_", " ").capitalize(), _said(v)) for k, v in given.items() if _said(v)),
@@ -258,5 +255,5 @@ def outcome_table(evidence: ReportData, columns: Sequence[tuple[str, str, str]],
         found = [rows.get((name, *c[1:])) for c in shown]
         if any(found):
             cells = [cell for row in found for cell in (classes_cell(row), estimate_cell(row))]
-            body.append((Cell(finding_title(name), kind="strong" if name == MEAN else ""), *cells))
+            body.append((Cell(evidence.heading(name), kind="strong" if name == MEAN else ""), *cells))
     return table(caption, (top, sub), body)

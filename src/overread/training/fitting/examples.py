@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from overread import findings as vocabulary
 from overread.errors import InputError, did_you_mean
 from overread.images.store.pixel_store import Store
 from overread.training.training_config import TrainingConfig
@@ -134,8 +133,8 @@ def outputs_of(
     InputError
         No finding can be learnt.
     """
-    labelled = set(labels["finding"].cast(pl.String).unique().to_list())
-    asked = config.findings or tuple(f for f in vocabulary.names() if f in labelled)
+    stated = set(labels["finding"].cast(pl.String).unique().to_list())
+    asked = config.findings or tuple(f for f in config.vocabulary.names() if f in stated)
     truth = truth_of(images, labels, asked, policy=config.policy)
     present, absent = (truth == 1).sum(0), (truth == 0).sum(0)
     reasons = {}
@@ -146,7 +145,7 @@ def outputs_of(
             reasons[finding] = f"the training sources state it only as present ({n_present} images)"
         elif n_present == 0:
             reasons[finding] = f"the training sources state it only as absent ({n_absent} images)"
-    for finding in sorted(labelled - set(asked)):
+    for finding in sorted(stated - set(asked)):
         reasons[finding] = "not among the findings that were asked for"
     outputs = tuple(f for f in asked if f not in reasons)
     if not outputs:

@@ -123,7 +123,7 @@ def _operating_point(y: NDArray[np.bool_], score: NDArray[np.float64], name: str
     point |= {"at": f"operating_point={name}", "n_present": n_present, "n_absent": n_absent, "note": ""}
     step = rates.threshold_at(y, score, **target)
     if not np.isfinite(step.threshold):
-        return point | {"note": f"no threshold: on tune {step.note or f'none attains a {kind} of {value:g}'}"}
+        return point | {"note": f"no threshold on tune: {step.note or f'none attains a {kind} of {value:g}'}"}
     counted = n_absent if kind == "specificity" else n_present
     coarse = f"coarse: {counted} tune images cannot show a {kind} of {value:g} apart from 1"
     return point | {

@@ -11,13 +11,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from overread import integrity, runs, tables, threads
+from overread import findings, integrity, runs, tables, threads
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.training.fitting.operating_choice import freeze, probability
 from overread.training.networks.model_folder import Model, open_model, write_record
 
 # What the members must have in common for their mean to be of one thing.
-_SHARED = ("findings", "not_outputs", "recipe", "training_sites")
+_SHARED = ("findings", "vocabulary", "not_outputs", "recipe", "training_sites")
 # What is told of their training, the same of all or not.
 _FACTS = (
     "seed",
@@ -64,7 +65,8 @@ def combine(out: Path | str, members: Sequence[Path | str], name: str) -> Path:
     config = {"name": name, "members": [f.name for f in folders]}
     inputs = {f"{m.folder.name}/{key}": path for m in opened for key, path in m.files().items()}
     inputs |= {f"{f.name}/tune.parquet": f / "tune.parquet" for f in folders}
-    tune = mean_tune([f / "tune.parquet" for f in folders], findings=opened[0].outputs)
+    vocabulary = opened[0].vocabulary
+    tune = mean_tune([f / "tune.parquet" for f in folders], findings=opened[0].outputs, vocabulary=vocabulary)
     if runs.complete(out, runs.fingerprint(config, inputs)):
         return out
     with (
@@ -75,18 +77,20 @@ def combine(out: Path | str, members: Sequence[Path | str], name: str) -> Path:
         record = _record(out, opened, name) | _frozen(tune, opened)
         patients = sorted(frozenset[str]().union(*(m.train_patients for m in opened)))
         run.output(tables.write_text(out / "train_patients.txt", "".join(f"{p}\n" for p in patients)))
-        run.output(tables.write(_tune_frame(tune, record, name), out / "tune.parquet", "predictions"))
+        made = _tune_frame(tune, record, name)
+        run.output(tables.write(made, out / "tune.parquet", "predictions", vocabulary=vocabulary))
+        run.note("vocabulary", findings.record_of(vocabulary))
         run.output(write_record(out, record))
     return out
 
 
-def mean_tune(paths: Sequence[Path], *, findings: Sequence[str]) -> pl.DataFrame:
+def mean_tune(paths: Sequence[Path], *, findings: Sequence[str], vocabulary: Vocabulary) -> pl.DataFrame:
     """The members' mean logit on tune: image_id, patient_id, finding, truth (null = not stated), logit.
 
     Raises InputError where the members were not tuned on the same images with the same truth.
     """
     key = ["image_id", "patient_id", "finding", "truth"]
-    frames = [_member_tune(path).filter(pl.col("finding").is_in(list(findings))) for path in paths]
+    frames = [_member_tune(path, vocabulary).filter(pl.col("finding").is_in(list(findings))) for path in paths]
     first = frames[0].select(key).sort(key)
     for path, other in zip(paths[1:], frames[1:], strict=True):
         if not first.equals(other.select(key).sort(key)):
@@ -99,8 +103,8 @@ def mean_tune(paths: Sequence[Path], *, findings: Sequence[str]) -> pl.DataFrame
     return pl.concat(frames).group_by(key).agg(pl.col("logit").mean()).sort("image_id", "finding")
 
 
-def _member_tune(path: Path) -> pl.DataFrame:
-    frame = tables.read(path, "predictions")
+def _member_tune(path: Path, vocabulary: Vocabulary) -> pl.DataFrame:
+    frame = tables.read(path, "predictions", vocabulary=vocabulary)
     lacking = [c for c in ("logit", "truth", "patient_id") if c not in frame.columns]
     if lacking:
         raise InputError(path, "a tune.parquet as training writes it", "columns missing", examples=lacking)
@@ -131,7 +135,7 @@ def _check_agreement(members: Sequence[Model]) -> None:
 
 def _record(out: Path, members: Sequence[Model], name: str) -> dict[str, Any]:
     """Return model.json without frozen values; a value in which members differ is kept as a list."""
-    shared_facts = {key: members[0].record.get(key) for key in _SHARED}
+    kept = {key: members[0].record[key] for key in _SHARED if key in members[0].record}
     facts = {}
     for key in _FACTS:
         values = [m.record.get(key) for m in members]
@@ -148,7 +152,7 @@ def _record(out: Path, members: Sequence[Model], name: str) -> dict[str, Any]:
         "prevalence": {site: _means([p.get(site, {}) for p in prevalences]) for site in prevalences[0]},
         "protocol_hash": ", ".join(dict.fromkeys(m.record.get("protocol_hash") or "" for m in members)),
     }
-    return own | {"architecture": members[0].record["architecture"]} | shared_facts | facts
+    return own | {"architecture": members[0].record["architecture"]} | kept | facts
 
 
 def _means(stated: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from overread import findings as vocabulary
-from overread import integrity, limits, regular
+from overread import findings, integrity, limits, regular
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.tables.records.kinds import ModelRecord
 from overread.tables.records.typed_files import read_json, read_text, typed
@@ -50,7 +50,8 @@ class Model:
     """A frozen model, or an ensemble of such: everything that its folder states, and the patients it was trained on.
 
     ``findings`` are the network's outputs in order; those in ``not_outputs`` no training source states, and nothing
-    is predicted for them. ``record`` is model.json as it was read.
+    is predicted for them. ``vocabulary`` is the one that they were learnt under. ``record`` is model.json as it was
+    read.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Model:
     kind: str
     architecture: architectures.Architecture | None
     findings: tuple[str, ...]
+    vocabulary: Vocabulary
     not_outputs: tuple[str, ...]
     recipe: Recipe
     recalibration: Mapping[str, Mapping[str, Any]]
@@ -127,6 +129,7 @@ def open_model(folder: Path | str) -> Model:
         kind=record["kind"],
         architecture=architectures.Architecture.from_dict(record["architecture"]) if single else None,
         findings=tuple(record["findings"]),
+        vocabulary=findings.recorded(record.get("vocabulary"), folder / "model.json"),
         not_outputs=tuple(record["not_outputs"]),
         recipe=Recipe.from_dict(record["recipe"]),
         recalibration=record["recalibration"],
@@ -232,7 +235,11 @@ def _problems(path: Path, record: Mapping[str, Any]) -> list[InputError]:
         return list(error.problems)
     problems = []
     names = list(record["findings"])
-    unknown = [f for f in names if f not in vocabulary.names()]
+    try:
+        known = findings.recorded(record.get("vocabulary"), path).names()
+    except InputError as error:
+        return list(error.problems)
+    unknown = [f for f in names if f not in known]
     if unknown:
         problems.append(InputError(path, "findings of the vocabulary", f"{len(unknown)} unknown", examples=unknown))
     if not names or len(set(names)) != len(names):

@@ -10,6 +10,7 @@ import polars as pl
 from overread import runs, tables, threads
 from overread.cohort import open_cohort
 from overread.errors import InputError, did_you_mean
+from overread.findings import Vocabulary
 from overread.images.store.pixel_store import Store
 from overread.training.networks.model_folder import Model, open_model
 from overread.training.scoring.prediction_run import (
@@ -71,8 +72,9 @@ def predict(
     Raises
     ------
     InputError
-        Pixels of another recipe, a patient of the training data (splits other than train), no images, outputs that are
-        not finite. Earlier content of `out` is then unchanged.
+        Pixels of another recipe, outputs that are missing or defined differently in the vocabulary of the cohort, a
+        patient of the training data (splits other than train), no images, outputs that are not finite. Earlier content
+        of `out` is then unchanged.
 
     Notes
     -----
@@ -86,6 +88,7 @@ def predict(
     store = cohort.store()
     check_recipe(model, store, where=cohort_folder)
     check_patients(model, images)
+    check_vocabulary(model, cohort.vocabulary, where=cohort_folder)
     config = {
         "model": model.name,
         "splits": list(splits),
@@ -177,4 +180,18 @@ def check_patients(model: Model, images: pl.DataFrame) -> None:
             f"{len(shared):,} of {len(tested):,} patients in its train_patients.txt",
             examples=shared,
             do="Performance on them is biased upwards: exclude them from the test set.",
+        )
+
+
+def check_vocabulary(model: Model, vocabulary: Vocabulary, *, where: object) -> None:
+    """Refuse a cohort in whose vocabulary an output of the model is missing or has another definition."""
+    others = model.vocabulary.differences(vocabulary, model.outputs)
+    if others:
+        raise InputError(
+            where,
+            f"the outputs of the model '{model.name}' as findings of the cohort's vocabulary '{vocabulary.name}', with "
+            f"the title, code and parents that they have in '{model.vocabulary.name}', which it was trained under",
+            f"{len(others)} that are missing or defined otherwise",
+            examples=others,
+            do="State these findings in [findings.extra] of the cohort as the model's model.json does.",
         )

@@ -13,7 +13,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from overread import runs, tables, threads
+from overread import findings, runs, tables, threads
 from overread.errors import InputError
 from overread.images.store.pixel_store import Store
 from overread.tables.storage.files import clear_temporary
@@ -65,6 +65,7 @@ def compute(run: runs.Run, model: Model, work: ScoringWork, staging: Path, *, pr
     run.note("scale", "probability")
     run.note("images", len(work.images))
     run.note("findings", list(model.outputs))
+    run.note("vocabulary", findings.record_of(model.vocabulary))
 
 
 @contextmanager
@@ -102,7 +103,7 @@ def _assemble(model: Model, work: ScoringWork, staging: Path) -> None:
     ]
     if model.members:
         frames.insert(0, frame(ids, model, model.name, logits.mean(0)))
-    tables.write(pl.concat(frames), staging / "predictions.parquet", "predictions")
+    tables.write(pl.concat(frames), staging / "predictions.parquet", "predictions", vocabulary=model.vocabulary)
     if any(m.target is None for m in work.members):
         return
     order = np.arange(len(ids))
@@ -115,13 +116,13 @@ def frame(image_ids: pl.Series, model: Model, name: str, logits: NDArray[np.floa
     """Prediction rows of one model: logits (n_images, n_findings) and their frozen recalibrated probabilities."""
     lines: list[Mapping[str, Any]] = [model.recalibration[f] for f in model.outputs]
     scores = np.stack([probability(logits[:, j], line) for j, line in enumerate(lines)], axis=1)
-    n, findings = len(image_ids), len(lines)
+    n, n_findings = len(image_ids), len(lines)
     return pl.DataFrame(
         {
-            "image_id": image_ids.gather(np.repeat(np.arange(n), findings)),
-            "finding": pl.Series(model.outputs).gather(np.tile(np.arange(findings), n)),
-            "model": pl.repeat(name, n * findings, eager=True),
-            "shift": pl.repeat("none", n * findings, eager=True),
+            "image_id": image_ids.gather(np.repeat(np.arange(n), n_findings)),
+            "finding": pl.Series(model.outputs).gather(np.tile(np.arange(n_findings), n)),
+            "model": pl.repeat(name, n * n_findings, eager=True),
+            "shift": pl.repeat("none", n * n_findings, eager=True),
             "score": scores.ravel(),
             "logit": logits.ravel(),
         }

@@ -1,0 +1,195 @@
+"""A fact is present if its cause is in the tables and records of a study, and only then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from overread import codes, findings, tables
+from overread.codes.sentences import sentences
+from overread.reporting.methods.facts import facts
+from overread.reporting.methods.methods_section import fact_sentences
+from overread.reporting.report_data import Cast, ReportData
+
+NAN = float("nan")
+CAST = Cast(
+    raters=("acme",),
+    members=(),
+    findings=("edema",),
+    populations=("internal", "external:east"),
+    own={},
+    roles={},
+    trained=False,
+)
+RECIPE = {"size": 128, "fit": "pad", "window": "full"}
+TRAINING = {"epochs": 6, "batch_size": 32, "learning_rate": 3e-4, "weights": None, "positive_weight_cap": 10.0}
+
+
+def rows(*given):
+    """A table of estimates."""
+    keys = dict.fromkeys(("at", "contrast", "subgroup", "level", "reference", "policy"), "")
+    numbers = {"estimate": 0.8, "low": 0.7, "high": 0.9, "se": 0.05, "p": NAN, "p_adjusted": NAN, "confidence": 0.95}
+    common = {"analysis": "standalone", "metric": "auc", "finding": "edema", "rater": "acme", "arm": "model"}
+    population = {"population": "internal"}
+    frame = pl.DataFrame([common | keys | population | numbers | one for one in given], infer_schema_length=None)
+    empty = tables.empty("estimates")
+    return pl.concat([empty, frame.cast({c: empty.schema[c] for c in frame.columns})], how="diagonal")
+
+
+def account(text, count=3):
+    """An account of one line."""
+    line = {"stage": "join", "unit": "labels", "reason": text, "reason_code": codes.encode(text), "count": count}
+    return pl.concat([tables.empty("account"), pl.DataFrame([line])], how="diagonal_relaxed")
+
+
+def curve(name, **more):
+    """One point of a curve."""
+    point = {"curve": name, "x": 0.1, "y": 0.5, "low": 0.4, "high": 0.6, **more}
+    return pl.concat([tables.empty("curves"), pl.DataFrame([point])], how="diagonal_relaxed")
+
+
+def images(*splits):
+    """Images of these splits."""
+    return pl.DataFrame({"split": list(splits)})
+
+
+def data(**more):
+    """A study without anything, and what is given."""
+    names = ("verdicts", "curves", "joined", "account", "flow", "images", "labels", "regions")
+    frames = {name: tables.empty(name) for name in names}
+    given = {"estimates": rows({}), "cast": CAST, "study": {}, "run": {}}
+    given |= {"written": given["estimates"], "vocabulary": findings.load("chest")}
+    return ReportData(**(frames | given | more))
+
+
+def run(**config):
+    return {"config": config}
+
+
+def sub(**more):
+    return {"analysis": "subgroups", "subgroup": "sex", **more}
+
+
+NO_EXTERNAL = replace(CAST, populations=("internal",))
+SPLIT = {"cohort": True, "images": images("train", "test")}
+SEVERAL = [{"subgroup": "site", "level": s} for s in ("north", "south")]
+METHODS = {"finite_population": "finite_population", "sampled_within_strata": "strata"}
+
+# The fact; a study with its cause; a study in which it does not hold.
+CASES = [
+    ("protocol", {"study": {"protocol_hash": "ab"}}, {}),
+    ("no_protocol", {}, {"study": {"protocol_hash": "ab"}}),
+    ("cohort", {"cohort": True}, {}),
+    ("split_by_patient", SPLIT | {"cohort_run": run(split_by="patient")}, SPLIT | {"cohort_run": run(split_by="time")}),
+    ("split_by_time", SPLIT | {"cohort_run": run(split_by="time")}, SPLIT | {"cohort_run": run(split_by="patient")}),
+    ("split_given", SPLIT | {"cohort_run": run(split_file="list.csv")}, SPLIT | {"cohort_run": run(split_file="")}),
+    ("duplicates_correlation", {"duplicates": pl.DataFrame(), "stored_size": 128},
+     {"duplicates": pl.DataFrame(), "stored_size": 32}),
+    ("duplicates_pixels", {"duplicates": pl.DataFrame(), "stored_size": 32}, {"stored_size": 32}),
+    ("preprocessing", {"models": {"acme": {"recipe": RECIPE}}}, {"models": {"acme": {}}}),
+    ("case_score", {"account": account(codes.note("case_score_combined", how="mean"))}, {}),
+    ("internal_recorded", {"models": {"acme": {"training_sites": ["north"]}}}, {}),
+    ("external_recorded", {"models": {"acme": {"training_sites": ["north"]}}},
+     {"models": {"acme": {"training_sites": ["north", "east"]}}}),
+    ("external_declared", {}, {"models": {"acme": {"training_sites": ["north"]}}}),
+    ("provenance_unknown", {"cast": NO_EXTERNAL}, {}),
+    ("several_sites", {"estimates": rows(*SEVERAL)}, {"estimates": rows(SEVERAL[0])}),
+    ("trained_elsewhere", {}, {"models": {"acme": {"training_sites": ["north"]}}}),
+    ("network", {"models": {"acme": {"architecture": {"network": "densenet-small"}}}}, {"models": {"acme": {}}}),
+    ("densenet", {"models": {"acme": {"architecture": {"network": "densenet-small"}}}},
+     {"models": {"acme": {"architecture": {"network": "resnet18"}}}}),
+    ("ensemble", {"models": {"acme": {"kind": "ensemble", "members": ["seed-1", "seed-2"]}}},
+     {"models": {"acme": {"kind": "single"}}}),
+    ("recalibration_frozen", {"models": {"acme": {"recalibration": {"edema": {}}}}}, {"models": {"acme": {}}}),
+    ("initialisation_random", {"trainings": {"acme": {"config": TRAINING}}},
+     {"trainings": {"acme": {"config": TRAINING | {"weights": "imagenet"}}}}),
+    ("initialisation_imagenet", {"trainings": {"acme": {"config": TRAINING | {"weights": "imagenet"}}}},
+     {"trainings": {"acme": {"config": TRAINING}}}),
+    ("initialisation_file", {"trainings": {"acme": {"config": TRAINING | {"weights": "a.safetensors"}}}},
+     {"trainings": {"acme": {"config": TRAINING}}}),
+    ("training", {"trainings": {"acme": {"config": TRAINING}}}, {"trainings": {"acme": {}}}),
+    ("early_stopping", {"trainings": {"acme": {"config": TRAINING | {"patience": 5}}}},
+     {"trainings": {"acme": {"config": TRAINING}}}),
+    ("training_uncertain", {"trainings": {"acme": {"config": TRAINING | {"uncertain": {"*": "ignore"}}}}},
+     {"trainings": {"acme": {"config": TRAINING}}}),
+    ("reference_main", {"estimates": rows({"reference": "panel"})},
+     {"estimates": rows({"analysis": "policies", "reference": "panel"})}),
+    ("uncertain_excluded", {"account": account(codes.note("uncertain_excluded"))}, {}),
+    ("uncertain_recoded", {"account": account(codes.note("uncertain_recoded", state="absent"))}, {}),
+    ("label_missing", {"account": account(codes.note("label_missing"))}, {}),
+    ("missing_scores", {"account": account(codes.note("labelled_not_scored", rater="acme", share="1%", of=100))}, {}),
+    ("policies_uncertain",
+     {"estimates": rows(*({"analysis": "policies", "policy": f"uncertain={p}"} for p in ("ignore", "absent")))},
+     {"estimates": rows({"analysis": "policies", "policy": "uncertain=ignore", "reference": "report"})}),
+    ("policies_reference",
+     {"estimates": rows({"reference": "panel"}, {"analysis": "policies", "reference": "report"})},
+     {"estimates": rows({"reference": "panel"}, {"analysis": "policies", "reference": "panel"})}),
+    ("minimum", {"run": run(minimum_present=20, minimum_absent=20)}, {}),
+    ("gain", {"run": run(smallest_worthwhile_gain=0.01)}, {}),
+    ("replicates", {"run": run(replicates=2000)}, {}),
+    ("confidence", {}, {"estimates": tables.empty("estimates")}),
+    ("findings_chosen", {"run": run(findings=["edema"]), "estimates": rows({"finding": "(mean)"})},
+     {"run": run(findings=["edema"])}),
+    ("roc_band", {"curves": curve("roc")}, {"curves": curve("roc", low=NAN)}),
+    ("recalibrated_here", {"curves": curve("recalibrated")}, {"curves": curve("calibration")}),
+    ("net_benefit_raw", {"estimates": rows({"analysis": "decision", "metric": "net_benefit", "at": "threshold=0.1"})},
+     {"estimates": rows({"analysis": "decision", "metric": "net_benefit", "at": "threshold=0.1"}),
+      "models": {"acme": {"recalibration": {"edema": {}}}}}),
+    ("decision_thresholds", {"estimates": rows({"metric": "net_benefit", "at": "threshold=0.1"})},
+     {"estimates": rows({"metric": "net_benefit", "at": "threshold=0.1", "estimate": NAN})}),
+    ("subgroups", {"estimates": rows(sub(level="F"), sub(level="M"))},
+     {"estimates": rows(sub(level="F"), sub(level="M", estimate=NAN))}),
+    ("majority", {"estimates": rows({"analysis": "readers", "reference": "majority"})}, {}),
+    ("majority_others", {"estimates": rows({"analysis": "readers", "reference": "majority of the others"})}, {}),
+    ("dawid_skene", {"estimates": rows({"analysis": "H2", "reference": "dawid-skene"})}, {}),
+    ("dawid_skene_failed",
+     {"estimates": rows({"analysis": "readers", "note_codes": codes.encode(codes.note("dawid_skene_not_converged"))})},
+     {"estimates": rows({"analysis": "readers",
+                         "note_codes": codes.encode(codes.note("dawid_skene_converged", iterations=9))})}),
+    ("readers_design", {"estimates": rows({"analysis": "readers", "arm": "unaided", "rater": "r1", "n_cases": 90})},
+     {"estimates": rows({"analysis": "readers", "arm": "model"})}),
+    ("arms_compared", {"estimates": rows({"analysis": "readers", "rater": "(readers)", "contrast": "arm:unaided"})},
+     {"estimates": rows({"analysis": "readers", "rater": "(readers)", "contrast": "rater:acme"})}),
+    ("reader_uncertain", {"account": account(codes.note("uncertain_calls_excluded", finding="edema"))}, {}),
+    ("heatmaps", {"heatmaps": True}, {}),
+    *((fact, {"estimates": rows({"method_code": code})}, {"estimates": rows({"method_code": "obuchowski"})})
+      for fact, code in METHODS.items()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "cause", "other"), CASES, ids=[c[0] for c in CASES])
+def test_a_fact_is_present_with_its_cause_and_not_without(name, cause, other):
+    assert name in facts(data(**cause))
+    assert name not in facts(data(**other))
+
+
+def test_every_fact_that_a_sentence_needs_has_a_cause_here():
+    assert {f for s in sentences() for f in s.facts} == {name for name, *_ in CASES}
+
+
+def test_each_distinct_training_has_sentences_of_its_own():
+    trainings = {"a": {"config": TRAINING}, "b": {"config": TRAINING}, "c": {"config": TRAINING | {"epochs": 9}}}
+    text = fact_sentences(data(trainings=trainings), "Models", "optimiser")
+    assert text.count("AdamW") == 2
+    assert "“a”, “b”: AdamW" in text
+    assert "“c”: AdamW" in text
+
+
+def test_subgroups_are_those_with_two_estimated_groups_not_those_of_the_configuration():
+    given = rows(sub(level="F"), sub(level="M"), sub(subgroup="view", level="UNKNOWN"))
+    found = facts(data(estimates=given, run=run(subgroups=["sex", "age_band", "view"])))
+    assert found["subgroups"] == [{"columns": ("sex",)}]
+
+
+def test_a_recalibration_is_told_of_the_models_that_have_one():
+    models = {"acme": {"recalibration": {"edema": {}}}, "beta": {}}
+    found = facts(data(models=models))
+    assert found["recalibration_frozen"] == [{"models": ("“acme”",)}]
+
+
+def test_a_site_of_another_models_training_is_not_called_external_to_the_leading_model():
+    found = facts(data(models={"acme": {"training_sites": ["north", "east"]}}))
+    assert "external_recorded" not in found
+    assert "external_declared" not in found

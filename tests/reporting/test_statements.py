@@ -1,0 +1,62 @@
+"""Statements outside the Methods that were once printed where they did not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from overread import codes, reporting
+from overread.reporting.report_data import at_title, read_evidence
+from overread.reporting.sections.discrimination_section import discrimination
+from overread.reporting.sections.duplicate_images import _with_splits
+from overread.reporting.sections.summary import study_paragraph
+
+SOURCE = Path(reporting.__file__).parent
+OBUCHOWSKI = codes.method("obuchowski")
+
+
+def auc(population="internal", **more):
+    """A row of the AUC of a model."""
+    keys = dict.fromkeys(("at", "contrast", "subgroup", "level", "reference", "policy"), "")
+    numbers = {"estimate": 0.8, "low": 0.7, "high": 0.9, "se": 0.05, "p": float("nan"), "p_adjusted": float("nan")}
+    place = {"analysis": "standalone", "metric": "auc", "finding": "edema", "rater": "acme", "population": population}
+    texts = {"method": OBUCHOWSKI, "method_code": "obuchowski", "note": None, "note_codes": ""}
+    return {**keys, **numbers, **place, **texts, "arm": "model", **more}
+
+
+def test_a_pair_within_training_and_tuning_is_no_pair_with_a_test_image():
+    images = pl.DataFrame({"image_id": ["a", "b", "c"], "split": ["train", "tune", "test"]})
+    pairs = pl.DataFrame(
+        {"image_a": ["a", "a"], "image_b": ["b", "c"], "place": ["two sites"] * 2, "correlation": [1.0, 1.0]}
+    )
+    found = {r["image_b"]: (r["across"], r["tested"]) for r in _with_splits(pairs, images).to_dicts()}
+    assert found == {"b": (True, False), "c": (True, True)}
+
+
+def test_sites_that_are_only_declared_are_said_to_be_declared(evidence_folder):
+    paragraph = study_paragraph(read_evidence(evidence_folder([auc(), auc("external:east")]), {}))
+    assert "External test: east (declared by the investigators; not verified)." in paragraph
+    assert "no model saw" not in paragraph
+
+
+def test_without_a_declaration_nothing_is_said_about_unseen_hospitals(evidence_folder):
+    paragraph = study_paragraph(read_evidence(evidence_folder([auc()]), {}))
+    assert "external validity was not assessed" in paragraph
+    assert "not seen" not in paragraph
+
+
+@pytest.mark.slow
+def test_an_auc_of_all_pairs_is_not_said_to_be_used_nowhere(evidence_folder):
+    section = discrimination(read_evidence(evidence_folder([auc(), auc(at="pairs=all")]), {}))
+    folded = next(b for b in section.blocks if getattr(b, "summary", "") == "AUC of all pairs")
+    assert "the site-only baseline uses all pairs" in folded.blocks[0].caption
+
+
+def test_no_threshold_is_called_frozen():
+    """A threshold may have been fitted on half of the test patients; its origin is in its note."""
+    assert at_title("operating_point=spec90") == "threshold for specificity 0.90"
+    texts = [p.read_text(encoding="utf-8") for p in SOURCE.rglob("*") if p.suffix in (".py", ".j2", ".toml")]
+    assert len(texts) > 40
+    assert not [t for t in texts if "frozen threshold" in t or "threshold frozen" in t]
