@@ -202,6 +202,11 @@ def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progres
     Path
         The report.
 
+    Raises
+    ------
+    InputError
+        torch is not installed, or `out` has files that would be replaced and were not written by a study.
+
     Examples
     --------
     .. code-block:: python
