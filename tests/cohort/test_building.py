@@ -88,7 +88,7 @@ def test_unreadable_images_are_refused_all_at_once_and_nothing_is_written(tmp_pa
     assert all(path in str(caught.value) for path in bad)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".building", "refused.csv"]
     assert sorted(pl.read_csv(tmp_path / "out/refused.csv")["path"]) == sorted(bad)
-    with pytest.raises(InputError, match="none there"):
+    with pytest.raises(InputError, match="found none"):
         open_cohort(tmp_path / "out")
 
 

@@ -66,15 +66,15 @@ def test_together_marks_groups_and_drop_keeps_the_first_of_each(held):
     assert marked["near_dup_group"].to_list() == ["a", "a", "a", "d", "d", "f", "f", None, None]
     said = {r["reason"]: r["count"] for r in pl.concat(notes).filter(site="").iter_rows(named=True)}
     assert said == {
-        "nearly the same picture as another image, of another patient of the site": 2,
-        "the same picture as another image, at another site": 2,
-        "the same picture as another image, of another patient of the site": 2,
-        "the same picture as another image, of the same case": 2,
+        "nearly the same pixels as another image, of another patient of the site": 2,
+        "the same pixels as another image, at another site": 2,
+        "the same pixels as another image, of another patient of the site": 2,
+        "the same pixels as another image, of the same case": 2,
     }
     kept, flow = applied(images, pairs, "drop")
     assert kept["image_id"].to_list() == ["a", "d", "f", "h", "i"]
     left = {r["reason"]: r["count"] for r in flow[0].filter(site="", step="duplicates").iter_rows(named=True)}
-    assert left == {"the same picture as another image": 3, "nearly the same picture as another image": 1}
+    assert left == {"the same pixels as another image": 3, "nearly the same pixels as another image": 1}
     own = images.filter(pl.col("image_id") == "c").select("case_id")
     kept, _ = applied(images, pairs, "drop", labelled=own)
     assert kept["image_id"].to_list() == ["c", "d", "f", "h", "i"]  # the copy with labels stays

@@ -46,7 +46,7 @@ def test_images_that_the_list_lacks_are_refused_or_placed_as_said(tmp_path):
         made(tmp_path, text)
     found, notes = made(tmp_path, text, split_unlisted="test")
     assert of(found)["c0"] == "test"
-    assert said(notes) == [("images", "not in the list list.csv: in test, as split_unlisted says", 1, "c0")]
+    assert said(notes) == [("images", "not in the list list.csv: in test, as set by split_unlisted", 1, "c0")]
     found, notes = made(tmp_path, text, external_sites=("t",))  # an external site need not be listed
     assert (of(found)["c0"], notes) == ("test", [])
 

@@ -87,7 +87,7 @@ def test_copies_of_one_picture_stay_together_and_are_noted():
     made, notes = split(images.with_columns(near_dup_group=group), labels, CohortConfig(seed=4))
     assert made.group_by("near_dup_group").agg(pl.col("split").n_unique()).drop_nulls()["split"].max() == 1
     said = pl.concat(notes).filter(pl.col("site") == "")["reason"].to_list()
-    assert "one picture with another image; kept in the same split" in said
+    assert "duplicate of another image; kept in the same split" in said
     assert "_unit" not in made.columns
 
 
@@ -143,7 +143,7 @@ def test_copies_in_different_given_splits_are_noted():
     group = pl.when(pl.col("patient_id").is_in(["p0000", "p0001"])).then(pl.lit("g"))
     linked = images.with_columns(official=word, near_dup_group=group)
     _, notes = split(linked, labels, CohortConfig(split_column="official"))
-    assert any("copies of one picture, or patients that look alike" in r for r in pl.concat(notes)["reason"])
+    assert any("duplicate images, or patients with similar identifiers" in r for r in pl.concat(notes)["reason"])
 
 
 def test_a_patient_at_two_sites_is_one_patient_and_noted():

@@ -54,7 +54,7 @@ def test_by_hand_on_six_cases():
     assert made.images["weight"].sum() == 6  # the population
     assert made.images["inclusion_probability"].to_list() == [1, 1, 0.5, 0.5]
     assert made.images["stratum_size"].to_list() == [2, 2, 4, 4]
-    assert made.notes == ("4 of 6 cases drawn in 2 strata (finding, site, view)", "1 strata were taken whole")
+    assert made.notes == ("4 of 6 cases drawn in 2 strata (finding, site, view)", "1 strata were sampled completely")
 
 
 def test_the_rarest_finding_decides_and_weights_sum_to_the_strata():

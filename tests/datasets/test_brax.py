@@ -44,7 +44,7 @@ def test_an_accession_number_of_two_patients_is_two_cases(root):
     source = datasets.load("brax", root)
     assert source.images["case_id"].to_list() == ["id_a acc1", "id_a acc1", "id_b acc1"]
     assert source.labels["case_id"].to_list() == ["id_a acc1", "id_b acc1", "id_b acc1", "id_b acc1"]
-    assert source.notes == ("1 accession numbers are shared by patients: the patient stands before them",)
+    assert source.notes == ("1 accession numbers are shared by patients: case_id is patient and accession number",)
 
 
 @pytest.mark.slow

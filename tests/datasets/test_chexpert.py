@@ -110,7 +110,7 @@ def test_chexpert_plus_says_who_the_patients_are(root):
     images = source.images
     assert images["race"].to_list() == [None, "Asian", None, None, None]
     assert images["path"][1] == f"{SMALL}/train/patient00002/study2/view1_frontal.jpg"
-    assert source.notes == ("CheXpert Plus does not tell of 4 images who the patients are",)
+    assert source.notes == ("CheXpert Plus has no demographics of 4 images",)
     assert "report" not in images.columns
     images = datasets.load("chexpert", root, {"reports": True}).images
     assert images.select("report", "section_findings").row(1) == ("FINDINGS:\nlarge effusion", "large effusion")
@@ -157,7 +157,7 @@ def test_a_test_table_by_study_without_its_folders_is_noted(tmp_path):
         ",".join(["Study", *names]) + "\nCheXpert-v1.0/test/patient64741/study1" + ",0.0" * 14 + "\n"
     )
     images = datasets.load("chexpert", tmp_path).images
-    assert images["source_note"].to_list() == ["its study's folder is not there: one frontal image assumed"]
+    assert images["source_note"].to_list() == ["the folder of the study is missing: one frontal image assumed"]
     assert images["official_split"].to_list() == ["test"]
 
 

@@ -76,7 +76,7 @@ def test_labels_of_a_study_by_the_part_of_the_report(root):
     assert source.notes == ()
     (root / "chexbert_labels" / "impression_fixed.json").unlink()
     source = datasets.load("chexpert_plus", root)
-    assert source.notes == ("no file of labels lies beside the table of images",)
+    assert source.notes == ("there is no file of labels beside the table of images",)
     assert source.labels.height == 0
 
 

@@ -147,7 +147,7 @@ def test_labels_find_their_images_by_every_key(root, tmp_path, options, text):
         (
             {"key": "patient+date"},
             "patient_id,date,Effusion\n007,3/4/2020,1\n",
-            r"1 dates of which day and month cannot be told \(3/4/2020\). Write them as 2017-01-31",
+            r"1 dates whose order of day and month is ambiguous \(3/4/2020\). Write them as 2017-01-31",
         ),
         ({"key": "patient+date"}, "patient_id,date,Effusion\n007,soon,1\n", r"such as .*1 others \(soon\)"),
         ({}, "accession,Effusion\nA0,1\nA0,0\n", "one state per case and finding; found 2 rows that contradict"),

@@ -170,7 +170,7 @@ def test_the_folder_as_downloaded_with_all_fourteen_findings(root):
     assert present["finding"].to_list() == ["atelectasis"]
     assert source.reads.height == 4 * 4 + 2 * 15
     assert source.notes == (
-        "1 reads name an abnormality outside the fourteen findings: the vocabulary has no word for it",
+        "1 reads name an abnormality outside the fourteen findings, which is not in the vocabulary",
     )
     file = every / f"{every.name}_test_labels.csv"
     file.write_text(f"Image ID,Patient ID,{FOURTEEN}\n{a},13,perhaps{',NO' * 15}\n")

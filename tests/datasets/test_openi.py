@@ -47,7 +47,7 @@ def test_coded_heads_are_findings_and_a_coded_report_states_them_all(root):
     assert images["findings"][0] == "Heart is large."
     assert images["view"].unique().to_list() == ["UNKNOWN"]
     assert source.notes == (
-        "1 coded words have no word in the vocabulary (scoliosis 1): kept in mesh",
+        "1 coded terms are not in the vocabulary (scoliosis 1): kept in mesh",
         "reports in which a code leaves a finding open, which is then not stated: mass 1",
         "1 reports have no image",
         "1 reports with images were not coded: they state nothing",

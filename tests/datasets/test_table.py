@@ -116,7 +116,7 @@ def test_all_problems_of_the_columns_are_said_at_once(tmp_path):
         "'patent_id'. Did you mean 'patient_id'?",
         "expected a column for patient_id; found none.",
         "expected a column for site; found none.",
-        "keep: expected columns with names of their own; found 'site', a column of ours.",
+        "keep: expected columns that the table of images does not have; found 'site', a column of the table of images.",
         "expected path once; found it in `columns` too",
     ):
         assert line in message, line
@@ -233,7 +233,7 @@ def test_dates_of_a_table_are_read_in_the_usual_forms(tmp_path):
     images = table.read(tmp_path, images="t.csv", columns=columns).images
     assert [str(d) for d in images["acquired"]] == ["2017-01-31", "2017-02-03", "2017-02-04"]
     write(tmp_path, day=["3/4/2017", None, None])
-    with pytest.raises(InputError, match="1 dates of which day and month cannot be told"):
+    with pytest.raises(InputError, match="1 dates whose order of day and month is ambiguous"):
         table.read(tmp_path, images="t.csv", columns=columns)
 
 

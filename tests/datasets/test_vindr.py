@@ -44,10 +44,10 @@ def test_radiologists_are_reads_and_the_consensus_is_a_label(root):
         ("t1", "cardiomegaly", "R9", 100, 200, 200, 50), ("e1", "lung_lesion", "consensus", 10, 20, 30, 40),
     ]  # fmt: skip
     assert source.notes == (
-        "the set does not tell patients: every image counts as one",
-        "1 images have no view in a header: PA, as the set was published",
-        "1 answers are of findings without a word in the vocabulary (Aortic enlargement 1): left out",
-        "1 boxes are of findings without a word in the vocabulary (Aortic enlargement 1): left out",
+        "the set does not identify patients: every image counts as one patient",
+        "1 images have no view in their header: PA assumed, as published",
+        "1 answers are of findings that are not in the vocabulary (Aortic enlargement 1): left out",
+        "1 boxes are of findings that are not in the vocabulary (Aortic enlargement 1): left out",
     )
     images = source.images
     assert images.select("image_id", "path", "view", "official_split").rows() == [

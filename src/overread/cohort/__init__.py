@@ -1,4 +1,4 @@
-"""The cohort: images, labels and pixels on disk, selected with an account of who was left out, split by patient."""
+"""Cohorts: images, labels and pixels on disk, selected with a flow of exclusions and split by patient."""
 
 import lazy_loader
 

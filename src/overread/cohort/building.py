@@ -1,4 +1,4 @@
-"""From sources to a cohort's folder: checked, selected, pixels made, split, put in place as a whole."""
+"""Building and opening of a cohort folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,19 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Cohort:
-    """A cohort on disk: its folder, its tables and the vocabulary of their findings."""
+    """A cohort on disk.
+
+    Parameters
+    ----------
+    folder : Path
+        The cohort folder.
+    vocabulary : Vocabulary
+        Findings that its labels, regions and reads may name.
+    images, labels, regions, reads : DataFrame
+        Tables of the cohort.
+    flow : DataFrame
+        Number of images, cases and patients after each selection step, with the reasons for exclusion.
+    """
 
     folder: Path
     vocabulary: Vocabulary
@@ -42,10 +54,10 @@ class Cohort:
     flow: pl.DataFrame
 
     def __fspath__(self) -> str:
-        return str(self.folder)  # so that a cohort stands wherever its folder does
+        return str(self.folder)  # so that a Cohort is accepted wherever its folder is
 
     def store(self) -> pixel_store.Store:
-        """Its pixels, as memory maps."""
+        """Open the pixels as memory maps."""
         return pixel_store.open_store(self.folder)
 
 
@@ -59,26 +71,45 @@ def build(
     allow_outside: bool = False,
     progress: Progress | None = None,
 ) -> Cohort:
-    """Build a cohort's folder: check and merge the sources, select with a flow of exclusions, make pixels, split.
+    """Build a cohort folder: check and merge sources, select images, render pixels, find duplicates and split.
 
     Parameters
     ----------
-    source: one source or several; several must not share an image_id, case_id or patient_id.
-    root: the folder that the paths of each source are relative to.
-    out: the folder to write. The work is done in `.building` within it and put in place when it is whole: a cohort that
-        was there survives a failure, and what an interrupted build made is used again.
-    workers: processes that read images, each of them bounded in time and memory (see `limits`); 0 = in this process, or
-        the address of a Dask scheduler, both without these bounds. The pixels do not depend on it.
-    allow_outside: whether paths may lead out of the folder of their source (absolute, "..", links).
-    progress: called with (what is being done, images done, in all): "pixels", then "duplicates".
+    source : Source or sequence of Source
+        One source or several; several must not share an image_id, case_id or patient_id.
+    root : path or sequence of paths
+        Folder that the paths of each source are relative to.
+    out : path
+        Folder to write. The cohort is built in `.building` within it and moved into place when complete: an existing
+        cohort survives a failure, and pixels of an interrupted build are reused.
+    config : CohortConfig, optional
+        Selection, split, pixel recipe and vocabulary; None = the defaults.
+    workers : int or str
+        Processes that read images, each limited in time and memory (see `limits`); 0 = this process, or the address of
+        a Dask scheduler, both without these limits. The pixels do not depend on it.
+    allow_outside : bool
+        Whether paths may lead out of the folder of their source (absolute, "..", links).
+    progress : callable, optional
+        Called with (stage, images done, images in all); stage is "pixels", then "duplicates".
 
-    Returns the Cohort. It writes images, labels, regions, reads, flow, splits (patient_id, site, split) and duplicates
-    (pairs of images that are one picture) as Parquet, unreadable.csv (site, image_id, path and reason of every file
-    that could not be used), pixels/ and run.json.
+    Returns
+    -------
+    Cohort
+        The cohort. Files: images, labels, regions, reads, flow, splits (patient_id, site, split) and duplicates (pairs
+        of duplicate images) as Parquet; unreadable.csv (site, image_id, path and reason of every file that could not
+        be used); pixels/; run.json.
 
-    Raises InputError: whatever is wrong with the tables, all at once; more images missing or unreadable than
-    `max_unreadable` allows (then refused.csv lists them); a patient in two splits; a full disk; `out` holds files that
-    no cohort wrote and this one would replace, or another process writes to it.
+    Raises
+    ------
+    InputError
+        Errors in the tables, all at once; more missing or unreadable images than `max_unreadable` (refused.csv lists
+        them); a patient in two splits; a full disk; files in `out` that are not from a cohort and would be replaced;
+        another process that writes to `out`.
+
+    Notes
+    -----
+    Labels are checked against `config.vocabulary`. If a finding is present, its ancestors in the vocabulary's
+    hierarchy are set present for the same source, see `finding_hierarchy.with_parents`.
     """
     report = progress or (lambda what, done, total: None)
     sources = [source] if isinstance(source, Source) else list(source)
@@ -86,12 +117,12 @@ def build(
     out, config = Path(out), config or CohortConfig()
     _check_given(roots, config)
     sources, base = rooted(sources, [Path(r) for r in roots], vocabulary=config.vocabulary, allow_outside=allow_outside)
-    whole = merged(sources)
-    check_columns(config, whole.images.columns)
-    selected, flow = selection.select(whole.images.sort("image_id"), config)
-    flow = excluded_flow(whole) + flow
-    labels, implied = with_parents(whole.labels, whole.images, vocabulary=config.vocabulary)
-    split(selected, _of(selected, labels, "case_id"), config)  # what is wrong with the split shows before the long work
+    merged_source = merged(sources)
+    check_columns(config, merged_source.images.columns)
+    selected, flow = selection.select(merged_source.images.sort("image_id"), config)
+    flow = excluded_flow(merged_source) + flow
+    labels, implied = with_parents(merged_source.labels, merged_source.images, vocabulary=config.vocabulary)
+    split(selected, _of(selected, labels, "case_id"), config)  # reports errors of the split before the pixels are read
     lists = {str(p): p for p in (*config.exclude_files, config.split_file) if p}
     with (
         tables.holding(out, cohort_folders.COMMAND),
@@ -114,16 +145,22 @@ def build(
         images, small = selection.large_enough(images, config)
         flow += small
         pairs = cohort_duplicates.find(images, pixel_store.open_store(building), progress=partial(report, "duplicates"))
-        images, found = cohort_duplicates.applied(images, pairs, config.duplicates, labelled=labels)
-        flow += [f for f in found if f["step"][0] != "noted"]
+        images, duplicate_flow = cohort_duplicates.applied(images, pairs, config.duplicates, labelled=labels)
+        flow += [f for f in duplicate_flow if f["step"][0] != "noted"]
         images, notes = split(images, _of(images, labels, "case_id"), config)
-        flow += [f for f in found if f["step"][0] == "noted"] + notes + _noted(whole, images, config, implied)
-        regions = tables.empty("regions") if whole.regions is None else _of(images, whole.regions, "image_id")
-        reads = tables.empty("reads") if whole.reads is None else _of(images, whole.reads, "case_id")
+        flow += (
+            [f for f in duplicate_flow if f["step"][0] == "noted"]
+            + notes
+            + _noted(merged_source, images, config, implied)
+        )
+        regions = (
+            tables.empty("regions") if merged_source.regions is None else _of(images, merged_source.regions, "image_id")
+        )
+        reads = tables.empty("reads") if merged_source.reads is None else _of(images, merged_source.reads, "case_id")
         labels = _of(images, labels, "case_id")
         frames = {"images": images, "labels": labels, "regions": regions, "reads": reads, "flow": pl.concat(flow)}
-        others = {cohort_folders.LIST: listing(sources, selected, unreadable), "duplicates.parquet": pairs}
-        _write(run, frames, others, config.vocabulary)
+        other_files = {cohort_folders.LIST: listing(sources, selected, unreadable), "duplicates.parquet": pairs}
+        _write(run, frames, other_files, config.vocabulary)
         run.note("root", str(base))
         run.note("split_hash", split_hash(images))
         run.note("pixels", config.recipe.describe())
@@ -131,7 +168,7 @@ def build(
 
 
 def _check_given(roots: Sequence[Path | str], config: CohortConfig) -> None:
-    """Refuse altered lists, and altered images, where it was overread that wrote them."""
+    """Refuse exclusion lists, split lists and images that overread wrote and that were altered since."""
     for path in (*config.exclude_files, config.split_file):
         if path:
             runs.check_file(path)
@@ -141,24 +178,39 @@ def _check_given(roots: Sequence[Path | str], config: CohortConfig) -> None:
 
 
 def open_cohort(folder: Path | str | Cohort) -> Cohort:
-    """Open a cohort's folder.
+    """Open a cohort folder.
 
-    Raises InputError where it is none, where its build did not end, or where a file of it was altered since.
+    Parameters
+    ----------
+    folder : path or Cohort
+        The cohort folder.
+
+    Returns
+    -------
+    Cohort
+        Its tables and its vocabulary, as recorded in the folder.
+
+    Raises
+    ------
+    InputError
+        The folder is not a cohort, its build is incomplete, or a file was altered after the build.
     """
     folder = Path(folder)
     if not (folder / "images.parquet").is_file():
-        raise InputError(folder, "a cohort's folder, with images.parquet", "none there", do="Build it first.")
+        raise InputError(folder, "a cohort folder with images.parquet", "none", do="Build it first.")
     if not cohort_folders.is_whole(folder):
-        raise InputError(folder, "a whole cohort", "one whose build did not end", do="Build it again.")
+        raise InputError(folder, "a complete cohort", "one whose build was interrupted", do="Build it again.")
     runs.check(folder)
-    read = {name: folder / f"{name}.parquet" for name in cohort_folders.TABLES}
+    table_paths = {name: folder / f"{name}.parquet" for name in cohort_folders.TABLES}
     vocabulary = runs.vocabulary(folder)
-    frames = {n: tables.read(p, n, vocabulary=vocabulary) if p.is_file() else tables.empty(n) for n, p in read.items()}
+    frames = {
+        n: tables.read(p, n, vocabulary=vocabulary) if p.is_file() else tables.empty(n) for n, p in table_paths.items()
+    }
     return Cohort(folder, vocabulary, **frames)
 
 
 def _of(images: pl.DataFrame, frame: pl.DataFrame, key: str) -> pl.DataFrame:
-    """The rows of a table that belong to these images."""
+    """Rows of a table that belong to these images."""
     return frame.join(images.select(key).unique(), on=key, how="semi").sort(
         [c for c in ("case_id", "image_id", "finding", "source", "reader", "arm", "number", "round") if c in frame]
     )
@@ -167,12 +219,14 @@ def _of(images: pl.DataFrame, frame: pl.DataFrame, key: str) -> pl.DataFrame:
 def _readable(selected: pl.DataFrame, images: pl.DataFrame, unreadable: pl.DataFrame) -> list[pl.DataFrame]:
     if not images.height:
         raise InputError("images", "files that can be read", f"none of {selected.height:,}")
-    lost = selected.join(unreadable.select("image_id", _why=pl.lit("unreadable: ") + pl.col("reason")), on="image_id")
-    return [selection.reasons("readable", lost, "_why"), selection.remaining("readable", images)]
+    unreadable_images = selected.join(
+        unreadable.select("image_id", _why=pl.lit("unreadable: ") + pl.col("reason")), on="image_id"
+    )
+    return [selection.reasons("readable", unreadable_images, "_why"), selection.remaining("readable", images)]
 
 
 def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: pl.DataFrame) -> list[pl.DataFrame]:
-    """What was odd and is kept: notes of the sources and on pixels, images without a label, idle exclusions."""
+    """Rows of the flow for notes: notes of sources and on pixels, images without label, exclusions without effect."""
     notes = [
         selection.reasons("noted", images, "source_note") if "source_note" in images.columns else None,
         selection.reasons("noted", _pixel_notes(images), "pixel_note"),
@@ -199,26 +253,26 @@ def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: p
 
 
 def _lost(whole: Source, images: pl.DataFrame) -> list[pl.DataFrame]:
-    """How many labels and reads went with the cases that were left out."""
-    gone = whole.images.select("case_id").unique().join(images, on="case_id", how="anti")
-    made = []
+    """Rows of the flow for labels and reads of cases that were excluded."""
+    lost_cases = whole.images.select("case_id").unique().join(images, on="case_id", how="anti")
+    lost_rows = []
     for unit, frame in (("labels", whole.labels), ("reads", whole.reads)):
-        own = None if frame is None else frame.join(gone, on="case_id", how="semi")
-        if own is not None and own.height:
-            examples = ", ".join(own["case_id"].unique().sort().head(5).to_list())
+        lost_labels = None if frame is None else frame.join(lost_cases, on="case_id", how="semi")
+        if lost_labels is not None and lost_labels.height:
+            examples = ", ".join(lost_labels["case_id"].unique().sort().head(5).to_list())
             row = {
                 "step": ["noted"],
                 "unit": [unit],
                 "reason": ["of cases that were left out"],
-                "count": [own.height],
+                "count": [lost_labels.height],
                 "examples": [examples],
             }
-            made.append(tables.check(pl.DataFrame(row), "flow"))
-    return made
+            lost_rows.append(tables.check(pl.DataFrame(row), "flow"))
+    return lost_rows
 
 
 def _pixel_notes(images: pl.DataFrame) -> pl.DataFrame:
-    """A row for every note on the pixels of an image: what was converted, left out, or lacks contrast."""
+    """One row per note on the pixels of an image: conversions, omitted elements, low contrast."""
     return (
         images.with_columns(pl.col("pixel_note").str.split(SEPARATOR))
         .explode("pixel_note")
@@ -235,7 +289,7 @@ def _count(unit: str, reason: str, ids: pl.Series) -> pl.DataFrame:
 def _write(
     run: runs.Run, frames: dict[str, pl.DataFrame], others: dict[str, pl.DataFrame], vocabulary: Vocabulary
 ) -> None:
-    """Write the tables into the run's folder and name every file of it as an output."""
+    """Write the tables into the run folder and register every file as an output."""
     images = frames["images"]
     for name, frame in frames.items():
         run.output(tables.write(frame, run.folder / f"{name}.parquet", name, vocabulary=vocabulary))

@@ -1,4 +1,4 @@
-"""What a cohort is to be: pixel recipe, who is selected, how patients are split."""
+"""Configuration of a cohort: pixel recipe, selection of images, split of patients."""
 
 from __future__ import annotations
 
@@ -22,43 +22,71 @@ _DUPLICATES = ("together", "drop", "refuse")
 
 @dataclass(frozen=True, slots=True)
 class CohortConfig:
-    """How a cohort is selected, split and stored. Nothing is left out unless it is said here.
+    """Configuration of the selection, split and storage of a cohort. Only criteria given here exclude images.
 
-    recipe: how pixels are made.
-    modalities: modalities (0008,0060) that are kept; () = all. An image whose modality is not stated is kept.
-    body_parts: body parts (0018,0015) that are kept; () = all. "CHEST" covers its spellings in other languages. An
-        image whose body part is not stated is kept.
-    views: views that are kept, such as ("PA", "AP"); () = all.
-    ages: youngest and oldest age in years that are kept, both included; None = no limit. With a limit, images whose age
-        is not stated are left out.
-    minimum_size: rows and columns that an image must have at least. Where the source does not state them, they are
-        looked at once the pixels are read.
-    one_per: "image" (all), "case" or "patient": one image of each is kept.
-    rule: which one: "random" (drawn by the seed), "first" or "last" (by `acquired`; those without a date come after
-        those with one), "largest" (rows x columns, unknown counts as 0); ties by image_id.
-    exclude: column of the table of images -> values whose images are left out, such as {"patient_id": ["17"]}.
-    exclude_files: CSV or Parquet files of names that are left out: one column of image_id, case_id or patient_id, and
-        perhaps `reason`, which the flow shows.
-    duplicates: images that are one picture, or nearly (see cohort/duplicates.py): "together" (kept, marked, in one
-        split), "drop" (one stays: the least image_id, of a case with labels if any) or "refuse".
-    fractions: shares of patients for train, tune, test.
-    external_sites: sites that are test as a whole.
-    split_column: a column of the source that gives the split (train, tune, test; train_val is divided into train and
-        tune by the fractions); "" = split here.
-    split_file: a published list, CSV or Parquet: image_id or patient_id, and split (the same words).
-    split_unlisted: the split of images that the list lacks; "" = they are refused.
-    split_by: "patient" (dealt by the seed) or "time": by the date of a patient's latest image, the latest are test.
-    split_dates: with "time", the first day of tune and the first of test, such as ("2016-01-01", "2017-01-01"); () =
-        the days that divide the patients by the fractions.
-    stratify: findings that the split is balanced for, besides the site; () = all that are stated.
-    seed: of the split and of the draw.
-    max_unreadable: share of each source's images that may be missing or unreadable; they are left out and listed in
-        unreadable.csv. Above it the cohort is refused. A source may have a share of its own.
-    file_seconds, file_memory_mb: processor time and memory that reading one file may take in a worker process; a file
-        that takes more is unreadable. Raise them for pictures that are larger than radiographs.
-    missing_allowed: share of the cases of `--labels` and of the images of `--regions` that `--images` may lack (1 = the
-        images are a stated subset). Above it: refused.
-    vocabulary: the findings that labels may name, see `findings`; a file states it in its section [findings].
+    Parameters
+    ----------
+    recipe : Recipe
+        How pixels are rendered.
+    modalities : tuple of str
+        Modalities (0008,0060) to include (default: radiographs); () = all. Images without a modality are included.
+    body_parts : tuple of str
+        Body parts (0018,0015) to include (default: CHEST); () = all. "CHEST" includes its spellings in
+        other languages. Images without a body part are included.
+    views : tuple of str
+        Views to include, such as ("PA", "AP"); () = all.
+    ages : tuple of float, optional
+        Lowest and highest age in years, both inclusive; None = no limit on this side. With a limit, images without an
+        age are excluded.
+    minimum_size : tuple of int
+        Minimum rows and columns in pixels. Where the source does not give the size, it is checked when the pixels are
+        read.
+    one_per : {"image", "case", "patient"}
+        Include every image, or one image per case or per patient.
+    rule : {"random", "first", "last", "largest"}
+        Choice of that image: at random (by `seed`), first or last by `acquired` (images without date are ranked last),
+        or largest by rows x columns (unknown = 0). Ties are resolved by image_id.
+    exclude : mapping
+        Column of the table of images -> values whose images are excluded, such as {"patient_id": ["17"]}.
+    exclude_files : tuple of str
+        CSV or Parquet files with names to exclude: exactly one column of image_id, case_id or patient_id, and
+        optionally `reason`, which the flow shows.
+    duplicates : {"together", "drop", "refuse"}
+        Treatment of duplicate and near-duplicate images (see cohort/cohort_duplicates.py): keep them, marked and in
+        one split; keep one of each group (the lowest image_id, of a case with labels if there is one); or refuse the
+        cohort.
+    fractions : tuple of float
+        Shares of patients for train, tune and test.
+    external_sites : tuple of str
+        Sites that are test in full.
+    split_column : str
+        Column of the source with the split (train, tune, test; train_val is divided into train and tune by
+        `fractions`); "" = none.
+    split_file : str
+        Published split, CSV or Parquet, with image_id or patient_id, and split (same values).
+    split_unlisted : str
+        Split of images that `split_file` lacks; "" = the cohort is refused.
+    split_by : {"patient", "time"}
+        Split patients at random (by `seed`), or by the date of each patient's latest image, so that the latest are
+        test.
+    split_dates : tuple of str
+        With "time": first day of tune and first day of test, such as ("2016-01-01", "2017-01-01"); () = the days that
+        divide patients by `fractions`.
+    stratify : tuple of str
+        Findings that the split balances in addition to the site; () = all that are stated.
+    seed : int
+        Seed of the split and of the selection.
+    max_unreadable : float
+        Largest share of each source's images that may be missing or unreadable; these are excluded and listed in
+        unreadable.csv. Above it the cohort is refused. A source may have its own share.
+    file_seconds, file_memory_mb : float, int
+        Processor time and memory that a worker process may use for one file; a file that needs more is unreadable.
+        Increase them for images larger than radiographs.
+    missing_allowed : float
+        Largest share of the cases of `--labels` and of the images of `--regions` that `--images` may lack (1 = the
+        images are a declared subset). Above it the input is refused.
+    vocabulary : Vocabulary
+        Findings that labels may name, see `findings`; in a configuration file, the section [findings].
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -118,7 +146,7 @@ class CohortConfig:
 
 
 def _range_problems(config: CohortConfig) -> list[InputError]:
-    """What is wrong with the least size and the ages."""
+    """Errors in the minimum size and the ages."""
     problems = []
     if len(config.minimum_size) != 2 or any(limits.outside("", v, 0, 100_000, whole=True) for v in config.minimum_size):
         expected = "the least rows and columns, such as [512, 512], each from 0 to 100,000"
@@ -131,7 +159,7 @@ def _range_problems(config: CohortConfig) -> list[InputError]:
 
 
 def _split_problems(config: CohortConfig) -> list[InputError]:
-    """Ways of splitting that exclude each other, and dates that are none or do not rise."""
+    """Errors for mutually exclusive split options, and for dates that are invalid or not increasing."""
     said = {
         "split_column": config.split_column,
         "split_file": config.split_file,
@@ -168,7 +196,7 @@ def _unknown(key: str, values: tuple[str, ...], known: tuple[str, ...]) -> list[
 
 
 def check_columns(config: CohortConfig, columns: list[str]) -> None:
-    """Refuse a configuration that names columns which the images do not have."""
+    """Refuse a configuration that names columns which the table of images lacks."""
     named = [("exclude", c) for c in config.exclude]
     named += [("split_column", config.split_column)] if config.split_column else []
     problems = [

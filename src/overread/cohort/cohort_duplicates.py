@@ -1,7 +1,7 @@
 """Duplicate and near-duplicate images of a cohort, within a source and across sources.
 
-An image in training and again in test is leakage; twice in test it counts twice. One word of the configuration says
-what is done: kept and marked, in one split; dropped but for one; or refused.
+An image in both training and test is leakage; an image twice in test is counted twice. The option `duplicates` keeps
+them marked and in one split, keeps one of each group, or refuses the cohort.
 """
 
 from __future__ import annotations
@@ -50,25 +50,29 @@ Progress = Callable[[int, int], None]
 
 
 def find(images: pl.DataFrame, store: Store, *, progress: Progress | None = None) -> pl.DataFrame:
-    """All pairs of duplicate and near-duplicate images that the search finds: the columns of `PAIRS`.
+    """Find the pairs of duplicate and near-duplicate images.
 
     Parameters
     ----------
-    images : the table of images with part and row in the store; its order does not matter.
-    store : the pixels. Below 64 x 64 pixels only the same pixels are found, not near-duplicates.
-    progress : called with (images read, images in all).
+    images : DataFrame
+        Table of images with part and row in the store; the order of rows does not matter.
+    store : Store
+        The pixels. Below 64 x 64 pixels only identical images are found.
+    progress : callable, optional
+        Called with (images read, images in all).
 
     Returns
     -------
     DataFrame
-        `kind` is "same pixels" (each image linked to the first with these pixels) or "nearly the same" (see
-        images/near_duplicates.py; of one patient only if the correlation is 0.995 or better). `place` is the strongest
-        boundary that the pair crosses: "two sites", "two patients of one site" (one patient under two numbers, or one
-        file under two names), "one patient", "one case". An image of one grey value is a duplicate of no other.
+        Columns of `PAIRS`. `kind` is "same pixels" (each image paired with the first image that has these pixels) or
+        "nearly the same" (see images/duplicates/near_duplicates.py; within one patient only for a correlation of at
+        least 0.995). `place` is the most serious boundary that the pair crosses: "two sites", "two patients of one
+        site" (one patient with two numbers, or one file with two names), "one patient", "one case". An image with a
+        single grey value has no duplicates.
 
     Notes
     -----
-    The measured recall and the number of false pairs are given in docs/reference/duplicates.md.
+    Measured recall and number of false pairs: docs/reference/duplicates.md.
     """
     ordered = images.sort("image_id")
     part, row = ordered["part"].to_numpy(), ordered["row"].to_numpy()
@@ -101,7 +105,7 @@ def _batches(n: int, size: int) -> Iterator[slice]:
 
 
 def _same(digests: list[bytes]) -> NDArray[np.int64]:
-    """Each picture linked to the first of the same pixels."""
+    """Pairs of each image with the first image that has the same pixels."""
     first: dict[bytes, int] = {}
     pairs = [(first[d], i) for i, d in enumerate(digests) if d and first.setdefault(d, i) != i]
     return np.array(pairs, np.int64).reshape(-1, 2)
@@ -127,7 +131,7 @@ def _table(
             ("row", "row"),
         )
     }
-    made = pl.DataFrame(sides).with_columns(
+    pair_table = pl.DataFrame(sides).with_columns(
         kind=pl.lit(kind),
         similarity=pl.Series(similarity, dtype=pl.Float64),
         correlation=pl.Series(alike, dtype=pl.Float64),
@@ -139,17 +143,38 @@ def _table(
         .then(pl.lit("one patient"))
         .otherwise(pl.lit("one case")),
     )
-    return made.select(pl.col(c).cast(t) for c, t in PAIRS.items())
+    return pair_table.select(pl.col(c).cast(t) for c, t in PAIRS.items())
 
 
 def applied(
     images: pl.DataFrame, pairs: pl.DataFrame, policy: str, *, labelled: pl.DataFrame | None = None
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """The images under the policy, and rows of the flow that say what was found and left out.
+    """Apply the policy for duplicates.
 
-    "together": all stay; `near_dup_group` (the least image_id of the group, united with groups that a source states)
-    keeps them in one split. "drop": of every group the least image_id stays, one of a case with labels (`labelled`: its
-    case_ids) before one without. "refuse": InputError that names the pairs.
+    Parameters
+    ----------
+    images : DataFrame
+        Table of images.
+    pairs : DataFrame
+        Pairs as returned by `find`.
+    policy : {"together", "drop", "refuse"}
+        "together": all images are kept, and `near_dup_group` (lowest image_id of the group, merged with groups that a
+        source states) keeps them in one split. "drop": the lowest image_id of every group is kept, preferably one of a
+        case with labels. "refuse": raise an error.
+    labelled : DataFrame, optional
+        Table whose case_ids have labels.
+
+    Returns
+    -------
+    images : DataFrame
+        Images that are kept.
+    flow : list of DataFrame
+        Rows of the flow for duplicates found and images excluded.
+
+    Raises
+    ------
+    InputError
+        There are pairs and the policy is "refuse"; the pairs are named.
     """
     if policy == "refuse" and pairs.height:
         worst = pairs.sort(pl.col("place").replace_strict(_ORDER, return_dtype=pl.Int32), "image_a")
@@ -162,36 +187,43 @@ def applied(
             do="Set duplicates to 'together' (one split) or 'drop'.",
         )
     grouped = _grouped(images, pairs)
-    told = pairs.select("kind", "place", "image_a", "image_b").unpivot(
+    pair_images = pairs.select("kind", "place", "image_a", "image_b").unpivot(
         ["image_a", "image_b"], index=["kind", "place"], value_name="image_id"
     )
     notes = []
-    for kind, place in told.select("kind", "place").unique().sort("kind", "place").rows():
-        of = told.filter(pl.col("kind") == kind, pl.col("place") == place).select("image_id").unique()
-        what = "the same picture" if kind == SAME else "nearly the same picture"
-        notes.append(noted(f"{what} as another image, {_PLACES[place]}", grouped.join(of, on="image_id", how="semi")))
+    for kind, place in pair_images.select("kind", "place").unique().sort("kind", "place").rows():
+        images_of_kind = (
+            pair_images.filter(pl.col("kind") == kind, pl.col("place") == place).select("image_id").unique()
+        )
+        similarity = "the same pixels" if kind == SAME else "nearly the same pixels"
+        notes.append(
+            noted(
+                f"{similarity} as another image, {_PLACES[place]}",
+                grouped.join(images_of_kind, on="image_id", how="semi"),
+            )
+        )
     stems = _shared_stems(grouped)
     if policy != "drop":
         return grouped, notes + stems
-    found = pl.col("image_id").is_in(told["image_id"].unique().implode())
+    is_duplicate = pl.col("image_id").is_in(pair_images["image_id"].unique().implode())
     known = [] if labelled is None else labelled["case_id"].unique().to_list()
     place = pl.struct(~pl.col("case_id").is_in(known), "image_id").rank("ordinal")
-    ranked = grouped.with_columns(_place=place, _found=found)
+    ranked = grouped.with_columns(_place=place, _found=is_duplicate)
     first = pl.col("_place").filter(pl.col("_found")).min().over(GROUP)
-    exact = told.filter(pl.col("kind") == SAME)["image_id"].unique()
-    alike = pl.when(pl.col("image_id").is_in(exact.implode())).then(pl.lit("the same picture as another image"))
-    reason = alike.otherwise(pl.lit("nearly the same picture as another image"))
+    exact = pair_images.filter(pl.col("kind") == SAME)["image_id"].unique()
+    exact_reason = pl.when(pl.col("image_id").is_in(exact.implode())).then(pl.lit("the same pixels as another image"))
+    reason = exact_reason.otherwise(pl.lit("nearly the same pixels as another image"))
     judged = ranked.with_columns(pl.when(pl.col("_found") & (pl.col("_place") != first)).then(reason).alias(_REASON))
     judged = judged.drop("_place", "_found")
-    kept = judged.filter(pl.col(_REASON).is_null()).drop(_REASON)
+    kept_images = judged.filter(pl.col(_REASON).is_null()).drop(_REASON)
     out = judged.filter(pl.col(_REASON).is_not_null())
-    return kept, [left("duplicates", out), remaining("duplicates", kept), *stems] if out.height else stems
+    return kept_images, [left("duplicates", out), remaining("duplicates", kept_images), *stems] if out.height else stems
 
 
 def _shared_stems(images: pl.DataFrame) -> list[pl.DataFrame]:
-    """A note on images whose file has the name of a file of another site, unless they are known duplicates.
+    """Note images whose file has the same name as a file of another site, unless they are known duplicates.
 
-    Collections that pass images on often keep their file names. Names that a site uses several times ("image.dcm") do
+    Redistributed collections often keep the file names. Names that occur several times at one site ("image.dcm") do
     not identify an image and are ignored.
     """
     stem = pl.col("path").str.replace_all(r"\\", "/").str.extract(r"([^/]+?)(?:\.[^./]*)?$").str.to_lowercase()
@@ -212,15 +244,15 @@ _PLACES = {
 
 
 def _grouped(images: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
-    """`near_dup_group`: connected pairs, and what a source states to be one group, bear the least image_id of them."""
-    stated = GROUP in images.columns and images[GROUP].null_count() < images.height
-    if not pairs.height and not stated:
+    """Add `near_dup_group`: the lowest image_id among connected pairs and groups that a source states."""
+    has_groups = GROUP in images.columns and images[GROUP].null_count() < images.height
+    if not pairs.height and not has_groups:
         return images if GROUP in images.columns else images.with_columns(pl.lit(None, pl.String).alias(GROUP))
     ids = images["image_id"].sort()
     code = {name: i for i, name in enumerate(ids)}
     links = [(code[a], code[b]) for a, b in pairs.select("image_a", "image_b").rows() if a in code and b in code]
     alone: dict[int, str] = {}
-    if stated:
+    if has_groups:
         for group, members in images.filter(pl.col(GROUP).is_not_null()).group_by(GROUP).agg("image_id").rows():
             links += [(code[members[0]], code[m]) for m in members[1:]]
             alone |= {code[members[0]]: str(group)} if len(members) == 1 else {}

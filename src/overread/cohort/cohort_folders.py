@@ -1,7 +1,7 @@
-"""Where a cohort is built and put in place: nothing but an earlier cohort is replaced, and a kill costs nothing.
+"""Atomic replacement of a cohort folder; an interrupted build leaves the previous cohort intact.
 
-The work is done in `.building` within the cohort's folder. When it is whole, that folder is renamed to `.finished` and
-its files are moved out, run.json last; a process that is killed meanwhile leaves the rest to the next one.
+The cohort is built in `.building` within its folder. When complete, that folder is renamed to `.finished` and its
+files are moved out, run.json last; if the process is killed, the next one completes the move.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ _PIXEL_FILE = re.compile(r"part-[0-9]{5}\.(npy|json)|recipe\.json")
 
 @contextmanager
 def placing(out: Path) -> Iterator[Path]:
-    """The folder to build a cohort in, which is put in place when the block ends well; `out` is held by the caller.
+    """Context with the folder in which a cohort is built; it is moved into place if the block succeeds.
+
+    Parameters
+    ----------
+    out : Path
+        Cohort folder; the caller holds its lock.
 
     Raises
     ------
     InputError
-        `out` holds files that a cohort would replace and that no cohort wrote
+        `out` holds files that are not from a cohort and would be replaced.
     """
     building, finished = below(out, BUILDING), below(out, FINISHED)
     for folder in (building, finished):
@@ -40,7 +45,7 @@ def placing(out: Path) -> Iterator[Path]:
         _put_in_place(finished, out)
     runs.claim(out, COMMAND, _WRITTEN)
     _check_pixels(out / PIXELS)
-    if not (building / RUN).is_file():  # a build that was refused keeps its folder
+    if not (building / RUN).is_file():  # a refused build keeps its folder
         runs.claim(out, COMMAND, [REFUSED])
     yield building
     tables.move(building, finished)
@@ -49,14 +54,14 @@ def placing(out: Path) -> Iterator[Path]:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether the cohort in a folder is that of a build that ended."""
+    """Whether the cohort in a folder is from a build that completed."""
     if (folder / RUN).is_file():
         return bool(runs.read(folder)["status"] == "complete")
     return not any((folder / name).exists() for name in (BUILDING, FINISHED))
 
 
 def reuse_pixels(out: Path, building: Path) -> None:
-    """Link the parts of the cohort that is there; the store keeps those that are what it would make again."""
+    """Link the pixel parts of the existing cohort; the store keeps those whose content would be the same."""
     old, new = out / PIXELS, building / PIXELS
     if not old.is_dir() or new.is_dir():
         return
@@ -65,7 +70,7 @@ def reuse_pixels(out: Path, building: Path) -> None:
         try:
             with tables.writing(new):
                 os.link(part, new / part.name)
-        except WriteError:  # a file system without links: the part is made again
+        except WriteError:  # the file system has no links: the part is rendered again
             return
 
 
@@ -75,7 +80,7 @@ def _pixel_files(folder: Path) -> list[Path]:
 
 
 def _check_pixels(folder: Path) -> None:
-    """Refuse a folder of pixels with other files in it: it is about to be replaced as a whole."""
+    """Refuse a pixel folder with other files in it, because the whole folder is about to be replaced."""
     own = {path.name for path in _pixel_files(folder)}
     strange = [path.name for path in folder.iterdir() if path.name not in own] if folder.is_dir() else []
     if strange:
@@ -86,7 +91,7 @@ def _check_pixels(folder: Path) -> None:
 
 
 def _put_in_place(finished: Path, out: Path) -> None:
-    """Move the finished cohort out of its building place, run.json last: without it a cohort is not whole."""
+    """Move the files of the finished cohort to its folder, run.json last: without it the cohort is incomplete."""
     new, old, replaced = finished / PIXELS, out / PIXELS, finished / "replaced"
     if new.is_dir():
         _check_pixels(old)

@@ -1,4 +1,4 @@
-"""A child present implies its parent present: labels of one source made to agree with the vocabulary's hierarchy."""
+"""Consistency of labels with the hierarchy of findings: a present child implies a present parent."""
 
 from __future__ import annotations
 
@@ -12,10 +12,28 @@ _KEY = ["case_id", "finding", "source"]
 def with_parents(
     labels: pl.DataFrame, images: pl.DataFrame, *, vocabulary: Vocabulary
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The labels with the ancestors of what is present made present, and the case_ids of those that were changed.
+    """Set the ancestors of present findings to present.
 
-    Only ancestors that the same source states at the same site at all are touched: a source without a word for the
-    parent says nothing of it, and a parent that is only ever implied would be a finding that is never absent.
+    Parameters
+    ----------
+    labels : DataFrame
+        Table of labels.
+    images : DataFrame
+        Table of images, for the site of each case.
+    vocabulary : Vocabulary
+        Findings and their hierarchy.
+
+    Returns
+    -------
+    labels : DataFrame
+        The labels with implied findings.
+    changed : DataFrame
+        case_id of the cases whose labels were changed.
+
+    Notes
+    -----
+    Only ancestors that the same source states at the same site for some case are changed: for a source that never
+    states the parent, a parent that is only implied would be a finding that is never absent.
     """
     ancestors = pl.DataFrame(
         [(f, a) for f in vocabulary.names() for a in vocabulary.implied([f]) if a != f],

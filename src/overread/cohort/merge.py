@@ -1,4 +1,4 @@
-"""Several sources made one, their identifiers kept apart."""
+"""Merging of several sources with distinct identifiers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,30 @@ _IDS = ("image_id", "case_id", "patient_id")
 def rooted(
     sources: Sequence[Source], roots: Sequence[Path], *, vocabulary: Vocabulary, allow_outside: bool = False
 ) -> tuple[list[Source], Path]:
-    """The sources, checked, with paths relative to one folder; and that folder.
+    """Check the sources and make their paths relative to one common folder.
 
-    Raises InputError: a table is wrong; there are not as many folders as sources; files that do not lie in the folder
-    of their source, unless `allow_outside`.
+    Parameters
+    ----------
+    sources : sequence of Source
+        The sources.
+    roots : sequence of Path
+        Folder of each source.
+    vocabulary : Vocabulary
+        Findings that labels, regions and reads may name.
+    allow_outside : bool
+        Whether paths may lead out of the folder of their source.
+
+    Returns
+    -------
+    sources : list of Source
+        The sources with relative paths.
+    base : Path
+        The common folder.
+
+    Raises
+    ------
+    InputError
+        A table has errors, the numbers of folders and sources differ, or files lie outside the folder of their source.
     """
     if not sources or len(sources) != len(roots):
         raise InputError("cohort", "a folder for every source", f"{len(sources)} sources, {len(roots)} folders")
@@ -33,7 +53,7 @@ def rooted(
         _refuse_outside(checked, roots)
     base = Path(os.path.commonpath([root.resolve() for root in roots]))
     folders = [Path(os.path.relpath(root.resolve(), base)) for root in roots]
-    moved = [
+    rooted_sources = [
         replace(
             source,
             images=_below(folder, source.images),
@@ -41,22 +61,35 @@ def rooted(
         )
         for source, folder in zip(checked, folders, strict=True)
     ]
-    return moved, base
+    return rooted_sources, base
 
 
 def merged(sources: Sequence[Source]) -> Source:
-    """One source of them all.
+    """Merge sources into one.
 
-    Raises InputError: two sources share an image_id, case_id or patient_id; a case has images of two patients or sites.
+    Parameters
+    ----------
+    sources : sequence of Source
+        Checked sources.
+
+    Returns
+    -------
+    Source
+        The rows of all sources.
+
+    Raises
+    ------
+    InputError
+        Two sources share an image_id, case_id or patient_id, or a case has images of two patients or sites.
     """
     _refuse_collisions(sources)
     images = [s.images for s in sources]
     regions = [s.regions for s in sources if s.regions is not None]
     reads = [s.reads for s in sources if s.reads is not None]
     excluded = [s.excluded for s in sources if s.excluded is not None]
-    whole = Source(
+    source = Source(
         images=pl.concat(images, how="diagonal_relaxed"),
-        # One file may hold the labels of several sources: what two of them read from it is one statement.
+        # One file may hold the labels of several sources: a label that two of them read from it counts once.
         labels=pl.concat([s.labels.select(tables.empty("labels").columns) for s in sources]).unique(
             maintain_order=True
         ),
@@ -65,8 +98,8 @@ def merged(sources: Sequence[Source]) -> Source:
         notes=tuple(note for s in sources for note in s.notes),
         excluded=pl.concat(excluded) if excluded else None,
     )
-    _refuse_mixed_cases(whole.images)
-    return whole
+    _refuse_mixed_cases(source.images)
+    return source
 
 
 def _checked(source: Source, number: int, vocabulary: Vocabulary) -> Source:
@@ -96,17 +129,19 @@ def _checked(source: Source, number: int, vocabulary: Vocabulary) -> Source:
 
 
 def _refuse_outside(sources: Sequence[Source], roots: Sequence[Path]) -> None:
-    """Refuse paths that lead out of the folder of their source: a table could name any file of this machine."""
+    """Refuse paths that lead out of the folder of their source: a table could otherwise name any file of this
+    computer.
+    """
     problems = []
     for number, (source, root) in enumerate(zip(sources, roots, strict=True), 1):
-        found = file_tree.outside(root, source.images["path"].drop_nulls())
-        if found:
+        outside_paths = file_tree.outside(root, source.images["path"].drop_nulls())
+        if outside_paths:
             problems.append(
                 InputError(
                     f"{source.name or f'source {number}'}, images",
                     f"files below {root}",
-                    f"{len(found):,} paths that lead out of it (absolute, '..', or a link)",
-                    examples=map(repr, found),
+                    f"{len(outside_paths):,} paths that lead out of it (absolute, '..', or a link)",
+                    examples=map(repr, outside_paths),
                     do="Give the folder that holds them all as root, or allow them with --allow-outside.",
                 )
             )
@@ -115,9 +150,9 @@ def _refuse_outside(sources: Sequence[Source], roots: Sequence[Path]) -> None:
 
 
 def _refuse_shared_files(images: pl.DataFrame, where: str) -> None:
-    """Refuse a table in which one file is the picture of two patients."""
-    stated = images.filter(pl.col("path").is_not_null())
-    shared = stated.group_by("path").agg(pl.col("patient_id").unique().sort())
+    """Refuse a table in which two patients share an image file."""
+    with_path = images.filter(pl.col("path").is_not_null())
+    shared = with_path.group_by("path").agg(pl.col("patient_id").unique().sort())
     shared = shared.filter(pl.col("patient_id").list.len() > 1).sort("path")
     if shared.height:
         examples = [f"{path}: {', '.join(who[:3])}" for path, who in shared.head(6).rows()]
@@ -145,7 +180,7 @@ def _refuse_collisions(sources: Sequence[Source]) -> None:
 
 
 def _below(folder: Path, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with `path` below this folder."""
+    """Prepend the folder to `path`."""
     if folder == Path():
         return frame
     paths = [None if p is None else (folder / p).as_posix() for p in frame["path"]]

@@ -1,4 +1,4 @@
-"""Train, tune and test by patient: stratified by site and rare finding, the same whatever the order of the rows."""
+"""Split into train, tune and test by patient, stratified by site and rare findings and independent of row order."""
 
 from __future__ import annotations
 
@@ -24,16 +24,37 @@ _NEAR = "near_dup_group"
 
 
 def split(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """The images with their split, and rows of the flow that note what was odd.
+    """Assign the images of each patient to train, tune or test.
 
-    Patients who share a `near_dup_group`, or whose identifiers look alike, are one unit and stay together. Every image
-    of an external site is test. Within a site, units are taken by the rarest finding (present in any label source) or
-    value of `pairs_within` that they have, then drawn by the seed, and go where they keep patients, images and every
-    finding and value closest to the fractions. With `split_by` "time" units go by the date of their latest image, see
-    `split_time.by_time`; with `split_file` by a published list, see `split_list.listed`.
+    Parameters
+    ----------
+    images : DataFrame
+        Table of images.
+    labels : DataFrame
+        Table of labels, for stratification.
+    config : CohortConfig
+        Options of the split.
 
-    Raises InputError: unknown site; a given split that is not whole, or that has a patient in two splits, by name; a
-    split by time with images that have no date.
+    Returns
+    -------
+    images : DataFrame
+        The images with `split`.
+    flow : list of DataFrame
+        Rows of the flow with notes.
+
+    Raises
+    ------
+    InputError
+        A site is unknown, a given split is incomplete or has a patient in two splits (they are named), or a split by
+        time has images without date.
+
+    Notes
+    -----
+    Patients who share a `near_dup_group`, or whose identifiers look alike, form one unit and stay together. Every
+    image of an external site is test. Within a site, units are ordered by their rarest finding (present in any label
+    source) or value of `pairs_within`, then at random by the seed, and each is assigned to the split that keeps
+    patients, images, findings and values closest to the fractions. With `split_by` "time" see `time_split.by_time`;
+    with `split_file` see `listed_split.listed`.
     """
     _check_sites(images, config)
     units = _units(images)
@@ -43,10 +64,12 @@ def split(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> t
         if config.split_file:
             units, more = listed(units, config)
             notes += more
-        made = _given(units, labels, config)
-        apart = made.filter(pl.col("split").n_unique().over("_unit") > 1)
+        assigned_images = _given(units, labels, config)
+        apart = assigned_images.filter(pl.col("split").n_unique().over("_unit") > 1)
         if apart.height:
-            what = "copies of one picture, or patients that look alike, in different splits, as the source gives them"
+            what = (
+                "duplicate images, or patients with similar identifiers, in different splits, as the source gives them"
+            )
             notes.append(noted(what, apart))
     else:
         inner = units.filter(~external)
@@ -55,20 +78,24 @@ def split(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> t
             notes += more
         else:
             assigned = _assigned(inner, labels, dict(zip(_SPLITS, config.fractions, strict=True)), config)
-        made = units.join(assigned, on="_unit", how="left", maintain_order="left")
-        made = made.with_columns(pl.col("split").fill_null("test"))
-        moved = units.filter(external & ~pl.col("site").is_in(list(config.external_sites)))
-        if moved.height:
-            notes.append(noted("in test, since the patient or a copy of the picture is at an external site", moved))
-    refuse_split_patients(made)
-    return made.drop("_unit", "_given_split", LISTED, strict=False).with_columns(
+        assigned_images = units.join(assigned, on="_unit", how="left", maintain_order="left")
+        assigned_images = assigned_images.with_columns(pl.col("split").fill_null("test"))
+        moved_images = units.filter(external & ~pl.col("site").is_in(list(config.external_sites)))
+        if moved_images.height:
+            notes.append(
+                noted("in test, because the patient or a duplicate image is at an external site", moved_images)
+            )
+    refuse_split_patients(assigned_images)
+    return assigned_images.drop("_unit", "_given_split", LISTED, strict=False).with_columns(
         pl.col("split").cast(images.schema["split"])
     ), notes
 
 
 def split_hash(frame: pl.DataFrame) -> str:
-    """The SHA-256 of who is in which split: of patient_id and split alone, whatever the order of the rows.
+    """SHA-256 of the assignment of patients to splits; it depends only on patient_id and split, not on row order.
 
+    Examples
+    --------
     >>> one = pl.DataFrame({"patient_id": ["a", "b"], "split": ["train", "test"]})
     >>> split_hash(one) == split_hash(one.reverse()), split_hash(one.head(1)) == split_hash(one)
     (True, False)
@@ -86,9 +113,10 @@ def _check_sites(images: pl.DataFrame, config: CohortConfig) -> None:
 
 
 def _units(images: pl.DataFrame) -> pl.DataFrame:
-    """Add `_unit`, the least patient_id of those that must stay in one split.
+    """Add `_unit`, the lowest patient_id of those that must be in one split.
 
-    Patients are linked by a group of near-duplicate images, or because their identifiers look alike and may be one.
+    Patients are linked by a group of near-duplicate images, or by identifiers that look alike and may be one
+    patient's.
     """
     patients = images["patient_id"].unique().sort()
     code = {p: i for i, p in enumerate(patients)}
@@ -107,17 +135,17 @@ def _units(images: pl.DataFrame) -> pl.DataFrame:
     component = connected_components(graph, directed=False)[1]
     table = pl.DataFrame({"patient_id": patients, "_component": component})
     table = table.with_columns(_unit=pl.col("patient_id").min().over("_component")).drop("_component")
-    kept = images.drop("split").with_columns(_given_split=images["split"].cast(pl.String))
-    return kept.join(table, on="patient_id", how="left", maintain_order="left")
+    without_split = images.drop("split").with_columns(_given_split=images["split"].cast(pl.String))
+    return without_split.join(table, on="patient_id", how="left", maintain_order="left")
 
 
 def _together(units: pl.DataFrame) -> list[pl.DataFrame]:
     notes = []
     if _NEAR in units.columns:
         repeated = units.filter(pl.col(_NEAR).is_not_null() & pl.col(_NEAR).is_duplicated())
-        notes.append(noted("one picture with another image; kept in the same split", repeated))
-    several = units.filter(pl.col("site").n_unique().over("patient_id") > 1)
-    notes.append(noted("the patient has images at more than one site; taken as one patient", several))
+        notes.append(noted("duplicate of another image; kept in the same split", repeated))
+    multisite = units.filter(pl.col("site").n_unique().over("patient_id") > 1)
+    notes.append(noted("the patient has images at more than one site; taken as one patient", multisite))
     alike = [p for group in look_alikes(units["patient_id"].unique()) for p in group]
     what = "the patient's identifier looks like that of another patient; kept in the same split"
     notes.append(noted(what, units.filter(pl.col("patient_id").is_in(alike))))
@@ -125,57 +153,61 @@ def _together(units: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 def _given(units: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
-    """The split that a column of the source gives; train_val is divided into train and tune."""
+    """Split given by a column of the source; train_val is divided into train and tune."""
     column = "_given_split" if config.split_column == "split" else config.split_column
     column = LISTED if config.split_file else column
     external = pl.col("site").is_in(list(config.external_sites))
     word = pl.when(external).then(pl.lit("test")).otherwise(pl.col(column).cast(pl.String))
-    made = units.with_columns(split=word)
-    strange = made.filter(~pl.col("split").is_in(_GIVEN).fill_null(False))
-    if strange.height:
-        shown = strange["split"].unique().sort().to_list()
+    given_splits = units.with_columns(split=word)
+    unknown_splits = given_splits.filter(~pl.col("split").is_in(_GIVEN).fill_null(False))
+    if unknown_splits.height:
+        shown = unknown_splits["split"].unique().sort().to_list()
         raise InputError(
             f"images, {config.split_column or config.split_file}",
             f"one of {', '.join(_GIVEN)} for every image",
-            f"{strange.height:,} images with others",
+            f"{unknown_splits.height:,} images with others",
             examples=[s or "(empty)" for s in shown],
             do="Correct the column, or leave those images out.",
         )
-    refuse_split_patients(made)
+    refuse_split_patients(given_splits)
     train, tune, _ = config.fractions
     fractions = {"train": train / (train + tune), "tune": tune / (train + tune)}
-    divided = _assigned(made.filter(pl.col("split") == "train_val"), labels, fractions, config)
-    made = made.join(divided.rename({"split": "_of_two"}), on="_unit", how="left", maintain_order="left")
+    divided = _assigned(given_splits.filter(pl.col("split") == "train_val"), labels, fractions, config)
+    given_splits = given_splits.join(
+        divided.rename({"split": "_of_two"}), on="_unit", how="left", maintain_order="left"
+    )
     chosen = pl.when(pl.col("split") == "train_val").then(pl.col("_of_two")).otherwise(pl.col("split"))
-    return made.with_columns(split=chosen).drop("_of_two")
+    return given_splits.with_columns(split=chosen).drop("_of_two")
 
 
 def _assigned(
     units: pl.DataFrame, labels: pl.DataFrame, fractions: Mapping[str, float], config: CohortConfig
 ) -> pl.DataFrame:
-    """_unit, split: the units of every site (a unit of several sites counts for the first) divided by the fractions."""
+    """_unit and split: the units of every site divided by the fractions; a unit of several sites counts for the
+    first.
+    """
     present = labels.filter(pl.col("state").cast(pl.String) == "present").select("case_id", "finding")
     if config.stratify:
         present = present.filter(pl.col("finding").cast(pl.String).is_in(list(config.stratify)))
-    whole = units.group_by("_unit").agg(pl.col("site").min(), pl.len().alias("images")).sort("site", "_unit")
+    all_units = units.group_by("_unit").agg(pl.col("site").min(), pl.len().alias("images")).sort("site", "_unit")
     cases = units.select("case_id", "_unit").unique().join(present, on="case_id")
-    had = cases.group_by("_unit", "finding").len().with_columns(pl.col("finding").cast(pl.String))
-    if "pairs_within" in units.columns:  # what an AUC compares within is kept in proportion like a finding
+    findings_by_unit = cases.group_by("_unit", "finding").len().with_columns(pl.col("finding").cast(pl.String))
+    if "pairs_within" in units.columns:  # groups within which an AUC compares are balanced like findings
         groups = units.filter(pl.col("pairs_within").is_not_null()).group_by("_unit", "pairs_within").len()
-        had = pl.concat([had, groups.rename({"pairs_within": "finding"})])
-    made = []
-    for site in whole.partition_by("site", maintain_order=True):
+        findings_by_unit = pl.concat([findings_by_unit, groups.rename({"pairs_within": "finding"})])
+    site_splits = []
+    for site in all_units.partition_by("site", maintain_order=True):
         names = site["_unit"].to_list()
         lots = np.array([draw(config.seed, name) for name in names], np.uint64)
-        counts = _counts(site, had)
+        counts = _counts(site, findings_by_unit)
         order = np.lexsort((lots, _rarest(counts)))
         dealt = _dealt(counts[order], site["images"].to_numpy()[order], fractions)
-        made.append(pl.DataFrame({"_unit": [names[i] for i in order], "split": dealt}))
-    return pl.concat(made) if made else pl.DataFrame(schema={"_unit": pl.String, "split": pl.String})
+        site_splits.append(pl.DataFrame({"_unit": [names[i] for i in order], "split": dealt}))
+    return pl.concat(site_splits) if site_splits else pl.DataFrame(schema={"_unit": pl.String, "split": pl.String})
 
 
 def _counts(site: pl.DataFrame, had: pl.DataFrame) -> NDArray[np.float64]:
-    """Cases with each finding in each unit, (n_units, n_findings)."""
+    """Number of cases with each finding in each unit, shape (n_units, n_findings)."""
     unit = {name: i for i, name in enumerate(site["_unit"])}
     here = had.filter(pl.col("_unit").is_in(site["_unit"].implode())).sort("_unit", "finding")
     finding = {name: i for i, name in enumerate(here["finding"].unique().sort())}
@@ -186,7 +218,7 @@ def _counts(site: pl.DataFrame, had: pl.DataFrame) -> NDArray[np.float64]:
 
 
 def _rarest(counts: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The rank of each unit's rarest finding (0 = the rarest of the site), units with none last."""
+    """Rank of each unit's rarest finding (0 = the rarest of the site); units without finding are last."""
     ranks = np.full(len(counts), counts.shape[1], np.int64)
     order = np.argsort((counts > 0).sum(0), kind="stable")
     for rank in range(len(order) - 1, -1, -1):
@@ -195,17 +227,17 @@ def _rarest(counts: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _dealt(counts: NDArray[np.float64], images: NDArray[np.int64], fractions: Mapping[str, float]) -> list[str]:
-    """A split for every unit in turn, so that units, images, and units and cases of every finding keep to the shares.
+    """Assign each unit in turn so that units, images and findings keep to the fractions.
 
-    Each unit goes where the sum of squared distances from the shares, each relative to its total, grows least. Units
-    with rare findings come first, when there is most freedom (after Sechidis et al. 2011,
-    doi:10.1007/978-3-642-23808-6_10).
+    Each unit is assigned to the split for which the sum of squared deviations from the fractions, each relative to its
+    total, increases least. Units with rare findings come first, when there is most freedom (after Sechidis et al.
+    2011, doi:10.1007/978-3-642-23808-6_10).
     """
     names, share = list(fractions), np.array(list(fractions.values()))
     kinds = np.column_stack([counts > 0, counts, np.ones(len(counts)), images]).astype(np.float64)
     weight = 1 / np.maximum(kinds.sum(0), 1) ** 2
     takes = np.flatnonzero(share > 0)
-    ahead = np.zeros((len(names), kinds.shape[1]))  # what each split has beyond its share of what was dealt
+    ahead = np.zeros((len(names), kinds.shape[1]))  # excess of each split over its share of the units assigned so far
     column, taken = share[:, None], share[takes]
     dealt = []
     for kind, square in zip(kinds, kinds**2, strict=True):
@@ -218,14 +250,16 @@ def _dealt(counts: NDArray[np.float64], images: NDArray[np.int64], fractions: Ma
 
 
 def refuse_split_patients(images: pl.DataFrame) -> None:
-    """Refuse a cohort in which a patient has images in two splits; the message names the patients."""
+    """Refuse a cohort in which a patient has images in two splits; the patients are named."""
     words = images.select("patient_id", pl.col("split").cast(pl.String)).unique().sort("patient_id", "split")
-    both = words.group_by("patient_id", maintain_order=True).agg("split").filter(pl.col("split").list.len() > 1)
-    if both.height:
+    split_patients = (
+        words.group_by("patient_id", maintain_order=True).agg("split").filter(pl.col("split").list.len() > 1)
+    )
+    if split_patients.height:
         raise InputError(
             "split",
             "every patient in one split",
-            f"{both.height:,} patients in several",
-            examples=[f"{p}: {' and '.join(s)}" for p, s in both.iter_rows()],
+            f"{split_patients.height:,} patients in several",
+            examples=[f"{p}: {' and '.join(s)}" for p, s in split_patients.iter_rows()],
             do="Correct the split that the source gives: performance on patients seen in training is too good.",
         )

@@ -1,8 +1,8 @@
-"""A stratified random sample of cases for readers, with what brings its estimates back to the population.
+"""Stratified random samples of cases for readers, with inverse probability weights.
 
-Every case of the population has a known probability of being drawn; its inverse is the case's weight. Strata are the
-rarest finding that a case has, by site and view, so that rare findings are there in numbers that an estimate needs.
-Cochran 1977, Sampling Techniques, chapter 5.
+Every case of the population has a known probability of selection; its inverse is the weight of the case. Strata are
+the rarest finding of a case by site and view, so that rare findings are frequent enough for estimates. Cochran 1977,
+Sampling Techniques, chapter 5.
 """
 
 from __future__ import annotations
@@ -27,20 +27,30 @@ _STRATA = {"stratum": pl.String, "size": pl.Int64, "drawn": pl.Int64, "probabili
 
 @dataclass(frozen=True, slots=True)
 class SampleConfig:
-    """How a sample of cases is drawn.
+    """Design of a sample of cases.
 
-    n: cases in all.
-    by: what strata are made of: "finding" (the rarest that is present in the case), and columns of the images such as
+    Parameters
+    ----------
+    n : int
+        Number of cases.
+    by : tuple of str
+        Variables that define strata: "finding" (the rarest present in the case) and columns of the images such as
         "site" and "view".
-    floor: cases of every stratum at least, or all of it where it has fewer; at least 2, below which its variance cannot
-        be estimated.
-    allocation: how the cases beyond the floors are dealt: "proportional" to what is left of each stratum, to its square
-        "root" (between the other two), or "equal".
-    one_per_patient: draw one case of each patient first, so that no reader sees a patient twice and cases are
-        independent; the weight of a case is then its patient's number of cases times that of the stratum.
-    label_source: whose labels say which findings are present; "" = the only source there is.
-    split: the split that is the population; "" = every case.
-    seed: of the draw.
+    floor : int
+        Minimum number of cases per stratum, or all of it if smaller; at least 2, because the variance cannot be
+        estimated from one.
+    allocation : {"proportional", "root", "equal"}
+        Allocation of the cases beyond the floors: proportional to the rest of each stratum, to its square root, or
+        equal.
+    one_per_patient : bool
+        Whether one case of each patient is drawn first, so that no reader sees a patient twice and cases are
+        independent. The weight is then multiplied by the patient's number of cases.
+    label_source : str
+        Label source that defines which findings are present; "" = the only one.
+    split : str
+        Split that is the population; "" = every case.
+    seed : int
+        Seed of the selection.
     """
 
     n: int = 2000
@@ -68,9 +78,18 @@ class SampleConfig:
 
 @dataclass(frozen=True)
 class Sample:
-    """The images of the drawn cases with stratum, stratum_size, inclusion_probability and weight; the strata; a hash.
+    """A stratified random sample of cases.
 
-    `hash` is that of the design and the drawn case_ids: two samples of one hash are one sample.
+    Parameters
+    ----------
+    images : DataFrame
+        Images of the sampled cases, with stratum, stratum_size, inclusion_probability and weight.
+    strata : DataFrame
+        Size and sample size of every stratum.
+    notes : tuple of str
+        Notes on the design.
+    hash : str
+        Hash of the design and the sampled case_ids: two samples with one hash are identical.
     """
 
     images: pl.DataFrame
@@ -86,16 +105,42 @@ def select_cases(
     *,
     vocabulary: findings.Vocabulary | None = None,
 ) -> Sample:
-    """Draw a stratified random sample of cases, without replacement; the same whatever the order of the rows.
+    """Draw a stratified random sample of cases without replacement; the result is independent of row order.
 
-    Within each stratum h of N_h cases, n_h are drawn with equal probability n_h / N_h, the inverse of which is the
-    weight of the case (constant over its images), so that weights of a stratum sum to N_h exactly. Sizes n_h: first the
-    floor (or the whole stratum), then the rest by the allocation with largest remainders; they sum to n. With
-    `one_per_patient` one of a patient's m cases is drawn first and strata are made of those: the probability is
-    n_h / (N_h m), weights are unbiased for the cases of the population but sum to their number only on average.
-    Findings that equally many cases have are ranked in the order of `vocabulary` (None = "chest").
+    Parameters
+    ----------
+    images : DataFrame
+        Table of images.
+    labels : DataFrame
+        Table of labels.
+    config : SampleConfig
+        Design of the sample.
+    vocabulary : Vocabulary, optional
+        Vocabulary of the labels; findings of equal frequency are ranked in its order. None = the vocabulary "chest".
 
-    Raises InputError: no such split, column or label source; several label sources and none named; more floors than n.
+    Returns
+    -------
+    Sample
+        The sample with its strata.
+
+    Raises
+    ------
+    InputError
+        A split, column or label source does not exist; there are several label sources and none is named; the floors
+        exceed n.
+
+    Notes
+    -----
+    In stratum h with N_h cases, n_h are drawn with equal probability n_h / N_h. The weight is the inverse, the same
+    for all images of a case, so that the weights of a stratum sum to N_h. Sample sizes n_h are the floor (or the whole
+    stratum) plus a share of the rest by the allocation, rounded by largest remainders; they sum to n. With
+    `one_per_patient`, one of a patient's m cases is drawn first and strata are formed from those: the probability is
+    n_h / (N_h m), and the weights are unbiased for the cases of the population but sum to their number only on
+    average.
+
+    References
+    ----------
+    Cochran 1977, Sampling Techniques, chapter 5.
     """
     population = _cases(images, labels, config, vocabulary or findings.load())
     empty = _empty_cells(population, config)
@@ -109,20 +154,24 @@ def select_cases(
     ranked = population.with_columns(lots).join(strata, on="stratum")
     rank = pl.col("_lot").rank("ordinal").over("stratum", order_by="case_id")
     drawn = ranked.with_columns(_rank=rank).filter(pl.col("_rank") <= pl.col("drawn"))
-    kept = drawn.select(
+    case_columns = drawn.select(
         "case_id",
         "stratum",
         stratum_size="size",
         inclusion_probability=pl.col("probability") / pl.col("_cases"),
         weight=pl.col("weight") * pl.col("_cases"),
     )
-    whole = images.drop(kept.columns[1:], strict=False).join(kept, on="case_id", maintain_order="left")
+    sampled_images = images.drop(case_columns.columns[1:], strict=False).join(
+        case_columns, on="case_id", maintain_order="left"
+    )
     order = [*images.columns, "stratum_size", "inclusion_probability"]
-    whole = whole.select([c for c in dict.fromkeys([*order, *kept.columns]) if c in whole.columns])
-    design = {"config": runs.plain(config), "cases": sorted(kept["case_id"].to_list())}
-    whole = tables.check(whole, "images", where="the sample")
+    sampled_images = sampled_images.select(
+        [c for c in dict.fromkeys([*order, *case_columns.columns]) if c in sampled_images.columns]
+    )
+    design = {"config": runs.plain(config), "cases": sorted(case_columns["case_id"].to_list())}
+    sampled_images = tables.check(sampled_images, "images", where="the sample")
     strata = strata.select(pl.col(c).cast(t) for c, t in _STRATA.items())
-    return Sample(whole, strata, (*_notes(strata, config), *empty), runs.fingerprint(design))
+    return Sample(sampled_images, strata, (*_notes(strata, config), *empty), runs.fingerprint(design))
 
 
 def _cases(
@@ -141,8 +190,8 @@ def _cases(
     split = pl.col("split").cast(pl.String).fill_null("")
     chosen = images.filter(split == config.split) if config.split else images
     if not chosen.height:
-        held = images.select(split)["split"].unique().sort().to_list()
-        raise InputError("sample.split", f"images of the split '{config.split}'", "none", examples=held)
+        splits = images.select(split)["split"].unique().sort().to_list()
+        raise InputError("sample.split", f"images of the split '{config.split}'", "none", examples=splits)
     parts = [pl.col(c).cast(pl.String).fill_null(_UNSTATED).unique().sort().str.join("+").alias(c) for c in columns]
     cases = chosen.group_by("case_id").agg(parts).sort("case_id")
     if "finding" in config.by:
@@ -152,25 +201,27 @@ def _cases(
 
 
 def _empty_cells(population: pl.DataFrame, config: SampleConfig) -> tuple[str, ...]:
-    """Says how many combinations of what strata are made of hold no case."""
+    """Note the number of combinations of the stratum variables without a case."""
     cells = int(np.prod([population[c].n_unique() for c in config.by]))
     empty = cells - population["stratum"].n_unique()
     return (f"{empty} of {cells} combinations of {', '.join(config.by)} hold no case",) if empty else ()
 
 
 def _of_patients(population: pl.DataFrame, images: pl.DataFrame, config: SampleConfig) -> pl.DataFrame:
-    """case_id, stratum and `_cases`: 1, or with `one_per_patient` the number that the patient's one case stands for."""
+    """case_id, stratum and `_cases`: 1, or with `one_per_patient` the patient's number of cases."""
     if not config.one_per_patient:
         return population.select("case_id", "stratum", _cases=pl.lit(1))
     cases = population.join(images.select("case_id", "patient_id").unique("case_id"), on="case_id")
-    # lots of their own: those of the second stage must not hang on them
+    # independent random numbers for the first stage: the second stage must not depend on them
     lots = pl.Series("_first", [lot(config.seed, f"one of a patient {c}") for c in cases["case_id"]], dtype=pl.UInt64)
     cases = cases.with_columns(lots, _cases=pl.len().over("patient_id")).sort("_first", "case_id")
     return cases.unique("patient_id", keep="first").select("case_id", "stratum", "_cases")
 
 
 def _rarest(labels: pl.DataFrame, cases: pl.DataFrame, source: str, vocabulary: findings.Vocabulary) -> pl.DataFrame:
-    """case_id, finding: the finding that fewest cases have, among those present; ties by the vocabulary's order."""
+    """case_id and its finding with the fewest cases among those present; ties are resolved by the vocabulary's
+    order.
+    """
     sources = labels["source"].cast(pl.String).unique().sort().to_list()
     if source and source not in sources:
         raise InputError(
@@ -189,12 +240,12 @@ def _rarest(labels: pl.DataFrame, cases: pl.DataFrame, source: str, vocabulary: 
     rank = {f: i for i, f in enumerate(order)}
     first = present.with_columns(_rank=pl.col("finding").replace_strict(rank, return_dtype=pl.Int64))
     first = first.sort("case_id", "_rank").unique("case_id", keep="first").select("case_id", "finding")
-    stated = own.select("case_id").unique().join(first, on="case_id", how="left")
-    return stated.with_columns(pl.col("finding").fill_null(_NONE))
+    rarest_by_case = own.select("case_id").unique().join(first, on="case_id", how="left")
+    return rarest_by_case.with_columns(pl.col("finding").fill_null(_NONE))
 
 
 def _allocated(sizes: NDArray[np.int64], config: SampleConfig) -> NDArray[np.int64]:
-    """How many are drawn of each stratum: the floors, then the rest by shares with largest remainders; sums to n."""
+    """Sample size of each stratum: the floor plus a share of the rest, rounded by largest remainders; sums to n."""
     n = min(config.n, int(sizes.sum()))
     drawn = np.minimum(sizes, config.floor)
     if drawn.sum() > n:
@@ -220,13 +271,13 @@ def _allocated(sizes: NDArray[np.int64], config: SampleConfig) -> NDArray[np.int
 
 def _notes(strata: pl.DataFrame, config: SampleConfig) -> tuple[str, ...]:
     total, drawn = int(strata["size"].sum()), int(strata["drawn"].sum())
-    what = "cases, one of each patient," if config.one_per_patient else "cases"
-    notes = [f"{drawn:,} of {total:,} {what} drawn in {strata.height} strata ({', '.join(config.by)})"]
+    unit = "cases, one of each patient," if config.one_per_patient else "cases"
+    notes = [f"{drawn:,} of {total:,} {unit} drawn in {strata.height} strata ({', '.join(config.by)})"]
     if config.n > total:
-        notes.append(f"{config.n:,} were asked for: the whole population was taken")
-    whole = strata.filter(pl.col("size") == pl.col("drawn")).height
-    if whole:
-        notes.append(f"{whole} strata were taken whole")
+        notes.append(f"{config.n:,} were requested: the whole population was sampled")
+    n_complete = strata.filter(pl.col("size") == pl.col("drawn")).height
+    if n_complete:
+        notes.append(f"{n_complete} strata were sampled completely")
     alone = (
         strata.filter((pl.col("drawn") == 1) & (pl.col("size") > 1)).height + strata.filter(pl.col("size") == 1).height
     )
@@ -236,31 +287,47 @@ def _notes(strata: pl.DataFrame, config: SampleConfig) -> tuple[str, ...]:
 
 
 def sample(cohort: Path | str | Cohort, out: Path | str, config: SampleConfig | None = None) -> Sample:
-    """Draw a sample from a cohort's folder and write it: images, labels, strata, flow as Parquet, and run.json.
+    """Draw a sample from a cohort folder and write it: images, labels, strata and flow as Parquet, and run.json.
 
-    `overread evaluate --images OUT/images.parquet` then weighs every estimate back to the population. The flow is the
-    cohort's, from its sources on, and goes on to what was drawn: a report that takes OUT as its cohort shows it whole.
+    Parameters
+    ----------
+    cohort : path or Cohort
+        The cohort.
+    out : path
+        Folder to write.
+    config : SampleConfig, optional
+        Design of the sample; None = the defaults.
+
+    Returns
+    -------
+    Sample
+        The sample, as from `select_cases` with the cohort's vocabulary.
+
+    Notes
+    -----
+    `overread evaluate --images OUT/images.parquet` weights every estimate to the population. The flow continues the
+    flow of the cohort, so that a report with OUT as its cohort shows all steps from the sources on.
     """
-    held, out, config = open_cohort(cohort), Path(out), config or SampleConfig()
-    made = select_cases(held.images, held.labels, config, vocabulary=held.vocabulary)
+    source_cohort, out, config = open_cohort(cohort), Path(out), config or SampleConfig()
+    drawn_sample = select_cases(source_cohort.images, source_cohort.labels, config, vocabulary=source_cohort.vocabulary)
     inputs = {"cohort": Path(cohort)}
     with (
         runs.claimed(out, "sample", (f"{n}.parquet" for n in ("images", "labels", "reads", "flow", "strata"))),
         runs.start(out, "sample", config=config, inputs=inputs, seed=config.seed) as run,
     ):
-        cases = made.images.select("case_id").unique()
-        labels = held.labels.join(cases, on="case_id", how="semi")
-        reads = held.reads.join(cases, on="case_id", how="semi")
-        out_of = held.images.join(cases, on="case_id", how="anti")
+        cases = drawn_sample.images.select("case_id").unique()
+        labels = source_cohort.labels.join(cases, on="case_id", how="semi")
+        reads = source_cohort.reads.join(cases, on="case_id", how="semi")
+        out_of = source_cohort.images.join(cases, on="case_id", how="anti")
         reason = pl.when(pl.col("split").cast(pl.String).fill_null("") == config.split).then(pl.lit("not drawn"))
-        judged = out_of.with_columns(_reason=reason.otherwise(pl.lit("of another split")))
+        exclusion_reasons = out_of.with_columns(_reason=reason.otherwise(pl.lit("of another split")))
         noted = pl.col("step") == "noted"
-        drawn = [left("sample", judged), remaining("sample", made.images)]
-        flow = pl.concat([held.flow.filter(~noted), *drawn, held.flow.filter(noted)])
-        for name, frame in (("images", made.images), ("labels", labels), ("reads", reads), ("flow", flow)):
-            run.output(tables.write(frame, out / f"{name}.parquet", name, vocabulary=held.vocabulary))
-        run.output(tables.write_frame(made.strata, out / "strata.parquet"))
-        run.note("hash", made.hash)
-        run.note("vocabulary", findings.record_of(held.vocabulary))
-        run.note("sample", list(made.notes))
-    return made
+        drawn = [left("sample", exclusion_reasons), remaining("sample", drawn_sample.images)]
+        flow = pl.concat([source_cohort.flow.filter(~noted), *drawn, source_cohort.flow.filter(noted)])
+        for name, frame in (("images", drawn_sample.images), ("labels", labels), ("reads", reads), ("flow", flow)):
+            run.output(tables.write(frame, out / f"{name}.parquet", name, vocabulary=source_cohort.vocabulary))
+        run.output(tables.write_frame(drawn_sample.strata, out / "strata.parquet"))
+        run.note("hash", drawn_sample.hash)
+        run.note("vocabulary", findings.record_of(source_cohort.vocabulary))
+        run.note("sample", list(drawn_sample.notes))
+    return drawn_sample

@@ -1,4 +1,6 @@
-"""Who is in the cohort: every step of selection with how many were left, how many were left out, and why, by site."""
+"""Selection of the images of a cohort, with the number of images, cases and patients after every step and the
+reasons.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,36 @@ from overread.tables.table_notes import IDENTIFIERS
 
 _UNITS = {"images": "image_id", "cases": "case_id", "patients": "patient_id"}
 _REASON = "_reason"
-_NOTES = 12  # kinds of notes that the terminal shows
+_NOTES = 12  # maximum number of kinds of notes that the terminal shows
 
 
 def select(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """The images that are selected, and the rows of the flow, one frame per step.
+    """Select images and count exclusions.
 
-    Steps: modality, body part, view, age, size, exclusion list, one per case or patient. A step that is not asked for
-    makes no row, nor does modality or body part if no image states it. Names of an exclusion file that no image has,
-    and images without what `rule` goes by, are noted at the end.
+    Parameters
+    ----------
+    images : DataFrame
+        Table of images.
+    config : CohortConfig
+        Criteria of the selection.
+
+    Returns
+    -------
+    images : DataFrame
+        Images that are selected.
+    flow : list of DataFrame
+        Rows of the flow, one frame per step.
+
+    Raises
+    ------
+    InputError
+        A step excludes all images, or an exclusion file is invalid.
+
+    Notes
+    -----
+    Steps: modality, body part, view, age, size, exclusion list, one per case or patient. A step that is not configured
+    has no row, nor have modality and body part if no image states them. Names in an exclusion file that match no
+    image, and images without the value that `rule` needs, are noted at the end.
     """
     flow = [remaining("read", images)]
     notes = idle(images, config)
@@ -44,18 +67,18 @@ def select(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, li
 
 
 def large_enough(images: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """The images of the least size or more once their pixels were read, and the rows of the flow for that.
+    """Exclude images below the minimum size, by the size of the pixels that were read, and count them in the flow.
 
-    For images whose source does not state rows and columns, which `select` lets pass.
+    It applies to images whose source does not give rows and columns, which `select` includes.
     """
     judged = _by_size(images, config)
     left_out = judged.filter(pl.col(_REASON).is_not_null())
     if not left_out.height:
         return images, []
-    kept = judged.filter(pl.col(_REASON).is_null()).drop(_REASON)
-    if not kept.height:
+    kept_images = judged.filter(pl.col(_REASON).is_null()).drop(_REASON)
+    if not kept_images.height:
         raise InputError("cohort.minimum_size", "images to be left", f"none: all {left_out.height:,} are smaller")
-    return kept, [left("size as read", left_out), remaining("size as read", kept)]
+    return kept_images, [left("size as read", left_out), remaining("size as read", kept_images)]
 
 
 def _steps(
@@ -86,7 +109,7 @@ def _by_body_part(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
 
 
 def _other(column: str, kept: tuple[str, ...]) -> pl.Expr:
-    """The reason to leave out an image that states another value than these; null if it states none."""
+    """Reason for exclusion where the column has another value; null where it is missing."""
     value = pl.col(column)
     other = value.is_not_null() & ~value.str.to_uppercase().is_in([word.upper() for word in kept])
     return pl.when(other).then(pl.format("{} {}", pl.lit(column.replace("_", " ")), value))
@@ -121,15 +144,32 @@ def _by_list(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
 
 
 def exclusions(path: str | Path, *, notes: list[tables.Note] | None = None) -> tuple[str, pl.DataFrame]:
-    """The column that an exclusion file names images by, and its names with `_listed`, why they are left out.
+    """Read an exclusion file.
 
-    Raises InputError: no such file; not exactly one column of image_id, case_id, patient_id; an empty name.
+    Parameters
+    ----------
+    path : path
+        CSV or Parquet file.
+    notes : list of Note, optional
+        Receives notes on identifiers that were changed.
+
+    Returns
+    -------
+    column : str
+        The column by which images are named: image_id, case_id or patient_id.
+    names : DataFrame
+        That column and `_listed`, the reason for exclusion.
+
+    Raises
+    ------
+    InputError
+        The file is missing, it does not have exactly one of the columns, or a name is empty.
     """
     given = tables.frame_of(path)
     columns = [c for c in _UNITS.values() if c in given.columns]
     if len(columns) != 1:
-        found = ", ".join(columns) or f"columns {', '.join(given.columns)}"
-        raise InputError(path, "one column of image_id, case_id or patient_id", found)
+        column_names = ", ".join(columns) or f"columns {', '.join(given.columns)}"
+        raise InputError(path, "one column of image_id, case_id or patient_id", column_names)
     column = columns[0]
     if given[column].null_count():
         raise InputError(path, f"a name in every row of '{column}'", f"{given[column].null_count():,} rows without")
@@ -142,27 +182,27 @@ def exclusions(path: str | Path, *, notes: list[tables.Note] | None = None) -> t
 
 
 def idle(images: pl.DataFrame, config: CohortConfig) -> list[pl.DataFrame]:
-    """Rows of the flow that note the names of exclusion files which no image of the source has."""
-    made = []
+    """Rows of the flow that note names in exclusion files which match no image of the source."""
+    note_rows = []
     for path in config.exclude_files:
         found: list[tables.Note] = []
         column, listed = exclusions(path, notes=found)
-        made += [identifiers(replace(n, table=Path(path).name)) for n in found]
+        note_rows += [identifiers(replace(n, table=Path(path).name)) for n in found]
         names = listed.join(images, on=column, how="anti")[column].sort()
         if len(names):
             hint = tables.spelling_hint(names, images[column])
-            said = {
+            note_row = {
                 "step": ["noted"],
                 "unit": [column],
                 "reason": [f"on the exclusion list {Path(path).name}, not here{hint and f': {hint}'}"],
             }
-            row = pl.DataFrame(said | {"count": [len(names)], "examples": [", ".join(names.head(5))]})
-            made.append(tables.check(row, "flow"))
-    return made
+            row = pl.DataFrame(note_row | {"count": [len(names)], "examples": [", ".join(names.head(5))]})
+            note_rows.append(tables.check(row, "flow"))
+    return note_rows
 
 
 def _by_size(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
-    """Images known to be too small; where rows and columns are not stated, `large_enough` looks again."""
+    """Exclude images known to be too small; where the size is not stated, `large_enough` checks it later."""
     rows, columns = config.minimum_size
     small = (pl.col("rows") < rows) | (pl.col("columns") < columns)
     reason = pl.lit(f"fewer than {rows} rows or {columns} columns")
@@ -170,7 +210,7 @@ def _by_size(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
 
 
 def _by_rule(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
-    """One image of each case or patient, by the rule: the same whatever the order of the rows."""
+    """Keep one image per case or patient by the rule; the result is independent of row order."""
     key = f"{config.one_per}_id"
     order: pl.Expr | pl.Series
     if config.rule == "random":
@@ -185,50 +225,64 @@ def _by_rule(images: pl.DataFrame, config: CohortConfig) -> pl.DataFrame:
         word = "earlier" if config.rule == "first" else "later"
         reason = f"another image of the {config.one_per} is {word}"
     ranked = images.select("image_id", key, order.alias("_rank")).sort("_rank", "image_id", nulls_last=True)
-    kept = ranked.unique(key, keep="first").select("image_id", _kept=pl.lit(True))
-    judged = images.join(kept, on="image_id", how="left", maintain_order="left")
+    chosen_images = ranked.unique(key, keep="first").select("image_id", _kept=pl.lit(True))
+    judged = images.join(chosen_images, on="image_id", how="left", maintain_order="left")
     return judged.with_columns(pl.when(pl.col("_kept").is_null()).then(pl.lit(reason)).alias(_REASON)).drop("_kept")
 
 
 def _unranked(images: pl.DataFrame, config: CohortConfig) -> list[pl.DataFrame]:
-    """Images of a case or patient with several that lack what the rule goes by."""
+    """Note images of a case or patient with several images that lack the value that the rule needs."""
     lacks = {"first": ("date", ["acquired"]), "last": ("date", ["acquired"]), "largest": ("size", ["rows", "columns"])}
     if config.rule not in lacks:
         return []
-    what, columns = lacks[config.rule]
-    several = pl.len().over(f"{config.one_per}_id") > 1
-    lacking = images.filter(several & pl.any_horizontal(pl.col(c).is_null() for c in columns)).drop(_REASON)
-    return [noted(f"no {what}: placed last by the rule '{config.rule}'", lacking)] if lacking.height else []
+    missing_value, columns = lacks[config.rule]
+    has_others = pl.len().over(f"{config.one_per}_id") > 1
+    lacking = images.filter(has_others & pl.any_horizontal(pl.col(c).is_null() for c in columns)).drop(_REASON)
+    return [noted(f"no {missing_value}: placed last by the rule '{config.rule}'", lacking)] if lacking.height else []
 
 
 def draw(seed: int, name: str) -> int:
-    """A number from 0 to 2^64 that hangs on the seed and the name alone."""
+    """Pseudo-random number from 0 to 2^64 - 1 that depends only on the seed and the name."""
     return int.from_bytes(hashlib.blake2b(f"{seed}\x1f{name}".encode(), digest_size=8).digest(), "big")
 
 
 def identifiers(note: tables.Note) -> pl.DataFrame:
-    """The row of the flow for a note on identifiers."""
+    """Row of the flow for a note on identifiers."""
     row = {"step": ["noted"], "unit": [IDENTIFIERS], "reason": [str(note)], "count": [note.count]}
     return tables.check(pl.DataFrame(row), "flow")
 
 
 def summary(flow: pl.DataFrame) -> list[str]:
-    """What the terminal shows of a flow: every reason for which images or files were left out, and what was noted.
+    """Lines that the terminal shows for a flow: reasons for exclusion with counts, and notes.
 
+    Parameters
+    ----------
+    flow : DataFrame
+        Flow of a cohort.
+
+    Returns
+    -------
+    list of str
+        One line per reason; of the notes, the most frequent kinds.
+
+    Examples
+    --------
     >>> row = {"step": "view", "unit": "images", "reason": "view LATERAL", "site": "", "count": 12}
     >>> summary(tables.check(pl.DataFrame([row]), "flow"))
     ['view: 12 images left out (view LATERAL)']
     """
-    every = flow.filter(pl.col("site") == "", pl.col("reason") != "", pl.col("count") > 0)
-    left, odd = every.filter(pl.col("step") != "noted"), every.filter(pl.col("step") == "noted")
-    odd = odd.sort("count", descending=True, maintain_order=True)
-    said = [f"{r['step']}: {_counted(r)} left out ({r['reason']})" for r in left.iter_rows(named=True)]
-    said += [f"noted: {_note(r)}" for r in odd.head(_NOTES).iter_rows(named=True)]
-    return said + ([f"noted: {odd.height - _NOTES:,} further kinds, see flow.parquet"] if odd.height > _NOTES else [])
+    totals = flow.filter(pl.col("site") == "", pl.col("reason") != "", pl.col("count") > 0)
+    exclusion_rows, note_rows = totals.filter(pl.col("step") != "noted"), totals.filter(pl.col("step") == "noted")
+    note_rows = note_rows.sort("count", descending=True, maintain_order=True)
+    lines = [f"{r['step']}: {_counted(r)} left out ({r['reason']})" for r in exclusion_rows.iter_rows(named=True)]
+    lines += [f"noted: {_note(r)}" for r in note_rows.head(_NOTES).iter_rows(named=True)]
+    return lines + (
+        [f"noted: {note_rows.height - _NOTES:,} further kinds, see flow.parquet"] if note_rows.height > _NOTES else []
+    )
 
 
 def _note(row: Mapping[str, Any]) -> str:
-    """A row of the flow that notes something; a note on identifiers, or on a source, holds its count itself."""
+    """Text of a note of the flow; a note on identifiers or on a source includes its own count."""
     return row["reason"] if row["unit"] in (IDENTIFIERS, "sources") else f"{_counted(row)}: {row['reason']}"
 
 
@@ -237,38 +291,40 @@ def _counted(row: Mapping[str, Any]) -> str:
 
 
 def remaining(step: str, images: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the flow: how many images, cases and patients are left after a step, in all and by site."""
+    """Rows of the flow: images, cases and patients that remain after a step, in total and by site."""
     counts = [pl.col(column).n_unique().alias(unit) for unit, column in _UNITS.items()]
-    every = images.select(counts).select(pl.lit("").alias("site"), *_UNITS)
+    totals = images.select(counts).select(pl.lit("").alias("site"), *_UNITS)
     sites = images.group_by("site").agg(counts).sort("site")
-    both = pl.concat([every, sites])
-    long = both.unpivot(list(_UNITS), index="site", variable_name="unit", value_name="count")
+    counts_by_site = pl.concat([totals, sites])
+    long = counts_by_site.unpivot(list(_UNITS), index="site", variable_name="unit", value_name="count")
     return _rows(long.with_columns(step=pl.lit(step), reason=pl.lit(""), examples=pl.lit(None, dtype=pl.String)))
 
 
 def left(step: str, images: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the flow: how many images (with `_reason`) were left out at a step for which reason, by site."""
+    """Rows of the flow: images excluded at a step by reason (column `_reason`) and site."""
     return reasons(step, images, _REASON)
 
 
 def noted(what: str, images: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the step "noted": images that were kept though something about them is odd."""
+    """Rows of the flow of step "noted": images that are kept but have a property to report."""
     return reasons("noted", images.with_columns(pl.lit(what).alias(_REASON)), _REASON)
 
 
 def reasons(step: str, images: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Rows of the flow that count images by what `column` says, in all and by site, with up to five image_ids.
+    """Rows of the flow that count images by the value of `column`, in total and by site, with up to five image_ids.
 
-    Several notes of one image in `source_note` are separated by "; " and are counted one by one.
+    Several notes of one image in `source_note` are separated by "; " and counted one by one.
     """
-    stated = images.filter(pl.col(column).is_not_null()).sort("image_id").select("image_id", "site", column)
+    images_with_value = images.filter(pl.col(column).is_not_null()).sort("image_id").select("image_id", "site", column)
     if column == "source_note":
-        stated = stated.with_columns(pl.col(column).str.split("; ")).explode(column).unique(maintain_order=True)
+        images_with_value = (
+            images_with_value.with_columns(pl.col(column).str.split("; ")).explode(column).unique(maintain_order=True)
+        )
     counted = [pl.len().alias("count"), pl.col("image_id").head(5).str.join(", ").alias("examples")]
-    every = stated.group_by(column).agg(counted).with_columns(site=pl.lit(""))
-    sites = stated.group_by(column, "site").agg(counted)
-    both = pl.concat([every, sites.select(every.columns)]).sort(column, "site")
-    return _rows(both.rename({column: "reason"}).with_columns(step=pl.lit(step), unit=pl.lit("images")))
+    totals = images_with_value.group_by(column).agg(counted).with_columns(site=pl.lit(""))
+    sites = images_with_value.group_by(column, "site").agg(counted)
+    counts_by_site = pl.concat([totals, sites.select(totals.columns)]).sort(column, "site")
+    return _rows(counts_by_site.rename({column: "reason"}).with_columns(step=pl.lit(step), unit=pl.lit("images")))
 
 
 def _rows(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""One split per site, in which that site is test as a whole: what a model is worth at a hospital it has never seen."""
+"""Leave-one-site-out splits: each site in turn is the external test set."""
 
 from __future__ import annotations
 
@@ -17,12 +17,31 @@ _COMMAND = "leave one site out"
 
 
 def leave_one_site_out(images: pl.DataFrame, labels: pl.DataFrame, config: CohortConfig) -> dict[str, pl.DataFrame]:
-    """For every site a split (image_id, patient_id, site, split) in which it is test and the others are split.
+    """Make one split per site, in which that site is test and the other sites are split as configured.
 
-    The other sites are split as `config` says, by patient or by time; of these, too, the share of test is held back as
-    the internal test. A patient of several sites is test where one of them is the site left out.
+    Parameters
+    ----------
+    images : DataFrame
+        Table of images.
+    labels : DataFrame
+        Table of labels.
+    config : CohortConfig
+        Options of the split; by patient or by time.
 
-    Raises InputError: one site only; a split that a list or a column gives.
+    Returns
+    -------
+    dict of str to DataFrame
+        Site -> image_id, patient_id, site and split.
+
+    Raises
+    ------
+    InputError
+        There is one site only, or the split is given by a list or a column.
+
+    Notes
+    -----
+    The test share of the other sites is the internal test set. A patient of several sites is test if one of them is
+    the site left out.
     """
     sites = images["site"].unique().sort().to_list()
     if len(sites) < 2:
@@ -42,22 +61,38 @@ def leave_one_site_out(images: pl.DataFrame, labels: pl.DataFrame, config: Cohor
 
 
 def splits(cohort: Path | str | Cohort, out: Path | str, config: CohortConfig | None = None) -> dict[str, str]:
-    """Write SITE.parquet for every site of a cohort's folder, and run.json with the hash and the file of each split.
+    """Write SITE.parquet for every site of a cohort, and run.json with the hash and the file of each split.
 
-    A site whose name cannot be that of a file has a similar one, see `tables.file_names`. Each is a `split_file` for a
-    cohort of its own. Returns the hash of every site's split.
+    Parameters
+    ----------
+    cohort : path or Cohort
+        The cohort.
+    out : path
+        Folder to write.
+    config : CohortConfig, optional
+        Options of the split; None = the defaults with the cohort's vocabulary.
+
+    Returns
+    -------
+    dict of str to str
+        Site -> hash of its split.
+
+    Notes
+    -----
+    Each file can be the `split_file` of another cohort. If a site's name is not a valid file name, the file has a
+    similar name, see `tables.file_names`.
     """
-    held = open_cohort(cohort)
-    config = config or CohortConfig(vocabulary=held.vocabulary)
-    made = leave_one_site_out(held.images, held.labels, config)
-    files = {site: f"{file}.parquet" for site, file in tables.file_names(made).items()}
+    source_cohort = open_cohort(cohort)
+    config = config or CohortConfig(vocabulary=source_cohort.vocabulary)
+    split_by_site = leave_one_site_out(source_cohort.images, source_cohort.labels, config)
+    files = {site: f"{file}.parquet" for site, file in tables.file_names(split_by_site).items()}
     with (
         runs.claimed(out, _COMMAND, files.values()),
-        runs.start(out, _COMMAND, config=config, inputs={"cohort": held.folder}, seed=config.seed) as run,
+        runs.start(out, _COMMAND, config=config, inputs={"cohort": source_cohort.folder}, seed=config.seed) as run,
     ):
-        for site, frame in made.items():
+        for site, frame in split_by_site.items():
             run.output(tables.write_frame(frame, run.folder / files[site]))
-        hashes = {site: split_hash(frame) for site, frame in made.items()}
+        hashes = {site: split_hash(frame) for site, frame in split_by_site.items()}
         run.note("file", files)
         run.note("split_hash", hashes)
     return hashes

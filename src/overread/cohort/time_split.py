@@ -1,4 +1,4 @@
-"""Train, tune and test by time: the latest patients are test, as a model meets them that was trained before."""
+"""Split into train, tune and test by time: the latest patients are test, as in prospective use of a model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,33 @@ from overread.errors import InputError
 
 
 def by_time(units: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """_unit and split by the day of the unit's latest image, and rows of the flow.
+    """Assign each unit to a split by the date of its latest image.
 
-    From the first day of test on it is test, from the first day of tune on tune, else train: so no image of train or
-    tune is later than the split it stands in. A patient (or patients who share a picture) with images on both sides of
-    a day goes as a whole to the later split and is counted. Without `split_dates` the days are those that leave the
-    fractions of the patients, of all sites together; patients of one day stay together.
+    Parameters
+    ----------
+    units : DataFrame
+        Images with `_unit` and `acquired`.
+    config : CohortConfig
+        `split_dates` or `fractions`.
 
-    Raises InputError: images without a date, by name; no train patients left.
+    Returns
+    -------
+    assigned : DataFrame
+        _unit and split.
+    flow : list of DataFrame
+        Rows of the flow with notes.
+
+    Raises
+    ------
+    InputError
+        Images have no date (they are named), or no patients remain for train.
+
+    Notes
+    -----
+    Units from the first day of test on are test, from the first day of tune on tune, otherwise train; no image of
+    train or tune is therefore later than its split. A patient (or patients with duplicate images) with images on both
+    sides of a boundary is assigned to the later split and counted. Without `split_dates` the boundaries divide the
+    patients of all sites together by the fractions; patients with the same date stay together.
     """
     undated = units.filter(pl.col("acquired").is_null())
     if undated.height:
@@ -39,14 +58,14 @@ def by_time(units: pl.DataFrame, config: CohortConfig) -> tuple[pl.DataFrame, li
         raise InputError("split_by = 'time'", "patients before the first day of tune", "none", examples=[str(tune)])
     days = ", ".join(f"{name} from {day}" for name, day in (("tune", tune), ("test", test)) if day is not None)
     notes = [noted(f"split by time: {days or 'all train'}", units)]
-    own = units.join(assigned, on="_unit").filter(_side(pl.col("acquired"), tune, test) != pl.col("split"))
-    if own.height:
-        notes.append(noted("earlier than the split it is in: the patient goes with the latest image", own))
+    earlier_images = units.join(assigned, on="_unit").filter(_side(pl.col("acquired"), tune, test) != pl.col("split"))
+    if earlier_images.height:
+        notes.append(noted("earlier than the split it is in: the patient goes with the latest image", earlier_images))
     return assigned, notes
 
 
 def _days(latest: pl.Series, config: CohortConfig) -> tuple[date | None, date | None]:
-    """The first day of tune and of test; None where the split is empty."""
+    """First day of tune and of test; None where the split is empty."""
     if config.split_dates:
         tune, test = (date.fromisoformat(day) for day in config.split_dates)
         return tune, test

@@ -1,4 +1,4 @@
-"""Public sources and formats: `datasets/NAME.py` has `read(root, **options) -> Source`."""
+"""Readers of public data sets and file formats; each module has a function `read(root, **options) -> Source`."""
 
 import lazy_loader
 

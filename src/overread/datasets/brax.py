@@ -1,6 +1,7 @@
-"""BRAX, the folder as PhysioNet ships it: 40,967 radiographs of a Brazilian hospital, 14 observations of reports.
+"""BRAX: 40,967 radiographs of a Brazilian hospital with 14 observations mined from reports.
 
-Reis et al. 2022, doi:10.1038/s41597-022-01608-8. Labels were mined from Portuguese reports by a translated CheXpert.
+The folder layout is that of PhysioNet. Reference: Reis et al. 2022, doi:10.1038/s41597-022-01608-8. Labels were mined
+from Portuguese reports by a translated CheXpert labeller.
 """
 
 from __future__ import annotations
@@ -59,17 +60,40 @@ _OTHER = (
 
 
 def read(root: Path, *, site: str = "einstein", files: str = "png", vocabulary: Vocabulary | None = None) -> Source:
-    """Read BRAX from the folder with its master spreadsheet.
+    """Read BRAX from the folder that holds its master spreadsheet.
 
-    Parameters: `files` "png" or "dicom", which of the two forms of every image is read.
+    Parameters
+    ----------
+    root : Path
+        Folder with master_spreadsheet_update.csv or master_spreadsheet.csv.
+    site : str
+        Name of the institution, written to the column `site`.
+    files : {"png", "dicom"}
+        File format to read; the set has every image in both.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Returns a Source. A study (accession number) is a case; the numbers were drawn at random, so where two patients
-    share one, the patient stands before it, noted. Labels of source "report_text", -1 uncertain, empty not stated.
-    Ages are published in steps of five years and top-coded: "85 or more" is taken as 85 and noted. Dates are
-    fictitious, manufacturers numbers. Oblique and decubitus views are UNKNOWN, noted.
+    Returns
+    -------
+    Source
+        Images and labels of source "report_text" (1 present, 0 absent, -1 uncertain, empty not stated).
 
-    Raises InputError: no such folder, another set's, columns that changed, empty cells where a name belongs, labels
-    other than 1, 0, -1 or empty.
+    Raises
+    ------
+    InputError
+        The folder is missing or holds another set, columns differ from the published table, a required identifier is
+        empty, or a label is not 1, 0, -1 or empty.
+
+    Notes
+    -----
+    A case is a study, identified by its accession number. Accession numbers were randomised by the owner; where two
+    patients share one, case_id is patient and accession number, and a note counts them. Ages are published in steps of
+    five years with a top code: "85 or more" is read as 85 and noted. Dates are fictitious and manufacturers are
+    numbers. Oblique and decubitus views become UNKNOWN with a note.
+
+    References
+    ----------
+    Reis et al. 2022, doi:10.1038/s41597-022-01608-8.
     """
     root = Path(root)
     if files not in ("png", "dicom"):
@@ -77,8 +101,8 @@ def read(root: Path, *, site: str = "einstein", files: str = "png", vocabulary: 
     file, rows = source_tables.table(root, _TABLE, (*_OTHER, *_OBSERVATIONS), ABOUT)
     source_tables.check_filled(rows, file, ("DicomPath", "PngPath", "PatientID", "AccessionNumber"))
     shared = pl.col("PatientID").n_unique().over("AccessionNumber") > 1
-    own = pl.format("{} {}", "PatientID", "AccessionNumber")
-    rows = rows.with_columns(case_id=pl.when(shared).then(own).otherwise("AccessionNumber"))
+    patient_and_accession = pl.format("{} {}", "PatientID", "AccessionNumber")
+    rows = rows.with_columns(case_id=pl.when(shared).then(patient_and_accession).otherwise("AccessionNumber"))
     frame = rows.select(
         pl.col("DicomPath").str.extract(r"([^/]+)$").str.strip_suffix(".dcm").alias("image_id"),
         case_id="case_id",
@@ -98,13 +122,17 @@ def read(root: Path, *, site: str = "einstein", files: str = "png", vocabulary: 
         normalise.dates(frame, "acquired", file), ["original_rows", "original_columns"], file, whole=True
     )
     frame = normalise.views(frame)
-    frame, strange = normalise.sexes(frame, file)
-    frame, unread = normalise.ages(frame, file)
-    if strange or unread:
-        raise InputError.all([*strange, *unread])
+    frame, sex_problems = normalise.sexes(frame, file)
+    frame, age_problems = normalise.ages(frame, file)
+    if sex_problems or age_problems:
+        raise InputError.all([*sex_problems, *age_problems])
     images = tables.check(frame, "images", where=file)
     spec = {"form": "wide", "columns": list(_OBSERVATIONS), "vocabulary": "chexpert", "source": "report_text"}
     labels = label_layouts.labels(rows, spec, root, file, vocabulary=vocabulary)
-    twice = rows.filter(pl.col("case_id") != pl.col("AccessionNumber"))["AccessionNumber"].n_unique()
-    notes = (f"{twice:,} accession numbers are shared by patients: the patient stands before them",) if twice else ()
+    n_shared = rows.filter(pl.col("case_id") != pl.col("AccessionNumber"))["AccessionNumber"].n_unique()
+    notes = (
+        (f"{n_shared:,} accession numbers are shared by patients: case_id is patient and accession number",)
+        if n_shared
+        else ()
+    )
     return Source(images, labels, notes=notes + source_tables.counts_note(images, ABOUT))

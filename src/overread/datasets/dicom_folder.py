@@ -1,5 +1,4 @@
-"""A hospital's own DICOM: any tree of files, joined with a table of labels by accession number, instance, study or
-day."""
+"""DICOM files of a hospital in any folder tree, joined with a table of labels."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from overread.images.dicom.header_scan import scan
 from overread.tables import Source
 from overread.tables.identifiers import identity
 
-# How a row of labels finds its images: what it is joined by, on the side of the images.
+# Key of a row of labels -> columns of the images that it is joined on.
 KEYS = {
     "accession": ("accession",),
     "image": ("image_id",),
@@ -44,48 +43,63 @@ def read(
     cache: Path | None = None,
     vocabulary: Vocabulary | None = None,
 ) -> Source:
-    """Read a tree of DICOM files and the labels that a table states of them.
+    """Read a tree of DICOM files and a table of labels.
 
     Parameters
     ----------
-    root: the folder; every file in it is looked at, whatever its name.
-    site: what the tables call the institution.
-    labels: a CSV or Parquet file, relative to the root; "" = no labels.
-    key: how a row of it finds its images: "accession", "image" (SOP instance UID), "study", "patient" or
-    "patient+date".
-    columns: the key -> the file's column: {"accession": "AccNo"}, {"patient_id": "MRN", "date": "Exam"}. Default: a
-        column of the key's own name. Dates may be 2017-01-31, 20170131, 31.01.2017 or 01/31/2017.
-    form: how the labels are laid out, as `datasets.table.read` says: {"form": "wide", "columns": [...]} and the like.
-    modalities: what is read, in DICOM's words. Add "OT" for digitised films that are stored as such; the cohort's
-        `modalities` must then name it too.
-    workers: processes that read headers; 0 = every core.
-    cache: a Parquet file outside the root that keeps the headers that were read: an interrupted reading goes on.
-    vocabulary: the findings that labels may name; None = those of "chest".
+    root : Path
+        Folder; every file in it is examined, whatever its name.
+    site : str
+        Name of the institution, written to the column `site`.
+    labels : str
+        CSV or Parquet file, relative to `root`; "" = no labels.
+    key : {"accession", "image", "study", "patient", "patient+date"}
+        Identifier by which a row of the table is matched to images: accession number (0008,0050), SOP Instance UID
+        (0008,0018), Study Instance UID (0020,000D), Patient ID (0010,0020), or Patient ID and study date.
+    columns : mapping, optional
+        Name of the key -> column of the table, such as {"accession": "AccNo"} or {"patient_id": "MRN", "date":
+        "Exam"}. Default: a column named as the key. Accepted dates: 2017-01-31, 20170131, 31.01.2017, 01/31/2017.
+    form : mapping, optional
+        Layout of the labels as in `datasets.table.read`, such as {"form": "wide", "columns": [...]}.
+    modalities : sequence of str
+        Modalities (0008,0060) to read. Add "OT" for digitised films that are stored as such; the cohort's `modalities`
+        must then contain it too.
+    workers : int
+        Processes that read headers; 0 = one per core.
+    cache : Path, optional
+        Parquet file outside `root` in which headers are kept, so that an interrupted reading can resume.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
     Returns
     -------
-    A Source of the radiographs: images whose modality is one of these, or not stated, and whose SOP class is that of
-    a radiograph or a secondary capture (marked in `secondary`). A study is a case, an instance an image. Every other
-    file is in `excluded` with its reason. Files of another kind (no DICOM, CT, reports, captures of other modalities,
-    copies of a file) are counted; files that should be radiographs and cannot be used (broken, without patient ID, one
-    instance or study of two patients, one instance in files that differ) count towards the cohort's `max_unreadable`.
-    Labels without image and images without label are counted in the notes. Manufacturers are folded by devices.csv.
+    Source
+        Images, labels, notes, and in `excluded` every other file with its reason.
 
     Raises
     ------
     InputError
-        No such folder, no radiograph in it, labels whose key finds nothing (with values of both sides), columns or
-        values that cannot be read.
+        The folder is missing, it holds no radiograph, no key of the labels matches (values of both sides are shown),
+        or columns or values cannot be read.
+
+    Notes
+    -----
+    A case is a study, an image is a SOP instance. Images are read if their modality is in `modalities` or missing and
+    their SOP class is that of a radiograph or a secondary capture (column `secondary`). Files of another kind (not
+    DICOM, CT, reports, captures of other modalities, copies of a file) are counted. Unusable radiographs (damaged,
+    without Patient ID, an instance or study with two patients, an instance with different content in two files) count
+    towards the cohort's `max_unreadable`. Labels without image and images without label are counted in the notes.
+    Manufacturer names are normalised by devices.csv.
     """
     root = file_tree.folder(root)
     if key not in KEYS:
         raise InputError("dicom_folder, key", f"one of {', '.join(KEYS)}", f"'{key}'", do=did_you_mean(key, KEYS))
     if problems := limits.outside("dicom_folder, workers", workers, 0, limits.PROCESSES, whole=True):
         raise InputError.all(problems)
-    found = scan(file_tree.files(root), workers=workers or os.cpu_count() or 1, cache=cache)
-    who = identity.patients(found["patient_id"], found["issuer"])
-    found = found.with_columns(identity.known(found["image"]), number=who.numbers, known_issuer=who.issuers)
-    usable, excluded = exclusions.divided(found, root, who.keys, modalities)
+    headers = scan(file_tree.files(root), workers=workers or os.cpu_count() or 1, cache=cache)
+    who = identity.patients(headers["patient_id"], headers["issuer"])
+    headers = headers.with_columns(identity.known(headers["image"]), number=who.numbers, known_issuer=who.issuers)
+    usable, excluded = exclusions.divided(headers, root, who.keys, modalities)
     notes: list[tables.Note] = _identifier_notes(usable)
     images = tables.check(_images(usable, site), "images", where=root, notes=notes)
     excluded = tables.check(excluded.with_columns(site=pl.lit(site)), "excluded", where=root)
@@ -96,7 +110,7 @@ def read(
 
 
 def _identifier_notes(usable: pl.DataFrame) -> list[tables.Note]:
-    """What was changed in the patient numbers of the usable files, and which issuers were completed."""
+    """Notes on patient identifiers that were changed and on issuers that were completed."""
     number, stated = usable["number"], identity.known(usable["issuer"])
     changes = (
         (
@@ -153,7 +167,7 @@ def _labels(
     form: Mapping[str, Any],
     vocabulary: Vocabulary | None,
 ) -> tuple[pl.DataFrame, list[str]]:
-    """The labels of the cases, and notes on rows without image and images without row."""
+    """Labels of the cases, and notes on rows without image and images without row."""
     rows = label_layouts.as_text(tables.frame_of(file))
     ours = KEYS[key]
     names = {o: columns.get("date" if o == "acquired" else o, columns.get(key, _usual(o))) for o in ours}
@@ -181,7 +195,7 @@ def _labels(
     idle = keyed.height - joined["_line"].n_unique()
     bare = images.join(joined, on="case_id", how="anti")["case_id"].n_unique()
     spec = {"source": "hospital", **form}
-    made = label_layouts.labels(joined.drop("image_id", "_line"), spec, file.parent, file, vocabulary=vocabulary)
+    label_table = label_layouts.labels(joined.drop("image_id", "_line"), spec, file.parent, file, vocabulary=vocabulary)
     lone = keyed.join(side, on=on, how="anti")
     hint = _hint(lone, side, on)
     notes = [f"{idle:,} rows of {file.name} find no image{hint and f': {hint}'}"] if idle else []
@@ -191,11 +205,11 @@ def _labels(
             f"{shared.select(on).n_unique():,} values of {key} are those of several patients: no label is "
             f"taken for them ({examples})"
         ]
-    return made, notes + ([f"{bare:,} studies have no row in {file.name}"] if bare else [])
+    return label_table, notes + ([f"{bare:,} studies have no row in {file.name}"] if bare else [])
 
 
 def _hint(rows: pl.DataFrame, images: pl.DataFrame, on: list[str]) -> str:
-    """Which keys of the rows are those of an image in another spelling."""
+    """Suggestion: keys of the rows that match an image in another spelling."""
     return tables.spelling_hint(rows[on[0]], images[on[0]]) if rows[on[0]].dtype == pl.String else ""
 
 

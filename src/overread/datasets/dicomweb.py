@@ -1,4 +1,4 @@
-"""Radiographs from a PACS over DICOMweb: found by QIDO-RS, fetched once by WADO-RS into a folder, read as any DICOM."""
+"""Radiographs from a PACS over DICOMweb: search by QIDO-RS, retrieval by WADO-RS, then as a folder of DICOM files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from overread.errors import InputError, did_you_mean
 from overread.findings import Vocabulary
 from overread.tables import RADIOGRAPHS, Source, make_folder, replacing
 
-_MODALITIES = (*RADIOGRAPHS, "DR", "XR")  # the last two are no terms of DICOM, but devices write them
-_ANY_SYNTAX = (("application/dicom", "*"),)  # as it is stored: nothing is encoded anew on the way
+_MODALITIES = (*RADIOGRAPHS, "DR", "XR")  # DR and XR are not DICOM terms, but devices write them
+_ANY_SYNTAX = (("application/dicom", "*"),)  # the stored transfer syntax: pixel data are not re-encoded
 _STUDY, _SERIES, _INSTANCE, _MODALITY = "0020000D", "0020000E", "00080018", "00080060"
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)  # PS3.5, section 9.1
@@ -40,39 +40,81 @@ def read(
     cache: Path | None = None,
     vocabulary: Vocabulary | None = None,
 ) -> Source:
-    """Fetch the radiographs that a query finds, then read them with `dicom_folder`.
+    """Retrieve the radiographs that a query finds, then read them with `dicom_folder`.
 
     Parameters
     ----------
-    root: the folder that the instances are put into (STUDY/SERIES/INSTANCE.dcm); what is there is not fetched again.
-    url: of the DICOMweb service, such as "https://pacs.hospital/dicom-web".
-    site: what the tables call the institution.
-    query: of the studies, in DICOM's words: {"StudyDate": "20200101-20201231", "ModalitiesInStudy": "DX"}.
-    credentials: where user:password or a bearer token is: "env:NAME" an environment variable, "netrc" or "netrc:FILE"
-        the entry of the host, "file:PATH" a file that its owner alone may read. Never the value itself.
-    folder: the options of `dicom_folder` (labels, key, columns, form, workers).
-    cache, vocabulary: see `dicom_folder`.
+    root : Path
+        Folder for the instances (STUDY/SERIES/INSTANCE.dcm); instances that are present are not retrieved again.
+    url : str
+        URL of the DICOMweb service, such as "https://pacs.hospital/dicom-web".
+    site : str
+        Name of the institution, written to the column `site`.
+    query : mapping, optional
+        Study-level matching keys of QIDO-RS by DICOM keyword: {"StudyDate": "20200101-20201231", "ModalitiesInStudy":
+        "DX"}.
+    credentials : str
+        Place of "user:password" or a bearer token, never the value itself: "env:NAME" = environment variable; "netrc"
+        or "netrc:FILE" = entry of the host; "file:PATH" = file that only its owner can read.
+    folder : mapping, optional
+        Options of `dicom_folder.read`: labels, key, columns, form, workers.
+    cache : Path, optional
+        See `dicom_folder.read`.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError: a service that cannot be reached or refuses, a query that finds nothing, instances that could not
-    be fetched (what was fetched stays; run it again for the rest), and what `dicom_folder` raises.
+    Returns
+    -------
+    Source
+        As `dicom_folder.read` returns it.
+
+    Raises
+    ------
+    InputError
+        The service cannot be reached or refuses the request, the query finds nothing, instances could not be retrieved
+        (those retrieved are kept; a second run retrieves the rest), or `dicom_folder.read` raises.
+
+    Notes
+    -----
+    DICOM PS3.18, sections 10.4 (Retrieve Transaction, WADO-RS) and 10.6 (Search Transaction, QIDO-RS).
     """
     fetch(url, root, query or {}, credentials=credentials)
-    given = dict(folder or {})
+    folder_options = dict(folder or {})
     known = [
         p for p in inspect.signature(dicom_folder.read).parameters if p not in ("root", "site", "cache", "vocabulary")
     ]
-    if unknown := [key for key in given if key not in known]:
+    if unknown := [key for key in folder_options if key not in known]:
         expected, do = f"options of dicom_folder ({', '.join(known)})", did_you_mean(str(unknown[0]), known)
         raise InputError("dicomweb, folder", expected, "others", examples=unknown, do=do)
-    return dicom_folder.read(root, site=site, cache=cache, vocabulary=vocabulary, **given)
+    return dicom_folder.read(root, site=site, cache=cache, vocabulary=vocabulary, **folder_options)
 
 
 def fetch(
     url: str, root: Path, query: Mapping[str, Any], *, credentials: str = "", progress: Progress | None = None
 ) -> int:
-    """Fetch the radiographs of the studies that a query finds; returns how many were fetched now.
+    """Retrieve the radiographs of the studies that a query finds.
 
-    Each file is written under another name and renamed, so that an interrupted fetch goes on where it was.
+    Parameters
+    ----------
+    url : str
+        URL of the DICOMweb service.
+    root : Path
+        Folder for the instances.
+    query : mapping
+        Study-level matching keys of QIDO-RS by DICOM keyword.
+    credentials : str
+        Place of the credentials, see `read`.
+    progress : callable, optional
+        Called with (instances done, instances in all).
+
+    Returns
+    -------
+    int
+        Number of instances retrieved by this call.
+
+    Notes
+    -----
+    Each file is written under a temporary name and renamed, so that an interrupted retrieval can resume.
     """
     client = _client(url, credentials)
     wanted = _found(client, url, query)
@@ -124,14 +166,14 @@ def _client(url: str, credentials: str) -> Any:
 
 
 def _reader() -> Callable[..., None]:
-    """What reads every answer: never more bytes, nor for longer, than an answer may take.
+    """Function that reads each response within the limits of size and time.
 
-    The service decides how much it sends, and how slowly; the time-out of the session is that of one piece.
+    The server controls how much it sends and how slowly; the session's time-out applies to a single read only.
     """
     import requests
     import urllib3
 
-    refused: set[str] = set()  # dicomweb-client asks again whatever went wrong
+    refused: set[str] = set()  # dicomweb-client retries after every error
 
     def read(response: Any, *_: Any, **__: Any) -> None:
         json = "json" in response.headers.get("Content-Type", "")
@@ -159,7 +201,7 @@ def _reader() -> Callable[..., None]:
 
 
 def _found(client: Any, url: str, query: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Study, series and instance UIDs of the radiographs of the studies that the query finds."""
+    """Study, Series and SOP Instance UIDs of the radiographs of the studies that the query finds."""
     import requests
 
     wanted = []
@@ -167,8 +209,8 @@ def _found(client: Any, url: str, query: Mapping[str, Any]) -> list[tuple[str, s
         for study in _all(_STUDY, client.search_for_studies, search_filters=dict(query)):
             for series in _all(_SERIES, client.search_for_series, study[0], fields=["Modality"]):
                 if series[1] in _MODALITIES:
-                    held = _all(_INSTANCE, client.search_for_instances, study[0], series[0])
-                    wanted += [(study[0], series[0], instance) for instance, _ in held]
+                    instances = _all(_INSTANCE, client.search_for_instances, study[0], series[0])
+                    wanted += [(study[0], series[0], instance) for instance, _ in instances]
     except requests.exceptions.HTTPError as error:
         answer = error.response
         code, reason = (0, "") if answer is None else (answer.status_code, answer.reason)
@@ -181,7 +223,7 @@ def _found(client: Any, url: str, query: Mapping[str, Any]) -> list[tuple[str, s
 
 
 def _all(tag: str, search: Callable[..., Any], *of: str, **given: Any) -> list[tuple[str, str]]:
-    """The UID and the modality of every answer, page by page; a service that knows no pages sends all at once."""
+    """UID and modality of every result, page by page; a service without paging returns all results at once."""
     found: dict[str, str] = {}
     while True:
         page = search(*of, limit=_PAGE, offset=len(found), **given)
@@ -207,7 +249,7 @@ def _place(root: Path, ids: tuple[str, str, str]) -> Path:
 
 
 def _fetched(client: Any, ids: tuple[str, str, str], path: Path) -> str:
-    """Fetch one instance; why it could not be, "" where it was."""
+    """Retrieve one instance; returns the reason of a failure, "" on success."""
     import requests
     from pydicom.errors import InvalidDicomError
 

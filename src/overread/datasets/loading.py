@@ -1,4 +1,4 @@
-"""Public sources and formats: `datasets/NAME.py` has read(root, **options) -> Source; a source is found by its name."""
+"""Lookup and reading of a source by its name."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ from overread.images import file_tree
 from overread.tables import Source
 from overread.tables.records.typed_files import checked_values, typed
 
-# The options, of any source, that name a table or a folder below the root.
+# Options of any source that name a table or folder below the root.
 _TABLES = ("file", "images", "labels", "lists", "nih", "patients")
 
 _HERE = Path(__file__).stem
-_CACHE, _VOCABULARY = "cache", "vocabulary"  # parameters of readers that are the caller's, no options of the user
+_CACHE, _VOCABULARY = "cache", "vocabulary"  # parameters set by the caller and not by the user
 
 
 def names() -> tuple[str, ...]:
-    """The names of the sources that can be loaded.
+    """Names of the sources that can be loaded, in alphabetical order.
 
+    Returns
+    -------
+    tuple of str
+        Name of every module of `overread.datasets` that has a `read` function.
+
+    Examples
+    --------
     >>> "nih14" in names() and "table" in names()
     True
     """
@@ -51,37 +58,64 @@ def load(
 
     Parameters
     ----------
-    name: "table", "nih14" or another module of this package that has a `read`.
-    root: the folder in which the source lies.
-    options: what that `read` takes by keyword; for every source also `prefix`, set before image_id, case_id and
-        patient_id, so that two hospitals that number alike can be merged.
-    where: the section of the user's file that holds the options, for messages.
-    allow_outside: whether options may name tables that do not lie below `root`.
-    cache: a file of the caller's own that keeps the headers of DICOM files, so that an interrupted reading goes on. It
-        lies with the results, never with the data, which others deliver.
-    vocabulary: the findings that labels, regions and reads may name; None = those of "chest".
+    name : str
+        "table", "nih14" or another of `names()`.
+    root : Path or str
+        Folder that holds the source.
+    options : mapping, optional
+        Keyword arguments of the source's `read`. Every source also accepts `prefix`, which is put before image_id,
+        case_id and patient_id, so that two hospitals with overlapping numbers can be merged.
+    where : str
+        Section of the user's file that holds the options; used in messages.
+    allow_outside : bool
+        Whether options may name tables outside `root`.
+    cache : Path, optional
+        File in which the headers of DICOM files are kept, so that an interrupted reading can resume. It lies with the
+        results and not with the data, which may be read-only.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError: no such source or option (with the nearest known one), a table elsewhere, a password or token
-    among the options, or whatever the source finds wrong.
+    Returns
+    -------
+    Source
+        Images, labels, and where the source has them regions and reads.
+
+    Raises
+    ------
+    InputError
+        Unknown source or option (the nearest known name is suggested), a table outside `root`, a password or token
+        among the options, or a problem that the source's `read` reports.
     """
-    given = dict(options or {})
-    check(name, given, where=where)
-    if not allow_outside and (found := file_tree.outside(root, _tables_in(given))):
+    source_options = dict(options or {})
+    check(name, source_options, where=where)
+    if not allow_outside and (found := file_tree.outside(root, _tables_in(source_options))):
         do = "Give the folder that holds them all as root, or allow them with --allow-outside."
         raise InputError(where, f"tables below {root}", "paths that lead out of it", examples=map(repr, found), do=do)
-    prefix = given.pop("prefix", "")
+    prefix = source_options.pop("prefix", "")
     read = _reader(name)
     own = {_CACHE: cache, _VOCABULARY: vocabulary}
     taken = inspect.signature(read).parameters
-    source: Source = read(Path(root), **given, **{name: value for name, value in own.items() if name in taken})
+    source: Source = read(Path(root), **source_options, **{name: value for name, value in own.items() if name in taken})
     source = replace(source, images=devices.folded(source.images))
     return prefixed(source, prefix) if prefix else source
 
 
 def check(name: str, options: Mapping[str, Any], *, where: str = "[options]") -> None:
-    """Check the name of a source and its options, without reading anything.
+    """Check the name and the options of a source without reading anything.
 
-    Raises InputError: no such source or option, an option that is needed, a password or token among the options.
+    Parameters
+    ----------
+    name : str
+        Name of the source, one of `names()`.
+    options : mapping
+        Keyword arguments of the source's `read`.
+    where : str
+        Section of the user's file that holds the options; used in messages.
+
+    Raises
+    ------
+    InputError
+        Unknown source or option, a required option that is missing, or a password or token among the options.
     """
     known = names()
     if name not in known:
@@ -102,7 +136,7 @@ def _reader(name: str) -> Callable[..., Source]:
 
 
 def _tables_in(options: Any) -> Iterator[str]:
-    """The paths of tables among the options of a source, however nested."""
+    """Paths of tables among the options of a source, at any depth of nesting."""
     if isinstance(options, Mapping):
         for key, value in options.items():
             yield from [value] if key in _TABLES and isinstance(value, str) else _tables_in(value)
@@ -114,7 +148,7 @@ def _tables_in(options: Any) -> Iterator[str]:
 
 
 def _option_problems(name: str, read: Callable[..., Source], given: Mapping[str, Any], where: str) -> list[InputError]:
-    """Options that the reader does not have, options that it needs, and a prefix that is no text."""
+    """Errors for unknown options, missing required options and a prefix that is not text."""
     parameters = [p for p in inspect.signature(read).parameters.values() if p.name not in ("root", _CACHE, _VOCABULARY)]
     taken = [*(p.name for p in parameters), "prefix"]
     needed = [p for p in parameters if p.default is p.empty and p.name not in given]
@@ -143,20 +177,36 @@ def _option_problems(name: str, read: Callable[..., Source], given: Mapping[str,
 
 
 def _example(parameter: inspect.Parameter) -> str:
-    """How a value of this option is written in TOML."""
+    """Example of a value of this option in TOML."""
     return "{ … }" if "Mapping" in str(parameter.annotation) else '"…"'
 
 
 def _hint(option: str, read: Callable[..., Source]) -> str:
-    """What to do about an unknown option that is a column of the images: map it, where the reader maps columns."""
+    """Suggestion for an unknown option that is a column of the table of images: map it, where the reader maps
+    columns.
+    """
     if option in tables.schema("images").column_names() and "columns" in inspect.signature(read).parameters:
         return f'Write it as columns = {{ {option} = "…" }}.'
     return ""
 
 
 def prefixed(source: Source, prefix: str) -> Source:
-    """The source with `prefix` before every image_id, case_id and patient_id.
+    """Put a prefix before every image_id, case_id and patient_id of a source.
 
+    Parameters
+    ----------
+    source : Source
+        The source; it is not changed.
+    prefix : str
+        Text to put before each identifier.
+
+    Returns
+    -------
+    Source
+        Copy of the source with the new identifiers in all its tables.
+
+    Examples
+    --------
     >>> from overread import tables
     >>> images = pl.DataFrame({"image_id": ["1"], "patient_id": ["9"], "site": ["a"]})
     >>> prefixed(Source(tables.check(images, "images"), tables.empty("labels")), "a-").images["patient_id"].item()

@@ -1,7 +1,8 @@
-"""MIMIC-CXR-JPG, the folder as PhysioNet ships it: 377,110 radiographs of 65,379 patients, labels by two programs.
+"""MIMIC-CXR-JPG: 377,110 radiographs of 65,379 patients, labelled by two programs.
 
-Johnson et al. 2019, doi:10.1038/s41597-019-0322-0; the JPG version with labels doi:10.13026/8360-t248. Dates are
-shifted per patient by the owner: they order a patient's studies, they are no calendar.
+The folder layout is that of PhysioNet. References: Johnson et al. 2019, doi:10.1038/s41597-019-0322-0; JPG version
+with labels, doi:10.13026/8360-t248. The owner shifted dates per patient: they order the studies of one patient but are
+not calendar dates.
 """
 
 from __future__ import annotations
@@ -42,19 +43,39 @@ def read(root: Path, *, site: str = "bidmc", patients: str = "", vocabulary: Voc
 
     Parameters
     ----------
-    root: folder with mimic-cxr-2.x.x-metadata.csv.gz and, where they are there, -split, -chexpert, -negbio and
-        -test-set-labeled (.csv or .csv.gz).
-    site: what the tables call the institution.
-    patients: MIMIC-IV's table patients.csv(.gz), relative to the root, for sex and age; without it both are null. The
-        age is that of the anchor year moved to the year of the study; whoever was over 89 in the anchor year is 91
-        in MIMIC-IV and stays so, noted. An age below 0 or above 120 becomes null and is noted.
+    root : Path
+        Folder with mimic-cxr-2.x.x-metadata.csv.gz. Optional tables: -split, -chexpert, -negbio and -test-set-labeled
+        (.csv or .csv.gz).
+    site : str
+        Name of the institution, written to the column `site`.
+    patients : str
+        Table patients.csv(.gz) of MIMIC-IV, relative to `root`, for sex and age; "" = both are null.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Returns a Source. A study is a case. Labels of the sources "chexpert" and "negbio" (programs on the report: -1 is
-    uncertain, empty not stated) and "radiologist" (the labelled test set). `official_split` is train, tune (validate)
-    or test. `acquired` holds the shifted date; what was asked for (`procedure`, where portable stands) and how the
-    patient stood or lay (`orientation`) are columns. A view that ViewPosition leaves empty is taken from its code.
+    Returns
+    -------
+    Source
+        Images with `official_split` (train, tune = validate, test), `acquired` (shifted date), `procedure` (procedure
+        description, which names portable examinations) and `orientation` (patient position); labels of the sources
+        "chexpert" and "negbio" (programs applied to reports) and "radiologist" (labelled test set).
 
-    Raises InputError: no such folder, another set's, columns that changed, labels or splits with other words.
+    Raises
+    ------
+    InputError
+        The folder is missing or holds another set, columns differ from the published tables, or a label or split is
+        unknown.
+
+    Notes
+    -----
+    A case is a study. -1 is uncertain; an empty cell is not stated. The view is taken from the view code where
+    ViewPosition is empty. Age is the anchor age of MIMIC-IV plus the years from the anchor year to the study; patients
+    older than 89 in the anchor year have age 91 in MIMIC-IV and keep it, with a note. An age below 0 or above 120
+    becomes null and is noted.
+
+    References
+    ----------
+    Johnson et al. 2019, doi:10.1038/s41597-019-0322-0.
     """
     root = Path(root)
     file, rows = source_tables.table(root, ["mimic-cxr-2*-metadata.csv"], _METADATA, ABOUT)
@@ -72,7 +93,7 @@ def read(root: Path, *, site: str = "bidmc", patients: str = "", vocabulary: Voc
         pl.concat([*labels, panel] if panel is not None else labels) if labels or panel is not None else None
     )
     if stated_labels is None:
-        return Source(images, tables.empty("labels"), notes=("no file of labels lies beside the table of images",))
+        return Source(images, tables.empty("labels"), notes=("there is no file of labels beside the table of images",))
     orphans = stated_labels.join(cases, on="case_id", how="anti")["case_id"].n_unique()
     notes = source_tables.counts_note(images, ABOUT) + (
         (f"labels of {orphans:,} studies without image",) if orphans else ()
@@ -118,7 +139,7 @@ def _with_split(images: pl.DataFrame, root: Path) -> pl.DataFrame:
 
 
 def _with_patients(images: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Sex and age from MIMIC-IV: the age in the anchor year, moved by the years to the study."""
+    """Sex and age from MIMIC-IV: anchor age plus the years from the anchor year to the study."""
     rows = label_layouts.as_text(tables.frame_of(path))
     source_tables.check_columns(rows, path, ("subject_id", "gender", "anchor_age", "anchor_year"), ABOUT)
     who = rows.select(

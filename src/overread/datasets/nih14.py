@@ -1,8 +1,9 @@
-"""NIH ChestX-ray14, the folder as NIH ships it: 112,120 frontal radiographs of 30,805 patients, 14 findings.
+"""NIH ChestX-ray14: 112,120 frontal radiographs of 30,805 patients with 14 findings.
 
-Wang et al. 2017, doi:10.1109/CVPR.2017.369. The labels were mined from the reports by text rules, and are less exact
-than stated (Oakden-Rayner 2020, doi:10.1016/j.acra.2019.10.006: a radiologist who looked found positive predictive
-values mostly 10 to 30 % lower); the boxes were drawn by a radiologist for 880 of the images.
+The folder layout is that of the NIH release. Reference: Wang et al. 2017, doi:10.1109/CVPR.2017.369. Labels were mined
+from reports by rules and are less accurate than published: in a visual review by a radiologist, positive predictive
+values were mostly 10 to 30 % lower (Oakden-Rayner 2020, doi:10.1016/j.acra.2019.10.006). A radiologist drew the boxes
+for 880 of the images.
 """
 
 from __future__ import annotations
@@ -80,26 +81,46 @@ def read(
     lists: Mapping[str, str] | str = "",
     vocabulary: Vocabulary | None = None,
 ) -> Source:
-    """Read ChestX-ray14 from the folder that holds its tables and its images (images/, or images_001/ ... as unpacked).
+    """Read ChestX-ray14 from the folder with its tables and its images (images/, or images_001/ ... as unpacked).
 
     Parameters
     ----------
-    root: folder with Data_Entry_2017_v2020.csv (or the older Data_Entry_2017.csv), and where present
-        BBox_List_2017.csv, train_val_list.txt, test_list.txt; each may be gzipped (.gz).
-    site, label_source: what the tables call the institution and who states the labels.
-    lists: a published split of one's own, such as the 70/10/20 split by patient that reproductions use: a file for each
-        of train, tune, test (text or CSV) whose lines name an image each, or one CSV with the columns "Image Index" and
+    root : Path
+        Folder with Data_Entry_2017_v2020.csv or the older Data_Entry_2017.csv. Optional files: BBox_List_2017.csv,
+        train_val_list.txt and test_list.txt. Each may be gzipped (.gz).
+    site : str
+        Name of the institution, written to the column `site`.
+    label_source : str
+        Name of the label source.
+    lists : str or mapping
+        A published split other than NIH's, such as the 70/10/20 split by patient used in reproductions: {split: file}
+        for train, tune and test (text or CSV, one image per line), or one CSV with the columns "Image Index" and
         "fold" (train, val, test).
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Returns a Source: every image states all 14 findings and no_finding; boxes as regions (source "radiologist", pixels
-    of the 1024 x 1024 files); `official_split` = train_val or test where NIH's lists are there; `list_split` = train,
-    tune, test or null (not listed) with `lists`. Every image is a case. pixel_mm is null: the files were resized to a
-    square, so the spacing stated for the original (kept, as are its rows and columns, in original_*) is not theirs.
-    Ages above 120, an error known from the older table, become null, noted. Images known to be wrong (nih14_errors.csv)
-    are noted and kept.
+    Returns
+    -------
+    Source
+        Images, labels and regions. Every image has labels for all 14 findings and no_finding. Boxes are regions of
+        source "radiologist", in pixels of the 1024 x 1024 files. `official_split` is train_val or test where NIH's
+        lists are present; `list_split` is train, tune, test or null (not listed) with `lists`.
 
-    Raises InputError: no such folder, tables missing or of another layout, findings unknown, images in two lists or
-    listed and not in the table.
+    Raises
+    ------
+    InputError
+        The folder is missing, a table is missing or has another layout, a finding is unknown, or an image is in two
+        lists or in a list only.
+
+    Notes
+    -----
+    Every image is a case. pixel_mm is null because the files were resized to a square: the published spacing, rows and
+    columns belong to the original and are kept in the original_* columns. Ages above 120, a known error of the older
+    table, become null and are noted. Images with known errors (nih14_errors.csv) are noted and kept.
+
+    References
+    ----------
+    Wang et al. 2017, doi:10.1109/CVPR.2017.369.
     """
     root = Path(root)
     file, table = source_tables.table(root, _ENTRIES, _NAMES, ABOUT)
@@ -117,20 +138,20 @@ def read(
 
 
 def renamed(table: pl.DataFrame) -> pl.DataFrame:
-    """The columns of NIH's table by our names; every image is a case."""
+    """Rename the columns of NIH's table to those of the table of images; every image is a case."""
     return table.select(pl.col(old).alias(new) for old, new in _NAMES.items()).with_columns(case_id=pl.col("image_id"))
 
 
 def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataFrame:
-    """The table of images from the rows of NIH's table, as `renamed`."""
+    """The table of images from the rows of NIH's table, as returned by `renamed`."""
     frame = normalise.views(rows)
     frame, strange = normalise.sexes(frame, file)
     frame, unread = normalise.ages(frame, file)
     if strange or unread:
         raise InputError.all([*strange, *unread])
-    where = source_tables.paths(root, (".png",), below=_folders(root))
+    file_by_name = source_tables.paths(root, (".png",), below=_folders(root))
     frame = frame.with_columns(
-        pl.col("image_id").replace_strict(where, default=pl.format("images/{}", "image_id")).alias("path"),
+        pl.col("image_id").replace_strict(file_by_name, default=pl.format("images/{}", "image_id")).alias("path"),
         site=pl.lit(site),
         dataset=pl.lit("nih14"),
     ).drop("finding_labels")
@@ -140,21 +161,28 @@ def images_of(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataF
 
 
 def _folders(root: Path) -> list[Path]:
-    """images/ and images_001/ ... as shipped; only where there is none, others such as a resized copy's images-224/."""
-    there = [f for f in sorted(root.glob("images*")) if f.is_dir()]
-    return [f for f in there if re.fullmatch(r"images(_\d+)?", f.name)] or there
+    """The folders images/ and images_001/ ...; only where there is none, others such as images-224/ of a resized
+    copy.
+    """
+    image_folders = [f for f in sorted(root.glob("images*")) if f.is_dir()]
+    return [f for f in image_folders if re.fullmatch(r"images(_\d+)?", f.name)] or image_folders
 
 
 def _official(images: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The images with `official_split` where NIH's lists are there, and notes on what lists and table do not share."""
+    """Add `official_split` where NIH's lists are present, and note images that are only in the lists or in the
+    table.
+    """
     files = {name: path for name, these in _LISTS.items() if (path := source_tables.found(root, these)) is not None}
     if not files:
         return images, ()
     listed = _once(pl.concat([_names(p).with_columns(official_split=pl.lit(n)) for n, p in files.items()]), root)
     joined = images.join(listed, on="image_id", how="left", maintain_order="left")
-    spare, without = listed.join(images, on="image_id", how="anti").height, joined["official_split"].null_count()
-    notes = (f"NIH's lists name {spare:,} images that the table lacks",) if spare else ()
-    return joined, notes + ((f"{without:,} images are in none of NIH's lists",) if without else ())
+    n_unknown, n_not_listed = (
+        listed.join(images, on="image_id", how="anti").height,
+        joined["official_split"].null_count(),
+    )
+    notes = (f"NIH's lists name {n_unknown:,} images that the table lacks",) if n_unknown else ()
+    return joined, notes + ((f"{n_not_listed:,} images are in none of NIH's lists",) if n_not_listed else ())
 
 
 def _own_split(images: pl.DataFrame, root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
@@ -166,21 +194,21 @@ def _own_split(images: pl.DataFrame, root: Path, lists: Mapping[str, str] | str)
 
 
 def _folds(root: Path, lists: Mapping[str, str] | str) -> pl.DataFrame:
-    """image_id, list_split of a split of one's own."""
+    """image_id and list_split of a split that the user gives."""
     if isinstance(lists, str):
         path, frame = source_tables.table(root, [lists], ("Image Index", "fold"), ABOUT)
-        made = frame.select(image_id="Image Index", list_split="fold")
+        folds = frame.select(image_id="Image Index", list_split="fold")
     else:
         path = root
-        made = pl.concat([_names(root / file).with_columns(list_split=pl.lit(name)) for name, file in lists.items()])
-    strange = made.filter(~pl.col("list_split").is_in(list(_FOLDS)).fill_null(False))["list_split"].unique().sort()
+        folds = pl.concat([_names(root / file).with_columns(list_split=pl.lit(name)) for name, file in lists.items()])
+    strange = folds.filter(~pl.col("list_split").is_in(list(_FOLDS)).fill_null(False))["list_split"].unique().sort()
     if len(strange):
         raise InputError(path, f"folds {', '.join(_FOLDS)}", "others", examples=[s or "(empty)" for s in strange])
-    return made.with_columns(pl.col("list_split").replace_strict(_FOLDS))
+    return folds.with_columns(pl.col("list_split").replace_strict(_FOLDS))
 
 
 def _names(path: Path) -> pl.DataFrame:
-    """The image that every line names, whatever stands beside it (labels, a folder); the first may be a header."""
+    """The image named in each line, without labels or folder in the same line; the first line may be a header."""
     if not path.is_file():
         raise InputError(path, "a list of images", "no file there", do="Give its path relative to the root.")
     lines = _rows(path, new_columns=["line"], separator="\n", quote_char=None)
@@ -193,11 +221,11 @@ def _names(path: Path) -> pl.DataFrame:
 
 
 def _rows(path: Path, **how: Any) -> pl.DataFrame:
-    """The rows of a file whose header is no header, as text."""
+    """Rows of a file as text; its first line is not used as a header."""
     try:
         return pl.read_csv(regular.content(path, most=limits.TEXT_BYTES), has_header=False, infer_schema=False, **how)
     except (pl.exceptions.NoDataError, pl.exceptions.ComputeError) as error:
-        raise InputError(path, "a text of lines", str(error).splitlines()[0], do="Get the file anew.") from error
+        raise InputError(path, "a text of lines", str(error).splitlines()[0], do="Download the file again.") from error
 
 
 def _once(lists: pl.DataFrame, root: Path) -> pl.DataFrame:
@@ -209,7 +237,7 @@ def _once(lists: pl.DataFrame, root: Path) -> pl.DataFrame:
 
 
 def _regions(root: Path, vocabulary: Vocabulary) -> pl.DataFrame | None:
-    """NIH's boxes; their header has a comma within its brackets, so columns are taken by position."""
+    """NIH's boxes; the header has a comma within brackets, so that columns are taken by position."""
     path = source_tables.found(root, [_BOXES])
     if path is None:
         return None
@@ -219,7 +247,7 @@ def _regions(root: Path, vocabulary: Vocabulary) -> pl.DataFrame | None:
         raise InputError(path, f"columns {', '.join(names)}", f"{rows.width} columns")
     boxes = rows.select(pl.col(rows.columns[i]).alias(name) for i, name in enumerate(names))
     words = boxes["finding"].fill_null("").unique().sort().to_list()
-    known = {"Infiltrate": "infiltration"}  # this table's own word
+    known = {"Infiltrate": "infiltration"}  # spelling of this table only
     known |= label_layouts.resolved([w for w in words if w not in known], "nih14", path, vocabulary)
     boxes = boxes.with_columns(pl.col("finding").replace_strict(known), source=pl.lit("radiologist"))
     number = pl.int_range(1, pl.len() + 1).over("image_id", "finding").cast(pl.Int32)

@@ -1,6 +1,6 @@
-"""Open-i, Indiana University: 7,470 radiographs of 3,955 reports in XML, findings coded in MeSH.
+"""Open-i, Indiana University: 7,470 radiographs of 3,955 reports with findings coded in MeSH.
 
-Demner-Fushman et al. 2016, doi:10.1093/jamia/ocv080.
+Reference: Demner-Fushman et al. 2016, doi:10.1093/jamia/ocv080.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ _MESH = {
     "tube, inserted": ("support_devices",),
 }
 # Heads that are that finding only at this place ("Mass/breast" is no mass of the lung). Elsewhere, or where no place is
-# coded, the report says nothing of the finding: neither present nor absent.
+# coded, the finding is not stated: neither present nor absent.
 _PLACE = {"opacity": "lung", "nodule": "lung", "mass": "lung", "thickening": "pleura"}
-# Heads that may be the finding: the report says nothing of it. "Density/lung" may be an opacity.
+# Headings that may be the finding: it is not stated. "Density/lung" may be an opacity.
 _UNSAID = {"density": ("lung_opacity",), "medical device": ("support_devices",)}
 _NONE = ("no indexing", "technical quality of image unsatisfactory")
 _SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
@@ -73,23 +73,48 @@ _SECTIONS = ("INDICATION", "FINDINGS", "IMPRESSION")
 def read(root: Path, *, site: str = "indiana", vocabulary: Vocabulary | None = None) -> Source:
     """Read Open-i from the folder with the reports (XML, in any folder) and the images (NLMCXR_png, NLMCXR_dcm).
 
-    Returns a Source. A report is a case, and a patient, since no other number is given. Labels of source "mesh": the
-    coder's entries state what is present, by the exact head of each entry ("Cardiomegaly/mild"), of opacity, nodule,
-    mass and thickening only where the entry names the lung (the pleura); a coded report states every finding that the
-    heads can name, the others absent, except what an entry leaves open (an opacity without a place). Heads without a
-    word in the vocabulary are counted in a note; a report that was not coded states nothing. The report's sections and
-    its entries (`mesh`) are columns. The reports tell no view, sex or age: where the DICOM files are there, their
-    headers do, also where the PNG is what is read; else the view is UNKNOWN. A third of the headers (2,586 of 7,469)
-    have no view, and torchxrayvision found the others noisy. The real reports give 7,470 images of 3,851 reports, 1,379
-    of them normal, 98 not coded.
+    Parameters
+    ----------
+    root : Path
+        Folder with reports and images.
+    site : str
+        Name of the institution, written to the column `site`.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError: no such folder, no reports in it, XML that is broken or that defines entities, two reports of one
-    number, images of two reports.
+    Returns
+    -------
+    Source
+        Images with the sections of the report and its coded entries (`mesh`) as columns; labels of source "mesh".
+
+    Raises
+    ------
+    InputError
+        The folder is missing or has no reports, XML is malformed or defines entities, two reports have one number, or
+        two reports name one image.
+
+    Notes
+    -----
+    A report is a case, and also a patient because no patient identifier is published. A coded entry such as
+    "Cardiomegaly/mild" states that its heading is present, by exact match of the heading; opacity, nodule, mass and
+    thickening count only if the entry names the lung (the pleura). A coded report states every finding that headings
+    can name: those not coded are absent, except where an entry leaves the finding open (an opacity without a
+    location). Headings without equivalent in the vocabulary are counted in a note. A report that was not coded states
+    nothing.
+
+    Reports have no view, sex or age; these come from the DICOM headers where the DICOM files are present, also if PNG
+    files are read. Otherwise the view is UNKNOWN. 2,586 of 7,469 headers have no view, and torchxrayvision found the
+    others unreliable. The published reports give 7,470 images of 3,851 reports, of which 1,379 are normal and 98 not
+    coded.
+
+    References
+    ----------
+    Demner-Fushman et al. 2016, doi:10.1093/jamia/ocv080.
     """
     root = Path(root)
     files = file_tree.files(root, suffixes=(".xml",))
     if not files:
-        source_tables.table(root, ["ecgen-radiology/1.xml"], (), ABOUT)  # says what stands there instead
+        source_tables.table(root, ["ecgen-radiology/1.xml"], (), ABOUT)  # raises InputError
     reports = [_report(path) for path in files]
     _once([str(said["case_id"]) for said, _ in reports], root, "a number of its own (uId) in every report")
     _once([name for _, names in reports for name in names], root, "every image in one report")
@@ -98,50 +123,50 @@ def read(root: Path, *, site: str = "indiana", vocabulary: Vocabulary | None = N
     table = table.with_columns(images=pl.Series([names for _, names in reports], dtype=pl.List(pl.String)))
     rows = table.explode("images").drop_nulls("images").rename({"images": "image_id"})
     images = tables.check(_placed(rows, root, site), "images", where=root)
-    shown = table.join(images, on="case_id", how="semi")
-    coded = shown.select("case_id", entry=pl.col("mesh").str.split("|")).explode("entry").drop_nulls()
+    reports_with_image = table.join(images, on="case_id", how="semi")
+    coded = reports_with_image.select("case_id", entry=pl.col("mesh").str.split("|")).explode("entry").drop_nulls()
     labels, notes = _labels(coded, root, vocabulary or load_vocabulary())
-    if unused := table.height - shown.height:
-        notes += (f"{unused:,} reports have no image",)
-    if silent := shown.height - labels["case_id"].n_unique():
-        notes += (f"{silent:,} reports with images were not coded: they state nothing",)
+    if n_without_image := table.height - reports_with_image.height:
+        notes += (f"{n_without_image:,} reports have no image",)
+    if n_not_coded := reports_with_image.height - labels["case_id"].n_unique():
+        notes += (f"{n_not_coded:,} reports with images were not coded: they state nothing",)
     return Source(images, labels, notes=notes + source_tables.counts_note(images, ABOUT))
 
 
 def _once(values: list[str], root: Path, expected: str) -> None:
-    twice = [v for v, n in Counter(values).items() if n > 1]
-    if twice:
-        raise InputError(root, expected, f"{len(twice):,} in several", examples=sorted(twice))
+    repeated_values = [v for v, n in Counter(values).items() if n > 1]
+    if repeated_values:
+        raise InputError(root, expected, f"{len(repeated_values):,} in several", examples=sorted(repeated_values))
 
 
 def _placed(rows: pl.DataFrame, root: Path, site: str) -> pl.DataFrame:
-    """The images with the path of each one's file, and what the header of its DICOM file says where that is there."""
+    """Images with the path of each file and, where its DICOM file is present, values from the header."""
     pictures = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=(".png", ".jpg"))}
     # The DICOM file of CXR10_IM-0002-1001 is 10_IM-0002-1001.dcm.
     dicom = {
         f"CXR{p.stem.removeprefix('CXR')}": p.relative_to(root).as_posix()
         for p in file_tree.files(root, suffixes=(".dcm",))
     }
-    named = pl.col("image_id")
+    image_name = pl.col("image_id")
     rows = rows.with_columns(
         patient_id="case_id",
         site=pl.lit(site),
         dataset=pl.lit("openi"),
         view=pl.lit("UNKNOWN"),
-        _dicom=named.replace_strict(dicom, default=None, return_dtype=pl.String),
-        _picture=named.replace_strict(pictures, default=None, return_dtype=pl.String),
+        _dicom=image_name.replace_strict(dicom, default=None, return_dtype=pl.String),
+        _picture=image_name.replace_strict(pictures, default=None, return_dtype=pl.String),
     )
-    rows = rows.with_columns(path=pl.coalesce("_picture", "_dicom", pl.format("{}.png", named)))
+    rows = rows.with_columns(path=pl.coalesce("_picture", "_dicom", pl.format("{}.png", image_name)))
     if dicom:
-        told = original_headers.stated(rows.select("image_id", path=pl.coalesce("_dicom", "path")), root)
-        rows = rows.drop("view").hstack(told.drop("image_id", "path"))
+        headers = original_headers.stated(rows.select("image_id", path=pl.coalesce("_dicom", "path")), root)
+        rows = rows.drop("view").hstack(headers.drop("image_id", "path"))
         resized = pl.col("_picture").is_not_null()
         rows = rows.with_columns(pl.when(~resized).then("pixel_mm").alias("pixel_mm"))  # the PNG has other pixels
     return rows.drop("_dicom", "_picture")
 
 
 def _report(path: Path) -> tuple[dict[str, str | None], list[str]]:
-    """A report's number, its sections, its coded entries (joined by |); and its images."""
+    """Number, sections and coded entries (joined by |) of a report, and its images."""
     data = regular.content(path, most=limits.DOCUMENT_BYTES)
     _refuse_doctype(data, path)
     top = ElementTree.fromstring(data)
@@ -159,24 +184,24 @@ def _report(path: Path) -> tuple[dict[str, str | None], list[str]]:
 
 
 def _refuse_doctype(data: bytes, path: Path) -> None:
-    """Nothing that can reach outside the file, or grow within it, is let in, in whatever encoding it is written."""
-    said: list[str] = []
+    """Refuse XML with a document type: it could include other files or expand without limit, in any encoding."""
+    document_types: list[str] = []
     reader = expat.ParserCreate()
-    reader.StartDoctypeDeclHandler = lambda name, *_: said.append(name)
+    reader.StartDoctypeDeclHandler = lambda name, *_: document_types.append(name)
     try:
         reader.Parse(data, True)
     except expat.ExpatError as error:
-        if not said:
+        if not document_types:
             found = f"one that is broken ({error})"
             raise InputError(path, "a report in XML", found, do="Fetch the file again.") from error
-    if said:
-        raise InputError(path, "a report without a document type", f"one that defines '{said[0]}'")
+    if document_types:
+        raise InputError(path, "a report without a document type", f"one that defines '{document_types[0]}'")
 
 
 def _labels(coded: pl.DataFrame, root: Path, vocabulary: Vocabulary) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The labels of coded entries (case_id, entry), and notes on what they say beyond the vocabulary."""
+    """Labels of coded entries (case_id, entry), and notes on entries that the vocabulary lacks."""
     rows, spare, open_ = [], Counter[str](), Counter[str]()
-    every = [f for f in vocabulary.names() if any(f in found for found in _MESH.values())]
+    stated_findings = [f for f in vocabulary.names() if any(f in found for found in _MESH.values())]
     for (case,), entries in coded.group_by("case_id", maintain_order=True):
         parts = [[p.strip() for p in e.casefold().split("/")] for e in entries["entry"]]
         parts = [p for p in parts if p[0] not in _NONE]
@@ -187,14 +212,18 @@ def _labels(coded: pl.DataFrame, root: Path, vocabulary: Vocabulary) -> tuple[pl
         unsaid = {f for p in loose for f in _UNSAID.get(p[0]) or _MESH[p[0]]} - present
         spare.update(p[0] for p in parts if p[0] not in _MESH and p[0] not in _UNSAID)
         open_.update(unsaid)
-        rows += [(case, f, "present" if f in present else "absent") for f in every if parts and f not in unsaid]
-    made = pl.DataFrame(rows, schema=dict.fromkeys(("case_id", "finding", "state"), pl.String), orient="row")
+        rows += [
+            (case, f, "present" if f in present else "absent") for f in stated_findings if parts and f not in unsaid
+        ]
+    label_rows = pl.DataFrame(rows, schema=dict.fromkeys(("case_id", "finding", "state"), pl.String), orient="row")
     notes: tuple[str, ...] = ()
     if spare:
-        notes += (f"{len(spare)} coded words have no word in the vocabulary ({_shown(spare)}): kept in mesh",)
+        notes += (f"{len(spare)} coded terms are not in the vocabulary ({_shown(spare)}): kept in mesh",)
     if open_:
         notes += (f"reports in which a code leaves a finding open, which is then not stated: {_shown(open_)}",)
-    return tables.check(made.with_columns(source=pl.lit("mesh")), "labels", where=root, vocabulary=vocabulary), notes
+    return tables.check(
+        label_rows.with_columns(source=pl.lit("mesh")), "labels", where=root, vocabulary=vocabulary
+    ), notes
 
 
 def _shown(counts: Counter[str]) -> str:

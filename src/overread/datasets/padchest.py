@@ -1,7 +1,7 @@
-"""PadChest, the folder as BIMCV ships it: 160,861 radiographs of 67,625 patients, 174 labels of reports.
+"""PadChest: 160,861 radiographs of 67,625 patients with 174 labels of reports.
 
-Bustos et al. 2020, doi:10.1016/j.media.2020.101797. Of the reports 27 % were labelled by physicians, the others by a
-network that learnt from them: two sources.
+The folder layout is that of BIMCV. Reference: Bustos et al. 2020, doi:10.1016/j.media.2020.101797. Physicians labelled
+27 % of the reports; a network trained on these labelled the others. The two are separate label sources.
 """
 
 from __future__ import annotations
@@ -57,16 +57,39 @@ _LIST = r"^\[\s*(('[^']*'|\"[^\"]*\")(\s*,\s*('[^']*'|\"[^\"]*\"))*)?\s*\]$"
 def read(root: Path, *, site: str = "san_juan", vocabulary: Vocabulary | None = None) -> Source:
     """Read PadChest from the folder with its table and its images (0/ to 54/ as unpacked, or all in one folder).
 
-    Returns a Source. A study is a case. What a label means stands in padchest_labels.csv: a finding is present where a
-    label is it, or a kind of it by the authors' tree. The list of a report states the whole vocabulary of the set: what
-    it does not name is absent. Not so a list with "suboptimal study" or "unchanged", which states only what it names;
-    one with "exclude" states nothing, and a "mass" without an organ leaves open whether it is of the lung. Labels
-    without a word of ours stay in the column `padchest_labels`; a note counts them. Who labelled (MethodLabel) is the
-    source: "physician" or "report_text". COSTAL and EXCLUDE are view UNKNOWN, noted. The age is the year of the study
-    less the year of birth. Files known to be missing or broken are noted in `source_note`.
+    Parameters
+    ----------
+    root : Path
+        Folder with the table and the images.
+    site : str
+        Name of the institution, written to the column `site`.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError: no such folder, another set's, columns that changed, cells that are no list, a label or a method
-    that PadChest does not have.
+    Returns
+    -------
+    Source
+        Images with all labels of the set in `padchest_labels`; labels of the sources "physician" and "report_text", by
+        the column MethodLabel.
+
+    Raises
+    ------
+    InputError
+        The folder is missing or holds another set, columns differ from the published table, a cell is not a list, or a
+        label or method is unknown.
+
+    Notes
+    -----
+    A case is a study. padchest_labels.csv maps the labels to findings: a finding is present if a label is that finding
+    or a descendant of it in the authors' tree. The list of a report states the whole vocabulary of the set, so that
+    findings not listed are absent. Exceptions: a list with "suboptimal study" or "unchanged" states only what it
+    names; a list with "exclude" states nothing; "mass" without an organ leaves a lung mass open. Labels without
+    equivalent in the vocabulary are counted in a note. COSTAL and EXCLUDE have view UNKNOWN and are noted. Age is the
+    year of the study minus the year of birth. Files known to be missing or damaged are noted in `source_note`.
+
+    References
+    ----------
+    Bustos et al. 2020, doi:10.1016/j.media.2020.101797.
     """
     root = Path(root)
     file, rows = source_tables.table(root, _TABLE, _COLUMNS, ABOUT)
@@ -118,54 +141,60 @@ def _images(rows: pl.DataFrame, root: Path, file: Path, site: str) -> pl.DataFra
 
 
 def _cells(rows: pl.DataFrame, known: list[str], file: Path) -> pl.DataFrame:
-    """case_id, source, label: every label of every list, once."""
+    """case_id, source and label: every label of every list once."""
     listed = rows.filter(pl.col("Labels").is_not_null())
-    odd = listed.filter(~pl.col("Labels").str.contains(_LIST))["Labels"].unique(maintain_order=True)
-    if len(odd):
+    malformed = listed.filter(~pl.col("Labels").str.contains(_LIST))["Labels"].unique(maintain_order=True)
+    if len(malformed):
         expected = "lists of labels such as ['pleural effusion', 'nodule']"
-        raise InputError(file, expected, f"{len(odd):,} other cells", examples=odd.head(5))
+        raise InputError(file, expected, f"{len(malformed):,} other cells", examples=malformed.head(5))
     word = pl.col("Labels").str.extract_all(r"'[^']*'|\"[^\"]*\"")
     cells = listed.select(case_id="StudyID", method="MethodLabel", label=word).explode("label")
     cells = cells.with_columns(pl.col("label").str.strip_chars("'\" ").str.to_lowercase())
     cells = cells.filter(pl.col("label") != "").unique(maintain_order=True)
-    if strange := sorted(set(cells["label"]) - set(known)):
-        hint = did_you_mean(strange[0], known)
-        raise InputError(file, "labels of PadChest (padchest_labels.csv)", "others", examples=strange, do=hint)
-    if bad := [str(m) for m in cells["method"].unique() if m not in _METHODS]:
-        raise InputError(file, f"MethodLabel {' or '.join(_METHODS)}", "others", examples=sorted(bad))
+    if unknown_labels := sorted(set(cells["label"]) - set(known)):
+        hint = did_you_mean(unknown_labels[0], known)
+        raise InputError(file, "labels of PadChest (padchest_labels.csv)", "others", examples=unknown_labels, do=hint)
+    if unknown_methods := [str(m) for m in cells["method"].unique() if m not in _METHODS]:
+        raise InputError(file, f"MethodLabel {' or '.join(_METHODS)}", "others", examples=sorted(unknown_methods))
     return cells.select("case_id", "label", source=pl.col("method").replace_strict(_METHODS))
 
 
 def _labels(cells: pl.DataFrame, means: pl.DataFrame) -> pl.DataFrame:
-    """What the lists state: the findings of what they name, and the absence of what they do not."""
-    who = ["case_id", "source"]
-    stating = cells.join(_with(cells, [_NOTHING]), on=who, how="anti")
-    said = stating.join(means.drop_nulls(), on="label").with_columns(pl.col("state").replace("named", "present"))
+    """Labels of the lists: findings that they name are present, the others absent."""
+    keys = ["case_id", "source"]
+    stated_cells = cells.join(_with(cells, [_NOTHING]), on=keys, how="anti")
+    named_states = stated_cells.join(means.drop_nulls(), on="label").with_columns(
+        pl.col("state").replace("named", "present")
+    )
     order = pl.col("state").replace_strict({"present": 0, "uncertain": 1, "open": 2})
-    said = said.sort(order).unique([*who, "finding"], keep="first").select(*who, "finding", "state")
-    whole = stating.select(who).unique().join(_with(stating, _PART), on=who, how="anti")
-    every = means.filter(pl.col("state") == "present").select("finding").unique()
-    absent = whole.join(every, how="cross").join(said, on=[*who, "finding"], how="anti")
-    stated = pl.concat([said.filter(pl.col("state") != "open"), absent.with_columns(state=pl.lit("absent"))])
-    return stated.sort("case_id", "source", "finding")
+    named_states = named_states.sort(order).unique([*keys, "finding"], keep="first").select(*keys, "finding", "state")
+    complete_lists = stated_cells.select(keys).unique().join(_with(stated_cells, _PART), on=keys, how="anti")
+    findings = means.filter(pl.col("state") == "present").select("finding").unique()
+    absent = complete_lists.join(findings, how="cross").join(named_states, on=[*keys, "finding"], how="anti")
+    all_states = pl.concat(
+        [named_states.filter(pl.col("state") != "open"), absent.with_columns(state=pl.lit("absent"))]
+    )
+    return all_states.sort("case_id", "source", "finding")
 
 
 def _with(cells: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
-    """case_id, source of the lists that hold one of these labels."""
+    """case_id and source of the lists that hold one of these labels."""
     return cells.filter(pl.col("label").is_in(list(labels))).select("case_id", "source").unique()
 
 
 def _notes(rows: pl.DataFrame, cells: pl.DataFrame, means: pl.DataFrame) -> tuple[str, ...]:
     wordless = means.filter(pl.col("finding").is_null(), ~pl.col("label").is_in([_NOTHING, *_PART]))
-    spare = (
+    unmapped = (
         cells.join(wordless, on="label", how="semi")["label"]
         .value_counts(sort=True)
         .sort(["count", "label"], descending=[True, False])
     )
-    shown = ", ".join(f"{word} {n:,}" for word, n in spare.head(5).iter_rows()) + (", …" if spare.height > 5 else "")
+    shown = ", ".join(f"{word} {n:,}" for word, n in unmapped.head(5).iter_rows()) + (
+        ", …" if unmapped.height > 5 else ""
+    )
     silent = rows.filter(~pl.col("StudyID").is_in(cells["case_id"].implode())).height
     counted = {
-        f"labels have no word in the vocabulary ({shown}): kept in padchest_labels": spare.height,
+        f"labels have no word in the vocabulary ({shown}): kept in padchest_labels": unmapped.height,
         "studies are marked 'exclude': they state nothing": _with(cells, [_NOTHING]).height,
         f"studies marked '{_PART[0]}' or '{_PART[1]}' state only what they name": _with(cells, _PART).height,
         "images are of studies without labels": silent,

@@ -1,7 +1,8 @@
-"""RSNA Pneumonia Detection 2018, the folder as Kaggle ships it: 30,000 NIH radiographs with opacities boxed.
+"""RSNA Pneumonia Detection Challenge 2018: 30,000 NIH radiographs with bounding boxes of opacities.
 
-Shih et al. 2019, doi:10.1148/ryai.2019180041. Boxes of opacities suspicious for pneumonia, drawn by radiologists of the
-RSNA and the STR. The radiographs are ChestX-ray14's under new names: pooled with it, patients would be in two splits.
+The folder layout is that of Kaggle. Reference: Shih et al. 2019, doi:10.1148/ryai.2019180041. Radiologists of the RSNA
+and the STR drew boxes around opacities suspicious for pneumonia. The radiographs are those of ChestX-ray14 under new
+names: if both sets are merged, patients can be in two splits.
 """
 
 from __future__ import annotations
@@ -36,18 +37,42 @@ _MAPPINGS = "pneumonia-challenge-dataset-mappings*.json"
 
 
 def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None) -> Source:
-    """Read the challenge's training images from the folder with its two tables and stage_2_train_images/.
+    """Read the training images of the challenge from the folder with its two tables and stage_2_train_images/.
 
-    Returns a Source: lung_opacity (the challenge boxes "opacities suspicious for pneumonia": a sign, not the disease)
-    and no_finding (class "Normal") by source "radiologist"; boxes as regions in pixels of the 1024 x 1024 files. View,
-    sex and age are the DICOM header's where the files are there; its pixel size is that of NIH's original, and stands
-    in `original_pixel_mm`. What the challenge calls a patient is an image. Whose it is the organisers' mappings tell
-    (pneumonia-challenge-dataset-mappings_2018.json, in the folder or not): with them patient_id is NIH's own number, as
-    `nih14` has it, and `nih_image` the file that the image was made of; without them every image counts as a patient.
-    26,684 images have labels as published; the real table gives 9,555 boxes in 6,012 of them.
+    Parameters
+    ----------
+    root : Path
+        Folder with the tables and images. Optional file: pneumonia-challenge-dataset-mappings_2018.json, which links
+        images to ChestX-ray14.
+    site : str
+        Name of the institution, written to the column `site`.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError: no such folder, another set's, columns or classes that the set does not have, a target that its
-    boxes or its class contradict, images in one table only, mappings that lack an image.
+    Returns
+    -------
+    Source
+        Images; labels lung_opacity and no_finding of source "radiologist"; boxes as regions in pixels of the 1024 x
+        1024 files.
+
+    Raises
+    ------
+    InputError
+        The folder is missing or holds another set, columns or classes are unknown, a target contradicts its boxes or
+        class, an image is in one table only, or the mappings lack an image.
+
+    Notes
+    -----
+    The challenge boxes "opacities suspicious for pneumonia", which is a sign and not the disease: they are
+    lung_opacity. Class "Normal" is no_finding. View, sex and age come from the DICOM header where the file is present;
+    its pixel spacing is that of NIH's original and is kept in `original_pixel_mm`. The challenge's "patientId"
+    identifies an image. With the mappings, patient_id is NIH's patient number as in `nih14` and `nih_image` is NIH's
+    file; without them every image counts as a patient. 26,684 images have published labels; the published table has
+    9,555 boxes in 6,012 of them.
+
+    References
+    ----------
+    Shih et al. 2019, doi:10.1148/ryai.2019180041.
     """
     root = Path(root)
     file, rows = source_tables.table(root, ["stage_2_train_labels.csv"], ("patientId", *_BOX, "Target"), ABOUT)
@@ -84,18 +109,18 @@ def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None)
 
 
 def _check(rows: pl.DataFrame, classes: pl.DataFrame, file: Path, classes_file: Path) -> None:
-    """Refuse tables that contradict themselves or each other: all of it is said."""
+    """Refuse tables with contradictions, within one table or between both; all of them are reported."""
     boxed = pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX)
     bare = pl.all_horizontal(pl.col(c).is_null() for c in _BOX)
     fits = ((pl.col("Target") == "1") & boxed) | ((pl.col("Target") == "0") & bare)
-    both = rows.join(classes, on="patientId").filter(
+    joined = rows.join(classes, on="patientId").filter(
         (pl.col("Target") == "1") != (pl.col("class") == "Lung Opacity"), pl.col("Target").is_in(["0", "1"])
     )
     found = [
         (file, "Target 1 with a box, or 0 without", rows.filter(~fits)),
         (file, "every image in both tables", rows.join(classes, on="patientId", how="anti")),
         (classes_file, "every image in both tables", classes.join(rows, on="patientId", how="anti")),
-        (classes_file, "the class 'Lung Opacity' where Target is 1, and only there", both),
+        (classes_file, "the class 'Lung Opacity' where Target is 1, and only there", joined),
         (file, "one Target of an image", _several(rows, "Target")),
         (classes_file, "one class of an image", _several(classes, "class")),
     ]
@@ -128,7 +153,7 @@ def _images(names: pl.Series, root: Path, file: Path, site: str) -> tuple[pl.Dat
 
 
 def _mapped(images: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """The images with NIH's number of the patient and the name of NIH's image."""
+    """Images with NIH's patient number and the name of NIH's image."""
     try:
         entries = read_json(path, list[dict[str, Any]])
         nih = {str(e["subset_img_id"]): str(e["img_id"]) for e in entries}
@@ -138,10 +163,10 @@ def _mapped(images: pl.DataFrame, path: Path) -> pl.DataFrame:
     images = images.with_columns(nih_image=named)
     number = pl.col("nih_image").str.extract(r"^0*(\d+)_\d+\.png$")
     images = images.with_columns(patient_id=number)
-    lost = images.filter(pl.col("patient_id").is_null())["image_id"]
-    if len(lost):
+    unmapped_images = images.filter(pl.col("patient_id").is_null())["image_id"]
+    if len(unmapped_images):
         expected = "an NIH image such as 00000001_000.png for every image"
-        raise InputError(path, expected, f"{len(lost):,} without", examples=lost.head(5))
+        raise InputError(path, expected, f"{len(unmapped_images):,} without", examples=unmapped_images.head(5))
     return images
 
 

@@ -1,7 +1,8 @@
-"""SIIM-ACR Pneumothorax, the folder as Kaggle ships it: 12,047 NIH radiographs with the pneumothorax outlined.
+"""SIIM-ACR Pneumothorax: 12,047 NIH radiographs with segmented pneumothoraces.
 
-Filice et al. 2020, doi:10.1007/s10278-019-00299-9. Radiologists outlined and adjudicated, in part beginning from what
-a model had drawn. The radiographs are ChestX-ray14's under new names: pooled with it, patients would be in two splits.
+The folder layout is that of Kaggle. Reference: Filice et al. 2020, doi:10.1007/s10278-019-00299-9. Radiologists drew
+and adjudicated the outlines, in part starting from the output of a model. The radiographs are those of ChestX-ray14
+under new names: if both sets are merged, patients can be in two splits.
 """
 
 from __future__ import annotations
@@ -36,15 +37,36 @@ SIDE = 1024
 def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None) -> Source:
     """Read SIIM-ACR from the folder with train-rle.csv (or stage_2_train.csv) and its DICOM files in any folders.
 
-    Returns a Source of the images that the table names: pneumothorax present or absent (source "radiologist"), every
-    outlined part as a region, its bounding box in pixels of the 1024 x 1024 files, `mask_pixels` its area. View, sex
-    and age are the DICOM header's where the files are there; its pixel size is taken for that of NIH's original, as
-    RSNA's is, and stands in `original_pixel_mm`. Patients are not told by the set: each image is its own.
+    Parameters
+    ----------
+    root : Path
+        Folder with the table and the DICOM files.
+    site : str
+        Name of the institution, written to the column `site`.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    The table of 12,047 images outlines 3,576 parts in 2,669 of them.
+    Returns
+    -------
+    Source
+        Images of the table; label pneumothorax, present or absent, of source "radiologist"; every segmented component
+        as a region: its bounding box in pixels of the 1024 x 1024 files and its area in `mask_pixels`.
 
-    Raises InputError: no such folder, another set's, run lengths that are none or leave the picture, an empty cell, an
-    image both outlined and without.
+    Raises
+    ------
+    InputError
+        The folder is missing or holds another set, run lengths are invalid or exceed the image, a cell is empty, or an
+        image has both a mask and none.
+
+    Notes
+    -----
+    View, sex and age come from the DICOM header where the file is present. Its pixel spacing is assumed to be that of
+    NIH's original, as in `rsna`, and is kept in `original_pixel_mm`. The set does not identify patients: every image
+    counts as a patient. The published table has 3,576 components in 2,669 of 12,047 images.
+
+    References
+    ----------
+    Filice et al. 2020, doi:10.1007/s10278-019-00299-9.
     """
     root = Path(root)
     file, rows = source_tables.table(root, ("stage_2_train.csv", "train-rle.csv"), (), ABOUT)
@@ -52,10 +74,10 @@ def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None)
     source_tables.check_columns(rows, file, ("ImageId", "EncodedPixels"), ABOUT)
     source_tables.check_filled(rows, file, ("ImageId",))
     rows = rows.with_columns(pl.col("EncodedPixels").str.strip_chars())
-    where = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=(".dcm",))}
+    file_by_name = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=(".dcm",))}
     names = rows["ImageId"].unique(maintain_order=True)
     images = pl.DataFrame({"image_id": names, "patient_id": names, "site": site, "dataset": "siim"}).with_columns(
-        path=pl.col("image_id").replace_strict(where, default=pl.format("dicom-images-train/{}.dcm", "image_id"))
+        path=pl.col("image_id").replace_strict(file_by_name, default=pl.format("dicom-images-train/{}.dcm", "image_id"))
     )
     images = tables.check(original_headers.of_original(original_headers.stated(images, root)), "images", where=file)
     parts = _parts(rows, file)
@@ -65,9 +87,9 @@ def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None)
     regions = None
     if boxes:
         number = pl.int_range(1, pl.len() + 1).over("image_id").cast(pl.Int32)
-        made = pl.DataFrame(boxes, orient="row").with_columns(number=number, source=pl.lit("radiologist"))
+        region_rows = pl.DataFrame(boxes, orient="row").with_columns(number=number, source=pl.lit("radiologist"))
         regions = tables.check(
-            made.with_columns(finding=pl.lit("pneumothorax")), "regions", where=file, vocabulary=vocabulary
+            region_rows.with_columns(finding=pl.lit("pneumothorax")), "regions", where=file, vocabulary=vocabulary
         )
     present = pl.col("image_id").is_in(parts["ImageId"].implode())
     labels = images.select(
@@ -76,15 +98,15 @@ def read(root: Path, *, site: str = "nih", vocabulary: Vocabulary | None = None)
         source=pl.lit("radiologist"),
         state=pl.when(present).then(pl.lit("present")).otherwise(pl.lit("absent")),
     )
-    notes: tuple[str, ...] = ("the set does not tell patients: every image counts as one",)
-    if spare := len(set(where) - set(names)):
+    notes: tuple[str, ...] = ("the set does not identify patients: every image counts as one patient",)
+    if spare := len(set(file_by_name) - set(names)):
         notes += (f"{spare:,} files are not in the table, which labels them not: left out",)
     notes += source_tables.counts_note(images, ABOUT)
     return Source(images, tables.check(labels, "labels", vocabulary=vocabulary), regions, notes=notes)
 
 
 def _parts(rows: pl.DataFrame, file: Path) -> pl.DataFrame:
-    """The rows that outline something; a row says a mask or -1, and an image not both."""
+    """Rows with a mask; a row holds a mask or -1, and an image does not hold both."""
     silent = rows.filter(pl.col("EncodedPixels").fill_null("") == "")
     none = pl.col("EncodedPixels") == "-1"
     parts = rows.filter(~none.fill_null(False))
@@ -98,7 +120,7 @@ def _parts(rows: pl.DataFrame, file: Path) -> pl.DataFrame:
 
 
 def _runs(text: str, side: int, where: object) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where every run starts and ends (the pixel after its last), counted down the columns."""
+    """Start and end (exclusive) of every run, counted down the columns."""
     try:
         numbers = np.array(text.split(), dtype=np.int64)
     except (ValueError, OverflowError) as error:
@@ -113,7 +135,7 @@ def _runs(text: str, side: int, where: object) -> tuple[NDArray[np.int64], NDArr
 
 
 def _box(text: str, where: object, side: int = SIDE) -> dict[str, float | int]:
-    """The least box around a mask and the mask's pixels, from its runs alone."""
+    """Bounding box and area of a mask, computed from its runs."""
     start, end = _runs(text, side, where)
     left, top = start // side, start % side
     right, bottom = (end - 1) // side, (end - 1) % side
@@ -129,14 +151,32 @@ def _box(text: str, where: object, side: int = SIDE) -> dict[str, float | int]:
 
 
 def mask_of(runs: str, side: int = SIDE, *, where: object = "run lengths") -> NDArray[np.bool_]:
-    """The mask (side, side) of relative run lengths: how many pixels are skipped, how many are set, in turn.
+    """Decode relative run lengths to a mask.
 
-    Pixels are counted down the columns, each skip from the end of the run before it.
+    Parameters
+    ----------
+    runs : str
+        Pairs of numbers: pixels to skip, then pixels to set. Pixels are counted down the columns, and each skip starts
+        at the end of the previous run.
+    side : int
+        Height and width of the mask in pixels.
+    where : object
+        Place of the text, used in messages.
 
+    Returns
+    -------
+    ndarray of bool, shape (side, side)
+        The mask.
+
+    Raises
+    ------
+    InputError
+        The text is not an even count of whole numbers, a run has no length, or a run exceeds the image.
+
+    Examples
+    --------
     >>> mask_of("1 2 3 1", 3).astype(int).tolist()
     [[0, 0, 1], [1, 0, 0], [1, 0, 0]]
-
-    Raises InputError: no whole numbers, an odd count of them, runs of no length, runs that leave the picture.
     """
     start, end = _runs(runs, side, where)
     change = np.zeros(side * side + 1, np.int64)

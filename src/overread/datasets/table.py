@@ -1,4 +1,4 @@
-"""Any table of images (CSV or Parquet) beside a folder of them, its columns mapped to ours."""
+"""Table of images (CSV or Parquet) beside a folder of images, with a mapping of its columns."""
 
 from __future__ import annotations
 
@@ -35,49 +35,70 @@ def read(
     subset: bool = False,
     vocabulary: Vocabulary | None = None,
 ) -> Source:
-    """Read a source from a table of images of any layout.
+    r"""Read a source from a table of images of any layout.
 
     Parameters
     ----------
-    root: the folder; `images` and the paths in the table are relative to it.
-    images: the table's file name: .csv, .csv.gz or .parquet. A CSV is read as text, so "00000001" stays itself. For a
-        set without a table a pattern of its image files, such as "train/*/*.jpeg": the table then has the columns path,
-        file, stem and folder (the name of the file, without extension, and of the folder that it lies in).
-    columns: our column -> the file's column, or a text with columns in braces: {"path" = "png/{image_id}.png",
-        "case_id" = "{patient}_{visit}"}. The braces name columns of ours that are mapped, or the file's;
-        {stem:^person[0-9]+} is the part of the value that the regular expression finds. image_id, patient_id and site
-        are needed (here or in `defaults`). case_id is image_id where it is not mapped. Where every image is another
-        patient, map patient_id to the image. path is image_id where it is not mapped. A path that is not there is found
-        by its name without extension, see `locations.located`.
-    labels: how labels are laid out. A column per finding: ["Effusion", ...] or {"Effusion" = "pleural_effusion"}, with
-        values 1 present, 0 absent, -1 uncertain, empty = not stated, no row; for other values
-        {form = "wide", columns = ..., present = ["Y"], absent = ["N"], uncertain = ["?"]}.
-        {form = "list", column = "Finding Labels", vocabulary = [...], separator = "|"}: a cell lists what is present,
-        the rest of the vocabulary is absent. A vocabulary {"COVID-19" = "covid_19", "Normal" = "no_finding"} maps the
-        file's words to findings: one, several ([...]) or none ("").
-        {form = "long", file = "labels.csv", columns = {...}}: a row per statement. It takes such a vocabulary too.
-        {form = "constant", findings = {tuberculosis = "present"}}: the same for every image.
-        `source` in it names who states them ("stated"). Several of these layouts can be given as a list.
-    where: file's column -> the value, or values, of the rows that are read. Labels of a file of their own that are
-        about the other rows are left out and counted: one file may hold the labels of several sources.
-    keep: further columns of the file to carry along (a collection, a near_dup_group).
-    defaults: a column -> one value for all rows: {"site" = "north", "view" = "PA", "collection" = "A"}.
-    spellings: our column -> the file's word -> ours, for words that only its owner understands: {"sex": {"1": "M",
-        "2": "F"}}. Views, sexes, ages, modalities, body parts and dates in the usual spellings need none.
-    encoding: of the text, such as "cp1252"; "" = as `tables.frame_of` finds it.
-    subset: whether the folder holds a part of the set only. Rows without file are then left out and counted in the
-        flow. Otherwise they count as missing images (`max_unreadable` of the cohort).
-    vocabulary: the findings that labels may name; None = those of "chest".
+    root : Path
+        Folder; `images` and the paths in the table are relative to it.
+    images : str
+        File name of the table: .csv, .csv.gz or .parquet. A CSV is read as text, so that "00000001" is not changed.
+        For a set without a table, a pattern of its image files, such as "train/*/*.jpeg": the table then has the
+        columns path, file (file name), stem (file name without extension) and folder (name of the folder).
+    columns : mapping
+        Column of the table of images -> column of the file, or a template with columns in braces: {"path" =
+        "png/{image_id}.png", "case_id" = "{patient}_{visit}"}. Braces name mapped columns or columns of the file;
+        {stem:^person[0-9]+} is the part of the value that matches the regular expression. image_id, patient_id and
+        site are required, here or in `defaults`. case_id and path default to image_id. If every image is of a
+        different patient, map patient_id to the image. A path that does not exist is searched by its name without
+        extension, see `locations.located`.
+    labels : mapping, sequence, optional
+        Layout of the labels, or a list of layouts. Key `source` names the label source (default "stated").
 
-    Returns a Source. Views that are not understood are UNKNOWN and noted in `source_note`, as are approximate ages
-    ("50+", "early 40s"). The cohort counts these notes.
+        - Wide: a column per finding, ["Effusion", ...] or {"Effusion" = "pleural_effusion"}, with values 1 present, 0
+          absent, -1 uncertain and empty for not stated; other values with {form = "wide", columns = ..., present =
+          ["Y"], absent = ["N"], uncertain = ["?"]}.
+        - List: {form = "list", column = "Finding Labels", vocabulary = [...], separator = "|"}; a cell lists the
+          findings that are present, and the rest of the vocabulary is absent. {"COVID-19" = "covid_19", "Normal" =
+          "no_finding"} as vocabulary maps each word to one finding, several ([...]) or none ("").
+        - Long: {form = "long", file = "labels.csv", columns = {...}}; one row per statement, optionally with such a
+          vocabulary.
+        - Constant: {form = "constant", findings = {tuberculosis = "present"}}; the same for every image.
+    where : mapping, optional
+        Column of the file -> value or values of the rows to read. Labels in a separate file about other rows are
+        dropped and counted: one file may hold the labels of several sources.
+    keep : sequence of str
+        Further columns of the file to add to the images.
+    defaults : mapping, optional
+        Column -> one value for all rows, such as {"site" = "north", "view" = "PA"}.
+    spellings : mapping, optional
+        Column -> {value in the file: standard value} for codes that only the owner knows: {"sex": {"1": "M", "2":
+        "F"}}. Common spellings of view, sex, age, modality, body part and date need no entry.
+    encoding : str
+        Encoding of the text, such as "cp1252"; "" = detected by `tables.frame_of`.
+    subset : bool
+        Whether the folder holds only a part of the set. Rows without file are then excluded and counted in the flow;
+        otherwise they count as missing images (`max_unreadable` of the cohort).
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError with all problems of a kind at once: columns, ages, spellings of sex, findings, label values,
-    files.
+    Returns
+    -------
+    Source
+        Images, labels and notes. Unknown views become UNKNOWN; these and approximate ages ("50+", "early 40s") are
+        noted in `source_note`, which the cohort counts.
 
+    Raises
+    ------
+    InputError
+        Columns, ages, spellings of sex, findings, label values or files are invalid; all problems of a kind are
+        reported at once.
+
+    Examples
+    --------
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
-    >>> _ = (root / "t.csv").write_text("file,pat,Effusion\\na.png,007,1\\nb.png,008,\\n")
+    >>> _ = (root / "t.csv").write_text("file,pat,Effusion\na.png,007,1\nb.png,008,\n")
     >>> source = read(root, images="t.csv", columns={"image_id": "file", "path": "file", "patient_id": "pat"},
     ...               defaults={"site": "a"}, labels=["Effusion"])
     >>> source.labels.rows()
@@ -91,7 +112,7 @@ def read(
         _refuse_flags(rows, columns, file)
         rows = label_layouts.as_text(rows)
     _check_columns(rows, file, columns, keep, defaults or {})
-    every, rows = rows, _chosen(rows, where or {}, file)
+    all_rows, rows = rows, _chosen(rows, where or {}, file)
     frame = _mapped(rows, columns, keep, defaults or {})
     frame = _respelt(frame, spellings or {})
     if "dataset" not in frame.columns:
@@ -100,33 +121,39 @@ def read(
     checked = tables.check(_folded(frame, file), "images", where=file, notes=notes)
     places = locations.located(checked["path"], Path(root), file)
     checked = checked.with_columns(places.paths.alias("path"))
-    made = tables.empty("labels")
+    label_table = tables.empty("labels")
     if labels is not None:
         keyed = rows.drop("case_id", strict=False).with_columns(checked["case_id"])
         how = {"encoding": encoding, "notes": notes, "vocabulary": vocabulary}
-        made = _labels(keyed, labels, Path(root), file, how)
-    made, said = _of_these(made, checked, _mapped(every, columns, keep, defaults or {})) if where else (made, ())
-    source = Source(checked, made, notes=(*notes, *places.notes, *said))
+        label_table = _labels(keyed, labels, Path(root), file, how)
+    label_table, selection_notes = (
+        _of_these(label_table, checked, _mapped(all_rows, columns, keep, defaults or {}))
+        if where
+        else (label_table, ())
+    )
+    source = Source(checked, label_table, notes=(*notes, *places.notes, *selection_notes))
     return _present(source, places.present, file) if subset else source
 
 
 def _mapped(
     rows: pl.DataFrame, columns: Mapping[str, str], keep: Sequence[str], defaults: Mapping[str, str]
 ) -> pl.DataFrame:
-    """The table of images: columns under our names, constants, and texts filled from both."""
+    """The table of images: renamed columns, constants, and filled templates."""
     templates = {name: text for name, text in _with_path(columns, defaults).items() if locations.fields(text)}
     plain = rows.select(
         *(pl.col(column).alias(name) for name, column in columns.items() if name not in templates),
         *(pl.lit(value).cast(pl.String).alias(name) for name, value in defaults.items()),
         *(pl.col(column) for column in keep),
     )
-    both = plain.hstack(rows.select(pl.all().name.prefix("_file ")))
+    combined = plain.hstack(rows.select(pl.all().name.prefix("_file ")))
     names = {c: f"_file {c}" for c in rows.columns} | {c: c for c in plain.columns}
-    return both.select(*plain.columns, *(locations.filled(text, names).alias(name) for name, text in templates.items()))
+    return combined.select(
+        *plain.columns, *(locations.filled(text, names).alias(name) for name, text in templates.items())
+    )
 
 
 def _refuse_flags(rows: pl.DataFrame, columns: Mapping[str, str], file: Path) -> None:
-    """Refuse true and false where a number belongs, before they become 1 and 0 as labels do."""
+    """Refuse true and false in numeric columns, before they become 1 and 0 as labels do."""
     own = tables.schema("images").columns()
     wrong = [c for name, c in columns.items() if name in own and own[name].dtype.is_numeric() and c in rows.columns]
     if wrong := [f"'{c}'" for c in wrong if rows.schema[c] == pl.Boolean]:
@@ -138,19 +165,19 @@ def _with_path(columns: Mapping[str, str], defaults: Mapping[str, str]) -> Mappi
 
 
 def _labels(rows: pl.DataFrame, labels: Any, root: Path, file: Path, how: Mapping[str, Any]) -> pl.DataFrame:
-    """The labels of every layout that is given; `how` is what `label_layouts.labels` takes by keyword."""
-    several = isinstance(labels, Sequence) and bool(labels) and all(isinstance(part, Mapping) for part in labels)
-    made = []
-    for part in labels if several else [labels]:
+    """Labels of every layout that is given; `how` holds keyword arguments of `label_layouts.labels`."""
+    is_list = isinstance(labels, Sequence) and bool(labels) and all(isinstance(part, Mapping) for part in labels)
+    tables_of_layouts = []
+    for part in labels if is_list else [labels]:
         spec = part if isinstance(part, Mapping) and "form" in part else {"form": "wide", "columns": part}
-        made.append(label_layouts.labels(rows, {"source": "stated", **spec}, root, file, **how))
-    return tables.check(pl.concat(made), "labels", where=f"{file}, labels", vocabulary=how["vocabulary"])
+        tables_of_layouts.append(label_layouts.labels(rows, {"source": "stated", **spec}, root, file, **how))
+    return tables.check(pl.concat(tables_of_layouts), "labels", where=f"{file}, labels", vocabulary=how["vocabulary"])
 
 
 def _of_these(labels: pl.DataFrame, images: pl.DataFrame, every: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The labels without those of cases that other rows of the table hold, and a note on these.
+    """Drop labels of cases in rows that were not selected, and count them in a note.
 
-    Labels of cases that the table does not hold at all stay, and are counted by the cohort.
+    Labels of cases that the table does not hold at all are kept; the cohort counts them.
     """
     cases = canonical(every["case_id" if "case_id" in every.columns else "image_id"])
     others = cases.filter(~cases.is_in(images["case_id"].implode())).unique()
@@ -160,20 +187,22 @@ def _of_these(labels: pl.DataFrame, images: pl.DataFrame, every: pl.DataFrame) -
 
 
 def _present(source: Source, present: pl.Series, file: Path) -> Source:
-    """The source without the images whose file is not there, which are counted as left out."""
-    lost = source.images.filter(~present)
-    if lost.height == source.images.height:
+    """Drop the images without a file and count them as excluded."""
+    missing_images = source.images.filter(~present)
+    if missing_images.height == source.images.height:
         do = 'Check the root and `path`: columns = { path = "png/{image_id}.png" }.'
         expected = "files of some of the images below the root"
-        raise InputError(file, expected, f"none of {lost.height:,}", examples=lost["path"].head(5), do=do)
-    gone = lost.join(source.images.filter(present), on="case_id", how="anti").select("case_id").unique()
-    excluded = lost.select(
+        raise InputError(
+            file, expected, f"none of {missing_images.height:,}", examples=missing_images["path"].head(5), do=do
+        )
+    lost_cases = missing_images.join(source.images.filter(present), on="case_id", how="anti").select("case_id").unique()
+    excluded = missing_images.select(
         pl.coalesce("path", "image_id").alias("path"), "site", reason=pl.lit(_NO_FILE), unreadable=pl.lit(False)
     )
     return replace(
         source,
         images=source.images.filter(present),
-        labels=source.labels.join(gone, on="case_id", how="anti"),
+        labels=source.labels.join(lost_cases, on="case_id", how="anti"),
         excluded=tables.check(excluded, "excluded", where=file),
     )
 
@@ -212,7 +241,12 @@ def _check_columns(
     ]
     problems += [InputError("defaults", f"{name} once", "it in `columns` too") for name in defaults if name in columns]
     problems += [
-        InputError("keep", "columns with names of their own", f"'{c}', a column of ours", do="Map it in `columns`.")
+        InputError(
+            "keep",
+            "columns that the table of images does not have",
+            f"'{c}', a column of the table of images",
+            do="Map it in `columns`.",
+        )
         for c in keep
         if c in ours
     ]
@@ -225,11 +259,13 @@ def _chosen(rows: pl.DataFrame, where: Mapping[str, Any], file: Path) -> pl.Data
         if column not in rows.columns:
             raise InputError(file, f"a column '{column}'", "none", do=did_you_mean(column, rows.columns))
         values = [str(v) for v in (wanted if isinstance(wanted, list | tuple) else [wanted])]
-        there = rows[column].unique().drop_nulls().sort().to_list()
-        absent = [v for v in values if v not in there]
+        known_values = rows[column].unique().drop_nulls().sort().to_list()
+        absent = [v for v in values if v not in known_values]
         if absent:
-            hint = did_you_mean(absent[0], there)
-            raise InputError(file, f"rows with {column} = {', '.join(absent)}", "others only", examples=there, do=hint)
+            hint = did_you_mean(absent[0], known_values)
+            raise InputError(
+                file, f"rows with {column} = {', '.join(absent)}", "others only", examples=known_values, do=hint
+            )
         rows = rows.filter(pl.col(column).is_in(values))
     return rows
 
@@ -252,11 +288,11 @@ def _folded(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
     if "body_part" in frame.columns:
         frame = normalise.body_parts(frame)
     if "sex" in frame.columns:
-        frame, found = normalise.sexes(frame, file)
-        problems += found
+        frame, value_problems = normalise.sexes(frame, file)
+        problems += value_problems
     if "age_years" in frame.columns:
-        frame, found = normalise.ages(frame, file)
-        problems += found
+        frame, value_problems = normalise.ages(frame, file)
+        problems += value_problems
     if problems:
         raise InputError.all(problems)
     return normalise.dates(frame, "acquired", file) if "acquired" in frame.columns else frame

@@ -1,7 +1,7 @@
-"""VinDr-CXR, the folder as PhysioNet or Kaggle ships it: 18,000 radiographs, boxes and findings by 17 radiologists.
+"""VinDr-CXR: 18,000 radiographs with boxes and findings by 17 radiologists.
 
-Nguyen et al. 2022, doi:10.1038/s41597-022-01498-w. Each of 15,000 training images was read by three radiologists, each
-of 3,000 test images by five in consensus.
+The folder layout is that of PhysioNet or Kaggle. Reference: Nguyen et al. 2022, doi:10.1038/s41597-022-01498-w. Three
+radiologists read each of 15,000 training images independently; five read each of 3,000 test images in consensus.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ABOUT = source_tables.About(
     marks=("annotations/annotations_train.csv*", "annotations/image_labels_train.csv*", "annotations_train.csv*"),
     images=18_000,
 )
-# The set's words; those that the vocabulary has no word for are "".
+# Labels of the set -> findings; "" = not in the vocabulary.
 _WORDS = {
     "Aortic enlargement": "",
     "Atelectasis": "atelectasis",
@@ -85,42 +85,65 @@ _SUFFIXES = (".dicom", ".dcm", ".png", ".jpg")
 def read(root: Path, *, site: str = "vindr", vocabulary: Vocabulary | None = None) -> Source:
     """Read VinDr-CXR from the folder with annotations/ and train/, test/ (or Kaggle's train.csv).
 
-    Returns a Source. What a radiologist said of a training image is a read (reader = rad_id, arm "unaided") of every
-    finding; it is no label: a majority is made in the evaluation, where it is stated. What the five said of a test
-    image is a label of source "consensus". Boxes are regions, their source the radiologist or "consensus". Two words
-    of the set that mean one finding of ours (rib and clavicle fracture) are present where one of them is. Kaggle's form
-    has boxes of fourteen findings and "No finding": a radiologist states those, absent where no box is. Words that the
-    vocabulary lacks are counted in a note. Patients are not told by the set. Sex, age and view come from the DICOM
-    headers; the set was published as postero-anterior, so that where a header has no view it is PA, noted. Kaggle's
-    real table gives 15,000 images, each of three of 17 radiologists, and 36,096 boxes.
+    Parameters
+    ----------
+    root : Path
+        Folder with the annotations and the images.
+    site : str
+        Name of the institution, written to the column `site`.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
 
-    Raises InputError: no such folder, another set's, columns or words that the set does not have, boxes that are none.
+    Returns
+    -------
+    Source
+        Images; reads of the training images (reader = rad_id, arm "unaided"); labels of source "consensus" for the
+        test images; boxes as regions, whose source is the radiologist or "consensus".
+
+    Raises
+    ------
+    InputError
+        The folder is missing or holds another set, columns or findings are unknown, or a box is invalid.
+
+    Notes
+    -----
+    Answers on training images are reads and not labels: a majority label is a choice of reference standard and is made
+    in the evaluation. Where two findings of the set map to one finding (rib and clavicle fracture), it is present if
+    one of them is. Kaggle's version has boxes of fourteen findings and "No finding": a finding without box is absent
+    for that radiologist. Findings without equivalent in the vocabulary are counted in a note. The set does not
+    identify patients. Sex, age and view come from the DICOM headers; the set was published as posteroanterior, so that
+    an image without view in its header is PA, with a note. Kaggle's published table has 15,000 images, each read by
+    three of 17 radiologists, and 36,096 boxes.
+
+    References
+    ----------
+    Nguyen et al. 2022, doi:10.1038/s41597-022-01498-w.
     """
     root = Path(root)
     folder = root / "annotations" if (root / "annotations").is_dir() else root
     boxes, answers, wordless = _tables(folder, root)
     ids = pl.concat([f.select("image_id", "official_split") for f in (*boxes, *answers)]).unique(maintain_order=True)
-    where = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=_SUFFIXES)}
+    file_by_name = {p.stem: p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=_SUFFIXES)}
     absent = pl.format("{}/{}.dicom", pl.col("official_split"), "image_id")
     images = ids.with_columns(
         patient_id="image_id",
         site=pl.lit(site),
         dataset=pl.lit("vindr"),
-        path=pl.col("image_id").replace_strict(where, default=absent),
+        path=pl.col("image_id").replace_strict(file_by_name, default=absent),
     )
     images = original_headers.stated(images, root)
-    bare = images.filter(pl.col("view") == "UNKNOWN").height
+    n_without_view = images.filter(pl.col("view") == "UNKNOWN").height
     images = tables.check(images.with_columns(pl.col("view").replace("UNKNOWN", "PA")), "images", where=root)
-    said = pl.concat(answers)
-    reads = said.filter(pl.col("rad_id") != "consensus").select(
+    all_answers = pl.concat(answers)
+    reads = all_answers.filter(pl.col("rad_id") != "consensus").select(
         reader="rad_id", case_id="image_id", finding="finding", arm=pl.lit("unaided"), call="state"
     )
-    labels = said.filter(pl.col("rad_id") == "consensus").select(
+    labels = all_answers.filter(pl.col("rad_id") == "consensus").select(
         "finding", "state", case_id="image_id", source=pl.lit("consensus")
     )
-    notes: tuple[str, ...] = ("the set does not tell patients: every image counts as one",)
-    if bare:
-        notes += (f"{bare:,} images have no view in a header: PA, as the set was published",)
+    notes: tuple[str, ...] = ("the set does not identify patients: every image counts as one patient",)
+    if n_without_view:
+        notes += (f"{n_without_view:,} images have no view in their header: PA assumed, as published",)
     notes += _spare(wordless, "answers") + _spare(
         [b.filter(pl.col("finding") == "")["class_name"] for b in boxes], "boxes"
     )
@@ -135,7 +158,7 @@ def read(root: Path, *, site: str = "vindr", vocabulary: Vocabulary | None = Non
 
 
 def _tables(folder: Path, root: Path) -> tuple[list[pl.DataFrame], list[pl.DataFrame], list[pl.Series]]:
-    """Boxes and answers of every split, long: image_id, rad_id, official_split and what was said; wordless answers."""
+    """Boxes and answers of every split in long form, and the answers whose finding the vocabulary lacks."""
     if (
         source_tables.found(folder, ["annotations_train.csv"]) is None
         and source_tables.found(root, ["train.csv"]) is not None
@@ -173,13 +196,15 @@ def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     source_tables.check_filled(rows, path, ("image_id", "rad_id", "class_name"))
     _check_words(rows["class_name"].unique().sort().to_list(), path)
     rows = normalise.numbers(rows, _BOX, path)
-    whole = pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX)
-    whole &= (pl.col("x_max") > pl.col("x_min")) & (pl.col("y_max") > pl.col("y_min"))
-    bare = pl.all_horizontal(pl.col(c).is_null() for c in _BOX) & (pl.col("class_name") == "No finding")
-    odd = rows.filter(~(whole | bare).fill_null(False))
-    if odd.height:
+    is_box = pl.all_horizontal(pl.col(c).is_not_null() for c in _BOX)
+    is_box &= (pl.col("x_max") > pl.col("x_min")) & (pl.col("y_max") > pl.col("y_min"))
+    is_no_finding = pl.all_horizontal(pl.col(c).is_null() for c in _BOX) & (pl.col("class_name") == "No finding")
+    invalid_boxes = rows.filter(~(is_box | is_no_finding).fill_null(False))
+    if invalid_boxes.height:
         expected = "a box (x_min < x_max, y_min < y_max) of every finding"
-        raise InputError(path, expected, f"{odd.height:,} rows without", examples=odd["image_id"].head(5))
+        raise InputError(
+            path, expected, f"{invalid_boxes.height:,} rows without", examples=invalid_boxes["image_id"].head(5)
+        )
     return rows.select(
         "image_id",
         "rad_id",
@@ -191,40 +216,44 @@ def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Every cell of the columns of 0 and 1, a column per word: word, finding ("" = no word of ours) and yes."""
+    """Cells of the 0/1 columns in long form: word, finding ("" = not in the vocabulary) and yes."""
     words = [c for c in rows.columns if c not in ("image_id", "rad_id", "official_split")]
     _check_words(words, path)
     source_tables.check_filled(rows, path, ("image_id", "rad_id"))
     long = rows.unpivot(words, index=["image_id", "rad_id", "official_split"], variable_name="word", value_name="said")
-    said = pl.col("said").str.strip_chars().str.replace(r"\.0+$", "")
-    odd = long.filter(~said.is_in(["0", "1"]).fill_null(True))
-    if odd.height:
-        raise InputError(path, "0 or 1", f"{odd.height:,} others", examples=odd["said"].head(5))
+    cell = pl.col("said").str.strip_chars().str.replace(r"\.0+$", "")
+    invalid_cells = long.filter(~cell.is_in(["0", "1"]).fill_null(True))
+    if invalid_cells.height:
+        raise InputError(path, "0 or 1", f"{invalid_cells.height:,} others", examples=invalid_cells["said"].head(5))
     long = long.filter(pl.col("said").is_not_null())
-    return long.with_columns(finding=pl.col("word").replace_strict(_WORDS), yes=said == "1")
+    return long.with_columns(finding=pl.col("word").replace_strict(_WORDS), yes=cell == "1")
 
 
 def _of_boxes(boxes: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Answers where only boxes are given: a reader states every class of them, absent where there is no box."""
+    """Answers from boxes alone: a reader states every class; a class without box is absent."""
     if strange := sorted(set(boxes["class_name"]) - set(_KAGGLE)):
         raise InputError(path, f"Kaggle's classes {', '.join(_KAGGLE)}", "others", examples=strange)
     local = sorted({_WORDS[w] for w in _KAGGLE if _WORDS[w]})
-    who = boxes.select("image_id", "rad_id", "official_split").unique()
-    drawn = boxes.select("image_id", "rad_id", "finding").filter(pl.col("finding") != "").unique()
-    every = who.join(pl.DataFrame({"finding": local}), how="cross")
-    found = every.join(drawn.with_columns(yes=True), on=["image_id", "rad_id", "finding"], how="left")
-    return _answers(found.with_columns(pl.col("yes").fill_null(False)))
+    image_readers = boxes.select("image_id", "rad_id", "official_split").unique()
+    findings_with_box = boxes.select("image_id", "rad_id", "finding").filter(pl.col("finding") != "").unique()
+    all_classes = image_readers.join(pl.DataFrame({"finding": local}), how="cross")
+    class_states = all_classes.join(
+        findings_with_box.with_columns(yes=True), on=["image_id", "rad_id", "finding"], how="left"
+    )
+    return _answers(class_states.with_columns(pl.col("yes").fill_null(False)))
 
 
 def _answers(long: pl.DataFrame) -> pl.DataFrame:
     keys = ["image_id", "rad_id", "official_split", "finding"]
-    once = long.filter(pl.col("finding") != "").group_by(keys, maintain_order=True).agg(pl.col("yes").any())
-    return once.with_columns(state=pl.when("yes").then(pl.lit("present")).otherwise(pl.lit("absent"))).drop("yes")
+    state_by_finding = long.filter(pl.col("finding") != "").group_by(keys, maintain_order=True).agg(pl.col("yes").any())
+    return state_by_finding.with_columns(state=pl.when("yes").then(pl.lit("present")).otherwise(pl.lit("absent"))).drop(
+        "yes"
+    )
 
 
 def _regions(boxes: list[pl.DataFrame], where: Path, vocabulary: Vocabulary | None) -> pl.DataFrame:
-    drawn = pl.concat(boxes).filter(pl.col("finding") != "", pl.col("x_min").is_not_null())
-    made = drawn.select(
+    boxes_of_findings = pl.concat(boxes).filter(pl.col("finding") != "", pl.col("x_min").is_not_null())
+    region_rows = boxes_of_findings.select(
         "image_id",
         "finding",
         source="rad_id",
@@ -234,7 +263,7 @@ def _regions(boxes: list[pl.DataFrame], where: Path, vocabulary: Vocabulary | No
         height=pl.col("y_max") - pl.col("y_min"),
         number=pl.int_range(1, pl.len() + 1).over("image_id", "finding", "rad_id").cast(pl.Int32),
     )
-    return tables.check(made, "regions", where=where, vocabulary=vocabulary)
+    return tables.check(region_rows, "regions", where=where, vocabulary=vocabulary)
 
 
 def _spare(words: list[pl.Series], what: str) -> tuple[str, ...]:
@@ -244,4 +273,4 @@ def _spare(words: list[pl.Series], what: str) -> tuple[str, ...]:
     shown = ", ".join(
         f"{word} {n:,}" for word, n in counts.sort("count", "word", descending=[True, False]).head(5).rows()
     )
-    return (f"{counts['count'].sum():,} {what} are of findings without a word in the vocabulary ({shown}): left out",)
+    return (f"{counts['count'].sum():,} {what} are of findings that are not in the vocabulary ({shown}): left out",)

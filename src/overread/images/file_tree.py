@@ -1,4 +1,4 @@
-"""The files of a folder and of all folders within it: links that lead in circles are cut, closed folders are said."""
+"""Listing of the files in a folder tree, safe against cyclic links and unreadable folders."""
 
 from __future__ import annotations
 
@@ -15,14 +15,30 @@ from overread.images.raster.file_content import content
 def files(
     root: Path | str, *, suffixes: tuple[str, ...] = (), closed: Literal["refuse", "skip"] = "refuse"
 ) -> list[Path]:
-    """Every file below `root`, sorted by its path; `suffixes` (lower case, such as ".png") keeps only those.
+    """List every file below a folder, sorted by path.
 
-    A folder that was entered already (a symbolic link back up) is not entered again, so that a loop ends; a link to a
-    folder elsewhere is followed. Names may hold anything that the file system allows.
+    Parameters
+    ----------
+    root : path
+        Folder.
+    suffixes : tuple of str
+        Extensions in lower case to include, such as ".png"; () = all.
+    closed : {"refuse", "skip"}
+        Treatment of folders without read permission.
 
-    Raises InputError: no folder there (a file or an archive in its place is named), folders that may not be read (all
-    of them; with closed="skip" they are passed over), names that are not UTF-8.
+    Returns
+    -------
+    list of Path
+        The files. Symbolic links to other folders are followed, but no folder is entered twice.
 
+    Raises
+    ------
+    InputError
+        The folder is missing (a file or an archive in its place is named), folders are not readable (all are named),
+        or names are not UTF-8.
+
+    Examples
+    --------
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
     >>> (root / "a").mkdir(); (root / "a" / "back").symlink_to(root)
@@ -63,10 +79,12 @@ def files(
 
 
 def outside(root: Path | str, paths: Iterable[str]) -> list[str]:
-    """The paths, relative to `root`, that lead out of it: absolute, through "..", through a symbolic link.
+    """Paths relative to `root` that lead out of it: absolute, through "..", or through a symbolic link.
 
-    A path that no file can have (with a null character) counts as one of them.
+    A path that no file can have (with a null character) is included.
 
+    Examples
+    --------
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
     >>> (root / "up").symlink_to(root.parent)
@@ -95,7 +113,7 @@ def _is_below(path: str, top: str) -> bool:
 
 
 def _refuse_names(root: Path, found: list[Path]) -> None:
-    """Refuse names that are no text: no table could hold them, and no file be found by them again."""
+    """Refuse file names that are not valid text: a table could not store them."""
     odd = sorted(
         str(p.relative_to(root)).encode("utf-8", "backslashreplace").decode() for p in found if not _is_text(p)
     )
@@ -120,12 +138,12 @@ def _is_text(path: Path) -> bool:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself: neither file nor folder; reading it will say so
+    except OSError:  # a link to itself: neither file nor folder; reading it raises an error
         return False
 
 
 def folder(root: Path | str) -> Path:
-    """The folder itself; InputError where it is missing, a file, an archive that was not unpacked, or closed to us."""
+    """The folder as a path; InputError if it is missing, a file, an archive, or not readable."""
     root = Path(root)
     if root.is_dir():
         if not os.access(root, os.R_OK | os.X_OK):

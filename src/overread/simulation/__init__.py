@@ -1,4 +1,4 @@
-"""Chest radiographs, labels and readers whose truth is known."""
+"""Simulation of chest radiographs, hospitals and readers with known ground truth."""
 
 import lazy_loader
 

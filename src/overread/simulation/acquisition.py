@@ -1,4 +1,4 @@
-"""How a radiograph is taken and developed: geometry, scatter, blur, quantum noise, the vendor's tone curve."""
+"""Image formation and processing: geometry, scatter, blur, quantum noise, and the vendor's tone curve."""
 
 from __future__ import annotations
 
@@ -12,11 +12,26 @@ from overread.simulation.rays import Array, Beam
 
 @dataclass(frozen=True)
 class Device:
-    """A radiography system: what its detector and its processing do to every picture.
+    """A radiography system: detector and image processing.
 
-    scatter: scattered over primary signal behind an average patient (after the grid); blur_cm: standard deviation of
-    the point spread; quanta: effective quanta per cm² behind no patient; dark, bright: percentiles of the log signal
-    between which grey is spread; gamma, slope: the tone curve; edge: share of unsharp masking at radius edge_cm.
+    Parameters
+    ----------
+    manufacturer, model : str
+        Names in the DICOM header.
+    scatter : float
+        Scatter-to-primary ratio behind an average patient, after the grid.
+    blur_cm : float
+        Standard deviation of the point spread function in cm.
+    quanta : float
+        Effective quanta per cm² without patient.
+    dark, bright : float
+        Percentiles of the log signal between which grey values are spread.
+    gamma, slope : float
+        Parameters of the tone curve.
+    edge, edge_cm : float
+        Strength and radius in cm of unsharp masking.
+    marker, marker_style : str
+        Side marker and its style.
     """
 
     manufacturer: str = "Lumena"
@@ -36,10 +51,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """One exposure: device, view ("PA" or "AP") and how the patient stood.
+    """One exposure: device, view ("PA" or "AP") and positioning of the patient.
 
-    angle and turn in radians, centre and field in cm, collimation = cut-off shares of the picture (left, right, top,
-    bottom); wires: leads and lines of a bedside picture.
+    `angle` and `turn` are in radians, `centre` and field in cm; `collimation` is the collimated fraction of the image
+    (left, right, top, bottom); `wires` are leads and lines of a bedside image.
     """
 
     device: Device = field(default_factory=Device)
@@ -54,12 +69,12 @@ class Acquisition:
 
     @property
     def supine(self) -> bool:
-        """Whether the patient lies or half lies: bedside pictures are AP."""
+        """Whether the patient is supine or semi-recumbent: bedside images are AP."""
         return self.view == "AP"
 
     @property
     def beam(self) -> Beam:
-        """PA at 180 cm with the detector in front; AP at 110 cm with the detector behind."""
+        """Geometry: PA at 180 cm with the detector in front of the patient, AP at 110 cm with the detector behind."""
         return Beam(110.0, 14.0, False) if self.supine else Beam(180.0, 14.0, True)
 
 
@@ -70,7 +85,22 @@ BONE = 0.34
 
 
 def acquire(device: Device, view: str, *, rng: np.random.Generator) -> Acquisition:
-    """Draw how one patient stood: bedside (AP) pictures are tilted, turned and less inspired."""
+    """Draw the positioning of a patient; bedside (AP) images are tilted, rotated and less inspired.
+
+    Parameters
+    ----------
+    device : Device
+        Radiography system.
+    view : {"PA", "AP"}
+        Projection.
+    rng : Generator
+        Random number generator.
+
+    Returns
+    -------
+    Acquisition
+        The exposure.
+    """
     loose = 1.8 if view == "AP" else 1.0
     cut = np.clip(rng.normal(0.004, 0.014, 4) * loose, 0.0, 0.09)
     return Acquisition(
@@ -87,8 +117,10 @@ def acquire(device: Device, view: str, *, rng: np.random.Generator) -> Acquisiti
 
 
 def attenuate(soft: Array, lung: Array, bone: Array) -> Array:
-    """Beer-Lambert: the share of primary quanta that passes these lengths (cm) of soft tissue, lung and bone.
+    """Fraction of primary quanta transmitted by lengths (cm) of soft tissue, lung and bone (Beer-Lambert law).
 
+    Examples
+    --------
     >>> import numpy as np
     >>> round(float(attenuate(np.array(10.0), np.array(0.0), np.array(0.0))), 4)
     0.1409
@@ -113,7 +145,7 @@ def expose(primary: Array, inside: Array, device: Device, *, pitch: float, rng: 
 
 
 def _scatter(primary: Array, pitch: float) -> Array:
-    """Primary signal spread over several cm; computed on coarse pixels because it has no detail."""
+    """Primary signal spread over several cm, computed on coarse pixels because it has no detail."""
     n = primary.shape[0]
     step = max(1, n // 64)
     m = n // step * step

@@ -1,4 +1,4 @@
-"""From a finding's severity to what it does to the chest: bigger heart, fluid, free air, opacities, lines."""
+"""Effects of findings on the simulated chest by severity: heart size, effusion, free air, opacities and lines."""
 
 from __future__ import annotations
 
@@ -69,9 +69,10 @@ class Disease:
 
 
 def disease(severities: Mapping[str, float], body: Thorax, *, supine: bool, rng: np.random.Generator) -> Disease:
-    """Everything that findings of these severities (0..1, 0 = absent) do to this chest.
+    """Effects of findings of these severities (0 to 1, 0 = absent) on a chest.
 
-    Each finding draws its side and place from its own stream, so that changing one leaves the others where they are.
+    Each finding draws its side and location from its own random stream, so that a change of one does not move the
+    others.
     """
     streams = dict(zip(FINDINGS, rng.spawn(len(FINDINGS)), strict=True))
     acts = {name: float(severities.get(name, 0.0)) * STRENGTH[name] for name in FINDINGS}

@@ -1,4 +1,4 @@
-"""What is on a radiograph besides the patient: side markers, words, collimation, leads and lines."""
+"""Markings on a radiograph: side markers, text, collimation, leads and lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked of the simulated hospitals, and every fault of what is asked, before anything is written."""
+"""Options of the simulated hospitals and their validation before anything is written."""
 
 from __future__ import annotations
 
@@ -17,10 +17,22 @@ OPTIONS = ("images_per_site", "size", "findings", "site_differences", "label_noi
 
 
 def check(options: Mapping[str, Any], *, where: str) -> None:
-    """Check the options of a protocol's simulated source; `where` is the section that holds them, for messages.
+    """Check the options of a simulated source in a protocol.
 
-    Raises InputError: an option that there is not (with the nearest known one), or a value that cannot be simulated.
+    Parameters
+    ----------
+    options : mapping
+        Keyword arguments of `hospitals`.
+    where : str
+        Section that holds them, used in messages.
 
+    Raises
+    ------
+    InputError
+        An option is unknown (the nearest known one is suggested), or a value cannot be simulated.
+
+    Examples
+    --------
     >>> check({"size": 64, "images_per_site": {"alder": 40}}, where="[sources.s.options]")
     """
     expected = f"one of the options {', '.join(OPTIONS)}"
@@ -35,8 +47,10 @@ def check(options: Mapping[str, Any], *, where: str) -> None:
 
 
 def problems(options: Mapping[str, Any], *, where: str = "") -> list[InputError]:
-    """What is wrong with the values of options, of the seed too; `where` goes before the names of the options.
+    """Errors in the values of options, including the seed; `where` precedes the names of the options.
 
+    Examples
+    --------
     >>> print(*problems({"images_per_site": {"aldr": 40}}))
     images_per_site: expected sites among alder, birch, cedar, dogwood, elm; found aldr. Did you mean 'alder'?
     """
@@ -91,7 +105,7 @@ def _finding_problems(value: Any, place: str) -> list[InputError]:
 
 
 def _whole(place: str, value: Any, low: int, high: int) -> list[InputError]:
-    """As `limits.outside`, but 64.0 is refused too: pictures and lists have no such length."""
+    """As `limits.outside`, but 64.0 is refused too: image sizes and counts are integers."""
     if isinstance(value, float):
         return [InputError(place, f"a whole number from {low:,} to {high:,}", limits.shown(value))]
     return limits.outside(place, value, low, high, whole=True)

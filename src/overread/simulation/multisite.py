@@ -1,4 +1,4 @@
-"""Five hospitals on disk: pictures rendered in parallel, labels as reported and as they truly are, regions."""
+"""Simulation of five hospitals on disk: images rendered in parallel, reported and true labels, and regions."""
 
 from __future__ import annotations
 
@@ -49,18 +49,41 @@ def hospitals(  # every argument is a choice of the study, named at the call
     label_noise: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Source:
-    """Simulate hospitals: write their radiographs under `out` and return their tables.
+    """Simulate hospitals: write their radiographs to `out` and return their tables.
 
-    images_per_site: site -> number of pictures, sites among alder, birch, cedar (for training), dogwood, elm
-    (external; 400 and 300 each unless given); size: side of a picture in pixels; seed: everything random follows from
-    it, whatever the number of workers (processes); findings: those that are stated (all nine and no_finding unless
-    given; all nine are always there to be seen); site_differences: 1 = sites differ in device, tone, markers, case mix
-    and label habits, 0 = in nothing, above 1 = more; label_noise: 0 = reports tell the truth; progress(done, total).
+    Parameters
+    ----------
+    out : Path
+        Folder to write. Existing images of the same simulation are not rendered again.
+    images_per_site : mapping, optional
+        Site -> number of images; sites are alder, birch, cedar (training), dogwood and elm (external). Default: 400
+        for each training site and 300 for each external site.
+    size : int
+        Side of the images in pixels.
+    seed : int
+        Seed; the result does not depend on the number of workers.
+    workers : int
+        Processes. In a script, call the function under `if __name__ == "__main__"` if above 1.
+    findings : sequence of str, optional
+        Findings that labels state; None = all nine and no_finding. All nine can be present in the images.
+    site_differences : float
+        Scale of the differences between sites in device, tone, markers, case mix and labelling: 0 = none, 1 = default, above 1 = larger.
+    label_noise : float
+        Scale of the errors of reports; 0 = reports equal the ground truth.
+    progress : callable, optional
+        Called with (images done, images in all).
 
-    Returns a Source: images (path relative to out), labels with source "report" (what the hospital states) and "truth"
-    (what was put in, with its `severity` 0..1), regions (boxes of what is truly there). birch writes DICOM, the others
-    PNG. A picture that is already there is not rendered again. Raises InputError for unknown sites or findings, and
-    where `out` holds another simulation. From a script, call it under `if __name__ == "__main__"` if workers > 1.
+    Returns
+    -------
+    Source
+        Images (path relative to `out`), labels of source "report" (stated by the hospital) and "truth" (simulated,
+        with `severity` from 0 to 1), and regions (bounding boxes of the simulated findings). birch writes DICOM, the
+        others PNG.
+
+    Raises
+    ------
+    InputError
+        A site or finding is unknown, or `out` holds another simulation.
     """
     asked = IMAGES_PER_SITE if images_per_site is None else images_per_site
     stated = STATED if findings is None else findings
@@ -98,7 +121,7 @@ def hospitals(  # every argument is a choice of the study, named at the call
 
 
 def _claim(out: Path, configuration: dict[str, object]) -> None:
-    """Say in the folder what it is a simulation of, or refuse one that is of something else."""
+    """Record the configuration in the folder; refuse a folder of another simulation."""
     tables.make_folder(out)
     mark = out / "simulation.json"
     plain = json.loads(json.dumps(configuration))
@@ -127,7 +150,7 @@ def _jobs(site: Site, images: int, seed: tuple[int, int], label_noise: float) ->
 
 
 def _render(job: _Job, out: Path, size: int) -> None:
-    """Render and write one picture; its regions go first, so that a picture is never without them."""
+    """Render and write one image; its regions are written first, so that no image is without them."""
     picture = radiograph(
         job.visit.patient,
         size=size,

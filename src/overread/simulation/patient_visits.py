@@ -1,4 +1,4 @@
-"""Who comes to a hospital, what they have, how they are X-rayed, and what the report says: drawn, not yet rendered."""
+"""Random patients, findings, exposures and report labels of a hospital, before rendering."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AGEING: Mapping[str, float] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Visit:
-    """One picture to be taken: ids, the patient, the exposure, severities of what is there, the report's states."""
+    """An image to render: identifiers, patient, exposure, severities of the findings, and states in the report."""
 
     image_id: str
     patient_id: str
@@ -45,7 +45,7 @@ class Visit:
 
 
 def visits(site: Site, images: int, *, label_noise: float, rng: np.random.Generator) -> list[Visit]:
-    """Draw the pictures of one hospital until there are `images` of them; some patients have several."""
+    """Draw visits to a hospital until they have `images` images; some patients have several visits."""
     made: list[Visit] = []
     number = 0
     while len(made) < images:
@@ -137,10 +137,10 @@ def _beta(mean: float) -> tuple[float, float]:
 def report(
     severities: Mapping[str, float], site: Site, *, label_noise: float, rng: np.random.Generator
 ) -> dict[str, str]:
-    """What the hospital's report states of each finding: present, absent or uncertain; unstated findings are left out.
+    """States of the findings in the report: present, absent or uncertain; findings not stated are omitted.
 
-    A subtle finding is missed more often than a plain one: the chance is site.missed at severity 0.5, 1.6 times that
-    near 0 and 0.4 times near 1. label_noise scales every error; 0 = the report is the truth.
+    A subtle finding is missed more often than an obvious one: the probability is site.missed at severity 0.5, 1.6
+    times that near 0 and 0.4 times near 1. label_noise scales every error; 0 = the report equals the ground truth.
     """
     stated: dict[str, str] = {}
     draws = rng.random((len(FINDINGS), 2))

@@ -1,4 +1,4 @@
-"""Simulated radiographs on disk: 8-bit PNG, or DICOM as a digital radiography system writes it."""
+"""Writing of simulated radiographs as 8-bit PNG or as DICOM DX images."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ CENTER, WIDTH = 1900, 3200
 
 
 def write_png(picture: Radiography, path: Path) -> None:
-    """Write a radiograph as 8-bit PNG, whole or not at all."""
+    """Write a radiograph as 8-bit PNG, atomically."""
     with tables.replacing(path) as part:
         Image.fromarray(picture.pixels).save(part, format="PNG")
 
 
 def write_dicom(picture: Radiography, visit: Visit, path: Path) -> None:
-    """Write a radiograph as a DX image: explicit VR little endian, 12 bits, MONOCHROME1 (high = dark), with window."""
+    """Write a DX image: Explicit VR Little Endian, 12 bits, MONOCHROME1 (high = dark), with a window."""
     with tables.replacing(path) as part:
         dataset(picture, visit).save_as(part, enforce_file_format=True)
 
 
 def dataset(picture: Radiography, visit: Visit) -> Dataset:
-    """The DICOM data set of a visit's radiograph; unique identifiers follow from the image id alone."""
+    """DICOM data set of a visit's radiograph; UIDs depend only on the image id."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -74,6 +74,6 @@ def _pixels(ds: Dataset, picture: Radiography, visit: Visit) -> None:
 
 
 def write_regions(picture: Radiography, path: Path) -> None:
-    """Write where the findings are, beside the pictures: finding -> boxes (x, y, width, height in pixels)."""
+    """Write the regions of the findings beside the image: finding -> boxes (x, y, width, height in pixels)."""
     found = {f: [(b.x, b.y, b.width, b.height) for b in picture.boxes(f)] for f in picture.masks}
     tables.write_text(path, json.dumps(found, sort_keys=True))

@@ -1,8 +1,8 @@
-"""Where X-rays run and how far they run inside simple bodies: closed forms, no marching.
+"""Path lengths of X-rays through simple solids in closed form.
 
-Coordinates in cm: x to the right of the picture (the patient's left), y downwards, z towards the patient's front;
-the origin lies in the middle of the thorax. A ray is named by the point (u, v) where it meets the plane z = 0
-magnified onto the detector; along it x = u * (a + b z) and y = v * (a + b z), because the source is a point.
+Coordinates in cm: x to the right of the image (the patient's left), y downwards, z towards the patient's front; the
+origin is the centre of the thorax. A ray is identified by the point (u, v) at which it meets the plane z = 0 magnified
+onto the detector; along it x = u * (a + b z) and y = v * (a + b z), because the source is a point.
 """
 
 from __future__ import annotations

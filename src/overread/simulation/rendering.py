@@ -1,4 +1,4 @@
-"""One simulated radiograph: body, lungs, bones and disease put behind each other, exposed and developed."""
+"""Rendering of a simulated radiograph: chest, lungs, bones and disease projected, exposed and processed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ from overread.simulation.rays import Array, Film, Grid
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels: left edge x, upper edge y, width and height."""
+    """A rectangle in pixels.
+
+    Parameters
+    ----------
+    x, y : float
+        Left and upper edge.
+    width, height : float
+        Size.
+    """
 
     x: float
     y: float
@@ -35,10 +43,22 @@ class Box:
 
 @dataclass(frozen=True)
 class Radiography:
-    """A simulated radiograph and what is truly in it.
+    """A simulated radiograph with its ground truth.
 
-    pixels uint8 (size, size), air dark; display float32 (size, size), the same before rounding, 0 to 1; masks: per
-    finding with severity > 0 a bool array (size, size) of where it is; severities 0 to 1.
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (size, size)
+        Image; air is dark.
+    display : ndarray of float32, shape (size, size)
+        The same before rounding, 0 to 1.
+    masks : mapping of str to ndarray of bool, shape (size, size)
+        Location of every finding with a severity above 0.
+    severities : mapping of str to float
+        Severities from 0 to 1.
+    patient : Patient
+        The patient.
+    acquisition : Acquisition
+        Device and positioning.
     """
 
     pixels: NDArray[np.uint8]
@@ -49,7 +69,7 @@ class Radiography:
     acquisition: Acquisition
 
     def boxes(self, finding: str) -> tuple[Box, ...]:
-        """Rectangles around the connected parts of a finding's mask, specks (under 3 % of it) left out."""
+        """Bounding boxes of the connected components of a finding's mask, except those below 3 % of its area."""
         mask = self.masks.get(finding)
         if mask is None or not mask.any():
             return ()
@@ -72,14 +92,33 @@ def radiograph(
     acquisition: Acquisition | None = None,
     severities: Mapping[str, float] = MappingProxyType({}),
 ) -> Radiography:
-    """Take a chest radiograph of a simulated patient.
+    """Render a chest radiograph of a simulated patient.
 
-    patient: the person; size: side of the square picture in pixels; acquisition: device and positioning (a PA picture
-    on the default device unless given); severities: finding -> 0 (absent) to 1 (as plain as it gets); rng: where
-    lesions lie and the noise. The chest itself comes from patient.anatomy alone.
+    Parameters
+    ----------
+    patient : Patient
+        The patient; `patient.anatomy` alone determines the normal chest.
+    size : int
+        Side of the square image in pixels, at least 32.
+    rng : Generator
+        Random numbers for the location of lesions and for noise.
+    acquisition : Acquisition, optional
+        Device and positioning; None = PA on the default device.
+    severities : mapping
+        Finding -> severity from 0 (absent) to 1 (most obvious).
 
-    Returns a `Radiography`. Raises InputError for an unknown finding, a severity outside 0..1 or a size below 32.
+    Returns
+    -------
+    Radiography
+        Image and ground truth.
 
+    Raises
+    ------
+    InputError
+        A finding is unknown, a severity is outside 0 to 1, or `size` is below 32.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> picture = radiograph(Patient(anatomy=3), size=64, rng=np.random.default_rng(0), severities={"mass": 0.7})
     >>> picture.pixels.shape, picture.pixels.dtype.name, list(picture.masks)
@@ -131,7 +170,7 @@ def _shrink(picture: Array, over: int) -> Array:
 def _transmit(
     body: Thorax, sick: Disease, film: Film, taken: Acquisition, seeds: tuple[int, np.random.Generator]
 ) -> tuple[Array, Array, dict[str, Mask]]:
-    """Share of quanta that pass, whether the patient is there (1 or 0), and the masks of the findings; all (n, n)."""
+    """Fraction of quanta transmitted, presence of the patient (1 or 0), and masks of the findings; all (n, n)."""
     anatomy, rng = seeds
     solids = central(body, sick.heart, sick.shift)
     chest = (body.walls, body.domes, solids)

@@ -1,4 +1,4 @@
-"""Simulated readers: what they answer, given how severe each finding truly is and who they are."""
+"""Simulated readers: answers that depend on the true severity of a finding and on the reader's properties."""
 
 from __future__ import annotations
 
@@ -18,10 +18,22 @@ from overread.simulation.rays import Array
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader. skill: distance (in standard deviations of the reader's own noise) between absent and severity 0.5;
-    bias: shift of every answer towards "present"; consistency: share of the noise that comes back when the same reader
-    reads the same case again; unsure: half width of the band that is called "uncertain"; trust: weight of a model's log
-    odds in aided arms.
+    """A simulated reader.
+
+    Parameters
+    ----------
+    name : str
+        Name of the reader.
+    skill : float
+        Distance between absent and severity 0.5, in standard deviations of the reader's noise.
+    bias : float
+        Shift of every answer towards "present".
+    consistency : float
+        Fraction of the noise that is repeated when the reader reads a case again.
+    unsure : float
+        Half width of the interval that is called "uncertain".
+    trust : float
+        Weight of a model's log odds in aided arms.
     """
 
     name: str
@@ -33,7 +45,24 @@ class Reader:
 
 
 def panel(count: int, *, rng: np.random.Generator, skill: float = 2.2, spread: float = 0.35) -> tuple[Reader, ...]:
-    """Readers "reader-1" … whose skill and bias vary about the mean with standard deviation `spread`."""
+    """Draw readers whose skill and bias vary about the mean.
+
+    Parameters
+    ----------
+    count : int
+        Number of readers, named "reader-1" and so on.
+    rng : Generator
+        Random number generator.
+    skill : float
+        Mean skill.
+    spread : float
+        Standard deviation of skill and of bias.
+
+    Returns
+    -------
+    tuple of Reader
+        The readers.
+    """
     skills = np.maximum(rng.normal(skill, spread, count), 0.2)
     biases = rng.normal(0.0, spread, count)
     return tuple(
@@ -42,7 +71,7 @@ def panel(count: int, *, rng: np.random.Generator, skill: float = 2.2, spread: f
 
 
 def evidence(severity: Array) -> Array:
-    """How strongly a finding of this severity shows, 0 where absent, 1 at severity 0.5."""
+    """Visibility of a finding by severity: 0 if absent, 1 at severity 0.5."""
     return np.where(np.asarray(severity) > 0, 0.4 + 1.2 * np.asarray(severity), 0.0)
 
 
@@ -54,18 +83,44 @@ def reads(
     arms: Mapping[str, pl.DataFrame | None] = MappingProxyType({"unaided": None}),
     correlation: float = 0.4,
 ) -> pl.DataFrame:
-    """The answers of readers whose skill is known, as a reads table.
+    """Simulate the answers of readers with known skill as a table of reads.
 
-    truth: case_id, finding, severity (0 = absent); readers: see `Reader`; arms: name -> a model's predictions
-    (case_id, finding, score = probability) that the readers see, or None; correlation: share of the noise variance that
-    belongs to the case and fools every reader alike.
+    Parameters
+    ----------
+    truth : DataFrame
+        case_id, finding and severity (0 = absent).
+    readers : sequence of Reader
+        The readers.
+    rng : Generator
+        Random number generator.
+    arms : mapping
+        Name of the arm -> predictions of a model that the readers see (case_id, finding, score = probability), or
+        None.
+    correlation : float
+        Fraction of the noise variance that belongs to the case and is common to all readers.
 
-    A reader's latent value is skill * evidence(severity) + bias + noise of variance 1, so for a severity s the AUC is
-    Phi(skill * evidence(s) / sqrt(2)) (the binormal model; Dorfman,
-    Berbaum & Metz 1992, doi:10.1097/00004424-199209000-00015).
-    The score is Phi(latent - skill / 2), the call "present" from 0.5 on. Returns reader, case_id, finding, arm, round,
-    score, call. Raises InputError where columns are missing or a model lacks a score.
+    Returns
+    -------
+    DataFrame
+        reader, case_id, finding, arm, round, score and call.
 
+    Raises
+    ------
+    InputError
+        Columns are missing, or a model lacks a score.
+
+    Notes
+    -----
+    Binormal model: the latent value of a reader is skill * evidence(severity) + bias + noise of variance 1, so that
+    the AUC for severity s is Phi(skill * evidence(s) / sqrt(2)). The score is Phi(latent - skill / 2), and the call is
+    "present" from 0.5 on.
+
+    References
+    ----------
+    Dorfman, Berbaum, Metz 1992, doi:10.1097/00004424-199209000-00015.
+
+    Examples
+    --------
     >>> import numpy as np, polars as pl
     >>> truth = pl.DataFrame({"case_id": ["a", "b"], "finding": "edema", "severity": [0.9, 0.0]})
     >>> reads(truth, [Reader("r", skill=9.0)], rng=np.random.default_rng(0))["call"].to_list()

@@ -1,4 +1,4 @@
-"""Five invented hospitals: their devices, patients, habits, and how well their reports say what is there."""
+"""Five fictitious hospitals: devices, patients, practice, and accuracy of their reports."""
 
 from __future__ import annotations
 
@@ -13,12 +13,36 @@ from overread.simulation.disease_effects import FINDINGS
 
 @dataclass(frozen=True)
 class Site:
-    """A hospital.
+    """A simulated hospital.
 
-    prevalence: finding -> share of pictures; severity: mean of the severities of what is present (0..1); ap_share:
-    share of bedside pictures; ap_link: how much likelier (log odds per finding present) a sick patient is to get one;
-    visits: chance that a patient comes again; missed, invented, unsure: how often a report leaves out what is there
-    (at severity 0.5), states what is not, or says "uncertain"; unstated: findings this hospital never writes about.
+    Parameters
+    ----------
+    name : str
+        Name of the site.
+    device : Device
+        Radiography system.
+    prevalence : mapping of str to float
+        Finding -> fraction of images.
+    age : tuple of float
+        Mean and standard deviation of age in years.
+    female : float
+        Fraction of women.
+    bmi : float
+        Mean body mass index in kg/m².
+    severity : float
+        Mean severity of findings that are present, 0 to 1.
+    ap_share : float
+        Fraction of bedside images.
+    ap_link : float
+        Increase of the log odds of a bedside image per finding present.
+    visits : float
+        Probability that a patient returns.
+    missed, invented, unsure : float
+        Probabilities that a report omits a finding (at severity 0.5), states one that is absent, or is uncertain.
+    unstated : tuple of str
+        Findings that this hospital never reports.
+    dicom : bool
+        Whether images are DICOM instead of PNG.
     """
 
     name: str
@@ -118,9 +142,10 @@ EXTERNAL = ("dogwood", "elm")
 
 
 def blended(difference: float) -> tuple[Site, ...]:
-    """The five sites with their differences scaled: 1 = as they are, 0 = all alike in everything but their name.
+    """The five sites with scaled differences: 1 = unchanged, 0 = equal in everything but their name.
 
-    Words (markers, makers) and file format are the site's own unless difference is 0; then all use the first site's.
+    Text (markers, manufacturers) and file format are those of the site unless the difference is 0; then all use those
+    of the first site.
     """
     return tuple(_blend(site, difference) for site in SITES)
 

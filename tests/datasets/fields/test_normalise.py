@@ -129,12 +129,12 @@ def test_dates_in_three_formats_are_read_and_order_is_told_by_the_others():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["3/2/2020", "4/5/2020"], "2 dates of which day and month cannot be told"),
-        (["31/1/2020", "1/31/2020"], "2 dates of which day and month cannot be told"),
+        (["3/2/2020", "4/5/2020"], "2 dates whose order of day and month is ambiguous"),
+        (["31/1/2020", "1/31/2020"], "2 dates whose order of day and month is ambiguous"),
         (["2020-13-01"], r"1 others \(2020-13-01\)"),
-        (["31/13/2020"], "1 dates of which day and month cannot be told"),
+        (["31/13/2020"], "1 dates whose order of day and month is ambiguous"),
         (["31.02.2020", "13/01/2020"], r"such as 2017-01-31; found 1 others \(31.02.2020\)"),
-        (["99/99/2020"], "cannot be told"),
+        (["99/99/2020"], "is ambiguous"),
     ],
 )
 def test_dates_that_cannot_be_read_are_said(values, message):

@@ -1,4 +1,4 @@
-"""Fields of sources mapped to the terms of the tables: views, ages, devices, labels."""
+"""Normalisation of the fields of sources: views, ages, devices and labels."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""Ages as people and de-identified tables write them: exact ones in any unit, and approximate ones with a note.
+"""Conversion of ages in text to years, with a mark for approximate ages.
 
-An approximate age ("50+", "early 40s", "60-69") becomes one number, so that limits and subgroups work. Every such age
-is noted with the text and the number.
+An approximate age ("50+", "early 40s", "60-69") becomes one number, so that limits and subgroups can be applied. Each
+is noted with its text and its number.
 """
 
 from __future__ import annotations
@@ -38,18 +38,22 @@ _BELOW = rf"^(?:<=?|≤|under|below|younger than|less than|up to) ?{_NUMBER} ?{_
 
 
 def years(text: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    """Read ages as years.
+    """Convert ages in text to years.
 
     Parameters
     ----------
-    text: ages as text; null is not stated.
+    text : Expr
+        Ages as text; null is not stated.
 
     Returns
     -------
-    value: years as a number; null where the age is not stated or cannot be read.
-    approximate: whether the text states a bound, a range or a decade. "50+" is 50; a range is its middle; of a decade,
-        "early" is year 2, "late" year 8, otherwise 5. An upper bound alone ("<18") gives no number.
-    missing: whether the text is empty or a word that states no age.
+    value : Expr
+        Age in years; null where the age is not stated or cannot be read.
+    approximate : Expr
+        Whether the text is a bound, a range or a decade. "50+" is 50; a range is its midpoint; in a decade, "early" is
+        year 2, "late" year 8, otherwise year 5. An upper bound alone ("<18") gives no number.
+    missing : Expr
+        Whether the text is empty or a word for a missing value.
 
     Examples
     --------

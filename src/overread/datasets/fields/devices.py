@@ -1,4 +1,4 @@
-"""Manufacturers as DICOM files spell them, folded to one name by a table that can be read: devices.csv."""
+"""Normalisation of manufacturer names by the table devices.csv."""
 
 from __future__ import annotations
 
@@ -12,8 +12,20 @@ _LEGAL = r"\b(inc|corp|corporation|co|ltd|limited|gmbh|ag|nv|bv|kk|sas|spa|srl|l
 
 
 def folded(images: pl.DataFrame) -> pl.DataFrame:
-    """`manufacturer` by one name each, `device` trimmed; a spelling that the table lacks stays itself and is noted.
+    """Normalise `manufacturer` and trim `device`; an unknown manufacturer is kept and noted.
 
+    Parameters
+    ----------
+    images : DataFrame
+        Table of images; returned unchanged if no image has a manufacturer.
+
+    Returns
+    -------
+    DataFrame
+        The images with normalised names, and notes in `source_note`.
+
+    Examples
+    --------
     >>> found = folded(pl.DataFrame({"manufacturer": ["SIEMENS", '"GE Healthcare"', "Acme X", None]}))
     >>> found["manufacturer"].to_list()
     ['Siemens', 'GE', 'Acme X', None]

@@ -1,7 +1,7 @@
-"""Labels as sources lay them out (a column per finding, a row per statement, a list in one cell), made long.
+"""Conversion of wide, list, long and constant layouts of labels to one row per label.
 
-Nothing stated is no row: an empty cell of a wide table is not "absent". A list states its whole vocabulary: what it
-does not name is absent.
+A finding that is not stated has no row: an empty cell of a wide table is not "absent". A list states its whole
+vocabulary: findings that it does not name are absent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from overread.tables.records.typed_files import typed
 
 _Values = str | bool | int | float | Sequence[str | bool | int | float]
 _STATES = ("present", "absent", "uncertain")
-_LISTED = 60  # words that a message suggests entries for
+_LISTED = 60  # maximum number of words for which a message suggests entries
 _KEYS = {
     "wide": ("form", "columns", "source", "vocabulary", *_STATES),
     "list": ("form", "column", "separator", "vocabulary", "source"),
@@ -32,7 +32,7 @@ _KEYS = {
 
 
 class _Spec(TypedDict, total=False):
-    """The types of a layout's keys; which of them a form has, `_KEYS` says."""
+    """Types of the keys of a layout; `_KEYS` holds the keys that each form allows."""
 
     __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
     form: str
@@ -58,11 +58,35 @@ def labels(
     notes: list[tables.Note] | None = None,
     vocabulary: Vocabulary | None = None,
 ) -> pl.DataFrame:
-    """The table of labels that `spec` describes, from `rows` (text, with case_id) or a file of its own.
+    """Read the table of labels from `rows` or from a separate file.
 
-    `spec`: form ("wide", "list", "long", "constant"), source (who states them) and what `datasets.table.read` says of
-    each form. `encoding`: that of a file of its own. `notes` takes what was changed in identifiers.
-    `vocabulary`: the findings that labels may name; None = those of "chest".
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of the source as text, with case_id.
+    spec : mapping
+        Layout: form ("wide", "list", "long", "constant"), source, and the keys of the form as in
+        `datasets.table.read`.
+    root : Path
+        Folder of the source.
+    where : object
+        Place of the rows, used in messages.
+    encoding : str
+        Encoding of a separate file; "" = detected.
+    notes : list of Note, optional
+        Receives notes on identifiers that were changed.
+    vocabulary : Vocabulary, optional
+        Findings that labels, regions and reads may name. None = the vocabulary "chest".
+
+    Returns
+    -------
+    DataFrame
+        The table of labels, one row per case, finding and source.
+
+    Raises
+    ------
+    InputError
+        The form, a key, a column, a finding or a value is unknown, or rows contradict each other.
     """
     form = spec.get("form")
     if not isinstance(form, str) or form not in _KEYS:
@@ -90,7 +114,7 @@ def labels(
 
 
 def resolved(words: Sequence[str], source: str, where: object, known: Vocabulary) -> dict[str, str]:
-    """The finding of every word; all unknown words are said at once."""
+    """Map every word to its finding; all unknown words are reported at once."""
     found, problems = {}, []
     for word in words:
         try:
@@ -103,23 +127,35 @@ def resolved(words: Sequence[str], source: str, where: object, known: Vocabulary
 
 
 def _constant(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
-    """The same findings in the same state for every case."""
-    given = spec.get("findings")
+    """Labels with the same findings in the same state for every case."""
+    finding_states = spec.get("findings")
     place = f"{where}, labels"
-    if not isinstance(given, Mapping) or not given:
-        raise InputError(place, 'findings and their states, { tuberculosis = "present" }', repr(given))
-    strange = [f"{finding} = {state!r}" for finding, state in given.items() if state not in _STATES]
+    if not isinstance(finding_states, Mapping) or not finding_states:
+        raise InputError(place, 'findings and their states, { tuberculosis = "present" }', repr(finding_states))
+    strange = [f"{finding} = {state!r}" for finding, state in finding_states.items() if state not in _STATES]
     if strange:
         raise InputError(place, f"states {', '.join(_STATES)}", f"{len(strange)} others", examples=strange)
-    names = resolved(list(given), str(spec.get("vocabulary", "")), place, known)
-    states = pl.DataFrame({"finding": [names[word] for word in given], "state": list(given.values())})
+    names = resolved(list(finding_states), str(spec.get("vocabulary", "")), place, known)
+    states = pl.DataFrame({"finding": [names[word] for word in finding_states], "state": list(finding_states.values())})
     return rows.select("case_id").unique(maintain_order=True).join(states, how="cross")
 
 
 def word_findings(words: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
-    """The findings of a source's words, a row for each: word, finding; a word that means several has several rows.
+    """Findings of a source's words, one row per word and finding.
 
-    `words`: {word: finding, [findings] or "" for none}; the names may be any that the vocabulary knows.
+    Parameters
+    ----------
+    words : mapping
+        {word: finding, [findings], or "" for none}; findings may be given by any synonym.
+    where : object
+        Place of the words, used in messages.
+    known : Vocabulary
+        Findings that labels may name.
+
+    Returns
+    -------
+    DataFrame
+        Columns word and finding.
     """
     pairs = [(w, f) for w, given in words.items() for f in ([given] if isinstance(given, str) else given) if f]
     names = resolved(list(dict.fromkeys(f for _, f in pairs)), "", where, known)
@@ -129,7 +165,7 @@ def word_findings(words: Mapping[str, Any], where: object, known: Vocabulary) ->
 
 
 def _entries(words: Sequence[str], near: Iterable[str], known: Vocabulary) -> str:
-    """What to add to a vocabulary for these words, ready to paste: each with its finding, "" where none is known."""
+    """Entries to add to a vocabulary for these words, ready to paste; "" where no finding is known."""
     entries = []
     for word in words[:_LISTED]:
         try:
@@ -146,19 +182,32 @@ def _entries(words: Sequence[str], near: Iterable[str], known: Vocabulary) -> st
 
 
 def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
-    """Labels from one cell per row that lists what is present: "Effusion|Mass" states the whole vocabulary.
+    """Labels from a column whose cells list the findings that are present, such as "Effusion|Mass".
 
-    `spec`: column, vocabulary (the set that the source states for every row: words, or words and their findings),
-    separator ("|").
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of the source as text, with case_id.
+    spec : mapping
+        Keys column, vocabulary (words that every list states, or words and their findings) and separator ("|").
+    where : object
+        Place of the rows, used in messages.
+    known : Vocabulary
+        Findings that labels may name.
+
+    Returns
+    -------
+    DataFrame
+        case_id, finding and state; findings of the vocabulary that a list does not name are absent.
     """
     column = str(spec.get("column", ""))
     if column not in rows.columns:
         raise InputError(where, f"a column '{column}' for the labels", "none", do=did_you_mean(column, rows.columns))
-    given = spec.get("vocabulary", ())
-    words = list(given)
+    vocabulary = spec.get("vocabulary", ())
+    words = list(vocabulary)
     if not words:
         raise InputError(f"{where}, labels", "the vocabulary that each list states in full", "none given")
-    stated_words = given if isinstance(given, Mapping) else {w: w for w in words}
+    stated_words = vocabulary if isinstance(vocabulary, Mapping) else {w: w for w in words}
     meanings = word_findings(stated_words, f"{where}, vocabulary", known)
     cells = rows.select("case_id", word=pl.col(column).str.split(spec.get("separator", "|"))).explode("word")
     cells = cells.with_columns(pl.col("word").str.strip_chars()).filter(
@@ -169,22 +218,22 @@ def from_list(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known:
         expected, found = f"findings of the vocabulary in '{column}'", f"{len(strange):,} other words"
         raise InputError(where, expected, found, examples=strange, do=_entries(strange, words, known))
     present = cells.join(meanings, on="word").select("case_id", "finding").unique()
-    stated = rows.filter(pl.col(column).is_not_null()).select("case_id").unique(maintain_order=True)
-    every = stated.join(meanings.select("finding").unique(maintain_order=True), how="cross")
-    named = present.with_columns(state=pl.lit("present"))
-    full = every.join(named, on=["case_id", "finding"], how="left", maintain_order="left")
-    return full.with_columns(pl.col("state").fill_null("absent"))
+    stated_cases = rows.filter(pl.col(column).is_not_null()).select("case_id").unique(maintain_order=True)
+    all_findings = stated_cases.join(meanings.select("finding").unique(maintain_order=True), how="cross")
+    present_states = present.with_columns(state=pl.lit("present"))
+    all_states = all_findings.join(present_states, on=["case_id", "finding"], how="left", maintain_order="left")
+    return all_states.with_columns(pl.col("state").fill_null("absent"))
 
 
 def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known: Vocabulary) -> pl.DataFrame:
-    """Labels from a column per finding; an empty cell states nothing."""
-    given = spec.get("columns", ())
-    columns = list(given)
+    """Labels from one column per finding; an empty cell is not stated."""
+    column_spec = spec.get("columns", ())
+    columns = list(column_spec)
     missing = [c for c in columns if c not in rows.columns]
     problems = [InputError(where, f"a column '{c}'", "none", do=did_you_mean(c, rows.columns)) for c in missing]
     if problems or not columns:
         raise InputError.all(problems or [InputError(f"{where}, labels", "columns that hold findings", "none given")])
-    words = [given[c] if isinstance(given, Mapping) else c for c in columns]
+    words = [column_spec[c] if isinstance(column_spec, Mapping) else c for c in columns]
     names = resolved(words, str(spec.get("vocabulary", "")), f"{where}, labels", known)
     to_finding = {c: names[w] for c, w in zip(columns, words, strict=True)}
     long = rows.select("case_id", *columns).unpivot(
@@ -195,18 +244,18 @@ def _from_wide(rows: pl.DataFrame, spec: Mapping[str, Any], where: object, known
 
 
 def _from_long(spec: Mapping[str, Any], root: Path, encoding: str, known: Vocabulary) -> pl.DataFrame:
-    """Labels from a file of its own with a row per statement; `columns` says how its columns are called."""
+    """Labels from a separate file with one row per label; `columns` maps its columns."""
     path = root / str(spec.get("file", ""))
     rows = as_text(tables.frame_of(path, encoding=encoding))
-    given = {"case_id": "case_id", "finding": "finding", "state": "state"} | dict(spec.get("columns", {}))
+    column_names = {"case_id": "case_id", "finding": "finding", "state": "state"} | dict(spec.get("columns", {}))
     problems = [
         InputError(path, f"a column '{column}' for {name}", "none", do=did_you_mean(column, rows.columns))
-        for name, column in given.items()
+        for name, column in column_names.items()
         if column not in rows.columns
     ]
     if problems:
         raise InputError.all(problems)
-    long = rows.select(pl.col(column).alias(name) for name, column in given.items())
+    long = rows.select(pl.col(column).alias(name) for name, column in column_names.items())
     words = long["finding"].drop_nulls().unique().sort().to_list()
     vocabulary = spec.get("vocabulary", "")
     if not isinstance(vocabulary, Mapping):
@@ -217,26 +266,26 @@ def _from_long(spec: Mapping[str, Any], root: Path, encoding: str, known: Vocabu
         do = _entries(strange, vocabulary, known)
         raise InputError(path, "findings of the vocabulary", found, examples=strange, do=do)
     meanings = word_findings(vocabulary, f"{path}, vocabulary", known)
-    said = _states(long, spec, path).rename({"finding": "word"}).join(meanings, on="word").drop("word")
-    return said.select([c for c in long.columns if c in said.columns])
+    label_rows = _states(long, spec, path).rename({"finding": "word"}).join(meanings, on="word").drop("word")
+    return label_rows.select([c for c in long.columns if c in label_rows.columns])
 
 
 def _states(long: pl.DataFrame, spec: Mapping[str, Any], where: object) -> pl.DataFrame:
-    """The rows that state something, their values (default 1, 0, -1, or the words themselves) as states."""
+    """Rows with a label, their values (default 1, 0, -1, or the state in words) as states."""
     defaults = {"present": ("1", "present"), "absent": ("0", "absent"), "uncertain": ("-1", "uncertain")}
     known: dict[str, str] = {}
     for state in _STATES:
-        given = spec.get(state, defaults[state])
-        for value in [given] if isinstance(given, str | int | float) else given:
+        state_values = spec.get(state, defaults[state])
+        for value in [state_values] if isinstance(state_values, str | int | float) else state_values:
             known[_plain_text(str(value))] = state
     text = pl.col("state").str.strip_chars().str.replace(r"^(-?\d+)\.0+$", "$1")
-    stated = long.with_columns(_text=text).filter(pl.col("_text").is_not_null() & (pl.col("_text") != ""))
-    strange = stated.filter(~pl.col("_text").is_in(list(known)))
+    rows_with_value = long.with_columns(_text=text).filter(pl.col("_text").is_not_null() & (pl.col("_text") != ""))
+    strange = rows_with_value.filter(~pl.col("_text").is_in(list(known)))
     if strange.height:
         examples = [f"{r['case_id']}, {r['finding']}: '{r['state']}'" for r in strange.head(6).iter_rows(named=True)]
         expected = f"label values {', '.join(repr(k) for k in known)} or empty"
         raise InputError(where, expected, f"{strange.height:,} others", examples=examples)
-    return stated.with_columns(state=pl.col("_text").replace_strict(known)).drop("_text")
+    return rows_with_value.with_columns(state=pl.col("_text").replace_strict(known)).drop("_text")
 
 
 def _plain_text(value: str) -> str:
@@ -245,7 +294,7 @@ def _plain_text(value: str) -> str:
 
 
 def _one_each(long: pl.DataFrame, where: object) -> pl.DataFrame:
-    """One row per case, finding and source: repeats that agree are one; those that contradict are an error."""
+    """One row per case, finding and source: identical repeats are dropped, contradictions are an error."""
     once = long.unique(maintain_order=True)
     twice = once.filter(pl.struct("case_id", "finding", "source").is_duplicated())
     if twice.height:
@@ -261,6 +310,6 @@ def _one_each(long: pl.DataFrame, where: object) -> pl.DataFrame:
 
 
 def as_text(frame: pl.DataFrame) -> pl.DataFrame:
-    """Every column as text, so that a Parquet file and a CSV are read alike (booleans as 1 and 0)."""
+    """Cast every column to text, so that a Parquet file and a CSV are read alike; booleans become 1 and 0."""
     flags = [c for c, t in frame.schema.items() if t == pl.Boolean]
     return frame.with_columns(pl.col(flags).cast(pl.Int8)).cast(pl.String)

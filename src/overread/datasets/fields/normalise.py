@@ -1,7 +1,7 @@
-"""Spellings of view, modality, body part, sex and age as sources write them, folded to the words of the tables.
+"""Normalisation of the spellings of view, modality, body part, sex, age, date and number.
 
-What was not understood and can be left unknown (a view) is noted in the column `source_note`, which the cohort counts;
-an age that cannot be (411 years) is set missing and noted; what cannot be read at all is an error.
+A value that is not understood and may be unknown (a view) is noted in the column `source_note`, which the cohort
+counts. An impossible age (411 years) becomes missing and is noted. A value that cannot be read is an error.
 """
 
 from __future__ import annotations
@@ -111,8 +111,10 @@ def _table(spellings: dict[str, tuple[str, ...]]) -> dict[str, str]:
 
 
 def views(frame: pl.DataFrame) -> pl.DataFrame:
-    """`view` as PA, AP, LATERAL or UNKNOWN; a spelling that is none of these is UNKNOWN and noted.
+    """Normalise `view` to PA, AP, LATERAL or UNKNOWN; any other spelling becomes UNKNOWN and is noted.
 
+    Examples
+    --------
     >>> views(pl.DataFrame({"view": ["Posteroanterior", "oblique", None]}))["view"].to_list()
     ['PA', 'UNKNOWN', 'UNKNOWN']
     """
@@ -124,8 +126,12 @@ def views(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def modalities(frame: pl.DataFrame) -> pl.DataFrame:
-    """`modality` in DICOM's words, in capitals: CR, DX, RG for radiographs; null and a note where it is not stated.
+    """Normalise `modality` to the DICOM code (0008,0060); a missing modality is null and noted.
 
+    CR, DX and RG are radiographs (DICOM PS3.3, section C.7.3.1.1.1).
+
+    Examples
+    --------
     >>> modalities(pl.DataFrame({"modality": ["X-ray", "dr", "CT", ""]}))["modality"].to_list()
     ['RG', 'DX', 'CT', None]
     """
@@ -137,10 +143,12 @@ def modalities(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def body_parts(frame: pl.DataFrame) -> pl.DataFrame:
-    """`body_part` in capitals, CHEST for every spelling of it; null and a note where it is not stated.
+    """Normalise `body_part` to capitals and every spelling of chest to CHEST; a missing one is null and noted.
 
-    A text that holds a word for the chest is the chest ("PORT CHEST", "Thorax pa"), unless it names the spine.
+    A text that contains a word for the chest is CHEST ("PORT CHEST", "Thorax pa"), unless it names the spine.
 
+    Examples
+    --------
     >>> frame = pl.DataFrame({"body_part": ["Thorax ap", "TORAX", "Hand", "THORACIC_SPINE", " "]})
     >>> body_parts(frame)["body_part"].to_list()
     ['CHEST', 'CHEST', 'HAND', 'THORACIC_SPINE', None]
@@ -158,10 +166,10 @@ def body_parts(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputError]]:
-    """`sex` as F, M or null (not stated, other); any other spelling is an error.
+    """Normalise `sex` to F, M or null (not stated, other); any other spelling is an error.
 
-    Numbers are such: 1 and 2 are male and female by ISO 5218, but sources number the sexes in every way. What they
-    stand for is said by whoever knows the source.
+    Numbers are an error as well: ISO/IEC 5218 defines 1 as male and 2 as female, but sources use other codes. The user
+    maps them with `spellings`.
     """
     known = _table(_SEXES)
     word = _folded(pl.col("sex"))
@@ -176,24 +184,24 @@ def sexes(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputE
 
 
 def ages(frame: pl.DataFrame, where: object) -> tuple[pl.DataFrame, list[InputError]]:
-    """`age_years` as numbers: "57", "057Y", "18M" (months), "3W", "12D"; see `ages.years` for further spellings.
+    """Convert `age_years` to years: "57", "057Y", "18M" (months), "3W", "12D"; see `ages.years` for other spellings.
 
     An approximate age ("50+", "early 40s") becomes a number and is noted. An age above 120 years becomes null and is
-    noted (`tables.check` does the same for ages that are numbers already). An age that cannot be read is an error.
+    noted (`tables.check` does the same for numeric ages). An age that cannot be read is an error.
     """
     years, approximate, missing = spellings.years(pl.col("age_years").cast(pl.String))
     typed = frame.with_columns(_text=pl.col("age_years"), age_years=years, _approximate=approximate, _missing=missing)
     unread = ~pl.col("_missing") & ~pl.col("_approximate") & pl.col("age_years").is_null()
     typed = typed.with_columns(_unread=unread, _old=pl.col("age_years") > OLDEST)
     problems = _age_problems(typed, where)
-    taken = pl.col("age_years").round(1).cast(pl.String).str.strip_suffix(".0")
+    age_text = pl.col("age_years").round(1).cast(pl.String).str.strip_suffix(".0")
     note = (
         pl.when(pl.col("_old"))
         .then(pl.format("age {} is above 120 years: not stated", pl.col("_text")))
         .when(pl.col("_approximate") & pl.col("age_years").is_null())
         .then(pl.format("age '{}' is an upper limit only: not stated", pl.col("_text")))
         .when(pl.col("_approximate"))
-        .then(pl.format("age '{}' is approximate: {} is taken", pl.col("_text"), taken))
+        .then(pl.format("age '{}' is approximate: {} is taken", pl.col("_text"), age_text))
     )
     shown = noted(typed, note).with_columns(age_years=pl.when(~pl.col("_old")).then(pl.col("age_years")))
     return shown.drop("_text", "_unread", "_old", "_approximate", "_missing"), problems
@@ -216,15 +224,35 @@ def _age_problems(typed: pl.DataFrame, where: object) -> list[InputError]:
 
 
 def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:
-    """The column as dates: 2017-01-31, 20170131, 31.01.2017, 31/01/2017 or 01/31/2017, each value as it can be read.
+    """Convert a column to dates.
 
-    A time of day after the date is left out.
+    Parameters
+    ----------
+    frame : DataFrame
+        Table with the column as text: 2017-01-31, 20170131, 31.01.2017, 31/01/2017 or 01/31/2017. A time of day after
+        the date is ignored.
+    column : str
+        Name of the column.
+    where : object
+        Place of the table, used in messages.
 
-    Whether 03/04/2017 is in March or April is settled by the column's other values: one with a number above 12 in
-    either place tells; where none does, or two contradict, the column is refused.
+    Returns
+    -------
+    DataFrame
+        The table with the column as dates.
 
-    Raises InputError: values that are no dates (all of them), day and month that cannot be told.
+    Raises
+    ------
+    InputError
+        Values that are not dates (all of them), or an order of day and month that cannot be determined.
 
+    Notes
+    -----
+    The order of day and month in 03/04/2017 is determined from the other values of the column: a number above 12 shows
+    the place of the day. Without such a value, or if two values contradict each other, the column is refused.
+
+    Examples
+    --------
     >>> dates(pl.DataFrame({"day": ["20170131", "2017-02-01", "3/2/2017", "31/1/2017"]}), "day", "a.csv")["day"][2]
     datetime.date(2017, 2, 3)
     """
@@ -236,25 +264,46 @@ def dates(frame: pl.DataFrame, column: str, where: object) -> pl.DataFrame:
     loose = seen.filter(pl.col("_first").is_not_null())
     day_first, month_first = loose.filter(pl.col("_first") > 12).height, loose.filter(pl.col("_second") > 12).height
     if loose.height and bool(day_first) == bool(month_first):
-        found = f"{loose.height:,} dates of which day and month cannot be told"
+        found = f"{loose.height:,} dates whose order of day and month is ambiguous"
         do = "Write them as 2017-01-31."
         raise InputError(where, f"dates in '{column}'", found, examples=loose["_text"].head(5), do=do)
     day, month = ("_first", "_second") if day_first else ("_second", "_first")
     padded = (pl.col(part).cast(pl.String).str.zfill(2) for part in (month, day))
-    told = pl.concat_str("_year", *padded, separator="-").str.to_date("%Y-%m-%d", strict=False)
-    made = seen.with_columns(_date=pl.coalesce("_plain", told))
-    bad = made.filter(pl.col("_text").is_not_null() & pl.col("_date").is_null())
+    resolved_date = pl.concat_str("_year", *padded, separator="-").str.to_date("%Y-%m-%d", strict=False)
+    dated = seen.with_columns(_date=pl.coalesce("_plain", resolved_date))
+    bad = dated.filter(pl.col("_text").is_not_null() & pl.col("_date").is_null())
     if bad.height:
         expected = f"dates in '{column}', such as 2017-01-31"
         raise InputError(where, expected, f"{bad.height:,} others", examples=bad["_text"].head(5))
-    return frame.with_columns(made["_date"].alias(column))
+    return frame.with_columns(dated["_date"].alias(column))
 
 
 def numbers(frame: pl.DataFrame, columns: Sequence[str], where: object, *, whole: bool = False) -> pl.DataFrame:
-    """The columns of text as numbers (`whole`: as whole ones, "2500.0" is 2500); an empty cell is null.
+    """Convert text columns to numbers; an empty cell becomes null.
 
-    Raises InputError: values that are none, of all columns at once.
+    Parameters
+    ----------
+    frame : DataFrame
+        Table with the columns as text.
+    columns : sequence of str
+        Names of the columns.
+    where : object
+        Place of the table, used in messages.
+    whole : bool
+        Whether the values are integers ("2500.0" is 2500).
 
+    Returns
+    -------
+    DataFrame
+        The table with numeric columns.
+
+    Raises
+    ------
+    InputError
+        Values that are not numbers, of all columns at once.
+
+    Examples
+    --------
     >>> numbers(pl.DataFrame({"rows": ["2500.0", " ", None]}), ["rows"], "a.csv", whole=True)["rows"].to_list()
     [2500, None, None]
     """
@@ -274,7 +323,7 @@ def numbers(frame: pl.DataFrame, columns: Sequence[str], where: object, *, whole
 
 
 def noted(frame: pl.DataFrame, note: pl.Expr) -> pl.DataFrame:
-    """The frame with `note` (null = none) added to what `source_note` says already."""
+    """Append `note` (null = none) to the column `source_note`."""
     if NOTE not in frame.columns:
         return frame.with_columns(note.cast(pl.String).alias(NOTE))
     return frame.with_columns(

@@ -1,4 +1,4 @@
-"""What the DICOM headers of a set's files say of view, sex, age and device, beside what its table says."""
+"""View, sex, age, device, date and pixel size from the DICOM headers of a set's files."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _SAID = ("view", "sex", "age_years", "manufacturer", "device", "acquired", "pixe
 
 
 def stated(images: pl.DataFrame, root: Path, *, workers: int = 1) -> pl.DataFrame:
-    """The images with view, sex, age, device, date and pixel size from the headers of their files.
+    """Add view, sex, age, device, date and pixel size from the DICOM headers.
 
-    A file that is not there or cannot be read leaves its columns empty: the cohort's build says so.
+    A file that is missing or unreadable leaves these columns empty; the build of the cohort reports it.
     """
-    found = scan([root / p for p in images["path"]], workers=workers)
-    own = found.select(*_SAID, _note=pl.col("notes").replace("", None))
+    headers = scan([root / p for p in images["path"]], workers=workers)
+    own = headers.select(*_SAID, _note=pl.col("notes").replace("", None))
     own = own.with_columns(pl.col("view").fill_null("UNKNOWN"), pl.col("manufacturer", "device").replace("", None))
-    kept = images.drop([c for c in _SAID if c in images.columns]).hstack(own.drop("_note"))
-    return kept.with_columns(source_note=own["_note"])
+    other_columns = images.drop([c for c in _SAID if c in images.columns]).hstack(own.drop("_note"))
+    return other_columns.with_columns(source_note=own["_note"])
 
 
 def of_original(images: pl.DataFrame) -> pl.DataFrame:
-    """The images with the headers' pixel size as `original_pixel_mm`: these files were resized and kept the old size.
+    """Move the headers' pixel size to `original_pixel_mm`: the files were resized but keep the old size in the header.
 
-    RSNA's files of 1024 x 1024 pixels state NIH's sizes of a pixel of the originals (0.143, 0.168 mm): 1024 such pixels
-    would be less than a chest.
+    RSNA's files of 1024 x 1024 pixels have the pixel sizes of NIH's originals (0.143 mm, 0.168 mm): 1024 such pixels
+    would be less than the width of a chest.
     """
     return images.with_columns(original_pixel_mm="pixel_mm", pixel_mm=pl.lit(None, pl.Float64))

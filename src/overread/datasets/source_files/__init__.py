@@ -1,4 +1,4 @@
-"""Which files a source consists of, and where they lie."""
+"""Files that make up a source, and their locations."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""Which files of a DICOM tree are radiographs that can be used, and the reason for every other file.
+"""Selection of usable radiographs in a DICOM tree, with the reason for every other file.
 
-An *excluded* file is of another kind (no DICOM, a CT, a report). An *unusable* file should be a radiograph and cannot
-be used: it is broken, has no patient ID, or contradicts another file. Only unusable files count towards
+An *excluded* file is of another kind (not DICOM, a CT, a report). An *unusable* file should be a radiograph but cannot
+be used: it is damaged, has no patient ID or contradicts another file. Only unusable files count towards
 `max_unreadable`.
 """
 
@@ -30,19 +30,25 @@ _CASE = pl.when(pl.col("study").fill_null("") != "").then("study").otherwise("im
 def divided(
     found: pl.DataFrame, root: Path, patients: pl.Series, modalities: Sequence[str] = tables.RADIOGRAPHS
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Divide the files into usable radiographs and the others, each with its reason.
+    """Divide the files into usable radiographs and others, each with its reason.
 
     Parameters
     ----------
-    found: the headers, as `images.scan.scan` returns them.
-    root: the folder that the files lie in.
-    patients: the patient of each file; null or "" where there is none.
-    modalities: the modalities that are read.
+    found : DataFrame
+        Headers, as returned by `images.dicom.scan`.
+    root : Path
+        Folder of the files.
+    patients : Series
+        Patient of each file; null or "" if unknown.
+    modalities : sequence of str
+        Modalities (0008,0060) to read.
 
     Returns
     -------
-    usable: the rows of the radiographs, one per SOP instance, `modality` normalised, the patient in `patient`.
-    excluded: path relative to the root, reason, detail and unreadable, of every other file.
+    usable : DataFrame
+        Rows of the radiographs, one per SOP instance, with normalised `modality` and `patient`.
+    excluded : DataFrame
+        Path relative to the root, reason, detail and unreadable of every other file.
 
     Raises
     ------
@@ -53,29 +59,31 @@ def divided(
     files = found.with_columns(pl.Series("path", paths), patients.alias("patient"))
     files = normalise.modalities(files.with_columns(_file=found["path"]))
     reason = pl.coalesce(_not_readable(), _no_picture(modalities), _other_modality(modalities), _no_identifier())
-    marked = _cut_copies(files)  # before they are judged: a header may be cut, too
+    marked = _cut_copies(files)  # before classification: the header may be truncated too
     out = [marked.filter(pl.col("reason").is_not_null())]
     judged = marked.filter(pl.col("reason").is_null()).with_columns(reason.struct.unnest())
     out.append(judged.filter(pl.col("reason").is_not_null()))
-    kept = judged.filter(pl.col("reason").is_null())
+    candidates = judged.filter(pl.col("reason").is_null())
     for marking in (_instances, _copies, _studies):
-        marked = marking(kept)
+        marked = marking(candidates)
         out.append(marked.filter(pl.col("reason").is_not_null()))
-        kept = marked.filter(pl.col("reason").is_null())
+        candidates = marked.filter(pl.col("reason").is_null())
     columns = ["path", "reason", "detail", "unreadable"]
     excluded = pl.concat([frame.select(columns) for frame in out]).sort("path")
-    if not kept.height:
+    if not candidates.height:
         raise _nothing(root, excluded)
-    return kept.drop("reason", "detail", "unreadable"), excluded
+    return candidates.drop("reason", "detail", "unreadable"), excluded
 
 
 def _because(condition: pl.Expr, reason: pl.Expr, *, unreadable: bool) -> pl.Expr:
-    """A reason and whether it makes the file unusable where the condition holds, else null."""
+    """The reason, and whether it makes the file unusable, where the condition holds; otherwise null."""
     return pl.when(condition).then(pl.struct(reason=reason, unreadable=pl.lit(unreadable)))
 
 
 def _not_readable() -> pl.Expr:
-    """Files that cannot be read, and files that are no DICOM; one that is empty or called .dcm may be a radiograph."""
+    """Files that cannot be read or are not DICOM; an empty file or one named .dcm may be a radiograph and is
+    unusable.
+    """
     other = pl.col("kind") != "DICOM"
     named = pl.any_horizontal(pl.col("path").str.to_lowercase().str.ends_with(s) for s in _SUFFIXES)
     return pl.coalesce(
@@ -87,7 +95,7 @@ def _not_readable() -> pl.Expr:
 
 
 def _no_picture(modalities: Sequence[str]) -> pl.Expr:
-    """Objects without rows and columns: a report, a presentation state; a radiograph without them is broken."""
+    """Objects without Rows and Columns: a report or presentation state is excluded, a radiograph is unusable."""
     empty = (pl.col("rows").fill_null(0) <= 0) | (pl.col("columns").fill_null(0) <= 0)
     name = pl.col("sop_class").replace_strict(_names(), default=None, return_dtype=pl.String)
     index = pl.col("path").str.split("/").list.last().str.to_uppercase() == "DICOMDIR"
@@ -163,7 +171,7 @@ def _cut_copies(kept: pl.DataFrame) -> pl.DataFrame:
 
 
 def _begins(longer: str, shorter: str, size: int) -> bool:
-    """Whether the first `size` bytes of one file are the other file."""
+    """Whether one file equals the first `size` bytes of the other."""
     with regular.opened(longer) as first, regular.opened(shorter) as second:
         for place in range(0, size, _BLOCK):
             length = min(_BLOCK, size - place)
@@ -173,7 +181,7 @@ def _begins(longer: str, shorter: str, size: int) -> bool:
 
 
 def _instances(kept: pl.DataFrame) -> pl.DataFrame:
-    """Mark every file of a SOP instance that is in files of two patients or of different content."""
+    """Mark every file of a SOP instance whose files have two patients or different content."""
     kept = kept.with_columns(_digest=_digests(kept))
     mixed = pl.col("patient").n_unique().over("image") > 1
     differ = pl.col("_digest").n_unique().over("image") > 1
@@ -196,7 +204,7 @@ def _digests(kept: pl.DataFrame) -> pl.Series:
 
 
 def _copies(kept: pl.DataFrame) -> pl.DataFrame:
-    """Mark all files of one content but the first by its path."""
+    """Mark all files of one content except the first by path."""
     later = pl.col("path") != pl.col("path").min().over("image")
     return kept.with_columns(
         reason=pl.when(later).then(pl.lit("a copy of another file")),

@@ -1,4 +1,4 @@
-"""Where the image files of a table lie: the path as the table has it, else a file of the same name in the folder."""
+"""Search for the image files of a table: by path, otherwise by file name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,24 @@ import polars as pl
 from overread.errors import InputError, did_you_mean
 from overread.images import file_tree
 
-# Endings that a name may have or lack; what a file holds is told by its content.
+# Extensions that a name may have or lack; the format is detected from the content.
 _ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".ima", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2")
 _FIELD = re.compile(r"\{([^{}:]+)(?::([^{}]+))?\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """`paths`: the path of each row, relative to the root; `present`: whether a file is there; `notes` for the flow."""
+    """Paths of the image files of a table.
+
+    Parameters
+    ----------
+    paths : Series
+        Path of each row, relative to the root.
+    present : Series
+        Whether the file exists.
+    notes : tuple of str
+        Notes for the flow.
+    """
 
     paths: pl.Series
     present: pl.Series
@@ -29,9 +39,24 @@ class Located:
 
 
 def listing(root: Path, pattern: str) -> pl.DataFrame:
-    """The image files below the root whose relative path has this pattern, as a table: path, file, stem, folder.
+    """List the image files below a folder whose relative path matches a pattern.
 
-    The table of a set that is published without one. Raises InputError where no file has the pattern.
+    Parameters
+    ----------
+    root : Path
+        Folder to search.
+    pattern : str
+        Pattern of relative paths, such as "train/*/*.jpeg".
+
+    Returns
+    -------
+    DataFrame
+        Columns path, file, stem and folder: the table of a set that is published without one.
+
+    Raises
+    ------
+    InputError
+        No file matches the pattern.
     """
     paths = [p.relative_to(root).as_posix() for p in file_tree.files(root, suffixes=_ENDINGS, closed="skip")]
     found = [p for p in paths if fnmatchcase(p, pattern)]
@@ -43,8 +68,10 @@ def listing(root: Path, pattern: str) -> pl.DataFrame:
 
 
 def fields(template: str) -> list[str]:
-    """The columns that a template names in braces.
+    """Columns that a template names in braces.
 
+    Examples
+    --------
     >>> fields("png/{image_id}.png"), fields("{stem:^person[0-9]+}"), fields("file")
     (['image_id'], ['stem'], [])
     """
@@ -52,10 +79,12 @@ def fields(template: str) -> list[str]:
 
 
 def filled(template: str, columns: Mapping[str, str]) -> pl.Expr:
-    """The template with each row's value in place of each {name}; null where one of them is null.
+    """Fill a template with the values of each row; null where one of the values is null.
 
-    {name:pattern} is the part of the value that the regular expression finds; null where it finds none.
+    {name:pattern} is the part of the value that matches the regular expression; null without a match.
 
+    Examples
+    --------
     >>> frame = pl.DataFrame({"id": ["p1_2", None]})
     >>> frame.select(filled("png/{id}.png", {"id": "id"})).to_series().to_list()
     ['png/p1_2.png', None]
@@ -73,7 +102,7 @@ def filled(template: str, columns: Mapping[str, str]) -> pl.Expr:
 
 
 def check_fields(templates: Mapping[str, str], known: Iterable[str], where: object) -> list[InputError]:
-    """An error for every column that a template names and the table does not have."""
+    """Errors for columns in templates that the table lacks and for invalid regular expressions."""
     names = list(known)
     return [
         InputError(
@@ -99,44 +128,65 @@ def _is_pattern(pattern: str) -> bool:
 
 
 def located(paths: pl.Series, root: Path, where: object) -> Located:
-    """Find the file of every path below the root, by one walk through its folders.
+    """Find the file of every path below a folder in one traversal of the tree.
 
-    A path that is there stays as it is. Otherwise the file is found by its name without extension: in the folder that
-    the path states or below it, anywhere below the root if it states none or an absolute one of another computer. A
-    file that another row names is not taken. What is found so is counted in the notes.
+    Parameters
+    ----------
+    paths : Series
+        Paths as the table gives them.
+    root : Path
+        Folder of the source.
+    where : object
+        Place of the table, used in messages.
 
-    Raises InputError: several files, of which none is the one that the path states; two rows that would share one file.
+    Returns
+    -------
+    Located
+        Paths of the files, whether each exists, and notes.
+
+    Raises
+    ------
+    InputError
+        Several files match and none has the given path, or two rows would share one file.
+
+    Notes
+    -----
+    A path that exists is not changed. Otherwise the file is searched by its name without extension: in or below the
+    folder of the path, or anywhere below `root` if the path has no folder or is an absolute path of another computer.
+    A file that another row names is not used. Notes count the files found in this way.
     """
     files = [p.relative_to(root).as_posix() for p in file_tree.files(root, closed="skip")]
-    there = paths.is_in(pl.Series(files, dtype=pl.String).implode()).fill_null(False)
-    waiting = paths.filter(~there & paths.is_not_null()).unique(maintain_order=True).to_list()
-    if not waiting:
-        return Located(paths, there, ())
-    taken = set(paths.filter(there))
+    exists = paths.is_in(pl.Series(files, dtype=pl.String).implode()).fill_null(False)
+    missing_paths = paths.filter(~exists & paths.is_not_null()).unique(maintain_order=True).to_list()
+    if not missing_paths:
+        return Located(paths, exists, ())
+    used_files = set(paths.filter(exists))
     index: defaultdict[str, list[str]] = defaultdict(list)
     for file in files:
-        if file not in taken and (ending := _ending(file)) is not None:
+        if file not in used_files and (ending := _ending(file)) is not None:
             index[PurePosixPath(file).name.removesuffix(ending)].append(file)
     found: dict[str, str] = {}
-    several: list[str] = []
-    for path in waiting:
-        best = _best(path, index, root)
-        if len(best) == 1:
-            found[path] = best[0]
-        elif best:
-            several.append(f"{path}: {', '.join(best[:3])}")
-    _refuse_unclear(several, found, where)
-    made = paths.replace_strict(list(found), list(found.values()), default=paths, return_dtype=pl.String)
-    moved = {path: file for path, file in found.items() if path != file}
-    note = f"{paths.is_in(list(moved)).sum():,} files were found by their name without folder or extension"
-    examples = ", ".join(f"'{path}' is {file}" for path, file in list(moved.items())[:3])
+    ambiguous: list[str] = []
+    for path in missing_paths:
+        candidates = _best(path, index, root)
+        if len(candidates) == 1:
+            found[path] = candidates[0]
+        elif candidates:
+            ambiguous.append(f"{path}: {', '.join(candidates[:3])}")
+    _refuse_unclear(ambiguous, found, where)
+    file_paths = paths.replace_strict(list(found), list(found.values()), default=paths, return_dtype=pl.String)
+    changed_paths = {path: file for path, file in found.items() if path != file}
+    note = f"{paths.is_in(list(changed_paths)).sum():,} files were found by their name without folder or extension"
+    examples = ", ".join(f"'{path}' is {file}" for path, file in list(changed_paths.items())[:3])
     return Located(
-        made, (there | paths.is_in(list(found))).fill_null(False), (f"{note} ({examples})",) if moved else ()
+        file_paths,
+        (exists | paths.is_in(list(found))).fill_null(False),
+        (f"{note} ({examples})",) if changed_paths else (),
     )
 
 
 def _ending(file: str) -> str | None:
-    """The extension of an image file as it is written ("" = none); None for a file of another kind."""
+    """Extension of an image file as written ("" = none); None for a file of another kind."""
     name = PurePosixPath(file).name
     suffix = PurePosixPath(name).suffix
     if suffix.lower() in _ENDINGS:
@@ -145,7 +195,7 @@ def _ending(file: str) -> str | None:
 
 
 def _best(path: str, index: Mapping[str, list[str]], root: Path) -> list[str]:
-    """The files that a path may mean, those whose folders agree best; of a file outside the root, the path itself."""
+    """Files that a path may refer to, those with the best agreement of folders; outside the root, the path itself."""
     plain = path.strip().replace("\\", "/")
     elsewhere = plain.startswith(("/", "..")) or re.match(r"^[A-Za-z]:", plain) is not None
     if elsewhere and (root / path).is_file():
@@ -164,7 +214,7 @@ def _best(path: str, index: Mapping[str, list[str]], root: Path) -> list[str]:
 
 
 def _below(stated: list[str], actual: tuple[str, ...]) -> bool:
-    """Whether the actual folder lies below the stated one, which may begin with folders above the root.
+    """Whether the actual folder lies below the given one, which may start with folders above the root.
 
     >>> _below(["png"], ("png", "part1")), _below(["set", "png"], ("png", "part1")), _below(["png"], ("mask", "png2"))
     (True, True, False)
@@ -173,7 +223,7 @@ def _below(stated: list[str], actual: tuple[str, ...]) -> bool:
 
 
 def _agreement(stated: list[str], actual: list[str]) -> int:
-    """How many folders, counted from the file upwards, are the same."""
+    """Number of equal folders, counted upwards from the file."""
     pairs = zip(reversed(stated), reversed(actual), strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(stated), len(actual)))
 

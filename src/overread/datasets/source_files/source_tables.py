@@ -1,4 +1,4 @@
-"""A set's folder as its owner ships it: what the set is, where its tables lie, whether they are what they should be."""
+"""Description of a public data set, location of its tables, and checks that they are complete."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ from overread.errors import InputError, did_you_mean
 from overread.images import file_tree as tree
 from overread.tables.identifiers.identity import canonical, is_missing
 
-# A set is taken to be whole where its table has at least this share of the images published.
+# A set is assumed complete if its table has at least this share of the published images.
 _WHOLE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is known of a public set: who made it, under which terms it is given, and how many images it has.
+    """Description of a public data set: citation, terms of use and published size.
 
-    `marks` are the names or patterns of files, relative to the root, by any of which its folder is known. `images` and
-    `patients` are the counts as published (None = not published).
+    Parameters
+    ----------
+    title, citation, doi, url, licence, terms : str
+        Name, reference and terms of use.
+    marks : tuple of str
+        File names or patterns, relative to the root, any of which identifies the set's folder.
+    images, patients : int, optional
+        Published counts; None = not published.
     """
 
     title: str
@@ -41,11 +47,31 @@ class About:
 
 
 def table(root: Path, names: Sequence[str], needed: Iterable[str], about: About) -> tuple[Path, pl.DataFrame]:
-    """The file of the first of these names (or its .gz) below the root, read as text, its columns checked.
+    """Read the first of these files, or its .gz, as text and check its columns.
 
-    Raises InputError: no such folder, an archive in its place, a folder of another set (which one), no such file,
-    columns that are missing (the owner may have changed the table: all of them, with the nearest that is there), a
-    header without rows.
+    Parameters
+    ----------
+    root : Path
+        Folder of the set.
+    names : sequence of str
+        File names or patterns, in order of preference.
+    needed : iterable of str
+        Required columns.
+    about : About
+        Description of the set.
+
+    Returns
+    -------
+    path : Path
+        The file.
+    frame : DataFrame
+        Its rows as text.
+
+    Raises
+    ------
+    InputError
+        The folder is missing, is an archive or holds another set (which is named), the file is missing, columns are
+        missing (all are listed, with the nearest present), or the table has a header without rows.
     """
     path = found(root, names)
     if path is None:
@@ -55,35 +81,37 @@ def table(root: Path, names: Sequence[str], needed: Iterable[str], about: About)
     frame = label_layouts.as_text(tables.frame_of(path))
     check_columns(frame, path, needed, about)
     if not frame.height:
-        raise InputError(path, f"the rows of {about.title}", "a header alone", do="Get the file anew.")
+        raise InputError(path, f"the rows of {about.title}", "a header alone", do="Download the file again.")
     return path, frame
 
 
 def found(root: Path, names: Sequence[str]) -> Path | None:
-    """The first of these files (patterns are allowed) that is there, also with .gz; InputError where no folder is."""
+    """The first of these files (patterns are allowed) that exists, also as .gz; InputError if the folder is
+    missing.
+    """
     root = tree.folder(root)
     for name in names:
         for wanted in (name, f"{name}.gz"):
-            there = sorted(root.glob(wanted)) if any(c in wanted for c in "*?[") else [root / wanted]
-            for path in there:
+            matches = sorted(root.glob(wanted)) if any(c in wanted for c in "*?[") else [root / wanted]
+            for path in matches:
                 if path.is_file():
                     return path
     return None
 
 
 def check_columns(frame: pl.DataFrame, where: object, needed: Iterable[str], about: About) -> None:
-    """Refuse a table whose columns are not those of the set as it was published; all that are missing are said."""
+    """Refuse a table whose columns differ from the published ones; all missing columns are reported."""
     missing = [c for c in needed if c not in frame.columns]
     if not missing:
         return
-    spare = [c for c in frame.columns if c not in set(needed)]
-    hints = [h for c in missing if (h := did_you_mean(c, spare))]
+    other_columns = [c for c in frame.columns if c not in set(needed)]
+    hints = [h for c in missing if (h := did_you_mean(c, other_columns))]
     do = " ".join(hints) or f"It has {', '.join(frame.columns[:12])}{', …' if frame.width > 12 else ''}."
     raise InputError(where, f"the columns of {about.title}", f"{len(missing)} missing", examples=missing, do=do)
 
 
 def check_filled(frame: pl.DataFrame, where: object, columns: Iterable[str]) -> None:
-    """Refuse a table that leaves cells of these columns empty; all such columns and their first lines are said."""
+    """Refuse a table with empty cells in these columns; every such column and its first lines are reported."""
     empty = {c: frame.with_row_index("_line", 2).filter(is_missing(canonical(frame[c]))) for c in columns}
     problems = [
         InputError(
@@ -100,18 +128,18 @@ def check_filled(frame: pl.DataFrame, where: object, columns: Iterable[str]) -> 
 
 
 def _instead(root: Path, about: About) -> str:
-    alike = [a.title for a in known() if a != about and any(True for m in a.marks for _ in root.glob(m))]
-    if alike:
-        return f"a folder that looks like {' or '.join(alike)}"
-    there = sorted(p.name for p in root.iterdir())
-    packed = [name for name in there if name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".7z"))]
-    if packed:
-        return f"an archive that was not unpacked ({', '.join(packed[:3])})"
-    return f"{', '.join(there[:5])}{', …' if len(there) > 5 else ''}" if there else "an empty folder"
+    similar_sets = [a.title for a in known() if a != about and any(True for m in a.marks for _ in root.glob(m))]
+    if similar_sets:
+        return f"a folder that looks like {' or '.join(similar_sets)}"
+    file_names = sorted(p.name for p in root.iterdir())
+    archives = [name for name in file_names if name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".7z"))]
+    if archives:
+        return f"an archive that was not unpacked ({', '.join(archives[:3])})"
+    return f"{', '.join(file_names[:5])}{', …' if len(file_names) > 5 else ''}" if file_names else "an empty folder"
 
 
 def known() -> tuple[About, ...]:
-    """What is known of every public set that can be read, in the order of their names."""
+    """Descriptions of all public data sets that can be read, in alphabetical order of their modules."""
     modules = [
         importlib.import_module(f"{overread.datasets.__name__}.{m.name}")
         for m in pkgutil.iter_modules(overread.datasets.__path__)
@@ -120,8 +148,10 @@ def known() -> tuple[About, ...]:
 
 
 def about(name: str) -> About | None:
-    """What is known of the set that is read under this name; None where it is no public set.
+    """Description of the public data set of this name; None for a format such as "table".
 
+    Examples
+    --------
     >>> about("nih14").patients, about("table")
     (30805, None)
     """
@@ -133,17 +163,19 @@ def about(name: str) -> About | None:
 
 
 def paths(root: Path, suffixes: tuple[str, ...], *, below: Iterable[Path] | None = None) -> dict[str, str]:
-    """Where every image file lies: its name -> its path relative to the root; of a repeated name the first path.
+    """File name -> path relative to the root of every image file; the first path for a repeated name.
 
-    `below`: folders to look in (default: the root).
+    `below` holds the folders to search (default: the root).
     """
     here = [p for folder in (below if below is not None else [root]) for p in tree.files(folder, suffixes=suffixes)]
     return {p.name: p.relative_to(root).as_posix() for p in sorted(here, reverse=True)}
 
 
 def counts_note(images: pl.DataFrame, about: About) -> tuple[str, ...]:
-    """A note where a set that looks whole has not the images or patients that were published.
+    """Note that a set that appears complete differs from the published number of images or patients.
 
+    Examples
+    --------
     >>> about = About("A", "", "", "", "", "", (), images=100)
     >>> counts_note(pl.DataFrame({"image_id": [str(i) for i in range(99)], "patient_id": ["1"] * 99}), about)
     ('A looks whole, but has 99 images where 100 were published',)
@@ -160,9 +192,9 @@ def counts_note(images: pl.DataFrame, about: About) -> tuple[str, ...]:
 
 
 def known_errors(images: pl.DataFrame, module: str, column: str = "image_id") -> pl.DataFrame:
-    """The images with what is known to be wrong with them noted, from the file `NAME_errors.csv` beside a source.
+    """Note the known errors of images from the file `NAME_errors.csv` of a source.
 
-    That file has the columns `column` and `error`, and says in its first lines (after #) where each entry is from.
+    The file has the columns `column` and `error`; its comment lines (#) give the origin of each entry.
     """
     path = Path(__file__).with_name(f"{module}_errors.csv")
     errors = pl.read_csv(path, infer_schema=False, comment_prefix="#").select(column, "error")

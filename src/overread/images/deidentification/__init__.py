@@ -1,4 +1,4 @@
-"""De-identification of DICOM files by PS3.15 Annex E."""
+"""De-identification of DICOM files by DICOM PS3.15 annex E."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
-"""Text that is burned into a picture: found by its shape, read by Tesseract, blacked out.
+"""Detection of burned-in text by its shape, recognition with Tesseract, and blackening.
 
-Letters are small and of full contrast: a top-hat (white and black, at two scales) leaves them and takes anatomy away;
-what stands above the noise of the picture and lies in a row is looked at by Tesseract, and nothing else is: most
-pictures hold no text and cost a filter. Recall and false alarms were measured by validation/burned_in_text.py.
+Letters are small and of high contrast: a top-hat filter (white and black, at two scales) keeps them and removes
+anatomy. Only regions above the noise level that form a row are passed to Tesseract; most images have no text and cost
+one filter. Recall and false alarms were measured by validation/burned_in_text.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MARGIN = 6  # pixels around a line
 
 @dataclass(frozen=True, slots=True)
 class TextBox:
-    """A line of burned-in text: its place in pixels of the picture, and what was read (for this machine alone)."""
+    """A line of burned-in text: its box in pixels, and the text (which must not leave this computer)."""
 
     top: int
     left: int
@@ -42,25 +42,38 @@ class TextBox:
 
 
 def tesseract() -> str | None:
-    """The program, or None where it is not installed."""
+    """Path of the Tesseract program, or None if it is not installed."""
     return shutil.which("tesseract")
 
 
 def find_text(picture: Grey, known: frozenset[str] = frozenset()) -> list[TextBox]:
-    """The lines of text in a picture (rows, columns) uint8 that say more than a side or a projection.
+    """Find lines of text in an image, except mere side or projection markers.
 
-    `known`: words that tell who the patient is, in small letters (names, numbers of the header): a line that holds one
-    counts however short it is; one word of two letters counts only where the line consists of such words.
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (rows, columns)
+        The image.
+    known : frozenset of str
+        Identifying words in lower case (names and numbers of the header). A line with one of them counts whatever its
+        length; a single word of two letters counts only if the line consists of such words.
 
-    Raises OSError or subprocess.SubprocessError where Tesseract does not do its work.
+    Returns
+    -------
+    list of TextBox
+        Lines of text.
+
+    Raises
+    ------
+    OSError, subprocess.SubprocessError
+        Tesseract failed.
     """
     return _lying(picture, known) + [_turned(b, picture.shape[1]) for b in _lying(np.rot90(picture), known)]
 
 
 def _lying(picture: Grey, known: frozenset[str]) -> list[TextBox]:
-    """The lines that run along the rows, upright or upside down.
+    """Lines along the rows, upright or upside down.
 
-    Where a line is found, letters too faint for it may go on beside it: the box is drawn along the whole line.
+    Letters too faint to be detected may continue beside a line: the box is extended along the whole line.
     """
     regions = candidates(picture)
     told: dict[int, list[str]] = {}
@@ -85,12 +98,12 @@ def _lying(picture: Grey, known: frozenset[str]) -> list[TextBox]:
 
 
 def _turned(box: TextBox, columns: int) -> TextBox:
-    """A box of the picture turned by a quarter (counter-clockwise), in pixels of the picture as it is."""
+    """Box of the image rotated by 90 degrees (counter-clockwise), in pixels of the original."""
     return TextBox(box.left, columns - box.bottom, box.right, columns - box.top, box.text)
 
 
 def _tells(text: str, known: frozenset[str]) -> bool:
-    """Whether a text may tell who the patient is: five letters of words that radiography does not use, or a number."""
+    """Whether a text may identify the patient: five letters of words not used in radiography, or a number."""
     words = words_of(text)
     letters = sum(len(w) for w in words if len(w) >= 3 and w not in KNOWN and any(c.isalpha() for c in w))
     digits = sum(len(w) for w in words if w.isdigit())
@@ -106,10 +119,10 @@ def _tells(text: str, known: frozenset[str]) -> bool:
 
 
 def candidates(picture: Grey) -> list[tuple[int, int, int, int]]:
-    """Where text may stand: top, left, bottom, right of each region, in pixels of the picture.
+    """Regions that may contain text: top, left, bottom and right in pixels.
 
-    A region is a low row of strokes that are lighter, or darker, than what is around them: along it light and dark
-    change as often as in letters.
+    A region is a low row of strokes lighter or darker than their surroundings, with as many changes between light and
+    dark along it as letters have.
     """
     small, scale = _small(picture)
     regions = []
@@ -136,7 +149,7 @@ def candidates(picture: Grey) -> list[tuple[int, int, int, int]]:
 
 
 def _is_row(strokes: Grey) -> bool:
-    """Whether a region has the form of a line of letters."""
+    """Whether a region has the shape of a line of letters."""
     height, width = strokes.shape
     if not (6 <= height <= 100 and width >= 28 and width >= 1.2 * height):
         return False
@@ -147,7 +160,7 @@ def _is_row(strokes: Grey) -> bool:
 
 
 def _merged(regions: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """Regions that overlap taken as one."""
+    """Merge overlapping regions."""
     merged: list[tuple[int, int, int, int]] = []
     for top, left, bottom, right in sorted(regions):
         for number, (t, le, b, r) in enumerate(merged):
@@ -184,9 +197,9 @@ def _small(picture: Grey) -> tuple[Grey, float]:
 
 
 def _read(picture: Grey, regions: list[tuple[int, int, int, int]]) -> list[tuple[list[str], int]]:
-    """The lines that Tesseract reads, each with the number of its region; all regions are read on one page.
+    """Lines that Tesseract recognises, each with the number of its region; all regions are placed on one page.
 
-    Letters may be light or dark, with a border or not: the page is read as strokes and as it is, in both
+    Letters may be light or dark, with or without border: the page is read as strokes and unfiltered, in both
     polarities, upright and upside down.
     """
     program = tesseract()
@@ -208,7 +221,7 @@ def _read(picture: Grey, regions: list[tuple[int, int, int, int]]) -> list[tuple
 
 
 def _ink(region: Grey, black: bool, strokes: bool) -> Grey:
-    """The region as black letters on white, enlarged where it is low: its top-hat (white or black), or as it is."""
+    """The region as black letters on white, enlarged if it is low: its top-hat (white or black), or unfiltered."""
     from PIL import Image
 
     grown = max(1, min(4, round(60 / max(region.shape[0], 1))))
@@ -225,7 +238,7 @@ def _ink(region: Grey, black: bool, strokes: bool) -> Grey:
 
 
 def _lines(program: str, ink: Grey) -> list[tuple[list[str], int]]:
-    """The words of each line that was read with some certainty, and the row of the page in which it lies."""
+    """Words of each line recognised with sufficient confidence, and its row on the page."""
     framed = np.pad(ink, _FRAME, constant_values=255)
     header = f"P5 {framed.shape[1]} {framed.shape[0]} 255\n".encode()
     done = subprocess.run(
@@ -246,7 +259,7 @@ def _lines(program: str, ink: Grey) -> list[tuple[list[str], int]]:
 
 
 def blackened(values: NDArray[np.generic], boxes: list[TextBox], dark: int) -> NDArray[np.generic]:
-    """The stored values with every box filled with the value that is shown black."""
+    """Stored values with every box filled with the value displayed as black."""
     out = values.copy()
     for box in boxes:
         out[box.top : box.bottom, box.left : box.right] = dark

@@ -1,4 +1,4 @@
-"""One data set made anew without what tells who the patient is, nested sequences and private attributes included."""
+"""De-identification of a data set by the profile, including nested sequences and private attributes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ _CHARACTER_SET = 0x00080005
 
 @dataclass(slots=True)
 class Cleaning:
-    """What became of one data set: who it is of, what was done, and what must not be found in it any more."""
+    """Result of cleaning a data set: its patient, the actions taken, and the values that must not occur in the
+    output.
+    """
 
     key: Key
     options: Deidentification
@@ -81,18 +83,38 @@ class Cleaning:
 
 
 class Unclean(Exception):
-    """Why a data set cannot be cleaned."""
+    """Reason why a data set cannot be cleaned."""
 
 
 def cleaned(dataset: Dataset, key: Key, options: Deidentification, *, identity: str = "") -> tuple[Dataset, Cleaning]:
-    """A new data set by the profile, and what was done.
+    """Build a new data set by the profile.
 
     Parameters
     ----------
-    dataset: the data set; its pixel data is left to the caller, and is not in the result.
-    identity: what the patient's pseudonym is made of; by default what the data set alone states.
+    dataset : Dataset
+        Original data set; its pixel data are handled by the caller and are not in the result.
+    key : Key
+        Key of the pseudonyms.
+    options : Deidentification
+        Options of the profile.
+    identity : str
+        Identity that the patient's pseudonym is derived from; "" = that of this data set alone.
 
-    Raises Unclean: a look-up table that may be text.
+    Returns
+    -------
+    dataset : Dataset
+        The new data set.
+    cleaning : Cleaning
+        Actions taken.
+
+    Raises
+    ------
+    Unclean
+        A look-up table may be text.
+
+    Notes
+    -----
+    DICOM PS3.15, table E.1-1.
     """
     little = bool(getattr(dataset, "original_encoding", (False, True))[1] is not False)
     state = Cleaning(key, options, identity or patient_of(dataset, options.issuer).identity, little=little)
@@ -112,7 +134,7 @@ def cleaned(dataset: Dataset, key: Key, options: Deidentification, *, identity: 
 
 
 def _anew(dataset: Dataset, state: Cleaning, depth: int = 0) -> Dataset:
-    """A data set of what may stay; whatever is not made anew here does not leave."""
+    """Data set of permitted elements; only values that are rebuilt here are included."""
     made = Dataset()
     for tag in sorted(dataset.keys()):
         if (int(tag) in (PIXEL_DATA, _CHARACTER_SET) and depth == 0) or tag.element == 0:  # 0: the length of a group
@@ -137,7 +159,7 @@ def _anew(dataset: Dataset, state: Cleaning, depth: int = 0) -> Dataset:
 
 
 def _items(element: DataElement, what: str, state: Cleaning, depth: int) -> DataElement | None:
-    """The items of a sequence, each cleaned; look-up tables and coded entries made anew as a whole."""
+    """Items of a sequence, each cleaned; look-up tables and coded entries are rebuilt as a whole."""
     tag = element.tag
     if what in (REPLACE, EMPTY):  # REPLACE: no image needs what such a sequence holds (PS3.15 E.1.1)
         _noted(state, tag, "emptied" if what == EMPTY else "removed")
@@ -172,7 +194,7 @@ def _table(item: Dataset, state: Cleaning) -> Dataset:
 
 
 def _treated(tag: BaseTag, vr: str, values: list[Any], what: str, state: Cleaning) -> DataElement | None:
-    """One element that is no sequence, by the action of the table and what its value representation allows."""
+    """An element other than a sequence, by the action of the table and within its value representation."""
     text_stays = keeps_text(tag.group, tag.element, state.options)
     if what == EMPTY:
         _noted(state, tag, "emptied")
@@ -195,7 +217,9 @@ def _treated(tag: BaseTag, vr: str, values: list[Any], what: str, state: Cleanin
 
 
 def _device(tag: BaseTag, vr: str, values: list[Any], state: Cleaning) -> DataElement | None:
-    """Text of a device: a product's where it can name nobody, any other as a pseudonym, which keeps devices apart."""
+    """Text about a device: kept if it names a product and no person, otherwise a pseudonym that distinguishes
+    devices.
+    """
     texts = [t for t in (" ".join(str(v).split()) for v in values) if t]
     if not texts:
         return DataElement(tag, vr, None)
@@ -212,7 +236,7 @@ def _with(tag: BaseTag, vr: str, values: list[Any]) -> DataElement:
 
 
 def _uids(tag: BaseTag, values: list[Any], what: str, state: Cleaning) -> DataElement:
-    """UIDs of the standard as they are, all others replaced, unless an option keeps them."""
+    """UIDs registered in the standard are kept; all others are replaced unless an option keeps them."""
     texts = [str(v).strip(" \0") for v in values]
     if what == KEEP and keeps_text(tag.group, tag.element, state.options):
         return _with(tag, "UI", [t for t in texts if set(t) <= _UID_LETTERS])
@@ -223,7 +247,7 @@ def _uids(tag: BaseTag, values: list[Any], what: str, state: Cleaning) -> DataEl
 
 
 def _date(tag: BaseTag, vr: str, values: list[Any], state: Cleaning) -> DataElement | None:
-    """Dates of the patient moved and times kept, where the option says so; otherwise removed."""
+    """The patient's dates shifted and times kept if the option is set; otherwise removed."""
     if state.options.dates != "shift":
         return _noted(state, tag, "removed")
     if vr == "TM":
@@ -250,7 +274,7 @@ def _moved(text: str, vr: str, state: Cleaning) -> str:
 
 
 def _text(tag: BaseTag, vr: str, values: list[Any], what: str, state: Cleaning) -> DataElement:
-    """Free text that an option keeps, on one line; of descriptors the known words that are no name."""
+    """Free text that an option keeps, on one line; of descriptors, only known words that are not names."""
     text = " ".join(" ".join(str(v).split()) for v in values)
     if what == CLEAN:
         _noted(state, tag, "known words kept")
@@ -265,7 +289,7 @@ def _dummy(vr: str, values: list[Any], state: Cleaning) -> Any:
 
 
 def _age(dataset: Dataset, made: Dataset) -> None:
-    """Patient's Age computed where only dates state it; 90 stands for 90 and older."""
+    """Patient's Age computed if only dates give it; 90 stands for 90 and older."""
     stated = Dataset()
     stated.update({t: e for t in map(Tag, _AGE_TAGS) if t in dataset and (e := element_of(dataset, t)) is not None})
     years = header_of(stated, "").age_years
@@ -279,12 +303,12 @@ def _age(dataset: Dataset, made: Dataset) -> None:
 
 
 def _renamed(state: Cleaning, tag: str) -> None:
-    """What was emptied by the table and has a pseudonym since is noted as replaced."""
+    """Record as replaced an attribute that was emptied by the table and then received a pseudonym."""
     state.done.pop((tag, "emptied"), None)
     state.done[tag, "replaced"] = 1
 
 
 def _noted(state: Cleaning, tag: BaseTag, what: str) -> DataElement | None:
-    """Count what was done; the value is that of an element that is left out."""
+    """Count an action; returns None, the value of an omitted element."""
     state.done[f"{tag.group:04x},{tag.element:04x}", what] += 1
     return None

@@ -1,4 +1,4 @@
-"""Coded entries (PS3.3 8.8) whose code is one of public terminologies; their meaning is taken from there."""
+"""Coded entries (PS3.3 section 8.8) of public terminologies, with the meaning taken from the terminology."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MORE = {("SRT", "R-10214"): "Postero-anterior"}
 
 @cache
 def _meanings() -> dict[tuple[str, str], str]:
-    """The meaning of every code, by terminology and code (PS3.16, as shipped by pydicom)."""
+    """Meaning of every code by terminology and code (PS3.16, as shipped with pydicom)."""
     from pydicom.sr._concepts_dict import concepts  # 0.3 s to load, and most files have no codes
     from pydicom.sr._snomed_dict import mapping
 
@@ -25,12 +25,12 @@ def _meanings() -> dict[tuple[str, str], str]:
 
 
 def is_code(item: Dataset) -> bool:
-    """Whether the item of a sequence is a coded entry."""
+    """Whether an item of a sequence is a coded entry."""
     return any(word in item for word in ("CodeValue", "LongCodeValue", "URNCodeValue"))
 
 
 def standard_code(item: Dataset) -> Dataset | None:
-    """The coded entry made anew from the terminology; None where its code is a local one or unknown."""
+    """The coded entry rebuilt from the terminology; None if its code is local or unknown."""
     code, scheme = (str(item.get(w) or "").strip(" \0") for w in ("CodeValue", "CodingSchemeDesignator"))
     meaning = _meanings().get(("SRT" if scheme in _SNOMED_RT else scheme, code))
     if meaning is None:

@@ -1,4 +1,4 @@
-"""De-identification of DICOM by PS3.15 Annex E: a folder in, clean files out, what cannot be checked is kept back."""
+"""De-identification of a folder of DICOM files by PS3.15 annex E, with quarantine of files that cannot be checked."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ Item = tuple[Path, PatientIdentity, tuple[tuple[Path, Path], Key, Deidentificati
 
 @dataclass(frozen=True)
 class Result:
-    """What was done: files clean, kept back, no DICOM, copies of clean ones; those in which text was blacked out.
+    """Counts of files that are clean, quarantined, not DICOM, copies of clean files, and with blackened text.
 
-    notes: numbers of patients and accessions that may be two spellings of one. They stay at the hospital: no file that
-    may leave holds them.
+    `notes` are patient and accession numbers that may be two spellings of one. They stay in the hospital and are in no
+    file for transfer.
     """
 
     clean: int
@@ -79,23 +79,41 @@ def deidentify(
 
     Parameters
     ----------
-    source: a folder; what is in it is only read.
-    out: the folder for what may leave: images/PATIENT/STUDY/INSTANCE.dcm, audit.parquet and audit.csv (which tag was
-        treated how, by new names), run.json.
-    key: the key, or the file that holds it. The same key gives the same pseudonyms; it is never written down.
-    options: what is kept beyond the basic profile.
-    mapping: a CSV file for old and new patient and accession numbers, if wanted; it lies outside `out`, like the key.
-    workers: processes, in which each file is bounded in time and memory; 0 = in this process, unbounded.
-    progress: called with (files done, files in all).
+    source : path
+        Folder of the original files, which are only read.
+    out : path
+        Folder for transfer: images/PATIENT/STUDY/INSTANCE.dcm, audit.parquet and audit.csv (action per tag, by new
+        identifiers), run.json.
+    key : Key or path
+        The key, or the file that holds it. The same key gives the same pseudonyms; it is never written.
+    options : Deidentification, optional
+        Attributes to retain beyond the basic profile.
+    mapping : path, optional
+        CSV file for old and new patient and accession numbers; like the key, it must lie outside `out`.
+    workers : int
+        Processes, in which each file is limited in time and memory; 0 = this process, without limits.
+    progress : callable, optional
+        Called with (files done, files in all).
 
-    Beside `out`, not in it, lies OUT-quarantine.csv: the files that were kept back, by their own names, and why. Work
-    under way lies in OUT-work and is removed at the end; an interrupted run goes on from there. A file appears in `out`
-    only after it was written aside, read again and found free of all that was taken out of it. At the end, images holds
-    exactly the files that this run found clean: those of an earlier run that it did not are removed.
+    Returns
+    -------
+    Result
+        Counts of files and notes.
 
-    Raises InputError: no such folder, no DICOM in it, a key that is missing, too short or in `out`, `out` that is
-    `source`, in it, holds other things, or the files of a run with another source, key or options; a work folder or a
-    list that would replace something else; another process that writes to `out`.
+    Raises
+    ------
+    InputError
+        The source folder is missing or has no DICOM files; the key is missing, too short or in `out`; `out` is
+        `source`, lies in it, holds other files, or the output of another source, key or options; a work folder or list
+        would replace another file; another process writes to `out`.
+
+    Notes
+    -----
+    DICOM PS3.15, annex E: Basic Application Level Confidentiality Profile and its options. OUT-quarantine.csv, beside
+    `out`, lists the quarantined files by their original names with the reason. Temporary files are in OUT-work, which
+    is removed at the end; an interrupted run resumes from it. A file appears in `out` only after it was written to the
+    work folder, read again, and found free of all removed values. At the end, images holds exactly the clean files of
+    this run; those of an earlier run are removed.
     """
     source, out = file_tree.folder(source), Path(out)
     check_places(source, out, key, mapping)
@@ -158,14 +176,16 @@ def _deidentify(
 
 
 def _similar(patients: Sequence[PatientIdentity], accessions: pl.Series) -> list[tables.Note]:
-    """Numbers that got separate pseudonyms and differ only in what two spellings of one often differ in."""
+    """Numbers with separate pseudonyms that differ only as two spellings of one number often do."""
     identities = [p.identity for p in patients if p.identity]
     held = {"patient_id": pl.Series(identities, dtype=pl.String), "accession": accessions.replace("", None)}
     return [n for name, values in held.items() for n in look_alike_notes("files", values.unique().alias(name))]
 
 
 def _check_earlier(out: Path, config: dict[str, Any]) -> None:
-    """Refuse a folder that holds the files of another source, key or options: its lists would not cover them."""
+    """Refuse a folder with the output of another source, key or options, which the lists of this run would not
+    cover.
+    """
     if not (out / "run.json").is_file() or not output_folders.held(out / "images"):
         return
     earlier = runs.read(out).get("config")
@@ -177,13 +197,13 @@ def _check_earlier(out: Path, config: dict[str, Any]) -> None:
 
 
 def _finished(tasks: Sequence[Task], work: Path) -> set[str]:
-    """The clean files of the portions that an interrupted run finished, by their place in images."""
+    """Clean files of the portions that an interrupted run completed, by their path in images."""
     clean = (_clean_files(work / _portion_key(task)) for task in tasks)
     return {path for paths in clean for path in paths or ()}
 
 
 def _clean_files(name: Path) -> dict[str, str] | None:
-    """The clean files of a portion by its result, with their hashes; None where the portion is not finished."""
+    """Clean files of a portion with their hashes; None if the portion is not complete."""
     if not name.with_suffix(".audit").is_file():
         return None
     clean = pl.read_parquet(name.with_suffix(".files")).filter(kind="clean")
@@ -191,7 +211,7 @@ def _clean_files(name: Path) -> dict[str, str] | None:
 
 
 def _is_done(name: Path, images: Path) -> bool:
-    """Whether a portion is finished and its clean files are in their place still; InputError where one was altered."""
+    """Whether a portion is complete and its clean files are in place; InputError if one was altered."""
     clean = _clean_files(name)
     if clean is None or not all((images / path).is_file() for path in clean):
         return False
@@ -215,7 +235,7 @@ def _tasks(
 def _all(
     tasks: Sequence[Task], work: Path, workers: int, progress: Progress | None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Files and audit of all portions; those that an earlier run finished are taken as they are."""
+    """Files and audit of all portions; results of completed portions are reused."""
     report = progress or (lambda done, total: None)
     total = sum(len(task[0]) for task in tasks)
     names = [work / _portion_key(task) for task in tasks]
@@ -237,7 +257,7 @@ def _all(
 
 
 def _portion_key(task: Task) -> str:
-    """What the result of a portion depends on: the files, whose they are, the key, the options, the programs."""
+    """Hash of the inputs of a portion: files, patients, key, options and program versions."""
     paths, patients, _, key, options = task
     program = (importlib.metadata.version("overread"), tesseract() is not None)
     digest = hashlib.sha256(f"{key.fingerprint}{options}{patients}{program}".encode())
@@ -265,7 +285,7 @@ def _lost(item: Item, why: str) -> tuple[Path, Outcome]:
 
 
 def _gathered(made: Sequence[tuple[Path, Outcome]]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What became of the files of a portion, and what was done in the clean ones."""
+    """Outcomes of the files of a portion, and the actions in the clean ones."""
     rows = [{"source": str(path), **{c: getattr(o, c) for c in _FILES if c != "source"}} for path, o in made]
     audit = [{"path": o.path, "tag": t, "action": a, "count": n} for _, o in made for t, a, n in o.done]
     return pl.DataFrame(rows, schema=_FILES), pl.DataFrame(audit, schema=_AUDIT)
@@ -293,7 +313,7 @@ def _write(
 
 
 def _pairs(clean: pl.DataFrame, key: Key) -> pl.DataFrame:
-    """What patients and accession numbers were called and are called: kind, old, new."""
+    """Old and new patient and accession numbers: kind, old, new."""
     patients = clean.select(kind=pl.lit("patient"), old="identity", new="patient")
     held = clean["accession"].filter(clean["accession"] != "").unique()
     accessions = pl.DataFrame(

@@ -1,4 +1,4 @@
-"""Look-up tables of grey values (PS3.3 C.11.1, C.11.2), made anew from their entries as numbers."""
+"""Look-up tables (PS3.3 C.11.1, C.11.2) rebuilt from their numeric entries."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _MOST = 65536
 
 
 def rebuilt(item: Dataset, *, little: bool) -> Dataset:
-    """The table as descriptor and entries: as many entries as the descriptor states, and nothing else.
+    """Rebuild a table from its descriptor and as many entries as the descriptor states.
 
-    Raises Fault where the entries neither rise nor fall all the way: then they are no grey scale, and may be text.
+    Raises Fault if the entries are not monotonic: they are then not a grey scale and may be text.
     """
     order = "<" if little else ">"
     descriptor = item.LUTDescriptor
@@ -41,7 +41,7 @@ def rebuilt(item: Dataset, *, little: bool) -> Dataset:
 
 
 def _entries(data: object, count: int, order: str) -> NDArray[np.uint16]:
-    """The entries as 16-bit numbers; those packed as bytes (8 bits an entry) are widened."""
+    """Entries as 16-bit numbers; 8-bit entries packed into words are widened."""
     if isinstance(data, bytes):
         wide = len(data) >= 2 * count
         found = np.frombuffer(data[: (2 if wide else 1) * count], f"{order}u2" if wide else "u1").astype(np.uint16)

@@ -1,7 +1,7 @@
-"""The folders of a de-identification: what leaves, what stays beside it, what is under way. Nothing else is touched.
+"""Folders of a de-identification: output, quarantine list and work folder; no other file is touched.
 
-`OUT` is what may leave the hospital. `OUT-quarantine.csv` and `OUT-work` lie beside it and name patients' files: their
-owner alone may read them.
+`OUT` is the folder for transfer. `OUT-quarantine.csv` and `OUT-work` lie beside it and contain names of patients'
+files: only their owner can read them.
 """
 
 from __future__ import annotations
@@ -26,19 +26,33 @@ _WORK = re.compile(r"[0-9a-f]{32}\.(files|audit)|aside/[0-9a-f]{64}")
 
 
 def quarantine(out: Path) -> Path:
-    """The list of files that were kept back."""
+    """Path of the list of quarantined files."""
     return out.with_name(f"{out.name}-quarantine.csv")
 
 
 def work_folder(out: Path) -> Path:
-    """The folder of work under way."""
+    """Path of the work folder."""
     return out.with_name(f"{out.name}-work")
 
 
 def check_places(source: Path, out: Path, key: Key | Path | str, mapping: Path | str | None = None) -> None:
-    """Refuse places that would carry out of the hospital what must stay, or where other files would be replaced.
+    """Check the locations of a de-identification before anything is written.
 
-    It is called before anything is written.
+    Parameters
+    ----------
+    source : Path
+        Folder of the original files.
+    out : Path
+        Folder for transfer.
+    key : Key or path
+        The key, or its file.
+    mapping : path, optional
+        File for old and new numbers.
+
+    Raises
+    ------
+    InputError
+        The key or mapping would be in the folder for transfer, the folders overlap, or other files would be replaced.
     """
     here, there = out.resolve(), source.resolve()
     if here == there or there in here.parents or here in there.parents:
@@ -68,7 +82,7 @@ def _check_out(out: Path) -> None:
 
 
 def _check_work(work: Path) -> None:
-    """Refuse a folder of the name of our work folder that is not ours."""
+    """Refuse a folder with the name of the work folder that this package did not create."""
     if work.is_symlink() or (work.exists() and not work.is_dir()):
         raise InputError(work, "nothing, or the folder of an interrupted run", "a link or a file", do=_ELSEWHERE)
     present = {p.name for p in work.iterdir()} - {LOCK} if work.is_dir() else set()
@@ -83,7 +97,7 @@ _ELSEWHERE = "Choose another folder for the result, or move this one: work is do
 
 
 def _check_list(path: Path, columns: tuple[str, ...]) -> None:
-    """Refuse to replace a file that is no list of an earlier run, which its first line tells."""
+    """Refuse to replace a file that is not a list of an earlier run, by its first line."""
     if not path.exists():
         return
     first = b""
@@ -96,7 +110,7 @@ def _check_list(path: Path, columns: tuple[str, ...]) -> None:
 
 
 def begin_work(out: Path, mapping: Path | str | None) -> Path:
-    """The work folder, for its owner alone, without what an interrupted run had not finished; its caller holds it."""
+    """Create the work folder, readable by its owner only, without incomplete files; the caller holds the lock."""
     work = work_folder(out)
     with tables.writing(work):
         work.chmod(0o700)
@@ -111,7 +125,7 @@ def begin_work(out: Path, mapping: Path | str | None) -> Path:
 
 
 def _clear_beside(path: Path) -> None:
-    """Remove the files under way that a killed process left of one file."""
+    """Remove the temporary files that a killed process left for one file."""
     if path.parent.is_dir():
         for other in path.parent.iterdir():
             if other.name.startswith(f".{path.name[:40]}.") and is_temporary(other) and other.is_file():
@@ -119,7 +133,7 @@ def _clear_beside(path: Path) -> None:
 
 
 def end_work(work: Path) -> None:
-    """Remove what was under way, and nothing else in the work folder."""
+    """Remove the temporary files of this package from the work folder."""
     for path in held(work):
         if _WORK.fullmatch(path.relative_to(work).as_posix()):
             tables.remove(path)
@@ -130,23 +144,23 @@ def end_work(work: Path) -> None:
 
 
 def remove_empty(work: Path) -> None:
-    """Remove the work folder unless something else is in it, such as the lock of another process."""
+    """Remove the work folder unless it contains something else, such as the lock of another process."""
     if work.is_dir() and not any(work.iterdir()):
         tables.remove(work)
 
 
 def held(folder: Path) -> list[Path]:
-    """The files and links below a folder; links are not followed."""
+    """Files and links below a folder; links are not followed."""
     return [folder / name for name in made.held(folder)]
 
 
 def is_clean_file(path: Path, images: Path) -> bool:
-    """Whether a file has the place that this package gives to a clean file."""
+    """Whether a path has the form of a clean file of this package."""
     return not path.is_symlink() and bool(_PLACE.fullmatch(path.relative_to(images).as_posix()))
 
 
 def keep_only(out: Path, clean: set[str]) -> None:
-    """Remove the lists and clean files of an earlier run; those of finished portions of this one stay."""
+    """Remove lists and clean files of an earlier run; those of completed portions of this run are kept."""
     images = out / "images"
     for name in LISTS:
         tables.remove(out / name)

@@ -1,4 +1,4 @@
-"""Which patient each file is of: read from all headers before any file is cleaned."""
+"""Patient of each file, determined from all headers before any file is cleaned."""
 
 from __future__ import annotations
 
@@ -28,29 +28,39 @@ AMBIGUOUS = "no issuer of the patient ID (0010,0021), and other files give sever
 
 @dataclass(frozen=True, slots=True)
 class PatientIdentity:
-    """What the pseudonym of a file's patient is made of, "" where that is not known; `reason` says why not."""
+    """Identity that a patient's pseudonym is derived from, "" if unknown; `reason` explains why."""
 
     identity: str = ""
     reason: str = ""
 
 
 def patient_of(dataset: Dataset, issuer: str = "") -> PatientIdentity:
-    """The patient of one data set alone."""
+    """Patient of a single data set."""
     return _resolved([_stated(dataset)], issuer)[0]
 
 
 def read_patients(paths: Sequence[Path], issuer: str = "", *, workers: int = 0) -> list[PatientIdentity]:
-    """The patient of every file.
+    """Determine the patient of every file.
 
     Parameters
     ----------
-    issuer: the issuer of the numbers for which a file states none.
+    paths : sequence of Path
+        DICOM files.
+    issuer : str
+        Issuer of Patient ID (0010,0021) of files that do not state one.
+    workers : int
+        Processes; 0 = this process.
+
+    Returns
+    -------
+    list of PatientIdentity
+        One per file.
 
     Notes
     -----
-    A number with one issuer, or none, is one patient, whether all files state the issuer or some; two issuers of one
-    number are two patients. A file without issuer whose number has several is ambiguous. The identity is
-    "issuer:number", or the number where no file states its issuer: it depends on the other files of a run only where a
+    A number with at most one issuer is one patient, whether all or some files state the issuer; one number with two
+    issuers is two patients. A file without issuer whose number has several is ambiguous. The identity is
+    "issuer:number", or the number if no file states its issuer: it depends on the other files of a run only where a
     file lacks the issuer that they state.
     """
     portions = [paths[i : i + _PORTION] for i in range(0, len(paths), _PORTION)]
@@ -81,7 +91,7 @@ def _unread(path: Path, why: str) -> tuple[str, str]:
 
 
 def _pair(path: Path) -> tuple[str, str]:
-    """Number and issuer of one file; ("", "") where it is not DICOM, or broken, which is told when it is cleaned."""
+    """Number and issuer of one file; ("", "") if it is not DICOM or damaged, which is reported when it is cleaned."""
     try:
         with pydicom.config.disable_value_validation(), regular.opened(path, most=limits.IMAGE_BYTES) as file:
             head = file.read(_HEAD)

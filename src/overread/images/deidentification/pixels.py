@@ -1,4 +1,4 @@
-"""Pixel data made anew: the stored values that were examined for text, and nothing else of what was delivered."""
+"""Pixel data rebuilt from the stored values that were examined for text."""
 
 from __future__ import annotations
 
@@ -25,14 +25,33 @@ _UNCHECKED = "the pixels could not be checked for text"
 
 
 class Unchecked(Exception):
-    """Why the pixels of a file must not pass."""
+    """Reason why the pixels of a file cannot be released."""
 
 
 def examined(dataset: Dataset, path: Path, options: Deidentification) -> tuple[NDArray[Any], list[TextBox]]:
-    """The stored values, (rows, columns) or (rows, columns, 3), with lines of text blacked out, and those lines.
+    """Decode stored values and blacken lines of text in them.
 
-    Raises Unchecked: no picture of one frame, values that cannot be decoded, text that must not or cannot be blacked
-    out.
+    Parameters
+    ----------
+    dataset : Dataset
+        Original data set.
+    path : Path
+        Its file.
+    options : Deidentification
+        Options of the profile.
+
+    Returns
+    -------
+    values : ndarray, shape (rows, columns) or (rows, columns, 3)
+        Stored values.
+    boxes : list of TextBox
+        Blackened lines.
+
+    Raises
+    ------
+    Unchecked
+        The file is not a single-frame image, its values cannot be decoded, or text is not permitted or cannot be
+        blackened.
     """
     if tesseract() is None:
         raise Unchecked(f"{_UNCHECKED}: Tesseract is not installed")
@@ -57,13 +76,13 @@ def examined(dataset: Dataset, path: Path, options: Deidentification) -> tuple[N
 
 
 def _known(dataset: Dataset) -> frozenset[str]:
-    """The words that tell who the patient is: of the name those of two letters and more, of numbers those of three."""
+    """Identifying words: of the name, those of two letters or more; of numbers, those of three."""
     words = {w for t in _WHO for w in words_of(str(dataset.get(t) or "")) if len(w) >= (2 if t == "PatientName" else 3)}
     return frozenset(f for w in words for f in forms(w))
 
 
 def _stored(dataset: Dataset, path: Path) -> NDArray[Any]:
-    """The values of the bits that are stored, of exactly one frame."""
+    """Stored bits of exactly one frame."""
     photometric = str(dataset.get("PhotometricInterpretation") or "").strip().upper()
     if photometric not in (*_GREY, *_COLOUR):
         raise Fault(f"photometric interpretation (0028,0004) '{photometric}'")
@@ -79,7 +98,7 @@ def _stored(dataset: Dataset, path: Path) -> NDArray[Any]:
 
 
 def _stored_bits(values: NDArray[Any], bits: int) -> NDArray[Any]:
-    """Without the bits above those that are stored: an overlay of old may lie there."""
+    """Clear the bits above the stored bits, which may hold a legacy overlay."""
     unused = 8 * values.dtype.itemsize - bits
     if values.dtype.kind == "u" and not int(values.max()) >> bits:
         return values
@@ -87,7 +106,7 @@ def _stored_bits(values: NDArray[Any], bits: int) -> NDArray[Any]:
 
 
 def _text(values: NDArray[Any], known: frozenset[str]) -> list[TextBox]:
-    """The lines of text; of a picture in colour those of each of its planes, once where all are the same."""
+    """Lines of text; in a colour image those of each plane, once if all planes are equal."""
     if values.ndim == 2:
         return find_text(_seen(values), known)
     planes = [values[..., k] for k in range(3)]
@@ -96,7 +115,7 @@ def _text(values: NDArray[Any], known: frozenset[str]) -> list[TextBox]:
 
 
 def _seen(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Stored values as 8 bits, for looking: from the 0.1st to the 99.9th percentile, by one table for all values."""
+    """Stored values as 8 bits for text detection: 0.1st to 99.9th percentile, by one look-up table."""
     bits = values.view(f"u{values.dtype.itemsize}")
     counts = np.bincount(bits[::4, ::4].ravel(), minlength=1 << (8 * values.dtype.itemsize))
     levels = np.arange(counts.size).astype(bits.dtype).view(values.dtype).astype(np.float32)
@@ -113,7 +132,7 @@ def _light_is_low(dataset: Dataset) -> bool:
 
 
 def store(dataset: Dataset, values: NDArray[Any], stated: Dataset) -> None:
-    """Write the values into a data set as plain little-endian pixel data; `stated` is the original data set."""
+    """Write the values as native little-endian pixel data; `stated` is the original data set."""
     allocated = 8 * values.dtype.itemsize
     data = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
     dataset.Rows, dataset.Columns = values.shape[:2]

@@ -1,4 +1,4 @@
-"""What is done to an attribute: the table of the standard (profile.csv), and the options that a study takes of it."""
+"""Action per attribute: the table of the standard (profile.csv) and the options of its profile."""
 
 from __future__ import annotations
 
@@ -20,21 +20,29 @@ _DATES, _PIXELS = ("shift", "remove"), ("blacken", "quarantine")
 
 @dataclass(frozen=True, slots=True)
 class Deidentification:
-    """What is kept beyond the Basic Application Level Confidentiality Profile of PS3.15 Annex E.
+    """Options beyond the Basic Application Level Confidentiality Profile (DICOM PS3.15 annex E).
 
-    device: keep what tells devices apart (Retain Device Identity Option): manufacturer, model and software as they are
-        where they can name nobody, all other text (station, serial numbers, detector, ...) as keyed pseudonyms.
-    patient: keep what a study needs of the patient (Retain Patient Characteristics): sex, age, size, weight, …; an age
-        above 89 becomes 90. An age that only birth date and study date tell is worked out before they go.
-    institution: keep the institution's name and address (Retain Institution Identity).
-    dates: "shift" (Retain Longitudinal Temporal Information, Modified Dates: each patient's dates are moved by one
-        keyed number of days, times stay) or "remove".
-    descriptors: keep of free text the words that a list of radiography's words holds (Clean Descriptors); without it
-        free text goes.
-    pixels: text that is burned in is "blacken"ed, or its file put into "quarantine".
-    issuer: the authority that issued the patient IDs of files that state none (Issuer of Patient ID). The pseudonym
-        depends on the issuer, so one that is given here keeps pseudonyms the same in runs whose files state it and in
-        runs whose files do not.
+    Parameters
+    ----------
+    device : bool
+        Retain Device Identity Option: manufacturer, model and software are kept if they cannot name a person; all
+        other text (station, serial numbers, detector, ...) becomes keyed pseudonyms.
+    patient : bool
+        Retain Patient Characteristics Option: sex, age, size, weight and further attributes; an age above 89 becomes
+        90. An age given only by birth date and study date is computed before these are removed.
+    institution : bool
+        Retain Institution Identity Option: name and address of the institution.
+    dates : {"shift", "remove"}
+        "shift": Retain Longitudinal Temporal Information with Modified Dates Option; the dates of each patient are
+        shifted by one keyed number of days and times are kept.
+    descriptors : bool
+        Clean Descriptors Option: of free text, words in a list of radiography terms are kept; without it free text is
+        removed.
+    pixels : {"blacken", "quarantine"}
+        Burned-in text is blackened, or its file is quarantined.
+    issuer : str
+        Issuer of Patient ID of files that state none. The pseudonym depends on the issuer, so that this value keeps
+        pseudonyms the same across runs whose files do and do not state it.
     """
 
     device: bool = True
@@ -55,7 +63,7 @@ class Deidentification:
             raise InputError.all(problems)
 
     def options(self) -> tuple[str, ...]:
-        """The columns of the table whose actions take the place of the basic one, in this order."""
+        """Columns of the table whose actions replace the basic action, in this order."""
         taken = [
             ("device", self.device),
             ("patient", self.patient),
@@ -68,8 +76,10 @@ class Deidentification:
 
 @cache
 def table() -> dict[str, dict[str, str]]:
-    """The rows of the standard's table by tag ("0010,0010"): the basic action, and that of every option ("" = none).
+    """Rows of PS3.15 table E.1-1 by tag ("0010,0010"): basic action and action of every option ("" = none).
 
+    Examples
+    --------
     >>> table()["0010,0010"]["basic"], table()["0010,0040"]["patient"]
     ('Z', 'K')
     """
@@ -79,10 +89,12 @@ def table() -> dict[str, dict[str, str]]:
 
 
 def action(group: int, element: int, options: Deidentification) -> str:
-    """What is done to this attribute; private ones are removed.
+    """Action for an attribute; private attributes are removed.
 
-    Attributes that the table does not name are kept as far as their value representation allows (see `keeps_text`).
+    Attributes that the table does not list are kept as far as their value representation permits (see `keeps_text`).
 
+    Examples
+    --------
     >>> action(0x0010, 0x0010, Deidentification()), action(0x0009, 0x1001, Deidentification())
     ('Z', 'X')
     """
@@ -98,8 +110,10 @@ def action(group: int, element: int, options: Deidentification) -> str:
 
 
 def keeps_text(group: int, element: int, options: Deidentification) -> bool:
-    """Whether free text of this attribute may stay: only where the table or the option `device` says so.
+    """Whether free text of an attribute may be kept: only by the table or the option `device`.
 
+    Examples
+    --------
     >>> keeps_text(0x0008, 0x0070, Deidentification()), keeps_text(0x0008, 0x0104, Deidentification())
     (True, False)
     """
@@ -108,8 +122,10 @@ def keeps_text(group: int, element: int, options: Deidentification) -> bool:
 
 
 def is_device(group: int, element: int, options: Deidentification) -> bool:
-    """Whether the option `device` decides on this attribute.
+    """Whether the option `device` determines the action for an attribute.
 
+    Examples
+    --------
     >>> is_device(0x0008, 0x1010, Deidentification()), is_device(0x0008, 0x0080, Deidentification())
     (True, False)
     """
@@ -118,12 +134,12 @@ def is_device(group: int, element: int, options: Deidentification) -> bool:
 
 
 def is_product(group: int, element: int) -> bool:
-    """Whether the attribute names a product (manufacturer, model, software), which is the same in many hospitals."""
+    """Whether an attribute names a product (manufacturer, model, software), which is the same in many hospitals."""
     return f"{group:04x},{element:04x}" in _DEVICE_TEXT
 
 
 @cache
 def image_classes() -> frozenset[str]:
-    """The SOP classes whose objects are cleaned (sop_classes.csv)."""
+    """SOP classes that are cleaned (sop_classes.csv)."""
     text = resources.files(__package__).joinpath("sop_classes.csv").read_bytes()
     return frozenset(pl.read_csv(text, infer_schema=False, comment_prefix="#")["uid"])

@@ -1,7 +1,7 @@
-"""The key that stays at the hospital, and what is derived from it: pseudonyms, new identifiers, shifts of dates.
+"""Secret key of a hospital, and the pseudonyms, UIDs and date shifts derived from it.
 
-Everything is a keyed hash (HMAC-SHA256): the same patient is the same pseudonym in every run with the key, and without
-the key nobody can go back, nor try out names.
+All are keyed hashes (HMAC-SHA256): a patient has the same pseudonym in every run with the key, and without the key
+identities can be neither recovered nor guessed by trial.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHIFTS = (30, 3650)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A secret of at least 32 bytes; it is shown by its fingerprint only."""
+    """A secret of at least 32 bytes; only its fingerprint is displayed."""
 
     secret: bytes
 
@@ -39,44 +39,64 @@ class Key:
 
     @property
     def fingerprint(self) -> str:
-        """What tells two keys apart and tells nothing else of them."""
+        """Short hash that distinguishes keys without revealing them."""
         return self._hash("fingerprint", "").hex()[:12]
 
     def _hash(self, purpose: str, value: str) -> bytes:
         return hmac.new(self.secret, f"{purpose}\x1f{value}".encode(), hashlib.sha256).digest()
 
     def patient(self, identity: str) -> str:
-        """The pseudonym of a patient: sixteen letters and digits.
+        """Pseudonym of a patient: sixteen letters and digits.
 
+        Examples
+        --------
         >>> Key(bytes(32)).patient("17") == Key(bytes(32)).patient("17"), len(Key(bytes(32)).patient("17"))
         (True, 16)
         """
         return base64.b32encode(self._hash("patient", identity)[:10]).decode()
 
     def uid(self, uid: str) -> str:
-        """A new unique identifier: 2.25. and a number of 128 bits (PS3.5 B.2).
+        """New UID: 2.25. followed by a 128-bit number (PS3.5 annex B.2).
 
+        Examples
+        --------
         >>> Key(bytes(32)).uid("1.2.3").startswith("2.25."), len(Key(bytes(32)).uid("1.2.3")) <= 64
         (True, True)
         """
         return f"2.25.{int.from_bytes(self._hash('uid', uid)[:16], 'big')}"
 
     def word(self, value: str) -> str:
-        """A pseudonym for any other identifier, such as an accession number: twelve letters and digits."""
+        """Pseudonym of any other identifier, such as an accession number: twelve letters and digits."""
         return base64.b32encode(self._hash("word", value)).decode()[:12]
 
     def days(self, identity: str) -> int:
-        """By how many days the dates of a patient are moved back."""
+        """Number of days by which the dates of a patient are shifted back."""
         low, high = _SHIFTS
         return low + int.from_bytes(self._hash("days", identity)[:8], "big") % (high - low + 1)
 
     def moved(self, day: date, identity: str) -> date:
-        """A date of that patient, moved."""
+        """A date of this patient, shifted."""
         return day - timedelta(days=self.days(identity))
 
 
 def read_key(path: Path | str) -> Key:
-    """The key in a file; InputError where it is missing or too short, or where others than its owner may read it."""
+    """Read a key from a file.
+
+    Parameters
+    ----------
+    path : path
+        File of the key.
+
+    Returns
+    -------
+    Key
+        The key.
+
+    Raises
+    ------
+    InputError
+        The file is missing, too short, or readable by other users than its owner.
+    """
     path = Path(path)
     if not path.is_file():
         do = "Make one: overread deidentify … --key FILE --new-key."
@@ -86,7 +106,18 @@ def read_key(path: Path | str) -> Key:
 
 
 def new_key(path: Path | str) -> Path:
-    """Make a new key, readable by its owner alone. It stays where the patients are known; a lost key stays lost."""
+    """Create a key file, readable by its owner only. It stays in the hospital; a lost key cannot be recovered.
+
+    Parameters
+    ----------
+    path : path
+        File to create.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     path = Path(path)
     if path.exists():
         raise InputError(path, "a new file for the key", "one that is there", do="A key is never overwritten.")

@@ -1,4 +1,4 @@
-"""One file: its pixels checked, cleaned, written aside, read again and looked through; only then put in place."""
+"""De-identification of one file: check pixels, clean, write to the work folder, verify, and move into place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ _DONE_BEFORE = "overread: "
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: `path` and `sha256` of the clean one within the clean folder, or why there is none."""
+    """Result for one file: `path` and `sha256` of the clean file in the clean folder, or the reason for its
+    absence.
+    """
 
     kind: str  # "clean", "quarantined", "no DICOM"
     path: str = ""
@@ -48,12 +50,11 @@ class Outcome:
 def deidentify_file(
     path: Path, folders: tuple[Path, Path], key: Key, options: Deidentification, patient: PatientIdentity | None = None
 ) -> Outcome:
-    """De-identify one file into `folders` = (clean folder, folder for files under way, on the same disk).
+    """De-identify one file into `folders` = (clean folder, work folder on the same disk).
 
-    `patient` is the patient as all files of the run tell it; by default the file alone decides.
-
-    A file whose pixels cannot be checked for burned-in text, or in which anything is found again that was taken out, is
-    quarantined: nothing of it is written to the clean folder.
+    `patient` is the patient as determined from all files of the run; None = from this file alone. A file whose pixels
+    cannot be checked for burned-in text, or in which a removed value is found again, is quarantined: nothing of it is
+    written to the clean folder.
     """
     try:
         data = read_bytes(path)
@@ -124,7 +125,7 @@ def _cleaned_file(
 
 
 def _unfit(dataset: Dataset) -> str:
-    """Why the file cannot be cleaned at all; "" where it can."""
+    """Reason why the file cannot be cleaned at all; "" if it can."""
     meta = getattr(dataset, "file_meta", None)
     if str(getattr(meta, "MediaStorageSOPClassUID", "")) == _INDEX:
         return "an index of a medium (DICOMDIR), no picture"
@@ -142,7 +143,7 @@ def _unfit(dataset: Dataset) -> str:
 
 
 def _found_again(aside: Path, state: Cleaning, place: Path) -> list[str]:
-    """The residual check, on the file as it was written: its elements, then its bytes."""
+    """Residual check of the file as written: its elements, then its bytes."""
     data = aside.read_bytes()
     written = dataset_of(data, aside, with_pixels=True)
     left = residual(written, state.removed, place=place.as_posix())
@@ -156,7 +157,7 @@ def _found_again(aside: Path, state: Cleaning, place: Path) -> list[str]:
 
 
 def _put(aside: Path, place: Path) -> str:
-    """Move the clean file to its place; why not, where another file is that instance already."""
+    """Move the clean file into place; returns the reason if another file already is that instance."""
     tables.make_folder(place.parent)
     if place.exists():
         same = place.read_bytes() == aside.read_bytes()

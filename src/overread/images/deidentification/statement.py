@@ -1,4 +1,4 @@
-"""What a cleaned file says of its de-identification (PS3.15 E.1.1 and CID 7050), and its file meta information."""
+"""De-identification attributes of a cleaned file (PS3.15 E.1.1 and CID 7050), and its file meta information."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _METHODS = {
 
 
 def add_to(dataset: Dataset, options: Deidentification) -> None:
-    """State the methods that were applied, by code where the standard has one for just what was done."""
+    """Record the methods applied, by code where the standard has one for exactly this action."""
     dataset.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, which has every letter that an option may keep
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = [METHOD, DEVICE] if options.device else METHOD
@@ -39,7 +39,7 @@ def add_to(dataset: Dataset, options: Deidentification) -> None:
 
 
 def add_meta(dataset: Dataset) -> None:
-    """New file meta information for explicit little endian, the preamble zeros: nothing of the original's."""
+    """New file meta information for Explicit VR Little Endian with a preamble of zeros; nothing is copied."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = pydicom.uid.UID(str(dataset.SOPClassUID))
@@ -49,7 +49,7 @@ def add_meta(dataset: Dataset) -> None:
 
 
 def is_ours(tag: int, value: object) -> bool:
-    """Whether an element of a cleaned file is one that this package writes, with the text that it writes."""
+    """Whether an element of a cleaned file was written by this package with its text."""
     if tag == 0x00120063:
         return value == METHOD or list(value if isinstance(value, MultiValue) else ()) == [METHOD, DEVICE]
     return tag in (0x00020012, 0x00020013)  # pydicom's own identifier and version

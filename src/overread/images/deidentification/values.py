@@ -1,4 +1,4 @@
-"""Values of attributes made anew from what their value representation (PS3.5 6.2) allows; nothing else passes."""
+"""Values rebuilt within what their value representation (PS3.5 section 6.2) permits; no other value passes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNITS = {0x00281054: "US", 0x00283004: "US"}
 
 
 def values_of(element: DataElement) -> list[Any]:
-    """The values of an element as a list; empty where it has none."""
+    """Values of an element as a list; empty if it has none."""
     value = element.value
     if value is None or value == "":
         return []
@@ -36,30 +36,32 @@ def values_of(element: DataElement) -> list[Any]:
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
-    """The text of an attribute, "" where it is missing; several values are joined with a backslash as DICOM does."""
+    """Text of an attribute, "" if missing; several values are joined with a backslash as in DICOM."""
     value = dataset.get(keyword)
     held = value if isinstance(value, list | pydicom.multival.MultiValue) else [value]
     return "\\".join(str(v or "").strip() for v in held)
 
 
 def known_vr(tag: int, vr: str) -> bool:
-    """Whether the dictionary knows the attribute, and with this value representation."""
+    """Whether the dictionary lists the attribute with this value representation."""
     return dictionary_has_tag(tag) and vr in dictionary_VR(tag).split(" or ")
 
 
 def number_texts(raw: object) -> list[str] | None:
-    """Numbers in characters (DS, IS) as they are written, with a point for a decimal comma; None = read by pydicom."""
+    """Numbers in text (DS, IS) as written, with a decimal point for a decimal comma; None = parsed by pydicom."""
     if not isinstance(raw, RawDataElement) or not isinstance(raw.value, bytes):
         return None
     return [v.strip(" \0") for v in raw.value.decode("latin-1").replace(",", ".").split("\\")]
 
 
 def checked(tag: int, vr: str, values: Sequence[Any]) -> list[Any] | None:
-    """The values that the value representation allows, as they are written anew; None where any is something else.
+    """Values that the value representation permits, normalised; None if any value is not permitted.
 
-    Free text, person names and bytes are no such values. Code strings hold words of defined terms only; of a list of
-    code strings (Image Type) the others are left empty.
+    Free text, person names and bytes are never permitted. Code strings may only contain defined terms; in a list of
+    code strings (Image Type) the others are emptied.
 
+    Examples
+    --------
     >>> checked(0x00280030, "DS", ["0.143", " 0.143 "]), checked(0x00180060, "DS", ["Meier"])
     (['0.143', '0.143'], None)
     """
@@ -102,5 +104,5 @@ def _count_allowed(tag: int, n: int) -> bool:
 
 
 def registered(uid: str) -> bool:
-    """Whether a UID is one of the standard's (PS3.6 annex A), which tells of nobody."""
+    """Whether a UID is registered in the standard (PS3.6 annex A) and identifies nobody."""
     return uid in UID_dictionary

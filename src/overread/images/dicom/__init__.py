@@ -1,4 +1,4 @@
-"""DICOM radiographs: headers, pixel data, grey scale."""
+"""DICOM radiographs: headers, pixel data and grey scale."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Stored pixel values of a DICOM file: imagecodecs first (fast, frees the interpreter), pydicom as the reference."""
+"""Decoding of pixel data: imagecodecs first (fast, releases the interpreter lock), pydicom as the reference."""
 
 from __future__ import annotations
 
@@ -33,19 +33,40 @@ _CODECS = {
     "1.2.840.10008.1.2.4.202": "htj2k_decode",
     "1.2.840.10008.1.2.4.203": "htj2k_decode",
 }
-_SURPLUS = 1 << 16  # bytes that a run may write beyond the picture
-# What a lossy decoder gives may lie beyond the stored bits, by a level or two: it is clipped, not masked.
+_SURPLUS = 1 << 16  # bytes that a run may write beyond the image
+# Values of a lossy decoder may exceed the stored bits by a level or two: they are clipped, not masked.
 _LOSSY = tuple(f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203"))
 
 
 class _Excess(Fault):
-    """A stream that gives more than the picture has: no other decoder is asked."""
+    """A stream that decodes to more data than the image has; no other decoder is tried."""
 
 
 def stored(dataset: pydicom.Dataset, layout: Layout, where: Path | str) -> NDArray[np.generic]:
-    """The stored values, (rows, columns) or (rows, columns, 3), in the file's own integer type.
+    """Decode the stored values in the integer type of the file.
 
-    Raises InputError that names the encoding and what was wrong with the stream.
+    Parameters
+    ----------
+    dataset : Dataset
+        Data set with pixel data.
+    layout : Layout
+        Its pixel layout.
+    where : path
+        Name of the file in messages.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns) or (rows, columns, 3)
+        Stored values.
+
+    Raises
+    ------
+    InputError
+        The stream cannot be decoded; the message names the transfer syntax and the fault.
+
+    Notes
+    -----
+    DICOM PS3.5, section 8 and annex A (encoding of pixel data, transfer syntaxes).
     """
     syntax = _syntax(dataset)
     grey = layout.allocated in (8, 16) and layout.samples == 1
@@ -90,7 +111,7 @@ def _refused(where: Path | str, syntax: str, faults: list[str]) -> InputError:
 
 
 def _syntax(dataset: pydicom.Dataset) -> str:
-    """The transfer syntax; a file without meta information is taken as pydicom found it to be."""
+    """Transfer syntax; without file meta information, the encoding that pydicom detected."""
     stated = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
     if stated:
         return str(stated)
@@ -115,27 +136,32 @@ def _plain(dataset: pydicom.Dataset, layout: Layout, where: Path | str, *, big: 
 
 
 def _frame(dataset: pydicom.Dataset, syntax: str, shape: tuple[int, ...]) -> bytes | None:
-    """The compressed frame, its header checked before a decoder makes room for what a forged one asks; None = plain."""
+    """The compressed frame, or None if the pixel data are native.
+
+    The frame header is checked before a decoder allocates memory for the size that it states, which may be forged.
+    """
     if syntax not in _CODECS and syntax != _RLE:
         return None
     frame: bytes = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if syntax != _RLE:
-        if b"\xff\xd9" not in frame[-16:]:  # several decoders fill a cut stream with grey and say nothing
+        if b"\xff\xd9" not in frame[-16:]:  # several decoders fill a truncated stream with grey silently
             raise Fault("the stream has no end marker: the file is truncated")
         check_stream(frame, *shape)
     return frame
 
 
 def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[np.generic]:
-    import imagecodecs  # loads its libraries as they are asked for; no cost for a cohort of PNG files
+    import imagecodecs  # imported here: a cohort of PNG files does not need it
 
     if syntax == _RLE:
         dtype = np.dtype("u1" if layout.allocated == 8 else "<u2")
-        most = layout.rows * layout.columns * dtype.itemsize + _SURPLUS  # runs of a few bytes could fill all memory
+        most = (
+            layout.rows * layout.columns * dtype.itemsize + _SURPLUS
+        )  # a few bytes of run lengths could fill all memory
         try:
             flat = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype, out=most), dtype)
         except RuntimeError as error:
-            if "OUTPUT_TOO_SMALL" in str(error):  # pydicom, which is asked next, would unpack all of it
+            if "OUTPUT_TOO_SMALL" in str(error):  # pydicom, the next decoder, would unpack all of it
                 raise _Excess("its runs are longer than the picture") from error
             raise
         return flat[: layout.rows * layout.columns].reshape(layout.shape)
@@ -144,7 +170,7 @@ def _decoded(frame: bytes, layout: Layout, syntax: str) -> NDArray[np.generic]:
 
 
 def _strictly(decode: Callable[[bytes], NDArray[np.generic]], frame: bytes) -> NDArray[np.generic]:
-    """What a decoder gives that says of its errors only that they were ignored, and hands over what it had by then."""
+    """Run a decoder that reports errors only as warnings and returns partial data; raise an error instead."""
     ignored: list[str] = []
     usual = sys.unraisablehook
     sys.unraisablehook = lambda told: ignored.append(said(told.exc_value or RuntimeError("a broken stream")))
@@ -158,7 +184,7 @@ def _strictly(decode: Callable[[bytes], NDArray[np.generic]], frame: bytes) -> N
 
 
 def _typed(values: NDArray[np.generic], layout: Layout, *, lossy: bool = False) -> NDArray[np.generic]:
-    """Only the bits that are stored, moved to the low end, signed where the file says so."""
+    """Keep the stored bits only, shifted to the low end, with the sign that the file states."""
     bits, width = layout.stored, 8 * values.dtype.itemsize
     unsigned = values.view(f"u{values.dtype.itemsize}")
     shift = layout.high + 1 - bits

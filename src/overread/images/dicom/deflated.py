@@ -1,4 +1,4 @@
-"""A deflated DICOM file (PS3.5 A.5), inflated here, so that no file becomes larger than a radiograph may be."""
+"""Inflation of deflated DICOM files (PS3.5 annex A.5) with a limit on the size."""
 
 from __future__ import annotations
 
@@ -9,20 +9,45 @@ from overread.errors import InputError
 
 SYNTAX = "1.2.840.10008.1.2.1.99"
 _PLAIN = b"1.2.840.10008.1.2.1"
-_LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")  # their length has 4 bytes
+_LONG = (
+    b"OB",
+    b"OD",
+    b"OF",
+    b"OL",
+    b"OV",
+    b"OW",
+    b"SQ",
+    b"UC",
+    b"UN",
+    b"UR",
+    b"UT",
+)  # value representations with a 4-byte length
 
 
 def inflated(data: bytes, where: Path | str, *, most: int, whole: bool) -> bytes | None:
-    """The file as explicit little endian, what was deflated inflated; None where the file is not deflated.
+    """Inflate a deflated file to Explicit VR Little Endian.
 
     Parameters
     ----------
-    data: the bytes of a DICOM file, or its first ones.
-    where: what errors call the file.
-    most: bytes that its data set may have.
-    whole: whether all of the file is asked for; otherwise its first `most` bytes are enough, and it may end early.
+    data : bytes
+        A DICOM file, or its first bytes.
+    where : path
+        Name of the file in messages.
+    most : int
+        Maximum size of the data set in bytes.
+    whole : bool
+        Whether the complete file is needed; otherwise the first `most` bytes are sufficient and the stream may be
+        truncated.
 
-    Raises InputError: a stream that is broken, larger than `most` or, where `whole`, without its end.
+    Returns
+    -------
+    bytes or None
+        The inflated file; None if the file is not deflated.
+
+    Raises
+    ------
+    InputError
+        The stream is damaged, larger than `most`, or with `whole` truncated.
     """
     start, at, syntax = _meta(data, 132 if data[128:132] == b"DICM" else 0)
     if syntax.rstrip(b"\x00 ") != SYNTAX.encode():
@@ -35,8 +60,8 @@ def inflated(data: bytes, where: Path | str, *, most: int, whole: bool) -> bytes
 
 
 def _all_at_once(stream: bytes, most: int) -> bytes | None:
-    """By libdeflate, nearly twice as fast as zlib; None where it finds a fault, which zlib can name."""
-    import imagecodecs  # loads its libraries as they are asked for
+    """Inflate with libdeflate, nearly twice as fast as zlib; None on an error, which zlib can describe."""
+    import imagecodecs  # imported here: only deflated files need it
 
     try:
         return bytes(imagecodecs.deflate_decode(stream, raw=True, out=most))
@@ -45,7 +70,7 @@ def _all_at_once(stream: bytes, most: int) -> bytes | None:
 
 
 def _inflated(stream: bytes, where: Path | str, most: int, *, whole: bool) -> bytes:
-    """By zlib, which can stop at the first `most` bytes and says what is wrong."""
+    """Inflate with zlib, which can stop after `most` bytes and describes errors."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         body = inflater.decompress(stream, most + 1)
@@ -64,11 +89,11 @@ def _inflated(stream: bytes, where: Path | str, most: int, *, whole: bool) -> by
 
 
 def _meta(data: bytes, place: int) -> tuple[int, int, bytes]:
-    """Where the meta information ends, whatever length it states; where its transfer syntax stands; and which it is."""
+    """End of the file meta information (whatever length it states), position of its transfer syntax, and its value."""
     where, syntax = 0, b""
     while data[place : place + 2] == b"\x02\x00" and place + 12 <= len(data):
         kind = data[place + 4 : place + 6]
-        if not (kind.isalpha() and kind.isupper()):  # implicit, against the standard, as some files have it
+        if not (kind.isalpha() and kind.isupper()):  # implicit VR, which violates the standard but occurs
             at, length = place + 8, int.from_bytes(data[place + 4 : place + 8], "little")
         elif kind in _LONG:
             at, length = place + 12, int.from_bytes(data[place + 8 : place + 12], "little")

@@ -1,8 +1,8 @@
-"""The grey scale of a DICOM radiograph: modality LUT, VOI LUT or window, polarity, as one table of stored values.
+"""Grey-scale transformation of a DICOM radiograph as one look-up table of its stored values.
 
-Stored values take at most 65,536 different values, so the whole chain is computed once per value that can occur and
-looked up per pixel: exact, and at the same cost however long the chain is. A step that would flatten a picture with
-contrast is left out and noted: a secondary element does not cost the picture.
+Modality LUT or rescale, VOI LUT or window, and polarity are computed once for every stored value that occurs (at most
+65,536) and looked up per pixel. A step that would remove the contrast of an image is omitted and noted, so that an
+invalid secondary element does not make the image unusable.
 """
 
 from __future__ import annotations
@@ -28,9 +28,18 @@ _SHAPES = ("IDENTITY", "INVERSE")
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Stored values (rows, columns), the grey that each pattern of their bits shows, air dark, and notes on odd tags.
+    """Stored values with their grey-scale look-up table.
 
-    `black` and `white` are the values of the table that are shown as such.
+    Parameters
+    ----------
+    stored : ndarray, shape (rows, columns)
+        Stored values.
+    table : ndarray
+        Grey value of each bit pattern of the stored values; air is dark.
+    black, white : float
+        Values of the table that are displayed as black and as white.
+    notes : tuple of str
+        Notes on irregular elements.
     """
 
     stored: NDArray[Any]
@@ -42,7 +51,7 @@ class Plane:
 
 @dataclass(frozen=True, slots=True)
 class _Levels:
-    """The stored values that can occur, (n,); the bit pattern of each; the pixels; a sample of the pixels' indices."""
+    """The stored values that occur, their bit patterns, the pixels, and a sample of pixel indices."""
 
     values: NDArray[np.float64]
     places: NDArray[np.int64]
@@ -51,9 +60,31 @@ class _Levels:
 
 
 def displayed(dataset: pydicom.Dataset, stored: NDArray[Any], *, voi: bool) -> Plane:
-    """The stored values as they are meant to be seen.
+    """Compute the grey-scale transformation of a data set.
 
-    Raises Fault: no photometric interpretation of a radiograph, colour, more different values than a table can have.
+    Parameters
+    ----------
+    dataset : Dataset
+        Data set of the image.
+    stored : ndarray
+        Stored values.
+    voi : bool
+        Whether the VOI LUT or window is applied.
+
+    Returns
+    -------
+    Plane
+        Stored values and their look-up table.
+
+    Raises
+    ------
+    Fault
+        The photometric interpretation is not that of a radiograph, the image has colour, or it has more different
+        values than a table can hold.
+
+    Notes
+    -----
+    DICOM PS3.3, sections C.11.1 (modality LUT), C.11.2 (VOI LUT) and C.7.6.3.1.2 (photometric interpretation).
     """
     notes: list[str] = []
     photometric = _photometric(dataset)
@@ -82,7 +113,7 @@ def displayed(dataset: pydicom.Dataset, stored: NDArray[Any], *, voi: bool) -> P
 
 
 def _photometric(dataset: pydicom.Dataset) -> str:
-    """The photometric interpretation, whatever the case of its letters; without one the polarity is not known."""
+    """Photometric interpretation in upper case; it is required because the polarity depends on it."""
     given = " ".join(tags.pieces(dataset, "PhotometricInterpretation")[:1])
     found = "_".join(given.upper().split()).replace("MONOCHROME_", "MONOCHROME")
     if found in ("MONOCHROME1", "MONOCHROME2", "RGB") or found.startswith("YBR_"):
@@ -94,10 +125,10 @@ def _photometric(dataset: pydicom.Dataset) -> str:
 
 
 def _one_plane(stored: NDArray[Any], photometric: str) -> NDArray[Any]:
-    """The grey plane of a picture that is stored as colour but has none; a picture with colour is no radiograph."""
+    """The grey plane of an image stored as colour without colour in it; an image with colour is refused."""
     first, second, third = (stored[..., i] for i in range(3))
     plain = bool((first == second).all() and (second == third).all())
-    if photometric.startswith("YBR"):  # where the decoder left it: a chroma of one half is none
+    if photometric.startswith("YBR"):  # not converted by the decoder: chroma at mid-range is no colour
         middle = 1 << (8 * stored.dtype.itemsize - 1)
         plain = plain or bool((np.abs(stored[..., 1:].astype(np.int32) - middle) <= 1).all())
     if not plain:
@@ -106,7 +137,7 @@ def _one_plane(stored: NDArray[Any], photometric: str) -> NDArray[Any]:
 
 
 def _levels(stored: NDArray[Any]) -> _Levels:
-    """The values from the least to the greatest; pixels of more than 16 bits become 16-bit numbers of these values."""
+    """Stored values in increasing order; pixels of more than 16 bits become 16-bit indices of these values."""
     least, greatest = int(stored.min()), int(stored.max())
     if greatest - least >= _MOST:
         bits = 8 * stored.dtype.itemsize
@@ -124,9 +155,9 @@ def _levels(stored: NDArray[Any]) -> _Levels:
 
 
 def _upright(pixels: NDArray[Any], dataset: pydicom.Dataset, notes: list[str]) -> NDArray[Any]:
-    """The picture as it is hung, rows to the patient's left and columns to the feet: PatientOrientation (0020,0020).
+    """Orient a frontal image with rows to the patient's left and columns to the feet: PatientOrientation (0020,0020).
 
-    Only a frontal picture (left or right, and head or feet) is turned; where the tag is empty the picture stays.
+    Only frontal images (left or right, and head or feet) are rotated or flipped; an empty tag changes nothing.
     """
     words = [w.upper()[:1] for w in tags.pieces(dataset, "PatientOrientation")]
     if len(words) != 2 or {"L", "R"}.isdisjoint(words) or {"F", "H"}.isdisjoint(words) or words == ["L", "F"]:
@@ -140,7 +171,7 @@ def _upright(pixels: NDArray[Any], dataset: pydicom.Dataset, notes: list[str]) -
 
 
 def _by_bits(greys: Pixels, levels: _Levels) -> Pixels:
-    """The greys of the levels at the places of their bits, so that signed values are looked up without a copy."""
+    """Grey values of the levels, indexed by bit pattern, so that signed values are looked up without a copy."""
     table = np.zeros(1 << (8 * levels.stored.dtype.itemsize), greys.dtype)
     table[levels.places] = greys
     return table
@@ -160,7 +191,7 @@ def _fits_uint16(values: NDArray[np.float64]) -> bool:
 
 
 def _padding(dataset: pydicom.Dataset, levels: _Levels, notes: list[str]) -> NDArray[np.bool_]:
-    """Which levels are padding (0028,0120), a range where (0028,0121) gives its other end."""
+    """Levels that are padding: Pixel Padding Value (0028,0120), a range with Pixel Padding Range Limit (0028,0121)."""
     none = np.zeros(levels.values.size, bool)
     value = tags.whole(dataset, "PixelPaddingValue", notes)
     limit = tags.whole(dataset, "PixelPaddingRangeLimit", notes)
@@ -183,7 +214,7 @@ def _padding(dataset: pydicom.Dataset, levels: _Levels, notes: list[str]) -> NDA
 
 
 def _signed_as(value: int, levels: NDArray[np.float64]) -> int:
-    """A 16-bit value read with the sign of the stored values, where only then it is one of them."""
+    """Reinterpret a 16-bit value with the sign of the stored values if only then it occurs among them."""
     readings = (value, value - _MOST if value >= 0 else value + _MOST)
     return next((r for r in readings if levels[0] <= r <= levels[-1]), value)
 
@@ -191,7 +222,7 @@ def _signed_as(value: int, levels: NDArray[np.float64]) -> int:
 def _modality(
     dataset: pydicom.Dataset, levels: NDArray[np.float64], seen: NDArray[np.int64], notes: list[str]
 ) -> NDArray[np.float64]:
-    """The values that the modality LUT, otherwise the rescale, makes of the levels."""
+    """Values after the modality LUT, or after the rescale if there is none."""
     table = lut_entries.read(dataset, "ModalityLUTSequence", levels[seen], notes, scaled=False)
     if table is not None:
         values = table(levels)
@@ -205,7 +236,7 @@ def _modality(
     slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         values = levels * slope + intercept
-        single = values.astype(np.float32)  # in which they are kept: no two levels may become one
+        single = values.astype(np.float32)  # type of the result: no two levels may become equal
         if slope and np.isfinite(single).all() and np.diff(single).all():
             return values
     notes.append(f"{tags.name('RescaleSlope')} is '{slope:g}', intercept '{intercept:g}': the rescale was left out")
@@ -215,7 +246,7 @@ def _modality(
 def _voi(
     dataset: pydicom.Dataset, values: NDArray[np.float64], seen: NDArray[np.int64], notes: list[str]
 ) -> NDArray[np.float64] | None:
-    """The values shown, 0 to 1, by the first VOI LUT, else the first window; None where the file has neither."""
+    """Display values from 0 to 1 by the first VOI LUT, otherwise the first window; None if the file has neither."""
     table = lut_entries.read(dataset, "VOILUTSequence", values[seen], notes, scaled=True)
     if table is not None:
         shown = np.clip(table(values) / table.white, 0.0, 1.0)
@@ -239,8 +270,28 @@ def _voi(
 
 
 def windowed(values: NDArray[np.float64], center: float, width: float, function: str = "LINEAR") -> NDArray[np.float64]:
-    """Values as shown through a window, 0 (black) to 1 (white): PS3.3 C.11.2.1.2 and C.11.2.1.3.
+    """Apply a window: display values from 0 (black) to 1 (white).
 
+    Parameters
+    ----------
+    values : ndarray of float64
+        Values after the modality LUT.
+    center, width : float
+        Window Center (0028,1050) and Window Width (0028,1051).
+    function : {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
+        VOI LUT Function (0028,1056).
+
+    Returns
+    -------
+    ndarray of float64
+        Display values.
+
+    Notes
+    -----
+    DICOM PS3.3, sections C.11.2.1.2 and C.11.2.1.3.
+
+    Examples
+    --------
     >>> windowed(np.array([0.0, 50.0, 100.0]), 50.0, 100.0, "LINEAR_EXACT").tolist()
     [0.0, 0.5, 1.0]
     """

@@ -1,4 +1,4 @@
-"""The headers of many DICOM files as one table: only the first bytes of each are read, on every core, resumable."""
+"""Table of the headers of many DICOM files, read from their first bytes by several processes, resumable."""
 
 from __future__ import annotations
 
@@ -73,19 +73,26 @@ def scan(
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
-    """Read the headers of these files: a row for every file, in their order.
+    """Read the headers of files into a table, one row per file in the order of `paths`.
 
     Parameters
     ----------
-    paths: the files, of any kind; what is no DICOM file gets its `kind` by content, what cannot be read its `fault`.
-    workers: processes (1 = in this process: no decoder is asked, and the bytes that are read of a file are bounded), or
-        the address of a Dask scheduler.
-    cache: a Parquet file that keeps what was read: files of the same size and time of change are not read again, so
-        that an interrupted scan of a slow share goes on. It is written as the scan proceeds.
-    progress: called with (files done, files in all).
+    paths : sequence of Path
+        Files of any kind. A file that is not DICOM has its `kind` by content, an unreadable file its `fault`.
+    workers : int or str
+        Number of processes (1 = this process; no decoder runs, and the bytes read per file are limited), or the
+        address of a Dask scheduler.
+    cache : Path, optional
+        Parquet file with the rows read so far, written during the scan. Files with the same size and modification time
+        are not read again, so that an interrupted scan can resume.
+    progress : callable, optional
+        Called with (files done, files in all).
 
-    Returns a table with the columns of `SCHEMA`: path, size, changed (nanoseconds), kind ("DICOM", "PNG", …), fault,
-    and the fields of `header.Header`, its notes joined by "; ".
+    Returns
+    -------
+    DataFrame
+        Columns of `SCHEMA`: path, size in bytes, changed (modification time in ns), kind ("DICOM", "PNG", ...), fault,
+        and the fields of `headers.Header`, with its notes joined by "; ".
     """
     stated = pl.DataFrame([_state(p) for p in paths], schema=_STATE, orient="row")
     known = _known(cache, stated)
@@ -121,7 +128,7 @@ def _state(path: Path | str) -> tuple[str, int, int]:
 
 
 def _known(cache: Path | None, stated: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the cache whose files are still the same."""
+    """Rows of the cache whose files are unchanged."""
     if cache is None or not cache.is_file():
         return pl.DataFrame(schema=SCHEMA)
     try:
@@ -134,7 +141,7 @@ def _known(cache: Path | None, stated: pl.DataFrame) -> pl.DataFrame:
 
 
 def headers(paths: Sequence[str]) -> pl.DataFrame:
-    """The rows of these files."""
+    """Table of the headers of these files."""
     return _gathered([_row(path) for path in paths])
 
 
@@ -168,7 +175,7 @@ def _gathered(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _head(path: Path, size: int) -> bytes:
-    """As much of the file as its header takes: more is read until its pixels begin."""
+    """First bytes of the file up to the pixel data."""
     with regular.opened(path) as file:
         head = file.read(_FIRST)
         while len(head) < min(size, limits.HEADER_BYTES) and _goes_on(head):

@@ -1,6 +1,6 @@
-"""What the header of a DICOM radiograph says: who, when, on which device, which view, how large a pixel is.
+"""Header of a DICOM radiograph: patient, date, device, view and pixel size.
 
-Each rule stands once. What was odd is noted, never mended in silence; None or "" is what the header does not say.
+Irregular values are noted and not corrected silently. None or "" means that the header does not give the value.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _VIEW_CODES = {
 }
 _AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-_PLACEHOLDERS = (date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1))  # birth dates that stand for none
+_PLACEHOLDERS = (date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1))  # birth dates used for "unknown"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds .7.1 to .7.4
 TAGS = (
     "SOPClassUID",
@@ -87,11 +87,11 @@ _PLAIN = ("AE", "AS", "CS", "DA", "DS", "IS", "LO", "SH", "UI")  # text, one val
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a radiograph's header says; None or "" where it does not say it.
+    """Header of a radiograph; None or "" where a value is not given.
 
-    `study`, `series`, `image` are instance UIDs; `issuer` says who gave the patient_id; `burned_in` is YES, NO or "";
-    `secondary` is a secondary capture (a screenshot, a digitised film), whatever its modality says; `notes` name what
-    was odd.
+    `study`, `series` and `image` are instance UIDs; `issuer` is the Issuer of Patient ID (0010,0021); `burned_in` is
+    YES, NO or ""; `secondary` marks a secondary capture (a screenshot or digitised film), whatever its modality;
+    `notes` describe irregular values.
     """
 
     patient_id: str
@@ -123,9 +123,22 @@ class Header:
 
 
 def read_header(path: Path | str) -> Header:
-    """Read what the header says, without the pixels.
+    """Read the header of a file without its pixels.
 
-    Raises InputError where the file is missing or is not DICOM.
+    Parameters
+    ----------
+    path : path
+        DICOM file.
+
+    Returns
+    -------
+    Header
+        The header.
+
+    Raises
+    ------
+    InputError
+        The file is missing or is not DICOM.
     """
     path = Path(path)
     try:
@@ -140,9 +153,28 @@ def read_header(path: Path | str) -> Header:
 def dataset_of(
     data: bytes, where: Path | str, *, with_pixels: bool, tags: Iterable[str] | None = None
 ) -> pydicom.Dataset:
-    """The data set in these bytes, with or without preamble and meta information; `tags` reads only those.
+    """Parse the data set in these bytes, with or without preamble and file meta information.
 
-    Raises InputError: not DICOM, or broken before anything could be read.
+    Parameters
+    ----------
+    data : bytes
+        The file, or its first bytes.
+    where : path
+        Name of the file in messages.
+    with_pixels : bool
+        Whether the pixel data are read.
+    tags : iterable of str, optional
+        Keywords of the elements to read; None = all.
+
+    Returns
+    -------
+    Dataset
+        The data set.
+
+    Raises
+    ------
+    InputError
+        The bytes are not DICOM, or are damaged before the first element.
     """
     if content(data[:512]) != "DICOM":
         raise InputError(where, "a DICOM file", f"a file whose content is {content(data[:512])}")
@@ -161,7 +193,7 @@ def dataset_of(
 
 
 def _check_items(data: bytes, where: Path | str) -> None:
-    """Refuse more items of sequences than a header has: each takes pydicom as long as a hundred bytes of plain text."""
+    """Refuse a header with too many sequence items: each takes pydicom as long as a hundred bytes of text."""
     for pixels, item in ((b"\xe0\x7f\x10\x00", b"\xfe\xff\x00\xe0"), (b"\x7f\xe0\x00\x10", b"\xff\xfe\xe0\x00")):
         end = data.find(pixels)
         found = data.count(item, 0, len(data) if end < 0 else end)
@@ -172,7 +204,30 @@ def _check_items(data: bytes, where: Path | str) -> None:
 
 
 def header_of(dataset: pydicom.Dataset, where: Path | str) -> Header:
-    """What a data set says, whatever else it holds. Raises InputError where tags cannot be read at all."""
+    """Extract the header from a data set.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set; other elements are ignored.
+    where : path
+        Name of the file in messages.
+
+    Returns
+    -------
+    Header
+        The header.
+
+    Raises
+    ------
+    InputError
+        Elements cannot be read.
+
+    Notes
+    -----
+    View: ViewPosition (0018,5101), otherwise ViewCodeSequence (0054,0220). Age: PatientAge (0010,1010), otherwise from
+    birth date and study date. Pixel size: DICOM PS3.3, section 10.7.
+    """
     notes: list[str] = []
     with readable(where, "a header that can be read"):
         meta = getattr(dataset, "file_meta", None)
@@ -217,21 +272,23 @@ def _text(dataset: pydicom.Dataset, tag: str) -> str:
     if raw is None:
         return ""
     plain = isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and (raw.VR or _KINDS[tag]) in _PLAIN
-    if plain and raw.value.isascii() and b"\\" not in raw.value:  # by far the most: no element need be made of it
+    if plain and raw.value.isascii() and b"\\" not in raw.value:  # the common case: no need to create an element
         return str(raw.value.decode("ascii").strip(" \0\t\r\n"))
     try:
         value = dataset.get(tag)
-    except BROKEN:  # of another type than it should have, or in letters that nothing names: as its bytes read
+    except BROKEN:  # wrong type or unknown character set: decode the bytes
         return tags.pieces(dataset, tag)[0] if tags.pieces(dataset, tag) else ""
     return "" if value is None else str(value).strip()
 
 
 def _whole(dataset: pydicom.Dataset, tag: str) -> int:
-    return tags.whole(dataset, tag, []) or 0  # what is odd in it is noted where the pixels are read
+    return tags.whole(dataset, tag, []) or 0  # irregular values are noted where the pixels are read
 
 
 def _view(dataset: pydicom.Dataset, notes: list[str]) -> str:
-    """ViewPosition (0018,5101), else the first code of ViewCodeSequence (0054,0220); two that differ are noted."""
+    """View by ViewPosition (0018,5101), otherwise by the first code of ViewCodeSequence (0054,0220); a conflict is
+    noted.
+    """
     word = _text(dataset, "ViewPosition").upper()
     stated = _VIEWS.get(word, "UNKNOWN")
     codes = tags.items(dataset, "ViewCodeSequence", notes)
@@ -264,15 +321,15 @@ def _day(dataset: pydicom.Dataset, tag: str) -> date | None:
 
 
 def _age_years(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
-    """The age as given ("034Y", "018M"), otherwise from birth to study; ages outside 0 to 120 years are missing.
+    """Age in years by PatientAge ("034Y", "018M"), otherwise from birth to study; outside 0 to 120 years it is missing.
 
-    Placeholders are missing, too: an age of 0 years (a newborn has days or months), the birth date 1 January 1900
-    and its like.
+    Placeholders are missing too: an age of 0 years (a newborn has days or months), and birth dates such as 1 January
+    1900.
     """
     text, years = _text(dataset, "PatientAge").upper(), None
     number, unit = (text, "") if text.isdecimal() else (text[:-1], text[-1:])
     if number.isdecimal() and number.isascii() and len(number) <= 3 and (not unit or unit in _AGE_UNITS):
-        if not unit:  # against the standard, but all 26,684 files of RSNA's challenge are so
+        if not unit:  # violates the standard, but occurs in all 26,684 files of RSNA's challenge
             notes.append("age without a unit: taken as years")
         years = int(number) * _AGE_UNITS.get(unit, 1.0)
         if years == 0 and unit in ("Y", ""):
@@ -295,7 +352,7 @@ def _possible(years: float | None, notes: list[str]) -> float | None:
 
 
 def _born(dataset: pydicom.Dataset, notes: list[str]) -> date | None:
-    """The birth date, unless it is one that systems write where none is known."""
+    """Birth date, unless it is a placeholder that systems write for an unknown date."""
     born = _day(dataset, "PatientBirthDate")
     if born is None or (born.year >= 1880 and born not in _PLACEHOLDERS):
         return born
@@ -304,11 +361,12 @@ def _born(dataset: pydicom.Dataset, notes: list[str]) -> date | None:
 
 
 def _pixel_mm(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
-    """The size of a pixel by its right tag; 0 is not a size.
+    """Size of a pixel in mm; 0 is not a size (PS3.3 section 10.7).
 
-    PixelSpacing (0028,0030); else ImagerPixelSpacing (0018,1164), which is at the detector; else, for digitised film,
-    NominalScannedPixelSpacing (0018,2010). A PixelSpacing that says no calibration (0028,0A02) and equals that at the
-    detector is one at the detector. Those are divided by the magnification (0018,1114) where it is stated. PS3.3 10.7.
+    PixelSpacing (0028,0030); otherwise ImagerPixelSpacing (0018,1164), which applies at the detector; otherwise, for
+    digitised film, NominalScannedPixelSpacing (0018,2010). A PixelSpacing without calibration type (0028,0A02) that
+    equals ImagerPixelSpacing applies at the detector too. Sizes at the detector are divided by the magnification
+    factor (0018,1114) where it is given.
     """
     found = {tag: pair for tag in _SPACINGS if (pair := _spacing(dataset, tag, notes)) is not None}
     if not found:
@@ -328,7 +386,7 @@ def _pixel_mm(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
 
 
 def _spacing(dataset: pydicom.Dataset, tag: str, notes: list[str]) -> tuple[float, float] | None:
-    """The row and column spacing; one value alone is taken for both and noted, 0 is no size."""
+    """Row and column spacing in mm; a single value is used for both and noted; 0 is not a size."""
     values = tags.numbers(dataset, tag, notes)
     if len(values) == 1 and values[0] > 0:
         notes.append(f"{tags.name(tag)} has one value: taken for rows and columns")

@@ -1,8 +1,8 @@
-"""Look-up tables of DICOM (modality LUT, VOI LUT): the entries as they are, checked against their descriptor.
+"""Modality and VOI look-up tables: entries of the file, checked against the LUT descriptor.
 
-The descriptor (0028,3002) states the number of entries, the first stored value mapped and the bits of an entry (PS3.3
-C.11.1.1, C.11.2.1.1). Real files contradict it. Then the entries count, as in `dcm2pnm +Mv` of DCMTK and in
-Cornerstone, and a note says so.
+The descriptor (0028,3002) gives the number of entries, the first stored value mapped and the bits per entry (PS3.3
+C.11.1.1, C.11.2.1.1). Some files contradict it. The entries then take precedence, as in `dcm2pnm +Mv` of DCMTK and in
+Cornerstone, and a note is written.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _SMOOTH = 8
 
 @dataclass(frozen=True, slots=True)
 class LookupTable:
-    """A look-up table: its `entries`, the value that the first of them maps, and the entry that is white."""
+    """A look-up table: its `entries`, the value mapped by the first entry, and the entry that is white."""
 
     entries: NDArray[np.float64]
     first: int
     white: float
 
     def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The entries of these values; values beyond the table take its first or last entry."""
+        """Entries of these values; values outside the table map to its first or last entry."""
         index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
         greys: NDArray[np.float64] = self.entries[index.astype(np.int64)]
         return greys
@@ -45,25 +45,25 @@ class LookupTable:
 def read(
     dataset: pydicom.Dataset, keyword: str, values: NDArray[np.float64], notes: list[str], *, scaled: bool
 ) -> LookupTable | None:
-    """The first table of a sequence (ModalityLUTSequence, VOILUTSequence).
+    """Read the first table of a sequence (ModalityLUTSequence, VOILUTSequence).
 
     Parameters
     ----------
     dataset : Dataset
-        The data set that has the sequence.
+        Data set with the sequence.
     keyword : str
-        The keyword of the sequence.
-    values : ndarray of float64, (n,)
-        The values that occur and are to be mapped. They decide whether a first value of 32,768 and more is negative.
+        Keyword of the sequence.
+    values : ndarray of float64, shape (n,)
+        Values that occur. They determine whether a first value of 32,768 or more is negative.
     notes : list of str
-        Takes what contradicts the descriptor.
+        Receives notes on contradictions with the descriptor.
     scaled : bool
-        Whether the entries are greys, whose bits matter.
+        Whether the entries are grey values, so that their bits matter.
 
     Returns
     -------
-    Table or None
-        None where there is no table, or one that cannot be used, which is noted.
+    LookupTable or None
+        None if there is no table or it is unusable, which is noted.
     """
     items = tags.items(dataset, keyword, notes)
     if not items:
@@ -93,14 +93,14 @@ def _table(item: pydicom.Dataset, values: NDArray[np.float64], odd: list[str], *
 
 
 def _first(first: int, n_entries: int, values: NDArray[np.float64]) -> int:
-    """The first value mapped, signed or not: the reading under which the table covers more of the values."""
+    """First value mapped, signed or unsigned: the interpretation under which the table covers more of the values."""
     readings = (first, first - _MOST if first >= _MOST // 2 else first + _MOST if first < 0 else first)
     covered = [np.count_nonzero((values >= r) & (values < r + n_entries)) for r in readings]
     return readings[int(covered[1] > covered[0])]
 
 
 def _entries(item: pydicom.Dataset, n_stated: int) -> NDArray[np.float64]:
-    """The entries, as 16-bit words or as bytes packed into words (the earlier entry in the lower byte)."""
+    """Entries as 16-bit words, or as bytes packed into words (earlier entry in the low byte)."""
     words = _words(item)
     if words.size == (n_stated + 1) // 2 and n_stated > 1:
         packed = words.astype("<u2").view(np.uint8)[:n_stated]
@@ -110,7 +110,7 @@ def _entries(item: pydicom.Dataset, n_stated: int) -> NDArray[np.float64]:
 
 
 def _roughness(entries: NDArray[np.uint8]) -> float:
-    """How often the entries rise or fall by their whole range: 1 for a table that only rises."""
+    """Total variation of the entries relative to their range: 1 for a monotonic table."""
     values = entries.astype(np.int64)
     return float(np.abs(np.diff(values)).sum() / max(1, int(np.ptp(values))))
 

@@ -1,4 +1,4 @@
-"""How stored values lie in the pixel data: the elements without which there is no picture, and those that refine it."""
+"""Layout of stored values in the pixel data: required elements and secondary elements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FLOAT = ("FloatPixelData", "DoubleFloatPixelData")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Rows, columns, samples per pixel, bits allocated and stored, the highest bit, and whether values are signed."""
+    """Rows, columns, samples per pixel, bits allocated and stored, high bit, and pixel representation."""
 
     rows: int
     columns: int
@@ -29,31 +29,36 @@ class Layout:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the stored values: (rows, columns) or (rows, columns, samples)."""
+        """Shape of the stored values: (rows, columns) or (rows, columns, samples)."""
         return (self.rows, self.columns) if self.samples == 1 else (self.rows, self.columns, self.samples)
 
 
 def layout_of(dataset: pydicom.Dataset, where: Path | str, notes: list[str]) -> Layout:
-    """The layout of a data set's pixel data.
+    """Determine the layout of the pixel data.
 
     Parameters
     ----------
     dataset : Dataset
-        A data set that was read with its pixels.
-    where : Path or str
-        What errors call the file.
+        Data set with its pixel data.
+    where : path
+        Name of the file in messages.
     notes : list of str
-        Takes what was odd in the secondary elements (NumberOfFrames, HighBit, PixelRepresentation).
+        Receives notes on irregular secondary elements (NumberOfFrames, HighBit, PixelRepresentation).
 
     Returns
     -------
     Layout
+        The layout.
 
     Raises
     ------
     InputError
-        No pixel data, or empty, or of floating point numbers; several frames; rows, columns or bits that are missing or
-        impossible.
+        Pixel data are missing, empty or floating-point; there are several frames; rows, columns or bits are missing or
+        invalid.
+
+    Notes
+    -----
+    DICOM PS3.3, section C.7.6.3 (Image Pixel Module).
     """
     _check_pixel_data(dataset, where)
     given = {keyword: tags.whole(dataset, keyword, []) for keyword in _ESSENTIAL}
@@ -82,7 +87,7 @@ def layout_of(dataset: pydicom.Dataset, where: Path | str, notes: list[str]) -> 
 
 
 def _high_bit(dataset: pydicom.Dataset, allocated: int, stored: int, notes: list[str]) -> int:
-    """HighBit, where it lies within the allocated bits and the stored bits fit below it; otherwise the usual one."""
+    """HighBit if it lies within the allocated bits and the stored bits fit below it; otherwise bits stored minus 1."""
     high = tags.whole(dataset, "HighBit", notes)
     if high is None:
         return stored - 1
@@ -99,7 +104,7 @@ def _shown(dataset: pydicom.Dataset, keyword: str) -> str:
 
 
 def _check_pixel_data(dataset: pydicom.Dataset, where: Path | str) -> None:
-    """Refuse a data set without stored values, and say which of the reasons it is."""
+    """Refuse a data set without stored values and give the reason."""
     floats = [keyword for keyword in _FLOAT if keyword in dataset]
     if "PixelData" in dataset:
         if not dataset.get_item("PixelData").value:

@@ -1,4 +1,4 @@
-"""Radiographs from DICOM files: pixels as they are meant to be shown (air dark), and what the header says of them."""
+"""Reading of DICOM radiographs: pixels with the grey-scale transformation applied (air dark), and the header."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from overread.images.recipe.lut import looked_up
 
 @dataclass(frozen=True, slots=True)
 class Radiograph:
-    """A DICOM radiograph: `pixels` (rows, columns) with air dark, shown from `black` to `white`; its header; notes.
+    """A DICOM radiograph.
 
-    `stored` are the stored values, hung as the picture is, `table` the grey of each pattern of their bits: whoever
-    changes greys changes the table and looks up once. `notes` name what was odd in the file and how it was taken, such
-    as a window of no width.
+    `stored` are the stored values in display orientation and `table` the grey value of each of their bit patterns, so
+    that a change of grey values is a change of the table. `black` and `white` are the limits of the display range.
+    `notes` describe irregularities of the file and how they were handled, such as a window of zero width.
     """
 
     stored: NDArray[Any]
@@ -37,28 +37,41 @@ class Radiograph:
 
     @property
     def pixels(self) -> Pixels:
-        """What is shown, (rows, columns)."""
+        """Grey values, shape (rows, columns)."""
         return looked_up(self.stored, self.table)
 
 
 def read_dicom(path: Path | str, *, voi: bool = True) -> Radiograph:
-    """Read a radiograph from a DICOM file: stored values, modality LUT or rescale, VOI LUT or window, polarity.
+    """Read a radiograph from a DICOM file.
 
     Parameters
     ----------
-    path: the file, with or without preamble and file meta information.
-    voi: whether the file's first VOI LUT (else its first window) is applied; without it the values span what is there.
+    path : path
+        File with or without preamble and file meta information.
+    voi : bool
+        Whether the first VOI LUT, otherwise the first window, is applied; without it the display range is the range of
+        the values.
 
-    Returns a Radiograph. Its pixels are uint16 from 0 (black) to 65535 (white) where a VOI was applied; otherwise the
-    modality values, uint16 or float32, black and white being the least and the greatest. MONOCHROME1 and the
-    presentation LUT shape INVERSE are turned round, once, so that air is dark. Padding is black.
+    Returns
+    -------
+    Radiograph
+        With a VOI transformation, pixels are uint16 from 0 (black) to 65535 (white); otherwise they are modality
+        values, uint16 or float32, with black and white at minimum and maximum. Air is dark: MONOCHROME1 and the
+        presentation LUT shape INVERSE are inverted. Padding is black.
 
-    Raises InputError that names the file and the tag or the encoding: not DICOM, no or truncated pixel data, several
-    frames, a broken stream.
+    Raises
+    ------
+    InputError
+        The file is not DICOM, its pixel data are missing or truncated, it has several frames, or its stream is
+        damaged. The message names the file and the tag or the encoding.
 
-    Standards: PS3.3 C.11.1 (modality LUT), C.11.2 (VOI LUT), C.7.6.3.1.2 (photometric interpretation). Stored values
-    were checked against the hashes of eleven public files and against pydicom.
+    Notes
+    -----
+    DICOM PS3.3, sections C.11.1 (modality LUT), C.11.2 (VOI LUT) and C.7.6.3.1.2 (photometric interpretation). Stored
+    values were verified against the hashes of eleven public files and against pydicom.
 
+    Examples
+    --------
     >>> from pydicom.data import get_testdata_file
     >>> read_dicom(get_testdata_file("RG1_UNCI.dcm", download=False) or get_testdata_file("CT_small.dcm")).pixels.ndim
     2
@@ -67,8 +80,28 @@ def read_dicom(path: Path | str, *, voi: bool = True) -> Radiograph:
 
 
 def decode_dicom(data: bytes, where: Path | str, *, voi: bool = True) -> Radiograph:
-    """The same for bytes already read; `where` is what errors call them."""
-    with lenient():  # odd values are common in real headers; what matters is checked here
+    """Decode a radiograph from the bytes of a DICOM file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    where : path
+        Name of the file in messages.
+    voi : bool
+        See `read_dicom`.
+
+    Returns
+    -------
+    Radiograph
+        As from `read_dicom`.
+
+    Raises
+    ------
+    InputError
+        As `read_dicom`.
+    """
+    with lenient():  # irregular values are common in headers; relevant ones are checked here
         dataset = dataset_of(data, where, with_pixels=True)
         notes: list[str] = []
         with readable(where, "tags that can be read"):
@@ -82,8 +115,20 @@ def decode_dicom(data: bytes, where: Path | str, *, voi: bool = True) -> Radiogr
 
 
 def stored_values(path: Path | str) -> NDArray[np.generic]:
-    """The stored pixel values (rows, columns), before any grey scale is applied: what checksums of files speak of.
+    """Read the stored pixel values of a file, before any grey-scale transformation.
 
+    Parameters
+    ----------
+    path : path
+        DICOM file.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns) or (rows, columns, 3)
+        Stored values, to which published checksums refer.
+
+    Examples
+    --------
     >>> from pydicom.data import get_testdata_file
     >>> stored_values(get_testdata_file("CT_small.dcm")).dtype
     dtype('int16')
@@ -95,8 +140,25 @@ def stored_values(path: Path | str) -> NDArray[np.generic]:
 
 
 def stored_of(dataset: pydicom.Dataset, where: Path | str, notes: list[str] | None = None) -> NDArray[np.generic]:
-    """The stored values of a data set, in the file's own integer type; `notes` takes what was odd.
+    """Stored values of a data set in the integer type of the file.
 
-    Raises InputError: see `layout.layout_of` and `codecs.stored`.
+    Parameters
+    ----------
+    dataset : Dataset
+        Data set with its pixel data.
+    where : path
+        Name of the file in messages.
+    notes : list of str, optional
+        Receives notes on irregular elements.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns) or (rows, columns, 3)
+        Stored values.
+
+    Raises
+    ------
+    InputError
+        See `pixel_layout.layout_of` and `codecs.stored`.
     """
     return codecs.stored(dataset, layout_of(dataset, where, [] if notes is None else notes), where)

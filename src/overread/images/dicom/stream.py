@@ -1,4 +1,4 @@
-"""The frame header of a compressed stream, read before a decoder is: its size must be the one that the file states."""
+"""Check of the frame header of a compressed stream before it is decoded."""
 
 from __future__ import annotations
 
@@ -18,12 +18,30 @@ _SCAN, _ALONE = 0xDA, {0xD8, 0x01, *range(0xD0, 0xD8)}
 
 
 def check_stream(stream: bytes, rows: int, columns: int, planes: int = 1) -> None:
-    """Refuse a JPEG, JPEG-LS or JPEG 2000 stream that is of another size, or that no standard describes.
+    r"""Refuse a JPEG, JPEG-LS or JPEG 2000 stream of another size than the file states, or of no standard.
 
-    Raises Fault: another number of rows or columns than stated, another number of components, no frame header, a
-    scan of a sequential JPEG that leaves coefficients out (some decoders guess the rest and say nothing).
+    Parameters
+    ----------
+    stream : bytes
+        The compressed frame.
+    rows, columns : int
+        Size in pixels that the file states.
+    planes : int
+        Samples per pixel that the file states.
 
-    >>> check_stream(b"\\xff\\xd8\\xff\\xc0\\x00\\x0b\\x08\\xff\\xff\\x00\\x08\\x01\\x01\\x11\\x00", 8, 8)
+    Raises
+    ------
+    Fault
+        The number of rows, columns or components differs, there is no frame header, or a scan of a sequential JPEG
+        omits coefficients (some decoders replace them without a warning).
+
+    Notes
+    -----
+    ITU-T T.81 (JPEG), T.87 (JPEG-LS) and T.800 (JPEG 2000).
+
+    Examples
+    --------
+    >>> check_stream(b"\xff\xd8\xff\xc0\x00\x0b\x08\xff\xff\x00\x08\x01\x01\x11\x00", 8, 8)
     Traceback (most recent call last):
     overread.images.raster.image_faults.Fault: the stream is of 65535 x 8 pixels, the file states 8 x 8
     """
@@ -45,7 +63,7 @@ def _jpeg_size(stream: bytes, planes: int) -> tuple[int, int]:
         if stream[place] != 0xFF:
             raise Fault(f"no marker at byte {place} of the stream")
         marker = stream[place + 1]
-        if marker == 0xFF:  # fill bytes may stand before a marker
+        if marker == 0xFF:  # fill bytes may precede a marker
             place += 1
             continue
         if marker in _ALONE:
@@ -74,7 +92,7 @@ def _check_scan(header: bytes) -> None:
 
 
 def _jpeg2000_size(stream: bytes, place: int, planes: int) -> tuple[int, int]:
-    """The image area on the reference grid (SIZ, ITU-T T.800 A.5.1)."""
+    """Image area on the reference grid (SIZ, ITU-T T.800 A.5.1)."""
     _, _, right, bottom, left, top = struct.unpack_from(">HHIIII", stream, place)
     (components,) = struct.unpack_from(">H", stream, place + 36)
     if components != planes:
@@ -85,7 +103,7 @@ def _jpeg2000_size(stream: bytes, place: int, planes: int) -> tuple[int, int]:
 
 
 def _check_grid(stream: bytes, place: int) -> None:
-    """Refuse tiles or steps of no size, and more tiles than there can be: decoders divide by these (A.5.1)."""
+    """Refuse tiles or steps of size 0, by which decoders divide, and too many tiles (A.5.1)."""
     right, bottom, left, top, wide, tall, first_x, first_y = struct.unpack_from(">8I", stream, place + 4)
     (components,) = struct.unpack_from(">H", stream, place + 36)
     steps = [stream[place + 38 + 3 * i + 1 : place + 41 + 3 * i] for i in range(components)]
@@ -98,12 +116,14 @@ def _check_grid(stream: bytes, place: int) -> None:
 
 
 def _check_tiles(stream: bytes, place: int) -> None:
-    """Every tile part must be as long as it says (SOT, A.4.2): a cut stream decodes to a blurred picture otherwise."""
+    """Refuse a tile part that is shorter than it states (SOT, A.4.2): a truncated stream would decode to a blurred
+    image.
+    """
     while place + 4 <= len(stream) and stream[place : place + 2] != _TILE:
         place += 2 + struct.unpack_from(">H", stream, place + 2)[0]
     while place + 12 <= len(stream) and stream[place : place + 2] == _TILE:
         (length,) = struct.unpack_from(">I", stream, place + 6)
-        if length == 0:  # the last one may say that it goes on to the end
+        if length == 0:  # the last tile part may extend to the end
             return
         place += length
     if stream[place : place + 2] != _END:

@@ -1,7 +1,7 @@
-"""Values of secondary DICOM elements: empty is absent, readable is read, anything else is left out and noted.
+"""Values of secondary DICOM elements: empty is absent, valid values are read, others are omitted and noted.
 
-A secondary element (a window, a spacing, a padding value) must not cost the picture. Its value is therefore parsed
-here, from the bytes as they were delivered, and never by a library that refuses the whole file.
+An invalid secondary element (a window, a spacing, a padding value) must not make the image unusable. Values are
+therefore parsed here from the original bytes and not by a library that rejects the whole file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LONGEST = 40  # characters of a value that a note quotes
 
 
 def name(keyword: str) -> str:
-    """The element's name and tag, as messages call it.
+    """Name and tag of an element for messages.
 
     >>> name("RescaleSlope")
     'Rescale Slope (0028,1053)'
@@ -40,7 +40,7 @@ def name(keyword: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A value in quotes, in one line, without what separates notes.
+    """Value in quotes on one line, without the separator of notes.
 
     >>> quoted("a;" + "b" * 50)
     "'a,bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…'"
@@ -50,7 +50,7 @@ def quoted(text: str) -> str:
 
 
 def pieces(dataset: pydicom.Dataset, keyword: str) -> list[str]:
-    """The element's values as text, without padding and empty ones; [] where it is absent, empty or a sequence."""
+    """Values of an element as text, without padding and empty values; [] if it is absent, empty or a sequence."""
     element = dataset.get_item(Tag(keyword))
     if element is None or not element.value:
         return [] if element is None or element.value in (None, b"", "", []) else _stripped(_texts(element.value))
@@ -60,7 +60,7 @@ def pieces(dataset: pydicom.Dataset, keyword: str) -> list[str]:
 
 
 def _parsed(element: RawDataElement, keyword: str) -> list[str]:
-    """The values in the bytes of an element, by the type that the file gives, otherwise by that of the dictionary."""
+    """Values in the bytes of an element, by the value representation of the file, otherwise of the dictionary."""
     data: bytes = element.value or b""
     kind = dictionary_VR(Tag(keyword)) if element.VR in (None, "UN") else element.VR
     if kind in _TEXT:
@@ -85,7 +85,7 @@ def _stripped(texts: list[str]) -> list[str]:
 
 
 def left_out(keyword: str, value: str, why: str = "") -> str:
-    """The note on an element that was left out.
+    """Note on an element that was omitted.
 
     >>> left_out("RescaleSlope", "abc")
     "Rescale Slope (0028,1053) is 'abc': left out"
@@ -94,9 +94,9 @@ def left_out(keyword: str, value: str, why: str = "") -> str:
 
 
 def numbers(dataset: pydicom.Dataset, keyword: str, notes: list[str]) -> list[float]:
-    """The element's numbers; [] where it is absent, empty, or has a value that is not a finite number (noted).
+    """Numbers of an element; [] if it is absent, empty, or has a value that is not a finite number (noted).
 
-    A decimal comma is read as a point and noted.
+    A decimal comma is read as a decimal point and noted.
     """
     found = pieces(dataset, keyword)
     comma = [t.replace(",", ".") if t.count(",") == 1 and "." not in t else t for t in found]
@@ -119,12 +119,12 @@ def _number(text: str) -> float | None:
 
 
 def number(dataset: pydicom.Dataset, keyword: str, notes: list[str]) -> float | None:
-    """The element's first number; None where `numbers` finds none."""
+    """First number of an element; None where `numbers` is empty."""
     return next(iter(numbers(dataset, keyword, notes)), None)
 
 
 def whole(dataset: pydicom.Dataset, keyword: str, notes: list[str]) -> int | None:
-    """The element's first value as a whole number of at most 32 bits; any other is left out and noted."""
+    """First value of an element as an integer of at most 32 bits; any other value is omitted and noted."""
     value = number(dataset, keyword, notes)
     if value is not None and (value != round(value) or abs(value) > _LARGEST):
         notes.append(left_out(keyword, pieces(dataset, keyword)[0], "not a whole number"))
@@ -133,16 +133,16 @@ def whole(dataset: pydicom.Dataset, keyword: str, notes: list[str]) -> int | Non
 
 
 def word(dataset: pydicom.Dataset, keyword: str) -> str:
-    """The element's first word in upper case, its spaces as underscores; "" where it is absent or empty.
+    """First value of an element in upper case with underscores for spaces; "" if it is absent or empty.
 
-    DICOM code strings are upper case without lower-case variants (PS3.5, 6.2); real files do not all keep to it.
+    DICOM code strings are upper case (PS3.5, section 6.2); not all files comply.
     """
     found = pieces(dataset, keyword)
     return "_".join(found[0].upper().split()) if found else ""
 
 
 def choice(dataset: pydicom.Dataset, keyword: str, known: tuple[str, ...], notes: list[str]) -> str:
-    """The element's word where it is one of `known`; otherwise "", noted where the element has another word."""
+    """Value of an element if it is one of `known`; otherwise "", noted if the element has another value."""
     found = word(dataset, keyword)
     if found and found not in known:
         notes.append(left_out(keyword, pieces(dataset, keyword)[0], f"none of {', '.join(known)}"))
@@ -151,7 +151,7 @@ def choice(dataset: pydicom.Dataset, keyword: str, known: tuple[str, ...], notes
 
 
 def items(dataset: pydicom.Dataset, keyword: str, notes: list[str]) -> list[pydicom.Dataset]:
-    """The items of a sequence; [] where it is absent, empty, or no sequence (noted)."""
+    """Items of a sequence; [] if it is absent, empty, or not a sequence (noted)."""
     if Tag(keyword) not in dataset:
         return []
     try:

@@ -1,4 +1,4 @@
-"""Duplicate and near-duplicate images."""
+"""Detection of duplicate and near-duplicate images."""
 
 import lazy_loader
 

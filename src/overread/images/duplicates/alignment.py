@@ -1,12 +1,12 @@
-"""The correlation of two images after alignment: the proof that one is a copy of the other.
+"""Correlation of two images after affine alignment, which confirms that one is a copy of the other.
 
-The search for near-duplicates proposes pairs of views that look alike. Here the view of one image is moved onto the
-other by an affine transformation, and what remains in common is measured.
+The search for near-duplicates proposes pairs of similar views. Here the view of one image is aligned with the other by
+an affine transformation, and their correlation is computed.
 
 References
 ----------
 Baker, Matthews: Lucas-Kanade 20 years on. IJCV 2004. doi:10.1023/B:VISI.0000011205.11775.fd (inverse compositional
-algorithm; here with images of mean 0 and length 1, as brightness and contrast of a copy differ).
+algorithm; here with images of mean 0 and length 1, because brightness and contrast of a copy differ).
 """
 
 from __future__ import annotations
@@ -40,19 +40,31 @@ def align(
     *,
     points: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Align views of `second` with `first`, pair by pair.
+    """Align views of `second` with `first`, pair by pair, by affine transformations.
 
     Parameters
     ----------
-    first, second : thumbnails (n, side, side) and (m, side, side).
-    pairs : (k, 2), an image of each.
-    maps : (k, 2, 3), the affine transformation to start at, from the unit square to shares of `first`.
-    views : (k, 4), top, left, height, width of the view of `second`, as shares.
-    points : of the grid, per side.
+    first, second : ndarray of uint8, shape (n, side, side) and (m, side, side)
+        Thumbnails.
+    pairs : ndarray of int, shape (k, 2)
+        Index into `first` and into `second`.
+    maps : ndarray, shape (k, 2, 3)
+        Initial affine transformations from the unit square to fractions of `first`.
+    views : ndarray, shape (k, 4)
+        Top, left, height and width of the view of `second`, as fractions.
+    points : int
+        Grid points per side.
 
     Returns
     -------
-    correlation (k,), and the transformations (k, 2, 3) at which it was reached. NaN where alignment failed.
+    correlation : ndarray, shape (k,)
+        Correlation after alignment; NaN where alignment failed.
+    maps : ndarray, shape (k, 2, 3)
+        Transformations at which it was reached.
+
+    Notes
+    -----
+    Inverse compositional algorithm (Baker and Matthews 2004, doi:10.1023/B:VISI.0000011205.11775.fd).
     """
     found, where = np.full(len(pairs), np.nan), maps.astype(np.float64)
     steps = _COARSE_STEPS if points <= COARSE else _FINE_STEPS
@@ -69,17 +81,18 @@ def partial_correlation(
     *,
     points: int,
 ) -> NDArray[np.float64]:
-    """The correlation of aligned images without what both share with the mean images of their sites.
+    """Correlation of aligned images after removal of what both share with the mean images of their sites.
 
     Parameters
     ----------
-    images, pairs, maps, views, points : as for `align`.
-    means : the mean images (k, side, side) that belong to the first and the second image of each pair; one of zeros
-        takes nothing away.
+    images, pairs, maps, views, points
+        As for `align`.
+    means : tuple of ndarray, each of shape (k, side, side)
+        Mean images that belong to the first and the second image of each pair; a mean image of zeros has no effect.
 
     Returns
     -------
-    array of shape (k,)
+    ndarray, shape (k,)
         Partial correlation given both mean images; NaN where an image has no detail.
     """
     boxes, own = view_map(views), np.arange(len(pairs))

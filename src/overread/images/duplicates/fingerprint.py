@@ -1,9 +1,9 @@
-"""Fingerprints of views of a stored image: the candidates of the search for near-duplicates.
+"""Descriptors of views of stored images, which propose candidates for near-duplicates.
 
-A copy of a published radiograph is often a crop of it, or stands inside a border. One fingerprint of the whole image
-does not survive this. Therefore each image is described by many square views: uniform borders are trimmed, then
-squares of falling side length are laid over what remains. The view that a copy shows is among them, up to a few per
-cent of its side, which fingerprints of low spatial frequency tolerate.
+A copy of a published radiograph is often cropped or has a border, and one descriptor of the whole image is not robust
+to this. Each image is therefore described by many square views: uniform borders are trimmed, then squares of
+decreasing side are placed on the remaining content. The view that a copy shows is among them, up to a few per cent of
+its side, which descriptors of low spatial frequency tolerate.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ Array = NDArray[np.float32]
 
 
 def content_boxes(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Boxes (n, 4) of images (n, size, size) without their uniform borders: top, bottom, left, right.
+    """Bounding boxes of the content of images without uniform borders: top, bottom, left, right.
 
     Parameters
     ----------
-    pixels : array of shape (n, size, size)
+    pixels : ndarray of uint8, shape (n, size, size)
         Stored images.
 
     Returns
     -------
-    array of shape (n, 4)
+    ndarray of int64, shape (n, 4)
         Half-open ranges of rows and columns. At most 30 % are trimmed from each side.
 
     Raises

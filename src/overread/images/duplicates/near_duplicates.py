@@ -1,6 +1,6 @@
-"""The search for near-duplicates among stored images: views propose pairs, alignment and correlation decide.
+"""Search for near-duplicates among stored images: similar views propose pairs, correlation after alignment decides.
 
-What the search finds and misses was measured by validation/near_duplicates.py; see docs/reference/duplicates.md.
+Recall and false pairs were measured by validation/near_duplicates.py; see docs/reference/duplicates.md.
 """
 
 from __future__ import annotations
@@ -40,14 +40,23 @@ def find(
 
     Parameters
     ----------
-    store : the pixels, at least 64 x 64.
-    part, row : (n,), the place of each image in the store.
-    sites : (n,), the site of each; what the images of a site have in common does not count as similarity.
-    progress : called with (images read, images in all).
+    store : Store
+        The pixels, at least 64 x 64.
+    part, row : ndarray of int, shape (n,)
+        Position of each image in the store.
+    sites : sequence of str, length n
+        Site of each image; features common to the images of a site do not count as similarity.
+    progress : callable, optional
+        Called with (images read, images in all).
 
     Returns
     -------
-    pairs (k, 2) with i < j; the similarity (k,) of the views that proposed them; the correlation (k,) after alignment.
+    pairs : ndarray of int, shape (k, 2)
+        Indices i < j.
+    similarity : ndarray, shape (k,)
+        Cosine similarity of the views that proposed each pair.
+    correlation : ndarray, shape (k,)
+        Correlation after alignment.
 
     Raises
     ------
@@ -77,7 +86,7 @@ def find(
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """Pairs (k, 2) that may be duplicates: similarity (k,) of their views, view (k, 4) of the second, map (k, 2, 3)."""
+    """Candidate pairs (k, 2): similarity (k,) of their views, view (k, 4) of the second, transformation (k, 2, 3)."""
 
     pairs: NDArray[np.int64]
     similarity: NDArray[np.float64]
@@ -89,7 +98,7 @@ class _Candidates:
 
 
 def _likely(thumbs: NDArray[np.uint8], means: _Means, proposed: _Candidates) -> _Candidates:
-    """The candidates that are alike on the coarse grid, with the transformations that align them there."""
+    """Candidates with high correlation on the coarse grid, with their transformations."""
     kept = [proposed.take(slice(0))]
     for begin in range(0, len(proposed.pairs), _PAIRS):
         some = proposed.take(slice(begin, begin + _PAIRS))
@@ -148,7 +157,7 @@ def _described(
 
 
 def _proposed(thumbs: NDArray[np.uint8], shapes: NDArray[np.int64]) -> _Candidates:
-    """The nearest images of each image: the view of the first image (as a map) that looks like a view of the second."""
+    """Nearest images of each image: a view of the first (as a transformation) similar to a view of the second."""
     n = len(thumbs)
     some = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64))
     sample = _described(thumbs, shapes, some, queries=False)[0].astype(np.float64)
@@ -207,7 +216,7 @@ class _Means:
         self._sums[-1] = self._sums[:-1].sum(axis=0)
 
     def of_both(self, pairs: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The mean images for the first and for the second image of each pair (k, 2)."""
+        """Mean images for the first and the second image of each pair (k, 2)."""
         return self._of(pairs[:, 0], pairs[:, 1]), self._of(pairs[:, 1], pairs[:, 0])
 
     def _of(self, own: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -229,7 +238,7 @@ def _standardised(thumbs: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _best(
     likely: _Candidates, judged: NDArray[np.float64], least: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """The pairs whose correlation is at least this, each once, with the best of its correlations."""
+    """Pairs with at least this correlation, each once, with its highest correlation."""
     alike = np.flatnonzero(judged >= least)
     ordered = np.sort(likely.pairs[alike], axis=1)
     by = alike[np.lexsort((-judged[alike], ordered[:, 1], ordered[:, 0]))]

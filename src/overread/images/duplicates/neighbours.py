@@ -1,9 +1,9 @@
-"""The nearest images of each image: an inverted file of whitened descriptions, built block by block.
+"""Nearest images of each image by an inverted file of whitened descriptors, built block by block.
 
 References
 ----------
-Jégou, Douze, Schmid: Product quantization for nearest neighbor search. IEEE TPAMI 2011. doi:10.1109/TPAMI.2010.57
-(the inverted file without the quantisation).
+Jégou, Douze, Schmid: Product quantization for nearest neighbor search. IEEE TPAMI 2011. doi:10.1109/TPAMI.2010.57 (the
+inverted file without the quantisation).
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ _SAMPLE = 64  # views per cell that place its centre
 
 @dataclass(frozen=True, slots=True)
 class Whitening:
-    """What descriptions have in common (their mean), and the matrix that makes their variation alike in all directions.
+    """Whitening of descriptors: their mean, and the matrix that equalises their variance in all directions.
 
-    What all images share, be it the shape of a thorax or the disc of a fundus photograph, does not count as similarity.
+    Features common to all images, such as the shape of a thorax or the disc of a fundus photograph, then do not count
+    as similarity.
     """
 
     mean: Array
@@ -53,7 +54,7 @@ class Whitening:
         return cls(mean.astype(np.float32), matrix.astype(np.float32))
 
     def __call__(self, descriptions: Array) -> Array:
-        """Whitened descriptions (m, d) of length 1; 0 where there is nothing to describe."""
+        """Whitened descriptors (m, d) of length 1; 0 for a descriptor without detail."""
         white = (descriptions - self.mean) @ self.matrix
         length = np.linalg.norm(white, axis=1, keepdims=True)
         some = (length > 0) & descriptions.any(axis=1, keepdims=True)
@@ -62,7 +63,7 @@ class Whitening:
 
 @dataclass(slots=True)
 class Nearest:
-    """The nearest images of each query so far: similarity, image and view, each (q, k); -1 where there is none."""
+    """Nearest images of each query found so far: similarity, image and view, each (q, k); -1 where there is none."""
 
     similarity: Array
     image: NDArray[np.int32]
@@ -83,20 +84,30 @@ def search(
     k: int,
     least: float,
 ) -> Nearest:
-    """The k nearest images of each query, by the most similar of their views.
+    """Find the k nearest images of each query by their most similar views.
 
     Parameters
     ----------
-    queries : whitened descriptions (q, d).
-    owners : the image (q,) that each query is of; it is not its own neighbour.
-    blocks : of whitened descriptions (m, d) of views, the image (m,) and the number (m,) of each view.
-    k : neighbours per query.
-    least : cosine that a neighbour exceeds.
+    queries : ndarray, shape (q, d)
+        Whitened descriptors.
+    owners : ndarray of int32, shape (q,)
+        Image of each query; an image is not its own neighbour.
+    blocks : iterable of tuple
+        Blocks of whitened descriptors (m, d) of views, with the image (m,) and the view number (m,) of each.
+    k : int
+        Neighbours per query.
+    least : float
+        Cosine similarity that a neighbour must exceed.
+
+    Returns
+    -------
+    Nearest
+        Similarity, image and view of the neighbours.
 
     Notes
     -----
-    Up to 24,576 views in a block every view is compared. In a larger block views lie in cells round centres (spherical
-    k-means, the first block's), and a query is compared with the views in the cells nearest to it.
+    In a block of up to 24,576 views every view is compared. In a larger block, views are grouped by the nearest centre
+    (spherical k-means on the first block), and a query is compared with the views of its nearest groups.
     """
     found = Nearest.of(len(queries), k, least)
     centres: Array | None = None
@@ -130,10 +141,10 @@ def _compare(found: Nearest, asked: _Part, held: _Part) -> None:
 
 
 def _products(rows: Array, columns: Array) -> Array:
-    """rows @ columns.T, by as many threads as compute, each a matrix of its own for a BLAS of one thread.
+    """rows @ columns.T with several threads, each with its own matrix and a single-threaded BLAS.
 
-    A BLAS of several threads divides the sums by their number: the last bits, and with them pairs near the least
-    similarity, would depend on it.
+    A multi-threaded BLAS divides sums by the number of threads; the last bits, and with them pairs near the threshold,
+    would depend on it.
     """
     out = np.empty((len(rows), len(columns)), np.float32)
     pieces = [slice(i, i + _ROWS) for i in range(0, len(rows), _ROWS)]
@@ -175,7 +186,7 @@ def _kept(
 
 
 def _centres(views: Array) -> Array:
-    """Centres of the cells: spherical k-means from evenly spaced views, so that the result repeats."""
+    """Cluster centres by spherical k-means, started from evenly spaced views so that the result is reproducible."""
     cells = max(1, len(views) // _CELL)
     if cells <= 6:
         return views[:1]

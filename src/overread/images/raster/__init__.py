@@ -1,4 +1,4 @@
-"""PNG and JPEG radiographs, and what a file is by its content."""
+"""PNG and JPEG radiographs, and detection of file formats by content."""
 
 import lazy_loader
 

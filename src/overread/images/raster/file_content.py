@@ -1,4 +1,4 @@
-"""What a file turned out to be, by its content, and the picture that was read from it."""
+"""Detection of file formats by content, and the decoded image."""
 
 from __future__ import annotations
 
@@ -44,11 +44,22 @@ _MAGIC = (
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A radiograph as values: `pixels` (rows, columns), air dark, `black` and `white` the values shown as such.
+    """A decoded radiograph.
 
-    `rows` and `columns` are the file's own, also where a JPEG was unpacked at a smaller scale. `converted` says what
-    was done to get one grey plane ("" = nothing). Where there is a `table`, pixels are numbers whose grey stands in it
-    (see `lookup.looked_up`). `notes` name what was odd in the file and how it was read.
+    Parameters
+    ----------
+    pixels : ndarray, shape (rows, columns)
+        Values; air is dark.
+    black, white : float
+        Values displayed as black and as white.
+    rows, columns : int
+        Size of the file's image, also if a JPEG was decoded at a reduced scale.
+    converted : str
+        Conversion to one grey plane; "" = none.
+    table : ndarray, optional
+        Look-up table from `pixels` to grey values, see `lut.looked_up`.
+    notes : tuple of str
+        Irregularities of the file and how they were handled.
     """
 
     pixels: Pixels
@@ -62,11 +73,13 @@ class ImageFile:
 
 
 def content(head: bytes) -> str:
-    """What a file is by its first bytes, never by its name: "PNG", "JPEG", "DICOM", another kind, or "unknown data".
+    r"""Detect the kind of a file by its first bytes: "PNG", "JPEG", "DICOM", another kind, or "unknown data".
 
-    A DICOM file without preamble is known by its first element, which lies in group 0002 or 0008.
+    A DICOM file without preamble is recognised by its first element, in group 0002 or 0008.
 
-    >>> content(b"%PDF-1.7"), content(b"\\x89PNG\\r\\n\\x1a\\n"), content(bytes(128) + b"DICM")
+    Examples
+    --------
+    >>> content(b"%PDF-1.7"), content(b"\x89PNG\r\n\x1a\n"), content(bytes(128) + b"DICM")
     ('PDF', 'PNG', 'DICOM')
     """
     if head[128:132] == b"DICM":
@@ -80,7 +93,7 @@ def content(head: bytes) -> str:
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """All bytes of an image file; InputError where it is missing, empty, too large, no file or cannot be opened."""
+    """Read an image file; InputError if it is missing, empty, too large, not a file or not readable."""
     path = Path(path)
     try:
         data = regular.content(path, most=limits.IMAGE_BYTES)
@@ -95,7 +108,7 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def check_size(where: object, rows: int, columns: int) -> None:
-    """Refuse a picture too large to be a radiograph, or without any pixel."""
+    """Refuse an image that is too large for a radiograph or has no pixels."""
     if rows < 1 or columns < 1:
         raise InputError(where, "a picture with pixels", f"{rows} rows and {columns} columns")
     if rows * columns > MAX_PIXELS:

@@ -1,4 +1,4 @@
-"""Faults of image files in plain words: what a library raised never enters a message."""
+"""Descriptions of faults of image files; messages never contain the text of a library's exception."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
 
 
 class Fault(ValueError):
-    """A fault that overread itself found in a file. Its text is plain English and may enter a message."""
+    """A fault that overread found in a file; its text may be used in messages."""
 
 
 def said(error: BaseException) -> str:
-    """The fault in plain words: the text of a Fault, otherwise the class of failure.
+    """Description of a fault: the text of a Fault, otherwise the kind of failure.
 
     >>> said(Fault("the stream has no frame header"))
     'the stream has no frame header'
@@ -69,7 +69,7 @@ def said(error: BaseException) -> str:
 
 @contextmanager
 def lenient() -> Iterator[None]:
-    """Let pydicom read values that break the rules of their type without a warning: they are checked here."""
+    """Let pydicom read values that violate their value representation without a warning; they are checked here."""
     with pydicom.config.disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -77,7 +77,7 @@ def lenient() -> Iterator[None]:
 
 @contextmanager
 def readable(where: Path | str, expected: str) -> Iterator[None]:
-    """Turn whatever a broken file makes its readers raise into an InputError in plain words."""
+    """Convert exceptions that a damaged file causes in its readers to an InputError with a description."""
     try:
         yield
     except BROKEN as error:

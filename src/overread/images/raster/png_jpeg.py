@@ -1,4 +1,4 @@
-"""PNG and JPEG radiographs, told by their content, read with Pillow (plain grey PNG: libpng) to one grey plane."""
+"""Reading of PNG and JPEG radiographs as one grey plane, with Pillow (grey PNG: libpng)."""
 
 from __future__ import annotations
 
@@ -31,16 +31,28 @@ def read_raster(path: Path | str, *, at_least: int = 0, longer: bool = False) ->
 
     Parameters
     ----------
-    path: the file; what it is, is told by its content, never by its name.
-    at_least: where above 0, a JPEG may be unpacked at 1/2, 1/4 or 1/8 as long as its shorter side (the longer one where
-        `longer`) keeps this many pixels; the decoder averages over whole blocks then, and is several times faster.
+    path : path
+        Image file; its format is detected by content, not by name.
+    at_least : int
+        Above 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as its shorter side keeps this many pixels. The
+        decoder then averages over blocks and is several times faster.
+    longer : bool
+        Whether `at_least` applies to the longer side.
 
-    Returns a Picture: 8 bits as stored (black 0, white 255), 16 bits with black and white at the least and the greatest
-    value, since such files rarely say how many bits they use. Colour, palette and transparency become grey (Rec. 601
-    luma, transparent = black); `converted` says so. A turn that EXIF asks for is made.
+    Returns
+    -------
+    ImageFile
+        8-bit values as stored (black 0, white 255); 16-bit values with black and white at minimum and maximum, because
+        such files rarely state the bits used. Colour, palette and transparency are converted to grey (ITU-R BT.601
+        luma, transparent = black), see `converted`. EXIF orientation is applied.
 
-    Raises InputError: missing, empty, truncated or broken file, or another kind of file.
+    Raises
+    ------
+    InputError
+        The file is missing, empty, truncated or damaged, or of another kind.
 
+    Examples
+    --------
     >>> from PIL import Image
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "a.png"
@@ -52,7 +64,27 @@ def read_raster(path: Path | str, *, at_least: int = 0, longer: bool = False) ->
 
 
 def decode_raster(data: bytes, where: Path | str, *, at_least: int = 0, longer: bool = False) -> ImageFile:
-    """The same for bytes already read; `where` is what errors call them."""
+    """Decode a PNG or JPEG radiograph from the bytes of a file.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    where : path
+        Name of the file in messages.
+    at_least, longer
+        See `read_raster`.
+
+    Returns
+    -------
+    ImageFile
+        As from `read_raster`.
+
+    Raises
+    ------
+    InputError
+        As `read_raster`.
+    """
     kind = content(data[:512])
     if kind not in ("PNG", "JPEG"):
         raise InputError(where, "a PNG or JPEG image", f"a file whose content is {kind}")
@@ -102,13 +134,13 @@ def _decode(data: bytes, where: Path | str, at_least: int, longer: bool) -> Imag
 
 
 def _grey_png(data: bytes, image: Image.Image) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
-    """The pixels of a PNG of grey and nothing else, by libpng alone; None where Pillow must look, or say what is wrong.
+    """Pixels of a grey PNG by libpng; None if Pillow is needed to decode the file or to describe its fault.
 
-    libpng is half again as fast as Pillow's own reader, and refuses all that Pillow refuses.
+    libpng is 1.5 times as fast as Pillow's reader and refuses all files that Pillow refuses.
     """
     if image.format != "PNG" or data[24:26] not in _GREY_PNG or not _PNG_EXTRAS.isdisjoint(_chunks(data)):
         return None
-    import imagecodecs  # loads its libraries as they are asked for
+    import imagecodecs  # imported here: only deflated files need it
 
     try:
         return np.asarray(imagecodecs.png_decode(data))
@@ -117,7 +149,7 @@ def _grey_png(data: bytes, image: Image.Image) -> NDArray[np.uint8] | NDArray[np
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
-    """The names of a PNG's chunks, as far as it goes."""
+    """Names of the chunks of a PNG, up to the first damage."""
     place = 8
     while place + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, place)
@@ -126,7 +158,7 @@ def _chunks(data: bytes) -> Iterator[bytes]:
 
 
 def _check_scans(data: bytes, where: Path | str) -> None:
-    """Refuse a JPEG of more scans than any picture needs: each costs the decoder a pass over the whole picture."""
+    """Refuse a JPEG with too many scans: each costs the decoder a pass over the whole image."""
     found = data.count(_SCAN) if data.startswith(b"\xff\xd8") else 0
     if found > limits.JPEG_SCANS:
         raise InputError(where, f"a JPEG of at most {limits.JPEG_SCANS} scans", f"a JPEG of {found:,} scans")

@@ -1,4 +1,4 @@
-"""The pixel recipe: how a radiograph becomes `size` x `size` grey values."""
+"""Pixel recipe: rendering of radiographs to grey values of one size."""
 
 import lazy_loader
 

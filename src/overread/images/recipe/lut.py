@@ -1,7 +1,7 @@
-"""A picture through a table: what every pixel shows, block by block where asked, and how often each value occurs.
+"""Look-up tables applied to images: per pixel, with block averages, and counts of values.
 
-One pass of machine code each. The table is small and the picture is not: NumPy would first widen every pixel to a
-64-bit index, which costs more than the look-up.
+Each is one pass of compiled code. NumPy would first convert every pixel to a 64-bit index, which takes longer than the
+look-up.
 """
 
 from __future__ import annotations
@@ -15,13 +15,22 @@ from overread.kernels import njit
 
 
 def looked_up(numbers: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
-    """The table's value for every number, in the numbers' shape; signed numbers stand at the place of their bits.
+    """Apply a look-up table to every pixel; signed values are indexed by their bit pattern.
 
     Parameters
     ----------
-    numbers: whole numbers of 8 or 16 bits.
-    table: a value for every pattern of those bits, (256,) or (65536,).
+    numbers : ndarray of 8- or 16-bit integers
+        Pixel values.
+    table : ndarray, shape (256,) or (65536,)
+        Value for every bit pattern.
 
+    Returns
+    -------
+    ndarray
+        Values of the table, in the shape of `numbers`.
+
+    Examples
+    --------
     >>> looked_up(np.array([[3, -1]], np.int8), np.arange(256, dtype=np.uint16)).tolist()
     [[3, 255]]
     """
@@ -34,17 +43,26 @@ def looked_up(numbers: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
 def averaged(
     numbers: NDArray[Any], table: NDArray[np.uint8], block: tuple[int, int], box: tuple[int, int, int, int]
 ) -> NDArray[np.uint8]:
-    """What `looked_up` shows, averaged over blocks in the same pass: the picture itself is never written down.
+    """Apply a look-up table and average over blocks in one pass, without storing the full image.
 
     Parameters
     ----------
-    numbers: whole numbers of 8 or 16 bits, (rows, columns).
-    table: a grey for every pattern of those bits, (256,) or (65536,).
-    block: rows and columns of a block, 1 to 255 each; the last ones average what is left of them.
-    box: left, top, right and bottom of the part that is averaged, within the picture.
+    numbers : ndarray of 8- or 16-bit integers, shape (rows, columns)
+        Pixel values.
+    table : ndarray of uint8, shape (256,) or (65536,)
+        Grey value for every bit pattern.
+    block : tuple of int
+        Rows and columns of a block, 1 to 255 each; blocks at the edge average the rest.
+    box : tuple of int
+        Left, top, right and bottom of the region to average, within the image.
 
-    Returns a mean for every block, rounded as Pillow's `Image.reduce` rounds it, and equal to it in every bit.
+    Returns
+    -------
+    ndarray of uint8
+        Mean of every block, rounded as by Pillow's `Image.reduce` and equal to it in every bit.
 
+    Examples
+    --------
     >>> numbers, table = np.array([[1, 2, 3], [4, 5, 9]], np.uint8), np.arange(256, dtype=np.uint8)
     >>> averaged(numbers, table, (2, 2), (0, 0, 3, 2)).tolist()
     [[3, 6]]
@@ -57,8 +75,10 @@ def averaged(
 
 
 def counted(numbers: NDArray[Any]) -> NDArray[np.int64]:
-    """How often every pattern of bits occurs among these numbers of 8 or 16 bits: (256,) or (65536,).
+    """Count every bit pattern among 8- or 16-bit integers.
 
+    Examples
+    --------
     >>> counted(np.array([[3, 3, 0]], np.uint8))[:4].tolist()
     [1, 0, 0, 2]
     """
@@ -102,7 +122,7 @@ def _average(
 def _add(
     row: NDArray[Any], table: NDArray[np.uint8], wide: np.uint64, full: int, sums: NDArray[np.uint32]
 ) -> None:  # pragma: no cover - compiled
-    """The greys of a row onto the sums of its blocks; the usual widths are written out, twice as fast as a loop."""
+    """Add the grey values of a row to the sums of its blocks; common widths are unrolled, twice as fast as a loop."""
     one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
     for c in range(full):
         x = np.uint64(c) * wide

@@ -1,4 +1,4 @@
-"""The pixel recipe: how a radiograph of any size and depth becomes `size` x `size` grey values."""
+"""Pixel recipe: rendering of a radiograph of any size and bit depth to `size` x `size` grey values."""
 
 from __future__ import annotations
 
@@ -28,11 +28,19 @@ _Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How pixels are made; it is written beside them and travels with every model that was trained on them.
+    """How images are rendered; stored with the pixels and with every model trained on them.
 
-    `size` is the side in pixels; `fit` "crop" (central square) or "pad" (whole image, longer side = size, rest black);
-    `window` "full" (the file's display range) or "percentile" (0.5 % to 99.5 % of the image). Air is dark always.
+    Parameters
+    ----------
+    size : int
+        Side in pixels, 8 to 4096.
+    fit : {"crop", "pad"}
+        Central square, or the whole image with its longer side at `size` and the rest black.
+    window : {"full", "percentile"}
+        Display range of the file, or the 0.5 % to 99.5 % percentiles of the image. Air is always dark.
 
+    Examples
+    --------
     >>> Recipe(size=160, fit="pad").describe()
     '160 x 160 pixels of the whole image, its shorter side padded with black; grey values: the display range of ...'
     """
@@ -54,12 +62,12 @@ class Recipe:
             raise InputError.all(problems)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as JSON can say it."""
+        """The recipe as a dictionary for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe of a dictionary; an unknown key is an InputError that names the nearest known one."""
+        """Recipe from a dictionary; an unknown key is an InputError that suggests the nearest known key."""
         known = [f.name for f in fields(cls)]
         unknown = [k for k in values if k not in known]
         if unknown:
@@ -73,15 +81,30 @@ class Recipe:
         return cls(**values)
 
     def describe(self) -> str:
-        """The recipe in words, for the report's methods."""
+        """Description of the recipe for the methods section of a report."""
         return f"{self.size} x {self.size} pixels of {_FITS[self.fit]}; grey values: {_WINDOWS[self.window]}"
 
 
 def render(picture: ImageFile, recipe: Recipe) -> NDArray[np.uint8]:
-    """The picture by the recipe: uint8 (size, size), air dark.
+    """Render an image by a recipe.
 
-    Shrinking averages over the area that falls on a pixel (Pillow's Hamming kernel with its support scaled, within one
-    grey level of the exact area average on radiographs); enlarging is bicubic. Deeper pictures are windowed first.
+    Parameters
+    ----------
+    picture : ImageFile
+        The decoded image.
+    recipe : Recipe
+        The recipe.
+
+    Returns
+    -------
+    ndarray of uint8, shape (size, size)
+        The rendered image; air is dark.
+
+    Notes
+    -----
+    Reduction averages over the area of each output pixel (Pillow's Hamming filter with scaled support, within one grey
+    level of the exact area average on radiographs); enlargement is bicubic. Images of more than 8 bits are windowed
+    first.
     """
     rows, columns = picture.pixels.shape
     size = recipe.size
@@ -97,16 +120,21 @@ def render(picture: ImageFile, recipe: Recipe) -> NDArray[np.uint8]:
 
 
 def uniformity(picture: ImageFile, pixels: NDArray[np.uint8], recipe: Recipe) -> str:
-    """What is wrong with the contrast of a rendered picture (see `contrast.flatness`); "" where nothing is.
+    """Lack of contrast of a rendered image (see `visible_contrast.flatness`); "" = none.
 
     Parameters
     ----------
-    picture : Picture
-        The picture as it was read: averaging hides that a mask has two grey values, so they are counted in it.
-    pixels : ndarray of uint8, (size, size)
-        What `render` made of it. Bars that pad it are left out.
+    picture : ImageFile
+        The decoded image: averaging hides that a mask has only two grey values, so that they are counted here.
+    pixels : ndarray of uint8, shape (size, size)
+        The rendered image. Padding is excluded.
     recipe : Recipe
-        The recipe that made it.
+        The recipe.
+
+    Returns
+    -------
+    str
+        Kind of deficiency, or "".
     """
     rows, columns = picture.pixels.shape
     if recipe.fit == "pad":
@@ -117,7 +145,7 @@ def uniformity(picture: ImageFile, pixels: NDArray[np.uint8], recipe: Recipe) ->
 
 
 def _inner(rows: int, columns: int, size: int) -> tuple[int, int]:
-    """The rows and columns of a padded picture without its bars."""
+    """Rows and columns of a padded image without its padding."""
     longer = max(rows, columns)
     return max(1, round(rows * size / longer)), max(1, round(columns * size / longer))
 
@@ -128,10 +156,10 @@ def _centred(inner: tuple[int, int], size: int) -> tuple[slice, slice]:
 
 
 def _resized(picture: ImageFile, window: str, size: tuple[int, int], box: _Box) -> Image.Image:
-    """What the window shows of the box, (width, height) = `size`.
+    """The windowed region of the image, resized to (width, height) = `size`.
 
-    Large pictures are averaged over whole blocks first, as Pillow's `reducing_gap` does it, to the same bits; where
-    greys are looked up, both are one pass.
+    Large images are first averaged over whole blocks, equal in every bit to Pillow's `reducing_gap`; with a look-up
+    table, both are one pass.
     """
     values, table = _windowed(picture, window)
     kernel = Image.Resampling.HAMMING if box[2] - box[0] >= size[0] else Image.Resampling.BICUBIC
@@ -149,7 +177,7 @@ def _resized(picture: ImageFile, window: str, size: tuple[int, int], box: _Box) 
 
 
 def _around(shape: tuple[int, ...], size: tuple[int, int], box: _Box) -> tuple[int, int, int, int]:
-    """The whole pixels that the kernel, half a pixel of the result wider than the box, can reach."""
+    """Whole pixels within the support of the filter, which exceeds the box by half an output pixel."""
     reach = [(box[i + 2] - box[i]) / size[i] / 2 for i in (0, 1)]
     left, top = (max(0, int(box[i] - reach[i])) for i in (0, 1))
     right, bottom = (min(shape[1 - i], math.ceil(box[i + 2] + reach[i])) for i in (0, 1))
@@ -157,7 +185,7 @@ def _around(shape: tuple[int, ...], size: tuple[int, int], box: _Box) -> tuple[i
 
 
 def _windowed(picture: ImageFile, window: str) -> tuple[Pixels, NDArray[np.uint8] | None]:
-    """Greys from 0 to 255: as they are, or as numbers and the table that says what each of them shows."""
+    """Grey values from 0 to 255, or indices and their look-up table."""
     pixels, low, high = picture.pixels, picture.black, picture.white
     if window == "percentile":
         low, high = _percentiles(pixels, picture.table)
@@ -176,7 +204,7 @@ def _windowed(picture: ImageFile, window: str) -> tuple[Pixels, NDArray[np.uint8
 
 
 def _spread(greys: NDArray[Any], low: float, high: float) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Greys from `low` to `high` as 0 to 255: whole ones rounded, others as they are."""
+    """Map grey values from `low` to `high` to 0 to 255; integers are rounded."""
     scale = 255.0 / (high - low)
     if greys.dtype == np.float32:
         spread: NDArray[np.float32] = np.clip((greys - np.float32(low)) * np.float32(scale), 0, 255)

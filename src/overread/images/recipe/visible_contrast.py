@@ -1,4 +1,4 @@
-"""Whether a finished picture shows anything: the check of what came out of every reader and grey scale."""
+"""Check that a rendered image has visible contrast."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ _SAMPLE = 64  # rows and columns of the sample that stands for a large picture
 
 
 def flatness(greys: NDArray[np.uint8]) -> str:
-    """What is wrong with a picture of 0 to 255: `ONE`, `FEW`, `NARROW`, or "" for a picture with contrast.
+    """Classify lack of contrast of an 8-bit image: `ONE`, `FEW`, `NARROW`, or "" for sufficient contrast.
 
     Parameters
     ----------
     greys : ndarray of uint8, any shape
-        The picture as it is shown.
+        The image.
 
     Returns
     -------
     str
-        The first of `ONE`, `FEW` and `NARROW` that applies, otherwise "".
+        The first of `ONE` (a single grey value), `FEW` and `NARROW` that applies, otherwise "".
 
     Notes
     -----
-    `NARROW` is the share of pixels in the fullest six successive levels. A collimated radiograph with a black border of
-    nine tenths passes; a picture that is black but for a line of text does not.
+    `NARROW` is the share of pixels in the most frequent six successive grey levels. A collimated radiograph of which
+    nine tenths are black border passes; a black image with a line of text does not.
 
+    Examples
+    --------
     >>> flatness(np.zeros((9, 9), np.uint8)), flatness(np.arange(256, dtype=np.uint8))
     ('one grey value', '')
     """
@@ -48,8 +50,10 @@ def flatness(greys: NDArray[np.uint8]) -> str:
 
 
 def sample(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Every k-th row and column of a picture, such that at least 64 of each remain where it has as many.
+    """Every k-th row and column of an image, such that at least 64 of each remain if it has as many.
 
+    Examples
+    --------
     >>> sample(np.zeros((1000, 300))).shape
     (67, 75)
     """
@@ -58,8 +62,10 @@ def sample(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def spread(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Values from the least to the greatest as 0 to 255.
+    """Map values from minimum to maximum to 0 to 255.
 
+    Examples
+    --------
     >>> spread(np.array([10.0, 15.0, 20.0])).tolist()
     [0, 128, 255]
     """
@@ -69,9 +75,10 @@ def spread(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def lost(before: NDArray[Any], after: NDArray[Any]) -> str:
-    """What a step of the grey scale (`after`, 0 to 1) makes of a picture that had more contrast (`before`).
+    """Contrast that a step of the grey-scale transformation removes.
 
-    Returns `ONE`, `FEW` or `NARROW`; "" where the step keeps the contrast, or where there was none to lose.
+    Returns `ONE`, `FEW` or `NARROW` if the result (`after`, 0 to 1) lacks contrast that the input (`before`) had;
+    otherwise "".
     """
     if not after.size:
         return ""
@@ -81,9 +88,9 @@ def lost(before: NDArray[Any], after: NDArray[Any]) -> str:
 
 
 def few(pixels: NDArray[Any], table: NDArray[Any] | None = None) -> bool:
-    """Whether a picture as it was read has fewer than 16 different greys: a mask, a drawing, a poor export.
+    """Whether a decoded image has fewer than 16 grey values: a mask, a drawing, or a poor export.
 
-    A small sample decides; where it has few, a larger one; then the whole picture.
+    A small sample is examined first; if it has few values, a larger one, then the whole image.
     """
     some = sample(pixels)
     for part in (some[::4, ::4], some, pixels):

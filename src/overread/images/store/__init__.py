@@ -1,4 +1,4 @@
-"""The pixel store of a cohort, and the worker processes that fill it."""
+"""Pixel store of a cohort and the worker processes that fill it."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""From image files to rows of the pixel store, on several processes, in the order of the files.
+"""Decoding of image files to rows of the pixel store, in several processes and in the order of the files.
 
-What a file becomes depends on that file and the recipe alone, so the store's bytes do not depend on the number of
-workers. This module is what a worker process imports: it is kept light.
+The result for a file depends only on the file and the recipe, so that the bytes of the store do not depend on the
+number of workers. Worker processes import this module; its imports are kept light.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SEPARATOR = "; "  # between the notes of one image
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one file: its own rows and columns, its hash, notes on what was odd, or the fault that it has."""
+    """Result for one file: its rows and columns, its hash, notes, or its fault."""
 
     rows: int | None
     columns: int | None
@@ -46,11 +46,28 @@ class Made:
 
 
 def read_image(path: Path | str, recipe: Recipe) -> NDArray[np.uint8]:
-    """One radiograph (PNG, JPEG or DICOM, told by content) by the recipe: uint8 (size, size), air dark.
+    """Read a radiograph (PNG, JPEG or DICOM, detected by content) and render it by a recipe.
 
-    Raises InputError: missing, empty, truncated or broken file, not a radiograph (a PDF with another name), or a
-    picture of one grey value.
+    Parameters
+    ----------
+    path : path
+        Image file.
+    recipe : Recipe
+        Pixel recipe.
 
+    Returns
+    -------
+    ndarray of uint8, shape (size, size)
+        The image; air is dark.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, truncated or damaged, is not an image (a PDF with another name), or has a single
+        grey value.
+
+    Examples
+    --------
     >>> import tempfile
     >>> from PIL import Image
     >>> file = Path(tempfile.mkdtemp()) / "a.png"
@@ -62,7 +79,7 @@ def read_image(path: Path | str, recipe: Recipe) -> NDArray[np.uint8]:
 
 
 def read_picture(data: bytes, where: Path | str, recipe: Recipe) -> ImageFile:
-    """The picture in the bytes of a file, with its own display range, before the recipe makes it small."""
+    """Decode the image in the bytes of a file, with its own display range, before the recipe is applied."""
     kind = content(data[:512])
     if kind == "DICOM":
         from overread.images.dicom.radiographs import decode_dicom
@@ -77,9 +94,9 @@ def read_picture(data: bytes, where: Path | str, recipe: Recipe) -> ImageFile:
 
 
 def _rendered(picture: ImageFile, where: Path | str, recipe: Recipe) -> tuple[NDArray[np.uint8], list[str]]:
-    """The picture by the recipe, and notes: what was odd in the file, what was converted, whether it lacks contrast.
+    """The rendered image and notes on irregularities, conversions and low contrast.
 
-    Raises InputError where it is of one grey value: nothing can be learnt from it or found in it.
+    Raises InputError if the image has a single grey value, because it contains no information.
     """
     pixels = render(picture, recipe)
     poor = uniformity(picture, pixels, recipe)
@@ -91,9 +108,9 @@ def _rendered(picture: ImageFile, where: Path | str, recipe: Recipe) -> tuple[ND
 
 
 def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) -> tuple[str, list[int]]:
-    """What a part is made of, as one hash (recipe, ids, each file's path, size and time of change); which are absent.
+    """Hash of the inputs of a part (recipe, ids, and path, size and modification time of each file) and missing files.
 
-    Returns the hash and the numbers of the files that are not there.
+    Returns the hash and the indices of the files that do not exist.
     """
     digest = hashlib.sha256(repr((_RULES, sorted(recipe.to_dict().items()))).encode())
     absent = []
@@ -111,7 +128,7 @@ def part_key(image_ids: Sequence[str], paths: Sequence[Path], recipe: Recipe) ->
 
 
 def make(paths: Sequence[Path], recipe: Recipe) -> tuple[list[Made], NDArray[np.uint8]]:
-    """Read these files: a record for every one, and the rows of those that could be read."""
+    """Read these files: one record per file, and the rendered images of the readable ones."""
     return _gathered([_one(path, recipe) for path in paths], recipe)
 
 
@@ -147,14 +164,14 @@ def made_in_order(
     sees: Path | str = ".",
     bounds: Bounds = _BOUNDS,
 ) -> Generator[tuple[list[Made], NDArray[np.uint8]], None, None]:
-    """What `make` gives for the files of every part, in portions and in their order; see `workers.in_portions`.
+    """Results of `make` for the files of every part, in portions and in order; see `executors.in_portions`.
 
-    A file that takes more time or memory than `bounds` is a record with this fault.
+    A file that exceeds `bounds` of time or memory has a record with this fault.
     """
     work = WorkItem(_one, _gathered, _lost, (recipe,), bounds)
     return in_portions(work, (p for paths in parts for p in portions(paths)), workers, sees=sees)
 
 
 def portions(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """The files of a part in the portions in which they are handed to workers."""
+    """Divide the files of a part into the portions that are passed to workers."""
     return [tuple(paths[i : i + _PORTION]) for i in range(0, len(paths), _PORTION)]

@@ -1,7 +1,7 @@
-"""Who does the work: processes of this machine, or the workers of a Dask cluster on several; one interface for both.
+"""Execution of tasks by processes of this computer or by the workers of a Dask cluster.
 
-Results come in the order of the tasks and depend on the tasks alone, so what is built is the same whoever did the work.
-This module is what a worker process imports: it is kept light.
+Results are in the order of the tasks and depend only on the tasks, so that they are the same for every executor.
+Worker processes import this module; its imports are kept light.
 """
 
 from __future__ import annotations
@@ -35,20 +35,30 @@ _WAIT_FOR_WORKERS = 60.0  # seconds; a queueing system may take its time to star
 def in_order(
     function: Callable[..., Made], tasks: Iterable[tuple[Any, ...]], workers: int | str, *, sees: Path | str = "."
 ) -> Generator[Made, None, None]:
-    """What `function(*task)` gives for every task, in their order.
+    """Compute `function(*task)` for every task, in order.
 
     Parameters
     ----------
-    function: a function of a module (workers import it), its result decided by the task alone.
-    tasks: taken as they are needed: few are under way at a time, so that memory stays bounded.
-    workers: processes on this machine (1, or a single task = in this process), or the address of a Dask scheduler
+    function : callable
+        Function of a module, which workers import; its result depends only on the task.
+    tasks : iterable of tuple
+        Consumed as needed: few are in progress at a time, so that memory is bounded.
+    workers : int or str
+        Processes on this computer (1, or a single task = this process), or the address of a Dask scheduler
         ("tcp://host:8786").
-    sees: a folder that every worker of a cluster must see under this very path.
+    sees : path
+        Folder that every worker of a cluster must have under this path.
 
-    Closing the generator ends the work at once; a local worker whose parent is gone ends itself.
+    Yields
+    ------
+    object
+        Result of each task. Closing the generator stops the work; a local worker ends itself if its parent is gone.
 
-    Raises InputError: workers that were ended from outside; a scheduler that cannot be reached, has no workers, or has
-    workers with another version of overread or without the folder.
+    Raises
+    ------
+    InputError
+        Workers were terminated from outside, or a scheduler cannot be reached, has no workers, or has workers with
+        another version of overread or without the folder.
     """
     coming = iter(tasks)
     first = list(itertools.islice(coming, 2))
@@ -69,17 +79,29 @@ def _only(results: list[Made], function: Callable[..., Made]) -> Made:
 def in_portions(
     work: WorkItem[Item, Made], portions: Iterable[Sequence[Item]], workers: int | str, *, sees: Path | str = "."
 ) -> Generator[Made, None, None]:
-    """What `work` makes of every portion, in their order.
+    """Apply `work` to every portion, in order.
 
     Parameters
     ----------
-    work: what is done with each item, such as a file; see `pool.Work`.
-    portions: taken as they are needed.
-    workers: processes on this machine, in which each item is bounded in time and memory; 0 = in this process, or the
-        address of a Dask scheduler, both without these bounds.
-    sees: a folder that every worker of a cluster must see under this very path.
+    work : WorkItem
+        Functions for each item, such as a file; see `worker_pool.WorkItem`.
+    portions : iterable of sequence
+        Consumed as needed.
+    workers : int or str
+        Processes on this computer, in which each item is limited in time and memory; 0 = this process, or the address
+        of a Dask scheduler, both without these limits.
+    sees : path
+        Folder that every worker of a cluster must have under this path.
 
-    Closing the generator ends the work at once. Raises InputError as `in_order`.
+    Yields
+    ------
+    object
+        Result of each portion. Closing the generator stops the work.
+
+    Raises
+    ------
+    InputError
+        As `in_order`.
     """
     if isinstance(workers, str):
         tasks = ((items,) for items in portions)
@@ -113,7 +135,7 @@ def _submitted(
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ctrl-C is heard after the block: a worker that is being started must get all of what it is told."""
+    """Defer Ctrl-C until the end of the block: a worker that is being started must receive all its data."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -213,7 +235,7 @@ def _check_workers(client: Any, address: str, sees: str) -> None:
 
 
 def _found(folder: str) -> tuple[str, bool]:
-    """The version of overread that is installed here, and whether the folder is there."""
+    """Installed version of overread, and whether the folder exists."""
     return importlib.metadata.version("overread"), os.path.isdir(folder)
 
 

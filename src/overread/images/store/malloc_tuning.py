@@ -1,7 +1,7 @@
-"""Memory that one picture has freed is kept for the next one, instead of being given back and asked for again.
+"""Reuse of freed memory for the next image instead of returning it to the system.
 
-The C library gives blocks of several megabytes back to the system at once, so that every picture's buffers are mapped,
-zeroed and faulted in anew, page by page: for a plain file that is more work than reading it.
+The C library returns blocks of several megabytes to the system at once, so that the buffers of every image are mapped
+and zeroed again page by page. For an uncompressed file this takes longer than reading it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LARGEST = 32 << 20  # blocks above it come and go as before: the most that the 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Ask the C library of this process to keep what is freed, up to 128 MB; whether it could be asked (once).
+    """Let the C library keep up to 128 MB of freed memory in this process; returns whether this is supported.
 
     Only the GNU C library has the setting; elsewhere nothing changes.
     """

@@ -1,7 +1,7 @@
-"""The pixel store: every image of a cohort as `size` x `size` bytes in a few large files, read as memory maps.
+"""Pixel store: the images of a cohort at `size` x `size` in a few large files, read as memory maps.
 
-A part is written under another name and renamed, and `part-00000.json` beside it says from which files it was made: a
-build that was interrupted, even by kill -9, goes on with the parts that are missing.
+A part is written under a temporary name and renamed, and `part-00000.json` records the files that it was made from. An
+interrupted build, even by kill -9, resumes with the missing parts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _RECORD = {"rows": pl.Int32, "columns": pl.Int32, "sha256": pl.String, "note": p
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Pixels of a cohort: the recipe that made them and one memory map (n, size, size) uint8 per part."""
+    """Pixels of a cohort: the recipe, and one memory map (n, size, size) of uint8 per part."""
 
     recipe: Recipe
     parts: tuple[NDArray[np.uint8], ...]
@@ -53,7 +53,7 @@ class Store:
         return sum(len(p) for p in self.parts)
 
     def _check(self, part: int, row: NDArray[np.integer]) -> None:
-        """Refuse places that the store does not have: the table of images is not of these pixels."""
+        """Refuse positions outside the store: the table of images then belongs to other pixels."""
         size = len(self.parts[part]) if 0 <= part < len(self.parts) else 0
         if not size or row.min() < 0 or row.max() >= size:
             found = f"part {part}, row {row.max()}, of a store with {len(self.parts)} parts, {size:,} rows in this one"
@@ -62,9 +62,17 @@ class Store:
             )
 
     def gather(self, part: NDArray[np.integer], row: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """The images at these places, in this order: uint8 (n, size, size), a copy.
+        """Copy images into one array.
 
-        Parameters: `part` and `row`, integer (n,), as the columns of the table of images say.
+        Parameters
+        ----------
+        part, row : ndarray of int, shape (n,)
+            Position of each image: the columns `part` and `row` of the table of images.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n, size, size)
+            The images in this order.
         """
         part, row = np.asarray(part), np.asarray(row)
         out = np.empty((len(row), self.recipe.size, self.recipe.size), np.uint8)
@@ -78,7 +86,7 @@ class Store:
         return out
 
     def release(self) -> None:
-        """Let go of the pages that were read: whoever walks through a large store once keeps none of it in memory."""
+        """Release the memory pages that were read, so that a pass through a large store does not fill the memory."""
         for part in self.parts:
             held = getattr(part, "_mmap", None)  # an array made in memory has none
             if held is not None and hasattr(held, "madvise"):
@@ -96,22 +104,44 @@ def build(
     check: Check | None = None,
     progress: Progress | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Make the pixel store of these images in `folder`/pixels, on several cores, going on where a build stopped.
+    """Build the pixel store of these images in `folder`/pixels with several processes; resumes an interrupted build.
 
     Parameters
     ----------
-    images: the table of images; `path` is relative to `root` (an absolute path stays itself).
-    workers: processes, in which each file is bounded in time and memory; 0 = in this process, or the address of a Dask
-        scheduler, both without these bounds. The bytes written do not depend on it.
-    bounds: of the time and memory that one file may take in these processes; one that takes more is unreadable.
-    check: called with the images that are missing (image_id, path, reason) before any image is read, and with all that
-        are missing or unreadable at the end; it raises InputError if they are too many. None = one is too many.
-    progress: called with (images done, images in all).
+    images : DataFrame
+        Table of images; `path` is absolute or relative to `root`.
+    root : path
+        Folder of the image files.
+    folder : path
+        Cohort folder.
+    recipe : Recipe
+        Pixel recipe.
+    workers : int or str
+        Processes, in which each file is limited in time and memory; 0 = this process, or the address of a Dask
+        scheduler, both without these limits. The bytes written do not depend on it.
+    bounds : Bounds
+        Limits of time and memory per file; a file that exceeds them is unreadable.
+    check : callable, optional
+        Called with the missing images (image_id, path, reason) before any image is read, and with all missing or
+        unreadable images at the end; it raises InputError if there are too many. None = none are allowed.
+    progress : callable, optional
+        Called with (images done, images in all).
 
-    Returns the images with part, row, rows, columns, sha256 filled (unreadable ones left out), and the unreadable ones:
-    image_id, path, reason. Memory: one part and a few portions, and some hundred bytes per image.
+    Returns
+    -------
+    images : DataFrame
+        Readable images with part, row, rows, columns and sha256.
+    unreadable : DataFrame
+        image_id, path and reason of the others.
 
-    Raises InputError: what `check` raises (parts already made are kept); the disk is full.
+    Raises
+    ------
+    InputError
+        As raised by `check` (completed parts are kept), or the disk is full.
+
+    Notes
+    -----
+    Memory: one part, a few portions, and some hundred bytes per image.
     """
     pixels, root = Path(folder) / "pixels", Path(root)
     table = images.drop([c for c in _ADDED if c in images.columns])
@@ -150,7 +180,7 @@ def _refuse(unreadable: pl.DataFrame, n_images: int, root: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of the store to be: its number, its rows in the table, and the key that tells whether it is made."""
+    """A file of the store: its number, its rows of the table, and the key of its inputs."""
 
     number: int
     start: int
@@ -158,12 +188,12 @@ class Part:
     key: str
 
     def paths(self, table: pl.DataFrame, root: Path) -> list[Path]:
-        """The files that it is made from."""
+        """Files that the part is made from."""
         return [root / p for p in table["path"].slice(self.start, self.length)]
 
 
 def _parts(table: pl.DataFrame, root: Path, recipe: Recipe) -> tuple[list[Part], pl.DataFrame]:
-    """The parts of the store to be, and the images whose file is missing."""
+    """Parts of the store, and the images whose file is missing."""
     if table.height and table["path"].null_count():
         examples = table.filter(pl.col("path").is_null())["image_id"].to_list()
         raise InputError("images", "a path for every image", f"{len(examples):,} without", examples=examples)
@@ -182,7 +212,7 @@ def _name(pixels: Path, number: int) -> Path:
 
 
 def _clear(pixels: Path, *, keep: list[Path]) -> None:
-    """Remove what an older or interrupted build left, so that a store is never of two builds."""
+    """Remove the files of an older or interrupted build, so that a store belongs to one build."""
     make_folder(pixels)
     kept = {p.name for path in keep for p in (path, path.with_suffix(".json"))}
     for stale in (pixels / "recipe.json", *pixels.glob("part-*"), *pixels.glob(".*.part")):
@@ -191,10 +221,10 @@ def _clear(pixels: Path, *, keep: list[Path]) -> None:
 
 
 def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
-    """The records of a part that is made already from the same files by the same recipe.
+    """Records of a part that was already made from the same files and recipe.
 
-    Raises InputError where it was altered since: it is neither believed nor made again unasked.
-    One with a file whose reading was ended is made again: the bounds, or the machine, may be others now.
+    Raises InputError if the part was altered since. A part with a file that exceeded its limits is made again, because
+    the limits or the computer may differ now.
     """
     path = _name(pixels, part.number)
     beside = path.with_suffix(".json")
@@ -219,7 +249,7 @@ def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Mad
 
 
 def _frame(records: list[Made]) -> pl.DataFrame:
-    """Records as columns: a fraction of the memory that objects take, and there is one per image of the cohort."""
+    """Records as columns, which need a fraction of the memory of one object per image."""
     return pl.DataFrame([asdict(m) for m in records], schema=_RECORD)
 
 
@@ -238,9 +268,22 @@ def _placed(table: pl.DataFrame, made: dict[int, pl.DataFrame]) -> tuple[pl.Data
 
 
 def open_store(folder: Path | str) -> Store:
-    """The pixel store of a cohort's folder, opened as memory maps.
+    """Open the pixel store of a cohort folder as memory maps.
 
-    Raises InputError where there is none, or where its parts are torn or of another size than the recipe says.
+    Parameters
+    ----------
+    folder : path
+        Cohort folder.
+
+    Returns
+    -------
+    Store
+        The pixel store.
+
+    Raises
+    ------
+    InputError
+        There is no store, or its parts are truncated or have another size than the recipe.
     """
     pixels = Path(folder) / "pixels"
     if not (pixels / "recipe.json").is_file():

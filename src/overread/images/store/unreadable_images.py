@@ -1,4 +1,4 @@
-"""Images that are missing or cannot be read: the message where there are more than the study allows."""
+"""Error message for missing or unreadable images above the allowed share."""
 
 from __future__ import annotations
 
@@ -15,19 +15,26 @@ _SHOWN = 20  # images named in one message
 def problems(
     unreadable: pl.DataFrame, n_images: int, share: float = 0.0, *, where: object = "images", key: str = ""
 ) -> list[InputError]:
-    """Return the errors to raise if more than `share` of the images are missing or unreadable.
+    """Errors to raise if more than `share` of the images are missing or unreadable.
 
     Parameters
     ----------
-    unreadable: image_id, path and reason of every such image; image_id is "" for a file that has no identifier.
-    n_images: how many images there are, these included.
-    share: the share that is allowed, from 0 to 1.
-    where: the source or folder that the message names.
-    key: the setting that raises the share, such as "max_unreadable under [cohort]"; "" = there is none.
+    unreadable : DataFrame
+        image_id, path and reason of every such image; image_id is "" for a file without identifier.
+    n_images : int
+        Number of images, including these.
+    share : float
+        Allowed share, from 0 to 1.
+    where : object
+        Source or folder that the message names.
+    key : str
+        Setting that increases the share, such as "max_unreadable under [cohort]"; "" = none.
 
     Returns
     -------
-    No error if the share is kept. Otherwise one error with the counts by reason, and one for each of the first images.
+    list of InputError
+        Empty if the share is not exceeded; otherwise one error with counts by reason, and one for each of the first
+        images.
     """
     if unreadable.height <= share * n_images:
         return []

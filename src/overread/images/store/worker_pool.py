@@ -1,9 +1,9 @@
-"""Worker processes that read files of others: a file that takes too much time or memory costs its worker, not the run.
+"""Worker processes with limits of time and memory per file.
 
-A file can keep a decoder busy for ever, or end its process; nothing within the process can stop that. The kernel ends a
-worker whose file takes more processor time than it may, and refuses it memory beyond the bound; the worker is replaced,
-and the file is reported. Processor time, not time on the clock, so that the result does not depend on how busy the
-machine is. Windows has neither bound.
+A file can keep a decoder busy without end or crash its process, which cannot be prevented within the process. The
+kernel terminates a worker whose file exceeds its processor time, and denies it memory beyond the limit; the worker is
+replaced and the file is reported. Processor time is used because wall-clock time would make the result depend on the
+load of the computer. Windows has neither limit.
 """
 
 from __future__ import annotations
@@ -41,12 +41,21 @@ _PROF = int(getattr(signal, "SIGPROF", 0))
 
 @dataclass(frozen=True, slots=True)
 class WorkItem(Generic[Item, Made]):
-    """What is done with each item of a portion, all of them functions of a module: workers import them.
+    """Functions that process the items of a portion; they belong to a module, because workers import them.
 
-    one(item, *given): its result; a defect of ours raises.
-    gathered(results, *given): what is handed back for the portion.
-    lost(item, why): what stands for an item that took more than `bounds`, or ended its worker; None = no bounds, and a
+    Parameters
+    ----------
+    one : callable
+        one(item, *given): result for an item; an exception is a programming error.
+    gathered : callable
+        gathered(results, *given): result for the portion.
+    lost : callable, optional
+        lost(item, why): result for an item that exceeded `bounds` or crashed its worker; None = no limits, and a
         worker that ends is an error.
+    given : tuple
+        Further arguments of these functions.
+    bounds : Bounds
+        Limits of time and memory per item.
     """
 
     one: Callable[..., Any]
@@ -56,14 +65,15 @@ class WorkItem(Generic[Item, Made]):
     bounds: Bounds = _BOUNDS
 
     def do(self, items: Sequence[Item]) -> Made:
-        """Do the whole portion in this process, without bounds."""
+        """Process the portion in this process without limits."""
         return self.gathered([self.one(item, *self.given) for item in items], *self.given)
 
 
 class WorkerPool(Generic[Item, Made]):
-    """Worker processes for one kind of work, each started when it is first needed.
+    """Worker processes for one kind of work, each started when first needed.
 
-    `do` is called by as many threads as there are processes, never by the main one, whose Ctrl-C would be held back.
+    `do` is called from as many threads as there are processes and never from the main thread, which would delay
+    Ctrl-C.
     """
 
     def __init__(self, processes: int, work: WorkItem[Item, Made]):
@@ -78,10 +88,10 @@ class WorkerPool(Generic[Item, Made]):
         self._closed = False
 
     def do(self, items: Sequence[Item]) -> Made:
-        """Do a portion in one of the processes; the result does not depend on which.
+        """Process a portion in one of the processes; the result does not depend on which.
 
-        Raises InputError: processes that end before they begin with a file, or with work that has no `lost`;
-        CancelledError: the pool was closed; whatever the work raises.
+        Raises InputError if processes end before they start with a file, or for work without `lost`; CancelledError if
+        the pool was closed; any exception of the work.
         """
         why: dict[int, str] = {}  # by the number of the item
         suspect, fruitless = -1, 0
@@ -112,7 +122,7 @@ class WorkerPool(Generic[Item, Made]):
         return made
 
     def close(self) -> None:
-        """End all processes at once, whatever they do."""
+        """Terminate all processes at once."""
         with self._lock:
             self._closed = True
             for worker in self._started:
@@ -137,14 +147,14 @@ class WorkerPool(Generic[Item, Made]):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Worker:
-    """A process, our end of its pipe, and how many items it has begun with; eq=False: each is itself."""
+    """A process, its pipe, and the number of items that it has started; eq=False because each is distinct."""
 
     process: Any
     pipe: Connection
     begun: Any
 
     def answer(self, items: Sequence[Any], why: Mapping[int, str]) -> tuple[Exception | None, Any] | None:
-        """What the worker made of the portion; None where it ended."""
+        """Result of the worker for the portion; None if the worker ended."""
         self.begun.value = -1
         try:
             self.pipe.send((items, why))
@@ -154,7 +164,7 @@ class _Worker:
         return answer
 
     def end(self) -> tuple[int, int]:
-        """The exit code of a worker that ended, and the number of the item that it was at; -1 = none."""
+        """Exit code of a worker that ended, and the index of its last item; -1 = none."""
         self.process.kill()
         self.process.join()
         self.pipe.close()
@@ -183,7 +193,7 @@ def _ended() -> InputError:
 
 
 def _serve(pipe: Connection, begun: Any, work: WorkItem[Any, Any]) -> None:
-    """Do the portions that come through the pipe until the parent is gone."""
+    """Process the portions received through the pipe until the parent is gone."""
     begin_worker()
     if work.lost is not None:
         _bound_memory(work.bounds.memory_mb)
@@ -210,7 +220,7 @@ def _send(pipe: Connection, answer: tuple[Exception | None, Any]) -> None:
 
 
 def _results(items: Sequence[Any], why: Mapping[int, str], begun: Any, work: WorkItem[Any, Any]) -> Iterator[Any]:
-    """The result of each item, the parent being told which is under way."""
+    """Result of each item; the parent is informed which item is in progress."""
     for number, item in enumerate(items):
         begun.value = number
         if work.lost is None:
@@ -223,7 +233,7 @@ def _results(items: Sequence[Any], why: Mapping[int, str], begun: Any, work: Wor
 
 
 def _bounded(item: Any, work: WorkItem[Any, Any]) -> Any:
-    """The result of an item, with the kernel's timer set: at its end the process is ended, also in a decoder."""
+    """Result of an item under the kernel's timer, which terminates the process even within a decoder."""
     _set_timer(work.bounds.seconds)
     try:
         return work.one(item, *work.given)
@@ -242,9 +252,9 @@ def _set_timer(seconds: float) -> None:
 
 
 def _bound_memory(megabytes: int) -> None:
-    """Refuse this process memory beyond what it has and a file may take.
+    """Limit the memory of this process to its present size plus what a file may use.
 
-    Data alone is bounded (heap and private mappings): what libraries reserve and do not use costs nothing.
+    Only data (heap and private mappings) are limited, because libraries reserve address space that they do not use.
     """
     if resource is None or not os.path.exists("/proc/self/statm"):  # macOS does not enforce it
         return
@@ -256,7 +266,9 @@ def _bound_memory(megabytes: int) -> None:
 
 
 def begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone (kill -9 leaves nobody to tell the workers)."""
+    """Ignore Ctrl-C, which the parent handles, and end when the parent is gone (after kill -9 nobody notifies
+    workers).
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if _PROF:
         signal.signal(signal.SIGPROF, signal.SIG_DFL)

@@ -1,1 +1,1 @@
-"""The simulated chest: lungs, bones, vessels, airways and opacities."""
+"""Anatomy of the simulated chest: lungs, bones, vessels, airways and opacities."""

@@ -1,4 +1,4 @@
-"""Air outside the lungs: trachea and main bronchi, the stomach's bubble, gas in the bowel."""
+"""Air outside the lungs: trachea, main bronchi, gastric bubble and bowel gas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from overread.simulation.rays import Array, Film, chords, ellipsoid, sweep
 
 
 def gas(body: Thorax, film: Film, *, rng: np.random.Generator) -> Array:
-    """Length (cm) of each ray in air outside the lungs; (n, n). The abdomen's gas is another in every picture."""
+    """Length (cm) of each ray in air outside the lungs, shape (n, n); abdominal gas differs between images."""
     canvas = film.blank()
     windpipe = turned(
         np.array([[0.0, -22.0, 1.5], [0.15, -14.0, 0.5], [0.2, -8.0, -1.0], [0.4, -3.0, -2.0]]), body.turn

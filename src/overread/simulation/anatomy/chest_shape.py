@@ -1,4 +1,4 @@
-"""A person, and the shape of that person's chest: walls of the lungs, domes, heart, great vessels, soft tissue."""
+"""Shape of a patient's chest: lung boundaries, diaphragm, heart, great vessels and soft tissue."""
 
 from __future__ import annotations
 
@@ -21,9 +21,20 @@ TRUNK = np.array(
 
 @dataclass(frozen=True)
 class Patient:
-    """A person. `anatomy` is the seed of everything that is this person's own and stays from visit to visit.
+    """A simulated patient.
 
-    sex "F" or "M"; age in years; height in cm; bmi in kg/m².
+    Parameters
+    ----------
+    sex : {"F", "M"}
+        Sex.
+    age_years : float
+        Age in years.
+    height_cm : float
+        Height in cm.
+    bmi : float
+        Body mass index in kg/m².
+    anatomy : int
+        Seed of the individual anatomy, which does not change between visits.
     """
 
     sex: str = "M"

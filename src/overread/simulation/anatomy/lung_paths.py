@@ -1,4 +1,4 @@
-"""Air and fluid in the chest: intervals along each ray of lung minus dome, heart, vessels and spine."""
+"""Path lengths in aerated lung, free air and pleural fluid along each ray."""
 
 from __future__ import annotations
 

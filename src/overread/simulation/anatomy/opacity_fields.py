@@ -1,4 +1,4 @@
-"""What is denser than lung inside the lungs: clouds of fluid, strands, balls; and where each finding is on the film."""
+"""Opacities in the lungs (clouds of fluid, strands, nodules) and the location of each finding in the image."""
 
 from __future__ import annotations
 

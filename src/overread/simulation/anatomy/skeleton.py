@@ -1,4 +1,4 @@
-"""Bones as hollow tubes and thin plates: ribs, spine, clavicles, scapulae, humeri, sternum."""
+"""Bones as hollow tubes and thin plates: ribs, spine, clavicles, scapulae, humeri and sternum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pulmonary arteries and veins: two branching trees that obey Murray's law inside the lungs."""
+"""Pulmonary arteries and veins as two branching trees within the lungs that follow Murray's law."""
 
 from __future__ import annotations
 

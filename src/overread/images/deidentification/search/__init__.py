@@ -1,1 +1,1 @@
-"""The search for identifying text in cleaned files."""
+"""Search for identifying text in cleaned files."""

@@ -1,4 +1,4 @@
-"""Names searched in bytes, in every encoding in which they may have been written: the last line of defence."""
+"""Search for names in bytes, in every encoding in which they may have been written, as a final check."""
 
 from __future__ import annotations
 

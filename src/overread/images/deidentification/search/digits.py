@@ -1,4 +1,4 @@
-"""Numbers of the patient searched by their digits alone, whatever separates them, in text and among measurements."""
+"""Search for the patient's numbers by their digits, whatever separates them, in text and among measurements."""
 
 from __future__ import annotations
 

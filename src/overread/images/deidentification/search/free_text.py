@@ -1,4 +1,4 @@
-"""Whether a free text may hold what is a person's: an address, a number, a date, a title, or a name of the file."""
+"""Check whether free text may contain personal data: an address, number, date, title, or a name of the file."""
 
 from __future__ import annotations
 

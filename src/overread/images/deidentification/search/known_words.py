@@ -1,4 +1,4 @@
-"""Words that tell of nobody: those of radiography, kept in descriptors, and those of DICOM's code strings."""
+"""Non-identifying words: radiography terms kept in descriptors, and terms of DICOM code strings."""
 
 from __future__ import annotations
 

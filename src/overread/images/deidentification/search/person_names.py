@@ -1,8 +1,8 @@
-"""Names as a person would recognise them: folded forms of words in any script, components alone and joined.
+"""Search for person names by normalised forms of words in any script, as single components and joined.
 
 A name is compared in several forms: without diacritics ("muller"), with the letters that replace them ("mueller"), and
-with those letters collapsed, so that "Müller", "MUELLER" and "Muller" are one. Scripts without word boundaries
-(Chinese, Japanese, Korean, Thai) are compared as parts of the text, all others as words.
+with those letters collapsed, so that "Müller", "MUELLER" and "Muller" are equal. Scripts without word boundaries
+(Chinese, Japanese, Korean, Thai) are compared as substrings, all others as words.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What identifies the patient and the hospital in a data set, collected before it is cleaned, to be searched after."""
+"""Identifying values of a data set, collected before it is cleaned and searched for afterwards."""
 
 from __future__ import annotations
 
