@@ -20,11 +20,11 @@ from PIL import Image
 from overread.errors import InputError
 from overread.images.dicom.radiographs import Radiograph, read_dicom
 from overread.images.raster.file_content import ImageFile
-from overread.images.recipe.pixel_recipe import Recipe, render
+from overread.images.recipe.pixel_recipe import Recipe, apply_recipe
 
 
 def finished(stored: np.ndarray, of: Radiograph, recipe: Recipe) -> np.ndarray:
-    made = render(ImageFile(stored, of.black, of.white, *stored.shape, table=of.table), recipe)
+    made = apply_recipe(ImageFile(stored, of.black, of.white, *stored.shape, table=of.table), recipe)
     return made.astype(np.int64)
 
 

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 
 from overread.images.duplicates import near_duplicates
 from overread.images.raster.file_content import ImageFile
-from overread.images.recipe.pixel_recipe import Recipe, render
+from overread.images.recipe.pixel_recipe import Recipe, apply_recipe
 from overread.images.store.pixel_store import Store, read_image
 
 NONE = {
@@ -106,7 +106,7 @@ def main() -> None:
     for limits in CHANGES.values():
         for file in chosen[:few]:
             copy = changed(np.asarray(Image.open(file).convert("L")), rng, **(NONE | limits))
-            copies.append(render(ImageFile(copy, 0.0, 255.0, *copy.shape), recipe))
+            copies.append(apply_recipe(ImageFile(copy, 0.0, 255.0, *copy.shape), recipe))
     for number, name in enumerate(CHANGES):
         own = np.stack(copies[number * few : (number + 1) * few])
         found = search(np.concatenate([originals, own]), ["originals"] * n + ["copies"] * few, recipe)

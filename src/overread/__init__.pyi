@@ -23,7 +23,7 @@ from .protocol.evaluation_stage import evaluate as evaluate
 from .protocol.planning import Expected as Expected
 from .protocol.planning import plan as plan
 from .protocol.prediction_stage import PredictionConfig as PredictionConfig
-from .protocol.prediction_stage import Predictions as Predictions
+from .protocol.prediction_stage import PredictionResult as PredictionResult
 from .protocol.prediction_stage import predict as predict
 from .protocol.report_stage import report as report
 from .protocol.study_run import demo as demo

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from overread.images.raster.file_content import ImageFile
-from overread.images.recipe.pixel_recipe import Recipe, render
+from overread.images.recipe.pixel_recipe import Recipe, apply_recipe
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Copy:
 
 def stored(grey: np.ndarray, size: int = 128, fit: str = "pad") -> np.ndarray:
     """An 8-bit grey image as the store holds it."""
-    return render(ImageFile(grey, 0.0, 255.0, *grey.shape), Recipe(size, fit))
+    return apply_recipe(ImageFile(grey, 0.0, 255.0, *grey.shape), Recipe(size, fit))
 
 
 def random_copy(rng: np.random.Generator) -> Copy:

@@ -13,7 +13,7 @@ from overread.cohort.reader_samples import SampleConfig
 from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
 from overread.images.deidentification import Deidentification
-from overread.protocol import load, section
+from overread.protocol import load, parse_section
 from overread.training.training_config import TrainingConfig
 
 PROTOCOL = """
@@ -69,7 +69,7 @@ ODD = (
 def _outcome(name, values):
     """The configuration and "", or None and the message of the refusal."""
     try:
-        return section(KINDS[name], values, name), ""
+        return parse_section(KINDS[name], values, name), ""
     except InputError as error:
         return None, str(error)
 
@@ -133,7 +133,7 @@ def test_any_section_is_kept_or_refused_by_one_of_its_names(name, values):
 )
 def test_a_value_of_another_type_or_range_is_refused(name, key, value):
     with pytest.raises(InputError, match=name):
-        section(KINDS[name], {key: value}, name)
+        parse_section(KINDS[name], {key: value}, name)
 
 
 @pytest.mark.parametrize(

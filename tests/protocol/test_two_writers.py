@@ -162,7 +162,7 @@ def test_a_link_in_the_folder_of_an_evaluation_is_not_followed(given, tmp_path, 
 
 def test_training_and_prediction_are_refused_too(tmp_path):
     from overread.training.model_training import train
-    from overread.training.scoring.cohort_scores import predict
+    from overread.training.scoring.cohort_scores import score_cohort
 
     cohort = make_planted(tmp_path / "cohort", n=60)
     with (
@@ -176,10 +176,10 @@ def test_training_and_prediction_are_refused_too(tmp_path):
         tables.holding(tmp_path / "predictions", "of the first"),
         pytest.raises(InputError, match="found 'overread of the first'"),
     ):
-        predict(tmp_path / "model", cohort, tmp_path / "predictions", splits=("test",), heatmaps=False)
+        score_cohort(tmp_path / "model", cohort, tmp_path / "predictions", splits=("test",), heatmaps=False)
     assert list((tmp_path / "predictions").iterdir()) == []
     with pytest.raises(InputError, match="it would replace"):
-        predict(tmp_path / "model", cohort, tmp_path / "model", splits=("test",), heatmaps=False)
+        score_cohort(tmp_path / "model", cohort, tmp_path / "model", splits=("test",), heatmaps=False)
 
 
 def test_the_loser_ends_with_2_and_without_a_traceback(given, tmp_path):

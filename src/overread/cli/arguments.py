@@ -98,7 +98,7 @@ def configuration(
         a key that is unknown, of the wrong kind, or given both by `--set` and by an option of its own; a vocabulary
         that is wrong or not that of the cohort
     """
-    from overread.protocol import section
+    from overread.protocol import parse_section
     from overread.protocol.configuration import put_value
 
     values = stated(config, name)
@@ -108,7 +108,7 @@ def configuration(
         raise InputError(f"--set {twice[0]}", "a value given once", "it is also given by an option of its own")
     for key, value in (changed | chosen).items():
         put_value(values, key, value)
-    return section(kind, values, name, vocabulary=vocabulary(config, cohort))
+    return parse_section(kind, values, name, vocabulary=vocabulary(config, cohort))
 
 
 def vocabulary(config: Path | None, cohort: Path | None = None) -> Vocabulary:

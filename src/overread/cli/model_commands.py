@@ -12,7 +12,7 @@ from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers
 from overread.cli.terminal import put, say, shown
 
 if TYPE_CHECKING:
-    from overread.protocol import Predictions
+    from overread.protocol import PredictionResult
 
 
 def train(
@@ -96,7 +96,7 @@ def predict(
     _print_counts(made, out, of_cohort=of_cohort)
 
 
-def _print_counts(made: Predictions, out: Path, *, of_cohort: bool) -> None:
+def _print_counts(made: PredictionResult, out: Path, *, of_cohort: bool) -> None:
     """Print what was scored, what was not and why, and where the results are."""
     if not of_cohort:
         put(f"{made.frame['image_id'].n_unique():,} images were scored.")

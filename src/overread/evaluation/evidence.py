@@ -24,7 +24,7 @@ from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.joined_scores import joined_table
-from overread.evaluation.join.matching import Join, join
+from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
 from overread.evaluation.join.unmatched import matched
 from overread.evaluation.models.calibration_errors import calibration_rows
@@ -36,7 +36,7 @@ from overread.evaluation.models.roc_rates import fixed_rates
 from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
 from overread.evaluation.readers.reader_analyses import analyse_reads
-from overread.evaluation.subgroups.group_aucs import subgroups
+from overread.evaluation.subgroups.group_aucs import subgroup_rows
 from overread.stats.random_numbers import Random, generator
 
 
@@ -87,7 +87,7 @@ _PLAIN: dict[Callable[[AnalysisContext], list[Row]], float] = {
     operating: 2.0,
     macro_operating: 2.0,
     comparison: 2.0,
-    subgroups: 30.0,
+    subgroup_rows: 30.0,
     drop: 0.1,
     site_alone: 0.1,
     matrix: 0.1,
@@ -146,7 +146,7 @@ def evaluate(
     Raises
     ------
     InputError
-        Everything that `join` refuses, a patient in two splits, and models of H1 without predictions.
+        Everything that `join_tables` refuses, a patient in two splits, and models of H1 without predictions.
 
     Notes
     -----
@@ -157,7 +157,7 @@ def evaluate(
         stages = advancing(_STAGES, list(_STAGES.values()))
         next(stages)
         inputs = _checked(images, labels, predictions, config, tune=tune, reads=reads, notes=notes)
-        joined = join(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
+        joined = join_tables(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
         next(stages)
         context, reading = _contexts(inputs, joined, config, models or {}, rng)
         next(stages)
@@ -252,7 +252,7 @@ def _policies(inputs: _Tables, joined: Join, context: AnalysisContext, rng: np.r
         context,
         joined,
         labels=inputs.labels,
-        again=lambda changed: join(inputs.images, inputs.labels, inputs.predictions, changed),
+        again=lambda changed: join_tables(inputs.images, inputs.labels, inputs.predictions, changed),
         policy=context.panel.policy,
         rng=rng.spawn(1)[0],
     )
@@ -377,7 +377,7 @@ def _tuning(
     mine = predictions.filter(pl.col("model").is_in(raters)).join(cases.select(key).unique(), on=key, how="semi")
     if mine.is_empty():
         return None
-    return join(images, labels, mine, config, split="tune")
+    return join_tables(images, labels, mine, config, split="tune")
 
 
 def _analysis_context(

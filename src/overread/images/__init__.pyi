@@ -7,6 +7,6 @@ from . import store as store
 from .dicom.radiographs import Radiograph as Radiograph
 from .dicom.radiographs import read_dicom as read_dicom
 from .recipe.pixel_recipe import Recipe as Recipe
-from .recipe.pixel_recipe import render as render
+from .recipe.pixel_recipe import apply_recipe as apply_recipe
 from .store.pixel_store import Store as Store
 from .store.pixel_store import open_store as open_store

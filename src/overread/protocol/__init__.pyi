@@ -1,13 +1,13 @@
 from .cohort_stage import CohortSource as CohortSource
 from .cohort_stage import cohort_tables as cohort_tables
-from .configuration import section as section
+from .configuration import parse_section as parse_section
 from .evaluation_stage import EvaluationResult as EvaluationResult
 from .evaluation_stage import evaluate as evaluate
 from .input_tables import remarks as remarks
 from .planning import Expected as Expected
 from .planning import plan as plan
 from .prediction_stage import PredictionConfig as PredictionConfig
-from .prediction_stage import Predictions as Predictions
+from .prediction_stage import PredictionResult as PredictionResult
 from .prediction_stage import predict as predict
 from .report_stage import report as report
 from .schema import Protocol as Protocol

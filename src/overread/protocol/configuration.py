@@ -15,7 +15,7 @@ from overread.findings import load as load_vocabulary
 from overread.tables.records.typed_files import checked_values
 
 
-def section(
+def parse_section(
     kind: Any,
     stated: Mapping[str, Any],
     where: str,
@@ -97,7 +97,7 @@ def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
         do = 'Load it: vocabulary=overread.findings.load("words.toml").'
         raise InputError(where, "vocabulary: a Vocabulary", f"{words!r:.80}", do=do)
     values = {name: value for name, value in settings.items() if name != "vocabulary"}
-    made = section(type(config), values, where, vocabulary=words)
+    made = parse_section(type(config), values, where, vocabulary=words)
     return replace(config, vocabulary=words, **{name: getattr(made, name) for name in values})
 
 

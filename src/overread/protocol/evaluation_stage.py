@@ -15,10 +15,10 @@ import polars as pl
 
 from overread import evaluation, ledger, runs, tables
 from overread.evaluation import EvaluationConfig
+from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.join import layouts
 from overread.protocol import report_stage
 from overread.protocol.configuration import with_settings
-from overread.protocol.evaluation_text import as_html, as_text
 from overread.protocol.input_tables import (
     account_of_files,
     check_sites,

@@ -70,7 +70,7 @@ class PredictionConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Predictions:
+class PredictionResult:
     """The result of `predict`.
 
     Attributes
@@ -94,7 +94,7 @@ class Predictions:
     folder: Path | None
 
 
-_EMPTY = Predictions(
+_EMPTY = PredictionResult(
     pl.DataFrame(),
     pl.DataFrame(schema={"image_id": pl.String, "path": pl.String, "reason": pl.String}),
     pl.DataFrame(schema={"path": pl.String, "reason": pl.String}),
@@ -120,7 +120,7 @@ def predict(
     heatmaps: bool = False,
     config: PredictionConfig = _CONFIG,
     progress: Progress | None = None,
-) -> Predictions:
+) -> PredictionResult:
     """Score every finding of every image with a frozen model.
 
     Parameters
@@ -143,7 +143,7 @@ def predict(
 
     Returns
     -------
-    Predictions
+    PredictionResult
         The predictions, and the files that were not scored with the reason for each.
 
     Raises
@@ -185,10 +185,10 @@ def is_cohort(folder: Path) -> bool:
 
 def _cohort(
     model: Path, sources: Sequence[Path], out: Path, heatmaps: bool, config: PredictionConfig, report: Progress
-) -> Predictions:
-    from overread.training.scoring.cohort_scores import predict
+) -> PredictionResult:
+    from overread.training.scoring.cohort_scores import score_cohort
 
-    predict(
+    score_cohort(
         model,
         sources[0],
         out,
@@ -203,7 +203,7 @@ def _cohort(
 
 def _image_files(
     model_folder: Path, sources: Sequence[Path], out: Path, heatmaps: bool, config: PredictionConfig, report: Progress
-) -> Predictions:
+) -> PredictionResult:
     from overread.training.networks.model_folder import open_model
     from overread.training.scoring.prediction_run import MAP_FILE, WRITTEN, clear_staging, only_files, threads_of
 
@@ -225,7 +225,7 @@ def _image_files(
         ):
             clear_staging(out, staging)
             _predict_files(run, model, files, staging, config, report)
-    return Predictions(
+    return PredictionResult(
         tables.read(out / "predictions.parquet", "predictions", vocabulary=model.vocabulary),
         _read_list(out / "unreadable.csv", _EMPTY.unreadable),
         _read_list(out / "excluded.csv", _EMPTY.excluded),

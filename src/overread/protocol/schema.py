@@ -14,7 +14,7 @@ from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.findings import Vocabulary
-from overread.protocol.configuration import problem, put_value, section, strictly
+from overread.protocol.configuration import parse_section, problem, put_value, strictly
 from overread.simulation import hospital_options as simulated
 from overread.tables.records.typed_files import checked_values, read_toml
 from overread.tables.storage.names import check_names
@@ -200,7 +200,7 @@ def _protocol(stated: dict[str, Any], path: Path) -> Protocol:
     sections: dict[str, Any] = {}
     for name, kind in (("cohort", CohortConfig), ("training", TrainingConfig), ("evaluation", EvaluationConfig)):
         try:
-            sections[name] = section(
+            sections[name] = parse_section(
                 kind, getattr(file, name), f"{where} [{name}]", derived=derived[name], vocabulary=words
             )
         except InputError as error:

@@ -385,13 +385,13 @@ def _largest_single(study: _Study) -> int:
 
 
 def _predict(study: _Study, name: str) -> None:
-    from overread.training.scoring.cohort_scores import predict
+    from overread.training.scoring.cohort_scores import score_cohort
 
     model, cohort = study.model_folder(name), study.folder("cohort")
     pooled = study.protocol.models[name].role == "pooled" or len(study.protocol.models) == 1
     study.stage(
         study.folder("predictions", name),
-        lambda part: predict(model, cohort, part, heatmaps=pooled, progress=study.told(f"predict {name}")),
+        lambda part: score_cohort(model, cohort, part, heatmaps=pooled, progress=study.told(f"predict {name}")),
         config={"heatmaps": pooled},
         inputs={"model": model / STAMP, "cohort": cohort / STAMP},
     )

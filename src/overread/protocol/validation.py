@@ -16,7 +16,7 @@ from overread.evaluation.join import layouts
 from overread.evaluation.join.column_names import finding_of, finding_words, renamed
 from overread.evaluation.join.label_states import spelt, state
 from overread.images.deidentification import Deidentification
-from overread.protocol.configuration import section
+from overread.protocol.configuration import parse_section
 from overread.protocol.input_tables import check_sites
 from overread.protocol.schema import load
 from overread.tables.records.typed_files import read_toml
@@ -160,7 +160,7 @@ def _check_toml(file: Path) -> list[str]:
     for name, values in given.items():
         try:
             if name != "options":
-                section(SECTIONS[name], values, f"{file} [{name}]", vocabulary=vocabulary)
+                parse_section(SECTIONS[name], values, f"{file} [{name}]", vocabulary=vocabulary)
         except InputError as error:
             problems.append(error)
     strange = [k for k in rest if k not in SECTIONS and rest not in given.values()]

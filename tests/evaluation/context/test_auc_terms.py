@@ -17,13 +17,13 @@ from overread.evaluation.context.estimate_rows import Counts
 from overread.evaluation.context.patient_draws import RaterCases, auc_replicates, draws
 from overread.evaluation.context.score_matrix import NONE, build_scores
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.matching import join
+from overread.evaluation.join.matching import join_tables
 from overread.stats import roc
 
 
 def study(made, **plan):
     m = made(**plan)
-    return build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    return build_scores(join_tables(m.images, m.labels, m.predictions, EvaluationConfig()))
 
 
 def everything(p):
@@ -60,7 +60,7 @@ def test_areas_of_different_patients_add_their_variances(made):
 def test_pairs_within_strata_are_respected(made):
     m = made()
     images = m.images.with_columns(pairs_within=np.array(["x", "y", "x"]).repeat(80))
-    p = build_scores(join(images, m.labels, m.predictions, EvaluationConfig()))
+    p = build_scores(join_tables(images, m.labels, m.predictions, EvaluationConfig()))
     one = area(p, "acme", "edema", everything(p))
     y, s = p.truths("edema") == 1, p.scores("acme", "edema")
     reference = roc.stratified_auc(y, s, p.pairs.codes, cluster=p.patient)

@@ -14,7 +14,7 @@ from overread.evaluation.context.patient_draws import (
 )
 from overread.evaluation.context.score_matrix import build_scores
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.matching import join
+from overread.evaluation.join.matching import join_tables
 from overread.stats import rates, roc
 
 
@@ -23,7 +23,7 @@ def ground(made):
     m = made(sites={"a": 40, "b": 30}, per_patient=2)
     strata = np.array(["x", "y"])[np.arange(m.images.height) // 7 % 2]
     images = m.images.with_columns(pairs_within=np.where(m.images["site"].to_numpy() == "a", strata, None))
-    return build_scores(join(images, m.labels, m.predictions, EvaluationConfig()))
+    return build_scores(join_tables(images, m.labels, m.predictions, EvaluationConfig()))
 
 
 def written_out(counts, patient):
@@ -72,7 +72,7 @@ def test_patients_are_drawn_within_their_site(ground):
 def test_a_patient_of_two_sites_is_drawn_whole(made):
     m = made(sites={"a": 30, "b": 30})
     images = m.images.with_columns(patient_id=m.images["patient_id"].str.replace("b-1$", "a-1"))
-    p = build_scores(join(images, m.labels, m.predictions, EvaluationConfig()))
+    p = build_scores(join_tables(images, m.labels, m.predictions, EvaluationConfig()))
     drawn = draws(p, rng=np.random.default_rng(4), replicates=20)
     assert not drawn.within_site
     assert drawn.counts.shape == (20, 59)

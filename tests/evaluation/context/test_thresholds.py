@@ -8,7 +8,7 @@ from overread.evaluation.context.score_matrix import build_scores
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.context.thresholds import from_half, from_model, from_tune, half_of_patients
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.matching import join
+from overread.evaluation.join.matching import join_tables
 
 CONFIG = EvaluationConfig(specificities=(0.8,), sensitivities=(0.7,))
 INSIDE = (Population("internal", ("a",)), Population("external:b", ("b",)))
@@ -17,7 +17,7 @@ INSIDE = (Population("internal", ("a",)), Population("external:b", ("b",)))
 @pytest.fixture
 def ground(made):
     m = made(sites={"a": 100, "b": 40})
-    return build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    return build_scores(join_tables(m.images, m.labels, m.predictions, EvaluationConfig()))
 
 
 def test_a_model_brings_its_thresholds(ground):
@@ -67,7 +67,7 @@ def test_the_half_hangs_on_the_generator_alone(ground):
 
 def test_a_recalibration_needs_ten_patients_of_each_class(made):
     m = made(sites={"a": 12}, per_patient=1, prevalence=0.5)
-    p = build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    p = build_scores(join_tables(m.images, m.labels, m.predictions, EvaluationConfig()))
     frozen = from_half(
         p, "acme", (Population("internal", ("a",)),), half_of_patients(p, rng=np.random.default_rng(0)), CONFIG
     )
@@ -79,11 +79,11 @@ def test_a_recalibration_needs_ten_patients_of_each_class(made):
 @pytest.mark.slow
 def test_tune_must_hold_the_rater(made, ground):
     m = made(raters={"other": 1.0}, sites={"t": 50})
-    tune = build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    tune = build_scores(join_tables(m.images, m.labels, m.predictions, EvaluationConfig()))
     with pytest.raises(InputError, match="predictions by 'acme'; found only by other"):
         from_tune(tune, "acme", ground, CONFIG)
     m = made(sites={"t": 50})
-    tune = build_scores(join(m.images, m.labels, m.predictions, EvaluationConfig()))
+    tune = build_scores(join_tables(m.images, m.labels, m.predictions, EvaluationConfig()))
     frozen = from_tune(tune, "acme", ground, CONFIG)
     assert frozen.tested.all()
     assert np.isfinite(frozen.thresholds["edema"]["spec80"].value)

@@ -9,7 +9,7 @@ from overread import tables
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join import layouts
-from overread.evaluation.join.matching import join
+from overread.evaluation.join.matching import join_tables
 
 FOUR = "Patient ID,Image ID,Reader ID,Fracture,Pneumothorax,Airspace opacity,Nodule/mass,Set ID\n"
 
@@ -112,7 +112,7 @@ def study(reads, labels=None, images=None, **config):
         schema=dict.fromkeys(columns[:4], pl.String) | {"round": pl.Int32, "arm": pl.String, "score": pl.Float64},
         orient="row",
     )
-    return join(frame, tables.check(truth, "labels"), predictions, EvaluationConfig(**config), reads=given)
+    return join_tables(frame, tables.check(truth, "labels"), predictions, EvaluationConfig(**config), reads=given)
 
 
 def account(joined):
@@ -231,7 +231,7 @@ def test_arms_that_differ_in_capitals_only_are_refused(made):
         }
     )
     with pytest.raises(InputError, match="each value of 'arm' in one spelling; found 1 that is spelt in several ways"):
-        join(m.images, m.labels, m.predictions, EvaluationConfig(), reads=reads)
+        join_tables(m.images, m.labels, m.predictions, EvaluationConfig(), reads=reads)
 
 
 @pytest.mark.parametrize(
@@ -320,4 +320,4 @@ def test_reads_by_image_where_a_case_has_another_name(made):
         }
     )
     with pytest.raises(InputError, match="These are images, and a case of this table has another name"):
-        join(images, labels, m.predictions, EvaluationConfig(), reads=reads)
+        join_tables(images, labels, m.predictions, EvaluationConfig(), reads=reads)

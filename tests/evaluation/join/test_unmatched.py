@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.matching import join
+from overread.evaluation.join.matching import join_tables
 from overread.evaluation.join.unmatched import UnmatchedAllowance, matched
 
 N = 40
@@ -44,10 +44,10 @@ def test_a_partial_overlap_is_refused_or_counted_exactly(labels_lost, reads_lost
     beyond = [name for name, n in lost.items() if n > allowed * (N + n)]
     if beyond:
         with pytest.raises(InputError, match="images table") as caught:
-            join(IMAGES, labels, scores, config, reads=reads)
+            join_tables(IMAGES, labels, scores, config, reads=reads)
         assert any(f"evaluation.missing_allowed.{name} = " in str(caught.value) for name in beyond)
         return
-    made = join(IMAGES, labels, scores, config, reads=reads)
+    made = join_tables(IMAGES, labels, scores, config, reads=reads)
     account = pl.concat([made.account, made.reads.account]).filter(stage="unmatched")
     found = {reason.split(" ")[0].rstrip(":"): count for reason, count in account.select("reason", "count").rows()}
     assert found == {name: n for name, n in lost.items() if n}

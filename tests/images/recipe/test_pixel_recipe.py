@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from overread.errors import InputError
 from overread.images.raster.file_content import ImageFile
 from overread.images.raster.png_jpeg import read_raster
-from overread.images.recipe.pixel_recipe import Recipe, _percentiles, render
+from overread.images.recipe.pixel_recipe import Recipe, _percentiles, apply_recipe
 
 
 def picture(values, black=0.0, white=255.0):
@@ -41,7 +41,7 @@ def test_shrinking_is_the_area_average_to_a_grey_level(shape):
     side = min(shape)
     top, left = (shape[0] - side) / 2, (shape[1] - side) / 2
     square = values[int(top) : int(top) + side, int(left) : int(left) + side]
-    made = render(picture(values), Recipe(160))
+    made = apply_recipe(picture(values), Recipe(160))
     assert made.shape == (160, 160)
     assert np.abs(made - area_average(square.astype(float), 160)).mean() < 0.6
 
@@ -52,7 +52,7 @@ def test_real_radiographs_shrink_to_their_area_average(shared):
         side = min(values.shape) // 2 * 2
         top, left = ((n - side) // 2 for n in values.shape)
         square = values[top : top + side, left : left + side]
-        assert np.abs(render(picture(square), Recipe(100)) - area_average(square.astype(float), 100)).mean() < 1.0
+        assert np.abs(apply_recipe(picture(square), Recipe(100)) - area_average(square.astype(float), 100)).mean() < 1.0
 
 
 @pytest.mark.slow
@@ -71,30 +71,32 @@ def test_greys_in_a_table_are_shrunk_to_the_same_bits_as_the_picture_written_out
     table = rng.integers(0, 256, 65536 if deep else 256).astype(np.uint16)
     in_table = ImageFile(numbers, 0.0, 255.0, rows, columns, table=table)
     written_out = picture(table[numbers].astype(np.uint8))
-    np.testing.assert_array_equal(render(in_table, Recipe(size, fit)), render(written_out, Recipe(size, fit)))
+    np.testing.assert_array_equal(
+        apply_recipe(in_table, Recipe(size, fit)), apply_recipe(written_out, Recipe(size, fit))
+    )
 
 
 def test_the_mean_is_kept():
     values = smooth(600, 600, np.random.default_rng(2))
-    assert abs(render(picture(values), Recipe(150)).mean() - values.mean()) < 0.3
+    assert abs(apply_recipe(picture(values), Recipe(150)).mean() - values.mean()) < 0.3
 
 
 def test_the_same_size_changes_nothing():
     values = smooth(96, 96, np.random.default_rng(3))
     for fit in ("crop", "pad"):
-        np.testing.assert_array_equal(render(picture(values), Recipe(96, fit)), values)
+        np.testing.assert_array_equal(apply_recipe(picture(values), Recipe(96, fit)), values)
 
 
 def test_crop_takes_the_central_square():
     values = np.zeros((100, 200), np.uint8)
     values[:, 50:150] = 200
-    assert render(picture(values), Recipe(50, "crop")).min() > 150
-    assert render(picture(values), Recipe(50, "crop"))[5:-5, 5:-5].min() == 200
+    assert apply_recipe(picture(values), Recipe(50, "crop")).min() > 150
+    assert apply_recipe(picture(values), Recipe(50, "crop"))[5:-5, 5:-5].min() == 200
 
 
 def test_pad_keeps_the_whole_image_and_fills_with_black():
     values = np.full((100, 200), 200, np.uint8)
-    made = render(picture(values), Recipe(50, "pad"))
+    made = apply_recipe(picture(values), Recipe(50, "pad"))
     assert made[:12].max() == 0
     assert made[38:].max() == 0
     assert made[13:37].min() == 200
@@ -102,14 +104,14 @@ def test_pad_keeps_the_whole_image_and_fills_with_black():
 
 def test_enlarging_small_pictures_works():
     values = smooth(64, 64, np.random.default_rng(4))
-    made = render(picture(values), Recipe(160))
+    made = apply_recipe(picture(values), Recipe(160))
     assert made.shape == (160, 160)
     assert abs(made.mean() - values.mean()) < 1
 
 
 def test_full_window_spreads_the_display_range():
     values = np.linspace(100, 4000, 64 * 64).reshape(64, 64).astype(np.uint16)
-    made = render(picture(values, 100.0, 4000.0), Recipe(64))
+    made = apply_recipe(picture(values, 100.0, 4000.0), Recipe(64))
     assert (made.min(), made.max()) == (0, 255)
     assert abs(float(np.median(made)) - 127.5) <= 1
 
@@ -118,7 +120,7 @@ def test_percentile_window_is_deaf_to_a_bright_marker():
     values = np.random.default_rng(5).integers(1000, 2000, (200, 200)).astype(np.uint16)
     values[:5, :10] = 65535
     picture_ = picture(values, float(values.min()), float(values.max()))
-    full, percentile = render(picture_, Recipe(200)), render(picture_, Recipe(200, window="percentile"))
+    full, percentile = apply_recipe(picture_, Recipe(200)), apply_recipe(picture_, Recipe(200, window="percentile"))
     assert full[10:].max() < 10
     assert percentile[10:].max() - percentile[10:].min() > 200
 
@@ -133,13 +135,13 @@ def test_percentiles_of_whole_numbers_are_those_of_numpy():
 @pytest.mark.slow
 def test_deep_pictures_shrink_alike_as_numbers_of_either_kind():
     values = (smooth(512, 512, np.random.default_rng(7)).astype(np.uint16) << 4) + 3
-    as_whole = render(picture(values, 3.0, 4083.0), Recipe(64)).astype(int)
-    as_float = render(picture(values.astype(np.float32), 3.0, 4083.0), Recipe(64))
+    as_whole = apply_recipe(picture(values, 3.0, 4083.0), Recipe(64)).astype(int)
+    as_float = apply_recipe(picture(values.astype(np.float32), 3.0, 4083.0), Recipe(64))
     assert np.abs(as_whole - as_float).max() <= 1
 
 
 def test_one_value_all_over_is_black():
-    assert render(picture(np.full((20, 20), 7, np.uint16), 7.0, 7.0), Recipe(8)).max() == 0
+    assert apply_recipe(picture(np.full((20, 20), 7, np.uint16), 7.0, 7.0), Recipe(8)).max() == 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -155,7 +157,7 @@ def test_one_value_all_over_is_black():
 def test_any_shape_gives_a_square_within_range(rows, columns, size, fit, window, deep, seed):
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 4096 if deep else 256, (rows, columns)).astype(np.uint16 if deep else np.uint8)
-    made = render(picture(values, 0.0, 4095.0 if deep else 255.0), Recipe(size, fit, window))
+    made = apply_recipe(picture(values, 0.0, 4095.0 if deep else 255.0), Recipe(size, fit, window))
     assert made.shape == (size, size)
     assert made.dtype == np.uint8
 
@@ -180,4 +182,6 @@ def test_a_picture_with_a_table_is_the_picture_that_the_table_shows(window, grey
     table = (60000 - 9.7 * np.arange(65536).clip(max=4095)).astype(grey)  # falling, as MONOCHROME1
     shown = picture(table[numbers], 20000.0, 60000.0)
     stored = ImageFile(numbers, 20000.0, 60000.0, 90, 70, table=table)
-    np.testing.assert_array_equal(render(stored, Recipe(32, window=window)), render(shown, Recipe(32, window=window)))
+    np.testing.assert_array_equal(
+        apply_recipe(stored, Recipe(32, window=window)), apply_recipe(shown, Recipe(32, window=window))
+    )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overread.images.raster.file_content import ImageFile
-from overread.images.recipe.pixel_recipe import Recipe, render
+from overread.images.recipe.pixel_recipe import Recipe, apply_recipe
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.heatmaps import looked_at, open_maps, overlay, placed, upsample
 
@@ -48,7 +48,7 @@ def test_a_box_lands_where_the_recipe_puts_its_pixels(fit, rows, columns):
     pixels = np.zeros((rows, columns), np.uint8)
     top, left, tall, wide = rows // 2 - 8, columns // 2 - 8, 16, 16
     pixels[top : top + tall, left : left + wide] = 255
-    stored = render(ImageFile(pixels, 0.0, 255.0, rows, columns), Recipe(size=64, fit=fit))
+    stored = apply_recipe(ImageFile(pixels, 0.0, 255.0, rows, columns), Recipe(size=64, fit=fit))
     a, b, c, d = (v * 64 for v in placed((left, top, wide, tall), (rows, columns), fit))
     where = np.argwhere(stored > 127)
     (y0, x0), (y1, x1) = where.min(axis=0), where.max(axis=0) + 1

@@ -24,7 +24,7 @@ from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.training.networks.architectures import normalise, to_unit
 from overread.training.networks.model_folder import Model, load_network, open_model, write_record
-from overread.training.scoring.cohort_scores import predict
+from overread.training.scoring.cohort_scores import score_cohort
 from overread.training.scoring.score_parts import Progress
 
 pytestmark = pytest.mark.slow
@@ -115,7 +115,7 @@ def stop_after(images: int) -> Progress:
 
 
 def test_scores_and_logits_are_those_of_the_network(model: Path, cohort: Path, tmp_path: Path):
-    out = predict(model, cohort, tmp_path / "out", batch_size=7, part_size=8)
+    out = score_cohort(model, cohort, tmp_path / "out", batch_size=7, part_size=8)
     rows = tables.read(out / "predictions.parquet", "predictions")
     ids = sorted(f"i{k:03d}" for k in range(30) if k % 3)
     assert rows["image_id"].unique().sort().to_list() == ids
@@ -133,7 +133,7 @@ def test_scores_and_logits_are_those_of_the_network(model: Path, cohort: Path, t
 
 
 def test_heat_maps_belong_to_their_image_and_are_scaled_to_one(model: Path, cohort: Path, tmp_path: Path):
-    out = predict(model, cohort, tmp_path / "out", batch_size=7, part_size=8)
+    out = score_cohort(model, cohort, tmp_path / "out", batch_size=7, part_size=8)
     ids, maps, maxima = heat_maps(out)
     _, raw = expected(open_model(model), cohort, ids)
     assert maps.dtype == np.float16
@@ -150,29 +150,29 @@ def test_heat_maps_belong_to_their_image_and_are_scaled_to_one(model: Path, coho
 
 
 def test_maps_do_not_change_the_scores(model: Path, cohort: Path, tmp_path: Path):
-    with_maps = predict(model, cohort, tmp_path / "a")
-    without = predict(model, cohort, tmp_path / "b", heatmaps=False)
+    with_maps = score_cohort(model, cohort, tmp_path / "a")
+    without = score_cohort(model, cohort, tmp_path / "b", heatmaps=False)
     assert (with_maps / "predictions.parquet").read_bytes() == (without / "predictions.parquet").read_bytes()
     assert sorted(p.name for p in without.iterdir()) == ["predictions.parquet", "run.json"]
 
 
 def test_splits_and_sites_choose_the_images(model: Path, cohort: Path, tmp_path: Path):
-    out = predict(model, cohort, tmp_path / "out", splits=["test"], sites=["north"], heatmaps=False)
+    out = score_cohort(model, cohort, tmp_path / "out", splits=["test"], sites=["north"], heatmaps=False)
     ids = pl.read_parquet(out / "predictions.parquet")["image_id"].unique().sort().to_list()
     assert ids == [f"i{k:03d}" for k in range(30) if k % 3 == 2 and k % 2]
 
 
 def test_an_interrupted_prediction_goes_on_and_ends_bit_for_bit_the_same(model: Path, cohort: Path, tmp_path: Path):
     options: dict[str, Any] = {"batch_size": 3, "part_size": 6}
-    whole = everything(predict(model, cohort, tmp_path / "whole", **options))
+    whole = everything(score_cohort(model, cohort, tmp_path / "whole", **options))
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        predict(model, cohort, out, progress=stop_after(9), **options)  # within the second part
+        score_cohort(model, cohort, out, progress=stop_after(9), **options)  # within the second part
     assert runs.read(out)["status"] == "interrupted"
     assert not (out / "predictions.parquet").exists()
     assert len(list(out.rglob("logits-*.npy"))) == 1
     seen: list[int] = []
-    predict(model, cohort, out, progress=lambda done, _: seen.append(done), **options)
+    score_cohort(model, cohort, out, progress=lambda done, _: seen.append(done), **options)
     assert seen[:2] == [6, 9]  # the first part is there at once
     assert everything(out) == whole
     assert not list(out.glob(".partial-*"))
@@ -180,12 +180,12 @@ def test_an_interrupted_prediction_goes_on_and_ends_bit_for_bit_the_same(model: 
 
 def test_kill_9_costs_one_part(model: Path, cohort: Path, tmp_path: Path):
     options: dict[str, Any] = {"batch_size": 3, "part_size": 6}
-    whole = everything(predict(model, cohort, tmp_path / "whole", **options))
+    whole = everything(score_cohort(model, cohort, tmp_path / "whole", **options))
     program = (
         "import os, signal, sys\nimport torch\ntorch.set_num_threads(int(sys.argv[4]))\n"
-        "from overread.training.scoring.cohort_scores import predict\n"
+        "from overread.training.scoring.cohort_scores import score_cohort\n"
         "def progress(done, total):\n    if done >= 15: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "predict(sys.argv[1], sys.argv[2], sys.argv[3], batch_size=3, part_size=6, progress=progress)\n"
+        "score_cohort(sys.argv[1], sys.argv[2], sys.argv[3], batch_size=3, part_size=6, progress=progress)\n"
     )
     out = tmp_path / "out"
     arguments = [sys.executable, "-c", program, str(model), str(cohort), str(out), str(torch.get_num_threads())]
@@ -194,7 +194,7 @@ def test_kill_9_costs_one_part(model: Path, cohort: Path, tmp_path: Path):
     assert len(list(out.rglob("logits-*.npy"))) == 2
     (next(out.glob(".partial-*")) / "heatmaps" / ".part-00002.npy.0123abcd.part").write_bytes(b"torn")
     seen: list[int] = []
-    predict(model, cohort, out, progress=lambda done, _: seen.append(done), **options)
+    score_cohort(model, cohort, out, progress=lambda done, _: seen.append(done), **options)
     assert seen[:3] == [6, 12, 15]
     assert everything(out) == whole
 
@@ -205,25 +205,25 @@ def test_a_part_that_was_altered_while_a_prediction_was_interrupted_is_refused(
 ):
     options: dict[str, Any] = {"batch_size": 3, "part_size": 6}
     with pytest.raises(KeyboardInterrupt):
-        predict(model, cohort, tmp_path / "out", progress=stop_after(9), **options)
+        score_cohort(model, cohort, tmp_path / "out", progress=stop_after(9), **options)
     path = next((tmp_path / "out").glob(".partial-*")) / name
     data = bytearray(path.read_bytes())
     data[-7] ^= 1
     path.write_bytes(data)
     with pytest.raises(InputError, match=Path(name).name):
-        predict(model, cohort, tmp_path / "out", **options)
+        score_cohort(model, cohort, tmp_path / "out", **options)
 
 
 @pytest.mark.parametrize("name", ["predictions.parquet", "heatmaps/part-00000.npy", "run.json"])
 def test_a_finished_prediction_that_was_altered_is_refused_not_made_again(
     model: Path, cohort: Path, tmp_path: Path, name: str
 ):
-    out = predict(model, cohort, tmp_path / "out")
+    out = score_cohort(model, cohort, tmp_path / "out")
     data = bytearray((out / name).read_bytes())
     data[len(data) // 2] ^= 1
     (out / name).write_bytes(data)
     with pytest.raises(InputError, match=Path(name).name):
-        predict(model, cohort, out)
+        score_cohort(model, cohort, out)
     assert (out / name).read_bytes() == data
 
 
@@ -231,11 +231,11 @@ def test_a_cohort_that_was_altered_is_not_predicted(model: Path, cohort: Path, t
     with runs.start(cohort, "cohort", config={}) as run:
         for path in (cohort / "labels.parquet", cohort / "pixels/part-00001.npy"):
             run.output(path)
-    predict(model, cohort, tmp_path / "fine")
+    score_cohort(model, cohort, tmp_path / "fine")
     pixels = np.load(cohort / "pixels/part-00001.npy")
     np.save(cohort / "pixels/part-00001.npy", 255 - pixels)
     with pytest.raises(InputError, match=r"pixels/part-00001\.npy: changed"):
-        predict(model, cohort, tmp_path / "out")
+        score_cohort(model, cohort, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -248,10 +248,10 @@ class Killed(Exception):
 def test_a_kill_while_results_are_put_in_place_costs_nothing(
     model: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int, earlier: bool
 ):
-    whole = everything(predict(model, cohort, tmp_path / "whole"))
+    whole = everything(score_cohort(model, cohort, tmp_path / "whole"))
     out, real, done = tmp_path / "out", tables.move, []
     if earlier:
-        predict(model, cohort, out, splits=["test"])
+        score_cohort(model, cohort, out, splits=["test"])
 
     def move(source: Path, target: Path) -> None:
         if len(done) == moves:
@@ -262,10 +262,10 @@ def test_a_kill_while_results_are_put_in_place_costs_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(tables, "move", move)
         with suppress(Killed):
-            predict(model, cohort, out)
+            score_cohort(model, cohort, out)
     record = runs.read(out) | {"status": "running", "outputs": {}}  # what a kill leaves
     integrity.write_sealed(out / "run.json", record)
-    predict(model, cohort, out)
+    score_cohort(model, cohort, out)
     assert everything(out) == whole
     assert not list(out.glob(".partial-*"))
 
@@ -284,39 +284,39 @@ def test_a_prediction_goes_on_with_the_threads_it_was_begun_with_or_says_so(
     monkeypatch.setattr("overread.threads.cores", lambda: 3)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with pytest.raises(KeyboardInterrupt):
-        predict(model, cohort, tmp_path / "out", progress=stop_after(9), **options)
+        score_cohort(model, cohort, tmp_path / "out", progress=stop_after(9), **options)
     monkeypatch.delenv("OMP_NUM_THREADS")
     if users:
         monkeypatch.setenv("OMP_NUM_THREADS", users)
-    notes = runs.read(predict(model, cohort, tmp_path / "out", **options))["notes"]
+    notes = runs.read(score_cohort(model, cohort, tmp_path / "out", **options))["notes"]
     assert notes["computing"]["threads"] == used
     assert ("threads 1 -> 2" in notes.get("resumed", "")) == (used == "2")
     assert ("was begun with 1 thread and goes on with 2" if users else "as it was begun") in caplog.text
 
 
 def test_what_is_there_and_unchanged_is_not_done_again(model: Path, cohort: Path, tmp_path: Path):
-    out = predict(model, cohort, tmp_path / "out")
+    out = score_cohort(model, cohort, tmp_path / "out")
     written = (out / "run.json").read_bytes()
-    predict(model, cohort, out, progress=stop_after(0))
+    score_cohort(model, cohort, out, progress=stop_after(0))
     assert (out / "run.json").read_bytes() == written
 
 
 def test_a_changed_model_is_predicted_anew_and_old_parts_go(model: Path, cohort: Path, tmp_path: Path):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        predict(model, cohort, out, part_size=4, progress=stop_after(8))
+        score_cohort(model, cohort, out, part_size=4, progress=stop_after(8))
     weights = load_file(model / "weights.safetensors")
     weights["classifier.bias"] += 1
     save_file(weights, model / "weights.safetensors")
     written_again(model)
-    predict(model, cohort, out, part_size=4)
-    fresh = predict(model, cohort, tmp_path / "fresh", part_size=4)
+    score_cohort(model, cohort, out, part_size=4)
+    fresh = score_cohort(model, cohort, tmp_path / "fresh", part_size=4)
     assert everything(out) == everything(fresh)
 
 
 def test_a_second_prediction_without_maps_leaves_none_of_the_first(model: Path, cohort: Path, tmp_path: Path):
-    out = predict(model, cohort, tmp_path / "out")
-    predict(model, cohort, out, heatmaps=False)
+    out = score_cohort(model, cohort, tmp_path / "out")
+    score_cohort(model, cohort, out, heatmaps=False)
     assert sorted(p.name for p in out.iterdir()) == ["predictions.parquet", "run.json"]
 
 
@@ -324,7 +324,7 @@ def test_pixels_of_another_recipe_are_refused_and_both_are_named(model: Path, tm
     other = make_cohort(tmp_path / "other", size=32)
     message = r"expected pixels as the model 'pooled' was trained on \(64 x 64 .*; found .* another recipe \(32 x 32"
     with pytest.raises(InputError, match=message):
-        predict(model, other, tmp_path / "out")
+        score_cohort(model, other, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -333,29 +333,29 @@ def test_truncated_weights_are_refused_and_nothing_is_written(model: Path, cohor
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     written_again(model)
     with pytest.raises(InputError, match=r"expected a whole safetensors file; found a damaged one"):
-        predict(model, cohort, tmp_path / "out")
+        score_cohort(model, cohort, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_test_patient_who_was_in_training_is_refused_by_name(cohort: Path, tmp_path: Path):
     trained = tuple(f"p{k:03d}" for k in range(30) if k % 3 == 0)
-    assert predict(write_model(tmp_path / "a", patients=trained), cohort, tmp_path / "fine")
+    assert score_cohort(write_model(tmp_path / "a", patients=trained), cohort, tmp_path / "fine")
     leaked = write_model(tmp_path / "b", patients=(*trained, *(f"p{k:03d}" for k in (2, 5, 8, 11, 14, 17))))
     with pytest.raises(InputError, match=r"found 6 of 20 patients.*\(p002, p005, p008, p011, p014, …\)"):
-        predict(leaked, cohort, tmp_path / "out")
+        score_cohort(leaked, cohort, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    predict(leaked, cohort, tmp_path / "train", splits=["train"], heatmaps=False)
+    score_cohort(leaked, cohort, tmp_path / "train", splits=["train"], heatmaps=False)
 
 
 def test_outputs_that_are_not_finite_are_refused_and_the_old_result_survives(model: Path, cohort: Path, tmp_path: Path):
-    out = predict(model, cohort, tmp_path / "out")
+    out = score_cohort(model, cohort, tmp_path / "out")
     before = everything(out)
     weights = load_file(model / "weights.safetensors")
     weights["classifier.weight"][0] = 3e38  # finite itself
     save_file(weights, model / "weights.safetensors")
     written_again(model)
     with pytest.raises(InputError, match=r"finite outputs.*20 images with NaN or infinite outputs of pooled \(i001,"):
-        predict(model, cohort, out)
+        score_cohort(model, cohort, out)
     assert {k: v for k, v in everything(out).items() if not k.startswith(".partial")} == before
     assert runs.read(out)["status"] == "failed"
 
@@ -363,7 +363,7 @@ def test_outputs_that_are_not_finite_are_refused_and_the_old_result_survives(mod
 def test_a_full_disk_is_said_and_the_old_result_survives(
     model: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    out = predict(model, cohort, tmp_path / "out")
+    out = score_cohort(model, cohort, tmp_path / "out")
     before = everything(out)
 
     def full(*_: Any, **__: Any) -> None:
@@ -371,7 +371,7 @@ def test_a_full_disk_is_said_and_the_old_result_survives(
 
     monkeypatch.setattr("overread.training.scoring.score_parts.np.save", full)
     with pytest.raises(InputError, match="free space on the disk"):
-        predict(model, cohort, out, batch_size=5)
+        score_cohort(model, cohort, out, batch_size=5)
     assert {k: v for k, v in everything(out).items() if not k.startswith(".partial")} == before
 
 
@@ -390,7 +390,7 @@ def test_what_selects_nothing_is_refused(
     model: Path, cohort: Path, tmp_path: Path, options: dict[str, Any], message: str
 ):
     with pytest.raises(InputError, match=message):
-        predict(model, cohort, tmp_path / "out", **options)
+        score_cohort(model, cohort, tmp_path / "out", **options)
 
 
 def write_ensemble(folder: Path) -> Path:
@@ -406,13 +406,13 @@ def write_ensemble(folder: Path) -> Path:
 
 def test_an_ensemble_predicts_its_mean_logit_and_every_member(cohort: Path, tmp_path: Path):
     ensemble = write_ensemble(tmp_path / "ensemble")
-    rows = pl.read_parquet(predict(ensemble, cohort, tmp_path / "out") / "predictions.parquet")
+    rows = pl.read_parquet(score_cohort(ensemble, cohort, tmp_path / "out") / "predictions.parquet")
     assert rows["model"].unique().sort().to_list() == ["pooled", "pooled/seed-1", "pooled/seed-2"]
     wide = rows.pivot(on="model", index=["image_id", "finding"], values=["logit", "score"])
     mean = (wide["logit_pooled/seed-1"] + wide["logit_pooled/seed-2"]) / 2
     np.testing.assert_allclose(wide["logit_pooled"], mean, rtol=1e-12)
     np.testing.assert_allclose(wide["score_pooled"], expit(0.25 + 0.5 * mean.to_numpy()), rtol=1e-12)
-    alone = pl.read_parquet(predict(ensemble / "seed-2", cohort, tmp_path / "alone") / "predictions.parquet")
+    alone = pl.read_parquet(score_cohort(ensemble / "seed-2", cohort, tmp_path / "alone") / "predictions.parquet")
     both = alone.join(wide, on=["image_id", "finding"])
     assert both["logit"].to_list() == both["logit_pooled/seed-2"].to_list()
     assert both["score"].to_list() == both["score_pooled/seed-2"].to_list()
@@ -420,7 +420,7 @@ def test_an_ensemble_predicts_its_mean_logit_and_every_member(cohort: Path, tmp_
 
 def test_the_heat_map_of_an_ensemble_is_the_mean_of_the_members_raw_maps(cohort: Path, tmp_path: Path):
     ensemble = write_ensemble(tmp_path / "ensemble")
-    out = predict(ensemble, cohort, tmp_path / "out")
+    out = score_cohort(ensemble, cohort, tmp_path / "out")
     ids, maps, maxima = heat_maps(out)
     raw = np.mean([expected(m, cohort, ids)[1] for m in open_model(ensemble).members], axis=0)
     np.testing.assert_allclose(maxima, raw.max((2, 3)), rtol=1e-4, atol=1e-5)
@@ -433,7 +433,7 @@ def test_a_patient_of_any_member_is_refused(cohort: Path, tmp_path: Path):
     (ensemble / "seed-2" / "train_patients.txt").write_text("p004\n")
     written_again(ensemble / "seed-2")
     with pytest.raises(InputError, match=r"1 of 20 patients in its train_patients.txt \(p004\)"):
-        predict(ensemble, cohort, tmp_path / "out")
+        score_cohort(ensemble, cohort, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["predictions.parquet", "heatmaps/mine.npy", "heatmaps.json"])
@@ -442,14 +442,14 @@ def test_files_that_no_prediction_wrote_are_refused_and_stay(model: Path, cohort
     (out / name).parent.mkdir(parents=True)
     (out / name).write_text("mine")
     with pytest.raises(InputError, match="other files that it would replace"):
-        predict(model, cohort, out)
+        score_cohort(model, cohort, out)
     assert {p.relative_to(out).as_posix(): p.read_text() for p in out.rglob("*") if p.is_file()} == {name: "mine"}
 
 
 def test_a_file_among_the_heat_maps_is_named_and_stays(model: Path, cohort: Path, tmp_path: Path):
-    predict(model, cohort, tmp_path / "out")
+    score_cohort(model, cohort, tmp_path / "out")
     mine = tmp_path / "out" / "heatmaps" / "mine.txt"
     mine.write_text("mine")
     with pytest.raises(InputError, match=r"heat maps alone; found 1 others \(mine\.txt\)"):
-        predict(model, cohort, tmp_path / "out", splits=("test",))
+        score_cohort(model, cohort, tmp_path / "out", splits=("test",))
     assert mine.read_text() == "mine"

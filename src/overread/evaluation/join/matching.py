@@ -48,7 +48,7 @@ class Join:
     unscored: tuple[Dropped, ...] = ()
 
 
-def join(
+def join_tables(
     images: pl.DataFrame,
     labels: pl.DataFrame,
     predictions: pl.DataFrame,

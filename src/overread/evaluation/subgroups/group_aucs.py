@@ -17,7 +17,7 @@ from overread.evaluation.subgroups.group_gaps import ALL, Measure, adjusted, gap
 from overread.evaluation.subgroups.group_rates import rate_rows, underdiagnosis, underdiagnosis_rows
 
 
-def subgroups(context: AnalysisContext) -> list[Row]:
+def subgroup_rows(context: AnalysisContext) -> list[Row]:
     """Estimate AUC, rates at frozen thresholds and under-diagnosis by subgroup, and gaps with Holm-adjusted p
     values.
     """

@@ -1,2 +1,2 @@
 from .pixel_recipe import Recipe as Recipe
-from .pixel_recipe import render as render
+from .pixel_recipe import apply_recipe as apply_recipe

@@ -85,7 +85,7 @@ class Recipe:
         return f"{self.size} x {self.size} pixels of {_FITS[self.fit]}; grey values: {_WINDOWS[self.window]}"
 
 
-def render(picture: ImageFile, recipe: Recipe) -> NDArray[np.uint8]:
+def apply_recipe(picture: ImageFile, recipe: Recipe) -> NDArray[np.uint8]:
     """Render an image by a recipe.
 
     Parameters

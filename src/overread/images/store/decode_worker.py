@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from overread.errors import InputError
 from overread.images.raster.file_content import ImageFile, content, read_bytes
 from overread.images.raster.png_jpeg import decode_raster
-from overread.images.recipe.pixel_recipe import Recipe, render, uniformity
+from overread.images.recipe.pixel_recipe import Recipe, apply_recipe, uniformity
 from overread.images.recipe.visible_contrast import ONE
 from overread.images.store.executors import in_portions
 from overread.images.store.malloc_tuning import keep_freed_memory
@@ -98,7 +98,7 @@ def _rendered(picture: ImageFile, where: Path | str, recipe: Recipe) -> tuple[ND
 
     Raises InputError if the image has a single grey value, because it contains no information.
     """
-    pixels = render(picture, recipe)
+    pixels = apply_recipe(picture, recipe)
     poor = uniformity(picture, pixels, recipe)
     if poor == ONE:
         found = f"{poor} ({int(pixels.max())} of 255) all over"

@@ -30,7 +30,7 @@ IMAGES_PER_PART = 1024
 """How many images one part holds: what a kill costs at most."""
 
 
-def predict(
+def score_cohort(
     model_folder: Path | str,
     cohort_folder: Path | str,
     out: Path | str,

@@ -6,7 +6,8 @@ from html import escape
 
 import polars as pl
 
-from overread.evaluation import EvaluationConfig, Evidence
+from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.evidence import Evidence
 from overread.stats.estimate import Estimate
 
 _ROWS = 30  # AUCs shown; the others are counted
