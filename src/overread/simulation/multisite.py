@@ -67,7 +67,8 @@ def hospitals(  # every argument is a choice of the study, named at the call
     findings : sequence of str, optional
         Findings that labels state; None = all nine and no_finding. All nine can be present in the images.
     site_differences : float
-        Scale of the differences between sites in device, tone, markers, case mix and labelling: 0 = none, 1 = default, above 1 = larger.
+        Scale of the differences between sites in device, tone, markers, case mix and labelling: 0 = none, 1 = default,
+        above 1 = larger.
     label_noise : float
         Scale of the errors of reports; 0 = reports equal the ground truth.
     progress : callable, optional

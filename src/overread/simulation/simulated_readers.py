@@ -139,8 +139,8 @@ def reads(
             noise = np.sqrt(correlation) * shared + np.sqrt(1.0 - correlation) * lasting
             latent = reader.skill * shown + reader.bias + noise + reader.trust * _advice(cases, model, arm)
             frames.append(_answers(cases, reader, arm, latent))
-    made = tables.fill(pl.concat(frames), "reads")
-    return tables.check(made, "reads", where="simulated reads", vocabulary=load_vocabulary("chest"))
+    reads_table = tables.fill(pl.concat(frames), "reads")
+    return tables.check(reads_table, "reads", where="simulated reads", vocabulary=load_vocabulary("chest"))
 
 
 def _answers(cases: pl.DataFrame, reader: Reader, arm: str, latent: Array) -> pl.DataFrame:

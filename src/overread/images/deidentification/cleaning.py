@@ -119,23 +119,23 @@ def cleaned(dataset: Dataset, key: Key, options: Deidentification, *, identity: 
     little = bool(getattr(dataset, "original_encoding", (False, True))[1] is not False)
     state = Cleaning(key, options, identity or patient_of(dataset, options.issuer).identity, little=little)
     collect(dataset, state.removed, lambda tag: action(tag.group, tag.element, options) == KEEP)
-    made = _anew(dataset, state)
+    cleaned_dataset = _anew(dataset, state)
     if options.patient:
-        _age(dataset, made)
+        _age(dataset, cleaned_dataset)
     accession = text_of(dataset, "AccessionNumber")
     if accession:  # emptied by the profile, which lets a dummy stand in its place: this one joins labels to images
-        made.AccessionNumber = key.word(accession)
+        cleaned_dataset.AccessionNumber = key.word(accession)
         _renamed(state, "0008,0050")
-    made.PatientID = key.patient(state.identity)
-    made.PatientName = made.PatientID
+    cleaned_dataset.PatientID = key.patient(state.identity)
+    cleaned_dataset.PatientName = cleaned_dataset.PatientID
     _renamed(state, "0010,0010")
-    statement.add_to(made, options)
-    return made, state
+    statement.add_to(cleaned_dataset, options)
+    return cleaned_dataset, state
 
 
 def _anew(dataset: Dataset, state: Cleaning, depth: int = 0) -> Dataset:
     """Data set of permitted elements; only values that are rebuilt here are included."""
-    made = Dataset()
+    new_dataset = Dataset()
     for tag in sorted(dataset.keys()):
         if (int(tag) in (PIXEL_DATA, _CHARACTER_SET) and depth == 0) or tag.element == 0:  # 0: the length of a group
             continue
@@ -154,8 +154,8 @@ def _anew(dataset: Dataset, state: Cleaning, depth: int = 0) -> Dataset:
             values = texts if texts is not None else values_of(element) if element is not None else []
             new = _treated(tag, vr, values, what, state)
         if new is not None:
-            made[tag] = new
-    return made
+            new_dataset[tag] = new
+    return new_dataset
 
 
 def _items(element: DataElement, what: str, state: Cleaning, depth: int) -> DataElement | None:
@@ -170,16 +170,16 @@ def _items(element: DataElement, what: str, state: Cleaning, depth: int) -> Data
             items.append(_table(item, state))
             continue
         if coded_entries.is_code(item):
-            made = coded_entries.standard_code(item)
-            if made is None:
+            new_item = coded_entries.standard_code(item)
+            if new_item is None:
                 continue
             nested = Dataset()
             nested.update({t: e for t in item if (e := element_of(item, t)) is not None and e.VR == "SQ"})
-            made.update(_anew(nested, state, depth + 1))
+            new_item.update(_anew(nested, state, depth + 1))
         else:
-            made = _anew(item, state, depth + 1)
-        if len(made):
-            items.append(made)
+            new_item = _anew(item, state, depth + 1)
+        if len(new_item):
+            items.append(new_item)
     if not items and element.value:
         return _noted(state, tag, "removed")
     _noted(state, tag, "items cleaned")

@@ -19,9 +19,9 @@ def _meanings() -> dict[tuple[str, str], str]:
     from pydicom.sr._snomed_dict import mapping
 
     table: Any = concepts
-    found = {(s, code): held[0] for s, words in table.items() for c in words.values() for code, held in c.items()}
-    old = {("SRT", rt): found[("SCT", ct)] for rt, ct in mapping["SRT"].items() if ("SCT", ct) in found}
-    return _MORE | old | found
+    meanings = {(s, code): codes[0] for s, words in table.items() for c in words.values() for code, codes in c.items()}
+    old = {("SRT", rt): meanings[("SCT", ct)] for rt, ct in mapping["SRT"].items() if ("SCT", ct) in meanings}
+    return _MORE | old | meanings
 
 
 def is_code(item: Dataset) -> bool:
@@ -35,6 +35,6 @@ def standard_code(item: Dataset) -> Dataset | None:
     meaning = _meanings().get(("SRT" if scheme in _SNOMED_RT else scheme, code))
     if meaning is None:
         return None
-    made = Dataset()
-    made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = code, scheme, meaning[:64]
-    return made
+    coded_entry = Dataset()
+    coded_entry.CodeValue, coded_entry.CodingSchemeDesignator, coded_entry.CodeMeaning = code, scheme, meaning[:64]
+    return coded_entry

@@ -178,8 +178,8 @@ def _deidentify(
 def _similar(patients: Sequence[PatientIdentity], accessions: pl.Series) -> list[tables.Note]:
     """Numbers with separate pseudonyms that differ only as two spellings of one number often do."""
     identities = [p.identity for p in patients if p.identity]
-    held = {"patient_id": pl.Series(identities, dtype=pl.String), "accession": accessions.replace("", None)}
-    return [n for name, values in held.items() for n in look_alike_notes("files", values.unique().alias(name))]
+    numbers = {"patient_id": pl.Series(identities, dtype=pl.String), "accession": accessions.replace("", None)}
+    return [n for name, values in numbers.items() for n in look_alike_notes("files", values.unique().alias(name))]
 
 
 def _check_earlier(out: Path, config: dict[str, Any]) -> None:
@@ -216,8 +216,8 @@ def _is_done(name: Path, images: Path) -> bool:
     if clean is None or not all((images / path).is_file() for path in clean):
         return False
     changed = [path for path, sha256 in clean.items() if integrity.file_hash(images / path) != sha256]
-    found = [integrity.Difference(path, integrity.CHANGED) for path in changed]
-    integrity.refuse(images, found, do="Remove them to have them made again.")
+    differences = [integrity.Difference(path, integrity.CHANGED) for path in changed]
+    integrity.refuse(images, differences, do="Remove them to have them made again.")
     return True
 
 
@@ -251,9 +251,9 @@ def _all(
             )  # last: without it the portion is not done
             done += len(tasks[k][0])
             report(done, total)
-    whole = [pl.read_parquet(n.with_suffix(".files")) for n in names] or [pl.DataFrame(schema=_FILES)]
+    tables_of_files = [pl.read_parquet(n.with_suffix(".files")) for n in names] or [pl.DataFrame(schema=_FILES)]
     audits = [pl.read_parquet(n.with_suffix(".audit")) for n in names] or [pl.DataFrame(schema=_AUDIT)]
-    return pl.concat(whole), pl.concat(audits)
+    return pl.concat(tables_of_files), pl.concat(audits)
 
 
 def _portion_key(task: Task) -> str:
@@ -315,9 +315,10 @@ def _write(
 def _pairs(clean: pl.DataFrame, key: Key) -> pl.DataFrame:
     """Old and new patient and accession numbers: kind, old, new."""
     patients = clean.select(kind=pl.lit("patient"), old="identity", new="patient")
-    held = clean["accession"].filter(clean["accession"] != "").unique()
+    accession_numbers = clean["accession"].filter(clean["accession"] != "").unique()
     accessions = pl.DataFrame(
-        {"old": held, "new": [key.word(a) for a in held]}, schema={"old": pl.String, "new": pl.String}
+        {"old": accession_numbers, "new": [key.word(a) for a in accession_numbers]},
+        schema={"old": pl.String, "new": pl.String},
     )
-    both = pl.concat([patients, accessions.select(kind=pl.lit("accession"), old="old", new="new")])
-    return both.unique().sort("kind", "old", descending=[True, False])
+    pairs = pl.concat([patients, accessions.select(kind=pl.lit("accession"), old="old", new="new")])
+    return pairs.unique().sort("kind", "old", descending=[True, False])

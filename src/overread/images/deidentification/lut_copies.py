@@ -28,25 +28,25 @@ def rebuilt(item: Dataset, *, little: bool) -> Dataset:
     steps = np.diff(values.astype(np.int64))
     if not (np.all(steps >= 0) or np.all(steps <= 0)):
         raise Fault("a look-up table (0028,3006) whose entries neither rise nor fall: it can hold text")
-    made = Dataset()
+    table = Dataset()
     count = values.size % _MOST  # 0 stands for 65,536
-    made.add_new(
+    table.add_new(
         0x00283002,
         *(("SS", [count - _MOST * (count > 32767), first, bits]) if first < 0 else ("US", [count, first, bits])),
     )
     if "ModalityLUTType" in item:
-        made.ModalityLUTType = (checked(0x00283004, "LO", [item.ModalityLUTType]) or ["US"])[0]
-    made.add_new(0x00283006, "OW", values.astype("<u2").tobytes())
-    return made
+        table.ModalityLUTType = (checked(0x00283004, "LO", [item.ModalityLUTType]) or ["US"])[0]
+    table.add_new(0x00283006, "OW", values.astype("<u2").tobytes())
+    return table
 
 
 def _entries(data: object, count: int, order: str) -> NDArray[np.uint16]:
     """Entries as 16-bit numbers; 8-bit entries packed into words are widened."""
     if isinstance(data, bytes):
         wide = len(data) >= 2 * count
-        found = np.frombuffer(data[: (2 if wide else 1) * count], f"{order}u2" if wide else "u1").astype(np.uint16)
+        entries = np.frombuffer(data[: (2 if wide else 1) * count], f"{order}u2" if wide else "u1").astype(np.uint16)
     else:
-        found = (np.atleast_1d(np.asarray(data, np.int64))[:count] & 0xFFFF).astype(np.uint16)
-    if not found.size:
+        entries = (np.atleast_1d(np.asarray(data, np.int64))[:count] & 0xFFFF).astype(np.uint16)
+    if not entries.size:
         raise Fault("a look-up table (0028,3006) without entries")
-    return found
+    return entries

@@ -105,8 +105,8 @@ def action(group: int, element: int, options: Deidentification) -> str:
     row = table().get(f"{group:04x},{element:04x}")
     if row is None:
         return KEEP
-    stated = next((row[o] for o in options.options() if row[o]), row["basic"])
-    return _CHOICE.get(stated, stated)
+    code = next((row[o] for o in options.options() if row[o]), row["basic"])
+    return _CHOICE.get(code, code)
 
 
 def keeps_text(group: int, element: int, options: Deidentification) -> bool:

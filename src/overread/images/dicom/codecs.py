@@ -112,9 +112,9 @@ def _refused(where: Path | str, syntax: str, faults: list[str]) -> InputError:
 
 def _syntax(dataset: pydicom.Dataset) -> str:
     """Transfer syntax; without file meta information, the encoding that pydicom detected."""
-    stated = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
-    if stated:
-        return str(stated)
+    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    if syntax:
+        return str(syntax)
     implicit, little = dataset.original_encoding
     if not little:
         return "1.2.840.10008.1.2.2"

@@ -75,13 +75,15 @@ def _inflated(stream: bytes, where: Path | str, most: int, *, whole: bool) -> by
     try:
         body = inflater.decompress(stream, most + 1)
     except zlib.error as error:
-        raise InputError(where, "a whole deflated DICOM file", "a broken stream", do="Fetch the file again.") from error
+        raise InputError(
+            where, "a complete deflated DICOM file", "a broken stream", do="Fetch the file again."
+        ) from error
     if whole and len(body) > most:
         raise InputError(where, f"at most {most:,} bytes when inflated", "more: no radiograph is of that size")
     if whole and not inflater.eof:
         raise InputError(
             where,
-            "a whole deflated DICOM file",
+            "a complete deflated DICOM file",
             "a stream without its end: the file is truncated",
             do="Fetch the file again.",
         )

@@ -114,14 +114,14 @@ def displayed(dataset: pydicom.Dataset, stored: NDArray[Any], *, voi: bool) -> P
 
 def _photometric(dataset: pydicom.Dataset) -> str:
     """Photometric interpretation in upper case; it is required because the polarity depends on it."""
-    given = " ".join(tags.pieces(dataset, "PhotometricInterpretation")[:1])
-    found = "_".join(given.upper().split()).replace("MONOCHROME_", "MONOCHROME")
-    if found in ("MONOCHROME1", "MONOCHROME2", "RGB") or found.startswith("YBR_"):
-        return found
-    if found == "PALETTE_COLOR":
+    text = " ".join(tags.pieces(dataset, "PhotometricInterpretation")[:1])
+    photometric = "_".join(text.upper().split()).replace("MONOCHROME_", "MONOCHROME")
+    if photometric in ("MONOCHROME1", "MONOCHROME2", "RGB") or photometric.startswith("YBR_"):
+        return photometric
+    if photometric == "PALETTE_COLOR":
         raise Fault("photometric interpretation (0028,0004) is PALETTE COLOR, a radiograph is grey")
-    what = f"is {tags.quoted(given)}" if given else "is missing"
-    raise Fault(f"photometric interpretation (0028,0004) {what}, a radiograph is MONOCHROME1 or MONOCHROME2")
+    description = f"is {tags.quoted(text)}" if text else "is missing"
+    raise Fault(f"photometric interpretation (0028,0004) {description}, a radiograph is MONOCHROME1 or MONOCHROME2")
 
 
 def _one_plane(stored: NDArray[Any], photometric: str) -> NDArray[Any]:
@@ -226,10 +226,12 @@ def _modality(
     table = lut_entries.read(dataset, "ModalityLUTSequence", levels[seen], notes, scaled=False)
     if table is not None:
         values = table(levels)
-        lost = visible_contrast.lost(levels[seen], visible_contrast.spread(values[seen]) / 255) if seen.size else ""
-        if not lost:
+        lost_contrast = (
+            visible_contrast.lost(levels[seen], visible_contrast.spread(values[seen]) / 255) if seen.size else ""
+        )
+        if not lost_contrast:
             return values
-        notes.append(f"{tags.name('ModalityLUTSequence')} shows {lost} only: left out")
+        notes.append(f"{tags.name('ModalityLUTSequence')} shows {lost_contrast} only: left out")
     slope, intercept = (tags.number(dataset, k, notes) for k in ("RescaleSlope", "RescaleIntercept"))
     if slope is None and intercept is None:
         return levels
@@ -250,10 +252,10 @@ def _voi(
     table = lut_entries.read(dataset, "VOILUTSequence", values[seen], notes, scaled=True)
     if table is not None:
         shown = np.clip(table(values) / table.white, 0.0, 1.0)
-        lost = visible_contrast.lost(values[seen], shown[seen])
-        if not lost:
+        lost_contrast = visible_contrast.lost(values[seen], shown[seen])
+        if not lost_contrast:
             return shown
-        notes.append(f"{tags.name('VOILUTSequence')} shows {lost} only: left out")
+        notes.append(f"{tags.name('VOILUTSequence')} shows {lost_contrast} only: left out")
     center, width = (tags.number(dataset, k, notes) for k in ("WindowCenter", "WindowWidth"))
     function = tags.choice(dataset, "VOILUTFunction", _FUNCTIONS, notes) or "LINEAR"
     if center is None or width is None:
@@ -262,9 +264,9 @@ def _voi(
         notes.append(f"window width (0028,1051) is '{width:g}': the window was left out")
         return None
     shown = windowed(values, center, width, function)
-    lost = visible_contrast.lost(values[seen], shown[seen])
-    if lost:
-        notes.append(f"window '{center:g}/{width:g}' shows {lost} only: it was left out")
+    lost_contrast = visible_contrast.lost(values[seen], shown[seen])
+    if lost_contrast:
+        notes.append(f"window '{center:g}/{width:g}' shows {lost_contrast} only: it was left out")
         return None
     return shown
 

@@ -94,26 +94,26 @@ def scan(
         Columns of `SCHEMA`: path, size in bytes, changed (modification time in ns), kind ("DICOM", "PNG", ...), fault,
         and the fields of `headers.Header`, with its notes joined by "; ".
     """
-    stated = pl.DataFrame([_state(p) for p in paths], schema=_STATE, orient="row")
-    known = _known(cache, stated)
-    missing = stated.join(known, on="path", how="anti", maintain_order="left")
+    file_states = pl.DataFrame([_state(p) for p in paths], schema=_STATE, orient="row")
+    known = _known(cache, file_states)
+    missing = file_states.join(known, on="path", how="anti", maintain_order="left")
     names = missing["path"].to_list()
     portions = (tuple(names[i : i + _PORTION]) for i in range(0, len(names), _PORTION))
     made, done = [known], known.height
     report = progress or (lambda done, total: None)
-    report(done, stated.height)
+    report(done, file_states.height)
     processes = 0 if workers == 1 or len(names) <= _PORTION else workers
     with closing(in_portions(WorkItem(_row, _gathered, _lost), portions, processes)) as stream:
         for number, part in enumerate(stream, 1):
             made.append(part)
             done += part.height
-            report(done, stated.height)
+            report(done, file_states.height)
             if cache is not None and number % _KEEP_EVERY == 0:
                 write_frame(pl.concat(made), cache)
-    whole = pl.concat(made)
+    headers_table = pl.concat(made)
     if cache is not None and names:
-        write_frame(whole, cache)
-    return stated.select("path").join(whole, on="path", how="left", maintain_order="left")
+        write_frame(headers_table, cache)
+    return file_states.select("path").join(headers_table, on="path", how="left", maintain_order="left")
 
 
 _STATE = {"path": pl.String, "size": pl.Int64, "changed": pl.Int64}
@@ -132,12 +132,12 @@ def _known(cache: Path | None, stated: pl.DataFrame) -> pl.DataFrame:
     if cache is None or not cache.is_file():
         return pl.DataFrame(schema=SCHEMA)
     try:
-        kept = pl.read_parquet(cache)
+        cached_rows = pl.read_parquet(cache)
     except (pl.exceptions.PolarsError, OSError):  # damaged: read again
         return pl.DataFrame(schema=SCHEMA)
-    if dict(kept.schema) != SCHEMA:  # of another version: read again
+    if dict(cached_rows.schema) != SCHEMA:  # of another version: read again
         return pl.DataFrame(schema=SCHEMA)
-    return kept.join(stated, on=list(_STATE), how="semi", nulls_equal=True)
+    return cached_rows.join(stated, on=list(_STATE), how="semi", nulls_equal=True)
 
 
 def headers(paths: Sequence[str]) -> pl.DataFrame:

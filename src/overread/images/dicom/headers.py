@@ -180,7 +180,7 @@ def dataset_of(
         raise InputError(where, "a DICOM file", f"a file whose content is {content(data[:512])}")
     plain = inflated(data, where, most=_LARGEST if with_pixels else _HEAD, whole=with_pixels)
     _check_items(data if plain is None else plain, where)
-    with readable(where, "a whole DICOM file"), lenient():  # a file that ends early is refused later
+    with readable(where, "a complete DICOM file"), lenient():  # a file that ends early is refused later
         dataset = pydicom.dcmread(
             BytesIO(data if plain is None else plain),
             force=True,
@@ -290,17 +290,17 @@ def _view(dataset: pydicom.Dataset, notes: list[str]) -> str:
     noted.
     """
     word = _text(dataset, "ViewPosition").upper()
-    stated = _VIEWS.get(word, "UNKNOWN")
+    view_position = _VIEWS.get(word, "UNKNOWN")
     codes = tags.items(dataset, "ViewCodeSequence", notes)
     coded = _VIEW_CODES.get(_text(codes[0], "CodeValue"), "UNKNOWN") if codes else "UNKNOWN"
-    if "UNKNOWN" not in (stated, coded) and stated != coded:
-        notes.append(f"view position says {stated}, view code {coded}: {stated} is taken")
-    if stated == "UNKNOWN" and coded != "UNKNOWN":
+    if "UNKNOWN" not in (view_position, coded) and view_position != coded:
+        notes.append(f"view position says {view_position}, view code {coded}: {view_position} is taken")
+    if view_position == "UNKNOWN" and coded != "UNKNOWN":
         notes.append("view taken from the view code")
         return coded
-    if stated == "UNKNOWN" and word:
+    if view_position == "UNKNOWN" and word:
         notes.append(f"view position {tags.quoted(word)} is none of PA, AP, lateral: UNKNOWN")
-    return stated
+    return view_position
 
 
 def _sex(dataset: pydicom.Dataset, notes: list[str]) -> str | None:
@@ -368,17 +368,17 @@ def _pixel_mm(dataset: pydicom.Dataset, notes: list[str]) -> float | None:
     equals ImagerPixelSpacing applies at the detector too. Sizes at the detector are divided by the magnification
     factor (0018,1114) where it is given.
     """
-    found = {tag: pair for tag in _SPACINGS if (pair := _spacing(dataset, tag, notes)) is not None}
-    if not found:
+    spacings = {tag: pair for tag in _SPACINGS if (pair := _spacing(dataset, tag, notes)) is not None}
+    if not spacings:
         return None
-    tag, (size, across) = next(iter(found.items()))
+    tag, (size, across) = next(iter(spacings.items()))
     if abs(across - size) > 0.01 * size:
         notes.append("pixels are not square: the row spacing is taken")
     if tag == "NominalScannedPixelSpacing":
         notes.append("pixel size that of the film scanner")
     larger = tags.number(dataset, "EstimatedRadiographicMagnificationFactor", notes)
     calibrated = _text(dataset, "PixelSpacingCalibrationType")
-    at_detector = not calibrated and found[tag] == found.get("ImagerPixelSpacing")
+    at_detector = not calibrated and spacings[tag] == spacings.get("ImagerPixelSpacing")
     if at_detector and larger and larger > 1:
         notes.append("pixel size at the detector divided by the magnification")
         return size / larger

@@ -61,11 +61,11 @@ def layout_of(dataset: pydicom.Dataset, where: Path | str, notes: list[str]) -> 
     DICOM PS3.3, section C.7.6.3 (Image Pixel Module).
     """
     _check_pixel_data(dataset, where)
-    given = {keyword: tags.whole(dataset, keyword, []) for keyword in _ESSENTIAL}
-    bad = [_shown(dataset, keyword) for keyword, value in given.items() if value is None]
+    essential = {keyword: tags.whole(dataset, keyword, []) for keyword in _ESSENTIAL}
+    bad = [_shown(dataset, keyword) for keyword, value in essential.items() if value is None]
     if bad:
-        raise InputError(where, "tags that say how pixels are stored", "some missing or unreadable", examples=bad)
-    rows, columns, allocated, stored = (int(value or 0) for value in given.values())
+        raise InputError(where, "tags of the pixel layout", "some missing or unreadable", examples=bad)
+    rows, columns, allocated, stored = (int(value or 0) for value in essential.values())
     frames = tags.whole(dataset, "NumberOfFrames", notes)
     if frames is not None and frames > 1:
         raise InputError(where, "one radiograph", f"{frames} frames (0028,0008)", do="Split it into single images.")
@@ -118,7 +118,7 @@ def _check_pixel_data(dataset: pydicom.Dataset, where: Path | str) -> None:
     if raw is None or (isinstance(raw.value, bytes) and getattr(raw, "length", 0) not in (len(raw.value), 0xFFFFFFFF)):
         raise InputError(
             where,
-            "a whole DICOM file",
+            "a complete DICOM file",
             "one that ends before its pixel data: it is truncated",
             do="Fetch the file again.",
         )

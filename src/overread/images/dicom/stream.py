@@ -48,13 +48,13 @@ def check_stream(stream: bytes, rows: int, columns: int, planes: int = 1) -> Non
     if stream[:2] == _JPEG:
         if (scans := stream.count(_SCANS)) > limits.JPEG_SCANS:
             raise Fault(f"the stream has {scans:,} scans, a picture needs at most {limits.JPEG_SCANS}")
-        found = _jpeg_size(stream, planes)
+        size = _jpeg_size(stream, planes)
     elif (start := stream.find(_CODESTREAM, 0, 4096)) >= 0:  # bare, or within the boxes of a JP2 file
-        found = _jpeg2000_size(stream, start + 4, planes)
+        size = _jpeg2000_size(stream, start + 4, planes)
     else:
         raise Fault(f"a stream that begins with {stream[:4].hex(' ')}: neither JPEG nor JPEG 2000")
-    if found != (rows, columns):
-        raise Fault(f"the stream is of {found[0]} x {found[1]} pixels, the file states {rows} x {columns}")
+    if size != (rows, columns):
+        raise Fault(f"the stream is of {size[0]} x {size[1]} pixels, the file states {rows} x {columns}")
 
 
 def _jpeg_size(stream: bytes, planes: int) -> tuple[int, int]:

@@ -98,18 +98,18 @@ def numbers(dataset: pydicom.Dataset, keyword: str, notes: list[str]) -> list[fl
 
     A decimal comma is read as a decimal point and noted.
     """
-    found = pieces(dataset, keyword)
-    comma = [t.replace(",", ".") if t.count(",") == 1 and "." not in t else t for t in found]
+    texts = pieces(dataset, keyword)
+    comma = [t.replace(",", ".") if t.count(",") == 1 and "." not in t else t for t in texts]
     values = [_number(text) for text in comma]
     first_only = dictionary_VM(Tag(keyword)) == "1"
     wanted = values[:1] if first_only else values
     if any(v is None for v in wanted):
-        notes.append(left_out(keyword, "\\".join(found), "not a number"))
+        notes.append(left_out(keyword, "\\".join(texts), "not a number"))
         return []
-    if any("," in t for t in found[: len(wanted)]):
-        notes.append(f"{name(keyword)} is {quoted(found[0])}: read with a decimal comma")
-    if first_only and len(found) > 1:
-        notes.append(f"{name(keyword)} has {len(found)} values: the first is taken")
+    if any("," in t for t in texts[: len(wanted)]):
+        notes.append(f"{name(keyword)} is {quoted(texts[0])}: read with a decimal comma")
+    if first_only and len(texts) > 1:
+        notes.append(f"{name(keyword)} has {len(texts)} values: the first is taken")
     return [v for v in wanted if v is not None]
 
 
@@ -143,11 +143,11 @@ def word(dataset: pydicom.Dataset, keyword: str) -> str:
 
 def choice(dataset: pydicom.Dataset, keyword: str, known: tuple[str, ...], notes: list[str]) -> str:
     """Value of an element if it is one of `known`; otherwise "", noted if the element has another value."""
-    found = word(dataset, keyword)
-    if found and found not in known:
+    value = word(dataset, keyword)
+    if value and value not in known:
         notes.append(left_out(keyword, pieces(dataset, keyword)[0], f"none of {', '.join(known)}"))
         return ""
-    return found
+    return value
 
 
 def items(dataset: pydicom.Dataset, keyword: str, notes: list[str]) -> list[pydicom.Dataset]:

@@ -99,7 +99,7 @@ class _Candidates:
 
 def _likely(thumbs: NDArray[np.uint8], means: _Means, proposed: _Candidates) -> _Candidates:
     """Candidates with high correlation on the coarse grid, with their transformations."""
-    kept = [proposed.take(slice(0))]
+    likely = [proposed.take(slice(0))]
     for begin in range(0, len(proposed.pairs), _PAIRS):
         some = proposed.take(slice(begin, begin + _PAIRS))
         points = alignment.COARSE
@@ -108,8 +108,8 @@ def _likely(thumbs: NDArray[np.uint8], means: _Means, proposed: _Candidates) -> 
         partial = alignment.partial_correlation(
             (thumbs, thumbs), means.of_both(some.pairs), some.pairs, some.maps, some.views, points=points
         )
-        kept.append(some.take(partial >= _COARSELY_PARTIAL))
-    return _Candidates(*(np.concatenate([getattr(c, f.name) for c in kept]) for f in fields(_Candidates)))
+        likely.append(some.take(partial >= _COARSELY_PARTIAL))
+    return _Candidates(*(np.concatenate([getattr(c, f.name) for c in likely]) for f in fields(_Candidates)))
 
 
 def _read(

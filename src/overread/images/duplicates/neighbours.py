@@ -109,7 +109,7 @@ def search(
     In a block of up to 24,576 views every view is compared. In a larger block, views are grouped by the nearest centre
     (spherical k-means on the first block), and a query is compared with the views of its nearest groups.
     """
-    found = Nearest.of(len(queries), k, least)
+    nearest = Nearest.of(len(queries), k, least)
     centres: Array | None = None
     for views, images, numbers in blocks:
         if centres is None:
@@ -123,8 +123,8 @@ def search(
         for c in range(len(centres)):
             inside = order[bounds[c] : bounds[c + 1]]
             who = asked[asking[c] : asking[c + 1]] // probed.shape[1]
-            _compare(found, (queries, owners, who), (views[inside], images[inside], numbers[inside]))
-    return found
+            _compare(nearest, (queries, owners, who), (views[inside], images[inside], numbers[inside]))
+    return nearest
 
 
 def _compare(found: Nearest, asked: _Part, held: _Part) -> None:

@@ -113,9 +113,9 @@ def apply_recipe(picture: ImageFile, recipe: Recipe) -> NDArray[np.uint8]:
         left, top = (columns - side) / 2, (rows - side) / 2
         return _bytes(_resized(picture, recipe.window, (size, size), (left, top, left + side, top + side)))
     height, width = inner = _inner(rows, columns, size)
-    whole = _bytes(_resized(picture, recipe.window, (width, height), (0, 0, columns, rows)))
+    resized = _bytes(_resized(picture, recipe.window, (width, height), (0, 0, columns, rows)))
     canvas = np.zeros((size, size), np.uint8)
-    canvas[_centred(inner, size)] = whole
+    canvas[_centred(inner, size)] = resized
     return canvas
 
 
@@ -139,9 +139,9 @@ def uniformity(picture: ImageFile, pixels: NDArray[np.uint8], recipe: Recipe) ->
     rows, columns = picture.pixels.shape
     if recipe.fit == "pad":
         pixels = pixels[_centred(_inner(rows, columns, recipe.size), recipe.size)]
-    found = visible_contrast.flatness(pixels)
-    few = not found and visible_contrast.few(picture.pixels, picture.table)
-    return visible_contrast.FEW if few else found
+    deficiency = visible_contrast.flatness(pixels)
+    few = not deficiency and visible_contrast.few(picture.pixels, picture.table)
+    return visible_contrast.FEW if few else deficiency
 
 
 def _inner(rows: int, columns: int, size: int) -> tuple[int, int]:

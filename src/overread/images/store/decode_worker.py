@@ -84,9 +84,17 @@ def read_picture(data: bytes, where: Path | str, recipe: Recipe) -> ImageFile:
     if kind == "DICOM":
         from overread.images.dicom.radiographs import decode_dicom
 
-        found = decode_dicom(data, where, voi=recipe.window == "full")
-        rows, columns = found.stored.shape
-        return ImageFile(found.stored, found.black, found.white, rows, columns, table=found.table, notes=found.notes)
+        radiograph = decode_dicom(data, where, voi=recipe.window == "full")
+        rows, columns = radiograph.stored.shape
+        return ImageFile(
+            radiograph.stored,
+            radiograph.black,
+            radiograph.white,
+            rows,
+            columns,
+            table=radiograph.table,
+            notes=radiograph.notes,
+        )
     if kind not in ("PNG", "JPEG"):
         raise InputError(where, "a PNG, JPEG or DICOM radiograph", f"a file whose content is {kind}")
     longer = recipe.fit == "pad"

@@ -148,10 +148,10 @@ def build(
     refuse = check or (lambda bad: _refuse(bad, table.height, root))
     parts, absent = _parts(table, root, recipe)
     refuse(absent)
-    made = {p.number: kept for p in parts if (kept := _finished(pixels, p)) is not None}
-    missing = [p for p in parts if p.number not in made]
-    _clear(pixels, keep=[_name(pixels, number) for number in made])
-    done = sum(records.height for records in made.values())
+    finished_parts = {p.number: kept for p in parts if (kept := _finished(pixels, p)) is not None}
+    missing = [p for p in parts if p.number not in finished_parts]
+    _clear(pixels, keep=[_name(pixels, number) for number in finished_parts])
+    done = sum(records.height for records in finished_parts.values())
     report = progress or (lambda done, total: None)
     report(done, table.height)
     files = (p.paths(table, root) for p in missing)
@@ -166,9 +166,9 @@ def build(
                 records, filled, done = records + new, filled + len(values), done + len(new)
                 report(done, table.height)
             _finish(pixels, part, rows[:filled], records)
-            made[part.number] = _frame(records)
+            finished_parts[part.number] = _frame(records)
     write_json(pixels / "recipe.json", recipe.to_dict())  # last: a store without it is not whole
-    full, unreadable = _placed(table, made)
+    full, unreadable = _placed(table, finished_parts)
     refuse(unreadable)
     return full, unreadable
 
@@ -214,9 +214,9 @@ def _name(pixels: Path, number: int) -> Path:
 def _clear(pixels: Path, *, keep: list[Path]) -> None:
     """Remove the files of an older or interrupted build, so that a store belongs to one build."""
     make_folder(pixels)
-    kept = {p.name for path in keep for p in (path, path.with_suffix(".json"))}
+    kept_names = {p.name for path in keep for p in (path, path.with_suffix(".json"))}
     for stale in (pixels / "recipe.json", *pixels.glob("part-*"), *pixels.glob(".*.part")):
-        if stale.name not in kept:
+        if stale.name not in kept_names:
             remove(stale)
 
 
@@ -236,8 +236,8 @@ def _finished(pixels: Path, part: Part) -> pl.DataFrame | None:
         return None
     kind = integrity.difference(path, record["file"], thorough=True)
     integrity.refuse(pixels, [integrity.Difference(path.name, kind)] if kind else [], do=_REMOVE)
-    made = [Made(**entry) for entry in record["images"]]
-    return None if any(word in r.fault for r in made for word in (ENDED, MEMORY)) else _frame(made)
+    records = [Made(**entry) for entry in record["images"]]
+    return None if any(word in r.fault for r in records for word in (ENDED, MEMORY)) else _frame(records)
 
 
 def _finish(pixels: Path, part: Part, rows: NDArray[np.uint8], records: list[Made]) -> None:

@@ -26,11 +26,13 @@ def numbers_of(text: str, *, telephone: bool = False) -> set[str]:
     >>> sorted(numbers_of("MRN-00871/22")), sorted(numbers_of("+49 30 123456", telephone=True))
     (['87122'], ['123456', '30123456', '4930123456'])
     """
-    held = groups(text)
-    found = {"".join(held).lstrip("0")}
+    digit_groups = groups(text)
+    searched = {"".join(digit_groups).lstrip("0")}
     if telephone:
-        found |= {end for k in range(1, len(held)) if len(end := "".join(held[k:]).lstrip("0")) >= _PART}
-    return {number for number in found if len(number) >= LEAST}
+        searched |= {
+            end for k in range(1, len(digit_groups)) if len(end := "".join(digit_groups[k:]).lstrip("0")) >= _PART
+        }
+    return {number for number in searched if len(number) >= LEAST}
 
 
 def in_text(text: str, numbers: Iterable[str]) -> bool:
@@ -39,9 +41,13 @@ def in_text(text: str, numbers: Iterable[str]) -> bool:
     >>> in_text("unit 871-22, B", {"87122"}), in_text("VF22A 4.1.5.17", {"22417"})
     (True, False)
     """
-    held = groups(text)[: 2 * _MOST]
-    joined = {"".join(held[a:b]).lstrip("0") for a in range(len(held)) for b in range(a + 1, len(held) + 1)}
-    return _found(joined, "".join(held), numbers)
+    digit_groups = groups(text)[: 2 * _MOST]
+    joined = {
+        "".join(digit_groups[a:b]).lstrip("0")
+        for a in range(len(digit_groups))
+        for b in range(a + 1, len(digit_groups) + 1)
+    }
+    return _found(joined, "".join(digit_groups), numbers)
 
 
 def in_numbers(values: Iterable[str], numbers: Iterable[str]) -> bool:
@@ -52,10 +58,10 @@ def in_numbers(values: Iterable[str], numbers: Iterable[str]) -> bool:
     >>> in_numbers(["0.287122"], {"87122"})
     False
     """
-    held = list(values)
-    if len(held) > _MOST:
+    texts = list(values)
+    if len(texts) > _MOST:
         return False
-    mantissas = [groups(re.split("[eE]", value)[0]) for value in held]
+    mantissas = [groups(re.split("[eE]", value)[0]) for value in texts]
     forms = {form.lstrip("0") for parts in mantissas for form in (*parts, "".join(parts))}
     whole = "".join(part for parts in mantissas for part in parts)
     return _found(forms | {whole.lstrip("0")}, whole, numbers)

@@ -40,6 +40,6 @@ def may_name(text: str, names: Names) -> bool:
 
 def _begins(text: str, names: Names) -> bool:
     """Whether a word of the text begins with a name, or a name with it."""
-    held = {f for w in words_of(text) if w not in KNOWN for f in forms(w) if len(f) >= _PREFIX}
+    word_forms = {f for w in words_of(text) if w not in KNOWN for f in forms(w) if len(f) >= _PREFIX}
     wanted = {n for n in names.whole if len(n) >= _PREFIX and not n.isdigit()}
-    return any(h.startswith(n) or n.startswith(h) for h in held for n in wanted)
+    return any(h.startswith(n) or n.startswith(h) for h in word_forms for n in wanted)

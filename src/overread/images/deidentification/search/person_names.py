@@ -44,12 +44,12 @@ def forms(word: str) -> set[str]:
     (['mueller', 'muller'], ['nunez'], ['ng'])
     """
     if word.isascii():
-        found = {word}
+        word_forms = {word}
     else:
-        found = {_bare(word.translate(_PLAIN)), _bare(word.translate(_LETTERS).translate(_PLAIN))}
+        word_forms = {_bare(word.translate(_PLAIN)), _bare(word.translate(_LETTERS).translate(_PLAIN))}
     if len(word) >= _PART:
-        found |= {_collapsed(f) for f in found}
-    return found - {""}
+        word_forms |= {_collapsed(f) for f in word_forms}
+    return word_forms - {""}
 
 
 def _bare(word: str) -> str:
@@ -89,12 +89,12 @@ class Names:
     def add_person(self, text: str) -> None:
         """Add a person name (PS3.5 6.2.1): its components alone, and joined in either order, in each of its groups."""
         for group in text.split("="):
-            held = [w for w in words_of(group) if not w.isdigit()][:_COMPONENTS]
-            for word in held:
+            components = [w for w in words_of(group) if not w.isdigit()][:_COMPONENTS]
+            for word in components:
                 self._add_word(word)
-            for pair in permutations(held, 2):
+            for pair in permutations(components, 2):
                 self._add_joined("".join(pair))
-            self._add_joined("".join(held))
+            self._add_joined("".join(components))
             small = [w for w in words_of(group, fold=False) if not w.isdigit()][:_COMPONENTS]
             self.written |= {w for w in small if w not in _PARTICLES}
             self.written |= {"".join(pair) for pair in permutations(small, 2)} | {"".join(small)}
@@ -144,9 +144,9 @@ class Names:
         >>> sorted(names.find("seen ZUMBACHOTTILIE")), names.find("撮影山田太郎様") != set(), names.find("zum Bach")
         (['ottilie', 'zumbach', 'zumbachottilie'], True, set())
         """
-        held = [w for w in words_of(text) if w not in known]
-        every = {f for w in held for f in forms(w)}
-        found = self.whole & every
-        found |= {p for p in self.parts if any(p in w for w in every)}
-        squeezed = forms("".join(held)) if held else set()
-        return found | {j for j in self.joined if any(j in s for s in squeezed)}
+        words = [w for w in words_of(text) if w not in known]
+        word_forms = {f for w in words for f in forms(w)}
+        matches = self.whole & word_forms
+        matches |= {p for p in self.parts if any(p in w for w in word_forms)}
+        squeezed = forms("".join(words)) if words else set()
+        return matches | {j for j in self.joined if any(j in s for s in squeezed)}
