@@ -54,11 +54,11 @@ class InputError(Exception):
     def _message(self) -> str:
         examples = [e if len(e) <= _LONGEST else f"{e[:_LONGEST]}…" for e in self.examples[:5]]
         shown = f" ({', '.join(examples)}{', …' if len(self.examples) > 5 else ''})" if examples else ""
-        said = f"{self.where}: expected {self.expected}; found {self.found}{shown}." + (
+        message = f"{self.where}: expected {self.expected}; found {self.found}{shown}." + (
             f" {self.do}" if self.do else ""
         )
         return masked(
-            visible(said)
+            visible(message)
         )  # names of files and cells stand in it: none may act on a terminal or tell a secret
 
     @classmethod

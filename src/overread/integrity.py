@@ -92,7 +92,7 @@ def refuse(folder: Path, found: Iterable[Difference], *, do: str = "") -> None:
             "the files as they were written",
             f"{len(named):,} that differ",
             examples=named,
-            do=do or "Restore them from a copy, or remove the folder and make it again.",
+            do=do or "Restore them from a copy, or remove the folder and run its command again.",
         )
 
 
@@ -120,5 +120,5 @@ def check_seal(path: Path | str, *, do: str = "") -> None:
             path,
             "a record as it was written, with its own hash",
             "one that was changed, or has no hash",
-            do=do or "Restore it from a copy, or remove the folder and make it again.",
+            do=do or "Restore it from a copy, or remove the folder and run its command again.",
         )

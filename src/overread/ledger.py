@@ -145,13 +145,13 @@ def record_missing(path: Path | str, heads: Sequence[Mapping[str, Any]]) -> list
     path = Path(path)
     entries = read(path) if heads else []
     known = {e.hash for e in entries} | {e.fragment for e in entries if e.kind == MISSING}
-    lost = {head["hash"]: head["number"] for head in heads if head["hash"] not in known}
+    missing_hashes = {head["hash"]: head["number"] for head in heads if head["hash"] not in known}
     written: list[Entry] = []
-    for digest, number in sorted(lost.items(), key=lambda pair: pair[1]):
+    for digest, number in sorted(missing_hashes.items(), key=lambda pair: pair[1]):
         with locked(path) as file:
             last, end = _settled(file, path)
-            given = {"kind": MISSING, "fragment": digest, "analysis": f"entry {number}"}
-            written.append(_write_entry(file, end, last, given)[0])
+            fields = {"kind": MISSING, "fragment": digest, "analysis": f"entry {number}"}
+            written.append(_write_entry(file, end, last, fields)[0])
     return written
 
 
@@ -318,7 +318,7 @@ def _parsed(line: bytes, previous: Entry | object | None = _ANY) -> Entry | None
     return entry
 
 
-def _write_entry(file: BinaryIO, end: int, last: Entry | None, given: Mapping[str, Any]) -> tuple[Entry, int]:
+def _write_entry(file: BinaryIO, end: int, last: Entry | None, fields: Mapping[str, Any]) -> tuple[Entry, int]:
     """Write an entry at position `end`; return the entry and the new end."""
     body = {
         "number": last.number + 1 if last else 1,
@@ -330,7 +330,7 @@ def _write_entry(file: BinaryIO, end: int, last: Entry | None, given: Mapping[st
         "labels_hash": "",
         "protocol_hash": "",
         "fragment": "",
-        **given,
+        **fields,
         "previous": last.hash if last else _FIRST,
     }
     record = {**body, "hash": _hash(body)}

@@ -156,12 +156,12 @@ def claim(folder: Path | str, command: str, names: Iterable[str]) -> None:
     if links:
         do = "Remove them, or choose another folder."
         raise InputError(folder, "files and folders of its own", f"{len(links)} links", examples=links, do=do)
-    taken = [path for path in there if not (path.is_dir() and not any(path.iterdir()))]
-    if taken and _command(folder) != command:
+    foreign = [path for path in there if not (path.is_dir() and not any(path.iterdir()))]
+    if foreign and _command(folder) != command:
         do = "Choose another folder, or move them elsewhere."
         expected = f"a new folder, or that of an earlier run of the command ({command})"
-        found = f"{len(taken)} other files that it would replace"
-        raise InputError(folder, expected, found, examples=[path.name for path in taken], do=do)
+        found = f"{len(foreign)} other files that it would replace"
+        raise InputError(folder, expected, found, examples=[path.name for path in foreign], do=do)
 
 
 def _command(folder: Path) -> str:

@@ -167,15 +167,15 @@ def record(count: int | None = None) -> dict[str, str]:
     These are the number of threads and the threading layer of numba; if torch is loaded, also its version and the
     instruction set that it uses ("AVX512").
     """
-    kept = {"threads": str(count or number())}
+    conditions = {"threads": str(count or number())}
     if torch := sys.modules.get("torch"):
-        kept |= {"torch": str(torch.__version__), "cpu capability": torch.backends.cpu.get_cpu_capability()}
+        conditions |= {"torch": str(torch.__version__), "cpu capability": torch.backends.cpu.get_cpu_capability()}
     if numba := sys.modules.get("numba"):
         try:
-            kept["numba threading layer"] = numba.threading_layer()
+            conditions["numba threading layer"] = numba.threading_layer()
         except ValueError:  # no parallel kernel has run yet
-            kept["numba threading layer"] = "none"
-    return kept
+            conditions["numba threading layer"] = "none"
+    return conditions
 
 
 def recorded(kept: Mapping[str, Any]) -> int | None:

@@ -175,10 +175,12 @@ def identify(frame: pl.DataFrame, table: str, *, where: object = "", notes: list
     InputError
         Values that cannot be identifiers: words for missing values, rounded numbers, dates.
     """
-    made, problems = identified(frame, table, schema(table).columns(), where=str(where) or table, notes=notes)
+    identified_frame, problems = identified(
+        frame, table, schema(table).columns(), where=str(where) or table, notes=notes
+    )
     if problems:
         raise InputError.all(problems)
-    return made
+    return identified_frame
 
 
 def check(
@@ -257,13 +259,13 @@ def _without_old_ages(images: pl.DataFrame) -> pl.DataFrame:
         return images
     text = images["age_years"].cast(pl.String).str.replace(r"\.0$", "")
     note = pl.when(old).then(pl.format("age {} is above 120 years: not stated", text))
-    said = (
+    note_text = (
         pl.concat_str("source_note", note, separator="; ", ignore_nulls=True)
         if "source_note" in images.columns
         else note
     )
     return images.with_columns(
-        pl.when(~old).then(pl.col("age_years")).alias("age_years"), said.replace("", None).alias("source_note")
+        pl.when(~old).then(pl.col("age_years")).alias("age_years"), note_text.replace("", None).alias("source_note")
     )
 
 
@@ -308,15 +310,15 @@ def _typed(own: pl.DataFrame, table: str) -> tuple[pl.DataFrame, dict[str, pl.Se
     """Convert every column to its type (null if impossible); return also the rows that could not be converted, by
     column.
     """
-    made, bad = [], {}
+    typed_columns, bad = [], {}
     for name, column in schema(table).columns().items():
         values = own[name]
         typed = _cast(values, column.dtype)
         wrong = values.is_not_null() & typed.is_null()
         if wrong.any():
             bad[name] = wrong
-        made.append(typed.alias(name))
-    return pl.DataFrame(made), bad
+        typed_columns.append(typed.alias(name))
+    return pl.DataFrame(typed_columns), bad
 
 
 def _convertible(given: pl.DataType, wanted: pl.DataType) -> bool:

@@ -55,18 +55,18 @@ def identified(
     -------
     The same frame if nothing changed, otherwise a new one; and the problems.
     """
-    made: list[pl.Series] = []
+    converted: list[pl.Series] = []
     problems: list[InputError] = []
     for name, column in columns.items():
         kind = (column.metadata or {}).get(KIND)
         if kind is None or name not in frame.columns:
             continue
-        given = frame[name]
-        text = _text(given, where, problems)
+        original = frame[name]
+        text = _text(original, where, problems)
         pool = text if kind is IDENTIFIER else text.unique()  # names are few: their distinct values tell all
         values = text if canonical(pool) is pool else canonical(text)
         if notes is not None:
-            notes += _changes(table, given, text, values)
+            notes += _changes(table, original, text, values)
             notes += _confusable(table, values, kind)
         problems += _long(values, where)
         values = _without_missing(values, kind, column.nullable, table, where, notes, problems)
@@ -79,9 +79,9 @@ def identified(
         elif kind is IDENTIFIER and notes is not None and table == "images":  # the others are joined with it
             notes += look_alike_notes(table, values)
             notes += _outlying(values) if name == "patient_id" else []
-        if values is not given:
-            made.append(values)
-    return (frame.with_columns(made) if made else frame), problems
+        if values is not original:
+            converted.append(values)
+    return (frame.with_columns(converted) if converted else frame), problems
 
 
 def _text(given: pl.Series, where: object, problems: list[InputError]) -> pl.Series:

@@ -109,17 +109,19 @@ def read_array(
     path: Path | str, dtypes: tuple[type[np.generic], ...], shape: tuple[int | None, ...], *, do: str = ""
 ) -> NDArray[Any]:
     """Open a .npy file as a memory map; it must have one of the types and the shape (None = any length)."""
-    path, wanted = Path(path), " or ".join(np.dtype(t).name for t in dtypes)
+    path, type_names = Path(path), " or ".join(np.dtype(t).name for t in dtypes)
     sizes = ", ".join("n" if n is None else str(n) for n in shape)
     try:
         values = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise InputError(path, "an array (.npy)", "no file there", do=do) from error
     except Exception as error:  # a header is a Python literal: it can be wrong in any of Python's ways
-        raise InputError(path, f"an array (.npy) of {wanted} ({sizes})", "a damaged file, or none", do=do) from error
+        raise InputError(
+            path, f"an array (.npy) of {type_names} ({sizes})", "a damaged file, or none", do=do
+        ) from error
     fits = values.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, values.shape, strict=True))
     if values.dtype not in [np.dtype(t) for t in dtypes] or not fits:
-        raise InputError(path, f"{wanted} ({sizes})", f"{values.dtype} {values.shape}", do=do)
+        raise InputError(path, f"{type_names} ({sizes})", f"{values.dtype} {values.shape}", do=do)
     return values
 
 

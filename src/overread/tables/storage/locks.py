@@ -92,8 +92,8 @@ def _other_holder(path: Path) -> dict[str, str]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        held = error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN)
-        holder = _holder(descriptor) if held else {}
+        is_locked = error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN)
+        holder = _holder(descriptor) if is_locked else {}
         mine = (holder.get("process"), holder.get("host")) == (str(os.getpid()), platform.node())
         return {} if mine else holder
     finally:

@@ -67,10 +67,10 @@ def check_own(folder: Path) -> None:
         return
     do = f"Move it elsewhere, or remove {folder} yourself if nothing in it is needed."
     if folder.is_symlink() or not folder.is_dir():
-        raise InputError(folder, "a folder that overread made", "a link or a file", do=do)
+        raise InputError(folder, "a folder that overread wrote", "a link or a file", do=do)
     if strange := foreign(folder):
         known = (folder / MADE).is_file()
-        expected = "a folder with nothing in it but what overread made" if known else "a folder that overread made"
+        expected = "a folder with nothing in it but what overread made" if known else "a folder that overread wrote"
         found = (
             f"{len(strange):,} other or changed files" if known else f"one without {MADE}, with {len(strange):,} files"
         )

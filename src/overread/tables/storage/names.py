@@ -61,16 +61,16 @@ def check_names(names: Iterable[str], where: str, *, taken: Collection[str] = ()
 
     macOS and Windows use one folder for `North` and `north`.
     """
-    given = list(names)
+    all_names = list(names)
     problems = [
         InputError(
             where, f"a name of {RULE}", f"{name!r:.80} ({why})", do="It becomes the name of a folder: rename it."
         )
-        for name in given
+        for name in all_names
         if (why := fault(name, taken))
     ]
-    counts = Counter(name.casefold() for name in given)
-    alike = sorted(name for name in given if counts[name.casefold()] > 1)
+    counts = Counter(name.casefold() for name in all_names)
+    alike = sorted(name for name in all_names if counts[name.casefold()] > 1)
     if alike:
         expected = "names that differ in more than letter case"
         problems.append(InputError(where, expected, "names that do not", examples=alike, do="Rename one of them."))
@@ -101,24 +101,24 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
     >>> file_names(["a/b", "a b", "北"])
     {'a/b': 'a-b-c14cddc033', 'a b': 'a-b-c8687a08aa', '北': 'name-01bc01b329'}
     """
-    given = list(dict.fromkeys(names))
-    plain = {name: _plain(name) for name in given}
+    distinct_names = list(dict.fromkeys(names))
+    plain = {name: _plain(name) for name in distinct_names}
     counts = Counter(file.casefold() for file in plain.values())
     files = {
         name: file
         for name, file in plain.items()
         if not fault(file)
         and (name == file or counts[file.casefold()] == 1)
-        and not (name == file and sum(other.casefold() == file.casefold() for other in given) > 1)
+        and not (name == file and sum(other.casefold() == file.casefold() for other in distinct_names) > 1)
     }
-    kept = {file.casefold() for file in files.values()}
-    for name in sorted(n for n in given if n not in files):
+    used_files = {file.casefold() for file in files.values()}
+    for name in sorted(n for n in distinct_names if n not in files):
         digits, file = _HASH, ""
-        while not file or file.casefold() in kept:
+        while not file or file.casefold() in used_files:
             file, digits = _hashed(name, plain[name], digits), digits + 2
         files[name] = file
-        kept.add(file.casefold())
-    return {name: files[name] for name in given}
+        used_files.add(file.casefold())
+    return {name: files[name] for name in distinct_names}
 
 
 def _plain(name: str) -> str:

@@ -69,9 +69,9 @@ def error_code(error: BaseException, *, path: Path, outer: BaseException | None 
         if isinstance(link, OSError) and link.errno is not None:
             own = link.filename is None or Path(os.fsdecode(link.filename)) == path
             return link.errno if own and link.errno in _BY_CODE else None
-        stated = re.search(r"\(os error (\d+)\)", str(link))
-        if stated and int(stated[1]) in _BY_CODE:
-            return int(stated[1])
+        match = re.search(r"\(os error (\d+)\)", str(link))
+        if match and int(match[1]) in _BY_CODE:
+            return int(match[1])
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return None
 

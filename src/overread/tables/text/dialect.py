@@ -193,5 +193,5 @@ def _check_names(names: list[str], rows: list[list[str]], path: Path) -> None:
     twice = sorted(n for n, count in Counter(names).items() if n and count > 1)
     if twice:
         raise InputError(
-            path, "every column once", "column names that occur twice", examples=twice, do="Keep the one that is meant."
+            path, "every column once", "column names that occur twice", examples=twice, do="Keep the one to be used."
         )

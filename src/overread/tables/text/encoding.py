@@ -75,9 +75,9 @@ def _detected(content: bytes, path: Path) -> str:
 
 def _refuse_mixture(content: bytes, first: int, path: Path) -> None:
     """Refuse damaged UTF-8 and mixtures of encodings, which would be garbled as Windows-1252."""
-    kept = content.decode("utf-8", "ignore")
-    valid = len(kept) - sum(1 for c in kept if c.isascii())
-    invalid = sum(1 for b in content if b > 127) - len(kept.encode("utf-8")) + (len(kept) - valid)
+    valid_text = content.decode("utf-8", "ignore")
+    valid = len(valid_text) - sum(1 for c in valid_text if c.isascii())
+    invalid = sum(1 for b in content if b > 127) - len(valid_text.encode("utf-8")) + (len(valid_text) - valid)
     line = content.count(b"\n", 0, first) + 1
     if valid > invalid:
         found = f"UTF-8 with {invalid:,} bytes that are not, the first in line {line}"
