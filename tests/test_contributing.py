@@ -121,3 +121,10 @@ def test_security_is_reachable_and_names_the_private_way_to_report():
     assert "(SECURITY.md)" in (ROOT / "README.md").read_text("utf-8")
     assert "(SECURITY.md)" in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     assert "Report a vulnerability" in (ROOT / "SECURITY.md").read_text("utf-8")
+
+
+def test_every_module_on_the_way_of_a_number_exists():
+    section = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("## The way of a number")[1].split("\n## ")[0]
+    modules = [path for path in re.findall(r"`([\w/-]+\.py)`", section) if "NAME" not in path]
+    assert len(modules) > 20
+    assert [path for path in modules if not (ROOT / "src/overread" / path).is_file()] == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overread import codes
-from overread.codes.texts import Code
+from overread.codes.texts import _FORMATTER, Code
 
 VALUES = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(), st.tuples(st.text()))
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True)
@@ -51,3 +51,8 @@ def test_an_unknown_name_or_a_missing_parameter_is_a_fault_of_the_program():
         codes.method("wlison")
     with pytest.raises(KeyError):
         codes.note("strata_without_pairs", n=1)
+
+
+def test_lists_in_sentences_end_with_and():
+    for names, text in (((), ""), (("a",), "a"), (("a", "b"), "a and b"), (("a", "b", "c"), "a, b and c")):
+        assert _FORMATTER.format("{names:and}", names=names) == text

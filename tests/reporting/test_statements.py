@@ -9,8 +9,8 @@ import pytest
 
 from overread import codes, reporting
 from overread.reporting.report_data import at_title, read_evidence
-from overread.reporting.sections.discrimination_section import discrimination
 from overread.reporting.sections.duplicate_images import _with_splits
+from overread.reporting.sections.model_results.discrimination_section import discrimination
 from overread.reporting.sections.summary import study_paragraph
 
 SOURCE = Path(reporting.__file__).parent

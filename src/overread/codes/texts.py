@@ -242,7 +242,7 @@ _DIFFERENT = _Different()
 
 
 class _Formatter(string.Formatter):
-    """Python's format language with two more formats: `{n:plural|patient|patients}` and `{findings:list}`."""
+    """Python's format language with `{n:plural|patient|patients}`, `{names:list}` and `{names:and}`."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if format_spec.startswith("plural|"):
@@ -250,6 +250,8 @@ class _Formatter(string.Formatter):
             return one if value == 1 else several
         if format_spec == "list" and value is not _DIFFERENT:
             return ", ".join(value)
+        if format_spec == "and" and value is not _DIFFERENT:
+            return " and ".join(part for part in (", ".join(value[:-1]), *value[-1:]) if part)
         return str(super().format_field(value, format_spec))
 
 

@@ -74,7 +74,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Paragraph:
     """A paragraph; `kind`: "", "heading", "warning", "small", "code", "methods" (bracketed numbers cite references)."""
 
     text: str
@@ -104,7 +104,7 @@ class Folded:
     blocks: tuple[Block, ...]
 
 
-Block = Table | Figure | Pictures | Text | Facts | Points | Folded
+Block = Table | Figure | Pictures | Paragraph | Facts | Points | Folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def table(
 def within(blocks: Iterable[Block]) -> Iterator[Block]:
     """The blocks in their order, those that are folded away among them.
 
-    >>> [b.text for b in within([Text("a"), Folded("more", (Text("b"),)), Text("c")])]
+    >>> [b.text for b in within([Paragraph("a"), Folded("more", (Paragraph("b"),)), Paragraph("c")])]
     ['a', 'b', 'c']
     """
     for block in blocks:

@@ -25,23 +25,24 @@ from overread.reporting.methods.methods_section import methods
 from overread.reporting.report_data import ReportData, read_evidence
 from overread.reporting.report_folder import PAGE, replacing_report
 from overread.reporting.sections import (
+    duplicate_images,
+    heatmaps,
+    model_training_section,
+    study_notes,
+    study_participants,
+    summary,
+)
+from overread.reporting.sections.model_results import (
     calibration_section,
     contrasts,
     decision_section,
     discrimination_section,
-    duplicate_images,
-    heatmaps,
     hypothesis_section,
     label_policies,
-    model_training_section,
     operating_section,
-    reader_section,
-    reference_section,
-    study_notes,
-    study_participants,
     subgroup_section,
-    summary,
 )
+from overread.reporting.sections.reader_results import reader_section, reference_section
 
 
 def write(

@@ -6,7 +6,7 @@ import pytest
 from overread.evaluation.context.auc_terms import (
     FEWEST,
     Cases,
-    area,
+    area_of,
     auc_estimate,
     combined,
     linear_estimate,
@@ -32,7 +32,7 @@ def everything(p):
 
 def test_an_area_is_the_clustered_auc(made):
     p = study(made)
-    one = area(p, "acme", "edema", everything(p))
+    one = area_of(p, select(p, "acme", "edema", everything(p)))
     y, s = p.truths("edema") == 1, p.scores("acme", "edema")
     reference = roc.auc(y, s, cluster=p.patient)
     assert one.value == pytest.approx(reference.value, abs=1e-12)
@@ -42,7 +42,7 @@ def test_an_area_is_the_clustered_auc(made):
 
 def test_a_difference_of_areas_is_the_paired_comparison(made):
     p = study(made, raters={"acme": 1.5, "other": 0.8})
-    pair = [area(p, r, "edema", everything(p)) for r in ("acme", "other")]
+    pair = [area_of(p, select(p, r, "edema", everything(p))) for r in ("acme", "other")]
     value, se = combined([(1.0, pair[0]), (-1.0, pair[1])], p.n_patients)
     y = p.truths("edema") == 1
     reference = roc.compare_aucs(y, p.scores("acme", "edema"), p.scores("other", "edema"), cluster=p.patient)
@@ -52,7 +52,7 @@ def test_a_difference_of_areas_is_the_paired_comparison(made):
 
 def test_areas_of_different_patients_add_their_variances(made):
     p = study(made, sites={"a": 80, "b": 50})
-    pair = [area(p, "acme", "edema", p.at([s])) for s in ("a", "b")]
+    pair = [area_of(p, select(p, "acme", "edema", p.at([s]))) for s in ("a", "b")]
     alone = [combined([(1.0, a)], p.n_patients)[1] for a in pair]
     assert combined(mean_terms(pair), p.n_patients)[1] == pytest.approx(np.hypot(*alone) / 2)
 
@@ -61,19 +61,19 @@ def test_pairs_within_strata_are_respected(made):
     m = made()
     images = m.images.with_columns(pairs_within=np.array(["x", "y", "x"]).repeat(80))
     p = build_scores(join_tables(images, m.labels, m.predictions, EvaluationConfig()))
-    one = area(p, "acme", "edema", everything(p))
+    one = area_of(p, select(p, "acme", "edema", everything(p)))
     y, s = p.truths("edema") == 1, p.scores("acme", "edema")
     reference = roc.stratified_auc(y, s, p.pairs.codes, cluster=p.patient)
     assert one.value == pytest.approx(reference.value, abs=1e-12)
     assert combined([(1.0, one)], p.n_patients)[1] == pytest.approx(reference.se, rel=5e-3)
-    plain = area(p, "acme", "edema", everything(p), within=False)
+    plain = area_of(p, select(p, "acme", "edema", everything(p), within=False))
     assert plain.value == pytest.approx(roc.auc(y, s).value, abs=1e-12)
 
 
 @pytest.mark.slow
 def test_the_error_of_a_mean_over_findings_is_that_of_the_bootstrap(made):
     p = study(made, findings=("edema", "mass", "nodule"), sites={"a": 150})
-    areas = [area(p, "acme", f, everything(p)) for f in p.findings]
+    areas = [area_of(p, select(p, "acme", f, everything(p))) for f in p.findings]
     value, se = combined(mean_terms(areas), p.n_patients)
     drawn = draws(p, rng=np.random.default_rng(3), replicates=2000)
     mean = auc_replicates(p, drawn, [RaterCases("acme", f, everything(p)) for f in p.findings]).mean(axis=1)
@@ -84,7 +84,7 @@ def test_the_error_of_a_mean_over_findings_is_that_of_the_bootstrap(made):
 def test_one_class_is_nan_with_a_note(made):
     p = study(made)
     present = p.truths("edema") == 1
-    one = area(p, "acme", "edema", present)
+    one = area_of(p, select(p, "acme", "edema", present))
     assert np.isnan(one.value)
     assert one.note.codes[0].name == "one_class"
 

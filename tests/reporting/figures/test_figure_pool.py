@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from overread.reporting.blocks import Figure, Folded, Section, Text, drawn
+from overread.reporting.blocks import Figure, Folded, Paragraph, Section, drawn
 from overread.reporting.figures.figure_pool import delayed, draw, drawing_pool
 
 
@@ -46,9 +46,9 @@ def test_figures_of_a_process_that_was_ended_are_drawn_here():
 @pytest.mark.slow
 def test_figures_are_drawn_where_they_stand_folded_ones_among_them():
     one, two = Figure(delayed(slow, "one"), "First"), Figure(delayed(slow, "two"), "Second")
-    section = Section("s", "S", (Text("t"), one, Folded("more", (two, Figure("<svg>", "Third")))))
+    section = Section("s", "S", (Paragraph("t"), one, Folded("more", (two, Figure("<svg>", "Third")))))
     (made,) = drawn([section], None)
-    assert made.blocks[0] == Text("t")
+    assert made.blocks[0] == Paragraph("t")
     assert made.blocks[1].drawing.startswith("one ")
     assert [f.drawing.split()[0] for f in made.blocks[2].blocks] == ["two", "<svg>"]
     assert one.svg.startswith("one ")

@@ -173,7 +173,7 @@ def test_each_distinct_training_has_sentences_of_its_own():
     trainings = {"a": {"config": TRAINING}, "b": {"config": TRAINING}, "c": {"config": TRAINING | {"epochs": 9}}}
     text = fact_sentences(data(trainings=trainings), "Models", "optimiser")
     assert text.count("AdamW") == 2
-    assert "“a”, “b”: AdamW" in text
+    assert "“a” and “b”: AdamW" in text
     assert "“c”: AdamW" in text
 
 

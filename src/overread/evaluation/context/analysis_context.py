@@ -8,7 +8,7 @@ from typing import Any
 
 from overread import codes
 from overread.codes import Analysis, Text
-from overread.evaluation.context.auc_terms import AucTerm, area
+from overread.evaluation.context.auc_terms import AucTerm, area_of, select
 from overread.evaluation.context.estimate_rows import Counts, EstimateKey, counts_at
 from overread.evaluation.context.patient_draws import Draws
 from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
@@ -89,7 +89,7 @@ def site_areas(panel: ScoreMatrix, raters: Sequence[str]) -> dict[tuple[str, str
         for finding in panel.findings:
             for site, mask in masks.items():
                 if (mask & panel.stated(rater, finding)).any():
-                    terms[rater, finding, site] = area(panel, rater, finding, mask)
+                    terms[rater, finding, site] = area_of(panel, select(panel, rater, finding, mask))
     return terms
 
 

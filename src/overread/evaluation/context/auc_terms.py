@@ -79,11 +79,6 @@ def select(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within
     )
 
 
-def area(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> AucTerm:
-    """Compute the AUC of the cases of the mask with the contribution of each patient; NaN with a note if undefined."""
-    return area_of(panel, select(panel, rater, finding, cases, within=within))
-
-
 def area_of(panel: ScoreMatrix, cases: Cases) -> AucTerm:
     """Compute the AUC of these cases with the contribution of each patient; NaN with a note if undefined."""
     counts = count(cases.truth.astype(np.float64), cases.patient)

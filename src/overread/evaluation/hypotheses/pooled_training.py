@@ -17,7 +17,7 @@ from overread import codes
 from overread.codes import Analysis, Metric, Text
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.context.analysis_context import AnalysisContext, mean_note
-from overread.evaluation.context.auc_terms import METHOD, AucTerm, area, combined, linear_estimate
+from overread.evaluation.context.auc_terms import METHOD, AucTerm, area_of, combined, linear_estimate, select
 from overread.evaluation.context.estimate_rows import (
     MEAN,
     Counts,
@@ -122,7 +122,10 @@ def _site(context: AnalysisContext, name: str, compared: Sequence[str]) -> SiteR
         if reason:
             refused[finding] = reason
         else:
-            areas[finding] = {m: area(panel, m, finding, mask) for m in [*compared, *_matched(context, finding, mask)]}
+            areas[finding] = {
+                m: area_of(panel, select(panel, m, finding, mask))
+                for m in [*compared, *_matched(context, finding, mask)]
+            }
     return SiteResult(name, areas, refused, counts)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import AnalysisContext, macro_note
-from overread.evaluation.context.auc_terms import AucTerm, area, linear_estimate, mean_terms, select
+from overread.evaluation.context.auc_terms import AucTerm, area_of, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import (
     MEAN,
     EstimateKey,
@@ -89,7 +89,8 @@ def _paired_areas(
     for site in population.sites:
         mask = _both(context, a, b, finding, [site])
         if mask.any():
-            areas[site] = (area(context.panel, a, finding, mask), area(context.panel, b, finding, mask))
+            one, other = (area_of(context.panel, select(context.panel, r, finding, mask)) for r in (a, b))
+            areas[site] = (one, other)
     good = {s: p for s, p in areas.items() if context.evaluable(p[0].counts)}
     return good or areas
 

@@ -15,8 +15,7 @@ from overread.evaluation.context.analysis_context import (
     population_counts,
     site_mean,
 )
-from overread.evaluation.context.auc_terms import area as area_of
-from overread.evaluation.context.auc_terms import auc_estimate, linear_estimate, mean_terms, select
+from overread.evaluation.context.auc_terms import area_of, auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import (
     EstimateKey,
     Row,
@@ -124,7 +123,8 @@ def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: SiteMe
         cases = select(panel, place.rater, place.finding, panel.at(over.sites), within=False)
         counts = context.areas[place.rater, place.finding, over.sites[0]].counts
         return add_notes(auc_estimate(cases, counts, confidence=context.config.confidence), note)
-    plain = [area_of(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
+    sites = [select(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
+    plain = [area_of(panel, selected) for selected in sites]
     defined = [a for a in plain if a.value == a.value]
     estimate = linear_estimate(mean_terms(defined), panel.n_patients, confidence=context.config.confidence)
     return add_notes(estimate, over.note, note)

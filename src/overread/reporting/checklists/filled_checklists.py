@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from overread.errors import InputError, did_you_mean
-from overread.reporting.blocks import Block, Cell, Folded, Section, Text, group, heads, table
+from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, group, heads, table
 from overread.reporting.checklists.answer_rules import RULES
 from overread.reporting.checklists.guideline_items import Found, Guideline, Item, guidelines, topics
 from overread.reporting.report_data import ReportData
@@ -110,7 +110,7 @@ def frame(rows: tuple[Filled, ...], sections: Mapping[str, str]) -> pl.DataFrame
 def section(rows: tuple[Filled, ...], sections: Mapping[str, str]) -> Section:
     """The counts of every guideline at the top, and the items folded below."""
     parts = [(g, [r for r in rows if r.guideline is g]) for g in guidelines()]
-    blocks: list[Block] = [Text(_LEAD), _counts(parts)]
+    blocks: list[Block] = [Paragraph(_LEAD), _counts(parts)]
     for guideline, own in parts:
         blocks.append(Folded(f"{guideline.name} {guideline.year}, item by item", _items(guideline, own, sections)))
     return Section("checklists", _TITLE, tuple(blocks))
@@ -144,5 +144,5 @@ def _items(guideline: Guideline, rows: list[Filled], sections: Mapping[str, str]
         )
         body.append((*words, where, Cell(r.text, kind="small", note=left)))
     caption = f"{guideline.name} {guideline.year}: {len(rows)} items."
-    source = Text(f"{guideline.text} doi:{guideline.doi}. {guideline.scope}", kind="small")
+    source = Paragraph(f"{guideline.text} doi:{guideline.doi}. {guideline.scope}", kind="small")
     return source, table(caption, (head,), body, compact=True)

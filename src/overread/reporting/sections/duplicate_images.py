@@ -8,7 +8,7 @@ import polars as pl
 
 from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.store import pixel_store
-from overread.reporting.blocks import Block, Picture, Pictures, Section, Table, Text, figures, heads, table, words
+from overread.reporting.blocks import Block, Paragraph, Picture, Pictures, Section, Table, figures, heads, table, words
 from overread.reporting.number_format import count, fixed
 from overread.reporting.report_data import ReportData
 from overread.reporting.sections.heatmaps import data_uri, grey
@@ -70,8 +70,8 @@ def duplicates(evidence: ReportData, cohort_folder: Path | str | None) -> Sectio
     fingerprinted = evidence.stored_size is not None and evidence.stored_size >= LEAST_COMPARED
     how = (_HOW if fingerprinted else "") + _limits(evidence)
     if pairs.is_empty():
-        return Section("duplicates", _TITLE, (Text(f"{how} None was found."),))
-    blocks: list[Block] = [Text(how), _counts(pairs)]
+        return Section("duplicates", _TITLE, (Paragraph(f"{how} None was found."),))
+    blocks: list[Block] = [Paragraph(how), _counts(pairs)]
     shown = _pictures(pairs, Path(cohort_folder or ""))
     blocks += [Pictures("Examples, pairs with one test image first: first and second image.", shown)] if shown else []
     return Section("duplicates", _TITLE, tuple(blocks))

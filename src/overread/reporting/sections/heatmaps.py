@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from overread import tables
 from overread.errors import InputError
 from overread.images.store import pixel_store
-from overread.reporting.blocks import Picture, Pictures, Section, Text
+from overread.reporting.blocks import Paragraph, Picture, Pictures, Section
 from overread.reporting.number_format import exact
 from overread.reporting.report_data import (
     ReportData,
@@ -90,7 +90,7 @@ def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: M
                 made.append(_picture(evidence, pixels, maps, case, kind))
     if not made:
         return Section("heatmaps", title, absent="no test image was called present at the threshold")
-    lead = Text(
+    lead = Paragraph(
         f"Grad-CAM of “{rater}” at the last feature layer, upsampled bilinearly, each map scaled to its own "
         "maximum. The "
         "maps show approximately which regions raised the score; they do not localise disease and were not validated. "
@@ -102,7 +102,7 @@ def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: M
     caption = f"Image, and the same image with the heat map overlaid (yellow: highest value).{regions}"
     blocks: list = [lead, Pictures(caption, tuple(made))]
     if missing:
-        blocks.append(Text(f"No example: {'; '.join(missing)}.", kind="small"))
+        blocks.append(Paragraph(f"No example: {'; '.join(missing)}.", kind="small"))
     return Section("heatmaps", title, tuple(blocks))
 
 

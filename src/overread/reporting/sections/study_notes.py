@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from overread import codes
-from overread.reporting.blocks import Cell, Facts, Folded, Points, Section, Table, Text, heads, table
+from overread.reporting.blocks import Cell, Facts, Folded, Paragraph, Points, Section, Table, heads, table
 from overread.reporting.number_format import MISSING, count, plural, seconds
 from overread.reporting.report_data import ReportData, population_title
 
@@ -25,7 +25,7 @@ def not_computed(evidence: ReportData) -> Section:
         pl.col("estimate").is_not_nan(), pl.col("low").is_not_nan(), pl.col("high").is_not_nan(), pl.col("note") != ""
     )
     blocks: list = [
-        Text(
+        Paragraph(
             f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed, "
             f"{count(half.height)} have no CI, with the reason, and {count(rest.height)} have a note."
         )
@@ -89,9 +89,9 @@ def _few(words: list[str], most: int = 4) -> str:
 def account(evidence: ReportData) -> Section:
     """What was excluded or changed between the tables and the estimates."""
     title = "Exclusions and changes"
-    told = (Text("Notes of the evaluation:"), Points(evidence.notes)) if evidence.notes else ()
+    told = (Paragraph("Notes of the evaluation:"), Points(evidence.notes)) if evidence.notes else ()
     if evidence.account.is_empty():
-        return Section("account", title, (Text("Nothing was excluded: every labelled score was used."), *told))
+        return Section("account", title, (Paragraph("Nothing was excluded: every labelled score was used."), *told))
     rows = tuple(
         (
             Cell(r["reason"]),
@@ -131,12 +131,12 @@ def provenance(evidence: ReportData) -> Section:
         blocks.append(_runs_table(runs))
     command = evidence.study.get("command") or (runs.get("run") or {}).get("command_line")
     if command:
-        blocks += [Text("Command that reproduces this report:"), Text(str(command), kind="code")]
+        blocks += [Paragraph("Command that reproduces this report:"), Paragraph(str(command), kind="code")]
     if evidence.study.get("protocol"):
         blocks.append(
             Folded(
                 "The protocol in full" if evidence.study.get("protocol_hash") else "The configuration in full",
-                (Text(_protocol(evidence.study["protocol"]), kind="code"),),
+                (Paragraph(_protocol(evidence.study["protocol"]), kind="code"),),
             )
         )
     if not blocks:

@@ -20,8 +20,8 @@ from overread.reporting.report_data import (
     population_title,
 )
 from overread.reporting.sections.duplicate_images import excluded_duplicates
-from overread.reporting.sections.reader_titles import told
-from overread.reporting.sections.reader_titles import warnings as reads_warnings
+from overread.reporting.sections.reader_results.reader_titles import told
+from overread.reporting.sections.reader_results.reader_titles import warnings as reads_warnings
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
 NOT_STATED = "not reported"

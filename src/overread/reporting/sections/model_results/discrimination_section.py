@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Text, heads, table
+from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, heads, table
 from overread.reporting.estimate_cells import estimate_cell, known
 from overread.reporting.figures.curve_panels import points, roc_panels
 from overread.reporting.figures.figure_pool import delayed
@@ -142,7 +142,7 @@ def drawn_findings(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFram
 def _roc_blocks(evidence: ReportData) -> list[Block]:
     frames = series(evidence, "roc")
     if not frames:
-        return [Text("No ROC curves were evaluated.", kind="small")]
+        return [Paragraph("No ROC curves were evaluated.", kind="small")]
     names = drawn_findings(evidence, frames)
     rows = by(_aucs(evidence), "finding", "rater", "population")
     labels = {}

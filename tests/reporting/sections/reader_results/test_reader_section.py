@@ -17,7 +17,7 @@ from overread.reporting.methods.methods_section import sentences_of
 from overread.reporting.number_format import fixed as number
 from overread.reporting.number_format import interval
 from overread.reporting.report_data import read_evidence
-from overread.reporting.sections.reader_titles import reference_title
+from overread.reporting.sections.reader_results.reader_titles import reference_title
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Section, Table, Text, heads, table
+from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, heads, table
 from overread.reporting.estimate_cells import classes_cell, p_cells
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import MISSING, number, p_phrase
@@ -22,8 +22,14 @@ from overread.reporting.report_data import (
     population_title,
     value_at,
 )
-from overread.reporting.sections.hypothesis_section import verdict_facts
-from overread.reporting.sections.reader_titles import output_title, own_label, reads_cell, reference_title, references
+from overread.reporting.sections.model_results.hypothesis_section import verdict_facts
+from overread.reporting.sections.reader_results.reader_titles import (
+    output_title,
+    own_label,
+    reads_cell,
+    reference_title,
+    references,
+)
 
 _TITLE = "Hypothesis H2, first part: choice of reference standard"
 
@@ -36,7 +42,7 @@ def h2(evidence: ReportData) -> Section:
         return Section("h2", _TITLE, absent="no second reference standard was compared")
     blocks: list[Block] = [verdict_facts(r) for r in verdicts.to_dicts()]
     blocks.append(
-        Text(
+        Paragraph(
             "The same scores and cases were evaluated under several reference standards. Only cases for which every "
             "reference standard is available are included."
         )

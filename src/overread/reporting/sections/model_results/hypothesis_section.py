@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Facts, Folded, Section, Table, Text, heads, table
+from overread.reporting.blocks import Block, Cell, Facts, Folded, Paragraph, Section, Table, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell, known, notes_but, p_cells
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import count
@@ -19,7 +19,7 @@ from overread.reporting.report_data import (
     population_title,
     with_key,
 )
-from overread.reporting.sections.contrasts import difference_table
+from overread.reporting.sections.model_results.contrasts import difference_table
 
 _TITLE = "Hypothesis H1: training on pooled institutions improves the AUC at unseen institutions"
 
@@ -164,7 +164,9 @@ def _evaluable_cell(rows: list[Row]) -> Cell:
 def _seeds(evidence: ReportData) -> list[Block]:
     frame = pick(evidence.estimates, analysis="seeds")
     if frame.is_empty():
-        return [Text("Variation between training runs was not evaluated: there is one run per model.", kind="small")]
+        return [
+            Paragraph("Variation between training runs was not evaluated: there is one run per model.", kind="small")
+        ]
     spread, single = pick(frame, metric="auc_sd"), pick(frame, metric="auc")
     blocks: list[Block] = []
     for part, caption, heading in (

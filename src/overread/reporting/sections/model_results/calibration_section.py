@@ -10,7 +10,7 @@ from overread.reporting.estimate_cells import error_cell, estimate_cell
 from overread.reporting.figures.curve_panels import calibration_panels, points
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.report_data import MEAN, ReportData, by, overall, population_title, value_at
-from overread.reporting.sections.discrimination_section import drawn_findings, series, whose
+from overread.reporting.sections.model_results.discrimination_section import drawn_findings, series, whose
 
 _METRICS = (
     ("calibration_intercept", "Intercept"),

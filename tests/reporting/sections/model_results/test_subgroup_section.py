@@ -10,7 +10,7 @@ import pytest
 from overread import codes
 from overread.reporting.figures.forest_plots import Mark
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
-from overread.reporting.sections.subgroup_section import _findings_of_means
+from overread.reporting.sections.model_results.subgroup_section import _findings_of_means
 
 pytestmark = pytest.mark.slow
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table
+from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, Table, group, heads, table
 from overread.reporting.estimate_cells import notes_of, p_cells
 from overread.reporting.figures.curve_panels import decision_panels, points
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.number_format import interval, number
 from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
-from overread.reporting.sections.discrimination_section import drawn_findings, series, whose
+from overread.reporting.sections.model_results.discrimination_section import drawn_findings, series, whose
 
 _SHOWN = 5  # findings drawn; the others are folded
 _EVERYONE = "rater:(everyone)"
@@ -23,7 +23,7 @@ def decision(evidence: ReportData) -> Section:
     if frame.filter(pl.col("estimate").is_not_nan()).is_empty():
         return Section("decision", title, absent="the scores are not probabilities")
     blocks: list[Block] = [
-        Text(
+        Paragraph(
             "Net benefit is the proportion of true positives minus the proportion of false positives multiplied by the "
             "odds of the threshold probability. The threshold probability expresses the harm of a false positive "
             "relative to that of a false negative; it is not estimated from data. Probabilities were used as supplied; "

@@ -6,15 +6,27 @@ from dataclasses import replace
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Points, Section, Table, Text, group, heads, table
+from overread.reporting.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Folded,
+    Paragraph,
+    Points,
+    Section,
+    Table,
+    group,
+    heads,
+    table,
+)
 from overread.reporting.estimate_cells import classes_cell, code_of, known, p_cells
 from overread.reporting.figures import reader_roc
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import count, fixed, listed, number, p_phrase, plural
 from overread.reporting.report_data import ReportData, Row, contrast_of, pick, with_contrast
-from overread.reporting.sections.reader_tables import agreement_blocks, others_blocks
-from overread.reporting.sections.reader_titles import (
+from overread.reporting.sections.reader_results.reader_tables import agreement_blocks, others_blocks
+from overread.reporting.sections.reader_results.reader_titles import (
     FEW_READS,
     OTHERS,
     READERS,
@@ -42,7 +54,7 @@ def readers(evidence: ReportData) -> Section:
     found = arms(evidence)
     blocks: list[Block] = []
     for reads in found:
-        blocks += [Text(f"Reads: {reads.arm}", kind="heading")] if len(found) > 1 else []
+        blocks += [Paragraph(f"Reads: {reads.arm}", kind="heading")] if len(found) > 1 else []
         blocks += _words(evidence, reads)
         blocks += _overview(reads)
         for finding in reads.findings:
@@ -71,7 +83,7 @@ def _arms_table(found: list[ReadRows]) -> list[Block]:
             body.append((*map(Cell, words), reads_cell(row, signed=True), p_cells(row)[0]))
     head = heads("Finding", "Reference standard", "Arms", "Measure", "Difference", "P")
     caption = "Aided and unaided reading: pooled readers of one arm minus those of the other."
-    return [Text("Aided and unaided reading", kind="heading"), table(caption, (head,), body)] if body else []
+    return [Paragraph("Aided and unaided reading", kind="heading"), table(caption, (head,), body)] if body else []
 
 
 def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
@@ -153,7 +165,7 @@ def _finding(reads: ReadRows, finding: str, evidence: ReportData) -> list[Block]
     outputs = reads.outputs(finding)
     if not outputs:
         return []
-    blocks: list[Block] = [Text(evidence.heading(finding), kind="heading")]
+    blocks: list[Block] = [Paragraph(evidence.heading(finding), kind="heading")]
     figure = _figure(reads, finding, evidence)
     blocks += [figure] if figure else []
     blocks.append(_matched_table(reads, finding))

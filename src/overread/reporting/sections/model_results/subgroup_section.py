@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from overread import codes
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Table, Text, group, heads, table, words
+from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, Table, group, heads, table, words
 from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, p_cells
 from overread.reporting.figures.forest_plots import mark_of
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
@@ -62,7 +62,7 @@ def subgroups(evidence: ReportData) -> Section:
     if frame.is_empty():
         return Section("subgroups", title, absent="no subgroup was evaluated")
     blocks: list[Block] = [
-        Text(
+        Paragraph(
             "Groups may differ in case mix and labelling as well as in the performance of the model; a gap does not "
             "identify its cause. The overall AUC also compares patients of different groups and can exceed that of "
             "every group."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from overread.codes import Metric
-from overread.reporting.blocks import Block, Cell, Folded, Table, Text, group, heads, table
+from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Table, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, p_cells
 from overread.reporting.number_format import count
 from overread.reporting.report_data import (
@@ -16,7 +16,7 @@ from overread.reporting.report_data import (
     value_at,
     with_key,
 )
-from overread.reporting.sections.reader_titles import (
+from overread.reporting.sections.reader_results.reader_titles import (
     CALL_RATE,
     DAWID_SKENE,
     OTHERS,
@@ -218,7 +218,7 @@ def agreement_blocks(evidence: ReportData, found: list[ReadRows]) -> list[Block]
     policy = found[0].policy if found else ""
     frame = with_calls(frame)
     frame = frame.filter(pl.col("call").is_in([policy, ""])) if policy in set(frame["call"]) else frame
-    blocks: list[Block] = [Text("Agreement", kind="heading")]
+    blocks: list[Block] = [Paragraph("Agreement", kind="heading")]
     levels = sorted(frame["level"].unique().to_list(), key=lambda a: (a != "unaided", a))
     for level in levels:
         part = pick(frame, level=level)

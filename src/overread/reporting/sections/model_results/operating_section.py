@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table
+from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell
 from overread.reporting.number_format import exact
 from overread.reporting.report_data import (
@@ -39,7 +39,7 @@ def operating(evidence: ReportData) -> Section:
     if not blocks:
         absent = "no threshold and no rate at a fixed specificity was evaluated"
         return Section("operating", title, absent=absent)
-    lead = Text(
+    lead = Paragraph(
         "Thresholds were chosen on cases other than those they are evaluated on (their origin is in the notes and in "
         "the Methods), so that the attained rate can differ from the target. PPV and NPV apply at the prevalence of "
         "the test set."

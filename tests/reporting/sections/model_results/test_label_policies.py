@@ -6,7 +6,7 @@ import pytest
 
 from overread import codes, reporting
 
-from ..conftest import estimate
+from ...conftest import estimate
 
 pytestmark = pytest.mark.slow
 

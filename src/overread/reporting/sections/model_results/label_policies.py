@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table
+from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, group, heads, table
 from overread.reporting.estimate_cells import estimate_cell
 from overread.reporting.number_format import listed
 from overread.reporting.report_data import (
@@ -43,7 +43,7 @@ def policies(evidence: ReportData) -> Section:
             continue
         main = contrast_of(made["contrast"][0], column)
         words = _policy_words if column == "policy" else str
-        blocks.append(Text(_told(column, words(main))))
+        blocks.append(Paragraph(_told(column, words(main))))
         own = frame.filter(
             pl.col(column).is_in([main, *others]) if column == "policy" else pl.col(column).is_in(others)
         )

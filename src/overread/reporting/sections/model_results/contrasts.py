@@ -7,7 +7,7 @@ from math import isnan
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Section, Table, Text, group, heads, table
+from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell, notes_of, p_cells
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import number
@@ -81,7 +81,7 @@ def drop(evidence: ReportData) -> Section:
     if frame.is_empty():
         return Section("drop", title, absent="no external site, so there is no internal-to-external drop")
     blocks: list[Block] = [
-        Text(
+        Paragraph(
             "Drop: internal minus external AUC. The AUC of several internal sites is the unweighted mean of the "
             "within-site AUCs. The drop is a difference between two groups of patients: it may reflect differences in "
             "case mix and labelling as well as in the performance of the model."
@@ -124,7 +124,7 @@ def site_alone(evidence: ReportData) -> Section:
         absent = "the prevalence at the training sites is not known"
         return Section("site-alone", title, absent=absent)
     blocks: list[Block] = [
-        Text(
+        Paragraph(
             "The score of the baseline is the prevalence of the finding at the site of the case in the training set. "
             "Where its AUC is high, an AUC over all pairs of cases of several sites may reflect differences between "
             "sites; within-site AUCs do not."

@@ -1,0 +1,1 @@
+"""Sections on models: discrimination, thresholds, calibration, decisions, comparisons, subgroups, hypotheses."""
