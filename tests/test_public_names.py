@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from numpydoc.docscrape import ClassDoc, FunctionDoc
 
 import overread as ov
 from overread.cli import app
@@ -21,6 +23,37 @@ STUBS = sorted(PACKAGE.rglob("__init__.pyi"))
 
 def _stated(stub):
     return {alias.asname for node in ast.parse(stub.read_text()).body for alias in node.names}
+
+
+PUBLIC = {name: getattr(ov, name) for name in sorted(ov.__all__)}
+FUNCTIONS = sorted(name for name, value in PUBLIC.items() if inspect.isfunction(value))
+CLASSES = sorted(name for name, value in PUBLIC.items() if inspect.isclass(value))
+
+
+def _documented(entries):
+    """The documented parameters in their order; each has a type and a description."""
+    assert all(entry.type and entry.desc for entry in entries if not entry.name.startswith("**"))
+    return [re.sub(r"^\*+", "", name.strip()) for entry in entries for name in entry.name.split(",")]
+
+
+def _parameters(function):
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_public_function_documents_its_parameters_result_and_errors(name):
+    documentation = FunctionDoc(PUBLIC[name])
+    assert len(documentation["Summary"]) == 1
+    assert _documented(documentation["Parameters"]) == _parameters(PUBLIC[name])
+    assert documentation["Returns"]
+    assert documentation["Raises"]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_public_class_documents_its_parameters(name):
+    documentation = ClassDoc(PUBLIC[name], config={"show_class_members": False})
+    assert len(documentation["Summary"]) == 1
+    assert _documented(documentation["Parameters"] or documentation["Attributes"]) == _parameters(PUBLIC[name])
 
 
 def test_importing_the_package_loads_no_library_that_takes_time():

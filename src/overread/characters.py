@@ -1,7 +1,7 @@
-"""Characters that no page, picture or terminal may get as they are: control characters and their like, made visible.
+"""Control characters and similar characters in text, made visible before the text is shown.
 
-A name in a file can hold an escape sequence that moves the cursor, an override that turns the order of letters round,
-or half of a surrogate pair that no encoding can write. Every text that is shown passes through `visible`.
+A name in a file can contain an escape sequence that moves the cursor, an override of the text direction, or half of a
+surrogate pair that no encoding can write. Every text that is shown passes through `visible`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,14 @@ def visible(text: str, *, keep: str = "") -> str:
     Parameters
     ----------
     text : str
-        Text from anywhere.
+        Any text.
     keep : str
-        Characters that stay as they are, such as a line feed in a text of several lines.
+        Characters that are not replaced, such as a line feed in a text of several lines.
+
+    Returns
+    -------
+    str
+        The text with escapes.
 
     Examples
     --------
@@ -41,7 +46,7 @@ def visible(text: str, *, keep: str = "") -> str:
 
 
 def masked(text: str) -> str:
-    """Replace the user and password of every address in a text by an ellipsis, also where a path lost a slash.
+    """Replace user and password of every address in a text by an ellipsis, also if a path lost a slash.
 
     >>> print(masked("https:/bob:S3CR3T@pacs/t.csv, tcp://bob@h:1, https://pacs/@home"))
     https:/…@pacs/t.csv, tcp://…@h:1, https://pacs/@home

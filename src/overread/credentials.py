@@ -1,7 +1,7 @@
-"""Passwords and tokens: never in a protocol, an option or an address; read from where the user names.
+"""Passwords and tokens, which are read from a place that the user names and never from protocols, options or addresses.
 
 An option `credentials` names the place: `env:NAME` an environment variable, `netrc` or `netrc:FILE` the entry of the
-host, `file:PATH` a file that its owner alone may read. Messages never show the value of an option that may be a secret.
+host, `file:PATH` a file that only its owner may read. Messages never show the value of an option that may be a secret.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PLACE = re.compile(r"env:[A-Z_][A-Z0-9_]*|netrc(:.+)?|file:.+", re.DOTALL)
 
 
 def is_secret(key: str) -> bool:
-    """Whether the name of an option says that its value is a password, a token or a user.
+    """Return whether the name of an option indicates a password, a token or a user.
 
     >>> [is_secret(k) for k in ("api_key", "accessToken", "X-Auth-Token", "db.password", "user", "key", "author")]
     [True, True, True, True, True, False, False]
@@ -46,10 +46,10 @@ def is_secret(key: str) -> bool:
 
 
 def problems(stated: Any, where: str) -> list[InputError]:
-    """An error for every password, token or user among options, however nested; their values are not shown.
+    """Return an error for every password, token or user among nested options; their values are not shown.
 
-    `credentials` may name the place of a secret (`env:NAME`, `netrc`, `netrc:FILE`, `file:PATH`), and addresses must
-    hold neither a user nor a token.
+    `credentials` may name the place of a secret (`env:NAME`, `netrc`, `netrc:FILE`, `file:PATH`). Addresses must
+    contain neither a user nor a token.
     """
     return list(_problems(stated, where))
 
@@ -74,9 +74,9 @@ def _problems(stated: Any, where: str, key: str = "") -> Iterator[InputError]:
 
 
 def address_fault(text: str, *, strict: bool = True) -> str:
-    """What of an address is, or may be, secret; "" where there is nothing or the text holds no address.
+    """Return the part of an address that is or may be secret; "" if there is none or the text contains no address.
 
-    `strict`: any parameter; otherwise, as in a text with links, those whose name says that they are secret.
+    With `strict` any parameter counts; otherwise, as in a text with links, only those with the name of a secret.
 
     >>> address_fault("https://pacs/dicom-web"), address_fault("https://a:b@pacs"), address_fault("tcp://h?x=1")
     ('', 'a user or password', 'parameters')
@@ -96,27 +96,32 @@ def address_fault(text: str, *, strict: bool = True) -> str:
 
 
 def check_address(text: str, where: str) -> None:
-    """Refuse an address that holds a user, a password or parameters such as a token; the message does not show it."""
+    """Refuse an address with a user, a password or parameters such as a token; the message does not show it."""
     if fault := address_fault(text):
         raise InputError(where, "an address without a password, token or user", f"one with {fault}", do=_DO)
 
 
 def read(place: str, *, host: str, where: str) -> tuple[str, str]:
-    """User and password from a place; the user is "" where there is a token only.
+    """Read user and password from a place; the user is "" for a token.
 
     Parameters
     ----------
-    place
-        `env:NAME` or `file:PATH`, which hold user:password or a token, or `netrc`, `netrc:FILE`
-    host
-        the host whose entry in the netrc file is taken
-    where
-        the option, for messages
+    place : str
+        `env:NAME` or `file:PATH`, which hold user:password or a token, or `netrc`, `netrc:FILE`.
+    host : str
+        The host whose entry in the netrc file is used.
+    where : str
+        The option, for messages.
+
+    Returns
+    -------
+    tuple of (str, str)
+        User and password.
 
     Raises
     ------
     InputError
-        there is nothing in that place, or others than the owner of the file may read it
+        The place is empty, or others than the owner of the file may read it.
     """
     kind, _, name = place.partition(":")
     if not _PLACE.fullmatch(place):
@@ -156,9 +161,9 @@ def _private_text(path: Path) -> str:
 
 
 def check_private(path: Path, what: str) -> None:
-    """Refuse a file with a secret that is missing or that others than its owner may read or write.
+    """Refuse a file with a secret that is missing, or that others than its owner may read or write.
 
-    On Windows, which has other permissions, only that it is there.
+    On Windows, which has other permissions, only its existence is checked.
     """
     if not path.is_file():
         raise InputError(path, what, "no file there", do="Check the path.")

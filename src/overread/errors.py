@@ -12,10 +12,27 @@ _LONGEST = 200  # characters of an example that are shown
 
 
 class InputError(Exception):
-    """User-correctable error; the message names the place, what was expected, what was found and what to do.
+    """User-correctable error; its message names the place, what was expected, what was found and what to do.
 
-    It survives pickling with all its attributes, so that a worker process can raise it in the parent.
+    Parameters
+    ----------
+    where : object
+        The place: a file, table, option or function.
+    expected : str
+        What was expected.
+    found : str
+        What was found, with counts.
+    examples : iterable of object
+        Examples of what was found; the first five are shown.
+    do : str
+        What the user can do.
 
+    Notes
+    -----
+    The error can be pickled with all its attributes, so that a worker process can raise it in the parent.
+
+    Examples
+    --------
     >>> print(InputError("labels.csv", "a column 'finding'", "columns case_id, fnding", do="Rename the column."))
     labels.csv: expected a column 'finding'; found columns case_id, fnding. Rename the column.
     """
@@ -28,7 +45,7 @@ class InputError(Exception):
 
     @property
     def problems(self) -> tuple[InputError, ...]:
-        """The single problems: those joined by `all`, otherwise the error itself."""
+        """The single problems of an error made by `all`; otherwise the error itself."""
         return self._parts or (self,)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -37,16 +54,27 @@ class InputError(Exception):
     def _message(self) -> str:
         examples = [e if len(e) <= _LONGEST else f"{e[:_LONGEST]}…" for e in self.examples[:5]]
         shown = f" ({', '.join(examples)}{', …' if len(self.examples) > 5 else ''})" if examples else ""
-        said = f"{self.where}: expected {self.expected}; found {self.found}{shown}." + (
+        message = f"{self.where}: expected {self.expected}; found {self.found}{shown}." + (
             f" {self.do}" if self.do else ""
         )
         return masked(
-            visible(said)
+            visible(message)
         )  # names of files and cells stand in it: none may act on a terminal or tell a secret
 
     @classmethod
     def all(cls, problems: Sequence[InputError]) -> InputError:
-        """One error whose message lists every problem; a single problem is returned unchanged."""
+        """Combine problems in one error whose message lists them; a single problem is returned unchanged.
+
+        Parameters
+        ----------
+        problems : sequence of InputError
+            The problems, at least one.
+
+        Returns
+        -------
+        InputError
+            The combined error.
+        """
         if len(problems) == 1:
             return problems[0]
         error = cls(problems[0].where, problems[0].expected, problems[0].found)
@@ -56,14 +84,14 @@ class InputError(Exception):
 
 
 class WriteError(InputError):
-    """A file or folder cannot be written: full disk, read-only file system, missing permission and the like.
+    """A file or folder cannot be written, for example because of a full disk or missing permission.
 
-    Code that sets an unusable *input* aside and goes on must let this error pass.
+    Code that excludes an unusable *input* and continues must let this error pass.
     """
 
 
 def _restore(kind: type[InputError], args: tuple[Any, ...], attributes: Mapping[str, Any]) -> InputError:
-    """The counterpart of `InputError.__reduce__`: `__init__` takes other arguments than the message."""
+    """Restore an error from `InputError.__reduce__`, since `__init__` has other arguments than the message."""
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(attributes)
@@ -71,14 +99,28 @@ def _restore(kind: type[InputError], args: tuple[Any, ...], attributes: Mapping[
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names the known word that is a near spelling of the same word, or "" where none is.
+    """Return a hint with the known word that is a near spelling of the word; "" if there is none.
+
+    Parameters
+    ----------
+    word : str
+        The word of the user.
+    known : iterable of str
+        The known words.
+
+    Returns
+    -------
+    str
+        "Did you mean '...'?", or "".
 
     Notes
     -----
-    Every part of the word (divided by spaces, underscores, hyphens) must be the same but for one letter that is
-    missing, added, replaced or exchanged with its neighbour, or two in a part of ten letters and more. Words that only
-    look alike are never named: empyema is not emphysema, "north" is not "south".
+    Every part of the word (separated by spaces, underscores, hyphens) must be equal except for one letter that is
+    missing, added, replaced or transposed with its neighbour, or two letters in parts of ten or more. Words that only
+    look similar are never suggested: empyema is not emphysema, "north" is not "south".
 
+    Examples
+    --------
     >>> did_you_mean("Efusion", ["Effusion", "Edema"])
     "Did you mean 'Effusion'?"
     >>> did_you_mean("Calcification", ["Infiltration", "Consolidation"])
@@ -93,7 +135,7 @@ def _parts(word: str) -> list[str]:
 
 
 def _slips(word: str, known: str) -> int | None:
-    """How many slips of the pen lie between two spellings of one word, None where they are different words."""
+    """Return the number of typing errors between two spellings of a word; None if they are different words."""
     left, right = _parts(word), _parts(known)
     if len(left) != len(right):  # a space too few or too many
         left, right = ["".join(left)], ["".join(right)]
@@ -109,7 +151,7 @@ def _slips(word: str, known: str) -> int | None:
 
 
 def _distance(a: str, b: str) -> int:
-    """The optimal string alignment distance: insertions, deletions, substitutions, exchanges of neighbours."""
+    """Return the optimal string alignment distance: insertions, deletions, substitutions and transpositions."""
     if abs(len(a) - len(b)) > 2:
         return 3
     rows = [list(range(len(b) + 1))]

@@ -1,11 +1,11 @@
-"""Integrity of what was written: size, time and SHA-256 of every file, and records that carry their own hash.
+"""Integrity of written files: size, time and SHA-256 of every file, and records that contain their own hash.
 
-A run keeps an entry for each file that it wrote. Whoever opens its folder compares: size and time first, and the hash
-of the files whose time has changed; a thorough comparison hashes every file. A record (run.json, model.json,
-stage.json) is sealed: its last value is the hash of all its other bytes.
+A run keeps an entry for each file that it wrote. When its folder is used, size and time are compared, and the hash of
+files with a changed time; a thorough comparison hashes every file. A record (run.json, model.json, stage.json) is
+sealed: its last value is the hash of all its other bytes.
 
-This notices accidents, carelessness, and changes by a person who does not redo the hashes. Who redoes them all is
-noticed only by a hash or a signature that is kept elsewhere.
+This detects accidents and changes by a person who does not recompute the hashes. A person who recomputes all of them is
+detected only by a hash or signature that is kept elsewhere.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SEAL = re.compile(rb'"hash": "([0-9a-f]{64})"\n\}\n\Z')
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a file differs from its entry: `name` within the folder, and one of the kinds above."""
+    """A difference of a file from its entry: `name` within the folder, and its kind."""
 
     name: str
     kind: str
@@ -42,23 +42,23 @@ class Difference:
 
 
 def file_hash(path: Path | str) -> str:
-    """The SHA-256 of a file's bytes."""
+    """Compute the SHA-256 of the bytes of a file."""
     with regular.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def entry(path: Path, *, sha256: str = "") -> dict[str, Any]:
-    """What is recorded of a file: bytes, time of its last change (ns), SHA-256; `sha256` where it is known already."""
+    """Return the entry of a file: bytes, time of modification (ns), SHA-256; `sha256` if it is already known."""
     digest = sha256 or file_hash(path)
     state = path.stat()
     return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": digest}
 
 
 def difference(path: Path, recorded: Mapping[str, Any], *, thorough: bool = False) -> str:
-    """How a file differs from its entry: "", CHANGED, MISSING or, if thorough, LINK.
+    """Compare a file with its entry: "", CHANGED, MISSING or, if thorough, LINK.
 
-    A file of the recorded size and time is hashed only if `thorough`; one whose time has changed is hashed always, so
-    that copying a folder changes nothing.
+    A file with the recorded size and time is hashed only if `thorough`. A file with another time is always hashed, so
+    that copying a folder is not a change.
     """
     try:
         state = path.stat()
@@ -76,13 +76,15 @@ def difference(path: Path, recorded: Mapping[str, Any], *, thorough: bool = Fals
 
 
 def differences(folder: Path, entries: Mapping[str, Mapping[str, Any]], *, thorough: bool = False) -> list[Difference]:
-    """The files that differ from their entries (name within the folder -> entry), in the order of the entries."""
+    """Return the files that differ from their entries (name within the folder -> entry), in the order of the
+    entries.
+    """
     found = [Difference(name, difference(folder / name, own, thorough=thorough)) for name, own in entries.items()]
     return [each for each in found if each.kind]
 
 
 def refuse(folder: Path, found: Iterable[Difference], *, do: str = "") -> None:
-    """Raise an InputError that names the files, unless there are none."""
+    """Raise an InputError that names the files, if there are any."""
     named = [str(each) for each in found]
     if named:
         raise InputError(
@@ -90,7 +92,7 @@ def refuse(folder: Path, found: Iterable[Difference], *, do: str = "") -> None:
             "the files as they were written",
             f"{len(named):,} that differ",
             examples=named,
-            do=do or "Restore them from a copy, or remove the folder and make it again.",
+            do=do or "Restore them from a copy, or remove the folder and run its command again.",
         )
 
 
@@ -102,7 +104,7 @@ def write_sealed(path: Path | str, record: Mapping[str, Any]) -> Path:
 
 
 def sealed(path: Path | str) -> bool:
-    """Whether a record is as `write_sealed` wrote it, to the byte; False also where it has no hash."""
+    """Return whether a record is, byte for byte, as `write_sealed` wrote it; False without a hash."""
     data = Path(path).read_bytes()
     found = _SEAL.search(data)
     if found is None:
@@ -112,11 +114,11 @@ def sealed(path: Path | str) -> bool:
 
 
 def check_seal(path: Path | str, *, do: str = "") -> None:
-    """Raise an InputError where a record was changed after it was written."""
+    """Raise an InputError if a record was changed after it was written."""
     if not sealed(path):
         raise InputError(
             path,
             "a record as it was written, with its own hash",
             "one that was changed, or has no hash",
-            do=do or "Restore it from a copy, or remove the folder and make it again.",
+            do=do or "Restore it from a copy, or remove the folder and run its command again.",
         )

@@ -1,4 +1,4 @@
-"""Compilation of numerical kernels by numba; the compiled code is kept on disk where that is possible."""
+"""Compilation of numerical kernels by numba, with the compiled code cached on disk if possible."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def njit(**options: Any) -> Callable[[Function], Function]:
-    """`numba.njit` with the compiled code kept on disk, if it can be written there.
+    """Compile as `numba.njit` does, with the compiled code cached on disk if it can be written.
 
-    numba itself fails where neither the package nor the user's cache folder can be written (a container with a
-    read-only file system) and where the disk is full. Then the kernel is compiled anew in every process.
+    numba itself fails if neither the package nor the cache folder of the user is writable (a container with a read-only
+    file system) or if the disk is full. The kernel is then compiled again in every process.
 
     >>> @njit()
     ... def double(x):

@@ -1,8 +1,8 @@
-"""The ledger: a record of every access to test labels, one JSON line per entry, each with the hash of the one before.
+"""The ledger of accesses to test labels: one JSON line per entry, each with the hash of the previous one.
 
-A line that is changed, removed or inserted later breaks the chain, and `read` names it. Removed lines at the end do not
-break it: every evaluation therefore keeps the head (number and hash of its entry), and `faults` compares them. The
-ledger shows how often test labels were used; it cannot show that nobody used them without it.
+A line that is changed, removed or inserted later breaks the chain, and `read` names it. Removal of lines at the end
+does not break it; therefore every evaluation keeps the head (number and hash of its entry), and `faults` compares them.
+The ledger shows how often test labels were accessed through overread, not whether they were accessed in another way.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ _BLOCK = 4096  # bytes read from the end at a time
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry: what happened and when, for which analysis, models and number of cases, under which protocol.
+    """An entry: type and time of the access, analysis, models, number of cases, and protocol.
 
-    An entry of kind "torn tail" states that a half-written line (after a crash) was moved to the file
-    `LEDGER.torn-FRAGMENT`, where FRAGMENT is the beginning of `fragment`, the SHA-256 of its bytes. One of kind
-    "missing entry" states that the entry of hash `fragment`, kept by an earlier evaluation, is no longer in the ledger.
+    An entry of kind "torn tail" reports that an incomplete line (after a crash) was moved to the file
+    `LEDGER.torn-FRAGMENT`, where FRAGMENT is the beginning of `fragment`, the SHA-256 of its bytes. An entry of kind
+    "missing entry" reports that the entry with hash `fragment`, kept by an earlier evaluation, is no longer in the
+    ledger.
     """
 
     number: int
@@ -54,25 +55,45 @@ class Entry:
 
     @property
     def head(self) -> dict[str, Any]:
-        """Number and hash, by which the entry is found again."""
+        """Number and hash of the entry."""
         return {"number": self.number, "hash": self.hash}
 
 
 def append(
     path: Path | str, *, analysis: str, models: Sequence[str], cases: int, labels_hash: str, protocol_hash: str
 ) -> Entry:
-    """Record an access to test labels, before they are joined to scores.
+    """Record an access to test labels, before they are joined with scores.
 
     Only the end of the file is read, under a lock, so that the cost does not grow with the ledger and several processes
-    keep one chain. A half-written last line is set aside and recorded as an entry of its own. The entry is on the disk
-    when the function returns; if it cannot be written, the ledger is unchanged.
+    share one chain. An incomplete last line is set aside and recorded as an entry. When the function returns, the entry
+    is on disk; if it cannot be written, the ledger is unchanged.
+
+    Parameters
+    ----------
+    path : path
+        The ledger.
+    analysis : str
+        The analysis.
+    models : sequence of str
+        The models.
+    cases : int
+        Number of test cases.
+    labels_hash : str
+        Hash of the labels.
+    protocol_hash : str
+        Hash of the protocol; "" without one.
+
+    Returns
+    -------
+    Entry
+        The new entry.
 
     Raises
     ------
     WriteError
-        the disk is full, the file system read-only and the like
+        The entry cannot be written.
     InputError
-        the last line is no entry or was changed
+        The last line is not an entry, or was changed.
     """
     path = Path(path)
     _check_kind(path)
@@ -89,7 +110,7 @@ def append(
 
 
 def _settled(file: BinaryIO, path: Path) -> tuple[Entry | None, int]:
-    """The last entry and the end of the file, after a half-written last line was completed or set aside."""
+    """Return the last entry and the end of the file, after an incomplete last line was completed or set aside."""
     line, fragment, end = _tail(file)
     last = _last_entry(path, line) if end else None
     whole = _parsed(fragment, last)
@@ -102,41 +123,58 @@ def _settled(file: BinaryIO, path: Path) -> tuple[Entry | None, int]:
 
 
 def record_missing(path: Path | str, heads: Sequence[Mapping[str, Any]]) -> list[Entry]:
-    """Record that entries which earlier evaluations wrote are gone: the ledger was emptied, cut or replaced.
+    """Record that entries of earlier evaluations are missing because the ledger was emptied, cut or replaced.
 
     Parameters
     ----------
-    heads
-        number and hash of entries that were kept elsewhere
+    path : path
+        The ledger.
+    heads : sequence of mapping
+        Number and hash of entries that were kept elsewhere.
+
+    Returns
+    -------
+    list of Entry
+        The new entries.
 
     Raises
     ------
     InputError
-        as `read`
+        As in `read`.
     """
     path = Path(path)
     entries = read(path) if heads else []
     known = {e.hash for e in entries} | {e.fragment for e in entries if e.kind == MISSING}
-    lost = {head["hash"]: head["number"] for head in heads if head["hash"] not in known}
+    missing_hashes = {head["hash"]: head["number"] for head in heads if head["hash"] not in known}
     written: list[Entry] = []
-    for digest, number in sorted(lost.items(), key=lambda pair: pair[1]):
+    for digest, number in sorted(missing_hashes.items(), key=lambda pair: pair[1]):
         with locked(path) as file:
             last, end = _settled(file, path)
-            given = {"kind": MISSING, "fragment": digest, "analysis": f"entry {number}"}
-            written.append(_write_entry(file, end, last, given)[0])
+            fields = {"kind": MISSING, "fragment": digest, "analysis": f"entry {number}"}
+            written.append(_write_entry(file, end, last, fields)[0])
     return written
 
 
 def read(path: Path | str) -> list[Entry]:
-    """All whole entries of a ledger, the chain verified from the first to the last; [] where there is no file.
+    """Return all complete entries of a ledger, after verification of the chain; [] if there is no file.
 
-    A half-written last line is left out; `faults` reports it.
+    An incomplete last line is ignored; `faults` reports it.
+
+    Parameters
+    ----------
+    path : path
+        The ledger.
+
+    Returns
+    -------
+    list of Entry
+        The entries in order.
 
     Raises
     ------
     InputError
-        names the first line that is not byte for byte as it was written, was removed or inserted, or cannot be read;
-        a pipe or a folder lies at the path
+        A line was changed, removed or inserted, or cannot be read; the first one is named. A pipe or a folder at the
+        path.
     """
     path = Path(path)
     entries: list[Entry] = []
@@ -155,14 +193,19 @@ def read(path: Path | str) -> list[Entry]:
 
 
 def faults(path: Path | str | None, head: Mapping[str, Any] | None) -> list[str]:
-    """What is missing in a ledger, as sentences for a report; [] where nothing is.
+    """Return sentences for a report on what is missing in a ledger; [] if nothing is.
 
     Parameters
     ----------
-    path
-        the ledger, None where none was given
-    head
-        number and hash of the entry that the evaluation wrote, None where it wrote none
+    path : path or None
+        The ledger; None if none was given.
+    head : mapping or None
+        Number and hash of the entry of the evaluation; None if it wrote none.
+
+    Returns
+    -------
+    list of str
+        The sentences.
     """
     entries = [] if path is None else read(path)
     found = []
@@ -191,13 +234,13 @@ def faults(path: Path | str | None, head: Mapping[str, Any] | None) -> list[str]
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse what is neither a regular file nor absent: a pipe would be waited for, and cannot be read twice."""
+    """Refuse anything but a regular or absent file: a pipe would block, and cannot be read twice."""
     if found := regular.kind(path) or ("a folder" if path.is_dir() else ""):
         raise InputError(path, "a ledger, a regular file", found, do="Remove it, or choose another folder.")
 
 
 def _lines(path: Path) -> tuple[list[bytes], bytes]:
-    """The whole lines, and what follows the last of them. A last line that lacks only its end counts as whole."""
+    """Return the complete lines and the remainder; a last line that lacks only its line end is complete."""
     _check_kind(path)
     if not path.is_file():
         return [], b""
@@ -212,7 +255,7 @@ def _lines(path: Path) -> tuple[list[bytes], bytes]:
 
 
 def _tail(file: BinaryIO) -> tuple[bytes, bytes, int]:
-    """The last whole line, the bytes behind it, and where these begin."""
+    """Return the last complete line, the bytes after it, and their position."""
     size = start = file.seek(0, os.SEEK_END)
     data = b""
     while start > 0 and data.rstrip(b"\n").count(b"\n") < 1:
@@ -230,7 +273,7 @@ def _tail(file: BinaryIO) -> tuple[bytes, bytes, int]:
 
 
 def _read(file: BinaryIO, size: int) -> bytes:
-    """Exactly `size` bytes: an unbuffered file may return fewer at a time."""
+    """Read exactly `size` bytes, since an unbuffered file may return fewer at a time."""
     data = b""
     while len(data) < size and (block := file.read(size - len(data))):
         data += block
@@ -253,9 +296,9 @@ _ANY = object()
 
 
 def _parsed(line: bytes, previous: Entry | object | None = _ANY) -> Entry | None:
-    """The entry in a line; None where it is none, its hash is wrong, or it does not follow `previous`.
+    """Return the entry in a line; None if it is invalid, has a wrong hash, or does not follow `previous`.
 
-    The line must be byte for byte what `_write_entry` writes: no other end, spacing, order of keys or escapes.
+    The line must equal, byte for byte, what `_write_entry` writes, including spacing, order of keys and escapes.
     """
     try:
         record = records.typed(records.json_value(line.decode("utf-8"), "ledger"), EntryRecord, "ledger")
@@ -275,8 +318,8 @@ def _parsed(line: bytes, previous: Entry | object | None = _ANY) -> Entry | None
     return entry
 
 
-def _write_entry(file: BinaryIO, end: int, last: Entry | None, given: Mapping[str, Any]) -> tuple[Entry, int]:
-    """Write an entry at `end`, over whatever is there; the entry and the new end."""
+def _write_entry(file: BinaryIO, end: int, last: Entry | None, fields: Mapping[str, Any]) -> tuple[Entry, int]:
+    """Write an entry at position `end`; return the entry and the new end."""
     body = {
         "number": last.number + 1 if last else 1,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -287,7 +330,7 @@ def _write_entry(file: BinaryIO, end: int, last: Entry | None, given: Mapping[st
         "labels_hash": "",
         "protocol_hash": "",
         "fragment": "",
-        **given,
+        **fields,
         "previous": last.hash if last else _FIRST,
     }
     record = {**body, "hash": _hash(body)}
@@ -297,7 +340,7 @@ def _write_entry(file: BinaryIO, end: int, last: Entry | None, given: Mapping[st
 
 
 def _write(file: BinaryIO, end: int, data: bytes) -> None:
-    """Write bytes at `end` as the last of the file; where that fails the file keeps its size."""
+    """Write bytes at position `end` as the last of the file; after a failure the file has its previous size."""
     size = file.seek(0, os.SEEK_END)
     try:
         file.seek(end)
@@ -313,7 +356,7 @@ def _write(file: BinaryIO, end: int, data: bytes) -> None:
 
 
 def _set_aside(path: Path, fragment: bytes) -> str:
-    """Keep a half-written line in a file beside the ledger; its hash."""
+    """Move an incomplete line to a file beside the ledger; return its hash."""
     digest = hashlib.sha256(fragment).hexdigest()
     with replacing(path.with_name(f"{path.name}.torn-{digest[:12]}")) as temporary:
         temporary.write_bytes(fragment)

@@ -1,7 +1,7 @@
-"""Limits of inputs: how large a file, table or number may be at most, each with its reason.
+"""Limits on the size of input files, tables and numbers, each with its reason.
 
-They stand far above what radiographs, their tables and sensible studies need, and below what would take all memory or
-time of a machine. docs/reference/limits.md lists them and says which can be raised, and how.
+They are far above the needs of radiographs, their tables and sensible studies, and below what would exhaust the memory
+or time of a machine. docs/reference/limits.md lists them and explains which can be raised.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ FILE_MEMORY_MB = 1536
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What reading one file in a worker process may take: seconds of processor time, and MB of memory.
+    """Limits for reading one file in a worker process: seconds of processor time, and MB of memory.
 
-    Memory is counted beyond what the process has when it starts.
+    Memory is counted beyond that of the process at its start.
     """
 
     seconds: float = FILE_SECONDS
@@ -71,7 +71,7 @@ class Bounds:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, and no truth value.
+    """Return whether a value is a finite number and not a Boolean.
 
     >>> is_number(0.5), is_number(True), is_number(float("inf")), is_number("1")
     (True, False, False, False)
@@ -82,7 +82,7 @@ def is_number(value: Any) -> bool:
 
 
 def outside(where: str, value: Any, low: float, high: float, *, whole: bool = False) -> list[InputError]:
-    """The problem of a number that is none, or not from `low` to `high` (both included), or not whole; [] = none.
+    """Check that a value is a number from `low` to `high` (inclusive), and whole if required; [] if it is.
 
     >>> print(*outside("evaluation.replicates", 10**11, 100, 100_000, whole=True))
     evaluation.replicates: expected a whole number from 100 to 100,000; found 100000000000.
@@ -94,7 +94,7 @@ def outside(where: str, value: Any, low: float, high: float, *, whole: bool = Fa
 
 
 def shown(value: Any) -> str:
-    """A value that a person stated, as messages quote it: whole where it is short.
+    """Format a value of the user for a message; long values are shortened.
 
     >>> shown((0.5, 0.5)), shown(10**5000)
     ('(0.5, 0.5)', 'a number of thousands of digits')

@@ -1,7 +1,6 @@
-"""Opening of input files: only regular files are read, and none beyond its limit.
+"""Opening of input files: only regular files below their size limit are read.
 
-A pipe, a socket or a device in the place of a file would be waited for, or read, without end. Every file that a person
-or a supplier gives is opened here.
+Reading a pipe, a socket or a device instead of a file could block or never end. Every input file is opened here.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ _NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getatt
 
 
 class NotRegular(InputError):
-    """A pipe, a socket or a device where a file is expected; `found` says which."""
+    """A pipe, a socket or a device instead of a file; `found` names its kind."""
 
 
 def kind(path: Path | str) -> str:
-    """What lies at a path if it is neither a regular file nor a folder; "" where it is one of these, or nothing.
+    """Return the kind of what is at a path; "" for a regular file, a folder or nothing.
 
     >>> kind("/dev/null"), kind(__file__)
     ('a character device', '')
@@ -55,7 +54,12 @@ def opened(path: Path | str, *, most: int | None = None) -> Iterator[FileIO]:
     path : Path or str
         The file; links are followed.
     most : int, optional
-        Bytes that it may have; None = any number.
+        Largest size in bytes; None = no limit.
+
+    Yields
+    ------
+    FileIO
+        The file.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def opened(path: Path | str, *, most: int | None = None) -> Iterator[FileIO]:
     InputError
         More bytes than `most`.
     OSError
-        Whatever else the system refuses, as `open` raises it; each caller has its own words for that.
+        Any other failure, as raised by `open`; callers have their own messages.
     """
     try:
         state = os.stat(path)
@@ -86,7 +90,7 @@ def _check(path: Path | str, state: os.stat_result, most: int | None) -> None:
 
 
 def content(path: Path | str, *, most: int) -> bytes:
-    """All bytes of a regular file of at most `most` bytes; raises what `opened` raises."""
+    """Read all bytes of a regular file of at most `most` bytes; exceptions as in `opened`."""
     with opened(path, most=most) as file:
         size = os.fstat(file.fileno()).st_size
         data = file.read(size)
@@ -96,5 +100,5 @@ def content(path: Path | str, *, most: int) -> bytes:
 
 
 def text(path: Path | str, *, most: int) -> str:
-    """The text of a regular file in UTF-8; raises what `opened` raises, and UnicodeDecodeError."""
+    """Read the UTF-8 text of a regular file; exceptions as in `opened`, and UnicodeDecodeError."""
     return content(path, most=most).decode("utf-8")

@@ -1,7 +1,7 @@
-"""A run: the folder that one command writes, and run.json, which says how it came about.
+"""Runs: the folder that one command writes, and its record run.json.
 
-run.json holds the command, its resolved configuration, the hashes of its inputs and outputs, versions, seed, times and
-the machine. Its fingerprint (configuration + inputs) tells whether a stage must be done again.
+run.json holds the command, its resolved configuration, the hashes of inputs and outputs, versions, seed, times and the
+machine. Its fingerprint (configuration + inputs) determines whether a stage must be repeated.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ _PACKAGES = (
 
 @dataclass
 class Run:
-    """A command under way: what it notes and writes ends in run.json."""
+    """A command in progress; its notes and outputs are recorded in run.json."""
 
     folder: Path
     record: dict[str, Any] = field(default_factory=dict)
 
     def note(self, key: str, value: Any) -> None:
-        """Keep a fact of this run, such as what a resumed training found changed."""
+        """Record a fact of this run, such as changed conditions of a resumed training."""
         self.record["notes"][key] = value
 
     def output(self, path: Path | str, *, sha256: str = "") -> Path:
-        """Name a file of the run folder that the run has written; its size, time and hash are recorded."""
+        """Record a file that the run has written, with size, time and hash."""
         path = Path(path)
         name = path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else str(path)
         self.record["outputs"][name] = integrity.entry(path, sha256=sha256)
@@ -70,9 +70,25 @@ def start(
     inputs: Mapping[str, Path | str] | None = None,
     seed: int | None = None,
 ) -> Iterator[Run]:
-    """Run a command in its folder; run.json is written at once and when the block ends, well ("complete") or not.
+    """Run a command in its folder; run.json is written at the start and at the end, also after a failure.
 
-    `inputs` names the files, or run folders, that the result depends on. A failure is recorded and goes on upwards.
+    Parameters
+    ----------
+    folder : path
+        The folder of the run.
+    command : str
+        The name of the command.
+    config : object
+        The resolved configuration.
+    inputs : mapping of str to path, optional
+        Files, or folders of runs, on which the result depends.
+    seed : int, optional
+        The random seed.
+
+    Yields
+    ------
+    Run
+        The run. An exception in the block is recorded and raised again.
     """
     folder = make_folder(folder)
     inputs = inputs or {}
@@ -109,30 +125,30 @@ def start(
 
 @contextmanager
 def claimed(folder: Path | str, command: str, names: Iterable[str]) -> Iterator[Path]:
-    """Hold a folder for a command, see `tables.holding`, after `claim`."""
+    """Lock a folder for a command (see `tables.holding`) after `claim`."""
     with holding(folder, command) as held:
         claim(held, command, names)
         yield held
 
 
 def claim(folder: Path | str, command: str, names: Iterable[str]) -> None:
-    """Refuse a folder in which a command would replace or remove what it did not write.
+    """Refuse a folder in which a command would replace or remove files that it did not write.
 
-    The files are the command's own if the folder's run.json is that of an earlier run of the same command.
+    The files belong to the command if the run.json of the folder is that of an earlier run of the same command.
 
     Parameters
     ----------
-    folder
-        the folder that the command is about to write
-    command
-        the command, as `start` records it
-    names
-        the files and folders in it that the command writes
+    folder : path
+        The folder to be written.
+    command : str
+        The command, as recorded by `start`.
+    names : iterable of str
+        The files and folders in it that the command writes.
 
     Raises
     ------
     InputError
-        names the files that are in the way; links among them are refused in any case
+        Files of others, which are named, or links among the files.
     """
     folder = Path(folder)
     there = [folder / name for name in (*names, "run.json") if os.path.lexists(folder / name)]
@@ -140,16 +156,16 @@ def claim(folder: Path | str, command: str, names: Iterable[str]) -> None:
     if links:
         do = "Remove them, or choose another folder."
         raise InputError(folder, "files and folders of its own", f"{len(links)} links", examples=links, do=do)
-    taken = [path for path in there if not (path.is_dir() and not any(path.iterdir()))]
-    if taken and _command(folder) != command:
+    foreign = [path for path in there if not (path.is_dir() and not any(path.iterdir()))]
+    if foreign and _command(folder) != command:
         do = "Choose another folder, or move them elsewhere."
         expected = f"a new folder, or that of an earlier run of the command ({command})"
-        found = f"{len(taken)} other files that it would replace"
-        raise InputError(folder, expected, found, examples=[path.name for path in taken], do=do)
+        found = f"{len(foreign)} other files that it would replace"
+        raise InputError(folder, expected, found, examples=[path.name for path in foreign], do=do)
 
 
 def _command(folder: Path) -> str:
-    """The command that wrote a folder, "" where none did."""
+    """Return the command that wrote a folder; "" if none did."""
     try:
         return str(read(folder)["command"])
     except (InputError, KeyError, TypeError):
@@ -165,7 +181,7 @@ def _write(folder: Path, record: dict[str, Any]) -> None:
 
 
 def read(folder: Path | str) -> dict[str, Any]:
-    """The run.json of a folder; InputError where there is none or it was changed."""
+    """Read the run.json of a folder; InputError if it is missing or was changed."""
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise InputError(folder, "a folder written by overread, with a run.json", "no run.json in it")
@@ -173,21 +189,31 @@ def read(folder: Path | str) -> dict[str, Any]:
 
 
 def read_sealed(path: Path | str, kind: Any = dict[str, Any]) -> dict[str, Any]:
-    """The record in a file that carries its own hash; InputError where it is damaged or was changed."""
+    """Read a record that contains its own hash; InputError if it is damaged or was changed."""
     record: dict[str, Any] = records.read_json(path, kind, do=_AGAIN)
     integrity.check_seal(path)
     return record
 
 
 def check(folder: Path | str) -> dict[str, Any]:
-    """The run.json of a folder that is about to be used, its outputs compared with their entries.
+    """Return the run.json of a folder, after comparing its outputs with their entries.
 
-    A file of the recorded size and time is taken as unchanged; `overread verify` compares every byte.
+    A file with the recorded size and time is taken as unchanged; `overread verify` compares every byte.
+
+    Parameters
+    ----------
+    folder : path
+        The folder of a run.
+
+    Returns
+    -------
+    dict
+        The record.
 
     Raises
     ------
     InputError
-        the run did not end, or names the files that were changed or are missing
+        The run did not end, or files were changed or are missing.
     """
     record = read(folder)
     status = record.get("status")
@@ -202,13 +228,13 @@ def _compare(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def check_if_run(folder: Path | str) -> None:
-    """As `check`, for a folder that need not be one of overread: without a run.json it is taken as it is."""
+    """Check a folder as `check` does if it has a run.json; otherwise accept it."""
     if is_run(folder):
         check(folder)
 
 
 def is_run(folder: Path | str) -> bool:
-    """Whether the folder has a run.json that is not of another program; a damaged one counts as ours."""
+    """Return whether the folder has a run.json of overread; a damaged one counts."""
     path = Path(folder) / "run.json"
     if not path.is_file():
         return False
@@ -220,9 +246,12 @@ def is_run(folder: Path | str) -> bool:
 
 
 def check_file(path: Path | str) -> None:
-    """Compare one file with the entry of the run that wrote it; a file that no run.json beside it names is taken as is.
+    """Compare a file with the entry of the run that wrote it; a file without an entry is accepted.
 
-    Raises InputError where it was changed.
+    Raises
+    ------
+    InputError
+        The file was changed.
     """
     path = Path(path)
     if path.is_file() and is_run(path.parent):
@@ -232,7 +261,7 @@ def check_file(path: Path | str) -> None:
 
 
 def complete(folder: Path | str, wanted: str) -> bool:
-    """Whether the folder holds the finished run of that fingerprint; InputError where its outputs were altered."""
+    """Return whether the folder holds the complete run of a fingerprint; InputError if its outputs were altered."""
     folder = Path(folder)
     if not (folder / "run.json").is_file():
         return False
@@ -244,7 +273,7 @@ def complete(folder: Path | str, wanted: str) -> bool:
 
 
 def fingerprint(config: Any, inputs: Mapping[str, Path | str] | None = None) -> str:
-    """The SHA-256 of a configuration and the content of its inputs; equal work has equal fingerprints.
+    """Compute the SHA-256 of a configuration and the content of its inputs; equal work has equal fingerprints.
 
     >>> fingerprint({"a": 1}) == fingerprint({"a": 1}), fingerprint({"a": 1}) == fingerprint({"a": 2})
     (True, False)
@@ -254,7 +283,10 @@ def fingerprint(config: Any, inputs: Mapping[str, Path | str] | None = None) -> 
 
 
 def input_hash(path: Path | str) -> str:
-    """The hash of a file; of a run folder, that of its fingerprint and outputs, so that no image is read again."""
+    """Compute the hash of a file, or for the folder of a run that of its fingerprint and outputs.
+
+    No image is read again.
+    """
     path = Path(path)
     if path.is_dir():
         record = read(path)
@@ -264,23 +296,25 @@ def input_hash(path: Path | str) -> str:
 
 
 def frame_hash(frame: pl.DataFrame) -> str:
-    """The SHA-256 of a table's content: columns, types and rows in their order."""
+    """Compute the SHA-256 of the content of a table: columns, types and rows in order."""
     return text_hash(f"{frame.schema}\n{frame.write_csv()}")
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
-    """The JSON object in a file; InputError where it is missing or damaged."""
+    """Read the JSON object in a file; InputError if it is missing or damaged."""
     value: dict[str, Any] = records.read_json(path, dict[str, Any], do=_AGAIN)
     return value
 
 
 def text_hash(text: str) -> str:
-    """The SHA-256 of a text."""
+    """Compute the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def plain(value: Any) -> Any:
-    """A configuration as JSON can say it: dataclasses as dictionaries, paths as text, a vocabulary by its record."""
+    """Convert a configuration to JSON values: dataclasses to dictionaries, paths to text, a vocabulary to its
+    record.
+    """
     if isinstance(value, findings.Vocabulary):
         return findings.record_of(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -294,7 +328,17 @@ def plain(value: Any) -> Any:
 
 
 def vocabulary(folder: Path | str) -> findings.Vocabulary:
-    """The vocabulary of findings that the run of a folder used, as its run.json records it.
+    """Return the vocabulary of findings that the run of a folder used, as recorded in its run.json.
+
+    Parameters
+    ----------
+    folder : path
+        The folder of a run.
+
+    Returns
+    -------
+    Vocabulary
+        The vocabulary.
 
     Raises
     ------
@@ -308,7 +352,7 @@ def vocabulary(folder: Path | str) -> findings.Vocabulary:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that a result may depend on, those that are installed."""
+    """Return the versions of Python and of the installed packages on which results may depend."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -319,7 +363,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """The machine: processor, cores, memory and system."""
+    """Describe the machine: processor, cores, memory and operating system."""
     return {
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -1,10 +1,10 @@
-"""How many threads compute, set in one place for torch, numba and BLAS; and how threads wait for each other.
+"""Number of computing threads, set in one place for torch, numba and BLAS, and the waiting behaviour of threads.
 
-The sums of a training depend on the number of threads in their last bits. Left alone, that number depends on what ran
-before in the process: the first parallel numba kernel raises the OpenMP threads of the whole process, those of torch
-too, to the number of cores, whatever OMP_NUM_THREADS says.
+The last bits of sums in training depend on the number of threads. By default that number depends on what ran before in
+the process: the first parallel numba kernel sets the OpenMP threads of the whole process, including those of torch, to
+the number of cores, regardless of OMP_NUM_THREADS.
 
-Nothing is imported here to be set: a library that no module has imported has no threads yet.
+Nothing is imported here: a library that no module has imported has no threads yet.
 """
 
 from __future__ import annotations
@@ -29,21 +29,31 @@ _LOG = logging.getLogger("overread")
 
 
 def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> bool:
-    """Let OpenMP threads sleep soon when they wait; return whether the setting was made.
+    """Let waiting OpenMP threads sleep soon; return whether the setting was made.
 
     At the end of every parallel loop a thread of GNU OpenMP spins until the others are done, by default for up to
-    300,000 iterations (about 3 ms) before it sleeps. Beside another busy program the thread that the others wait for
-    has no core, because the waiting threads occupy it, and a training step takes eight times as long.
-    After `SPINS` iterations a thread now sleeps.
+    300,000 iterations (about 3 ms) before it sleeps. If another program is busy, the thread that the others wait for
+    has no core, because the waiting threads occupy it, and a training step takes eight times as long. With this setting
+    a thread sleeps after `SPINS` iterations.
 
-    The libraries read the setting when they are loaded, so this is called before torch is imported and before worker
+    The libraries read the setting when they are loaded, so it must be made before torch is imported and before worker
     processes, which inherit it, are started. A setting of the user is kept.
+
+    Parameters
+    ----------
+    environment : mutable mapping
+        The environment variables.
+
+    Returns
+    -------
+    bool
+        Whether the setting was made.
 
     Notes
     -----
-    Measured with benchmarks/busy.py on 2 cores and small convolutions, 10,000 against the default of 300,000: alone
-    the same speed (6.16 and 6.13 steps/s, medians of seven rounds), beside one busy program 2.5 times the speed (1.97
-    and 0.80 steps/s). 20,000 gave 1.9 times; 3,000 gave 3.1 times, but 1,000 cost 30 % alone.
+    Measured with benchmarks/busy.py on 2 cores and small convolutions, 10,000 against the default of 300,000: alone the
+    same speed (6.16 and 6.13 steps/s, medians of seven rounds), beside one busy program 2.5 times the speed (1.97 and
+    0.80 steps/s). 20,000 gave 1.9 times; 3,000 gave 3.1 times, but 1,000 cost 30 % alone.
 
     Examples
     --------
@@ -57,19 +67,19 @@ def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> bool:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def asked(environment: Mapping[str, str] = os.environ) -> int | None:
-    """The number of threads in OMP_NUM_THREADS, None where it is not set.
+    """Return the number of threads in OMP_NUM_THREADS; None if it is not set.
 
-    OpenMP allows a list, one number per level of nested loops; the first is that of a loop that is not nested.
+    OpenMP allows a list with one number per level of nested loops; the first is that of a loop that is not nested.
 
     Raises
     ------
     InputError
-        it is no number, or less than 1; OpenMP would ignore it and use every core
+        The value is not a number of 1 or more; OpenMP would ignore it and use every core.
 
     Examples
     --------
@@ -86,16 +96,16 @@ def asked(environment: Mapping[str, str] = os.environ) -> int | None:
 
 
 def _positive(text: str) -> int | None:
-    """A whole number of 1 to 99,999 in ASCII digits, None for everything else."""
+    """Parse a whole number from 1 to 99,999 in ASCII digits; None for anything else."""
     count = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
     return count or None
 
 
 def number(begun: int | None = None) -> int:
-    """The number of threads to compute with.
+    """Return the number of threads to compute with.
 
-    In this order: that of the `computing` block that this is called in; OMP_NUM_THREADS; the number that the work was
-    begun with, `begun`, where there are as many cores; the cores that the process may use.
+    In order of priority: that of the enclosing `computing` block; OMP_NUM_THREADS; the number `begun` with which the
+    work was started, if there are as many cores; the number of available cores.
     """
     chosen = _HELD.get() or asked()
     if chosen is not None:
@@ -105,11 +115,11 @@ def number(begun: int | None = None) -> int:
 
 @contextmanager
 def computing(count: int | None = None) -> Iterator[int]:
-    """Compute with this number of threads (default: `number()`); afterwards the libraries have theirs again.
+    """Compute with a number of threads (default: `number()`), and restore the previous numbers afterwards.
 
-    torch and numba, where loaded, compute with `count` threads. BLAS, the matrix products of NumPy and SciPy, computes
-    with one: its sums depend on the number of threads, and the tables that an evaluation writes shall not. What numba
-    computes here does not depend on it, so that training and prediction alone do.
+    torch and numba, if loaded, use `count` threads. BLAS, which computes the matrix products of NumPy and SciPy, uses
+    one thread, because its sums depend on the number of threads and the tables of an evaluation must not. Results of
+    the numba kernels here do not depend on it, so only training and prediction do.
 
     Examples
     --------
@@ -139,37 +149,37 @@ def computing(count: int | None = None) -> Iterator[int]:
 
 
 def _openmp() -> list[Any]:
-    """The OpenMP libraries that are loaded."""
+    """Return the loaded OpenMP libraries."""
     found: list[Any] = ThreadpoolController().select(user_api="openmp").lib_controllers
     return found
 
 
 def _set_numba(numba: Any, count: int) -> int:
-    """Set the threads of numba, which has at most as many as it was started with; return what they were before."""
+    """Set the threads of numba, at most the number with which it was started; return the previous number."""
     before: int = numba.get_num_threads()
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
     return before
 
 
 def record(count: int | None = None) -> dict[str, str]:
-    """What a result may depend on in its last bits, as stage.json, run.json and checkpoints keep it.
+    """Return the conditions on which the last bits of a result may depend, for stage.json, run.json and checkpoints.
 
-    The number of threads and the threading layer of numba; where torch is loaded its version and the instructions of
-    the processor that it uses ("AVX512").
+    These are the number of threads and the threading layer of numba; if torch is loaded, also its version and the
+    instruction set that it uses ("AVX512").
     """
-    kept = {"threads": str(count or number())}
+    conditions = {"threads": str(count or number())}
     if torch := sys.modules.get("torch"):
-        kept |= {"torch": str(torch.__version__), "cpu capability": torch.backends.cpu.get_cpu_capability()}
+        conditions |= {"torch": str(torch.__version__), "cpu capability": torch.backends.cpu.get_cpu_capability()}
     if numba := sys.modules.get("numba"):
         try:
-            kept["numba threading layer"] = numba.threading_layer()
+            conditions["numba threading layer"] = numba.threading_layer()
         except ValueError:  # no parallel kernel has run yet
-            kept["numba threading layer"] = "none"
-    return kept
+            conditions["numba threading layer"] = "none"
+    return conditions
 
 
 def recorded(kept: Mapping[str, Any]) -> int | None:
-    """The number of threads in such a record, None where it has none.
+    """Return the number of threads in a record; None if it has none.
 
     >>> recorded({"threads": "2"}), recorded({})
     (2, None)
@@ -178,9 +188,9 @@ def recorded(kept: Mapping[str, Any]) -> int | None:
 
 
 def resumed(what: str, begun: int | None, *, say: Callable[[str], object] = _LOG.warning) -> int:
-    """The number of threads with which work that was begun with `begun` goes on; says so where it is not the usual one.
+    """Return the number of threads for resumed work that was started with `begun`; report it if it is not the default.
 
-    `what` names the work at the beginning of a sentence ("The training in out/model"); `say` takes the sentence.
+    `what` is the subject of the sentence ("The training in out/model"); `say` receives the sentence.
     """
     used = number(begun)
     if begun is None or begun == used == number():

@@ -25,7 +25,7 @@ def test_every_problem_is_said_at_once():
         "Did you mean 'edema'?",
         "between 0 and 1; found 95",
         "missing_allowed: expected a share",
-        "ages that rise",
+        "ages in ascending order",
     ):
         assert part in text
 

@@ -57,7 +57,7 @@ def test_an_unknown_state_an_unknown_finding_a_repeated_key_and_a_null_key_are_s
         "expected one of 'present', 'absent', 'uncertain' in 'state'; found 1 row (presnt). Did you mean 'present'?"
         in text
     )
-    assert "one row per case_id, finding, source; found 2 rows whose key stands more than once (1 / edema / a)" in text
+    assert "one row per case_id, finding, source; found 2 rows with a repeated key (1 / edema / a)" in text
     assert "expected a value in every row of 'source'; found 1 row ((empty))" in text
     assert "found 1 unknown (edma). Did you mean 'edema'?" in text
 

@@ -157,7 +157,7 @@ def test_done_once_is_not_done_again(straight: Path, cohort: Path):
 
 def test_a_finished_model_is_not_written_over(straight: Path, cohort: Path):
     before = {p.name: p.read_bytes() for p in straight.iterdir()}
-    with pytest.raises(InputError, match="a model that was trained otherwise"):
+    with pytest.raises(InputError, match="a model of another training"):
         train(cohort, straight, tiny(ema=0.9, seed=4))
     assert before == {p.name: p.read_bytes() for p in straight.iterdir()}
 

@@ -79,12 +79,12 @@ class CohortConfig:
     max_unreadable : float
         Largest share of each source's images that may be missing or unreadable; these are excluded and listed in
         unreadable.csv. Above it the cohort is refused. A source may have its own share.
-    file_seconds, file_memory_mb : float, int
-        Processor time and memory that a worker process may use for one file; a file that needs more is unreadable.
-        Increase them for images larger than radiographs.
     missing_allowed : float
         Largest share of the cases of `--labels` and of the images of `--regions` that `--images` may lack (1 = the
         images are a declared subset). Above it the input is refused.
+    file_seconds, file_memory_mb : float, int
+        Processor time and memory that a worker process may use for one file; a file that needs more is unreadable.
+        Increase them for images larger than radiographs.
     vocabulary : Vocabulary
         Findings that labels may name, see `findings`; in a configuration file, the section [findings].
     """

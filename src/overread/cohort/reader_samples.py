@@ -303,6 +303,11 @@ def sample(cohort: Path | str | Cohort, out: Path | str, config: SampleConfig | 
     Sample
         The sample, as from `select_cases` with the cohort's vocabulary.
 
+    Raises
+    ------
+    InputError
+        An invalid cohort or design, or a folder with files that would be replaced and were not written by `sample`.
+
     Notes
     -----
     `overread evaluate --images OUT/images.parquet` weights every estimate to the population. The flow continues the

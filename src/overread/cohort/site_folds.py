@@ -77,6 +77,11 @@ def splits(cohort: Path | str | Cohort, out: Path | str, config: CohortConfig | 
     dict of str to str
         Site -> hash of its split.
 
+    Raises
+    ------
+    InputError
+        Fewer than two sites, a split that is given by a list or column, or a folder with files that would be replaced.
+
     Notes
     -----
     Each file can be the `split_file` of another cohort. If a site's name is not a valid file name, the file has a

@@ -1,4 +1,4 @@
-"""From scores to evidence: one join of scores and reference standard, then estimates, curves and verdicts."""
+"""Evaluation of scores and reads: the join with the reference standard, then estimates, curves and verdicts."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What an evaluation is told beforehand: the policies of the join, the operating points, the subgroups, the rules."""
+"""Configuration of an evaluation: policies of the join, operating points, subgroups and minimum numbers of patients."""
 
 from __future__ import annotations
 
@@ -35,28 +35,79 @@ _ROLES = ("pooled", "single", "matched")
 
 @dataclass(frozen=True, slots=True)
 class EvaluationConfig:
-    """Everything that decides a number and is not data.
+    """Settings of an evaluation that affect its numbers, other than the data.
 
-    findings: the set that macro means are over, fixed beforehand; () = every finding that a label states and all raters
-    score. reference: the label source ("" = the only one), or several that never state the same case and finding.
-    uncertain: what an uncertain label is taken for. case_score: how the scores of a case's images become one.
-    missing_allowed: shares by table, or one for all tables. labels, reads, predictions, tune: of what that table names,
-        the share whose case or image the images table may lack (0.01; 1 = the images are a stated subset); scores: of a
-        rater's labelled test cases, the share that may lack a score (0). What is missing is counted; beyond the share
-        the evaluation is refused.
-    spellings: column -> the file's word -> overread's, for words that only its owner understands: {"sex": {"1": "M"}};
-        "state", "call" and "finding" hold words of labels, of reads, and for findings.
-    decision_thresholds: probabilities from which on one would act, for net benefit.
-    subgroup_intersections: pairs of columns of `subgroups` whose combinations are groups too.
-    external_sites, internal_sites: for raters that do not say where they were trained. roles: which models H1 compares,
-    {"pooled": name, "single": {name: site}, "matched": name}. members: the seeds behind an ensemble.
-    With reads: mapping says which outputs stand for a finding that readers speak of (see `mapping.Mapped`). references:
-    whose word is truth, side by side: label sources, "majority" and "dawid-skene" of the reads; () = all that there
-    are. reader_made: label sources that these readers' own reads went into. uncertain_calls: what a reader's
-    "uncertain" is taken for; the other ways stand beside it. finite_population: estimates of a weighted sample are
-    about the cases that it was drawn from, as many as its weights sum to, and not about a larger population: intervals
-    are narrower, and a stratum that was taken whole adds nothing to them.
-    vocabulary: the findings that tables may name, see `findings`; a file states it in its section [findings].
+    Parameters
+    ----------
+    findings : tuple of str
+        The prespecified findings over which means are computed; () = every finding with labels that all raters score.
+    reference : str or tuple of str
+        The label source that is the reference standard; "" = the only source. Several sources are allowed if no two of
+        them label the same case and finding.
+    uncertain : {"ignore", "absent", "present"}
+        How uncertain labels are treated.
+    case_score : {"mean", "max"}
+        How the scores of the images of a case are combined.
+    missing_allowed : float or mapping of str to float
+        Largest share (0 to 1) of unmatched rows, one for all tables or one per table. For labels, reads, predictions
+        and tune: the share of rows whose case or image is not in the images table (default 0.01; 1 = the images are a
+        known subset). For scores: the share of labelled test cases without a score (default 0). Unmatched rows are
+        counted in the account; above the share the evaluation is refused.
+    spellings : mapping of str to mapping of str to str
+        Local words by column, such as ``{"sex": {"1": "M"}}``. The columns "state", "call" and "finding" hold the words
+        of labels, of reads, and for findings.
+    specificities, sensitivities : tuple of float
+        The fixed rates (0 to 1) that define the operating points.
+    decision_thresholds : tuple of float
+        Probabilities (0 to 1) at which net benefit is estimated.
+    subgroups : tuple of str
+        Columns of the images table that define subgroups.
+    subgroup_intersections : tuple of (str, str)
+        Pairs of columns of `subgroups` whose combinations are also subgroups.
+    age_bands : tuple of float
+        Lower limits of the age bands in years, ascending.
+    minimum_present, minimum_absent : int
+        Smallest number of patients with and without the finding for which estimates of a site or subgroup are made.
+    replicates : int
+        Number of bootstrap replicates.
+    confidence : float
+        Confidence level of the intervals.
+    seed : int
+        Seed of the resampling.
+    calibration_bins, ece_bins : int
+        Number of bins of the calibration curve and of the expected calibration error.
+    smallest_worthwhile_gain : float
+        Smallest relevant gain in AUC in hypothesis H1.
+    external_sites, internal_sites : tuple of str
+        Sites for raters whose training sites are not known from a model.json.
+    roles : mapping
+        The models that hypothesis H1 compares: ``{"pooled": name, "single": {name: site}, "matched": name}``.
+    members : mapping of str to tuple of str
+        Models trained with different seeds, by ensemble.
+    mapping : tuple of mapping
+        The outputs that represent a finding of the readers, see `overread.evaluation.join.finding_mapping.Mapped`.
+    references : tuple of str
+        Reference standards for analyses of reads, compared side by side: label sources, and "majority" and
+        "dawid-skene" of the reads; () = all that are available.
+    reader_made : tuple of str
+        Label sources to which the reads of the same readers contributed.
+    uncertain_calls : {"absent", "present", "ignore"}
+        How uncertain calls of readers are treated in the main analysis; the alternatives are reported beside it.
+    finite_population : bool
+        Whether estimates of a weighted sample refer to the finite population from which it was drawn, whose size is the
+        sum of the weights. Intervals are then narrower, and a stratum that was sampled completely adds no variance.
+    vocabulary : Vocabulary
+        The findings that tables may name, see `overread.findings`; in a file it is the section [findings].
+
+    Raises
+    ------
+    InputError
+        All values that are out of range, unknown or contradictory, in one error.
+
+    Examples
+    --------
+    >>> EvaluationConfig(specificities=(0.9,), sensitivities=()).points()
+    {'spec90': {'specificity': 0.9}}
     """
 
     findings: tuple[str, ...] = ()
@@ -98,12 +149,12 @@ class EvaluationConfig:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The label sources named, as a tuple; () = the only one there is."""
+        """The label sources of the reference standard; () = the only source."""
         return ((self.reference,) if self.reference else ()) if isinstance(self.reference, str) else self.reference
 
     @property
     def pooled(self) -> str:
-        """The model trained on all training sites together, "" where none is named."""
+        """The model trained on all training sites together; "" if none is named."""
         return str(self.roles.get("pooled", ""))
 
     @property
@@ -114,11 +165,11 @@ class EvaluationConfig:
 
     @property
     def matched(self) -> str:
-        """The pooled model trained on as many images as the largest single institution, "" where none is named."""
+        """The pooled model trained on as many images as the largest single institution; "" if none is named."""
         return str(self.roles.get("matched", ""))
 
     def allowance(self, table: str) -> UnmatchedAllowance:
-        """The share of a table's rows that may lack their partner.
+        """Return the share of rows of a table that may be unmatched.
 
         >>> EvaluationConfig(missing_allowed={"labels": 0.5}).allowance("labels").share
         0.5
@@ -129,11 +180,11 @@ class EvaluationConfig:
         return UnmatchedAllowance(f"evaluation.missing_allowed.{table}", share)
 
     def allowing_all(self) -> EvaluationConfig:
-        """The same configuration that counts what is missing and refuses nothing, for policies beside the main one."""
+        """Return the configuration with any share of unmatched rows allowed, for sensitivity analyses."""
         return replace(self, missing_allowed=1.0)
 
     def points(self) -> dict[str, dict[str, float]]:
-        """The operating points by name, each with the rate that fixes it.
+        """Return the operating points by name, each with the rate that defines it.
 
         >>> EvaluationConfig(specificities=(0.9,), sensitivities=(0.95,)).points()
         {'spec90': {'specificity': 0.9}, 'sens95': {'sensitivity': 0.95}}
@@ -142,16 +193,16 @@ class EvaluationConfig:
         return named | {f"sens{_percent(s)}": {"sensitivity": s} for s in self.sensitivities}
 
     def mapped(self) -> tuple[Mapped, ...]:
-        """The mappings between vocabularies, checked."""
+        """Return the validated mappings of model outputs to findings."""
         return mappings(self.mapping, vocabulary=self.vocabulary)
 
     def member_names(self) -> dict[str, str]:
-        """Every seed's model, with the ensemble that it belongs to."""
+        """Return the ensemble of every member model."""
         return {member: name for name, members in self.members.items() for member in members}
 
 
 def _percent(share: float) -> str:
-    """The share as it stands in an operating point's name: 0.9 is "90", 0.975 is "97.5"."""
+    """Format a rate for the name of an operating point: 0.9 as "90", 0.975 as "97.5"."""
     return f"{round(100 * share, 6):g}"
 
 
@@ -214,12 +265,12 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
                 )
             )
     if list(config.age_bands) != sorted(set(config.age_bands)):
-        problems.append(InputError("evaluation.age_bands", "ages that rise", limits.shown(config.age_bands)))
+        problems.append(InputError("evaluation.age_bands", "ages in ascending order", limits.shown(config.age_bands)))
     return problems
 
 
 def _table_problems(config: EvaluationConfig) -> list[InputError]:
-    """What is wrong with the shares that may be missing and with the user's own words."""
+    """Check the allowed shares of unmatched rows and the local words."""
     problems = []
     allowed = config.missing_allowed if isinstance(config.missing_allowed, Mapping) else {"": config.missing_allowed}
     for table, share in allowed.items():

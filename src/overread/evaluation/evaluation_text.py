@@ -1,4 +1,4 @@
-"""The evidence of an evaluation in short: as text at a prompt, as a table in a notebook."""
+"""Summary of an evaluation as text, and as HTML in a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From scores to evidence: one join of scores and truth, then estimates, curves and verdicts, each with its account."""
+"""The evaluation: the join, all analyses, and the tables that they produce."""
 
 from __future__ import annotations
 
@@ -42,10 +42,28 @@ from overread.stats.random_numbers import Random, generator
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What an evaluation found: the tables of the design, notes for the reader, and which test labels were opened.
+    """Results of an evaluation.
 
-    tuning_patients lists the patients that thresholds were fitted on where half of the test patients was taken for it.
-    ledger_head is the number and hash of the ledger's entry for this evaluation, None where no ledger was kept.
+    Attributes
+    ----------
+    estimates : DataFrame
+        One row per estimate, with interval, method and note.
+    verdicts : DataFrame
+        One row per claim of a hypothesis.
+    curves : DataFrame
+        Points of ROC, calibration and decision curves.
+    joined : DataFrame
+        Every score and read beside its reference standard.
+    account : DataFrame
+        What was left out or changed, with counts and reasons.
+    notes : tuple of str
+        Methods and limitations that a reader of the numbers must know.
+    opened : tuple of dict
+        The analyses that accessed test labels, with models and number of cases.
+    tuning_patients : tuple of str
+        Patients on whom thresholds were fitted, where half of the test patients was used for it.
+    ledger_head : mapping or None
+        Number and hash of the ledger entry of this evaluation; None without a ledger.
     """
 
     estimates: pl.DataFrame
@@ -96,26 +114,52 @@ def evaluate(
     notes: Sequence[tables.Note] = (),
     progress: Progress | None = None,
 ) -> Evidence:
-    """The evidence about every rater: estimates with intervals, curves, verdicts, and the account of what was left out.
+    """Evaluate every rater and return the evidence as tables.
 
-    images, labels, predictions: the tables of those names. tune: predictions of tuning cases, from which thresholds and
-    recalibrations of raters without a model.json are fitted; without it they come from images of split "tune" that are
-    in predictions, or from half of the patients, drawn with rng. reads: the answers of readers on some of the cases;
-    without them nothing changes. models: model.json by rater. notes: what was changed in identifiers when the tables
-    were read; with what is changed here they are in the account. progress is called with (per cent of the time, 100).
+    Parameters
+    ----------
+    images, labels, predictions : DataFrame
+        The tables of these names.
+    config : EvaluationConfig
+        The settings that affect numbers.
+    rng : int or numpy.random.Generator
+        Seed or generator for resampling and for the choice of tuning patients.
+    tune : DataFrame, optional
+        Predictions of tuning cases, on which thresholds and recalibrations of raters without a model.json are fitted.
+        Without it they are fitted on images of split "tune" in `predictions`, or else on half of the patients.
+    reads : DataFrame, optional
+        Answers of readers. They do not change the analyses of models.
+    models : mapping of str to mapping, optional
+        The content of model.json by rater.
+    protocol_hash : str
+        Hash of the protocol under which the evaluation is done.
+    notes : sequence of Note
+        Changes of identifiers made while the tables were read; they are added to the account.
+    progress : callable, optional
+        Called with per cent done and 100.
 
-    Matrix products are computed by one thread, so that the evidence does not depend on how many there are.
+    Returns
+    -------
+    Evidence
+        Estimates with intervals, curves, verdicts and the account of what was left out.
 
-    Raises InputError for all that `join_tables` refuses, a patient in two splits, and H1 models without predictions.
+    Raises
+    ------
+    InputError
+        Everything that `join_tables` refuses, a patient in two splits, and models of H1 without predictions.
+
+    Notes
+    -----
+    Matrix products use one thread, so that the result does not depend on the number of threads.
     """
     rng = generator(rng, where="evaluate")
     with threads.computing(), reporting(progress):
         stages = advancing(_STAGES, list(_STAGES.values()))
         next(stages)
-        given = _checked(images, labels, predictions, config, tune=tune, reads=reads, notes=notes)
-        joined = join_tables(given.images, given.labels, given.predictions, config, reads=given.reads)
+        inputs = _checked(images, labels, predictions, config, tune=tune, reads=reads, notes=notes)
+        joined = join_tables(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
         next(stages)
-        context, reading = _contexts(given, joined, config, models or {}, rng)
+        context, reading = _contexts(inputs, joined, config, models or {}, rng)
         next(stages)
         rows: list[Row] = []
         curves: list[Row] = []
@@ -126,28 +170,28 @@ def evaluate(
             rows += analysis(context)
         next(groups)
         for pair in advancing(_WITH_CURVES, list(_WITH_CURVES.values())):
-            made, points = pair(context)
-            rows, curves = rows + made, curves + points
+            analysis_rows, points = pair(context)
+            rows, curves = rows + analysis_rows, curves + points
         next(groups)
-        made, verdicts = h1(context, protocol_hash=protocol_hash)
-        rows += made
+        analysis_rows, verdicts = h1(context, protocol_hash=protocol_hash)
+        rows += analysis_rows
         next(groups)
         if reading is not None:
-            made, points, claims = analyse_reads(reading, protocol_hash=protocol_hash)
-            rows, curves, verdicts = rows + made, curves + points, verdicts + claims
+            analysis_rows, points, claims = analyse_reads(reading, protocol_hash=protocol_hash)
+            rows, curves, verdicts = rows + analysis_rows, curves + points, verdicts + claims
         next(groups, None)
         next(stages)
-        rows += _policies(given, joined, context, rng)
+        rows += _policies(inputs, joined, context, rng)
         next(stages)
         found = (means_of_one(rows), curves, verdicts)
-        evidence = _evidence(context, joined, reading, found, (given.notes, given.lost))
+        evidence = _evidence(context, joined, reading, found, (inputs.notes, inputs.lost))
         next(stages, None)
     return evidence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tables:
-    """The tables that an evaluation was given, checked and in canonical form, and what was noted about them."""
+    """The input tables, checked and in canonical form, with notes and accounts of the checks."""
 
     images: pl.DataFrame
     labels: pl.DataFrame
@@ -168,47 +212,47 @@ def _checked(
     reads: pl.DataFrame | None,
     notes: Sequence[tables.Note],
 ) -> _Tables:
-    """The tables with canonical identifiers; the images of tuning predictions are marked as such."""
+    """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
     found = list(notes)
     images = tables.check(images, "images", where="images", notes=found)
     labels = tables.check(labels, "labels", where="labels", notes=found, vocabulary=config.vocabulary)
     predictions = _identified(predictions, "predictions", found)
     tune = None if tune is None else _identified(tune, "tune", found)
     reads = None if reads is None else tables.identify(reads, "reads", where="reads", notes=found)
-    lost: list[Dropped] = []
+    dropped: list[Dropped] = []
     if tune is not None:
         key = "image_id" if "image_id" in tune.columns else "case_id"
-        tune, lost = matched(tune, images, config.allowance("tune"), name="tune predictions", key=key)
+        tune, dropped = matched(tune, images, config.allowance("tune"), name="tune predictions", key=key)
     check_names(labels, config, reads=reads is not None)
-    return _Tables(_with_tune(images, tune), labels, predictions, tune, reads, found, lost)
+    return _Tables(_with_tune(images, tune), labels, predictions, tune, reads, found, dropped)
 
 
 def _contexts(
-    given: _Tables,
+    inputs: _Tables,
     joined: Join,
     config: EvaluationConfig,
     models: Mapping[str, Mapping[str, Any]],
     rng: np.random.Generator,
 ) -> tuple[AnalysisContext, ReaderContext | None]:
-    """What the analyses of scores and of reads are given; None without reads."""
+    """Return the inputs of the analyses of scores and of reads; the second is None without reads."""
     scores = build_scores(joined, policy=_policy(joined, config), finite=config.finite_population)
     half_rng, draw_rng = rng.spawn(2)
     wanting = [r for r in scores.raters if not models.get(r, {}).get("operating_points")]
-    source = given.predictions if given.tune is None else given.tune
-    tuned = _tuning(given.images, given.labels, source, config, wanting)
+    source = inputs.predictions if inputs.tune is None else inputs.tune
+    tuned = _tuning(inputs.images, inputs.labels, source, config, wanting)
     half = half_of_patients(scores, rng=half_rng)
     tuning = None if tuned is None else build_scores(tuned)
     context = _analysis_context(scores, config, models, tuning, half, draw_rng)
     return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
 
 
-def _policies(given: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:
-    """Rows under other label sources and other handling of uncertain labels."""
+def _policies(inputs: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:
+    """Return rows for other label sources and other treatments of uncertain labels."""
     return policies(
         context,
         joined,
-        labels=given.labels,
-        again=lambda changed: join_tables(given.images, given.labels, given.predictions, changed),
+        labels=inputs.labels,
+        again=lambda changed: join_tables(inputs.images, inputs.labels, inputs.predictions, changed),
         policy=context.panel.policy,
         rng=rng.spawn(1)[0],
     )
@@ -218,11 +262,11 @@ def _evidence(
     context: AnalysisContext,
     joined: Join,
     reading: ReaderContext | None,
-    made: tuple[list[Row], list[Row], list[Row]],
+    results: tuple[list[Row], list[Row], list[Row]],
     read: tuple[Sequence[tables.Note], Sequence[Dropped]],
 ) -> Evidence:
-    """The rows of all analyses as tables, with notes and accounts; `read` is what reading the tables found."""
-    (rows, curves, verdicts), ground, (notes, lost) = made, context.panel, read
+    """Collect the rows of all analyses in tables; `read` holds the notes and accounts of the input tables."""
+    (rows, curves, verdicts), ground, (notes, lost) = results, context.panel, read
     fitted = [f for f in context.frozen.values() if f.origin == "half"]
     used = sorted({p for f in fitted for p in ground.patient[~f.tested]})
     return Evidence(
@@ -247,9 +291,24 @@ FILES = (
 
 
 def write(evidence: Evidence, folder: Path | str) -> list[Path]:
-    """Write the tables as Parquet, the account also as CSV, and the notes; each file whole or not at all.
+    """Write the evidence into a folder.
 
-    Returns the paths of the files.
+    Parameters
+    ----------
+    evidence : Evidence
+        The result of `evaluate`.
+    folder : path
+        The folder; each file in it is replaced atomically.
+
+    Returns
+    -------
+    list of Path
+        The files: every table as Parquet, the account also as CSV, the notes, and the tuning patients if there are any.
+
+    Raises
+    ------
+    WriteError
+        A file cannot be written.
     """
     folder = Path(folder)
     written = [
@@ -273,18 +332,18 @@ def _identified(predictions: pl.DataFrame, where: str, notes: list[tables.Note])
 
 
 def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> pl.DataFrame:
-    """The images with those of the tuning predictions marked; a patient in two splits is refused."""
-    said = pl.col("split").fill_null("").cast(pl.String)
+    """Mark the images of the tuning predictions; refuse a patient in two splits."""
+    split_names = pl.col("split").fill_null("").cast(pl.String)
     if tune is not None:
         key = "image_id" if "image_id" in tune.columns else "case_id"
         mine = pl.col(key).is_in(tune[key].unique().to_list())
-        wrong = images.filter(mine & said.is_in(["train", "test"]))
+        wrong = images.filter(mine & split_names.is_in(["train", "test"]))
         if wrong.height:
             found = f"{wrong.height:,} images of split train or test"
-            raise InputError("tune", "images that are no test images", found, examples=wrong[key].head(5))
-        split = pl.when(mine).then(pl.lit("tune")).when(said == "").then(pl.lit("test")).otherwise(said)
+            raise InputError("tune", "images outside the splits train and test", found, examples=wrong[key].head(5))
+        split = pl.when(mine).then(pl.lit("tune")).when(split_names == "").then(pl.lit("test")).otherwise(split_names)
         images = images.with_columns(split.cast(images.schema["split"]).alias("split"))
-    splits = images.filter(said != "").group_by("patient_id").agg(said.unique().sort().alias("splits"))
+    splits = images.filter(split_names != "").group_by("patient_id").agg(split_names.unique().sort().alias("splits"))
     both = splits.filter(pl.col("splits").list.len() > 1).sort("patient_id")
     if both.height:
         shown = both.select(
@@ -311,7 +370,7 @@ def _tuning(
     config: EvaluationConfig,
     wanting: Sequence[str],
 ) -> Join | None:
-    """The join of the tuning cases of the raters that bring no thresholds, None where there are none."""
+    """Join the tuning cases of the raters without thresholds of their own; None if there are no such cases."""
     key = "image_id" if "image_id" in predictions.columns else "case_id"
     cases = images.filter(pl.col("split").fill_null("").cast(pl.String) == "tune")
     raters = [r for r in wanting if r not in config.member_names()]
@@ -347,42 +406,46 @@ def _analysis_context(
 
 
 def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
-    """The join's account and, per subgroup column, the cases without a value in it."""
-    lost = []
+    """Return the account of the join and, per subgroup column, the cases without a value in it."""
+    dropped = []
     for name, column in context.panel.groups.items():
         none = int((column.codes < 0).sum())
         if none:
-            lost.append(Dropped("cases", codes.note("group_missing", column=name), none))
+            dropped.append(Dropped("cases", codes.note("group_missing", column=name), none))
     read = [joined.reads.account] if joined.reads is not None else []
-    return pl.concat([joined.account, *read, account_frame("subgroups", lost)])
+    return pl.concat([joined.account, *read, account_frame("subgroups", dropped)])
 
 
 def _notes(context: AnalysisContext) -> tuple[str, ...]:
-    """What a reader must know beside the numbers."""
+    """Return what a reader must know beside the numbers."""
     panel, config = context.panel, context.config
-    said = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
-    said += [f"Thresholds of {r}: {f.words}." for r, f in context.frozen.items()]
+    sentences = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
+    sentences += [f"Thresholds of {r}: {f.words}." for r, f in context.frozen.items()]
     within = ", within sites" if context.drawn.within_site else ""
     within += ", within sampling strata" if context.drawn.within_stratum else ""
-    said.append(
+    sentences.append(
         f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for all "
         "analyses of these cases; reads and other label policies have their own."
     )
     if panel.weight is not None:
-        held = "" if panel.strata is None else f", patients within {np.unique(panel.strata).size} sampling strata"
-        said.append(f"Every estimate is weighted by the inverse sampling probability{held}; counts are not.")
+        strata_text = (
+            "" if panel.strata is None else f", patients within {np.unique(panel.strata).size} sampling strata"
+        )
+        sentences.append(
+            f"Every estimate is weighted by the inverse sampling probability{strata_text}; counts are not."
+        )
     if panel.finite and panel.weight is not None:
         population = f"{panel.weight.sum():,.0f} cases that were drawn from"
         resampled = "intervals from the bootstrap or over pairs within strata are not corrected, and too wide"
-        said.append(f"Finite population: estimates are about the {population}; {resampled}.")
-    said += [f"Sampling strata: {panel.unstratified}."] if panel.unstratified else []
+        sentences.append(f"Finite population: estimates are about the {population}; {resampled}.")
+    sentences += [f"Sampling strata: {panel.unstratified}."] if panel.unstratified else []
     if config.pooled and config.single and not config.matched:
-        said.append("No size-matched pooled model: size and diversity of the training data are confounded in H1.")
-    return tuple(said)
+        sentences.append("No size-matched pooled model: size and diversity of the training data are confounded in H1.")
+    return tuple(sentences)
 
 
 def _opened(context: AnalysisContext, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Which analyses looked at the truth of how many cases, with which raters."""
+    """List the analyses that accessed test labels, with raters and number of cases."""
     names = dict.fromkeys(r["analysis"] for r in rows)
     return [
         {"analysis": name, "models": list(context.panel.raters), "cases": len(context.panel.case_id)} for name in names

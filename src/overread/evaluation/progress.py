@@ -1,4 +1,4 @@
-"""Progress of an evaluation: loops report how far they are, each loop within the share of the loop around it."""
+"""Progress reports of an evaluation, divided among nested loops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 class _Meter:
-    """Where the work is (0 to 1), and the share of it that the loop under way has."""
+    """Progress so far (0 to 1), and the share of the current loop."""
 
     def __init__(self, report: Progress) -> None:
         self.start, self.width = 0.0, 1.0
@@ -45,17 +45,22 @@ def reporting(report: Progress | None) -> Iterator[None]:
 
 
 def advancing(items: Iterable[Item], costs: Sequence[float] = ()) -> Iterator[Item]:
-    """The items; where progress is reported, each moves it by its share of this loop.
+    """Iterate over items and report progress after each.
 
-    Loops within an item divide the item's share among them. The meter is not an argument, because it would have to
-    pass through every analysis and never changes a result.
+    Nested loops divide the share of the current item among their own items. The meter is a context variable, because it
+    would otherwise be a parameter of every analysis without affecting any result.
 
     Parameters
     ----------
-    items
-        what the loop is over
-    costs
-        the expected relative time of each item; equal by default
+    items : iterable
+        The items of the loop.
+    costs : sequence of float
+        Expected relative time of each item; equal by default.
+
+    Yields
+    ------
+    object
+        The items, in order.
 
     Examples
     --------

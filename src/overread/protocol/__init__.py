@@ -1,6 +1,6 @@
-"""A protocol defines a whole study in one file; `run` conducts it. Stages on files alone are here too.
+"""Protocols that define a whole study in one file, and the stages of a study as functions of files.
 
-The names are loaded when they are first used, so that an evaluation does not load what only a whole study needs.
+Names are loaded when first used, so that an evaluation does not load what only a whole study needs.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""From a known source, or from tables, to a cohort: load, then build."""
+"""Loading of data sources and building of cohorts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,17 @@ from overread.protocol.input_tables import account_of_files, account_sentences, 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CohortSource:
-    """Images, labels and regions of a source, the folder of its files and the vocabulary, ready to be built."""
+    """A data source that was loaded, and the root folder of its image files.
+
+    Attributes
+    ----------
+    source : overread.tables.Source
+        The tables of images, labels, regions and reads.
+    root : Path
+        The folder to which the paths of the images are relative.
+    vocabulary : Vocabulary
+        The findings that the source may name.
+    """
 
     source: tables.Source
     root: Path
@@ -50,10 +60,32 @@ class CohortSource:
         progress: Progress | None = None,
         **settings: Any,
     ) -> cohorts.Cohort:
-        """Build the cohort's folder, as `overread cohort` does; see `overread.cohort.build`.
+        """Build the folder of a cohort, as `overread cohort` does.
 
-        `settings` are fields of CohortConfig in place of those of `config`, such as seed=1. Without `config` the
-        vocabulary is that of `load`.
+        Parameters
+        ----------
+        out : path
+            The folder of the cohort.
+        config : CohortConfig, optional
+            Selection, split and pixel recipe; by default the vocabulary is that of `load`.
+        workers : int or str
+            Processes that read image files; 0 = this process.
+        allow_outside : bool
+            Whether image files may be outside `root`.
+        progress : callable, optional
+            Called with files done and total files.
+        **settings
+            Fields of CohortConfig that replace those of `config`, such as seed=1.
+
+        Returns
+        -------
+        Cohort
+            The cohort.
+
+        Raises
+        ------
+        InputError
+            Whatever `overread.cohort.build` refuses.
         """
         chosen = with_settings(config or CohortConfig(vocabulary=self.vocabulary), settings, "build")
         return cohorts.build(
@@ -77,32 +109,40 @@ def load(
     vocabulary: Vocabulary | None = None,
     **options: Any,
 ) -> CohortSource:
-    """Load a known source, such as nih14, or "table", from the folder in which it lies.
+    """Load a public data source, such as nih14, or own tables ("table").
 
     Parameters
     ----------
     name : str
-        A source, see `overread.datasets.names`.
+        The name of the source, see `overread.datasets.names`.
     root : path
-        The folder that the images' paths are relative to.
+        The folder to which the paths of the images are relative.
     allow_outside : bool
-        Whether options may name tables that do not lie below `root`.
+        Whether options may name tables outside `root`.
     cache : path, optional
-        A file of the caller's own that keeps the headers of DICOM files.
+        A file in which the headers of DICOM files are cached.
     vocabulary : Vocabulary, optional
-        The findings that the source may name; None = those of "chest".
+        The findings that the source may name; None = the vocabulary "chest".
     **options
-        What the source takes, such as prefix="a-"; see docs/reference/sources.md.
+        Options of the source, such as prefix="a-"; see the reference page on sources.
 
     Returns
     -------
     CohortSource
-        Its method `build(folder)` selects, splits and stores the pixels: the function form of `overread cohort`.
+        The tables of the source; its method `build` selects, splits and stores the pixels.
 
     Raises
     ------
     InputError
-        No such source or option, or whatever the source finds wrong.
+        An unknown source or option, or invalid data.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        import overread as ov
+        source = ov.load("nih14", "data/nih14")
+        cohort = source.build("cohort", external_sites=("nih",))
     """
     where, words = f"load('{name}')", vocabulary or load_vocabulary("chest")
     source = datasets.load(name, root, options, where=where, allow_outside=allow_outside, cache=cache, vocabulary=words)
@@ -117,23 +157,29 @@ def cohort_tables(
     allowed: float = 0.01,
     vocabulary: Vocabulary | None = None,
 ) -> tuple[tables.Source, list[str]]:
-    """Read the tables of a cohort as an evaluation reads them; what was left out or changed is in its notes.
-
-    The second value describes the text of the files where it is not UTF-8 with commas.
+    """Read the tables of a cohort in the same way as an evaluation; exclusions and changes are in the notes of the
+    source.
 
     Parameters
     ----------
     images, labels, regions : Path
-        The tables, long or wide.
+        The tables, in long or wide layout.
     allowed : float
-        The share of labelled cases, and of images with regions, that `images` may lack.
+        The share (0 to 1) of labelled cases, and of images with regions, that may be missing in `images`.
     vocabulary : Vocabulary, optional
-        The findings that labels and regions may name; None = those of "chest".
+        The findings that labels and regions may name; None = the vocabulary "chest".
+
+    Returns
+    -------
+    source : overread.tables.Source
+        The tables.
+    dialects : list of str
+        Descriptions of text files that are not UTF-8 with commas.
 
     Raises
     ------
     InputError
-        What `wide` refuses, images without a site, and labels or regions of images that are not there.
+        Invalid tables, images without a site, and labels or regions of unknown images.
     """
     read = {"images": layouts.images(images), "labels": layouts.labels(labels, vocabulary=vocabulary)}
     if regions is not None:
@@ -142,19 +188,19 @@ def cohort_tables(
         expected = "a column 'site'"
         raise InputError(images, expected, "none", do="Add it: sites are never mixed between training and test.")
     frame = read["images"].frame
-    lost: list[Dropped] = []
+    dropped_rows: list[Dropped] = []
     allowance = UnmatchedAllowance("cohort.missing_allowed", allowed)
     for name, key in (("labels", "case_id"), ("regions", "image_id")):
         if name in read:
             rows, dropped = matched(read[name].frame, frame, allowance, name=name, key=key)
-            read[name], lost = replace(read[name], frame=rows), lost + dropped
+            read[name], dropped_rows = replace(read[name], frame=rows), dropped_rows + dropped
     paths = {"images": images, "labels": labels, "regions": regions}
     understood = without_used([(Path(str(paths[name])), r) for name, r in read.items()])
-    account = pl.concat([account_of_files(understood), account_frame(UNMATCHED, lost)])
+    account = pl.concat([account_of_files(understood), account_frame(UNMATCHED, dropped_rows)])
     notes: tuple[str | tables.Note, ...] = (
         *account_sentences(account),
         *(note for r in read.values() for note in r.notes),
     )
-    said = [f"{f.name}: read as text with {'; '.join(r.dialect)}." for f, r in understood if r.dialect]
+    dialects = [f"{f.name}: read as text with {'; '.join(r.dialect)}." for f, r in understood if r.dialect]
     boxes = read["regions"].frame if "regions" in read else None
-    return tables.Source(frame, read["labels"].frame, boxes, notes=notes), said
+    return tables.Source(frame, read["labels"].frame, boxes, notes=notes), dialects

@@ -1,4 +1,4 @@
-"""The configuration of a stage from what a person states: a section of a protocol or of a TOML file."""
+"""Configuration of a stage from a section of a protocol or of another TOML file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,30 @@ def parse_section(
     derived: Mapping[str, Any] | None = None,
     vocabulary: Vocabulary | None = None,
 ) -> Any:
-    """A stage's configuration from what a section of a protocol states.
+    """Return the configuration of a stage from a section of a protocol.
 
-    `derived` holds values that follow from the rest of the protocol: a section must not state them too. `vocabulary` is
-    that of the findings that it names, None = "chest"; a file states it in a section of its own, [findings].
-    Raises InputError that says every key that is unknown, of the wrong kind, or stated twice.
+    Parameters
+    ----------
+    kind : type
+        The class of the configuration.
+    stated : mapping
+        The keys and values of the section.
+    where : str
+        The place named in messages.
+    derived : mapping, optional
+        Values that follow from the rest of the protocol; the section must not contain them.
+    vocabulary : Vocabulary, optional
+        The vocabulary of findings, which a file gives in its section [findings]; None = the vocabulary "chest".
+
+    Returns
+    -------
+    object
+        A validated instance of `kind`.
+
+    Raises
+    ------
+    InputError
+        All keys that are unknown, of the wrong type, or given twice, in one error.
     """
     if not isinstance(stated, Mapping):
         raise InputError(where, "a section of keys and values", f"{stated!r:.80}")
@@ -37,7 +56,7 @@ def parse_section(
     problems = []
     for key in stated:
         if key in derived:
-            problems.append(InputError(where, f"'{key}' to follow from the rest of the protocol", "it stated here"))
+            problems.append(InputError(where, f"'{key}' to follow from the rest of the protocol", "it given here"))
         elif key not in known:
             problems.append(_unknown(where, key, known - set(derived)))
     if problems:
@@ -51,7 +70,7 @@ def parse_section(
 
 
 def put_value(stated: dict[str, Any], dotted: str, value: Any) -> None:
-    """Put a value in the place of a dotted key, in sections that are made where they are missing."""
+    """Set the value of a dotted key; missing sections are created."""
     *sections, last = dotted.split(".")
     if not all((*sections, last)):
         raise InputError("--set", "a key such as training.epochs", f"'{dotted}'")
@@ -63,9 +82,9 @@ def put_value(stated: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
-    """A configuration with fields that were given by keyword, checked as those of a file are.
+    """Replace fields of a configuration by keyword arguments, validated like those of a file.
 
-    The field `vocabulary` is a Vocabulary; without it that of the configuration holds.
+    The value of `vocabulary` is a Vocabulary; by default that of the configuration is kept.
 
     >>> from overread.cohort import CohortConfig
     >>> with_settings(CohortConfig(), {"seed": 3}, "build").seed
@@ -83,10 +102,10 @@ def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
 
 
 def strictly(kind: Any, stated: Mapping[str, Any]) -> Any:
-    """The value of a kind that is stated; nothing is converted but lists to tuples and whole numbers to others.
+    """Validate values without conversion, except of lists to tuples and of integers to floats.
 
-    TOML knows whole numbers, others, texts and Booleans apart: `true` is not 1, and "5" is a text. Dates become the
-    texts that they are written as.
+    TOML distinguishes integers, floats, strings and Booleans: `true` is not 1, and "5" is a string. Dates become
+    strings.
     """
     return TypeAdapter(kind).validate_json(json.dumps(stated, default=str), strict=True)
 
@@ -97,7 +116,7 @@ def problem(
     where: str,
     known_keys: Callable[[tuple[str, ...]], Collection[str]] = lambda place: (),
 ) -> InputError:
-    """A validation error of pydantic as the user reads it; `known_keys` are those of a section, by its place."""
+    """Convert a validation error of pydantic to an InputError; `known_keys` returns the keys of a section."""
     *place, key = [str(p) for p in error["loc"]] or [""]
     spot = f"{where} [{'.'.join(place)}]" if place else where
     if error["type"] == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""Evaluate anyone's predictions, in files or frames; with a folder also the record, the ledger and the report."""
+"""Evaluation of predictions in files or frames, with optional record, ledger and report."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TITLE = "Evaluation of predictions"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
-    """The tables of an evaluation as they were read, and how: what its record, ledger and evidence say of them."""
+    """The tables of an evaluation, and how their files were interpreted."""
 
     images: pl.DataFrame
     labels: pl.DataFrame
@@ -51,11 +51,11 @@ class Inputs:
     sources: Mapping[str, Path | NamedFrame]
 
     def files(self) -> dict[str, Path]:
-        """The tables that are files, by what they are."""
+        """Return the tables that are files, by name."""
         return {name: given for name, given in self.sources.items() if isinstance(given, Path)}
 
     def frames(self) -> dict[str, str]:
-        """The hashes of the tables that were given in memory, by what they are."""
+        """Return the hashes of the tables given in memory, by name."""
         return {n: runs.frame_hash(f.frame) for n, f in self.sources.items() if isinstance(f, NamedFrame)}
 
     def arguments(self, config: EvaluationConfig) -> dict[str, Any]:
@@ -78,10 +78,18 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EvaluationResult:
-    """The evidence of an evaluation, which prints as a summary and is written by `report`.
+    """The result of an evaluation; it prints as a summary.
 
-    `folder` is the folder that the evaluation wrote, None where it wrote nothing; the page of its report is
-    `folder / "report" / "report.html"`.
+    Attributes
+    ----------
+    evidence : overread.evaluation.Evidence
+        All tables of the evaluation.
+    config : EvaluationConfig
+        The settings.
+    inputs : Inputs
+        The tables as they were read.
+    folder : Path or None
+        The folder that was written; None if none was. The report is `folder / "report" / "report.html"`.
     """
 
     evidence: evaluation.Evidence
@@ -91,37 +99,53 @@ class EvaluationResult:
 
     @property
     def estimates(self) -> pl.DataFrame:
-        """The table `estimates`: every number with its interval."""
+        """The table `estimates`: every estimate with its interval."""
         return self.evidence.estimates
 
     @property
     def verdicts(self) -> pl.DataFrame:
-        """The table `verdicts`: what the hypotheses' rules say."""
+        """The table `verdicts`: the verdicts on the hypotheses."""
         return self.evidence.verdicts
 
     @property
     def curves(self) -> pl.DataFrame:
-        """The table `curves`: the points of plots."""
+        """The table `curves`: points of ROC, calibration and decision curves."""
         return self.evidence.curves
 
     @property
     def joined(self) -> pl.DataFrame:
-        """The table `joined`: every score beside its truth."""
+        """The table `joined`: every score beside its reference standard."""
         return self.evidence.joined
 
     @property
     def account(self) -> pl.DataFrame:
-        """The table `account`: what was left out or changed, and why."""
+        """The table `account`: exclusions and changes with their reasons."""
         return self.evidence.account
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the evidence must know."""
+        """Methods and limitations that a reader of the evidence must know."""
         return self.evidence.notes
 
     def report(self, folder: Path | str, *, title: str = _TITLE, workers: int = 1) -> Path:
-        """Write evidence, record, ledger and report into a folder, as `overread evaluate` does; the report's path.
+        """Write evidence, record, ledger and report into a folder, as `overread evaluate` does.
 
+        Parameters
+        ----------
+        folder : path
+            The folder of the evaluation.
+        title : str
+            The title of the report.
+        workers : int
+            Processes that draw figures.
+
+        Returns
+        -------
+        Path
+            The report.
+
+        Notes
+        -----
         The entry of the ledger has the time of this call.
         """
         with _claimed(Path(folder), workers) as pool:
@@ -151,43 +175,57 @@ def evaluate(
     progress: Progress | None = None,
     **settings: Any,
 ) -> EvaluationResult:
-    """Evaluate predictions: AUCs, operating points, calibration, subgroups, comparisons, each with its interval.
+    """Evaluate predictions: AUC, operating points, calibration, subgroups and comparisons, each with its interval.
 
     Parameters
     ----------
     images, labels, predictions : path, Polars or pandas frame
-        The tables, long or wide. Labels and predictions may be several: a list, or {name: table}, where the name is
-        that of the label source or the model. A wide file is named by the file, its label source also by "NAME=FILE".
+        The tables, in long or wide layout. Labels and predictions may be several tables: a list, or a mapping from the
+        name of the label source or model to the table. Otherwise the name of a wide file is the name of the model or
+        source; a label source may also be given as "NAME=FILE".
     out : path, optional
-        The folder for evidence, ledger and report; the ledger in it goes on with every evaluation. Without it nothing
-        is written.
+        The folder for evidence, ledger and report. Every evaluation adds an entry to the ledger in it. Without `out`
+        nothing is written.
     reads : path or frame, optional
-        The answers of readers, long or wide; with them the model is set beside the readers.
+        The answers of readers, in long or wide layout, for comparison with the models.
     tune : as predictions
-        Predictions of tuning cases that are in `images` and `labels`; without them and without a split "tune",
+        Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
     config : EvaluationConfig, optional
-        Everything that decides a number and is not data.
+        The settings that affect numbers.
     rng : int or numpy.random.Generator, optional
-        The seed in place of that of `config`; of a generator a seed is drawn, which the record keeps.
-    title, workers
-        The title of the report, and the processes that draw its figures; more than one needs a main module that can
-        be imported.
+        The seed, in place of that of `config`; with a generator a seed is drawn from it and recorded.
+    title : str
+        The title of the report.
+    workers : int
+        Processes that draw figures of the report; more than one requires an importable main module.
     progress : callable, optional
         Called with per cent done and 100.
     **settings
-        Fields of EvaluationConfig in place of those of `config`, such as replicates=500.
+        Fields of EvaluationConfig that replace those of `config`, such as replicates=500.
 
     Returns
     -------
     EvaluationResult
-        The tables `estimates`, `verdicts`, `curves`, `joined`, `account`; `report(folder)` writes them.
+        The tables `estimates`, `verdicts`, `curves`, `joined` and `account`; its method `report` writes them.
 
     Raises
     ------
     InputError
-        Whatever is wrong with the tables or does not fit together; nothing is written but the failed run. `out` holds
-        files that no evaluation wrote and this one would replace, or another process writes to it.
+        Invalid or inconsistent tables, or a folder with files that would be replaced and were not written by an
+        evaluation, or that another process is writing to.
+
+    Notes
+    -----
+    The statistical methods of each number are in the column `method` of `estimates`.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        import overread as ov
+        result = ov.evaluate("images.csv", "labels.csv", ["acme.csv"])
+        result.report("evidence")
     """
     chosen = _settings(config, settings, rng)
     if out is None:
@@ -205,13 +243,13 @@ def evaluate(
     return EvaluationResult(evidence, chosen, given, out)
 
 
-def _first_part(told: Progress, done: int, total: int) -> None:
-    """Progress of an evaluation that a report follows."""
-    told(round(_EVALUATION * done / total), 100)
+def _first_part(progress: Progress, done: int, total: int) -> None:
+    """Report the progress of an evaluation that is followed by a report."""
+    progress(round(_EVALUATION * done / total), 100)
 
 
 def _settings(config: EvaluationConfig | None, settings: Mapping[str, Any], rng: Random | None) -> EvaluationConfig:
-    """The configuration with what was given by keyword; a generator gives a seed, so that the record is whole."""
+    """Apply keyword settings; a generator is replaced by a seed drawn from it, so that the record is complete."""
     chosen: EvaluationConfig = with_settings(config or EvaluationConfig(), settings, "evaluate")
     if isinstance(rng, np.random.Generator):
         return replace(chosen, seed=int(rng.integers(2**32)))
@@ -223,7 +261,7 @@ def _settings(config: EvaluationConfig | None, settings: Mapping[str, Any], rng:
 
 @contextmanager
 def _claimed(out: Path, workers: int) -> Iterator[Any]:
-    """Hold the folder of an evaluation, which refuses one that is another's; the processes that draw its figures."""
+    """Lock the folder of an evaluation, refuse one of another command, and provide the processes that draw figures."""
     with runs.claimed(out, "evaluate", evaluation.FILES), drawing_pool(workers) as pool:
         for name in ("ledger.jsonl", "report"):
             below(out, name)
@@ -234,7 +272,7 @@ def _claimed(out: Path, workers: int) -> Iterator[Any]:
 def _read(
     images: Table, labels: Any, predictions: Any, config: EvaluationConfig, *, tune: Any, reads: Table | None
 ) -> Inputs:
-    """Read the tables of an evaluation; each is refused by its own name."""
+    """Read the tables of an evaluation; messages name the file."""
     [(_, image_file)] = inputs_of(images, "images")
     named = inputs_of(labels, "labels", source=True)
     given, tuning = inputs_of(predictions, "predictions"), inputs_of(tune, "tune")
@@ -267,7 +305,7 @@ def _read(
 def _record(
     given: Inputs, config: EvaluationConfig, out: Path
 ) -> Iterator[Callable[[evaluation.Evidence], evaluation.Evidence]]:
-    """Record an evaluation: the ledger entry comes before the work; what is yielded writes the evidence."""
+    """Record an evaluation: the ledger entry is written before the block; the yielded function writes the evidence."""
     book = out / "ledger.jsonl"
     known = earlier_heads(book, out, out / "report")
     ledger.read(book)  # one that cannot go on is refused before the earlier evaluation's run.json is
@@ -290,7 +328,9 @@ def _record(
 
 
 def record_evidence(run: runs.Run, evidence: evaluation.Evidence, *, ledger_path: Path) -> None:
-    """Write the evidence into the run's folder; run.json keeps its hashes, and where the head of the ledger is."""
+    """Write the evidence into the folder of a run, and its hashes and the position of the ledger entry into
+    run.json.
+    """
     for path in evaluation.write(evidence, run.folder):
         run.output(path)
     if evidence.ledger_head:
@@ -309,7 +349,7 @@ def record_access(
 ) -> ledger.Entry:
     """Record the access to the test labels, and to reads, whose votes are labels, in the ledger.
 
-    `known` are heads that were kept earlier, see `earlier_heads`: entries that the ledger has lost are recorded in it.
+    `known` are heads of the ledger that were kept earlier, see `earlier_heads`: lost entries are recorded.
     """
     opened = runs.frame_hash(labels)
     if reads is not None:
@@ -341,10 +381,10 @@ def open_labels(
     known: Sequence[Mapping[str, Any]] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> evaluation.Evidence:
-    """Evaluate; the access to the test labels (and reads, whose votes are labels) is recorded in the ledger first.
+    """Record the access to the test labels in the ledger, then evaluate.
 
-    The evidence keeps the head of the ledger, the number and hash of that entry. `known` are heads that were kept
-    earlier, see `earlier_heads`: entries that the ledger has lost since are recorded in it.
+    The evidence keeps the number and hash of the ledger entry. `known` are heads that were kept earlier, see
+    `earlier_heads`: lost entries are recorded.
     """
     entry = record_access(path, images, labels, predictions, reads=reads, protocol_hash=protocol_hash, known=known)
     evidence = evaluation.evaluate(
@@ -364,7 +404,7 @@ def open_labels(
 
 
 def earlier_heads(ledger_path: Path, *folders: Path) -> list[dict[str, Any]]:
-    """The heads of a ledger that the runs in these folders, an evaluation and its report, have kept."""
+    """Return the heads of a ledger that are kept in these folders of an evaluation and its report."""
     found = []
     for folder in folders:
         head = runs.read(folder).get("notes", {}).get("ledger") if (folder / "run.json").is_file() else None

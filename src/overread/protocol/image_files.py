@@ -1,4 +1,4 @@
-"""The image files of a folder, or of a list of files and folders, each under its path relative to their folder."""
+"""Image files of a folder, or of a list of files and folders, with paths relative to a common folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of an evaluation or a cohort as a person gives them, read together: account, remarks, refusals."""
+"""Input tables of an evaluation or a cohort, read together: account, remarks and checks across tables."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def stacked_predictions(read: Sequence[tuple[Any, layouts.Read]]) -> pl.DataFram
     alike = sorted({s for s in stems if stems.count(s) > 1})
     if alike:
         do = "A wide file is named as its model is: rename one, or add a column 'model'."
-        raise InputError("predictions", "files of different names", "files named alike", examples=alike, do=do)
+        raise InputError("predictions", "files of different names", "files with the same name", examples=alike, do=do)
     units = {"image_id" if "image_id" in f.columns else "case_id" for f in frames}
     if len(units) > 1:
         raise InputError(
@@ -80,12 +80,12 @@ def without_used(understood: Sequence[tuple[Any, layouts.Read]]) -> list[tuple[A
     known: dict[Any, set[str]] = {}
     for file, read in understood:
         known.setdefault(file.resolve(), set()).update(read.columns)
-    made = []
+    files = []
     for file, read in understood:
         left = tuple(c for c in read.unused if c not in known[file.resolve()])
         known[file.resolve()].update(left)
-        made.append((file, replace(read, unused=left)))
-    return made
+        files.append((file, replace(read, unused=left)))
+    return files
 
 
 def account_of_files(understood: Sequence[tuple[Any, layouts.Read]]) -> pl.DataFrame:
@@ -123,5 +123,5 @@ def remarks(folder: Path) -> list[str]:
     said = [f"{Path(f).name}: read as text with {'; '.join(r['text'])}." for f, r in files.items() if r["text"]]
     account = tables.read(folder / "account.parquet", "account")
     head = notes.get("ledger")
-    lost = ledger.faults(folder / head["file"], head) if head else []
-    return [*said, *account_sentences(account), *sentences(account), *lost]
+    faults = ledger.faults(folder / head["file"], head) if head else []
+    return [*said, *account_sentences(account), *sentences(account), *faults]

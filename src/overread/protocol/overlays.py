@@ -1,4 +1,4 @@
-"""Heat maps drawn over the radiographs that a model calls positive, one PNG for each image and finding."""
+"""Overlays of heat maps on radiographs with a positive call, one PNG per image and finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many patients, cases and readers a study needs: one table and the sentences for its protocol."""
+"""Sample sizes of a study: numbers of cases, patients and readers, and sentences for its protocol."""
 
 from __future__ import annotations
 
@@ -18,15 +18,54 @@ from overread.stats.sample_size.common_result import Needed
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is expected of a study, and how sure it is to be; every number is a guess to be argued in the protocol.
+    """Assumptions of a sample size calculation.
 
-    auc: the model's; auc_width: of its interval; auc_least: the AUC that it must be told from; auc_other and
-    auc_correlation: another model's on the same cases, and the correlation of the two estimates. sensitivity,
-    specificity: with half_width of their intervals; sensitivity_gain: by how much more a second rater finds, of
-    discordant, the share of present cases that the two call differently. prevalence: of the finding among the cases;
-    images_per_patient, image_correlation: the design effect. reader_auc, reader_gain: the mean reader's AUC and the
-    gain of the aided arm; readers; reader_range: best minus worst reader; reader_repeat: difference of a reader's two
-    readings; reader_correlation: of a reader's two arms from sharing the cases; present_share: of the cases read.
+    All values are assumptions that the protocol must justify.
+
+    Attributes
+    ----------
+    auc : float
+        AUC of the model.
+    auc_width : float
+        Width of the confidence interval of the AUC.
+    auc_least : float
+        Least acceptable AUC, the null value of a test of `auc`.
+    auc_other : float
+        AUC of another model on the same cases.
+    auc_correlation : float
+        Correlation of the two AUC estimates.
+    sensitivity, specificity : float
+        Expected rates of the model.
+    half_width : float
+        Half width of their intervals.
+    sensitivity_gain : float
+        Difference in sensitivity between two raters.
+    discordant : float
+        Share of present cases with different calls of the two raters.
+    prevalence : float
+        Prevalence of the finding among the cases.
+    images_per_patient : float
+        Mean number of images per patient.
+    image_correlation : float
+        Correlation between images of a patient, for the design effect.
+    readers : int
+        Number of readers.
+    reader_auc : float
+        Mean AUC of the unaided readers.
+    reader_gain : float
+        Gain in AUC of the aided arm.
+    reader_range : float
+        Difference in AUC between the best and the worst reader.
+    reader_repeat : float
+        Difference in AUC between two readings of a reader.
+    reader_correlation : float
+        Correlation of the AUCs of a reader in the two arms, due to the same cases.
+    present_share : float
+        Share of present cases among those read.
+    power : float
+        Power of the tests.
+    confidence : float
+        Confidence level of the intervals; tests are two-sided at level 1 - confidence.
     """
 
     auc: float = 0.85
@@ -55,16 +94,36 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A row per question (assumed, present, absent, cases, patients, readers, method, note), a sentence each."""
+    """Sample sizes of a study.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per question: assumed, present, absent, cases, patients, readers, method, note.
+    sentences : tuple of str
+        One sentence per question, for the protocol.
+    """
 
     table: pl.DataFrame
     sentences: tuple[str, ...]
 
     def write(self, out: Path | str) -> Path:
-        """Write the table as CSV and the sentences as text, each whole or not at all; returns the path of the table.
+        """Write the table as CSV and the sentences as text; each file is replaced atomically.
 
-        out: NAME.csv, which puts the sentences beside it as NAME.txt, or a folder for plan.csv and plan.txt.
-        Raises InputError where files of these names are not those of an earlier plan.
+        Parameters
+        ----------
+        out : path
+            NAME.csv, with the sentences beside it as NAME.txt; or a folder for plan.csv and plan.txt.
+
+        Returns
+        -------
+        Path
+            The table.
+
+        Raises
+        ------
+        InputError
+            Files of these names exist and are not those of an earlier plan.
         """
         out = Path(out)
         table = out if out.suffix == ".csv" else out / "plan.csv"
@@ -84,23 +143,41 @@ class Plan:
 
 
 def plan(expected: Expected) -> Plan:
-    """How many cases, with and without the finding, each question of a study needs.
+    """Calculate the number of cases, with and without the finding, for each question of a study.
 
-    Parameters: expected, see `Expected`. Returns a Plan: an AUC's interval, an AUC against the least acceptable one,
-    two models' AUCs, sensitivity and specificity, paired calls, and readers in two arms. A case is an image; several
-    of a patient inflate the numbers by 1 + (images - 1) correlation. Readers read one image of each patient.
-    Raises InputError for what no study can have: every problem at once.
-    Each row is one call of `overread.stats.sample_size.accuracy_size`, which names paper and check.
+    Parameters
+    ----------
+    expected : Expected
+        The assumptions.
 
+    Returns
+    -------
+    Plan
+        Sample sizes for the interval of an AUC, an AUC against the least acceptable one, two AUCs on the same cases,
+        sensitivity, specificity, paired calls, and readers in two arms.
+
+    Raises
+    ------
+    InputError
+        All impossible or contradictory assumptions, in one error.
+
+    Notes
+    -----
+    A case is an image. With several images per patient the numbers are multiplied by the design effect
+    1 + (images - 1) x correlation. Readers read one image of each patient. Each row is one call of a function of
+    `overread.stats.sample_size`, which gives its reference.
+
+    Examples
+    --------
     >>> plan(Expected(auc=0.85, auc_width=0.1)).table.row(0, named=True)["present"]
     93
     """
     _check(expected)
     e = expected
     effect = sizes.design_effect(e.images_per_patient, e.image_correlation)
-    given: dict[str, Any] = {"design_effect": effect, "confidence": e.confidence}
-    rows = [_width(e, given), _least(e, given), _two_models(e, given)]
-    rows += [_rate(e, given, present=True), _rate(e, given, present=False), _calls(e, given), _reading(e)]
+    options: dict[str, Any] = {"design_effect": effect, "confidence": e.confidence}
+    rows = [_width(e, options), _least(e, options), _two_models(e, options)]
+    rows += [_rate(e, options, present=True), _rate(e, options, present=False), _calls(e, options), _reading(e)]
     for question, assumed, *_, cases in (row[:5] for row in rows):
         if cases is not None and cases > _MOST:
             do = "Expect a larger difference or a wider interval."
@@ -119,7 +196,7 @@ _Row = tuple[str, str, int | None, int | None, int | None, int | None, str, str,
 
 
 def _check(e: Expected) -> None:
-    """Refuse what is no share, and what cannot be together; the statistics check the rest."""
+    """Check ranges and combinations of the assumptions; the statistics check the rest."""
     shares = {f.name for f in fields(e)} - {"images_per_patient", "image_correlation", "readers"}
     problems = [
         InputError(f"plan: {name}", "a number between 0 and 1", limits.shown(getattr(e, name)))
@@ -150,7 +227,7 @@ def _ratio(e: Expected) -> float:
 
 
 def _all(total: int, e: Expected) -> str:
-    """All cases, and of how many patients they are where these have several."""
+    """Describe the total number of cases, and of patients if these have several."""
     if e.images_per_patient == 1:
         return f"{total:,} at a prevalence of {e.prevalence:g}"
     effect = sizes.design_effect(e.images_per_patient, e.image_correlation)
@@ -165,33 +242,33 @@ def _test(e: Expected) -> str:
     return f"with {e.power:.0%} power in a two-sided test at level {1 - e.confidence:.2g}"
 
 
-def _sentence(made: Needed, e: Expected, aim: str, source: str) -> str:
-    cases = f"{made.present:,} cases with the finding and {made.absent:,} without it ({_all(made.total, e)})"
+def _sentence(size: Needed, e: Expected, aim: str, source: str) -> str:
+    cases = f"{size.present:,} cases with the finding and {size.absent:,} without it ({_all(size.total, e)})"
     return f"{cases} {aim} ({source})."
 
 
 HANLEY = "variance of Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747"
 
 
-def _width(e: Expected, given: dict[str, Any]) -> _Row:
-    made = sizes.auc_sample_size(e.auc, width=e.auc_width, ratio=_ratio(e), **given)
+def _width(e: Expected, options: dict[str, Any]) -> _Row:
+    size = sizes.auc_sample_size(e.auc, width=e.auc_width, ratio=_ratio(e), **options)
     aim = f"give a {e.confidence:.0%} Wald interval of width {e.auc_width:g} for an expected AUC of {e.auc:g}"
-    said = _sentence(made, e, aim, HANLEY)
+    sentence = _sentence(size, e, aim, HANLEY)
     assumed = f"AUC {e.auc:g}, width {e.auc_width:g}"
-    return ("AUC: width of its interval", assumed, *_cases(made), None, made.method, "", said)
+    return ("AUC: width of its interval", assumed, *_cases(size), None, size.method, "", sentence)
 
 
-def _least(e: Expected, given: dict[str, Any]) -> _Row:
-    made = sizes.auc_sample_size(e.auc, null=e.auc_least, ratio=_ratio(e), power=e.power, **given)
+def _least(e: Expected, options: dict[str, Any]) -> _Row:
+    size = sizes.auc_sample_size(e.auc, null=e.auc_least, ratio=_ratio(e), power=e.power, **options)
     aim = f"tell an expected AUC of {e.auc:g} from {e.auc_least:g} {_test(e)}"
-    said = _sentence(made, e, aim, HANLEY)
+    sentence = _sentence(size, e, aim, HANLEY)
     assumed = f"AUC {e.auc:g} against {e.auc_least:g}"
-    return ("AUC against the least acceptable", assumed, *_cases(made), None, made.method, "", said)
+    return ("AUC against the least acceptable", assumed, *_cases(size), None, size.method, "", sentence)
 
 
-def _two_models(e: Expected, given: dict[str, Any]) -> _Row:
+def _two_models(e: Expected, options: dict[str, Any]) -> _Row:
     pair = paired_size.assumed_pair(e.auc, e.auc_other, correlation=e.auc_correlation, ratio=_ratio(e))
-    made = paired_size.paired_auc_sample_size(pair, power=e.power, null="delong", **given)
+    size = paired_size.paired_auc_sample_size(pair, power=e.power, null="delong", **options)
     aim = (
         f"tell AUCs of {e.auc:g} and {e.auc_other:g} on the same cases apart {_test(e)} (DeLong), the two estimates "
         f"correlated {e.auc_correlation:g}"
@@ -201,46 +278,46 @@ def _two_models(e: Expected, given: dict[str, Any]) -> _Row:
         "of Obuchowski, Lieber & Wians 2004, doi:10.1373/clinchem.2004.031823"
     )
     assumed = f"AUCs {e.auc:g} and {e.auc_other:g}, correlation {e.auc_correlation:g}"
-    said = _sentence(made, e, aim, source)
-    return ("two models' AUCs, same cases", assumed, *_cases(made), None, made.method, "", said)
+    sentence = _sentence(size, e, aim, source)
+    return ("two models' AUCs, same cases", assumed, *_cases(size), None, size.method, "", sentence)
 
 
-def _cases(made: Needed) -> tuple[int, int, int]:
-    return made.present, made.absent, made.total
+def _cases(size: Needed) -> tuple[int, int, int]:
+    return size.present, size.absent, size.total
 
 
-def _rate(e: Expected, given: dict[str, Any], *, present: bool) -> _Row:
+def _rate(e: Expected, options: dict[str, Any], *, present: bool) -> _Row:
     name, rate = ("sensitivity", e.sensitivity) if present else ("specificity", e.specificity)
     share = e.prevalence if present else 1 - e.prevalence
-    made = sizes.rate_sample_size(rate, half_width=e.half_width, share=share, interval="wilson", **given)
-    other = made.total - made.cases
-    split = (made.cases, other) if present else (other, made.cases)
+    size = sizes.rate_sample_size(rate, half_width=e.half_width, share=share, interval="wilson", **options)
+    other = size.total - size.cases
+    split = (size.cases, other) if present else (other, size.cases)
     kind = "with" if present else "without"
-    said = (
-        f"{made.cases:,} cases {kind} the finding ({_all(made.total, e)}) give a {e.confidence:.0%} Wilson interval of "
+    sentence = (
+        f"{size.cases:,} cases {kind} the finding ({_all(size.total, e)}) give a {e.confidence:.0%} Wilson interval of "
         f"half width {e.half_width:g} for an expected {name} of {rate:g} (Buderer 1996, "
         "doi:10.1111/j.1553-2712.1996.tb03538.x; Wilson 1927, doi:10.1080/01621459.1927.10502953)."
     )
-    return (f"{name}: precision", f"{rate:g} ± {e.half_width:g}", *split, made.total, None, made.method, "", said)
+    return (f"{name}: precision", f"{rate:g} ± {e.half_width:g}", *split, size.total, None, size.method, "", sentence)
 
 
-def _calls(e: Expected, given: dict[str, Any]) -> _Row:
+def _calls(e: Expected, options: dict[str, Any]) -> _Row:
     only_a, only_b = (e.discordant + e.sensitivity_gain) / 2, (e.discordant - e.sensitivity_gain) / 2
-    made = sizes.mcnemar_sample_size(only_a, only_b, power=e.power, share=e.prevalence, **given)
-    said = (
-        f"{made.cases:,} cases with the finding ({_all(made.total, e)}), called by both raters, show a gain in "
+    size = sizes.mcnemar_sample_size(only_a, only_b, power=e.power, share=e.prevalence, **options)
+    sentence = (
+        f"{size.cases:,} cases with the finding ({_all(size.total, e)}), called by both raters, show a gain in "
         f"sensitivity of {e.sensitivity_gain:g} {_test(e)} (McNemar) where {e.discordant:.0%} of the calls differ "
         "(Connor 1987, doi:10.2307/2531961)."
     )
     assumed = f"gain {e.sensitivity_gain:g}, {e.discordant:g} discordant"
-    split = (made.cases, made.total - made.cases, made.total)
-    return ("two raters' sensitivity, same cases", assumed, *split, None, made.method, "", said)
+    split = (size.cases, size.total - size.cases, size.total)
+    return ("two raters' sensitivity, same cases", assumed, *split, None, size.method, "", sentence)
 
 
 def _reading(e: Expected) -> _Row:
     guess = reader_size.ReaderGuess(between=e.reader_range, within=e.reader_repeat, same_reader=e.reader_correlation)
     ratio = (1 - e.present_share) / e.present_share
-    made = reader_size.mrmc_plan(
+    needed = reader_size.mrmc_plan(
         e.reader_auc,
         e.reader_gain,
         n_readers=e.readers,
@@ -251,14 +328,25 @@ def _reading(e: Expected) -> _Row:
     )
     assumed = f"{e.readers} readers, AUC {e.reader_auc:g}, gain {e.reader_gain:g}"
     question = "readers in two arms"
-    if isnan(made.n_cases):
-        return (question, assumed, None, None, None, e.readers, made.method, made.note, f"No plan. {made.note}.")
-    said = (
-        f"{e.readers} readers who each read {int(made.n_present):,} cases with the finding and {int(made.n_absent):,} "
-        f"without it, one of each patient, in both arms show a gain in AUC of {e.reader_gain:g} from {e.reader_auc:g} "
-        f"{_test(e)} (Obuchowski-Rockette, readers and cases random), the best and the worst reader differing by "
-        f"{e.reader_range:g}, a reader's two readings by {e.reader_repeat:g}, a reader's arms correlated "
+    if isnan(needed.n_cases):
+        return (
+            question,
+            assumed,
+            None,
+            None,
+            None,
+            e.readers,
+            needed.method,
+            needed.note,
+            f"No plan. {needed.note}.",
+        )
+    sentence = (
+        f"{e.readers} readers who each read {int(needed.n_present):,} cases with the finding and "
+        f"{int(needed.n_absent):,} without it, one of each patient, in both arms show a gain in AUC of "
+        f"{e.reader_gain:g} from {e.reader_auc:g} {_test(e)} (Obuchowski-Rockette, readers and cases "
+        f"random), the best and the worst reader differing by {e.reader_range:g}, a "
+        f"reader's two readings by {e.reader_repeat:g}, a reader's arms correlated "
         f"{e.reader_correlation:g} (Zhou, Obuchowski & McClish 2011, doi:10.1002/9780470906514)."
     )
-    cases = (int(made.n_present), int(made.n_absent), int(made.n_cases))
-    return (question, assumed, *cases, e.readers, made.method, made.note, said)
+    cases = (int(needed.n_present), int(needed.n_absent), int(needed.n_cases))
+    return (question, assumed, *cases, e.readers, needed.method, needed.note, sentence)

@@ -1,4 +1,4 @@
-"""Predictions of a model for the images of a cohort, or for plain image files without a cohort."""
+"""Prediction of a model for the images of a cohort or for image files."""
 
 from __future__ import annotations
 
@@ -32,21 +32,26 @@ _MAX_UNREADABLE = "max_unreadable (--max-unreadable)"
 
 @dataclass(frozen=True, slots=True)
 class PredictionConfig:
-    """How images are scored.
+    """Settings of a prediction.
 
     Parameters
     ----------
-    sites
-        the sites of a cohort; None = all. Image files have no site
-    batch_size
-        images in one pass through the network
-    max_unreadable
-        share of the image files, from 0 to 1, that may be unreadable; above it nothing is predicted
-    workers
-        processes that read image files, each file bounded in time and memory; None = one per core, 0 = this process,
-        without these bounds
-    allow_outside
-        whether links within the folder of image files may lead out of it
+    sites : tuple of str, optional
+        The sites of a cohort to be scored; None = all. Image files have no site.
+    batch_size : int
+        Images per pass through the network.
+    max_unreadable : float
+        Largest share (0 to 1) of image files that may be unreadable; above it nothing is predicted.
+    workers : int, optional
+        Processes that read image files, with limits on time and memory per file; None = one per core, 0 = this process,
+        without limits.
+    allow_outside : bool
+        Whether links in the folder of image files may lead out of it.
+
+    Raises
+    ------
+    InputError
+        All values out of range, in one error.
     """
 
     sites: tuple[str, ...] | None = None
@@ -70,16 +75,16 @@ class PredictionResult:
 
     Attributes
     ----------
-    frame
-        the table of predictions: image_id, finding, model, shift, score, logit
-    unreadable
-        image_id, path and reason of every image file that could not be read
-    excluded
-        path and reason of every other file of the folder, which is not an image
-    overlays
-        image_id, finding, score, threshold and file of every overlay
-    folder
-        the folder of the results; None where none was asked for
+    frame : DataFrame
+        The table of predictions: image_id, finding, model, shift, score, logit.
+    unreadable : DataFrame
+        image_id, path and reason of every image file that could not be read.
+    excluded : DataFrame
+        path and reason of every other file of the folder, which is not an image.
+    overlays : DataFrame
+        image_id, finding, score, threshold and file of every overlay.
+    folder : Path or None
+        The folder of the results; None if none was requested.
     """
 
     frame: pl.DataFrame
@@ -120,65 +125,72 @@ def predict(
 
     Parameters
     ----------
-    model
-        the folder of the model
-    source
-        the folder of a cohort, whose tune and test images are scored; or a folder of PNG, JPEG and DICOM files, which
-        is searched with all folders in it; or several such files and folders
-    out
-        the folder for the results; None = the result is only returned
-    heatmaps
-        whether to write Grad-CAM for every finding of every image. For image files, overlays are written too: one PNG
-        for each image and finding whose score reaches the frozen threshold of the model (of its operating points the
-        one of the lowest specificity, else of the lowest sensitivity)
-    config
-        how images are scored
-    progress
-        called with what is being done, how much is done, how much there is
+    model : path
+        The folder of the model.
+    source : path or sequence of paths
+        The folder of a cohort, whose tune and test images are scored; or a folder of PNG, JPEG and DICOM files,
+        searched recursively; or several such files and folders.
+    out : path, optional
+        The folder for the results; None = results are only returned.
+    heatmaps : bool
+        Whether to write Grad-CAM for every finding of every image. For image files, overlays are also written: one PNG
+        per image and finding with a score at or above the frozen threshold of the model (the operating point with the
+        lowest specificity, or else with the lowest sensitivity).
+    config : PredictionConfig
+        The settings.
+    progress : callable, optional
+        Called with the name of the step, the work done, and the total work.
 
     Returns
     -------
     PredictionResult
-        The predictions, and the files that were not scored, with the reason of each.
+        The predictions, and the files that were not scored with the reason for each.
 
     Raises
     ------
     InputError
-        a model or source that cannot be used, more unreadable files than `config.max_unreadable` allows, heat maps
-        without a folder, a cohort that shares patients with the training of the model
+        A model or source that cannot be used, more unreadable files than `config.max_unreadable` allows, heat maps
+        without a folder, a cohort that shares patients with the training data of the model.
 
     Notes
     -----
-    Image files are read by the pixel recipe of the model. They state no patients, so that nobody can check whether a
-    patient was in the training of the model. An interrupted prediction goes on where it was interrupted.
+    Image files are read by the pixel recipe of the model. They do not identify patients, so that overlap with the
+    training data cannot be checked. An interrupted prediction is resumed.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        import overread as ov
+        ov.predict("model", "radiographs", out="predictions").frame
     """
-    given = [Path(p) for p in ([source] if isinstance(source, str | os.PathLike) else source)]
-    if not given:
+    sources = [Path(p) for p in ([source] if isinstance(source, str | os.PathLike) else source)]
+    if not sources:
         raise InputError("predict", "a cohort, a folder, or files", "none")
     if out is None and heatmaps:
         raise InputError("predict", "a folder for heat maps", "none", do="Give the folder as `out`.")
     report = progress or (lambda what, done, total: None)
-    call = _cohort if len(given) == 1 and is_cohort(given[0]) else _image_files
+    call = _cohort if len(sources) == 1 and is_cohort(sources[0]) else _image_files
     if out is not None:
-        return call(Path(model), given, Path(out), heatmaps, config, report)
+        return call(Path(model), sources, Path(out), heatmaps, config, report)
     with tempfile.TemporaryDirectory(prefix="overread-") as folder:
-        made = call(Path(model), given, Path(folder), heatmaps, config, report)
-        return replace(made, folder=None)
+        predictions = call(Path(model), sources, Path(folder), heatmaps, config, report)
+        return replace(predictions, folder=None)
 
 
 def is_cohort(folder: Path) -> bool:
-    """Whether a folder is, or should be, a cohort: a folder of results of overread, or one with a pixel store."""
+    """Return whether a folder is meant as a cohort: it was written by overread, or it has a pixel store."""
     return runs.is_run(folder) or (folder / "pixels" / "recipe.json").is_file()
 
 
 def _cohort(
-    model: Path, given: Sequence[Path], out: Path, heatmaps: bool, config: PredictionConfig, report: Progress
+    model: Path, sources: Sequence[Path], out: Path, heatmaps: bool, config: PredictionConfig, report: Progress
 ) -> PredictionResult:
     from overread.training.scoring.cohort_scores import score_cohort
 
     score_cohort(
         model,
-        given[0],
+        sources[0],
         out,
         sites=config.sites,
         heatmaps=heatmaps,
@@ -190,7 +202,7 @@ def _cohort(
 
 
 def _image_files(
-    model_folder: Path, given: Sequence[Path], out: Path, heatmaps: bool, config: PredictionConfig, report: Progress
+    model_folder: Path, sources: Sequence[Path], out: Path, heatmaps: bool, config: PredictionConfig, report: Progress
 ) -> PredictionResult:
     from overread.training.networks.model_folder import open_model
     from overread.training.scoring.prediction_run import MAP_FILE, WRITTEN, clear_staging, only_files, threads_of
@@ -198,12 +210,12 @@ def _image_files(
     model = open_model(model_folder)
     if config.sites is not None:
         raise InputError("predict", "no sites for image files", f"sites {', '.join(config.sites)}")
-    _refuse_within(out, given)
-    files = list_images(given, allow_outside=config.allow_outside)
+    _refuse_within(out, sources)
+    files = list_images(sources, allow_outside=config.allow_outside)
     resolved, inputs = _resolved(model, files, heatmaps, config)
-    wanted = runs.fingerprint(resolved, inputs)
-    if not runs.complete(out, wanted):
-        staging = out / f".partial-{wanted[:16]}"
+    fingerprint = runs.fingerprint(resolved, inputs)
+    if not runs.complete(out, fingerprint):
+        staging = out / f".partial-{fingerprint[:16]}"
         with (
             threads.computing(threads.resumed(f"The prediction in {out}", threads_of(staging))),
             runs.claimed(out, "predict", (*WRITTEN, *EXTRA)),
@@ -225,7 +237,7 @@ def _image_files(
 def _predict_files(
     run: runs.Run, model: Any, files: ImageFiles, staging: Path, config: PredictionConfig, report: Progress
 ) -> None:
-    """Read, score and draw the images, and put the results in their place, within a run."""
+    """Read and score the images, draw overlays, and move the results to their place, within a run."""
     from overread.protocol.overlays import draw_overlays
     from overread.training.scoring.prediction_run import compute, publish, scoring_work
 
@@ -267,7 +279,7 @@ _PART = 256  # images per part: what a kill costs at most
 def _resolved(
     model: Any, files: ImageFiles, heatmaps: bool, config: PredictionConfig
 ) -> tuple[dict[str, Any], dict[str, Path]]:
-    """The configuration that decides the result, and its inputs; each file counts by its path, size and time."""
+    """Return the configuration that determines the result, and its inputs; a file counts by path, size and time."""
     from overread.training.scoring.prediction_run import scoring_device
     from overread.training.scoring.score_parts import precision
 
@@ -286,9 +298,9 @@ def _resolved(
     return resolved, {f"model/{name}": path for name, path in model.files().items()}
 
 
-def _refuse_within(out: Path, given: Sequence[Path]) -> None:
-    """Refuse a folder of results within a folder of images: the next prediction would score its overlays."""
-    for folder in given:
+def _refuse_within(out: Path, sources: Sequence[Path]) -> None:
+    """Refuse results inside a folder of images, because the next prediction would score the overlays."""
+    for folder in sources:
         if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
             do = "Choose another folder for the results."
             raise InputError(out, f"a folder outside {folder}", "one within it", do=do)

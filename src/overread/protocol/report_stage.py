@@ -1,4 +1,4 @@
-"""The report of an evaluation's folder."""
+"""The report of an evaluation."""
 
 from __future__ import annotations
 
@@ -25,9 +25,43 @@ def report(
     statements: Path | None = None,
     pool: Executor | None = None,
 ) -> Path:
-    """The report of an evaluation's folder, with what else is at hand: cohort, heat maps, models, statements (TOML).
+    """Write the report of an evaluation as HTML.
 
-    `pool` is that of `report.drawing_pool`, processes that draw figures beside this one.
+    Parameters
+    ----------
+    evaluation : path
+        The folder of the evaluation.
+    out : path
+        The folder of the report.
+    title : str
+        The title of the report.
+    cohort : path, optional
+        The folder of the cohort, for the flow of images and the table of characteristics.
+    heatmaps : mapping of str to path, optional
+        Folders of predictions with heat maps, by model.
+    models : sequence of path
+        Folders of the models.
+    statements : path, optional
+        A TOML file with the authors' statements for the reporting checklists.
+    pool : concurrent.futures.Executor, optional
+        Processes that draw figures.
+
+    Returns
+    -------
+    Path
+        The report, `out / "report.html"`.
+
+    Raises
+    ------
+    InputError
+        A folder that was changed after it was written, or `out` with files that would be replaced.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        import overread as ov
+        ov.report("evidence", "report")
     """
     from overread import reporting  # plots: not loaded where only a protocol is read
 
@@ -36,11 +70,11 @@ def report(
     found = {name: runs.check(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
     for folder in (heatmaps or {}).values():
         runs.check(folder)
-    stated = [_model(m / "model.json") for m in models]
-    said = {
+    model_records = [_model(m / "model.json") for m in models]
+    study = {
         "title": title,
         "protocol": {"evaluation": found["evaluate"].get("config") or {}},
-        "models": {m["name"]: m for m in stated},
+        "models": {m["name"]: m for m in model_records},
         "runs": found,
         "statements": _stated(statements) if statements else {},
     }
@@ -49,17 +83,17 @@ def report(
         return reporting.write(
             evaluation,
             out,
-            study=said,
+            study=study,
             cohort_folder=cohort,
             heatmap_folders=dict(heatmaps or {}),
             ledger=book if book.is_file() else None,
-            models={m["name"]: f for m, f in zip(stated, models, strict=True)},
+            models={m["name"]: f for m, f in zip(model_records, models, strict=True)},
             pool=pool,
         )
 
 
 def _model(path: Path) -> Any:
-    """A model.json that gives at least the model's name."""
+    """Read a model.json, which must have at least a name."""
     record = runs.read_sealed(path, ModelRecord)
     if "name" not in record:
         raise InputError(path, "a key 'name'", f"keys {', '.join(record) or '(none)'}")
@@ -67,6 +101,8 @@ def _model(path: Path) -> Any:
 
 
 def _stated(path: Path) -> dict[str, Any]:
-    """What the authors state for the checklists: a TOML file of topics and texts."""
-    stated: dict[str, str] = records.typed(records.read_toml(path, "a TOML file of statements"), dict[str, str], path)
-    return stated
+    """Read the authors' statements for the checklists from a TOML file."""
+    statements: dict[str, str] = records.typed(
+        records.read_toml(path, "a TOML file of statements"), dict[str, str], path
+    )
+    return statements

@@ -1,4 +1,4 @@
-"""What a protocol says: one TOML file that states a whole study before its test labels are opened."""
+"""Schema of the protocol: one TOML file that defines a study before access to its test labels."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Section(BaseModel):
 
 
 class Study(_Section):
-    """What the study is called and asks, and the seeds that its chance hangs on."""
+    """Title, question, expected result and random seeds of the study."""
 
     title: str
     question: str = ""
@@ -57,7 +57,7 @@ class Study(_Section):
 
 
 class Governance(_Section):
-    """By whose leave the study is done, and under which terms its data were given."""
+    """Ethical approval or waiver, and terms of data use."""
 
     approval_body: str = ""
     approval_number: str = ""
@@ -67,9 +67,9 @@ class Governance(_Section):
 
 
 class SourceSpec(_Section):
-    """Where images and labels come from: a reader of overread.datasets, or "simulate", and its options.
+    """A source of images and labels: a reader of overread.datasets, or "simulate", and its options.
 
-    `max_unreadable` is the share of this source's images that may be missing or unreadable; None = that of [cohort].
+    `max_unreadable` is the share of images of this source that may be missing or unreadable; None = that of [cohort].
     """
 
     reader: str
@@ -79,21 +79,21 @@ class SourceSpec(_Section):
 
 
 class Sites(_Section):
-    """The institutions that train, and those that the trained models never see."""
+    """Institutions for training (internal), and those that are used for external validation only."""
 
     internal: tuple[str, ...] = Field(min_length=1)
     external: tuple[str, ...] = ()
 
 
 class ModelSpec(_Section):
-    """One model: the sites that it learns from, and its part in H1."""
+    """A model: its training sites, and its role in hypothesis H1."""
 
     sites: tuple[str, ...] = Field(min_length=1)
     role: Literal["pooled", "single", "matched", "other"] = "other"
 
 
 class LabelPolicy(_Section):
-    """Whose word is learnt from and whose word is truth, and what "uncertain" is taken for in each place."""
+    """The label source for training, and the label source that is the reference standard."""
 
     learn_from: str = ""
     reference: str = ""
@@ -115,9 +115,10 @@ class _File(_Section):
 
 @dataclass(frozen=True)
 class Protocol:
-    """A protocol that was read and found sound; `hash` is that of everything it states, but for the statements.
+    """A validated protocol.
 
-    Statements (funding, intended use, …) answer the reporting checklists and decide no number.
+    Its hash covers everything but the statements (funding, intended use, …), which answer reporting checklists and
+    affect no number.
     """
 
     study: Study
@@ -132,7 +133,7 @@ class Protocol:
     statements: Mapping[str, str]
 
     def resolved(self) -> dict[str, Any]:
-        """Everything that decides a number, stated or taken by default, as JSON can say it."""
+        """Return everything that affects a number, including defaults, as JSON values."""
         return {f.name: _said(getattr(self, f.name)) for f in fields(self) if f.name != "statements"}
 
     @property
@@ -141,28 +142,42 @@ class Protocol:
         return runs.fingerprint(self.resolved())
 
     def warnings(self) -> list[str]:
-        """What weakens the study as it is planned; each reaches the report."""
-        said = []
+        """Return the weaknesses of the planned study; they are also printed in the report."""
+        sentences = []
         if len(self.sites.external) < 2:
-            said.append(
+            sentences.append(
                 f"{len(self.sites.external)} external site{'s' * (len(self.sites.external) != 1)}: a claim about other "
                 "hospitals needs at least two institutions that the models never saw."
             )
         seeds = len(self.study.training_seeds)
         if self.models and seeds < SEEDS_TO_CLAIM:
-            said.append(
+            sentences.append(
                 f"{seeds} training seed{'s' * (seeds > 1)}: H1 needs at least {SEEDS_TO_CLAIM} to claim anything."
             )
         if not (self.governance.approval_number or self.governance.waiver):
-            said.append("Governance: neither an approval nor a waiver is stated.")
-        return said
+            sentences.append("Governance: neither an approval nor a waiver is stated.")
+        return sentences
 
 
 def load(path: Path | str, *, changes: Mapping[str, Any] | None = None) -> Protocol:
-    """Read a protocol; every problem of it is said at once.
+    """Read and validate a protocol.
 
-    `changes` are values put in place of the file's, by dotted key ({"study.training_seeds": [1]}).
-    Raises InputError for a file that is missing or no TOML, and for keys misspelt, missing or of the wrong kind.
+    Parameters
+    ----------
+    path : path
+        The TOML file.
+    changes : mapping, optional
+        Values that replace those of the file, by dotted key, such as ``{"study.training_seeds": [1]}``.
+
+    Returns
+    -------
+    Protocol
+        The protocol with all defaults.
+
+    Raises
+    ------
+    InputError
+        A file that is missing or not TOML, and all keys that are unknown, missing or of the wrong type, in one error.
     """
     stated = read_toml(path, "a protocol (TOML)")
     for key, value in (changes or {}).items():
@@ -210,7 +225,7 @@ def _protocol(stated: dict[str, Any], path: Path) -> Protocol:
 
 
 def _derived(file: _File) -> dict[str, dict[str, Any]]:
-    """What the sections take from elsewhere in the protocol, so that nothing is stated twice."""
+    """Return the values that sections take from other parts of the protocol, so that nothing is given twice."""
     by_role = {m.role: name for name, m in file.models.items() if m.role in ("pooled", "matched")}
     single = {name: m.sites[0] for name, m in file.models.items() if m.role == "single"}
     roles: dict[str, Any] = {str(role): name for role, name in by_role.items()} | ({"single": single} if single else {})
@@ -260,7 +275,7 @@ def _crossed(file: _File, where: str) -> list[InputError]:
 
 
 def _source_problems(source: SourceSpec, where: str) -> list[InputError]:
-    """What is wrong with a source's reader and its options."""
+    """Check the reader of a source and its options."""
     try:
         if source.reader == SIMULATED:
             simulated.check(source.options, where=where)

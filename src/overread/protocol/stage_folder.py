@@ -1,4 +1,4 @@
-"""A stage: work that is done once in a folder of its own, and done again only when what it depends on has changed."""
+"""Stages of a study: work in a folder of its own, repeated only if its configuration or inputs have changed."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def stage(
         link): nothing is removed, and the work is not begun
         the finished stage was altered: it is neither believed nor made again unasked
     """
-    wanted = runs.fingerprint({"config": runs.plain(config), "inputs": _made_for(inputs or {})})
+    fingerprint = runs.fingerprint({"config": runs.plain(config), "inputs": _made_for(inputs or {})})
     check_stamp(folder)
     runs.check_if_run(folder)
-    if _stamp(folder) == wanted:
+    if _stamp(folder) == fingerprint:
         return False
     part, old = _beside(folder, _PART), _beside(folder, _OLD)
     for replaced in (folder, old):
         made.check_own(replaced)
-    if _stamp(part) != wanted:
-        if _stamp(part, under_way=True) != wanted:
+    if _stamp(part) != fingerprint:
+        if _stamp(part, under_way=True) != fingerprint:
             _clear(part)
         make_folder(part)
-        write_json(part / STAMP, {"under_way": wanted, "computing": threads.record()})
+        write_json(part / STAMP, {"under_way": fingerprint, "computing": threads.record()})
         clear_temporary(part, below=True)
         work(part)
         if (part / "run.json").is_file():  # by which a stamp that is removed later is missed
-            integrity.write_sealed(part / "run.json", {**runs.read(part), "stage": wanted})
+            integrity.write_sealed(part / "run.json", {**runs.read(part), "stage": fingerprint})
         made.write_list(part)
-        done = {"done": wanted, "run.json": _record_hash(part), "computing": threads.record()}
+        done = {"done": fingerprint, "run.json": _record_hash(part), "computing": threads.record()}
         integrity.write_sealed(part / STAMP, done)
     _put_in_place(part, folder, old)
     return True

@@ -1,4 +1,4 @@
-"""The stages of a study, in order, each in its folder: images, cohort, models, predictions, evaluation, report."""
+"""The stages of a study in order: images, cohort, models, predictions, evaluation and report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LOG = logging.getLogger("overread")
 
 @dataclass(frozen=True)
 class _Study:
-    """A protocol under way: where its data lie, where its results go, how many processes, whom to tell."""
+    """A study in progress: protocol, data folder, output folder, number of processes, and progress callback."""
 
     protocol: Protocol
     out: Path
@@ -44,7 +44,7 @@ class _Study:
     def stage(
         self, folder: Path, work: Callable[[Path], object], *, config: Any, inputs: Mapping[str, Path] | None = None
     ) -> None:
-        """Do a stage unless it is done; what is unsaid is said before the work of the first that is not."""
+        """Run a stage unless it is complete; pending messages about threads are logged first."""
 
         def begun(part: Path) -> None:
             while self.unsaid:
@@ -60,7 +60,7 @@ class _Study:
         return below(self.out, *names)
 
     def stages(self) -> set[Path]:
-        """The folders of all its stages, whether they are made or not."""
+        """Return the folders of all stages, whether they exist or not."""
         kinds = [f"seed-{seed}" for seed in self.seeds()] + (["ensemble"] if len(self.seeds()) > 1 else [])
         models = {self.folder("models", m, kind) for m in self.protocol.models for kind in kinds}
         own = {self.folder(name) for name in (*self.protocol.sources, "cohort", "evaluation", "report")}
@@ -87,41 +87,53 @@ def run(
     allow_outside: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Do a whole study: cohort, training, prediction, evaluation, report; returns the report's path.
+    """Conduct a whole study: cohort, training, prediction, evaluation and report.
 
     Parameters
     ----------
-    protocol
-        the TOML file that states the study
-    out
-        the study's folder; what is there and unchanged is not done again, what was interrupted goes on
-    data
-        the folder that the sources' roots are relative to; not needed where everything is simulated
-    workers
-        processes for images (default: every core)
-    changes
-        values put in place of the file's, by dotted key
-    allow_outside
-        whether roots may lie outside `data`, tables and images outside their root (absolute paths, "..", links)
-    progress
-        called with what is being done, how much is done, how much there is
+    protocol : path
+        The TOML file that defines the study.
+    out : path
+        The folder of the study. Complete and unchanged stages are not repeated; interrupted ones are resumed.
+    data : path, optional
+        The folder to which the roots of the sources are relative; not needed if all data are simulated.
+    workers : int, optional
+        Processes that read images; None = one per core.
+    changes : mapping, optional
+        Values that replace those of the file, by dotted key.
+    allow_outside : bool
+        Whether roots may be outside `data`, and tables and images outside their root (absolute paths, "..", links).
+    progress : callable, optional
+        Called with the name of the step, the work done, and the total work.
+
+    Returns
+    -------
+    Path
+        The report.
 
     Raises
     ------
     InputError
-        whatever is wrong with the protocol, the data or the folder; finished stages stay as they are. Another process
-        writes to the folder, or something in it that no study made would be replaced
+        An invalid protocol or invalid data; a folder that another process is writing to, or with files that would be
+        replaced and were not written by a study. Complete stages are kept.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        import overread as ov
+        ov.run("study.toml", "study", data="data")
     """
-    stated = load(protocol, changes=changes)
+    loaded = load(protocol, changes=changes)
     study = _Study(
-        stated,
+        loaded,
         Path(out),
         Path(data) if data else None,
         workers or os.cpu_count() or 1,
         progress or (lambda *_: None),
         allow_outside,
     )
-    if stated.models and importlib.util.find_spec("torch") is None:
+    if loaded.models and importlib.util.find_spec("torch") is None:
         do = "pip install 'overread[train]', or evaluate predictions that you have: overread evaluate."
         raise InputError(protocol, "torch, since this protocol trains models", "an installation without it", do=do)
     text = Path(protocol).read_text(encoding="utf-8")
@@ -131,9 +143,9 @@ def run(
         _begun(study, text) as done,
     ):
         _build_cohort(study)
-        for name in stated.models:
+        for name in loaded.models:
             _train(study, name)
-        for name in stated.models:
+        for name in loaded.models:
             _predict(study, name)
         _evaluate(study)
         page = _report(study)
@@ -144,15 +156,15 @@ def run(
 
 @contextmanager
 def _begun(study: _Study, text: str) -> Iterator[runs.Run]:
-    """Keep the protocol in the study's folder; what interrupted runs left for stages of an earlier one is removed."""
+    """Copy the protocol into the folder of the study, and remove incomplete files of interrupted stages."""
     stages = study.stages()  # refuses links before anything is written
     copy, resolved = study.folder("protocol.toml"), study.folder("protocol.json")
     runs.claim(study.out, "run", [])
-    taken = [resolved] if resolved.exists() and not _is_resolved(resolved) else []
-    taken += [copy] if copy.exists() and not _is_resolved(resolved) and copy.read_bytes() != text.encode() else []
-    if taken:
+    foreign = [resolved] if resolved.exists() and not _is_resolved(resolved) else []
+    foreign += [copy] if copy.exists() and not _is_resolved(resolved) and copy.read_bytes() != text.encode() else []
+    if foreign:
         do = "Choose another folder for the study, or move it elsewhere."
-        raise InputError(taken[0], "a new folder, or that of a study", "a file that would be replaced", do=do)
+        raise InputError(foreign[0], "a new folder, or that of a study", "a file that would be replaced", do=do)
     stated = study.protocol
     with runs.start(study.out, "run", config=stated.resolved(), seed=stated.study.seed) as run:
         run.output(tables.write_text(copy, text))
@@ -164,7 +176,7 @@ def _begun(study: _Study, text: str) -> Iterator[runs.Run]:
 
 
 def _is_resolved(path: Path) -> bool:
-    """Whether a file is the protocol that a study keeps beside its copy."""
+    """Return whether a file is the resolved protocol of a study."""
     try:
         return {"hash", "study", "sources", "sites"} <= set(runs.read_json(path))
     except (InputError, TypeError):
@@ -172,7 +184,36 @@ def _is_resolved(path: Path) -> bool:
 
 
 def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progress: Progress | None = None) -> Path:
-    """The study that ships with the package: five simulated hospitals, from radiographs to the report's path."""
+    """Conduct the example study of the package: five simulated hospitals, from radiographs to the report.
+
+    Parameters
+    ----------
+    out : path
+        The folder of the study.
+    seeds : int
+        Number of training seeds.
+    workers : int, optional
+        Processes that simulate and read images; None = one per core.
+    progress : callable, optional
+        Called with the name of the step, the work done, and the total work.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    InputError
+        torch is not installed, or `out` has files that would be replaced and were not written by a study.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        import overread as ov
+        ov.demo("demo")
+    """
     changes = {"study.training_seeds": list(range(1, seeds + 1))}
     with resources.as_file(resources.files("overread.protocols") / "demo.toml") as path:
         return run(path, out, workers=workers, changes=changes, progress=progress)
@@ -206,9 +247,7 @@ def _load_source(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Pa
     if spec.reader == SIMULATED:
         return _simulate(study, name, spec)
     if study.data is None:
-        raise InputError(
-            f"source '{name}'", "the folder of its data", "none given", do="Say where it is with --data FOLDER."
-        )
+        raise InputError(f"source '{name}'", "the folder of its data", "none given", do="Give it with --data FOLDER.")
     root = study.data / spec.root
     if not study.allow_outside and file_tree.outside(study.data, [spec.root]):
         do = "Give the folder that holds them all as --data, or allow it with --allow-outside."
@@ -268,14 +307,14 @@ def _check_sites(study: _Study, sources: list[Source]) -> None:
         raise InputError(
             "protocol [sites]",
             "every site of the sources, as internal or external",
-            "sites it does not name",
+            "sites that it does not name",
             examples=sorted(present - named),
             do="Name them, or leave them out with the source's `where`.",
         )
 
 
 def _content(source: Source, root: Path) -> dict[str, Any]:
-    """What a cohort is made of: the tables' rows, and each image file's size and time (not its every byte)."""
+    """Return what determines a cohort: the rows of the tables, and the size and time of each image file."""
     frames = {
         "images": source.images,
         "labels": source.labels,
@@ -338,7 +377,7 @@ def _train_seed(study: _Study, name: str, seed: int) -> None:
 
 
 def _largest_single(study: _Study) -> int:
-    """The training images of the largest institution that has a model of its own: the matched model gets no more."""
+    """Return the number of training images of the largest single institution, the limit of the size-matched model."""
     images = cohorts.open_cohort(study.folder("cohort")).images
     singles = [m.sites[0] for m in study.protocol.models.values() if m.role == "single"]
     counts = images.filter((pl.col("split") == "train") & pl.col("site").is_in(singles)).group_by("site").len()
@@ -397,7 +436,7 @@ def _report(study: _Study) -> Path:
     from overread import reporting  # plots: not loaded where only a protocol is read
 
     protocol = study.protocol
-    told = {
+    study_record = {
         "title": protocol.study.title,
         "question": protocol.study.question,
         "protocol": protocol.resolved(),
@@ -416,14 +455,14 @@ def _report(study: _Study) -> Path:
         lambda part: reporting.write(
             study.folder("evaluation"),
             part,
-            study=told,
+            study=study_record,
             cohort_folder=study.folder("cohort"),
             heatmap_folders=heatmaps,
             ledger=study.folder("ledger.jsonl"),
             models={name: study.seed_folder(name, study.seeds()[0]) for name in protocol.models},
         ),
         config={
-            "study": {k: v for k, v in told.items() if k != "runs"},
+            "study": {k: v for k, v in study_record.items() if k != "runs"},
             "ledger": [e.hash for e in entries],
         },
         inputs={"evaluation": study.folder("evaluation") / STAMP},

@@ -1,4 +1,4 @@
-"""`overread check`: whether a file is what a command would accept, and what each of its columns is taken for."""
+"""Validation of tables, protocols and configurations before they are used (`overread check`)."""
 
 from __future__ import annotations
 
@@ -41,26 +41,33 @@ _READERS: dict[str, Callable[..., layouts.Read]] = {
 
 
 def check(file: Path, table: str = "", *, evaluation: EvaluationConfig | None = None) -> list[str]:
-    """Check a table, a protocol or a configuration exactly as the commands read it.
+    """Validate a table, a protocol or a configuration exactly as the commands read it.
 
     Parameters
     ----------
     file : Path
-        A CSV or Parquet file, long or wide, or a TOML file.
+        A CSV or Parquet file, in long or wide layout, or a TOML file.
     table : str
-        Which table it is; "" = by the file's name, else by its columns. One file may be several tables.
+        The table; "" = determined by the name of the file, or else by its columns. A file may hold several tables.
     evaluation : EvaluationConfig, optional
         The configuration with which `evaluate` will read the table: its spellings, and the sites that it names.
 
     Returns
     -------
     list of str
-        What was found: rows, the text's dialect, what each column is taken for, columns that are not used.
+        Number of rows, dialect of the text, meaning of each column, and unused columns.
 
     Raises
     ------
     InputError
-        Every problem of the file at once.
+        All problems of the file, in one error.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        import overread as ov
+        ov.check(Path("labels.csv"))
     """
     if file.suffix == ".toml":
         if evaluation is not None:
@@ -74,7 +81,7 @@ def check(file: Path, table: str = "", *, evaluation: EvaluationConfig | None = 
 
 
 def _read(file: Path, name: str, config: EvaluationConfig) -> layouts.Read:
-    """The table as the commands read it."""
+    """Read the table as the commands do."""
     tables.schema(name)
     if name == "regions":
         return layouts.regions(file, vocabulary=config.vocabulary)
@@ -93,21 +100,21 @@ def _read(file: Path, name: str, config: EvaluationConfig) -> layouts.Read:
 
 
 def _found(file: Path, name: str, read: layouts.Read, used: set[str]) -> list[str]:
-    """What was found in a table, in lines; `used` are the columns that some table of the file uses."""
-    said = [f"{file}: a table of {name}, {read.frame.height:,} rows, no problem found"]
-    said += [f"  text: {'; '.join(read.dialect)}"] if read.dialect else []
-    said += [f"  column '{column}': {meaning}" for column, meaning in read.columns.items()]
-    said += [f"  column '{column}': not used" for column in read.unused if column not in used]
-    said += [f"  {d.count:,} {d.unit}: {d.reason}" + (f" ({d.examples})" if d.examples else "") for d in read.dropped]
-    said += [f"  {note}" for note in read.notes]
+    """Describe a table in lines; `used` are the columns that some table of the file uses."""
+    lines = [f"{file}: a table of {name}, {read.frame.height:,} rows, no problem found"]
+    lines += [f"  text: {'; '.join(read.dialect)}"] if read.dialect else []
+    lines += [f"  column '{column}': {meaning}" for column, meaning in read.columns.items()]
+    lines += [f"  column '{column}': not used" for column in read.unused if column not in used]
+    lines += [f"  {d.count:,} {d.unit}: {d.reason}" + (f" ({d.examples})" if d.examples else "") for d in read.dropped]
+    lines += [f"  {note}" for note in read.notes]
     if "source_note" in read.frame.columns:
         notes = read.frame["source_note"].drop_nulls().value_counts(sort=True)
-        said += [f"  {count:,} images: {note}" for note, count in notes.head(5).iter_rows()]
-    return said
+        lines += [f"  {count:,} images: {note}" for note, count in notes.head(5).iter_rows()]
+    return lines
 
 
 def _tables_of(file: Path, config: EvaluationConfig) -> list[str]:
-    """Which tables a file is: by its name, else by its columns; a table of patients with findings is two."""
+    """Determine the tables of a file by its name, or else by its columns; patients with findings are two tables."""
     stem = file.name.split(".")[0].casefold()
     if stem in tables.SCHEMAS:
         return [stem]
@@ -132,7 +139,7 @@ def _tables_of(file: Path, config: EvaluationConfig) -> list[str]:
     if found:
         return found
     do = f"Say which it is, such as --table labels; or name a column for what it holds. Columns: {', '.join(columns)}."
-    raise InputError(file, "a file named after its table, or columns that tell which it is", f"'{stem}'", do=do)
+    raise InputError(file, "a file named after its table, or columns that identify the table", f"'{stem}'", do=do)
 
 
 def _check_toml(file: Path) -> list[str]:
@@ -168,7 +175,7 @@ def _check_toml(file: Path) -> list[str]:
 
 
 def _section_of(stated: dict[str, Any]) -> str:
-    """The section whose keys stand at the top of a file: the one that knows most of them."""
+    """Return the section with most of the keys at the top of a file."""
     known = {name: set(kind.__dataclass_fields__) for name, kind in SECTIONS.items() if name != "options"}
     near = {name: sum(bool(did_you_mean(k, keys)) for k in stated) for name, keys in known.items()}
     return max(known, key=lambda name: (len(known[name] & set(stated)), near[name]))

@@ -1,4 +1,4 @@
-"""Whether the folders of a study, or of single commands, are as they were written: every byte, stamp and ledger."""
+"""Verification that the folders of a study or command are unchanged: files, stamps and ledger."""
 
 from __future__ import annotations
 
@@ -37,10 +37,21 @@ _MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found in one folder: the files compared, how they differ, what is wrong with its ledger.
+    """The result of verifying one folder.
 
-    `remarks` name what is no difference: files that no run wrote, which count as differences only among pixels, heat
-    maps and in models, and a run that did not end.
+    Attributes
+    ----------
+    folder : Path
+        The folder.
+    files : int
+        Number of files compared.
+    differences : tuple of Difference
+        Files that were changed, are missing or were added.
+    faults : tuple of str
+        Faults of the ledger.
+    remarks : tuple of str
+        Other observations: a run that did not end, and additional files, which are differences only among pixels, heat
+        maps and models.
     """
 
     folder: Path
@@ -51,42 +62,50 @@ class Verified:
 
     @property
     def unchanged(self) -> bool:
-        """Whether everything that was written is as it was written."""
+        """Whether the folder is as it was written."""
         return not self.differences and not self.faults
 
     def sentences(self) -> list[str]:
-        """The folder in words: how many files, and every difference."""
+        """Describe the folder: number of files, and every difference."""
         counted = f"{self.files:,} file{'' if self.files == 1 else 's'}"
         if self.unchanged:
-            said = [f"{self.folder}: {counted}, unchanged"]
+            lines = [f"{self.folder}: {counted}, unchanged"]
         else:
-            said = [f"{self.folder}: {counted}, {len(self.differences) + len(self.faults):,} differ"]
-            said += [f"  {each}" for each in (*self.differences, *self.faults)]
-        return said + [f"  {remark}" for remark in self.remarks]
+            lines = [f"{self.folder}: {counted}, {len(self.differences) + len(self.faults):,} differ"]
+            lines += [f"  {each}" for each in (*self.differences, *self.faults)]
+        return lines + [f"  {remark}" for remark in self.remarks]
 
 
 def verify(folder: Path | str) -> list[Verified]:
-    """Compare every file below a folder with the record of the run that wrote it, byte for byte.
+    """Compare every file below a folder, byte for byte, with the record of the run that wrote it.
 
     Parameters
     ----------
-    folder
-        a study, the folder of one command, or a folder that holds such
+    folder : path
+        A study, the folder of one command, or a folder that contains such folders.
 
     Returns
     -------
-    What was found in each folder that a command wrote, in order.
+    list of Verified
+        The result for each folder that a command wrote, in order.
 
     Raises
     ------
     InputError
-        no folder that a command wrote is there
+        There is no folder that a command wrote.
 
     Notes
     -----
-    Compared are the hashes in run.json, the hash of run.json itself, in stages also that in stage.json, in a study
-    those of its stages' stamps, in a model those in model.json, and the head of the ledger that the evaluation and the
-    report have kept. A person who alters a file and redoes all of these is not noticed.
+    The comparison uses the hashes in run.json, the hash of run.json itself, in stages also that in stage.json, in a
+    study those of the stamps of its stages, in a model those in model.json, and the head of the ledger that is kept by
+    evaluation and report. A change by a person who also recomputes all of these is not detected.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        import overread as ov
+        ov.verify("study")
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -102,13 +121,13 @@ def verify(folder: Path | str) -> list[Verified]:
 
 
 def refuse_altered(*paths: Path | str | None) -> None:
-    """Raise an InputError that names what was altered in these folders, every byte compared.
+    """Refuse folders in which a file was altered, with every byte compared.
 
-    Of a file its folder is compared, where a command wrote that; None and what is not there are passed over.
+    A file is verified with its folder if a command wrote that; None and missing paths are ignored.
     """
-    given = [Path(p) for p in paths if p is not None]
-    beside = [p.parent for p in given if p.is_file() and (p.parent / RECORD).is_file()]
-    folders = dict.fromkeys([*(p for p in given if p.is_dir() and any(p.iterdir())), *beside])
+    existing = [Path(p) for p in paths if p is not None]
+    beside = [p.parent for p in existing if p.is_file() and (p.parent / RECORD).is_file()]
+    folders = dict.fromkeys([*(p for p in existing if p.is_dir() and any(p.iterdir())), *beside])
     found = [each for folder in folders for each in verify(folder) if not each.unchanged]
     if found:
         raise InputError.all([_problem(each) for each in found])
@@ -121,12 +140,12 @@ def _problem(found: Verified) -> InputError:
         "the files as they were written",
         f"{len(named):,} that differ",
         examples=named,
-        do="Restore them from a copy, or remove the folder and make it again.",
+        do="Restore them from a copy, or remove the folder and run its command again.",
     )
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder with the names of its files; a linked folder counts as a file, work under way as one too."""
+    """Yield every folder with the names of its files; links to folders and hidden folders count as files."""
     for top, folders, files in os.walk(folder):
         place = Path(top)
         closed = [f for f in folders if (place / f).is_symlink() or f.startswith(".")]
@@ -135,7 +154,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _owner(top: Path, names: list[str], owners: dict[Path, list[Path]]) -> Path | None:
-    """The folder of the run that this folder belongs to: itself, the nearest above, or None."""
+    """Return the folder of the run to which this folder belongs: itself, the nearest above, or None."""
     if RECORD in names or STAMP in names or MODEL in names:
         return top
     above = next((p for p in top.parents if p in owners), None)
@@ -169,18 +188,18 @@ def _verified(top: Path, files: list[Path]) -> Verified:
 
 def _remarks(top: Path, record: dict[str, Any], others: list[Path]) -> list[str]:
     ended = record.get("status") in (None, "complete")
-    said = [] if ended else [f"{RECORD}: the run did not end ({record['status']})"]
-    return said + [f"{p.relative_to(top).as_posix()}: {ADDITIONAL}, not compared" for p in others]
+    remarks = [] if ended else [f"{RECORD}: the run did not end ({record['status']})"]
+    return remarks + [f"{p.relative_to(top).as_posix()}: {ADDITIONAL}, not compared" for p in others]
 
 
 def _entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The outputs that a record names; {} where it was damaged, which is named already."""
+    """Return the outputs in a record; {} if the record is damaged, which is reported elsewhere."""
     outputs = record.get("outputs")
     return {n: own for n, own in outputs.items() if isinstance(own, dict)} if isinstance(outputs, dict) else {}
 
 
 def _record(top: Path) -> tuple[dict[str, Any], list[Difference]]:
-    """The run.json of a folder, and what is wrong with it and with the stamp."""
+    """Return the run.json of a folder, and the differences of the record and of the stamp."""
     path, stamp = top / RECORD, top / STAMP
     found = []
     if stamp.is_file() and not integrity.sealed(stamp):
@@ -200,7 +219,7 @@ def _record(top: Path) -> tuple[dict[str, Any], list[Difference]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A record, {} where it is damaged, which its seal tells."""
+    """Read a record; {} if it is damaged, which its seal shows."""
     try:
         record = runs.read_json(path)
     except InputError:
@@ -209,13 +228,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _linked_parents(top: Path, entries: dict[str, dict[str, Any]]) -> list[str]:
-    """Folders between a run's folder and its files that are links."""
+    """Return links among the folders between the folder of a run and its files."""
     between = {parent for name in entries for parent in Path(name).parents if parent != Path(".")}
     return sorted(p.as_posix() for p in between if (top / p).is_symlink())
 
 
 def _model_files(top: Path) -> dict[str, str]:
-    """What a model consists of, as its model.json states it: name -> SHA-256; {} where there is no model."""
+    """Return the files of a model with their SHA-256, as given in model.json; {} without a model."""
     if not (top / MODEL).is_file():
         return {}
     files = _read(top / MODEL).get("files")
@@ -223,7 +242,7 @@ def _model_files(top: Path) -> dict[str, str]:
 
 
 def _model_differences(top: Path) -> list[Difference]:
-    """How a model differs from what its own model.json states; it may have no run.json."""
+    """Compare a model with its own model.json; a model may have no run.json."""
     if not (top / MODEL).is_file():
         return []
     if not integrity.sealed(top / MODEL):
@@ -238,14 +257,16 @@ def _model_differences(top: Path) -> list[Difference]:
 
 
 def _is_own(path: Path, top: Path) -> bool:
-    """Whether a file is of the ledger, which is compared by its chain, or one that a command keeps for itself."""
+    """Return whether a file belongs to the ledger, which is verified by its chain, or is kept by a command for
+    itself.
+    """
     if path.name in _OWN or path.name.startswith(".headers"):
         return True
     return path.parent == top and (path.name == LEDGER or path.name.startswith(f"{LEDGER}.torn-"))
 
 
 def _ledger_faults(top: Path, record: dict[str, Any]) -> list[str]:
-    """What is wrong with the ledger that lies in a folder, or in which the run of the folder has an entry."""
+    """Return the faults of the ledger in a folder, or in which the run of the folder has an entry."""
     notes = record.get("notes")
     head = notes.get("ledger") if isinstance(notes, dict) else None
     book = top / str(head["file"]) if isinstance(head, dict) else top / LEDGER

@@ -1,4 +1,4 @@
-"""The result that every statistic returns."""
+"""The common result type of all statistics."""
 
 from __future__ import annotations
 
@@ -10,10 +10,35 @@ from overread import codes
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Estimate:
-    """A number with its interval, its method and a note on what could not be computed (then NaN, never 0).
+    """An estimate with its confidence interval, standard error, p value, method and note.
 
-    `name` is the quantity, `confidence` the level of the interval; the name is no part of a comparison.
+    A quantity that cannot be estimated is NaN with a note, never 0.
 
+    Parameters
+    ----------
+    value : float
+        The point estimate.
+    low, high : float
+        Limits of the confidence interval; NaN without an interval.
+    se : float
+        Standard error.
+    p : float
+        p value of the test of the null hypothesis, if there is one.
+    method : overread.codes.Text
+        The statistical method, as a code with its text.
+    note : overread.codes.Text
+        Why something is missing, or what limits the estimate.
+    name : str
+        The estimated quantity; ignored in comparisons of estimates.
+    confidence : float
+        Level of the interval.
+
+    Notes
+    -----
+    An estimate prints as in the text of a paper: quantity, value and interval, or p value without an interval.
+
+    Examples
+    --------
     >>> Estimate(0.8379, 0.8321, 0.8436, method=codes.method("delong"), name="AUC")
     AUC 0.838 (95% CI 0.832 to 0.844)
     >>> Estimate(nan, note=codes.note("one_class", outcome="present", n=12), name="AUC")
@@ -38,7 +63,7 @@ class Estimate:
 
 
 def written(estimate: Estimate) -> str:
-    """The estimate as in the text of a paper: quantity, value and interval, or the p value where it has no interval.
+    """Format the estimate as in the text of a paper: value and interval, or p value without an interval.
 
     >>> written(Estimate(12.34, p=0.0004, name="chi-square", note="3 groups"))
     'chi-square 12.34 (p < 0.001). Note: 3 groups'
@@ -57,7 +82,7 @@ def written(estimate: Estimate) -> str:
 
 
 def decimals(*numbers: float) -> int:
-    """Decimal places for numbers that are shown together: 3 from 0.01 to 10, fewer above, more below.
+    """Return the number of decimal places for numbers shown together: 3 from 0.01 to 10, fewer above, more below.
 
     >>> decimals(0.838, 1.0), decimals(45.2, 60.0), decimals(0.0012)
     (3, 2, 5)

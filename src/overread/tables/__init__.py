@@ -1,4 +1,4 @@
-"""Tables: their schemas, how they are checked, read and written."""
+"""Tables: schemas, validation, reading and writing."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""The tables: how one is checked, read and written.
+"""Validation, reading and writing of tables.
 
-Key columns are never null ("" = does not apply). IDs are text always. What is missing is null. All problems of a table
-are said at once, and extra columns are carried through.
+Key columns are never null ("" = does not apply). Identifiers are text. Missing values are null. All problems of a table
+are reported in one error, and further columns are kept.
 """
 
 from __future__ import annotations
@@ -27,12 +27,22 @@ from overread.tables.text.spreadsheet import marked
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a source of data hands over: its images and labels, and where it has them its regions and reads.
+    """The tables of a data source.
 
-    `notes` are facts about the set as a whole, such as a count that is not the published one; the flow shows them.
-    `excluded` lists the files that the source left out, each with its reason (see the schema "excluded"). `name` is the
-    source's name in a protocol. `max_unreadable` is the share of this source's images that may be missing or
-    unreadable; None = the cohort's share.
+    Attributes
+    ----------
+    images, labels : DataFrame
+        The tables of these names.
+    regions, reads : DataFrame or None
+        The tables of these names, if the source has them.
+    notes : tuple of str or Note
+        Facts about the whole source, such as a count that differs from the published one; the flow shows them.
+    excluded : DataFrame or None
+        The files that the source excluded, with reasons (schema "excluded").
+    name : str
+        The name of the source in a protocol.
+    max_unreadable : float or None
+        The share (0 to 1) of images of this source that may be missing or unreadable; None = that of the cohort.
     """
 
     images: pl.DataFrame
@@ -64,20 +74,61 @@ STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "read
 
 
 def schema(table: str) -> type[dy.Schema]:
-    """The dataframely schema of a table."""
+    """Return the dataframely schema of a table.
+
+    Parameters
+    ----------
+    table : str
+        The name of the table.
+
+    Returns
+    -------
+    type
+        The schema.
+
+    Raises
+    ------
+    InputError
+        There is no table of this name.
+    """
     if table not in SCHEMAS:
         raise InputError("table", f"one of {', '.join(SCHEMAS)}", f"'{table}'", do=did_you_mean(table, SCHEMAS))
     return SCHEMAS[table]
 
 
 def empty(table: str) -> pl.DataFrame:
-    """A table of no rows."""
+    """Return a table without rows.
+
+    Parameters
+    ----------
+    table : str
+        The name of the table.
+
+    Returns
+    -------
+    DataFrame
+        The table with all columns and no rows.
+    """
     return schema(table).create_empty()
 
 
 def fill(frame: pl.DataFrame, table: str) -> pl.DataFrame:
-    """The frame with every column of the table that it lacks: keys "", counts and values null, numbers of a result NaN.
+    """Add the missing columns of a table: keys are "", counts and values null, numbers of a result NaN.
 
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows.
+    table : str
+        The name of the table.
+
+    Returns
+    -------
+    DataFrame
+        The frame with all columns.
+
+    Examples
+    --------
     >>> fill(pl.DataFrame({"case_id": ["1"], "finding": ["edema"], "state": ["present"]}), "labels")["source"].item()
     ''
     """
@@ -99,19 +150,37 @@ def fill(frame: pl.DataFrame, table: str) -> pl.DataFrame:
 
 
 def identify(frame: pl.DataFrame, table: str, *, where: object = "", notes: list[Note] | None = None) -> pl.DataFrame:
-    """Convert the identifying columns of a table that the frame has to canonical text, see `tables.identity`.
+    """Convert the identifying columns of a frame to canonical text, see `overread.tables.identifiers.identity`.
 
-    `check` does the same; this is for a frame whose other columns are not those of the table yet.
+    `check` does the same; this function is for frames whose other columns are not yet those of the table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows.
+    table : str
+        The name of the table.
+    where : object
+        The place named in messages.
+    notes : list of Note, optional
+        A list to which changes of identifiers, and similar identifiers, are added.
+
+    Returns
+    -------
+    DataFrame
+        The frame with canonical identifiers.
 
     Raises
     ------
     InputError
-        For values that identify nothing: missing words, rounded numbers, dates.
+        Values that cannot be identifiers: words for missing values, rounded numbers, dates.
     """
-    made, problems = identified(frame, table, schema(table).columns(), where=str(where) or table, notes=notes)
+    identified_frame, problems = identified(
+        frame, table, schema(table).columns(), where=str(where) or table, notes=notes
+    )
     if problems:
         raise InputError.all(problems)
-    return made
+    return identified_frame
 
 
 def check(
@@ -122,21 +191,31 @@ def check(
     notes: list[Note] | None = None,
     vocabulary: Vocabulary | None = None,
 ) -> pl.DataFrame:
-    """Return the frame with the types and all columns of the table; extra columns are kept.
+    """Validate a table and return it with the types and all columns of its schema; further columns are kept.
 
     Parameters
     ----------
-    frame: the rows.
-    table: the name of the table.
-    where: what messages name as the place.
-    notes: takes a note for everything that was changed in identifiers, and for identifiers that look alike.
-    vocabulary: the findings that the table may name; None = those of "chest".
+    frame : DataFrame
+        The rows.
+    table : str
+        The name of the table.
+    where : object
+        The place named in messages.
+    notes : list of Note, optional
+        A list to which changes of identifiers, and similar identifiers, are added.
+    vocabulary : Vocabulary, optional
+        The findings that the table may name; None = the vocabulary "chest".
+
+    Returns
+    -------
+    DataFrame
+        The validated table.
 
     Raises
     ------
     InputError
-        All problems of the table at once: columns that are missing or misspelt, values of the wrong kind, unknown
-        words, values that identify nothing, keys that are null or repeated.
+        All problems of the table, in one error: missing or misspelt columns, values of the wrong type, unknown words,
+        values that cannot be identifiers, and keys that are null or repeated.
     """
     place = str(where) or table
     rules = schema(table)
@@ -160,15 +239,17 @@ def check(
 
 
 def _words(rules: type[dy.Schema]) -> list[str]:
-    """The key columns of text that identify nothing outside of results: null in a file is "", "does not apply"."""
+    """Return the text key columns that are not identifiers outside of results: null in a file is "", "does not
+    apply".
+    """
     text = {c: column for c, column in rules.columns().items() if column.dtype == pl.String}
     return [c for c in rules.primary_key() if c in text and KIND not in (text[c].metadata or {})]
 
 
 def _without_old_ages(images: pl.DataFrame) -> pl.DataFrame:
-    """The images, ages above 120 years set missing and noted in `source_note`: cohort and evaluation count the notes.
+    """Set ages above 120 years to missing and note them in `source_note`, which cohort and evaluation count.
 
-    An impossible age says nothing of the image: ChestX-ray14 has ages of 148 and more, and one of 155 is common.
+    An impossible age is no reason to exclude an image: ChestX-ray14 has ages of 148 and more, 155 being common.
     """
     if not _convertible(images.schema["age_years"], pl.Float64()):
         return images  # which is refused with the other columns of a wrong type
@@ -178,18 +259,18 @@ def _without_old_ages(images: pl.DataFrame) -> pl.DataFrame:
         return images
     text = images["age_years"].cast(pl.String).str.replace(r"\.0$", "")
     note = pl.when(old).then(pl.format("age {} is above 120 years: not stated", text))
-    said = (
+    note_text = (
         pl.concat_str("source_note", note, separator="; ", ignore_nulls=True)
         if "source_note" in images.columns
         else note
     )
     return images.with_columns(
-        pl.when(~old).then(pl.col("age_years")).alias("age_years"), said.replace("", None).alias("source_note")
+        pl.when(~old).then(pl.col("age_years")).alias("age_years"), note_text.replace("", None).alias("source_note")
     )
 
 
 def _partly_weighted(full: pl.DataFrame, place: str) -> list[InputError]:
-    """A weight that is missing beside others must not become 1: it would count for next to nothing."""
+    """Refuse a column of weights with missing values, which would otherwise become 1."""
     if "weight" not in full.columns or full["weight"].null_count() in (0, full.height):
         return []
     lone = full.filter(pl.col("weight").is_null())
@@ -220,26 +301,28 @@ def _missing_columns(frame: pl.DataFrame, table: str, place: str) -> list[InputE
 
 
 def did_you_mean_column(column: str, spare: list[str]) -> str:
-    """What to do about a missing column: rename the near one, or add it."""
+    """Suggest what to do about a missing column: rename a similar one, or add it."""
     near = did_you_mean(column, spare)
     return f"{near} Rename it to '{column}'." if near else f"Add the column '{column}'."
 
 
 def _typed(own: pl.DataFrame, table: str) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
-    """Every column in its type (null where it cannot be), and for each column the rows that could not."""
-    made, bad = [], {}
+    """Convert every column to its type (null if impossible); return also the rows that could not be converted, by
+    column.
+    """
+    typed_columns, bad = [], {}
     for name, column in schema(table).columns().items():
         values = own[name]
         typed = _cast(values, column.dtype)
         wrong = values.is_not_null() & typed.is_null()
         if wrong.any():
             bad[name] = wrong
-        made.append(typed.alias(name))
-    return pl.DataFrame(made), bad
+        typed_columns.append(typed.alias(name))
+    return pl.DataFrame(typed_columns), bad
 
 
 def _convertible(given: pl.DataType, wanted: pl.DataType) -> bool:
-    """Whether values of a type can be those of another: a date is no number of days, true is not the number 1."""
+    """Return whether values of a type can be converted: dates are not numbers of days, Booleans are not 0 and 1."""
     if given.is_nested() or given in (pl.Binary, pl.Time, pl.Duration, pl.Object):
         return False
     if given.is_temporal():
@@ -290,7 +373,7 @@ def _problem(rule: str, count: int, rows: pl.DataFrame, rules: type[dy.Schema], 
         return InputError(
             place,
             f"one row per {', '.join(keys)}",
-            f"{count:,} rows whose key stands more than once",
+            f"{count:,} rows with a repeated key",
             examples=examples,
             do=repeats_advice(rows.select(rules.column_names()), keys),
         )
@@ -342,7 +425,7 @@ def _unknown_findings(own: pl.DataFrame, vocabulary: Vocabulary, place: str) -> 
 
 
 def _named(unknown: list[str], vocabulary: Vocabulary) -> str:
-    """What words of public sets are called here, all at once; "" where none is known."""
+    """Return the findings that are known by these words in the vocabulary; "" if there is none."""
     called = []
     for word in unknown[:20]:
         try:
@@ -355,18 +438,79 @@ def _named(unknown: list[str], vocabulary: Vocabulary) -> str:
 def read(
     path: Path | str, table: str, *, notes: list[Note] | None = None, vocabulary: Vocabulary | None = None
 ) -> pl.DataFrame:
-    """The table in a CSV (also .csv.gz) or Parquet file, checked; a CSV is read as text first, so "00000001" stays."""
+    """Read and validate a table in a CSV (also .csv.gz) or Parquet file.
+
+    A CSV file is read as text first, so that identifiers such as "00000001" are not changed.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    table : str
+        The name of the table.
+    notes : list of Note, optional
+        A list to which changes of identifiers, and similar identifiers, are added.
+    vocabulary : Vocabulary, optional
+        The findings that the table may name; None = the vocabulary "chest".
+
+    Returns
+    -------
+    DataFrame
+        The validated table.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or `check` refuses the table.
+    """
     schema(table)
     return check(frame_of(path), table, where=path, notes=notes, vocabulary=vocabulary)
 
 
 def frame_of(path: Path | str, *, encoding: str = "") -> pl.DataFrame:
-    """The bare frame of a CSV (as text, empty = null) or Parquet file; see `load` for what its dialect is."""
+    """Read a CSV (as text, empty = null) or Parquet file without validation; see `load` for the dialects.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    encoding : str
+        The encoding of a text file; "" = detected.
+
+    Returns
+    -------
+    DataFrame
+        The content.
+    """
     return load(path, encoding=encoding).frame
 
 
 def write(frame: pl.DataFrame, path: Path | str, table: str, *, vocabulary: Vocabulary | None = None) -> Path:
-    """Check the table and write it, as Parquet or CSV by the path's ending; the old file survives any failure."""
+    """Validate a table and write it atomically, as Parquet or CSV by the ending of the path.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows.
+    path : path
+        The file.
+    table : str
+        The name of the table.
+    vocabulary : Vocabulary, optional
+        The findings that the table may name; None = the vocabulary "chest".
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        `check` refuses the table.
+    WriteError
+        The file cannot be written; an earlier file is unchanged.
+    """
     path = Path(path)
     checked = check(frame, table, where=f"{table} to be written to {path.name}", vocabulary=vocabulary)
     write_frame(checked, path)
@@ -374,11 +518,29 @@ def write(frame: pl.DataFrame, path: Path | str, table: str, *, vocabulary: Voca
 
 
 def write_frame(frame: pl.DataFrame, path: Path | str, *, mode: int = 0o666) -> Path:
-    """Write any frame atomically, as Parquet or CSV by the path's ending; `mode` less the umask is that of
-    the file.
+    """Write any frame atomically, as Parquet or CSV by the ending of the path.
 
-    In a CSV, text that a spreadsheet would run as a formula has an apostrophe in front (see `tables.spreadsheet`);
-    `load` takes it away.
+    In a CSV file, text that a spreadsheet would run as a formula is preceded by an apostrophe (see
+    `overread.tables.text.spreadsheet`), which `load` removes.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows.
+    path : path
+        The file.
+    mode : int
+        Permissions of the file, less the umask.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    WriteError
+        The file cannot be written; an earlier file is unchanged.
     """
     path = Path(path)
     with replacing(path, mode=mode) as temporary:

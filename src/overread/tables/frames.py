@@ -1,4 +1,4 @@
-"""Tables in memory in place of files: a Polars frame, or a pandas frame, which is read by its own methods alone."""
+"""Tables in memory in place of files: Polars frames, and pandas frames, which need neither pandas nor pyarrow here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Table = Any
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedFrame:
-    """A frame with the name that messages, models and label sources have for it, where a file has its own name."""
+    """A frame with a name, which takes the place of a file name in messages and as name of a model or label source."""
 
     name: str
     frame: pl.DataFrame
@@ -28,17 +28,17 @@ class NamedFrame:
         return self.name
 
     def resolve(self) -> int:
-        """What tells the frame from others, as the resolved path of a file does."""
+        """Return what distinguishes the frame from others, in place of the resolved path of a file."""
         return self.origin
 
 
 def is_frame(given: Any) -> bool:
-    """Whether a table was given in memory."""
+    """Return whether a table was given in memory."""
     return isinstance(given, pl.DataFrame) or (hasattr(given, "columns") and hasattr(given, "isna"))
 
 
 def named_frame(given: Any, name: str) -> NamedFrame:
-    """A Polars or pandas frame under a name.
+    """Return a Polars or pandas frame with a name.
 
     >>> named_frame(pl.DataFrame({"image_id": ["1"]}), "images").frame.height
     1
@@ -48,9 +48,9 @@ def named_frame(given: Any, name: str) -> NamedFrame:
 
 
 def from_pandas(given: Any) -> pl.DataFrame:
-    """A pandas frame as a Polars frame, column by column, so that neither pandas nor pyarrow is needed.
+    """Convert a pandas frame to Polars, column by column, so that neither pandas nor pyarrow is imported.
 
-    A named index becomes columns; what pandas takes for missing (NaN, None, NaT, NA) is null.
+    A named index becomes columns; missing values of pandas (NaN, None, NaT, NA) become null.
     """
     frame = given.reset_index() if any(name is not None for name in given.index.names) else given
     names = [str(name) for name in frame.columns]
@@ -71,9 +71,9 @@ def _column(name: str, column: Any) -> pl.Series:
 def inputs_of(
     given: Table | Sequence[Table] | Mapping[str, Table], what: str, *, source: bool = False
 ) -> list[tuple[str, Path | NamedFrame]]:
-    """The tables of one argument, each with the name it was given, "" where it has none.
+    """Return the tables of an argument, each with its given name; "" without a name.
 
-    `source`: whether a file may be named as NAME=FILE, which a file with = in its own name is not.
+    With `source` a file may be given as NAME=FILE, unless a file of that name exists.
 
     >>> inputs_of(["chexpert=labels.csv", "other.csv"], "labels", source=True)
     [('chexpert', ...Path('labels.csv')), ('', ...Path('other.csv'))]

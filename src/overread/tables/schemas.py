@@ -1,4 +1,4 @@
-"""The schema of every table, declared once with dataframely."""
+"""The schemas of all tables, declared with dataframely."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHEST = "CHEST"
 
 
 class Images(dy.Schema):
-    """One row is an image."""
+    """One row per image."""
 
     image_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
     case_id = dy.String(nullable=False, metadata=_IDENTIFIER)
@@ -46,7 +46,7 @@ class Images(dy.Schema):
 
 
 class Labels(dy.Schema):
-    """One row is what a source states of a finding in a case; nothing stated is no row."""
+    """One row per label of a case, finding and source; no row without a label."""
 
     case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
     finding = dy.String(primary_key=True, metadata=_TERM)
@@ -55,7 +55,7 @@ class Labels(dy.Schema):
 
 
 class Regions(dy.Schema):
-    """One row is a box where a finding is, in pixels of the original."""
+    """One row per bounding box of a finding, in pixels of the original image."""
 
     image_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
     finding = dy.String(primary_key=True, metadata=_TERM)
@@ -68,7 +68,7 @@ class Regions(dy.Schema):
 
 
 class Predictions(dy.Schema):
-    """One row is a model's score of a finding in an image."""
+    """One row per score of a model for a finding in an image."""
 
     image_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
     finding = dy.String(primary_key=True, metadata=_TERM)
@@ -78,7 +78,7 @@ class Predictions(dy.Schema):
 
 
 class CasePredictions(dy.Schema):
-    """One row is a model's score of a finding in a case: what a vendor's file gives that knows no images."""
+    """One row per score of a model for a finding in a case, for predictions without images."""
 
     case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
     finding = dy.String(primary_key=True, metadata=_TERM)
@@ -88,7 +88,7 @@ class CasePredictions(dy.Schema):
 
 
 class Reads(dy.Schema):
-    """One row is a reader's answer on a finding in a case."""
+    """One row per answer of a reader for a finding in a case."""
 
     reader = dy.String(primary_key=True, metadata=_NAME)
     case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
@@ -100,7 +100,7 @@ class Reads(dy.Schema):
 
 
 class Sittings(dy.Schema):
-    """One row is a case read once by a reader."""
+    """One row per reading of a case by a reader."""
 
     reader = dy.String(primary_key=True, metadata=_NAME)
     case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
@@ -116,7 +116,7 @@ class Sittings(dy.Schema):
 
 
 class Estimates(dy.Schema):
-    """One row is a number with its interval, its method and its note."""
+    """One row per estimate, with interval, method and note."""
 
     analysis = dy.String(primary_key=True)
     metric = dy.String(primary_key=True)
@@ -151,7 +151,7 @@ class Estimates(dy.Schema):
 
 
 class Verdicts(dy.Schema):
-    """One row is a claim and whether it is supported."""
+    """One row per claim, with its verdict."""
 
     hypothesis = dy.String(primary_key=True)
     claim = dy.String(primary_key=True)
@@ -162,7 +162,7 @@ class Verdicts(dy.Schema):
 
 
 class Joined(dy.Schema):
-    """One row is a score beside its truth."""
+    """One row per score with its reference standard."""
 
     case_id = dy.String(primary_key=True)
     finding = dy.String(primary_key=True)
@@ -178,9 +178,9 @@ class Joined(dy.Schema):
 
 
 class Flow(dy.Schema):
-    """One row is a step of selection: how many are left (reason ""), or were left out and why; site "" = all sites.
+    """One row per step of selection: numbers remaining (reason "") or excluded, with the reason; site "" = all sites.
 
-    Rows of the step "noted" were kept: what was found odd, and how it was taken.
+    Rows of the step "noted" describe unusual values of images that were kept.
     """
 
     step = dy.String(primary_key=True)
@@ -192,7 +192,9 @@ class Flow(dy.Schema):
 
 
 class Excluded(dy.Schema):
-    """One row is a file that a source left out, and why; `unreadable` ones count towards `max_unreadable`."""
+    """One row per file that a source excluded, with the reason; those that are `unreadable` count towards
+    `max_unreadable`.
+    """
 
     path = dy.String(nullable=False)
     site = dy.String(nullable=True)
@@ -202,7 +204,7 @@ class Excluded(dy.Schema):
 
 
 class Account(dy.Schema):
-    """One row is a reason for which something was dropped or changed on its way to an estimate."""
+    """One row per reason for an exclusion or change between input tables and estimates."""
 
     stage = dy.String(primary_key=True)
     unit = dy.String(primary_key=True)
@@ -213,7 +215,7 @@ class Account(dy.Schema):
 
 
 class Curves(dy.Schema):
-    """One row is a plotted point."""
+    """One row per plotted point."""
 
     curve = dy.String(primary_key=True)
     at = dy.String(primary_key=True)

@@ -1,4 +1,4 @@
-"""Notes: what was changed or found unusual in a table when it was read, counted, with examples."""
+"""Notes on values that were changed or are unusual in a table, with counts and examples."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ IDENTIFIERS = "identifiers"  # the stage of the account, and the unit of the flo
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that was changed or found unusual in one column of a table.
+    """A change or an unusual observation in one column of a table.
 
     Attributes
     ----------
-    table, column: where.
-    what: what was found and what was done about it; `count` values are its subject.
-    count: rows, or identifiers where `changed` is false.
-    examples: up to five, in quotes.
-    changed: whether values were changed.
+    table, column : str
+        The place.
+    what : str
+        What was found and what was done about it; the subject is the `count` values.
+    count : int
+        Number of rows, or of identifiers if `changed` is false.
+    examples : str
+        Up to five examples, in quotes.
+    changed : bool
+        Whether values were changed.
     """
 
     table: str
@@ -36,7 +41,7 @@ class Note:
 
 
 def sentences(account: pl.DataFrame) -> list[str]:
-    """The notes of an account table, each as a sentence."""
+    """Return the notes of an account table as sentences."""
     rows = account.filter(pl.col("stage") == IDENTIFIERS)
     return [
         f"{unit}: {count:,} {reason}{f' ({shown})' if shown else ''}."
@@ -45,7 +50,7 @@ def sentences(account: pl.DataFrame) -> list[str]:
 
 
 def combined(notes: Iterable[Note]) -> list[Note]:
-    """One note for each table, column and finding: counts of changed rows are added, repeated findings kept once."""
+    """Combine notes on the same table, column and observation: counts of changed rows are added."""
     found: dict[tuple[str, str, str], Note] = {}
     for note in notes:
         key = (note.table, note.column, note.what)

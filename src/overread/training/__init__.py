@@ -1,4 +1,6 @@
-"""Training and prediction: the only place that imports torch; its configuration (`config`) does not."""
+"""Training of classifiers and prediction with them: the only package that imports torch (`training_config` does
+not).
+"""
 
 import lazy_loader
 

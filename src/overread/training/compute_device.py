@@ -1,4 +1,4 @@
-"""Where training runs: one CPU or GPU, or the processes that torchrun started; and in which arithmetic."""
+"""Device and arithmetic of training: one CPU or GPU, or the processes that torchrun started."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def fast_bf16() -> str:
-    """What multiplies matrices in bfloat16 here at a gain: "cuda", "AMX", "AVX512-BF16", or "" for nothing."""
+    """Return the hardware that multiplies faster in bfloat16: "cuda", "AMX", "AVX512-BF16", or "" for none."""
     if torch.cuda.is_available():
         return "cuda" if torch.cuda.is_bf16_supported(including_emulation=False) else ""
     if not torch.backends.mkldnn.is_available():
@@ -27,15 +27,15 @@ def fast_bf16() -> str:
 
 
 def resolved_precision(precision: str) -> str:
-    """ "auto" as what it stands for here: bf16-mixed where bfloat16 is fast, else 32-true."""
+    """Resolve "auto": bf16-mixed if bfloat16 is fast on this machine, else 32-true."""
     return ("bf16-mixed" if fast_bf16() else "32-true") if precision == "auto" else precision
 
 
 def start_fabric(precision: str) -> Fabric:
-    """Lightning Fabric on this machine's GPU or CPU; under torchrun (or `fabric run`), on all its processes.
+    """Start Lightning Fabric on the GPU or CPU; under torchrun (or `fabric run`), on all its processes.
 
-    Without either it is one process on one device, never all the GPUs there are: starting more processes would run the
-    caller's program again. `precision` is "32-true" or "bf16-mixed".
+    Otherwise one process uses one device, since starting further processes would run the program of the caller again.
+    `precision` is "32-true" or "bf16-mixed".
     """
     try:
         from lightning_fabric import Fabric

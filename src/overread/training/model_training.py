@@ -1,4 +1,4 @@
-"""Train a model on a cohort: what the folder needs is read, the loop runs, what is chosen on tune is frozen."""
+"""Training of a model on a cohort, and the model folder with frozen operating points."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a training is made of, as the caller says it."""
+    """The images and the name of a training, as given by the caller."""
 
     sites: tuple[str, ...] | None
     max_images: int | None
@@ -62,42 +62,64 @@ def train(
     protocol_hash: str = "",
     progress: Progress | None = None,
 ) -> Path:
-    """Train a network on the split "train" of some sites, keep the epoch that is best on "tune", and freeze it.
+    """Train a network on a cohort and write the model folder.
+
+    The network is trained on the split "train" of the sites. The epoch with the best AUC on the split "tune" is kept,
+    and recalibration and operating points are fitted on "tune" and frozen.
 
     Parameters
     ----------
-    cohort_folder, out
-        a cohort, and the folder that becomes the model
-    config
-        everything that decides what is learnt
-    sites, max_images
-        the sites that train and tune, None = all; and how many training images at most, whole patients drawn at random
-    name, protocol_hash
-        what the model is called, and the protocol it is trained under: both stand in model.json
-    progress
-        called with steps done, steps in all, and a line at the end of each epoch
+    cohort_folder : path or Cohort
+        The cohort.
+    out : path
+        The folder of the model.
+    config : TrainingConfig, optional
+        The settings of training; by default the vocabulary is that of the cohort.
+    sites : sequence of str, optional
+        The sites for training and tuning; None = all.
+    max_images : int, optional
+        Largest number of training images; complete patients are drawn at random.
+    name : str
+        The name of the model in model.json.
+    protocol_hash : str
+        Hash of the protocol under which the model is trained.
+    progress : callable, optional
+        Called with steps done, total steps, and a line at the end of each epoch.
 
     Returns
     -------
-    ``out``, with weights.safetensors, model.json, train_patients.txt, history.parquet (an epoch a row), tune.parquet
-    (logit, score and truth of every tune image and finding) and run.json. Where all this is there already, nothing is
-    done again; where training was interrupted it goes on, equal to the bit on the same machine and versions: with the
-    number of threads that it was begun with, unless OMP_NUM_THREADS gives another. What is not as it was is logged
-    before training goes on, and noted in run.json.
+    Path
+        `out`, with weights.safetensors, model.json, train_patients.txt, history.parquet (one row per epoch),
+        tune.parquet (logit, score and truth of every tune image and finding) and run.json.
 
     Raises
     ------
     InputError
-        no images or nothing to learn, two sources that state the same, weights that do not fit, a loss that is no
-        number, a folder that holds another training, a full disk (the last checkpoint stays)
+        No images or no finding to learn, two sources that label the same case and finding, weights that do not match
+        the network, a loss that is not finite, a folder that holds another training.
+    WriteError
+        The disk is full; the last checkpoint is kept.
 
-    The best epoch has the largest mean over training sites and findings of the AUC within a site.
+    Notes
+    -----
+    The best epoch has the largest mean over training sites and findings of the within-site AUC.
+
+    A complete training with the same settings and inputs is not repeated. An interrupted training is resumed, and gives
+    identical bits on the same machine and versions: it uses the number of threads with which it was started, unless
+    OMP_NUM_THREADS gives another. Changed conditions are logged and noted in run.json.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        import overread as ov
+        ov.train("cohort", "model", ov.TrainingConfig(epochs=5))
     """
     cohort_folder, out = Path(cohort_folder), Path(out)
     config = config or TrainingConfig(vocabulary=runs.vocabulary(cohort_folder))
     selection = Selection(None if sites is None else tuple(sites), max_images, name, protocol_hash)
     precision = resolved_precision(config.precision)
-    said = {
+    settings = {
         **runs.plain(config),
         "sites": None if sites is None else list(sites),
         "max_images": max_images,
@@ -108,17 +130,17 @@ def train(
         inputs["weights"] = Path(str(config.weights))
         runs.check_file(inputs["weights"])
     _check_cohort(cohort_folder)
-    wanted = runs.fingerprint(said, inputs)
-    if runs.complete(out, wanted):
+    fingerprint = runs.fingerprint(settings, inputs)
+    if runs.complete(out, fingerprint):
         with contextlib.suppress(FileNotFoundError):  # several processes may come here at once
             checkpoint.remove(out)  # where the run was killed before the last line
         return out
-    _check_out(out, wanted)
+    _check_out(out, fingerprint)
     count = threads.resumed(f"The training in {out}", checkpoint.begun_with(out))
     with threads.computing(count), repeatable():
         fabric = start_fabric(precision)
-        with _run(fabric, out, said, inputs, config.seed) as run:
-            task, facts = prepare(cohort_folder, out, config, selection, fingerprint=wanted)
+        with _run(fabric, out, settings, inputs, config.seed) as run:
+            task, facts = prepare(cohort_folder, out, config, selection, fingerprint=fingerprint)
             torch.manual_seed(config.seed)
             network = build(task.architecture)
             facts["weights"] = list(load_weights(network, config.weights)) if config.weights else ["Random weights."]
@@ -147,7 +169,7 @@ _FILES = {"images": "images.parquet", "labels": "labels.parquet", "recipe": "pix
 def prepare(
     cohort_folder: Path, out: Path, config: TrainingConfig, selection: Selection, *, fingerprint: str
 ) -> tuple[Task, dict[str, Any]]:
-    """The images, truths and weights of a training, and the facts about them that model.json states."""
+    """Return the images, labels and weights of a training, and the facts about them for model.json."""
     images = tables.read(cohort_folder / "images.parquet", "images")
     labels = tables.read(cohort_folder / "labels.parquet", "labels", vocabulary=config.vocabulary)
     labels = chosen_labels(labels, sources=config.sources)
@@ -178,7 +200,9 @@ def prepare(
 def finish(
     task: Task, network: torch.nn.Module, fitted: Fitted, facts: dict[str, Any], *, fabric: Fabric
 ) -> list[Path]:
-    """Write the model folder from the best epoch: weights, tune, what is frozen on it; model.json comes last."""
+    """Write the model folder from the best epoch: weights, tune.parquet and frozen values; model.json is written
+    last.
+    """
     out, config = task.folder, task.config
     best = out / checkpoint.FOLDER / "best.safetensors"
     network.load_state_dict(load_file(best))
@@ -281,15 +305,15 @@ def _check_cohort(folder: Path) -> None:
     runs.check(folder)
 
 
-def _check_out(out: Path, wanted: str) -> None:
-    """A finished model is never written over."""
+def _check_out(out: Path, fingerprint: str) -> None:
+    """Refuse to overwrite a complete model."""
     if (out / "model.json").is_file() and (out / "run.json").is_file():
         record = runs.read(out)
-        if record.get("status") == "complete" and record.get("fingerprint") != wanted:
+        if record.get("status") == "complete" and record.get("fingerprint") != fingerprint:
             raise InputError(
                 out,
                 "an empty folder, or one of this same training",
-                "a model that was trained otherwise",
+                "a model of another training",
                 do="Choose another folder, or remove this one.",
             )
 

@@ -1,4 +1,4 @@
-"""What must be the same for interrupted training or prediction to give the bits of one that was not interrupted."""
+"""Conditions under which resumed training or prediction gives the same bits as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ASIDE = ("numba threading layer",)
 
 
 def circumstances(device: torch.device | str, *, processes: int = 1, precision: str) -> dict[str, str]:
-    """Threads, instructions, device, processes, arithmetic and versions of what computes now."""
+    """Return threads, instruction set, device, processes, arithmetic and versions of the current computation."""
     device = torch.device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(runs.machine()["cpu"])
     made_of = {name: version for name, version in runs.versions().items() if name in ("python", "numpy", "torch")}
@@ -27,7 +27,7 @@ def circumstances(device: torch.device | str, *, processes: int = 1, precision: 
 
 
 def changes(was: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
-    """What is not as it was, each as "threads 2 -> 1".
+    """Return the changed conditions, each as "threads 2 -> 1".
 
     >>> changes({"threads": "2", "torch": "2.9"}, {"threads": "1", "torch": "2.9"})
     ['threads 2 -> 1']
@@ -36,7 +36,7 @@ def changes(was: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
 
 
 def warn(what: str, changed: Sequence[str]) -> None:
-    """Log, before interrupted work goes on, what is not as it was; the threads `threads.resumed` has logged already."""
+    """Log changed conditions before work is resumed; a change of threads is logged by `threads.resumed`."""
     others = [change for change in changed if not change.startswith("threads ")]
     if others:
         _LOG.warning(
@@ -47,14 +47,14 @@ def warn(what: str, changed: Sequence[str]) -> None:
 
 
 def kept(path: Path) -> dict[str, Any]:
-    """The circumstances in a file; empty where there is none."""
+    """Read the conditions in a file; empty if there is no file."""
     return runs.read_json(path) if path.is_file() else {}
 
 
 def keep(path: Path, around: Mapping[str, str]) -> list[str]:
-    """Write the circumstances of work that begins; of work that goes on, return what has changed since it began.
+    """Write the conditions of new work; for resumed work, return the changes since it was started.
 
-    The file keeps those in which it began.
+    The file keeps the conditions of the start.
     """
     was = kept(path)
     if was:

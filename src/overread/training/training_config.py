@@ -1,4 +1,4 @@
-"""How a model is trained, as data; free of torch, so that a base install can read a protocol that trains nothing."""
+"""Configuration of training, without torch, so that protocols can be read where torch is not installed."""
 
 from __future__ import annotations
 
@@ -26,13 +26,25 @@ NORMALISATION_OF_FILE = {IMAGENET_HASH: "imagenet"}
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far a training image may be changed at random; all at 0 leaves it as it is.
+    """Strengths of the random changes of training images; 0 disables a change.
 
-    `rotation` degrees either way; `shift` fraction of the side; `scale` and `gamma`, `contrast` fractions (0.1: from
-    1/1.1 to 1.1, even on a log scale); `brightness` and `noise` (standard deviation) in units of the grey range 0..1,
-    the noise's deviation drawn from 0 to it; `blur` the largest standard deviation in pixels; noise and blur are given
-    to half the images.
-    Images are never mirrored: the side that the heart lies on is information.
+    Images are never mirrored, because the side of the heart is diagnostic information.
+
+    Attributes
+    ----------
+    rotation : float
+        Largest angle in degrees, in either direction.
+    shift : float
+        Largest shift as a fraction of the side.
+    scale, gamma, contrast : float
+        Largest relative change; 0.1 means from 1/1.1 to 1.1, uniform on a log scale.
+    brightness : float
+        Largest change in units of the grey range 0 to 1.
+    noise : float
+        Largest standard deviation of the noise in units of the grey range, uniform from 0; applied to half of the
+        images.
+    blur : float
+        Largest standard deviation of the blur in pixels; applied to half of the images.
     """
 
     rotation: float = 7.0
@@ -46,51 +58,69 @@ class Augmentation:
 
     @classmethod
     def none(cls) -> Augmentation:
-        """No change at all."""
+        """Return strengths that leave images unchanged."""
         return cls(**{f.name: 0.0 for f in fields(cls)})
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything that decides what is learnt, besides the cohort and the sites.
+    """Settings of training, other than the cohort and the sites.
 
     Parameters
     ----------
-    network, channels
-        "densenet121", "densenet-small", "densenet-tiny" (for tests) or "timm:NAME"; 1 or 3 channels
-    weights, normalisation
-        what training starts from: None (random), "imagenet" (downloaded) or the path of a weight file; and how grey
-        values enter the network: "" = "imagenet" for torchvision's ImageNet weights (a file is recognised by its
-        SHA-256), "unit" for random weights; for any other file it must be given
-    epochs, batch_size
-        passes over the training images; images in a step, over all processes together
-    learning_rate, weight_decay, warmup_fraction, clip
-        AdamW at the top of a warm-up and cosine; decay of kernels only; largest norm of the gradient, 0 = not clipped
-    ema
-        decay of the averaged weights that are tuned and kept, per step; 0 = the last weights themselves
-    precision
-        "auto" = bf16-mixed where the processor or GPU multiplies in bfloat16, else 32-true
-    patience
-        epochs without a better tune AUC after which training stops; 0 = never before the last epoch
-    seed
-        initial weights, order of images, augmentation, choice of `max_images`
-    findings
-        () = every finding that the training labels state as present and as absent
-    uncertain
-        what an uncertain label is taken for, by finding, "*" for the others: "ignore", "absent" or "present"
-    label_source
-        whose labels are learnt, a name or several; "" = all, refused where two state the same of a case
-    positive_weight_cap
-        a present label weighs as much as absent per present ones in training, at most this; 1 = as any other
-    augmentation
-        strengths by name, those of `Augmentation` in place of what is not named
-    specificities, sensitivities
-        the operating points that are frozen on tune
-    checkpoint_minutes
-        how often, beside the end of every epoch, the state of training is written, so that it can be resumed
-    vocabulary
-        the findings that labels may name, see `findings`; a file states it in its section [findings]
+    network : str
+        "densenet121", "densenet-small", "densenet-tiny" (for tests) or "timm:NAME".
+    channels : {1, 3}
+        Number of input channels.
+    weights : str, optional
+        Initial weights: None (random), "imagenet" (downloaded) or the path of a weight file.
+    normalisation : str
+        Normalisation of the input: "unit", "imagenet" or "torchxrayvision". "" = "imagenet" for the ImageNet weights of
+        torchvision (also as a file, recognised by its SHA-256) and "unit" for random weights; required for other files.
+    epochs : int
+        Largest number of passes over the training images.
+    batch_size : int
+        Images per step, over all processes.
+    learning_rate : float
+        Peak learning rate of AdamW, with linear warm-up and cosine decay.
+    weight_decay : float
+        Weight decay of kernels; norms and biases are not decayed.
+    warmup_fraction : float
+        Share of the steps used for warm-up.
+    clip : float
+        Largest norm of the gradient; 0 = no clipping.
+    ema : float
+        Decay per step of the exponential moving average of the weights, which is tuned and kept; 0 = no average.
+    precision : {"auto", "32-true", "bf16-mixed"}
+        Arithmetic; "auto" = bf16-mixed if the processor or GPU supports bfloat16, else 32-true.
+    patience : int
+        Epochs without a better tune AUC after which training stops; 0 = no early stopping.
+    seed : int
+        Seed of initial weights, order of images, augmentation, and choice of `max_images`.
+    findings : tuple of str
+        The outputs; () = every finding with present and absent training labels.
+    uncertain : mapping of str to {"ignore", "absent", "present"}
+        Treatment of uncertain labels by finding; "*" for all others.
+    label_source : str or tuple of str
+        The label sources for training; "" = all, refused if two label the same case and finding.
+    positive_weight_cap : float
+        Largest weight of a present label; its weight is the ratio of absent to present labels. 1 = no weighting.
+    augmentation : mapping of str to float
+        Strengths by name; defaults of `Augmentation` for the others.
+    specificities, sensitivities : tuple of float
+        The operating points (0 to 1) that are frozen on tune.
+    checkpoint_minutes : float
+        Minutes between checkpoints, in addition to one at the end of every epoch.
+    vocabulary : Vocabulary
+        The findings that labels may name, see `overread.findings`; in a file it is the section [findings].
 
+    Raises
+    ------
+    InputError
+        All values that are out of range or unknown, in one error.
+
+    Examples
+    --------
     >>> TrainingConfig(network="densenet-small", augmentation={"noise": 0.0}).augmentation["rotation"]
     7.0
     >>> TrainingConfig(network="densnet121")
@@ -132,22 +162,22 @@ class TrainingConfig:
 
     @property
     def strengths(self) -> Augmentation:
-        """The augmentation as a record."""
+        """The strengths of augmentation."""
         return Augmentation(**dict(self.augmentation))
 
     @property
     def input_normalisation(self) -> str:
-        """The normalisation of the network's input: as given, or that of the weights."""
+        """The normalisation of the input: as given, or that of the weights."""
         return self.normalisation or _normalisation_of(self.weights) or "unit"
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The label sources that are learnt from; () = all."""
+        """The label sources for training; () = all."""
         named = (self.label_source,) if isinstance(self.label_source, str) else tuple(self.label_source)
         return tuple(name for name in named if name)
 
     def policy(self, finding: str) -> str:
-        """What an uncertain label of a finding is taken for."""
+        """Return the treatment of uncertain labels of a finding."""
         return self.uncertain.get(finding, self.uncertain["*"])
 
 
@@ -187,14 +217,14 @@ def _problems(config: TrainingConfig) -> Iterator[InputError]:
 
 
 def _normalisation_of(weights: str | None) -> str:
-    """The normalisation that belongs to a source of weights, "" where it is not known."""
+    """Return the normalisation of a source of weights; "" if unknown."""
     if weights is None or weights == "imagenet":
         return weights or "unit"
     return NORMALISATION_OF_FILE.get(file_hash(weights)[: len(IMAGENET_HASH)], "")
 
 
 def _wrong_numbers(config: TrainingConfig) -> Iterator[InputError]:
-    """Numbers out of range; the upper limits are where a slip of the decimal point is likelier than intent."""
+    """Check numeric settings; upper limits catch misplaced decimal points."""
     ranges: dict[str, tuple[float, float]] = {
         "epochs": (1, 10_000),
         "batch_size": (2, 65_536),
@@ -229,10 +259,10 @@ def _wrong_numbers(config: TrainingConfig) -> Iterator[InputError]:
             )
 
 
-def _wrong_strengths(given: Mapping[str, Any]) -> Iterator[InputError]:
+def _wrong_strengths(strengths: Mapping[str, Any]) -> Iterator[InputError]:
     known = [f.name for f in fields(Augmentation)]
     largest = {"rotation": 180.0, "shift": 1.0, "scale": 4.0, "gamma": 4.0, "contrast": 4.0, "blur": 20.0}
-    for name, value in given.items():
+    for name, value in strengths.items():
         where = "training.augmentation"
         if name not in known:
             yield InputError(where, f"any of {', '.join(known)}", repr(name), do=did_you_mean(name, known))

@@ -50,7 +50,7 @@ def test_a_strange_sex_is_refused_with_the_value(tmp_path):
 
 def test_images_without_patients_are_refused(tmp_path):
     path = write(tmp_path / "t.csv", "Image Index,Effusion\n1.png,1\n")
-    with pytest.raises(InputError, match="which images are of one patient"):
+    with pytest.raises(InputError, match="which images are of the same patient"):
         layouts.images(path)
 
 
@@ -113,9 +113,7 @@ def test_two_columns_of_one_finding_are_refused(tmp_path):
 
 def test_the_same_image_twice_is_refused(tmp_path):
     path = write(tmp_path / "acme.csv", "Image Index,Edema\n1.png,0.5\n1.png,0.4\n")
-    with pytest.raises(
-        InputError, match=r"one row per Image Index; found 2 rows whose key stands more than once \(1.png"
-    ):
+    with pytest.raises(InputError, match=r"one row per Image Index; found 2 rows with a repeated key \(1.png"):
         layouts.predictions(path)
 
 
@@ -211,7 +209,7 @@ def test_scores_beside_labels_are_not_taken_for_labels(tmp_path):
 
 def test_two_columns_of_one_meaning_are_refused_unless_one_has_its_name(tmp_path):
     path = write(tmp_path / "acme.csv", "Study,Accession Number,Edema\n1,2,0.5\n")
-    with pytest.raises(InputError, match=r"of the meaning 'case_id'; found 2 \('Study', 'Accession Number'\)"):
+    with pytest.raises(InputError, match=r"with the meaning 'case_id'; found 2 \('Study', 'Accession Number'\)"):
         layouts.predictions(path)
     path = write(tmp_path / "acme.csv", "Study,case_id,Edema\n1,2,0.5\n")
     assert layouts.predictions(path).frame["case_id"].to_list() == ["2"]
@@ -252,7 +250,7 @@ def test_spellings_are_those_of_the_owner(tmp_path):
     assert layouts.images(path, spellings=spellings).frame["sex"].to_list() == ["M", "F"]
     made = layouts.labels(path, spellings=spellings).frame
     assert made.select("finding", "state").rows() == [("pleural_effusion", "present"), ("pleural_effusion", "absent")]
-    with pytest.raises(InputError, match="a column 'vew', which spellings name"):
+    with pytest.raises(InputError, match="a column 'vew', which spellings refer to"):
         layouts.images(path, spellings={"vew": {"x": "PA"}})
 
 

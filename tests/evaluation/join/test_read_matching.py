@@ -182,7 +182,7 @@ def test_labels_of_several_sources_and_an_unstated_part():
         (
             [("r1", "x1", "pneumothorax", "present")],
             {},
-            r"test cases of the images table; found 1 cases that it lacks \(x1",
+            r"test cases of the images table; found 1 cases that are not in it \(x1",
         ),
         ([("r1", "c1", "pneumothorax", None)], {}, "a call or a score in every row; found 1 rows with neither"),
         ([("r1", "c1", "pneumothorax", "present")], {"references": ("majorty",)}, r"Did you mean 'majority'\?"),
@@ -190,7 +190,7 @@ def test_labels_of_several_sources_and_an_unstated_part():
         ([(None, "c1", "pneumothorax", "present")], {}, "a value in every row of 'reader'"),
         ([("r1", "c1", "pneumothorx", "present")], {}, r"Did you mean 'pneumothorax'\?"),
         ([("r1", "c1", "pneumothorax", "present")] * 2, {}, "one row per reader, case_id, finding, arm, round"),
-        ([("acme", "c1", "pneumothorax", "present")], {}, r"found a reader and a model of one name \(acme\)"),
+        ([("acme", "c1", "pneumothorax", "present")], {}, r"found a reader and a model with the same name \(acme\)"),
         (
             [("r", "c1", "pneumothorax", "present"), ("R", "c2", "pneumothorax", "present")],
             {},

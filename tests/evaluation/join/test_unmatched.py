@@ -83,4 +83,4 @@ def test_tables_without_a_common_case_show_both_ways_to_name_them():
         matched(rows, IMAGES.rename({"image_id": "case_id"}), UnmatchedAllowance("here", 0.01), name="predictions")
     text = str(caught.value)
     assert "2 of 2 cases (100.0%)" in text
-    assert text.endswith("Check that both files name the cases alike: predictions have 'x0.png', images have 'i0'.")
+    assert text.endswith("the same names of cases: predictions have 'x0.png', images have 'i0'.")

@@ -136,7 +136,7 @@ def test_weights_of_another_network_are_refused_by_key(tmp_path: Path):
     weights["extra"] = weights.pop("classifier.bias")
     save_file(weights, folder / "weights.safetensors")
     written_again(folder)
-    expected = r"3 keys that do not fit \(classifier.bias missing, extra unknown, classifier.weight \(2, \d+\) for"
+    expected = r"3 keys that do not match \(classifier.bias missing, extra unknown, classifier.weight \(2, \d+\) for"
     with pytest.raises(InputError, match=expected):
         models.load_network(models.open_model(folder))
 

@@ -1,1 +1,1 @@
-"""What every analysis is given: score matrix, populations, thresholds, patient draws and AUC terms."""
+"""Shared inputs of the analyses: score matrix, populations, thresholds, resamples of patients and AUC terms."""

@@ -1,4 +1,4 @@
-"""What every analysis is given: panel, policies, populations, draws, what was frozen, the AUCs by site."""
+"""Shared inputs of the analyses of scores: score matrix, populations, resamples, frozen thresholds and AUCs by site."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from overread.evaluation.evaluation_config import EvaluationConfig
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalysisContext:
-    """The ground that all analyses stand on; raters are those that are no seed of another."""
+    """Shared inputs of the analyses of scores; `raters` excludes members of ensembles."""
 
     panel: ScoreMatrix
     config: EvaluationConfig
@@ -32,18 +32,18 @@ class AnalysisContext:
     replicates: Mapping[tuple[str, str, str], Floats]  # the same AUCs in every draw (replicates,), where evaluable
 
     def place(self, analysis: Analysis, finding: str, rater: str, population: Population) -> EstimateKey:
-        """Where an estimate of this rater in this population belongs."""
+        """Return the key of an estimate of this rater in this population."""
         panel = self.panel
         return EstimateKey(analysis, finding, rater, population.name, reference=panel.reference, policy=panel.policy)
 
     def macro(self) -> tuple[str, ...]:
-        """The findings that macro means are over: those fixed beforehand, else all that every rater scores."""
+        """The findings over which means are computed: the prespecified ones, else all that every rater scores."""
         if self.config.findings:
             return self.config.findings
         return tuple(f for f in self.panel.findings if all(self.panel.gives(r, f) for r in self.raters))
 
     def evaluable(self, counts: Counts) -> bool:
-        """Whether enough patients have the finding, and lack it."""
+        """Return whether there are enough patients with and without the finding."""
         return counts.at_least(self.config.minimum_present, self.config.minimum_absent)
 
 
@@ -58,10 +58,10 @@ class SiteMean:
 
 
 def site_mean(context: AnalysisContext, rater: str, finding: str, population: Population) -> SiteMean:
-    """The sites of a population at which the finding is evaluable; where there is none, those where it is defined.
+    """Return the sites of a population at which the finding is evaluable, or else those at which its AUC is defined.
 
-    A finding is evaluable at a site when enough patients there have it and enough lack it. An average never includes a
-    site at which a handful of patients decides.
+    A finding is evaluable at a site with enough patients with and without it, so that a mean over sites never includes
+    a site whose AUC depends on a handful of patients.
     """
     found = {s: context.areas[rater, finding, s] for s in population.sites if (rater, finding, s) in context.areas}
     good = tuple(s for s, a in found.items() if context.evaluable(a.counts) and a.value == a.value)
@@ -71,7 +71,7 @@ def site_mean(context: AnalysisContext, rater: str, finding: str, population: Po
 
 
 def _sites_note(sites: Sequence[str], used: Sequence[str]) -> Text:
-    """Over how many sites of a population the mean is, and which have no part in it; nothing of a single site."""
+    """Describe the sites included in and excluded from a mean; empty for a population of one site."""
     if len(sites) < 2:
         return codes.NONE
     out = tuple(s for s in sites if s not in used)
@@ -82,19 +82,19 @@ def _sites_note(sites: Sequence[str], used: Sequence[str]) -> Text:
 
 
 def site_areas(panel: ScoreMatrix, raters: Sequence[str]) -> dict[tuple[str, str, str], AucTerm]:
-    """The within-site AUC of every rater and finding at every site where the truth is stated."""
-    made = {}
+    """Compute the within-site AUC of every rater and finding at every site with a reference standard."""
+    terms = {}
     masks = {s: panel.at([s]) for s in panel.site.levels}
     for rater in raters:
         for finding in panel.findings:
             for site, mask in masks.items():
                 if (mask & panel.stated(rater, finding)).any():
-                    made[rater, finding, site] = area_of(panel, select(panel, rater, finding, mask))
-    return made
+                    terms[rater, finding, site] = area_of(panel, select(panel, rater, finding, mask))
+    return terms
 
 
 def macro_note(context: AnalysisContext, used: Sequence[str]) -> Text:
-    """The findings of a mean by name, and those of the set fixed beforehand that could not take part."""
+    """Name the findings of a mean, and the prespecified findings that could not be included."""
     config, out = context.config, tuple(f for f in context.macro() if f not in used)
     least = {"least_present": config.minimum_present, "least_absent": config.minimum_absent}
     if not used:
@@ -103,12 +103,12 @@ def macro_note(context: AnalysisContext, used: Sequence[str]) -> Text:
 
 
 def mean_note(findings: Sequence[str]) -> Text:
-    """The findings of a mean by name."""
+    """Name the findings of a mean."""
     return codes.note("mean_over_findings", n=len(findings), findings=tuple(findings))
 
 
 def population_counts(context: AnalysisContext, rater: str, finding: str, population: Population) -> Counts:
-    """Counts of all cases of a population with a score and a stated truth."""
+    """Count the cases of a population with a score and a reference standard."""
     return counts_at(context.panel, rater, finding, context.panel.at(population.sites))
 
 

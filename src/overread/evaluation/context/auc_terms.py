@@ -1,8 +1,8 @@
-"""AUCs with what every patient contributes to their error, so that any mean or contrast of them has its own error.
+"""AUCs with the contribution of every patient to their variance, so that means and contrasts have a standard error.
 
-An area is the AUC of one rater for one finding on one set of cases, compared only within strata of pairs where these
-are stated; a rate is handled likewise. A linear combination of areas (over findings, sites, raters) combines the
-contributions in the same way, so that cases and patients in common are allowed for whatever the combination is.
+A term is the AUC of one rater for one finding on one set of cases; pairs are compared within strata where strata are
+given. Rates are handled in the same way. A linear combination of terms (over findings, sites, raters) combines the
+contributions, so that the covariance from shared cases and patients is accounted for.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ METHOD = codes.method("influence_values")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AucTerm:
-    """An AUC or a rate; per patient what that patient adds to its error (the squares sum to the variance).
+    """An AUC or a rate, with the contribution of each patient to its error (the squares sum to the variance).
 
-    In a stratified sample the contributions are those within strata, of every patient of the sample. unseen is variance
-    that the sample cannot show: that of a rate of 0 or 1.
+    In a stratified sample, contributions are centred within strata and cover every patient of the sample. `unseen` is
+    variance that the sample cannot show: that of a rate of 0 or 1.
     """
 
     value: float
@@ -60,12 +60,12 @@ class Cases:
 
     @property
     def drawn(self) -> dict[str, Any]:
-        """How the cases came about, as statistics take it: cluster, weights, strata, finite."""
+        """Return the sampling design as keyword arguments of a statistic: cluster, weights, strata, finite."""
         return {"cluster": self.patient, "weights": self.weight, "strata": self.strata, "finite": self.finite}
 
 
 def select(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
-    """The cases in the mask that the rater scored and whose truth is stated; `within`: keep the strata of pairs."""
+    """Select the cases of the mask with a score and a reference standard; `within` keeps the strata of pairs."""
     index = np.flatnonzero(cases & panel.stated(rater, finding))
     pairs = panel.pairs.codes[index]
     return Cases(
@@ -79,31 +79,33 @@ def select(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within
     )
 
 
-def area_of(panel: ScoreMatrix, of: Cases) -> AucTerm:
-    """The AUC of these cases and what each patient adds to its error; NaN with a note where undefined."""
-    counts = count(of.truth.astype(np.float64), of.patient)
+def area_of(panel: ScoreMatrix, cases: Cases) -> AucTerm:
+    """Compute the AUC of these cases with the contribution of each patient; NaN with a note if undefined."""
+    counts = count(cases.truth.astype(np.float64), cases.patient)
     undefined = AucTerm(nan, np.empty(0, np.intp), np.empty(0), counts)
-    if note := one_class(of.truth):
+    if note := one_class(cases.truth):
         return replace(undefined, note=note)
-    value, influence = roc.influence(of.truth, of.score, cluster=of.patient, weights=of.weight, stratum=of.pairs)
+    value, influence = roc.influence(
+        cases.truth, cases.score, cluster=cases.patient, weights=cases.weight, stratum=cases.pairs
+    )
     if np.isnan(value):
         return replace(undefined, note=codes.note("no_stratum_with_both_classes"))
     note = codes.note("single_patient_of_class") if np.isnan(influence).any() else codes.NONE
-    return AucTerm(value, *per_patient(panel, of.patient, influence), counts, note)
+    return AucTerm(value, *per_patient(panel, cases.patient, influence), counts, note)
 
 
 def per_patient(panel: ScoreMatrix, patient: Codes, influence: Floats) -> tuple[Codes, Floats]:
-    """The patients behind influence values per case (n,), and what each adds, so that the squares sum to the variance.
+    """Sum influence values per case (n,) by patient, scaled so that their squares sum to the variance.
 
-    With sampling strata the sums of a patient count from the mean of its stratum, of all patients in the sample.
+    With sampling strata the sums of the patients are centred at the mean of all sampled patients of the stratum.
     """
-    held = np.bincount(patient, minlength=panel.n_patients) > 0
+    sampled = np.bincount(patient, minlength=panel.n_patients) > 0
     summed = np.bincount(patient, influence, minlength=panel.n_patients).astype(np.float64)
-    involved = int(held.sum())
+    involved = int(sampled.sum())
     scale = sqrt(involved / max(involved - 1, 1))
     left = _undrawn(panel)
     if panel.strata is None:
-        patients = np.flatnonzero(held)
+        patients = np.flatnonzero(sampled)
         return patients, summed[patients] * scale * sqrt(float(left[0]))
     stratum = np.empty(panel.n_patients, np.intp)
     stratum[panel.patient] = panel.strata
@@ -114,7 +116,7 @@ def per_patient(panel: ScoreMatrix, patient: Codes, influence: Floats) -> tuple[
 
 
 def _undrawn(panel: ScoreMatrix) -> Floats:
-    """The share of every sampling stratum that was not drawn, (n_strata,) or (1,); 1 of an endless population."""
+    """Return one minus the sampling fraction of every stratum, (n_strata,) or (1,); 1 for an infinite population."""
     stratum = np.zeros(panel.patient.size, np.intp) if panel.strata is None else panel.strata
     if not panel.finite:
         return np.ones(int(stratum.max(initial=0)) + 1)
@@ -122,18 +124,18 @@ def _undrawn(panel: ScoreMatrix) -> Floats:
 
 
 def combined(terms: Iterable[tuple[float, AucTerm]], n_patients: int) -> tuple[float, float]:
-    """The value and standard error of a linear combination of areas, given as (coefficient, area); NaN of none."""
-    given, total = list(terms), np.zeros(n_patients)
-    if not given:
+    """Return the value and standard error of a linear combination of (coefficient, term) pairs; NaN if empty."""
+    pairs, total = list(terms), np.zeros(n_patients)
+    if not pairs:
         return nan, nan
-    for coefficient, one in given:
+    for coefficient, one in pairs:
         total[one.patients] += coefficient * one.influence
-    unseen = sum(coefficient**2 * one.unseen for coefficient, one in given)
-    return sum(coefficient * one.value for coefficient, one in given), sqrt(float(total @ total) + unseen)
+    unseen = sum(coefficient**2 * one.unseen for coefficient, one in pairs)
+    return sum(coefficient * one.value for coefficient, one in pairs), sqrt(float(total @ total) + unseen)
 
 
 def mean_area(areas: Sequence[AucTerm], n_patients: int) -> AucTerm:
-    """The unweighted mean of areas as an area of its own, to be contrasted with others; its counts are empty."""
+    """Return the unweighted mean of terms as a term, for use in contrasts; its counts are empty."""
     total = np.zeros(n_patients)
     for one in areas:
         total[one.patients] += one.influence / len(areas)
@@ -143,7 +145,7 @@ def mean_area(areas: Sequence[AucTerm], n_patients: int) -> AucTerm:
 
 
 def joint_covariance(areas: Sequence[AucTerm], n_patients: int) -> Floats:
-    """The covariance (k, k) of several areas, patients in common allowed for."""
+    """Return the covariance matrix (k, k) of several terms, with shared patients accounted for."""
     total = np.zeros((len(areas), n_patients))
     for row, one in zip(total, areas, strict=True):
         row[one.patients] = one.influence
@@ -163,7 +165,7 @@ def linear_estimate(
     null: float | None = None,
     note: Text = codes.NONE,
 ) -> Estimate:
-    """A linear combination of areas with its normal interval; with `null` the two-sided p that it equals that."""
+    """Estimate a linear combination of terms with a normal interval; with `null`, also the two-sided p value."""
     value, se = combined(terms, n_patients)
     if np.isnan(se):
         return Estimate(value, method=METHOD, note=note or codes.note("variance_undefined"))
@@ -174,25 +176,27 @@ def linear_estimate(
     return Estimate(value, value - half, value + half, se, p, METHOD, note)
 
 
-def auc_estimate(of: Cases, counts: Counts, *, confidence: float) -> Estimate:
-    """The AUC as it is reported: clustered DeLong; logit and t below 50 patients of a class; no interval below 10."""
+def auc_estimate(cases: Cases, counts: Counts, *, confidence: float) -> Estimate:
+    """Estimate the AUC by clustered DeLong; on the logit scale with t quantiles below 50 patients of a class, and
+    without an interval below 10.
+    """
     few = min(counts.patients_present, counts.patients_absent)
-    given: dict[str, Any] = of.drawn | {
+    options: dict[str, Any] = cases.drawn | {
         "interval": "logit-t" if few < FEW_FOR_WALD else "wald",
         "confidence": confidence,
     }
-    if of.pairs is None:
-        made = roc.auc(of.truth, of.score, **given)
+    if cases.pairs is None:
+        estimate = roc.auc(cases.truth, cases.score, **options)
     else:  # no sampling strata or finite population beside strata of pairs: the variance is then a little too large
-        given.pop("strata")
-        given.pop("finite")
-        made = roc.stratified_auc(of.truth, of.score, of.pairs, **given)
-    if np.isnan(made.value) or few >= FEWEST:
-        return made
-    return without_interval(made, made.note, few_patients(counts, FEWEST))
+        options.pop("strata")
+        options.pop("finite")
+        estimate = roc.stratified_auc(cases.truth, cases.score, cases.pairs, **options)
+    if np.isnan(estimate.value) or few >= FEWEST:
+        return estimate
+    return without_interval(estimate, estimate.note, few_patients(counts, FEWEST))
 
 
 def few_patients(counts: Counts, least: int) -> Text:
-    """Too few patients of a class for an interval."""
-    given = {"present": counts.patients_present, "absent": counts.patients_absent}
-    return codes.note("few_patients_per_class", **given, least=least)
+    """Return a note if a class has too few patients for an interval."""
+    n_by_class = {"present": counts.patients_present, "absent": counts.patients_absent}
+    return codes.note("few_patients_per_class", **n_by_class, least=least)

@@ -1,4 +1,4 @@
-"""Rows of the estimates table: an estimate, where it belongs, and how many cases it rests on."""
+"""Rows of the estimates table: an estimate, its key, and the numbers of cases and patients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Cases present and absent, and the patients behind each and behind both."""
+    """Numbers of cases with and without the finding, and of their patients."""
 
     present: int = 0
     absent: int = 0
@@ -31,17 +31,17 @@ class Counts:
 
     @property
     def cases(self) -> int:
-        """Cases in which the finding is stated."""
+        """Number of cases with a reference standard for the finding."""
         return self.present + self.absent
 
     def at_least(self, present: int, absent: int) -> bool:
-        """Whether at least so many patients have the finding present, and absent."""
+        """Return whether there are at least these numbers of patients with and without the finding."""
         return self.patients_present >= present and self.patients_absent >= absent
 
 
 @dataclass(frozen=True, slots=True)
 class EstimateKey:
-    """Where an estimate belongs: everything of its key but the metric and what fixes it."""
+    """The key of an estimate, except metric and `at`."""
 
     analysis: Analysis
     finding: str
@@ -55,12 +55,12 @@ class EstimateKey:
     arm: str = "model"
 
     def to(self, **changes: Any) -> EstimateKey:
-        """The same place but for what is named."""
+        """Return the key with some fields replaced."""
         return replace(self, **changes)
 
 
 def count(truth: Floats, patient: np.ndarray) -> Counts:
-    """Counts of cases whose truth is 1 or 0 (NaN is not counted) and of their patients."""
+    """Count cases whose truth is 1 or 0 (NaN is not counted) and their patients."""
     present, absent = truth == 1, truth == 0
     return Counts(
         int(present.sum()),
@@ -72,7 +72,7 @@ def count(truth: Floats, patient: np.ndarray) -> Counts:
 
 
 def patients_in(patient: np.ndarray) -> int:
-    """How many different patients these codes name.
+    """Return the number of different patients.
 
     >>> patients_in(np.array([3, 0, 3]))
     2
@@ -90,7 +90,7 @@ def patients_text(n: int) -> str:
 
 
 def counts_at(panel: ScoreMatrix, rater: str, finding: str, cases: Bools) -> Counts:
-    """Counts of the cases in a mask (n_cases,) that the rater scored and whose truth is stated."""
+    """Count the cases of a mask (n_cases,) with a score and a reference standard."""
     chosen = np.flatnonzero(cases & panel.stated(rater, finding))
     return count(panel.truths(finding)[chosen], panel.patient[chosen])
 
@@ -105,7 +105,7 @@ def row(
     test: Mapping[str, Any] | None = None,
     confidence: float = 0.95,
 ) -> Row:
-    """One row of estimates; `test` may hold p_adjusted, family, null and n_readers."""
+    """Return a row of estimates; `test` may hold p_adjusted, family, null and n_readers."""
     numbers: Row = {"n_present": None, "n_absent": None, "n_cases": None, "n_patients": None, "n_readers": None}
     if counts is not None:
         numbers |= {
@@ -158,15 +158,15 @@ def mean_row(
     test: Mapping[str, Any] | None = None,
     confidence: float = 0.95,
 ) -> Row:
-    """A row of a mean, with the findings that it is over, which the table does not keep."""
+    """Return a row for a mean, with the findings of the mean, which are not a column of the table."""
     return row(place.to(finding=MEAN), metric, estimate, at=at, test=test, confidence=confidence) | {"over": (*over,)}
 
 
 def means_of_one(rows: Sequence[Row]) -> list[Row]:
-    """The rows, in which a mean over one finding has the numbers and the method of that finding's own row.
+    """Replace a mean over a single finding by the estimate of that finding.
 
-    It is the same quantity. A mean over several has another interval (the bootstrap, or influence values) than a single
-    finding (DeLong, Wilson), and one number must not have two intervals.
+    Both are the same quantity. A mean over several findings has another type of interval (bootstrap or influence
+    values) than a single finding (DeLong, Wilson), and one number must not have two intervals.
     """
     names = (
         "analysis",
@@ -182,20 +182,20 @@ def means_of_one(rows: Sequence[Row]) -> list[Row]:
         "policy",
     )
     own = {(*(r[n] for n in names), r["finding"]): r for r in rows if r["finding"] != MEAN}
-    made = []
+    result = []
     for one in rows:
         over = one.get("over", ())
-        kept = {k: v for k, v in one.items() if k != "over"}
+        columns = {k: v for k, v in one.items() if k != "over"}
         if len(over) == 1 and (same := own.get((*(one[n] for n in names), over[0]))):
-            kept |= {k: same[k] for k in ("estimate", "low", "high", "se", "p", "method", "method_code")}
-            kept["note"] = codes.notes(same["note"], one["note"])
-            kept["note_codes"] = codes.encode(kept["note"])
-        made.append(kept)
-    return made
+            columns |= {k: same[k] for k in ("estimate", "low", "high", "se", "p", "method", "method_code")}
+            columns["note"] = codes.notes(same["note"], one["note"])
+            columns["note_codes"] = codes.encode(columns["note"])
+        result.append(columns)
+    return result
 
 
 def estimates_frame(rows: Sequence[Row]) -> pl.DataFrame:
-    """The estimates table of these rows, in their order; the table's own check refuses a key that stands twice."""
+    """Return the estimates table of these rows, in their order; duplicate keys are refused."""
     if not rows:
         return tables.empty("estimates")
     types = {name: c.dtype for name, c in tables.schema("estimates").columns().items() if name in rows[0]}
@@ -212,17 +212,17 @@ def add_notes(estimate: Estimate, *notes: Text) -> Estimate:
 
 
 def without_interval(estimate: Estimate, *notes: Text) -> Estimate:
-    """The value and the method of an estimate, with the notes that say why it has no interval."""
+    """Return the estimate without interval, with notes that give the reason."""
     return Estimate(estimate.value, method=estimate.method, note=codes.notes(*notes))
 
 
 def not_estimable(*notes: Text, method: Text = codes.NONE) -> Estimate:
-    """NaN, with the notes that say why."""
+    """Return NaN with notes that give the reason."""
     return Estimate(nan, method=method, note=codes.notes(*notes))
 
 
 def share_text(share: float) -> str:
-    """A rate as it stands in `at`, with two decimals or as many as it has.
+    """Format a rate for the column `at`, with at least two decimals.
 
     >>> share_text(0.9), share_text(0.975)
     ('0.90', '0.975')

@@ -1,4 +1,4 @@
-"""Means over the findings fixed beforehand, their intervals from one shared set of patient draws."""
+"""Means over the prespecified findings, with intervals from one shared set of resamples."""
 
 from __future__ import annotations
 
@@ -33,39 +33,41 @@ def site_replicates(
     raters: Sequence[str],
     config: EvaluationConfig,
 ) -> dict[tuple[str, str, str], Floats]:
-    """The within-site AUC of every rater and evaluable finding in every draw, by rater, finding, site."""
+    """Compute the within-site AUC of every rater and evaluable finding in every replicate, by rater, finding and
+    site.
+    """
     keys = [
         k
         for k, a in areas.items()
         if k[0] in raters and a.counts.at_least(config.minimum_present, config.minimum_absent)
     ]
     masks = {s: panel.at([s]) for s in panel.site.levels}
-    made: dict[tuple[str, str, str], Floats] = {}
+    replicates: dict[tuple[str, str, str], Floats] = {}
     for a in advancing(range(0, len(keys), STEP)):
         step = keys[a : a + STEP]
         values = auc_replicates(panel, drawn, [RaterCases(r, f, masks[s]) for r, f, s in step])
-        made |= {k: values[:, i] for i, k in enumerate(step)}
-    return made
+        replicates |= {k: values[:, i] for i, k in enumerate(step)}
+    return replicates
 
 
 def evaluable_sites(
     context: AnalysisContext, rater: str, population: Population, findings: Sequence[str] | None = None
 ) -> dict[str, SiteMean]:
-    """The sites of every finding of the fixed set that is evaluable for this rater in this population."""
-    wanted = context.macro() if findings is None else findings
-    found = {f: site_mean(context, rater, f, population) for f in wanted if context.panel.gives(rater, f)}
+    """Return the sites of every prespecified finding that is evaluable for this rater in this population."""
+    selected = context.macro() if findings is None else findings
+    found = {f: site_mean(context, rater, f, population) for f in selected if context.panel.gives(rater, f)}
     return {f: r for f, r in found.items() if r.evaluable}
 
 
 def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteMean]) -> tuple[float, Floats]:
-    """The mean over findings of the mean over sites of the AUC, and the same in every draw (replicates,)."""
+    """Compute the mean over findings of the mean AUC over sites, and its replicates (replicates,)."""
     values = [np.mean([a.value for a in r.areas]) for r in reaches.values()]
     draws = [np.mean([context.replicates[rater, f, s] for s in r.sites], axis=0) for f, r in reaches.items()]
     return float(np.mean(values)), np.mean(draws, axis=0)
 
 
 def macro_discrimination(context: AnalysisContext) -> list[Row]:
-    """The mean AUC over the fixed set of findings, for every rater and population."""
+    """Estimate the mean AUC over the prespecified findings, for every rater and population."""
     rows = []
     for rater in context.raters:
         for population in context.populations[rater]:
@@ -74,16 +76,16 @@ def macro_discrimination(context: AnalysisContext) -> list[Row]:
             note = macro_note(context, list(reaches))
             if reaches:
                 value, draws = mean_over(context, rater, reaches)
-                made = percentile_interval(draws, value=value, confidence=context.config.confidence)
+                estimate = percentile_interval(draws, value=value, confidence=context.config.confidence)
             else:
-                made = Estimate(np.nan)
-            made = add_notes(made, note)
-            rows.append(mean_row(place, Metric.AUC, made, over=list(reaches), confidence=context.config.confidence))
+                estimate = Estimate(np.nan)
+            estimate = add_notes(estimate, note)
+            rows.append(mean_row(place, Metric.AUC, estimate, over=list(reaches), confidence=context.config.confidence))
     return rows
 
 
 def macro_operating(context: AnalysisContext) -> list[Row]:
-    """The mean over findings of sensitivity and specificity at every frozen operating point."""
+    """Estimate mean sensitivity and specificity over findings at every frozen operating point."""
     rows: list[Row] = []
     for rater in advancing(context.raters):
         for population in advancing(context.populations[rater]):
@@ -93,7 +95,7 @@ def macro_operating(context: AnalysisContext) -> list[Row]:
 
 
 def _points(context: AnalysisContext, rater: str) -> list[str]:
-    """The operating points of a rater, in the order in which they were frozen."""
+    """Return the operating points of a rater, in the order in which they were frozen."""
     return list(dict.fromkeys(n for points in context.frozen[rater].thresholds.values() for n in points))
 
 
@@ -103,35 +105,39 @@ def _macro_point(context: AnalysisContext, rater: str, population: Population, n
     note = macro_note(context, list(found))
     rows = []
     for metric in (Metric.SENSITIVITY, Metric.SPECIFICITY):
-        made = Estimate(np.nan)
+        estimate = Estimate(np.nan)
         if found:
             columns = [hits_and_size(context, c, metric) for c in found.values()]
             value = float(np.mean([hits.sum() / size.sum() for hits, size in columns]))
             drawn = totals(context.drawn, np.stack([c for pair in columns for c in pair], axis=1))
             hits, size = drawn[:, 0::2], drawn[:, 1::2]
             rates = np.divide(hits, size, out=np.full(hits.shape, np.nan), where=size > 0)
-            made = percentile_interval(rates.mean(axis=1), value=value, confidence=context.config.confidence)
+            estimate = percentile_interval(rates.mean(axis=1), value=value, confidence=context.config.confidence)
         at = f"operating_point={name}"
-        made = add_notes(made, frozen.words, note)
-        rows.append(mean_row(place, metric, made, over=list(found), at=at, confidence=context.config.confidence))
+        estimate = add_notes(estimate, frozen.words, note)
+        rows.append(mean_row(place, metric, estimate, over=list(found), at=at, confidence=context.config.confidence))
     return rows
 
 
 def _evaluable_calls(context: AnalysisContext, place: EstimateKey, population: Population, name: str) -> Calls | None:
-    """The calls of a finding at a frozen threshold, None where there is none or too few patients are of a class."""
+    """Return the calls for a finding at a frozen threshold; None without a threshold or with too few patients of a
+    class.
+    """
     threshold = context.frozen[place.rater].thresholds.get(place.finding, {}).get(name)
     if threshold is None or np.isnan(threshold.value) or not context.panel.gives(place.rater, place.finding):
         return None
-    made = calls(context.panel, context.frozen[place.rater], place, threshold, population_cases(context, population))
-    return made if context.evaluable(count(made.truth.astype(np.float64), made.patient)) else None
+    point_calls = calls(
+        context.panel, context.frozen[place.rater], place, threshold, population_cases(context, population)
+    )
+    return point_calls if context.evaluable(count(point_calls.truth.astype(np.float64), point_calls.patient)) else None
 
 
-def hits_and_size(context: AnalysisContext, made: Calls, metric: str) -> tuple[Floats, Floats]:
-    """Per patient the weight of the right calls, and of all, among the cases that the metric is about (n_patients,)."""
-    weight = np.ones(made.truth.size) if made.weight is None else made.weight
-    among = made.truth if metric == Metric.SENSITIVITY else ~made.truth
-    right = among & (made.call == made.truth)
+def hits_and_size(context: AnalysisContext, point_calls: Calls, metric: str) -> tuple[Floats, Floats]:
+    """Sum per patient the weights of correct calls, and of all calls, of the class of the metric (n_patients,)."""
+    weight = np.ones(point_calls.truth.size) if point_calls.weight is None else point_calls.weight
+    among = point_calls.truth if metric == Metric.SENSITIVITY else ~point_calls.truth
+    right = among & (point_calls.call == point_calls.truth)
     hits, size = (
-        np.bincount(made.patient, part * weight, minlength=context.panel.n_patients) for part in (right, among)
+        np.bincount(point_calls.patient, part * weight, minlength=context.panel.n_patients) for part in (right, among)
     )
     return hits.astype(np.float64), size.astype(np.float64)

@@ -1,4 +1,4 @@
-"""One set of patient draws, and AUCs and fixed-rate sensitivities in every one of them."""
+"""Bootstrap resamples of patients, and AUCs and rates in every replicate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEP = 8  # columns between two reports of progress
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draws:
-    """How often each patient is drawn in each replicate, uint16 (replicates, n_patients); shared by everything."""
+    """Number of times each patient is drawn in each replicate, uint16 (replicates, n_patients)."""
 
     counts: NDArray[np.uint16]
     within_site: bool
@@ -27,7 +27,7 @@ class Draws:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RaterCases:
-    """One rater's scores of one finding on the cases of a mask (n_cases,)."""
+    """The scores of one rater for one finding on the cases of a mask (n_cases,)."""
 
     rater: str
     finding: str
@@ -35,17 +35,17 @@ class RaterCases:
 
 
 def draws(panel: ScoreMatrix, *, rng: np.random.Generator, replicates: int) -> Draws:
-    """Draw patients with replacement, within sites where no patient is of two sites, and within sampling strata.
+    """Draw patients with replacement, within sites if no patient has cases at two sites, and within sampling strata.
 
-    Strata that hold fewer than ten patients somewhere are not drawn within: a resample of so few varies too little.
+    Strata are not used if one holds fewer than ten patients at a site: resamples of so few vary too little.
     """
     disjoint = not shared_patients(panel.patient, panel.site.codes)
     strata = panel.site.codes if disjoint and len(panel.site.levels) > 1 else None
     finer = None
     if panel.strata is not None:
         finer = panel.strata if strata is None else strata * (panel.strata.max() + 1) + panel.strata
-        held = np.bincount(np.unique(np.stack([panel.patient, finer]), axis=1)[1])
-        finer = finer if held[held > 0].min() >= FEWEST_DRAWN else None
+        n_patients = np.bincount(np.unique(np.stack([panel.patient, finer]), axis=1)[1])
+        finer = finer if n_patients[n_patients > 0].min() >= FEWEST_DRAWN else None
     counts = patient_bootstrap.draw_counts(
         panel.patient, rng=rng, replicates=replicates, strata=strata if finer is None else finer
     )
@@ -53,13 +53,15 @@ def draws(panel: ScoreMatrix, *, rng: np.random.Generator, replicates: int) -> D
 
 
 def shared_patients(patient: np.ndarray, site: np.ndarray) -> int:
-    """How many patients have cases at more than one site."""
+    """Count patients with cases at more than one site."""
     pairs = np.unique(np.stack([patient, site]), axis=1)
     return int((np.bincount(pairs[0]) > 1).sum())
 
 
 def auc_replicates(panel: ScoreMatrix, drawn: Draws, selections: Sequence[RaterCases]) -> Floats:
-    """The AUC of every selection in every replicate (replicates, n_selections); pairs within strata where given."""
+    """Compute the AUC of every selection in every replicate (replicates, n_selections), within strata of pairs if
+    given.
+    """
     parts: list[tuple[int, Bools]] = []
     for i, selection in enumerate(selections):
         mask = selection.cases & panel.stated(selection.rater, selection.finding)
@@ -72,14 +74,14 @@ def auc_replicates(panel: ScoreMatrix, drawn: Draws, selections: Sequence[RaterC
         if parts
         else np.empty((len(drawn.counts), 0))
     )
-    made = np.full((len(drawn.counts), len(selections)), np.nan)
+    aucs = np.full((len(drawn.counts), len(selections)), np.nan)
     for i in range(len(selections)):
         mine = [k for k, (owner, _) in enumerate(parts) if owner == i]
         if len(mine) == 1:
-            made[:, i] = values[:, mine[0]]
+            aucs[:, i] = values[:, mine[0]]
         elif mine:
-            made[:, i] = _pair_weighted(panel, drawn, selections[i], [parts[k][1] for k in mine], values[:, mine])
-    return made
+            aucs[:, i] = _pair_weighted(panel, drawn, selections[i], [parts[k][1] for k in mine], values[:, mine])
+    return aucs
 
 
 def _strata(panel: ScoreMatrix, mask: Bools) -> list[int]:
@@ -106,7 +108,7 @@ def stack_scores(panel: ScoreMatrix, parts: Sequence[tuple[RaterCases, Bools]]) 
 def _pair_weighted(
     panel: ScoreMatrix, drawn: Draws, selection: RaterCases, masks: Sequence[Bools], values: Floats
 ) -> Floats:
-    """The pair-weighted mean over strata, its weights (present x absent) counted in every replicate."""
+    """Compute the mean over strata weighted by the number of pairs (present x absent) in every replicate."""
     truth = panel.truths(selection.finding)
     pairs = np.stack(
         [_drawn(drawn, panel, mask & (truth == 1)) * _drawn(drawn, panel, mask & (truth == 0)) for mask in masks],
@@ -132,29 +134,30 @@ def rate_replicates(
     *,
     kind: str = "sensitivity",
 ) -> Floats:
-    """The sensitivity at each specificity in `rates`, threshold re-chosen per replicate: (replicates, n_selections, k).
+    """Compute the sensitivity at each specificity in `rates`, with the threshold chosen anew in every replicate.
 
-    kind "specificity": the specificity at each sensitivity; "curve": the sensitivity on the ROC curve.
+    With kind "specificity": the specificity at each sensitivity; with "curve": the sensitivity on the ROC curve. The
+    result is (replicates, n_selections, k).
     """
-    made = []
+    rates_drawn = []
     for a in range(0, len(selections), _AT_ONCE):
         block = selections[a : a + _AT_ONCE]
         truth, score = stack_scores(panel, [(s, s.cases & panel.stated(s.rater, s.finding)) for s in block])
-        given = {"cluster": panel.patient, "weights": panel.weight}
-        made.append(
-            patient_bootstrap.rate_replicates(truth, score[None], drawn.counts, rates, kind=kind, **given)[:, 0]
+        options = {"cluster": panel.patient, "weights": panel.weight}
+        rates_drawn.append(
+            patient_bootstrap.rate_replicates(truth, score[None], drawn.counts, rates, kind=kind, **options)[:, 0]
         )
-    return np.concatenate(made, axis=1) if made else np.empty((len(drawn.counts), 0, len(rates)))
+    return np.concatenate(rates_drawn, axis=1) if rates_drawn else np.empty((len(drawn.counts), 0, len(rates)))
 
 
 def totals(drawn: Draws, per_patient: Floats) -> Floats:
     """Sums over the drawn patients: values per patient (n_patients, k) -> (replicates, k)."""
-    made = np.empty((len(drawn.counts), per_patient.shape[1]))
-    for a in range(0, len(made), 256):  # in blocks, because the product needs the counts as floats
-        made[a : a + 256] = drawn.counts[a : a + 256].astype(np.float64) @ per_patient
-    return made
+    sums = np.empty((len(drawn.counts), per_patient.shape[1]))
+    for a in range(0, len(sums), 256):  # in blocks, because the product needs the counts as floats
+        sums[a : a + 256] = drawn.counts[a : a + 256].astype(np.float64) @ per_patient
+    return sums
 
 
 def original_sample(panel: ScoreMatrix) -> Draws:
-    """Every patient once: the estimate itself, by the same code as its replicates."""
+    """Return draws in which every patient occurs once: the estimate itself, computed by the code of its replicates."""
     return Draws(np.ones((1, panel.n_patients), dtype=np.uint16), False)

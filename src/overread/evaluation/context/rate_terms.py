@@ -1,4 +1,6 @@
-"""Rates with what every patient contributes to their error: areas of another kind, so that means and gaps are alike."""
+"""Rates with the contribution of every patient to their variance, so that means and differences have a standard
+error.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,12 @@ from overread.stats.rates.proportions import clustered_proportion
 
 
 def rate_term(panel: ScoreMatrix, index: Codes, hit: Bools, counts: Counts) -> AucTerm:
-    """The weighted share of hits (n,) among the cases at `index` (n,); there must be one at least.
+    """Compute the weighted proportion of hits (n,) among the cases at `index` (n,), of which there must be at least
+    one.
 
-    A rate of 0 or 1 shows no spread, and an error of 0 would make every gap to it look sure: its variance is taken at
-    (x + 1) / (m + 2) of its m patients instead, Agresti & Caffo (2000) doi:10.1080/00031305.2000.10474560.
+    A rate of 0 or 1 has an estimated variance of 0, which would make every difference from it appear certain. Its
+    variance is computed at (x + 1) / (m + 2) for its m patients instead, Agresti & Caffo (2000)
+    doi:10.1080/00031305.2000.10474560.
     """
     weight = np.ones(index.size) if panel.weight is None else panel.weight[index]
     total = float(weight.sum())
@@ -31,7 +35,7 @@ def rate_term(panel: ScoreMatrix, index: Codes, hit: Bools, counts: Counts) -> A
 
 
 def rate_estimate(panel: ScoreMatrix, index: Codes, hit: Bools, *, confidence: float) -> Estimate:
-    """The same share with its Wilson interval at the effective sample size."""
+    """Estimate the same proportion with its Wilson score interval at the effective sample size."""
     patient = panel.patient[index]
     weights: Floats | None = None if panel.weight is None else panel.weight[index]
     strata = None if panel.strata is None else merge_small_strata(panel.strata[index], patient)

@@ -1,4 +1,4 @@
-"""Joined reads as arrays: reads by reader, case, finding and arm, beside the scores and truths of the read cases."""
+"""Joined reads as arrays: reads by reader, case, finding and arm, with scores and reference standards."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from overread.evaluation.join.read_matching import ReadJoin
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadMatrix:
-    """Reads, scores and truths as arrays; cases stand in the order of `case_id`, reads in that of `reader`.
+    """Reads, scores and reference standards as arrays; cases are ordered by `case_id`, reads by `reader`.
 
-    call holds 1 present, 0 absent, NaN left out; graded the scores of reads, NaN where there is none; truth is NaN
-    where a reference does not state the finding.
+    `call` holds 1 present, 0 absent, NaN excluded; `graded` the scores of reads, NaN if there is none; truth is NaN if
+    the reference standard has no label for the finding.
     """
 
     case_id: tuple[str, ...]
@@ -43,18 +43,18 @@ class ReadMatrix:
     truth: Mapping[tuple[str, str, str], Floats] = field(default_factory=dict)  # finding, reference, policy
 
     def truths(self, finding: str, reference: str, policy: str) -> Floats:
-        """The truth (n_cases,) of a finding under a reference, and under a policy where it hangs on one."""
+        """Return the truth (n_cases,) of a finding by a reference standard, and by a policy if it depends on one."""
         found = self.truth.get((finding, reference, policy), self.truth.get((finding, reference, "")))
         return np.full(len(self.case_id), np.nan) if found is None else found
 
     def scored(self, finding: str) -> Bools:
-        """Whether every output that stands for the finding scores the case (n_cases,)."""
+        """Return whether every output for the finding has a score for the case (n_cases,)."""
         every = [~np.isnan(self.score[finding, r]) for r in self.outputs.get(finding, ())]
         return np.logical_and.reduce(every) if every else np.ones(len(self.case_id), dtype=bool)
 
 
 def read_panel(joined: ReadJoin, *, raters: Sequence[str]) -> ReadMatrix:
-    """The joined reads as arrays; `raters` are the outputs in their order (those of seeds are left out)."""
+    """Return the joined reads as arrays; `raters` are the outputs in their order, without members of ensembles."""
     cases, reads = joined.cases, joined.reads
     findings = joined.vocabulary.ordered(reads["finding"].unique())
     arms = reads["arm"].unique().sort().to_list()
@@ -91,12 +91,12 @@ def read_panel(joined: ReadJoin, *, raters: Sequence[str]) -> ReadMatrix:
 def _scores(
     scores: pl.DataFrame, names: Sequence[str], raters: Sequence[str]
 ) -> tuple[dict[tuple[str, str], Floats], dict[str, tuple[str, ...]]]:
-    made: dict[tuple[str, str], Floats] = {}
+    scores_by_output: dict[tuple[str, str], Floats] = {}
     for (finding, rater), mine in scores.partition_by("finding", "rater", as_dict=True).items():
         if rater in raters:
-            made[str(finding), str(rater)] = _placed(mine, "score", names)
-    found = {f for f, _ in made}
-    return made, {f: tuple(r for r in raters if (f, r) in made) for f in found}
+            scores_by_output[str(finding), str(rater)] = _placed(mine, "score", names)
+    found = {f for f, _ in scores_by_output}
+    return scores_by_output, {f: tuple(r for r in raters if (f, r) in scores_by_output) for f in found}
 
 
 def _truths(frame: pl.DataFrame, names: Sequence[str]) -> dict[tuple[str, str, str], Floats]:
@@ -105,9 +105,9 @@ def _truths(frame: pl.DataFrame, names: Sequence[str]) -> dict[tuple[str, str, s
 
 
 def _placed(frame: pl.DataFrame, value: str, names: Sequence[str]) -> Floats:
-    made = np.full(len(names), np.nan)
-    made[_codes(frame["case_id"], names)] = frame[value].cast(pl.Float64).to_numpy()
-    return made
+    array = np.full(len(names), np.nan)
+    array[_codes(frame["case_id"], names)] = frame[value].cast(pl.Float64).to_numpy()
+    return array
 
 
 def _codes(values: pl.Series, levels: Sequence[str]) -> Codes:

@@ -1,4 +1,4 @@
-"""What every analysis of reads is given: read panel, frozen thresholds of outputs, draws of readers and patients."""
+"""Shared inputs of the analyses of reads: read matrix, frozen thresholds, and resamples of readers and patients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAVOURED = codes.note("reference_from_readers")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReaderThresholds:
-    """The frozen thresholds of one output, the read cases (n_cases,) they may be tested on, and how they came about."""
+    """The frozen thresholds of one output, the read cases (n_cases,) on which they may be tested, and their origin."""
 
     thresholds: Mapping[str, Threshold]
     tested: Bools
@@ -51,7 +51,7 @@ class ReadSelection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReaderContext:
-    """The ground of the analyses of reads; models says by which model an output is given."""
+    """Shared inputs of the analyses of reads; `models` holds the model of each output."""
 
     panel: ReadMatrix
     joined: ReadJoin
@@ -73,83 +73,91 @@ class ReaderContext:
         reference: str = "",
         analysis: Analysis = Analysis.READERS,
     ) -> EstimateKey:
-        """Where an estimate on the read cases belongs; a rater that is no output answers in the arm of the reads."""
+        """Return the key of an estimate on the read cases; a rater that is not an output has the arm of the reads."""
         arm = "model" if rater in self.models else reads.arm
         policy = f"{self.policy};uncertain_call={reads.policy}"
         return EstimateKey(analysis, finding, rater, self.population, "read", reads.arm, "", reference, policy, arm)
 
     def reads(self, finding: str, arm: str, policy: str, *, every: bool = False) -> ReadSelection:
-        """The reads with a call, of cases that every output of the finding scores (`every`: of all cases)."""
-        of, call = self.panel, self.panel.call[policy]
-        mine = (of.finding == of.findings.index(finding)) & (of.arm == of.arms.index(arm)) & ~np.isnan(call)
+        """Return the reads with a call, of cases with scores of every output for the finding (`every`: of all
+        cases).
+        """
+        panel, call = self.panel, self.panel.call[policy]
+        mine = (panel.finding == panel.findings.index(finding)) & (panel.arm == panel.arms.index(arm)) & ~np.isnan(call)
         if not every:
-            mine &= of.scored(finding)[of.case]
+            mine &= panel.scored(finding)[panel.case]
         index = np.flatnonzero(mine)
-        return ReadSelection(finding, arm, policy, index, of.reader[index], of.case[index], call[index] == 1)
+        return ReadSelection(finding, arm, policy, index, panel.reader[index], panel.case[index], call[index] == 1)
 
     def pooled(self, reads: ReadSelection, truth: Floats, *, cases: Bools | None = None) -> PooledReads:
-        """The reads whose truth (n_reads,) is stated, gathered; of the cases of a mask, where one is given."""
-        of = self.panel
-        kept = ~np.isnan(truth) if cases is None else ~np.isnan(truth) & cases[reads.case]
-        case = reads.case[kept]
+        """Pool the reads with a reference standard (n_reads,), of the cases of a mask if one is given."""
+        panel = self.panel
+        included = ~np.isnan(truth) if cases is None else ~np.isnan(truth) & cases[reads.case]
+        case = reads.case[included]
         return pool(
-            truth[kept] == 1,
-            reads.call[kept],
-            reader=reads.reader[kept],
+            truth[included] == 1,
+            reads.call[included],
+            reader=reads.reader[included],
             case=case,
-            patient=of.patient[case],
-            weights=None if of.weight is None else of.weight[case],
-            shape=(len(of.readers), of.n_patients),
+            patient=panel.patient[case],
+            weights=None if panel.weight is None else panel.weight[case],
+            shape=(len(panel.readers), panel.n_patients),
         )
 
     def truth(self, reads: ReadSelection, reference: str) -> Floats:
-        """The truth of each read under a reference (n_reads,), NaN where it is not stated."""
+        """Return the truth of each read by a reference standard (n_reads,), NaN without a label."""
         return self.panel.truths(reads.finding, reference, reads.policy)[reads.case]
 
-    def counts(self, of: PooledReads) -> Counts:
-        """Cases and patients behind a pool."""
-        return counted(of.truth.astype(np.float64), of.patient)
+    def counts(self, pool: PooledReads) -> Counts:
+        """Count the cases and patients of a pool."""
+        return counted(pool.truth.astype(np.float64), pool.patient)
 
     def words(self) -> tuple[str, ...]:
-        """What a reader of the evidence must know of the reads."""
-        of, config = self.panel, self.config
-        said = [
-            f"Reads: {of.case.size:,} answers by {len(of.readers)} readers on {len(of.case_id):,} cases of "
-            f"{patients_text(of.n_patients)}; uncertain calls: {config.uncertain_calls}.",
-            f"References side by side: {', '.join(of.references)}.",
+        """Return what a reader of the evidence must know about the reads."""
+        panel, config = self.panel, self.config
+        sentences = [
+            f"Reads: {panel.case.size:,} answers by {len(panel.readers)} readers on {len(panel.case_id):,} cases of "
+            f"{patients_text(panel.n_patients)}; uncertain calls: {config.uncertain_calls}.",
+            f"References side by side: {', '.join(panel.references)}.",
             f"Product bootstrap: {len(self.drawn):,} resamples of readers and, independently, of patients.",
         ]
-        made = [r for r in of.references if r in (*DERIVED, *config.reader_made)]
-        said += [f"Made from these readers' own reads, which favours them: {', '.join(made)}."] if made else []
+        reader_made = [r for r in panel.references if r in (*DERIVED, *config.reader_made)]
+        sentences += (
+            [f"Made from these readers' own reads, which favours them: {', '.join(reader_made)}."]
+            if reader_made
+            else []
+        )
         for one in config.mapping:
-            said.append(f"Mapping: {one['finding']} is scored by the maximum of {', '.join(one['from'])}.")
-        return tuple(said)
+            sentences.append(f"Mapping: {one['finding']} is scored by the maximum of {', '.join(one['from'])}.")
+        return tuple(sentences)
 
     @property
     def unweighted(self) -> Text:
-        """The note of a row that does not use the sampling weights, where there are any."""
+        """Return the note of a row that does not use the sampling weights, if there are any."""
         return codes.NONE if self.panel.weight is None else codes.note("weights_not_used")
 
     def note(self, reads: ReadSelection, reference: str) -> Text:
-        """What a row that rests on this reference must say."""
+        """Return the note of a row that depends on this reference standard."""
         if reference == OTHERS:
             return codes.note("reader_not_in_reference")
         return self.note_on(reads.finding, reference, reads.policy)
 
     def note_on(self, finding: str, reference: str, policy: str = "") -> Text:
-        """Whether the readers made this reference themselves, and how Dawid-Skene ended under a policy ("" = main)."""
-        made = reference in (*DERIVED, *self.config.reader_made)
-        said = self.joined.truths.note(finding, reference, policy or self.config.uncertain_calls)
-        return codes.notes(FAVOURED if made else None, said)
+        """Report whether the readers contributed to this reference standard, and the outcome of Dawid-Skene ("" = main
+        policy).
+        """
+        reader_made = reference in (*DERIVED, *self.config.reader_made)
+        note = self.joined.truths.note(finding, reference, policy or self.config.uncertain_calls)
+        return codes.notes(FAVOURED if reader_made else None, note)
 
 
 def build_reader_context(
     joined: Join, context: AnalysisContext, tuned: Join | None, half: Bools, rng: np.random.Generator
 ) -> ReaderContext | None:
-    """The ground of the analyses of reads; None where no reads were given.
+    """Build the shared inputs of the analyses of reads; None without reads.
 
-    tuned: the join of the tuning cases; half: the half of the patients (n_patients,) from which thresholds come where
-    too few patients are left whose cases were not read.
+    `tuned` is the join of the tuning cases. `half` is the half of the patients (n_patients,) on which thresholds are
+    fitted if too few patients have cases without reads.
     """
     if joined.reads is None:
         return None
@@ -157,25 +165,27 @@ def build_reader_context(
     models = {r: r for r in context.panel.raters if r not in members}
     models |= {m.rater(r): r for m in context.config.mapped() for r in tuple(models)}
     outputs = [r for model in context.raters for r in models if models[r] == model]
-    made = read_panel(joined.reads, raters=outputs)
-    drawn = product_draws(len(made.readers), made.n_patients, rng=rng, replicates=context.config.replicates)
+    read_matrix = read_panel(joined.reads, raters=outputs)
+    drawn = product_draws(
+        len(read_matrix.readers), read_matrix.n_patients, rng=rng, replicates=context.config.replicates
+    )
     return ReaderContext(
-        made,
+        read_matrix,
         joined.reads,
         context.config,
         context.panel.policy,
-        _population(made, context),
+        _population(read_matrix, context),
         context.populations,
         models,
-        _points(joined, made, context, tuned, half, models),
+        _points(joined, read_matrix, context, tuned, half, models),
         drawn,
         rng,
     )
 
 
-def _population(made: ReadMatrix, context: AnalysisContext) -> str:
-    """The population of the read cases, where it has the same name for every model; else "all"."""
-    sites = {made.site.levels[c] for c in np.unique(made.site.codes) if c >= 0}
+def _population(read_matrix: ReadMatrix, context: AnalysisContext) -> str:
+    """Return the population of the read cases if it has the same name for every model; else "all"."""
+    sites = {read_matrix.site.levels[c] for c in np.unique(read_matrix.site.codes) if c >= 0}
     names = set()
     for model in context.raters:
         holding = [p.name for p in context.populations[model] if sites & set(p.sites)]
@@ -184,23 +194,31 @@ def _population(made: ReadMatrix, context: AnalysisContext) -> str:
 
 
 def _points(
-    joined: Join, made: ReadMatrix, context: AnalysisContext, tuned: Join | None, half: Bools, models: Mapping[str, str]
+    joined: Join,
+    read_matrix: ReadMatrix,
+    context: AnalysisContext,
+    tuned: Join | None,
+    half: Bools,
+    models: Mapping[str, str],
 ) -> dict[tuple[str, str], ReaderThresholds]:
-    ground, tune = _outputs(joined, made.findings), None if tuned is None else _outputs(tuned, made.findings)
+    ground, tune = (
+        _outputs(joined, read_matrix.findings),
+        None if tuned is None else _outputs(tuned, read_matrix.findings),
+    )
     read_patients = set(joined.cases.join(joined.reads.cases, on="case_id", how="semi")["patient_id"])  # type: ignore[union-attr]
     points = {}
-    for finding, raters in made.outputs.items():
+    for finding, raters in read_matrix.outputs.items():
         for rater in raters:
             frozen = None
             if ground is not None:
                 unread = np.array([p not in read_patients for p in ground.patients])
                 frozen = _frozen(ground, tune, context, (finding, rater, models[rater]), (unread, half))
-            points[finding, rater] = _on_reads(frozen, ground, made, finding)
+            points[finding, rater] = _on_reads(frozen, ground, read_matrix, finding)
     return points
 
 
 def _outputs(joined: Join, findings: Sequence[str]) -> ScoreMatrix | None:
-    """Scores of the read findings, mapped ones included, beside the truth of the main reference; None without any."""
+    """Return scores of the read findings, mapped ones included, with the main reference standard; None without any."""
     scores = pl.concat([joined.scores, joined.mapped]).filter(pl.col("finding").is_in(list(findings)))
     return build_scores(replace(joined, scores=scores)) if scores.height else None
 
@@ -212,34 +230,36 @@ def _frozen(
     key: tuple[str, str, str],
     halves: tuple[Bools, Bools],
 ) -> tuple[Frozen, Text] | None:
-    """The thresholds of one output, from the best source there is: model.json, tuning cases, patients without reads."""
+    """Return the thresholds of one output from the best available source: model.json, tuning cases, patients without
+    reads.
+    """
     finding, rater, model = key
     record: Mapping[str, Any] = context.models.get(model, {})
     if rater == model and finding in (record.get("operating_points") or {}):
-        made = from_model(record, ground)
-        return made, made.words
+        frozen = from_model(record, ground)
+        return frozen, frozen.words
     if tune is not None and rater in tune.raters and tune.gives(rater, finding) and finding in tune.findings:
-        made = from_tune(tune, rater, ground, context.config)
-        return made, made.words
+        frozen = from_tune(tune, rater, ground, context.config)
+        return frozen, frozen.words
     if rater not in ground.raters:
         return None
     unread, half = halves
     sites = [s for p in context.populations[model] if p.internal for s in p.sites] or list(ground.site.levels)
     enough = counts_at(ground, rater, finding, ground.at(sites) & unread[ground.patient]).at_least(FEWEST, FEWEST)
-    made = from_half(ground, rater, context.populations[model], unread if enough else half, context.config)
-    fitted = np.unique(ground.patient[~made.tested]).size
+    frozen = from_half(ground, rater, context.populations[model], unread if enough else half, context.config)
+    fitted = np.unique(ground.patient[~frozen.tested]).size
     name = "fitted_on_unread" if enough else "fitted_on_random_patients"
-    return made, codes.note(name, n=fitted, reference=ground.reference)
+    return frozen, codes.note(name, n=fitted, reference=ground.reference)
 
 
 def _on_reads(
-    found: tuple[Frozen, Text] | None, ground: ScoreMatrix | None, made: ReadMatrix, finding: str
+    found: tuple[Frozen, Text] | None, ground: ScoreMatrix | None, read_matrix: ReadMatrix, finding: str
 ) -> ReaderThresholds:
-    """The thresholds with the read cases that they may be tested on."""
-    everything = np.ones(len(made.case_id), dtype=bool)
+    """Return the thresholds with the read cases on which they may be tested."""
+    everything = np.ones(len(read_matrix.case_id), dtype=bool)
     if found is None or ground is None:
         return ReaderThresholds({}, everything, codes.note("no_reference_for_thresholds"))
     frozen, words = found
     spent = {ground.case_id[i] for i in np.flatnonzero(~frozen.tested)}
-    tested = np.array([c not in spent for c in made.case_id], dtype=bool)
+    tested = np.array([c not in spent for c in read_matrix.case_id], dtype=bool)
     return ReaderThresholds(frozen.thresholds.get(finding, {}), tested, words)

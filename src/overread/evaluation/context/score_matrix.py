@@ -23,7 +23,7 @@ NONE = -1  # the code of a case that has no value in a column
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """A column of the cases as codes, NONE where the case has no value."""
+    """A column of the cases as codes; NONE for a missing value."""
 
     codes: Codes  # (n_cases,)
     levels: tuple[str, ...]
@@ -31,10 +31,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreMatrix:
-    """Everything that the estimates are made from; cases stand in the order of `case_id`.
+    """Scores, reference standard and case attributes as arrays; cases are ordered by `case_id`.
 
-    truth is 1 present, 0 absent, NaN not stated; score is NaN where the rater gives none; weight is None where every
-    case weighs the same. reference and policy are the texts that go with every estimate.
+    truth is 1 present, 0 absent, NaN without a label; score is NaN if the rater has none; weight is None if all cases
+    have the same weight. reference and policy are the texts reported with every estimate.
     """
 
     case_id: tuple[str, ...]
@@ -56,38 +56,38 @@ class ScoreMatrix:
 
     @property
     def n_patients(self) -> int:
-        """How many patients the cases come from."""
+        """Number of patients of the cases."""
         return len(self.patients)
 
     def at(self, sites: Sequence[str]) -> Bools:
-        """Whether each case is of one of these sites (n_cases,)."""
-        wanted = [i for i, s in enumerate(self.site.levels) if s in sites]
-        inside: Bools = np.isin(self.site.codes, wanted)
+        """Return whether each case is from one of these sites (n_cases,)."""
+        indices = [i for i, s in enumerate(self.site.levels) if s in sites]
+        inside: Bools = np.isin(self.site.codes, indices)
         return inside
 
     def stated(self, rater: str, finding: str) -> Bools:
-        """Whether the truth is stated and the rater has a score (n_cases,)."""
+        """Return whether each case has a reference standard and a score (n_cases,)."""
         r, f = self.raters.index(rater), self.findings.index(finding)
         stated: Bools = ~(np.isnan(self.truth[f]) | np.isnan(self.score[r, f]))
         return stated
 
     def scores(self, rater: str, finding: str) -> Floats:
-        """The rater's scores of the finding (n_cases,), NaN where there is none."""
+        """Return the scores of a rater for a finding (n_cases,), NaN if missing."""
         score: Floats = self.score[self.raters.index(rater), self.findings.index(finding)]
         return score
 
     def truths(self, finding: str) -> Floats:
-        """The truth of the finding (n_cases,), NaN where it is not stated."""
+        """Return the truth of a finding (n_cases,), NaN without a label."""
         truth: Floats = self.truth[self.findings.index(finding)]
         return truth
 
     def gives(self, rater: str, finding: str) -> bool:
-        """Whether the finding is an output of the rater."""
+        """Return whether the finding is an output of the rater."""
         return finding in self.findings and bool((~np.isnan(self.scores(rater, finding))).any())
 
 
 def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
-    """The joined scores as arrays, findings in the order of the vocabulary."""
+    """Return the joined scores as arrays, with findings in the order of the vocabulary."""
     cases, scores = joined.cases, joined.scores
     findings = joined.vocabulary.ordered(scores["finding"].unique())
     raters = scores["rater"].unique().sort().to_list()
@@ -133,14 +133,14 @@ def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> Sco
 
 
 def subset_cases(whole: ScoreMatrix, cases: Codes, findings: Sequence[str]) -> ScoreMatrix:
-    """The panel of these cases, by index and in that order, and of these findings; patients are numbered anew."""
-    kept, patient = np.unique(whole.patient[cases], return_inverse=True)
+    """Return the matrix of these cases, by index and in that order, and of these findings; patients are renumbered."""
+    patients, patient = np.unique(whole.patient[cases], return_inverse=True)
     rows = np.array([whole.findings.index(f) for f in findings], dtype=np.intp)
     return replace(
         whole,
         case_id=tuple(whole.case_id[i] for i in cases),
         patient=patient.astype(np.intp),
-        patients=tuple(whole.patients[i] for i in kept),
+        patients=tuple(whole.patients[i] for i in patients),
         site=replace(whole.site, codes=whole.site.codes[cases]),
         pairs=replace(whole.pairs, codes=whole.pairs.codes[cases]),
         groups={n: replace(c, codes=c.codes[cases]) for n, c in whole.groups.items()},
@@ -166,7 +166,7 @@ def _code(name: str, known: Sequence[str] | pl.Series) -> pl.Expr:
 def _codes(values: pl.Series, levels: Sequence[str]) -> Codes:
     if not levels:
         return np.full(values.len(), NONE, dtype=np.intp)
-    made = values.cast(pl.String).replace_strict(
+    codes = values.cast(pl.String).replace_strict(
         list(levels), list(range(len(levels))), default=NONE, return_dtype=pl.Int64
     )
-    return made.fill_null(NONE).to_numpy().astype(np.intp)
+    return codes.fill_null(NONE).to_numpy().astype(np.intp)

@@ -1,4 +1,4 @@
-"""Which test cases are internal to a rater and which external: internal are the sites that it was trained on."""
+"""Internal and external populations of a rater: internal sites are those that it was trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INTERNAL = "internal"
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """A test set by name ("internal", "external:SITE") and the sites that it is made of."""
+    """A test population by name ("internal", "external:SITE") and its sites."""
 
     name: str
     sites: tuple[str, ...]
@@ -35,19 +35,19 @@ def populations(
     >>> populations(["acme"], ["a", "b"], EvaluationConfig(external_sites=("b",)), {})["acme"]
     (Population(name='internal', sites=('a',)), Population(name='external:b', sites=('b',)))
     """
-    made = {}
+    by_rater = {}
     for rater in raters:
         trained = trained_at(rater, config, models)
         if trained is None:
             trained = config.internal_sites or tuple(s for s in sites if s not in config.external_sites)
         inside = tuple(s for s in sites if s in trained)
         outside = [Population(f"external:{s}", (s,)) for s in sites if s not in trained]
-        made[rater] = (*((Population(INTERNAL, inside),) if inside else ()), *outside)
-    return made
+        by_rater[rater] = (*((Population(INTERNAL, inside),) if inside else ()), *outside)
+    return by_rater
 
 
 def trained_at(rater: str, config: EvaluationConfig, models: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...] | None:
-    """The sites that a rater says it was trained on (a seed: those of its ensemble); None where nothing is known."""
+    """Return the training sites of a rater (for a member, those of its ensemble); None if unknown."""
     record = models.get(rater) or models.get(config.member_names().get(rater, ""))
     if not record or "training_sites" not in record:
         return None

@@ -1,4 +1,4 @@
-"""The strata that patients were drawn within: when they may be used, and what is done where one holds one patient."""
+"""Sampling strata of patients: when they may be used, and how strata of one patient are merged."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Codes = NDArray[np.intp]
 
 
 def sampling_strata(cases: pl.DataFrame, patient: Codes) -> tuple[Codes | None, Text]:
-    """The sampling stratum of every case as a code (n_cases,), or None and why it is not used.
+    """Return the sampling stratum of every case as a code (n_cases,), or None and the reason why strata are not used.
 
-    cases: case_id, weight, stratum; patient (n_cases,) codes. Strata act only where weights differ: they tell how the
-    patients of a stratified sample were drawn. Without them the variance is that of patients drawn from the whole,
-    which is at least as large.
+    `cases` has the columns case_id, weight and stratum; `patient` holds codes (n_cases,). Strata are used only if
+    weights differ, because they then describe how the patients of a stratified sample were drawn. Without strata the
+    variance is that of a simple random sample of patients, which is at least as large.
     """
-    stated = cases["stratum"]
-    if stated.null_count() == cases.height or cases["weight"].n_unique() < 2:
+    strata = cases["stratum"]
+    if strata.null_count() == cases.height or cases["weight"].n_unique() < 2:
         return None, codes.NONE
-    if stated.null_count():
-        return None, codes.note("strata_missing", n=stated.null_count())
-    stratum = stated.cast(pl.String).rank("dense").cast(pl.Int64).to_numpy().astype(np.intp) - 1
+    if strata.null_count():
+        return None, codes.note("strata_missing", n=strata.null_count())
+    stratum = strata.cast(pl.String).rank("dense").cast(pl.Int64).to_numpy().astype(np.intp) - 1
     pairs = np.unique(np.stack([patient, stratum]), axis=1)
     several = int((np.bincount(pairs[0]) > 1).sum())
     if several:
@@ -33,9 +33,9 @@ def sampling_strata(cases: pl.DataFrame, patient: Codes) -> tuple[Codes | None, 
 
 
 def merge_small_strata(strata: Codes, patient: Codes) -> Codes | None:
-    """The strata of these cases with those of a single patient taken together; None where one stratum is left.
+    """Merge the strata of a single patient; None if one stratum is left.
 
-    A variance within strata needs two patients in each. Taking strata together can only make it larger.
+    A variance within strata needs two patients in each stratum. Merging strata can only increase it.
 
     >>> merge_small_strata(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 2, 3, 4])).tolist()
     [0, 0, 2, 2, 2]

@@ -1,7 +1,7 @@
-"""What was fixed before a test label counts: thresholds and recalibrations, and the cases on which they may be tested.
+"""Frozen thresholds and recalibrations, and the cases on which they may be tested.
 
-Our models bring both in model.json. For anyone else's predictions they come from a tuning set, or from half of the
-patients, drawn at random, and are then tested on the other half only.
+Models of overread have both in model.json. For other predictions they are fitted on a tuning set, or on a random half
+of the patients, and are then tested on the other half only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FEWEST = 10  # patients of a class that a recalibration of two parameters needs
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A threshold (call = score >= threshold), NaN with a note where none could be had."""
+    """A threshold (call = score >= threshold); NaN with a note if it could not be determined."""
 
     value: float
     note: Text = codes.NONE
@@ -36,9 +36,9 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frozen:
-    """Thresholds by finding and operating point, recalibrations by finding, and the cases they may be tested on.
+    """Thresholds by finding and operating point, recalibrations by finding, and the cases on which they may be tested.
 
-    origin: "model.json", "tune" or "half"; words says the same for a reader. lines is empty where the scores come
+    origin is "model.json", "tune" or "half"; words describes it in text. lines is empty if the scores are already
     recalibrated.
     """
 
@@ -50,29 +50,29 @@ class Frozen:
 
     @property
     def recalibrated(self) -> str:
-        """What `at` calls the recalibration of the scores as they were delivered."""
+        """Value of `at` for the calibration of the scores as delivered."""
         return "frozen" if self.origin == "model.json" else "none"
 
 
 def from_model(record: Mapping[str, Any], panel: ScoreMatrix) -> Frozen:
-    """The operating points of a model.json; its scores are recalibrated already."""
-    made = {}
+    """Return the operating points of a model.json, whose scores are already recalibrated."""
+    thresholds = {}
     for finding, points in (record.get("operating_points") or {}).items():
-        made[finding] = {
+        thresholds[finding] = {
             name: Threshold(nan if p.get("threshold") is None else float(p["threshold"]), _model_note(p))
             for name, p in points.items()
         }
     words = codes.note("threshold_of_model")
-    return Frozen("model.json", words, np.ones(len(panel.case_id), dtype=bool), made)
+    return Frozen("model.json", words, np.ones(len(panel.case_id), dtype=bool), thresholds)
 
 
 def _model_note(point: Mapping[str, Any]) -> Text:
-    """What the model's record says of one of its thresholds."""
+    """Return the note of the model record on one of its thresholds."""
     return codes.note("threshold_note_of_model", text=str(point["note"])) if point.get("note") else codes.NONE
 
 
 def from_tune(tune: ScoreMatrix, rater: str, panel: ScoreMatrix, config: EvaluationConfig) -> Frozen:
-    """Thresholds and recalibrations fitted on the tuning cases, to be tested on every test case."""
+    """Fit thresholds and recalibrations on the tuning cases; all test cases may be used for testing."""
     everything = np.ones(len(tune.case_id), dtype=bool)
     if rater not in tune.raters:
         raise InputError(
@@ -89,9 +89,9 @@ def from_tune(tune: ScoreMatrix, rater: str, panel: ScoreMatrix, config: Evaluat
 def from_half(
     panel: ScoreMatrix, rater: str, inside: tuple[Population, ...], half: Bools, config: EvaluationConfig
 ) -> Frozen:
-    """Thresholds and recalibrations fitted on the internal cases of one half of the patients (n_patients,).
+    """Fit thresholds and recalibrations on the internal cases of one half of the patients (n_patients,).
 
-    They are tested on the cases of every other patient, external ones included. Without an internal population the half
+    They are tested on the cases of all other patients, including external ones. Without an internal population the half
     is taken over all cases.
     """
     sites = [s for p in inside if p.internal for s in p.sites] or list(panel.site.levels)
@@ -106,7 +106,7 @@ def from_half(
 
 
 def half_of_patients(panel: ScoreMatrix, *, rng: np.random.Generator) -> Bools:
-    """Whether each patient is in the half that thresholds are fitted on (n_patients,); drawn within sites."""
+    """Draw the half of the patients, within sites, on whom thresholds are fitted (n_patients,)."""
     first = np.full(panel.n_patients, -1, dtype=np.intp)
     first[panel.patient[::-1]] = panel.site.codes[::-1]
     chosen = np.zeros(panel.n_patients, dtype=bool)
@@ -139,11 +139,11 @@ def _threshold(y: Bools, score: Floats, target: Mapping[str, float], weight: Flo
 
 
 def _line(y: Bools, score: Floats, patient: np.ndarray, weight: Floats | None) -> Recalibration:
-    """The logistic recalibration; one without parameters and with a note where these cases do not carry it."""
+    """Fit the logistic recalibration; without parameters and with a note if the cases do not allow it."""
     scale = "probability" if score.size and score.min() >= 0 and score.max() <= 1 else "score"
     counts = count(y.astype(np.float64), patient)
     if counts.at_least(FEWEST, FEWEST):
         return calibration.recalibrate(y, score, scale=scale, weights=weight)
-    given = {"present": counts.patients_present, "absent": counts.patients_absent}
-    note = codes.note("not_recalibrated", **given, least=FEWEST)
+    n_by_class = {"present": counts.patients_present, "absent": counts.patients_absent}
+    note = codes.note("not_recalibrated", **n_by_class, least=FEWEST)
     return calibration.Recalibration("logistic", scale, note=note)

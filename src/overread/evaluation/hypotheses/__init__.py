@@ -1,1 +1,1 @@
-"""The hypotheses that are tested by name: pooled training (H1) and reference standards (H2)."""
+"""Prespecified hypotheses: pooled training (H1) and reference standards (H2)."""

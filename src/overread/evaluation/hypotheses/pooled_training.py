@@ -1,7 +1,8 @@
-"""H1: does a model trained on pooled institutions beat every single-institution model at every unseen institution?
+"""Hypothesis H1: a model trained on pooled institutions is better than every single-institution model at every new
+site.
 
-A finding is evaluable at an external site when enough patients there have it and enough lack it, and all compared
-models score it. D(e, s) is the mean over the evaluable findings of AUC(pooled) - AUC(s) on the same cases.
+A finding is evaluable at an external site if there are enough patients with and without it and all compared models
+score it. D(e, s) is the mean over the evaluable findings of AUC(pooled) - AUC(s) on the same cases.
 """
 
 from __future__ import annotations
@@ -131,8 +132,8 @@ def _site(context: AnalysisContext, name: str, compared: Sequence[str]) -> SiteR
 def _matched(context: AnalysisContext, finding: str, mask: Bools) -> list[str]:
     """The size-matched model where it scored every one of these cases."""
     name = context.config.matched
-    given = name in context.raters and bool(context.panel.stated(name, finding)[mask].all())
-    return [name] if given else []
+    available = name in context.raters and bool(context.panel.stated(name, finding)[mask].all())
+    return [name] if available else []
 
 
 def _same_cases(context: AnalysisContext, site: str, finding: str, raters: Sequence[str]) -> Bools:
@@ -153,9 +154,9 @@ def _refused(context: AnalysisContext, counts: Counts | None, silent: Sequence[s
     elif not counts.cases:
         reasons.append(codes.note("no_label_of_finding"))
     elif not context.evaluable(counts):
-        given = {"present": counts.patients_present, "absent": counts.patients_absent}
+        n_by_class = {"present": counts.patients_present, "absent": counts.patients_absent}
         least = {"least_present": context.config.minimum_present, "least_absent": context.config.minimum_absent}
-        reasons.append(codes.note("few_patients_evaluable", **given, **least))
+        reasons.append(codes.note("few_patients_evaluable", **n_by_class, **least))
     if silent and counts is not None:
         reasons.append(codes.note("not_an_output", models=tuple(silent)))
     return codes.notes(*reasons)
@@ -197,17 +198,19 @@ def _mean_rows(context: AnalysisContext, sites: Sequence[SiteResult]) -> list[Ro
     for site in sites:
         for model in context.config.single:
             place = _place(context, MEAN, context.config.pooled, model, site.name)
-            made = _mean_estimate(context, site, context.config.pooled, model)
+            estimate = _mean_estimate(context, site, context.config.pooled, model)
             test = {"null": 0.0, **(_patients(context, site) if site.areas else {})}
-            rows.append(row(place, Metric.AUC_DIFFERENCE, made, test=test, confidence=confidence))
+            rows.append(row(place, Metric.AUC_DIFFERENCE, estimate, test=test, confidence=confidence))
     return rows
 
 
 def _mean_estimate(context: AnalysisContext, site: SiteResult, a: str, b: str) -> Estimate:
     if not site.areas:
         return not_estimable(_used(site), method=METHOD)
-    made = linear_estimate(site.terms(a, b), context.panel.n_patients, confidence=context.config.confidence, null=0.0)
-    return add_notes(made, _used(site))
+    estimate = linear_estimate(
+        site.terms(a, b), context.panel.n_patients, confidence=context.config.confidence, null=0.0
+    )
+    return add_notes(estimate, _used(site))
 
 
 def _margin_rows(context: AnalysisContext, contrasts: Sequence[SiteContrast]) -> list[Row]:
@@ -216,15 +219,15 @@ def _margin_rows(context: AnalysisContext, contrasts: Sequence[SiteContrast]) ->
     p = np.array([c.below(gain) for c in contrasts])
     adjusted = holm(p) if len(p) else p
     rows = []
-    for contrast, raw, held, level in zip(contrasts, p, adjusted, _holm_levels(p, confidence), strict=True):
+    for contrast, raw, p_adjusted, level in zip(contrasts, p, adjusted, _holm_levels(p, confidence), strict=True):
         place = _place(context, MEAN, context.config.pooled, contrast.model, contrast.site)
         high = contrast.value - float(ndtri(level)) * contrast.se
         note = codes.note("holm_limit", level=level)
-        made = Estimate(contrast.value, high=high, se=contrast.se, p=float(raw), method=METHOD, note=note)
+        estimate = Estimate(contrast.value, high=high, se=contrast.se, p=float(raw), method=METHOD, note=note)
         family = f"H1, gain ruled out: {len(contrasts)} contrasts of site and model"
-        test = {"p_adjusted": float(held), "family": family, "null": gain}
+        test = {"p_adjusted": float(p_adjusted), "family": family, "null": gain}
         at = f"margin={share_text(gain)}"
-        rows.append(row(place, Metric.AUC_DIFFERENCE, made, at=at, test=test, confidence=confidence))
+        rows.append(row(place, Metric.AUC_DIFFERENCE, estimate, at=at, test=test, confidence=confidence))
     return rows
 
 
@@ -240,7 +243,7 @@ def _holm_levels(p: np.ndarray, confidence: float) -> list[float]:
 
 def _finding_rows(context: AnalysisContext, sites: Sequence[SiteResult]) -> list[Row]:
     """Per finding, site and model the difference; Holm over all of them. They name findings and decide nothing."""
-    made: list[tuple[EstimateKey, Estimate, Counts | None]] = []
+    differences: list[tuple[EstimateKey, Estimate, Counts | None]] = []
     for site in sites:
         for model in context.config.single:
             for finding in [*site.areas, *site.refused]:
@@ -255,9 +258,9 @@ def _finding_rows(context: AnalysisContext, sites: Sequence[SiteResult]) -> list
                     )
                 else:
                     estimate = not_estimable(codes.note("not_evaluable"), site.refused[finding])
-                made.append((place, estimate, site.counts.get(finding)))
-    tested = sum(e.p == e.p for _, e, _ in made)
-    adjusted = holm([e.p for _, e, _ in made]) if made else np.empty(0)
+                differences.append((place, estimate, site.counts.get(finding)))
+    tested = sum(e.p == e.p for _, e, _ in differences)
+    adjusted = holm([e.p for _, e, _ in differences]) if differences else np.empty(0)
     family = f"H1 per finding: {tested} contrasts of site, model and finding"
     return [
         row(
@@ -268,7 +271,7 @@ def _finding_rows(context: AnalysisContext, sites: Sequence[SiteResult]) -> list
             confidence=context.config.confidence,
             test={"p_adjusted": float(p), "family": family, "null": 0.0},
         )
-        for (place, e, c), p in zip(made, adjusted, strict=True)
+        for (place, e, c), p in zip(differences, adjusted, strict=True)
     ]
 
 
@@ -281,20 +284,20 @@ def _matched_rows(context: AnalysisContext, sites: Sequence[SiteResult]) -> list
             continue
         for a, b in pairs:
             place = _place(context, MEAN, a, b, site.name)
-            made = add_notes(_mean_estimate(context, site, a, b), codes.note("size_matched"))
+            estimate = add_notes(_mean_estimate(context, site, a, b), codes.note("size_matched"))
             test = {"null": 0.0, **_patients(context, site)}
-            rows.append(row(place, Metric.AUC_DIFFERENCE, made, test=test, confidence=context.config.confidence))
+            rows.append(row(place, Metric.AUC_DIFFERENCE, estimate, test=test, confidence=context.config.confidence))
     return rows
 
 
 def seeds_of(context: AnalysisContext, model: str) -> int:
-    """How many seeds are behind a model."""
+    """Return the number of training seeds of a model."""
     members = context.config.members.get(model) or context.models.get(model, {}).get("members") or ()
     return max(len(members), 1)
 
 
 def rule(context: AnalysisContext) -> str:
-    """The rule in words, with the numbers that the configuration fixes."""
+    """Return the decision rule in words, with the numbers of the configuration."""
     c = context.config
     level = f"{100 * c.confidence:g} %"
     return (

@@ -1,7 +1,7 @@
-"""H2, first half: the same scores on the same cases under every reference: AUCs, and drops from internal to external.
+"""Hypothesis H2: AUCs, and drops from internal to external, of the same scores by each reference standard.
 
-The scores stay and the truth changes, so that DeLong's test of two scores does not apply: patients are resampled, one
-set of draws for every reference, output and population.
+The scores are the same and the truth differs, so that DeLong's test does not apply. Patients are resampled, with one
+set of resamples for all reference standards, outputs and populations.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _METHOD = codes.method("reference_bootstrap")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputUnderReferences:
-    """One output in one population under every reference, on the cases that all of them state."""
+    """One output in one population by every reference standard, on the cases that all of them label."""
 
     finding: str
     rater: str
@@ -55,7 +55,7 @@ class OutputUnderReferences:
 
 
 def reference_rows(context: ReaderContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row]]:
-    """Rows of H2, and its verdict."""
+    """Return the rows of H2 and its verdict."""
     found: dict[tuple[str, str], list[OutputUnderReferences]] = {}
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
         stating = [r for r in context.panel.references if not np.isnan(_truth(context, finding, r)).all()]
@@ -79,34 +79,38 @@ def _truth(context: ReaderContext, finding: str, reference: str) -> np.ndarray:
 
 
 def _cases(context: ReaderContext, finding: str, population: Population, references: Sequence[str]) -> Bools:
-    """The read cases of a population that every output scores and every reference states."""
-    of = context.panel
-    here = np.isin(of.site.codes, [i for i, s in enumerate(of.site.levels) if s in population.sites])
-    stated = [~np.isnan(_truth(context, finding, r)) for r in references]
-    return np.asarray(here & of.scored(finding) & np.logical_and.reduce(stated or [np.zeros(here.size, dtype=bool)]))
+    """Return the read cases of a population with scores of every output and labels of every reference standard."""
+    panel = context.panel
+    here = np.isin(panel.site.codes, [i for i, s in enumerate(panel.site.levels) if s in population.sites])
+    labelled = [~np.isnan(_truth(context, finding, r)) for r in references]
+    return np.asarray(
+        here & panel.scored(finding) & np.logical_and.reduce(labelled or [np.zeros(here.size, dtype=bool)])
+    )
 
 
 def _standing(
     context: ReaderContext, what: tuple[str, str], population: Population, references: Sequence[str]
 ) -> OutputUnderReferences:
-    """AUCs under every reference: the unweighted mean of the sites where every reference has both classes."""
+    """Compute the AUC by each reference standard, as the unweighted mean over sites with both classes by all of
+    them.
+    """
     finding, rater = what
-    of, cases = context.panel, _cases(context, finding, population, references)
+    panel, cases = context.panel, _cases(context, finding, population, references)
     truth = np.stack([_truth(context, finding, r) for r in references])
-    counts = {r: count(np.where(cases, t, np.nan), of.patient) for r, t in zip(references, truth, strict=True)}
+    counts = {r: count(np.where(cases, t, np.nan), panel.patient) for r, t in zip(references, truth, strict=True)}
     used, values, draws = [], [], []
     for site in population.sites:
-        at = of.site.levels.index(site) if site in of.site.levels else -2
-        here = np.flatnonzero(cases & (of.site.codes == at))
-        if here.size and all(count(t[here], of.patient[here]).at_least(1, 1) for t in truth):
-            made = _replicates(context, truth[:, here], of.score[finding, rater][here], here)
+        at = panel.site.levels.index(site) if site in panel.site.levels else -2
+        here = np.flatnonzero(cases & (panel.site.codes == at))
+        if here.size and all(count(t[here], panel.patient[here]).at_least(1, 1) for t in truth):
+            aucs = _replicates(context, truth[:, here], panel.score[finding, rater][here], here)
             used.append(site)
-            values.append(made[0])
-            draws.append(made[1:])
+            values.append(aucs[0])
+            draws.append(aucs[1:])
     nothing = np.full((len(context.drawn), len(references)), np.nan)
     value = np.mean(values, axis=0) if values else np.full(len(references), np.nan)
     drawn = np.mean(draws, axis=0) if draws else nothing
-    out = [s for s in population.sites if s in of.site.levels and s not in used]
+    out = [s for s in population.sites if s in panel.site.levels and s not in used]
     note = codes.notes(
         codes.note("mean_over_sites", n=len(used)) if len(used) > 1 else None,
         codes.note("sites_one_class", sites=tuple(out)) if out and used else None,
@@ -118,7 +122,7 @@ def _standing(
 
 
 def _replicates(context: ReaderContext, truth: np.ndarray, score: np.ndarray, cases: np.ndarray) -> np.ndarray:
-    """The AUC under every reference, the estimate first and then every replicate: (1 + replicates, n_references)."""
+    """Compute the AUC by each reference standard, the estimate first: (1 + replicates, n_references)."""
     patients, codes = np.unique(context.panel.patient[cases], return_inverse=True)
     once = np.ones((1, patients.size), dtype=np.uint16)
     counts = np.concatenate([once, context.drawn.patients[:, patients].astype(np.uint16)])
@@ -127,28 +131,28 @@ def _replicates(context: ReaderContext, truth: np.ndarray, score: np.ndarray, ca
     return patient_bootstrap.auc_replicates(truth, scores, counts, cluster=codes, weights=weight)[:, 0]
 
 
-def _place(context: ReaderContext, standing: OutputUnderReferences, reference: str) -> EstimateKey:
+def _place(context: ReaderContext, result: OutputUnderReferences, reference: str) -> EstimateKey:
     arm = context.panel.arms[0]
     policy = f"{context.policy};uncertain_call={context.config.uncertain_calls}"
     return EstimateKey(
-        Analysis.H2, standing.finding, standing.rater, standing.population.name, "read", arm, "", reference, policy
+        Analysis.H2, result.finding, result.rater, result.population.name, "read", arm, "", reference, policy
     )
 
 
-def _area_rows(context: ReaderContext, standing: OutputUnderReferences) -> list[Row]:
+def _area_rows(context: ReaderContext, result: OutputUnderReferences) -> list[Row]:
     rows = []
-    for reference, drawn in standing.areas.items():
-        place = _place(context, standing, reference)
-        rows.append(_row(context, place, Metric.AUC, drawn, [(standing, reference)]))
-    for a, b in combinations(standing.areas, 2):
-        place = _place(context, standing, a).to(contrast=f"reference:{b}")
-        drawn = standing.areas[a] - standing.areas[b]
-        rows.append(_row(context, place, Metric.AUC_DIFFERENCE, drawn, [(standing, b), (standing, a)]))
+    for reference, drawn in result.areas.items():
+        place = _place(context, result, reference)
+        rows.append(_row(context, place, Metric.AUC, drawn, [(result, reference)]))
+    for a, b in combinations(result.areas, 2):
+        place = _place(context, result, a).to(contrast=f"reference:{b}")
+        drawn = result.areas[a] - result.areas[b]
+        rows.append(_row(context, place, Metric.AUC_DIFFERENCE, drawn, [(result, b), (result, a)]))
     return rows
 
 
 def _across(standings: Sequence[OutputUnderReferences]) -> list[tuple[OutputUnderReferences, OutputUnderReferences]]:
-    """Every internal standing with every external one of the same output."""
+    """Pair every internal result with every external one of the same output."""
     inside = [s for s in standings if s.population.internal]
     return [(i, o) for i in inside for o in standings if not o.population.internal]
 
@@ -176,22 +180,22 @@ def _row(
     *,
     at: str = "",
 ) -> Row:
-    """A row that rests on these standings under these references; counts are those of the last."""
-    standing, reference = under[-1]
-    counts = standing.counts[reference]
+    """Return a row that depends on these results and reference standards; counts are those of the last."""
+    result, reference = under[-1]
+    counts = result.counts[reference]
     few = min(min(s.counts[r].patients_present, s.counts[r].patients_absent) for s, r in under)
-    made = percentile_interval(drawn.draws, value=drawn.value, confidence=context.config.confidence)
+    estimate = percentile_interval(drawn.draws, value=drawn.value, confidence=context.config.confidence)
     if np.isnan(drawn.value):
-        made = not_estimable(codes.note("cases_of_one_class"))
+        estimate = not_estimable(codes.note("cases_of_one_class"))
     elif few < FEWEST:
-        made = without_interval(made, codes.note("few_patients_smaller_class", n=few, least=FEWEST))
-    made = replace(made, method=_METHOD)
+        estimate = without_interval(estimate, codes.note("few_patients_smaller_class", n=few, least=FEWEST))
+    estimate = replace(estimate, method=_METHOD)
     notes = [s.note for s, _ in under] + [context.note_on(place.finding, r) for _, r in under]
     test = {"null": 0.0} if metric != Metric.AUC else {}
     return row(
         place,
         metric,
-        add_notes(made, *notes),
+        add_notes(estimate, *notes),
         at=at,
         counts=counts,
         test=test,
@@ -202,23 +206,25 @@ def _row(
 def _verdict(
     context: ReaderContext, pairs: Sequence[tuple[OutputUnderReferences, OutputUnderReferences]], protocol_hash: str
 ) -> tuple[list[Row], Row]:
-    """The mean over findings of drop(own) - drop(other reference), per model and external site, and the verdict."""
+    """Return the mean over findings of drop(own) - drop(other reference), per model and external site, and the
+    verdict.
+    """
     rows: list[Row] = []
     lows, highs = [], []
     for (model, site, other), mine in _contrasts(context, pairs).items():
         drawn = Replicated(float(np.mean([d.value for d, _ in mine])), np.mean([d.draws for d, _ in mine], axis=0))
-        made = percentile_interval(drawn.draws, value=drawn.value, confidence=context.config.confidence)
-        lows.append((made.low, model, site, other))
-        highs.append((made.high, model, site, other))
+        estimate = percentile_interval(drawn.draws, value=drawn.value, confidence=context.config.confidence)
+        lows.append((estimate.low, model, site, other))
+        highs.append((estimate.high, model, site, other))
         place = _place(context, mine[0][1], _own(context)).to(
             finding=MEAN, rater=model, contrast=f"reference:{other}", population=mine[0][1].population.name
         )
-        made = add_notes(replace(made, method=_METHOD), mean_note([s.finding for _, s in mine]))
+        estimate = add_notes(replace(estimate, method=_METHOD), mean_note([s.finding for _, s in mine]))
         rows.append(
             row(
                 place,
                 Metric.AUC_DROP_DIFFERENCE,
-                made,
+                estimate,
                 at=f"population={site}",
                 test={"null": 0.0},
                 confidence=context.config.confidence,
@@ -237,7 +243,9 @@ def _verdict(
 
 
 def _own(context: ReaderContext) -> str:
-    """The sets' own label: the main reference where it is one of those side by side, else the first."""
+    """Return the labels of the data sets: the main reference standard if it is one of those compared, else the
+    first.
+    """
     sources = [s for s in context.config.sources if s in context.panel.references]
     return sources[0] if sources else context.panel.references[0]
 
@@ -245,11 +253,11 @@ def _own(context: ReaderContext) -> str:
 def _contrasts(
     context: ReaderContext, pairs: Sequence[tuple[OutputUnderReferences, OutputUnderReferences]]
 ) -> dict[tuple[str, str, str], list[tuple[Replicated, OutputUnderReferences]]]:
-    """By model, external population and other reference: the drop under the own label minus that under the other.
+    """Return the drop by the own labels minus that by another reference, by model, external population and reference.
 
-    A finding takes part once, by its first output, where it is evaluable in both populations.
+    A finding is included once, with its first output, if it is evaluable in both populations.
     """
-    own, made = _own(context), {}  # type: ignore[var-annotated]
+    own, contrasts = _own(context), {}  # type: ignore[var-annotated]
     for inside, outside in pairs:
         model = context.models[inside.rater]
         outputs = context.panel.outputs[inside.finding]
@@ -260,12 +268,12 @@ def _contrasts(
         mine = inside.areas[own] - outside.areas[own]
         for other in (r for r in inside.areas if r != own and r in outside.areas):
             drawn = mine - (inside.areas[other] - outside.areas[other])
-            made.setdefault((model, outside.population.name, other), []).append((drawn, inside))
-    return made
+            contrasts.setdefault((model, outside.population.name, other), []).append((drawn, inside))
+    return contrasts
 
 
 def rule(context: ReaderContext) -> str:
-    """The rule in words, with the numbers that the configuration fixes."""
+    """Return the decision rule in words, with the numbers of the configuration."""
     c, own = context.config, _own(context)
     return (
         f"A finding is evaluable where at least {c.minimum_present} patients have it and {c.minimum_absent} lack it in "

@@ -1,1 +1,1 @@
-"""The one join of scores, reads and labels: matching, reference standards and the account of what was dropped."""
+"""The join of scores, reads and labels: matching, reference standards and the account of exclusions."""

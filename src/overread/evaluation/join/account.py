@@ -1,4 +1,6 @@
-"""The account: what was dropped or changed between the tables and the estimates: how many, and up to five examples."""
+"""The account of exclusions and changes between the input tables and the estimates, with counts and up to five
+examples.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ UNMATCHED = "unmatched"  # rows that were left out because the images table lack
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A count of a unit that was left out or changed, the reason, examples, and the stage where it is not the usual."""
+    """Number of excluded or changed units, the reason, examples, and the stage if it is not the default."""
 
     unit: str
     reason: Text
@@ -29,7 +31,7 @@ class Dropped:
 
 
 def examples_of(frame: pl.DataFrame, columns: Sequence[str]) -> str:
-    """Up to five different keys of a frame, as text.
+    """Format up to five different keys of a frame as text.
 
     >>> examples_of(pl.DataFrame({"case_id": ["1", "1", "2"]}), ["case_id"])
     '1; 2'
@@ -39,7 +41,7 @@ def examples_of(frame: pl.DataFrame, columns: Sequence[str]) -> str:
 
 
 def account_frame(stage: str, dropped: Sequence[Dropped]) -> pl.DataFrame:
-    """The account table of a stage."""
+    """Return the account table of a stage."""
     rows = [
         {
             "stage": d.stage or stage,
@@ -55,7 +57,7 @@ def account_frame(stage: str, dropped: Sequence[Dropped]) -> pl.DataFrame:
 
 
 def identifiers(notes: Iterable[tables.Note]) -> pl.DataFrame:
-    """The account of what was changed in identifiers or found unusual in them."""
+    """Return the account of identifiers that were changed or are unusual."""
     found = [
         Dropped(n.table, codes.note("identifier_note", text=n.what), n.count, "; ".join(n.examples))
         for n in notes_combined(notes)

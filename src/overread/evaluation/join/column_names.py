@@ -1,7 +1,7 @@
-"""Column names as files have them, and what each column is taken for.
+"""Recognition of column names of input files.
 
-Names are compared without regard to letter case, spaces and punctuation. A column named exactly as in the tables of
-the reference wins; otherwise two columns of one meaning are refused with both names.
+Names are compared without regard to letter case, spaces and punctuation. A column with the exact name of the reference
+tables has priority; otherwise two columns of one meaning are refused with both names.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _AFFIXES = {
 
 
 def plain(name: str) -> str:
-    """The letters and digits of a name in lower case.
+    """Return the letters and digits of a name in lower case.
 
     >>> plain("Accession Number"), plain("AP/PA")
     ('accessionnumber', 'appa')
@@ -86,12 +86,12 @@ _KNOWN = {n for tiers in _PLAIN.values() for tier in tiers for n in tier}
 
 
 def find(columns: Sequence[str], meaning: str, path: object) -> str:
-    """The column of that meaning, "" where there is none.
+    """Return the column with a meaning; "" if there is none.
 
     Raises
     ------
     InputError
-        Two columns have the meaning and none of them its name.
+        Two columns have the meaning and neither has its exact name.
     """
     if meaning in columns:
         return meaning
@@ -100,10 +100,10 @@ def find(columns: Sequence[str], meaning: str, path: object) -> str:
         if len(found) > 1:
             raise InputError(
                 path,
-                f"one column of the meaning '{meaning}'",
+                f"one column with the meaning '{meaning}'",
                 f"{len(found)}",
                 examples=[f"'{c}'" for c in found],
-                do=f"Name the one that is meant '{meaning}'.",
+                do=f"Rename the column to be used to '{meaning}'.",
             )
         if found:
             return found[0]
@@ -111,12 +111,12 @@ def find(columns: Sequence[str], meaning: str, path: object) -> str:
 
 
 def find_any(columns: Sequence[str], meanings: Sequence[str], path: object, expected: str) -> str:
-    """The column of the first meaning that has one.
+    """Return the column of the first meaning that is present.
 
     Raises
     ------
     InputError
-        None has; the message names what was expected and a near spelling.
+        No column has any of the meanings; the message suggests a similar name.
     """
     for meaning in meanings:
         if found := find(columns, meaning, path):
@@ -127,27 +127,27 @@ def find_any(columns: Sequence[str], meanings: Sequence[str], path: object, expe
 
 
 def renamed(columns: Sequence[str], meanings: Sequence[str], path: object) -> dict[str, str]:
-    """The column of each meaning that the file has, with the meaning."""
+    """Return the columns of the file that have one of the meanings, each with its meaning."""
     return {found: meaning for meaning in meanings if (found := find(columns, meaning, path))}
 
 
 @dataclass(frozen=True, slots=True)
 class FindingWords:
-    """Words for findings: `names` by plain word, and the words of the vocabulary as it writes them."""
+    """Words for findings: the finding of each normalised word, and the words as written in the vocabulary."""
 
     names: Mapping[str, str]
     written: tuple[str, ...]
 
 
 def finding_words(vocabulary: Vocabulary, spellings: Mapping[str, str] | None = None) -> FindingWords:
-    """Every word for a finding with the finding's name; `spellings` are words of the user's own."""
+    """Return all words for findings; `spellings` are local words of the user."""
     names = {plain(w): f.name for f in vocabulary.findings for w in f.words}
     own = {plain(word): name for word, name in (spellings or {}).items()}
     return FindingWords(names | own, tuple(w for f in vocabulary.findings for w in f.words))
 
 
 def finding_of(column: str, table: str, words: FindingWords) -> str:
-    """The finding that a column of that table names, "" where it names none.
+    """Return the finding that a column of a table names; "" if it names none.
 
     >>> from overread import findings
     >>> finding_of("prob_Effusion", "predictions", finding_words(findings.load("chest")))
@@ -159,7 +159,7 @@ def finding_of(column: str, table: str, words: FindingWords) -> str:
 
 
 def _without_affixes(column: str, table: str) -> list[str]:
-    """The parts of a column's name without what stands before and after the finding."""
+    """Split a column name into its parts and remove prefixes and suffixes around the finding."""
     parts = [p for p in re.split(r"[\W_]+", column.casefold()) if p]
     while len(parts) > 1 and parts[0] in _AFFIXES.get(table, ()):
         parts = parts[1:]
@@ -169,19 +169,20 @@ def _without_affixes(column: str, table: str) -> list[str]:
 
 
 def names_a_finding(column: str, words: FindingWords) -> bool:
-    """Whether a column names a finding in any table."""
+    """Return whether a column names a finding in any table."""
     return any(finding_of(column, table, words) for table in _AFFIXES)
 
 
 def finding_columns(
     columns: Sequence[str], table: str, path: object, *, keys: Collection[str], words: FindingWords
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The columns that name findings, each with the finding, and the columns that are not used.
+    """Return the columns that name findings, each with the finding, and the unused columns.
 
     Raises
     ------
     InputError
-        All problems at once: a column whose name is nearly a finding's, two columns of one finding, no such column.
+        All problems at once: a column with a name similar to that of a finding, two columns for one finding, no column
+        for a finding.
     """
     taken: dict[str, str] = {}
     unused, problems = [], []
@@ -198,7 +199,11 @@ def finding_columns(
         both = [f"'{c}'" for c, f in taken.items() if f == finding]
         problems.append(
             InputError(
-                path, f"one column for {finding}", f"{len(both)}", examples=both, do="Remove those that are not meant."
+                path,
+                f"one column for {finding}",
+                f"{len(both)}",
+                examples=both,
+                do="Remove the columns that are not to be used.",
             )
         )
     if not taken and not problems:

@@ -1,7 +1,7 @@
-"""Vocabularies brought together in the open: a finding that readers speak of, scored by what a model gives.
+"""Explicit mappings between vocabularies: a finding of the readers is scored by one or several outputs of a model.
 
-A mapping names the finding, the outputs whose maximum stands for it, and whether a label source that states all of
-these parts states the whole. It is part of the configuration, so that it is fixed before a test label is looked at.
+A mapping names the finding, the outputs whose maximum is its score, and whether the label of the finding is derived
+from the labels of its parts. It is part of the configuration and therefore fixed before access to test labels.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _WHERE = "evaluation.mapping"
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A finding and the findings whose highest score stands for it.
+    """A finding and the findings whose maximum score represents it.
 
-    whole: a source that states all parts states the whole: present where one is present, absent where all are absent.
+    whole: derive the label from the labels of the parts: present if one is present, absent if all are absent.
     """
 
     finding: str
@@ -32,7 +32,7 @@ class Mapped:
     whole: bool = False
 
     def rater(self, model: str) -> str:
-        """What this output of a model is called.
+        """Return the name of this output of a model.
 
         >>> Mapped("lung_lesion", ("nodule", "mass"), "nodule or mass").rater("acme")
         'acme [nodule or mass]'
@@ -41,7 +41,7 @@ class Mapped:
 
 
 def mappings(stated: Sequence[Mapping[str, Any]], *, vocabulary: Vocabulary) -> tuple[Mapped, ...]:
-    """The mappings that a configuration states, every problem of them said at once.
+    """Validate the mappings of a configuration; all problems are reported in one error.
 
     >>> from overread import findings
     >>> chest = findings.load("chest")
@@ -51,17 +51,17 @@ def mappings(stated: Sequence[Mapping[str, Any]], *, vocabulary: Vocabulary) -> 
     problems = [p for one in stated for p in _problems(one, vocabulary)]
     if problems:
         raise InputError.all(problems)
-    made = tuple(_mapped(one) for one in stated)
+    checked = tuple(_mapped(one) for one in stated)
     for word, keys in (
-        ("a name for every mapping of a finding", [f"{m.finding} [{m.name}]" for m in made]),
-        ("one mapping of a finding that makes the whole of its parts", [m.finding for m in made if m.whole]),
+        ("a name for every mapping of a finding", [f"{m.finding} [{m.name}]" for m in checked]),
+        ("one mapping of a finding that makes the whole of its parts", [m.finding for m in checked if m.whole]),
     ):
         twice = sorted({k for k in keys if keys.count(k) > 1})
         if twice:
             problems.append(InputError(_WHERE, word, "several", examples=twice))
     if problems:
         raise InputError.all(problems)
-    return made
+    return checked
 
 
 def _mapped(one: Mapping[str, Any]) -> Mapped:
@@ -96,20 +96,20 @@ def _problems(one: Mapping[str, Any], vocabulary: Vocabulary) -> list[InputError
     return problems
 
 
-def mapped_scores(scores: pl.DataFrame, made: Sequence[Mapped], *, missing: list[str] | None = None) -> pl.DataFrame:
-    """case_id, finding, rater, score of every mapped output: the maximum over its parts where all of them are scored.
+def mapped_scores(scores: pl.DataFrame, mapped: Sequence[Mapped], *, missing: list[str] | None = None) -> pl.DataFrame:
+    """Return case_id, finding, rater, score of every mapped output: the maximum over its parts if all are scored.
 
-    scores: case_id, finding, rater, score. `missing` collects "MODEL [NAME] lacks PART" of the models that do not give
-    every part.
+    `scores` has the columns case_id, finding, rater and score. `missing` collects "MODEL [NAME] lacks PART" for models
+    that do not score every part.
     """
-    given = {
+    available = {
         str(r): set(f) for r, f in scores.group_by("rater").agg(pl.col("finding").cast(pl.String).unique()).iter_rows()
     }
     frames = [scores.clear()]
-    for one in made:
-        able = [r for r, f in sorted(given.items()) if set(one.parts) <= f]
+    for one in mapped:
+        able = [r for r, f in sorted(available.items()) if set(one.parts) <= f]
         if missing is not None:
-            lacking = {r: sorted(set(one.parts) - f) for r, f in sorted(given.items()) if r not in able}
+            lacking = {r: sorted(set(one.parts) - f) for r, f in sorted(available.items()) if r not in able}
             missing += [f"{one.rater(r)} lacks {', '.join(f)}" for r, f in lacking.items()]
         parts = scores.filter(pl.col("rater").is_in(able) & pl.col("finding").is_in(list(one.parts)))
         top = parts.group_by("case_id", "rater", maintain_order=True).agg(pl.col("score").max(), pl.len().alias("n"))
@@ -125,14 +125,14 @@ def mapped_scores(scores: pl.DataFrame, made: Sequence[Mapped], *, missing: list
     return pl.concat(frames, how="vertical_relaxed")
 
 
-def with_wholes(labels: pl.DataFrame, made: Sequence[Mapped]) -> pl.DataFrame:
-    """The labels and, for a mapping that says so, what a source states of the whole by stating its parts.
+def with_wholes(labels: pl.DataFrame, mapped: Sequence[Mapped]) -> pl.DataFrame:
+    """Add the labels of mapped findings that are derived from the labels of their parts.
 
-    Present where a part is present; absent where every part is absent; uncertain where one is uncertain and none
-    present; nothing otherwise. What the source says of the whole itself stands.
+    Present if a part is present; absent if every part is absent; uncertain if a part is uncertain and none is present;
+    otherwise no label. A label of the source for the finding itself has priority.
     """
     frames = [labels]
-    for one in (m for m in made if m.whole):
+    for one in (m for m in mapped if m.whole):
         parts = labels.filter(pl.col("finding").is_in(list(one.parts)))
         state = pl.col("state").cast(pl.String)
         sums = parts.group_by("case_id", "source", maintain_order=True).agg(
@@ -140,7 +140,7 @@ def with_wholes(labels: pl.DataFrame, made: Sequence[Mapped]) -> pl.DataFrame:
             (state == "uncertain").any().alias("uncertain"),
             (pl.len() == len(one.parts)).alias("all"),
         )
-        said = (
+        derived_state = (
             pl.when(pl.col("present"))
             .then(pl.lit("present"))
             .when(pl.col("all") & pl.col("uncertain"))
@@ -152,7 +152,7 @@ def with_wholes(labels: pl.DataFrame, made: Sequence[Mapped]) -> pl.DataFrame:
             "case_id",
             pl.lit(one.finding).cast(labels.schema["finding"]).alias("finding"),
             "source",
-            said.cast(labels.schema["state"]).alias("state"),
+            derived_state.cast(labels.schema["state"]).alias("state"),
         ).drop_nulls("state")
         own = labels.filter(pl.col("finding") == one.finding)
         frames.append(whole.join(own, on=["case_id", "source"], how="anti").select(labels.columns))

@@ -1,4 +1,4 @@
-"""The joined table: every score beside its truth, with the population, the call and the columns of the case."""
+"""The joined table: every score beside its reference standard, with population, call and case attributes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from overread.evaluation.join.read_rows import joined_reads
 
 
 def joined_table(joined: Join, context: AnalysisContext, reading: ReaderContext | None) -> pl.DataFrame:
-    """The joined table: population and call (at the first operating point) added, subgroup columns carried.
+    """Return the joined table with population and call (at the first operating point) and the subgroup columns.
 
-    Made and checked finding by finding (the key names it), so that memory holds the table once, not five times.
+    The table is built and checked one finding at a time (the finding is part of the key), so that only one copy of it
+    is in memory.
     """
     inside, first = _inside(context), _first_threshold(context)
     parts = []
@@ -35,7 +36,7 @@ def joined_table(joined: Join, context: AnalysisContext, reading: ReaderContext 
 
 
 def _inside(context: AnalysisContext) -> pl.DataFrame:
-    """The population of every rater (a seed: that of its ensemble) at every site."""
+    """Return the population of every rater (for a member, that of its ensemble) at every site."""
     members = context.config.member_names()
     mine = {m: context.populations[r] for m, r in members.items() if r in context.populations}
     rows = [(r, s, p.name) for r, ps in {**context.populations, **mine}.items() for p in ps for s in p.sites]
@@ -43,7 +44,7 @@ def _inside(context: AnalysisContext) -> pl.DataFrame:
 
 
 def _first_threshold(context: AnalysisContext) -> pl.DataFrame:
-    """The threshold of the first operating point by rater and finding, where there is one."""
+    """Return the threshold of the first operating point by rater and finding."""
     return pl.DataFrame(
         [
             (rater, finding, name, t.value)

@@ -1,4 +1,4 @@
-"""The words in the cells of labels and reads: present, absent, uncertain, or nothing."""
+"""Interpretation of the cells of labels and reads: present, absent, uncertain, or no label."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ WORDS = "1 (present), 0 (absent), -1 (uncertain), YES, NO, HEDGE, true, false"
 
 
 def spelt(column: str, spellings: Mapping[str, str] | None) -> pl.Expr:
-    """The column as text without white space around it, the user's words replaced by overread's."""
+    """Return the column as stripped text, with local words replaced by those of overread."""
     text = pl.col(column).cast(pl.String).str.strip_chars()
     return text.replace({str(k): str(v) for k, v in spellings.items()}) if spellings else text
 
 
 def without_missing(long: pl.DataFrame, unit: str, column: str = "said") -> tuple[pl.DataFrame, list[Dropped]]:
-    """The rows whose cell states something; words for "nothing is stated" are counted."""
+    """Return the rows with a value; cells with a word for a missing value are counted."""
     word = pl.col(column).str.to_lowercase()
     long = long.filter(pl.col(column).is_not_null() & (pl.col(column) != ""))
     missing = long.filter(word.is_in(MISSING))
@@ -52,36 +52,39 @@ def without_missing(long: pl.DataFrame, unit: str, column: str = "said") -> tupl
 
 
 def unscored(frame: pl.DataFrame, columns: list[str]) -> tuple[pl.DataFrame, list[Dropped]]:
-    """The frame without white space around the text of its score columns, null for a program's word for no value.
+    """Strip the text of score columns and replace words for a missing value by null.
 
     Returns
     -------
-    The frame, and the count of such words.
+    frame : DataFrame
+        The frame with the cleaned columns.
+    dropped : list of Dropped
+        The number of words for a missing value.
     """
     text = [c for c in columns if frame.schema[c] == pl.String]
     frame = frame.with_columns(pl.col(text).str.strip_chars())
-    made = frame.with_columns(pl.when(~pl.col(c).str.to_lowercase().is_in(PROGRAMS)).then(c).alias(c) for c in text)
-    words = pl.concat([pl.Series("said", [], pl.String), *(frame[c].filter(made[c].is_null()) for c in text)])
+    cleaned = frame.with_columns(pl.when(~pl.col(c).str.to_lowercase().is_in(PROGRAMS)).then(c).alias(c) for c in text)
+    words = pl.concat([pl.Series("said", [], pl.String), *(frame[c].filter(cleaned[c].is_null()) for c in text)])
     words = words.drop_nulls()
     if words.is_empty():
-        return made, []
+        return cleaned, []
     shown = "; ".join(f"'{w}'" for w in words.unique(maintain_order=True).head(5))
     reason = codes.note("missing_word_without_score")
-    return made, [Dropped("predictions", reason, words.len(), shown, TABLES)]
+    return cleaned, [Dropped("predictions", reason, words.len(), shown, TABLES)]
 
 
 def state(column: str = "said") -> pl.Expr:
-    """The state that a cell's text names, null where it names none."""
+    """Return the state of a cell; null if its text is not a known word."""
     word = pl.col(column).str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "$1")
     return word.replace_strict(_STATES, default=None)
 
 
 def missing_as_null(column: str = "said") -> pl.Expr:
-    """The cell's text, null where it is empty or a word for a missing value."""
+    """Return the text of a cell; null if it is empty or a word for a missing value."""
     word = pl.col(column).str.to_lowercase()
     return pl.when(~word.is_in([*MISSING, ""])).then(pl.col(column))
 
 
 def examples(wrong: pl.DataFrame) -> pl.Series:
-    """Up to five cells with their findings."""
+    """Return up to five cells with their findings."""
     return wrong.select(pl.format("{} in {}", "said", "finding")).to_series().unique(maintain_order=True)[:5]

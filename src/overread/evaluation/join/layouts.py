@@ -1,7 +1,8 @@
-"""Tables as people have them, long or wide (one row per image, one column per finding), made into overread's tables.
+"""Readers of input tables in long or wide layout (one row per image, one column per finding).
 
-Columns are recognised by their names (`columns`), words by their meaning (`cells`). A column that nearly names a
-finding is refused; one of no known meaning is left and listed. Exact repeats of a row are dropped and counted.
+Columns are recognised by name (`column_names`), words by meaning (`label_states`). A column with a name similar to that
+of a finding is refused; a column of unknown meaning is not used and is listed. Exact duplicates of a row are dropped
+and counted.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ _IMAGES = ("image_id", "case_id", "patient_id", "site", "age_years", "sex", "vie
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """A table, and how its file was understood.
+    """A table, and how its file was interpreted.
 
-    unused: columns that were not used. columns: what each column was taken for. dialect: departures of the text from
-    UTF-8 with commas. dropped: what was left out or changed. notes: what was changed in identifiers.
+    unused: columns that were not used. columns: the meaning of each column. dialect: departures of the text from UTF-8
+    with commas. dropped: what was left out or changed. notes: changes of identifiers.
     """
 
     frame: pl.DataFrame
@@ -62,17 +63,18 @@ class Read:
 
 
 def images(path: Given, *, spellings: Spellings | None = None) -> Read:
-    """The images of a file, under overread's names or those of public files ("Image Index", "StudyInstanceUID", …).
+    """Read the images table, with column names of overread or of public data sets ("Image Index", "StudyInstanceUID",
+    …).
 
-    A file without a site column is one site, ""; one that names cases and no images has an image per case. Extra
-    columns are kept: they may be subgroups. Spellings of view, sex, age and date are read as for a cohort.
+    Without a site column all images are of one site, "". A file with cases and without images has one image per case.
+    Further columns are kept, since they may define subgroups. View, sex, age and date are normalised as for a cohort.
     """
     file = tables.load(path)
     frame, dropped = _distinct(file.frame, "images")
-    taken = renamed(frame.columns, _IMAGES, path)
-    if "image_id" not in taken.values() and "case_id" not in taken.values():
+    meanings = renamed(frame.columns, _IMAGES, path)
+    if "image_id" not in meanings.values() and "case_id" not in meanings.values():
         find_any(frame.columns, ("image_id", "case_id"), path, "an image per row ('image_id' or 'Image Index')")
-    frame = frame.rename(taken)
+    frame = frame.rename(meanings)
     if "image_id" not in frame.columns:
         frame = frame.with_columns(pl.col("case_id").alias("image_id"))
     if "patient_id" not in frame.columns:
@@ -80,7 +82,7 @@ def images(path: Given, *, spellings: Spellings | None = None) -> Read:
             path,
             "a column 'patient_id' (or 'Patient ID')",
             f"columns {', '.join(file.frame.columns)}",
-            do="Intervals must know which images are of one patient; name the column.",
+            do="Intervals depend on which images are of the same patient: rename the column.",
         )
     if "site" not in frame.columns:
         frame = frame.with_columns(pl.lit("").alias("site"))
@@ -89,7 +91,7 @@ def images(path: Given, *, spellings: Spellings | None = None) -> Read:
     made = tables.check(frame, "images", where=path, notes=notes)
     own = set(tables.schema("images").column_names()) | {normalise.NOTE}
     extra = tuple(c for c in made.columns if c not in own)
-    columns = {c: taken.get(c, c) for c in file.frame.columns if taken.get(c, c) in own}
+    columns = {c: meanings.get(c, c) for c in file.frame.columns if meanings.get(c, c) in own}
     return Read(made, extra, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
@@ -99,13 +101,13 @@ def _respelt(frame: pl.DataFrame, spellings: Spellings, path: Given) -> pl.DataF
             continue
         if name not in frame.columns:
             hint = did_you_mean(name, frame.columns)
-            raise InputError(path, f"a column '{name}', which spellings name", "none", do=hint)
+            raise InputError(path, f"a column '{name}', which spellings refer to", "none", do=hint)
         frame = frame.with_columns(spelt(name, words).alias(name))
     return frame
 
 
 def _folded(frame: pl.DataFrame, path: Given) -> pl.DataFrame:
-    """View, sex, age and date in the words of the tables; what was not understood stands in `source_note`."""
+    """Normalise view, sex, age and date; values that were not recognised are noted in `source_note`."""
     text = [c for c in ("view", "sex", "age_years", "acquired") if c in frame.columns]
     frame = frame.with_columns(pl.col(text).cast(pl.String))
     problems: list[InputError] = []
@@ -128,10 +130,11 @@ def _folded(frame: pl.DataFrame, path: Given) -> pl.DataFrame:
 def labels(
     path: Given, *, source: str = "", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
 ) -> Read:
-    """The labels of a long file (case_id, finding, source, state) or a wide one; `source` names a source of no column.
+    """Read labels in long (case_id, finding, source, state) or wide layout; `source` is used if there is no such
+    column.
 
-    A wide file's rows are images; where it has a case column (case_id, Study) that is the case. Its `source` column is
-    used where it has one.
+    The rows of a wide file are images; if it has a case column (case_id, Study), they are cases. Its column `source` is
+    used if present.
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     frame, dropped = _distinct(file.frame, "labels")
@@ -183,12 +186,12 @@ def _refuse_strange(wrong: pl.DataFrame, path: Given, *, long_form: bool, vocabu
 def reads(
     path: Given, *, arm: str = "unaided", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
 ) -> Read:
-    """The reads of a long file (reader, case_id, finding, arm, round, score, call) or a wide one, a read per row.
+    """Read reads in long (reader, case_id, finding, arm, round, score, call) or wide layout, one read per row.
 
-    A wide file names the image or case and the reader, perhaps the arm and the round, and has a column per finding
-    that holds calls (as labels do) or graded scores: numbers, of which some are none of 1, 0 and -1. `arm` stands where
-    no column says it. A reader who reads a case again without a column that counts it gets rounds 1, 2, … in the order
-    of the rows; with such a column exact repeats of a row are dropped.
+    A wide file has columns for the image or case and the reader, optionally arm and round, and one column per finding
+    with calls (coded as labels) or graded scores: numbers that are not all 1, 0 or -1. `arm` is used if there is no
+    such column. Without a round column, repeated reads of a case are numbered 1, 2, … in the order of the rows; with
+    one, exact duplicates of a row are dropped.
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     counts = bool(find(file.frame.columns, "round", path))
@@ -201,8 +204,8 @@ def reads(
         long = tables.identify(long, "reads", where=path, notes=notes)  # before repeated reads are counted
         long = _counted(long, ["reader", "case_id", "finding", "arm"])
         if "call" in long.columns:
-            said = long.with_columns(spelt("call", given.get("call")).alias("said"))
-            long = said.with_columns(pl.coalesce(state(), missing_as_null()).alias("call")).drop("said")
+            with_state = long.with_columns(spelt("call", given.get("call")).alias("said"))
+            long = with_state.with_columns(pl.coalesce(state(), missing_as_null()).alias("call")).drop("said")
     else:
         keys = {find_any(frame.columns, ("case_id", "image_id"), path, "a case or an image per row"): "case_id"}
         keys[find_any(frame.columns, ("reader",), path, "the reader ('reader' or 'Reader ID')")] = "reader"
@@ -222,14 +225,14 @@ def reads(
 
 
 def _counted(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    """The reads with a round: repeats are counted in the order of the rows where no column says the round."""
+    """Number repeated reads in the order of the rows if there is no round column."""
     if "round" in frame.columns or not set(key) <= set(frame.columns):
         return frame
     return frame.with_columns((pl.int_range(pl.len()).over(key) + 1).cast(pl.Int32).alias("round"))
 
 
 def _answers(long: pl.DataFrame, path: Given) -> pl.DataFrame:
-    """The reads with call and score made from what is said; a column of numbers is graded where any number is."""
+    """Derive call and score from the cells; a column of numbers is graded if any number in it is."""
     number = pl.col("said").cast(pl.Float64, strict=False)
     numeric = number.is_not_null() & number.is_finite()
     graded = long.filter(numeric & ~number.is_in([-1.0, 0.0, 1.0])).height > 0
@@ -251,9 +254,10 @@ def _answers(long: pl.DataFrame, path: Given) -> pl.DataFrame:
 def predictions(
     path: Given, *, model: str = "", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
 ) -> Read:
-    """The scores of a long file (image_id or case_id, finding, model, score) or of a wide one.
+    """Read scores in long (image_id or case_id, finding, model, score) or wide layout.
 
-    A wide file has a row per image or case, model and shift; without a `model` column it is named as its model is.
+    A wide file has one row per image or case, model and shift; without a column `model` the file name is the model
+    name.
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     frame, dropped = _distinct(file.frame, "predictions")
@@ -266,9 +270,9 @@ def predictions(
         long, columns, unused = _long(frame, table, path, words)
         long = tables.identify(long, table, where=path, notes=notes)
         if "score" in long.columns:
-            said = long["score"].is_null()  # an empty cell of a long file is refused
+            is_empty = long["score"].is_null()  # an empty cell of a long file is refused
             long, empty = unscored(long, ["score"])
-            long, dropped = long.filter(pl.col("score").is_not_null() | said), dropped + empty
+            long, dropped = long.filter(pl.col("score").is_not_null() | is_empty), dropped + empty
     else:
         key = find_any(frame.columns, (unit, "case_id"), path, "an image or a case per row")
         keys = {key: unit} | renamed(frame.columns, ("model", "shift"), path)
@@ -287,7 +291,7 @@ def predictions(
 
 
 def regions(path: Given, *, vocabulary: Vocabulary | None = None) -> Read:
-    """The boxes of a file (image_id, finding, source, x, y, width, height)."""
+    """Read bounding boxes (image_id, finding, source, x, y, width, height)."""
     file, known = tables.load(path), vocabulary or load_vocabulary()
     frame, dropped = _distinct(file.frame, "regions")
     long, columns, unused = _long(frame, "regions", path, finding_words(known))
@@ -299,7 +303,7 @@ def regions(path: Given, *, vocabulary: Vocabulary | None = None) -> Read:
 def _scores(
     frame: pl.DataFrame, path: Given, keys: Mapping[str, str], words: FindingWords
 ) -> tuple[pl.DataFrame, list[Dropped]]:
-    """The frame with scores as numbers, and the missing ones; every column with text that is no number is named."""
+    """Convert scores to numbers and count missing ones; columns with other text are refused, all in one error."""
     names, _ = finding_columns(frame.columns, "predictions", path, keys=keys, words=words)
     stripped, empty = unscored(frame, list(names))
     text = [c for c in names if frame.schema[c] == pl.String]
@@ -327,24 +331,24 @@ def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Give
 def _long(
     frame: pl.DataFrame, table: str, path: Given, words: FindingWords
 ) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
-    """A long file under the names of the table, findings by their names in the vocabulary; columns taken and unused."""
+    """Rename columns and findings of a long file; also return the used and the unused columns."""
     own = tables.schema(table).column_names()
-    taken = renamed(frame.columns, [c for c in own if c in MEANINGS], path)
-    if "case_id" in own and "case_id" not in taken.values() and (image := find(frame.columns, "image_id", path)):
-        taken[image] = "case_id"  # labels and reads of images: the image is the case
-    long = frame.rename(taken)
+    meanings = renamed(frame.columns, [c for c in own if c in MEANINGS], path)
+    if "case_id" in own and "case_id" not in meanings.values() and (image := find(frame.columns, "image_id", path)):
+        meanings[image] = "case_id"  # labels and reads of images: the image is the case
+    long = frame.rename(meanings)
     if "finding" in long.columns:
         stated = long["finding"].cast(pl.String).unique().drop_nulls()
         names = {word: words.names[plain(word)] for word in stated if plain(word) in words.names}
         long = long.with_columns(pl.col("finding").cast(pl.String).replace(names))
-    columns = dict(taken) | {c: c for c in frame.columns if c in own}
+    columns = dict(meanings) | {c: c for c in frame.columns if c in own}
     return long, columns, tuple(c for c in frame.columns if c not in columns)
 
 
 def _unpivoted(
     frame: pl.DataFrame, table: str, path: Given, keys: Mapping[str, str], words: FindingWords
 ) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
-    """A row per key and finding with the cell's content in `said`; columns taken and unused."""
+    """Return one row per key and finding with the cell in `said`, and the used and the unused columns."""
     names, unused = finding_columns(frame.columns, table, path, keys=keys, words=words)
     wide = frame.select(
         *(pl.col(c).alias(new) for c, new in keys.items()), *(pl.col(c).alias(f) for c, f in names.items())
@@ -358,14 +362,14 @@ def _unpivoted(
 def _identified(
     frame: pl.DataFrame, keys: Mapping[str, str], table: str, path: Given, notes: list[tables.Note]
 ) -> pl.DataFrame:
-    """The frame with the key columns of a wide file (its name: the table's name) in canonical form."""
+    """Convert the key columns of a wide file to canonical form."""
     own = frame.select(pl.col(column).alias(name) for column, name in keys.items())
     own = tables.identify(own, table, where=path, notes=notes)
     return frame.with_columns(own[name].alias(column) for column, name in keys.items())
 
 
 def _distinct(frame: pl.DataFrame, table: str) -> tuple[pl.DataFrame, list[Dropped]]:
-    """The frame without exact repeats of a row, and how many there were."""
+    """Drop exact duplicates of a row and count them."""
     first = frame.to_series(0) if frame.width else pl.Series([])
     if first.n_unique() == first.len():
         return frame, []
@@ -384,14 +388,14 @@ def _once(frame: pl.DataFrame, keys: list[str], path: Given) -> None:
         raise InputError(
             path,
             f"one row per {', '.join(keys)}",
-            f"{repeats.height:,} rows whose key stands more than once",
+            f"{repeats.height:,} rows with a repeated key",
             examples=examples_of(repeats, keys).split("; "),
             do=tables.repeats_advice(repeats, keys),
         )
 
 
 def _stem(path: Given) -> str:
-    """The file's name without its endings: what a wide file's model or source is called.
+    """Return the file name without its endings, the name of the model or source of a wide file.
 
     >>> _stem("predictions/acme.csv.gz")
     'acme'

@@ -1,8 +1,8 @@
-"""The one join: every score next to its truth, and an account of what was dropped on the way and why.
+"""The join of scores with the reference standard, and the account of exclusions.
 
-The only place where policies act: which label source is the truth, what "uncertain" is taken for, how the images of a
-case become one score, what happens to a case without a score, which outputs stand for a finding that readers speak of,
-what a reader's "uncertain" is taken for and whose votes are truth.
+All policies are applied here: the choice of reference standard, the treatment of uncertain labels, the combination of
+the scores of several images, cases without a score, mapped outputs, the treatment of uncertain calls of readers, and
+reference standards that are derived from reads.
 """
 
 from __future__ import annotations
@@ -57,14 +57,30 @@ def join_tables(
     split: str = "test",
     reads: pl.DataFrame | None = None,
 ) -> Join:
-    """Every score of a `split` case beside its truth, under the policies of the configuration.
+    """Join every score of a case of `split` with the reference standard, under the policies of the configuration.
 
-    images, labels, predictions, reads: the tables of those names (predictions may give case_id in place of image_id).
-    Images that say no split at all are all of split "test".
+    Parameters
+    ----------
+    images, labels, predictions : DataFrame
+        The tables of these names; predictions may have case_id instead of image_id.
+    config : EvaluationConfig
+        The policies.
+    split : str
+        The split that is evaluated. If no image has a split, all are of split "test".
+    reads : DataFrame, optional
+        Answers of readers.
 
-    Raises InputError: label sources that are several and unnamed, or unknown; labels, reads or predictions of images or
-    cases that the images table lacks, and labelled cases that a rater did not score, beyond the share that is allowed;
-    no score with a truth; what `join_reads` refuses.
+    Returns
+    -------
+    Join
+        Scores with their truth, the cases, and the account.
+
+    Raises
+    ------
+    InputError
+        Several label sources and no choice, or an unknown source; more labels, reads or predictions without an image,
+        or labelled cases without a score, than the configuration allows; no score with a truth; what `join_reads`
+        refuses.
     """
     images = tables.check(images, "images", where="images")
     labels = tables.check(labels, "labels", where="labels", vocabulary=config.vocabulary)
@@ -82,10 +98,10 @@ def join_tables(
         hint = tables.spelling_hint(labels["case_id"], images["case_id"])
         raise InputError(
             f"join of the {split} cases",
-            "scores whose truth is stated",
-            f"{scores.height:,} scores and {truth.height:,} stated labels, none of the same case and finding",
-            do=f"{hint and f'{hint} '}Check that labels and predictions name cases and findings alike, and which label "
-            "source is meant.",
+            "scores with a reference label",
+            f"{scores.height:,} scores and {truth.height:,} labels, none of the same case and finding",
+            do=f"{hint and f'{hint} '}Check that labels and predictions use the same names of cases and findings, and "
+            "that the intended label source is selected.",
         )
     scored = scores.group_by("rater").agg(pl.col("finding").unique()).sort("rater").rows()
     findings_of = {str(rater): tuple(sorted(findings)) for rater, findings in scored}
@@ -126,7 +142,7 @@ def join_tables(
 
 
 def _noted(images: pl.DataFrame) -> list[Dropped]:
-    """What was found odd in the images when they were read: an impossible age, a view that was not understood."""
+    """Count problems found while the images were read: an impossible age, an unknown view."""
     if "source_note" not in images.columns:
         return []
     notes = images.select("image_id", pl.col("source_note").cast(pl.String).str.split("; ")).explode("source_note")
@@ -138,37 +154,37 @@ def _noted(images: pl.DataFrame) -> list[Dropped]:
 
 
 def _mapped(scores: pl.DataFrame, config: EvaluationConfig) -> tuple[pl.DataFrame, list[str]]:
-    """The scores of mapped outputs, and the models that lack a part of one."""
+    """Return the scores of mapped outputs, and the models without one of the parts."""
     lacking: list[str] = []
     return mapped_scores(scores, config.mapped(), missing=lacking), lacking
 
 
 def _of_split(images: pl.DataFrame, split: str, dropped: list[Dropped]) -> pl.DataFrame:
-    """The images of that split; images that say no split are all test."""
-    said = images["split"].fill_null("").cast(pl.String)
-    if not said.is_in(["train", "tune", "test"]).any():
+    """Return the images of a split; if no image has a split, all are test images."""
+    split_names = images["split"].fill_null("").cast(pl.String)
+    if not split_names.is_in(["train", "tune", "test"]).any():
         return images if split == "test" else images.clear()
     if split == "test":
         for other in ("train", "tune", ""):
-            rest = images.filter(said == other)
+            rest = images.filter(split_names == other)
             if rest.height:
                 word = codes.note("split_not_evaluated", split=other) if other else codes.note("no_split")
                 dropped.append(Dropped("images", word, rest.height, examples_of(rest, ("image_id",))))
-    return images.filter(said == split)
+    return images.filter(split_names == split)
 
 
 def _source(labels: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
-    """The labels of the source that is the reference; other sources are counted, never mixed in."""
+    """Return the labels of the reference standard; those of other sources are counted and never mixed in."""
     present = dict(labels.group_by("source").len().sort("source").rows())
     shown = [f"'{s}' ({n:,})" for s, n in present.items()]
     if not config.sources:
         if len(present) > 1:
             raise InputError(
                 "labels",
-                "one label source, or the name of the one that is the reference",
+                "one label source, or the choice of one as reference standard",
                 f"{len(present)} sources",
                 examples=shown,
-                do="Name it: evaluation.reference.",
+                do="Set evaluation.reference.",
             )
         return labels
     for name in config.sources:
@@ -181,9 +197,9 @@ def _source(labels: pl.DataFrame, config: EvaluationConfig, dropped: list[Droppe
         raise InputError(
             "labels",
             "one reference per case and finding",
-            f"{twice.height:,} labels whose case and finding two of the named sources state",
+            f"{twice.height:,} labels of a case and finding that two of the named sources label",
             examples=examples_of(twice, KEY).split("; "),
-            do="Name the source that decides.",
+            do="Name one of these sources.",
         )
     for name, count in present.items():
         if name not in config.sources:
@@ -198,7 +214,7 @@ def _reference(
     config: EvaluationConfig,
     dropped: list[Dropped],
 ) -> pl.DataFrame:
-    """The labels of the evaluated cases by the source that is the reference; uncertain ones are counted."""
+    """Return the reference labels of the evaluated cases, and count uncertain ones."""
     for (source,), mine in sorted(labels.partition_by("source", as_dict=True).items()):
         if not config.sources or source in (*config.sources, *(config.references or [source])):
             dropped += matched(mine, images, config.allowance("labels"), name=f"labels of source '{source}'")[1]
@@ -220,14 +236,14 @@ def _case_scores(
     config: EvaluationConfig,
     dropped: list[Dropped],
 ) -> pl.DataFrame:
-    """case_id, finding, rater, score: the scores of each case's images made into one, as the policy says."""
+    """Combine the scores of the images of each case by the policy: case_id, finding, rater, score."""
     unit = "image_id" if "image_id" in predictions.columns else "case_id"
     shifted = predictions.filter(pl.col("shift") != "none")
     if shifted.height:
         dropped.append(Dropped("predictions", codes.note("shifted_images"), shifted.height))
         predictions = predictions.filter(pl.col("shift") == "none")
-    predictions, lost = matched(predictions, images, config.allowance("predictions"), name="predictions", key=unit)
-    dropped += lost
+    predictions, unmatched = matched(predictions, images, config.allowance("predictions"), name="predictions", key=unit)
+    dropped += unmatched
     place = chosen.select(unit, *({"case_id"} - {unit})).unique()
     scores = predictions.join(place, on=unit, how="inner").rename({"model": "rater"})
     outside = predictions.height - scores.height
@@ -237,17 +253,17 @@ def _case_scores(
     if unit == "case_id" or chosen["case_id"].n_unique() == chosen.height:
         return scores
     how = pl.col("score").mean() if config.case_score == "mean" else pl.col("score").max()
-    made = scores.group_by(*KEY, "rater", maintain_order=True).agg(how, pl.len().alias("_images"))
-    several = made.filter(pl.col("_images") > 1)["case_id"].n_unique()
+    case_scores = scores.group_by(*KEY, "rater", maintain_order=True).agg(how, pl.len().alias("_images"))
+    several = case_scores.filter(pl.col("_images") > 1)["case_id"].n_unique()
     words = codes.note("case_score_combined", how=config.case_score)
     dropped.append(Dropped("cases", words, several))
     size = chosen.group_by("case_id").len("_size")
-    partly = made.join(size, on="case_id").filter(pl.col("_images") < pl.col("_size"))
+    partly = case_scores.join(size, on="case_id").filter(pl.col("_images") < pl.col("_size"))
     if partly.height:
         count = partly["case_id"].n_unique()
         reason = codes.note("case_score_partial")
         dropped.append(Dropped("cases", reason, count, examples_of(partly, ("case_id",))))
-    return made.drop("_images")
+    return case_scores.drop("_images")
 
 
 def _missing(
@@ -257,33 +273,33 @@ def _missing(
     config: EvaluationConfig,
     dropped: list[Dropped],
 ) -> list[Dropped]:
-    """Labelled cases that a rater did not score, over the findings it scores; refused beyond what is allowed.
+    """Count labelled cases without a score of a rater, for the findings that it scores; too large a share is refused.
 
-    Findings that it does not score at all are added to `dropped`.
+    Findings that a rater does not score at all are added to `dropped`.
     """
     problems, found = [], {}
     members = config.member_names()
     for rater, scored in findings_of.items():
-        wanted = truth.filter(pl.col("finding").is_in(list(scored))).select(KEY)
-        lone = wanted.join(scores.filter(pl.col("rater") == rater), on=KEY, how="anti")
+        labelled = truth.filter(pl.col("finding").is_in(list(scored))).select(KEY)
+        lone = labelled.join(scores.filter(pl.col("rater") == rater), on=KEY, how="anti")
         silent = sorted(set(truth["finding"].unique()) - set(scored))
         if silent and rater not in members:  # a seed gives what its ensemble gives: said once
             words = codes.note("finding_not_an_output", rater=rater)
             dropped.append(Dropped("findings", words, len(silent), "; ".join(silent[:5])))
         if lone.is_empty():
             continue
-        cases, of = lone["case_id"].n_unique(), wanted["case_id"].n_unique()
-        if cases > config.allowance("scores").share * of:
+        cases, total = lone["case_id"].n_unique(), labelled["case_id"].n_unique()
+        if cases > config.allowance("scores").share * total:
             problems.append(
                 InputError(
                     f"predictions of {rater}",
                     "a score for every labelled case and finding",
-                    f"{cases:,} of {of:,} cases ({cases / of:.1%}) without one",
+                    f"{cases:,} of {total:,} cases ({cases / total:.1%}) without one",
                     examples=lone.select(pl.format("{} {}", *KEY)).to_series().head(5),
-                    do=f"Score them, or allow it: evaluation.missing_allowed.scores = {roomy(cases / of)}.",
+                    do=f"Score them, or set evaluation.missing_allowed.scores = {roomy(cases / total)}.",
                 )
             )
-        reason = codes.note("labelled_not_scored", rater=rater, share=share_of(cases, of), of=of)
+        reason = codes.note("labelled_not_scored", rater=rater, share=share_of(cases, total), of=total)
         found[rater] = Dropped("cases", reason, cases, examples_of(lone, KEY), UNMATCHED), lone
     if problems:
         raise InputError.all(problems)
@@ -296,7 +312,7 @@ def _missing(
 
 
 def _unlabelled(scores: pl.DataFrame, reference: pl.DataFrame) -> list[Dropped]:
-    """The cases that are scored and of which the reference states nothing at all."""
+    """Count scored cases without any reference label."""
     scored = scores.select("case_id").unique(maintain_order=True)
     lone = scored.join(reference, on="case_id", how="anti")
     if lone.is_empty():

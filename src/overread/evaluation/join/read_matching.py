@@ -1,4 +1,4 @@
-"""The reads' part of the one join: reads, the outputs that stand for their findings, and truths meet on one key."""
+"""The join of reads with scores and reference standards."""
 
 from __future__ import annotations
 
@@ -47,18 +47,22 @@ def join_reads(
     scores: pl.DataFrame,
     config: EvaluationConfig,
 ) -> ReadJoin:
-    """Reads beside scores and truths, and the account of what was left out.
+    """Join reads with scores and reference standards, and account for exclusions.
 
-    labels, images: the whole tables; cases: the evaluated cases; scores: case_id, finding, rater, score of all outputs,
-    mapped ones included. Raises InputError: a read without call and score, reads of unknown cases only, a reference
-    that does not exist.
+    `labels` and `images` are the complete tables; `cases` the evaluated cases; `scores` has case_id, finding, rater and
+    score of all outputs, mapped ones included.
+
+    Raises
+    ------
+    InputError
+        A read without call and score, reads of unknown cases only, or an unknown reference standard.
     """
     dropped: list[Dropped] = []
     sound = _sound(reads)
     _not_models(sound, scores)
     reads = _of_cases(sound, images, cases, config, dropped)
-    given = set(scores["finding"].unique())
-    lone = [f for f in reads["finding"].unique().sort() if f not in given]
+    scored_findings = set(scores["finding"].unique())
+    lone = [f for f in reads["finding"].unique().sort() if f not in scored_findings]
     if lone:
         words = codes.note("read_not_scored_by_any")
         dropped.append(Dropped("findings", words, len(lone), "; ".join(lone[:5])))
@@ -68,24 +72,24 @@ def join_reads(
     if without.height:
         reason = codes.note("case_without_read")
         dropped.append(Dropped("cases", reason, without.height, examples_of(without, ("case_id",))))
-    wanted = reads.select(KEY).unique()
-    stated = with_wholes(labels, config.mapped()).join(wanted, on=list(KEY), how="semi")
-    made = truths(stated, reads, config, dropped)
-    _few(reads, made, config, dropped)
-    mine = scores.join(wanted, on=list(KEY), how="semi").select(*KEY, "rater", "score")
+    read_keys = reads.select(KEY).unique()
+    own_labels = with_wholes(labels, config.mapped()).join(read_keys, on=list(KEY), how="semi")
+    reference_truths = truths(own_labels, reads, config, dropped)
+    _few(reads, reference_truths, config, dropped)
+    mine = scores.join(read_keys, on=list(KEY), how="semi").select(*KEY, "rater", "score")
     _unscored(mine, reads, dropped)
     return ReadJoin(
         reads.sort(*READ, "finding"),
         mine,
         cases.join(seen, on="case_id", how="semi").sort("case_id"),
-        made,
+        reference_truths,
         account_frame("reads", dropped),
         config.vocabulary,
     )
 
 
 def _sound(reads: pl.DataFrame) -> pl.DataFrame:
-    """The reads in plain types; those that say nothing are refused."""
+    """Return the reads in plain types; reads without call and score are refused."""
     empty = reads.filter(pl.col("score").is_null() & pl.col("call").is_null())
     if empty.height:
         raise InputError(
@@ -102,24 +106,24 @@ def _sound(reads: pl.DataFrame) -> pl.DataFrame:
 
 def _plain_names(reads: pl.DataFrame) -> None:
     """Refuse readers named like the average reader or a mean."""
-    taken = [r for r in reads["reader"].unique().sort() if r in RESERVED]
-    if taken:
+    reserved = [r for r in reads["reader"].unique().sort() if r in RESERVED]
+    if reserved:
         do = "Name the reader otherwise."
         raise InputError(
-            "reads", f"readers other than {' and '.join(RESERVED)}", "a reader of that name", examples=taken, do=do
+            "reads", f"readers other than {' and '.join(RESERVED)}", "a reader of that name", examples=reserved, do=do
         )
 
 
 def _not_models(reads: pl.DataFrame, scores: pl.DataFrame) -> None:
-    """Refuse a reader and a model of one name: their rows could not be told apart."""
+    """Refuse a reader and a model of the same name, whose rows could not be distinguished."""
     both = sorted(set(reads["reader"].unique()) & set(scores["rater"].unique()))
     if both:
         raise InputError(
             "reads",
-            "readers named otherwise than the models",
-            "a reader and a model of one name",
+            "readers and models with different names",
+            "a reader and a model with the same name",
             examples=both,
-            do="A wide file of scores is named as its model is: rename it.",
+            do="Rename the file: its name is the model name.",
         )
 
 
@@ -131,13 +135,13 @@ def _of_cases(
     dropped: list[Dropped],
 ) -> pl.DataFrame:
     unknown = reads.join(images.select("case_id"), on="case_id", how="anti")
-    kept = reads.join(cases.select("case_id"), on="case_id", how="semi")
-    if kept.is_empty():
-        found = f"{unknown['case_id'].n_unique():,} cases that it lacks"
+    own_reads = reads.join(cases.select("case_id"), on="case_id", how="semi")
+    if own_reads.is_empty():
+        found = f"{unknown['case_id'].n_unique():,} cases that are not in it"
         if unknown.height < reads.height:
             found += f" and {(reads.height - unknown.height):,} answers on cases of another split"
         hint = tables.spelling_hint(unknown["case_id"], images["case_id"])
-        do = f"{hint} Check that both files name the cases alike.".strip()
+        do = f"{hint} Check that both files use the same names of cases.".strip()
         if unknown["case_id"].is_in(images["image_id"].to_list()).any():
             do = "These are images, and a case of this table has another name: give the case of each read (case_id)."
         raise InputError(
@@ -147,44 +151,44 @@ def _of_cases(
             examples=reads["case_id"].unique(maintain_order=True).head(5),
             do=do,
         )
-    known, lost = matched(reads, images, config.allowance("reads"), name="reads", unit=READ)
-    dropped += lost
+    known, unmatched = matched(reads, images, config.allowance("reads"), name="reads", unit=READ)
+    dropped += unmatched
     other = known.join(cases.select("case_id"), on="case_id", how="anti")
     if other.height:
         shown = examples_of(other, ("case_id",))
         reason = codes.note("reads_of_other_split")
         dropped.append(Dropped("reads", reason, other.select(READ).n_unique(), shown))
-    again = kept.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
+    again = own_reads.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
     if again.height:
         words = codes.note("repeated_reading")
         dropped.append(Dropped("reads", words, again.height, examples_of(again, ("reader", "case_id"))))
-    return kept
+    return own_reads
 
 
 def _calls(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
-    """The reads with the call under each policy: true, false, or null where it is left out."""
+    """Return the reads with the call under each policy: true, false, or null if excluded."""
     call = pl.col("call")
     sure = pl.when(call == "present").then(True).when(call == "absent").then(False)
-    made = reads.with_columns(
+    with_calls = reads.with_columns(
         sure.when(call == "uncertain").then(False).alias("absent"),
         sure.when(call == "uncertain").then(True).alias("present"),
         sure.alias("ignore"),
     )
-    for finding, mine in sorted(made.filter(call == "uncertain").partition_by("finding", as_dict=True).items()):
+    for finding, mine in sorted(with_calls.filter(call == "uncertain").partition_by("finding", as_dict=True).items()):
         words = codes.note("uncertain_calls_excluded", finding=finding[0])
         if config.uncertain_calls != "ignore":
             words = codes.note("uncertain_calls_recoded", finding=finding[0], state=config.uncertain_calls)
         dropped.append(Dropped("reads", words, mine.height, examples_of(mine, ("reader", "case_id"))))
-    scored = made.filter(call.is_null())
+    scored = with_calls.filter(call.is_null())
     if scored.height:
         words = codes.note("scores_without_call")
         dropped.append(Dropped("reads", words, scored.select(READ).n_unique(), ""))
-    return made
+    return with_calls
 
 
-def _few(reads: pl.DataFrame, made: Truths, config: EvaluationConfig, dropped: list[Dropped]) -> None:
-    """Count the readers with few present or absent reads under each reference, and those without a read in an arm."""
-    truth = made.frame.filter(pl.col("uncertain_call").is_in(["", config.uncertain_calls]))
+def _few(reads: pl.DataFrame, reference_truths: Truths, config: EvaluationConfig, dropped: list[Dropped]) -> None:
+    """Count readers with few present or absent reads for a reference standard, and readers without reads in an arm."""
+    truth = reference_truths.frame.filter(pl.col("uncertain_call").is_in(["", config.uncertain_calls]))
     both = reads.filter(pl.col(config.uncertain_calls).is_not_null()).join(truth, on=list(KEY))
     counted = both.group_by("finding", "arm", "reference", "reader").agg(
         pl.col("truth").sum().alias("present"), (~pl.col("truth")).sum().alias("absent")
@@ -210,12 +214,14 @@ def _few(reads: pl.DataFrame, made: Truths, config: EvaluationConfig, dropped: l
 
 
 def _unscored(scores: pl.DataFrame, reads: pl.DataFrame, dropped: list[Dropped]) -> None:
-    """Count the read cases that an output lacks: they are left out for every output of the finding and for readers."""
+    """Count read cases without a score of an output; they are excluded for every output of the finding and for
+    readers.
+    """
     for (finding,), mine in sorted(scores.partition_by("finding", as_dict=True).items()):
-        wanted = reads.filter(pl.col("finding") == finding).select("case_id").unique()
+        read_cases = reads.filter(pl.col("finding") == finding).select("case_id").unique()
         raters = mine["rater"].n_unique()
         whole = mine.group_by("case_id").len("raters").filter(pl.col("raters") == raters)
-        lone = wanted.join(whole, on="case_id", how="anti")
+        lone = read_cases.join(whole, on="case_id", how="anti")
         if lone.height:
             words = codes.note("read_not_scored_by_all", finding=finding)
             dropped.append(Dropped("cases", words, lone.height, examples_of(lone.sort("case_id"), ("case_id",))))

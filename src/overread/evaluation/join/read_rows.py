@@ -1,4 +1,4 @@
-"""The reads' rows of the joined table: first answers and mapped scores beside the truth of the first reference."""
+"""Rows of the joined table for reads: first reads and mapped scores with the first reference standard."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from overread.evaluation.join.reference_standards import KEY
 
 
 def joined_reads(setting: ReaderContext) -> pl.DataFrame:
-    """Rows of joined for reads and for outputs that stand for a finding by a mapping; `source` names the reference.
+    """Return rows of joined for reads and mapped outputs; `source` is the reference standard.
 
-    Of a reader who read a case again the first reading stands here, as the key of the table has it.
+    Only the first read of a reader and case is included, because round is not part of the key.
     """
     joined, reference = setting.joined, setting.panel.references[0]
     policy = pl.col("uncertain_call").is_in(["", setting.config.uncertain_calls])

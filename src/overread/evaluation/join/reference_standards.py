@@ -1,6 +1,6 @@
-"""Whose word is truth: what label sources state, and what reads make by vote or by Dawid and Skene's model.
+"""Reference standards: label sources, and reads combined by majority vote or the model of Dawid and Skene.
 
-A reader's uncertain call is a vote only once a policy says for what, so every derived truth stands under each policy.
+An uncertain call is a vote only under a policy, so every derived reference standard exists once per policy.
 """
 
 from __future__ import annotations
@@ -41,16 +41,18 @@ class Truths:
     estimated: Mapping[tuple[str, str], Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
     def note(self, finding: str, reference: str, policy: str) -> Text:
-        """What is to be said of a finding under a reference and a policy of uncertain calls."""
+        """Return the note on a finding for a reference standard and a policy on uncertain calls."""
         return self.notes.get((finding, reference, policy), self.notes.get((finding, reference, ""), codes.NONE))
 
     def rates(self, finding: str, policy: str) -> Mapping[str, tuple[float, ...]]:
-        """Each reader's rates by Dawid and Skene's model, with the expected cases behind them."""
+        """Return the sensitivity and specificity of each reader by the model of Dawid and Skene, with expected numbers
+        of cases.
+        """
         return self.estimated.get((finding, policy), self.estimated.get((finding, ""), {}))
 
 
 def check_names(labels: pl.DataFrame, config: EvaluationConfig, *, reads: bool) -> None:
-    """Refuse references and reader-made sources that no label states, and what only reads could make without them."""
+    """Refuse unknown reference standards and sources, and those that need reads if there are none."""
     sources = labels["source"].cast(pl.String).unique().sort().to_list()
     problems = []
     for key, names, known in (
@@ -72,7 +74,7 @@ def check_names(labels: pl.DataFrame, config: EvaluationConfig, *, reads: bool) 
 
 
 def decided(labels: pl.DataFrame, config: EvaluationConfig) -> pl.DataFrame:
-    """case_id, finding, truth, source of labels, "uncertain" taken as the policy says."""
+    """Return case_id, finding, truth, source of labels, with uncertain labels treated by the policy."""
     if config.uncertain == "ignore":
         labels = labels.filter(pl.col("state") != "uncertain")
     present = ["present", "uncertain"] if config.uncertain == "present" else ["present"]
@@ -80,10 +82,14 @@ def decided(labels: pl.DataFrame, config: EvaluationConfig) -> pl.DataFrame:
 
 
 def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> Truths:
-    """The truth of every read case and finding under every reference.
+    """Return the truth of every read case and finding by every reference standard.
 
-    labels: those of the read cases and findings, all sources. reads: as the join made them, with the call under each
-    policy. Raises InputError for a reference that is neither a label source nor made from reads.
+    `labels` are those of the read cases and findings, of all sources. `reads` have the call under each policy.
+
+    Raises
+    ------
+    InputError
+        A reference standard that is neither a label source nor derived from reads.
     """
     sources = labels["source"].cast(pl.String).unique().sort().to_list()
     names = config.references or (*sources, *DERIVED)
@@ -97,25 +103,25 @@ def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, 
                 f"'{name}', {found}",
                 do=did_you_mean(name, known),
             )
-    said = decided(labels, config).select(
+    source_truths = decided(labels, config).select(
         *KEY, pl.col("source").cast(pl.String).alias("reference"), pl.lit("").alias("uncertain_call"), "truth"
     )
-    frames = [said.filter(pl.col("reference").is_in(list(names)))]
+    frames = [source_truths.filter(pl.col("reference").is_in(list(names)))]
     votes, arm = _voting(reads)
-    made = _Derived({}, {})
+    derived = _Derived({}, {})
     for finding in reads["finding"].unique().sort():
         mine = votes.filter(finding=finding)
         unsure = bool((mine["call"] == "uncertain").any())  # else one vote stands for every policy, under ""
         for policy in UNCERTAIN if unsure else (config.uncertain_calls,):
             for name in (n for n in DERIVED if n in names):
                 counted = dropped if policy == config.uncertain_calls else []
-                frames.append(_derived(mine, (finding, name, policy), made, counted, "" if not unsure else policy))
+                frames.append(_derived(mine, (finding, name, policy), derived, counted, "" if not unsure else policy))
     if arm and any(n in DERIVED for n in names):
         words = codes.note("votes_of_one_arm", arm=arm)
         dropped.append(Dropped("reads", words, votes.select("reader", "case_id").n_unique()))
     whole = pl.concat(frames, how="vertical_relaxed")
     _unstated(whole, reads, names, config, dropped)
-    return Truths(whole, tuple(names), made.notes, made.estimated)
+    return Truths(whole, tuple(names), derived.notes, derived.estimated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ class _Derived:
 
 
 def _voting(reads: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """One vote per reader and case: the first reading, in "unaided" or the first arm there is; "" = the only one."""
+    """Return one vote per reader and case: the first read, in the arm "unaided" or else the first arm; and the arm."""
     arms = reads["arm"].unique().sort().to_list()
     arm = "unaided" if "unaided" in arms else arms[0]
     first = reads.filter(arm=arm).sort("round").unique(["reader", *KEY], keep="first", maintain_order=True)
@@ -133,7 +139,7 @@ def _voting(reads: pl.DataFrame) -> tuple[pl.DataFrame, str]:
 
 
 def _derived(
-    votes: pl.DataFrame, key: tuple[str, str, str], made: _Derived, dropped: list[Dropped], under: str
+    votes: pl.DataFrame, key: tuple[str, str, str], results: _Derived, dropped: list[Dropped], under: str
 ) -> pl.DataFrame:
     finding, name, policy = key
     cases, readers, table = vote_table(votes, policy)
@@ -150,10 +156,10 @@ def _derived(
         truth = np.where(np.isnan(p), np.nan, (p >= 0.5).astype(np.float64))
         expected = model.expected_cases[:, ::-1]  # present first
         columns = np.column_stack([model.sensitivity, model.specificity, expected]).tolist()
-        made.estimated[finding, under] = {r: tuple(c) for r, c in zip(readers, columns, strict=True)}
+        results.estimated[finding, under] = {r: tuple(c) for r, c in zip(readers, columns, strict=True)}
         most = agreement.majority(table, classes=[0, 1]).winner
         other = [int(((most == k) & (truth == 1 - k)).sum()) for k in (0, 1)]  # NaN (a tie) equals neither
-        made.notes[finding, name, under] = codes.notes(
+        results.notes[finding, name, under] = codes.notes(
             codes.note("dawid_skene_converged", iterations=int(model.iterations))
             if model.converged
             else codes.note("dawid_skene_not_converged"),
@@ -174,9 +180,9 @@ def _derived(
 
 
 def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
-    """The reads with what most of the other readers of the case say, under "others_absent", "others_present", …
+    """Add the majority of the other readers of the case, as "others_absent", "others_present", …
 
-    Null at a tie and where nobody else voted. Votes are first readings, as for the majority of all.
+    Null at a tie or without other votes. Votes are first reads, as in the majority of all readers.
     """
     votes, key = _voting(reads)[0], list(KEY)
     for policy in UNCERTAIN:
@@ -191,7 +197,7 @@ def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dro
             pl.col("no").fill_null(0) - (~own).fill_null(False).cast(pl.Int64),
         )
         yes, no = pl.col("yes"), pl.col("no")
-        said = pl.when(yes > no).then(True).when(yes < no).then(False)
+        majority = pl.when(yes > no).then(True).when(yes < no).then(False)
         if policy == config.uncertain_calls:
             for rule, name in (
                 ((yes == no) & (yes > 0), "others_vote_tied"),
@@ -200,12 +206,12 @@ def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dro
                 for (finding,), rows in sorted(placed.filter(rule).partition_by("finding", as_dict=True).items()):
                     reason = codes.note(name, finding=finding)
                     dropped.append(Dropped("reads", reason, rows.height, examples_of(rows, ("reader", "case_id"))))
-        reads = reads.with_columns(placed.select(said.alias(f"others_{policy}")).to_series())
+        reads = reads.with_columns(placed.select(majority.alias(f"others_{policy}")).to_series())
     return reads
 
 
 def vote_table(votes: pl.DataFrame, policy: str) -> tuple[list[str], list[str], Floats]:
-    """Cases, readers and their calls (n_cases, n_readers), 1 present, 0 absent, NaN not read or left out."""
+    """Return cases, readers and their calls (n_cases, n_readers): 1 present, 0 absent, NaN not read or excluded."""
     cases, readers = (votes[c].unique().sort().to_list() for c in ("case_id", "reader"))
     table = np.full((len(cases), len(readers)), np.nan)
     if votes.height:
@@ -223,12 +229,12 @@ def _unstated(
     config: EvaluationConfig,
     dropped: list[Dropped],
 ) -> None:
-    """Count the read cases whose truth a reference does not state."""
-    wanted = reads.select(KEY).unique(maintain_order=True)
+    """Count read cases without a label of a reference standard."""
+    read_keys = reads.select(KEY).unique(maintain_order=True)
     policies = pl.col("uncertain_call").is_in(["", config.uncertain_calls])
     for name in names:
-        stated = frame.filter((pl.col("reference") == name) & policies).select(KEY)
-        lone = wanted.join(stated, on=list(KEY), how="anti")
+        labelled = frame.filter((pl.col("reference") == name) & policies).select(KEY)
+        lone = read_keys.join(labelled, on=list(KEY), how="anti")
         for finding, mine in sorted(lone.partition_by("finding", as_dict=True).items()):
             words = codes.note("read_not_labelled", finding=finding[0], reference=name)
             dropped.append(Dropped("cases", words, mine.height, examples_of(mine, ("case_id",))))

@@ -1,4 +1,4 @@
-"""Rows whose case or image the images table lacks: refused above the share that is allowed, else counted."""
+"""Rows whose case or image is not in the images table: refused above an allowed share, otherwise counted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from overread.evaluation.join.account import UNMATCHED, Dropped, examples_of
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedAllowance:
-    """The share of a table's units whose image or case may be missing, and the setting that states it."""
+    """The allowed share of unmatched units of a table, and the name of the setting."""
 
     setting: str
     share: float
@@ -29,64 +29,74 @@ def matched(
     key: str = "case_id",
     unit: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, list[Dropped]]:
-    """The rows whose `key` the images table has, and the account of the others.
+    """Return the rows whose `key` is in the images table, and the account of the others.
 
     Parameters
     ----------
     rows, images : DataFrame
-        The table that is joined, and the images.
-    allowance : Allowance
-        The share that may be missing.
+        The table to be joined, and the images.
+    allowance : UnmatchedAllowance
+        The share that may be unmatched.
     name : str
-        What messages call the rows.
+        Name of the rows in messages.
     key : str
-        The column that both have: case_id or image_id.
+        The common column: case_id or image_id.
     unit : sequence of str
-        The columns that name a read, where reads are counted; () = images or cases are.
+        The columns that identify a read, where reads are counted; () = images or cases are counted.
+
+    Returns
+    -------
+    rows : DataFrame
+        The matched rows.
+    dropped : list of Dropped
+        The account of the unmatched rows.
 
     Raises
     ------
     InputError
-        The share of units without an image is above the one that is allowed.
+        The unmatched share is above the allowed one.
     """
     lone = rows.join(images.select(key).unique(), on=key, how="anti")
     if lone.is_empty():
         return rows, []
     columns = list(unit) or [key]
-    count, of = lone.select(columns).n_unique(), rows.select(columns).n_unique()
+    count, total = lone.select(columns).n_unique(), rows.select(columns).n_unique()
     what = "reads" if unit else "cases" if key == "case_id" else "images"
     hint = tables.spelling_hint(lone[key], images[key])
-    if count > allowance.share * of:
+    if count > allowance.share * total:
         shown = lone[key].unique(maintain_order=True).head(6)
-        do = f"{hint and f'{hint} '}Check that both files name the {'images' if key == 'image_id' else 'cases'} alike"
-        if count == of and images.height:  # two ways to name them, and no subset
+        named = "images" if key == "image_id" else "cases"
+        do = f"{hint and f'{hint} '}Check that both files use the same names of {named}"
+        if count == total and images.height:  # two ways to name them, and no subset
             do += f": {name} have '{shown[0]}', images have '{images[key].drop_nulls()[0]}'."
         else:
-            do += f". If the images are a subset on purpose, state it: {allowance.setting} = {roomy(count / of)}."
+            do += f". If the images are a subset on purpose, set {allowance.setting} = {roomy(count / total)}."
         raise InputError(
             name,
             f"{what} of the images table",
-            f"{count:,} of {of:,} {what} ({count / of:.1%}) that it lacks",
+            f"{count:,} of {total:,} {what} ({count / total:.1%}) that are not in it",
             examples=[f"'{s}'" for s in shown],
             do=do,
         )
-    given: dict[str, codes.Parameter] = {"table": name, "share": share_of(count, of), "of": of}
-    reason = codes.note("not_in_images_hint", **given, hint=hint) if hint else codes.note("not_in_images", **given)
-    kept = rows.join(images.select(key).unique(), on=key, how="semi")
-    return kept, [Dropped(what, reason, count, examples_of(lone, (key,)), UNMATCHED)]
+    parameters: dict[str, codes.Parameter] = {"table": name, "share": share_of(count, total), "of": total}
+    reason = (
+        codes.note("not_in_images_hint", **parameters, hint=hint) if hint else codes.note("not_in_images", **parameters)
+    )
+    matched_rows = rows.join(images.select(key).unique(), on=key, how="semi")
+    return matched_rows, [Dropped(what, reason, count, examples_of(lone, (key,)), UNMATCHED)]
 
 
-def share_of(count: int, of: int) -> str:
-    """The share as the account shows it.
+def share_of(count: int, total: int) -> str:
+    """Format a share for the account.
 
     >>> share_of(176, 352)
     '50%'
     """
-    return f"{100 * count / of:.2g}%"
+    return f"{100 * count / total:.2g}%"
 
 
 def roomy(share: float) -> str:
-    """The share, rounded up to two figures so that setting it is enough.
+    """Round a share up to two significant figures, so that it can be used as a setting.
 
     >>> roomy(1 / 3), roomy(1.0)
     ('0.35', '1')

@@ -1,4 +1,6 @@
-"""Whether scores mean what they say: calibration line, Brier score, errors and curves, as delivered, recalibrated."""
+"""Calibration of scores: calibration line, Brier score, calibration errors and curves, before and after
+recalibration.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,11 @@ _NULLS = {Metric.CALIBRATION_INTERCEPT: 0.0, Metric.CALIBRATION_SLOPE: 1.0, Metr
 
 
 def calibration_rows(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
-    """Rows and curves of every rater, population and finding.
+    """Return rows and curves of calibration for every rater, population and finding.
 
-    Scores as delivered are judged on all cases, at "recalibration=none" ("frozen" where model.json holds the
-    recalibration). Where one was fitted here, "recalibration=logistic" is judged on the cases it may be tested on.
+    Scores as delivered are evaluated on all cases, at "recalibration=none" ("frozen" if model.json has the
+    recalibration). A recalibration that was fitted here, "recalibration=logistic", is evaluated on the cases not used
+    for fitting.
     """
     rows: list[Row] = []
     curves: list[Row] = []
@@ -50,27 +53,29 @@ def calibration_rows(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
                     continue
                 place = context.place(Analysis.STANDALONE, finding, rater, population)
                 cases = population_cases(context, population)
-                of = select(context.panel, rater, finding, cases)
-                if not of.truth.size:  # the row of the AUC says that nothing is stated
+                selected = select(context.panel, rater, finding, cases)
+                if not selected.truth.size:  # the row of the AUC says that nothing is stated
                     continue
-                made = _judged(context, place, of, of.score, (frozen.recalibrated, "calibration", codes.NONE))
-                rows, curves = rows + made[0], curves + made[1]
+                results = _judged(
+                    context, place, selected, selected.score, (frozen.recalibrated, "calibration", codes.NONE)
+                )
+                rows, curves = rows + results[0], curves + results[1]
                 line = frozen.lines.get(finding)
                 if line is None:
                     continue
-                of = select(context.panel, rater, finding, cases & frozen.tested)
-                score = np.full(of.score.size, np.nan) if np.isnan(line.slope) else line(of.score)
+                selected = select(context.panel, rater, finding, cases & frozen.tested)
+                score = np.full(selected.score.size, np.nan) if np.isnan(line.slope) else line(selected.score)
                 note = codes.notes(frozen.words, line.note)
-                made = _judged(context, place, of, score, ("logistic", "recalibrated", note))
-                rows, curves = rows + made[0], curves + made[1]
+                results = _judged(context, place, selected, score, ("logistic", "recalibrated", note))
+                rows, curves = rows + results[0], curves + results[1]
     return rows, curves
 
 
 def _judged(
-    context: AnalysisContext, place: EstimateKey, of: Cases, probability: Floats, words: tuple[str, str, Text]
+    context: AnalysisContext, place: EstimateKey, cases: Cases, probability: Floats, words: tuple[str, str, Text]
 ) -> tuple[list[Row], list[Row]]:
     kind, curve, note = words
-    counts = count(of.truth.astype(np.float64), of.patient)
+    counts = count(cases.truth.astype(np.float64), cases.patient)
     confidence, at = context.config.confidence, f"recalibration={kind}"
 
     def rows_of(values: Mapping[Metric, Estimate]) -> list[Row]:
@@ -88,18 +93,18 @@ def _judged(
             for m, e in values.items()
         ]
 
-    why = unfit(of, probability, counts)
+    why = unfit(cases, probability, counts)
     if why:
         return rows_of(dict.fromkeys(METRICS, not_estimable(why))), []
-    given: dict[str, Any] = of.drawn | {"confidence": confidence}
-    line = calibration.calibration_line(of.truth, probability, **given)
+    options: dict[str, Any] = cases.drawn | {"confidence": confidence}
+    line = calibration.calibration_line(cases.truth, probability, **options)
     values: dict[Metric, Estimate] = dict(zip(LINE, (line.intercept, line.slope, line.in_the_large), strict=True))
-    values |= {Metric.BRIER: calibration.brier(of.truth, probability, **given).brier}
-    values |= _binned_error(of, probability, context.config.ece_bins, given) | _tests(of, probability)
-    smooth = calibration.smooth_curve(of.truth, probability, **given)
+    values |= {Metric.BRIER: calibration.brier(cases.truth, probability, **options).brier}
+    values |= _binned_error(cases, probability, context.config.ece_bins, options) | _tests(cases, probability)
+    smooth = calibration.smooth_curve(cases.truth, probability, **options)
     noise = _noise(smooth.expected_if_calibrated)
     values |= {m: add_notes(getattr(smooth, m), noise if m == Metric.ICI else codes.NONE) for m in SMOOTH}
-    binned = calibration.calibration_curve(of.truth, probability, bins=context.config.calibration_bins, **given)
+    binned = calibration.calibration_curve(cases.truth, probability, bins=context.config.calibration_bins, **options)
     at_curve = f"binning=mass;bins={context.config.calibration_bins};{at}"
     points = _points(place, curve, at_curve, (binned.probability, binned.observed, binned.low, binned.high))
     points += _points(place, f"{curve}_smooth", at, (smooth.probability, smooth.observed, smooth.low, smooth.high))
@@ -115,9 +120,9 @@ def _noise(expected: float) -> Text:
     return codes.NONE if np.isnan(expected) else codes.note("expected_under_calibration", value=float(expected))
 
 
-def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str, Any]) -> dict[Metric, Estimate]:
-    """The calibration error in bins as it is, and what is left of it once the noise of the bins is taken out."""
-    error = calibration.ece(of.truth, probability, bins=bins, **given)
+def _binned_error(cases: Cases, probability: Floats, bins: int, options: Mapping[str, Any]) -> dict[Metric, Estimate]:
+    """Estimate the binned calibration error, and the same corrected for sampling error within bins."""
+    error = calibration.ece(cases.truth, probability, bins=bins, **options)
     noise = _noise(error.expected_if_calibrated)
     left = Estimate(
         error.debiased,
@@ -127,24 +132,26 @@ def _binned_error(of: Cases, probability: Floats, bins: int, given: Mapping[str,
     return {Metric.ECE: add_notes(error.ece, noise), Metric.ECE_DEBIASED: left}
 
 
-def _tests(of: Cases, probability: Floats) -> dict[Metric, Estimate]:
-    """Spiegelhalter's z and Hosmer-Lemeshow's chi-square, which know neither patients nor weights."""
-    if of.weight is not None or np.unique(of.patient).size < of.patient.size:
-        name = "test_needs_independent_cases" if of.weight is None else "test_needs_unweighted_cases"
+def _tests(cases: Cases, probability: Floats) -> dict[Metric, Estimate]:
+    """Compute Spiegelhalter's z and the Hosmer-Lemeshow chi-square, which ignore clustering and weights."""
+    if cases.weight is not None or np.unique(cases.patient).size < cases.patient.size:
+        name = "test_needs_independent_cases" if cases.weight is None else "test_needs_unweighted_cases"
         return dict.fromkeys(TESTS, not_estimable(codes.note(name)))
-    made = {Metric.SPIEGELHALTER: calibration.spiegelhalter, Metric.HOSMER_LEMESHOW: calibration.hosmer_lemeshow}
-    return {name: add_notes(test(of.truth, probability), codes.note("test_statistic")) for name, test in made.items()}
+    tests = {Metric.SPIEGELHALTER: calibration.spiegelhalter, Metric.HOSMER_LEMESHOW: calibration.hosmer_lemeshow}
+    return {
+        name: add_notes(test(cases.truth, probability), codes.note("test_statistic")) for name, test in tests.items()
+    }
 
 
-def unfit(of: Cases, probability: Floats, counts: Counts) -> Text:
-    """Why calibration and net benefit of these probabilities cannot be estimated; empty where they can."""
+def unfit(cases: Cases, probability: Floats, counts: Counts) -> Text:
+    """Return the reason why calibration and net benefit cannot be estimated; empty if they can."""
     if np.isnan(probability).any():
         return codes.note("no_recalibration")
-    if not of.truth.size:
+    if not cases.truth.size:
         return codes.note("no_case")
     if probability.min() < 0 or probability.max() > 1:
         return codes.note("scores_not_probabilities")
     if not counts.at_least(FEWEST, FEWEST):
-        given = {"present": counts.patients_present, "absent": counts.patients_absent}
-        return codes.note("few_patients_not_estimable", **given, least=FEWEST)
+        n_by_class = {"present": counts.patients_present, "absent": counts.patients_absent}
+        return codes.note("few_patients_not_estimable", **n_by_class, least=FEWEST)
     return codes.NONE

@@ -1,4 +1,4 @@
-"""Whether acting on the scores does more good than harm: decision curves, and net benefit at stated thresholds."""
+"""Decision curves, and net benefit at prespecified thresholds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ EVERYONE = "(everyone)"
 
 
 def decisions(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
-    """Net benefit of every rater, against treating everyone and against other raters, and the decision curves."""
+    """Estimate the net benefit of every rater, its difference from treating all and from other raters, and decision
+    curves.
+    """
     rows: list[Row] = []
     curves: list[Row] = []
     steps = advancing(("raters", "pairs"), (len(context.raters), len(context.raters) - 1))
@@ -37,8 +39,10 @@ def decisions(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
         for population in advancing(context.populations[rater]):
             for finding in advancing(context.panel.findings):
                 if context.panel.gives(rater, finding):
-                    made = _of_rater(context, context.place(Analysis.DECISION, finding, rater, population), population)
-                    rows, curves = rows + made[0], curves + made[1]
+                    results = _of_rater(
+                        context, context.place(Analysis.DECISION, finding, rater, population), population
+                    )
+                    rows, curves = rows + results[0], curves + results[1]
     next(steps)
     rows += _between(context)
     next(steps, None)
@@ -50,23 +54,25 @@ def _stated(context: AnalysisContext) -> Floats:
 
 
 def _of_rater(context: AnalysisContext, place: EstimateKey, population: Population) -> tuple[list[Row], list[Row]]:
-    stated, confidence = _stated(context), context.config.confidence
-    of = select(context.panel, place.rater, place.finding, population_cases(context, population))
-    if not of.truth.size:  # the row of the AUC says that nothing is stated
+    thresholds, confidence = _stated(context), context.config.confidence
+    cases = select(context.panel, place.rater, place.finding, population_cases(context, population))
+    if not cases.truth.size:  # the row of the AUC says that nothing is stated
         return [], []
-    counts = count(of.truth.astype(np.float64), of.patient)
-    why = unfit(of, of.score, counts)
+    counts = count(cases.truth.astype(np.float64), cases.patient)
+    why = unfit(cases, cases.score, counts)
     if why:
         missing = not_estimable(why)
         return [
-            row(place, Metric.NET_BENEFIT, missing, at=_at(t), counts=counts, confidence=confidence) for t in stated
+            row(place, Metric.NET_BENEFIT, missing, at=_at(t), counts=counts, confidence=confidence) for t in thresholds
         ], []
-    made = net_benefit(of.truth, of.score, np.concatenate([GRID, stated]), confidence=confidence, **of.drawn)
+    curve = net_benefit(
+        cases.truth, cases.score, np.concatenate([GRID, thresholds]), confidence=confidence, **cases.drawn
+    )
     rows: list[Row] = []
     everyone = place.to(contrast=f"rater:{EVERYONE}")
     against = codes.note("p_against_treating_none")
-    for i, t in enumerate(stated, start=GRID.size):
-        own, less = _estimates(made, i)
+    for i, t in enumerate(thresholds, start=GRID.size):
+        own, less = _estimates(curve, i)
         own = add_notes(own, against)
         test = {"null": 0.0}
         rows.append(
@@ -94,34 +100,38 @@ def _of_rater(context: AnalysisContext, place: EstimateKey, population: Populati
     curves = [
         curve_point(place, "net_benefit", i, (float(x), float(y), float(low), float(high)))
         for i, (x, y, low, high) in enumerate(
-            zip(GRID, made.model[: GRID.size], made.low[: GRID.size], made.high[: GRID.size], strict=True)
+            zip(GRID, curve.model[: GRID.size], curve.low[: GRID.size], curve.high[: GRID.size], strict=True)
         )
     ]
     curves += [
         curve_point(place, "treat_all", i, (float(x), float(y), np.nan, np.nan))
-        for i, (x, y) in enumerate(zip(GRID, made.treat_all[: GRID.size], strict=True))
+        for i, (x, y) in enumerate(zip(GRID, curve.treat_all[: GRID.size], strict=True))
     ]
     return rows, curves
 
 
-def _estimates(made: DecisionCurve, i: int) -> tuple[Estimate, Estimate]:
-    """Net benefit at the i-th threshold, and that less treating everyone."""
-    low, high, se, p = (float(a[i]) for a in (made.low, made.high, made.se, made.p))
-    own = Estimate(float(made.model[i]), low, high, se, p, _method(made), made.note)
-    return own, _difference(made.minus_all, i, _method(made))
+def _estimates(curve: DecisionCurve, i: int) -> tuple[Estimate, Estimate]:
+    """Return the net benefit at the i-th threshold, and its difference from treating all."""
+    low, high, se, p = (float(a[i]) for a in (curve.low, curve.high, curve.se, curve.p))
+    own = Estimate(float(curve.model[i]), low, high, se, p, _method(curve), curve.note)
+    return own, _difference(curve.minus_all, i, _method(curve))
 
 
-def _difference(made: NetBenefitDifference, i: int, method: Text) -> Estimate:
-    value, low, high, se, p = (float(a[i]) for a in (made.value, made.low, made.high, made.se, made.p))
+def _difference(difference: NetBenefitDifference, i: int, method: Text) -> Estimate:
+    value, low, high, se, p = (
+        float(a[i]) for a in (difference.value, difference.low, difference.high, difference.se, difference.p)
+    )
     return Estimate(value, low, high, se, p, method)
 
 
-def _method(made: DecisionCurve) -> Text:
-    return codes.methods(codes.method("net_benefit"), made.method)
+def _method(curve: DecisionCurve) -> Text:
+    return codes.methods(codes.method("net_benefit"), curve.method)
 
 
 def _between(context: AnalysisContext) -> list[Row]:
-    """Net benefit of A minus that of B for every pair of raters of the same population, Holm over the findings."""
+    """Estimate differences in net benefit of every pair of raters of a population, with Holm adjustment over
+    findings.
+    """
     rows: list[Row] = []
     for a, b in combinations(context.raters, 2):
         for population in context.populations[a]:
@@ -131,18 +141,20 @@ def _between(context: AnalysisContext) -> list[Row]:
 
 
 def _pair(context: AnalysisContext, pair: tuple[str, str], population: Population) -> list[Row]:
-    stated, confidence, panel = _stated(context), context.config.confidence, context.panel
+    thresholds, confidence, panel = _stated(context), context.config.confidence, context.panel
     found: list[tuple[EstimateKey, Cases, NetBenefitDifference]] = []
     for finding in panel.findings:
         mask = population_cases(context, population) & panel.stated(pair[0], finding) & panel.stated(pair[1], finding)
         one, other = (select(panel, rater, finding, mask) for rater in pair)
         counts = count(one.truth.astype(np.float64), one.patient)
-        if not one.truth.size or any(unfit(of, of.score, counts) for of in (one, other)):
+        if not one.truth.size or any(unfit(cases, cases.score, counts) for cases in (one, other)):
             continue  # the rows of the rater itself say why
         place = context.place(Analysis.DECISION, finding, pair[0], population).to(contrast=f"rater:{pair[1]}")
-        made = compare_net_benefit(one.truth, one.score, other.score, stated, confidence=confidence, **one.drawn)
-        found.append((place, one, made))
-    return [r for i in range(stated.size) for r in _adjusted(found, i, _at(stated[i]), confidence)]
+        difference = compare_net_benefit(
+            one.truth, one.score, other.score, thresholds, confidence=confidence, **one.drawn
+        )
+        found.append((place, one, difference))
+    return [r for i in range(thresholds.size) for r in _adjusted(found, i, _at(thresholds[i]), confidence)]
 
 
 def _adjusted(
@@ -150,9 +162,9 @@ def _adjusted(
 ) -> list[Row]:
     if not found:
         return []
-    adjusted = holm([made.p[i] for _, _, made in found])
+    adjusted = holm([difference.p[i] for _, _, difference in found])
     rows = []
-    for (place, of, made), p in zip(found, adjusted, strict=True):
+    for (place, cases, difference), p in zip(found, adjusted, strict=True):
         family = (
             f"net benefit of {place.rater} against {place.contrast.removeprefix('rater:')}, {place.population}, {at}"
         )
@@ -160,20 +172,20 @@ def _adjusted(
         method = codes.methods(
             codes.method("net_benefit"),
             codes.method("same_cases"),
-            _sampling_method(of),
+            _sampling_method(cases),
             codes.method("agresti_coull"),
         )
-        counts = count(of.truth.astype(np.float64), of.patient)
-        made_row = _difference(made, i, method)
+        counts = count(cases.truth.astype(np.float64), cases.patient)
+        made_row = _difference(difference, i, method)
         rows.append(
             row(place, Metric.NET_BENEFIT_DIFFERENCE, made_row, at=at, counts=counts, test=test, confidence=confidence)
         )
     return rows
 
 
-def _sampling_method(of: Cases) -> Text:
-    """How patients, weights and strata entered the variance."""
-    return sampling(of.truth.size, where="decisions", **of.drawn).words
+def _sampling_method(cases: Cases) -> Text:
+    """Describe how clustering, weights and strata entered the variance."""
+    return sampling(cases.truth.size, where="decisions", **cases.drawn).words
 
 
 def _at(threshold: float) -> str:

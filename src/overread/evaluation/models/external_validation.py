@@ -1,4 +1,4 @@
-"""From internal to external: the drop, what the site alone tells, the train-by-test matrix, the spread over seeds."""
+"""External validation: drop in AUC, site-only baseline, train-by-test matrix, and variation over training seeds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SITE_RATER = "(site)"
 
 
 def drop(context: AnalysisContext) -> list[Row]:
-    """Internal AUC (unweighted mean over training sites of the within-site AUC) minus external AUC, for every rater."""
+    """Estimate internal AUC (unweighted mean over training sites of the within-site AUC) minus external AUC."""
     rows: list[Row] = []
     for rater in context.raters:
         populations = context.populations[rater]
@@ -52,14 +52,16 @@ def _drops(context: AnalysisContext, rater: str, inside: Population, outside: Po
         place = context.place(Analysis.DROP, finding, rater, inside).to(contrast=f"population:{outside.name}")
         if not (here.evaluable and there.evaluable):
             few = tuple(p.name for p, r in ((inside, here), (outside, there)) if not r.evaluable)
-            made = not_estimable(codes.note("few_patients_populations", populations=few))
+            estimate = not_estimable(codes.note("few_patients_populations", populations=few))
         else:
             terms = mean_terms(here.areas) + mean_terms(there.areas, -1.0)
             terms_of[finding] = terms
-            made = linear_estimate(terms, panel.n_patients, confidence=confidence, null=0.0)
-            made = add_notes(Estimate(made.value, method=made.method) if shared else made, note, here.note, CAVEAT)
+            estimate = linear_estimate(terms, panel.n_patients, confidence=confidence, null=0.0)
+            estimate = add_notes(
+                Estimate(estimate.value, method=estimate.method) if shared else estimate, note, here.note, CAVEAT
+            )
         counts = population_counts(context, rater, finding, outside)
-        rows.append(row(place, Metric.AUC_DROP, made, counts=counts, test={"null": 0.0}, confidence=confidence))
+        rows.append(row(place, Metric.AUC_DROP, estimate, counts=counts, test={"null": 0.0}, confidence=confidence))
     used = {f: t for f, t in terms_of.items() if f in context.macro()}
     mean = not_estimable(macro_note(context, []))
     if used:
@@ -76,13 +78,15 @@ def _drops(context: AnalysisContext, rater: str, inside: Population, outside: Po
 
 
 def shared_patients(context: AnalysisContext, a: Population, b: Population) -> int:
-    """How many patients have cases in both populations."""
+    """Count patients with cases in both populations."""
     panel = context.panel
     return np.intersect1d(panel.patient[population_cases(context, a)], panel.patient[population_cases(context, b)]).size
 
 
 def site_alone(context: AnalysisContext) -> list[Row]:
-    """The AUC of the site alone on the mixed internal test, beside the model's there and the model's within sites."""
+    """Estimate the AUC of the site-only baseline on the pooled internal test set, with the AUC of the model there and
+    within sites.
+    """
     rows: list[Row] = []
     for rater in context.raters:
         prevalence: Mapping[str, Mapping[str, float]] = context.models.get(rater, {}).get("prevalence") or {}
@@ -107,46 +111,48 @@ def _site_alone(
     if not population.internal:
         unseen = not_estimable(codes.note("site_unseen"))
         return [row(place.to(rater=f"{SITE_RATER} {rater}"), Metric.AUC, unseen, at="pairs=all", confidence=confidence)]
-    of = select(context.panel, rater, finding, population_cases(context, population), within=False)
-    counts = count(of.truth.astype(np.float64), of.patient)
+    cases = select(context.panel, rater, finding, population_cases(context, population), within=False)
+    counts = count(cases.truth.astype(np.float64), cases.patient)
     sites = context.panel.site.codes[population_cases(context, population) & context.panel.stated(rater, finding)]
     known = _prevalences(context, finding, sites, prevalence)
     rows = []
     if known is None or np.unique(known).size < 2:
-        made = not_estimable(codes.note("site_prevalence_unknown" if known is None else "site_prevalence_equal"))
+        estimate = not_estimable(codes.note("site_prevalence_unknown" if known is None else "site_prevalence_equal"))
     else:
-        made = auc_estimate(replace(of, score=known), counts, confidence=confidence)
+        estimate = auc_estimate(replace(cases, score=known), counts, confidence=confidence)
     rows.append(
         row(
             place.to(rater=f"{SITE_RATER} {rater}"),
             Metric.AUC,
-            made,
+            estimate,
             at="pairs=all",
             counts=counts,
             confidence=confidence,
         )
     )
-    mixed = auc_estimate(of, counts, confidence=confidence)
+    mixed = auc_estimate(cases, counts, confidence=confidence)
     rows.append(row(place, Metric.AUC, mixed, at="pairs=all", counts=counts, confidence=confidence))
-    within = _within_sites(of, sites, confidence)
+    within = _within_sites(cases, sites, confidence)
     rows.append(row(place, Metric.AUC, within, at="pairs=site", counts=counts, confidence=confidence))
     if known is not None and np.unique(known).size > 1:
-        made = roc.compare_aucs(of.truth, of.score, known, **of.drawn, confidence=confidence)
+        estimate = roc.compare_aucs(cases.truth, cases.score, known, **cases.drawn, confidence=confidence)
         test = {"null": 0.0}
         rows.append(
-            row(alone, Metric.AUC_DIFFERENCE, made, at="pairs=all", counts=counts, test=test, confidence=confidence)
+            row(alone, Metric.AUC_DIFFERENCE, estimate, at="pairs=all", counts=counts, test=test, confidence=confidence)
         )
     return rows
 
 
-def _within_sites(of: Cases, sites: np.ndarray, confidence: float) -> Estimate:
-    return roc.stratified_auc(of.truth, of.score, sites, cluster=of.patient, weights=of.weight, confidence=confidence)
+def _within_sites(cases: Cases, sites: np.ndarray, confidence: float) -> Estimate:
+    return roc.stratified_auc(
+        cases.truth, cases.score, sites, cluster=cases.patient, weights=cases.weight, confidence=confidence
+    )
 
 
 def _prevalences(
     context: AnalysisContext, finding: str, sites: np.ndarray, prevalence: Mapping[str, Mapping[str, float]]
 ) -> Floats | None:
-    """The training prevalence at each case's site; None where a site's is not known."""
+    """Return the training prevalence at the site of each case; None if that of a site is unknown."""
     by_code = {}
     for code in np.unique(sites):
         known = (prevalence.get(context.panel.site.levels[code]) or {}).get(finding)
@@ -157,7 +163,9 @@ def _prevalences(
 
 
 def matrix(context: AnalysisContext) -> list[Row]:
-    """Train by test: the within-site AUC of every rater at every site, and its mean over findings."""
+    """Estimate the train-by-test matrix: the within-site AUC of every rater at every site, and its mean over
+    findings.
+    """
     rows: list[Row] = []
     if len(context.panel.site.levels) < 2:
         return rows
@@ -171,9 +179,9 @@ def matrix(context: AnalysisContext) -> list[Row]:
                     if found is None:
                         continue
                     place = context.place(Analysis.MATRIX, finding, rater, population).to(subgroup="site", level=site)
-                    of = select(context.panel, rater, finding, context.panel.at([site]))
-                    made = auc_estimate(of, found.counts, confidence=confidence)
-                    rows.append(row(place, Metric.AUC, made, counts=found.counts, confidence=confidence))
+                    cases = select(context.panel, rater, finding, context.panel.at([site]))
+                    estimate = auc_estimate(cases, found.counts, confidence=confidence)
+                    rows.append(row(place, Metric.AUC, estimate, counts=found.counts, confidence=confidence))
                     if finding in context.macro() and context.evaluable(found.counts):
                         used.append((finding, found))
                 place = context.place(Analysis.MATRIX, MEAN, rater, population).to(subgroup="site", level=site)
@@ -188,7 +196,9 @@ def matrix(context: AnalysisContext) -> list[Row]:
 
 
 def seeds(context: AnalysisContext) -> list[Row]:
-    """The mean AUC of every seed, and their spread, over the findings that are evaluable for the ensemble."""
+    """Estimate the mean AUC of every training seed, and its spread, over the findings that are evaluable for the
+    ensemble.
+    """
     rows: list[Row] = []
     for rater in context.raters:
         members = [m for m in context.config.members.get(rater, ()) if m in context.panel.raters]
@@ -206,11 +216,11 @@ def seeds(context: AnalysisContext) -> list[Row]:
                     for f, r in reaches.items()
                     for c, a in mean_terms([areas[member, f, s] for s in r.sites if (member, f, s) in areas])
                 ]
-                made = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence)
+                estimate = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence)
                 place = context.place(Analysis.SEEDS, MEAN, member, population)
                 note = macro_note(context, list(reaches))
-                rows.append(row(place, Metric.AUC, add_notes(made, note), confidence=context.config.confidence))
-                values.append(made.value)
+                rows.append(row(place, Metric.AUC, add_notes(estimate, note), confidence=context.config.confidence))
+                values.append(estimate.value)
             rows.append(_spread(context, rater, population, values))
     return rows
 
@@ -218,9 +228,9 @@ def seeds(context: AnalysisContext) -> list[Row]:
 def _spread(context: AnalysisContext, rater: str, population: Population, values: Sequence[float]) -> Row:
     place = context.place(Analysis.SEEDS, MEAN, rater, population)
     if len(values) < 2:
-        made = not_estimable(codes.note("single_seed"))
+        estimate = not_estimable(codes.note("single_seed"))
     else:
         ends = {"lowest": float(min(values)), "highest": float(max(values))}
         note = codes.note("seeds_range", n=len(values), of=seeds_of(context, rater), **ends)
-        made = Estimate(float(np.std(values, ddof=1)), method=codes.method("seed_standard_deviation"), note=note)
-    return row(place, Metric.AUC_SD, made, confidence=context.config.confidence)
+        estimate = Estimate(float(np.std(values, ddof=1)), method=codes.method("seed_standard_deviation"), note=note)
+    return row(place, Metric.AUC_SD, estimate, confidence=context.config.confidence)

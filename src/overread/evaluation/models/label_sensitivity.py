@@ -1,7 +1,7 @@
-"""What hangs on a policy: the same scores with "uncertain" taken otherwise, or with the word of another label source.
+"""Sensitivity analyses: other treatments of uncertain labels, and other label sources as reference standard.
 
-Each alternative goes through the one join with a changed configuration; what changes is told with the interval of
-resamples that draw the same patients under both.
+Each alternative uses the same join with a changed configuration. Differences have intervals from paired resamples, in
+which the same patients are drawn under both configurations.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Again = Callable[[EvaluationConfig], Join]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """The evaluation as it is, and as it would be; both draw the same patients. contrast names the one as it is."""
+    """The main analysis and an alternative on resamples of the same patients; `contrast` names the main analysis."""
 
     main: AnalysisContext
     other: AnalysisContext
@@ -62,20 +62,20 @@ class Pair:
     note: Text = codes.NONE
 
     def findings(self, rater: str) -> list[str]:
-        """The findings that the rater gives and whose truth is not the same for every case."""
+        """Return the findings of the rater for which the two reference standards differ."""
         here, there = self.main.panel, self.other.panel
-        given = [f for f in there.findings if here.gives(rater, f) and there.gives(rater, f)]
-        return [f for f in given if _stated(here, f) != _stated(there, f)]
+        shared = [f for f in there.findings if here.gives(rater, f) and there.gives(rater, f)]
+        return [f for f in shared if _stated(here, f) != _stated(there, f)]
 
 
 def policies(
     context: AnalysisContext, joined: Join, *, labels: pl.DataFrame, again: Again, policy: str, rng: np.random.Generator
 ) -> list[Row]:
-    """AUC and frozen rates under every policy for uncertain labels and under every label source, with what changes.
+    """Estimate AUC and rates at frozen thresholds under every policy on uncertain labels and every label source.
 
-    again: the one join of the same tables under another configuration. policy: the text of the configured one. Where
-    no label of an evaluated case is uncertain there is nothing to tell of policies. Other label sources (all, or those
-    of `references`) are compared on the cases that both state; with reads that is the analysis H2.
+    `again` joins the same tables under another configuration; `policy` is the text of the main policy. Without
+    uncertain labels there is nothing to compare between policies. Other label sources (all, or those of `references`)
+    are compared on the cases that both label; with reads this is the analysis H2.
     """
     rows: list[Row] = []
     for i, pair in enumerate(_by_uncertain(context, joined, again, policy, rng)):
@@ -93,13 +93,13 @@ def _by_uncertain(
         return
     for word in (w for w in UNCERTAIN if w != context.config.uncertain):
         # what a rater did not score of the labels that now count is counted, not refused: the main table stands
-        made = again(replace(context.config.allowing_all(), uncertain=word))
+        alternative = again(replace(context.config.allowing_all(), uncertain=word))
         text = policy.replace(f"uncertain={context.config.uncertain}", f"uncertain={word}")
         yield _paired(
             context,
-            build_scores(made, policy=text, finite=context.panel.finite),
+            build_scores(alternative, policy=text, finite=context.panel.finite),
             f"policy:{policy}",
-            _unscored(made),
+            _unscored(alternative),
             rng,
         )
 
@@ -108,12 +108,12 @@ def _by_source(
     context: AnalysisContext, labels: pl.DataFrame, again: Again, rng: np.random.Generator
 ) -> Iterator[Pair]:
     config, ground = context.config, context.panel
-    stated = labels.filter(pl.col("case_id").is_in(list(ground.case_id)), pl.col("finding").is_in(ground.findings))
-    for source in stated["source"].cast(pl.String).unique().sort():
+    own_labels = labels.filter(pl.col("case_id").is_in(list(ground.case_id)), pl.col("finding").is_in(ground.findings))
+    for source in own_labels["source"].cast(pl.String).unique().sort():
         if source in ground.reference.split("+") or (config.references and source not in config.references):
             continue
-        made = again(replace(config.allowing_all(), reference=source))
-        here, there = _common_cases(ground, build_scores(made, policy=ground.policy, finite=ground.finite))
+        alternative = again(replace(config.allowing_all(), reference=source))
+        here, there = _common_cases(ground, build_scores(alternative, policy=ground.policy, finite=ground.finite))
         if not len(here.case_id):
             continue
         note = codes.note("cases_with_both_labels", n=len(here.case_id), source=ground.reference)
@@ -122,14 +122,17 @@ def _by_source(
         )
 
 
-def _unscored(made: Join) -> Text:
+def _unscored(alternative: Join) -> Text:
     return codes.notes(
-        *(codes.note("unscored_cases", n=line.count, rater=line.reason.codes[0]["rater"]) for line in made.unscored)
+        *(
+            codes.note("unscored_cases", n=line.count, rater=line.reason.codes[0]["rater"])
+            for line in alternative.unscored
+        )
     )
 
 
 def _common_cases(main: ScoreMatrix, other: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
-    """Both panels on the cases and findings that both state, cases in the same order."""
+    """Return both score matrices on the common cases and findings, in the same order."""
     _, here, there = np.intersect1d(np.array(main.case_id), np.array(other.case_id), return_indices=True)
     findings = [f for f in main.findings if f in other.findings]
     left, right = subset_cases(main, here, findings), subset_cases(other, there, findings)
@@ -147,7 +150,7 @@ def _paired(
     *,
     whole: ScoreMatrix | None = None,
 ) -> Pair:
-    """Both sides with draws of the same patients: those of the evaluation where the patients are the same."""
+    """Return both analyses with resamples of the same patients; the main resamples are reused for the same patients."""
     ground = context.panel
     if whole is None and ground.patients == other.patients:
         main, theirs = context, context.drawn
@@ -162,7 +165,9 @@ def _paired(
 
 
 def _side(context: AnalysisContext, ground: ScoreMatrix, drawn: Draws, frozen_on: ScoreMatrix) -> AnalysisContext:
-    """The context on another panel: the thresholds stay, and are tested on no patient that they were fitted on."""
+    """Return the context for another score matrix: thresholds stay frozen and are not tested on patients used for
+    fitting.
+    """
     frozen = {}
     for rater, one in context.frozen.items():
         fitted = {frozen_on.patients[p] for p in np.unique(frozen_on.patient[~one.tested])}
@@ -179,7 +184,7 @@ def _stated(ground: ScoreMatrix, finding: str) -> dict[str, float]:
 
 
 def _as_it_is(pair: Pair) -> list[Row]:
-    """The rows of the configured policy, beside which the others stand."""
+    """Return the rows of the main policy, for comparison."""
     return [
         r
         for rater, population in _both(pair)
@@ -201,7 +206,7 @@ def _place(context: AnalysisContext, finding: str, rater: str, population: Popul
 
 
 def _rows(pair: Pair) -> list[Row]:
-    """The alternative's own rows and the differences, for every finding in which the truth is another."""
+    """Return the rows of the alternative and the differences, for every finding whose truth differs."""
     rows: list[Row] = []
     for rater, population in _both(pair):
         findings = pair.findings(rater)
@@ -219,11 +224,11 @@ def _rows(pair: Pair) -> list[Row]:
 
 
 def _values(context: AnalysisContext, place: EstimateKey, population: Population, note: Text = codes.NONE) -> list[Row]:
-    """AUC, sensitivity and specificity of one finding, as in the standalone analysis."""
+    """Return AUC, sensitivity and specificity of a finding, as in the standalone analysis."""
     over = site_mean(context, place.rater, place.finding, population)
     counts = population_counts(context, place.rater, place.finding, population)
-    made = add_notes(auc_over(context, place, over), note)
-    rows = [row(place, Metric.AUC, made, counts=counts, confidence=context.config.confidence)]
+    estimate = add_notes(auc_over(context, place, over), note)
+    rows = [row(place, Metric.AUC, estimate, counts=counts, confidence=context.config.confidence)]
     cases = population_cases(context, population)
     for name, threshold in context.frozen[place.rater].thresholds.get(place.finding, {}).items():
         rows += point_rows(context, place, name, threshold, cases, RATES)
@@ -231,21 +236,21 @@ def _values(context: AnalysisContext, place: EstimateKey, population: Population
 
 
 def _auc_difference(pair: Pair, place: EstimateKey, population: Population) -> Row:
-    """The AUC as it would be minus as it is, over the sites at which the finding is evaluable both ways."""
+    """Estimate the AUC of the alternative minus that of the main analysis, over sites evaluable in both."""
     here, there = (site_mean(s, place.rater, place.finding, population) for s in (pair.main, pair.other))
-    made = not_estimable(codes.note("few_patients_alternative"))
+    estimate = not_estimable(codes.note("few_patients_alternative"))
     sites = [s for s in there.sites if s in here.sites]
     if here.evaluable and there.evaluable and sites:
         keys = [(place.rater, place.finding, s) for s in sites]
         value = float(np.mean([pair.other.areas[k].value - pair.main.areas[k].value for k in keys]))
         drawn = np.mean([pair.other.replicates[k] - pair.main.replicates[k] for k in keys], axis=0)
-        made = percentile_interval(drawn, value=value, confidence=pair.main.config.confidence)
+        estimate = percentile_interval(drawn, value=value, confidence=pair.main.config.confidence)
     counts = population_counts(pair.other, place.rater, place.finding, population)
-    return _difference_row(pair, place, Metric.AUC_DIFFERENCE, made, counts=counts)
+    return _difference_row(pair, place, Metric.AUC_DIFFERENCE, estimate, counts=counts)
 
 
 def _rate_differences(pair: Pair, place: EstimateKey, population: Population, point: str) -> list[Row]:
-    """Sensitivity and specificity at a frozen threshold, as they would be minus as they are."""
+    """Estimate differences in sensitivity and specificity at a frozen threshold, alternative minus main analysis."""
     threshold, rows = pair.main.frozen[place.rater].thresholds[place.finding][point], []
     if threshold.value != threshold.value:
         return []
@@ -253,21 +258,23 @@ def _rate_differences(pair: Pair, place: EstimateKey, population: Population, po
         (s, calls(s.panel, s.frozen[place.rater], place, threshold, population_cases(s, population)))
         for s in (pair.other, pair.main)
     ]
-    held = [count(c.truth.astype(np.float64), c.patient) for _, c in sides]
+    counts = [count(c.truth.astype(np.float64), c.patient) for _, c in sides]
     for metric in RATES:
-        made = not_estimable(codes.note("few_patients_alternative"))
-        if all(pair.main.evaluable(h) for h in held):
+        estimate = not_estimable(codes.note("few_patients_alternative"))
+        if all(pair.main.evaluable(h) for h in counts):
             (value, drawn), (less, less_drawn) = (_rate(s, hits_and_size(s, c, metric)) for s, c in sides)
-            made = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
-        made = add_notes(made, pair.main.frozen[place.rater].words)
+            estimate = percentile_interval(
+                drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence
+            )
+        estimate = add_notes(estimate, pair.main.frozen[place.rater].words)
         rows.append(
-            _difference_row(pair, place, DIFFERENCES[metric], made, counts=held[0], at=f"operating_point={point}")
+            _difference_row(pair, place, DIFFERENCES[metric], estimate, counts=counts[0], at=f"operating_point={point}")
         )
     return rows
 
 
 def _rate(context: AnalysisContext, parts: tuple[Floats, Floats]) -> tuple[float, Floats]:
-    """A rate and the same in every draw (replicates,)."""
+    """Return a rate and its replicates (replicates,)."""
     hits, size = parts
     drawn = totals(context.drawn, np.stack(parts, axis=1))
     rates = np.divide(drawn[:, 0], drawn[:, 1], out=np.full(len(drawn), np.nan), where=drawn[:, 1] > 0)
@@ -275,7 +282,7 @@ def _rate(context: AnalysisContext, parts: tuple[Floats, Floats]) -> tuple[float
 
 
 def _common(pair: Pair, rater: str, population: Population) -> list[str]:
-    """The findings that are evaluable both ways."""
+    """Return the findings that are evaluable in both analyses."""
     return [
         f
         for f in pair.main.macro()
@@ -289,34 +296,38 @@ def _mean(
     context: AnalysisContext, rater: str, population: Population, findings: list[str], note: Text = codes.NONE
 ) -> Row:
     place, confidence = _place(context, MEAN, rater, population), context.config.confidence
-    made = Estimate(np.nan)
+    estimate = Estimate(np.nan)
     if findings:
         value, drawn = mean_over(context, rater, {f: site_mean(context, rater, f, population) for f in findings})
-        made = percentile_interval(drawn, value=value, confidence=confidence)
+        estimate = percentile_interval(drawn, value=value, confidence=confidence)
     return mean_row(
-        place, Metric.AUC, add_notes(made, macro_note(context, findings), note), over=findings, confidence=confidence
+        place,
+        Metric.AUC,
+        add_notes(estimate, macro_note(context, findings), note),
+        over=findings,
+        confidence=confidence,
     )
 
 
 def _mean_difference(pair: Pair, rater: str, population: Population, findings: list[str]) -> Row:
-    made = Estimate(np.nan)
+    estimate = Estimate(np.nan)
     if findings:
         (value, drawn), (less, less_drawn) = (
             mean_over(s, rater, {f: site_mean(s, rater, f, population) for f in findings})
             for s in (pair.other, pair.main)
         )
-        made = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
+        estimate = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
     place = _place(pair.other, MEAN, rater, population)
-    return _difference_row(pair, place, Metric.AUC_DIFFERENCE, add_notes(made, macro_note(pair.other, findings)))
+    return _difference_row(pair, place, Metric.AUC_DIFFERENCE, add_notes(estimate, macro_note(pair.other, findings)))
 
 
 def _difference_row(
-    pair: Pair, place: EstimateKey, metric: str, made: Estimate, *, counts: Counts | None = None, at: str = ""
+    pair: Pair, place: EstimateKey, metric: str, estimate: Estimate, *, counts: Counts | None = None, at: str = ""
 ) -> Row:
     return row(
         place.to(contrast=pair.contrast),
         metric,
-        add_notes(made, pair.note),
+        add_notes(estimate, pair.note),
         at=at,
         counts=counts,
         test={"null": 0.0},

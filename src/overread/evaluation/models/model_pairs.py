@@ -1,4 +1,4 @@
-"""Every pair of raters of the same population, on the same cases: paired clustered DeLong, Holm over the findings."""
+"""Pairwise comparison of raters on the same cases: paired clustered DeLong tests, Holm-adjusted over findings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 
 def comparison(context: AnalysisContext) -> list[Row]:
-    """AUC(A) - AUC(B) of every pair of raters in every population that both share, and the mean over findings."""
+    """Estimate AUC(A) - AUC(B) for every pair of raters in every shared population, and the mean over findings."""
     rows: list[Row] = []
     for a, b in advancing(combinations(_ordered(context), 2)):
         for population in context.populations[a]:
@@ -54,11 +54,11 @@ def _pair(context: AnalysisContext, a: str, b: str, population: Population) -> l
         for f in context.panel.findings
         if context.panel.gives(a, f) and context.panel.gives(b, f)
     ]
-    made = [(f, _difference(context, a, b, f, pairs), pairs) for f, pairs in found if pairs]
-    family = f"{a} against {b}, {population.name}: {len(made)} findings"
-    adjusted = holm([e.p for _, e, _ in made]) if made else np.empty(0)
+    differences = [(f, _difference(context, a, b, f, pairs), pairs) for f, pairs in found if pairs]
+    family = f"{a} against {b}, {population.name}: {len(differences)} findings"
+    adjusted = holm([e.p for _, e, _ in differences]) if differences else np.empty(0)
     rows = []
-    for (finding, estimate, pairs), p in zip(made, adjusted, strict=True):
+    for (finding, estimate, pairs), p in zip(differences, adjusted, strict=True):
         place = _place(context, finding, a, b, population)
         both = _both(context, a, b, finding, list(pairs))
         counts = counts_at(context.panel, a, finding, both)
@@ -66,7 +66,7 @@ def _pair(context: AnalysisContext, a: str, b: str, population: Population) -> l
         rows.append(
             row(place, Metric.AUC_DIFFERENCE, estimate, counts=counts, test=test, confidence=context.config.confidence)
         )
-    rows.append(_macro(context, a, b, population, {f: pairs for f, _, pairs in made}))
+    rows.append(_macro(context, a, b, population, {f: pairs for f, _, pairs in differences}))
     return rows
 
 
@@ -82,15 +82,17 @@ def _both(context: AnalysisContext, a: str, b: str, finding: str, sites: Sequenc
 def _paired_areas(
     context: AnalysisContext, a: str, b: str, finding: str, population: Population
 ) -> dict[str, tuple[AucTerm, AucTerm]]:
-    """By site the AUCs of both raters on the cases that both scored: at evaluable sites, else where it is defined."""
-    made = {}
+    """Compute by site the AUCs of both raters on the cases that both scored, at evaluable sites or else where
+    defined.
+    """
+    areas = {}
     for site in population.sites:
         mask = _both(context, a, b, finding, [site])
         if mask.any():
             one, other = (area_of(context.panel, select(context.panel, r, finding, mask)) for r in (a, b))
-            made[site] = (one, other)
-    good = {s: p for s, p in made.items() if context.evaluable(p[0].counts)}
-    return good or made
+            areas[site] = (one, other)
+    good = {s: p for s, p in areas.items() if context.evaluable(p[0].counts)}
+    return good or areas
 
 
 def _difference(
@@ -99,10 +101,10 @@ def _difference(
     panel, confidence = context.panel, context.config.confidence
     if len(pairs) == 1:
         site = next(iter(pairs))
-        of = select(panel, a, finding, _both(context, a, b, finding, [site]))
-        if of.pairs is None:
+        cases = select(panel, a, finding, _both(context, a, b, finding, [site]))
+        if cases.pairs is None:
             other = select(panel, b, finding, _both(context, a, b, finding, [site]))
-            return roc.compare_aucs(of.truth, of.score, other.score, **of.drawn, confidence=confidence)
+            return roc.compare_aucs(cases.truth, cases.score, other.score, **cases.drawn, confidence=confidence)
     defined = [p for p in pairs.values() if p[0].value == p[0].value]
     if not defined:
         return not_estimable(next(iter(pairs.values()))[0].note)
@@ -116,11 +118,11 @@ def _macro(
     a: str,
     b: str,
     population: Population,
-    made: dict[str, dict[str, tuple[AucTerm, AucTerm]]],
+    pairs_by_finding: dict[str, dict[str, tuple[AucTerm, AucTerm]]],
 ) -> Row:
     used = {
         f: pairs
-        for f, pairs in made.items()
+        for f, pairs in pairs_by_finding.items()
         if f in context.macro() and all(context.evaluable(p[0].counts) for p in pairs.values())
     }
     place = _place(context, MEAN, a, b, population)
@@ -146,7 +148,7 @@ def _macro(
 
 
 def _draws(context: AnalysisContext, a: str, b: str, finding: str, site: str) -> Floats:
-    """AUC(A) - AUC(B) at a site in every draw, on the cases that both scored."""
+    """Compute AUC(A) - AUC(B) at a site in every replicate, on the cases that both scored."""
     panel = context.panel
     mask = panel.at([site])
     if np.array_equal(panel.stated(a, finding) & mask, panel.stated(b, finding) & mask):

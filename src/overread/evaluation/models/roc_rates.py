@@ -1,4 +1,7 @@
-"""Sensitivity at a fixed specificity, the reverse, and the ROC curve with its band; thresholds re-chosen per draw."""
+"""Sensitivity at fixed specificity, specificity at fixed sensitivity, and the ROC curve with its confidence band.
+
+The threshold is chosen anew in every replicate.
+"""
 
 from __future__ import annotations
 
@@ -48,21 +51,23 @@ _RULE = codes.method("fixed_rate_rechosen")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rates:
-    """Rates of one finding: the estimates (k,) and the same in every draw (replicates, k)."""
+    """Rates of one finding: the estimates (k,) and their replicates (replicates, k)."""
 
     value: Floats
     draws: Floats
     reasons: Sequence[Text] = ()  # why a rate is not attainable, empty where it is
 
 
-def _unattained(of: Cases, target: float, kind: str) -> Text:
-    """Why only calling nobody, or everyone, reaches the target; "" where a threshold does."""
+def _unattained(cases: Cases, target: float, kind: str) -> Text:
+    """Return a note if only a threshold that calls none or all present attains the target; otherwise ""."""
     fixed = {"specificity" if kind == "sensitivity" else "sensitivity": target}
-    return rates.unattained(of.truth, of.score, weights=of.weight, **fixed)
+    return rates.unattained(cases.truth, cases.score, weights=cases.weight, **fixed)
 
 
 def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
-    """Rows of the rates at every fixed rate, and the points of the ROC curves, for every rater and population."""
+    """Return the rows of the rates at every fixed rate, and the points of the ROC curves, for every rater and
+    population.
+    """
     rows: list[Row] = []
     curves: list[Row] = []
     for rater in advancing(context.raters):
@@ -81,18 +86,20 @@ def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
             drawn_curves = _rates(context, rater, reaches, 1 - GRID, kind="curve")
             next(kinds, None)
             rows += _rows(context, rater, population, reaches, (forward, backward))
-            for finding, made in drawn_curves.items():
+            for finding, curve in drawn_curves.items():
                 place = context.place(Analysis.STANDALONE, finding, rater, population)
                 cases = [select(context.panel, rater, finding, context.panel.at([s])) for s in reaches[finding].sites]
-                drawn = mean_curve([roc.roc_curve(of.truth, of.score, weights=of.weight) for of in cases], GRID)
-                curves += curve_rows(place, drawn, made.draws, context.config.confidence)
+                drawn = mean_curve(
+                    [roc.roc_curve(selected.truth, selected.score, weights=selected.weight) for selected in cases], GRID
+                )
+                curves += curve_rows(place, drawn, curve.draws, context.config.confidence)
     return rows, curves
 
 
 def _rates(
     context: AnalysisContext, rater: str, reaches: dict[str, SiteMean], grid: Sequence[float] | Floats, *, kind: str
 ) -> dict[str, Rates]:
-    """By finding: the rate at each fixed rate, the mean over the sites of the finding's reach."""
+    """Compute by finding the rate at each fixed rate, as a mean over the evaluable sites."""
     masks = {s: context.panel.at([s]) for s in context.panel.site.levels}
     owners = [(f, s) for f, r in reaches.items() for s in r.sites]
     selections = [RaterCases(rater, f, masks[s]) for f, s in owners]
@@ -103,16 +110,18 @@ def _rates(
     draws = np.concatenate(
         [rate_replicates(context.panel, context.drawn, s, list(grid), kind=kind) for s in advancing(steps)], axis=1
     )
-    made = {}
+    rates_by_finding = {}
     for finding in reaches:
         mine = [i for i, (f, _) in enumerate(owners) if f == finding]
         cases = (
             [] if kind == "curve" else [select(context.panel, rater, f, masks[s]) for f, s in (owners[i] for i in mine)]
         )
-        reasons = [next((n for of in cases if (n := _unattained(of, g, kind))), codes.NONE) for g in grid]
+        reasons = [next((n for selected in cases if (n := _unattained(selected, g, kind))), codes.NONE) for g in grid]
         known = np.array([not reason for reason in reasons])
-        made[finding] = Rates(np.where(known, value[mine].mean(axis=0), np.nan), draws[:, mine].mean(axis=1), reasons)
-    return made
+        rates_by_finding[finding] = Rates(
+            np.where(known, value[mine].mean(axis=0), np.nan), draws[:, mine].mean(axis=1), reasons
+        )
+    return rates_by_finding
 
 
 def _rows(
@@ -131,11 +140,11 @@ def _rows(
     ):
         for k, target in enumerate(targets):
             at = f"{fixed}={share_text(target)}"
-            for finding, made in found.items():
+            for finding, finding_rates in found.items():
                 place = context.place(Analysis.STANDALONE, finding, rater, population)
                 counts = population_counts(context, rater, finding, population)
-                estimate = _interval(made.draws[:, k], float(made.value[k]), confidence)
-                estimate = _few(estimate, counts, made.reasons[k])
+                estimate = _interval(finding_rates.draws[:, k], float(finding_rates.value[k]), confidence)
+                estimate = _few(estimate, counts, finding_rates.reasons[k])
                 note = reaches[finding].note
                 rows.append(row(place, metric, add_notes(estimate, note), at=at, counts=counts, confidence=confidence))
             place = context.place(Analysis.STANDALONE, MEAN, rater, population)
@@ -156,7 +165,7 @@ def _interval(draws: Floats, value: float, confidence: float) -> Estimate:
 
 
 def _few(estimate: Estimate, counts: Counts, reason: Text) -> Estimate:
-    """Without an interval where fewer than ten patients are of a class; NaN with the reason where not attainable."""
+    """Remove the interval below ten patients of a class; NaN with the reason if the rate is not attainable."""
     method = codes.methods(_RULE, estimate.method)
     if np.isnan(estimate.value):
         return not_estimable(reason or codes.note("cases_of_one_class"), method=method)
@@ -166,9 +175,10 @@ def _few(estimate: Estimate, counts: Counts, reason: Text) -> Estimate:
 
 
 def curve_rows(place: EstimateKey, drawn: tuple[Floats, Floats], draws: Floats, confidence: float) -> list[Row]:
-    """The points of an ROC curve with its pointwise percentile band; none where a class is missing.
+    """Return the points of an ROC curve with its pointwise percentile band; none without one of the classes.
 
-    drawn: the points (x, y) of the curve; draws (replicates, grid points): the curve at `GRID` in every replicate.
+    `drawn` holds the points (x, y) of the curve; `draws` (replicates, grid points) the curve at `GRID` in every
+    replicate.
     """
     x, y = drawn
     if not x.size:
@@ -187,7 +197,7 @@ def curve_point(
     place: EstimateKey, curve: str, order: int, point: tuple[float, float, float, float], at: str = ""
 ) -> Row:
     """One row of curves: (x, y, low, high)."""
-    made: dict[str, Any] = {
+    values: dict[str, Any] = {
         "curve": curve,
         "at": at,
         "finding": place.finding,
@@ -200,4 +210,4 @@ def curve_point(
         "policy": place.policy,
         "order": order,
     }
-    return made | dict(zip(("x", "y", "low", "high"), point, strict=True))
+    return values | dict(zip(("x", "y", "low", "high"), point, strict=True))

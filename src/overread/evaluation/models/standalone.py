@@ -1,4 +1,4 @@
-"""Each rater on its own, in each population: AUC, frozen operating points, fixed rates on the test ROC, calibration."""
+"""Standalone performance of each rater in each population: AUC and rates at frozen operating points."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RATES = (
 
 
 def discrimination(context: AnalysisContext) -> list[Row]:
-    """The AUC of every rater, population and finding; per site where an internal population has several."""
+    """Estimate the AUC by rater, population and finding, and by site in an internal population of several sites."""
     rows: list[Row] = []
     for rater in advancing(context.raters):
         for population in advancing(context.populations[rater]):
@@ -89,55 +89,55 @@ def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Populati
 
 
 def auc_over(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
-    """The AUC at the one site, or the unweighted mean of the within-site AUCs."""
+    """Estimate the AUC at the only site, or the unweighted mean of the within-site AUCs."""
     if len(over.sites) == 1:
         site = over.sites[0]
-        of = select(context.panel, place.rater, place.finding, context.panel.at([site]))
+        cases = select(context.panel, place.rater, place.finding, context.panel.at([site]))
         counts = context.areas[place.rater, place.finding, site].counts
-        return add_notes(auc_estimate(of, counts, confidence=context.config.confidence), over.note)
+        return add_notes(auc_estimate(cases, counts, confidence=context.config.confidence), over.note)
     defined = [a for a in over.areas if a.value == a.value]
     if not defined:
         return not_estimable(codes.note("undefined_at_every_site"), over.areas[0].note)
-    made = linear_estimate(mean_terms(defined), context.panel.n_patients, confidence=context.config.confidence)
+    estimate = linear_estimate(mean_terms(defined), context.panel.n_patients, confidence=context.config.confidence)
     if over.evaluable:
-        return add_notes(made, over.note)
-    return without_interval(made, codes.note("no_site_evaluable"), over.note)
+        return add_notes(estimate, over.note)
+    return without_interval(estimate, codes.note("no_site_evaluable"), over.note)
 
 
 def _site_row(context: AnalysisContext, place: EstimateKey, site: str) -> Row:
     spot = place.to(subgroup="site", level=site)
     found = context.areas.get((place.rater, place.finding, site))
     if found is None:
-        made = not_estimable(codes.note("no_case_labelled_at_site"))
-        return row(spot, Metric.AUC, made, confidence=context.config.confidence)
-    of = select(context.panel, place.rater, place.finding, context.panel.at([site]))
-    made = auc_estimate(of, found.counts, confidence=context.config.confidence)
-    return row(spot, Metric.AUC, made, counts=found.counts, confidence=context.config.confidence)
+        estimate = not_estimable(codes.note("no_case_labelled_at_site"))
+        return row(spot, Metric.AUC, estimate, confidence=context.config.confidence)
+    cases = select(context.panel, place.rater, place.finding, context.panel.at([site]))
+    estimate = auc_estimate(cases, found.counts, confidence=context.config.confidence)
+    return row(spot, Metric.AUC, estimate, counts=found.counts, confidence=context.config.confidence)
 
 
 def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
-    """The AUC that also compares pairs across the strata within a site, for comparison with the one that does not."""
+    """Estimate the AUC with pairs across strata within a site, for comparison with the stratified one."""
     panel = context.panel
     note = codes.note("all_pairs_compared")
     if len(over.sites) == 1:
-        of = select(panel, place.rater, place.finding, panel.at(over.sites), within=False)
+        cases = select(panel, place.rater, place.finding, panel.at(over.sites), within=False)
         counts = context.areas[place.rater, place.finding, over.sites[0]].counts
-        return add_notes(auc_estimate(of, counts, confidence=context.config.confidence), note)
+        return add_notes(auc_estimate(cases, counts, confidence=context.config.confidence), note)
     sites = [select(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
-    plain = [area_of(panel, cases) for cases in sites]
+    plain = [area_of(panel, selected) for selected in sites]
     defined = [a for a in plain if a.value == a.value]
-    made = linear_estimate(mean_terms(defined), panel.n_patients, confidence=context.config.confidence)
-    return add_notes(made, over.note, note)
+    estimate = linear_estimate(mean_terms(defined), panel.n_patients, confidence=context.config.confidence)
+    return add_notes(estimate, over.note, note)
 
 
 def _prevalence(context: AnalysisContext, place: EstimateKey, population: Population) -> Estimate:
-    of = select(context.panel, place.rater, place.finding, population_cases(context, population))
-    return clustered_proportion(of.truth, **of.drawn, confidence=context.config.confidence)
+    cases = select(context.panel, place.rater, place.finding, population_cases(context, population))
+    return clustered_proportion(cases.truth, **cases.drawn, confidence=context.config.confidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calls:
-    """Truth and call of the cases that a threshold may be tested on, with how they came about, all (n,)."""
+    """Truth and call of the cases on which a threshold may be tested, with the sampling design, all (n,)."""
 
     truth: Bools
     call: Bools
@@ -148,13 +148,20 @@ class Calls:
 
 
 def calls(panel: ScoreMatrix, frozen: Frozen, place: EstimateKey, threshold: Threshold, cases: Bools) -> Calls:
-    """The calls at a frozen threshold, on the cases of the mask that it may be tested on."""
-    of = select(panel, place.rater, place.finding, cases & frozen.tested)
-    return Calls(of.truth, of.score >= threshold.value, of.patient, of.weight, of.strata, of.finite)
+    """Apply a frozen threshold to the cases of the mask on which it may be tested."""
+    selected = select(panel, place.rater, place.finding, cases & frozen.tested)
+    return Calls(
+        selected.truth,
+        selected.score >= threshold.value,
+        selected.patient,
+        selected.weight,
+        selected.strata,
+        selected.finite,
+    )
 
 
 def operating(context: AnalysisContext) -> list[Row]:
-    """Sensitivity, specificity, PPV, NPV, F1, accuracy and likelihood ratios at every frozen threshold."""
+    """Estimate sensitivity, specificity, PPV, NPV, F1, accuracy and likelihood ratios at every frozen threshold."""
     rows: list[Row] = []
     for rater in advancing(context.raters):
         frozen = context.frozen[rater]
@@ -177,12 +184,12 @@ def point_rows(
     cases: Bools,
     metrics: tuple[str, ...] = RATES,
 ) -> list[Row]:
-    """The threshold and the rates at it, on the cases of the mask."""
+    """Return the rows of a threshold and of the rates at it, on the cases of the mask."""
     frozen, at = context.frozen[place.rater], f"operating_point={name}"
     confidence = context.config.confidence
     words = codes.notes(frozen.words, threshold.note)
-    made = calls(context.panel, frozen, place, threshold, cases)
-    counts = count(made.truth.astype(np.float64), made.patient)
+    point_calls = calls(context.panel, frozen, place, threshold, cases)
+    counts = count(point_calls.truth.astype(np.float64), point_calls.patient)
     rows = []
     if metrics == RATES:
         value = Estimate(threshold.value, method=codes.method(_ORIGINS[frozen.origin]), note=words)
@@ -190,21 +197,21 @@ def point_rows(
     if np.isnan(threshold.value):
         missing = not_estimable(threshold.note or codes.note("no_threshold"))
         return [*rows, *(row(place, m, missing, at=at, counts=counts, confidence=confidence) for m in metrics)]
-    point = operating_point(made, confidence)
+    point = operating_point(point_calls, confidence)
     for metric in metrics:
         estimate = add_notes(getattr(point, metric), words)
         rows.append(row(place, metric, estimate, at=at, counts=counts, confidence=confidence))
     return rows
 
 
-def operating_point(made: Calls, confidence: float) -> OperatingPoint:
-    """The rates of these calls, patients allowed for."""
+def operating_point(point_calls: Calls, confidence: float) -> OperatingPoint:
+    """Estimate the rates of these calls, with clustering by patient."""
     return rates.operating_point(
-        made.truth,
-        made.call,
-        cluster=made.patient,
-        weights=made.weight,
-        strata=made.strata,
-        finite=made.finite,
+        point_calls.truth,
+        point_calls.call,
+        cluster=point_calls.patient,
+        weights=point_calls.weight,
+        strata=point_calls.strata,
+        finite=point_calls.finite,
         confidence=confidence,
     )

@@ -1,4 +1,6 @@
-"""The same readers in two arms, aided and unaided say: areas of graded crossed reads, sensitivity and specificity."""
+"""Comparison of the same readers in two arms, such as aided and unaided: AUC of graded crossed reads, and rates of
+calls.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from overread.stats.reader_studies import mrmc
 
 
 def arm_rows(context: ReaderContext) -> list[Row]:
-    """Readers in each arm minus the same readers in an earlier one ("unaided" is the first), under every reference."""
+    """Estimate differences between arms of the same readers ("unaided" is first), for every reference standard."""
     rows: list[Row] = []
     policy = context.config.uncertain_calls
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
@@ -59,17 +61,17 @@ def _row(
         whole.cases,
         whole.answers,
     )
-    made = _estimate(context, whole, answers, metric)
+    estimate = _estimate(context, whole, answers, metric)
     read = (~np.isnan(answers)).any(axis=2)  # (arms, readers)
     lacking = [context.panel.readers[r] for r in np.flatnonzero(read.any(axis=0) & ~read.all(axis=0))]
     if lacking:
-        made = add_notes(made, codes.note("readers_in_one_arm", readers=tuple(lacking)))
+        estimate = add_notes(estimate, codes.note("readers_in_one_arm", readers=tuple(lacking)))
     place = context.place(both[0].finding, READERS, reads=both[0], reference=reference)
     at = f"test={OBUCHOWSKI_ROCKETTE if metric == 'auc' else U_STATISTIC}"
     return row(
         place.to(contrast=f"arm:{both[1].arm}"),
         Metric.AUC_DIFFERENCE if metric == Metric.AUC else DIFFERENCES[metric],
-        add_notes(made, context.note(both[0], reference)),
+        add_notes(estimate, context.note(both[0], reference)),
         at=at,
         counts=count(whole.truth.astype(np.float64), whole.patient),
         test={"n_readers": int(read.any(axis=0).sum()), "null": 0.0},
@@ -78,15 +80,17 @@ def _row(
 
 
 def _stacked(context: ReaderContext, tables: list[ReaderTable], *, common: bool) -> tuple[ReaderTable, Floats]:
-    """Both arms on the same cases (`common`: those of both, else those of either): (n_arms, n_readers, n_cases)."""
+    """Return both arms on the same cases (`common`: read in both, otherwise in either), (n_arms, n_readers,
+    n_cases).
+    """
     join = np.intersect1d if common else np.union1d
-    kept = join(tables[0].cases, tables[1].cases)
-    answers = np.full((2, len(context.panel.readers), kept.size), np.nan)
+    cases = join(tables[0].cases, tables[1].cases)
+    answers = np.full((2, len(context.panel.readers), cases.size), np.nan)
     for k, table in enumerate(tables):
-        at = np.flatnonzero(np.isin(table.cases, kept))
-        answers[k][:, np.searchsorted(kept, table.cases[at])] = table.answers[:, at]
-    flat = answers.reshape(2 * len(context.panel.readers), kept.size)
-    return ReaderTable(np.zeros(kept.size, dtype=bool), context.panel.patient[kept], kept, flat), answers
+        at = np.flatnonzero(np.isin(table.cases, cases))
+        answers[k][:, np.searchsorted(cases, table.cases[at])] = table.answers[:, at]
+    flat = answers.reshape(2 * len(context.panel.readers), cases.size)
+    return ReaderTable(np.zeros(cases.size, dtype=bool), context.panel.patient[cases], cases, flat), answers
 
 
 def _estimate(context: ReaderContext, whole: ReaderTable, answers: Floats, metric: Metric) -> Estimate:

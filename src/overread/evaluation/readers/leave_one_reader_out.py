@@ -1,7 +1,7 @@
-"""Each reader and the model against the same others: the majority of the readers other than the one who is judged.
+"""Each reader and the model against the majority of the other readers.
 
-A reader who helped to make the reference is favoured by it. Here nobody is judged by a vote of their own, and the model
-meets, case by case, the very truth that the reader meets.
+A reader who contributed to the reference standard is favoured by it. Here the vote of the evaluated reader is excluded,
+and the model is evaluated against the same reference standard, case by case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from overread.evaluation.readers.reader_points import ReaderPoint, point, point_
 
 
 def others_rows(context: ReaderContext) -> list[Row]:
-    """Pooled readers and the model side by side, and each reader beside the model on the reader's own cases."""
+    """Compare pooled readers with the model, and each reader with the model on the cases of that reader."""
     rows: list[Row] = []
     policy = context.config.uncertain_calls
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
@@ -33,14 +33,14 @@ def others_rows(context: ReaderContext) -> list[Row]:
 
 
 def _reader_rows(side: Side, reader: int) -> list[Row]:
-    """The reader's own rates, and every output's at its first frozen threshold, on the same cases and truth."""
-    made = point(side, reader)
-    if made is None:
+    """Return the rates of the reader, and of every output at its first frozen threshold, on the same cases."""
+    own_point = point(side, reader)
+    if own_point is None:
         return []
     context, finding = side.context, side.reads.finding
     name = context.panel.readers[reader]
     own = context.place(finding, name, reads=side.reads, reference=side.reference)
-    rows = point_rows(side, own, made)
+    rows = point_rows(side, own, own_point)
     for rater in context.panel.outputs[finding]:
         points = context.points[finding, rater]
         usable = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}

@@ -1,4 +1,4 @@
-"""A model beside readers, under every reference and every way to take an uncertain call: points, rates, ROC, AUC."""
+"""A model beside readers: operating points, rates, ROC curves and AUC, by reference standard and policy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from overread.stats.roc.mean_curves import mean_curve
 
 
 def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
-    """Rows and curves of every scored finding, arm, policy of uncertain calls and reference."""
+    """Return rows and curves of every scored finding, arm, policy on uncertain calls and reference standard."""
     rows: list[Row] = []
     curves: list[Row] = []
     for reads in advancing(read_selections(context)):
@@ -42,7 +42,7 @@ def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
 
 
 def _one_by_one(side: Side) -> list[Row]:
-    """Every reader on their own, and how many of them lie below each output's curve."""
+    """Return the operating point of every reader, and the number of readers below the ROC curve of each output."""
     own = {r: point(side, r) for r in range(len(side.context.panel.readers))}
     rows = [made for r in own for made in reader_point_rows(side, r, own[r])]
     for rater in side.context.panel.outputs[side.reads.finding]:
@@ -51,37 +51,39 @@ def _one_by_one(side: Side) -> list[Row]:
 
 
 def read_selections(context: ReaderContext) -> list[ReadSelection]:
-    """The reads of every scored finding and arm; under the other policies only where a call changes."""
-    made, config = [], context.config
+    """Return the reads of every scored finding and arm; under alternative policies only if a call changes."""
+    selections, config = [], context.config
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
         for arm in context.panel.arms:
             main = context.reads(finding, arm, config.uncertain_calls)
             if not main.index.size and not context.reads(finding, arm, "present").index.size:
                 continue
-            made.append(main)
+            selections.append(main)
             for policy in (p for p in UNCERTAIN if p != config.uncertain_calls):
                 other = context.reads(finding, arm, policy)
                 same = np.array_equal(other.index, main.index) and np.array_equal(other.call, main.call)
-                made += [] if same or not other.index.size else [other]
-    return made
+                selections += [] if same or not other.index.size else [other]
+    return selections
 
 
 def _area_row(side: Side, rater: str) -> Row:
-    """The AUC on the read cases, weighted by reads."""
-    context, of = side.context, side.pool
+    """Estimate the AUC on the read cases, weighted by number of reads."""
+    context, pool = side.context, side.pool
     place = context.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
-    weight = of.reads.sum(axis=0)
+    weight = pool.reads.sum(axis=0)
     even = bool((weight == weight[0]).all()) if weight.size else True
-    score = context.panel.score[side.reads.finding, rater][of.case]
-    counts = context.counts(of)
-    made = auc_estimate(
-        Cases(of.truth, score, of.patient, None, None if even else weight), counts, confidence=context.config.confidence
+    score = context.panel.score[side.reads.finding, rater][pool.case]
+    counts = context.counts(pool)
+    estimate = auc_estimate(
+        Cases(pool.truth, score, pool.patient, None, None if even else weight),
+        counts,
+        confidence=context.config.confidence,
     )
     words = codes.NONE if even else codes.note("weighted_by_reads")
     return row(
         place,
         Metric.AUC,
-        add_notes(made, words, side.note),
+        add_notes(estimate, words, side.note),
         counts=counts,
         test={"n_readers": side.n_readers},
         confidence=context.config.confidence,
@@ -89,13 +91,13 @@ def _area_row(side: Side, rater: str) -> Row:
 
 
 def _curve(side: Side, rater: str) -> list[Row]:
-    """The ROC curve on the read cases, weighted by reads, with the band of the product bootstrap."""
-    context, of = side.context, side.pool
+    """Return the ROC curve on the read cases, weighted by number of reads, with a product-bootstrap band."""
+    context, pool = side.context, side.pool
     place = context.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
     score = context.panel.score[side.reads.finding, rater]
     once, drawn = side.weights
     wanted = np.tile(1 - GRID, (len(drawn), 1))
-    draws = matched_rates(of, score, drawn, specificity=wanted, sensitivity=np.empty((len(drawn), 0)), lines=True)[0]
-    kept = once[0] > 0
-    curve = roc.roc_curve(of.truth[kept], score[of.case][kept], weights=once[0][kept])
+    draws = matched_rates(pool, score, drawn, specificity=wanted, sensitivity=np.empty((len(drawn), 0)), lines=True)[0]
+    weighted = once[0] > 0
+    curve = roc.roc_curve(pool.truth[weighted], score[pool.case][weighted], weights=once[0][weighted])
     return curve_rows(place, mean_curve([curve], GRID), draws, context.config.confidence)

@@ -1,7 +1,7 @@
-"""Pairwise F1, as CheXNet was compared with radiologists: each rater against the calls of every other rater, averaged.
+"""Pairwise F1 of readers and model, as in the comparison of CheXNet with radiologists.
 
-No reference is needed: a reader's calls are the truth of another's. The model is one more rater. Rajpurkar et al.
-(2017) arXiv:1711.05225, section 3: the mean of a rater's F1 against each of the others, patients resampled.
+No reference standard is needed: the F1 of a rater is computed against the calls of each other rater and averaged. The
+model is one of the raters. Patients are resampled. Rajpurkar et al. (2017) arXiv:1711.05225, section 3.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ METHOD = codes.method("pairwise_f1")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallingModel:
-    """The calls (n_cases,) of an output at one threshold, NaN where they may not be tested; and how they came about."""
+    """The calls (n_cases,) of an output at one threshold, NaN if they may not be tested, and the threshold's origin."""
 
     at: str
     call: Floats
@@ -45,7 +45,7 @@ class CallingModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Averages:
-    """The mean F1 of every rater, the estimate (n_raters,) and in every draw (draws, n_raters); NaN without a pair."""
+    """Mean F1 of every rater: estimates (n_raters,) and replicates (draws, n_raters); NaN without a pair."""
 
     value: Floats
     draws: Floats
@@ -54,9 +54,9 @@ class Averages:
 
 
 def models_at(context: ReaderContext, reads: ReadSelection, rater: str) -> list[CallingModel]:
-    """The model's calls at every frozen threshold, and at the one where it calls present as often as the readers do."""
+    """Return the calls at every frozen threshold, and at the threshold with the call rate of the readers."""
     score, points = context.panel.score[reads.finding, rater], context.points[reads.finding, rater]
-    made = [
+    models = [
         CallingModel(f"operating_point={n}", np.where(points.tested, call_at(score, t.value), np.nan), points.words)
         for n, t in points.thresholds.items()
         if not np.isnan(t.value)
@@ -68,24 +68,24 @@ def models_at(context: ReaderContext, reads: ReadSelection, rater: str) -> list[
     if np.isinf(threshold):
         usable[:] = np.nan
         words = codes.note("call_rate_not_attainable")
-    return [*made, CallingModel(CALL_RATE, usable, words)]
+    return [*models, CallingModel(CALL_RATE, usable, words)]
 
 
 def threshold_of_rate(score: Floats, weight: Floats, rate: float) -> float:
-    """The lowest threshold at which the weighted share called present is at most `rate`; infinite where none is.
+    """Return the lowest threshold with a weighted call rate of at most `rate`; infinite if there is none.
 
     >>> threshold_of_rate(np.array([0.1, 0.4, 0.8, 0.9]), np.ones(4), 0.5)
     0.8
     """
-    kept = (weight > 0) & ~np.isnan(score)
-    values, place = np.unique(-score[kept], return_inverse=True)
-    share = np.cumsum(np.bincount(place, weight[kept], minlength=values.size)) / max(weight[kept].sum(), 1e-300)
+    scored = (weight > 0) & ~np.isnan(score)
+    values, place = np.unique(-score[scored], return_inverse=True)
+    share = np.cumsum(np.bincount(place, weight[scored], minlength=values.size)) / max(weight[scored].sum(), 1e-300)
     steps = int((share <= rate + 1e-12).sum())
     return float(-values[steps - 1]) if steps else float(np.inf)
 
 
 def pairwise_rows(context: ReaderContext) -> list[Row]:
-    """Mean F1 of readers and model, and the difference, for every output at every threshold."""
+    """Estimate mean F1 of readers and model, and the difference, for every output and threshold."""
     rows: list[Row] = []
     policy = context.config.uncertain_calls
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
@@ -105,14 +105,14 @@ def _rows(
 ) -> list[Row]:
     readers = np.flatnonzero(table.readers)
     calls = np.vstack([table.answers[readers], model.call[table.cases]])
-    made = averages(calls, table.patient, context.drawn.patients)
+    mean_f1 = averages(calls, table.patient, context.drawn.patients)
     with np.errstate(invalid="ignore"):
-        mine, theirs = made.draws[:, -1], _mean(made.draws[:, :-1])
-    value, average = float(made.value[-1]), float(_mean(made.value[None, :-1])[0])
+        mine, theirs = mean_f1.draws[:, -1], _mean(mean_f1.draws[:, :-1])
+    value, average = float(mean_f1.value[-1]), float(_mean(mean_f1.value[None, :-1])[0])
     place = context.place(reads.finding, rater, reads=reads)
     pooled = context.place(reads.finding, READERS, reads=reads)
     within = f"model={rater};{model.at}" if model.at > "model" else f"{model.at};model={rater}"
-    left = codes.note("rater_pairs_excluded", n=made.left_out, least=SHARED) if made.left_out else codes.NONE
+    left = codes.note("rater_pairs_excluded", n=mean_f1.left_out, least=SHARED) if mean_f1.left_out else codes.NONE
     note = codes.notes(model.words, left)
     about = CallSample(context, table, note)
     mean_note = codes.notes(codes.note("mean_over_readers"), note)
@@ -129,14 +129,14 @@ def _rows(
     ]
     for k, reader in enumerate(readers):
         own = context.place(reads.finding, context.panel.readers[reader], reads=reads)
-        about = CallSample(context, table, codes.note("compared_with_raters", n=int(made.pairs[k])), int(reader))
-        rows.append(_row(own, Metric.PAIRWISE_F1, within, (float(made.value[k]), made.draws[:, k]), about))
+        about = CallSample(context, table, codes.note("compared_with_raters", n=int(mean_f1.pairs[k])), int(reader))
+        rows.append(_row(own, Metric.PAIRWISE_F1, within, (float(mean_f1.value[k]), mean_f1.draws[:, k]), about))
     return rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallSample:
-    """What a mean F1 rests on: the reads of all readers or of one, and what is to be said of it."""
+    """The reads behind a mean F1, of all readers or of one, and their notes."""
 
     context: ReaderContext
     table: ReaderTable
@@ -144,51 +144,53 @@ class CallSample:
     reader: int | None = None
 
 
-def _row(place: EstimateKey, metric: str, at: str, drawn: tuple[float, Floats], of: CallSample) -> Row:
+def _row(place: EstimateKey, metric: str, at: str, drawn: tuple[float, Floats], sample: CallSample) -> Row:
     value, draws = drawn
-    table, config = of.table, of.context.config
-    read = ~np.isnan(table.answers[of.reader]) if of.reader is not None else np.ones(table.cases.size, dtype=bool)
+    table, config = sample.table, sample.context.config
+    read = (
+        ~np.isnan(table.answers[sample.reader]) if sample.reader is not None else np.ones(table.cases.size, dtype=bool)
+    )
     patients = patients_in(table.patient[read])
-    made = percentile_interval(draws, value=value, confidence=config.confidence)
+    estimate = percentile_interval(draws, value=value, confidence=config.confidence)
     if np.isnan(value):
-        made = not_estimable(codes.note("no_rater_pair", least=SHARED))
+        estimate = not_estimable(codes.note("no_rater_pair", least=SHARED))
     elif patients < FEWEST:
-        made = without_interval(made, codes.note("few_patients_in_all", n=patients, least=FEWEST))
-    made = replace(made, method=METHOD)
+        estimate = without_interval(estimate, codes.note("few_patients_in_all", n=patients, least=FEWEST))
+    estimate = replace(estimate, method=METHOD)
     numbers = {
-        "n_readers": int(table.readers.sum()) if of.reader is None else 1,
+        "n_readers": int(table.readers.sum()) if sample.reader is None else 1,
         "n_cases": int(read.sum()),
         "n_patients": patients,
     }
-    said = add_notes(made, of.note, of.context.unweighted)
-    return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)
+    noted = add_notes(estimate, sample.note, sample.context.unweighted)
+    return row(place, metric, noted, at=at, test=numbers, confidence=config.confidence)
 
 
 def averages(calls: Floats, patient: np.ndarray, drawn: Floats) -> Averages:
-    """The mean F1 of each rater against every other, the estimate and in draws of patients.
+    """Compute the mean F1 of each rater against every other, with replicates over resampled patients.
 
-    calls (n_raters, n_cases) 1, 0 or NaN; patient (n_cases,) codes; drawn (draws, n_patients) how often each patient
-    was drawn. Pairs with fewer than `SHARED` cases in common, or without a present call, are left out. F1 is
-    2 TP / (2 TP + FP + FN): the same whoever of the two is taken for the truth.
+    `calls` (n_raters, n_cases) is 1, 0 or NaN; `patient` (n_cases,) holds codes; `drawn` (draws, n_patients) the number
+    of times each patient is drawn. Pairs with fewer than `SHARED` common cases or without a present call are excluded.
+    F1 is 2 TP / (2 TP + FP + FN), which is symmetric in the two raters.
     """
     n = len(calls)
     first, second = np.triu_indices(n, 1)
-    present, given = calls == 1, ~np.isnan(calls)
+    present, called = calls == 1, ~np.isnan(calls)
     both = np.stack(
         [_by_patient(present[i] & present[j], patient, drawn.shape[1]) for i, j in zip(first, second, strict=True)]
     )
     apart = np.stack(
         [
-            _by_patient((present[i] ^ present[j]) & given[i] & given[j], patient, drawn.shape[1])
+            _by_patient((present[i] ^ present[j]) & called[i] & called[j], patient, drawn.shape[1])
             for i, j in zip(first, second, strict=True)
         ]
     )
-    shared = np.array([int((given[i] & given[j]).sum()) for i, j in zip(first, second, strict=True)])
+    shared = np.array([int((called[i] & called[j]).sum()) for i, j in zip(first, second, strict=True)])
     usable = (shared >= SHARED) & (both.sum(axis=1) + apart.sum(axis=1) > 0)
     value = _f1(both[usable].sum(axis=1), apart[usable].sum(axis=1))[None, :]
     draws = _f1(drawn @ both[usable].T, drawn @ apart[usable].T)
     mine = np.stack([(first[usable] == r) | (second[usable] == r) for r in range(n)])
-    met = np.array([((given[i] & given[j]).any()) for i, j in zip(first, second, strict=True)], dtype=bool)
+    met = np.array([((called[i] & called[j]).any()) for i, j in zip(first, second, strict=True)], dtype=bool)
     return Averages(
         np.array([_mean(value[:, m])[0] for m in mine]),
         np.stack([_mean(draws[:, m]) for m in mine], axis=1),
@@ -208,7 +210,7 @@ def _f1(both: Floats, apart: Floats) -> Floats:
 
 
 def _mean(values: Floats) -> Floats:
-    """The mean of each row over what is defined; NaN where nothing is."""
+    """Return the mean of the defined values of each row; NaN if there is none."""
     defined = ~np.isnan(values)
     total = np.where(defined, values, 0.0).sum(axis=1)
     n = defined.sum(axis=1)

@@ -1,6 +1,6 @@
-"""Pooled readers and a model on the same reads: at frozen thresholds, and at those matched to the readers.
+"""Pooled readers and a model on the same reads, at frozen thresholds and at thresholds matched to the readers.
 
-A reader's call gives a point, never an area: sensitivity and specificity are set against the model's own.
+Calls of readers give an operating point, not an AUC: sensitivity and specificity are compared with those of the model.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ FEW_READERS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replicated:
-    """A number and the same in every replicate (replicates,)."""
+    """An estimate and its replicates (replicates,)."""
 
     value: float
     draws: Floats
@@ -67,7 +67,7 @@ class Replicated:
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One pool of reads as the analyses see it: under which reads and reference, with what to say of every row."""
+    """Pooled reads with a reference standard, and the notes of their rows."""
 
     context: ReaderContext
     reads: ReadSelection
@@ -78,22 +78,22 @@ class Side:
 
     @property
     def n_readers(self) -> int:
-        """How many readers have a read in the pool."""
+        """Number of readers with a read in the pool."""
         return int((self.pool.reads.sum(axis=1) > 0).sum())
 
     @cached_property
     def weights(self) -> tuple[Floats, Floats]:
-        """What each cell weighs in the estimate itself (1, n_cells) and in every replicate (replicates, n_cells)."""
+        """Return the weight of each cell in the estimate (1, n_cells) and in every replicate (replicates, n_cells)."""
         return cell_weights(self.pool, self._everyone), cell_weights(self.pool, self.context.drawn)
 
     @cached_property
     def readers(self) -> tuple[Replicated, Replicated]:
-        """Sensitivity and specificity of the pooled reads."""
+        """Compute sensitivity and specificity of the pooled reads."""
         value, draws = (pooled_rates(self.pool, d) for d in (self._everyone, self.context.drawn))
         return Replicated(float(value[0, 0]), draws[:, 0]), Replicated(float(value[0, 1]), draws[:, 1])
 
     def calls(self, calls: Sequence[Bools]) -> list[tuple[Replicated, Replicated]]:
-        """Sensitivity and specificity of calls made from a score (n_cases,), each case as often as it was read."""
+        """Compute sensitivity and specificity of calls (n_cases,), with each case weighted by its number of reads."""
         if not calls:
             return []
         value, draws = (score_rates(self.pool, np.stack(calls), w) for w in self.weights)
@@ -103,7 +103,7 @@ class Side:
         ]
 
     def matched(self, score: Floats) -> tuple[Replicated, Replicated]:
-        """The score's sensitivity at the pooled readers' specificity, and its specificity at their sensitivity."""
+        """Compute the sensitivity of the score at the specificity of the pooled readers, and the reverse."""
         se, sp = self.readers
         value, draws = (
             matched_rates(self.pool, score, w, specificity=b[:, None], sensitivity=a[:, None])
@@ -111,16 +111,16 @@ class Side:
                 self.weights, (np.array([se.value]), se.draws), (np.array([sp.value]), sp.draws), strict=True
             )
         )
-        given, weight = np.asarray(score)[self.pool.case], self.weights[0][0]
-        held, made = weight > 0, []
+        scores, weight = np.asarray(score)[self.pool.case], self.weights[0][0]
+        weighted, results = weight > 0, []
         for k, (fixed, rate) in enumerate((("specificity", sp), ("sensitivity", se))):
             why = codes.NONE
             if not np.isnan(rate.value):
-                at = {fixed: rate.value, "weights": weight[held]}
-                if rates.unattained(self.pool.truth[held], given[held], **at):
+                at = {fixed: rate.value, "weights": weight[weighted]}
+                if rates.unattained(self.pool.truth[weighted], scores[weighted], **at):
                     why = codes.note(f"readers_{fixed}_not_attainable")
-            made.append(Replicated(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
-        return made[0], made[1]
+            results.append(Replicated(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
+        return results[0], results[1]
 
     @property
     def _everyone(self) -> ProductDraws:
@@ -137,28 +137,32 @@ class Side:
         classes: str = "both",
         matched: bool = False,
     ) -> Row:
-        """A row with the percentile interval of the product bootstrap; none below ten patients of a class it needs."""
+        """Return a row with the percentile interval of the product bootstrap; no interval below ten patients of a
+        class.
+        """
         counts = self.context.counts(self.pool)
         confidence = self.context.config.confidence
         needed = {"sensitivity": (counts.patients_present,), "specificity": (counts.patients_absent,)}
         few = min(needed.get(classes, (counts.patients_present, counts.patients_absent)))
         because = UNDEFINED if matched else codes.NONE
-        made = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence, undefined_because=because)
+        estimate = percentile_interval(drawn.draws, value=drawn.value, confidence=confidence, undefined_because=because)
         if np.isnan(drawn.value):
-            made = not_estimable(drawn.reason or codes.note("cases_of_one_class"), method=METHOD)
+            estimate = not_estimable(drawn.reason or codes.note("cases_of_one_class"), method=METHOD)
         elif few < FEWEST:
             note_few = codes.note("few_patients_smaller_class", n=few, least=FEWEST)
-            made = without_interval(replace(made, method=METHOD), note_few)
+            estimate = without_interval(replace(estimate, method=METHOD), note_few)
         elif self.n_readers < 2:
-            made = without_interval(replace(made, method=METHOD), codes.note("no_second_reader"))
+            estimate = without_interval(replace(estimate, method=METHOD), codes.note("no_second_reader"))
         else:
-            made = replace(made, method=codes.methods(METHOD, codes.method("replicates", n=len(self.context.drawn))))
-        made = add_notes(made, *self._reads_notes(interval=not np.isnan(made.low)), note, self.note)
+            estimate = replace(
+                estimate, method=codes.methods(METHOD, codes.method("replicates", n=len(self.context.drawn)))
+            )
+        estimate = add_notes(estimate, *self._reads_notes(interval=not np.isnan(estimate.low)), note, self.note)
         test = {"n_readers": self.n_readers}
-        return row(place, metric, made, at=at, counts=counts, test=test, confidence=confidence)
+        return row(place, metric, estimate, at=at, counts=counts, test=test, confidence=confidence)
 
     def _reads_notes(self, *, interval: bool) -> tuple[Text, ...]:
-        """How many reads were pooled, and whether too few readers were resampled for the interval."""
+        """Report the number of pooled reads, and whether too few readers were resampled for the interval."""
         n = int(self.pool.reads.sum())
         return (
             codes.note("reads_pooled", n=n) if self.context.panel.weight is None else codes.NONE,
@@ -169,16 +173,18 @@ class Side:
 def side_of(
     context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats, *, cases: Bools | None = None
 ) -> Side:
-    """The pool of these reads under the truth (n_reads,) of a reference."""
-    made = context.pooled(reads, truth, cases=cases)
-    sites = np.unique(context.panel.site.codes[made.case])
+    """Pool these reads with the truth (n_reads,) of a reference standard."""
+    pool = context.pooled(reads, truth, cases=cases)
+    sites = np.unique(context.panel.site.codes[pool.case])
     several = codes.note("sites_pooled", n=int(sites.size)) if sites.size > 1 else codes.NONE
     note = codes.notes(several, context.note(reads, reference))
-    return Side(context, reads, reference, truth, made, note)
+    return Side(context, reads, reference, truth, pool, note)
 
 
 def side_by_side(side: Side) -> list[Row]:
-    """The pooled readers, and every output at its frozen thresholds and at those matched to the readers."""
+    """Return rows of the pooled readers, and of every output at frozen thresholds and at thresholds matched to the
+    readers.
+    """
     rows = []
     place = side.context.place(side.reads.finding, READERS, reads=side.reads, reference=side.reference)
     rows += [side.row(place, m, d, classes=m) for m, d in zip(RATES, side.readers, strict=True)]
@@ -209,7 +215,7 @@ def _frozen_rows(side: Side, rater: str) -> list[Row]:
 
 
 def call_at(score: Floats, threshold: float) -> Bools:
-    """The calls (n_cases,) of a score at a threshold; no call where there is no score."""
+    """Apply a threshold to scores (n_cases,); a missing score gives no present call."""
     with np.errstate(invalid="ignore"):
         return np.asarray(score >= threshold)
 

@@ -1,4 +1,4 @@
-"""Agreement among readers, and of each with the model: no truth is needed, and every finding that was read has it."""
+"""Agreement among readers, and of each reader with the model, for every finding that was read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from overread.stats.estimate import Estimate
 
 
 def _ac1(ratings: Floats, **more: Any) -> Estimate:
-    """AC1 of calls, which are of two kinds even where only one was used."""
+    """Estimate AC1 of calls, which have two categories even if only one was used."""
     return agreement.gwet_ac(ratings, categories=[0.0, 1.0], **more)
 
 
@@ -58,7 +58,7 @@ BETWEEN: Mapping[str, Callable[..., Estimate]] = MappingProxyType(
 
 
 def agreement_rows(context: ReaderContext) -> list[Row]:
-    """Agreement among readers for every finding that was read, and with every output for those that are scored."""
+    """Estimate agreement among readers for every read finding, and with every output for scored findings."""
     rows: list[Row] = []
     for finding in context.panel.findings:
         for arm in context.panel.arms:
@@ -72,25 +72,26 @@ def agreement_rows(context: ReaderContext) -> list[Row]:
 
 
 def _among(context: ReaderContext, reads: ReadSelection, table: ReaderTable) -> list[Row]:
-    """Agreement of all readers, patients resampled.
+    """Estimate agreement of all readers, with resampling of patients.
 
-    Cases with two reads or more show agreement. Cases with one read count in the category shares of AC1, from which its
-    chance agreement comes (Gwet 2014; irrCAC), and nowhere else.
+    Observed agreement uses cases with two or more reads. Cases with one read contribute only to the category
+    proportions of AC1, from which its chance agreement is computed (Gwet 2014; irrCAC).
     """
     place = context.place(reads.finding, READERS, reads=reads, analysis=Analysis.AGREEMENT)
     count = (~np.isnan(table.answers)).sum(axis=0)
     rows = []
-    for metric, made in AMONG.items():
-        kept = count > 0 if metric == Metric.GWET_AC1 and (count > 1).any() else count > 1
-        of = Rated(context, table.answers[:, kept].T, table.patient[kept])
-        rows.append(_row(place, metric, "", made, of))
+    for metric, statistic in AMONG.items():
+        rated_cases = count > 0 if metric == Metric.GWET_AC1 and (count > 1).any() else count > 1
+        rated = Rated(context, table.answers[:, rated_cases].T, table.patient[rated_cases])
+        rows.append(_row(place, metric, "", statistic, rated))
     return rows
 
 
 def _with_model(context: ReaderContext, reads: ReadSelection, table: ReaderTable, rater: str) -> list[Row]:
-    """Agreement of the pooled reads with the model at every threshold, of each reader at the readers' call rate.
+    """Estimate agreement of the pooled reads, and of each reader, with the model.
 
-    Patients are resampled for the pooled reads at the readers' call rate; the other intervals are the linearised ones.
+    The pooled reads are compared at every threshold, each reader at the call rate of the readers. Patients are
+    resampled for the pooled reads at the call rate of the readers; other intervals are by linearisation.
     """
     rows = []
     scored = context.reads(reads.finding, reads.arm, reads.policy)
@@ -101,8 +102,8 @@ def _with_model(context: ReaderContext, reads: ReadSelection, table: ReaderTable
         if model.at != CALL_RATE:
             continue
         for reader in np.flatnonzero(table.readers):
-            kept = ~np.isnan(table.answers[reader])
-            mine = table.answers[reader][kept], table.cases[kept]
+            read = ~np.isnan(table.answers[reader])
+            mine = table.answers[reader][read], table.cases[read]
             rows += _pair_rows(context, reads, (context.panel.readers[reader], at, model), mine, False)
     return rows
 
@@ -117,15 +118,15 @@ def _pair_rows(
     name, at, model = who
     call, case = answers
     pair = np.stack([call, model.call[case]], axis=1)
-    kept = ~np.isnan(pair).any(axis=1)
+    complete = ~np.isnan(pair).any(axis=1)
     place = context.place(reads.finding, name, reads=reads, analysis=Analysis.AGREEMENT)
-    of = Rated(context, pair[kept], context.panel.patient[case[kept]], model.words, resample)
-    return [_row(place, m, at, made, of) for m, made in BETWEEN.items()]
+    rated = Rated(context, pair[complete], context.panel.patient[case[complete]], model.words, resample)
+    return [_row(place, m, at, statistic, rated) for m, statistic in BETWEEN.items()]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rated:
-    """Ratings (n_cases, n_raters) of patients (n_cases,), whether patients are resampled, and what is to be said."""
+    """Ratings (n_cases, n_raters) of patients (n_cases,), whether patients are resampled, and the notes."""
 
     context: ReaderContext
     ratings: Floats
@@ -134,15 +135,15 @@ class Rated:
     resample: bool = True
 
 
-def _row(place: EstimateKey, metric: str, at: str, statistic: Callable[..., Estimate], of: Rated) -> Row:
-    config, patients = of.context.config, patients_in(of.patient)
-    made = not_estimable(codes.note("no_case_with_two_calls"))
-    if of.ratings.size:
-        more = {"rng": of.context.rng, "replicates": config.replicates} if of.resample else {}
-        made = statistic(of.ratings, cluster=of.patient, confidence=config.confidence, **more)
-    if patients < FEWEST and not np.isnan(made.value):
-        made = without_interval(made, codes.note("few_patients_in_all", n=patients, least=FEWEST))
-    readers = int((~np.isnan(of.ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None
-    numbers = {"n_readers": readers, "n_cases": len(of.ratings), "n_patients": patients}
-    said = add_notes(made, of.note, of.context.unweighted)
-    return row(place, metric, said, at=at, test=numbers, confidence=config.confidence)
+def _row(place: EstimateKey, metric: str, at: str, statistic: Callable[..., Estimate], rated: Rated) -> Row:
+    config, patients = rated.context.config, patients_in(rated.patient)
+    estimate = not_estimable(codes.note("no_case_with_two_calls"))
+    if rated.ratings.size:
+        more = {"rng": rated.context.rng, "replicates": config.replicates} if rated.resample else {}
+        estimate = statistic(rated.ratings, cluster=rated.patient, confidence=config.confidence, **more)
+    if patients < FEWEST and not np.isnan(estimate.value):
+        estimate = without_interval(estimate, codes.note("few_patients_in_all", n=patients, least=FEWEST))
+    readers = int((~np.isnan(rated.ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None
+    numbers = {"n_readers": readers, "n_cases": len(rated.ratings), "n_patients": patients}
+    noted = add_notes(estimate, rated.note, rated.context.unweighted)
+    return row(place, metric, noted, at=at, test=numbers, confidence=config.confidence)

@@ -1,4 +1,4 @@
-"""Every analysis of reads, in turn."""
+"""All analyses of reads, in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from overread.evaluation.readers.reader_tests import random_reader_rows
 
 
 def analyse_reads(context: ReaderContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row], list[Row]]:
-    """Rows of estimates, of curves and of verdicts that rest on reads."""
+    """Return rows of estimates, of curves and of verdicts for the reads."""
     steps = advancing(("readers", "analyses", "references"), (2.0, 5.0, 1.0))
     next(steps)
     rows, curves = reader_rows(context)

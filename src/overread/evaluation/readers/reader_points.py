@@ -1,4 +1,4 @@
-"""Each reader's own operating point, whether it lies below the model's ROC curve, and what Dawid-Skene makes of it."""
+"""Operating points of single readers, their position below the ROC curve of the model, and Dawid-Skene estimates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ESTIMATED = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReaderPoint:
-    """One reader's rates with the present and absent reads and patients behind them."""
+    """Rates of one reader with the numbers of present and absent reads and patients."""
 
     sensitivity: Estimate
     specificity: Estimate
@@ -43,21 +43,21 @@ class ReaderPoint:
 
     @property
     def few(self) -> bool:
-        """Whether there are too few reads of a class to count the reader."""
+        """Whether a class has too few reads to count the reader."""
         return min(self.present, self.absent) < FEW_READS
 
 
 def point(side: Side, reader: int) -> ReaderPoint | None:
-    """The operating point of one reader; None without a read whose truth is stated."""
+    """Return the operating point of one reader; None without a read with a reference standard."""
     mine = np.flatnonzero((side.reads.reader == reader) & ~np.isnan(side.truth))
     return rates_of(side, mine, side.reads.call[mine]) if mine.size else None
 
 
 def rates_of(side: Side, mine: Codes, call: Bools) -> ReaderPoint:
-    """The rates of calls on the reads at `mine`, of whoever made them."""
+    """Estimate the rates of calls on the reads at `mine`."""
     reads, panel = side.reads, side.context.panel
     y, patient = side.truth[mine] == 1, panel.patient[reads.case[mine]]
-    made = rates.operating_point(
+    point = rates.operating_point(
         y,
         call,
         cluster=patient,
@@ -65,62 +65,62 @@ def rates_of(side: Side, mine: Codes, call: Bools) -> ReaderPoint:
         confidence=side.context.config.confidence,
     )
     patients = (patients_in(patient[y]), patients_in(patient[~y]), patients_in(patient))
-    found = ReaderPoint(made.sensitivity, made.specificity, int(y.sum()), int((~y).sum()), patients)
+    found = ReaderPoint(point.sensitivity, point.specificity, int(y.sum()), int((~y).sum()), patients)
     return ReaderPoint(
-        _limited(made.sensitivity, found, 0),
-        _limited(made.specificity, found, 1),
+        _limited(point.sensitivity, found, 0),
+        _limited(point.specificity, found, 1),
         found.present,
         found.absent,
         patients,
     )
 
 
-def _limited(made: Estimate, of: ReaderPoint, k: int) -> Estimate:
-    """The rate without an interval where the reader has few reads, or the class few patients."""
-    if np.isnan(made.value):
-        return made
-    if of.few:
-        note = codes.note("few_reads", present=of.present, absent=of.absent, least=FEW_READS)
-    elif of.patients[k] < FEWEST:
-        note = codes.note("few_patients_in_class", n=of.patients[k], least=FEWEST)
+def _limited(estimate: Estimate, point: ReaderPoint, k: int) -> Estimate:
+    """Remove the interval if the reader has few reads, or the class few patients."""
+    if np.isnan(estimate.value):
+        return estimate
+    if point.few:
+        note = codes.note("few_reads", present=point.present, absent=point.absent, least=FEW_READS)
+    elif point.patients[k] < FEWEST:
+        note = codes.note("few_patients_in_class", n=point.patients[k], least=FEWEST)
     else:
-        return made
-    return without_interval(made, note)
+        return estimate
+    return without_interval(estimate, note)
 
 
-def reader_point_rows(side: Side, reader: int, made: ReaderPoint | None) -> list[Row]:
-    """Sensitivity and specificity of one reader; NaN with the reason where nothing the reader read is stated."""
+def reader_point_rows(side: Side, reader: int, own_point: ReaderPoint | None) -> list[Row]:
+    """Return sensitivity and specificity of one reader; NaN with the reason without a reference standard."""
     context = side.context
     name = context.panel.readers[reader]
     place = context.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
-    if made is None:
+    if own_point is None:
         read = (side.reads.reader == reader).any()
         why = codes.note("no_read_labelled") if read else codes.note("no_reads_in_arm", arm=side.reads.arm)
         missing = not_estimable(why)
         return [row(place, m, missing, confidence=context.config.confidence) for m in RATES]
-    return point_rows(side, place, made)
+    return point_rows(side, place, own_point)
 
 
-def point_rows(side: Side, place: EstimateKey, made: ReaderPoint, *, at: str = "") -> list[Row]:
-    """The two rows of an operating point."""
+def point_rows(side: Side, place: EstimateKey, own_point: ReaderPoint, *, at: str = "") -> list[Row]:
+    """Return the two rows of an operating point."""
     numbers = {
         "n_readers": 1,
-        "n_present": made.present,
-        "n_absent": made.absent,
-        "n_cases": made.present + made.absent,
-        "n_patients": made.patients[2],
+        "n_present": own_point.present,
+        "n_absent": own_point.absent,
+        "n_cases": own_point.present + own_point.absent,
+        "n_patients": own_point.patients[2],
     }
     return [
         row(place, m, add_notes(e, side.note), at=at, test=numbers, confidence=side.context.config.confidence)
-        for m, e in zip(RATES, (made.sensitivity, made.specificity), strict=True)
+        for m, e in zip(RATES, (own_point.sensitivity, own_point.specificity), strict=True)
     ]
 
 
 def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) -> list[Row]:
-    """How many readers lie below the model's ROC curve, on all read cases and on each reader's own."""
-    context, of = side.context, side.pool
+    """Count the readers below the ROC curve of the model, on all read cases and on the cases of each reader."""
+    context, pool = side.context, side.pool
     place = context.place(side.reads.finding, rater, reads=side.reads, reference=side.reference)
-    score = context.panel.score[side.reads.finding, rater][of.case]
+    score = context.panel.score[side.reads.finding, rater][pool.case]
     counted = {r: p for r, p in own.items() if p is not None and not p.few}
     few = [context.panel.readers[r] for r, p in own.items() if p is not None and p.few]
     rows = []
@@ -128,8 +128,8 @@ def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) ->
         below: list[str] = []
         above: list[str] = []
         for r, p in counted.items():
-            weight = of.reads.sum(axis=0) if which == "read" else of.reads[r]
-            line = attained(of.truth, score, weight, 1 - p.specificity.value)
+            weight = pool.reads.sum(axis=0) if which == "read" else pool.reads[r]
+            line = attained(pool.truth, score, weight, 1 - p.specificity.value)
             (below if p.sensitivity.value < line - 1e-12 else above).append(context.panel.readers[r])
         note = codes.notes(
             codes.note("readers_below", readers=tuple(below)) if below else None,
@@ -137,14 +137,14 @@ def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) ->
             codes.note("readers_excluded", n=len(few), least=FEW_READS) if few else None,
         )
         value = float(len(below)) if counted else np.nan
-        made = Estimate(value, method=codes.method("below_empirical_curve"), note=note)
+        estimate = Estimate(value, method=codes.method("below_empirical_curve"), note=note)
         rows.append(
             row(
                 place,
                 Metric.READERS_BELOW_CURVE,
-                add_notes(made, side.note),
+                add_notes(estimate, side.note),
                 at=f"cases={which}",
-                counts=context.counts(of),
+                counts=context.counts(pool),
                 test={"n_readers": len(counted)},
                 confidence=context.config.confidence,
             )
@@ -153,13 +153,13 @@ def below_rows(side: Side, rater: str, own: Mapping[int, ReaderPoint | None]) ->
 
 
 def attained(truth: Bools, score: Floats, weight: Floats, false_positive_rate: float) -> float:
-    """The highest sensitivity of the empirical ROC curve (steps joined by lines) at a false positive rate.
+    """Interpolate the sensitivity of the empirical ROC curve at a false positive rate.
 
     >>> attained(np.array([True, False, True, False]), np.array([4.0, 3.0, 2.0, 1.0]), np.ones(4), 0.25)
     0.5
     """
-    kept = weight > 0
-    truth, score, weight = truth[kept], score[kept], weight[kept]
+    weighted = weight > 0
+    truth, score, weight = truth[weighted], score[weighted], weight[weighted]
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     last = np.append(ranked[1:] != ranked[:-1], True) if order.size else np.empty(0, dtype=bool)
@@ -176,7 +176,7 @@ def attained(truth: Bools, score: Floats, weight: Floats, false_positive_rate: f
 
 
 def _expected(rate: float, cases: float) -> Text:
-    """How many expected cases an estimated rate is based on."""
+    """Report the number of expected cases behind an estimated rate."""
     if np.isnan(rate):
         return codes.note("no_expected_cases")
     if cases < FEW_READS:
@@ -185,19 +185,19 @@ def _expected(rate: float, cases: float) -> Text:
 
 
 def estimated_rows(side: Side) -> list[Row]:
-    """What Dawid and Skene's model makes of each reader."""
+    """Return the sensitivity and specificity of each reader by the model of Dawid and Skene."""
     context = side.context
     found = context.joined.truths.rates(side.reads.finding, side.reads.policy)
     rows = []
     for name, values in found.items():
         place = context.place(side.reads.finding, name, reads=side.reads, reference=side.reference)
         for metric, value, cases in zip(RATES, values[:2], values[2:], strict=True):
-            made = Estimate(value, method=codes.method("dawid_skene_rates"), note=_expected(value, cases))
+            estimate = Estimate(value, method=codes.method("dawid_skene_rates"), note=_expected(value, cases))
             rows.append(
                 row(
                     place,
                     _ESTIMATED[metric],
-                    add_notes(made, side.note),
+                    add_notes(estimate, side.note),
                     test={"n_readers": 1},
                     confidence=context.config.confidence,
                 )

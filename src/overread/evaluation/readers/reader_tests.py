@@ -1,7 +1,7 @@
-"""Readers as a sample of readers: the model against them, by the analyses of reader studies.
+"""Tests of the model against a random sample of readers, by multi-reader multi-case analysis.
 
-Calls are compared by U-statistics on sensitivity and specificity, whatever the design. Areas are compared (Obuchowski
-and Rockette) only where reads are graded scores and every reader read every case.
+Calls are compared by U-statistics on sensitivity and specificity, for any design. AUCs are compared (Obuchowski and
+Rockette) only if reads are graded scores and every reader read every case.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CENTRED = "u-centred"  # the U-statistics that hold where a difference is far fr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReaderTable:
-    """First reads as a table (n_readers, n_cases), NaN = not read, on the cases whose truth is stated."""
+    """First reads as an array (n_readers, n_cases), NaN = not read, of the cases with a reference standard."""
 
     truth: Bools
     patient: np.ndarray
@@ -44,12 +44,12 @@ class ReaderTable:
 
     @property
     def crossed(self) -> bool:
-        """Whether every reader with an answer answered on every case."""
+        """Whether every reader with an answer read every case."""
         return bool(self.answers.size) and not np.isnan(self.answers[self.readers]).any()
 
 
 def random_reader_rows(context: ReaderContext) -> list[Row]:
-    """The model against random readers, under every reference."""
+    """Compare the model with random readers, for every reference standard."""
     rows: list[Row] = []
     policy = context.config.uncertain_calls
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
@@ -66,39 +66,39 @@ def random_reader_rows(context: ReaderContext) -> list[Row]:
 
 
 def _adjusted(rows: list[Row]) -> list[Row]:
-    """The rows with p adjusted by Holm over findings, outputs and both rates, per arm, reference and threshold.
+    """Adjust p by Holm over findings, outputs and both rates, per arm, reference standard and threshold.
 
-    A difference whose test could not be made counts as one that was not found (p = 1): the others are no easier for it.
+    A comparison without a test counts as p = 1, so that the others are not adjusted less because of it.
     """
     families: dict[tuple[str, str, str], list[Row]] = {}
-    for made in rows:
-        if made["estimate"] == made["estimate"] and made["contrast"]:
-            families.setdefault((made["level"], made["reference"], made["at"]), []).append(made)
+    for comparison in rows:
+        if comparison["estimate"] == comparison["estimate"] and comparison["contrast"]:
+            families.setdefault((comparison["level"], comparison["reference"], comparison["at"]), []).append(comparison)
     for (arm, reference, at), family in families.items():
         words = f"model against {arm} readers, {reference}, {at}: {len(family)} tests"
         tested = [1.0 if m["p"] != m["p"] else m["p"] for m in family]
-        for made, p in zip(family, holm(tested), strict=True):
-            made |= {"p_adjusted": float(p) if made["p"] == made["p"] else np.nan, "family": words}
+        for comparison, p in zip(family, holm(tested), strict=True):
+            comparison |= {"p_adjusted": float(p) if comparison["p"] == comparison["p"] else np.nan, "family": words}
     return rows
 
 
 def first_reads(context: ReaderContext, reads: ReadSelection, truth: Floats, *, graded: bool = False) -> ReaderTable:
-    """The table of first reads: calls, or with `graded` the scores of all reads of the finding in the arm."""
-    of = context.panel
+    """Return the array of first reads: calls, or with `graded` the scores of all reads of the finding in the arm."""
+    panel = context.panel
     index, answer = reads.index, reads.call.astype(np.float64)
     if graded:
-        mine = (of.finding == of.findings.index(reads.finding)) & (of.arm == of.arms.index(reads.arm))
-        index = np.flatnonzero(mine & ~np.isnan(of.graded) & of.scored(reads.finding)[of.case])
-        answer = of.graded[index]
-    order = np.argsort(-of.round[index], kind="stable")  # the first round is written last, and stays
-    table = np.full((len(of.readers), len(of.case_id)), np.nan)
-    table[of.reader[index][order], of.case[index][order]] = answer[order]
-    kept = np.flatnonzero(~np.isnan(truth) & ~np.isnan(table).all(axis=0))
-    return ReaderTable(truth[kept] == 1, of.patient[kept], kept, table[:, kept])
+        mine = (panel.finding == panel.findings.index(reads.finding)) & (panel.arm == panel.arms.index(reads.arm))
+        index = np.flatnonzero(mine & ~np.isnan(panel.graded) & panel.scored(reads.finding)[panel.case])
+        answer = panel.graded[index]
+    order = np.argsort(-panel.round[index], kind="stable")  # the first round is written last, and stays
+    table = np.full((len(panel.readers), len(panel.case_id)), np.nan)
+    table[panel.reader[index][order], panel.case[index][order]] = answer[order]
+    columns = np.flatnonzero(~np.isnan(truth) & ~np.isnan(table).all(axis=0))
+    return ReaderTable(truth[columns] == 1, panel.patient[columns], columns, table[:, columns])
 
 
 def why_no_test(context: ReaderContext, table: ReaderTable, metric: str) -> Text:
-    """Why there is no test; empty where there is one."""
+    """Return the reason why there is no test; empty if there is one."""
     n = count(table.truth.astype(np.float64), table.patient)
     needed = {"sensitivity": (n.patients_present,), "specificity": (n.patients_absent,)}
     few = min(needed.get(metric, (n.patients_present, n.patients_absent)))
@@ -122,11 +122,11 @@ def _calls_against_model(context: ReaderContext, reads: ReadSelection, reference
                 why = why_no_test(context, table, metric)
                 if np.isnan(threshold.value):
                     why = threshold.note or codes.note("no_threshold")
-                made = not_estimable(why)
+                estimate = not_estimable(why)
                 if not why:
                     call = call_at(score, threshold.value)[table.cases].astype(np.float64)
-                    made = _noted(_study(context, table, call, metric, CENTRED))
-                rows.append(_row(context, place, DIFFERENCES[metric], made, at, table))
+                    estimate = _noted(_study(context, table, call, metric, CENTRED))
+                rows.append(_row(context, place, DIFFERENCES[metric], estimate, at, table))
     return rows
 
 
@@ -146,15 +146,17 @@ def _noted(found: ReaderStudy) -> Estimate:
     return add_notes(found.difference, found.note)
 
 
-def _row(context: ReaderContext, place: EstimateKey, metric: str, made: Estimate, at: str, table: ReaderTable) -> Row:
+def _row(
+    context: ReaderContext, place: EstimateKey, metric: str, estimate: Estimate, at: str, table: ReaderTable
+) -> Row:
     test: dict[str, Any] = {"n_readers": int(table.readers.sum())} | ({"null": 0.0} if place.contrast else {})
     counts = count(table.truth.astype(np.float64), table.patient)
-    said = add_notes(made, context.note_on(place.finding, place.reference))
-    return row(place, metric, said, at=at, counts=counts, test=test, confidence=context.config.confidence)
+    noted = add_notes(estimate, context.note_on(place.finding, place.reference))
+    return row(place, metric, noted, at=at, counts=counts, test=test, confidence=context.config.confidence)
 
 
 def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
-    """AUCs of graded reads: each reader's, the mean reader's beside the model's, and the difference; none of calls."""
+    """Return AUCs of graded reads: of each reader, of the mean reader and the model, and their difference."""
     table = first_reads(context, reads, truth, graded=True)
     if not table.readers.any():
         return []
@@ -164,33 +166,35 @@ def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: 
         why = why_no_test(context, table, Metric.AUC)
         if not table.crossed:
             why = codes.note("not_fully_crossed")
-        made = [not_estimable(why)] * 3
+        estimates = [not_estimable(why)] * 3
         if not why:
             score = context.panel.score[reads.finding, rater][table.cases]
             found = _study(context, table, score, Metric.AUC, "jackknife")
-            made = [*found.arms, _noted(found)]
+            estimates = [*found.arms, _noted(found)]
         model, mean = (context.place(reads.finding, r, reads=reads, reference=reference) for r in (rater, READERS))
-        rows.append(_row(context, model, Metric.AUC, made[0], at, table))
-        rows.append(_row(context, model.to(contrast=f"rater:{READERS}"), Metric.AUC_DIFFERENCE, made[2], at, table))
+        rows.append(_row(context, model, Metric.AUC, estimates[0], at, table))
+        rows.append(
+            _row(context, model.to(contrast=f"rater:{READERS}"), Metric.AUC_DIFFERENCE, estimates[2], at, table)
+        )
         if rater == context.panel.outputs[reads.finding][0]:
-            rows.append(_row(context, mean, Metric.AUC, made[1], at, table))
+            rows.append(_row(context, mean, Metric.AUC, estimates[1], at, table))
     return rows
 
 
 def _own_area(context: ReaderContext, reads: ReadSelection, reference: str, table: ReaderTable, reader: int) -> Row:
-    """The AUC of one reader's scores on the cases that the reader read."""
-    kept = ~np.isnan(table.answers[reader])
-    truth, patient = table.truth[kept], table.patient[kept]
-    weight = None if context.panel.weight is None else context.panel.weight[table.cases[kept]]
+    """Estimate the AUC of the scores of one reader on the cases of that reader."""
+    read = ~np.isnan(table.answers[reader])
+    truth, patient = table.truth[read], table.patient[read]
+    weight = None if context.panel.weight is None else context.panel.weight[table.cases[read]]
     counts = count(truth.astype(np.float64), patient)
-    made = auc_estimate(
-        Cases(truth, table.answers[reader][kept], patient, None, weight), counts, confidence=context.config.confidence
+    estimate = auc_estimate(
+        Cases(truth, table.answers[reader][read], patient, None, weight), counts, confidence=context.config.confidence
     )
     place = context.place(reads.finding, context.panel.readers[reader], reads=reads, reference=reference)
     return row(
         place,
         Metric.AUC,
-        add_notes(made, context.note(reads, reference)),
+        add_notes(estimate, context.note(reads, reference)),
         counts=counts,
         test={"n_readers": 1},
         confidence=context.config.confidence,

@@ -1,4 +1,4 @@
-"""The cases of a population parted by a column, or by two columns crossed."""
+"""Subgroups of the cases of a population by one column or by the combination of two columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CROSS = " × "
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseGroups:
-    """One rater in one population, its cases parted by a column: the cases (n_cases,) of every level, in order."""
+    """Subgroups of one rater in one population: the cases (n_cases,) of every level of a column, in order."""
 
     rater: str
     population: Population
@@ -29,50 +29,50 @@ class CaseGroups:
 
     @property
     def cases(self) -> Bools:
-        """The cases that have a value in the column."""
+        """The cases with a value in the column."""
         cases: Bools = np.logical_or.reduce(list(self.levels.values()))
         return cases
 
     def place(self, context: AnalysisContext, finding: str = "", level: str = "") -> EstimateKey:
-        """Where an estimate of one level belongs."""
+        """Return the key of an estimate of one level."""
         place = context.place(Analysis.SUBGROUPS, finding, self.rater, self.population)
         return place.to(subgroup=self.name, level=level)
 
     def findings(self, context: AnalysisContext) -> list[str]:
-        """The findings that the rater gives and that are stated for a case of the column."""
+        """Return the findings of the rater with a reference standard for a case of the column."""
         panel = context.panel
         given = [f for f in panel.findings if panel.gives(self.rater, f)]
         return [f for f in given if (self.cases & panel.stated(self.rater, f)).any()]
 
 
 def split_by_groups(context: AnalysisContext, rater: str, population: Population) -> list[CaseGroups]:
-    """The population by every column of the configuration and by site, then by the columns crossed."""
+    """Return the subgroups by every configured column, by site, and by the configured pairs of columns."""
     inside = population_cases(context, population)
     columns = dict(context.panel.groups)
     if len(population.sites) > 1:
         columns["site"] = context.panel.site
-    made = {
+    masks = {
         name: {level: inside & (column.codes == column.levels.index(level)) for level in ordered(context, name, column)}
         for name, column in columns.items()
     }
     for first, second in context.config.subgroup_intersections:
-        if first in made and second in made:
-            made[f"{first}{CROSS}{second}"] = {
-                f"{a}{CROSS}{b}": one & other for a, one in made[first].items() for b, other in made[second].items()
+        if first in masks and second in masks:
+            masks[f"{first}{CROSS}{second}"] = {
+                f"{a}{CROSS}{b}": one & other for a, one in masks[first].items() for b, other in masks[second].items()
             }
-    held = {name: {k: v for k, v in levels.items() if v.any()} for name, levels in made.items()}
-    return [CaseGroups(rater, population, name, levels) for name, levels in held.items() if levels]
+    non_empty = {name: {k: v for k, v in levels.items() if v.any()} for name, levels in masks.items()}
+    return [CaseGroups(rater, population, name, levels) for name, levels in non_empty.items() if levels]
 
 
 def ordered(context: AnalysisContext, name: str, column: Column) -> list[str]:
-    """The levels of a column in the order of the page: age bands by age, others by name."""
+    """Return the levels of a column in the order of the report: age bands by age, others by name."""
     order = band_names(context.config.age_bands) if name == "age_band" else sorted(column.levels)
     return [level for level in order if level in column.levels]
 
 
 def few_evaluable(context: AnalysisContext, counts: Counts) -> Text:
-    """Too few patients with the finding, or without it, for an estimate in this group."""
+    """Return a note if the group has too few patients with or without the finding."""
     config = context.config
-    given = {"present": counts.patients_present, "absent": counts.patients_absent}
+    n_by_class = {"present": counts.patients_present, "absent": counts.patients_absent}
     needed = {"least_present": config.minimum_present, "least_absent": config.minimum_absent}
-    return codes.note("few_patients_evaluable", **given, **needed)
+    return codes.note("few_patients_evaluable", **n_by_class, **needed)

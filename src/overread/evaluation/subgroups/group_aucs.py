@@ -1,4 +1,4 @@
-"""Each rater in each group of a column, or of two columns crossed, and how far apart the groups are."""
+"""AUC of each rater by subgroup, and the differences between subgroups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from overread.evaluation.subgroups.group_rates import rate_rows, underdiagnosis,
 
 
 def subgroup_rows(context: AnalysisContext) -> list[Row]:
-    """AUC, frozen rates and under-diagnosis in every group; the gaps between groups, with Holm-adjusted p."""
+    """Estimate AUC, rates at frozen thresholds and under-diagnosis by subgroup, and gaps with Holm-adjusted p
+    values.
+    """
     rows: list[Row] = []
     for rater in advancing(context.raters):
         for population in advancing(context.populations[rater]):
@@ -32,23 +34,25 @@ def subgroup_rows(context: AnalysisContext) -> list[Row]:
 
 
 def auc_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
-    """The AUC of every finding in every group, their mean in every group and over all of them, and the gaps."""
+    """Estimate the AUC of every finding by subgroup, its means, and the gaps."""
     rows, confidence = [], context.config.confidence
     found: dict[str, dict[str, AucTerm | Text]] = {}
     for finding in advancing(groups.findings(context)):
         for level, mask in groups.levels.items():
-            of = _cases(context, groups, finding, mask)
-            counts = count(of.truth.astype(np.float64), of.patient)
+            cases = _cases(context, groups, finding, mask)
+            counts = count(cases.truth.astype(np.float64), cases.patient)
             if not counts.cases:  # the row of the whole population says where nothing is stated
                 continue
             one: AucTerm | Text = few_evaluable(context, counts)
             if context.evaluable(counts):
-                area = area_of(context.panel, of)
+                area = area_of(context.panel, cases)
                 one = area if area.value == area.value else area.note
             found.setdefault(finding, {})[level] = one
-            made = not_estimable(one) if isinstance(one, Text) else auc_estimate(of, counts, confidence=confidence)
+            estimate = (
+                not_estimable(one) if isinstance(one, Text) else auc_estimate(cases, counts, confidence=confidence)
+            )
             place = groups.place(context, finding, level)
-            rows.append(row(place, Metric.AUC, made, counts=counts, confidence=confidence))
+            rows.append(row(place, Metric.AUC, estimate, counts=counts, confidence=confidence))
     measure = Measure(Metric.AUC, "", tuple(groups.levels), found)
     everyone = {
         f: area_of(context.panel, _cases(context, groups, f, groups.cases)) for f in gap_part(context, measure).findings
@@ -59,18 +63,18 @@ def auc_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
 
 
 def _cases(context: AnalysisContext, groups: CaseGroups, finding: str, mask: Bools) -> Cases:
-    """The cases of a mask; where the population has several sites, pairs are compared within a site only."""
-    of = select(context.panel, groups.rater, finding, mask)
+    """Return the cases of a mask; in a population of several sites pairs are compared within a site only."""
+    selected = select(context.panel, groups.rater, finding, mask)
     if len(groups.population.sites) < 2:
-        return of
+        return selected
     panel = context.panel
     index = np.flatnonzero(mask & panel.stated(groups.rater, finding))
     pairs = panel.site.codes[index] * (len(panel.pairs.levels) + 1) + panel.pairs.codes[index] + 1
-    return replace(of, pairs=pairs if np.unique(pairs).size > 1 else None)
+    return replace(selected, pairs=pairs if np.unique(pairs).size > 1 else None)
 
 
 def _counted(context: AnalysisContext, groups: CaseGroups, one: Row) -> Row:
-    """A mean over findings, with how many cases and patients are in the group; a gap as it is."""
+    """Add the numbers of cases and patients of the group to a mean over findings."""
     if one["contrast"] or not one["level"]:
         return one
     mask = groups.cases if one["level"] == ALL else groups.levels[one["level"]]

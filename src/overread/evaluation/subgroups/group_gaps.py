@@ -1,4 +1,4 @@
-"""Gaps between the groups of a column: best minus worst, for one finding and in the mean over findings."""
+"""Gaps between subgroups: largest minus smallest value, for one finding and for the mean over findings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ALL = "all"  # the level of the mean over every case that has a value in the col
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measure:
-    """One metric in every group of a column: by finding and level the area, or the words that say why there is none."""
+    """One metric in every group of a column, by finding and level, or the reason why there is no estimate."""
 
     metric: Metric
     at: str
@@ -44,17 +44,17 @@ class Measure:
     note: Text = codes.NONE
 
     def areas(self, finding: str) -> dict[str, AucTerm]:
-        """The areas of a finding by level."""
+        """Return the estimates of a finding by level."""
         return {level: one for level, one in self.found.get(finding, {}).items() if isinstance(one, AucTerm)}
 
     def refused(self, finding: str) -> dict[str, Text]:
-        """Why the other levels have none."""
+        """Return the reason for every level without an estimate."""
         return {level: one for level, one in self.found.get(finding, {}).items() if isinstance(one, Text)}
 
 
 @dataclass(frozen=True, slots=True)
 class GapPart:
-    """The findings and the groups of a mean over findings, and why each other group takes no part."""
+    """The findings and groups of a mean over findings, and the reason for every excluded group."""
 
     findings: tuple[str, ...]
     levels: tuple[str, ...]
@@ -62,7 +62,7 @@ class GapPart:
 
 
 def gap_rows(context: AnalysisContext, place: EstimateKey, measure: Measure) -> list[Row]:
-    """The gap of every finding, or why there is none."""
+    """Return the gap of every finding, or the reason why there is none."""
     return [
         _gap(context, place.to(finding=finding), measure, measure.areas(finding), measure.refused(finding))
         for finding in measure.found
@@ -72,10 +72,10 @@ def gap_rows(context: AnalysisContext, place: EstimateKey, measure: Measure) -> 
 def mean_rows(
     context: AnalysisContext, place: EstimateKey, measure: Measure, *, everyone: Mapping[str, AucTerm] | None = None
 ) -> list[Row]:
-    """The mean over findings in every group, in all of them together, and its gap.
+    """Return the mean over findings in every group and in all groups together, and its gap.
 
-    It is over the same findings in every group (`taking_part`). everyone: the areas of these findings over all cases of
-    the column; without them there is no row of level "all".
+    The mean is over the same findings in every group (see `gap_part`). `everyone` holds the estimates of these findings
+    over all cases of the column; without them there is no row of level "all".
     """
     part, n_patients, confidence = gap_part(context, measure), context.panel.n_patients, context.config.confidence
     note = macro_note(context, part.findings)
@@ -85,22 +85,22 @@ def mean_rows(
         shown[ALL] = mean_area([everyone[f] for f in part.findings], n_patients)
     rows = []
     for level, mean in shown.items():
-        made = not_estimable(part.lost.get(level, codes.NONE))
+        estimate = not_estimable(part.lost.get(level, codes.NONE))
         if mean is not None:
-            made = linear_estimate([(1.0, mean)], n_patients, confidence=confidence)
-        made = add_notes(made, codes.NONE if mean is None and level in part.lost else note, measure.note)
+            estimate = linear_estimate([(1.0, mean)], n_patients, confidence=confidence)
+        estimate = add_notes(estimate, codes.NONE if mean is None and level in part.lost else note, measure.note)
         over = part.findings if mean is not None else ()
         spot = place.to(level=level)
-        rows.append(mean_row(spot, measure.metric, made, over=over, at=measure.at, confidence=confidence))
+        rows.append(mean_row(spot, measure.metric, estimate, over=over, at=measure.at, confidence=confidence))
     of_mean = replace(measure, note=codes.notes(note, measure.note))
     return [*rows, _gap(context, place.to(finding=MEAN), of_mean, means, part.lost)]
 
 
 def gap_part(context: AnalysisContext, measure: Measure) -> GapPart:
-    """Which groups and findings a mean is over.
+    """Select the groups and findings of a mean over findings.
 
-    A group takes part in which at least half of the findings are evaluable that are so in any; the mean is over the
-    findings that are evaluable in all groups that take part.
+    A group is included if at least half of the findings that are evaluable in any group are evaluable in it. The mean
+    is over the findings that are evaluable in all included groups.
     """
     found = [f for f in context.macro() if measure.areas(f)]
     held = {level: sum(level in measure.areas(f) for f in found) for level in measure.levels}
@@ -136,9 +136,9 @@ def _gap(
     found = largest_gap(values, joint_covariance(list(areas.values()), context.panel.n_patients), confidence=confidence)
     spot = place.to(level=levels[found.best], contrast=f"level:{levels[found.worst]}")
     compared = codes.note("groups_compared", n=len(levels), groups=tuple(levels))
-    made = add_notes(found.gap, compared, left, measure.note)
+    estimate = add_notes(found.gap, compared, left, measure.note)
     counts = _together([one.counts for one in areas.values()], _patients(areas))
-    return row(spot, metric, made, at=measure.at, counts=counts, test={"null": 0.0}, confidence=confidence)
+    return row(spot, metric, estimate, at=measure.at, counts=counts, test={"null": 0.0}, confidence=confidence)
 
 
 def _no_spread(one: AucTerm) -> Text:
@@ -153,28 +153,28 @@ def _patients(areas: Mapping[str, AucTerm]) -> int:
 
 
 def _together(counts: Sequence[Counts], patients: int) -> Counts | None:
-    """Cases of all groups, which share none; of a mean there are none to count."""
+    """Sum the cases of disjoint groups; None for a mean over findings."""
     if not any(c.cases for c in counts):
         return None
     return Counts(sum(c.present for c in counts), sum(c.absent for c in counts), patients=patients)
 
 
 def adjusted(rows: Sequence[Row], words: str) -> list[Row]:
-    """The rows with the p of every test of equality adjusted by Holm within its family, which is named.
+    """Adjust the p values of tests of equality by Holm within their family, which is named in the rows.
 
-    A family holds the tests of one metric in one rater and population over all columns; those of the mean over findings
-    are a family, those of single findings another.
+    A family holds the tests of one metric for one rater and population over all columns; tests of the mean over
+    findings and tests of single findings are separate families.
     """
     families: dict[tuple[str, str, bool], list[int]] = {}
     for i, one in enumerate(rows):
         if one["metric"] in GAPS.values() and one["p"] == one["p"]:
             families.setdefault((one["metric"], one["at"], one["finding"] == MEAN), []).append(i)
-    made = [dict(one) for one in rows]
+    adjusted_rows = [dict(one) for one in rows]
     for (metric, at, mean), members in families.items():
-        of = next(own for own, gap in GAPS.items() if gap == metric)
-        name = f"equal {'AUC' if of == Metric.AUC else of}{f' at {at}' if at else ''}"
+        own_metric = next(own for own, gap in GAPS.items() if gap == metric)
+        name = f"equal {'AUC' if own_metric == Metric.AUC else own_metric}{f' at {at}' if at else ''}"
         n = len(members)
         text = f"{name} in all groups, {words}, {'mean over findings' if mean else 'single findings'}: {n} tests"
         for i, p in zip(members, holm([rows[i]["p"] for i in members]), strict=True):
-            made[i] |= {"p_adjusted": float(p), "family": text.replace(": 1 tests", ": 1 test")}
-    return made
+            adjusted_rows[i] |= {"p_adjusted": float(p), "family": text.replace(": 1 tests", ": 1 test")}
+    return adjusted_rows

@@ -1,4 +1,4 @@
-"""Rates at the frozen thresholds in every group: sensitivity, specificity and under-diagnosis, and their gaps."""
+"""Rates at frozen thresholds by subgroup: sensitivity, specificity and under-diagnosis, and their gaps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_FINDING = "no_finding"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Share:
-    """The cases that a rate is about, by index (n,), which are hits (n,), and how many patients of a kind it needs."""
+    """The cases of a rate by index (n,), which of them are hits (n,), and the required number of patients."""
 
     metric: Metric
     at: str
@@ -45,15 +45,17 @@ class Share:
 
 
 def rate_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
-    """Sensitivity and specificity of every finding at every frozen threshold in every group; their means and gaps."""
+    """Estimate sensitivity and specificity of every finding at every frozen threshold by subgroup, with means and
+    gaps.
+    """
     rows: list[Row] = []
     found: dict[tuple[Metric, str], dict[str, dict[str, AucTerm | Text]]] = {}
     for finding in groups.findings(context):
         for level, mask in groups.levels.items():
             for share in _shares(context, groups.rater, finding, mask):
-                made, outcome = _judged(context, share, groups.place(context, finding, level))
+                rate_row, outcome = _judged(context, share, groups.place(context, finding, level))
                 found.setdefault((share.metric, share.at), {}).setdefault(finding, {})[level] = outcome
-                rows.append(made)
+                rows.append(rate_row)
     for (metric, at), outcomes in found.items():
         measure = Measure(metric, at, tuple(groups.levels), outcomes, context.frozen[groups.rater].words)
         rows += mean_rows(context, groups.place(context), measure)
@@ -96,29 +98,29 @@ def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
 
 
 def _judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple[Row, AucTerm | Text]:
-    """The row of a rate, and the rate with what its patients contribute, or why there is none."""
+    """Return the row of a rate, and its term or the reason why there is none."""
     panel, confidence = context.panel, context.config.confidence
-    held = patients_in(panel.patient[share.index])
+    n_patients = patients_in(panel.patient[share.index])
     outcome: AucTerm | Text
-    if held < share.least:
-        outcome = codes.note("few_patients_rate", n=held, outcome=share.outcome, least=share.least)
-        made = not_estimable(outcome)
+    if n_patients < share.least:
+        outcome = codes.note("few_patients_rate", n=n_patients, outcome=share.outcome, least=share.least)
+        estimate = not_estimable(outcome)
     else:
         outcome = rate_term(panel, share.index, share.hit, share.counts)
-        made = rate_estimate(panel, share.index, share.hit, confidence=confidence)
-    made = add_notes(made, share.words)
-    return row(place, share.metric, made, at=share.at, counts=share.counts, confidence=confidence), outcome
+        estimate = rate_estimate(panel, share.index, share.hit, confidence=confidence)
+    estimate = add_notes(estimate, share.words)
+    return row(place, share.metric, estimate, at=share.at, counts=share.counts, confidence=confidence), outcome
 
 
 def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
-    """How often the ill are called healthy, in every group and at every operating point, and the gaps."""
+    """Estimate the under-diagnosis rate by subgroup at every operating point, and the gaps."""
     rows: list[Row] = []
     for finding, point, ill, missed in _missed(context, groups.rater):
         outcomes: dict[str, AucTerm | Text] = {}
         for level, mask in groups.levels.items():
             share = _missed_share(context, groups.rater, point, mask & ill, missed)
-            made, outcomes[level] = _judged(context, share, groups.place(context, finding, level))
-            rows.append(made)
+            rate_row, outcomes[level] = _judged(context, share, groups.place(context, finding, level))
+            rows.append(rate_row)
         words = context.frozen[groups.rater].words
         measure = Measure(
             Metric.UNDERDIAGNOSIS, f"operating_point={point}", tuple(groups.levels), {finding: outcomes}, words
@@ -128,7 +130,7 @@ def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> list[Ro
 
 
 def underdiagnosis(context: AnalysisContext, rater: str, population: Population) -> list[Row]:
-    """The same in the whole population."""
+    """Estimate the under-diagnosis rate of the whole population."""
     rows = []
     for finding, point, ill, missed in _missed(context, rater):
         share = _missed_share(context, rater, point, population_cases(context, population) & ill, missed)
@@ -137,11 +139,11 @@ def underdiagnosis(context: AnalysisContext, rater: str, population: Population)
 
 
 def _missed(context: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bools, Bools]]:
-    """By operating point the cases that are ill, and those called healthy (n_cases,); with the finding they are about.
+    """Yield by operating point the finding, the diseased cases, and those called healthy (n_cases,).
 
-    As Seyyed-Kalantari et al. (2021) define it, the false positives of No Finding among cases that are stated not to be
-    without finding. A rater that does not score No Finding calls a case healthy in which it calls none of its findings,
-    and ill is a case in which one of them is present (finding ""); cases that it did not score on all are left out.
+    As defined by Seyyed-Kalantari et al. (2021): the false positives of No Finding among cases with a finding. A rater
+    that does not score No Finding calls a case healthy if it calls none of its findings; a case is then diseased if one
+    of these findings is present (finding ""). Cases without a score for all of them are excluded.
     """
     panel, thresholds = context.panel, context.frozen[rater].thresholds
     for point in dict.fromkeys(p for points in thresholds.values() for p in points):

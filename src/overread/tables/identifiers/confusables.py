@@ -1,7 +1,7 @@
-"""Names that look the same and are not: letters of other scripts in the shape of Latin ones, and l, I, 1 and O, 0.
+"""Names that look the same: letters of other scripts with the shape of Latin ones, and l, I, 1 and O, 0.
 
 The pairs are those of Unicode Technical Standard 39 (confusables) for the scripts in which names of institutions and
-people are commonly written; names in one script alone are never equal to another by them.
+people are commonly written. Two names in one script are never considered equal because of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Identifiers: their one canonical form, and which DICOM patient numbers name one patient.
+"""Canonical form of identifiers, and assignment of DICOM files to patients by patient number and issuer.
 
-Two identifiers are the same if and only if their canonical forms are equal. Every table and every DICOM reader uses
-this module, so that a patient, a case or a site that is written in two ways stays one.
+Two identifiers are the same if and only if their canonical forms are equal. All readers of tables and DICOM files use
+this module, so that different spellings of a patient, case or site are recognised.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def look_alikes(values: pl.Series) -> list[list[str]]:
 
 
 def _one_case(values: pl.Series) -> pl.Series:
-    """In lower case, without spaces and without compatibility forms of characters."""
+    """Convert to lower case, without spaces and compatibility forms of characters."""
     odd = values.str.contains(r"[^!-~]").fill_null(False)
     if odd.any():
         distinct = values.filter(odd).unique()

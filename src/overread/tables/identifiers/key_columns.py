@@ -1,6 +1,6 @@
-"""The identifying columns of a table: converted to canonical text, and checked for what cannot be an identifier.
+"""Identifying columns of a table: conversion to canonical text, and refusal of values that cannot be identifiers.
 
-Which columns identify something, and what, is declared in the schema of the table (`metadata`).
+The schema of a table declares which columns identify something, and what (`metadata`).
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ def identified(
     -------
     The same frame if nothing changed, otherwise a new one; and the problems.
     """
-    made: list[pl.Series] = []
+    converted: list[pl.Series] = []
     problems: list[InputError] = []
     for name, column in columns.items():
         kind = (column.metadata or {}).get(KIND)
         if kind is None or name not in frame.columns:
             continue
-        given = frame[name]
-        text = _text(given, where, problems)
+        original = frame[name]
+        text = _text(original, where, problems)
         pool = text if kind is IDENTIFIER else text.unique()  # names are few: their distinct values tell all
         values = text if canonical(pool) is pool else canonical(text)
         if notes is not None:
-            notes += _changes(table, given, text, values)
+            notes += _changes(table, original, text, values)
             notes += _confusable(table, values, kind)
         problems += _long(values, where)
         values = _without_missing(values, kind, column.nullable, table, where, notes, problems)
@@ -79,13 +79,13 @@ def identified(
         elif kind is IDENTIFIER and notes is not None and table == "images":  # the others are joined with it
             notes += look_alike_notes(table, values)
             notes += _outlying(values) if name == "patient_id" else []
-        if values is not given:
-            made.append(values)
-    return (frame.with_columns(made) if made else frame), problems
+        if values is not original:
+            converted.append(values)
+    return (frame.with_columns(converted) if converted else frame), problems
 
 
 def _text(given: pl.Series, where: object, problems: list[InputError]) -> pl.Series:
-    """The column as text; whole floating-point numbers lose their ".0", other types are a problem."""
+    """Convert the column to text; whole floating-point numbers lose their ".0", other types are a problem."""
     kind = given.dtype
     if kind == pl.String:
         return given
@@ -115,7 +115,7 @@ def _text(given: pl.Series, where: object, problems: list[InputError]) -> pl.Ser
 
 
 def _changes(table: str, given: pl.Series, text: pl.Series, values: pl.Series) -> list[Note]:
-    """Notes on the values that became other ones."""
+    """Return notes on the changed values."""
     notes, name = [], given.name
     if given.dtype.is_float():
         count = given.is_finite().sum()
@@ -151,7 +151,7 @@ def _without_missing(
     notes: list[Note] | None,
     problems: list[InputError],
 ) -> pl.Series:
-    """Missing words as null where the column may be empty; elsewhere they are a problem."""
+    """Convert words for missing values to null if the column may be empty; otherwise report a problem."""
     words = values if kind is IDENTIFIER else values.unique()
     words = words.filter(is_missing(words, kind) & words.is_not_null()).unique()
     if not words.len():
@@ -182,7 +182,7 @@ def _without_missing(
 
 
 def _rounded(values: pl.Series, where: object) -> list[InputError]:
-    """The problem of identifiers whose last digits a spreadsheet has replaced by an exponent or by zeros."""
+    """Report identifiers whose last digits a spreadsheet has replaced by an exponent or by zeros."""
     doubtful = values.filter(values.str.contains(rf"^(?:{_SCIENTIFIC}|[1-9]\d{{11,}})$").fill_null(False))
     if not doubtful.len():
         return []
@@ -202,7 +202,7 @@ def _rounded(values: pl.Series, where: object) -> list[InputError]:
 
 
 def _exponents(names: pl.Series, where: object) -> list[InputError]:
-    """The problem of names in scientific notation; "1e5" may be the name of a model, "1.5E+05" is not."""
+    """Report names in scientific notation; "1e5" may be the name of a model, "1.5E+05" is not."""
     shown = names.filter(names.str.contains(rf"^(?:{_EXPONENT})$").fill_null(False)).sort()
     if not shown.len():
         return []
@@ -212,7 +212,7 @@ def _exponents(names: pl.Series, where: object) -> list[InputError]:
 
 
 def _outlying(patients: pl.Series) -> list[Note]:
-    """The note on one patient who has far more images than every other: perhaps a word for a missing identifier."""
+    """Note a patient with far more images than all others, whose identifier may be a word for a missing value."""
     counts = patients.drop_nulls().value_counts(sort=True).head(2)
     if counts.height < 2:
         return []
@@ -224,7 +224,7 @@ def _outlying(patients: pl.Series) -> list[Note]:
 
 
 def _spellings(values: pl.Series, where: object) -> list[InputError]:
-    """The problem of names that are spelt in several ways."""
+    """Report names with several spellings."""
     groups = look_alikes(values)
     if not groups:
         return []
@@ -235,7 +235,7 @@ def _spellings(values: pl.Series, where: object) -> list[InputError]:
 
 
 def look_alike_notes(table: str, values: pl.Series) -> list[Note]:
-    """The note on identifiers that may be two spellings of one."""
+    """Return notes on identifiers that may be two spellings of one."""
     groups = look_alikes(values)
     if not groups:
         return []
@@ -247,7 +247,7 @@ def look_alike_notes(table: str, values: pl.Series) -> list[Note]:
 
 
 def _confusable(table: str, values: pl.Series, kind: IdentifierKind) -> list[Note]:
-    """The note on values that look the same and are written in different characters."""
+    """Return notes on values that look the same but consist of different characters."""
     groups = confusable(values, within_ascii=kind.strict)
     if not groups:
         return []
@@ -257,7 +257,7 @@ def _confusable(table: str, values: pl.Series, kind: IdentifierKind) -> list[Not
 
 
 def _long(values: pl.Series, where: object) -> list[InputError]:
-    """The problem of values that no figure, table or file name can hold."""
+    """Report values that are too long for figures, tables and file names."""
     if (values.str.len_bytes().max() or 0) <= _LONGEST:  # type: ignore[operator]
         return []
     long = values.filter(values.str.len_chars() > _LONGEST)
@@ -271,7 +271,19 @@ def _pairs(groups: list[list[str]]) -> list[str]:
 
 
 def spelling_hint(values: pl.Series, known: pl.Series) -> str:
-    """Which of these identifiers occur among `known` in another spelling, as a sentence; "" where none does.
+    """Describe the identifiers that occur among `known` in another spelling; "" if there are none.
+
+    Parameters
+    ----------
+    values : Series
+        The identifiers.
+    known : Series
+        The known identifiers.
+
+    Returns
+    -------
+    str
+        A sentence with counts and an example.
 
     Examples
     --------
@@ -291,7 +303,19 @@ def spelling_hint(values: pl.Series, known: pl.Series) -> str:
 
 
 def repeats_advice(rows: pl.DataFrame, keys: Sequence[str]) -> str:
-    """What to do about rows of which several have one key.
+    """Suggest what to do about several rows with the same key.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The rows with repeated keys.
+    keys : sequence of str
+        The key columns.
+
+    Returns
+    -------
+    str
+        A sentence.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Typed readers of JSON, TOML and NumPy files, and what the JSON files of overread hold."""
+"""Typed readers of JSON, TOML and NumPy files, and the schemas of the JSON files of overread."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What the JSON files of overread hold. Further keys are allowed, so that a later version may write more."""
+"""Schemas of the JSON files of overread; further keys are allowed, so that later versions can add some."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Texts = list[str]
 
 
 class Output(TypedDict):
-    """A file that a run wrote: its size and SHA-256; its time beside them is checked where files are compared."""
+    """A file that a run wrote: size and SHA-256; its time is checked when files are compared."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     bytes: _Count
@@ -21,7 +21,7 @@ class Output(TypedDict):
 
 
 class RunRecord(TypedDict, total=False):
-    """run.json: how a folder came about."""
+    """run.json: the record of a run."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     command: str
@@ -40,7 +40,7 @@ class RunRecord(TypedDict, total=False):
 
 
 class TrainingSettings(TypedDict, total=False):
-    """What a report reads of the configuration of a training run."""
+    """The settings of a training run that a report uses."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     network: str
@@ -60,7 +60,7 @@ class Training(TrainingSettings, total=False):
 
 
 class EvaluationSettings(TypedDict, total=False):
-    """What a report reads of the configuration of an evaluation."""
+    """The settings of an evaluation that a report uses."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     findings: _Texts
@@ -79,7 +79,7 @@ class EvaluationSettings(TypedDict, total=False):
 
 
 class Stamp(TypedDict, total=False):
-    """stage.json: the fingerprint that a stage's folder is made for, under way or done."""
+    """stage.json: the fingerprint of a stage, in progress or complete."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     under_way: str
@@ -95,7 +95,7 @@ class MadeRecord(TypedDict):
 
 
 class Head(TypedDict):
-    """The entry of the ledger that an evaluation wrote."""
+    """Number and hash of the ledger entry of an evaluation."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     number: Annotated[int, Field(ge=1)]
@@ -120,7 +120,7 @@ class EntryRecord(TypedDict):
 
 
 class Opened(TypedDict, total=False):
-    """An analysis, the models in it, and how many cases it saw the truth of."""
+    """An analysis with its models and the number of cases whose labels it accessed."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     analysis: str
@@ -129,7 +129,7 @@ class Opened(TypedDict, total=False):
 
 
 class Notes(TypedDict, total=False):
-    """notes.json: what an evaluation says beside its numbers."""
+    """notes.json: notes of an evaluation."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     notes: _Texts
@@ -160,7 +160,7 @@ class ArchitectureRecord(TypedDict, total=False):
 
 
 class ModelRecord(TypedDict, total=False):
-    """model.json: what a model is. Which keys it must have, the reader of model folders says."""
+    """model.json: the record of a model; the reader of model folders checks which keys are required."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     format: int
@@ -184,14 +184,14 @@ class ModelRecord(TypedDict, total=False):
 
 
 class MapsRecord(TypedDict):
-    """heatmaps.json: the findings in the order of the maps' second axis."""
+    """heatmaps.json: the findings in the order of the second axis of the maps."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     findings: _Texts
 
 
 class PartRecord(TypedDict):
-    """The record beside a part of a pixel store: what it was made of, and what became of every image."""
+    """The record of a part of a pixel store: its inputs, and the outcome for every image."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     key: str

@@ -1,8 +1,8 @@
-"""Readers of JSON, TOML and NumPy files, one for each kind: whatever is in it, a file gives a value or an InputError.
+"""Readers of JSON, TOML and NumPy files; any file gives a value or an InputError.
 
-What a JSON file of overread must hold is declared in `tables.kinds` and checked by pydantic. Refused everywhere: text
-that is not UTF-8, keys that occur twice, NaN and infinity, whole numbers of more than 64 bits, nesting beyond 64
-levels, NUL characters and halves of surrogate pairs. Pickles are never read.
+The content of JSON files of overread is declared in `tables.records.kinds` and checked by pydantic. Always refused:
+text that is not UTF-8, duplicate keys, NaN and infinity, integers of more than 64 bits, nesting beyond 64 levels, NUL
+characters and halves of surrogate pairs. Pickles are never read.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ _UNWRITABLE = re.compile("[\x00\\ud800-\\udfff]")
 
 
 def read_json(path: Path | str, kind: Any, *, do: str = "") -> Any:
-    """The value in a JSON file, checked against `kind`; `do` is what to do about a damaged file."""
+    """Read a JSON file and check its value against `kind`; `do` is the advice for a damaged file."""
     path = Path(path)
     return typed(json_value(read_text(path, "a JSON file", most=limits.JSON_BYTES), path, do=do), kind, path, do=do)
 
 
 def read_toml(path: Path | str, expected: str = "a TOML file") -> dict[str, Any]:
-    """The table in a TOML file."""
+    """Read a TOML file."""
     path = Path(path)
     return toml_value(read_text(path, expected), path)
 
 
 def json_value(text: str, where: object, *, do: str = "") -> Any:
-    """The value in a JSON text, of any kind."""
+    """Parse a JSON text."""
     try:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
     except RecursionError as error:
@@ -52,7 +52,7 @@ def json_value(text: str, where: object, *, do: str = "") -> Any:
 
 
 def toml_value(text: str, where: object) -> dict[str, Any]:
-    """The table in a TOML text."""
+    """Parse a TOML text."""
     try:
         value = tomllib.loads(text)
     except RecursionError as error:
@@ -64,7 +64,7 @@ def toml_value(text: str, where: object) -> dict[str, Any]:
 
 
 def typed(value: Any, kind: Any, where: object, *, do: str = "") -> Any:
-    """The value if it is of the kind (a type that pydantic knows), nothing converted; every problem is reported."""
+    """Check a value against a type known to pydantic, without conversion; all problems are reported."""
     try:
         _adapter(kind).validate_python(value, strict=True)
     except ValidationError as error:
@@ -79,7 +79,7 @@ def typed(value: Any, kind: Any, where: object, *, do: str = "") -> Any:
 
 
 def checked_values(value: Any, where: object, *, do: str = "") -> Any:
-    """The value, if everything in it can be written, compared and walked through by the rest of the program."""
+    """Refuse values that the rest of the program could not write, compare or traverse."""
     left: list[tuple[Any, int, str]] = [(value, 1, "")]
     while left:
         item, depth, place = left.pop()
@@ -95,7 +95,7 @@ def checked_values(value: Any, where: object, *, do: str = "") -> Any:
 
 
 def _fault(item: Any) -> tuple[str, str] | None:
-    """What was expected in place of a value that cannot be used, and what was found."""
+    """Return what was expected instead of an unusable value, and what was found."""
     if isinstance(item, str) and _UNWRITABLE.search(item):
         return "text that can be written", f"a NUL character or half a character in {_short(item)}"
     if isinstance(item, float) and not isfinite(item):
@@ -108,18 +108,20 @@ def _fault(item: Any) -> tuple[str, str] | None:
 def read_array(
     path: Path | str, dtypes: tuple[type[np.generic], ...], shape: tuple[int | None, ...], *, do: str = ""
 ) -> NDArray[Any]:
-    """The array in a .npy file as a memory map, if it has one of the types and the shape (None = any length)."""
-    path, wanted = Path(path), " or ".join(np.dtype(t).name for t in dtypes)
+    """Open a .npy file as a memory map; it must have one of the types and the shape (None = any length)."""
+    path, type_names = Path(path), " or ".join(np.dtype(t).name for t in dtypes)
     sizes = ", ".join("n" if n is None else str(n) for n in shape)
     try:
         values = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise InputError(path, "an array (.npy)", "no file there", do=do) from error
     except Exception as error:  # a header is a Python literal: it can be wrong in any of Python's ways
-        raise InputError(path, f"an array (.npy) of {wanted} ({sizes})", "a damaged file, or none", do=do) from error
+        raise InputError(
+            path, f"an array (.npy) of {type_names} ({sizes})", "a damaged file, or none", do=do
+        ) from error
     fits = values.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, values.shape, strict=True))
     if values.dtype not in [np.dtype(t) for t in dtypes] or not fits:
-        raise InputError(path, f"{wanted} ({sizes})", f"{values.dtype} {values.shape}", do=do)
+        raise InputError(path, f"{type_names} ({sizes})", f"{values.dtype} {values.shape}", do=do)
     return values
 
 
@@ -129,7 +131,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def read_text(path: Path, expected: str, *, most: int = limits.DOCUMENT_BYTES) -> str:
-    """The text in a regular file of at most `most` bytes, in UTF-8 with or without a byte order mark."""
+    """Read the UTF-8 text of a regular file of at most `most` bytes, with or without a byte order mark."""
     try:
         if not regular.kind(path) and not os.path.isfile(path):  # also where the name is too long
             raise InputError(path, expected, "no file there", do="Check the path.")

@@ -1,1 +1,1 @@
-"""Writing of files and folders: atomic, locked, and recorded."""
+"""Writing of files and folders: atomic, locked and recorded."""

@@ -1,7 +1,7 @@
-"""Writing of files and folders: every write of the package goes through this module.
+"""Atomic writing of files and folders, used by the whole package.
 
-A failure is a `WriteError` that names the path and the cause in plain words (full disk, quota, read-only file system,
-missing permission, input/output error). A file is replaced as a whole or not at all.
+A failure is a `WriteError` that names the path and the cause (full disk, quota, read-only file system, missing
+permission, input/output error). A file is replaced completely or not at all.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PART = re.compile(r"\..{1,40}\.[0-9a-f]{8}\.part", re.DOTALL)
 def writing(path: Path | str) -> Iterator[None]:
     """Raise a `WriteError` that names `path` for any error of the operating system in the block.
 
-    The block must only write: an error of reading would be reported as one of writing.
+    The block must only write, because an error while reading would be reported as one while writing.
     """
     try:
         yield
@@ -47,12 +47,24 @@ def writing(path: Path | str) -> Iterator[None]:
 
 
 def make_folder(folder: Path | str, *, mode: int = 0o777) -> Path:
-    """Create a folder and its parents where they are missing; `mode` less the umask are the new folder's permissions.
+    """Create a folder and its missing parents.
+
+    Parameters
+    ----------
+    folder : path
+        The folder.
+    mode : int
+        Permissions of a new folder, less the umask.
+
+    Returns
+    -------
+    Path
+        The folder.
 
     Raises
     ------
     WriteError
-        a file of that name is there, or the folder cannot be created
+        A file of that name exists, or the folder cannot be created.
     """
     folder = Path(folder)
     with writing(folder):
@@ -62,16 +74,27 @@ def make_folder(folder: Path | str, *, mode: int = 0o777) -> Path:
 
 @contextmanager
 def replacing(path: Path | str, *, mode: int = 0o666) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it replaces `path` when the block ends without an exception.
+    """Yield a temporary path beside `path`, which replaces `path` when the block ends without an exception.
 
-    Otherwise the temporary file is removed and the old file is unchanged. `mode` less the umask of the process are the
-    permissions of the file, from its first byte on.
+    Otherwise the temporary file is removed and the earlier file is unchanged.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    mode : int
+        Permissions of the file from its first byte on, less the umask of the process.
+
+    Yields
+    ------
+    Path
+        The temporary path.
 
     Raises
     ------
     WriteError
-        the operating system refused to write, also where Polars, NumPy, torch or safetensors report that in an
-        exception of their own; any other exception passes unchanged
+        The operating system refused to write, including refusals that Polars, NumPy, torch or safetensors report in
+        their own exceptions. Other exceptions are not changed.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -99,10 +122,20 @@ def replacing(path: Path | str, *, mode: int = 0o666) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path | str) -> Iterator[BinaryIO]:
-    """Open a file for reading and writing, created where it is missing, under an exclusive lock of the file.
+    """Open a file for reading and writing, created if missing, under an exclusive lock.
 
-    Other processes and threads that call `locked` wait until the block ends; the end of a process, also by kill -9,
+    Other processes and threads that call `locked` wait until the block ends. The end of a process, also by kill -9,
     releases its lock. On Windows and on file systems without locks the file is opened without one.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Yields
+    ------
+    BinaryIO
+        The open file.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -117,7 +150,7 @@ def locked(path: Path | str) -> Iterator[BinaryIO]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file has the name that `replacing` gives to a file under way.
+    """Return whether a file has the name of a temporary file of `replacing`.
 
     >>> is_temporary(Path("a/.run.json.0f3c9a1e.part")), is_temporary(Path("a/.video.part"))
     (True, False)
@@ -126,9 +159,9 @@ def is_temporary(path: Path) -> bool:
 
 
 def clear_temporary(folder: Path | str, *, below: bool = False) -> None:
-    """Remove the files that `replacing` left in a folder when its process was killed; `below`: in all its folders too.
+    """Remove temporary files that a killed process left in a folder; with `below` also in its subfolders.
 
-    Only its caller may write there meanwhile. Links are neither followed nor removed.
+    No other process may write there meanwhile. Links are neither followed nor removed.
     """
     for top, folders, names in os.walk(folder):
         for path in (Path(top) / name for name in names):
@@ -139,7 +172,13 @@ def clear_temporary(folder: Path | str, *, below: bool = False) -> None:
 
 
 def remove(path: Path | str) -> None:
-    """Remove a file, or a folder with everything in it; a missing one is no error."""
+    """Remove a file, or a folder with its content; a missing one is ignored.
+
+    Parameters
+    ----------
+    path : path
+        The file or folder.
+    """
     path = Path(path)
     with writing(path):
         if path.is_dir() and not path.is_symlink():
@@ -149,13 +188,32 @@ def remove(path: Path | str) -> None:
 
 
 def move(source: Path | str, target: Path | str) -> None:
-    """Rename a file or folder within a file system; a file at `target` is replaced."""
+    """Rename a file or folder within a file system; a file at the target is replaced.
+
+    Parameters
+    ----------
+    source, target : path
+        The old and the new path.
+    """
     with writing(target):
         os.replace(source, target)
 
 
 def write_new(path: Path | str, data: bytes) -> Path:
-    """Write a file that must not exist yet and that only its owner may read; a failure leaves no part of it."""
+    """Write a new file that only its owner may read; after a failure nothing of it remains.
+
+    Parameters
+    ----------
+    path : path
+        The file, which must not exist.
+    data : bytes
+        The content.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     path = Path(path)
     make_folder(path.parent)
     with writing(path):
@@ -172,7 +230,20 @@ def write_new(path: Path | str, data: bytes) -> Path:
 
 
 def write_array(path: Path | str, array: np.ndarray) -> Path:
-    """Write an array as .npy atomically."""
+    """Write an array as .npy atomically.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    array : ndarray
+        The array.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     path = Path(path)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, array)
@@ -180,7 +251,20 @@ def write_array(path: Path | str, array: np.ndarray) -> Path:
 
 
 def write_text(path: Path | str, text: str) -> Path:
-    """Write text atomically, as UTF-8."""
+    """Write text atomically, as UTF-8.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    text : str
+        The text.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     path = Path(path)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -188,12 +272,36 @@ def write_text(path: Path | str, text: str) -> Path:
 
 
 def write_json(path: Path | str, value: Any) -> Path:
-    """Write JSON atomically, NaN as null, with sorted keys left as given."""
+    """Write JSON atomically, with NaN as null and keys in their order.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    value : object
+        The value.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     return write_text(path, json_text(value))
 
 
 def json_text(value: Any) -> str:
-    """The text that `write_json` writes."""
+    """Return the text that `write_json` writes.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    str
+        The JSON text.
+    """
     return json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -1,8 +1,8 @@
-"""One command at a time in a folder of results: a lock file names the process that writes there.
+"""Lock of a folder of results for one command, by a lock file that names the process.
 
-The operating system's lock of the file counts, not the file: it ends with the process, also by kill -9, so that a file
-that was left behind is taken over. Where there are no such locks (Windows, some network file systems) the file itself
-counts, and one that was left behind must be removed by hand.
+The operating system's lock on the file is decisive, not its existence: the lock ends with the process, also by kill -9,
+and an abandoned file is reused. Without such locks (Windows, some network file systems) the existence of the file is
+decisive, and an abandoned one must be removed by hand.
 """
 
 from __future__ import annotations
@@ -32,20 +32,25 @@ _INNER = (".building", "checkpoints", "figures", "heatmaps", "model-cards", "pix
 
 @contextmanager
 def holding(folder: Path | str, command: str) -> Iterator[Path]:
-    """Keep other commands out of a folder while the block runs; files under way that a killed process left are removed.
+    """Lock a folder against other commands during the block; temporary files of killed processes are removed.
 
     Parameters
     ----------
-    folder
-        the folder of results, created where it is missing
-    command
-        the command, as another one is told of it
+    folder : path
+        The folder of results, created if missing.
+    command : str
+        The name of the command, which is shown to other processes.
+
+    Yields
+    ------
+    Path
+        The folder.
 
     Raises
     ------
     InputError
-        another process writes to the folder or to one that it lies in (its command, process, host and start are named),
-        or a process of another host did and did not remove its lock; the folder is a stage of a study, or lies in one
+        Another process is writing to the folder or to one above it (its command, process, host and start are named); a
+        process of another host left its lock; the folder is, or is inside, a stage of a study.
     """
     _refuse_inside(Path(folder))
     folder = make_folder(folder)
@@ -67,7 +72,7 @@ def holding(folder: Path | str, command: str) -> Iterator[Path]:
 
 
 def _refuse_inside(folder: Path) -> None:
-    """Refuse a folder that belongs to a study: a finished stage of it, or one below a folder that is written to."""
+    """Refuse a folder of a study: a complete stage, or a folder below one that is being written."""
     whole = folder.absolute()
     for place in (whole, *whole.parents):
         if (place / STAMP).is_file() and not place.name.startswith("."):  # `.NAME.part` is where a stage is made
@@ -79,7 +84,7 @@ def _refuse_inside(folder: Path) -> None:
 
 
 def _other_holder(path: Path) -> dict[str, str]:
-    """The process that holds a lock file, {} where none does or this one."""
+    """Return the other process that holds a lock file; {} if there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except OSError:  # it ended in between, or is not ours to read
@@ -87,8 +92,8 @@ def _other_holder(path: Path) -> dict[str, str]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        held = error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN)
-        holder = _holder(descriptor) if held else {}
+        is_locked = error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN)
+        holder = _holder(descriptor) if is_locked else {}
         mine = (holder.get("process"), holder.get("host")) == (str(os.getpid()), platform.node())
         return {} if mine else holder
     finally:
@@ -97,7 +102,7 @@ def _other_holder(path: Path) -> dict[str, str]:
 
 
 def _acquired(path: Path, command: str) -> int:
-    """The open lock file, locked, with this process in it."""
+    """Open the lock file, lock it, and write this process into it."""
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
     while True:
         with writing(path):
@@ -123,7 +128,7 @@ def _acquired(path: Path, command: str) -> int:
 
 
 def _try_lock(descriptor: int) -> bool | None:
-    """Whether the lock was free; None where there are no locks."""
+    """Return whether the lock was free; None if there are no locks."""
     if fcntl is None:
         return None
     try:
@@ -161,7 +166,7 @@ def _refuse(folder: Path, holder: dict[str, str], do: str) -> None:
 
 
 def _holder(descriptor: int) -> dict[str, str]:
-    """Who is named in the lock file; {} where nobody is yet."""
+    """Return the process named in the lock file; {} if there is none yet."""
     with suppress(ValueError, OSError):
         os.lseek(descriptor, 0, os.SEEK_SET)
         record = json.loads(os.read(descriptor, 4096))

@@ -1,6 +1,6 @@
-"""What a command has made in a folder, so that it replaces and removes that and nothing of the user's.
+"""List of the files that a command wrote in a folder, so that it never replaces or removes files of the user.
 
-`made.json` in the folder lists the files by name and size. Another file, or one of another size, is foreign.
+`made.json` in the folder lists the files by name and size. Other files, or files of another size, are foreign.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def listed(folder: Path) -> dict[str, int] | None:
-    """The files that the list of a folder names, with their sizes; None where there is no list or it is damaged."""
+    """Return the listed files of a folder with their sizes; None if there is no list or it is damaged."""
     try:
         sizes: dict[str, int] = read_json(folder / MADE, MadeRecord)["files"]
     except InputError:
@@ -39,7 +39,7 @@ def write_list(folder: Path, names: Iterable[str] | None = None) -> Path:
 
 
 def held(folder: Path) -> list[str]:
-    """Every file and link below a folder, by its name within it; links are not followed."""
+    """Return every file and link below a folder, by its name within it; links are not followed."""
     found = []
     for top, folders, names in os.walk(folder):
         links = [name for name in folders if (Path(top) / name).is_symlink()]
@@ -48,7 +48,7 @@ def held(folder: Path) -> list[str]:
 
 
 def foreign(folder: Path) -> list[str]:
-    """The files and links below a folder that its list does not name, or whose size is another."""
+    """Return files and links below a folder that are not listed, or have another size."""
     own: Mapping[str, int] = listed(folder) or {}
     found = [n for n in held(folder) if n not in (MADE, STAMP) and Path(n).name not in _DESKTOP]
     found = [n for n in found if not is_temporary(Path(n))]
@@ -56,21 +56,21 @@ def foreign(folder: Path) -> list[str]:
 
 
 def check_own(folder: Path) -> None:
-    """Refuse a folder that may not be removed, since something in it was not made by us; a missing one is no error.
+    """Refuse to remove a folder with foreign files; a missing folder is ignored.
 
     Raises
     ------
     InputError
-        names what is foreign; nothing is changed
+        The foreign files are named; nothing is changed.
     """
     if not folder.exists() and not folder.is_symlink():
         return
     do = f"Move it elsewhere, or remove {folder} yourself if nothing in it is needed."
     if folder.is_symlink() or not folder.is_dir():
-        raise InputError(folder, "a folder that overread made", "a link or a file", do=do)
+        raise InputError(folder, "a folder that overread wrote", "a link or a file", do=do)
     if strange := foreign(folder):
         known = (folder / MADE).is_file()
-        expected = "a folder with nothing in it but what overread made" if known else "a folder that overread made"
+        expected = "a folder with nothing in it but what overread made" if known else "a folder that overread wrote"
         found = (
             f"{len(strange):,} other or changed files" if known else f"one without {MADE}, with {len(strange):,} files"
         )
@@ -78,13 +78,13 @@ def check_own(folder: Path) -> None:
 
 
 def remove_own(folder: Path) -> None:
-    """Remove a folder that `check_own` accepts; killed meanwhile, it goes on the next time."""
+    """Remove a folder that `check_own` accepts; an interrupted removal is continued by the next call."""
     check_own(folder)
     remove_but_last(folder, MADE)
 
 
 def remove_but_last(folder: Path, last: str) -> None:
-    """Remove a folder, the file `last` after all others: it shows to the end whose folder it is."""
+    """Remove a folder, with the file `last` as the last one, which identifies the owner until the end."""
     if folder.is_dir() and not folder.is_symlink():
         for name in held(folder):
             if name != last:

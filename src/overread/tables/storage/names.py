@@ -1,7 +1,7 @@
-"""Names of files and folders: every string of a user or of data that becomes part of a path goes through this module.
+"""Names of files and folders: every string of users or data that becomes part of a path passes through this module.
 
-A person's own names of folders are checked and refused (`check_names`); names that come with data are mapped to safe
-ones (`file_names`). Outputs are written below the folder that the user gave, never through a link in it (`below`).
+Names of folders chosen by the user are checked and refused (`check_names`); names in data are mapped to safe ones
+(`file_names`). Outputs are written below the folder that the user gave, never through a link in it (`below`).
 """
 
 from __future__ import annotations
@@ -25,14 +25,19 @@ _HASH = 10  # hexadecimal digits
 
 
 def fault(name: str, taken: Collection[str] = ()) -> str:
-    """Why a name cannot be that of a file or folder on every system; "" where it can.
+    """Return the reason why a name is not valid for files and folders on every system; "" if it is valid.
 
     Parameters
     ----------
-    name
-        the name as the user wrote it
-    taken
-        names that are in use, compared without letter case
+    name : str
+        The name as the user wrote it.
+    taken : collection of str
+        Names in use, compared without letter case.
+
+    Returns
+    -------
+    str
+        The reason.
 
     Examples
     --------
@@ -52,20 +57,20 @@ def fault(name: str, taken: Collection[str] = ()) -> str:
 
 
 def check_names(names: Iterable[str], where: str, *, taken: Collection[str] = ()) -> list[InputError]:
-    """An error for every name that cannot be that of a folder, and for names that differ in letter case only.
+    """Return an error for every invalid folder name, and for names that differ only in letter case.
 
-    macOS and Windows keep one folder for `North` and `north`.
+    macOS and Windows use one folder for `North` and `north`.
     """
-    given = list(names)
+    all_names = list(names)
     problems = [
         InputError(
             where, f"a name of {RULE}", f"{name!r:.80} ({why})", do="It becomes the name of a folder: rename it."
         )
-        for name in given
+        for name in all_names
         if (why := fault(name, taken))
     ]
-    counts = Counter(name.casefold() for name in given)
-    alike = sorted(name for name in given if counts[name.casefold()] > 1)
+    counts = Counter(name.casefold() for name in all_names)
+    alike = sorted(name for name in all_names if counts[name.casefold()] > 1)
     if alike:
         expected = "names that differ in more than letter case"
         problems.append(InputError(where, expected, "names that do not", examples=alike, do="Rename one of them."))
@@ -73,11 +78,21 @@ def check_names(names: Iterable[str], where: str, *, taken: Collection[str] = ()
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A safe file name, without extension, for every name; different names have different files on every system.
+    """Map every name to a safe file name without extension; different names have different files on every system.
 
-    A safe name is kept. In another one, accents are removed and other characters are replaced by hyphens. A hash of the
-    name is added where that leaves nothing, a name of more than 64 characters or of a device, or the file of another
-    name. The result does not depend on the order.
+    A safe name is kept. In other names, accents are removed and other characters are replaced by hyphens. A hash of the
+    name is added if nothing remains, the name has more than 64 characters or is that of a device, or another name has
+    the same file. The result does not depend on the order.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names.
+
+    Returns
+    -------
+    dict of str to str
+        The file name of each name.
 
     Examples
     --------
@@ -86,24 +101,24 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
     >>> file_names(["a/b", "a b", "北"])
     {'a/b': 'a-b-c14cddc033', 'a b': 'a-b-c8687a08aa', '北': 'name-01bc01b329'}
     """
-    given = list(dict.fromkeys(names))
-    plain = {name: _plain(name) for name in given}
+    distinct_names = list(dict.fromkeys(names))
+    plain = {name: _plain(name) for name in distinct_names}
     counts = Counter(file.casefold() for file in plain.values())
     files = {
         name: file
         for name, file in plain.items()
         if not fault(file)
         and (name == file or counts[file.casefold()] == 1)
-        and not (name == file and sum(other.casefold() == file.casefold() for other in given) > 1)
+        and not (name == file and sum(other.casefold() == file.casefold() for other in distinct_names) > 1)
     }
-    kept = {file.casefold() for file in files.values()}
-    for name in sorted(n for n in given if n not in files):
+    used_files = {file.casefold() for file in files.values()}
+    for name in sorted(n for n in distinct_names if n not in files):
         digits, file = _HASH, ""
-        while not file or file.casefold() in kept:
+        while not file or file.casefold() in used_files:
             file, digits = _hashed(name, plain[name], digits), digits + 2
         files[name] = file
-        kept.add(file.casefold())
-    return {name: files[name] for name in given}
+        used_files.add(file.casefold())
+    return {name: files[name] for name in distinct_names}
 
 
 def _plain(name: str) -> str:
@@ -120,12 +135,12 @@ def _hashed(name: str, plain: str, digits: int) -> str:
 
 
 def below(folder: Path, *names: str) -> Path:
-    """The path of an output below a folder; no part of it may be a link.
+    """Return the path of an output below a folder; no part of it may be a link.
 
     Raises
     ------
     InputError
-        a link is in the way: what it leads to is neither written to nor removed
+        A link is in the way; its target is neither written nor removed.
     """
     path = folder
     for name in names:

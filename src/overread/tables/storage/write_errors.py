@@ -1,4 +1,4 @@
-"""Errors of the operating system while a file is written, and the messages for them."""
+"""Messages for errors of the operating system while a file is written."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _BY_CODE = {getattr(errno, name): message for name, message in _MESSAGES.items()
 
 
 def write_error(path: Path | str, code: int | None) -> WriteError:
-    """The error to raise for an error code of the operating system (None: unknown)."""
+    """Return the error for an error code of the operating system (None = unknown)."""
     reason = os.strerror(code) if code is not None else "unknown"
     fallback = ("a file that can be written", f"an error of the operating system ({reason})", _CHECK)
     expected, found, do = _BY_CODE.get(code, fallback) if code is not None else fallback
@@ -57,26 +57,27 @@ def write_error(path: Path | str, code: int | None) -> WriteError:
 
 
 def error_code(error: BaseException, *, path: Path, outer: BaseException | None = None) -> int | None:
-    """The operating system's error code behind an exception raised while `path` was written; None if there is none.
+    """Return the operating system's error code behind an exception raised while `path` was written; None if there is
+    none.
 
-    Polars and safetensors give the code in the text of their own exceptions ("os error 28"), torch in the exception
-    that its own one replaced. `outer` is the exception that was being handled before: the chain ends there. An
-    `OSError` about another file (an input that cannot be read) is not about `path`.
+    Polars and safetensors give the code in the text of their exceptions ("os error 28"), torch in the exception that
+    its own one replaced. `outer` is the exception that was handled before: the chain ends there. An `OSError` about
+    another file (an input that cannot be read) is not about `path`.
     """
     link: BaseException | None = error
     while link is not None and link is not outer:
         if isinstance(link, OSError) and link.errno is not None:
             own = link.filename is None or Path(os.fsdecode(link.filename)) == path
             return link.errno if own and link.errno in _BY_CODE else None
-        stated = re.search(r"\(os error (\d+)\)", str(link))
-        if stated and int(stated[1]) in _BY_CODE:
-            return int(stated[1])
+        match = re.search(r"\(os error (\d+)\)", str(link))
+        if match and int(match[1]) in _BY_CODE:
+            return int(match[1])
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return None
 
 
 def probe(path: Path) -> int | None:
-    """The error code that writing a little more to a file gives; None if it succeeds.
+    """Return the error code of a further write to a file; None if it succeeds.
 
     NumPy and torch report a short write without its cause ("400000 requested and 131056 written").
     """

@@ -1,8 +1,8 @@
-"""Tables in files: Parquet, and delimited text as programs and countries write it.
+"""Tables in Parquet files and in delimited text of any common dialect.
 
 Delimiter (comma, semicolon, tab, vertical bar), encoding (UTF-8, UTF-16, UTF-32, Windows-1252), line ends, decimal
-commas, comment lines above the header and a column of row names are detected. `Loaded.dialect` states each departure
-from UTF-8 text with commas. What cannot be read is an InputError that names the line.
+commas, comment lines above the header and a column of row names are detected. `Loaded.dialect` describes departures
+from UTF-8 text with commas. A file that cannot be read is an InputError that names the line.
 """
 
 from __future__ import annotations
@@ -42,31 +42,32 @@ _GROUPED = r"^\s*[+-]?\d{1,3}([,.'  ]\d{3})+([.,]\d+)?\s*$"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """The frame of a file (of text every cell as text, empty = null) and departures from UTF-8 with commas."""
+    """The frame of a file (cells of text files as text, empty = null) and its departures from UTF-8 with commas."""
 
     frame: pl.DataFrame
     dialect: tuple[str, ...] = ()
 
 
 def load(path: Path | str | NamedFrame, *, encoding: str = "") -> Loaded:
-    """Read a Parquet file or delimited text, also compressed with gzip; or take a frame as if it were such a file.
+    """Read a Parquet file or delimited text, optionally compressed with gzip; or accept a frame in place of such a
+    file.
 
     Parameters
     ----------
     path : Path or str or NamedFrame
-        The file; what it is is told by its content. A frame is held to the rules of a Parquet file.
+        The file; its format is detected from its content. A frame must follow the rules for Parquet files.
     encoding : str
-        The encoding of the text, a name that Python knows; "" = detected.
+        The encoding of the text, by its Python name; "" = detected.
 
     Returns
     -------
     Loaded
-        The frame and its dialect in words.
+        The frame and a description of its dialect.
 
     Raises
     ------
     InputError
-        The file is absent, empty, of another format or encoding, or a line does not have the header's fields.
+        The file is missing, empty, or of another format or encoding, or a line does not have the fields of the header.
     """
     if isinstance(path, NamedFrame):
         return Loaded(_checked(path.frame, path))
@@ -94,8 +95,20 @@ def load(path: Path | str | NamedFrame, *, encoding: str = "") -> Loaded:
 
 
 def number_advice(values: Iterable[str | None]) -> str:
-    """What to do about text that should be a number: a decimal comma or thousands separators; "" for other text.
+    """Suggest how to write text that should be a number: decimal comma, thousands separators; "" for other text.
 
+    Parameters
+    ----------
+    values : iterable of str or None
+        The text.
+
+    Returns
+    -------
+    str
+        A sentence, or "".
+
+    Examples
+    --------
     >>> number_advice(["1,234.5"])
     'Write numbers without thousands separators and with a decimal point.'
     """
@@ -132,10 +145,10 @@ def _content(path: Path) -> bytes:
 
 
 def _unpacked(content: bytes, path: Path) -> bytes:
-    """The content of a gzip file, never more than a table may have.
+    """Decompress a gzip file, up to the largest size of a table.
 
-    Of one member in a buffer of the size that it states, by libdeflate; of several, or one that states a wrong size or
-    is damaged, piece by piece by zlib.
+    A single member is decompressed by libdeflate in a buffer of the stated size. Several members, a wrong stated size
+    and damaged files are decompressed in pieces by zlib.
     """
     most, size = limits.TEXT_BYTES, int.from_bytes(content[-4:], "little")
     one = content.count(b"\x1f\x8b\x08") == 1 and 0 < size < 1100 * len(content)  # deflate packs by 1,032 at most
@@ -161,7 +174,7 @@ def _unpacked(content: bytes, path: Path) -> bytes:
 
 
 def _parquet(path: Path) -> pl.DataFrame:
-    """The table; its size and types are looked at first: few bytes can be many rows."""
+    """Read a Parquet file; size and types are checked first, because few bytes can hold many rows."""
     damaged = InputError(
         path,
         EXPECTED,
@@ -184,7 +197,7 @@ def _parquet(path: Path) -> pl.DataFrame:
 
 
 def _checked(frame: pl.DataFrame, path: Path | NamedFrame) -> pl.DataFrame:
-    """A typed table: size, types and dates are checked, categories become text."""
+    """Check size, types and dates of a typed table; categories become text."""
     _check_size(path, frame.height, frame.width)
     _check_types(path, frame.schema)
     _refuse_far_dates(frame, path)
@@ -193,7 +206,7 @@ def _checked(frame: pl.DataFrame, path: Path | NamedFrame) -> pl.DataFrame:
 
 
 def _check_types(path: Path | NamedFrame, schema: pl.Schema) -> None:
-    """Refuse columns that are no text, numbers, dates or Booleans."""
+    """Refuse columns other than text, numbers, dates and Booleans."""
     fine = (pl.Categorical, pl.Enum)
     odd = {n: t for n, t in schema.items() if not (t.is_numeric() or t in _PLAIN or isinstance(t, fine))}
     if odd:
@@ -207,7 +220,7 @@ def _check_types(path: Path | NamedFrame, schema: pl.Schema) -> None:
 
 
 def _refuse_far_dates(frame: pl.DataFrame, path: Path | NamedFrame) -> None:
-    """Refuse dates outside the years 1 to 9999, which cannot be written as text; a damaged file can hold them."""
+    """Refuse dates outside the years 1 to 9999, which cannot be written as text and occur in damaged files."""
     day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
     for name, kind in frame.schema.items():
         if isinstance(kind, pl.Datetime):
@@ -223,7 +236,9 @@ def _refuse_far_dates(frame: pl.DataFrame, path: Path | NamedFrame) -> None:
 
 
 def _check_text(head: TableHeader, path: Path) -> None:
-    """Refuse a line without end, and more cells than a table may have, also where lines are short: they are filled."""
+    """Refuse an overlong line, and more cells than a table may have, counting those that would be filled in short
+    lines.
+    """
     size, columns = len(head.text) - head.start, len(head.names)
     for place in range(head.start, len(head.text) - limits.ROW_BYTES, limits.ROW_BYTES):
         if head.text.find(b"\n", place, place + limits.ROW_BYTES) < 0:
@@ -241,7 +256,7 @@ def _check_text(head: TableHeader, path: Path) -> None:
 
 
 def _check_size(path: Path | NamedFrame, rows: int, columns: int) -> None:
-    """Refuse a table whose cells, or columns alone, would take all memory."""
+    """Refuse a table with too many cells or columns for memory."""
     if columns > limits.COLUMNS:
         do = "Give one row for each finding, with the columns image_id, finding and so on."
         raise InputError(path, f"a table of at most {limits.COLUMNS:,} columns", f"{columns:,}", do=do)
@@ -251,7 +266,7 @@ def _check_size(path: Path | NamedFrame, rows: int, columns: int) -> None:
 
 
 def _cells(head: TableHeader, path: Path) -> tuple[pl.DataFrame, list[str]]:
-    """The cells below the header as text, and the columns' names as the lines have them."""
+    """Return the cells below the header as text, and the column names."""
     if head.start >= len(head.text):
         return pl.DataFrame(schema={str(i): pl.String for i in range(len(head.names))}), head.names
     frame = _uniform(head)
@@ -259,9 +274,9 @@ def _cells(head: TableHeader, path: Path) -> tuple[pl.DataFrame, list[str]]:
 
 
 def _uniform(head: TableHeader) -> pl.DataFrame | None:
-    """The cells of a text whose every line is provably a row of as many fields as the header has; else None.
+    """Parse a text in which every line provably has the number of fields of the header; otherwise None.
 
-    Polars fills short lines with nulls and does not say so: delimiters and line feeds are counted here.
+    Polars fills short lines with nulls without a message, so delimiters and line feeds are counted here.
     """
     text, start = head.text, head.start
     quoted = text.find(b'"', start) >= 0
@@ -288,14 +303,14 @@ def _uniform(head: TableHeader) -> pl.DataFrame | None:
 
 
 def _count(text: bytes, character: str, start: int) -> int:
-    """Occurrences from `start` on: ten times as fast as bytes.count; by blocks, since fresh memory is slow."""
+    """Count a character from `start` on, ten times as fast as bytes.count; in blocks, since new memory is slow."""
     values = np.frombuffer(text, np.uint8)
     blocks = (values[i : i + _BLOCK] for i in range(start, len(values), _BLOCK))
     return sum(int(np.count_nonzero(block == ord(character))) for block in blocks)
 
 
 def _by_line(head: TableHeader, path: Path) -> tuple[pl.DataFrame, list[str]]:
-    """The cells, record by record; a record of another number of fields is an error that names its line."""
+    """Parse the text record by record; a record with another number of fields is an error that names its line."""
     cells = max(
         (_count(head.text, "\n", head.start) + 1) * len(head.names), _count(head.text, head.delimiter, head.start)
     )
@@ -352,7 +367,7 @@ def _refuse_ragged(records: list[list[str]], lines: list[int], width: int, path:
 
 
 def _named(frame: pl.DataFrame, names: list[str]) -> tuple[pl.DataFrame, list[str]]:
-    """The frame under the header's names. Row numbers without a name are left out, other nameless columns named."""
+    """Apply the names of the header. An unnamed column of row numbers is dropped; other unnamed columns get names."""
     if all(names) and names[0] != "Unnamed: 0":
         frame.columns = names
         return frame, []
@@ -372,9 +387,9 @@ def _named(frame: pl.DataFrame, names: list[str]) -> tuple[pl.DataFrame, list[st
 
 
 def _decimal_points(frame: pl.DataFrame, delimiter: str) -> tuple[pl.DataFrame, list[str]]:
-    """Columns of numbers with decimal commas, with points. "1,234" alone may be 1.234 or 1234 and stays as it is.
+    """Replace decimal commas in columns of numbers. "1,234" is ambiguous and is not changed on its own.
 
-    Where any column has certain decimal commas, the file's locale is known, and the uncertain columns follow it.
+    If any column has unambiguous decimal commas, ambiguous columns are read in the same way.
     """
     if delimiter == ",":
         return frame, []

@@ -1,4 +1,4 @@
-"""The dialect of delimited text: comment lines, delimiter and header, found in its first lines."""
+"""Detection of the dialect of delimited text from its first lines: comment lines, delimiter and header."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class TableHeader:
-    """The columns' names, the delimiter, where the text below the header begins, and departures in words.
+    """Column names, delimiter, position of the first row, and departures in words.
 
-    start, line: the position in the text of the first byte below the header, and the number of its line.
+    start, line: the position of the first byte below the header, and the number of its line.
     """
 
     names: list[str]
@@ -36,12 +36,12 @@ class TableHeader:
 
 
 def header(text: bytes, path: Path) -> TableHeader:
-    """Find the header of a text with line feeds: below comment lines, empty lines and a spreadsheet's `sep=;`.
+    """Find the header of a text with line feeds, after comment lines, empty lines and the `sep=;` of a spreadsheet.
 
     Raises
     ------
     InputError
-        No header, values in its place, spaces between columns, a name that occurs twice, quotes that do not close.
+        No header, values instead of names, spaces between columns, a duplicate name, or unclosed quotes.
     """
     comments, separator, start, line = _preamble(text, path)
     commented = _commented_header(comments, text[start : start + _SAMPLE])
@@ -62,7 +62,7 @@ def header(text: bytes, path: Path) -> TableHeader:
 
 
 def _check_line(text: bytes, start: int, path: Path) -> None:
-    """Refuse a first line that is too long for names of columns, before it is divided."""
+    """Refuse a first line that is too long for column names, before it is split."""
     end = text.find(b"\n", start)
     length = (len(text) if end < 0 else end) - start
     if length > limits.LINE_BYTES:
@@ -76,7 +76,7 @@ def _check_line(text: bytes, start: int, path: Path) -> None:
 
 
 def _preamble(text: bytes, path: Path) -> tuple[list[str], str, int, int]:
-    """Comment lines, the delimiter of a line `sep=`, where the text goes on, and the number of the line there."""
+    """Return comment lines, the delimiter of a line `sep=`, and the position and number of the next line."""
     comments: list[str] = []
     separator, start, line = "", 0, 1
     while start < len(text):
@@ -97,7 +97,7 @@ def _preamble(text: bytes, path: Path) -> tuple[list[str], str, int, int]:
 
 
 def _commented_header(comments: list[str], text: bytes) -> str:
-    """The last comment line where it is the header itself ("#image_id,score" above rows of data), else ""."""
+    """Return the last comment line if it is the header ("#image_id,score" above rows of data), else ""."""
     if not comments:
         return ""
     below = text.partition(b"\n")[0].decode("utf-8", "ignore")
@@ -111,7 +111,7 @@ def _commented_header(comments: list[str], text: bytes) -> str:
 
 
 def _sample(text: bytes, start: int) -> str:
-    """The first lines from `start` on, whole."""
+    """Return the first complete lines from `start` on."""
     if len(text) - start <= _SAMPLE:
         return text[start:].decode("utf-8")
     end = text.rfind(b"\n", start, start + _SAMPLE)
@@ -121,7 +121,7 @@ def _sample(text: bytes, start: int) -> str:
 
 
 def _records(sample: str, delimiter: str) -> list[list[str]]:
-    """The first records that are not empty, up to one whose quotes do not close."""
+    """Return the first non-empty records, up to one with unclosed quotes."""
     found: list[list[str]] = []
     try:
         for record in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
@@ -135,7 +135,7 @@ def _records(sample: str, delimiter: str) -> list[list[str]]:
 
 
 def _delimiter(sample: str) -> str:
-    """The delimiter that divides the header and most lines into the same number of fields; the most fields win."""
+    """Choose the delimiter that splits the header and most lines into the same, largest number of fields."""
     best, most = ",", 0
     headers: dict[str, int] = {}
     for delimiter in DELIMITERS:
@@ -154,12 +154,12 @@ def _delimiter(sample: str) -> str:
 
 
 def row_numbers(values: Sequence[str | None]) -> bool:
-    """Whether the values are different whole numbers, as the row names that R and pandas write."""
+    """Return whether the values are distinct integers, as in the row names of R and pandas."""
     return all(v is not None and v.strip().isdecimal() for v in values) and len(set(values)) == len(values)
 
 
 def _names(sample: str, delimiter: str, path: Path) -> tuple[list[str], int]:
-    """The columns' names and the number of lines that they take (a name in quotes may hold a line break)."""
+    """Return the column names and the number of their lines (a quoted name may contain a line break)."""
     reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
     try:
         names = [n.strip() for n in next(reader)]
@@ -193,5 +193,5 @@ def _check_names(names: list[str], rows: list[list[str]], path: Path) -> None:
     twice = sorted(n for n, count in Counter(names).items() if n and count > 1)
     if twice:
         raise InputError(
-            path, "every column once", "column names that occur twice", examples=twice, do="Keep the one that is meant."
+            path, "every column once", "column names that occur twice", examples=twice, do="Keep the one to be used."
         )

@@ -1,4 +1,4 @@
-"""The encoding of a text file: detected from its bytes, decoded to UTF-8."""
+"""Detection of the encoding of a text file, and decoding to UTF-8."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _SAVE = "Save it as UTF-8."
 
 
 def decoded(content: bytes, path: Path, encoding: str = "") -> tuple[bytes, list[str]]:
-    """The text as UTF-8 without a byte order mark, and its encoding in words ([] for UTF-8).
+    """Return the text as UTF-8 without byte order mark, and a description of its encoding ([] for UTF-8).
 
-    Windows-1252 holds Latin-1; an example of what was read is stated with it, since bytes alone cannot prove it.
+    Windows-1252 includes Latin-1; an example of the decoded text is reported, because bytes alone cannot prove it.
 
     Raises
     ------
     InputError
-        The bytes are no text, of several encodings, or not of the encoding that was given.
+        The bytes are not text, are of several encodings, or not of the given encoding.
     """
     name = encoding or _detected(content, path)
     if name == "utf-8":
@@ -74,10 +74,10 @@ def _detected(content: bytes, path: Path) -> str:
 
 
 def _refuse_mixture(content: bytes, first: int, path: Path) -> None:
-    """Refuse UTF-8 that was damaged, or joined with another encoding: read as Windows-1252 it would be garbled."""
-    kept = content.decode("utf-8", "ignore")
-    valid = len(kept) - sum(1 for c in kept if c.isascii())
-    invalid = sum(1 for b in content if b > 127) - len(kept.encode("utf-8")) + (len(kept) - valid)
+    """Refuse damaged UTF-8 and mixtures of encodings, which would be garbled as Windows-1252."""
+    valid_text = content.decode("utf-8", "ignore")
+    valid = len(valid_text) - sum(1 for c in valid_text if c.isascii())
+    invalid = sum(1 for b in content if b > 127) - len(valid_text.encode("utf-8")) + (len(valid_text) - valid)
     line = content.count(b"\n", 0, first) + 1
     if valid > invalid:
         found = f"UTF-8 with {invalid:,} bytes that are not, the first in line {line}"

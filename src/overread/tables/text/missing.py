@@ -1,7 +1,7 @@
-"""Words that programs and people write where a value is missing, in lower case.
+"""Words for missing values, in lower case.
 
-Every reader of tables uses these lists, so that a word means the same in every column. They differ by purpose: a label
-"none" may mean absent, and "-" may be the opposite of "+", so that labels are not read with `MARKS` or `PHRASES`.
+All readers of tables use these lists, so that a word has the same meaning in every column. They differ by purpose: a
+label "none" may mean absent, and "-" may be the opposite of "+", so labels are not read with `MARKS` or `PHRASES`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a file is if it is no delimited text: recognised by its first bytes, named in one sentence."""
+"""Recognition of files that are not delimited text, from their first bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[\[{\]]|\[\s*\"[^\n]*\]\s*$)")
 
 
 def refuse_binary(content: bytes, path: Path) -> None:
-    """Raise InputError where the first bytes are those of a workbook, an archive, an image or another known format."""
+    """Raise InputError for workbooks, archives, images and other known binary formats."""
     if content.startswith(b"PK\x03\x04"):
         if b"xl/" in content or path.suffix.casefold() in (".xlsx", ".xlsm"):
             raise InputError(path, EXPECTED, "an Excel workbook (.xlsx)", do=_SAVE)
@@ -49,7 +49,7 @@ def refuse_binary(content: bytes, path: Path) -> None:
 
 
 def refuse_markup(text: str, path: Path) -> None:
-    """Raise InputError where the text is HTML, XML or JSON."""
+    """Raise InputError for HTML, XML and JSON."""
     if _HTML.match(text):
         do = "Download the table itself; a login or error page may have been saved in its place."
         raise InputError(path, EXPECTED, "an HTML or XML page", do=do)

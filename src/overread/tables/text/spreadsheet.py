@@ -1,9 +1,9 @@
-"""Text that a spreadsheet would run as a formula: marked with an apostrophe when written as CSV, unmarked when read.
+"""Protection of CSV text that a spreadsheet would run as a formula, by an apostrophe that is removed when read.
 
-A spreadsheet takes a cell for a formula when it begins with =, +, - or @, also in full width, and some drop a tab or
-line end before it. A program set to semicolons or tabs cuts cells at them, so that what follows one begins a cell too.
-`marked` puts one apostrophe in front of each such place, and of each that already has one; `unmarked` takes one away.
-Whatever text was written is therefore read back as it was. Numbers are no text and stay numbers.
+A spreadsheet runs a cell as a formula if it begins with =, +, - or @, also in full width; some remove a tab or line end
+before it. A program that separates at semicolons or tabs splits cells there, so that what follows one also begins a
+cell. `marked` adds an apostrophe at each such place, and before existing apostrophes there; `unmarked` removes one. Any
+text is therefore read back unchanged. Numbers are not affected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MARKED = rf"^'{_START}|{_CUTS}'{_INSIDE}"
 
 
 def marked(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame as it goes into a CSV: an apostrophe before all text, and names of columns, that could be a formula.
+    """Add an apostrophe before text and column names that could be a formula, for writing as CSV.
 
     >>> marked(pl.DataFrame({"site": ["=1+1", "north", "'-x"], "gap": [-0.5, 1.0, 2.0]})).rows()
     [("'=1+1", -0.5), ('north', 1.0), ("''-x", 2.0)]
@@ -37,7 +37,7 @@ def marked(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def unmarked(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """The frame as it was before it was `marked`, and how many cells had a mark.
+    """Reverse `marked`; also return the number of cells that were marked.
 
     >>> unmarked(pl.DataFrame({"site": ["'=1+1", "north", "''-x", "O'Hara"]}))[0]["site"].to_list()
     ['=1+1', 'north', "'-x", "O'Hara"]
@@ -47,12 +47,12 @@ def unmarked(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
 
 
 def unmarked_names(names: list[str]) -> list[str]:
-    """The names of columns as they were before they were marked."""
+    """Reverse `marked` for column names."""
     return _unmark(pl.Series(names, dtype=pl.String)).to_list()
 
 
 def _apostrophes(frame: pl.DataFrame) -> list[str]:
-    """The columns of text that have an apostrophe anywhere: few have, and to look for one is quick."""
+    """Return the text columns with an apostrophe anywhere, a fast check that excludes most columns."""
     return [
         c for c, kind in frame.schema.items() if kind == pl.String and frame[c].str.contains("'", literal=True).any()
     ]

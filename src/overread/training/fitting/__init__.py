@@ -1,1 +1,1 @@
-"""The training loop and all that it needs: examples, augmentation, loss, checkpoints, tuning."""
+"""The training loop: examples, augmentation, loss, checkpoints and tuning."""

@@ -1,7 +1,7 @@
-"""Random changes of training images, a batch at a time on its device, in plain torch: affine, tone, noise, blur.
+"""Random changes of training images in batches on their device: affine, tone, noise and blur.
 
-The draws are made on the CPU from a torch.Generator, so that a run repeats itself whatever the device; only the noise,
-which is as large as the batch, is drawn where the images are.
+Random numbers are drawn on the CPU from a torch.Generator, so that runs are repeatable on any device; only the noise,
+which is as large as the batch, is drawn on the device.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def augment(images: Tensor, strengths: Augmentation, generator: torch.Generator)
 
 
 def changed(images: Tensor, strengths: Augmentation, generator: torch.Generator) -> Tensor:
-    """Images (n, 1, height, width) changed at random, all at once."""
-    given = images
+    """Change images (n, 1, height, width) at random, all at once."""
+    original = images
     if strengths.rotation or strengths.shift or strengths.scale:
         images = affine(images, *draw_affine(len(images), strengths, generator))
     if strengths.blur:
@@ -62,19 +62,19 @@ def changed(images: Tensor, strengths: Augmentation, generator: torch.Generator)
     if strengths.gamma or strengths.contrast or strengths.brightness:
         images = tone(images, *draw_tone(len(images), strengths, generator))
     if strengths.noise:
-        images = images.clone() if images is given else images
+        images = images.clone() if images is original else images
         half = images[::2]  # the order is random, so every second image is a random half; normal draws are dear
         half.copy_(add_noise(half, uniform(len(half), 0.0, strengths.noise, generator), generator))
     return images
 
 
 def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """n draws, even from low to high."""
+    """Draw n numbers uniformly from low to high."""
     return torch.rand(n, generator=generator).mul_(high - low).add_(low)
 
 
 def draw_affine(n: int, strengths: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Angles in radians (n,), scales (n,) and shifts as fractions of the side (n, 2)."""
+    """Draw angles in radians (n,), scales (n,) and shifts as fractions of the side (n, 2)."""
     largest = math.radians(strengths.rotation)
     angle = uniform(n, -largest, largest, generator)
     scale = uniform(n, -1, 1, generator).mul_(math.log1p(strengths.scale)).exp_()
@@ -83,9 +83,9 @@ def draw_affine(n: int, strengths: Augmentation, generator: torch.Generator) -> 
 
 
 def affine(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Images turned by `angle` (n,), enlarged by `scale` (n,) about their centre, and moved by `shift` (n, 2: x, y).
+    """Rotate by `angle` (n,), scale by `scale` (n,) about the centre, and shift by `shift` (n, 2: x, y).
 
-    Turned anticlockwise as seen, moved to the right and down for positive shifts; bilinear, zero outside.
+    Positive angles rotate anticlockwise, positive shifts move right and down; bilinear, zero outside.
     """
     height, width = images.shape[-2:]
     # The grid says of every output pixel where in the input it comes from, in units of -1..1 over the side: the inverse
@@ -100,25 +100,25 @@ def affine(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tenso
 
 
 def centres(n: int, *, like: Tensor) -> Tensor:
-    """Where the n pixels of a side lie, in units of -1..1 over it (n,)."""
+    """Return the centres of the n pixels of a side, in units of -1 to 1 (n,)."""
     return (2 * torch.arange(n, device=like.device, dtype=like.dtype) + 1) / n - 1
 
 
 def draw_tone(n: int, strengths: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Gammas (n,), contrasts (n,), both even on a log scale, and brightnesses (n,)."""
+    """Draw gammas (n,) and contrasts (n,), uniform on a log scale, and brightnesses (n,)."""
     gamma = uniform(n, -1, 1, generator).mul_(math.log1p(strengths.gamma)).exp_()
     contrast = uniform(n, -1, 1, generator).mul_(math.log1p(strengths.contrast)).exp_()
     return gamma, contrast, uniform(n, -strengths.brightness, strengths.brightness, generator)
 
 
 def tone(images: Tensor, gamma: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:
-    """clip(0.5 + contrast (x^gamma - 0.5) + brightness, 0, 1), parameters (n,) one per image."""
+    """Return clip(0.5 + contrast (x^gamma - 0.5) + brightness, 0, 1), with parameters (n,) per image."""
     gamma, contrast, brightness = (v.to(images).view(-1, 1, 1, 1) for v in (gamma, contrast, brightness))
     return images.clamp(1e-6, 1).pow_(gamma).sub_(0.5).mul_(contrast).add_(brightness + 0.5).clamp_(0, 1)
 
 
 def add_noise(images: Tensor, deviation: Tensor, generator: torch.Generator) -> Tensor:
-    """Gaussian noise of `deviation` (n,) added to each image, clipped to 0..1."""
+    """Add Gaussian noise of standard deviation `deviation` (n,) to each image, clipped to 0 to 1."""
     on = generator
     if images.device.type != "cpu":
         on = torch.Generator(images.device)
@@ -128,7 +128,7 @@ def add_noise(images: Tensor, deviation: Tensor, generator: torch.Generator) -> 
 
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Each image convolved with a Gaussian of its own `sigma` (n,) in pixels; 0 leaves it as it is; edges repeated."""
+    """Convolve each image with a Gaussian of its own `sigma` (n,) in pixels; 0 = unchanged; edges are repeated."""
     chosen = torch.nonzero(sigma > 0).flatten().to(images.device)
     if len(chosen) == 0:
         return images

@@ -1,7 +1,7 @@
-"""The state of a training on disk, written whole or not at all, so that it goes on as if it had never stopped.
+"""Checkpoints of training, written atomically, from which training resumes as if it had not been interrupted.
 
-The order of the images and every random draw are functions of (seed, epoch, step, process), so that the place in the
-epoch stands for the states of all generators and of the loader.
+The order of images and all random numbers are functions of (seed, epoch, step, process), so that the position in the
+epoch determines the state of all generators and of the loader.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FOLDER = "checkpoints"
 
 @dataclass
 class Position:
-    """Where a training stands: the next step to be done, and what has been reached."""
+    """Position of a training: the next step, and the results so far."""
 
     epoch: int = 0
     step: int = 0  # within the epoch
@@ -40,7 +40,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Learner:
-    """What changes in training: the network, its averaged copy where one is kept, the optimiser, the epoch's loss."""
+    """The state that changes in training: network, its average if any, optimiser, and loss of the epoch."""
 
     network: nn.Module
     average: nn.Module | None
@@ -54,7 +54,7 @@ class Learner:
 
 
 def save(folder: Path, learner: Learner, position: Position, *, fingerprint: str, around: Mapping[str, str]) -> Path:
-    """Write `checkpoints/last.pt` of a run folder atomically; a full disk leaves the one before."""
+    """Write `checkpoints/last.pt` atomically; if the disk is full the previous one is kept."""
     state = {
         "format": FORMAT,
         "fingerprint": fingerprint,
@@ -76,7 +76,7 @@ def _save(state: Mapping[str, Any], path: Path) -> None:
 
 
 def check_finite(path: Path, state: Any, *, do: str) -> None:
-    """Refuse NaN and infinite values in the tensors of a file, however nested; the message names the tensors."""
+    """Refuse NaN and infinite values in the tensors of a file; the message names the tensors."""
     bad = list(_not_finite(state, ""))
     if bad:
         raise InputError(path, "finite weights", f"{len(bad)} tensors with NaN or infinite values", examples=bad, do=do)
@@ -92,10 +92,19 @@ def _not_finite(value: Any, name: str) -> Iterator[str]:
 
 
 def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping[str, str]) -> tuple[Position, str]:
-    """Put the state of `checkpoints/last.pt` into the learner, where there is one; says from where training goes on.
+    """Load the state of `checkpoints/last.pt` into the learner, if there is one.
 
-    Returns the position and a note: "" for a fresh start, else where it was resumed and whether what follows is equal
-    to the bit. Raises InputError where the checkpoint is of another training, or damaged.
+    Returns
+    -------
+    position : Position
+        The position at which training continues.
+    note : str
+        "" for a new training; else the position of resumption, and whether the result will be identical to the bit.
+
+    Raises
+    ------
+    InputError
+        The checkpoint belongs to another training or is damaged.
     """
     path = folder / FOLDER / "last.pt"
     if not path.is_file():
@@ -125,7 +134,7 @@ def restore(folder: Path, learner: Learner, *, fingerprint: str, around: Mapping
 
 
 def unreadable(error: Exception) -> str:
-    """Why the system could not read a file; "" where what is in the file is at fault.
+    """Return the reason why the system could not read a file; "" if the content of the file is at fault.
 
     >>> unreadable(OSError(5, "I/O error")), unreadable(OSError(22, "Invalid argument")), unreadable(EOFError())
     ('I/O error', '', '')
@@ -136,13 +145,13 @@ def unreadable(error: Exception) -> str:
 
 
 def begun_with(folder: Path) -> int | None:
-    """The number of threads with which the training in `checkpoints/last.pt` was begun, None where there is none."""
+    """Return the number of threads with which the training of a checkpoint was started; None without a checkpoint."""
     path = folder / FOLDER / "last.pt"
     return threads.recorded(_read(path, torch.device("cpu"), mapped=True)["circumstances"]) if path.is_file() else None
 
 
 def _read(path: Path, device: torch.device, *, mapped: bool = False) -> dict[str, Any]:
-    """The state in a file; `mapped` leaves its tensors on disk until they are used."""
+    """Read the state in a file; `mapped` leaves its tensors on disk until they are used."""
     remove = "Remove it to train from the start."
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True, mmap=mapped)
@@ -159,7 +168,7 @@ def _read(path: Path, device: torch.device, *, mapped: bool = False) -> dict[str
 
 
 def remove(folder: Path) -> None:
-    """Remove the checkpoints of a run folder, and their folder unless something else is in it."""
+    """Remove the checkpoints of a run folder, and their folder if it is then empty."""
     inner = folder / FOLDER
     for name in ("last.pt", "best.safetensors"):
         remove_file(inner / name)

@@ -1,7 +1,7 @@
-"""What is learnt from: the images of a split, the truth of every finding as an array, and batches read ahead.
+"""Training examples: the images of a split, their labels as an array, and batches that are read ahead.
 
-Batches are gathered straight from the memory maps of the pixel store by one thread, so that training waits for none;
-processes that load would only copy what the operating system already holds in memory.
+One thread gathers batches from the memory-mapped pixel store, so that training does not wait. Worker processes would
+only copy what the operating system already holds in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AHEAD = 3
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Images in a fixed order and what is stated of them: truth (n, findings), 1 present, 0 absent, NaN not stated."""
+    """Images in a fixed order and their labels: truth (n, findings), 1 present, 0 absent, NaN no label."""
 
     images: pl.DataFrame
     truth: NDArray[np.float32]
@@ -37,9 +37,13 @@ class Examples:
 
 
 def select_images(images: pl.DataFrame, *, split: str, sites: Sequence[str] | None = None) -> pl.DataFrame:
-    """The images of a split and of some sites (None = all), by image_id, each with its place in the pixel store.
+    """Return the images of a split and of some sites (None = all), ordered by image_id, with their index in the pixel
+    store.
 
-    Raises InputError for a site that the cohort does not have, and where no image is left.
+    Raises
+    ------
+    InputError
+        A site that is not in the cohort, or no images.
     """
     known = images["site"].unique().sort().to_list()
     unknown = [s for s in sites or () if s not in known]
@@ -50,8 +54,10 @@ def select_images(images: pl.DataFrame, *, split: str, sites: Sequence[str] | No
     if sites is not None:
         chosen = chosen.filter(pl.col("site").is_in(list(sites)))
     if chosen.is_empty():
-        of = f" of {', '.join(sites)}" if sites is not None else ""
-        raise InputError("cohort", f"images in the split '{split}'{of}", "none", do="Look at the split of the cohort.")
+        site_text = f" of {', '.join(sites)}" if sites is not None else ""
+        raise InputError(
+            "cohort", f"images in the split '{split}'{site_text}", "none", do="Look at the split of the cohort."
+        )
     without = chosen.filter(pl.col("part").is_null() | pl.col("row").is_null())
     if without.height:
         found = f"{without.height} images without"
@@ -60,7 +66,9 @@ def select_images(images: pl.DataFrame, *, split: str, sites: Sequence[str] | No
 
 
 def limit_images(images: pl.DataFrame, count: int, *, rng: np.random.Generator) -> pl.DataFrame:
-    """`count` of the images: patients drawn at random until there are enough, the last one cut; all when fewer."""
+    """Draw patients at random until there are `count` images, with the last patient cut; all images if there are
+    fewer.
+    """
     if count < 2:
         raise InputError("max_images", "at least 2", str(count))
     patients = images["patient_id"].unique().sort().to_numpy()
@@ -70,7 +78,7 @@ def limit_images(images: pl.DataFrame, count: int, *, rng: np.random.Generator) 
 
 
 def chosen_labels(labels: pl.DataFrame, *, sources: Sequence[str]) -> pl.DataFrame:
-    """The labels of some sources (() = all), of which no two may state the same finding of the same case."""
+    """Return the labels of some sources (() = all); two sources must not label the same case and finding."""
     known = labels["source"].unique().sort().to_list()
     unknown = [s for s in sources if s not in known]
     if unknown:
@@ -92,20 +100,20 @@ def chosen_labels(labels: pl.DataFrame, *, sources: Sequence[str]) -> pl.DataFra
 def truth_of(
     images: pl.DataFrame, labels: pl.DataFrame, findings: Sequence[str], *, policy: Callable[[str], str]
 ) -> NDArray[np.float32]:
-    """What is stated of each image's case: 1 present, 0 absent, NaN not stated; "uncertain" as the policy takes it.
+    """Return the labels of the case of each image (n_images, n_findings): 1 present, 0 absent, NaN no label.
 
-    `labels` states each (case, finding) once; `policy(finding)` is "ignore" (NaN), "absent" or "present".
-    Returns (n_images, n_findings).
+    `labels` has each (case, finding) once; `policy(finding)` is "ignore" (NaN), "absent" or "present" for uncertain
+    labels.
     """
     truth = np.full((images.height, len(findings)), np.nan, np.float32)
     columns = {finding: i for i, finding in enumerate(findings)}
     rows = images.select("case_id").with_row_index("_row")
-    stated = (
+    labelled = (
         labels.select("case_id", pl.col("finding").cast(pl.String), pl.col("state").cast(pl.String))
         .filter(pl.col("finding").is_in(list(findings)))
         .join(rows, on="case_id", how="inner")
     )
-    for (finding, state), group in stated.group_by("finding", "state"):
+    for (finding, state), group in labelled.group_by("finding", "state"):
         meaning = policy(str(finding)) if state == "uncertain" else str(state)
         value = {"present": 1.0, "absent": 0.0, "ignore": np.nan}[meaning]
         truth[group["_row"].to_numpy(), columns[str(finding)]] = value
@@ -115,11 +123,15 @@ def truth_of(
 def outputs_of(
     images: pl.DataFrame, labels: pl.DataFrame, config: TrainingConfig
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The findings that can be learnt from these training images, and why each other finding of the cohort cannot.
+    """Return the findings that can be learnt, and the reason for every other finding of the cohort.
 
-    A finding is an output when it is stated as present of at least one training image and as absent of at least one.
-    Returns the outputs in the vocabulary's order (or the configuration's) and {finding: reason}.
-    Raises InputError where nothing is left to learn.
+    A finding is an output if at least one training image has it present and at least one has it absent. Outputs are in
+    the order of the configuration or the vocabulary.
+
+    Raises
+    ------
+    InputError
+        No finding can be learnt.
     """
     stated = set(labels["finding"].cast(pl.String).unique().to_list())
     asked = config.findings or tuple(f for f in config.vocabulary.names() if f in stated)
@@ -147,19 +159,19 @@ def outputs_of(
 
 
 def prevalences(examples: Examples, findings: Sequence[str]) -> dict[str, dict[str, float | None]]:
-    """The share of present among the stated labels, by site and finding; None where a site states nothing."""
+    """Return the share of present labels by site and finding; None for a site without labels."""
     found: dict[str, dict[str, float | None]] = {}
     for site in examples.images["site"].unique().sort().to_list():
         truth = examples.truth[(examples.images["site"] == site).to_numpy()]
-        stated, present = (~np.isnan(truth)).sum(0), (truth == 1).sum(0)
-        found[site] = {f: float(p / n) if n else None for f, p, n in zip(findings, present, stated, strict=True)}
+        labelled, present = (~np.isnan(truth)).sum(0), (truth == 1).sum(0)
+        found[site] = {f: float(p / n) if n else None for f, p, n in zip(findings, present, labelled, strict=True)}
     return found
 
 
 def epoch_order(n: int, batch_size: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """The images of each step of an epoch: all, once, shuffled; batches alike in size to one image, none left small.
+    """Return the images of each step of an epoch: all images once, shuffled; batch sizes differ by at most one.
 
-    A function of the seed and the epoch alone, so that training resumed anywhere sees the same order.
+    The order depends only on seed and epoch, so that resumed training sees the same order.
 
     >>> [len(batch) for batch in epoch_order(10, 4, seed=0, epoch=0)]
     [4, 3, 3]
@@ -171,9 +183,9 @@ def epoch_order(n: int, batch_size: int, *, seed: int, epoch: int) -> list[NDArr
 def batches(
     store: Store, examples: Examples, order: Sequence[NDArray[np.int64]], *, pin: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pixels uint8 (n, size, size) and truth float32 (n, findings) of each step, gathered ahead by one thread.
+    """Yield pixels uint8 (n, size, size) and truth float32 (n, findings) of each step, read ahead by one thread.
 
-    `order` holds each step's places in `examples`; `pin` puts them where a GPU can fetch them by itself.
+    `order` holds the indices in `examples` of each step; `pin` uses page-locked memory for transfer to a GPU.
     """
     part, row = examples.images["part"].to_numpy(), examples.images["row"].to_numpy()
 
@@ -186,7 +198,9 @@ def batches(
 
 
 def ahead(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """work(item) of each item in order, up to AHEAD of them done beforehand on a thread; errors come in their turn."""
+    """Yield work(item) of each item in order, up to AHEAD of them computed in advance by a thread; errors are raised
+    in order.
+    """
     pool = ThreadPoolExecutor(1, thread_name_prefix="overread-loader")
     try:
         coming = [pool.submit(work, item) for item in items[:AHEAD]]

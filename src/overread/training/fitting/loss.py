@@ -1,4 +1,4 @@
-"""The loss: binary cross-entropy over what is stated, present labels of uncommon findings weighed more, up to a cap."""
+"""The loss: binary cross-entropy over the available labels, with capped weights of present labels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from torch.nn import functional
 
 
 def positive_weights(truth: NDArray[np.float32], *, cap: float) -> NDArray[np.float64]:
-    """What a present label of each finding weighs: absent per present labels in training, from 1 to `cap`.
+    """Return the weight of a present label by finding (n_findings,): the ratio of absent to present labels, from 1 to
+    `cap`.
 
-    `truth` (n_images, n_findings): 1 present, 0 absent, NaN not stated; every finding has both. Returns (n_findings,).
+    `truth` (n_images, n_findings) is 1 present, 0 absent, NaN no label; every finding has both classes.
 
     >>> positive_weights(np.array([[1, 1], [0, 0], [0, 1], [0, np.nan], [np.nan, 1]]), cap=2.5)
     array([2.5, 1. ])
@@ -38,9 +39,9 @@ def masked_bce(logits: Tensor, truth: Tensor, positive_weight: Tensor) -> Tensor
     >>> round(float(loss), 4)
     0.6931
     """
-    stated = ~truth.isnan()
-    target = torch.where(stated, truth, 0.0)  # before the loss: a NaN times zero would still be a NaN in the gradient
+    labelled = ~truth.isnan()
+    target = torch.where(labelled, truth, 0.0)  # before the loss: a NaN times zero would still be a NaN in the gradient
     each = functional.binary_cross_entropy_with_logits(
-        logits.float(), target, weight=stated.float(), pos_weight=positive_weight, reduction="sum"
+        logits.float(), target, weight=labelled.float(), pos_weight=positive_weight, reduction="sum"
     )
-    return each / stated.sum().clamp(min=1)
+    return each / labelled.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""What is fixed on tune before any test label is opened: a recalibration and the operating points of every finding."""
+"""Recalibration and operating points of every finding, fitted on tune and frozen before access to test labels."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def freeze(
     targets = _targets(specificities, sensitivities)
     recalibrations, points = {}, {}
     for column, finding in enumerate(findings):
-        stated = ~np.isnan(states[:, column])
-        y, logit = states[stated, column] == 1, values[stated, column]
-        line = recalibration(y, logit, cluster=patients[stated])
+        labelled = ~np.isnan(states[:, column])
+        y, logit = states[labelled, column] == 1, values[labelled, column]
+        line = recalibration(y, logit, cluster=patients[labelled])
         recalibrations[finding] = line
         points[finding] = {
             name: _operating_point(y, probability(logit, line), name, **target) for name, target in targets.items()
@@ -91,9 +91,9 @@ def probability(logit: ArrayLike, line: Mapping[str, Any]) -> NDArray[np.float64
 
 
 def recalibration(y: NDArray[np.bool_], logit: NDArray[np.float64], *, cluster: NDArray[Any]) -> dict[str, Any]:
-    """Intercept and slope on the logit by maximum likelihood, or the identity with a note that says why.
+    """Fit intercept and slope on the logit by maximum likelihood; the identity with a note if that is not possible.
 
-    ``y`` bool, ``logit`` float64 and ``cluster`` (patients) all (n_images,).
+    ``y`` bool, ``logit`` float64 and ``cluster`` (patients) are all (n_images,).
     """
     present, absent = len(np.unique(cluster[y])), len(np.unique(cluster[~y]))
     if min(present, absent) < MINIMUM_PATIENTS:
@@ -117,7 +117,7 @@ def _identity(reason: str) -> dict[str, Any]:
 
 
 def _operating_point(y: NDArray[np.bool_], score: NDArray[np.float64], name: str, **target: float) -> dict[str, Any]:
-    """The threshold that attains the target on these cases, and what it attains there."""
+    """Return the threshold that attains the target on these cases, and the rates at it."""
     (kind, value), n_present, n_absent = *target.items(), int(y.sum()), int((~y).sum())
     point: dict[str, Any] = {"threshold": None, "specificity": None, "sensitivity": None, "target": value}
     point |= {"at": f"operating_point={name}", "n_present": n_present, "n_absent": n_absent, "note": ""}

@@ -1,4 +1,4 @@
-"""How good a network is on tune: its logits, and the AUC that chooses the best epoch."""
+"""Evaluation of a network on tune: its logits, and the AUC by which the best epoch is chosen."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def logits_of(
     batch_size: int,
     share: tuple[int, int] = (0, 1),
 ) -> Tensor:
-    """Logits (n, findings) float32 of all examples; with `share` (r, of) only of every of-th from the r-th, else 0.
+    """Compute logits (n, findings) float32 of all examples; with `share` (r, k) of every k-th from the r-th, else 0.
 
-    `call` maps the network's input to its logits, in whatever arithmetic it is called.
+    `call` maps the input of the network to its logits, in the arithmetic in which it is called.
     """
     found = torch.zeros(examples.truth.shape, dtype=torch.float32, device=device)
     mine = np.arange(share[0], len(examples), share[1])
@@ -44,10 +44,10 @@ def logits_of(
 
 
 def within_site_aucs(examples: Examples, logits: NDArray[np.float32], findings: Sequence[str]) -> Aucs:
-    """The AUC of each finding within each site, NaN where the site has one class only.
+    """Compute {site: {finding: AUC}}; NaN if a site has one class only.
 
-    One AUC over all sites would reward telling the sites apart, whose prevalences differ. Where `pairs_within` is
-    stated, pairs are compared within it alone. `logits` (n, findings). Returns {site: {finding: AUC}}.
+    An AUC over all sites would reward recognition of the site, since prevalences differ. If `pairs_within` is given,
+    pairs are compared within it only. `logits` is (n, findings).
     """
     sites = examples.images["site"].to_numpy()
     strata = np.array([str(s or "") for s in examples.images["pairs_within"].to_list()], dtype=object)
@@ -65,7 +65,7 @@ def within_site_aucs(examples: Examples, logits: NDArray[np.float32], findings: 
 
 
 def mean_auc(aucs: Aucs) -> float:
-    """The unweighted mean over the sites and findings whose AUC is a number; NaN where none is.
+    """Return the unweighted mean over sites and findings with a defined AUC; NaN if there is none.
 
     >>> mean_auc({"a": {"edema": 0.5, "mass": float("nan")}, "b": {"edema": 0.75, "mass": 1.0}})
     0.75
@@ -75,7 +75,7 @@ def mean_auc(aucs: Aucs) -> float:
 
 
 def tune_loss(logits: Tensor, truth: NDArray[np.float32]) -> float:
-    """The unweighted masked cross-entropy on tune."""
+    """Return the unweighted masked cross-entropy on tune."""
     ones = torch.ones(truth.shape[1], device=logits.device)
     return float(masked_bce(logits, torch.from_numpy(truth).to(logits.device), ones))
 
@@ -89,7 +89,7 @@ def frozen_logits(
     device: torch.device,
     batch_size: int,
 ) -> NDArray[np.float64]:
-    """Logits (n, findings) of the final network as prediction computes them: eval mode, float32, no TF32."""
+    """Compute the logits (n, findings) of the final network as in prediction: eval mode, float32, no TF32."""
     network = network.to(device=device, memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         found = logits_of(network, store, examples, architecture, device=device, batch_size=batch_size)

@@ -1,1 +1,1 @@
-"""Networks, their weights, and the folder that holds a model."""
+"""Networks, their weights, and model folders."""

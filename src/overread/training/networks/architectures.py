@@ -1,7 +1,7 @@
-"""The networks: a DenseNet of our own whose parameters are named as torchvision names them, and timm's by name.
+"""Network architectures: a DenseNet with the parameter names of torchvision, and networks of timm by name.
 
 The order is features -> relu -> mean over the map -> classifier. The final ReLU is a module, so that a heat map can be
-taken at its output (a hook on `features` would see the map before it, the usual mistake with this network).
+taken at its output; a hook on `features` would see the map before the ReLU.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """All that is needed to build a network again and to feed it; stands in model.json.
+    """The parameters that are needed to build a network and its input; part of model.json.
 
     >>> Architecture("densenet-small", channels=1, outputs=3).to_dict()
     {'network': 'densenet-small', 'channels': 1, 'outputs': 3, 'normalisation': 'unit'}
@@ -44,12 +44,12 @@ class Architecture:
     normalisation: str = "unit"
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as plain values, for model.json."""
+        """Return the architecture as plain values for model.json."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Architecture:
-        """The architecture that a model.json states (keys that say something else are left alone)."""
+        """Return the architecture in a model.json; other keys are ignored."""
         return cls(**{key: record[key] for key in ("network", "channels", "outputs", "normalisation") if key in record})
 
 
@@ -93,7 +93,7 @@ class DenseNet(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Layers of which each sees the outputs of all before it."""
+    """Densely connected layers: each receives the outputs of all previous layers."""
 
     def __init__(self, depth: int, width: int, growth: int):
         super().__init__()
@@ -101,14 +101,14 @@ class DenseBlock(nn.Module):
             self.add_module(f"denselayer{number + 1}", dense_layer(width + number * growth, growth))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input and all layers' outputs, side by side."""
+        """Concatenate the input and the outputs of all layers."""
         for layer in self.children():
             x = torch.cat([x, layer(x)], 1)
         return x
 
 
 def dense_layer(width: int, growth: int) -> nn.Sequential:
-    """Norm, ReLU, 1x1 to four times the growth, norm, ReLU, 3x3 to the growth."""
+    """Norm, ReLU, 1x1 convolution to four times the growth, norm, ReLU, 3x3 convolution to the growth."""
     return nn.Sequential(
         OrderedDict[str, nn.Module](
             norm1=nn.BatchNorm2d(width),
@@ -122,7 +122,7 @@ def dense_layer(width: int, growth: int) -> nn.Sequential:
 
 
 def transition(width: int, outputs: int) -> nn.Sequential:
-    """Half the channels, half the height and width."""
+    """Halve the number of channels, the height and the width."""
     return nn.Sequential(
         OrderedDict[str, nn.Module](
             norm=nn.BatchNorm2d(width),
@@ -134,7 +134,7 @@ def transition(width: int, outputs: int) -> nn.Sequential:
 
 
 def initialise(network: nn.Module) -> None:
-    """He's initialisation of every convolution; zero bias at the output (torchvision's choice)."""
+    """Initialise convolutions by He's method and the output bias with zero, as torchvision does."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
@@ -143,10 +143,15 @@ def initialise(network: nn.Module) -> None:
 
 
 def build(architecture: Architecture) -> nn.Module:
-    """The network that an architecture names, with random weights from torch's global generator.
+    """Build the network of an architecture, with random weights from the global generator of torch.
 
-    Raises InputError for an unknown name, and for `timm:NAME` where timm cannot be imported or does not know NAME.
+    Raises
+    ------
+    InputError
+        An unknown name, or `timm:NAME` if timm is not installed or does not know NAME.
 
+    Examples
+    --------
     >>> sum(p.numel() for p in build(Architecture("densenet121", channels=3, outputs=1000)).parameters())
     7978856
     """
@@ -162,7 +167,7 @@ def build(architecture: Architecture) -> nn.Module:
 
 
 def build_timm(architecture: Architecture) -> nn.Module:
-    """A network of the user's timm, by name, without weights."""
+    """Build a network of timm by name, without weights."""
     name = architecture.network.removeprefix("timm:")
     try:
         import timm
@@ -180,14 +185,14 @@ def build_timm(architecture: Architecture) -> nn.Module:
 
 
 def to_unit(pixels: Tensor) -> Tensor:
-    """Stored pixels uint8 (n, h, w) as float32 (n, 1, h, w) from 0 (air) to 1."""
+    """Convert stored pixels uint8 (n, h, w) to float32 (n, 1, h, w) from 0 (air) to 1."""
     return pixels.unsqueeze(1).to(torch.float32).mul_(1 / 255)
 
 
 def normalise(unit: Tensor, architecture: Architecture) -> Tensor:
-    """Images (n, 1, h, w) of 0..1 as the network's input (n, channels, h, w).
+    """Convert images (n, 1, h, w) of 0 to 1 to the input of the network (n, channels, h, w).
 
-    A one-channel network with ImageNet's normalisation takes the mean of its three means and deviations.
+    With ImageNet normalisation a one-channel network uses the mean of the three means and deviations.
     """
     mean, deviation = NORMALISATIONS[architecture.normalisation]
     if architecture.channels == 1 or len(mean) == 1:

@@ -1,4 +1,4 @@
-"""Several trainings as one model: the mean of their logits, with operating points and recalibration of its own."""
+"""Ensembles: the mean logit of several models, with recalibration and operating points of its own."""
 
 from __future__ import annotations
 
@@ -31,27 +31,30 @@ _FACTS = (
 
 
 def combine(out: Path | str, members: Sequence[Path | str], name: str) -> Path:
-    """Write the model folder ``out`` of an ensemble: mean logit of the members, frozen anew on the mean tune logits.
+    """Combine trained models into an ensemble and write its model folder.
+
+    The logit of the ensemble is the mean logit of its members; recalibration and operating points are fitted on the
+    mean tune logits.
 
     Parameters
     ----------
-    out
-        folder of the ensemble; it may hold its members' folders
-    members
-        folders of single models that were trained on the same sites and tuned on the same images, with their
-        ``tune.parquet`` (image_id, finding, logit, truth, patient_id)
-    name
-        the ensemble's name; its members are predicted as ``name/folder``
+    out : path
+        The folder of the ensemble; it may contain the folders of its members.
+    members : sequence of path
+        Folders of single models that were trained on the same sites and tuned on the same images.
+    name : str
+        The name of the ensemble; its members have predictions under ``name/folder``.
 
     Returns
     -------
-    ``out``, with model.json (kind "ensemble", members as paths relative to it and the hashes of their weights),
-    train_patients.txt (of all members), tune.parquet and run.json. Where it is there already, nothing is done again.
+    Path
+        `out`, with model.json (kind "ensemble", members as relative paths with the hashes of their weights),
+        train_patients.txt (of all members), tune.parquet and run.json. A complete ensemble is not written again.
 
     Raises
     ------
     InputError
-        fewer than two members, one twice, members of different findings, recipes, sites or tune images
+        Fewer than two members, a member twice, members with different findings, recipes, sites or tune images.
     """
     out, folders = Path(out), [Path(m) for m in members]
     _check_folders(folders)
@@ -131,7 +134,7 @@ def _check_agreement(members: Sequence[Model]) -> None:
 
 
 def _record(out: Path, members: Sequence[Model], name: str) -> dict[str, Any]:
-    """model.json but for what is frozen; a fact in which the members differ is kept as their list."""
+    """Return model.json without frozen values; a value in which members differ is kept as a list."""
     kept = {key: members[0].record[key] for key in _SHARED if key in members[0].record}
     facts = {}
     for key in _FACTS:
@@ -153,7 +156,7 @@ def _record(out: Path, members: Sequence[Model], name: str) -> dict[str, Any]:
 
 
 def _means(stated: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    """Key -> mean over the members, who may have drawn different training images; null where no member states it."""
+    """Average over members, which may have different training images, by key; null if no member has a value."""
     means: dict[str, float | None] = {}
     for key in dict.fromkeys(k for values in stated for k in values):
         known = [v for values in stated if (v := values.get(key)) is not None]
@@ -178,7 +181,7 @@ def _frozen(tune: pl.DataFrame, members: Sequence[Model]) -> dict[str, Any]:
 def matrices(
     tune: pl.DataFrame, *, findings: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[Any]]:
-    """Logits and truth (NaN = not stated), both (n_images, n_findings), and the patient of each image."""
+    """Return logits and truth (NaN = no label), both (n_images, n_findings), and the patient of each image."""
     wide = tune.pivot(on="finding", index=["image_id", "patient_id"], values=["logit", "truth"]).sort("image_id")
 
     def block(value: str) -> NDArray[np.float64]:

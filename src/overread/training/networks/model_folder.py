@@ -1,4 +1,4 @@
-"""A model is a folder: model.json, weights.safetensors, train_patients.txt. It is opened strictly here."""
+"""Model folders: model.json, weights.safetensors and train_patients.txt, validated when opened."""
 
 from __future__ import annotations
 
@@ -69,23 +69,23 @@ class Model:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The findings that the model predicts, in the network's order."""
+        """The findings that the model predicts, in the order of the network."""
         return tuple(f for f in self.findings if f not in self.not_outputs)
 
     @property
     def singles(self) -> tuple[Model, ...]:
-        """The models that are run: the members of an ensemble, else the model itself."""
+        """The models that are run: the members of an ensemble, or the model itself."""
         return self.members or (self,)
 
     @property
     def columns(self) -> list[int]:
-        """Where the ``outputs`` stand in the network's output."""
+        """Return the indices of ``outputs`` in the output of the network."""
         if self.architecture is not None and self.architecture.outputs == len(self.outputs):
             return list(range(len(self.outputs)))
         return [i for i, f in enumerate(self.findings) if f not in self.not_outputs]
 
     def files(self) -> dict[str, Path]:
-        """The files that the model's predictions depend on, by name: inputs of a run."""
+        """Return the files on which predictions depend, by name."""
         own = {"model.json": self.folder / "model.json"}
         if self.kind == "single":
             return own | {"weights.safetensors": self.folder / "weights.safetensors"}
@@ -95,11 +95,23 @@ class Model:
 
 
 def open_model(folder: Path | str) -> Model:
-    """Open a model folder and check all that it states; weights are read later, by `load_network`.
+    """Open a model folder and validate it; weights are read later, by `load_network`.
 
-    Raises InputError where the folder is none, model.json is of a newer format or lacks keys, the weights or the list
-    of training patients are missing, they or model.json were changed since they were written, or an ensemble's members
-    do not agree with it or have been changed since.
+    Parameters
+    ----------
+    folder : path
+        The model folder.
+
+    Returns
+    -------
+    Model
+        The model, or an ensemble with its members.
+
+    Raises
+    ------
+    InputError
+        The folder is not a model; model.json has a newer format or lacks keys; weights or the list of training patients
+        are missing; a file was changed after it was written; members of an ensemble do not match it or were changed.
     """
     folder = Path(folder)
     record = _read_record(folder)
@@ -128,34 +140,37 @@ def open_model(folder: Path | str) -> Model:
 
 
 def load_network(model: Model) -> nn.Module:
-    """The network of a single model with its weights, in eval mode and without gradients.
+    """Return the network of a single model with its weights, in eval mode and without gradients.
 
-    Raises InputError where the weights file is damaged, or its keys or shapes are not those of the architecture.
+    Raises
+    ------
+    InputError
+        The weights file is damaged, or its names or shapes do not match the architecture.
     """
     if model.architecture is None:
         raise InputError(model.folder, "a single model", "an ensemble, which has the networks of its members")
     path = model.folder / "weights.safetensors"
     weights = _read_weights(path)
     with torch.random.fork_rng(devices=[]):  # the random weights that are replaced must not move the caller's stream
-        made = architectures.build(model.architecture)
-    problems = _mismatches(made.state_dict(), weights)
+        network = architectures.build(model.architecture)
+    problems = _mismatches(network.state_dict(), weights)
     if problems:
         raise InputError(
             path,
             f"the weights of {model.architecture.network} with {model.architecture.outputs} outputs",
-            f"{len(problems)} keys that do not fit",
+            f"{len(problems)} keys that do not match",
             examples=problems,
             do="Take the weights that belong to model.json.",
         )
     check_finite(path, weights, do="The training diverged, or the file is damaged: copy it again or train again.")
-    made.load_state_dict(weights, strict=True)
-    return made.eval().requires_grad_(False)
+    network.load_state_dict(weights, strict=True)
+    return network.eval().requires_grad_(False)
 
 
 def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
     """Write model.json atomically, with its format, the hashes of weights and training patients, and its own hash.
 
-    It is written after them; refuses a record that `open_model` would refuse.
+    It is written after these files. A record that `open_model` would refuse is refused.
     """
     folder = Path(folder)
     path = folder / "model.json"
@@ -168,7 +183,7 @@ def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
 
 
 def check_files(folder: Path, record: Mapping[str, Any]) -> None:
-    """Refuse a model whose record, weights or list of training patients are not those that were written together."""
+    """Refuse a model whose record, weights or list of training patients were not written together."""
     integrity.check_seal(folder / "model.json", do=_AGAIN)
     hashes: Mapping[str, str] = record.get("files", {})
     unknown = [name for name in HASHED if (folder / name).exists() and name not in hashes]
@@ -208,7 +223,7 @@ def _newer(value: Any) -> bool:
 
 
 def _problems(path: Path, record: Mapping[str, Any]) -> list[InputError]:
-    """All that a model.json lacks or states wrongly."""
+    """Return all missing and invalid values of a model.json."""
     kind = record.get("kind")
     required = _REQUIRED | ({"members": list} if kind == "ensemble" else {"architecture": dict})
     missing = [key for key in required if key not in record]
@@ -241,16 +256,16 @@ def _problems(path: Path, record: Mapping[str, Any]) -> list[InputError]:
 
 
 def _wrong_architecture(path: Path, record: Mapping[str, Any], outputs: Sequence[str]) -> list[InputError]:
-    told = record["architecture"]
-    missing = [key for key in _ARCHITECTURE if key not in told]
+    architecture = record["architecture"]
+    missing = [key for key in _ARCHITECTURE if key not in architecture]
     if missing:
         return [
             InputError(path, "an architecture: network, channels, outputs", f"{len(missing)} missing", examples=missing)
         ]
-    if told["channels"] not in (1, 3):
-        return [InputError(path, "1 or 3 channels", f"{told['channels']}")]
-    if told["outputs"] not in (len(outputs), len(record["findings"])):
-        found = f"{told['outputs']} outputs for {len(record['findings'])} findings"
+    if architecture["channels"] not in (1, 3):
+        return [InputError(path, "1 or 3 channels", f"{architecture['channels']}")]
+    if architecture["outputs"] not in (len(outputs), len(record["findings"])):
+        found = f"{architecture['outputs']} outputs for {len(record['findings'])} findings"
         return [InputError(path, "an output of the network for every finding", found)]
     return []
 
@@ -267,9 +282,9 @@ def _train_patients(folder: Path) -> frozenset[str]:
     if not path.is_file():
         raise InputError(
             folder,
-            "a file train_patients.txt, by which test patients are kept apart from training",
+            "a file train_patients.txt, which lists the patients of the training data",
             "none",
-            do="Without it nobody can say whether a test set is independent; train the model again.",
+            do="Without it the independence of a test set cannot be checked: train the model again.",
         )
     return frozenset(line for line in read_text(path, "a list of patients", most=limits.LIST_BYTES).split("\n") if line)
 
@@ -281,8 +296,8 @@ def _members(folder: Path, record: Mapping[str, Any]) -> tuple[Model, ...]:
     if any(_read_record(folder / name).get("kind") != "single" for name in record["members"]):  # it may be itself
         raise InputError(path, "members that are single models", "an ensemble among them")
     members = tuple(open_model(folder / name) for name in record["members"])
-    told = (record["findings"], record["not_outputs"], record["recipe"])
-    other = [m.name for m in members if [m.record[k] for k in ("findings", "not_outputs", "recipe")] != list(told)]
+    own_facts = (record["findings"], record["not_outputs"], record["recipe"])
+    other = [m.name for m in members if [m.record[k] for k in ("findings", "not_outputs", "recipe")] != list(own_facts)]
     if other:
         raise InputError(path, "members with its findings and pixel recipe", f"{len(other)} others", examples=other)
     hashes = record.get("member_weights", {})
@@ -325,5 +340,5 @@ def _mismatches(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> lis
 
 
 def other_type(own: Tensor, given: Tensor) -> bool:
-    """Whether a tensor is not of the kind of the network's: whole numbers or Booleans for weights, or the reverse."""
+    """Return whether a tensor has another kind of values than that of the network, such as integers for weights."""
     return own.is_floating_point() != given.is_floating_point() or given.is_complex()

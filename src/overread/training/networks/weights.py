@@ -1,4 +1,6 @@
-"""Weight files of others for DenseNet-121 (torchvision, CheXNet, torchxrayvision, MONAI), loaded strictly by name."""
+"""Weight files of other projects for DenseNet-121 (torchvision, CheXNet, torchxrayvision, MONAI), loaded by strict
+names.
+"""
 
 from __future__ import annotations
 
@@ -66,9 +68,9 @@ def load_weights(network: nn.Module, source: str, *, cache: Path | None = None) 
     """
     path = download_imagenet(cache) if source == "imagenet" else Path(source)
     own = network.state_dict()
-    given = read_state(path)
-    names = matched(given, own)
-    state = {new: given[old] for old, new in names.items()}
+    tensors = read_state(path)
+    names = matched(tensors, own)
+    state = {new: tensors[old] for old, new in names.items()}
     check_finite(path, state, do="Take another copy of the file; the training that made it may have diverged.")
     notes = [*fit_stem(state, own), *fit_classifier(state, own)]
     _check_fit(path, state, own, {new: old for old, new in names.items()})
@@ -77,7 +79,7 @@ def load_weights(network: nn.Module, source: str, *, cache: Path | None = None) 
 
 
 def _check_fit(path: Path, state: Mapping[str, Tensor], own: Mapping[str, Tensor], original: Mapping[str, str]) -> None:
-    """Refuse tensors that are missing, unknown or of another shape; the message has names of both sides."""
+    """Refuse tensors that are missing, unknown or of another shape; the message lists names of both sides."""
     missing = [f"'{k}'" for k in own if k not in state and not k.endswith("num_batches_tracked")]
     unknown = [f"'{original.get(k, k)}'" for k in state if k not in own]
     other = [
@@ -104,13 +106,13 @@ def _check_fit(path: Path, state: Mapping[str, Tensor], own: Mapping[str, Tensor
 
 
 def _some(names: Sequence[str], what: str) -> str:
-    """How many, with up to three examples; "" for none."""
+    """Describe a number of names with up to three examples; "" for none."""
     shown = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
     return (f"such as {shown}" if what == "such as" else f"{len(names)} {what}: {shown}") if names else ""
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weight file by name; nothing in the file is ever run."""
+    """Read the tensors of a weight file by name; no code in the file is executed."""
     if not os.path.isfile(path):
         raise InputError(path, "a weight file", "none there", do="Check the path.")
     with regular.opened(path, most=limits.WEIGHT_BYTES):
@@ -126,7 +128,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
                 path,
                 "a file of tensors alone",
                 "one that holds other objects, which would run code when read",
-                do="Where you trust it: load it in the software that made it, torch.save(network.state_dict(), FILE) "
+                do="If you trust it, load it in the software that wrote it, run torch.save(network.state_dict(), FILE) "
                 "there, and give that file.",
             ) from error
         raise InputError(path, "a weight file", "a damaged one", do="Copy it again.") from error
@@ -145,7 +147,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _check_unpacked(path: Path) -> None:
-    """Refuse an archive (torch.save makes one) whose members are compressed to many times their size."""
+    """Refuse a ZIP archive (as of torch.save) whose members are compressed to a small fraction of their size."""
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
@@ -157,7 +159,7 @@ def _check_unpacked(path: Path) -> None:
 
 
 def _is_torch(path: Path) -> bool:
-    """Whether a file begins as those of torch.save do: as a ZIP archive or a pickle."""
+    """Return whether a file starts like one of torch.save: a ZIP archive or a pickle."""
     with path.open("rb") as file:
         head = file.read(2)
     return head == b"PK" or head[:1] == b"\x80"
@@ -172,10 +174,10 @@ def _of_tensors(value: Any) -> bool:
 
 
 def matched(names: Iterable[str], own: Iterable[str]) -> dict[str, str]:
-    """The names of a file with those of the network, as far as they can be found out.
+    """Match the names of a file with those of the network.
 
-    Names in the style of other libraries are translated; then the one prefix is taken away under which most names of
-    the network are found. Two names that become one stay as they are, so that they are reported as unknown.
+    Names in the style of other libraries are translated; then the prefix is removed under which most names of the
+    network are found. Two names that would become equal are left unchanged, so that they are reported as unknown.
 
     >>> matched(["_orig_mod.backbone.features.norm.weight", "fc.bias"], ["features.norm.weight"])
     {'_orig_mod.backbone.features.norm.weight': 'features.norm.weight', 'fc.bias': 'fc.bias'}
@@ -210,15 +212,15 @@ def translated(name: str) -> str:
 
 
 def fit_stem(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """Give the first convolution of the file the number of channels of the network; says so."""
+    """Adapt the first convolution of the file to the number of channels of the network; return notes."""
     key = "features.conv0.weight"
     if key not in state or key not in own or state[key].ndim != 4:
         return []
-    given, wanted = state[key].shape[1], own[key].shape[1]
-    if (given, wanted) == (3, 1):
+    channels, own_channels = state[key].shape[1], own[key].shape[1]
+    if (channels, own_channels) == (3, 1):
         state[key] = state[key].sum(1, keepdim=True)
         return ["The stem's three colours were summed into one channel."]
-    if (given, wanted) == (1, 3):
+    if (channels, own_channels) == (1, 3):
         state[key] = state[key].expand(-1, 3, -1, -1) / 3
         return ["The stem's one channel was spread over three, a third each."]
     return []
@@ -229,14 +231,14 @@ def fit_classifier(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[
     weight, bias = "classifier.weight", "classifier.bias"
     if weight not in own:
         return []
-    given, wanted = (len(s[weight]) if weight in s else 0 for s in (state, own))
-    if given == wanted:
-        return [f"The classifier of {given} outputs was kept: its findings are taken to be in the same order."]
+    outputs, own_outputs = (len(s[weight]) if weight in s else 0 for s in (state, own))
+    if outputs == own_outputs:
+        return [f"The classifier of {outputs} outputs was kept: its findings are taken to be in the same order."]
     for key in (weight, bias):
         state[key] = own[key]
-    if not given:
-        return [f"The file has no classifier; that of {wanted} outputs starts at random."]
-    return [f"The classifier of {given} outputs was left out; that of {wanted} outputs starts at random."]
+    if not outputs:
+        return [f"The file has no classifier; that of {own_outputs} outputs starts at random."]
+    return [f"The classifier of {outputs} outputs was left out; that of {own_outputs} outputs starts at random."]
 
 
 def download_imagenet(cache: Path | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""The scores and heat maps of a frozen model on a cohort, part by part, so that an interrupted prediction goes on."""
+"""Prediction on a cohort: scores and heat maps of a frozen model, computed in parts so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -42,38 +42,46 @@ def score_cohort(
     progress: Progress | None = None,
     part_size: int = IMAGES_PER_PART,
 ) -> Path:
-    """Write a frozen model's score of every finding of every image, and its heat map, into the folder ``out``.
+    """Score every finding of every image of a cohort with a frozen model, and write the predictions into a folder.
 
     Parameters
     ----------
-    model_folder, cohort_folder
-        a model (or ensemble) and a cohort whose pixels were made by the model's recipe
-    splits, sites
-        which images; None = every site
-    heatmaps
-        whether Grad-CAM is made for every finding of every image, in the same pass
-    batch_size, part_size
-        images in a pass, and in a part; an interrupted prediction goes on after the last whole part
-    progress
-        called with images done and images in all
+    model_folder, cohort_folder : path
+        A model (or ensemble), and a cohort with the pixel recipe of the model.
+    out : path
+        The folder of the prediction.
+    splits : sequence of str
+        The splits to be scored.
+    sites : sequence of str, optional
+        The sites to be scored; None = all.
+    heatmaps : bool
+        Whether to compute Grad-CAM for every finding of every image.
+    batch_size, part_size : int
+        Images per pass, and per part; an interrupted prediction is resumed after the last complete part.
+    progress : callable, optional
+        Called with images done and total images.
 
     Returns
     -------
-    ``out``, with ``predictions.parquet`` (score = recalibrated probability, logit = raw output; for an ensemble rows
-    of its mean logit and of every member as ``name/folder``), ``heatmaps/part-00000.npy`` (n, findings, h, w) float16
-    with every map divided by its maximum, ``heatmaps/maximum-00000.npy`` (n, findings) float32, ``heatmaps.parquet``
-    (image_id, part, row), ``heatmaps.json`` and run.json. Where all this is there already, nothing is done again.
+    Path
+        `out`, with predictions.parquet (score = recalibrated probability, logit = raw output; for an ensemble rows of
+        its mean logit and of every member as ``name/folder``), heatmaps/part-00000.npy (n, findings, h, w) float16 with
+        every map divided by its maximum, heatmaps/maximum-00000.npy (n, findings) float32, heatmaps.parquet (image_id,
+        part, row), heatmaps.json and run.json.
 
     Raises
     ------
     InputError
-        pixels of another recipe, outputs that the cohort's vocabulary lacks or defines otherwise, a patient who was
-        in training (splits other than train), nothing selected, outputs
-        that are not finite; whatever was in ``out`` before stays
+        Pixels of another recipe, outputs that are missing or defined differently in the vocabulary of the cohort, a
+        patient of the training data (splits other than train), no images, outputs that are not finite. Earlier content
+        of `out` is then unchanged.
 
-    Assumptions: float32 without TF32 unless model.json asks for "prediction_precision": "bf16-mixed"; equal to the
-    bit for the same machine, versions, thread count and batch size, interrupted or not. An interrupted prediction goes
-    on with the number of threads that it was begun with, unless OMP_NUM_THREADS gives another.
+    Notes
+    -----
+    A complete prediction with the same settings and inputs is not repeated. Arithmetic is float32 without TF32 unless
+    model.json has "prediction_precision": "bf16-mixed". Results are identical to the bit for the same machine,
+    versions, number of threads and batch size, interrupted or not. An interrupted prediction is resumed with the number
+    of threads with which it was started, unless OMP_NUM_THREADS gives another.
     """
     out, model, cohort = Path(out), open_model(model_folder), open_cohort(cohort_folder)
     images = select(cohort.images, splits=splits, sites=sites)
@@ -93,10 +101,10 @@ def score_cohort(
     }
     inputs = {f"model/{name}": path for name, path in model.files().items()}
     inputs |= {"images": Path(cohort_folder) / "images.parquet", "recipe": Path(cohort_folder) / "pixels/recipe.json"}
-    wanted = runs.fingerprint(config, inputs)
-    if runs.complete(out, wanted):
+    fingerprint = runs.fingerprint(config, inputs)
+    if runs.complete(out, fingerprint):
         return out
-    staging = out / f".partial-{wanted[:16]}"
+    staging = out / f".partial-{fingerprint[:16]}"
     count = threads.resumed(f"The prediction in {out}", threads_of(staging))
     with threads.computing(count):
         # Refuses before anything is written.
@@ -113,7 +121,7 @@ def score_cohort(
 
 
 def select(images: pl.DataFrame, *, splits: Sequence[str], sites: Sequence[str] | None) -> pl.DataFrame:
-    """The images of these splits and sites, in the order in which their pixels lie on disk."""
+    """Return the images of these splits and sites, in the order of their pixels on disk."""
     for what, asked, known in (
         ("splits", splits, tables.SPLITS),
         ("sites", sites or (), images["site"].unique().sort().to_list()),
@@ -141,7 +149,7 @@ def select(images: pl.DataFrame, *, splits: Sequence[str], sites: Sequence[str] 
     if len(lacking):
         raise InputError(
             "predict",
-            "a place in the pixel store for every image",
+            "pixels in the pixel store for every image",
             f"{len(lacking)} without",
             examples=lacking["image_id"].head(6),
             do="Build the cohort again.",
@@ -150,7 +158,7 @@ def select(images: pl.DataFrame, *, splits: Sequence[str], sites: Sequence[str] 
 
 
 def check_recipe(model: Model, store: Store, *, where: object) -> None:
-    """Refuse pixels made by another recipe than those the model was trained on."""
+    """Refuse pixels that were made by another recipe than the training images."""
     if store.recipe != model.recipe:
         raise InputError(
             where,
@@ -161,7 +169,7 @@ def check_recipe(model: Model, store: Store, *, where: object) -> None:
 
 
 def check_patients(model: Model, images: pl.DataFrame) -> None:
-    """Refuse a patient outside the training split whom the model, or a member of it, was trained on."""
+    """Refuse a patient outside the training split on whom the model, or a member of it, was trained."""
     known = model.train_patients.union(*(m.train_patients for m in model.members))
     tested = images.filter(pl.col("split").cast(pl.String) != "train")["patient_id"].unique().sort()
     shared = [p for p in tested if p in known]
@@ -171,12 +179,12 @@ def check_patients(model: Model, images: pl.DataFrame) -> None:
             f"no patient whom the model '{model.name}' was trained on",
             f"{len(shared):,} of {len(tested):,} patients in its train_patients.txt",
             examples=shared,
-            do="Its performance on them would be too good; split the cohort so that they are not tested.",
+            do="Performance on them is biased upwards: exclude them from the test set.",
         )
 
 
 def check_vocabulary(model: Model, vocabulary: Vocabulary, *, where: object) -> None:
-    """Refuse a cohort in whose vocabulary an output of the model has another meaning, or none."""
+    """Refuse a cohort in whose vocabulary an output of the model is missing or has another definition."""
     others = model.vocabulary.differences(vocabulary, model.outputs)
     if others:
         raise InputError(

@@ -1,8 +1,8 @@
-"""Grad-CAM of every finding of every image in the pass that makes the prediction.
+"""Grad-CAM heat maps of every finding and image, computed in the same pass as the prediction.
 
-A map is Grad-CAM at the last feature map of the network (the output of its final ReLU), in units of the logit: the
-gradient is summed, not averaged, over positions, so that for a network that ends in global average pooling and one
-linear layer the mean of the unrectified map plus the bias is the logit. What is not negative is kept (ReLU).
+Grad-CAM is computed at the last feature map (the output of the final ReLU), in units of the logit. The gradient is
+summed, not averaged, over positions: for a network that ends in global average pooling and one linear layer, the mean
+of the unrectified map plus the bias is then the logit. Negative values are set to 0 (ReLU).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAXIMUM_HEAD_LAYERS = 3
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a network's maps are taken: the module, its name, and the linear head where the closed form holds."""
+    """The layer at which maps are computed, its name, and the linear head if the closed form holds."""
 
     name: str
     module: nn.Module
@@ -31,11 +31,15 @@ class Target:
 
 
 def find_target(network: nn.Module, images: Tensor) -> Target:
-    """The module whose output is the network's last feature map, and its linear head if the closed form holds.
+    """Find the module with the last feature map of a network, and its linear head if the closed form holds.
 
-    ``images`` (n, channels, size, size) is any small batch as the network takes it; the network must be in eval mode.
-    The closed form is not assumed but tested: head(mean of the feature map over positions) must be the output.
-    Raises InputError where the network has no feature map at its end (a transformer), or one of a single position.
+    ``images`` (n, channels, size, size) is a small batch in the form of the network's input; the network must be in
+    eval mode. The closed form is tested: head(mean of the feature map over positions) must equal the output.
+
+    Raises
+    ------
+    InputError
+        The network does not end in a feature map (a transformer), or its map has a single position.
     """
     seen: list[tuple[str, nn.Module, Any]] = []
 
@@ -93,15 +97,15 @@ def predict_with_maps(
     layer it is the class activation map of Zhou et al., CVPR 2016, doi:10.1109/CVPR.2016.319, rectified. Checked
     against captum's LayerGradCam (equal up to the factor h * w). The network must be in eval mode.
     """
-    kept: list[Tensor] = []
+    activations: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
         if target.head is not None:
-            kept.append(output)
+            activations.append(output)
             return None
         # The graph begins here, so that only the head is walked backwards.
-        kept.append(output.detach().requires_grad_())
-        return kept[0].clone()  # so that what follows may work in place
+        activations.append(output.detach().requires_grad_())
+        return activations[0].clone()  # so that what follows may work in place
 
     handle = target.module.register_forward_hook(keep)
     try:
@@ -109,10 +113,10 @@ def predict_with_maps(
             with torch.no_grad():
                 logits = network(images)[:, columns]
                 with torch.autocast(images.device.type, enabled=False):  # the maps in float32 in any arithmetic
-                    return logits, closed_form(kept[0].float(), target.head.weight[columns].float())
+                    return logits, closed_form(activations[0].float(), target.head.weight[columns].float())
         with torch.enable_grad():
             logits = network(images)[:, columns]
-            maps = from_gradients(kept[0], logits)
+            maps = from_gradients(activations[0], logits)
         return logits.detach(), maps
     finally:
         handle.remove()
@@ -132,9 +136,9 @@ def closed_form(activations: Tensor, weight: Tensor) -> Tensor:
 
 
 def from_gradients(activations: Tensor, logits: Tensor) -> Tensor:
-    """Grad-CAM (n, findings, h, w) by one backward pass per finding, through whatever head lies between.
+    """Compute Grad-CAM (n, findings, h, w) by one backward pass per finding, for any head.
 
-    ``activations`` (n, channels, h, w) that ``logits`` (n, findings) were computed from, with their graph.
+    ``logits`` (n, findings) must be computed from ``activations`` (n, channels, h, w) with the graph retained.
     """
     maps = []
     for finding in range(logits.shape[1]):
@@ -144,9 +148,9 @@ def from_gradients(activations: Tensor, logits: Tensor) -> Tensor:
 
 
 def normalise(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Every map divided by its maximum, float16 in [0, 1], and the maxima (n, findings), float32, that undo it.
+    """Divide every map by its maximum; return maps as float16 in [0, 1] and maxima (n, findings) as float32.
 
-    A map that is zero everywhere (nothing speaks for the finding) stays zero, and its maximum is 0.
+    A map of zeros stays zero, with a maximum of 0.
 
     >>> scaled, maximum = normalise(torch.tensor([[[[2.0, 4.0]], [[0.0, 0.0]]]]))
     >>> scaled.tolist(), maximum.tolist()

@@ -1,4 +1,4 @@
-"""The folder of a prediction: parts under way beside it, then the tables over all parts, put in place at the end."""
+"""Prediction folders: parts in progress in a staging folder, then the tables over all parts."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ _COMPUTING = "computing.json"
 
 
 def threads_of(staging: Path) -> int | None:
-    """The number of threads that an interrupted prediction was begun with; None where there is none."""
+    """Return the number of threads with which an interrupted prediction was started; None if there is none."""
     return threads.recorded(kept(staging / _COMPUTING))
 
 
 def scoring_device() -> str:
-    """The device that computes predictions: "cuda" where there is one, else "cpu"."""
+    """Return the device for predictions: "cuda" if available, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def scoring_work(
     model: Model, store: Store, images: pl.DataFrame, *, heatmaps: bool, batch_size: int, part_size: int
 ) -> ScoringWork:
-    """The networks of a model on the device, with the stored images that they are to score."""
+    """Load the networks of a model on the device, with the stored images to be scored."""
     members = load_members(model, store, images, device=scoring_device(), heatmaps=heatmaps)
     return ScoringWork(members, store, images, batch_size, part_size)
 
 
 def compute(run: runs.Run, model: Model, work: ScoringWork, staging: Path, *, progress: Progress | None) -> None:
-    """Compute the parts that are not there yet, and write the tables over all parts into `staging`."""
+    """Compute the missing parts and write the tables over all parts into `staging`."""
     if work.members[0].target is not None:
         _take_back(run.folder / "heatmaps", staging)
     around = circumstances(scoring_device(), precision=precision(model))
@@ -70,7 +70,7 @@ def compute(run: runs.Run, model: Model, work: ScoringWork, staging: Path, *, pr
 
 @contextmanager
 def only_files(folder: Path, name: re.Pattern[str]) -> Iterator[None]:
-    """Refuse a folder with other files in it than those of this name: it is about to be replaced as a whole."""
+    """Refuse to replace a folder with files of other names."""
     strange = [p.name for p in folder.iterdir() if not name.fullmatch(p.name)] if folder.is_dir() else []
     if strange:
         do = "Move them elsewhere: this folder is replaced."
@@ -79,7 +79,7 @@ def only_files(folder: Path, name: re.Pattern[str]) -> Iterator[None]:
 
 
 def clear_staging(out: Path, staging: Path) -> None:
-    """Make the folder of this prediction's parts; parts of any other prediction, and torn files, are cleared away."""
+    """Make the staging folder of this prediction; remove incomplete files and parts of other predictions."""
     for other in out.glob(".partial-*"):
         if other != staging and _STAGING.fullmatch(other.name):
             tables.remove(other)
@@ -88,7 +88,7 @@ def clear_staging(out: Path, staging: Path) -> None:
 
 
 def _take_back(maps: Path, staging: Path) -> None:
-    """Undo what a kill during `_publish` left: a part's maps are there before its logits, so these were moved."""
+    """Undo an interrupted `publish`: maps without logits in a part were moved and are moved back."""
     if not (staging / "heatmaps").exists() and any(staging.glob("logits-*.npy")) and maps.exists():
         tables.move(maps, staging / "heatmaps")
 
@@ -148,10 +148,9 @@ def _describe_maps(model: Model, work: ScoringWork, staging: Path) -> dict[str, 
 
 
 def publish(run: runs.Run, staging: Path, extra: Sequence[str] = ()) -> None:
-    """Put what is complete in its place, and record it in run.json; heat maps of an earlier prediction are removed.
+    """Move complete files to their place and record them in run.json; heat maps of an earlier prediction are removed.
 
-    `extra` names files and folders of `staging` that are put in place too, besides `WRITTEN`. The table of predictions
-    is moved last.
+    `extra` names further files and folders of `staging`, besides `WRITTEN`. The table of predictions is moved last.
     """
     folders = ["heatmaps", *(name for name in extra if "." not in name)]
     files = [*(name for name in extra if "." in name), "heatmaps.parquet", "heatmaps.json", "predictions.parquet"]

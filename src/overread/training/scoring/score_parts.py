@@ -1,4 +1,4 @@
-"""The networks run over the images, one part of them after another; a part that is whole is never run again."""
+"""Computation of scores in parts; a complete part is not computed again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A network that is run: its model, and where its heat maps are taken (None where none are wanted)."""
+    """A network to be run: its model, and the target layer of its heat maps (None without maps)."""
 
     model: Model
     network: nn.Module
@@ -36,7 +36,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class ScoringWork:
-    """What one prediction needs: the members, the pixels, which images, and how many at a time and in a part."""
+    """The inputs of a prediction: members, pixels, images, batch size and part size."""
 
     members: tuple[Member, ...]
     store: Store
@@ -46,7 +46,7 @@ class ScoringWork:
 
 
 def precision(model: Model) -> str:
-    """The arithmetic of prediction: "32-true", or "bf16-mixed" where model.json asks for it."""
+    """Return the arithmetic of prediction: "32-true", or "bf16-mixed" if model.json has it."""
     asked = {m.record.get("prediction_precision", "32-true") for m in model.singles}
     if len(asked) > 1 or not asked <= {"32-true", "bf16-mixed"}:
         raise InputError(model.folder, "one prediction_precision, '32-true' or 'bf16-mixed'", ", ".join(sorted(asked)))
@@ -56,7 +56,7 @@ def precision(model: Model) -> str:
 def load_members(
     model: Model, store: Store, images: pl.DataFrame, *, device: str, heatmaps: bool
 ) -> tuple[Member, ...]:
-    """The networks of a model on the device, and where each one's heat maps are taken."""
+    """Load the networks of a model on the device, with the target layer of their heat maps."""
     sample = store.gather(images["part"].head(2).to_numpy(), images["row"].head(2).to_numpy())
     members = []
     for single in model.singles:
@@ -72,7 +72,7 @@ def load_members(
 
 @contextmanager
 def _arithmetic(kind: str, device: str) -> Iterator[None]:
-    """Plain float32 (no TF32 on a GPU, kernels that repeat), or bfloat16 where that is asked for."""
+    """Compute in float32 without TF32 and with deterministic kernels, or in bfloat16."""
     with (
         torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
         torch.autocast(device, dtype=torch.bfloat16, enabled=kind == "bf16-mixed"),
@@ -86,9 +86,12 @@ def _inputs(pixels: NDArray[np.uint8], model: Model, device: str) -> Tensor:
 
 
 def compute_parts(work: ScoringWork, staging: Path, *, progress: Progress | None) -> None:
-    """Run the networks over every part that is not whole yet; its record, written last, is the mark that it is.
+    """Compute every part that is not complete; the record of a part is written last and marks it as complete.
 
-    Raises InputError where a part that an interrupted run finished was altered since.
+    Raises
+    ------
+    InputError
+        A complete part was changed after it was written.
     """
     total = len(work.images)
     for number, first in enumerate(range(0, total, work.part_size)):
@@ -116,9 +119,9 @@ def _part(
     """Logits (members, n, findings) of a part; maps (n, findings, h, w) and their maxima, or None."""
     logits, maps, maxima, done = [], [], [], 0
     for pixels in read_ahead(work.store, part, work.batch_size):
-        made, combined = run_members(work.members, pixels)
-        _check_finite(made, part["image_id"][done : done + len(pixels)], work.members)
-        logits.append(made)
+        batch_logits, combined = run_members(work.members, pixels)
+        _check_finite(batch_logits, part["image_id"][done : done + len(pixels)], work.members)
+        logits.append(batch_logits)
         if combined is not None:
             scaled, maximum = gradcam.normalise(combined)
             maps.append(scaled.cpu().numpy())
@@ -131,7 +134,9 @@ def _part(
 
 
 def run_members(members: Sequence[Member], pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Tensor | None]:
-    """Logits (members, n, findings) of stored pixels (n, size, size), and the mean of the members' raw maps or None."""
+    """Return logits (members, n, findings) of stored pixels (n, size, size), and the mean raw map of the members or
+    None.
+    """
     logits, maps = [], []
     for member in members:
         device = next(member.network.parameters()).device.type
@@ -160,7 +165,7 @@ def _mean(maps: Sequence[Tensor]) -> Tensor:
 
 
 def read_ahead(store: Store, part: pl.DataFrame, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-    """The pixels of a part in batches, the next of which are read while one is worked on."""
+    """Yield the pixels of a part in batches, with the next batch read in advance."""
     places = [(chunk["part"].to_numpy(), chunk["row"].to_numpy()) for chunk in part.iter_slices(batch_size)]
     return ahead(lambda place: store.gather(*place), places)
 
