@@ -28,7 +28,8 @@ from pydicom.encaps import encapsulate
 from overread import runs
 from overread.images.dicom.radiographs import stored_values
 from overread.images.recipe.pixel_recipe import Recipe
-from overread.images.store.pixel_store import build, open_store, read_image
+from overread.images.store.decode_worker import read_image
+from overread.images.store.pixel_store import build, open_store
 
 ROUNDS = 3
 

@@ -23,7 +23,8 @@ from PIL import Image, ImageOps
 from overread.images.duplicates import near_duplicates
 from overread.images.raster.file_content import ImageFile
 from overread.images.recipe.pixel_recipe import Recipe, apply_recipe
-from overread.images.store.pixel_store import Store, read_image
+from overread.images.store.decode_worker import read_image
+from overread.images.store.pixel_store import Store
 
 NONE = {
     "crop": (0, 0),

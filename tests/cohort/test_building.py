@@ -15,7 +15,7 @@ from overread.cohort import CohortConfig, build, open_cohort
 from overread.cohort.site_folds import splits
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
-from overread.images.store import pixel_store
+from overread.images.store import decode_worker, pixel_store
 from overread.tables import Source
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def test_the_folder_holds_what_it_should(tmp_path, two):
     assert len(opened) == n
     pixels = opened.gather(images["part"].to_numpy(), images["row"].to_numpy())
     for path, values in zip(images["path"][:5], pixels, strict=False):
-        np.testing.assert_array_equal(values, pixel_store.read_image(tmp_path / path, RECIPE))
+        np.testing.assert_array_equal(values, decode_worker.read_image(tmp_path / path, RECIPE))
 
 
 def test_it_is_the_same_whatever_the_order_of_rows_and_the_workers(tmp_path, two):
@@ -255,7 +255,7 @@ from overread.images.store import pixel_store
 from overread.images.recipe.pixel_recipe import Recipe
 
 if __name__ == "__main__":
-    store._PART_BYTES = 8 * 8 * 10
+    pixel_store._PART_BYTES = 8 * 8 * 10
     sources = pickle.loads(open("sources.pickle", "rb").read())
     config = CohortConfig(recipe=Recipe(8, "pad"), external_sites=("south",), seed=1)
     build(sources, ".", sys.argv[1], config, workers=2, progress=lambda what, done, total: print(done, flush=True))
