@@ -130,7 +130,7 @@ class Printed:
 
 
 @functools.cache
-def sentences() -> tuple[Sentence, ...]:
+def all_sentences() -> tuple[Sentence, ...]:
     """All sentences, in the order of the file."""
     text = resources.files("overread.codes").joinpath("text", "sentences.toml").read_text("utf-8")
     return tuple(_sentence(name, entry) for name, entry in tomllib.loads(text).items())
@@ -175,7 +175,7 @@ def printed(rows: Iterable[Mapping[str, Any]], facts: Facts) -> list[Printed]:
     list of Printed
     """
     kinds = kinds_of(rows)
-    return [one for sentence in sentences() for one in _printed(sentence, kinds, facts)]
+    return [one for sentence in all_sentences() for one in _printed(sentence, kinds, facts)]
 
 
 def _printed(sentence: Sentence, kinds: Mapping[Kind, set[Code]], facts: Facts) -> Iterable[Printed]:

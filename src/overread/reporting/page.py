@@ -21,7 +21,7 @@ from overread.reporting import checklists
 from overread.reporting.blocks import Section, Table, drawn
 from overread.reporting.export import files_beside, text_exports
 from overread.reporting.methods.bibliography import Cited, Reference
-from overread.reporting.methods.methods_section import methods
+from overread.reporting.methods.methods_section import compose_methods
 from overread.reporting.report_data import ReportData, read_evidence
 from overread.reporting.report_folder import PAGE, replacing_report
 from overread.reporting.sections import (
@@ -118,7 +118,7 @@ def _write_files(evidence: ReportData, sections: list[Section], cited: Cited, ou
 
 def compose(evidence: ReportData, copies: Section, looked: Section) -> tuple[list[Section], Cited]:
     """Every section in the order of the page, those without content among them, and the methods with what they cite."""
-    told, cited = methods(evidence)
+    told, cited = compose_methods(evidence)
     sections = [
         summary.governance(evidence),
         study_participants.participants(evidence),

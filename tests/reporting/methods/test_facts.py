@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from overread import codes, findings, tables
-from overread.codes.sentences import sentences
-from overread.reporting.methods.facts import facts
+from overread.codes.sentences import all_sentences
+from overread.reporting.methods.facts import study_facts
 from overread.reporting.methods.methods_section import fact_sentences
 from overread.reporting.report_data import Cast, ReportData
 
@@ -161,12 +161,12 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "cause", "other"), CASES, ids=[c[0] for c in CASES])
 def test_a_fact_is_present_with_its_cause_and_not_without(name, cause, other):
-    assert name in facts(data(**cause))
-    assert name not in facts(data(**other))
+    assert name in study_facts(data(**cause))
+    assert name not in study_facts(data(**other))
 
 
 def test_every_fact_that_a_sentence_needs_has_a_cause_here():
-    assert {f for s in sentences() for f in s.facts} == {name for name, *_ in CASES}
+    assert {f for s in all_sentences() for f in s.facts} == {name for name, *_ in CASES}
 
 
 def test_each_distinct_training_has_sentences_of_its_own():
@@ -179,17 +179,17 @@ def test_each_distinct_training_has_sentences_of_its_own():
 
 def test_subgroups_are_those_with_two_estimated_groups_not_those_of_the_configuration():
     given = rows(sub(level="F"), sub(level="M"), sub(subgroup="view", level="UNKNOWN"))
-    found = facts(data(estimates=given, run=run(subgroups=["sex", "age_band", "view"])))
+    found = study_facts(data(estimates=given, run=run(subgroups=["sex", "age_band", "view"])))
     assert found["subgroups"] == [{"columns": ("sex",)}]
 
 
 def test_a_recalibration_is_told_of_the_models_that_have_one():
     models = {"acme": {"recalibration": {"edema": {}}}, "beta": {}}
-    found = facts(data(models=models))
+    found = study_facts(data(models=models))
     assert found["recalibration_frozen"] == [{"models": ("“acme”",)}]
 
 
 def test_a_site_of_another_models_training_is_not_called_external_to_the_leading_model():
-    found = facts(data(models={"acme": {"training_sites": ["north", "east"]}}))
+    found = study_facts(data(models={"acme": {"training_sites": ["north", "east"]}}))
     assert "external_recorded" not in found
     assert "external_declared" not in found

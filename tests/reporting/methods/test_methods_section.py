@@ -8,7 +8,7 @@ import pytest
 
 from overread import codes
 from overread.reporting.methods.bibliography import REFERENCES, number_citations
-from overread.reporting.methods.methods_section import methods, methods_text, sentences_of
+from overread.reporting.methods.methods_section import compose_methods, methods_text, sentences_of
 from overread.reporting.report_data import read_evidence
 
 
@@ -25,12 +25,12 @@ def _row(method: codes.Text, **more) -> dict:
 
 
 def _paragraphs(folder) -> dict[str, str]:
-    return dict(methods(read_evidence(folder, {}))[1].paragraphs)
+    return dict(compose_methods(read_evidence(folder, {}))[1].paragraphs)
 
 
 def test_a_plain_auc_cites_delong_alone(evidence_folder):
     folder = evidence_folder([_row(codes.methods(codes.method("delong"), codes.method("scale_wald")))])
-    section, cited = methods(read_evidence(folder, {}))
+    section, cited = compose_methods(read_evidence(folder, {}))
     assert "DeLong's variance [1]." in _text(section)
     assert [r.doi for r in cited.references] == ["10.2307/2531595"]
     for absent in ("Obuchowski", "Wilson", "Holm", "Grad-CAM", "Brier", "neural network", "H1", "drop"):
@@ -69,7 +69,9 @@ def test_the_whole_study_cites_every_listed_reference_and_lists_every_cited(page
 
 @pytest.mark.slow
 def test_the_trained_network_is_told(made):
-    section, _ = methods(read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models))
+    section, _ = compose_methods(
+        read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models)
+    )
     text = _text(section)
     assert "(densenet-small) with one output per finding" in text
     assert "the logits of 3 networks trained from different seeds were averaged" in text
@@ -81,7 +83,7 @@ def test_the_trained_network_is_told(made):
 @pytest.mark.slow
 def test_every_method_of_an_estimate_is_in_the_table(made):
     evidence = read_evidence(made.evidence, made.study)
-    section, _ = methods(evidence)
+    section, _ = compose_methods(evidence)
     rows = section.blocks[-1].blocks[0].rows
     assert sum(int(row[3].text.replace(",", "")) for row in rows) == evidence.estimates.height
 
@@ -89,7 +91,7 @@ def test_every_method_of_an_estimate_is_in_the_table(made):
 @pytest.mark.slow
 def test_the_methods_to_paste_hold_every_paragraph_and_reference(made):
     evidence = read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models)
-    _, cited = methods(evidence)
+    _, cited = compose_methods(evidence)
     text = methods_text(cited)
     assert all(f"**{term}.** {words}" in text for term, words in cited.paragraphs)
     assert all(f"\n{n}. {r.text}" in text for n, r in enumerate(cited.references, start=1))

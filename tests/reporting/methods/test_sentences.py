@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from overread import codes
-from overread.codes.sentences import Condition, kinds_of, printed, sentences
+from overread.codes.sentences import Condition, all_sentences, kinds_of, printed
 from overread.reporting.methods.bibliography import REFERENCES
 
 NAN = float("nan")
 NUMBERS = ("estimate", "low", "high", "p", "p_adjusted")
-SENTENCES = {sentence.name: sentence for sentence in sentences()}
+SENTENCES = {sentence.name: sentence for sentence in all_sentences()}
 
 # Every fact with the parameters that reporting/methods/facts.py gives it.
 FACTS = {
@@ -142,7 +142,7 @@ def test_a_sentence_is_printed_with_its_cause_and_not_without(name):
         assert name not in names_of(removed)
 
 
-@pytest.mark.parametrize("name", [s.name for s in sentences() if any(c.has != "estimate" for c in s.when)])
+@pytest.mark.parametrize("name", [s.name for s in all_sentences() if any(c.has != "estimate" for c in s.when)])
 def test_a_sentence_on_intervals_or_tests_is_not_printed_for_a_bare_estimate(name):
     if name == "not_estimable":
         bare = [row(low=NAN, high=NAN, p=NAN, p_adjusted=NAN)]
@@ -152,33 +152,33 @@ def test_a_sentence_on_intervals_or_tests_is_not_printed_for_a_bare_estimate(nam
 
 
 def test_no_two_sentences_have_one_text():
-    texts = [s.text for s in sentences()]
+    texts = [s.text for s in all_sentences()]
     assert len(set(texts)) == len(texts)
-    assert all(s.text.endswith(".") for s in sentences())
+    assert all(s.text.endswith(".") for s in all_sentences())
 
 
 def test_conditions_name_codes_that_exist():
-    conditions = [c for s in sentences() for c in s.when]
+    conditions = [c for s in all_sentences() for c in s.when]
     assert {n for c in conditions for n in (*c.method, *c.without)} <= set(codes.names("methods"))
     assert {n for c in conditions for n in (*c.note, *c.without_note)} <= set(codes.names("notes"))
 
 
 def test_conditions_name_analyses_and_metrics_that_an_evaluation_writes():
-    conditions = [c for s in sentences() for c in s.when]
+    conditions = [c for s in all_sentences() for c in s.when]
     assert {n for c in conditions for n in (*c.analysis, *c.other_than)} <= {a.value for a in codes.Analysis}
     assert {n for c in conditions for n in c.metric} <= {m.value for m in codes.Metric}
 
 
 def test_every_reference_of_a_sentence_is_in_the_bibliography():
-    assert {r for s in sentences() for r in s.references} <= set(REFERENCES)
+    assert {r for s in all_sentences() for r in s.references} <= set(REFERENCES)
 
 
 def test_every_fact_of_a_sentence_is_listed_here():
-    assert {f for s in sentences() for f in s.facts} == set(FACTS)
+    assert {f for s in all_sentences() for f in s.facts} == set(FACTS)
 
 
 def test_every_method_is_named_by_a_sentence_or_needs_none():
-    named = {n for s in sentences() for c in s.when for n in c.method}
+    named = {n for s in all_sentences() for c in s.when for n in c.method}
     untold = [n for group in UNTOLD.values() for n in group]
     assert set(codes.names("methods")) - named - set(untold) == set()
     assert set(untold) <= set(codes.names("methods"))

@@ -25,7 +25,7 @@ _RECODED = {"ignore": "excluded", "absent": "taken as absent", "present": "taken
 _CONSENSUS = {"majority": "majority", "majority of the others": "majority_others", "dawid-skene": "dawid_skene"}
 
 
-def facts(data: ReportData) -> Facts:
+def study_facts(data: ReportData) -> Facts:
     """The facts that are present, each with one set of parameters or several.
 
     Parameters

@@ -11,7 +11,7 @@ from overread.codes.sentences import Printed, printed
 from overread.reporting.blocks import Cell, Folded, Paragraph, Section, Table, heads, table
 from overread.reporting.export.markdown import inline
 from overread.reporting.methods.bibliography import Cited, number_citations
-from overread.reporting.methods.facts import facts
+from overread.reporting.methods.facts import study_facts
 from overread.reporting.number_format import count
 from overread.reporting.report_data import ReportData
 
@@ -19,7 +19,7 @@ _COLUMNS = ("analysis", "metric", "finding", "subgroup", "method_code", "note_co
 _NUMBERS = ("estimate", "low", "high", "p", "p_adjusted")
 
 
-def methods(evidence: ReportData) -> tuple[Section, Cited]:
+def compose_methods(evidence: ReportData) -> tuple[Section, Cited]:
     """The methods as headed paragraphs, with the references they cite, and a table of the method of every metric."""
     cited = number_citations(paragraphs(sentences_of(evidence)))
     blocks = tuple(Paragraph(x, kind="methods", term=t) for t, x in cited.paragraphs)
@@ -39,7 +39,7 @@ def sentences_of(evidence: ReportData) -> list[Printed]:
     """The sentences of this report, in their order."""
     numbers = [pl.when(pl.col(n).is_finite()).then(1.0).alias(n) for n in _NUMBERS]
     rows = evidence.estimates.select(*_COLUMNS, *numbers).unique(maintain_order=True)
-    return printed(rows.iter_rows(named=True), facts(evidence))
+    return printed(rows.iter_rows(named=True), study_facts(evidence))
 
 
 def paragraphs(sentences: Sequence[Printed]) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ def paragraphs(sentences: Sequence[Printed]) -> list[tuple[str, str]]:
 
 def fact_sentences(evidence: ReportData, section: str, *names: str) -> str:
     """The sentences of a section that rest on facts alone, without references; with names only these."""
-    found = printed((), facts(evidence))
+    found = printed((), study_facts(evidence))
     return " ".join(s.text for s in found if s.section == section and (not names or s.name in names))
 
 
