@@ -255,7 +255,7 @@ def _noted(whole: Source, images: pl.DataFrame, config: CohortConfig, implied: p
 def _lost(whole: Source, images: pl.DataFrame) -> list[pl.DataFrame]:
     """Rows of the flow for labels and reads of cases that were excluded."""
     lost_cases = whole.images.select("case_id").unique().join(images, on="case_id", how="anti")
-    lost_rows = []
+    lost_rows: list[pl.DataFrame] = []
     for unit, frame in (("labels", whole.labels), ("reads", whole.reads)):
         lost_labels = None if frame is None else frame.join(lost_cases, on="case_id", how="semi")
         if lost_labels is not None and lost_labels.height:

@@ -134,7 +134,7 @@ def read(root: Path, *, site: str = "stanford", reports: bool = False, vocabular
         notes += source_tables.counts_note(
             images_of_split, replace(ABOUT, title=f"CheXpert, {split}", images=n, patients=patients)
         )
-    all_images = tables.check(pl.concat(images, how="diagonal"), "images", where=root)
+    all_images: pl.DataFrame = tables.check(pl.concat(images, how="diagonal"), "images", where=root)
     further_labels, label_notes = further(places, all_images, vocabulary)
     all_images, plus_notes = with_plus(all_images, places, reports)
     stated_labels = tables.check(pl.concat([*labels, *further_labels]), "labels", where=root, vocabulary=vocabulary)

@@ -118,7 +118,7 @@ def read(
     if "dataset" not in frame.columns:
         frame = frame.with_columns(dataset=pl.lit("table"))
     notes: list[tables.Note] = []
-    checked = tables.check(_folded(frame, file), "images", where=file, notes=notes)
+    checked: pl.DataFrame = tables.check(_folded(frame, file), "images", where=file, notes=notes)
     places = locations.located(checked["path"], Path(root), file)
     checked = checked.with_columns(places.paths.alias("path"))
     label_table = tables.empty("labels")

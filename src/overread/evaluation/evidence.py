@@ -193,11 +193,11 @@ def evaluate(
 class _Tables:
     """The input tables, checked and in canonical form, with notes and accounts of the checks."""
 
-    images: pl.DataFrame
-    labels: pl.DataFrame
-    predictions: pl.DataFrame
-    tune: pl.DataFrame | None
-    reads: pl.DataFrame | None
+    images: tables.Checked
+    labels: tables.Checked
+    predictions: tables.Checked
+    tune: tables.Checked | None
+    reads: tables.Checked | None
     notes: Sequence[tables.Note]
     lost: Sequence[Dropped]
 
@@ -214,17 +214,19 @@ def _checked(
 ) -> _Tables:
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
     found = list(notes)
-    images = tables.check(images, "images", where="images", notes=found)
-    labels = tables.check(labels, "labels", where="labels", notes=found, vocabulary=config.vocabulary)
-    predictions = _identified(predictions, "predictions", found)
-    tune = None if tune is None else _identified(tune, "tune", found)
-    reads = None if reads is None else tables.identify(reads, "reads", where="reads", notes=found)
+    named: dict[str, Any] = {"notes": found, "vocabulary": config.vocabulary}
+    checked_images = tables.check(images, "images", where="images", notes=found)
+    checked_labels = tables.check(labels, "labels", where="labels", **named)
+    scores = tables.check(predictions, _table_of(predictions), where="predictions", **named)
+    tuning = None if tune is None else tables.check(tune, _table_of(tune), where="tune", **named)
+    answers = None if reads is None else tables.check(reads, "reads", where="reads", **named)
     dropped: list[Dropped] = []
-    if tune is not None:
-        key = "image_id" if "image_id" in tune.columns else "case_id"
-        tune, dropped = matched(tune, images, config.allowance("tune"), name="tune predictions", key=key)
-    check_names(labels, config, reads=reads is not None)
-    return _Tables(_with_tune(images, tune), labels, predictions, tune, reads, found, dropped)
+    if tuning is not None:
+        key = "image_id" if "image_id" in tuning.columns else "case_id"
+        kept, dropped = matched(tuning, checked_images, config.allowance("tune"), name="tune predictions", key=key)
+        tuning = tables.Checked(kept)
+    check_names(checked_labels, config, reads=answers is not None)
+    return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, found, dropped)
 
 
 def _contexts(
@@ -326,12 +328,11 @@ def write(evidence: Evidence, folder: Path | str) -> list[Path]:
     return written
 
 
-def _identified(predictions: pl.DataFrame, where: str, notes: list[tables.Note]) -> pl.DataFrame:
-    table = "predictions" if "image_id" in predictions.columns else "case_predictions"
-    return tables.identify(predictions, table, where=where, notes=notes)
+def _table_of(predictions: pl.DataFrame) -> str:
+    return "predictions" if "image_id" in predictions.columns else "case_predictions"
 
 
-def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> pl.DataFrame:
+def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> tables.Checked:
     """Mark the images of the tuning predictions; refuse a patient in two splits."""
     split_names = pl.col("split").fill_null("").cast(pl.String)
     if tune is not None:
@@ -356,7 +357,7 @@ def _with_tune(images: pl.DataFrame, tune: pl.DataFrame | None) -> pl.DataFrame:
             examples=shown.head(6),
             do="Split by patient.",
         )
-    return images
+    return tables.Checked(images)
 
 
 def _policy(joined: Join, config: EvaluationConfig) -> str:
@@ -364,9 +365,9 @@ def _policy(joined: Join, config: EvaluationConfig) -> str:
 
 
 def _tuning(
-    images: pl.DataFrame,
-    labels: pl.DataFrame,
-    predictions: pl.DataFrame,
+    images: tables.Checked,
+    labels: tables.Checked,
+    predictions: tables.Checked,
     config: EvaluationConfig,
     wanting: Sequence[str],
 ) -> Join | None:
@@ -377,7 +378,7 @@ def _tuning(
     mine = predictions.filter(pl.col("model").is_in(raters)).join(cases.select(key).unique(), on=key, how="semi")
     if mine.is_empty():
         return None
-    return join_tables(images, labels, mine, config, split="tune")
+    return join_tables(images, labels, tables.Checked(mine), config, split="tune")
 
 
 def _analysis_context(

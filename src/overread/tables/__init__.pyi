@@ -1,4 +1,5 @@
 from .checked_tables import OLDEST as OLDEST
+from .checked_tables import Checked as Checked
 from .checked_tables import Source as Source
 from .checked_tables import check as check
 from .checked_tables import empty as empty

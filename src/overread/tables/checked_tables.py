@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NewType
 
 import dataframely as dy
 import polars as pl
@@ -23,6 +23,9 @@ from overread.tables.storage.files import replacing
 from overread.tables.table_notes import Note
 from overread.tables.text.delimited import load, number_advice
 from overread.tables.text.spreadsheet import marked
+
+# A table that `check` has validated: where it is asked for, nothing is validated a second time.
+Checked = NewType("Checked", pl.DataFrame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,7 @@ def check(
     where: object = "",
     notes: list[Note] | None = None,
     vocabulary: Vocabulary | None = None,
-) -> pl.DataFrame:
+) -> Checked:
     """Validate a table and return it with the types and all columns of its schema; further columns are kept.
 
     Parameters
@@ -208,8 +211,8 @@ def check(
 
     Returns
     -------
-    DataFrame
-        The validated table.
+    Checked
+        The validated table: a DataFrame by another name, which functions that do not validate again ask for.
 
     Raises
     ------
@@ -235,7 +238,7 @@ def check(
         problems += _unknown_findings(typed, vocabulary or load_vocabulary(), place)
     if problems:
         raise InputError.all(problems)
-    return typed.hstack(full.select(extra)) if extra else typed
+    return Checked(typed.hstack(full.select(extra)) if extra else typed)
 
 
 def _words(rules: type[dy.Schema]) -> list[str]:

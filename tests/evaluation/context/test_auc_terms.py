@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from checked_join import join_tables
 
 from overread.evaluation.context.auc_terms import (
     FEWEST,
@@ -17,7 +18,6 @@ from overread.evaluation.context.estimate_rows import Counts
 from overread.evaluation.context.patient_draws import RaterCases, auc_replicates, draws
 from overread.evaluation.context.score_matrix import NONE, build_scores
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.matching import join_tables
 from overread.stats import roc
 
 

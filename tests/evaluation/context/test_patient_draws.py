@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from checked_join import join_tables
 
 from overread.evaluation.context.patient_draws import (
     Draws,
@@ -14,7 +15,6 @@ from overread.evaluation.context.patient_draws import (
 )
 from overread.evaluation.context.score_matrix import build_scores
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.matching import join_tables
 from overread.stats import rates, roc
 
 

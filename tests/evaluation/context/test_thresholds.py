@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from checked_join import join_tables
 
 from overread.errors import InputError
 from overread.evaluation.context.score_matrix import build_scores
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.context.thresholds import from_half, from_model, from_tune, half_of_patients
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.matching import join_tables
 
 CONFIG = EvaluationConfig(specificities=(0.8,), sensitivities=(0.7,))
 INSIDE = (Population("internal", ("a",)), Population("external:b", ("b",)))

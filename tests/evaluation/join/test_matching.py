@@ -2,10 +2,10 @@
 
 import polars as pl
 import pytest
+from checked_join import join_tables
 
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.matching import join_tables
 
 
 def images(**more):

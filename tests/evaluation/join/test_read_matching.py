@@ -3,13 +3,13 @@
 import numpy as np
 import polars as pl
 import pytest
+from checked_join import join_tables
 
 from overread import evaluation as ev
 from overread import tables
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join import layouts
-from overread.evaluation.join.matching import join_tables
 
 FOUR = "Patient ID,Image ID,Reader ID,Fracture,Pneumothorax,Airspace opacity,Nodule/mass,Set ID\n"
 

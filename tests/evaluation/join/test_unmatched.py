@@ -2,12 +2,12 @@
 
 import polars as pl
 import pytest
+from checked_join import join_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.matching import join_tables
 from overread.evaluation.join.unmatched import UnmatchedAllowance, matched
 
 N = 40

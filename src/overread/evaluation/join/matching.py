@@ -49,25 +49,25 @@ class Join:
 
 
 def join_tables(
-    images: pl.DataFrame,
-    labels: pl.DataFrame,
-    predictions: pl.DataFrame,
+    images: tables.Checked,
+    labels: tables.Checked,
+    predictions: tables.Checked,
     config: EvaluationConfig,
     *,
     split: str = "test",
-    reads: pl.DataFrame | None = None,
+    reads: tables.Checked | None = None,
 ) -> Join:
     """Join every score of a case of `split` with the reference standard, under the policies of the configuration.
 
     Parameters
     ----------
-    images, labels, predictions : DataFrame
-        The tables of these names; predictions may have case_id instead of image_id.
+    images, labels, predictions : Checked
+        The validated tables of these names; predictions may have case_id instead of image_id.
     config : EvaluationConfig
         The policies.
     split : str
         The split that is evaluated. If no image has a split, all are of split "test".
-    reads : DataFrame, optional
+    reads : Checked, optional
         Answers of readers.
 
     Returns
@@ -82,11 +82,7 @@ def join_tables(
         or labelled cases without a score, than the configuration allows; no score with a truth; what `join_reads`
         refuses.
     """
-    images = tables.check(images, "images", where="images")
-    labels = tables.check(labels, "labels", where="labels", vocabulary=config.vocabulary)
     by_image = "image_id" in predictions.columns
-    table = "predictions" if by_image else "case_predictions"
-    predictions = tables.check(predictions, table, where="predictions", vocabulary=config.vocabulary)
     dropped: list[Dropped] = _noted(images)
     chosen = _of_split(images, split, dropped)
     cases = case_table(chosen, config, dropped)
@@ -125,8 +121,7 @@ def join_tables(
     whole = decided(with_wholes(reference, config.mapped()), config)
     read = None
     if reads is not None:
-        checked = tables.check(reads, "reads", where="reads", vocabulary=config.vocabulary)
-        read = join_reads(checked, labels, images, cases, pl.concat([scores, extra]), config)
+        read = join_reads(reads, labels, images, cases, pl.concat([scores, extra]), config)
     return Join(
         both.select(order).sort(*KEY, "rater"),
         used.sort("case_id"),
