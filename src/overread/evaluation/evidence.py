@@ -18,7 +18,7 @@ from overread.evaluation.context.finding_means import macro_discrimination, macr
 from overread.evaluation.context.patient_draws import draws
 from overread.evaluation.context.reader_context import ReaderContext, build_reader_context
 from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, build_scores
-from overread.evaluation.context.site_populations import populations
+from overread.evaluation.context.site_populations import Population, populations
 from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
@@ -244,7 +244,13 @@ def _contexts(
     tuned = _tuning(inputs.images, inputs.labels, source, config, wanting)
     half = half_of_patients(scores, rng=half_rng)
     tuning = None if tuned is None else build_scores(tuned)
-    context = _analysis_context(scores, config, models, tuning, half, draw_rng)
+    raters = tuple(r for r in scores.raters if r not in config.member_names())
+    where = populations(raters, scores.site.levels, config, models)
+    frozen = {r: _frozen(scores, r, where[r], models.get(r, {}), tuning, half, config) for r in raters}
+    drawn = draws(scores, rng=draw_rng, replicates=config.replicates)
+    areas = site_areas(scores, raters)
+    replicates = site_replicates(scores, drawn, areas, raters, config)
+    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, areas, replicates)
     return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
 
 
@@ -381,29 +387,21 @@ def _tuning(
     return join_tables(images, labels, tables.Checked(mine), config, split="tune")
 
 
-def _analysis_context(
+def _frozen(
     ground: ScoreMatrix,
-    config: EvaluationConfig,
-    models: Mapping[str, Mapping[str, Any]],
+    rater: str,
+    where: tuple[Population, ...],
+    model: Mapping[str, Any],
     tuned: ScoreMatrix | None,
     half: Bools,
-    rng: np.random.Generator,
-) -> AnalysisContext:
-    members = config.member_names()
-    raters = tuple(r for r in ground.raters if r not in members)
-    where = populations(raters, ground.site.levels, config, models)
-    frozen: dict[str, Frozen] = {}
-    for rater in raters:
-        if models.get(rater, {}).get("operating_points"):
-            frozen[rater] = from_model(models[rater], ground)
-        elif tuned is not None:
-            frozen[rater] = from_tune(tuned, rater, ground, config)
-        else:
-            frozen[rater] = from_half(ground, rater, where[rater], half, config)
-    drawn = draws(ground, rng=rng, replicates=config.replicates)
-    areas = site_areas(ground, raters)
-    replicates = site_replicates(ground, drawn, areas, raters, config)
-    return AnalysisContext(ground, config, raters, where, models, drawn, frozen, areas, replicates)
+    config: EvaluationConfig,
+) -> Frozen:
+    """Return the thresholds of a rater: its own, those of tuning cases, or those of half of the patients."""
+    if model.get("operating_points"):
+        return from_model(model, ground)
+    if tuned is not None:
+        return from_tune(tuned, rater, ground, config)
+    return from_half(ground, rater, where, half, config)
 
 
 def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:

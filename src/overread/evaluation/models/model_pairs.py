@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -38,7 +38,9 @@ def comparison(context: AnalysisContext) -> list[Row]:
     for a, b in advancing(combinations(_ordered(context), 2)):
         for population in context.populations[a]:
             if population in context.populations[b]:  # the same name and the same sites: the same cases
-                rows += _pair(context, a, b, population)
+                shared = [f for f in context.panel.findings if context.panel.gives(a, f) and context.panel.gives(b, f)]
+                areas = {f: _paired_areas(context, a, b, f, population) for f in shared}
+                rows += _pair(context, a, b, population, areas)
     return rows
 
 
@@ -48,13 +50,14 @@ def _ordered(context: AnalysisContext) -> list[str]:
     return named + [r for r in context.raters if r not in named]
 
 
-def _pair(context: AnalysisContext, a: str, b: str, population: Population) -> list[Row]:
-    found = [
-        (f, _paired_areas(context, a, b, f, population))
-        for f in context.panel.findings
-        if context.panel.gives(a, f) and context.panel.gives(b, f)
-    ]
-    differences = [(f, _difference(context, a, b, f, pairs), pairs) for f, pairs in found if pairs]
+def _pair(
+    context: AnalysisContext,
+    a: str,
+    b: str,
+    population: Population,
+    areas: Mapping[str, dict[str, tuple[AucTerm, AucTerm]]],
+) -> list[Row]:
+    differences = [(f, _difference(context, a, b, f, pairs), pairs) for f, pairs in areas.items() if pairs]
     family = f"{a} against {b}, {population.name}: {len(differences)} findings"
     adjusted = holm([e.p for _, e, _ in differences]) if differences else np.empty(0)
     rows = []
