@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,16 @@ def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: M
     """True and false positives of several findings, image beside overlay."""
     title = "Heat maps"
     rater = next((r for r in evidence.cast.raters if r in folders and open_maps(folders[r])), None)
-    if cohort_folder is None or rater is None:
-        return Section("heatmaps", title, absent="no heat maps, or no pixels for them, were supplied")
+    if rater is None:
+        return Section("heatmaps", title, absent="no heat maps of an evaluated model were supplied")
+    if cohort_folder is None:
+        return Section("heatmaps", title, absent="no cohort with the pixels of the heat maps was supplied")
     maps = open_maps(folders[rater])
     assert maps is not None
     pixels = pixel_store.open_store(Path(cohort_folder))
     made, missing = [], []
-    for finding in _chosen_findings(evidence, rater, maps):
+    chosen = _chosen_findings(evidence, rater, maps)
+    for finding in chosen:
         for kind in ("true positive", "false positive"):
             case = _example(evidence, rater, finding, kind, maps)
             if case is None:
@@ -89,7 +92,7 @@ def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: M
             else:
                 made.append(_picture(evidence, pixels, maps, case, kind))
     if not made:
-        return Section("heatmaps", title, absent="no test image was called present at the threshold")
+        return Section("heatmaps", title, absent=_no_example(evidence, rater, chosen))
     lead = Paragraph(
         f"Grad-CAM of “{rater}” at the last feature layer, upsampled bilinearly, each map scaled to its own "
         "maximum. The "
@@ -104,6 +107,15 @@ def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: M
     if missing:
         blocks.append(Paragraph(f"No example: {'; '.join(missing)}.", kind="small"))
     return Section("heatmaps", title, tuple(blocks))
+
+
+def _no_example(evidence: ReportData, rater: str, chosen: Sequence[str]) -> str:
+    """Why there is no case to show: no finding, no threshold, or no call."""
+    if not chosen:
+        return "no evaluated case has a finding that the heat maps are about"
+    if all(_threshold(evidence, rater, finding) is None for finding in chosen):
+        return "no threshold is known for a finding of the heat maps"
+    return "no test image with a heat map was called present at the threshold"
 
 
 def _chosen_findings(evidence: ReportData, rater: str, maps: Maps) -> list[str]:

@@ -21,7 +21,8 @@ def participants(evidence: ReportData) -> Section:
     """The flow diagram, the cohort per site and split, the state of every finding."""
     title = "Participants"
     if not evidence.cohort or evidence.images.is_empty():
-        return Section("participants", title, absent="no cohort was supplied")
+        absent = "the cohort has no image" if evidence.cohort else "no cohort was supplied"
+        return Section("participants", title, absent=absent)
     blocks: list[Block] = []
     if evidence.flow.height:
         alt = "Flow diagram of the selection of images: " + "; ".join(_spoken(evidence.flow))

@@ -39,7 +39,7 @@ def calibration(evidence: ReportData) -> Section:
         tables = [_figures(evidence, own.filter(pl.col("kind") == k), rater, k) for k in own["kind"].unique().sort()]
         blocks += tables if i == 0 else [Folded(f"Calibration of “{rater}”", tuple(tables))] if tables else []
     if not blocks:
-        return Section("calibration", title, absent="no probabilities were evaluated")
+        return Section("calibration", title, absent="no measure of calibration was evaluated")
     return Section("calibration", title, tuple(blocks))
 
 

@@ -21,6 +21,7 @@ from overread.reporting.report_data import (
     pick,
     population_title,
 )
+from overread.reporting.sections import absence_reasons
 
 
 def comparison(evidence: ReportData) -> Section:
@@ -28,7 +29,7 @@ def comparison(evidence: ReportData) -> Section:
     title = "Comparison of models"
     frame = overall(evidence, "comparison", "auc_difference")
     if frame.is_empty():
-        return Section("comparison", title, absent="one model only")
+        return Section("comparison", title, absent=absence_reasons.comparison(evidence))
     blocks: list[Block] = []
     pairs = frame.select("rater", "contrast").unique(maintain_order=True).rows()
     for i, (rater, contrast) in enumerate(pairs):
@@ -79,7 +80,7 @@ def drop(evidence: ReportData) -> Section:
     title = "From internal to external"
     frame = overall(evidence, "drop", "auc_drop")
     if frame.is_empty():
-        return Section("drop", title, absent="no external site, so there is no internal-to-external drop")
+        return Section("drop", title, absent=absence_reasons.drop(evidence))
     blocks: list[Block] = [
         Paragraph(
             "Drop: internal minus external AUC. The AUC of several internal sites is the unweighted mean of the "
@@ -121,8 +122,7 @@ def site_alone(evidence: ReportData) -> Section:
     title = "Site-only baseline"
     frame = pick(evidence.estimates, analysis="site_alone")
     if frame.is_empty():
-        absent = "the prevalence at the training sites is not known"
-        return Section("site-alone", title, absent=absent)
+        return Section("site-alone", title, absent=absence_reasons.site_alone(evidence))
     blocks: list[Block] = [
         Paragraph(
             "The score of the baseline is the prevalence of the finding at the site of the case in the training set. "

@@ -10,6 +10,7 @@ from overread.reporting.figures.curve_panels import decision_panels, points
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.number_format import interval, number
 from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
+from overread.reporting.sections import absence_reasons
 from overread.reporting.sections.model_results.discrimination_section import drawn_findings, series, whose
 
 _SHOWN = 5  # findings drawn; the others are folded
@@ -21,7 +22,7 @@ def decision(evidence: ReportData) -> Section:
     title = "Decision curves"
     frame = overall(evidence, "decision", "net_benefit")
     if frame.filter(pl.col("estimate").is_not_nan()).is_empty():
-        return Section("decision", title, absent="the scores are not probabilities")
+        return Section("decision", title, absent=absence_reasons.decision(frame))
     blocks: list[Block] = [
         Paragraph(
             "Net benefit is the proportion of true positives minus the proportion of false positives multiplied by the "

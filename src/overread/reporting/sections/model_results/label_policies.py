@@ -22,6 +22,7 @@ from overread.reporting.report_data import (
     value_at,
     with_contrast,
 )
+from overread.reporting.sections import absence_reasons
 
 _TITLE = "Uncertain labels and reference standards"
 _WORDS = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
@@ -32,9 +33,7 @@ def policies(evidence: ReportData) -> Section:
     """AUC under every policy and label source with the change; rates at the thresholds folded."""
     frame = pick(evidence.estimates, analysis="policies")
     if frame.is_empty():
-        return Section(
-            "policies", _TITLE, absent="no label of an evaluated case is uncertain, and there is one label source"
-        )
+        return Section("policies", _TITLE, absent=absence_reasons.policies(evidence))
     blocks: list[Block] = []
     for column in ("policy", "reference"):
         made = with_contrast(frame, column)

@@ -62,7 +62,7 @@ def readers(evidence: ReportData) -> Section:
     blocks += _arms_table(found)
     blocks += agreement_blocks(evidence, found)
     if not blocks:
-        return Section("readers", title, absent="no reads were supplied")
+        return Section("readers", title, absent="no reads were evaluated")
     return Section("readers", title, tuple(blocks))
 
 
