@@ -29,7 +29,11 @@ def line(name, count=300, **parameters):
 @pytest.fixture
 def read(evidence_folder):
     """Reads an evaluation of these rows and this account."""
-    return lambda *rows, account=(line("no_split"),): read_evidence(evidence_folder(rows, account=list(account)), {})
+
+    def made(*rows, account=()):
+        return read_evidence(evidence_folder(rows, account=list(account) or [line("no_split")]), {})
+
+    return made
 
 
 def at(population):
@@ -58,12 +62,11 @@ def test_decision_curves_of_too_few_patients_are_not_said_to_lack_probabilities(
     rows = [
         estimate("decision", "net_benefit", float("nan"), **AT, **missing, at=f"threshold={t}") for t in ("0.1", "0.2")
     ]
-    assert (
-        decision(read(*rows)).absent == "6 patients with the finding and 14 without it (at least 20 of each required)"
-    )
+    few = "6 patients with the finding and 14 without it (at least 20 of each required)"
+    assert decision(read(*rows)).absent == few
     raw = missing | {"note": codes.note("scores_not_probabilities")}
     rows.append(estimate("decision", "net_benefit", float("nan"), **AT, **raw, at="threshold=0.3"))
-    assert decision(read(*rows)).absent.endswith("required); the scores are not probabilities")
+    assert decision(read(*rows)).absent == f"{few}; the scores are not probabilities"
 
 
 def test_decision_curves_without_rows_have_no_invented_reason(read):

@@ -97,6 +97,8 @@ def macro_note(context: AnalysisContext, used: Sequence[str]) -> Text:
     """Name the findings of a mean, and the prespecified findings that could not be included."""
     config, out = context.config, tuple(f for f in context.macro() if f not in used)
     least = {"least_present": config.minimum_present, "least_absent": config.minimum_absent}
+    if not used and not out:
+        return codes.note("no_common_finding")
     if not used:
         return codes.note("no_finding_evaluable", **least, findings=out)
     return codes.notes(mean_note(used), codes.note("findings_not_evaluable", **least, findings=out) if out else None)

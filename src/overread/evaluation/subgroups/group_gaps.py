@@ -108,6 +108,8 @@ def gap_part(context: AnalysisContext, measure: Measure) -> GapPart:
     used = tuple(f for f in found if levels and set(levels) <= set(measure.areas(f)))
     lost = {
         level: codes.note("few_findings_in_group", n=n, of=len(found))
+        if found
+        else codes.note("no_finding_in_every_group")
         for level, n in held.items()
         if level not in levels
     }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread import codes
 from overread.reporting.checklists.guideline_items import Found
 from overread.reporting.figures.flow import step_title
+from overread.reporting.methods.facts import study_facts
+from overread.reporting.methods.methods_section import fact_sentences
 from overread.reporting.number_format import count, fixed, listed, plural, share
-from overread.reporting.report_data import MEAN, ReportData, overall, value_at
+from overread.reporting.report_data import MEAN, ReportData, overall
 
-_UNCERTAIN = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
+_SPLITS = {"split_by_patient": "Split by patient", "split_by_time": "Split by date", "split_given": "Split as supplied"}
 _NO_DEVICES = "the devices that took the images"
 
 
@@ -67,7 +68,9 @@ def partitions(evidence: ReportData) -> Found | None:
         f"{name} {count(part.height)} images of {count(part['patient_id'].n_unique())} patients"
         for name, part in splits.items()
     ]
-    return Found("participants", f"Split by patient: {listed(parts)}.")
+    facts = study_facts(evidence)
+    how = next((words for name, words in _SPLITS.items() if name in facts), "Split")
+    return Found("participants", f"{how}: {listed(parts)}.")
 
 
 def disjoint(evidence: ReportData) -> Found | None:
@@ -115,11 +118,13 @@ def devices(evidence: ReportData) -> Found | None:
 
 
 def devices_software(evidence: ReportData) -> Found | None:
-    """The devices, and the software that made the scores."""
-    made = {k: str(v) for k, v in (evidence.run.get("versions") or {}).items()}
+    """The devices, and the software that made the scores, where every model has the record of its training."""
+    recorded = set(evidence.cast.raters) <= set(evidence.models)
+    records = evidence.trainings.values() if recorded else ()
+    made = {k: str(v) for record in records for k, v in (record.get("versions") or {}).items()}
     found = devices(evidence)
     if not made:
-        return found and Found(found.where, found.text, "the software")
+        return found and Found(found.where, found.text, "the software that made the scores")
     programs = ", ".join(f"{k} {v}" for k, v in made.items())
     return Found(
         "provenance", f"{found.text if found else ''} Software: {programs}.".strip(), "" if found else _NO_DEVICES
@@ -134,23 +139,13 @@ def reference_standard(evidence: ReportData) -> Found | None:
 
 
 def uncertain_labels(evidence: ReportData) -> Found | None:
-    """How uncertain labels were handled, and how many there were."""
-    stated = sorted({value_at(p, "uncertain") for p in evidence.estimates["policy"].unique()})
-    taken = [_UNCERTAIN[p] for p in (evidence.config.get("uncertain"), *stated) if p in _UNCERTAIN]
-    if not taken:
+    """How the uncertain labels of the account were handled, and how many there were; or that there was none."""
+    if not evidence.run or evidence.estimates.is_empty():
         return None
-    rows = evidence.account.filter(_has_code("uncertain_excluded", "uncertain_recoded"))
-    n = f"; {count(rows['count'].sum())} counted" if rows.height else ""
-    return Found("methods", f"Uncertain labels were {listed(list(dict.fromkeys(taken)))}{n}.")
-
-
-def _has_code(*names: str) -> pl.Expr:
-    """Whether a line of the account has a code of one of these names."""
-    return (
-        pl.col("reason_code")
-        .fill_null("")
-        .map_elements(lambda text: any(code.name in names for code in codes.decode(text)), return_dtype=pl.Boolean)
-    )
+    told = fact_sentences(evidence, "Reference standard", "uncertain_excluded", "uncertain_recoded")
+    repeated = told and "policies_uncertain" in study_facts(evidence)
+    again = "Analyses were repeated with other ways of handling them." if repeated else ""
+    return Found("methods", f"{told} {again}".strip() or "No label of an evaluated case was uncertain.")
 
 
 def missing(evidence: ReportData) -> Found | None:

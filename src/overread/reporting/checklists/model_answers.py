@@ -73,7 +73,7 @@ def ensembling(evidence: ReportData) -> Found | None:
         for n, m in kinds.items()
         if m["kind"] == "ensemble"
     ]
-    return Found("training", "; ".join(made) + "." if made else "None: one training run per model.")
+    return Found("training", "; ".join(made) + "." if made else "None.")
 
 
 def class_imbalance(evidence: ReportData) -> Found | None:
@@ -107,7 +107,9 @@ def recalibration(evidence: ReportData) -> Found | None:
     after = [at for at in rows["at"].unique() if value_at(at, "recalibration") == "logistic"]
     fitted = rows.filter(pl.col("at").is_in(after))["estimate"]
     if fitted.is_empty():
-        return Found("calibration", "None: the scores were evaluated as supplied.")
+        stored = (evidence.models.get(evidence.cast.lead) or {}).get("recalibration")
+        told = "Logistic, stored with the model." if stored else "None: the scores were evaluated as supplied."
+        return Found("calibration", told)
     text = f"Logistic recalibration, evaluated on other cases; slope afterwards from {fixed(fitted.min(), 2)}"
     return Found("calibration", f"{text} to {fixed(fitted.max(), 2)}.")
 
@@ -118,11 +120,10 @@ def predictions(evidence: ReportData) -> Found | None:
         return None
     here = [r for r in evidence.cast.raters if r in evidence.models]
     made = f"Scores of {listed([f'“{r}”' for r in here])} from the model folders of these names" if here else ""
-    score = evidence.config.get("case_score")
-    several = f"the score of a case of several images is their {score}" if score else ""
-    text = "; ".join(t for t in (made, several) if t)
+    several = fact_sentences(evidence, "Participants and data", "case_score")
+    text = " ".join(t for t in (f"{made}." if made else "", several) if t)
     left = "" if len(here) == len(evidence.cast.raters) else "how the supplied scores were computed"
-    return Found("methods", f"{text[:1].upper()}{text[1:]}.", left) if text else None
+    return Found("methods", text, left) if text else None
 
 
 def folders(evidence: ReportData) -> Found | None:
@@ -130,8 +131,12 @@ def folders(evidence: ReportData) -> Found | None:
     known = [n for n in evidence.cast.raters if n in evidence.models]
     if not known:
         return None
-    text = f"{listed([f'“{n}”' for n in known])}: a folder each, with weights, pixel recipe, thresholds, recalibration."
+    held = [word for key, word in _HELD.items() if all(evidence.models[n].get(key) for n in known)]
+    text = f"{listed([f'“{n}”' for n in known])}: a folder each, with {listed(['weights', *held])}."
     return Found("training", text)
+
+
+_HELD = {"recipe": "pixel recipe", "operating_points": "thresholds", "recalibration": "recalibration"}
 
 
 def heatmaps(evidence: ReportData) -> Found | None:

@@ -140,8 +140,11 @@ def variability(evidence: ReportData) -> Found | None:
 
 def robustness(evidence: ReportData) -> Found | None:
     """Other policies, other reference standards, shifted images, other seeds: what was tried."""
+    policies = pick(evidence.estimates, analysis="policies")
     tried = {
-        "policies": "other handling of uncertain labels",
+        "policies": "other handling of uncertain labels"
+        if policies["policy"].n_unique() > 1
+        else "other reference standards",
         "H2": "other reference standards",
         "shift": "perturbed images",
         "seeds": "other training seeds",
@@ -149,7 +152,7 @@ def robustness(evidence: ReportData) -> Found | None:
     found = [(a, word) for a, word in tried.items() if _has(evidence, a)]
     if not found:
         return None
-    return Found(_SECTIONS.get(found[0][0], "methods"), f"Tried: {listed([w for _, w in found])}.")
+    return Found(_SECTIONS.get(found[0][0], "methods"), f"Tried: {listed(list(dict.fromkeys(w for _, w in found)))}.")
 
 
 _SECTIONS = {"policies": "policies", "H2": "h2", "seeds": "h1"}

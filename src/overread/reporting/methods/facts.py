@@ -173,7 +173,8 @@ def _labels(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "reference_main", {"sources": tuple(map(_quoted, sources))}
     for row in data.account.iter_rows(named=True):
         for code in codes.decode(row["reason_code"] or ""):
-            yield from _account_fact(code, int(row["count"]))
+            if row["count"]:
+                yield from _account_fact(code, int(row["count"]))
     policies = computed(data).filter(pl.col("analysis") == "policies")
     if policies["policy"].n_unique() > 1:
         yield "policies_uncertain", {}
@@ -244,9 +245,14 @@ def note_codes(rows: pl.DataFrame) -> set[Code]:
     return {code for text in rows["note_codes"].drop_nulls().unique() for code in codes.decode(text)}
 
 
+_NO_GROUPS = ("", "all", "UNKNOWN")  # levels that are no group, or whose patients may be of any group
+
+
 def _subgroups(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     """The columns of subgroups in which at least two groups have an estimate."""
-    rows = computed(data).filter(pl.col("analysis") == "subgroups", pl.col("subgroup") != "")
+    rows = computed(data).filter(
+        pl.col("analysis") == "subgroups", pl.col("subgroup") != "", ~pl.col("level").is_in(_NO_GROUPS)
+    )
     levels = rows.group_by("subgroup", maintain_order=True).agg(pl.col("level").n_unique())
     columns = tuple(s.replace("_", " ") for s, n in levels.rows() if n > 1)
     if columns:
