@@ -116,7 +116,7 @@ def test_weights_reach_subgroups_and_the_notes(drawn):
     assert row["low"] <= truth <= row["high"]
     said = " ".join(weighted.notes)
     assert "weighted by the inverse sampling probability, patients within 4 sampling strata; counts are not" in said
-    assert "within sampling strata, one set for all analyses of these cases" in said
+    assert "within sampling strata. The same resamples are used in every analysis of these cases" in said
 
 
 def test_strata_narrow_the_interval_and_move_no_estimate(drawn):

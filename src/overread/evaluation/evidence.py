@@ -423,8 +423,8 @@ def _notes(context: AnalysisContext) -> tuple[str, ...]:
     within = ", within sites" if context.drawn.within_site else ""
     within += ", within sampling strata" if context.drawn.within_stratum else ""
     sentences.append(
-        f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}, one set for all "
-        "analyses of these cases; reads and other label policies have their own."
+        f"Bootstrap: {config.replicates:,} resamples of {panel.n_patients:,} patients{within}. The same resamples "
+        "are used in every analysis of these cases; analyses of reads and of other label policies use others."
     )
     if panel.weight is not None:
         strata_text = (

@@ -281,6 +281,15 @@ def population_title(evidence: ReportData, population: str) -> str:
     return population
 
 
+def column_words(value: str) -> str:
+    """A value of the columns analysis and metric, in words.
+
+    >>> column_words("net_benefit_difference"), column_words("auc_drop")
+    ('net benefit difference', 'AUC drop')
+    """
+    return value.replace("_", " ").replace("auc", "AUC")
+
+
 def finding_heading(name: str, vocabulary: findings.Vocabulary) -> str:
     """How a finding is headed; the mean over findings says that it is one."""
     return "Mean over findings" if name == MEAN else vocabulary.title(name)

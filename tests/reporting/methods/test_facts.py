@@ -64,6 +64,12 @@ def data(**more):
     return ReportData(**(frames | given | more))
 
 
+def cases(*patients):
+    """The evaluated cases of these patients, one each time that a patient is named."""
+    frame = pl.DataFrame({"case_id": [f"c{i}" for i in range(len(patients))], "patient_id": list(patients)})
+    return pl.concat([tables.empty("joined"), frame], how="diagonal_relaxed")
+
+
 def run(**config):
     return {"config": config}
 
@@ -154,6 +160,10 @@ CASES = [
      {"estimates": rows({"analysis": "readers", "rater": "(readers)", "contrast": "rater:acme"})}),
     ("reader_uncertain", {"account": account(codes.note("uncertain_calls_excluded", finding="edema"))}, {}),
     ("heatmaps", {"heatmaps": True}, {}),
+    ("several_cases", {"joined": cases("a", "a", "b")}, {"joined": cases("a", "b")}),
+    ("one_case_per_patient", {"joined": cases("a", "b")}, {"joined": cases("a", "a")}),
+    ("effective_size", {"estimates": rows({"method_code": "wilson_effective(n=81.3) clustered_by_patient"})},
+     {"estimates": rows({"method_code": "wilson clustered_by_patient"})}),
     *((fact, {"estimates": rows({"method_code": code})}, {"estimates": rows({"method_code": "obuchowski"})})
       for fact, code in METHODS.items()),
 ]  # fmt: skip
@@ -181,6 +191,26 @@ def test_subgroups_are_those_with_two_estimated_groups_not_those_of_the_configur
     given = rows(sub(level="F"), sub(level="M"), sub(subgroup="view", level="UNKNOWN"))
     found = study_facts(data(estimates=given, run=run(subgroups=["sex", "age_band", "view"])))
     assert found["subgroups"] == [{"columns": ("sex",)}]
+
+
+def test_unknown_is_not_a_group_even_beside_the_mean_of_all():
+    given = rows(sub(subgroup="view", level="UNKNOWN"), sub(subgroup="view", level="all"))
+    assert "subgroups" not in study_facts(data(estimates=given))
+
+
+def test_a_count_of_no_case_with_several_images_is_no_fact():
+    combined = account(codes.note("case_score_combined", how="mean"), count=0)
+    assert "case_score" not in study_facts(data(account=combined))
+
+
+def test_an_effective_size_allows_for_what_the_study_has():
+    weighted = rows({"method_code": "wilson_effective(n=81.3) weighted clustered_by_patient"})
+    found = study_facts(data(estimates=weighted, joined=cases("a", "b")))
+    assert found["effective_size"] == [{"allowance": ", which allows for sampling weights"}]
+    found = study_facts(data(estimates=weighted, joined=cases("a", "a")))
+    assert found["effective_size"] == [
+        {"allowance": ", which allows for several cases per patient and sampling weights"}
+    ]
 
 
 def test_a_recalibration_is_told_of_the_models_that_have_one():

@@ -77,5 +77,5 @@ def test_examples_are_called_present_and_true_or_false_as_they_say(made):
 def test_without_maps_or_pixels_the_section_says_so(made, tmp_path):
     evidence = read_evidence(made.evidence, made.study, cohort_folder=made.cohort, models=made.models)
     assert "no heat maps" in looked_at(evidence, made.cohort, {}).absent
-    assert "no heat maps" in looked_at(evidence, None, made.heatmaps).absent
+    assert "no cohort with the pixels" in looked_at(evidence, None, made.heatmaps).absent
     assert open_maps(tmp_path) is None

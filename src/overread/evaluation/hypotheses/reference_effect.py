@@ -292,9 +292,7 @@ def _decided(
     if len(context.panel.references) < 2:
         return "cannot tell", "There is one reference only; two are needed."
     if not outside:
-        return "cannot tell", (
-            "There is no external population, so no drop: the AUCs under each reference are beside this verdict."
-        )
+        return "cannot tell", "H2 could not be tested: there is no external site."
     if not lows:
         return "cannot tell", "No finding is evaluable in an internal and an external population under two references."
     if all(low > 0 for low, *_ in lows):

@@ -125,14 +125,14 @@ def subgroups(evidence: ReportData) -> Found | None:
 
 
 def variability(evidence: ReportData) -> Found | None:
-    """Subgroups and training seeds: stated beforehand where a protocol says so."""
+    """Subgroups and training seeds, and whether the settings of a protocol determined them."""
     groups, spread = subgroups(evidence), _has(evidence, "seeds")
     if not groups and not spread:
         return None
     stated = bool(evidence.study.get("protocol_hash"))
     parts = [groups.text.rstrip(".")] if groups else []
     parts += ["spread over training seeds"] if spread else []
-    text = f"{'; '.join(parts)}{', stated in the protocol' if stated else ''}."
+    text = f"{'; '.join(parts)}{', by the settings of the protocol' if stated else ''}."
     return Found(
         "subgroups" if groups else "h1", text, "" if stated else "whether stated beforehand: there was no protocol"
     )

@@ -61,6 +61,14 @@ def _cohort(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "preprocessing", {"recipe": _recipe(recipe)}
     if data.heatmaps:
         yield "heatmaps", {}
+    if (several := _several_cases(data)) is not None:
+        yield ("several_cases" if several else "one_case_per_patient"), {}
+
+
+def _several_cases(data: ReportData) -> bool | None:
+    """Whether a patient has several evaluated cases; None where the cases are not known."""
+    cases = data.joined.select("patient_id", "case_id").drop_nulls().unique()
+    return None if cases.is_empty() else bool(cases["patient_id"].is_duplicated().any())
 
 
 def _split(data: ReportData) -> Iterator[tuple[str, Parameters]]:
@@ -218,9 +226,30 @@ def _evaluation(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "finite_population", {}
     if "strata" in found:
         yield "sampled_within_strata", {}
+    yield from _effective_size(data)
     recalibrated = data.curves.filter(pl.col("curve") == "recalibrated", pl.col("y").is_finite())
     if recalibrated.height:
         yield "recalibrated_here", {}
+
+
+def _effective_size(data: ReportData) -> Iterator[tuple[str, Parameters]]:
+    """What the effective sample size of proportions allows for, from the codes of their methods."""
+    found: set[str] = set()
+    for text in computed(data)["method_code"].drop_nulls().unique():
+        own = {code.name for code in codes.decode(text)}
+        found |= own if own & _EFFECTIVE else set()
+    if not found & _EFFECTIVE:
+        return
+    clustered = "clustered_by_patient" in found and _several_cases(data) is not False
+    causes = [
+        *(["several cases per patient"] if clustered else []),
+        *(["sampling weights"] if "weighted" in found else []),
+        *(["sampling strata"] if "strata" in found else []),
+    ]
+    yield "effective_size", {"allowance": f", which allows for {listed(causes)}" if causes else ""}
+
+
+_EFFECTIVE = {"wilson_effective", "wilson_effective_sizes"}
 
 
 def _decision(data: ReportData) -> Iterator[tuple[str, Parameters]]:

@@ -11,9 +11,9 @@ from overread.codes.sentences import Printed, printed
 from overread.reporting.blocks import Cell, Folded, Paragraph, Section, Table, heads, table
 from overread.reporting.export.markdown import inline
 from overread.reporting.methods.bibliography import Cited, number_citations
-from overread.reporting.methods.facts import study_facts
+from overread.reporting.methods.facts import computed, study_facts
 from overread.reporting.number_format import count
-from overread.reporting.report_data import ReportData
+from overread.reporting.report_data import ReportData, column_words
 
 _COLUMNS = ("analysis", "metric", "finding", "subgroup", "method_code", "note_codes")
 _NUMBERS = ("estimate", "low", "high", "p", "p_adjusted")
@@ -63,15 +63,15 @@ def _with_references(sentence: Printed) -> str:
 
 
 def _method_table(evidence: ReportData) -> Table:
-    """Each method with the number of its estimates; parameters that differ from row to row are left out."""
+    """Each method with the number of estimates that it gave; parameters that differ from row to row are left out."""
     rows: dict[tuple[str, str, str], list[str]] = {}
-    for analysis, metric, code, method in evidence.estimates.select(
-        "analysis", "metric", "method_code", "method"
-    ).rows():
+    for analysis, metric, code, method in (
+        computed(evidence).select("analysis", "metric", "method_code", "method").rows()
+    ):
         names = " ".join(c.name for c in codes.decode(code or ""))
-        rows.setdefault((analysis, metric, names), []).append(method or "not stated")
+        rows.setdefault((analysis, metric, names), []).append(method or "not recorded")
     body = tuple(
-        (Cell(a), Cell(m), Cell(_example(found)), Cell(count(len(found)), kind="num"))
+        (Cell(column_words(a)), Cell(column_words(m)), Cell(_example(found)), Cell(count(len(found)), kind="num"))
         for (a, m, _), found in sorted(rows.items())
     )
     head = heads("Analysis", "Metric", "Method", "Estimates")

@@ -11,7 +11,7 @@ import polars as pl
 from overread import codes
 from overread.reporting.blocks import Cell, Facts, Folded, Paragraph, Points, Section, Table, heads, table
 from overread.reporting.number_format import MISSING, count, plural, seconds
-from overread.reporting.report_data import ReportData, population_title
+from overread.reporting.report_data import ReportData, column_words, population_title
 
 
 def not_computed(evidence: ReportData) -> Section:
@@ -24,10 +24,11 @@ def not_computed(evidence: ReportData) -> Section:
     rest = frame.filter(
         pl.col("estimate").is_not_nan(), pl.col("low").is_not_nan(), pl.col("high").is_not_nan(), pl.col("note") != ""
     )
+    reasons = "; the reasons follow" if missing.height or half.height else ""
     blocks: list = [
         Paragraph(
-            f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed, "
-            f"{count(half.height)} have no CI, with the reason, and {count(rest.height)} have a note."
+            f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed "
+            f"and {count(half.height)} have no CI{reasons}. {_others(rest.height)}"
         )
     ]
     if missing.height:
@@ -38,6 +39,10 @@ def not_computed(evidence: ReportData) -> Section:
             made = _notes_table(evidence, part, f"{title}.")
             blocks.append(Folded(f"{title} ({plural(part.height, 'estimate')})", (made,)))
     return Section("not-computed", "What could not be computed", tuple(blocks))
+
+
+def _others(n: int) -> str:
+    return f"{count(n)} {'other has' if n == 1 else 'others have'} a note."
 
 
 def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, *, first: bool = False) -> Table:
@@ -77,7 +82,7 @@ def _word(evidence: ReportData, column: str, value: str) -> str:
         return evidence.heading(value)
     if column == "population":
         return population_title(evidence, value)
-    return value if column == "rater" else value.replace("_", " ").replace("auc", "AUC")
+    return value if column == "rater" else column_words(value)
 
 
 def _few(words: list[str], most: int = 4) -> str:
