@@ -6,8 +6,10 @@ from html import escape
 
 import polars as pl
 
+from overread import codes
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.evidence import Evidence
+from overread.evaluation.join.account import NOT_EVALUATED
 from overread.stats.estimate import Estimate
 
 _ROWS = 30  # AUCs shown; the others are counted
@@ -34,14 +36,23 @@ def as_html(evidence: Evidence, config: EvaluationConfig) -> str:
 def _head(evidence: Evidence, config: EvaluationConfig) -> list[str]:
     joined, own = evidence.joined, _aucs(evidence)
     raters = own["rater"].unique(maintain_order=True)
-    populations = own["population"].unique(maintain_order=True)
     return [
         f"Evaluation of {joined['case_id'].n_unique():,} cases of {joined['patient_id'].n_unique():,} patients",
         f"Raters: {', '.join(raters)}",
-        f"Populations: {', '.join(populations)}",
+        f"Populations: {_populations(evidence, own['population'].unique(maintain_order=True).to_list())}",
         f"Findings: {joined['finding'].n_unique():,}; {evidence.estimates.height:,} estimates",
         f"Intervals: {config.confidence * 100:g}%; {config.replicates:,} resamples of the patients, seed {config.seed}",
     ]
+
+
+def _populations(evidence: Evidence, names: list[str]) -> str:
+    """The populations; of raters without recorded training sites, that this cannot be told or was only declared."""
+    if not evidence.undocumented:
+        return ", ".join(names)
+    unknown = f"training sites of {', '.join(evidence.undocumented)} not recorded"
+    if any(name.startswith("external:") for name in names):
+        return f"{', '.join(names)} (as declared; {unknown})"
+    return f"one test set, “internal” in the tables; whether it is internal or external is not known ({unknown})"
 
 
 def _aucs(evidence: Evidence) -> pl.DataFrame:
@@ -60,7 +71,14 @@ def _auc_rows(evidence: Evidence) -> list[tuple[str, ...]]:
     return rows
 
 
+def _not_evaluated(evidence: Evidence) -> list[str]:
+    """Why scored findings have no estimate, from the account."""
+    rows = evidence.account.select("reason", "reason_code").rows()
+    return [reason for reason, text in rows if any(code.name in NOT_EVALUATED for code in codes.decode(text or ""))]
+
+
 def _rest(evidence: Evidence) -> list[str]:
     more = _aucs(evidence).height - _ROWS
     lines = [f"and {more:,} more AUCs in .estimates"] if more > 0 else []
+    lines += [f"Findings {reason}" for reason in _not_evaluated(evidence)]
     return ["", *lines, *(f"Note: {note}" for note in evidence.notes)]

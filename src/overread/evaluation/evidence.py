@@ -18,7 +18,7 @@ from overread.evaluation.context.finding_means import macro_discrimination, macr
 from overread.evaluation.context.patient_draws import draws
 from overread.evaluation.context.reader_context import ReaderContext, build_reader_context
 from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, build_scores
-from overread.evaluation.context.site_populations import Population, populations
+from overread.evaluation.context.site_populations import Population, populations, trained_at
 from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
@@ -62,6 +62,8 @@ class Evidence:
         The analyses that accessed test labels, with models and number of cases.
     tuning_patients : tuple of str
         Patients on whom thresholds were fitted, where half of the test patients was used for it.
+    undocumented : tuple of str
+        Raters whose training sites are not recorded, so that a population is internal or external by declaration only.
     ledger_head : mapping or None
         Number and hash of the ledger entry of this evaluation; None without a ledger.
     """
@@ -74,6 +76,7 @@ class Evidence:
     notes: tuple[str, ...] = ()
     opened: tuple[dict[str, Any], ...] = ()
     tuning_patients: tuple[str, ...] = ()
+    undocumented: tuple[str, ...] = ()
     ledger_head: Mapping[str, Any] | None = None
 
 
@@ -286,6 +289,7 @@ def _evidence(
         notes=_notes(context) + (reading.words() if reading else ()),
         opened=tuple(_opened(context, rows)),
         tuning_patients=tuple(ground.patients[p] for p in used),
+        undocumented=tuple(r for r in context.raters if trained_at(r, context.config, context.models) is None),
     )
 
 

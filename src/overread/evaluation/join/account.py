@@ -19,6 +19,9 @@ TABLES = "tables"  # what was changed or left out when files were read
 UNMATCHED = "unmatched"  # rows that were left out because the images table lacks their image or case
 
 
+NOT_EVALUATED = ("findings_only_uncertain", "findings_without_label")  # codes of findings without any estimate
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """Number of excluded or changed units, the reason, examples, and the stage if it is not the default."""

@@ -104,6 +104,7 @@ def join_tables(
     unscored = _missing(scores, truth, findings_of, config, dropped)
     dropped += unscored
     dropped += _unlabelled(scores, reference)
+    dropped += _not_evaluated(scores, both, truth, reference)
     unstated = scores.height - both.height
     if unstated:
         lone = scores.join(truth, on=KEY, how="anti")
@@ -304,6 +305,26 @@ def _missing(
         if whole is None or lone.join(whole[1], on=KEY, how="anti").height:  # what its ensemble lacks is said once
             kept.append(line)
     return kept
+
+
+def _not_evaluated(
+    scores: pl.DataFrame, both: pl.DataFrame, truth: pl.DataFrame, reference: pl.DataFrame
+) -> list[Dropped]:
+    """Name the scored findings without a label that counts: those whose labels are all uncertain, and the others."""
+    lone = set(scores["finding"]) - set(both["finding"])
+    unsure = reference.filter(
+        pl.col("state") == "uncertain", pl.col("finding").is_in(list(lone - set(truth["finding"])))
+    )
+    uncertain = tuple(sorted(unsure["finding"].unique()))
+    unlabelled = tuple(sorted(lone - set(uncertain)))
+    found = []
+    if uncertain:
+        words = codes.note("findings_only_uncertain", n=unsure.height, findings=uncertain)
+        found.append(Dropped("findings", words, len(uncertain), "; ".join(uncertain[:5])))
+    if unlabelled:
+        words = codes.note("findings_without_label", findings=unlabelled)
+        found.append(Dropped("findings", words, len(unlabelled), "; ".join(unlabelled[:5])))
+    return found
 
 
 def _unlabelled(scores: pl.DataFrame, reference: pl.DataFrame) -> list[Dropped]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.blocks import Cell, Facts, Folded, Section, Table, heads, table, words
 from overread.reporting.estimate_cells import classes_cell, estimate_cell
 from overread.reporting.number_format import count, listed, plural
@@ -17,6 +18,7 @@ from overread.reporting.report_data import (
     by,
     overall,
     pick,
+    plain_words,
     population_title,
 )
 from overread.reporting.sections.duplicate_images import excluded_duplicates
@@ -25,6 +27,7 @@ from overread.reporting.sections.reader_results.reader_titles import warnings as
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
 NOT_STATED = "not reported"
+_NOT_EVALUATED = ("findings_only_uncertain", "findings_without_label")
 
 
 def study_paragraph(evidence: ReportData) -> str:
@@ -136,6 +139,7 @@ def warnings(evidence: ReportData) -> tuple[str, ...]:
         found.append(f"Fewer than two external sites ({n}): at least two are needed to assess generalisation.")
     found += [
         *_unmatched(evidence),
+        *_not_evaluated(evidence),
         *_one_class(evidence),
         *reads_warnings(evidence),
         *_identifiers(evidence),
@@ -160,6 +164,15 @@ def _unmatched(evidence: ReportData) -> list[str]:
     rows = evidence.account.filter(pl.col("stage") == "unmatched").iter_rows(named=True)
     return [
         f"{plural(r['count'], r['unit'].removesuffix('s'))} excluded, {r['reason']}: {r['examples']}." for r in rows
+    ]
+
+
+def _not_evaluated(evidence: ReportData) -> list[str]:
+    """Scored findings without any estimate, in the words of the account."""
+    return [
+        f"Findings {plain_words(row['reason'], evidence.vocabulary)}."
+        for row in evidence.account.iter_rows(named=True)
+        if any(code.name in _NOT_EVALUATED for code in codes.decode(row["reason_code"] or ""))
     ]
 
 
