@@ -11,10 +11,12 @@ from overread import codes, reporting
 from overread.reporting.report_data import at_title, read_evidence
 from overread.reporting.sections.duplicate_images import _with_splits
 from overread.reporting.sections.model_results.discrimination_section import discrimination
-from overread.reporting.sections.summary import study_paragraph
+from overread.reporting.sections.study_notes import not_computed
+from overread.reporting.sections.summary import study_paragraph, warnings
 
 SOURCE = Path(reporting.__file__).parent
 OBUCHOWSKI = codes.method("obuchowski")
+FEW = codes.note("few_patients_in_all", n=3, least=10)
 
 
 def auc(population="internal", **more):
@@ -60,3 +62,25 @@ def test_no_threshold_is_called_frozen():
     texts = [p.read_text(encoding="utf-8") for p in SOURCE.rglob("*") if p.suffix in (".py", ".j2", ".toml")]
     assert len(texts) > 40
     assert not [t for t in texts if "frozen threshold" in t or "threshold frozen" in t]
+
+
+def line(name, count, **parameters):
+    """A line of the account."""
+    reason = codes.note(name, **parameters)
+    return {"stage": "join", "unit": "labels", "reason": reason, "reason_code": codes.encode(reason), "count": count}
+
+
+def test_a_scored_finding_whose_labels_are_all_uncertain_is_a_warning(evidence_folder):
+    lines = [line("findings_only_uncertain", 1, n=300, findings=("pleural_effusion",))]
+    found = warnings(read_evidence(evidence_folder([auc()], account=lines), {}))
+    said = "Findings scored, but not evaluated, because all labels are uncertain and excluded (300): pleural effusion."
+    assert said in found
+
+
+def test_estimates_and_their_notes_are_counted_in_words(evidence_folder):
+    missing = auc(note=FEW, note_codes=codes.encode(FEW), **dict.fromkeys(("estimate", "low", "high"), float("nan")))
+    rows = [auc(), missing | {"finding": "mass"}, auc(finding="fracture", low=float("nan"), note=FEW)]
+    text = not_computed(read_evidence(evidence_folder(rows), {})).blocks[0].text
+    assert text == (
+        "3 estimates in all; 1 could not be computed and 1 have no CI; the reasons follow. 0 others have a note."
+    )
