@@ -82,5 +82,5 @@ def test_estimates_and_their_notes_are_counted_in_words(evidence_folder):
     rows = [auc(), missing | {"finding": "mass"}, auc(finding="fracture", low=float("nan"), note=FEW)]
     text = not_computed(read_evidence(evidence_folder(rows), {})).blocks[0].text
     assert text == (
-        "3 estimates in all; 1 could not be computed and 1 have no CI; the reasons follow. 0 others have a note."
+        "3 estimates in all; 1 could not be computed and 1 has no CI; the reasons follow. 0 others have a note."
     )

@@ -107,9 +107,9 @@ def _refuse_edited(out: Path) -> None:
 
 def _write_files(evidence: ReportData, sections: list[Section], cited: Cited, out: Path) -> list[Path]:
     """Write the page, last, and what stands beside it; their paths."""
-    headline = summary.headline(evidence)
-    text = render(evidence, sections, headline, cited.references)
-    top = Section("summary", "Summary", (headline,) if headline else ())
+    headlines = summary.headlines(evidence)
+    text = render(evidence, sections, headlines, cited.references)
+    top = Section("summary", "Summary", headlines)
     with replacing_report(out, [*files_beside.names([top, *sections]), *text_exports.names(evidence), PAGE]):
         written = files_beside.write_beside(evidence, [top, *sections], out)
         written += text_exports.write_pasted(evidence, sections, cited, out)
@@ -149,7 +149,7 @@ def compose(evidence: ReportData, copies: Section, looked: Section) -> tuple[lis
 
 
 def render(
-    evidence: ReportData, sections: Sequence[Section], headline: Table | None, references: Sequence[Reference]
+    evidence: ReportData, sections: Sequence[Section], headlines: Sequence[Table], references: Sequence[Reference]
 ) -> str:
     """The page as text."""
     files = tables.file_names(figure.name for figure in files_beside.figures_of(sections))
@@ -170,7 +170,7 @@ def render(
         paragraph=summary.study_paragraph(evidence),
         made=_made(evidence),
         verdicts=summary.verdict_block(evidence),
-        headline=headline,
+        headlines=headlines,
         warnings=summary.warnings(evidence),
         sections=[s for s in sections if not s.absent],
         left_out=study_notes.left_out(list(sections)),

@@ -19,16 +19,21 @@ def not_computed(evidence: ReportData) -> Section:
     frame = evidence.estimates.with_columns(pl.col("note").fill_null(""), pl.col("note_codes").fill_null(""))
     missing = frame.filter(pl.col("estimate").is_nan())
     half = frame.filter(
-        pl.col("estimate").is_not_nan(), pl.col("low").is_nan() | pl.col("high").is_nan(), pl.col("note") != ""
+        pl.col("metric") != "threshold",  # a threshold has no CI; its note is its origin
+        pl.col("estimate").is_not_nan(),
+        pl.col("low").is_nan() | pl.col("high").is_nan(),
+        pl.col("note") != "",
     )
     rest = frame.filter(
-        pl.col("estimate").is_not_nan(), pl.col("low").is_not_nan(), pl.col("high").is_not_nan(), pl.col("note") != ""
+        pl.col("estimate").is_not_nan(),
+        (pl.col("low").is_not_nan() & pl.col("high").is_not_nan()) | (pl.col("metric") == "threshold"),
+        pl.col("note") != "",
     )
     reasons = "; the reasons follow" if missing.height or half.height else ""
     blocks: list = [
         Paragraph(
             f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed "
-            f"and {count(half.height)} have no CI{reasons}. {_others(rest.height)}"
+            f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {_others(rest.height)}"
         )
     ]
     if missing.height:

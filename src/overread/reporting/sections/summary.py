@@ -22,7 +22,7 @@ from overread.reporting.report_data import (
     population_title,
 )
 from overread.reporting.sections.duplicate_images import excluded_duplicates
-from overread.reporting.sections.reader_results.reader_titles import told
+from overread.reporting.sections.reader_results.reader_titles import comparison_table
 from overread.reporting.sections.reader_results.reader_titles import warnings as reads_warnings
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
@@ -52,7 +52,6 @@ def study_paragraph(evidence: ReportData) -> str:
             "No site is external to the training data by record or declaration, so that external validity was not "
             "assessed."
         )
-    parts += told(evidence)
     return " ".join(p if p.endswith((".", "?", "!")) else p + "." for p in parts if p)
 
 
@@ -109,6 +108,11 @@ def verdict_block(evidence: ReportData) -> list[dict[str, Any]]:
         }
         for row in evidence.verdicts.iter_rows(named=True)
     ]
+
+
+def headlines(evidence: ReportData) -> tuple[Table, ...]:
+    """The tables of the first page: the mean AUCs, and the comparison with readers."""
+    return tuple(t for t in (headline(evidence), comparison_table(evidence)) if t)
 
 
 def headline(evidence: ReportData) -> Table | None:

@@ -68,6 +68,14 @@ def subgroups(evidence: ReportData) -> Section:
             "every group."
         )
     ]
+    if frame.filter(pl.col("finding") == MEAN, pl.col("estimate").is_finite()).height:
+        blocks.append(
+            Paragraph(
+                "A mean over findings in this section is over the findings that are evaluable in every group, with a "
+                "normal CI. In the other sections it is over all findings that are evaluable there, with a bootstrap "
+                "CI. Therefore means and CIs can differ between sections; the note of each mean lists its findings."
+            )
+        )
     populations = in_order(frame["population"])
     raters = evidence.cast.raters[:4] if len(populations) == 1 else evidence.cast.raters[:1]
     for i, population in enumerate(populations):
@@ -137,7 +145,9 @@ def _findings_of_means(frame: pl.DataFrame) -> str:
 
 
 def _subgroups(frame: pl.DataFrame) -> list[str]:
-    return [s for s in frame["subgroup"].unique(maintain_order=True) if s]
+    """The columns with a known group; one in which every patient is of unknown group has none."""
+    known = frame.filter(~pl.col("level").is_in(["", _ALL, "UNKNOWN"]))
+    return [s for s in known["subgroup"].unique(maintain_order=True) if s]
 
 
 def _band(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str]) -> Band | None:

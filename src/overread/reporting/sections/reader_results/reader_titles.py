@@ -9,9 +9,9 @@ import polars as pl
 
 from overread import codes
 from overread.findings import Vocabulary
-from overread.reporting.blocks import Cell
+from overread.reporting.blocks import Cell, Table, heads, table
 from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, notes_but
-from overread.reporting.number_format import listed
+from overread.reporting.number_format import count, listed
 from overread.reporting.report_data import (
     FROM_READS,
     ReportData,
@@ -132,26 +132,25 @@ def _most_cases(rows: pl.DataFrame) -> int:
     return max((n for n in rows["n_cases"] if n is not None), default=0)
 
 
-def told(evidence: ReportData) -> list[str]:
-    """The comparison with the pooled readers, a sentence per arm: the number of lower and of higher sensitivities."""
-    said = []
-    for of in arms(evidence):
-        rows = pick(of.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
+def comparison_table(evidence: ReportData) -> Table | None:
+    """The comparison with the pooled readers by reference standard: how many sensitivities are lower and higher."""
+    body: list[tuple[Cell, ...]] = []
+    found = arms(evidence)
+    for reads in found:
+        rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
         rows = rows.filter(pl.col("low").is_not_nan(), pl.col("high").is_not_nan())
-        parts = []
-        for reference in of.references:
+        for reference in reads.references:
             mine = pick(rows, reference=reference)
-            lower, higher = int((mine["high"] < 0).sum()), int((mine["low"] > 0).sum())
-            counted = f"{mine.height} comparisons, {lower} lower and {higher} higher"
-            parts += [f"{in_sentence(reference)}: {counted}"] if mine.height else []
-        if parts:
-            where = f" ({of.arm})" if len(arms(evidence)) > 1 else ""
-            said.append(
-                f"Models and readers{where}: number of comparisons of sensitivity at the specificity of the pooled "
-                f"readers, by reference standard, with the number in which the CI of the difference (model minus "
-                f"readers) lies below or above 0, not adjusted for multiplicity: {'; '.join(parts)}."
-            )
-    return said
+            numbers = (mine.height, int((mine["high"] < 0).sum()), int((mine["low"] > 0).sum()))
+            where = f" ({reads.arm})" if len(found) > 1 else ""
+            cells = (Cell(count(n), kind="num") for n in numbers)
+            body += [(Cell(f"{reference_title(reference)}{where}"), *cells)] if mine.height else []
+    caption = (
+        "Sensitivity of the models at the specificity of the pooled readers: comparisons in which the CI of the "
+        "difference (model minus readers) lies below or above 0, not adjusted for multiplicity."
+    )
+    head = heads("Reference standard", "Comparisons", "Model lower", "Model higher")
+    return table(caption, (head,), tuple(body)) if body else None
 
 
 def references(evidence: ReportData, names: Iterable[str]) -> tuple[str, ...]:
