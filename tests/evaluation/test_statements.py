@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,10 @@ from checked_join import join_tables
 
 from overread import codes
 from overread.evaluation import EvaluationConfig, evaluation_text
+from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evidence import evaluate
+from overread.evaluation.hypotheses.reference_effect import _decided
+from overread.evaluation.subgroups.group_gaps import gap_part
 
 pytestmark = pytest.mark.slow
 N = 160
@@ -91,3 +95,16 @@ def test_thresholds_in_notes_are_rounded_and_those_in_codes_are_not():
 
 def test_methods_of_rates_do_not_cite_papers_on_aucs():
     assert codes.method("influence_values") == "linearised variance from sums per patient, normal"
+
+
+def test_h2_without_an_external_site_is_said_to_be_untested_not_undecided():
+    panel = SimpleNamespace(references=("panel", "report"))
+    inside = {"acme": (Population("internal", ("north",)),)}
+    verdict = _decided(SimpleNamespace(panel=panel, populations=inside), [], [])
+    assert verdict == ("cannot tell", "H2 could not be tested: there is no external site.")
+
+
+def test_a_group_in_which_no_finding_can_be_evaluated_is_not_given_as_0_of_0():
+    measure = SimpleNamespace(areas=lambda finding: {}, levels=("F", "M"))
+    part = gap_part(SimpleNamespace(macro=lambda: ("edema",)), measure)
+    assert set(part.lost.values()) == {"no finding is evaluable in every group"}

@@ -8,9 +8,11 @@ import polars as pl
 import pytest
 
 from overread import codes, reporting
+from overread.reporting.checklists import RULES
 from overread.reporting.report_data import at_title, read_evidence
 from overread.reporting.sections.duplicate_images import _with_splits
 from overread.reporting.sections.model_results.discrimination_section import discrimination
+from overread.reporting.sections.model_results.subgroup_section import _subgroups, subgroups
 from overread.reporting.sections.study_notes import not_computed
 from overread.reporting.sections.summary import study_paragraph, warnings
 
@@ -84,3 +86,38 @@ def test_estimates_and_their_notes_are_counted_in_words(evidence_folder):
     assert text == (
         "3 estimates in all; 1 could not be computed and 1 has no CI; the reasons follow. 0 others have a note."
     )
+
+
+def test_the_origin_of_a_threshold_is_not_the_reason_for_a_missing_interval(evidence_folder):
+    none = {"low": float("nan"), "high": float("nan")}
+    origin = codes.note("fitted_on_half", fitted=50, tested=50)
+    at = {"metric": "threshold", "at": "operating_point=spec90", "note": origin, "note_codes": codes.encode(origin)}
+    blocks = not_computed(read_evidence(evidence_folder([auc(), auc(**at, **none)]), {})).blocks
+    assert "0 have no CI. 1 other has a note." in blocks[0].text
+    assert [block.summary for block in blocks[1:]] == ["Notes on estimates (1 estimate)"]
+
+
+def group(level, subgroup="sex", **more):
+    """The AUC of a subgroup."""
+    return auc(analysis="subgroups", subgroup=subgroup, level=level, **more)
+
+
+def test_a_column_of_unknown_values_only_is_no_subgroup_on_the_page(evidence_folder):
+    rows = [group("F"), group("M"), group("UNKNOWN", "view")]
+    evidence = read_evidence(evidence_folder(rows), {})
+    assert _subgroups(evidence.estimates) == ["sex"]
+
+
+def test_means_of_two_sections_that_differ_are_explained(evidence_folder):
+    section = subgroups(
+        read_evidence(evidence_folder([group("F", finding="(mean)"), group("M", finding="(mean)")]), {})
+    )
+    assert "evaluable in every group, with a normal CI" in section.blocks[1].text
+    section = subgroups(read_evidence(evidence_folder([group("F"), group("M")]), {}))
+    assert not [b for b in section.blocks if "evaluable in every group" in getattr(b, "text", "")]
+
+
+def test_every_account_line_of_one_unit_is_singular(evidence_folder):
+    lines = [line("columns_not_used", 1) | {"unit": "columns"}]
+    answer = RULES["missing_data"](read_evidence(evidence_folder([auc()], account=lines), {}))
+    assert "not used (1 column)" in answer.text

@@ -152,7 +152,9 @@ def missing(evidence: ReportData) -> Found | None:
     """What was dropped between the tables and the numbers, by reason."""
     if not evidence.run:
         return None
-    reasons = [f"{r['reason']} ({count(r['count'])} {r['unit']})" for r in evidence.account.to_dicts()]
+    reasons = [
+        f"{r['reason']} ({plural(r['count'], r['unit'].removesuffix('s'))})" for r in evidence.account.to_dicts()
+    ]
     told = f"Counted by reason: {'; '.join(reasons)}." if reasons else "Nothing was excluded."
     return Found("account", f"{told} A case without a label of a finding is excluded from its analysis.")
 
