@@ -107,7 +107,7 @@ def test_everything_asked_for_is_there(real):
     assert read.filter(pl.col("at").str.contains("obuchowski")).is_empty()  # calls, and no crossed design
     verdict = evidence.verdicts.filter(hypothesis="H2").row(0, named=True)
     assert verdict["verdict"] == "cannot tell"
-    assert "no external population" in verdict["reason"]
+    assert "there is no external site" in verdict["reason"]
 
 
 def test_whose_word_is_truth_decides(real):

@@ -80,7 +80,7 @@ def test_the_record_keeps_the_hashes_of_frames(evidence, truth, scores, tmp_path
 
 def test_the_evidence_prints_its_study_and_its_aucs(evidence):
     text = str(evidence)
-    assert text.startswith("Evaluation of 60 cases of 60 patients\nRaters: acme\nPopulations: internal\n")
+    assert text.startswith("Evaluation of 60 cases of 60 patients\nRaters: acme\nPopulations: one test set, ")
     auc = evidence.estimates.filter((pl.col("metric") == "auc") & (pl.col("finding") == "edema")).row(0, named=True)
     line = re.escape(f"{auc['estimate']:.3f} (95% CI {auc['low']:.3f} to {auc['high']:.3f})")
     assert re.search(rf"edema +acme +internal +30 +60 +{line}\n", text)

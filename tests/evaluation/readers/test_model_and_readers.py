@@ -182,7 +182,7 @@ def test_references_side_by_side_by_hand(by_hand):
     assert rows["estimate"].to_list() == [1.0, 1.0, 1.0]
     verdict = by_hand.verdicts.filter(hypothesis="H2").row(0, named=True)
     assert verdict["verdict"] == "cannot tell"
-    assert "There is no external population" in verdict["reason"]
+    assert "there is no external site" in verdict["reason"]
     assert "no second reading" in verdict["claim"]
 
 
