@@ -257,3 +257,41 @@ def test_weighted_readers_are_not_said_to_weigh_each_read_equally():
 def test_bootstrap_intervals_of_a_finite_population_are_said_to_be_conservative():
     one = row(finding="(mean)", method=codes.method("bootstrap_percentile", replicates=2000))
     assert "finite_population_bootstrap" in names_of([one])
+
+
+def test_one_case_per_patient_is_not_said_to_be_several():
+    one = row(method=sampled("obuchowski", "scale_wald"))
+    assert names_of([one], {"one_case_per_patient": [{}]}) >= {"auc_ci_one_case"}
+    assert not names_of([one], {"one_case_per_patient": [{}]}) & {"auc_ci_clustered", "clustered"}
+    assert not names_of([one], {"several_cases": [{}]}) & {"auc_ci_one_case"}
+
+
+def texts_of(rows, name):
+    return [p.text for p in printed(rows, FACTS) if p.name == name]
+
+
+def test_thresholds_fitted_in_half_of_the_patients_do_not_imply_recalibrations():
+    [text] = texts_of([row(metric="threshold", method=codes.method("threshold_fitted_half"))], "threshold_half")
+    assert "recalibration" not in text
+    assert "thresholds were fitted on a random half" in text
+
+
+def test_subgroups_by_default_are_not_said_to_be_prespecified():
+    [text] = texts_of([row("subgroups", subgroup="sex")], "subgroups_protocol")
+    assert text == (
+        "Subgroup analyses were by sex and view: the columns that the protocol names or, if it names none, the default "
+        "columns."
+    )
+
+
+def test_the_degrees_of_freedom_of_the_hosmer_lemeshow_test_are_given_with_their_reason():
+    [text] = texts_of(
+        [row(metric="hosmer_lemeshow", method=codes.method("hosmer_lemeshow", groups=10, df=10))], "hosmer_lemeshow"
+    )
+    assert text.endswith("10 groups and 10 degrees of freedom, because the model was not fitted on these data.")
+
+
+def test_sentences_on_intervals_of_means_do_not_refer_to_others():
+    one = row(method=codes.method("influence_values"))
+    [text] = texts_of([one], "auc_linear_ci")
+    assert "other" not in text.split()
