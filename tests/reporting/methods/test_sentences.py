@@ -121,6 +121,7 @@ FURTHER = [
         codes.note("readers_excluded", n=1, least=10),
     ),
     row("H1", "auc_difference", codes.method("influence_values"), codes.note("size_matched")),
+    row("subgroups", "sensitivity", codes.method("influence_values"), finding="(mean)"),
     row(note=codes.note("undefined_samples", n=4, replicates=2000)),
 ]
 ROWS = [*evaluated_rows(), *FURTHER]
@@ -295,3 +296,10 @@ def test_sentences_on_intervals_of_means_do_not_refer_to_others():
     one = row(method=codes.method("influence_values"))
     [text] = texts_of([one], "auc_linear_ci")
     assert "other" not in text.split()
+
+
+def test_intervals_of_rates_do_not_cite_papers_on_aucs():
+    rates = [row("subgroups", "sensitivity", codes.method("influence_values"), finding="(mean)")]
+    cited = {r for p in printed(rates, FACTS) for r in p.references}
+    assert "binder" in cited
+    assert not cited & {"delong", "obuchowski"}
