@@ -19,9 +19,11 @@ def test_a_notebook_is_stored_without_outputs(path):
         assert cell.get("execution_count") is None
 
 
-def execute(path, folder):
-    """The text that a notebook prints and the pictures that it shows."""
+def execute(path, folder, change=lambda source: source):
+    """The text that a notebook prints and the pictures that it shows; `change` may alter the code of its cells."""
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.source = change(cell.source)
     NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     ).execute()
@@ -44,6 +46,18 @@ def test_a_reader_study_ends_in_a_sentence(tmp_path):
     assert "The mean AUC of the 10 readers was" in text
     assert "non-inferior: True" in text
     assert pictures == 1
+
+
+@pytest.mark.slow
+def test_the_order_of_reads_does_not_change_a_reader_study(tmp_path):
+    shuffle = "answers = answers.sample(fraction=1, shuffle=True, seed=1)\n"
+
+    def shuffled(source):
+        return shuffle + source if source.startswith("names = ") else source
+
+    plain, other = (execute(NOTEBOOKS[1], tmp_path, change)[0] for change in (lambda source: source, shuffled))
+    sentence = re.compile(r"The mean AUC of the 10 readers was.*")
+    assert sentence.search(other)[0] == sentence.search(plain)[0]
 
 
 @pytest.mark.slow

@@ -167,6 +167,7 @@ def test_every_option_has_a_help_text_that_is_a_sentence(name):
     assert COMMANDS[name].short_help.endswith(".")
 
 
+@pytest.mark.slow
 def test_completion_offers_commands_and_options():
     assert {"--install-completion", "--show-completion", "--version"} <= options(GROUP)
     environment = os.environ | {
@@ -186,6 +187,7 @@ def test_completion_offers_commands_and_options():
     assert "_OVERREAD_COMPLETE=complete_bash" in script
 
 
+@pytest.mark.slow
 def test_the_help_is_shown_without_loading_what_the_commands_need():
     code = (
         "import sys\nsys.argv = ['overread', '--help']\nfrom overread.cli import main\n"

@@ -18,6 +18,7 @@ def code_outside_codes() -> str:
     return "\n".join(f.read_text("utf-8") for f in files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enumeration", [Analysis, Metric])
 def test_every_analysis_and_metric_is_made_or_shown_by_the_program(enumeration):
     code = code_outside_codes()

@@ -76,6 +76,7 @@ def placeholders(text: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_method_and_note_of_a_result_is_typed_as_a_text():
     words = {("Recalibration", "method")}  # which function is fitted: an argument, given back
     wrong = [
@@ -90,6 +91,7 @@ def test_every_method_and_note_of_a_result_is_typed_as_a_text():
     assert set(wrong) == words
 
 
+@pytest.mark.slow
 def test_no_result_is_made_with_a_literal_or_an_f_string_as_method_or_note():
     fields = text_fields()
     assert {"Estimate", "AttainedStep", "ReaderStudy", "Recalibration", "MixedModel", "Moments"} <= set(fields)
@@ -105,6 +107,7 @@ def test_no_result_is_made_with_a_literal_or_an_f_string_as_method_or_note():
     assert wrong == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_code_is_named_by_a_literal_and_given_the_placeholders_of_its_text(kind):
     known = texts(KINDS[kind])
@@ -116,6 +119,7 @@ def test_every_code_is_named_by_a_literal_and_given_the_placeholders_of_its_text
             assert {k.arg for k in call.keywords} == placeholders(known[name.value]), where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_text_of_the_file_is_used(kind):
     file = resources.files("overread.codes").joinpath("text", f"{KINDS[kind]}.toml")

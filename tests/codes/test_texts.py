@@ -16,6 +16,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True)
 CODES = st.builds(Code, NAMES, st.dictionaries(NAMES, VALUES, max_size=3).map(lambda d: tuple(d.items())))
 
 
+@pytest.mark.slow
 @given(st.lists(CODES, max_size=4))
 def test_encoded_codes_are_decoded_to_the_same(made):
     text = codes.Text("any", tuple(made)) if made else codes.NONE

@@ -116,6 +116,7 @@ def test_an_answer_beyond_its_bytes_or_time_is_refused(pacs, monkeypatch, kind):
         load(pacs)
 
 
+@pytest.mark.slow
 def test_one_object_beyond_its_bytes_is_named_and_the_others_are_fetched(pacs, monkeypatch):
     ids, (data, modality) = next(iter(pacs.files.items()))
     pacs.files[ids] = (data + bytes(100_000), modality)
@@ -127,6 +128,7 @@ def test_one_object_beyond_its_bytes_is_named_and_the_others_are_fetched(pacs, m
     assert [p.name for p in (pacs.folder / "fetched").rglob("*.dcm")] == ["1.2.1.1.1.dcm"]
 
 
+@pytest.mark.slow
 def test_redirections_and_pages_without_end_are_refused(pacs, monkeypatch):
     def found(handler):
         rows = [{"0020000D": {"vr": "UI", "Value": [f"1.{len(pacs.asked)}.{n}"]}} for n in range(500)]
@@ -146,11 +148,13 @@ def test_redirections_and_pages_without_end_are_refused(pacs, monkeypatch):
     assert len(pacs.asked) <= 4 * (limits.REDIRECTS + 1)
 
 
+@pytest.mark.slow
 def test_options_of_the_folder_are_checked(pacs):
     with pytest.raises(InputError, match=r"options of dicom_folder .*found others \(lables\). Did you mean 'labels'"):
         load(pacs, folder={"lables": "a.csv"})
 
 
+@pytest.mark.slow
 def test_radiographs_are_fetched_once_and_read(pacs):
     pacs.busy = 1
     source = load(pacs, query={"StudyDate": "20200101-20201231"})
@@ -166,11 +170,13 @@ def test_radiographs_are_fetched_once_and_read(pacs):
     assert not [a for a in pacs.asked if "/instances/" in a]
 
 
+@pytest.mark.slow
 def test_a_service_with_pages_is_asked_for_all_of_them(pacs, monkeypatch):
     monkeypatch.setattr(dicomweb, "_PAGE", 1)
     assert len(dicomweb._found(dicomweb._client(pacs.url, ""), pacs.url, {})) == 2
 
 
+@pytest.mark.slow
 def test_what_could_not_be_fetched_is_named_and_fetched_the_next_time(pacs):
     pacs.fail = {"1.2.1.1.1"}
     with pytest.raises(InputError, match=r"1 of 2 that could not be fetched \(1.2.1.1.1: 500.*Run it again"):
@@ -180,6 +186,7 @@ def test_what_could_not_be_fetched_is_named_and_fetched_the_next_time(pacs):
     assert load(pacs).images.height == 2
 
 
+@pytest.mark.slow
 def test_a_cut_instance_is_not_kept(pacs):
     pacs.cut = {"1.2.0.1.1"}
     with pytest.raises(InputError, match="1 of 2 that could not be fetched"):
@@ -222,6 +229,7 @@ def test_credentials_come_from_a_place_that_the_user_names(pacs, tmp_path, monke
         ("hunter2", None, 0o600, "another text, which is not shown"),
     ],
 )
+@pytest.mark.slow
 def test_credentials_that_are_missing_or_open_to_others_are_refused_unseen(pacs, tmp_path, place, text, mode, said):
     file = tmp_path / "secret"
     if text is not None:
@@ -232,6 +240,7 @@ def test_credentials_that_are_missing_or_open_to_others_are_refused_unseen(pacs,
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     ["http://u:hunter2@127.0.0.1/d", "http://127.0.0.1/d?token=hunter2", "//hunter2@h", "http://127.0.0.1/d#hunter2"],
@@ -242,6 +251,7 @@ def test_an_address_with_a_secret_is_refused_and_not_shown(pacs, url):
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_services_and_queries_that_give_nothing_are_said(pacs):
     pacs.files.clear()
     with pytest.raises(InputError, match=r"radiographs that match \{'PatientID': '9'\}; found none"):

@@ -30,6 +30,7 @@ def evidence(made):
     return run(made)
 
 
+@pytest.mark.slow
 def test_every_row_has_an_analysis_and_a_metric_of_the_enumerations(evidence):
     assert set(evidence.estimates["analysis"]) <= {str(a) for a in Analysis}
     assert set(evidence.estimates["metric"]) <= {str(m) for m in Metric}
@@ -59,6 +60,7 @@ def test_the_account_has_the_codes_of_its_reasons(evidence):
         assert "; ".join(codes.render("notes", code) for code in codes.decode(encoded)) == reason
 
 
+@pytest.mark.slow
 def test_few_calls_lead_from_evaluate_to_a_statistic(made, monkeypatch):
     found = {}
     for name in ("auc", "influence", "compare_aucs"):

@@ -177,3 +177,12 @@ def test_work_of_stages_that_the_protocol_no_longer_has_is_removed_and_other_fol
     (tmp_path / ".mine.part" / "a").write_text("mine")
     clear_left(tmp_path, {tmp_path / "now"})
     assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.part", ".now.part"]
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_first_stamp_is_begun_anew(tmp_path):
+    part = tmp_path / ".models.part"
+    part.mkdir()
+    (part / ".stage.json.0f3c9a1e.part").write_text('{"under')
+    assert stage(tmp_path / "models", lambda folder: (folder / "a.txt").write_text("a"), config={})
+    assert (tmp_path / "models" / "a.txt").read_text() == "a"
+    assert not part.exists()

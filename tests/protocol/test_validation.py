@@ -43,7 +43,7 @@ def test_the_protocols_that_ship_are_accepted(path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("x.csv", "a,b\nc,d\n", "columns that tell which it is; found 'x'. Say which it is"),
+        ("x.csv", "a,b\nc,d\n", "columns that identify the table; found 'x'. Say which it is"),
         ("c.toml", "[evaluation]\nseeed = 3\n[training]\nepoch = 2\n", "2 problems"),
         ("c.toml", "[evaluation]\nseed = 3\n[evalution]\n", "expected sections [cohort], .*found others (evalution)"),
         ("c.toml", "[evaluation]\nmissing_allowed = 2\n", "a share from 0 to 1"),

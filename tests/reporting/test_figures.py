@@ -140,6 +140,7 @@ def test_series_up_to_32_differ_in_colour_and_marker_and_in_colour_and_line_styl
     assert len({(series_colour(i), series_dash(i)) for i in n}) == 32
 
 
+@pytest.mark.slow
 def test_a_mark_without_an_interval_is_hollow_and_the_caption_says_so():
     given = Mark(0, 0.8, 0.7, 0.9, "0.800"), Mark(1, 0.7, 0.6, 0.8, "0.700")
     without = Mark(0, 0.8, nan, nan, "0.800"), Mark(1, 1.0, 1.0, 1.0, "1.000")

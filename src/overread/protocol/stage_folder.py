@@ -13,7 +13,7 @@ from overread.tables import make_folder, move, write_json
 from overread.tables.records.kinds import Stamp
 from overread.tables.records.typed_files import read_json
 from overread.tables.storage import made
-from overread.tables.storage.files import clear_temporary
+from overread.tables.storage.files import clear_temporary, is_temporary
 from overread.tables.storage.made import STAMP
 
 _PART, _OLD = ".part", ".old"
@@ -105,10 +105,15 @@ def _is_work(part: Path) -> bool:
 
 def _clear(part: Path) -> None:
     """Remove a folder of work under way, which its stamp shows to be one; another that is not empty is refused."""
-    if part.is_symlink() or (part.exists() and not _is_work(part) and (not part.is_dir() or any(part.iterdir()))):
+    if part.is_symlink() or (part.exists() and not _is_work(part) and _foreign(part)):
         do = "Move it elsewhere: results are made in a folder of this name."
         raise InputError(part, "nothing, or what an interrupted run left", "something without stage.json", do=do)
     made.remove_but_last(part, STAMP)
+
+
+def _foreign(part: Path) -> bool:
+    """Return whether a folder without a stamp holds more than the stamp that a killed run was about to write."""
+    return not part.is_dir() or any(not is_temporary(path) for path in part.iterdir())
 
 
 def _put_in_place(part: Path, folder: Path, old: Path) -> None:

@@ -20,8 +20,7 @@ from pydicom.sequence import Sequence
 
 from overread import runs
 from overread.errors import InputError
-from overread.images import deidentification as package
-from overread.images.deidentification import Deidentification, Key, deidentify, new_key, read_key
+from overread.images.deidentification import Deidentification, Key, deidentify, folder_run, new_key, read_key
 from overread.images.deidentification import burned_in_text as texts
 from overread.images.deidentification.cleaning import cleaned
 from overread.images.deidentification.pixels import _known as known_words
@@ -608,7 +607,7 @@ def test_a_full_disk_is_said_and_nothing_half_is_left(folder, tmp_path, monkeypa
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(package.tables, "write_frame", full)
+    monkeypatch.setattr(folder_run.tables, "write_frame", full)
     with pytest.raises(OSError, match="No space left"):
         deidentify(source, tmp_path / "out", KEY)
     for path in clean_files(tmp_path / "out"):

@@ -144,6 +144,7 @@ def test_one_value_all_over_is_black():
     assert apply_recipe(picture(np.full((20, 20), 7, np.uint16), 7.0, 7.0), Recipe(8)).max() == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     rows=st.integers(1, 90),

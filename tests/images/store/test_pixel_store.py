@@ -146,9 +146,9 @@ def slow(done, total):
     time.sleep(0.25)
 
 if __name__ == "__main__":
-    store._PART_BYTES = 16 * 16 * 15
+    pixel_store._PART_BYTES = 16 * 16 * 15
     table = pl.DataFrame({"image_id": [f"i{i}" for i in range(40)], "path": [f"{i}.png" for i in range(40)]})
-    store.build(table, sys.argv[1], sys.argv[2], Recipe(16, "pad"), workers=2, progress=slow)
+    pixel_store.build(table, sys.argv[1], sys.argv[2], Recipe(16, "pad"), workers=2, progress=slow)
 """
 
 

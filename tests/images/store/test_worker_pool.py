@@ -94,7 +94,7 @@ def test_items_share_no_time(tmp_path):
 def test_a_defect_of_ours_is_raised_with_its_place(tmp_path):
     with pytest.raises(ZeroDivisionError, match="ours") as caught:
         made([[("good", 1), ("defect", 2)]], 1, tmp_path)
-    assert any("test_pool.py" in note for note in caught.value.__notes__)
+    assert any("test_worker_pool.py" in note for note in caught.value.__notes__)
 
 
 @pytest.mark.slow

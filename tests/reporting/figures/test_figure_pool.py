@@ -20,6 +20,7 @@ def fatal() -> str:
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_all_figures_come_in_order_whoever_drew_them():
     waiting = [delayed(slow, str(k), seconds=0.05) for k in range(12)]
     with drawing_pool(2) as pool:

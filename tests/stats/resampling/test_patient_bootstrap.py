@@ -244,6 +244,7 @@ def test_one_case_drawn_several_times_is_no_tie():
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.booleans())
 def test_rates_of_untied_scores_are_defined_in_every_resample_with_both_classes(seed, levels, weighted):

@@ -38,6 +38,7 @@ def test_the_functions_at_rest_are_the_identity():
     assert torch.equal(blur(images, ZERO), images)
 
 
+@pytest.mark.slow
 def test_a_quarter_turn_is_anticlockwise():
     image = torch.arange(16.0).view(1, 1, 4, 4) / 16
     turned = affine(image, torch.tensor([math.pi / 2]), ONE, STILL)

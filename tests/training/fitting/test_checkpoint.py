@@ -56,6 +56,7 @@ def test_a_fresh_start_says_nothing(tmp_path: Path):
     assert checkpoint.restore(tmp_path, learner(), fingerprint="f", around=HERE) == (Position(), "")
 
 
+@pytest.mark.slow
 def test_other_circumstances_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     saved(tmp_path)
     _, note = checkpoint.restore(tmp_path, learner(), fingerprint="f", around={"torch": "3", "threads": "1"})

@@ -11,9 +11,12 @@ from .paired_grades import signed_rank as signed_rank
 from .paired_grades import trust_difference as trust_difference
 from .product_bootstrap import PooledReads as PooledReads
 from .product_bootstrap import ProductDraws as ProductDraws
+from .product_bootstrap import cell_weights as cell_weights
 from .product_bootstrap import matched_rates as matched_rates
+from .product_bootstrap import once as once
 from .product_bootstrap import pool as pool
 from .product_bootstrap import pooled_rates as pooled_rates
 from .product_bootstrap import product_draws as product_draws
+from .product_bootstrap import score_rates as score_rates
 from .study_results import ReaderResult as ReaderResult
 from .study_results import ReaderStudy as ReaderStudy
