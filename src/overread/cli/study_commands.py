@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from overread.cli.arguments import change, configuration, verified
-from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers
+from overread.cli.arguments import configuration, parsed_changes, verified
+from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers, processes
 from overread.cli.terminal import put, shown
 from overread.errors import InputError
 
@@ -16,14 +16,18 @@ from overread.errors import InputError
 def demo(
     out: Out = Path("overread-demo"),
     seeds: Annotated[
-        int, typer.Option(min=1, max=100, help="Number of training seeds of each model; H1 needs 3 to claim anything.")
+        int,
+        typer.Option(
+            min=1, max=100, help="Number of training seeds of each model; the hypothesis on pooled training needs 3."
+        ),
     ] = 1,
+    workers: Workers = None,
 ) -> None:
     """Simulate five hospitals, train on three, test on two others, and write the report, in a few minutes."""
     from overread.protocol.study_run import demo
 
     with shown() as progress:
-        page = demo(out, seeds=seeds, progress=progress)
+        page = demo(out, seeds=seeds, workers=processes(workers), progress=progress)
     put(f"Report: {page.resolve()}")
 
 
@@ -46,8 +50,8 @@ def run(
             protocol,
             out,
             data=data,
-            workers=workers,
-            changes=dict(change(text) for text in changes or ()),
+            workers=processes(workers),
+            changes=parsed_changes(changes),
             allow_outside=allow_outside,
             progress=progress,
         )
@@ -67,7 +71,7 @@ def check(
     from overread.protocol import check
 
     given = configuration(EvaluationConfig, "evaluation", config, changes) if config or changes else None
-    for text in check(file, table, evaluation=given):
+    for text in check(file, table, config=given):
         put(text)
 
 
