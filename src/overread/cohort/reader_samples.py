@@ -99,6 +99,11 @@ class Sample:
     notes: tuple[str, ...]
     hash: str
 
+    def __repr__(self) -> str:
+        cases = self.images["case_id"].n_unique()
+        head = f"Sample of {cases:,} cases in {self.strata.height:,} strata, hash {self.hash[:12]}"
+        return "\n".join([head, *(f"  {note}" for note in self.notes)])
+
 
 def select_cases(
     images: pl.DataFrame,

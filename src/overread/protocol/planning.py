@@ -108,6 +108,15 @@ class Plan:
     table: pl.DataFrame
     sentences: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        numbers = ("present", "absent", "cases", "patients", "readers")
+        rows = [
+            f"  {row['question']} ({row['assumed']}): "
+            + ", ".join(f"{row[name]:,} {name}" for name in numbers if row[name] is not None)
+            for row in self.table.iter_rows(named=True)
+        ]
+        return "\n".join(["Plan", *rows, "For the protocol:", *(f"  {sentence}" for sentence in self.sentences)])
+
     def write(self, out: Path | str) -> Path:
         """Write the table as CSV and the sentences as text; each file is replaced atomically.
 

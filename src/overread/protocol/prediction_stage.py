@@ -93,6 +93,13 @@ class PredictionResult:
     overlays: pl.DataFrame
     folder: Path | None
 
+    def __repr__(self) -> str:
+        images, findings = (self.frame[c].n_unique() if self.frame.width else 0 for c in ("image_id", "finding"))
+        place = f" in {self.folder}" if self.folder is not None else ""
+        counts = (("unreadable", self.unreadable), ("not images", self.excluded), ("overlays", self.overlays))
+        others = [f"{frame.height:,} {what}" for what, frame in counts if frame.height]
+        return f"Predictions{place}: " + "; ".join([f"{images:,} images, {findings:,} findings", *others])
+
 
 _EMPTY = PredictionResult(
     pl.DataFrame(),

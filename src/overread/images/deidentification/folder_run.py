@@ -65,6 +65,13 @@ class Result:
     quarantine: Path
     notes: tuple[tables.Note, ...] = ()
 
+    def __repr__(self) -> str:
+        head = (
+            f"De-identified files in {self.folder}: {self.clean:,} clean, {self.quarantined:,} quarantined, "
+            f"{self.other:,} not DICOM, {self.copies:,} copies, {self.blackened:,} with text blacked out"
+        )
+        return "\n".join([head, *(f"  {note}" for note in self.notes)])
+
 
 def deidentify(
     source: Path | str,
