@@ -203,3 +203,21 @@ def test_the_page_names_every_public_name():
     table = PAGE.read_text().partition("## The public names")[2]
     public = {name for name in dir(ov) if not name.startswith("_")}
     assert {name for name in re.findall(r"`([A-Za-z_]+)`", table) if hasattr(ov, name)} == public
+
+
+def test_a_missing_subgroup_column_is_told_with_the_columns_of_the_file():
+    ids = [str(i) for i in range(20)]
+    table = pl.DataFrame({"image_id": ids, "patient_id": ids, "edema": [0, 1] * 10, "ward": ["a", "b"] * 10})
+    scores = table.select("image_id", pl.col("edema") * 0.5)
+    with pytest.raises(InputError) as refused:
+        ov.evaluate(table, table, {"m": scores}, subgroup="sexx")
+    assert str(refused.value) == "images: expected the subgroup column 'sexx'; found columns edema, ward."
+    with pytest.raises(InputError, match="Did you mean 'ward'"):
+        ov.evaluate(table, table, {"m": scores}, subgroup="wrd")
+
+
+def test_an_image_file_that_is_not_there_is_told(tmp_path):
+    from overread.protocol.image_files import list_images
+
+    with pytest.raises(InputError, match="expected a file or folder; found none there"):
+        list_images([tmp_path / "none.png"])

@@ -213,3 +213,12 @@ def test_the_help_is_shown_without_loading_what_the_commands_need():
 def test_no_function_has_the_name_of_its_module():
     for function in application.COMMANDS:
         assert function.__module__.rpartition(".")[2] != function.__name__
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_argument_is_shown_in_capitals_and_a_network_by_its_name(name):
+    shown = CliRunner().invoke(cli.app, [name, "--help"], terminal_width=120).output
+    for parameter in COMMANDS[name].params:
+        if not any(option.startswith("-") for option in parameter.opts):
+            assert f"{{{parameter.name.upper()}}}" in shown.splitlines()[0]
+    assert name != "train" or "densenet-tiny" in shown

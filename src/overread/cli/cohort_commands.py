@@ -103,7 +103,7 @@ def _tables_source(images: Path, labels: Path, regions: Path | None, chosen: Coh
 
 
 def splits(
-    cohort: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The folder of a cohort.")],
     out: Out,
     config: Config = None,
     changes: Changes = None,
@@ -121,7 +121,7 @@ def splits(
 
 
 def sample(
-    cohort: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The folder of a cohort.")],
     out: Out,
     size: Annotated[int | None, typer.Option(help="Number of cases. Default: 2,000.")] = None,
     floor: Annotated[int | None, typer.Option(help="Smallest number of cases in each stratum.")] = None,
@@ -143,7 +143,7 @@ def sample(
 
 
 def deidentify(
-    source: Annotated[Path, typer.Argument(help="A folder of DICOM files; it is only read.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder of DICOM files; it is only read.")],
     out: Out,
     key: Annotated[Path, typer.Option(help="The file with the secret key; it stays at the hospital.")],
     new_key: Annotated[bool, typer.Option(help="Create the key first.")] = False,

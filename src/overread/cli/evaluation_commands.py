@@ -79,7 +79,7 @@ def evaluate(
 
 
 def report(
-    evaluation: Annotated[Path, typer.Argument(help="The folder of an evaluation.")],
+    evaluation: Annotated[Path, typer.Argument(metavar="EVALUATION", help="The folder of an evaluation.")],
     out: Out,
     title: Title = "Evaluation of predictions",
     cohort: Annotated[Path | None, typer.Option(help="The folder of the cohort, for participants and pixels.")] = None,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    cohort: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The folder of a cohort.")],
     out: Out,
     site: Annotated[
         list[str] | None, typer.Option(metavar="SITE", help="A site to train on; may be repeated. Default: all.")
@@ -51,11 +51,12 @@ def train(
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="The folder of a model.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a model.")],
     source: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SOURCE", help="The folder of a cohort, or PNG, JPEG and DICOM files and folders of them."
+            metavar="SOURCE",
+            help="The folder of a cohort, or PNG, JPEG and DICOM files and folders of them.",
         ),
     ],
     out: Out,

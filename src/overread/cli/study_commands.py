@@ -32,7 +32,7 @@ def demo(
 
 
 def run(
-    protocol: Annotated[Path, typer.Argument(help="The TOML file that defines the study.")],
+    protocol: Annotated[Path, typer.Argument(metavar="PROTOCOL", help="The TOML file that defines the study.")],
     out: Out,
     data: Annotated[Path | None, typer.Option(help="The folder that the roots of the sources are relative to.")] = None,
     changes: Changes = None,
@@ -61,7 +61,9 @@ def run(
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, a protocol or configuration (.toml).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file, a protocol or configuration (.toml).")
+    ],
     table: Annotated[str, typer.Option(help="Which table it is. Default: recognised by its name or columns.")] = "",
     config: Config = None,
     changes: Changes = None,
@@ -76,7 +78,9 @@ def check(
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A study, the folder of one command, or a folder of such folders.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A study, the folder of one command, or a folder of such folders.")
+    ],
 ) -> None:
     """Compare every file in a folder with the record of the run that wrote it, and name altered files."""
     from overread.protocol import verify
