@@ -72,7 +72,7 @@ def test_every_command_with_a_configuration_takes_set_for_its_section(name, tmp_
         (tmp_path / "c.toml").write_text(f"[{section}]\n{slip} = 1\n")
         with pytest.raises(InputError) as refused:
             CliRunner().invoke(cli.app, [name, *required(name, tmp_path), *given], catch_exceptions=False)
-        assert str(refused.value) == f"{section}: expected a key that a protocol has; found '{slip}'. {hint}"
+        assert str(refused.value) == f"{section}: expected known keys; found unknown key '{slip}'. {hint}"
     assert not (tmp_path / "out").exists()
 
 
@@ -85,12 +85,25 @@ def test_set_takes_the_place_of_the_file_and_an_option_cannot_contradict_it(tmp_
     assert configuration(EvaluationConfig, "evaluation", None, ["replicates=177"]).replicates == 177
     for changes, given, message in (
         (["epochs=3"], {"epochs": 4}, "--set epochs: expected a value given once; found it is also given by an option"),
-        (["epochs"], {}, "expected KEY=VALUE, such as training.epochs=5; found 'epochs'"),
+        (["epochs"], {}, "expected KEY=VALUE, such as epochs=5; found 'epochs'"),
         (["epochs.x=1"], {}, "--set epochs.x: expected 'epochs' to be a section"),
-        (["epochs=many"], {}, "training: expected epochs: Input should be a valid integer"),
+        (["training.epochs=3", "epochs=4"], {}, "--set epochs: expected a value given once; found it is given twice"),
+        (["training.epochs=3"], {"epochs": 4}, "--set epochs: expected a value given once; found it is also given"),
+        (["findings=mass"], {}, "training: expected findings: a list, such as [\"mass\"]; found 'mass'"),
+        (["epochs=many"], {}, "training: expected epochs: a whole number"),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             configuration(TrainingConfig, "training", file, changes, given)
+
+
+@pytest.mark.parametrize("section", sorted({*SECTION_OF.values()}))
+def test_a_key_may_have_the_section_of_its_command_in_front_and_the_example_works(section):
+    with pytest.raises(InputError, match="KEY=VALUE, such as ") as refused:
+        configuration(SECTIONS[section], section, None, ["x"])
+    example = re.search("such as ([^;]+);", str(refused.value)).group(1)
+    made = configuration(SECTIONS[section], section, None, [example])
+    assert made == configuration(SECTIONS[section], section, None, [f"{section}.{example}"])
+    assert made != configuration(SECTIONS[section], section, None, None)
 
 
 OWN = '[findings.extra]\ngoitre = { title = "Goitre" }\n'
@@ -202,3 +215,12 @@ def test_the_help_is_shown_without_loading_what_the_commands_need():
 def test_no_function_has_the_name_of_its_module():
     for function in application.COMMANDS:
         assert function.__module__.rpartition(".")[2] != function.__name__
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_argument_is_shown_in_capitals_and_a_network_by_its_name(name):
+    shown = CliRunner().invoke(cli.app, [name, "--help"], terminal_width=120).output
+    for parameter in COMMANDS[name].params:
+        if not any(option.startswith("-") for option in parameter.opts):
+            assert f"{{{parameter.name.upper()}}}" in shown.splitlines()[0]
+    assert name != "train" or "densenet-tiny" in shown

@@ -11,7 +11,7 @@ import pytest
 from overread import evaluation as ev
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join import layouts
-from overread.protocol import parse_section
+from overread.tables.records.configuration import parse_section
 
 pytestmark = pytest.mark.slow
 

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overread.cli.arguments import change, stated
+from overread.cli.arguments import parsed_changes, stated
 from overread.cohort import CohortConfig
 from overread.cohort.reader_samples import SampleConfig
 from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
 from overread.images.deidentification import Deidentification
-from overread.protocol import load, parse_section
+from overread.protocol import load
+from overread.tables.records.configuration import parse_section
 from overread.training.training_config import TrainingConfig
 
 PROTOCOL = """
@@ -165,10 +166,10 @@ def test_a_change_that_fits_nowhere_is_a_sentence(tmp_path, given, said):
     path = tmp_path / "p.toml"
     path.write_text(PROTOCOL)
     if said is None:  # a text that is no TOML is a word
-        assert load(path, changes=dict([change(given)])).study.title == given.partition("=")[2]
+        assert load(path, changes=parsed_changes([given])).study.title == given.partition("=")[2]
         return
     with pytest.raises(InputError) as refused:
-        load(path, changes=dict([change(given)]))
+        load(path, changes=parsed_changes([given]))
     assert said in str(refused.value)
 
 

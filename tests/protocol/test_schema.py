@@ -53,15 +53,15 @@ def test_what_follows_from_elsewhere_is_derived_and_stated_once(tmp_path):
     [
         (
             ("[sites]", "[evaluation]\nspecificites = [0.9]\n[sites]"),
-            "found 'specificites'. Did you mean 'specificities'?",
+            "unknown key 'specificites'. Did you mean 'specificities'?",
         ),
-        (("[sites]", "[training]\nepoch = 2\n[sites]"), "found 'epoch'. Did you mean 'epochs'?"),
+        (("[sites]", "[training]\nepoch = 2\n[sites]"), "unknown key 'epoch'. Did you mean 'epochs'?"),
         (
             ('title = "T"', 'titel = "T"'),
-            "[study]: expected a key that a protocol has; found 'titel'. Did you mean 'title'?",
+            "[study]: expected known keys; found unknown key 'titel'. Did you mean 'title'?",
         ),
         (('title = "T"', 'titel = "T"'), "[study]: expected a key 'title'; found keys titel"),
-        (("[sites]", "[governence]\n[sites]"), "found 'governence'. Did you mean 'governance'?"),
+        (("[sites]", "[governence]\n[sites]"), "unknown key 'governence'. Did you mean 'governance'?"),
         (("[sites]", "[evaluation]\nseed = 3\n[sites]"), "expected 'seed' to follow from the rest of the protocol"),
         (("[sites]", "[training]\nepochs = 'many'\n[sites]"), "epochs: "),
         (('sites = ["a"]', 'sites = ["aa"]'), "[models.a]: expected internal sites; found 'aa'"),

@@ -73,7 +73,7 @@ SPELLINGS = {"state": {"Befund": "present", "oB": "absent"}, "finding": {"Stauun
 def test_words_of_the_configuration_are_accepted_as_evaluate_accepts_them(tmp_path, name, text, found):
     (tmp_path / name).write_text(text)
     config = EvaluationConfig(spellings=SPELLINGS)
-    assert found in "\n".join(check(tmp_path / name, evaluation=config))
+    assert found in "\n".join(check(tmp_path / name, config=config))
     if name == "truth.csv":  # without the words it is a table of images alone
         assert found not in "\n".join(check(tmp_path / name))
     elif name != "acme.csv":
@@ -84,13 +84,13 @@ def test_words_of_the_configuration_are_accepted_as_evaluate_accepts_them(tmp_pa
 def test_what_evaluate_refuses_with_the_configuration_is_refused(tmp_path):
     (tmp_path / "images.csv").write_text("image_id,patient_id,site,sex\n1,1,north,w\n")
     config = EvaluationConfig(spellings={"sex": {"w": "F"}})
-    assert "no problem found" in check(tmp_path / "images.csv", evaluation=config)[0]
+    assert "no problem found" in check(tmp_path / "images.csv", config=config)[0]
     for wrong in (EvaluationConfig(external_sites=("nord",)), EvaluationConfig(spellings={"gender": {"w": "F"}})):
         with pytest.raises(InputError):
-            check(tmp_path / "images.csv", evaluation=wrong)
+            check(tmp_path / "images.csv", config=wrong)
     (tmp_path / "c.toml").write_text("[evaluation]\nseed = 3\n")
     with pytest.raises(InputError, match="--config"):
-        check(tmp_path / "c.toml", evaluation=config)
+        check(tmp_path / "c.toml", config=config)
 
 
 def test_columns_of_findings_that_no_table_of_the_file_uses_are_named(tmp_path):
@@ -99,7 +99,7 @@ def test_columns_of_findings_that_no_table_of_the_file_uses_are_named(tmp_path):
     lines = check(tmp_path / "images.csv")
     unused = {c for c in ("Edema", "prob_Mass", "ward") if f"  column '{c}': not used" in lines}
     assert unused == {"Edema", "prob_Mass", "ward"}
-    grouped = check(tmp_path / "images.csv", evaluation=EvaluationConfig(subgroups=("ward",)))
+    grouped = check(tmp_path / "images.csv", config=EvaluationConfig(subgroups=("ward",)))
     assert "  column 'ward': not used" not in grouped
     (tmp_path / "truth.csv").write_text(text)
     both = check(tmp_path / "truth.csv")

@@ -1,6 +1,9 @@
+import re
+
 import numpy as np
 import pytest
 
+from overread import stats
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, group_codes, score_array, truth_array, weight_array
 
@@ -85,3 +88,35 @@ def test_confidence_is_a_share():
 def test_weights_that_are_further_apart_than_a_million_are_a_slip():
     with pytest.raises(InputError, match=r"within a factor of 1,000,000; found weights from 1 to 1e\+09"):
         weight_array([1.0, 2.0, 1e9], 3, where="auc")
+
+
+@pytest.mark.parametrize(
+    ("y", "score", "message"),
+    [
+        (["yes", "no"], [0.1, 0.2], "truth: expected true/false or 1/0; found 2 values that are not (case 0: 'yes',"),
+        ([1, 0], [0.1, "high"], "score: expected numbers; found 1 values that are not (case 1: 'high')"),
+        ([1, 0], [0.1, object], "score: expected numbers; found 1 values that are not (case 1: <class 'object'>)"),
+    ],
+)
+def test_what_is_no_number_is_counted_and_shown(y, score, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        stats.auc(y, score)
+
+
+def test_a_missing_value_of_pandas_is_shown():
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(InputError, match=r"found 1 values that are not \(case 1: <NA>\)"):
+        stats.auc(pd.Series([True, None, False], dtype="boolean"), [0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (np.zeros((3, 2)), "an array of shape (n_raters, 3); found an array of shape (3, 2). Transpose it"),
+        (np.zeros(3), "an array of shape (n_raters, 3); found an array of shape (3,)."),
+        ([[1, 2, 3], [1, 2]], "an array of shape (n_raters, 3); found an array of shape (2,)."),
+    ],
+)
+def test_scores_of_raters_have_one_row_per_rater(scores, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        stats.auc_covariance([1, 0, 1], scores)

@@ -1,5 +1,6 @@
 """Estimates and results print as a person writes them; a seed is as good as a generator."""
 
+from dataclasses import is_dataclass
 from math import nan
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_a_large_result_prints_estimates_and_the_shapes_of_arrays():
     assert len(text) < 400
     scores = np.stack([np.stack([SCORE, SCORE[::-1]]), np.stack([SCORE[::-1], SCORE])])
     study = str(stats.compare_arms(Y, scores))
-    assert "mean over readers" in study
+    assert "mean AUC over readers" in study
     assert "array(" not in study
 
 
@@ -73,3 +74,33 @@ def test_a_seed_draws_as_a_generator_of_that_seed(drawn):
 def test_what_is_neither_generator_nor_seed_is_refused(wrong):
     with pytest.raises(InputError, match="seed"):
         stats.draw_counts(np.arange(3), rng=wrong, replicates=2)
+
+
+def test_a_reader_study_prints_arms_metric_and_its_note_once():
+    scores = np.stack([np.stack([SCORE, SCORE[::-1], SCORE]), np.stack([SCORE[::-1], SCORE, SCORE**2])])
+    study = stats.compare_arms(Y, scores, confidence=0.9)
+    lines = str(study).splitlines()
+    assert lines[1].startswith("  arm 0: mean AUC over readers 0.")
+    assert "(90% CI " in lines[1]
+    assert lines[3].startswith("  arm 0 minus arm 1: difference in AUC ")
+    assert lines[4].startswith("  test of equal arms: F(1, ")
+    assert study.note
+    assert str(study).count(str(study.note)) == 1
+    assert "Components" not in str(study)
+    assert str(study.per_reader[0]).splitlines()[1].startswith("  arm 0: AUC 0.")
+    rates = stats.model_against_readers(Y, SCORE > 0.35, scores[0] > 0.35, metric="sensitivity")
+    assert [e.name for e in rates.arms] == ["sensitivity of the model", "mean sensitivity over readers"]
+    assert rates.difference.name == "difference in sensitivity"
+
+
+def test_every_public_result_prints_lines_of_its_own():
+    kinds = [kind for kind in vars(stats).values() if isinstance(kind, type) and is_dataclass(kind)]
+    kinds += [getattr(stats, name) for name in dir(stats) if isinstance(getattr(stats, name), type)]
+    raw = sorted(
+        {k.__name__ for k in kinds if is_dataclass(k) and k.__repr__.__qualname__.startswith(k.__name__ + ".__repr__")}
+    )
+    assert set(raw) <= {"ReaderStudy", "ReaderResult", "Estimate"}
+    assert str(stats.auc_sample_size(0.85, width=0.1)).splitlines()[:2] == ["Needed", "  present: 117"]
+    assert str(stats.rate_sample_size(0.9, half_width=0.05)).splitlines()[1] == "  cases: 139"
+    assert str(stats.threshold_at(Y, SCORE, specificity=0.5)).splitlines()[1].startswith("  threshold: 0.")
+    assert "array(" not in str(stats.Verification(np.full(9, 0.5), 0.1))

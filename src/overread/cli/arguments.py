@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from overread.credentials import address_fault
@@ -16,16 +17,37 @@ if TYPE_CHECKING:
 
 SECTIONS = {"cohort", "deidentification", "sample", "training", "evaluation", "options"}
 
+# An example of `--set` by the section of a command; "" = a whole protocol.
+_EXAMPLES = MappingProxyType(
+    {
+        "": "training.epochs=5",
+        "cohort": "seed=1",
+        "deidentification": "device=false",
+        "sample": "n=500",
+        "training": "epochs=5",
+        "evaluation": "replicates=500",
+    }
+)
 
-def change(text: str) -> tuple[str, Any]:
-    """A dotted key and a TOML value; a value that is no TOML is a word."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise InputError("--set", "KEY=VALUE, such as training.epochs=5", f"'{text}'")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):
-        return key.strip(), value.strip()
+
+def parsed_changes(texts: Sequence[str] | None, section: str = "") -> dict[str, Any]:
+    """Dotted keys and TOML values of `--set`; a value that is no TOML is a word.
+
+    Each key is given once. The section of the command may stand before a key, as in a protocol and in messages.
+    """
+    found: dict[str, Any] = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError("--set", f"KEY=VALUE, such as {_EXAMPLES[section]}", f"'{text}'")
+        key = key.strip().removeprefix(f"{section}." if section else "")
+        if key in found:
+            raise InputError(f"--set {key}", "a value given once", "it is given twice", do="Leave one of them out.")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except (ValueError, RecursionError):
+            found[key] = value.strip()
+    return found
 
 
 def check_words(words: Sequence[str]) -> None:
@@ -88,7 +110,7 @@ def configuration(
     changes
         values of `--set`, each in place of the file's; a dotted key is one of a section within (`recipe.size=96`)
     given
-        values of the command's own options by key; None = the option was not given
+        values of the command's own options by their names; None = the option was not given
     cohort
         the folder of the cohort that the command reads, whose vocabulary holds where the file states none
 
@@ -98,12 +120,11 @@ def configuration(
         a key that is unknown, of the wrong kind, or given both by `--set` and by an option of its own; a vocabulary
         that is wrong or not that of the cohort
     """
-    from overread.protocol import parse_section
-    from overread.protocol.configuration import put_value
+    from overread.tables.records.configuration import field_values, parse_section, put_value
 
     values = stated(config, name)
-    changed = dict(change(text) for text in changes or ())
-    chosen = {key: value for key, value in (given or {}).items() if value is not None}
+    changed = parsed_changes(changes, name)
+    chosen = field_values(kind, {key: value for key, value in (given or {}).items() if value is not None}, name)
     if twice := sorted(changed.keys() & chosen.keys()):
         raise InputError(f"--set {twice[0]}", "a value given once", "it is also given by an option of its own")
     for key, value in (changed | chosen).items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from overread.cli.arguments import configuration, stated, verified
-from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers
+from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers, processes
 from overread.cli.terminal import line, put, say, shown
 from overread.errors import InputError
 
@@ -40,11 +40,9 @@ def cohort(
     allow_outside: Outside = False,
 ) -> None:
     """Select images, report who was left out and why, split by patient, and store the pixels."""
-    import os
-
     from overread.cohort import CohortConfig, build, summary
 
-    given = {"recipe.size": size, "external_sites": external or None, "max_unreadable": max_unreadable}
+    given = {"size": size, "external": external or None, "max_unreadable": max_unreadable}
     chosen = configuration(CohortConfig, "cohort", config, changes, given)
     if reader:
         source = _known_source(reader, root, config, out, allow_outside=allow_outside, vocabulary=chosen.vocabulary)
@@ -61,7 +59,7 @@ def cohort(
             root,
             out,
             chosen,
-            workers=cluster or workers or os.cpu_count() or 1,
+            workers=cluster or processes(workers),
             allow_outside=allow_outside,
             progress=progress,
         )
@@ -105,7 +103,7 @@ def _tables_source(images: Path, labels: Path, regions: Path | None, chosen: Coh
 
 
 def splits(
-    cohort: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The folder of a cohort.")],
     out: Out,
     config: Config = None,
     changes: Changes = None,
@@ -123,7 +121,7 @@ def splits(
 
 
 def sample(
-    cohort: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The folder of a cohort.")],
     out: Out,
     size: Annotated[int | None, typer.Option(help="Number of cases. Default: 2,000.")] = None,
     floor: Annotated[int | None, typer.Option(help="Smallest number of cases in each stratum.")] = None,
@@ -133,11 +131,11 @@ def sample(
     changes: Changes = None,
     verify: Verify = False,
 ) -> None:
-    """Draw a stratified random sample of cases for readers, with weights back to the population."""
+    """Draw a stratified random sample of cases for readers, with sampling weights."""
     from overread.cohort.reader_samples import SampleConfig, sample
 
     verified(verify, cohort)
-    given = {"n": size, "floor": floor, "label_source": label_source or None, "seed": seed}
+    given = {"size": size, "floor": floor, "label_source": label_source or None, "seed": seed}
     made = sample(cohort, out, configuration(SampleConfig, "sample", config, changes, given, cohort=cohort))
     for note in made.notes:
         put(note)
@@ -145,7 +143,7 @@ def sample(
 
 
 def deidentify(
-    source: Annotated[Path, typer.Argument(help="A folder of DICOM files; it is only read.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder of DICOM files; it is only read.")],
     out: Out,
     key: Annotated[Path, typer.Option(help="The file with the secret key; it stays at the hospital.")],
     new_key: Annotated[bool, typer.Option(help="Create the key first.")] = False,
@@ -154,9 +152,7 @@ def deidentify(
     changes: Changes = None,
     workers: Workers = None,
 ) -> None:
-    """Remove from DICOM files what identifies the patient; files that cannot be checked are quarantined and listed."""
-    import os
-
+    """Remove what identifies the patient from DICOM files; quarantine and list files that cannot be checked."""
     from overread.images import deidentification as package
 
     package.check_places(source, out, key, mapping)
@@ -165,7 +161,7 @@ def deidentify(
     chosen = configuration(package.Deidentification, "deidentification", config, changes)
     with line("de-identify") as progress:
         made = package.deidentify(
-            source, out, key, chosen, mapping=mapping, workers=workers or os.cpu_count() or 1, progress=progress
+            source, out, key, chosen, mapping=mapping, workers=processes(workers), progress=progress
         )
     put(f"{made.clean:,} files are clean: {made.folder.resolve()}")
     put(

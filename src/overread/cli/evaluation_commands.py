@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from overread.cli.arguments import configuration, pair, verified
-from overread.cli.options import Changes, Config, Out, Title, Verify, Workers
+from overread.cli.options import Changes, Config, Out, Title, Verify, Workers, processes
 from overread.cli.terminal import line, put
 
 
@@ -48,17 +48,15 @@ def evaluate(
     verify: Verify = False,
 ) -> None:
     """Evaluate predictions of any model, with or without readers, and write the report."""
-    import os
-
     from overread.evaluation import EvaluationConfig
     from overread.protocol import evaluate, remarks
 
     verified(verify, out / "run.json", images, *(label.partition("=")[2] or label for label in labels), *predictions)
     given = {
-        "findings": finding or None,
+        "finding": finding or None,
         "reference": reference or None,
-        "external_sites": external or None,
-        "subgroups": subgroup or None,
+        "external": external or None,
+        "subgroup": subgroup or None,
         "seed": seed,
     }
     chosen = configuration(EvaluationConfig, "evaluation", config, changes, given)
@@ -72,7 +70,7 @@ def evaluate(
             tune=tune or (),
             reads=reads,
             title=title,
-            workers=workers or os.cpu_count() or 1,
+            workers=processes(workers),
             progress=progress,
         )
     for remark in remarks(out):
@@ -81,7 +79,7 @@ def evaluate(
 
 
 def report(
-    evaluation: Annotated[Path, typer.Argument(help="The folder of an evaluation.")],
+    evaluation: Annotated[Path, typer.Argument(metavar="EVALUATION", help="The folder of an evaluation.")],
     out: Out,
     title: Title = "Evaluation of predictions",
     cohort: Annotated[Path | None, typer.Option(help="The folder of the cohort, for participants and pixels.")] = None,
@@ -99,22 +97,17 @@ def report(
     verify: Verify = False,
 ) -> None:
     """Write the report of an evaluation: one HTML page, with estimates, tables for Word and figures beside it."""
-    import os
-
     from overread.protocol import report
-    from overread.reporting.figures.figure_pool import drawing_pool
 
     verified(verify, evaluation, cohort, *(m.partition("=")[2] for m in heatmaps or []), *(model or []))
-    maps = dict(pair(h) for h in heatmaps or [])
-    with drawing_pool(workers or os.cpu_count() or 1) as pool:
-        page = report(
-            evaluation,
-            out,
-            title=title,
-            cohort=cohort,
-            heatmaps=maps,
-            models=model or (),
-            statements=statements,
-            pool=pool,
-        )
+    page = report(
+        evaluation,
+        out,
+        title=title,
+        cohort=cohort,
+        heatmaps=dict(pair(h) for h in heatmaps or []),
+        models=model or (),
+        statements=statements,
+        workers=processes(workers),
+    )
     put(f"Report: {page.resolve()}")

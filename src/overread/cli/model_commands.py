@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from overread.cli.arguments import configuration, verified
-from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers
+from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers, processes
 from overread.cli.terminal import put, say, shown
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def train(
-    cohort: Annotated[Path, typer.Argument(help="The folder of a cohort.")],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT", help="The folder of a cohort.")],
     out: Out,
     site: Annotated[
         list[str] | None, typer.Option(metavar="SITE", help="A site to train on; may be repeated. Default: all.")
     ] = None,
-    network: Annotated[str, typer.Option(help="densenet121, densenet-small or timm:NAME.")] = "",
+    network: Annotated[str, typer.Option(help="densenet121, densenet-small, densenet-tiny or timm:NAME.")] = "",
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of initial weights, order of images and augmentation.")] = None,
     max_images: Annotated[
@@ -51,11 +51,12 @@ def train(
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="The folder of a model.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a model.")],
     source: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SOURCE", help="The folder of a cohort, or PNG, JPEG and DICOM files and folders of them."
+            metavar="SOURCE",
+            help="The folder of a cohort, or PNG, JPEG and DICOM files and folders of them.",
         ),
     ],
     out: Out,
@@ -89,7 +90,7 @@ def predict(
             out=out,
             heatmaps=of_cohort if heatmaps is None else heatmaps,
             config=PredictionConfig(
-                tuple(site) if site else None, batch_size, max_unreadable, workers, allow_outside=allow_outside
+                tuple(site) if site else None, batch_size, max_unreadable, processes(workers), allow_outside
             ),
             progress=progress,
         )
@@ -108,7 +109,10 @@ def _print_counts(made: PredictionResult, out: Path, *, of_cohort: bool) -> None
                 files["reason"].value_counts().sort("count", "reason", descending=[True, False]).rows()
             ):
                 put(f"{count:,} {what}: {reason}")
-        put("Image files state no patients: whether any of them was in the training of the model was not checked.")
+        put(
+            "Image files do not identify patients, so overread could not check whether one was in the training set of "
+            "the model."
+        )
         if made.overlays.height:
             put(f"{made.overlays.height:,} overlays: {(out / 'overlays').resolve()}")
     put(f"Predictions: {(out / 'predictions.parquet').resolve()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,3 +18,8 @@ Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Number of pr
 Verify = Annotated[bool, typer.Option("--verify", help="First compare every byte that is read with its hash.")]
 Outside = Annotated[bool, typer.Option("--allow-outside", help="Allow paths that lead out of the folder of the data.")]
 Title = Annotated[str, typer.Option(help="The title of the report.")]
+
+
+def processes(workers: int | None) -> int:
+    """Return the number of processes that `--workers` asks for; without the option one per core."""
+    return workers or os.cpu_count() or 1

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from overread.cli.arguments import change, configuration, verified
-from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers
+from overread.cli.arguments import configuration, parsed_changes, verified
+from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers, processes
 from overread.cli.terminal import put, shown
 from overread.errors import InputError
 
@@ -16,19 +16,23 @@ from overread.errors import InputError
 def demo(
     out: Out = Path("overread-demo"),
     seeds: Annotated[
-        int, typer.Option(min=1, max=100, help="Number of training seeds of each model; H1 needs 3 to claim anything.")
+        int,
+        typer.Option(
+            min=1, max=100, help="Number of training seeds of each model; the hypothesis on pooled training needs 3."
+        ),
     ] = 1,
+    workers: Workers = None,
 ) -> None:
     """Simulate five hospitals, train on three, test on two others, and write the report, in a few minutes."""
     from overread.protocol.study_run import demo
 
     with shown() as progress:
-        page = demo(out, seeds=seeds, progress=progress)
+        page = demo(out, seeds=seeds, workers=processes(workers), progress=progress)
     put(f"Report: {page.resolve()}")
 
 
 def run(
-    protocol: Annotated[Path, typer.Argument(help="The TOML file that defines the study.")],
+    protocol: Annotated[Path, typer.Argument(metavar="PROTOCOL", help="The TOML file that defines the study.")],
     out: Out,
     data: Annotated[Path | None, typer.Option(help="The folder that the roots of the sources are relative to.")] = None,
     changes: Changes = None,
@@ -46,8 +50,8 @@ def run(
             protocol,
             out,
             data=data,
-            workers=workers,
-            changes=dict(change(text) for text in changes or ()),
+            workers=processes(workers),
+            changes=parsed_changes(changes),
             allow_outside=allow_outside,
             progress=progress,
         )
@@ -57,7 +61,9 @@ def run(
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, a protocol or configuration (.toml).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file, a protocol or configuration (.toml).")
+    ],
     table: Annotated[str, typer.Option(help="Which table it is. Default: recognised by its name or columns.")] = "",
     config: Config = None,
     changes: Changes = None,
@@ -67,12 +73,14 @@ def check(
     from overread.protocol import check
 
     given = configuration(EvaluationConfig, "evaluation", config, changes) if config or changes else None
-    for text in check(file, table, evaluation=given):
+    for text in check(file, table, config=given):
         put(text)
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A study, the folder of one command, or a folder of such folders.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A study, the folder of one command, or a folder of such folders.")
+    ],
 ) -> None:
     """Compare every file in a folder with the record of the run that wrote it, and name altered files."""
     from overread.protocol import verify

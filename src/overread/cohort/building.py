@@ -53,6 +53,17 @@ class Cohort:
     reads: pl.DataFrame
     flow: pl.DataFrame
 
+    def __repr__(self) -> str:
+        counts = self.images.group_by("site", "split").len().sort("site", "split")
+        patients = self.images["patient_id"].n_unique()
+        return "\n".join(
+            [
+                f"Cohort in {self.folder}: {self.images.height:,} images of {patients:,} patients; "
+                f"{self.labels.height:,} labels",
+                *(f"  {site:20} {split or '':6} {count:8,}" for site, split, count in counts.iter_rows()),
+            ]
+        )
+
     def __fspath__(self) -> str:
         return str(self.folder)  # so that a Cohort is accepted wherever its folder is
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ from overread.cohort.building import Cohort, open_cohort
 from overread.cohort.selection import draw as lot
 from overread.cohort.selection import left, remaining
 from overread.errors import InputError, did_you_mean
+from overread.tables.records.configuration import with_settings
 
 _ALLOCATIONS = ("proportional", "root", "equal")
 _NONE, _UNSTATED = "none present", "not stated"
@@ -96,6 +98,11 @@ class Sample:
     strata: pl.DataFrame
     notes: tuple[str, ...]
     hash: str
+
+    def __repr__(self) -> str:
+        cases = self.images["case_id"].n_unique()
+        head = f"Sample of {cases:,} cases in {self.strata.height:,} strata, hash {self.hash[:12]}"
+        return "\n".join([head, *(f"  {note}" for note in self.notes)])
 
 
 def select_cases(
@@ -286,7 +293,7 @@ def _notes(strata: pl.DataFrame, config: SampleConfig) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def sample(cohort: Path | str | Cohort, out: Path | str, config: SampleConfig | None = None) -> Sample:
+def sample(cohort: Path | str | Cohort, out: Path | str, config: SampleConfig | None = None, **settings: Any) -> Sample:
     """Draw a sample from a cohort folder and write it: images, labels, strata and flow as Parquet, and run.json.
 
     Parameters
@@ -297,6 +304,8 @@ def sample(cohort: Path | str | Cohort, out: Path | str, config: SampleConfig | 
         Folder to write.
     config : SampleConfig, optional
         Design of the sample; None = the defaults.
+    **settings
+        Fields of SampleConfig that replace those of `config`, such as n=500.
 
     Returns
     -------
@@ -313,7 +322,8 @@ def sample(cohort: Path | str | Cohort, out: Path | str, config: SampleConfig | 
     `overread evaluate --images OUT/images.parquet` weights every estimate to the population. The flow continues the
     flow of the cohort, so that a report with OUT as its cohort shows all steps from the sources on.
     """
-    source_cohort, out, config = open_cohort(cohort), Path(out), config or SampleConfig()
+    source_cohort, out = open_cohort(cohort), Path(out)
+    config = with_settings(config or SampleConfig(), settings, "sample")
     drawn_sample = select_cases(source_cohort.images, source_cohort.labels, config, vocabulary=source_cohort.vocabulary)
     inputs = {"cohort": Path(cohort)}
     with (

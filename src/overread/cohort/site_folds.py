@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from overread.cohort.building import Cohort, open_cohort
 from overread.cohort.cohort_config import CohortConfig
 from overread.cohort.patient_split import split, split_hash
 from overread.errors import InputError
+from overread.tables.records.configuration import with_settings
 
 _COMMAND = "leave one site out"
 
@@ -60,7 +62,9 @@ def leave_one_site_out(images: pl.DataFrame, labels: pl.DataFrame, config: Cohor
     }
 
 
-def splits(cohort: Path | str | Cohort, out: Path | str, config: CohortConfig | None = None) -> dict[str, str]:
+def splits(
+    cohort: Path | str | Cohort, out: Path | str, config: CohortConfig | None = None, **settings: Any
+) -> dict[str, str]:
     """Write SITE.parquet for every site of a cohort, and run.json with the hash and the file of each split.
 
     Parameters
@@ -71,6 +75,8 @@ def splits(cohort: Path | str | Cohort, out: Path | str, config: CohortConfig | 
         Folder to write.
     config : CohortConfig, optional
         Options of the split; None = the defaults with the cohort's vocabulary.
+    **settings
+        Fields of CohortConfig that replace those of `config`, such as seed=1.
 
     Returns
     -------
@@ -88,7 +94,7 @@ def splits(cohort: Path | str | Cohort, out: Path | str, config: CohortConfig | 
     similar name, see `tables.file_names`.
     """
     source_cohort = open_cohort(cohort)
-    config = config or CohortConfig(vocabulary=source_cohort.vocabulary)
+    config = with_settings(config or CohortConfig(vocabulary=source_cohort.vocabulary), settings, "splits")
     split_by_site = leave_one_site_out(source_cohort.images, source_cohort.labels, config)
     files = {site: f"{file}.parquet" for site, file in tables.file_names(split_by_site).items()}
     with (

@@ -1,6 +1,5 @@
 from .cohort_stage import CohortSource as CohortSource
 from .cohort_stage import cohort_tables as cohort_tables
-from .configuration import parse_section as parse_section
 from .evaluation_stage import EvaluationResult as EvaluationResult
 from .evaluation_stage import evaluate as evaluate
 from .input_tables import remarks as remarks

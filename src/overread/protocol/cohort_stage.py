@@ -18,8 +18,8 @@ from overread.evaluation.join.account import UNMATCHED, Dropped, account_frame
 from overread.evaluation.join.unmatched import UnmatchedAllowance, matched
 from overread.findings import Vocabulary
 from overread.findings import load as load_vocabulary
-from overread.protocol.configuration import with_settings
 from overread.protocol.input_tables import account_of_files, account_sentences, without_used
+from overread.tables.records.configuration import with_settings
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -69,7 +69,8 @@ class CohortSource:
         config : CohortConfig, optional
             Selection, split and pixel recipe; by default the vocabulary is that of `load`.
         workers : int or str
-            Processes that read image files; 0 = this process.
+            Processes that read image files; 0 = this process. In a script, one or more require that the call is under
+            `if __name__ == "__main__":`.
         allow_outside : bool
             Whether image files may be outside `root`.
         progress : callable, optional
@@ -105,7 +106,7 @@ def load(
     root: Path | str,
     *,
     allow_outside: bool = False,
-    cache: Path | None = None,
+    cache: Path | str | None = None,
     vocabulary: Vocabulary | None = None,
     **options: Any,
 ) -> CohortSource:
@@ -145,7 +146,15 @@ def load(
         cohort = source.build("cohort", external_sites=("nih",))
     """
     where, words = f"load('{name}')", vocabulary or load_vocabulary("chest")
-    source = datasets.load(name, root, options, where=where, allow_outside=allow_outside, cache=cache, vocabulary=words)
+    source = datasets.load(
+        name,
+        root,
+        options,
+        where=where,
+        allow_outside=allow_outside,
+        cache=None if cache is None else Path(cache),
+        vocabulary=words,
+    )
     return CohortSource(source, Path(root), words)
 
 

@@ -14,11 +14,11 @@ import numpy as np
 import polars as pl
 
 from overread import evaluation, ledger, runs, tables
+from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
 from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.join import layouts
 from overread.protocol import report_stage
-from overread.protocol.configuration import with_settings
 from overread.protocol.input_tables import (
     account_of_files,
     check_sites,
@@ -30,7 +30,8 @@ from overread.protocol.input_tables import (
 from overread.reporting.figures.figure_pool import drawing_pool
 from overread.reporting.report_folder import check_report_folder
 from overread.stats.random_numbers import Random, generator
-from overread.tables.frames import NamedFrame, Table, inputs_of
+from overread.tables.frames import NamedFrame, Table, input_of, inputs_of
+from overread.tables.records.configuration import with_settings
 from overread.tables.storage.names import below
 
 Progress = Callable[[int, int], None]
@@ -137,7 +138,7 @@ class EvaluationResult:
         title : str
             The title of the report.
         workers : int
-            Processes that draw figures.
+            Processes that draw figures; 1 = this process, as in `evaluate`.
 
         Returns
         -------
@@ -151,7 +152,7 @@ class EvaluationResult:
         with _claimed(Path(folder), workers) as pool:
             with _record(self.inputs, self.config, Path(folder)) as keep:
                 keep(self.evidence)
-            return report_stage.report(folder, Path(folder) / "report", title=title, pool=pool)
+            return report_stage.write_report(Path(folder), Path(folder) / "report", title=title, pool=pool)
 
     def __repr__(self) -> str:
         return as_text(self.evidence, self.config)
@@ -198,7 +199,8 @@ def evaluate(
     title : str
         The title of the report.
     workers : int
-        Processes that draw figures of the report; more than one requires an importable main module.
+        Processes that draw figures of the report; 1 = this process. In a script, more than one require that the call is
+        under `if __name__ == "__main__":`.
     progress : callable, optional
         Called with per cent done and 100.
     **settings
@@ -238,7 +240,7 @@ def evaluate(
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
             evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
-        report_stage.report(out, out / "report", title=title, pool=pool)
+        report_stage.write_report(out, out / "report", title=title, pool=pool)
         told(100, 100)
     return EvaluationResult(evidence, chosen, given, out)
 
@@ -251,6 +253,8 @@ def _first_part(progress: Progress, done: int, total: int) -> None:
 def _settings(config: EvaluationConfig | None, settings: Mapping[str, Any], rng: Random | None) -> EvaluationConfig:
     """Apply keyword settings; a generator is replaced by a seed drawn from it, so that the record is complete."""
     chosen: EvaluationConfig = with_settings(config or EvaluationConfig(), settings, "evaluate")
+    if rng is not None and "seed" in settings:
+        raise InputError("evaluate", "rng or seed", "both", do="They state the same: leave one of them out.")
     if isinstance(rng, np.random.Generator):
         return replace(chosen, seed=int(rng.integers(2**32)))
     if rng is not None:
@@ -273,11 +277,11 @@ def _read(
     images: Table, labels: Any, predictions: Any, config: EvaluationConfig, *, tune: Any, reads: Table | None
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file."""
-    [(_, image_file)] = inputs_of(images, "images")
+    image_file = input_of(images, "images")
     named = inputs_of(labels, "labels", source=True)
     given, tuning = inputs_of(predictions, "predictions"), inputs_of(tune, "tune")
-    answer_files = [] if reads is None else inputs_of(reads, "reads")
-    for _, file in (("", image_file), *named, *given, *tuning, *answer_files):
+    answer_files = [] if reads is None else [input_of(reads, "reads")]
+    for file in (image_file, *(f for _, f in (*named, *given, *tuning)), *answer_files):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -285,11 +289,11 @@ def _read(
     check_sites(cases.frame, config, image_file)
     truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
-    answers = [(f, layouts.reads(f, **words)) for _, f in answer_files]
+    answers = [(f, layouts.reads(f, **words)) for f in answer_files]
     cases = replace(cases, unused=tuple(c for c in cases.unused if c not in config.subgroups))
     sources = {"images": image_file, **{f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}}
     sources |= {f"predictions {f.name}": f for _, f in given}
-    sources |= {"reads": answer_files[0][1]} if answer_files else {}
+    sources |= {"reads": answer_files[0]} if answer_files else {}
     return Inputs(
         cases.frame,
         stacked_labels(truths, config.vocabulary),

@@ -71,7 +71,9 @@ def list_images(given: Sequence[Path], *, allow_outside: bool = False) -> ImageF
 
 def _files(place: Path, allow_outside: bool) -> list[Path]:
     """The files of a folder and all folders in it; a file is itself."""
-    if not place.is_dir() and place.exists():
+    if not place.exists():
+        raise InputError(place, "a file or folder", "none there", do="Check the path.")
+    if not place.is_dir():
         return [place]
     found = file_tree.files(place)
     names = [path.relative_to(place).as_posix() for path in found]

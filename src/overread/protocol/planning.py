@@ -14,6 +14,7 @@ from overread.errors import InputError
 from overread.stats.sample_size import accuracy_size as sizes
 from overread.stats.sample_size import paired_size, reader_size
 from overread.stats.sample_size.common_result import Needed
+from overread.tables.records.configuration import with_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,15 @@ class Plan:
     table: pl.DataFrame
     sentences: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        numbers = ("present", "absent", "cases", "patients", "readers")
+        rows = [
+            f"  {row['question']} ({row['assumed']}): "
+            + ", ".join(f"{row[name]:,} {name}" for name in numbers if row[name] is not None)
+            for row in self.table.iter_rows(named=True)
+        ]
+        return "\n".join(["Plan", *rows, "For the protocol:", *(f"  {sentence}" for sentence in self.sentences)])
+
     def write(self, out: Path | str) -> Path:
         """Write the table as CSV and the sentences as text; each file is replaced atomically.
 
@@ -142,13 +152,15 @@ class Plan:
         return table
 
 
-def plan(expected: Expected) -> Plan:
+def plan(expected: Expected | None = None, **settings: Any) -> Plan:
     """Calculate the number of cases, with and without the finding, for each question of a study.
 
     Parameters
     ----------
-    expected : Expected
-        The assumptions.
+    expected : Expected, optional
+        The assumptions; None = the defaults of Expected.
+    **settings
+        Fields of Expected that replace those of `expected`, such as auc=0.9.
 
     Returns
     -------
@@ -169,11 +181,11 @@ def plan(expected: Expected) -> Plan:
 
     Examples
     --------
-    >>> plan(Expected(auc=0.85, auc_width=0.1)).table.row(0, named=True)["present"]
+    >>> plan(auc=0.85, auc_width=0.1).table.row(0, named=True)["present"]
     93
     """
-    _check(expected)
-    e = expected
+    e: Expected = with_settings(expected or Expected(), settings, "plan")
+    _check(e)
     effect = sizes.design_effect(e.images_per_patient, e.image_correlation)
     options: dict[str, Any] = {"design_effect": effect, "confidence": e.confidence}
     rows = [_width(e, options), _least(e, options), _two_models(e, options)]

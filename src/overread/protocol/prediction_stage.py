@@ -19,6 +19,7 @@ from overread.images.store import pixel_store
 from overread.images.store.decode_worker import part_key
 from overread.images.store.unreadable_images import problems
 from overread.protocol.image_files import ImageFiles, list_images
+from overread.tables.records.configuration import with_settings
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, how much there is."""
@@ -42,9 +43,9 @@ class PredictionConfig:
         Images per pass through the network.
     max_unreadable : float
         Largest share (0 to 1) of image files that may be unreadable; above it nothing is predicted.
-    workers : int, optional
-        Processes that read image files, with limits on time and memory per file; None = one per core, 0 = this process,
-        without limits.
+    workers : int
+        Processes that read image files, with limits on time and memory per file; 0 = this process, without limits. In a
+        script, one or more require that the call is under `if __name__ == "__main__":`.
     allow_outside : bool
         Whether links in the folder of image files may lead out of it.
 
@@ -57,14 +58,13 @@ class PredictionConfig:
     sites: tuple[str, ...] | None = None
     batch_size: int = 64
     max_unreadable: float = 0.0
-    workers: int | None = None
+    workers: int = 0
     allow_outside: bool = False
 
     def __post_init__(self) -> None:
         found = limits.outside("batch_size", self.batch_size, 1, 65536, whole=True)
         found += limits.outside("max_unreadable", self.max_unreadable, 0, 1)
-        if self.workers is not None:
-            found += limits.outside("workers", self.workers, 0, limits.PROCESSES, whole=True)
+        found += limits.outside("workers", self.workers, 0, limits.PROCESSES, whole=True)
         if found:
             raise InputError.all(found)
 
@@ -93,6 +93,13 @@ class PredictionResult:
     overlays: pl.DataFrame
     folder: Path | None
 
+    def __repr__(self) -> str:
+        images, findings = (self.frame[c].n_unique() if self.frame.width else 0 for c in ("image_id", "finding"))
+        place = f" in {self.folder}" if self.folder is not None else ""
+        counts = (("unreadable", self.unreadable), ("not images", self.excluded), ("overlays", self.overlays))
+        others = [f"{frame.height:,} {what}" for what, frame in counts if frame.height]
+        return f"Predictions{place}: " + "; ".join([f"{images:,} images, {findings:,} findings", *others])
+
 
 _EMPTY = PredictionResult(
     pl.DataFrame(),
@@ -109,7 +116,6 @@ _EMPTY = PredictionResult(
     ),
     None,
 )
-_CONFIG = PredictionConfig()
 
 
 def predict(
@@ -118,8 +124,9 @@ def predict(
     *,
     out: str | os.PathLike[str] | None = None,
     heatmaps: bool = False,
-    config: PredictionConfig = _CONFIG,
+    config: PredictionConfig | None = None,
     progress: Progress | None = None,
+    **settings: Any,
 ) -> PredictionResult:
     """Score every finding of every image with a frozen model.
 
@@ -136,10 +143,12 @@ def predict(
         Whether to write Grad-CAM for every finding of every image. For image files, overlays are also written: one PNG
         per image and finding with a score at or above the frozen threshold of the model (the operating point with the
         lowest specificity, or else with the lowest sensitivity).
-    config : PredictionConfig
+    config : PredictionConfig, optional
         The settings.
     progress : callable, optional
         Called with the name of the step, the work done, and the total work.
+    **settings
+        Fields of PredictionConfig that replace those of `config`, such as workers=4.
 
     Returns
     -------
@@ -164,6 +173,7 @@ def predict(
         import overread as ov
         ov.predict("model", "radiographs", out="predictions").frame
     """
+    chosen: PredictionConfig = with_settings(config or PredictionConfig(), settings, "predict")
     sources = [Path(p) for p in ([source] if isinstance(source, str | os.PathLike) else source)]
     if not sources:
         raise InputError("predict", "a cohort, a folder, or files", "none")
@@ -172,9 +182,9 @@ def predict(
     report = progress or (lambda what, done, total: None)
     call = _cohort if len(sources) == 1 and is_cohort(sources[0]) else _image_files
     if out is not None:
-        return call(Path(model), sources, Path(out), heatmaps, config, report)
+        return call(Path(model), sources, Path(out), heatmaps, chosen, report)
     with tempfile.TemporaryDirectory(prefix="overread-") as folder:
-        predictions = call(Path(model), sources, Path(folder), heatmaps, config, report)
+        predictions = call(Path(model), sources, Path(folder), heatmaps, chosen, report)
         return replace(predictions, folder=None)
 
 
@@ -251,7 +261,7 @@ def _predict_files(
         files.root,
         staging,
         model.recipe,
-        workers=(os.cpu_count() or 1) if config.workers is None else config.workers,
+        workers=config.workers,
         check=check,
         progress=partial(report, "read"),
     )

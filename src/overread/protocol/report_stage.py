@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from overread import runs, tables
 from overread.errors import InputError
+from overread.reporting.figures.figure_pool import drawing_pool
 from overread.reporting.report_folder import check_report_folder
 from overread.tables import records
 from overread.tables.records.kinds import ModelRecord
@@ -19,11 +22,11 @@ def report(
     out: Path | str,
     *,
     title: str = "Evaluation of predictions",
-    cohort: Path | None = None,
-    heatmaps: Mapping[str, Path] | None = None,
-    models: Sequence[Path] = (),
-    statements: Path | None = None,
-    pool: Executor | None = None,
+    cohort: Path | str | None = None,
+    heatmaps: Mapping[str, Path | str] | None = None,
+    models: Sequence[Path | str] = (),
+    statements: Path | str | None = None,
+    workers: int = 1,
 ) -> Path:
     """Write the report of an evaluation as HTML.
 
@@ -39,12 +42,13 @@ def report(
         The folder of the cohort, for the flow of images and the table of characteristics.
     heatmaps : mapping of str to path, optional
         Folders of predictions with heat maps, by model.
-    models : sequence of path
+    models : path or sequence of paths
         Folders of the models.
     statements : path, optional
         A TOML file with the authors' statements for the reporting checklists.
-    pool : concurrent.futures.Executor, optional
-        Processes that draw figures.
+    workers : int
+        Processes that draw figures; 1 = this process. In a script, more than one require that the call is under
+        `if __name__ == "__main__":`.
 
     Returns
     -------
@@ -63,12 +67,36 @@ def report(
         import overread as ov
         ov.report("evidence", "report")
     """
+    with drawing_pool(workers) as pool:
+        return write_report(
+            Path(evaluation),
+            Path(out),
+            title=title,
+            cohort=None if cohort is None else Path(cohort),
+            heatmaps={name: Path(folder) for name, folder in (heatmaps or {}).items()},
+            models=[Path(m) for m in ([models] if isinstance(models, str | os.PathLike) else models)],
+            statements=None if statements is None else Path(statements),
+            pool=pool,
+        )
+
+
+def write_report(
+    evaluation: Path,
+    out: Path,
+    *,
+    title: str,
+    cohort: Path | None = None,
+    heatmaps: Mapping[str, Path] = MappingProxyType({}),
+    models: Sequence[Path] = (),
+    statements: Path | None = None,
+    pool: Executor | None,
+) -> Path:
+    """Write the report as `report` does; its figures are drawn by the processes of `pool`, or by this one if None."""
     from overread import reporting  # plots: not loaded where only a protocol is read
 
-    evaluation, out = Path(evaluation), Path(out)
     check_report_folder(out)
     found = {name: runs.check(folder) for name, folder in (("evaluate", evaluation), ("cohort", cohort)) if folder}
-    for folder in (heatmaps or {}).values():
+    for folder in heatmaps.values():
         runs.check(folder)
     model_records = [_model(m / "model.json") for m in models]
     study = {
@@ -85,7 +113,7 @@ def report(
             out,
             study=study,
             cohort_folder=cohort,
-            heatmap_folders=dict(heatmaps or {}),
+            heatmap_folders=dict(heatmaps),
             ledger=book if book.is_file() else None,
             models={m["name"]: f for m, f in zip(model_records, models, strict=True)},
             pool=pool,

@@ -14,8 +14,8 @@ from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.findings import Vocabulary
-from overread.protocol.configuration import parse_section, problem, put_value, strictly
 from overread.simulation import hospital_options as simulated
+from overread.tables.records.configuration import parse_section, problem, put_value, strictly
 from overread.tables.records.typed_files import checked_values, read_toml
 from overread.tables.storage.names import check_names
 from overread.training.training_config import TrainingConfig

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -82,7 +81,7 @@ def run(
     out: Path | str,
     *,
     data: Path | str | None = None,
-    workers: int | None = None,
+    workers: int = 0,
     changes: Mapping[str, Any] | None = None,
     allow_outside: bool = False,
     progress: Progress | None = None,
@@ -97,8 +96,9 @@ def run(
         The folder of the study. Complete and unchanged stages are not repeated; interrupted ones are resumed.
     data : path, optional
         The folder to which the roots of the sources are relative; not needed if all data are simulated.
-    workers : int, optional
-        Processes that read images; None = one per core.
+    workers : int
+        Processes that simulate and read images; 0 = this process. In a script, one or more require that the call is
+        under `if __name__ == "__main__":`.
     changes : mapping, optional
         Values that replace those of the file, by dotted key.
     allow_outside : bool
@@ -129,7 +129,7 @@ def run(
         loaded,
         Path(out),
         Path(data) if data else None,
-        workers or os.cpu_count() or 1,
+        workers,
         progress or (lambda *_: None),
         allow_outside,
     )
@@ -183,7 +183,9 @@ def _is_resolved(path: Path) -> bool:
         return False
 
 
-def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progress: Progress | None = None) -> Path:
+def demo(
+    out: Path | str = "overread-demo", *, seeds: int = 1, workers: int = 0, progress: Progress | None = None
+) -> Path:
     """Conduct the example study of the package: five simulated hospitals, from radiographs to the report.
 
     Parameters
@@ -192,8 +194,8 @@ def demo(out: Path | str, *, seeds: int = 1, workers: int | None = None, progres
         The folder of the study.
     seeds : int
         Number of training seeds.
-    workers : int, optional
-        Processes that simulate and read images; None = one per core.
+    workers : int
+        Processes that simulate and read images; 0 = this process, as in `run`.
     progress : callable, optional
         Called with the name of the step, the work done, and the total work.
 

@@ -16,9 +16,9 @@ from overread.evaluation.join import layouts
 from overread.evaluation.join.column_names import finding_of, finding_words, renamed
 from overread.evaluation.join.label_states import spelt, state
 from overread.images.deidentification import Deidentification
-from overread.protocol.configuration import parse_section
 from overread.protocol.input_tables import check_sites
 from overread.protocol.schema import load
+from overread.tables.records.configuration import parse_section, with_settings
 from overread.tables.records.typed_files import read_toml
 from overread.training.training_config import TrainingConfig
 
@@ -40,17 +40,19 @@ _READERS: dict[str, Callable[..., layouts.Read]] = {
 }
 
 
-def check(file: Path, table: str = "", *, evaluation: EvaluationConfig | None = None) -> list[str]:
+def check(file: Path | str, table: str = "", *, config: EvaluationConfig | None = None, **settings: Any) -> list[str]:
     """Validate a table, a protocol or a configuration exactly as the commands read it.
 
     Parameters
     ----------
-    file : Path
+    file : path
         A CSV or Parquet file, in long or wide layout, or a TOML file.
     table : str
         The table; "" = determined by the name of the file, or else by its columns. A file may hold several tables.
-    evaluation : EvaluationConfig, optional
+    config : EvaluationConfig, optional
         The configuration with which `evaluate` will read the table: its spellings, and the sites that it names.
+    **settings
+        Fields of EvaluationConfig that replace those of `config`, such as subgroups=("sex",).
 
     Returns
     -------
@@ -67,15 +69,16 @@ def check(file: Path, table: str = "", *, evaluation: EvaluationConfig | None = 
     .. code-block:: python
 
         import overread as ov
-        ov.check(Path("labels.csv"))
+        ov.check("labels.csv")
     """
+    file = Path(file)
     if file.suffix == ".toml":
-        if evaluation is not None:
+        if config is not None or settings:
             raise InputError(file, "a table to be read with --config", "a TOML file", do="Leave --config out.")
         return _check_toml(file)
-    config = evaluation or EvaluationConfig()
-    names = [table] if table else _tables_of(file, config)
-    read = {name: _read(file, name, config) for name in names}
+    chosen: EvaluationConfig = with_settings(config or EvaluationConfig(), settings, "check")
+    names = [table] if table else _tables_of(file, chosen)
+    read = {name: _read(file, name, chosen) for name in names}
     used = {column for r in read.values() for column in r.columns}
     return [line for name, r in read.items() for line in _found(file, name, r, used)]
 

@@ -1,6 +1,7 @@
 from . import agreement as agreement
 from . import calibration as calibration
 from . import decision as decision
+from . import multiplicity as multiplicity
 from . import rates as rates
 from . import reader_studies as reader_studies
 from . import reading_time as reading_time

@@ -50,13 +50,29 @@ def _yes_or_no(answers: ArrayLike, n_cases: int | None, *, where: str, do: str) 
     try:
         value = values.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(where, "true/false or 1/0", f"values of type {values.dtype}") from error
+        found, examples = _no_numbers(values)
+        raise InputError(where, "true/false or 1/0", found, examples=examples, do=do) from error
     wrong = np.flatnonzero((value != 0) & (value != 1))
     if wrong.size:
         shown = [f"case {i}: {values[i]}" for i in wrong[:6]]
         raise InputError(where, "true/false or 1/0", f"{wrong.size} other values", examples=shown, do=do)
     yes: Bools = value == 1
     return yes
+
+
+def _no_numbers(given: ArrayLike) -> tuple[str, list[str]]:
+    """What was found in place of numbers: how many values are none, with examples by case."""
+    try:
+        values = np.asarray(given, dtype=object)
+    except ValueError as error:
+        return str(error), []
+    examples = []
+    for place in np.ndindex(values.shape):
+        try:
+            float(values[place])
+        except (TypeError, ValueError):
+            examples.append(f"case {place[-1] if place else 0}: {values[place]!r}")
+    return f"{len(examples):,} values that are not", examples
 
 
 def score_array(score: ArrayLike, shape: tuple[int, ...], *, where: str, name: str = "score") -> Floats:
@@ -70,7 +86,8 @@ def score_array(score: ArrayLike, shape: tuple[int, ...], *, where: str, name: s
     try:
         value = np.asarray(score, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: {name}", "numbers", str(error)) from error
+        found, examples = _no_numbers(score)
+        raise InputError(f"{where}: {name}", "numbers", found, examples=examples) from error
     if value.shape != shape:
         raise InputError(f"{where}: {name}", f"an array of shape {shape}", f"an array of shape {value.shape}")
     # A finite sum implies finite terms; this check is one pass without a temporary array.

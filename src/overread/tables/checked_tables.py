@@ -57,6 +57,12 @@ class Source:
     name: str = ""
     max_unreadable: float | None = None
 
+    def __repr__(self) -> str:
+        named = (("images", self.images), ("labels", self.labels), ("regions", self.regions), ("reads", self.reads))
+        rows = [f"{frame.height:,} {table}" for table, frame in named if frame is not None]
+        title = f"Source {self.name}".rstrip()
+        return "\n".join([f"{title}: {', '.join(rows)}", *(f"  {note}" for note in self.notes)])
+
 
 OLDEST = 120.0  # years: the oldest age that is taken for one
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,18 @@ def _column(name: str, column: Any) -> pl.Series:
         return pl.Series(name, [None if value is None else str(value) for value in values])
 
 
+def input_of(given: Table, what: str) -> Path | NamedFrame:
+    """Return the one table of an argument that takes no list of them.
+
+    >>> input_of("images.csv", "images")
+    ...Path('images.csv')
+    """
+    tables = inputs_of(given, what)
+    if len(tables) != 1:
+        raise InputError(what, "one table", f"{len(tables)}", do="Concatenate them.")
+    return tables[0][1]
+
+
 def inputs_of(
     given: Table | Sequence[Table] | Mapping[str, Table], what: str, *, source: bool = False
 ) -> list[tuple[str, Path | NamedFrame]]:
@@ -79,13 +91,26 @@ def inputs_of(
     [('chexpert', ...Path('labels.csv')), ('', ...Path('other.csv'))]
     """
     if isinstance(given, Mapping):
-        return [(str(n), named_frame(t, str(n)) if is_frame(t) else Path(t)) for n, t in given.items()]
-    many = [given] if isinstance(given, str | Path) or is_frame(given) else list(given)
+        return [
+            (str(n), named_frame(t, str(n)) if is_frame(t) else _path(t, f"{what} '{n}'")) for n, t in given.items()
+        ]
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | os.PathLike)
+    many = list(given) if several and not is_frame(given) and not hasattr(given, "dtype") else [given]
     return [_one(table, what if len(many) == 1 else f"{what} {i}", source) for i, table in enumerate(many, 1)]
 
 
 def _one(given: Table, what: str, source: bool) -> tuple[str, Path | NamedFrame]:
     if is_frame(given):
         return "", named_frame(given, what)
-    name, equals, file = str(given).partition("=")
-    return (name, Path(file)) if source and equals and not os.path.exists(given) else ("", Path(given))
+    path = _path(given, what)
+    name, equals, file = str(path).partition("=")
+    return (name, Path(file)) if source and equals and not path.exists() else ("", path)
+
+
+def _path(given: Any, what: str) -> Path:
+    """Return the path of a table that is not a frame; anything else is refused."""
+    if isinstance(given, str | os.PathLike):
+        return Path(given)
+    found = "None" if given is None else f"a value of type {type(given).__name__}"
+    do = "Name its columns: pl.DataFrame({...}) or pd.DataFrame({...})." if hasattr(given, "__len__") else ""
+    raise InputError(what, "a path, a Polars frame or a pandas frame", found, do=do)

@@ -18,6 +18,7 @@ from overread import findings, runs, tables, threads
 from overread.cohort import Cohort
 from overread.errors import InputError
 from overread.images.store.pixel_store import open_store
+from overread.tables.records.configuration import with_settings
 from overread.training.compute_device import fast_bf16, resolved_precision, start_fabric
 from overread.training.fitting import checkpoint, tuning
 from overread.training.fitting.examples import (
@@ -52,7 +53,7 @@ class Selection:
 
 
 def train(
-    cohort_folder: Path | str | Cohort,
+    cohort: Path | str | Cohort,
     out: Path | str = "model",
     config: TrainingConfig | None = None,
     *,
@@ -61,6 +62,7 @@ def train(
     name: str = "model",
     protocol_hash: str = "",
     progress: Progress | None = None,
+    **settings: Any,
 ) -> Path:
     """Train a network on a cohort and write the model folder.
 
@@ -69,7 +71,7 @@ def train(
 
     Parameters
     ----------
-    cohort_folder : path or Cohort
+    cohort : path or Cohort
         The cohort.
     out : path
         The folder of the model.
@@ -85,6 +87,8 @@ def train(
         Hash of the protocol under which the model is trained.
     progress : callable, optional
         Called with steps done, total steps, and a line at the end of each epoch.
+    **settings
+        Fields of TrainingConfig that replace those of `config`, such as epochs=5.
 
     Returns
     -------
@@ -113,13 +117,13 @@ def train(
     .. code-block:: python
 
         import overread as ov
-        ov.train("cohort", "model", ov.TrainingConfig(epochs=5))
+        ov.train("cohort", "model", epochs=5)
     """
-    cohort_folder, out = Path(cohort_folder), Path(out)
-    config = config or TrainingConfig(vocabulary=runs.vocabulary(cohort_folder))
+    cohort_folder, out = Path(cohort), Path(out)
+    config = with_settings(config or TrainingConfig(vocabulary=runs.vocabulary(cohort_folder)), settings, "train")
     selection = Selection(None if sites is None else tuple(sites), max_images, name, protocol_hash)
     precision = resolved_precision(config.precision)
-    settings = {
+    resolved = {
         **runs.plain(config),
         "sites": None if sites is None else list(sites),
         "max_images": max_images,
@@ -130,7 +134,7 @@ def train(
         inputs["weights"] = Path(str(config.weights))
         runs.check_file(inputs["weights"])
     _check_cohort(cohort_folder)
-    fingerprint = runs.fingerprint(settings, inputs)
+    fingerprint = runs.fingerprint(resolved, inputs)
     if runs.complete(out, fingerprint):
         with contextlib.suppress(FileNotFoundError):  # several processes may come here at once
             checkpoint.remove(out)  # where the run was killed before the last line
@@ -139,7 +143,7 @@ def train(
     count = threads.resumed(f"The training in {out}", checkpoint.begun_with(out))
     with threads.computing(count), repeatable():
         fabric = start_fabric(precision)
-        with _run(fabric, out, settings, inputs, config.seed) as run:
+        with _run(fabric, out, resolved, inputs, config.seed) as run:
             task, facts = prepare(cohort_folder, out, config, selection, fingerprint=fingerprint)
             torch.manual_seed(config.seed)
             network = build(task.architecture)

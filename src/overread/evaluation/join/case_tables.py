@@ -9,6 +9,7 @@ from overread.errors import InputError, did_you_mean
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import Dropped, examples_of
 
+_NO_SUBGROUPS = ("image_id", "case_id", "patient_id", "weight", "pairs_within", "stratum", "row", "path", "sha256")
 _FIXED = ("patient_id", "site", "weight", "pairs_within", "stratum")
 
 
@@ -56,12 +57,19 @@ def _subgroup_columns(images: pl.DataFrame, config: EvaluationConfig) -> dict[st
             if column != "site":
                 raise InputError("evaluation.subgroups", "columns that are not keys", f"'{column}'")
         elif column not in images.columns:
-            hint = did_you_mean(column, images.columns)
-            found = f"columns {', '.join(images.columns)}"
-            raise InputError("images", f"the subgroup column '{column}'", found, do=hint)
+            known = _possible_subgroups(images)
+            found = f"columns {', '.join(known)}" if known else "no column that defines subgroups"
+            raise InputError("images", f"the subgroup column '{column}'", found, do=did_you_mean(column, known))
         else:
             columns[column] = pl.col(column).cast(pl.String)
     return columns
+
+
+def _possible_subgroups(images: pl.DataFrame) -> list[str]:
+    """Return the columns that may define subgroups: no keys, and none that the file lacks or leaves empty."""
+    free = [c for c in images.columns if c not in _NO_SUBGROUPS]
+    filled = [c for c in free if not images[c].drop_nulls().cast(pl.String).is_in(["", "UNKNOWN"]).all()]
+    return ["age_band" if c == "age_years" else c for c in filled]
 
 
 def _age_band(edges: tuple[float, ...]) -> pl.Expr:

@@ -26,6 +26,7 @@ from overread.images.deidentification.single_file import Outcome, deidentify_fil
 from overread.images.store.executors import in_portions
 from overread.images.store.worker_pool import WorkItem
 from overread.tables.identifiers.key_columns import look_alike_notes
+from overread.tables.records.configuration import with_settings
 
 _PORTION = 8
 _PRIVATE = 0o600  # what names patients is read by its owner alone
@@ -64,16 +65,24 @@ class Result:
     quarantine: Path
     notes: tuple[tables.Note, ...] = ()
 
+    def __repr__(self) -> str:
+        head = (
+            f"De-identified files in {self.folder}: {self.clean:,} clean, {self.quarantined:,} quarantined, "
+            f"{self.other:,} not DICOM, {self.copies:,} copies, {self.blackened:,} with text blacked out"
+        )
+        return "\n".join([head, *(f"  {note}" for note in self.notes)])
+
 
 def deidentify(
     source: Path | str,
     out: Path | str,
     key: Key | Path | str,
-    options: Deidentification | None = None,
+    config: Deidentification | None = None,
     *,
     mapping: Path | str | None = None,
     workers: int = 0,
     progress: Progress | None = None,
+    **settings: Any,
 ) -> Result:
     """De-identify every DICOM file below `source` into `out`.
 
@@ -86,14 +95,17 @@ def deidentify(
         identifiers), run.json.
     key : Key or path
         The key, or the file that holds it. The same key gives the same pseudonyms; it is never written.
-    options : Deidentification, optional
+    config : Deidentification, optional
         Attributes to retain beyond the basic profile.
     mapping : path, optional
         CSV file for old and new patient and accession numbers; like the key, it must lie outside `out`.
     workers : int
-        Processes, in which each file is limited in time and memory; 0 = this process, without limits.
+        Processes, in which each file is limited in time and memory; 0 = this process, without limits. In a script, one
+        or more require that the call is under `if __name__ == "__main__":`.
     progress : callable, optional
         Called with (files done, files in all).
+    **settings
+        Fields of Deidentification that replace those of `config`.
 
     Returns
     -------
@@ -115,6 +127,7 @@ def deidentify(
     work folder, read again, and found free of all removed values. At the end, images holds exactly the clean files of
     this run; those of an earlier run are removed.
     """
+    chosen = with_settings(config or Deidentification(), settings, "deidentify")
     source, out = file_tree.folder(source), Path(out)
     check_places(source, out, key, mapping)
     secret = key if isinstance(key, Key) else read_key(key)
@@ -122,9 +135,7 @@ def deidentify(
     try:
         with tables.holding(work, "deidentify"):
             output_folders.check_places(source, out, key, mapping)  # again: another process may have ended meanwhile
-            result = _deidentify(
-                source, out, secret, options or Deidentification(), mapping=mapping, workers=workers, progress=progress
-            )
+            result = _deidentify(source, out, secret, chosen, mapping=mapping, workers=workers, progress=progress)
             output_folders.end_work(work)
     finally:
         output_folders.remove_empty(work)

@@ -188,7 +188,8 @@ def _ended() -> InputError:
         "worker processes",
         "all of them to live",
         "one that was ended from outside (out of memory?)",
-        do="Run it again with fewer workers; parts already made are kept.",
+        do='In a script, call overread under `if __name__ == "__main__":`, or with workers=0. Otherwise run it again '
+        "with fewer workers; parts already made are kept.",
     )
 
 

@@ -16,6 +16,7 @@ from overread.errors import InputError
 from overread.kernels import njit
 from overread.stats.arrays import Bools, Floats, check_word, probability_array, score_array, truth_array, weight_array
 from overread.stats.calibration.logistic_fits import logistic_fit, no_level, unfit
+from overread.stats.result_text import described
 
 METHODS = ("logistic", "temperature", "isotonic")
 SCALES = ("probability", "score")
@@ -55,6 +56,8 @@ class Recalibration:
     >>> Recalibration("logistic", "probability", 0.0, 1.0)([0.2, 1.0]).round(3).tolist()
     [0.2, 1.0]
     """
+
+    __repr__ = described
 
     method: str
     scale: str

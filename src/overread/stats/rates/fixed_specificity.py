@@ -24,6 +24,7 @@ from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
 from overread.stats.random_numbers import Random
 from overread.stats.resampling.patient_bootstrap import draw_counts, percentile_interval, rate_replicates
+from overread.stats.result_text import described
 from overread.stats.roc.delong import one_class
 
 UNDEFINED = codes.note("undefined_rate")  # in a bootstrap replicate
@@ -51,6 +52,8 @@ class AttainedStep:
     -----
     `threshold_at` returns this result.
     """
+
+    __repr__ = described
 
     threshold: float
     sensitivity: float

@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike
 from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, truth_array
-from overread.stats.estimate_names import named
 from overread.stats.margins import check_test
 from overread.stats.reader_studies.covariance import METRICS, read_array
 from overread.stats.reader_studies.crossed import crossed_study
-from overread.stats.reader_studies.study_results import Asked, ReaderStudy, check_design
+from overread.stats.reader_studies.study_results import Asked, ReaderStudy, check_design, named_study
 from overread.stats.reader_studies.unbalanced import unbalanced_study
 
 U_STATISTICS = ("u-statistic", "u-centred", "v-statistic")
@@ -22,7 +21,6 @@ COVARIANCE = ("jackknife", "jackknife-all", "delong", "unbiased", *U_STATISTICS)
 CASES = ("random", "fixed", "within readers", "within arms")
 
 
-@named()
 def compare_arms(
     y: ArrayLike,
     scores: ArrayLike,
@@ -117,10 +115,9 @@ def compare_arms(
     truth = truth_array(y, where=where)
     score_array = read_array(scores, truth.size, metric=metric, where=where, dimensions=3)
     codes = None if cluster is None else group_codes(cluster, truth.size, where=where)[0]
-    return _study(truth, score_array, codes, asked, where)
+    return named_study(_study(truth, score_array, codes, asked, where), asked)
 
 
-@named()
 def model_against_readers(
     y: ArrayLike,
     model_score: ArrayLike,
@@ -224,7 +221,8 @@ def model_against_readers(
         )
     model_reads = np.where(np.isnan(reads), nan, model)
     codes = None if cluster is None else group_codes(cluster, truth.size, where=where)[0]
-    return _study(truth, np.stack((model_reads, reads)), codes, asked, where)
+    study = _study(truth, np.stack((model_reads, reads)), codes, asked, where)
+    return named_study(study, asked, model=True)
 
 
 def kinds(scores: Floats) -> int:

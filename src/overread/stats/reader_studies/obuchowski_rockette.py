@@ -9,6 +9,7 @@ import numpy as np
 
 from overread import codes
 from overread.stats.arrays import Floats
+from overread.stats.result_text import described
 
 ROUNDING = 1e-12  # variances below this proportion of the error variance are rounding error
 
@@ -68,6 +69,8 @@ class Components:
     * Hillis SL (2007). A comparison of denominator degrees of freedom methods for multiple observer ROC analysis.
       Statistics in Medicine 26:596-619. doi:10.1002/sim.2532
     """
+
+    __repr__ = described
 
     reader_by_arm: float
     error: float  # of one reader's value in one arm: cases and the reader's own inconstancy

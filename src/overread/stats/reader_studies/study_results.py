@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf, isinf, isnan, nan, sqrt
+from types import MappingProxyType
 
 import numpy as np
 from scipy.special import chdtrc, fdtrc
@@ -16,9 +18,12 @@ from overread.stats.margins import with_test
 from overread.stats.quantiles import critical, upper
 from overread.stats.reader_studies.obuchowski_rockette import Components
 from overread.stats.reader_studies.u_statistics import Moments
-from overread.stats.result_text import described
+from overread.stats.result_text import without_note
 
 ROUNDING = 1e-15  # variances below this are rounding error of a difference of means of products near 1
+_METRICS = MappingProxyType(
+    {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity", "youden": "Youden index"}
+)
 NULL = {"auc": 0.5, "youden": 0.0}  # value of an uninformative reader; rates have none
 
 
@@ -51,7 +56,8 @@ class ReaderResult:
     Intervals are normal. Part of `ReaderStudy`.
     """
 
-    __repr__ = described
+    def __repr__(self) -> str:
+        return "\n".join(["ReaderResult", *_arm_lines(self.arms, self.pairs, "")])
 
     arms: tuple[Estimate, ...]
     pairs: dict[tuple[int, int], Estimate]
@@ -89,7 +95,17 @@ class ReaderStudy:
     `compare_arms` and `model_against_readers` return this result.
     """
 
-    __repr__ = described
+    def __repr__(self) -> str:
+        note = str(self.note)
+        lines = [*_arm_lines(self.arms, self.pairs, note)]
+        if not self.pairs:
+            lines.append(f"  {self.difference}")
+        if not isnan(self.p):
+            numerator, denominator = (f"{df:.1f}".removesuffix(".0") for df in self.df)
+            p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
+            lines.append(f"  test of equal arms: F({numerator}, {denominator}) = {self.f:.3f}, {p}")
+        lines += [f"  readers: {len(self.per_reader)}", f"  method: {self.method}"]
+        return "\n".join(["ReaderStudy", *lines, *([f"  note: {note}"] if note else [])])
 
     arms: tuple[Estimate, ...]
     difference: Estimate  # arm 0 - arm 1 where there are two; otherwise NaN with a note
@@ -101,6 +117,43 @@ class ReaderStudy:
     per_reader: tuple[ReaderResult, ...]
     method: codes.Text = codes.NONE
     note: codes.Text = codes.NONE
+
+
+def _arm_lines(arms: tuple[Estimate, ...], pairs: dict[tuple[int, int], Estimate], note: str) -> Iterator[str]:
+    """Arms and their differences as lines; a note that is that of the whole study is left out."""
+    for arm, estimate in enumerate(arms):
+        yield f"  arm {arm}: {without_note(estimate, note)}"
+    for (a, b), estimate in pairs.items():
+        yield f"  arm {a} minus arm {b}: {without_note(estimate, note)}"
+
+
+def named_study(study: ReaderStudy, asked: Asked, *, model: bool = False) -> ReaderStudy:
+    """The study whose estimates have the name of the metric and the level; `model` if arm 0 is a model.
+
+    No number is changed.
+    """
+    metric = _METRICS[asked.metric]
+    means = [f"mean {metric} over readers" for _ in study.arms]
+    means[:1] = [f"{metric} of the model"] if model else means[:1]
+    difference = f"difference in {metric}"
+
+    def named(estimate: Estimate, name: str) -> Estimate:
+        return replace(estimate, name=name, confidence=asked.confidence)
+
+    return replace(
+        study,
+        arms=tuple(named(e, name) for e, name in zip(study.arms, means, strict=True)),
+        difference=named(study.difference, difference),
+        pairs={pair: named(e, difference) for pair, e in study.pairs.items()},
+        per_reader=tuple(
+            replace(
+                reader,
+                arms=tuple(named(e, metric) for e in reader.arms),
+                pairs={pair: named(e, difference) for pair, e in reader.pairs.items()},
+            )
+            for reader in study.per_reader
+        ),
+    )
 
 
 def mean_estimate(raw: Estimate, df: float, *, metric: str, confidence: float) -> Estimate:

@@ -17,6 +17,7 @@ import numpy as np
 from overread import codes
 from overread.stats.arrays import Bools, Codes, Floats
 from overread.stats.reader_studies.shared_kernel_sums import shared_kernels, totals
+from overread.stats.result_text import described
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Moments:
     The axes [r, p, a] state what two wins share: reader, present case, absent case. With patients, p stands for a
     shared patient and a is unused. A moment that the design does not identify is 0 with coefficient 0.
     """
+
+    __repr__ = described
 
     values: Floats  # (q,)
     moments: Floats  # (q, q, 2, 2, 2) unbiased

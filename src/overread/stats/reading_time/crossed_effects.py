@@ -50,6 +50,8 @@ class FixedEffect:
     `MixedModel.contrast` returns this result.
     """
 
+    __repr__ = described
+
     value: float
     se: float
     df: float

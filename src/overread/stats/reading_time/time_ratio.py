@@ -22,6 +22,8 @@ from overread.stats.result_text import described
 class TimeSummary:
     """Observed reading times of each arm (in seconds), and paired comparisons by case and by reader."""
 
+    __repr__ = described
+
     geometric_mean: dict[str, float]  # seconds
     median: dict[str, float]
     mean: dict[str, float]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from overread import codes
+from overread.errors import InputError
 from overread.stats.arrays import Floats, check_confidence, group_codes, score_array, truth_array, weight_array
 from overread.stats.estimate import Estimate
 from overread.stats.estimate_names import named
@@ -209,7 +210,12 @@ def auc_covariance(y: ArrayLike, scores: ArrayLike, *, cluster: ArrayLike | None
     """
     where = "auc_covariance"
     truth = truth_array(y, where=where)
-    n_raters = len(np.atleast_2d(np.asarray(scores)))
+    shape = np.asarray(scores, dtype=object).shape  # also of rows that differ in length
+    if len(shape) != 2 or shape[1] != truth.size:
+        do = "Transpose it: one row per rater." if shape[:1] == truth.shape and len(shape) == 2 else ""
+        expected, found = f"an array of shape (n_raters, {truth.size})", f"an array of shape {shape}"
+        raise InputError(f"{where}: scores", expected, found, do=do)
+    n_raters = shape[0]
     score_matrix = score_array(scores, (n_raters, truth.size), where=where, name="scores")
     groups = groups_of(truth.size, cluster, None, where=where)
     method = describe(groups, weighted=False)

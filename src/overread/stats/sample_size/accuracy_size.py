@@ -11,6 +11,7 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, check_word
 from overread.stats.rates.proportions import wilson
+from overread.stats.result_text import described
 from overread.stats.sample_size.common_result import (
     Needed,
     check_design,
@@ -43,6 +44,8 @@ class NeededCases:
     -----
     `rate_sample_size` and `mcnemar_sample_size` return this result.
     """
+
+    __repr__ = described
 
     cases: int
     total: int

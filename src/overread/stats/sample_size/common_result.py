@@ -8,6 +8,7 @@ from math import ceil, isfinite
 
 from overread import codes
 from overread.errors import InputError
+from overread.stats.result_text import described
 
 MOST = 10**9  # largest number of cases
 
@@ -15,6 +16,8 @@ MOST = 10**9  # largest number of cases
 @dataclass(frozen=True, slots=True)
 class Needed:
     """Numbers of present and absent cases; `exact` is the number of present cases before rounding and design effect."""
+
+    __repr__ = described
 
     present: int
     absent: int

@@ -12,6 +12,7 @@ from scipy.special import ndtr, ndtri
 from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import Bools, Floats, check_confidence, check_word, score_array, truth_array
+from overread.stats.result_text import described
 from overread.stats.roc.delong import one_class, placements
 from overread.stats.sample_size.common_result import Needed, check_design, check_share, needed
 
@@ -37,6 +38,8 @@ class AucPair:
     -----
     `pilot_pair` and `assumed_pair` return this result.
     """
+
+    __repr__ = described
 
     aucs: tuple[float, float]
     present: Floats

@@ -12,6 +12,7 @@ from overread import codes
 from overread.errors import InputError
 from overread.stats.arrays import check_confidence, check_word
 from overread.stats.reader_studies.obuchowski_rockette import Components
+from overread.stats.result_text import described
 
 MOST_CASES = 10_000_000
 
@@ -43,6 +44,8 @@ class MrmcPower:
     -----
     `mrmc_power` and `mrmc_sample_size` return this result.
     """
+
+    __repr__ = described
 
     power: float
     n_readers: int
@@ -78,6 +81,8 @@ class ReaderGuess:
     Notation of Zhou XH, Obuchowski NA, McClish DK (2011), doi:10.1002/9780470906514.
     """
 
+    __repr__ = described
+
     between: float  # best minus worst reader expected among the n_readers, in units of the metric
     within: float  # larger minus smaller value when a reader reads the same cases twice in one arm
     same_reader: float  # correlation of a reader's two arms that comes from sharing the cases (r1)
@@ -109,6 +114,8 @@ class MrmcPlan:
     -----
     `mrmc_plan` returns this result.
     """
+
+    __repr__ = described
 
     n_present: float
     n_absent: float

@@ -24,6 +24,7 @@ from overread.stats.arrays import (
     score_array,
 )
 from overread.stats.random_numbers import Random, generator
+from overread.stats.result_text import described
 from overread.stats.sequential.betting import ConfidenceSequence, confidence_sequence
 
 RATES = ("sensitivity", "specificity")
@@ -44,6 +45,8 @@ class Verification:
     -----
     Cases are weighted by the inverse of their verification probability.
     """
+
+    __repr__ = described
 
     probability: ArrayLike
     smallest: float

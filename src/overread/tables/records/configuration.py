@@ -4,15 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from overread.errors import InputError, did_you_mean
 from overread.findings import Vocabulary
 from overread.findings import load as load_vocabulary
 from overread.tables.records.typed_files import checked_values
+
+# An option of a command whose name is not that of the field: one that may be repeated is singular.
+_FIELDS = MappingProxyType(
+    {
+        "external": ("external_sites",),
+        "finding": ("findings",),
+        "site": ("sites",),
+        "size": ("n", "recipe.size"),
+        "subgroup": ("subgroups",),
+    }
+)
+# What a value of the wrong type should have been, by the code of the validation error.
+_EXPECTED = MappingProxyType(
+    {
+        "bool": "true or false",
+        "dataclass": "a section of keys and values",
+        "dict": "a section of keys and values",
+        "float": "a number",
+        "int": "a whole number",
+        "mapping": "a section of keys and values",
+        "string": "text",
+    }
+)
 
 
 def parse_section(
@@ -81,10 +106,29 @@ def put_value(stated: dict[str, Any], dotted: str, value: Any) -> None:
     stated[last] = value
 
 
+def field_values(kind: Any, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return values by field (or dotted key) of a configuration, where they may be given by the option of a command.
+
+    >>> from overread.cohort import CohortConfig
+    >>> field_values(CohortConfig, {"external": "north", "size": 96}, "build")
+    {'external_sites': ('north',), 'recipe.size': 96}
+    """
+    known, found = {f.name for f in fields(kind)}, {}
+    for name, value in values.items():
+        names = (name, *_FIELDS.get(name, ()))
+        key = next((each for each in names if each.partition(".")[0] in known), name)
+        if key in found:
+            raise InputError(where, f"{key}: a value given once", f"it is also given as '{name}'")
+        repeated = key != name and "." not in key and isinstance(value, str)  # one value of an option for several
+        found[key] = (value,) if repeated else value
+    return found
+
+
 def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
     """Replace fields of a configuration by keyword arguments, validated like those of a file.
 
-    The value of `vocabulary` is a Vocabulary; by default that of the configuration is kept.
+    Names of options of the command are accepted for those of the fields. The value of `vocabulary` is a Vocabulary; by
+    default that of the configuration is kept.
 
     >>> from overread.cohort import CohortConfig
     >>> with_settings(CohortConfig(), {"seed": 3}, "build").seed
@@ -92,13 +136,22 @@ def with_settings(config: Any, settings: Mapping[str, Any], where: str) -> Any:
     """
     if not settings:
         return config
-    words = settings.get("vocabulary", config.vocabulary)
-    if not isinstance(words, Vocabulary):
+    own = getattr(config, "vocabulary", None)
+    words = settings.get("vocabulary", own)
+    if own is not None and not isinstance(words, Vocabulary):
         do = 'Load it: vocabulary=overread.findings.load("words.toml").'
         raise InputError(where, "vocabulary: a Vocabulary", f"{words!r:.80}", do=do)
-    values = {name: value for name, value in settings.items() if name != "vocabulary"}
-    made = parse_section(type(config), values, where, vocabulary=words)
-    return replace(config, vocabulary=words, **{name: getattr(made, name) for name in values})
+    values = field_values(type(config), {k: v for k, v in settings.items() if k != "vocabulary" or own is None}, where)
+    stated: dict[str, Any] = {}
+    for key, value in values.items():
+        put_value(stated, key, asdict(value) if is_dataclass(value) and not isinstance(value, type) else value)
+    made = parse_section(type(config), stated, where, vocabulary=words)
+    changed: dict[str, Any] = {} if own is None else {"vocabulary": words}
+    for key in values:
+        name, inside, inner = key.partition(".")
+        part = getattr(made, name)
+        changed[name] = replace(getattr(config, name), **{inner: getattr(part, inner)}) if inside else part
+    return replace(config, **changed)
 
 
 def strictly(kind: Any, stated: Mapping[str, Any]) -> Any:
@@ -107,7 +160,12 @@ def strictly(kind: Any, stated: Mapping[str, Any]) -> Any:
     TOML distinguishes integers, floats, strings and Booleans: `true` is not 1, and "5" is a string. Dates become
     strings.
     """
-    return TypeAdapter(kind).validate_json(json.dumps(stated, default=str), strict=True)
+    return TypeAdapter(kind).validate_json(json.dumps(stated, default=_plain), strict=True)
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy number as a number of Python, and a date or path as text."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def problem(
@@ -124,12 +182,20 @@ def problem(
     if error["type"] == "missing":
         found = _keys_at(stated, place)
         return InputError(spot, f"a key '{key}'", f"keys {', '.join(found) or '(none)'}")
-    return InputError(spot, f"{key}: {error['msg']}", f"{error['input']!r:.120}")
+    return InputError(spot, f"{key}: {_expected(error)}", f"{error['input']!r:.120}")
+
+
+def _expected(error: Any) -> str:
+    """Return what was expected, in the words of a user where the error is one of type."""
+    kind, given = error["type"].partition("_")[0], error["input"]
+    if kind in ("frozen", "list", "set", "tuple"):
+        return f"a list, such as [{json.dumps(given)}]" if isinstance(given, str | int | float) else "a list"
+    return _EXPECTED.get(kind, error["msg"])
 
 
 def _unknown(where: str, key: str, known: Any) -> InputError:
     hint = did_you_mean(key, known) or "Known keys: " + ", ".join(sorted(known)) + "."
-    return InputError(where, "a key that a protocol has", f"'{key}'", do=hint)
+    return InputError(where, "known keys", f"unknown key '{key}'", do=hint)
 
 
 def _keys_at(stated: Any, place: list[str]) -> list[str]:
