@@ -76,9 +76,9 @@ def _read_table(path: Path) -> list[Callable[[], object]]:
 def _read_toml(path: Path) -> list[Callable[[], object]]:
     from overread.cli.arguments import stated
     from overread.protocol import load
-    from overread.tables.records.configuration import parse_section
     from overread.protocol.report_stage import _stated
     from overread.protocol.validation import SECTIONS, check
+    from overread.tables.records.configuration import parse_section
 
     def configured() -> None:
         for name, kind in SECTIONS.items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -183,9 +184,20 @@ def predict(
     call = _cohort if len(sources) == 1 and is_cohort(sources[0]) else _image_files
     if out is not None:
         return call(Path(model), sources, Path(out), heatmaps, chosen, report)
-    with tempfile.TemporaryDirectory(prefix="overread-") as folder:
-        predictions = call(Path(model), sources, Path(folder), heatmaps, chosen, report)
+    with _temporary_folder() as folder:
+        predictions = call(Path(model), sources, folder, heatmaps, chosen, report)
         return replace(predictions, folder=None)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder for results that nobody asked to keep, removed at the end."""
+    with tables.writing(Path(tempfile.gettempdir())):
+        folder = Path(tempfile.mkdtemp(prefix="overread-"))
+    try:
+        yield folder
+    finally:
+        tables.remove(folder)
 
 
 def is_cohort(folder: Path) -> bool:
