@@ -36,7 +36,7 @@ from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 CLAIM = (
     "A model's drop in AUC at unseen institutions depends on the choice of reference standard: it is smaller under "
-    "another reference standard than under the labels of the data sets (the part that needs no second reading)"
+    "another reference standard than under the labels of the data sets"
 )
 _METHOD = codes.method("reference_bootstrap")
 
