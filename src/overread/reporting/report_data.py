@@ -218,7 +218,11 @@ def _stored_size(cohort_folder: Path | str | None) -> int | None:
 
 
 def _cast(
-    estimates: pl.DataFrame, config: Mapping, study: Mapping, models: Mapping, vocabulary: findings.Vocabulary
+    estimates: pl.DataFrame,
+    config: Mapping[str, Any],
+    study: Mapping[str, Any],
+    models: Mapping[str, Any],
+    vocabulary: findings.Vocabulary,
 ) -> Cast:
     roles = dict(config.get("roles") or study.get("roles") or {})
     estimates = estimates.filter(~pl.col("analysis").is_in(FROM_READS))

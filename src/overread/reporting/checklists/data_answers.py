@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from overread.reporting.checklists.guideline_items import Found
@@ -175,7 +177,7 @@ def counts(evidence: ReportData) -> Found | None:
     return Found("discrimination", f"Present / absent: {listed(named)}; every other estimate has its own counts.")
 
 
-def _lead_auc(evidence: ReportData) -> list[dict]:
+def _lead_auc(evidence: ReportData) -> list[dict[str, Any]]:
     """The AUC of the leading rater per finding, at the first population."""
     rows = overall(evidence, "standalone", "auc").filter(pl.col("rater") == evidence.cast.lead, pl.col("at") == "")
     first = evidence.cast.populations[:1]

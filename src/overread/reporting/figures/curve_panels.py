@@ -35,7 +35,7 @@ def roc_panels(
     frames: Sequence[tuple[str, pl.DataFrame]],
     names: Sequence[str],
     *,
-    labels: dict,
+    labels: dict[Any, Any],
     headings: Mapping[str, str],
     name: str,
     alt: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
+from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -68,7 +69,7 @@ class Scale:
     better: tuple[str, str] | None = None
 
 
-def mark_of(row: dict | None, series: int, *, signed: bool = False) -> Mark:
+def mark_of(row: dict[str, Any] | None, series: int, *, signed: bool = False) -> Mark:
     """The mark of a row of estimates; a row that is missing or NaN is printed as an em dash."""
     value, low, high = (number((row or {}).get(k)) for k in ("estimate", "low", "high"))
     return Mark(series, value, low, high, interval(value, low, high, signed=signed))

@@ -103,7 +103,7 @@ def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: M
     )
     regions = " Outlined: known regions of the finding." if evidence.regions.height else ""
     caption = f"Image, and the same image with the heat map overlaid (yellow: highest value).{regions}"
-    blocks: list = [lead, Pictures(caption, tuple(made))]
+    blocks: list[Any] = [lead, Pictures(caption, tuple(made))]
     if missing:
         blocks.append(Paragraph(f"No example: {'; '.join(missing)}.", kind="small"))
     return Section("heatmaps", title, tuple(blocks))

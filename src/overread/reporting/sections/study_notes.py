@@ -30,7 +30,7 @@ def not_computed(evidence: ReportData) -> Section:
         pl.col("note") != "",
     )
     reasons = "; the reasons follow" if missing.height or half.height else ""
-    blocks: list = [
+    blocks: list[Any] = [
         Paragraph(
             f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed "
             f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {_others(rest.height)}"
@@ -136,7 +136,7 @@ def provenance(evidence: ReportData) -> Section:
     items += [("Machine", m) for m in machines if m]
     seeds = sorted({str(run["seed"]) for run in runs.values() if run.get("seed") is not None})
     items += [("Seeds", ", ".join(seeds))] if seeds else []
-    blocks: list = [Facts(tuple(items))] if items else []
+    blocks: list[Any] = [Facts(tuple(items))] if items else []
     if runs:
         blocks.append(_runs_table(runs))
     command = evidence.study.get("command") or (runs.get("run") or {}).get("command_line")

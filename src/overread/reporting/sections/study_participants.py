@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -222,7 +223,7 @@ def _chunks(columns: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
     return made
 
 
-def _state_cell(finding: str, at: tuple[str, str], found: dict, totals: dict) -> Cell:
+def _state_cell(finding: str, at: tuple[str, str], found: dict[Any, Any], totals: dict[Any, Any]) -> Cell:
     present, absent, uncertain = (found.get((finding, *at, s), 0) for s in ("present", "absent", "uncertain"))
     unstated = max(totals.get(at, 0) - present - absent - uncertain, 0)
     rest = ", ".join(f"{count(n)} {w}" for n, w in ((uncertain, "uncertain"), (unstated, "without a label")) if n)

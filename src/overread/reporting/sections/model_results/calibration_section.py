@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -101,7 +103,7 @@ def _figures(evidence: ReportData, frame: pl.DataFrame, rater: str, kind: str) -
     return table(caption, (heads("Finding", *(t for _, t in kinds)),), body, remark=remark, compact=True)
 
 
-def _cell(row: dict | None, metric: str) -> Cell:
+def _cell(row: dict[str, Any] | None, metric: str) -> Cell:
     return (
         error_cell(row) if metric in ("ece", "ici") else estimate_cell(row, digits=2 if "calibration" in metric else 3)
     )

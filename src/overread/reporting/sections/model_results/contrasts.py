@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isnan
+from typing import Any
 
 import polars as pl
 
@@ -58,7 +59,7 @@ def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) 
     return [picture, difference_table(evidence, rows, caption, "Difference")]
 
 
-def difference_table(evidence: ReportData, rows: dict, caption: str, heading: str) -> Table:
+def difference_table(evidence: ReportData, rows: dict[Any, Any], caption: str, heading: str) -> Table:
     """Differences per population and finding with p and adjusted p; `rows` keyed by (population, finding)."""
     body: list[tuple[Cell, ...]] = []
     populations = in_order(k[0] for k in rows)
@@ -97,7 +98,7 @@ def drop(evidence: ReportData) -> Section:
     return Section("drop", title, tuple(blocks))
 
 
-def _drop_blocks(evidence: ReportData, rows: dict, rater: str) -> list[Block]:
+def _drop_blocks(evidence: ReportData, rows: dict[Any, Any], rater: str) -> list[Block]:
     shown = in_order(k[0] for k in rows)
     lines = [
         Line(

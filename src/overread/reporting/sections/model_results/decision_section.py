@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, Table, group, heads, table
@@ -86,7 +88,7 @@ def _figure(
     return Figure(drawn, caption, name, points([*mine, *all_of], x="threshold", y="net_benefit"))
 
 
-def _thousand(row: dict | None) -> Cell:
+def _thousand(row: dict[str, Any] | None) -> Cell:
     if row is None:
         return Cell("")
     value, low, high = (1000 * number(row[k]) for k in ("estimate", "low", "high"))

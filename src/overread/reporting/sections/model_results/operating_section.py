@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, group, heads, table
@@ -57,7 +59,7 @@ def _frozen_tables(evidence: ReportData, frame: pl.DataFrame, rater: str) -> lis
     return made
 
 
-def _rates_table(evidence: ReportData, rows: dict, rater: str, caption: str) -> Table:
+def _rates_table(evidence: ReportData, rows: dict[Any, Any], rater: str, caption: str) -> Table:
     body: list[tuple[Cell, ...]] = []
     shown = evidence.cast.populations_of(rater)
     thresholds = any(k[2] == "threshold" for k in rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -236,7 +237,9 @@ def _panel(reads: ReadRows, finding: str, reference: str, evidence: ReportData) 
     )
 
 
-def _point(rows: dict, rater: str, *, at: str = "", place: tuple[int, int] = (0, 0)) -> reader_roc.PlottedPoint | None:
+def _point(
+    rows: dict[Any, Any], rater: str, *, at: str = "", place: tuple[int, int] = (0, 0)
+) -> reader_roc.PlottedPoint | None:
     up, across = rows.get(("sensitivity", at, rater, "")), rows.get(("specificity", at, rater, ""))
     if not known(up) or not known(across):
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from overread.codes import Metric
@@ -90,7 +92,7 @@ def _below(reads: ReadRows, finding: str) -> list[Table]:
     return [table(caption, (head,), body, compact=True)] if body else []
 
 
-def _of_readers(row: dict | None) -> Cell:
+def _of_readers(row: dict[str, Any] | None) -> Cell:
     cell = reads_cell(row, digits=0)
     return cell if row is None else Cell(f"{cell.text} of {count(row['n_readers'])}", cell.kind, notes=cell.notes)
 
@@ -190,7 +192,7 @@ def _every(reads: ReadRows, finding: str) -> list[Table]:
     return made
 
 
-def _extra(reads: ReadRows, finding: str, reference: str, rows: dict) -> list[tuple[str, str, str, str]]:
+def _extra(reads: ReadRows, finding: str, reference: str, rows: dict[Any, Any]) -> list[tuple[str, str, str, str]]:
     """Columns that one reference only has: title, metric, at (a place for the reader in it), rater ("" the reader)."""
     if reference == DAWID_SKENE and any(k[0] == "estimated_sensitivity" for k in rows):
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -81,7 +82,7 @@ def _area_blocks(evidence: ReportData, areas: pl.DataFrame, less: pl.DataFrame, 
 
 
 def _area_table(
-    evidence: ReportData, rows: dict, pairs: list[tuple[str, ...]], names: Sequence[str], where: str
+    evidence: ReportData, rows: dict[Any, Any], pairs: list[tuple[str, ...]], names: Sequence[str], where: str
 ) -> Table:
     body = []
     for f, r in pairs:
@@ -158,6 +159,6 @@ def _external(evidence: ReportData, text: str) -> str:
     return population_title(evidence, contrast_of(text, "population") or value_at(text, "population"))
 
 
-def _whose(row: dict) -> str:
+def _whose(row: dict[str, Any]) -> str:
     other = contrast_of(row["contrast"], "reference")
     return reference_title(row["reference"]) + (f" − {reference_title(other)}" if other else "")
