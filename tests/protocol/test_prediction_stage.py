@@ -197,7 +197,7 @@ def test_sources_that_cannot_be_used_are_refused(folder, tmp_path):
     for source, more, message in (
         (empty, {}, "expected PNG, JPEG or DICOM files; found an empty folder"),
         (folder / "notes.csv", {}, "found none in 1 files"),
-        (tmp_path / "none", {}, "expected a folder; found nothing there"),
+        (tmp_path / "none", {}, "expected a file or folder; found none there"),
         ([], {}, "expected a cohort, a folder, or files; found none"),
         (folder, {"out": folder / "p"}, "expected a folder outside"),
         (folder, {"heatmaps": True}, "expected a folder for heat maps; found none"),

@@ -229,7 +229,7 @@ def test_a_specificity_that_tied_scores_do_not_attain_has_no_threshold(score, sh
     step = threshold_at(y, score, specificity=0.9)
     assert isnan(step.threshold)
     assert step.note.codes[0]["score"] == score.max()
-    assert f"{share} of the cases without the finding have the highest score, {float(score.max())!r}" in step.note
+    assert f"{share} of the cases without the finding have the highest score, {score.max():.4g}" in step.note
     assert step.note == unattained(y, score, specificity=0.9)
 
 

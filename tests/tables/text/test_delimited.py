@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from overread import tables
@@ -107,7 +107,10 @@ def test_every_dialect_reads_as_the_clean_table(
     if trailing and '"' not in text:
         text = text.replace("\n", f"{delimiter}\n")
     text = head.format(d=delimiter) + text
-    made = load(tmp_path, text.replace("\n", end).encode(encoding))
+    data = text.replace("\n", end).encode(encoding)
+    if encoding == "cp1252":  # "Â¡" there is "¡" in UTF-8: no reader can tell which was meant
+        assume(data.decode("utf-8", "ignore").isascii())
+    made = load(tmp_path, data)
     frame = frame.with_columns(pl.col("word").str.replace_all(r"\r", "\n"))
     if decimal == ",":  # a word that is a number with a decimal comma by chance is one
         words = made.frame["word"].str.replace(",", ".", literal=True).to_list()
