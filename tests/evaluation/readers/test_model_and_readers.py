@@ -183,7 +183,7 @@ def test_references_side_by_side_by_hand(by_hand):
     verdict = by_hand.verdicts.filter(hypothesis="H2").row(0, named=True)
     assert verdict["verdict"] == "cannot tell"
     assert "there is no external site" in verdict["reason"]
-    assert "no second reading" in verdict["claim"]
+    assert "under another reference standard" in verdict["claim"]
 
 
 def test_what_the_readers_made_is_said_to_favour_them(by_hand):
