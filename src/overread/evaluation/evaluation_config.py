@@ -89,8 +89,9 @@ class EvaluationConfig:
     references : tuple of str
         Reference standards for analyses of reads, compared side by side: label sources, and "majority" and
         "dawid-skene" of the reads; () = all that are available.
-    reader_made : tuple of str
-        Label sources to which the reads of the same readers contributed.
+    reader_made : tuple of str, or mapping of str to tuple of str
+        Label sources to which the reads of the same readers contributed: of all readers, or of the readers named for
+        each source. A source does not judge the reads of its named readers; the others are independent of it.
     uncertain_calls : {"absent", "present", "ignore"}
         How uncertain calls of readers are treated in the main analysis; the alternatives are reported beside it.
     finite_population : bool
@@ -136,7 +137,7 @@ class EvaluationConfig:
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mapping: tuple[Mapping[str, Any], ...] = ()
     references: tuple[str, ...] = ()
-    reader_made: tuple[str, ...] = ()
+    reader_made: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
     uncertain_calls: str = "absent"
     finite_population: bool = False
     vocabulary: Vocabulary = field(default_factory=partial(load_vocabulary, "chest"))
@@ -167,6 +168,16 @@ class EvaluationConfig:
     def matched(self) -> str:
         """The pooled model trained on as many images as the largest single institution; "" if none is named."""
         return str(self.roles.get("matched", ""))
+
+    @property
+    def makers(self) -> dict[str, tuple[str, ...]]:
+        """The label sources with the readers named as their makers."""
+        return dict(self.reader_made) if isinstance(self.reader_made, Mapping) else {}
+
+    @property
+    def made_by_all(self) -> tuple[str, ...]:
+        """The label sources to which all readers contributed."""
+        return () if isinstance(self.reader_made, Mapping) else self.reader_made
 
     def allowance(self, table: str) -> UnmatchedAllowance:
         """Return the share of rows of a table that may be unmatched.
@@ -226,10 +237,13 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
     for name, words in (
         ("findings", config.findings),
         ("references", config.references),
-        ("reader_made", config.reader_made),
+        ("reader_made", tuple(config.reader_made)),
+        *((f"reader_made.{source}", readers) for source, readers in config.makers.items()),
     ):
         if len(set(words)) < len(words):
             problems.append(InputError(f"evaluation.{name}", "each name once", "a repeat", examples=words))
+    for source in (s for s, readers in config.makers.items() if not readers):
+        problems.append(InputError(f"evaluation.reader_made.{source}", "readers", "none"))
     return problems
 
 

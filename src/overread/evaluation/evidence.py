@@ -24,6 +24,7 @@ from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.case_tables import images_of_cases
+from overread.evaluation.join.counted_reads import with_makers
 from overread.evaluation.join.joined_scores import joined_table
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
@@ -113,6 +114,7 @@ def evaluate(
     rng: Random,
     tune: pl.DataFrame | None = None,
     reads: pl.DataFrame | None = None,
+    made_by: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
     protocol_hash: str = "",
     notes: Sequence[tables.Note] = (),
@@ -134,6 +136,9 @@ def evaluate(
         Without it they are fitted on images of split "tune" in `predictions`, or else on half of the patients.
     reads : DataFrame, optional
         Answers of readers. They do not change the analyses of models.
+    made_by : DataFrame, optional
+        The readers who contributed to the label of a case (source, case_id, reader, optionally finding). A label source
+        does not judge the reads of those who made it.
     models : mapping of str to mapping, optional
         The content of model.json by rater.
     protocol_hash : str
@@ -162,7 +167,7 @@ def evaluate(
     with threads.computing(), reporting(progress):
         stages = advancing(_STAGES, list(_STAGES.values()))
         next(stages)
-        inputs = _checked(images, labels, predictions, config, tune=tune, reads=reads, notes=notes)
+        inputs = _checked(images, labels, predictions, config, tune=tune, reads=reads, made_by=made_by, notes=notes)
         joined = join_tables(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
         next(stages)
         context, reading = _contexts(inputs, joined, config, models or {}, rng)
@@ -216,6 +221,7 @@ def _checked(
     *,
     tune: pl.DataFrame | None,
     reads: pl.DataFrame | None,
+    made_by: pl.DataFrame | None,
     notes: Sequence[tables.Note],
 ) -> _Tables:
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
@@ -238,6 +244,9 @@ def _checked(
         kept, lost = matched(tuning, checked_images, config.allowance("tune"), name="tune predictions", key=key)
         tuning, dropped = tables.Checked(kept), dropped + lost
     check_names(checked_labels, config, reads=answers is not None)
+    if answers is not None:
+        makers = None if made_by is None else tables.check(made_by, "made_by", where="made_by", **named)
+        answers = with_makers(answers, checked_labels, config, makers, dropped)
     return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, found, dropped)
 
 

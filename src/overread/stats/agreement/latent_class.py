@@ -11,8 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from overread import codes
 from overread.errors import InputError
-from overread.stats.agreement.expectation_maximisation import PseudoCounts, Solution, patterns_of, search
-from overread.stats.agreement.identification import LIKELY, find_reasons
+from overread.stats.agreement.expectation_maximisation import (
+    LIKELY,
+    PseudoCounts,
+    Solution,
+    patterns_of,
+    search,
+)
+from overread.stats.agreement.identification import find_reasons
 from overread.stats.agreement.majority_vote import known_classes, vote_array
 from overread.stats.arrays import Bools, Floats, check_word, group_codes
 from overread.stats.result_text import described
