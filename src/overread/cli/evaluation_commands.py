@@ -34,6 +34,14 @@ def evaluate(
         Path | None,
         typer.Option(help="The answers of readers, long, or wide with one read per row; alone or with predictions."),
     ] = None,
+    made_by: Annotated[
+        Path | None,
+        typer.Option(
+            "--made-by",
+            metavar="FILE",
+            help="The readers who made the label of a case (source, case_id, reader), which does not judge them.",
+        ),
+    ] = None,
     tune: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Scores of tuning cases, from which thresholds are chosen; may be repeated."),
@@ -79,6 +87,7 @@ def evaluate(
             config=chosen,
             tune=tune or (),
             reads=reads,
+            made_by=made_by,
             title=title,
             workers=processes(workers),
             progress=progress,

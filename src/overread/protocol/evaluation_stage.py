@@ -19,6 +19,7 @@ from overread.evaluation import EvaluationConfig
 from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.evidence import check_complete
 from overread.evaluation.join import layouts
+from overread.evaluation.join.counted_reads import read_makers
 from overread.protocol import report_stage
 from overread.protocol.input_tables import (
     account_of_files,
@@ -49,6 +50,7 @@ class Inputs:
     predictions: pl.DataFrame | None
     tune: pl.DataFrame | None
     reads: pl.DataFrame | None
+    made_by: pl.DataFrame | None
     understood: Sequence[tuple[Any, layouts.Read]]
     sources: Mapping[str, Path | NamedFrame]
 
@@ -70,6 +72,7 @@ class Inputs:
             "rng": np.random.default_rng(config.seed),
             "tune": self.tune,
             "reads": self.reads,
+            "made_by": self.made_by,
             "notes": [note for _, read in self.understood for note in read.notes],
         }
 
@@ -169,6 +172,7 @@ def evaluate(
     *,
     out: Path | str | None = None,
     reads: Table | None = None,
+    made_by: Table | None = None,
     tune: Table | Sequence[Table] | Mapping[str, Table] = (),
     config: EvaluationConfig | None = None,
     rng: Random | None = None,
@@ -192,6 +196,10 @@ def evaluate(
         nothing is written.
     reads : path or frame, optional
         The answers of readers, in long or wide layout, alone or for comparison with the models.
+    made_by : path or frame, optional
+        The readers who contributed to the label of a case: source, case_id, reader and optionally finding. A label
+        source does not judge the reads of those who made it. Where readers made all labels of a source, the setting
+        `reader_made` names them instead.
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
@@ -234,12 +242,12 @@ def evaluate(
     """
     chosen = _settings(config, settings, rng)
     if out is None:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by)
         evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
         return EvaluationResult(given.completed(evidence), chosen, given)
     out, told = Path(out), progress or (lambda done, total: None)
     with _claimed(out, workers) as pool:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by)
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
             evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
@@ -284,6 +292,7 @@ def _read(
     *,
     tune: Any,
     reads: Table | None,
+    made_by: Table | None,
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file."""
     check_complete(labels, predictions, reads)
@@ -292,7 +301,8 @@ def _read(
     given = [] if predictions is None else inputs_of(predictions, "predictions")
     tuning = inputs_of(tune, "tune")
     answer_files = [] if reads is None else [input_of(reads, "reads")]
-    for file in (*image_files, *(f for _, f in (*named, *given, *tuning)), *answer_files):
+    maker_files = [] if made_by is None else [input_of(made_by, "made_by")]
+    for file in (*image_files, *(f for _, f in (*named, *given, *tuning)), *answer_files, *maker_files):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -306,13 +316,14 @@ def _read(
     sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}
     sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
-    sources |= {"reads": answer_files[0]} if answer_files else {}
+    sources |= {n: f[0] for n, f in (("reads", answer_files), ("made_by", maker_files)) if f}
     return Inputs(
         cases[0][1].frame if cases else None,
         stacked_labels(truths, config.vocabulary) if truths else None,
         stacked_predictions(scores) if scores else None,
         stacked_predictions(tuned) if tuned else None,
         answers[0][1].frame if answers else None,
+        read_makers(maker_files[0], notes=[]) if maker_files else None,
         without_used([*cases, *truths, *scores, *tuned, *answers]),
         sources | {f"tune {f.name}": f for _, f in tuning},
     )

@@ -152,8 +152,8 @@ class ReaderContext:
         """
         reader_made = reference in (*DERIVED, *self.config.made_by_all)
         note = self.joined.truths.note(finding, reference, policy or self.config.uncertain_calls)
-        made = self.panel.not_judged(finding, reference).any(axis=1)
-        makers = tuple(name for name, own in zip(self.panel.readers, made, strict=True) if own)
+        made = np.flatnonzero(self.panel.not_judged(finding, reference).any(axis=1))
+        makers = tuple(self.panel.readers[r] for r in made)
         words = codes.note("makers_excluded", readers=makers) if makers else None
         return codes.notes(FAVOURED if reader_made else None, words, note)
 

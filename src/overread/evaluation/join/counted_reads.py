@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import polars as pl
 
@@ -10,6 +11,7 @@ from overread import codes, tables
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import Dropped, examples_of
+from overread.evaluation.join.column_names import find_any, renamed
 
 SITTING = ("reader", "case_id", "arm", "round")
 READING = ("reader", "case_id", "arm")
@@ -54,12 +56,12 @@ def first_readings(reads: pl.DataFrame, dropped: list[Dropped]) -> tuple[pl.Data
 
 
 def with_makers(
-    reads: pl.DataFrame,
+    reads: tables.Checked,
     labels: pl.DataFrame,
     config: EvaluationConfig,
     made_by: pl.DataFrame | None,
     dropped: list[Dropped],
-) -> pl.DataFrame:
+) -> tables.Checked:
     """Add to each read the label sources to which its reader contributed, as the column `made`.
 
     The readers of a source stand in the configuration (`reader_made`, all its cases), or in the table `made_by` with
@@ -76,17 +78,15 @@ def with_makers(
     sources = labels["source"].cast(pl.String).unique().sort().to_list()
     table = _maker_table(config, made_by, sources)
     _check_readers(table, reads, dropped)
-    whole = table.filter(case_id="", finding="")
-    parts = [reads.join(whole.select("reader", "source"), on="reader")]
-    case = table.filter(pl.col("case_id") != "", pl.col("finding") == "")
-    parts.append(reads.join(case.select("reader", "case_id", "source"), on=["reader", "case_id"]))
-    each = table.filter(pl.col("case_id") != "", pl.col("finding") != "").select("reader", *_KEY, "source")
-    parts.append(reads.with_columns(pl.col("finding").cast(pl.String)).join(each, on=["reader", *_KEY]))
-    key = [*SITTING, "finding"]
-    made = pl.concat([p.select(*SITTING, pl.col("finding").cast(pl.String), "source") for p in parts]).group_by(key).agg(pl.col("source").unique().sort())
+    plain = reads.with_columns(pl.col("finding").cast(pl.String))
+    key, parts = [*SITTING, "finding"], []
+    for on in (["reader"], ["reader", "case_id"], ["reader", "finding"], ["reader", *_KEY]):
+        general = [pl.col(c) == "" for c in _KEY if c not in on]
+        mine = table.filter(*general, *(pl.col(c) != "" for c in _KEY if c in on)).select(*on, "source")
+        parts.append(plain.join(mine, on=on).select(*key, "source"))
+    made = pl.concat(parts).group_by(key).agg(pl.col("source").unique().sort())
     empty = pl.lit([], dtype=pl.List(pl.String))
-    joined = reads.with_columns(pl.col("finding").cast(pl.String))
-    joined = joined.join(made, on=key, how="left", maintain_order="left")
+    joined = plain.join(made, on=key, how="left", maintain_order="left")
     return tables.Checked(joined.with_columns(pl.col("source").fill_null(empty).alias(MADE)).drop("source"))
 
 
@@ -96,7 +96,9 @@ def _maker_table(config: EvaluationConfig, made_by: pl.DataFrame | None, sources
     rows = [(s, "", r, "") for s, readers in config.makers.items() for r in readers]
     table = pl.DataFrame(rows, schema=types, orient="row")
     if made_by is not None:
-        table = pl.concat([table, made_by.select(pl.col(n).cast(t) for n, t in types.items())])
+        names = {f: config.vocabulary.resolve(f) for f in made_by["finding"].unique() if f}
+        given = made_by.with_columns(pl.col("finding").replace(names))
+        table = pl.concat([table, given.select(pl.col(n).cast(t) for n, t in types.items())])
     problems = []
     for name in table["source"].unique().sort():
         if name not in sources:
@@ -140,6 +142,16 @@ def _check_readers(table: pl.DataFrame, reads: pl.DataFrame, dropped: list[Dropp
 def _plain(name: str) -> str:
     """A name without case, spaces, underscores and hyphens."""
     return "".join(c for c in name.casefold() if c not in " _-")
+
+
+def read_makers(given: Any, *, notes: list[tables.Note]) -> pl.DataFrame:
+    """Read the table of the readers who made a label: source, case_id (or image_id), reader, optionally finding."""
+    frame = tables.load(given).frame
+    keys = {find_any(frame.columns, ("case_id", "image_id"), given, "a case or an image per row"): "case_id"}
+    for name, expected in (("source", "the label source"), ("reader", "the reader who made the label")):
+        keys[find_any(frame.columns, (name,), given, expected)] = name
+    keys |= renamed(frame.columns, ("finding",), given)
+    return tables.check(frame.select(keys).rename(keys), "made_by", where=given, notes=notes)
 
 
 def made_sources(reads: pl.DataFrame) -> tuple[str, ...]:

@@ -127,9 +127,9 @@ def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, 
         words = codes.note("votes_of_one_arm", arm=arm)
         dropped.append(Dropped("reads", words, votes.select("reader", "case_id").n_unique()))
     whole = pl.concat(frames, how="vertical_relaxed")
-    found = Truths(whole, names, derived.notes, derived.estimated)
-    _unstated(found, reads, config, dropped)
-    return found
+    every = Truths(whole, names, derived.notes, derived.estimated)
+    _unstated(every, reads, config, dropped)
+    return every
 
 
 def _names(sources: Sequence[str], config: EvaluationConfig, derived: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,6 @@ from .limits_of_agreement import BlandAltman as BlandAltman
 from .limits_of_agreement import bland_altman as bland_altman
 from .majority_vote import Majority as Majority
 from .majority_vote import majority as majority
+from .reader_blocks import find_blocks as find_blocks
 from .reader_pairs import PairwiseKappa as PairwiseKappa
 from .reader_pairs import pairwise_kappa as pairwise_kappa
-from .reader_blocks import find_blocks as find_blocks

@@ -102,9 +102,7 @@ def iterate(votes: VotePatterns, shares: Floats, tolerance: float, max_iteration
     if votes.prior is not None:
         objective += float(votes.prior.prevalence @ log(prevalence))
         objective += float(np.einsum("kv,krv->", votes.prior.votes, log(confusion)))
-    return Solution(
-        posterior.T, prevalence, confusion.transpose(1, 0, 2), value, iterations, converged, objective
-    )
+    return Solution(posterior.T, prevalence, confusion.transpose(1, 0, 2), value, iterations, converged, objective)
 
 
 def _maximised(weighted: Floats, flat: Floats, votes: VotePatterns) -> tuple[Floats, Floats]:
@@ -127,7 +125,7 @@ def log(probability: Floats) -> Floats:
 
 def shrunk(shares: Floats) -> Floats:
     """Vote proportions shrunk slightly towards equality, so that no rate starts at 0 or 1."""
-    return (1 - INNER) * shares + INNER / shares.shape[1]
+    return np.asarray((1 - INNER) * shares + INNER / shares.shape[1])
 
 
 def search(votes: VotePatterns, start: str, tolerance: float, max_iterations: int) -> Search:

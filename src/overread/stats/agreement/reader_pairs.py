@@ -128,9 +128,7 @@ def pairwise_kappa(
 def _mean(table: Ratings, matrix: Floats, pairs: Sequence[tuple[int, int]], confidence: float) -> Estimate:
     """Mean kappa of these pairs of columns, with the variance of the mean influence of each patient."""
     sample, clustered = table.sample, table.sample.patient is not None
-    method = codes.methods(
-        codes.method("mean_of_kappas"), codes.method("clustered_by_patient") if clustered else None
-    )
+    method = codes.methods(codes.method("mean_of_kappas"), codes.method("clustered_by_patient") if clustered else None)
     if not pairs:
         return Estimate(nan, method=method, note=codes.notes(codes.note("no_usable_pair"), table.note))
     influence, values, involved = np.zeros(len(table.codes)), [], np.zeros(len(table.codes), dtype=bool)
