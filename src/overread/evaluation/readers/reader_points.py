@@ -97,6 +97,8 @@ def reader_point_rows(side: Side, reader: int, own_point: ReaderPoint | None) ->
     if own_point is None:
         read = (side.reads.reader == reader).any()
         why = codes.note("no_read_labelled") if read else codes.note("no_reads_in_arm", arm=side.reads.arm)
+        if context.panel.not_judged(side.reads.finding, side.reference)[reader].any():
+            why = codes.note("reader_made_reference")
         missing = not_estimable(why)
         return [row(place, m, missing, confidence=context.config.confidence) for m in RATES]
     return point_rows(side, place, own_point)
