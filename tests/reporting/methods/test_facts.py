@@ -154,6 +154,13 @@ CASES = [
      {"estimates": rows({"analysis": "readers", "note_codes": codes.encode(codes.note("dawid_skene_not_converged"))})},
      {"estimates": rows({"analysis": "readers",
                          "note_codes": codes.encode(codes.note("dawid_skene_converged", iterations=9))})}),
+    ("dawid_skene_refused",
+     {"estimates": rows({"analysis": "readers", "estimate": NAN, "note_codes": codes.encode(
+         codes.note("dawid_skene_refused", finding="edema"))})}, {"estimates": rows({"analysis": "readers"})}),
+    ("graded_agreement", {"estimates": rows({"analysis": "agreement", "at": "weights=linear"})},
+     {"estimates": rows({"analysis": "agreement", "at": "", "estimate": 0.5})}),
+    ("intra_reader", {"estimates": rows({"analysis": "agreement", "at": "readings=first,second"})},
+     {"estimates": rows({"analysis": "agreement", "at": "readings=first,second", "estimate": NAN})}),
     ("readers_design", {"estimates": rows({"analysis": "readers", "arm": "unaided", "rater": "r1", "n_cases": 90})},
      {"estimates": rows({"analysis": "readers", "arm": "model"})}),
     ("arms_compared", {"estimates": rows({"analysis": "readers", "rater": "(readers)", "contrast": "arm:unaided"})},

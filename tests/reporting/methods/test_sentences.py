@@ -21,7 +21,8 @@ SENTENCES = {sentence.name: sentence for sentence in all_sentences()}
 # Every fact with the parameters that reporting/methods/facts.py gives it.
 FACTS = {
     "protocol": {}, "no_protocol": {}, "cohort": {}, "heatmaps": {}, "several_sites": {}, "densenet": {},
-    "majority": {}, "majority_others": {}, "dawid_skene": {}, "dawid_skene_failed": {}, "policies_uncertain": {},
+    "majority": {}, "majority_others": {}, "dawid_skene": {}, "dawid_skene_failed": {}, "dawid_skene_refused": {},
+    "graded_agreement": {}, "intra_reader": {}, "policies_uncertain": {},
     "roc_band": {}, "finite_population": {}, "sampled_within_strata": {}, "recalibrated_here": {},
     "arms_compared": {}, "internal_recorded": {},
     "split_by_patient": {"splits": "training and test"}, "split_by_time": {"splits": "training and test"},
@@ -114,6 +115,8 @@ FURTHER = [
     row("decision", "net_benefit", sampled("net_benefit", "linearised", "scale_wald")),
     row("drop", "auc_drop", note=codes.note("patients_in_both_populations", n=3), low=NAN, high=NAN),
     row("subgroups", "underdiagnosis", finding="no_finding"),
+    row("agreement", "fleiss_kappa", codes.method("gwet")),
+    row("agreement", "light_kappa", codes.method("mean_of_kappas")),
     row(
         "readers",
         "readers_below_curve",

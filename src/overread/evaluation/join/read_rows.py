@@ -13,7 +13,7 @@ def joined_reads(setting: ReaderContext) -> pl.DataFrame:
 
     Only the first read of a reader and case is included, because round is not part of the key.
     """
-    joined, reference = setting.joined, setting.panel.references[0]
+    joined, reference = setting.joined, next(iter(setting.panel.references), "")
     policy = pl.col("uncertain_call").is_in(["", setting.config.uncertain_calls])
     truth = joined.truths.frame.filter((pl.col("reference") == reference) & policy).select(*KEY, "truth")
     first = joined.reads.sort("round").unique(["reader", *KEY, "arm"], keep="first", maintain_order=True)

@@ -168,7 +168,7 @@ def _derived(
                 shown = "; ".join(np.array(cases)[count][:5])
                 dropped.append(Dropped("cases", codes.note(name_of_note, finding=finding), int(count.sum()), shown))
     else:
-        model = agreement.dawid_skene(table, classes=[0, 1], start="best")
+        model = agreement.dawid_skene(table, reader=readers, classes=[0, 1], start="best")
         if not model.identified:
             words = codes.notes(codes.note(REFUSED, finding=finding), model.reasons, _what_holds(table))
             if not np.isnan(table).all():

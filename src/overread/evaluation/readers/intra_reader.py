@@ -17,7 +17,7 @@ from overread.evaluation.context.reader_context import ReaderContext, ReadSelect
 from overread.evaluation.context.score_matrix import Codes, Floats
 from overread.evaluation.join.counted_reads import READING
 from overread.evaluation.join.read_matching import READERS
-from overread.evaluation.readers.kappa_rows import WEIGHTS, measured
+from overread.evaluation.readers.reader_kappas import WEIGHTS, measured
 from overread.stats import agreement
 from overread.stats.estimate import Estimate
 

@@ -8,11 +8,11 @@ from overread.evaluation.hypotheses.reference_effect import reference_rows
 from overread.evaluation.progress import advancing
 from overread.evaluation.readers.arm_differences import arm_rows
 from overread.evaluation.readers.intra_reader import intra_reader_rows
-from overread.evaluation.readers.kappa_rows import kappa_rows
 from overread.evaluation.readers.leave_one_reader_out import others_rows
 from overread.evaluation.readers.model_and_readers import reader_rows
 from overread.evaluation.readers.pairwise_f1 import pairwise_rows
 from overread.evaluation.readers.reader_agreement import agreement_rows
+from overread.evaluation.readers.reader_kappas import kappa_rows
 from overread.evaluation.readers.reader_tests import random_reader_rows
 
 

@@ -18,7 +18,7 @@ from overread.errors import InputError
 from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.reporting.number_format import listed
-from overread.reporting.report_data import MEAN, ReportData, value_at
+from overread.reporting.report_data import MEAN, ReportData, pick, value_at
 
 _NO_PARAMETERS: Sequence[Parameters] = ({},)
 _RECODED = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
@@ -296,6 +296,8 @@ def _readers(data: ReportData) -> Iterator[tuple[str, Parameters]]:
             yield name, {}
     if any(c.name == "dawid_skene_not_converged" for c in note_codes(rows)):
         yield "dawid_skene_failed", {}
+    if any(c.name == "dawid_skene_refused" for c in note_codes(pick(data.estimates, analysis="readers"))):
+        yield "dawid_skene_refused", {}
     reads = rows.filter(pl.col("analysis") == "readers")
     single = reads.filter(pl.col("arm") != "model", ~pl.col("rater").is_in(["", "(readers)"]))
     if single.height:

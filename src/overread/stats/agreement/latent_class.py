@@ -62,7 +62,13 @@ class RatePrior:
                 raise InputError(f"RatePrior: {name}", "two finite numbers of at least 1", f"{getattr(self, name)}")
 
     def pseudo_counts(self) -> PseudoCounts:
-        """Counts that the prior adds in each M step, absent first."""
+        """Counts that the prior adds in each M step.
+
+        Returns
+        -------
+        PseudoCounts
+            Of true classes and of votes by true class, absent first.
+        """
         (se, miss), (sp, alarm), (present, absent) = self.sensitivity, self.specificity, self.prevalence
         votes = np.array([[sp, alarm], [miss, se]], dtype=np.float64) - 1
         return PseudoCounts(np.array([absent, present], dtype=np.float64) - 1, votes)
