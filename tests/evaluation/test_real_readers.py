@@ -77,7 +77,8 @@ def test_pneumothorax_against_the_adjudicated_answer(real):
     assert pooled["n_absent"].to_list() == [889, 889]
     assert pooled["n_readers"].to_list() == [21, 21]
     joined = evidence.joined.filter(arm="unaided", finding="pneumothorax").select("case_id", "truth").unique()
-    both = reads.filter(finding="pneumothorax").join(joined, on="case_id")
+    first = reads.filter(pl.col("round") == 1)  # one image of these was read twice by one reader
+    both = first.filter(finding="pneumothorax").join(joined, on="case_id")
     called = both["call"].cast(pl.String) == "present"
     assert pooled["estimate"].to_list() == pytest.approx(
         [called.filter(both["truth"]).mean(), 1 - called.filter(~both["truth"]).mean()]

@@ -304,9 +304,9 @@ def _readers(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         most = single["n_cases"].max()
         yield "readers_design", {"readers": single["rater"].n_unique(), "cases": int(str(most or 0))}
     agreeing = computed(data).filter(pl.col("analysis") == "agreement")["at"].unique().to_list()
-    if any("weights=" in at for at in agreeing):
+    if any(value_at(at, "weights") for at in agreeing):
         yield "graded_agreement", {}
-    if any("readings=" in at for at in agreeing):
+    if any(value_at(at, "readings") for at in agreeing):
         yield "intra_reader", {}
     if reads["contrast"].str.len_chars().gt(0).any() and any(c[:4] == "arm:" for c in reads["contrast"].unique()):
         yield "arms_compared", {}

@@ -282,7 +282,7 @@ def _in_blocks(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Bl
     readers: dict[str, str] = {}
     for r in part.iter_rows(named=True):
         block = f"Block {value_at(r['at'], 'block')}"
-        at = ";".join(p for p in r["at"].split(";") if not p.startswith("block="))
+        at = ";".join(f"{k}={v}" for k, v in at_values(r["at"]).items() if k != "block")
         rows[r["finding"], block, r["metric"], at] = r
         code = code_of(r, "block_of_readers")
         readers[block] = ", ".join(map(str, code["readers"])) if code and isinstance(code["readers"], tuple) else ""
@@ -333,15 +333,16 @@ def _in_pairs(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Blo
 def _among(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
     part = pick(frame, rater=READERS, at="")
     rows = by(part, "finding", "metric")
+    kinds = [(m, t) for m, t in _AMONG if any(k[1] == m for k in rows)]
     body = [
         (
             Cell(evidence.heading(f)),
             Cell(count(next((r["n_cases"] for k, r in rows.items() if k[0] == f), None)), "num"),
-            *(reads_cell(rows.get((f, m))) for m, _ in _AMONG),
+            *(reads_cell(rows.get((f, m))) for m, _ in kinds),
         )
         for f in evidence.vocabulary.ordered(part["finding"].unique().to_list())
     ]
-    head = heads("Finding", "Cases", *(t for _, t in _AMONG))
+    head = heads("Finding", "Cases", *(t for _, t in kinds))
     return [table(f"Agreement among readers{where}.", (head,), body)] if body else []
 
 
