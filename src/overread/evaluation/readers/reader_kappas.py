@@ -91,7 +91,7 @@ def _with_blocks(rated: RatedCases, of: Callable[[RatedCases], list[Row]]) -> li
     blocks = agreement.find_blocks(~np.isnan(rated.answers).T)
     several = int(blocks.max(initial=-1)) > 0
     everyone = replace(rated, note=codes.note("readers_in_blocks", n=int(blocks.max()) + 1)) if several else rated
-    rows = [*of(everyone), *_pair_rows(everyone, graded=of is _of_grades)]
+    rows = [*of(everyone), *_pair_rows(everyone, graded=of is _of_grades, each=True)]
     for number in range(int(blocks.max()) + 1) if several else ():
         answers = np.where((blocks == number)[:, None], rated.answers, np.nan)
         names = tuple(r for r, b in zip(rated.context.panel.readers, blocks, strict=True) if b == number)
@@ -99,6 +99,7 @@ def _with_blocks(rated: RatedCases, of: Callable[[RatedCases], list[Row]]) -> li
         block = replace(rated, answers=answers, at=(f"block={number + 1}",), note=words)
         if block.readers > 1:
             rows += (_of_calls_in_block if of is _of_calls else of)(block)
+            rows += _pair_rows(block, graded=of is _of_grades, each=False)
     return rows
 
 
@@ -118,15 +119,9 @@ def _estimated(rated: RatedCases, statistics: Mapping[Metric, Statistic], at: tu
     return rows
 
 
-def light_kappa(ratings: Floats, *, cluster: np.ndarray, confidence: float, weights: str | None = None) -> Estimate:
-    """Return the mean of Cohen's kappa over the pairs of readers."""
-    return agreement.pairwise_kappa(ratings, weights=weights, cluster=cluster, confidence=confidence).mean
-
-
 def _of_calls(rated: RatedCases) -> list[Row]:
-    """Return kappa of calls; percent agreement, AC1 and alpha are among the rows of agreement."""
-    kappas = {Metric.FLEISS_KAPPA: agreement.fleiss_kappa, Metric.LIGHT_KAPPA: light_kappa}
-    return _estimated(rated, kappas, ())
+    """Return Fleiss' kappa of calls; percent agreement, AC1 and alpha are among the rows of agreement."""
+    return _estimated(rated, {Metric.FLEISS_KAPPA: agreement.fleiss_kappa}, ())
 
 
 def _of_calls_in_block(rated: RatedCases) -> list[Row]:
@@ -148,7 +143,6 @@ def _of_grades(rated: RatedCases) -> list[Row]:
     for weights in WEIGHTS:
         statistics: dict[Metric, Statistic] = {
             Metric.FLEISS_KAPPA: partial(agreement.fleiss_kappa, weights=weights),
-            Metric.LIGHT_KAPPA: partial(light_kappa, weights=weights),
             Metric.GWET_AC1: partial(agreement.gwet_ac, weights=weights),
         }
         rows += _estimated(rated, statistics, (f"weights={weights}",))
@@ -161,8 +155,8 @@ def measured(answers: Floats) -> bool:
     return np.unique(answers[~np.isnan(answers)]).size > GRADES_AT_MOST
 
 
-def _pair_rows(rated: RatedCases, *, graded: bool) -> list[Row]:
-    """Return Cohen's kappa of every pair of readers with a common case."""
+def _pair_rows(rated: RatedCases, *, graded: bool, each: bool) -> list[Row]:
+    """Return the mean of Cohen's kappa over pairs of readers, and (`each`) that of every pair with a common case."""
     if graded and measured(rated.answers):
         return []
     panel, rows = rated.context.panel, []
@@ -170,8 +164,10 @@ def _pair_rows(rated: RatedCases, *, graded: bool) -> list[Row]:
         found = agreement.pairwise_kappa(
             rated.answers.T, weights=weights, cluster=panel.patient, confidence=rated.context.config.confidence
         )
-        for (i, j), kappa in zip(found.pairs, found.kappas, strict=True):
+        weighted = (f"weights={weights}",) if weights else ()
+        rows.append(rated.row(READERS, Metric.LIGHT_KAPPA, found.mean, weighted, (2, rated.readers)))
+        for (i, j), kappa in zip(found.pairs, found.kappas, strict=True) if each else ():
             pair = replace(rated, answers=rated.answers[[i, j]], note=codes.NONE)
-            at = (f"reader={panel.readers[j]}", *((f"weights={weights}",) if weights else ()))
+            at = (f"reader={panel.readers[j]}", *weighted)
             rows.append(pair.row(panel.readers[i], Metric.COHEN_KAPPA, kappa, at, (2, 2)))
     return rows

@@ -109,8 +109,9 @@ def pairwise_kappa(
     table = rated(ratings, where=where, cluster=cluster, numeric=weights is not None, every=True)
     patients = table.sample.patient
     pairs, kappas, common = [], [], []
+    read = np.ascontiguousarray(table.codes.T >= 0)
     for i, j in combinations(range(table.codes.shape[1]), 2):
-        both = np.flatnonzero((table.codes[:, [i, j]] >= 0).all(axis=1))
+        both = np.flatnonzero(read[i] & read[j])
         if both.size:
             a, b = (table.values[table.codes[both, k]] for k in (i, j))
             own = None if patients is None else patients[both]
@@ -132,12 +133,13 @@ def _mean(table: Ratings, matrix: Floats, pairs: Sequence[tuple[int, int]], conf
     if not pairs:
         return Estimate(nan, method=method, note=codes.notes(codes.note("no_usable_pair"), table.note))
     influence, values, involved = np.zeros(len(table.codes)), [], np.zeros(len(table.codes), dtype=bool)
+    read = np.ascontiguousarray(table.codes.T >= 0)
     for i, j in pairs:
-        both = (table.codes[:, [i, j]] >= 0).all(axis=1)
+        both = np.flatnonzero(read[i] & read[j])
         value, own = kappa_influence(table.codes[both, i], table.codes[both, j], matrix)
         values.append(value)
         influence[both] += own / len(pairs)
-        involved |= both
+        involved[both] = True
     value = float(np.mean(values))
     units = int(np.count_nonzero(sample.totals(involved)))
     if units < 2:
