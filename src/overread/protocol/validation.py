@@ -12,7 +12,7 @@ from overread.cohort import CohortConfig
 from overread.cohort.reader_samples import SampleConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluation import EvaluationConfig
-from overread.evaluation.join import layouts
+from overread.evaluation.join import layouts, read_layouts
 from overread.evaluation.join.column_names import finding_of, finding_words, renamed
 from overread.evaluation.join.label_states import spelt, state
 from overread.images.deidentification import Deidentification
@@ -36,7 +36,7 @@ _READERS: dict[str, Callable[..., layouts.Read]] = {
     "labels": layouts.labels,
     "predictions": layouts.predictions,
     "case_predictions": layouts.predictions,
-    "reads": layouts.reads,
+    "reads": read_layouts.reads,
 }
 
 
