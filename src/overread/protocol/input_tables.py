@@ -95,19 +95,26 @@ def description(read: layouts.Read) -> dict[str, Any]:
 
 
 def without_used(understood: Sequence[tuple[Any, layouts.Read]]) -> list[tuple[Any, layouts.Read]]:
-    """The tables, each column of a file that none of them uses listed once: one file may be several tables."""
+    """The tables, each column of a file that none of them uses listed once: one file may be several tables.
+
+    A column that looks like a finding in one file is taken to look like one in all: it may be constant in a small file.
+    """
     known: dict[Any, set[str]] = {}
-    like: dict[Any, set[str]] = {}
+    like = {column for _, read in understood for column in read.findings_like}
+    with_findings = {file.resolve() for file, read in understood if "finding" in read.frame.columns}
     for file, read in understood:
         known.setdefault(file.resolve(), set()).update(read.columns)
-        like.setdefault(file.resolve(), set()).update(read.findings_like)
     files = []
     for file, read in understood:
         used = known[file.resolve()]
-        named = tuple(c for c in read.findings_like if c not in used)
-        left = tuple(c for c in read.unused if c not in used | like[file.resolve()])
-        used.update(left, named)
-        files.append((file, replace(read, unused=left, findings_like=named)))
+        left = [c for c in read.unused if c not in used]
+        named = [c for c in left if c in like] if file.resolve() in with_findings else []
+        left = [c for c in left if c not in named]
+        mine = (
+            tuple(named) if "finding" in read.frame.columns else ()
+        )  # else the table of findings of this file names it
+        used.update(left, mine)
+        files.append((file, replace(read, unused=tuple(left), findings_like=mine)))
     return files
 
 

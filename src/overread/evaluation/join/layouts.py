@@ -227,13 +227,46 @@ def predictions(
 
 
 def regions(path: Given, *, vocabulary: Vocabulary | None = None) -> Read:
-    """Read bounding boxes (image_id, finding, source, x, y, width, height)."""
+    """Read bounding boxes (image_id, finding, source, x, y, width, height), or such with corners (x_min, …, y_max).
+
+    Of a table with corners the source is the reader if there is no such column, and rows without corners ("No finding")
+    are no boxes.
+    """
     file, known = tables.load(path), vocabulary or load_vocabulary()
     frame, dropped = distinct_rows(file.frame, "regions")
+    frame, corners, left = _from_corners(frame, path)
     long, columns, unused = long_rows(frame, "regions", path, finding_words(known))
+    columns = {c: meaning for c, meaning in columns.items() if c in file.frame.columns} | corners
+    unused, dropped = tuple(c for c in unused if c not in corners), dropped + left
     notes: list[tables.Note] = []
     checked = tables.check(long, "regions", where=path, notes=notes, vocabulary=known)
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+
+
+def _from_corners(frame: pl.DataFrame, path: Given) -> tuple[pl.DataFrame, dict[str, str], list[Dropped]]:
+    """Return boxes by place and size from two corners, the used columns, and the count of rows without a box."""
+    by_name = {plain(c): c for c in frame.columns}
+    names = [by_name.get(n, "") for n in ("xmin", "ymin", "xmax", "ymax")]
+    if not all(names) or {"x", "y", "width", "height"} & set(frame.columns):
+        return frame, {}, []
+    numbers = frame.with_columns(pl.col(c).cast(pl.Float64, strict=False) for c in names)
+    is_box = pl.all_horizontal(pl.col(c).is_not_null() for c in names)
+    boxes, (x, y, right, bottom) = numbers.filter(is_box), names
+    lost = frame.height - boxes.height
+    boxes = boxes.with_columns(
+        pl.col(x).alias("x"),
+        pl.col(y).alias("y"),
+        (pl.col(right) - pl.col(x)).alias("width"),
+        (pl.col(bottom) - pl.col(y)).alias("height"),
+    )
+    used = dict.fromkeys(names, "box")
+    reader = find(frame.columns, "reader", path)
+    if reader and not find(frame.columns, "source", path):
+        boxes, used = boxes.with_columns(pl.col(reader).alias("source")), used | {reader: "source"}
+    keys = [c for m in ("image_id", "finding", "source") if (c := find(boxes.columns, m, path))]
+    if "number" not in boxes.columns and len(keys) == 3:
+        boxes = boxes.with_columns((pl.int_range(pl.len()).over(keys) + 1).cast(pl.Int32).alias("number"))
+    return boxes, used, [Dropped("rows", codes.note("row_without_box"), lost, stage=TABLES)] if lost else []
 
 
 def _scores(
