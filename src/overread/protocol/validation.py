@@ -107,7 +107,8 @@ def _found(file: Path, name: str, read: layouts.Read, used: set[str]) -> list[st
     lines = [f"{file}: a table of {name}, {read.frame.height:,} rows, no problem found"]
     lines += [f"  text: {'; '.join(read.dialect)}"] if read.dialect else []
     lines += [f"  column '{column}': {meaning}" for column, meaning in read.columns.items()]
-    lines += [f"  column '{column}': not used" for column in read.unused if column not in used]
+    like = dict.fromkeys(read.findings_like, ", although it looks like a finding: state it with --extra-findings")
+    lines += [f"  column '{column}': not used{like.get(column, '')}" for column in read.unused if column not in used]
     lines += [f"  {d.count:,} {d.unit}: {d.reason}" + (f" ({d.examples})" if d.examples else "") for d in read.dropped]
     lines += [f"  {note}" for note in read.notes]
     if "source_note" in read.frame.columns:
