@@ -114,7 +114,7 @@ def difference_rows(context: AnalysisContext, place: EstimateKey, found: Differe
     """
     rows = [difference_row(context, place, key, terms) for key, terms in found.items()]
     rows += [_ratio_row(context, place, key, terms) for key, terms in found.items()]
-    return holm_adjusted(rows, f"between two groups, {place.rater}, {place.population}")
+    return holm_adjusted(rows, f"difference between two groups, {place.rater}, {place.population}")
 
 
 def difference_row(context: AnalysisContext, place: EstimateKey, key: DifferenceKey, terms: GroupTerms) -> Row:
