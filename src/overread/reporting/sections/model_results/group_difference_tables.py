@@ -38,7 +38,7 @@ _TITLES = {
 _PATIENTS = {("sex", "F"): "female", ("sex", "M"): "male"}
 _MEASURES = (Metric.AUC, Metric.SENSITIVITY, Metric.SPECIFICITY, Metric.UNDERDIAGNOSIS)
 # Notes that the table shows once below it, or that its caption says.
-_SAID = ("mean_over_findings", "findings_not_evaluable", "groups_in_order", "level_follows_threshold")
+_SAID = ("groups_in_order", "level_follows_threshold")
 
 
 def column_title(subgroup: str) -> str:
@@ -175,7 +175,7 @@ def _difference_line(
 
 
 def _common_notes(rows: Iterable[Row]) -> list[str]:
-    """What the rows say of all differences: over which findings, in which order, and of under-diagnosis."""
+    """What the rows say of all differences: in which order, and of under-diagnosis."""
     found: dict[str, None] = {}
     for row in rows:
         if row["metric"].endswith("_difference"):

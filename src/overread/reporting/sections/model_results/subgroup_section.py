@@ -126,7 +126,7 @@ def _forests(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], p
         caption = (
             f"Subgroups{who}, {where}: {what}{whole}. Difference: first minus second group, for columns with two "
             "groups or with named groups. Gap, for the others: largest minus smallest group estimate; its CI is "
-            "simultaneous over all pairs of groups and truncated at 0. P: test of equality of the groups, "
+            "simultaneous over all pairs of groups and truncated at 0. P: test that all groups are equal, "
             f"Holm-adjusted. Grey: groups with too few patients.{over}"
         )
         label = "Mean AUC" if finding == MEAN else "AUC"
@@ -183,17 +183,15 @@ def _level(title: str, rows: Sequence[Row | None]) -> Level:
 
 
 def _difference_text(row: Row) -> str:
-    """A signed difference with its interval and p, in a line beside the plot.
+    """A signed difference with its interval, in a line beside the plot; its p is in the table.
 
-    >>> _difference_text({"estimate": -0.012, "low": -0.033, "high": 0.009, "p_adjusted": 0.25, "level": "F",
-    ...                   "contrast": "level:M"})
-    'F − M: −0.012 (−0.033 to +0.009), P 0.25'
+    >>> _difference_text({"estimate": -0.012, "low": -0.033, "high": 0.009, "level": "F", "contrast": "level:M"})
+    'F − M: −0.012 (−0.033 to +0.009)'
     """
     names = f"{row['level']} {MINUS} {contrast_of(row['contrast'], 'level')}"
     if not known(row):
         return f"{names}: NE"
-    p = p_value(row["p_adjusted"])
-    return f"{names}: {interval(row['estimate'], row['low'], row['high'], signed=True)}, P {p}"
+    return f"{names}: {interval(row['estimate'], row['low'], row['high'], signed=True)}"
 
 
 def _gap_text(row: Row | None) -> str:
