@@ -7,7 +7,7 @@ import pytest
 from overread import evaluation as ev
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.counted_reads import first_readings, without_practice
+from overread.evaluation.join.counted_reads import first_readings, read_makers, without_practice
 
 MAIN = "uncertain=ignore;uncertain_call=absent"
 FINDING = "pneumothorax"
@@ -227,3 +227,13 @@ def test_practice_reads_are_left_out_and_counted():
     assert left.filter(reader="b1", case_id="c1").is_empty()
     assert [(str(d.reason), d.count, d.examples) for d in dropped] == [("practice readings, not evaluated", 1, "b1 c1")]
     assert without_practice(reads, sittings.drop("role"), dropped).equals(reads)
+
+
+def test_the_table_of_makers_is_read_with_its_own_column_names(tmp_path):
+    path = tmp_path / "made.csv"
+    path.write_text("Source,Study ID,Radiologist\npanel,c1,p1\npanel,c1,p2\n")
+    frame = read_makers(path, notes=[])
+    assert frame.rows() == [("panel", "c1", "p1", ""), ("panel", "c1", "p2", "")]
+    path.write_text("Source,Study ID\npanel,c1\n")
+    with pytest.raises(InputError, match="the reader who made the label"):
+        read_makers(path, notes=[])
