@@ -3,66 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    SiteMean,
+    AreaKey,
+    SiteAggregate,
+    aggregate_sites,
     macro_note,
+    parts_of,
     population_cases,
-    site_mean,
+    with_areas,
 )
-from overread.evaluation.context.auc_terms import AucTerm
 from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
-from overread.evaluation.context.patient_draws import STEP, Draws, RaterCases, auc_replicates, totals
-from overread.evaluation.context.score_matrix import Floats, ScoreMatrix
+from overread.evaluation.context.patient_draws import STEP, RaterCases, auc_replicates, totals
+from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.models.standalone import Calls, calls
 from overread.evaluation.progress import advancing
 from overread.stats.estimate import Estimate
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 
-def site_replicates(
-    panel: ScoreMatrix,
-    drawn: Draws,
-    areas: Mapping[tuple[str, str, str], AucTerm],
-    raters: Sequence[str],
-    config: EvaluationConfig,
-) -> dict[tuple[str, str, str], Floats]:
-    """Compute the within-site AUC of every rater and evaluable finding in every replicate, by rater, finding and
-    site.
-    """
-    keys = [
-        k
-        for k, a in areas.items()
-        if k[0] in raters and a.counts.at_least(config.minimum_present, config.minimum_absent)
-    ]
-    masks = {s: panel.at([s]) for s in panel.site.levels}
-    replicates: dict[tuple[str, str, str], Floats] = {}
+def with_replicates(context: AnalysisContext) -> AnalysisContext:
+    """Return the context with its AUCs, and those of evaluable findings of every population in every replicate."""
+    context = with_areas(context)
+    panel = context.panel
+    wanted = {
+        (r, f, part)
+        for r in context.raters
+        for f in panel.findings
+        for population in context.populations[r]
+        for part in parts_of(context, r, f, population)
+    }
+    keys = [k for k, a in context.areas.items() if k in wanted and context.evaluable(a.counts)]
+    replicates: dict[AreaKey, Floats] = {}
     for a in advancing(range(0, len(keys), STEP)):
         step = keys[a : a + STEP]
-        values = auc_replicates(panel, drawn, [RaterCases(r, f, masks[s]) for r, f, s in step])
+        values = auc_replicates(panel, context.drawn, [RaterCases(r, f, panel.at(part)) for r, f, part in step])
         replicates |= {k: values[:, i] for i, k in enumerate(step)}
-    return replicates
+    return replace(context, replicates=replicates)
 
 
 def evaluable_sites(
     context: AnalysisContext, rater: str, population: Population, findings: Sequence[str] | None = None
-) -> dict[str, SiteMean]:
+) -> dict[str, SiteAggregate]:
     """Return the sites of every prespecified finding that is evaluable for this rater in this population."""
     selected = context.macro() if findings is None else findings
-    found = {f: site_mean(context, rater, f, population) for f in selected if context.panel.gives(rater, f)}
+    found = {f: aggregate_sites(context, rater, f, population) for f in selected if context.panel.gives(rater, f)}
     return {f: r for f, r in found.items() if r.evaluable}
 
 
-def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteMean]) -> tuple[float, Floats]:
-    """Compute the mean over findings of the mean AUC over sites, and its replicates (replicates,)."""
+def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteAggregate]) -> tuple[float, Floats]:
+    """Compute the mean over findings of the AUC of a population, and its replicates (replicates,)."""
     values = [np.mean([a.value for a in r.areas]) for r in reaches.values()]
-    draws = [np.mean([context.replicates[rater, f, s] for s in r.sites], axis=0) for f, r in reaches.items()]
+    draws = [np.mean([context.replicates[rater, f, p] for p in r.parts], axis=0) for f, r in reaches.items()]
     return float(np.mean(values)), np.mean(draws, axis=0)
 
 

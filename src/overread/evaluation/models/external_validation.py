@@ -12,11 +12,11 @@ from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
+    aggregate_sites,
+    areas_at,
     macro_note,
     population_cases,
     population_counts,
-    site_areas,
-    site_mean,
 )
 from overread.evaluation.context.auc_terms import AucTerm, Cases, auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import MEAN, Row, add_notes, count, mean_row, not_estimable, row
@@ -32,7 +32,7 @@ SITE_RATER = "(site)"
 
 
 def drop(context: AnalysisContext) -> list[Row]:
-    """Estimate internal AUC (unweighted mean over training sites of the within-site AUC) minus external AUC."""
+    """Estimate internal AUC (by default the unweighted mean of the within-site AUCs) minus external AUC."""
     rows: list[Row] = []
     for rater in context.raters:
         populations = context.populations[rater]
@@ -48,7 +48,7 @@ def _drops(context: AnalysisContext, rater: str, inside: Population, outside: Po
     note = codes.note("patients_in_both_populations", n=int(shared)) if shared else codes.NONE
     rows, terms_of = [], {}
     for finding in (f for f in panel.findings if panel.gives(rater, f)):
-        here, there = (site_mean(context, rater, finding, p) for p in (inside, outside))
+        here, there = (aggregate_sites(context, rater, finding, p) for p in (inside, outside))
         place = context.place(Analysis.DROP, finding, rater, inside).to(contrast=f"population:{outside.name}")
         if not (here.evaluable and there.evaluable):
             few = tuple(p.name for p, r in ((inside, here), (outside, there)) if not r.evaluable)
@@ -175,7 +175,7 @@ def matrix(context: AnalysisContext) -> list[Row]:
             for site in population.sites:
                 used: list[tuple[str, AucTerm]] = []
                 for finding in context.panel.findings:
-                    found = context.areas.get((rater, finding, site))
+                    found = context.areas.get((rater, finding, (site,)))
                     if found is None:
                         continue
                     place = context.place(Analysis.MATRIX, finding, rater, population).to(subgroup="site", level=site)
@@ -204,7 +204,6 @@ def seeds(context: AnalysisContext) -> list[Row]:
         members = [m for m in context.config.members.get(rater, ()) if m in context.panel.raters]
         if not members:
             continue
-        areas = site_areas(context.panel, members)
         for population in context.populations[rater]:
             reaches = evaluable_sites(context, rater, population)
             if not reaches:
@@ -214,7 +213,7 @@ def seeds(context: AnalysisContext) -> list[Row]:
                 terms = [
                     (c / len(reaches), a)
                     for f, r in reaches.items()
-                    for c, a in mean_terms([areas[member, f, s] for s in r.sites if (member, f, s) in areas])
+                    for c, a in mean_terms(areas_at(context.panel, member, f, r.parts))
                 ]
                 estimate = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence)
                 place = context.place(Analysis.SEEDS, MEAN, member, population)
