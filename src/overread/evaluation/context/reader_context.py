@@ -84,7 +84,7 @@ class ReaderContext:
         """
         panel, call = self.panel, self.panel.call[policy]
         mine = (panel.finding == panel.findings.index(finding)) & (panel.arm == panel.arms.index(arm)) & ~np.isnan(call)
-        if not every:
+        if not every:  # every case, where no output scores the finding
             mine &= panel.scored(finding)[panel.case]
         index = np.flatnonzero(mine)
         return ReadSelection(finding, arm, policy, index, panel.reader[index], panel.case[index], call[index] == 1)
@@ -154,7 +154,7 @@ class ReaderContext:
 def build_reader_context(
     joined: Join, context: AnalysisContext, tuned: Join | None, half: Bools, rng: np.random.Generator
 ) -> ReaderContext | None:
-    """Build the shared inputs of the analyses of reads; None without reads.
+    """Build the shared inputs of the analyses of reads; None without reads. A study without models has no outputs.
 
     `tuned` is the join of the tuning cases. `half` is the half of the patients (n_patients,) on which thresholds are
     fitted if too few patients have cases without reads.

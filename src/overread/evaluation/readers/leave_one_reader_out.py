@@ -19,7 +19,7 @@ def others_rows(context: ReaderContext) -> list[Row]:
     """Compare pooled readers with the model, and each reader with the model on the cases of that reader."""
     rows: list[Row] = []
     policy = context.config.uncertain_calls
-    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+    for finding in context.panel.findings:
         for arm in context.panel.arms:
             reads = context.reads(finding, arm, policy)
             truth = context.panel.others[policy][reads.index]

@@ -21,7 +21,7 @@ from overread.stats.roc.mean_curves import mean_curve
 
 
 def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
-    """Return rows and curves of every scored finding, arm, policy on uncertain calls and reference standard."""
+    """Return rows and curves of every finding, arm, policy on uncertain calls and reference standard."""
     rows: list[Row] = []
     curves: list[Row] = []
     for reads in advancing(read_selections(context)):
@@ -51,9 +51,9 @@ def _one_by_one(side: Side) -> list[Row]:
 
 
 def read_selections(context: ReaderContext) -> list[ReadSelection]:
-    """Return the reads of every scored finding and arm; under alternative policies only if a call changes."""
+    """Return the reads of every finding and arm; under alternative policies only if a call changes."""
     selections, config = [], context.config
-    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+    for finding in context.panel.findings:
         for arm in context.panel.arms:
             main = context.reads(finding, arm, config.uncertain_calls)
             if not main.index.size and not context.reads(finding, arm, "present").index.size:

@@ -52,7 +52,7 @@ def random_reader_rows(context: ReaderContext) -> list[Row]:
     """Compare the model with random readers, for every reference standard."""
     rows: list[Row] = []
     policy = context.config.uncertain_calls
-    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+    for finding in context.panel.findings:
         for reference in context.panel.references:
             truth = context.panel.truths(finding, reference, policy)
             if np.isnan(truth).all():
