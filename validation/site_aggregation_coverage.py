@@ -2,10 +2,10 @@
 
     python validation/site_aggregation_coverage.py [--samples 10000]
 
-Sites differ in size, prevalence, level of the scores and separation. Scores are normal with equal variances, so that the
-AUC of a present case of site k and an absent case of site l is Phi((separation_k + level_k - level_l) / sqrt(2)). The
-expected number of pairs is N_k (N_k - 1) p_k (1 - p_k) within a site and N_k p_k N_l (1 - p_l) between two sites, which
-gives both estimands. The Monte-Carlo standard error of a coverage of 0.95 is 0.0022 at 10,000 samples.
+Sites differ in size, prevalence, level of the scores and separation. Scores are normal with equal variances, so that
+the AUC of a present case of site k and an absent case of site l is Phi((separation_k + level_k - level_l) / sqrt(2)).
+The expected number of pairs is N_k (N_k - 1) p_k (1 - p_k) within a site and N_k p_k N_l (1 - p_l) between two sites.
+Both estimands follow. The Monte-Carlo standard error of a coverage of 0.95 is 0.0022 at 10,000 samples.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10_000)
     samples = parser.parse_args().samples
     rng = np.random.default_rng(20261130)
-    print("| sites | without a pair | AUC within sites | AUC of all pairs | mean SE / SD | wald | logit-t | difference |")
+    print(
+        "| sites | without a pair | AUC within sites | AUC of all pairs | mean SE / SD | wald | logit-t | difference |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for sites in cells(rng):
         study(sites, samples, rng)

@@ -96,7 +96,7 @@ def aggregate_sites(context: AnalysisContext, rater: str, finding: str, populati
     defined = good or tuple(p for p, a in found.items() if a.value == a.value)
     used = defined or tuple(found)
     if over_pairs(context, population):
-        note = pairs_note(context, population, context.panel.stated(rater, finding), finding)
+        note = population_note(context, population, [rater], over=[finding])
     else:
         note = _sites_note(population.sites, [p[0] for p in used])
     return SiteAggregate(used, tuple(found[p] for p in used), bool(good), note)
@@ -138,23 +138,40 @@ def _classes(panel: ScoreMatrix, cases: Bools, finding: str) -> tuple[dict[str, 
     return present, absent
 
 
-def pairs_note(context: AnalysisContext, population: Population, cases: Bools, finding: str) -> Text:
-    """State how the sites of a population were aggregated: the pairs, and the sites that contribute none."""
-    panel, used = context.panel, contributing_sites(context, population, cases, finding)
-    present, absent = _classes(panel, cases, finding)
-    index = np.flatnonzero(panel.at(used) & cases)
-    n = {"n_sites": len(used), "n_pairs": count_pairs(panel.truths(finding)[index] == 1, panel.pair_strata(index))}
+def pairs_note(context: AnalysisContext, population: Population, cases: Mapping[str, Bools]) -> Text:
+    """State how the sites of a population were aggregated: the pairs, and the sites that contribute none.
+
+    `cases` holds by finding the cases (n_cases,) with score and reference standard. Of a mean over findings, pairs are
+    those of all findings, and a site without a pair has none for any of them.
+    """
+    panel, paired, n_pairs = context.panel, set(), 0
+    for finding, mask in cases.items():
+        index = np.flatnonzero(panel.at(contributing_sites(context, population, mask, finding)) & mask)
+        truth, strata = panel.truths(finding)[index] == 1, panel.pair_strata(index)
+        if found := count_pairs(truth, strata):
+            n_pairs += found
+            paired |= set(contributing_sites(context, population, mask, finding))
+    out = tuple(s for s in population.sites if s not in paired)
+    n = {"n_sites": len(paired), "n_pairs": n_pairs, "n_sites_without_pair": len(out)}
     if context.aggregation != STRATIFIED:
         return codes.note("aggregation_pooled", **n)
-    out = [s for s in population.sites if s not in used or not (present[s] and absent[s])]
-    n |= {"n_sites": len(population.sites) - len(out), "n_sites_without_pair": len(out)}
-    if not out:
-        return codes.note("aggregation_stratified", **n)
+    lost = int((panel.at(out) & np.logical_or.reduce(list(cases.values()))).sum())
     name = "sites_without_pair" if len(out) <= _NAMED else "many_sites_without_pair"
-    lost = sum(present[s] + absent[s] for s in out)
     return codes.notes(
-        codes.note("aggregation_stratified", **n), codes.note(name, n=len(out), cases=lost, sites=tuple(out[:_NAMED]))
+        codes.note("aggregation_stratified", **n),
+        codes.note(name, n=len(out), cases=lost, sites=out[:_NAMED]) if out else None,
     )
+
+
+def population_note(
+    context: AnalysisContext, population: Population, raters: Sequence[str], *, over: Sequence[str]
+) -> Text:
+    """State how the sites were aggregated in an estimate of cases that all these raters scored, over these findings."""
+    if not over or not over_pairs(context, population):
+        return codes.NONE
+    panel = context.panel
+    stated = {f: np.logical_and.reduce([panel.stated(r, f) for r in raters]) for f in over}
+    return pairs_note(context, population, stated)
 
 
 def count_pairs(truth: Bools, strata: Codes | None) -> int:
@@ -216,7 +233,7 @@ def macro_note(context: AnalysisContext, used: Sequence[str]) -> Text:
 
 
 def mean_note(findings: Sequence[str], *, of: int | None = None) -> Text:
-    """Name the findings of a mean; `of` is the number of findings of which they could have been all."""
+    """Name the findings of a mean; `of` is the number of findings that it could have been over."""
     names = tuple(findings)
     return codes.note("mean_over_findings", n=len(names), of=len(names) if of is None else of, findings=names)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
@@ -16,6 +17,7 @@ from overread.evaluation.context.analysis_context import (
     macro_note,
     parts_of,
     population_cases,
+    population_note,
     with_areas,
 )
 from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
@@ -71,7 +73,8 @@ def macro_discrimination(context: AnalysisContext) -> list[Row]:
         for population in context.populations[rater]:
             place = context.place(Analysis.STANDALONE, MEAN, rater, population)
             reaches = evaluable_sites(context, rater, population)
-            note = macro_note(context, list(reaches))
+            sites = population_note(context, population, [rater], over=list(reaches))
+            note = codes.notes(macro_note(context, list(reaches)), sites)
             if reaches:
                 value, draws = mean_over(context, rater, reaches)
                 estimate = percentile_interval(draws, value=value, confidence=context.config.confidence)

@@ -16,7 +16,7 @@ from overread.evaluation.context.analysis_context import (
     contributing_sites,
     macro_note,
     over_pairs,
-    pairs_note,
+    population_note,
 )
 from overread.evaluation.context.auc_terms import AucTerm, area_of, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import (
@@ -119,10 +119,7 @@ def _noted(
 ) -> Estimate:
     """Return the difference with a note on the aggregation over sites."""
     estimate = _difference(context, a, b, finding, pairs)
-    if not over_pairs(context, population):
-        return estimate
-    both = _both(context, a, b, finding, population.sites)
-    return add_notes(estimate, pairs_note(context, population, both, finding))
+    return add_notes(estimate, population_note(context, population, [a, b], over=[finding]))
 
 
 def _difference(
@@ -172,7 +169,8 @@ def _macro(
     p = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence, null=0.0).p
     estimate = replace(interval, p=p)
     wald = codes.note("p_from_influence_values") if len(used) > 1 else codes.NONE
-    estimate = add_notes(estimate, wald, macro_note(context, list(used)))
+    sites = population_note(context, population, [a, b], over=list(used))
+    estimate = add_notes(estimate, wald, macro_note(context, list(used)), sites)
     test, confidence = {"null": 0.0}, context.config.confidence
     return mean_row(place, Metric.AUC_DIFFERENCE, estimate, over=list(used), test=test, confidence=confidence)
 

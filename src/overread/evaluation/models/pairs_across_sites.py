@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from overread import codes
-from overread.codes import Analysis, Metric, Text
+from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
     contributing_sites,
     macro_note,
     over_pairs,
-    pairs_note,
     population_cases,
 )
 from overread.evaluation.context.auc_terms import (
@@ -47,6 +46,7 @@ from overread.stats.estimate import Estimate
 
 ALL, SITE = "pairs=all", "pairs=site"
 CONTRAST = "pairs:site"
+_NOTES = {ALL: codes.note("sites_compared"), SITE: codes.note("sites_not_compared")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +55,6 @@ class PairTerms:
 
     cases: Mapping[str, Cases]
     terms: Mapping[str, AucTerm]
-    note: Text
 
     @property
     def defined(self) -> bool:
@@ -99,16 +98,14 @@ def _terms(context: AnalysisContext, rater: str, finding: str, population: Popul
         ALL: select(panel, rater, finding, mask, within=False),
         SITE: select(within, rater, finding, panel.at(sites)),
     }
-    note = pairs_note(strict, population, stated, finding)
-    return PairTerms(cases, {at: area_of(panel, selected) for at, selected in cases.items()}, note)
+    return PairTerms(cases, {at: area_of(panel, selected) for at, selected in cases.items()})
 
 
 def _rows(context: AnalysisContext, place: EstimateKey, pairs: PairTerms) -> list[Row]:
     confidence, rows = context.config.confidence, []
     for at in _beside(context):
         counts = pairs.terms[at].counts
-        note = codes.note("sites_compared") if at == ALL else pairs.note
-        estimate = add_notes(auc_estimate(pairs.cases[at], counts, confidence=confidence), note)
+        estimate = add_notes(auc_estimate(pairs.cases[at], counts, confidence=confidence), _NOTES[at])
         rows.append(row(place, Metric.AUC, estimate, at=at, counts=counts, confidence=confidence))
     counts, difference = pairs.terms[ALL].counts, not_estimable(pairs.terms[SITE].note)
     if pairs.defined:
@@ -142,7 +139,7 @@ def _mean_rows(context: AnalysisContext, place: EstimateKey, used: Mapping[str, 
         if used:
             terms = mean_terms([p.terms[at] for p in used.values()])
             mean = linear_estimate(terms, context.panel.n_patients, confidence=confidence)
-            mean = add_notes(mean, codes.note("sites_compared") if at == ALL else codes.NONE, note)
+            mean = add_notes(mean, _NOTES[at], note)
         rows.append(mean_row(place, Metric.AUC, mean, over=list(used), at=at, confidence=confidence))
     difference = add_notes(_difference(context, used), note) if used else not_estimable(note)
     spot, test = place.to(contrast=CONTRAST), {"null": 0.0}
