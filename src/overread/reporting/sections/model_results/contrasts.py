@@ -84,8 +84,8 @@ def drop(evidence: ReportData) -> Section:
         return Section("drop", title, absent=absence_reasons.drop(evidence))
     blocks: list[Block] = [
         Paragraph(
-            f"Drop: internal minus external AUC. {_SEVERAL_SITES[_aggregation(frame)]} The drop is a difference between "
-            "two groups of patients: it may reflect differences in case mix and labelling as well as in the "
+            f"Drop: internal minus external AUC. {_SEVERAL_SITES[_aggregation(frame)]} The drop is a difference "
+            "between two groups of patients: it may reflect differences in case mix and labelling as well as in the "
             "performance of the model."
         )
     ]
