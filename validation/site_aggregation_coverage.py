@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,15 +33,23 @@ class Sites:
     prevalence: Floats
     level: Floats
     separation: Floats
+    images: int = 1  # of each patient
+    correlation: float = 0.0  # of the scores of a patient, beyond the truth
 
     def truths(self) -> tuple[float, float]:
         """The AUC over pairs within sites, and over all pairs."""
-        present, absent = self.patients * self.prevalence, self.patients * (1 - self.prevalence)
-        pairs = np.outer(present, absent)
-        np.fill_diagonal(pairs, self.patients * (self.patients - 1) * self.prevalence * (1 - self.prevalence))
+        cases, p = self.patients * self.images, self.prevalence
+        pairs = np.outer(cases * p, cases * (1 - p))
+        np.fill_diagonal(pairs, self.patients * (self.patients - 1) * self.images**2 * p * (1 - p))
         auc = norm.cdf((self.separation[:, None] + self.level[:, None] - self.level[None, :]) / np.sqrt(2))
-        within = np.diag(pairs)
-        return float((within * np.diag(auc)).sum() / within.sum()), float((pairs * auc).sum() / pairs.sum())
+        within, auc_within = np.diag(pairs), np.diag(auc)
+        own = cases * (self.images - 1) * p * (1 - p)  # pairs of images of one patient
+        auc_own = norm.cdf(self.separation / np.sqrt(2 * (1 - self.correlation)))
+        concordant, n_own = float((own * auc_own).sum()), float(own.sum())
+        return (
+            float((within * auc_within).sum() + concordant) / (float(within.sum()) + n_own),
+            float((pairs * auc).sum() + concordant) / (float(pairs.sum()) + n_own),
+        )
 
 
 def cells(rng: np.random.Generator) -> list[Sites]:
@@ -61,24 +69,32 @@ def cells(rng: np.random.Generator) -> list[Sites]:
         sites("25 sites of 20 to 80, unlike, prevalence 0.02 to 0.3", *many, (0.02, 0.3), 0.5),
         sites("25 sites of 20 to 80, unlike, prevalence 0.01 to 0.05", *many, (0.01, 0.05), 0.5),
         sites("100 sites of 5 to 20, unlike, prevalence 0.1 to 0.3", 100, (5, 20), (0.1, 0.3), 0.5),
+        replace(
+            sites("25 sites of 10 to 40, unlike, 3 images each, prevalence 0.1 to 0.3", 25, (10, 40), (0.1, 0.3), 0.5),
+            images=3,
+            correlation=0.5,
+        ),
     ]
 
 
 def study(sites: Sites, samples: int, rng: np.random.Generator) -> None:
     """Print the row of one study."""
-    site = np.repeat(np.arange(sites.patients.size), sites.patients)
+    site = np.repeat(np.arange(sites.patients.size), sites.patients * sites.images)
+    patient = np.repeat(np.arange(sites.patients.sum()), sites.images)
     truth, everything = sites.truths()
     hits: Counter[str] = Counter()
     unpaired = values = squares = errors = 0.0
     for _ in range(samples):
         y = rng.random(site.size) < sites.prevalence[site]
-        score = rng.normal(size=y.size) + sites.level[site] + sites.separation[site] * y
+        score = np.sqrt(sites.correlation) * rng.normal(size=sites.patients.sum())[patient]
+        score += np.sqrt(1 - sites.correlation) * rng.normal(size=y.size)
+        score += sites.level[site] + sites.separation[site] * y
         for kind in KINDS:
-            got = roc.stratified_auc(y, score, site, interval=kind)
+            got = roc.stratified_auc(y, score, site, cluster=patient, interval=kind)
             hits[kind] += got.low <= truth <= got.high
-        whole, influence = roc.influence(y, score)
-        within, part = roc.influence(y, score, stratum=site)
-        error = float(roc.influence_covariance(influence - part)[0, 0]) ** 0.5
+        whole, influence = roc.influence(y, score, cluster=patient)
+        within, part = roc.influence(y, score, cluster=patient, stratum=site)
+        error = float(roc.influence_covariance(influence - part, cluster=patient)[0, 0]) ** 0.5
         hits["difference"] += abs(whole - within - (everything - truth)) <= 1.959963984540054 * error
         both = np.bincount(site[y], minlength=sites.patients.size) > 0
         unpaired += (~both).sum()

@@ -15,11 +15,13 @@ from overread.evaluation.context.analysis_context import (
     SiteAggregate,
     aggregate_sites,
     macro_note,
+    over_pairs,
     parts_of,
     population_cases,
     population_note,
     with_areas,
 )
+from overread.evaluation.context.auc_terms import linear_estimate, mean_terms
 from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
 from overread.evaluation.context.patient_draws import STEP, RaterCases, auc_replicates, totals
 from overread.evaluation.context.score_matrix import Floats
@@ -31,7 +33,12 @@ from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 
 def with_replicates(context: AnalysisContext) -> AnalysisContext:
-    """Return the context with its AUCs, and those of evaluable findings of every population in every replicate."""
+    """Return the context with its AUCs, and in every replicate those of evaluable findings of every population.
+
+    An AUC over pairs of several sites has no replicates, and its intervals are from influence values. A patient drawn c
+    times gives c squared pairs of its own images, whose expectation is 2 and not 1 as for two patients. With few patients
+    at a site this shifts the replicates noticeably, because two images of one patient are harder to tell apart.
+    """
     context = with_areas(context)
     panel = context.panel
     wanted = {
@@ -39,6 +46,7 @@ def with_replicates(context: AnalysisContext) -> AnalysisContext:
         for r in context.raters
         for f in panel.findings
         for population in context.populations[r]
+        if not over_pairs(context, population)
         for part in parts_of(context, r, f, population)
     }
     keys = [k for k, a in context.areas.items() if k in wanted and context.evaluable(a.counts)]
@@ -66,6 +74,22 @@ def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteAg
     return float(np.mean(values)), np.mean(draws, axis=0)
 
 
+def mean_estimate(
+    context: AnalysisContext, rater: str, population: Population, reaches: Mapping[str, SiteAggregate]
+) -> Estimate:
+    """Estimate the mean AUC over findings, with a percentile interval, or one from influence values where the AUCs are
+    over pairs of several sites; NaN without a finding.
+    """
+    confidence = context.config.confidence
+    if not reaches:
+        return Estimate(np.nan)
+    if over_pairs(context, population):
+        terms = mean_terms([a for r in reaches.values() for a in r.areas])
+        return linear_estimate(terms, context.panel.n_patients, confidence=confidence)
+    value, draws = mean_over(context, rater, reaches)
+    return percentile_interval(draws, value=value, confidence=confidence)
+
+
 def macro_discrimination(context: AnalysisContext) -> list[Row]:
     """Estimate the mean AUC over the prespecified findings, for every rater and population."""
     rows = []
@@ -75,12 +99,7 @@ def macro_discrimination(context: AnalysisContext) -> list[Row]:
             reaches = evaluable_sites(context, rater, population)
             sites = population_note(context, population, [rater], over=list(reaches))
             note = codes.notes(macro_note(context, list(reaches)), sites)
-            if reaches:
-                value, draws = mean_over(context, rater, reaches)
-                estimate = percentile_interval(draws, value=value, confidence=context.config.confidence)
-            else:
-                estimate = Estimate(np.nan)
-            estimate = add_notes(estimate, note)
+            estimate = add_notes(mean_estimate(context, rater, population, reaches), note)
             rows.append(mean_row(place, Metric.AUC, estimate, over=list(reaches), confidence=context.config.confidence))
     return rows
 

@@ -6,7 +6,7 @@ which the same patients are drawn under both configurations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,14 +16,13 @@ from overread import codes
 from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    AreaKey,
-    SiteAggregate,
     aggregate_sites,
     macro_note,
     over_pairs,
     population_cases,
     population_counts,
 )
+from overread.evaluation.context.auc_terms import AucTerm, linear_estimate, mean_terms
 from overread.evaluation.context.estimate_rows import (
     MEAN,
     Counts,
@@ -35,7 +34,7 @@ from overread.evaluation.context.estimate_rows import (
     not_estimable,
     row,
 )
-from overread.evaluation.context.finding_means import hits_and_size, mean_over, with_replicates
+from overread.evaluation.context.finding_means import hits_and_size, mean_estimate, mean_over, with_replicates
 from overread.evaluation.context.patient_draws import Draws, draws, totals
 from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, build_scores, subset_cases
 from overread.evaluation.context.site_populations import WITHIN_SITE_MEAN, Population
@@ -241,24 +240,29 @@ def _auc_difference(pair: Pair, place: EstimateKey, population: Population) -> R
     """Estimate the AUC of the alternative minus that of the main analysis; means are over sites evaluable in both."""
     here, there = (aggregate_sites(s, place.rater, place.finding, population) for s in (pair.main, pair.other))
     estimate = not_estimable(codes.note("few_patients_alternative"))
-    keys = _paired_keys(pair.main, place, population, (here, there))
-    if here.evaluable and there.evaluable and keys:
-        value = float(np.mean([pair.other.areas[k].value - pair.main.areas[m].value for m, k in keys]))
-        drawn = np.mean([pair.other.replicates[k] - pair.main.replicates[m] for m, k in keys], axis=0)
+    keys = [(place.rater, place.finding, p) for p in there.parts if p in here.parts]
+    if here.evaluable and there.evaluable and over_pairs(pair.main, population):
+        estimate = _paired_influence(pair, here.areas, there.areas)
+    elif here.evaluable and there.evaluable and keys:
+        value = float(np.mean([pair.other.areas[k].value - pair.main.areas[k].value for k in keys]))
+        drawn = np.mean([pair.other.replicates[k] - pair.main.replicates[k] for k in keys], axis=0)
         estimate = percentile_interval(drawn, value=value, confidence=pair.main.config.confidence)
     counts = population_counts(pair.other, place.rater, place.finding, population)
     return _difference_row(pair, place, Metric.AUC_DIFFERENCE, estimate, counts=counts)
 
 
-def _paired_keys(
-    context: AnalysisContext, place: EstimateKey, population: Population, both: tuple[SiteAggregate, SiteAggregate]
-) -> list[tuple[AreaKey, AreaKey]]:
-    """Return the keys of the AUCs that are subtracted: site by site, or those over the pairs of each side."""
-    here, there = both
-    parts = [(p, p) for p in there.parts if p in here.parts]
-    if over_pairs(context, population):
-        parts = list(zip(here.parts, there.parts, strict=False))
-    return [((place.rater, place.finding, m), (place.rater, place.finding, p)) for m, p in parts]
+def _paired_influence(pair: Pair, main: Sequence[AucTerm], other: Sequence[AucTerm]) -> Estimate:
+    """Estimate the mean of the alternative minus that of the main analysis from the influence values of their patients,
+    who are matched by name.
+    """
+    names = sorted({*pair.main.panel.patients, *pair.other.panel.patients})
+    place = {name: i for i, name in enumerate(names)}
+    terms: list[tuple[float, AucTerm]] = []
+    for side, areas, sign in ((pair.other, other, 1.0), (pair.main, main, -1.0)):
+        index = np.array([place[name] for name in side.panel.patients], dtype=np.intp)
+        terms += mean_terms([replace(a, patients=index[a.patients]) for a in areas], sign)
+    estimate = linear_estimate(terms, len(names), confidence=pair.main.config.confidence, null=0.0)
+    return replace(estimate, p=np.nan)  # these differences are estimated, not tested
 
 
 def _rate_differences(pair: Pair, place: EstimateKey, population: Population, point: str) -> list[Row]:
@@ -306,8 +310,8 @@ def _mean(
     place, confidence = _place(context, MEAN, rater, population), context.config.confidence
     estimate = Estimate(np.nan)
     if findings:
-        value, drawn = mean_over(context, rater, {f: aggregate_sites(context, rater, f, population) for f in findings})
-        estimate = percentile_interval(drawn, value=value, confidence=confidence)
+        reaches = {f: aggregate_sites(context, rater, f, population) for f in findings}
+        estimate = mean_estimate(context, rater, population, reaches)
     return mean_row(
         place,
         Metric.AUC,
@@ -319,10 +323,13 @@ def _mean(
 
 def _mean_difference(pair: Pair, rater: str, population: Population, findings: list[str]) -> Row:
     estimate = Estimate(np.nan)
-    if findings:
+    there, here = ({f: aggregate_sites(s, rater, f, population) for f in findings} for s in (pair.other, pair.main))
+    if findings and over_pairs(pair.main, population):
+        areas = ([a for r in side.values() for a in r.areas] for side in (here, there))
+        estimate = _paired_influence(pair, *areas)
+    elif findings:
         (value, drawn), (less, less_drawn) = (
-            mean_over(s, rater, {f: aggregate_sites(s, rater, f, population) for f in findings})
-            for s in (pair.other, pair.main)
+            mean_over(s, rater, side) for s, side in ((pair.other, there), (pair.main, here))
         )
         estimate = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
     place = _place(pair.other, MEAN, rater, population)

@@ -156,35 +156,39 @@ def _macro(
     if not used:
         missing = not_estimable(macro_note(context, []))
         return row(place, Metric.AUC_DIFFERENCE, missing, confidence=context.config.confidence)
-    value = float(np.mean([np.mean([p[0].value - p[1].value for p in pairs.values()]) for pairs in used.values()]))
-    draws = np.mean(
-        [np.mean([_draws(context, a, b, f, p) for p in pairs], axis=0) for f, pairs in used.items()],
-        axis=0,
-    )
-    interval = percentile_interval(draws, value=value, confidence=context.config.confidence)
     terms = []
     for pairs in used.values():
         share = 1 / (len(used) * len(pairs))
         terms += [t for p in pairs.values() for t in ((share, p[0]), (-share, p[1]))]
-    p = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence, null=0.0).p
-    estimate = replace(interval, p=p)
-    wald = codes.note("p_from_influence_values") if len(used) > 1 else codes.NONE
+    estimate = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence, null=0.0)
+    wald = codes.NONE
+    if not over_pairs(context, population):
+        estimate = replace(_percentiles(context, a, b, used), p=estimate.p)
+        wald = codes.note("p_from_influence_values") if len(used) > 1 else codes.NONE
     sites = population_note(context, population, [a, b], over=list(used))
     estimate = add_notes(estimate, wald, macro_note(context, list(used)), sites)
     test, confidence = {"null": 0.0}, context.config.confidence
     return mean_row(place, Metric.AUC_DIFFERENCE, estimate, over=list(used), test=test, confidence=confidence)
 
 
+def _percentiles(
+    context: AnalysisContext, a: str, b: str, used: Mapping[str, dict[Part, tuple[AucTerm, AucTerm]]]
+) -> Estimate:
+    """Estimate the mean over findings of the difference, with a percentile interval."""
+    value = float(np.mean([np.mean([p[0].value - p[1].value for p in pairs.values()]) for pairs in used.values()]))
+    draws = np.mean(
+        [np.mean([_draws(context, a, b, f, p) for p in pairs], axis=0) for f, pairs in used.items()],
+        axis=0,
+    )
+    return percentile_interval(draws, value=value, confidence=context.config.confidence)
+
+
 def _draws(context: AnalysisContext, a: str, b: str, finding: str, part: Part) -> Floats:
-    """Compute AUC(A) - AUC(B) at a site, or over the pairs of all sites, in every replicate, on the cases that both
-    scored.
-    """
+    """Compute AUC(A) - AUC(B) at a site in every replicate, on the cases that both scored."""
     panel = context.panel
     mask = panel.at(part)
-    one, other = (context.replicates.get((rater, finding, part)) for rater in (a, b))
-    same = np.array_equal(panel.stated(a, finding) & mask, panel.stated(b, finding) & mask)
-    if same and one is not None and other is not None:
-        return one - other
+    if np.array_equal(panel.stated(a, finding) & mask, panel.stated(b, finding) & mask):
+        return context.replicates[a, finding, part] - context.replicates[b, finding, part]
     both = _both(context, a, b, finding, part)
     values = auc_replicates(panel, context.drawn, [RaterCases(a, finding, both), RaterCases(b, finding, both)])
     return values[:, 0] - values[:, 1]
