@@ -35,8 +35,8 @@ from overread.stats.resampling.patient_bootstrap import percentile_interval
 def with_replicates(context: AnalysisContext) -> AnalysisContext:
     """Return the context with its AUCs, and in every replicate those of evaluable findings of every population.
 
-    An AUC over pairs of several sites has no replicates, and its intervals are from influence values. A patient drawn c
-    times gives c squared pairs of its own images, whose expectation is 2 and not 1 as for two patients. With few patients
+    An AUC over pairs of several sites has no replicates, and its intervals are from influence values. A patient drawn
+    c times gives c squared pairs of its own images, expected twice as many as between two patients. With few patients
     at a site this shifts the replicates noticeably, because two images of one patient are harder to tell apart.
     """
     context = with_areas(context)
