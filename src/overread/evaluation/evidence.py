@@ -40,8 +40,8 @@ from overread.evaluation.models.decision_curves import decisions
 from overread.evaluation.models.external_validation import drop, matrix, seeds, site_alone
 from overread.evaluation.models.label_sensitivity import policies
 from overread.evaluation.models.model_pairs import comparison
-from overread.evaluation.models.pairs_across_sites import pairs_across_sites
 from overread.evaluation.models.roc_rates import fixed_rates
+from overread.evaluation.models.site_pairs import pairs_across_sites
 from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
 from overread.evaluation.readers.reader_analyses import analyse_reads
