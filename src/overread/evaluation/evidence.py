@@ -12,7 +12,7 @@ import polars as pl
 
 from overread import codes, tables, threads
 from overread.errors import InputError
-from overread.evaluation.context.analysis_context import AnalysisContext
+from overread.evaluation.context.analysis_context import AnalysisContext, with_areas
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
 from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, with_replicates
 from overread.evaluation.context.patient_draws import draws
@@ -281,7 +281,8 @@ def _contexts(
     where = populations(raters, scores.site.levels, config, models)
     frozen = {r: _frozen(scores, r, where[r], models.get(r, {}), tuning, half, config) for r in raters}
     drawn = draws(scores, rng=draw_rng, replicates=config.replicates, within_sites=way == WITHIN_SITE_MEAN)
-    context = with_replicates(AnalysisContext(scores, config, raters, where, models, drawn, frozen, {}, {}))
+    context = with_areas(AnalysisContext(scores, config, raters, where, models, drawn, frozen, {}, {}))
+    context = with_replicates(context)
     return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
 
 

@@ -207,8 +207,8 @@ def with_areas(context: AnalysisContext) -> AnalysisContext:
             parts: set[Part] = {(s,) for s in panel.site.levels}
             parts |= {p for q in context.populations[rater] for p in parts_of(context, rater, finding, q)}
             for part in sorted(parts):
-                if found := areas_at(panel, rater, finding, [part]):
-                    areas[rater, finding, part] = found[0]
+                if (mask := panel.at(part) & panel.stated(rater, finding)).any():
+                    areas[rater, finding, part] = area_of(panel, select(panel, rater, finding, mask))
     return replace(context, areas=areas)
 
 

@@ -19,7 +19,6 @@ from overread.evaluation.context.analysis_context import (
     parts_of,
     population_cases,
     population_note,
-    with_areas,
 )
 from overread.evaluation.context.auc_terms import linear_estimate, mean_terms
 from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
@@ -33,13 +32,12 @@ from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 
 def with_replicates(context: AnalysisContext) -> AnalysisContext:
-    """Return the context with its AUCs, and in every replicate those of evaluable findings of every population.
+    """Return the context with the AUCs of evaluable findings of every population in every replicate.
 
     An AUC over pairs of several sites has no replicates, and its intervals are from influence values. A patient drawn
     c times gives c squared pairs of its own images, expected twice as many as between two patients. With few patients
     at a site this shifts the replicates noticeably, because two images of one patient are harder to tell apart.
     """
-    context = with_areas(context)
     panel = context.panel
     wanted = {
         (r, f, part)

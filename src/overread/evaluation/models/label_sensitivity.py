@@ -21,6 +21,7 @@ from overread.evaluation.context.analysis_context import (
     over_pairs,
     population_cases,
     population_counts,
+    with_areas,
 )
 from overread.evaluation.context.auc_terms import AucTerm, linear_estimate, mean_terms
 from overread.evaluation.context.estimate_rows import (
@@ -176,7 +177,7 @@ def _side(context: AnalysisContext, ground: ScoreMatrix, drawn: Draws, frozen_on
         free = np.array([name not in fitted for name in ground.patients])
         frozen[rater] = replace(one, tested=free[ground.patient])
     ground = replace(ground, across_sites=context.panel.across_sites)
-    return with_replicates(replace(context, panel=ground, drawn=drawn, frozen=frozen))
+    return with_replicates(with_areas(replace(context, panel=ground, drawn=drawn, frozen=frozen)))
 
 
 def _stated(ground: ScoreMatrix, finding: str) -> dict[str, float]:
