@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr
 
 from overread.errors import InputError
 from overread.stats.estimate import Estimate
@@ -152,13 +153,12 @@ def test_coverage_of_a_difference_in_a_sample_with_unequal_probabilities():
     rng = np.random.default_rng(12)
     hits, trials = np.zeros(2), 200
     for _ in range(trials):
-        y = np.arange(300) < 150
-        shared = rng.normal(size=300)
-        score = shared + 0.8 * rng.normal(size=(2, 6, 300)) + 0.2 * rng.normal(size=(2, 6, 1)) + 1.2 * y
+        y = np.arange(600) < 300
+        shared = rng.normal(size=600) + 0.5 * rng.normal(size=(2, 1, 600))
+        score = shared + 0.8 * rng.normal(size=(2, 6, 600)) + 0.2 * rng.normal(size=(2, 6, 1)) + 1.2 * y
         calls = (score > 0.8).astype(float)
-        apart = calls[0].mean(axis=0) - calls[1].mean(axis=0)
-        chance = np.clip(0.35 + 0.6 * apart, 0.15, 1.0)
-        taken = rng.random(300) < chance
+        chance = 0.08 + 0.6 * ndtr(2 * (score[0] - score[1]).mean(axis=0))
+        taken = rng.random(600) < chance
         for k, w in enumerate((1 / chance[taken], None)):
             got = mrmc.compare_arms(
                 y[taken], calls[..., taken], metric="sensitivity", covariance="u-centred", weights=w
