@@ -128,6 +128,11 @@ class ReaderContext:
             if reader_made
             else []
         )
+        if panel.weight is not None and len(panel.arms) > 1:
+            sentences.append(
+                "Comparisons of arms use the sampling weights; there is no analysis of variance of weighted reads, "
+                "and reading time and trust are not weighted."
+            )
         for one in config.mapping:
             sentences.append(f"Mapping: {one['finding']} is scored by the maximum of {', '.join(one['from'])}.")
         return tuple(sentences)
