@@ -17,6 +17,7 @@ from overread.tables import OLDEST, STATES
 
 UNCERTAIN = ("ignore", "absent", "present")
 CASE_SCORES = ("mean", "max")
+AGGREGATIONS = ("within-site mean", "stratified", "pooled")
 # Shares of rows that may lack their partner in another table: then counted, above it refused.
 ALLOWANCES: Mapping[str, float] = {"labels": 0.01, "reads": 0.01, "predictions": 0.01, "tune": 0.01, "scores": 0.0}
 # Numbers from where they mean something to where a slip of the pen is likelier than intent: 100,000 replicates give
@@ -87,6 +88,10 @@ class EvaluationConfig:
         Number of bins of the calibration curve and of the expected calibration error.
     smallest_worthwhile_gain : float
         Smallest relevant gain in AUC in hypothesis H1.
+    aggregation : {"", "within-site mean", "stratified", "pooled"}
+        How the AUC of a population of several sites is computed: unweighted mean of the within-site AUCs, pairs of
+        cases of the same site with every pair counted once, or all pairs. "" = by design: within-site mean where
+        training sites are known or stated (model.json, roles, internal or external sites), otherwise stratified.
     external_sites, internal_sites : tuple of str
         Sites for raters whose training sites are not known from a model.json.
     roles : mapping
@@ -150,6 +155,7 @@ class EvaluationConfig:
     calibration_bins: int = 10
     ece_bins: int = 15
     smallest_worthwhile_gain: float = 0.01
+    aggregation: str = ""
     external_sites: tuple[str, ...] = ()
     internal_sites: tuple[str, ...] = ()
     roles: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
@@ -247,9 +253,12 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
         ("uncertain", config.uncertain, UNCERTAIN),
         ("uncertain_calls", config.uncertain_calls, UNCERTAIN),
         ("case_score", config.case_score, CASE_SCORES),
+        ("aggregation", config.aggregation, ("", *AGGREGATIONS)),
     ):
         if value not in known:
-            problems.append(InputError(f"evaluation.{name}", "one of " + ", ".join(known), f"'{value}'"))
+            expected = "one of " + ", ".join(filter(None, known))
+            hint = did_you_mean(str(value), known)
+            problems.append(InputError(f"evaluation.{name}", expected, f"'{value}'", do=hint))
     known_findings = config.vocabulary.names()
     for word in config.findings:
         if word not in known_findings:

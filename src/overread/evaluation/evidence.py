@@ -13,13 +13,20 @@ import polars as pl
 from overread import codes, tables, threads
 from overread.errors import InputError
 from overread.evaluation.arms.arm_sittings import first_sittings
-from overread.evaluation.context.analysis_context import AnalysisContext, site_areas
+from overread.evaluation.context.analysis_context import AnalysisContext, with_areas
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
-from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, site_replicates
+from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, with_replicates
 from overread.evaluation.context.patient_draws import draws
 from overread.evaluation.context.reader_context import ReaderContext, build_reader_context
 from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, build_scores
-from overread.evaluation.context.site_populations import Population, populations, trained_at
+from overread.evaluation.context.site_populations import (
+    STRATIFIED,
+    WITHIN_SITE_MEAN,
+    Population,
+    aggregation_over_sites,
+    populations,
+    trained_at,
+)
 from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
@@ -36,6 +43,7 @@ from overread.evaluation.models.label_sensitivity import policies
 from overread.evaluation.models.model_pairs import comparison
 from overread.evaluation.models.roc_rates import fixed_rates
 from overread.evaluation.models.seed_variation import seeds
+from overread.evaluation.models.site_pairs import pairs_across_sites
 from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
 from overread.evaluation.readers.reader_analyses import analyse_reads
@@ -93,6 +101,7 @@ _PLAIN: dict[Callable[[AnalysisContext], list[Row]], float] = {
     macro_discrimination: 0.1,
     operating: 2.0,
     macro_operating: 2.0,
+    pairs_across_sites: 0.1,
     comparison: 2.0,
     subgroup_rows: 30.0,
     drop: 0.1,
@@ -271,6 +280,9 @@ def _contexts(
 ) -> tuple[AnalysisContext, ReaderContext | None]:
     """Return the inputs of the analyses of scores and of reads; the second is None without reads."""
     scores = build_scores(joined, policy=_policy(joined, config), finite=config.finite_population)
+    raters = tuple(r for r in scores.raters if config.member_names().get(r) not in scores.raters)
+    way = aggregation_over_sites(raters, config, models)
+    scores = replace(scores, across_sites=way != STRATIFIED)
     half_rng, draw_rng = rng.spawn(2)
     wanting = [r for r in scores.raters if not models.get(r, {}).get("operating_points")]
     source = inputs.predictions if inputs.tune is None else inputs.tune
@@ -278,20 +290,18 @@ def _contexts(
     half = half_of_patients(scores, rng=half_rng)
     tuning = None if tuned is None else build_scores(tuned)
     members = tuple(m for m in config.member_names() if m in scores.raters)
-    raters = tuple(r for r in scores.raters if config.member_names().get(r) not in scores.raters)
     check_groups(scores, raters, config)
     where = populations(raters, scores.site.levels, config, models)
     if tuning is not None and not set(raters) & set(tuning.raters):
         tuned = None  # only members of ensembles have scores of tuning cases
     mine = None if tuned is None else tuning
     frozen = {r: _frozen(scores, r, where[r], models.get(r, {}), mine, half, config) for r in raters}
-    drawn = draws(scores, rng=draw_rng, replicates=config.replicates)
-    areas = site_areas(scores, raters)
-    replicates = site_replicates(scores, drawn, areas, raters, config)
+    drawn = draws(scores, rng=draw_rng, replicates=config.replicates, within_sites=way == WITHIN_SITE_MEAN)
     own = populations(members, scores.site.levels, config, models)
     fitting = {m: tuning if tuning is not None and m in tuning.raters else None for m in members}
     seeds_frozen = {m: _frozen(scores, m, own[m], models.get(m, {}), fitting[m], half, config) for m in members}
-    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, areas, replicates, seeds_frozen)
+    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, {}, {}, seeds_frozen)
+    context = with_replicates(with_areas(context))
     reading = build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
     return context, _with_sittings(reading, inputs)
 

@@ -81,6 +81,7 @@ def sub(**more):
 NO_EXTERNAL = replace(CAST, populations=("internal",))
 SPLIT = {"cohort": True, "images": images("train", "test")}
 SEVERAL = [{"subgroup": "site", "level": s} for s in ("north", "south")]
+OVER_PAIRS = [*SEVERAL, {"note_codes": "aggregation_pooled(n_sites=2, n_pairs=9, n_sites_without_pair=0)"}]
 METHODS = {"finite_population": "finite_population", "sampled_within_strata": "strata"}
 
 # The fact; a study with its cause; a study in which it does not hold.
@@ -102,6 +103,8 @@ CASES = [
     ("external_declared", {}, {"models": {"acme": {"training_sites": ["north"]}}}),
     ("provenance_unknown", {"cast": NO_EXTERNAL}, {}),
     ("several_sites", {"estimates": rows(*SEVERAL)}, {"estimates": rows(SEVERAL[0])}),
+    ("mean_of_sites", {"estimates": rows(*SEVERAL)}, {"estimates": rows(*OVER_PAIRS)}),
+    ("pairs_of_sites", {"estimates": rows(*OVER_PAIRS)}, {"estimates": rows(*SEVERAL)}),
     ("trained_elsewhere", {}, {"models": {"acme": {"training_sites": ["north"]}}}),
     ("network", {"models": {"acme": {"architecture": {"network": "densenet-small"}}}}, {"models": {"acme": {}}}),
     ("densenet", {"models": {"acme": {"architecture": {"network": "densenet-small"}}}},
