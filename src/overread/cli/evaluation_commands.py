@@ -46,6 +46,9 @@ def evaluate(
             help="The readers who made the label of a case (source, case_id, reader), which does not judge them.",
         ),
     ] = None,
+    sittings: Annotated[
+        Path | None, typer.Option(help="Reading times and trust of the reads, one row per case that a reader read.")
+    ] = None,
     tune: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Scores of tuning cases, from which thresholds are chosen; may be repeated."),
@@ -69,6 +72,9 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="COLUMN", help="A column of the images that defines subgroups; may be repeated."),
     ] = None,
+    baseline_arm: Annotated[
+        str, typer.Option(metavar="ARM", help="The arm of reads that is subtracted from the others; unaided if there.")
+    ] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the random half for tuning.")] = None,
     title: Title = "Evaluation of predictions",
     config: Config = None,
@@ -88,6 +94,7 @@ def evaluate(
         "reference": reference or None,
         "external": external or None,
         "subgroup": subgroup or None,
+        "baseline_arm": baseline_arm or None,
         "seed": seed,
     }
     words = findings.with_extra_findings(vocabulary(config), extra_findings or ())
@@ -102,6 +109,7 @@ def evaluate(
             tune=tune or (),
             reads=reads or None,
             made_by=made_by,
+            sittings=sittings,
             title=title,
             workers=processes(workers),
             progress=progress,

@@ -12,6 +12,7 @@ import polars as pl
 
 from overread import codes, tables, threads
 from overread.errors import InputError
+from overread.evaluation.arms.arm_sittings import first_sittings
 from overread.evaluation.context.analysis_context import AnalysisContext, with_areas
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
 from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, with_replicates
@@ -31,7 +32,7 @@ from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.case_tables import images_of_cases
-from overread.evaluation.join.counted_reads import with_makers
+from overread.evaluation.join.counted_reads import with_makers, without_practice
 from overread.evaluation.join.joined_scores import joined_table
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
@@ -126,6 +127,7 @@ def evaluate(
     tune: pl.DataFrame | None = None,
     reads: pl.DataFrame | None = None,
     made_by: pl.DataFrame | None = None,
+    sittings: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
     protocol_hash: str = "",
     notes: Sequence[tables.Note] = (),
@@ -150,6 +152,8 @@ def evaluate(
     made_by : DataFrame, optional
         The readers who contributed to the label of a case (source, case_id, reader, optionally finding). A label source
         does not judge the reads of those who made it.
+    sittings : DataFrame, optional
+        Reading times and trust of the reads, one row per case that a reader read.
     models : mapping of str to mapping, optional
         The content of model.json by rater.
     protocol_hash : str
@@ -178,7 +182,8 @@ def evaluate(
     with threads.computing(), reporting(progress):
         stages = advancing(_STAGES, list(_STAGES.values()))
         next(stages)
-        inputs = _checked(images, labels, predictions, config, tune=tune, reads=reads, made_by=made_by, notes=notes)
+        given = {"tune": tune, "reads": reads, "made_by": made_by, "sittings": sittings}
+        inputs = _checked(images, labels, predictions, config, notes=notes, **given)
         joined = join_tables(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
         next(stages)
         context, reading = _contexts(inputs, joined, config, models or {}, rng)
@@ -220,8 +225,9 @@ class _Tables:
     predictions: tables.Checked | None
     tune: tables.Checked | None
     reads: tables.Checked | None
+    sittings: tables.Checked | None
     notes: Sequence[tables.Note]
-    lost: Sequence[Dropped]
+    lost: list[Dropped]
 
 
 def _checked(
@@ -233,6 +239,7 @@ def _checked(
     tune: pl.DataFrame | None,
     reads: pl.DataFrame | None,
     made_by: pl.DataFrame | None,
+    sittings: pl.DataFrame | None,
     notes: Sequence[tables.Note],
 ) -> _Tables:
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
@@ -255,10 +262,14 @@ def _checked(
         kept, lost = matched(tuning, checked_images, config.allowance("tune"), name="tune predictions", key=key)
         tuning, dropped = tables.Checked(kept), dropped + lost
     check_names(checked_labels, config, reads=answers is not None)
+    if sittings is not None and answers is None:
+        raise InputError("sittings", "reads beside sittings", "no reads", do="Give the reads: --reads.")
+    sat = None if sittings is None else tables.check(sittings, "sittings", where="sittings", notes=found)
     if answers is not None:
         makers = None if made_by is None else tables.check(made_by, "made_by", where="made_by", **named)
         answers = with_makers(answers, checked_labels, config, makers, dropped)
-    return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, found, dropped)
+        answers = answers if sat is None else tables.Checked(without_practice(answers, sat, dropped))
+    return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, sat, found, dropped)
 
 
 def check_complete(labels: object, predictions: object, reads: object) -> None:
@@ -301,7 +312,18 @@ def _contexts(
     seeds_frozen = {m: _frozen(scores, m, own[m], models.get(m, {}), fitting[m], half, config) for m in members}
     context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, {}, {}, seeds_frozen)
     context = with_replicates(with_areas(context))
-    return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
+    reading = build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
+    return context, _with_sittings(reading, inputs)
+
+
+def _with_sittings(reading: ReaderContext | None, inputs: _Tables) -> ReaderContext | None:
+    """Give the analyses of reads the first sittings of the read cases; the others are counted."""
+    if reading is None or inputs.sittings is None:
+        return reading
+    dropped: list[Dropped] = []
+    sat = first_sittings(inputs.sittings, reading.joined.cases, dropped)
+    inputs.lost.extend(dropped)
+    return replace(reading, sittings=sat)
 
 
 def _policies(inputs: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:

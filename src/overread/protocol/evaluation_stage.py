@@ -52,6 +52,7 @@ class Inputs:
     tune: pl.DataFrame | None
     reads: pl.DataFrame | None
     made_by: pl.DataFrame | None
+    sittings: pl.DataFrame | None
     understood: Sequence[tuple[Any, layouts.Read]]
     sources: Mapping[str, Path | NamedFrame]
 
@@ -74,6 +75,7 @@ class Inputs:
             "tune": self.tune,
             "reads": self.reads,
             "made_by": self.made_by,
+            "sittings": self.sittings,
             "notes": [note for _, read in self.understood for note in read.notes],
         }
 
@@ -174,6 +176,7 @@ def evaluate(
     out: Path | str | None = None,
     reads: Table | Sequence[Table] | Mapping[str, Table] | None = None,
     made_by: Table | None = None,
+    sittings: Table | None = None,
     tune: Table | Sequence[Table] | Mapping[str, Table] = (),
     extra_findings: str | Path | Sequence[str | Path] = (),
     config: EvaluationConfig | None = None,
@@ -204,6 +207,8 @@ def evaluate(
         The readers who contributed to the label of a case: source, case_id, reader and optionally finding. A label
         source does not judge the reads of those who made it. Where readers made all labels of a source, the setting
         `reader_made` names them instead.
+    sittings : path or frame, optional
+        Reading times and trust, one row per case that a reader read: reader, case_id, arm, round, seconds, trust, role.
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
@@ -250,12 +255,12 @@ def evaluate(
     """
     chosen = _settings(config, settings, rng, extra_findings)
     if out is None:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by, sittings=sittings)
         evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
         return EvaluationResult(given.completed(evidence), chosen, given)
     out, told = Path(out), progress or (lambda done, total: None)
     with _claimed(out, workers) as pool:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by, sittings=sittings)
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
             evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
@@ -306,6 +311,7 @@ def _read(
     tune: Any,
     reads: Any,
     made_by: Table | None,
+    sittings: Table | None,
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file."""
     check_complete(labels, predictions, reads)
@@ -315,7 +321,9 @@ def _read(
     tuning = inputs_of(tune, "tune")
     answering = [] if reads is None else inputs_of(reads, "reads", source=True)
     maker_files = [] if made_by is None else [input_of(made_by, "made_by")]
-    for file in (*image_files, *(f for _, f in (*named, *given, *tuning, *answering)), *maker_files):
+    sitting_files = [] if sittings is None else [input_of(sittings, "sittings")]
+    files = [*image_files, *(f for _, f in (*named, *given, *tuning, *answering)), *maker_files, *sitting_files]
+    for file in files:
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -325,12 +333,14 @@ def _read(
     truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
     answers = [(f, read_layouts.reads(f, name=name, **words)) for name, f in answering]
+    sat = [(f, read_layouts.sittings(f)) for f in sitting_files]
     cases = [(f, replace(r, unused=tuple(c for c in r.unused if c not in config.subgroups))) for f, r in cases]
     sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}
     sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
     sources |= {f"reads {i}" if i > 1 else "reads": f for i, (_, f) in enumerate(answering, 1)}
     sources |= {"made_by": maker_files[0]} if maker_files else {}
+    sources |= {"sittings": sitting_files[0]} if sitting_files else {}
     return Inputs(
         cases[0][1].frame if cases else None,
         stacked_labels(truths, config.vocabulary) if truths else None,
@@ -338,7 +348,8 @@ def _read(
         stacked_predictions(tuned) if tuned else None,
         stacked_reads(answers, config.vocabulary) if answers else None,
         read_makers(maker_files[0], notes=[]) if maker_files else None,
-        without_used([*cases, *truths, *scores, *tuned, *answers]),
+        sat[0][1].frame if sat else None,
+        without_used([*cases, *truths, *scores, *tuned, *answers, *sat]),
         sources | {f"tune {f.name}": f for _, f in tuning},
     )
 

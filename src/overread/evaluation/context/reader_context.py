@@ -63,6 +63,7 @@ class ReaderContext:
     points: Mapping[tuple[str, str], ReaderThresholds]  # by finding and output
     drawn: ProductDraws
     rng: np.random.Generator  # of the resampling that agreement does for itself
+    sittings: pl.DataFrame | None = None  # first readings of the read cases, see `arms.arm_sittings`
 
     def place(
         self,
@@ -131,6 +132,11 @@ class ReaderContext:
             if reader_made
             else []
         )
+        if panel.weight is not None and len(panel.arms) > 1:
+            sentences.append(
+                "Comparisons of arms use the sampling weights; there is no analysis of variance of weighted reads, "
+                "and reading time and trust are not weighted."
+            )
         for one in config.mapping:
             sentences.append(f"Mapping: {one['finding']} is scored by the maximum of {', '.join(one['from'])}.")
         return tuple(sentences)
@@ -172,7 +178,7 @@ def build_reader_context(
     models = {r: r for r in context.panel.raters if r not in members}
     models |= {m.rater(r): r for m in context.config.mapped() for r in tuple(models)}
     outputs = [r for model in context.raters for r in models if models[r] == model]
-    read_matrix = read_panel(joined.reads, raters=outputs)
+    read_matrix = read_panel(joined.reads, context.config, raters=outputs)
     drawn = product_draws(
         len(read_matrix.readers), read_matrix.n_patients, rng=rng, replicates=context.config.replicates
     )
