@@ -33,8 +33,10 @@ class AnalysisContext:
 
     def place(self, analysis: Analysis, finding: str, rater: str, population: Population) -> EstimateKey:
         """Return the key of an estimate of this rater in this population."""
-        panel = self.panel
-        return EstimateKey(analysis, finding, rater, population.name, reference=panel.reference, policy=panel.policy)
+        panel, policy = self.panel, self.panel.policy
+        if any(r == rater for r, _ in panel.decisions) and not panel.ranks_any(rater):
+            policy = policy.replace("case_score=mean", "case_score=max")  # decisions of images are not averaged
+        return EstimateKey(analysis, finding, rater, population.name, reference=panel.reference, policy=policy)
 
     def macro(self) -> tuple[str, ...]:
         """The findings over which means are computed: the prespecified ones, else all that every rater scores."""
@@ -86,7 +88,7 @@ def site_areas(panel: ScoreMatrix, raters: Sequence[str]) -> dict[tuple[str, str
     terms = {}
     masks = {s: panel.at([s]) for s in panel.site.levels}
     for rater in raters:
-        for finding in panel.findings:
+        for finding in (f for f in panel.findings if panel.ranks(rater, f)):
             for site, mask in masks.items():
                 if (mask & panel.stated(rater, finding)).any():
                     terms[rater, finding, site] = area_of(panel, select(panel, rater, finding, mask))

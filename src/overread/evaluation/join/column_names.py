@@ -47,11 +47,13 @@ MEANINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     "round": (("round",),),
     "finding": (("finding", "finding name", "pathology", "observation"),),
     "state": (("state",),),
-    "call": (("call",),),
+    "call": (("call",), ("decision",)),
     "score": (("score", "probability", "prob"),),
     "model": (("model", "model name", "algorithm"),),
     "source": (("source", "label source"),),
     "shift": (("shift",),),
+    "threshold": (("threshold", "cut-off", "cutoff", "cut point"),),
+    "name": (("operating point", "name"),),
 }
 # What may stand before or after a finding in a column's name, by table.
 _AFFIXES = {
@@ -66,7 +68,10 @@ _AFFIXES = {
         "score",
         "logit",
         "sigmoid",
+        "call",
+        "decision",
     },
+    "thresholds": {"threshold", "cutoff"},
     "labels": {"label", "gt", "truth", "true", "target", "y", "state"},
     "reads": {"call", "read", "answer", "rating", "score"},
 }

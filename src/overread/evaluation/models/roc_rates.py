@@ -70,12 +70,12 @@ def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """
     rows: list[Row] = []
     curves: list[Row] = []
-    for rater in advancing(context.raters):
+    for rater in advancing([r for r in context.raters if context.panel.ranks_any(r)]):
         for population in advancing(context.populations[rater]):
             reaches = {
                 f: r
                 for f in context.panel.findings
-                if context.panel.gives(rater, f) and (r := site_mean(context, rater, f, population)).sites
+                if context.panel.ranks(rater, f) and (r := site_mean(context, rater, f, population)).sites
             }
             kinds = advancing(("sensitivity", "specificity", "curve"), (4.0, 1.0, 20.0))
             next(kinds)

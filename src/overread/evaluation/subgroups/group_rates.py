@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from overread.evaluation.context.estimate_rows import (
     Row,
     add_notes,
     count,
+    counts_at,
     not_estimable,
     patients_in,
     row,
@@ -24,6 +25,7 @@ from overread.evaluation.context.estimate_rows import (
 from overread.evaluation.context.rate_terms import rate_estimate, rate_term
 from overread.evaluation.context.score_matrix import Bools, Codes
 from overread.evaluation.context.site_populations import Population
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.subgroups.case_groups import CaseGroups
 from overread.evaluation.subgroups.group_gaps import Measure, gap_rows, mean_rows
 
@@ -42,6 +44,7 @@ class Share:
     least: int
     outcome: str
     words: Text
+    whole: int = 0  # patients of the group where thresholds were fitted on half of them, 0 where they were not
 
 
 def rate_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
@@ -57,23 +60,26 @@ def rate_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
                 found.setdefault((share.metric, share.at), {}).setdefault(finding, {})[level] = outcome
                 rows.append(rate_row)
     for (metric, at), outcomes in found.items():
-        measure = Measure(metric, at, tuple(groups.levels), outcomes, context.frozen[groups.rater].words)
+        measure = Measure(
+            metric, at, tuple(groups.levels), outcomes, context.frozen[groups.rater].words_over(outcomes)
+        )
         rows += mean_rows(context, groups.place(context), measure)
         rows += gap_rows(context, groups.place(context), measure)
     return rows
 
 
 def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> Iterator[Share]:
-    panel, config, frozen = context.panel, context.config, context.frozen[rater]
+    panel, config, frozen = context.panel, context.config, context.frozen[rater].part(finding)
     index = np.flatnonzero(mask & frozen.tested & panel.stated(rater, finding))
     if not index.size:  # the rows of the AUC say whether any case is stated
         return
     score, present = panel.scores(rater, finding)[index], panel.truths(finding)[index] == 1
     counts = count(present.astype(np.float64), panel.patient[index])
+    halved = counts_at(panel, rater, finding, mask) if frozen.origin == "half" else Counts()
     for point, threshold in frozen.thresholds.get(finding, {}).items():
         if threshold.value != threshold.value:
             continue
-        at, words = f"operating_point={point}", codes.notes(frozen.words, threshold.note)
+        at, words = point_at(point), codes.notes(frozen.words, threshold.note)
         called = score >= threshold.value
         yield Share(
             Metric.SENSITIVITY,
@@ -84,6 +90,7 @@ def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
             config.minimum_present,
             "with the finding",
             words,
+            halved.patients_present,
         )
         yield Share(
             Metric.SPECIFICITY,
@@ -94,6 +101,7 @@ def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
             config.minimum_absent,
             "without the finding",
             words,
+            halved.patients_absent,
         )
 
 
@@ -103,7 +111,10 @@ def _judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple
     n_patients = patients_in(panel.patient[share.index])
     outcome: AucTerm | Text
     if n_patients < share.least:
-        outcome = codes.note("few_patients_rate", n=n_patients, outcome=share.outcome, least=share.least)
+        name, whole = "few_patients_rate", {}
+        if share.whole >= share.least:
+            name, whole = "few_patients_halved", {"whole": share.whole}
+        outcome = codes.note(name, n=n_patients, outcome=share.outcome, least=share.least, **whole)
         estimate = not_estimable(outcome)
     else:
         outcome = rate_term(panel, share.index, share.hit, share.counts)
@@ -116,15 +127,14 @@ def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> list[Ro
     """Estimate the under-diagnosis rate by subgroup at every operating point, and the gaps."""
     rows: list[Row] = []
     for finding, point, ill, missed in _missed(context, groups.rater):
+        used = _called(context, groups.rater, point)
         outcomes: dict[str, AucTerm | Text] = {}
         for level, mask in groups.levels.items():
-            share = _missed_share(context, groups.rater, point, mask & ill, missed)
+            share = _missed_share(context, (groups.rater, point, used), mask & ill, missed)
             rate_row, outcomes[level] = _judged(context, share, groups.place(context, finding, level))
             rows.append(rate_row)
-        words = context.frozen[groups.rater].words
-        measure = Measure(
-            Metric.UNDERDIAGNOSIS, f"operating_point={point}", tuple(groups.levels), {finding: outcomes}, words
-        )
+        words = context.frozen[groups.rater].words_over(used)
+        measure = Measure(Metric.UNDERDIAGNOSIS, point_at(point), tuple(groups.levels), {finding: outcomes}, words)
         rows += gap_rows(context, groups.place(context), measure)
     return rows
 
@@ -133,7 +143,8 @@ def underdiagnosis(context: AnalysisContext, rater: str, population: Population)
     """Estimate the under-diagnosis rate of the whole population."""
     rows = []
     for finding, point, ill, missed in _missed(context, rater):
-        share = _missed_share(context, rater, point, population_cases(context, population) & ill, missed)
+        which = rater, point, _called(context, rater, point)
+        share = _missed_share(context, which, population_cases(context, population) & ill, missed)
         rows.append(_judged(context, share, context.place(Analysis.SUBGROUPS, finding, rater, population))[0])
     return rows
 
@@ -147,8 +158,7 @@ def _missed(context: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bo
     """
     panel, thresholds = context.panel, context.frozen[rater].thresholds
     for point in dict.fromkeys(p for points in thresholds.values() for p in points):
-        known = {f: p[point].value for f, p in thresholds.items() if point in p and p[point].value == p[point].value}
-        known = {f: t for f, t in known.items() if panel.gives(rater, f)}
+        known = {f: thresholds[f][point].value for f in _called(context, rater, point)}
         if NO_FINDING in known:
             ill = panel.stated(rater, NO_FINDING) & (panel.truths(NO_FINDING) == 0)
             yield NO_FINDING, point, ill, panel.scores(rater, NO_FINDING) >= known[NO_FINDING]
@@ -160,17 +170,31 @@ def _missed(context: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bo
             yield "", point, present & ~unscored, ~np.logical_or.reduce(called)
 
 
-def _missed_share(context: AnalysisContext, rater: str, point: str, ill: Bools, missed: Bools) -> Share:
+def _called(context: AnalysisContext, rater: str, point: str) -> list[str]:
+    """Return the findings of whose calls under-diagnosis is made: No Finding if the rater calls it, else all others."""
+    thresholds = context.frozen[rater].thresholds
+    known = [f for f, p in thresholds.items() if point in p and p[point].value == p[point].value]
+    known = [f for f in known if context.panel.gives(rater, f)]
+    return [NO_FINDING] if NO_FINDING in known else known
+
+
+def _missed_share(
+    context: AnalysisContext, which: tuple[str, str, Sequence[str]], ill: Bools, missed: Bools
+) -> Share:
+    """Return the share of diseased cases called healthy; `which` is the rater, the point, and the findings called."""
+    rater, point, called = which
     panel, frozen = context.panel, context.frozen[rater]
-    index = np.flatnonzero(ill & frozen.tested)
+    tested = np.logical_and.reduce([frozen.part(f).tested for f in called])
+    index = np.flatnonzero(ill & tested)
     counts = count(np.ones(index.size), panel.patient[index])
     return Share(
         Metric.UNDERDIAGNOSIS,
-        f"operating_point={point}",
+        point_at(point),
         index,
         missed[index],
         counts,
         context.config.minimum_present,
         "with a finding",
-        frozen.words,
+        frozen.words_over(called),
+        patients_in(panel.patient[ill]) if any(frozen.part(f).origin == "half" for f in called) else 0,
     )
