@@ -225,9 +225,9 @@ def frozen_points(
         frozen = from_half(panel, rater, inside, sources.half, config, settled=locked)
     if not locked:
         return frozen
-    thresholds = {f: p for f, p in frozen.thresholds.items() if f not in locked}
-    known = [f for f in panel.findings if f in locked]
-    return replace(frozen, thresholds=thresholds | {f: locked[f].thresholds[f] for f in known}, own=locked)
+    thresholds = {**frozen.thresholds, **{f: p.thresholds[f] for f, p in locked.items() if f in panel.findings}}
+    ordered = {f: thresholds[f] for f in (*panel.findings, *thresholds) if f in thresholds}
+    return replace(frozen, thresholds=ordered, own=locked)
 
 
 def origin_sentences(panel: ScoreMatrix, rater: str, frozen: Frozen) -> list[str]:

@@ -322,7 +322,7 @@ def _scores(
     names, _ = finding_columns(frame.columns, "predictions", path, keys=keys, words=words)
     stripped, empty = unscored(frame, list(names))
     stripped = decision_numbers(stripped, decided_columns(stripped, list(names)), path, calls)
-    text = [c for c in names if frame.schema[c] == pl.String]
+    text = [c for c in names if stripped.schema[c] == pl.String]
     stripped = stripped.with_columns(pl.col(text).replace("", None))
     numbers = stripped.with_columns(pl.col(c).cast(pl.Float64, strict=False) for c in names)
     problems = [p for c, f in names.items() if (p := _score_problem(stripped[c], numbers[c], f, path))]
