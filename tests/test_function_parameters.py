@@ -176,7 +176,7 @@ class Pure:
 @pytest.mark.parametrize(
     ("given", "found"),
     [
-        (None, "found None"),
+        (None, "expected predictions of a model, or reads; found neither"),
         (np.zeros((2, 2)), "found a value of type ndarray"),
         ([None], "found None"),
         ({"a": pl.Series([1])}, "predictions 'a': expected a path, a Polars frame or a pandas frame"),

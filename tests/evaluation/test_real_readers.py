@@ -60,7 +60,7 @@ def test_what_the_files_hold(real):
     assert account["reads", again] == 1
     assert account["reads", "reads: not in the images table (79% of 13,081)"] == 13_081 - 2_796
     assert account["cases", "without a read"] == 22_433 - 935
-    assert account["findings", "read, but not scored by any model: agreement among readers only"] == 1
+    assert account["findings", "read, but not scored by any model: evaluated for the readers only"] == 1
     assert account["reads", "pneumothorax: uncertain calls, taken as absent (alternatives are shown beside it)"] == 21
     assert account["reads", "lung_lesion: uncertain calls, taken as absent (alternatives are shown beside it)"] == 52
 

@@ -13,17 +13,24 @@ from overread.cli.terminal import line, put
 
 
 def evaluate(
-    images: Annotated[Path, typer.Option(help="The table of images: patient, site, sex, age, view.")],
-    labels: Annotated[
-        list[str],
-        typer.Option(metavar="[SOURCE=]FILE", help="A table of labels, long or wide (1, 0, -1); may be repeated."),
-    ],
-    predictions: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="The scores of a model, long or wide; may be repeated.")
-    ],
     out: Out,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="The table of images: patient, site, sex, age, view. Needed with predictions."),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[SOURCE=]FILE",
+            help="A table of labels, long or wide (1, 0, -1); may be repeated. Needed with predictions.",
+        ),
+    ] = None,
+    predictions: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="The scores of a model, long or wide; may be repeated.")
+    ] = None,
     reads: Annotated[
-        Path | None, typer.Option(help="The answers of readers, long, or wide with one read per row.")
+        Path | None,
+        typer.Option(help="The answers of readers, long, or wide with one read per row; alone or with predictions."),
     ] = None,
     tune: Annotated[
         list[Path] | None,
@@ -47,11 +54,12 @@ def evaluate(
     workers: Workers = None,
     verify: Verify = False,
 ) -> None:
-    """Evaluate predictions of any model, with or without readers, and write the report."""
+    """Evaluate predictions of any model, reads of readers, or both, and write the report."""
     from overread.evaluation import EvaluationConfig
     from overread.protocol import evaluate, remarks
 
-    verified(verify, out / "run.json", images, *(label.partition("=")[2] or label for label in labels), *predictions)
+    truths = [label.partition("=")[2] or label for label in labels or ()]
+    verified(verify, out / "run.json", images, *truths, *(predictions or ()))
     given = {
         "finding": finding or None,
         "reference": reference or None,
@@ -63,8 +71,8 @@ def evaluate(
     with line("evaluate") as progress:
         evaluate(
             images,
-            labels,
-            predictions,
+            labels or None,
+            predictions or None,
             out=out,
             config=chosen,
             tune=tune or (),

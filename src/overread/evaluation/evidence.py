@@ -31,6 +31,7 @@ from overread.evaluation.context.thresholds import (
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
+from overread.evaluation.join.case_tables import images_of_reads
 from overread.evaluation.join.joined_scores import joined_table
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
@@ -113,9 +114,9 @@ _WITH_CURVES: dict[Callable[[AnalysisContext], tuple[list[Row], list[Row]]], flo
 
 
 def evaluate(
-    images: pl.DataFrame,
-    labels: pl.DataFrame,
-    predictions: pl.DataFrame,
+    images: pl.DataFrame | None,
+    labels: pl.DataFrame | None,
+    predictions: pl.DataFrame | None,
     config: EvaluationConfig,
     *,
     rng: Random,
@@ -131,8 +132,9 @@ def evaluate(
 
     Parameters
     ----------
-    images, labels, predictions : DataFrame
-        The tables of these names.
+    images, labels, predictions : DataFrame or None
+        The tables of these names. Predictions need images and labels; reads need none of the three. Without images
+        every case that was read is taken as a patient of its own.
     config : EvaluationConfig
         The settings that affect numbers.
     rng : int or numpy.random.Generator
@@ -162,7 +164,8 @@ def evaluate(
     Raises
     ------
     InputError
-        Everything that `join_tables` refuses, a patient in two splits, and models of H1 without predictions.
+        Neither predictions nor reads; predictions without images or labels; everything that `join_tables` refuses, a
+        patient in two splits, and models of H1 without predictions.
 
     Notes
     -----
@@ -183,10 +186,10 @@ def evaluate(
         costs = [sum(_PLAIN.values()), sum(_WITH_CURVES.values()), 1.0, 0.0 if reading is None else 100.0]
         groups = advancing(("plain", "with curves", "verdicts", "reads"), costs)
         next(groups)
-        for analysis in advancing(_PLAIN, list(_PLAIN.values())):
+        for analysis in advancing(_PLAIN, list(_PLAIN.values())) if context.raters else ():
             rows += analysis(context)
         next(groups)
-        for pair in advancing(_WITH_CURVES, list(_WITH_CURVES.values())):
+        for pair in advancing(_WITH_CURVES, list(_WITH_CURVES.values())) if context.raters else ():
             analysis_rows, points = pair(context)
             rows, curves = rows + analysis_rows, curves + points
         next(groups)
@@ -212,7 +215,7 @@ class _Tables:
 
     images: tables.Checked
     labels: tables.Checked
-    predictions: tables.Checked
+    predictions: tables.Checked | None
     tune: tables.Checked | None
     reads: tables.Checked | None
     notes: Sequence[tables.Note]
@@ -220,9 +223,9 @@ class _Tables:
 
 
 def _checked(
-    images: pl.DataFrame,
-    labels: pl.DataFrame,
-    predictions: pl.DataFrame,
+    images: pl.DataFrame | None,
+    labels: pl.DataFrame | None,
+    predictions: pl.DataFrame | None,
     config: EvaluationConfig,
     *,
     tune: pl.DataFrame | None,
@@ -230,20 +233,36 @@ def _checked(
     notes: Sequence[tables.Note],
 ) -> _Tables:
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
+    check_complete(images, labels, predictions, reads)
     found = list(notes)
     named: dict[str, Any] = {"notes": found, "vocabulary": config.vocabulary}
-    checked_images = tables.check(images, "images", where="images", notes=found)
-    checked_labels = tables.check(labels, "labels", where="labels", **named)
-    scores = tables.check(predictions, _table_of(predictions), where="predictions", **named)
-    tuning = None if tune is None else tables.check(tune, _table_of(tune), where="tune", **named)
     answers = None if reads is None else tables.check(reads, "reads", where="reads", **named)
     dropped: list[Dropped] = []
+    if images is None:
+        images = images_of_reads(answers, dropped)
+    checked_images = tables.check(images, "images", where="images", notes=found)
+    labels = tables.empty("labels") if labels is None else labels
+    checked_labels = tables.check(labels, "labels", where="labels", **named)
+    scores = None
+    if predictions is not None:
+        scores = tables.check(predictions, _table_of(predictions), where="predictions", **named)
+    tuning = None if tune is None else tables.check(tune, _table_of(tune), where="tune", **named)
     if tuning is not None:
         key = "image_id" if "image_id" in tuning.columns else "case_id"
-        kept, dropped = matched(tuning, checked_images, config.allowance("tune"), name="tune predictions", key=key)
-        tuning = tables.Checked(kept)
+        kept, lost = matched(tuning, checked_images, config.allowance("tune"), name="tune predictions", key=key)
+        tuning, dropped = tables.Checked(kept), dropped + lost
     check_names(checked_labels, config, reads=answers is not None)
     return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, found, dropped)
+
+
+def check_complete(images: object, labels: object, predictions: object, reads: object) -> None:
+    """Refuse an evaluation without predictions and reads, and predictions without images or labels; None = absent."""
+    if predictions is None and reads is None:
+        raise InputError("evaluate", "predictions of a model, or reads", "neither", do="Give --predictions or --reads.")
+    missing = [n for n, t in (("images", images), ("labels", labels)) if t is None]
+    if predictions is not None and missing:
+        do = f"Give --{' and --'.join(missing)}; reads without predictions need neither."
+        raise InputError("evaluate", "images and labels beside predictions", f"no {' and no '.join(missing)}", do=do)
 
 
 def _given(thresholds: pl.DataFrame | None, inputs: _Tables, config: EvaluationConfig) -> Given:
@@ -272,7 +291,7 @@ def _contexts(
     half_rng, draw_rng = rng.spawn(2)
     wanting = [r for r in scores.raters if needs_fitting(scores, r, models, given)]
     source = inputs.predictions if inputs.tune is None else inputs.tune
-    tuned = _tuning(inputs.images, inputs.labels, source, config, wanting)
+    tuned = None if source is None else _tuning(inputs.images, inputs.labels, source, config, wanting)
     half = half_of_patients(scores, rng=half_rng)
     tuning = None if tuned is None else build_scores(tuned)
     raters = tuple(r for r in scores.raters if r not in config.member_names())
@@ -288,6 +307,8 @@ def _contexts(
 
 def _policies(inputs: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:
     """Return rows for other label sources and other treatments of uncertain labels."""
+    if inputs.predictions is None:
+        return []
     return policies(
         context,
         joined,
@@ -423,7 +444,7 @@ def _tuning(
 def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
     """Return the account of the join and, per subgroup column, the cases without a value in it."""
     dropped = []
-    for name, column in context.panel.groups.items():
+    for name, column in context.panel.groups.items() if context.raters else ():
         none = int((column.codes < 0).sum())
         if none:
             dropped.append(Dropped("cases", codes.note("group_missing", column=name), none))
@@ -434,6 +455,8 @@ def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
 def _notes(context: AnalysisContext) -> tuple[str, ...]:
     """Return what a reader must know beside the numbers."""
     panel, config = context.panel, context.config
+    if not context.raters:
+        return ()
     sentences = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
     sentences += [text for r, f in context.frozen.items() for text in origin_sentences(panel, r, f)]
     within = ", within sites" if context.drawn.within_site else ""

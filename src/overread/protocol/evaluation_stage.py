@@ -17,6 +17,7 @@ from overread import evaluation, ledger, runs, tables
 from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
 from overread.evaluation.evaluation_text import as_html, as_text
+from overread.evaluation.evidence import check_complete
 from overread.evaluation.join import layouts
 from overread.protocol import report_stage
 from overread.protocol.input_tables import (
@@ -43,9 +44,9 @@ _TITLE = "Evaluation of predictions"
 class Inputs:
     """The tables of an evaluation, and how their files were interpreted."""
 
-    images: pl.DataFrame
-    labels: pl.DataFrame
-    predictions: pl.DataFrame
+    images: pl.DataFrame | None
+    labels: pl.DataFrame | None
+    predictions: pl.DataFrame | None
     tune: pl.DataFrame | None
     reads: pl.DataFrame | None
     understood: Sequence[tuple[Any, layouts.Read]]
@@ -162,9 +163,9 @@ class EvaluationResult:
 
 
 def evaluate(
-    images: Table,
-    labels: Table | Sequence[Table] | Mapping[str, Table],
-    predictions: Table | Sequence[Table] | Mapping[str, Table],
+    images: Table | None = None,
+    labels: Table | Sequence[Table] | Mapping[str, Table] | None = None,
+    predictions: Table | Sequence[Table] | Mapping[str, Table] | None = None,
     *,
     out: Path | str | None = None,
     reads: Table | None = None,
@@ -176,19 +177,21 @@ def evaluate(
     progress: Progress | None = None,
     **settings: Any,
 ) -> EvaluationResult:
-    """Evaluate predictions: AUC, operating points, calibration, subgroups and comparisons, each with its interval.
+    """Evaluate predictions, reads, or both: performance, agreement, subgroups and comparisons, with intervals.
 
     Parameters
     ----------
-    images, labels, predictions : path, Polars or pandas frame
-        The tables, in long or wide layout. Labels and predictions may be several tables: a list, or a mapping from the
+    images, labels, predictions : path, Polars or pandas frame, optional
+        The tables, in long or wide layout. Predictions need images and labels. Reads need none of the three: without
+        labels the readers are judged by their own consensus only, and without images every case is taken as a patient
+        of its own. Labels and predictions may be several tables: a list, or a mapping from the
         name of the label source or model to the table. Otherwise the name of a wide file is the name of the model or
         source; a label source may also be given as "NAME=FILE".
     out : path, optional
         The folder for evidence, ledger and report. Every evaluation adds an entry to the ledger in it. Without `out`
         nothing is written.
     reads : path or frame, optional
-        The answers of readers, in long or wide layout, for comparison with the models.
+        The answers of readers, in long or wide layout, alone or for comparison with the models.
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
@@ -274,33 +277,43 @@ def _claimed(out: Path, workers: int) -> Iterator[Any]:
 
 
 def _read(
-    images: Table, labels: Any, predictions: Any, config: EvaluationConfig, *, tune: Any, reads: Table | None
+    images: Table | None,
+    labels: Any,
+    predictions: Any,
+    config: EvaluationConfig,
+    *,
+    tune: Any,
+    reads: Table | None,
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file."""
-    image_file = input_of(images, "images")
-    named = inputs_of(labels, "labels", source=True)
-    given, tuning = inputs_of(predictions, "predictions"), inputs_of(tune, "tune")
+    check_complete(images, labels, predictions, reads)
+    image_files = [] if images is None else [input_of(images, "images")]
+    named = [] if labels is None else inputs_of(labels, "labels", source=True)
+    given = [] if predictions is None else inputs_of(predictions, "predictions")
+    tuning = inputs_of(tune, "tune")
     answer_files = [] if reads is None else [input_of(reads, "reads")]
-    for file in (image_file, *(f for _, f in (*named, *given, *tuning)), *answer_files):
+    for file in (*image_files, *(f for _, f in (*named, *given, *tuning)), *answer_files):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
-    cases = layouts.images(image_file, spellings=config.spellings)
-    check_sites(cases.frame, config, image_file)
+    cases = [(f, layouts.images(f, spellings=config.spellings)) for f in image_files]
+    for file, read in cases:
+        check_sites(read.frame, config, file)
     truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
     answers = [(f, layouts.reads(f, **words)) for f in answer_files]
-    cases = replace(cases, unused=tuple(c for c in cases.unused if c not in config.subgroups))
-    sources = {"images": image_file, **{f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}}
+    cases = [(f, replace(r, unused=tuple(c for c in r.unused if c not in config.subgroups))) for f, r in cases]
+    sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}
+    sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
     sources |= {"reads": answer_files[0]} if answer_files else {}
     return Inputs(
-        cases.frame,
-        stacked_labels(truths, config.vocabulary),
-        stacked_predictions(scores),
+        cases[0][1].frame if cases else None,
+        stacked_labels(truths, config.vocabulary) if truths else None,
+        stacked_predictions(scores) if scores else None,
         stacked_predictions(tuned) if tuned else None,
         answers[0][1].frame if answers else None,
-        without_used([(image_file, cases), *truths, *scores, *tuned, *answers]),
+        without_used([*cases, *truths, *scores, *tuned, *answers]),
         sources | {f"tune {f.name}": f for _, f in tuning},
     )
 
@@ -343,9 +356,9 @@ def record_evidence(run: runs.Run, evidence: evaluation.Evidence, *, ledger_path
 
 def record_access(
     path: Path,
-    images: pl.DataFrame,
-    labels: pl.DataFrame,
-    predictions: pl.DataFrame,
+    images: pl.DataFrame | None,
+    labels: pl.DataFrame | None,
+    predictions: pl.DataFrame | None,
     *,
     reads: pl.DataFrame | None,
     protocol_hash: str,
@@ -355,16 +368,19 @@ def record_access(
 
     `known` are heads of the ledger that were kept earlier, see `earlier_heads`: lost entries are recorded.
     """
-    opened = runs.frame_hash(labels)
+    opened = "" if labels is None else runs.frame_hash(labels)
     if reads is not None:
         opened = runs.text_hash(opened + runs.frame_hash(reads))
-    test = images.filter(pl.col("split").cast(pl.String).fill_null("").is_in(["test", ""]))
+    if images is not None:
+        cases = images.filter(pl.col("split").cast(pl.String).fill_null("").is_in(["test", ""]))["case_id"].n_unique()
+    else:
+        cases = 0 if reads is None else reads["case_id"].n_unique()
     ledger.record_missing(path, known)
     return ledger.append(
         path,
         analysis="evaluate",
-        models=sorted(predictions["model"].unique()),
-        cases=test["case_id"].n_unique(),
+        models=[] if predictions is None else sorted(predictions["model"].unique()),
+        cases=cases,
         labels_hash=opened,
         protocol_hash=protocol_hash,
     )

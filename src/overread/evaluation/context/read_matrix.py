@@ -29,7 +29,7 @@ class ReadMatrix:
     findings: tuple[str, ...]
     arms: tuple[str, ...]
     readers: tuple[str, ...]
-    outputs: Mapping[str, tuple[str, ...]]  # by finding, the raters that score it
+    outputs: Mapping[str, tuple[str, ...]]  # by finding, the raters that score it; () where none does
     score: Mapping[tuple[str, str], Floats]  # by finding and rater (n_cases,)
     case: Codes  # (n_reads,)
     reader: Codes  # (n_reads,)
@@ -49,7 +49,7 @@ class ReadMatrix:
 
     def scored(self, finding: str) -> Bools:
         """Return whether every output for the finding has a score for the case (n_cases,)."""
-        every = [~np.isnan(self.score[finding, r]) for r in self.outputs.get(finding, ())]
+        every = [~np.isnan(self.score[finding, r]) for r in self.outputs[finding]]
         return np.logical_and.reduce(every) if every else np.ones(len(self.case_id), dtype=bool)
 
 
@@ -73,7 +73,7 @@ def read_panel(joined: ReadJoin, *, raters: Sequence[str]) -> ReadMatrix:
         findings=findings,
         arms=tuple(arms),
         readers=tuple(readers),
-        outputs=outputs,
+        outputs=dict.fromkeys(findings, ()) | outputs,
         score=score,
         case=_codes(reads["case_id"], names),
         reader=_codes(reads["reader"], readers),

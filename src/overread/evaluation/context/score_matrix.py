@@ -105,7 +105,7 @@ def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> Sco
     place = scores.select(
         _code("case_id", cases["case_id"]), _code("finding", findings), _code("rater", raters), "score", "truth"
     )
-    c, f, r = (place[name].to_numpy() for name in ("case_id", "finding", "rater"))
+    c, f, r = (place[name].to_numpy().astype(np.intp) for name in ("case_id", "finding", "rater"))
     truth = np.full((len(findings), cases.height), np.nan)
     truth[f, c] = place["truth"].cast(pl.Float64).to_numpy()
     score = np.full((len(raters), len(findings), cases.height), np.nan)

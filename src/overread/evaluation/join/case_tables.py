@@ -13,6 +13,17 @@ _NO_SUBGROUPS = ("image_id", "case_id", "patient_id", "weight", "pairs_within", 
 _FIXED = ("patient_id", "site", "weight", "pairs_within", "stratum")
 
 
+def images_of_reads(reads: pl.DataFrame | None, dropped: list[Dropped]) -> pl.DataFrame:
+    """Return an images table of the cases that were read: each case is its own image and its own patient, counted."""
+    if reads is None:
+        raise InputError("evaluate", "images, or reads to take the cases from", "neither")
+    cases = reads["case_id"].unique(maintain_order=True)
+    dropped.append(Dropped("cases", codes.note("case_is_own_patient"), cases.len()))
+    return pl.DataFrame({"image_id": cases, "case_id": cases, "patient_id": cases}).with_columns(
+        pl.lit("").alias("site")
+    )
+
+
 def case_table(images: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
     """Return one row per case: case_id, patient_id, site, weight, pairs_within, stratum, and the subgroup columns as
     text.

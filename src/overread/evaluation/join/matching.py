@@ -53,7 +53,7 @@ class Join:
 def join_tables(
     images: tables.Checked,
     labels: tables.Checked,
-    predictions: tables.Checked,
+    predictions: tables.Checked | None,
     config: EvaluationConfig,
     *,
     split: str = "test",
@@ -64,7 +64,8 @@ def join_tables(
     Parameters
     ----------
     images, labels, predictions : Checked
-        The validated tables of these names; predictions may have case_id instead of image_id.
+        The validated tables of these names; predictions may have case_id instead of image_id. Predictions may be None
+        where reads are given: the join is then that of the reads alone.
     config : EvaluationConfig
         The policies.
     split : str
@@ -84,10 +85,12 @@ def join_tables(
         or labelled cases without a score, than the configuration allows; no score with a truth; what `join_reads`
         refuses.
     """
-    by_image = "image_id" in predictions.columns
     dropped: list[Dropped] = _noted(images)
     chosen = _of_split(images, split, dropped)
     cases = case_table(chosen, config, dropped)
+    if predictions is None:
+        return _reads_alone(tables.Checked(images), labels, reads, cases, config, dropped)
+    by_image = "image_id" in predictions.columns
     reference = _reference(labels, images, cases, config, dropped)
     truth = decided(reference, config)
     scores = _case_scores(predictions, images, chosen, config, dropped)
@@ -140,6 +143,26 @@ def join_tables(
         unscored=tuple(unscored),
         decisions=decisions | decided_pairs(extra),
     )
+
+
+def _reads_alone(
+    images: tables.Checked,
+    labels: tables.Checked,
+    reads: tables.Checked | None,
+    cases: pl.DataFrame,
+    config: EvaluationConfig,
+    dropped: list[Dropped],
+) -> Join:
+    """Join reads with the reference standards of their cases, without scores."""
+    if reads is None:
+        raise InputError("join", "predictions or reads", "neither")
+    for (source,), mine in sorted(labels.partition_by("source", as_dict=True).items()):
+        dropped += matched(mine, images, config.allowance("labels"), name=f"labels of source '{source}'")[1]
+    types = {"case_id": pl.String, "finding": pl.String, "rater": pl.String, "score": pl.Float64}
+    scores = pl.DataFrame(schema=types)
+    read = join_reads(reads, labels, images, cases, scores, config)
+    none = scores.with_columns(pl.lit(None, pl.Boolean).alias("truth"), pl.lit(None, pl.String).alias("source"))
+    return Join(none, read.cases, account_frame("join", dropped), config.vocabulary, mapped=none, reads=read)
 
 
 def _noted(images: pl.DataFrame) -> list[Dropped]:

@@ -63,7 +63,7 @@ def join_reads(
     reads = _of_cases(sound, images, cases, config, dropped)
     scored_findings = set(scores["finding"].unique())
     lone = [f for f in reads["finding"].unique().sort() if f not in scored_findings]
-    if lone:
+    if lone and scored_findings:
         words = codes.note("read_not_scored_by_any")
         dropped.append(Dropped("findings", words, len(lone), "; ".join(lone[:5])))
     reads = with_others(_calls(reads, config, dropped), config, dropped)

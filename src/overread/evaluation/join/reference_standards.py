@@ -92,7 +92,8 @@ def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, 
         A reference standard that is neither a label source nor derived from reads.
     """
     sources = labels["source"].cast(pl.String).unique().sort().to_list()
-    names = config.references or (*sources, *DERIVED)
+    voted = bool(reads["call"].is_not_null().any())  # graded reads give no votes
+    names = config.references or (*sources, *(DERIVED if voted else ()))
     for name in names:
         if name not in (*sources, *DERIVED):
             known = [*sources, *DERIVED]
@@ -203,7 +204,8 @@ def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dro
                 ((yes == no) & (yes > 0), "others_vote_tied"),
                 ((yes == no) & (yes == 0), "others_vote_missing"),
             ):
-                for (finding,), rows in sorted(placed.filter(rule).partition_by("finding", as_dict=True).items()):
+                voted = placed.filter(rule & pl.col("call").is_not_null().any().over("finding"))
+                for (finding,), rows in sorted(voted.partition_by("finding", as_dict=True).items()):
                     reason = codes.note(name, finding=finding)
                     dropped.append(Dropped("reads", reason, rows.height, examples_of(rows, ("reader", "case_id"))))
         reads = reads.with_columns(placed.select(majority.alias(f"others_{policy}")).to_series())

@@ -31,7 +31,7 @@ def arm_rows(context: ReaderContext) -> list[Row]:
     """Estimate differences between arms of the same readers ("unaided" is first), for every reference standard."""
     rows: list[Row] = []
     policy = context.config.uncertain_calls
-    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+    for finding in context.panel.findings:
         for reference in context.panel.references:
             truth = context.panel.truths(finding, reference, policy)
             for other, arm in combinations(context.panel.arms, 2):

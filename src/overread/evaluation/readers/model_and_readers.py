@@ -21,7 +21,7 @@ from overread.stats.roc.mean_curves import mean_curve
 
 
 def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
-    """Return rows and curves of every scored finding, arm, policy on uncertain calls and reference standard."""
+    """Return rows and curves of every finding, arm, policy on uncertain calls and reference standard."""
     rows: list[Row] = []
     curves: list[Row] = []
     for reads in advancing(read_selections(context)):
@@ -32,7 +32,7 @@ def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
                 continue
             side = side_of(context, reads, reference, truth)
             rows += side_by_side(side)
-            for rater in context.panel.outputs[reads.finding]:
+            for rater in context.ranked(reads.finding):
                 rows.append(_area_row(side, rater))
                 if main:
                     curves += _curve(side, rater)
@@ -45,15 +45,15 @@ def _one_by_one(side: Side) -> list[Row]:
     """Return the operating point of every reader, and the number of readers below the ROC curve of each output."""
     own = {r: point(side, r) for r in range(len(side.context.panel.readers))}
     rows = [made for r in own for made in reader_point_rows(side, r, own[r])]
-    for rater in side.context.panel.outputs[side.reads.finding]:
+    for rater in side.context.ranked(side.reads.finding):
         rows += below_rows(side, rater, own)
     return rows + (estimated_rows(side) if side.reference == DAWID_SKENE else [])
 
 
 def read_selections(context: ReaderContext) -> list[ReadSelection]:
-    """Return the reads of every scored finding and arm; under alternative policies only if a call changes."""
+    """Return the reads of every finding and arm; under alternative policies only if a call changes."""
     selections, config = [], context.config
-    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+    for finding in context.panel.findings:
         for arm in context.panel.arms:
             main = context.reads(finding, arm, config.uncertain_calls)
             if not main.index.size and not context.reads(finding, arm, "present").index.size:

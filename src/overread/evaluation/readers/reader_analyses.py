@@ -23,6 +23,9 @@ def analyse_reads(context: ReaderContext, *, protocol_hash: str = "") -> tuple[l
     for analysis in advancing((random_reader_rows, others_rows, arm_rows, pairwise_rows, agreement_rows)):
         rows += analysis(context)
     next(steps)
-    made, verdicts = reference_rows(context, protocol_hash=protocol_hash)
+    verdicts: list[Row] = []
+    if context.models:
+        h2_rows, verdicts = reference_rows(context, protocol_hash=protocol_hash)
+        rows += h2_rows
     next(steps, None)
-    return rows + made, curves, verdicts
+    return rows, curves, verdicts

@@ -17,6 +17,7 @@ from overread.evaluation.context.auc_terms import FEWEST, Cases, auc_estimate
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pooled_readers import DIFFERENCES, RATES, call_at
 from overread.stats.estimate import Estimate
@@ -52,7 +53,7 @@ def random_reader_rows(context: ReaderContext) -> list[Row]:
     """Compare the model with random readers, for every reference standard."""
     rows: list[Row] = []
     policy = context.config.uncertain_calls
-    for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
+    for finding in context.panel.findings:
         for reference in context.panel.references:
             truth = context.panel.truths(finding, reference, policy)
             if np.isnan(truth).all():
@@ -117,7 +118,7 @@ def _calls_against_model(context: ReaderContext, reads: ReadSelection, reference
         table = first_reads(context, reads, np.where(points.tested, truth, np.nan))
         place = context.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=f"rater:{READERS}")
         for name, threshold in points.thresholds.items():
-            at = f"operating_point={name};test={U_STATISTIC}"
+            at = f"{point_at(name)};test={U_STATISTIC}"
             for metric in RATES:
                 why = why_no_test(context, table, metric)
                 if np.isnan(threshold.value):
@@ -162,7 +163,8 @@ def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: 
         return []
     rows = [_own_area(context, reads, reference, table, int(r)) for r in np.flatnonzero(table.readers)]
     at = f"test={OBUCHOWSKI_ROCKETTE}"
-    for rater in context.panel.outputs[reads.finding]:
+    ranked = context.ranked(reads.finding)
+    for rater in ranked:
         why = why_no_test(context, table, Metric.AUC)
         if not table.crossed:
             why = codes.note("not_fully_crossed")
@@ -176,7 +178,7 @@ def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: 
         rows.append(
             _row(context, model.to(contrast=f"rater:{READERS}"), Metric.AUC_DIFFERENCE, estimates[2], at, table)
         )
-        if rater == context.panel.outputs[reads.finding][0]:
+        if rater == ranked[0]:
             rows.append(_row(context, mean, Metric.AUC, estimates[1], at, table))
     return rows
 

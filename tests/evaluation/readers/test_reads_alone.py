@@ -1,0 +1,93 @@
+"""Reads without a model: the same numbers as beside one, from reads alone, with labels, and with images."""
+
+import polars as pl
+import pytest
+
+from overread.errors import InputError
+from overread.evaluation import EvaluationConfig, evaluate
+
+CALLS = {  # reader: calls on six cases
+    "r1": "110010",
+    "r2": "100011",
+    "r3": "111000",
+}
+TRUTH = "110001"
+CONFIG = EvaluationConfig(replicates=100, minimum_present=1, minimum_absent=1, subgroups=())
+
+
+def reads() -> pl.DataFrame:
+    rows = [
+        (reader, f"c{i}", "nodule", "unaided", 1, "present" if c == "1" else "absent")
+        for reader, calls in CALLS.items()
+        for i, c in enumerate(calls)
+    ]
+    names = ["reader", "case_id", "finding", "arm", "round", "call"]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def labels() -> pl.DataFrame:
+    states = ["present" if t == "1" else "absent" for t in TRUTH]
+    return pl.DataFrame({"case_id": [f"c{i}" for i in range(6)], "state": states}).with_columns(
+        finding=pl.lit("nodule"), source=pl.lit("ct")
+    )
+
+
+def images() -> pl.DataFrame:
+    cases = [f"c{i}" for i in range(6)]
+    return pl.DataFrame({"image_id": cases, "case_id": cases, "patient_id": ["p0", "p0", *cases[2:]], "site": "a"})
+
+
+def rate(estimates: pl.DataFrame, metric: str, rater: str, reference: str) -> float:
+    rows = estimates.filter(analysis="readers", metric=metric, rater=rater, reference=reference, at="")
+    return float(rows["estimate"].item())
+
+
+def test_rates_under_a_label_source_by_hand():
+    found = evaluate(None, labels(), None, CONFIG, rng=0, reads=reads()).estimates
+    assert rate(found, "sensitivity", "r1", "ct") == pytest.approx(2 / 3)  # of c0, c1, c5 two
+    assert rate(found, "specificity", "r1", "ct") == pytest.approx(2 / 3)  # of c2, c3, c4 two
+    assert rate(found, "sensitivity", "(readers)", "ct") == pytest.approx((2 + 2 + 2) / 9)
+    assert rate(found, "specificity", "(readers)", "ct") == pytest.approx((2 + 2 + 2) / 9)
+
+
+def test_reads_alone_are_judged_by_their_consensus_only():
+    evidence = evaluate(None, None, None, CONFIG, rng=0, reads=reads())
+    assert set(evidence.estimates["reference"]) <= {"", "majority", "dawid-skene", "majority of the others"}
+    # The majority is 110010: r1 agrees with it on all cases.
+    assert rate(evidence.estimates, "sensitivity", "r1", "majority") == 1.0
+    assert set(evidence.estimates["arm"]) == {"unaided"}
+    assert evidence.verdicts.is_empty()
+
+
+def test_without_images_every_case_is_its_own_patient_and_the_account_says_so():
+    alone = evaluate(None, labels(), None, CONFIG, rng=0, reads=reads())
+    line = alone.account.filter(pl.col("reason_code").str.contains("case_is_own_patient"))
+    assert line["count"].to_list() == [6]
+    with_images = evaluate(images(), labels(), None, CONFIG, rng=0, reads=reads())
+    assert with_images.account.filter(pl.col("reason_code").str.contains("case_is_own_patient")).is_empty()
+    assert with_images.estimates.filter(analysis="readers", rater="r1", metric="specificity", reference="ct")[
+        "n_patients"
+    ].to_list() == [5]
+
+
+def test_a_model_beside_the_reads_changes_no_number_of_the_readers():
+    scores = pl.DataFrame({"image_id": [f"c{i}" for i in range(6)], "score": [0.9, 0.8, 0.3, 0.2, 0.1, 0.7]})
+    scores = scores.with_columns(finding=pl.lit("nodule"), model=pl.lit("acme"), shift=pl.lit("none"))
+    beside = evaluate(images(), labels(), scores, CONFIG, rng=0, reads=reads()).estimates
+    alone = evaluate(images(), labels(), None, CONFIG, rng=0, reads=reads()).estimates
+    key = ["metric", "rater", "reference", "at"]
+    mine = (pl.col("analysis") == "readers") & pl.col("rater").is_in(["r1", "r2", "r3"]) & (pl.col("contrast") == "")
+    both = alone.filter(mine).join(beside.filter(mine), on=key, suffix="_beside", nulls_equal=True)
+    assert both.height == alone.filter(mine).height > 0
+    assert both["estimate"].equals(both["estimate_beside"], null_equal=True)
+
+
+def test_neither_predictions_nor_reads_is_refused():
+    with pytest.raises(InputError, match="expected predictions of a model, or reads; found neither"):
+        evaluate(images(), labels(), None, CONFIG, rng=0)
+
+
+def test_predictions_without_images_are_refused():
+    scores = pl.DataFrame({"image_id": ["c0"], "finding": ["nodule"], "model": ["acme"], "score": [0.5]})
+    with pytest.raises(InputError, match="no images and no labels"):
+        evaluate(None, None, scores, CONFIG, rng=0, reads=reads())
