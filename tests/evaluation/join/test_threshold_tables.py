@@ -17,7 +17,9 @@ def written(folder, text: str, name: str = "thresholds.csv"):
 
 
 def test_a_long_file_of_thresholds(tmp_path):
-    path = written(tmp_path, "Model name,Pathology,operating point,cut-off\nacme,Effusion,youden,0.37\nacme,Mass,youden,0.4\n")
+    path = written(
+        tmp_path, "Model name,Pathology,operating point,cut-off\nacme,Effusion,youden,0.37\nacme,Mass,youden,0.4\n"
+    )
     frame = thresholds(path).frame
     assert frame.select("model", "finding", "name", "threshold", "source").rows() == [
         ("acme", "pleural_effusion", "youden", 0.37, "thresholds.csv"),
@@ -38,7 +40,10 @@ def test_a_wide_file_of_thresholds_with_an_empty_cell(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model,Effusion,Mass\nacme,high,0.3\n", "finite numbers as thresholds of pleural_effusion; found 1 that are not"),
+        (
+            "model,Effusion,Mass\nacme,high,0.3\n",
+            "finite numbers as thresholds of pleural_effusion; found 1 that are not",
+        ),
         ("model,finding,name\nacme,mass,x\n", "a column that names the threshold"),
         ("model,finding,threshold\nacme,mass,0.1\nacme,mass,0.2\n", "repeated"),
         ("model,finding,threshold\nacme,mass,\n", "threshold"),

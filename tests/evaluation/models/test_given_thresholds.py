@@ -15,7 +15,9 @@ SEEDS = tuple(f"seed-{k}" for k in range(5))
 
 
 def run(m, thresholds=None, *, config=CONFIG, **more):
-    return ev.evaluate(m.images, m.labels, m.predictions, config, rng=np.random.default_rng(0), thresholds=thresholds, **more)
+    return ev.evaluate(
+        m.images, m.labels, m.predictions, config, rng=np.random.default_rng(0), thresholds=thresholds, **more
+    )
 
 
 def table(*rows: tuple[str, str, str, float]) -> pl.DataFrame:
@@ -75,7 +77,9 @@ def test_nothing_is_fitted_where_every_threshold_is_given(five_seeds):
     assert not evidence.estimates["at"].str.contains("recalibration=logistic").any()
     methods = evidence.estimates.filter(metric="threshold")["method"].unique().to_list()
     assert methods == ["given, not fitted here"]
-    said = "Thresholds of seed-0: threshold given in a table of thresholds, not fitted here; all test cases are evaluated."
+    said = (
+        "Thresholds of seed-0: threshold given in a table of thresholds, not fitted here; all test cases are evaluated."
+    )
     assert said in evidence.notes
 
 
@@ -119,7 +123,9 @@ def test_subgroups_and_underdiagnosis_use_every_case_at_a_given_threshold(made):
     m = made(findings=("no_finding",), sites={"a": 60})
     config = EvaluationConfig(replicates=100, subgroups=("sex",), minimum_present=5, minimum_absent=5)
     rows = run(m, table(("acme", "no_finding", "youden", 0.4)), config=config).estimates
-    ill = m.labels.filter(finding="no_finding", state="absent").join(m.predictions, left_on="case_id", right_on="image_id")
+    ill = m.labels.filter(finding="no_finding", state="absent").join(
+        m.predictions, left_on="case_id", right_on="image_id"
+    )
     found = rows.filter(metric="underdiagnosis", at="operating_point=youden", level="")
     assert found["estimate"].item() == (ill["score"] >= 0.4).mean()
     groups = rows.filter(metric="sensitivity", subgroup="sex", finding="no_finding", at="operating_point=youden")
@@ -142,9 +148,18 @@ def test_a_threshold_that_no_score_reaches_is_accepted_among_probabilities_and_n
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([("amce", "edema", "x", 0.5)], "expected predictions by 'amce'; found predictions by acme. Did you mean 'acme'"),
-        ([("acme", "pneumonia", "x", 0.5)], "findings that 'acme' scores; found 'pneumonia'; 'acme' scores edema, mass"),
-        ([("acme", "edema", "x", 30.0)], r"on the scale of its scores, which are 0\.\d+ to 0\.\d+; found 30 \(x 30.0\)"),
+        (
+            [("amce", "edema", "x", 0.5)],
+            "expected predictions by 'amce'; found predictions by acme. Did you mean 'acme'",
+        ),
+        (
+            [("acme", "pneumonia", "x", 0.5)],
+            "findings that 'acme' scores; found 'pneumonia'; 'acme' scores edema, mass",
+        ),
+        (
+            [("acme", "edema", "x", 30.0)],
+            r"on the scale of its scores, which are 0\.\d+ to 0\.\d+; found 30 \(x 30.0\)",
+        ),
         ([("acme", "edema", "x", 0.1), ("acme", "edema", "x", 0.2)], "repeated"),
         ([("acme", "edema", "x", float("nan"))], "threshold"),
         ([("acme", "edema", "decision", 0.5)], "names of operating points without ; and =, other than 'decision'"),
@@ -168,4 +183,7 @@ def test_scores_of_another_scale_take_thresholds_within_their_range_only(made):
 
 def test_all_problems_are_in_one_error(made):
     with pytest.raises(InputError, match="3 problems"):
-        run(made(sites={"a": 40}), table(("a", "edema", "x", 0.5), ("acme", "mass", "x", 30.0), ("acme", "edema", ";", 0.5)))
+        run(
+            made(sites={"a": 40}),
+            table(("a", "edema", "x", 0.5), ("acme", "mass", "x", 30.0), ("acme", "edema", ";", 0.5)),
+        )

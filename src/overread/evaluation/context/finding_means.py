@@ -104,7 +104,9 @@ def _points(context: AnalysisContext, rater: str) -> list[str]:
 def _macro_point(context: AnalysisContext, rater: str, population: Population, name: str) -> list[Row]:
     place, frozen = context.place(Analysis.STANDALONE, MEAN, rater, population), context.frozen[rater]
     found = {f: c for f in context.macro() if (c := _evaluable_calls(context, place.to(finding=f), population, name))}
-    halved = tuple(f for f in context.macro() if f not in found and _lost_by_half(context, place.to(finding=f), population))
+    halved = tuple(
+        f for f in context.macro() if f not in found and _lost_by_half(context, place.to(finding=f), population)
+    )
     note = codes.notes(
         macro_note(context, list(found)),
         codes.note("findings_lost_by_half", findings=halved) if halved else None,

@@ -232,7 +232,9 @@ def _points(
             own = context.frozen[model].own if rater == model else locked_points(context.panel, rater, {})
             if finding in own:  # given, or decisions: nothing is fitted, and every read case is tested
                 everything = np.ones(len(read_matrix.case_id), dtype=bool)
-                points[finding, rater] = ReaderThresholds(own[finding].thresholds[finding], everything, own[finding].words)
+                points[finding, rater] = ReaderThresholds(
+                    own[finding].thresholds[finding], everything, own[finding].words
+                )
                 continue
             if ground is not None:
                 unread = np.array([p not in read_patients for p in ground.patients])

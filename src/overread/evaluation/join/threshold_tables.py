@@ -71,9 +71,13 @@ def thresholds(
     else:
         keys = renamed(frame.columns, ("model", "name", "source"), path)
         found, unused = finding_columns(frame.columns, "thresholds", path, keys=keys, words=words)
-        wide = frame.select(*(pl.col(c).alias(new) for c, new in keys.items()), *(pl.col(c).alias(f) for c, f in found.items()))
+        wide = frame.select(
+            *(pl.col(c).alias(new) for c, new in keys.items()), *(pl.col(c).alias(f) for c, f in found.items())
+        )
         wide = _numbers(wide, list(found.values()), path)
-        long = wide.unpivot(list(found.values()), index=list(keys.values()), variable_name="finding", value_name="threshold")
+        long = wide.unpivot(
+            list(found.values()), index=list(keys.values()), variable_name="finding", value_name="threshold"
+        )
         long = long.drop_nulls("threshold")  # a model without a threshold for a finding has an empty cell
         columns = keys | {c: f"finding {f}" for c, f in found.items()}
     defaults = {"name": UNNAMED, "source": _file_name(path)} | ({"model": model} if model else {})
@@ -148,7 +152,11 @@ def _names(given: pl.DataFrame) -> list[InputError]:
 
 
 def _decided(given: pl.DataFrame, decided: frozenset[Pair]) -> list[InputError]:
-    wrong = [f"{m} {f}" for m, f in given.select("model", "finding").unique().sort("model", "finding").rows() if (m, f) in decided]
+    wrong = [
+        f"{m} {f}"
+        for m, f in given.select("model", "finding").unique().sort("model", "finding").rows()
+        if (m, f) in decided
+    ]
     if not wrong:
         return []
     found = f"decisions (0 and 1 only) for {len(wrong)} of them"

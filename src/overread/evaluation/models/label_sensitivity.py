@@ -273,9 +273,7 @@ def _rate_differences(pair: Pair, place: EstimateKey, population: Population, po
                 drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence
             )
         estimate = add_notes(estimate, pair.main.frozen[place.rater].part(place.finding).words)
-        rows.append(
-            _difference_row(pair, place, DIFFERENCES[metric], estimate, counts=counts[0], at=point_at(point))
-        )
+        rows.append(_difference_row(pair, place, DIFFERENCES[metric], estimate, counts=counts[0], at=point_at(point)))
     return rows
 
 

@@ -60,9 +60,7 @@ def rate_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
                 found.setdefault((share.metric, share.at), {}).setdefault(finding, {})[level] = outcome
                 rows.append(rate_row)
     for (metric, at), outcomes in found.items():
-        measure = Measure(
-            metric, at, tuple(groups.levels), outcomes, context.frozen[groups.rater].words_over(outcomes)
-        )
+        measure = Measure(metric, at, tuple(groups.levels), outcomes, context.frozen[groups.rater].words_over(outcomes))
         rows += mean_rows(context, groups.place(context), measure)
         rows += gap_rows(context, groups.place(context), measure)
     return rows
@@ -178,9 +176,7 @@ def _called(context: AnalysisContext, rater: str, point: str) -> list[str]:
     return [NO_FINDING] if NO_FINDING in known else known
 
 
-def _missed_share(
-    context: AnalysisContext, which: tuple[str, str, Sequence[str]], ill: Bools, missed: Bools
-) -> Share:
+def _missed_share(context: AnalysisContext, which: tuple[str, str, Sequence[str]], ill: Bools, missed: Bools) -> Share:
     """Return the share of diseased cases called healthy; `which` is the rater, the point, and the findings called."""
     rater, point, called = which
     panel, frozen = context.panel, context.frozen[rater]
