@@ -38,6 +38,20 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="FILE", help="Scores of tuning cases, from which thresholds are chosen; may be repeated."),
     ] = None,
+    thresholds: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Given thresholds (model, finding, name, threshold): locked, so that all cases are tested; may be "
+            "repeated.",
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="The folder of a model, with its thresholds and training sites; may be repeated."
+        ),
+    ] = None,
     finding: Annotated[
         list[str] | None, typer.Option(metavar="FINDING", help="A finding of the mean over findings; may be repeated.")
     ] = None,
@@ -61,7 +75,7 @@ def evaluate(
     from overread.protocol import evaluate, remarks
 
     truths = [label.partition("=")[2] or label for label in labels or ()]
-    verified(verify, out / "run.json", images, *truths, *(predictions or ()))
+    verified(verify, out / "run.json", images, *truths, *(predictions or ()), *(thresholds or ()), *(model or ()))
     given = {
         "finding": finding or None,
         "reference": reference or None,
@@ -78,6 +92,8 @@ def evaluate(
             out=out,
             config=chosen,
             tune=tune or (),
+            thresholds=thresholds or (),
+            models=model or (),
             reads=reads,
             title=title,
             workers=processes(workers),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,16 @@ from overread.evaluation import EvaluationConfig
 from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.evidence import check_complete
 from overread.evaluation.join import layouts
+from overread.evaluation.join.threshold_tables import thresholds as read_thresholds
 from overread.protocol import report_stage
 from overread.protocol.input_tables import (
     account_of_files,
     check_sites,
     description,
+    model_records,
     stacked_labels,
     stacked_predictions,
+    stacked_thresholds,
     without_used,
 )
 from overread.reporting.figures.figure_pool import drawing_pool
@@ -51,6 +54,9 @@ class Inputs:
     reads: pl.DataFrame | None
     understood: Sequence[tuple[Any, layouts.Read]]
     sources: Mapping[str, Path | NamedFrame]
+    thresholds: pl.DataFrame | None = None
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the records of model folders, by name
+    folders: Sequence[Path] = ()  # the model folders
 
     def files(self) -> dict[str, Path]:
         """Return the tables that are files, by name."""
@@ -70,6 +76,8 @@ class Inputs:
             "rng": np.random.default_rng(config.seed),
             "tune": self.tune,
             "reads": self.reads,
+            "thresholds": self.thresholds,
+            "models": self.models,
             "notes": [note for _, read in self.understood for note in read.notes],
         }
 
@@ -153,7 +161,9 @@ class EvaluationResult:
         with _claimed(Path(folder), workers) as pool:
             with _record(self.inputs, self.config, Path(folder)) as keep:
                 keep(self.evidence)
-            return report_stage.write_report(Path(folder), Path(folder) / "report", title=title, pool=pool)
+            return report_stage.write_report(
+                Path(folder), Path(folder) / "report", title=title, models=self.inputs.folders, pool=pool
+            )
 
     def __repr__(self) -> str:
         return as_text(self.evidence, self.config)
@@ -170,6 +180,8 @@ def evaluate(
     out: Path | str | None = None,
     reads: Table | None = None,
     tune: Table | Sequence[Table] | Mapping[str, Table] = (),
+    thresholds: Table | Sequence[Table] | Mapping[str, Table] = (),
+    models: Path | str | Sequence[Path | str] = (),
     config: EvaluationConfig | None = None,
     rng: Random | None = None,
     title: str = _TITLE,
@@ -195,6 +207,12 @@ def evaluate(
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
+    thresholds : as predictions
+        Given operating points: model, finding, name and threshold, or a row per model and a column per finding. Nothing
+        is fitted for these models and findings, and all cases are tested.
+    models : path or sequence of paths
+        Model folders. The operating points, the recalibration and the training sites of their model.json are used for
+        the predictions of the model of that name.
     config : EvaluationConfig, optional
         The settings that affect numbers.
     rng : int or numpy.random.Generator, optional
@@ -234,16 +252,16 @@ def evaluate(
     """
     chosen = _settings(config, settings, rng)
     if out is None:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, locked=(thresholds, models))
         evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
         return EvaluationResult(given.completed(evidence), chosen, given)
     out, told = Path(out), progress or (lambda done, total: None)
     with _claimed(out, workers) as pool:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, locked=(thresholds, models))
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
             evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
-        report_stage.write_report(out, out / "report", title=title, pool=pool)
+        report_stage.write_report(out, out / "report", title=title, models=given.folders, pool=pool)
         told(100, 100)
     return EvaluationResult(evidence, chosen, given, out)
 
@@ -284,15 +302,16 @@ def _read(
     *,
     tune: Any,
     reads: Table | None,
+    locked: tuple[Any, Any],
 ) -> Inputs:
-    """Read the tables of an evaluation; messages name the file."""
+    """Read the tables of an evaluation; messages name the file. `locked` holds given thresholds and model folders."""
     check_complete(labels, predictions, reads)
     image_files = [] if images is None else [input_of(images, "images")]
     named = [] if labels is None else inputs_of(labels, "labels", source=True)
     given = [] if predictions is None else inputs_of(predictions, "predictions")
-    tuning = inputs_of(tune, "tune")
+    tuning, points = inputs_of(tune, "tune"), inputs_of(locked[0], "thresholds")
     answer_files = [] if reads is None else [input_of(reads, "reads")]
-    for file in (*image_files, *(f for _, f in (*named, *given, *tuning)), *answer_files):
+    for file in (*image_files, *(f for _, f in (*named, *given, *tuning, *points)), *answer_files):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -307,14 +326,22 @@ def _read(
     sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
     sources |= {"reads": answer_files[0]} if answer_files else {}
+    sources |= {f"thresholds {f.name}": f for _, f in points}
+    operating = [(f, read_thresholds(f, model=name, **words)) for name, f in points]
+    folders = [Path(m) for m in ([locked[1]] if isinstance(locked[1], str | os.PathLike) else locked[1])]
+    records = model_records(folders, [r.frame for _, r in scores], [r.frame for _, r in cases])
+    sources |= {f"model {name}": folder / "model.json" for name, folder in zip(records, folders, strict=True)}
     return Inputs(
         cases[0][1].frame if cases else None,
         stacked_labels(truths, config.vocabulary) if truths else None,
         stacked_predictions(scores) if scores else None,
         stacked_predictions(tuned) if tuned else None,
         answers[0][1].frame if answers else None,
-        without_used([*cases, *truths, *scores, *tuned, *answers]),
+        without_used([*cases, *truths, *scores, *tuned, *operating, *answers]),
         sources | {f"tune {f.name}": f for _, f in tuning},
+        stacked_thresholds(operating, config.vocabulary) if operating else None,
+        records,
+        folders,
     )
 
 

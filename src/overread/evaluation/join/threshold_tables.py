@@ -179,7 +179,8 @@ def _scales(
         if outside.is_empty():
             continue
         values = rows["threshold"]
-        span = f"{values.min():g}" if values.n_unique() == 1 else f"{values.min():g} to {values.max():g}"
+        first, last = float(values.sort()[0]), float(values.sort()[-1])
+        span = f"{first:g}" if first == last else f"{first:g} to {last:g}"
         problems.append(
             InputError(
                 "thresholds",
