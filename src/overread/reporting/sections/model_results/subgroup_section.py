@@ -194,7 +194,8 @@ def _fullest(evidence: ReportData, frame: pl.DataFrame) -> list[str]:
 
 
 def _first_point(frame: pl.DataFrame) -> str:
-    return next(iter(points_in_order(with_key(frame, "operating_point")["at"])), "")
+    points = points_in_order(with_key(frame, "operating_point")["at"])
+    return next(iter(points), "decision" if (frame["at"] == "decision").any() else "")
 
 
 def _gap_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> Table | None:
