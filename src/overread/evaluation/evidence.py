@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,16 @@ from overread.evaluation.join.threshold_tables import check_thresholds, decided_
 from overread.evaluation.join.unmatched import matched
 from overread.evaluation.models.calibration_errors import calibration_rows
 from overread.evaluation.models.decision_curves import decisions
-from overread.evaluation.models.external_validation import drop, matrix, seeds, site_alone
+from overread.evaluation.models.external_validation import drop, matrix, site_alone
 from overread.evaluation.models.label_sensitivity import policies
 from overread.evaluation.models.model_pairs import comparison
 from overread.evaluation.models.roc_rates import fixed_rates
+from overread.evaluation.models.seed_variation import seeds
 from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
 from overread.evaluation.readers.reader_analyses import analyse_reads
-from overread.evaluation.subgroups.group_aucs import subgroup_rows
+from overread.evaluation.subgroups.case_groups import check_groups, single_levels
+from overread.evaluation.subgroups.group_analyses import subgroup_rows
 from overread.stats.random_numbers import Random, generator
 
 
@@ -293,14 +295,21 @@ def _contexts(
     tuned = None if source is None else _tuning(inputs.images, inputs.labels, source, config, wanting)
     half = half_of_patients(scores, rng=half_rng)
     tuning = None if tuned is None else build_scores(tuned)
-    raters = tuple(r for r in scores.raters if r not in config.member_names())
+    members = tuple(m for m in config.member_names() if m in scores.raters)
+    raters = tuple(r for r in scores.raters if config.member_names().get(r) not in scores.raters)
+    check_groups(scores, raters, config)
     where = populations(raters, scores.site.levels, config, models)
-    sources = ThresholdSources(given, models, tuning, half)
+    if tuning is not None and not set(raters) & set(tuning.raters):
+        tuned = None  # only members of ensembles have scores of tuning cases
+    sources = ThresholdSources(given, models, None if tuned is None else tuning, half)
     frozen = {r: frozen_points(scores, r, where[r], sources, config) for r in raters}
     drawn = draws(scores, rng=draw_rng, replicates=config.replicates)
     areas = site_areas(scores, raters)
     replicates = site_replicates(scores, drawn, areas, raters, config)
-    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, areas, replicates)
+    own = populations(members, scores.site.levels, config, models)
+    fitting = {m: tuning if tuning is not None and m in tuning.raters else None for m in members}
+    seeds_frozen = {m: frozen_points(scores, m, own[m], replace(sources, tuned=fitting[m]), config) for m in members}
+    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, areas, replicates, seeds_frozen)
     return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
 
 
@@ -433,8 +442,7 @@ def _tuning(
     """Join the tuning cases of the raters without thresholds of their own; None if there are no such cases."""
     key = "image_id" if "image_id" in predictions.columns else "case_id"
     cases = images.filter(pl.col("split").fill_null("").cast(pl.String) == "tune")
-    raters = [r for r in wanting if r not in config.member_names()]
-    mine = predictions.filter(pl.col("model").is_in(raters)).join(cases.select(key).unique(), on=key, how="semi")
+    mine = predictions.filter(pl.col("model").is_in(wanting)).join(cases.select(key).unique(), on=key, how="semi")
     if mine.is_empty():
         return None
     return join_tables(images, labels, tables.Checked(mine), config, split="tune")
@@ -447,6 +455,7 @@ def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
         none = int((column.codes < 0).sum())
         if none:
             dropped.append(Dropped("cases", codes.note("group_missing", column=name), none))
+    dropped += single_levels(context)
     read = [joined.reads.account] if joined.reads is not None else []
     return pl.concat([joined.account, *read, account_frame("subgroups", dropped)])
 

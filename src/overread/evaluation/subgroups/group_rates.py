@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from overread.evaluation.subgroups.case_groups import CaseGroups
 from overread.evaluation.subgroups.group_gaps import Measure, gap_rows, mean_rows
 
 NO_FINDING = "no_finding"
+LEVEL = codes.note("level_follows_threshold")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,33 +49,35 @@ class Share:
     whole: int = 0  # patients of the group where thresholds were fitted on half of them, 0 where they were not
 
 
-def rate_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
+def rate_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], list[Measure]]:
     """Estimate sensitivity and specificity of every finding at every frozen threshold by subgroup, with means and
-    gaps.
+    gaps; also return the measures.
     """
     rows: list[Row] = []
     found: dict[tuple[Metric, str], dict[str, dict[str, AucTerm | Text]]] = {}
     for finding in groups.findings(context):
         for level, mask in groups.levels.items():
-            for share in _shares(context, groups.rater, finding, mask):
-                rate_row, outcome = _judged(context, share, groups.place(context, finding, level))
+            for share in shares(context, groups.rater, finding, mask):
+                rate_row, outcome = judged(context, share, groups.place(context, finding, level))
                 found.setdefault((share.metric, share.at), {}).setdefault(finding, {})[level] = outcome
                 rows.append(rate_row)
-    for (metric, at), outcomes in found.items():
-        measure = Measure(metric, at, tuple(groups.levels), outcomes, context.frozen[groups.rater].words_over(outcomes))
+    levels, frozen = tuple(groups.levels), context.frozen[groups.rater]
+    measures = [Measure(metric, at, levels, one, frozen.words_over(one)) for (metric, at), one in found.items()]
+    for measure in measures:
         rows += mean_rows(context, groups.place(context), measure)
         rows += gap_rows(context, groups.place(context), measure)
-    return rows
+    return rows, measures
 
 
-def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> Iterator[Share]:
+def shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> Iterator[Share]:
+    """Yield sensitivity and specificity of a finding at every frozen threshold, on the tested cases of the mask."""
     panel, config, frozen = context.panel, context.config, context.frozen[rater].part(finding)
     index = np.flatnonzero(mask & frozen.tested & panel.stated(rater, finding))
     if not index.size:  # the rows of the AUC say whether any case is stated
         return
     score, present = panel.scores(rater, finding)[index], panel.truths(finding)[index] == 1
     counts = count(present.astype(np.float64), panel.patient[index])
-    halved = counts_at(panel, rater, finding, mask) if frozen.origin == "half" else Counts()
+    whole = counts_at(panel, rater, finding, mask) if frozen.origin == "half" else Counts()
     for point, threshold in frozen.thresholds.get(finding, {}).items():
         if threshold.value != threshold.value:
             continue
@@ -88,7 +92,7 @@ def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
             config.minimum_present,
             "with the finding",
             words,
-            halved.patients_present,
+            whole.patients_present,
         )
         yield Share(
             Metric.SPECIFICITY,
@@ -99,20 +103,20 @@ def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
             config.minimum_absent,
             "without the finding",
             words,
-            halved.patients_absent,
+            whole.patients_absent,
         )
 
 
-def _judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple[Row, AucTerm | Text]:
+def judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple[Row, AucTerm | Text]:
     """Return the row of a rate, and its term or the reason why there is none."""
     panel, confidence = context.panel, context.config.confidence
     n_patients = patients_in(panel.patient[share.index])
     outcome: AucTerm | Text
     if n_patients < share.least:
-        name, whole = "few_patients_rate", {}
+        few: dict[str, Any] = {"n": n_patients, "outcome": share.outcome, "least": share.least}
+        outcome = codes.note("few_patients_rate", **few)
         if share.whole >= share.least:
-            name, whole = "few_patients_halved", {"whole": share.whole}
-        outcome = codes.note(name, n=n_patients, outcome=share.outcome, least=share.least, **whole)
+            outcome = codes.note("few_patients_halved", **few, whole=share.whole)
         estimate = not_estimable(outcome)
     else:
         outcome = rate_term(panel, share.index, share.hit, share.counts)
@@ -121,33 +125,36 @@ def _judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple
     return row(place, share.metric, estimate, at=share.at, counts=share.counts, confidence=confidence), outcome
 
 
-def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
-    """Estimate the under-diagnosis rate by subgroup at every operating point, and the gaps."""
+def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], list[Measure]]:
+    """Estimate the under-diagnosis rate by subgroup at every operating point, and the gaps; also return the
+    measures.
+    """
     rows: list[Row] = []
-    for finding, point, ill, missed in _missed(context, groups.rater):
-        used = _called(context, groups.rater, point)
+    measures = []
+    for finding, point, ill, missed in missed_cases(context, groups.rater):
         outcomes: dict[str, AucTerm | Text] = {}
         for level, mask in groups.levels.items():
-            share = _missed_share(context, (groups.rater, point, used), mask & ill, missed)
-            rate_row, outcomes[level] = _judged(context, share, groups.place(context, finding, level))
+            share = missed_share(context, groups.rater, point, mask & ill, missed)
+            rate_row, outcomes[level] = judged(context, share, groups.place(context, finding, level))
             rows.append(rate_row)
-        words = context.frozen[groups.rater].words_over(used)
+        called = _called(context, groups.rater, point)
+        words = codes.notes(context.frozen[groups.rater].words_over(called), LEVEL)
         measure = Measure(Metric.UNDERDIAGNOSIS, point_at(point), tuple(groups.levels), {finding: outcomes}, words)
+        measures.append(measure)
         rows += gap_rows(context, groups.place(context), measure)
-    return rows
+    return rows, measures
 
 
 def underdiagnosis(context: AnalysisContext, rater: str, population: Population) -> list[Row]:
     """Estimate the under-diagnosis rate of the whole population."""
     rows = []
-    for finding, point, ill, missed in _missed(context, rater):
-        which = rater, point, _called(context, rater, point)
-        share = _missed_share(context, which, population_cases(context, population) & ill, missed)
-        rows.append(_judged(context, share, context.place(Analysis.SUBGROUPS, finding, rater, population))[0])
+    for finding, point, ill, missed in missed_cases(context, rater):
+        share = missed_share(context, rater, point, population_cases(context, population) & ill, missed)
+        rows.append(judged(context, share, context.place(Analysis.SUBGROUPS, finding, rater, population))[0])
     return rows
 
 
-def _missed(context: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bools, Bools]]:
+def missed_cases(context: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bools, Bools]]:
     """Yield by operating point the finding, the diseased cases, and those called healthy (n_cases,).
 
     As defined by Seyyed-Kalantari et al. (2021): the false positives of No Finding among cases with a finding. A rater
@@ -176,12 +183,10 @@ def _called(context: AnalysisContext, rater: str, point: str) -> list[str]:
     return [NO_FINDING] if NO_FINDING in known else known
 
 
-def _missed_share(context: AnalysisContext, which: tuple[str, str, Sequence[str]], ill: Bools, missed: Bools) -> Share:
-    """Return the share of diseased cases called healthy; `which` is the rater, the point, and the findings called."""
-    rater, point, called = which
-    panel, frozen = context.panel, context.frozen[rater]
-    tested = np.logical_and.reduce([frozen.part(f).tested for f in called])
-    index = np.flatnonzero(ill & tested)
+def missed_share(context: AnalysisContext, rater: str, point: str, ill: Bools, missed: Bools) -> Share:
+    """Return the under-diagnosis of the diseased cases `ill` (n_cases,) at an operating point."""
+    panel, frozen, called = context.panel, context.frozen[rater], _called(context, rater, point)
+    index = np.flatnonzero(ill & np.logical_and.reduce([frozen.part(f).tested for f in called]))
     counts = count(np.ones(index.size), panel.patient[index])
     return Share(
         Metric.UNDERDIAGNOSIS,
@@ -191,6 +196,6 @@ def _missed_share(context: AnalysisContext, which: tuple[str, str, Sequence[str]
         counts,
         context.config.minimum_present,
         "with a finding",
-        frozen.words_over(called),
+        codes.notes(frozen.words_over(called), LEVEL),
         patients_in(panel.patient[ill]) if any(frozen.part(f).origin == "half" for f in called) else 0,
     )
