@@ -61,7 +61,7 @@ UNTOLD = {
     ),
     "a function of overread.stats that no evaluation uses": (
         "partial_auc", "mcclish", "non_inferiority", "equivalence", "clopper_pearson", "newcombe_independent",
-        "newcombe_paired", "tango", "mcnemar", "cochran_q", "kosinski", "leisenring", "mercaldo",
+        "newcombe_paired", "mcnemar", "cochran_q", "kosinski", "leisenring", "mercaldo",
         "fleiss_nee_landis", "icc", "lin",
     ),
     "reading grades, reading time, monitoring: other reports": (
@@ -123,6 +123,14 @@ FURTHER = [
     row("H1", "auc_difference", codes.method("influence_values"), codes.note("size_matched")),
     row("subgroups", "sensitivity", codes.method("influence_values"), finding="(mean)"),
     row(note=codes.note("undefined_samples", n=4, replicates=2000)),
+    row(
+        metric="threshold",
+        method=codes.method("threshold_given"),
+        note=codes.note("threshold_given", source="thresholds.csv"),
+    ),
+    row(metric="sensitivity", method=codes.method("wilson"), note=codes.note("decision_given")),
+    row("comparison", "sensitivity_difference", codes.method("tango")),
+    row("comparison", "specificity_difference", sampled("ratio_estimator", "clustered_by_patient", "scale_wald")),
 ]
 ROWS = [*evaluated_rows(), *FURTHER]
 
