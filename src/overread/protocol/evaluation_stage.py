@@ -16,10 +16,11 @@ import polars as pl
 from overread import evaluation, ledger, runs, tables
 from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
+from overread.evaluation.context.threshold_tables import thresholds as read_thresholds
 from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.evidence import check_complete
 from overread.evaluation.join import layouts, read_layouts
-from overread.evaluation.join.threshold_tables import thresholds as read_thresholds
+from overread.evaluation.join.counted_reads import read_makers
 from overread.protocol import report_stage
 from overread.protocol.input_tables import (
     account_of_files,
@@ -53,6 +54,7 @@ class Inputs:
     predictions: pl.DataFrame | None
     tune: pl.DataFrame | None
     reads: pl.DataFrame | None
+    made_by: pl.DataFrame | None
     understood: Sequence[tuple[Any, layouts.Read]]
     sources: Mapping[str, Path | NamedFrame]
     thresholds: pl.DataFrame | None = None
@@ -79,6 +81,7 @@ class Inputs:
             "reads": self.reads,
             "thresholds": self.thresholds,
             "models": self.models,
+            "made_by": self.made_by,
             "notes": [note for _, read in self.understood for note in read.notes],
         }
 
@@ -180,6 +183,7 @@ def evaluate(
     *,
     out: Path | str | None = None,
     reads: Table | Sequence[Table] | Mapping[str, Table] | None = None,
+    made_by: Table | None = None,
     tune: Table | Sequence[Table] | Mapping[str, Table] = (),
     thresholds: Table | Sequence[Table] | Mapping[str, Table] = (),
     models: Path | str | Sequence[Path | str] = (),
@@ -208,6 +212,10 @@ def evaluate(
         The answers of readers, alone or for comparison with the models: in long or wide layout, or boxes. Several
         tables are a list, a mapping from name to table, or "NAME=FILE". A table without a column of readers is that of
         one reader, by this name or the name of its file; in a table with readers and without arms the name is the arm.
+    made_by : path or frame, optional
+        The readers who contributed to the label of a case: source, case_id, reader and optionally finding. A label
+        source does not judge the reads of those who made it. Where readers made all labels of a source, the setting
+        `reader_made` names them instead.
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
@@ -260,12 +268,16 @@ def evaluate(
     """
     chosen = _settings(config, settings, rng, extra_findings)
     if out is None:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, locked=(thresholds, models))
+        given = _read(
+            images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by, locked=(thresholds, models)
+        )
         evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
         return EvaluationResult(given.completed(evidence), chosen, given)
     out, told = Path(out), progress or (lambda done, total: None)
     with _claimed(out, workers) as pool:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, locked=(thresholds, models))
+        given = _read(
+            images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by, locked=(thresholds, models)
+        )
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
             evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
@@ -315,6 +327,7 @@ def _read(
     *,
     tune: Any,
     reads: Any,
+    made_by: Table | None,
     locked: tuple[Any, Any],
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file. `locked` holds given thresholds and model folders."""
@@ -324,7 +337,8 @@ def _read(
     given = [] if predictions is None else inputs_of(predictions, "predictions")
     tuning, points = inputs_of(tune, "tune"), inputs_of(locked[0], "thresholds")
     answering = [] if reads is None else inputs_of(reads, "reads", source=True)
-    for file in (*image_files, *(f for _, f in (*named, *given, *tuning, *points, *answering))):
+    maker_files = [] if made_by is None else [input_of(made_by, "made_by")]
+    for file in (*image_files, *(f for _, f in (*named, *given, *tuning, *points, *answering)), *maker_files):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -344,12 +358,14 @@ def _read(
     folders = [Path(m) for m in ([locked[1]] if isinstance(locked[1], str | os.PathLike) else locked[1])]
     records = model_records(folders, [r.frame for _, r in scores], [r.frame for _, r in cases])
     sources |= {f"model {name}": folder / "model.json" for name, folder in zip(records, folders, strict=True)}
+    sources |= {"made_by": maker_files[0]} if maker_files else {}
     return Inputs(
         cases[0][1].frame if cases else None,
         stacked_labels(truths, config.vocabulary) if truths else None,
         stacked_predictions(scores) if scores else None,
         stacked_predictions(tuned) if tuned else None,
         stacked_reads(answers, config.vocabulary) if answers else None,
+        read_makers(maker_files[0], notes=[]) if maker_files else None,
         without_used([*cases, *truths, *scores, *tuned, *operating, *answers]),
         sources | {f"tune {f.name}": f for _, f in tuning},
         stacked_thresholds(operating, config.vocabulary) if operating else None,

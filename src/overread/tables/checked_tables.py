@@ -76,6 +76,7 @@ _REQUIRED = {
     "case_predictions": ("case_id", "finding", "model", "score"),
     "thresholds": ("model", "finding", "name", "threshold"),
     "reads": ("reader", "case_id", "finding", "arm"),
+    "made_by": ("source", "case_id", "reader"),
     "sittings": ("reader", "case_id", "arm"),
     "flow": ("step", "unit", "reason", "count"),
     "excluded": ("path", "reason", "unreadable"),

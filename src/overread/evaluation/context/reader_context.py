@@ -27,10 +27,10 @@ from overread.evaluation.context.thresholds import (
     locked_points,
 )
 from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.label_states import DECISION
 from overread.evaluation.join.matching import Join
 from overread.evaluation.join.read_matching import ReadJoin
 from overread.evaluation.join.reference_standards import DERIVED, OTHERS
-from overread.evaluation.join.threshold_tables import DECISION
 from overread.stats.reader_studies.product_bootstrap import PooledReads, ProductDraws, pool, product_draws
 
 FAVOURED = codes.note("reference_from_readers")
@@ -123,8 +123,12 @@ class ReaderContext:
         )
 
     def truth(self, reads: ReadSelection, reference: str) -> Floats:
-        """Return the truth of each read by a reference standard (n_reads,), NaN without a label."""
-        return self.panel.truths(reads.finding, reference, reads.policy)[reads.case]
+        """Return the truth of each read by a reference standard (n_reads,), NaN without a label or if its reader made
+        the label.
+        """
+        truth = self.panel.truths(reads.finding, reference, reads.policy)[reads.case]
+        made = self.panel.not_judged(reads.finding, reference)[reads.reader, reads.case]
+        return np.where(made, np.nan, truth)
 
     def counts(self, pool: PooledReads) -> Counts:
         """Count the cases and patients of a pool."""
@@ -139,7 +143,7 @@ class ReaderContext:
             f"References side by side: {', '.join(panel.references)}.",
             f"Product bootstrap: {len(self.drawn):,} resamples of readers and, independently, of patients.",
         ]
-        reader_made = [r for r in panel.references if r in (*DERIVED, *config.reader_made)]
+        reader_made = [r for r in panel.references if r in (*DERIVED, *config.made_by_all)]
         sentences += (
             [f"Made from these readers' own reads, which favours them: {', '.join(reader_made)}."]
             if reader_made
@@ -164,9 +168,12 @@ class ReaderContext:
         """Report whether the readers contributed to this reference standard, and the outcome of Dawid-Skene ("" = main
         policy).
         """
-        reader_made = reference in (*DERIVED, *self.config.reader_made)
+        reader_made = reference in (*DERIVED, *self.config.made_by_all)
         note = self.joined.truths.note(finding, reference, policy or self.config.uncertain_calls)
-        return codes.notes(FAVOURED if reader_made else None, note)
+        made = np.flatnonzero(self.panel.not_judged(finding, reference).any(axis=1))
+        makers = tuple(self.panel.readers[r] for r in made)
+        words = codes.note("makers_excluded", readers=makers) if makers else None
+        return codes.notes(FAVOURED if reader_made else None, words, note)
 
 
 def build_reader_context(

@@ -13,8 +13,8 @@ from overread import codes
 from overread.codes import Text
 from overread.errors import InputError
 from overread.evaluation.context.strata import merge_small_strata, sampling_strata
+from overread.evaluation.join.label_states import Pair
 from overread.evaluation.join.matching import Join
-from overread.evaluation.join.threshold_tables import Pair
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -55,6 +55,7 @@ class ScoreMatrix:
     unstratified: Text = codes.NONE  # why the sampling strata are not used
     finite: bool = False  # estimates are about the population that was drawn from, as large as the sum of the weights
     decisions: frozenset[Pair] = frozenset()  # raters and findings whose values are decisions, 1 or 0, and no scores
+    across_sites: bool = True  # whether an AUC over several sites compares cases of different sites
 
     @property
     def n_patients(self) -> int:
@@ -66,6 +67,16 @@ class ScoreMatrix:
         indices = [i for i, s in enumerate(self.site.levels) if s in sites]
         inside: Bools = np.isin(self.site.codes, indices)
         return inside
+
+    def pair_strata(self, cases: Codes) -> Codes | None:
+        """Return the strata within which the cases (by index) are compared in an AUC; None = all pairs.
+
+        The strata of `pairs_within` are within sites; without them a site is one stratum.
+        """
+        pairs, site = self.pairs.codes[cases], self.site.codes[cases]
+        if not self.across_sites and (site != site[:1]).any():
+            return site * (len(self.pairs.levels) + 1) + pairs + 1
+        return pairs if (pairs != NONE).any() else None
 
     def stated(self, rater: str, finding: str) -> Bools:
         """Return whether each case has a reference standard and a score (n_cases,)."""

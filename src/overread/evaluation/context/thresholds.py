@@ -22,7 +22,7 @@ from overread.evaluation.context.estimate_rows import count
 from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.threshold_tables import DECISION
+from overread.evaluation.join.label_states import DECISION
 from overread.stats import calibration, rates
 from overread.stats.calibration.recalibration import Recalibration
 

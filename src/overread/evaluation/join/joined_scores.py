@@ -7,9 +7,9 @@ import polars as pl
 from overread import tables
 from overread.evaluation.context.analysis_context import AnalysisContext
 from overread.evaluation.context.reader_context import ReaderContext
+from overread.evaluation.join.label_states import DECISION
 from overread.evaluation.join.matching import Join
 from overread.evaluation.join.read_rows import joined_reads
-from overread.evaluation.join.threshold_tables import DECISION
 
 
 def joined_table(joined: Join, context: AnalysisContext, reading: ReaderContext | None) -> pl.DataFrame:

@@ -34,6 +34,8 @@ _STATES = {
 }
 MISSING = (*PROGRAMS, *UNKNOWN)
 WORDS = "1 (present), 0 (absent), -1 (uncertain), YES, NO, HEDGE, true, false"
+Pair = tuple[str, str]  # a rater and a finding
+DECISION = "decision"  # the operating point of decisions, which have no threshold
 _TEXT = (pl.String, pl.Boolean)
 _DECISIONS = {"call", "decision"}  # parts of a column's name that say that it holds decisions
 
@@ -82,6 +84,25 @@ def state(column: str = "said") -> pl.Expr:
     """Return the state of a cell; null if its text is not a known word."""
     word = pl.col(column).str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "$1")
     return word.replace_strict(_STATES, default=None)
+
+
+def decided_pairs(scores: pl.DataFrame, rater: str = "rater") -> frozenset[Pair]:
+    """Return the raters and findings whose values are decisions, all 0 or 1.
+
+    A column of one value is a decision only if all values of its rater are 0 or 1: the scores of a rare finding may be
+    0.0 throughout.
+
+    >>> values = pl.DataFrame({"rater": ["a", "a", "b", "b"], "finding": ["mass"] * 4, "score": [0, 1, 0, 0.5]})
+    >>> sorted(decided_pairs(values))
+    [('a', 'mass')]
+    """
+    binary, value = pl.col("score").is_in([0.0, 1.0]).all(), pl.col("score")
+    pairs = scores.group_by(rater, pl.col("finding").cast(pl.String)).agg(
+        binary.alias("binary"), (value.min() < value.max()).alias("both")
+    )
+    whole = pairs.group_by(rater).agg(pl.col("binary").all().alias("whole"))
+    found = pairs.join(whole, on=rater).filter(pl.col("binary") & (pl.col("both") | pl.col("whole")))
+    return frozenset((str(r), str(f)) for r, f in found.select(rater, "finding").iter_rows())
 
 
 def decided_columns(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:

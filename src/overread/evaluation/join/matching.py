@@ -18,9 +18,9 @@ from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame, examples_of
 from overread.evaluation.join.case_tables import case_table
 from overread.evaluation.join.finding_mapping import mapped_scores, with_wholes
+from overread.evaluation.join.label_states import Pair, decided_pairs
 from overread.evaluation.join.read_matching import ReadJoin, join_reads
 from overread.evaluation.join.reference_standards import KEY, decided
-from overread.evaluation.join.threshold_tables import Pair, decided_pairs
 from overread.evaluation.join.unmatched import matched, roomy, share_of
 from overread.findings import Vocabulary
 

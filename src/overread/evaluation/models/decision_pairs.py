@@ -12,7 +12,7 @@ from overread.evaluation.context.estimate_rows import Row, count, not_estimable,
 from overread.evaluation.context.rate_terms import rate_term
 from overread.evaluation.context.score_matrix import Codes
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.join.threshold_tables import DECISION
+from overread.evaluation.join.label_states import DECISION
 from overread.stats import rates
 from overread.stats.estimate import Estimate
 from overread.stats.multiplicity import holm

@@ -23,8 +23,8 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Floats
+from overread.evaluation.join.label_states import DECISION
 from overread.evaluation.join.read_matching import READERS
-from overread.evaluation.join.threshold_tables import DECISION
 from overread.evaluation.readers.pairwise_f1 import CALL_RATE, CallingModel, models_at
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
 from overread.stats import agreement
@@ -68,7 +68,7 @@ def agreement_rows(context: ReaderContext) -> list[Row]:
         for arm in context.panel.arms:
             reads = context.reads(finding, arm, context.config.uncertain_calls, every=True)
             if reads.index.size:
-                table = first_reads(context, reads, np.zeros(len(context.panel.case_id)))
+                table = first_reads(context, reads, np.zeros(len(context.panel.case_id)), reference="")
                 rows += _among(context, reads, table)
                 for rater in context.panel.outputs.get(finding, ()):
                     rows += _with_model(context, reads, table, rater)

@@ -75,7 +75,7 @@ class EvaluationSettings(TypedDict, total=False):
     smallest_worthwhile_gain: float
     roles: dict[str, str | dict[str, str]]
     members: dict[str, _Texts]
-    reader_made: _Texts
+    reader_made: _Texts | dict[str, _Texts]
 
 
 class Stamp(TypedDict, total=False):

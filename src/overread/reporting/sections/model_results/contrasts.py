@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, estimate_cell, notes_of, p_cells
+from overread.reporting.estimate_cells import classes_cell, codes_of, estimate_cell, notes_of, p_cells
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import number
 from overread.reporting.report_data import (
@@ -98,9 +98,9 @@ def drop(evidence: ReportData) -> Section:
         return Section("drop", title, absent=absence_reasons.drop(evidence))
     blocks: list[Block] = [
         Paragraph(
-            "Drop: internal minus external AUC. The AUC of several internal sites is the unweighted mean of the "
-            "within-site AUCs. The drop is a difference between two groups of patients: it may reflect differences in "
-            "case mix and labelling as well as in the performance of the model."
+            f"Drop: internal minus external AUC. {_SEVERAL_SITES[_aggregation(frame)]} The drop is a difference "
+            "between two groups of patients: it may reflect differences in case mix and labelling as well as in the "
+            "performance of the model."
         )
     ]
     for i, rater in enumerate(r for r in evidence.cast.raters if pick(frame, rater=r).height):
@@ -110,6 +110,19 @@ def drop(evidence: ReportData) -> Section:
         made = _drop_blocks(evidence, by(part, "external", "finding"), rater)
         blocks += made if i == 0 else [Folded(f"Drop of “{rater}”", tuple(made))]
     return Section("drop", title, tuple(blocks))
+
+
+_SEVERAL_SITES = {
+    "": "The AUC of several internal sites is the unweighted mean of the within-site AUCs.",
+    "aggregation_stratified": "The AUC of several internal sites is over pairs of cases of the same site.",
+    "aggregation_pooled": "The AUC of several internal sites is over all pairs of their cases.",
+}
+
+
+def _aggregation(frame: pl.DataFrame) -> str:
+    """The code of the note on how sites were aggregated; "" of a mean over sites."""
+    names = {code.name for row in frame.iter_rows(named=True) for code in codes_of(row)}
+    return next((name for name in _SEVERAL_SITES if name in names), "")
 
 
 def _drop_blocks(evidence: ReportData, rows: dict[Any, Any], rater: str) -> list[Block]:

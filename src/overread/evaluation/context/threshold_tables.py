@@ -1,8 +1,7 @@
-"""Given thresholds and given decisions: operating points that are not chosen in the evaluation.
+"""Given thresholds: operating points that are not chosen in the evaluation.
 
 A file of thresholds is long (model, finding, name, threshold) or wide (a model per row, optionally a name, and a column
-per finding). Thresholds that are given are locked: nothing is fitted on test cases. An output whose values are all 0 or
-1 is a decision: it has an operating point, and no ROC curve.
+per finding). Thresholds that are given are locked: nothing is fitted on test cases.
 """
 
 from __future__ import annotations
@@ -16,33 +15,13 @@ from overread import tables
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.join.account import examples_of
 from overread.evaluation.join.column_names import find, find_any, finding_columns, finding_words, plain, renamed
+from overread.evaluation.join.label_states import DECISION, Pair
 from overread.evaluation.join.layouts import Given, Read
 from overread.findings import Vocabulary
 from overread.findings import load as load_vocabulary
 from overread.tables.frames import NamedFrame
 
-Pair = tuple[str, str]  # a rater and a finding
-DECISION = "decision"  # the operating point of decisions, which have no threshold
 UNNAMED = "given"  # the operating point of a file without a column of names
-
-
-def decided_pairs(scores: pl.DataFrame, rater: str = "rater") -> frozenset[Pair]:
-    """Return the raters and findings whose values are decisions, all 0 or 1.
-
-    A column of one value is a decision only if all values of its rater are 0 or 1: the scores of a rare finding may be
-    0.0 throughout.
-
-    >>> values = pl.DataFrame({"rater": ["a", "a", "b", "b"], "finding": ["mass"] * 4, "score": [0, 1, 0, 0.5]})
-    >>> sorted(decided_pairs(values))
-    [('a', 'mass')]
-    """
-    binary, value = pl.col("score").is_in([0.0, 1.0]).all(), pl.col("score")
-    pairs = scores.group_by(rater, pl.col("finding").cast(pl.String)).agg(
-        binary.alias("binary"), (value.min() < value.max()).alias("both")
-    )
-    whole = pairs.group_by(rater).agg(pl.col("binary").all().alias("whole"))
-    found = pairs.join(whole, on=rater).filter(pl.col("binary") & (pl.col("both") | pl.col("whole")))
-    return frozenset((str(r), str(f)) for r, f in found.select(rater, "finding").iter_rows())
 
 
 def thresholds(

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from overread.errors import InputError
+from overread.evaluation.context.threshold_tables import thresholds
+from overread.evaluation.join.label_states import decided_pairs
 from overread.evaluation.join.layouts import predictions
-from overread.evaluation.join.threshold_tables import decided_pairs, thresholds
 
 
 def written(folder, text: str, name: str = "thresholds.csv"):
