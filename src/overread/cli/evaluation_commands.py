@@ -53,6 +53,20 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="FILE", help="Scores of tuning cases, from which thresholds are chosen; may be repeated."),
     ] = None,
+    thresholds: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Given thresholds (model, finding, name, threshold): locked, so that all cases are tested; may be "
+            "repeated.",
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="The folder of a model, with its thresholds and training sites; may be repeated."
+        ),
+    ] = None,
     finding: Annotated[
         list[str] | None, typer.Option(metavar="FINDING", help="A finding of the mean over findings; may be repeated.")
     ] = None,
@@ -88,7 +102,7 @@ def evaluate(
     from overread.protocol import evaluate, remarks
 
     named = [file.partition("=")[2] or file for file in (*(labels or ()), *(reads or ()))]
-    verified(verify, out / "run.json", images, *named, *(predictions or ()))
+    verified(verify, out / "run.json", images, *named, *(predictions or ()), *(thresholds or ()), *(model or ()))
     given = {
         "finding": finding or None,
         "reference": reference or None,
@@ -107,6 +121,8 @@ def evaluate(
             out=out,
             config=chosen,
             tune=tune or (),
+            thresholds=thresholds or (),
+            models=model or (),
             reads=reads or None,
             made_by=made_by,
             sittings=sittings,

@@ -63,7 +63,7 @@ UNTOLD = {
     ),
     "a function of overread.stats that no evaluation uses": (
         "partial_auc", "mcclish", "equivalence", "clopper_pearson", "newcombe_independent",
-        "newcombe_paired", "tango", "mcnemar", "cochran_q", "kosinski", "leisenring", "mercaldo",
+        "newcombe_paired", "mcnemar", "cochran_q", "kosinski", "leisenring", "mercaldo",
         "fleiss_nee_landis", "icc", "lin",
     ),
     "reading grades, reading time, monitoring: other reports": (
@@ -139,6 +139,14 @@ FURTHER = [
     ),
     row("readers", "reading_time_ratio", codes.method("mixed_model"), finding=""),
     row("readers", "trust_difference", codes.method("cases_in_both_arms"), finding=""),
+    row(
+        metric="threshold",
+        method=codes.method("threshold_given"),
+        note=codes.note("threshold_given", source="thresholds.csv"),
+    ),
+    row(metric="sensitivity", method=codes.method("wilson"), note=codes.note("decision_given")),
+    row("comparison", "sensitivity_difference", codes.method("tango")),
+    row("comparison", "specificity_difference", sampled("ratio_estimator", "clustered_by_patient", "scale_wald")),
 ]
 ROWS = [*evaluated_rows(), *FURTHER]
 

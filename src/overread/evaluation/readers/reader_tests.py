@@ -17,6 +17,7 @@ from overread.evaluation.context.auc_terms import FEWEST
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pooled_readers import DIFFERENCES, RATES, call_at
 from overread.stats.estimate import Estimate
@@ -123,7 +124,7 @@ def _calls_against_model(context: ReaderContext, reads: ReadSelection, reference
         table = first_reads(context, reads, np.where(points.tested, truth, np.nan), reference=reference)
         place = context.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=f"rater:{READERS}")
         for name, threshold in points.thresholds.items():
-            at = f"operating_point={name};test={U_STATISTIC}"
+            at = f"{point_at(name)};test={U_STATISTIC}"
             for metric in RATES:
                 why = why_no_test(context, table, metric)
                 if np.isnan(threshold.value):
@@ -168,7 +169,8 @@ def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: 
         return []
     rows = []
     at = f"test={OBUCHOWSKI_ROCKETTE}"
-    for rater in context.panel.outputs[reads.finding]:
+    ranked = context.ranked(reads.finding)
+    for rater in ranked:
         why = why_no_test(context, table, Metric.AUC)
         if not table.crossed:
             why = codes.note("not_fully_crossed")
