@@ -130,6 +130,11 @@ def series_colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
+def others_series(count: int) -> list[int]:
+    """The series of populations or reference standards, which are drawn as no model is."""
+    return [OTHER_SERIES + i for i in range(count)]
+
+
 def series_marker(index: int) -> str:
     """The marker of the index-th series; colour and marker together are unique for 64 series of models.
 

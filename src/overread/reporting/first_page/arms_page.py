@@ -170,7 +170,7 @@ def _more(first: ArmContrast, same: Sequence[ArmContrast], evidence: ReportData)
         row = first.difference(metric)
         if metric != first.measure() and bounded(row):
             said.append(f"{metric.capitalize()}: {spelled(row, signed=True)}.")
-    said.append(f"Reference standard: {in_sentence(first.reference).replace('“', '').replace('”', '')}.")
+    said.append(f"Reference standard: {in_sentence(first.reference)}.")
     return " ".join(said)
 
 

@@ -15,7 +15,7 @@ from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
-from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence
+from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence, most_cases
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
 MOST_LIMITS = 6
@@ -80,9 +80,7 @@ def _reader_made(evidence: ReportData) -> list[Limitation]:
     found = arms(evidence)
     if not found:
         return []
-    own = [
-        in_sentence(r).replace("“", "").replace("”", "") for r in found[0].references if r in found[0].made - {OTHERS}
-    ]
+    own = [in_sentence(r) for r in found[0].references if r in found[0].made - {OTHERS}]
     if not own:
         return []
     n = len(found[0].references)
@@ -269,7 +267,7 @@ def _subset(evidence: ReportData) -> list[Limitation]:
     found = arms(evidence)
     if not found:
         return []
-    read = max((n for n in found[0].frame["n_cases"] if n is not None), default=0)
+    read = most_cases(found[0])
     tested = max((n for n in pick(evidence.estimates, analysis="standalone")["n_cases"] if n is not None), default=0)
     if read >= tested:
         return []

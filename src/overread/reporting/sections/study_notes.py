@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from overread import codes
-from overread.reporting.blocks import Cell, Facts, Folded, Paragraph, Points, Section, Table, heads, table
+from overread.reporting.blocks import Cell, Facts, Paragraph, Points, Section, Table, appendix, heads, table
 from overread.reporting.number_format import MISSING, count, plural, seconds
 from overread.reporting.report_data import ReportData, column_words, population_title
 
@@ -38,11 +38,11 @@ def not_computed(evidence: ReportData) -> Section:
     ]
     if missing.height:
         blocks.append(_notes_table(evidence, missing, "Not computed, by reason.", first=True))
-        blocks.append(Folded("All notes", (_notes_table(evidence, missing, "Not computed, all notes."),)))
+        blocks.append(appendix("All notes", (_notes_table(evidence, missing, "Not computed, all notes."),)))
     for part, title in ((half, "No CI, by reason"), (rest, "Notes on estimates")):
         if part.height:
             made = _notes_table(evidence, part, f"{title}.")
-            blocks.append(Folded(f"{title} ({plural(part.height, 'estimate')})", (made,)))
+            blocks.append(appendix(f"{title} ({plural(part.height, 'estimate')})", (made,)))
     return Section("not-computed", "What could not be computed", tuple(blocks))
 
 
@@ -144,7 +144,7 @@ def provenance(evidence: ReportData) -> Section:
         blocks += [Paragraph("Command that reproduces this report:"), Paragraph(str(command), kind="code")]
     if evidence.study.get("protocol"):
         blocks.append(
-            Folded(
+            appendix(
                 "The protocol in full" if evidence.study.get("protocol_hash") else "The configuration in full",
                 (Paragraph(_protocol(evidence.study["protocol"]), kind="code"),),
             )

@@ -6,7 +6,18 @@ from typing import Any
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, Table, group, heads, table
+from overread.reporting.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+    appendix,
+    group,
+    heads,
+    table,
+)
 from overread.reporting.estimate_cells import notes_of, p_cells
 from overread.reporting.figures.curve_panels import decision_panels, points
 from overread.reporting.figures.figure_pool import delayed
@@ -37,11 +48,11 @@ def decision(evidence: ReportData) -> Section:
     less = overall(evidence, "decision", "net_benefit_difference")
     tables = [_table(evidence, frame, less, rater) for rater in evidence.cast.raters]
     blocks += [
-        Folded("Net benefit at threshold probabilities, compared with treating all", tuple(t for t in tables if t))
+        appendix("Net benefit at threshold probabilities, compared with treating all", tuple(t for t in tables if t))
     ]
     between = less.filter(pl.col("contrast") != _EVERYONE)
     if between.height:
-        blocks.append(Folded("Comparison of models", (_between(evidence, between),)))
+        blocks.append(appendix("Comparison of models", (_between(evidence, between),)))
     return Section("decision", title, tuple(blocks))
 
 
@@ -56,7 +67,7 @@ def _figures(evidence: ReportData) -> list[Block]:
     rest = [f for f in names if f not in first]
     if rest:
         made.append(
-            Folded(
+            appendix(
                 "Decision curves of the other findings", (_figure(evidence, frames, everyone, rest, "decision-rest"),)
             )
         )
@@ -117,7 +128,7 @@ def _table(evidence: ReportData, frame: pl.DataFrame, less: pl.DataFrame, rater:
     if not body:
         return None
     head = heads("Finding", *(t for at in stated for t in (f"at {_at(at)}", f"minus treating all, {_at(at)}")))
-    caption = f"Net benefit of “{rater}” per 1,000 cases, and its difference from treating all."
+    caption = f"Net benefit of {rater} per 1,000 cases, and its difference from treating all."
     return table(caption, (head,), body, compact=True)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, heads, table
+from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, appendix, heads, table
 from overread.reporting.estimate_cells import estimate_cell, known
 from overread.reporting.figures.curve_panels import points, roc_panels
+from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import fixed
@@ -27,13 +28,13 @@ def discrimination(evidence: ReportData) -> Section:
     first, *others = evidence.cast.raters or ("",)
     if len(evidence.cast.populations) > 1 or not others:
         blocks += _rater_blocks(evidence, first)
-        blocks += [Folded(f"The same for “{r}”", tuple(_rater_blocks(evidence, r))) for r in others]
+        blocks += [appendix(f"The same for {r}", tuple(_rater_blocks(evidence, r))) for r in others]
         if others:
-            blocks.append(Folded("All models, internal test", tuple(_models_forest(evidence))))
+            blocks.append(appendix("All models, internal test", tuple(_models_forest(evidence))))
     else:
         blocks += _models_forest(evidence)
         population = evidence.cast.populations[0]
-        columns = [(f"“{r}”", r, population) for r in evidence.cast.raters]
+        columns = [(f"{r}", r, population) for r in evidence.cast.raters]
         for i in range(0, len(columns), _BESIDE):
             made = outcome_table(
                 evidence, columns[i : i + _BESIDE], f"AUC per finding, {_where(evidence, population)}."
@@ -58,12 +59,13 @@ def _rater_blocks(evidence: ReportData, rater: str) -> list[Block]:
     ]
     names = [population_title(evidence, p) for p in shown]
     several = len(shown) > 1
-    caption = f"AUC of “{rater}” with CIs{', internal test against external sites' if several else ''}."
+    caption = f"AUC of {rater} with CIs{', internal test against external sites' if several else ''}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
-    picture = forest_figure(lines, names, scale, name=f"forest-{rater}", caption=caption)
+    series = others_series(len(names)) if several else [evidence.cast.series(rater)]
+    picture = forest_figure(lines, names, scale, name=f"forest-{rater}", caption=caption, numbers=series)
     columns = list(zip(names, [rater] * len(names), shown, strict=True))
     where = "internal test and each external site" if several else _where(evidence, shown[0]) if shown else ""
-    made = outcome_table(evidence, columns, f"AUC of “{rater}” per finding: {where}.")
+    made = outcome_table(evidence, columns, f"AUC of {rater} per finding: {where}.")
     return [picture, made] if made else [picture]
 
 
@@ -83,7 +85,8 @@ def _models_forest(evidence: ReportData) -> list[Block]:
     ]
     caption = f"AUC by model with CIs, {_where(evidence, population)}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
-    return [forest_figure(lines, raters, scale, name="forest-models", caption=caption)]
+    series = [evidence.cast.series(r) for r in raters]
+    return [forest_figure(lines, raters, scale, name="forest-models", caption=caption, numbers=series)]
 
 
 def _auc_limits(lines: Sequence[Line]) -> tuple[float, float]:
@@ -130,7 +133,7 @@ def series(evidence: ReportData, curve: str) -> list[tuple[str, pl.DataFrame]]:
 def whose(frames: Sequence[tuple[str, pl.DataFrame]]) -> str:
     """Whose curves these are, for a caption."""
     raters = {frame["rater"][0] for _, frame in frames}
-    return f"“{raters.pop()}”" if len(raters) == 1 else "each model"
+    return f"{raters.pop()}" if len(raters) == 1 else "each model"
 
 
 def drawn_findings(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]]) -> list[str]:

@@ -99,6 +99,15 @@ def arms(evidence: ReportData) -> list[ReadRows]:
     return found
 
 
+def most_cases(reads: ReadRows) -> int:
+    """How many cases were read, at most for one estimate.
+
+    Under the majority of the others a case can be present for one reader and absent for another, and counts twice.
+    """
+    rows = reads.frame.filter(pl.col("reference") != OTHERS)
+    return max((int(n) for n in rows["n_cases"].drop_nulls()), default=0)
+
+
 def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows with a column `call`: what uncertain calls were taken for, "" where it does not apply."""
     call = {policy: value_at(policy, "uncertain_call") for policy in rows["policy"].unique()}
@@ -121,9 +130,9 @@ def reference_title(reference: str) -> str:
     """How a reference standard is headed.
 
     >>> reference_title("majority"), reference_title("adjudicated"), reference_title("nih14")
-    ('Majority of the readers', 'Label “adjudicated”', 'Label “nih14”')
+    ('Majority of the readers', 'Label adjudicated', 'Label nih14')
     """
-    return _DERIVED.get(reference, f"Label “{reference}”")
+    return _DERIVED.get(reference, f"Label {reference}")
 
 
 def in_sentence(reference: str) -> str:
