@@ -47,6 +47,10 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="COLUMN", help="A column of the images that defines subgroups; may be repeated."),
     ] = None,
+    hypothesis: Annotated[
+        list[str] | None,
+        typer.Option(metavar="H1|H2", help="A hypothesis on which a verdict is given; may be repeated."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the random half for tuning.")] = None,
     title: Title = "Evaluation of predictions",
     config: Config = None,
@@ -65,6 +69,7 @@ def evaluate(
         "reference": reference or None,
         "external": external or None,
         "subgroup": subgroup or None,
+        "hypothesis": hypothesis or None,
         "seed": seed,
     }
     chosen = configuration(EvaluationConfig, "evaluation", config, changes, given)

@@ -307,7 +307,7 @@ def _many_models(means: ModelMeans, ranked: Sequence[str], populations: Sequence
         for p in shown
     ]
     if one:
-        scale = Scale("", null=0.0, signed=True, better=("lower", "higher"))
+        scale = Scale("", null=0.0, signed=True)
         panels.append(Panel(scale, f"minus {ranked[0]}"))
     plot = ForestPlot(tuple(rows), tuple(panels), _styles(evidence))
     rest = f" {len(populations) - 4} more hospitals are in the sections below." if len(populations) > 4 else ""

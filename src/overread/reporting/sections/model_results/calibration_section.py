@@ -12,7 +12,7 @@ from overread.reporting.estimate_cells import error_cell, estimate_cell
 from overread.reporting.figures.curve_panels import calibration_panels, points
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.report_data import MEAN, ReportData, by, overall, population_title, value_at
-from overread.reporting.sections.model_results.discrimination_section import drawn_findings, series, whose
+from overread.reporting.sections.model_results.discrimination_section import curve_series, drawn_findings, series, whose
 
 _METRICS = (
     ("calibration_intercept", "Intercept"),
@@ -62,7 +62,8 @@ def _curves(evidence: ReportData, curve: str) -> Figure | None:
     alt = f"{caption} Intercepts, slopes and errors are in the table."
     names = drawn_findings(evidence, frames)
     how = {"smooth": smooth, "scores": scores, "headings": {f: evidence.heading(f) for f in names}}
-    drawn = delayed(calibration_panels, frames, names, **how, name=curve, alt=alt)
+    numbers = curve_series(evidence, frames)
+    drawn = delayed(calibration_panels, frames, names, **how, name=curve, alt=alt, numbers=numbers)
     return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
 
 

@@ -24,7 +24,7 @@ from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.number_format import interval, number
 from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
 from overread.reporting.sections import absence_reasons
-from overread.reporting.sections.model_results.discrimination_section import drawn_findings, series, whose
+from overread.reporting.sections.model_results.discrimination_section import curve_series, drawn_findings, series, whose
 
 _SHOWN = 5  # findings drawn; the others are folded
 _EVERYONE = "rater:(everyone)"
@@ -93,7 +93,8 @@ def _figure(
     )
     alt = f"Decision curves per finding. {caption} The numbers are in the tables."
     headings = {f: evidence.heading(f) for f in names}
-    drawn = delayed(decision_panels, frames, everyone, names, headings=headings, name=name, alt=alt)
+    how = {"headings": headings, "name": name, "alt": alt, "numbers": curve_series(evidence, frames)}
+    drawn = delayed(decision_panels, frames, everyone, names, **how)
     mine = [(s, f.filter(pl.col("finding").is_in(names))) for s, f in frames]
     all_of = [(f"treat all, {s}", f.filter(pl.col("finding").is_in(names))) for s, f in everyone]
     return Figure(drawn, caption, name, points([*mine, *all_of], x="threshold", y="net_benefit"))
