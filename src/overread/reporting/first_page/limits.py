@@ -110,7 +110,6 @@ def _external(evidence: ReportData) -> list[Limitation]:
         if not evidence.cast.trained:
             text = "Whether a hospital of the test was used in training is not known."
         return [Limitation(4, "no other hospital known to be unseen", "No external hospital.", text)]
-    sizes = [p for p in evidence.cast.external]
     if n == 1:
         return [
             Limitation(
@@ -123,7 +122,7 @@ def _external(evidence: ReportData) -> list[Limitation]:
         ]
     known_to = "" if evidence.cast.trained else " That they were not used in training is declared, not verified."
     return (
-        [Limitation(13, f"{n} external hospitals", f"{len(sizes)} external hospitals.{known_to}", "", "drop")]
+        [Limitation(13, f"{n} external hospitals", f"{n} external hospitals.{known_to}", "", "drop")]
         if known_to or n == 2
         else []
     )
@@ -142,7 +141,7 @@ def _training_runs(evidence: ReportData) -> list[Limitation]:
 
 
 def _not_prespecified(evidence: ReportData) -> list[Limitation]:
-    if evidence.study.get("protocol_hash"):
+    if evidence.study.get("protocol_hash") or evidence.estimates.is_empty():
         return []
     text = "No protocol was supplied: no main measure and no relevant difference were stated before the test."
     return [Limitation(6, "no protocol", "Not prespecified.", text, "governance")]
@@ -158,7 +157,12 @@ def _selected(evidence: ReportData) -> list[Limitation]:
 
 def _reference(evidence: ReportData) -> list[Limitation]:
     statements = evidence.study.get("statements") or {}
-    if statements.get("reference_standard") or statements.get("labels") or evidence.study.get("protocol_hash"):
+    if (
+        evidence.estimates.is_empty()
+        or statements.get("reference_standard")
+        or statements.get("labels")
+        or evidence.study.get("protocol_hash")
+    ):
         return []
     return [
         Limitation(

@@ -120,7 +120,7 @@ def calibration(evidence: ReportData) -> str:
 
 def decision(evidence: ReportData) -> str:
     """For how many findings the model has more net benefit than treating none."""
-    rows = [r for r in _lead_rows(evidence, "net_benefit") if not r["contrast"]]
+    rows = [r for r in _lead_rows(evidence, "net_benefit", "decision") if not r["contrast"]]
     if not rows:
         return "No net benefit could be computed."
     ats = sorted({r["at"] for r in rows})
