@@ -23,8 +23,8 @@ from overread.reporting.export import files_beside, text_exports
 from overread.reporting.first_page import question
 from overread.reporting.first_page.contents import parts
 from overread.reporting.first_page.first_page_parts import FirstPage
-from overread.reporting.first_page.limits import MOST_LIMITS, limitations
 from overread.reporting.first_page.page_facts import facts, made_line
+from overread.reporting.first_page.study_limits import MOST_LIMITS, limitations
 from overread.reporting.methods.bibliography import Cited, Reference
 from overread.reporting.methods.methods_section import compose_methods
 from overread.reporting.report_data import ReportData, read_evidence
@@ -113,7 +113,7 @@ def _refuse_edited(out: Path) -> None:
 
 def _write_files(evidence: ReportData, sections: list[Section], cited: Cited, out: Path) -> list[Path]:
     """Write the page, last, and what stands beside it; their paths."""
-    first = question.first_page(evidence)
+    first = question.leading_page(evidence)
     text = render(evidence, sections, first, cited.references)
     shown = (*((first.figure,) if first.figure else ()), *((first.table,) if first.table else ()), *first.detail)
     top = Section("summary", "First page", shown)

@@ -11,7 +11,7 @@ from overread.errors import InputError, did_you_mean
 from overread.reporting.blocks import Block, Cell, Paragraph, Section, appendix, group, heads, table
 from overread.reporting.checklists.answer_rules import RULES
 from overread.reporting.checklists.guideline_items import Found, Guideline, Item, guidelines, topics
-from overread.reporting.first_page.limits import limitations
+from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import ReportData
 
 YES, PART, NO = "answered", "in part", "not answered"

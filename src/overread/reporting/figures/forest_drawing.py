@@ -109,7 +109,8 @@ def text_width(text: str, size: float, *, strong: bool = False) -> float:
 
 def wrapped(text: str, size: float, width: float, lines: int = 2) -> list[str]:
     """The text in so many lines; what does not fit ends with an ellipsis, and a long word is cut."""
-    made, rest = [], re.findall(r"\S+\s*", text) or [""]
+    made: list[str] = []
+    rest = re.findall(r"\S+\s*", text) or [""]
     while rest and len(made) < lines:
         line = ""
         while rest and (not line or text_width(line + rest[0].rstrip(), size) <= width):

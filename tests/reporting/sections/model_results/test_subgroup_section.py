@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from overread import codes
-from overread.reporting.figures.forest_plots import Mark
+from overread.reporting.figures.forest_drawing import Mark
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
 from overread.reporting.sections.model_results.subgroup_section import _findings_of_means
 

@@ -11,7 +11,8 @@ from overread.reporting.estimate_cells import estimate_cell, known
 from overread.reporting.figures.curve_panels import points, roc_panels
 from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.figure_pool import delayed
-from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
+from overread.reporting.figures.forest_drawing import Scale
+from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.first_page.model_means import model_means
 from overread.reporting.number_format import fixed, listed
 from overread.reporting.report_data import MEAN, ReportData, by, overall, pick, population_title

@@ -6,7 +6,8 @@ import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Facts, Folded, Paragraph, Section, Table, appendix, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell, known, notes_but, p_cells
-from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
+from overread.reporting.figures.forest_drawing import Scale
+from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.number_format import count
 from overread.reporting.report_data import (
     MEAN,

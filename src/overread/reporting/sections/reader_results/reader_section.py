@@ -24,7 +24,8 @@ from overread.reporting.estimate_cells import classes_cell, code_of, known, p_ce
 from overread.reporting.figures import reader_roc
 from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.figure_pool import delayed
-from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
+from overread.reporting.figures.forest_drawing import Scale
+from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.number_format import count, fixed, listed, number, p_phrase, plural
 from overread.reporting.report_data import ReportData, Row, contrast_of, pick, with_contrast
 from overread.reporting.sections.reader_results.reader_tables import agreement_blocks, others_blocks

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 from overread.reporting.blocks import Cell, Figure, Table, heads, table
 from overread.reporting.estimate_cells import classes_cell, known, p_cells
-from overread.reporting.figures.drawing_style import DIFFERENCE, series_style
+from overread.reporting.figures.drawing_style import DIFFERENCE, SeriesStyle, series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Mark, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.first_page.first_page_parts import (
@@ -176,7 +177,7 @@ def _figure(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]
     return _by_finding(means, ranked, populations[0])
 
 
-def _styles(evidence: ReportData) -> tuple[object, ...]:
+def _styles(evidence: ReportData) -> tuple[SeriesStyle, ...]:
     return (*(series_style(k) for k in range(len(evidence.cast.raters))), DIFFERENCE)
 
 
@@ -301,7 +302,7 @@ def _many_models(means: ModelMeans, ranked: Sequence[str], populations: Sequence
         marks = tuple((mark_of(means.whole(r, p), series),) for p in shown)
         if one:
             row = means.difference(r, ranked[0], lead) if r != ranked[0] else None
-            marks += ((_difference_mark(evidence, row) if row else Mark(0, *[float("nan")] * 3, "highest"),),)
+            marks += ((_difference_mark(evidence, row) if row else Mark(0, nan, nan, nan, "highest"),),)
         rows.append(ForestRow(r, marks, strong=r == ranked[0]))
     panels = [
         Panel(Scale("" if not one else "0.5 is chance"), _panel_title(evidence, p, one=one), labels=False)

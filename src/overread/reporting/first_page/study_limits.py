@@ -120,12 +120,9 @@ def _external(evidence: ReportData) -> list[Limitation]:
                 "drop",
             )
         ]
-    known_to = "" if evidence.cast.trained else " That they were not used in training is declared, not verified."
-    return (
-        [Limitation(13, f"{n} external hospitals", f"{n} external hospitals.{known_to}", "", "drop")]
-        if known_to or n == 2
-        else []
-    )
+    text = "" if evidence.cast.trained else "That they were not used in training is declared, not verified."
+    few = [Limitation(13, f"{n} external hospitals", f"{n} external hospitals.", text, "drop")]
+    return few if text or n == 2 else []
 
 
 def _training_runs(evidence: ReportData) -> list[Limitation]:
@@ -184,11 +181,13 @@ def _half(evidence: ReportData) -> list[Limitation]:
     if not found:
         return []
     fitted, tested = int(str(found[0]["fitted"])), int(str(found[0]["tested"]))
+    half = 0.45 <= fitted / (fitted + tested) <= 0.55
     text = (
-        f"They were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other {count(tested)}; a locked "
-        "threshold would use all."
+        f"They were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other "
+        f"{count(tested)}; a locked threshold would use all."
     )
-    return [Limitation(9, "thresholds chosen on half of the patients", "Thresholds chosen on half.", text, "operating")]
+    share = "half of the patients" if half else "a part of the patients"
+    return [Limitation(9, f"thresholds chosen on {share}", f"Thresholds chosen on {share}.", text, "operating")]
 
 
 def _lost(evidence: ReportData) -> list[Limitation]:
