@@ -167,9 +167,8 @@ def _more(first: ArmContrast, same: Sequence[ArmContrast], evidence: ReportData)
     readers = [(r, d) for r in first.readers() if known(d := _reader_difference(first, r))]
     if readers:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)
-        said.append(
-            f"{above} of {plural(len(readers), 'reader')} had the higher {_MEASURES[first.measure()]} {_with(first.new)}."
-        )
+        name = _MEASURES[first.measure()]
+        said.append(f"{above} of {plural(len(readers), 'reader')} had the higher {name} {_with(first.new)}.")
     for metric in ("sensitivity", "specificity"):
         row = first.difference(metric)
         if metric != first.measure() and bounded(row):
@@ -220,7 +219,8 @@ def _figure(evidence: ReportData, contrast: ArmContrast) -> Figure | None:
         plot,
         (contrast.usual, contrast.new),
         name="answer",
-        caption="Line: 95% interval; that of the average reader is for readers and cases like these, that of one reader for cases like these.",
+        caption="Line: 95% interval; that of the average reader is for readers and cases like these, that of one "
+        "reader for cases like these.",
         title=f"Each reader{of}: {name} {_with(contrast.usual)} and {_with(contrast.new)}",
         note=f"Right: {contrast.new} minus {contrast.usual}.",
     )

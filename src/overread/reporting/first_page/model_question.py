@@ -80,12 +80,14 @@ def _answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
     second = means.whole(ranked[1], population)
     row = means.difference(ranked[0], ranked[1], population)
     if len(ranked) == 2:
-        numbers = f"{fixed((first or {})['estimate'])} for {ranked[0]} and {fixed((second or {})['estimate'])} for {ranked[1]}"
+        values = [fixed((row or {})["estimate"]) for row in (first, second)]
+        numbers = f"{values[0]} for {ranked[0]} and {values[1]} for {ranked[1]}"
         told = f"a difference of {spelled(row, signed=True)}" if known(row) else "on cases that are not all the same"
         start = f"{ranked[0]} has the higher {name}" if side(row) else f"The {name} is"
         joint = ": " if side(row) else " "
         return f"{start}{joint}{numbers}, {told}{_undecided(row)}."
-    return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{_others(means, ranked, population)}."
+    others = _others(means, ranked, population)
+    return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{others}."
 
 
 def _undecided(row: Row | None) -> str:

@@ -86,7 +86,7 @@ def _answer(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> str:
     found = [r for r in _decisive(evidence, rows).values() if bounded(r)]
     pooled = str(evidence.cast.roles.get("pooled"))
     if not found:
-        return f"No comparison of {pooled} with a single-hospital model could be computed at a hospital not used in training."
+        return f"No comparison of {pooled} at a hospital not used in training could be computed."
     low, high = (f(found, key=lambda r: number(r["estimate"])) for f in (min, max))
     if len(found) == 1:
         row = found[0]
@@ -97,9 +97,9 @@ def _answer(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> str:
     worst = f"{contrast_of(low['contrast'], 'rater')} at {hospital(low['population'])}"
     best = f"{contrast_of(high['contrast'], 'rater')} at {hospital(high['population'])}"
     return (
-        f"{pooled} has the higher mean AUC in {ahead} of {len(found)} comparisons at hospitals not used in training, with "
-        f"the whole interval above 0 in {clear} and below 0 in {behind}: from {spelled(low, signed=True)} against {worst} "
-        f"to {spelled(high, signed=True, level=False)} against {best}."
+        f"{pooled} has the higher mean AUC in {ahead} of {len(found)} comparisons at hospitals not used in training, "
+        f"with the whole interval above 0 in {clear or 'none'} and below 0 in {behind or 'none'}: from "
+        f"{spelled(low, signed=True)} against {worst} to {spelled(high, signed=True, level=False)} against {best}."
     )
 
 
@@ -114,9 +114,7 @@ def _more(evidence: ReportData, verdict: Row | None, *, stated: bool) -> str:
     ]
     if known(inside) and outside:
         away = [f"{fixed((means.whole(pooled, p) or {})['estimate'])} at {hospital(p)}" for p in outside[:4]]
-        said.append(
-            f"From the internal test to these hospitals its mean AUC goes from {fixed(inside['estimate'])} to {listed(away)}."
-        )
+        said.append(f"Its mean AUC is {fixed(inside['estimate'])} in the internal test, and {listed(away)}.")
     return " ".join(said)
 
 

@@ -67,10 +67,11 @@ def _below_chance(evidence: ReportData) -> list[Limitation]:
         return []
     worst = min(low, key=lambda r: number(r["estimate"]))
     finding = evidence.heading(worst["finding"]).lower()
+    place = worst["population"].partition(":")[2]
     cases = f" ({plural(worst['n_cases'], 'case')})" if worst["n_cases"] else ""
     text = (
-        f"{plural(len(low), 'AUC')} at a hospital not used in training {'lies' if len(low) == 1 else 'lie'} below 0.5 with the "
-        f"whole interval; lowest: {worst['rater']}, {finding}, {worst['population'].partition(':')[2]}{cases}, "
+        f"{plural(len(low), 'AUC')} at a hospital not used in training {'lies' if len(low) == 1 else 'lie'} below "
+        f"0.5 with the whole interval; lowest: {worst['rater']}, {finding}, {place}{cases}, "
         f"{fixed(worst['estimate'])} ({fixed(worst['low'])} to {limit(worst['high'])})."
     )
     return [Limitation(2, "an AUC below 0.5 at another hospital", "Worse than chance.", text, "discrimination")]
@@ -84,7 +85,8 @@ def _reader_made(evidence: ReportData) -> list[Limitation]:
     if not own:
         return []
     n = len(found[0].references)
-    text = f"{listed(own)[:1].upper()}{listed(own)[1:]}; results under {'it' if len(own) == 1 else 'these'} favour the readers."
+    these = "it" if len(own) == 1 else "these"
+    text = f"{listed(own)[:1].upper()}{listed(own)[1:]}; results under {these} favour the readers."
     head = f"{count(len(own))} of {plural(n, 'reference standard')} made from reads of these readers."
     return [Limitation(3, f"{plural(len(own), 'reference standard')} made by these readers", head, text, "readers")]
 
@@ -146,7 +148,7 @@ def _not_prespecified(evidence: ReportData) -> list[Limitation]:
 
 def _selected(evidence: ReportData) -> list[Limitation]:
     n = len(evidence.cast.raters)
-    if n < 4 or evidence.cast.single:
+    if n < 4 or set(evidence.cast.single) & set(evidence.cast.raters):
         return []
     text = f"The highest AUC of {n} is too high on average, because the model was chosen on these cases."
     return [Limitation(7, f"best of {n} models", "The best of several.", text, "comparison")]
@@ -221,19 +223,14 @@ def _not_evaluated(evidence: ReportData) -> list[Limitation]:
 def _sites(evidence: ReportData) -> list[Limitation]:
     """Hospitals left out of a mean, and hospitals without a mean."""
     rows = pick(overall(evidence, "standalone", "auc"), at="")
-    left = sorted(
-        {
-            str(s)
-            for name in ("sites_excluded", "sites_one_class")
-            for c in _noted(rows.to_dicts(), name)
-            for s in c["sites"]
-        }
-    )
+    excluded = [c for name in ("sites_excluded", "sites_one_class") for c in _noted(rows.to_dicts(), name)]
+    left = sorted({site for c in excluded if isinstance(sites := c["sites"], tuple) for site in sites})
     means = rows.filter(pl.col("finding") == MEAN, pl.col("population").str.starts_with("external:")).to_dicts()
     lone = sorted({r["population"].partition(":")[2] for r in means if not known(r)})
     made = []
     if left:
-        text = f"{listed(left[:4])}{f' and {len(left) - 4} more' if len(left) > 4 else ''}: too few patients with or without a finding."
+        more = f" and {len(left) - 4} more" if len(left) > 4 else ""
+        text = f"{listed(left[:4])}{more}: too few patients with or without a finding."
         made.append(
             Limitation(
                 9,

@@ -97,8 +97,8 @@ def readers(evidence: ReportData) -> str:
             name = in_sentence(reference)
             said.append(f"by {name} lower in {lower} and higher in {higher} of {len(mine)}")
     if said:
-        start = "The sensitivity of the models at the specificity of the readers, comparisons with the whole interval on one side: "
-        return f"{start}{'; '.join(said)}."
+        start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
+        return f"{start} one side of 0: {'; '.join(said)}."
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
 
@@ -113,8 +113,9 @@ def calibration(evidence: ReportData) -> str:
     low = sum(bounded(r) and number(r["high"]) < 1 for r in rows)
     high = sum(bounded(r) and number(r["low"]) > 1 for r in rows)
     return (
-        f"The calibration slope of {evidence.cast.lead}{_at(evidence)} lies below 1 with the whole interval, which means "
-        f"probabilities that are too extreme, for {low} of {plural(len(rows), 'finding')}, and above 1 for {high}."
+        f"The calibration slope of {evidence.cast.lead}{_at(evidence)} lies below 1 with the whole interval, "
+        f"which means probabilities that are too extreme, for {low} of {plural(len(rows), 'finding')}, and above 1 for "
+        f"{high}."
     )
 
 
@@ -128,8 +129,8 @@ def decision(evidence: ReportData) -> str:
     above = sum(side(r) > 0 for r in mine)
     threshold = value_at(mine[0]["at"], "threshold") or mine[0]["at"]
     return (
-        f"At a threshold probability of {threshold}, {evidence.cast.lead} has a net benefit above that of treating nobody, "
-        f"with the whole interval, for {above} of {plural(len(mine), 'finding')}{_at(evidence)}."
+        f"At a threshold probability of {threshold}, {evidence.cast.lead} has a net benefit above that of treating "
+        f"nobody, with the whole interval, for {above} of {plural(len(mine), 'finding')}{_at(evidence)}."
     )
 
 
@@ -161,8 +162,8 @@ def hypothesis(evidence: ReportData) -> str:
     low, high = _ends(rows)
     above, below = (sum(side(r) == s for r in rows) for s in (1, -1))
     return (
-        f"D lies above 0 with the whole interval in {above} of {plural(len(rows), 'comparison')} and below 0 in {below}; it "
-        f"runs from {fixed(low['estimate'], signed=True)} to {fixed(high['estimate'], signed=True)}."
+        f"D lies above 0 with the whole interval in {above} of {plural(len(rows), 'comparison')} and below 0 in "
+        f"{below}; it runs from {fixed(low['estimate'], signed=True)} to {fixed(high['estimate'], signed=True)}."
     )
 
 
@@ -223,7 +224,8 @@ def site_alone(evidence: ReportData) -> str:
     if not rows:
         return "No AUC of the hospital alone could be computed."
     high = _ends(rows)[1]
-    return f"The prevalence at the hospital alone has an AUC of up to {spelled(high)}, for {evidence.heading(high['finding']).lower()}."
+    finding = evidence.heading(high["finding"]).lower()
+    return f"The prevalence at the hospital alone has an AUC of up to {spelled(high)}, for {finding}."
 
 
 def matrix(evidence: ReportData) -> str:
@@ -234,7 +236,8 @@ def matrix(evidence: ReportData) -> str:
     if not rows:
         return "No AUC could be computed."
     low, high = _ends(rows)
-    return f"From {spelled(low)} ({low['rater']} at {low['level']}) to {spelled(high, level=False)} ({high['rater']} at {high['level']})."
+    lowest, highest = (f"{row['rater']} at {row['level']}" for row in (low, high))
+    return f"The AUC runs from {spelled(low)}, {lowest}, to {spelled(high, level=False)}, {highest}."
 
 
 def not_computed(evidence: ReportData) -> str:
@@ -259,8 +262,9 @@ def account(evidence: ReportData) -> str:
     lines = evidence.account
     if lines.is_empty():
         return "Nothing was excluded."
-    by_unit = lines.group_by("unit", maintain_order=True).agg(pl.len())
-    return f"{plural(lines.height, 'exclusion or change', 'exclusions and changes')}, of {listed(by_unit['unit'].to_list())}; the largest first are counts of rows."
+    largest = max(lines.to_dicts(), key=lambda row: row["count"])
+    what = plural(largest["count"], str(largest["unit"]).removesuffix("s"))
+    return f"{plural(lines.height, 'reason')} for exclusions and changes; the largest: {what}, {largest['reason']}."
 
 
 def participants(evidence: ReportData) -> str:
