@@ -214,4 +214,4 @@ def _protocol(protocol: Any, depth: int = 0) -> str:
 def left_out(sections: list[Section]) -> str:
     """The sections that are not shown, each with its reason, in one line."""
     words = [f"{s.title[:1].lower()}{s.title[1:]} ({s.absent})" for s in sections if s.absent]
-    return f"Not shown: {'; '.join(words)}." if words else ""
+    return f"Not asked or without data: {'; '.join(words)}." if words else ""
