@@ -21,7 +21,7 @@ from overread.reporting import checklists
 from overread.reporting.blocks import Section, drawn
 from overread.reporting.export import files_beside, text_exports
 from overread.reporting.first_page import question
-from overread.reporting.first_page.contents import parts
+from overread.reporting.first_page.contents import in_page_order, parts
 from overread.reporting.first_page.first_page_parts import FirstPage
 from overread.reporting.first_page.page_facts import facts, made_line
 from overread.reporting.first_page.study_limits import MOST_LIMITS, limitations
@@ -114,6 +114,7 @@ def _refuse_edited(out: Path) -> None:
 def _write_files(evidence: ReportData, sections: list[Section], cited: Cited, out: Path) -> list[Path]:
     """Write the page, last, and what stands beside it; their paths."""
     first = question.leading_page(evidence)
+    sections = in_page_order(sections, question.leading(evidence))
     text = render(evidence, sections, first, cited.references)
     shown = (*((first.figure,) if first.figure else ()), *((first.table,) if first.table else ()), *first.detail)
     top = Section("summary", "First page", shown)

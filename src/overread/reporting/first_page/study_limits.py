@@ -104,7 +104,7 @@ def _dawid_skene(evidence: ReportData) -> list[Limitation]:
 
 
 def _external(evidence: ReportData) -> list[Limitation]:
-    if not evidence.cast.raters:
+    if not evidence.cast.raters or evidence.estimates.is_empty():
         return []
     n = len(evidence.cast.external)
     if n == 0:
