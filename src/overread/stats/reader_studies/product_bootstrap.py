@@ -263,22 +263,24 @@ def pooled_rates(pooled_reads: PooledReads, draws: ProductDraws) -> Floats:
     [[0.5, 1.0]]
     """
     right = np.where(pooled_reads.truth, pooled_reads.hits, pooled_reads.reads - pooled_reads.hits)
-    rates = []
-    for in_class in (pooled_reads.truth, ~pooled_reads.truth):
-        sums = [
-            _bilinear(table[:, in_class], pooled_reads.patient[in_class], pooled_reads, draws)
-            for table in (right, pooled_reads.reads)
-        ]
-        rates.append(np.divide(sums[0], sums[1], out=np.full(len(draws), np.nan), where=sums[1] > 0))
-    return np.stack(rates, axis=1)
+    in_class = np.stack([pooled_reads.truth, ~pooled_reads.truth])  # (2, n_cells)
+    tables = np.stack([right, pooled_reads.reads])[:, None] * in_class[None, :, None]
+    correct, read = _bilinear(tables.reshape(4, *right.shape), pooled_reads, draws).reshape(2, 2, len(draws))
+    rates = np.divide(correct, read, out=np.full(read.shape, np.nan), where=read > 0)
+    return np.ascontiguousarray(rates.T)
 
 
-def _bilinear(table: Floats, patient: Codes, pooled_reads: PooledReads, draws: ProductDraws) -> Floats:
-    """Sums of a table (n_readers, cells) in every replicate, shape (replicates,)."""
-    rows, n = len(table), pooled_reads.n_patients
-    flat = np.arange(rows)[:, None] * n + patient[None, :]
-    by_patient = np.bincount(flat.ravel(), table.ravel(), minlength=rows * n).reshape(rows, n)
-    return np.asarray(((draws.readers @ by_patient) * draws.patients).sum(axis=1), dtype=np.float64)
+def _bilinear(tables: Floats, pooled_reads: PooledReads, draws: ProductDraws) -> Floats:
+    """Sums of tables (n_tables, n_readers, n_cells) in every replicate, shape (n_tables, replicates).
+
+    A sum is the bilinear form of the draws of readers and of patients. The large array of patients is read once for all
+    tables.
+    """
+    k, rows, n = len(tables), tables.shape[1], pooled_reads.n_patients
+    flat = np.arange(k * rows)[:, None] * n + pooled_reads.patient[None, :]
+    by_patient = np.bincount(flat.ravel(), tables.ravel(), minlength=k * rows * n).reshape(k * rows, n)
+    drawn = (draws.patients @ by_patient.T).reshape(len(draws), k, rows)
+    return np.asarray(np.einsum("dr,dkr->kd", draws.readers, drawn), dtype=np.float64)
 
 
 def cell_weights(pooled_reads: PooledReads, draws: ProductDraws) -> Floats:
