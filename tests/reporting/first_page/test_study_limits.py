@@ -80,6 +80,7 @@ def test_references_made_by_the_readers_and_few_readers_are_named(evidence_folde
     ("name", "more", "short"),
     [
         ("uncertain_excluded", {}, "uncertain labels"),
+        ("case_is_own_patient", {}, "every case taken as its own patient"),
         ("findings_without_label", {"findings": ("mass",)}, "findings not evaluated"),
     ],
 )

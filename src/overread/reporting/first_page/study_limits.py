@@ -323,7 +323,7 @@ def _one_class(evidence: ReportData) -> list[Limitation]:
 
 def _own_patients(evidence: ReportData) -> list[Limitation]:
     """Every case was taken as its own patient, because no table says whose it is."""
-    if not _account(evidence, "cases_as_patients"):
+    if not _account(evidence, "case_is_own_patient"):
         return []
     n = evidence.joined["case_id"].n_unique()
     text = "No table says whose the cases are. If a patient has several, the intervals are too narrow."

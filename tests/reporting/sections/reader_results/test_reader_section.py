@@ -533,7 +533,7 @@ def test_whose_word_is_truth_changes_the_auc_in_the_open(given, out, seen):
     assert "P = 0.004" in seen.text
     other = [t for t in seen.tables if "Differences in AUC between" in t["caption"]][1]["rows"]
     assert other[0][2:] == ["Label adjudicated − Majority of the readers"]
-    assert "Outcome of the rule, not prespecified" in seen.text
+    assert "Verdictsupported" in seen.text
     with (out / "figures" / "h2-internal.csv").open(encoding="utf-8") as file:
         drawn = {(r["row"], r["series"]): float(r["estimate"]) for r in csv.DictReader(file)}
     assert drawn["Pneumothorax: beta", "Label nih14"] == 0.84
