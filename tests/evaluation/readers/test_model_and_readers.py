@@ -601,7 +601,12 @@ def test_without_reads_nothing_changes(reader_study):
     images, labels, scores, _, evidence = reader_study
     config = EvaluationConfig(
         hypotheses=("H2",),
-        replicates=200, specificities=(0.9,), sensitivities=(), subgroups=(), reference="own", external_sites=("there",)
+        replicates=200,
+        specificities=(0.9,),
+        sensitivities=(),
+        subgroups=(),
+        reference="own",
+        external_sites=("there",),
     )
     alone = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(1))
     sources = pl.col("analysis") == "policies"  # label sources side by side: with reads that is H2
@@ -642,7 +647,12 @@ def test_a_reader_without_reads_in_an_arm_is_named(reader_study):
     )
     config = EvaluationConfig(
         hypotheses=("H2",),
-        replicates=100, specificities=(0.9,), sensitivities=(), subgroups=(), reference="own", references=("panel",)
+        replicates=100,
+        specificities=(0.9,),
+        sensitivities=(),
+        subgroups=(),
+        reference="own",
+        references=("panel",),
     )
     evidence = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(1), reads=fewer)
     e = evidence.estimates

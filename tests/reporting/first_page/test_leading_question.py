@@ -119,9 +119,9 @@ def test_only_a_rule_of_a_protocol_has_a_verdict_on_the_first_page(evidence_fold
     assert leading(evidence) == POOLING
     assert page.verdict == pill
     assert page.answer == (
-        "pooled has the higher mean AUC in 1 of 2 comparisons at hospitals not used in training, with the whole interval "
-        "above 0 in 1 and below 0 in none: from −0.020 (95% interval −0.050 to +0.010) against lake-only at elm to +0.040 "
-        "(+0.010 to +0.070) against north-only at elm."
+        "pooled has the higher mean AUC in 1 of 2 comparisons at hospitals not used in training, with the whole "
+        "interval above 0 in 1 and below 0 in none: from −0.020 (95% interval −0.050 to +0.010) against lake-only at "
+        "elm to +0.040 (+0.010 to +0.070) against north-only at elm."
     )
 
 

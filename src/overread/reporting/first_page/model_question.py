@@ -23,7 +23,7 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.first_page.model_means import ModelMeans, mean_rates, model_means
+from overread.reporting.first_page.mean_aucs import ModelMeans, mean_rates, model_means
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, in_order, population_title
 

@@ -19,7 +19,7 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.first_page.model_means import model_means
+from overread.reporting.first_page.mean_aucs import model_means
 from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick

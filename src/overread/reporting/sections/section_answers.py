@@ -12,7 +12,7 @@ from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.first_page_parts import bounded, side, spelled
-from overread.reporting.first_page.model_means import mean_rates, model_means
+from overread.reporting.first_page.mean_aucs import mean_rates, model_means
 from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, overall, pick, value_at

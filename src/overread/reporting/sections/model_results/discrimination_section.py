@@ -13,7 +13,7 @@ from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
-from overread.reporting.first_page.model_means import model_means
+from overread.reporting.first_page.mean_aucs import model_means
 from overread.reporting.number_format import fixed, listed
 from overread.reporting.report_data import MEAN, ReportData, by, overall, pick, population_title
 from overread.reporting.sections.summary import outcome_table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from overread.reporting.blocks import (
 )
 from overread.reporting.estimate_cells import classes_cell, code_of, known, p_cells
 from overread.reporting.figures import reader_roc
-from overread.reporting.figures.drawing_style import others_series
+from overread.reporting.figures.drawing_style import COLOURS, others_series
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
@@ -190,7 +191,7 @@ def _figure(reads: ReadRows, finding: str, evidence: ReportData) -> Figure | Non
     end = reader_roc.axis_end(shown)
     inside = {p.place[1] for panel in shown for p in panel.frozen if p.x <= end}
     named = tuple((j, point_title(at)) for j, at in enumerate(points) if j in inside)
-    key = reader_roc.LegendKey(tuple(map(output_title, outputs)), named, few)
+    key = reader_roc.LegendKey(tuple(map(output_title, outputs)), named, few, _series(reads, outputs))
     cut = f" The axis of 1 − specificity ends at {end:g}; points beyond it are in the tables." if end < 1 else ""
     least = few_reads(pick(reads.frame, finding=finding))
     hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
@@ -204,6 +205,13 @@ def _figure(reads: ReadRows, finding: str, evidence: ReportData) -> Figure | Non
     said = "; ".join(f"{p.title}: {_spoken(p)}" for p in shown)
     drawn = delayed(reader_roc.reader_panels, shown, key, name=name, alt=f"{caption} {said}.")
     return Figure(drawn, caption, name, reader_roc.numbers(shown, key))
+
+
+def _series(reads: ReadRows, outputs: Sequence[str]) -> tuple[int, ...]:
+    """The series of outputs: the colour is that of the model, the line tells its outputs apart."""
+    models = [o.partition(" [")[0] for o in outputs]
+    own = [reads.models.index(m) if m in reads.models else len(reads.models) for m in models]
+    return tuple(k + len(COLOURS) * models[:i].count(m) for i, (k, m) in enumerate(zip(own, models, strict=True)))
 
 
 def _spoken(panel: reader_roc.RocPanel) -> str:
