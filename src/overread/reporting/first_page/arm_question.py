@@ -236,26 +236,18 @@ def _table(evidence: ReportData, first: ArmContrast, same: Sequence[ArmContrast]
     """Each measure in both arms, with the difference; with several findings or arms a row for each."""
     pairs = list(dict.fromkeys((c.new, c.usual) for c in same))
     several = len({c.finding for c in same}) > 1
-    chosen = sorted(same, key=lambda c: (c.finding != first.finding, pairs.index((c.new, c.usual))))
+    rows = [(c, metric, row) for c in same for metric in _MEASURES if known(row := c.difference(metric))]
+    metrics = list(_MEASURES)
+    rows.sort(key=lambda r: (r[0].finding != first.finding, r[0].finding, metrics.index(r[1])))
     body = []
-    for c in chosen:
-        for metric in _MEASURES:
-            row = c.difference(metric)
-            if not known(row):
-                continue
-            title = " · ".join(
-                t
-                for t in (
-                    evidence.heading(c.finding) if several else "",
-                    f"{c.new} − {c.usual}" if len(pairs) > 1 else "",
-                    _MEASURES[metric],
-                )
-                if t
-            )
-            title = f"{title[:1].upper()}{title[1:]}"
-            cells = [number_cell(c.level(metric, a)) for a in (c.usual, c.new)]
-            kind = "strong" if c is first and metric == first.measure() else ""
-            body.append((Cell(title, kind=kind), *cells, number_cell(row, signed=True), Cell(p_value(row["p"]), "num")))
+    for c, metric, row in rows:
+        name = f"{_MEASURES[metric][:1].upper()}{_MEASURES[metric][1:]}"
+        title = f"{name}, {_heading(evidence, c.finding)}" if several else name
+        kind = "strong" if c is first and metric == first.measure() else ""
+        cells = [number_cell(c.level(metric, a)) for a in (c.usual, c.new)]
+        pair = f"{c.new} minus {c.usual}" if len(pairs) > 1 else ""
+        last = number_cell(row, signed=True), Cell(p_value(row["p"]), "num")
+        body.append((Cell(title, kind=kind, note=pair), *cells, *last))
     one = len(pairs) == 1
     titles = (
         (first.usual, first.new, f"{first.new} minus {first.usual}") if one else ("Usual", "New", "New minus usual")

@@ -6,6 +6,7 @@ Everything is found by codes and counts: of notes, of reasons of the account, of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -13,6 +14,7 @@ from overread import codes
 from overread.codes import Code
 from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
+from overread.reporting.first_page.question import ARMS, READERS_ALONE, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
 from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence, most_cases
@@ -27,6 +29,9 @@ _FEW = 50  # present cases: below, intervals are wide
 def limitations(evidence: ReportData) -> tuple[Limitation, ...]:
     """Every limitation, the worst first."""
     found = [each for rule in _RULES for each in rule(evidence)]
+    if leading(evidence) in (ARMS, READERS_ALONE):  # what limits the models limits no answer about the readers
+        about_models = {each.short for rule in _ABOUT_MODELS for each in rule(evidence)}
+        found = [replace(each, rank=each.rank + 10) if each.short in about_models else each for each in found]
     return tuple(sorted(found, key=lambda each: each.rank))
 
 
@@ -374,6 +379,7 @@ def _identifiers(evidence: ReportData) -> list[Limitation]:
     return [Limitation(14, "identifiers changed", text, link="account") for text in told]
 
 
+_ABOUT_MODELS = (_external, _training_runs, _half, _few_present, _below_chance)
 _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     _simulated,
     _ledger,

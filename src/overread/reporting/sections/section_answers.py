@@ -11,6 +11,7 @@ import polars as pl
 from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.estimate_cells import codes_of, known
+from overread.reporting.first_page.arm_question import contrasts
 from overread.reporting.first_page.first_page_parts import bounded, side, spelled
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
 from overread.reporting.first_page.model_question import hospital
@@ -83,10 +84,17 @@ def operating(evidence: ReportData) -> str:
 
 
 def readers(evidence: ReportData) -> str:
-    """How the models do at the specificity of the readers, by reference; or the pooled readers."""
+    """The difference between arms; or how the models do at the readers' specificity; or how many readers there are."""
     found = arms(evidence)
     if not found:
         return ""
+    compared = [(c, c.measure()) for c in contrasts(evidence) if bounded(c.difference(c.measure()))]
+    if compared:
+        first, metric = compared[0]
+        finding = evidence.heading(first.finding).lower()
+        by = in_sentence(first.reference)
+        row = spelled(first.difference(metric), signed=True)
+        return f"{first.new} minus {first.usual}: {row} in the {metric.replace('auc', 'AUC')} for {finding}, by {by}."
     reads = found[0]
     rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
     said = []
@@ -94,11 +102,10 @@ def readers(evidence: ReportData) -> str:
         mine = [r for r in pick(rows, reference=reference).to_dicts() if bounded(r)]
         if mine:
             lower, higher = (sum(side(r) == s for r in mine) for s in (-1, 1))
-            name = in_sentence(reference)
-            said.append(f"by {name} lower in {lower} and higher in {higher} of {len(mine)}")
+            said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {len(mine)}")
     if said:
         start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
-        return f"{start} one side of 0: {'; '.join(said)}."
+        return f"{start} one side of 0: {'; '.join([said[0], said[-1]] if len(said) > 1 else said)}."
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
 

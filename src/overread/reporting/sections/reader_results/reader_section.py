@@ -58,11 +58,12 @@ def readers(evidence: ReportData) -> Section:
     found = arms(evidence)
     blocks: list[Block] = []
     for reads in found:
-        blocks += [Paragraph(f"Reads: {reads.arm}", kind="heading")] if len(found) > 1 else []
-        blocks += _words(evidence, reads)
-        blocks += _overview(reads)
-        for finding in reads.findings:
-            blocks += _finding(reads, finding, evidence)
+        own = [*_words(evidence, reads), *_overview(reads)]
+        own += [block for finding in reads.findings for block in _finding(reads, finding, evidence)]
+        if reads is found[0]:
+            blocks += [*([Paragraph(f"Reads: {reads.arm}", kind="heading")] if len(found) > 1 else []), *own]
+        elif own:
+            blocks.append(appendix(f"Reads: {reads.arm}", own))
     blocks += _arms_table(found)
     blocks += agreement_blocks(evidence, found)
     if not blocks:
