@@ -196,10 +196,11 @@ def number_markup(text: str) -> Markup:
     """A number with its interval, which is set smaller.
 
     >>> number_markup("0.838 (0.832–0.844)")
-    Markup('0.838 <span class="ci">(0.832–0.844)</span>')
+    Markup('<span class="nb">0.838</span> <span class="ci">(0.832–0.844)</span>')
     """
     value, bracket, rest = visible(text, keep="\n\t").partition(" (")
-    return escape(value) + (Markup(' <span class="ci">({}</span>').format(rest) if bracket else Markup(""))
+    first = Markup('<span class="nb">{}</span>').format(value) if value else Markup("")
+    return first + (Markup(' <span class="ci">({}</span>').format(rest) if bracket else Markup(""))
 
 
 def unbroken(text: str) -> Markup:
