@@ -10,7 +10,7 @@ import pytest
 
 from overread import evaluation as ev
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join import layouts
+from overread.evaluation.join import layouts, read_layouts
 from overread.tables.records.configuration import parse_section
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def real(shared):
     config = parse_section(EvaluationConfig, stated["evaluation"] | {"replicates": 200, "subgroups": [], "hypotheses": ["H2"]}, "evaluation")
     images = layouts.images(predictions / "truth.csv.gz").frame
     scores = pl.concat([layouts.predictions(predictions / f"{n}.csv.gz").frame for n in MODELS])
-    reads = layouts.reads(readers / "individual_readers.csv.gz").frame
+    reads = read_layouts.reads(readers / "individual_readers.csv.gz").frame
     start = time.perf_counter()
     evidence = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(1), reads=reads)
     return evidence, reads, time.perf_counter() - start

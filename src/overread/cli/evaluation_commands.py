@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from overread.cli.arguments import configuration, pair, verified
+from overread.cli.arguments import configuration, pair, verified, vocabulary
 from overread.cli.options import Changes, Config, Out, Title, Verify, Workers, processes
 from overread.cli.terminal import line, put
 
@@ -31,8 +31,12 @@ def evaluate(
         list[Path] | None, typer.Option(metavar="FILE", help="The scores of a model, long or wide; may be repeated.")
     ] = None,
     reads: Annotated[
-        Path | None,
-        typer.Option(help="The answers of readers, long, or wide with one read per row; alone or with predictions."),
+        list[str] | None,
+        typer.Option(
+            metavar="[READER=]FILE",
+            help="The answers of readers, long, wide or boxes; a file of one reader is named as the reader; may be "
+            "repeated. Alone or with predictions.",
+        ),
     ] = None,
     tune: Annotated[
         list[Path] | None,
@@ -40,6 +44,14 @@ def evaluate(
     ] = None,
     finding: Annotated[
         list[str] | None, typer.Option(metavar="FINDING", help="A finding of the mean over findings; may be repeated.")
+    ] = None,
+    extra_findings: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TITLE[<PARENT]",
+            help="A finding of the study's own, by title, optionally with parents, or a TOML file of such findings; "
+            "may be repeated.",
+        ),
     ] = None,
     reference: Annotated[str, typer.Option(help="The label source that is the reference standard.")] = "",
     external: Annotated[
@@ -61,11 +73,12 @@ def evaluate(
     verify: Verify = False,
 ) -> None:
     """Evaluate predictions of any model, reads of readers, or both, and write the report."""
+    from overread import findings
     from overread.evaluation import EvaluationConfig
     from overread.protocol import evaluate, remarks
 
-    truths = [label.partition("=")[2] or label for label in labels or ()]
-    verified(verify, out / "run.json", images, *truths, *(predictions or ()))
+    named = [file.partition("=")[2] or file for file in (*(labels or ()), *(reads or ()))]
+    verified(verify, out / "run.json", images, *named, *(predictions or ()))
     given = {
         "finding": finding or None,
         "reference": reference or None,
@@ -74,7 +87,8 @@ def evaluate(
         "hypothesis": hypothesis or None,
         "seed": seed,
     }
-    chosen = configuration(EvaluationConfig, "evaluation", config, changes, given)
+    words = findings.with_extra_findings(vocabulary(config), extra_findings or ())
+    chosen = configuration(EvaluationConfig, "evaluation", config, changes, given, words=words)
     with line("evaluate") as progress:
         evaluate(
             images,
@@ -83,7 +97,7 @@ def evaluate(
             out=out,
             config=chosen,
             tune=tune or (),
-            reads=reads,
+            reads=reads or None,
             title=title,
             workers=processes(workers),
             progress=progress,

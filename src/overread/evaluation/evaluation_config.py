@@ -29,6 +29,7 @@ _WHOLE = {
     "ece_bins": (1, 1000),
     "seed": (0, limits.SEED),
 }
+CROSS = " × "  # joins the names of two crossed columns, and their levels
 _LONGEST = 100  # operating points, thresholds, bands, subgroups
 _ROLES = ("pooled", "single", "matched")
 HYPOTHESES = ("H1", "H2")
@@ -65,6 +66,14 @@ class EvaluationConfig:
         Columns of the images table that define subgroups.
     subgroup_intersections : tuple of (str, str)
         Pairs of columns of `subgroups` whose combinations are also subgroups.
+    group_differences : tuple of (str, str, str)
+        Column, level and reference level of the groups whose signed difference (level minus reference level) and ratio
+        are estimated, such as ``("sex", "F", "M")``. The column is one of `subgroups`, a pair of
+        `subgroup_intersections` joined by " × ", or "site". () = every column of `subgroups` with exactly two levels,
+        the first level minus the second.
+    baseline_model : str
+        The model that the group differences of every other model are compared with; "" = all pairs of up to five
+        models, and with more models the comparison of each with the first.
     age_bands : tuple of float
         Lower limits of the age bands in years, ascending.
     minimum_present, minimum_absent : int
@@ -87,7 +96,8 @@ class EvaluationConfig:
         The hypotheses on which a verdict is given, the leading one first: H1 on pooled training (needs `roles`), H2 on
         the choice of reference standard (needs reads). With `roles`, H1 is asked.
     members : mapping of str to tuple of str
-        Models trained with different seeds, by ensemble.
+        Models trained with different seeds, by ensemble. If the ensemble has no predictions, its members are raters
+        like any other, and the mean and standard deviation over them are reported under its name.
     mapping : tuple of mapping
         The outputs that represent a finding of the readers, see `overread.evaluation.join.finding_mapping.Mapped`.
     references : tuple of str
@@ -125,6 +135,8 @@ class EvaluationConfig:
     decision_thresholds: tuple[float, ...] = (0.05, 0.10, 0.20)
     subgroups: tuple[str, ...] = ("sex", "age_band", "view")
     subgroup_intersections: tuple[tuple[str, str], ...] = ()
+    group_differences: tuple[tuple[str, str, str], ...] = ()
+    baseline_model: str = ""
     age_bands: tuple[float, ...] = (18, 40, 60, 80)
     minimum_present: int = 20
     minimum_absent: int = 20
@@ -148,6 +160,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self), *_table_problems(self)]
+        problems += _difference_problems(self)
         if problems:
             raise InputError.all(problems)
         self.mapped()
@@ -251,7 +264,14 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
             problems.append(InputError(f"evaluation.{name}", "a number between 0 and 1", limits.shown(share)))
     for name, (least, most) in _WHOLE.items():
         problems += limits.outside(f"evaluation.{name}", getattr(config, name), least, most, whole=True)
-    for name in ("specificities", "sensitivities", "decision_thresholds", "age_bands", "subgroups"):
+    for name in (
+        "specificities",
+        "sensitivities",
+        "decision_thresholds",
+        "age_bands",
+        "subgroups",
+        "group_differences",
+    ):
         if (count := len(getattr(config, name))) > _LONGEST:
             problems.append(InputError(f"evaluation.{name}", f"at most {_LONGEST}", f"{count:,}"))
     gain = config.smallest_worthwhile_gain
@@ -275,6 +295,24 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
             )
     if list(config.age_bands) != sorted(set(config.age_bands)):
         problems.append(InputError("evaluation.age_bands", "ages in ascending order", limits.shown(config.age_bands)))
+    return problems
+
+
+def _difference_problems(config: EvaluationConfig) -> list[InputError]:
+    """Check the columns of the named groups, and that every pair has two different levels and is given once."""
+    problems, where = [], "evaluation.group_differences"
+    crossed = [CROSS.join(pair) for pair in config.subgroup_intersections]
+    known = list(dict.fromkeys((*config.subgroups, *crossed, "site")))
+    for column, level, reference in config.group_differences:
+        if column not in known:
+            expected = "columns of evaluation.subgroups, crossed columns, or site"
+            problems.append(InputError(where, expected, f"'{column}'", do=did_you_mean(column, known)))
+        if level == reference:
+            problems.append(InputError(where, "two different levels", f"'{level}' of {column} twice"))
+    pairs = [(column, frozenset(levels)) for column, *levels in config.group_differences]
+    if len(set(pairs)) < len(pairs):
+        repeats = [" ".join(g) for g, p in zip(config.group_differences, pairs, strict=True) if pairs.count(p) > 1]
+        problems.append(InputError(where, "each pair of levels once", "a repeat", examples=repeats))
     return problems
 
 

@@ -30,14 +30,16 @@ from overread.evaluation.join.reference_standards import check_names
 from overread.evaluation.join.unmatched import matched
 from overread.evaluation.models.calibration_errors import calibration_rows
 from overread.evaluation.models.decision_curves import decisions
-from overread.evaluation.models.external_validation import drop, matrix, seeds, site_alone
+from overread.evaluation.models.external_validation import drop, matrix, site_alone
 from overread.evaluation.models.label_sensitivity import policies
 from overread.evaluation.models.model_pairs import comparison
 from overread.evaluation.models.roc_rates import fixed_rates
+from overread.evaluation.models.seed_variation import seeds
 from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
 from overread.evaluation.readers.reader_analyses import analyse_reads
-from overread.evaluation.subgroups.group_aucs import subgroup_rows
+from overread.evaluation.subgroups.case_groups import check_groups, single_levels
+from overread.evaluation.subgroups.group_analyses import subgroup_rows
 from overread.stats.random_numbers import Random, generator
 
 
@@ -265,13 +267,21 @@ def _contexts(
     tuned = None if source is None else _tuning(inputs.images, inputs.labels, source, config, wanting)
     half = half_of_patients(scores, rng=half_rng)
     tuning = None if tuned is None else build_scores(tuned)
-    raters = tuple(r for r in scores.raters if r not in config.member_names())
+    members = tuple(m for m in config.member_names() if m in scores.raters)
+    raters = tuple(r for r in scores.raters if config.member_names().get(r) not in scores.raters)
+    check_groups(scores, raters, config)
     where = populations(raters, scores.site.levels, config, models)
-    frozen = {r: _frozen(scores, r, where[r], models.get(r, {}), tuning, half, config) for r in raters}
+    if tuning is not None and not set(raters) & set(tuning.raters):
+        tuned = None  # only members of ensembles have scores of tuning cases
+    mine = None if tuned is None else tuning
+    frozen = {r: _frozen(scores, r, where[r], models.get(r, {}), mine, half, config) for r in raters}
     drawn = draws(scores, rng=draw_rng, replicates=config.replicates)
     areas = site_areas(scores, raters)
     replicates = site_replicates(scores, drawn, areas, raters, config)
-    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, areas, replicates)
+    own = populations(members, scores.site.levels, config, models)
+    fitting = {m: tuning if tuning is not None and m in tuning.raters else None for m in members}
+    seeds_frozen = {m: _frozen(scores, m, own[m], models.get(m, {}), fitting[m], half, config) for m in members}
+    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, areas, replicates, seeds_frozen)
     return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
 
 
@@ -404,8 +414,7 @@ def _tuning(
     """Join the tuning cases of the raters without thresholds of their own; None if there are no such cases."""
     key = "image_id" if "image_id" in predictions.columns else "case_id"
     cases = images.filter(pl.col("split").fill_null("").cast(pl.String) == "tune")
-    raters = [r for r in wanting if r not in config.member_names()]
-    mine = predictions.filter(pl.col("model").is_in(raters)).join(cases.select(key).unique(), on=key, how="semi")
+    mine = predictions.filter(pl.col("model").is_in(wanting)).join(cases.select(key).unique(), on=key, how="semi")
     if mine.is_empty():
         return None
     return join_tables(images, labels, tables.Checked(mine), config, split="tune")
@@ -435,6 +444,7 @@ def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
         none = int((column.codes < 0).sum())
         if none:
             dropped.append(Dropped("cases", codes.note("group_missing", column=name), none))
+    dropped += single_levels(context)
     read = [joined.reads.account] if joined.reads is not None else []
     return pl.concat([joined.account, *read, account_frame("subgroups", dropped)])
 

@@ -18,21 +18,22 @@ from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
 from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.evidence import check_complete
-from overread.evaluation.join import layouts
+from overread.evaluation.join import layouts, read_layouts
 from overread.protocol import report_stage
 from overread.protocol.input_tables import (
     account_of_files,
     check_sites,
+    configured,
     description,
     stacked_labels,
     stacked_predictions,
     without_used,
 )
+from overread.protocol.reader_files import stacked_reads
 from overread.reporting.figures.figure_pool import drawing_pool
 from overread.reporting.report_folder import check_report_folder
 from overread.stats.random_numbers import Random, generator
 from overread.tables.frames import NamedFrame, Table, input_of, inputs_of
-from overread.tables.records.configuration import with_settings
 from overread.tables.storage.names import below
 
 Progress = Callable[[int, int], None]
@@ -168,8 +169,9 @@ def evaluate(
     predictions: Table | Sequence[Table] | Mapping[str, Table] | None = None,
     *,
     out: Path | str | None = None,
-    reads: Table | None = None,
+    reads: Table | Sequence[Table] | Mapping[str, Table] | None = None,
     tune: Table | Sequence[Table] | Mapping[str, Table] = (),
+    extra_findings: str | Path | Sequence[str | Path] = (),
     config: EvaluationConfig | None = None,
     rng: Random | None = None,
     title: str = _TITLE,
@@ -190,11 +192,17 @@ def evaluate(
     out : path, optional
         The folder for evidence, ledger and report. Every evaluation adds an entry to the ledger in it. Without `out`
         nothing is written.
-    reads : path or frame, optional
-        The answers of readers, in long or wide layout, alone or for comparison with the models.
+    reads : path or frame, or several, optional
+        The answers of readers, alone or for comparison with the models: in long or wide layout, or boxes. Several
+        tables are a list, a mapping from name to table, or "NAME=FILE". A table without a column of readers is that of
+        one reader, by this name or the name of its file; in a table with readers and without arms the name is the arm.
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
+    extra_findings : text, path, or sequence of them
+        Findings of the study's own behind those of the vocabulary: a title ("Aortic enlargement"), a title and its
+        parents ("Aortic enlargement < enlarged_cardiomediastinum"), or a TOML file, see
+        `overread.findings.with_extra_findings`.
     config : EvaluationConfig, optional
         The settings that affect numbers.
     rng : int or numpy.random.Generator, optional
@@ -232,7 +240,7 @@ def evaluate(
         result = ov.evaluate("images.csv", "labels.csv", ["acme.csv"])
         result.report("evidence")
     """
-    chosen = _settings(config, settings, rng)
+    chosen = _settings(config, settings, rng, extra_findings)
     if out is None:
         given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
         evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
@@ -253,9 +261,14 @@ def _first_part(progress: Progress, done: int, total: int) -> None:
     progress(round(_EVALUATION * done / total), 100)
 
 
-def _settings(config: EvaluationConfig | None, settings: Mapping[str, Any], rng: Random | None) -> EvaluationConfig:
+def _settings(
+    config: EvaluationConfig | None,
+    settings: Mapping[str, Any],
+    rng: Random | None,
+    extra_findings: str | Path | Sequence[str | Path],
+) -> EvaluationConfig:
     """Apply keyword settings; a generator is replaced by a seed drawn from it, so that the record is complete."""
-    chosen: EvaluationConfig = with_settings(config or EvaluationConfig(), settings, "evaluate")
+    chosen = configured(config, settings, extra_findings, "evaluate")
     if rng is not None and "seed" in settings:
         raise InputError("evaluate", "rng or seed", "both", do="They state the same: leave one of them out.")
     if isinstance(rng, np.random.Generator):
@@ -283,7 +296,7 @@ def _read(
     config: EvaluationConfig,
     *,
     tune: Any,
-    reads: Table | None,
+    reads: Any,
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file."""
     check_complete(labels, predictions, reads)
@@ -291,8 +304,8 @@ def _read(
     named = [] if labels is None else inputs_of(labels, "labels", source=True)
     given = [] if predictions is None else inputs_of(predictions, "predictions")
     tuning = inputs_of(tune, "tune")
-    answer_files = [] if reads is None else [input_of(reads, "reads")]
-    for file in (*image_files, *(f for _, f in (*named, *given, *tuning)), *answer_files):
+    answering = [] if reads is None else inputs_of(reads, "reads", source=True)
+    for file in (*image_files, *(f for _, f in (*named, *given, *tuning, *answering))):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -301,18 +314,18 @@ def _read(
         check_sites(read.frame, config, file)
     truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
-    answers = [(f, layouts.reads(f, **words)) for f in answer_files]
+    answers = [(f, read_layouts.reads(f, name=name, **words)) for name, f in answering]
     cases = [(f, replace(r, unused=tuple(c for c in r.unused if c not in config.subgroups))) for f, r in cases]
     sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}
     sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
-    sources |= {"reads": answer_files[0]} if answer_files else {}
+    sources |= {f"reads {i}" if i > 1 else "reads": f for i, (_, f) in enumerate(answering, 1)}
     return Inputs(
         cases[0][1].frame if cases else None,
         stacked_labels(truths, config.vocabulary) if truths else None,
         stacked_predictions(scores) if scores else None,
         stacked_predictions(tuned) if tuned else None,
-        answers[0][1].frame if answers else None,
+        stacked_reads(answers, config.vocabulary) if answers else None,
         without_used([*cases, *truths, *scores, *tuned, *answers]),
         sources | {f"tune {f.name}": f for _, f in tuning},
     )

@@ -237,8 +237,9 @@ def _cast(
     estimates = estimates.filter(~pl.col("analysis").is_in(FROM_READS))
     standalone = estimates.filter(pl.col("analysis") == "standalone")
     raters = (standalone if standalone.height else estimates)["rater"].unique(maintain_order=True).to_list()
-    listed = {m for members in (config.get("members") or {}).values() for m in members}
-    members = tuple(r for r in raters if r in listed or "/seed-" in r)
+    # Members of an ensemble without predictions of its own are raters like any other.
+    listed = {m for name, members in (config.get("members") or {}).items() if name in raters for m in members}
+    members = tuple(r for r in raters if r in listed or r.partition("/seed-")[0] in set(raters) - {r})
     lead = [roles.get("pooled"), *(roles.get("single") or {}), roles.get("matched")]
     known = [r for r in raters if r not in members and r]
     ordered = [r for r in lead if r in known] + _by_auc(standalone, [r for r in known if r not in lead])

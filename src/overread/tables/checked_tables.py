@@ -426,6 +426,7 @@ def _unknown_findings(own: pl.DataFrame, vocabulary: Vocabulary, place: str) -> 
     if not unknown:
         return []
     hint = _named(unknown, vocabulary) or did_you_mean(unknown[0], known) or "The vocabulary: " + ", ".join(known) + "."
+    hint += f' A finding of the study\'s own: --extra-findings "{unknown[0]}", or [findings.extra].'
     return [
         InputError(
             place, "findings of the vocabulary in 'finding'", f"{len(unknown)} unknown", examples=unknown, do=hint

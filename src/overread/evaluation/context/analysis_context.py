@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from overread import codes
@@ -30,6 +30,7 @@ class AnalysisContext:
     frozen: Mapping[str, Frozen]
     areas: Mapping[tuple[str, str, str], AucTerm]  # by rater, finding, site; pairs within strata where stated
     replicates: Mapping[tuple[str, str, str], Floats]  # the same AUCs in every draw (replicates,), where evaluable
+    seed_frozen: Mapping[str, Frozen] = field(default_factory=dict)  # thresholds of the members of ensembles
 
     def place(self, analysis: Analysis, finding: str, rater: str, population: Population) -> EstimateKey:
         """Return the key of an estimate of this rater in this population."""

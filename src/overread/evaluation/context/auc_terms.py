@@ -134,6 +134,16 @@ def combined(terms: Iterable[tuple[float, AucTerm]], n_patients: int) -> tuple[f
     return sum(coefficient * one.value for coefficient, one in pairs), sqrt(float(total @ total) + unseen)
 
 
+def combined_term(terms: Iterable[tuple[float, AucTerm]], n_patients: int, counts: Counts | None = None) -> AucTerm:
+    """Return a linear combination of (coefficient, term) pairs as a term, for use in further combinations."""
+    pairs, total = list(terms), np.zeros(n_patients)
+    for coefficient, one in pairs:
+        total[one.patients] += coefficient * one.influence
+    value = sum(coefficient * one.value for coefficient, one in pairs)
+    unseen = sum(coefficient**2 * one.unseen for coefficient, one in pairs)
+    return AucTerm(value, np.arange(n_patients), total, counts or Counts(), unseen=unseen)
+
+
 def mean_area(areas: Sequence[AucTerm], n_patients: int) -> AucTerm:
     """Return the unweighted mean of terms as a term, for use in contrasts; its counts are empty."""
     total = np.zeros(n_patients)

@@ -45,7 +45,7 @@ MEANINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "arm": (("arm",),),
     "round": (("round",),),
-    "finding": (("finding", "finding name", "pathology", "observation"),),
+    "finding": (("finding", "finding name", "pathology", "observation", "class name"),),
     "state": (("state",),),
     "call": (("call",),),
     "score": (("score", "probability", "prob"),),
@@ -53,6 +53,7 @@ MEANINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     "source": (("source", "label source"),),
     "shift": (("shift",),),
 }
+_NO_FINDING = "Or give a long table, or state the study's own findings: --extra-findings TITLE."
 # What may stand before or after a finding in a column's name, by table.
 _AFFIXES = {
     "predictions": {
@@ -173,6 +174,11 @@ def names_a_finding(column: str, words: FindingWords) -> bool:
     return any(finding_of(column, table, words) for table in _AFFIXES)
 
 
+def has_meaning(column: str) -> bool:
+    """Return whether a column is one that tables name, other than a finding."""
+    return plain(column) in _KNOWN
+
+
 def finding_columns(
     columns: Sequence[str], table: str, path: object, *, keys: Collection[str], words: FindingWords
 ) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -189,10 +195,11 @@ def finding_columns(
     for column in (c for c in columns if c not in keys):
         if finding := finding_of(column, table, words):
             taken[column] = finding
-        elif plain(column) in _KNOWN or names_a_finding(column, words):
+        elif has_meaning(column) or names_a_finding(column, words):
             unused.append(column)  # of a known meaning that this table has no place for
         elif hint := did_you_mean(" ".join(_without_affixes(column, table)), words.written):
-            problems.append(InputError(path, "columns that name findings", f"'{column}'", do=hint))
+            do = f'{hint} A finding of its own: --extra-findings "{column}".'
+            problems.append(InputError(path, "columns that name findings", f"'{column}'", do=do))
         else:
             unused.append(column)
     for finding in sorted({f for f in taken.values() if list(taken.values()).count(f) > 1}):
@@ -208,7 +215,7 @@ def finding_columns(
         )
     if not taken and not problems:
         found = f"columns {', '.join(columns)}"
-        problems.append(InputError(path, "columns that name findings", found, do="Or give a long table."))
+        problems.append(InputError(path, "columns that name findings", found, do=_NO_FINDING))
     if problems:
         raise InputError.all(problems)
     return taken, tuple(unused)

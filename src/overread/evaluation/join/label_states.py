@@ -8,6 +8,7 @@ import polars as pl
 
 from overread import codes, tables
 from overread.evaluation.join.account import TABLES, Dropped
+from overread.evaluation.join.column_names import has_meaning, plain
 from overread.tables.text.missing import PROGRAMS, UNKNOWN
 
 _STATES = {
@@ -88,3 +89,28 @@ def missing_as_null(column: str = "said") -> pl.Expr:
 def examples(wrong: pl.DataFrame) -> pl.Series:
     """Return up to five cells with their findings."""
     return wrong.select(pl.format("{} in {}", "said", "finding")).to_series().unique(maintain_order=True)[:5]
+
+
+def findings_like(frame: pl.DataFrame, used: Mapping[str, str], table: str) -> tuple[str, ...]:
+    """Return the columns of a wide file that are not used and whose cells look like those of a finding.
+
+    `used` are the columns with their meaning. Cells of labels and reads look like findings if all are states, those of
+    predictions if all are numbers from 0 to 1; two different values are required.
+    """
+    if "finding" in used.values():  # a long file has no columns of findings
+        return ()
+    columns = [c for c in frame.columns if c not in used and plain(c) and not has_meaning(c)]
+    return tuple(c for c in columns if _is_like_a_finding(frame[c], table))
+
+
+def _is_like_a_finding(cells: pl.Series, table: str) -> bool:
+    if cells.dtype.is_temporal():
+        return False
+    text = cells.cast(pl.String).str.strip_chars().alias("said").to_frame()
+    text = text.filter(missing_as_null().is_not_null())
+    if text["said"].n_unique() < 2:
+        return False
+    if table in ("labels", "reads"):
+        return bool(text.select(state().is_not_null().all()).item())
+    number = text["said"].cast(pl.Float64, strict=False)
+    return bool((number.is_not_null() & number.is_between(0, 1)).all())

@@ -73,6 +73,7 @@ def join_reads(
         reason = codes.note("case_without_read")
         dropped.append(Dropped("cases", reason, without.height, examples_of(without, ("case_id",))))
     read_keys = reads.select(KEY).unique()
+    _refuse_unlabelled(labels, seen)
     own_labels = with_wholes(labels, config.mapped()).join(read_keys, on=list(KEY), how="semi")
     reference_truths = truths(own_labels, reads, config, dropped)
     _few(reads, reference_truths, config, dropped)
@@ -125,6 +126,21 @@ def _not_models(reads: pl.DataFrame, scores: pl.DataFrame) -> None:
             examples=both,
             do="Rename the file: its name is the model name.",
         )
+
+
+def _refuse_unlabelled(labels: pl.DataFrame, seen: pl.DataFrame) -> None:
+    """Refuse labels of which none is of a case that was read: they judge no reader."""
+    if labels.is_empty() or labels.join(seen, on="case_id", how="semi").height:
+        return
+    read, labelled = seen["case_id"].sort(), labels["case_id"].unique().sort()
+    hint = tables.spelling_hint(read, labelled)
+    raise InputError(
+        "reads",
+        "reads of cases with a label",
+        f"{read.len():,} cases that were read and {labelled.len():,} with a label, none of them the same",
+        examples=[f"read: '{read[0]}'", f"labelled: '{labelled[0]}'"],
+        do=f"{hint and f'{hint} '}Check that both files use the same names of cases, or leave the labels out.",
+    )
 
 
 def _of_cases(

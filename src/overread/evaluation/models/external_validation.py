@@ -1,8 +1,8 @@
-"""External validation: drop in AUC, site-only baseline, train-by-test matrix, and variation over training seeds."""
+"""External validation: drop in AUC, site-only baseline, and train-by-test matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
 
@@ -15,15 +15,12 @@ from overread.evaluation.context.analysis_context import (
     macro_note,
     population_cases,
     population_counts,
-    site_areas,
     site_mean,
 )
 from overread.evaluation.context.auc_terms import AucTerm, Cases, auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import MEAN, Row, add_notes, count, mean_row, not_estimable, row
-from overread.evaluation.context.finding_means import evaluable_sites
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.hypotheses.pooled_training import seeds_of
 from overread.stats import roc
 from overread.stats.estimate import Estimate
 
@@ -193,44 +190,3 @@ def matrix(context: AnalysisContext) -> list[Row]:
                 mean = add_notes(mean, macro_note(context, over))
                 rows.append(mean_row(place, Metric.AUC, mean, over=over, confidence=confidence))
     return rows
-
-
-def seeds(context: AnalysisContext) -> list[Row]:
-    """Estimate the mean AUC of every training seed, and its spread, over the findings that are evaluable for the
-    ensemble.
-    """
-    rows: list[Row] = []
-    for rater in context.raters:
-        members = [m for m in context.config.members.get(rater, ()) if m in context.panel.raters]
-        if not members:
-            continue
-        areas = site_areas(context.panel, members)
-        for population in context.populations[rater]:
-            reaches = evaluable_sites(context, rater, population)
-            if not reaches:
-                continue
-            values = []
-            for member in members:
-                terms = [
-                    (c / len(reaches), a)
-                    for f, r in reaches.items()
-                    for c, a in mean_terms([areas[member, f, s] for s in r.sites if (member, f, s) in areas])
-                ]
-                estimate = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence)
-                place = context.place(Analysis.SEEDS, MEAN, member, population)
-                note = macro_note(context, list(reaches))
-                rows.append(row(place, Metric.AUC, add_notes(estimate, note), confidence=context.config.confidence))
-                values.append(estimate.value)
-            rows.append(_spread(context, rater, population, values))
-    return rows
-
-
-def _spread(context: AnalysisContext, rater: str, population: Population, values: Sequence[float]) -> Row:
-    place = context.place(Analysis.SEEDS, MEAN, rater, population)
-    if len(values) < 2:
-        estimate = not_estimable(codes.note("single_seed"))
-    else:
-        ends = {"lowest": float(min(values)), "highest": float(max(values))}
-        note = codes.note("seeds_range", n=len(values), of=seeds_of(context, rater), **ends)
-        estimate = Estimate(float(np.std(values, ddof=1)), method=codes.method("seed_standard_deviation"), note=note)
-    return row(place, Metric.AUC_SD, estimate, confidence=context.config.confidence)

@@ -1,4 +1,4 @@
-"""AUC of each rater by subgroup, and the differences between subgroups."""
+"""AUC of each rater by subgroup, with means over findings and gaps."""
 
 from __future__ import annotations
 
@@ -12,29 +12,12 @@ from overread.evaluation.context.auc_terms import AucTerm, Cases, area_of, auc_e
 from overread.evaluation.context.estimate_rows import Row, count, not_estimable, row
 from overread.evaluation.context.score_matrix import Bools
 from overread.evaluation.progress import advancing
-from overread.evaluation.subgroups.case_groups import CaseGroups, few_evaluable, split_by_groups
-from overread.evaluation.subgroups.group_gaps import ALL, Measure, adjusted, gap_part, gap_rows, mean_rows
-from overread.evaluation.subgroups.group_rates import rate_rows, underdiagnosis, underdiagnosis_rows
+from overread.evaluation.subgroups.case_groups import CaseGroups, few_evaluable
+from overread.evaluation.subgroups.group_gaps import ALL, Measure, gap_part, gap_rows, mean_rows
 
 
-def subgroup_rows(context: AnalysisContext) -> list[Row]:
-    """Estimate AUC, rates at frozen thresholds and under-diagnosis by subgroup, and gaps with Holm-adjusted p
-    values.
-    """
-    rows: list[Row] = []
-    for rater in advancing(context.raters):
-        for population in advancing(context.populations[rater]):
-            mine: list[Row] = []
-            for groups in advancing(split_by_groups(context, rater, population)):
-                for analysis in advancing((auc_rows, rate_rows, underdiagnosis_rows)):
-                    mine += analysis(context, groups)
-            mine += underdiagnosis(context, rater, population) if mine else []
-            rows += adjusted(mine, f"{rater}, {population.name}")
-    return rows
-
-
-def auc_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
-    """Estimate the AUC of every finding by subgroup, its means, and the gaps."""
+def auc_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], list[Measure]]:
+    """Estimate the AUC of every finding by subgroup, its means, and the gaps; also return the measure."""
     rows, confidence = [], context.config.confidence
     found: dict[str, dict[str, AucTerm | Text]] = {}
     for finding in advancing(groups.findings(context)):
@@ -59,7 +42,7 @@ def auc_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
     }
     means = mean_rows(context, groups.place(context), measure, everyone=everyone)
     rows += [_counted(context, groups, one) for one in means]
-    return rows + gap_rows(context, groups.place(context), measure)
+    return rows + gap_rows(context, groups.place(context), measure), [measure]
 
 
 def _cases(context: AnalysisContext, groups: CaseGroups, finding: str, mask: Bools) -> Cases:

@@ -28,6 +28,7 @@ from overread.evaluation.subgroups.case_groups import CaseGroups
 from overread.evaluation.subgroups.group_gaps import Measure, gap_rows, mean_rows
 
 NO_FINDING = "no_finding"
+LEVEL = codes.note("level_follows_threshold")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,26 +45,28 @@ class Share:
     words: Text
 
 
-def rate_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
+def rate_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], list[Measure]]:
     """Estimate sensitivity and specificity of every finding at every frozen threshold by subgroup, with means and
-    gaps.
+    gaps; also return the measures.
     """
     rows: list[Row] = []
     found: dict[tuple[Metric, str], dict[str, dict[str, AucTerm | Text]]] = {}
     for finding in groups.findings(context):
         for level, mask in groups.levels.items():
-            for share in _shares(context, groups.rater, finding, mask):
-                rate_row, outcome = _judged(context, share, groups.place(context, finding, level))
+            for share in shares(context, groups.rater, finding, mask):
+                rate_row, outcome = judged(context, share, groups.place(context, finding, level))
                 found.setdefault((share.metric, share.at), {}).setdefault(finding, {})[level] = outcome
                 rows.append(rate_row)
-    for (metric, at), outcomes in found.items():
-        measure = Measure(metric, at, tuple(groups.levels), outcomes, context.frozen[groups.rater].words)
+    levels, words = tuple(groups.levels), context.frozen[groups.rater].words
+    measures = [Measure(metric, at, levels, outcomes, words) for (metric, at), outcomes in found.items()]
+    for measure in measures:
         rows += mean_rows(context, groups.place(context), measure)
         rows += gap_rows(context, groups.place(context), measure)
-    return rows
+    return rows, measures
 
 
-def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> Iterator[Share]:
+def shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> Iterator[Share]:
+    """Yield sensitivity and specificity of a finding at every frozen threshold, on the tested cases of the mask."""
     panel, config, frozen = context.panel, context.config, context.frozen[rater]
     index = np.flatnonzero(mask & frozen.tested & panel.stated(rater, finding))
     if not index.size:  # the rows of the AUC say whether any case is stated
@@ -97,7 +100,7 @@ def _shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> 
         )
 
 
-def _judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple[Row, AucTerm | Text]:
+def judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple[Row, AucTerm | Text]:
     """Return the row of a rate, and its term or the reason why there is none."""
     panel, confidence = context.panel, context.config.confidence
     n_patients = patients_in(panel.patient[share.index])
@@ -112,33 +115,37 @@ def _judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple
     return row(place, share.metric, estimate, at=share.at, counts=share.counts, confidence=confidence), outcome
 
 
-def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
-    """Estimate the under-diagnosis rate by subgroup at every operating point, and the gaps."""
+def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], list[Measure]]:
+    """Estimate the under-diagnosis rate by subgroup at every operating point, and the gaps; also return the
+    measures.
+    """
     rows: list[Row] = []
-    for finding, point, ill, missed in _missed(context, groups.rater):
+    measures = []
+    for finding, point, ill, missed in missed_cases(context, groups.rater):
         outcomes: dict[str, AucTerm | Text] = {}
         for level, mask in groups.levels.items():
-            share = _missed_share(context, groups.rater, point, mask & ill, missed)
-            rate_row, outcomes[level] = _judged(context, share, groups.place(context, finding, level))
+            share = missed_share(context, groups.rater, point, mask & ill, missed)
+            rate_row, outcomes[level] = judged(context, share, groups.place(context, finding, level))
             rows.append(rate_row)
-        words = context.frozen[groups.rater].words
+        words = codes.notes(context.frozen[groups.rater].words, LEVEL)
         measure = Measure(
             Metric.UNDERDIAGNOSIS, f"operating_point={point}", tuple(groups.levels), {finding: outcomes}, words
         )
+        measures.append(measure)
         rows += gap_rows(context, groups.place(context), measure)
-    return rows
+    return rows, measures
 
 
 def underdiagnosis(context: AnalysisContext, rater: str, population: Population) -> list[Row]:
     """Estimate the under-diagnosis rate of the whole population."""
     rows = []
-    for finding, point, ill, missed in _missed(context, rater):
-        share = _missed_share(context, rater, point, population_cases(context, population) & ill, missed)
-        rows.append(_judged(context, share, context.place(Analysis.SUBGROUPS, finding, rater, population))[0])
+    for finding, point, ill, missed in missed_cases(context, rater):
+        share = missed_share(context, rater, point, population_cases(context, population) & ill, missed)
+        rows.append(judged(context, share, context.place(Analysis.SUBGROUPS, finding, rater, population))[0])
     return rows
 
 
-def _missed(context: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bools, Bools]]:
+def missed_cases(context: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bools, Bools]]:
     """Yield by operating point the finding, the diseased cases, and those called healthy (n_cases,).
 
     As defined by Seyyed-Kalantari et al. (2021): the false positives of No Finding among cases with a finding. A rater
@@ -160,7 +167,8 @@ def _missed(context: AnalysisContext, rater: str) -> Iterator[tuple[str, str, Bo
             yield "", point, present & ~unscored, ~np.logical_or.reduce(called)
 
 
-def _missed_share(context: AnalysisContext, rater: str, point: str, ill: Bools, missed: Bools) -> Share:
+def missed_share(context: AnalysisContext, rater: str, point: str, ill: Bools, missed: Bools) -> Share:
+    """Return the under-diagnosis of the diseased cases `ill` (n_cases,) at an operating point."""
     panel, frozen = context.panel, context.frozen[rater]
     index = np.flatnonzero(ill & frozen.tested)
     counts = count(np.ones(index.size), panel.patient[index])
@@ -172,5 +180,5 @@ def _missed_share(context: AnalysisContext, rater: str, point: str, ill: Bools, 
         counts,
         context.config.minimum_present,
         "with a finding",
-        frozen.words,
+        codes.notes(frozen.words, LEVEL),
     )

@@ -40,7 +40,8 @@ def test_the_plot_holds_every_number_and_its_gap():
     ):
         assert f">{words}</text>" in made.svg
     assert (
-        "Forest plot. By sex. Sex 0.820 (0.800–0.840); F 0.810 (0.780–0.840); M too few patients; gap 0.030" in made.svg
+        "Forest plot. By sex. Sex 0.820 (0.800–0.840); F 0.810 (0.780–0.840); M too few patients; "
+        "difference or gap 0.030" in made.svg
     )
     assert made.svg == group_forest([BAND], ["acme"], label="Mean AUC", name="s", caption="By sex.").svg
     assert made.numbers is not None

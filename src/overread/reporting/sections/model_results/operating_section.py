@@ -23,7 +23,7 @@ from overread.reporting.report_data import (
 
 _RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
 _FIXED = ("sensitivity_at_specificity", "specificity_at_sensitivity")
-_FIXED_TITLE = "“{}”: sensitivity at a fixed specificity, and vice versa, on the ROC curve of the test set"
+_FIXED_TITLE = "{}: sensitivity at a fixed specificity, and vice versa, on the ROC curve of the test set"
 
 
 def operating(evidence: ReportData) -> Section:
