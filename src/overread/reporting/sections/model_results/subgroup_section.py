@@ -153,9 +153,7 @@ def _findings_of_means(frame: pl.DataFrame) -> str:
     stated: dict[str, list[str]] = {}
     for (subgroup, rater), row in by(frame.filter(pl.col("estimate").is_not_nan()), "subgroup", "rater").items():
         whose = (
-            f"{column_title(str(subgroup))} ({rater})"
-            if frame["rater"].n_unique() > 1
-            else column_title(str(subgroup))
+            f"{column_title(str(subgroup))} ({rater})" if frame["rater"].n_unique() > 1 else column_title(str(subgroup))
         )
         code = code_of(row, _MEAN_OVER)
         if code:
