@@ -28,6 +28,7 @@ _CLAIM = (
     "H1: Is a model trained on several hospitals together better, at hospitals not used in training, than a model "
     "trained at one of them?"
 )
+_D_TERM = ("D", "The difference in mean AUC at a hospital: the pooled model minus a single-hospital model.")
 _MOST = 18  # comparisons that the figure shows one by one
 
 
@@ -43,7 +44,7 @@ def pooling_page(evidence: ReportData) -> FirstPage:
         else ()
     )
     pooled = ("Pooled", f"Trained on {_trained(evidence)} together.") if _trained(evidence) else None
-    terms = (AUC_TERM, interval_term(level), *((pooled,) if pooled else ()), MARK_TERM)
+    terms = (AUC_TERM, _D_TERM, interval_term(level), *((pooled,) if pooled else ()), MARK_TERM)
     return FirstPage(
         "Evidence report: pooled training",
         str(evidence.study.get("question") or "").strip() or _CLAIM,
@@ -152,7 +153,8 @@ def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | 
     )
     plot = ForestPlot(tuple(made), (Panel(scale),), tuple(map(series_style, series)))
     n = most_findings(decisive.values())
-    key = (_size(evidence, pooled), _size(evidence, matched)) if matched else ()
+    beside = any(len(row.marks[0]) > 1 for row in made if row.marks)
+    key = (_size(evidence, pooled), _size(evidence, matched)) if beside else ()
     closest = "" if few else " Of every hospital, the single-hospital model that comes closest."
     gain = evidence.config.get("smallest_worthwhile_gain")
     return panel_figure(
@@ -163,7 +165,7 @@ def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | 
         + (f" Dashed: the smallest relevant gain ({gain:g})." if gain else "")
         + (
             f" {matched} was trained on as many images as one hospital has and is not part of the rule."
-            if matched
+            if beside
             else ""
         ),
         title=f"At hospitals not used in training: {pooled} minus each single-hospital model",

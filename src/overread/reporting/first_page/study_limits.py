@@ -23,6 +23,7 @@ from overread.tables.table_notes import IDENTIFIERS, sentences
 MOST_LIMITS = 6
 _LOST = ("not_in_images", "not_in_images_hint", "unscored_cases", "labelled_not_scored", "case_without_scored_label")
 _UNIDENTIFIED = "dawid_skene_not_identified"
+_SHORT = 60  # characters of a warning that is given in full in the line below the answer
 _FEW = 50  # present cases: below, intervals are wide
 
 
@@ -366,10 +367,13 @@ def _uncomputed(evidence: ReportData) -> list[Limitation]:
 
 
 def _stated(evidence: ReportData) -> list[Limitation]:
-    return [
-        Limitation(7, "a warning of the protocol", str(w), link="governance")
-        for w in evidence.study.get("warnings") or ()
-    ]
+    return [Limitation(7, _short(str(w)), str(w), link="governance") for w in evidence.study.get("warnings") or ()]
+
+
+def _short(warning: str) -> str:
+    """A warning within a line, if it is short enough for one."""
+    text = warning.strip().rstrip(".")
+    return f"{text[:1].lower()}{text[1:]}" if 0 < len(text) <= _SHORT else "a warning of the protocol"
 
 
 def _identifiers(evidence: ReportData) -> list[Limitation]:
