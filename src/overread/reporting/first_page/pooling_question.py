@@ -153,8 +153,8 @@ def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | 
     )
     plot = ForestPlot(tuple(made), (Panel(scale),), tuple(map(series_style, series)))
     n = most_findings(decisive.values())
-    beside = any(len(row.marks[0]) > 1 for row in made if row.marks)
-    key = (_size(evidence, pooled), _size(evidence, matched)) if beside else ()
+    drawn_beside = any(len(row.marks[0]) > 1 for row in made if row.marks)
+    key = (_size(evidence, pooled), _size(evidence, matched)) if drawn_beside else ()
     closest = "" if few else " Of every hospital, the single-hospital model that comes closest."
     gain = evidence.config.get("smallest_worthwhile_gain")
     return panel_figure(
@@ -165,7 +165,7 @@ def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | 
         + (f" Dashed: the smallest relevant gain ({gain:g})." if gain else "")
         + (
             f" {matched} was trained on as many images as one hospital has and is not part of the rule."
-            if beside
+            if drawn_beside
             else ""
         ),
         title=f"At hospitals not used in training: {pooled} minus each single-hospital model",
