@@ -38,6 +38,14 @@ def evaluate(
             "repeated. Alone or with predictions.",
         ),
     ] = None,
+    made_by: Annotated[
+        Path | None,
+        typer.Option(
+            "--made-by",
+            metavar="FILE",
+            help="The readers who made the label of a case (source, case_id, reader), which does not judge them.",
+        ),
+    ] = None,
     tune: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Scores of tuning cases, from which thresholds are chosen; may be repeated."),
@@ -98,6 +106,7 @@ def evaluate(
             config=chosen,
             tune=tune or (),
             reads=reads or None,
+            made_by=made_by,
             title=title,
             workers=processes(workers),
             progress=progress,

@@ -69,5 +69,7 @@ class Metric(StrEnum):
     PAIRWISE_F1_DIFFERENCE = "pairwise_f1_difference"  # model minus mean of readers
     PERCENT_AGREEMENT = "percent_agreement"
     COHEN_KAPPA = "cohen_kappa"
+    FLEISS_KAPPA = "fleiss_kappa"
+    LIGHT_KAPPA = "light_kappa"  # mean of Cohen's kappa over pairs of readers
     GWET_AC1 = "gwet_ac1"
     KRIPPENDORFF_ALPHA = "krippendorff_alpha"

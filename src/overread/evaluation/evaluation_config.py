@@ -17,6 +17,7 @@ from overread.tables import OLDEST, STATES
 
 UNCERTAIN = ("ignore", "absent", "present")
 CASE_SCORES = ("mean", "max")
+AGGREGATIONS = ("within-site mean", "stratified", "pooled")
 # Shares of rows that may lack their partner in another table: then counted, above it refused.
 ALLOWANCES: Mapping[str, float] = {"labels": 0.01, "reads": 0.01, "predictions": 0.01, "tune": 0.01, "scores": 0.0}
 # Numbers from where they mean something to where a slip of the pen is likelier than intent: 100,000 replicates give
@@ -88,6 +89,10 @@ class EvaluationConfig:
         Number of bins of the calibration curve and of the expected calibration error.
     smallest_worthwhile_gain : float
         Smallest relevant gain in AUC in hypothesis H1.
+    aggregation : {"", "within-site mean", "stratified", "pooled"}
+        How the AUC of a population of several sites is computed: unweighted mean of the within-site AUCs, pairs of
+        cases of the same site with every pair counted once, or all pairs. "" = by design: within-site mean where
+        training sites are known or stated (model.json, roles, internal or external sites), otherwise stratified.
     external_sites, internal_sites : tuple of str
         Sites for raters whose training sites are not known from a model.json.
     roles : mapping
@@ -103,8 +108,9 @@ class EvaluationConfig:
     references : tuple of str
         Reference standards for analyses of reads, compared side by side: label sources, and "majority" and
         "dawid-skene" of the reads; () = all that are available.
-    reader_made : tuple of str
-        Label sources to which the reads of the same readers contributed.
+    reader_made : tuple of str, or mapping of str to tuple of str
+        Label sources to which the reads of the same readers contributed: of all readers, or of the readers named for
+        each source. A source does not judge the reads of its named readers; the others are independent of it.
     uncertain_calls : {"absent", "present", "ignore"}
         How uncertain calls of readers are treated in the main analysis; the alternatives are reported beside it.
     finite_population : bool
@@ -146,6 +152,7 @@ class EvaluationConfig:
     calibration_bins: int = 10
     ece_bins: int = 15
     smallest_worthwhile_gain: float = 0.01
+    aggregation: str = ""
     external_sites: tuple[str, ...] = ()
     internal_sites: tuple[str, ...] = ()
     roles: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
@@ -153,7 +160,7 @@ class EvaluationConfig:
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mapping: tuple[Mapping[str, Any], ...] = ()
     references: tuple[str, ...] = ()
-    reader_made: tuple[str, ...] = ()
+    reader_made: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
     uncertain_calls: str = "absent"
     finite_population: bool = False
     vocabulary: Vocabulary = field(default_factory=partial(load_vocabulary, "chest"))
@@ -185,6 +192,16 @@ class EvaluationConfig:
     def matched(self) -> str:
         """The pooled model trained on as many images as the largest single institution; "" if none is named."""
         return str(self.roles.get("matched", ""))
+
+    @property
+    def makers(self) -> dict[str, tuple[str, ...]]:
+        """The label sources with the readers named as their makers."""
+        return dict(self.reader_made) if isinstance(self.reader_made, Mapping) else {}
+
+    @property
+    def made_by_all(self) -> tuple[str, ...]:
+        """The label sources to which all readers contributed."""
+        return () if isinstance(self.reader_made, Mapping) else self.reader_made
 
     def allowance(self, table: str) -> UnmatchedAllowance:
         """Return the share of rows of a table that may be unmatched.
@@ -230,9 +247,12 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
         ("uncertain", config.uncertain, UNCERTAIN),
         ("uncertain_calls", config.uncertain_calls, UNCERTAIN),
         ("case_score", config.case_score, CASE_SCORES),
+        ("aggregation", config.aggregation, ("", *AGGREGATIONS)),
     ):
         if value not in known:
-            problems.append(InputError(f"evaluation.{name}", "one of " + ", ".join(known), f"'{value}'"))
+            expected = "one of " + ", ".join(filter(None, known))
+            hint = did_you_mean(str(value), known)
+            problems.append(InputError(f"evaluation.{name}", expected, f"'{value}'", do=hint))
     for word in config.hypotheses:
         if word not in HYPOTHESES:
             problems.append(InputError("evaluation.hypotheses", "one of " + ", ".join(HYPOTHESES), f"'{word}'"))
@@ -248,10 +268,13 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
         ("findings", config.findings),
         ("hypotheses", config.hypotheses),
         ("references", config.references),
-        ("reader_made", config.reader_made),
+        ("reader_made", tuple(config.reader_made)),
+        *((f"reader_made.{source}", readers) for source, readers in config.makers.items()),
     ):
         if len(set(words)) < len(words):
             problems.append(InputError(f"evaluation.{name}", "each name once", "a repeat", examples=words))
+    for source in (s for s, readers in config.makers.items() if not readers):
+        problems.append(InputError(f"evaluation.reader_made.{source}", "readers", "none"))
     return problems
 
 

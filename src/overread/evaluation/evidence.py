@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,26 @@ import polars as pl
 
 from overread import codes, tables, threads
 from overread.errors import InputError
-from overread.evaluation.context.analysis_context import AnalysisContext, site_areas
+from overread.evaluation.context.analysis_context import AnalysisContext, with_areas
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
-from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, site_replicates
+from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, with_replicates
 from overread.evaluation.context.patient_draws import draws
 from overread.evaluation.context.reader_context import ReaderContext, build_reader_context
 from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, build_scores
-from overread.evaluation.context.site_populations import Population, populations, trained_at
+from overread.evaluation.context.site_populations import (
+    STRATIFIED,
+    WITHIN_SITE_MEAN,
+    Population,
+    aggregation_over_sites,
+    populations,
+    trained_at,
+)
 from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.case_tables import images_of_cases
+from overread.evaluation.join.counted_reads import with_makers
 from overread.evaluation.join.joined_scores import joined_table
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
@@ -35,6 +43,7 @@ from overread.evaluation.models.label_sensitivity import policies
 from overread.evaluation.models.model_pairs import comparison
 from overread.evaluation.models.roc_rates import fixed_rates
 from overread.evaluation.models.seed_variation import seeds
+from overread.evaluation.models.site_pairs import pairs_across_sites
 from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
 from overread.evaluation.readers.reader_analyses import analyse_reads
@@ -92,6 +101,7 @@ _PLAIN: dict[Callable[[AnalysisContext], list[Row]], float] = {
     macro_discrimination: 0.1,
     operating: 2.0,
     macro_operating: 2.0,
+    pairs_across_sites: 0.1,
     comparison: 2.0,
     subgroup_rows: 30.0,
     drop: 0.1,
@@ -115,6 +125,7 @@ def evaluate(
     rng: Random,
     tune: pl.DataFrame | None = None,
     reads: pl.DataFrame | None = None,
+    made_by: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
     protocol_hash: str = "",
     notes: Sequence[tables.Note] = (),
@@ -136,6 +147,9 @@ def evaluate(
         Without it they are fitted on images of split "tune" in `predictions`, or else on half of the patients.
     reads : DataFrame, optional
         Answers of readers. They do not change the analyses of models.
+    made_by : DataFrame, optional
+        The readers who contributed to the label of a case (source, case_id, reader, optionally finding). A label source
+        does not judge the reads of those who made it.
     models : mapping of str to mapping, optional
         The content of model.json by rater.
     protocol_hash : str
@@ -164,7 +178,7 @@ def evaluate(
     with threads.computing(), reporting(progress):
         stages = advancing(_STAGES, list(_STAGES.values()))
         next(stages)
-        inputs = _checked(images, labels, predictions, config, tune=tune, reads=reads, notes=notes)
+        inputs = _checked(images, labels, predictions, config, tune=tune, reads=reads, made_by=made_by, notes=notes)
         joined = join_tables(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
         next(stages)
         context, reading = _contexts(inputs, joined, config, models or {}, rng)
@@ -218,6 +232,7 @@ def _checked(
     *,
     tune: pl.DataFrame | None,
     reads: pl.DataFrame | None,
+    made_by: pl.DataFrame | None,
     notes: Sequence[tables.Note],
 ) -> _Tables:
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
@@ -240,6 +255,9 @@ def _checked(
         kept, lost = matched(tuning, checked_images, config.allowance("tune"), name="tune predictions", key=key)
         tuning, dropped = tables.Checked(kept), dropped + lost
     check_names(checked_labels, config, reads=answers is not None)
+    if answers is not None:
+        makers = None if made_by is None else tables.check(made_by, "made_by", where="made_by", **named)
+        answers = with_makers(answers, checked_labels, config, makers, dropped)
     return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, found, dropped)
 
 
@@ -261,6 +279,9 @@ def _contexts(
 ) -> tuple[AnalysisContext, ReaderContext | None]:
     """Return the inputs of the analyses of scores and of reads; the second is None without reads."""
     scores = build_scores(joined, policy=_policy(joined, config), finite=config.finite_population)
+    raters = tuple(r for r in scores.raters if config.member_names().get(r) not in scores.raters)
+    way = aggregation_over_sites(raters, config, models)
+    scores = replace(scores, across_sites=way != STRATIFIED)
     half_rng, draw_rng = rng.spawn(2)
     wanting = [r for r in scores.raters if not models.get(r, {}).get("operating_points")]
     source = inputs.predictions if inputs.tune is None else inputs.tune
@@ -268,20 +289,18 @@ def _contexts(
     half = half_of_patients(scores, rng=half_rng)
     tuning = None if tuned is None else build_scores(tuned)
     members = tuple(m for m in config.member_names() if m in scores.raters)
-    raters = tuple(r for r in scores.raters if config.member_names().get(r) not in scores.raters)
     check_groups(scores, raters, config)
     where = populations(raters, scores.site.levels, config, models)
     if tuning is not None and not set(raters) & set(tuning.raters):
         tuned = None  # only members of ensembles have scores of tuning cases
     mine = None if tuned is None else tuning
     frozen = {r: _frozen(scores, r, where[r], models.get(r, {}), mine, half, config) for r in raters}
-    drawn = draws(scores, rng=draw_rng, replicates=config.replicates)
-    areas = site_areas(scores, raters)
-    replicates = site_replicates(scores, drawn, areas, raters, config)
+    drawn = draws(scores, rng=draw_rng, replicates=config.replicates, within_sites=way == WITHIN_SITE_MEAN)
     own = populations(members, scores.site.levels, config, models)
     fitting = {m: tuning if tuning is not None and m in tuning.raters else None for m in members}
     seeds_frozen = {m: _frozen(scores, m, own[m], models.get(m, {}), fitting[m], half, config) for m in members}
-    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, areas, replicates, seeds_frozen)
+    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, {}, {}, seeds_frozen)
+    context = with_replicates(with_areas(context))
     return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
 
 

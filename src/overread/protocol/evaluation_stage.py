@@ -19,6 +19,7 @@ from overread.evaluation import EvaluationConfig
 from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.evidence import check_complete
 from overread.evaluation.join import layouts, read_layouts
+from overread.evaluation.join.counted_reads import read_makers
 from overread.protocol import report_stage
 from overread.protocol.input_tables import (
     account_of_files,
@@ -50,6 +51,7 @@ class Inputs:
     predictions: pl.DataFrame | None
     tune: pl.DataFrame | None
     reads: pl.DataFrame | None
+    made_by: pl.DataFrame | None
     understood: Sequence[tuple[Any, layouts.Read]]
     sources: Mapping[str, Path | NamedFrame]
 
@@ -71,6 +73,7 @@ class Inputs:
             "rng": np.random.default_rng(config.seed),
             "tune": self.tune,
             "reads": self.reads,
+            "made_by": self.made_by,
             "notes": [note for _, read in self.understood for note in read.notes],
         }
 
@@ -170,6 +173,7 @@ def evaluate(
     *,
     out: Path | str | None = None,
     reads: Table | Sequence[Table] | Mapping[str, Table] | None = None,
+    made_by: Table | None = None,
     tune: Table | Sequence[Table] | Mapping[str, Table] = (),
     extra_findings: str | Path | Sequence[str | Path] = (),
     config: EvaluationConfig | None = None,
@@ -196,6 +200,10 @@ def evaluate(
         The answers of readers, alone or for comparison with the models: in long or wide layout, or boxes. Several
         tables are a list, a mapping from name to table, or "NAME=FILE". A table without a column of readers is that of
         one reader, by this name or the name of its file; in a table with readers and without arms the name is the arm.
+    made_by : path or frame, optional
+        The readers who contributed to the label of a case: source, case_id, reader and optionally finding. A label
+        source does not judge the reads of those who made it. Where readers made all labels of a source, the setting
+        `reader_made` names them instead.
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
@@ -242,12 +250,12 @@ def evaluate(
     """
     chosen = _settings(config, settings, rng, extra_findings)
     if out is None:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by)
         evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
         return EvaluationResult(given.completed(evidence), chosen, given)
     out, told = Path(out), progress or (lambda done, total: None)
     with _claimed(out, workers) as pool:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by)
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
             evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
@@ -297,6 +305,7 @@ def _read(
     *,
     tune: Any,
     reads: Any,
+    made_by: Table | None,
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file."""
     check_complete(labels, predictions, reads)
@@ -305,7 +314,8 @@ def _read(
     given = [] if predictions is None else inputs_of(predictions, "predictions")
     tuning = inputs_of(tune, "tune")
     answering = [] if reads is None else inputs_of(reads, "reads", source=True)
-    for file in (*image_files, *(f for _, f in (*named, *given, *tuning, *answering))):
+    maker_files = [] if made_by is None else [input_of(made_by, "made_by")]
+    for file in (*image_files, *(f for _, f in (*named, *given, *tuning, *answering)), *maker_files):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -320,12 +330,14 @@ def _read(
     sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
     sources |= {f"reads {i}" if i > 1 else "reads": f for i, (_, f) in enumerate(answering, 1)}
+    sources |= {"made_by": maker_files[0]} if maker_files else {}
     return Inputs(
         cases[0][1].frame if cases else None,
         stacked_labels(truths, config.vocabulary) if truths else None,
         stacked_predictions(scores) if scores else None,
         stacked_predictions(tuned) if tuned else None,
         stacked_reads(answers, config.vocabulary) if answers else None,
+        read_makers(maker_files[0], notes=[]) if maker_files else None,
         without_used([*cases, *truths, *scores, *tuned, *answers]),
         sources | {f"tune {f.name}": f for _, f in tuning},
     )

@@ -75,6 +75,7 @@ _REQUIRED = {
     "predictions": ("image_id", "finding", "model", "score"),
     "case_predictions": ("case_id", "finding", "model", "score"),
     "reads": ("reader", "case_id", "finding", "arm"),
+    "made_by": ("source", "case_id", "reader"),
     "sittings": ("reader", "case_id", "arm"),
     "flow": ("step", "unit", "reason", "count"),
     "excluded": ("path", "reason", "unreadable"),

@@ -99,6 +99,15 @@ class Reads(dy.Schema):
     call = dy.Enum(STATES, nullable=True)
 
 
+class MadeBy(dy.Schema):
+    """One row per reader who contributed to the label of a source; without finding, to all labels of the case."""
+
+    source = dy.String(primary_key=True, metadata=_WORD)
+    case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
+    reader = dy.String(primary_key=True, metadata=_NAME)
+    finding = dy.String(primary_key=True)
+
+
 class Sittings(dy.Schema):
     """One row per reading of a case by a reader."""
 
@@ -241,6 +250,7 @@ SCHEMAS: dict[str, type[dy.Schema]] = {
     "predictions": Predictions,
     "case_predictions": CasePredictions,
     "reads": Reads,
+    "made_by": MadeBy,
     "sittings": Sittings,
     "estimates": Estimates,
     "verdicts": Verdicts,

@@ -177,11 +177,11 @@ def test_agreement_by_hand(by_hand):
 
 
 def test_references_side_by_side_by_hand(by_hand):
-    """The vote ties on b and c, so that a and d are the cases that every reference states (Dawid-Skene states all)."""
+    """The vote ties on b and c, so that a and d are the cases of every reference; two readers give no Dawid-Skene."""
     rows = by_hand.estimates.filter(analysis="H2", metric="auc")
-    assert rows["reference"].to_list() == ["own", "majority", "dawid-skene"]
+    assert rows["reference"].to_list() == ["own", "majority"]
     assert rows["n_cases"].unique().to_list() == [2]
-    assert rows["estimate"].to_list() == [1.0, 1.0, 1.0]
+    assert rows["estimate"].to_list() == [1.0, 1.0]
     verdict = by_hand.verdicts.filter(hypothesis="H2").row(0, named=True)
     assert verdict["verdict"] == "cannot tell"
     assert "there is no external site" in verdict["reason"]
@@ -192,7 +192,9 @@ def test_what_the_readers_made_is_said_to_favour_them(by_hand):
     notes = dict(by_hand.estimates.filter(metric="auc", analysis="readers").select("reference", "note").rows())
     assert FAVOURED in notes["majority"]
     assert FAVOURED not in notes["own"]
-    assert "Dawid-Skene" in notes["dawid-skene"]
+    refused = by_hand.estimates.filter(reference="dawid-skene", metric="sensitivity")
+    assert refused["estimate"].is_nan().all()
+    assert "the votes do not identify the model" in refused["note"].item()
     assert any(FAVOURED.replace("made", "Made") in n for n in by_hand.notes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -92,3 +93,12 @@ def test_the_best_of_many_models_is_said_to_be_chosen(evidence_folder):
     rows = [row("auc", 0.8 - k / 100, 0.7, 0.9, rater=f"m{k}") for k in range(5)]
     assert "best of 5 models" in limits_of(evidence_folder, rows)
     assert "best of 2 models" not in limits_of(evidence_folder, rows[:2])
+
+
+def test_a_reference_standard_that_was_asked_for_and_is_not_identified_is_a_limitation(evidence_folder):
+    evidence = read_evidence(
+        evidence_folder([row(*AUC)], account=[line("dawid_skene_refused", 1, "findings", finding="mass")]), {}
+    )
+    asked = replace(evidence, run={"config": {"references": ["own", "dawid-skene"]}})
+    assert "Dawid-Skene not identified" in [x.short for x in limitations(asked)]
+    assert "Dawid-Skene not identified" not in [x.short for x in limitations(evidence)]

@@ -81,6 +81,7 @@ def sub(**more):
 NO_EXTERNAL = replace(CAST, populations=("internal",))
 SPLIT = {"cohort": True, "images": images("train", "test")}
 SEVERAL = [{"subgroup": "site", "level": s} for s in ("north", "south")]
+OVER_PAIRS = [*SEVERAL, {"note_codes": "aggregation_pooled(n_sites=2, n_pairs=9, n_sites_without_pair=0)"}]
 METHODS = {"finite_population": "finite_population", "sampled_within_strata": "strata"}
 
 # The fact; a study with its cause; a study in which it does not hold.
@@ -102,6 +103,8 @@ CASES = [
     ("external_declared", {}, {"models": {"acme": {"training_sites": ["north"]}}}),
     ("provenance_unknown", {"cast": NO_EXTERNAL}, {}),
     ("several_sites", {"estimates": rows(*SEVERAL)}, {"estimates": rows(SEVERAL[0])}),
+    ("mean_of_sites", {"estimates": rows(*SEVERAL)}, {"estimates": rows(*OVER_PAIRS)}),
+    ("pairs_of_sites", {"estimates": rows(*OVER_PAIRS)}, {"estimates": rows(*SEVERAL)}),
     ("trained_elsewhere", {}, {"models": {"acme": {"training_sites": ["north"]}}}),
     ("network", {"models": {"acme": {"architecture": {"network": "densenet-small"}}}}, {"models": {"acme": {}}}),
     ("densenet", {"models": {"acme": {"architecture": {"network": "densenet-small"}}}},
@@ -154,6 +157,13 @@ CASES = [
      {"estimates": rows({"analysis": "readers", "note_codes": codes.encode(codes.note("dawid_skene_not_converged"))})},
      {"estimates": rows({"analysis": "readers",
                          "note_codes": codes.encode(codes.note("dawid_skene_converged", iterations=9))})}),
+    ("dawid_skene_refused",
+     {"estimates": rows({"analysis": "readers", "estimate": NAN, "note_codes": codes.encode(
+         codes.note("dawid_skene_refused", finding="edema"))})}, {"estimates": rows({"analysis": "readers"})}),
+    ("graded_agreement", {"estimates": rows({"analysis": "agreement", "at": "weights=linear"})},
+     {"estimates": rows({"analysis": "agreement", "at": "", "estimate": 0.5})}),
+    ("intra_reader", {"estimates": rows({"analysis": "agreement", "at": "readings=first,second"})},
+     {"estimates": rows({"analysis": "agreement", "at": "readings=first,second", "estimate": NAN})}),
     ("readers_design", {"estimates": rows({"analysis": "readers", "arm": "unaided", "rater": "r1", "n_cases": 90})},
      {"estimates": rows({"analysis": "readers", "arm": "model"})}),
     ("arms_compared", {"estimates": rows({"analysis": "readers", "rater": "(readers)", "contrast": "arm:unaided"})},

@@ -21,7 +21,9 @@ SENTENCES = {sentence.name: sentence for sentence in all_sentences()}
 # Every fact with the parameters that reporting/methods/facts.py gives it.
 FACTS = {
     "protocol": {}, "no_protocol": {}, "cohort": {}, "heatmaps": {}, "several_sites": {}, "densenet": {},
-    "majority": {}, "majority_others": {}, "dawid_skene": {}, "dawid_skene_failed": {}, "policies_uncertain": {},
+    "majority": {}, "majority_others": {}, "dawid_skene": {}, "dawid_skene_failed": {}, "dawid_skene_refused": {},
+    "graded_agreement": {}, "intra_reader": {}, "policies_uncertain": {},
+    "mean_of_sites": {}, "pairs_of_sites": {},
     "roc_band": {}, "finite_population": {}, "sampled_within_strata": {}, "recalibrated_here": {},
     "arms_compared": {}, "internal_recorded": {},
     "split_by_patient": {"splits": "training and test"}, "split_by_time": {"splits": "training and test"},
@@ -102,6 +104,10 @@ def sampled(*names):
 FURTHER = [
     row(method=sampled("delong", "scale_wald")),
     row(note=codes.note("no_site_evaluable")),
+    row(note=codes.note("aggregation_stratified", n_sites=20, n_pairs=900, n_sites_without_pair=5)),
+    row(note=codes.note("aggregation_pooled", n_sites=20, n_pairs=9000, n_sites_without_pair=0)),
+    row(metric="auc_difference", method=codes.method("influence_values")),
+    row(metric="sensitivity_at_specificity", note=codes.note("one_threshold_for_sites", n=20)),
     row("readers", "sensitivity", note=codes.note("fitted_on_random_patients", n=60, reference="panel")),
     row(metric="sensitivity", method=codes.method("census")),
     row(metric="sensitivity", method=sampled("ratio_estimator", "linearised", "scale_wald")),
@@ -114,6 +120,8 @@ FURTHER = [
     row("decision", "net_benefit", sampled("net_benefit", "linearised", "scale_wald")),
     row("drop", "auc_drop", note=codes.note("patients_in_both_populations", n=3), low=NAN, high=NAN),
     row("subgroups", "underdiagnosis", finding="no_finding"),
+    row("agreement", "fleiss_kappa", codes.method("gwet")),
+    row("agreement", "light_kappa", codes.method("mean_of_kappas")),
     row(
         "readers",
         "readers_below_curve",
@@ -230,6 +238,13 @@ def test_a_condition_with_an_unknown_key_is_a_fault_of_the_program():
         ("threshold_stored", row(metric="threshold", method=codes.method("threshold_fitted_half"))),
         ("threshold_tuning", row(metric="threshold", method=codes.method("threshold_fitted_half"))),
         ("threshold_half", row(metric="threshold", method=codes.method("threshold_stored"))),
+        (
+            "auc_pairs_within",
+            row(
+                method=sampled("pairs_within_strata", "obuchowski", "scale_wald"),
+                note=codes.note("aggregation_stratified", n_sites=20, n_pairs=900, n_sites_without_pair=5),
+            ),
+        ),
         ("auc_within_sites", row(method=codes.method("obuchowski"), note=codes.note("all_pairs_compared"))),
         ("bootstrap_sites", row("readers", "sensitivity", codes.method("reader_patient_bootstrap"))),
         ("bootstrap_sites", row("agreement", "gwet_ac1", codes.method("bootstrap_percentile", replicates=2000))),

@@ -18,7 +18,7 @@ from scipy.special import ndtr, ndtri
 from overread import codes
 from overread.codes import Text
 from overread.evaluation.context.estimate_rows import Counts, count, without_interval
-from overread.evaluation.context.score_matrix import NONE, Bools, Codes, Floats, ScoreMatrix
+from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix
 from overread.evaluation.context.strata import merge_small_strata
 from overread.stats import roc
 from overread.stats.estimate import Estimate
@@ -67,12 +67,11 @@ class Cases:
 def select(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
     """Select the cases of the mask with a score and a reference standard; `within` keeps the strata of pairs."""
     index = np.flatnonzero(cases & panel.stated(rater, finding))
-    pairs = panel.pairs.codes[index]
     return Cases(
         panel.truths(finding)[index] == 1,
         panel.scores(rater, finding)[index],
         panel.patient[index],
-        pairs if within and (pairs != NONE).any() else None,
+        panel.pair_strata(index) if within else None,
         None if panel.weight is None else panel.weight[index],
         None if panel.strata is None else merge_small_strata(panel.strata[index], panel.patient[index]),
         panel.finite,

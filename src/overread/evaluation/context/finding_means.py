@@ -3,67 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    SiteMean,
+    AreaKey,
+    SiteAggregate,
+    aggregate_sites,
     macro_note,
+    over_pairs,
+    parts_of,
     population_cases,
-    site_mean,
+    population_note,
 )
-from overread.evaluation.context.auc_terms import AucTerm
+from overread.evaluation.context.auc_terms import linear_estimate, mean_terms
 from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
-from overread.evaluation.context.patient_draws import STEP, Draws, RaterCases, auc_replicates, totals
-from overread.evaluation.context.score_matrix import Floats, ScoreMatrix
+from overread.evaluation.context.patient_draws import STEP, RaterCases, auc_replicates, totals
+from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.models.standalone import Calls, calls
 from overread.evaluation.progress import advancing
 from overread.stats.estimate import Estimate
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 
-def site_replicates(
-    panel: ScoreMatrix,
-    drawn: Draws,
-    areas: Mapping[tuple[str, str, str], AucTerm],
-    raters: Sequence[str],
-    config: EvaluationConfig,
-) -> dict[tuple[str, str, str], Floats]:
-    """Compute the within-site AUC of every rater and evaluable finding in every replicate, by rater, finding and
-    site.
+def with_replicates(context: AnalysisContext) -> AnalysisContext:
+    """Return the context with the AUCs of evaluable findings of every population in every replicate.
+
+    An AUC over pairs of several sites has no replicates, and its intervals are from influence values. A patient drawn
+    c times gives c squared pairs of its own images, expected twice as many as between two patients. With few patients
+    at a site this shifts the replicates noticeably, because two images of one patient are harder to tell apart.
     """
-    keys = [
-        k
-        for k, a in areas.items()
-        if k[0] in raters and a.counts.at_least(config.minimum_present, config.minimum_absent)
-    ]
-    masks = {s: panel.at([s]) for s in panel.site.levels}
-    replicates: dict[tuple[str, str, str], Floats] = {}
+    panel = context.panel
+    wanted = {
+        (r, f, part)
+        for r in context.raters
+        for f in panel.findings
+        for population in context.populations[r]
+        if not over_pairs(context, population)
+        for part in parts_of(context, r, f, population)
+    }
+    keys = [k for k, a in context.areas.items() if k in wanted and context.evaluable(a.counts)]
+    replicates: dict[AreaKey, Floats] = {}
     for a in advancing(range(0, len(keys), STEP)):
         step = keys[a : a + STEP]
-        values = auc_replicates(panel, drawn, [RaterCases(r, f, masks[s]) for r, f, s in step])
+        values = auc_replicates(panel, context.drawn, [RaterCases(r, f, panel.at(part)) for r, f, part in step])
         replicates |= {k: values[:, i] for i, k in enumerate(step)}
-    return replicates
+    return replace(context, replicates=replicates)
 
 
 def evaluable_sites(
     context: AnalysisContext, rater: str, population: Population, findings: Sequence[str] | None = None
-) -> dict[str, SiteMean]:
+) -> dict[str, SiteAggregate]:
     """Return the sites of every prespecified finding that is evaluable for this rater in this population."""
     selected = context.macro() if findings is None else findings
-    found = {f: site_mean(context, rater, f, population) for f in selected if context.panel.gives(rater, f)}
+    found = {f: aggregate_sites(context, rater, f, population) for f in selected if context.panel.gives(rater, f)}
     return {f: r for f, r in found.items() if r.evaluable}
 
 
-def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteMean]) -> tuple[float, Floats]:
-    """Compute the mean over findings of the mean AUC over sites, and its replicates (replicates,)."""
+def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteAggregate]) -> tuple[float, Floats]:
+    """Compute the mean over findings of the AUC of a population, and its replicates (replicates,)."""
     values = [np.mean([a.value for a in r.areas]) for r in reaches.values()]
-    draws = [np.mean([context.replicates[rater, f, s] for s in r.sites], axis=0) for f, r in reaches.items()]
+    draws = [np.mean([context.replicates[rater, f, p] for p in r.parts], axis=0) for f, r in reaches.items()]
     return float(np.mean(values)), np.mean(draws, axis=0)
+
+
+def mean_estimate(
+    context: AnalysisContext, rater: str, population: Population, reaches: Mapping[str, SiteAggregate]
+) -> Estimate:
+    """Estimate the mean AUC over findings, with a percentile interval, or one from influence values where the AUCs are
+    over pairs of several sites; NaN without a finding.
+    """
+    confidence = context.config.confidence
+    if not reaches:
+        return Estimate(np.nan)
+    if over_pairs(context, population):
+        terms = mean_terms([a for r in reaches.values() for a in r.areas])
+        return linear_estimate(terms, context.panel.n_patients, confidence=confidence)
+    value, draws = mean_over(context, rater, reaches)
+    return percentile_interval(draws, value=value, confidence=confidence)
 
 
 def macro_discrimination(context: AnalysisContext) -> list[Row]:
@@ -73,13 +95,9 @@ def macro_discrimination(context: AnalysisContext) -> list[Row]:
         for population in context.populations[rater]:
             place = context.place(Analysis.STANDALONE, MEAN, rater, population)
             reaches = evaluable_sites(context, rater, population)
-            note = macro_note(context, list(reaches))
-            if reaches:
-                value, draws = mean_over(context, rater, reaches)
-                estimate = percentile_interval(draws, value=value, confidence=context.config.confidence)
-            else:
-                estimate = Estimate(np.nan)
-            estimate = add_notes(estimate, note)
+            sites = population_note(context, population, [rater], over=list(reaches))
+            note = codes.notes(macro_note(context, list(reaches)), sites)
+            estimate = add_notes(mean_estimate(context, rater, population, reaches), note)
             rows.append(mean_row(place, Metric.AUC, estimate, over=list(reaches), confidence=context.config.confidence))
     return rows
 

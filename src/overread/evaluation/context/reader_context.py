@@ -105,8 +105,12 @@ class ReaderContext:
         )
 
     def truth(self, reads: ReadSelection, reference: str) -> Floats:
-        """Return the truth of each read by a reference standard (n_reads,), NaN without a label."""
-        return self.panel.truths(reads.finding, reference, reads.policy)[reads.case]
+        """Return the truth of each read by a reference standard (n_reads,), NaN without a label or if its reader made
+        the label.
+        """
+        truth = self.panel.truths(reads.finding, reference, reads.policy)[reads.case]
+        made = self.panel.not_judged(reads.finding, reference)[reads.reader, reads.case]
+        return np.where(made, np.nan, truth)
 
     def counts(self, pool: PooledReads) -> Counts:
         """Count the cases and patients of a pool."""
@@ -121,7 +125,7 @@ class ReaderContext:
             f"References side by side: {', '.join(panel.references)}.",
             f"Product bootstrap: {len(self.drawn):,} resamples of readers and, independently, of patients.",
         ]
-        reader_made = [r for r in panel.references if r in (*DERIVED, *config.reader_made)]
+        reader_made = [r for r in panel.references if r in (*DERIVED, *config.made_by_all)]
         sentences += (
             [f"Made from these readers' own reads, which favours them: {', '.join(reader_made)}."]
             if reader_made
@@ -146,9 +150,12 @@ class ReaderContext:
         """Report whether the readers contributed to this reference standard, and the outcome of Dawid-Skene ("" = main
         policy).
         """
-        reader_made = reference in (*DERIVED, *self.config.reader_made)
+        reader_made = reference in (*DERIVED, *self.config.made_by_all)
         note = self.joined.truths.note(finding, reference, policy or self.config.uncertain_calls)
-        return codes.notes(FAVOURED if reader_made else None, note)
+        made = np.flatnonzero(self.panel.not_judged(finding, reference).any(axis=1))
+        makers = tuple(self.panel.readers[r] for r in made)
+        words = codes.note("makers_excluded", readers=makers) if makers else None
+        return codes.notes(FAVOURED if reader_made else None, words, note)
 
 
 def build_reader_context(

@@ -53,6 +53,7 @@ class ScoreMatrix:
     strata: Codes | None = None  # (n_cases,) what the patients of a weighted sample were drawn within
     unstratified: Text = codes.NONE  # why the sampling strata are not used
     finite: bool = False  # estimates are about the population that was drawn from, as large as the sum of the weights
+    across_sites: bool = True  # whether an AUC over several sites compares cases of different sites
 
     @property
     def n_patients(self) -> int:
@@ -64,6 +65,16 @@ class ScoreMatrix:
         indices = [i for i, s in enumerate(self.site.levels) if s in sites]
         inside: Bools = np.isin(self.site.codes, indices)
         return inside
+
+    def pair_strata(self, cases: Codes) -> Codes | None:
+        """Return the strata within which the cases (by index) are compared in an AUC; None = all pairs.
+
+        The strata of `pairs_within` are within sites; without them a site is one stratum.
+        """
+        pairs, site = self.pairs.codes[cases], self.site.codes[cases]
+        if not self.across_sites and (site != site[:1]).any():
+            return site * (len(self.pairs.levels) + 1) + pairs + 1
+        return pairs if (pairs != NONE).any() else None
 
     def stated(self, rater: str, finding: str) -> Bools:
         """Return whether each case has a reference standard and a score (n_cases,)."""

@@ -175,7 +175,7 @@ def _place(context: AnalysisContext, finding: str, a: str, b: str, site: str) ->
 def _used(site: SiteResult) -> Text:
     """The findings of the mean at a site, or why there are none."""
     if site.areas:
-        return mean_note(list(site.areas))
+        return mean_note(list(site.areas), of=len(site.areas) + len(site.refused))
     why = (codes.note("finding_not_evaluable", finding=f, reason=str(text)) for f, text in site.refused.items())
     return codes.notes(codes.note("not_evaluable"), *why)
 

@@ -12,10 +12,10 @@ from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
+    aggregate_sites,
     macro_note,
     population_cases,
     population_counts,
-    site_mean,
 )
 from overread.evaluation.context.auc_terms import AucTerm, Cases, auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import MEAN, Row, add_notes, count, mean_row, not_estimable, row
@@ -29,7 +29,7 @@ SITE_RATER = "(site)"
 
 
 def drop(context: AnalysisContext) -> list[Row]:
-    """Estimate internal AUC (unweighted mean over training sites of the within-site AUC) minus external AUC."""
+    """Estimate internal AUC (by default the unweighted mean of the within-site AUCs) minus external AUC."""
     rows: list[Row] = []
     for rater in context.raters:
         populations = context.populations[rater]
@@ -45,7 +45,7 @@ def _drops(context: AnalysisContext, rater: str, inside: Population, outside: Po
     note = codes.note("patients_in_both_populations", n=int(shared)) if shared else codes.NONE
     rows, terms_of = [], {}
     for finding in (f for f in panel.findings if panel.gives(rater, f)):
-        here, there = (site_mean(context, rater, finding, p) for p in (inside, outside))
+        here, there = (aggregate_sites(context, rater, finding, p) for p in (inside, outside))
         place = context.place(Analysis.DROP, finding, rater, inside).to(contrast=f"population:{outside.name}")
         if not (here.evaluable and there.evaluable):
             few = tuple(p.name for p, r in ((inside, here), (outside, there)) if not r.evaluable)
@@ -172,7 +172,7 @@ def matrix(context: AnalysisContext) -> list[Row]:
             for site in population.sites:
                 used: list[tuple[str, AucTerm]] = []
                 for finding in context.panel.findings:
-                    found = context.areas.get((rater, finding, site))
+                    found = context.areas.get((rater, finding, (site,)))
                     if found is None:
                         continue
                     place = context.place(Analysis.MATRIX, finding, rater, population).to(subgroup="site", level=site)

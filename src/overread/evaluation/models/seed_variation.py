@@ -11,11 +11,11 @@ from overread import codes
 from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    SiteMean,
+    SiteAggregate,
+    aggregate_sites,
     macro_note,
     population_cases,
-    site_areas,
-    site_mean,
+    with_areas,
 )
 from overread.evaluation.context.auc_terms import AucTerm, combined_term, linear_estimate, mean_area, mean_terms
 from overread.evaluation.context.estimate_rows import (
@@ -99,15 +99,15 @@ def _of_members(context: AnalysisContext, name: str) -> AnalysisContext:
     """Return the context of the members of an ensemble, with its populations and its findings of means."""
     members = tuple(m for m in context.config.members[name] if m in context.panel.raters)
     where = context.populations[name if name in context.raters else members[0]]
-    return replace(
+    own = replace(
         context,
         config=replace(context.config, findings=context.macro()),
         raters=members,
         populations=dict.fromkeys(members, where),
         frozen={m: context.seed_frozen[m] for m in members},
-        areas=site_areas(context.panel, members),
         replicates={},
     )
+    return with_areas(own)
 
 
 def _headlines(
@@ -115,7 +115,7 @@ def _headlines(
 ) -> tuple[list[SeedValue], list[Differences]]:
     """Return all headlines of all seeds, and the groups of every seed."""
     lead = (context, name) if name in context.raters else (own, own.raters[0])
-    sites = {f: site_mean(*lead, f, population) for f in own.panel.findings if own.panel.gives(lead[1], f)}
+    sites = {f: aggregate_sites(*lead, f, population) for f in own.panel.findings if own.panel.gives(lead[1], f)}
     means = evaluable_sites(*lead, population)
     values, signed = [], []
     columns = {pair.column for pair in group_pairs(own)}
@@ -137,17 +137,18 @@ def _aucs(
     own: AnalysisContext,
     member: str,
     population: Population,
-    sites: Mapping[str, SiteMean],
-    means: Mapping[str, SiteMean],
+    sites: Mapping[str, SiteAggregate],
+    means: Mapping[str, SiteAggregate],
 ) -> Iterator[SeedValue]:
     """Yield the AUC of every finding, at the sites of the ensemble, and the mean over findings."""
     n_patients, confidence = own.panel.n_patients, own.config.confidence
     for finding, over in sites.items():
-        areas = tuple(own.areas[member, finding, s] for s in over.sites if (member, finding, s) in own.areas)
-        if not areas:
+        parts = tuple(p for p in over.parts if (member, finding, p) in own.areas)
+        if not parts:
             continue
+        areas = tuple(own.areas[member, finding, p] for p in parts)
         place = own.place(Analysis.SEEDS, finding, member, population)
-        mine = replace(over, areas=areas, sites=tuple(s for s in over.sites if (member, finding, s) in own.areas))
+        mine = replace(over, areas=areas, parts=parts)
         counts = _sum_of([a.counts for a in areas])
         made = row(place, Metric.AUC, auc_over(own, place, mine), counts=counts, confidence=confidence)
         defined = [a for a in areas if a.value == a.value]
@@ -157,7 +158,7 @@ def _aucs(
         terms = [
             (c / len(means), a)
             for f, r in means.items()
-            for c, a in mean_terms([own.areas[member, f, s] for s in r.sites if (member, f, s) in own.areas])
+            for c, a in mean_terms([own.areas[member, f, p] for p in r.parts if (member, f, p) in own.areas])
         ]
         note = macro_note(own, list(means))
         estimate = add_notes(linear_estimate(terms, n_patients, confidence=confidence), note)

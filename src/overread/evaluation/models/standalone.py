@@ -10,10 +10,11 @@ from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    SiteMean,
+    SiteAggregate,
+    aggregate_sites,
+    over_pairs,
     population_cases,
     population_counts,
-    site_mean,
 )
 from overread.evaluation.context.auc_terms import area_of, auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import (
@@ -62,17 +63,18 @@ def discrimination(context: AnalysisContext) -> list[Row]:
 
 
 def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Population) -> list[Row]:
-    over = site_mean(context, place.rater, place.finding, population)
+    over = aggregate_sites(context, place.rater, place.finding, population)
     counts = population_counts(context, place.rater, place.finding, population)
     confidence = context.config.confidence
-    if not over.sites:
+    if not over.parts:
         missing = not_estimable(codes.note("no_case_labelled"))
         return [row(place, Metric.AUC, missing, counts=counts, confidence=confidence)]
     used = counts_at(context.panel, place.rater, place.finding, context.panel.at(over.sites))
     rows = [row(place, Metric.AUC, auc_over(context, place, over), counts=used, confidence=confidence)]
     prevalence = _prevalence(context, place, population)
     rows.append(row(place, Metric.PREVALENCE, prevalence, counts=counts, confidence=confidence))
-    if (context.panel.pairs.codes[population_cases(context, population)] >= 0).any():
+    strata = (context.panel.pairs.codes[population_cases(context, population)] >= 0).any()
+    if strata and not over_pairs(context, population):  # else the analysis of pairs across sites has this row
         rows.append(
             row(
                 place,
@@ -88,12 +90,14 @@ def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Populati
     return rows
 
 
-def auc_over(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
-    """Estimate the AUC at the only site, or the unweighted mean of the within-site AUCs."""
-    if len(over.sites) == 1:
-        site = over.sites[0]
-        cases = select(context.panel, place.rater, place.finding, context.panel.at([site]))
-        counts = context.areas[place.rater, place.finding, site].counts
+def auc_over(context: AnalysisContext, place: EstimateKey, over: SiteAggregate) -> Estimate:
+    """Estimate the AUC at the only site or over pairs of all sites, or the unweighted mean of the within-site AUCs."""
+    if not over.parts:
+        return not_estimable(codes.note("no_case_labelled"))
+    if len(over.parts) == 1:
+        part = over.parts[0]
+        cases = select(context.panel, place.rater, place.finding, context.panel.at(part))
+        counts = context.areas[place.rater, place.finding, part].counts
         return add_notes(auc_estimate(cases, counts, confidence=context.config.confidence), over.note)
     defined = [a for a in over.areas if a.value == a.value]
     if not defined:
@@ -106,7 +110,7 @@ def auc_over(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Es
 
 def _site_row(context: AnalysisContext, place: EstimateKey, site: str) -> Row:
     spot = place.to(subgroup="site", level=site)
-    found = context.areas.get((place.rater, place.finding, site))
+    found = context.areas.get((place.rater, place.finding, (site,)))
     if found is None:
         estimate = not_estimable(codes.note("no_case_labelled_at_site"))
         return row(spot, Metric.AUC, estimate, confidence=context.config.confidence)
@@ -115,13 +119,13 @@ def _site_row(context: AnalysisContext, place: EstimateKey, site: str) -> Row:
     return row(spot, Metric.AUC, estimate, counts=found.counts, confidence=context.config.confidence)
 
 
-def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
+def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: SiteAggregate) -> Estimate:
     """Estimate the AUC with pairs across strata within a site, for comparison with the stratified one."""
     panel = context.panel
     note = codes.note("all_pairs_compared")
     if len(over.sites) == 1:
         cases = select(panel, place.rater, place.finding, panel.at(over.sites), within=False)
-        counts = context.areas[place.rater, place.finding, over.sites[0]].counts
+        counts = context.areas[place.rater, place.finding, over.parts[0]].counts
         return add_notes(auc_estimate(cases, counts, confidence=context.config.confidence), note)
     sites = [select(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
     plain = [area_of(panel, selected) for selected in sites]

@@ -42,10 +42,10 @@ def arm_rows(context: ReaderContext) -> list[Row]:
 
 def _differences(context: ReaderContext, both: list[ReadSelection], reference: str, truth: Floats) -> list[Row]:
     rows = []
-    graded = [first_reads(context, r, truth, graded=True) for r in both]
+    graded = [first_reads(context, r, truth, reference=reference, graded=True) for r in both]
     if all(t.readers.any() for t in graded):
         rows.append(_row(context, both, reference, graded, Metric.AUC))
-    calls = [first_reads(context, r, truth) for r in both]
+    calls = [first_reads(context, r, truth, reference=reference) for r in both]
     if all(t.readers.any() for t in calls):
         rows += [_row(context, both, reference, calls, metric) for metric in RATES]
     return rows

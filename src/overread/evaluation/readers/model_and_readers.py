@@ -14,7 +14,7 @@ from overread.evaluation.join.reference_standards import DAWID_SKENE
 from overread.evaluation.models.roc_rates import GRID, curve_rows
 from overread.evaluation.progress import advancing
 from overread.evaluation.readers.pooled_readers import Side, side_by_side, side_of
-from overread.evaluation.readers.reader_points import below_rows, estimated_rows, point, reader_point_rows
+from overread.evaluation.readers.reader_points import below_rows, estimated_rows, point, reader_point_rows, refused_rows
 from overread.stats import roc
 from overread.stats.reader_studies.product_bootstrap import matched_rates
 from overread.stats.roc.mean_curves import mean_curve
@@ -29,6 +29,7 @@ def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
         for reference in context.panel.references:
             truth = context.truth(reads, reference)
             if np.isnan(truth).all():
+                rows += refused_rows(context, reads, reference) if main else []
                 continue
             side = side_of(context, reads, reference, truth)
             rows += side_by_side(side)

@@ -91,7 +91,7 @@ def pairwise_rows(context: ReaderContext) -> list[Row]:
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
         for arm in context.panel.arms:
             reads = context.reads(finding, arm, policy)
-            table = first_reads(context, reads, np.zeros(len(context.panel.case_id)))
+            table = first_reads(context, reads, np.zeros(len(context.panel.case_id)), reference="")
             if int(table.readers.sum()) < 2:
                 continue
             for rater in context.panel.outputs[finding]:

@@ -64,7 +64,7 @@ def agreement_rows(context: ReaderContext) -> list[Row]:
         for arm in context.panel.arms:
             reads = context.reads(finding, arm, context.config.uncertain_calls, every=True)
             if reads.index.size:
-                table = first_reads(context, reads, np.zeros(len(context.panel.case_id)))
+                table = first_reads(context, reads, np.zeros(len(context.panel.case_id)), reference="")
                 rows += _among(context, reads, table)
                 for rater in context.panel.outputs.get(finding, ()):
                     rows += _with_model(context, reads, table, rater)

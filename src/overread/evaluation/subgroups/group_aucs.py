@@ -11,6 +11,7 @@ from overread.evaluation.context.analysis_context import AnalysisContext
 from overread.evaluation.context.auc_terms import AucTerm, Cases, area_of, auc_estimate, select
 from overread.evaluation.context.estimate_rows import Row, count, not_estimable, row
 from overread.evaluation.context.score_matrix import Bools
+from overread.evaluation.context.site_populations import POOLED
 from overread.evaluation.progress import advancing
 from overread.evaluation.subgroups.case_groups import CaseGroups, few_evaluable
 from overread.evaluation.subgroups.group_gaps import ALL, Measure, gap_part, gap_rows, mean_rows
@@ -46,9 +47,11 @@ def auc_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], l
 
 
 def _cases(context: AnalysisContext, groups: CaseGroups, finding: str, mask: Bools) -> Cases:
-    """Return the cases of a mask; in a population of several sites pairs are compared within a site only."""
+    """Return the cases of a mask; in a population of several sites pairs are compared within a site only, unless the
+    evaluation compares all pairs.
+    """
     selected = select(context.panel, groups.rater, finding, mask)
-    if len(groups.population.sites) < 2:
+    if len(groups.population.sites) < 2 or context.aggregation == POOLED:
         return selected
     panel = context.panel
     index = np.flatnonzero(mask & panel.stated(groups.rater, finding))

@@ -22,7 +22,7 @@ from overread.tables.table_notes import IDENTIFIERS, sentences
 
 MOST_LIMITS = 6
 _LOST = ("not_in_images", "not_in_images_hint", "unscored_cases", "labelled_not_scored", "case_without_scored_label")
-_UNIDENTIFIED = "dawid_skene_not_identified"
+_UNIDENTIFIED = "dawid_skene_refused"
 _SHORT = 60  # characters of a warning that is given in full in the line below the answer
 _FEW = 50  # present cases: below, intervals are wide
 

@@ -220,6 +220,15 @@ REFERENCES = MappingProxyType(
             "Cohen J. A coefficient of agreement for nominal scales. Educ Psychol Meas 1960;20:37–46.",
             "10.1177/001316446002000104",
         ),
+        "fleiss": Reference(
+            "Fleiss JL. Measuring nominal scale agreement among many raters. Psychol Bull 1971;76:378–382.",
+            "10.1037/h0031619",
+        ),
+        "light": Reference(
+            "Light RJ. Measures of response agreement for qualitative data: some generalizations and alternatives. "
+            "Psychol Bull 1971;76:365–377.",
+            "10.1037/h0031643",
+        ),
         "everitt": Reference(
             "Fleiss JL, Cohen J, Everitt BS. Large sample standard errors of kappa and weighted kappa. "
             "Psychol Bull 1969;72:323–327.",

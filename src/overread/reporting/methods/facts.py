@@ -18,7 +18,7 @@ from overread.errors import InputError
 from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.reporting.number_format import listed
-from overread.reporting.report_data import MEAN, ReportData, value_at
+from overread.reporting.report_data import MEAN, ReportData, pick, value_at
 
 _NO_PARAMETERS: Sequence[Parameters] = ({},)
 _RECODED = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
@@ -110,6 +110,8 @@ def _sites(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     within = computed(data).filter(pl.col("analysis") == "standalone", pl.col("subgroup") == "site")
     if within["level"].n_unique() > 1:
         yield "several_sites", {}
+        over_pairs = data.estimates["note_codes"].str.contains("aggregation_", literal=True).any()
+        yield ("pairs_of_sites" if over_pairs else "mean_of_sites"), {}
 
 
 def _models(data: ReportData) -> Iterator[tuple[str, Parameters]]:
@@ -296,11 +298,18 @@ def _readers(data: ReportData) -> Iterator[tuple[str, Parameters]]:
             yield name, {}
     if any(c.name == "dawid_skene_not_converged" for c in note_codes(rows)):
         yield "dawid_skene_failed", {}
+    if any(c.name == "dawid_skene_refused" for c in note_codes(pick(data.estimates, analysis="readers"))):
+        yield "dawid_skene_refused", {}
     reads = rows.filter(pl.col("analysis") == "readers")
     single = reads.filter(pl.col("arm") != "model", ~pl.col("rater").is_in(["", "(readers)"]))
     if single.height:
         most = single["n_cases"].max()
         yield "readers_design", {"readers": single["rater"].n_unique(), "cases": int(str(most or 0))}
+    agreeing = computed(data).filter(pl.col("analysis") == "agreement")["at"].unique().to_list()
+    if any(value_at(at, "weights") for at in agreeing):
+        yield "graded_agreement", {}
+    if any(value_at(at, "readings") for at in agreeing):
+        yield "intra_reader", {}
     if reads["contrast"].str.len_chars().gt(0).any() and any(c[:4] == "arm:" for c in reads["contrast"].unique()):
         yield "arms_compared", {}
     states = {code["state"] for code in _account_codes(data, "uncertain_calls_recoded")}

@@ -69,7 +69,7 @@ def test_a_page_without_a_mean_shows_findings_instead(made, evidence_folder, tmp
     single = estimates.filter(~((pl.col("analysis") == "subgroups") & (pl.col("finding") == "(mean)")))
     folder = evidence_folder(single)
     text = reporting.write(folder, tmp_path / "out", study={}).read_text(encoding="utf-8")
-    assert "Subgroups of “pooled”, internal test: AUC for " in text
+    assert "Subgroups of pooled, internal test: AUC for " in text
 
 
 def _mean(subgroup, findings, rater="acme"):

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, estimate_cell, notes_of, p_cells
+from overread.reporting.estimate_cells import classes_cell, codes_of, estimate_cell, notes_of, p_cells
 from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
@@ -86,9 +86,9 @@ def drop(evidence: ReportData) -> Section:
         return Section("drop", title, absent=absence_reasons.drop(evidence))
     blocks: list[Block] = [
         Paragraph(
-            "Drop: internal minus external AUC. The AUC of several internal sites is the unweighted mean of the "
-            "within-site AUCs. The drop is a difference between two groups of patients: it may reflect differences in "
-            "case mix and labelling as well as in the performance of the model."
+            f"Drop: internal minus external AUC. {_SEVERAL_SITES[_aggregation(frame)]} The drop is a difference "
+            "between two groups of patients: it may reflect differences in case mix and labelling as well as in the "
+            "performance of the model."
         )
     ]
     for i, rater in enumerate(r for r in evidence.cast.raters if pick(frame, rater=r).height):
@@ -98,6 +98,19 @@ def drop(evidence: ReportData) -> Section:
         made = _drop_blocks(evidence, by(part, "external", "finding"), rater)
         blocks += made if i == 0 else [appendix(f"Drop of {rater}", tuple(made))]
     return Section("drop", title, tuple(blocks))
+
+
+_SEVERAL_SITES = {
+    "": "The AUC of several internal sites is the unweighted mean of the within-site AUCs.",
+    "aggregation_stratified": "The AUC of several internal sites is over pairs of cases of the same site.",
+    "aggregation_pooled": "The AUC of several internal sites is over all pairs of their cases.",
+}
+
+
+def _aggregation(frame: pl.DataFrame) -> str:
+    """The code of the note on how sites were aggregated; "" of a mean over sites."""
+    names = {code.name for row in frame.iter_rows(named=True) for code in codes_of(row)}
+    return next((name for name in _SEVERAL_SITES if name in names), "")
 
 
 def _drop_blocks(evidence: ReportData, rows: dict[Any, Any], rater: str) -> list[Block]:

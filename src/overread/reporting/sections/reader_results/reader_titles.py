@@ -32,9 +32,9 @@ FEW_READS = "few_reads"
 _SHOWN = ("reads_pooled", "readers_rate", "matched_to_readers", "reference_from_readers", "threshold_value")
 _EXPECTED = ("expected_cases", "few_expected_cases")
 _DERIVED = {
-    MAJORITY: "Majority of the readers",
-    OTHERS: "Majority of the other readers",
-    DAWID_SKENE: "Dawid–Skene",
+    MAJORITY: "Majority of the readers (derived)",
+    OTHERS: "Majority of the other readers (derived)",
+    DAWID_SKENE: "Dawid–Skene (derived)",
 }
 
 
@@ -92,7 +92,9 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         policies = every["call"].unique().sort().to_list()
         policy = policy if policy in policies else policies[0]
         frame = every.filter(pl.col("call").is_in([policy, ""]))
-        made = frozenset({MAJORITY, OTHERS, DAWID_SKENE, *(evidence.config.get("reader_made") or ())})
+        stated = evidence.config.get("reader_made") or ()
+        by_all = () if isinstance(stated, dict) else stated  # named readers are not judged by what they made
+        made = frozenset({MAJORITY, OTHERS, DAWID_SKENE, *by_all})
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         named = references(evidence, frame["reference"])
         found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters, evidence.vocabulary))
@@ -115,9 +117,9 @@ def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def references(evidence: ReportData, names: Iterable[str]) -> tuple[str, ...]:
-    """References in their order: labels made for the comparison, what the reads make, the set's own label last."""
-    place = {MAJORITY: 1, OTHERS: 2, DAWID_SKENE: 3}
-    return tuple(sorted(set(names) - {""}, key=lambda r: (place.get(r, 4 if own_label(evidence, r) else 0), r)))
+    """References in their order: stated labels, those made for the comparison first; then what the reads make."""
+    place = {MAJORITY: 2, OTHERS: 3, DAWID_SKENE: 4}
+    return tuple(sorted(set(names) - {""}, key=lambda r: (place.get(r, 1 if own_label(evidence, r) else 0), r)))
 
 
 def own_label(evidence: ReportData, reference: str) -> bool:
@@ -130,7 +132,7 @@ def reference_title(reference: str) -> str:
     """How a reference standard is headed.
 
     >>> reference_title("majority"), reference_title("adjudicated"), reference_title("nih14")
-    ('Majority of the readers', 'Label adjudicated', 'Label nih14')
+    ('Majority of the readers (derived)', 'Label adjudicated', 'Label nih14')
     """
     return _DERIVED.get(reference, f"Label {reference}")
 
@@ -139,7 +141,7 @@ def in_sentence(reference: str) -> str:
     """A reference standard within a sentence.
 
     >>> in_sentence("majority"), in_sentence("dawid-skene")
-    ('the majority of the readers', 'Dawid–Skene')
+    ('the majority of the readers (derived)', 'Dawid–Skene (derived)')
     """
     title = reference_title(reference)
     return title if reference == DAWID_SKENE else f"the {title[:1].lower()}{title[1:]}"
