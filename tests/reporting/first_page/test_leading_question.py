@@ -145,7 +145,8 @@ def test_models_and_readers_lead_with_the_difference_by_reference(evidence_folde
     assert leading(evidence) == READER_STUDY
     assert page.answer == (
         "It depends on the reference standard: by the label panel the sensitivity of the models is lower (mass, acme: "
-        "−0.20, 95% interval −0.25 to −0.15); by the majority of the readers it is higher (+0.10, +0.05 to +0.15)."
+        "−0.20, 95% interval −0.25 to −0.15); by the majority of the readers (derived) it is higher (+0.10, +0.05 to "
+        "+0.15)."
     )
     assert len([r for r in page.table.rows if r[0].kind != "group"]) <= MOST_ROWS
     part = parts([Section(n, n, ("x",)) for n in ("discrimination", "readers")], READER_STUDY)
