@@ -73,7 +73,7 @@ def contrasts(evidence: ReportData) -> list[ArmContrast]:
     for reads in arms(evidence):
         frame = with_contrast(reads.frame.filter(pl.col("rater") == READERS), "arm")
         for finding in reads.findings:
-            for reference in _stated_first(reads):
+            for reference in _stated_first(reads, own_references(evidence)):
                 own = pick(frame, finding=finding, reference=reference)
                 for usual in dict.fromkeys(contrast_of(c, "arm") for c in own["contrast"].to_list()):
                     both = _rows(evidence, finding, reference)
@@ -86,9 +86,15 @@ def _rows(evidence: ReportData, finding: str, reference: str) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def _stated_first(reads: ReadRows) -> list[str]:
+def own_references(evidence: ReportData) -> tuple[str, ...]:
+    """The label sources that the evaluation names as its reference standard."""
+    given = evidence.config.get("reference") or ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _stated_first(reads: ReadRows, own: Sequence[str]) -> list[str]:
     derived = ("majority", "majority of the others", "dawid-skene")
-    return sorted(reads.references, key=lambda r: (r in derived, r in reads.made))
+    return sorted(reads.references, key=lambda r: (r in derived, r in reads.made, r not in own))
 
 
 def arms_page(evidence: ReportData) -> FirstPage:
@@ -96,7 +102,7 @@ def arms_page(evidence: ReportData) -> FirstPage:
     every = contrasts(evidence)
     usable = [c for c in every if bounded(c.difference(c.measure()))] or every
     graded = {"auc": 0, "sensitivity": 1, "specificity": 2}
-    place = {c: i for i, c in enumerate(_stated_first(arms(evidence)[0]))}
+    place = {c: i for i, c in enumerate(_stated_first(arms(evidence)[0], own_references(evidence)))}
     first = min(
         usable, key=lambda c: (place.get(c.reference, len(place)), graded[c.measure()], c.finding == "no_finding")
     )
@@ -193,9 +199,8 @@ def _figure(evidence: ReportData, contrast: ArmContrast) -> Figure | None:
     """Both arms of every reader, and the difference beside them."""
     metric = contrast.measure()
     own = [contrast.level(metric, a) for a in (contrast.usual, contrast.new)]
-    rows = (
-        [_figure_row("Average reader", own, contrast.difference(metric), strong=True)] if any(map(known, own)) else []
-    )
+    row = contrast.difference(metric)
+    rows = [_figure_row("Average reader", own, row, strong=True)] if any(map(known, [*own, row])) else []
     for reader in contrast.readers():
         levels = [contrast.level(metric, a, reader) for a in (contrast.usual, contrast.new)]
         if any(map(known, levels)):

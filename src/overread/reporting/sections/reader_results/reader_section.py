@@ -54,7 +54,7 @@ _RARE = 50  # present cases: below, intervals are wide
 
 def readers(evidence: ReportData) -> Section:
     """Per arm and finding: the figure and the model against the pooled readers, by reference standard."""
-    title = "Model and radiologists"
+    title = "Model and radiologists" if evidence.cast.raters else "Readers"
     found = arms(evidence)
     blocks: list[Block] = []
     for reads in found:
@@ -105,8 +105,12 @@ def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
         "at the same specificity or at the same sensitivity, and its AUC is not compared with such points.",
         "Predictive values are not given: if the read cases were selected, they would apply to that selection only.",
     ]
+    if not evidence.cast.raters:  # nothing is compared with a model
+        said = [
+            f"{plural(people, 'reader')}; at most {count(cases)} cases per estimate. Each read has the same weight."
+        ]
     own = [in_sentence(r) for r in reads.references if r in reads.made - {OTHERS}]
-    if own:
+    if own and evidence.cast.raters:
         said.append(
             f"These readers contributed to {listed(own)}; results under "
             f"{'it' if len(own) == 1 else 'these'} favour the readers over the models. Only in the majority of "
