@@ -86,4 +86,4 @@ def test_the_caption_says_over_which_findings_the_means_of_each_column_are():
         "findings cannot be compared."
     )
     raters = pl.DataFrame([_mean("sex", ["mass", "edema"]), _mean("sex", ["mass", "hernia"], "other")])
-    assert "Sex (\u201cother\u201d): mean over 2 findings: mass, hernia." in _findings_of_means(raters)
+    assert "Sex (other): mean over 2 findings: mass, hernia." in _findings_of_means(raters)
