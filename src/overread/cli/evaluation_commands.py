@@ -46,9 +46,26 @@ def evaluate(
             help="The readers who made the label of a case (source, case_id, reader), which does not judge them.",
         ),
     ] = None,
+    sittings: Annotated[
+        Path | None, typer.Option(help="Reading times and trust of the reads, one row per case that a reader read.")
+    ] = None,
     tune: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Scores of tuning cases, from which thresholds are chosen; may be repeated."),
+    ] = None,
+    thresholds: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Given thresholds (model, finding, name, threshold): locked, so that all cases are tested; may be "
+            "repeated.",
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="The folder of a model, with its thresholds and training sites; may be repeated."
+        ),
     ] = None,
     finding: Annotated[
         list[str] | None, typer.Option(metavar="FINDING", help="A finding of the mean over findings; may be repeated.")
@@ -73,6 +90,9 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="H1|H2", help="A hypothesis on which a verdict is given; may be repeated."),
     ] = None,
+    baseline_arm: Annotated[
+        str, typer.Option(metavar="ARM", help="The arm of reads that is subtracted from the others; unaided if there.")
+    ] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the random half for tuning.")] = None,
     title: Title = "Evaluation of predictions",
     config: Config = None,
@@ -86,13 +106,14 @@ def evaluate(
     from overread.protocol import evaluate, remarks
 
     named = [file.partition("=")[2] or file for file in (*(labels or ()), *(reads or ()))]
-    verified(verify, out / "run.json", images, *named, *(predictions or ()))
+    verified(verify, out / "run.json", images, *named, *(predictions or ()), *(thresholds or ()), *(model or ()))
     given = {
         "finding": finding or None,
         "reference": reference or None,
         "external": external or None,
         "subgroup": subgroup or None,
         "hypothesis": hypothesis or None,
+        "baseline_arm": baseline_arm or None,
         "seed": seed,
     }
     words = findings.with_extra_findings(vocabulary(config), extra_findings or ())
@@ -105,8 +126,11 @@ def evaluate(
             out=out,
             config=chosen,
             tune=tune or (),
+            thresholds=thresholds or (),
+            models=model or (),
             reads=reads or None,
             made_by=made_by,
+            sittings=sittings,
             title=title,
             workers=processes(workers),
             progress=progress,

@@ -12,27 +12,37 @@ import polars as pl
 
 from overread import codes, tables, threads
 from overread.errors import InputError
+from overread.evaluation.arms.arm_sittings import first_sittings
 from overread.evaluation.context.analysis_context import AnalysisContext, with_areas
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
 from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, with_replicates
 from overread.evaluation.context.patient_draws import draws
 from overread.evaluation.context.reader_context import ReaderContext, build_reader_context
-from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, build_scores
+from overread.evaluation.context.score_matrix import build_scores
 from overread.evaluation.context.site_populations import (
     STRATIFIED,
     WITHIN_SITE_MEAN,
-    Population,
     aggregation_over_sites,
     populations,
     trained_at,
 )
-from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
+from overread.evaluation.context.threshold_tables import check_thresholds
+from overread.evaluation.context.thresholds import (
+    Given,
+    ThresholdSources,
+    frozen_points,
+    given_thresholds,
+    half_of_patients,
+    needs_fitting,
+    origin_sentences,
+)
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.case_tables import images_of_cases
-from overread.evaluation.join.counted_reads import with_makers
+from overread.evaluation.join.counted_reads import with_makers, without_practice
 from overread.evaluation.join.joined_scores import joined_table
+from overread.evaluation.join.label_states import decided_pairs
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
 from overread.evaluation.join.unmatched import matched
@@ -126,7 +136,9 @@ def evaluate(
     tune: pl.DataFrame | None = None,
     reads: pl.DataFrame | None = None,
     made_by: pl.DataFrame | None = None,
+    sittings: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
+    thresholds: pl.DataFrame | None = None,
     protocol_hash: str = "",
     notes: Sequence[tables.Note] = (),
     progress: Progress | None = None,
@@ -150,8 +162,13 @@ def evaluate(
     made_by : DataFrame, optional
         The readers who contributed to the label of a case (source, case_id, reader, optionally finding). A label source
         does not judge the reads of those who made it.
+    sittings : DataFrame, optional
+        Reading times and trust of the reads, one row per case that a reader read.
     models : mapping of str to mapping, optional
         The content of model.json by rater.
+    thresholds : DataFrame, optional
+        The table `thresholds`: operating points that are given. Nothing is fitted for these models and findings, and
+        all cases are tested; they stand in place of those of `models`.
     protocol_hash : str
         Hash of the protocol under which the evaluation is done.
     notes : sequence of Note
@@ -178,10 +195,12 @@ def evaluate(
     with threads.computing(), reporting(progress):
         stages = advancing(_STAGES, list(_STAGES.values()))
         next(stages)
-        inputs = _checked(images, labels, predictions, config, tune=tune, reads=reads, made_by=made_by, notes=notes)
+        given = {"tune": tune, "reads": reads, "made_by": made_by, "sittings": sittings}
+        inputs = _checked(images, labels, predictions, config, notes=notes, **given)
+        locked = _given(thresholds, inputs, config)
         joined = join_tables(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
         next(stages)
-        context, reading = _contexts(inputs, joined, config, models or {}, rng)
+        context, reading = _contexts(inputs, joined, config, (models or {}, locked), rng)
         next(stages)
         rows: list[Row] = []
         curves: list[Row] = []
@@ -220,8 +239,9 @@ class _Tables:
     predictions: tables.Checked | None
     tune: tables.Checked | None
     reads: tables.Checked | None
+    sittings: tables.Checked | None
     notes: Sequence[tables.Note]
-    lost: Sequence[Dropped]
+    lost: list[Dropped]
 
 
 def _checked(
@@ -233,6 +253,7 @@ def _checked(
     tune: pl.DataFrame | None,
     reads: pl.DataFrame | None,
     made_by: pl.DataFrame | None,
+    sittings: pl.DataFrame | None,
     notes: Sequence[tables.Note],
 ) -> _Tables:
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
@@ -255,10 +276,14 @@ def _checked(
         kept, lost = matched(tuning, checked_images, config.allowance("tune"), name="tune predictions", key=key)
         tuning, dropped = tables.Checked(kept), dropped + lost
     check_names(checked_labels, config, reads=answers is not None)
+    if sittings is not None and answers is None:
+        raise InputError("sittings", "reads beside sittings", "no reads", do="Give the reads: --reads.")
+    sat = None if sittings is None else tables.check(sittings, "sittings", where="sittings", notes=found)
     if answers is not None:
         makers = None if made_by is None else tables.check(made_by, "made_by", where="made_by", **named)
         answers = with_makers(answers, checked_labels, config, makers, dropped)
-    return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, found, dropped)
+        answers = answers if sat is None else tables.Checked(without_practice(answers, sat, dropped))
+    return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, sat, found, dropped)
 
 
 def check_complete(labels: object, predictions: object, reads: object) -> None:
@@ -270,20 +295,34 @@ def check_complete(labels: object, predictions: object, reads: object) -> None:
         raise InputError("evaluate", "labels beside predictions", "none", do=do)
 
 
+def _given(thresholds: pl.DataFrame | None, inputs: _Tables, config: EvaluationConfig) -> Given:
+    """Return the given thresholds, checked against the predictions."""
+    if thresholds is None:
+        return {}
+    table = tables.check(thresholds, "thresholds", where="thresholds", vocabulary=config.vocabulary)
+    scores = inputs.predictions
+    check_thresholds(table, scores, frozenset() if scores is None else decided_pairs(scores, "model"))
+    return given_thresholds(table)
+
+
 def _contexts(
     inputs: _Tables,
     joined: Join,
     config: EvaluationConfig,
-    models: Mapping[str, Mapping[str, Any]],
+    recorded: tuple[Mapping[str, Mapping[str, Any]], Given],
     rng: np.random.Generator,
 ) -> tuple[AnalysisContext, ReaderContext | None]:
-    """Return the inputs of the analyses of scores and of reads; the second is None without reads."""
+    """Return the inputs of the analyses of scores and of reads; the second is None without reads.
+
+    `recorded` holds the records of models and the given thresholds.
+    """
+    models, given = recorded
     scores = build_scores(joined, policy=_policy(joined, config), finite=config.finite_population)
     raters = tuple(r for r in scores.raters if config.member_names().get(r) not in scores.raters)
     way = aggregation_over_sites(raters, config, models)
     scores = replace(scores, across_sites=way != STRATIFIED)
     half_rng, draw_rng = rng.spawn(2)
-    wanting = [r for r in scores.raters if not models.get(r, {}).get("operating_points")]
+    wanting = [r for r in scores.raters if needs_fitting(scores, r, models, given)]
     source = inputs.predictions if inputs.tune is None else inputs.tune
     tuned = None if source is None else _tuning(inputs.images, inputs.labels, source, config, wanting)
     half = half_of_patients(scores, rng=half_rng)
@@ -293,15 +332,26 @@ def _contexts(
     where = populations(raters, scores.site.levels, config, models)
     if tuning is not None and not set(raters) & set(tuning.raters):
         tuned = None  # only members of ensembles have scores of tuning cases
-    mine = None if tuned is None else tuning
-    frozen = {r: _frozen(scores, r, where[r], models.get(r, {}), mine, half, config) for r in raters}
+    sources = ThresholdSources(given, models, None if tuned is None else tuning, half)
+    frozen = {r: frozen_points(scores, r, where[r], sources, config) for r in raters}
     drawn = draws(scores, rng=draw_rng, replicates=config.replicates, within_sites=way == WITHIN_SITE_MEAN)
     own = populations(members, scores.site.levels, config, models)
     fitting = {m: tuning if tuning is not None and m in tuning.raters else None for m in members}
-    seeds_frozen = {m: _frozen(scores, m, own[m], models.get(m, {}), fitting[m], half, config) for m in members}
+    seeds_frozen = {m: frozen_points(scores, m, own[m], replace(sources, tuned=fitting[m]), config) for m in members}
     context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, {}, {}, seeds_frozen)
     context = with_replicates(with_areas(context))
-    return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
+    reading = build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
+    return context, _with_sittings(reading, inputs)
+
+
+def _with_sittings(reading: ReaderContext | None, inputs: _Tables) -> ReaderContext | None:
+    """Give the analyses of reads the first sittings of the read cases; the others are counted."""
+    if reading is None or inputs.sittings is None:
+        return reading
+    dropped: list[Dropped] = []
+    sat = first_sittings(inputs.sittings, reading.joined.cases, dropped)
+    inputs.lost.extend(dropped)
+    return replace(reading, sittings=sat)
 
 
 def _policies(inputs: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:
@@ -439,23 +489,6 @@ def _tuning(
     return join_tables(images, labels, tables.Checked(mine), config, split="tune")
 
 
-def _frozen(
-    ground: ScoreMatrix,
-    rater: str,
-    where: tuple[Population, ...],
-    model: Mapping[str, Any],
-    tuned: ScoreMatrix | None,
-    half: Bools,
-    config: EvaluationConfig,
-) -> Frozen:
-    """Return the thresholds of a rater: its own, those of tuning cases, or those of half of the patients."""
-    if model.get("operating_points"):
-        return from_model(model, ground)
-    if tuned is not None:
-        return from_tune(tuned, rater, ground, config)
-    return from_half(ground, rater, where, half, config)
-
-
 def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
     """Return the account of the join and, per subgroup column, the cases without a value in it."""
     dropped = []
@@ -474,7 +507,7 @@ def _notes(context: AnalysisContext) -> tuple[str, ...]:
     if not context.raters:
         return ()
     sentences = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
-    sentences += [f"Thresholds of {r}: {f.words}." for r, f in context.frozen.items()]
+    sentences += [text for r, f in context.frozen.items() for text in origin_sentences(panel, r, f)]
     within = ", within sites" if context.drawn.within_site else ""
     within += ", within sampling strata" if context.drawn.within_stratum else ""
     sentences.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import polars as pl
 from overread import evaluation, ledger, runs, tables
 from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
+from overread.evaluation.context.threshold_tables import thresholds as read_thresholds
 from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.evidence import check_complete
 from overread.evaluation.join import layouts, read_layouts
@@ -26,8 +27,10 @@ from overread.protocol.input_tables import (
     check_sites,
     configured,
     description,
+    model_records,
     stacked_labels,
     stacked_predictions,
+    stacked_thresholds,
     without_used,
 )
 from overread.protocol.reader_files import stacked_reads
@@ -52,8 +55,12 @@ class Inputs:
     tune: pl.DataFrame | None
     reads: pl.DataFrame | None
     made_by: pl.DataFrame | None
+    sittings: pl.DataFrame | None
     understood: Sequence[tuple[Any, layouts.Read]]
     sources: Mapping[str, Path | NamedFrame]
+    thresholds: pl.DataFrame | None = None
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the records of model folders, by name
+    folders: Sequence[Path] = ()  # the model folders
 
     def files(self) -> dict[str, Path]:
         """Return the tables that are files, by name."""
@@ -73,7 +80,10 @@ class Inputs:
             "rng": np.random.default_rng(config.seed),
             "tune": self.tune,
             "reads": self.reads,
+            "thresholds": self.thresholds,
+            "models": self.models,
             "made_by": self.made_by,
+            "sittings": self.sittings,
             "notes": [note for _, read in self.understood for note in read.notes],
         }
 
@@ -157,7 +167,9 @@ class EvaluationResult:
         with _claimed(Path(folder), workers) as pool:
             with _record(self.inputs, self.config, Path(folder)) as keep:
                 keep(self.evidence)
-            return report_stage.write_report(Path(folder), Path(folder) / "report", title=title, pool=pool)
+            return report_stage.write_report(
+                Path(folder), Path(folder) / "report", title=title, models=self.inputs.folders, pool=pool
+            )
 
     def __repr__(self) -> str:
         return as_text(self.evidence, self.config)
@@ -174,7 +186,10 @@ def evaluate(
     out: Path | str | None = None,
     reads: Table | Sequence[Table] | Mapping[str, Table] | None = None,
     made_by: Table | None = None,
+    sittings: Table | None = None,
     tune: Table | Sequence[Table] | Mapping[str, Table] = (),
+    thresholds: Table | Sequence[Table] | Mapping[str, Table] = (),
+    models: Path | str | Sequence[Path | str] = (),
     extra_findings: str | Path | Sequence[str | Path] = (),
     config: EvaluationConfig | None = None,
     rng: Random | None = None,
@@ -204,9 +219,17 @@ def evaluate(
         The readers who contributed to the label of a case: source, case_id, reader and optionally finding. A label
         source does not judge the reads of those who made it. Where readers made all labels of a source, the setting
         `reader_made` names them instead.
+    sittings : path or frame, optional
+        Reading times and trust, one row per case that a reader read: reader, case_id, arm, round, seconds, trust, role.
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
+    thresholds : as predictions
+        Given operating points: model, finding, name and threshold, or a row per model and a column per finding. Nothing
+        is fitted for these models and findings, and all cases are tested.
+    models : path or sequence of paths
+        Model folders. The operating points, the recalibration and the training sites of their model.json are used for
+        the predictions of the model of that name.
     extra_findings : text, path, or sequence of them
         Findings of the study's own behind those of the vocabulary: a title ("Aortic enlargement"), a title and its
         parents ("Aortic enlargement < enlarged_cardiomediastinum"), or a TOML file, see
@@ -249,17 +272,24 @@ def evaluate(
         result.report("evidence")
     """
     chosen = _settings(config, settings, rng, extra_findings)
+    further: dict[str, Any] = {
+        "tune": tune,
+        "reads": reads,
+        "made_by": made_by,
+        "sittings": sittings,
+        "locked": (thresholds, models),
+    }
     if out is None:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by)
+        given = _read(images, labels, predictions, chosen, **further)
         evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
         return EvaluationResult(given.completed(evidence), chosen, given)
     out, told = Path(out), progress or (lambda done, total: None)
     with _claimed(out, workers) as pool:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, made_by=made_by)
+        given = _read(images, labels, predictions, chosen, **further)
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
             evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
-        report_stage.write_report(out, out / "report", title=title, pool=pool)
+        report_stage.write_report(out, out / "report", title=title, models=given.folders, pool=pool)
         told(100, 100)
     return EvaluationResult(evidence, chosen, given, out)
 
@@ -306,16 +336,20 @@ def _read(
     tune: Any,
     reads: Any,
     made_by: Table | None,
+    sittings: Table | None,
+    locked: tuple[Any, Any],
 ) -> Inputs:
-    """Read the tables of an evaluation; messages name the file."""
+    """Read the tables of an evaluation; messages name the file. `locked` holds given thresholds and model folders."""
     check_complete(labels, predictions, reads)
     image_files = [] if images is None else [input_of(images, "images")]
     named = [] if labels is None else inputs_of(labels, "labels", source=True)
     given = [] if predictions is None else inputs_of(predictions, "predictions")
-    tuning = inputs_of(tune, "tune")
+    tuning, points = inputs_of(tune, "tune"), inputs_of(locked[0], "thresholds")
     answering = [] if reads is None else inputs_of(reads, "reads", source=True)
     maker_files = [] if made_by is None else [input_of(made_by, "made_by")]
-    for file in (*image_files, *(f for _, f in (*named, *given, *tuning, *answering)), *maker_files):
+    sitting_files = [] if sittings is None else [input_of(sittings, "sittings")]
+    several = [f for _, f in (*named, *given, *tuning, *points, *answering)]
+    for file in (*image_files, *several, *maker_files, *sitting_files):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -325,12 +359,19 @@ def _read(
     truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
     answers = [(f, read_layouts.reads(f, name=name, **words)) for name, f in answering]
+    sat = [(f, read_layouts.sittings(f)) for f in sitting_files]
     cases = [(f, replace(r, unused=tuple(c for c in r.unused if c not in config.subgroups))) for f, r in cases]
     sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}
     sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
     sources |= {f"reads {i}" if i > 1 else "reads": f for i, (_, f) in enumerate(answering, 1)}
+    sources |= {f"thresholds {f.name}": f for _, f in points}
+    operating = [(f, read_thresholds(f, model=name, **words)) for name, f in points]
+    folders = [Path(m) for m in ([locked[1]] if isinstance(locked[1], str | os.PathLike) else locked[1])]
+    records = model_records(folders, [r.frame for _, r in scores], [r.frame for _, r in cases])
+    sources |= {f"model {name}": folder / "model.json" for name, folder in zip(records, folders, strict=True)}
     sources |= {"made_by": maker_files[0]} if maker_files else {}
+    sources |= {"sittings": sitting_files[0]} if sitting_files else {}
     return Inputs(
         cases[0][1].frame if cases else None,
         stacked_labels(truths, config.vocabulary) if truths else None,
@@ -338,8 +379,12 @@ def _read(
         stacked_predictions(tuned) if tuned else None,
         stacked_reads(answers, config.vocabulary) if answers else None,
         read_makers(maker_files[0], notes=[]) if maker_files else None,
-        without_used([*cases, *truths, *scores, *tuned, *answers]),
+        sat[0][1].frame if sat else None,
+        without_used([*cases, *truths, *scores, *tuned, *operating, *answers, *sat]),
         sources | {f"tune {f.name}": f for _, f in tuning},
+        stacked_thresholds(operating, config.vocabulary) if operating else None,
+        records,
+        folders,
     )
 
 

@@ -16,6 +16,7 @@ from overread.evaluation.join import layouts
 from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame
 from overread.findings import Vocabulary
 from overread.tables.records.configuration import with_settings
+from overread.tables.records.kinds import ModelRecord
 from overread.tables.table_notes import sentences
 
 _LOUD = ("findings_not_stated", "classes_not_stated")  # come first: findings that nobody asked to leave out
@@ -81,6 +82,59 @@ def stacked_predictions(read: Sequence[tuple[Any, layouts.Read]]) -> pl.DataFram
             "predictions", "a model in one file only", "the same scores in several", examples=repeated["model"].unique()
         )
     return whole
+
+
+def stacked_thresholds(read: Sequence[tuple[Any, layouts.Read]], vocabulary: Vocabulary) -> pl.DataFrame:
+    """The thresholds of all files; two for one model, finding and name are refused."""
+    whole = pl.concat([r.frame for _, r in read], how="diagonal_relaxed")
+    where = f"thresholds {', '.join(str(f) for f, _ in read)}"
+    return tables.check(whole, "thresholds", where=where, vocabulary=vocabulary)
+
+
+def model_records(
+    folders: Sequence[Path], predictions: Sequence[pl.DataFrame], images: Sequence[pl.DataFrame]
+) -> dict[str, Any]:
+    """The records (model.json) of model folders by the name of the model, in their order.
+
+    Raises
+    ------
+    InputError
+        All problems at once: a record without a name, two models of one name, a model without predictions, and test
+        patients on whom the model was trained.
+    """
+    scored = sorted({str(m) for frame in predictions for m in frame["model"].unique()})
+    records: dict[str, Any] = {}
+    problems = []
+    for folder in folders:
+        record = runs.read_sealed(folder / "model.json", ModelRecord)
+        name = str(record.get("name") or "")
+        if not name:
+            problems.append(InputError(folder / "model.json", "a key 'name'", f"keys {', '.join(record) or '(none)'}"))
+        elif name in records:
+            problems.append(InputError("model", "models of different names", f"two of the name '{name}'"))
+        elif name not in scored:
+            hint = did_you_mean(name, scored) or "The column 'model', or the name of a wide file, names the model."
+            found = f"predictions by {', '.join(scored) or 'no model'}"
+            problems.append(InputError(folder, f"predictions by '{name}'", found, do=hint))
+        problems += _trained_on(folder, images)
+        records[name or str(folder)] = record
+    if problems:
+        raise InputError.all(problems)
+    return records
+
+
+def _trained_on(folder: Path, images: Sequence[pl.DataFrame]) -> list[InputError]:
+    """Refuse test patients whom a model was trained on."""
+    listed = folder / "train_patients.txt"
+    if not listed.is_file():
+        return []
+    trained = set(listed.read_text(encoding="utf-8").splitlines())
+    test = pl.col("split").cast(pl.String).fill_null("").is_in(["test", ""])
+    shared = sorted({str(p) for frame in images for p in frame.filter(test)["patient_id"]} & trained)
+    if not shared:
+        return []
+    found = f"{len(shared):,} patients of its training data among the test patients"
+    return [InputError(folder, "test patients whom the model was not trained on", found, examples=shared)]
 
 
 def _by_file(frame: pl.DataFrame, file: Any) -> bool:

@@ -74,13 +74,14 @@ _REQUIRED = {
     "regions": ("image_id", "finding", "source", "x", "y", "width", "height"),
     "predictions": ("image_id", "finding", "model", "score"),
     "case_predictions": ("case_id", "finding", "model", "score"),
+    "thresholds": ("model", "finding", "name", "threshold"),
     "reads": ("reader", "case_id", "finding", "arm"),
     "made_by": ("source", "case_id", "reader"),
     "sittings": ("reader", "case_id", "arm"),
     "flow": ("step", "unit", "reason", "count"),
     "excluded": ("path", "reason", "unreadable"),
 }
-STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "reads")
+STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "thresholds", "reads")
 
 
 def schema(table: str) -> type[dy.Schema]:

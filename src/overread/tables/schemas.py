@@ -87,6 +87,16 @@ class CasePredictions(dy.Schema):
     score = dy.Float64(nullable=False, allow_nan=False, allow_inf=False)
 
 
+class Thresholds(dy.Schema):
+    """One row per operating point: the score from which a model calls a finding present."""
+
+    model = dy.String(primary_key=True, metadata=_NAME)
+    finding = dy.String(primary_key=True, metadata=_TERM)
+    name = dy.String(primary_key=True, metadata=_NAME)
+    threshold = dy.Float64(nullable=False, allow_nan=False, allow_inf=False)
+    source = dy.String(nullable=True)
+
+
 class Reads(dy.Schema):
     """One row per answer of a reader for a finding in a case."""
 
@@ -122,6 +132,7 @@ class Sittings(dy.Schema):
     session = dy.String(nullable=True, metadata=_WORD)
     position = dy.Int32(nullable=True)
     read_at = dy.Datetime(nullable=True)
+    role = dy.String(nullable=True, metadata=_WORD)
 
 
 class Estimates(dy.Schema):
@@ -249,6 +260,7 @@ SCHEMAS: dict[str, type[dy.Schema]] = {
     "regions": Regions,
     "predictions": Predictions,
     "case_predictions": CasePredictions,
+    "thresholds": Thresholds,
     "reads": Reads,
     "made_by": MadeBy,
     "sittings": Sittings,

@@ -25,7 +25,7 @@ FACTS = {
     "graded_agreement": {}, "intra_reader": {}, "policies_uncertain": {},
     "mean_of_sites": {}, "pairs_of_sites": {},
     "roc_band": {}, "finite_population": {}, "sampled_within_strata": {}, "recalibrated_here": {},
-    "arms_compared": {}, "internal_recorded": {},
+    "arms_compared": {}, "arms_by_others": {}, "arms_adjusted": {}, "model_tests_adjusted": {}, "internal_recorded": {},
     "split_by_patient": {"splits": "training and test"}, "split_by_time": {"splits": "training and test"},
     "split_given": {"splits": "training and test"},
     "duplicates_correlation": {"correlation": "0.90", "least": 64},
@@ -56,14 +56,14 @@ FACTS = {name: [parameters] for name, parameters in FACTS.items()}
 UNTOLD = {
     "qualifies a method that a sentence names": (
         "paired", "unpaired", "same_cases", "reads_pooled", "single_reader", "replicates", "rater_covariance",
-        "cases_resampled", "patients_resampled", "attained_step", "jackknife",
+        "mean_of_readers", "median_of_sittings", "cases_resampled", "patients_resampled", "attained_step", "jackknife",
     ),
     "scale of an interval, in the method of each row": (
         "scale_wald", "scale_t", "scale_logit", "scale_fisher", "scale_log_t",
     ),
     "a function of overread.stats that no evaluation uses": (
-        "partial_auc", "mcclish", "non_inferiority", "equivalence", "clopper_pearson", "newcombe_independent",
-        "newcombe_paired", "tango", "mcnemar", "cochran_q", "kosinski", "leisenring", "mercaldo",
+        "partial_auc", "mcclish", "equivalence", "clopper_pearson", "newcombe_independent",
+        "newcombe_paired", "mcnemar", "cochran_q", "kosinski", "leisenring", "mercaldo",
         "fleiss_nee_landis", "icc", "lin",
     ),
     "reading grades, reading time, monitoring: other reports": (
@@ -131,6 +131,22 @@ FURTHER = [
     row("H1", "auc_difference", codes.method("influence_values"), codes.note("size_matched")),
     row("subgroups", "sensitivity", codes.method("influence_values"), finding="(mean)"),
     row(note=codes.note("undefined_samples", n=4, replicates=2000)),
+    row("readers", "auc_difference", sampled("u_statistics_centred", "reads_pooled")),
+    row(
+        "readers",
+        "sensitivity_difference",
+        codes.methods(codes.method("u_statistics_centred"), codes.method("non_inferiority", margin=0.05)),
+    ),
+    row("readers", "reading_time_ratio", codes.method("mixed_model"), finding=""),
+    row("readers", "trust_difference", codes.method("cases_in_both_arms"), finding=""),
+    row(
+        metric="threshold",
+        method=codes.method("threshold_given"),
+        note=codes.note("threshold_given", source="thresholds.csv"),
+    ),
+    row(metric="sensitivity", method=codes.method("wilson"), note=codes.note("decision_given")),
+    row("comparison", "sensitivity_difference", codes.method("tango")),
+    row("comparison", "specificity_difference", sampled("ratio_estimator", "clustered_by_patient", "scale_wald")),
 ]
 ROWS = [*evaluated_rows(), *FURTHER]
 

@@ -50,8 +50,10 @@ class AnalysisContext:
 
     def place(self, analysis: Analysis, finding: str, rater: str, population: Population) -> EstimateKey:
         """Return the key of an estimate of this rater in this population."""
-        panel = self.panel
-        return EstimateKey(analysis, finding, rater, population.name, reference=panel.reference, policy=panel.policy)
+        panel, policy = self.panel, self.panel.policy
+        if any(r == rater for r, _ in panel.decisions) and not panel.ranks_any(rater):
+            policy = policy.replace("case_score=mean", "case_score=max")  # decisions of images are not averaged
+        return EstimateKey(analysis, finding, rater, population.name, reference=panel.reference, policy=policy)
 
     def macro(self) -> tuple[str, ...]:
         """The findings over which means are computed: the prespecified ones, else all that every rater scores."""
@@ -204,7 +206,7 @@ def with_areas(context: AnalysisContext) -> AnalysisContext:
     panel = context.panel
     areas: dict[AreaKey, AucTerm] = {}
     for rater in context.raters:
-        for finding in panel.findings:
+        for finding in (f for f in panel.findings if panel.ranks(rater, f)):
             parts: set[Part] = {(s,) for s in panel.site.levels}
             parts |= {p for q in context.populations[rater] for p in parts_of(context, rater, finding, q)}
             for part in sorted(parts):

@@ -21,10 +21,11 @@ from overread.evaluation.context.analysis_context import (
     population_note,
 )
 from overread.evaluation.context.auc_terms import linear_estimate, mean_terms
-from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
+from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, counts_at, mean_row
 from overread.evaluation.context.patient_draws import STEP, RaterCases, auc_replicates, totals
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.models.standalone import Calls, calls
 from overread.evaluation.progress import advancing
 from overread.stats.estimate import Estimate
@@ -91,7 +92,7 @@ def mean_estimate(
 def macro_discrimination(context: AnalysisContext) -> list[Row]:
     """Estimate the mean AUC over the prespecified findings, for every rater and population."""
     rows = []
-    for rater in context.raters:
+    for rater in (r for r in context.raters if context.panel.ranks_any(r)):
         for population in context.populations[rater]:
             place = context.place(Analysis.STANDALONE, MEAN, rater, population)
             reaches = evaluable_sites(context, rater, population)
@@ -120,7 +121,13 @@ def _points(context: AnalysisContext, rater: str) -> list[str]:
 def _macro_point(context: AnalysisContext, rater: str, population: Population, name: str) -> list[Row]:
     place, frozen = context.place(Analysis.STANDALONE, MEAN, rater, population), context.frozen[rater]
     found = {f: c for f in context.macro() if (c := _evaluable_calls(context, place.to(finding=f), population, name))}
-    note = macro_note(context, list(found))
+    halved = tuple(
+        f for f in context.macro() if f not in found and _lost_by_half(context, place.to(finding=f), population)
+    )
+    note = codes.notes(
+        macro_note(context, list(found)),
+        codes.note("findings_lost_by_half", findings=halved) if halved else None,
+    )
     rows = []
     for metric in (Metric.SENSITIVITY, Metric.SPECIFICITY):
         estimate = Estimate(np.nan)
@@ -131,8 +138,8 @@ def _macro_point(context: AnalysisContext, rater: str, population: Population, n
             hits, size = drawn[:, 0::2], drawn[:, 1::2]
             rates = np.divide(hits, size, out=np.full(hits.shape, np.nan), where=size > 0)
             estimate = percentile_interval(rates.mean(axis=1), value=value, confidence=context.config.confidence)
-        at = f"operating_point={name}"
-        estimate = add_notes(estimate, frozen.words, note)
+        at = point_at(name)
+        estimate = add_notes(estimate, frozen.words_over(found), note)
         rows.append(mean_row(place, metric, estimate, over=list(found), at=at, confidence=context.config.confidence))
     return rows
 
@@ -148,6 +155,16 @@ def _evaluable_calls(context: AnalysisContext, place: EstimateKey, population: P
         context.panel, context.frozen[place.rater], place, threshold, population_cases(context, population)
     )
     return point_calls if context.evaluable(count(point_calls.truth.astype(np.float64), point_calls.patient)) else None
+
+
+def _lost_by_half(context: AnalysisContext, place: EstimateKey, population: Population) -> bool:
+    """Return whether a finding has too few patients only because thresholds were fitted on half of them."""
+    part = context.frozen[place.rater].part(place.finding)
+    if part.origin != "half" or not context.panel.gives(place.rater, place.finding):
+        return False
+    cases = population_cases(context, population)
+    whole, tested = (counts_at(context.panel, place.rater, place.finding, m) for m in (cases, cases & part.tested))
+    return context.evaluable(whole) and not context.evaluable(tested)
 
 
 def hits_and_size(context: AnalysisContext, point_calls: Calls, metric: str) -> tuple[Floats, Floats]:

@@ -17,8 +17,17 @@ from overread.evaluation.context.estimate_rows import count as counted
 from overread.evaluation.context.read_matrix import ReadMatrix, read_panel
 from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix, build_scores
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.context.thresholds import FEWEST, Frozen, Threshold, from_half, from_model, from_tune
+from overread.evaluation.context.thresholds import (
+    FEWEST,
+    Frozen,
+    Threshold,
+    from_half,
+    from_model,
+    from_tune,
+    locked_points,
+)
 from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.label_states import DECISION
 from overread.evaluation.join.matching import Join
 from overread.evaluation.join.read_matching import ReadJoin
 from overread.evaluation.join.reference_standards import DERIVED, OTHERS
@@ -34,6 +43,11 @@ class ReaderThresholds:
     thresholds: Mapping[str, Threshold]
     tested: Bools
     words: Text
+
+    @property
+    def decided(self) -> bool:
+        """Whether the output gives decisions: it has an operating point and no ROC curve."""
+        return DECISION in self.thresholds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +77,7 @@ class ReaderContext:
     points: Mapping[tuple[str, str], ReaderThresholds]  # by finding and output
     drawn: ProductDraws
     rng: np.random.Generator  # of the resampling that agreement does for itself
+    sittings: pl.DataFrame | None = None  # first readings of the read cases, see `arms.arm_sittings`
 
     def place(
         self,
@@ -88,6 +103,10 @@ class ReaderContext:
             mine &= panel.scored(finding)[panel.case]
         index = np.flatnonzero(mine)
         return ReadSelection(finding, arm, policy, index, panel.reader[index], panel.case[index], call[index] == 1)
+
+    def ranked(self, finding: str) -> tuple[str, ...]:
+        """Return the outputs with scores of a finding, which have a ROC curve; those with decisions have none."""
+        return tuple(r for r in self.panel.outputs[finding] if not self.points[finding, r].decided)
 
     def pooled(self, reads: ReadSelection, truth: Floats, *, cases: Bools | None = None) -> PooledReads:
         """Pool the reads with a reference standard (n_reads,), of the cases of a mask if one is given."""
@@ -131,6 +150,11 @@ class ReaderContext:
             if reader_made
             else []
         )
+        if panel.weight is not None and len(panel.arms) > 1:
+            sentences.append(
+                "Comparisons of arms use the sampling weights; there is no analysis of variance of weighted reads, "
+                "and reading time and trust are not weighted."
+            )
         for one in config.mapping:
             sentences.append(f"Mapping: {one['finding']} is scored by the maximum of {', '.join(one['from'])}.")
         return tuple(sentences)
@@ -172,7 +196,7 @@ def build_reader_context(
     models = {r: r for r in context.panel.raters if r not in members}
     models |= {m.rater(r): r for m in context.config.mapped() for r in tuple(models)}
     outputs = [r for model in context.raters for r in models if models[r] == model]
-    read_matrix = read_panel(joined.reads, raters=outputs)
+    read_matrix = read_panel(joined.reads, context.config, raters=outputs)
     drawn = product_draws(
         len(read_matrix.readers), read_matrix.n_patients, rng=rng, replicates=context.config.replicates
     )
@@ -217,9 +241,17 @@ def _points(
     for finding, raters in read_matrix.outputs.items():
         for rater in raters:
             frozen = None
+            model = models[rater]
+            own = context.frozen[model].own if rater == model else locked_points(context.panel, rater, {})
+            if finding in own:  # given, or decisions: nothing is fitted, and every read case is tested
+                everything = np.ones(len(read_matrix.case_id), dtype=bool)
+                points[finding, rater] = ReaderThresholds(
+                    own[finding].thresholds[finding], everything, own[finding].words
+                )
+                continue
             if ground is not None:
                 unread = np.array([p not in read_patients for p in ground.patients])
-                frozen = _frozen(ground, tune, context, (finding, rater, models[rater]), (unread, half))
+                frozen = _frozen(ground, tune, context, (finding, rater, model), (unread, half))
             points[finding, rater] = _on_reads(frozen, ground, read_matrix, finding)
     return points
 

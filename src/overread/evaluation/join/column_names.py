@@ -47,11 +47,13 @@ MEANINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     "round": (("round",),),
     "finding": (("finding", "finding name", "pathology", "observation", "class name"),),
     "state": (("state",),),
-    "call": (("call",),),
+    "call": (("call",), ("decision",)),
     "score": (("score", "probability", "prob"),),
     "model": (("model", "model name", "algorithm"),),
     "source": (("source", "label source"),),
     "shift": (("shift",),),
+    "threshold": (("threshold", "cut-off", "cutoff", "cut point"),),
+    "name": (("operating point", "name"),),
 }
 _NO_FINDING = "Or give a long table, or state the study's own findings: --extra-findings TITLE."
 # What may stand before or after a finding in a column's name, by table.
@@ -67,7 +69,10 @@ _AFFIXES = {
         "score",
         "logit",
         "sigmoid",
+        "call",
+        "decision",
     },
+    "thresholds": {"threshold", "cutoff"},
     "labels": {"label", "gt", "truth", "true", "target", "y", "state"},
     "reads": {"call", "read", "answer", "rating", "score"},
 }

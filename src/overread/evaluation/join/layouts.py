@@ -29,6 +29,8 @@ from overread.evaluation.join.column_names import (
 )
 from overread.evaluation.join.label_states import (
     WORDS,
+    decided_columns,
+    decision_numbers,
     examples,
     findings_like,
     spelt,
@@ -192,7 +194,8 @@ def predictions(
     """Read scores in long (image_id or case_id, finding, model, score) or wide layout.
 
     A wide file has one row per image or case, model and shift; without a column `model` the file name is the model
-    name.
+    name. Decisions are read as scores of 1 and 0: a column `call` or `decision` of a long file without scores, and
+    columns of a wide file with words (present, no, …) or with "call" or "decision" in their name.
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     frame, dropped = distinct_rows(file.frame, "predictions")
@@ -201,19 +204,25 @@ def predictions(
     unit = "image_id" if by_image else "case_id"
     table = "predictions" if by_image else "case_predictions"
     notes: list[tables.Note] = []
+    call = "" if find(frame.columns, "score", path) else find(frame.columns, "call", path)
     if renamed(frame.columns, ("finding", "score"), path):
+        frame = frame.rename({call: "score"}) if call else frame
         long, columns, unused = long_rows(frame, table, path, words)
+        columns = {call if call and c == "score" else c: meaning for c, meaning in columns.items()}
         long = tables.identify(long, table, where=path, notes=notes)
         if "score" in long.columns:
             is_empty = long["score"].is_null()  # an empty cell of a long file is refused
             long, empty = unscored(long, ["score"])
             long, dropped = long.filter(pl.col("score").is_not_null() | is_empty), dropped + empty
+        if call:
+            long = decision_numbers(long.rename({"score": call}), [call], path, given.get("call"))
+            long = long.rename({call: "score"})
     else:
         key = find_any(frame.columns, (unit, "case_id"), path, "an image or a case per row")
         keys = {key: unit} | renamed(frame.columns, ("model", "shift"), path)
         frame = _identified(frame, keys, table, path, notes)
         _once(frame, list(keys), path)
-        frame, empty = _scores(frame, path, keys, words)
+        frame, empty = _scores(frame, path, keys, words, given.get("call"))
         long, columns, unused = unpivoted_rows(frame, "predictions", path, keys, words)
         dropped += empty
         long = long.rename({"said": "score"}).drop_nulls("score")
@@ -270,12 +279,19 @@ def _from_corners(frame: pl.DataFrame, path: Given) -> tuple[pl.DataFrame, dict[
 
 
 def _scores(
-    frame: pl.DataFrame, path: Given, keys: Mapping[str, str], words: FindingWords
+    frame: pl.DataFrame,
+    path: Given,
+    keys: Mapping[str, str],
+    words: FindingWords,
+    calls: Mapping[str, str] | None,
 ) -> tuple[pl.DataFrame, list[Dropped]]:
-    """Convert scores to numbers and count missing ones; columns with other text are refused, all in one error."""
+    """Convert scores and decisions to numbers and count missing ones; columns with other text are refused, all in one
+    error.
+    """
     names, _ = finding_columns(frame.columns, "predictions", path, keys=keys, words=words)
     stripped, empty = unscored(frame, list(names))
-    text = [c for c in names if frame.schema[c] == pl.String]
+    stripped = decision_numbers(stripped, decided_columns(stripped, list(names)), path, calls)
+    text = [c for c in names if stripped.schema[c] == pl.String]
     stripped = stripped.with_columns(pl.col(text).replace("", None))
     numbers = stripped.with_columns(pl.col(c).cast(pl.Float64, strict=False) for c in names)
     problems = [p for c, f in names.items() if (p := _score_problem(stripped[c], numbers[c], f, path))]

@@ -144,6 +144,16 @@ def _of_wide(
     return _answers(long, path).drop("said"), columns, unused, dropped
 
 
+def sittings(path: Given) -> Read:
+    """Read sittings: one row per case that a reader read (reader, case_id, arm, round, seconds, trust, role, …)."""
+    file = tables.load(path)
+    notes: list[tables.Note] = []
+    long, columns, unused = long_rows(file.frame, "sittings", path, finding_words(load_vocabulary(), None))
+    long = _counted(tables.identify(long, "sittings", where=path, notes=notes), ["reader", "case_id", "arm"])
+    checked = tables.check(long, "sittings", where=path)
+    return Read(checked, unused, columns, file.dialect, (), tuple(notes))
+
+
 def _counted(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     """Number repeated reads in the order of the rows if there is no round column."""
     if "round" in frame.columns or not set(key) <= set(frame.columns):

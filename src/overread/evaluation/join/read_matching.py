@@ -9,11 +9,12 @@ import polars as pl
 
 from overread import codes, tables
 from overread.errors import InputError
+from overread.evaluation.arms.arm_settings import check_arms, left_out
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import Dropped, account_frame, examples_of
 from overread.evaluation.join.counted_reads import MADE, first_readings, not_judged
 from overread.evaluation.join.finding_mapping import with_wholes
-from overread.evaluation.join.reference_standards import KEY, Truths, truths, with_others
+from overread.evaluation.join.reference_standards import DERIVED, KEY, Truths, truths, with_others
 from overread.evaluation.join.unmatched import matched
 from overread.findings import Vocabulary
 
@@ -66,6 +67,7 @@ def join_reads(
     dropped: list[Dropped] = []
     sound = _sound(reads)
     _not_models(sound, scores)
+    check_arms(sound, config)
     reads = _of_cases(sound, images, cases, config, dropped)
     scored_findings = set(scores["finding"].unique())
     lone = [f for f in reads["finding"].unique().sort() if f not in scored_findings]
@@ -84,6 +86,7 @@ def join_reads(
     own_labels = with_wholes(labels, config.mapped()).join(read_keys, on=list(KEY), how="semi")
     reference_truths = truths(own_labels, reads, config, dropped)
     made = not_judged(reads, reference_truths.frame, dropped)
+    left_out(reads, reference_truths.names, (*DERIVED, *config.made_by_all), dropped)
     _few(reads, reference_truths, config, dropped)
     mine = scores.join(read_keys, on=list(KEY), how="semi").select(*KEY, "rater", "score")
     _unscored(mine, reads, dropped)
@@ -202,6 +205,8 @@ def _calls(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]
             words = codes.note("uncertain_calls_recoded", finding=finding[0], state=config.uncertain_calls)
         dropped.append(Dropped("reads", words, mine.height, examples_of(mine, ("reader", "case_id"))))
     scored = with_calls.filter(call.is_null())
+    cut = [f for f in scored["finding"].unique() if config.rating_cutoff(f) is not None]
+    scored = scored.filter(~pl.col("finding").is_in(cut))  # the ratings of the others are calls at the cut-off
     if scored.height:
         words = codes.note("scores_without_call")
         dropped.append(Dropped("reads", words, scored.select(READ).n_unique(), ""))

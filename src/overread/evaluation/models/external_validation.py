@@ -31,7 +31,7 @@ SITE_RATER = "(site)"
 def drop(context: AnalysisContext) -> list[Row]:
     """Estimate internal AUC (by default the unweighted mean of the within-site AUCs) minus external AUC."""
     rows: list[Row] = []
-    for rater in context.raters:
+    for rater in (r for r in context.raters if context.panel.ranks_any(r)):
         populations = context.populations[rater]
         for inside in (p for p in populations if p.internal):
             for outside in (p for p in populations if not p.internal):
@@ -44,7 +44,7 @@ def _drops(context: AnalysisContext, rater: str, inside: Population, outside: Po
     shared = shared_patients(context, inside, outside)
     note = codes.note("patients_in_both_populations", n=int(shared)) if shared else codes.NONE
     rows, terms_of = [], {}
-    for finding in (f for f in panel.findings if panel.gives(rater, f)):
+    for finding in (f for f in panel.findings if panel.ranks(rater, f)):
         here, there = (aggregate_sites(context, rater, finding, p) for p in (inside, outside))
         place = context.place(Analysis.DROP, finding, rater, inside).to(contrast=f"population:{outside.name}")
         if not (here.evaluable and there.evaluable):
@@ -90,7 +90,7 @@ def site_alone(context: AnalysisContext) -> list[Row]:
         if not prevalence:
             continue
         for population in context.populations[rater]:
-            for finding in (f for f in context.panel.findings if context.panel.gives(rater, f)):
+            for finding in (f for f in context.panel.findings if context.panel.ranks(rater, f)):
                 rows += _site_alone(context, rater, population, finding, prevalence)
     return rows
 
@@ -167,7 +167,7 @@ def matrix(context: AnalysisContext) -> list[Row]:
     if len(context.panel.site.levels) < 2:
         return rows
     confidence = context.config.confidence
-    for rater in context.raters:
+    for rater in (r for r in context.raters if context.panel.ranks_any(r)):
         for population in context.populations[rater]:
             for site in population.sites:
                 used: list[tuple[str, AucTerm]] = []

@@ -37,8 +37,9 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.finding_means import hits_and_size, mean_estimate, mean_over, with_replicates
 from overread.evaluation.context.patient_draws import Draws, draws, totals
-from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, build_scores, subset_cases
+from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix, build_scores, subset_cases
 from overread.evaluation.context.site_populations import WITHIN_SITE_MEAN, Population
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
 from overread.evaluation.join.matching import Join
 from overread.evaluation.models.standalone import auc_over, calls, point_rows
@@ -171,11 +172,13 @@ def _side(context: AnalysisContext, ground: ScoreMatrix, drawn: Draws, frozen_on
     """Return the context for another score matrix: thresholds stay frozen and are not tested on patients used for
     fitting.
     """
-    frozen = {}
-    for rater, one in context.frozen.items():
-        fitted = {frozen_on.patients[p] for p in np.unique(frozen_on.patient[~one.tested])}
+
+    def untouched(tested: Bools) -> Bools:
+        fitted = {frozen_on.patients[p] for p in np.unique(frozen_on.patient[~tested])}
         free = np.array([name not in fitted for name in ground.patients])
-        frozen[rater] = replace(one, tested=free[ground.patient])
+        return free[ground.patient]
+
+    frozen = {rater: one.moved(untouched) for rater, one in context.frozen.items()}
     ground = replace(ground, across_sites=context.panel.across_sites)
     return with_replicates(with_areas(replace(context, panel=ground, drawn=drawn, frozen=frozen)))
 
@@ -195,7 +198,7 @@ def _as_it_is(pair: Pair) -> list[Row]:
     ] + [
         _mean(pair.main, rater, population, _common(pair, rater, population))
         for rater, population in _both(pair)
-        if pair.findings(rater)
+        if pair.findings(rater) and pair.main.panel.ranks_any(rater)
     ]
 
 
@@ -215,10 +218,11 @@ def _rows(pair: Pair) -> list[Row]:
         for finding in findings:
             place = _place(pair.other, finding, rater, population)
             rows += _values(pair.other, place, population, pair.note)
-            rows.append(_auc_difference(pair, place, population))
+            if pair.other.panel.ranks(rater, finding):
+                rows.append(_auc_difference(pair, place, population))
             for point in pair.main.frozen[rater].thresholds.get(finding, {}):
                 rows += _rate_differences(pair, place, population, point)
-        if findings:
+        if findings and pair.main.panel.ranks_any(rater):
             common = _common(pair, rater, population)
             rows.append(_mean(pair.other, rater, population, common, pair.note))
             rows.append(_mean_difference(pair, rater, population, common))
@@ -227,10 +231,12 @@ def _rows(pair: Pair) -> list[Row]:
 
 def _values(context: AnalysisContext, place: EstimateKey, population: Population, note: Text = codes.NONE) -> list[Row]:
     """Return AUC, sensitivity and specificity of a finding, as in the standalone analysis."""
-    over = aggregate_sites(context, place.rater, place.finding, population)
-    counts = population_counts(context, place.rater, place.finding, population)
-    estimate = add_notes(auc_over(context, place, over), note)
-    rows = [row(place, Metric.AUC, estimate, counts=counts, confidence=context.config.confidence)]
+    rows = []
+    if context.panel.ranks(place.rater, place.finding):
+        over = aggregate_sites(context, place.rater, place.finding, population)
+        counts = population_counts(context, place.rater, place.finding, population)
+        estimate = add_notes(auc_over(context, place, over), note)
+        rows.append(row(place, Metric.AUC, estimate, counts=counts, confidence=context.config.confidence))
     cases = population_cases(context, population)
     for name, threshold in context.frozen[place.rater].thresholds.get(place.finding, {}).items():
         rows += point_rows(context, place, name, threshold, cases, RATES)
@@ -283,10 +289,8 @@ def _rate_differences(pair: Pair, place: EstimateKey, population: Population, po
             estimate = percentile_interval(
                 drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence
             )
-        estimate = add_notes(estimate, pair.main.frozen[place.rater].words)
-        rows.append(
-            _difference_row(pair, place, DIFFERENCES[metric], estimate, counts=counts[0], at=f"operating_point={point}")
-        )
+        estimate = add_notes(estimate, pair.main.frozen[place.rater].part(place.finding).words)
+        rows.append(_difference_row(pair, place, DIFFERENCES[metric], estimate, counts=counts[0], at=point_at(point)))
     return rows
 
 

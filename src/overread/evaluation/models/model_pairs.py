@@ -32,6 +32,7 @@ from overread.evaluation.context.estimate_rows import (
 from overread.evaluation.context.patient_draws import RaterCases, auc_replicates
 from overread.evaluation.context.score_matrix import Bools, Floats
 from overread.evaluation.context.site_populations import Population
+from overread.evaluation.models.decision_pairs import decision_pair
 from overread.evaluation.progress import advancing
 from overread.stats import roc
 from overread.stats.estimate import Estimate
@@ -40,14 +41,19 @@ from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 
 def comparison(context: AnalysisContext) -> list[Row]:
-    """Estimate AUC(A) - AUC(B) for every pair of raters in every shared population, and the mean over findings."""
+    """Estimate AUC(A) - AUC(B) for every pair of raters in every shared population, and the mean over findings; of
+    decisions, the differences in sensitivity and specificity.
+    """
     rows: list[Row] = []
     for a, b in advancing(combinations(_ordered(context), 2)):
         for population in context.populations[a]:
             if population in context.populations[b]:  # the same name and the same sites: the same cases
-                shared = [f for f in context.panel.findings if context.panel.gives(a, f) and context.panel.gives(b, f)]
-                areas = {f: _paired_areas(context, a, b, f, population) for f in shared}
-                rows += _pair(context, a, b, population, areas)
+                panel = context.panel
+                if panel.ranks_any(a) and panel.ranks_any(b):
+                    shared = [f for f in panel.findings if panel.ranks(a, f) and panel.ranks(b, f)]
+                    areas = {f: _paired_areas(context, a, b, f, population) for f in shared}
+                    rows += _pair(context, a, b, population, areas)
+                rows += decision_pair(context, a, b, population)
     return rows
 
 

@@ -71,12 +71,12 @@ def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """
     rows: list[Row] = []
     curves: list[Row] = []
-    for rater in advancing(context.raters):
+    for rater in advancing([r for r in context.raters if context.panel.ranks_any(r)]):
         for population in advancing(context.populations[rater]):
             reaches = {
                 f: r
                 for f in context.panel.findings
-                if context.panel.gives(rater, f) and (r := _sites_of_rates(context, rater, f, population)).parts
+                if context.panel.ranks(rater, f) and (r := _sites_of_rates(context, rater, f, population)).parts
             }
             kinds = advancing(("sensitivity", "specificity", "curve"), (4.0, 1.0, 20.0))
             next(kinds)

@@ -179,7 +179,7 @@ def _rates(own: AnalysisContext, member: str, population: Population) -> Iterato
             yield SeedValue(made, term, share.words)
     for (metric, at), terms in found.items():
         mean = mean_area(list(terms.values()), own.panel.n_patients)
-        note = codes.notes(own.frozen[member].words, macro_note(own, list(terms)))
+        note = codes.notes(own.frozen[member].words_over(terms), macro_note(own, list(terms)))
         spot, confidence = place.to(finding=MEAN), own.config.confidence
         estimate = add_notes(_estimate(mean, own, null=None), note)
         made = row(spot, metric, estimate, at=at, confidence=confidence) | {"over": tuple(terms)}

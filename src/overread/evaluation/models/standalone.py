@@ -18,6 +18,7 @@ from overread.evaluation.context.analysis_context import (
 )
 from overread.evaluation.context.auc_terms import area_of, auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import (
+    Counts,
     EstimateKey,
     Row,
     add_notes,
@@ -29,14 +30,19 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.score_matrix import Bools, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.context.thresholds import Frozen, Threshold
+from overread.evaluation.context.thresholds import Frozen, Threshold, point_at
 from overread.evaluation.progress import advancing
 from overread.stats import rates
 from overread.stats.estimate import Estimate
 from overread.stats.rates.operating_points import OperatingPoint
 from overread.stats.rates.proportions import clustered_proportion
 
-_ORIGINS = {"model.json": "threshold_stored", "tune": "threshold_fitted_tuning", "half": "threshold_fitted_half"}
+_ORIGINS = {
+    "model.json": "threshold_stored",
+    "tune": "threshold_fitted_tuning",
+    "half": "threshold_fitted_half",
+    "given": "threshold_given",
+}
 RATES = (
     Metric.SENSITIVITY,
     Metric.SPECIFICITY,
@@ -66,6 +72,8 @@ def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Populati
     over = aggregate_sites(context, place.rater, place.finding, population)
     counts = population_counts(context, place.rater, place.finding, population)
     confidence = context.config.confidence
+    if (place.rater, place.finding) in context.panel.decisions:
+        return _rows_without_scores(context, place, population, counts)
     if not over.parts:
         missing = not_estimable(codes.note("no_case_labelled"))
         return [row(place, Metric.AUC, missing, counts=counts, confidence=confidence)]
@@ -87,6 +95,20 @@ def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Populati
         )
     if len(population.sites) > 1:
         rows += [_site_row(context, place, site) for site in population.sites]
+    return rows
+
+
+def _rows_without_scores(
+    context: AnalysisContext, place: EstimateKey, population: Population, counts: Counts
+) -> list[Row]:
+    """Return the prevalence, and the reason why a model with scores of other findings has no AUC of this one."""
+    confidence, rows = context.config.confidence, []
+    if context.panel.ranks_any(place.rater):
+        missing = not_estimable(codes.note("no_auc_of_decisions"))
+        rows.append(row(place, Metric.AUC, missing, counts=counts, confidence=confidence))
+    if counts.cases:
+        prevalence = _prevalence(context, place, population)
+        rows.append(row(place, Metric.PREVALENCE, prevalence, counts=counts, confidence=confidence))
     return rows
 
 
@@ -153,7 +175,7 @@ class Calls:
 
 def calls(panel: ScoreMatrix, frozen: Frozen, place: EstimateKey, threshold: Threshold, cases: Bools) -> Calls:
     """Apply a frozen threshold to the cases of the mask on which it may be tested."""
-    selected = select(panel, place.rater, place.finding, cases & frozen.tested)
+    selected = select(panel, place.rater, place.finding, cases & frozen.part(place.finding).tested)
     return Calls(
         selected.truth,
         selected.score >= threshold.value,
@@ -189,13 +211,13 @@ def point_rows(
     metrics: tuple[str, ...] = RATES,
 ) -> list[Row]:
     """Return the rows of a threshold and of the rates at it, on the cases of the mask."""
-    frozen, at = context.frozen[place.rater], f"operating_point={name}"
+    frozen, at = context.frozen[place.rater].part(place.finding), point_at(name)
     confidence = context.config.confidence
     words = codes.notes(frozen.words, threshold.note)
     point_calls = calls(context.panel, frozen, place, threshold, cases)
     counts = count(point_calls.truth.astype(np.float64), point_calls.patient)
     rows = []
-    if metrics == RATES:
+    if metrics == RATES and frozen.origin in _ORIGINS:  # a decision has no threshold
         value = Estimate(threshold.value, method=codes.method(_ORIGINS[frozen.origin]), note=words)
         rows.append(row(place, Metric.THRESHOLD, value, at=at, confidence=confidence))
     if np.isnan(threshold.value):

@@ -33,7 +33,7 @@ def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
                 continue
             side = side_of(context, reads, reference, truth)
             rows += side_by_side(side)
-            for rater in context.panel.outputs[reads.finding]:
+            for rater in context.ranked(reads.finding):
                 rows.append(_area_row(side, rater))
                 if main:
                     curves += _curve(side, rater)
@@ -46,7 +46,7 @@ def _one_by_one(side: Side) -> list[Row]:
     """Return the operating point of every reader, and the number of readers below the ROC curve of each output."""
     own = {r: point(side, r) for r in range(len(side.context.panel.readers))}
     rows = [made for r in own for made in reader_point_rows(side, r, own[r])]
-    for rater in side.context.panel.outputs[side.reads.finding]:
+    for rater in side.context.ranked(side.reads.finding):
         rows += below_rows(side, rater, own)
     return rows + (estimated_rows(side) if side.reference == DAWID_SKENE else [])
 

@@ -23,6 +23,7 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Floats
+from overread.evaluation.join.label_states import DECISION
 from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pairwise_f1 import CALL_RATE, CallingModel, models_at
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
@@ -55,6 +56,9 @@ BETWEEN: Mapping[str, Callable[..., Estimate]] = MappingProxyType(
         Metric.GWET_AC1: _ac1,
     }
 )
+
+
+_SAME_RATE = (CALL_RATE, DECISION)  # the calls of a model that single readers are compared with
 
 
 def agreement_rows(context: ReaderContext) -> list[Row]:
@@ -98,8 +102,8 @@ def _with_model(context: ReaderContext, reads: ReadSelection, table: ReaderTable
     for model in models_at(context, scored, rater):
         at = ";".join(sorted((model.at, f"with={rater}")))
         pooled = scored.call.astype(np.float64), scored.case
-        rows += _pair_rows(context, reads, (READERS, at, model), pooled, model.at == CALL_RATE)
-        if model.at != CALL_RATE:
+        rows += _pair_rows(context, reads, (READERS, at, model), pooled, model.at in _SAME_RATE)
+        if model.at not in _SAME_RATE:
             continue
         for reader in np.flatnonzero(table.readers):
             read = ~np.isnan(table.answers[reader])

@@ -18,10 +18,14 @@ from overread.evaluation.subgroups.group_gaps import ALL, Measure, gap_part, gap
 
 
 def auc_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], list[Measure]]:
-    """Estimate the AUC of every finding by subgroup, its means, and the gaps; also return the measure."""
+    """Estimate the AUC of every finding by subgroup, its means, and the gaps; also return the measure. Nothing for
+    decisions.
+    """
+    if not context.panel.ranks_any(groups.rater):
+        return [], []
     rows, confidence = [], context.config.confidence
     found: dict[str, dict[str, AucTerm | Text]] = {}
-    for finding in advancing(groups.findings(context)):
+    for finding in advancing([f for f in groups.findings(context) if context.panel.ranks(groups.rater, f)]):
         for level, mask in groups.levels.items():
             cases = _cases(context, groups, finding, mask)
             counts = count(cases.truth.astype(np.float64), cases.patient)

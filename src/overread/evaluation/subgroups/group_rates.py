@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from overread.evaluation.context.estimate_rows import (
     Row,
     add_notes,
     count,
+    counts_at,
     not_estimable,
     patients_in,
     row,
@@ -24,6 +26,7 @@ from overread.evaluation.context.estimate_rows import (
 from overread.evaluation.context.rate_terms import rate_estimate, rate_term
 from overread.evaluation.context.score_matrix import Bools, Codes
 from overread.evaluation.context.site_populations import Population
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.subgroups.case_groups import CaseGroups
 from overread.evaluation.subgroups.group_gaps import Measure, gap_rows, mean_rows
 
@@ -43,6 +46,7 @@ class Share:
     least: int
     outcome: str
     words: Text
+    whole: int = 0  # patients of the group where thresholds were fitted on half of them, 0 where they were not
 
 
 def rate_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], list[Measure]]:
@@ -57,8 +61,8 @@ def rate_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], 
                 rate_row, outcome = judged(context, share, groups.place(context, finding, level))
                 found.setdefault((share.metric, share.at), {}).setdefault(finding, {})[level] = outcome
                 rows.append(rate_row)
-    levels, words = tuple(groups.levels), context.frozen[groups.rater].words
-    measures = [Measure(metric, at, levels, outcomes, words) for (metric, at), outcomes in found.items()]
+    levels, frozen = tuple(groups.levels), context.frozen[groups.rater]
+    measures = [Measure(metric, at, levels, one, frozen.words_over(one)) for (metric, at), one in found.items()]
     for measure in measures:
         rows += mean_rows(context, groups.place(context), measure)
         rows += gap_rows(context, groups.place(context), measure)
@@ -67,16 +71,17 @@ def rate_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], 
 
 def shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> Iterator[Share]:
     """Yield sensitivity and specificity of a finding at every frozen threshold, on the tested cases of the mask."""
-    panel, config, frozen = context.panel, context.config, context.frozen[rater]
+    panel, config, frozen = context.panel, context.config, context.frozen[rater].part(finding)
     index = np.flatnonzero(mask & frozen.tested & panel.stated(rater, finding))
     if not index.size:  # the rows of the AUC say whether any case is stated
         return
     score, present = panel.scores(rater, finding)[index], panel.truths(finding)[index] == 1
     counts = count(present.astype(np.float64), panel.patient[index])
+    whole = counts_at(panel, rater, finding, mask) if frozen.origin == "half" else Counts()
     for point, threshold in frozen.thresholds.get(finding, {}).items():
         if threshold.value != threshold.value:
             continue
-        at, words = f"operating_point={point}", codes.notes(frozen.words, threshold.note)
+        at, words = point_at(point), codes.notes(frozen.words, threshold.note)
         called = score >= threshold.value
         yield Share(
             Metric.SENSITIVITY,
@@ -87,6 +92,7 @@ def shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> I
             config.minimum_present,
             "with the finding",
             words,
+            whole.patients_present,
         )
         yield Share(
             Metric.SPECIFICITY,
@@ -97,6 +103,7 @@ def shares(context: AnalysisContext, rater: str, finding: str, mask: Bools) -> I
             config.minimum_absent,
             "without the finding",
             words,
+            whole.patients_absent,
         )
 
 
@@ -106,7 +113,10 @@ def judged(context: AnalysisContext, share: Share, place: EstimateKey) -> tuple[
     n_patients = patients_in(panel.patient[share.index])
     outcome: AucTerm | Text
     if n_patients < share.least:
-        outcome = codes.note("few_patients_rate", n=n_patients, outcome=share.outcome, least=share.least)
+        few: dict[str, Any] = {"n": n_patients, "outcome": share.outcome, "least": share.least}
+        outcome = codes.note("few_patients_rate", **few)
+        if share.whole >= share.least:
+            outcome = codes.note("few_patients_halved", **few, whole=share.whole)
         estimate = not_estimable(outcome)
     else:
         outcome = rate_term(panel, share.index, share.hit, share.counts)
@@ -127,10 +137,9 @@ def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[l
             share = missed_share(context, groups.rater, point, mask & ill, missed)
             rate_row, outcomes[level] = judged(context, share, groups.place(context, finding, level))
             rows.append(rate_row)
-        words = codes.notes(context.frozen[groups.rater].words, LEVEL)
-        measure = Measure(
-            Metric.UNDERDIAGNOSIS, f"operating_point={point}", tuple(groups.levels), {finding: outcomes}, words
-        )
+        called = _called(context, groups.rater, point)
+        words = codes.notes(context.frozen[groups.rater].words_over(called), LEVEL)
+        measure = Measure(Metric.UNDERDIAGNOSIS, point_at(point), tuple(groups.levels), {finding: outcomes}, words)
         measures.append(measure)
         rows += gap_rows(context, groups.place(context), measure)
     return rows, measures
@@ -154,8 +163,7 @@ def missed_cases(context: AnalysisContext, rater: str) -> Iterator[tuple[str, st
     """
     panel, thresholds = context.panel, context.frozen[rater].thresholds
     for point in dict.fromkeys(p for points in thresholds.values() for p in points):
-        known = {f: p[point].value for f, p in thresholds.items() if point in p and p[point].value == p[point].value}
-        known = {f: t for f, t in known.items() if panel.gives(rater, f)}
+        known = {f: thresholds[f][point].value for f in _called(context, rater, point)}
         if NO_FINDING in known:
             ill = panel.stated(rater, NO_FINDING) & (panel.truths(NO_FINDING) == 0)
             yield NO_FINDING, point, ill, panel.scores(rater, NO_FINDING) >= known[NO_FINDING]
@@ -167,18 +175,27 @@ def missed_cases(context: AnalysisContext, rater: str) -> Iterator[tuple[str, st
             yield "", point, present & ~unscored, ~np.logical_or.reduce(called)
 
 
+def _called(context: AnalysisContext, rater: str, point: str) -> list[str]:
+    """Return the findings of whose calls under-diagnosis is made: No Finding if the rater calls it, else all others."""
+    thresholds = context.frozen[rater].thresholds
+    known = [f for f, p in thresholds.items() if point in p and p[point].value == p[point].value]
+    known = [f for f in known if context.panel.gives(rater, f)]
+    return [NO_FINDING] if NO_FINDING in known else known
+
+
 def missed_share(context: AnalysisContext, rater: str, point: str, ill: Bools, missed: Bools) -> Share:
     """Return the under-diagnosis of the diseased cases `ill` (n_cases,) at an operating point."""
-    panel, frozen = context.panel, context.frozen[rater]
-    index = np.flatnonzero(ill & frozen.tested)
+    panel, frozen, called = context.panel, context.frozen[rater], _called(context, rater, point)
+    index = np.flatnonzero(ill & np.logical_and.reduce([frozen.part(f).tested for f in called]))
     counts = count(np.ones(index.size), panel.patient[index])
     return Share(
         Metric.UNDERDIAGNOSIS,
-        f"operating_point={point}",
+        point_at(point),
         index,
         missed[index],
         counts,
         context.config.minimum_present,
         "with a finding",
-        codes.notes(frozen.words, LEVEL),
+        codes.notes(frozen.words_over(called), LEVEL),
+        patients_in(panel.patient[ill]) if any(frozen.part(f).origin == "half" for f in called) else 0,
     )

@@ -312,6 +312,14 @@ def _readers(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "intra_reader", {}
     if reads["contrast"].str.len_chars().gt(0).any() and any(c[:4] == "arm:" for c in reads["contrast"].unique()):
         yield "arms_compared", {}
+    if reads.filter(
+        pl.col("contrast").str.starts_with("arm:") & (pl.col("reference") == "majority of the others")
+    ).height:
+        yield "arms_by_others", {}
+    adjusted = reads.filter(pl.col("p_adjusted").is_finite())["contrast"]
+    for name, column in (("arms_adjusted", "arm:"), ("model_tests_adjusted", "rater:")):
+        if adjusted.str.starts_with(column).any():
+            yield name, {}
     states = {code["state"] for code in _account_codes(data, "uncertain_calls_recoded")}
     for state in sorted(map(str, states)):
         yield "reader_uncertain", {"treated": f"taken as {state}"}

@@ -31,7 +31,8 @@ def comparison(evidence: ReportData) -> Section:
     """Paired comparison of models on the same cases, p adjusted by Holm."""
     title = "Comparison of models"
     frame = overall(evidence, "comparison", "auc_difference")
-    if frame.is_empty():
+    decisions = _decision_tables(evidence)
+    if frame.is_empty() and not decisions:
         return Section("comparison", title, absent=absence_reasons.comparison(evidence))
     blocks: list[Block] = []
     pairs = frame.select("rater", "contrast").unique(maintain_order=True).rows()
@@ -39,7 +40,20 @@ def comparison(evidence: ReportData) -> Section:
         part = frame.filter(pl.col("rater") == rater, pl.col("contrast") == contrast)
         made = _pair(evidence, part, rater, contrast_of(contrast, "rater"), f"comparison-{i}")
         blocks += made if i == 0 else [appendix(f"{rater} against {contrast_of(contrast, 'rater')}", tuple(made))]
-    return Section("comparison", title, tuple(blocks))
+    return Section("comparison", title, (*blocks, *decisions))
+
+
+def _decision_tables(evidence: ReportData) -> list[Block]:
+    """Differences in sensitivity and specificity of the decisions of two models on the same cases."""
+    tables: list[Block] = []
+    for rate in ("sensitivity", "specificity"):
+        frame = pick(overall(evidence, "comparison", f"{rate}_difference"), at="decision")
+        for rater, contrast in frame.select("rater", "contrast").unique(maintain_order=True).rows():
+            rows = by(pick(frame, rater=rater, contrast=contrast), "population", "finding")
+            other = contrast_of(contrast, "rater")
+            caption = f"Difference in {rate} of decisions, {rater} minus {other}, on the same cases, with CIs."
+            tables.append(difference_table(evidence, rows, caption, "Difference"))
+    return tables
 
 
 def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) -> list[Block]:

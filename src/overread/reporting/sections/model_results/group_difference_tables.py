@@ -63,7 +63,8 @@ def measure_title(metric: str, point: str) -> str:
 
 def first_point(frame: pl.DataFrame) -> str:
     """The operating point that the tables of the page show; "" without one."""
-    return next(iter(points_in_order(with_key(frame, "operating_point")["at"])), "")
+    points = points_in_order(with_key(frame, "operating_point")["at"])
+    return next(iter(points), "decision" if (frame["at"] == "decision").any() else "")
 
 
 def answers(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str]) -> list[str]:
