@@ -251,7 +251,7 @@ def _table(evidence: ReportData, first: ArmContrast, same: Sequence[ArmContrast]
         kind = "strong" if c is first and metric == first.measure() else ""
         cells = [number_cell(c.level(metric, a)) for a in (c.usual, c.new)]
         pair = f"{c.new} minus {c.usual}" if len(pairs) > 1 else ""
-        last = number_cell(row, signed=True), Cell(p_value(row["p"]), "num")
+        last = number_cell(row, signed=True), Cell(p_value(row["p"]), "num", note=_holm(row))
         body.append((Cell(title, kind=kind, note=pair), *cells, *last))
     one = len(pairs) == 1
     titles = (
@@ -262,9 +262,21 @@ def _table(evidence: ReportData, first: ArmContrast, same: Sequence[ArmContrast]
         (heads("Measure", *titles, "P"),),
         tuple(body),
         note="With 95% interval.",
-        remark="P values are not adjusted for the number of measures." if len(body) > 1 else "",
+        remark=_adjusted([row for _, _, row in rows]),
     )
     return first_rows(made, "rows")
+
+
+def _holm(row: Row) -> str:
+    adjusted = number(row["p_adjusted"])
+    return f"Holm {p_value(adjusted)}" if adjusted == adjusted else ""
+
+
+def _adjusted(rows: Sequence[Row]) -> str:
+    """Whether the P values are adjusted for the number of tests."""
+    if any(map(_holm, rows)):
+        return "Holm: adjusted over findings and pairs of arms."
+    return "P values are not adjusted for the number of measures." if len(rows) > 1 else ""
 
 
 def _detail(evidence: ReportData, contrast: ArmContrast) -> tuple[Table, ...]:
