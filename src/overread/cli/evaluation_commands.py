@@ -86,6 +86,10 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="COLUMN", help="A column of the images that defines subgroups; may be repeated."),
     ] = None,
+    hypothesis: Annotated[
+        list[str] | None,
+        typer.Option(metavar="H1|H2", help="A hypothesis on which a verdict is given; may be repeated."),
+    ] = None,
     baseline_arm: Annotated[
         str, typer.Option(metavar="ARM", help="The arm of reads that is subtracted from the others; unaided if there.")
     ] = "",
@@ -108,6 +112,7 @@ def evaluate(
         "reference": reference or None,
         "external": external or None,
         "subgroup": subgroup or None,
+        "hypothesis": hypothesis or None,
         "baseline_arm": baseline_arm or None,
         "seed": seed,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
@@ -15,6 +15,7 @@ from overread import findings, ledger, runs, tables
 from overread.codes import Metric
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
+from overread.reporting.number_format import number
 from overread.tables.records.kinds import EvaluationSettings, ModelRecord, Notes, Training
 from overread.tables.records.typed_files import read_json, typed
 
@@ -47,6 +48,14 @@ class Cast:
     def external(self) -> tuple[str, ...]:
         """The external populations."""
         return tuple(p for p in self.populations if p.startswith("external:"))
+
+    def series(self, rater: str) -> int:
+        """The place of a model on the page, which gives its colour and mark in every figure; outputs have the model's.
+
+        A rater that is no model of the page comes after them.
+        """
+        model = rater.partition(" [")[0]
+        return self.raters.index(model) if model in self.raters else len(self.raters)
 
     def populations_of(self, rater: str) -> tuple[str, ...]:
         """The populations that a rater was tested on."""
@@ -233,7 +242,7 @@ def _cast(
     members = tuple(r for r in raters if r in listed or r.partition("/seed-")[0] in set(raters) - {r})
     lead = [roles.get("pooled"), *(roles.get("single") or {}), roles.get("matched")]
     known = [r for r in raters if r not in members and r]
-    ordered = [r for r in lead if r in known] + [r for r in known if r not in lead]
+    ordered = [r for r in lead if r in known] + _by_auc(standalone, [r for r in known if r not in lead])
     named = set(estimates["finding"].unique().to_list()) - {"", MEAN}
     own = {r: in_order(standalone.filter(pl.col("rater") == r)["population"]) for r in ordered}
     lead_own = own.get(ordered[0], ()) if ordered and ordered[0] == roles.get("pooled") else ()
@@ -246,6 +255,20 @@ def _cast(
         roles=roles,
         trained=any(models.values()),
     )
+
+
+def _by_auc(standalone: pl.DataFrame, raters: Sequence[str]) -> list[str]:
+    """Models without a role in the order of their AUC at the first population, the highest first.
+
+    The mean over findings counts, or else the first finding; models without a number come last.
+    """
+    rows = pick(standalone, metric="auc", at="").filter(pl.col("subgroup").is_in(["", "all"]))
+    for population in in_order(rows["population"])[:1]:
+        rows = pick(rows, population=population)
+    means = pick(rows, finding=MEAN)
+    first = by(means if means.height else rows, "rater")
+    height = {r: number(first[(r,)]["estimate"]) if (r,) in first else nan for r in raters}
+    return sorted(raters, key=lambda r: -height[r] if height[r] == height[r] else 1.0)
 
 
 def in_order(populations: Iterable[str]) -> tuple[str, ...]:

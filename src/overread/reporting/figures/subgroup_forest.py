@@ -25,7 +25,8 @@ from overread.reporting.figures.drawing_style import (
     svg,
 )
 from overread.reporting.figures.figure_pool import delayed
-from overread.reporting.figures.forest_plots import Mark, draw_mark, with_hollow
+from overread.reporting.figures.forest_drawing import Mark
+from overread.reporting.figures.forest_plots import draw_mark, with_hollow
 
 _STEP, _GAP, _HEAD, _FOOT = 0.162, 0.07, 0.24, 0.46  # inches: a mark's line, room between rows, headings, axis
 _PATIENTS, _PLOT, _NUMBER, _LAST = 2.05, 2.25, 6.1, 7.75  # inches from the left: where the columns stand

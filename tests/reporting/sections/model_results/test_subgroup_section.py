@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from overread import codes
-from overread.reporting.figures.forest_plots import Mark
+from overread.reporting.figures.forest_drawing import Mark
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
 from overread.reporting.sections.model_results.subgroup_section import _findings_of_means
 
@@ -69,7 +69,7 @@ def test_a_page_without_a_mean_shows_findings_instead(made, evidence_folder, tmp
     single = estimates.filter(~((pl.col("analysis") == "subgroups") & (pl.col("finding") == "(mean)")))
     folder = evidence_folder(single)
     text = reporting.write(folder, tmp_path / "out", study={}).read_text(encoding="utf-8")
-    assert "Subgroups of “pooled”, internal test: AUC for " in text
+    assert "Subgroups of pooled, internal test: AUC for " in text
 
 
 def _mean(subgroup, findings, rater="acme"):
@@ -86,4 +86,4 @@ def test_the_caption_says_over_which_findings_the_means_of_each_column_are():
         "findings cannot be compared."
     )
     raters = pl.DataFrame([_mean("sex", ["mass", "edema"]), _mean("sex", ["mass", "hernia"], "other")])
-    assert "Sex (\u201cother\u201d): mean over 2 findings: mass, hernia." in _findings_of_means(raters)
+    assert "Sex (other): mean over 2 findings: mass, hernia." in _findings_of_means(raters)

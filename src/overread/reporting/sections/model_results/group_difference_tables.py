@@ -93,7 +93,7 @@ def _answer(what: str, rows: Mapping[str, Row]) -> str:
     first = next(iter(rows.values()))
     level, reference, noun = _groups(first)
     if len(rows) > 1:
-        values = [f"“{rater}” {_with_ci(row)}" for rater, row in rows.items()]
+        values = [f"{rater} {_with_ci(row)}" for rater, row in rows.items()]
         return f"{what} in {level} minus {reference}{noun}: {listed(values)}."
     size = fixed(abs(first["estimate"]))
     if not float(size):
@@ -124,7 +124,7 @@ def _gap_answer(gaps: pl.DataFrame, raters: Sequence[str]) -> list[str]:
     level, worst = row["level"], contrast_of(row["contrast"], "level")
     text = interval(row["estimate"], row["low"], row["high"]).replace("(", f"({100 * row['confidence']:g}% CI ", 1)
     of = f"{column_title(row['subgroup']).lower()} {level} and {worst}"
-    return [f"The largest gap in mean AUC of “{row['rater']}” was {text}, between {of}."]
+    return [f"The largest gap in mean AUC of {row['rater']} was {text}, between {of}."]
 
 
 def difference_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> Table | None:
@@ -194,7 +194,7 @@ def contrast_table(evidence: ReportData, frame: pl.DataFrame, population: str) -
         at = "" if metric == Metric.AUC else point
         body += [group(measure_title(metric, at), 4)] if own.height else []
         for row in own.iter_rows(named=True):
-            models = f"“{row['rater']}” {MINUS} “{contrast_of(row['contrast'], 'rater')}”"
+            models = f"{row['rater']} {MINUS} {contrast_of(row['contrast'], 'rater')}"
             notes = tuple(codes.render("notes", c) for c in codes_of(row) if c.name not in _SAID)
             value = Cell(estimate_cell(row, signed=True).text, "num", notes=notes)
             title = Cell(f"{column_title(row['subgroup'])}: {row['level']}")

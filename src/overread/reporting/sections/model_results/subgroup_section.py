@@ -8,7 +8,20 @@ from dataclasses import replace
 import polars as pl
 
 from overread import codes
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, Table, group, heads, table, words
+from overread.reporting.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Folded,
+    Paragraph,
+    Section,
+    Table,
+    appendix,
+    group,
+    heads,
+    table,
+    words,
+)
 from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, p_cells
 from overread.reporting.figures.forest_plots import mark_of
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
@@ -64,7 +77,7 @@ def subgroups(evidence: ReportData) -> Section:
     populations = in_order(frame["population"])
     raters = evidence.cast.raters[:4] if len(populations) == 1 else evidence.cast.raters[:1]
     said = answers(evidence, pick(frame, population=populations[0]), raters)
-    blocks: list[Block] = [Paragraph(" ".join(said))] if said else []
+    blocks: list[Block] = [Paragraph(" ".join(said[1:]))] if said[1:] else []
     blocks.append(_caution(frame))
     for i, population in enumerate(populations):
         made = _population(evidence, pick(frame, population=population), raters, population)
@@ -72,8 +85,8 @@ def subgroups(evidence: ReportData) -> Section:
     for rater in (r for r in evidence.cast.raters if r in set(frame["rater"])):
         own = pick(frame, rater=rater)
         rest = (_finding_gaps(evidence, own, rater), _full_table(evidence, own))
-        blocks.append(Folded(f"“{rater}”: gaps by finding, and estimates by group", tuple(t for t in rest if t)))
-    return Section("subgroups", title, tuple(blocks))
+        blocks.append(appendix(f"{rater}: gaps by finding, and estimates by group", tuple(t for t in rest if t)))
+    return Section("subgroups", title, tuple(blocks), answer=said[0] if said else "")
 
 
 def _caution(frame: pl.DataFrame) -> Paragraph:
@@ -107,7 +120,7 @@ def _forests(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], p
     """The mean over findings by group; where there is none, the three findings with most estimates."""
     where = population_title(evidence, population)
     where = where.lower() if population == "internal" else where
-    who = f" of “{raters[0]}”" if len(raters) == 1 else ""
+    who = f" of {raters[0]}" if len(raters) == 1 else ""
     made = []
     mean = pick(frame, metric="auc", finding=MEAN).filter(pl.col("estimate").is_not_nan()).height > 0
     for finding in [MEAN] if mean else _fullest(evidence, pick(frame, metric="auc")):
@@ -140,9 +153,7 @@ def _findings_of_means(frame: pl.DataFrame) -> str:
     stated: dict[str, list[str]] = {}
     for (subgroup, rater), row in by(frame.filter(pl.col("estimate").is_not_nan()), "subgroup", "rater").items():
         whose = (
-            f"{column_title(str(subgroup))} (“{rater}”)"
-            if frame["rater"].n_unique() > 1
-            else column_title(str(subgroup))
+            f"{column_title(str(subgroup))} ({rater})" if frame["rater"].n_unique() > 1 else column_title(str(subgroup))
         )
         code = code_of(row, _MEAN_OVER)
         if code:
@@ -261,7 +272,7 @@ def _finding_gaps(evidence: ReportData, frame: pl.DataFrame, rater: str) -> Tabl
     point = first_point(frame)
     frame = frame.filter(pl.col("metric").is_in(GAP_METRICS), ~pl.col("finding").is_in([MEAN, ""]))
     kinds = tuple(k for k in _GAPS[:3] if pick(frame, metric=k[0]).height)
-    caption = f"Gaps of “{rater}” between groups, by finding; rates at the {at_title(point)}."
+    caption = f"Gaps of {rater} between groups, by finding; rates at the {at_title(point)}."
     return _gaps(evidence, frame, (point, kinds), caption) if frame.height else None
 
 
