@@ -23,6 +23,7 @@ def arm_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
     """
     rows: list[Row] = []
     curves: list[Row] = []
+    by_cutoff: dict[str, list[Row]] = {}
     for finding in context.panel.findings:
         for answers in answers_of(context, finding):
             several = len(answers.arms) > 1
@@ -31,7 +32,9 @@ def arm_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
                 if reads is not None:
                     made, drawn = _rows(reads, several=several, own=_made_by_readers(context, reference))
                     rows, curves = rows + made, curves + drawn
-    adjust(rows)
+                    by_cutoff.setdefault(answers.cutoff, []).extend(made)
+    for cutoff, made in by_cutoff.items():
+        adjust(made, cutoff)
     return rows + sitting_rows(context), curves
 
 
