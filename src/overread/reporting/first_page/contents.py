@@ -38,7 +38,13 @@ _NAMES = {
     "made": _HOW_MADE,
     "reviewers": ("checklists",),
 }
-_FIRST = {"models and readers": "readers", "arms": "readers", "readers": "readers", "pooling": "hospitals"}
+_FIRST = {
+    "models and readers": "readers",
+    "arms": "readers",
+    "readers": "readers",
+    "agreement": "readers",
+    "pooling": "hospitals",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,6 @@ def parts(sections: Sequence[Section], kind: str) -> tuple[PagePart, ...]:
     for part in order:
         own = [there[n] for n in _NAMES[part] if n in there]
         own += [s for n, s in there.items() if n not in named] if part == "made" else []
-        title = "Readers" if part == "readers" and kind in ("arms", "readers") else _TITLES[part]
+        title = "Readers" if part == "readers" and kind in ("arms", "readers", "agreement") else _TITLES[part]
         made += [PagePart(title, tuple(own))] if own or part == "reviewers" else []
     return tuple(made)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from overread.reporting.blocks import Block, Cell, Figure, Table
 from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.number_format import MISSING, fixed, interval, limit, number
-from overread.reporting.report_data import Row
+from overread.reporting.report_data import ReportData, Row
 
 MOST_ROWS = 8  # rows of the table of the first page
 
@@ -94,6 +94,13 @@ def number_cell(row: Row | None, most: int = 0, *, digits: int = 3, signed: bool
     note = f"over {own} of {most} findings" if own and own < most else ""
     note = note or ("" if bounded(row) else "no interval")
     return Cell(interval(row["estimate"], row["low"], row["high"], digits, signed=signed), "num", note=note)
+
+
+def leading_findings(evidence: ReportData, findings: Sequence[str]) -> list[str]:
+    """The findings that an answer is about: the prespecified ones, or else all but "No finding" where others exist."""
+    chosen = set(evidence.config.get("findings") or ())
+    named = [f for f in findings if f in chosen]
+    return named or [f for f in findings if f != "no_finding"] or list(findings)
 
 
 def most_findings(rows: Iterable[Row | None]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from overread.reporting.estimate_cells import known
+from overread.reporting.first_page.agreement_question import agreement_page, unstated
 from overread.reporting.first_page.arm_question import arms_page, contrasts
 from overread.reporting.first_page.first_page_parts import FirstPage
 from overread.reporting.first_page.model_question import models_page
@@ -15,13 +16,14 @@ from overread.reporting.report_data import ReportData, contrast_of
 from overread.reporting.sections.reader_results.reader_titles import READERS
 
 MODELS, POOLING, ARMS, READER_STUDY, READERS_ALONE = "models", "pooling", "arms", "models and readers", "readers"
+AGREEMENT = "agreement"
 
 
 def leading(evidence: ReportData) -> str:
     """The kind of the first page.
 
-    The first hypothesis that the study states goes before; then reads in two arms, reads and a model, pooled and single
-    roles, and else the models.
+    The first hypothesis that the study states goes before; then agreement, where the only reference standards are
+    derived from the reads; reads in two arms, reads and a model, pooled and single roles, and else the models.
     """
     possible = [kind for kind, there in _possible(evidence).items() if there]
     asked = {"H1": POOLING, "H2": READER_STUDY}
@@ -37,6 +39,7 @@ def _possible(evidence: ReportData) -> dict[str, bool]:
     beside = any(known(r) and contrast_of(r["contrast"], "rater") == READERS for r in differences)
     pooled = evidence.estimates.filter(pl.col("analysis") == "H1").height > 0
     return {
+        AGREEMENT: unstated(evidence),
         ARMS: any(known(c.difference(c.measure())) for c in contrasts(evidence)),
         READER_STUDY: beside,
         POOLING: pooled,
@@ -47,6 +50,8 @@ def _possible(evidence: ReportData) -> dict[str, bool]:
 def leading_page(evidence: ReportData) -> FirstPage:
     """The first page of the leading question."""
     kind = leading(evidence)
+    if kind == AGREEMENT:
+        return agreement_page(evidence)
     if kind == ARMS:
         return arms_page(evidence)
     if kind == READER_STUDY:

@@ -14,7 +14,7 @@ from overread import codes
 from overread.codes import Code
 from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
-from overread.reporting.first_page.question import ARMS, READERS_ALONE, leading
+from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
 from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence, most_cases
@@ -30,7 +30,11 @@ _FEW = 50  # present cases: below, intervals are wide
 def limitations(evidence: ReportData) -> tuple[Limitation, ...]:
     """Every limitation, the worst first."""
     found = [each for rule in _RULES for each in rule(evidence)]
-    if leading(evidence) in (ARMS, READERS_ALONE):  # what limits the models limits no answer about the readers
+    if leading(evidence) in (
+        AGREEMENT,
+        ARMS,
+        READERS_ALONE,
+    ):  # what limits the models limits no answer about the readers
         about_models = {each.short for rule in _ABOUT_MODELS for each in rule(evidence)}
         found = [replace(each, rank=each.rank + 10) if each.short in about_models else each for each in found]
     return tuple(sorted(found, key=lambda each: each.rank))
@@ -164,6 +168,7 @@ def _reference(evidence: ReportData) -> list[Limitation]:
     statements = evidence.study.get("statements") or {}
     if (
         evidence.estimates.is_empty()
+        or leading(evidence) == AGREEMENT
         or statements.get("reference_standard")
         or statements.get("labels")
         or evidence.study.get("protocol_hash")

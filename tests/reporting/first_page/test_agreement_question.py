@@ -1,0 +1,108 @@
+"""The first page of reads without a stated reference standard: it leads with agreement, never with rates."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+import pytest
+
+from overread.reporting.blocks import Section
+from overread.reporting.first_page.contents import parts
+from overread.reporting.first_page.question import AGREEMENT, READERS_ALONE, leading, leading_page
+from overread.reporting.first_page.study_limits import limitations
+from overread.reporting.report_data import read_evidence
+from tests.reporting.first_page.test_leading_question import READS, page_of, row
+
+READ = {**READS, "level": "unaided", "arm": "unaided", "rater": "(readers)"}
+
+
+def agreement(finding, percent, kappa, *, metric="fleiss_kappa", at="", equal_at=""):
+    """Percent agreement and a kappa of a finding, each with an interval of 0.02 either way; a kappa may be None."""
+    more = {**READ, "analysis": "agreement", "finding": finding, "n_readers": 4, "reference": ""}
+    rows = [row("percent_agreement", percent, percent - 0.02, percent + 0.02, at=equal_at, **more)]
+    value = math.nan if kappa is None else kappa
+    return [*rows, row(metric, value, value - 0.02, value + 0.02, at=at, **more)]
+
+
+def derived(reference="majority"):
+    """The rates of the pooled readers under a reference."""
+    more = {**READ, "finding": "mass", "reference": reference}
+    return [row(m, v, v - 0.1, v + 0.1, **more) for m, v in (("sensitivity", 0.7), ("specificity", 0.8))]
+
+
+def test_reads_without_a_stated_reference_lead_with_the_range_of_agreement_over_findings(evidence_folder):
+    rows = [*agreement("no_finding", 0.7, 0.3), *agreement("mass", 0.9, 0.5), *agreement("nodule", 0.8, 0.6)]
+    evidence, page = page_of(evidence_folder, [*rows, *derived()])
+    assert leading(evidence) == AGREEMENT
+    assert page.question == "How far do the readers agree?"
+    assert page.answer == (
+        "Among 4 readers, Fleiss κ runs from 0.500 (95% interval 0.480 to 0.520) for mass to 0.600 (0.580 to 0.620) "
+        "for nodule, and percent agreement from 80.0% (nodule) to 90.0% (mass)."
+    )
+    assert "sensitivity" not in page.answer.lower()
+    assert [r[0].text for r in page.table.rows] == ["Mass", "Nodule", "No finding"]
+    assert page.table.rows[0][2].text == "90.0 (88.0–92.0)"
+    assert "derived from the same reads" in page.more
+    section = parts([Section(n, n, ("x",)) for n in ("methods", "readers")], AGREEMENT)
+    assert section[0].title == "Readers"
+
+
+def test_a_stated_reference_leads_with_the_rates(evidence_folder):
+    evidence, _ = page_of(evidence_folder, [*agreement("mass", 0.9, 0.5), *derived("panel")])
+    assert leading(evidence) == READERS_ALONE
+
+
+def test_of_one_finding_percent_and_kappa_are_given(evidence_folder):
+    _, page = page_of(evidence_folder, agreement("mass", 0.9, 0.5))
+    assert page.answer == (
+        "Percent agreement among 4 readers for mass is 90.0% (95% interval 88.0% to 92.0%), and Fleiss κ 0.500 "
+        "(0.480 to 0.520)."
+    )
+    assert dict(page.facts) == {"readers": "4", "cases": "200", "patients": "150", "finding": "1"}
+
+
+def test_without_fleiss_kappa_another_measure_leads(evidence_folder):
+    rows = [*agreement("mass", 0.9, None), *agreement("mass", 0.9, 0.8, metric="gwet_ac1")[1:]]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer.endswith("and Gwet AC1 0.800 (0.780 to 0.820).")
+
+
+def test_grades_lead_with_the_weighted_kappa(evidence_folder):
+    rows = [*agreement("mass", 0.9, 0.5), *agreement("mass", 0.6, 0.7, at="weights=quadratic", equal_at="grades=equal")]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "The proportion of equal grades among 4 readers for mass is 60.0% (95% interval 58.0% to 62.0%), and "
+        "quadratically weighted Fleiss κ 0.700 (0.680 to 0.720)."
+    )
+
+
+def test_prespecified_findings_go_before_the_others(evidence_folder):
+    rows = [*agreement("mass", 0.9, 0.5), *agreement("nodule", 0.8, 0.6)]
+    evidence = read_evidence(evidence_folder(rows), {})
+    object.__setattr__(evidence, "run", {"config": {"findings": ["nodule"]}})
+    page = leading_page(evidence)
+    assert "for nodule is 80.0%" in page.answer
+    assert "mass" not in page.answer
+    assert [r[0].text for r in page.table.rows] == ["Nodule", "Mass"]
+
+
+def test_blocks_of_readers_have_a_table(evidence_folder):
+    rows = agreement("mass", 0.9, 0.5)
+    rows += agreement("mass", 0.95, 0.8, at="block=1", equal_at="block=1")
+    rows += agreement("mass", 0.85, 0.4, at="block=2", equal_at="block=2")
+    _, page = page_of(evidence_folder, rows)
+    assert "Fleiss κ runs from 0.400 to 0.800" in page.more
+    assert [r[0].text for r in page.detail[0].rows] == ["Group 1: 4 readers", "Mass", "Group 2: 4 readers", "Mass"]
+
+
+def test_the_figure_has_kappa_with_its_interval(evidence_folder):
+    _, page = page_of(evidence_folder, [*agreement("mass", 0.9, 0.5), *agreement("nodule", 0.8, 0.6)])
+    numbers = page.figure.numbers.filter(pl.col("row") == "Mass")
+    assert numbers["estimate"].to_list() == [pytest.approx(0.5)]
+    assert numbers["low"].to_list() == [pytest.approx(0.48)]
+
+
+def test_a_reference_standard_that_does_not_exist_is_not_missed(evidence_folder):
+    evidence, _ = page_of(evidence_folder, agreement("mass", 0.9, 0.5))
+    assert "reference labels not described" not in [each.short for each in limitations(evidence)]
