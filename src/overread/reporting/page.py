@@ -45,6 +45,7 @@ from overread.reporting.sections.model_results import (
     hypothesis_section,
     label_policies,
     operating_section,
+    seed_section,
     subgroup_section,
 )
 from overread.reporting.sections.reader_results import reader_section, reference_section
@@ -133,6 +134,7 @@ def compose(evidence: ReportData, copies: Section, looked: Section) -> tuple[lis
         copies,
         discrimination_section.discrimination(evidence),
         operating_section.operating(evidence),
+        seed_section.seeds(evidence),
         reader_section.readers(evidence),
         calibration_section.calibration(evidence),
         decision_section.decision(evidence),

@@ -134,7 +134,7 @@ def variability(evidence: ReportData) -> Found | None:
     parts += ["spread over training seeds"] if spread else []
     text = f"{'; '.join(parts)}{', by the settings of the protocol' if stated else ''}."
     return Found(
-        "subgroups" if groups else "h1", text, "" if stated else "whether stated beforehand: there was no protocol"
+        "subgroups" if groups else "seeds", text, "" if stated else "whether stated beforehand: there was no protocol"
     )
 
 
@@ -155,7 +155,7 @@ def robustness(evidence: ReportData) -> Found | None:
     return Found(_SECTIONS.get(found[0][0], "methods"), f"Tried: {listed(list(dict.fromkeys(w for _, w in found)))}.")
 
 
-_SECTIONS = {"policies": "policies", "H2": "h2", "seeds": "h1"}
+_SECTIONS = {"policies": "policies", "H2": "h2", "seeds": "seeds"}
 
 
 def agreement(evidence: ReportData) -> Found | None:

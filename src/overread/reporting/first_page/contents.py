@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from overread.reporting.blocks import Section
 
-_HOW_WELL = ("discrimination", "operating", "calibration", "decision", "comparison")
+_HOW_WELL = ("seeds", "discrimination", "operating", "calibration", "decision", "comparison")
 _HOSPITALS = ("h1", "drop", "matrix", "site-alone")
 _READERS = ("readers", "h2")
 _FOR_WHOM = ("subgroups", "heatmaps")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from overread.reporting.first_page.seed_rows import seed_rows, seeds_are_models
 from overread.reporting.number_format import count, plural
 from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, most_cases
@@ -54,14 +55,22 @@ def _reads(evidence: ReportData) -> int:
     return max((most_cases(reads) for reads in arms(evidence)), default=0)
 
 
+def _models(evidence: ReportData) -> str:
+    """How many models, or how many variants with how many training seeds."""
+    rows = seed_rows(evidence)
+    if rows is None or not seeds_are_models(evidence):
+        return plural(len(evidence.cast.raters), "model") if evidence.cast.raters else ""
+    seeds = plural(sum(len(members) for members in rows.variants.values()), "seed")
+    return f"{plural(len(rows.variants), 'variant')} · {seeds}" if len(rows.variants) > 1 else seeds
+
+
 def made_line(evidence: ReportData) -> str:
     """What was evaluated, with which program, and when: the day of the evaluation, so that a page stays the same."""
-    cast = evidence.cast
     version = (evidence.run.get("versions") or {}).get("overread")
     day = str(evidence.run.get("started") or "")[:10]
     hashed = str(evidence.study.get("protocol_hash") or "")
     parts = [
-        plural(len(cast.raters), "model") if cast.raters else "",
+        _models(evidence),
         plural(n, "reader") if (n := _readers(evidence)) else "",
         f"evaluated {day}" if day else "",
         "overread" + (f" {version}" if version else ""),

@@ -12,18 +12,21 @@ from overread.reporting.first_page.model_question import models_page
 from overread.reporting.first_page.performance_question import performance_page
 from overread.reporting.first_page.pooling_question import pooling_page
 from overread.reporting.first_page.reader_question import readers_page
+from overread.reporting.first_page.seed_question import seeds_page
+from overread.reporting.first_page.seed_rows import seeds_are_models
 from overread.reporting.report_data import ReportData, contrast_of
 from overread.reporting.sections.reader_results.reader_titles import READERS
 
 MODELS, POOLING, ARMS, READER_STUDY, READERS_ALONE = "models", "pooling", "arms", "models and readers", "readers"
-AGREEMENT = "agreement"
+AGREEMENT, SEEDS = "agreement", "seeds"
 
 
 def leading(evidence: ReportData) -> str:
     """The kind of the first page.
 
     The first hypothesis that the study states goes before; then agreement, where the only reference standards are
-    derived from the reads; reads in two arms, reads and a model, pooled and single roles, and else the models.
+    derived from the reads; reads in two arms, reads and a model, pooled and single roles, training seeds, and else
+    the models.
     """
     possible = [kind for kind, there in _possible(evidence).items() if there]
     asked = {"H1": POOLING, "H2": READER_STUDY}
@@ -44,6 +47,7 @@ def _possible(evidence: ReportData) -> dict[str, bool]:
         READER_STUDY: beside,
         POOLING: pooled,
         READERS_ALONE: rows.height > 0 and not evidence.cast.raters,
+        SEEDS: seeds_are_models(evidence),
     }
 
 
@@ -58,4 +62,6 @@ def leading_page(evidence: ReportData) -> FirstPage:
         return readers_page(evidence)
     if kind == READERS_ALONE:
         return performance_page(evidence)
+    if kind == SEEDS:
+        return seeds_page(evidence)
     return pooling_page(evidence) if kind == POOLING else models_page(evidence)

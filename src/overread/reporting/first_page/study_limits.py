@@ -14,7 +14,8 @@ from overread import codes
 from overread.codes import Code
 from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
-from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, leading
+from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, SEEDS, leading
+from overread.reporting.first_page.seed_rows import seed_count, seed_rows
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
 from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence, most_cases
@@ -149,6 +150,17 @@ def _training_runs(evidence: ReportData) -> list[Limitation]:
     ]
 
 
+def _seeds(evidence: ReportData) -> list[Limitation]:
+    """An interval of a mean over seeds is about patients."""
+    rows = seed_rows(evidence)
+    if rows is None or leading(evidence) != SEEDS:
+        return []
+    n = seed_count(list(rows.variants.values()))
+    text = "The intervals cover the sampling of patients, not that of training seeds; see the SD over seeds."
+    each = " of each variant" if len(rows.variants) > 1 else ""
+    return [Limitation(5, "intervals do not cover training seeds", f"{n} training seeds{each}.", text, "seeds")]
+
+
 def _not_prespecified(evidence: ReportData) -> list[Limitation]:
     if evidence.study.get("protocol_hash") or evidence.estimates.is_empty():
         return []
@@ -158,7 +170,7 @@ def _not_prespecified(evidence: ReportData) -> list[Limitation]:
 
 def _selected(evidence: ReportData) -> list[Limitation]:
     n = len(evidence.cast.raters)
-    if n < 4 or set(evidence.cast.single) & set(evidence.cast.raters):
+    if leading(evidence) == SEEDS or n < 4 or set(evidence.cast.single) & set(evidence.cast.raters):
         return []
     text = f"The highest AUC of {n} is too high on average, because the model was chosen on these cases."
     return [Limitation(7, f"best of {n} models", "The best of several.", text, "comparison")]
@@ -397,6 +409,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     _dawid_skene,
     _external,
     _training_runs,
+    _seeds,
     _not_prespecified,
     _stated,
     _selected,

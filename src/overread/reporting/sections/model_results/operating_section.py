@@ -8,6 +8,7 @@ import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell
+from overread.reporting.first_page.seed_rows import single_seeds
 from overread.reporting.number_format import exact
 from overread.reporting.report_data import (
     MEAN,
@@ -21,6 +22,7 @@ from overread.reporting.report_data import (
     value_at,
     with_key,
 )
+from overread.reporting.sections.model_results.discrimination_section import FOLDED_SEEDS
 
 _RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
 DECISION = "decision"  # the value of `at` of decisions without scores
@@ -43,6 +45,9 @@ def operating(evidence: ReportData) -> Section:
     if not blocks:
         absent = "no threshold and no rate at a fixed specificity was evaluated"
         return Section("operating", title, absent=absent)
+    if single_seeds(evidence):
+        folded = appendix("Operating points of each seed", blocks)
+        return Section("operating", title, (Paragraph(_lead(frozen)), folded), answer=FOLDED_SEEDS)
     return Section("operating", title, (Paragraph(_lead(frozen)), *blocks))
 
 

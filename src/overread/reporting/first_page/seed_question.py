@@ -1,0 +1,254 @@
+"""The first page of models that were trained with several seeds: the mean over seeds, and how much they differ."""
+
+from __future__ import annotations
+
+from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
+from overread.reporting.estimate_cells import known
+from overread.reporting.figures.drawing_style import series_style
+from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
+from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.first_page_parts import (
+    AUC_TERM,
+    MARK_TERM,
+    FirstPage,
+    bounded,
+    findings_of,
+    first_rows,
+    interval_term,
+    number_cell,
+    spelled,
+)
+from overread.reporting.first_page.page_facts import facts
+from overread.reporting.first_page.seed_rows import SeedRows, seed_count, seed_range, seed_rows
+from overread.reporting.number_format import MISSING, fixed, listed, number, plural
+from overread.reporting.report_data import (
+    MEAN,
+    ReportData,
+    Row,
+    at_title,
+    contrast_of,
+    operating_point,
+    population_title,
+    value_at,
+)
+
+_MOST_ROWS = 24  # of the figure: beyond, the seeds stand in the table only
+_SPELLED = 3  # variants of which each has its number in the answer
+
+
+def seeds_page(evidence: ReportData) -> FirstPage:
+    """The page of the variants, each as mean over its training seeds."""
+    rows = seed_rows(evidence)
+    assert rows is not None
+    lead = rows.populations[0]
+    level = next((number(r["confidence"]) for r in rows.found.values() if r.get("confidence")), 0.95)
+    return FirstPage(
+        "Evidence report: training seeds",
+        str(evidence.study.get("question") or "").strip() or _question(rows),
+        _answer(rows, lead),
+        " ".join(t for t in (_elsewhere(rows), _groups(rows, lead)) if t),
+        _facts(rows),
+        _figure(rows, lead),
+        _table(rows),
+        _detail(rows),
+        (AUC_TERM, interval_term(level), _SPREAD_TERM, MARK_TERM),
+    )
+
+
+_SPREAD_TERM = (
+    "SD over seeds",
+    "The standard deviation of the values of the training seeds. The interval of a mean over seeds is that of these "
+    "seeds in other patients; it does not cover other seeds.",
+)
+
+
+def _question(rows: SeedRows) -> str:
+    names = list(rows.variants)
+    what = "tell radiographs with a finding from those without, and how much does it depend on the training seed?"
+    if len(names) == 1:
+        return f"How well does {names[0]} {what}"
+    return f"How well do {listed(names) if len(names) <= _SPELLED else f'{len(names)} variants'} {what}"
+
+
+def _said(rows: SeedRows, name: str, population: str, *, level: bool) -> str:
+    row = rows.row(name, "auc", population)
+    spread = rows.spread(name, row)
+    more = f"SD over seeds {fixed(spread['estimate'])}" if known(spread) else "one seed"
+    text = spelled(row, level=level)
+    return f"{text[:-1]}; {more})" if bounded(row) else f"{text}, {more}"
+
+
+def _averaged(rows: SeedRows, population: str) -> str:
+    """Over what the number is a mean."""
+    first = rows.row(next(iter(rows.variants)), "auc", population)
+    over = findings_of(first)
+    seeds = seed_count(list(rows.variants.values()))
+    noun = "seed" if seeds == "1" else "seeds"
+    return f"{plural(over, 'finding')} and {seeds} {noun}" if over > 1 else f"{seeds} {noun}"
+
+
+def _measure(rows: SeedRows) -> str:
+    findings = rows.evidence.cast.findings
+    alone = rows.finding if rows.finding != MEAN else findings[0] if len(findings) == 1 else ""
+    return f"the AUC for {rows.evidence.heading(alone).lower()}" if alone else "the AUC"
+
+
+def _answer(rows: SeedRows, population: str) -> str:
+    names = [n for n in rows.variants if known(rows.row(n, "auc", population))]
+    if not names:
+        return "No AUC could be computed as mean over seeds."
+    start = f"Averaged over {_averaged(rows, population)}, {_measure(rows)}"
+    if len(names) <= _SPELLED:
+        said = [f"{_said(rows, n, population, level=i == 0)} for {n}" for i, n in enumerate(names)]
+        return f"{start} is {listed(said)}."
+    ranked = sorted(names, key=lambda n: number((rows.row(n, "auc", population) or {})["estimate"]))
+    low, high = ranked[0], ranked[-1]
+    return (
+        f"{start} of {len(names)} variants runs from {_said(rows, low, population, level=True)} for {low} to "
+        f"{_said(rows, high, population, level=False)} for {high}."
+    )
+
+
+def _elsewhere(rows: SeedRows) -> str:
+    """The same at the other populations."""
+    said = []
+    for population in rows.populations[1:4]:
+        names = [n for n in rows.variants if known(rows.row(n, "auc", population))][:_SPELLED]
+        told = [f"{_said(rows, n, population, level=False)} for {n}" for n in names]
+        said += [f"{population_title(rows.evidence, population)}: {listed(told)}."] if told else []
+    return " ".join(said)
+
+
+def _groups(rows: SeedRows, population: str) -> str:
+    """The contrast of the difference between two groups in two variants."""
+    row, groups = rows.group_contrast(population), rows.group()
+    if row is None or groups is None:
+        return ""
+    first, second = row["rater"], contrast_of(row["contrast"], "rater")
+    own = {n: rows.group_difference(n, population) for n in (first, second)}
+    each = " and ".join(f"{fixed(r['estimate'], signed=True)} in {n}" for n, r in own.items() if known(r))
+    includes = "; the interval includes 0" if bounded(row) and number(row["low"]) <= 0 <= number(row["high"]) else ""
+    return (
+        f"The difference in AUC between groups ({groups[0].replace('_', ' ')}, {groups[1]}) is {each}; {first} minus "
+        f"{second}: {spelled(row, signed=True)}{includes}."
+    )
+
+
+def _facts(rows: SeedRows) -> tuple[tuple[str, str], ...]:
+    seeds = seed_count(list(rows.variants.values()))
+    several = len(rows.variants) > 1
+    head = [("variants", str(len(rows.variants))), ("seeds of each", seeds)] if several else [("seeds", seeds)]
+    return (*head, *facts(rows.evidence))
+
+
+def _below(rows: SeedRows, name: str, row: Row | None) -> str:
+    """What stands below the mean: the number of seeds and their standard deviation."""
+    if not known(row):
+        return ""
+    spread = rows.spread(name, row)
+    mean = f"mean of {plural(len(rows.variants[name]), 'seed')}"
+    return f"{mean}, SD {fixed(spread['estimate'])}" if known(spread) else mean
+
+
+def _figure(rows: SeedRows, population: str) -> Figure | None:
+    every = sum(len(m) + 2 for m in rows.variants.values()) <= _MOST_ROWS
+    shown: list[ForestRow] = []
+    for name, members in rows.variants.items():
+        row = rows.row(name, "auc", population)
+        if not known(row):
+            continue
+        shown.append(ForestRow(name, ((mark_of(row, 0),),), strong=True, note=_below(rows, name, row)))
+        own = rows.ensemble(name, population)
+        shown += [ForestRow("Ensemble", ((mark_of(own, 0),),))] if known(own) else []
+        seeds = [(m, rows.row(m, "auc", population)) for m in members] if every else []
+        shown += [ForestRow(m, ((mark_of(r, 1),),)) for m, r in seeds if known(r)]
+    if not shown:
+        return None
+    plot = ForestPlot(
+        tuple(shown),
+        (Panel(Scale("0.5 is chance, 1 complete separation"), "AUC (95% interval)"),),
+        (series_style(0), series_style(1)),
+    )
+    where = f": {population_title(rows.evidence, population)}" if len(rows.populations) > 1 else ""
+    measure = _measure(rows)
+    over = f", mean over {plural(n, 'finding')}" if (n := findings_of(_first(rows, population))) > 1 else ""
+    return panel_figure(
+        plot,
+        ("Mean over seeds", "One seed") if every else (),
+        name="answer",
+        caption="Line: 95% interval, which covers the patients and not the training seeds.",
+        title=f"{measure.removeprefix('the ')[:1].upper()}{measure.removeprefix('the ')[1:]} of each variant{where}"
+        if len(rows.variants) > 1
+        else f"{measure.removeprefix('the ')} of each seed{where}",
+        note=f"SD: standard deviation over the seeds{over}.",
+    )
+
+
+def _first(rows: SeedRows, population: str) -> Row | None:
+    return next((r for n in rows.variants if known(r := rows.row(n, "auc", population))), None)
+
+
+def _mean_cell(rows: SeedRows, name: str, row: Row | None) -> Cell:
+    cell = number_cell(row)
+    return Cell(cell.text, "num", note=_below(rows, name, row) or cell.note)
+
+
+def _table(rows: SeedRows) -> Table:
+    """A row per variant: means over seeds beside the ensemble's own AUC, and the difference between groups."""
+    own = any(known(rows.ensemble(n, p)) for n in rows.variants for p in rows.populations)
+    groups, points = rows.group(), rows.points[:1]
+    titles = ["AUC", *(["AUC of the ensemble"] if own else [])]
+    titles += [t for at in points for t in (f"Sensitivity, {_point(at)}", "Specificity there")]
+    titles += [f"AUC, {groups[1]}"] if groups else []
+    body: list[tuple[Cell, ...]] = []
+    for population in rows.populations:
+        if len(rows.populations) > 1:
+            body.append(group(population_title(rows.evidence, population), 1 + len(titles)))
+        for name in rows.variants:
+            cells = [_mean_cell(rows, name, rows.row(name, "auc", population))]
+            cells += [number_cell(rows.ensemble(name, population))] if own else []
+            for at in points:
+                rates = [rows.row(name, m, population, at=at) for m in ("sensitivity", "specificity")]
+                cells += [_mean_cell(rows, name, r) for r in rates]
+            cells += [number_cell(rows.group_difference(name, population), signed=True)] if groups else []
+            body.append((Cell(name), *cells))
+    over = findings_of(_first(rows, rows.populations[0]))
+    note = f"Means over seeds{f' and {over} findings' if over > 1 else ''}, with 95% interval for other patients."
+    head = heads("Variant" if len(rows.variants) > 1 else "Model", *titles)
+    return first_rows(Table("Means over training seeds", (head,), tuple(body), note=note), "rows")
+
+
+def _point(at: str) -> str:
+    """The words for an operating point.
+
+    >>> _point("operating_point=spec90"), _point("operating_point=published")
+    ('threshold meant for 90% specificity', 'threshold “published”')
+    """
+    name = value_at(at, "operating_point")
+    rate, target = operating_point(name)
+    if rate:
+        return f"threshold meant for {100 * target:g}% {rate}"
+    return f"threshold “{name}”" if name else at_title(at)
+
+
+def _detail(rows: SeedRows) -> tuple[Table, ...]:
+    """The AUC of every finding: mean, standard deviation, and range over the seeds."""
+    population = rows.populations[0]
+    findings = [f for f in (MEAN, *rows.evidence.cast.findings) if (next(iter(rows.variants)), f) and f]
+    body = []
+    for name in rows.variants:
+        for finding in findings:
+            row = rows.row(name, "auc", population, finding=finding)
+            if row is not None:
+                body.append((Cell(name), Cell(rows.evidence.heading(finding)), *spread_cells(rows, name, row)))
+    head = heads("Variant", "Finding", "Mean over seeds", "SD", "Lowest to highest")
+    where = population_title(rows.evidence, population)
+    return (table(f"AUC over the seeds: {where}.", (head,), body),)
+
+
+def spread_cells(rows: SeedRows, name: str, row: Row, *, signed: bool = False) -> tuple[Cell, Cell, Cell]:
+    """The mean over seeds, its standard deviation, and the range."""
+    spread, ends = rows.spread(name, row), seed_range(row)
+    between = " to ".join(fixed(x, signed=signed) for x in ends) if ends else MISSING
+    sd = fixed(spread["estimate"]) if known(spread) else MISSING
+    return number_cell(row, signed=signed), Cell(sd, "num"), Cell(between, "num")

@@ -1,0 +1,138 @@
+"""The rows of training seeds: what was estimated for each variant as mean over its seeds, and for each seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, pick, points_in_order
+
+_RANGE = "seeds_range"
+_HEADLINE = ("rater", "metric", "at", "population", "finding", "subgroup", "level", "contrast")
+
+
+@dataclass(frozen=True)
+class SeedRows:
+    """The rows of the analysis of seeds; a variant is an ensemble whose members are training runs."""
+
+    evidence: ReportData
+    frame: pl.DataFrame
+    variants: dict[str, tuple[str, ...]]  # members by variant, in the declared order
+
+    @cached_property
+    def found(self) -> dict[tuple[str, ...], Row]:
+        """The rows without groups by rater, metric, `at`, population and finding."""
+        plain = self.frame.filter(pl.col("subgroup") == "", pl.col("contrast") == "")
+        return by(plain, "rater", "metric", "at", "population", "finding")
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """The populations with a row."""
+        return in_order(self.frame["population"])
+
+    @cached_property
+    def finding(self) -> str:
+        """What a headline is about: the mean over findings, or else the first finding with an AUC."""
+        there = [f for _, m, _, _, f in self.found if m == "auc"]
+        return MEAN if MEAN in there or not there else there[0]
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The operating points, in the order of the page."""
+        return tuple(points_in_order({at for _, m, at, _, _ in self.found if m == "sensitivity"}))
+
+    def row(self, rater: str, metric: str, population: str, *, at: str = "", finding: str = "") -> Row | None:
+        """The row of a variant or a seed; without a finding, the one that stands for the study."""
+        return self.found.get((rater, metric, at, population, finding or self.finding))
+
+    def spread(self, name: str, row: Row | None) -> Row | None:
+        """The standard deviation over seeds that belongs to a mean."""
+        if row is None:
+            return None
+        return self._every.get((name, f"{row['metric']}_sd", *(row[column] for column in _HEADLINE[2:])))
+
+    @cached_property
+    def _every(self) -> dict[tuple[str, ...], Row]:
+        return by(self.frame, *_HEADLINE)
+
+    def ensemble(self, name: str, population: str) -> Row | None:
+        """The AUC of the predictions of the ensemble itself, where it has any."""
+        rows = pick(self.evidence.estimates, analysis="standalone", metric="auc", at="", rater=name)
+        rows = pick(rows, population=population, finding=self.finding).filter(pl.col("subgroup").is_in(["", "all"]))
+        return next(iter(rows.to_dicts()), None)
+
+    def group(self) -> tuple[str, str] | None:
+        """The groups that are compared first: the column, sex before others, and the pair."""
+        rows = self._signed("auc_difference_contrast")
+        found = [(r["subgroup"], r["level"]) for r in rows]
+        return min(dict.fromkeys(found), key=lambda pair: pair[0] != "sex", default=None)
+
+    def group_contrast(self, population: str) -> Row | None:
+        """The difference of the groups in the first variant minus that in the last, or in another pair."""
+        names, groups = list(self.variants), self.group()
+        rows = [
+            r
+            for r in self._signed("auc_difference_contrast")
+            if (r["subgroup"], r["level"]) == groups and r["population"] == population and known(r)
+        ]
+        ends = {names[0], names[-1]}
+        return min(rows, key=lambda r: {r["rater"], contrast_of(r["contrast"], "rater")} != ends, default=None)
+
+    def group_difference(self, name: str, population: str) -> Row | None:
+        """The difference of the groups in a variant, as mean over its seeds."""
+        groups = self.group()
+        rows = [
+            r
+            for r in self._signed("auc_difference")
+            if groups and r["subgroup"] == groups[0] and r["rater"] == name and r["population"] == population
+        ]
+        pair = groups[1] if groups else ""
+        return next((r for r in rows if f"{r['level']} \u2212 {contrast_of(r['contrast'], 'level')}" == pair), None)
+
+    def _signed(self, metric: str) -> list[Row]:
+        return pick(self.frame, metric=metric, finding=self.finding).filter(pl.col("subgroup") != "").to_dicts()
+
+
+def seed_rows(evidence: ReportData) -> SeedRows | None:
+    """The rows of the seeds of every declared variant; None where there are none."""
+    frame = pick(evidence.estimates, analysis="seeds")
+    raters = set(frame["rater"])
+    declared = evidence.config.get("members") or {}
+    there = {name: tuple(m for m in members if m in raters) for name, members in declared.items() if name in raters}
+    return SeedRows(evidence, frame, there) if there else None
+
+
+def seeds_are_models(evidence: ReportData) -> bool:
+    """Whether all models of the page are variants or their seeds, so that the page is about the variants."""
+    rows = seed_rows(evidence)
+    if rows is None:
+        return False
+    own = {*rows.variants, *(m for members in rows.variants.values() for m in members)}
+    return bool(evidence.cast.raters) and set(evidence.cast.raters) <= own
+
+
+def single_seeds(evidence: ReportData) -> tuple[str, ...]:
+    """The models of the page that are single seeds of a declared variant."""
+    rows = seed_rows(evidence)
+    members = {m for own in rows.variants.values() for m in own} if rows else set()
+    return tuple(r for r in evidence.cast.raters if r in members)
+
+
+def seed_count(members: Sequence[Sequence[str]]) -> str:
+    """How many seeds each variant has.
+
+    >>> seed_count([("a", "b"), ("c", "d")]), seed_count([("a", "b"), ("c",)])
+    ('2', '1–2')
+    """
+    numbers = sorted({len(own) for own in members})
+    return f"{numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+
+
+def seed_range(row: Row | None) -> tuple[float, float] | None:
+    """The lowest and the highest value of the seeds."""
+    code = code_of(row, _RANGE)
+    return (float(str(code["lowest"])), float(str(code["highest"]))) if code else None

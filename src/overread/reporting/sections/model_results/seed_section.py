@@ -1,0 +1,124 @@
+"""Variation over training seeds: mean, standard deviation and range of every headline, by population."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from overread.reporting.blocks import Block, Cell, Section, Table, appendix, group, heads, table
+from overread.reporting.estimate_cells import known
+from overread.reporting.first_page.first_page_parts import spelled
+from overread.reporting.first_page.seed_question import spread_cells
+from overread.reporting.first_page.seed_rows import SeedRows, seed_count, seed_rows
+from overread.reporting.number_format import fixed, number, plural
+from overread.reporting.report_data import MEAN, ReportData, Row, at_title, column_words, contrast_of, population_title
+
+TITLE = "Variation over seeds"
+_HEADLINES = {"auc": "AUC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
+_HEADLINES |= {"underdiagnosis": "Under-diagnosis"}
+_REMARK = (
+    "The interval of a mean covers the sampling of patients, not that of training seeds. SD: over the seeds (n − 1)."
+)
+
+
+def seeds(evidence: ReportData) -> Section:
+    """Every headline as mean over the training seeds, with standard deviation and range."""
+    rows = seed_rows(evidence)
+    if rows is None:
+        return Section("seeds", TITLE, absent="no training seeds of one model were evaluated")
+    blocks: list[Block] = []
+    for i, name in enumerate(rows.variants):
+        made = _tables(rows, name)
+        blocks += made if i == 0 and len(rows.variants) == 1 else [appendix(f"Seeds of {name}", made)] if made else []
+    summary = _summary(rows)
+    return Section("seeds", TITLE, (*summary, *blocks, *_contrasts(rows)), answer=_answer(rows))
+
+
+def _answer(rows: SeedRows) -> str:
+    """The largest standard deviation of the AUC."""
+    found = [
+        (n, r, s)
+        for n in rows.variants
+        if known(r := rows.row(n, "auc", rows.populations[0])) and known(s := rows.spread(n, r))
+    ]
+    if not found:
+        return "No standard deviation over seeds could be computed."
+    name, row, spread = max(found, key=lambda each: number(each[2]["estimate"]))
+    n = seed_count(list(rows.variants.values()))
+    largest, each = ("the largest", " of each variant") if len(rows.variants) > 1 else ("the", "")
+    return (
+        f"Over {n} seeds{each}, {largest} SD of the AUC is {fixed(spread['estimate'])} ({name}: mean "
+        f"{spelled(row, nested=True)})."
+    )
+
+
+def _summary(rows: SeedRows) -> tuple[Table, ...]:
+    """The headline AUC of every variant, where there are several."""
+    if len(rows.variants) < 2:
+        return ()
+    body: list[tuple[Cell, ...]] = []
+    for population in rows.populations:
+        body += [group(population_title(rows.evidence, population), 5)] if len(rows.populations) > 1 else []
+        for name, members in rows.variants.items():
+            row = rows.row(name, "auc", population)
+            if row is not None:
+                body.append((Cell(name), Cell(str(len(members)), "num"), *spread_cells(rows, name, row)))
+    what = "Mean AUC over findings" if rows.finding == MEAN else f"AUC, {rows.evidence.heading(rows.finding).lower()}"
+    head = heads("Variant", "Seeds", "Mean over seeds", "SD", "Lowest to highest")
+    return (table(f"{what}, over the training seeds.", (head,), body, remark=_REMARK),)
+
+
+def _tables(rows: SeedRows, name: str) -> list[Block]:
+    """The headlines of a variant: AUC, then rates at each operating point, then differences between groups."""
+    frame = [r for r in rows.frame.iter_rows(named=True) if r["rater"] == name and rows.spread(name, r) is not None]
+    plain = [r for r in frame if not r["subgroup"]]
+    made: list[Block] = []
+    groups = [("AUC", [r for r in plain if r["metric"] == "auc"])]
+    for at in dict.fromkeys(r["at"] for r in plain if r["metric"] != "auc"):
+        groups.append((f"Rates, {at_title(at)}", [r for r in plain if r["metric"] != "auc" and r["at"] == at]))
+    groups.append(("Differences between groups", [r for r in frame if r["subgroup"]]))
+    for title, own in groups:
+        if own:
+            caption = (
+                f"{name}, {plural(len(rows.variants[name]), 'seed')}: {title[:1].lower() if title != 'AUC' else 'A'}"
+            )
+            one = _table(rows, name, own, f"{caption}{title[1:]}.")
+            made.append(one if title == "AUC" else appendix(f"{name}: {title[:1].lower()}{title[1:]}", (one,)))
+    return made
+
+
+def _table(rows: SeedRows, name: str, own: Sequence[Row], caption: str) -> Table:
+    body: list[tuple[Cell, ...]] = []
+    signed = bool(own[0]["subgroup"])
+    for population in rows.populations:
+        mine = [r for r in own if r["population"] == population]
+        body += [group(population_title(rows.evidence, population), 5)] if mine and len(rows.populations) > 1 else []
+        for row in mine:
+            cells = spread_cells(rows, name, row, signed=signed)
+            finding = rows.evidence.heading(row["finding"]) if row["finding"] else "All findings"
+            strong = "strong" if row["finding"] == MEAN else ""
+            body.append((Cell(finding, strong), Cell(_headline(row)), *cells))
+    head = heads("Finding", "Measure", "Mean over seeds", "SD", "Lowest to highest")
+    return table(caption, (head,), body, remark=_REMARK, compact=signed)
+
+
+def _headline(row: Row) -> str:
+    metric = row["metric"].removesuffix("_difference")
+    name = _HEADLINES.get(metric, column_words(metric))
+    if not row["subgroup"]:
+        return name
+    at = f", {at_title(row['at'])}" if row["at"] else ""
+    return f"{name}{at}: {row['subgroup'].replace('_', ' ')}, {row['level']} − {contrast_of(row['contrast'], 'level')}"
+
+
+def _contrasts(rows: SeedRows) -> tuple[Block, ...]:
+    """The difference between groups in one variant minus that in another, of the AUC."""
+    body = []
+    for row in rows.frame.iter_rows(named=True):
+        if row["metric"] == "auc_difference_contrast" and row["finding"] == rows.finding:
+            pair = f"{row['rater']} minus {contrast_of(row['contrast'], 'rater')}"
+            where = population_title(rows.evidence, row["population"])
+            groups = f"{row['subgroup'].replace('_', ' ')}, {row['level']}"
+            body.append((Cell(pair), Cell(groups), Cell(where), Cell(spelled(row, signed=True, level=False), "num")))
+    head = heads("Variants", "Groups", "Population", "Difference of the differences")
+    caption = "Difference in AUC between groups in one variant minus that in another, means over seeds."
+    return (table(caption, (head,), body),) if body else ()

@@ -1,0 +1,136 @@
+"""The first page of training seeds: it speaks of the variants, with mean, SD and the contrast of groups."""
+
+from __future__ import annotations
+
+import pytest
+
+from overread import codes
+from overread.reporting.first_page.page_facts import made_line
+from overread.reporting.first_page.question import MODELS, SEEDS, leading, leading_page
+from overread.reporting.first_page.seed_rows import single_seeds
+from overread.reporting.first_page.study_limits import limitations
+from overread.reporting.report_data import read_evidence
+from overread.reporting.sections.model_results import discrimination_section, operating_section, seed_section
+from tests.reporting.first_page.test_leading_question import NONE, over, row
+
+MEMBERS = {"w0": ["a1", "a2"], "w100": ["b1", "b2"]}
+NOTE = {"note": codes.note("seeds_range", n=2, of=2, lowest=0.81, highest=0.83)}
+GROUPS = {"subgroup": "sex", "analysis": "seeds"}
+
+
+def mean_and_spread(name, value, sd, metric="auc", **more):
+    """The mean over seeds of a headline, and its standard deviation."""
+    more = {"analysis": "seeds", "rater": name, **NOTE, **more}
+    spread = row(f"{metric}_sd", sd, **{**more, **NONE})
+    return [row(metric, value, value - 0.02, value + 0.02, **more), spread]
+
+
+def of_seeds(members):
+    """Every seed alone, as a model and in the analysis of seeds, and the means of every variant."""
+    rows = []
+    for k, (name, own) in enumerate(members.items()):
+        for i, seed in enumerate(own):
+            value = 0.81 + 0.02 * i + 0.05 * k
+            rows.append(row("auc", value, value - 0.03, value + 0.03, rater=seed))
+            rows.append(row("auc", value, value - 0.03, value + 0.03, rater=seed, analysis="seeds"))
+        rows += mean_and_spread(name, 0.82 + 0.05 * k, 0.014, note=codes.notes(NOTE["note"], over(3)))
+        difference = {"subgroup": "sex", "level": "F", "contrast": "level:M"}
+        rows += mean_and_spread(name, -0.1 + 0.18 * k, 0.02, "auc_difference", **difference)
+    return rows
+
+
+def contrast(low=-0.2):
+    """The difference of the groups in the first variant minus that in the last."""
+    more = {"level": "F − M", "contrast": "rater:w100", "rater": "w0"}
+    return row("auc_difference_contrast", -0.18, low, low + 0.04 if low < -0.1 else 0.01, **GROUPS, **more)
+
+
+def evidence_of(evidence_folder, rows, members):
+    """The evidence of a study whose configuration declares these members."""
+    evidence = read_evidence(evidence_folder(rows), {})
+    object.__setattr__(evidence, "run", {"config": {"members": members}})
+    return evidence
+
+
+def test_variants_lead_with_their_mean_over_seeds_its_interval_and_its_sd(evidence_folder):
+    evidence = evidence_of(evidence_folder, [*of_seeds(MEMBERS), contrast()], MEMBERS)
+    page = leading_page(evidence)
+    assert leading(evidence) == SEEDS
+    assert page.answer == (
+        "Averaged over 3 findings and 2 seeds, the AUC is 0.820 (95% interval 0.800 to 0.840; SD over seeds 0.014) for "
+        "w0 and 0.870 (0.850 to 0.890; SD over seeds 0.014) for w100."
+    )
+    assert [r[0].text for r in page.table.rows] == ["w0", "w100"]
+    assert page.table.rows[0][1].note == "mean of 2 seeds, SD 0.014"
+    assert page.table.rows[1][-1].text == "+0.080 (+0.060 to +0.100)"
+    assert page.facts[:2] == (("variants", "2"), ("seeds of each", "2"))
+    assert made_line(evidence).startswith("2 variants · 4 seeds")
+
+
+def test_the_contrast_of_the_groups_between_variants_is_one_line(evidence_folder):
+    evidence = evidence_of(evidence_folder, [*of_seeds(MEMBERS), contrast()], MEMBERS)
+    assert leading_page(evidence).more == (
+        "The difference in AUC between groups (sex, F − M) is −0.100 in w0 and +0.080 in w100; w0 minus w100: −0.180 "
+        "(95% interval −0.200 to −0.160)."
+    )
+    evidence = evidence_of(evidence_folder, [*of_seeds(MEMBERS), contrast(-0.01)], MEMBERS)
+    assert leading_page(evidence).more.endswith("; the interval includes 0.")
+
+
+def test_one_model_with_seeds_has_no_verdict_on_the_best_seed(evidence_folder):
+    members = {"five": ["s1", "s2", "s3", "s4"]}
+    evidence = evidence_of(evidence_folder, of_seeds(members), members)
+    page = leading_page(evidence)
+    assert page.answer == (
+        "Averaged over 3 findings and 4 seeds, the AUC is 0.820 (95% interval 0.800 to 0.840; SD over seeds 0.014) for "
+        "five."
+    )
+    assert dict(page.facts)["seeds"] == "4"
+    short = [each.short for each in limitations(evidence)]
+    assert "intervals do not cover training seeds" in short
+    assert not any(each.startswith("best of") for each in short)
+    assert page.figure.numbers["row"].to_list() == ["five", "s1", "s2", "s3", "s4"]
+
+
+def test_the_ensembles_own_predictions_stand_beside_the_mean(evidence_folder):
+    rows = [*of_seeds(MEMBERS), row("auc", 0.9, 0.88, 0.92, rater="w0")]
+    page = leading_page(evidence_of(evidence_folder, rows, MEMBERS))
+    assert [r[2].text for r in page.table.rows] == ["0.900 (0.880–0.920)", "—"]
+
+
+def test_a_model_beside_the_seeds_leaves_the_page_to_the_models(evidence_folder):
+    rows = [*of_seeds(MEMBERS), row("auc", 0.9, 0.88, 0.92, rater="other")]
+    assert leading(evidence_of(evidence_folder, rows, MEMBERS)) == MODELS
+
+
+def test_the_section_lists_mean_sd_and_range_of_every_headline(evidence_folder):
+    rows = [*of_seeds(MEMBERS), contrast()]
+    rows += mean_and_spread("w0", 0.7, 0.01, "sensitivity", at="operating_point=spec90", finding="mass")
+    section = seed_section.seeds(evidence_of(evidence_folder, rows, MEMBERS))
+    assert section.answer == (
+        "Over 2 seeds of each variant, the largest SD of the AUC is 0.014 (w0: mean 0.820, 95% interval 0.800 to "
+        "0.840)."
+    )
+    assert [c.text for c in section.blocks[0].rows[0]] == ["w0", "2", "0.820 (0.800–0.840)", "0.014", "0.810 to 0.830"]
+    folded = section.blocks[1]
+    assert folded.summary == "Seeds of w0"
+    assert [c.text for c in folded.blocks[0].rows[0][1:]] == ["AUC", "0.820 (0.800–0.840)", "0.014", "0.810 to 0.830"]
+    assert folded.blocks[1].blocks[0].rows[0][1].text == "Sensitivity"
+    assert folded.blocks[2].blocks[0].rows[0][1].text == "AUC: sex, F − M"
+    assert section.blocks[-1].rows[0][0].text == "w0 minus w100"
+
+
+def test_without_declared_members_there_is_no_section(evidence_folder):
+    assert seed_section.seeds(evidence_of(evidence_folder, of_seeds(MEMBERS), {})).absent
+
+
+@pytest.mark.parametrize("members", [MEMBERS, {}])
+def test_single_seeds_are_folded_in_the_sections_of_models(evidence_folder, members):
+    rows = of_seeds(MEMBERS)
+    rows.append(row("sensitivity", 0.7, 0.6, 0.8, rater="a1", finding="mass", at="operating_point=spec90"))
+    evidence = evidence_of(evidence_folder, rows, members)
+    assert bool(single_seeds(evidence)) == bool(members)
+    for section in (discrimination_section.discrimination(evidence), operating_section.operating(evidence)):
+        folded = [b.summary for b in section.blocks if getattr(b, "summary", "").endswith("of each seed")]
+        assert len(folded) == bool(members)
+        assert bool(section.answer) == bool(members)
