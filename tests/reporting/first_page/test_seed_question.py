@@ -7,10 +7,10 @@ import pytest
 from overread import codes
 from overread.reporting.first_page.page_facts import made_line
 from overread.reporting.first_page.question import MODELS, SEEDS, leading, leading_page
-from overread.reporting.first_page.seed_rows import single_seeds
 from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.model_results import discrimination_section, operating_section, seed_section
+from overread.reporting.seed_rows import single_seeds
 from tests.reporting.first_page.test_leading_question import NONE, over, row
 
 MEMBERS = {"w0": ["a1", "a2"], "w100": ["b1", "b2"]}

@@ -29,7 +29,7 @@ _DERIVED = (MAJORITY, OTHERS, DAWID_SKENE)
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class AgreementMeasure:
     """A measure of agreement: metric, `at`, its heading, and its name in a sentence."""
 
     metric: str
@@ -38,17 +38,17 @@ class Measure:
     name: str
 
 
-_EQUAL_CALLS = Measure("percent_agreement", "", "Percent agreement", "percent agreement")
+_EQUAL_CALLS = AgreementMeasure("percent_agreement", "", "Percent agreement", "percent agreement")
 _CALLS = (
-    Measure("fleiss_kappa", "", "Fleiss κ", "Fleiss κ"),
-    Measure("krippendorff_alpha", "", "Krippendorff α", "Krippendorff α"),
-    Measure("gwet_ac1", "", "Gwet AC1", "Gwet AC1"),
+    AgreementMeasure("fleiss_kappa", "", "Fleiss κ", "Fleiss κ"),
+    AgreementMeasure("krippendorff_alpha", "", "Krippendorff α", "Krippendorff α"),
+    AgreementMeasure("gwet_ac1", "", "Gwet AC1", "Gwet AC1"),
 )
-_EQUAL_GRADES = Measure("percent_agreement", "grades=equal", "Equal grades", "the proportion of equal grades")
+_EQUAL_GRADES = AgreementMeasure("percent_agreement", "grades=equal", "Equal grades", "the proportion of equal grades")
 _GRADES = (
-    Measure("fleiss_kappa", "weights=quadratic", "Fleiss κ, quadratic", "quadratically weighted Fleiss κ"),
-    Measure("krippendorff_alpha", "level=ordinal", "Krippendorff α, ordinal", "ordinal Krippendorff α"),
-    Measure("gwet_ac1", "weights=quadratic", "Gwet AC2, quadratic", "quadratically weighted Gwet AC2"),
+    AgreementMeasure("fleiss_kappa", "weights=quadratic", "Fleiss κ, quadratic", "quadratically weighted Fleiss κ"),
+    AgreementMeasure("krippendorff_alpha", "level=ordinal", "Krippendorff α, ordinal", "ordinal Krippendorff α"),
+    AgreementMeasure("gwet_ac1", "weights=quadratic", "Gwet AC2, quadratic", "quadratically weighted Gwet AC2"),
 )
 
 
@@ -68,12 +68,12 @@ class Agreement:
         return any(known(self.rows.get((f, m.metric, m.at))) for f in self.findings for m in _GRADES)
 
     @property
-    def equal(self) -> Measure:
+    def equal(self) -> AgreementMeasure:
         """The measure without correction for chance."""
         return _EQUAL_GRADES if self.graded else _EQUAL_CALLS
 
     @property
-    def measures(self) -> tuple[Measure, ...]:
+    def measures(self) -> tuple[AgreementMeasure, ...]:
         """The measures with correction for chance."""
         return _GRADES if self.graded else _CALLS
 
@@ -83,12 +83,12 @@ class Agreement:
         return self.evidence.vocabulary.ordered({f for f, _, _ in self.rows})
 
     @property
-    def leading(self) -> Measure:
+    def leading(self) -> AgreementMeasure:
         """Fleiss' kappa, or the first other measure where it could not be computed for any leading finding."""
         found = leading_findings(self.evidence, self.findings)
         return next((m for m in self.measures if any(known(self.row(f, m)) for f in found)), self.measures[0])
 
-    def row(self, finding: str, measure: Measure) -> Row | None:
+    def row(self, finding: str, measure: AgreementMeasure) -> Row | None:
         """The row of a finding."""
         return self.rows.get((finding, measure.metric, measure.at))
 

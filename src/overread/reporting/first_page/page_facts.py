@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.reporting.first_page.seed_rows import seed_rows, seeds_are_models
 from overread.reporting.number_format import count, plural
 from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, most_cases
+from overread.reporting.seed_rows import rows_of_seeds, seeds_are_models
 
 
 def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
@@ -57,7 +57,7 @@ def _reads(evidence: ReportData) -> int:
 
 def _models(evidence: ReportData) -> str:
     """How many models, or how many variants with how many training seeds."""
-    rows = seed_rows(evidence)
+    rows = rows_of_seeds(evidence)
     if rows is None or not seeds_are_models(evidence):
         return plural(len(evidence.cast.raters), "model") if evidence.cast.raters else ""
     seeds = plural(sum(len(members) for members in rows.variants.values()), "seed")

@@ -7,26 +7,27 @@ import polars as pl
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.agreement_question import agreement_page, unstated
 from overread.reporting.first_page.arm_question import arms_page, contrasts
+from overread.reporting.first_page.decision_question import decisions_only, decisions_page
 from overread.reporting.first_page.first_page_parts import FirstPage
 from overread.reporting.first_page.model_question import models_page
 from overread.reporting.first_page.performance_question import performance_page
 from overread.reporting.first_page.pooling_question import pooling_page
 from overread.reporting.first_page.reader_question import readers_page
 from overread.reporting.first_page.seed_question import seeds_page
-from overread.reporting.first_page.seed_rows import seeds_are_models
 from overread.reporting.report_data import ReportData, contrast_of
 from overread.reporting.sections.reader_results.reader_titles import READERS
+from overread.reporting.seed_rows import seeds_are_models
 
 MODELS, POOLING, ARMS, READER_STUDY, READERS_ALONE = "models", "pooling", "arms", "models and readers", "readers"
-AGREEMENT, SEEDS = "agreement", "seeds"
+AGREEMENT, SEEDS, DECISIONS = "agreement", "seeds", "decisions"
 
 
 def leading(evidence: ReportData) -> str:
     """The kind of the first page.
 
     The first hypothesis that the study states goes before; then agreement, where the only reference standards are
-    derived from the reads; reads in two arms, reads and a model, pooled and single roles, training seeds, and else
-    the models.
+    derived from the reads; reads in two arms, reads and a model, pooled and single roles, decisions without
+    scores, training seeds, and else the models.
     """
     possible = [kind for kind, there in _possible(evidence).items() if there]
     asked = {"H1": POOLING, "H2": READER_STUDY}
@@ -47,6 +48,7 @@ def _possible(evidence: ReportData) -> dict[str, bool]:
         READER_STUDY: beside,
         POOLING: pooled,
         READERS_ALONE: rows.height > 0 and not evidence.cast.raters,
+        DECISIONS: decisions_only(evidence),
         SEEDS: seeds_are_models(evidence),
     }
 
@@ -62,6 +64,8 @@ def leading_page(evidence: ReportData) -> FirstPage:
         return readers_page(evidence)
     if kind == READERS_ALONE:
         return performance_page(evidence)
+    if kind == DECISIONS:
+        return decisions_page(evidence)
     if kind == SEEDS:
         return seeds_page(evidence)
     return pooling_page(evidence) if kind == POOLING else models_page(evidence)

@@ -19,7 +19,6 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
 )
 from overread.reporting.first_page.page_facts import facts
-from overread.reporting.first_page.seed_rows import SeedRows, seed_count, seed_range, seed_rows
 from overread.reporting.number_format import MISSING, fixed, listed, number, plural
 from overread.reporting.report_data import (
     MEAN,
@@ -31,6 +30,7 @@ from overread.reporting.report_data import (
     population_title,
     value_at,
 )
+from overread.reporting.seed_rows import SeedRows, rows_of_seeds, seed_count, seed_range
 
 _MOST_ROWS = 24  # of the figure: beyond, the seeds stand in the table only
 _SPELLED = 3  # variants of which each has its number in the answer
@@ -38,7 +38,7 @@ _SPELLED = 3  # variants of which each has its number in the answer
 
 def seeds_page(evidence: ReportData) -> FirstPage:
     """The page of the variants, each as mean over its training seeds."""
-    rows = seed_rows(evidence)
+    rows = rows_of_seeds(evidence)
     assert rows is not None
     lead = rows.populations[0]
     level = next((number(r["confidence"]) for r in rows.found.values() if r.get("confidence")), 0.95)

@@ -15,10 +15,10 @@ from overread.codes import Code
 from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, SEEDS, leading
-from overread.reporting.first_page.seed_rows import seed_count, seed_rows
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
 from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence, most_cases
+from overread.reporting.seed_rows import rows_of_seeds, seed_count
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
 MOST_LIMITS = 6
@@ -152,7 +152,7 @@ def _training_runs(evidence: ReportData) -> list[Limitation]:
 
 def _seeds(evidence: ReportData) -> list[Limitation]:
     """An interval of a mean over seeds is about patients."""
-    rows = seed_rows(evidence)
+    rows = rows_of_seeds(evidence)
     if rows is None or leading(evidence) != SEEDS:
         return []
     n = seed_count(list(rows.variants.values()))

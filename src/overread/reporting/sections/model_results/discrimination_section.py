@@ -15,10 +15,10 @@ from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.first_page.mean_aucs import model_means
-from overread.reporting.first_page.seed_rows import single_seeds
 from overread.reporting.number_format import fixed, listed
 from overread.reporting.report_data import MEAN, ReportData, Row, by, overall, pick, population_title
 from overread.reporting.sections.summary import outcome_table
+from overread.reporting.seed_rows import single_seeds
 
 FOLDED_SEEDS = "The means over the training seeds are under Variation over seeds; each seed is folded below."
 _BESIDE = 3  # models side by side in one table

@@ -8,7 +8,6 @@ import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell
-from overread.reporting.first_page.seed_rows import single_seeds
 from overread.reporting.number_format import exact
 from overread.reporting.report_data import (
     MEAN,
@@ -23,6 +22,7 @@ from overread.reporting.report_data import (
     with_key,
 )
 from overread.reporting.sections.model_results.discrimination_section import FOLDED_SEEDS
+from overread.reporting.seed_rows import single_seeds
 
 _RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
 DECISION = "decision"  # the value of `at` of decisions without scores

@@ -8,9 +8,9 @@ from overread.reporting.blocks import Block, Cell, Section, Table, appendix, gro
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.first_page_parts import spelled
 from overread.reporting.first_page.seed_question import spread_cells
-from overread.reporting.first_page.seed_rows import SeedRows, seed_count, seed_rows
 from overread.reporting.number_format import fixed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, at_title, column_words, contrast_of, population_title
+from overread.reporting.seed_rows import SeedRows, rows_of_seeds, seed_count
 
 TITLE = "Variation over seeds"
 _HEADLINES = {"auc": "AUC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
@@ -22,7 +22,7 @@ _REMARK = (
 
 def seeds(evidence: ReportData) -> Section:
     """Every headline as mean over the training seeds, with standard deviation and range."""
-    rows = seed_rows(evidence)
+    rows = rows_of_seeds(evidence)
     if rows is None:
         return Section("seeds", TITLE, absent="no training seeds of one model were evaluated")
     blocks: list[Block] = []

@@ -97,7 +97,7 @@ class SeedRows:
         return pick(self.frame, metric=metric, finding=self.finding).filter(pl.col("subgroup") != "").to_dicts()
 
 
-def seed_rows(evidence: ReportData) -> SeedRows | None:
+def rows_of_seeds(evidence: ReportData) -> SeedRows | None:
     """The rows of the seeds of every declared variant; None where there are none."""
     frame = pick(evidence.estimates, analysis="seeds")
     raters = set(frame["rater"])
@@ -108,7 +108,7 @@ def seed_rows(evidence: ReportData) -> SeedRows | None:
 
 def seeds_are_models(evidence: ReportData) -> bool:
     """Whether all models of the page are variants or their seeds, so that the page is about the variants."""
-    rows = seed_rows(evidence)
+    rows = rows_of_seeds(evidence)
     if rows is None:
         return False
     own = {*rows.variants, *(m for members in rows.variants.values() for m in members)}
@@ -117,7 +117,7 @@ def seeds_are_models(evidence: ReportData) -> bool:
 
 def single_seeds(evidence: ReportData) -> tuple[str, ...]:
     """The models of the page that are single seeds of a declared variant."""
-    rows = seed_rows(evidence)
+    rows = rows_of_seeds(evidence)
     members = {m for own in rows.variants.values() for m in own} if rows else set()
     return tuple(r for r in evidence.cast.raters if r in members)
 
