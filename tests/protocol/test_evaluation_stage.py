@@ -10,6 +10,7 @@ import pytest
 import overread as ov
 from overread import ledger, runs, tables
 from overread.errors import InputError
+from overread.protocol import report_stage
 
 pytestmark = pytest.mark.slow  # every test evaluates
 
@@ -117,3 +118,12 @@ def test_columns_of_lists_are_refused_as_in_a_file(truth, scores):
     odd = truth.with_columns(more=pl.lit([1, 2]))
     with pytest.raises(InputError, match="images"):
         ov.evaluate(odd, truth, {"acme": scores}, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("analyses", "title"),
+    [(["readers", "agreement"], "Evaluation of readers"), (["readers", "standalone"], "Evaluation of predictions")],
+)
+def test_an_untitled_report_names_what_was_evaluated(tmp_path, analyses, title):
+    pl.DataFrame({"analysis": analyses}).write_parquet(tmp_path / "estimates.parquet")
+    assert report_stage._untitled(tmp_path) == title

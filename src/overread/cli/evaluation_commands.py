@@ -94,7 +94,7 @@ def evaluate(
         str, typer.Option(metavar="ARM", help="The arm of reads that is subtracted from the others; unaided if there.")
     ] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the random half for tuning.")] = None,
-    title: Title = "Evaluation of predictions",
+    title: Title = "",
     config: Config = None,
     changes: Changes = None,
     workers: Workers = None,
@@ -143,7 +143,7 @@ def evaluate(
 def report(
     evaluation: Annotated[Path, typer.Argument(metavar="EVALUATION", help="The folder of an evaluation.")],
     out: Out,
-    title: Title = "Evaluation of predictions",
+    title: Title = "",
     cohort: Annotated[Path | None, typer.Option(help="The folder of the cohort, for participants and pixels.")] = None,
     heatmaps: Annotated[
         list[str] | None,

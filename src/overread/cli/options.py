@@ -17,7 +17,7 @@ Changes = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Number of processes. Default: every core.")]
 Verify = Annotated[bool, typer.Option("--verify", help="First compare every byte that is read with its hash.")]
 Outside = Annotated[bool, typer.Option("--allow-outside", help="Allow paths that lead out of the folder of the data.")]
-Title = Annotated[str, typer.Option(help="The title of the report.")]
+Title = Annotated[str, typer.Option(help="The title of the report; otherwise it names what was evaluated.")]
 
 
 def processes(workers: int | None) -> int:

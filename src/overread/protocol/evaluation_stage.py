@@ -42,7 +42,6 @@ from overread.tables.storage.names import below
 
 Progress = Callable[[int, int], None]
 _EVALUATION = 60  # per cent of the time; the rest is the report
-_TITLE = "Evaluation of predictions"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +142,7 @@ class EvaluationResult:
         """Methods and limitations that a reader of the evidence must know."""
         return self.evidence.notes
 
-    def report(self, folder: Path | str, *, title: str = _TITLE, workers: int = 1) -> Path:
+    def report(self, folder: Path | str, *, title: str = "", workers: int = 1) -> Path:
         """Write evidence, record, ledger and report into a folder, as `overread evaluate` does.
 
         Parameters
@@ -151,7 +150,7 @@ class EvaluationResult:
         folder : path
             The folder of the evaluation.
         title : str
-            The title of the report.
+            The title of the report; "" = "Evaluation of predictions", or "Evaluation of readers" without predictions.
         workers : int
             Processes that draw figures; 1 = this process, as in `evaluate`.
 
@@ -193,7 +192,7 @@ def evaluate(
     extra_findings: str | Path | Sequence[str | Path] = (),
     config: EvaluationConfig | None = None,
     rng: Random | None = None,
-    title: str = _TITLE,
+    title: str = "",
     workers: int = 1,
     progress: Progress | None = None,
     **settings: Any,
@@ -239,7 +238,7 @@ def evaluate(
     rng : int or numpy.random.Generator, optional
         The seed, in place of that of `config`; with a generator a seed is drawn from it and recorded.
     title : str
-        The title of the report.
+        The title of the report; "" = "Evaluation of predictions", or "Evaluation of readers" without predictions.
     workers : int
         Processes that draw figures of the report; 1 = this process. In a script, more than one require that the call is
         under `if __name__ == "__main__":`.

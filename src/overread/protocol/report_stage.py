@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from overread import runs, tables
+from overread.codes import Analysis
 from overread.errors import InputError
 from overread.reporting.figures.figure_pool import drawing_pool
 from overread.reporting.report_folder import check_report_folder
@@ -21,7 +22,7 @@ def report(
     evaluation: Path | str,
     out: Path | str,
     *,
-    title: str = "Evaluation of predictions",
+    title: str = "",
     cohort: Path | str | None = None,
     heatmaps: Mapping[str, Path | str] | None = None,
     models: Sequence[Path | str] = (),
@@ -37,7 +38,7 @@ def report(
     out : path
         The folder of the report.
     title : str
-        The title of the report.
+        The title of the report; "" = "Evaluation of predictions", or "Evaluation of readers" without predictions.
     cohort : path, optional
         The folder of the cohort, for the flow of images and the table of characteristics.
     heatmaps : mapping of str to path, optional
@@ -100,7 +101,7 @@ def write_report(
         runs.check(folder)
     model_records = [_model(m / "model.json") for m in models]
     study = {
-        "title": title,
+        "title": title or _untitled(evaluation),
         "protocol": {"evaluation": found["evaluate"].get("config") or {}},
         "models": {m["name"]: m for m in model_records},
         "runs": found,
@@ -118,6 +119,14 @@ def write_report(
             models={m["name"]: f for m, f in zip(model_records, models, strict=True)},
             pool=pool,
         )
+
+
+def _untitled(evaluation: Path) -> str:
+    """Return the title of a report that was given none: what was evaluated."""
+    file = evaluation / "estimates.parquet"
+    analyses = set(tables.frame_of(file)["analysis"]) if file.is_file() else set()
+    alone = analyses and analyses <= {Analysis.READERS, Analysis.AGREEMENT}
+    return "Evaluation of readers" if alone else "Evaluation of predictions"
 
 
 def _model(path: Path) -> Any:

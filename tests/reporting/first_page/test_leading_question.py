@@ -64,7 +64,7 @@ def test_of_two_models_the_higher_leads_with_the_difference_turned_round(evidenc
 
 def test_an_interval_with_0_is_no_verdict_and_its_small_limit_keeps_a_digit(evidence_folder):
     _, page = page_of(evidence_folder, models(0.8236, 0.82))
-    assert "a difference of +0.004 (95% interval −0.0004 to +0.008); which is higher is not shown." in page.answer
+    assert "a difference of +0.004 (95% interval −0.0004 to +0.008); the interval includes 0." in page.answer
     assert "equal" not in page.answer
     assert page.verdict == ""
 
@@ -173,7 +173,7 @@ def test_readers_in_two_arms_lead_before_the_models(evidence_folder):
     assert leading(evidence) == ARMS
     assert page.answer == (
         "The mean AUC of the readers was 0.941 with the help of the model (score) and 0.897 without the help of the "
-        "model, a difference of +0.044 (95% interval −0.0004 to +0.088); a difference is not shown."
+        "model, a difference of +0.044 (95% interval −0.0004 to +0.088); the interval includes 0."
     )
     first = page.table.rows[0]
     assert [c.text for c in first[1:]] == [
@@ -204,3 +204,8 @@ def test_reads_without_a_model_tell_how_the_readers_do(evidence_folder):
         "The pooled sensitivity of 2 readers for mass is 0.700 (95% interval 0.600 to 0.800), and their specificity "
         "0.800 (0.700 to 0.900)."
     )
+
+
+def test_only_after_a_prespecified_rule_a_difference_is_called_not_shown(evidence_folder):
+    evidence = read_evidence(evidence_folder(in_two_arms()), {"protocol_hash": "ab12"})
+    assert leading_page(evidence).answer.endswith("+0.088); a difference is not shown.")

@@ -102,3 +102,13 @@ def test_a_reference_standard_that_was_asked_for_and_is_not_identified_is_a_limi
     asked = replace(evidence, run={"config": {"references": ["own", "dawid-skene"]}})
     assert "Dawid-Skene not identified" in [x.short for x in limitations(asked)]
     assert "Dawid-Skene not identified" not in [x.short for x in limitations(evidence)]
+
+
+@pytest.mark.parametrize(("asked", "told"), [(["dawid-skene"], True), ([], False)])
+def test_a_refused_dawid_skene_that_was_asked_for_is_a_limit_from_the_note_of_its_row(evidence_folder, asked, told):
+    place = {"analysis": "readers", "subgroup": "read", "level": "unaided", "arm": "unaided", "rater": "(readers)"}
+    note = codes.note("dawid_skene_refused", finding="mass")
+    rows = [row(*AUC), row("sensitivity", *3 * [math.nan], reference="dawid-skene", finding="mass", note=note, **place)]
+    evidence = read_evidence(evidence_folder(rows), {})
+    evidence = replace(evidence, run={"config": {"references": asked}})
+    assert ("Dawid-Skene not identified" in [x.short for x in limitations(evidence)]) == told

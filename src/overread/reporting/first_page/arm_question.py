@@ -21,8 +21,8 @@ from overread.reporting.first_page.first_page_parts import (
     first_rows,
     interval_term,
     number_cell,
-    side,
     spelled,
+    undecided,
 )
 from overread.reporting.number_format import fixed, number, p_value, plural
 from overread.reporting.report_data import ReportData, Row, contrast_of, pick, value_at, with_contrast
@@ -152,12 +152,8 @@ def _answer(evidence: ReportData, contrast: ArmContrast) -> str:
     new, usual = (fixed((r or {})["estimate"]) for r in levels)
     return (
         f"The mean {name} of the readers{of} was {new} {_with(contrast.new)} and {usual} {_with(contrast.usual)}, a "
-        f"difference of {spelled(row, signed=True)}{_undecided(row)}."
+        f"difference of {spelled(row, signed=True)}{undecided(evidence, row, 'a difference is not shown')}."
     )
-
-
-def _undecided(row: Row | None) -> str:
-    return "; a difference is not shown" if bounded(row) and not side(row) else ""
 
 
 def _several(evidence: ReportData) -> bool:

@@ -80,6 +80,13 @@ def side(row: Row | None) -> int:
     return -1 if number(row["high"]) < 0 else 1 if number(row["low"]) > 0 else 0
 
 
+def undecided(evidence: ReportData, row: Row | None, prespecified: str) -> str:
+    """What follows a difference whose interval contains 0: a statement only where a protocol stated a rule before."""
+    if not bounded(row) or side(row):
+        return ""
+    return f"; {prespecified}" if evidence.study.get("protocol_hash") else "; the interval includes 0"
+
+
 def findings_of(row: Row | None) -> int:
     """Over how many findings a mean was taken; 0 for a number of one finding."""
     code = code_of(row, "mean_over_findings")

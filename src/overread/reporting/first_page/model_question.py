@@ -22,6 +22,7 @@ from overread.reporting.first_page.first_page_parts import (
     number_cell,
     side,
     spelled,
+    undecided,
 )
 from overread.reporting.first_page.mean_aucs import ModelMeans, mean_rates, model_means
 from overread.reporting.number_format import count, fixed, listed, number, plural
@@ -85,13 +86,9 @@ def _answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
         told = f"a difference of {spelled(row, signed=True)}" if known(row) else "on cases that are not all the same"
         start = f"{ranked[0]} has the higher {name}" if side(row) else f"The {name} is"
         joint = ": " if side(row) else " "
-        return f"{start}{joint}{numbers}, {told}{_undecided(row)}."
+        return f"{start}{joint}{numbers}, {told}{undecided(means.evidence, row, 'which is higher is not shown')}."
     others = _others(means, ranked, population)
     return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{others}."
-
-
-def _undecided(row: Row | None) -> str:
-    return "; which is higher is not shown" if bounded(row) and not side(row) else ""
 
 
 def _others(means: ModelMeans, ranked: Sequence[str], population: str) -> str:

@@ -131,7 +131,7 @@ def _counted(rows: Sequence[Row]) -> str:
     if higher == len(rows):
         return f"is higher in all {len(rows)} comparisons" if len(rows) > 1 else "is higher"
     if not lower and not higher:
-        return f"is neither shown to be lower nor higher in any of {plural(len(rows), 'comparison')}"
+        return f"is neither lower nor higher with the whole interval in any of {plural(len(rows), 'comparison')}"
     counted = [f"{word} in {n or 'none'}" for word, n in (("lower", lower), ("higher", higher))]
     return f"is {' and '.join(counted)} of {plural(len(rows), 'comparison')}"
 
