@@ -209,3 +209,31 @@ def test_reads_without_a_model_tell_how_the_readers_do(evidence_folder):
 def test_only_after_a_prespecified_rule_a_difference_is_called_not_shown(evidence_folder):
     evidence = read_evidence(evidence_folder(in_two_arms()), {"protocol_hash": "ab12"})
     assert leading_page(evidence).answer.endswith("+0.088); a difference is not shown.")
+
+
+def test_readers_of_several_findings_lead_with_the_range_without_no_finding(evidence_folder):
+    rows = []
+    for finding, value in (("no_finding", 0.2), ("mass", 0.7), ("nodule", 0.5)):
+        own = {**READS, "level": "unaided", "arm": "unaided", "finding": finding, "reference": "panel"}
+        rows += [
+            row(m, value, value - 0.1, value + 0.1, rater="(readers)", **own) for m in ("sensitivity", "specificity")
+        ]
+        rows += [row("sensitivity", value, 0.1, 0.8, rater=r, **own) for r in ("r1", "r2")]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "Over 2 findings, the pooled sensitivity of 2 readers runs from 0.500 (95% interval 0.400 to 0.600) for nodule "
+        "to 0.700 (0.600 to 0.800) for mass, and their specificity from 0.500 (0.400 to 0.600) for nodule to 0.700 "
+        "(0.600 to 0.800) for mass."
+    )
+    object.__setattr__(evidence, "run", {"config": {"findings": ["nodule"]}})
+    assert leading_page(evidence).answer.startswith("The pooled sensitivity of 2 readers for nodule is 0.500")
+
+
+def test_arms_of_several_findings_have_the_range_of_the_difference(evidence_folder):
+    rows = [*in_two_arms(), *({**r, "finding": "nodule", "estimate": r["estimate"] + 0.05, "low": r["low"] + 0.05}
+                              for r in in_two_arms())]  # fmt: skip
+    _, page = page_of(evidence_folder, rows)
+    assert (
+        "Over 2 findings the difference runs from +0.044 (mass) to +0.094 (nodule), with 0 outside the interval in 1."
+        in page.more
+    )

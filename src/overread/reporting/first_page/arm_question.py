@@ -20,7 +20,9 @@ from overread.reporting.first_page.first_page_parts import (
     bounded,
     first_rows,
     interval_term,
+    leading_findings,
     number_cell,
+    side,
     spelled,
     undecided,
 )
@@ -101,10 +103,11 @@ def arms_page(evidence: ReportData) -> FirstPage:
     """The page of the first contrast of arms."""
     every = contrasts(evidence)
     usable = [c for c in every if bounded(c.difference(c.measure()))] or every
+    chosen = leading_findings(evidence, [c.finding for c in usable])
     graded = {"auc": 0, "sensitivity": 1, "specificity": 2}
     place = {c: i for i, c in enumerate(_stated_first(arms(evidence)[0], own_references(evidence)))}
     first = min(
-        usable, key=lambda c: (place.get(c.reference, len(place)), graded[c.measure()], c.finding == "no_finding")
+        usable, key=lambda c: (place.get(c.reference, len(place)), graded[c.measure()], c.finding not in chosen)
     )
     same = [c for c in usable if c.reference == first.reference]
     level = next((number(c) for c in first.rows["confidence"] if c), 0.95)
@@ -175,8 +178,26 @@ def _more(first: ArmContrast, same: Sequence[ArmContrast], evidence: ReportData)
         row = first.difference(metric)
         if metric != first.measure() and bounded(row):
             said.append(f"{metric.capitalize()}: {spelled(row, signed=True)}.")
+    said += _over_findings(evidence, first, same)
     said.append(f"Reference standard: {in_sentence(first.reference)}.")
     return " ".join(said)
+
+
+def _over_findings(evidence: ReportData, first: ArmContrast, same: Sequence[ArmContrast]) -> list[str]:
+    """The range of the difference over the findings, where several are reported and none was prespecified."""
+    metric = first.measure()
+    chosen = leading_findings(evidence, [c.finding for c in same])
+    pair = [c for c in same if (c.new, c.usual) == (first.new, first.usual) and c.finding in chosen]
+    rows = [(c.finding, row) for c in pair if known(row := c.difference(metric)) and row]
+    if len(rows) < 2:
+        return []
+    rows.sort(key=lambda each: number(each[1]["estimate"]))
+    ends = [f"{fixed(r['estimate'], signed=True)} ({_heading(evidence, f)})" for f, r in (rows[0], rows[-1])]
+    clear = sum(side(row) != 0 for _, row in rows)
+    return [
+        f"Over {len(rows)} findings the difference runs from {ends[0]} to {ends[1]}, with 0 outside the interval in "
+        f"{clear or 'none'}."
+    ]
 
 
 def _reader_difference(contrast: ArmContrast, reader: str) -> Row | None:

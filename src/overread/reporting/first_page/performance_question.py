@@ -15,6 +15,7 @@ from overread.reporting.first_page.first_page_parts import (
     FirstPage,
     first_rows,
     interval_term,
+    leading_findings,
     number_cell,
     spelled,
 )
@@ -30,7 +31,7 @@ _RATES = ("sensitivity", "specificity")
 def performance_page(evidence: ReportData) -> FirstPage:
     """The page of the readers, for the finding with the most cases present."""
     reads = arms(evidence)[0]
-    reference, finding = _chosen(reads, own_references(evidence))
+    reference, finding = _chosen(evidence, reads)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     rates = (
         "Sensitivity and specificity",
@@ -41,7 +42,7 @@ def performance_page(evidence: ReportData) -> FirstPage:
         "Evidence report: readers",
         str(evidence.study.get("question") or "").strip()
         or "How well do the readers find what the reference standard states?",
-        _answer(reads, finding, reference),
+        _answer(evidence, reads, finding, reference),
         f"Reference standard: {by}{', made from reads of these readers' if reference in reads.made else ''}.",
         (),
         _figure(reads, finding, reference),
@@ -51,12 +52,13 @@ def performance_page(evidence: ReportData) -> FirstPage:
     )
 
 
-def _chosen(reads: ReadRows, own: Sequence[str]) -> tuple[str, str]:
+def _chosen(evidence: ReportData, reads: ReadRows) -> tuple[str, str]:
     """The reference, a stated one before a derived one, and the finding with the most cases present under it."""
+    own = own_references(evidence)
     references = sorted(reads.references, key=lambda r: (r in _DERIVED, r not in own, r in reads.made))
     for reference in references:
         rows = {f: _pooled(reads, f, reference, "sensitivity") for f in reads.findings}
-        there = [f for f, row in rows.items() if known(row)]
+        there = leading_findings(evidence, [f for f, row in rows.items() if known(row)])
         if there:
             return reference, max(there, key=lambda f: (rows[f] or {}).get("n_present") or 0)
     return references[0] if references else "", reads.findings[0]
@@ -66,16 +68,31 @@ def _pooled(reads: ReadRows, finding: str, reference: str, metric: str, rater: s
     return reads.rows(finding, reference).get((metric, "", rater, ""))
 
 
-def _answer(reads: ReadRows, finding: str, reference: str) -> str:
+def _answer(evidence: ReportData, reads: ReadRows, finding: str, reference: str) -> str:
     rows = [_pooled(reads, finding, reference, m) for m in _RATES]
     if not all(map(known, rows)):
         return "No sensitivity or specificity of the readers could be computed."
     name = reads.heading(finding).lower()
     n = plural(len(reads.readers(finding)), "reader")
+    every = [f for f in reads.findings if all(known(_pooled(reads, f, reference, m)) for m in _RATES)]
+    leading = leading_findings(evidence, every)
+    if len(leading) > 1:
+        ends = [_range(reads, leading, reference, m) for m in _RATES]
+        start = f"Over {len(leading)} findings, the pooled sensitivity of {n} runs from {ends[0]}"
+        return f"{start}, and their specificity from {ends[1]}."
     return (
         f"The pooled sensitivity of {n} for {name} is {spelled(rows[0])}, and their specificity "
         f"{spelled(rows[1], level=False)}."
     )
+
+
+def _range(reads: ReadRows, findings: Sequence[str], reference: str, metric: str) -> str:
+    """The lowest and the highest rate over findings, with their intervals."""
+    rows = [(f, row) for f in findings if known(row := _pooled(reads, f, reference, metric))]
+    ranked = sorted(rows, key=lambda pair: number(pair[1]["estimate"]))
+    level = metric == _RATES[0]
+    ends = [f"{spelled(r, level=level and k == 0)} for {reads.heading(f).lower()}" for k, (f, r) in enumerate(ranked)]
+    return f"{ends[0]} to {ends[-1]}"
 
 
 def _figure(reads: ReadRows, finding: str, reference: str) -> Figure | None:

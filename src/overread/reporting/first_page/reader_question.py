@@ -16,6 +16,7 @@ from overread.reporting.first_page.first_page_parts import (
     FirstPage,
     bounded,
     interval_term,
+    leading_findings,
     number_cell,
     side,
     spelled,
@@ -47,7 +48,8 @@ class OutputOfFinding:
 def readers_page(evidence: ReportData) -> FirstPage:
     """The page of models and readers, for the first arm of reads."""
     reads = arms(evidence)[0]
-    outputs = _outputs(reads)
+    lead = leading_findings(evidence, reads.findings)
+    outputs = sorted(_outputs(reads), key=lambda o: o.finding not in lead)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     readers = (
         "Average reader",
