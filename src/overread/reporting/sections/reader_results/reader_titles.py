@@ -20,12 +20,14 @@ from overread.reporting.report_data import (
     at_values,
     by,
     finding_heading,
+    natural,
     pick,
     points_in_order,
     value_at,
 )
 
 READERS = "(readers)"
+_OWN = ("sensitivity", "specificity", "auc")  # what a single reader has
 MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
 CALL_RATE = "call_rate=readers"  # the threshold where the model calls present as often as the readers do
 FEW_READS = "few_reads"
@@ -37,6 +39,8 @@ _DERIVED = {
     OTHERS: "Majority of the other readers",
     DAWID_SKENE: "Dawid–Skene",
 }
+ALL_ARMS = "all"  # level of the rows about all arms together
+CUTOFF = "rating_cutoff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,29 @@ class ReadRows:
     def readers(self, finding: str) -> tuple[str, ...]:
         """The readers of a finding, those with most reads first."""
         mine = pl.col("finding") == finding, pl.col("arm") == self.arm, pl.col("rater") != READERS
-        rows = self.frame.filter(*mine, pl.col("metric") == "sensitivity", pl.col("at") == "")
-        ranked = rows.group_by("rater").agg(pl.col("n_cases").max()).sort("n_cases", "rater", descending=[True, False])
-        return tuple(ranked["rater"].to_list())
+        rows = self.frame.filter(*mine, pl.col("metric").is_in(_OWN), pl.col("contrast") == "")
+        ranked = rows.group_by("rater").agg(pl.col("n_cases").max().fill_null(0)).rows()
+        return tuple(name for name, _ in sorted(ranked, key=lambda r: (-r[1], natural(r[0]))))
+
+    def people(self) -> tuple[str, ...]:
+        """All readers of the arm, by name."""
+        return tuple(sorted({r for f in self.findings for r in self.readers(f)}, key=natural))
+
+    def cutoff(self, finding: str) -> str:
+        """The `at` of the rates of graded reads, "" for calls."""
+        found = pick(self.frame, finding=finding, metric="sensitivity")["at"].unique().sort().to_list()
+        values = [value for at in found if (value := value_at(at, CUTOFF))]
+        return f"{CUTOFF}={values[0]}" if values else ""
+
+    def graded(self, finding: str) -> bool:
+        """Whether readers have an AUC, so that they gave grades."""
+        mine = pick(self.frame, finding=finding, metric="auc", arm=self.arm)
+        return bool(mine.filter(pl.col("estimate").is_not_nan()).height)
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """The reference standards that are labels, not derived from the reads."""
+        return tuple(r for r in self.references if r not in _DERIVED)
 
     def rows(self, finding: str, reference: str) -> dict[tuple[str, ...], Row]:
         """The rows of a finding under a reference, by metric, at, rater and contrast."""
@@ -87,17 +111,29 @@ def arms(evidence: ReportData) -> list[ReadRows]:
     rows = evidence.estimates.filter(pl.col("analysis") == "readers", pl.col("subgroup") == "read")
     rows = with_calls(rows)
     found = []
-    for arm in sorted(rows["level"].unique().to_list(), key=lambda a: (a != "unaided", a)):
+    for arm in arm_order(evidence, rows["level"].unique().to_list()):
         every = pick(rows, level=arm)
         policy = str(evidence.config.get("uncertain_calls") or "")
         policies = every["call"].unique().sort().to_list()
         policy = policy if policy in policies else policies[0]
         frame = every.filter(pl.col("call").is_in([policy, ""]))
-        made = frozenset({MAJORITY, OTHERS, DAWID_SKENE, *(evidence.config.get("reader_made") or ())})
+        made = frozenset({*_DERIVED, *(evidence.config.get("reader_made") or ()), *_from_readers(every)})
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         named = references(evidence, frame["reference"])
         found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters, evidence.vocabulary))
     return found
+
+
+def arm_order(evidence: ReportData, levels: Iterable[str]) -> list[str]:
+    """The arms, each once: the one that is subtracted from the others first."""
+    baseline = str(evidence.config.get("baseline_arm") or "unaided")
+    return sorted(set(levels) - {"", ALL_ARMS}, key=lambda a: (a != baseline, a))
+
+
+def _from_readers(rows: pl.DataFrame) -> set[str]:
+    """The references whose rows say that they were made from the reads of the same readers."""
+    texts = rows.select("reference", "note_codes").unique().drop_nulls().rows()
+    return {r for r, text in texts if any(code.name == "reference_from_readers" for code in codes.decode(text))}
 
 
 def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
@@ -112,6 +148,8 @@ def warnings(evidence: ReportData) -> list[str]:
     if not found:
         return []
     own = [in_sentence(r) for r in found[0].references if r in found[0].made - {OTHERS}]
+    if not evidence.cast.raters:
+        return [own_reference(own)] if own else []
     read, tested = (_most_cases(f) for f in (found[0].frame, pick(evidence.estimates, analysis="standalone")))
     said = []
     if read < tested:
@@ -126,6 +164,15 @@ def warnings(evidence: ReportData) -> list[str]:
             "readers over the models."
         )
     return said
+
+
+def own_reference(names: list[str]) -> str:
+    """What a reference standard made from the same reads does to the readers' performance, without a model."""
+    verb = "was" if len(names) == 1 else "were"
+    return (
+        f"{listed(names)[:1].upper()}{listed(names)[1:]} {verb} made from the reads of the same readers: performance "
+        "measured against such a reference standard is overestimated."
+    )
 
 
 def _most_cases(rows: pl.DataFrame) -> int:
@@ -154,9 +201,16 @@ def comparison_table(evidence: ReportData) -> Table | None:
 
 
 def references(evidence: ReportData, names: Iterable[str]) -> tuple[str, ...]:
-    """References in their order: labels made for the comparison, what the reads make, the set's own label last."""
-    place = {MAJORITY: 1, OTHERS: 2, DAWID_SKENE: 3}
-    return tuple(sorted(set(names) - {""}, key=lambda r: (place.get(r, 4 if own_label(evidence, r) else 0), r)))
+    """References in their order: labels in that of the configuration, then what is derived from the reads."""
+    place = {MAJORITY: 2, DAWID_SKENE: 3, OTHERS: 4}
+    stated = [*(evidence.config.get("references") or ())]
+    given = {r: i for i, r in enumerate(stated)}
+
+    def order(reference: str) -> tuple[int, int, str]:
+        last = own_label(evidence, reference) and reference not in given
+        return place.get(reference, 1 if last else 0), given.get(reference, len(given)), reference
+
+    return tuple(sorted(set(names) - {""}, key=order))
 
 
 def own_label(evidence: ReportData, reference: str) -> bool:
@@ -166,12 +220,12 @@ def own_label(evidence: ReportData, reference: str) -> bool:
 
 
 def reference_title(reference: str) -> str:
-    """How a reference standard is headed.
+    """How a reference standard is headed; what was derived from the reads says so.
 
-    >>> reference_title("majority"), reference_title("adjudicated"), reference_title("nih14")
-    ('Majority of the readers', 'Label “adjudicated”', 'Label “nih14”')
+    >>> reference_title("majority"), reference_title("adjudicated"), reference_title("dawid-skene")
+    ('Majority of the readers (derived)', 'Label “adjudicated”', 'Dawid–Skene (derived)')
     """
-    return _DERIVED.get(reference, f"Label “{reference}”")
+    return f"{_DERIVED[reference]} (derived)" if reference in _DERIVED else f"Label “{reference}”"
 
 
 def in_sentence(reference: str) -> str:
@@ -180,7 +234,7 @@ def in_sentence(reference: str) -> str:
     >>> in_sentence("majority"), in_sentence("dawid-skene")
     ('the majority of the readers', 'Dawid–Skene')
     """
-    title = reference_title(reference)
+    title = _DERIVED.get(reference) or reference_title(reference)
     return title if reference == DAWID_SKENE else f"the {title[:1].lower()}{title[1:]}"
 
 
