@@ -93,6 +93,14 @@ class EvaluationConfig:
         Label sources to which the reads of the same readers contributed.
     uncertain_calls : {"absent", "present", "ignore"}
         How uncertain calls of readers are treated in the main analysis; the alternatives are reported beside it.
+    baseline_arm : str
+        The arm of reads that is subtracted from every other arm; "" = "unaided". Reads in several arms, none of them
+        "unaided", need it.
+    margin : float
+        Non-inferiority margin of the differences between arms, in the unit of the metric; 0 = none.
+    rating_cutoffs : float or mapping of str to float
+        Rating from which a graded read counts as a call of present, one for all findings or one per finding. Without it
+        graded reads have an AUC and no sensitivity and specificity.
     finite_population : bool
         Whether estimates of a weighted sample refer to the finite population from which it was drawn, whose size is the
         sum of the weights. Intervals are then narrower, and a stratum that was sampled completely adds no variance.
@@ -138,11 +146,15 @@ class EvaluationConfig:
     references: tuple[str, ...] = ()
     reader_made: tuple[str, ...] = ()
     uncertain_calls: str = "absent"
+    baseline_arm: str = ""
+    margin: float = 0.0
+    rating_cutoffs: float | Mapping[str, float] = field(default_factory=dict)
     finite_population: bool = False
     vocabulary: Vocabulary = field(default_factory=partial(load_vocabulary, "chest"))
 
     def __post_init__(self) -> None:
         problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self), *_table_problems(self)]
+        problems += _arm_problems(self)
         if problems:
             raise InputError.all(problems)
         self.mapped()
@@ -182,6 +194,17 @@ class EvaluationConfig:
     def allowing_all(self) -> EvaluationConfig:
         """Return the configuration with any share of unmatched rows allowed, for sensitivity analyses."""
         return replace(self, missing_allowed=1.0)
+
+    def rating_cutoff(self, finding: str) -> float | None:
+        """Return the rating from which a graded read of a finding counts as present; None if there is none.
+
+        >>> EvaluationConfig(rating_cutoffs=3).rating_cutoff("pneumothorax")
+        3.0
+        """
+        if isinstance(self.rating_cutoffs, Mapping):
+            given = self.rating_cutoffs.get(finding)
+            return None if given is None else float(given)
+        return float(self.rating_cutoffs)
 
     def points(self) -> dict[str, dict[str, float]]:
         """Return the operating points by name, each with the rate that defines it.
@@ -285,6 +308,24 @@ def _table_problems(config: EvaluationConfig) -> list[InputError]:
             if word not in known:
                 hint = did_you_mean(word, known)
                 problems.append(InputError(f"evaluation.spellings.{column}", "words of overread", f"'{word}'", do=hint))
+    return problems
+
+
+def _arm_problems(config: EvaluationConfig) -> list[InputError]:
+    """Check the margin and the rating cut-offs; whether a cut-off is on the scale is checked with the reads."""
+    problems = []
+    if not limits.is_number(config.margin) or not 0 <= config.margin < 1:
+        expected = "a margin in the unit of the metric, from 0 (none) to 1"
+        problems.append(InputError("evaluation.margin", expected, limits.shown(config.margin)))
+    cutoffs = config.rating_cutoffs if isinstance(config.rating_cutoffs, Mapping) else {"": config.rating_cutoffs}
+    known = config.vocabulary.names()
+    for finding, cutoff in cutoffs.items():
+        where = "evaluation.rating_cutoffs" + (f".{finding}" if finding else "")
+        if finding and finding not in known:
+            hint = did_you_mean(finding, known)
+            problems.append(InputError("evaluation.rating_cutoffs", "findings", f"'{finding}'", do=hint))
+        elif not limits.is_number(cutoff):
+            problems.append(InputError(where, "a rating", limits.shown(cutoff)))
     return problems
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from overread.evaluation.arms.arm_settings import ordered_arms
 from overread.evaluation.context.score_matrix import Bools, Codes, Column, Floats, column
-from overread.evaluation.evaluation_config import UNCERTAIN
+from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
 from overread.evaluation.join.read_matching import ReadJoin
 
 
@@ -53,12 +54,13 @@ class ReadMatrix:
         return np.logical_and.reduce(every) if every else np.ones(len(self.case_id), dtype=bool)
 
 
-def read_panel(joined: ReadJoin, *, raters: Sequence[str]) -> ReadMatrix:
-    """Return the joined reads as arrays; `raters` are the outputs in their order, without members of ensembles."""
+def read_panel(joined: ReadJoin, config: EvaluationConfig, *, raters: Sequence[str]) -> ReadMatrix:
+    """Return the joined reads as arrays, the baseline arm first; `raters` are the outputs in their order, without
+    members of ensembles.
+    """
     cases, reads = joined.cases, joined.reads
     findings = joined.vocabulary.ordered(reads["finding"].unique())
-    arms = reads["arm"].unique().sort().to_list()
-    arms.sort(key=lambda a: a != "unaided")
+    arms = ordered_arms(reads["arm"].unique().to_list(), config)
     readers = reads["reader"].unique().sort().to_list()
     names = cases["case_id"].to_list()
     patients = cases["patient_id"].unique().sort().to_list()

@@ -165,7 +165,7 @@ def build_reader_context(
     models = {r: r for r in context.panel.raters if r not in members}
     models |= {m.rater(r): r for m in context.config.mapped() for r in tuple(models)}
     outputs = [r for model in context.raters for r in models if models[r] == model]
-    read_matrix = read_panel(joined.reads, raters=outputs)
+    read_matrix = read_panel(joined.reads, context.config, raters=outputs)
     drawn = product_draws(
         len(read_matrix.readers), read_matrix.n_patients, rng=rng, replicates=context.config.replicates
     )

@@ -8,10 +8,11 @@ import polars as pl
 
 from overread import codes, tables
 from overread.errors import InputError
+from overread.evaluation.arms.arm_settings import check_arms, left_out
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import Dropped, account_frame, examples_of
 from overread.evaluation.join.finding_mapping import with_wholes
-from overread.evaluation.join.reference_standards import KEY, Truths, truths, with_others
+from overread.evaluation.join.reference_standards import DERIVED, KEY, Truths, truths, with_others
 from overread.evaluation.join.unmatched import matched
 from overread.findings import Vocabulary
 
@@ -60,6 +61,7 @@ def join_reads(
     dropped: list[Dropped] = []
     sound = _sound(reads)
     _not_models(sound, scores)
+    check_arms(sound, config)
     reads = _of_cases(sound, images, cases, config, dropped)
     scored_findings = set(scores["finding"].unique())
     lone = [f for f in reads["finding"].unique().sort() if f not in scored_findings]
@@ -75,6 +77,7 @@ def join_reads(
     read_keys = reads.select(KEY).unique()
     own_labels = with_wholes(labels, config.mapped()).join(read_keys, on=list(KEY), how="semi")
     reference_truths = truths(own_labels, reads, config, dropped)
+    left_out(reads, reference_truths.names, (*DERIVED, *config.reader_made), dropped)
     _few(reads, reference_truths, config, dropped)
     mine = scores.join(read_keys, on=list(KEY), how="semi").select(*KEY, "rater", "score")
     _unscored(mine, reads, dropped)

@@ -14,6 +14,7 @@ import polars as pl
 from overread import codes
 from overread.codes import Text
 from overread.errors import InputError, did_you_mean
+from overread.evaluation.arms.arm_settings import ordered_arms
 from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
 from overread.evaluation.join.account import Dropped, examples_of
 from overread.stats import agreement
@@ -108,7 +109,7 @@ def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, 
         *KEY, pl.col("source").cast(pl.String).alias("reference"), pl.lit("").alias("uncertain_call"), "truth"
     )
     frames = [source_truths.filter(pl.col("reference").is_in(list(names)))]
-    votes, arm = _voting(reads)
+    votes, arm = _voting(reads, config)
     derived = _Derived({}, {})
     for finding in reads["finding"].unique().sort():
         mine = votes.filter(finding=finding)
@@ -131,10 +132,10 @@ class _Derived:
     estimated: dict[tuple[str, str], Mapping[str, tuple[float, ...]]]
 
 
-def _voting(reads: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """Return one vote per reader and case: the first read, in the arm "unaided" or else the first arm; and the arm."""
-    arms = reads["arm"].unique().sort().to_list()
-    arm = "unaided" if "unaided" in arms else arms[0]
+def _voting(reads: pl.DataFrame, config: EvaluationConfig) -> tuple[pl.DataFrame, str]:
+    """Return one vote per reader and case: the first read, in the baseline arm; and the arm."""
+    arms = ordered_arms(reads["arm"].unique().to_list(), config)
+    arm = arms[0]
     first = reads.filter(arm=arm).sort("round").unique(["reader", *KEY], keep="first", maintain_order=True)
     return first, arm if len(arms) > 1 else ""
 
@@ -185,7 +186,7 @@ def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dro
 
     Null at a tie or without other votes. Votes are first reads, as in the majority of all readers.
     """
-    votes, key = _voting(reads)[0], list(KEY)
+    votes, key = _voting(reads, config)[0], list(KEY)
     for policy in UNCERTAIN:
         mine = votes.filter(pl.col(policy).is_not_null()).select("reader", *KEY, pl.col(policy).alias("own"))
         sums = mine.group_by(key).agg(

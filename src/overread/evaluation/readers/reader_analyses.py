@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from overread.evaluation.arms.arm_analyses import arm_rows
 from overread.evaluation.context.estimate_rows import Row
 from overread.evaluation.context.reader_context import ReaderContext
 from overread.evaluation.hypotheses.reference_effect import reference_rows
 from overread.evaluation.progress import advancing
-from overread.evaluation.readers.arm_differences import arm_rows
 from overread.evaluation.readers.leave_one_reader_out import others_rows
 from overread.evaluation.readers.model_and_readers import reader_rows
 from overread.evaluation.readers.pairwise_f1 import pairwise_rows
@@ -20,8 +20,10 @@ def analyse_reads(context: ReaderContext, *, protocol_hash: str = "") -> tuple[l
     next(steps)
     rows, curves = reader_rows(context)
     next(steps)
-    for analysis in advancing((random_reader_rows, others_rows, arm_rows, pairwise_rows, agreement_rows)):
+    for analysis in advancing((random_reader_rows, others_rows, pairwise_rows, agreement_rows)):
         rows += analysis(context)
+    made, drawn = arm_rows(context)
+    rows, curves = rows + made, curves + drawn
     next(steps)
     verdicts: list[Row] = []
     if context.models:

@@ -13,7 +13,7 @@ import numpy as np
 
 from overread import codes
 from overread.codes import Metric, Text
-from overread.evaluation.context.auc_terms import FEWEST, Cases, auc_estimate
+from overread.evaluation.context.auc_terms import FEWEST
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
@@ -156,46 +156,23 @@ def _row(
 
 
 def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
-    """Return AUCs of graded reads: of each reader, of the mean reader and the model, and their difference."""
+    """Return the AUC of the model and its difference from the mean reader, for graded reads."""
     table = first_reads(context, reads, truth, graded=True)
     if not table.readers.any():
         return []
-    rows = [_own_area(context, reads, reference, table, int(r)) for r in np.flatnonzero(table.readers)]
+    rows = []
     at = f"test={OBUCHOWSKI_ROCKETTE}"
     for rater in context.panel.outputs[reads.finding]:
         why = why_no_test(context, table, Metric.AUC)
         if not table.crossed:
             why = codes.note("not_fully_crossed")
-        estimates = [not_estimable(why)] * 3
+        area = difference = not_estimable(why)
         if not why:
             score = context.panel.score[reads.finding, rater][table.cases]
             found = _study(context, table, score, Metric.AUC, "jackknife")
-            estimates = [*found.arms, _noted(found)]
-        model, mean = (context.place(reads.finding, r, reads=reads, reference=reference) for r in (rater, READERS))
-        rows.append(_row(context, model, Metric.AUC, estimates[0], at, table))
-        rows.append(
-            _row(context, model.to(contrast=f"rater:{READERS}"), Metric.AUC_DIFFERENCE, estimates[2], at, table)
-        )
-        if rater == context.panel.outputs[reads.finding][0]:
-            rows.append(_row(context, mean, Metric.AUC, estimates[1], at, table))
+            area, difference = found.arms[0], _noted(found)
+        model = context.place(reads.finding, rater, reads=reads, reference=reference)
+        rows.append(_row(context, model, Metric.AUC, area, at, table))
+        against = model.to(contrast=f"rater:{READERS}")
+        rows.append(_row(context, against, Metric.AUC_DIFFERENCE, difference, at, table))
     return rows
-
-
-def _own_area(context: ReaderContext, reads: ReadSelection, reference: str, table: ReaderTable, reader: int) -> Row:
-    """Estimate the AUC of the scores of one reader on the cases of that reader."""
-    read = ~np.isnan(table.answers[reader])
-    truth, patient = table.truth[read], table.patient[read]
-    weight = None if context.panel.weight is None else context.panel.weight[table.cases[read]]
-    counts = count(truth.astype(np.float64), patient)
-    estimate = auc_estimate(
-        Cases(truth, table.answers[reader][read], patient, None, weight), counts, confidence=context.config.confidence
-    )
-    place = context.place(reads.finding, context.panel.readers[reader], reads=reads, reference=reference)
-    return row(
-        place,
-        Metric.AUC,
-        add_notes(estimate, context.note(reads, reference)),
-        counts=counts,
-        test={"n_readers": 1},
-        confidence=context.config.confidence,
-    )

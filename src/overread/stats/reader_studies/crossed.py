@@ -21,6 +21,7 @@ from overread.stats.reader_studies.obuchowski_rockette import (
 from overread.stats.reader_studies.study_results import (
     Asked,
     ReaderStudy,
+    arm_scale,
     class_note,
     equality,
     mean_estimate,
@@ -104,18 +105,16 @@ def _estimates(
     method, note = words
     arms, pairs = [], {}
 
-    def raw(value: float, spread: DifferenceSpread) -> Estimate:
+    def raw(value: float, spread: DifferenceSpread, scaled: codes.Text) -> Estimate:
         se, why = root(spread.variance)
-        return Estimate(
-            float(value), se=se, method=codes.methods(method, scale(spread.df)), note=codes.notes(note, why)
-        )
+        return Estimate(float(value), se=se, method=codes.methods(method, scaled), note=codes.notes(note, why))
 
     for arm, mean in enumerate(means):
         spread = arm_spread(parts, arm, n_readers, readers=asked.readers, cases=asked.cases)
-        arms.append(mean_estimate(raw(mean, spread), spread.df, metric=asked.metric, confidence=asked.confidence))
+        arms.append(mean_estimate(raw(mean, spread, arm_scale(spread.df, asked)), spread.df, asked))
     spread = difference_spread(parts, len(means), n_readers, readers=asked.readers, cases=asked.cases)
     for a, b in combinations(range(len(means)), 2):
-        pairs[a, b] = pair_estimate(raw(means[a] - means[b], spread), spread.df, asked)
+        pairs[a, b] = pair_estimate(raw(means[a] - means[b], spread, scale(spread.df)), spread.df, asked)
     return tuple(arms), pairs, spread
 
 

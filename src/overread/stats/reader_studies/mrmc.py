@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import nan
 
 import numpy as np
@@ -9,7 +10,16 @@ from numpy.typing import ArrayLike
 
 from overread import codes
 from overread.errors import InputError
-from overread.stats.arrays import Bools, Codes, Floats, check_confidence, check_word, group_codes, truth_array
+from overread.stats.arrays import (
+    Bools,
+    Codes,
+    Floats,
+    check_confidence,
+    check_word,
+    group_codes,
+    truth_array,
+    weight_array,
+)
 from overread.stats.margins import check_test
 from overread.stats.reader_studies.covariance import METRICS, read_array
 from overread.stats.reader_studies.crossed import crossed_study
@@ -18,6 +28,7 @@ from overread.stats.reader_studies.unbalanced import unbalanced_study
 
 U_STATISTICS = ("u-statistic", "u-centred", "v-statistic")
 COVARIANCE = ("jackknife", "jackknife-all", "delong", "unbiased", *U_STATISTICS)
+INTERVALS = ("wald", "logit")
 CASES = ("random", "fixed", "within readers", "within arms")
 
 
@@ -30,8 +41,10 @@ def compare_arms(
     readers: str = "random",
     cases: str = "random",
     cluster: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     margin: float | None = None,
     test: str | None = None,
+    interval: str = "wald",
     confidence: float = 0.95,
 ) -> ReaderStudy:
     """Mean performance of the readers in each arm of a reader study, and differences between arms.
@@ -60,19 +73,24 @@ def compare_arms(
         cases are random, each reader or each arm has its own cases.
     cluster : array_like, shape (n_cases,), optional
         Patient identifier of each case, the unit of independence. Refused with `covariance` "unbiased".
+    weights : array_like of float, shape (n_cases,), optional
+        Inverse inclusion probabilities of the cases, above 0. Accepted only with `covariance` "u-centred".
     margin : float, optional
         Non-inferiority or equivalence margin, above 0, in the unit of the difference.
     test : {"difference", "non-inferiority", "equivalence"}, optional
         Hypothesis test of the differences, as in `overread.stats.roc.compare_aucs`. The F test of the study is always
         that of equal arms.
+    interval : {"wald", "logit"}, default "wald"
+        Scale of the intervals of arms (of the mean reader and of each reader): that of the metric, as in the published
+        programs, or the logit scale, which never leaves the range of the metric. Differences always have the former.
     confidence : float, default 0.95
         Confidence level of the two-sided interval, between 0 and 1.
 
     Returns
     -------
     ReaderStudy
-        Estimates of the arms (intervals not clipped; p of AUC = 0.5) and differences, F test of equal arms, variance
-        components and results by reader. What cannot be computed is NaN with a note.
+        Estimates of the arms (Wald intervals are not clipped; p of AUC = 0.5) and differences, F test of equal arms,
+        variance components and results by reader. What cannot be computed is NaN with a note.
 
     Raises
     ------
@@ -84,8 +102,9 @@ def compare_arms(
     -----
     Random readers and cases: F test with the degrees of freedom of Hillis (2007). Fixed readers: chi-square test. Fixed
     cases: variance between readers. U-statistics: t with BDG degrees of freedom, rounded down, normal above 50, as in
-    iMRMC. Negative variance components are reported in the note; the test uses max(cov2 - cov3, 0). Patients and
-    readers are assumed to be independent. Checked against MRMCaov 0.3.0, RJafroc 2.1.3 and iMRMC 2.1.0, and by
+    iMRMC. With weights, each kernel has the product of the weights of its cases, and the variance is that of the
+    linearised ratio. Negative variance components are reported in the note; the test uses max(cov2 - cov3, 0). Patients
+    and readers are assumed to be independent. Checked against MRMCaov 0.3.0, RJafroc 2.1.3 and iMRMC 2.1.0, and by
     simulated coverage.
 
     References
@@ -111,11 +130,16 @@ def compare_arms(
     (0.1944, 0.1111, 1.0)
     """
     where = "compare_arms"
-    asked = _ask(metric, covariance, readers, cases, margin, test, confidence, where)
+    check_word(interval, INTERVALS, where=where, name="interval")
+    asked = replace(_ask(metric, covariance, readers, cases, margin, test, confidence, where), interval=interval)
     truth = truth_array(y, where=where)
     score_array = read_array(scores, truth.size, metric=metric, where=where, dimensions=3)
     codes = None if cluster is None else group_codes(cluster, truth.size, where=where)[0]
-    return named_study(_study(truth, score_array, codes, asked, where), asked)
+    weight = None if weights is None else weight_array(weights, truth.size, where=where)
+    if weight is not None and covariance != "u-centred":
+        expected, do = 'covariance "u-centred" with weights', 'Set covariance="u-centred".'
+        raise InputError(f"{where}: covariance", expected, repr(covariance), do=do)
+    return named_study(_study(truth, score_array, codes, asked, where, weight), asked)
 
 
 def model_against_readers(
@@ -263,13 +287,21 @@ def _ask(
     return Asked(metric, covariance, readers, cases, margin, check_test(margin, test, where=where), confidence)
 
 
-def _study(truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, where: str) -> ReaderStudy:
+def _study(
+    truth: Bools,
+    scores: Floats,
+    cluster: Codes | None,
+    asked: Asked,
+    where: str,
+    weights: Floats | None = None,
+) -> ReaderStudy:
     """Drop the cases that no reader read and run the analysis that `covariance` names."""
     read = ~np.isnan(scores).all(axis=(0, 1))
     unread = codes.note("unread_cases", n=int((~read).sum())) if not read.all() else codes.NONE
     truth, scores = truth[read], scores[..., read]
     cluster = None if cluster is None else np.unique(cluster[read], return_inverse=True)[1].reshape(-1)
     if asked.covariance in U_STATISTICS:
-        return unbalanced_study(truth, scores, cluster, asked, unread)
+        weights = None if weights is None else weights[read]
+        return unbalanced_study(truth, scores, cluster, asked, unread, weights=weights)
     check_design(~np.isnan(scores), asked.cases, where=where)
     return crossed_study(truth, scores, cluster, asked, unread)

@@ -52,13 +52,20 @@ def wins(present: Floats, absent: Floats, centre: Floats | None = None) -> Float
     return win
 
 
-def pair_sums(present: Floats, absent: Floats, centre: Floats | None = None) -> PairSums:
-    """Sums of wins minus `centre` (k,) for present scores (k, n_present) and absent scores (k, n_absent)."""
+def pair_sums(
+    present: Floats, absent: Floats, centre: Floats | None = None, *, weights: tuple[Floats, Floats] | None = None
+) -> PairSums:
+    """Sums of wins minus `centre` (k,) for present scores (k, n_present) and absent scores (k, n_absent).
+
+    With `weights` of the present and of the absent cases, a win is multiplied by both.
+    """
     k, n_present = present.shape
     rows, columns, products = np.empty(present.shape), np.zeros(absent.shape), np.zeros((k, k))
     step = max(1, BLOCK // max(k * absent.shape[1], 1))
     for start in range(0, n_present, step):
         win_block = wins(present[:, start : start + step], absent, centre)
+        if weights is not None:
+            win_block *= weights[0][start : start + step, None] * weights[1]
         rows[:, start : start + step] = win_block.sum(axis=2)
         columns += win_block.sum(axis=1)
         flat = win_block.reshape(k, -1)
@@ -66,8 +73,19 @@ def pair_sums(present: Floats, absent: Floats, centre: Floats | None = None) -> 
     return PairSums(rows, columns, products)
 
 
-def patient_sums(y: Bools, scores: Floats, cluster: Codes, size: int, centre: Floats | None = None) -> PatientSums:
-    """Sums by patient of wins minus `centre`, for truth (n_cases,), scores (k, n_cases), patient codes (n_cases,)."""
+def patient_sums(
+    y: Bools,
+    scores: Floats,
+    cluster: Codes,
+    size: int,
+    centre: Floats | None = None,
+    *,
+    weights: Floats | None = None,
+) -> PatientSums:
+    """Sums by patient of wins minus `centre`, for truth (n_cases,), scores (k, n_cases), patient codes (n_cases,).
+
+    With `weights` (n_cases,), a win is multiplied by the weights of its two cases.
+    """
     k = len(scores)
     columns_of = _starts(cluster, ~y)
     absent = scores[:, columns_of.cases]
@@ -79,6 +97,8 @@ def patient_sums(y: Bools, scores: Floats, cluster: Codes, size: int, centre: Fl
     for patients in _batches(cluster[y], step):
         rows_of = _starts(cluster, y & np.isin(cluster, patients))
         win_block = wins(scores[:, rows_of.cases], absent, centre)
+        if weights is not None:
+            win_block *= weights[rows_of.cases][:, None] * weights[columns_of.cases]
         win_block = np.add.reduceat(np.add.reduceat(win_block, columns_of.first, axis=2), rows_of.first, axis=1)
         touching[:, rows_of.patients] += win_block.sum(axis=2)
         touching[:, columns_of.patients] += win_block.sum(axis=1)

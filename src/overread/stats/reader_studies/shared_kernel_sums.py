@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from overread.stats.arrays import Bools, Codes, Floats
 from overread.stats.reader_studies.covariance import influences
 from overread.stats.reader_studies.pair_kernels import PatientSums, pair_sums, patient_counts, patient_sums
+from overread.stats.roc.delong import placements
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +33,60 @@ class Shared:
         return np.stack((self.pooled, self.by_reader.sum(axis=2)), axis=2)
 
 
-def totals(y: Bools, scores: Floats, parts: tuple[str, ...]) -> tuple[Floats, Floats]:
-    """Sum and number of kernels, each (q, n_readers), for scores (n_arms, n_readers, n_cases) with NaN = not read."""
+def totals(y: Bools, scores: Floats, parts: tuple[str, ...], *, weights: Floats | None = None) -> tuple[Floats, Floats]:
+    """Sum and number of kernels, each (q, n_readers), for scores (n_arms, n_readers, n_cases) with NaN = not read.
+
+    With `weights` (n_cases,), both are weighted: a kernel has the product of the weights of its cases.
+    """
     n_arms, n_readers, n_cases = scores.shape
     wins, numbers = [], []
     for part in parts:
-        values, _, counts = influences(y, scores.reshape(-1, n_cases), part)
-        number = np.prod([count for count in counts if count is not None], axis=0)
+        if weights is None:
+            values, _, counts = influences(y, scores.reshape(-1, n_cases), part)
+            number = np.prod([count for count in counts if count is not None], axis=0)
+        else:
+            values, number = _weighted(y, scores.reshape(-1, n_cases), part, weights)
         wins.append(np.where(number > 0, np.nan_to_num(values) * number, 0.0).reshape(n_arms, n_readers))
         numbers.append(number.reshape(n_arms, n_readers))
     return np.concatenate(wins), np.concatenate(numbers)
 
 
+def _weighted(y: Bools, scores: Floats, part: str, weights: Floats) -> tuple[Floats, Floats]:
+    """Weighted value and number of kernels (k,) of each row of scores (k, n_cases); NaN without a class."""
+    read = ~np.isnan(scores)
+    n_present, n_absent = ((read & mask) @ weights for mask in (y, ~y))
+    values = np.full(len(scores), np.nan)
+    if part == "auc":
+        for row in np.flatnonzero((n_present > 0) & (n_absent > 0)):
+            seen = read[row]
+            values[row] = placements(y[seen], scores[row, seen], weights[seen])[0]
+        return values, np.asarray(n_present * n_absent)
+    mask, right = (y, scores) if part == "sensitivity" else (~y, 1 - scores)
+    number = n_present if part == "sensitivity" else n_absent
+    np.divide(np.where(read & mask, right, 0.0) @ weights, number, out=values, where=number > 0)
+    return values, np.asarray(number)
+
+
 def shared_kernels(
-    y: Bools, scores: Floats, parts: tuple[str, ...], centre: Floats, cluster: Codes | None
+    y: Bools,
+    scores: Floats,
+    parts: tuple[str, ...],
+    centre: Floats,
+    cluster: Codes | None,
+    *,
+    weights: Floats | None = None,
 ) -> tuple[Shared, Shared]:
-    """Sums of products of kernels minus `centre` (q,), and numbers of such products."""
+    """Sums of products of kernels minus `centre` (q, n_readers), and numbers of such products.
+
+    With `weights` (n_cases,), a kernel has the product of the weights of its cases, in the sums and in the numbers.
+    """
     if parts == ("auc",):
         if cluster is None:
-            return _of_pairs(scores[..., y], scores[..., ~y], centre)
-        return _of_pairs_of_patients(y, scores, centre, cluster)
-    split = zip(parts, centre.reshape(len(parts), -1), strict=True)
-    right, reads = (np.concatenate(item) for item in zip(*(_right(y, scores, *item) for item in split), strict=True))
+            return _of_pairs(y, scores, centre, weights)
+        return _of_pairs_of_patients(y, scores, centre, cluster, weights)
+    split = zip(parts, centre.reshape(len(parts), -1, centre.shape[1]), strict=True)
+    each = (_right(y, scores, *item, weights) for item in split)
+    right, reads = (np.concatenate(item) for item in zip(*each, strict=True))
     if cluster is None:
         return _summed(right[..., y], right[..., ~y]), _summed(reads[..., y], reads[..., ~y])
     patients = [_by_patient(item, cluster) for item in (right, reads)]
@@ -63,20 +96,25 @@ def shared_kernels(
     return _shared_patient(sums[0], n_readers, touches=1), _shared_patient(sums[1], n_readers, touches=1)
 
 
-def _right(y: Bools, scores: Floats, part: str, centre: Floats) -> tuple[Floats, Floats]:
+def _right(y: Bools, scores: Floats, part: str, centre: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
     """Correctness of each read of the class of the part minus the centre, and indicator of such reads; 0 elsewhere."""
     mask, right = (y, scores) if part == "sensitivity" else (~y, 1 - scores)
     reads = ~np.isnan(scores) & mask
-    return np.where(reads, right - centre[:, None, None], 0.0), reads.astype(np.float64)
+    wins, numbers = np.where(reads, right - centre[..., None], 0.0), reads.astype(np.float64)
+    return (wins, numbers) if weights is None else (wins * weights, numbers * weights)
 
 
-def _of_pairs(present: Floats, absent: Floats, centre: Floats) -> tuple[Shared, Shared]:
+def _of_pairs(y: Bools, scores: Floats, centre: Floats, weights: Floats | None) -> tuple[Shared, Shared]:
     """Sums for an AUC with independent cases."""
+    present, absent = scores[..., y], scores[..., ~y]
     n_arms, n_readers, _ = present.shape
     flat = [array.reshape(n_arms * n_readers, -1) for array in (present, absent)]
-    sums = pair_sums(flat[0], flat[1], np.repeat(centre, n_readers))
+    of_class = None if weights is None else (weights[y], weights[~y])
+    sums = pair_sums(flat[0], flat[1], centre.ravel(), weights=of_class)
     rows, columns = sums.rows.reshape(present.shape), sums.columns.reshape(absent.shape)
     counts = [(~np.isnan(array)).astype(np.float64) for array in flat]
+    if of_class is not None:
+        counts = [count * weight for count, weight in zip(counts, of_class, strict=True)]
     pairs = (counts[0] @ counts[0].T) * (counts[1] @ counts[1].T)
     reads = [array.reshape(n_arms, n_readers, -1) for array in counts]
     number = [array.sum(axis=2, keepdims=True) for array in reads]
@@ -109,12 +147,15 @@ def _by_patient(values: NDArray[Any], cluster: Codes) -> Floats:
     return np.stack([np.bincount(cluster, row, minlength=size) for row in values.reshape(-1, cluster.size)])
 
 
-def _of_pairs_of_patients(y: Bools, scores: Floats, centre: Floats, cluster: Codes) -> tuple[Shared, Shared]:
+def _of_pairs_of_patients(
+    y: Bools, scores: Floats, centre: Floats, cluster: Codes, weights: Floats | None
+) -> tuple[Shared, Shared]:
     """Sums for an AUC with clustered cases."""
-    n_readers, read = scores.shape[1], ~np.isnan(scores)
-    counts = patient_counts(_by_patient(read & y, cluster), _by_patient(read & ~y, cluster))
+    n_readers, read = scores.shape[1], (~np.isnan(scores)).astype(np.float64)
+    read = read if weights is None else read * weights
+    counts = patient_counts(_by_patient(read * y, cluster), _by_patient(read * ~y, cluster))
     flat, size = scores.reshape(-1, cluster.size), int(cluster.max()) + 1
-    wins = patient_sums(y, flat, cluster, size, np.repeat(centre, n_readers))
+    wins = patient_sums(y, flat, cluster, size, centre.ravel(), weights=weights)
     return _shared_patient(wins, n_readers, touches=2), _shared_patient(counts, n_readers, touches=2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import inf, isinf, isnan, nan, sqrt
+from math import exp, inf, isinf, isnan, log, nan, sqrt
 from types import MappingProxyType
 
 import numpy as np
@@ -38,6 +38,7 @@ class Asked:
     margin: float | None
     kind: str
     confidence: float
+    interval: str = "wald"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,22 +157,47 @@ def named_study(study: ReaderStudy, asked: Asked, *, model: bool = False) -> Rea
     )
 
 
-def mean_estimate(raw: Estimate, df: float, *, metric: str, confidence: float) -> Estimate:
-    """Add interval and p value to a mean over readers; the interval is not clipped to [0, 1].
+def mean_estimate(raw: Estimate, df: float, asked: Asked) -> Estimate:
+    """Add interval and p value to a mean over readers, on the scale of the metric (not clipped to [0, 1]) or as logit.
+
+    Notes
+    -----
+    The logit interval is that of log(v / (1 - v)) with the standard error se / (v (1 - v)) of the delta method,
+    transformed back, so that it never leaves the range of the metric. Youden's index v enters as (1 + v) / 2.
 
     Examples
     --------
-    >>> round(mean_estimate(Estimate(0.9, se=0.01), float("inf"), metric="auc", confidence=0.95).low, 4)
+    >>> asked = Asked("auc", "jackknife", "random", "random", None, "difference", 0.95)
+    >>> round(mean_estimate(Estimate(0.9, se=0.01), float("inf"), asked).low, 4)
     0.8804
+    >>> high = mean_estimate(Estimate(0.99, se=0.01), float("inf"), replace(asked, interval="logit")).high
+    >>> round(high, 4)
+    0.9986
     """
     if isnan(raw.se):
         return raw
+    if asked.interval == "logit":
+        return _on_logit_scale(raw, df, asked)
     if raw.se == 0:
         return replace(raw, low=raw.value, high=raw.value, note=codes.notes(raw.note, codes.note("zero_variance")))
-    half = critical(confidence, df) * raw.se
-    null = NULL.get(metric, nan)
+    half = critical(asked.confidence, df) * raw.se
+    null = NULL.get(asked.metric, nan)
     p = nan if isnan(null) else 2 * upper(abs(raw.value - null) / raw.se, df)
     return replace(raw, low=raw.value - half, high=raw.value + half, p=p)
+
+
+def _on_logit_scale(raw: Estimate, df: float, asked: Asked) -> Estimate:
+    """Add the logit interval and the test on the same scale; no interval at the limits of the metric."""
+    least = -1.0 if asked.metric == "youden" else 0.0
+    width = 1.0 - least
+    share = (raw.value - least) / width
+    if raw.se == 0 or not 0 < share < 1:
+        return replace(raw, note=codes.notes(raw.note, codes.note("zero_variance_no_ci")))
+    logit, se = log(share / (1 - share)), raw.se / width / (share * (1 - share))
+    half = critical(asked.confidence, df) * se
+    low, high = (least + width / (1 + exp(-limit)) for limit in (logit - half, logit + half))
+    null = NULL.get(asked.metric, nan)  # in the middle of the range, where the logit is 0
+    return replace(raw, low=low, high=high, p=nan if isnan(null) else 2 * upper(abs(logit) / se, df))
 
 
 def pair_estimate(raw: Estimate, df: float, asked: Asked) -> Estimate:
@@ -196,8 +222,8 @@ def reader_result(
     method, arms = codes.methods(codes.method("single_reader"), codes.method("scale_wald")), []
     for value, variance in zip(values, variances, strict=True):
         se, why = root(float(variance))
-        raw = Estimate(float(value), se=se, method=method, note=why)
-        arms.append(mean_estimate(raw, inf, metric=asked.metric, confidence=asked.confidence))
+        own = codes.methods(codes.method("single_reader"), arm_scale(inf, asked))
+        arms.append(mean_estimate(Estimate(float(value), se=se, method=own, note=why), inf, asked))
     pairs = {}
     for (a, b), variance in differences.items():
         se, why = root(variance)
@@ -232,6 +258,13 @@ def scale(df: float) -> codes.Text:
     ('t interval, 15.3 df', 'Wald interval')
     """
     return codes.method("scale_wald") if isinf(df) or isnan(df) else codes.method("scale_t", df=round(df, 1))
+
+
+def arm_scale(df: float, asked: Asked) -> codes.Text:
+    """The scale of the interval of an arm, as a part of its method."""
+    if asked.interval != "logit":
+        return scale(df)
+    return codes.method("scale_logit") if isinf(df) or isnan(df) else codes.method("scale_logit_t", df=round(df, 1))
 
 
 def class_note(y: Bools, metric: str) -> codes.Text:

@@ -60,17 +60,32 @@ class Moments:
 
 
 def moments_of(
-    y: Bools, scores: Floats, metric: str, cluster: Codes | None = None, *, centred: bool = False
+    y: Bools,
+    scores: Floats,
+    metric: str,
+    cluster: Codes | None = None,
+    *,
+    centred: bool = False,
+    weights: Floats | None = None,
 ) -> Moments:
     """Moments from truth (n_cases,), scores or calls (n_arms, n_readers, n_cases), NaN = not read, and patient codes.
 
     With `centred`, kernels are deviations from the value of the arm. The estimated variance is the same, but its
     estimate is no longer a small difference between U^2 and a mean product with other weights.
+
+    `weights` (n_cases,) are inverse inclusion probabilities: a kernel has the product of the weights of its cases.
+    Values are then ratios of weighted sums; centred at them, the mean products are those of the linearised ratio, so
+    that the variance also holds if weights and answers are related. They require `centred`.
     """
     parts = {"auc": ("auc",), "youden": ("sensitivity", "specificity")}.get(metric, (metric,))
-    win_sums, win_counts = totals(y, scores, parts)
+    win_sums, win_counts = totals(y, scores, parts, weights=weights)
     values = _share(win_sums.sum(axis=1), win_counts.sum(axis=1), empty=nan)
-    wins, counts = shared_kernels(y, scores, parts, np.nan_to_num(values) * centred, cluster)
+    centre = np.repeat((np.nan_to_num(values) * centred)[:, None], scores.shape[1], axis=1)
+    wins, counts = shared_kernels(y, scores, parts, centre, cluster, weights=weights)
+    by_reader = wins.by_reader
+    if weights is not None:  # each reader as fixed: the ratio of that reader is linearised at its own value
+        own = np.nan_to_num(_share(win_sums, win_counts, empty=nan))
+        by_reader = shared_kernels(y, scores, parts, own, cluster, weights=weights)[0].by_reader
     pooled = wins.joined, counts.joined
     unbiased = [_different(array, axes=(-3, -2, -1)) for array in pooled]
     moments, biased = (_share(*array) for array in (unbiased, pooled))
@@ -94,7 +109,7 @@ def moments_of(
         _over_parts(estimates[0], n_arms),
         _over_parts(estimates[1], n_arms),
         own_values,
-        _over_parts(_of_readers(wins.by_reader, counts.by_reader), n_arms),
+        _over_parts(_of_readers(by_reader, counts.by_reader), n_arms),
         codes.note("no_independent_reads") if no_independent_pair.any() else codes.NONE,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from math import floor, inf, isnan, nan
 
@@ -14,6 +15,7 @@ from overread.stats.reader_studies.study_results import (
     ROUNDING,
     Asked,
     ReaderStudy,
+    arm_scale,
     class_note,
     equality,
     mean_estimate,
@@ -27,7 +29,13 @@ from overread.stats.reader_studies.u_statistics import Moments, arm_values, degr
 
 
 def unbalanced_study(
-    truth: Bools, scores: Floats, cluster: Codes | None, asked: Asked, unread: codes.Text
+    truth: Bools,
+    scores: Floats,
+    cluster: Codes | None,
+    asked: Asked,
+    unread: codes.Text,
+    *,
+    weights: Floats | None = None,
 ) -> ReaderStudy:
     """U-statistic analysis of a reader study of any design.
 
@@ -43,6 +51,8 @@ def unbalanced_study(
         Options of the analysis.
     unread : str
         Note on cases that no reader read, or "".
+    weights : ndarray of float64, shape (n_cases,), optional
+        Inverse inclusion probabilities of the cases.
 
     Returns
     -------
@@ -70,20 +80,23 @@ def unbalanced_study(
     0.2
     """
     n_arms, n_readers, _ = scores.shape
-    moments = moments_of(truth, scores, asked.metric, cluster, centred=asked.covariance == "u-centred")
+    centred = asked.covariance == "u-centred"
+    moments = moments_of(truth, scores, asked.metric, cluster, centred=centred, weights=weights)
     n_idle = int(np.isnan(moments.reader_values).any(axis=0).sum())
     lacking = codes.note("idle_readers", n=n_idle, readers=n_readers) if n_idle else None
     note = codes.notes(class_note(truth, asked.metric) or moments.note, lacking, unread)
     method = codes.methods(
         _statistics(asked.covariance),
         codes.method("reads_pooled"),
+        None if weights is None else codes.method("weighted"),
         codes.method("clustered_by_patient") if cluster is not None else None,
     )
     values, identity = arm_values(moments, n_arms, asked.metric), np.eye(n_arms)
     arms, pairs, df = [], {}, (float(n_arms - 1), nan)
     for weights in identity:
         raw, arm_df = _weighted(values, weights, moments, asked, (method, note))
-        arms.append(mean_estimate(raw, rounded(arm_df), metric=asked.metric, confidence=asked.confidence))
+        scaled = codes.methods(method, arm_scale(rounded(arm_df), asked))
+        arms.append(mean_estimate(replace(raw, method=scaled), rounded(arm_df), asked))
     for a, b in combinations(range(n_arms), 2):
         raw, arm_df = _weighted(values, identity[a] - identity[b], moments, asked, (method, note))
         pairs[a, b] = pair_estimate(raw, rounded(arm_df), asked)

@@ -1,0 +1,191 @@
+"""The multi-reader multi-case analysis of the arms of one finding, chosen by the design of the reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from overread import codes
+from overread.codes import Metric, Text
+from overread.evaluation.arms.arm_reads import ArmReads
+from overread.evaluation.context.auc_terms import FEWEST
+from overread.evaluation.context.estimate_rows import Counts, add_notes, without_interval
+from overread.evaluation.context.score_matrix import Bools, Codes
+from overread.evaluation.readers.reader_tests import CENTRED, OBUCHOWSKI_ROCKETTE, U_STATISTIC
+from overread.stats.estimate import Estimate
+from overread.stats.reader_studies import mrmc
+from overread.stats.reader_studies.study_results import ReaderStudy
+
+CROSSED, INCOMPLETE = "crossed", "incomplete"
+READERS_IN_ARMS = "readers within arms"  # every reader reads in one arm only, by design
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArmStudy:
+    """Estimates of the arms and of their differences (later arm minus earlier arm) by the metric of a study."""
+
+    reads: ArmReads
+    metric: Metric
+    test: str
+    counts: Counts
+    n_readers: int
+    arms: Mapping[int, Estimate]
+    pairs: Mapping[tuple[int, int], Estimate]  # (a, b): arm a minus arm b, a > b
+    readers: Mapping[int, Mapping[tuple[int, int], Estimate]]  # by reader, as a fixed effect
+    joint: ReaderStudy | None  # the analysis of all arms together, if there is one
+    note: Text = codes.NONE
+
+    @property
+    def at(self) -> str:
+        """The column `at` of the rows."""
+        return self.reads.at(f"test={self.test}")
+
+
+def studies_of(reads: ArmReads, metric: Metric, *, margin: float = 0.0) -> list[ArmStudy]:
+    """Analyse all arms together, or pair by pair if the readers differ between pairs of three or more arms."""
+    everyone = (~np.isnan(reads.values)).any(axis=2)  # (n_arms, n_readers)
+    active = everyone[:, everyone.any(axis=0)]
+    n_arms = len(active)
+    if n_arms < 3 or active.all() or (active.sum(axis=0) == 1).all():
+        return [_study(reads, metric, tuple(range(n_arms)), margin)]
+    alone = [_study(reads, metric, (a,), margin) for a in range(n_arms)]
+    pairs = (_study(reads, metric, pair, margin) for pair in combinations(range(n_arms), 2))
+    return alone + [replace(study, arms={}) for study in pairs]
+
+
+def design_of(read: Bools) -> str:
+    """Return the design of reads (n_arms, n_readers, n_cases) of readers and cases that have a read.
+
+    >>> design_of(np.array([[[True, False], [False, True]]] * 2))
+    'within readers'
+    """
+    if read.all():
+        return CROSSED
+    if len(read) > 1 and (read.any(axis=2).sum(axis=0) == 1).all():
+        return READERS_IN_ARMS
+    if (read == read[:1]).all() and (read[0].sum(axis=0) == 1).all():
+        return "within readers"
+    if (read == read[:, :1]).all() and (read[:, 0].sum(axis=0) == 1).all():
+        return "within arms"
+    return INCOMPLETE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chosen:
+    """The arms, readers and columns of an analysis, and the design of their reads."""
+
+    arms: tuple[int, ...]
+    readers: Codes
+    columns: Codes
+    read: Bools  # (n_arms, n_readers, n_columns)
+    design: str
+    counts: Counts
+    note: Text
+    why: Text  # why there is no interval; empty if there is one
+
+
+def _choose(reads: ArmReads, metric: Metric, arms: tuple[int, ...]) -> _Chosen:
+    """Choose the readers who read in all of these arms, or every reader if each has one arm only."""
+    read = ~np.isnan(reads.values[list(arms)])
+    has = read.any(axis=2)
+    nested = len(arms) > 1 and bool((has.sum(axis=0) <= 1).all())
+    readers = np.flatnonzero(has.any(axis=0) if nested else has.all(axis=0))
+    chosen = read[:, readers].any(axis=(0, 1))
+    columns = np.flatnonzero(chosen)
+    read = read[:, readers][..., columns]
+    design = design_of(read) if read.size else INCOMPLETE
+    names = reads.context.panel.readers
+    lacking = tuple(names[r] for r in np.flatnonzero(has.any(axis=0)) if r not in readers)
+    excluded = codes.note("readers_in_one_arm", readers=lacking) if lacking else None
+    counts = reads.counts(chosen)
+    why = _why_not(metric, counts, int(has[:, readers].sum(axis=1).min(initial=len(names))) if readers.size else 0)
+    note = codes.notes(_design_note(design, read), excluded, reads.note)
+    return _Chosen(arms, readers, columns, read, design, counts, note, why)
+
+
+def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float) -> ArmStudy:
+    """Analyse some arms together."""
+    chosen = _choose(reads, metric, arms)
+    test, covariance, cases = _method(reads, metric, chosen)
+    n_readers, last = int(chosen.readers.size), len(arms) - 1
+    if not chosen.read.size:
+        nothing = Estimate(np.nan, note=codes.note("few_readers_for_test"))
+        pairs = {(arms[b], arms[a]): nothing for a, b in combinations(range(len(arms)), 2)}
+        return ArmStudy(
+            reads, metric, test, chosen.counts, 0, dict.fromkeys(arms, nothing), pairs, {}, None, chosen.note
+        )
+    found = _compared(reads, metric, chosen, covariance, cases, margin)
+
+    def told(estimate: Estimate) -> Estimate:
+        why = chosen.why
+        return without_interval(estimate, estimate.note, why) if why else add_notes(estimate, found.note)
+
+    def named(pairs: Mapping[tuple[int, int], Estimate]) -> dict[tuple[int, int], Estimate]:
+        return {(arms[last - a], arms[last - b]): e for (a, b), e in pairs.items()}
+
+    return ArmStudy(
+        reads,
+        metric,
+        test,
+        chosen.counts,
+        n_readers,
+        {arms[last - k]: told(e) for k, e in enumerate(found.arms)},
+        {pair: told(e) for pair, e in named(found.pairs).items()},
+        {int(r): named(each.pairs) for r, each in zip(chosen.readers, found.per_reader, strict=True)},
+        found if not chosen.why and len(arms) == len(reads.answers.arms) else None,
+        chosen.note,
+    )
+
+
+def _compared(
+    reads: ArmReads, metric: Metric, chosen: _Chosen, covariance: str, cases: str, margin: float
+) -> ReaderStudy:
+    """Compare the arms, passed in reverse, so that a pair is the later minus the earlier arm."""
+    columns = chosen.columns
+    cluster, weight = reads.cluster, reads.weight
+    return mrmc.compare_arms(
+        reads.truth[columns],
+        reads.values[np.ix_(chosen.arms[::-1], chosen.readers, columns)],
+        metric=metric,
+        covariance=covariance,
+        cases=cases,
+        cluster=None if cluster is None else cluster[columns],
+        weights=None if weight is None else weight[columns],
+        margin=margin or None,
+        interval="logit",
+        confidence=reads.context.config.confidence,
+    )
+
+
+def _method(reads: ArmReads, metric: Metric, chosen: _Chosen) -> tuple[str, str, str]:
+    """Return the name of the test, the covariance and the treatment of cases for a design.
+
+    Obuchowski-Rockette needs a design that it knows, without weights and with two cases of each class in every cell.
+    """
+    truth, read, design = reads.truth[chosen.columns], chosen.read, chosen.design
+    enough = read.size and min((read & mask).sum(axis=2).min() for mask in (truth, ~truth)) > 1
+    if metric != Metric.AUC or reads.weight is not None or not enough or design in (INCOMPLETE, READERS_IN_ARMS):
+        return U_STATISTIC, CENTRED, "random"
+    return OBUCHOWSKI_ROCKETTE, "jackknife", "random" if design == CROSSED else design
+
+
+def _design_note(design: str, read: Bools) -> Text:
+    """Report a design other than fully crossed, with the number of missing reads."""
+    if design == CROSSED:
+        return codes.NONE
+    if design == INCOMPLETE:
+        return codes.note("reads_missing", n=int((~read).sum()), total=int(read.size))
+    names = {READERS_IN_ARMS: "readers_within_arms", "within readers": "cases_within_readers"}
+    return codes.note(names.get(design, "cases_within_arms"))
+
+
+def _why_not(metric: Metric, counts: Counts, n_readers: int) -> Text:
+    """Return why there is no interval and no test; empty if there is one."""
+    needed = {"sensitivity": (counts.patients_present,), "specificity": (counts.patients_absent,)}
+    few = min(needed.get(metric, (counts.patients_present, counts.patients_absent)))
+    if few < FEWEST:
+        return codes.note("few_patients_for_test", n=few, least=FEWEST)
+    return codes.note("few_readers_for_test") if n_readers < 2 else codes.NONE
