@@ -42,7 +42,7 @@ from overread.reporting.sections.model_results import (
     operating_section,
     subgroup_section,
 )
-from overread.reporting.sections.reader_results import reader_section, reference_section
+from overread.reporting.sections.reader_results import arm_section, reader_section, reference_section
 
 
 def write(
@@ -125,6 +125,7 @@ def compose(evidence: ReportData, copies: Section, looked: Section) -> tuple[lis
         copies,
         discrimination_section.discrimination(evidence),
         operating_section.operating(evidence),
+        arm_section.comparison_of_arms(evidence),
         reader_section.readers(evidence),
         calibration_section.calibration(evidence),
         decision_section.decision(evidence),

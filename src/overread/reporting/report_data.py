@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from overread import findings, ledger, runs, tables
+from overread import codes, findings, ledger, runs, tables
 from overread.codes import Metric
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
@@ -99,6 +99,12 @@ class ReportData:
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration of the evaluation."""
         return self.run.get("config") or {}
+
+    @property
+    def cases_are_patients(self) -> bool:
+        """Whether no images table told whose a case is, so that each was taken as a patient of its own."""
+        texts = self.account["reason_code"].drop_nulls().unique()
+        return any(code.name == "case_is_own_patient" for text in texts for code in codes.decode(text))
 
     def heading(self, finding: str) -> str:
         """How a finding, or the mean over findings, is headed."""

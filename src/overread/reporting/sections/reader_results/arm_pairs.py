@@ -20,7 +20,15 @@ from overread.reporting.report_data import (
     value_at,
     with_contrast,
 )
-from overread.reporting.sections.reader_results.reader_titles import CUTOFF, OTHERS, READERS, ReadRows, arms
+from overread.reporting.sections.reader_results.reader_titles import (
+    ALL_ARMS,
+    CUTOFF,
+    OTHERS,
+    READERS,
+    ReadRows,
+    arms,
+    with_calls,
+)
 
 MEASURES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 MARGIN = "margin"
@@ -80,8 +88,11 @@ class ArmPair:
 def pairs(evidence: ReportData) -> list[ArmPair]:
     """The compared pairs: findings in the order of the page, stated reference standards first."""
     found = arms(evidence)
-    every = pl.concat([reads.frame for reads in found]) if found else None
-    made = [p for reads in found for p in _pairs_of(reads, every, evidence)] if every is not None else []
+    if not found:
+        return []
+    joint = pick(evidence.estimates, analysis="readers", subgroup="read", level=ALL_ARMS)  # analysis of variance
+    every = pl.concat([*(reads.frame for reads in found), with_calls(joint)])
+    made = [pair for reads in found for pair in _pairs_of(reads, every, evidence)]
     place = {f: i for i, f in enumerate(evidence.cast.findings)}
     return sorted(made, key=lambda p: (place.get(p.finding, len(place)),))
 
@@ -99,7 +110,7 @@ def _pairs_of(reads: ReadRows, every: pl.DataFrame, evidence: ReportData) -> Ite
 
 
 def _best(rows: Iterable[Row]) -> Row | None:
-    found = sorted(rows, key=lambda r: (not known(r), not number(r["low"]) == number(r["low"])))
+    found = sorted(rows, key=lambda r: (not known(r), number(r["low"]) != number(r["low"])))
     return found[0] if found else None
 
 

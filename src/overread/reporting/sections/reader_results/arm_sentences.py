@@ -31,7 +31,7 @@ def answer(pair: ArmPair, *, several: bool) -> str:
     return f"{where}{pair.new} minus {pair.usual}, mean of the readers: {'; '.join(said)}."
 
 
-def for_paper(pair: ArmPair, metric: str) -> str:
+def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     """The comparison by one measure as a sentence of a results section.
 
     Parameters
@@ -40,6 +40,8 @@ def for_paper(pair: ArmPair, metric: str) -> str:
         The two arms.
     metric : {"auc", "sensitivity", "specificity"}
         The measure, which has a difference.
+    patients : bool
+        Whether it is known which patient a case is of.
 
     Returns
     -------
@@ -56,13 +58,15 @@ def for_paper(pair: ArmPair, metric: str) -> str:
         f"{level} {_ends(row, signed=True)}" if _bounded(row) else "no CI",
         *([f"P {p_phrase(row['p'])}"] if number(row["p"]) == number(row["p"]) else []),
         *_method(row),
-        _numbers(row, metric),
+        _numbers(row, patients=patients),
         f"reference standard: {in_sentence(pair.reference)}",
     ]
     difference = f"{fixed(row['estimate'], signed=True)} ({'; '.join(d for d in details if d)})"
     if not known(new) or not known(usual):
         return f"The difference in the {name} between {pair.new} and {pair.usual} was {difference}."
-    levels = [f"{fixed(r['estimate'])}{_own(r, level)} {arm_words(a)}" for r, a in ((new, pair.new), (usual, pair.usual))]
+    levels = [
+        f"{fixed(r['estimate'])}{_own(r, level)} {arm_words(a)}" for r, a in ((new, pair.new), (usual, pair.usual))
+    ]
     return f"The {name} was {levels[0]} and {levels[1]}; difference, {difference}."
 
 
@@ -116,23 +120,27 @@ def _bounded(row: Row) -> bool:
 def _method(row: Row) -> list[str]:
     """The method of the difference with its degrees of freedom, from its codes."""
     found = {code.name: code for code in codes.decode(row.get("method_code") or "")}
-    df = found.get("scale_t")
-    freedom = f" with {float(str(df['df'])):.1f} degrees of freedom" if df else ""
+    df = f"{float(str(found['scale_t']['df'])):.3g}" if "scale_t" in found else ""
     if (own := found.get("obuchowski_rockette")) is not None:
-        by = " (Hillis)" if df else ""
-        return [f"Obuchowski–Rockette, readers {own['readers']}, cases {own['cases']}{freedom}{by}"]
+        what = (
+            "readers and cases random"
+            if own["readers"] == own["cases"] == "random"
+            else f"readers {own['readers']}, cases {own['cases']}"
+        )
+        return [f"Obuchowski–Rockette, {what}", *([f"{df} degrees of freedom by Hillis"] if df else [])]
     if {"u_statistics_centred", "u_statistics", "v_statistics"} & set(found):
-        return [f"U-statistics of readers and cases{freedom}"]
+        return ["U-statistics, readers and cases random", *([f"{df} degrees of freedom"] if df else [])]
     return []
 
 
-def _numbers(row: Row, metric: str) -> str:
-    people, present, absent = row.get("n_patients"), row.get("n_present"), row.get("n_absent")
+def _numbers(row: Row, *, patients: bool) -> str:
+    """Readers, cases and patients, with missing reads."""
+    people, cases, present = row.get("n_patients"), row.get("n_cases"), row.get("n_present")
     readers = plural(int(row["n_readers"]), "reader") if row.get("n_readers") else ""
-    cases = row.get("n_cases")
-    unit = f"{count(people)} patients" if people is not None else ""
-    unit = f"{count(cases)} cases of {unit}" if people is not None and cases is not None and cases != people else unit
-    has = f", {count(present)} with and {count(absent)} without the finding" if present is not None else ""
+    unit = f"{count(cases)} cases"
+    if patients and people is not None:
+        unit = f"{count(people)} patients" if people == cases else f"{unit} of {count(people)} patients"
+    has = f" ({count(present)} with and {count(row['n_absent'])} without the finding)" if present is not None else ""
     missing = code_of(row, "reads_missing")
-    lost = f"; {count(missing['n'])} of {count(missing['total'])} reads missing" if missing else ""
+    lost = f", {count(missing['n'])} of {count(missing['total'])} reads missing" if missing else ""
     return ", ".join(t for t in (readers, f"{unit}{has}") if t) + lost

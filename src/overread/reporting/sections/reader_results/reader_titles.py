@@ -10,8 +10,8 @@ import polars as pl
 from overread import codes
 from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell, Table, heads, table
-from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, notes_but
-from overread.reporting.number_format import count, listed
+from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, known, notes_but
+from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
     FROM_READS,
     ReportData,
@@ -31,8 +31,28 @@ _OWN = ("sensitivity", "specificity", "auc")  # what a single reader has
 MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
 CALL_RATE = "call_rate=readers"  # the threshold where the model calls present as often as the readers do
 FEW_READS = "few_reads"
+# Notes on a reference standard, which are shown once for each finding and not beside every number.
+REFERENCE_NOTES = (
+    "dawid_skene_converged",
+    "dawid_skene_not_converged",
+    "dawid_skene_prevalence",
+    "em_not_converged",
+    "thin_readers",
+    "start_dependent",
+    "labels_switched",
+    "not_identified",
+    "single_class",
+    "empty_classes",
+)
 # Notes that the tables of reads show by themselves.
-_SHOWN = ("reads_pooled", "readers_rate", "matched_to_readers", "reference_from_readers", "threshold_value")
+_SHOWN = (
+    "reads_pooled",
+    "readers_rate",
+    "matched_to_readers",
+    "reference_from_readers",
+    "reader_not_in_reference",
+    "threshold_value",
+)
 _EXPECTED = ("expected_cases", "few_expected_cases")
 _DERIVED = {
     MAJORITY: "Majority of the readers",
@@ -56,6 +76,7 @@ class ReadRows:
     made: frozenset[str]  # references that these readers' own reads went into
     models: tuple[str, ...]  # in the page's order
     vocabulary: Vocabulary
+    only: bool = True  # whether there are reads of this arm only
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
@@ -111,7 +132,8 @@ def arms(evidence: ReportData) -> list[ReadRows]:
     rows = evidence.estimates.filter(pl.col("analysis") == "readers", pl.col("subgroup") == "read")
     rows = with_calls(rows)
     found = []
-    for arm in arm_order(evidence, rows["level"].unique().to_list()):
+    levels = arm_order(evidence, rows["level"].unique().to_list())
+    for arm in levels:
         every = pick(rows, level=arm)
         policy = str(evidence.config.get("uncertain_calls") or "")
         policies = every["call"].unique().sort().to_list()
@@ -120,7 +142,8 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         made = frozenset({*_DERIVED, *(evidence.config.get("reader_made") or ()), *_from_readers(every)})
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         named = references(evidence, frame["reference"])
-        found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters, evidence.vocabulary))
+        models, only = evidence.cast.raters, len(levels) == 1
+        found.append(ReadRows(arm, policy, every, frame, named, names, made, models, evidence.vocabulary, only))
     return found
 
 
@@ -202,7 +225,8 @@ def comparison_table(evidence: ReportData) -> Table | None:
 
 def references(evidence: ReportData, names: Iterable[str]) -> tuple[str, ...]:
     """References in their order: labels in that of the configuration, then what is derived from the reads."""
-    place = {MAJORITY: 2, DAWID_SKENE: 3, OTHERS: 4}
+    # without a model the one in which a reader's own reads have no part leads; it gives a model no single ROC curve
+    place = {MAJORITY: 3, DAWID_SKENE: 4, OTHERS: 5 if evidence.cast.raters else 2}
     stated = [*(evidence.config.get("references") or ())]
     given = {r: i for i, r in enumerate(stated)}
 
@@ -260,7 +284,8 @@ def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cel
         return cell
     expected = next((code for name in _EXPECTED if (code := code_of(row, name))), None)
     below = f"{expected['n']:.1f} expected cases" if expected else ""
-    notes = notes_but(row, *_SHOWN, *_EXPECTED, FEW_READS)
+    once = REFERENCE_NOTES if known(row) else ()  # of a missing number they may be the reason
+    notes = notes_but(row, *_SHOWN, *_EXPECTED, *once, FEW_READS)
     few = [f"no CI: fewer than {code['least']} reads of a class" for code in codes_of(row) if code.name == FEW_READS]
     unreliable = code_of(row, "few_expected_cases")
     few += [f"fewer than {unreliable['least']} expected cases: unreliable"] if unreliable else []
@@ -279,9 +304,23 @@ def threshold_of(row: Row) -> str:
     return codes.render("notes", code) if code else ""
 
 
+def most_reads(rows: pl.DataFrame) -> str:
+    """How many readers, reads and cases the rows of an arm are based on, in words."""
+    people = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")["rater"].n_unique()
+    pooled = {int(str(code["n"])) for row in _with_notes(rows) if (code := code_of(row, "reads_pooled"))}
+    cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
+    reads = f"{count(max(pooled))} reads of " if pooled else ""
+    unit = "cases" if cases != 1 else "case"
+    return plural(people, "reader") + (f"; at most {reads}{count(cases)} {unit} per estimate" if cases else "")
+
+
+def _with_notes(rows: pl.DataFrame) -> list[Row]:
+    return rows.select("note_codes").unique(maintain_order=True).to_dicts()
+
+
 def few_reads(rows: pl.DataFrame) -> int | None:
     """The number of reads of a class below which a reader has no interval, where a reader has so few."""
-    found = {code["least"] for row in rows.iter_rows(named=True) if (code := code_of(row, FEW_READS))}
+    found = {code["least"] for row in _with_notes(rows) if (code := code_of(row, FEW_READS))}
     return int(str(next(iter(found)))) if found else None
 
 
